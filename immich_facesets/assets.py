@@ -1,0 +1,104 @@
+"""Assets: what a source says about one picture, and what follows from it."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from immich_facesets.faces import Box
+
+
+class Rendition(StrEnum):
+    """Which bytes stand for an asset: the file itself, Immich's full-size JPEG of it, or its edited form."""
+
+    ORIGINAL = "original"
+    FULLSIZE = "fullsize"
+    EDITED = "edited"
+
+
+@dataclass(frozen=True, slots=True)
+class FaceHint:
+    """
+    A face the source already knows, before we looked ourselves.
+
+    ``box`` is in the upright picture of ``image_width`` x ``image_height`` pixels (Immich: normally the preview).
+    ``person_id`` is opaque and belongs to this source alone.
+    """
+
+    face_id: str
+    box: Box
+    image_width: int
+    image_height: int
+    person_id: str | None = None
+
+    def original_box(self, width: int | None, height: int | None) -> Box:
+        """The box in the upright original of ``width`` x ``height`` pixels; unscaled when these are unknown."""
+        if not width or not height or self.image_width <= 0 or self.image_height <= 0:
+            return self.box
+        return self.box.scaled(width / self.image_width, height / self.image_height)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person as a source names one. ``name`` is empty for the unnamed; ``birth_date`` is ISO (YYYY-MM-DD)."""
+
+    person_id: str
+    name: str
+    birth_date: str | None
+    is_hidden: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """
+    One picture of one source.
+
+    ``checksum`` is the SHA-1 (hex) of the original bytes, or None where the source's word for it cannot be trusted.
+    ``width`` and ``height`` are those of the upright original, None while unknown. ``taken_at`` is what the source
+    sorts by (UTC). ``local_date`` is the wall-clock date at the place (ISO). ``hints`` is None until they were read.
+    """
+
+    source: str
+    asset_id: str
+    checksum: str | None
+    path: str
+    file_name: str
+    mime_type: str
+    taken_at: datetime
+    local_date: str
+    created_at: datetime
+    updated_at: datetime
+    width: int | None
+    height: int | None
+    visibility: str
+    is_external: bool
+    is_edited: bool
+    is_offline: bool
+    rendition: Rendition
+    hints: tuple[FaceHint, ...] | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """
+        Names the bytes before they are fetched: assets with one fingerprint are fetched once.
+
+        Without a trustworthy checksum the asset itself and its last change stand in for the bytes.
+        """
+        if self.checksum is not None and self.rendition is not Rendition.EDITED:
+            return f"{self.rendition}:{self.checksum}"
+        own = f"{self.source}\n{self.asset_id}\n{self.updated_at.isoformat()}"
+        return f"{self.rendition}:@{hashlib.sha1(own.encode(), usedforsecurity=False).hexdigest()}"
+
+    def face_short(self) -> float:
+        """The short edge, at original size, of the largest hinted face; 0 without any."""
+        boxes = (hint.original_box(self.width, self.height) for hint in self.hints or ())
+        return max((box.face_short for box in boxes), default=0.0)
+
+
+def is_rendition_path(path: str) -> bool:
+    """Whether a path is Immich's own rendition, indexed by a badly excluded external library."""
+    lowered = path.replace("\\", "/").lower()
+    name = lowered.rsplit("/", 1)[-1]
+    stem = name.rsplit(".", 1)[0]
+    in_own_folder = "/thumbs/" in f"/{lowered}" or "/encoded-video/" in f"/{lowered}"
+    return in_own_folder and stem.endswith(("-preview", "-thumbnail", "-fullsize", "_preview", "_thumbnail", "_fullsize"))

@@ -1,0 +1,78 @@
+"""
+Embedding spaces: which vectors may be compared, and at which distances.
+
+A space is named by a hash over everything that moves a vector. Distances are cosine distances, and every family of
+recognition models has its own: the table below is measured, not guessed.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+from immich_facesets.errors import SetupError
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoints:
+    """
+    The cosine distances at which this space decides. Defaults: the buffalo_l space (PRODUCT 3.3, 3.5).
+
+    ``match``: a face joins a known identity. ``cluster``: the cut of average linkage. ``merge``: centroids of two
+    clusters are one person. ``drop``: a face farther from its centroid leaves a new cluster, and the first pass over
+    asserted faces; ``outlier``: the gate of an export, and the second pass over asserted faces. ``near``: two
+    pictures of one moment (bursts, re-saves) that count once.
+    """
+
+    match: float = 0.45
+    cluster: float = 0.55
+    merge: float = 0.40
+    drop: float = 0.55
+    outlier: float = 0.45
+    near: float = 0.05
+
+
+BUFFALO_L = OperatingPoints()
+
+OPERATING_POINTS: dict[str, OperatingPoints] = {
+    "w600k_r50": BUFFALO_L,
+    # LFW with these weights: average linkage is best at 0.65, FAR 1e-4 lies at 0.69; the others keep their proportion.
+    "w600k_mbf": OperatingPoints(match=0.55, cluster=0.65, merge=0.50, drop=0.65, outlier=0.60, near=0.05),
+    "synthetic": BUFFALO_L,
+}
+
+
+def operating_points(family: str) -> OperatingPoints:
+    """The measured points of a recogniser's family; an unknown family is a ``SetupError`` that says what to set."""
+    try:
+        return OPERATING_POINTS[family]
+    except KeyError:
+        known = ", ".join(sorted(OPERATING_POINTS))
+        raise SetupError(
+            f"no operating points are known for the recognition model {family!r} (known: {known}); "
+            "measure them and set FACESETS_MATCH_DISTANCE, FACESETS_CLUSTER_DISTANCE, FACESETS_MERGE_DISTANCE, "
+            "FACESETS_DROP_DISTANCE and FACESETS_OUTLIER_DISTANCE"
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSpace:
+    """
+    Everything that moves a vector. Two vectors may be compared only when their spaces have the same ``name``.
+
+    ``detector`` and ``recogniser`` are SHA-256 digests of the model files; ``mean`` and ``std`` the normalisation of the
+    recogniser's input; ``flip`` whether original and mirrored vectors are averaged.
+    """
+
+    detector: str
+    recogniser: str
+    alignment: str
+    mean: float
+    std: float
+    flip: bool
+    storage: str = "float32"
+
+    @property
+    def name(self) -> str:
+        """A stable 16-digit hexadecimal name."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,110 @@
+"""What is going on right now: one value that the terminal, the status page and the events all read."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+Stage = Literal["discover", "embed", "group", "publish"]
+STAGES: tuple[Stage, ...] = ("discover", "embed", "group", "publish")
+
+
+class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one stage is. ``total`` is None while it is not known."""
+
+    stage: Stage
+    state: Literal["waiting", "running", "done", "failed"] = "waiting"
+    done: int = 0
+    total: int | None = None
+    failed: int = 0
+    note: str = ""
+
+
+class RemoteState(msgspec.Struct, frozen=True, kw_only=True):
+    """A remote as its breaker sees it. ``advice`` says what a person can do, empty while all is well."""
+
+    name: str
+    circuit: Literal["closed", "open", "probing"] = "closed"
+    failures: int = 0
+    message: str = ""
+    advice: str = ""
+    next_probe_at: datetime | None = None
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot: the running sync, if any, and the state of every remote."""
+
+    run_id: int | None = None
+    kind: str = ""
+    started_at: datetime | None = None
+    stages: tuple[StageProgress, ...] = tuple(StageProgress(stage=stage) for stage in STAGES)
+    remotes: tuple[RemoteState, ...] = ()
+    next_sync_at: datetime | None = None
+    message: str = ""
+    changed_at: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
+
+
+class ProgressBoard:
+    """Holds the latest ``Progress``; whoever listens gets every newer one, slow listeners only the latest."""
+
+    def __init__(self) -> None:
+        self._now = Progress()
+        self._wakers: set[asyncio.Event] = set()
+
+    @property
+    def now(self) -> Progress:
+        return self._now
+
+    def show(self, progress: Progress) -> None:
+        """Replace the snapshot and wake every listener. Called on the event loop."""
+        self._now = msgspec.structs.replace(progress, changed_at=datetime.now(UTC))
+        for waker in self._wakers:
+            waker.set()
+
+    def begin(self, *, run_id: int, kind: str, started_at: datetime) -> None:
+        self.show(
+            msgspec.structs.replace(
+                self._now,
+                run_id=run_id,
+                kind=kind,
+                started_at=started_at,
+                stages=tuple(StageProgress(stage=stage) for stage in STAGES),
+                message="",
+            )
+        )
+
+    def end(self, message: str) -> None:
+        self.show(msgspec.structs.replace(self._now, run_id=None, message=message))
+
+    def stage(self, stage: Stage) -> StageProgress:
+        return next(item for item in self._now.stages if item.stage == stage)
+
+    def update_stage(self, stage: Stage, **changes: object) -> None:
+        """Change fields of one stage's progress."""
+        stages = tuple(
+            msgspec.structs.replace(item, **changes) if item.stage == stage else item for item in self._now.stages
+        )
+        self.show(msgspec.structs.replace(self._now, stages=stages))
+
+    def update_remote(self, remote: RemoteState) -> None:
+        others = tuple(item for item in self._now.remotes if item.name != remote.name)
+        remotes = tuple(sorted((*others, remote), key=lambda item: item.name))
+        self.show(msgspec.structs.replace(self._now, remotes=remotes))
+
+    def set_next_sync(self, moment: datetime | None) -> None:
+        self.show(msgspec.structs.replace(self._now, next_sync_at=moment))
+
+    async def changes(self) -> AsyncIterator[Progress]:
+        """The snapshot now, then each newer one."""
+        waker = asyncio.Event()
+        self._wakers.add(waker)
+        try:
+            yield self._now
+            while True:
+                await waker.wait()
+                waker.clear()
+                yield self._now
+        finally:
+            self._wakers.discard(waker)

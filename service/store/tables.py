@@ -1,0 +1,301 @@
+"""
+The tables. Facts about pictures, what follows from them, and what people decided.
+
+Everything but ``decisions`` can be computed again from the sources; decisions are append-only and irreplaceable.
+Instants are aware UTC; digests are lower-case hex.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime on every database (SQLite forgets the zone)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant needs a time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        if value is None:
+            return None
+        moment: datetime = value
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("user_id", String(200), nullable=False),
+    Column("watermark", Instant),  # the newest change seen by a finished listing
+    Column("full_listing_at", Instant),  # when the last whole listing ended
+    Column("people_digest", String(64)),
+)
+
+assets = Table(
+    "assets",
+    metadata,
+    Column("source", String(200), ForeignKey("sources.name"), primary_key=True),
+    Column("asset_id", String(200), primary_key=True),
+    Column("checksum", String(40)),
+    Column("fingerprint", String(120), nullable=False),
+    Column("rendition", String(20), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("file_name", Text, nullable=False),
+    Column("mime_type", String(100), nullable=False),
+    Column("taken_at", Instant, nullable=False),
+    Column("local_date", String(40), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("width", Integer),
+    Column("height", Integer),
+    Column("visibility", String(20), nullable=False),
+    Column("is_external", Boolean, nullable=False),
+    Column("is_edited", Boolean, nullable=False),
+    Column("is_offline", Boolean, nullable=False),
+    Column("is_wanted", Boolean, nullable=False),  # has a face worth fetching (plan_page)
+    Column("is_gone", Boolean, nullable=False, default=False),  # deleted at the source, confirmed by id
+    Column("hints_read_at", Instant),  # None: never
+    Column("hints_due_at", Instant),  # when to look again; None: nothing due before the next whole listing
+    Column("hint_looks", Integer, nullable=False, default=0),
+    Column("listing_seen", Integer, nullable=False, default=0),  # sync run of the last listing that held it
+    Index("ix_assets_fingerprint", "fingerprint"),
+    Index("ix_assets_due", "source", "hints_due_at"),
+    Index("ix_assets_listing", "source", "listing_seen"),
+)
+
+hints = Table(
+    "hints",
+    metadata,
+    Column("source", String(200), primary_key=True),
+    Column("asset_id", String(200), primary_key=True),
+    Column("face_id", String(200), primary_key=True),
+    Column("person_id", String(200)),
+    Column("x1", Float, nullable=False),
+    Column("y1", Float, nullable=False),
+    Column("x2", Float, nullable=False),
+    Column("y2", Float, nullable=False),
+    Column("image_width", Integer, nullable=False),
+    Column("image_height", Integer, nullable=False),
+    Index("ix_hints_person", "source", "person_id"),
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("source", String(200), primary_key=True),
+    Column("person_id", String(200), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("birth_date", String(10)),
+    Column("is_hidden", Boolean, nullable=False),
+    Column("identity", Integer, ForeignKey("identities.number")),
+)
+
+contents = Table(
+    "contents",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("sha1", String(40), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+)
+
+# Which bytes a fingerprint turned out to be. Several fingerprints may lead to one content.
+fingerprints = Table(
+    "fingerprints",
+    metadata,
+    Column("fingerprint", String(120), primary_key=True),
+    Column("sha256", String(64), ForeignKey("contents.sha256"), nullable=False, index=True),
+)
+
+# Which contents are done in which space; ``recipe`` names detection mode and crop size.
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("sha256", String(64), ForeignKey("contents.sha256"), primary_key=True),
+    Column("space", String(64), primary_key=True),
+    Column("recipe", String(100), nullable=False),
+    Column("embedded_at", Instant, nullable=False),
+)
+
+faces = Table(
+    "faces",
+    metadata,
+    Column("face_id", RowId, primary_key=True, autoincrement=True),
+    Column("sha256", String(64), ForeignKey("contents.sha256"), nullable=False),
+    Column("space", String(64), nullable=False),
+    Column("x1", Float, nullable=False),
+    Column("y1", Float, nullable=False),
+    Column("x2", Float, nullable=False),
+    Column("y2", Float, nullable=False),
+    Column("landmarks", JSON, nullable=False),  # 5 x [x, y]
+    Column("det_score", Float, nullable=False),
+    Column("blur", Float, nullable=False),
+    Column("blur_size", Integer, nullable=False),
+    Column("brightness", Float, nullable=False),
+    Column("contrast", Float, nullable=False),
+    Column("yaw", Float, nullable=False),
+    Column("pitch", Float, nullable=False),
+    Column("roll", Float, nullable=False),
+    UniqueConstraint("space", "sha256", "x1", "y1", "x2", "y2", name="uq_faces_place"),
+    Index("ix_faces_sha256", "sha256"),
+    sqlite_autoincrement=True,
+)
+
+vectors = Table(
+    "vectors",
+    metadata,
+    Column("face_id", RowId, ForeignKey("faces.face_id", ondelete="CASCADE"), primary_key=True),
+    Column("vector", LargeBinary, nullable=False),  # float32, little-endian, unit length
+)
+
+# The square cut around a face, kept as a file in the data folder so that no picture is fetched twice.
+crops = Table(
+    "crops",
+    metadata,
+    Column("face_id", RowId, ForeignKey("faces.face_id", ondelete="CASCADE"), primary_key=True),
+    Column("file", Text, nullable=False),  # relative to <data>/crops
+    Column("x1", Float, nullable=False),  # the square it shows, in upright original pixels
+    Column("y1", Float, nullable=False),
+    Column("x2", Float, nullable=False),
+    Column("y2", Float, nullable=False),
+    Column("phash", String(16)),  # 64-bit perceptual hash, hex; computed when first published
+    Column("check_key", String(64)),  # what the verdict below depends on: space, crop settings
+    Column("verdict", String(20)),  # ok, none, second, far; of the detector looking at the finished crop
+    Column("masked", Boolean, nullable=False, default=False),  # a second face was painted over to pass
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("origin", String(20), nullable=False),  # asserted | discovered
+    Column("label", Text),
+    Column("is_locked", Boolean, nullable=False, default=False),
+    Column("never_export", Boolean, nullable=False, default=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("face_id", RowId, ForeignKey("faces.face_id", ondelete="CASCADE"), primary_key=True),
+    Column("identity", Integer, ForeignKey("identities.number"), nullable=False, index=True),
+    Column("distance", Float, nullable=False),  # to the centroid when it joined
+    Column("how", String(20), nullable=False),  # asserted | discovered | matched | decided
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("decision_id", RowId, primary_key=True, autoincrement=True),
+    Column("kind", String(20), nullable=False),
+    Column("body", JSON, nullable=False),  # refers to content hash + box, never to row ids
+    Column("made_by", String(200), nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("undoes", RowId),
+    sqlite_autoincrement=True,
+)
+
+# What is on disk in the export folder, by directory.
+exports = Table(
+    "exports",
+    metadata,
+    Column("directory", String(300), primary_key=True),
+    Column("digest", String(64), nullable=False),  # of everything the files are made of
+    Column("entry", JSON, nullable=False),  # the faceset's entry in the top manifest
+    Column("written_at", Instant, nullable=False),
+)
+
+# Every export ever made or removed: what, when, for which profile, by whom.
+export_ledger = Table(
+    "export_ledger",
+    metadata,
+    Column("entry_id", RowId, primary_key=True, autoincrement=True),
+    Column("directory", String(300), nullable=False),
+    Column("identity", Integer),
+    Column("profile", String(40), nullable=False),
+    Column("action", String(20), nullable=False),  # written | removed
+    Column("faces", Integer, nullable=False),
+    Column("made_by", String(200), nullable=False),
+    Column("made_at", Instant, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+sync_runs = Table(
+    "sync_runs",
+    metadata,
+    Column("run_id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(20), nullable=False),  # full | incremental
+    Column("sources", JSON, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("outcome", String(20)),  # done | outage | setup | stopped | bug | killed
+    Column("message", Text, nullable=False, default=""),
+    Column("counts", JSON, nullable=False, default=dict),
+    sqlite_autoincrement=True,
+)
+
+failures = Table(
+    "failures",
+    metadata,
+    Column("stage", String(20), primary_key=True),
+    Column("source", String(200), primary_key=True),
+    Column("item", String(300), primary_key=True),  # asset id, fingerprint, or directory
+    Column("reason", String(60), nullable=False),
+    Column("message", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("retry_at", Instant, nullable=False),
+    Index("ix_failures_retry_at", "retry_at"),
+)
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("value", JSON, nullable=False),
+)
