@@ -1,0 +1,61 @@
+"""The doors every process has: ``/healthz``, ``/readyz``, and the token before all the others."""
+
+import hmac
+from collections.abc import Awaitable, Callable, Collection, Sequence
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+from pydantic import SecretStr
+
+from immich_facesets import wire
+
+HEALTHZ, READYZ = "/healthz", "/readyz"
+
+ReadyCheck = Callable[[], Awaitable[Sequence[str]]]
+"""Says why the process is not ready, one sentence each; nothing when it is."""
+
+
+def trouble(
+    request: web.Request, status: int, reason: str, message: str, *, retry_after: float | None = None
+) -> web.Response:
+    """An error answer: ``wire.Trouble``, as JSON unless the caller prefers msgpack."""
+    asked = request.headers.get(hdrs.ACCEPT, "")
+    body, content_type = wire.encode(
+        wire.Trouble(reason=reason, message=message), accept=wire.MSGPACK if wire.MSGPACK in asked else wire.JSON
+    )
+    headers = {} if retry_after is None else {hdrs.RETRY_AFTER: str(max(1, round(retry_after)))}
+    return web.Response(status=status, body=body, content_type=content_type, headers=headers)
+
+
+def require_token(token: SecretStr | None, *, open_paths: Collection[str] = (HEALTHZ,)) -> Middleware:
+    """A middleware that lets only ``Authorization: Bearer <token>`` in; without a token everybody is let in."""
+    expected = None if token is None else f"Bearer {token.get_secret_value()}".encode()
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if expected is not None and request.path not in open_paths:
+            given = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "surrogateescape")
+            if not hmac.compare_digest(given, expected):
+                answer = trouble(request, 401, "unauthorized", "a bearer token is required, and this is not it")
+                answer.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
+                return answer
+        return await handler(request)
+
+    return check
+
+
+def add_health(app: web.Application, ready: ReadyCheck) -> None:
+    """Add ``/healthz`` (this process answers) and ``/readyz`` (``ready`` has no objection; else 503 with its words)."""
+
+    async def healthz(_request: web.Request) -> web.Response:
+        return web.json_response({"status": "alive"})
+
+    async def readyz(_request: web.Request) -> web.Response:
+        objections = list(await ready())
+        return web.json_response(
+            {"status": "not ready" if objections else "ready", "objections": objections},
+            status=503 if objections else 200,
+        )
+
+    app.router.add_get(HEALTHZ, healthz)
+    app.router.add_get(READYZ, readyz)

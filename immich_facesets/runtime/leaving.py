@@ -1,0 +1,57 @@
+"""How a process ends: the stop signals, and an exit code that says who should do what."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+
+import structlog
+
+from immich_facesets.errors import RequestError, SetupError, TransientError
+
+log = structlog.get_logger(__name__)
+
+
+class ExitCode(IntEnum):
+    """What an exit code of ours means."""
+
+    STOPPED = 0
+    BUG = 1
+    OUTAGE = 2
+    """A remote is down: the same command continues later."""
+    SETUP = 3
+    """A person must change something; the last line says what."""
+
+
+def run_reported(run: Callable[[], int | None]) -> int:
+    """Call ``run`` and turn how it ends into an exit code; trouble is reported once, bugs with their traceback."""
+    try:
+        code = run()
+    except KeyboardInterrupt:
+        return ExitCode.STOPPED
+    except SetupError as error:
+        log.error("setup", message=str(error))  # noqa: TRY400  the message is for a person; a traceback hides it
+        return ExitCode.SETUP
+    except RequestError as error:
+        log.error("refused", message=str(error))  # noqa: TRY400  the same
+        return ExitCode.SETUP
+    except TransientError as error:
+        log.error("outage", message=str(error))  # noqa: TRY400  the same
+        return ExitCode.OUTAGE
+    except Exception:
+        log.exception("bug")
+        return ExitCode.BUG
+    return ExitCode.STOPPED if code is None else code
+
+
+def stop_event() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set. Call it on the running loop, in the main thread."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if sys.platform == "win32":
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        else:
+            loop.add_signal_handler(number, stop.set)
+    return stop

@@ -1,0 +1,55 @@
+"""Logs: facts, once; JSON lines unless a person looks at a terminal."""
+
+import logging
+import sys
+from typing import TextIO
+
+import structlog
+
+QUIET_LOGGERS = ("PIL", "aiohttp.access", "apscheduler", "asyncio", "httpcore", "httpx")
+"""Libraries whose INFO lines repeat what we log ourselves, or show addresses."""
+
+
+def configure_logging(json: bool | None = None, level: str = "INFO", stream: TextIO | None = None) -> None:
+    """
+    Send structlog's and the standard library's records to ``stream`` (default: stderr) in one form.
+
+    ``json`` None means: JSON unless the stream is a terminal. Call it once, at the start of a process.
+    """
+    stream = sys.stderr if stream is None else stream
+    as_json = not stream.isatty() if json is None else json
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: list[structlog.typing.Processor] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        if as_json
+        else [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,110 @@
+"""
+Settings from the environment: read once, checked whole, and never silently wrong.
+
+A variable with our prefix that nobody knows is a ``SetupError``: a typo must not be silent. Secrets come from
+``NAME`` or from the file named by ``NAME_FILE``. Values never appear in messages: one of them may be a secret.
+"""
+
+import difflib
+import os
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from immich_facesets.errors import SetupError
+
+SettingsT = TypeVar("SettingsT", bound=BaseSettings)
+
+
+def read_secret(name: str, environ: Mapping[str, str] | None = None) -> SecretStr | None:
+    """
+    The secret in the variable ``name`` or in the file that ``name``_FILE names; None when neither is set.
+
+    Empty variables count as unset. Both set, an unreadable or an empty file are a ``SetupError``.
+    """
+    environ = os.environ if environ is None else environ
+    value, file_name = environ.get(name, ""), environ.get(f"{name}_FILE", "")
+    if value and file_name:
+        raise SetupError(f"both {name} and {name}_FILE are set: keep one of them")
+    if value:
+        return SecretStr(value)
+    if not file_name:
+        return None
+    try:
+        text = Path(file_name).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise SetupError(f"{name}_FILE names a file that cannot be read ({reason}): {file_name}") from error
+    if not text:
+        raise SetupError(f"{name}_FILE names an empty file: {file_name}")
+    return SecretStr(text)
+
+
+def check_names(
+    prefix: str, known: Collection[str], environ: Mapping[str, str] | None = None, other_prefixes: Iterable[str] = ()
+) -> None:
+    """
+    Refuse every variable that starts with ``prefix`` and is not ``known``, naming the nearest that is.
+
+    Variables that start with one of ``other_prefixes`` belong to another process and are not looked at.
+    """
+    environ = os.environ if environ is None else environ
+    others = tuple(other_prefixes)
+    mine = (name for name in environ if name.upper().startswith(prefix) and not name.upper().startswith(others or "\0"))
+    unknown = sorted(name for name in mine if name.upper() not in known)
+    if not unknown:
+        return
+    parts: list[str] = []
+    for name in unknown:
+        nearest = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.6)
+        parts.append(f"{name} (did you mean {nearest[0]}?)" if nearest else name)
+    raise SetupError(f"unknown settings: {', '.join(parts)}")
+
+
+def variable_names(model: type[BaseSettings]) -> dict[str, str]:
+    """Field name to the name of its environment variable."""
+    prefix = str(model.model_config.get("env_prefix", ""))
+    return {
+        name: (field.validation_alias if isinstance(field.validation_alias, str) else f"{prefix}{name}").upper()
+        for name, field in model.model_fields.items()
+    }
+
+
+def known_names(model: type[BaseSettings]) -> frozenset[str]:
+    """Every variable the settings read, the ``_FILE`` forms of secrets included."""
+    names = variable_names(model)
+    files = {f"{names[name]}_FILE" for name, field in model.model_fields.items() if is_secret(field)}
+    return frozenset(names.values()) | files
+
+
+def is_secret(field: FieldInfo) -> bool:
+    return field.annotation is SecretStr or SecretStr in get_args(field.annotation)
+
+
+def read_settings(model: type[SettingsT], *, prefix: str, other_prefixes: Iterable[str] = ()) -> SettingsT:
+    """
+    The settings from this process's environment; whatever is wrong with them is one ``SetupError``.
+
+    ``model`` is frozen, has ``env_ignore_empty=True`` (compose files pass empty variables), and names its variables by
+    ``env_prefix``, or by a ``validation_alias`` per field together with ``populate_by_name=True``.
+    """
+    check_names(prefix, known_names(model), other_prefixes=other_prefixes)
+    names = variable_names(model)
+    secrets = {name: read_secret(names[name]) for name, field in model.model_fields.items() if is_secret(field)}
+    given: dict[str, Any] = {name: value for name, value in secrets.items() if value is not None}
+    try:
+        return model(**given)
+    except ValidationError as error:
+        raise SetupError("; ".join(_explain(error, names))) from None
+
+
+def _explain(error: ValidationError, names: Mapping[str, str]) -> Iterable[str]:
+    """One line per wrong variable: its name and what is wrong, never its value."""
+    for detail in error.errors(include_input=False, include_url=False, include_context=False):
+        location = str(detail["loc"][0]) if detail["loc"] else ""
+        message = detail["msg"].removeprefix("Value error, ")
+        yield f"{names.get(location, location)}: {message}" if location else message
