@@ -1,0 +1,151 @@
+# Everything a person or a machine does with this tree. `make help` lists it.
+#
+# Each target sets up what it needs: nothing but git, make, bash and a Python of at least 3.11 is presumed.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The Python to build .venv with; any of at least 3.11 is found by itself.
+PYTHON ?=
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# Debian packages that tests want: a browser, a database server, glyphs to draw. Empty it to be left alone.
+SYSTEM_PACKAGES ?= chromium postgresql fonts-dejavu-core
+# What of the packages' branches the tests must reach, in percent.
+COVERAGE ?= 85
+# Which tests `make test` runs, and what else pytest is told.
+TESTS ?= tests
+PYTEST_FLAGS ?=
+# UPGRADE=--upgrade makes `make lock` take newer versions; without it the lock only follows pyproject.toml.
+UPGRADE ?=
+
+PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
+PROVIDERS := cpu cuda openvino migraphx
+LOCKS := docker/service.lock $(PROVIDERS:%=docker/embedder-%.lock)
+
+.PHONY: help setup system run demo test lint bench lock clean
+
+help:  ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+
+# ---------------------------------------------------------------------------------------------------------- setup
+
+setup: $(INSTALLED) system  ## Install everything into .venv, exactly as locked
+
+# A Python that starts, is new enough and can make a venv; Debian keeps the last in a package of its own.
+define FIND_PYTHON
+find_python() { \
+  for candidate in $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14; do \
+    if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+      command -v "$$candidate"; return; \
+    fi; \
+  done; \
+  return 1; \
+}
+endef
+
+# The stamp is written last: an install that was cut short is done again.
+# --no-build-isolation, because the project's builder comes from the lock as well.
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(FIND_PYTHON); \
+	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  if ! find_python >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get -qq update && apt-get -qq install --yes --no-install-recommends python3 python3-venv; \
+	  fi; \
+	  if ! python=$$(find_python); then \
+	    echo "setup: no Python of at least 3.11 with venv was found;" \
+	      "install one (Debian: apt install python3-venv) or name it: make setup PYTHON=/path/to/python3" >&2; \
+	    exit 1; \
+	  fi; \
+	  echo "setup: creating $(VENV) with $$("$$python" --version)"; \
+	  "$$python" -m venv --clear $(VENV); \
+	fi
+	@echo "setup: installing what requirements.lock names into $(VENV)"
+	@$(PIP) install --no-deps --require-hashes --requirement requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Tests that miss one of these skip and say so; only root on a Debian can have them installed.
+system:
+	@missing=(); \
+	for package in $(SYSTEM_PACKAGES); do \
+	  case $$package in \
+	    chromium) command -v chromium >/dev/null || missing+=("$$package");; \
+	    postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null \
+	      || missing+=("$$package");; \
+	    fonts-*) [ -e "/usr/share/doc/$$package" ] || [ "$$(uname -s)" != Linux ] || missing+=("$$package");; \
+	  esac; \
+	done; \
+	if [ "$${#missing[@]}" = 0 ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "setup: installing Debian's $${missing[*]}"; \
+	  apt-get -qq update; \
+	  DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends "$${missing[@]}" >/dev/null; \
+	else \
+	  echo "setup: not installed, and only root can: $${missing[*]}; the tests that need them will skip"; \
+	fi
+
+# ------------------------------------------------------------------------------------------------------------ run
+
+run: $(INSTALLED)  ## Sync once and serve the pages (without IMMICH_URL: the demo)
+	@if [ -n "$${IMMICH_URL:-}" ]; then \
+	  $(BIN)/immich-facesets sync || [ $$? = 2 ]; \
+	  exec $(BIN)/immich-facesets serve; \
+	else \
+	  echo "run: IMMICH_URL is not set, so this is the demo: invented people, a synthetic embedder, nothing of yours."; \
+	  echo "run: for your own library, with an API key from Immich's account settings:"; \
+	  echo "run:   IMMICH_URL=http://your-immich:2283 IMMICH_API_KEY_FILE=/path/to/key make run"; \
+	  exec $(BIN)/immich-facesets demo; \
+	fi
+
+demo: $(INSTALLED)  ## Show the whole product on invented people
+	@exec $(BIN)/immich-facesets demo
+
+# ---------------------------------------------------------------------------------------------------------- check
+
+test: setup lint  ## Every check: lint, then all tests with coverage
+	@$(BIN)/python -m pytest $(TESTS) --numprocesses auto --dist worksteal \
+	  --cov --cov-branch --cov-report term --cov-fail-under $(COVERAGE) $(PYTEST_FLAGS)
+
+lint: $(INSTALLED)  ## Style, types and who may import whom
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(INSTALLED)  ## Measure what the README claims
+	@if [ ! -e tests/bench/run.py ]; then echo "bench: this tree has no benchmarks" >&2; exit 1; fi
+	@$(BIN)/python tests/bench/run.py
+
+# ----------------------------------------------------------------------------------------------------------- lock
+
+# Universal (every platform, every Python from 3.11 on), with hashes, free of any registry's address.
+#
+# opencv-python is left out: insightface, a reference of the tests alone, asks for it, and it owns the same `cv2`
+# as the opencv-python-headless that we use. hatchling, the builder, comes in by standard input.
+# The images' locks take the versions that requirements.lock has tested.
+COMPILE = $(BIN)/uv --no-config pip compile --quiet --universal --generate-hashes $(UPGRADE) \
+  --excludes <(echo opencv-python) --custom-compile-command 'make lock'
+
+lock: $(INSTALLED)  ## Write requirements.lock and the images' locks anew
+	@$(BIN)/uv --version >/dev/null 2>&1 || $(PIP) install uv
+	@echo hatchling | $(COMPILE) --extra dev --output-file requirements.lock pyproject.toml -
+	@echo hatchling | $(COMPILE) --constraints requirements.lock --output-file docker/build.lock -
+	@$(COMPILE) --constraints requirements.lock --extra service --extra postgres \
+	  --output-file docker/service.lock pyproject.toml
+	@for provider in $(PROVIDERS); do \
+	  if [ "$$provider" = cuda ]; then echo 'onnxruntime-gpu[cuda,cudnn]'; fi | \
+	  $(COMPILE) --constraints requirements.lock --extra "embedder-$$provider" \
+	    --output-file "docker/embedder-$$provider.lock" pyproject.toml -; \
+	done
+	@if grep -nE '://|--(extra-)?index-url|--find-links' requirements.lock docker/*.lock; then \
+	  echo "lock: a lock names where packages come from; that is for each machine to say" >&2; exit 1; \
+	fi
+
+clean:  ## Remove what the other targets made (not your data)
+	rm -rf $(VENV) dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find immich_facesets service embedder tests -name __pycache__ -type d -prune -exec rm -rf {} +
