@@ -1,0 +1,112 @@
+"""What a page of a listing changes: new and changed assets, which are worth fetching, and when to look at them again."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from immich_facesets.assets import Asset, FaceHint
+
+_YOUNG_LOOKS = tuple(
+    timedelta(minutes=minutes) for minutes in (5, 30, 120, 12 * 60, 2 * 24 * 60, 5 * 24 * 60, 10 * 24 * 60)
+)
+"""Faces arrive seconds to days after the upload and change no date: a young asset is read again after these pauses."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAsset:
+    """What the store remembers of an asset when a page shows it again."""
+
+    fingerprint: str
+    updated_at: datetime
+    width: int | None
+    height: int | None
+    is_wanted: bool
+    is_gone: bool
+    hints_read_at: datetime | None
+    hints_due_at: datetime | None
+    hint_looks: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListingRules:
+    """``min_face_short``: pixels at original size a face needs to be worth a download. ``second_look``: spread over this."""
+
+    min_face_short: float = 90.0
+    second_look: timedelta = timedelta(days=30)
+    young_for: timedelta = timedelta(days=14)
+
+
+@dataclass(frozen=True, slots=True)
+class AssetPlan:
+    """What to write for one asset. ``hints`` is None when the stored ones stay; ``is_new`` and ``is_changed`` count."""
+
+    asset: Asset
+    is_wanted: bool
+    hints: tuple[FaceHint, ...] | None
+    hints_read_at: datetime | None
+    hints_due_at: datetime | None
+    hint_looks: int
+    is_new: bool
+    is_changed: bool
+
+
+def next_look(asset_id: str, created_at: datetime, looks: int, now: datetime, rules: ListingRules) -> datetime | None:
+    """
+    When the faces of an asset are read again, after ``looks`` looks.
+
+    Young assets: after growing pauses. Older ones: once in ``second_look``, at a moment of their own, so that the slow
+    bell's work is spread evenly.
+    """
+    if now - created_at < rules.young_for and looks <= len(_YOUNG_LOOKS):
+        return now + _YOUNG_LOOKS[max(0, looks - 1)]
+    spread = int.from_bytes(hashlib.sha256(asset_id.encode()).digest()[:4]) / 2**32
+    return now + rules.second_look * (0.5 + spread)
+
+
+def is_wanted(asset: Asset, hints: Iterable[FaceHint], rules: ListingRules) -> bool:
+    """Whether at least one face is big enough, at original size, to be worth the download."""
+    boxes = (hint.original_box(asset.width, asset.height) for hint in hints)
+    return any(box.face_short >= rules.min_face_short for box in boxes)
+
+
+def plan_page(
+    assets: Iterable[Asset], known: Mapping[str, KnownAsset], now: datetime, rules: ListingRules
+) -> tuple[AssetPlan, ...]:
+    """
+    Decide what each listed asset changes. ``known`` holds the stored assets of this page by id.
+
+    Listed with its faces: they are taken. Listed without: a new or changed asset is due for a look at once, the others
+    keep what is known of them.
+    """
+    plans = []
+    for asset in assets:
+        before = known.get(asset.asset_id)
+        is_new = before is None or before.is_gone
+        is_changed = before is not None and (
+            before.fingerprint != asset.fingerprint
+            or before.updated_at != asset.updated_at
+            or (before.width, before.height) != (asset.width, asset.height)
+        )
+        if asset.hints is not None:
+            # Inline faces cost nothing: every sight is a look, and only a first or a due one moves the schedule.
+            looks = 1 if before is None or is_new else before.hint_looks
+            due = before.hints_due_at if before is not None and not is_new else None
+            if due is None or due <= now:
+                looks = looks + 1 if due is not None else looks
+                due = next_look(asset.asset_id, asset.created_at, looks, now, rules)
+            plans.append(
+                AssetPlan(asset, is_wanted(asset, asset.hints, rules), asset.hints, now, due, looks, is_new, is_changed)
+            )
+        elif before is None or is_new or is_changed or before.hints_read_at is None:
+            wanted = before is not None and before.is_wanted and not is_new
+            read_at = before.hints_read_at if before is not None and not is_new else None
+            plans.append(AssetPlan(asset, wanted, None, read_at, now, 0, is_new, is_changed))
+        else:
+            plans.append(
+                AssetPlan(
+                    asset, before.is_wanted, None, before.hints_read_at, before.hints_due_at, before.hint_looks,
+                    is_new, is_changed,
+                )
+            )  # fmt: skip
+    return tuple(plans)

@@ -1,0 +1,301 @@
+"""Sources, their assets, and the faces the sources know of."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, select, update
+
+from immich_facesets.assets import Asset, FaceHint, Person, Rendition
+from immich_facesets.faces import Box
+from immich_facesets.listing import AssetPlan, KnownAsset, ListingRules
+from service.store.tables import assets, hints, people, sources
+from service.store.upsert import upsert
+
+_IDS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMarks:
+    """How far the listings of a source have come."""
+
+    watermark: datetime | None
+    full_listing_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PageCounts:
+    new: int
+    changed: int
+
+
+def remember_source(tx: Connection, name: str, kind: str, user_id: str) -> SourceMarks:
+    """
+    Note that a source exists and return how far its listings came.
+
+    A name that now belongs to another user at the source starts over: its marks are cleared.
+    """
+    before = tx.execute(select(sources).where(sources.c.name == name)).one_or_none()
+    if before is not None and before.user_id == user_id:
+        return SourceMarks(before.watermark, before.full_listing_at)
+    upsert(
+        tx,
+        sources,
+        [{"name": name, "kind": kind, "user_id": user_id, "watermark": None, "full_listing_at": None}],
+    )
+    return SourceMarks(None, None)
+
+
+def judge_again(tx: Connection, rules: ListingRules) -> None:
+    """Decide anew, from the stored hints, which assets are worth fetching: what is big enough has changed."""
+    wanted: set[tuple[str, str]] = set()
+    rows = tx.execute(
+        select(hints, assets.c.width, assets.c.height).join(
+            assets, and_(assets.c.source == hints.c.source, assets.c.asset_id == hints.c.asset_id)
+        )
+    )
+    for row in rows:
+        if hint_of(row).original_box(row.width, row.height).face_short >= rules.min_face_short:
+            wanted.add((row.source, row.asset_id))
+    places = tx.execute(select(assets.c.source, assets.c.asset_id, assets.c.is_wanted).where(assets.c.is_gone.is_(False)))
+    changed = [
+        {"of": row.source, "id": row.asset_id, "wanted": not row.is_wanted}
+        for row in places.all()
+        if ((row.source, row.asset_id) in wanted) != row.is_wanted
+    ]
+    if changed:
+        tx.execute(
+            update(assets)
+            .where(assets.c.source == bindparam("of"), assets.c.asset_id == bindparam("id"))
+            .values(is_wanted=bindparam("wanted")),
+            changed,
+        )
+
+
+def known_assets(tx: Connection, source: str, asset_ids: Sequence[str]) -> dict[str, KnownAsset]:
+    """What is known of these assets of a source, by id."""
+    found: dict[str, KnownAsset] = {}
+    for start in range(0, len(asset_ids), _IDS_AT_ONCE):
+        rows = tx.execute(
+            select(assets).where(assets.c.source == source, assets.c.asset_id.in_(asset_ids[start : start + _IDS_AT_ONCE]))
+        )
+        for row in rows:
+            found[row.asset_id] = KnownAsset(
+                fingerprint=row.fingerprint,
+                updated_at=row.updated_at,
+                width=row.width,
+                height=row.height,
+                is_wanted=row.is_wanted,
+                is_gone=row.is_gone,
+                hints_read_at=row.hints_read_at,
+                hints_due_at=row.hints_due_at,
+                hint_looks=row.hint_looks,
+            )
+    return found
+
+
+def _row(plan: AssetPlan, run_id: int) -> dict[str, Any]:
+    asset = plan.asset
+    return {
+        "source": asset.source,
+        "asset_id": asset.asset_id,
+        "checksum": asset.checksum,
+        "fingerprint": asset.fingerprint,
+        "rendition": asset.rendition.value,
+        "path": asset.path,
+        "file_name": asset.file_name,
+        "mime_type": asset.mime_type,
+        "taken_at": asset.taken_at,
+        "local_date": asset.local_date,
+        "created_at": asset.created_at,
+        "updated_at": asset.updated_at,
+        "width": asset.width,
+        "height": asset.height,
+        "visibility": asset.visibility,
+        "is_external": asset.is_external,
+        "is_edited": asset.is_edited,
+        "is_offline": asset.is_offline,
+        "is_wanted": plan.is_wanted,
+        "is_gone": False,
+        "hints_read_at": plan.hints_read_at,
+        "hints_due_at": plan.hints_due_at,
+        "hint_looks": plan.hint_looks,
+        "listing_seen": run_id,
+    }
+
+
+def remember_page(tx: Connection, plans: Sequence[AssetPlan], *, run_id: int) -> PageCounts:
+    """Write one page of a listing: the commit point of discover."""
+    upsert(tx, assets, [_row(plan, run_id) for plan in plans])
+    for plan in plans:
+        if plan.hints is not None:
+            _replace_hints(tx, plan.asset.source, plan.asset.asset_id, plan.hints, is_new=plan.is_new)
+    return PageCounts(sum(plan.is_new for plan in plans), sum(plan.is_changed for plan in plans))
+
+
+def _replace_hints(tx: Connection, source: str, asset_id: str, found: Iterable[FaceHint], *, is_new: bool) -> None:
+    place = (hints.c.source == source, hints.c.asset_id == asset_id)
+    rows = [
+        {
+            "source": source,
+            "asset_id": asset_id,
+            "face_id": hint.face_id,
+            "person_id": hint.person_id,
+            "x1": hint.box.x1,
+            "y1": hint.box.y1,
+            "x2": hint.box.x2,
+            "y2": hint.box.y2,
+            "image_width": hint.image_width,
+            "image_height": hint.image_height,
+        }
+        for hint in found
+    ]
+    if not is_new:
+        tx.execute(delete(hints).where(*place, hints.c.face_id.not_in([row["face_id"] for row in rows])))
+    upsert(tx, hints, rows)
+
+
+def record_hints(
+    tx: Connection,
+    source: str,
+    asset_id: str,
+    found: tuple[FaceHint, ...],
+    *,
+    is_wanted: bool,
+    read_at: datetime,
+    due_at: datetime | None,
+) -> None:
+    """Write what one look at the faces of an asset found."""
+    _replace_hints(tx, source, asset_id, found, is_new=False)
+    tx.execute(
+        update(assets)
+        .where(assets.c.source == source, assets.c.asset_id == asset_id)
+        .values(is_wanted=is_wanted, hints_read_at=read_at, hints_due_at=due_at, hint_looks=assets.c.hint_looks + 1)
+    )
+
+
+def to_look_at(tx: Connection, source: str, now: datetime, *, after: str = "", limit: int = 1000) -> list[Asset]:
+    """The assets whose faces should be read again by now, by id; ``after`` is the last id of the batch before."""
+    rows = tx.execute(
+        select(assets)
+        .where(
+            assets.c.source == source,
+            assets.c.hints_due_at <= now,
+            assets.c.is_gone.is_(False),
+            assets.c.asset_id > after,
+        )
+        .order_by(assets.c.asset_id)
+        .limit(limit)
+    )
+    return [asset_of(row) for row in rows]
+
+
+def count_due(tx: Connection, source: str, now: datetime) -> tuple[int, int]:
+    """How many assets are due for a look, and how many there are."""
+    mine = (assets.c.source == source, assets.c.is_gone.is_(False))
+    due = tx.scalar(select(func.count()).select_from(assets).where(*mine, assets.c.hints_due_at <= now))
+    return due or 0, tx.scalar(select(func.count()).select_from(assets).where(*mine)) or 0
+
+
+def hint_looks(tx: Connection, source: str, asset_id: str) -> int:
+    """How often the faces of an asset were read."""
+    looks = tx.scalar(select(assets.c.hint_looks).where(assets.c.source == source, assets.c.asset_id == asset_id))
+    return looks or 0
+
+
+def unseen(tx: Connection, source: str, run_id: int) -> list[str]:
+    """The assets that a whole listing by this run did not hold; absence alone proves nothing."""
+    rows = tx.scalars(
+        select(assets.c.asset_id)
+        .where(assets.c.source == source, assets.c.is_gone.is_(False), assets.c.listing_seen < run_id)
+        .order_by(assets.c.asset_id)
+    )
+    return list(rows)
+
+
+def mark_gone(tx: Connection, source: str, asset_id: str) -> None:
+    """An asset is deleted at its source, confirmed by id: it counts no more, and its hints are dropped."""
+    place = (assets.c.source == source, assets.c.asset_id == asset_id)
+    tx.execute(update(assets).where(*place).values(is_gone=True, is_wanted=False, hints_due_at=None))
+    tx.execute(delete(hints).where(hints.c.source == source, hints.c.asset_id == asset_id))
+
+
+def drop_source(tx: Connection, source: str) -> int:
+    """A source was taken out of the settings: all its assets count as gone. Returns how many did not before."""
+    tx.execute(delete(hints).where(hints.c.source == source))
+    tx.execute(delete(people).where(people.c.source == source))
+    tx.execute(update(sources).where(sources.c.name == source).values(watermark=None, full_listing_at=None))
+    dropped = tx.execute(
+        update(assets)
+        .where(assets.c.source == source, assets.c.is_gone.is_(False))
+        .values(is_gone=True, is_wanted=False, hints_due_at=None)
+    )
+    return dropped.rowcount
+
+
+def source_names(tx: Connection) -> list[str]:
+    """The sources that have assets which count."""
+    return list(tx.scalars(select(assets.c.source).where(assets.c.is_gone.is_(False)).distinct().order_by(assets.c.source)))
+
+
+def finish_listing(tx: Connection, source: str, *, watermark: datetime | None, full_at: datetime | None) -> None:
+    """A listing came to its end: the next one starts from here. ``full_at`` is None for a listing of changes."""
+    values: dict[str, Any] = {}
+    if watermark is not None:
+        values["watermark"] = watermark
+    if full_at is not None:
+        values["full_listing_at"] = full_at
+    if values:
+        tx.execute(update(sources).where(sources.c.name == source).values(**values))
+
+
+def remember_people(tx: Connection, source: str, found: Sequence[Person]) -> None:
+    """Write the people of a source; those it no longer has are dropped, links to identities stay with the others."""
+    ids = [person.person_id for person in found]
+    tx.execute(delete(people).where(people.c.source == source, people.c.person_id.not_in(ids)))
+    rows = [
+        {
+            "source": source,
+            "person_id": person.person_id,
+            "name": person.name,
+            "birth_date": person.birth_date,
+            "is_hidden": person.is_hidden,
+        }
+        for person in found
+    ]
+    upsert(tx, people, rows)
+
+
+def asset_of(row: Row[Any]) -> Asset:
+    """The stored asset as a value, without its hints."""
+    return Asset(
+        source=row.source,
+        asset_id=row.asset_id,
+        checksum=row.checksum,
+        path=row.path,
+        file_name=row.file_name,
+        mime_type=row.mime_type,
+        taken_at=row.taken_at,
+        local_date=row.local_date,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        width=row.width,
+        height=row.height,
+        visibility=row.visibility,
+        is_external=row.is_external,
+        is_edited=row.is_edited,
+        is_offline=row.is_offline,
+        rendition=Rendition(row.rendition),
+    )
+
+
+def hint_of(row: Row[Any]) -> FaceHint:
+    """One stored hint as a value."""
+    return FaceHint(
+        face_id=row.face_id,
+        box=Box(row.x1, row.y1, row.x2, row.y2),
+        image_width=row.image_width,
+        image_height=row.image_height,
+        person_id=row.person_id,
+    )

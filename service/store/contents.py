@@ -1,0 +1,299 @@
+"""Contents (pictures by hash), what was found in them, and what is still to be embedded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, and_, delete, exists, func, insert, select, update
+
+from immich_facesets.assets import Asset
+from immich_facesets.faces import Box
+from immich_facesets.wire import FaceAnswer
+from service.store import failures
+from service.store.assets import asset_of
+from service.store.tables import (
+    assets,
+    contents,
+    crops,
+    embeddings,
+    facts,
+    faces,
+    fingerprints,
+    hints,
+    memberships,
+    vectors,
+)
+from service.store.upsert import upsert
+
+SAME_FACE_IOU = 0.5
+"""Two detections on one content overlap at least this much when they are one face."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFace:
+    """One face as it is to be written. ``crop_file`` is relative to the crops folder, None without a crop."""
+
+    answer: FaceAnswer
+    crop_file: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedContent:
+    """Everything one picture turned out to hold."""
+
+    fingerprint: str
+    sha256: str
+    sha1: str
+    size_bytes: int
+    width: int
+    height: int
+    space: str
+    recipe: str
+    faces: tuple[FoundFace, ...]
+
+
+def active_space(tx: Connection) -> str | None:
+    """The space whose vectors are in use, None before the first."""
+    value: str | None = tx.scalar(select(facts.c.value).where(facts.c.name == "space"))
+    return value
+
+
+def use_space(tx: Connection, space: str) -> None:
+    """
+    Make a space the one in use, in one step; what only another space knew is dropped.
+
+    Each membership is carried over to the face of the new space at the same place of the same content.
+    """
+    before = active_space(tx)
+    if before == space:
+        return
+    if before is not None:
+        _carry_memberships(tx, before, space)
+        tx.execute(delete(faces).where(faces.c.space != space))
+        tx.execute(delete(embeddings).where(embeddings.c.space != space))
+    upsert(tx, facts, [{"name": "space", "value": space}])
+
+
+def _carry_memberships(tx: Connection, before: str, after: str) -> None:
+    new: dict[str, list[tuple[int, Box]]] = {}
+    for row in tx.execute(select(faces.c.face_id, faces.c.sha256, *_BOX).where(faces.c.space == after)):
+        new.setdefault(row.sha256, []).append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
+    held = select(faces.c.sha256, *_BOX, memberships.c.identity, memberships.c.how, memberships.c.distance).join(
+        memberships, memberships.c.face_id == faces.c.face_id
+    )
+    carried: dict[int, dict[str, Any]] = {}
+    for row in tx.execute(held.where(faces.c.space == before).order_by(faces.c.face_id)):
+        old = Box(row.x1, row.y1, row.x2, row.y2)
+        face_id, box = max(new.get(row.sha256, [(0, old)]), key=lambda item: old.iou(item[1]))
+        if face_id and old.iou(box) >= SAME_FACE_IOU and face_id not in carried:
+            carried[face_id] = {"face_id": face_id, "identity": row.identity, "how": row.how, "distance": row.distance}
+    if carried:
+        tx.execute(insert(memberships), list(carried.values()))
+
+
+_BOX = (faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
+
+
+def _missing(space: str, recipe: str, now: datetime) -> Any:
+    """The condition of the to-do list: wanted, there, not done in this way, and not resting after a failure."""
+    done = exists().where(
+        fingerprints.c.fingerprint == assets.c.fingerprint,
+        embeddings.c.sha256 == fingerprints.c.sha256,
+        embeddings.c.space == space,
+        embeddings.c.recipe == recipe,
+    )
+    return and_(
+        assets.c.is_wanted.is_(True),
+        assets.c.is_gone.is_(False),
+        assets.c.is_offline.is_(False),
+        ~done,
+        ~failures.resting("embed", assets.c.fingerprint, now),
+    )
+
+
+def to_embed(
+    tx: Connection, space: str, recipe: str, now: datetime, *, after: str = "", limit: int = 200
+) -> list[Asset]:
+    """
+    The contents whose faces are missing or out of date: one asset for each fingerprint, in order of fingerprint.
+
+    ``after`` is the last fingerprint of the batch before.
+    """
+    first = (
+        select(assets.c.fingerprint, func.min(assets.c.source + "\n" + assets.c.asset_id).label("place"))
+        .where(_missing(space, recipe, now), assets.c.fingerprint > after)
+        .group_by(assets.c.fingerprint)
+        .order_by(assets.c.fingerprint)
+        .limit(limit)
+        .subquery()
+    )
+    rows = tx.execute(
+        select(assets)
+        .join(first, first.c.fingerprint == assets.c.fingerprint)
+        .where(assets.c.source + "\n" + assets.c.asset_id == first.c.place)
+        .order_by(assets.c.fingerprint)
+    )
+    return [asset_of(row) for row in rows]
+
+
+def count_to_embed(tx: Connection, space: str, recipe: str, now: datetime) -> int:
+    """How many contents are missing or out of date."""
+    wanted = select(func.count(assets.c.fingerprint.distinct())).where(_missing(space, recipe, now))
+    return tx.scalar(wanted) or 0
+
+
+def boxes_of(tx: Connection, fingerprint: str) -> list[Box]:
+    """Where the sources say faces are, in upright original pixels, over every asset with these bytes."""
+    rows = tx.execute(
+        select(hints, assets.c.width, assets.c.height)
+        .join(assets, and_(assets.c.source == hints.c.source, assets.c.asset_id == hints.c.asset_id))
+        .where(assets.c.fingerprint == fingerprint, assets.c.is_gone.is_(False))
+        .order_by(hints.c.face_id)
+    )
+    boxes: list[Box] = []
+    for row in rows:
+        box = Box(row.x1, row.y1, row.x2, row.y2)
+        if row.width and row.height and row.image_width and row.image_height:
+            box = box.scaled(row.width / row.image_width, row.height / row.image_height)
+        if all(box.iou(other) < SAME_FACE_IOU for other in boxes):
+            boxes.append(box)
+    return boxes
+
+
+def is_embedded(tx: Connection, sha256: str, space: str, recipe: str) -> bool:
+    """Whether these very bytes are done: they came under another fingerprint."""
+    return bool(
+        tx.scalar(
+            select(
+                exists().where(
+                    embeddings.c.sha256 == sha256, embeddings.c.space == space, embeddings.c.recipe == recipe
+                )
+            )
+        )
+    )
+
+
+def record_alias(tx: Connection, fingerprint: str, sha256: str) -> None:
+    """These bytes are known already: remember their other name."""
+    upsert(tx, fingerprints, [{"fingerprint": fingerprint, "sha256": sha256}])
+    failures.clear(tx, "embed", fingerprint)
+
+
+def record_content(tx: Connection, found: EmbeddedContent, now: datetime) -> None:
+    """Write what one picture holds: the commit point of embed. A face seen again keeps its row and its identity."""
+    upsert(
+        tx,
+        contents,
+        [
+            {
+                "sha256": found.sha256,
+                "sha1": found.sha1,
+                "size_bytes": found.size_bytes,
+                "width": found.width,
+                "height": found.height,
+            }
+        ],
+    )
+    upsert(tx, fingerprints, [{"fingerprint": found.fingerprint, "sha256": found.sha256}])
+    upsert(
+        tx,
+        embeddings,
+        [{"sha256": found.sha256, "space": found.space, "recipe": found.recipe, "embedded_at": now}],
+    )
+    _record_faces(tx, found)
+    failures.clear(tx, "embed", found.fingerprint)
+
+
+def _record_faces(tx: Connection, found: EmbeddedContent) -> None:
+    here = (faces.c.sha256 == found.sha256, faces.c.space == found.space)
+    before = [
+        (row.face_id, Box(row.x1, row.y1, row.x2, row.y2))
+        for row in tx.execute(select(faces.c.face_id, *_BOX).where(*here).order_by(faces.c.face_id))
+    ]
+    kept: set[int] = set()
+    fresh: list[FoundFace] = []
+    for face in found.faces:
+        box = face.answer.face_box()
+        same = [(box.iou(old), face_id) for face_id, old in before if face_id not in kept]
+        score, face_id = max(same, default=(0.0, 0))
+        if score < SAME_FACE_IOU:
+            fresh.append(face)
+            continue
+        kept.add(face_id)
+        tx.execute(update(faces).where(faces.c.face_id == face_id).values(**_face_row(found, face.answer)))
+        _record_parts(tx, face_id, face)
+    gone = [face_id for face_id, _ in before if face_id not in kept]
+    if gone:
+        tx.execute(delete(faces).where(faces.c.face_id.in_(gone)))
+    for face in fresh:
+        result = tx.execute(insert(faces).values(**_face_row(found, face.answer)))
+        primary_key = result.inserted_primary_key
+        if primary_key is not None:
+            _record_parts(tx, primary_key[0], face)
+
+
+def _face_row(found: EmbeddedContent, answer: FaceAnswer) -> dict[str, Any]:
+    x1, y1, x2, y2 = answer.box
+    measures = answer.quality
+    return {
+        "sha256": found.sha256,
+        "space": found.space,
+        "x1": x1,
+        "y1": y1,
+        "x2": x2,
+        "y2": y2,
+        "landmarks": [list(point) for point in answer.landmarks],
+        "det_score": answer.det_score,
+        "blur": measures.blur,
+        "blur_size": measures.blur_size,
+        "brightness": measures.brightness,
+        "contrast": measures.contrast,
+        "yaw": measures.yaw,
+        "pitch": measures.pitch,
+        "roll": measures.roll,
+    }
+
+
+def _record_parts(tx: Connection, face_id: int, face: FoundFace) -> None:
+    upsert(tx, vectors, [{"face_id": face_id, "vector": face.answer.embedding}])
+    crop = face.answer.crop
+    if crop is None or face.crop_file is None:
+        tx.execute(delete(crops).where(crops.c.face_id == face_id))
+        return
+    x1, y1, x2, y2 = crop.area
+    row = {"face_id": face_id, "file": face.crop_file, "x1": x1, "y1": y1, "x2": x2, "y2": y2}
+    upsert(tx, crops, [{**row, "phash": None, "check_key": None, "verdict": None, "masked": False}])
+
+
+def drop_orphans(tx: Connection) -> int:
+    """Drop every content that no living asset shows any more, with its faces; returns how many."""
+    living = exists().where(assets.c.fingerprint == fingerprints.c.fingerprint, assets.c.is_gone.is_(False))
+    tx.execute(delete(fingerprints).where(~living))
+    orphans = list(
+        tx.scalars(select(contents.c.sha256).where(~exists().where(fingerprints.c.sha256 == contents.c.sha256)))
+    )
+    for start in range(0, len(orphans), 500):
+        some: Sequence[str] = orphans[start : start + 500]
+        tx.execute(delete(faces).where(faces.c.sha256.in_(some)))
+        tx.execute(delete(embeddings).where(embeddings.c.sha256.in_(some)))
+        tx.execute(delete(contents).where(contents.c.sha256.in_(some)))
+    return len(orphans)
+
+
+def crop_files(tx: Connection) -> set[str]:
+    """Every crop file that a face needs; others in the crops folder are left-overs."""
+    return set(tx.scalars(select(crops.c.file)))
+
+
+def vectors_of(tx: Connection, face_ids: Sequence[int], dimension: int) -> NDArray[np.float32]:
+    """The (n, d) matrix of these faces' unit vectors, in their order."""
+    matrix = np.zeros((len(face_ids), dimension), dtype=np.float32)
+    place = {face_id: row for row, face_id in enumerate(face_ids)}
+    for start in range(0, len(face_ids), 500):
+        some = list(face_ids[start : start + 500])
+        for row in tx.execute(select(vectors).where(vectors.c.face_id.in_(some))):
+            matrix[place[row.face_id]] = np.frombuffer(row.vector, dtype="<f4")
+    return matrix

@@ -1,0 +1,195 @@
+"""The database itself: opening, locking out a second service, migrating, and running transactions off the event loop."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from filelock import FileLock, Timeout
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, SQLAlchemyError
+
+from immich_facesets.errors import SetupError, TransientError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_READERS = 2
+
+
+class DataLock:
+    """The exclusive right to work in a data folder; a second service is turned away with a ``SetupError``."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = FileLock(folder / "lock")
+
+    def __enter__(self) -> Self:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise SetupError(
+                f"another immich-facesets is working in the data folder {self._folder}: stop it first, or give this one "
+                "a folder of its own with FACESETS_DATA_DIR"
+            ) from error
+        except OSError as error:
+            raise SetupError(
+                f"the data folder {self._folder} cannot be locked ({error.strerror}): make it writable for this user"
+            ) from error
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._lock.release()
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    """WAL, enforced foreign keys, durable commits; transactions begin when we say so, writers without upgrade deadlocks."""
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        read_only = connection.get_execution_options().get("facesets_read_only", False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for SQLite or PostgreSQL; anything else, or a missing driver, is a ``SetupError``."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise SetupError("FACESETS_DATABASE_URL is not a database URL (sqlite:///... or postgresql://...)") from error
+    kind = parsed.get_backend_name()
+    if kind == "postgresql":
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    elif kind != "sqlite":
+        raise SetupError(f"FACESETS_DATABASE_URL names {kind!r}: only SQLite and PostgreSQL are supported")
+    try:
+        engine = create_engine(parsed, pool_size=_READERS + 1, pool_pre_ping=kind == "postgresql")
+    except ModuleNotFoundError as error:
+        raise SetupError("the PostgreSQL driver is missing: install immich-facesets[postgres]") from error
+    if kind == "sqlite":
+        _prepare_sqlite(engine)
+    return engine
+
+
+def _alembic(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the tables up to date; a database from a newer version is refused untouched."""
+    try:
+        with engine.begin() as connection:
+            config = _alembic(connection)
+            script = ScriptDirectory.from_config(config)
+            found = MigrationContext.configure(connection).get_current_revision()
+            if found is not None:
+                try:
+                    script.get_revision(found)
+                except CommandError as error:
+                    raise SetupError(
+                        f"the database was written by a newer version of immich-facesets (revision {found}): "
+                        "run that version, or restore the backup made before the upgrade"
+                    ) from error
+            command.upgrade(config, "head")
+    except SQLAlchemyError as error:
+        raise _database_trouble(error) from error
+
+
+def is_current(engine: Engine) -> bool:
+    """Whether the tables are there and up to date: what a command that only reads may rely on."""
+    try:
+        with engine.connect().execution_options(facesets_read_only=True) as connection:
+            head = ScriptDirectory.from_config(_alembic(connection)).get_current_head()
+            return MigrationContext.configure(connection).get_current_revision() == head
+    except SQLAlchemyError as error:
+        raise _database_trouble(error) from error
+
+
+def _database_trouble(error: SQLAlchemyError) -> SetupError | TransientError:
+    """What a failing database means for the person who runs it. Statements and parameters stay out of the message."""
+    original = error.orig if isinstance(error, DatabaseError) else None
+    if isinstance(original, sqlite3.Error):
+        name = getattr(original, "sqlite_errorname", "") or ""
+        if name.startswith("SQLITE_FULL"):
+            return SetupError("the disk with the data folder is full: free some space, then start again; nothing is lost")
+        if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+            return SetupError("the database cannot be written: make FACESETS_DATA_DIR writable for this user")
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            return SetupError(
+                "the database file is damaged or no database: restore it from a backup, or move it away to start anew"
+            )
+        if name.startswith("SQLITE_IOERR"):
+            return SetupError("the disk with the data folder fails to read or write: check the disk, then start again")
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return TransientError("the database is locked by another program")
+    if isinstance(error, OperationalError):
+        return TransientError("the database does not answer: check FACESETS_DATABASE_URL and the database server")
+    raise error
+
+
+class Store:
+    """Runs transactions: writers one after another in a thread of their own, readers beside them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
+
+    @property
+    def kind(self) -> str:
+        return self.engine.dialect.name
+
+    async def write(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one function as one transaction: committed when it returns, undone when it raises."""
+        return await self._run(self._writer, lambda: self.write_now(function, *args, **kwargs))
+
+    async def read(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one function on a consistent snapshot."""
+        return await self._run(self._readers, lambda: self.read_now(function, *args, **kwargs))
+
+    def write_now(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """``write`` for callers without an event loop."""
+        try:
+            with self.engine.begin() as connection:
+                return function(connection, *args, **kwargs)
+        except SQLAlchemyError as error:
+            raise _database_trouble(error) from error
+
+    def read_now(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """``read`` for callers without an event loop."""
+        try:
+            with self.engine.connect().execution_options(facesets_read_only=True) as connection, connection.begin():
+                return function(connection, *args, **kwargs)
+        except SQLAlchemyError as error:
+            raise _database_trouble(error) from error
+
+    @staticmethod
+    async def _run(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        # Shielded: a commit that has begun ends, even when its caller is cancelled.
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(pool, work))
+
+    def close(self) -> None:
+        """Let running transactions end, then close every connection."""
+        self._writer.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
+        self.engine.dispose()

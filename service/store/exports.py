@@ -1,0 +1,197 @@
+"""What publish reads and writes: the faces that may be exported, and what lies in the export folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from immich_facesets.faces import Box, Face, Measures
+from service.store.tables import (
+    assets,
+    crops,
+    export_ledger,
+    exports,
+    faces,
+    fingerprints,
+    identities,
+    memberships,
+)
+from service.store.upsert import upsert
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCrop:
+    """The square cut around a face, and what the detector said of the finished crop."""
+
+    file: str
+    area: Box
+    phash: str | None
+    check_key: str | None
+    verdict: str | None
+    masked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlace:
+    """Where a content lies: a user of ours, her asset, its path, and the local date it was taken (ISO)."""
+
+    user: str
+    asset_id: str
+    path: str
+    taken: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One face of an identity with everything an export needs but its vector."""
+
+    identity: int
+    face: Face
+    crop: StoredCrop | None
+
+
+def members(tx: Connection, space: str) -> list[Member]:
+    """The faces of every identity that may be exported, by identity and face id."""
+    rows = tx.execute(
+        select(
+            faces,
+            memberships.c.identity,
+            crops.c.file,
+            crops.c.x1.label("cx1"),
+            crops.c.y1.label("cy1"),
+            crops.c.x2.label("cx2"),
+            crops.c.y2.label("cy2"),
+            crops.c.phash,
+            crops.c.check_key,
+            crops.c.verdict,
+            crops.c.masked,
+        )
+        .join(memberships, memberships.c.face_id == faces.c.face_id)
+        .join(identities, identities.c.number == memberships.c.identity)
+        .outerjoin(crops, crops.c.face_id == faces.c.face_id)
+        .where(faces.c.space == space, identities.c.never_export.is_(False))
+        .order_by(memberships.c.identity, faces.c.face_id)
+    )
+    return [
+        Member(
+            identity=row.identity,
+            face=face_of(row),
+            crop=None
+            if row.file is None
+            else StoredCrop(
+                row.file,
+                Box(row.cx1, row.cy1, row.cx2, row.cy2),
+                row.phash,
+                row.check_key,
+                row.verdict,
+                row.masked,
+            ),
+        )
+        for row in rows
+    ]
+
+
+def face_of(row: Any) -> Face:
+    """A row of ``faces`` as a value."""
+    points: Any = tuple((float(x), float(y)) for x, y in row.landmarks)
+    return Face(
+        face_id=row.face_id,
+        sha256=row.sha256,
+        box=Box(row.x1, row.y1, row.x2, row.y2),
+        landmarks=points,
+        det_score=row.det_score,
+        measures=Measures(
+            blur=row.blur,
+            blur_size=row.blur_size,
+            brightness=row.brightness,
+            contrast=row.contrast,
+            yaw=row.yaw,
+            pitch=row.pitch,
+            roll=row.roll,
+        ),
+    )
+
+
+def places(tx: Connection) -> dict[str, tuple[StoredPlace, ...]]:
+    """Every place of every content that holds a member, by content hash."""
+    found: dict[str, list[StoredPlace]] = {}
+    holding = select(faces.c.sha256).join(memberships, memberships.c.face_id == faces.c.face_id)
+    rows = tx.execute(
+        select(fingerprints.c.sha256, assets.c.source, assets.c.asset_id, assets.c.path, assets.c.local_date)
+        .join(assets, assets.c.fingerprint == fingerprints.c.fingerprint)
+        .where(assets.c.is_gone.is_(False), fingerprints.c.sha256.in_(holding))
+        .order_by(assets.c.source, assets.c.asset_id)
+    )
+    for row in rows:
+        found.setdefault(row.sha256, []).append(StoredPlace(row.source, row.asset_id, row.path, row.local_date))
+    return {sha256: tuple(items) for sha256, items in found.items()}
+
+
+def record_phash(tx: Connection, hashes: Sequence[tuple[int, str]]) -> None:
+    """Remember the perceptual hashes of crops: (face id, hex)."""
+    for face_id, phash in hashes:
+        tx.execute(update(crops).where(crops.c.face_id == face_id).values(phash=phash))
+
+
+def record_verdict(tx: Connection, face_id: int, *, check_key: str, verdict: str, masked: bool) -> None:
+    """Remember what the detector saw in a finished crop, so that it is asked once."""
+    tx.execute(
+        update(crops).where(crops.c.face_id == face_id).values(check_key=check_key, verdict=verdict, masked=masked)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A directory of the export folder as the ledger knows it."""
+
+    directory: str
+    digest: str
+    entry: dict[str, Any]
+
+
+def written(tx: Connection) -> list[Written]:
+    """What lies in the export folder, by directory."""
+    rows = tx.execute(select(exports).order_by(exports.c.directory))
+    return [Written(row.directory, row.digest, dict(row.entry)) for row in rows]
+
+
+def record_export(
+    tx: Connection, directory: str, *, digest: str, entry: dict[str, Any], identity: int, made_by: str, now: datetime
+) -> None:
+    """A faceset was written: the commit point of publish."""
+    upsert(tx, exports, [{"directory": directory, "digest": digest, "entry": entry, "written_at": now}])
+    tx.execute(
+        insert(export_ledger).values(
+            directory=directory,
+            identity=identity,
+            profile="faceset",
+            action="written",
+            faces=entry.get("faces", 0),
+            made_by=made_by,
+            made_at=now,
+        )
+    )
+
+
+def record_removal(tx: Connection, directory: str, *, made_by: str, now: datetime) -> None:
+    """A faceset was taken away."""
+    entry = tx.scalar(select(exports.c.entry).where(exports.c.directory == directory)) or {}
+    tx.execute(delete(exports).where(exports.c.directory == directory))
+    tx.execute(
+        insert(export_ledger).values(
+            directory=directory,
+            identity=entry.get("identity"),
+            profile="faceset",
+            action="removed",
+            faces=entry.get("faces", 0),
+            made_by=made_by,
+            made_at=now,
+        )
+    )
+
+
+def forget_exports(tx: Connection) -> None:
+    """Take nothing in the export folder for granted: every faceset is written anew."""
+    tx.execute(delete(exports))

@@ -1,0 +1,77 @@
+"""What failed, why, and when it is tried again."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, ColumnElement, delete, exists, func, select
+
+from service.store.tables import failures
+from service.store.upsert import upsert
+
+_FIRST_PAUSE = timedelta(hours=1)
+_LONGEST_PAUSE = timedelta(days=14)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One item that could not be done; ``retry_at`` is when it is tried again."""
+
+    stage: str
+    source: str
+    item: str
+    reason: str
+    message: str
+    tries: int
+    first_at: datetime
+    last_at: datetime
+    retry_at: datetime
+
+
+def record_failure(
+    tx: Connection, stage: str, source: str, item: str, *, reason: str, message: str, now: datetime
+) -> None:
+    """Remember a failure: it rests for a pause that grows fourfold with every try, from an hour to two weeks."""
+    place = (failures.c.stage == stage, failures.c.source == source, failures.c.item == item)
+    before = tx.execute(select(failures.c.tries, failures.c.first_at).where(*place)).one_or_none()
+    tries = 1 if before is None else before.tries + 1
+    pause = min(_FIRST_PAUSE * 4 ** min(tries - 1, 10), _LONGEST_PAUSE)
+    row = {
+        "stage": stage,
+        "source": source,
+        "item": item,
+        "reason": reason,
+        "message": message,
+        "tries": tries,
+        "first_at": now if before is None else before.first_at,
+        "last_at": now,
+        "retry_at": now + pause,
+    }
+    upsert(tx, failures, [row])
+
+
+def clear(tx: Connection, stage: str, item: str) -> None:
+    """The item was done after all."""
+    tx.execute(delete(failures).where(failures.c.stage == stage, failures.c.item == item))
+
+
+def resting(stage: str, item: ColumnElement[str], now: datetime) -> ColumnElement[bool]:
+    """The condition that an item failed and its pause is not over."""
+    return exists().where(failures.c.stage == stage, failures.c.item == item, failures.c.retry_at > now)
+
+
+def retry_all(tx: Connection, now: datetime) -> int:
+    """End every pause; returns how many items rest no longer."""
+    return tx.execute(failures.update().where(failures.c.retry_at > now).values(retry_at=now)).rowcount
+
+
+def list_failures(tx: Connection, *, limit: int = 200) -> list[Failure]:
+    """The latest failures first."""
+    rows = tx.execute(select(failures).order_by(failures.c.last_at.desc(), failures.c.item).limit(limit))
+    return [Failure(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's documented mapping access
+
+
+def count_by_reason(tx: Connection) -> dict[str, int]:
+    """How many items fail for each reason."""
+    rows: Any = tx.execute(select(failures.c.reason, func.count()).group_by(failures.c.reason))
+    return {reason: count for reason, count in sorted(rows)}  # noqa: C416 - rows are not pairs for the type checker

@@ -1,0 +1,238 @@
+"""Identities and their members: what group reads and writes, and what people look at."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
+
+from immich_facesets.faces import Box
+from immich_facesets.grouping import Assertion, FaceTable, GroupingPlan, Known
+from service.store.assets import hint_of
+from service.store.tables import assets, contents, faces, fingerprints, hints, identities, memberships, people, vectors
+from service.store.upsert import upsert
+
+_HINT_IOU = 0.3
+"""A face and a source's box overlap at least this much when they are one (detectors draw their boxes differently)."""
+
+
+def face_table(tx: Connection, space: str, dimension: int) -> FaceTable:
+    """Every face of a space with its vector, in order of face id."""
+    rows = tx.execute(
+        select(
+            faces.c.face_id,
+            faces.c.sha256,
+            faces.c.x1,
+            faces.c.y1,
+            faces.c.x2,
+            faces.c.y2,
+            faces.c.blur,
+            faces.c.det_score,
+            vectors.c.vector,
+        )
+        .join(vectors, vectors.c.face_id == faces.c.face_id)
+        .where(faces.c.space == space)
+        .order_by(faces.c.face_id)
+    ).all()
+    codes: dict[str, int] = {}
+    matrix = np.frombuffer(b"".join(row.vector for row in rows), dtype="<f4").reshape(len(rows), dimension)
+    return FaceTable(
+        face_ids=np.array([row.face_id for row in rows], dtype=np.int64),
+        vectors=matrix.astype(np.float32, copy=False),
+        pictures=np.array([codes.setdefault(row.sha256, len(codes)) for row in rows], dtype=np.int64),
+        face_short=np.array([min(row.x2 - row.x1, row.y2 - row.y1) for row in rows], dtype=np.float32),
+        blur=np.array([row.blur for row in rows], dtype=np.float32),
+        det_score=np.array([row.det_score for row in rows], dtype=np.float32),
+    )
+
+
+def all_memberships(tx: Connection) -> dict[int, int]:
+    """Which identity each face belongs to."""
+    return {row.face_id: row.identity for row in tx.execute(select(memberships.c.face_id, memberships.c.identity))}
+
+
+def all_known(tx: Connection) -> list[Known]:
+    """Every identity ever numbered, with the people of the sources attached to it."""
+    attached: dict[int, set[tuple[str, str]]] = {}
+    for row in tx.execute(select(people).where(people.c.identity.is_not(None))):
+        attached.setdefault(row.identity, set()).add((row.source, row.person_id))
+    rows = tx.execute(select(identities).order_by(identities.c.number))
+    return [
+        Known(
+            number=row.number,
+            origin=row.origin,
+            is_locked=row.is_locked,
+            people=frozenset(attached.get(row.number, ())),
+        )
+        for row in rows
+    ]
+
+
+def assertions(tx: Connection, space: str) -> list[Assertion]:
+    """What the sources' own named people say: the faces at the places of each person's boxes."""
+    boxes: dict[str, list[tuple[int, Box]]] = {}
+    for row in tx.execute(
+        select(faces.c.face_id, faces.c.sha256, faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
+        .where(faces.c.space == space)
+        .order_by(faces.c.face_id)
+    ):
+        boxes.setdefault(row.sha256, []).append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
+    said: dict[tuple[str, str], set[int]] = {}
+    names: dict[tuple[str, str], str] = {}
+    rows = tx.execute(
+        select(
+            hints,
+            people.c.name,
+            fingerprints.c.sha256,
+            func.coalesce(assets.c.width, contents.c.width).label("width"),
+            func.coalesce(assets.c.height, contents.c.height).label("height"),
+        )
+        .join(people, and_(people.c.source == hints.c.source, people.c.person_id == hints.c.person_id))
+        .join(assets, and_(assets.c.source == hints.c.source, assets.c.asset_id == hints.c.asset_id))
+        .join(fingerprints, fingerprints.c.fingerprint == assets.c.fingerprint)
+        .join(contents, contents.c.sha256 == fingerprints.c.sha256)
+        .where(people.c.name != "", assets.c.is_gone.is_(False))
+        .order_by(hints.c.source, hints.c.person_id, hints.c.face_id)
+    )
+    for row in rows:
+        box = hint_of(row).original_box(row.width, row.height)
+        overlap, face_id = max(((box.iou(other), -face) for face, other in boxes.get(row.sha256, ())), default=(0.0, 0))
+        if overlap >= _HINT_IOU:
+            said.setdefault((row.source, row.person_id), set()).add(-face_id)
+            names[row.source, row.person_id] = row.name
+    return [
+        Assertion(source=source, person_id=person, label=names[source, person], face_ids=tuple(sorted(face_ids)))
+        for (source, person), face_ids in sorted(said.items())
+    ]
+
+
+def apply_grouping(tx: Connection, plan: GroupingPlan, now: datetime) -> None:
+    """Write what group decided, whole: the commit point of group."""
+    if plan.new:
+        rows = [{"number": new.number, "origin": new.origin, "created_at": now} for new in plan.new]
+        tx.execute(insert(identities), rows)
+    if plan.leaves:
+        leaves = list(plan.leaves)
+        for start in range(0, len(leaves), 500):
+            tx.execute(delete(memberships).where(memberships.c.face_id.in_(leaves[start : start + 500])))
+    upsert(
+        tx,
+        memberships,
+        [
+            {"face_id": join.face_id, "identity": join.identity, "distance": join.distance, "how": join.how}
+            for join in plan.joins
+        ],
+    )
+    for link in plan.links:
+        tx.execute(
+            update(people)
+            .where(people.c.source == link.source, people.c.person_id == link.person_id)
+            .values(identity=link.identity)
+        )
+
+
+def labels(tx: Connection) -> dict[int, str]:
+    """What each identity is called: a moderator's word first, else the name its source gives the person."""
+    found: dict[int, str] = {}
+    for row in tx.execute(
+        select(people.c.identity, people.c.name)
+        .where(people.c.identity.is_not(None), people.c.name != "")
+        .order_by(people.c.identity, people.c.source, people.c.person_id)
+    ):
+        found.setdefault(row.identity, row.name)
+    for row in tx.execute(select(identities.c.number, identities.c.label).where(identities.c.label.is_not(None))):
+        found[row.number] = row.label
+    return found
+
+
+def birth_dates(tx: Connection) -> dict[int, str]:
+    """The birth date (ISO) of each identity whose person has one at a source."""
+    rows = tx.execute(
+        select(people.c.identity, people.c.birth_date)
+        .where(people.c.identity.is_not(None), people.c.birth_date.is_not(None))
+        .order_by(people.c.identity, people.c.birth_date)
+    )
+    # The latest date is the careful one where two sources disagree: it makes a person younger in a picture.
+    return {row.identity: row.birth_date for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRow:
+    """One identity as a list shows it."""
+
+    number: int
+    origin: str
+    label: str | None
+    is_locked: bool
+    faces: int
+    pictures: int
+
+
+def list_identities(tx: Connection) -> list[IdentityRow]:
+    """Every identity that has faces, by number."""
+    names: Mapping[int, str] = labels(tx)
+    rows = tx.execute(
+        select(
+            identities,
+            func.count(memberships.c.face_id).label("faces"),
+            func.count(faces.c.sha256.distinct()).label("pictures"),
+        )
+        .join(memberships, memberships.c.identity == identities.c.number)
+        .join(faces, faces.c.face_id == memberships.c.face_id)
+        .group_by(*identities.c)
+        .order_by(identities.c.number)
+    )
+    return [
+        IdentityRow(row.number, row.origin, names.get(row.number), row.is_locked, row.faces, row.pictures) for row in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRow:
+    """One face of an identity and where it is. ``places``: (source, asset id, path)."""
+
+    face_id: int
+    sha256: str
+    box: Box
+    det_score: float
+    blur: float
+    distance: float
+    how: str
+    places: tuple[tuple[str, str, str], ...]
+
+
+def members_of(tx: Connection, number: int) -> list[MemberRow]:
+    """The faces of one identity, nearest to its centre first."""
+    rows = tx.execute(
+        select(faces, memberships.c.distance, memberships.c.how)
+        .join(memberships, memberships.c.face_id == faces.c.face_id)
+        .where(memberships.c.identity == number)
+        .order_by(memberships.c.distance, faces.c.face_id)
+    ).all()
+    where: dict[str, list[tuple[str, str, str]]] = {}
+    found: Any = tx.execute(
+        select(fingerprints.c.sha256, assets.c.source, assets.c.asset_id, assets.c.path)
+        .join(assets, assets.c.fingerprint == fingerprints.c.fingerprint)
+        .join(faces, faces.c.sha256 == fingerprints.c.sha256)
+        .join(memberships, memberships.c.face_id == faces.c.face_id)
+        .where(memberships.c.identity == number, assets.c.is_gone.is_(False))
+        .distinct()
+        .order_by(assets.c.source, assets.c.asset_id)
+    )
+    for sha256, source, asset_id, path in found:
+        where.setdefault(sha256, []).append((source, asset_id, path))
+    return [
+        MemberRow(
+            row.face_id,
+            row.sha256,
+            Box(row.x1, row.y1, row.x2, row.y2),
+            row.det_score,
+            row.blur,
+            row.distance,
+            row.how,
+            tuple(where.get(row.sha256, ())),
+        )
+        for row in rows
+    ]
