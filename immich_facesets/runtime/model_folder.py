@@ -1,0 +1,230 @@
+"""
+The folder of model packs: ``<models_dir>/<pack>/*.onnx``, and the record of what was installed.
+
+Nothing is ever downloaded: a pack comes from a local archive or folder, after its licence was accepted. The digests
+recorded then (``MODELS.sha256``, in the form of ``sha256sum``) show later whether a file has changed.
+"""
+
+import contextlib
+import functools
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from immich_facesets.errors import SetupError
+from immich_facesets.packs import pack_licence, recogniser_family
+
+RECORD_NAME = "MODELS.sha256"
+MAX_MODEL_BYTES = 4 << 30
+_PACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_CHUNK = 1 << 20
+_NOT_A_MODEL = (b"version https://git-lfs", b"<", b"PK\x03\x04")
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledPack:
+    """A pack on disk. ``digests`` are file name to SHA-256 as recorded at install, None when nothing was recorded."""
+
+    name: str
+    path: Path
+    files: tuple[str, ...]
+    licence: str
+    digests: Mapping[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A file that is not what was recorded; ``problem`` is one of ``missing``, ``changed``, ``unrecorded``."""
+
+    file: str
+    problem: str
+
+
+def list_packs(models_dir: Path) -> tuple[InstalledPack, ...]:
+    """Every folder that holds ONNX files, by name; nothing when the folder itself is missing."""
+    if not models_dir.is_dir():
+        return ()
+    folders = sorted(path for path in models_dir.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return tuple(_read_pack(path) for path in folders if any(path.glob("*.onnx")))
+
+
+def find_pack(models_dir: Path, pack: str) -> InstalledPack:
+    """The pack of this name, or a ``SetupError`` that says what to do."""
+    path = models_dir / _checked_name(pack)
+    if not any(path.glob("*.onnx")):
+        found = ", ".join(item.name for item in list_packs(models_dir)) or "none"
+        nested = models_dir / "models"
+        hint = f"; set FACESETS_MODELS_DIR to {nested}" if any((nested / pack).glob("*.onnx")) else ""
+        raise SetupError(
+            f"there are no models in {path} (packs found: {found}){hint}; put the pack's .onnx files there, or install "
+            "it from a local archive with: immich-facesets models install"
+        )
+    return _read_pack(path)
+
+
+def digest_file(path: Path) -> str:
+    """The SHA-256 of a file, remembered while its size and time stay as they are."""
+    status = path.stat()
+    return _digest(path.resolve(), status.st_size, status.st_mtime_ns)
+
+
+def verify_pack(models_dir: Path, pack: str) -> tuple[Difference, ...]:
+    """What differs from the record made at install; a ``SetupError`` when there is no record. Reads every file."""
+    installed = find_pack(models_dir, pack)
+    if installed.digests is None:
+        raise SetupError(f"{installed.path} has no {RECORD_NAME}: its digests were not recorded at install")
+    differences = [Difference(name, "unrecorded") for name in installed.files if name not in installed.digests]
+    for name, digest in installed.digests.items():
+        if name not in installed.files:
+            differences.append(Difference(name, "missing"))
+        elif digest_file(installed.path / name) != digest:
+            differences.append(Difference(name, "changed"))
+    return tuple(sorted(differences, key=lambda item: item.file))
+
+
+def record_pack(path: Path) -> Mapping[str, str]:
+    """Write the record of a pack's files as they are now."""
+    digests = {item.name: digest_file(item) for item in sorted(path.glob("*.onnx"))}
+    text = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
+    (path / RECORD_NAME).write_text(text, encoding="ascii", newline="\n")
+    return digests
+
+
+def install_from_archive(archive: Path, models_dir: Path, pack: str, *, accept_license: bool) -> InstalledPack:
+    """
+    Install a pack from a local zip archive or folder, whole or not at all.
+
+    Only ONNX files are taken, by their base names (a zip cannot write elsewhere). A pack that is there already stays
+    when it holds the same bytes, and is a ``SetupError`` otherwise.
+    """
+    path = models_dir / _checked_name(pack)
+    with _opened(archive) as source:
+        if not source:
+            raise SetupError(f"{archive} holds no .onnx file")
+        if not accept_license:
+            licence = pack_licence(pack, _likely_recogniser(source))
+            raise SetupError(f"the models of {pack} are licensed: {licence}. Accept it to install them")
+        models_dir.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(dir=models_dir, prefix=f".{pack}."))
+        try:
+            for name, open_source in source.items():
+                with open_source() as stream:
+                    _copy_model(stream, draft / name)
+            digests = record_pack(draft)
+            draft.chmod(0o755)
+            if path.exists():
+                if {item.name: digest_file(item) for item in path.glob("*.onnx")} != dict(digests):
+                    raise SetupError(f"{path} holds another {pack}: remove that folder first")
+                (draft / RECORD_NAME).replace(path / RECORD_NAME)
+            else:
+                draft.rename(path)
+            _sync_folder(models_dir)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    return _read_pack(path)
+
+
+@functools.lru_cache(maxsize=256)
+def _digest(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001  the last two are the key of the memory
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _checked_name(pack: str) -> str:
+    if _PACK_NAME.fullmatch(pack) is None:
+        raise SetupError(f"not a name of a model pack: {pack!r} (letters, digits, dots, dashes and underscores)")
+    return pack
+
+
+def _read_pack(path: Path) -> InstalledPack:
+    files = tuple(sorted(item.name for item in path.glob("*.onnx")))
+    return InstalledPack(path.name, path, files, pack_licence(path.name, _likely_recogniser(files)), _read_record(path))
+
+
+def _likely_recogniser(names: Iterable[str]) -> str | None:
+    return next((name for name in names if recogniser_family(name) is not None), None)
+
+
+def _read_record(path: Path) -> Mapping[str, str] | None:
+    try:
+        text = (path / RECORD_NAME).read_text(encoding="ascii")
+    except FileNotFoundError:
+        return None
+    lines = (line.split("  ", 1) for line in text.splitlines() if line.strip())
+    try:
+        return {name.removeprefix("*"): digest for digest, name in lines}
+    except ValueError:
+        raise SetupError(f"{path / RECORD_NAME} cannot be read: expected lines of 'sha256  name'") from None
+
+
+_Opener = functools.partial[IO[bytes]]
+
+
+@contextlib.contextmanager
+def _opened(archive: Path) -> Iterator[Mapping[str, _Opener]]:
+    """Base names of the ONNX files in a zip or folder, each with the call that opens it."""
+    if archive.is_dir():
+        paths = [*archive.glob("*.onnx"), *archive.glob("*/*.onnx")]
+        yield _unique(archive, ((item.name, functools.partial(item.open, "rb")) for item in paths))
+        return
+    with _opened_zip(archive) as opened:
+        members = (item for item in opened.infolist() if not item.is_dir() and item.filename.endswith(".onnx"))
+        named = ((PurePosixPath(item.filename).name, functools.partial(opened.open, item)) for item in members)
+        try:
+            yield _unique(archive, named)
+        except zipfile.BadZipFile as error:
+            raise SetupError(f"{archive} is damaged: {error}") from error
+
+
+def _opened_zip(archive: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(archive)
+    except FileNotFoundError:
+        raise SetupError(f"there is no such archive or folder: {archive}") from None
+    except (zipfile.BadZipFile, OSError) as error:
+        raise SetupError(f"{archive} cannot be read as a zip archive: {error}") from error
+
+
+def _unique(archive: Path, items: Iterable[tuple[str, _Opener]]) -> Mapping[str, _Opener]:
+    found: dict[str, _Opener] = {}
+    for name, opener in items:
+        if name in found:
+            raise SetupError(f"{archive} holds {name} twice")
+        if name.startswith(".") or "\\" in name or "\n" in name:
+            raise SetupError(f"{archive} holds a file with a name that is not taken: {name!r}")
+        found[name] = opener
+    return dict(sorted(found.items()))
+
+
+def _copy_model(stream: IO[bytes], path: Path) -> None:
+    """Copy one file durably; refuse what is plainly not a model, or endless."""
+    with path.open("xb") as target:
+        size = 0
+        while chunk := stream.read(_CHUNK):
+            if size == 0 and chunk.startswith(_NOT_A_MODEL):
+                raise SetupError(f"{path.name} is not an ONNX model (a pointer, a web page or an archive?)")
+            size += len(chunk)
+            if size > MAX_MODEL_BYTES:
+                raise SetupError(f"{path.name} is larger than {MAX_MODEL_BYTES >> 30} GiB")
+            target.write(chunk)
+        target.flush()
+        os.fsync(target.fileno())
+    if size == 0:
+        raise SetupError(f"{path.name} is empty")
+
+
+def _sync_folder(path: Path) -> None:
+    if os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
