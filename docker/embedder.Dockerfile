@@ -26,14 +26,18 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 ENV LD_LIBRARY_PATH=/opt/rocm/lib
 
+# One of the stages above, which are tagged.
+# hadolint ignore=DL3006
 FROM base-${PROVIDER} AS build
 ARG PROVIDER
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 # Two environments: one holds pip and the wheel's builder and stays behind, the other is the image.
-RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/venv
-COPY docker/build.lock docker/embedder-${PROVIDER}.lock docker/
-RUN /opt/build/bin/python -m pip install --no-deps --require-hashes --requirement docker/build.lock
+COPY docker/build.lock docker/
+RUN python3 -m venv /opt/build \
+    && python3 -m venv --without-pip /opt/venv \
+    && /opt/build/bin/python -m pip install --no-deps --require-hashes --requirement docker/build.lock
+COPY docker/embedder-${PROVIDER}.lock docker/
 RUN /opt/build/bin/python -m pip --python /opt/venv/bin/python install \
     --no-deps --require-hashes --requirement docker/embedder-${PROVIDER}.lock
 COPY pyproject.toml README.md LICENSE ./
@@ -43,6 +47,8 @@ COPY embedder embedder
 RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir /opt/wheels . \
     && /opt/build/bin/python -m pip --python /opt/venv/bin/python install --no-deps --no-index /opt/wheels/*.whl
 
+# One of the stages above, which are tagged.
+# hadolint ignore=DL3006
 FROM base-${PROVIDER}
 ARG PROVIDER
 LABEL org.opencontainers.image.title="immich-facesets embedder (${PROVIDER})" \

@@ -5,9 +5,11 @@ FROM python:3.12.13-slim-trixie AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 # Two environments: one holds pip and the wheel's builder and stays behind, the other is the image.
-RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/venv
-COPY docker/build.lock docker/service.lock docker/
-RUN /opt/build/bin/python -m pip install --no-deps --require-hashes --requirement docker/build.lock
+COPY docker/build.lock docker/
+RUN python3 -m venv /opt/build \
+    && python3 -m venv --without-pip /opt/venv \
+    && /opt/build/bin/python -m pip install --no-deps --require-hashes --requirement docker/build.lock
+COPY docker/service.lock docker/
 RUN /opt/build/bin/python -m pip --python /opt/venv/bin/python install \
     --no-deps --require-hashes --requirement docker/service.lock
 COPY pyproject.toml README.md LICENSE ./
