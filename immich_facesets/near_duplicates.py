@@ -1,0 +1,120 @@
+"""
+Pictures of one moment: re-saved, shrunk, recoloured or slightly cut copies of one photo, which count once.
+
+Byte-identical files are one content already and never get here. Two faces are near-duplicates when two independent
+witnesses agree: the pictures look alike (perceptual hash) and the vectors lie together. Either alone errs: two
+portraits before one wall look alike, and a recogniser is built to ignore what makes two photos different.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+HASH_SIDE = 8
+_DCT_SIDE = 32
+_FLAT = 1e-2  # a coefficient below this is rounding noise of the transform: a step of one grey value gives more
+_BLOCK = 2048  # rows compared at once: at most 2048 x n distances in memory
+_PAIRS = 8192  # pairs judged at once: 64 MiB of float64 at 512 dimensions
+_SLACK = 1e-4  # far above the rounding of a float32 product of unit vectors, far below any threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """
+    How alike two faces are at most apart to be near-duplicates; both must hold.
+
+    ``bits``: Hamming distance of the perceptual hashes. On 77 labelled photos 95 % of the copies (re-saved at quality
+    50, halved, cut, brightened, noisy, grey) lie within 10, and none of 295 pairs of different photos of one person
+    came below 14. ``distance``: cosine distance. The same copies lie within 0.10 in 95 % (grey ones up to 0.15), while
+    99 % of those pairs of different photos lie beyond 0.21. It is wider than a space's ``near`` point, where the vector is the only witness.
+    """
+
+    bits: int = 10
+    distance: float = 0.15
+
+
+DEFAULT_LIKENESS = Likeness()
+
+
+def perceptual_hash(grey: NDArray[np.uint8]) -> int:
+    """
+    The 64-bit perceptual hash of a grey picture (h, w), of any size: which low frequencies exceed their median.
+
+    The usual pHash: 32 x 32 pixels, cosine transform, the lowest 8 x 8 coefficients. A flat picture hashes to 0 but
+    for its mean.
+    """
+    small = cv2.resize(grey, (_DCT_SIDE, _DCT_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    low = cv2.dct(small)[:HASH_SIDE, :HASH_SIDE]
+    low = np.where(np.abs(low) < _FLAT, np.float32(0), low)
+    bits = (low > np.median(low)).ravel()
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def hash_text(value: int) -> str:
+    """A hash as it is stored: 16 hexadecimal digits."""
+    return f"{value:016x}"
+
+
+def bits_apart(first: int, second: int) -> int:
+    """The Hamming distance of two hashes, 0 to 64."""
+    return (first ^ second).bit_count()
+
+
+def near_groups(
+    vectors: NDArray[np.float32], hashes: Sequence[int], likeness: Likeness = DEFAULT_LIKENESS
+) -> tuple[tuple[int, ...], ...]:
+    """
+    The connected components of "is a near-duplicate of", as row numbers; every row is in exactly one.
+
+    ``vectors``: (n, d), unit length; ``hashes``: one per row. Exact, whatever the order of the rows: a pair is judged in
+    float64 by its own two vectors alone. Groups and their rows ascend. O(n^2 d) time, O(n) memory.
+    """
+    if len(vectors) != len(hashes):
+        raise ValueError(f"{len(vectors)} vectors, but {len(hashes)} hashes")
+    prints = np.array(hashes, dtype=np.uint64)
+    parent = list(range(len(prints)))
+    for start in range(0, len(prints), _BLOCK):
+        for one, other in _pairs(vectors, prints, start, likeness):
+            low, high = sorted((_root(parent, one), _root(parent, other)))
+            parent[high] = low
+    groups: dict[int, list[int]] = {}
+    for row in range(len(parent)):
+        groups.setdefault(_root(parent, row), []).append(row)
+    return tuple(tuple(rows) for rows in groups.values())
+
+
+def collapse(groups: Iterable[Sequence[int]], places: Mapping[int, int]) -> tuple[int, ...]:
+    """
+    The row of each group that stands for all of it: the one with the lowest place among those that have a place.
+
+    Rows without a place cannot stand for others (their crop failed its check); a group of such rows has no answer.
+    """
+    able = ([row for row in group if row in places] for group in groups)
+    return tuple(min(rows, key=places.__getitem__) for rows in able if rows)
+
+
+def _pairs(
+    vectors: NDArray[np.float32], prints: NDArray[np.uint64], start: int, likeness: Likeness
+) -> Iterator[tuple[int, int]]:
+    """The near-duplicate pairs whose first row is in the block that begins at ``start``."""
+    block = slice(start, start + _BLOCK)
+    close = vectors[block] @ vectors[start:].T >= 1.0 - likeness.distance - _SLACK
+    ones, others = np.nonzero(np.triu(close, 1))
+    ones, others = ones + start, others + start
+    alike = np.bitwise_count(prints[ones] ^ prints[others]) <= likeness.bits
+    ones, others = ones[alike], others[alike]
+    for first in range(0, len(ones), _PAIRS):
+        some = slice(first, first + _PAIRS)
+        left, right = vectors[ones[some]].astype(np.float64), vectors[others[some]].astype(np.float64)
+        near = 1.0 - (left * right).sum(axis=1) <= likeness.distance
+        yield from zip(ones[some][near].tolist(), others[some][near].tolist(), strict=True)
+
+
+def _root(parent: list[int], row: int) -> int:
+    while parent[row] != row:
+        parent[row] = parent[parent[row]]
+        row = parent[row]
+    return row
