@@ -1,0 +1,148 @@
+"""
+Bytes to an upright sRGB picture, or an ``ItemError`` that says why not. Only the bytes count, never a file name.
+
+The number of pixels is read from the header and checked before any pixel is decoded. Plain JPEGs go through OpenCV
+(libjpeg-turbo, twice as fast and bit for bit the same as Pillow), camera RAW through LibRaw, all else through Pillow.
+All decoders release the GIL: call ``decode`` in worker threads.
+"""
+
+import io
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+import pillow_heif
+import pillow_jxl  # noqa: F401  its import teaches Pillow JPEG XL
+from PIL import Image, UnidentifiedImageError
+
+from embedder.colour import Pixels, cv2_array, is_srgb, to_srgb, upright
+from embedder.jxl_header import is_jxl, jxl_size
+from embedder.raw_pictures import decode_raw, looks_raw
+from immich_facesets.errors import ItemError
+
+FORMATS: Final = (
+    "JPEG", "HEIF", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "JXL", "JPEG2000", "PSD", "PPM",
+)  # fmt: skip
+
+ORIENTATION_TAG: Final = 0x0112
+
+_DECODER_ERRORS = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, RuntimeError, ArithmeticError, AttributeError,
+    struct.error, zlib.error, cv2.error, AssertionError,
+)  # fmt: skip
+"""What Pillow and its plugins are known to raise on damaged files."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """An upright picture in sRGB: ``pixels`` (height, width, 3) RGB."""
+
+    pixels: Pixels
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+
+class Decoder:
+    """Decodes pictures of at most ``max_pixels``."""
+
+    def __init__(self, max_pixels: int) -> None:
+        self.max_pixels = max_pixels
+        pillow_heif.register_heif_opener()
+        Image.MAX_IMAGE_PIXELS = None  # we check ourselves, by our own limit and with our own reason
+
+    def decode(self, data: bytes) -> Picture:
+        """The picture in ``data``; ``ItemError`` with reason empty, not_a_picture, unsupported, corrupt, too_many_pixels."""
+        if not data:
+            raise ItemError("the file is empty", reason="empty")
+        if is_jxl(data):
+            self._check(*_jxl_size(data))
+        if looks_raw(data):
+            pixels = decode_raw(data, self._check)
+            if pixels is not None:
+                return Picture(pixels)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Pillow's remarks about odd metadata
+                pixels = self._decode_with_pillow(data)
+        except MemoryError:
+            raise ItemError("the picture needs more memory than there is", reason="too_many_pixels") from None
+        return Picture(np.ascontiguousarray(pixels))
+
+    def _decode_with_pillow(self, data: bytes) -> Pixels:
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                self._check(*image.size)
+                profile = image.info.get("icc_profile")
+                plain = image.format in {"JPEG", "MPO"} and image.mode in {"RGB", "L"}
+                if plain and (not isinstance(profile, bytes) or is_srgb(profile)):
+                    pixels = _decode_jpeg(data, image.size)
+                    if pixels is not None:
+                        return upright(pixels, _orientation(image))
+                image.load()
+                orientation = _orientation(image)
+                return upright(to_srgb(image), orientation)
+        except UnidentifiedImageError:
+            raise _unidentified(data) from None
+        except _DECODER_ERRORS as error:
+            raise ItemError(f"the picture is damaged: {type(error).__name__}", reason="corrupt") from error
+
+    def _check(self, width: int, height: int) -> None:
+        if width * height > self.max_pixels:
+            raise ItemError(
+                f"the picture has {width} x {height} pixels, more than the {self.max_pixels} this embedder takes",
+                reason="too_many_pixels",
+            )
+
+
+def _decode_jpeg(data: bytes, size: tuple[int, int]) -> Pixels | None:
+    """A JPEG's pixels as stored; None when Pillow should look at it: OpenCV greys out what is missing without a word."""
+    start = data.find(b"\xff\xda")
+    if start < 0 or data.find(b"\xff\xd9", start) < 0:
+        return None
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None or pixels.shape[1::-1] != size:
+        return None
+    return cv2_array(pixels)
+
+
+def _orientation(image: Image.Image) -> int:
+    """
+    The EXIF orientation that still has to be undone, 1 where there is none.
+
+    HEIF and TIFF come upright out of their decoders; so does JPEG XL, but for JPEGs packed into it.
+    """
+    if image.format == "HEIF" or (image.format == "JXL" and not getattr(image, "jpeg", False)):
+        return 1
+    try:
+        value = image.getexif().get(ORIENTATION_TAG, 1)
+    except _DECODER_ERRORS:
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _jxl_size(data: bytes) -> tuple[int, int]:
+    try:
+        return jxl_size(data)
+    except ValueError as error:
+        raise ItemError(f"the picture is damaged: {error}", reason="corrupt") from error
+
+
+def _unidentified(data: bytes) -> ItemError:
+    """Why nobody could read these bytes."""
+    known = (b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"8BPS")
+    if data.startswith(known) or data[4:12] in {b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif", b"ftypmsf1"}:
+        return ItemError("the picture is damaged: its header cannot be read", reason="corrupt")
+    head = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if head.startswith((b"<", b"{", b"[")) or not any(byte < 9 or 13 < byte < 32 or byte > 126 for byte in head):
+        return ItemError("these bytes are text, not a picture", reason="not_a_picture")
+    return ItemError("these bytes are no picture of a kind that is read here", reason="unsupported")
