@@ -1,0 +1,15 @@
+"""
+Invented people: pictures of drawn faces, and a deterministic engine that finds exactly these again.
+
+Tests, the demonstration and the pictures of the documentation need faces, and no photo of a person belongs in them. So
+people are drawn, every one with an embroidered band that says who it is. ``find_faces`` reads eyes and band back from
+the pixels, also after the picture was resized, cropped or stored as a JPEG, and answers with vectors that behave like
+those of a real recogniser: near for one sitter, nearly orthogonal for two, drifting with pose, light and years.
+"""
+
+from immich_facesets.synthetic.band import SITTERS
+from immich_facesets.synthetic.finding import SyntheticFace, find_faces
+from immich_facesets.synthetic.pictures import draw_picture
+from immich_facesets.synthetic.sitters import Pose, Sitter
+
+__all__ = ["SITTERS", "Pose", "Sitter", "SyntheticFace", "draw_picture", "find_faces"]

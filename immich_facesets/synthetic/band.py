@@ -1,0 +1,84 @@
+"""
+The embroidered band a sitter wears: twelve coloured cells that say who it is, even after a few are misread.
+
+The cells are a word of the extended quadratic residue code of length 12 over GF(4) (any two of its 4096 words differ in
+at least six cells; MacWilliams and Sloane, *The Theory of Error-Correcting Codes*, chapter 16), moved by a fixed word
+so that no band is of one colour. The gem in the middle is not part of the code: its colour tells the age.
+"""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+SITTERS = 4096
+"""How many different sitters there are: one for each word."""
+
+CELLS = 12
+
+Colour = tuple[int, int, int]
+
+PALETTE: tuple[Colour, Colour, Colour, Colour] = ((240, 236, 228), (238, 186, 42), (204, 44, 58), (26, 98, 58))
+"""The four thread colours as they look under neutral light: linen, sunflower, crimson, pine."""
+
+WHITE: Colour = (240, 238, 234)
+"""The white of the eyes under neutral light: what every colour is compared with."""
+
+_TIMES = np.array([[0, 0, 0, 0], [0, 1, 2, 3], [0, 2, 3, 1], [0, 3, 1, 2]], dtype=np.uint8)
+_GENERATOR = (1, 3, 1, 1, 2, 1)  # x^5 + w x^4 + x^3 + x^2 + w^2 x + 1, constant term first: a factor of x^11 - 1
+_SHIFT = np.array([0, 1, 2, 3, 1, 0, 3, 2, 2, 3, 0, 1], dtype=np.uint8)
+_STRIDE = 2531  # odd, so that neighbouring seeds get unlike bands and every word is used once
+
+
+@functools.cache
+def words() -> NDArray[np.uint8]:
+    """All bands, (4096, 12): row ``seed`` holds the palette numbers of that sitter's cells."""
+    seeds = (np.arange(SITTERS) * _STRIDE) % SITTERS
+    table = np.zeros((SITTERS, CELLS), dtype=np.uint8)
+    for place in range(6):
+        symbol = (seeds >> (2 * place)) & 3
+        row = np.zeros(CELLS, dtype=np.uint8)
+        row[place : place + len(_GENERATOR)] = _GENERATOR
+        row[-1] = np.bitwise_xor.reduce(row[:-1])
+        table ^= _TIMES[symbol[:, None], row[None, :]]
+    table ^= _SHIFT
+    table.setflags(write=False)
+    return table
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A band that was read: whose it is, how far the colours were off (0 is perfect), and how far the next band is."""
+
+    seed: int
+    error: float
+    margin: float
+
+
+def read_band(cells: NDArray[np.float64]) -> Reading:
+    """
+    The most likely band behind the measured colours.
+
+    ``cells`` is (12, 3), each colour divided by the white of the eyes. The error is the root mean square over the
+    cells of the distance to the nearest palette colour; all colour differences count, so that one bad cell cannot
+    outvote the others (each is capped at 0.5).
+    """
+    palette = np.asarray(PALETTE, dtype=np.float64) / np.asarray(WHITE, dtype=np.float64)
+    distances = np.minimum(np.linalg.norm(cells[:, None, :] - palette[None, :, :], axis=2), 0.5) ** 2
+    costs = distances[np.arange(CELLS), words()].mean(axis=1)
+    best, second = np.argpartition(costs, 1)[:2]
+    return Reading(int(best), float(np.sqrt(costs[best])), float(np.sqrt(costs[second]) - np.sqrt(costs[best])))
+
+
+def gem_colour(age: float) -> Colour:
+    """The gem's colour at an age in years: ruby for a child, gold at ninety."""
+    green = 30 + 1.9 * min(max(age, 0.0), 90.0)
+    return (226, round(green), 52)
+
+
+def gem_age(colour: Sequence[float]) -> float:
+    """The age behind a gem's measured colour (divided by the white of the eyes)."""
+    ratio = colour[1] * WHITE[1] / max(colour[0] * WHITE[0], 1.0)
+    return min(max((ratio * 226 - 30) / 1.9, 0.0), 90.0)

@@ -1,0 +1,69 @@
+"""Neck, clothes, arms and legs: enough of a body to stand in a picture."""
+
+import numpy as np
+
+from immich_facesets.synthetic.canvas import Canvas, ellipse, shade, smooth
+from immich_facesets.synthetic.looks import Look, Shirt
+from immich_facesets.synthetic.sitters import Pose
+
+_NECK = (0.0, 0.5)
+
+
+def draw_body(canvas: Canvas, look: Look, pose: Pose) -> None:
+    own = canvas.with_roll(pose.roll * 0.2, _NECK)
+    grown = min(max((pose.age - 2) / 16, 0.0), 1.0)
+    broad = (0.62 + 0.18 * grown) * (0.92 if look.lashes else 1.06)
+    long = 1.5 + 0.6 * grown
+    _legs(own, look, broad, 0.9 + long, grown)
+    _arms(own, look, broad, long)
+    _torso(own, look, broad, long)
+
+
+def _legs(canvas: Canvas, look: Look, broad: float, hip: float, grown: float) -> None:
+    foot = hip + 1.2 + 0.9 * grown
+    trousers = shade(look.second_colour, 0.62)
+    for side in (-1, 1):
+        leg = np.array([(0.03, hip - 0.4), (broad * 0.82, hip - 0.4), (broad * 0.68, foot), (broad * 0.16, foot)])
+        canvas.fill(leg * (side, 1), trousers)
+        canvas.fill(ellipse(side * broad * 0.46, foot, broad * 0.36, 0.1), (74, 62, 58))
+
+
+def _arms(canvas: Canvas, look: Look, broad: float, long: float) -> None:
+    sleeve = shade(look.shirt_colour, 0.86)
+    for side in (-1, 1):
+        arm = [(broad * 0.8, 0.86), (broad * 1.04, 0.98), (broad * 1.22, 0.9 + long * 0.5), (broad * 1.18, 0.9 + long * 0.86), (broad * 0.98, 0.9 + long * 0.86), (broad * 0.96, 0.9 + long * 0.5)]
+        canvas.fill(ellipse(side * broad * 1.08, 0.94 + long * 0.88, 0.12, 0.14), shade(look.skin, 0.93))
+        canvas.fill(smooth([(side * x, y) for x, y in arm]), sleeve)
+
+
+def _torso(canvas: Canvas, look: Look, broad: float, long: float) -> None:
+    low = 0.9 + long
+    canvas.fill(np.array([(-0.2, 0.4), (0.2, 0.4), (0.22, 0.85), (-0.22, 0.85)]), shade(look.skin, 0.8))
+    half = [(0.2, 0.7), (broad * 0.72, 0.79), (broad, 1.0), (broad * 0.98, 1.6), (broad * 0.92, low - 0.15), (broad * 0.8, low)]
+    outline = smooth([*half, *[(-x, y) for x, y in reversed(half)]])
+    canvas.fill(outline, look.shirt_colour)
+    stripe = look.second_colour
+    match look.shirt:
+        case Shirt.STRIPED:
+            for y in np.arange(1.08, low - 0.1, 0.26).tolist():
+                canvas.stroke(np.array([(-broad * 0.93, y), (broad * 0.93, y)]), 0.09, stripe)
+        case Shirt.DUNGAREES:
+            canvas.fill(np.array([(-broad * 0.6, 1.3), (broad * 0.6, 1.3), (broad * 0.86, low), (-broad * 0.86, low)]), stripe)
+            for side in (-1, 1):
+                canvas.stroke(np.array([(side * broad * 0.5, 0.8), (side * broad * 0.52, 1.36)]), 0.11, stripe)
+                canvas.fill(ellipse(side * broad * 0.52, 1.38, 0.035, 0.035), (232, 190, 92))
+        case Shirt.PLAIN | Shirt.COLLAR | Shirt.V_NECK:
+            pass
+    _neckline(canvas, look)
+
+
+def _neckline(canvas: Canvas, look: Look) -> None:
+    match look.shirt:
+        case Shirt.V_NECK:
+            canvas.fill(np.array([(-0.21, 0.68), (0.21, 0.68), (0.0, 1.0)]), shade(look.skin, 0.88))
+        case Shirt.COLLAR:
+            canvas.fill(np.array([(-0.12, 0.68), (0.12, 0.68), (0.0, 0.86)]), shade(look.skin, 0.88))
+            for side in (-1, 1):
+                canvas.fill(np.array([(side * 0.24, 0.66), (side * 0.02, 0.84), (side * 0.2, 0.98), (side * 0.32, 0.76)]), shade(look.shirt_colour, 1.25))
+        case Shirt.PLAIN | Shirt.STRIPED | Shirt.DUNGAREES:
+            canvas.fill(ellipse(0.0, 0.7, 0.23, 0.11), shade(look.skin, 0.88))

@@ -1,0 +1,80 @@
+"""
+The vector of a drawn face: who it is, moved a little by how the picture shows it.
+
+Identities are random directions, hence nearly orthogonal. Appearance and age are random Fourier features (Rahimi and
+Recht, 2007), of the identity's own, so that faces alike in pose, light and expression stay close together, unlike ones
+drift apart as far as the weights allow, and many years drift farther than one day.
+"""
+
+import functools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+DIMENSION = 512
+
+APPEARANCE_SHARE = 0.20
+AGE_SHARE = 0.24
+_YEARS = 11.0
+_SCALES = np.array([9.0, 8.0, 0.10, 0.10, 0.06])
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """
+    What a picture adds to an identity.
+
+    ``yaw`` and ``roll`` are degrees, ``brightness`` and ``warmth`` those of the white of the eyes (0 to 1; red against
+    blue), ``mouth`` is its width in head widths, ``age`` is in years.
+    """
+
+    yaw: float
+    roll: float
+    brightness: float
+    warmth: float
+    mouth: float
+    age: float
+
+    def coordinates(self) -> NDArray[np.float64]:
+        return np.array([self.yaw, self.roll, self.brightness, self.warmth, self.mouth]) / _SCALES
+
+
+@dataclass(frozen=True, slots=True)
+class _Directions:
+    identity: NDArray[np.float64]
+    appearance: NDArray[np.float64]
+    age: NDArray[np.float64]
+    phases: NDArray[np.float64]
+
+
+@functools.lru_cache(maxsize=1024)
+def _directions(seed: int) -> _Directions:
+    dice = np.random.default_rng([seed, DIMENSION])
+    identity = dice.standard_normal(DIMENSION)
+    return _Directions(
+        identity / np.linalg.norm(identity),
+        dice.standard_normal((DIMENSION, len(_SCALES))),
+        dice.standard_normal(DIMENSION),
+        dice.uniform(0, 2 * math.pi, (2, DIMENSION)),
+    )
+
+
+def embed(seed: int, appearance: Appearance) -> NDArray[np.float32]:
+    """The unit vector, (512,)."""
+    own = _directions(seed)
+    waves = np.stack(
+        [
+            np.cos(own.appearance @ appearance.coordinates() + own.phases[0]),
+            np.cos(own.age * (appearance.age / _YEARS) + own.phases[1]),
+        ]
+    )
+    waves -= np.outer(waves @ own.identity, own.identity)
+    waves /= np.linalg.norm(waves, axis=1, keepdims=True)
+    vector = (
+        math.sqrt(1 - APPEARANCE_SHARE - AGE_SHARE) * own.identity
+        + math.sqrt(APPEARANCE_SHARE) * waves[0]
+        + math.sqrt(AGE_SHARE) * waves[1]
+    )
+    return (vector / np.linalg.norm(vector)).astype(np.float32)

@@ -1,0 +1,156 @@
+"""Drawing one sitter: from the back hair to the glasses, back to front."""
+
+import numpy as np
+
+from immich_facesets.synthetic import anatomy
+from immich_facesets.synthetic.anatomy import turned
+from immich_facesets.synthetic.band import WHITE, Colour
+from immich_facesets.synthetic.body import draw_body
+from immich_facesets.synthetic.canvas import Canvas, Outline, ellipse, mix, shade, smooth
+from immich_facesets.synthetic.hair import draw_back_hair, draw_beard, draw_front_hair
+from immich_facesets.synthetic.headwear import draw_headwear
+from immich_facesets.synthetic.looks import Look, look_of
+from immich_facesets.synthetic.sitters import Pose, Sitter
+
+_INK: Colour = (56, 42, 42)
+_CHILD = 14
+
+
+def draw_sitter(canvas: Canvas, sitter: Sitter, pose: Pose) -> None:
+    look = look_of(sitter.seed)
+    draw_back_hair(canvas, look, pose)
+    draw_body(canvas, look, pose)
+    _head(canvas, look, pose)
+    _eyes(canvas, look, pose)
+    _nose(canvas, look, pose)
+    if pose.age >= _CHILD + 4:
+        draw_beard(canvas, look, pose)
+    _mouth(canvas, look, pose)
+    _years(canvas, look, pose)
+    draw_front_hair(canvas, look, pose)
+    _brows(canvas, look, pose)
+    draw_headwear(canvas, look, pose, sitter.seed)
+    if look.glasses is not None and pose.age >= _CHILD:
+        _glasses(canvas, look, pose, round_ones=look.glasses)
+
+
+def head_outline(look: Look, age: float) -> Outline:
+    """The head fills its box: crown, cheeks and chin touch it."""
+    jaw = look.jaw * min(max((age - 8) / 14, 0.0), 1.0)
+    side = [(0.5, -0.05), (0.485, 0.15), (0.42 + 0.035 * jaw, 0.345), (0.27 + 0.06 * jaw, 0.52), (0.11 + 0.03 * jaw, 0.592)]
+    top = [(0.28, -0.52), (0.45, -0.28)]
+    right = [*top, *side]
+    left = [(-x, y) for x, y in reversed(right)]
+    return smooth([(0.0, -0.6), *right, (0.0, 0.6), *left])
+
+
+def _head(canvas: Canvas, look: Look, pose: Pose) -> None:
+    lean = turned(0.0, 0.5, pose.yaw) * 0.15
+    for side in (-1, 1):
+        x = side * 0.5 - lean * 0.8
+        canvas.fill(ellipse(x, 0.08, 0.075, 0.115), shade(look.skin, 0.93))
+        canvas.fill(ellipse(x + side * 0.008, 0.085, 0.035, 0.065), shade(look.skin, 0.8))
+        if look.earrings:
+            canvas.fill(ellipse(x + side * 0.015, 0.215, 0.028, 0.034), (232, 190, 92))
+    outline = head_outline(look, pose.age)
+    canvas.fill(outline, shade(look.skin, 0.88))
+    canvas.fill(outline * (0.965, 0.985) + (-0.014, -0.008), look.skin)
+    for side in (-1, 1):
+        x = turned(side * 0.3, 0.5, pose.yaw)
+        canvas.glow(x, 0.24, 0.17, mix(look.skin, (236, 92, 92), 0.55), 0.5)
+    canvas.glow(-0.1 + lean, -0.1, 0.5, shade(look.skin, 1.35), 0.35)
+    if look.freckles:
+        _freckles(canvas, look, pose)
+
+
+def _freckles(canvas: Canvas, look: Look, pose: Pose) -> None:
+    for x, y in ((-0.34, 0.25), (-0.29, 0.22), (-0.25, 0.26), (-0.3, 0.28), (0.34, 0.25), (0.29, 0.22), (0.25, 0.26), (0.3, 0.28)):
+        canvas.fill(ellipse(turned(x, 0.5, pose.yaw), y, 0.011, 0.011), shade(look.skin, 0.72))
+
+
+def _eyes(canvas: Canvas, look: Look, pose: Pose) -> None:
+    for side in (-1, 1):
+        x, y = turned(side * anatomy.EYE_X, anatomy.EYE_RADIUS, pose.yaw), anatomy.EYE_Y
+        rx, ry = anatomy.SCLERA
+        canvas.fill(ellipse(x, y + 0.008, rx + 0.014, ry + 0.008), shade(look.skin, 0.78))
+        canvas.fill(ellipse(x, y, rx, ry), WHITE)
+        canvas.fill(ellipse(x, y, anatomy.IRIS, anatomy.IRIS), look.iris)
+        canvas.fill(ellipse(x, y, 0.046, 0.046), (22, 22, 34))
+        canvas.fill(ellipse(x - 0.028, y - 0.034, 0.024, 0.024), (255, 255, 255))
+        lid = ellipse(x, y, rx + 0.004, ry, start=188, end=352)
+        canvas.stroke(lid, 0.026 if look.lashes else 0.02, _INK)
+        if look.lashes:
+            for lift in (0.0, 0.05):
+                tip = (x + side * (rx + 0.055 - lift * 0.5), y - 0.05 - lift * 1.4)
+                root = (x + side * (rx - lift * 0.45), y - 0.03 - lift)
+                canvas.stroke(np.array([root, tip]), 0.018, _INK)
+
+
+def _brows(canvas: Canvas, look: Look, pose: Pose) -> None:
+    colour = shade(look.hair_at(pose.age), 0.8)
+    lift = 0.02 * pose.expression
+    for side in (-1, 1):
+        points = [
+            (turned(side * 0.1, anatomy.EYE_RADIUS, pose.yaw), -0.135 - lift + 0.035 * min(pose.expression, 0.0)),
+            (turned(side * 0.22, anatomy.EYE_RADIUS, pose.yaw), -0.172 - lift),
+            (turned(side * 0.33, anatomy.EYE_RADIUS, pose.yaw), -0.125 - lift - 0.02 * min(pose.expression, 0.0)),
+        ]
+        canvas.stroke(smooth(points, closed=False), look.brow, colour)
+
+
+def _nose(canvas: Canvas, look: Look, pose: Pose) -> None:
+    tip, root = turned(0.0, anatomy.NOSE_RADIUS, pose.yaw), turned(0.0, 0.56, pose.yaw)
+    y = anatomy.NOSE_Y
+    bridge = [(root - 0.02, 0.1), (root + 0.02, 0.1), (tip + 0.07, y + 0.02), (tip - 0.07, y + 0.02)]
+    canvas.fill(smooth(bridge), shade(look.skin, 0.95))
+    rosy = mix(look.skin, (214, 60, 56), 0.5)
+    canvas.fill(ellipse(tip, y + 0.008, 0.078, 0.058), shade(rosy, 0.86))
+    canvas.fill(ellipse(tip, y, 0.074, 0.053), rosy)
+    canvas.fill(ellipse(tip - 0.022, y - 0.018, 0.022, 0.014), shade(rosy, 1.3))
+
+
+def _mouth(canvas: Canvas, look: Look, pose: Pose) -> None:
+    middle, y = turned(0.0, anatomy.MOUTH_RADIUS, pose.yaw), anatomy.MOUTH_Y
+    mood = pose.expression
+    half = 0.125 + 0.045 * max(mood, 0.0)
+    bend = 0.055 * mood
+    lip = mix(look.skin, (186, 34, 58), 0.85 if look.lashes else 0.72)
+    corners = [(middle - half, y - bend), (middle, y + bend), (middle + half, y - bend)]
+    upper = smooth(corners, closed=False)
+    if mood <= 0.55:
+        canvas.stroke(upper, 0.042, lip)
+        return
+    depth = 0.09 + 0.2 * (mood - 0.55)
+    lower = smooth([(middle + half, y - bend), (middle, y + bend + depth), (middle - half, y - bend)], closed=False)
+    canvas.fill(np.vstack([upper, lower]), (122, 30, 44))
+    teeth = smooth([(middle + half * 0.86, y - bend * 0.4), (middle, y + bend + 0.04), (middle - half * 0.86, y - bend * 0.4)], closed=False)
+    canvas.fill(np.vstack([upper, teeth]), (250, 246, 240))
+    canvas.stroke(np.vstack([upper, lower]), 0.024, lip, closed=True)
+
+
+def _years(canvas: Canvas, look: Look, pose: Pose) -> None:
+    """Lines beside the eyes and the mouth, deeper with every decade from fifty on."""
+    if pose.age < 48:
+        return
+    ink = shade(look.skin, 0.84 - 0.003 * min(pose.age - 48, 40))
+    for side in (-1, 1):
+        x = turned(side * 0.2, anatomy.EYE_RADIUS, pose.yaw)
+        canvas.stroke(ellipse(x, anatomy.EYE_Y + 0.03, 0.15, 0.16, start=50, end=130), 0.013, ink)
+        fold = turned(side * 0.2, anatomy.MOUTH_RADIUS, pose.yaw)
+        canvas.stroke(ellipse(fold - side * 0.06, 0.36, 0.075, 0.13, start=-60 if side > 0 else 240, end=40 if side > 0 else 140), 0.014, ink)
+
+
+def _glasses(canvas: Canvas, look: Look, pose: Pose, *, round_ones: bool) -> None:
+    y = anatomy.EYE_Y + 0.005
+    xs = [turned(side * anatomy.EYE_X, anatomy.EYE_RADIUS, pose.yaw) for side in (-1, 1)]
+    for side, x in zip((-1, 1), xs, strict=True):
+        rim = ellipse(x, y, 0.172, 0.17) if round_ones else _rounded(x, y, 0.178, 0.158)
+        canvas.stroke(rim, 0.024, look.frame, closed=True)
+        canvas.stroke(np.array([(x + side * 0.175, y - 0.03), (side * 0.5, y - 0.02)]), 0.022, look.frame)
+    canvas.stroke(ellipse((xs[0] + xs[1]) / 2, y, (xs[1] - xs[0]) / 2 - 0.17, 0.03, start=180, end=360), 0.024, look.frame)
+
+
+def _rounded(x: float, y: float, rx: float, ry: float) -> Outline:
+    turn = np.radians(np.linspace(0, 360, 60))
+    cos, sin = np.cos(turn), np.sin(turn)
+    return np.column_stack([x + rx * np.sign(cos) * np.abs(cos) ** 0.45, y + ry * np.sign(sin) * np.abs(sin) ** 0.45])
