@@ -1,7 +1,7 @@
 """What is going on right now: one value that the terminal, the status page and the events all read."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -96,7 +96,7 @@ class ProgressBoard:
     def set_next_sync(self, moment: datetime | None) -> None:
         self.show(msgspec.structs.replace(self._now, next_sync_at=moment))
 
-    async def changes(self) -> AsyncIterator[Progress]:
+    async def changes(self) -> AsyncGenerator[Progress]:
         """The snapshot now, then each newer one."""
         waker = asyncio.Event()
         self._wakers.add(waker)

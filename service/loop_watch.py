@@ -1,0 +1,35 @@
+"""Whether the event loop is free: how late a short sleep wakes up is how long something else held the loop."""
+
+import asyncio
+from collections.abc import Callable
+
+INTERVAL_SECONDS = 0.05
+
+
+class LoopWatch:
+    """
+    Measures the loop while ``run`` runs.
+
+    ``observe`` gets the lag of every tick in seconds; a stall shows as its length less what was left of the tick, so
+    lags are at most ``interval_seconds`` too small. ``longest_seconds`` is the longest lag so far.
+    """
+
+    def __init__(
+        self, observe: Callable[[float], None] | None = None, *, interval_seconds: float = INTERVAL_SECONDS
+    ) -> None:
+        self._observe = observe
+        self._interval = interval_seconds
+        self.longest_seconds = 0.0
+        self.ticks = 0
+
+    async def run(self) -> None:
+        """Measure until cancelled."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            expected = clock() + self._interval
+            await asyncio.sleep(self._interval)
+            lag = max(0.0, clock() - expected)
+            self.ticks += 1
+            self.longest_seconds = max(self.longest_seconds, lag)
+            if self._observe is not None:
+                self._observe(lag)

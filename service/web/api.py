@@ -1,0 +1,146 @@
+"""The doors for programs: health, metrics, and what the pages show as JSON."""
+
+import asyncio
+
+import msgspec
+from aiohttp import web
+from prometheus_client.aiohttp import make_aiohttp_handler
+
+from immich_facesets.errors import RequestError
+from immich_facesets.runtime.health import HEALTHZ, READYZ, trouble
+from immich_facesets.wire import Trouble
+from service.web.auth import KEYRING
+from service.web.context import CONTEXT
+from service.web.facts import (
+    FailuresAnswer,
+    Health,
+    ReadinessAnswer,
+    RunsAnswer,
+    StatusAnswer,
+    SyncAnswer,
+    SyncQuestion,
+)
+from service.web.routes import Access, Answer, Route, json_answer
+
+METRICS = "/metrics"
+
+
+async def tell_health(request: web.Request) -> web.StreamResponse:
+    del request
+    return json_answer(Health())
+
+
+async def tell_readiness(request: web.Request) -> web.StreamResponse:
+    """503 while something objects; what it is, only for callers with the token."""
+    readiness = await request.app[CONTEXT].ready()
+    is_known = request.app[KEYRING].admits(request)
+    answer = ReadinessAnswer(
+        status="not ready" if readiness.objections else "ready",
+        objections=readiness.objections if is_known else (),
+    )
+    return json_answer(answer, status=503 if readiness.objections else 200)
+
+
+async def tell_metrics(request: web.Request) -> web.StreamResponse:
+    return await make_aiohttp_handler(request.app[CONTEXT].registry)(request)
+
+
+async def tell_status(request: web.Request) -> web.StreamResponse:
+    context = request.app[CONTEXT]
+    facts, readiness = await asyncio.gather(context.status(), context.ready())
+    return json_answer(
+        StatusAnswer(
+            version=context.version,
+            ready=not readiness.objections,
+            objections=readiness.objections,
+            progress=context.board.now,
+            facts=facts,
+        )
+    )
+
+
+async def tell_runs(request: web.Request) -> web.StreamResponse:
+    facts = await request.app[CONTEXT].status()
+    return json_answer(RunsAnswer(runs=facts.runs))
+
+
+async def tell_failures(request: web.Request) -> web.StreamResponse:
+    facts = await request.app[CONTEXT].status()
+    return json_answer(
+        FailuresAnswer(total=facts.failure_count, by_reason=facts.failures_by_reason, failures=facts.failures)
+    )
+
+
+async def ask_for_sync(request: web.Request) -> web.StreamResponse:
+    body = await request.read()
+    try:
+        question = msgspec.json.decode(body or b"{}", type=SyncQuestion)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RequestError(f"this is not a wish for a sync: {error}", status=400) from error
+    result = request.app[CONTEXT].request_sync(question.kind, question.source)
+    if result == "already_running":
+        return trouble(request, 409, result, "A sync is running already.")
+    return json_answer(SyncAnswer(result=result), status=202)
+
+
+NOT_AVAILABLE = Answer("Not available now; the message says why", body=Trouble)
+
+ROUTES = (
+    Route(
+        method="GET",
+        path=HEALTHZ,
+        handler=tell_health,
+        summary="Whether the process answers",
+        access=Access.EVERYBODY,
+        answers={200: Answer("It does", body=Health)},
+    ),
+    Route(
+        method="GET",
+        path=READYZ,
+        handler=tell_readiness,
+        summary="Whether the service can do its work, and if not, what to do (told to callers with the token)",
+        access=Access.EVERYBODY,
+        answers={200: Answer("It can", body=ReadinessAnswer), 503: Answer("It cannot", body=ReadinessAnswer)},
+    ),
+    Route(
+        method="GET",
+        path=METRICS,
+        handler=tell_metrics,
+        summary="Metrics for Prometheus",
+        answers={200: Answer("The metrics", media_type="text/plain")},
+    ),
+    Route(
+        method="GET",
+        path="/api/status",
+        handler=tell_status,
+        summary="Everything the status page shows",
+        answers={200: Answer("The status", body=StatusAnswer), 503: NOT_AVAILABLE},
+    ),
+    Route(
+        method="GET",
+        path="/api/runs",
+        handler=tell_runs,
+        summary="The latest syncs, newest first",
+        answers={200: Answer("The runs", body=RunsAnswer), 503: NOT_AVAILABLE},
+    ),
+    Route(
+        method="GET",
+        path="/api/failures",
+        handler=tell_failures,
+        summary="What failed and will be tried again",
+        answers={200: Answer("The failures", body=FailuresAnswer), 503: NOT_AVAILABLE},
+    ),
+    Route(
+        method="POST",
+        path="/api/sync",
+        handler=ask_for_sync,
+        summary="Start a sync now; an empty body asks for an incremental sync of every source",
+        question=SyncQuestion,
+        answers={
+            202: Answer("Started", body=SyncAnswer),
+            400: Answer("Not a wish for a sync", body=Trouble),
+            404: Answer("No such source", body=Trouble),
+            409: Answer("A sync is running already", body=Trouble),
+        },
+    ),
+)

@@ -1,0 +1,181 @@
+"""Who may come in: the token as a bearer, or a session cookie signed with a key that is derived from it."""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import aiohttp_jinja2
+from aiohttp import hdrs, web
+
+from service.web.context import CONTEXT
+from service.web.routes import Access, Answer, Route
+
+SESSION_COOKIE = "facesets_session"
+SESSION_SECONDS = 30 * 24 * 3600
+
+FREE_TRIES = 3
+LONGEST_PAUSE_SECONDS = 60.0
+FORGET_SECONDS = 3600.0
+MAX_ADDRESSES = 1000
+
+
+class Keyring:
+    """
+    The token, and the sessions that follow from it.
+
+    A session is ``<expiry>.<signature>``: nothing is stored, it survives a restart, and a new token ends them all.
+    """
+
+    def __init__(self, token: str | None, clock: Callable[[], float]) -> None:
+        self._token = None if token is None else token.encode()
+        self._key = hmac.digest(self._token or b"", b"immich-facesets session 1", "sha256")
+        self._clock = clock
+
+    @property
+    def is_open(self) -> bool:
+        """Whether no token is asked for at all."""
+        return self._token is None
+
+    def is_token(self, given: str) -> bool:
+        return self._token is not None and hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._token)
+
+    def issue(self) -> str:
+        expiry = str(int(self._clock()) + SESSION_SECONDS)
+        return f"{expiry}.{self._sign(expiry)}"
+
+    def is_session(self, cookie: str) -> bool:
+        expiry, _, signature = cookie.partition(".")
+        if not hmac.compare_digest(signature.encode("utf-8", "surrogateescape"), self._sign(expiry).encode()):
+            return False
+        return int(expiry) > self._clock()
+
+    def shows_bearer(self, request: web.Request) -> bool:
+        scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        return scheme.lower() == "bearer" and self.is_token(given.strip())
+
+    def admits(self, request: web.Request) -> bool:
+        return self.is_open or self.shows_bearer(request) or self.is_session(request.cookies.get(SESSION_COOKIE, ""))
+
+    def _sign(self, expiry: str) -> str:
+        return hmac.new(self._key, expiry.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+
+
+@dataclass(slots=True)
+class LoginPauses:
+    """
+    Slows down guessing: after three wrong tokens each further one doubles the pause of its address, up to a minute.
+
+    ``uptime`` is a monotonic clock in seconds. Memory is bounded: the oldest address goes first.
+    """
+
+    uptime: Callable[[], float]
+    _tries: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def remaining(self, address: str) -> float:
+        """Seconds until this address may try again; 0 when it may now."""
+        tries, last = self._tries.get(address, (0, 0.0))
+        if tries < FREE_TRIES:
+            return 0.0
+        pause = min(2.0 ** min(tries - FREE_TRIES, 10), LONGEST_PAUSE_SECONDS)
+        return max(0.0, last + pause - self.uptime())
+
+    def count_wrong(self, address: str) -> None:
+        now = self.uptime()
+        tries, last = self._tries.pop(address, (0, now))
+        self._tries[address] = (1 if now - last > FORGET_SECONDS else tries + 1, now)
+        if len(self._tries) > MAX_ADDRESSES:
+            del self._tries[next(iter(self._tries))]
+
+    def forget(self, address: str) -> None:
+        self._tries.pop(address, None)
+
+
+KEYRING = web.AppKey("keyring", Keyring)
+PAUSES = web.AppKey("pauses", LoginPauses)
+
+
+def local_path(text: str) -> str:
+    """Where to go after the login: ``text`` when it is a path of ours, else the status page."""
+    is_ours = text.startswith("/") and not text.startswith(("//", "/\\"))
+    return text if is_ours and all(" " < char != "\\" for char in text) else "/"
+
+
+def _login_page(request: web.Request, goal: str, *, error: str = "", status: int = 200) -> web.Response:
+    return aiohttp_jinja2.render_template("login.html", request, {"goal": goal, "error": error}, status=status)
+
+
+async def show_login(request: web.Request) -> web.StreamResponse:
+    goal = local_path(request.query.get("next", "/"))
+    if request.app[KEYRING].admits(request):
+        raise web.HTTPSeeOther(goal)
+    return _login_page(request, goal)
+
+
+async def log_in(request: web.Request) -> web.StreamResponse:
+    form = await request.post()
+    goal = local_path(str(form.get("next", "/")))
+    keyring, pauses, address = request.app[KEYRING], request.app[PAUSES], request.remote or ""
+    wait = pauses.remaining(address)
+    if wait > 0:
+        seconds = int(wait) + 1
+        page = _login_page(request, goal, error=f"Too many wrong tokens. Try again in {seconds} s.", status=429)
+        page.headers[hdrs.RETRY_AFTER] = str(seconds)
+        return page
+    if not keyring.is_token(str(form.get("token", "")).strip()):
+        pauses.count_wrong(address)
+        return _login_page(request, goal, error="That is not the token of this service.", status=401)
+    pauses.forget(address)
+    answer = web.HTTPSeeOther(goal)
+    is_https = request.secure or request.headers.get(hdrs.X_FORWARDED_PROTO, "") == "https"
+    answer.set_cookie(
+        SESSION_COOKIE, keyring.issue(), max_age=SESSION_SECONDS, httponly=True, samesite="Strict", secure=is_https
+    )
+    raise answer
+
+
+async def log_out(request: web.Request) -> web.StreamResponse:
+    del request
+    answer = web.HTTPSeeOther("/login")
+    answer.del_cookie(SESSION_COOKIE, httponly=True, samesite="Strict")
+    raise answer
+
+
+def install_auth(app: web.Application) -> None:
+    """Give the application its keyring and its memory of wrong tokens."""
+    context = app[CONTEXT]
+    app[KEYRING] = Keyring(context.token, context.clock)
+    app[PAUSES] = LoginPauses(context.uptime)
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/login",
+        handler=show_login,
+        summary="The page that asks for the token",
+        access=Access.EVERYBODY,
+        answers={200: Answer("The page", media_type="text/html"), 303: Answer("Logged in already", redirects=True)},
+    ),
+    Route(
+        method="POST",
+        path="/login",
+        handler=log_in,
+        summary="Trade the token for a session cookie",
+        access=Access.EVERYBODY,
+        form={"token": "The token", "next": "The path to go to afterwards"},
+        answers={
+            303: Answer("Logged in; the cookie is set", redirects=True),
+            401: Answer("A wrong token", media_type="text/html"),
+            429: Answer("Too many wrong tokens from this address", media_type="text/html"),
+        },
+    ),
+    Route(
+        method="POST",
+        path="/logout",
+        handler=log_out,
+        summary="Forget the session cookie",
+        access=Access.EVERYBODY,
+        answers={303: Answer("Logged out", redirects=True)},
+    ),
+)

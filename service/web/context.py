@@ -1,0 +1,41 @@
+"""What the web part is given: plain values and callables, so that it stands without the rest."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from service.progress import ProgressBoard
+from service.web.facts import Readiness, StatusFacts, SyncRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebContext:
+    """
+    Everything the doors need.
+
+    ``request_sync(kind, source)`` starts a sync or refuses at once; it raises ``RequestError`` for an unknown source.
+    ``token`` None opens every door, which ``serve_web`` allows on loopback only. ``allowed_hosts`` are the names in the
+    ``Host`` header to answer to beside addresses and ``localhost``; empty: any name (with a token nothing is gained
+    by rebinding one). ``clock`` is the wall clock in seconds, ``uptime`` a monotonic one.
+    """
+
+    board: ProgressBoard
+    token: str | None = field(repr=False)
+    request_sync: Callable[[str, str | None], SyncRequest]
+    status: Callable[[], Awaitable[StatusFacts]]
+    ready: Callable[[], Awaitable[Readiness]]
+    registry: CollectorRegistry
+    version: str
+    allowed_hosts: tuple[str, ...] = ()
+    clock: Callable[[], float] = time.time
+    uptime: Callable[[], float] = time.monotonic
+
+
+CONTEXT = web.AppKey("context", WebContext)
+
+CLOSING = web.AppKey("closing", asyncio.Event)
+"""Set when the server stops, so that open streams end by themselves."""

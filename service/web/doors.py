@@ -1,0 +1,104 @@
+"""The guard at every door: host, origin, token; and the headers every answer carries."""
+
+import ipaddress
+import re
+import uuid
+from urllib.parse import quote, urlsplit
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler as AnyHandler
+
+from immich_facesets.errors import RequestError
+from service.web.auth import KEYRING
+from service.web.context import CONTEXT
+from service.web.routes import Handler
+
+EVERYBODYS = web.AppKey("everybodys", frozenset[Handler])
+"""The handlers that need no token; every other one does."""
+
+REQUEST_ID = web.RequestKey("request_id", str)
+
+# ``same-origin`` tells other sites as little as ``no-referrer`` does, but with the latter browsers send ``Origin: null``
+# with the forms of our own pages, and the origin could no longer be checked.
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+def wants_html(request: web.Request) -> bool:
+    """Whether a person looks: pages answer in HTML, ``/api`` and programs get JSON."""
+    return not request.path.startswith("/api/") and "text/html" in request.headers.get(hdrs.ACCEPT, "")
+
+
+def is_known_host(host: str, allowed: tuple[str, ...]) -> bool:
+    """Whether a ``Host`` header names us: an address, ``localhost``, or an allowed name (against DNS rebinding)."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        if name == "localhost" or name in {entry.lower() for entry in allowed}:
+            return True
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def is_cross_origin(request: web.Request) -> bool:
+    """
+    Whether a browser sent this request on behalf of another site.
+
+    Every browser tells the origin of a POST, most of them also ``Sec-Fetch-Site`` (on https and localhost); programs
+    tell neither. Behind a proxy the name the browser knows may only be in ``X-Forwarded-Host``, which no other site
+    can set.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site not in {"same-origin", "none"}
+    origin = request.headers.get(hdrs.ORIGIN)
+    if origin is None:
+        return False
+    hosts = {request.headers.get(hdrs.HOST), request.headers.get(hdrs.X_FORWARDED_HOST)}
+    return urlsplit(origin).netloc not in hosts
+
+
+@web.middleware
+async def guard_doors(request: web.Request, handler: AnyHandler) -> web.StreamResponse:
+    """Let in who may come in; pages send strangers to the login."""
+    context, keyring = request.app[CONTEXT], request.app[KEYRING]
+    if (keyring.is_open or context.allowed_hosts) and not is_known_host(
+        request.headers.get(hdrs.HOST, ""), context.allowed_hosts
+    ):
+        raise RequestError("this service does not answer to this host name (see FACESETS_ALLOWED_HOSTS)", status=421)
+    if request.match_info.http_exception is not None:
+        return await handler(request)
+    if request.method == hdrs.METH_POST and not keyring.shows_bearer(request) and is_cross_origin(request):
+        raise RequestError("another site sent this request; use the pages of this service", status=403)
+    if request.match_info.handler not in request.app[EVERYBODYS] and not keyring.admits(request):
+        if wants_html(request):
+            goal = request.path_qs if request.method == hdrs.METH_GET else "/"
+            raise web.HTTPSeeOther("/login" if goal == "/" else f"/login?next={quote(goal, safe='/')}")
+        raise web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
+    return await handler(request)
+
+
+def request_id(request: web.Request) -> str:
+    """The caller's ``X-Request-Id`` when it is a harmless word, else one of ours."""
+    given = request.headers.get("X-Request-Id", "")
+    return given if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given) else uuid.uuid4().hex[:16]
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Signal handler: what every answer carries, streams and errors included."""
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
+    if REQUEST_ID in request:
+        response.headers["X-Request-Id"] = request[REQUEST_ID]

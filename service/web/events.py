@@ -1,0 +1,128 @@
+"""What is going on, as it happens: server-sent events for programs (JSON) and for the status page (its own HTML)."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import msgspec
+import structlog
+from aiohttp import web
+from aiohttp_sse import EventSourceResponse, sse_response
+
+from immich_facesets.errors import FacesetsError
+from service.progress import Progress, ProgressBoard
+from service.web.context import CLOSING, CONTEXT
+from service.web.pages import ask_standing, render_part, status_view
+from service.web.routes import Answer, Route
+
+log = structlog.get_logger(__name__)
+
+PAUSE_SECONDS = 0.25
+"""Between two snapshots at least; what happens meanwhile is in the next one."""
+
+HEARTBEAT_SECONDS = 15.0
+SEND_SECONDS = 20.0
+"""A listener that takes nothing for so long is given up."""
+
+REFRESH_SECONDS = 30.0
+"""The status page hears of the store and of passing time this often, even while nothing happens."""
+
+RECONNECT_MILLISECONDS = 2000
+
+
+async def snapshots(
+    board: ProgressBoard, closing: asyncio.Event, *, idle_seconds: float | None = None
+) -> AsyncGenerator[Progress]:
+    """
+    The progress now, then each change, at most one every ``PAUSE_SECONDS``; ends when ``closing`` is set.
+
+    With ``idle_seconds`` the latest one is repeated when nothing happened for so long.
+    """
+    changes = board.changes()
+    closed = asyncio.ensure_future(closing.wait())
+    change = asyncio.ensure_future(anext(changes))
+    try:
+        while True:
+            await asyncio.wait({change, closed}, timeout=idle_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if closing.is_set():
+                return
+            if change.done():
+                change.result()
+                change = asyncio.ensure_future(anext(changes))
+            yield board.now
+            await asyncio.wait({closed}, timeout=PAUSE_SECONDS)
+    finally:
+        change.cancel()
+        closed.cancel()
+        await asyncio.gather(change, closed, return_exceptions=True)
+        await changes.aclose()
+
+
+def _moment(progress: Progress) -> str:
+    """The id of an event. Snapshots are whole, so a listener that comes back needs only the latest."""
+    return progress.changed_at.isoformat()
+
+
+@contextlib.asynccontextmanager
+async def _stream(request: web.Request) -> AsyncIterator[EventSourceResponse]:
+    """An open stream; ends quietly when the listener leaves or stops listening."""
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        async with sse_response(request, ping_interval=HEARTBEAT_SECONDS, send_timeout=SEND_SECONDS) as stream:
+            yield stream
+
+
+async def stream_progress(request: web.Request) -> web.StreamResponse:
+    board, closing = request.app[CONTEXT].board, request.app[CLOSING]
+    async with _stream(request) as stream, contextlib.aclosing(snapshots(board, closing)) as latest:
+        async for progress in latest:
+            await stream.send(
+                msgspec.json.encode(progress).decode(),
+                event="progress",
+                id=_moment(progress),
+                retry=RECONNECT_MILLISECONDS,
+            )
+    return stream
+
+
+async def stream_page(request: web.Request) -> web.StreamResponse:
+    """The parts of the status page: its progress at every change, the rest when a run begins or ends, and now and then."""
+    context, closing = request.app[CONTEXT], request.app[CLOSING]
+    standing, asked_at, run_id = await ask_standing(context), context.uptime(), context.board.now.run_id
+    async with (
+        _stream(request) as stream,
+        contextlib.aclosing(snapshots(context.board, closing, idle_seconds=REFRESH_SECONDS)) as latest,
+    ):
+        await stream.send(context.version, event="version", retry=RECONNECT_MILLISECONDS)
+        async for progress in latest:
+            if progress.run_id != run_id or context.uptime() - asked_at >= REFRESH_SECONDS:
+                try:
+                    standing, asked_at, run_id = await ask_standing(context), context.uptime(), progress.run_id
+                except FacesetsError as error:
+                    log.warning("status_unknown", message=str(error))
+                    break
+                await stream.send(
+                    render_part(request, "standing", status_view(context, progress, standing)), event="standing"
+                )
+            view = status_view(context, progress, standing)
+            await stream.send(render_part(request, "progress", view), event="progress", id=_moment(progress))
+    return stream
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/api/events",
+        handler=stream_progress,
+        summary="Server-sent events: a `progress` event with the whole Progress at every change, at most 4 a second",
+        answers={200: Answer("The events", body=Progress, media_type="text/event-stream")},
+        streams=True,
+    ),
+    Route(
+        method="GET",
+        path="/events",
+        handler=stream_page,
+        summary="Server-sent events for the status page: its parts as HTML",
+        answers={200: Answer("The events", media_type="text/event-stream")},
+        streams=True,
+    ),
+)

@@ -1,0 +1,120 @@
+"""The OpenAPI 3.1 document, made from the route table."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from immich_facesets.wire import Trouble
+from service.web.context import CONTEXT
+from service.web.routes import Access, Answer, Route
+
+REFERENCE = "#/components/schemas/{name}"
+
+Document = dict[str, Any]
+
+DOCUMENT = web.AppKey("document", bytes)
+
+UNAUTHORIZED = Answer("A token is required", body=Trouble)
+
+
+def _reference(struct: type[msgspec.Struct]) -> Document:
+    return {"$ref": REFERENCE.format(name=struct.__name__)}
+
+
+def _answer(answer: Answer) -> Document:
+    entry: Document = {"description": answer.meaning}
+    if answer.redirects:
+        entry["headers"] = {"Location": {"description": "Where to go", "schema": {"type": "string"}}}
+    if answer.media_type:
+        # OpenAPI 3.1 has no words for the items of a stream; its events are text, and ``Progress`` is their data.
+        schema: Document = {"type": "string"}
+        if answer.body is not None:
+            schema["contentMediaType"] = "application/json"
+            schema["contentSchema"] = _reference(answer.body)
+        entry["content"] = {answer.media_type: {"schema": schema}}
+    elif answer.body is not None:
+        entry["content"] = {"application/json": {"schema": _reference(answer.body)}}
+    return entry
+
+
+def _question(route: Route) -> Document | None:
+    if route.question is not None:
+        return {"required": False, "content": {"application/json": {"schema": _reference(route.question)}}}
+    if route.form:
+        fields = {name: {"type": "string", "description": meaning} for name, meaning in route.form.items()}
+        schema = {"type": "object", "properties": fields}
+        return {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": schema}}}
+    return None
+
+
+def _operation(route: Route) -> Document:
+    answers = dict(route.answers)
+    if route.access is Access.TOKEN:
+        answers.setdefault(401, UNAUTHORIZED)
+    operation: Document = {
+        "operationId": route.handler.__name__,
+        "summary": route.summary,
+        "responses": {str(status): _answer(answers[status]) for status in sorted(answers)},
+        "security": [{"bearer": []}, {"session": []}] if route.access is Access.TOKEN else [],
+    }
+    names = re.findall(r"\{(\w+)\}", route.path)
+    if names:
+        operation["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
+        ]
+    question = _question(route)
+    if question is not None:
+        operation["requestBody"] = question
+    return operation
+
+
+def describe(routes: Sequence[Route], *, version: str) -> Document:
+    """The document over all routes."""
+    structs = {answer.body for route in routes for answer in route.answers.values() if answer.body is not None}
+    structs |= {route.question for route in routes if route.question is not None} | {Trouble}
+    _, schemas = msgspec.json.schema_components(
+        sorted(structs, key=lambda struct: struct.__name__), ref_template=REFERENCE
+    )
+    paths: dict[str, Document] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "immich-facesets",
+            "version": version,
+            "description": "Curated, ranked face sets of the people in an Immich library.",
+            "license": {"name": "AGPL-3.0-or-later", "identifier": "AGPL-3.0-or-later"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": "facesets_session"},
+            },
+        },
+    }
+
+
+async def tell_document(request: web.Request) -> web.StreamResponse:
+    return web.Response(body=request.app[DOCUMENT], content_type="application/json")
+
+
+def install_document(app: web.Application, routes: Sequence[Route]) -> None:
+    app[DOCUMENT] = msgspec.json.encode(describe(routes, version=app[CONTEXT].version))
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/api/openapi.json",
+        handler=tell_document,
+        summary="This document",
+        answers={200: Answer("An OpenAPI 3.1 document", media_type="application/json")},
+    ),
+)

@@ -1,0 +1,187 @@
+"""The pages for people, rendered here and nowhere else: what arrives live is the same HTML."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import aiohttp_jinja2
+import jinja2
+from aiohttp import hdrs, web
+
+from immich_facesets.errors import RequestError
+from service.progress import Progress
+from service.web import wording
+from service.web.context import CONTEXT, WebContext
+from service.web.facts import Objection, Run, StatusFacts
+from service.web.routes import Access, Answer, Route
+
+FOLDER = Path(__file__).parent
+SHOWN_RUNS = 10
+SHOWN_FAILURES = 20
+YEAR_SECONDS = 365 * 24 * 3600
+
+NOTICES = {
+    "accepted": "The sync is starting.",
+    "already_running": "A sync is running already.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What changes seldom on the status page: asked of the store, kept while only the progress moves."""
+
+    facts: StatusFacts
+    objections: tuple[Objection, ...]
+
+    @property
+    def last_run(self) -> Run | None:
+        """The latest run that ended."""
+        return next((run for run in self.facts.runs if run.ended_at is not None), None)
+
+
+async def ask_standing(context: WebContext) -> Standing:
+    facts, readiness = await asyncio.gather(context.status(), context.ready())
+    return Standing(facts, readiness.objections)
+
+
+@dataclass(frozen=True, slots=True)
+class StatusView:
+    """Everything the status page is made of."""
+
+    progress: Progress
+    standing: Standing
+    now: datetime
+    version: str
+    notice: str = ""
+
+    @property
+    def headline(self) -> wording.Headline:
+        return wording.headline(self.progress, self.standing.last_run, self.standing.objections, self.now)
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        return self.standing.facts.runs[:SHOWN_RUNS]
+
+    @property
+    def is_running(self) -> bool:
+        return self.progress.run_id is not None
+
+
+def status_view(context: WebContext, progress: Progress, standing: Standing, notice: str = "") -> StatusView:
+    return StatusView(progress, standing, datetime.now(UTC), context.version, notice)
+
+
+Part = Literal["progress", "standing"]
+"""A part of the status page that is sent live; also the id of its element and the name of its event."""
+
+
+def render_part(request: web.Request, part: Part, view: StatusView) -> str:
+    return aiohttp_jinja2.render_string(f"_{part}.html", request, {"view": view})
+
+
+async def show_status(request: web.Request) -> web.StreamResponse:
+    context = request.app[CONTEXT]
+    standing = await ask_standing(context)
+    notice = NOTICES.get(request.query.get("notice", ""), "")
+    view = status_view(context, context.board.now, standing, notice)
+    return aiohttp_jinja2.render_template("status.html", request, {"view": view})
+
+
+async def sync_from_form(request: web.Request) -> web.StreamResponse:
+    """The button of the status page, for browsers without scripts."""
+    kind = str((await request.post()).get("kind", "incremental"))
+    if kind not in {"incremental", "full"}:
+        raise RequestError("there is no such kind of sync", status=400)
+    result = request.app[CONTEXT].request_sync(kind, None)
+    raise web.HTTPSeeOther(f"/?notice={result}")
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    """A file of ours; ``digest`` is in its address, so that browsers may keep it for good."""
+
+    path: Path
+    digest: str
+
+
+STATIC = web.AppKey("static", Mapping[str, StaticFile])
+
+
+def read_static(folder: Path) -> dict[str, StaticFile]:
+    return {
+        path.name: StaticFile(path, hashlib.sha256(path.read_bytes()).hexdigest()[:12])
+        for path in sorted(folder.iterdir())
+    }
+
+
+async def serve_static(request: web.Request) -> web.StreamResponse:
+    file = request.app[STATIC].get(request.match_info["name"])
+    if file is None:
+        raise web.HTTPNotFound
+    is_current = request.query.get("v") == file.digest
+    keep = f"public, max-age={YEAR_SECONDS}, immutable" if is_current else "no-cache"
+    return web.FileResponse(file.path, headers={hdrs.CACHE_CONTROL: keep})
+
+
+def install_pages(app: web.Application) -> None:
+    """Set up the templates, and what they may call."""
+    files = app[STATIC] = read_static(FOLDER / "static")
+    filters: dict[str, Callable[..., Any]] = {
+        "number": wording.number,
+        "counted": wording.counted,
+        "spaced": wording.spaced,
+        "size": wording.size,
+        "duration": wording.duration,
+        "relative": wording.relative,
+        "exact": wording.exact,
+    }
+    environment = aiohttp_jinja2.setup(
+        app,
+        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        filters=filters,
+        default_helpers=False,
+    )
+    environment.globals |= {
+        "static": lambda name: f"/static/{name}?v={files[name].digest}",
+        "stage_words": wording.STAGE_WORDS,
+        "stage_states": wording.STAGE_STATES,
+        "circuit_states": wording.CIRCUIT_STATES,
+        "outcome_words": wording.outcome_words,
+        "shown_failures": SHOWN_FAILURES,
+        "has_login": app[CONTEXT].token is not None,
+    }
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/",
+        handler=show_status,
+        summary="The status page",
+        answers={200: Answer("The page", media_type="text/html"), 303: Answer("To the login", redirects=True)},
+    ),
+    Route(
+        method="POST",
+        path="/sync",
+        handler=sync_from_form,
+        summary="Start a sync from the status page",
+        form={"kind": "incremental or full"},
+        answers={303: Answer("To the status page, which says what became of it", redirects=True)},
+    ),
+    Route(
+        method="GET",
+        path="/static/{name}",
+        handler=serve_static,
+        summary="Styles, scripts and pictures of the pages",
+        access=Access.EVERYBODY,
+        answers={200: Answer("The file", media_type="application/octet-stream"), 304: Answer("Not changed")},
+    ),
+)

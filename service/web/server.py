@@ -1,0 +1,76 @@
+"""The web part as a whole: every door under one roof, and its opening and closing."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+from pydantic import SecretStr
+
+from immich_facesets.errors import SetupError
+from immich_facesets.runtime.listening import Listen, check_exposure
+from service.web import api, auth, events, openapi, pages
+from service.web.auth import install_auth
+from service.web.context import CLOSING, CONTEXT, WebContext
+from service.web.doors import EVERYBODYS, add_headers, guard_doors
+from service.web.openapi import install_document
+from service.web.pages import install_pages
+from service.web.routes import Access, Route
+from service.web.troubles import answer_troubles
+
+__all__ = ["ROUTES", "WebContext", "build_web", "serve_web"]
+
+ROUTES: tuple[Route, ...] = (*api.ROUTES, *events.ROUTES, *openapi.ROUTES, *pages.ROUTES, *auth.ROUTES)
+"""Every door there is."""
+
+MAX_BODY_BYTES = 64 * 1024
+STOP_SECONDS = 3.0
+"""How long a request that is under way may take to end when the service stops."""
+
+
+def build_web(context: WebContext) -> web.Application:
+    """The application. Run it with ``handler_cancellation=True``, as ``serve_web`` does."""
+    app = web.Application(middlewares=[answer_troubles, guard_doors], client_max_size=MAX_BODY_BYTES)
+    app[CONTEXT] = context
+    app[CLOSING] = asyncio.Event()
+    install_auth(app)
+    install_pages(app)
+    install_document(app, ROUTES)
+    app[EVERYBODYS] = frozenset(route.handler for route in ROUTES if route.access is Access.EVERYBODY)
+    for route in ROUTES:
+        if route.method == "GET":
+            app.router.add_get(route.path, route.handler, allow_head=not route.streams)
+        else:
+            app.router.add_post(route.path, route.handler)
+    app.on_response_prepare.append(add_headers)
+    app.on_shutdown.append(_close_streams)
+    return app
+
+
+async def _close_streams(app: web.Application) -> None:
+    app[CLOSING].set()
+
+
+@contextlib.asynccontextmanager
+async def serve_web(context: WebContext, listen: Listen) -> AsyncIterator[Listen]:
+    """
+    Serve while inside; yields the address that was really bound.
+
+    An address that is taken, or reachable from elsewhere without a token, is a ``SetupError``.
+    """
+    token = None if context.token is None else SecretStr(context.token)
+    check_exposure(listen, token, token_name="FACESETS_TOKEN")  # noqa: S106  the name of a setting
+    runner = web.AppRunner(
+        build_web(context), handler_cancellation=True, access_log=None, shutdown_timeout=STOP_SECONDS
+    )
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, listen.host, listen.port).start()
+        except OSError as error:
+            raise SetupError(
+                f"cannot listen on {listen}: {error.strerror or error}; choose another address with FACESETS_LISTEN"
+            ) from error
+        yield Listen(listen.host, runner.addresses[0][1])
+    finally:
+        await runner.cleanup()

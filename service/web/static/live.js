@@ -1,0 +1,120 @@
+/*
+ * Keeps the status page current. The server renders every part of the page; what arrives here is the same HTML again,
+ * and only what differs is changed in place, so that focus, selection and scrolling stay where they are.
+ */
+
+const link = document.getElementById("link");
+const linkWords = document.getElementById("link-words");
+const announcer = document.getElementById("announcer");
+const toast = document.getElementById("toast");
+const RETRY_MILLISECONDS = 5000;
+const TOAST_MILLISECONDS = 6000;
+
+/** Make `old` like `fresh`, touching nothing that is equal already. */
+function morph(old, fresh) {
+  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || old.id !== fresh.id) {
+    old.replaceWith(fresh);
+    return;
+  }
+  if (old.nodeType !== Node.ELEMENT_NODE) {
+    if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
+    return;
+  }
+  for (const { name } of [...old.attributes]) {
+    if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  }
+  for (const { name, value } of fresh.attributes) {
+    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+  const olds = [...old.childNodes];
+  const freshes = [...fresh.childNodes];
+  freshes.forEach((child, index) => (index < olds.length ? morph(olds[index], child) : old.append(child)));
+  olds.slice(freshes.length).forEach((child) => child.remove());
+}
+
+/** Moments in the titles are shown in the reader's own zone. */
+function localise(root) {
+  for (const time of root.querySelectorAll("time")) {
+    time.title = new Date(time.dateTime).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+  }
+}
+
+function show(id, html) {
+  const fresh = new DOMParser().parseFromString(html, "text/html").getElementById(id);
+  if (!fresh) return;
+  localise(fresh);
+  morph(document.getElementById(id), fresh);
+}
+
+/** Read out, for those who cannot see it, only what sums everything up: never every tick of a counter. */
+let said = document.getElementById("headline").textContent;
+function say(words) {
+  if (words === said) return;
+  said = words;
+  announcer.textContent = words;
+}
+
+/** Answers to what the person did are read out and shown for a while. */
+let fading = 0;
+function tell(words) {
+  say(words);
+  toast.textContent = words;
+  clearTimeout(fading);
+  fading = setTimeout(() => (toast.textContent = ""), TOAST_MILLISECONDS);
+}
+
+function showLink(state, words) {
+  link.hidden = false;
+  link.dataset.state = state;
+  if (linkWords.textContent !== words) linkWords.textContent = words;
+}
+
+function listen() {
+  const events = new EventSource("/events");
+  events.addEventListener("version", ({ data }) => {
+    if (data !== link.dataset.version) location.reload();
+    showLink("live", "Live");
+  });
+  events.addEventListener("standing", ({ data }) => show("standing", data));
+  events.addEventListener("progress", ({ data }) => {
+    show("progress", data);
+    say(document.getElementById("headline").textContent);
+  });
+  events.addEventListener("error", () => {
+    showLink("lost", "Reconnecting");
+    if (events.readyState === EventSource.CLOSED) setTimeout(comeBack, RETRY_MILLISECONDS);
+  });
+}
+
+/** The stream was refused: the session may have ended. Once the service answers, the page itself leads to the login. */
+async function comeBack() {
+  const isThere = await fetch("/healthz").then((answer) => answer.ok, () => false);
+  if (isThere) location.reload();
+  else setTimeout(comeBack, RETRY_MILLISECONDS);
+}
+
+document.addEventListener("submit", async (event) => {
+  if (!event.target.matches("[data-sync]")) return;
+  event.preventDefault();
+  const button = event.submitter;
+  if (button.getAttribute("aria-disabled") === "true") {
+    tell("A sync is running already.");
+    return;
+  }
+  const question = {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ kind: button.value }),
+  };
+  const answer = await fetch("/api/sync", question).catch(() => null);
+  if (answer?.ok) tell("The sync is starting.");
+  else if (answer?.status === 401) location.reload();
+  else tell(answer ? (await answer.json()).message : "The service cannot be reached.");
+});
+
+localise(document);
+if (toast.textContent) {
+  tell(toast.textContent);
+  history.replaceState(null, "", "/");
+}
+listen();
