@@ -1,0 +1,95 @@
+"""Trouble to order: which request fails, how, and how often."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+Kind = Literal["status", "reset", "hang", "slow", "truncate", "html", "corrupt", "wrong_length"]
+
+NEVER_ANY = frozenset({"ping", "version"})
+"""Routes that `route="any"` leaves alone: they answer even while the database is down, as the real ones do."""
+
+
+@dataclass(slots=True)
+class Fault:
+    """One kind of trouble on one route.
+
+    ``after`` matching requests pass first, then ``times`` fail (None: for ever), only every ``every``-th of them.
+    ``delay`` is in seconds and only for ``slow``; ``status`` and ``retry_after`` (seconds) for ``status`` and ``html``.
+    """
+
+    route: str
+    kind: Kind
+    status: int = 503
+    times: int | None = None
+    after: int = 0
+    every: int = 1
+    retry_after: float | None = None
+    delay: float = 1.0
+    asset_id: str | None = None
+    when: Callable[[str, object], bool] | None = None
+    seen: int = 0
+    """Matching requests so far."""
+    struck: int = 0
+    """Requests this fault has spoilt so far."""
+
+    def strikes(self, route: str, asset_id: str | None, query: str, body: object) -> bool:
+        if self.route == "any":
+            if route in NEVER_ANY:
+                return False
+        elif self.route not in {route, "all"}:
+            return False
+        if self.asset_id is not None and asset_id != self.asset_id:
+            return False
+        if self.when is not None and not self.when(query, body):
+            return False
+        self.seen += 1
+        due = self.seen - self.after
+        if due < 1 or due % self.every or (self.times is not None and self.struck >= self.times):
+            return False
+        self.struck += 1
+        return True
+
+
+@dataclass(slots=True)
+class FaultPlan:
+    """The faults in force; the first that strikes wins, all that match count the request."""
+
+    faults: list[Fault] = field(default_factory=list)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(
+        self,
+        route: str,
+        kind: Kind,
+        *,
+        status: int = 503,
+        times: int | None = None,
+        after: int = 0,
+        every: int = 1,
+        retry_after: float | None = None,
+        delay: float = 1.0,
+        asset_id: str | None = None,
+        when: Callable[[str, object], bool] | None = None,
+    ) -> Fault:
+        """Order trouble on ``route``: a name of the request log, ``any`` (all but ping and version) or ``all``.
+
+        ``when(query, body)`` narrows it further; ``body`` is the decoded JSON of a search, otherwise None.
+        """
+        if kind not in get_args(Kind):
+            raise ValueError(f"no such kind of fault: {kind!r}")
+        fault = Fault(route, kind, status, times, after, every, retry_after, delay, asset_id, when)
+        self.faults.append(fault)
+        return fault
+
+    def clear(self) -> None:
+        """End all trouble; requests that hang are answered."""
+        self.faults.clear()
+        self.released.set()
+        self.released = asyncio.Event()
+
+    def strike(self, route: str, asset_id: str | None, query: str, body: object) -> Fault | None:
+        """The fault that spoils this request, if any."""
+        hits = [fault for fault in self.faults if fault.strikes(route, asset_id, query, body)]
+        return hits[0] if hits else None

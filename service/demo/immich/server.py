@@ -1,0 +1,367 @@
+"""The server itself: its life, its trouble, and the way of a request through it."""
+
+import asyncio
+import json
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs
+
+from aiohttp import web
+
+from service.demo.immich.dialect import Dialect
+from service.demo.immich.fields import UUID
+from service.demo.immich.faults import Fault, FaultPlan
+from service.demo.immich.library import (
+    ALL_NEEDED,
+    FakeAsset,
+    FakeFace,
+    FakePerson,
+    FakeUser,
+    Key,
+    Library,
+    new_id,
+    new_secret,
+)
+from service.demo.immich.refusals import RefusedError, new_correlation_id
+from service.demo.immich.routes import JSON, Ask, Reply, Routes
+from service.demo.immich.traffic import Asked, RequestLog
+
+PUBLIC = frozenset({"ping", "version", "config", "features", "media-types"})
+PERMISSIONS = {
+    "about": "server.about",
+    "statistics": "server.statistics",
+    "me": "user.read",
+    "search": "asset.read",
+    "faces": "face.read",
+    "asset": "asset.read",
+    "original": "asset.download",
+    "thumbnail": "asset.view",
+    "people": "person.read",
+    "person": "person.read",
+}
+FIXED_PATHS = {
+    ("GET", "/api/server/ping"): "ping",
+    ("GET", "/api/server/version"): "version",
+    ("GET", "/api/server/config"): "config",
+    ("GET", "/api/server/features"): "features",
+    ("GET", "/api/server/media-types"): "media-types",
+    ("GET", "/api/server/about"): "about",
+    ("GET", "/api/server/statistics"): "statistics",
+    ("GET", "/api/api-keys/me"): "key",
+    ("GET", "/api/users/me"): "me",
+    ("POST", "/api/search/metadata"): "search",
+    ("GET", "/api/faces"): "faces",
+    ("GET", "/api/people"): "people",
+}
+MAINTENANCE = frozenset({"ping", "version", "config"})
+NODE_KEEPALIVE_SECONDS = 6.0
+"""After this long an idle connection is closed by the real servers."""
+
+
+def route_of(method: str, path: str) -> tuple[str, str]:
+    """The short name of the route, and the id in the path (empty where there is none)."""
+    method = "GET" if method == "HEAD" else method
+    fixed = FIXED_PATHS.get((method, path))
+    if fixed is not None:
+        return fixed, ""
+    match path.split("/"):
+        case ["", "api", "assets", item] if method == "GET":
+            return "asset", item
+        case ["", "api", "assets", item, ("original" | "thumbnail") as name] if method == "GET":
+            return name, item
+        case ["", "api", "people", item] if method == "GET":
+            return "person", item
+    return "unknown", ""
+
+
+def reset(transport: asyncio.Transport | None) -> None:
+    """Break a connection off with a reset instead of a polite end."""
+    if transport is not None:
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+
+
+class FakeImmich:
+    """An Immich server that answers as the real one of this version does.
+
+    ``page_limit`` caps every page below the size asked for, so that few assets make many pages. ``keepalive_timeout``
+    is in seconds. Routes in the request log and in faults: ping, version, config, features, media-types, about,
+    statistics, key, me, search, faces, asset, original, thumbnail, people, person, unknown.
+    """
+
+    def __init__(
+        self,
+        version: str = "3.1.0",
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        page_limit: int = 1000,
+        minimum_faces: int = 3,
+        keepalive_timeout: float = NODE_KEEPALIVE_SECONDS,
+    ) -> None:
+        self.dialect = Dialect.of(version)
+        self.library = Library(clock, minimum_faces)
+        self.requests = RequestLog()
+        self.faults = FaultPlan()
+        self.bytes_sent = 0
+        """Bytes of bodies."""
+        self.maintenance = False
+        self.url = ""
+        self._routes = Routes(self.library, self.dialect, page_limit)
+        self._handlers: dict[str, Callable[[Ask], Awaitable[Reply]]] = {
+            name: getattr(self._routes, name.replace("-", "_")) for name in PUBLIC | PERMISSIONS.keys() | {"key"}
+        }
+        self._keepalive_timeout = keepalive_timeout
+        self._web: web.Server | None = None
+        self._listener: asyncio.Server | None = None
+        self._host, self._port = "127.0.0.1", 0
+        self._requests_to_live: int | None = None
+
+    # the library
+
+    def add_user(
+        self,
+        name: str,
+        permissions: Iterable[str] = ALL_NEEDED,
+        api_key: str | None = None,
+        shares_with: Iterable[str] = (),
+        *,
+        is_admin: bool = False,
+    ) -> FakeUser:
+        """Add an account with one API key; ``shares_with`` names users who see these assets in their timeline."""
+        user = FakeUser(name, api_key or new_secret(), frozenset(permissions), set(shares_with), is_admin)
+        return self.library.add_user(user)
+
+    def add_key(self, user: FakeUser, permissions: Iterable[str], api_key: str | None = None) -> str:
+        """A further key of the same user, with other permissions."""
+        return self.library.add_key(user, permissions, api_key)
+
+    def revoke_key(self, api_key: str) -> None:
+        del self.library.keys[api_key]
+
+    def add_asset(self, asset: FakeAsset | None = None, **fields: Any) -> FakeAsset:
+        """Add an asset, or make one of the fields of `FakeAsset` and add it."""
+        asset = FakeAsset(**fields) if asset is None else asset
+        if not UUID.fullmatch(asset.asset_id):
+            raise ValueError("an asset id must be a version 4 UUID: the servers refuse any other")
+        return self.library.add_asset(asset)
+
+    def asset(self, asset: FakeAsset | str) -> FakeAsset:
+        return asset if isinstance(asset, FakeAsset) else self.library.assets[asset]
+
+    def delete_asset(self, asset: FakeAsset | str) -> None:
+        """Gone for good, as after the trash was emptied."""
+        self.library.delete_asset(self.asset(asset).asset_id)
+
+    def trash_asset(self, asset: FakeAsset | str) -> FakeAsset:
+        trashed = self.asset(asset)
+        trashed.is_trashed = True
+        return self.touch(trashed)
+
+    def touch(self, asset: FakeAsset | str) -> FakeAsset:
+        """What every change but one of faces does: `updatedAt` becomes now."""
+        touched = self.asset(asset)
+        touched.updated_at = self.library.clock()
+        self.library.revision += 1
+        return touched
+
+    def add_face(self, asset: FakeAsset | str, face: FakeFace | None = None, **fields: Any) -> FakeFace:
+        """Faces come and go without a trace in `updatedAt`, in every version."""
+        face = FakeFace(**fields) if face is None else face
+        self.asset(asset).faces.append(face)
+        return face
+
+    def add_person(
+        self, person: FakePerson | None = None, *, owner: str = "", name: str = "", **fields: Any
+    ) -> FakePerson:
+        """Add a person, or make one of the fields of `FakePerson`; the id is made up when not given."""
+        if person is None:
+            person = FakePerson(fields.pop("person_id", None) or new_id(), name, owner, **fields)
+        return self.library.add_person(person)
+
+    # its life
+
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> str:
+        """Listen and return the base URL (without ``/api``)."""
+        self._web = web.Server(
+            self._handle, handler_cancellation=True, keepalive_timeout=self._keepalive_timeout, access_log=None
+        )
+        self._host, self._port = host, port
+        await self.resume()
+        self.url = f"http://{host}:{self._port}"
+        return self.url
+
+    async def stop(self) -> None:
+        self.faults.clear()
+        await self.refuse()
+        if self._web is not None:
+            await self._web.shutdown(1.0)
+
+    async def refuse(self) -> None:
+        """An outage: open connections break, new ones are refused."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        for connection in self._web.connections if self._web is not None else ():
+            reset(connection.transport)
+        await asyncio.sleep(0)
+
+    async def resume(self) -> None:
+        """Listen again, on the same port."""
+        if self._web is None:
+            raise RuntimeError("start the server first")
+        self._requests_to_live = None
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._web, self._host, self._port, backlog=512)
+        self._port = self._listener.sockets[0].getsockname()[1]
+
+    def die_after(self, requests: int) -> None:
+        """Answer this many further requests, then break off and refuse until `resume`."""
+        self._requests_to_live = requests
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    # the way of a request
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path, _, query = request.raw_path.partition("?")
+        route, item_id = route_of(request.method, path)
+        sent = await request.read() if request.body_exists else b""
+        body, malformed = decoded(sent)
+        asset_id = item_id if route in {"asset", "original", "thumbnail"} else None
+        if route == "faces":
+            asset_id = ",".join(parse_qs(query).get("id", ())) or None
+        self.requests.arrived(Asked(request.method, route, asset_id, query, body))
+        try:
+            await self._live_or_die(request)
+            fault = self.faults.strike(route, asset_id, query, body) if self.faults.faults else None
+            if fault is not None and fault.kind in {"reset", "hang", "slow", "status", "html"}:
+                spoilt = await self._spoil(request, fault)
+                if spoilt is not None:
+                    return self._response(spoilt)
+            reply = await self._answer(request, route, item_id, query, body, malformed=malformed)
+            return await self._deliver(request, reply, fault)
+        finally:
+            self.requests.left()
+
+    async def _live_or_die(self, request: web.BaseRequest) -> None:
+        if self._requests_to_live is not None:
+            self._requests_to_live -= 1
+            if self._requests_to_live < 0:
+                await self.refuse()
+                await self._break_off(request)
+
+    async def _break_off(self, request: web.BaseRequest) -> None:
+        """Reset the connection and wait to be cancelled with it."""
+        reset(request.transport)
+        await asyncio.Event().wait()
+
+    async def _spoil(self, request: web.BaseRequest, fault: Fault) -> Reply | None:
+        """Trouble that comes before the answer; None when the answer follows after all."""
+        match fault.kind:
+            case "reset":
+                await self._break_off(request)
+            case "hang":
+                await self.faults.released.wait()
+            case "slow":
+                await asyncio.sleep(fault.delay)
+            case "html":
+                page = f"<html><head><title>{fault.status}</title></head><body><center>nginx</center></body></html>"
+                return Reply(fault.status, page.encode(), {"Content-Type": "text/html"} | retry_after(fault))
+            case _:
+                message = "Internal server error" if fault.status == 500 else f"Fault {fault.status}"
+                reply = self._refusal(RefusedError(fault.status, message))
+                reply.headers |= retry_after(fault)
+                return reply
+        return None
+
+    async def _answer(
+        self, request: web.BaseRequest, route: str, item_id: str, query: str, body: object, *, malformed: str | None
+    ) -> Reply:
+        try:
+            if self.maintenance and route in MAINTENANCE:
+                if route == "config":
+                    return Reply(body=b'{"maintenanceMode":true}')
+            elif self.maintenance or route == "unknown":
+                raise RefusedError(404, f"Cannot {request.method} {request.raw_path}")
+            if malformed is not None:
+                raise RefusedError(400, malformed)
+            key = None if route in PUBLIC else self._admit(request, route)
+            ask = Ask(key, request.raw_path, query, request.headers, body, item_id)
+            return await self._handlers[route](ask)
+        except RefusedError as refusal:
+            return self._refusal(refusal)
+
+    def _admit(self, request: web.BaseRequest, route: str) -> Key:
+        """Who asks; refuses strangers (401) and keys without the permission of the route (403)."""
+        secret = request.headers.get("x-api-key") or next(
+            iter(parse_qs(request.raw_path.partition("?")[2]).get("apiKey", ())), None
+        )
+        if secret is None:
+            raise RefusedError(401, "Authentication required")
+        key = self.library.keys.get(secret)
+        if key is None:
+            raise RefusedError(401, "Invalid API key")
+        permission = PERMISSIONS.get(route)
+        if permission is not None and not key.may(permission):
+            raise RefusedError(403, f"Missing required permission: {permission}")
+        return key
+
+    def _refusal(self, refusal: RefusedError) -> Reply:
+        correlation_id = new_correlation_id()
+        headers = {"Content-Type": JSON, "X-Correlation-ID": correlation_id} | refusal.headers
+        return Reply(refusal.status, refusal.body(self.dialect, correlation_id).encode(), headers)
+
+    async def _deliver(self, request: web.BaseRequest, reply: Reply, fault: Fault | None) -> web.StreamResponse:
+        match None if fault is None else fault.kind:
+            case "corrupt":
+                reply.body = bytes(byte ^ 0x55 for byte in reply.body)
+            case "wrong_length":
+                reply.body = reply.body[: len(reply.body) // 2]
+            case "truncate":
+                await self._send_half(request, reply)
+        return self._response(reply)
+
+    async def _send_half(self, request: web.BaseRequest, reply: Reply) -> None:
+        """The headers promise everything, half of it comes, then the connection breaks."""
+        response = web.StreamResponse(status=reply.status, headers=reply.headers)
+        response.content_length = len(reply.body)
+        await response.prepare(request)
+        half = reply.body[: len(reply.body) // 2]
+        self.bytes_sent += len(half)
+        await response.write(half)
+        await asyncio.sleep(0.01)  # the half must be on its way before the reset overtakes it
+        await self._break_off(request)
+
+    def _response(self, reply: Reply) -> web.Response:
+        self.bytes_sent += len(reply.body)
+        return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
+
+
+def decoded(sent: bytes) -> tuple[object, str | None]:
+    """The JSON of a body, and the complaint about it; only objects and lists count as JSON here, as in Express."""
+    if not sent:
+        return None, None
+    try:
+        body: object = json.loads(sent)
+    except ValueError:
+        return None, f"Unexpected token '{sent[:1].decode(errors='replace')}' is not valid JSON"
+    if isinstance(body, dict | list):
+        return body, None
+    return body, f"Unexpected token '{sent[:1].decode()}', {json.dumps(sent.decode())} is not valid JSON"
+
+
+def retry_after(fault: Fault) -> dict[str, str]:
+    return {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
