@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Row, and_, bindparam, delete, func, select, u
 
 from immich_facesets.assets import Asset, FaceHint, Person, Rendition
 from immich_facesets.faces import Box
-from immich_facesets.listing import AssetPlan, KnownAsset, ListingRules
+from immich_facesets.listing import AssetPlan, KnownAsset, ListingRules, is_wanted, next_look
+from service.store import failures
 from service.store.tables import assets, hints, people, sources
 from service.store.upsert import upsert
 
@@ -58,7 +59,9 @@ def judge_again(tx: Connection, rules: ListingRules) -> None:
     for row in rows:
         if hint_of(row).original_box(row.width, row.height).face_short >= rules.min_face_short:
             wanted.add((row.source, row.asset_id))
-    places = tx.execute(select(assets.c.source, assets.c.asset_id, assets.c.is_wanted).where(assets.c.is_gone.is_(False)))
+    places = tx.execute(
+        select(assets.c.source, assets.c.asset_id, assets.c.is_wanted).where(assets.c.is_gone.is_(False))
+    )
     changed = [
         {"of": row.source, "id": row.asset_id, "wanted": not row.is_wanted}
         for row in places.all()
@@ -78,7 +81,9 @@ def known_assets(tx: Connection, source: str, asset_ids: Sequence[str]) -> dict[
     found: dict[str, KnownAsset] = {}
     for start in range(0, len(asset_ids), _IDS_AT_ONCE):
         rows = tx.execute(
-            select(assets).where(assets.c.source == source, assets.c.asset_id.in_(asset_ids[start : start + _IDS_AT_ONCE]))
+            select(assets).where(
+                assets.c.source == source, assets.c.asset_id.in_(asset_ids[start : start + _IDS_AT_ONCE])
+            )
         )
         for row in rows:
             found[row.asset_id] = KnownAsset(
@@ -156,23 +161,24 @@ def _replace_hints(tx: Connection, source: str, asset_id: str, found: Iterable[F
     upsert(tx, hints, rows)
 
 
-def record_hints(
-    tx: Connection,
-    source: str,
-    asset_id: str,
-    found: tuple[FaceHint, ...],
-    *,
-    is_wanted: bool,
-    read_at: datetime,
-    due_at: datetime | None,
+def record_look(
+    tx: Connection, asset: Asset, found: tuple[FaceHint, ...], *, now: datetime, rules: ListingRules
 ) -> None:
-    """Write what one look at the faces of an asset found."""
-    _replace_hints(tx, source, asset_id, found, is_new=False)
+    """Write what one look at the faces of an asset found, and when the next one is due."""
+    place = (assets.c.source == asset.source, assets.c.asset_id == asset.asset_id)
+    looks = 1 + (tx.scalar(select(assets.c.hint_looks).where(*place)) or 0)
+    _replace_hints(tx, asset.source, asset.asset_id, found, is_new=False)
     tx.execute(
         update(assets)
-        .where(assets.c.source == source, assets.c.asset_id == asset_id)
-        .values(is_wanted=is_wanted, hints_read_at=read_at, hints_due_at=due_at, hint_looks=assets.c.hint_looks + 1)
+        .where(*place)
+        .values(
+            is_wanted=is_wanted(asset, found, rules),
+            hints_read_at=now,
+            hints_due_at=next_look(asset.asset_id, asset.created_at, looks, now, rules),
+            hint_looks=looks,
+        )
     )
+    failures.clear(tx, "discover", asset.asset_id)
 
 
 def to_look_at(tx: Connection, source: str, now: datetime, *, after: str = "", limit: int = 1000) -> list[Asset]:
@@ -184,6 +190,7 @@ def to_look_at(tx: Connection, source: str, now: datetime, *, after: str = "", l
             assets.c.hints_due_at <= now,
             assets.c.is_gone.is_(False),
             assets.c.asset_id > after,
+            ~failures.resting("discover", assets.c.asset_id, now),
         )
         .order_by(assets.c.asset_id)
         .limit(limit)
@@ -196,12 +203,6 @@ def count_due(tx: Connection, source: str, now: datetime) -> tuple[int, int]:
     mine = (assets.c.source == source, assets.c.is_gone.is_(False))
     due = tx.scalar(select(func.count()).select_from(assets).where(*mine, assets.c.hints_due_at <= now))
     return due or 0, tx.scalar(select(func.count()).select_from(assets).where(*mine)) or 0
-
-
-def hint_looks(tx: Connection, source: str, asset_id: str) -> int:
-    """How often the faces of an asset were read."""
-    looks = tx.scalar(select(assets.c.hint_looks).where(assets.c.source == source, assets.c.asset_id == asset_id))
-    return looks or 0
 
 
 def unseen(tx: Connection, source: str, run_id: int) -> list[str]:
@@ -236,7 +237,9 @@ def drop_source(tx: Connection, source: str) -> int:
 
 def source_names(tx: Connection) -> list[str]:
     """The sources that have assets which count."""
-    return list(tx.scalars(select(assets.c.source).where(assets.c.is_gone.is_(False)).distinct().order_by(assets.c.source)))
+    return list(
+        tx.scalars(select(assets.c.source).where(assets.c.is_gone.is_(False)).distinct().order_by(assets.c.source))
+    )
 
 
 def finish_listing(tx: Connection, source: str, *, watermark: datetime | None, full_at: datetime | None) -> None:

@@ -19,8 +19,8 @@ from service.store.tables import (
     contents,
     crops,
     embeddings,
-    facts,
     faces,
+    facts,
     fingerprints,
     hints,
     memberships,
@@ -30,6 +30,19 @@ from service.store.upsert import upsert
 
 SAME_FACE_IOU = 0.5
 """Two detections on one content overlap at least this much when they are one face."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """
+    How a content is to be done: in which space, and what else its stored results depend on.
+
+    ``text`` names detection mode and crop geometry; faces of ``crop_short`` pixels (short edge) or more get a crop.
+    """
+
+    space: str
+    text: str
+    crop_short: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +63,7 @@ class EmbeddedContent:
     size_bytes: int
     width: int
     height: int
-    space: str
-    recipe: str
+    recipe: Recipe
     faces: tuple[FoundFace, ...]
 
 
@@ -97,13 +109,12 @@ def _carry_memberships(tx: Connection, before: str, after: str) -> None:
 _BOX = (faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
 
 
-def _missing(space: str, recipe: str, now: datetime) -> Any:
+def _missing(recipe: Recipe, now: datetime) -> Any:
     """The condition of the to-do list: wanted, there, not done in this way, and not resting after a failure."""
     done = exists().where(
         fingerprints.c.fingerprint == assets.c.fingerprint,
         embeddings.c.sha256 == fingerprints.c.sha256,
-        embeddings.c.space == space,
-        embeddings.c.recipe == recipe,
+        *_done(recipe),
     )
     return and_(
         assets.c.is_wanted.is_(True),
@@ -114,9 +125,15 @@ def _missing(space: str, recipe: str, now: datetime) -> Any:
     )
 
 
-def to_embed(
-    tx: Connection, space: str, recipe: str, now: datetime, *, after: str = "", limit: int = 200
-) -> list[Asset]:
+def _done(recipe: Recipe) -> tuple[Any, ...]:
+    return (
+        embeddings.c.space == recipe.space,
+        embeddings.c.recipe == recipe.text,
+        embeddings.c.crop_short <= recipe.crop_short,
+    )
+
+
+def to_embed(tx: Connection, recipe: Recipe, now: datetime, *, after: str = "", limit: int = 200) -> list[Asset]:
     """
     The contents whose faces are missing or out of date: one asset for each fingerprint, in order of fingerprint.
 
@@ -124,7 +141,7 @@ def to_embed(
     """
     first = (
         select(assets.c.fingerprint, func.min(assets.c.source + "\n" + assets.c.asset_id).label("place"))
-        .where(_missing(space, recipe, now), assets.c.fingerprint > after)
+        .where(_missing(recipe, now), assets.c.fingerprint > after)
         .group_by(assets.c.fingerprint)
         .order_by(assets.c.fingerprint)
         .limit(limit)
@@ -139,9 +156,9 @@ def to_embed(
     return [asset_of(row) for row in rows]
 
 
-def count_to_embed(tx: Connection, space: str, recipe: str, now: datetime) -> int:
+def count_to_embed(tx: Connection, recipe: Recipe, now: datetime) -> int:
     """How many contents are missing or out of date."""
-    wanted = select(func.count(assets.c.fingerprint.distinct())).where(_missing(space, recipe, now))
+    wanted = select(func.count(assets.c.fingerprint.distinct())).where(_missing(recipe, now))
     return tx.scalar(wanted) or 0
 
 
@@ -163,17 +180,9 @@ def boxes_of(tx: Connection, fingerprint: str) -> list[Box]:
     return boxes
 
 
-def is_embedded(tx: Connection, sha256: str, space: str, recipe: str) -> bool:
+def is_embedded(tx: Connection, sha256: str, recipe: Recipe) -> bool:
     """Whether these very bytes are done: they came under another fingerprint."""
-    return bool(
-        tx.scalar(
-            select(
-                exists().where(
-                    embeddings.c.sha256 == sha256, embeddings.c.space == space, embeddings.c.recipe == recipe
-                )
-            )
-        )
-    )
+    return bool(tx.scalar(select(exists().where(embeddings.c.sha256 == sha256, *_done(recipe)))))
 
 
 def record_alias(tx: Connection, fingerprint: str, sha256: str) -> None:
@@ -201,14 +210,22 @@ def record_content(tx: Connection, found: EmbeddedContent, now: datetime) -> Non
     upsert(
         tx,
         embeddings,
-        [{"sha256": found.sha256, "space": found.space, "recipe": found.recipe, "embedded_at": now}],
+        [
+            {
+                "sha256": found.sha256,
+                "space": found.recipe.space,
+                "recipe": found.recipe.text,
+                "crop_short": found.recipe.crop_short,
+                "embedded_at": now,
+            }
+        ],
     )
     _record_faces(tx, found)
     failures.clear(tx, "embed", found.fingerprint)
 
 
 def _record_faces(tx: Connection, found: EmbeddedContent) -> None:
-    here = (faces.c.sha256 == found.sha256, faces.c.space == found.space)
+    here = (faces.c.sha256 == found.sha256, faces.c.space == found.recipe.space)
     before = [
         (row.face_id, Box(row.x1, row.y1, row.x2, row.y2))
         for row in tx.execute(select(faces.c.face_id, *_BOX).where(*here).order_by(faces.c.face_id))
@@ -240,7 +257,7 @@ def _face_row(found: EmbeddedContent, answer: FaceAnswer) -> dict[str, Any]:
     measures = answer.quality
     return {
         "sha256": found.sha256,
-        "space": found.space,
+        "space": found.recipe.space,
         "x1": x1,
         "y1": y1,
         "x2": x2,

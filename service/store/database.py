@@ -131,7 +131,9 @@ def _database_trouble(error: SQLAlchemyError) -> SetupError | TransientError:
     if isinstance(original, sqlite3.Error):
         name = getattr(original, "sqlite_errorname", "") or ""
         if name.startswith("SQLITE_FULL"):
-            return SetupError("the disk with the data folder is full: free some space, then start again; nothing is lost")
+            return SetupError(
+                "the disk with the data folder is full: free some space, then start again; nothing is lost"
+            )
         if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
             return SetupError("the database cannot be written: make FACESETS_DATA_DIR writable for this user")
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):

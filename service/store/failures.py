@@ -4,13 +4,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, ColumnElement, delete, exists, func, select
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, select
 
+from immich_facesets.errors import ItemError, TransientError
 from service.store.tables import failures
 from service.store.upsert import upsert
 
 _FIRST_PAUSE = timedelta(hours=1)
 _LONGEST_PAUSE = timedelta(days=14)
+_FREE_TRIES = 3
+UNAVAILABLE = "unavailable"
+"""The reason of an item whose remote failed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +33,25 @@ class Failure:
 
 
 def record_failure(
-    tx: Connection, stage: str, source: str, item: str, *, reason: str, message: str, now: datetime
+    tx: Connection, stage: str, source: str, item: str, *, error: ItemError | TransientError, now: datetime
 ) -> None:
-    """Remember a failure: it rests for a pause that grows fourfold with every try, from an hour to two weeks."""
+    """
+    Remember a failure: it rests for a pause that grows fourfold with every try, from an hour to two weeks.
+
+    Where nothing is wrong with the item (a ``TransientError``), its first tries do not rest at all.
+    """
+    reason = error.reason if isinstance(error, ItemError) else UNAVAILABLE
     place = (failures.c.stage == stage, failures.c.source == source, failures.c.item == item)
     before = tx.execute(select(failures.c.tries, failures.c.first_at).where(*place)).one_or_none()
     tries = 1 if before is None else before.tries + 1
-    pause = min(_FIRST_PAUSE * 4 ** min(tries - 1, 10), _LONGEST_PAUSE)
+    free = 0 if isinstance(error, ItemError) else _FREE_TRIES
+    pause = min(_FIRST_PAUSE * 4 ** min(tries - free - 1, 10), _LONGEST_PAUSE) if tries > free else timedelta(0)
     row = {
         "stage": stage,
         "source": source,
         "item": item,
         "reason": reason,
-        "message": message,
+        "message": str(error),
         "tries": tries,
         "first_at": now if before is None else before.first_at,
         "last_at": now,

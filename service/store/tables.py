@@ -150,13 +150,15 @@ fingerprints = Table(
     Column("sha256", String(64), ForeignKey("contents.sha256"), nullable=False, index=True),
 )
 
-# Which contents are done in which space; ``recipe`` names detection mode and crop size.
+# Which contents are done in which space; ``recipe`` names detection mode and crop geometry, ``crop_short`` is the
+# smallest face (short edge, pixels) that got a crop.
 embeddings = Table(
     "embeddings",
     metadata,
     Column("sha256", String(64), ForeignKey("contents.sha256"), primary_key=True),
     Column("space", String(64), primary_key=True),
     Column("recipe", String(100), nullable=False),
+    Column("crop_short", Float, nullable=False),
     Column("embedded_at", Instant, nullable=False),
 )
 

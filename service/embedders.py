@@ -1,0 +1,223 @@
+"""The pool of embedders: spreads work by what is outstanding, and refuses one that serves another space."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import msgspec
+from pydantic import SecretStr
+
+from immich_facesets import wire
+from immich_facesets.errors import ItemError, SetupError, TransientError
+from immich_facesets.faces import Box
+from service.progress import RemoteState
+from service.remote.breaker import Breaker
+from service.remote.guard import STUBBORN, CircuitOpenError, Guard
+
+_TIMEOUT = httpx.Timeout(connect=5.0, read=120.0, write=60.0, pool=30.0)
+_ADVICE = "Look at the embedder's log, or restart it; the sync goes on where it stopped."
+
+
+@dataclass(frozen=True, slots=True)
+class CropWish:
+    """Ask for the square around every face that is big enough. ``min_short`` in pixels, ``padding`` of the box."""
+
+    size: int
+    min_short: float
+    padding: float
+
+    def query(self) -> dict[str, str]:
+        return {"crops": str(self.size), "crop_min_short": f"{self.min_short:g}", "pad_ratio": f"{self.padding:g}"}
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    try:
+        return float(response.headers.get("Retry-After", ""))
+    except ValueError:
+        return None
+
+
+def _trouble(response: httpx.Response) -> wire.Trouble:
+    try:
+        return msgspec.json.decode(response.content, type=wire.Trouble)
+    except msgspec.DecodeError:
+        return wire.Trouble(reason="bad_answer", message=f"HTTP {response.status_code} without a reason of ours")
+
+
+def _check(response: httpx.Response, url: str) -> bytes:
+    """The body of a good answer; everything else becomes the error that says who should do what."""
+    code = response.status_code
+    if code == httpx.codes.OK:
+        return response.content
+    trouble = _trouble(response)
+    match code:
+        case 413 | 422 | 400:
+            raise ItemError(f"the embedder cannot use the picture: {trouble.message}", reason=trouble.reason)
+        case 401 | 403:
+            raise SetupError(f"the embedder at {url} refuses the token: set FACESETS_EMBEDDER_TOKEN to the embedder's")
+        case 404 | 405:
+            raise SetupError(f"what answers at {url} is no embedder: check FACESETS_EMBEDDER_URLS")
+        case _:
+            raise TransientError(f"the embedder answered {code}: {trouble.message}", retry_after=_retry_after(response))
+
+
+class Embedder:
+    """One embedder process. Its failures are counted by a circuit of its own."""
+
+    def __init__(
+        self,
+        url: str,
+        token: SecretStr | None,
+        *,
+        failures: int = 12,
+        on_change: Callable[[RemoteState], None] | None = None,
+        name: str = "embedder",
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        headers = {"Accept": f"{wire.MSGPACK}, {wire.JSON};q=0.5"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token.get_secret_value()}"
+        self.url = url
+        self.outstanding = 0
+        self._http = httpx.AsyncClient(
+            base_url=url, headers=headers, timeout=_TIMEOUT, transport=transport, trust_env=False
+        )
+        self.guard = Guard(name, Breaker(threshold=failures), self._ask_info, advice=_ADVICE, on_change=on_change)
+
+    async def info(self) -> wire.Info:
+        """What it serves."""
+        return await self.guard.call(self._ask_info, rule=STUBBORN)
+
+    async def _ask_info(self) -> wire.Info:
+        body = await self._send("GET", "/v1/info", {"Accept": wire.MSGPACK})
+        try:
+            return msgspec.msgpack.decode(body, type=wire.Info)
+        except msgspec.DecodeError as error:
+            raise SetupError(
+                f"what answers at {self.url} is no embedder of ours: check FACESETS_EMBEDDER_URLS"
+            ) from error
+
+    async def faces(self, picture: bytes, boxes: Sequence[Box] | None, crops: CropWish | None) -> wire.FacesAnswer:
+        """The faces of one picture; ``boxes`` (upright original pixels) makes it look only around them."""
+        params = {"mode": wire.Mode.FULL.value if boxes is None else wire.Mode.GUIDED.value}
+        headers = {"Accept": wire.MSGPACK, "Content-Type": "application/octet-stream"}
+        if boxes is not None:
+            places = [[round(side, 1) for side in (box.x1, box.y1, box.x2, box.y2)] for box in boxes]
+            headers[wire.BOXES_HEADER] = msgspec.json.encode(places).decode()
+        if crops is not None:
+            params |= crops.query()
+
+        async def ask() -> wire.FacesAnswer:
+            return wire.decode_faces(await self._send("POST", "/v1/faces", headers, params=params, content=picture))
+
+        self.outstanding += 1
+        try:
+            return await self.guard.call(ask)
+        finally:
+            self.outstanding -= 1
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        params: dict[str, str] | None = None,
+        content: bytes = b"",
+    ) -> bytes:
+        try:
+            response = await self._http.request(method, path, headers=headers, params=params, content=content)
+        except httpx.TimeoutException as error:
+            raise TransientError(f"the embedder at {self.url} did not answer in time") from error
+        except httpx.TransportError as error:
+            raise TransientError(f"the embedder at {self.url} cannot be reached ({type(error).__name__})") from error
+        return _check(response, self.url)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+
+class EmbedderPool:
+    """Several embedders of one space, seen as one."""
+
+    def __init__(self, embedders: Sequence[Embedder]) -> None:
+        self._embedders = tuple(embedders)
+        self._usable: list[Embedder] = []
+        self._info: wire.Info | None = None
+
+    @property
+    def info(self) -> wire.Info:
+        """What the pool serves; known once it was opened."""
+        if self._info is None:
+            raise SetupError("the embedder has not been asked yet")
+        return self._info
+
+    @property
+    def is_open(self) -> bool:
+        return self._info is not None
+
+    async def open(self) -> wire.Info:
+        """Ask every embedder what it serves. One that is down is left out for now; two spaces are a ``SetupError``."""
+        answers = await asyncio.gather(*(item.info() for item in self._embedders), return_exceptions=True)
+        usable: list[Embedder] = []
+        infos: list[wire.Info] = []
+        down: TransientError | None = None
+        for embedder, answer in zip(self._embedders, answers, strict=True):
+            if isinstance(answer, TransientError):
+                down = answer
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                usable.append(embedder)
+                infos.append(answer)
+        if down is not None and not usable:
+            raise down
+        if len({info.space for info in infos}) > 1:
+            raise SetupError(
+                "the embedders of FACESETS_EMBEDDER_URLS serve different spaces, whose vectors cannot be compared: "
+                "give all of them the same models and options"
+            )
+        self._usable, self._info = usable, infos[0]
+        return self._info
+
+    @property
+    def capacity(self) -> int:
+        """How many pictures may be under way at once without being refused."""
+        return max(1, len(self._usable)) * max(1, self.info.limits.max_in_flight)
+
+    async def faces(self, picture: Path, boxes: Sequence[Box] | None, crops: CropWish | None) -> wire.FacesAnswer:
+        """``faces_of`` for a picture on disk."""
+        return await self.faces_of(await asyncio.to_thread(picture.read_bytes), boxes, crops)
+
+    async def faces_of(
+        self, picture: bytes, boxes: Sequence[Box] | None = None, crops: CropWish | None = None
+    ) -> wire.FacesAnswer:
+        """Ask the least busy embedder; when its circuit is open, the next. All open: the last one's error."""
+        last: TransientError | None = None
+        for embedder in sorted(self._usable, key=lambda item: item.outstanding):
+            try:
+                answer = await embedder.faces(picture, boxes, crops)
+            except CircuitOpenError as error:
+                last = error
+                continue
+            if answer.space != self.info.space:
+                raise SetupError(
+                    f"the embedder at {embedder.url} now serves another space than at the start of this sync: "
+                    "start the sync again"
+                )
+            return answer
+        raise last or TransientError("no embedder is in reach")
+
+    async def wait_until_usable(self) -> None:
+        """Return once at least one embedder answers again."""
+        waits = [asyncio.ensure_future(item.guard.wait_until_closed()) for item in self._embedders]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def close(self) -> None:
+        for embedder in self._embedders:
+            await embedder.close()

@@ -1,0 +1,34 @@
+"""What every pass is given: the store, the board it reports to, the clock, and the wish to stop."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from service.progress import ProgressBoard
+from service.settings import Settings
+from service.store.database import Store
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Handed down by the composition root; tests hand down their own clock."""
+
+    store: Store
+    settings: Settings
+    board: ProgressBoard
+    stop: asyncio.Event
+    clock: Callable[[], datetime] = utc_now
+
+    @property
+    def crops_dir(self) -> Path:
+        return self.settings.data_dir / "crops"
+
+    @property
+    def staging_dir(self) -> Path:
+        return self.settings.data_dir / "staging"

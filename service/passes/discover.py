@@ -1,0 +1,155 @@
+"""
+Discover: what pictures a source has, which faces it knows on them, and what is gone.
+
+Listing pages are planned by ``plan_page`` and committed one by one; a listing that was cut short is simply begun again,
+because its marks move only at its end.
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from immich_facesets.assets import Asset
+from immich_facesets.errors import ItemError, TransientError
+from immich_facesets.listing import plan_page
+from service.passes.conditions import Conditions
+from service.passes.fan_out import fan_out
+from service.remote.guard import CircuitOpenError
+from service.sources import Page, Source
+from service.store import assets, failures
+
+log = structlog.get_logger(__name__)
+
+OVERLAP = timedelta(minutes=10)
+"""How far a listing of changes reaches back before the newest change seen: clocks and commits are not in step."""
+
+_LOOKS_AT_ONCE = 16
+_PAGE = 1000  # what one listing request brings
+
+
+@dataclass
+class DiscoverCounts:
+    """What one discover did, for the run's row."""
+
+    listed: int = 0
+    new: int = 0
+    changed: int = 0
+    gone: int = 0
+    looked: int = 0
+    failed: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    bad_spots: int = 0
+
+
+class Discover:
+    """One source, one run."""
+
+    def __init__(self, conditions: Conditions, source: Source, *, run_id: int) -> None:
+        self._conditions = conditions
+        self._store = conditions.store
+        self._source = source
+        self._run_id = run_id
+        self._rules = conditions.settings.listing_rules
+        self.counts = DiscoverCounts()
+
+    async def run(self, *, whole: bool) -> None:
+        """List what is new (or everything when ``whole`` or due), then read the faces that are due."""
+        facts = await self._source.open()
+        marks = await self._store.write(assets.remember_source, facts.name, facts.kind, facts.user_id)
+        now = self._conditions.clock()
+        interval = self._conditions.settings.full_listing_interval
+        whole = whole or marks.full_listing_at is None or now - marks.full_listing_at >= interval
+        if facts.hints_inline and not whole:
+            # A whole listing brings the faces of a thousand assets in one request: cheaper than a look at each.
+            due, known = await self._store.read(assets.count_due, facts.name, now)
+            whole = due > max(1, known // _PAGE)
+        await self._store.write(assets.remember_people, facts.name, await self._source.people())
+        await self._list(None if whole or marks.watermark is None else marks.watermark - OVERLAP)
+        if self._conditions.stop.is_set():
+            return
+        await self._look()
+
+    async def _list(self, updated_after: datetime | None) -> None:
+        newest: datetime | None = None
+        started = self._conditions.clock()
+        async for page in self._source.listing(updated_after=updated_after):
+            await self._remember(page)
+            moments = [asset.updated_at for asset in page.assets]
+            newest = max([*moments, newest] if newest else moments, default=None)
+            if self._conditions.stop.is_set():
+                return
+        whole = updated_after is None
+        if whole and not self.counts.bad_spots:
+            await self._confirm_gone()
+            if self._conditions.stop.is_set():
+                return
+        await self._store.write(
+            assets.finish_listing, self._source.name, watermark=newest, full_at=started if whole else None
+        )
+
+    async def _remember(self, page: Page) -> None:
+        self.counts.skipped.update(page.skipped)
+        self.counts.bad_spots += len(page.bad_spots)
+        known = await self._store.read(
+            assets.known_assets, self._source.name, [asset.asset_id for asset in page.assets]
+        )
+        plans = plan_page(page.assets, known, self._conditions.clock(), self._rules)
+        counts = await self._store.write(assets.remember_page, plans, run_id=self._run_id)
+        self.counts.listed += len(plans)
+        self.counts.new += counts.new
+        self.counts.changed += counts.changed
+        board = self._conditions.board
+        board.update_stage("discover", done=board.stage("discover").done + len(plans), note="listing")
+
+    async def _confirm_gone(self) -> None:
+        """Absence from one listing proves nothing: ask for each missing asset by id."""
+        missing = await self._store.read(assets.unseen, self._source.name, self._run_id)
+
+        async def ids() -> AsyncIterator[str]:
+            for asset_id in missing:
+                yield asset_id
+
+        await fan_out(ids(), self._confirm, workers=_LOOKS_AT_ONCE, stop=self._conditions.stop)
+
+    async def _confirm(self, asset_id: str) -> None:
+        if await self._source.find(asset_id) is None:
+            await self._store.write(assets.mark_gone, self._source.name, asset_id)
+            self.counts.gone += 1
+
+    async def _look(self) -> None:
+        await fan_out(self._due(), self._look_at, workers=_LOOKS_AT_ONCE, stop=self._conditions.stop)
+
+    async def _due(self) -> AsyncIterator[Asset]:
+        now = self._conditions.clock()
+        due, _ = await self._store.read(assets.count_due, self._source.name, now)
+        if due:
+            board = self._conditions.board
+            board.update_stage("discover", done=0, total=due, note="reading faces")
+        after = ""
+        while batch := await self._store.read(assets.to_look_at, self._source.name, now, after=after):
+            for asset in batch:
+                yield asset
+            after = batch[-1].asset_id
+
+    async def _look_at(self, asset: Asset) -> None:
+        source = self._source.name
+        now = self._conditions.clock()
+        try:
+            found = await self._source.read_hints(asset.asset_id)
+        except CircuitOpenError:
+            raise
+        except (ItemError, TransientError) as error:
+            if isinstance(error, ItemError) and await self._source.find(asset.asset_id) is None:
+                await self._store.write(assets.mark_gone, source, asset.asset_id)
+                self.counts.gone += 1
+                return
+            self.counts.failed += 1
+            await self._store.write(failures.record_failure, "discover", source, asset.asset_id, error=error, now=now)
+            return
+        await self._store.write(assets.record_look, asset, found, now=now, rules=self._rules)
+        self.counts.looked += 1
+        board = self._conditions.board
+        board.update_stage("discover", done=board.stage("discover").done + 1)

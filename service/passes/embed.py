@@ -1,0 +1,204 @@
+"""
+Embed: fetch the pictures that are worth it, have their faces turned into vectors, and remember them by content.
+
+Two crews joined by a short queue: one brings pictures to the staging folder, one takes them to the embedder. What to do
+is asked of the store, never handed over by discover.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from immich_facesets.assets import Asset
+from immich_facesets.errors import ItemError, TransientError
+from immich_facesets.wire import FacesAnswer
+from service.crop_files import keep_crop
+from service.embedders import CropWish, EmbedderPool
+from service.passes.conditions import Conditions
+from service.passes.fan_out import fan_out, first_error
+from service.remote.guard import CircuitOpenError
+from service.settings import Settings
+from service.sources import Source, Staged
+from service.staging import Staging
+from service.store import assets, contents, failures
+from service.store.contents import EmbeddedContent, FoundFace, Recipe
+
+T = TypeVar("T")
+
+_WAITING = 4
+"""Pictures that wait on disk for each one under way at the embedder: enough that neither crew stands idle."""
+
+
+@dataclass
+class EmbedCounts:
+    """What one embed did, for the run's row."""
+
+    fetched: int = 0
+    fetched_bytes: int = 0
+    reused: int = 0
+    embedded: int = 0
+    faces: int = 0
+    aliases: int = 0
+    failed: int = 0
+
+
+def recipe_of(space: str, settings: Settings) -> Recipe:
+    """What stored results depend on, by the settings."""
+    return Recipe(
+        space=space,
+        text=f"{settings.detection};crop={settings.crop_size};padding={settings.crop_padding:g}",
+        crop_short=settings.export_min_face_short,
+    )
+
+
+class Embed:
+    """One run over everything that is missing."""
+
+    def __init__(
+        self, conditions: Conditions, sources: Mapping[str, Source], pool: EmbedderPool, staging: Staging
+    ) -> None:
+        self._conditions = conditions
+        self._store = conditions.store
+        self._sources = sources
+        self._pool = pool
+        self._staging = staging
+        self._recipe = recipe_of(pool.info.space, conditions.settings)
+        settings = conditions.settings
+        self._crops = CropWish(settings.crop_size, settings.export_min_face_short, settings.crop_padding)
+        self.counts = EmbedCounts()
+
+    async def run(self) -> None:
+        """Do everything that is to be done; ends early, keeping everything done, when a remote is down or on stop."""
+        await asyncio.to_thread(self._staging.prepare)
+        total = await self._store.read(contents.count_to_embed, self._recipe, self._conditions.clock())
+        self._conditions.board.update_stage("embed", total=total)
+        if total:
+            await self._run_crews()
+        if not self._conditions.stop.is_set():
+            await asyncio.to_thread(self._staging.sweep)
+
+    async def _run_crews(self) -> None:
+        at_embedder = self._pool.capacity
+        queue: asyncio.Queue[tuple[Asset, Staged] | None] = asyncio.Queue(maxsize=at_embedder * _WAITING)
+        try:
+            async with asyncio.TaskGroup() as crews:
+                crews.create_task(self._stage_all(queue, ends=at_embedder))
+                for _ in range(at_embedder):
+                    crews.create_task(self._embed_all(queue))
+        except BaseExceptionGroup as trouble:
+            raise first_error(trouble) from None
+
+    async def _stage_all(self, queue: asyncio.Queue[tuple[Asset, Staged] | None], *, ends: int) -> None:
+        async def stage(asset: Asset) -> None:
+            await self._staging.wait_for_room()
+            staged = await self._attempt(asset, self._stage(asset))
+            if staged is not None:
+                await queue.put((asset, staged))
+
+        workers = self._conditions.settings.fetch_concurrency
+        await fan_out(self._to_do(), stage, workers=workers, stop=self._conditions.stop)
+        for _ in range(ends):
+            await queue.put(None)
+
+    async def _to_do(self) -> AsyncIterator[Asset]:
+        now = self._conditions.clock()
+        after = ""
+        while batch := await self._store.read(contents.to_embed, self._recipe, now, after=after):
+            for asset in batch:
+                if asset.source in self._sources:
+                    yield asset
+            after = batch[-1].fingerprint
+
+    async def _stage(self, asset: Asset) -> Staged | None:
+        """The asset's picture on disk, or None when its bytes turned out to be known."""
+        staged = await asyncio.to_thread(self._staging.find, asset.fingerprint)
+        if staged is None:
+            source = self._sources[asset.source]
+            try:
+                fetched = await source.fetch(asset, self._staging.folder)
+            except ItemError:
+                if await source.find(asset.asset_id) is not None:
+                    raise
+                await self._store.write(assets.mark_gone, asset.source, asset.asset_id)
+                return None
+            staged = self._staging.keep(asset.fingerprint, fetched)
+            self.counts.fetched += 1
+            self.counts.fetched_bytes += staged.size_bytes
+        else:
+            self.counts.reused += 1
+        if await self._store.read(contents.is_embedded, staged.sha256, self._recipe):
+            await self._store.write(contents.record_alias, asset.fingerprint, staged.sha256)
+            self._staging.release(staged)
+            self.counts.aliases += 1
+            self._advance()
+            return None
+        return staged
+
+    async def _embed_all(self, queue: asyncio.Queue[tuple[Asset, Staged] | None]) -> None:
+        while (item := await queue.get()) is not None:
+            if self._conditions.stop.is_set():
+                continue  # it stays on disk for the next run
+            asset, staged = item
+            await self._attempt(asset, self._embed(asset, staged))
+
+    async def _embed(self, asset: Asset, staged: Staged) -> None:
+        boxes = None
+        if self._conditions.settings.detection == "guided":
+            boxes = await self._store.read(contents.boxes_of, asset.fingerprint)
+        try:
+            answer = await self._pool.faces(staged.path, boxes, self._crops)
+        except ItemError:
+            self._staging.release(staged)
+            raise
+        except TransientError:
+            self._staging.leave(staged)
+            raise
+        found = await asyncio.to_thread(self._keep_crops, staged.sha256, answer)
+        embedded = EmbeddedContent(
+            fingerprint=asset.fingerprint,
+            sha256=staged.sha256,
+            sha1=staged.sha1,
+            size_bytes=staged.size_bytes,
+            width=answer.width,
+            height=answer.height,
+            recipe=self._recipe,
+            faces=found,
+        )
+        await self._store.write(contents.record_content, embedded, self._conditions.clock())
+        self._staging.release(staged)
+        self.counts.embedded += 1
+        self.counts.faces += len(found)
+        self._advance()
+
+    def _keep_crops(self, sha256: str, answer: FacesAnswer) -> tuple[FoundFace, ...]:
+        """Write the crops, durably, before any row speaks of them."""
+        folder = self._conditions.crops_dir
+        return tuple(
+            FoundFace(face, None if face.crop is None else keep_crop(folder, sha256, face.crop.image))
+            for face in answer.faces
+        )
+
+    async def _attempt(self, asset: Asset, work: Awaitable[T]) -> T | None:
+        """What ``work`` gives; what is wrong with this one item is recorded, and None returned."""
+        try:
+            return await work
+        except CircuitOpenError:
+            raise
+        except (ItemError, TransientError) as error:
+            await self._store.write(
+                failures.record_failure,
+                "embed",
+                asset.source,
+                asset.fingerprint,
+                error=error,
+                now=self._conditions.clock(),
+            )
+            self.counts.failed += 1
+            self._advance(failed=1)
+            return None
+
+    def _advance(self, *, failed: int = 0) -> None:
+        board = self._conditions.board
+        before = board.stage("embed")
+        board.update_stage("embed", done=before.done + 1, failed=before.failed + failed)

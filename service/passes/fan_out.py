@@ -1,0 +1,44 @@
+"""Work on many items at once, by tasks that somebody owns."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def fan_out(
+    items: AsyncIterator[T], work: Callable[[T], Awaitable[None]], *, workers: int, stop: asyncio.Event
+) -> None:
+    """
+    Give every item to ``work``, ``workers`` at a time, in order of arrival.
+
+    The first error ends the others and is raised itself, not in a group. Once ``stop`` is set no new item is begun;
+    those begun are finished.
+    """
+    turn = asyncio.Lock()
+
+    async def draw() -> T | None:
+        async with turn:
+            if stop.is_set():
+                return None
+            return await anext(items, None)
+
+    async def worker() -> None:
+        while (item := await draw()) is not None:
+            await work(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(worker())
+    except BaseExceptionGroup as trouble:
+        raise first_error(trouble) from None
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first single error of a group: what a caller can react to."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

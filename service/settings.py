@@ -1,0 +1,249 @@
+"""The settings of the service: read once from the environment (and a TOML file), frozen, handed down as values."""
+
+import dataclasses
+import difflib
+import os
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from immich_facesets.errors import SetupError
+from immich_facesets.faces import Gate
+from immich_facesets.listing import ListingRules
+from immich_facesets.runtime.settings import read_secret, read_settings
+from immich_facesets.spaces import OperatingPoints, operating_points
+
+PREFIX = "FACESETS_"
+CONFIG_FILE = "FACESETS_CONFIG"
+EMBEDDER_PREFIX = "FACESETS_EMBEDDER_"
+
+Distance = Annotated[float, Field(gt=0, le=2)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class TomlSource(PydanticBaseSettingsSource):
+    """The TOML file that FACESETS_CONFIG names: the field names as keys, weaker than the environment."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        del field
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        path = os.environ.get(CONFIG_FILE, "")
+        if not path:
+            return {}
+        try:
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SetupError(f"{CONFIG_FILE} names a file that cannot be read ({error.strerror}): {path}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SetupError(f"{path} is not TOML: {error}") from error
+        fields = self.settings_cls.model_fields
+        unknown = sorted(set(values) - set(fields))
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], fields, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise SetupError(f"unknown setting in {path}: {unknown[0]}{hint}")
+        return values
+
+
+class Settings(BaseSettings):
+    """
+    Every field is a setting; its description is the README's.
+
+    Distances left empty are those of the embedding space in use, which carries its own operating points.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, populate_by_name=True, extra="forbid"
+    )
+
+    # fmt: off
+    config: Path | None = Field(None, description="a TOML file with settings (names in lower case, without the prefix); the environment is stronger")
+    immich_url: str | None = Field(None, validation_alias="IMMICH_URL", description="where Immich answers, such as `http://immich-server:2283`")
+    immich_api_key: SecretStr | None = Field(None, validation_alias="IMMICH_API_KEY", description="the API key of the one user to sync")
+    user: str = Field("me", description="what to call the user of `IMMICH_API_KEY` in manifests")
+    users_file: Path | None = Field(None, description="a TOML file with several users: `[users.NAME]` with `api_key` or `api_key_file`")
+    data_dir: Path = Field(Path("facesets-data"), description="database, face crops and everything else that must last")
+    export_dir: Path = Field(Path("facesets-data/exports"), description="where face sets are written")
+    database_url: SecretStr | None = Field(None, description="`postgresql://...`; empty: SQLite in the data folder")
+
+    embedder_urls: str = Field("", description="addresses of embedders, separated by commas; empty: one is started as a child process")
+    embedder_token: SecretStr | None = Field(None, description="the bearer token of the embedders")
+    models_dir: Path = Field(Path("models"), description="the folder that holds `<pack>/*.onnx`")
+    model_pack: str = Field("buffalo_l", description="the pack of models to use")
+    detection: Literal["full", "guided"] = Field("full", description="`full` looks at whole pictures, `guided` only around Immich's boxes: several times cheaper")
+
+    sync_cron: str = Field("", description="when to sync, as a crontab line; stronger than the interval")
+    sync_interval: timedelta = Field(timedelta(minutes=30), description="pause between syncs (seconds, or `PT30M`)")
+    full_listing_interval: timedelta = Field(timedelta(hours=24), description="how often the whole library is listed: the truth about deletions")
+    listen: str = Field("127.0.0.1:8785", description="where the web pages and the API answer")
+    token: SecretStr | None = Field(None, description="the token of pages and API; empty: one is made and kept in `<data>/token`")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much is logged")
+
+    min_face_short: float = Field(90, ge=1, description="short edge in pixels (at original size) a face needs to be fetched, and to found an identity")
+    min_blur: float = Field(40.0, ge=0, description="sharpness (variance of the Laplacian) a face needs to count")
+    min_det_score: float = Field(0.6, ge=0, le=1, description="detector's score a face needs to count")
+    min_faces: int = Field(15, ge=1, description="different pictures a new identity needs; 6 suits small libraries")
+    match_distance: Distance | None = Field(None, description="a face joins a known identity up to here (buffalo_l: 0.45)")
+    cluster_distance: Distance | None = Field(None, description="the cut of average linkage (buffalo_l: 0.55)")
+    merge_distance: Distance | None = Field(None, description="clusters whose centres are nearer are one person (buffalo_l: 0.40)")
+    drop_distance: Distance | None = Field(None, description="a face farther from the centre leaves a new cluster (buffalo_l: 0.55)")
+    outlier_distance: Distance | None = Field(None, description="the gate of exports around the centre (buffalo_l: 0.45)")
+    near_distance: Distance | None = Field(None, description="pictures of one moment, which count once (0.05)")
+
+    export_min_face_short: float = Field(100, ge=1, description="short edge in pixels a face needs to be exported")
+    export_top: int = Field(30, ge=1, description="how many faces the top bundle holds")
+    crop_size: int = Field(512, ge=64, le=4096, description="side of an exported crop in pixels")
+    crop_padding: float = Field(0.5, ge=0.25, le=2, description="how much of the box is added around it (`pad_ratio`)")
+
+    fetch_concurrency: int = Field(8, ge=1, le=64, description="pictures in flight; adapts down when Immich is slow")
+    max_file_bytes: int = Field(512 * 2**20, ge=1, description="larger originals are recorded as failures")
+    staging_bytes: int = Field(2 * 2**30, ge=2**20, description="room for pictures that are fetched and not yet embedded")
+    include_renditions: bool = Field(False, description="take in Immich's own previews that an external library indexed")
+    breaker_failures: int = Field(12, ge=1, description="consecutive failures after which a remote is probed")
+    request_timeout: Seconds = Field(30.0, description="seconds without an answer after which a request to Immich has failed")
+    # fmt: on
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlSource(settings_cls)
+
+    @field_validator("sync_interval", "full_listing_interval")
+    @classmethod
+    def _positive(cls, value: timedelta) -> timedelta:
+        if value < timedelta(seconds=1):
+            raise ValueError("must be a second at least")
+        return value
+
+    @model_validator(mode="after")
+    def _one_kind_of_users(self) -> Self:
+        if self.immich_api_key is not None and self.users_file is not None:
+            raise ValueError("both IMMICH_API_KEY and FACESETS_USERS_FILE are set: keep one of them")
+        return self
+
+    @property
+    def gate(self) -> Gate:
+        return Gate(face_short=self.min_face_short, blur=self.min_blur, det_score=self.min_det_score)
+
+    @property
+    def listing_rules(self) -> ListingRules:
+        return ListingRules(min_face_short=self.min_face_short)
+
+    @property
+    def embedder_addresses(self) -> tuple[str, ...]:
+        return tuple(url.strip().rstrip("/") for url in self.embedder_urls.split(",") if url.strip())
+
+    def points(self, family: str) -> OperatingPoints:
+        """The distances to decide at: the space's own, and what the settings say instead."""
+        own = {
+            "match": self.match_distance,
+            "cluster": self.cluster_distance,
+            "merge": self.merge_distance,
+            "drop": self.drop_distance,
+            "outlier": self.outlier_distance,
+            "near": self.near_distance,
+        }
+        said = {name: value for name, value in own.items() if value is not None}
+        needed = {"match", "cluster", "merge", "drop", "outlier"}
+        if needed <= said.keys():
+            return OperatingPoints(**said)
+        return dataclasses.replace(operating_points(family), **said)
+
+
+class User(BaseModel):
+    """One Immich user: what to call her, and her API key."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    api_key: SecretStr
+
+
+class _UserEntry(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    api_key: SecretStr | None = None
+    api_key_file: Path | None = None
+
+
+class _UsersFile(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    users: dict[str, _UserEntry]
+
+
+def load_settings() -> Settings:
+    """The settings of this process; whatever is wrong with them is one ``SetupError``."""
+    try:
+        return read_settings(Settings, prefix=PREFIX, other_prefixes=_other_prefixes())
+    except ValidationError as error:  # pragma: no cover - read_settings translates; a bug there must not leak values
+        raise SetupError("the settings are not valid") from error
+
+
+def _other_prefixes() -> tuple[str, ...]:
+    """The embedder's own variables share our prefix; its process looks after their spelling, except for ours."""
+    ours = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
+    ours |= {f"{name}_FILE" for name in ours}
+    return tuple(
+        sorted({name for name in map(str.upper, os.environ) if name.startswith(EMBEDDER_PREFIX) and name not in ours})
+    )
+
+
+def load_users(settings: Settings) -> tuple[User, ...]:
+    """Whose libraries are synced, by name; without an Immich or a key a ``SetupError`` says what to set."""
+    if settings.immich_url is None:
+        raise SetupError("IMMICH_URL is not set: the address of your Immich, such as http://immich-server:2283")
+    if settings.users_file is not None:
+        return _read_users(settings.users_file)
+    if settings.immich_api_key is None:
+        raise SetupError(
+            "no API key: set IMMICH_API_KEY (or IMMICH_API_KEY_FILE) to a key made in Immich under Account settings, "
+            "API keys; or FACESETS_USERS_FILE for several users"
+        )
+    return (User(name=settings.user, api_key=settings.immich_api_key),)
+
+
+def _read_users(path: Path) -> tuple[User, ...]:
+    try:
+        parsed = _UsersFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise SetupError(f"FACESETS_USERS_FILE names a file that cannot be read ({error.strerror}): {path}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SetupError(f"{path} is not TOML: {error}") from error
+    except ValidationError as error:
+        place = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise SetupError(
+            f"{path}: {place}: each user is a table [users.NAME] with api_key or api_key_file, and nothing else"
+        ) from None
+    users = []
+    for name, entry in sorted(parsed.users.items()):
+        _check_user_name(name, path)
+        files = {} if entry.api_key_file is None else {"KEY_FILE": str(path.parent / entry.api_key_file)}
+        try:
+            key = entry.api_key or read_secret("KEY", files)
+        except SetupError as error:
+            raise SetupError(f"{path}: users.{name}: api_key_file: {str(error).removeprefix('KEY_FILE ')}") from error
+        if key is None or not key.get_secret_value() or (entry.api_key and entry.api_key_file):
+            raise SetupError(f"{path}: users.{name} needs exactly one of api_key and api_key_file")
+        users.append(User(name=name, api_key=key))
+    if not users:
+        raise SetupError(f"{path} names no user: add a table [users.NAME] with api_key or api_key_file")
+    return tuple(users)
+
+
+def _check_user_name(name: str, path: Path) -> None:
+    if not name.strip() or name != name.strip() or len(name) > 100 or not name.isprintable():
+        raise SetupError(f"{path}: a user's name must be 1 to 100 printable characters: users.{name!r}")

@@ -1,0 +1,94 @@
+"""Staging: pictures on disk between Immich and the embedder. What was fetched once is not fetched again after a kill."""
+
+import asyncio
+import hashlib
+from collections import deque
+from pathlib import Path
+
+from service.sources import Staged
+
+_CHUNK = 1 << 20
+
+
+def _key(fingerprint: str) -> str:
+    return hashlib.sha256(fingerprint.encode()).hexdigest()[:40]
+
+
+def _digests(path: Path) -> tuple[str, str]:
+    sha1, sha256 = hashlib.sha1(usedforsecurity=False), hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            sha1.update(chunk)
+            sha256.update(chunk)
+    return sha1.hexdigest(), sha256.hexdigest()
+
+
+class Staging:
+    """
+    A folder of verified pictures, named ``<key of the fingerprint>.<sha256>``; anything else in it is a left-over.
+
+    ``room`` is in bytes: whoever wants to fetch waits until what this run holds there is below it.
+    """
+
+    def __init__(self, folder: Path, *, room: int) -> None:
+        self.folder = folder
+        self._room = room
+        self._used = 0
+        self._found: dict[str, Path] = {}
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def prepare(self) -> None:
+        """Make the folder and remove what is no whole picture. Blocking; call it in a thread."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for path in self.folder.iterdir():
+            key, _, digest = path.name.partition(".")
+            if len(key) != 40 or len(digest) != 64:
+                path.unlink()
+                continue
+            self._found[key] = path
+
+    def find(self, fingerprint: str) -> Staged | None:
+        """The picture of a fingerprint from an earlier run, verified again. Blocking; call it in a thread."""
+        path = self._found.pop(_key(fingerprint), None)
+        if path is None:
+            return None
+        sha1, sha256 = _digests(path)
+        if path.name.endswith(sha256):
+            size_bytes = path.stat().st_size
+            self._used += size_bytes
+            return Staged(path, size_bytes, sha1, sha256)
+        path.unlink()  # half of it reached the disk before a power cut
+        return None
+
+    async def wait_for_room(self) -> None:
+        """Return when there is room; at least one picture is always let in."""
+        while self._used >= self._room:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            await turn
+
+    def keep(self, fingerprint: str, staged: Staged) -> Staged:
+        """Give a fetched picture its lasting name."""
+        path = self.folder / f"{_key(fingerprint)}.{staged.sha256}"
+        staged.path.replace(path)
+        self._used += staged.size_bytes
+        return Staged(path, staged.size_bytes, staged.sha1, staged.sha256)
+
+    def release(self, staged: Staged) -> None:
+        """The picture is done with."""
+        staged.path.unlink(missing_ok=True)
+        self.leave(staged)
+
+    def leave(self, staged: Staged) -> None:
+        """This run is done with the picture, a later one is not: the file stays."""
+        self._used -= staged.size_bytes
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+
+    def sweep(self) -> None:
+        """Remove the pictures of earlier runs that nobody asked for. Blocking; call it in a thread."""
+        for path in self._found.values():
+            path.unlink(missing_ok=True)
+        self._found.clear()
