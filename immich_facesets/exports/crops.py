@@ -1,0 +1,131 @@
+"""
+Finished pictures: a stored square crop becomes the PNG of an export.
+
+Pictures are (size, size, 3) uint8 in OpenCV's channel order (BGR); the PNG is plain 8-bit RGB. The same crop gives
+the same bytes in every run.
+"""
+
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.errors import ItemError
+from immich_facesets.faces import Box
+
+Picture = NDArray[np.uint8]
+Area = tuple[float, float, float, float]
+
+STRANGER_MARGIN = 0.25
+"""A second face is painted over with this much of its box on every side: detectors find a face by its outline too."""
+
+_COMPRESSION = 3  # 45 ms and 244 kB a picture of 512 pixels; 9 takes 800 ms for 13 % less
+_SIGNATURE_AND_HEADER = 8 + 12 + 13  # a PNG begins with its signature and the IHDR chunk (PNG specification, 5.6)
+_DECODING = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+def grey_picture(stored: bytes) -> NDArray[np.uint8]:
+    """A stored crop as a grey picture (h, w), for its perceptual hash."""
+    return cv2.cvtColor(_decoded(stored), cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
+
+
+def finished_picture(stored: bytes, out_size: int) -> Picture:
+    """
+    A stored crop at exactly ``out_size`` x ``out_size`` pixels.
+
+    Shrunk by area averaging (no moire), enlarged by Lanczos (keeps edges where bicubic softens them). A crop that
+    cannot be read is an ``ItemError``.
+    """
+    picture = _decoded(stored)
+    if picture.shape[:2] == (out_size, out_size):
+        return picture
+    shrinks = min(picture.shape[:2]) >= out_size
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LANCZOS4
+    return cv2.resize(picture, (out_size, out_size), interpolation=how).astype(np.uint8, copy=False)
+
+
+def box_in_crop(box: Box, area: Area, out_size: int) -> Box:
+    """Where a box of the original lies in the finished picture that shows ``area`` of the original."""
+    x1, y1, x2, y2 = area
+    if x2 <= x1 or y2 <= y1:
+        raise ValueError("a crop shows an area of no size")
+    moved = Box(box.x1 - x1, box.y1 - y1, box.x2 - x1, box.y2 - y1)
+    return moved.scaled(out_size / (x2 - x1), out_size / (y2 - y1))
+
+
+def paint_over(picture: Picture, strangers: Sequence[Box], face: Box) -> Picture:
+    """
+    A copy without the strangers: each box, and some around it, in the mean colour of what surrounds it.
+
+    No pixel of ``face`` changes, so a stranger who overlaps it may still be found: check the picture again.
+    """
+    painted = picture.copy()
+    side = picture.shape[0]
+    untouchable = _mask(side, face, 0.0)
+    hidden = np.zeros((side, side), dtype=bool)
+    for stranger in strangers:
+        hidden |= _mask(side, stranger, STRANGER_MARGIN)
+    hidden &= ~untouchable
+    for stranger in strangers:
+        spot = _mask(side, stranger, STRANGER_MARGIN) & ~untouchable
+        around = _mask(side, stranger, 2 * STRANGER_MARGIN) & ~untouchable & ~hidden
+        if not spot.any():
+            continue
+        source = picture[around] if around.any() else picture[~hidden]
+        painted[spot] = np.round(source.mean(axis=0)).astype(np.uint8) if len(source) else 0
+    return painted
+
+
+def png(picture: Picture, texts: Mapping[str, str]) -> bytes:
+    """
+    The picture as a PNG that carries ``texts``, and nothing else of where it came from: no EXIF, no place, no clock.
+
+    Keywords are 1 to 79 characters of Latin-1 (PNG specification, 11.3.3.2).
+    """
+    is_encoded, body = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, _COMPRESSION])
+    if not is_encoded:
+        raise ValueError("OpenCV could not encode a picture as PNG")
+    plain = body.tobytes()
+    chunks = b"".join(_text_chunk(keyword, text) for keyword, text in texts.items())
+    return plain[:_SIGNATURE_AND_HEADER] + chunks + plain[_SIGNATURE_AND_HEADER:]
+
+
+def provenance(*, asset_id: str, identity: int, version: str) -> dict[str, str]:
+    """The texts every exported PNG carries (EXPORTS, Safety)."""
+    return {"Software": f"immich-facesets {version}", "Asset": asset_id, "Identity": str(identity)}
+
+
+def _text_chunk(keyword: str, text: str) -> bytes:
+    """A tEXt chunk, which every reader knows, or an uncompressed iTXt chunk for text beyond Latin-1."""
+    name = keyword.encode("latin-1")
+    if not 1 <= len(name) <= 79:
+        raise ValueError(f"{len(name)} characters are no PNG keyword")
+    text = text.replace("\0", " ")
+    try:
+        kind, data = b"tEXt", name + b"\0" + text.encode("latin-1")
+    except UnicodeEncodeError:
+        kind, data = b"iTXt", name + b"\0\0\0\0\0" + text.encode("utf-8", errors="replace")
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _decoded(stored: bytes) -> Picture:
+    try:
+        picture = cv2.imdecode(np.frombuffer(stored, dtype=np.uint8), _DECODING) if stored else None
+    except cv2.error:
+        picture = None
+    if picture is None:
+        raise ItemError("a stored crop cannot be read", reason="bad_crop")
+    return picture.astype(np.uint8, copy=False)
+
+
+def _mask(side: int, box: Box, margin: float) -> NDArray[np.bool_]:
+    """The pixels of a square picture that a box touches, grown by ``margin`` of its width and height on each side."""
+    wide, high = margin * box.width, margin * box.height
+    mask = np.zeros((side, side), dtype=bool)
+    rows = slice(max(0, int(np.floor(box.y1 - high))), max(0, int(np.ceil(box.y2 + high))))
+    columns = slice(max(0, int(np.floor(box.x1 - wide))), max(0, int(np.ceil(box.x2 + wide))))
+    mask[rows, columns] = True
+    return mask

@@ -1,0 +1,205 @@
+"""
+The three manifests and the notes beside them, as bytes. EXPORTS.md owns the keys that other programs rely on.
+
+JSON, UTF-8, keys in a fixed order, no clock but ``generated_at`` of the top manifest: equal facts give equal bytes.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from immich_facesets.faces import Box
+from immich_facesets.facesets import THIN_FOLDER, Candidate, Era, ExportFace, ExportRules, Faceset
+
+SCHEMA = 1
+Json = dict[str, Any]
+
+
+def face_file(rank: int) -> str:
+    """The file of the face of this rank (from 1), relative to its faceset's directory."""
+    return f"faces/{rank:04d}.png"
+
+
+def bundle_names(faceset: Faceset, top: int) -> dict[str, str | None]:
+    """The file names of the small and the whole bundle; None when no face of the faceset may be bundled."""
+    if not faceset.swappable:
+        return {"top": None, "all": None}
+    return {"top": f"{faceset.name}_top{top}.fsz", "all": f"{faceset.name}_all.fsz"}
+
+
+def faceset_entry(faceset: Faceset, top: int) -> Json:
+    """What the top manifest says of one faceset."""
+    return {
+        "name": faceset.name,
+        "identity": faceset.identity,
+        "label": faceset.label,
+        "era": _era(faceset.era),
+        "directory": faceset.directory,
+        "faces": len(faceset.faces),
+        "bundles": bundle_names(faceset, top),
+    }
+
+
+def top_manifest(entries: Iterable[Mapping[str, Any]], *, space: str, now: datetime, previous: bytes | None) -> bytes:
+    """
+    The manifest of the whole export folder; ``entries`` as ``faceset_entry`` made them, in any order.
+
+    ``previous``: the bytes on disk. They come back untouched when they already say the same, whenever that was said.
+    """
+    ordered = [dict(entry) for entry in sorted(entries, key=lambda entry: (entry["identity"], entry["name"]))]
+    manifest: Json = {
+        "schema": SCHEMA,
+        "space": space,
+        "generated_at": now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "facesets": [entry for entry in ordered if not _is_thin(entry)],
+        "thin_eras": [entry for entry in ordered if _is_thin(entry)],
+    }
+    before = _parsed(previous)
+    if previous is not None and {**before, "generated_at": None} == {**manifest, "generated_at": None}:
+        return previous
+    return _bytes(manifest)
+
+
+def faceset_manifest(faceset: Faceset, *, space: str, rules: ExportRules) -> bytes:
+    """The manifest of one faceset: everything its files are made of (see ``facesets.digest``)."""
+    return _bytes(
+        {
+            "schema": SCHEMA,
+            "name": faceset.name,
+            "identity": faceset.identity,
+            "label": faceset.label,
+            "era": _era(faceset.era),
+            "is_thin": faceset.is_thin,
+            "space": space,
+            "settings": asdict(rules),
+            "bundles": bundle_names(faceset, rules.top),
+            "faces": [_face(rank, face) for rank, face in enumerate(faceset.faces, start=1)],
+            "left_out": faceset.left_out,
+        }
+    )
+
+
+def user_manifest(user: str, facesets: Iterable[Faceset]) -> bytes:
+    """The same facesets seen from one user: which of her assets are in which, and which were left out and why."""
+    ordered = sorted(facesets, key=lambda faceset: (faceset.identity, faceset.name))
+    seen = [(faceset, _assets_of(user, faceset)) for faceset in ordered]
+    return _bytes(
+        {
+            "schema": SCHEMA,
+            "user": user,
+            "facesets": [
+                {
+                    "name": faceset.name,
+                    "identity": faceset.identity,
+                    "label": faceset.label,
+                    "directory": faceset.directory,
+                    "assets": assets,
+                }
+                for faceset, assets in seen
+                if assets
+            ],
+        }
+    )
+
+
+def marker(faceset: Faceset) -> bytes:
+    """A note for people who browse the folder: who this is, where it came from, how much of it there is."""
+    places = [place for face in faceset.faces for place in face.candidate.places]
+    users = Counter(place.user for place in sorted(set(places)))
+    taken = sorted(face.candidate.taken[:10] for face in faceset.faces if face.candidate.taken)
+    lines = [
+        _line(faceset.label or faceset.name),
+        "",
+        f"Identity {faceset.identity}, {faceset.name}",
+        f"Faces: {len(faceset.faces)}, best first in faces/",
+        f"In the bundles for face swapping: {len(faceset.swappable)}",
+    ]
+    if taken:
+        lines.append(f"Taken: {_line(taken[0])} to {_line(taken[-1])}")
+    lines += [f"Pictures of {_line(user)}: {count}" for user, count in sorted(users.items())]
+    lines += [f"Left out, {reason.replace('_', ' ')}: {count}" for reason, count in faceset.left_out.items()]
+    lines += ["", "Made by immich-facesets. manifest.json says where every file came from.", ""]
+    return _utf8("\n".join(lines))
+
+
+def thin_note(faceset: Faceset) -> bytes:
+    """Why a faceset lies under ``_thin/``."""
+    return _utf8(
+        f"{faceset.name} holds {len(faceset.faces)} faces.\n\n"
+        "That is too few to trust: the period is real, but one odd picture weighs a lot in it. It is kept apart\n"
+        "from the other facesets until more pictures of these years appear, and moves there by itself.\n"
+    )
+
+
+def _face(rank: int, face: ExportFace) -> Json:
+    candidate = face.candidate
+    return {
+        "file": face_file(rank),
+        "rank": rank,
+        "score": face.quality.score,
+        "quality": asdict(face.quality),
+        "distance": face.distance,
+        "box": _box(candidate.face.box),
+        "sha256": candidate.face.sha256,
+        "crop_sha256": candidate.crop_sha256,
+        "is_masked": face.is_masked,
+        "is_minor": candidate.is_minor,
+        "taken": candidate.taken,
+        "assets": [asdict(place) for place in sorted(candidate.places)],
+    }
+
+
+def _assets_of(user: str, faceset: Faceset) -> Sequence[Json]:
+    rows: list[tuple[Candidate, str | None, str | None]] = [
+        (face.candidate, face_file(rank), None) for rank, face in enumerate(faceset.faces, start=1)
+    ]
+    rows += [(omission.candidate, None, str(omission.reason)) for omission in faceset.omitted]
+    assets: list[Json] = [
+        {
+            "asset_id": place.asset_id,
+            "path": place.path,
+            "box": _box(candidate.face.box),
+            "file": file,
+            "left_out": reason,
+        }
+        for candidate, file, reason in rows
+        for place in candidate.places
+        if place.user == user
+    ]
+    return sorted(assets, key=lambda asset: (asset["asset_id"], asset["path"], asset["box"]))
+
+
+def _era(era: Era | None) -> Json | None:
+    return None if era is None else {"from": era.first, "to": era.last}
+
+
+def _box(box: Box) -> list[float]:
+    return [round(edge, 2) for edge in (box.x1, box.y1, box.x2, box.y2)]
+
+
+def _is_thin(entry: Mapping[str, Any]) -> bool:
+    return str(entry["directory"]).startswith(f"{THIN_FOLDER}/")
+
+
+def _parsed(body: bytes | None) -> Json:
+    try:
+        value = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _bytes(value: Json) -> bytes:
+    return _utf8(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def _utf8(text: str) -> bytes:
+    """UTF-8; what UTF-8 cannot say (file names that are not text) is escaped, the way JSON itself escapes it."""
+    return text.encode(errors="backslashreplace")
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
