@@ -108,7 +108,7 @@ demo: $(INSTALLED)  ## Show the whole product on invented people
 # ---------------------------------------------------------------------------------------------------------- check
 
 test: setup lint  ## Every check: lint, then all tests with coverage
-	@$(BIN)/python -m pytest $(TESTS) --numprocesses auto --dist worksteal \
+	@$(BIN)/python -m pytest $(TESTS) --numprocesses auto --dist loadgroup \
 	  --cov --cov-branch --cov-report term --cov-fail-under $(COVERAGE) $(PYTEST_FLAGS)
 
 lint: $(INSTALLED)  ## Style, types and who may import whom
