@@ -1,4 +1,5 @@
-"""A fake Immich: an HTTP server that answers as real ones of 2.7, 3.1 and 3.3 do, for tests, benchmarks and the demo.
+"""
+A fake Immich: an HTTP server that answers as real ones of 2.7, 3.1 and 3.3 do, for tests, benchmarks and the demo.
 
     immich = FakeImmich("3.1.0")
     anna = immich.add_user("anna")

@@ -1,4 +1,5 @@
-"""The JSON texts of assets, faces and people, as each dialect writes them.
+"""
+The JSON texts of assets, faces and people, as each dialect writes them.
 
 Written with f-strings: a page of 1,000 assets is text in a few milliseconds, so nothing needs to be kept.
 """
@@ -12,6 +13,9 @@ from service.demo.immich.library import FakeAsset, FakeFace, FakePerson, FakeUse
 
 THUMBHASH = "l8gFFYQHdFpKTNkEaUekl4R/RHIG"
 NOTHING_FOUND = '"albums":{"total":0,"count":0,"items":[],"facets":[]}'
+
+NO_EXIF: tuple[str, ...] = ("timeZone", "lensModel", "fNumber", "focalLength", "iso", "exposureTime")
+NO_EXIF += ("latitude", "longitude", "city", "state", "country")
 
 quote = json.dumps
 
@@ -71,7 +75,7 @@ class Answers:
             texts.append(self.box(face, f',"person":{person}'))
         return f"[{','.join(texts)}]"
 
-    def people_of(self, asset: FakeAsset, namer: str, faces: list[FakeFace], *, named: bool = True) -> str:
+    def people_of(self, namer: str, faces: list[FakeFace], *, named: bool = True) -> str:
         """`people`, and in 2.7 `unassignedFaces`; ``namer`` is the user whose names are used."""
         groups: dict[str, list[FakeFace]] = {}
         loose = []
@@ -98,8 +102,7 @@ class Answers:
             "dateTimeOriginal": asset.taken_at.astimezone(UTC).isoformat(),
             "modifyDate": (asset.modified_at or asset.taken_at).astimezone(UTC).isoformat(),
         }
-        empty = "timeZone lensModel fNumber focalLength iso exposureTime latitude longitude city state country".split()
-        plain |= dict.fromkeys(empty) | {"description": "", "projectionType": None, "rating": None}
+        plain |= dict.fromkeys(NO_EXIF) | {"description": "", "projectionType": None, "rating": None}
         return f'"exifInfo":{json.dumps(plain | (asset.exif or {}))},'
 
     def asset(
@@ -139,7 +142,7 @@ class Answers:
     def listed(self, asset: FakeAsset, viewer: FakeUser, *, with_people: bool, with_exif: bool) -> str:
         """An asset as the search lists it: boxes of the unedited picture, a partner's people under her own names."""
         if with_people:
-            people = self.people_of(asset, viewer.name if self.dialect.filters else asset.owner, asset.faces)
+            people = self.people_of(viewer.name if self.dialect.filters else asset.owner, asset.faces)
         else:
             people = '"people":[]'
         return self.asset(asset, people=people, exif=with_exif)
@@ -149,7 +152,7 @@ class Answers:
         faces = asset.faces if asset.edited_faces is None else asset.edited_faces
         return self.asset(
             asset,
-            people=self.people_of(asset, viewer.name, faces, named=asset.owner == viewer.name),
+            people=self.people_of(viewer.name, faces, named=asset.owner == viewer.name),
             exif=True,
             owner=f'"owner":{json.dumps(self.user(self.library.users[asset.owner]))},',
             tags='"tags":[],',

@@ -16,7 +16,7 @@ class Dialect:
     def of(cls, version: str) -> Self:
         """Read ``3.1.0``, ``v3.1.0`` or ``3.2``; raises `ValueError` on anything else."""
         numbers = [int(part) for part in version.removeprefix("v").split(".")]
-        major, minor, patch = (numbers + [0, 0])[:3]
+        major, minor, patch = [*numbers, 0, 0][:3]
         return cls(major, minor, patch)
 
     @property

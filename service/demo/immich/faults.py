@@ -13,7 +13,8 @@ NEVER_ANY = frozenset({"ping", "version"})
 
 @dataclass(slots=True)
 class Fault:
-    """One kind of trouble on one route.
+    """
+    One kind of trouble on one route.
 
     ``after`` matching requests pass first, then ``times`` fail (None: for ever), only every ``every``-th of them.
     ``delay`` is in seconds and only for ``slow``; ``status`` and ``retry_after`` (seconds) for ``status`` and ``html``.
@@ -73,7 +74,8 @@ class FaultPlan:
         asset_id: str | None = None,
         when: Callable[[str, object], bool] | None = None,
     ) -> Fault:
-        """Order trouble on ``route``: a name of the request log, ``any`` (all but ping and version) or ``all``.
+        """
+        Order trouble on ``route``: a name of the request log, ``any`` (all but ping and version) or ``all``.
 
         ``when(query, body)`` narrows it further; ``body`` is the decoded JSON of a search, otherwise None.
         """

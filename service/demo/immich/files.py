@@ -40,7 +40,8 @@ def file_headers(content_type: str, name: str, size: int, modified: datetime) ->
 
 
 def cut(asked: Mapping[str, str], size: int, tag: str) -> Slice:
-    """The part of the file that these request headers want; raises `UnsatisfiableError`.
+    """
+    The part of the file that these request headers want; raises `UnsatisfiableError`.
 
     Several ranges at once, or a unit other than bytes, get the whole file.
     """

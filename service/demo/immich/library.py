@@ -50,7 +50,8 @@ class FakeFace:
 
 @dataclass(slots=True)
 class FakeAsset:
-    """A picture of one user; ``width`` x ``height`` is upright (and edited, when ``is_edited``).
+    """
+    A picture of one user; ``width`` x ``height`` is upright (and edited, when ``is_edited``).
 
     Change any field at will; after a change of ``taken_at`` call `FakeImmich.touch`, which sorts anew.
     """

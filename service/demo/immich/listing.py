@@ -61,7 +61,8 @@ def cut_page(
     shuffle_ties: bool,
     tie_of: Callable[[FakeAsset], object],
 ) -> tuple[Sequence[FakeAsset], bool]:
-    """The page at ``offset``, and whether something follows.
+    """
+    The page at ``offset``, and whether something follows.
 
     With ``shuffle_ties`` the order among equal instants differs from page to page, as a database without a
     tie-breaker answers: every second page turns the tied rows at its edges by one, so that a row lies on two

@@ -33,12 +33,13 @@ MOST = 1000
 DEFAULT_SIZE = 250
 ORDER_FIELDS = ("fileCreatedAt", "localDateTime", "fileSizeInBytes", "rating")
 
-TEXTS = ("city", "country", "state", "make", "model", "lensModel", "description", "ocr", "checksum")
+TEXTS: tuple[str, ...] = ("city", "country", "state", "make", "model", "lensModel", "description", "ocr", "checksum")
 TEXTS += ("originalFileName", "originalPath", "previewPath", "thumbnailPath", "encodedVideoPath")
 TEXTS += ("deviceAssetId", "deviceId")
-FLAGS = ("isFavorite", "isEncoded", "isOffline", "isMotion", "isNotInAlbum")
+FLAGS: tuple[str, ...] = ("isFavorite", "isEncoded", "isOffline", "isMotion", "isNotInAlbum")
 FLAGS += ("withDeleted", "withExif", "withPeople", "withStacked")
 DATES = tuple(f"{what}{side}" for what in ("created", "updated", "trashed", "taken") for side in ("Before", "After"))
+EXIF = ("city", "country", "state", "make", "model", "lensModel", "description", "rating")
 NULLABLE = ("city", "country", "state", "make", "model", "lensModel")
 COMMON = frozenset({"size", "withExif", "withPeople", "withStacked"})
 """What may stand beside `filter` and `cursor`; every other flat field is a deprecated one."""
@@ -77,6 +78,8 @@ class Question:
     """The number of the page; None when the question pages by cursor."""
     with_people: bool = False
     with_exif: bool = False
+    needs_content: bool = False
+    """It compares checksums or sizes, so the content of all assets must be known."""
 
 
 def read_question(body: object, dialect: Dialect, page_limit: int) -> Question:
@@ -123,6 +126,7 @@ def flat_question(values: Mapping[str, Any], dialect: Dialect, page_limit: int) 
         page=page,
         with_people=values.get("withPeople", False),
         with_exif=values.get("withExif", False),
+        needs_content="checksum" in values,
     )
 
 
@@ -177,10 +181,12 @@ def textual(values: Mapping[str, Any]) -> list[Test]:
         tests.append(lambda asset: (asset.live_photo_video_id is not None) == values["isMotion"])
     if values.get("isEncoded") or values.get("tagIds") or values.get("albumIds") or values.get("ocr"):
         tests.append(lambda _asset: False)
-    for exif in ("city", "country", "state", "make", "model", "lensModel", "description", "rating"):
-        if exif in values:
-            tests.append(lambda asset, exif=exif: (asset.exif or {}).get(exif) == values[exif])  # type: ignore[misc]
+    tests.extend(exif_equals(name, values[name]) for name in EXIF if name in values)
     return tests
+
+
+def exif_equals(name: str, wanted: object) -> Test:
+    return lambda asset: bool((asset.exif or {}).get(name) == wanted)
 
 
 def read_cursor(cursor: str) -> int:
@@ -232,6 +238,7 @@ def read_filtered(body: Mapping[str, Any], newer: list[str], page_limit: int) ->
         descending=order.get("direction", "desc") == "desc",
         with_people=values.get("withPeople", False),
         with_exif=values.get("withExif", False),
+        needs_content=any(name in json.dumps(body) for name in ("checksum", "fileSizeInBytes")),
     )
 
 

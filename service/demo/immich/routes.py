@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -48,6 +48,11 @@ class Ask:
         if self.key is None:
             raise RefusedError(401, "Authentication required")
         return self.key.user
+
+
+def measure_all(assets: Sequence[FakeAsset]) -> None:
+    for asset in assets:
+        asset.measure()
 
 
 def json_reply(text: str) -> Reply:
@@ -119,6 +124,8 @@ class Routes:
 
     async def search(self, ask: Ask) -> Reply:
         question = read_question({} if ask.body is None else ask.body, self.dialect, self.page_limit)
+        if question.needs_content:
+            await self.measure(self.listings.of(ask.user).assets, sizes=True)
         assets, more = self.found(question, ask.user)
         await self.measure(assets, sizes=question.with_exif)
         texts = (
@@ -148,7 +155,7 @@ class Routes:
         )
         return list(assets), more
 
-    async def measure(self, assets: list[FakeAsset], *, sizes: bool) -> None:
+    async def measure(self, assets: Sequence[FakeAsset], *, sizes: bool) -> None:
         """Know the checksums (and sizes) of these assets, off the event loop where data must be read."""
         unknown = [asset for asset in assets if asset.checksum is None or (sizes and asset.size is None)]
         for asset in unknown:
@@ -158,7 +165,7 @@ class Routes:
                 asset.measure()
         slow = [asset for asset in unknown if asset.checksum is None or (sizes and asset.size is None)]
         if slow:
-            await asyncio.to_thread(lambda: [asset.measure() for asset in slow])
+            await asyncio.to_thread(measure_all, slow)
 
     def readable(self, ask: Ask, permission: str) -> FakeAsset:
         """The asset of the path; refuses what is no id, foreign, locked or unknown."""
@@ -296,7 +303,7 @@ class Routes:
 
     async def person(self, ask: Ask) -> Reply:
         self.checked({"id": identifier}, {"id": ask.item_id})
-        person = self.library.people.get((ask.user.name, ask.item_id))
+        person = self.library.people.get((ask.user.name, ask.item_id.lower()))
         if person is None:
             raise no_access("person.read")
         return json_reply(self.answers.person(person, raw=False))

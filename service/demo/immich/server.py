@@ -1,7 +1,6 @@
 """The server itself: its life, its trouble, and the way of a request through it."""
 
 import asyncio
-import json
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterable
@@ -13,8 +12,8 @@ from urllib.parse import parse_qs
 from aiohttp import web
 
 from service.demo.immich.dialect import Dialect
-from service.demo.immich.fields import UUID
 from service.demo.immich.faults import Fault, FaultPlan
+from service.demo.immich.fields import UUID
 from service.demo.immich.library import (
     ALL_NEEDED,
     FakeAsset,
@@ -26,56 +25,13 @@ from service.demo.immich.library import (
     new_id,
     new_secret,
 )
+from service.demo.immich.paths import MAINTENANCE, PERMISSIONS, PUBLIC, decoded, route_of
 from service.demo.immich.refusals import RefusedError, new_correlation_id
 from service.demo.immich.routes import JSON, Ask, Reply, Routes
 from service.demo.immich.traffic import Asked, RequestLog
 
-PUBLIC = frozenset({"ping", "version", "config", "features", "media-types"})
-PERMISSIONS = {
-    "about": "server.about",
-    "statistics": "server.statistics",
-    "me": "user.read",
-    "search": "asset.read",
-    "faces": "face.read",
-    "asset": "asset.read",
-    "original": "asset.download",
-    "thumbnail": "asset.view",
-    "people": "person.read",
-    "person": "person.read",
-}
-FIXED_PATHS = {
-    ("GET", "/api/server/ping"): "ping",
-    ("GET", "/api/server/version"): "version",
-    ("GET", "/api/server/config"): "config",
-    ("GET", "/api/server/features"): "features",
-    ("GET", "/api/server/media-types"): "media-types",
-    ("GET", "/api/server/about"): "about",
-    ("GET", "/api/server/statistics"): "statistics",
-    ("GET", "/api/api-keys/me"): "key",
-    ("GET", "/api/users/me"): "me",
-    ("POST", "/api/search/metadata"): "search",
-    ("GET", "/api/faces"): "faces",
-    ("GET", "/api/people"): "people",
-}
-MAINTENANCE = frozenset({"ping", "version", "config"})
 NODE_KEEPALIVE_SECONDS = 6.0
 """After this long an idle connection is closed by the real servers."""
-
-
-def route_of(method: str, path: str) -> tuple[str, str]:
-    """The short name of the route, and the id in the path (empty where there is none)."""
-    method = "GET" if method == "HEAD" else method
-    fixed = FIXED_PATHS.get((method, path))
-    if fixed is not None:
-        return fixed, ""
-    match path.split("/"):
-        case ["", "api", "assets", item] if method == "GET":
-            return "asset", item
-        case ["", "api", "assets", item, ("original" | "thumbnail") as name] if method == "GET":
-            return name, item
-        case ["", "api", "people", item] if method == "GET":
-            return "person", item
-    return "unknown", ""
 
 
 def reset(transport: asyncio.Transport | None) -> None:
@@ -88,7 +44,8 @@ def reset(transport: asyncio.Transport | None) -> None:
 
 
 class FakeImmich:
-    """An Immich server that answers as the real one of this version does.
+    """
+    An Immich server that answers as the real one of this version does.
 
     ``page_limit`` caps every page below the size asked for, so that few assets make many pages. ``keepalive_timeout``
     is in seconds. Routes in the request log and in faults: ping, version, config, features, media-types, about,
@@ -290,14 +247,13 @@ class FakeImmich:
     async def _answer(
         self, request: web.BaseRequest, route: str, item_id: str, query: str, body: object, *, malformed: str | None
     ) -> Reply:
+        if route == "unknown" or (self.maintenance and route not in MAINTENANCE):
+            return self._refusal(RefusedError(404, f"Cannot {request.method} {request.raw_path}"))
+        if self.maintenance and route == "config":
+            return Reply(body=b'{"maintenanceMode":true}')
+        if malformed is not None:
+            return self._refusal(RefusedError(400, malformed))
         try:
-            if self.maintenance and route in MAINTENANCE:
-                if route == "config":
-                    return Reply(body=b'{"maintenanceMode":true}')
-            elif self.maintenance or route == "unknown":
-                raise RefusedError(404, f"Cannot {request.method} {request.raw_path}")
-            if malformed is not None:
-                raise RefusedError(400, malformed)
             key = None if route in PUBLIC else self._admit(request, route)
             ask = Ask(key, request.raw_path, query, request.headers, body, item_id)
             return await self._handlers[route](ask)
@@ -348,19 +304,6 @@ class FakeImmich:
     def _response(self, reply: Reply) -> web.Response:
         self.bytes_sent += len(reply.body)
         return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
-
-
-def decoded(sent: bytes) -> tuple[object, str | None]:
-    """The JSON of a body, and the complaint about it; only objects and lists count as JSON here, as in Express."""
-    if not sent:
-        return None, None
-    try:
-        body: object = json.loads(sent)
-    except ValueError:
-        return None, f"Unexpected token '{sent[:1].decode(errors='replace')}' is not valid JSON"
-    if isinstance(body, dict | list):
-        return body, None
-    return body, f"Unexpected token '{sent[:1].decode()}', {json.dumps(sent.decode())} is not valid JSON"
 
 
 def retry_after(fault: Fault) -> dict[str, str]:
