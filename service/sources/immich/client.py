@@ -1,0 +1,271 @@
+"""
+Immich over HTTP: one method per endpoint, and nothing outside this package knows Immich's names.
+
+Every failure leaves as one of our four errors, every wait has an end, and the key is shown to one origin only.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+from pydantic import SecretStr
+
+from immich_facesets.errors import SetupError
+from service.remote.pacing import Pacer
+from service.sources.immich.payloads import (
+    ApiKey,
+    AssetPayload,
+    FacePayload,
+    PeopleAnswer,
+    SearchAnswer,
+    ServerConfig,
+    User,
+    Version,
+)
+from service.sources.immich.troubles import NoSuchRouteError, Troubles, looks_like_html
+
+T = TypeVar("T")
+
+USER_AGENT = "immich-facesets"
+KEEP_ALIVE_SECONDS = 4.0
+"""Immich closes idle connections after some 6 seconds; ours are let go before."""
+
+LARGE_BODY_BYTES = 256 * 1024
+"""JSON above this is parsed in a thread: a page of 1000 assets takes longer than the event loop may stand still."""
+
+ERROR_BODY_BYTES = 64 * 1024
+"""Of an error's body no more than this is read."""
+
+MOST_REDIRECTS = 3
+
+
+class ImmichClient:
+    """
+    The connection of one source, under one API key.
+
+    ``requests`` counts what was asked, by route. ``answer_seconds`` is the longest silence on a connection,
+    ``total_seconds`` the longest a JSON answer and ``download_seconds`` the longest a picture may take over all.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        url: str,
+        api_key: SecretStr | str,
+        *,
+        pacer: Pacer,
+        answer_seconds: float = 30.0,
+        total_seconds: float = 90.0,
+        download_seconds: float = 900.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        key = api_key if isinstance(api_key, str) else api_key.get_secret_value()
+        if not key.strip() or not key.strip().isascii() or not key.strip().isprintable():
+            raise SetupError(f"the API key of user {source!r} is empty or holds signs that no key has")
+        base = base_url(url)
+        self.requests: Counter[str] = Counter()
+        self.troubles = Troubles(source=source, place=base.netloc.decode())
+        self._pacer = pacer
+        self._probe_pacer = Pacer(start=1, most=1)
+        self._total_seconds = total_seconds
+        self._download_seconds = download_seconds
+        self._http = httpx.AsyncClient(
+            base_url=base,
+            headers={"x-api-key": key.strip(), "User-Agent": USER_AGENT, "Accept": "application/json"},
+            timeout=httpx.Timeout(connect=5.0, read=answer_seconds, write=answer_seconds, pool=answer_seconds),
+            limits=httpx.Limits(
+                max_connections=None, max_keepalive_connections=64, keepalive_expiry=KEEP_ALIVE_SECONDS
+            ),  # the pacer limits what is under way
+            follow_redirects=False,
+            transport=transport,
+        )
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def server_version(self) -> Version:
+        """``GET /server/version``, open to everybody."""
+        return await self._json(Version, "GET", "server/version")
+
+    async def own_key(self) -> ApiKey:
+        """``GET /api-keys/me``: works with any valid key, and reads the database."""
+        return await self._json(ApiKey, "GET", "api-keys/me")
+
+    async def probe(self) -> None:
+        """The same read, past those who wait their turn: hung calls must not make a live server look dead."""
+        await self._json(ApiKey, "GET", "api-keys/me", pacer=self._probe_pacer)
+
+    async def me(self) -> User:
+        """``GET /users/me``; needs user.read."""
+        return await self._json(User, "GET", "users/me")
+
+    async def search(self, body: Mapping[str, Any]) -> SearchAnswer:
+        """``POST /search/metadata``; needs asset.read."""
+        return await self._json(SearchAnswer, "POST", "search/metadata", body=body)
+
+    async def asset(self, asset_id: str) -> AssetPayload:
+        """``GET /assets/{id}``; an id that is unknown or not for this key is an ``ItemError`` not_found."""
+        return await self._json(
+            AssetPayload, "GET", f"assets/{quote(asset_id, safe='')}", route="assets/{id}", about_item=True
+        )
+
+    async def faces(self, asset_id: str) -> tuple[FacePayload, ...]:
+        """``GET /faces?id=``; needs face.read."""
+        return await self._json(tuple[FacePayload, ...], "GET", "faces", params={"id": asset_id}, about_item=True)
+
+    async def people(self, page: int) -> PeopleAnswer:
+        """``GET /people``, 1000 a page from page 1 on, hidden ones included; needs person.read."""
+        params = {"page": page, "size": 1000, "withHidden": "true"}
+        return await self._json(PeopleAnswer, "GET", "people", params=params)
+
+    @asynccontextmanager
+    async def original(self, asset_id: str, *, edited: bool = False) -> AsyncIterator[httpx.Response]:
+        """``GET /assets/{id}/original``: the bytes as they come; needs asset.download."""
+        params = {"edited": "true"} if edited else {}
+        async with self._picture(
+            f"assets/{quote(asset_id, safe='')}/original", params, "assets/{id}/original"
+        ) as response:
+            yield response
+
+    @asynccontextmanager
+    async def fullsize(self, asset_id: str) -> AsyncIterator[httpx.Response]:
+        """``GET /assets/{id}/thumbnail?size=fullsize``: Immich's largest JPEG of it; needs asset.view."""
+        route = "assets/{id}/thumbnail"
+        async with self._picture(
+            f"assets/{quote(asset_id, safe='')}/thumbnail", {"size": "fullsize"}, route
+        ) as response:
+            yield response
+
+    async def _json(
+        self,
+        kind: type[T],
+        method: str,
+        path: str,
+        *,
+        route: str = "",
+        params: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        about_item: bool = False,
+        pacer: Pacer | None = None,
+    ) -> T:
+        request = self._http.build_request(method, path, params=params, json=body)
+        exchange = self._exchange(
+            request,
+            route or path,
+            about_item=about_item,
+            total_seconds=self._total_seconds,
+            pacer=pacer or self._pacer,
+        )
+        async with exchange as response:
+            content = await response.aread()
+            if len(content) > LARGE_BODY_BYTES:
+                return await asyncio.to_thread(self._parse, kind, content)
+            return self._parse(kind, content)
+
+    def _parse(self, kind: type[T], content: bytes) -> T:
+        try:
+            return msgspec.json.decode(content, type=kind)
+        except msgspec.ValidationError as error:
+            raise SetupError(
+                f"Immich at {self.troubles.place} answers in a way this program does not know ({error}); "
+                "is this version of Immich newer than this program?"
+            ) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            what = "HTML" if looks_like_html(content) else "something that is not JSON"
+            raise self.troubles.of_page(what) from error
+
+    @asynccontextmanager
+    async def _picture(self, path: str, params: Mapping[str, str], route: str) -> AsyncIterator[httpx.Response]:
+        # Bytes as they are: a compressed picture would have another length than it says.
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
+        request = self._http.build_request("GET", path, params=params, headers=headers)
+        exchange = self._exchange(
+            request, route, about_item=True, total_seconds=self._download_seconds, pacer=self._pacer
+        )
+        async with exchange as response:
+            if response.headers.get("content-type", "").startswith("text/html"):
+                raise self.troubles.of_page("HTML", reason="not_a_picture")
+            yield response
+
+    @asynccontextmanager
+    async def _exchange(
+        self, request: httpx.Request, route: str, *, about_item: bool, total_seconds: float, pacer: Pacer
+    ) -> AsyncIterator[httpx.Response]:
+        """One question and its answer, successful or an error of ours, also while the body is read."""
+        async with pacer.slot(route) as slot:
+            self.requests[f"{request.method} /{route}"] += 1
+            try:
+                async with asyncio.timeout(total_seconds):
+                    response = await self._send(request)
+                    slot.answered()
+                    try:
+                        if not response.is_success:
+                            await self._refuse(response, about_item=about_item)
+                        yield response
+                    finally:
+                        await response.aclose()
+            except httpx.HTTPError as error:
+                raise self.troubles.of_transport(error) from error
+            except TimeoutError as error:
+                raise self.troubles.too_slow(total_seconds) from error
+
+    async def _send(self, request: httpx.Request) -> httpx.Response:
+        """The answer's head, after redirects within our origin."""
+        for _ in range(MOST_REDIRECTS + 1):
+            try:
+                response = await self._http.send(request, stream=True)
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                # An idle connection closed under us; everything here only reads, so asking again is safe.
+                response = await self._http.send(request, stream=True)
+            if response.next_request is None:
+                return response
+            await response.aclose()
+            following = response.next_request
+            if origin(following.url) != origin(request.url) or following.method != request.method:
+                raise self.troubles.of_redirect(following.url)
+            request = following
+        raise self.troubles.of_redirect(request.url)
+
+    async def _refuse(self, response: httpx.Response, *, about_item: bool) -> None:
+        """Raise what an answer other than 2xx stands for."""
+        content = b""
+        async for block in response.aiter_bytes():
+            content += block
+            if len(content) > ERROR_BODY_BYTES:
+                break
+        error = self.troubles.of_answer(response.status_code, response.headers, content, about_item=about_item)
+        if not isinstance(error, NoSuchRouteError):
+            raise error
+        if await self._is_in_maintenance():
+            raise self.troubles.maintenance() from error
+        raise self.troubles.no_api() from error
+
+    async def _is_in_maintenance(self) -> bool:
+        """``GET /server/config``, past the pacer: the caller holds a slot already."""
+        self.requests["GET /server/config"] += 1
+        response = await self._http.get("server/config")
+        try:
+            return msgspec.json.decode(response.content, type=ServerConfig).maintenance_mode
+        except msgspec.MsgspecError:
+            return False
+
+
+def base_url(url: str) -> httpx.URL:
+    """Where the API answers, from what a person typed: with or without ``/api`` and slashes at the end."""
+    try:
+        parsed = httpx.URL(url.strip())
+    except httpx.InvalidURL as error:
+        raise SetupError(f"IMMICH_URL is not an address: {error}") from error
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise SetupError("IMMICH_URL must look like http://immich-server:2283 or https://photos.example.org")
+    path = parsed.path.rstrip("/")
+    return parsed.copy_with(path=f"{path if path.endswith('/api') else f'{path}/api'}/", query=None, fragment=None)
+
+
+def origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return (url.scheme, url.host, url.port)

@@ -1,0 +1,157 @@
+"""
+A picture on its way to disk: a draft that becomes a file only when it is whole.
+
+Writing and hashing happen in a thread, a block at a time, so that the event loop never waits for a disk.
+"""
+
+import asyncio
+import errno
+import hashlib
+import threading
+from pathlib import Path
+from typing import IO
+from uuid import uuid4
+
+import httpx
+
+from immich_facesets.assets import Asset
+from immich_facesets.errors import FacesetsError, ItemError, SetupError
+from service.sources import Staged
+from service.sources.immich.troubles import AnswerError, looks_like_html
+
+BLOCK_BYTES = 1024 * 1024
+"""Written and hashed at once: some 3 ms of work, and one trip to a thread for most pictures."""
+
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class Draft:
+    """
+    A file that is being written; its name owes nothing to what a remote says. Every method blocks.
+
+    There is no fsync: what is staged is fetched again after a crash, and nothing refers to it. The lock is for a task
+    that is cancelled while a thread still writes for it: what was discarded stays away.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / uuid4().hex
+        self._draft = folder / f".{self._path.name}.part"
+        self._file: IO[bytes] | None = None
+        self._sha1 = hashlib.sha1(usedforsecurity=False)
+        self._sha256 = hashlib.sha256()
+        self._size = 0
+        self._lock = threading.Lock()
+        self._is_discarded = False
+
+    def absorb(self, blocks: list[bytes]) -> None:
+        content = b"".join(blocks)
+        with self._lock:
+            if self._is_discarded:
+                return
+            try:
+                if self._file is None:
+                    self._draft.parent.mkdir(parents=True, exist_ok=True)
+                    self._file = self._draft.open("xb", buffering=0)
+                rest = memoryview(content)
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+            except OSError as error:
+                raise self._cannot_write(error) from error
+        self._sha1.update(content)
+        self._sha256.update(content)
+        self._size += len(content)
+
+    def finish(self, blocks: list[bytes]) -> Staged:
+        """Write the rest and give the file its name."""
+        self.absorb(blocks)
+        with self._lock:
+            try:
+                if self._file is not None:
+                    self._file.close()
+                    self._draft.rename(self._path)
+            except OSError as error:
+                raise self._cannot_write(error) from error
+        return Staged(
+            path=self._path, size_bytes=self._size, sha1=self._sha1.hexdigest(), sha256=self._sha256.hexdigest()
+        )
+
+    def discard(self) -> None:
+        """Leave nothing behind, whatever was reached."""
+        with self._lock:
+            self._is_discarded = True
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+                self._draft.unlink(missing_ok=True)
+                self._path.unlink(missing_ok=True)
+
+    def _cannot_write(self, error: OSError) -> SetupError:
+        folder = self._draft.parent
+        if error.errno in DISK_FULL:
+            return SetupError(f"the disk is full: there is no room for pictures in {folder}")
+        return SetupError(f"pictures cannot be written into {folder}: {error.strerror}")
+
+
+async def stage(response: httpx.Response, folder: Path, asset: Asset, *, max_bytes: int) -> Staged:
+    """
+    Write a picture's body into ``folder``; only a whole picture of the promised length leaves a file.
+
+    Raises ``ItemError`` (empty, too_large, not_a_picture, offline), ``AnswerError`` for a body cut short, and
+    ``SetupError`` when the folder cannot be written.
+    """
+    promised = _promised_bytes(response)
+    if promised is not None and promised > max_bytes:
+        raise _too_large(promised, max_bytes)
+    draft = Draft(folder)
+    staged: Staged | None = None
+    try:
+        blocks: list[bytes] = []
+        waiting = total = 0
+        async for block in response.aiter_bytes():
+            if total == 0:
+                _check_first_bytes(block, asset)
+            blocks.append(block)
+            waiting += len(block)
+            total += len(block)
+            if total > max_bytes:
+                raise _too_large(total, max_bytes)
+            if waiting >= BLOCK_BYTES:
+                await asyncio.to_thread(draft.absorb, blocks)
+                blocks, waiting = [], 0
+        if promised is not None and response.num_bytes_downloaded != promised:
+            raise AnswerError(
+                f"a picture ended after {response.num_bytes_downloaded} of {promised} bytes", reason="truncated"
+            )
+        if total == 0:
+            raise ItemError("Immich sent no bytes for this picture", reason="empty")
+        staged = await asyncio.to_thread(draft.finish, blocks)
+    finally:
+        if staged is None:
+            draft.discard()
+    return staged
+
+
+def _promised_bytes(response: httpx.Response) -> int | None:
+    text = response.headers.get("content-length", "")
+    return int(text) if text.isdecimal() else None
+
+
+def _too_large(size_bytes: int, max_bytes: int) -> ItemError:
+    return ItemError(
+        f"the picture has {size_bytes} bytes or more, above the limit of {max_bytes} (FACESETS_MAX_FILE_BYTES)",
+        reason="too_large",
+    )
+
+
+def _check_first_bytes(block: bytes, asset: Asset) -> None:
+    """No picture begins like JSON or HTML, whatever the label says."""
+    error: FacesetsError | None = None
+    if block[:64].lstrip().startswith((b"{", b"[{")):
+        if asset.is_offline or asset.is_external:
+            error = ItemError("the file behind this picture is missing on the server", reason="offline")
+        else:
+            error = ItemError("Immich sent a message instead of the picture", reason="not_a_picture")
+    elif looks_like_html(block):
+        error = ItemError("a web page came instead of the picture", reason="not_a_picture")
+    if error is not None:
+        raise error

@@ -1,0 +1,209 @@
+"""
+Immich's JSON as structs, and the step from there to our values.
+
+Unknown fields are ignored and times stay text until they are needed: one strange row must not spoil a page of 1000.
+"""
+
+import binascii
+from base64 import b64decode
+from datetime import UTC, datetime
+
+import msgspec
+
+from immich_facesets.assets import Asset, FaceHint, Person, Rendition
+from immich_facesets.faces import Box
+
+# fmt: off
+FULLSIZE_SUFFIXES = frozenset({
+    ".3fr", ".ari", ".arw", ".cap", ".cin", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff",
+    ".iiq", ".k25", ".kdc", ".mrw", ".nef", ".nrw", ".orf", ".ori", ".pef", ".psd", ".raf", ".raw",
+    ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".svg", ".x3f",
+})
+# fmt: on
+"""Raw files, layered files and drawings: what Immich itself renders as a full-size JPEG."""
+
+
+FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
+LAST_INSTANT = datetime.max.replace(microsecond=999_000, tzinfo=UTC)
+
+
+class Payload(msgspec.Struct, rename="camel", kw_only=True):
+    """Anything Immich answers."""
+
+
+class Version(Payload):
+    major: int
+    minor: int
+    patch: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.major}.{self.minor}.{self.patch}"
+
+
+class ServerConfig(Payload):
+    maintenance_mode: bool = False
+
+
+class ApiKey(Payload):
+    permissions: tuple[str, ...]
+
+
+class User(Payload):
+    id: str
+
+
+class PersonRef(Payload):
+    id: str
+
+
+class FacePayload(Payload):
+    id: str
+    bounding_box_x1: float
+    bounding_box_y1: float
+    bounding_box_x2: float
+    bounding_box_y2: float
+    image_width: float
+    image_height: float
+    person: PersonRef | None = None
+
+
+class PersonWithFaces(Payload):
+    """A person inside an asset; only 2.7 brings her faces along."""
+
+    id: str
+    faces: tuple[FacePayload, ...] = ()
+
+
+class AssetPayload(Payload):
+    id: str
+    owner_id: str
+    type: str
+    original_path: str
+    original_file_name: str
+    file_created_at: str
+    local_date_time: str
+    updated_at: str
+    visibility: str
+    checksum: str
+    created_at: str | None = None
+    original_mime_type: str | None = None
+    library_id: str | None = None
+    is_trashed: bool = False
+    is_offline: bool = False
+    is_edited: bool = False
+    width: float | None = None
+    height: float | None = None
+    people: tuple[PersonWithFaces, ...] = ()
+    unassigned_faces: tuple[FacePayload, ...] = ()
+
+
+class AssetSection(Payload):
+    items: tuple[AssetPayload, ...]
+    next_page: str | None = None
+    next_cursor: str | None = None
+
+
+class SearchAnswer(Payload):
+    assets: AssetSection
+
+
+class PersonPayload(Payload):
+    id: str
+    name: str = ""
+    birth_date: str | None = None
+    is_hidden: bool = False
+
+
+class PeopleAnswer(Payload):
+    people: tuple[PersonPayload, ...]
+    has_next_page: bool = False
+
+
+def instant(text: str) -> datetime:
+    """An aware UTC instant; years beyond what Python can hold become its first or last instant."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return FIRST_INSTANT if text.startswith("-") else LAST_INSTANT
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def hint_of(face: FacePayload, person_id: str | None) -> FaceHint:
+    return FaceHint(
+        face_id=face.id,
+        box=Box(face.bounding_box_x1, face.bounding_box_y1, face.bounding_box_x2, face.bounding_box_y2),
+        image_width=int(face.image_width),
+        image_height=int(face.image_height),
+        person_id=person_id,
+    )
+
+
+def hints_of_faces(faces: tuple[FacePayload, ...]) -> tuple[FaceHint, ...]:
+    """What ``GET /faces`` says."""
+    return tuple(hint_of(face, None if face.person is None else face.person.id) for face in faces)
+
+
+def inline_hints(asset: AssetPayload) -> tuple[FaceHint, ...] | None:
+    """
+    The faces that 2.7 brings along with an asset.
+
+    None for an edited asset: its search gives the boxes of the unedited picture, and only ``/faces`` those that fit
+    the edited bytes.
+    """
+    if asset.is_edited:
+        return None
+    known = [hint_of(face, person.id) for person in asset.people for face in person.faces]
+    return (*known, *(hint_of(face, None) for face in asset.unassigned_faces))
+
+
+def rendition_of(asset: AssetPayload) -> Rendition:
+    if asset.is_edited:
+        return Rendition.EDITED
+    name = asset.original_path.rsplit("/", 1)[-1].lower()
+    suffix = name[name.rfind(".") :] if "." in name else ""
+    return Rendition.FULLSIZE if suffix in FULLSIZE_SUFFIXES else Rendition.ORIGINAL
+
+
+def checksum_of(asset: AssetPayload) -> str | None:
+    """The SHA-1 of the original in hex; None for an external library, where it may be the hash of the path."""
+    if asset.library_id is not None:
+        return None
+    try:
+        digest = b64decode(asset.checksum, validate=True)
+    except binascii.Error:
+        return None
+    return digest.hex() if len(digest) == 20 else None
+
+
+def asset_of(payload: AssetPayload, source: str, hints: tuple[FaceHint, ...] | None) -> Asset:
+    """Our value. Width and height are upright on every version, and those of the edit when there is one."""
+    updated_at = instant(payload.updated_at)
+    return Asset(
+        source=source,
+        asset_id=payload.id,
+        checksum=checksum_of(payload),
+        path=payload.original_path,
+        file_name=payload.original_file_name,
+        mime_type=payload.original_mime_type or "",
+        taken_at=instant(payload.file_created_at),
+        local_date=payload.local_date_time[:10],
+        created_at=updated_at if payload.created_at is None else instant(payload.created_at),
+        updated_at=updated_at,
+        width=int(payload.width) if payload.width else None,
+        height=int(payload.height) if payload.height else None,
+        visibility=payload.visibility,
+        is_external=payload.library_id is not None,
+        is_edited=payload.is_edited,
+        is_offline=payload.is_offline,
+        rendition=rendition_of(payload),
+        hints=hints,
+    )
+
+
+def person_of(payload: PersonPayload) -> Person:
+    return Person(
+        person_id=payload.id,
+        name=payload.name,
+        birth_date=payload.birth_date[:10] if payload.birth_date else None,
+        is_hidden=payload.is_hidden,
+    )

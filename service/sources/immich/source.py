@@ -1,0 +1,276 @@
+"""One Immich user as a source of pictures."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from immich_facesets.assets import Asset, FaceHint, Person, Rendition, is_rendition_path
+from immich_facesets.errors import ItemError, SetupError, TransientError
+from service.remote.guard import ONCE, ONE_ITEM, STUBBORN, CircuitOpenError, Guard, RetryRule
+from service.sources import Page, SourceFacts, Staged
+from service.sources.immich.client import ImmichClient
+from service.sources.immich.dialects import Dialect, Query, dialect_of
+from service.sources.immich.download import stage
+from service.sources.immich.payloads import (
+    AssetPayload,
+    AssetSection,
+    Version,
+    asset_of,
+    hints_of_faces,
+    inline_hints,
+    person_of,
+)
+from service.sources.immich.sweep import Found, Sweep
+from service.sources.immich.troubles import AnswerError
+
+T = TypeVar("T")
+
+NEEDED_PERMISSIONS = ("asset.read", "face.read", "asset.download", "asset.view", "person.read")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What opening found out: how to ask, and whose pictures these are."""
+
+    dialect: Dialect
+    facts: SourceFacts
+
+
+class ImmichSource:
+    """Keeps the contract of ``service.sources.Source``; its calls pass ``guard``, which the scheduler may wait for."""
+
+    def __init__(
+        self,
+        client: ImmichClient,
+        guard: Guard,
+        *,
+        name: str,
+        max_file_bytes: int = 512 * 2**20,
+        include_renditions: bool = False,
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._max_file_bytes = max_file_bytes
+        self._include_renditions = include_renditions
+        self._opened: Opened | None = None
+        self.guard = guard
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def requests(self) -> Counter[str]:
+        """How often each route was asked, for the metrics."""
+        return self._client.requests
+
+    async def open(self) -> SourceFacts:
+        version = await self._insist(self._server_version)
+        dialect = dialect_of(version)
+        key = await self._insist(self._client.own_key)
+        self._check_permissions(key.permissions)
+        user_id = await self._own_user_id(key.permissions, dialect)
+        facts = SourceFacts(
+            name=self._name,
+            kind="immich",
+            version=str(version),
+            user_id=user_id,
+            hints_inline=dialect.hints_inline,
+        )
+        self._opened = Opened(dialect=dialect, facts=facts)
+        return facts
+
+    async def listing(
+        self, *, updated_after: datetime | None = None, with_assets_without_faces: bool = True
+    ) -> AsyncIterator[Page]:
+        """
+        Timeline, archive and hidden pictures, and then those whose file is missing (``is_offline``), each once.
+
+        Where the server can tell (3.2 and later), pictures without any face come with empty hints, so that nobody
+        asks for their faces now; without ``with_assets_without_faces`` they are left out.
+        """
+        opened = await self._open_once()
+        tells = opened.dialect.finds_faces
+        with_faces = await self._ids_with_faces(opened, updated_after) if tells and with_assets_without_faces else None
+        seen: set[str] = set()
+        for offline in (False, True):
+            for scope in opened.dialect.scopes:
+                query = Query(
+                    scope,
+                    updated_after=updated_after,
+                    offline=offline,
+                    only_with_faces=tells and not with_assets_without_faces,
+                )
+                async for found in self._sweep(opened.dialect, query, seen).run():
+                    page = await asyncio.to_thread(self._page, opened, found, with_faces)
+                    if page.assets or page.skipped or page.bad_spots:
+                        yield page
+
+    async def read_hints(self, asset_id: str) -> tuple[FaceHint, ...]:
+        return hints_of_faces(await self._about_item(lambda: self._client.faces(asset_id)))
+
+    async def find(self, asset_id: str) -> Asset | None:
+        opened = await self._open_once()
+        try:
+            payload = await self._about_item(lambda: self._client.asset(asset_id))
+        except ItemError as error:
+            if error.reason != "not_found":
+                raise
+            # Gone, unless it is the key that has changed.
+            self._check_permissions((await self._insist(self._client.own_key)).permissions)
+            return None
+        is_trash = payload.is_trashed and not payload.is_offline  # Immich also puts missing files into the trash
+        if is_trash or payload.owner_id != opened.facts.user_id:
+            return None
+        return self._asset(opened, payload, None)
+
+    async def people(self) -> tuple[Person, ...]:
+        people: dict[str, Person] = {}
+        page = 0
+        has_more = True
+        while has_more:
+            page += 1
+            number = page
+            answer = await self._insist(lambda: self._client.people(number))  # noqa: B023 - awaited before it changes
+            known = len(people)
+            people.update((payload.id, person_of(payload)) for payload in answer.people)
+            has_more = answer.has_next_page and len(people) > known
+        return tuple(people.values())
+
+    async def fetch(self, asset: Asset, folder: Path) -> Staged:
+        """
+        The bytes that stand for the asset, as a new file in ``folder``.
+
+        A rendition of a raw file can be smaller than the original: Immich gives the largest JPEG it has.
+        """
+        for _ in range(2):  # a checksum that does not fit may be the line's fault, once
+            staged = await self._about_item(lambda: self._stage(asset, folder))
+            is_checked = asset.checksum is not None and asset.rendition is Rendition.ORIGINAL
+            if not is_checked or staged.sha1 == asset.checksum:
+                return staged
+            await asyncio.to_thread(staged.path.unlink, missing_ok=True)
+        raise ItemError("the bytes do not have the checksum that Immich gives for them", reason="checksum_mismatch")
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def _open_once(self) -> Opened:
+        if self._opened is None:
+            await self.open()
+        assert self._opened is not None  # noqa: S101 - open sets it or raises
+        return self._opened
+
+    async def _server_version(self) -> Version:
+        try:
+            return await self._client.server_version()
+        except AnswerError as error:
+            if error.reason == "not_json":  # at the very first question this is a wrong address, not a hiccup
+                raise SetupError(str(error)) from error
+            raise
+
+    def _check_permissions(self, granted: tuple[str, ...]) -> None:
+        missing = [name for name in NEEDED_PERMISSIONS if name not in granted and "all" not in granted]
+        if missing:
+            raise self._client.troubles.missing_permissions(missing)
+
+    async def _own_user_id(self, granted: tuple[str, ...], dialect: Dialect) -> str:
+        """
+        Whose key this is. Without user.read the owner of everything on the first page that has anything.
+
+        Empty while there is no picture to tell by; pictures of two owners (a partner's) are a ``SetupError``.
+        """
+        if "user.read" in granted or "all" in granted:
+            return (await self._insist(self._client.me)).id
+        owners: set[str] = set()
+        for scope in dialect.scopes:
+            if not owners:
+                owners = {item.owner_id for item in (await self._ask(dialect, Query(scope))).items}
+        if len(owners) > 1:
+            raise SetupError(
+                f"the API key of user {self._name!r} also sees a partner's pictures, and cannot tell them apart: add "
+                "the permission user.read in Immich under Account settings, API keys"
+            )
+        return next(iter(owners), "")
+
+    async def _ids_with_faces(self, opened: Opened, updated_after: datetime | None) -> set[str] | None:
+        """The ids of all pictures with any face, or None when that cannot be said of every picture."""
+        ids: set[str] = set()
+        for scope in opened.dialect.scopes:
+            query = Query(scope, updated_after=updated_after, only_with_faces=True)
+            async for found in self._sweep(opened.dialect, query, ids).run():
+                if found.bad_spot is not None:
+                    return None
+        return ids
+
+    def _sweep(self, dialect: Dialect, query: Query, seen: set[str]) -> Sweep:
+        return Sweep(
+            dialect=dialect,
+            query=query,
+            ask=lambda query: self._ask(dialect, query),
+            ask_once=lambda query: self._ask(dialect, query, first=ONCE),
+            seen=seen,
+        )
+
+    async def _ask(self, dialect: Dialect, query: Query, *, first: RetryRule = ONE_ITEM) -> AssetSection:
+        body = dialect.body(query)
+        return (await self._insist(lambda: self._client.search(body), first=first)).assets
+
+    def _page(self, opened: Opened, found: Found, with_faces: set[str] | None) -> Page:
+        skipped: Counter[str] = Counter()
+        assets = []
+        for payload in found.items:
+            if payload.owner_id != opened.facts.user_id:
+                skipped["partner"] += 1
+            elif not self._include_renditions and is_rendition_path(payload.original_path):
+                skipped["rendition"] += 1
+            else:
+                assets.append(self._asset(opened, payload, with_faces))
+        bad_spots = () if found.bad_spot is None else (found.bad_spot,)
+        return Page(assets=tuple(assets), skipped=dict(skipped), bad_spots=bad_spots)
+
+    def _asset(self, opened: Opened, payload: AssetPayload, with_faces: set[str] | None) -> Asset:
+        hints: tuple[FaceHint, ...] | None = None
+        if opened.dialect.hints_inline:
+            hints = inline_hints(payload)
+        elif with_faces is not None and payload.id not in with_faces and not payload.is_offline:
+            hints = ()
+        return asset_of(payload, self._name, hints)
+
+    async def _stage(self, asset: Asset, folder: Path) -> Staged:
+        match asset.rendition:
+            case Rendition.FULLSIZE:
+                exchange = self._client.fullsize(asset.asset_id)
+            case Rendition.EDITED:
+                exchange = self._client.original(asset.asset_id, edited=True)
+            case Rendition.ORIGINAL:
+                exchange = self._client.original(asset.asset_id)
+        try:
+            async with exchange as response:
+                return await stage(response, folder, asset, max_bytes=self._max_file_bytes)
+        except ItemError as error:
+            if error.reason == "not_found" and (asset.is_offline or asset.is_external):
+                raise ItemError("the file behind this picture is missing on the server", reason="offline") from error
+            raise
+
+    async def _insist(self, fn: Callable[[], Awaitable[T]], *, first: RetryRule = ONE_ITEM) -> T:
+        """For what everything else hangs on: when nobody answers, go on until the circuit has decided."""
+        try:
+            return await self.guard.call(fn, rule=first)
+        except (CircuitOpenError, AnswerError):
+            raise
+        except TransientError as error:
+            if error.retry_after is not None:
+                raise
+            return await self.guard.call(fn, rule=STUBBORN)
+
+    async def _about_item(self, fn: Callable[[], Awaitable[T]]) -> T:
+        """For one item: what fails every time while the server is well is that item's own trouble."""
+        try:
+            return await self.guard.call(fn)
+        except AnswerError as error:
+            await self._insist(self._client.own_key)
+            raise ItemError(str(error), reason=error.reason) from error

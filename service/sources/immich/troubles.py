@@ -1,0 +1,207 @@
+"""Immich's ways of saying no, turned into our four errors: the one place where its messages are read."""
+
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+import httpx
+
+from immich_facesets.errors import FacesetsError, ItemError, SetupError, TransientError
+
+LONGEST_RETRY_AFTER_SECONDS = 3600.0
+"""A server that asks for a longer pause is taken at its word for an hour only."""
+
+_NOT_FOUND_OR_NO_ACCESS = "Not found or no "
+_MISSING_PERMISSION = "Missing required permission: "
+_NO_MEDIA = "Asset media not found"
+_BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+
+
+class AnswerError(TransientError):
+    """
+    Immich was reached, but this answer was of no use: a 500, a body cut short, a page where data should be.
+
+    Unlike an outage it can be the fault of the one thing asked for. ``reason`` is the code an ``ItemError`` about that
+    thing would carry.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class NoSuchRouteError(TransientError):
+    """404 ``Cannot GET ...``: maintenance mode, or not the API; only ``/server/config`` can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Troubles:
+    """Words for what goes wrong with one source: ``source`` is our name of it, ``place`` the host and port."""
+
+    source: str
+    place: str
+
+    def of_answer(self, status: int, headers: Mapping[str, str], body: bytes, *, about_item: bool) -> FacesetsError:
+        """
+        The error that an answer other than 2xx stands for.
+
+        ``about_item`` says whether the request was about one asset: what Immich refuses there is that asset's trouble.
+        """
+        message = message_of(body)
+        match status:
+            case HTTPStatus.UNAUTHORIZED:
+                return self._unauthorized(message)
+            case HTTPStatus.FORBIDDEN:
+                return self._forbidden(message)
+            case HTTPStatus.NOT_FOUND:
+                return self._not_found(message)
+            case HTTPStatus.INTERNAL_SERVER_ERROR:
+                return self._internal_error(headers)
+            case _ if status in _BUSY or status > HTTPStatus.INTERNAL_SERVER_ERROR:
+                return TransientError(
+                    f"Immich at {self.place} is busy or down (HTTP {status})", retry_after=retry_after_of(headers)
+                )
+            case _:
+                return self._refused(status, message, about_item=about_item)
+
+    def of_redirect(self, target: httpx.URL) -> SetupError:
+        """A redirect that must not be followed: the key would be shown to somebody else."""
+        return SetupError(
+            f"Immich at {self.place} redirects to {target.scheme}://{target.host}: set IMMICH_URL to the address where "
+            "Immich itself answers; is a login proxy in front?"
+        )
+
+    def of_transport(self, error: httpx.HTTPError) -> FacesetsError:
+        """The error that a connection's failure stands for."""
+        match error:
+            case httpx.ConnectError() if isinstance(_root(error), ssl.SSLCertVerificationError):
+                return SetupError(
+                    f"the certificate of {self.place} is not trusted ({_root(error)}): give it a valid one, or name "
+                    "your own authority in SSL_CERT_FILE"
+                )
+            case httpx.ConnectError() | httpx.ConnectTimeout():
+                return TransientError(f"nobody answers at {self.place} ({_root(error) or 'timed out'})")
+            case httpx.ReadTimeout() | httpx.WriteTimeout():
+                return AnswerError(f"Immich at {self.place} fell silent", reason="timeout")
+            case httpx.RemoteProtocolError() | httpx.ReadError() | httpx.DecodingError():
+                return AnswerError(f"Immich at {self.place} broke off in the middle ({error})", reason="truncated")
+            case httpx.UnsupportedProtocol() | httpx.ProxyError():
+                return SetupError(f"{self.place} cannot be asked ({error}): check IMMICH_URL and the proxy settings")
+            case _:
+                return TransientError(f"the connection to {self.place} failed ({type(error).__name__})")
+
+    def of_page(self, what: str, *, reason: str = "not_json") -> AnswerError:
+        """Something other than data where data should be; ``what`` is "HTML" or "something that is not JSON"."""
+        return AnswerError(
+            f"{self.place} answered {what} instead of Immich's data: is IMMICH_URL right, is a login proxy in front?",
+            reason=reason,
+        )
+
+    def too_slow(self, seconds: float) -> AnswerError:
+        return AnswerError(f"an answer of Immich at {self.place} took more than {seconds:g} seconds", reason="timeout")
+
+    def maintenance(self) -> TransientError:
+        return TransientError("Immich is in maintenance mode")
+
+    def no_api(self) -> SetupError:
+        return SetupError(f"there is no Immich API at {self.place}: is IMMICH_URL right, is this Immich 2.7 or later?")
+
+    def missing_permissions(self, names: list[str]) -> SetupError:
+        return SetupError(
+            f"the API key of user {self.source!r} lacks the permission{'s' if len(names) > 1 else ''} "
+            f"{', '.join(names)}: add what is missing in Immich under Account settings, API keys"
+        )
+
+    def _unauthorized(self, message: str | None) -> SetupError:
+        if message is None:
+            return SetupError(
+                f"{self.place} wants a login before it lets anyone through to Immich: is a proxy in front?"
+            )
+        return SetupError(
+            f"Immich refused the API key of user {self.source!r} ({message}): make a new one in Immich under Account "
+            "settings, API keys, and put it into IMMICH_API_KEY or the users file"
+        )
+
+    def _forbidden(self, message: str | None) -> SetupError:
+        if message is not None and message.startswith(_MISSING_PERMISSION):
+            return self.missing_permissions([message.removeprefix(_MISSING_PERMISSION)])
+        said = message or "no reason given"
+        return SetupError(f"{self.place} forbids the request ({said}): is a proxy or firewall in front of Immich?")
+
+    def _not_found(self, message: str | None) -> FacesetsError:
+        if message is None:  # not Immich's own words: a proxy whose Immich is starting says this, too
+            return AnswerError(f"{self.place} answered 404, and not in Immich's words", reason="unavailable")
+        if message.startswith("Cannot "):
+            return NoSuchRouteError(message)
+        if message == _NO_MEDIA:
+            return ItemError("Immich has not made this picture yet, or cannot read the file", reason="not_ready")
+        return ItemError("Immich does not know it, or has lost the file", reason="not_found")
+
+    def _refused(self, status: int, message: str | None, *, about_item: bool) -> FacesetsError:
+        if message is not None and message.startswith(_NOT_FOUND_OR_NO_ACCESS):
+            return ItemError(f"Immich does not know it, or keeps it from this key: {message}", reason="not_found")
+        if about_item:
+            return ItemError(f"Immich refused the request (HTTP {status}): {message}", reason="refused")
+        return SetupError(
+            f"Immich at {self.place} refused a request this program takes for valid (HTTP {status}: {message}); "
+            "is this version of Immich newer than this program?"
+        )
+
+    def _internal_error(self, headers: Mapping[str, str]) -> FacesetsError:
+        # Immich names the file's type before it reads the file: a 500 with that label is a file that cannot be read.
+        if headers.get("content-type", "").startswith(("image/", "video/")):
+            return ItemError("Immich cannot read the file behind this picture", reason="offline")
+        return AnswerError(f"Immich at {self.place} reports an internal error (HTTP 500)", reason="server_error")
+
+
+def message_of(body: bytes) -> str | None:
+    """What an error's body says, with the fields it complains about; None when it is not Immich's JSON."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(answer, dict) or "message" not in answer:
+        return None
+    said = answer["message"]
+    text = "; ".join(map(str, said)) if isinstance(said, list) else str(said)
+    issues = answer.get("errors")
+    if not isinstance(issues, list):
+        return text
+    details = [
+        f"{'.'.join(map(str, issue.get('path', [])))}: {issue.get('message', '')}"
+        for issue in issues
+        if isinstance(issue, dict)
+    ]
+    return f"{text} ({'; '.join(details)})"
+
+
+def retry_after_of(headers: Mapping[str, str]) -> float | None:
+    """The pause in seconds that ``Retry-After`` asks for (RFC 9110: seconds or a date), or None."""
+    text = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        seconds = (moment - datetime.now(UTC)).total_seconds()
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
+
+
+def looks_like_html(body: bytes) -> bool:
+    start = body[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return start.startswith((b"<!doctype html", b"<html", b"<head", b"<body"))
+
+
+def _root(error: BaseException) -> BaseException | None:
+    """What the operating system said: the innermost cause."""
+    inner = error.__cause__ or error.__context__
+    while inner is not None and (inner.__cause__ or inner.__context__):
+        inner = inner.__cause__ or inner.__context__
+    return inner
