@@ -1,0 +1,87 @@
+"""Files and folders that are there after a power cut, and the trouble a disk can make, in words."""
+
+import contextlib
+import ctypes
+import errno
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from immich_facesets.errors import SetupError
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2  # linux/fs.h
+_CANNOT_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full: free some space, or move the folder to a larger disk",
+    errno.EDQUOT: "the disk quota is used up: free some space, or raise the quota",
+    errno.EROFS: "it is mounted read-only: mount it with write access",
+    errno.EACCES: "access is denied: give the user this service runs as the right to write there",
+    errno.EPERM: "access is denied: give the user this service runs as the right to write there",
+    errno.EIO: "the disk reports a read or write error: check the disk",
+    errno.ESTALE: "the network share went away: mount it again",
+}
+
+
+@contextlib.contextmanager
+def disk_trouble(folder: Path) -> Iterator[None]:
+    """Turn what a person must mend about a folder's disk into a ``SetupError``; any other error is a bug and stays one."""
+    try:
+        yield
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0)
+        if advice is None:
+            raise
+        raise SetupError(f"cannot write to {folder}: {advice}. Nothing half-written is visible there") from error
+
+
+def write_durably(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None:
+    """A new file of these bytes, or of what the callable writes into it; ``FileExistsError`` when the name is taken."""
+    with path.open("xb") as file:
+        if isinstance(content, bytes):
+            file.write(content)
+        else:
+            content(file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def discard(path: Path) -> None:
+    """Delete whatever has this name, a folder with all that is in it; links are deleted, never followed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable. Windows has no such call, and needs none for NTFS's journal."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """
+    Swap two names in one step, so that nobody ever sees either missing; False where the system cannot.
+
+    renameat2(2) with RENAME_EXCHANGE: Linux 3.15 and later on local file systems; not NFS, SMB or most of FUSE.
+    """
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    if rename is None:
+        return False
+    names = (os.fsencode(one), os.fsencode(other))
+    if rename(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _CANNOT_EXCHANGE:
+        return False
+    raise OSError(number, os.strerror(number), str(one), None, str(other))
