@@ -5,7 +5,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from service.disk import disk_trouble, sync_folder
+from service.durable_files import disk_trouble, sync_folder
 
 
 def keep_crop(folder: Path, sha256: str, image: bytes) -> str:
@@ -19,7 +19,7 @@ def keep_crop(folder: Path, sha256: str, image: bytes) -> str:
     if path.is_file():
         return name
     draft = path.with_suffix(".draft")
-    try:
+    with disk_trouble(folder):
         path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("wb") as stream:
             stream.write(image)
@@ -27,8 +27,6 @@ def keep_crop(folder: Path, sha256: str, image: bytes) -> str:
             os.fsync(stream.fileno())
         draft.replace(path)
         sync_folder(path.parent)
-    except OSError as error:
-        raise disk_trouble(error, folder) from error
     return name
 
 

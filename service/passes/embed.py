@@ -15,6 +15,7 @@ from immich_facesets.errors import ItemError, TransientError
 from immich_facesets.wire import FacesAnswer
 from service.crop_files import keep_crop
 from service.embedders import CropWish, EmbedderPool
+from service.metrics import Metrics
 from service.passes.conditions import Conditions
 from service.passes.fan_out import fan_out, first_error
 from service.remote.guard import CircuitOpenError
@@ -56,13 +57,14 @@ class Embed:
     """One run over everything that is missing."""
 
     def __init__(
-        self, conditions: Conditions, sources: Mapping[str, Source], pool: EmbedderPool, staging: Staging
+        self, conditions: Conditions, sources: Mapping[str, Source], pool: EmbedderPool, staging: Staging, metrics: Metrics
     ) -> None:
         self._conditions = conditions
         self._store = conditions.store
         self._sources = sources
         self._pool = pool
         self._staging = staging
+        self._metrics = metrics
         self._recipe = recipe_of(pool.info.space, conditions.settings)
         settings = conditions.settings
         self._crops = CropWish(settings.crop_size, settings.export_min_face_short, settings.crop_padding)
@@ -125,6 +127,7 @@ class Embed:
             staged = self._staging.keep(asset.fingerprint, fetched)
             self.counts.fetched += 1
             self.counts.fetched_bytes += staged.size_bytes
+            self._metrics.count_download(source=asset.source, size_bytes=staged.size_bytes)
         else:
             self.counts.reused += 1
         if await self._store.read(contents.is_embedded, staged.sha256, self._recipe):
@@ -169,6 +172,7 @@ class Embed:
         self._staging.release(staged)
         self.counts.embedded += 1
         self.counts.faces += len(found)
+        self._metrics.count_embedded(faces=len(found))
         self._advance()
 
     def _keep_crops(self, sha256: str, answer: FacesAnswer) -> tuple[FoundFace, ...]:
@@ -195,6 +199,7 @@ class Embed:
                 now=self._conditions.clock(),
             )
             self.counts.failed += 1
+            self._metrics.count_failure(stage="embed", reason=failures.reason_of(error))
             self._advance(failed=1)
             return None
 

@@ -50,7 +50,9 @@ class Source(Protocol):
     async def open(self) -> SourceFacts:
         """Probe the remote, choose its dialect, and check the key and its permissions; ``SetupError`` names what is wrong."""
 
-    def listing(self, *, updated_after: datetime | None = None, with_assets_without_faces: bool = True) -> AsyncIterator[Page]:
+    def listing(
+        self, *, updated_after: datetime | None = None, with_assets_without_faces: bool = True
+    ) -> AsyncIterator[Page]:
         """Every asset the key can see (or those changed since), newest first, each once."""
 
     async def read_hints(self, asset_id: str) -> tuple[FaceHint, ...]:
@@ -64,6 +66,9 @@ class Source(Protocol):
 
     async def fetch(self, asset: Asset, folder: Path) -> Staged:
         """Write the asset's bytes into ``folder`` as a new file, verified against its checksum where there is one."""
+
+    async def wait_until_up(self) -> None:
+        """Return once the remote answers again, probing with growing pauses; at once when nothing is known against it."""
 
     async def close(self) -> None:
         """Let go of every connection."""

@@ -222,26 +222,6 @@ def mark_gone(tx: Connection, source: str, asset_id: str) -> None:
     tx.execute(delete(hints).where(hints.c.source == source, hints.c.asset_id == asset_id))
 
 
-def drop_source(tx: Connection, source: str) -> int:
-    """A source was taken out of the settings: all its assets count as gone. Returns how many did not before."""
-    tx.execute(delete(hints).where(hints.c.source == source))
-    tx.execute(delete(people).where(people.c.source == source))
-    tx.execute(update(sources).where(sources.c.name == source).values(watermark=None, full_listing_at=None))
-    dropped = tx.execute(
-        update(assets)
-        .where(assets.c.source == source, assets.c.is_gone.is_(False))
-        .values(is_gone=True, is_wanted=False, hints_due_at=None)
-    )
-    return dropped.rowcount
-
-
-def source_names(tx: Connection) -> list[str]:
-    """The sources that have assets which count."""
-    return list(
-        tx.scalars(select(assets.c.source).where(assets.c.is_gone.is_(False)).distinct().order_by(assets.c.source))
-    )
-
-
 def finish_listing(tx: Connection, source: str, *, watermark: datetime | None, full_at: datetime | None) -> None:
     """A listing came to its end: the next one starts from here. ``full_at`` is None for a listing of changes."""
     values: dict[str, Any] = {}

@@ -40,7 +40,7 @@ def record_failure(
 
     Where nothing is wrong with the item (a ``TransientError``), its first tries do not rest at all.
     """
-    reason = error.reason if isinstance(error, ItemError) else UNAVAILABLE
+    reason = reason_of(error)
     place = (failures.c.stage == stage, failures.c.source == source, failures.c.item == item)
     before = tx.execute(select(failures.c.tries, failures.c.first_at).where(*place)).one_or_none()
     tries = 1 if before is None else before.tries + 1
@@ -58,6 +58,11 @@ def record_failure(
         "retry_at": now + pause,
     }
     upsert(tx, failures, [row])
+
+
+def reason_of(error: ItemError | TransientError) -> str:
+    """The short stable code of a failure."""
+    return error.reason if isinstance(error, ItemError) else UNAVAILABLE
 
 
 def clear(tx: Connection, stage: str, item: str) -> None:

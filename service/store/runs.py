@@ -5,9 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, exists, func, insert, select, update
 
-from service.store.tables import assets, contents, embeddings, exports, faces, identities, memberships, sync_runs
+from service.store.tables import (
+    assets,
+    contents,
+    embeddings,
+    exports,
+    faces,
+    fingerprints,
+    identities,
+    memberships,
+    sources,
+    sync_runs,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +79,20 @@ def last_runs(tx: Connection, *, limit: int = 20) -> list[Run]:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceCensus:
+    """How much one source has. ``embedded``: assets whose picture is done."""
+
+    name: str
+    kind: str
+    assets: int
+    wanted: int
+    embedded: int
+    full_listing_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Census:
-    """How much of everything there is. ``by_source``: name -> (assets, wanted)."""
+    """How much of everything there is. ``contents`` and ``embedded`` count different pictures."""
 
     assets: int
     wanted: int
@@ -79,7 +102,7 @@ class Census:
     members: int
     identities: int
     facesets: int
-    by_source: dict[str, tuple[int, int]]
+    sources: tuple[SourceCensus, ...]
 
 
 def census(tx: Connection) -> Census:
@@ -88,25 +111,46 @@ def census(tx: Connection) -> Census:
     def count(statement: Any) -> int:
         return tx.scalar(statement) or 0
 
-    per_source = tx.execute(
-        select(assets.c.source, assets.c.is_wanted, func.count())
-        .where(assets.c.is_gone.is_(False))
-        .group_by(assets.c.source, assets.c.is_wanted)
+    living = assets.c.is_gone.is_(False)
+    done = exists().where(
+        fingerprints.c.fingerprint == assets.c.fingerprint, embeddings.c.sha256 == fingerprints.c.sha256
     )
-    by_source: dict[str, tuple[int, int]] = {}
-    for source, wanted, number in per_source:
-        total, wanted_total = by_source.get(source, (0, 0))
-        by_source[source] = (total + number, wanted_total + (number if wanted else 0))
+    numbers = {
+        row.source: row
+        for row in tx.execute(
+            select(
+                assets.c.source,
+                func.count().label("assets"),
+                func.count().filter(assets.c.is_wanted).label("wanted"),
+                func.count().filter(done).label("embedded"),
+            )
+            .where(living)
+            .group_by(assets.c.source)
+        )
+    }
+    found = []
+    for source in tx.execute(select(sources).order_by(sources.c.name)):
+        row = numbers.get(source.name)
+        found.append(
+            SourceCensus(
+                name=source.name,
+                kind=source.kind,
+                assets=row.assets if row else 0,
+                wanted=row.wanted if row else 0,
+                embedded=row.embedded if row else 0,
+                full_listing_at=source.full_listing_at,
+            )
+        )
     return Census(
-        assets=sum(total for total, _ in by_source.values()),
-        wanted=sum(wanted for _, wanted in by_source.values()),
+        assets=sum(source.assets for source in found),
+        wanted=sum(source.wanted for source in found),
         contents=count(select(func.count()).select_from(contents)),
         embedded=count(select(func.count(embeddings.c.sha256.distinct()))),
         faces=count(select(func.count()).select_from(faces)),
         members=count(select(func.count()).select_from(memberships)),
         identities=count(select(func.count(memberships.c.identity.distinct()))),
         facesets=count(select(func.count()).select_from(exports)),
-        by_source=dict(sorted(by_source.items())),
+        sources=tuple(found),
     )
 
 

@@ -1,0 +1,157 @@
+"""The composition root: opens everything, hands it on, and closes it in reverse."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from immich_facesets.errors import SetupError
+from service.child import EmbedderChild
+from service.durable_files import disk_trouble
+from service.embedders import Embedder, EmbedderPool
+from service.metrics import Metrics
+from service.passes.conditions import Conditions
+from service.progress import ProgressBoard
+from service.runner import Runner
+from service.settings import Settings, User
+from service.sources import Source
+from service.sources.immich import build_immich_source
+from service.store.database import DataLock, Store, is_current, migrate, open_engine
+from service.tree import ExportTree
+
+
+def program_version() -> str:
+    """The version that is installed."""
+    try:
+        return version("immich-facesets")
+    except PackageNotFoundError:
+        return "0"
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything that is open while a command runs."""
+
+    settings: Settings
+    conditions: Conditions
+    store: Store
+    board: ProgressBoard
+    sources: Mapping[str, Source]
+    pool: EmbedderPool
+    tree: ExportTree
+    runner: Runner
+    metrics: Metrics
+    child: EmbedderChild | None
+
+
+def prepare_data_dir(settings: Settings) -> Path:
+    """The data folder, made if need be, readable by its owner alone."""
+    folder = settings.data_dir
+    with disk_trouble(folder):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        probe = folder / f".probe-{secrets.token_hex(4)}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    return folder
+
+
+def database_url(settings: Settings) -> str:
+    """Where the database is: as set, or SQLite in the data folder."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    return f"sqlite:///{(settings.data_dir / 'facesets.db').absolute()}"
+
+
+@asynccontextmanager
+async def open_app(settings: Settings, users: tuple[User, ...], stop: asyncio.Event) -> AsyncIterator[App]:
+    """
+    Lock the data folder, open the database, the sources, the embedders and the export folder.
+
+    Nothing is asked of a remote yet, except that an embedder of our own is started when no address is set.
+    """
+    async with AsyncExitStack() as stack:
+        folder = prepare_data_dir(settings)
+        stack.enter_context(DataLock(folder))
+        engine = open_engine(database_url(settings))
+        await asyncio.to_thread(migrate, engine)
+        store = Store(engine)
+        stack.callback(store.close)
+        board = ProgressBoard()
+        metrics = Metrics(board, version=program_version())
+        conditions = Conditions(store=store, settings=settings, board=board, stop=stop)
+        tree = ExportTree(settings.export_dir)
+        await asyncio.to_thread(tree.check)
+        await asyncio.to_thread(tree.recover)
+        sources: dict[str, Source] = {}
+        for user in users:
+            source = build_immich_source(user, settings, on_change=board.update_remote)
+            stack.push_async_callback(source.close)
+            sources[user.name] = source
+        child, pool = await _open_embedders(settings, board, stack)
+        runner = Runner(conditions, sources, pool, tree, metrics)
+        yield App(settings, conditions, store, board, sources, pool, tree, runner, metrics, child)
+
+
+async def _open_embedders(
+    settings: Settings, board: ProgressBoard, stack: AsyncExitStack
+) -> tuple[EmbedderChild | None, EmbedderPool]:
+    addresses, token = settings.embedder_addresses, settings.embedder_token
+    child: EmbedderChild | None = None
+    if not addresses:
+        child = EmbedderChild(settings)
+        stack.push_async_callback(child.stop)
+        addresses, token = (await child.start(),), child.token
+    pool = build_pool(addresses, token, settings, board)
+    stack.push_async_callback(pool.close)
+    return child, pool
+
+
+def build_pool(
+    addresses: tuple[str, ...], token: SecretStr | None, settings: Settings, board: ProgressBoard
+) -> EmbedderPool:
+    """The embedders at these addresses, unasked."""
+    names = ["embedder"] if len(addresses) == 1 else [f"embedder {number}" for number in range(1, len(addresses) + 1)]
+    return EmbedderPool(
+        [
+            Embedder(url, token, failures=settings.breaker_failures, on_change=board.update_remote, name=name)
+            for url, name in zip(addresses, names, strict=True)
+        ]
+    )
+
+
+@asynccontextmanager
+async def open_reading(settings: Settings) -> AsyncIterator[Store]:
+    """The store for a command that only looks, beside a running service; there must be one already."""
+    sqlite = settings.data_dir / "facesets.db"
+    if settings.database_url is None and not sqlite.is_file():
+        raise SetupError(f"nothing was synced into {settings.data_dir} yet: run 'immich-facesets sync' first")
+    engine = open_engine(database_url(settings))
+    store = Store(engine)
+    try:
+        if not await asyncio.to_thread(is_current, engine):
+            raise SetupError(
+                "the database belongs to another version of immich-facesets: run 'immich-facesets sync' of this version, "
+                "which brings an older one up to date"
+            )
+        yield store
+    finally:
+        store.close()
+
+
+def web_token(settings: Settings) -> str:
+    """The token of pages and API: as set, or made at the first start and kept in the data folder, for the owner alone."""
+    if settings.token is not None:
+        return settings.token.get_secret_value()
+    path = settings.data_dir / "token"
+    with disk_trouble(settings.data_dir):
+        if not path.is_file():
+            draft = path.with_suffix(".draft")
+            draft.touch(mode=0o600)
+            draft.write_text(secrets.token_urlsafe(32) + "\n", encoding="ascii")
+            draft.replace(path)
+        return path.read_text(encoding="ascii").strip()

@@ -1,0 +1,136 @@
+"""The embedder as a child process: started when no address is given, watched, started again, and never outliving us."""
+
+import asyncio
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+
+import structlog
+from pydantic import SecretStr
+
+from immich_facesets.errors import SetupError, TransientError
+from immich_facesets.runtime.leaving import ExitCode
+from immich_facesets.runtime.listening import Announcement
+from service.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_START_SECONDS = 180.0  # a cold start loads models of several hundred megabytes from a slow disk
+_STOP_SECONDS = 8.0
+_PAUSES = (0.5, 2.0, 5.0, 15.0, 60.0)
+
+
+class EmbedderChild:
+    """
+    One embedder process of our own, on a loopback port that stays the same over restarts.
+
+    It holds the other end of our pipe as its standard input and ends when that closes, even if we are killed.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._token = secrets.token_urlsafe(32)
+        self._listen = "127.0.0.1:0"
+        self._process: asyncio.subprocess.Process | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._closing = False
+
+    @property
+    def token(self) -> SecretStr:
+        return SecretStr(self._token)
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    async def start(self) -> str:
+        """Start it and return its address; ``SetupError`` when it says that a person must change something."""
+        announced = await self._launch()
+        self._listen = f"{announced.host}:{announced.port}"
+        self._watch = asyncio.create_task(self._keep_alive())
+        return announced.url
+
+    def _environment(self) -> Mapping[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if name != "FACESETS_EMBEDDER_TOKEN_FILE"}
+        return {
+            **inherited,
+            "FACESETS_EMBEDDER_LISTEN": self._listen,
+            "FACESETS_EMBEDDER_TOKEN": self._token,
+            "FACESETS_MODELS_DIR": str(self._settings.models_dir),
+            "FACESETS_MODEL_PACK": self._settings.model_pack,
+        }
+
+    async def _launch(self) -> Announcement:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "embedder",
+            "--with-parent",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=self._environment(),
+        )
+        self._process = process
+        assert process.stdout is not None  # noqa: S101 - asked for above
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                line = await process.stdout.readline()
+        except TimeoutError as error:
+            await self._end(process)
+            raise TransientError(f"the embedder did not start within {_START_SECONDS:.0f} s") from error
+        if line:
+            return Announcement.read(line)
+        code = await process.wait()
+        if code == ExitCode.SETUP:
+            raise SetupError("the embedder cannot start; its own message above says what to change")
+        raise TransientError(f"the embedder ended at once with exit code {code}; its own message above says why")
+
+    async def _keep_alive(self) -> None:
+        """Start it again whenever it ends, with growing pauses."""
+        falls = 0
+        while True:
+            process = self._process
+            assert process is not None  # noqa: S101 - start() launched it
+            began = asyncio.get_running_loop().time()
+            code = await process.wait()
+            if self._closing:
+                return
+            if asyncio.get_running_loop().time() - began > 600:  # noqa: PLR2004 - ten good minutes forgive the past
+                falls = 0
+            log.warning("embedder_ended", code=code)
+            while True:
+                await asyncio.sleep(_PAUSES[min(falls, len(_PAUSES) - 1)])
+                falls += 1
+                try:
+                    await self._launch()
+                except (SetupError, TransientError) as error:
+                    log.warning("embedder_not_started", message=str(error))
+                else:
+                    log.info("embedder_restarted")
+                    break
+
+    async def stop(self) -> None:
+        """Ask it to stop, and make it."""
+        self._closing = True
+        if self._watch is not None:
+            self._watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watch
+        if self._process is not None:
+            await self._end(self._process)
+
+    @staticmethod
+    async def _end(process: asyncio.subprocess.Process) -> None:
+        if process.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()

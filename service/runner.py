@@ -1,0 +1,181 @@
+"""The runner: one whole sync, from discover to publish, never two at once, and how it ended."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+import structlog
+
+from immich_facesets.errors import RequestError, SetupError, TransientError
+from service.embedders import EmbedderPool
+from service.metrics import Metrics
+from service.passes.conditions import Conditions
+from service.passes.counts import Counts, counts_of
+from service.passes.discover import Discover
+from service.passes.embed import Embed
+from service.passes.group import Group
+from service.passes.publish import Publish
+from service.progress import Stage
+from service.sources import Source
+from service.staging import Staging
+from service.store import assets, facts, runs
+from service.tree import ExportTree
+
+log = structlog.get_logger(__name__)
+
+Kind = Literal["full", "incremental"]
+
+
+class Outcome(StrEnum):
+    """How a sync ended."""
+
+    DONE = "done"
+    OUTAGE = "outage"
+    SETUP = "setup"
+    STOPPED = "stopped"
+    BUG = "bug"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One sync, when it is over. ``error`` is what ended it early, for whoever must react."""
+
+    outcome: Outcome
+    message: str
+    counts: dict[str, int]
+    error: Exception | None = None
+
+
+class Runner:
+    """Runs syncs, one at a time."""
+
+    def __init__(
+        self,
+        conditions: Conditions,
+        sources: Mapping[str, Source],
+        pool: EmbedderPool,
+        tree: ExportTree,
+        metrics: Metrics,
+    ) -> None:
+        self._conditions = conditions
+        self._sources = sources
+        self._pool = pool
+        self._tree = tree
+        self._metrics = metrics
+        self._turn = asyncio.Lock()
+
+    @property
+    def is_running(self) -> bool:
+        return self._turn.locked()
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        return tuple(self._sources)
+
+    async def run(self, kind: Kind, *, source: str | None = None) -> Result:
+        """One whole sync of every source, or of one. Trouble of any kind becomes its outcome; cancelling passes through."""
+        if source is not None and source not in self._sources:
+            known = ", ".join(self._sources)
+            raise RequestError(f"there is no source {source!r}; there are: {known}", status=404)
+        if self._turn.locked():
+            raise RequestError("a sync is running; there are never two at once")
+        async with self._turn:
+            return await self._run(kind, tuple(self._sources) if source is None else (source,))
+
+    async def _run(self, kind: Kind, names: tuple[str, ...]) -> Result:
+        store, clock, board = self._conditions.store, self._conditions.clock, self._conditions.board
+        started = clock()
+        run_id = await store.write(runs.begin_run, kind, names, started)
+        board.begin(run_id=run_id, kind=kind, started_at=started)
+        log.info("sync_started", run=run_id, kind=kind)
+        counts: dict[str, int] = {}
+        result = await self._judge(self._stages(kind, names, run_id, counts), counts)
+        await store.write(
+            runs.end_run, run_id, outcome=result.outcome, message=result.message, counts=counts, now=clock()
+        )
+        board.end(result.message)
+        self._metrics.count_run(kind=kind, outcome=result.outcome, ended_at=time.time())
+        log.info("sync_ended", run=run_id, outcome=result.outcome, message=result.message, **counts)
+        return result
+
+    async def _judge(self, work: Awaitable[None], counts: dict[str, int]) -> Result:
+        try:
+            await work
+        except _StopWishedError:
+            return Result(Outcome.STOPPED, "stopped on request; the next sync goes on from here", counts)
+        except TransientError as error:
+            return Result(Outcome.OUTAGE, str(error), counts, error)
+        except SetupError as error:
+            return Result(Outcome.SETUP, str(error), counts, error)
+        except Exception as error:
+            log.exception("sync_failed")
+            return Result(Outcome.BUG, f"a bug ended the sync ({type(error).__name__}); the log says more", counts, error)
+        return Result(Outcome.DONE, "everything is up to date", counts)
+
+    async def _stages(self, kind: Kind, names: tuple[str, ...], run_id: int, counts: dict[str, int]) -> None:
+        conditions = self._conditions
+        await self._judge_again()
+        async with self._stage("discover"):
+            for name in names:
+                discover = Discover(conditions, self._sources[name], run_id=run_id)
+                with adding_up(counts, "discover", discover.counts):
+                    await discover.run(whole=kind == "full")
+        async with self._stage("embed"):
+            info = await self._pool.open()
+            chosen = {name: self._sources[name] for name in names}
+            staging = Staging(conditions.staging_dir, room=conditions.settings.staging_bytes)
+            embed = Embed(conditions, chosen, self._pool, staging, self._metrics)
+            with adding_up(counts, "embed", embed.counts):
+                await embed.run()
+        async with self._stage("group"):
+            group = Group(conditions, info)
+            with adding_up(counts, "group", group.counts):
+                await group.run()
+        async with self._stage("publish"):
+            publish = Publish(conditions, self._pool, self._tree)
+            with adding_up(counts, "publish", publish.counts):
+                await publish.run()
+
+    async def _judge_again(self) -> None:
+        """A changed size rule applies to what is known already, not only to what comes."""
+        store, rules = self._conditions.store, self._conditions.settings.listing_rules
+        if await store.read(facts.read_fact, "min_face_short") != rules.min_face_short:
+            await store.write(assets.judge_again, rules)
+            await store.write(facts.write_fact, "min_face_short", rules.min_face_short)
+
+    @asynccontextmanager
+    async def _stage(self, stage: Stage) -> AsyncIterator[None]:
+        """Show and time one stage; after it, a wish to stop is obeyed."""
+        board = self._conditions.board
+        board.update_stage(stage, state="running")
+        began = time.monotonic()
+        try:
+            yield
+        except BaseException:
+            board.update_stage(stage, state="failed")
+            raise
+        finally:
+            self._metrics.stage_seconds.labels(stage).observe(time.monotonic() - began)
+        if self._conditions.stop.is_set():
+            board.update_stage(stage, state="waiting", note="stopped")
+            raise _StopWishedError
+        board.update_stage(stage, state="done", note="")
+
+
+class _StopWishedError(Exception):
+    """Somebody wished the sync to stop, and it did, between two items."""
+
+
+@contextmanager
+def adding_up(total: dict[str, int], stage: str, counts: Counts) -> Iterator[None]:
+    """However the stage ends, add its counts to the run's, each under ``stage_name``."""
+    try:
+        yield
+    finally:
+        for name, number in counts_of(counts).items():
+            key = f"{stage}_{name}"
+            total[key] = total.get(key, 0) + number

@@ -1,0 +1,45 @@
+"""What moderators decided: append-only, and the only thing here that nothing can compute again."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select
+
+from immich_facesets.decisions import Constraints, Decision, FaceRef, constraints, from_json, to_json
+from immich_facesets.faces import Box
+from service.store.contents import SAME_FACE_IOU
+from service.store.tables import decisions, faces
+
+
+def record_decision(tx: Connection, decision: Decision, *, made_by: str, now: datetime) -> int:
+    """Append a decision; returns its number."""
+    body = to_json(decision)
+    result = tx.execute(insert(decisions).values(kind=body["kind"], body=body, made_by=made_by, made_at=now))
+    key = result.inserted_primary_key
+    return int(key[0]) if key is not None else 0
+
+
+def all_decisions(tx: Connection) -> list[tuple[int, Decision]]:
+    """Every decision in the order it was made, with its number."""
+    rows = tx.execute(select(decisions).order_by(decisions.c.decision_id))
+    return [(row.decision_id, from_json(row.body)) for row in rows]
+
+
+def constraints_now(tx: Connection, space: str) -> Constraints:
+    """What the decisions mean for the faces of a space."""
+    made = all_decisions(tx)
+    if not made:
+        return constraints([], lambda _: None)
+    places: dict[str, list[tuple[int, Box]]] = {}
+    rows = tx.execute(
+        select(faces.c.face_id, faces.c.sha256, faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
+        .where(faces.c.space == space)
+        .order_by(faces.c.face_id)
+    )
+    for row in rows:
+        places.setdefault(row.sha256, []).append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
+
+    def resolve(ref: FaceRef) -> int | None:
+        overlap, face_id = max(((ref.box.iou(box), -face) for face, box in places.get(ref.sha256, ())), default=(0.0, 0))
+        return -face_id if overlap >= SAME_FACE_IOU else None
+
+    return constraints(made, resolve)
