@@ -1,0 +1,69 @@
+"""Square cuts around faces, for exports: at native resolution, never enlarged, light on the compression."""
+
+from dataclasses import dataclass
+
+import cv2
+
+from embedder.colour import Pixels
+from immich_facesets import wire
+from immich_facesets.faces import Box
+
+QUALITY = 97
+ABOVE, ELSEWHERE = 0.5, 0.25
+"""What the readers' detectors need around a face box, in box heights: above it, and on the other sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class CropWish:
+    """Which faces are cut and how large: at most ``side`` pixels, from faces of at least ``min_short``."""
+
+    side: int
+    min_short: float = 0.0
+    pad_ratio: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """Whole pixels of the picture; it may reach outside."""
+
+    left: int
+    top: int
+    side: int
+
+
+def plan_square(box: Box, pad_ratio: float) -> Square:
+    """
+    The square of ``1 + 2 * pad_ratio`` times the box's longer side around the box.
+
+    Centred, but moved up when that leaves less than half a box above, as long as a quarter stays below.
+    """
+    side = max(1, round(max(box.width, box.height) * (1 + 2 * pad_ratio)))
+    slack = side - box.height
+    above = max(slack / 2, min(ABOVE * box.height, slack - ELSEWHERE * box.height))
+    return Square(round((box.x1 + box.x2 - side) / 2), round(box.y1 - above), side)
+
+
+def cut_crop(pixels: Pixels, box: Box, wish: CropWish) -> wire.CropAnswer | None:
+    """The JPEG of the square around a face; None when the square lies wholly outside the picture."""
+    height, width = pixels.shape[:2]
+    square = plan_square(box, wish.pad_ratio)
+    right, bottom = square.left + square.side, square.top + square.side
+    x1, y1, x2, y2 = max(0, square.left), max(0, square.top), min(width, right), min(height, bottom)
+    if x1 >= x2 or y1 >= y2:
+        return None
+    side = min(square.side, wish.side)
+    factor = side / square.side
+    above, below = round((y1 - square.top) * factor), round((bottom - y2) * factor)
+    before, behind = round((x1 - square.left) * factor), round((right - x2) * factor)
+    inner_width, inner_height = max(1, side - before - behind), max(1, side - above - below)
+    part = cv2.cvtColor(pixels[y1:y2, x1:x2], cv2.COLOR_RGB2BGR)
+    if (inner_width, inner_height) != (x2 - x1, y2 - y1):
+        part = cv2.resize(part, (inner_width, inner_height), interpolation=cv2.INTER_AREA)
+    part = cv2.copyMakeBorder(part, above, below, before, behind, cv2.BORDER_REPLICATE)[:side, :side]
+    settings = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+    settings += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    done, encoded = cv2.imencode(".jpg", part, settings)
+    if not done:
+        raise RuntimeError("the crop could not be encoded")
+    area = (float(square.left), float(square.top), float(right), float(bottom))
+    return wire.CropAnswer(image=encoded.tobytes(), area=area)

@@ -1,0 +1,127 @@
+"""
+SCRFD: from a picture to its input, and from its outputs to boxes and points (Guo et al., 2021).
+
+The numbers (strides, two anchors a cell, (x - 127.5) / 128, suppression at 0.4 with boxes counted as inclusive) are those
+its models were published with; results are held equal to insightface's by a test.
+"""
+
+import functools
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from embedder.colour import Pixels
+from embedder.engine import Detection, View
+from immich_facesets.faces import Box
+
+MEAN, SCALE = 127.5, 1 / 128.0
+SUPPRESSION = 0.4
+
+Floats = NDArray[np.float32]
+
+
+def whole_view(pixels: Pixels, side: int) -> View:
+    """The picture at the top left of a black square of ``side`` pixels, its aspect ratio kept."""
+    height, width = pixels.shape[:2]
+    if height > width:
+        view_height, view_width = side, max(1, int(side * width / height))
+    else:
+        view_height, view_width = max(1, int(side * height / width)), side
+    factor = view_height / height
+    canvas = np.zeros((side, side, 3), dtype=np.uint8)
+    canvas[:view_height, :view_width] = cv2.resize(pixels, (view_width, view_height))
+    return View(_tensor(canvas), factor, factor)
+
+
+def area_view(pixels: Pixels, area: Box, side: int) -> View:
+    """The smallest square around ``area`` as ``side`` pixels; what lies outside the picture is black."""
+    height, width = pixels.shape[:2]
+    length = max(2.0, area.width, area.height)
+    left, top = (area.x1 + area.x2 - length) / 2, (area.y1 + area.y2 - length) / 2
+    x1, y1 = max(0, int(left)), max(0, int(top))
+    x2, y2 = min(width, int(np.ceil(left + length))), min(height, int(np.ceil(top + length)))
+    canvas = np.zeros((side, side, 3), dtype=np.uint8)
+    if x1 >= x2 or y1 >= y2:
+        return View(_tensor(canvas))
+    factor = side / length
+    margin_x, margin_y = max(0, round((x1 - left) * factor)), max(0, round((y1 - top) * factor))
+    view_width = min(side - margin_x, max(1, round((x2 - x1) * factor)))
+    view_height = min(side - margin_y, max(1, round((y2 - y1) * factor)))
+    if view_width < 1 or view_height < 1:
+        return View(_tensor(canvas))
+    way = cv2.INTER_AREA if factor < 0.5 else cv2.INTER_LINEAR
+    part = cv2.resize(pixels[y1:y2, x1:x2], (view_width, view_height), interpolation=way)
+    canvas[margin_y : margin_y + view_height, margin_x : margin_x + view_width] = part
+    factors = view_width / (x2 - x1), view_height / (y2 - y1)
+    return View(_tensor(canvas), *factors, margin_x, margin_y, x1, y1)
+
+
+def read_outputs(outputs: Sequence[Floats], view: View, threshold: float) -> list[Detection]:
+    """The faces that the model's outputs (scores, boxes and points, each per stride) speak of, best first."""
+    levels = len(outputs) // 3
+    strides = (8, 16, 32, 64, 128)[:levels]
+    anchors = 2 if levels == 3 else 1
+    side = int(view.tensor.shape[-1])
+    scores, boxes, points = [], [], []
+    for level, stride in enumerate(strides):
+        level_scores = outputs[level].reshape(-1)
+        hits = np.flatnonzero(level_scores >= threshold)
+        centres = _centres(side // stride, stride, anchors)[hits]
+        distances = outputs[level + levels].reshape(-1, 4)[hits] * stride
+        shifts = outputs[level + 2 * levels].reshape(-1, 5, 2)[hits] * stride
+        scores.append(level_scores[hits])
+        boxes.append(np.hstack([centres - distances[:, :2], centres + distances[:, 2:]]))
+        points.append(centres[:, None, :] + shifts)
+    all_scores, all_boxes = np.concatenate(scores), np.vstack(boxes)
+    kept = suppress(all_boxes, all_scores, scale=1 / view.x_factor)
+    origin = np.array([view.left - view.margin_x / view.x_factor, view.top - view.margin_y / view.y_factor])
+    factors = np.array([view.x_factor, view.y_factor])
+    found_boxes = all_boxes[kept].reshape(-1, 2, 2).astype(np.float64) / factors + origin
+    found_points = np.vstack(points)[kept].astype(np.float64) / factors + origin
+    return [
+        _detection(box, five, float(score))
+        for box, five, score in zip(found_boxes, found_points, all_scores[kept], strict=True)
+    ]
+
+
+def suppress(boxes: Floats, scores: Floats, *, scale: float = 1.0) -> list[int]:
+    """
+    Indices of the boxes that stay, best score first: none overlaps a better one by more than 0.4 (IoU).
+
+    ``boxes``: (n, 4); ``scale`` is the length of one of their pixels in the original, where boxes include their last
+    pixel.
+    """
+    order = np.argsort(-scores, kind="stable")
+    low, high = boxes[:, :2] * scale, boxes[:, 2:] * scale + 1
+    areas = np.prod(high - low, axis=1)
+    kept: list[int] = []
+    while order.size:
+        best, rest = int(order[0]), order[1:]
+        kept.append(best)
+        shared = np.clip(np.minimum(high[best], high[rest]) - np.maximum(low[best], low[rest]), 0, None).prod(axis=1)
+        order = rest[shared <= SUPPRESSION * (areas[best] + areas[rest] - shared)]
+    return kept
+
+
+@functools.lru_cache(maxsize=32)
+def _centres(cells: int, stride: int, anchors: int) -> Floats:
+    """The anchors' centres row by row, (cells * cells * anchors, 2)."""
+    rows, columns = np.mgrid[:cells, :cells]
+    centres = np.stack([columns, rows], axis=-1).reshape(-1, 2).astype(np.float32) * stride
+    centres = np.repeat(centres, anchors, axis=0)
+    centres.setflags(write=False)
+    return centres
+
+
+def _tensor(canvas: Pixels) -> Floats:
+    """RGB pixels as (1, 3, side, side) around zero."""
+    blob = cv2.dnn.blobFromImage(canvas, SCALE, canvas.shape[1::-1], (MEAN, MEAN, MEAN))
+    return np.ascontiguousarray(blob, dtype=np.float32)
+
+
+def _detection(box: NDArray[np.float64], points: NDArray[np.float64], score: float) -> Detection:
+    (x1, y1), (x2, y2) = box.tolist()
+    left_eye, right_eye, nose, left_mouth, right_mouth = ((x, y) for x, y in points.tolist())
+    return Detection(Box(x1, y1, x2, y2), (left_eye, right_eye, nose, left_mouth, right_mouth), score)
