@@ -155,6 +155,9 @@ class ImmichSource:
             await asyncio.to_thread(staged.path.unlink, missing_ok=True)
         raise ItemError("the bytes do not have the checksum that Immich gives for them", reason="checksum_mismatch")
 
+    async def wait_until_up(self) -> None:
+        await self.guard.wait_until_closed()
+
     async def close(self) -> None:
         await self._client.close()
 

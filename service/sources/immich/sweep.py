@@ -82,13 +82,13 @@ class Sweep:
             if last is None or following < last:
                 last = following
                 continue
-            async for found in self._tie(oldest, ask):
+            async for found in self._tie(oldest, len(section.items), ask):
                 yield found
             if oldest - FIRST_INSTANT <= MILLISECOND:
                 return
             last = oldest - MILLISECOND
 
-    async def _tie(self, moment: datetime, ask: Ask) -> AsyncIterator[Found]:
+    async def _tie(self, moment: datetime, page_size: int, ask: Ask) -> AsyncIterator[Found]:
         """
         Walk the pages of one instant that more pictures share than a page holds.
 
@@ -102,7 +102,7 @@ class Sweep:
             rows = 0
             place: str | None = None
             while True:
-                question = replace(query, place=place, size=max(1, int(query.size * part)))
+                question = replace(query, place=place, size=max(1, int(page_size * part)))
                 try:
                     section = await self._checked(ask, question)
                 except AnswerError as error:
