@@ -61,7 +61,7 @@ def quality(face: Face) -> QualityParts:
 def frontality(yaw: float, pitch: float) -> float:
     """1 for a face that looks into the camera, falling evenly with the angle (degrees) to 0 for a profile."""
     turn = math.cos(math.radians(min(abs(yaw), 90.0))) * math.cos(math.radians(min(abs(pitch), 90.0)))
-    return 1.0 - math.degrees(math.acos(min(1.0, turn))) / PROFILE_DEGREES
+    return 1.0 - math.degrees(math.acos(min(turn, 1.0))) / PROFILE_DEGREES
 
 
 def symmetry(landmarks: Landmarks) -> float:

@@ -1,0 +1,80 @@
+"""Facesets: their names, who may be in a swap bundle, and which files must change."""
+
+import pytest
+from faceset_builders import candidate, faceset
+from hypothesis import given
+from hypothesis import strategies as st
+
+from immich_facesets.facesets import Era, PublishPlan, digest, is_minor, plan_publish
+
+directories = st.dictionaries(st.sampled_from([f"faceset_{number:03d}" for number in range(8)]), st.sampled_from("abc"))
+
+
+@pytest.mark.parametrize(("identity", "name"), [(1, "faceset_001"), (999, "faceset_999"), (1234, "faceset_1234")])
+def test_a_number_has_three_digits_and_more_when_needed(identity: int, name: str) -> None:
+    assert faceset(identity=identity).name == name
+
+
+def test_an_era_is_named_after_its_year_and_a_thin_one_is_kept_apart() -> None:
+    era = Era("2011", 2010, 2013)
+    assert faceset(era=era).directory == "faceset_001_era_2011"
+    assert faceset(era=era, is_thin=True).directory == "_thin/faceset_001_era_2011"
+
+
+def test_the_faces_of_a_minor_never_reach_a_swap_bundle_and_are_counted() -> None:
+    built = faceset(candidates=[candidate(number, is_minor=number < 3) for number in range(1, 6)])
+    assert sorted(face.candidate.face.face_id for face in built.swappable) == [3, 4, 5]
+    assert len(built.faces) == 5
+    assert built.left_out == {"minor_not_in_swap_bundles": 2}
+
+
+@pytest.mark.parametrize(
+    ("birth_date", "taken", "expected"),
+    [
+        ("2000-06-15", "2018-06-14", True),
+        ("2000-06-15", "2018-06-15", False),
+        ("2000-06-15", "2018-06-14T23:59:59.000", True),
+        ("2000-06-15", "1999-01-01", True),  # a camera's wrong clock proves nothing
+        ("2000-02-29", "2018-02-28", True),
+        ("2000-02-29", "2018-03-01", False),
+        ("2000-06-15", None, True),
+        ("2000-06-15", "", True),
+        ("2000-06-15", "yesterday", True),
+        ("someday", "2018-06-15", True),
+        (None, "1950-01-01", False),
+        (None, None, False),
+    ],
+)
+def test_of_age_is_who_had_the_18th_birthday_when_the_photo_was_taken(
+    birth_date: str | None, taken: str | None, expected: bool
+) -> None:
+    assert is_minor(birth_date, taken) is expected
+
+
+def test_a_digest_names_the_manifest() -> None:
+    assert digest(b"{}") == digest(b"{}")
+    assert digest(b"{}") != digest(b"{ }")
+    assert len(digest(b"{}")) == 64
+
+
+def test_a_plan_writes_what_is_new_or_changed_and_removes_what_nobody_wants() -> None:
+    plan = plan_publish([("a", "1"), ("b", "2"), ("c", "3")], {"a": "1", "b": "old", "z": "9"})
+    assert plan == PublishPlan(write=("b", "c"), keep=("a",), remove=("z",))
+
+
+@given(directories, directories)
+def test_planning_again_after_the_plan_was_carried_out_plans_nothing(
+    wanted: dict[str, str], on_disk: dict[str, str]
+) -> None:
+    plan = plan_publish(wanted.items(), on_disk)
+    after = {directory: name for directory, name in on_disk.items() if directory not in plan.remove}
+    after |= {directory: wanted[directory] for directory in plan.write}
+    again = plan_publish(wanted.items(), after)
+    assert after == wanted
+    assert (again.write, again.remove) == ((), ())
+    assert set(again.keep) == set(wanted)
+
+
+def test_two_facesets_never_share_a_directory() -> None:
+    with pytest.raises(ValueError, match="same directory"):
+        plan_publish([("a", "1"), ("a", "1")], {})

@@ -1,0 +1,138 @@
+"""Near-duplicates: copies of one photo count once, two photos of one person count twice."""
+
+import cv2
+import numpy as np
+import pytest
+from faceset_builders import picture, vectors
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from immich_facesets.near_duplicates import (
+    DEFAULT_LIKENESS,
+    Likeness,
+    bits_apart,
+    collapse,
+    hash_text,
+    near_groups,
+    perceptual_hash,
+)
+
+
+def grey(seed: int, side: int = 200) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(picture(side, seed=seed), cv2.COLOR_BGR2GRAY), dtype=np.uint8)
+
+
+def resaved(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    body = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(body, cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_resaved_shrunk_or_brightened_copy_keeps_its_hash_nearly(seed: int) -> None:
+    original = grey(seed)
+    copies = (
+        resaved(original, 40),
+        np.asarray(cv2.resize(original, (70, 70), interpolation=cv2.INTER_AREA), dtype=np.uint8),
+        np.asarray(cv2.convertScaleAbs(original, alpha=0.9, beta=12), dtype=np.uint8),
+    )
+    for copy in copies:
+        assert bits_apart(perceptual_hash(original), perceptual_hash(copy)) <= DEFAULT_LIKENESS.bits
+
+
+def test_different_pictures_have_different_hashes() -> None:
+    hashes = [perceptual_hash(grey(seed)) for seed in range(12)]
+    apart = [bits_apart(one, other) for place, one in enumerate(hashes) for other in hashes[:place]]
+    assert min(apart) > DEFAULT_LIKENESS.bits
+
+
+def test_a_flat_picture_has_a_hash_and_always_the_same() -> None:
+    flat = [perceptual_hash(np.full((side, side), value, dtype=np.uint8)) for side, value in ((50, 7), (90, 200))]
+    assert flat[0] == flat[1]
+
+
+def test_a_hash_is_stored_as_16_digits() -> None:
+    assert hash_text(255) == "00000000000000ff"
+    assert int(hash_text(2**64 - 1), 16) == 2**64 - 1
+
+
+def test_both_witnesses_must_agree() -> None:
+    same = np.repeat(vectors(1), 2, axis=0)
+    opposite = np.concatenate([vectors(1), -vectors(1)])
+    assert near_groups(same, [0, 0b1111]) == ((0, 1),)
+    assert near_groups(same, [0, 2**64 - 1]) == ((0,), (1,))
+    assert near_groups(opposite, [0, 0]) == ((0,), (1,))
+
+
+def test_the_limits_themselves_are_near_enough() -> None:
+    angle = np.arccos(1 - 0.25)
+    pair = np.array([[1, 0], [np.cos(angle), np.sin(angle)]], dtype=np.float32)
+    gap = 1.0 - float(pair[0].astype(float) @ pair[1].astype(float))
+    assert near_groups(pair, [0, 0b111], Likeness(bits=3, distance=gap)) == ((0, 1),)
+    assert near_groups(pair, [0, 0b1111], Likeness(bits=3, distance=gap)) == ((0,), (1,))
+    assert near_groups(pair, [0, 0b111], Likeness(bits=3, distance=gap - 1e-9)) == ((0,), (1,))
+
+
+def test_a_burst_is_one_group_even_where_its_ends_differ() -> None:
+    chain = [(1 << 6 * step) - 1 for step in range(6)]
+    assert near_groups(np.repeat(vectors(1), 6, axis=0), chain, Likeness(bits=6, distance=0.1)) == (tuple(range(6)),)
+
+
+@st.composite
+def crowds(draw: st.DrawFn) -> tuple[NDArray[np.float32], list[int]]:
+    count = draw(st.integers(0, 24))
+    seeds = draw(st.lists(st.integers(0, 5), min_size=count, max_size=count))
+    noise = vectors(max(count, 1), spread=0.35, seed=draw(st.integers(0, 3)))[:count]
+    bases = draw(st.lists(st.integers(0, 2**64 - 1), min_size=6, max_size=6))
+    flips = draw(st.lists(st.integers(0, 63), min_size=count, max_size=count))
+    return noise, [bases[seed] ^ (1 << flip) for seed, flip in zip(seeds, flips, strict=True)]
+
+
+def plain_groups(rows: NDArray[np.float32], hashes: list[int], likeness: Likeness) -> set[frozenset[int]]:
+    """The definition, word by word: components of the pair relation."""
+    groups = [{row} for row in range(len(hashes))]
+    for one in range(len(hashes)):
+        for other in range(one):
+            distance = 1.0 - float((rows[one].astype(float) * rows[other].astype(float)).sum())
+            if distance <= likeness.distance and bits_apart(hashes[one], hashes[other]) <= likeness.bits:
+                first = next(group for group in groups if one in group)
+                second = next(group for group in groups if other in group)
+                if first is not second:
+                    groups.remove(second)
+                    first |= second
+    return {frozenset(group) for group in groups}
+
+
+@given(crowds(), st.randoms())
+@settings(deadline=None)
+def test_groups_are_exact_and_ignore_the_order(crowd: tuple[NDArray[np.float32], list[int]], dice: object) -> None:
+    rows, hashes = crowd
+    groups = near_groups(rows, hashes)
+    assert {frozenset(group) for group in groups} == plain_groups(rows, hashes, DEFAULT_LIKENESS)
+    order = list(range(len(hashes)))
+    dice.shuffle(order)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
+    shuffled = near_groups(rows[order], [hashes[row] for row in order])
+    assert {frozenset(order[row] for row in group) for group in shuffled} == {frozenset(group) for group in groups}
+
+
+def test_copies_far_apart_in_a_large_identity_are_found() -> None:
+    dice = np.random.default_rng(1)
+    rows = vectors(5000, spread=2.0)
+    hashes = dice.integers(0, 2**63, size=5000).tolist()
+    copies = [7, *range(2000, 2150), 2500, 4999]  # more pairs than are judged at once, in three blocks of rows
+    for copy in copies:
+        rows[copy], hashes[copy] = rows[7], hashes[7]
+    groups = near_groups(rows, hashes)
+    assert [group for group in groups if len(group) > 1] == [tuple(copies)]
+    assert len(groups) == 5000 - len(copies) + 1
+
+
+def test_the_first_in_order_stands_for_its_group_and_rows_without_a_place_never_do() -> None:
+    groups = ((0, 1, 2), (3,), (4, 5))
+    assert collapse(groups, {0: 7, 1: 3, 2: 9, 3: 1, 4: 0, 5: 2}) == (1, 3, 4)
+    assert collapse(groups, {0: 7, 2: 9, 5: 2}) == (0, 5)
+
+
+def test_a_matrix_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="3 vectors, but 2 hashes"):
+        near_groups(vectors(3), [0, 1])
