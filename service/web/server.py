@@ -24,8 +24,8 @@ ROUTES: tuple[Route, ...] = (*api.ROUTES, *events.ROUTES, *openapi.ROUTES, *page
 """Every door there is."""
 
 MAX_BODY_BYTES = 64 * 1024
-STOP_SECONDS = 3.0
-"""How long a request that is under way may take to end when the service stops."""
+STOP_SECONDS = 2.0
+"""How long a request under way may take to end when the service stops, and then again to take notice of being cancelled."""
 
 
 def build_web(context: WebContext) -> web.Application:

@@ -1,6 +1,7 @@
 """How the pages say things: numbers, moments, and the one sentence on top that sums everything up."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,17 +24,18 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class StageWords:
-    """How a stage is called and what it does."""
+    """How a stage is called, what it does, and what the headline says while it does it."""
 
     title: str
     meaning: str
+    doing: str
 
 
 STAGE_WORDS: dict[Stage, StageWords] = {
-    "discover": StageWords("Discover", "asks your sources what is new"),
-    "embed": StageWords("Embed", "reads the faces in new pictures"),
-    "group": StageWords("Group", "sorts the faces by person"),
-    "publish": StageWords("Publish", "writes the face sets"),
+    "discover": StageWords("Discover", "asks your sources what is new", "Looking for new pictures"),
+    "embed": StageWords("Embed", "reads the faces in new pictures", "Reading faces"),
+    "group": StageWords("Group", "sorts the faces by person", "Sorting faces by person"),
+    "publish": StageWords("Publish", "writes the face sets", "Writing face sets"),
 }
 
 STAGE_STATES = {"waiting": "Waiting", "running": "Running", "done": "Done", "failed": "Stopped"}
@@ -91,12 +93,14 @@ def duration(span: timedelta) -> str:
 
 
 def relative(moment: datetime, now: datetime) -> str:
-    """A moment as seen from now, in its largest unit: ``12 min ago``, ``in 3 h``, ``just now``."""
-    seconds = round((moment - now).total_seconds())
-    if abs(seconds) < 5:
+    """A moment as seen from now, in one unit that fits: ``12 min ago``, ``in 3 h``, ``just now``."""
+    seconds = (moment - now).total_seconds()
+    distance = abs(seconds)
+    if distance < 5:
         return "just now" if seconds <= 0 else "now"
-    span = duration(timedelta(seconds=abs(seconds))).split(" ")
-    text = " ".join(span[:2])
+    steps = ((90, 1, "s"), (90 * 60, 60, "min"), (36 * 3600, 3600, "h"), (math.inf, 86400, "d"))
+    unit_seconds, unit = next((unit_seconds, unit) for limit, unit_seconds, unit in steps if distance < limit)
+    text = f"{round(distance / unit_seconds)} {unit}"
     return f"in {text}" if seconds > 0 else f"{text} ago"
 
 
@@ -125,7 +129,7 @@ def headline(progress: Progress, last: Run | None, objections: Sequence[Objectio
         running = [STAGE_WORDS[item.stage] for item in progress.stages if item.state == "running"]
         since = "" if progress.started_at is None else f", started {relative(progress.started_at, now)}"
         kind = progress.kind.capitalize() or "A"
-        title = f"Syncing: {running[0].title.lower()}" if running else "Syncing"
+        title = running[0].doing if running else "Syncing"
         return Headline("busy", title, f"{kind} sync{since}")
     following = "" if progress.next_sync_at is None else f"Next sync {relative(progress.next_sync_at, now)}"
     if last is None:

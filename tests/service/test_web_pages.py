@@ -1,0 +1,190 @@
+"""What people read, with and without scripts."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from web_scene import BEARER, HTML, Scene, busy_scene, invented_facts, visit
+
+from service.progress import Progress, RemoteState
+from service.web import wording
+from service.web.facts import Failure, Objection, Readiness, ReasonCount, Run, StatusFacts
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+BROWSER = {**BEARER, **HTML}
+
+
+async def page_of(scene: Scene, path: str = "/") -> str:
+    async with visit(scene) as client, client.get(path, headers=BROWSER) as answer:
+        assert answer.status == 200
+        assert answer.content_type == "text/html"
+        return await answer.text()
+
+
+async def test_the_status_page_tells_everything_without_scripts() -> None:
+    page = await page_of(busy_scene())
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+    for phrase in (
+        "Reading faces",
+        "204 of 980",
+        "2 failed",
+        "Immich Connected",
+        "41,556 Faces",
+        "The file ends in the middle of the picture.",
+        "corrupt 3",
+        "Immich answered 503 twelve times in a row",
+        "insightface models: non-commercial research only",
+        "384 GiB",
+    ):
+        assert phrase in words or " ".join(reversed(phrase.split(" ", 1))) in words, phrase
+    assert 'http-equiv="refresh"' in page
+
+
+async def test_a_page_has_no_inline_script_or_style() -> None:
+    page = await page_of(busy_scene())
+    assert "<style" not in page
+    assert " style=" not in page
+    assert re.search(r"\son\w+=", page) is None
+    assert re.findall(r"<script[^>]*>([^<]*)</script>", page) == [""]
+
+
+async def test_what_others_wrote_is_shown_as_text() -> None:
+    evil = "<script>alert(1)</script>"
+    facts = StatusFacts(
+        failures=(
+            Failure(stage=evil, source=evil, item=evil, reason=evil, message=evil, tries=1, retry_at=datetime.now(UTC)),
+        ),
+        failures_by_reason=(ReasonCount(reason=evil, count=1),),
+        guardrails=(evil,),
+        runs=(Run(id=1, kind=evil, started_at=datetime.now(UTC), outcome=evil, message=evil, counts={evil: 1}),),
+    )
+    scene = Scene(facts=facts, readiness=Readiness(objections=(Objection(message=evil, advice=evil),)))
+    scene.board.update_remote(RemoteState(name=evil, circuit="open", message=evil, advice=evil))
+    page = await page_of(scene)
+    assert "<script>" not in page
+    assert page.lower().count("&lt;script&gt;alert(1)") >= 12
+
+
+async def test_an_empty_service_has_a_page_too() -> None:
+    page = await page_of(Scene())
+    assert "Ready for the first sync" in page
+    assert "Nothing failed." in page
+    assert "not known before the embedder answers" in page
+
+
+async def test_long_lists_are_cut_and_say_so() -> None:
+    now = datetime.now(UTC)
+    failures = tuple(
+        Failure(stage="embed", source="a", item=f"item-{n:03}", reason="corrupt", message="", tries=1, retry_at=now)
+        for n in range(50)
+    )
+    runs = tuple(Run(id=n, kind="full", started_at=now, ended_at=now, outcome="done") for n in range(50))
+    facts = StatusFacts(failures=failures, failures_by_reason=(ReasonCount(reason="corrupt", count=1234),), runs=runs)
+    page = await page_of(Scene(facts=facts))
+    assert "item-019" in page
+    assert "item-020" not in page
+    assert "The latest 20 of 1,234" in page
+    assert page.count('class="outcome') == 10
+
+
+async def test_the_button_works_without_scripts() -> None:
+    scene = Scene()
+    async with visit(scene) as client:
+        async with client.post("/sync", data={"kind": "full"}, headers=BROWSER) as answer:
+            assert answer.url.path == "/"
+            assert "The sync is starting." in await answer.text()
+        async with client.post("/sync", data={"kind": "full"}, headers=BROWSER) as answer:
+            assert "A sync is running already." in await answer.text()
+        async with client.post("/sync", data={"kind": "half"}, headers=BROWSER) as answer:
+            assert answer.status == 400
+    assert scene.wishes == [("full", None)]
+
+
+async def test_a_remote_that_is_down_is_named_with_what_to_do() -> None:
+    scene = Scene()
+    scene.board.update_remote(
+        RemoteState(
+            name="Immich",
+            circuit="open",
+            failures=12,
+            message="It answered 503.",
+            advice="Look at its log.",
+            next_probe_at=datetime.now(UTC) + timedelta(minutes=4),
+        )
+    )
+    page = await page_of(scene)
+    assert "Immich cannot be reached" in page
+    assert "Look at its log." in page
+    assert "in 4 min" in page
+    assert "after 12 failures" in page
+
+
+@pytest.mark.parametrize("name", ["pages.css", "live.js", "mark.svg"])
+async def test_static_files_are_kept_while_they_stay_the_same(name: str) -> None:
+    scene = Scene()
+    page = await page_of(scene)
+    address = re.search(rf'"(/static/{re.escape(name)}\?v=\w+)"', page)
+    assert address is not None
+    async with visit(scene) as client:
+        async with client.get(address[1]) as answer:
+            assert answer.status == 200
+            assert "immutable" in answer.headers["Cache-Control"]
+            etag = answer.headers["ETag"]
+            kind = {"css": "text/css", "js": "javascript", "svg": "image/svg+xml"}[name.rsplit(".", 1)[1]]
+            assert kind in answer.headers["Content-Type"]
+        async with client.get(f"/static/{name}", headers={"If-None-Match": etag}) as answer:
+            assert (answer.status, answer.headers["Cache-Control"]) == (304, "no-cache")
+
+
+@pytest.mark.parametrize("name", ["..%2fserver.py", "nothing.css", "%2e%2e%2ftemplates%2fbase.html"])
+async def test_only_our_static_files_are_served(name: str) -> None:
+    async with visit(Scene()) as client, client.get(f"/static/{name}") as answer:
+        assert answer.status == 404
+
+
+def run(outcome: str) -> Run:
+    ended = NOW - timedelta(minutes=12)
+    return Run(id=1, kind="full", started_at=ended - timedelta(minutes=1), ended_at=ended, outcome=outcome)
+
+
+def test_the_headline_tells_the_worst_first() -> None:
+    down = Progress(
+        remotes=(RemoteState(name="Immich", circuit="open"), RemoteState(name="embedder", circuit="probing"))
+    )
+    objection = Objection(message="The key is refused.")
+    told = wording.headline(down, run("done"), (objection,), NOW)
+    assert (told.tone, told.title) == ("bad", "Something needs you")
+    told = wording.headline(down, run("done"), (), NOW)
+    assert (told.tone, told.title) == ("bad", "Immich and embedder cannot be reached")
+    told = wording.headline(Progress(next_sync_at=NOW + timedelta(minutes=48)), run("done"), (), NOW)
+    assert told == wording.Headline("good", "Up to date", "Last sync 12 min ago · Next sync in 48 min")
+    assert wording.headline(Progress(), run("outage"), (), NOW).tone == "warn"
+
+
+def test_moments_and_spans_read_like_speech() -> None:
+    for seconds, words in [
+        (0, "just now"),
+        (-4, "just now"),
+        (-59.6, "60 s ago"),
+        (-12 * 60 - 2, "12 min ago"),
+        (3 * 3600 - 1, "in 3 h"),
+        (-40 * 3600, "2 d ago"),
+    ]:
+        assert wording.relative(NOW + timedelta(seconds=seconds), NOW) == words
+    for seconds, words in [
+        (0, "0 s"),
+        (59, "59 s"),
+        (252, "4 min 12 s"),
+        (3600, "1 h"),
+        (7500, "2 h 5 min"),
+        (90000, "1 d 1 h"),
+    ]:
+        assert wording.duration(timedelta(seconds=seconds)) == words
+    assert [wording.size(n) for n in (0, 1023, 1024, 1_500_000, 412_300_000_000)] == [
+        "0 B", "1,023 B", "1.0 KiB", "1.4 MiB", "384 GiB",
+    ]  # fmt: skip
+
+
+async def test_the_facts_of_a_real_library_render_every_stage() -> None:
+    page = await page_of(Scene(facts=invented_facts(datetime.now(UTC))))
+    assert [f'id="stage-{stage}"' in page for stage in ("discover", "embed", "group", "publish")] == [True] * 4

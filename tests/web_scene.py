@@ -1,0 +1,173 @@
+"""A service to look at: the web part over invented facts, with a stand-in for the runner behind the sync button."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from aiohttp import ClientSession, CookieJar
+
+from immich_facesets.runtime.listening import Listen
+from service.metrics import Metrics
+from service.progress import ProgressBoard, RemoteState
+from service.web.context import WebContext
+from service.web.facts import (
+    Failure,
+    LibraryCounts,
+    ModelFacts,
+    Readiness,
+    ReasonCount,
+    Run,
+    SourceCounts,
+    StatusFacts,
+    SyncRequest,
+)
+from service.web.server import serve_web
+
+TOKEN = "a-token-for-tests"
+
+
+def invented_facts(now: datetime) -> StatusFacts:
+    """A library in the middle of its life: two sources, a few failures, a week of syncs."""
+    return StatusFacts(
+        library=LibraryCounts(
+            assets=48_211,
+            wanted=19_804,
+            contents=19_377,
+            embedded=19_102,
+            faces=41_556,
+            identities=132,
+            facesets=87,
+            sources=(
+                SourceCounts(name="anna", kind="immich", assets=41_020, wanted=17_200, embedded=16_980),
+                SourceCounts(name="scans-1974", kind="folder", assets=7_191, wanted=2_604, embedded=2_122),
+            ),
+        ),
+        runs=(
+            Run(
+                id=41,
+                kind="incremental",
+                started_at=now - timedelta(minutes=12, seconds=30),
+                ended_at=now - timedelta(minutes=12),
+                outcome="done",
+                counts={"new_assets": 14, "embedded": 9, "faces": 21, "facesets_written": 2, "gone": 0},
+            ),
+            Run(
+                id=40,
+                kind="incremental",
+                started_at=now - timedelta(hours=1, minutes=12),
+                ended_at=now - timedelta(hours=1, minutes=3),
+                outcome="outage",
+                message="Immich answered 503 twelve times in a row; the rest waits for the next sync.",
+                counts={"new_assets": 230},
+            ),
+            Run(
+                id=39,
+                kind="full",
+                started_at=now - timedelta(days=1, hours=5),
+                ended_at=now - timedelta(days=1, hours=1),
+                outcome="done",
+                counts={"new_assets": 1_204, "embedded": 4_870, "faces": 9_911, "facesets_written": 31},
+            ),
+        ),
+        failures=(
+            Failure(
+                stage="embed",
+                source="anna",
+                item="3f0d6c1e-8f5b-4a57-9d7b-1d5a3e0c7b11",
+                reason="corrupt",
+                message="The file ends in the middle of the picture.",
+                tries=3,
+                retry_at=now + timedelta(hours=7),
+            ),
+            Failure(
+                stage="embed",
+                source="scans-1974",
+                item="album-03/panorama_0007.tif",
+                reason="too_large",
+                message="412 million pixels; the embedder takes 120 million (FACESETS_EMBEDDER_MAX_PIXELS).",
+                tries=1,
+                retry_at=now + timedelta(days=1, hours=2),
+            ),
+        ),
+        failures_by_reason=(ReasonCount(reason="corrupt", count=3), ReasonCount(reason="too_large", count=1)),
+        model=ModelFacts(
+            space="7d1f0c9be2a45b63",
+            pack="buffalo_l",
+            family="w600k_r50",
+            licence="insightface models: non-commercial research only",
+            provider="CUDA on GeForce RTX 3060",
+        ),
+        database="SQLite",
+        export_dir="/exports",
+        disk_free_bytes=412_300_000_000,
+    )
+
+
+@dataclass(slots=True)
+class Scene:
+    """What a test changes and looks at: the board, the facts, what objects, and the wishes that came in."""
+
+    board: ProgressBoard = field(default_factory=ProgressBoard)
+    facts: StatusFacts = field(default_factory=StatusFacts)
+    readiness: Readiness = field(default_factory=Readiness)
+    wishes: list[tuple[str, str | None]] = field(default_factory=list)
+    trouble: Exception | None = None
+
+    def request_sync(self, kind: str, source: str | None) -> SyncRequest:
+        if self.trouble is not None:
+            raise self.trouble
+        if self.board.now.run_id is not None:
+            return "already_running"
+        self.wishes.append((kind, source))
+        self.board.begin(run_id=42, kind=kind, started_at=datetime.now(UTC))
+        self.board.update_stage("discover", state="running")
+        return "accepted"
+
+    async def status(self) -> StatusFacts:
+        if self.trouble is not None:
+            raise self.trouble
+        return self.facts
+
+    async def ready(self) -> Readiness:
+        return self.readiness
+
+    def context(self, *, token: str | None = TOKEN, allowed_hosts: tuple[str, ...] = ()) -> WebContext:
+        return WebContext(
+            board=self.board,
+            token=token,
+            request_sync=self.request_sync,
+            status=self.status,
+            ready=self.ready,
+            registry=Metrics(self.board, version="1.2.3").registry,
+            version="1.2.3",
+            allowed_hosts=allowed_hosts,
+        )
+
+
+def busy_scene() -> Scene:
+    """A sync in its second stage, with everything well."""
+    now = datetime.now(UTC)
+    scene = Scene(facts=invented_facts(now))
+    scene.board.update_remote(RemoteState(name="Immich"))
+    scene.board.update_remote(RemoteState(name="embedder"))
+    scene.board.set_next_sync(now + timedelta(minutes=48))
+    scene.board.begin(run_id=42, kind="incremental", started_at=now - timedelta(minutes=3))
+    scene.board.update_stage("discover", state="done", done=1_312, total=1_312, note="1,298 known already")
+    scene.board.update_stage("embed", state="running", done=204, total=980, failed=2)
+    return scene
+
+
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+HTML = {"Accept": "text/html"}
+ANY_PORT = Listen("127.0.0.1", 0)
+
+
+@contextlib.asynccontextmanager
+async def visit(scene: Scene, context: WebContext | None = None) -> AsyncIterator[ClientSession]:
+    """The scene behind a real socket, and a client that keeps cookies."""
+    async with (
+        serve_web(scene.context() if context is None else context, ANY_PORT) as listen,
+        ClientSession(f"http://{listen}", cookie_jar=CookieJar(unsafe=True)) as client,
+    ):
+        yield client
