@@ -42,7 +42,7 @@ def average_linkage(vectors: Vectors, cut: float) -> Labels:
         return np.arange(len(vectors))
     order = content_order(vectors)
     first, twin_of, twins = _collapse_equals(vectors, order)
-    component = _components((vectors[first] / norms[first, None]).astype(np.float32, copy=False), 1.0 - cut - SLACK)
+    component = _components(_units(vectors, norms, first), 1.0 - cut - SLACK)
     clusters = np.empty(len(first), dtype=np.int64)
     count = 0
     for rows in split_by(component):
@@ -86,7 +86,7 @@ def _checked_norms(vectors: Vectors, cut: float) -> NDArray[np.float64]:
         raise ValueError(f"vectors must be a matrix (n, d), not of shape {vectors.shape}")
     if not cut >= 0:
         raise ValueError(f"the cut must be a distance of 0 or more, not {cut}")
-    norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    norms: NDArray[np.float64] = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
     if not np.isfinite(norms).all():
         raise ValueError("vectors must be finite")
     if not norms.all():
@@ -106,6 +106,15 @@ def _collapse_equals(
     return order[is_first], twin_of, np.bincount(twin_of).astype(np.float64)
 
 
+def _units(vectors: Vectors, norms: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Those rows at unit length in single precision, divided in double, without a whole matrix of doubles."""
+    units = np.empty((len(rows), vectors.shape[1]), dtype=np.float32)
+    for start in range(0, len(rows), 4096):
+        part = rows[start : start + 4096]
+        units[start : start + 4096] = vectors[part] / norms[part, None]
+    return units
+
+
 def _components(units: NDArray[np.float32], floor: float) -> Labels:
     """Name the connected components of the graph whose edges are the pairs of a similarity of ``floor`` or more."""
     n = len(units)
@@ -116,24 +125,15 @@ def _components(units: NDArray[np.float32], floor: float) -> Labels:
     while start < n:
         stop = start + max(1, BLOCK_CELLS // (n - start))
         is_near = units[start:stop] @ units[start:].T >= floor
-        parent = np.arange(n)
         for near in is_near:
             found = label[start:][near]
-            if found.min() != found.max():
-                _unite(parent, found)
-        while (parent[parent] != parent).any():
-            parent = parent[parent]
-        label = parent[label]
+            lowest = found.min()
+            if lowest != found.max():
+                is_found = np.zeros(n, dtype=np.bool_)
+                is_found[found] = True
+                label[is_found[label]] = lowest
         start = stop
     return label
-
-
-def _unite(parent: Labels, labels: Labels) -> None:
-    """Put ``labels`` under one root, the lowest, in the forest ``parent``."""
-    roots = np.unique(labels)
-    while (parent[roots] != roots).any():
-        roots = np.unique(parent[roots])
-    parent[roots] = roots[0]
 
 
 def _merge_component(units: NDArray[np.float64], sizes: NDArray[np.float64], cut: float) -> Labels:

@@ -1,0 +1,153 @@
+"""Group: one pure decision about all faces. Match, discover, refine, until nothing changes; then say what changes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from immich_facesets.assertions import settle
+from immich_facesets.decisions import Constraints
+from immich_facesets.discovery import discover
+from immich_facesets.draft import NOBODY, Draft, GroupingRules, How
+from immich_facesets.identities import Assertion, FaceTable, Known, Origin, distances
+from immich_facesets.matching import match
+from immich_facesets.review import GroupingReport, review
+from immich_facesets.spaces import OperatingPoints
+
+__all__ = [
+    "Assertion",
+    "FaceTable",
+    "GroupingPlan",
+    "GroupingReport",
+    "GroupingRules",
+    "Join",
+    "Known",
+    "Link",
+    "NewIdentity",
+    "plan_grouping",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class NewIdentity:
+    """An identity to create; its ``people`` are among the plan's links too."""
+
+    number: int
+    origin: Origin
+    people: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A face becomes a member of an identity, and of no other; ``distance`` is to what it was compared with."""
+
+    face_id: int
+    identity: int
+    distance: float
+    how: How
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A person of a source is this identity."""
+
+    source: str
+    person_id: str
+    identity: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupingPlan:
+    """What changes: first create ``new``, then drop ``leaves`` (face ids), then let ``joins`` in and set ``links``."""
+
+    new: tuple[NewIdentity, ...]
+    joins: tuple[Join, ...]
+    leaves: tuple[int, ...]
+    links: tuple[Link, ...]
+    report: GroupingReport
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing changes."""
+        return not (self.new or self.joins or self.leaves or self.links)
+
+
+def plan_grouping(
+    table: FaceTable,
+    *,
+    memberships: Mapping[int, int],
+    known: Sequence[Known],
+    assertions: Sequence[Assertion],
+    constraints: Constraints,
+    points: OperatingPoints,
+    rules: GroupingRules,
+    next_number: int,
+) -> GroupingPlan:
+    """
+    Decide which face belongs to which identity (PRODUCT 3.3).
+
+    ``memberships``: face id to identity number, as stored; ``known``: every identity ever numbered; ``next_number``:
+    one past the highest number ever used. Decisions come first, then what sources assert, then matching and discovery
+    by turns. Who is a member stays one; planning again on the applied plan plans nothing; the order of rows and the
+    values of face ids decide nothing. A membership whose face is not in the table is passed over.
+    """
+    draft = Draft(table, memberships, known, constraints, points, rules, next_number)
+    hearings = settle(draft, assertions)
+    found = None
+    while found is None or found.changes:
+        while match(draft):
+            pass
+        found = discover(draft)
+    new = _number(draft, {identity.number for identity in known})
+    report = review(draft, hearings, found)
+    return GroupingPlan(new=new, joins=_joins(draft), leaves=_leaves(draft), links=_links(draft, known), report=report)
+
+
+def _number(draft: Draft, known: set[int]) -> tuple[NewIdentity, ...]:
+    """
+    Give new identities their final numbers: largest first, equal ones by content. Empty ones do not come to be.
+
+    A number that a decision gave stays as it is.
+    """
+    members = {number: draft.members(number) for number in draft.new}
+    given = [number for number in members if number < draft.first_new]
+    found = [number for number, rows in members.items() if len(rows) and number >= draft.first_new]
+    found.sort(key=lambda number: (-len(members[number]), members[number][0]))
+    final = {number: number for number in given if number not in known}
+    final |= {number: draft.first_new + place for place, number in enumerate(found)}
+    for number, place in final.items():
+        draft.owner[members[number]] = place
+    draft.people.renumber(final, gone=set(members) - set(final))
+    return tuple(
+        NewIdentity(final[number], draft.new[number], draft.people.of(final[number]))
+        for number in sorted(final, key=lambda number: final[number])
+    )
+
+
+def _joins(draft: Draft) -> tuple[Join, ...]:
+    """The faces whose identity changed, by face id."""
+    joins = []
+    for row in np.flatnonzero((draft.owner != draft.before) & (draft.owner != NOBODY)).tolist():
+        how, distance = draft.how[row]
+        number = int(draft.owner[row])
+        if distance is None:
+            centroid = draft.centroids.of(draft.members(number))
+            distance = float(distances(draft.faces.vectors[row : row + 1], centroid[None])[0, 0])
+        joins.append(Join(int(draft.faces.face_ids[row]), number, max(0.0, distance), how))
+    return tuple(sorted(joins, key=lambda join: join.face_id))
+
+
+def _leaves(draft: Draft) -> tuple[int, ...]:
+    """The faces that belong to nobody any more."""
+    rows = np.flatnonzero((draft.before != NOBODY) & (draft.owner == NOBODY))
+    return tuple(np.sort(draft.faces.face_ids[rows]).tolist())
+
+
+def _links(draft: Draft, known: Sequence[Known]) -> tuple[Link, ...]:
+    """The people whose identity changed, by source and id."""
+    before = {person: identity.number for identity in known for person in identity.people}
+    return tuple(
+        Link(*person, number)
+        for person, number in sorted(draft.people.identity_of.items())
+        if before.get(person) != number
+    )
