@@ -19,8 +19,8 @@ HALF_HEIGHT = 0.6
 EYE_X = 0.2
 EYE_Y = 0.06
 EYE_RADIUS = 0.55
-IRIS = 0.092
-SCLERA = (0.150, 0.142)
+IRIS = 0.098
+SCLERA = (0.165, 0.135)
 
 NOSE_Y = 0.215
 NOSE_RADIUS = 0.9
@@ -30,6 +30,7 @@ MOUTH_RADIUS = 0.6
 BAND_TOP = -0.50
 BAND_BOTTOM = -0.235
 BAND_RADIUS = 0.56
+BAND_BOW = 0.16
 COLUMNS = (-0.36, -0.25, -0.14, 0.14, 0.25, 0.36)
 ROWS = (-0.43, -0.305)
 CELL = (0.047, 0.052)
@@ -58,7 +59,13 @@ def eye_distance(yaw: float) -> float:
 
 def cell_centres(yaw: float) -> NDArray[np.float64]:
     """The centres of the band's cells in reading order, (12, 2)."""
-    return np.array([(turned(x, BAND_RADIUS, yaw), y) for y in ROWS for x in COLUMNS])
+    places = [(turned(x, BAND_RADIUS, yaw), y) for y in ROWS for x in COLUMNS]
+    return np.array([(x, y + bow(x)) for x, y in places])
+
+
+def bow(x: float) -> float:
+    """How much lower the band is at ``x`` than in its middle, because it runs around a head."""
+    return BAND_BOW * x * x
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,9 @@ WHITE: Colour = (240, 238, 234)
 _TIMES = np.array([[0, 0, 0, 0], [0, 1, 2, 3], [0, 2, 3, 1], [0, 3, 1, 2]], dtype=np.uint8)
 _GENERATOR = (1, 3, 1, 1, 2, 1)  # x^5 + w x^4 + x^3 + x^2 + w^2 x + 1, constant term first: a factor of x^11 - 1
 _SHIFT = np.array([0, 1, 2, 3, 1, 0, 3, 2, 2, 3, 0, 1], dtype=np.uint8)
+_LIKELY = 12
+_GAINS = (0.75, 1.6)
+_OFFSET = 0.25
 _STRIDE = 2531  # odd, so that neighbouring seeds get unlike bands and every word is used once
 
 
@@ -61,15 +64,28 @@ def read_band(cells: NDArray[np.float64]) -> Reading:
     """
     The most likely band behind the measured colours.
 
-    ``cells`` is (12, 3), each colour divided by the white of the eyes. The error is the root mean square over the
-    cells of the distance to the nearest palette colour; all colour differences count, so that one bad cell cannot
-    outvote the others (each is capped at 0.5).
+    ``cells`` is (12, 3), each colour divided by the white of the eyes. In a small face that white is mixed with skin and
+    the cells with cloth, so each of the likeliest words may first correct brightness and contrast of every channel a
+    little. The error is the root mean square over the cells of the distance to the word's colours; a single cell counts
+    with 0.5 at most, so that one bad cell cannot outvote the others.
     """
     palette = np.asarray(PALETTE, dtype=np.float64) / np.asarray(WHITE, dtype=np.float64)
     distances = np.minimum(np.linalg.norm(cells[:, None, :] - palette[None, :, :], axis=2), 0.5) ** 2
     costs = distances[np.arange(CELLS), words()].mean(axis=1)
-    best, second = np.argpartition(costs, 1)[:2]
-    return Reading(int(best), float(np.sqrt(costs[best])), float(np.sqrt(costs[second]) - np.sqrt(costs[best])))
+    likely = np.argpartition(costs, _LIKELY)[:_LIKELY]
+    errors = np.array([_error(cells, palette[words()[seed]]) for seed in likely.tolist()])
+    best, second = np.argsort(errors, kind="stable")[:2].tolist()
+    return Reading(int(likely[best]), float(errors[best]), float(errors[second] - errors[best]))
+
+
+def _error(cells: NDArray[np.float64], wanted: NDArray[np.float64]) -> float:
+    """How far the cells are from a word's colours after the best small correction, channel by channel."""
+    from_mean, wanted_from_mean = cells - cells.mean(axis=0), wanted - wanted.mean(axis=0)
+    gain = (from_mean * wanted_from_mean).sum(axis=0) / np.maximum((from_mean**2).sum(axis=0), 1e-6)
+    gain = np.clip(gain, *_GAINS)
+    offset = np.clip(wanted.mean(axis=0) - gain * cells.mean(axis=0), -_OFFSET, _OFFSET)
+    distances = np.linalg.norm(gain * cells + offset - wanted, axis=1)
+    return float(np.sqrt((np.minimum(distances, 0.5) ** 2).mean()))
 
 
 def gem_colour(age: float) -> Colour:

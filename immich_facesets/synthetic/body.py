@@ -29,17 +29,17 @@ def _legs(canvas: Canvas, look: Look, broad: float, hip: float, grown: float) ->
 
 
 def _arms(canvas: Canvas, look: Look, broad: float, long: float) -> None:
-    sleeve = shade(look.shirt_colour, 0.86)
+    elbow, wrist = 0.9 + long * 0.5, 0.9 + long * 0.86
     for side in (-1, 1):
-        arm = [(broad * 0.8, 0.86), (broad * 1.04, 0.98), (broad * 1.22, 0.9 + long * 0.5), (broad * 1.18, 0.9 + long * 0.86), (broad * 0.98, 0.9 + long * 0.86), (broad * 0.96, 0.9 + long * 0.5)]
-        canvas.fill(ellipse(side * broad * 1.08, 0.94 + long * 0.88, 0.12, 0.14), shade(look.skin, 0.93))
-        canvas.fill(smooth([(side * x, y) for x, y in arm]), sleeve)
+        arm = [(0.62, 1.02), (0.8, 0.9), (0.97, 0.94), (1.09, 1.14), (1.2, elbow), (1.18, wrist), (0.98, wrist), (0.95, elbow)]
+        canvas.fill(ellipse(side * broad * 1.08, wrist + 0.05, 0.12, 0.14), shade(look.skin, 0.93))
+        canvas.fill(smooth([(side * x * broad, y) for x, y in arm]), shade(look.shirt_colour, 0.88))
 
 
 def _torso(canvas: Canvas, look: Look, broad: float, long: float) -> None:
     low = 0.9 + long
     canvas.fill(np.array([(-0.2, 0.4), (0.2, 0.4), (0.22, 0.85), (-0.22, 0.85)]), shade(look.skin, 0.8))
-    half = [(0.2, 0.7), (broad * 0.72, 0.79), (broad, 1.0), (broad * 0.98, 1.6), (broad * 0.92, low - 0.15), (broad * 0.8, low)]
+    half = [(0.2, 0.7), (broad * 0.68, 0.79), (broad * 0.95, 0.93), (broad, 1.2), (broad * 0.97, 1.7), (broad * 0.92, low - 0.15), (broad * 0.8, low)]
     outline = smooth([*half, *[(-x, y) for x, y in reversed(half)]])
     canvas.fill(outline, look.shirt_colour)
     stripe = look.second_colour
@@ -54,7 +54,16 @@ def _torso(canvas: Canvas, look: Look, broad: float, long: float) -> None:
                 canvas.fill(ellipse(side * broad * 0.52, 1.38, 0.035, 0.035), (232, 190, 92))
         case Shirt.PLAIN | Shirt.COLLAR | Shirt.V_NECK:
             pass
+    _folds(canvas, look, broad, low)
     _neckline(canvas, look)
+
+
+def _folds(canvas: Canvas, look: Look, broad: float, low: float) -> None:
+    """Soft shadows under the chin and the arms."""
+    dark = shade(look.shirt_colour, 0.7)
+    canvas.glow(0.0, 0.72, 0.42, dark, 0.35)
+    for side in (-1, 1):
+        canvas.stroke(smooth([(side * broad * 0.86, low - 0.5), (side * broad * 0.7, low - 0.36)], closed=False), 0.016, shade(look.shirt_colour, 0.86))
 
 
 def _neckline(canvas: Canvas, look: Look) -> None:

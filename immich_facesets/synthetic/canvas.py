@@ -52,7 +52,7 @@ def mix(first: Colour, second: Colour, share: float) -> Colour:
 
 def light_tint(light: float) -> tuple[float, float, float]:
     """What a light from -1 (blue dusk) to 1 (evening sun) makes of white."""
-    far = (0.64, 0.69, 0.80) if light < 0 else (1.05, 0.97, 0.82)
+    far = (0.64, 0.69, 0.80) if light < 0 else (1.05, 0.98, 0.86)
     share = min(abs(light), 1.0)
     return 1 + (far[0] - 1) * share, 1 + (far[1] - 1) * share, 1 + (far[2] - 1) * share
 

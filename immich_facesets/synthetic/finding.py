@@ -18,7 +18,7 @@ from immich_facesets.synthetic.anatomy import Frame
 from immich_facesets.synthetic.band import WHITE, Reading, gem_age, read_band
 from immich_facesets.synthetic.embedding import Appearance, embed
 
-_IRIS_LOW = (80, 88, 40)
+_IRIS_LOW = (76, 76, 35)
 _IRIS_HIGH = (150, 255, 255)
 _LEAST_AREA = 12
 _MOST_BLOBS = 1500
@@ -150,18 +150,18 @@ def _recognise(rgb: NDArray[np.uint8], candidate: _Candidate) -> SyntheticFace |
 def _white(rgb: NDArray[np.uint8], candidate: _Candidate) -> NDArray[np.float64] | None:
     """The colour of the white beside the irises, or None when there is no white."""
     unit = candidate.distance / (2 * anatomy.EYE_X)
-    cos, sin = math.cos(math.radians(candidate.roll)), math.sin(math.radians(candidate.roll))
-    reach = (anatomy.IRIS + anatomy.SCLERA[0]) / 2 * unit
+    turn = math.radians(candidate.roll)
+    away = np.array([-1.0, 1.0])[:, None] * (np.array([0.118, 0.127, 0.136, 0.145]) * unit)
+    eyes = np.array([candidate.left, candidate.right])
+    columns = np.rint(eyes[:, :1] + math.cos(turn) * away.reshape(1, -1)).astype(int).ravel()
+    rows = np.rint(eyes[:, 1:] + math.sin(turn) * away.reshape(1, -1)).astype(int).ravel()
     height, width = rgb.shape[:2]
-    samples = []
-    for x, y in (candidate.left, candidate.right):
-        for side in (-reach, reach):
-            column, row = round(x + side * cos), round(y + side * sin)
-            if not (0 <= column < width and 0 <= row < height):
-                return None
-            samples.append(rgb[row, column])
-    white = np.median(np.array(samples, dtype=np.float64), axis=0)
-    if white.min() < 50 or white.max() > 1.7 * white.min():
+    if columns.min() < 0 or rows.min() < 0 or columns.max() >= width or rows.max() >= height:
+        return None
+    samples = rgb[rows, columns].astype(np.float64)
+    brightest = samples[np.argsort(samples.min(axis=1), kind="stable")[-8:]]
+    white = np.median(brightest, axis=0)
+    if white.min() < 50 or white.max() > 1.9 * white.min():
         return None
     return np.asarray(white, dtype=np.float64)
 

@@ -43,7 +43,7 @@ def draw_front_hair(canvas: Canvas, look: Look, pose: Pose) -> None:
     if look.hair is Hair.BALD:
         colour = mix(look.skin, colour, 0.25)
     crown = 0.62 if look.hair is Hair.BALD else 0.67
-    canvas.fill(smooth([(0.0, -crown), (0.3, -crown + 0.07), (0.47, -0.4), (0.5, -0.2), (-0.5, -0.2), (-0.47, -0.4), (-0.3, -crown + 0.07)]), colour)
+    canvas.fill(smooth([(0.0, -crown), (0.3, -crown + 0.08), (0.45, -0.42), (0.46, -0.32), (-0.46, -0.32), (-0.45, -0.42), (-0.3, -crown + 0.08)]), colour)
     match look.hair:
         case Hair.SPIKY:
             for x in (-0.34, -0.2, -0.06, 0.08, 0.22, 0.36):

@@ -57,13 +57,23 @@ def _above(canvas: Canvas, look: Look) -> None:
 
 
 def _ribbon(canvas: Canvas, look: Look) -> None:
-    sag, half = 0.02, 0.515
-    upper = ellipse(0.0, _TOP + sag, half - 0.03, sag, start=180, end=360)
-    lower = ellipse(0.0, _BOTTOM - sag, half, sag, start=0, end=180)
-    band = np.vstack([upper, lower])
-    canvas.fill(band, look.cloth)
+    canvas.fill(_bent(_box(-0.5, _TOP, 0.5, _BOTTOM), 0.015), look.cloth)
     for y, factor in ((_TOP + 0.012, 1.25), (_BOTTOM - 0.012, 0.8)):
-        canvas.stroke(np.array([(-half + 0.03, y), (half - 0.03, y)]), 0.014, shade(look.cloth, factor))
+        line = np.column_stack([np.linspace(-0.49, 0.49, 20), np.full(20, y)])
+        canvas.stroke(_bent(line), 0.014, shade(look.cloth, factor))
+
+
+def _box(x1: float, y1: float, x2: float, y2: float) -> Outline:
+    """A rectangle with points enough to be bent."""
+    xs = np.linspace(x1, x2, 20)
+    return np.vstack([np.column_stack([xs, np.full(20, y1)]), np.column_stack([xs[::-1], np.full(20, y2)])])
+
+
+def _bent(outline: Outline, flare: float = 0.0) -> Outline:
+    """The outline moved down the more it is to the side; ``flare`` widens it downwards."""
+    x, y = outline.T
+    wider = x * (1 + flare * (y - _TOP) / (_BOTTOM - _TOP))
+    return np.column_stack([wider, y + anatomy.BAND_BOW * x * x])
 
 
 def _stitch(canvas: Canvas, thread: Thread, yaw: float, column: float, row: float, colour: Colour) -> None:
@@ -71,15 +81,16 @@ def _stitch(canvas: Canvas, thread: Thread, yaw: float, column: float, row: floa
     rx, ry = (right - left) / 2, anatomy.CELL[1]
     match thread:
         case Thread.SQUARE:
-            canvas.fill(np.array([(left, row - ry), (right, row - ry), (right, row + ry), (left, row + ry)]), colour)
+            canvas.fill(_bent(_box(left, row - ry, right, row + ry)), colour)
         case Thread.DOT:
-            canvas.fill(ellipse(x, row, rx * 1.08, ry * 1.08), colour)
+            canvas.fill(_bent(ellipse(x, row, rx * 1.08, ry * 1.08)), colour)
         case Thread.DIAMOND:
-            canvas.fill(_octagon(x, row, rx * 1.05, ry * 1.1), colour)
+            canvas.fill(_bent(_octagon(x, row, rx * 1.05, ry * 1.1)), colour)
         case Thread.FLOWER:
             for turn in range(0, 360, 72):
                 lean = math.radians(turn - 90)
-                canvas.fill(ellipse(x + 0.52 * rx * math.cos(lean), row + 0.52 * ry * math.sin(lean), 0.62 * rx, 0.6 * ry), colour)
+                petal = ellipse(x + 0.52 * rx * math.cos(lean), row + 0.52 * ry * math.sin(lean), 0.62 * rx, 0.6 * ry)
+                canvas.fill(_bent(petal), colour)
 
 
 def _octagon(x: float, y: float, rx: float, ry: float) -> Outline:

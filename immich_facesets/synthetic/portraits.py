@@ -57,7 +57,7 @@ def _head(canvas: Canvas, look: Look, pose: Pose) -> None:
     canvas.fill(outline * (0.965, 0.985) + (-0.014, -0.008), look.skin)
     for side in (-1, 1):
         x = turned(side * 0.3, 0.5, pose.yaw)
-        canvas.glow(x, 0.24, 0.17, mix(look.skin, (236, 92, 92), 0.55), 0.5)
+        canvas.glow(x, 0.25, 0.16, _rosy(look.skin), 0.6)
     canvas.glow(-0.1 + lean, -0.1, 0.5, shade(look.skin, 1.35), 0.35)
     if look.freckles:
         _freckles(canvas, look, pose)
@@ -72,18 +72,31 @@ def _eyes(canvas: Canvas, look: Look, pose: Pose) -> None:
     for side in (-1, 1):
         x, y = turned(side * anatomy.EYE_X, anatomy.EYE_RADIUS, pose.yaw), anatomy.EYE_Y
         rx, ry = anatomy.SCLERA
-        canvas.fill(ellipse(x, y + 0.008, rx + 0.014, ry + 0.008), shade(look.skin, 0.78))
         canvas.fill(ellipse(x, y, rx, ry), WHITE)
-        canvas.fill(ellipse(x, y, anatomy.IRIS, anatomy.IRIS), look.iris)
-        canvas.fill(ellipse(x, y, 0.046, 0.046), (22, 22, 34))
-        canvas.fill(ellipse(x - 0.028, y - 0.034, 0.024, 0.024), (255, 255, 255))
-        lid = ellipse(x, y, rx + 0.004, ry, start=188, end=352)
-        canvas.stroke(lid, 0.026 if look.lashes else 0.02, _INK)
-        if look.lashes:
-            for lift in (0.0, 0.05):
-                tip = (x + side * (rx + 0.055 - lift * 0.5), y - 0.05 - lift * 1.4)
-                root = (x + side * (rx - lift * 0.45), y - 0.03 - lift)
-                canvas.stroke(np.array([root, tip]), 0.018, _INK)
+        canvas.fill(ellipse(x, y, anatomy.IRIS, anatomy.IRIS), shade(look.iris, 0.9))
+        canvas.fill(ellipse(x, y + 0.01, anatomy.IRIS * 0.86, anatomy.IRIS * 0.84), look.iris)
+        canvas.fill(ellipse(x, y, 0.05, 0.05), (16, 16, 58))
+        canvas.fill(ellipse(x - 0.03, y - 0.034, 0.022, 0.022), (255, 255, 255))
+        canvas.fill(ellipse(x + 0.03, y + 0.036, 0.01, 0.01), (255, 255, 255))
+        _lids(canvas, look, pose, x, side)
+
+
+def _lids(canvas: Canvas, look: Look, pose: Pose, x: float, side: int) -> None:
+    """Lids that touch the iris and never cover it; laughing lifts the lower one."""
+    y, (rx, ry) = anatomy.EYE_Y, anatomy.SCLERA
+    wide, tired = rx + 0.012, min(max(pose.age - 40, 0.0), 40.0) / 4000
+    edge = ellipse(x, y + 0.03 + tired, wide, 0.132, start=186, end=354)
+    over = ellipse(x, y, wide, ry + 0.012, start=350, end=190)
+    canvas.fill(np.vstack([edge, over]), shade(look.skin, 0.9))
+    if pose.expression > 0.3:
+        rise = 0.03 * min(pose.expression, 1.0)
+        low = ellipse(x, y - 0.01 - rise, wide, 0.13, start=12, end=168)
+        canvas.fill(np.vstack([low, ellipse(x, y, wide, ry + 0.012, start=170, end=10)]), shade(look.skin, 0.96))
+    canvas.stroke(edge, 0.028 if look.lashes else 0.021, _INK)
+    if look.lashes:
+        for lift in (0.0, 0.045):
+            root = (x + side * (wide - 0.005 - lift * 0.5), y + 0.012 - lift)
+            canvas.stroke(np.array([root, (root[0] + side * 0.05, root[1] - 0.035 - lift * 0.4)]), 0.018, _INK)
 
 
 def _brows(canvas: Canvas, look: Look, pose: Pose) -> None:
@@ -98,12 +111,17 @@ def _brows(canvas: Canvas, look: Look, pose: Pose) -> None:
         canvas.stroke(smooth(points, closed=False), look.brow, colour)
 
 
+def _rosy(skin: Colour) -> Colour:
+    """Skin with more blood in it, on light and dark skin alike."""
+    return min(255, round(skin[0] * 1.04)), round(skin[1] * 0.74), round(skin[2] * 0.74)
+
+
 def _nose(canvas: Canvas, look: Look, pose: Pose) -> None:
     tip, root = turned(0.0, anatomy.NOSE_RADIUS, pose.yaw), turned(0.0, 0.56, pose.yaw)
     y = anatomy.NOSE_Y
     bridge = [(root - 0.02, 0.1), (root + 0.02, 0.1), (tip + 0.07, y + 0.02), (tip - 0.07, y + 0.02)]
     canvas.fill(smooth(bridge), shade(look.skin, 0.95))
-    rosy = mix(look.skin, (214, 60, 56), 0.5)
+    rosy = _rosy(look.skin)
     canvas.fill(ellipse(tip, y + 0.008, 0.078, 0.058), shade(rosy, 0.86))
     canvas.fill(ellipse(tip, y, 0.074, 0.053), rosy)
     canvas.fill(ellipse(tip - 0.022, y - 0.018, 0.022, 0.014), shade(rosy, 1.3))
@@ -115,17 +133,21 @@ def _mouth(canvas: Canvas, look: Look, pose: Pose) -> None:
     half = 0.125 + 0.045 * max(mood, 0.0)
     bend = 0.055 * mood
     lip = mix(look.skin, (186, 34, 58), 0.85 if look.lashes else 0.72)
-    corners = [(middle - half, y - bend), (middle, y + bend), (middle + half, y - bend)]
-    upper = smooth(corners, closed=False)
+    upper = _bowed(middle, half, y - bend, y + bend)
     if mood <= 0.55:
         canvas.stroke(upper, 0.042, lip)
         return
-    depth = 0.09 + 0.2 * (mood - 0.55)
-    lower = smooth([(middle + half, y - bend), (middle, y + bend + depth), (middle - half, y - bend)], closed=False)
-    canvas.fill(np.vstack([upper, lower]), (122, 30, 44))
-    teeth = smooth([(middle + half * 0.86, y - bend * 0.4), (middle, y + bend + 0.04), (middle - half * 0.86, y - bend * 0.4)], closed=False)
-    canvas.fill(np.vstack([upper, teeth]), (250, 246, 240))
-    canvas.stroke(np.vstack([upper, lower]), 0.024, lip, closed=True)
+    opening = np.vstack([upper, _bowed(middle, half, y - bend, y + bend + 0.09 + 0.1 * (mood - 0.55))[::-1]])
+    canvas.fill(opening, (122, 30, 44))
+    teeth = _bowed(middle, half * 0.93, y - bend * 0.8, y + bend + 0.045)
+    canvas.fill(np.vstack([upper[2:-2], teeth[::-1]]), (250, 246, 240))
+    canvas.stroke(opening, 0.024, lip, closed=True)
+
+
+def _bowed(middle: float, half: float, ends: float, low: float) -> Outline:
+    """A line that hangs in a bow from its ends, flatter than a parabola."""
+    x = np.linspace(-1, 1, 24)
+    return np.column_stack([middle + half * x, ends + (low - ends) * (1 - np.abs(x) ** 2.3)])
 
 
 def _years(canvas: Canvas, look: Look, pose: Pose) -> None:
