@@ -1,0 +1,67 @@
+"""The check of a finished crop: exactly one face, in its place, of the right person."""
+
+import numpy as np
+import pytest
+
+from immich_facesets.exports.checks import main_face, strangers, verdict
+from immich_facesets.faces import Box, Measures
+from immich_facesets.facesets import Verdict
+from immich_facesets.wire import FaceAnswer, FacesAnswer
+
+CENTRE = (156.0, 156.0, 356.0, 356.0)
+EXPECTED = Box(150, 150, 360, 360)
+CORNER = (5.0, 5.0, 80.0, 80.0)
+OWN = np.array([1.0, 0.0], dtype=np.float32)
+MEASURES = Measures(blur=200, blur_size=112, brightness=100, contrast=50, yaw=0, pitch=0, roll=0)
+
+
+def found(box: tuple[float, float, float, float], distance: float = 0.1) -> FaceAnswer:
+    cosine = 1.0 - distance
+    vector = np.array([cosine, np.sqrt(1.0 - cosine**2)], dtype="<f4")
+    spot = (box[0], box[1])
+    return FaceAnswer(
+        box=box, landmarks=(spot, spot, spot, spot, spot), det_score=0.9, embedding=vector.tobytes(), quality=MEASURES
+    )
+
+
+def answer(*faces: FaceAnswer) -> FacesAnswer:
+    return FacesAnswer(space="s", width=512, height=512, faces=faces)
+
+
+@pytest.mark.parametrize(
+    ("faces", "expected"),
+    [
+        ((), Verdict.NONE),
+        ((found(CENTRE),), Verdict.OK),
+        ((found(CENTRE, 0.449),), Verdict.OK),
+        ((found(CENTRE, 0.46),), Verdict.FAR),
+        ((found(CENTRE), found(CORNER, 0.9)), Verdict.SECOND),
+        ((found(CORNER, 0.9), found(CENTRE)), Verdict.SECOND),
+        ((found(CORNER, 0.1),), Verdict.NONE),
+        ((found(CENTRE, 0.9), found(CORNER, 0.1)), Verdict.FAR),
+    ],
+)
+def test_a_crop_is_good_when_it_holds_one_face_in_its_place_and_that_is_the_persons(
+    faces: tuple[FaceAnswer, ...], expected: Verdict
+) -> None:
+    assert verdict(answer(*faces), EXPECTED, OWN, 0.45) is expected
+
+
+def test_a_vector_that_is_no_number_is_not_the_persons() -> None:
+    broken = FaceAnswer(
+        box=CENTRE,
+        landmarks=found(CENTRE).landmarks,
+        det_score=0.9,
+        embedding=np.full(2, np.nan, dtype="<f4").tobytes(),
+        quality=MEASURES,
+    )
+    assert verdict(answer(broken), EXPECTED, OWN, 0.45) is Verdict.FAR
+
+
+def test_the_face_nearest_to_its_place_is_the_main_one_and_all_others_are_strangers() -> None:
+    beside = (300.0, 150.0, 500.0, 350.0)
+    both = answer(found(beside), found(CORNER), found(CENTRE))
+    main = main_face(both, EXPECTED)
+    assert main is not None
+    assert main.box == CENTRE
+    assert strangers(both, EXPECTED) == (Box(*beside), Box(*CORNER))

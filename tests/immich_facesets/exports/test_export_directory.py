@@ -1,0 +1,73 @@
+"""One faceset's directory: which files are in it, and what the readers find in them."""
+
+import io
+import zipfile
+
+from faceset_builders import candidate, faceset
+
+from immich_facesets.exports.directory import faceset_files
+from immich_facesets.facesets import Era, ExportFace, Faceset
+
+
+def drawn(face: ExportFace) -> bytes:
+    return f"picture of {face.candidate.face.face_id}".encode()
+
+
+def written(built: Faceset, top: int = 2) -> dict[str, bytes]:
+    """Every file, the way a writer makes it."""
+    files: dict[str, bytes] = {}
+    for name, content in faceset_files(built, manifest=b"{}", top=top, picture=drawn):
+        assert name not in files
+        if isinstance(content, bytes):
+            files[name] = content
+        else:
+            file = io.BytesIO()
+            content(file, files.__getitem__)
+            files[name] = file.getvalue()
+    return files
+
+
+def bundled(body: bytes) -> list[bytes]:
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        return [archive.read(entry) for entry in archive.infolist()]
+
+
+def test_a_faceset_holds_its_faces_two_bundles_a_marker_and_the_manifest_last() -> None:
+    assert list(written(faceset(3))) == [
+        "faces/0001.png",
+        "faces/0002.png",
+        "faces/0003.png",
+        "faceset_001_top2.fsz",
+        "faceset_001_all.fsz",
+        "Anna.txt",
+        "manifest.json",
+    ]
+
+
+def test_the_small_bundle_holds_the_best_and_the_other_all() -> None:
+    built = faceset(3)
+    files = written(built)
+    ranked = [drawn(face) for face in built.faces]
+    assert bundled(files["faceset_001_top2.fsz"]) == ranked[:2]
+    assert bundled(files["faceset_001_all.fsz"]) == ranked
+
+
+def test_no_bundle_holds_a_face_of_a_minor_and_the_next_best_moves_up() -> None:
+    built = faceset(candidates=[candidate(number, is_minor=number == 1) for number in (1, 2, 3)])
+    files = written(built)
+    adults = [drawn(face) for face in built.faces if not face.candidate.is_minor]
+    assert bundled(files["faceset_001_top2.fsz"]) == bundled(files["faceset_001_all.fsz"]) == adults
+    assert len(adults) == 2
+    assert b"picture of 1" in files.values()
+
+
+def test_a_faceset_of_minors_has_faces_but_nothing_to_swap() -> None:
+    files = written(faceset(candidates=[candidate(number, is_minor=True) for number in (1, 2)]))
+    assert list(files) == ["faces/0001.png", "faces/0002.png", "Anna.txt", "manifest.json"]
+
+
+def test_a_thin_era_says_that_it_is_one() -> None:
+    files = written(faceset(era=Era("2007", 2006, 2008), is_thin=True, label="Thin"))
+    assert "THIN.txt" in files
+    assert "_Thin.txt" in files
+    assert "faceset_001_era_2007_top2.fsz" in files

@@ -1,0 +1,87 @@
+"""Names on disk made from what people typed."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from immich_facesets.exports.file_names import MAX_NAME_BYTES, marker_name, safe_name, user_directories
+
+anything = st.text(st.characters(codec=None), max_size=200)
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("Anna", "Anna.txt"),
+        ("Anna Müller-Lüdenscheid", "Anna Müller-Lüdenscheid.txt"),
+        ("Мария", "Мария.txt"),
+        ("../../etc/passwd", "_.._etc_passwd.txt"),
+        ("..", "faceset_001.txt"),
+        ("...hidden", "hidden.txt"),
+        ("a/b\\c", "a_b_c.txt"),
+        ("Anna\nand\tBen\r\n", "Anna and Ben.txt"),
+        ("Anna\x00\x1b[31m", "Anna [31m.txt"),
+        ("party 🎉", "party 🎉.txt"),
+        ("right\u202eto left", "rightto left.txt"),
+        ("half a pair \ud83d", "half a pair.txt"),
+        ('who? "me" <you>|*:', "who_ _me_ _you____.txt"),
+        ("CON", "_CON.txt"),
+        ("nul.old", "_nul.old.txt"),
+        ("com1", "_com1.txt"),
+        ("LPT¹", "_LPT¹.txt"),
+        ("Conrad", "Conrad.txt"),
+        ("thin", "_thin.txt"),
+        ("", "faceset_001.txt"),
+        (None, "faceset_001.txt"),
+        ("   ", "faceset_001.txt"),
+        ("///", "faceset_001.txt"),
+        ("Anna.", "Anna.txt"),
+        ("~", "~.txt"),
+    ],
+)
+def test_a_label_becomes_a_readable_file_name(label: str | None, name: str) -> None:
+    assert marker_name(label, "faceset_001") == name
+
+
+def test_two_ways_to_write_one_name_give_one_file() -> None:
+    assert safe_name("Zoe\u0308") == safe_name("Zoë")
+
+
+@given(anything)
+def test_no_label_leaves_its_folder(label: str) -> None:
+    name = marker_name(label, "faceset_001")
+    folder = Path("/export/faceset_001")
+    assert (folder / name).parent == folder
+    assert Path(name).name == name
+    assert len(name.encode()) <= MAX_NAME_BYTES + 5
+    assert not name.startswith((".", " "))
+    assert name.casefold() != "thin.txt"
+    assert not set(name) & set('<>:"/\\|?*\0\n\r')
+    assert name.isprintable()
+
+
+@given(anything)
+def test_a_safe_name_is_safe_already(text: str) -> None:
+    assert safe_name(safe_name(text)) == safe_name(text)
+
+
+@given(st.sets(anything, max_size=8))
+def test_users_never_share_a_directory_even_where_case_does_not_count(users: set[str]) -> None:
+    directories = user_directories(users)
+    assert set(directories) == users
+    assert len({directory.casefold() for directory in directories.values()}) == len(users)
+    assert all(Path(directory).name == directory for directory in directories.values())
+
+
+def test_a_plain_user_name_is_its_directory() -> None:
+    assert user_directories(["anna", "Ben Oliver", "me"]) == {"anna": "anna", "Ben Oliver": "Ben Oliver", "me": "me"}
+
+
+def test_names_that_differ_in_case_or_were_changed_get_a_suffix_of_their_own() -> None:
+    directories = user_directories(["anna", "Anna", "a/b", ".."])
+    assert directories["anna"].startswith("anna-")
+    assert directories["Anna"].startswith("Anna-")
+    assert directories["a/b"].startswith("a_b-")
+    assert directories[".."].startswith("user-")
