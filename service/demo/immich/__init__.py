@@ -16,6 +16,7 @@ servers; where they differ by version, `Dialect` decides.
 from service.demo.immich.dialect import Dialect
 from service.demo.immich.faults import Fault, FaultPlan
 from service.demo.immich.library import ALL_NEEDED, FakeAsset, FakeFace, FakePerson, FakeUser, Library
+from service.demo.immich.manifest import load_library
 from service.demo.immich.server import FakeImmich
 from service.demo.immich.traffic import Asked, RequestLog
 
@@ -32,4 +33,5 @@ __all__ = [
     "FaultPlan",
     "Library",
     "RequestLog",
+    "load_library",
 ]

@@ -17,12 +17,13 @@ NOTHING_FOUND = '"albums":{"total":0,"count":0,"items":[],"facets":[]}'
 NO_EXIF: tuple[str, ...] = ("timeZone", "lensModel", "fNumber", "focalLength", "iso", "exposureTime")
 NO_EXIF += ("latitude", "longitude", "city", "state", "country")
 
-quote = json.dumps
+quote = json.encoder.encode_basestring_ascii
 
 
 def instant(moment: datetime) -> str:
     """Milliseconds, truncated: what JavaScript makes of a time stamp."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return in_utc.isoformat("T", "milliseconds")[:-6] + "Z"
 
 
 def raw_instant(moment: datetime) -> str:
@@ -110,7 +111,12 @@ class Answers:
     ) -> str:
         two = self.dialect.two
         owner_id = self.library.users[asset.owner].user_id
-        taken, now = instant(asset.taken_at), asset.created_at or asset.taken_at
+        taken, born = instant(asset.taken_at), instant(asset.created_at or asset.taken_at)
+        same = asset.updated_at is None or asset.updated_at is asset.created_at
+        changed = born if same else instant(asset.updated_at or asset.taken_at)
+        modified = taken if asset.modified_at is None else instant(asset.modified_at)
+        width = "null" if asset.width is None else asset.width
+        height = "null" if asset.height is None else asset.height
         local = taken if asset.local_taken_at is None else instant(asset.local_taken_at)
         device_asset = f'"deviceAssetId":{quote(asset.file_name)},' if two else ""
         device = '"deviceId":"fake",' if two else ""
@@ -122,20 +128,20 @@ class Answers:
         else:
             duration = "null" if asset.duration_ms is None else str(asset.duration_ms)
         return (
-            f'{{"id":"{asset.asset_id}","createdAt":"{instant(now)}",'
+            f'{{"id":"{asset.asset_id}","createdAt":"{born}",'
             f'{device_asset}"ownerId":"{owner_id}",{owner}{device}'
             f'"libraryId":{optional(asset.library_id)},"type":"{asset.type}",'
             f'"originalPath":{quote(asset.path(owner_id))},"originalFileName":{quote(asset.file_name)},'
             f'"originalMimeType":"{asset.mime_type}",'
             f'"thumbhash":{quote(THUMBHASH) if asset.has_preview else "null"},"fileCreatedAt":"{taken}",'
-            f'"fileModifiedAt":"{instant(asset.modified_at or asset.taken_at)}",'
-            f'"localDateTime":"{local}","updatedAt":"{instant(asset.updated_at or now)}",'
+            f'"fileModifiedAt":"{modified}",'
+            f'"localDateTime":"{local}","updatedAt":"{changed}",'
             f'"isFavorite":{flag(asset.is_favorite)},'
             f'"isArchived":{flag(asset.visibility == "archive")},"isTrashed":{flag(asset.trashed)},'
             f'"visibility":"{asset.visibility}","duration":{duration},'
             f'{details}"livePhotoVideoId":{optional(asset.live_photo_video_id)},{tags}{people},'
             f'"checksum":"{asset.checksum}",{stack}"isOffline":{flag(asset.is_offline)},"hasMetadata":true,'
-            f'"duplicateId":null,"resized":true,"width":{quote(asset.width)},"height":{quote(asset.height)},'
+            f'"duplicateId":null,"resized":true,"width":{width},"height":{height},'
             f'"isEdited":{flag(asset.is_edited)}}}'
         )
 

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 Data = bytes | Callable[[], bytes] | Path
@@ -112,7 +112,7 @@ class FakeAsset:
     def path(self, owner_id: str) -> str:
         if self.original_path is not None:
             return self.original_path
-        name = self.asset_id + PurePosixPath(self.file_name).suffix
+        name = f"{self.asset_id}.{self.file_name.rpartition('.')[2]}"
         return f"/data/upload/{owner_id}/{name[:2]}/{name[2:4]}/{name}"
 
 

@@ -89,9 +89,11 @@ class FakeImmich:
         shares_with: Iterable[str] = (),
         *,
         is_admin: bool = False,
+        user_id: str | None = None,
     ) -> FakeUser:
         """Add an account with one API key; ``shares_with`` names users who see these assets in their timeline."""
         user = FakeUser(name, api_key or new_secret(), frozenset(permissions), set(shares_with), is_admin)
+        user.user_id = user_id or user.user_id
         return self.library.add_user(user)
 
     def add_key(self, user: FakeUser, permissions: Iterable[str], api_key: str | None = None) -> str:
