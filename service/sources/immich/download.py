@@ -118,10 +118,9 @@ async def stage(response: httpx.Response, folder: Path, asset: Asset, *, max_byt
             if waiting >= BLOCK_BYTES:
                 await asyncio.to_thread(draft.absorb, blocks)
                 blocks, waiting = [], 0
-        if promised is not None and response.num_bytes_downloaded != promised:
-            raise AnswerError(
-                f"a picture ended after {response.num_bytes_downloaded} of {promised} bytes", reason="truncated"
-            )
+        arrived = response.num_bytes_downloaded if "content-encoding" in response.headers else total
+        if promised is not None and arrived != promised:
+            raise AnswerError(f"a picture ended after {arrived} of {promised} bytes", reason="truncated")
         if total == 0:
             raise ItemError("Immich sent no bytes for this picture", reason="empty")
         staged = await asyncio.to_thread(draft.finish, blocks)

@@ -17,6 +17,7 @@ LONGEST_RETRY_AFTER_SECONDS = 3600.0
 
 _NOT_FOUND_OR_NO_ACCESS = "Not found or no "
 _MISSING_PERMISSION = "Missing required permission: "
+_LOCKED = "Elevated permission is required"
 _NO_MEDIA = "Asset media not found"
 _BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
@@ -117,6 +118,8 @@ class Troubles:
         )
 
     def _unauthorized(self, message: str | None) -> SetupError:
+        if message == _LOCKED:
+            return SetupError(f"Immich at {self.place} takes the question for one about locked pictures ({message})")
         if message is None:
             return SetupError(
                 f"{self.place} wants a login before it lets anyone through to Immich: is a proxy in front?"
