@@ -85,6 +85,8 @@ async def open_app(settings: Settings, users: tuple[User, ...], stop: asyncio.Ev
         metrics = Metrics(board, version=program_version())
         conditions = Conditions(store=store, settings=settings, board=board, stop=stop)
         tree = ExportTree(settings.export_dir)
+        if settings.export_dir.is_relative_to(folder):  # a folder elsewhere may be a mount that is missing
+            settings.export_dir.mkdir(parents=True, exist_ok=True)
         await asyncio.to_thread(tree.check)
         await asyncio.to_thread(tree.recover)
         sources: dict[str, Source] = {}
@@ -93,7 +95,7 @@ async def open_app(settings: Settings, users: tuple[User, ...], stop: asyncio.Ev
             stack.push_async_callback(source.close)
             sources[user.name] = source
         child, pool = await _open_embedders(settings, board, stack)
-        runner = Runner(conditions, sources, pool, tree, metrics)
+        runner = Runner(conditions, sources, pool, tree, metrics, program_version())
         yield App(settings, conditions, store, board, sources, pool, tree, runner, metrics, child)
 
 

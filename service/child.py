@@ -18,7 +18,7 @@ from service.settings import Settings
 log = structlog.get_logger(__name__)
 
 _START_SECONDS = 180.0  # a cold start loads models of several hundred megabytes from a slow disk
-_STOP_SECONDS = 8.0
+_STOP_SECONDS = 4.0
 _PAUSES = (0.5, 2.0, 5.0, 15.0, 60.0)
 
 
@@ -97,7 +97,7 @@ class EmbedderChild:
             code = await process.wait()
             if self._closing:
                 return
-            if asyncio.get_running_loop().time() - began > 600:  # noqa: PLR2004 - ten good minutes forgive the past
+            if asyncio.get_running_loop().time() - began > 600:
                 falls = 0
             log.warning("embedder_ended", code=code)
             while True:

@@ -14,7 +14,7 @@ def keep_crop(folder: Path, sha256: str, image: bytes) -> str:
 
     Blocking. A disk that refuses is a ``SetupError``.
     """
-    name = f"{sha256[:2]}/{sha256}.{hashlib.sha256(image).hexdigest()[:16]}.jpg"
+    name = f"{sha256[:2]}/{sha256}.{hashlib.sha256(image).hexdigest()}.jpg"
     path = folder / name
     if path.is_file():
         return name

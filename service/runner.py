@@ -18,7 +18,7 @@ from service.passes.counts import Counts, counts_of
 from service.passes.discover import Discover
 from service.passes.embed import Embed
 from service.passes.group import Group
-from service.passes.publish import Publish
+from service.passes.publish import Publish, PublishCounts
 from service.progress import Stage
 from service.sources import Source
 from service.staging import Staging
@@ -60,12 +60,14 @@ class Runner:
         pool: EmbedderPool,
         tree: ExportTree,
         metrics: Metrics,
+        version: str,
     ) -> None:
         self._conditions = conditions
         self._sources = sources
         self._pool = pool
         self._tree = tree
         self._metrics = metrics
+        self._version = version
         self._turn = asyncio.Lock()
 
     @property
@@ -86,6 +88,14 @@ class Runner:
         async with self._turn:
             return await self._run(kind, tuple(self._sources) if source is None else (source,))
 
+    async def publish_now(self) -> PublishCounts:
+        """Only bring the export folder up to date. Trouble is raised, not judged."""
+        async with self._turn, self._stage("publish"):
+            await self._pool.open()
+            publish = Publish(self._conditions, self._pool, self._tree, version=self._version)
+            await publish.run()
+            return publish.counts
+
     async def _run(self, kind: Kind, names: tuple[str, ...]) -> Result:
         store, clock, board = self._conditions.store, self._conditions.clock, self._conditions.board
         started = clock()
@@ -93,13 +103,15 @@ class Runner:
         board.begin(run_id=run_id, kind=kind, started_at=started)
         log.info("sync_started", run=run_id, kind=kind)
         counts: dict[str, int] = {}
-        result = await self._judge(self._stages(kind, names, run_id, counts), counts)
-        await store.write(
-            runs.end_run, run_id, outcome=result.outcome, message=result.message, counts=counts, now=clock()
-        )
-        board.end(result.message)
-        self._metrics.count_run(kind=kind, outcome=result.outcome, ended_at=time.time())
-        log.info("sync_ended", run=run_id, outcome=result.outcome, message=result.message, **counts)
+        result = Result(Outcome.STOPPED, "cut off by a stop; the next sync goes on from here", counts)
+        try:
+            result = await self._judge(self._stages(kind, names, run_id, counts), counts)
+        finally:  # also when cancelled: the row says how it ended
+            end = (result.outcome.value, result.message)
+            await store.write(runs.end_run, run_id, outcome=end[0], message=end[1], counts=counts, now=clock())
+            board.end(result.message)
+            self._metrics.count_run(kind=kind, outcome=end[0], ended_at=time.time())
+            log.info("sync_ended", run=run_id, outcome=end[0], message=end[1], **counts)
         return result
 
     async def _judge(self, work: Awaitable[None], counts: dict[str, int]) -> Result:
@@ -113,7 +125,9 @@ class Runner:
             return Result(Outcome.SETUP, str(error), counts, error)
         except Exception as error:
             log.exception("sync_failed")
-            return Result(Outcome.BUG, f"a bug ended the sync ({type(error).__name__}); the log says more", counts, error)
+            return Result(
+                Outcome.BUG, f"a bug ended the sync ({type(error).__name__}); the log says more", counts, error
+            )
         return Result(Outcome.DONE, "everything is up to date", counts)
 
     async def _stages(self, kind: Kind, names: tuple[str, ...], run_id: int, counts: dict[str, int]) -> None:
@@ -136,7 +150,7 @@ class Runner:
             with adding_up(counts, "group", group.counts):
                 await group.run()
         async with self._stage("publish"):
-            publish = Publish(conditions, self._pool, self._tree)
+            publish = Publish(conditions, self._pool, self._tree, version=self._version)
             with adding_up(counts, "publish", publish.counts):
                 await publish.run()
 

@@ -15,7 +15,7 @@ from service.passes.fan_out import first_error
 from service.passes.group import GUARDRAILS
 from service.runner import Kind, Outcome, Result
 from service.schedule import Bell, trigger_of
-from service.store import failures, facts, runs
+from service.store import facts, failures, runs
 from service.web import facts as shown
 from service.web.context import WebContext
 from service.web.server import serve_web
@@ -23,6 +23,7 @@ from service.web.server import serve_web
 log = structlog.get_logger(__name__)
 
 _BUG_PAUSE_SECONDS = 60.0
+_END_SECONDS = 3.0
 
 
 class Service:
@@ -69,7 +70,7 @@ class Service:
     @staticmethod
     async def _end(work: asyncio.Task[None]) -> None:
         """Items under way may finish; after some seconds they are cut off, which loses nothing that was done."""
-        await asyncio.wait([work], timeout=5.0)
+        await asyncio.wait([work], timeout=_END_SECONDS)
         work.cancel()
         with suppress(asyncio.CancelledError):
             await work

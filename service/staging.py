@@ -80,7 +80,7 @@ class Staging:
         self.leave(staged)
 
     def leave(self, staged: Staged) -> None:
-        """This run is done with the picture, a later one is not: the file stays."""
+        """Only this run is done with the picture, a later one is not: the file stays."""
         self._used -= staged.size_bytes
         while self._waiting:
             turn = self._waiting.popleft()

@@ -57,7 +57,12 @@ class Embed:
     """One run over everything that is missing."""
 
     def __init__(
-        self, conditions: Conditions, sources: Mapping[str, Source], pool: EmbedderPool, staging: Staging, metrics: Metrics
+        self,
+        conditions: Conditions,
+        sources: Mapping[str, Source],
+        pool: EmbedderPool,
+        staging: Staging,
+        metrics: Metrics,
     ) -> None:
         self._conditions = conditions
         self._store = conditions.store

@@ -75,4 +75,3 @@ class Group:
             rules=GroupingRules(min_faces=settings.min_faces, gate=settings.gate),
             next_number=highest + 1,
         )
-

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, bindparam, delete, func, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, select, update
 
 from immich_facesets.assets import Asset, FaceHint, Person, Rendition
 from immich_facesets.faces import Box
@@ -250,7 +250,7 @@ def remember_people(tx: Connection, source: str, found: Sequence[Person]) -> Non
     upsert(tx, people, rows)
 
 
-def asset_of(row: Row[Any]) -> Asset:
+def asset_of(row: Any) -> Asset:
     """The stored asset as a value, without its hints."""
     return Asset(
         source=row.source,
@@ -273,7 +273,7 @@ def asset_of(row: Row[Any]) -> Asset:
     )
 
 
-def hint_of(row: Row[Any]) -> FaceHint:
+def hint_of(row: Any) -> FaceHint:
     """One stored hint as a value."""
     return FaceHint(
         face_id=row.face_id,

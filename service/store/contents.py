@@ -97,11 +97,16 @@ def _carry_memberships(tx: Connection, before: str, after: str) -> None:
         memberships, memberships.c.face_id == faces.c.face_id
     )
     carried: dict[int, dict[str, Any]] = {}
-    for row in tx.execute(held.where(faces.c.space == before).order_by(faces.c.face_id)):
-        old = Box(row.x1, row.y1, row.x2, row.y2)
-        face_id, box = max(new.get(row.sha256, [(0, old)]), key=lambda item: old.iou(item[1]))
+    for member in tx.execute(held.where(faces.c.space == before).order_by(faces.c.face_id)):
+        old = Box(member.x1, member.y1, member.x2, member.y2)
+        face_id, box = max(new.get(member.sha256, [(0, old)]), key=lambda item: old.iou(item[1]))
         if face_id and old.iou(box) >= SAME_FACE_IOU and face_id not in carried:
-            carried[face_id] = {"face_id": face_id, "identity": row.identity, "how": row.how, "distance": row.distance}
+            carried[face_id] = {
+                "face_id": face_id,
+                "identity": member.identity,
+                "how": member.how,
+                "distance": member.distance,
+            }
     if carried:
         tx.execute(insert(memberships), list(carried.values()))
 
@@ -282,7 +287,7 @@ def _record_parts(tx: Connection, face_id: int, face: FoundFace) -> None:
         return
     x1, y1, x2, y2 = crop.area
     row = {"face_id": face_id, "file": face.crop_file, "x1": x1, "y1": y1, "x2": x2, "y2": y2}
-    upsert(tx, crops, [{**row, "phash": None, "check_key": None, "verdict": None, "masked": False}])
+    upsert(tx, crops, [{**row, "phash": None, "check_key": None, "verdict": None, "painted": None}])
 
 
 def drop_orphans(tx: Connection) -> int:

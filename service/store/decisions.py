@@ -39,7 +39,9 @@ def constraints_now(tx: Connection, space: str) -> Constraints:
         places.setdefault(row.sha256, []).append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
 
     def resolve(ref: FaceRef) -> int | None:
-        overlap, face_id = max(((ref.box.iou(box), -face) for face, box in places.get(ref.sha256, ())), default=(0.0, 0))
+        overlap, face_id = max(
+            ((ref.box.iou(box), -face) for face, box in places.get(ref.sha256, ())), default=(0.0, 0)
+        )
         return -face_id if overlap >= SAME_FACE_IOU else None
 
     return constraints(made, resolve)

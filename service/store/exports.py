@@ -17,6 +17,7 @@ from service.store.tables import (
     fingerprints,
     identities,
     memberships,
+    sources,
 )
 from service.store.upsert import upsert
 
@@ -30,7 +31,16 @@ class StoredCrop:
     phash: str | None
     check_key: str | None
     verdict: str | None
-    masked: bool
+    painted: tuple[Box, ...]
+
+    @property
+    def area_corners(self) -> tuple[float, float, float, float]:
+        return (self.area.x1, self.area.y1, self.area.x2, self.area.y2)
+
+    @property
+    def sha256(self) -> str:
+        """Of the stored file, which is named by it."""
+        return self.file.rsplit("/", 1)[-1].split(".")[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +76,7 @@ def members(tx: Connection, space: str) -> list[Member]:
             crops.c.phash,
             crops.c.check_key,
             crops.c.verdict,
-            crops.c.masked,
+            crops.c.painted,
         )
         .join(memberships, memberships.c.face_id == faces.c.face_id)
         .join(identities, identities.c.number == memberships.c.identity)
@@ -86,7 +96,7 @@ def members(tx: Connection, space: str) -> list[Member]:
                 row.phash,
                 row.check_key,
                 row.verdict,
-                row.masked,
+                tuple(Box(*box) for box in row.painted or ()),
             ),
         )
         for row in rows
@@ -135,26 +145,28 @@ def record_phash(tx: Connection, hashes: Sequence[tuple[int, str]]) -> None:
         tx.execute(update(crops).where(crops.c.face_id == face_id).values(phash=phash))
 
 
-def record_verdict(tx: Connection, face_id: int, *, check_key: str, verdict: str, masked: bool) -> None:
-    """Remember what the detector saw in a finished crop, so that it is asked once."""
+def record_verdict(tx: Connection, face_id: int, *, check_key: str, verdict: str, painted: Sequence[Box]) -> None:
+    """Remember what the detector saw in a finished crop, so that it is asked once, and what was painted over."""
+    boxes = [[box.x1, box.y1, box.x2, box.y2] for box in painted]
     tx.execute(
-        update(crops).where(crops.c.face_id == face_id).values(check_key=check_key, verdict=verdict, masked=masked)
+        update(crops).where(crops.c.face_id == face_id).values(check_key=check_key, verdict=verdict, painted=boxes)
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A directory of the export folder as the ledger knows it."""
+def crops_without_hash(tx: Connection) -> list[tuple[int, str]]:
+    """The crops of identities' faces that have no perceptual hash yet: (face id, file)."""
+    rows = tx.execute(
+        select(crops.c.face_id, crops.c.file)
+        .join(memberships, memberships.c.face_id == crops.c.face_id)
+        .where(crops.c.phash.is_(None))
+        .order_by(crops.c.face_id)
+    )
+    return [(row.face_id, row.file) for row in rows]
 
-    directory: str
-    digest: str
-    entry: dict[str, Any]
 
-
-def written(tx: Connection) -> list[Written]:
-    """What lies in the export folder, by directory."""
-    rows = tx.execute(select(exports).order_by(exports.c.directory))
-    return [Written(row.directory, row.digest, dict(row.entry)) for row in rows]
+def users_of_sources(tx: Connection) -> list[str]:
+    """Everybody who gets a manifest of her own, be it an empty one."""
+    return list(tx.scalars(select(sources.c.name).order_by(sources.c.name)))
 
 
 def record_export(
@@ -190,8 +202,3 @@ def record_removal(tx: Connection, directory: str, *, made_by: str, now: datetim
             made_at=now,
         )
     )
-
-
-def forget_exports(tx: Connection) -> None:
-    """Take nothing in the export folder for granted: every faceset is written anew."""
-    tx.execute(delete(exports))

@@ -70,7 +70,6 @@ sources = Table(
     Column("user_id", String(200), nullable=False),
     Column("watermark", Instant),  # the newest change seen by a finished listing
     Column("full_listing_at", Instant),  # when the last whole listing ended
-    Column("people_digest", String(64)),
 )
 
 assets = Table(
@@ -206,7 +205,7 @@ crops = Table(
     Column("phash", String(16)),  # 64-bit perceptual hash, hex; computed when first published
     Column("check_key", String(64)),  # what the verdict below depends on: space, crop settings
     Column("verdict", String(20)),  # ok, none, second, far; of the detector looking at the finished crop
-    Column("masked", Boolean, nullable=False, default=False),  # a second face was painted over to pass
+    Column("painted", JSON),  # boxes [x1, y1, x2, y2] in the finished crop, painted over so that it passed
 )
 
 identities = Table(
@@ -237,7 +236,6 @@ decisions = Table(
     Column("body", JSON, nullable=False),  # refers to content hash + box, never to row ids
     Column("made_by", String(200), nullable=False),
     Column("made_at", Instant, nullable=False),
-    Column("undoes", RowId),
     sqlite_autoincrement=True,
 )
 

@@ -1,0 +1,15 @@
+"""The entry: ``immich-facesets`` and ``python -m service``."""
+
+import sys
+
+from immich_facesets.runtime.leaving import run_reported
+from service.cli.commands import run
+
+
+def main() -> None:
+    """Run the command line; the exit code is 0 done, 1 bug, 2 remote outage, 3 a person must change something."""
+    sys.exit(run_reported(lambda: run(sys.argv[1:])))
+
+
+if __name__ == "__main__":
+    main()

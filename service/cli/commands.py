@@ -1,0 +1,49 @@
+"""The command line as a whole: which commands there are."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+import typer
+
+from immich_facesets.runtime.leaving import ExitCode
+from immich_facesets.runtime.logging import configure_logging
+from service.app import program_version
+from service.cli import checking, demo, looking, models, syncing
+
+app = typer.Typer(
+    name="immich-facesets",
+    help="Curated face sets of the people in an Immich library. Settings come from the environment: see the README.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(syncing.serve)
+app.command("sync")(syncing.sync)
+app.command("export")(syncing.export)
+app.command("status")(looking.status)
+app.add_typer(looking.identities, name="identities")
+app.add_typer(checking.config, name="config")
+app.add_typer(models.models, name="models")
+app.command("demo")(demo.demo)
+
+
+@app.callback(invoke_without_command=True)
+def main(*, version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    """Options of every command."""
+    if version:
+        typer.echo(program_version())
+        raise typer.Exit
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns its exit code. Our errors pass through to the caller, which reports them."""
+    configure_logging()
+    try:
+        code = app(args=list(arguments), standalone_mode=False)
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return ExitCode.SETUP
+    except click.Abort:
+        return ExitCode.STOPPED
+    return code if isinstance(code, int) else ExitCode.STOPPED

@@ -1,0 +1,106 @@
+"""The commands that only look, beside a running service: status, identities."""
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+
+from immich_facesets.errors import RequestError
+from service.app import open_reading
+from service.cli.terminal import out
+from service.serving import failure_of, library_of, run_of
+from service.settings import load_settings
+from service.store import failures, runs
+from service.store import identities as stored
+from service.store.facts import read_fact
+from service.web.facts import Failure, LibraryCounts, Run
+
+
+class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``status --json`` prints."""
+
+    library: LibraryCounts
+    runs: tuple[Run, ...]
+    failures: tuple[Failure, ...]
+    failures_by_reason: dict[str, int]
+    guardrails: tuple[str, ...]
+
+
+def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """How much there is, how the last syncs ended, and what failed."""
+    report = asyncio.run(_status())
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
+        return
+    library = report.library
+    out.print(
+        f"{library.assets} pictures, {library.wanted} with faces worth fetching, {library.embedded} done; "
+        f"{library.faces} faces, {library.identities} identities, {library.facesets} face sets"
+    )
+    for run in report.runs[:5]:
+        ended = "running" if run.outcome is None else f"{run.outcome}: {run.message}"
+        out.print(f"  {run.started_at:%Y-%m-%d %H:%M} {run.kind} {ended}", soft_wrap=True, markup=False)
+    if report.failures_by_reason:
+        out.print("Failures, tried again after growing pauses:")
+        for reason, count in report.failures_by_reason.items():
+            example = next((item.message for item in report.failures if item.reason == reason), "")
+            out.print(f"  {count} x {reason}: {example}", soft_wrap=True, markup=False)
+    for message in report.guardrails:
+        out.print(f"Look at this: {message}", soft_wrap=True, markup=False)
+
+
+async def _status() -> StatusReport:
+    async with open_reading(load_settings()) as store:
+        return StatusReport(
+            library=library_of(await store.read(runs.census)),
+            runs=tuple(run_of(run) for run in await store.read(runs.last_runs)),
+            failures=tuple(failure_of(item) for item in await store.read(failures.list_failures)),
+            failures_by_reason=await store.read(failures.count_by_reason),
+            guardrails=tuple(await store.read(read_fact, "guardrails") or ()),
+        )
+
+
+identities = typer.Typer(help="The people that were found.", no_args_is_help=True)
+
+
+@identities.command("list")
+def list_all(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Every identity with its number, name and faces."""
+    rows = asyncio.run(_identities())
+    if json:
+        typer.echo(msgspec.json.encode(rows).decode())
+        return
+    table = Table("Number", "Name", "Faces", "Pictures", "Origin", box=None)
+    for row in rows:
+        table.add_row(str(row.number), row.label or "", str(row.faces), str(row.pictures), row.origin)
+    out.print(table)
+
+
+async def _identities() -> list[stored.IdentityRow]:
+    async with open_reading(load_settings()) as store:
+        return await store.read(stored.list_identities)
+
+
+@identities.command("show")
+def show(number: int, *, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """The faces of one identity and the pictures they are in, nearest to its centre first."""
+    rows = asyncio.run(_members(number))
+    if not rows:
+        raise RequestError(
+            f"there is no identity {number} with faces; 'immich-facesets identities list' lists them", status=404
+        )
+    if json:
+        typer.echo(msgspec.json.encode(rows).decode())
+        return
+    table = Table("Distance", "Score", "Size", "How", "Picture", box=None)
+    for row in rows:
+        places = "; ".join(f"{user}: {path}" for user, _, path in row.places)
+        table.add_row(f"{row.distance:.2f}", f"{row.det_score:.2f}", f"{row.box.face_short:.0f}", row.how, places)
+    out.print(table)
+
+
+async def _members(number: int) -> list[stored.MemberRow]:
+    async with open_reading(load_settings()) as store:
+        return await store.read(stored.members_of, number)

@@ -1,0 +1,79 @@
+"""What a person sees while a command works: one line for each stage on a terminal, plain lines elsewhere."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from service.progress import STAGES, ProgressBoard, Stage
+from service.progress import Progress as Snapshot
+
+WORDS: dict[Stage, str] = {
+    "discover": "Looking for new pictures",
+    "embed": "Recognising faces",
+    "group": "Grouping faces",
+    "publish": "Writing face sets",
+}
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+@asynccontextmanager
+async def shown(board: ProgressBoard) -> AsyncIterator[None]:
+    """Show the board's progress while inside."""
+    watching = asyncio.create_task(_live(board) if err.is_terminal else _lines(board))
+    try:
+        yield
+    finally:
+        await asyncio.sleep(0)  # the last change is shown
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+
+async def _live(board: ProgressBoard) -> None:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=err, transient=False) as bars:
+        tasks: dict[Stage, TaskID] = {}
+        async for now in board.changes():
+            _draw(bars, tasks, now)
+            await asyncio.sleep(0.1)
+
+
+def _draw(bars: Progress, tasks: dict[Stage, TaskID], now: Snapshot) -> None:
+    for stage in now.stages:
+        if stage.state == "waiting":
+            continue
+        if stage.stage not in tasks:
+            tasks[stage.stage] = bars.add_task(WORDS[stage.stage], total=None, note="")
+        note = stage.note if not stage.failed else f"{stage.note} {stage.failed} failed".strip()
+        bars.update(tasks[stage.stage], completed=stage.done, total=stage.total, note=note)
+        if stage.state == "done" and stage.total is None:
+            bars.update(tasks[stage.stage], total=stage.done)
+
+
+async def _lines(board: ProgressBoard) -> None:
+    """A line when a stage begins and ends, and every ten seconds between."""
+    told: dict[Stage, tuple[str, float]] = dict.fromkeys(STAGES, ("waiting", 0.0))
+    clock = asyncio.get_running_loop().time
+    async for now in board.changes():
+        for stage in now.stages:
+            state, at = told[stage.stage]
+            if stage.state == "waiting" or (stage.state == state and clock() - at < 10):
+                continue
+            if stage.state == state and state != "running":
+                continue
+            told[stage.stage] = (stage.state, clock())
+            numbers = f"{stage.done}" if stage.total is None else f"{stage.done} of {stage.total}"
+            failed = f", {stage.failed} failed" if stage.failed else ""
+            err.print(f"{WORDS[stage.stage]}: {stage.state}, {numbers}{failed}")

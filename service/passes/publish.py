@@ -1,0 +1,294 @@
+"""
+Publish: bring the export folder to what the identities are now.
+
+What is wanted is decided by pure rules, what is there is read from the disk itself, and only what differs is written,
+one faceset at a time. Each finished crop is looked at by the detector once, before it is first exported.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.curation import Shortlist, build_faceset, choose, curate
+from immich_facesets.errors import ItemError
+from immich_facesets.exports.checks import strangers, verdict
+from immich_facesets.exports.crops import (
+    Picture,
+    box_in_crop,
+    finished_picture,
+    grey_picture,
+    paint_over,
+    png,
+    provenance,
+)
+from immich_facesets.exports.directory import faceset_files
+from immich_facesets.exports.file_names import user_directories
+from immich_facesets.exports.manifests import faceset_entry, faceset_manifest, top_manifest, user_manifest
+from immich_facesets.faces import Box
+from immich_facesets.facesets import (
+    Candidate,
+    Check,
+    ExportFace,
+    ExportRules,
+    Faceset,
+    Place,
+    Verdict,
+    digest,
+    is_minor,
+    plan_publish,
+)
+from immich_facesets.near_duplicates import hash_text, perceptual_hash
+from service.embedders import EmbedderPool
+from service.passes.conditions import Conditions
+from service.passes.fan_out import fan_out
+from service.store import contents, exports, identities
+from service.store.exports import Member, StoredCrop, StoredPlace
+from service.tree import MANIFEST, USERS_FOLDER, ExportTree
+
+MADE_BY = "sync"
+
+
+@dataclass
+class PublishCounts:
+    """What one publish did, for the run's row."""
+
+    facesets: int = 0
+    written: int = 0
+    removed: int = 0
+    checked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything about the identities but the vectors."""
+
+    members: Mapping[int, tuple[Member, ...]]
+    places: Mapping[str, tuple[StoredPlace, ...]]
+    labels: Mapping[int, str]
+    birth_dates: Mapping[int, str]
+
+
+class Publish:
+    """One run over all identities."""
+
+    def __init__(self, conditions: Conditions, pool: EmbedderPool, tree: ExportTree, *, version: str) -> None:
+        self._conditions = conditions
+        self._store = conditions.store
+        self._pool = pool
+        self._tree = tree
+        self._version = version
+        settings = conditions.settings
+        self._rules = ExportRules(
+            outlier=settings.points(pool.info.family).outlier,
+            min_face_short=settings.export_min_face_short,
+            top=settings.export_top,
+            pad_ratio=settings.crop_padding,
+            out_size=settings.crop_size,
+            gate=settings.gate,
+        )
+        self._crops: dict[int, StoredCrop] = {}
+        self.counts = PublishCounts()
+
+    async def run(self) -> None:
+        """Write what differs; a stop or a failure between two facesets leaves each of them whole, old or new."""
+        await self._hash_crops()
+        facts = await self._gather()
+        board = self._conditions.board
+        board.update_stage("publish", total=len(facts.members))
+        facesets: list[Faceset] = []
+        for number, members in facts.members.items():
+            if self._conditions.stop.is_set():
+                return
+            faceset = await self._faceset(number, members, facts)
+            if faceset is not None:
+                facesets.append(faceset)
+            board.update_stage("publish", done=board.stage("publish").done + 1)
+        self.counts.facesets = len(facesets)
+        await self._write(facesets)
+
+    async def _hash_crops(self) -> None:
+        """Give every crop its perceptual hash, once."""
+        missing = await self._store.read(exports.crops_without_hash)
+        folder = self._conditions.crops_dir
+        for start in range(0, len(missing), 200):
+            some = missing[start : start + 200]
+            hashes = await asyncio.to_thread(_hashes, folder, some)
+            await self._store.write(exports.record_phash, hashes)
+
+    async def _gather(self) -> Facts:
+        rows = await self._store.read(exports.members, self._pool.info.space)
+        self._crops = {member.face.face_id: member.crop for member in rows if member.crop is not None}
+        return Facts(
+            members={number: tuple(group) for number, group in groupby(rows, key=lambda member: member.identity)},
+            places=await self._store.read(exports.places),
+            labels=await self._store.read(identities.labels),
+            birth_dates=await self._store.read(identities.birth_dates),
+        )
+
+    async def _faceset(self, number: int, members: Sequence[Member], facts: Facts) -> Faceset | None:
+        """The faceset of one identity, its crops looked at."""
+        usable = [member for member in members if member.crop is not None and facts.places.get(member.face.sha256)]
+        candidates = [_candidate(member, self._crops[member.face.face_id], facts) for member in usable]
+        vectors = await self._store.read(
+            contents.vectors_of, [member.face.face_id for member in usable], self._pool.info.dimension
+        )
+        shortlist = await asyncio.to_thread(curate, candidates, vectors, self._rules)
+        key = self._check_key(number)
+        checks = {
+            face_id: Check(Verdict(crop.verdict), is_masked=bool(crop.painted))
+            for face_id, crop in ((member.face.face_id, self._crops[member.face.face_id]) for member in usable)
+            if crop.verdict is not None and crop.check_key == key
+        }
+        while (choice := choose(shortlist, checks)).unchecked:
+            await self._look_at(choice.unchecked, shortlist, key, checks)
+            if self._conditions.stop.is_set():
+                return None
+        return build_faceset(choice, identity=number, label=facts.labels.get(number))
+
+    def _check_key(self, identity: int) -> str:
+        """What a verdict on a crop depends on."""
+        rules = self._rules
+        text = f"{self._pool.info.space};{rules.out_size};{rules.pad_ratio:g};{rules.outlier:g};{identity}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    async def _look_at(
+        self, faces: Sequence[ExportFace], shortlist: Shortlist, key: str, checks: dict[int, Check]
+    ) -> None:
+        async def one(face: ExportFace) -> None:
+            face_id = face.candidate.face.face_id
+            found, painted = await self._check(face, shortlist.centroid)
+            await self._store.write(
+                exports.record_verdict, face_id, check_key=key, verdict=found.value, painted=painted
+            )
+            self._crops[face_id] = replace(self._crops[face_id], painted=painted)
+            checks[face_id] = Check(found, is_masked=bool(painted))
+            self.counts.checked += 1
+
+        async def each() -> AsyncIterator[ExportFace]:
+            for face in faces:
+                yield face
+
+        await fan_out(each(), one, workers=self._pool.capacity, stop=self._conditions.stop)
+
+    async def _check(self, face: ExportFace, centroid: NDArray[np.float32]) -> tuple[Verdict, tuple[Box, ...]]:
+        """What the detector finds in the finished crop; a second face is painted over, and looked for again."""
+        crop, rules = self._crops[face.candidate.face.face_id], self._rules
+        expected = box_in_crop(face.candidate.face.box, crop.area_corners, rules.out_size)
+        try:
+            picture = await asyncio.to_thread(self._finished, crop)
+            answer = await self._pool.faces_of(await asyncio.to_thread(_bmp, picture))
+            found = verdict(answer, expected, centroid, rules.outlier)
+            if found is not Verdict.SECOND:
+                return found, ()
+            others = strangers(answer, expected)
+            painted = await asyncio.to_thread(paint_over, picture, others, expected)
+            answer = await self._pool.faces_of(await asyncio.to_thread(_bmp, painted))
+        except ItemError:
+            return Verdict.NONE, ()
+        again = verdict(answer, expected, centroid, rules.outlier)
+        return (again, others) if again is Verdict.OK else (Verdict.SECOND, ())
+
+    def _finished(self, crop: StoredCrop) -> Picture:
+        return finished_picture((self._conditions.crops_dir / crop.file).read_bytes(), self._rules.out_size)
+
+    async def _write(self, facesets: Sequence[Faceset]) -> None:
+        space = self._pool.info.space
+        manifests = {
+            faceset.directory: faceset_manifest(faceset, space=space, rules=self._rules) for faceset in facesets
+        }
+        wanted = {faceset.directory: faceset for faceset in facesets}
+        on_disk = await asyncio.to_thread(self._tree.on_disk)
+        plan = plan_publish([(name, digest(body)) for name, body in manifests.items()], on_disk)
+        for directory in plan.remove:
+            await asyncio.to_thread(self._tree.remove_directory, directory)
+            await self._store.write(exports.record_removal, directory, made_by=MADE_BY, now=self._conditions.clock())
+            self.counts.removed += 1
+        self._conditions.board.update_stage("publish", done=len(plan.keep), total=len(wanted), note="writing")
+        for directory in plan.write:
+            if self._conditions.stop.is_set():
+                return
+            await self._write_one(wanted[directory], manifests[directory])
+        await self._write_overviews(facesets)
+
+    async def _write_one(self, faceset: Faceset, manifest: bytes) -> None:
+        """One faceset: first its files, durably, then its row."""
+
+        def picture(face: ExportFace) -> bytes:
+            return self._picture(face, faceset.identity)
+
+        files = faceset_files(faceset, manifest=manifest, top=self._rules.top, picture=picture)
+        await asyncio.to_thread(self._tree.write_directory, faceset.directory, files)
+        await self._store.write(
+            exports.record_export,
+            faceset.directory,
+            digest=digest(manifest),
+            entry=faceset_entry(faceset, self._rules.top),
+            identity=faceset.identity,
+            made_by=MADE_BY,
+            now=self._conditions.clock(),
+        )
+        self.counts.written += 1
+        board = self._conditions.board
+        board.update_stage("publish", done=board.stage("publish").done + 1)
+
+    def _picture(self, face: ExportFace, identity: int) -> bytes:
+        """The PNG of a face. Blocking: it is called by the writing thread when its turn comes."""
+        candidate = face.candidate
+        crop = self._crops[candidate.face.face_id]
+        picture = self._finished(crop)
+        if crop.painted:
+            expected = box_in_crop(candidate.face.box, crop.area_corners, self._rules.out_size)
+            picture = paint_over(picture, crop.painted, expected)
+        texts = provenance(asset_id=candidate.places[0].asset_id, identity=identity, version=self._version)
+        return png(picture, texts)
+
+    async def _write_overviews(self, facesets: Sequence[Faceset]) -> None:
+        """The manifests of each user and of the whole folder, untouched where they say the same."""
+        users = sorted(
+            set(await self._store.read(exports.users_of_sources)) | {place.user for place in _all_places(facesets)}
+        )
+        for user, folder in user_directories(users).items():
+            body = user_manifest(user, facesets)
+            await asyncio.to_thread(self._tree.write_file, f"{USERS_FOLDER}/{folder}/{MANIFEST}", body)
+        entries = [faceset_entry(faceset, self._rules.top) for faceset in facesets]
+        previous = await asyncio.to_thread(self._tree.read_file, MANIFEST)
+        body = top_manifest(entries, space=self._pool.info.space, now=self._conditions.clock(), previous=previous)
+        await asyncio.to_thread(self._tree.write_file, MANIFEST, body)
+
+
+def _all_places(facesets: Sequence[Faceset]) -> Iterator[Place]:
+    for faceset in facesets:
+        for face in faceset.faces:
+            yield from face.candidate.places
+
+
+def _hashes(folder: Path, crops: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
+    return [
+        (face_id, hash_text(perceptual_hash(grey_picture((folder / file).read_bytes())))) for face_id, file in crops
+    ]
+
+
+def _bmp(picture: Picture) -> bytes:
+    """The very pixels of a finished crop, in the format that is quickest to write."""
+    return cv2.imencode(".bmp", picture)[1].tobytes()
+
+
+def _candidate(member: Member, crop: StoredCrop, facts: Facts) -> Candidate:
+    """A member as the export rules see it."""
+    places = facts.places[member.face.sha256]
+    taken = min((place.taken for place in places if place.taken), default=None)
+    return Candidate(
+        face=member.face,
+        phash=int(crop.phash or "0", 16),
+        crop_sha256=crop.sha256,
+        places=tuple(Place(place.user, place.asset_id, place.path) for place in places),
+        taken=taken,
+        is_minor=is_minor(facts.birth_dates.get(member.identity), taken),
+    )
