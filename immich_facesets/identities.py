@@ -126,12 +126,12 @@ class Centroids:
 
     def _mean(self, rows: Rows) -> NDArray[np.float32]:
         vectors = self._vectors[rows].astype(np.float64)
-        total = burst_weights(vectors, self._near) @ vectors
+        total: NDArray[np.float64] = burst_weights(vectors, self._near) @ vectors
         length = np.linalg.norm(total)
         if length < 1e-9:  # opposite vectors: any of them is as good a centre as another
-            return self._vectors[rows[0]]
-        centroid: NDArray[np.float32] = np.divide(total, length).astype(np.float32)
-        return centroid
+            first: NDArray[np.float32] = self._vectors[rows[0]]
+            return first
+        return (total / length).astype(np.float32)
 
 
 def burst_weights(vectors: NDArray[np.float64], near: float) -> NDArray[np.float64]:
