@@ -59,6 +59,7 @@ class Decoder:
         self.max_pixels = max_pixels
         pillow_heif.register_heif_opener()
         Image.MAX_IMAGE_PIXELS = None  # we check ourselves, by our own limit and with our own reason
+        warnings.filterwarnings("ignore", module="PIL|pillow_")  # remarks about odd metadata
 
     def decode(self, data: bytes) -> Picture:
         """The picture in ``data``; ``ItemError`` with reason empty, not_a_picture, unsupported, corrupt, too_many_pixels."""
@@ -71,9 +72,7 @@ class Decoder:
             if pixels is not None:
                 return Picture(pixels)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Pillow's remarks about odd metadata
-                pixels = self._decode_with_pillow(data)
+            pixels = self._decode_with_pillow(data)
         except MemoryError:
             raise ItemError("the picture needs more memory than there is", reason="too_many_pixels") from None
         return Picture(np.ascontiguousarray(pixels))
@@ -106,13 +105,26 @@ class Decoder:
 
 def _decode_jpeg(data: bytes, size: tuple[int, int]) -> Pixels | None:
     """A JPEG's pixels as stored; None when Pillow should look at it: OpenCV greys out what is missing without a word."""
-    start = data.find(b"\xff\xda")
-    if start < 0 or data.find(b"\xff\xd9", start) < 0:
+    if not _ends(data):
         return None
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None or pixels.shape[1::-1] != size:
         return None
     return cv2_array(pixels)
+
+
+def _ends(data: bytes) -> bool:
+    """Whether a JPEG's scan is followed by an end marker; a thumbnail in the headers has one of its own."""
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xDA:
+            return data.find(b"\xff\xd9", position) >= 0
+        if marker in {0xFF, 0x01} or 0xD0 <= marker <= 0xD7:
+            position += 1 if marker == 0xFF else 2
+        else:
+            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return False
 
 
 def _orientation(image: Image.Image) -> int:

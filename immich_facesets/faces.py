@@ -53,8 +53,8 @@ class Measures:
     """
     What the embedder measured on one face.
 
-    ``blur`` is the variance of the Laplacian on the aligned grey crop, measured at ``blur_size`` pixels (higher is
-    sharper); ``brightness`` and ``contrast`` are the mean and standard deviation of the grey crop in [0, 255];
+    ``blur`` is the variance of the Laplacian on the aligned grey crop (higher is sharper); ``blur_size`` is how many
+    original pixels the side of that crop stands for (below 112 it was magnified, hence smooth for that reason alone); ``brightness`` and ``contrast`` are the mean and standard deviation of the grey crop in [0, 255];
     ``yaw``, ``pitch``, ``roll`` are degrees, 0 is frontal and upright.
     """
 

@@ -64,12 +64,16 @@ class FaceAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FacesAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``POST /v1/faces`` answers. ``width`` and ``height`` are those of the upright original."""
+    """
+    What ``POST /v1/faces`` answers. ``width`` and ``height`` are those of the upright original; ``lost_faces`` counts
+    faces that were seen but gave no vector.
+    """
 
     space: str
     width: int
     height: int
     faces: tuple[FaceAnswer, ...]
+    lost_faces: int = 0
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):

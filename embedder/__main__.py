@@ -1,0 +1,69 @@
+"""
+Run the embedder: read settings, load the models, serve.
+
+Exit codes: 0 stopped, 1 a bug (or a worker that died), 3 a person must change something.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import structlog
+
+from embedder.app import serve
+from embedder.doors import version
+from embedder.engine import FaceEngine
+from embedder.settings import EmbedderSettings, load_settings
+from immich_facesets.runtime.leaving import run_reported
+from immich_facesets.runtime.logging import configure_logging
+
+log = structlog.get_logger(__name__)
+
+
+def open_engine(settings: EmbedderSettings) -> FaceEngine:
+    """The engine that the settings name. What only one of them needs is imported only for it."""
+    if settings.engine == "synthetic":
+        from embedder.synthetic_engine import SyntheticEngine  # noqa: PLC0415
+
+        return SyntheticEngine()
+    from embedder.model_files import open_pack  # noqa: PLC0415
+    from embedder.onnx_engine import OnnxEngine, Tuning  # noqa: PLC0415
+
+    pack = open_pack(settings.models_dir, settings.model_pack)
+    log.info("models", pack=pack.name, licence=pack.licence, family=pack.family.name, left_alone=pack.left_alone)
+    tuning = Tuning(
+        provider=settings.provider,
+        device=settings.device,
+        threads=settings.threads,
+        detector_side=settings.det_size,
+        detector_threshold=settings.det_threshold,
+        flip=settings.flip,
+    )
+    return OnnxEngine(pack, tuning)
+
+
+def run(announce: Path | None) -> int:
+    configure_logging()
+    settings = load_settings()
+    configure_logging(settings.log_json, settings.log_level)
+    return asyncio.run(serve(settings, open_engine(settings), announce=announce))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="immich-facesets-embedder",
+        description="Finds and recognises faces; settings come from FACESETS_EMBEDDER_*.",
+    )
+    parser.add_argument("--announce", type=Path, metavar="FILE", help="also write the JSON line with the address here")
+    parser.add_argument("--version", action="version", version=version())
+    arguments = parser.parse_args()
+    code = run_reported(lambda: run(arguments.announce))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # a decoder or driver that hangs in a thread must not keep the process
+
+
+if __name__ == "__main__":
+    main()

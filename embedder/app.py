@@ -1,0 +1,97 @@
+"""The composition root: opens everything, hands it on, serves, and closes it in reverse."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from embedder.decode import Decoder
+from embedder.doors import build_app, stop_accepting
+from embedder.engine import FaceEngine
+from embedder.metrics import EmbedderMetrics
+from embedder.pipeline import Pipeline, PipelineSize
+from embedder.sessions import Provider
+from embedder.settings import EmbedderSettings
+from immich_facesets.errors import SetupError, TransientError
+from immich_facesets.runtime.leaving import ExitCode, stop_event
+from immich_facesets.runtime.listening import Announcement, Listen
+
+log = structlog.get_logger(__name__)
+
+STOP_SECONDS = 9.0
+"""How long accepted pictures may take to finish after the signal to stop."""
+
+LINGER_SECONDS = 0.002
+"""How long a GPU waits for more faces before it begins; a CPU gains nothing from larger batches."""
+
+
+async def serve(settings: EmbedderSettings, engine: FaceEngine, *, announce: Path | None = None) -> int:
+    """
+    Serve until SIGTERM or SIGINT, then finish what was accepted; returns the exit code.
+
+    The address that was really bound is announced as one JSON line on stdout, and in the file ``announce``.
+    """
+    ends = stop_event()
+    loop = asyncio.get_running_loop()
+    deaths: list[str] = []
+
+    def on_death(lane: str, error: BaseException) -> None:
+        log.critical("lane_died", lane=lane, error=type(error).__name__, exc_info=error)
+        deaths.append(lane)
+        loop.call_soon_threadsafe(ends.set)
+
+    metrics = EmbedderMetrics()
+    pipeline = Pipeline(engine, Decoder(settings.max_pixels), pipeline_size(settings), metrics, on_death=on_death)
+    try:
+        await _check_models(pipeline)
+        app = build_app(settings, pipeline, metrics)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=STOP_SECONDS, access_log=None)
+        await runner.setup()
+        try:
+            address = await _listen(runner, settings.listen)
+            _announce(address, announce)
+            log.info("listening", address=str(address), space=pipeline.space, pack=engine.facts.pack)
+            await ends.wait()
+            stop_accepting(app)
+        finally:
+            await runner.cleanup()
+    finally:
+        pipeline.close(wait_seconds=0.5)
+    log.info("stopped", dead_lanes=deaths)
+    return ExitCode.BUG if deaths else ExitCode.STOPPED
+
+
+def pipeline_size(settings: EmbedderSettings) -> PipelineSize:
+    on_gpu = settings.engine == "onnx" and settings.provider is not Provider.CPU
+    return PipelineSize(
+        max_in_flight=settings.max_in_flight,
+        hands=settings.threads,
+        batch=settings.batch,
+        linger_seconds=LINGER_SECONDS if on_gpu else 0.0,
+    )
+
+
+async def _check_models(pipeline: Pipeline) -> None:
+    try:
+        await pipeline.self_check()
+    except TransientError as error:
+        raise SetupError(f"the models do not work here: {error}") from error
+
+
+async def _listen(runner: web.AppRunner, listen: Listen) -> Listen:
+    """Bind, and return the address with the port that was really given."""
+    site = web.TCPSite(runner, listen.host, listen.port)
+    try:
+        await site.start()
+    except (OSError, socket.gaierror) as error:
+        raise SetupError(f"cannot listen on {listen}: {error.strerror or error}") from error
+    return Listen(listen.host, int(runner.addresses[0][1]))
+
+
+def _announce(address: Listen, path: Path | None) -> None:
+    announcement = Announcement.of(address)
+    print(announcement.line(), flush=True)  # noqa: T201  the one line on stdout, for the parent
+    if path is not None:
+        announcement.write(path)

@@ -1,0 +1,194 @@
+"""
+Lanes: one kind of work each, done by threads of its own, several items at a time where that pays.
+
+Every item accepted ends exactly once: with its result, with its own error, or unstarted because its caller left. A batch
+that fails is tried again item by item, so that one bad face fails alone. A worker that dies of anything but an
+``Exception`` takes its lane down and says so: the process must end rather than stay deaf.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from immich_facesets.errors import TransientError
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+
+
+class LaneClosedError(TransientError):
+    """The lane takes nothing more: it was closed, or its worker died."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSize:
+    """
+    ``workers`` threads take up to ``batch`` items at once, after waiting at most ``linger_seconds`` for more than one;
+    ``room`` items at most are queued or worked on.
+    """
+
+    workers: int = 1
+    batch: int = 1
+    linger_seconds: float = 0.0
+    room: int = 64
+
+
+@dataclass(slots=True, eq=False)
+class _Job(Generic[ItemT, ResultT]):
+    item: ItemT
+    future: "Future[ResultT]"
+
+
+class Lane(Generic[ItemT, ResultT]):
+    """
+    Runs ``work`` (a batch of items to as many results) in threads.
+
+    ``on_death`` is called in the dying thread, once. ``on_batch`` hears the size and seconds of every batch.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[Sequence[ItemT]], Sequence[ResultT]],
+        size: LaneSize,
+        *,
+        on_death: Callable[[str, BaseException], None],
+        on_batch: Callable[[str, int, float], None] = lambda _name, _size, _seconds: None,
+    ) -> None:
+        self.name = name
+        self._work = work
+        self._size = size
+        self._on_death = on_death
+        self._on_batch = on_batch
+        self._queue: deque[_Job[ItemT, ResultT]] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._room = asyncio.Semaphore(size.room)
+        self._entry = asyncio.Lock()  # two callers that each held half of the room would wait for ever
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"{name}-{number}", daemon=True) for number in range(size.workers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many items are queued and not yet begun."""
+        return len(self._queue)
+
+    async def run(self, item: ItemT) -> ResultT:
+        """The result of one item; waits for room first. Cancelling withdraws an item that was not begun."""
+        async with self._room:
+            return await asyncio.wrap_future(self._submit([item])[0])
+
+    async def run_many(self, items: Sequence[ItemT]) -> list[ResultT | Exception]:
+        """The result or error of each item; the items are queued together, as many as there is room for."""
+        outcomes: list[ResultT | Exception] = []
+        step = max(1, min(self._size.room, 4 * self._size.batch))
+        for start in range(0, len(items), step):
+            outcomes += await self._run_together(items[start : start + step])
+        return outcomes
+
+    def close(self, *, wait_seconds: float = 0.0) -> None:
+        """Take nothing more, fail what is queued, and wait a while for what is being worked on."""
+        self._shut(LaneClosedError(f"the {self.name} lane is closed"))
+        deadline = time.monotonic() + wait_seconds
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+    async def _run_together(self, items: Sequence[ItemT]) -> list[ResultT | Exception]:
+        taken = 0
+        try:
+            async with self._entry:
+                for _ in items:
+                    await self._room.acquire()
+                    taken += 1
+            futures = [asyncio.wrap_future(future) for future in self._submit(items)]
+            results = await asyncio.gather(*futures, return_exceptions=True)
+        finally:
+            for _ in range(taken):
+                self._room.release()
+        outcomes: list[ResultT | Exception] = []
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, Exception):
+                raise result
+            outcomes.append(result)
+        return outcomes
+
+    def _submit(self, items: Sequence[ItemT]) -> "list[Future[ResultT]]":
+        jobs: list[_Job[ItemT, ResultT]] = [_Job(item, Future()) for item in items]
+        with self._changed:
+            if self._closed:
+                raise LaneClosedError(f"the {self.name} lane is closed")
+            self._queue.extend(jobs)
+            self._changed.notify(len(jobs))
+        return [job.future for job in jobs]
+
+    def _serve(self) -> None:
+        try:
+            while batch := self._collect():
+                self._settle(batch)
+        except BaseException as error:  # noqa: BLE001  whatever kills a worker must be told, in this thread nobody else can
+            self._shut(LaneClosedError(f"the {self.name} lane died"))
+            self._on_death(self.name, error)
+
+    def _collect(self) -> list[_Job[ItemT, ResultT]]:
+        """The next batch of items whose callers still wait; empty when the lane is closed."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._closed)
+                if self._closed:
+                    return []
+                if len(self._queue) < self._size.batch and self._size.linger_seconds > 0:
+                    self._changed.wait_for(self._is_full, timeout=self._size.linger_seconds)
+                count = min(len(self._queue), self._size.batch)
+                jobs = [self._queue.popleft() for _ in range(count)]
+            live = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+            if live:
+                return live
+
+    def _is_full(self) -> bool:
+        return len(self._queue) >= self._size.batch or self._closed
+
+    def _settle(self, jobs: list[_Job[ItemT, ResultT]]) -> None:
+        begun = time.perf_counter()
+        try:
+            self._try(jobs)
+        except Exception as error:  # noqa: BLE001  the batcher's job: an item's error is its caller's to judge
+            self._settle_alone(jobs, error)
+        except BaseException:
+            for job in jobs:
+                if not job.future.done():
+                    job.future.set_exception(LaneClosedError(f"the {self.name} lane died"))
+            raise
+        self._on_batch(self.name, len(jobs), time.perf_counter() - begun)
+
+    def _settle_alone(self, jobs: list[_Job[ItemT, ResultT]], error: Exception) -> None:
+        if len(jobs) == 1:
+            jobs[0].future.set_exception(error)
+            return
+        for job in jobs:
+            self._settle([job])
+
+    def _try(self, jobs: list[_Job[ItemT, ResultT]]) -> None:
+        results = self._work([job.item for job in jobs])
+        if len(results) != len(jobs):
+            raise RuntimeError(f"the {self.name} lane gave {len(results)} results for {len(jobs)} items")
+        for job, result in zip(jobs, results, strict=True):
+            job.future.set_result(result)
+
+    def _shut(self, error: Exception) -> None:
+        with self._changed:
+            self._closed = True
+            left = list(self._queue)
+            self._queue.clear()
+            self._changed.notify_all()
+        for job in left:
+            if job.future.set_running_or_notify_cancel():
+                job.future.set_exception(error)

@@ -1,0 +1,202 @@
+"""The embedder's HTTP doors: questions in, answers or ``wire.Trouble`` out."""
+
+import asyncio
+import importlib.metadata
+import secrets
+import time
+from collections.abc import AsyncIterator
+
+import structlog
+from aiohttp import hdrs, web
+from aiohttp.multipart import BodyPartReader
+from aiohttp.typedefs import Handler
+
+from embedder.metrics import EmbedderMetrics
+from embedder.pipeline import BusyError, Pipeline
+from embedder.question import read_question
+from embedder.settings import EmbedderSettings
+from immich_facesets import wire
+from immich_facesets.errors import ItemError, RequestError, SetupError, TransientError
+from immich_facesets.runtime.health import HEALTHZ, add_health, require_token, trouble
+
+log = structlog.get_logger(__name__)
+
+UPLOAD_SECONDS = 120.0
+"""How long a caller may take to send a picture: it holds a place all the while."""
+
+READY_SECONDS = 5.0
+"""How long an answer of ``/readyz`` is taken as still true."""
+
+_MOST_BOX_BYTES = 1 << 20
+_PIPELINE: web.AppKey[Pipeline] = web.AppKey("pipeline", Pipeline)
+_LIMITS: web.AppKey[wire.Limits] = web.AppKey("limits", wire.Limits)
+_STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
+_METRICS: web.AppKey[EmbedderMetrics] = web.AppKey("metrics", EmbedderMetrics)
+
+
+class Readiness:
+    """Whether the models work, asked at most every few seconds however many ask."""
+
+    def __init__(self, pipeline: Pipeline, stopping: asyncio.Event) -> None:
+        self._pipeline = pipeline
+        self._stopping = stopping
+        self._asking = asyncio.Lock()
+        self._objections: list[str] = []
+        self._asked_at = float("-inf")
+
+    async def objections(self) -> list[str]:
+        if self._stopping.is_set():
+            return ["the embedder is stopping"]
+        async with self._asking:
+            if time.monotonic() - self._asked_at >= READY_SECONDS:
+                try:
+                    await self._pipeline.self_check()
+                    self._objections = []
+                except (ItemError, TransientError) as error:
+                    self._objections = [str(error)]
+                self._asked_at = time.monotonic()
+            return self._objections
+
+
+def build_app(settings: EmbedderSettings, pipeline: Pipeline, metrics: EmbedderMetrics) -> web.Application:
+    """The doors of one embedder. Setting the event under its key ``stopping`` makes it refuse new pictures."""
+    app = web.Application(
+        middlewares=[_speak_trouble, require_token(settings.token, open_paths=(HEALTHZ,))],
+        client_max_size=settings.max_bytes,
+    )
+    stopping = asyncio.Event()
+    app[_PIPELINE], app[_METRICS], app[_STOPPING] = pipeline, metrics, stopping
+    app[_LIMITS] = wire.Limits(
+        max_pixels=settings.max_pixels, max_bytes=settings.max_bytes, max_in_flight=settings.max_in_flight
+    )
+    add_health(app, Readiness(pipeline, stopping).objections)
+    app.router.add_post("/v1/faces", _faces)
+    app.router.add_get("/v1/info", _info)
+    app.router.add_get("/metrics", _metrics)
+    return app
+
+
+def stop_accepting(app: web.Application) -> None:
+    app[_STOPPING].set()
+
+
+def version() -> str:
+    try:
+        return importlib.metadata.version("immich-facesets")
+    except importlib.metadata.PackageNotFoundError:  # run from a tree that was never installed
+        return "0+unknown"
+
+
+async def _faces(request: web.Request) -> web.Response:
+    if request.app[_STOPPING].is_set():
+        raise TransientError("the embedder is stopping", retry_after=5)
+    pipeline = request.app[_PIPELINE]
+    with pipeline.permit():
+        try:
+            async with asyncio.timeout(UPLOAD_SECONDS):
+                picture, boxes = await _read_body(request)
+        except TimeoutError:
+            raise RequestError(
+                f"the picture took longer than {UPLOAD_SECONDS:g} seconds to arrive", status=408
+            ) from None
+        question = read_question(request.query, boxes or request.headers.get(wire.BOXES_HEADER))
+        answer = await pipeline.answer(picture, question)
+        body, content_type = wire.encode(answer, accept=request.headers.get(hdrs.ACCEPT, ""))
+        return web.Response(body=body, content_type=content_type)
+
+
+async def _read_body(request: web.Request) -> tuple[bytes, bytes | None]:
+    """The picture, and the boxes of a form; a body or part that is too large is a 413."""
+    limit = request.app[_LIMITS].max_bytes
+    if request.content_length is not None and request.content_length > limit + _MOST_BOX_BYTES:
+        raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=request.content_length)
+    if request.content_type != "multipart/form-data":
+        return await request.read(), None
+    parts: dict[str, bytes] = {}
+    try:
+        async for part in _parts(request):
+            if part.name in {"image", "boxes"}:
+                parts[part.name] = await _read_part(part, limit if part.name == "image" else _MOST_BOX_BYTES)
+    except ValueError as error:
+        raise RequestError(f"the form cannot be read: {error}", status=400) from error
+    if "image" not in parts:
+        raise RequestError("the form has no field image", status=400)
+    return parts["image"], parts.get("boxes")
+
+
+async def _parts(request: web.Request) -> AsyncIterator[BodyPartReader]:
+    reader = await request.multipart()
+    while (part := await reader.next()) is not None:
+        if isinstance(part, BodyPartReader):
+            yield part
+
+
+async def _read_part(part: BodyPartReader, limit: int) -> bytes:
+    data = bytearray()
+    while chunk := await part.read_chunk(1 << 16):
+        data += chunk
+        if len(data) > limit:
+            raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=len(data))
+    return bytes(data)
+
+
+async def _info(request: web.Request) -> web.Response:
+    pipeline = request.app[_PIPELINE]
+    facts = pipeline.engine.facts
+    info = wire.Info(
+        space=pipeline.space,
+        family=facts.family,
+        dimension=facts.dimension,
+        engine=facts.kind,
+        pack=facts.pack,
+        licence=facts.licence,
+        models=facts.models,
+        provider=facts.provider,
+        limits=request.app[_LIMITS],
+        version=version(),
+    )
+    asked = request.headers.get(hdrs.ACCEPT, "")
+    body, content_type = wire.encode(info, accept=wire.MSGPACK if wire.MSGPACK in asked else wire.JSON)
+    return web.Response(body=body, content_type=content_type)
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    body, content_type = request.app[_METRICS].page()
+    return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
+
+
+@web.middleware
+async def _speak_trouble(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what was raised into an answer; a bug gets a reference, and its traceback goes to the log."""
+    try:
+        return await handler(request)
+    except Exception as error:  # noqa: BLE001  the one place where a bug of a request ends
+        return _trouble_of(request, error)
+
+
+def _trouble_of(request: web.Request, error: Exception) -> web.Response:
+    pause: float | None = None
+    message = str(error)
+    match error:
+        case ItemError():
+            status, reason = 422, error.reason
+        case RequestError():
+            status, reason = error.status, "bad_question"
+        case BusyError():
+            status, reason, pause = 429, "busy", error.retry_after or 1
+        case TransientError():
+            status, reason, pause = 503, "not_ready", error.retry_after or 5
+        case SetupError():
+            status, reason = 503, "setup"
+        case web.HTTPRequestEntityTooLarge():
+            limit = request.app[_LIMITS].max_bytes
+            status, reason = 413, "too_large"
+            message = f"the body is larger than the {limit} bytes this embedder takes"
+        case web.HTTPException():
+            status, reason, message = error.status, "no_such_door", error.reason
+        case _:
+            reference = secrets.token_hex(8)
+            log.error("bug", reference=reference, path=request.path, exc_info=error)
+            status, reason = 500, "bug"
+            message = f"an error of the embedder itself; its log has the reference {reference}"
+    return trouble(request, status, reason, message, retry_after=pause)

@@ -1,0 +1,64 @@
+"""The embedder's settings: read once from the environment, frozen, handed down as values."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from embedder.sessions import Provider
+from immich_facesets.errors import SetupError
+from immich_facesets.runtime.listening import Listen, check_exposure
+from immich_facesets.runtime.settings import read_settings
+
+PREFIX = "FACESETS_EMBEDDER_"
+TOKEN_NAME = f"{PREFIX}TOKEN"
+
+
+class EmbedderSettings(BaseSettings):
+    """Each field is the variable FACESETS_EMBEDDER_<FIELD>, but for the two shared with the service."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, populate_by_name=True, extra="ignore"
+    )
+
+    listen: Annotated[Listen, NoDecode] = Field(
+        Listen("127.0.0.1", 8786), description="Address and port; port 0 takes a free one."
+    )
+    token: SecretStr | None = Field(None, description="Bearer token that callers must show (or its _FILE).")
+    models_dir: Path = Field(
+        Path("models"), validation_alias="FACESETS_MODELS_DIR", description="Folder of model packs."
+    )
+    model_pack: str = Field(
+        "buffalo_l", validation_alias="FACESETS_MODEL_PACK", description="The pack to serve: a folder in it."
+    )
+    engine: Literal["onnx", "synthetic"] = Field("onnx", description="Real models, or drawn faces for trying out.")
+    provider: Provider = Field(Provider.CPU, description="Where the models run; never silently elsewhere.")
+    device: str = Field("", description="Which device of the provider: a number, or OpenVINO's name for it.")
+    max_pixels: int = Field(150_000_000, ge=1, description="Larger pictures are refused before they are decoded.")
+    max_bytes: int = Field(200 << 20, ge=1, description="Larger bodies are refused.")
+    max_in_flight: int = Field(16, ge=1, le=1024, description="Requests at once; more are answered 429.")
+    batch: int = Field(16, ge=1, le=1024, description="Faces recognised at once, at most.")
+    threads: int = Field(0, ge=0, le=1024, description="CPU threads for models and decoding; 0 takes every core.")
+    flip: bool = Field(default=False, description="Average each face with its mirror image; another space.")
+    det_size: int = Field(640, ge=128, le=4096, multiple_of=32, description="Side of the detector's input, in pixels.")
+    det_threshold: float = Field(0.5, gt=0, lt=1, description="Least score of a detected face.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    log_json: bool | None = Field(None, description="JSON log lines; by default unless a terminal looks on.")
+
+    @field_validator("listen", mode="before")
+    @classmethod
+    def _parse_listen(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return Listen.parse(value)
+        except SetupError as error:
+            raise ValueError(str(error)) from None
+
+
+def load_settings() -> EmbedderSettings:
+    """The settings of this process; a ``SetupError`` also when it would be open to the network without a token."""
+    settings = read_settings(EmbedderSettings, prefix=PREFIX)
+    check_exposure(settings.listen, settings.token, token_name=TOKEN_NAME)
+    return settings
