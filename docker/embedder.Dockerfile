@@ -44,8 +44,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY immich_facesets immich_facesets
 COPY service service
 COPY embedder embedder
-RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir /opt/wheels . \
-    && /opt/build/bin/python -m pip --python /opt/venv/bin/python install --no-deps --no-index /opt/wheels/*.whl
+RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
+    && /opt/build/bin/python -m pip --python /opt/venv/bin/python install --no-deps --no-index dist/*.whl
 
 # One of the stages above, which are tagged.
 # hadolint ignore=DL3006

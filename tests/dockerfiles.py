@@ -237,15 +237,16 @@ set -eu
 root=$1; python=$2; mode=$3; workdir=$4; shift 4
 mount --bind "$root" "$root"
 for name in $HOST_FOLDERS; do
-  [ -e "/$name" ] && [ ! -e "$root/$name" ] && [ ! -L "$root/$name" ] || continue
-  if [ -L "/$name" ]; then cp -P "/$name" "$root/$name"; else
-    mkdir "$root/$name"; mount --rbind "/$name" "$root/$name"
+  if [ -L "/$name" ]; then
+    [ -L "$root/$name" ] || cp -P "/$name" "$root/$name"
+  elif [ -d "/$name" ]; then
+    mkdir -p "$root/$name"; mount --rbind "/$name" "$root/$name"
     case $name in usr|root) mount -o remount,bind,ro "$root/$name";; esac
   fi
 done
 for folder in /opt/*; do
   [ -d "$folder" ] && [ "$mode" = build ] || continue
-  mkdir -p "$root$folder"; mount --rbind "$folder" "$root$folder"
+  mkdir -p "$root$folder"; mount --bind "$folder" "$root$folder"; mount -o remount,bind,ro "$root$folder"
 done
 case $python in /usr) ;; *) mount --bind "$python" "$root/usr/local"; mount -o remount,bind,ro "$root/usr/local";; esac
 if [ -n "$PIP_CACHE" ] && [ "$mode" = build ]; then

@@ -17,12 +17,14 @@ DOCKER = REPOSITORY / "docker"
 DOCKERFILES = ("service.Dockerfile", "embedder.Dockerfile")
 PROVIDERS = ("cpu", "cuda", "openvino", "migraphx")
 
-# What python:3.12-slim holds besides libc: libstdc++ and libgcc come with apt, zlib with Python.
-SLIM_LIBRARIES = re.compile(r"^(linux-vdso|ld-linux.*|lib(c|m|dl|rt|pthread|util|resolv|gcc_s|stdc\+\+|z))\.")
+# What python:3.12-slim holds: libc6's own, libstdc++ and libgcc (with apt), zlib (with Python).
+SLIM_LIBRARIES = re.compile(r"^(linux-vdso|ld-linux.*|lib(c|m|mvec|dl|rt|pthread|util|resolv|gcc_s|stdc\+\+|z))\.")
 
 needs_namespaces = pytest.mark.skipif(bool(can_build()), reason=can_build() or "-")
-# One worker builds each image once.
-one_worker = pytest.mark.xdist_group("images")
+# Each image is built once, by one worker.
+each_image = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("service", "embedder")]
+)
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +81,7 @@ def test_every_kind_of_hardware_has_its_stage_and_its_lock(provider: str) -> Non
 
 
 @needs_namespaces
-@one_worker
-@pytest.mark.parametrize("name", ["service", "embedder"])
+@each_image
 def test_the_image_is_one_that_an_operator_can_trust(name: str, request: pytest.FixtureRequest) -> None:
     image: Image = request.getfixturevalue(name)
     user, group = image.user.split(":")
@@ -99,8 +100,7 @@ def test_the_image_is_one_that_an_operator_can_trust(name: str, request: pytest.
 
 
 @needs_namespaces
-@one_worker
-@pytest.mark.parametrize("name", ["service", "embedder"])
+@each_image
 def test_the_image_needs_no_library_that_the_base_lacks(name: str, request: pytest.FixtureRequest) -> None:
     image: Image = request.getfixturevalue(name)
     script = "find /opt/venv -name '*.so*' -type f -exec ldd {} + 2>/dev/null"
@@ -118,8 +118,7 @@ def test_the_image_needs_no_library_that_the_base_lacks(name: str, request: pyte
 
 
 @needs_namespaces
-@one_worker
-@pytest.mark.parametrize("name", ["service", "embedder"])
+@each_image
 def test_the_locked_packages_are_all_that_the_image_needs(name: str, request: pytest.FixtureRequest) -> None:
     image: Image = request.getfixturevalue(name)
     checked = run_in(
@@ -129,8 +128,7 @@ def test_the_locked_packages_are_all_that_the_image_needs(name: str, request: py
 
 
 @needs_namespaces
-@one_worker
-@pytest.mark.parametrize("name", ["service", "embedder"])
+@each_image
 def test_the_command_explains_itself_inside_the_image(name: str, request: pytest.FixtureRequest) -> None:
     image: Image = request.getfixturevalue(name)
     process = start_in(image, [*image.entrypoint, "--help"], {})
@@ -140,7 +138,7 @@ def test_the_command_explains_itself_inside_the_image(name: str, request: pytest
 
 
 @needs_namespaces
-@one_worker
+@pytest.mark.xdist_group("service")
 def test_the_service_is_healthy_inside_its_image_and_leaves_when_asked(service: Image) -> None:
     nobody, token = "http://127.0.0.1:9", "a-token-of-the-test-suite-and-nobody-else"
     settings = {
@@ -155,7 +153,7 @@ def test_the_service_is_healthy_inside_its_image_and_leaves_when_asked(service: 
 
 
 @needs_namespaces
-@one_worker
+@pytest.mark.xdist_group("embedder")
 def test_the_embedder_is_healthy_inside_its_image_and_leaves_when_asked(embedder: Image) -> None:
     settings = {
         "FACESETS_EMBEDDER_LISTEN": f"127.0.0.1:{_free_port()}",
@@ -170,7 +168,7 @@ def _lives(image: Image, settings: dict[str, str]) -> None:
     process = start_in(image, [*image.entrypoint, *image.command], settings)
     try:
         deadline = time.monotonic() + 60
-        while start_in(image, image.health, settings).wait(timeout=30) != 0:
+        while not _is_healthy(image, settings):
             assert process.poll() is None, process.communicate()[0]
             assert time.monotonic() < deadline, "not healthy within a minute"
             time.sleep(0.5)
@@ -181,6 +179,12 @@ def _lives(image: Image, settings: dict[str, str]) -> None:
         if process.poll() is None:
             process.kill()
             process.communicate()
+
+
+def _is_healthy(image: Image, settings: dict[str, str]) -> bool:
+    check = start_in(image, image.health, settings)
+    check.communicate(timeout=30)
+    return check.returncode == 0
 
 
 def _free_port() -> int:
