@@ -1,0 +1,80 @@
+"""Values for tests, whole by default."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from immich_facesets.assets import Asset, FaceHint, Rendition
+from immich_facesets.faces import Box, Measures
+from immich_facesets.listing import AssetPlan, ListingRules, plan_page
+from immich_facesets.wire import CropAnswer, FaceAnswer
+from service.store.contents import EmbeddedContent, FoundFace, Recipe
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+RULES = ListingRules()
+RECIPE = Recipe(space="space-1", text="full;crop=512;padding=0.5", crop_short=100.0)
+
+
+def hint(face_id: str = "f1", *, box: Box | None = None, person_id: str | None = None, size: int = 1000) -> FaceHint:
+    return FaceHint(face_id, box or Box(100, 100, 300, 300), size, size, person_id)
+
+
+def asset(asset_id: str = "a1", **changes: Any) -> Asset:
+    fields: dict[str, Any] = {
+        "source": "anna",
+        "asset_id": asset_id,
+        "checksum": f"{abs(hash(asset_id)):040x}"[:40],
+        "path": f"/photos/{asset_id}.jpg",
+        "file_name": f"{asset_id}.jpg",
+        "mime_type": "image/jpeg",
+        "taken_at": NOON - timedelta(days=365),
+        "local_date": "2025-05-01T12:00:00",
+        "created_at": NOON - timedelta(days=300),
+        "updated_at": NOON - timedelta(days=300),
+        "width": 1000,
+        "height": 1000,
+        "visibility": "timeline",
+        "is_external": False,
+        "is_edited": False,
+        "is_offline": False,
+        "rendition": Rendition.ORIGINAL,
+        "hints": (hint(),),
+    }
+    return Asset(**(fields | changes))
+
+
+def plans(*assets: Asset, now: datetime = NOON) -> tuple[AssetPlan, ...]:
+    return plan_page(assets, {}, now, RULES)
+
+
+def unit(seed: int, dimension: int = 512) -> bytes:
+    vector = np.random.default_rng(seed).normal(size=dimension).astype(np.float32)
+    return (vector / np.linalg.norm(vector)).astype("<f4").tobytes()
+
+
+def face_answer(seed: int = 1, *, box: Box | None = None, crop: bool = True) -> FaceAnswer:
+    place = box or Box(100, 100, 300, 300)
+    x, y = place.x1, place.y1
+    return FaceAnswer(
+        box=(place.x1, place.y1, place.x2, place.y2),
+        landmarks=((x + 60, y + 80), (x + 140, y + 80), (x + 100, y + 120), (x + 70, y + 160), (x + 130, y + 160)),
+        det_score=0.9,
+        embedding=unit(seed),
+        quality=Measures(blur=100.0, blur_size=200, brightness=120.0, contrast=40.0, yaw=0.0, pitch=0.0, roll=0.0),
+        crop=CropAnswer(image=b"jpeg", area=(0.0, 0.0, 400.0, 400.0)) if crop else None,
+    )
+
+
+def content(of: Asset, *faces: FaceAnswer, sha256: str | None = None, recipe: Recipe = RECIPE) -> EmbeddedContent:
+    digest = sha256 or f"{abs(hash(of.fingerprint)):064x}"[:64]
+    return EmbeddedContent(
+        fingerprint=of.fingerprint,
+        sha256=digest,
+        sha1="0" * 40,
+        size_bytes=1234,
+        width=1000,
+        height=1000,
+        recipe=recipe,
+        faces=tuple(FoundFace(face, f"ab/{digest}.{'c' * 64}.jpg" if face.crop else None) for face in faces),
+    )

@@ -1,0 +1,274 @@
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from builders import NOON, RECIPE, RULES, asset, content, face_answer, hint, plans
+from sqlalchemy import Connection, text
+
+from immich_facesets.assets import Asset, Person
+from immich_facesets.decisions import constraints
+from immich_facesets.errors import ItemError, SetupError, TransientError
+from immich_facesets.faces import Box
+from immich_facesets.grouping import (
+    FaceTable,
+    GroupingPlan,
+    GroupingReport,
+    GroupingRules,
+    Join,
+    Link,
+    NewIdentity,
+    plan_grouping,
+)
+from immich_facesets.listing import plan_page
+from immich_facesets.spaces import BUFFALO_L
+from service.store import assets, contents, exports, failures, identities, runs
+from service.store.database import DataLock, Store, migrate, open_engine
+from service.store.tables import metadata
+
+
+def remember(store: Store, *items: Asset, run_id: int = 1) -> None:
+    store.write_now(assets.remember_source, "anna", "immich", "user-1")
+    store.write_now(assets.remember_page, plans(*items), run_id=run_id)
+
+
+def test_the_migrations_make_exactly_the_tables_the_code_speaks_of(store: Store) -> None:
+    with store.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_what_is_wanted_and_not_done_is_to_be_embedded_once_for_equal_bytes(store: Store) -> None:
+    twin = asset("a2", checksum=asset("a1").checksum)
+    small = asset("a3", hints=(hint(box=Box(0, 0, 50, 50)),))
+    remember(store, asset("a1"), twin, small)
+    todo = store.read_now(contents.to_embed, RECIPE, NOON)
+    assert [item.asset_id for item in todo] == ["a1"]
+    store.write_now(contents.record_content, content(todo[0], face_answer()), NOON)
+    assert store.read_now(contents.to_embed, RECIPE, NOON) == []
+    assert store.read_now(contents.count_to_embed, RECIPE, NOON) == 0
+
+
+def test_a_smaller_export_size_asks_for_the_contents_again_and_a_larger_one_does_not(store: Store) -> None:
+    remember(store, asset("a1"))
+    store.write_now(contents.record_content, content(asset("a1"), face_answer()), NOON)
+    larger = contents.Recipe(RECIPE.space, RECIPE.text, 200.0)
+    smaller = contents.Recipe(RECIPE.space, RECIPE.text, 50.0)
+    assert store.read_now(contents.count_to_embed, larger, NOON) == 0
+    assert store.read_now(contents.count_to_embed, smaller, NOON) == 1
+
+
+def test_a_face_seen_again_keeps_its_row_and_its_identity(store: Store) -> None:
+    remember(store, asset("a1"))
+    store.write_now(contents.record_content, content(asset("a1"), face_answer(1)), NOON)
+    (member,) = store.read_now(identities.face_table, "space-1", 512).face_ids
+    store.write_now(identities.apply_grouping, one_identity(int(member)), NOON)
+    moved = face_answer(2, box=Box(105, 100, 305, 300))
+    store.write_now(
+        contents.record_content, content(asset("a1"), moved, face_answer(3, box=Box(600, 0, 800, 200))), NOON
+    )
+    table = store.read_now(identities.face_table, "space-1", 512)
+    assert member in table.face_ids
+    assert len(table.face_ids) == 2
+    assert store.read_now(identities.all_memberships) == {int(member): 1}
+
+
+def one_identity(*face_ids: int) -> GroupingPlan:
+    return GroupingPlan(
+        new=(NewIdentity(1, "discovered", frozenset()),),
+        joins=tuple(Join(face_id, 1, 0.1, "discovered") for face_id in face_ids),
+        leaves=(),
+        links=(),
+        report=nothing_to_report(),
+    )
+
+
+def nothing_to_report() -> GroupingReport:
+    nobody = FaceTable(
+        face_ids=np.empty(0, np.int64),
+        vectors=np.empty((0, 512), np.float32),
+        pictures=np.empty(0, np.int64),
+        face_short=np.empty(0, np.float32),
+        blur=np.empty(0, np.float32),
+        det_score=np.empty(0, np.float32),
+    )
+    return plan_grouping(
+        nobody,
+        memberships={},
+        known=[],
+        assertions=[],
+        constraints=constraints([], lambda _: None),
+        points=BUFFALO_L,
+        rules=GroupingRules(),
+        next_number=1,
+    ).report
+
+
+def test_an_asset_deleted_at_its_source_takes_its_faces_along_unless_another_shows_the_same_bytes(store: Store) -> None:
+    twin = asset("a2", checksum=asset("a1").checksum)
+    remember(store, asset("a1"), twin)
+    store.write_now(contents.record_content, content(asset("a1"), face_answer()), NOON)
+    store.write_now(assets.mark_gone, "anna", "a1")
+    assert store.write_now(contents.drop_orphans) == 0
+    store.write_now(assets.mark_gone, "anna", "a2")
+    assert store.write_now(contents.drop_orphans) == 1
+    assert len(store.read_now(identities.face_table, "space-1", 512).face_ids) == 0
+    assert store.read_now(contents.crop_files) == set()
+
+
+def test_a_picture_whose_boxes_vanish_for_a_while_keeps_its_faces(store: Store) -> None:
+    remember(store, asset("a1"))
+    store.write_now(contents.record_content, content(asset("a1"), face_answer()), NOON)
+    store.write_now(assets.record_look, asset("a1"), (), now=NOON, rules=RULES)
+    assert store.write_now(contents.drop_orphans) == 0
+    assert len(store.read_now(identities.face_table, "space-1", 512).face_ids) == 1
+
+
+def test_another_space_is_never_mixed_in_and_takes_the_memberships_over_in_one_step(store: Store) -> None:
+    remember(store, asset("a1"))
+    store.write_now(contents.use_space, "space-1")
+    store.write_now(contents.record_content, content(asset("a1"), face_answer(1)), NOON)
+    (old,) = store.read_now(identities.face_table, "space-1", 512).face_ids
+    store.write_now(identities.apply_grouping, one_identity(int(old)), NOON)
+    other = contents.Recipe("space-2", RECIPE.text, RECIPE.crop_short)
+    assert store.read_now(contents.count_to_embed, other, NOON) == 1
+    store.write_now(contents.record_content, content(asset("a1"), face_answer(2), recipe=other), NOON)
+    assert len(store.read_now(identities.face_table, "space-1", 512).face_ids) == 1
+    store.write_now(contents.use_space, "space-2")
+    assert len(store.read_now(identities.face_table, "space-1", 512).face_ids) == 0
+    (new,) = store.read_now(identities.face_table, "space-2", 512).face_ids
+    assert store.read_now(identities.all_memberships) == {int(new): 1}
+
+
+def test_a_failed_item_rests_for_growing_pauses_and_is_forgotten_when_it_is_done(store: Store) -> None:
+    remember(store, asset("a1"))
+    fingerprint = asset("a1").fingerprint
+    broken = ItemError("the picture is cut short", reason="corrupt")
+    pauses = []
+    for _ in range(3):
+        store.write_now(failures.record_failure, "embed", "anna", fingerprint, error=broken, now=NOON)
+        (failure,) = store.read_now(failures.list_failures)
+        pauses.append(failure.retry_at - NOON)
+    assert pauses == [timedelta(hours=1), timedelta(hours=4), timedelta(hours=16)]
+    assert store.read_now(contents.count_to_embed, RECIPE, NOON) == 0
+    assert store.read_now(contents.count_to_embed, RECIPE, NOON + timedelta(hours=17)) == 1
+    assert store.read_now(failures.count_by_reason) == {"corrupt": 1}
+    store.write_now(contents.record_content, content(asset("a1"), face_answer()), NOON)
+    assert store.read_now(failures.list_failures) == []
+
+
+def test_an_item_that_only_met_an_outage_is_tried_again_at_once(store: Store) -> None:
+    remember(store, asset("a1"))
+    error = TransientError("Immich answered 503")
+    store.write_now(failures.record_failure, "embed", "anna", asset("a1").fingerprint, error=error, now=NOON)
+    assert store.read_now(contents.count_to_embed, RECIPE, NOON) == 1
+
+
+def test_only_assets_missing_from_a_whole_listing_are_asked_about(store: Store) -> None:
+    remember(store, asset("a1"), asset("a2"), run_id=1)
+    store.write_now(assets.remember_page, plans(asset("a1")), run_id=2)
+    assert store.read_now(assets.unseen, "anna", 2) == ["a2"]
+
+
+def test_a_source_name_that_changes_hands_starts_over(store: Store) -> None:
+    store.write_now(assets.remember_source, "anna", "immich", "user-1")
+    store.write_now(assets.finish_listing, "anna", watermark=NOON, full_at=NOON)
+    assert store.write_now(assets.remember_source, "anna", "immich", "user-1").watermark == NOON
+    assert store.write_now(assets.remember_source, "anna", "immich", "user-2").watermark is None
+
+
+def test_a_changed_size_rule_is_applied_to_what_is_known(store: Store) -> None:
+    remember(store, asset("a1"), asset("a2", hints=(hint(box=Box(0, 0, 70, 70)),)))
+    store.write_now(assets.judge_again, type(RULES)(min_face_short=60))
+    assert {item.asset_id for item in store.read_now(contents.to_embed, RECIPE, NOON)} == {"a1", "a2"}
+    store.write_now(assets.judge_again, type(RULES)(min_face_short=500))
+    assert store.read_now(contents.to_embed, RECIPE, NOON) == []
+
+
+def test_a_named_person_asserts_the_face_at_the_place_of_her_box(store: Store) -> None:
+    remember(store, asset("a1", hints=(hint("f1", person_id="p1"), hint("f2", box=Box(600, 0, 800, 200)))))
+    store.write_now(assets.remember_people, "anna", [Person("p1", "Berta", "1980-02-01", is_hidden=False)])
+    found = content(asset("a1"), face_answer(1), face_answer(2, box=Box(610, 0, 800, 200)))
+    store.write_now(contents.record_content, found, NOON)
+    (assertion,) = store.read_now(identities.assertions, "space-1")
+    assert (assertion.source, assertion.person_id, len(assertion.face_ids)) == ("anna", "p1", 1)
+    plan = one_identity(*assertion.face_ids)
+    linked = GroupingPlan(plan.new, plan.joins, (), (Link("anna", "p1", 1),), plan.report)
+    store.write_now(identities.apply_grouping, linked, NOON)
+    assert store.read_now(identities.labels) == {1: "Berta"}
+    assert store.read_now(identities.birth_dates) == {1: "1980-02-01"}
+    (known,) = store.read_now(identities.all_known)
+    assert known.people == frozenset({("anna", "p1")})
+    (row,) = store.read_now(identities.list_identities)
+    assert (row.faces, row.pictures, row.label) == (1, 1, "Berta")
+    (member,) = store.read_now(exports.members, "space-1")
+    assert member.identity == 1
+    assert [place.user for place in store.read_now(exports.places)[member.face.sha256]] == ["anna"]
+
+
+def test_a_sync_that_was_killed_is_shown_as_killed(store: Store) -> None:
+    store.write_now(runs.begin_run, "full", ["anna"], NOON)
+    second = store.write_now(runs.begin_run, "full", ["anna"], NOON)
+    store.write_now(runs.end_run, second, outcome="done", message="", counts={"x": 1}, now=NOON)
+    assert [run.outcome for run in store.read_now(runs.last_runs)] == ["done", "killed"]
+
+
+def test_the_census_counts_every_source_and_every_stage(store: Store) -> None:
+    remember(store, asset("a1"), asset("a2", hints=()))
+    store.write_now(contents.record_content, content(asset("a1"), face_answer()), NOON)
+    census = store.read_now(runs.census)
+    assert (census.assets, census.wanted, census.contents, census.embedded, census.faces) == (2, 1, 1, 1, 1)
+    (source,) = census.sources
+    assert (source.name, source.assets, source.wanted, source.embedded) == ("anna", 2, 1, 1)
+
+
+def test_planning_the_same_page_twice_changes_nothing(store: Store) -> None:
+    remember(store, asset("a1"))
+    known = store.read_now(assets.known_assets, "anna", ["a1"])
+    (plan,) = plan_page([asset("a1")], known, NOON, RULES)
+    assert (plan.is_new, plan.is_changed) == (False, False)
+
+
+def test_a_database_of_a_newer_version_is_refused_untouched(database_url: str) -> None:
+    engine = open_engine(database_url)
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SetupError, match="newer version"):
+        migrate(engine)
+    engine.dispose()
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "facesets.db"
+    path.write_bytes(b"this is no database at all" * 100)
+    engine = open_engine(f"sqlite:///{path}")
+    with pytest.raises(SetupError, match="damaged or no database"):
+        migrate(engine)
+    engine.dispose()
+    assert path.read_bytes().startswith(b"this is no database")
+
+
+def test_another_kind_of_database_is_refused_by_name() -> None:
+    with pytest.raises(SetupError, match="only SQLite and PostgreSQL"):
+        open_engine("mysql://localhost/x")
+    with pytest.raises(SetupError, match="not a database URL"):
+        open_engine("nonsense")
+
+
+def test_a_second_service_on_one_data_folder_is_turned_away(tmp_path: Path) -> None:
+    with DataLock(tmp_path), pytest.raises(SetupError, match="another immich-facesets"), DataLock(tmp_path):
+        pass
+    with DataLock(tmp_path):
+        pass
+
+
+def test_a_transaction_that_fails_leaves_no_trace(store: Store) -> None:
+    def half(tx: Connection) -> None:
+        assets.remember_source(tx, "anna", "immich", "user-1")
+        raise ItemError("no", reason="no")
+
+    with pytest.raises(ItemError):
+        store.write_now(half)
+    assert store.read_now(runs.census).sources == ()
