@@ -90,7 +90,7 @@ class ImmichSource:
         """
         Timeline, archive and hidden pictures, and then those whose file is missing (``is_offline``), each once.
 
-        Where the server can tell (3.2 and later), pictures without any face come with empty hints, so that nobody
+        Where the server can tell (2.7, 3.2 and later), pictures without any face come with empty hints, so that nobody
         asks for their faces now; without ``with_assets_without_faces`` they are left out.
         """
         opened = await self._open_once()
@@ -106,7 +106,9 @@ class ImmichSource:
                     only_with_faces=tells and not with_assets_without_faces,
                 )
                 async for found in self._sweep(opened.dialect, query, seen).run():
-                    page = await asyncio.to_thread(self._page, opened, found, with_faces)
+                    page = await asyncio.to_thread(
+                        self._page, opened, found, with_faces, with_assets_without_faces=with_assets_without_faces
+                    )
                     if page.assets or page.skipped or page.bad_spots:
                         yield page
 
@@ -219,10 +221,20 @@ class ImmichSource:
         )
 
     async def _ask(self, dialect: Dialect, query: Query, *, first: RetryRule = ONE_ITEM) -> AssetSection:
+        """One question of a sweep. An answer that is no use is soon told, because the sweep can ask another way."""
         body = dialect.body(query)
-        return (await self._insist(lambda: self._client.search(body), first=first)).assets
+        try:
+            return (await self.guard.call(lambda: self._client.search(body), rule=first)).assets
+        except (CircuitOpenError, AnswerError):
+            raise
+        except TransientError as error:
+            if error.retry_after is not None:
+                raise
+            return (await self._insist(lambda: self._client.search(body))).assets
 
-    def _page(self, opened: Opened, found: Found, with_faces: set[str] | None) -> Page:
+    def _page(
+        self, opened: Opened, found: Found, with_faces: set[str] | None, *, with_assets_without_faces: bool
+    ) -> Page:
         skipped: Counter[str] = Counter()
         assets = []
         for payload in found.items:
@@ -231,7 +243,9 @@ class ImmichSource:
             elif not self._include_renditions and is_rendition_path(payload.original_path):
                 skipped["rendition"] += 1
             else:
-                assets.append(self._asset(opened, payload, with_faces))
+                asset = self._asset(opened, payload, with_faces)
+                if with_assets_without_faces or asset.hints != ():
+                    assets.append(asset)
         bad_spots = () if found.bad_spot is None else (found.bad_spot,)
         return Page(assets=tuple(assets), skipped=dict(skipped), bad_spots=bad_spots)
 
@@ -259,16 +273,9 @@ class ImmichSource:
                 raise ItemError("the file behind this picture is missing on the server", reason="offline") from error
             raise
 
-    async def _insist(self, fn: Callable[[], Awaitable[T]], *, first: RetryRule = ONE_ITEM) -> T:
-        """For what everything else hangs on: when nobody answers, go on until the circuit has decided."""
-        try:
-            return await self.guard.call(fn, rule=first)
-        except (CircuitOpenError, AnswerError):
-            raise
-        except TransientError as error:
-            if error.retry_after is not None:
-                raise
-            return await self.guard.call(fn, rule=STUBBORN)
+    async def _insist(self, fn: Callable[[], Awaitable[T]]) -> T:
+        """For what everything else hangs on: go on until it works or the circuit has decided."""
+        return await self.guard.call(fn, rule=STUBBORN)
 
     async def _about_item(self, fn: Callable[[], Awaitable[T]]) -> T:
         """For one item: what fails every time while the server is well is that item's own trouble."""
