@@ -44,11 +44,11 @@ def open_engine(settings: EmbedderSettings) -> FaceEngine:
     return OnnxEngine(pack, tuning)
 
 
-def run(announce: Path | None) -> int:
+def run(announce: Path | None, *, with_parent: bool) -> int:
     configure_logging()
     settings = load_settings()
     configure_logging(settings.log_json, settings.log_level)
-    return asyncio.run(serve(settings, open_engine(settings), announce=announce))
+    return asyncio.run(serve(settings, open_engine(settings), announce=announce, with_parent=with_parent))
 
 
 def main() -> None:
@@ -57,9 +57,12 @@ def main() -> None:
         description="Finds and recognises faces; settings come from FACESETS_EMBEDDER_*.",
     )
     parser.add_argument("--announce", type=Path, metavar="FILE", help="also write the JSON line with the address here")
+    parser.add_argument(
+        "--with-parent", action="store_true", help="stop when standard input closes: when the parent process ended"
+    )
     parser.add_argument("--version", action="version", version=version())
     arguments = parser.parse_args()
-    code = run_reported(lambda: run(arguments.announce))
+    code = run_reported(lambda: run(arguments.announce, with_parent=arguments.with_parent))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # a decoder or driver that hangs in a thread must not keep the process

@@ -15,7 +15,7 @@ from embedder.pipeline import Pipeline, PipelineSize
 from embedder.sessions import Provider
 from embedder.settings import EmbedderSettings
 from immich_facesets.errors import SetupError, TransientError
-from immich_facesets.runtime.leaving import ExitCode, stop_event
+from immich_facesets.runtime.leaving import ExitCode, leave_with_parent, stop_event
 from immich_facesets.runtime.listening import Announcement, Listen
 
 log = structlog.get_logger(__name__)
@@ -27,13 +27,18 @@ LINGER_SECONDS = 0.002
 """How long a GPU waits for more faces before it begins; a CPU gains nothing from larger batches."""
 
 
-async def serve(settings: EmbedderSettings, engine: FaceEngine, *, announce: Path | None = None) -> int:
+async def serve(
+    settings: EmbedderSettings, engine: FaceEngine, *, announce: Path | None = None, with_parent: bool = False
+) -> int:
     """
-    Serve until SIGTERM or SIGINT, then finish what was accepted; returns the exit code.
+    Serve until SIGTERM or SIGINT (or, ``with_parent``, until the parent is gone), then finish what was accepted;
+    returns the exit code.
 
     The address that was really bound is announced as one JSON line on stdout, and in the file ``announce``.
     """
     ends = stop_event()
+    if with_parent:
+        leave_with_parent(ends)
     loop = asyncio.get_running_loop()
     deaths: list[str] = []
 

@@ -1,8 +1,10 @@
 """How a process ends: the stop signals, and an exit code that says who should do what."""
 
 import asyncio
+import contextlib
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from enum import IntEnum
 
@@ -55,3 +57,20 @@ def stop_event() -> asyncio.Event:
         else:
             loop.add_signal_handler(number, stop.set)
     return stop
+
+
+def leave_with_parent(stop: asyncio.Event) -> None:
+    """
+    Set ``stop`` when standard input closes: a child that holds a pipe from its parent ends with it, even by kill -9.
+
+    Call it on the running loop.
+    """
+    loop = asyncio.get_running_loop()
+
+    def watch() -> None:
+        while sys.stdin.buffer.read(4096):
+            pass
+        with contextlib.suppress(RuntimeError):  # the loop ended first
+            loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=watch, name="parent-watch", daemon=True).start()
