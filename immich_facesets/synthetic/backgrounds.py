@@ -48,7 +48,10 @@ def _sky(canvas: Canvas, aspect: float, dice: np.random.Generator, low: float) -
     for _ in range(int(dice.integers(2, 5))):
         x, y, size = aspect * dice.uniform(0, 1), dice.uniform(0.06, 0.3), dice.uniform(0.05, 0.1)
         for dx, dy, r in ((-1.0, 0.1, 0.6), (-0.3, -0.2, 0.8), (0.5, -0.05, 0.75), (1.2, 0.15, 0.5)):
-            canvas.fill(ellipse(x + dx * size, y + dy * size, r * size * 1.3, r * size * 0.75), mix(bottom, (255, 255, 255), 0.6))
+            canvas.fill(
+                ellipse(x + dx * size, y + dy * size, r * size * 1.3, r * size * 0.75),
+                mix(bottom, (255, 255, 255), 0.6),
+            )
 
 
 def _ridge(canvas: Canvas, aspect: float, dice: np.random.Generator, y: float, rise: float, colour: Colour) -> None:
@@ -59,9 +62,21 @@ def _ridge(canvas: Canvas, aspect: float, dice: np.random.Generator, y: float, r
 
 
 def _tree(canvas: Canvas, x: float, foot: float, size: float, leaves: Colour) -> None:
-    trunk = np.array([(x - 0.05 * size, foot - 0.6 * size), (x + 0.05 * size, foot - 0.6 * size), (x + 0.09 * size, foot), (x - 0.09 * size, foot)])
+    trunk = np.array(
+        [
+            (x - 0.05 * size, foot - 0.6 * size),
+            (x + 0.05 * size, foot - 0.6 * size),
+            (x + 0.09 * size, foot),
+            (x - 0.09 * size, foot),
+        ]
+    )
     canvas.fill(trunk, (122, 94, 74))
-    for dx, dy, r, tone in ((0.0, -0.75, 0.36, 0.86), (-0.26, -0.85, 0.28, 0.94), (0.27, -0.88, 0.28, 0.94), (0.0, -1.1, 0.32, 1.06)):
+    for dx, dy, r, tone in (
+        (0.0, -0.75, 0.36, 0.86),
+        (-0.26, -0.85, 0.28, 0.94),
+        (0.27, -0.88, 0.28, 0.94),
+        (0.0, -1.1, 0.32, 1.06),
+    ):
         canvas.fill(ellipse(x + dx * size, foot + dy * size, r * size, r * size), shade(leaves, tone))
 
 
@@ -72,7 +87,16 @@ def _park(canvas: Canvas, aspect: float, dice: np.random.Generator) -> None:
     for x in sorted(dice.uniform(0, aspect, 7).tolist()):
         _tree(canvas, x, 0.6 + dice.uniform(0, 0.02), dice.uniform(0.16, 0.28), mix(green, (210, 220, 206), 0.25))
     _ridge(canvas, aspect, dice, 0.6, 0.03, green)
-    path = smooth([(aspect * 0.46, 0.585), (aspect * 0.5, 0.585), (aspect * 0.62, 0.75), (aspect * 0.9, 1.1), (aspect * 0.3, 1.1), (aspect * 0.5, 0.75)])
+    path = smooth(
+        [
+            (aspect * 0.46, 0.585),
+            (aspect * 0.5, 0.585),
+            (aspect * 0.62, 0.75),
+            (aspect * 0.9, 1.1),
+            (aspect * 0.3, 1.1),
+            (aspect * 0.5, 0.75),
+        ]
+    )
     canvas.fill(path, (226, 210, 178))
     _tree(canvas, aspect * dice.uniform(0.02, 0.14), 0.78, 0.62, shade(green, 0.92))
     _tree(canvas, aspect * dice.uniform(0.86, 0.98), 0.74, 0.52, green)
@@ -91,14 +115,30 @@ def _hills(canvas: Canvas, aspect: float, dice: np.random.Generator) -> None:
     for _ in range(3):
         x, top, reach = aspect * dice.uniform(0, 1), dice.uniform(0.18, 0.3), dice.uniform(0.4, 0.6)
         canvas.fill(np.array([(x - reach, 0.7), (x, top), (x + reach, 0.7)]), (172, 180, 190))
-        canvas.fill(np.array([(x - reach * 0.24, top + 0.24 * (0.7 - top)), (x, top), (x + reach * 0.24, top + 0.24 * (0.7 - top)), (x + 0.05, top + 0.08), (x - 0.04, top + 0.11)]), (240, 242, 242))
+        canvas.fill(
+            np.array(
+                [
+                    (x - reach * 0.24, top + 0.24 * (0.7 - top)),
+                    (x, top),
+                    (x + reach * 0.24, top + 0.24 * (0.7 - top)),
+                    (x + 0.05, top + 0.08),
+                    (x - 0.04, top + 0.11),
+                ]
+            ),
+            (240, 242, 242),
+        )
     for y, rise, colour in ((0.55, 0.1, (168, 188, 164)), (0.66, 0.1, (150, 180, 130)), (0.8, 0.08, (138, 172, 106))):
         _ridge(canvas, aspect, dice, y, rise, colour)
     for x in dice.uniform(0, aspect, 9).tolist():
         size = dice.uniform(0.06, 0.12)
         for step in range(3):
             y = 0.7 + step * size * 0.5
-            canvas.fill(np.array([(x, y - size * 0.9), (x + size * (0.3 + 0.12 * step), y), (x - size * (0.3 + 0.12 * step), y)]), (92, 128, 92))
+            canvas.fill(
+                np.array(
+                    [(x, y - size * 0.9), (x + size * (0.3 + 0.12 * step), y), (x - size * (0.3 + 0.12 * step), y)]
+                ),
+                (92, 128, 92),
+            )
 
 
 def _beach(canvas: Canvas, aspect: float, dice: np.random.Generator) -> None:
@@ -114,7 +154,10 @@ def _beach(canvas: Canvas, aspect: float, dice: np.random.Generator) -> None:
     for share in range(6):
         wedge = np.vstack([ellipse(x, 0.46, 0.24, 0.17, start=180 + 30 * share, end=210 + 30 * share), [(x, 0.32)]])
         canvas.fill(wedge, (226, 118, 98) if share % 2 else (250, 240, 224))
-    canvas.fill(smooth([(aspect * 0.2, 0.52), (aspect * 0.28, 0.52), (aspect * 0.27, 0.54), (aspect * 0.21, 0.54)]), (150, 110, 90))
+    canvas.fill(
+        smooth([(aspect * 0.2, 0.52), (aspect * 0.28, 0.52), (aspect * 0.27, 0.54), (aspect * 0.21, 0.54)]),
+        (150, 110, 90),
+    )
     canvas.fill(np.array([(aspect * 0.238, 0.51), (aspect * 0.238, 0.38), (aspect * 0.285, 0.5)]), (252, 248, 240))
 
 
@@ -125,12 +168,18 @@ def _town(canvas: Canvas, aspect: float, dice: np.random.Generator) -> None:
         wide, top = dice.uniform(0.22, 0.34), dice.uniform(0.08, 0.26)
         colour = _FACADES[int(dice.integers(len(_FACADES)))]
         canvas.fill(box_shape(x, top, x + wide, 0.78), colour)
-        canvas.fill(np.array([(x - 0.01, top), (x + wide + 0.01, top), (x + wide - 0.03, top - 0.07), (x + 0.03, top - 0.07)]), (168, 96, 78))
+        canvas.fill(
+            np.array([(x - 0.01, top), (x + wide + 0.01, top), (x + wide - 0.03, top - 0.07), (x + 0.03, top - 0.07)]),
+            (168, 96, 78),
+        )
         for row in np.arange(top + 0.06, 0.55, 0.15).tolist():
             for column in np.linspace(x + 0.03, x + wide - 0.09, 3).tolist():
                 canvas.fill(box_shape(column - 0.006, row - 0.006, column + 0.066, row + 0.096), shade(colour, 1.4))
                 canvas.fill(box_shape(column, row, column + 0.06, row + 0.09), (128, 132, 136))
-        canvas.fill(box_shape(x + 0.02, 0.6, x + wide - 0.02, 0.64), ((214, 110, 92), (120, 146, 108), (228, 184, 100))[int(dice.integers(3))])
+        canvas.fill(
+            box_shape(x + 0.02, 0.6, x + wide - 0.02, 0.64),
+            ((214, 110, 92), (120, 146, 108), (228, 184, 100))[int(dice.integers(3))],
+        )
         canvas.fill(box_shape(x + 0.04, 0.64, x + wide - 0.04, 0.78), (110, 92, 84))
         x += wide
     draw_gradient(canvas, 0.78, 1.0, (206, 196, 184), (184, 174, 164))

@@ -69,23 +69,34 @@ def read_band(cells: NDArray[np.float64]) -> Reading:
     little. The error is the root mean square over the cells of the distance to the word's colours; a single cell counts
     with 0.5 at most, so that one bad cell cannot outvote the others.
     """
-    palette = np.asarray(PALETTE, dtype=np.float64) / np.asarray(WHITE, dtype=np.float64)
-    distances = np.minimum(np.linalg.norm(cells[:, None, :] - palette[None, :, :], axis=2), 0.5) ** 2
-    costs = distances[np.arange(CELLS), words()].mean(axis=1)
+    distances = np.minimum(np.linalg.norm(cells[:, None, :] - _colours()[None, :, :], axis=2), 0.5) ** 2
+    costs = _choices() @ distances.ravel()
     likely = np.argpartition(costs, _LIKELY)[:_LIKELY]
-    errors = np.array([_error(cells, palette[words()[seed]]) for seed in likely.tolist()])
+    errors = _errors(cells, _colours()[words()[likely]])
     best, second = np.argsort(errors, kind="stable")[:2].tolist()
     return Reading(int(likely[best]), float(errors[best]), float(errors[second] - errors[best]))
 
 
-def _error(cells: NDArray[np.float64], wanted: NDArray[np.float64]) -> float:
-    """How far the cells are from a word's colours after the best small correction, channel by channel."""
-    from_mean, wanted_from_mean = cells - cells.mean(axis=0), wanted - wanted.mean(axis=0)
-    gain = (from_mean * wanted_from_mean).sum(axis=0) / np.maximum((from_mean**2).sum(axis=0), 1e-6)
-    gain = np.clip(gain, *_GAINS)
-    offset = np.clip(wanted.mean(axis=0) - gain * cells.mean(axis=0), -_OFFSET, _OFFSET)
-    distances = np.linalg.norm(gain * cells + offset - wanted, axis=1)
-    return float(np.sqrt((np.minimum(distances, 0.5) ** 2).mean()))
+@functools.cache
+def _colours() -> NDArray[np.float64]:
+    """The palette divided by white, (4, 3)."""
+    return np.asarray(PALETTE, dtype=np.float64) / np.asarray(WHITE, dtype=np.float64)
+
+
+@functools.cache
+def _choices() -> NDArray[np.float64]:
+    """Which colour each cell of each word has, as ones among zeros: (4096, 48)."""
+    return np.asarray(words()[:, :, None] == np.arange(len(PALETTE)), dtype=np.float64).reshape(SITTERS, -1)
+
+
+def _errors(cells: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far the cells are from some words' colours (k, 12, 3) after the best small correction of every channel."""
+    off_mean, wanted_mean = cells - cells.mean(axis=0), wanted.mean(axis=1, keepdims=True)
+    gain = np.einsum("ij,kij->kj", off_mean, wanted - wanted_mean) / np.maximum((off_mean**2).sum(axis=0), 1e-6)
+    gain = np.clip(gain, *_GAINS)[:, None, :]
+    offset = np.clip(wanted_mean - gain * cells.mean(axis=0), -_OFFSET, _OFFSET)
+    distances = np.minimum(np.linalg.norm(gain * cells + offset - wanted, axis=2), 0.5)
+    return np.asarray(np.sqrt((distances**2).mean(axis=1)), dtype=np.float64)
 
 
 def gem_colour(age: float) -> Colour:

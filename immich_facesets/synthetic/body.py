@@ -31,7 +31,16 @@ def _legs(canvas: Canvas, look: Look, broad: float, hip: float, grown: float) ->
 def _arms(canvas: Canvas, look: Look, broad: float, long: float) -> None:
     elbow, wrist = 0.9 + long * 0.5, 0.9 + long * 0.86
     for side in (-1, 1):
-        arm = [(0.62, 1.02), (0.8, 0.9), (0.97, 0.94), (1.09, 1.14), (1.2, elbow), (1.18, wrist), (0.98, wrist), (0.95, elbow)]
+        arm = [
+            (0.62, 1.02),
+            (0.8, 0.9),
+            (0.97, 0.94),
+            (1.09, 1.14),
+            (1.2, elbow),
+            (1.18, wrist),
+            (0.98, wrist),
+            (0.95, elbow),
+        ]
         canvas.fill(ellipse(side * broad * 1.08, wrist + 0.05, 0.12, 0.14), shade(look.skin, 0.93))
         canvas.fill(smooth([(side * x * broad, y) for x, y in arm]), shade(look.shirt_colour, 0.88))
 
@@ -39,7 +48,15 @@ def _arms(canvas: Canvas, look: Look, broad: float, long: float) -> None:
 def _torso(canvas: Canvas, look: Look, broad: float, long: float) -> None:
     low = 0.9 + long
     canvas.fill(np.array([(-0.2, 0.4), (0.2, 0.4), (0.22, 0.85), (-0.22, 0.85)]), shade(look.skin, 0.8))
-    half = [(0.2, 0.7), (broad * 0.68, 0.79), (broad * 0.95, 0.93), (broad, 1.2), (broad * 0.97, 1.7), (broad * 0.92, low - 0.15), (broad * 0.8, low)]
+    half = [
+        (0.2, 0.7),
+        (broad * 0.68, 0.79),
+        (broad * 0.95, 0.93),
+        (broad, 1.2),
+        (broad * 0.97, 1.7),
+        (broad * 0.92, low - 0.15),
+        (broad * 0.8, low),
+    ]
     outline = smooth([*half, *[(-x, y) for x, y in reversed(half)]])
     canvas.fill(outline, look.shirt_colour)
     stripe = look.second_colour
@@ -48,7 +65,9 @@ def _torso(canvas: Canvas, look: Look, broad: float, long: float) -> None:
             for y in np.arange(1.08, low - 0.1, 0.26).tolist():
                 canvas.stroke(np.array([(-broad * 0.93, y), (broad * 0.93, y)]), 0.09, stripe)
         case Shirt.DUNGAREES:
-            canvas.fill(np.array([(-broad * 0.6, 1.3), (broad * 0.6, 1.3), (broad * 0.86, low), (-broad * 0.86, low)]), stripe)
+            canvas.fill(
+                np.array([(-broad * 0.6, 1.3), (broad * 0.6, 1.3), (broad * 0.86, low), (-broad * 0.86, low)]), stripe
+            )
             for side in (-1, 1):
                 canvas.stroke(np.array([(side * broad * 0.5, 0.8), (side * broad * 0.52, 1.36)]), 0.11, stripe)
                 canvas.fill(ellipse(side * broad * 0.52, 1.38, 0.035, 0.035), (232, 190, 92))
@@ -63,7 +82,11 @@ def _folds(canvas: Canvas, look: Look, broad: float, low: float) -> None:
     dark = shade(look.shirt_colour, 0.7)
     canvas.glow(0.0, 0.72, 0.42, dark, 0.35)
     for side in (-1, 1):
-        canvas.stroke(smooth([(side * broad * 0.86, low - 0.5), (side * broad * 0.7, low - 0.36)], closed=False), 0.016, shade(look.shirt_colour, 0.86))
+        canvas.stroke(
+            smooth([(side * broad * 0.86, low - 0.5), (side * broad * 0.7, low - 0.36)], closed=False),
+            0.016,
+            shade(look.shirt_colour, 0.86),
+        )
 
 
 def _neckline(canvas: Canvas, look: Look) -> None:
@@ -73,6 +96,9 @@ def _neckline(canvas: Canvas, look: Look) -> None:
         case Shirt.COLLAR:
             canvas.fill(np.array([(-0.12, 0.68), (0.12, 0.68), (0.0, 0.86)]), shade(look.skin, 0.88))
             for side in (-1, 1):
-                canvas.fill(np.array([(side * 0.24, 0.66), (side * 0.02, 0.84), (side * 0.2, 0.98), (side * 0.32, 0.76)]), shade(look.shirt_colour, 1.25))
+                canvas.fill(
+                    np.array([(side * 0.24, 0.66), (side * 0.02, 0.84), (side * 0.2, 0.98), (side * 0.32, 0.76)]),
+                    shade(look.shirt_colour, 1.25),
+                )
         case Shirt.PLAIN | Shirt.STRIPED | Shirt.DUNGAREES:
             canvas.fill(ellipse(0.0, 0.7, 0.23, 0.11), shade(look.skin, 0.88))

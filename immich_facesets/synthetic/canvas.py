@@ -18,7 +18,9 @@ Outline = NDArray[np.float64]
 _SHIFT = 4  # binary digits of a pixel that OpenCV's drawing keeps
 
 
-def ellipse(x: float, y: float, rx: float, ry: float, *, tilt: float = 0.0, start: float = 0.0, end: float = 360.0) -> Outline:
+def ellipse(
+    x: float, y: float, rx: float, ry: float, *, tilt: float = 0.0, start: float = 0.0, end: float = 360.0
+) -> Outline:
     """An ellipse or, from ``start`` to ``end`` degrees (0 is right, 90 is down), an arc of one."""
     turn = np.radians(np.linspace(start, end, 48))
     points = np.column_stack([rx * np.cos(turn), ry * np.sin(turn)])
@@ -52,7 +54,7 @@ def mix(first: Colour, second: Colour, share: float) -> Colour:
 
 def light_tint(light: float) -> tuple[float, float, float]:
     """What a light from -1 (blue dusk) to 1 (evening sun) makes of white."""
-    far = (0.64, 0.69, 0.80) if light < 0 else (1.05, 0.98, 0.86)
+    far = (0.65, 0.69, 0.77) if light < 0 else (1.05, 0.98, 0.86)
     share = min(abs(light), 1.0)
     return 1 + (far[0] - 1) * share, 1 + (far[1] - 1) * share, 1 + (far[2] - 1) * share
 

@@ -17,7 +17,7 @@ DIMENSION = 512
 
 APPEARANCE_SHARE = 0.20
 AGE_SHARE = 0.24
-_YEARS = 11.0
+_YEARS = 8.0
 _SCALES = np.array([9.0, 8.0, 0.10, 0.10, 0.06])
 
 
@@ -38,7 +38,8 @@ class Appearance:
     age: float
 
     def coordinates(self) -> NDArray[np.float64]:
-        return np.array([self.yaw, self.roll, self.brightness, self.warmth, self.mouth]) / _SCALES
+        own = np.array([self.yaw, self.roll, self.brightness, self.warmth, self.mouth])
+        return np.asarray(own / _SCALES, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,4 +78,4 @@ def embed(seed: int, appearance: Appearance) -> NDArray[np.float32]:
         + math.sqrt(APPEARANCE_SHARE) * waves[0]
         + math.sqrt(AGE_SHARE) * waves[1]
     )
-    return (vector / np.linalg.norm(vector)).astype(np.float32)
+    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)

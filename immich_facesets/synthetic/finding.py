@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from immich_facesets.faces import Box, Landmarks, Point
 from immich_facesets.synthetic import anatomy
 from immich_facesets.synthetic.anatomy import Frame
-from immich_facesets.synthetic.band import WHITE, Reading, gem_age, read_band
+from immich_facesets.synthetic.band import Reading, gem_age, read_band
 from immich_facesets.synthetic.embedding import Appearance, embed
 
 _IRIS_LOW = (76, 76, 35)
@@ -24,6 +24,7 @@ _LEAST_AREA = 12
 _MOST_BLOBS = 1500
 _WORST_ERROR = 0.24
 _LEAST_MARGIN = 0.03
+_HOPELESS = 0.36
 
 _SCALE = 80
 """Pixels per head width in the straightened view of a candidate."""
@@ -60,16 +61,22 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A candidate straightened: colours divided by the white of the eyes, the eyes' middle at ``_ORIGIN``."""
+    """A candidate straightened, the eyes' middle at ``_ORIGIN``; colours are told divided by the white of the eyes."""
 
-    colours: NDArray[np.float32]
+    pixels: NDArray[np.uint8]
     white: NDArray[np.float64]
 
-    def mean(self, x: float, y: float, half: float = 0.025) -> NDArray[np.float64]:
-        """The mean colour of a small square around a point, in head widths from the middle of the eyes."""
-        left, right = (round((x + _ORIGIN[0] + side) * _SCALE) for side in (-half, half))
-        top, bottom = (round((y + _ORIGIN[1] + side) * _SCALE) for side in (-half, half))
-        return np.asarray(self.colours[top : bottom + 1, left : right + 1].mean(axis=(0, 1)), dtype=np.float64)
+    def patch(self, left: float, top: float, right: float, bottom: float) -> NDArray[np.float64]:
+        """The colours of a rectangle, in head widths from the middle of the eyes."""
+        x1, x2 = (round((x + _ORIGIN[0]) * _SCALE) for x in (left, right))
+        y1, y2 = (round((y + _ORIGIN[1]) * _SCALE) for y in (top, bottom))
+        return np.asarray(self.pixels[y1:y2, x1:x2] / self.white, dtype=np.float64)
+
+    def mean(self, x: float, y: float) -> NDArray[np.float64]:
+        """The mean colour of a small square around a point."""
+        column, row = round((x + _ORIGIN[0]) * _SCALE), round((y + _ORIGIN[1]) * _SCALE)
+        square = self.pixels[row - 2 : row + 3, column - 2 : column + 3]
+        return np.asarray(square.sum(axis=(0, 1)) / (25 * self.white), dtype=np.float64)
 
 
 def find_faces(rgb: NDArray[np.uint8]) -> list[SyntheticFace]:
@@ -97,7 +104,7 @@ def _candidates(rgb: NDArray[np.uint8]) -> list[_Candidate]:
     dy = y[None, :] - y[:, None]
     mean = (diameter[None, :] + diameter[:, None]) / 2
     ratio = np.hypot(dx, dy) / mean
-    alike = np.abs(diameter[None, :] - diameter[:, None]) < 0.3 * mean
+    alike = np.abs(diameter[None, :] - diameter[:, None]) < 0.4 * mean
     level = (dx > 0) & (np.abs(dy) < dx * math.tan(math.radians(anatomy.MAX_ROLL)))
     pairs = np.argwhere(alike & level & (ratio > 1.5) & (ratio < 3.4))
     order = sorted(pairs.tolist(), key=lambda pair: (-area[pair[0]] - area[pair[1]], pair))
@@ -134,7 +141,9 @@ def _recognise(rgb: NDArray[np.uint8], candidate: _Candidate) -> SyntheticFace |
         return None
     corners = _mouth(view, yaw)
     landmarks = _landmarks(candidate, frame, yaw, corners)
-    gem = view.mean(anatomy.turned(0.0, anatomy.BAND_RADIUS, yaw) - anatomy.eye_middle(yaw), sum(anatomy.ROWS) / 2 - anatomy.EYE_Y)
+    gem = view.mean(
+        anatomy.turned(0.0, anatomy.BAND_RADIUS, yaw) - anatomy.eye_middle(yaw), sum(anatomy.ROWS) / 2 - anatomy.EYE_Y
+    )
     appearance = Appearance(
         yaw,
         candidate.roll,
@@ -144,7 +153,9 @@ def _recognise(rgb: NDArray[np.uint8], candidate: _Candidate) -> SyntheticFace |
         gem_age(gem.tolist()),
     )
     score = 0.99 - 1.6 * reading.error * (1 if frame.width > 80 else 1.2)
-    return SyntheticFace(frame.box(), landmarks, round(min(max(score, 0.5), 0.99), 4), embed(reading.seed, appearance), reading.seed)
+    return SyntheticFace(
+        frame.box(), landmarks, round(min(max(score, 0.5), 0.99), 4), embed(reading.seed, appearance), reading.seed
+    )
 
 
 def _white(rgb: NDArray[np.uint8], candidate: _Candidate) -> NDArray[np.float64] | None:
@@ -159,9 +170,11 @@ def _white(rgb: NDArray[np.uint8], candidate: _Candidate) -> NDArray[np.float64]
     if columns.min() < 0 or rows.min() < 0 or columns.max() >= width or rows.max() >= height:
         return None
     samples = rgb[rows, columns].astype(np.float64)
-    brightest = samples[np.argsort(samples.min(axis=1), kind="stable")[-8:]]
+    light = samples.min(axis=1)
+    brightest = samples[np.argsort(light, kind="stable")[-8:]]
     white = np.median(brightest, axis=0)
-    if white.min() < 50 or white.max() > 1.9 * white.min():
+    sides = np.sort(light.reshape(4, -1).max(axis=1))  # hair may cover one of the four
+    if white.min() < 50 or white.max() > 1.9 * white.min() or sides[1] < 0.45 * white.min():
         return None
     return np.asarray(white, dtype=np.float64)
 
@@ -177,25 +190,22 @@ def _straightened(rgb: NDArray[np.uint8], candidate: _Candidate, white: NDArray[
             [step * sin, step * cos, middle[1] - step * (sin * columns + cos * rows)],
         ]
     )
-    view = cv2.warpAffine(rgb, to_picture, _VIEW, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_CONSTANT)
-    return _View((view / white).astype(np.float32), white)
+    view = cv2.warpAffine(
+        rgb, to_picture, _VIEW, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_CONSTANT
+    )
+    return _View(np.asarray(view, dtype=np.uint8), white)
 
 
-def _redness(colours: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray((colours[..., 0] - colours[..., 1]) / (colours.sum(axis=-1) + 0.05), dtype=np.float32)
-
-
-def _patch(view: _View, left: float, top: float, right: float, bottom: float) -> NDArray[np.float32]:
-    """A rectangle of the view, in head widths from the middle of the eyes."""
-    x1, x2 = (round((x + _ORIGIN[0]) * _SCALE) for x in (left, right))
-    y1, y2 = (round((y + _ORIGIN[1]) * _SCALE) for y in (top, bottom))
-    return view.colours[y1:y2, x1:x2]
+def _redness(colours: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray((colours[..., 0] - colours[..., 1]) / (colours.sum(axis=-1) + 0.05), dtype=np.float64)
 
 
 def _yaw(view: _View) -> float:
     """The turn that puts the red tip of the nose where it is seen; 0 when none is seen."""
     reach = 0.17
-    red = _redness(_patch(view, -reach, anatomy.NOSE_Y - anatomy.EYE_Y - 0.05, reach, anatomy.NOSE_Y - anatomy.EYE_Y + 0.05))
+    red = _redness(
+        view.patch(-reach, anatomy.NOSE_Y - anatomy.EYE_Y - 0.05, reach, anatomy.NOSE_Y - anatomy.EYE_Y + 0.05)
+    )
     weight = np.clip(red - np.median(red) - 0.35 * (red.max() - np.median(red)), 0, None).sum(axis=0)
     if weight.sum() < 0.2:
         return 0.0
@@ -209,6 +219,8 @@ def _yaw(view: _View) -> float:
 def _read(view: _View, yaw: float) -> tuple[float, Reading]:
     """The best reading of the band near the measured turn, and the turn it was made at."""
     best = (yaw, _read_at(view, yaw))
+    if best[1].error > _HOPELESS:
+        return best
     for step in (-6.0, 6.0, -12.0, 12.0):
         reading = _read_at(view, yaw + step)
         if reading.error < best[1].error:
@@ -240,7 +252,7 @@ def _mouth(view: _View, yaw: float) -> tuple[float, float]:
     centre = anatomy.turned(0.0, anatomy.MOUTH_RADIUS, yaw) - anatomy.eye_middle(yaw)
     reach, usual = 0.26, 0.15
     y = anatomy.MOUTH_Y - anatomy.EYE_Y
-    red = _redness(_patch(view, centre - reach, y - 0.07, centre + reach, y + 0.07)).max(axis=0)
+    red = _redness(view.patch(centre - reach, y - 0.07, centre + reach, y + 0.07)).max(axis=0)
     low, high = float(red.min()), float(red.max())
     lips = np.flatnonzero(red > (low + high) / 2)
     if high - low < 0.08 or len(lips) < 3:

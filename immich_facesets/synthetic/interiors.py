@@ -25,7 +25,10 @@ def _picture(canvas: Canvas, x: float, y: float, size: float, dice: np.random.Ge
     canvas.fill(box_shape(x, y, x + size, y + size * 0.75), (150, 112, 82))
     canvas.fill(box_shape(x + 0.012, y + 0.012, x + size - 0.012, y + size * 0.75 - 0.012), (246, 240, 226))
     low = y + size * 0.75 - 0.03
-    canvas.fill(np.array([(x + 0.03, low), (x + size * 0.4, y + 0.06), (x + size * 0.62, low)]), mix(colour, (255, 255, 255), 0.2))
+    canvas.fill(
+        np.array([(x + 0.03, low), (x + size * 0.4, y + 0.06), (x + size * 0.62, low)]),
+        mix(colour, (255, 255, 255), 0.2),
+    )
     canvas.fill(np.array([(x + size * 0.4, low), (x + size * 0.68, y + 0.09), (x + size - 0.03, low)]), colour)
 
 
@@ -43,8 +46,20 @@ def _plant(canvas: Canvas, x: float, foot: float, size: float) -> None:
         lean = math.radians(angle)
         tip = (x + size * math.sin(lean), foot - size * 0.3 - size * math.cos(lean))
         middle = ((x + tip[0]) / 2, (foot - size * 0.3 + tip[1]) / 2)
-        canvas.fill(ellipse(*middle, size * 0.52, size * 0.12, tilt=angle - 90), shade((112, 148, 96), 0.9 + 0.003 * abs(angle)))
-    canvas.fill(np.array([(x - size * 0.28, foot - size * 0.4), (x + size * 0.28, foot - size * 0.4), (x + size * 0.2, foot), (x - size * 0.2, foot)]), (206, 122, 90))
+        canvas.fill(
+            ellipse(*middle, size * 0.52, size * 0.12, tilt=angle - 90), shade((112, 148, 96), 0.9 + 0.003 * abs(angle))
+        )
+    canvas.fill(
+        np.array(
+            [
+                (x - size * 0.28, foot - size * 0.4),
+                (x + size * 0.28, foot - size * 0.4),
+                (x + size * 0.2, foot),
+                (x - size * 0.2, foot),
+            ]
+        ),
+        (206, 122, 90),
+    )
 
 
 def draw_room(canvas: Canvas, aspect: float, dice: np.random.Generator) -> None:
@@ -55,14 +70,21 @@ def draw_room(canvas: Canvas, aspect: float, dice: np.random.Generator) -> None:
         _picture(canvas, aspect * (x - 0.5 * side), dice.uniform(0.12, 0.24), dice.uniform(0.16, 0.24), dice)
     sofa = _WARM[int(dice.integers(len(_WARM)))]
     left, right = aspect * 0.16, aspect * 0.84
-    canvas.fill(smooth([(left, 0.62), (left + 0.06, 0.56), (right - 0.06, 0.56), (right, 0.62), (right, 0.95), (left, 0.95)]), shade(sofa, 0.86))
+    canvas.fill(
+        smooth([(left, 0.62), (left + 0.06, 0.56), (right - 0.06, 0.56), (right, 0.62), (right, 0.95), (left, 0.95)]),
+        shade(sofa, 0.86),
+    )
     canvas.fill(box_shape(left + 0.02, 0.76, right - 0.02, 0.92), sofa)
     for x in (left - 0.03, right - 0.09):
-        canvas.fill(smooth([(x, 0.7), (x + 0.06, 0.66), (x + 0.12, 0.7), (x + 0.12, 0.95), (x, 0.95)]), shade(sofa, 0.78))
+        canvas.fill(
+            smooth([(x, 0.7), (x + 0.06, 0.66), (x + 0.12, 0.7), (x + 0.12, 0.95), (x, 0.95)]), shade(sofa, 0.78)
+        )
     _plant(canvas, aspect * (0.95 - 0.9 * side), 0.9, 0.24)
     lamp = aspect * (0.06 + 0.88 * side)
     canvas.stroke(np.array([(lamp, 0.42), (lamp, 0.88)]), 0.012, (120, 100, 84))
-    canvas.fill(np.array([(lamp - 0.06, 0.3), (lamp + 0.06, 0.3), (lamp + 0.1, 0.44), (lamp - 0.1, 0.44)]), (250, 226, 168))
+    canvas.fill(
+        np.array([(lamp - 0.06, 0.3), (lamp + 0.06, 0.3), (lamp + 0.1, 0.44), (lamp - 0.1, 0.44)]), (250, 226, 168)
+    )
     canvas.glow(lamp, 0.4, 0.34, mix(wall, (255, 240, 196), 0.8), 0.6)
 
 
@@ -77,7 +99,9 @@ def draw_party(canvas: Canvas, aspect: float, dice: np.random.Generator) -> None
     for _ in range(9):
         x, y, size = aspect * dice.uniform(0, 1), dice.uniform(0.3, 0.6), dice.uniform(0.05, 0.075)
         colour = _WARM[int(dice.integers(len(_WARM)))]
-        canvas.stroke(smooth([(x, y + size), (x + 0.02, y + 0.2), (x - 0.01, y + 0.36)], closed=False), 0.004, (170, 150, 134))
+        canvas.stroke(
+            smooth([(x, y + size), (x + 0.02, y + 0.2), (x - 0.01, y + 0.36)], closed=False), 0.004, (170, 150, 134)
+        )
         canvas.fill(ellipse(x, y, size, size * 1.2), colour)
         canvas.fill(ellipse(x - size * 0.35, y - size * 0.5, size * 0.2, size * 0.28), shade(colour, 1.5))
 
@@ -88,7 +112,9 @@ def draw_cafe(canvas: Canvas, aspect: float, dice: np.random.Generator) -> None:
         canvas.fill(box_shape(aspect * 0.06, row, aspect * 0.62, row + 0.022), (150, 112, 82))
         for x in np.arange(aspect * 0.08, aspect * 0.59, 0.065).tolist():
             high, colour = dice.uniform(0.06, 0.13), _WARM[int(dice.integers(len(_WARM)))]
-            canvas.fill(smooth([(x, row), (x, row - high), (x + 0.042, row - high), (x + 0.042, row)]), shade(colour, 0.9))
+            canvas.fill(
+                smooth([(x, row), (x, row - high), (x + 0.042, row - high), (x + 0.042, row)]), shade(colour, 0.9)
+            )
     _window(canvas, aspect * 0.7, 0.1, aspect * 0.24, 0.5)
     for share in (0.2, 0.5, 0.8):
         x = aspect * share
@@ -104,5 +130,11 @@ def draw_studio(canvas: Canvas, aspect: float, dice: np.random.Generator) -> Non
     draw_gradient(canvas, 0.0, 1.0, shade(colour, 0.96), shade(colour, 0.84))
     for _ in range(26):
         spot = _WARM[int(dice.integers(len(_WARM)))]
-        canvas.glow(aspect * dice.uniform(0, 1), dice.uniform(0, 1), dice.uniform(0.06, 0.2), mix(spot, (255, 250, 236), 0.5), 0.7)
+        canvas.glow(
+            aspect * dice.uniform(0, 1),
+            dice.uniform(0, 1),
+            dice.uniform(0.06, 0.2),
+            mix(spot, (255, 250, 236), 0.5),
+            0.7,
+        )
     canvas.glow(aspect / 2, 0.45, 0.7, (255, 250, 238), 0.5)

@@ -43,7 +43,9 @@ def _add(picture: NDArray[np.uint8], sitter: Sitter, pose: Pose) -> None:
     part = picture[top:bottom, left:right]
     times = min(max(math.ceil(_FINE / frame.width), 1), 4)
     sheet = np.repeat(np.repeat(part, times, axis=0), times, axis=1) if times > 1 else part.copy()
-    own = Frame((frame.x - left + 0.5) * times - 0.5, (frame.y - top + 0.5) * times - 0.5, frame.width * times, frame.roll)
+    own = Frame(
+        (frame.x - left + 0.5) * times - 0.5, (frame.y - top + 0.5) * times - 0.5, frame.width * times, frame.roll
+    )
     draw_sitter(Canvas(sheet, own, light_tint(pose.light)), sitter, pose)
     drawn = sheet if times == 1 else cv2.resize(sheet, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
     part[:] = drawn if pose.blur <= 0 else _out_of_focus(part, np.asarray(drawn, dtype=np.uint8), pose.blur)

@@ -37,7 +37,13 @@ def draw_sitter(canvas: Canvas, sitter: Sitter, pose: Pose) -> None:
 def head_outline(look: Look, age: float) -> Outline:
     """The head fills its box: crown, cheeks and chin touch it."""
     jaw = look.jaw * min(max((age - 8) / 14, 0.0), 1.0)
-    side = [(0.5, -0.05), (0.485, 0.15), (0.42 + 0.035 * jaw, 0.345), (0.27 + 0.06 * jaw, 0.52), (0.11 + 0.03 * jaw, 0.592)]
+    side = [
+        (0.5, -0.05),
+        (0.485, 0.15),
+        (0.42 + 0.035 * jaw, 0.345),
+        (0.27 + 0.06 * jaw, 0.52),
+        (0.11 + 0.03 * jaw, 0.592),
+    ]
     top = [(0.28, -0.52), (0.45, -0.28)]
     right = [*top, *side]
     left = [(-x, y) for x, y in reversed(right)]
@@ -64,7 +70,16 @@ def _head(canvas: Canvas, look: Look, pose: Pose) -> None:
 
 
 def _freckles(canvas: Canvas, look: Look, pose: Pose) -> None:
-    for x, y in ((-0.34, 0.25), (-0.29, 0.22), (-0.25, 0.26), (-0.3, 0.28), (0.34, 0.25), (0.29, 0.22), (0.25, 0.26), (0.3, 0.28)):
+    for x, y in (
+        (-0.34, 0.25),
+        (-0.29, 0.22),
+        (-0.25, 0.26),
+        (-0.3, 0.28),
+        (0.34, 0.25),
+        (0.29, 0.22),
+        (0.25, 0.26),
+        (0.3, 0.28),
+    ):
         canvas.fill(ellipse(turned(x, 0.5, pose.yaw), y, 0.011, 0.011), shade(look.skin, 0.72))
 
 
@@ -159,7 +174,11 @@ def _years(canvas: Canvas, look: Look, pose: Pose) -> None:
         x = turned(side * 0.2, anatomy.EYE_RADIUS, pose.yaw)
         canvas.stroke(ellipse(x, anatomy.EYE_Y + 0.03, 0.15, 0.16, start=50, end=130), 0.013, ink)
         fold = turned(side * 0.2, anatomy.MOUTH_RADIUS, pose.yaw)
-        canvas.stroke(ellipse(fold - side * 0.06, 0.36, 0.075, 0.13, start=-60 if side > 0 else 240, end=40 if side > 0 else 140), 0.014, ink)
+        canvas.stroke(
+            ellipse(fold - side * 0.06, 0.36, 0.075, 0.13, start=-60 if side > 0 else 240, end=40 if side > 0 else 140),
+            0.014,
+            ink,
+        )
 
 
 def _glasses(canvas: Canvas, look: Look, pose: Pose, *, round_ones: bool) -> None:
@@ -169,7 +188,9 @@ def _glasses(canvas: Canvas, look: Look, pose: Pose, *, round_ones: bool) -> Non
         rim = ellipse(x, y, 0.172, 0.17) if round_ones else _rounded(x, y, 0.178, 0.158)
         canvas.stroke(rim, 0.024, look.frame, closed=True)
         canvas.stroke(np.array([(x + side * 0.175, y - 0.03), (side * 0.5, y - 0.02)]), 0.022, look.frame)
-    canvas.stroke(ellipse((xs[0] + xs[1]) / 2, y, (xs[1] - xs[0]) / 2 - 0.17, 0.03, start=180, end=360), 0.024, look.frame)
+    canvas.stroke(
+        ellipse((xs[0] + xs[1]) / 2, y, (xs[1] - xs[0]) / 2 - 0.17, 0.03, start=180, end=360), 0.024, look.frame
+    )
 
 
 def _rounded(x: float, y: float, rx: float, ry: float) -> Outline:
