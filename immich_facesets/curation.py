@@ -15,7 +15,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.facesets import Candidate, Check, Era, ExportFace, ExportRules, Faceset, Omission, Reason, Verdict
+from immich_facesets.facesets import (
+    Candidate,
+    Check,
+    EraYears,
+    ExportFace,
+    ExportRules,
+    Faceset,
+    Omission,
+    Reason,
+    Verdict,
+)
 from immich_facesets.near_duplicates import collapse, near_groups
 from immich_facesets.quality import quality
 
@@ -110,7 +120,7 @@ def build_faceset(
     *,
     identity: int,
     label: str | None,
-    era: Era | None = None,
+    era: EraYears | None = None,
     is_thin: bool = False,
     never_export: bool = False,
 ) -> Faceset | None:

@@ -116,8 +116,8 @@ class Omission:
 
 
 @dataclass(frozen=True, slots=True)
-class Era:
-    """A period of a life. ``name`` tells eras of one identity apart (its main year, as a rule); years are inclusive."""
+class EraYears:
+    """When an era was, in a faceset. ``name`` tells the eras of one identity apart; years are inclusive."""
 
     name: str
     first: int | None
@@ -130,7 +130,7 @@ class Faceset:
 
     identity: int
     label: str | None
-    era: Era | None
+    era: EraYears | None
     is_thin: bool
     faces: tuple[ExportFace, ...]
     omitted: tuple[Omission, ...]
@@ -165,6 +165,21 @@ class PublishPlan:
     write: tuple[str, ...]
     keep: tuple[str, ...]
     remove: tuple[str, ...]
+
+
+def name_eras(spans: Iterable[tuple[int | None, int | None, int | None]]) -> tuple[EraYears, ...]:
+    """
+    Name the eras of one identity, given as (first, main, last) years, after their main year.
+
+    Undated ones are ``undated``. Of eras with one name the first keeps it, the others become ``2011_2``, ``2011_3``.
+    """
+    seen: Counter[str] = Counter()
+    named: list[EraYears] = []
+    for first, main, last in spans:
+        name = "undated" if main is None else f"{main:04d}"
+        seen[name] += 1
+        named.append(EraYears(name if seen[name] == 1 else f"{name}_{seen[name]}", first, last))
+    return tuple(named)
 
 
 def is_minor(birth_date: str | None, taken: str | None) -> bool:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.curation import build_faceset, choose, curate
 from immich_facesets.faces import Box, Face, Landmarks, Measures
-from immich_facesets.facesets import Candidate, Check, Era, ExportRules, Faceset, Place, Verdict
+from immich_facesets.facesets import Candidate, Check, EraYears, ExportRules, Faceset, Place, Verdict
 
 RULES = ExportRules(outlier=0.45)
 DIMENSION = 64
@@ -78,7 +78,7 @@ def faceset(
     *,
     identity: int = 1,
     label: str | None = "Anna",
-    era: Era | None = None,
+    era: EraYears | None = None,
     is_thin: bool = False,
     candidates: list[Candidate] | None = None,
 ) -> Faceset:

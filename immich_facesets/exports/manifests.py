@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from immich_facesets.faces import Box
-from immich_facesets.facesets import THIN_FOLDER, Candidate, Era, ExportFace, ExportRules, Faceset
+from immich_facesets.facesets import THIN_FOLDER, Candidate, EraYears, ExportFace, ExportRules, Faceset
 
 SCHEMA = 1
 Json = dict[str, Any]
@@ -172,7 +172,7 @@ def _assets_of(user: str, faceset: Faceset) -> Sequence[Json]:
     return sorted(assets, key=lambda asset: (asset["asset_id"], asset["path"], asset["box"]))
 
 
-def _era(era: Era | None) -> Json | None:
+def _era(era: EraYears | None) -> Json | None:
     return None if era is None else {"from": era.first, "to": era.last}
 
 

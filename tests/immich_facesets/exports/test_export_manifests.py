@@ -16,11 +16,11 @@ from immich_facesets.exports.manifests import (
     top_manifest,
     user_manifest,
 )
-from immich_facesets.facesets import Check, Era, Faceset, Place, Verdict, digest
+from immich_facesets.facesets import Check, EraYears, Faceset, Place, Verdict, digest
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
-ERA = Era("2011", 2010, 2013)
+ERA = EraYears("2011", 2010, 2013)
 TWICE = (Place("ben", "b-1", "/ben/1.jpg"), Place("anna", "a-1", "/anna/1.jpg"))
 
 

@@ -1,0 +1,77 @@
+"""What a reader really finds: a real detector on the finished crops of a real, crowded picture."""
+
+import io
+import warnings
+import zipfile
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from testdata import shared_data
+
+from embedder.crops import CropWish, cut_crop
+from immich_facesets.exports.crops import Picture, box_in_crop, finished_picture, paint_over, png, provenance
+from immich_facesets.exports.fsz import bundle
+from immich_facesets.faces import Box
+
+pytestmark = pytest.mark.models
+TEXTS = provenance(asset_id="asset", identity=1, version="1")
+
+
+@pytest.fixture(scope="module")
+def reader() -> Any:
+    """insightface, set up the way the readers of facesets set it up."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries insightface imports
+        from insightface.app import FaceAnalysis  # noqa: PLC0415  # slow, and only where the models are
+
+        app = FaceAnalysis(
+            name="bench_s",
+            root=str(shared_data() / "data"),
+            providers=["CPUExecutionProvider"],
+            allowed_modules=["detection", "recognition"],
+        )
+    app.prepare(ctx_id=-1, det_size=(640, 640))
+    return app
+
+
+def detected(reader: Any, picture: Picture) -> list[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of scikit-image, which insightface calls in an old way
+        return list(reader.get(picture))
+
+
+def as_box(face: Any) -> Box:
+    return Box(*(float(edge) for edge in face.bbox))
+
+
+def test_after_painting_over_strangers_a_reader_finds_one_face_in_each_picture_and_it_is_the_right_one(
+    reader: Any,
+) -> None:
+    original = cv2.imread(str(shared_data() / "data/images/groups/composite_03_12faces.jpg"))
+    assert original is not None
+    image = np.asarray(original, dtype=np.uint8)
+    pixels = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    pngs, vectors, crowded = [], [], 0
+    for face in detected(reader, image):
+        crop = cut_crop(pixels, as_box(face), CropWish(side=512))
+        assert crop is not None
+        picture = finished_picture(crop.image, 512)
+        expected = box_in_crop(as_box(face), crop.area, 512)
+        found = [as_box(each) for each in detected(reader, picture)]
+        main = max(found, key=expected.iou)
+        assert main.iou(expected) > 0.5
+        others = [box for box in found if box is not main]
+        crowded += bool(others)
+        pngs.append(png(paint_over(picture, others, main), TEXTS))
+        vectors.append(face.normed_embedding)
+    assert len(pngs) >= 12
+    assert crowded >= 3
+    with zipfile.ZipFile(io.BytesIO(bundle(pngs))) as archive:
+        bodies = [archive.read(entry) for entry in archive.infolist()]
+    for body, vector in zip(bodies, vectors, strict=True):
+        decoded = cv2.imdecode(np.frombuffer(body, dtype=np.uint8), cv2.IMREAD_COLOR)
+        faces = detected(reader, np.asarray(decoded, dtype=np.uint8))
+        assert len(faces) == 1
+        assert 1.0 - float(faces[0].normed_embedding @ vector) < 0.6  # the gate of these weights
