@@ -76,7 +76,7 @@ async def guard_doors(request: web.Request, handler: AnyHandler) -> web.StreamRe
     if (keyring.is_open or context.allowed_hosts) and not is_known_host(
         request.headers.get(hdrs.HOST, ""), context.allowed_hosts
     ):
-        raise RequestError("this service does not answer to this host name (see FACESETS_ALLOWED_HOSTS)", status=421)
+        raise RequestError("this service does not answer to this host name; open it by its address", status=421)
     if request.match_info.http_exception is not None:
         return await handler(request)
     if request.method == hdrs.METH_POST and not keyring.shows_bearer(request) and is_cross_origin(request):

@@ -63,6 +63,11 @@ def _moment(progress: Progress) -> str:
     return progress.changed_at.isoformat()
 
 
+def _occasion(progress: Progress) -> tuple[int | None, tuple[str, ...]]:
+    """When this changes, so may what the store and the readiness say."""
+    return progress.run_id, tuple(remote.circuit for remote in progress.remotes)
+
+
 @contextlib.asynccontextmanager
 async def _stream(request: web.Request) -> AsyncIterator[EventSourceResponse]:
     """An open stream; ends quietly when the listener leaves or stops listening."""
@@ -85,18 +90,20 @@ async def stream_progress(request: web.Request) -> web.StreamResponse:
 
 
 async def stream_page(request: web.Request) -> web.StreamResponse:
-    """The parts of the status page: its progress at every change, the rest when a run begins or ends, and now and then."""
+    """The parts of the status page: its progress at every change, the rest when that may have changed, and now and then."""
     context, closing = request.app[CONTEXT], request.app[CLOSING]
-    standing, asked_at, run_id = await ask_standing(context), context.uptime(), context.board.now.run_id
+    occasion, asked_at = _occasion(context.board.now), context.uptime()
+    standing = await ask_standing(context)
     async with (
         _stream(request) as stream,
         contextlib.aclosing(snapshots(context.board, closing, idle_seconds=REFRESH_SECONDS)) as latest,
     ):
         await stream.send(context.version, event="version", retry=RECONNECT_MILLISECONDS)
         async for progress in latest:
-            if progress.run_id != run_id or context.uptime() - asked_at >= REFRESH_SECONDS:
+            if _occasion(progress) != occasion or context.uptime() - asked_at >= REFRESH_SECONDS:
+                occasion, asked_at = _occasion(progress), context.uptime()
                 try:
-                    standing, asked_at, run_id = await ask_standing(context), context.uptime(), progress.run_id
+                    standing = await ask_standing(context)
                 except FacesetsError as error:
                     log.warning("status_unknown", message=str(error))
                     break

@@ -59,8 +59,14 @@ class StatusView:
     notice: str = ""
 
     @property
+    def objections(self) -> tuple[Objection, ...]:
+        """What a person must know beside the connections, which speak for themselves."""
+        told = {remote.message for remote in self.progress.remotes if remote.circuit != "closed"}
+        return tuple(objection for objection in self.standing.objections if objection.message not in told)
+
+    @property
     def headline(self) -> wording.Headline:
-        return wording.headline(self.progress, self.standing.last_run, self.standing.objections, self.now)
+        return wording.headline(self.progress, self.standing.last_run, self.objections, self.now)
 
     @property
     def runs(self) -> tuple[Run, ...]:

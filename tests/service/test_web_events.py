@@ -10,8 +10,9 @@ from aiohttp import ClientResponse, ClientSession
 from web_scene import ANY_PORT, BEARER, Scene, busy_scene, visit
 
 from immich_facesets.errors import TransientError
-from service.progress import Progress
-from service.web.facts import LibraryCounts, StatusFacts
+from service.progress import Progress, ProgressBoard, RemoteState
+from service.web.events import snapshots
+from service.web.facts import LibraryCounts, Objection, Readiness, StatusFacts
 from service.web.server import serve_web
 
 
@@ -82,6 +83,29 @@ async def test_the_status_page_hears_its_parts() -> None:
         scene.board.end("")
         name, html = await asyncio.wait_for(anext(events), 5)
         assert (name, "4,321" in html) == ("standing", True)
+
+
+async def test_the_status_page_hears_what_objects_when_a_connection_comes_or_goes() -> None:
+    scene = busy_scene()
+    async with visit(scene) as client, client.get("/events", headers=BEARER) as answer:
+        events = read_events(answer)
+        await anext(events)
+        await anext(events)
+        scene.readiness = Readiness(objections=(Objection(message="The disk is full."),))
+        scene.board.update_remote(RemoteState(name="Immich", circuit="open"))
+        names = [await asyncio.wait_for(anext(events), 5) for _ in range(2)]
+    assert [name for name, _ in names] == ["standing", "progress"]
+    assert "The disk is full." in names[1][1]
+
+
+async def test_a_feed_that_is_left_lets_go_of_the_board_at_once() -> None:
+    board = ProgressBoard()
+    feed = snapshots(board, asyncio.Event())
+    await anext(feed)
+    board.update_stage("embed", done=1)
+    await asyncio.sleep(0.01)  # the change has come in and waits to be told
+    await feed.aclose()
+    assert not board._wakers
 
 
 async def test_when_the_store_cannot_be_asked_the_page_is_left_to_come_back() -> None:

@@ -119,6 +119,19 @@ async def test_a_remote_that_is_down_is_named_with_what_to_do() -> None:
     assert "after 12 failures" in page
 
 
+async def test_a_remote_that_is_down_is_told_once() -> None:
+    down = Objection(message="It answered 503.", advice="Look at its log.")
+    scene = Scene(readiness=Readiness(objections=(down,)))
+    scene.board.update_remote(RemoteState(name="Immich", circuit="open", message=down.message, advice=down.advice))
+    page = await page_of(scene)
+    assert "Immich cannot be reached" in page
+    assert page.count("It answered 503.") == 1
+    scene.readiness = Readiness(objections=(down, Objection(message="The key is refused.")))
+    page = await page_of(scene)
+    assert "Something needs you" in page
+    assert "The key is refused." in page
+
+
 @pytest.mark.parametrize("name", ["pages.css", "live.js", "mark.svg"])
 async def test_static_files_are_kept_while_they_stay_the_same(name: str) -> None:
     scene = Scene()

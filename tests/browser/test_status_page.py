@@ -1,0 +1,251 @@
+"""The status page in a real Chromium: what a person sees, hears and can do."""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+from web_scene import ANY_PORT, TOKEN, Scene, busy_scene
+
+from service.progress import RemoteState
+from service.web.facts import Objection, Readiness
+from service.web.server import serve_web
+
+playwright_api = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
+
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect  # noqa: E402  after the skip
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
+]
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+CONTRASTS = """() => {
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map((c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+  };
+  const ground = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor);
+      if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+    throw new Error("the page has no ground");
+  };
+  const poor = [];
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement;
+    if (!walker.currentNode.nodeValue.trim() || !element.checkVisibility()) continue;
+    const [a, b] = [light(parse(getComputedStyle(element).color)), light(ground(element))];
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < 4.5) poor.push(`${walker.currentNode.nodeValue.trim()}: ${contrast.toFixed(2)}`);
+  }
+  return poor;
+}"""
+
+
+@dataclass
+class Visitor:
+    """A page, and every complaint its console made."""
+
+    page: Page
+    complaints: list[str] = field(default_factory=list)
+
+    def note(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.complaints.append(message.text)
+
+    async def log_in(self, address: str) -> None:
+        await self.page.goto(address)
+        await self.page.get_by_label("Token").fill(TOKEN)
+        await self.page.get_by_role("button", name="Log in").click()
+        await expect(self.page.locator("#progress")).to_be_visible()
+
+    async def is_live(self) -> None:
+        await expect(self.page.get_by_text("Live", exact=True)).to_be_visible()
+
+
+@contextlib.asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@contextlib.asynccontextmanager
+async def visitor(
+    browser: Browser, *, width: int = 1280, scheme: str = "light", scripts: bool = True
+) -> AsyncIterator[Visitor]:
+    context = await browser.new_context(
+        viewport={"width": width, "height": 800},
+        color_scheme="dark" if scheme == "dark" else "light",
+        reduced_motion="reduce",
+        java_script_enabled=scripts,
+    )
+    try:
+        guest = Visitor(await context.new_page())
+        guest.page.on("console", guest.note)
+        guest.page.on("pageerror", lambda error: guest.complaints.append(str(error)))
+        yield guest
+    finally:
+        await context.close()
+
+
+def troubled_scene() -> Scene:
+    """Everything at once that the page can have to say."""
+    scene = busy_scene()
+    scene.readiness = Readiness(objections=(Objection(message="The key is refused.", advice="Make a new one."),))
+    scene.board.update_remote(
+        RemoteState(name="Immich", circuit="open", failures=13, message="It answered 503.", advice="Look at its log.")
+    )
+    scene.board.update_remote(RemoteState(name="embedder", circuit="probing", failures=12))
+    scene.board.update_stage("discover", state="failed", note="waits for Immich")
+    return scene
+
+
+async def test_the_page_moves_with_the_sync() -> None:
+    scene = busy_scene()
+    async with serve_web(scene.context(), ANY_PORT) as listen, chromium() as browser, visitor(browser) as guest:
+        await guest.log_in(f"http://{listen}/")
+        await guest.is_live()
+        embed, group = guest.page.locator("#stage-embed"), guest.page.locator("#stage-group")
+        await expect(embed).to_contain_text("204 of 980")
+        scene.board.update_stage("embed", done=612)
+        await expect(embed).to_contain_text("612 of 980")
+        assert await embed.get_by_role("progressbar").get_attribute("value") == "612"
+        scene.board.update_stage("embed", state="done", done=980)
+        scene.board.update_stage("group", state="running")
+        await expect(embed).to_contain_text("Done")
+        await expect(group).to_contain_text("Running")
+        await expect(guest.page.get_by_role("heading", level=1)).to_have_text("Sorting faces by person")
+        await expect(guest.page.locator("#announcer")).to_have_text("Sorting faces by person")
+        scene.board.update_remote(RemoteState(name="Immich", circuit="open", advice="Look at its log."))
+        await expect(guest.page.locator("#progress")).to_contain_text("Look at its log.")
+        assert guest.complaints == []
+
+
+async def test_everything_can_be_done_with_the_keyboard() -> None:
+    scene = busy_scene()
+    scene.board.end("")
+    async with serve_web(scene.context(), ANY_PORT) as listen, chromium() as browser, visitor(browser) as guest:
+        page = guest.page
+        await page.goto(f"http://{listen}/")
+        await expect(page.get_by_label("Token")).to_be_focused()
+        await page.keyboard.type("wrong")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("alert")).to_have_text("That is not the token of this service.")
+        await page.keyboard.type(TOKEN)
+        await page.keyboard.press("Enter")
+        await guest.is_live()
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_text("Skip to content")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Tab")
+        button = page.get_by_role("button", name="Sync now")
+        await expect(button).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#stage-discover")).to_contain_text("Running")
+        await expect(page.locator("#toast")).to_have_text("The sync is starting.")
+        assert scene.wishes == [("incremental", None)]
+        scene.board.update_stage("discover", done=5)
+        await expect(page.locator("#stage-discover")).to_contain_text("5")
+        await expect(button).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#toast")).to_have_text("A sync is running already.")
+        assert scene.wishes == [("incremental", None)]
+        # The browser itself logs the 401 of the wrong token; nothing else may complain.
+        assert [text for text in guest.complaints if "401" not in text] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_it_reads_well_on_any_screen(scheme: str) -> None:
+    async with chromium() as browser:
+        for scene in (troubled_scene(), busy_scene(), Scene()):
+            async with serve_web(scene.context(), ANY_PORT) as listen, visitor(browser, scheme=scheme) as guest:
+                page = guest.page
+                await page.goto(f"http://{listen}/login")
+                assert await page.evaluate(CONTRASTS) == []
+                await guest.log_in(f"http://{listen}/")
+                await guest.is_live()
+                for width in (320, 360, 768, 1280, 1920):
+                    await page.set_viewport_size({"width": width, "height": 800})
+                    assert await page.evaluate("document.documentElement.scrollWidth") <= width
+                    assert await page.evaluate(CONTRASTS) == []
+                assert guest.complaints == []
+
+
+async def test_it_works_without_scripts() -> None:
+    scene = busy_scene()
+    scene.board.end("")
+    async with (
+        serve_web(scene.context(), ANY_PORT) as listen,
+        chromium() as browser,
+        visitor(browser, scripts=False) as guest,
+    ):
+        await guest.log_in(f"http://{listen}/")
+        await guest.page.get_by_role("button", name="Full sync").click()
+        await expect(guest.page.get_by_text("The sync is starting.")).to_be_visible()
+        await expect(guest.page.locator("#stage-discover")).to_contain_text("Running")
+        assert scene.wishes == [("full", None)]
+        await guest.page.get_by_role("button", name="Log out").click()
+        await expect(guest.page.get_by_label("Token")).to_be_visible()
+
+
+async def test_the_page_finds_back_after_a_restart() -> None:
+    scene = busy_scene()
+    async with chromium() as browser, visitor(browser) as guest:
+        async with serve_web(scene.context(), ANY_PORT) as listen:
+            await guest.log_in(f"http://{listen}/")
+            await guest.is_live()
+        await expect(guest.page.get_by_text("Reconnecting")).to_be_visible()
+        scene.board.update_stage("embed", done=333)
+        async with serve_web(scene.context(), listen):
+            await expect(guest.page.locator("#stage-embed")).to_contain_text("333", timeout=20_000)
+            await guest.is_live()
+        async with serve_web(scene.context(token="another-token-now"), listen):
+            await expect(guest.page.get_by_label("Token")).to_be_visible(timeout=30_000)
+
+
+async def test_a_proxy_that_answers_for_a_dead_service_does_not_end_the_page() -> None:
+    scene = busy_scene()
+    async with serve_web(scene.context(), ANY_PORT) as listen, chromium() as browser, visitor(browser) as guest:
+        for address in ("**/events", "**/healthz"):
+            await guest.page.route(address, lambda route: route.fulfill(status=502))
+        await guest.log_in(f"http://{listen}/")
+        await expect(guest.page.get_by_text("Reconnecting")).to_be_visible()
+        async with guest.page.expect_response("**/healthz", timeout=20_000):
+            pass
+        await guest.page.unroute_all()
+        await expect(guest.page.get_by_text("Live", exact=True)).to_be_visible(timeout=20_000)
+
+
+async def test_what_others_wrote_never_runs() -> None:
+    scene = busy_scene()
+    evil = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
+    async with serve_web(scene.context(), ANY_PORT) as listen, chromium() as browser, visitor(browser) as guest:
+        await guest.log_in(f"http://{listen}/")
+        await guest.is_live()
+        scene.board.update_stage("embed", note=evil)
+        await expect(guest.page.locator("#stage-embed .note")).to_have_text(evil)
+        await asyncio.sleep(0.2)
+        assert await guest.page.title() == "Status · facesets"
+        assert guest.complaints == []
