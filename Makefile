@@ -126,14 +126,15 @@ bench: $(INSTALLED)  ## Measure what the README claims
 # Universal (every platform, every Python from 3.11 on), with hashes, free of any registry's address.
 #
 # opencv-python is left out: insightface, a reference of the tests alone, asks for it, and it owns the same `cv2`
-# as the opencv-python-headless that we use. hatchling, the builder, comes in by standard input.
+# as the opencv-python-headless that we use. The project's builder, hatchling, comes in by standard input, and with it
+# editables, which it wants for an editable install.
 # The images' locks take the versions that requirements.lock has tested.
 COMPILE = $(BIN)/uv --no-config pip compile --quiet --universal --generate-hashes $(UPGRADE) \
   --excludes <(echo opencv-python) --custom-compile-command 'make lock'
 
 lock: $(INSTALLED)  ## Write requirements.lock and the images' locks anew
 	@$(BIN)/uv --version >/dev/null 2>&1 || $(PIP) install uv
-	@echo hatchling | $(COMPILE) --extra dev --output-file requirements.lock pyproject.toml -
+	@printf 'editables\nhatchling\n' | $(COMPILE) --extra dev --output-file requirements.lock pyproject.toml -
 	@echo hatchling | $(COMPILE) --constraints requirements.lock --output-file docker/build.lock -
 	@$(COMPILE) --constraints requirements.lock --extra service --extra postgres \
 	  --output-file docker/service.lock pyproject.toml
