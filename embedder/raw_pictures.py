@@ -1,10 +1,17 @@
-"""Camera RAW and DNG through LibRaw (rawpy), where it is installed."""
+"""
+Camera RAW and DNG through LibRaw (rawpy), where it is installed.
+
+Most RAW files are TIFFs whose first picture is only a thumbnail; and LibRaw takes many a plain TIFF for a RAW file. So a
+TIFF is RAW when Pillow cannot read it at all, or when a camera made it and LibRaw sees far more pixels than Pillow.
+"""
 
 import importlib.util
 import io
+import struct
 from collections.abc import Callable
 
 import numpy as np
+from PIL import Image
 
 from embedder.colour import Pixels
 from immich_facesets.errors import ItemError
@@ -12,18 +19,21 @@ from immich_facesets.errors import ItemError
 HAS_RAWPY = importlib.util.find_spec("rawpy") is not None
 """False in a slim installation: RAW files then come as Immich's rendition."""
 
+_MAKE_TAG = 271
+_THUMBNAIL_FACTOR = 4
+_SURELY_PLAIN = -1
 _TIFF = (b"II*\0", b"MM\0*")
 _ONLY_RAW = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM", b"ARRI", b"\0\0\0\x18ftypcrx ")
 
 
 def looks_raw(data: bytes) -> bool:
-    """Whether LibRaw should be asked. Most RAW files are TIFFs in disguise, whose first picture is only a thumbnail."""
+    """Whether LibRaw might have to be asked."""
     return data.startswith(_TIFF + _ONLY_RAW)
 
 
 def decode_raw(data: bytes, check: Callable[[int, int], None]) -> Pixels | None:
     """
-    Upright sRGB pixels, (height, width, 3); None when LibRaw says that these bytes are no RAW (a plain TIFF).
+    Upright sRGB pixels, (height, width, 3); None when these bytes are a plain TIFF, for Pillow to read.
 
     ``check`` is given width and height before any pixel is decoded. Damage is an ``ItemError``.
     """
@@ -33,9 +43,14 @@ def decode_raw(data: bytes, check: Callable[[int, int], None]) -> Pixels | None:
         return None
     import rawpy  # noqa: PLC0415  optional
 
+    plain = _plain_pixels(data)
+    if plain == _SURELY_PLAIN:
+        return None
     try:
         with rawpy.RawPy() as raw:
             raw.open_buffer(io.BytesIO(data))
+            if raw.sizes.width * raw.sizes.height < _THUMBNAIL_FACTOR * plain:
+                return None
             check(raw.sizes.width, raw.sizes.height)
             pixels = raw.postprocess(use_camera_wb=True, output_bps=8)
     except rawpy.LibRawFileUnsupportedError:
@@ -45,3 +60,15 @@ def decode_raw(data: bytes, check: Callable[[int, int], None]) -> Pixels | None:
     except rawpy.LibRawError as error:
         raise ItemError(f"the RAW file is damaged: {type(error).__name__}", reason="corrupt") from error
     return np.ascontiguousarray(pixels, dtype=np.uint8)
+
+
+def _plain_pixels(data: bytes) -> int:
+    """How many pixels Pillow sees in a TIFF of a camera: 0 if it cannot read it, -1 if no camera made it."""
+    if not data.startswith(_TIFF):
+        return 0
+    try:
+        with Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
+            made_by_camera = bool(image.getexif().get(_MAKE_TAG))
+            return image.width * image.height if made_by_camera else _SURELY_PLAIN
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError, RuntimeError, struct.error):
+        return 0

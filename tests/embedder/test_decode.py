@@ -1,0 +1,275 @@
+"""Pictures as people keep them: any format, any orientation, any colours, and any damage."""
+
+import contextlib
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps
+from testdata import shared_data
+
+from embedder.decode import Decoder
+from embedder.jxl_header import jxl_size
+from immich_facesets.errors import ItemError
+
+pytestmark = pytest.mark.filterwarnings("default")  # Pillow remarks on the damaged files that these tests make
+
+MAX_PIXELS = 1_000_000
+
+
+def blocks(width: int = 96, height: int = 64) -> Image.Image:
+    """A picture of which no rotation or mirror image looks like another."""
+    rows, columns = np.mgrid[:height, :width]
+    red, green = 255 * columns // width, 255 * rows // height
+    blue = np.where((rows < height // 2) & (columns < width // 3), 220, 30)
+    return Image.fromarray(np.stack([red, green, blue], axis=-1).astype(np.uint8))
+
+
+def stored(image: Image.Image, format_: str, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, format_, **options)
+    return stream.getvalue()
+
+
+def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    return Decoder(max_pixels).decode(data).pixels
+
+
+def reason(data: bytes, *, max_pixels: int = MAX_PIXELS) -> str:
+    with pytest.raises(ItemError) as caught:
+        decode(data, max_pixels=max_pixels)
+    return caught.value.reason
+
+
+def orientation(value: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = value
+    return exif.tobytes()
+
+
+def far(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    assert one.shape == other.shape
+    return float(np.abs(one.astype(int) - other.astype(int)).mean())
+
+
+FORMATS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "PNG": {},
+    "WEBP": {"lossless": True},
+    "HEIF": {"quality": 95},
+    "AVIF": {"quality": 95},
+    "TIFF": {},
+    "GIF": {},
+    "BMP": {},
+    "JXL": {"lossless": True},
+}
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_every_format_people_use_is_read(format_: str) -> None:
+    pixels = decode(stored(blocks(), format_, **FORMATS[format_]))
+    assert pixels.dtype == np.uint8
+    assert pixels.flags.c_contiguous
+    assert far(pixels, np.asarray(blocks())) < (8 if format_ == "GIF" else 3)
+
+
+@pytest.mark.parametrize("value", range(1, 9))
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "TIFF", "HEIF", "AVIF"])
+def test_pictures_are_upright_whatever_their_orientation(format_: str, value: int) -> None:
+    data = stored(blocks(), format_, exif=orientation(value), **FORMATS[format_])
+    with Image.open(io.BytesIO(data)) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    assert far(decode(data), expected) < 3
+
+
+@pytest.mark.parametrize("value", range(1, 9))
+def test_the_fast_way_and_the_other_agree_on_orientation(value: int) -> None:
+    options: dict[str, Any] = {"quality": 95, "subsampling": 0, "exif": orientation(value)}
+    profile = _renamed(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())  # makes it go the other way
+    fast, other = stored(blocks(), "JPEG", **options), stored(blocks(), "JPEG", icc_profile=profile, **options)
+    assert far(decode(fast), decode(other)) < 2
+
+
+@pytest.mark.parametrize("value", [0, 9, 77])
+def test_senseless_orientations_change_nothing(value: int) -> None:
+    assert decode(stored(blocks(), "JPEG", exif=orientation(value))).shape == (64, 96, 3)
+
+
+def test_the_orientation_beside_a_jpeg_xl_is_not_applied_twice() -> None:
+    data = stored(blocks(), "JXL", lossless=True, exif=orientation(6))
+    assert far(decode(data), np.asarray(blocks())) == 0
+
+
+def test_greys_palettes_and_alpha_become_plain_colours() -> None:
+    grey = stored(blocks().convert("L"), "PNG")
+    assert far(decode(grey), np.asarray(blocks().convert("L").convert("RGB"))) == 0
+    palette = stored(blocks().convert("P"), "PNG")
+    assert decode(palette).shape == (64, 96, 3)
+    black_and_white = decode(stored(blocks().convert("1"), "PNG"))
+    assert set(np.unique(black_and_white)) <= {0, 255}
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_what_is_transparent_lies_on_white(mode: str) -> None:
+    image = Image.new(mode, (8, 8), (0, 0, 0, 0) if mode == "RGBA" else (0, 0))
+    assert (decode(stored(image, "PNG")) == 255).all()
+
+
+def test_a_transparent_palette_colour_lies_on_white() -> None:
+    image = Image.new("P", (8, 8), 3)
+    image.putpalette([value for value in range(256) for _ in range(3)])
+    assert (decode(stored(image, "PNG", transparency=3)) == 255).all()
+
+
+def test_sixteen_bits_are_reduced_and_not_cut_off() -> None:
+    values = np.linspace(0, 65535, 64 * 64, dtype=np.uint16).reshape(64, 64)
+    for format_ in ("PNG", "TIFF"):
+        pixels = decode(stored(Image.fromarray(values), format_))
+        assert abs(int(pixels[32, 32, 0]) - int(values[32, 32]) // 257) <= 1
+        assert pixels[0, 0, 0] == 0
+        assert pixels[-1, -1, 0] == 255
+
+
+def test_a_scan_that_names_its_scanner_is_not_developed_like_a_raw_file() -> None:
+    values = np.linspace(0, 65535, 64 * 64, dtype=np.uint16).reshape(64, 64)
+    plain = stored(Image.fromarray(values), "TIFF")
+    assert far(decode(stored(Image.fromarray(values), "TIFF", tiffinfo={271: "Scanner"})), decode(plain)) == 0
+
+
+def test_cmyk_is_read() -> None:
+    pixels = decode(stored(blocks().convert("CMYK"), "JPEG", quality=95))
+    assert far(pixels, np.asarray(blocks())) < 20
+
+
+def test_other_colour_spaces_are_converted_and_srgb_is_left_alone() -> None:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    red = Image.new("RGB", (16, 16), (200, 60, 60))
+    plain = decode(stored(red, "PNG"))
+    assert far(decode(stored(red, "PNG", icc_profile=srgb)), plain) == 0
+    swapped = _swapped_primaries(srgb)
+    assert far(decode(stored(red, "PNG", icc_profile=swapped)), plain) > 20
+
+
+def test_a_profile_that_does_not_fit_or_is_broken_spoils_nothing() -> None:
+    for profile in (b"not a profile", ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()):
+        assert far(decode(stored(blocks(), "PNG", icc_profile=profile)), np.asarray(blocks())) == 0
+
+
+def test_too_many_pixels_are_refused_before_any_is_decoded() -> None:
+    header = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", 20_000, 10_000, 8, 2, 0, 0, 0)
+    header += struct.pack(">I", zlib.crc32(header[12:29])) + struct.pack(">I4s", 9, b"IDAT")
+    assert reason(header) == "too_many_pixels"
+    for format_ in ("JPEG", "JXL", "HEIF", "GIF", "TIFF", "WEBP"):
+        assert reason(stored(blocks(), format_), max_pixels=96 * 64 - 1) == "too_many_pixels"
+        assert decode(stored(blocks(), format_), max_pixels=96 * 64).shape == (64, 96, 3)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (96, 64), (257, 1), (1, 700), (5000, 3), (640, 480), (512, 512)])
+def test_the_size_of_a_jpeg_xl_is_read_from_its_header(size: tuple[int, int]) -> None:
+    data = stored(Image.new("RGB", size), "JXL")
+    assert jxl_size(data) == size
+    boxed = b"\0\0\0\x0cJXL \r\n\x87\n" + struct.pack(">I4s", len(data) + 8, b"jxlc") + data
+    assert jxl_size(boxed) == size
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "GIF", "BMP", "JXL"])
+def test_a_truncated_picture_is_corrupt_and_not_half_grey(format_: str) -> None:
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 96, 3), dtype=np.uint8))
+    data = stored(noise, format_)
+    assert reason(data[: len(data) * 2 // 3]) == "corrupt"
+
+
+def test_a_thumbnail_inside_does_not_hide_that_a_photo_is_truncated() -> None:
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 96, 3), dtype=np.uint8))
+    photo = stored(noise, "JPEG", quality=95)
+    segment = b"Exif\0\0" + stored(blocks(16, 16), "JPEG")
+    data = photo[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + photo[2:]
+    assert far(decode(data), decode(photo)) == 0
+    assert reason(data[: len(data) * 2 // 3]) == "corrupt"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", "empty"),
+        (b"<!DOCTYPE html><html><body>502 Bad Gateway</body></html>", "not_a_picture"),
+        (b'{"message": "Not found"}', "not_a_picture"),
+        ("\ufeff<?xml version='1.0'?><svg/>".encode(), "not_a_picture"),
+        (b"plain words\n", "not_a_picture"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(64), "unsupported"),
+        (bytes(range(256)), "unsupported"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", "corrupt"),
+        (b"\x89PNG\r\n\x1a\n", "corrupt"),
+        (b"\xff\x0a", "corrupt"),
+    ],
+)
+def test_what_is_no_picture_is_refused_with_its_reason(data: bytes, expected: str) -> None:
+    assert reason(data) == expected
+
+
+def test_damaged_bytes_never_end_in_anything_but_an_answer_or_a_reason() -> None:
+    dice = np.random.default_rng(7)
+    decoder = Decoder(MAX_PIXELS)
+    for format_ in ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "GIF", "BMP", "JXL"):
+        good = stored(blocks(), format_)
+        for _ in range(12):
+            data = bytearray(good)
+            for place in dice.integers(0, min(len(data), 200), 3):
+                data[place] = dice.integers(0, 256)
+            with contextlib.suppress(ItemError):
+                assert decoder.decode(bytes(data)).pixels.ndim == 3
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(
+    "name",
+    ["group.avif", "group.dng", "group.heic", "group.png", "group.tiff", "group.webp", "group_cmyk.jpg"],
+)
+def test_one_picture_in_many_formats_is_one_picture(name: str) -> None:
+    images = shared_data() / "data" / "images"
+    upright = decode((images / "exif_orientation" / "orient_1.jpg").read_bytes())
+    pixels = decode((images / "formats" / name).read_bytes())
+    assert far(pixels, upright) < (20 if name == "group.dng" else 6)
+
+
+@pytest.mark.models
+def test_all_eight_orientations_of_one_photo_are_one_picture() -> None:
+    folder = shared_data() / "data" / "images" / "exif_orientation"
+    first = decode((folder / "orient_1.jpg").read_bytes())
+    for value in range(2, 9):
+        assert far(decode((folder / f"orient_{value}.jpg").read_bytes()), first) < 3
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [("real_iphone.HEIC", (2566, 3313)), ("real_raw_kodak_dc50.KDC", (768, 512)), ("real_small.heif", (640, 426))],
+)
+def test_files_of_real_cameras_are_read_whole_and_not_their_thumbnails(name: str, size: tuple[int, int]) -> None:
+    data = (shared_data() / "data" / "images" / "formats" / name).read_bytes()
+    picture = Decoder(150_000_000).decode(data)
+    assert (picture.width, picture.height) == size
+
+
+@pytest.mark.models
+def test_too_large_a_raw_file_is_refused_before_it_is_developed() -> None:
+    data = (shared_data() / "data" / "images" / "formats" / "group.dng").read_bytes()
+    assert reason(data, max_pixels=1000) == "too_many_pixels"
+
+
+def _swapped_primaries(profile: bytes) -> bytes:
+    """The profile with the primaries of red and green exchanged, and another name than sRGB."""
+    data = bytearray(_renamed(profile))
+    (count,) = struct.unpack_from(">I", data, 128)
+    places = {bytes(data[132 + 12 * i : 136 + 12 * i]): 136 + 12 * i for i in range(count)}
+    red, green = places[b"rXYZ"], places[b"gXYZ"]
+    data[red : red + 8], data[green : green + 8] = data[green : green + 8], data[red : red + 8]
+    return bytes(data)
+
+
+def _renamed(profile: bytes) -> bytes:
+    return profile.replace(b"sRGB", b"same").replace("sRGB".encode("utf-16-be"), "same".encode("utf-16-be"))

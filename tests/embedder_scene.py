@@ -1,0 +1,136 @@
+"""A real embedder on a loopback port, with an engine whose every answer the test decides."""
+
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import cv2
+import httpx
+import numpy as np
+from aiohttp import web
+from numpy.typing import NDArray
+
+from embedder import alignment
+from embedder.decode import Decoder
+from embedder.doors import build_app, stop_accepting
+from embedder.engine import Aligned, Detection, EngineFacts, View
+from embedder.metrics import EmbedderMetrics
+from embedder.pipeline import Pipeline, PipelineSize
+from embedder.settings import EmbedderSettings
+from immich_facesets import wire
+from immich_facesets.faces import Box
+from immich_facesets.spaces import EmbeddingSpace
+
+Pixels = NDArray[np.uint8]
+POINTS = ((138.0, 151.0), (173.0, 151.0), (156.0, 171.0), (141.0, 192.0), (170.0, 192.0))
+FACE = Detection(Box(120, 110, 192, 210), POINTS, 0.9)
+
+
+def face_at(x: float, y: float, score: float = 0.9) -> Detection:
+    """A face of 72 x 100 pixels whose box starts at (x, y)."""
+    moved = tuple((px + x - 120, py + y - 110) for px, py in POINTS)
+    a, b, c, d, e = moved
+    return Detection(Box(x, y, x + 72, y + 100), (a, b, c, d, e), score)
+
+
+def picture(*, width: int = 320, height: int = 240, shade: int = 120) -> bytes:
+    """A PNG of one grey shade: the engine decides what is in it."""
+    done, encoded = cv2.imencode(".png", np.full((height, width, 3), shade, np.uint8))
+    assert done
+    return encoded.tobytes()
+
+
+@dataclass
+class ScriptedEngine:
+    """
+    Sees what ``seen`` holds, wherever it looks; recognises a face by the shade of its crop.
+
+    ``before_detect`` and ``before_recognise`` run in the lane, for tests that make it wait or fail.
+    """
+
+    seen: list[Detection] = field(default_factory=lambda: [FACE])
+    before_detect: Callable[[Sequence[View]], None] = lambda _views: None
+    before_recognise: Callable[[Sequence[Aligned]], None] = lambda _faces: None
+    see: Callable[[View], list[Detection]] | None = None
+    looks: list[tuple[Box | None, bool]] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def facts(self) -> EngineFacts:
+        space = EmbeddingSpace("d", "r", alignment.ALIGNMENT, 127.5, 127.5, flip=False)
+        return EngineFacts("synthetic", space, "synthetic", 4, "scripted", "none", (), "cpu")
+
+    def view(self, pixels: Pixels, area: Box | None = None, *, closely: bool = False) -> View:
+        with self.lock:
+            self.looks.append((area, closely))
+        return View(pixels, left=0 if area is None else round(area.x1), top=0 if area is None else round(area.y1))
+
+    def detect(self, views: Sequence[View]) -> list[list[Detection]]:
+        self.before_detect(views)
+        return [list(self.seen) if self.see is None else self.see(view) for view in views]
+
+    def align(self, pixels: Pixels, detection: Detection) -> Aligned:
+        return alignment.align(pixels, detection, 112)
+
+    def recognise(self, faces: Sequence[Aligned]) -> NDArray[np.float32]:
+        with self.lock:
+            self.batches.append(len(faces))
+        self.before_recognise(faces)
+        angles = np.array([float(face.crop.mean()) / 100 for face in faces])
+        rows = np.zeros((len(faces), 4), np.float32)
+        rows[:, 0], rows[:, 1] = np.cos(angles), np.sin(angles)
+        return rows
+
+    def probe(self) -> Detection:
+        return FACE
+
+
+@dataclass
+class Scene:
+    """One running embedder and a client of it."""
+
+    client: httpx.AsyncClient
+    engine: ScriptedEngine
+    pipeline: Pipeline
+    metrics: EmbedderMetrics
+    app: web.Application
+    deaths: list[str]
+
+    async def ask(self, data: bytes, **params: str | int) -> httpx.Response:
+        return await self.client.post("/v1/faces", content=data, params=params)
+
+    async def answer(self, data: bytes, **params: str | int) -> wire.FacesAnswer:
+        response = await self.ask(data, **params)
+        assert response.status_code == 200, response.text
+        return wire.decode_faces(response.content)
+
+    def stop_accepting(self) -> None:
+        stop_accepting(self.app)
+
+
+@asynccontextmanager
+async def running(
+    engine: ScriptedEngine | None = None, *, size: PipelineSize | None = None, **settings: object
+) -> AsyncIterator[Scene]:
+    """An embedder with these settings; everything is closed again afterwards."""
+    engine = engine or ScriptedEngine()
+    chosen = EmbedderSettings.model_validate({"max_in_flight": 8, "max_pixels": 1_000_000, **settings})
+    size = size or PipelineSize(max_in_flight=chosen.max_in_flight, hands=2)
+    metrics, deaths = EmbedderMetrics(), list[str]()
+    pipeline = Pipeline(
+        engine, Decoder(chosen.max_pixels), size, metrics, on_death=lambda lane, _error: deaths.append(lane)
+    )
+    app = build_app(chosen, pipeline, metrics)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=2, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with httpx.AsyncClient(base_url=base, timeout=20) as client:
+            yield Scene(client, engine, pipeline, metrics, app, deaths)
+    finally:
+        await runner.cleanup()
+        pipeline.close(wait_seconds=2)
