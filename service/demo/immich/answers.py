@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from service.demo.immich.dialect import Dialect
 from service.demo.immich.library import FakeAsset, FakeFace, FakePerson, FakeUser, Key, Library
 
-THUMBHASH = "l8gFFYQHdFpKTNkEaUekl4R/RHIG"
 NOTHING_FOUND = '"albums":{"total":0,"count":0,"items":[],"facets":[]}'
 
 NO_EXIF: tuple[str, ...] = ("timeZone", "lensModel", "fNumber", "focalLength", "iso", "exposureTime")
@@ -27,8 +26,9 @@ def instant(moment: datetime) -> str:
 
 
 def raw_instant(moment: datetime) -> str:
-    """Microseconds: a time stamp that the database wrote as JSON itself."""
-    return moment.astimezone(UTC).isoformat()
+    """A time stamp that the database wrote as JSON itself: microseconds without zeros at the end."""
+    seconds, _, fraction = moment.astimezone(UTC).isoformat().removesuffix("+00:00").partition(".")
+    return f"{seconds}.{fraction.rstrip('0')}+00:00" if fraction else f"{seconds}+00:00"
 
 
 def flag(value: object) -> str:
@@ -133,7 +133,7 @@ class Answers:
             f'"libraryId":{optional(asset.library_id)},"type":"{asset.type}",'
             f'"originalPath":{quote(asset.path(owner_id))},"originalFileName":{quote(asset.file_name)},'
             f'"originalMimeType":"{asset.mime_type}",'
-            f'"thumbhash":{quote(THUMBHASH) if asset.has_preview else "null"},"fileCreatedAt":"{taken}",'
+            f'"thumbhash":{optional(asset.thumbhash)},"fileCreatedAt":"{taken}",'
             f'"fileModifiedAt":"{modified}",'
             f'"localDateTime":"{local}","updatedAt":"{changed}",'
             f'"isFavorite":{flag(asset.is_favorite)},'

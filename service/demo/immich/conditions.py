@@ -142,9 +142,7 @@ def condition(name: str, asked: object, path: list[str]) -> dict[str, Any]:
     """The operators of one field, each with its checked value; raises `UnfitError`."""
     field = FIELDS[name]
     if not isinstance(asked, dict):
-        error = wrong_type("object", asked, "")
-        error.path = path
-        raise error
+        raise wrong_type("object", asked, "", path)
     unknown_keys(asked, field.operators, path)
     if not asked:
         message = f"At least one of the following fields is required: {', '.join(field.operators)}"
@@ -181,6 +179,22 @@ class Filter:
     asks_for_locked: bool
 
 
+def read_branches(asked: object, path: list[str]) -> list[Filter]:
+    """The parts of an `or`, of which at least one must hold."""
+    try:
+        parts = Several(mapping, least=1)(asked)
+    except UnfitError as error:
+        error.path = path
+        raise
+    return [read_filter(part, [*path, str(place)]) for place, part in enumerate(parts)]
+
+
+def mapping(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise wrong_type("object", value, "")
+    return value
+
+
 def read_filter(asked: Mapping[str, Any], path: list[str] | None = None) -> Filter:
     """Check a filter and turn it into a test; raises `UnfitError` with the path of what is wrong."""
     path = path or ["filter"]
@@ -188,7 +202,7 @@ def read_filter(asked: Mapping[str, Any], path: list[str] | None = None) -> Filt
     unknown_keys(asked, (*FIELDS, *(() if branch else ("or",))), path)
     conditions = {name: condition(name, asked[name], [*path, name]) for name in FIELDS if name in asked}
     tests = [holds(FIELDS[name], operators) for name, operators in conditions.items()]
-    branches = [read_filter(part, [*path, "or", str(place)]) for place, part in enumerate(asked.get("or") or ())]
+    branches = [] if asked.get("or") is None else read_branches(asked["or"], [*path, "or"])
     if branches:
         tests.append(lambda asset: any(part.test(asset) for part in branches))
     taken, seen = conditions.get("takenAt", {}), conditions.get("visibility")

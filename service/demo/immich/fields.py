@@ -44,9 +44,9 @@ def kind_of(value: object) -> str:
     return "object"
 
 
-def wrong_type(expected: str, value: object, said: str) -> UnfitError:
+def wrong_type(expected: str, value: object, said: str, path: Sequence[str] = ()) -> UnfitError:
     message = f"Invalid input: expected {expected}, received {kind_of(value)}"
-    return UnfitError({"expected": expected, "code": "invalid_type", "message": message}, said)
+    return UnfitError({"expected": expected, "code": "invalid_type", "message": message}, said, path)
 
 
 def text(value: object) -> str:

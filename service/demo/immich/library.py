@@ -17,6 +17,7 @@ ALL_NEEDED = frozenset(
     {"asset.read", "face.read", "asset.download", "asset.view", "person.read", "user.read", "server.about"}
 )
 
+THUMBHASH = "1QcSHQRnh493V4dIh4eXh1h4kJUI"
 VISIBILITIES = ("archive", "timeline", "hidden", "locked")
 ASSET_TYPES = ("IMAGE", "VIDEO", "AUDIO", "OTHER")
 
@@ -89,6 +90,7 @@ class FakeAsset:
     preview_data: Data | None = None
     """A JPEG; when None, a JPEG original is its own preview."""
     has_preview: bool = True
+    thumbhash: str | None = THUMBHASH
     exif: dict[str, Any] | None = field(default_factory=dict)
     """Fields of `exifInfo` that differ from the plain ones; None: no exif row at all."""
     duration_ms: int | None = None

@@ -58,4 +58,4 @@ def decoded(sent: bytes) -> tuple[object, str | None]:
         return None, f"Unexpected token '{sent[:1].decode(errors='replace')}' is not valid JSON"
     if isinstance(body, dict | list):
         return body, None
-    return body, f"Unexpected token '{sent[:1].decode()}', {json.dumps(sent.decode())} is not valid JSON"
+    return body, f"Unexpected token '{sent[:1].decode()}', \"{sent.decode()}\" is not valid JSON"

@@ -52,7 +52,8 @@ def flat_fields(*, two: bool) -> dict[str, Check]:
     fields |= dict.fromkeys(FLAGS, truth) | {"visibility": Choice(VISIBILITIES)}
     fields |= dict.fromkeys(DATES, date) | {name: Nullable(text) if name in NULLABLE else text for name in TEXTS}
     fields |= {"rating": Nullable(Number(-1, 5, loose=two)), "size": Number(1, MOST, loose=two)}
-    fields |= dict.fromkeys(("personIds", "tagIds", "albumIds"), Several(identifier)) | {"id": identifier}
+    fields |= dict.fromkeys(("personIds", "albumIds"), Several(identifier))
+    fields |= {"tagIds": Nullable(Several(identifier)), "id": identifier}
     fields |= {"order": Choice(("asc", "desc")), "page": Number(1, loose=two)}
     if two:  # there, null is as good as absent
         fields = {name: Nullable(check) for name, check in fields.items()}
@@ -244,9 +245,7 @@ def read_filtered(body: Mapping[str, Any], newer: list[str], page_limit: int) ->
 
 def read_order(asked: object) -> dict[str, str]:
     if not isinstance(asked, dict):
-        error = wrong_type("object", asked, "")
-        error.path = ["orderBy"]
-        raise error
+        raise wrong_type("object", asked, "", ["orderBy"])
     values, wrong = checked({"field": Choice(ORDER_FIELDS), "direction": Choice(("asc", "desc"))}, asked)
     for name, error in wrong.items():
         error.path = ["orderBy", name]

@@ -17,7 +17,8 @@ def version(dialect: Dialect) -> str:
 
 def about(dialect: Dialect) -> str:
     release = f"https://github.com/immich-app/immich/releases/tag/v{dialect}"
-    return json.dumps({"version": f"v{dialect}", "versionUrl": release, "licensed": False})
+    parts = {"nodejs": "v24.0.0", "exiftool": "13.50", "ffmpeg": "7.1", "libvips": "8.17.3", "imagemagick": ""}
+    return json.dumps({"version": f"v{dialect}", "versionUrl": release, "licensed": False} | parts)
 
 
 def config(dialect: Dialect, minimum_faces: int) -> str:
