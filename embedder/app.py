@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 
 from embedder.decode import Decoder
-from embedder.doors import build_app, stop_accepting
+from embedder.doors import build_app, build_runner, stop_accepting
 from embedder.engine import FaceEngine
 from embedder.metrics import EmbedderMetrics
 from embedder.pipeline import Pipeline, PipelineSize
@@ -52,7 +52,7 @@ async def serve(
     try:
         await _check_models(pipeline)
         app = build_app(settings, pipeline, metrics)
-        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=STOP_SECONDS, access_log=None)
+        runner = build_runner(app, stop_seconds=STOP_SECONDS)
         await runner.setup()
         try:
             address = await _listen(runner, settings.listen)

@@ -28,6 +28,7 @@ READY_SECONDS = 5.0
 """How long an answer of ``/readyz`` is taken as still true."""
 
 _MOST_BOX_BYTES = 1 << 20
+_MOST_HEADER_BYTES = 1 << 17  # a thousand boxes with all their decimals
 _PIPELINE: web.AppKey[Pipeline] = web.AppKey("pipeline", Pipeline)
 _LIMITS: web.AppKey[wire.Limits] = web.AppKey("limits", wire.Limits)
 _STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
@@ -74,6 +75,21 @@ def build_app(settings: EmbedderSettings, pipeline: Pipeline, metrics: EmbedderM
     app.router.add_get("/v1/info", _info)
     app.router.add_get("/metrics", _metrics)
     return app
+
+
+def build_runner(app: web.Application, *, stop_seconds: float) -> web.AppRunner:
+    """
+    What runs the doors: a caller that leaves cancels its handler, boxes may fill a long header, and nothing is logged
+    per request.
+    """
+    return web.AppRunner(
+        app,
+        handler_cancellation=True,
+        shutdown_timeout=stop_seconds,
+        access_log=None,
+        max_field_size=_MOST_HEADER_BYTES,
+        max_line_size=_MOST_HEADER_BYTES,
+    )
 
 
 def stop_accepting(app: web.Application) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from embedder import alignment
 from embedder.decode import Decoder
-from embedder.doors import build_app, stop_accepting
+from embedder.doors import build_app, build_runner, stop_accepting
 from embedder.engine import Aligned, Detection, EngineFacts, View
 from embedder.metrics import EmbedderMetrics
 from embedder.pipeline import Pipeline, PipelineSize
@@ -123,7 +123,7 @@ async def running(
         engine, Decoder(chosen.max_pixels), size, metrics, on_death=lambda lane, _error: deaths.append(lane)
     )
     app = build_app(chosen, pipeline, metrics)
-    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=2, access_log=None)
+    runner = build_runner(app, stop_seconds=2)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
