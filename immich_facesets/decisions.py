@@ -216,6 +216,11 @@ class Constraints:
         """The identities that a decision keeps from every export."""
         return frozenset(number for number, is_on in self.hidden.items() if is_on)
 
+    def numbers(self) -> frozenset[int]:
+        """The numbers that decisions speak of: whoever has none yet gets another."""
+        pairs = (*self.must.items(), *self.must_not, *self.attached.items())
+        return frozenset({*(number for _, number in pairs), *self.merged, *self.merged.values()})
+
     def current(self, number: int) -> int:
         """The number under which an identity lives today."""
         return self.merged.get(number, number)

@@ -89,7 +89,7 @@ class Draft:
         for face, number in memberships.items():
             if face in self.row_of:
                 self.before[self.row_of[face]] = number
-        used = [next_number - 1, *(one.number for one in known), *memberships.values(), *constraints.must.values()]
+        used = {next_number - 1, *memberships.values(), *(one.number for one in known), *constraints.numbers()}
         self._next = self.first_new = max(used) + 1
         self._obey({one.number for one in known} | set(memberships.values()))
 
@@ -158,6 +158,12 @@ class Draft:
         number, self._next = self._next, self._next + 1
         self.new[number] = origin
         return number
+
+    def drop_empty(self) -> None:
+        """Identities that were to be new and have no faces do not come to be, and nobody is attached to them."""
+        empty = self.new.keys() - set(self.owner.tolist())
+        self.new = {number: origin for number, origin in self.new.items() if number not in empty}
+        self.people.detach(empty)
 
     def place(self, row: int, number: int, how: How, distance: float) -> None:
         self.owner[row] = number

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from immich_facesets.assertions import settle
+from immich_facesets.assertions import Hearing, settle
 from immich_facesets.decisions import Constraints
-from immich_facesets.discovery import discover
+from immich_facesets.discovery import Discovery, discover
 from immich_facesets.draft import NOBODY, Draft, GroupingRules, How
 from immich_facesets.identities import Assertion, FaceTable, Known, Origin, distances
 from immich_facesets.matching import match
@@ -92,32 +92,44 @@ def plan_grouping(
     values of face ids decide nothing. A membership whose face is not in the table is passed over.
     """
     draft = Draft(table, memberships, known, constraints, points, rules, next_number)
-    hearings = settle(draft, assertions)
-    found = None
-    while found is None or found.changes:
-        while match(draft):
-            pass
-        found = discover(draft)
-    new = _number(draft, {identity.number for identity in known})
+    hearings, found = _decide(draft, assertions)
+    new = _number(draft)
     report = review(draft, hearings, found)
     return GroupingPlan(new=new, joins=_joins(draft), leaves=_leaves(draft), links=_links(draft, known), report=report)
 
 
-def _number(draft: Draft, known: set[int]) -> tuple[NewIdentity, ...]:
+def _decide(draft: Draft, assertions: Sequence[Assertion]) -> tuple[list[Hearing], Discovery]:
     """
-    Give new identities their final numbers: largest first, equal ones by content. Empty ones do not come to be.
+    Settle, match and discover by turns until none of them changes anything.
 
-    A number that a decision gave stays as it is.
+    A person may find her identity only after the others were settled: discovery can give one to faces that another
+    person's assertion outbid. Attachments only grow, so this ends.
     """
+    found = None
+    while True:
+        before = draft.owner.copy()
+        hearings = settle(draft, assertions)
+        if found is not None and (draft.owner == before).all():
+            draft.drop_empty()
+            return hearings, found
+        found = None
+        while found is None or found.changes:
+            while match(draft):
+                pass
+            found = discover(draft)
+        draft.drop_empty()
+
+
+def _number(draft: Draft) -> tuple[NewIdentity, ...]:
+    """Give new identities their final numbers: largest first, equal ones by content. Numbers from decisions stay."""
     members = {number: draft.members(number) for number in draft.new}
-    given = [number for number in members if number < draft.first_new]
-    found = [number for number, rows in members.items() if len(rows) and number >= draft.first_new]
+    found = [number for number in members if number >= draft.first_new]
     found.sort(key=lambda number: (-len(members[number]), members[number][0]))
-    final = {number: number for number in given if number not in known}
+    final = {number: number for number in members if number < draft.first_new}
     final |= {number: draft.first_new + place for place, number in enumerate(found)}
     for number, place in final.items():
         draft.owner[members[number]] = place
-    draft.people.renumber(final, gone=set(members) - set(final))
+    draft.people.renumber(final)
     return tuple(
         NewIdentity(final[number], draft.new[number], draft.people.of(final[number]))
         for number in sorted(final, key=lambda number: final[number])

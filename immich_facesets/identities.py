@@ -176,11 +176,13 @@ class People:
     def attach(self, person: tuple[str, str], number: int) -> None:
         self.identity_of[person] = number
 
-    def renumber(self, final: Mapping[int, int], gone: Container[int]) -> None:
-        """Move people to the final numbers of their identities; those of identities that are ``gone`` have none."""
-        self.identity_of = {
-            person: final.get(number, number) for person, number in self.identity_of.items() if number not in gone
-        }
+    def renumber(self, final: Mapping[int, int]) -> None:
+        """Move people to the final numbers of their identities."""
+        self.identity_of = {person: final.get(number, number) for person, number in self.identity_of.items()}
+
+    def detach(self, numbers: Container[int]) -> None:
+        """Take everybody from those identities."""
+        self.identity_of = {person: number for person, number in self.identity_of.items() if number not in numbers}
 
     def has_other(self, number: int, person: tuple[str, str]) -> bool:
         """Whether the identity has another person of the same source, who was named on purpose."""

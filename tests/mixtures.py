@@ -1,0 +1,130 @@
+"""Invented faces as vectors: people with a spread around a centre, and tables, plans and stores made of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.decisions import Constraints
+from immich_facesets.grouping import Assertion, FaceTable, GroupingPlan, GroupingRules, Known, plan_grouping
+from immich_facesets.spaces import OperatingPoints
+
+Vectors = NDArray[np.float32]
+
+
+def unit(vectors: NDArray[np.floating]) -> Vectors:
+    """The same directions at length 1."""
+    lengths: NDArray[np.float64] = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / lengths).astype(np.float32)
+
+
+def people(
+    rng: np.random.Generator, sizes: Sequence[int], spread: float, d: int = 64
+) -> tuple[Vectors, NDArray[np.int64]]:
+    """
+    Unit vectors of ``len(sizes)`` people, and who each is. Two faces of one person are about
+    ``spread**2 / (1 + spread**2)`` apart, two people about 1.
+    """
+    centres = unit(rng.normal(size=(len(sizes), d)))
+    who = np.repeat(np.arange(len(sizes)), sizes)
+    return unit(centres[who] + spread / np.sqrt(d) * rng.normal(size=(len(who), d))), who
+
+
+def table_of(
+    vectors: NDArray[np.floating],
+    *,
+    face_ids: Sequence[int] | NDArray[np.int64] | None = None,
+    pictures: Sequence[int] | NDArray[np.int64] | None = None,
+    face_short: float | NDArray[np.float32] = 200.0,
+    blur: float | NDArray[np.float32] = 100.0,
+    det_score: float | NDArray[np.float32] = 0.9,
+) -> FaceTable:
+    """A face table; by default each face is good and has a picture of its own, and ids count from 1."""
+    n = len(vectors)
+    return FaceTable(
+        face_ids=np.arange(1, n + 1) if face_ids is None else np.asarray(face_ids, dtype=np.int64),
+        vectors=vectors.astype(np.float32),
+        pictures=np.arange(n) if pictures is None else np.asarray(pictures, dtype=np.int64),
+        face_short=np.broadcast_to(np.float32(face_short), n).copy(),
+        blur=np.broadcast_to(np.float32(blur), n).copy(),
+        det_score=np.broadcast_to(np.float32(det_score), n).copy(),
+    )
+
+
+@dataclass
+class Library:
+    """What a store holds of one space, with the plan applied as the store does it."""
+
+    table: FaceTable
+    assertions: Sequence[Assertion] = ()
+    constraints: Constraints = field(default_factory=Constraints)
+    rules: GroupingRules = field(default_factory=lambda: GroupingRules(min_faces=3))
+    points: OperatingPoints = field(default_factory=OperatingPoints)
+    memberships: dict[int, int] = field(default_factory=dict)
+    known: dict[int, Known] = field(default_factory=dict)
+
+    def plan(self) -> GroupingPlan:
+        return plan_grouping(
+            self.table,
+            memberships=self.memberships,
+            known=list(self.known.values()),
+            assertions=self.assertions,
+            constraints=self.constraints,
+            points=self.points,
+            rules=self.rules,
+            next_number=max(self.known, default=0) + 1,
+        )
+
+    def group(self) -> GroupingPlan:
+        """Plan and apply."""
+        plan = self.plan()
+        for new in plan.new:
+            assert new.number not in self.known
+            self.known[new.number] = Known(new.number, new.origin, is_locked=False, people=frozenset())
+        for face_id in plan.leaves:
+            del self.memberships[face_id]
+        for join in plan.joins:
+            assert join.identity in self.known
+            self.memberships[join.face_id] = join.identity
+        attached = {person: one.number for one in self.known.values() for person in one.people}
+        attached |= {(link.source, link.person_id): link.identity for link in plan.links}
+        for number, one in self.known.items():
+            mine = frozenset(person for person, to in attached.items() if to == number)
+            self.known[number] = Known(number, one.origin, one.is_locked, mine)
+        return plan
+
+    def lock(self, number: int) -> None:
+        one = self.known[number]
+        self.known[number] = Known(number, one.origin, is_locked=True, people=one.people)
+
+    def faces_of(self, number: int) -> set[int]:
+        return {face for face, to in self.memberships.items() if to == number}
+
+    def labels(self) -> list[int]:
+        """The identity of each row; faces of nobody are each their own."""
+        return [self.memberships.get(face, -face) for face in self.table.face_ids.tolist()]
+
+    def parts(self) -> set[frozenset[int]]:
+        """The identities as sets of face ids, whatever their numbers."""
+        return {frozenset(self.faces_of(number)) for number in self.memberships.values()}
+
+
+def extended(table: FaceTable, vectors: NDArray[np.floating], pictures: Sequence[int] | None = None) -> FaceTable:
+    """The table after new faces arrived, with higher ids, in new pictures unless these are given."""
+    n = len(table)
+    more = table_of(vectors, pictures=pictures)
+    new_pictures = more.pictures if pictures is not None else more.pictures + int(table.pictures.max(initial=0)) + 1
+    return FaceTable(
+        face_ids=np.concatenate([table.face_ids, more.face_ids + int(table.face_ids.max(initial=0))]),
+        vectors=np.concatenate([table.vectors, more.vectors]) if n else more.vectors,
+        pictures=np.concatenate([table.pictures, new_pictures]),
+        face_short=np.concatenate([table.face_short, more.face_short]),
+        blur=np.concatenate([table.blur, more.blur]),
+        det_score=np.concatenate([table.det_score, more.det_score]),
+    )
+
+
+def told(face_ids: Mapping[str, Sequence[int]], source: str = "anna") -> list[Assertion]:
+    """What a source asserts: a person id and the faces it gives to that person."""
+    return [Assertion(source, person, person, tuple(faces)) for person, faces in face_ids.items()]
