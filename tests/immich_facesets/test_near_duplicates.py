@@ -120,11 +120,12 @@ def test_copies_far_apart_in_a_large_identity_are_found() -> None:
     rows = vectors(5000, spread=2.0)
     hashes = dice.integers(0, 2**63, size=5000).tolist()
     copies = [7, *range(2000, 2150), 2500, 4999]  # more pairs than are judged at once, in three blocks of rows
-    for copy in copies:
-        rows[copy], hashes[copy] = rows[7], hashes[7]
+    late = [2600, 4500, 4900]  # all beyond the first block
+    for first, *others in (copies, late):
+        rows[others], hashes = rows[first], [hashes[first] if row in others else hashes[row] for row in range(5000)]
     groups = near_groups(rows, hashes)
-    assert [group for group in groups if len(group) > 1] == [tuple(copies)]
-    assert len(groups) == 5000 - len(copies) + 1
+    assert [group for group in groups if len(group) > 1] == [tuple(copies), tuple(late)]
+    assert len(groups) == 5000 - len(copies) - len(late) + 2
 
 
 def test_the_first_in_order_stands_for_its_group_and_rows_without_a_place_never_do() -> None:

@@ -91,6 +91,15 @@ def test_a_users_manifest_is_untouched_when_equal_and_goes_with_the_user(tree: E
     assert tree.read_file("users/anna/manifest.json") is None
 
 
+def test_who_reads_a_manifest_while_it_is_rewritten_reads_the_old_one_to_the_end(
+    tree: ExportTree, tmp_path: Path
+) -> None:
+    tree.write_file("manifest.json", OURS)
+    with (tmp_path / "manifest.json").open("rb") as reader:
+        tree.write_file("manifest.json", OURS + b"\n" * 99)
+        assert reader.read() == OURS
+
+
 def test_when_making_the_files_fails_the_old_faceset_stays(tree: ExportTree, tmp_path: Path) -> None:
     def failing() -> Iterator[tuple[str, Content]]:
         yield "faces/0.png", b"new"
