@@ -8,8 +8,9 @@ those of a real recogniser: near for one sitter, nearly orthogonal for two, drif
 """
 
 from immich_facesets.synthetic.band import SITTERS
+from immich_facesets.synthetic.body import standing_height
 from immich_facesets.synthetic.finding import SyntheticFace, find_faces
 from immich_facesets.synthetic.pictures import draw_picture
 from immich_facesets.synthetic.sitters import Pose, Sitter
 
-__all__ = ["SITTERS", "Pose", "Sitter", "SyntheticFace", "draw_picture", "find_faces"]
+__all__ = ["SITTERS", "Pose", "Sitter", "SyntheticFace", "draw_picture", "find_faces", "standing_height"]

@@ -31,7 +31,7 @@ _FACADES: tuple[Colour, ...] = ((232, 204, 172), (222, 176, 150), (236, 220, 190
 def draw_background(width: int, height: int, seed: int, tint: tuple[float, float, float]) -> NDArray[np.uint8]:
     """An RGB picture without people, (height, width, 3), in a light (what becomes of white)."""
     dice = np.random.default_rng([seed, 4])
-    small = np.zeros((max(height // 2, 1), max(width // 2, 1), 3), dtype=np.uint8)
+    small = np.full((max(height // 2, 1), max(width // 2, 1), 3), 200, dtype=np.uint8)
     canvas = Canvas(small, Frame(0.0, 0.0, small.shape[0], 0.0), tint)
     scenes: tuple[Callable[[Canvas, float, np.random.Generator], None], ...] = (
         _park, _hills, _beach, _town, _wood, draw_room, draw_party, draw_cafe, draw_studio,
@@ -56,9 +56,9 @@ def _sky(canvas: Canvas, aspect: float, dice: np.random.Generator, low: float) -
 
 def _ridge(canvas: Canvas, aspect: float, dice: np.random.Generator, y: float, rise: float, colour: Colour) -> None:
     """Ground from a wavy line down."""
-    xs = np.linspace(-0.1, aspect + 0.1, 8).tolist()
+    xs = np.linspace(-0.3, aspect + 0.3, 9).tolist()
     line = smooth([(x, y - dice.uniform(0, rise)) for x in xs], closed=False)
-    canvas.fill(np.vstack([line, [(aspect + 0.2, 1.1), (-0.2, 1.1)]]), colour)
+    canvas.fill(np.vstack([line, [(aspect + 0.3, 1.1), (-0.3, 1.1)]]), colour)
 
 
 def _tree(canvas: Canvas, x: float, foot: float, size: float, leaves: Colour) -> None:
@@ -143,7 +143,7 @@ def _hills(canvas: Canvas, aspect: float, dice: np.random.Generator) -> None:
 
 def _beach(canvas: Canvas, aspect: float, dice: np.random.Generator) -> None:
     _sky(canvas, aspect, dice, 0.5)
-    draw_gradient(canvas, 0.46, 0.68, (162, 190, 198), (196, 216, 214))
+    draw_gradient(canvas, 0.46, 0.75, (162, 190, 198), (196, 216, 214))
     for _ in range(24):
         x, y = aspect * dice.uniform(0, 1), dice.uniform(0.48, 0.64)
         canvas.stroke(np.array([(x, y), (x + dice.uniform(0.04, 0.12), y)]), 0.004, (226, 236, 232))

@@ -9,19 +9,39 @@ from immich_facesets.synthetic.sitters import Pose
 _NECK = (0.0, 0.5)
 
 
+def standing_height(age: float) -> float:
+    """From the middle of the face down to the ground, in head widths."""
+    grown = _grown(age)
+    return 0.9 + _torso_length(grown) + _leg_length(grown)
+
+
 def draw_body(canvas: Canvas, look: Look, pose: Pose) -> None:
     own = canvas.with_roll(pose.roll * 0.2, _NECK)
-    grown = min(max((pose.age - 2) / 16, 0.0), 1.0)
+    grown = _grown(pose.age)
     broad = (0.62 + 0.18 * grown) * (0.92 if look.lashes else 1.06)
-    long = 1.5 + 0.6 * grown
-    _legs(own, look, broad, 0.9 + long, grown)
+    long = _torso_length(grown)
+    _legs(own, look, broad, 0.9 + long, _leg_length(grown))
     _arms(own, look, broad, long)
     _torso(own, look, broad, long)
 
 
-def _legs(canvas: Canvas, look: Look, broad: float, hip: float, grown: float) -> None:
-    foot = hip + 1.2 + 0.9 * grown
+def _grown(age: float) -> float:
+    """0 for the smallest, 1 for the grown-up."""
+    return min(max((age - 2) / 16, 0.0), 1.0)
+
+
+def _torso_length(grown: float) -> float:
+    return 1.5 + 0.6 * grown
+
+
+def _leg_length(grown: float) -> float:
+    return 1.2 + 0.9 * grown
+
+
+def _legs(canvas: Canvas, look: Look, broad: float, hip: float, leg_length: float) -> None:
+    foot = hip + leg_length
     trousers = shade(look.second_colour, 0.62)
+    canvas.glow(0.0, foot + 0.05, broad * 1.5, (70, 60, 50), 0.35)
     for side in (-1, 1):
         leg = np.array([(0.03, hip - 0.4), (broad * 0.82, hip - 0.4), (broad * 0.68, foot), (broad * 0.16, foot)])
         canvas.fill(leg * (side, 1), trousers)

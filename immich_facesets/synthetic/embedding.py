@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 DIMENSION = 512
 
-APPEARANCE_SHARE = 0.20
-AGE_SHARE = 0.24
+APPEARANCE_SHARE = 0.18
+AGE_SHARE = 0.27
 _YEARS = 8.0
 _SCALES = np.array([9.0, 8.0, 0.10, 0.10, 0.06])
 

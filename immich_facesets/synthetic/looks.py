@@ -1,7 +1,7 @@
-"""What a sitter looks like, derived from the seed: nothing here is needed to find the face again."""
+"""What a sitter looks like, derived from seed and day: nothing here is needed to find the face again."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TypeVar
 
@@ -144,4 +144,19 @@ def look_of(seed: int) -> Look:
         brow=float(dice.uniform(0.022, 0.045)) * (0.75 if womanly else 1.0),
         jaw=float(dice.uniform(0.0, 0.45) if womanly else dice.uniform(0.35, 1.0)),
         greys_from=float(dice.uniform(42, 62)),
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def dressed(seed: int, day: int) -> Look:
+    """The look on one day of the sitter's life: clothes change, and on some days there is nothing over the band."""
+    look = look_of(seed)
+    dice = np.random.default_rng([seed, day, 3])
+    first, second = dice.permutation(len(_CLOTHES))[:2].tolist()
+    return replace(
+        look,
+        shirt_colour=_CLOTHES[first],
+        second_colour=_CLOTHES[second],
+        shirt=tuple(Shirt)[int(dice.integers(len(Shirt)))],
+        headwear=look.headwear if dice.random() < 0.6 else Headwear.HEADBAND,
     )

@@ -1,5 +1,7 @@
 """Drawing one sitter: from the back hair to the glasses, back to front."""
 
+import math
+
 import numpy as np
 
 from immich_facesets.synthetic import anatomy
@@ -9,7 +11,7 @@ from immich_facesets.synthetic.body import draw_body
 from immich_facesets.synthetic.canvas import Canvas, Outline, ellipse, mix, shade, smooth
 from immich_facesets.synthetic.hair import draw_back_hair, draw_beard, draw_front_hair
 from immich_facesets.synthetic.headwear import draw_headwear
-from immich_facesets.synthetic.looks import Look, look_of
+from immich_facesets.synthetic.looks import Look, dressed
 from immich_facesets.synthetic.sitters import Pose, Sitter
 
 _INK: Colour = (56, 42, 42)
@@ -17,7 +19,7 @@ _CHILD = 14
 
 
 def draw_sitter(canvas: Canvas, sitter: Sitter, pose: Pose) -> None:
-    look = look_of(sitter.seed)
+    look = dressed(sitter.seed, math.floor(max(pose.age, 0.0) * 365.25))
     draw_back_hair(canvas, look, pose)
     draw_body(canvas, look, pose)
     _head(canvas, look, pose)

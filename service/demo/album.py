@@ -7,12 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 
-from immich_facesets.synthetic import SITTERS, Pose, Sitter
+from immich_facesets.synthetic import SITTERS, Pose, Sitter, standing_height
 
 SHAPES = ((1600, 1200), (1600, 1200), (1600, 1200), (1200, 1600), (2400, 1800))
 """Upright widths and heights; the last is larger than a preview."""
 
-_CLUMPS = ((2006, 2010), (2014, 2017), (2022, 2025))  # first and last year: gaps between them are what eras are cut at
+_CLUMPS = ((2005, 2008), (2022, 2025))  # first and last year: what lies between them parts the eras
 _OCCASIONS = 24
 
 
@@ -71,9 +71,10 @@ def plan_shots(members: Sequence[Member], pictures: int, users: Sequence[str], d
             continue
         place = len(shots)
         user = users[int(dice.choice(len(users), p=_shares(len(users))))]
-        circle = [member for member in members if user in member.users]
-        stranger = _stranger(strangers, place, dice)
-        shots.append(_shot(user, circle, occasions[int(dice.integers(len(occasions)))], stranger, place, dice))
+        occasion = occasions[int(dice.integers(len(occasions)))]
+        circle = [member for member in members if user in member.users and member.born < occasion.day.date()]
+        if circle:
+            shots.append(_shot(user, circle, occasion, _stranger(strangers, place, dice), place, dice))
     return sorted(shots, key=lambda shot: shot.taken_at)
 
 
@@ -116,18 +117,20 @@ def _shot(
     chosen = [circle[i] for i in dice.choice(len(circle), count, replace=False, p=weights / weights.sum()).tolist()]
     taken_at = occasion.day + timedelta(seconds=int(dice.integers(0, 8 * 3600)))
     sitters = [
-        (member.sitter, replace(pose, age=(taken_at.date() - member.born).days / 365.25))
+        (member.sitter, _standing(replace(pose, age=(taken_at.date() - member.born).days / 365.25), height))
         for member, pose in zip(chosen, _places(count, width, height, occasion.light, dice), strict=True)
     ]
-    if stranger is not None and count <= 2:
-        sitters.insert(0, (stranger, _passing(sitters[0][1], width, height, dice)))
+    passing = None if stranger is None else _passing(sitters[0][1], [pose for _, pose in sitters], width, height, dice)
+    if stranger is not None and passing is not None:
+        sitters.insert(0, (stranger, passing))
     return Shot(user, taken_at, width, height, occasion.background, tuple(sitters))
 
 
 def _places(count: int, width: int, height: int, light: float, dice: np.random.Generator) -> list[Pose]:
     """Side by side, far enough apart that nobody hides anybody's face."""
     room = width / count
-    low, high = min(0.19 * room, 0.2 * height), min(0.42 * room, 0.34 * height)
+    high = min(0.42 * room, 0.34 * height)
+    low = max(0.45 * high, min(0.19 * room, 0.2 * height))
     poses = []
     for number in range(count):
         size = float(dice.uniform(low, high))
@@ -148,13 +151,21 @@ def _places(count: int, width: int, height: int, light: float, dice: np.random.G
     return poses
 
 
-def _passing(front: Pose, width: int, height: int, dice: np.random.Generator) -> Pose:
-    """Somebody small at the far edge, away from the first of those in front."""
+def _standing(pose: Pose, height: int) -> Pose:
+    """The pose moved down as far as needed for the feet to reach the ground."""
+    ground = 0.87 * height - standing_height(pose.age) * pose.size
+    return replace(pose, y=max(pose.y, ground))
+
+
+def _passing(like: Pose, front: Sequence[Pose], width: int, height: int, dice: np.random.Generator) -> Pose | None:
+    """Somebody small in the back, in the light of the others, where nobody hides the face; None without such a place."""
     size = float(dice.uniform(0.05, 0.1)) * min(width, height)
-    x = 1.6 * size if front.x > width / 2 else width - 1.6 * size
-    return replace(
-        front, x=x, y=height * 0.4, size=size, roll=0.0, yaw=float(dice.uniform(-20, 20)), age=40.0, blur=0.0
-    )
+    for share in (0.06, 0.94, 0.5, 0.25, 0.75):
+        x = share * (width - 3 * size) + 1.5 * size
+        if all(abs(x - pose.x) > 1.4 * pose.size + 0.6 * size for pose in front):
+            pose = replace(like, x=x, size=size, roll=0.0, yaw=float(dice.uniform(-20, 20)), age=40.0, blur=0.0)
+            return _standing(replace(pose, y=0.4 * height), height)
+    return None
 
 
 def _moment_later(shot: Shot, dice: np.random.Generator) -> Shot:

@@ -24,7 +24,7 @@ from service.demo.pictures import TYPES, read_preview, write_picture
 PREVIEW_SHORT = 1440
 """The short side of Immich's preview, the space of its boxes."""
 
-_NAMES = ("Mira", "Jonas", "Leni", "Theo", "Oma Ruth", "Kofi", "Ines", "Emil", "Yara", "Paul", "Sumi", "Vera")
+_NAMES = ("Mira", "Jonas", "Leni", "Theo", "Ruth", "Kofi", "Ines", "Emil", "Yara", "Paul", "Sumi", "Vera")
 _LEAST_FACES = 3  # Immich's default: fewer faces make no person
 _SEEN_FROM = 50  # pixels in the preview; smaller faces are often missed
 
