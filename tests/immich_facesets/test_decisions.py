@@ -1,0 +1,255 @@
+"""What moderators said: later wins, an undo gives back, and nothing is lost in JSON."""
+
+import json
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from immich_facesets.decisions import (
+    AllowTogether,
+    Constraints,
+    Cover,
+    Decision,
+    FaceRef,
+    Forget,
+    Ignore,
+    KeepApart,
+    Label,
+    Lock,
+    Merge,
+    Move,
+    NeverExport,
+    Part,
+    Reject,
+    Split,
+    Undo,
+    Unlock,
+    constraints,
+    from_json,
+    kind_of,
+    to_json,
+)
+from immich_facesets.errors import RequestError
+from immich_facesets.faces import Box
+
+
+def face(number: int) -> FaceRef:
+    return FaceRef(f"{number:064x}", Box(1.5, 2, 30, 40))
+
+
+def said(*decisions: Decision, missing: Sequence[int] = ()) -> Constraints:
+    """The constraints of decisions 1, 2, ...; the face with hash n is the row n."""
+
+    def resolve(ref: FaceRef) -> int | None:
+        number = int(ref.sha256, 16)
+        return None if number in missing else number
+
+    return constraints(list(enumerate(decisions, start=1)), resolve)
+
+
+ONE_OF_EACH: list[Decision] = [
+    Merge(into=1, parts=(Part(2, (face(3),), (("anna", "p1"),)),)),
+    Split(identity=1, faces=(face(1), face(2)), number=7),
+    Move(faces=(face(1),), into=2, origin=1),
+    Reject(faces=(face(1),), identity=2),
+    KeepApart(identity=1, other=2),
+    Lock(identity=1),
+    Unlock(identity=1),
+    Label(identity=1, label="Ada"),
+    Ignore(faces=(face(1),), origin=4),
+    AllowTogether(faces=(face(1),)),
+    Forget(identity=1, faces=(face(1),)),
+    NeverExport(identity=1),
+    Cover(identity=1, face=face(1)),
+    Undo(decision=1),
+]
+
+
+@pytest.mark.parametrize("decision", ONE_OF_EACH, ids=kind_of)
+def test_every_decision_survives_json(decision: Decision) -> None:
+    body = json.loads(json.dumps(to_json(decision)))
+    assert body["kind"] == kind_of(decision)
+    assert from_json(body) == decision
+
+
+def test_each_kind_has_a_name_of_its_own() -> None:
+    assert len({kind_of(decision) for decision in ONE_OF_EACH}) == len(ONE_OF_EACH)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [None, {}, {"kind": "praise"}, {"kind": "lock"}, {"kind": "lock", "identity": "1"}, {"kind": "lock", "x": 1}],
+)
+def test_what_is_no_decision_is_refused(body: object) -> None:
+    with pytest.raises(RequestError, match="no decision") as refused:
+        from_json(body)
+    assert refused.value.status == 400
+
+
+def test_nothing_said_demands_nothing() -> None:
+    assert said() == Constraints()
+
+
+class TestLaterWins:
+    def test_moved_twice(self) -> None:
+        assert said(Move((face(1),), 2), Move((face(1),), 3)).must == {1: 3}
+
+    def test_the_order_is_that_of_the_ids(self) -> None:
+        made: list[tuple[int, Decision]] = [(9, Move((face(1),), 3)), (4, Move((face(1),), 2))]
+        assert constraints(made, lambda _: 1).must == {1: 3}
+
+    def test_moved_then_rejected_there(self) -> None:
+        demand = said(Move((face(1),), 2), Reject((face(1),), 2))
+        assert demand.must == {}
+        assert demand.must_not == {(1, 2)}
+
+    def test_rejected_then_moved_there(self) -> None:
+        demand = said(Reject((face(1),), 2), Move((face(1),), 2))
+        assert demand.must == {1: 2}
+        assert demand.must_not == frozenset()
+
+    def test_rejected_by_two_people_then_moved_to_a_third(self) -> None:
+        demand = said(Reject((face(1),), 2), Reject((face(1),), 3), Move((face(1),), 4))
+        assert demand.must == {1: 4}
+        assert demand.must_not == {(1, 2), (1, 3)}
+
+    def test_ignored_then_moved_and_the_other_way_round(self) -> None:
+        assert said(Ignore((face(1),)), Move((face(1),), 2)).ignored == frozenset()
+        demand = said(Move((face(1),), 2), Ignore((face(1),)))
+        assert demand.must == {}
+        assert demand.ignored == {1}
+
+    def test_locked_labelled_and_hidden(self) -> None:
+        demand = said(
+            Lock(1),
+            Lock(2),
+            Unlock(1),
+            Label(1, "a"),
+            Label(1, "b"),
+            NeverExport(1),
+            NeverExport(2),
+            NeverExport(1, is_on=False),
+        )
+        assert demand.locked == {2}
+        assert demand.labels == {1: "b"}
+        assert demand.never_export == {2}
+        assert demand.locks == {1: False, 2: True}
+
+    def test_a_cover_and_a_mirror(self) -> None:
+        demand = said(Cover(1, face(1)), Cover(1, face(2)), AllowTogether((face(3), face(4))))
+        assert demand.covers == {1: 2}
+        assert demand.together == {3, 4}
+
+
+class TestMerging:
+    def test_a_merge_is_followed_to_its_end(self) -> None:
+        demand = said(Merge(2, (Part(1),)), Merge(3, (Part(2),)))
+        assert demand.merged == {1: 3, 2: 3}
+        assert [demand.current(number) for number in (1, 2, 3, 4)] == [3, 3, 3, 4]
+
+    def test_merged_forth_and_back(self) -> None:
+        assert said(Merge(2, (Part(1),)), Merge(1, (Part(2),))).merged == {2: 1}
+
+    def test_merged_round_in_a_circle(self) -> None:
+        demand = said(Merge(2, (Part(1),)), Merge(3, (Part(2),)), Merge(1, (Part(3),)))
+        assert demand.merged == {2: 1, 3: 1}
+
+    def test_with_itself(self) -> None:
+        assert said(Merge(1, (Part(1),))).merged == {}
+
+    def test_what_was_said_of_the_old_number_holds_for_the_new(self) -> None:
+        demand = said(Move((face(1),), 5), Reject((face(2),), 5), KeepApart(9, 5), Merge(3, (Part(5),)))
+        assert demand.must == {1: 3}
+        assert demand.must_not == {(2, 3)}
+        assert demand.apart == {(3, 9)}
+
+    def test_a_face_put_there_outweighs_that_it_was_rejected_under_the_old_number(self) -> None:
+        demand = said(Reject((face(1),), 5), Move((face(1),), 3), Merge(3, (Part(5),)))
+        assert demand.must == {1: 3}
+        assert demand.must_not == frozenset()
+
+    def test_what_is_merged_is_no_longer_kept_apart(self) -> None:
+        assert said(Split(1, (face(1),), 2), Merge(1, (Part(2),))).apart == frozenset()
+
+
+class TestUndo:
+    def test_a_move_goes_back_to_where_the_face_was(self) -> None:
+        assert said(Move((face(1),), 2, origin=1), Undo(1)).must == {1: 1}
+        assert said(Move((face(1),), 2), Undo(1)).must == {}
+
+    def test_of_an_earlier_move_changes_nothing_that_was_said_later(self) -> None:
+        assert said(Move((face(1),), 2, origin=1), Move((face(1),), 3, origin=2), Undo(1)).must == {1: 3}
+
+    def test_of_an_undo_brings_the_decision_back(self) -> None:
+        demand = said(Lock(1), Undo(1), Undo(2))
+        assert demand.locked == {1}
+        assert said(Lock(1), Undo(1), Undo(2), Undo(3)).locked == frozenset()
+
+    def test_a_merge_gives_back_faces_and_people(self) -> None:
+        demand = said(Merge(1, (Part(2, (face(3), face(4)), (("anna", "p"),)),)), Undo(1))
+        assert demand.merged == {}
+        assert demand.must == {3: 2, 4: 2}
+        assert demand.attached == {("anna", "p"): 2}
+
+    def test_a_split_a_reject_and_an_ignore(self) -> None:
+        demand = said(Split(1, (face(1),), 2), Undo(1))
+        assert demand.must == {1: 1}
+        assert demand.apart == frozenset()
+        demand = said(Reject((face(1),), 2), Undo(1))
+        assert demand.must == {1: 2}
+        assert demand.must_not == frozenset()
+        assert said(Reject((face(1),), 2, was_member=False), Undo(1)).must == {}
+        demand = said(Ignore((face(1),), origin=3), Undo(1))
+        assert demand.must == {1: 3}
+        assert demand.ignored == frozenset()
+
+    def test_says_that_a_lock_a_label_a_cover_or_a_ban_no_longer_holds(self) -> None:
+        demand = said(Lock(1), Label(1, "a"), NeverExport(1), Cover(1, face(1)), Undo(1), Undo(2), Undo(3), Undo(4))
+        assert demand.locks == {1: False}
+        assert demand.labels == {1: None}
+        assert demand.hidden == {1: False}
+        assert demand.covers == {1: None}
+        assert said(Label(1, "a"), Label(1, "b"), Undo(2)).labels == {1: "a"}
+
+    def test_what_takes_nothing_away_leaves_nothing(self) -> None:
+        demand = said(KeepApart(1, 2), AllowTogether((face(1),)), Ignore(identity=5), Undo(1), Undo(2), Undo(3))
+        assert demand == Constraints()
+
+    def test_never_brings_back_what_was_forgotten(self) -> None:
+        demand = said(Forget(1, (face(1),)), Undo(1), Move((face(1),), 2))
+        assert demand.forgotten == {1}
+        assert demand.ignored == {1}
+        assert demand.must == {}
+
+    def test_of_what_was_never_said_or_is_said_later_changes_nothing(self) -> None:
+        assert said(Undo(2), Lock(1), Undo(99)).locked == {1}
+
+
+def test_a_stranger_keeps_collecting_its_faces_out_of_sight() -> None:
+    demand = said(Ignore(identity=4))
+    assert demand.strangers == {4}
+    assert demand.ignored == frozenset()
+
+
+def test_faces_that_are_not_there_yet_have_no_effect_yet() -> None:
+    decisions = (Move((face(1),), 2), Reject((face(1),), 3), Ignore((face(1),)), AllowTogether((face(1),)))
+    demand = said(*decisions, missing=[1])
+    assert demand == Constraints()
+    assert said(Cover(1, face(1)), missing=[1]).covers == {1: None}
+
+
+def test_the_numbers_that_are_spoken_of() -> None:
+    demand = said(Move((face(1),), 5), Reject((face(2),), 6), Merge(8, (Part(7),)))
+    assert demand.numbers() == {5, 6, 7, 8}
+
+
+@given(st.lists(st.sampled_from([*ONE_OF_EACH, Move((face(1),), 3, 2), Merge(2, (Part(1),)), Undo(2), Undo(3)])))
+def test_whatever_is_said_the_demands_do_not_contradict_each_other(decisions: list[Decision]) -> None:
+    demand = said(*decisions)
+    assert not demand.must.keys() & demand.ignored
+    assert not demand.must.items() & demand.must_not
+    assert not demand.merged.keys() & set(demand.merged.values())
+    assert not demand.merged.keys() & set(demand.must.values())
+    assert not demand.merged.keys() & {number for _, number in demand.must_not}
