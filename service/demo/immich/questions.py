@@ -209,8 +209,8 @@ def read_filtered(body: Mapping[str, Any], newer: list[str], page_limit: int) ->
     values, wrong = checked({"cursor": Nullable(text)} | THREE_FIELDS, body)
     issues = [error.issue | {"path": [name]} for name, error in wrong.items()]
     try:
-        order = read_order(body.get("orderBy") or {})
-        asked = body.get("filter") or {}
+        order = read_order({} if body.get("orderBy") is None else body["orderBy"])
+        asked = {} if body.get("filter") is None else body["filter"]
         if not isinstance(asked, dict):
             raise wrong_type("object", asked, "")
         wanted = read_filter(asked)
