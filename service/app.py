@@ -68,11 +68,18 @@ def database_url(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def open_app(settings: Settings, users: tuple[User, ...], stop: asyncio.Event) -> AsyncIterator[App]:
+async def open_app(
+    settings: Settings,
+    users: tuple[User, ...],
+    stop: asyncio.Event,
+    *,
+    embedder_environ: Mapping[str, str] | None = None,
+) -> AsyncIterator[App]:
     """
     Lock the data folder, open the database, the sources, the embedders and the export folder.
 
-    Nothing is asked of a remote yet, except that an embedder of our own is started when no address is set.
+    Nothing is asked of a remote yet, except that an embedder of our own is started when no address is set;
+    ``embedder_environ`` holds variables for it beside the inherited ones.
     """
     async with AsyncExitStack() as stack:
         folder = prepare_data_dir(settings)
@@ -94,18 +101,18 @@ async def open_app(settings: Settings, users: tuple[User, ...], stop: asyncio.Ev
             source = build_immich_source(user, settings, on_change=board.update_remote)
             stack.push_async_callback(source.close)
             sources[user.name] = source
-        child, pool = await _open_embedders(settings, board, stack)
+        child, pool = await _open_embedders(settings, board, stack, embedder_environ or {})
         runner = Runner(conditions, sources, pool, tree, metrics, program_version())
         yield App(settings, conditions, store, board, sources, pool, tree, runner, metrics, child)
 
 
 async def _open_embedders(
-    settings: Settings, board: ProgressBoard, stack: AsyncExitStack
+    settings: Settings, board: ProgressBoard, stack: AsyncExitStack, environ: Mapping[str, str]
 ) -> tuple[EmbedderChild | None, EmbedderPool]:
     addresses, token = settings.embedder_addresses, settings.embedder_token
     child: EmbedderChild | None = None
     if not addresses:
-        child = EmbedderChild(settings)
+        child = EmbedderChild(settings, environ)
         stack.push_async_callback(child.stop)
         addresses, token = (await child.start(),), child.token
     pool = build_pool(addresses, token, settings, board)

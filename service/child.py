@@ -29,8 +29,9 @@ class EmbedderChild:
     It holds the other end of our pipe as its standard input and ends when that closes, even if we are killed.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, environ: Mapping[str, str] | None = None) -> None:
         self._settings = settings
+        self._more = dict(environ or {})
         self._token = secrets.token_urlsafe(32)
         self._listen = "127.0.0.1:0"
         self._process: asyncio.subprocess.Process | None = None
@@ -56,6 +57,7 @@ class EmbedderChild:
         inherited = {name: value for name, value in os.environ.items() if name != "FACESETS_EMBEDDER_TOKEN_FILE"}
         return {
             **inherited,
+            **self._more,
             "FACESETS_EMBEDDER_LISTEN": self._listen,
             "FACESETS_EMBEDDER_TOKEN": self._token,
             "FACESETS_MODELS_DIR": str(self._settings.models_dir),

@@ -1,6 +1,96 @@
 """``demo``: the whole job on this machine alone, with invented people, a fake Immich and no weights."""
 
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Annotated
 
-def demo() -> int:
-    """Show the whole job: a small invented library is synced, exported and served."""
-    return 0
+import typer
+
+from immich_facesets.errors import SetupError
+from immich_facesets.runtime.leaving import ExitCode, stop_event
+from immich_facesets.runtime.logging import configure_logging
+from service.app import App, open_app, web_token
+from service.cli.syncing import report
+from service.cli.terminal import out, shown
+from service.demo.immich import FakeImmich
+from service.demo.library import draw_library, fill
+from service.runner import Outcome
+from service.serving import Service
+from service.settings import Settings, User
+
+_MARK = ".immich-facesets-demo"
+_USERS = ("anna", "ben")
+EMBEDDER = {"FACESETS_EMBEDDER_ENGINE": "synthetic"}
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the demonstration may write; made anew each time.")] = Path(
+        "facesets-demo"
+    ),
+    people: Annotated[int, typer.Option(min=2, max=60, help="How many invented people there are.")] = 12,
+    pictures: Annotated[int, typer.Option(min=10, max=5000, help="How many pictures are drawn.")] = 150,
+    listen: Annotated[str, typer.Option(help="Where the status page answers.")] = "127.0.0.1:8785",
+    *,
+    once: Annotated[
+        bool, typer.Option("--once", help="Stop after the sync instead of serving the status page.")
+    ] = False,
+) -> int:
+    """Show the whole job: draw a library of invented people, sync it, write face sets, and serve the status page."""
+    configure_logging(level="WARNING")
+    return asyncio.run(_demo(_fresh(folder), people, pictures, listen, once=once))
+
+
+def _fresh(folder: Path) -> Path:
+    """An empty folder of our own; anything that we did not make is left alone."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).is_file():
+        raise SetupError(f"{folder} holds something else: choose another folder with --folder")
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    (folder / _MARK).touch()
+    return folder.resolve()
+
+
+async def _demo(folder: Path, people: int, pictures: int, listen: str, *, once: bool) -> int:
+    stop = stop_event()
+    out.print(f"Drawing {pictures} pictures of {people} invented people ...")
+    library = await asyncio.to_thread(draw_library, folder / "pictures", people=people, pictures=pictures, users=_USERS)
+    if stop.is_set():
+        return ExitCode.STOPPED
+    immich = FakeImmich("3.1.0")
+    users = tuple(User(name=name, api_key=user.api_key) for name, user in sorted(fill(immich, library).items()))
+    url = await immich.start()
+    out.print(f"A fake Immich serves them at {url}; nothing leaves this machine.")
+    settings = Settings(
+        config=None,
+        immich_url=url,
+        immich_api_key=None,
+        users_file=None,
+        data_dir=folder / "data",
+        export_dir=folder / "facesets",
+        database_url=None,
+        embedder_urls="",
+        min_faces=6,
+        listen=listen,
+    )
+    settings.export_dir.mkdir()
+    try:
+        async with open_app(settings, users, stop, embedder_environ=EMBEDDER) as app:
+            return await _sync_and_serve(app, once=once)
+    finally:
+        await immich.stop()
+
+
+async def _sync_and_serve(app: App, *, once: bool) -> int:
+    async with shown(app.board):
+        result = await app.runner.run("full")
+    code = report(result)
+    out.print(f"Face sets: {app.settings.export_dir}", soft_wrap=True)
+    if once or result.outcome is not Outcome.DONE:
+        return code
+    out.print(f"Status page: http://{app.settings.listen}", soft_wrap=True)
+    out.print(f"Its token: {web_token(app.settings)}", soft_wrap=True)
+    out.print("To use your own photos, set IMMICH_URL and IMMICH_API_KEY; the README says how. Ctrl-C stops.")
+    await Service(app).run()
+    return ExitCode.STOPPED

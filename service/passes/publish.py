@@ -246,7 +246,7 @@ class Publish:
         if crop.painted:
             expected = box_in_crop(candidate.face.box, crop.area_corners, self._rules.out_size)
             picture = paint_over(picture, crop.painted, expected)
-        texts = provenance(asset_id=candidate.places[0].asset_id, identity=identity, version=self._version)
+        texts = provenance(asset_id=min(candidate.places).asset_id, identity=identity, version=self._version)
         return png(picture, texts)
 
     async def _write_overviews(self, facesets: Sequence[Faceset]) -> None:
