@@ -30,7 +30,9 @@ def open_engine(settings: EmbedderSettings) -> FaceEngine:
         return SyntheticEngine()
     from embedder.model_files import open_pack  # noqa: PLC0415
     from embedder.onnx_engine import OnnxEngine, Tuning  # noqa: PLC0415
+    from embedder.sessions import check_provider  # noqa: PLC0415
 
+    check_provider(settings.provider)
     pack = open_pack(settings.models_dir, settings.model_pack)
     log.info("models", pack=pack.name, licence=pack.licence, family=pack.family.name, left_alone=pack.left_alone)
     tuning = Tuning(

@@ -97,6 +97,6 @@ async def _listen(runner: web.AppRunner, listen: Listen) -> Listen:
 
 def _announce(address: Listen, path: Path | None) -> None:
     announcement = Announcement.of(address)
-    print(announcement.line(), flush=True)  # noqa: T201  the one line on stdout, for the parent
     if path is not None:
         announcement.write(path)
+    print(announcement.line(), flush=True)  # noqa: T201  the one line on stdout, for the parent

@@ -1,13 +1,15 @@
 """A real embedder on a loopback port, with an engine whose every answer the test decides."""
 
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import httpx
 import numpy as np
+import structlog
 from aiohttp import web
 from numpy.typing import NDArray
 
@@ -97,6 +99,7 @@ class Scene:
     metrics: EmbedderMetrics
     app: web.Application
     deaths: list[str]
+    logs: list[MutableMapping[str, Any]]
 
     async def ask(self, data: bytes, **params: str | int) -> httpx.Response:
         return await self.client.post("/v1/faces", content=data, params=params)
@@ -129,8 +132,9 @@ async def running(
     await site.start()
     try:
         base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        async with httpx.AsyncClient(base_url=base, timeout=20) as client:
-            yield Scene(client, engine, pipeline, metrics, app, deaths)
+        with structlog.testing.capture_logs() as logs:
+            async with httpx.AsyncClient(base_url=base, timeout=20) as client:
+                yield Scene(client, engine, pipeline, metrics, app, deaths, logs)
     finally:
         await runner.cleanup()
         pipeline.close(wait_seconds=2)

@@ -14,6 +14,8 @@ def configure_logging(json: bool | None = None, level: str = "INFO", stream: Tex
     """
     Send structlog's and the standard library's records to ``stream`` (default: stderr) in one form.
 
+    Tracebacks are plain: structlog's own show local variables, and these hold keys, names and vectors.
+
     ``json`` None means: JSON unless the stream is a terminal. Call it once, at the start of a process.
     """
     stream = sys.stderr if stream is None else stream
@@ -26,9 +28,9 @@ def configure_logging(json: bool | None = None, level: str = "INFO", stream: Tex
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[structlog.typing.Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+        else [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)]
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
