@@ -90,11 +90,14 @@ class Canvas:
         top, bottom = max(0, int(centre[1] - reach)), min(height, int(centre[1] + reach) + 1)
         if left >= right or top >= bottom:
             return
-        rows, columns = np.ogrid[top:bottom, left:right]
-        squared = ((columns - centre[0]) ** 2 + (rows - centre[1]) ** 2) / reach**2
-        alpha = (strength * np.clip(1 - squared, 0, 1) ** 2)[..., None].astype(np.float32)
+        across = (np.arange(left, right, dtype=np.float32) - np.float32(centre[0])) / np.float32(reach)
+        down = (np.arange(top, bottom, dtype=np.float32) - np.float32(centre[1])) / np.float32(reach)
+        nearness = np.maximum(1 - (down[:, None] ** 2 + across[None, :] ** 2), 0)
+        alpha = np.float32(strength) * nearness * nearness
         part = self.pixels[top:bottom, left:right]
-        part[:] = (part + alpha * (np.array(self._lit(colour), dtype=np.float32) - part) + 0.5).astype(np.uint8)
+        spot = np.empty_like(part)
+        spot[:] = self._lit(colour)
+        part[:] = cv2.blendLinear(np.ascontiguousarray(part), spot, 1 - alpha, alpha)
 
     def _lit(self, colour: Colour) -> tuple[int, int, int]:
         red, green, blue = (min(255, round(part * factor)) for part, factor in zip(colour, self.tint, strict=True))

@@ -5,6 +5,7 @@ A drawn photo library: pictures of invented people on disk, and what an Immich s
 follows from the seed, so that two runs make the same library.
 """
 
+import itertools
 import shutil
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -108,7 +109,7 @@ def draw_library(
     """
     dice = np.random.default_rng(seed)
     members = cast(people, users, dice)
-    files = [_file(folder, shot, place) for place, shot in enumerate(plan_shots(members, pictures, users, dice))]
+    files = _files(folder, plan_shots(members, pictures, users, dice))
     with ThreadPoolExecutor(max_workers=2) as pool:
         for done, _ in enumerate(pool.map(_draw, files), start=1):
             if progress is not None:
@@ -161,14 +162,16 @@ def _preview(drawn: DrawnAsset) -> Callable[[], bytes]:
     return lambda: read_preview(drawn.path, PREVIEW_SHORT)
 
 
-def _file(folder: Path, shot: Shot, place: int) -> _File:
-    """A few pictures are stored as PNG or WebP, and half of the upright ones lie on their side."""
-    suffix = ".png" if place % 40 == 4 else ".webp" if place % 30 == 5 else ".jpg"
-    orientation = 1
-    if suffix == ".jpg" and shot.height > shot.width:
-        orientation = (6, 8, 1, 1)[place // 2 % 4]
-    name = f"IMG_{shot.taken_at:%Y%m%d_%H%M%S}_{place:04}{suffix}"
-    return _File(shot, folder / shot.user / f"{shot.taken_at:%Y}" / name, orientation)
+def _files(folder: Path, shots: Sequence[Shot]) -> list[_File]:
+    """A few pictures are stored as PNG or WebP, and half of the high ones lie on their side."""
+    files = []
+    turns = itertools.cycle((6, 8, 1, 1))
+    for place, shot in enumerate(shots):
+        suffix = ".png" if place % 40 == 4 else ".webp" if place % 30 == 5 else ".jpg"
+        orientation = next(turns) if suffix == ".jpg" and shot.height > shot.width else 1
+        name = f"IMG_{shot.taken_at:%Y%m%d_%H%M%S}_{place:04}{suffix}"
+        files.append(_File(shot, folder / shot.user / f"{shot.taken_at:%Y}" / name, orientation))
+    return files
 
 
 def _draw(file: _File) -> None:
