@@ -1,0 +1,178 @@
+"""Model packs on disk: installed from local files only, whole or not at all, and checked afterwards."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from immich_facesets.errors import SetupError
+from immich_facesets.packs import NON_COMMERCIAL, PACKS, RECOGNISERS, pack_licence, recogniser_family
+from immich_facesets.runtime.model_folder import (
+    RECORD_NAME,
+    Difference,
+    digest_file,
+    find_pack,
+    install_from_archive,
+    list_packs,
+    verify_pack,
+)
+
+FILES = {"det_500m.onnx": b"\x08\x07detector", "w600k_mbf.onnx": b"\x08\x07recogniser"}
+
+
+def zipped(path: Path, files: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_a_pack_is_installed_from_an_archive_and_verified(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "x.zip", {**FILES, "README.txt": b"hello"})
+    models = tmp_path / "models"
+    pack = install_from_archive(archive, models, "buffalo_s", accept_license=True)
+    assert (pack.name, pack.files, pack.licence) == ("buffalo_s", tuple(sorted(FILES)), NON_COMMERCIAL)
+    assert pack == find_pack(models, "buffalo_s")
+    assert list_packs(models) == (pack,)
+    assert verify_pack(models, "buffalo_s") == ()
+    assert (models / "buffalo_s" / RECORD_NAME).read_text().splitlines()[0].endswith("  det_500m.onnx")
+    assert [path.name for path in models.iterdir()] == ["buffalo_s"]
+
+
+def test_a_pack_is_installed_from_a_folder_and_from_a_folder_inside(tmp_path: Path) -> None:
+    inner = tmp_path / "download" / "antelopev2"
+    inner.mkdir(parents=True)
+    for name, data in FILES.items():
+        (inner / name).write_bytes(data)
+    for source, name in ((inner, "one"), (inner.parent, "two")):
+        pack = install_from_archive(source, tmp_path / "models", name, accept_license=True)
+        assert pack.files == tuple(sorted(FILES))
+
+
+def test_nothing_is_installed_before_the_licence_is_accepted(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "x.zip", FILES)
+    with pytest.raises(SetupError, match="non-commercial"):
+        install_from_archive(archive, tmp_path / "models", "buffalo_s", accept_license=False)
+    assert not (tmp_path / "models").exists()
+
+
+def test_an_archive_cannot_write_elsewhere(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "x.zip", {"../../evil.onnx": b"\x08x", "/etc/worse.onnx": b"\x08y"})
+    pack = install_from_archive(archive, tmp_path / "models", "own", accept_license=True)
+    assert pack.files == ("evil.onnx", "worse.onnx")
+    assert not (tmp_path / "evil.onnx").exists()
+    assert not (tmp_path.parent / "evil.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"a/x.onnx": b"\x08a", "b/x.onnx": b"\x08b"}, "twice"),
+        ({"readme.md": b"x"}, "no .onnx"),
+        ({"x.onnx": b""}, "is empty"),
+        ({"x.onnx": b"version https://git-lfs.github.com/spec/v1\n"}, "not an ONNX model"),
+        ({"x.onnx": b"<html>"}, "not an ONNX model"),
+        ({".hidden.onnx": b"\x08"}, "not taken"),
+    ],
+)
+def test_an_archive_that_is_not_a_pack_leaves_nothing_behind(
+    files: dict[str, bytes], words: str, tmp_path: Path
+) -> None:
+    models = tmp_path / "models"
+    with pytest.raises(SetupError, match=words):
+        install_from_archive(zipped(tmp_path / "x.zip", files), models, "own", accept_license=True)
+    assert not models.exists() or list(models.iterdir()) == []
+
+
+def test_a_damaged_or_missing_archive_is_told(tmp_path: Path) -> None:
+    damaged = tmp_path / "x.zip"
+    damaged.write_bytes(b"no zip at all")
+    with pytest.raises(SetupError, match="cannot be read"):
+        install_from_archive(damaged, tmp_path / "models", "own", accept_license=True)
+    with pytest.raises(SetupError, match="no such archive"):
+        install_from_archive(tmp_path / "none.zip", tmp_path / "models", "own", accept_license=True)
+    good = zipped(tmp_path / "y.zip", FILES)
+    data = bytearray(good.read_bytes())
+    data[data.index(b"detector")] ^= 0xFF
+    good.write_bytes(data)
+    with pytest.raises(SetupError, match="damaged"):
+        install_from_archive(good, tmp_path / "models", "own", accept_license=True)
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_installing_twice_changes_nothing_and_another_pack_is_not_overwritten(tmp_path: Path) -> None:
+    archive, models = zipped(tmp_path / "x.zip", FILES), tmp_path / "models"
+    first = install_from_archive(archive, models, "own", accept_license=True)
+    assert install_from_archive(archive, models, "own", accept_license=True) == first
+    other = zipped(tmp_path / "y.zip", {"det_500m.onnx": b"\x08other"})
+    with pytest.raises(SetupError, match="holds another own"):
+        install_from_archive(other, models, "own", accept_license=True)
+    assert find_pack(models, "own") == first
+
+
+def test_verification_tells_each_difference(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    files = {**FILES, "genderage.onnx": b"\x08g"}
+    path = install_from_archive(zipped(tmp_path / "x.zip", files), models, "own", accept_license=True).path
+    (path / "det_500m.onnx").write_bytes(b"\x08changed")
+    (path / "genderage.onnx").unlink()
+    (path / "new.onnx").write_bytes(b"\x08n")
+    assert verify_pack(models, "own") == (
+        Difference("det_500m.onnx", "changed"),
+        Difference("genderage.onnx", "missing"),
+        Difference("new.onnx", "unrecorded"),
+    )
+    (path / RECORD_NAME).unlink()
+    with pytest.raises(SetupError, match="not recorded"):
+        verify_pack(models, "own")
+
+
+def test_a_digest_follows_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "x.onnx"
+    file.write_bytes(b"one")
+    first = digest_file(file)
+    assert digest_file(file) == first
+    file.write_bytes(b"two")
+    os.utime(file, ns=(1, 1))
+    assert digest_file(file) != first
+
+
+@pytest.mark.parametrize("name", ["", "..", "../x", "a/b", ".hidden", "x" * 200])
+def test_a_pack_has_a_plain_name(name: str, tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="not a name"):
+        find_pack(tmp_path, name)
+
+
+def test_a_missing_pack_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="packs found: none"):
+        find_pack(tmp_path / "nowhere", "buffalo_l")
+    (tmp_path / "models" / "buffalo_l").mkdir(parents=True)
+    (tmp_path / "models" / "buffalo_l" / "x.onnx").write_bytes(b"\x08")
+    with pytest.raises(SetupError, match="set FACESETS_MODELS_DIR to"):
+        find_pack(tmp_path, "buffalo_l")
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("w600k_r50.onnx", "w600k_r50"),
+        ("W600K_MBF.onnx", "w600k_mbf"),
+        ("w600k_mbf_int8.onnx", "w600k_mbf"),
+        ("edgeface_s_gamma_05.onnx", "edgeface_s"),
+        ("edgeface_xxs_q.onnx", "edgeface_xxs"),
+        ("w600k_r500.onnx", None),
+        ("mystery.onnx", None),
+    ],
+)
+def test_families_are_known_by_file_name(name: str, family: str | None) -> None:
+    found = recogniser_family(name)
+    assert (None if found is None else found.name) == family
+
+
+def test_every_published_pack_has_a_known_recogniser() -> None:
+    for pack in PACKS.values():
+        assert recogniser_family(pack.recogniser) in RECOGNISERS.values()
+        assert len(set(pack.files)) == len(pack.files)
+    assert pack_licence("own", "w600k_r50.onnx") == NON_COMMERCIAL
+    assert pack_licence("own", "mystery.onnx").startswith("unknown")
