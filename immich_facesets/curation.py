@@ -24,6 +24,7 @@ from immich_facesets.facesets import (
     Faceset,
     Omission,
     Reason,
+    Shelf,
     Verdict,
 )
 from immich_facesets.near_duplicates import collapse, near_groups
@@ -121,7 +122,7 @@ def build_faceset(
     identity: int,
     label: str | None,
     era: EraYears | None = None,
-    is_thin: bool = False,
+    shelf: Shelf = Shelf.MAIN,
     never_export: bool = False,
 ) -> Faceset | None:
     """The faceset of a final choice; None when there is nothing to export, or when the person must not be exported."""
@@ -129,7 +130,25 @@ def build_faceset(
         raise ValueError(f"{len(choice.unchecked)} crops of identity {identity} were not checked yet")
     if never_export or not choice.faces:
         return None
-    return Faceset(identity=identity, label=label, era=era, is_thin=is_thin, faces=choice.faces, omitted=choice.omitted)
+    return Faceset(identity=identity, label=label, era=era, shelf=shelf, faces=choice.faces, omitted=choice.omitted)
+
+
+def unchecked(
+    candidates: Sequence[Candidate], vectors: NDArray[np.float32], centroid: NDArray[np.float32], rules: ExportRules
+) -> Choice:
+    """
+    A choice for people's eyes alone: ranked and freed of near-duplicates, but by no detector and no outlier gate.
+
+    ``centroid``: of the identity the candidates may belong to; (d,), unit length.
+    """
+    shortlist = curate(candidates, vectors, replace(rules, outlier=2.0))
+    distances = {
+        candidate.face.face_id: round(max(0.0, 1.0 - float(vector.astype(np.float64) @ centroid)), 4)
+        for candidate, vector in zip(candidates, vectors, strict=True)
+    }
+    choice = choose(shortlist, {face_id: Check(Verdict.OK) for face_id in distances})
+    faces = tuple(replace(face, distance=distances[face.candidate.face.face_id]) for face in choice.faces)
+    return Choice(faces, choice.omitted, ())
 
 
 def _centroid(

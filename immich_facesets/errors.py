@@ -24,7 +24,7 @@ class TransientError(FacesetsError):
 
 class ItemError(FacesetsError):
     """
-    This one item will fail again; record it and go on with the next.
+    One item failed and will fail again; record it and go on with the next.
 
     ``reason`` is a short stable code (``corrupt``, ``too_large``, ``not_found``, ...) that counters and pages group by.
     """

@@ -35,7 +35,7 @@ class Box:
         return max(0.0, self.width) * max(0.0, self.height)
 
     def scaled(self, x_factor: float, y_factor: float) -> Self:
-        """This box in a picture whose sides are ``x_factor`` and ``y_factor`` times as long."""
+        """The box in a picture whose sides are ``x_factor`` and ``y_factor`` times as long."""
         return type(self)(self.x1 * x_factor, self.y1 * y_factor, self.x2 * x_factor, self.y2 * y_factor)
 
     def iou(self, other: Self) -> float:

@@ -14,8 +14,15 @@ from immich_facesets.quality import QualityParts
 EXPORT_FORMAT = 1
 """Raise it when the same facts must give other files: every faceset is then written again."""
 
-THIN_FOLDER = "_thin"
 ADULT_AGE = 18
+
+
+class Shelf(StrEnum):
+    """Which folder a faceset lies in: the export folder itself, or one of those that a person must look at first."""
+
+    MAIN = ""
+    THIN = "_thin"
+    CANDIDATES = "_candidates"
 
 
 class Verdict(StrEnum):
@@ -126,12 +133,16 @@ class EraYears:
 
 @dataclass(frozen=True, slots=True)
 class Faceset:
-    """An identity, or one era of it, as it is exported. The rank of a face is its place in ``faces``, from 1."""
+    """
+    An identity, one era of it, or faces that may be its, as they are exported.
+
+    The rank of a face is its place in ``faces``, from 1.
+    """
 
     identity: int
     label: str | None
     era: EraYears | None
-    is_thin: bool
+    shelf: Shelf
     faces: tuple[ExportFace, ...]
     omitted: tuple[Omission, ...]
 
@@ -143,18 +154,20 @@ class Faceset:
     @property
     def directory(self) -> str:
         """Relative to the export folder."""
-        return f"{THIN_FOLDER}/{self.name}" if self.is_thin else self.name
+        return f"{self.shelf}/{self.name}" if self.shelf else self.name
 
     @property
     def swappable(self) -> tuple[ExportFace, ...]:
-        """The faces that may enter a bundle made for face swapping: never those of a minor (EXPORTS, Safety)."""
+        """The faces that may enter a bundle made for face swapping: never a minor's (EXPORTS, Safety), nor a candidate."""
+        if self.shelf is Shelf.CANDIDATES:
+            return ()
         return tuple(face for face in self.faces if not face.candidate.is_minor)
 
     @property
     def left_out(self) -> dict[str, int]:
         """How many faces are missing, by reason; those of a minor are missing in the swap bundles only."""
         counts = Counter(str(omission.reason) for omission in self.omitted)
-        counts[str(Reason.MINOR)] += len(self.faces) - len(self.swappable)
+        counts[str(Reason.MINOR)] += sum(face.candidate.is_minor for face in self.faces)
         return {reason: counts[reason] for reason in sorted(counts) if counts[reason]}
 
 

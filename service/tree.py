@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 from immich_facesets.errors import SetupError
 from immich_facesets.exports.directory import Content
 from immich_facesets.exports.manifests import SCHEMA
-from immich_facesets.facesets import THIN_FOLDER, digest
+from immich_facesets.facesets import Shelf, digest
 from service.durable_files import discard, disk_trouble, exchange, sync_folder, write_durably
 
 MANIFEST = "manifest.json"
@@ -82,8 +82,9 @@ class ExportTree:
         Read from the disk, so it is true after a kill, a restored backup or a lost database.
         """
         found: dict[str, str] = {}
-        for folder, prefix in ((self._root, ""), (self._root / THIN_FOLDER, f"{THIN_FOLDER}/")):
-            for path in _real_folders(folder):
+        for shelf in Shelf:
+            prefix = f"{shelf}/" if shelf else ""
+            for path in _real_folders(self._root / shelf):
                 manifest = _manifest(path)
                 if _is_ours(manifest) and manifest.get("name") == path.name:
                     body = (path / MANIFEST).read_bytes()

@@ -7,7 +7,7 @@ from typing import BinaryIO
 from immich_facesets.exports.file_names import THIN_NOTE, marker_name
 from immich_facesets.exports.fsz import write_bundle
 from immich_facesets.exports.manifests import bundle_names, face_file, marker, thin_note
-from immich_facesets.facesets import ExportFace, Faceset
+from immich_facesets.facesets import ExportFace, Faceset, Shelf
 
 ReadBack = Callable[[str], bytes]
 """Gives the bytes of a file that was written before, by its name in the directory."""
@@ -31,7 +31,7 @@ def faceset_files(
     for name, files in ((names["top"], swappable[:top]), (names["all"], swappable)):
         if name is not None:
             yield name, partial(_write_bundle, files)
-    if faceset.is_thin:
+    if faceset.shelf is Shelf.THIN:
         yield THIN_NOTE, thin_note(faceset)
     yield marker_name(faceset.label, faceset.name), marker(faceset)
     yield "manifest.json", manifest

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from immich_facesets.faces import Box
-from immich_facesets.facesets import THIN_FOLDER, Candidate, EraYears, ExportFace, ExportRules, Faceset
+from immich_facesets.facesets import Candidate, EraYears, ExportFace, ExportRules, Faceset, Shelf
 
 SCHEMA = 1
 Json = dict[str, Any]
@@ -54,8 +54,9 @@ def top_manifest(entries: Iterable[Mapping[str, Any]], *, space: str, now: datet
         "schema": SCHEMA,
         "space": space,
         "generated_at": now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "facesets": [entry for entry in ordered if not _is_thin(entry)],
-        "thin_eras": [entry for entry in ordered if _is_thin(entry)],
+        "facesets": _on(Shelf.MAIN, ordered),
+        "thin_eras": _on(Shelf.THIN, ordered),
+        "candidates": _on(Shelf.CANDIDATES, ordered),
     }
     before = _parsed(previous)
     if previous is not None and {**before, "generated_at": None} == {**manifest, "generated_at": None}:
@@ -72,7 +73,8 @@ def faceset_manifest(faceset: Faceset, *, space: str, rules: ExportRules) -> byt
             "identity": faceset.identity,
             "label": faceset.label,
             "era": _era(faceset.era),
-            "is_thin": faceset.is_thin,
+            "is_thin": faceset.shelf is Shelf.THIN,
+            "is_candidates": faceset.shelf is Shelf.CANDIDATES,
             "space": space,
             "settings": asdict(rules),
             "bundles": bundle_names(faceset, rules.top),
@@ -85,7 +87,7 @@ def faceset_manifest(faceset: Faceset, *, space: str, rules: ExportRules) -> byt
 def user_manifest(user: str, facesets: Iterable[Faceset]) -> bytes:
     """The same facesets seen from one user: which of her assets are in which, and which were left out and why."""
     ordered = sorted(facesets, key=lambda faceset: (faceset.identity, faceset.name))
-    seen = [(faceset, _assets_of(user, faceset)) for faceset in ordered]
+    seen = [(faceset, _assets_of(user, faceset)) for faceset in ordered if faceset.shelf is not Shelf.CANDIDATES]
     return _bytes(
         {
             "schema": SCHEMA,
@@ -180,8 +182,9 @@ def _box(box: Box) -> list[float]:
     return [round(edge, 2) for edge in (box.x1, box.y1, box.x2, box.y2)]
 
 
-def _is_thin(entry: Mapping[str, Any]) -> bool:
-    return str(entry["directory"]).startswith(f"{THIN_FOLDER}/")
+def _on(shelf: Shelf, entries: Iterable[Json]) -> list[Json]:
+    """The entries whose directories lie on one shelf."""
+    return [entry for entry in entries if str(entry["directory"]).rpartition("/")[0] == shelf]
 
 
 def _parsed(body: bytes | None) -> Json:

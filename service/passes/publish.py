@@ -39,12 +39,14 @@ from immich_facesets.facesets import (
     ExportRules,
     Faceset,
     Place,
+    Shelf,
     Verdict,
     digest,
     is_minor,
     plan_publish,
 )
 from immich_facesets.near_duplicates import hash_text, perceptual_hash
+from immich_facesets.selection import Draft, drafts, rescue
 from service.embedders import EmbedderPool
 from service.passes.conditions import Conditions
 from service.passes.fan_out import fan_out
@@ -70,9 +72,14 @@ class Facts:
     """Everything about the identities but the vectors."""
 
     members: Mapping[int, tuple[Member, ...]]
+    strays: tuple[Member, ...]
     places: Mapping[str, tuple[StoredPlace, ...]]
     labels: Mapping[int, str]
     birth_dates: Mapping[int, str]
+
+    def usable(self, members: Sequence[Member]) -> list[Member]:
+        """Those with a crop and a place; a face smaller than an export allows has no crop."""
+        return [member for member in members if member.crop is not None and self.places.get(member.face.sha256)]
 
 
 class Publish:
@@ -85,8 +92,9 @@ class Publish:
         self._tree = tree
         self._version = version
         settings = conditions.settings
+        self._points = settings.points(pool.info.family)
         self._rules = ExportRules(
-            outlier=settings.points(pool.info.family).outlier,
+            outlier=self._points.outlier,
             min_face_short=settings.export_min_face_short,
             top=settings.export_top,
             pad_ratio=settings.crop_padding,
@@ -101,16 +109,25 @@ class Publish:
         await self._hash_crops()
         facts = await self._gather()
         board = self._conditions.board
-        board.update_stage("publish", total=len(facts.members))
+        board.update_stage("publish", done=0, total=len(facts.members), note="choosing faces")
         facesets: list[Faceset] = []
+        centroids: dict[int, NDArray[np.float32]] = {}
         for number, members in facts.members.items():
+            candidates, vectors = await self._candidates(facts, members)
+            for draft in await asyncio.to_thread(
+                drafts, number, candidates, vectors, points=self._points, rules=self._rules
+            ):
+                found, centroid = await self._faceset(draft, facts)
+                if draft.era is None:
+                    centroids[number] = centroid
+                facesets += [found] if found is not None else []
             if self._conditions.stop.is_set():
                 return
-            faceset = await self._faceset(number, members, facts)
-            if faceset is not None:
-                facesets.append(faceset)
             board.update_stage("publish", done=board.stage("publish").done + 1)
-        self.counts.facesets = len(facesets)
+        facesets += await self._rescue(facts, centroids)
+        if self._conditions.stop.is_set():
+            return
+        self.counts.facesets = sum(faceset.shelf is Shelf.MAIN for faceset in facesets)
         await self._write(facesets)
 
     async def _hash_crops(self) -> None:
@@ -123,34 +140,51 @@ class Publish:
             await self._store.write(exports.record_phash, hashes)
 
     async def _gather(self) -> Facts:
-        rows = await self._store.read(exports.members, self._pool.info.space)
-        self._crops = {member.face.face_id: member.crop for member in rows if member.crop is not None}
+        space = self._pool.info.space
+        rows = await self._store.read(exports.members, space)
+        strays = await self._store.read(exports.strays, space)
+        self._crops = {member.face.face_id: member.crop for member in (*rows, *strays) if member.crop is not None}
         return Facts(
             members={number: tuple(group) for number, group in groupby(rows, key=lambda member: member.identity)},
+            strays=tuple(strays),
             places=await self._store.read(exports.places),
             labels=await self._store.read(identities.labels),
             birth_dates=await self._store.read(identities.birth_dates),
         )
 
-    async def _faceset(self, number: int, members: Sequence[Member], facts: Facts) -> Faceset | None:
-        """The faceset of one identity, its crops looked at."""
-        usable = [member for member in members if member.crop is not None and facts.places.get(member.face.sha256)]
-        candidates = [_candidate(member, self._crops[member.face.face_id], facts) for member in usable]
+    async def _candidates(
+        self, facts: Facts, members: Sequence[Member]
+    ) -> tuple[tuple[Candidate, ...], NDArray[np.float32]]:
+        usable = facts.usable(members)
         vectors = await self._store.read(
             contents.vectors_of, [member.face.face_id for member in usable], self._pool.info.dimension
         )
-        shortlist = await asyncio.to_thread(curate, candidates, vectors, self._rules)
-        key = self._check_key(number)
+        return tuple(_candidate(member, self._crops[member.face.face_id], facts) for member in usable), vectors
+
+    async def _rescue(self, facts: Facts, centroids: Mapping[int, NDArray[np.float32]]) -> list[Faceset]:
+        """Good faces of nobody, near an identity: for a person to look at."""
+        candidates, vectors = await self._candidates(facts, facts.strays)
+        found = await asyncio.to_thread(
+            rescue, candidates, vectors, centroids, labels=facts.labels, within=self._points.drop, rules=self._rules
+        )
+        return list(found)
+
+    async def _faceset(self, draft: Draft, facts: Facts) -> tuple[Faceset | None, NDArray[np.float32]]:
+        """The faceset of a draft, its crops looked at, and the centre of its faces."""
+        shortlist = await asyncio.to_thread(curate, draft.candidates, draft.vectors, self._rules)
+        key = self._check_key(draft.identity)
         checks = {
             face_id: Check(Verdict(crop.verdict), is_masked=bool(crop.painted))
-            for face_id, crop in ((member.face.face_id, self._crops[member.face.face_id]) for member in usable)
+            for face_id, crop in ((item.face.face_id, self._crops[item.face.face_id]) for item in draft.candidates)
             if crop.verdict is not None and crop.check_key == key
         }
         while (choice := choose(shortlist, checks)).unchecked:
             await self._look_at(choice.unchecked, shortlist, key, checks)
             if self._conditions.stop.is_set():
-                return None
-        return build_faceset(choice, identity=number, label=facts.labels.get(number))
+                return None, shortlist.centroid
+        label = facts.labels.get(draft.identity)
+        built = build_faceset(choice, identity=draft.identity, label=label, era=draft.era, shelf=draft.shelf)
+        return built, shortlist.centroid
 
     def _check_key(self, identity: int) -> str:
         """What a verdict on a crop depends on."""

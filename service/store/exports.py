@@ -62,45 +62,55 @@ class Member:
     crop: StoredCrop | None
 
 
+_CROP = (
+    crops.c.file,
+    crops.c.x1.label("cx1"),
+    crops.c.y1.label("cy1"),
+    crops.c.x2.label("cx2"),
+    crops.c.y2.label("cy2"),
+    crops.c.phash,
+    crops.c.check_key,
+    crops.c.verdict,
+    crops.c.painted,
+)
+
+
 def members(tx: Connection, space: str) -> list[Member]:
     """The faces of every identity that may be exported, by identity and face id."""
     rows = tx.execute(
-        select(
-            faces,
-            memberships.c.identity,
-            crops.c.file,
-            crops.c.x1.label("cx1"),
-            crops.c.y1.label("cy1"),
-            crops.c.x2.label("cx2"),
-            crops.c.y2.label("cy2"),
-            crops.c.phash,
-            crops.c.check_key,
-            crops.c.verdict,
-            crops.c.painted,
-        )
+        select(faces, memberships.c.identity, *_CROP)
         .join(memberships, memberships.c.face_id == faces.c.face_id)
         .join(identities, identities.c.number == memberships.c.identity)
         .outerjoin(crops, crops.c.face_id == faces.c.face_id)
         .where(faces.c.space == space, identities.c.never_export.is_(False))
         .order_by(memberships.c.identity, faces.c.face_id)
     )
-    return [
-        Member(
-            identity=row.identity,
-            face=face_of(row),
-            crop=None
-            if row.file is None
-            else StoredCrop(
-                row.file,
-                Box(row.cx1, row.cy1, row.cx2, row.cy2),
-                row.phash,
-                row.check_key,
-                row.verdict,
-                tuple(Box(*box) for box in row.painted or ()),
-            ),
-        )
-        for row in rows
-    ]
+    return [Member(row.identity, face_of(row), _crop_of(row)) for row in rows]
+
+
+def strays(tx: Connection, space: str) -> list[Member]:
+    """The faces of nobody that are large enough for a crop, as members of identity 0, by face id."""
+    rows = tx.execute(
+        select(faces, *_CROP)
+        .join(crops, crops.c.face_id == faces.c.face_id)
+        .outerjoin(memberships, memberships.c.face_id == faces.c.face_id)
+        .where(faces.c.space == space, memberships.c.face_id.is_(None))
+        .order_by(faces.c.face_id)
+    )
+    return [Member(0, face_of(row), _crop_of(row)) for row in rows]
+
+
+def _crop_of(row: Any) -> StoredCrop | None:
+    if row.file is None:
+        return None
+    return StoredCrop(
+        file=row.file,
+        area=Box(row.cx1, row.cy1, row.cx2, row.cy2),
+        phash=row.phash,
+        check_key=row.check_key,
+        verdict=row.verdict,
+        painted=tuple(Box(*box) for box in row.painted or ()),
+    )
 
 
 def face_of(row: Any) -> Face:
@@ -125,9 +135,9 @@ def face_of(row: Any) -> Face:
 
 
 def places(tx: Connection) -> dict[str, tuple[StoredPlace, ...]]:
-    """Every place of every content that holds a member, by content hash."""
+    """Every place of every content that holds a face, by content hash."""
     found: dict[str, list[StoredPlace]] = {}
-    holding = select(faces.c.sha256).join(memberships, memberships.c.face_id == faces.c.face_id)
+    holding = select(faces.c.sha256)
     rows = tx.execute(
         select(fingerprints.c.sha256, assets.c.source, assets.c.asset_id, assets.c.path, assets.c.local_date)
         .join(assets, assets.c.fingerprint == fingerprints.c.fingerprint)
@@ -154,13 +164,8 @@ def record_verdict(tx: Connection, face_id: int, *, check_key: str, verdict: str
 
 
 def crops_without_hash(tx: Connection) -> list[tuple[int, str]]:
-    """The crops of identities' faces that have no perceptual hash yet: (face id, file)."""
-    rows = tx.execute(
-        select(crops.c.face_id, crops.c.file)
-        .join(memberships, memberships.c.face_id == crops.c.face_id)
-        .where(crops.c.phash.is_(None))
-        .order_by(crops.c.face_id)
-    )
+    """The crops that have no perceptual hash yet: (face id, file)."""
+    rows = tx.execute(select(crops.c.face_id, crops.c.file).where(crops.c.phash.is_(None)).order_by(crops.c.face_id))
     return [(row.face_id, row.file) for row in rows]
 
 

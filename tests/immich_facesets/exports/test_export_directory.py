@@ -6,7 +6,7 @@ import zipfile
 from faceset_builders import candidate, faceset
 
 from immich_facesets.exports.directory import faceset_files
-from immich_facesets.facesets import EraYears, ExportFace, Faceset
+from immich_facesets.facesets import EraYears, ExportFace, Faceset, Shelf
 
 
 def drawn(face: ExportFace) -> bytes:
@@ -67,7 +67,7 @@ def test_a_faceset_of_minors_has_faces_but_nothing_to_swap() -> None:
 
 
 def test_a_thin_era_says_that_it_is_one() -> None:
-    files = written(faceset(era=EraYears("2007", 2006, 2008), is_thin=True, label="Thin"))
+    files = written(faceset(era=EraYears("2007", 2006, 2008), shelf=Shelf.THIN, label="Thin"))
     assert "THIN.txt" in files
     assert "_Thin.txt" in files
     assert "faceset_001_era_2007_top2.fsz" in files

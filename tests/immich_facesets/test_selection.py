@@ -1,0 +1,74 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from faceset_builders import candidate
+from numpy.typing import NDArray
+
+from immich_facesets.facesets import Candidate, ExportRules, Shelf
+from immich_facesets.selection import drafts, rescue
+from immich_facesets.spaces import BUFFALO_L
+
+RULES = ExportRules(outlier=0.45)
+
+
+def life(*periods: tuple[int, int]) -> tuple[list[Candidate], NDArray[np.float32]]:
+    """(year, faces) of each period; the person's look moves on between periods, and hardly within one."""
+    dice = np.random.default_rng(3)
+    person = dice.normal(size=512)
+    candidates: list[Candidate] = []
+    vectors: list[NDArray[np.float64]] = []
+    for year, count in periods:
+        look = person + 0.75 * dice.normal(size=512)
+        for _ in range(count):
+            number = len(candidates) + 1
+            candidates.append(replace(candidate(number), taken=f"{year}-06-01"))
+            vectors.append(look + 0.35 * dice.normal(size=512))
+    matrix = np.array(vectors, dtype=np.float32)
+    return candidates, matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
+
+
+def test_a_short_life_is_one_faceset() -> None:
+    candidates, vectors = life((2010, 30))
+    (whole,) = drafts(1, candidates, vectors, points=BUFFALO_L, rules=RULES)
+    assert (whole.era, whole.shelf, len(whole.candidates)) == (None, Shelf.MAIN, 30)
+
+
+def test_a_long_life_gives_the_whole_and_each_period_and_small_periods_are_set_apart() -> None:
+    candidates, vectors = life((2001, 25), (2012, 30), (2021, 8))
+    whole, *eras = drafts(7, candidates, vectors, points=BUFFALO_L, rules=RULES)
+    assert len(whole.candidates) == 63
+    assert [(era.era.name if era.era else "", len(era.candidates), era.shelf) for era in eras] == [
+        ("2001", 25, Shelf.MAIN),
+        ("2012", 30, Shelf.MAIN),
+        ("2021", 8, Shelf.THIN),
+    ]
+    for era in eras:
+        assert all(item.taken == f"{era.era.name}-06-01" for item in era.candidates if era.era)
+        rows = [candidates.index(item) for item in era.candidates]
+        np.testing.assert_array_equal(era.vectors, vectors[rows])
+
+
+def test_a_face_of_nobody_near_an_identity_is_a_candidate_and_in_no_bundle() -> None:
+    candidates, vectors = life((2010, 3))
+    centroids = {4: vectors[0], 5: -vectors[0]}
+    far = np.random.default_rng(9).normal(size=512).astype(np.float32)
+    vectors[2] = far / np.linalg.norm(far)
+    (found,) = rescue(candidates, vectors, centroids, labels={4: "Berta"}, within=0.55, rules=RULES)
+    assert (found.identity, found.label, found.directory) == (4, "Berta", "_candidates/faceset_004")
+    assert {face.candidate.face.face_id for face in found.faces} == {1, 2}
+    assert found.swappable == ()
+
+
+def test_a_poor_face_is_no_candidate() -> None:
+    candidates, vectors = life((2010, 1))
+    face = candidates[0].face
+    turned = replace(face, det_score=0.1, measures=replace(face.measures, yaw=80.0, pitch=60.0, blur=0.0))
+    poor = [replace(candidates[0], face=turned)]
+    assert rescue(poor, vectors, {1: vectors[0]}, labels={}, within=0.55, rules=RULES) == ()
+
+
+@pytest.mark.parametrize("centroids", [{}, {1: np.ones(512, np.float32) / np.sqrt(np.float32(512))}])
+def test_without_strays_or_identities_there_is_nothing_to_rescue(centroids: dict[int, NDArray[np.float32]]) -> None:
+    nothing = np.empty((0, 512), np.float32)
+    assert rescue([], nothing, centroids, labels={}, within=0.55, rules=RULES) == ()
