@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 DIMENSION = 512
+_HALF = DIMENSION // 2
 
-APPEARANCE_SHARE = 0.18
-AGE_SHARE = 0.27
+APPEARANCE_SHARE = 0.17
+AGE_SHARE = 0.26
 _YEARS = 8.0
 _SCALES = np.array([9.0, 8.0, 0.10, 0.10, 0.06])
 
@@ -56,21 +57,18 @@ def _directions(seed: int) -> _Directions:
     identity = dice.standard_normal(DIMENSION)
     return _Directions(
         identity / np.linalg.norm(identity),
-        dice.standard_normal((DIMENSION, len(_SCALES))),
-        dice.standard_normal(DIMENSION),
-        dice.uniform(0, 2 * math.pi, (2, DIMENSION)),
+        dice.standard_normal((_HALF, len(_SCALES))),
+        dice.standard_normal(_HALF),
+        dice.uniform(0, 2 * math.pi, (2, _HALF)),
     )
 
 
 def embed(seed: int, appearance: Appearance) -> NDArray[np.float32]:
     """The unit vector, (512,)."""
     own = _directions(seed)
-    waves = np.stack(
-        [
-            np.cos(own.appearance @ appearance.coordinates() + own.phases[0]),
-            np.cos(own.age * (appearance.age / _YEARS) + own.phases[1]),
-        ]
-    )
+    waves = np.zeros((2, DIMENSION))  # a half for each, so that age and appearance never look alike
+    waves[0, :_HALF] = np.cos(own.appearance @ appearance.coordinates() + own.phases[0])
+    waves[1, _HALF:] = np.cos(own.age * (appearance.age / _YEARS) + own.phases[1])
     waves -= np.outer(waves @ own.identity, own.identity)
     waves /= np.linalg.norm(waves, axis=1, keepdims=True)
     vector = (
