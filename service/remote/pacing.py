@@ -64,7 +64,10 @@ class Pacer:
         """Wait for room, hold it for the length of the ``with`` block, and learn from how the block ends."""
         tokens = self._limiter()
         holder = object()
-        await tokens.acquire_on_behalf_of(holder)
+        try:
+            tokens.acquire_on_behalf_of_nowait(holder)
+        except anyio.WouldBlock:
+            await tokens.acquire_on_behalf_of(holder)
         slot = Slot(self._clock)
         try:
             was_full = tokens.available_tokens < 1

@@ -74,8 +74,8 @@ class ImmichClient:
         self._probe_pacer = Pacer(start=1, most=1)
         self._total_seconds = total_seconds
         self._download_seconds = download_seconds
+        self._base = str(base)
         self._http = httpx.AsyncClient(
-            base_url=base,
             headers={"x-api-key": key.strip(), "User-Agent": USER_AGENT, "Accept": "application/json"},
             timeout=httpx.Timeout(connect=5.0, read=answer_seconds, write=answer_seconds, pool=answer_seconds),
             limits=httpx.Limits(
@@ -126,19 +126,14 @@ class ImmichClient:
     @asynccontextmanager
     async def original(self, asset_id: str, *, edited: bool = False) -> AsyncIterator[httpx.Response]:
         """``GET /assets/{id}/original``: the bytes as they come; needs asset.download."""
-        params = {"edited": "true"} if edited else {}
-        async with self._picture(
-            f"assets/{quote(asset_id, safe='')}/original", params, "assets/{id}/original"
-        ) as response:
+        query = "?edited=true" if edited else ""
+        async with self._picture(asset_id, f"original{query}", "assets/{id}/original") as response:
             yield response
 
     @asynccontextmanager
     async def fullsize(self, asset_id: str) -> AsyncIterator[httpx.Response]:
         """``GET /assets/{id}/thumbnail?size=fullsize``: Immich's largest JPEG of it; needs asset.view."""
-        route = "assets/{id}/thumbnail"
-        async with self._picture(
-            f"assets/{quote(asset_id, safe='')}/thumbnail", {"size": "fullsize"}, route
-        ) as response:
+        async with self._picture(asset_id, "thumbnail?size=fullsize", "assets/{id}/thumbnail") as response:
             yield response
 
     async def _json(
@@ -153,7 +148,7 @@ class ImmichClient:
         about_item: bool = False,
         pacer: Pacer | None = None,
     ) -> T:
-        request = self._http.build_request(method, path, params=params, json=body)
+        request = self._http.build_request(method, self._base + path, params=params, json=body)
         exchange = self._exchange(
             request,
             route or path,
@@ -180,10 +175,11 @@ class ImmichClient:
             raise self.troubles.of_page(what) from error
 
     @asynccontextmanager
-    async def _picture(self, path: str, params: Mapping[str, str], route: str) -> AsyncIterator[httpx.Response]:
+    async def _picture(self, asset_id: str, what: str, route: str) -> AsyncIterator[httpx.Response]:
         # Bytes as they are: a compressed picture would have another length than it says.
         headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
-        request = self._http.build_request("GET", path, params=params, headers=headers)
+        url = f"{self._base}assets/{quote(asset_id, safe='')}/{what}"
+        request = self._http.build_request("GET", url, headers=headers)
         exchange = self._exchange(
             request, route, about_item=True, total_seconds=self._download_seconds, pacer=self._pacer
         )
@@ -248,7 +244,7 @@ class ImmichClient:
     async def _is_in_maintenance(self) -> bool:
         """``GET /server/config``, past the pacer: the caller holds a slot already."""
         self.requests["GET /server/config"] += 1
-        response = await self._http.get("server/config")
+        response = await self._http.get(f"{self._base}server/config")
         try:
             return msgspec.json.decode(response.content, type=ServerConfig).maintenance_mode
         except msgspec.MsgspecError:

@@ -44,22 +44,22 @@ class Draft:
         self._is_discarded = False
 
     def absorb(self, blocks: list[bytes]) -> None:
-        content = b"".join(blocks)
         with self._lock:
             if self._is_discarded:
                 return
             try:
                 if self._file is None:
-                    self._draft.parent.mkdir(parents=True, exist_ok=True)
-                    self._file = self._draft.open("xb", buffering=0)
-                rest = memoryview(content)
-                while rest:
-                    rest = rest[self._file.write(rest) :]
+                    self._file = self._create()
+                for block in blocks:
+                    rest = memoryview(block)
+                    while rest:
+                        rest = rest[self._file.write(rest) :]
             except OSError as error:
                 raise self._cannot_write(error) from error
-        self._sha1.update(content)
-        self._sha256.update(content)
-        self._size += len(content)
+        for block in blocks:
+            self._sha1.update(block)
+            self._sha256.update(block)
+            self._size += len(block)
 
     def finish(self, blocks: list[bytes]) -> Staged:
         """Write the rest and give the file its name."""
@@ -85,6 +85,13 @@ class Draft:
                 self._draft.unlink(missing_ok=True)
                 self._path.unlink(missing_ok=True)
 
+    def _create(self) -> IO[bytes]:
+        try:
+            return self._draft.open("xb", buffering=0)
+        except FileNotFoundError:
+            self._draft.parent.mkdir(parents=True, exist_ok=True)
+            return self._draft.open("xb", buffering=0)
+
     def _cannot_write(self, error: OSError) -> SetupError:
         folder = self._draft.parent
         if error.errno in DISK_FULL:
@@ -100,6 +107,7 @@ async def stage(response: httpx.Response, folder: Path, asset: Asset, *, max_byt
     ``SetupError`` when the folder cannot be written.
     """
     promised = _promised_bytes(response)
+    is_encoded = "content-encoding" in response.headers  # although we asked for the bytes as they are
     if promised is not None and promised > max_bytes:
         raise _too_large(promised, max_bytes)
     draft = Draft(folder)
@@ -107,7 +115,7 @@ async def stage(response: httpx.Response, folder: Path, asset: Asset, *, max_byt
     try:
         blocks: list[bytes] = []
         waiting = total = 0
-        async for block in response.aiter_bytes():
+        async for block in response.aiter_bytes() if is_encoded else response.aiter_raw():
             if total == 0:
                 _check_first_bytes(block, asset)
             blocks.append(block)
@@ -118,7 +126,7 @@ async def stage(response: httpx.Response, folder: Path, asset: Asset, *, max_byt
             if waiting >= BLOCK_BYTES:
                 await asyncio.to_thread(draft.absorb, blocks)
                 blocks, waiting = [], 0
-        arrived = response.num_bytes_downloaded if "content-encoding" in response.headers else total
+        arrived = response.num_bytes_downloaded if is_encoded else total
         if promised is not None and arrived != promised:
             raise AnswerError(f"a picture ended after {arrived} of {promised} bytes", reason="truncated")
         if total == 0:
