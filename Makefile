@@ -23,7 +23,7 @@ PYTEST_FLAGS ?=
 # UPGRADE=--upgrade makes `make lock` take newer versions; without it the lock only follows pyproject.toml.
 UPGRADE ?=
 
-PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
+PIP := $(BIN)/python -m pip --quiet --quiet --no-input --disable-pip-version-check
 PROVIDERS := cpu cuda openvino migraphx
 LOCKS := docker/service.lock $(PROVIDERS:%=docker/embedder-%.lock)
 
@@ -108,7 +108,7 @@ demo: $(INSTALLED)  ## Show the whole product on invented people
 # ---------------------------------------------------------------------------------------------------------- check
 
 test: setup lint  ## Every check: lint, then all tests with coverage
-	@$(BIN)/python -m pytest $(TESTS) --numprocesses auto --dist loadgroup \
+	@$(BIN)/python -m pytest $(TESTS) --numprocesses auto --dist loadfile \
 	  --cov --cov-branch --cov-report term --cov-fail-under $(COVERAGE) $(PYTEST_FLAGS)
 
 lint: $(INSTALLED)  ## Style, types and who may import whom

@@ -26,7 +26,7 @@ INSTRUCTIONS = frozenset({
 
 _HOST_FOLDERS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "usr", "root", "proc", "dev", "sys")
 _HOST_ETC = (
-    "alternatives", "ca-certificates", "default", "group", "hosts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d",
+    "alternatives", "ca-certificates", "default", "group", "hosts", "ld.so.conf", "ld.so.conf.d",
     "localtime", "login.defs", "nsswitch.conf", "passwd", "pip.conf", "resolv.conf", "skel", "ssl", "xdg",
 )  # fmt: skip
 
@@ -252,6 +252,7 @@ case $python in /usr) ;; *) mount --bind "$python" "$root/usr/local"; mount -o r
 if [ -n "$PIP_CACHE" ] && [ "$mode" = build ]; then
   mkdir -p "$PIP_CACHE" "$root/tmp/pip-cache"; mount --bind "$PIP_CACHE" "$root/tmp/pip-cache"
 fi
+[ -e "$root/etc/ld.so.cache" ] || chroot "$root" /sbin/ldconfig
 if [ "$mode" != build ]; then
   for volume in $VOLUMES; do mount --bind "$root$volume" "$root$volume"; done
   mount -o remount,bind,ro "$root"
@@ -303,7 +304,7 @@ def run_in(image: Image, command: Sequence[str]) -> subprocess.CompletedProcess[
     env = {**machine, **image.args, **image.env, "HOME": "/root", "PIP_CACHE_DIR": "/tmp/pip-cache"}  # noqa: S108  inside the image
     env.pop("PIP_NO_CACHE_DIR", None)
     words, outer = _enter(image, "build", command, env)
-    return subprocess.run(words, env=outer, capture_output=True, text=True, timeout=200, check=False)
+    return subprocess.run(words, env=outer, capture_output=True, text=True, timeout=500, check=False)
 
 
 def start_in(image: Image, command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:

@@ -1,0 +1,50 @@
+"""The Dockerfiles as texts: clean, pinned, and one stage and lock for each kind of hardware."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dockerfiles import REPOSITORY, read_steps, stages
+
+DOCKER = REPOSITORY / "docker"
+DOCKERFILES = ("service.Dockerfile", "embedder.Dockerfile")
+PROVIDERS = ("cpu", "cuda", "openvino", "migraphx")
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_hadolint_finds_nothing(dockerfile: str) -> None:
+    config = str(REPOSITORY / ".hadolint.yaml")
+    hadolint = str(Path(sys.executable).with_name("hadolint"))
+    done = subprocess.run(
+        [hadolint, "--config", config, str(DOCKER / dockerfile)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("text", ["FROM scratch\nMAINTAINER somebody\n", "FROM scratch\nRUN true \\\n"])
+def test_a_dockerfile_that_cannot_be_understood_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="line 2"):
+        read_steps(text)
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_every_base_image_is_pinned_to_an_exact_version(dockerfile: str) -> None:
+    plan = list(stages(read_steps((DOCKER / dockerfile).read_text(encoding="utf-8")), {}))
+    own = {name for name, _, _, _ in plan}
+    foreign = {base for _, base, _, _ in plan} - own
+    assert foreign
+    for base in foreign:
+        assert re.search(r":(\w+-)?\d+\.\d+\.\d+|:noble-\d{8}$", base), base
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_every_kind_of_hardware_has_its_stage_and_its_lock(provider: str) -> None:
+    plan = list(
+        stages(read_steps((DOCKER / "embedder.Dockerfile").read_text(encoding="utf-8")), {"PROVIDER": provider})
+    )
+    names = [name for name, _, _, _ in plan]
+    assert plan[-1][1] == f"base-{provider}"
+    assert f"base-{provider}" in names
+    assert (DOCKER / f"embedder-{provider}.lock").exists()

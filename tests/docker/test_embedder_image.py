@@ -1,0 +1,53 @@
+"""The embedder's image, built without a container engine: every RUN line runs here, word for word."""
+
+from collections.abc import Iterator
+
+import pytest
+from dockerfiles import Image
+from image_checks import (
+    built,
+    check_help,
+    check_libraries,
+    check_life,
+    check_packages,
+    check_that_an_operator_can_trust,
+    check_what_can_be_written,
+    free_port,
+)
+
+
+pytestmark = pytest.mark.timeout(600)  # the first test installs everything the image holds
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    yield from built("embedder.Dockerfile", tmp_path_factory)
+
+
+def test_the_embedder_image_is_one_that_an_operator_can_trust(image: Image) -> None:
+    check_that_an_operator_can_trust(image)
+
+
+def test_the_embedder_image_needs_no_library_that_its_base_lacks(image: Image) -> None:
+    check_libraries(image)
+
+
+def test_the_embedder_lock_holds_all_that_the_image_needs(image: Image) -> None:
+    check_packages(image)
+
+
+def test_the_embedder_can_write_nowhere_but_into_its_volumes_and_tmp(image: Image) -> None:
+    check_what_can_be_written(image)
+
+
+def test_the_embedder_explains_itself_inside_its_image(image: Image) -> None:
+    check_help(image)
+
+
+def test_the_embedder_is_healthy_inside_its_image_and_leaves_when_asked(image: Image) -> None:
+    settings = {
+        "FACESETS_EMBEDDER_LISTEN": f"127.0.0.1:{free_port()}",
+        "FACESETS_EMBEDDER_TOKEN": "a-token-of-the-test-suite-and-nobody-else",
+        "FACESETS_EMBEDDER_ENGINE": "synthetic",
+    }
+    check_life(image, settings)

@@ -1,0 +1,120 @@
+"""What must be true of each of our images, once it is built."""
+
+import json
+import re
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+from dockerfiles import REPOSITORY, Image, build, can_build, run_in, start_in
+
+# What python:3.12-slim holds: libc6's own, libstdc++ and libgcc (with apt), zlib (with Python).
+_SLIM_LIBRARIES = re.compile(r"^(linux-vdso|ld-linux.*|lib(c|m|mvec|dl|rt|pthread|util|resolv|gcc_s|stdc\+\+|z))\.")
+
+_TRY_TO_WRITE = """
+import json, pathlib, sys
+written = []
+for folder in sys.argv[1:]:
+    try:
+        pathlib.Path(folder, "written").touch()
+    except OSError:
+        continue
+    written.append(folder)
+print(json.dumps(written))
+"""
+
+
+def built(dockerfile: str, factory: pytest.TempPathFactory) -> Iterator[Image]:
+    """The image of one Dockerfile, for a fixture; where none can be built, the tests skip and say why."""
+    if reason := can_build():
+        pytest.skip(reason)
+    folder = factory.mktemp("image")
+    yield build(REPOSITORY / "docker" / dockerfile, folder)
+    shutil.rmtree(folder)
+
+
+def check_that_an_operator_can_trust(image: Image) -> None:
+    user, group = image.user.split(":")
+    assert int(user) > 1000
+    assert int(group) > 1000
+    assert f"facesets:x:{user}:{group}:" in (image.root / "etc/passwd").read_text(encoding="utf-8")
+    assert image.stop_signal == "SIGTERM"
+    assert image.labels["org.opencontainers.image.licenses"] == "AGPL-3.0-or-later"
+    project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'version = "{image.labels["org.opencontainers.image.version"]}"' in project
+    for volume in image.volumes:
+        state = (image.root / volume.lstrip("/")).stat()
+        assert (state.st_uid, state.st_gid, state.st_mode & 0o777) == (int(user), int(group), 0o750)
+    assert not (image.root / "opt/build").exists(), "pip and the builder stay behind"
+    assert not list((image.root / "opt/venv/bin").glob("pip*"))
+    assert not (image.root / "src").exists(), "and so does the source tree"
+
+
+def check_libraries(image: Image) -> None:
+    """Every shared library that anything in the image loads is in the image or in its slim base."""
+    script = "find /opt/venv -name '*.so*' -type f -exec ldd {} + 2>/dev/null"
+    lines = (line.split() for line in run_in(image, ["/bin/sh", "-c", script]).stdout.splitlines())
+    needed = {(words[0], words[2]) for words in lines if len(words) > 2 and words[1] == "=>"}
+    assert needed
+    strangers = {
+        f"{library} => {place}"
+        for library, place in needed
+        if not place.startswith("/opt/venv/") and not _SLIM_LIBRARIES.match(library)
+    }
+    assert strangers == set()
+
+
+def check_packages(image: Image) -> None:
+    """Everything that an installed package asks for is installed too, in a version that it takes."""
+    pip = ["/opt/build/bin/python", "-m", "pip", "--python", "/opt/venv/bin/python"]
+    checked = run_in(image.stages["build"], [*pip, "check"])
+    assert checked.returncode == 0, checked.stdout
+
+
+def check_what_can_be_written(image: Image) -> None:
+    folders = ["/", "/etc", "/opt/venv", "/usr/local", "/var", "/tmp", *image.volumes]  # noqa: S108  the image's own
+    process = start_in(image, ["/opt/venv/bin/python", "-c", _TRY_TO_WRITE, *folders], {})
+    output, _ = process.communicate(timeout=60)
+    assert json.loads(output) == ["/tmp", *image.volumes]  # noqa: S108  the image's own
+
+
+def check_help(image: Image) -> None:
+    process = start_in(image, [*image.entrypoint, "--help"], {})
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert "usage" in output.lower()
+
+
+def check_life(image: Image, settings: dict[str, str]) -> None:
+    """Start what the image starts, ask its own HEALTHCHECK until it says yes, and stop it with its own signal."""
+    process = start_in(image, [*image.entrypoint, *image.command], settings)
+    try:
+        deadline = time.monotonic() + 90
+        while not _is_healthy(image, settings):
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline, "not healthy in time"
+            time.sleep(0.5)
+        process.send_signal(signal.Signals[image.stop_signal or ""])
+        output, _ = process.communicate(timeout=30)
+        assert process.returncode == 0, output
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+
+
+def _is_healthy(image: Image, settings: dict[str, str]) -> bool:
+    check = start_in(image, image.health, settings)
+    check.communicate(timeout=30)
+    return check.returncode == 0
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on now."""
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        port: int = door.getsockname()[1]
+        return port
