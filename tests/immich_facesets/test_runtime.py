@@ -38,7 +38,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def read() -> Example:
-    return read_settings(Example, prefix="SAMPLE_", other_prefixes=("SAMPLE_OTHER_",))
+    return read_settings(Example, prefix="SAMPLE_", other_names=("SAMPLE_OTHER_THING",))
 
 
 def test_settings_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,9 +191,7 @@ def test_logs_are_json_lines_without_local_variables() -> None:
     first, second = (json.loads(line) for line in stream.getvalue().splitlines())
     assert (first["event"], first["count"], first["level"], first["logger"]) == ("trouble", 3, "error", "test")
     assert "ValueError: broken" in first["exception"]
-    assert "hunter2" not in stream.getvalue().replace('password = "hunter2"', "").replace(
-        'password = \\"hunter2\\"', ""
-    )
+    assert "hunter2" not in stream.getvalue()
     assert (second["event"], second["logger"]) == ("said something", "some.library")
 
 

@@ -1,0 +1,151 @@
+"""
+What the embedder adds to its models: pictures per second over HTTP against the bare ONNX Runtime calls.
+
+Run: python tests/bench/bench_embedder.py [--pictures N] [--threads N] [--in-flight N]
+
+The bare figure runs the same models on the same tensors (one detection and one batch of faces per picture) one after
+the other and does nothing else: no decoding, no alignment, no HTTP. 1.0 would mean that all the rest is free.
+``ratio`` compares seconds by the clock and means something on an idle machine only; ``cpu_ratio`` compares seconds of
+the processor, and can be read on a busy one too.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+import onnxruntime
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from embedder.decode import Decoder  # noqa: E402  the repository must be found first
+from embedder.model_files import open_pack  # noqa: E402  the repository must be found first
+from embedder.onnx_engine import OnnxEngine, Tuning  # noqa: E402  the repository must be found first
+from immich_facesets import wire  # noqa: E402  the repository must be found first
+from immich_facesets.runtime.listening import Announcement  # noqa: E402  the repository must be found first
+
+
+def photos(data: Path, count: int) -> list[bytes]:
+    paths = sorted(set(np.load(data / "reference_bench_s.npz")["path"].tolist()))
+    chosen = [paths[number % len(paths)] for number in range(0, count * 7, 7)]
+    return [(data / path).read_bytes() for path in chosen]
+
+
+@dataclass(frozen=True)
+class Took:
+    """Seconds by the clock and of the processor, and the faces found meanwhile."""
+
+    clock: float
+    processor: float
+    faces: int
+
+
+def bare(models: Path, pictures: list[bytes], threads: int) -> Took:
+    """Nothing but the runs of the models."""
+    pack = open_pack(models, "bench_s")
+    engine = OnnxEngine(pack, Tuning(threads=threads))
+    decoder = Decoder(150_000_000)
+    work: list[tuple[np.ndarray, np.ndarray | None]] = []
+    for data in pictures:
+        picture = decoder.decode(data)
+        view = engine.view(picture.pixels)
+        crops = [engine.align(picture.pixels, face).crop for face in engine.detect([view])[0]]
+        batch = ((np.stack(crops).transpose(0, 3, 1, 2).astype(np.float32) - 127.5) / 127.5) if crops else None
+        work.append((view.tensor, batch))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting is no work
+    detector, recogniser = (
+        onnxruntime.InferenceSession(file.path, options, providers=["CPUExecutionProvider"])
+        for file in (pack.detector, pack.recogniser)
+    )
+    names = detector.get_inputs()[0].name, recogniser.get_inputs()[0].name
+    detector.run(None, {names[0]: work[0][0]})
+    begun, spent = time.perf_counter(), time.process_time()
+    for tensor, batch in work:
+        detector.run(None, {names[0]: tensor})
+        if batch is not None:
+            recogniser.run(None, {names[1]: batch})
+    faces = sum(0 if batch is None else len(batch) for _, batch in work)
+    return Took(time.perf_counter() - begun, time.process_time() - spent, faces)
+
+
+async def served(url: str, process: psutil.Process, pictures: list[bytes], in_flight: int) -> Took:
+    """From the first question to the last answer, with ``in_flight`` callers; the processor's seconds are the server's."""
+    left = list(reversed(pictures))
+    faces = 0
+
+    async def call(client: httpx.AsyncClient) -> None:
+        nonlocal faces
+        while left:
+            response = await client.post("/v1/faces", content=left.pop())
+            response.raise_for_status()
+            faces += len(wire.decode_faces(response.content).faces)
+
+    async with httpx.AsyncClient(base_url=url, timeout=120) as client:
+        await client.post("/v1/faces", content=pictures[0])
+        begun, spent = time.perf_counter(), processor_seconds(process)
+        await asyncio.gather(*(call(client) for _ in range(in_flight)))
+        return Took(time.perf_counter() - begun, processor_seconds(process) - spent, faces)
+
+
+def processor_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=int, default=150)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--in-flight", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=2)
+    asked = parser.parse_args()
+    data = Path(os.environ.get("FACESETS_TEST_DATA") or ROOT.parent / "shared") / "data"
+    pictures = photos(data, asked.pictures)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "FACESETS_EMBEDDER_LISTEN": "127.0.0.1:0",
+        "FACESETS_EMBEDDER_THREADS": str(asked.threads),
+        "FACESETS_MODELS_DIR": str(data / "models"),
+        "FACESETS_MODEL_PACK": "bench_s",
+    }
+    server = subprocess.Popen([sys.executable, "-m", "embedder"], env=environment, stdout=subprocess.PIPE)
+    try:
+        assert server.stdout is not None
+        url = Announcement.read(server.stdout.readline()).url
+        process = psutil.Process(server.pid)
+        rounds = [
+            (
+                asyncio.run(served(url, process, pictures, asked.in_flight)),
+                bare(data / "models", pictures, asked.threads),
+            )
+            for _ in range(asked.rounds)
+        ]
+    finally:
+        server.terminate()
+        server.wait()
+    report = {
+        "pictures": len(pictures),
+        "faces": rounds[0][0].faces,
+        "served_pictures_per_second": [round(len(pictures) / over_http.clock, 1) for over_http, _ in rounds],
+        "bare_pictures_per_second": [round(len(pictures) / runs.clock, 1) for _, runs in rounds],
+        "ratio": [round(runs.clock / over_http.clock, 3) for over_http, runs in rounds],
+        "cpu_ratio": [round(runs.processor / over_http.processor, 3) for over_http, runs in rounds],
+    }
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main()

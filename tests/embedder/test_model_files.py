@@ -1,0 +1,134 @@
+"""Telling models apart by what they take and give."""
+
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from embedder.model_files import classify, open_pack
+from embedder.onnx_header import read_header
+from embedder.sessions import Provider, check_provider, provider_options
+from immich_facesets.errors import SetupError
+
+Shape = list[int | str | None]
+
+
+def model(
+    path: Path, inputs: dict[str, Shape], outputs: dict[str, Shape], nodes: tuple[str, ...] = ("Conv_0",)
+) -> Path:
+    """A graph that only states its shapes; weights are among its inputs, as old exporters left them."""
+    weight = helper.make_tensor("weight", TensorProto.FLOAT, [2, 3], [0.0] * 6)
+    graph = helper.make_graph(
+        [helper.make_node("Identity", [next(iter(inputs))], [f"n{i}"], name=name) for i, name in enumerate(nodes)],
+        "graph",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()]
+        + [helper.make_tensor_value_info("weight", TensorProto.FLOAT, [2, 3])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+        [weight],
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(helper.make_model(graph), str(path))
+    return path
+
+
+def detector(path: Path, side: int | str = "?", outputs: int = 9) -> Path:
+    return model(path, {"x": [1, 3, side, side]}, {f"o{i}": [100, 1] for i in range(outputs)})
+
+
+def recogniser(path: Path, nodes: tuple[str, ...] = ("Conv_0",)) -> Path:
+    return model(path, {"x": ["N", 3, 112, 112]}, {"e": ["N", 512]}, nodes)
+
+
+def test_a_header_is_read_without_the_weights(tmp_path: Path) -> None:
+    header = read_header(recogniser(tmp_path / "a.onnx", ("first", "second")))
+    assert header.inputs == {"x": (None, 3, 112, 112)}
+    assert header.outputs == {"e": (None, 512)}
+    assert header.first_nodes == ("first", "second")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "raw"),
+    [
+        (("Conv_0", "Relu_1"), False),
+        (("Sub_0", "Mul_1", "Conv_2"), True),
+        (("_minusscalar0", "_mulscalar0"), True),
+        (("Sub_0", "Conv_1"), False),
+        (("a",) * 8 + ("Sub_0", "Mul_1"), False),
+    ],
+)
+def test_a_model_that_normalises_itself_is_fed_raw_pixels(nodes: tuple[str, ...], *, raw: bool, tmp_path: Path) -> None:
+    detector(tmp_path / "p" / "det.onnx")
+    recogniser(tmp_path / "p" / "w600k_r50.onnx", nodes)
+    pack = open_pack(tmp_path, "p")
+    assert pack.recogniser.header.normalises_input is raw
+    assert (pack.mean, pack.std) == ((0.0, 1.0) if raw else (127.5, 127.5))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "task"),
+    [
+        ([1, 3, "?", "?"], [[1, 1]] * 9, "detection"),
+        ([1, 3, 640, 640], [[1, 1]] * 15, "detection"),
+        ([1, 3, 640, 640], [[1, 1]] * 6, "other"),
+        (["N", 3, 192, 192], [["N", 212]], "landmarks"),
+        (["N", 3, 96, 96], [["N", 3]], "attributes"),
+        (["N", 3, 112, 112], [["N", 512]], "recognition"),
+        (["N", 3, 112, 112], [[]], "recognition"),
+        (["N", 3, 128, 128], [["N", 3]], "other"),
+        (["N", 3, 64, 64], [["N", 512]], "other"),
+        (["N", 112, 112, 3], [["N", 512]], "other"),
+    ],
+)
+def test_models_are_told_apart_by_their_shapes(inputs: Shape, outputs: list[Shape], task: str, tmp_path: Path) -> None:
+    path = model(tmp_path / "m.onnx", {"x": inputs}, {f"o{i}": shape for i, shape in enumerate(outputs)})
+    assert classify(read_header(path)) == task
+
+
+def test_other_models_of_a_pack_are_left_alone(tmp_path: Path) -> None:
+    detector(tmp_path / "p" / "det.onnx")
+    recogniser(tmp_path / "p" / "w600k_r50.onnx")
+    model(tmp_path / "p" / "2d106det.onnx", {"x": ["N", 3, 192, 192]}, {"o": ["N", 212]})
+    model(tmp_path / "p" / "genderage.onnx", {"x": ["N", 3, 96, 96]}, {"o": ["N", 3]})
+    pack = open_pack(tmp_path, "p")
+    assert pack.left_alone == ("2d106det.onnx", "genderage.onnx")
+    assert pack.family.name == "w600k_r50"
+
+
+def test_a_pack_needs_exactly_one_of_each_and_a_recogniser_that_is_known(tmp_path: Path) -> None:
+    recogniser(tmp_path / "p" / "w600k_r50.onnx")
+    with pytest.raises(SetupError, match="lacks an SCRFD detector"):
+        open_pack(tmp_path, "p")
+    detector(tmp_path / "p" / "det.onnx")
+    detector(tmp_path / "p" / "det2.onnx")
+    with pytest.raises(SetupError, match=r"exactly one model for detection, not det.onnx, det2.onnx"):
+        open_pack(tmp_path, "p")
+    (tmp_path / "p" / "det2.onnx").unlink()
+    (tmp_path / "p" / "w600k_r50.onnx").rename(tmp_path / "p" / "mystery.onnx")
+    with pytest.raises(SetupError, match="unknown family"):
+        open_pack(tmp_path, "p")
+    (tmp_path / "p" / "mystery.onnx").unlink()
+    with pytest.raises(SetupError, match="lacks a recogniser"):
+        open_pack(tmp_path, "p")
+
+
+@pytest.mark.parametrize("data", [b"", b"\x08\x07", b"<html>", b"\xff" * 64, b"\x3a\xff\xff\xff\xff\x0f"])
+def test_a_file_that_is_no_model_is_told(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x.onnx"
+    path.write_bytes(data)
+    with pytest.raises(SetupError, match="cannot be read as an ONNX model"):
+        read_header(path)
+
+
+def test_a_provider_that_is_not_installed_is_refused() -> None:
+    check_provider(Provider.CPU)
+    with pytest.raises(SetupError, match=r"install immich-facesets\[embedder-migraphx\]"):
+        check_provider(Provider.MIGRAPHX)
+    with pytest.raises(SetupError, match=r"install immich-facesets\[embedder-cuda\]"):
+        check_provider(Provider.TENSORRT)
+
+
+def test_a_device_is_passed_on_in_the_providers_own_words() -> None:
+    assert provider_options(Provider.CUDA, "1") == {"device_id": "1"}
+    assert provider_options(Provider.OPENVINO, "") == {"device_type": "GPU"}
+    assert provider_options(Provider.CPU, "7") == {}
