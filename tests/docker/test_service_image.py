@@ -15,7 +15,6 @@ from image_checks import (
     free_port,
 )
 
-
 pytestmark = pytest.mark.timeout(600)  # the first test installs everything the image holds
 
 
