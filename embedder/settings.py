@@ -13,6 +13,8 @@ from immich_facesets.runtime.settings import read_settings
 
 PREFIX = "FACESETS_EMBEDDER_"
 TOKEN_NAME = f"{PREFIX}TOKEN"
+SERVICE_NAMES = (f"{PREFIX}URLS",)
+"""What the service reads under our prefix: an environment that both share holds it, too."""
 
 
 class EmbedderSettings(BaseSettings):
@@ -59,6 +61,6 @@ class EmbedderSettings(BaseSettings):
 
 def load_settings() -> EmbedderSettings:
     """The settings of this process; a ``SetupError`` also when it would be open to the network without a token."""
-    settings = read_settings(EmbedderSettings, prefix=PREFIX)
+    settings = read_settings(EmbedderSettings, prefix=PREFIX, other_names=SERVICE_NAMES)
     check_exposure(settings.listen, settings.token, token_name=TOKEN_NAME)
     return settings

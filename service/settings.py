@@ -19,7 +19,25 @@ from immich_facesets.spaces import OperatingPoints, operating_points
 
 PREFIX = "FACESETS_"
 CONFIG_FILE = "FACESETS_CONFIG"
-EMBEDDER_PREFIX = "FACESETS_EMBEDDER_"
+
+# fmt: off
+EMBEDDER_NAMES = tuple(f"FACESETS_EMBEDDER_{name}" for name in (
+    "LISTEN", "ENGINE", "PROVIDER", "DEVICE", "MAX_PIXELS", "MAX_BYTES", "MAX_IN_FLIGHT", "BATCH", "THREADS", "FLIP",
+    "DET_SIZE", "DET_THRESHOLD", "LOG_LEVEL", "LOG_JSON",
+))
+# fmt: on
+"""The embedder's own variables: one that is started as our child inherits them, and we never read them."""
+
+LEAST_TOKEN_CHARACTERS = 16
+"""Shorter tokens can be guessed."""
+
+USER_NAME_RULE = "a user's name must be 1 to 100 printable characters, without blanks around them"
+
+
+def is_user_name(name: str) -> bool:
+    """Whether users may be called this: the name goes into messages, manifests and, made safe, a folder's name."""
+    return bool(name) and name == name.strip() and len(name) <= 100 and name.isprintable()
+
 
 Distance = Annotated[float, Field(gt=0, le=2)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -45,10 +63,10 @@ class TomlSource(PydanticBaseSettingsSource):
         fields = self.settings_cls.model_fields
         unknown = sorted(set(values) - set(fields))
         if unknown:
-            near = difflib.get_close_matches(unknown[0], fields, n=1)
+            near = difflib.get_close_matches(unknown[0].lower().removeprefix(PREFIX.lower()), fields, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise SetupError(f"unknown setting in {path}: {unknown[0]}{hint}")
-        return values
+        return {str(fields[name].validation_alias or name): value for name, value in values.items()}
 
 
 class Settings(BaseSettings):
@@ -121,11 +139,40 @@ class Settings(BaseSettings):
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, TomlSource(settings_cls)
 
+    @field_validator("sync_interval", "full_listing_interval", mode="before")
+    @classmethod
+    def _plain_seconds(cls, value: object) -> object:
+        """A number stands for seconds also as the text that a variable is."""
+        return float(value) if isinstance(value, str) and value.strip().isdecimal() else value
+
     @field_validator("sync_interval", "full_listing_interval")
     @classmethod
     def _positive(cls, value: timedelta) -> timedelta:
         if value < timedelta(seconds=1):
             raise ValueError("must be a second at least")
+        return value
+
+    @field_validator("token")
+    @classmethod
+    def _not_guessable(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < LEAST_TOKEN_CHARACTERS:
+            raise ValueError(f"must have {LEAST_TOKEN_CHARACTERS} characters at least: shorter ones can be guessed")
+        return value
+
+    @field_validator("user")
+    @classmethod
+    def _usable_name(cls, value: str) -> str:
+        if not is_user_name(value):
+            raise ValueError(USER_NAME_RULE)
+        return value
+
+    @field_validator("embedder_urls")
+    @classmethod
+    def _addresses(cls, value: str) -> str:
+        for url in filter(None, map(str.strip, value.split(","))):
+            scheme, separator, rest = url.partition("://")
+            if scheme not in {"http", "https"} or not separator or not rest.strip("/"):
+                raise ValueError("must be addresses such as http://embedder:8786, separated by commas")
         return value
 
     @model_validator(mode="after")
@@ -187,19 +234,7 @@ class _UsersFile(BaseModel):
 
 def load_settings() -> Settings:
     """The settings of this process; whatever is wrong with them is one ``SetupError``."""
-    try:
-        return read_settings(Settings, prefix=PREFIX, other_prefixes=_other_prefixes())
-    except ValidationError as error:  # pragma: no cover - read_settings translates; a bug there must not leak values
-        raise SetupError("the settings are not valid") from error
-
-
-def _other_prefixes() -> tuple[str, ...]:
-    """The embedder's own variables share our prefix; its process looks after their spelling, except for ours."""
-    ours = {f"{PREFIX}{name}".upper() for name in Settings.model_fields}
-    ours |= {f"{name}_FILE" for name in ours}
-    return tuple(
-        sorted({name for name in map(str.upper, os.environ) if name.startswith(EMBEDDER_PREFIX) and name not in ours})
-    )
+    return read_settings(Settings, prefix=PREFIX, other_names=EMBEDDER_NAMES)
 
 
 def load_users(settings: Settings) -> tuple[User, ...]:
@@ -230,7 +265,8 @@ def _read_users(path: Path) -> tuple[User, ...]:
         ) from None
     users = []
     for name, entry in sorted(parsed.users.items()):
-        _check_user_name(name, path)
+        if not is_user_name(name):
+            raise SetupError(f"{path}: users.{name!r}: {USER_NAME_RULE}")
         files = {} if entry.api_key_file is None else {"KEY_FILE": str(path.parent / entry.api_key_file)}
         try:
             key = entry.api_key or read_secret("KEY", files)
@@ -242,8 +278,3 @@ def _read_users(path: Path) -> tuple[User, ...]:
     if not users:
         raise SetupError(f"{path} names no user: add a table [users.NAME] with api_key or api_key_file")
     return tuple(users)
-
-
-def _check_user_name(name: str, path: Path) -> None:
-    if not name.strip() or name != name.strip() or len(name) > 100 or not name.isprintable():
-        raise SetupError(f"{path}: a user's name must be 1 to 100 printable characters: users.{name!r}")

@@ -45,22 +45,21 @@ def read_secret(name: str, environ: Mapping[str, str] | None = None) -> SecretSt
 
 
 def check_names(
-    prefix: str, known: Collection[str], environ: Mapping[str, str] | None = None, other_prefixes: Iterable[str] = ()
+    prefix: str, known: Collection[str], environ: Mapping[str, str] | None = None, other_names: Collection[str] = ()
 ) -> None:
     """
     Refuse every variable that starts with ``prefix`` and is not ``known``, naming the nearest that is.
 
-    Variables that start with one of ``other_prefixes`` belong to another process and are not looked at.
+    ``other_names`` are those of another process that shares the prefix: fine to set, and not ours to read.
     """
     environ = os.environ if environ is None else environ
-    others = tuple(other_prefixes)
-    mine = (name for name in environ if name.upper().startswith(prefix) and not name.upper().startswith(others or "\0"))
-    unknown = sorted(name for name in mine if name.upper() not in known)
+    accepted = {*known, *other_names}
+    unknown = sorted(name for name in environ if name.upper().startswith(prefix) and name.upper() not in accepted)
     if not unknown:
         return
     parts: list[str] = []
     for name in unknown:
-        nearest = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.6)
+        nearest = difflib.get_close_matches(name.upper(), sorted(accepted), n=1, cutoff=0.6)
         parts.append(f"{name} (did you mean {nearest[0]}?)" if nearest else name)
     raise SetupError(f"unknown settings: {', '.join(parts)}")
 
@@ -85,14 +84,14 @@ def is_secret(field: FieldInfo) -> bool:
     return field.annotation is SecretStr or SecretStr in get_args(field.annotation)
 
 
-def read_settings(model: type[SettingsT], *, prefix: str, other_prefixes: Iterable[str] = ()) -> SettingsT:
+def read_settings(model: type[SettingsT], *, prefix: str, other_names: Collection[str] = ()) -> SettingsT:
     """
     The settings from this process's environment; whatever is wrong with them is one ``SetupError``.
 
     ``model`` is frozen, has ``env_ignore_empty=True`` (compose files pass empty variables), and names its variables by
     ``env_prefix``, or by a ``validation_alias`` per field together with ``populate_by_name=True``.
     """
-    check_names(prefix, known_names(model), other_prefixes=other_prefixes)
+    check_names(prefix, known_names(model), other_names=other_names)
     names = variable_names(model)
     secrets = {name: read_secret(names[name]) for name, field in model.model_fields.items() if is_secret(field)}
     given: dict[str, Any] = {name: value for name, value in secrets.items() if value is not None}
