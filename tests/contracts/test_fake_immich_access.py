@@ -72,6 +72,18 @@ async def test_a_partners_faces_have_no_person(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+async def test_a_partner_shares_neither_her_archive_nor_her_trash(version: str) -> None:
+    async with full_scene(version) as made:
+        path = f"/api/assets/{made.assets['partner'].asset_id}"
+        assert (await made.get(path)).status_code == 200
+        made.assets["partner"].visibility = "archive"
+        assert (await made.get(path)).status_code == 400
+        made.assets["partner"].visibility = "timeline"
+        made.immich.trash_asset(made.assets["partner"])
+        assert (await made.get(path)).status_code == 400
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_faces_takes_exactly_one_id(version: str) -> None:
     async with full_scene(version) as made:
         one, two = made.assets["plain"].asset_id, made.assets["loose"].asset_id
@@ -82,6 +94,8 @@ async def test_faces_takes_exactly_one_id(version: str) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_unnamed_people_below_the_minimum_are_counted_and_not_listed(version: str) -> None:
     async with full_scene(version) as made:
+        made.people["aside"] = made.immich.add_person(owner="Anna", name="Only in the archive")
+        made.face("archived", "aside")
         shown = (await made.get("/api/people")).json()
         assert [person["name"] for person in shown["people"]] == ["Clara"]
         assert (shown["total"], shown["hidden"]) == (3, 1)

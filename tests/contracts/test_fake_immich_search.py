@@ -76,6 +76,7 @@ async def test_any_condition_that_could_match_locked_is_refused(visibility: dict
         assert (await made.refused({"filter": {"visibility": visibility}})).status_code == 401
         branches = {"or": [{"visibility": visibility}, {"isFavorite": {"eq": True}}]}
         assert (await made.refused({"filter": branches})).status_code == 401
+        assert (await made.refused({"filter": branches | {"visibility": {"eq": "timeline"}}})).status_code == 200
 
 
 async def test_only_2_7_tells_faces_and_loose_faces_inline() -> None:
@@ -339,5 +340,7 @@ async def test_from_3_2_two_users_may_name_the_same_person() -> None:
         made.immich.add_person(person_id=zoe, owner="Anna", name="Aunt Zoe")
         faces = (await made.get(f"/api/faces?id={made.assets['partner'].asset_id}")).json()
         assert faces[0]["person"]["name"] == "Aunt Zoe"
+        (item,) = (await made.search({"originalFileName": "partner", "withPeople": True}))["items"]
+        assert [person["name"] for person in item["people"]] == ["Aunt Zoe"]
         own = await made.client.get(f"/api/people/{zoe}", headers=key_of(made.ben))
         assert own.json()["name"] == "Zoe"

@@ -76,7 +76,7 @@ class Answers:
             texts.append(self.box(face, f',"person":{person}'))
         return f"[{','.join(texts)}]"
 
-    def people_of(self, namer: str, faces: list[FakeFace], *, named: bool = True) -> str:
+    def people_of(self, namer: str, faces: list[FakeFace]) -> str:
         """`people`, and in 2.7 `unassignedFaces`; ``namer`` is the user whose names are used."""
         groups: dict[str, list[FakeFace]] = {}
         loose = []
@@ -86,7 +86,7 @@ class Answers:
             elif (namer, face.person_id) in self.library.people:
                 groups.setdefault(face.person_id, []).append(face)
         people = []
-        for person_id, members in groups.items() if named else ():
+        for person_id, members in groups.items():
             boxes = f',"faces":[{",".join(map(self.box, members))}]' if self.dialect.two else ""
             people.append(self.person(self.library.people[namer, person_id], raw=True, tail=boxes))
         unassigned = f',"unassignedFaces":[{",".join(map(self.box, loose))}]' if self.dialect.two else ""
@@ -154,11 +154,11 @@ class Answers:
         return self.asset(asset, people=people, exif=with_exif)
 
     def detailed(self, asset: FakeAsset, viewer: FakeUser) -> str:
-        """An asset as `GET /assets/{id}` shows it: everything, but never the people of somebody else's picture."""
+        """An asset as `GET /assets/{id}` shows it: everything, with people of the viewer's own only."""
         faces = asset.faces if asset.edited_faces is None else asset.edited_faces
         return self.asset(
             asset,
-            people=self.people_of(viewer.name, faces, named=asset.owner == viewer.name),
+            people=self.people_of(viewer.name, faces),
             exif=True,
             owner=f'"owner":{json.dumps(self.user(self.library.users[asset.owner]))},',
             tags='"tags":[],',

@@ -224,6 +224,8 @@ class Routes:
         return refusal
 
     def options(self, ask: Ask) -> dict[str, Any]:
+        if not ask.query:
+            return {}
         query = {name: values[-1] for name, values in parse_qs(ask.query).items()}
         flags: dict[str, Any] = {"true": True, "false": False}
         edited = {"edited": flags.get(query["edited"], query["edited"])} if "edited" in query else {}
