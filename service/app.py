@@ -100,6 +100,7 @@ async def open_app(
         for user in users:
             source = build_immich_source(user, settings, on_change=board.update_remote)
             stack.push_async_callback(source.close)
+            board.update_remote(source.guard.state)
             sources[user.name] = source
         child, pool = await _open_embedders(settings, board, stack, embedder_environ or {})
         runner = Runner(conditions, sources, pool, tree, metrics, program_version())
@@ -125,12 +126,13 @@ def build_pool(
 ) -> EmbedderPool:
     """The embedders at these addresses, unasked."""
     names = ["embedder"] if len(addresses) == 1 else [f"embedder {number}" for number in range(1, len(addresses) + 1)]
-    return EmbedderPool(
-        [
-            Embedder(url, token, failures=settings.breaker_failures, on_change=board.update_remote, name=name)
-            for url, name in zip(addresses, names, strict=True)
-        ]
-    )
+    embedders = [
+        Embedder(url, token, failures=settings.breaker_failures, on_change=board.update_remote, name=name)
+        for url, name in zip(addresses, names, strict=True)
+    ]
+    for embedder in embedders:
+        board.update_remote(embedder.guard.state)
+    return EmbedderPool(embedders)
 
 
 @asynccontextmanager

@@ -40,8 +40,9 @@ def _retry_after(response: httpx.Response) -> float | None:
 
 
 def _trouble(response: httpx.Response) -> wire.Trouble:
+    decode = msgspec.msgpack.decode if wire.MSGPACK in response.headers.get("Content-Type", "") else msgspec.json.decode
     try:
-        return msgspec.json.decode(response.content, type=wire.Trouble)
+        return decode(response.content, type=wire.Trouble)
     except msgspec.DecodeError:
         return wire.Trouble(reason="bad_answer", message=f"HTTP {response.status_code} without a reason of ours")
 
@@ -57,7 +58,7 @@ def _check(response: httpx.Response, url: str) -> bytes:
             raise ItemError(f"the embedder cannot use the picture: {trouble.message}", reason=trouble.reason)
         case 401 | 403:
             raise SetupError(f"the embedder at {url} refuses the token: set FACESETS_EMBEDDER_TOKEN to the embedder's")
-        case 404 | 405:
+        case _ if code in {404, 405} or response.is_redirect:
             raise SetupError(f"what answers at {url} is no embedder: check FACESETS_EMBEDDER_URLS")
         case _:
             raise TransientError(f"the embedder answered {code}: {trouble.message}", retry_after=_retry_after(response))
@@ -174,9 +175,11 @@ class EmbedderPool:
         if down is not None and not usable:
             raise down
         if len({info.space for info in infos}) > 1:
+            pairs = zip(usable, infos, strict=True)
+            told = ", ".join(f"{embedder.url} serves {info.space} ({info.pack})" for embedder, info in pairs)
             raise SetupError(
-                "the embedders of FACESETS_EMBEDDER_URLS serve different spaces, whose vectors cannot be compared: "
-                "give all of them the same models and options"
+                f"the embedders of FACESETS_EMBEDDER_URLS serve different spaces, whose vectors cannot be compared: "
+                f"{told}. Give all of them the same models and options"
             )
         self._usable, self._info = usable, infos[0]
         return self._info

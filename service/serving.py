@@ -201,7 +201,7 @@ def failure_of(failure: failures.Failure) -> shown.Failure:
     return shown.Failure(
         stage=failure.stage,
         source=failure.source,
-        item=failure.item,
+        item=failure.path or failure.item,
         reason=failure.reason,
         message=failure.message,
         tries=failure.tries,

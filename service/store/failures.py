@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, func, select
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, or_, select
 
 from immich_facesets.errors import ItemError, TransientError
-from service.store.tables import failures
+from service.store.tables import assets, failures
 from service.store.upsert import upsert
 
 _FIRST_PAUSE = timedelta(hours=1)
@@ -19,7 +19,11 @@ UNAVAILABLE = "unavailable"
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One item that could not be done; ``retry_at`` is when it is tried again."""
+    """
+    One item that could not be done; ``retry_at`` is when it is tried again.
+
+    ``path`` is the source's own path of a picture with these bytes, None when the item is no picture any more.
+    """
 
     stage: str
     source: str
@@ -30,6 +34,7 @@ class Failure:
     first_at: datetime
     last_at: datetime
     retry_at: datetime
+    path: str | None = None
 
 
 def record_failure(
@@ -82,8 +87,16 @@ def retry_all(tx: Connection, now: datetime) -> int:
 
 def list_failures(tx: Connection, *, limit: int = 200) -> list[Failure]:
     """The latest failures first."""
-    rows = tx.execute(select(failures).order_by(failures.c.last_at.desc(), failures.c.item).limit(limit))
-    return [Failure(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's documented mapping access
+    path = (
+        select(func.min(assets.c.path))
+        .where(
+            assets.c.source == failures.c.source,
+            or_(assets.c.fingerprint == failures.c.item, assets.c.asset_id == failures.c.item),
+        )
+        .scalar_subquery()
+    )
+    latest = select(failures, path.label("path")).order_by(failures.c.last_at.desc(), failures.c.item)
+    return [Failure(**row._mapping) for row in tx.execute(latest.limit(limit))]  # noqa: SLF001 - SQLAlchemy's documented mapping access
 
 
 def count_by_reason(tx: Connection) -> dict[str, int]:
