@@ -49,9 +49,7 @@ def stub_embedder() -> None:
             landmarks=((x + 60, y + 80), (x + 140, y + 80), (x + 100, y + 120), (x + 70, y + 160), (x + 130, y + 160)),
             det_score=0.9,
             embedding=vector.astype("<f4").tobytes(),
-            quality=Measures(
-                blur=200.0, blur_size=200, brightness=120.0, contrast=50.0, yaw=0.0, pitch=0.0, roll=0.0
-            ),
+            quality=Measures(blur=200.0, blur_size=200, brightness=120.0, contrast=50.0, yaw=0.0, pitch=0.0, roll=0.0),
         )
         answer = wire.FacesAnswer(space="stub", width=1000, height=1000, faces=(face,))
         return web.Response(body=wire.encode(answer)[0], content_type=wire.MSGPACK)
