@@ -144,7 +144,7 @@ class EmbedderPool:
 
     def __init__(self, embedders: Sequence[Embedder]) -> None:
         self._embedders = tuple(embedders)
-        self._usable: list[Embedder] = []
+        self._usable: dict[Embedder, wire.Limits] = {}
         self._info: wire.Info | None = None
 
     @property
@@ -161,8 +161,7 @@ class EmbedderPool:
     async def open(self) -> wire.Info:
         """Ask every embedder what it serves. One that is down is left out for now; two spaces are a ``SetupError``."""
         answers = await asyncio.gather(*(item.info() for item in self._embedders), return_exceptions=True)
-        usable: list[Embedder] = []
-        infos: list[wire.Info] = []
+        infos: dict[Embedder, wire.Info] = {}
         down: TransientError | None = None
         for embedder, answer in zip(self._embedders, answers, strict=True):
             if isinstance(answer, TransientError):
@@ -170,27 +169,27 @@ class EmbedderPool:
             elif isinstance(answer, BaseException):
                 raise answer
             else:
-                usable.append(embedder)
-                infos.append(answer)
-        if down is not None and not usable:
+                infos[embedder] = answer
+        if down is not None and not infos:
             raise down
-        if len({info.space for info in infos}) > 1:
-            pairs = zip(usable, infos, strict=True)
-            told = ", ".join(f"{embedder.url} serves {info.space} ({info.pack})" for embedder, info in pairs)
+        if len({info.space for info in infos.values()}) > 1:
+            told = ", ".join(f"{embedder.url} serves {info.space} ({info.pack})" for embedder, info in infos.items())
             raise SetupError(
-                f"the embedders of FACESETS_EMBEDDER_URLS serve different spaces, whose vectors cannot be compared: "
+                "the embedders of FACESETS_EMBEDDER_URLS serve different spaces, whose vectors cannot be compared: "
                 f"{told}. Give all of them the same models and options"
             )
-        self._usable, self._info = usable, infos[0]
+        self._usable = {embedder: info.limits for embedder, info in infos.items()}
+        self._info = next(iter(infos.values()))
         return self._info
 
     @property
     def capacity(self) -> int:
         """How many pictures may be under way at once without being refused."""
-        return max(1, len(self._usable)) * max(1, self.info.limits.max_in_flight)
+        return max(1, sum(limits.max_in_flight for limits in self._usable.values()))
 
     async def faces(self, picture: Path, boxes: Sequence[Box] | None, crops: CropWish | None) -> wire.FacesAnswer:
         """``faces_of`` for a picture on disk."""
+        self._takers((await asyncio.to_thread(picture.stat)).st_size)
         return await self.faces_of(await asyncio.to_thread(picture.read_bytes), boxes, crops)
 
     async def faces_of(
@@ -198,7 +197,7 @@ class EmbedderPool:
     ) -> wire.FacesAnswer:
         """Ask the least busy embedder; when its circuit is open, the next. All open: the last one's error."""
         last: TransientError | None = None
-        for embedder in sorted(self._usable, key=lambda item: item.outstanding):
+        for embedder in self._takers(len(picture)):
             try:
                 answer = await embedder.faces(picture, boxes, crops)
             except CircuitOpenError as error:
@@ -211,6 +210,19 @@ class EmbedderPool:
                 )
             return answer
         raise last or TransientError("no embedder is in reach")
+
+    def _takers(self, size_bytes: int) -> list[Embedder]:
+        """Who takes a picture of this size, the least busy first; nobody is an ``ItemError``."""
+        most = max((limits.max_bytes for limits in self._usable.values()), default=size_bytes)
+        if size_bytes > most:
+            raise ItemError(
+                f"the picture has {size_bytes} bytes, more than the {most} the embedder takes "
+                "(FACESETS_EMBEDDER_MAX_BYTES)",
+                reason="too_large",
+            )
+        takers = [(embedder, limits) for embedder, limits in self._usable.items() if limits.max_bytes >= size_bytes]
+        takers.sort(key=lambda taker: taker[0].outstanding / max(1, taker[1].max_in_flight))
+        return [embedder for embedder, _ in takers]
 
     async def wait_until_usable(self) -> None:
         """Return once at least one embedder answers again."""

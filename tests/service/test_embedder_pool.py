@@ -1,0 +1,228 @@
+"""Several embedders seen as one: who gets the work, and what is said when one of them cannot be used."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from embedder_scene import Scene, ScriptedEngine, picture, running
+from pydantic import SecretStr
+
+from embedder.engine import EngineFacts, View
+from immich_facesets.errors import ItemError, SetupError, TransientError
+from immich_facesets.faces import Box
+from service.embedders import CropWish, Embedder, EmbedderPool
+from service.progress import RemoteState
+
+FACE = Box(120, 110, 192, 210)
+NOBODY = "http://127.0.0.1:9"
+
+
+def address(scene: Scene) -> str:
+    return str(scene.client.base_url).rstrip("/")
+
+
+class OtherEngine(ScriptedEngine):
+    """The same faces in another space."""
+
+    @property
+    def facts(self) -> EngineFacts:
+        facts = super().facts
+        return replace(facts, space=replace(facts.space, flip=True), pack="another")
+
+
+@asynccontextmanager
+async def pool_of(
+    *urls: str, token: str | None = None, failures: int = 1, states: list[RemoteState] | None = None
+) -> AsyncIterator[EmbedderPool]:
+    secret = None if token is None else SecretStr(token)
+    on_change = None if states is None else states.append
+    pool = EmbedderPool([Embedder(url, secret, failures=failures, on_change=on_change, name=url) for url in urls])
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+@asynccontextmanager
+async def answering(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
+    """The address of something that answers every question in its own way."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_picture_comes_back_with_its_faces_and_the_crops_that_were_wished(tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    file.write_bytes(picture())
+    async with running(token=SecretStr("t")) as scene, pool_of(address(scene), token="t") as pool:
+        info = await pool.open()
+        assert (info.pack, info.dimension) == ("scripted", 4)
+        answer = await pool.faces(file, None, CropWish(size=64, min_short=50, padding=0.5))
+        assert answer.space == info.space
+        (face,) = answer.faces
+        assert face.face_box() == FACE
+        assert face.crop is not None
+        assert scene.engine.looks[0][0] is None  # the whole picture
+
+
+async def test_known_boxes_make_it_look_only_around_them() -> None:
+    async with running() as scene, pool_of(address(scene)) as pool:
+        await pool.open()
+        scene.engine.looks.clear()
+        await pool.faces_of(picture(), [Box(100.04, 100, 200, 220)])
+        ((area, _),) = scene.engine.looks
+        assert area is not None
+        assert (area.x1, area.y1) < (100, 100)
+        assert (area.x2, area.y2) > (200, 220)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(b"<html>", "not_a_picture"), (picture()[:60], "corrupt"), (picture(width=1300, height=1300), "too_many_pixels")],
+)
+async def test_a_bad_picture_is_told_with_the_embedders_own_reason(data: bytes, reason: str) -> None:
+    async with running() as scene, pool_of(address(scene)) as pool:
+        await pool.open()
+        with pytest.raises(ItemError) as caught:
+            await pool.faces_of(data)
+        assert caught.value.reason == reason
+        await pool.faces_of(picture())  # and it counts for nothing against the embedder
+
+
+async def test_a_picture_larger_than_every_embedder_takes_is_not_even_sent(tmp_path: Path) -> None:
+    file = tmp_path / "large.png"
+    file.write_bytes(bytes(300_000))
+    async with (
+        running(max_bytes=1000) as small,
+        running(max_bytes=200_000) as large,
+        pool_of(address(small), address(large)) as pool,
+    ):
+        await pool.open()
+        with pytest.raises(ItemError, match=r"300000 bytes.*200000.*FACESETS_EMBEDDER_MAX_BYTES") as caught:
+            await pool.faces(file, None, None)
+        assert caught.value.reason == "too_large"
+        before = len(small.engine.looks)
+        data = picture() + bytes(1000)
+        for _ in range(3):
+            await pool.faces_of(data)
+        assert len(small.engine.looks) == before  # what is too large for one goes to the other
+
+
+async def test_two_spaces_are_refused_and_told_apart() -> None:
+    async with running() as one, running(OtherEngine()) as other:
+        urls = address(one), address(other)
+        async with pool_of(*urls) as pool:
+            with pytest.raises(SetupError, match="serve different spaces") as caught:
+                await pool.open()
+            assert f"{urls[0]} serves {one.pipeline.space} (scripted)" in str(caught.value)
+            assert f"{urls[1]} serves {other.pipeline.space} (another)" in str(caught.value)
+            assert not pool.is_open
+
+
+async def test_an_embedder_that_changes_its_space_during_a_sync_ends_it() -> None:
+    async with running() as one, running(OtherEngine()) as other, pool_of(address(one)) as pool:
+        await pool.open()
+        pool._embedders[0]._http.base_url = other.client.base_url  # as after a restart with other models
+        with pytest.raises(SetupError, match="now serves another space"):
+            await pool.faces_of(picture())
+        await pool.open()
+        await pool.faces_of(picture())
+
+
+@pytest.mark.parametrize("token", [None, "wrong"])
+async def test_a_wrong_token_is_a_thing_to_set(token: str | None) -> None:
+    async with running() as fine, running(token=SecretStr("right")) as scene:
+        url = address(scene)
+        async with pool_of(address(fine), url, token=token) as pool:
+            with pytest.raises(SetupError, match="refuses the token: set FACESETS_EMBEDDER_TOKEN") as caught:
+                await pool.open()
+            assert url in str(caught.value)
+            assert "right" not in str(caught.value)
+
+
+async def page(_request: web.Request) -> web.Response:
+    return web.Response(text="<html>Welcome</html>", content_type="text/html")
+
+
+async def nothing(_request: web.Request) -> web.Response:
+    raise web.HTTPNotFound
+
+
+async def elsewhere(_request: web.Request) -> web.Response:
+    raise web.HTTPFound("https://login.example.org/")
+
+
+@pytest.mark.parametrize("handler", [page, nothing, elsewhere])
+async def test_an_address_where_no_embedder_answers_is_told(
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+) -> None:
+    async with answering(handler) as url, pool_of(url) as pool:
+        with pytest.raises(SetupError, match=f"what answers at {url} is no embedder") as caught:
+            await pool.open()
+        assert "check FACESETS_EMBEDDER_URLS" in str(caught.value)
+
+
+async def test_one_that_is_down_is_left_out_and_reported() -> None:
+    states: list[RemoteState] = []
+    async with running() as scene, pool_of(NOBODY, address(scene), states=states) as pool:
+        await pool.open()
+        assert pool.capacity == 8
+        await pool.faces_of(picture())
+    assert [(state.name, state.circuit) for state in states][-1] == (NOBODY, "open")
+
+
+async def test_when_all_are_down_that_is_an_outage() -> None:
+    async with pool_of(NOBODY, NOBODY) as pool:
+        with pytest.raises(TransientError, match=f"{NOBODY} is down"):
+            await pool.open()
+        with pytest.raises(SetupError, match="not been asked"):
+            _ = pool.info
+
+
+async def test_a_circuit_that_opens_during_the_work_hands_it_to_the_next() -> None:
+    async with running() as second:
+        async with running() as first:
+            pool = EmbedderPool([Embedder(address(scene), None, failures=1) for scene in (first, second)])
+            await pool.open()
+        answer = await pool.faces_of(picture())  # the first is gone by now
+        assert len(answer.faces) == 1
+        await pool.close()
+
+
+async def test_work_is_shared_by_how_much_each_takes_at_once() -> None:
+    async with (
+        running(max_in_flight=2) as small,
+        running(max_in_flight=6) as large,
+        pool_of(address(small), address(large)) as pool,
+    ):
+        await pool.open()
+        assert pool.capacity == 8
+        for scene in (small, large):
+            scene.engine.looks.clear()
+            scene.engine.before_detect = slow
+        await asyncio.gather(*(pool.faces_of(picture()) for _ in range(8)))
+        assert (len(small.engine.looks), len(large.engine.looks)) == (2, 6)  # and nobody was sent away busy
+
+
+def slow(views: Sequence[View]) -> None:
+    del views
+    time.sleep(0.1)
+
+
+async def test_waiting_ends_when_one_is_back() -> None:
+    async with running() as scene, pool_of(NOBODY, address(scene)) as pool:
+        with pytest.raises(TransientError):
+            await pool._embedders[0].info()
+        async with asyncio.timeout(5):
+            await pool.wait_until_usable()
