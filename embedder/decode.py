@@ -104,7 +104,7 @@ class Decoder:
 
 
 def _decode_jpeg(data: bytes, size: tuple[int, int]) -> Pixels | None:
-    """A JPEG's pixels as stored; None when Pillow should look at it: OpenCV greys out what is missing without a word."""
+    """A JPEG's pixels as stored; None when Pillow should judge it: OpenCV 4 greys out what is missing without a word."""
     if not _ends(data):
         return None
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)

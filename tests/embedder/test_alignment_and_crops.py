@@ -108,6 +108,11 @@ def test_half_a_box_is_left_above_and_a_quarter_elsewhere(
     assert square.left + square.side - (x + width) >= 0.25 * width - 2
 
 
+def test_a_wide_pad_leaves_the_face_in_the_middle() -> None:
+    square = plan_square(Box(100, 100, 180, 200), 1.0)
+    assert (square.side, square.left, square.top) == (300, -10, 0)
+
+
 def test_a_tight_pad_gives_what_room_there_is_to_the_side_above() -> None:
     square = plan_square(Box(100, 100, 180, 200), 0.3)
     assert (square.side, 100 - square.top, square.top + square.side - 200) == (160, 35, 25)

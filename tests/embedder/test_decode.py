@@ -176,6 +176,13 @@ def test_the_size_of_a_jpeg_xl_is_read_from_its_header(size: tuple[int, int]) ->
     assert jxl_size(boxed) == size
 
 
+def test_a_huge_jpeg_xl_is_refused_by_its_header_alone() -> None:
+    header = (2 << 1) | (19_999 << 3) | (3 << 21)  # not small; 18 bits for the height; four to three
+    data = b"\xff\x0a" + header.to_bytes(12, "little")
+    assert jxl_size(data) == (26_666, 20_000)
+    assert reason(data) == "too_many_pixels"
+
+
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "GIF", "BMP", "JXL"])
 def test_a_truncated_picture_is_corrupt_and_not_half_grey(format_: str) -> None:
     noise = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 96, 3), dtype=np.uint8))
