@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     user: str = Field("me", description="what to call the user of `IMMICH_API_KEY` in manifests")
     users_file: Path | None = Field(None, description="a TOML file with several users: `[users.NAME]` with `api_key` or `api_key_file`")
     data_dir: Path = Field(Path("facesets-data"), description="database, face crops and everything else that must last")
-    export_dir: Path = Field(Path("facesets-data/exports"), description="where face sets are written")
+    export_dir: Path = Field(default_factory=lambda known: known["data_dir"] / "exports", description="where face sets are written; empty: `exports` in the data folder")
     database_url: SecretStr | None = Field(None, description="`postgresql://...`; empty: SQLite in the data folder")
 
     embedder_urls: str = Field("", description="addresses of embedders, separated by commas; empty: one is started as a child process")
