@@ -186,3 +186,9 @@ def test_of_overlapping_boxes_the_best_stays() -> None:
     scores = np.array([0.7, 0.9, 0.6, 0.8], np.float32)
     assert suppress(boxes, scores) == [1, 2]
     assert suppress(np.zeros((0, 4), np.float32), np.zeros(0, np.float32)) == []
+
+
+@pytest.mark.parametrize(("shift", "scale", "kept"), [(4, 1.0, [0]), (5, 1.0, [0, 1]), (4, 10.0, [0, 1])])
+def test_boxes_include_their_last_pixel_of_the_original(shift: float, scale: float, kept: list[int]) -> None:
+    boxes = np.array([[0, 0, 9, 9], [shift, 0, 9 + shift, 9]], np.float32)
+    assert suppress(boxes, np.array([0.9, 0.8], np.float32), scale=scale) == kept
