@@ -26,6 +26,21 @@ for folder in sys.argv[1:]:
 print(json.dumps(written))
 """
 
+_IMPORT_ALL = """
+import importlib, json, pkgutil, sys
+troubles = {}
+for name in sys.argv[1:]:
+    package = importlib.import_module(name)
+    for module in pkgutil.walk_packages(package.__path__, name + "."):
+        if ".migrations" in module.name or module.name.endswith("__main__"):
+            continue
+        try:
+            importlib.import_module(module.name)
+        except ImportError as error:
+            troubles[module.name] = str(error)
+print(json.dumps(troubles))
+"""
+
 
 def built(dockerfile: str, factory: pytest.TempPathFactory) -> Iterator[Image]:
     """The image of one Dockerfile, for a fixture; where none can be built, the tests skip and say why."""
@@ -72,6 +87,14 @@ def check_packages(image: Image) -> None:
     pip = ["/opt/build/bin/python", "-m", "pip", "--python", "/opt/venv/bin/python"]
     checked = run_in(image.stages["build"], [*pip, "check"])
     assert checked.returncode == 0, checked.stdout
+
+
+def check_imports(image: Image, package: str) -> None:
+    """No module of the process needs a package that its lock lacks; `pip check` cannot know that."""
+    process = start_in(image, ["/opt/venv/bin/python", "-c", _IMPORT_ALL, "immich_facesets", package], {})
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert json.loads(output.splitlines()[-1]) == {}
 
 
 def check_what_can_be_written(image: Image) -> None:

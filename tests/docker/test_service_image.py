@@ -7,6 +7,7 @@ from dockerfiles import Image
 from image_checks import (
     built,
     check_help,
+    check_imports,
     check_libraries,
     check_life,
     check_packages,
@@ -33,6 +34,7 @@ def test_the_service_image_needs_no_library_that_its_base_lacks(image: Image) ->
 
 def test_the_service_lock_holds_all_that_the_image_needs(image: Image) -> None:
     check_packages(image)
+    check_imports(image, "service")
 
 
 def test_the_service_can_write_nowhere_but_into_its_volumes_and_tmp(image: Image) -> None:
