@@ -6,21 +6,64 @@ from datetime import UTC, datetime
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from immich_facesets.errors import SetupError
 from service.settings import Settings
 
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+"""As crontab(5) counts them: 0 and 7 are Sunday. apscheduler 3 begins with Monday, and says so in a warning."""
 
-def trigger_of(settings: Settings) -> BaseTrigger:
-    """When the bell rings, by the settings; a crontab line that is none is a ``SetupError``."""
+
+def trigger_of(settings: Settings, now: datetime | None = None) -> BaseTrigger:
+    """When the bell rings, by the settings; a crontab line that is none, or never comes, is a ``SetupError``."""
     if not settings.sync_cron:
         return IntervalTrigger(seconds=settings.sync_interval.total_seconds(), timezone=UTC)
     try:
-        return CronTrigger.from_crontab(settings.sync_cron)
+        trigger = _crontab(settings.sync_cron)
     except ValueError as error:
         raise SetupError(f"FACESETS_SYNC_CRON is no crontab line (such as '*/30 * * * *'): {error}") from error
+    if trigger.get_next_fire_time(None, now or datetime.now(UTC)) is None:
+        raise SetupError(f"FACESETS_SYNC_CRON names a time that never comes: {settings.sync_cron!r}")
+    return trigger
+
+
+def _crontab(line: str) -> BaseTrigger:
+    """The trigger of a crontab line, in local time; ``ValueError`` when it is none."""
+    fields = line.split()
+    if len(fields) != 5:
+        raise ValueError(f"it has {len(fields)} fields instead of 5")
+    minute, hour, day, month, weekday = fields
+    times = {"minute": minute, "hour": hour, "month": month}
+    weekdays = _weekdays(weekday)
+    if day.startswith("*") or weekday.startswith("*"):
+        return CronTrigger(**times, day=day, day_of_week=weekdays)
+    # crontab(5): where both are restricted, either will do
+    return OrTrigger([CronTrigger(**times, day=day), CronTrigger(**times, day_of_week=weekdays)])
+
+
+def _weekdays(field: str) -> str:
+    """The weekdays of a crontab line by name, which means the same to everybody."""
+    days: set[int] = set()
+    for part in field.lower().split(","):
+        span, _, step = part.partition("/")
+        first, dash, last = ("0", "-", "6") if span == "*" else span.partition("-")
+        begin, end = _weekday(first), _weekday(last if dash else first)
+        length = end - begin if end >= begin else (end - begin) % 7  # fri-sun goes over the end of the week
+        days.update((begin + day) % 7 for day in range(0, length + 1, int(step or 1)))
+    if not days:
+        raise ValueError(f"no weekday is {field!r}")
+    return ",".join(_WEEKDAYS[day] for day in sorted(days))
+
+
+def _weekday(text: str) -> int:
+    if text in _WEEKDAYS:
+        return _WEEKDAYS.index(text)
+    if not text.isdecimal() or int(text) > 7:
+        raise ValueError(f"no weekday is {text!r}")
+    return int(text)
 
 
 class Bell:
