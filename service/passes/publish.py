@@ -201,7 +201,8 @@ class Publish:
             await self._store.write(
                 exports.record_verdict, face_id, check_key=key, verdict=found.value, painted=painted
             )
-            self._crops[face_id] = replace(self._crops[face_id], painted=painted)
+            crop = self._crops[face_id]  # an era of the same identity does not ask again, now or in a later run
+            self._crops[face_id] = replace(crop, painted=painted, verdict=found.value, check_key=key)
             checks[face_id] = Check(found, is_masked=bool(painted))
             self.counts.checked += 1
 
@@ -239,12 +240,17 @@ class Publish:
         }
         wanted = {faceset.directory: faceset for faceset in facesets}
         on_disk = await asyncio.to_thread(self._tree.on_disk)
-        plan = plan_publish([(name, digest(body)) for name, body in manifests.items()], on_disk)
-        for directory in plan.remove:
+        digests = {name: digest(body) for name, body in manifests.items()}
+        plan = plan_publish(digests.items(), on_disk)
+        recorded = await self._store.read(exports.recorded)
+        for directory in sorted({*plan.remove, *recorded} - wanted.keys()):  # a kill may part a removal from its row
             await asyncio.to_thread(self._tree.remove_directory, directory)
             await self._store.write(exports.record_removal, directory, made_by=MADE_BY, now=self._conditions.clock())
             self.counts.removed += 1
         self._conditions.board.update_stage("publish", done=len(plan.keep), total=len(wanted), note="writing")
+        for directory in plan.keep:
+            if recorded.get(directory) != digests[directory]:  # as it may part a faceset from its row
+                await self._record(wanted[directory], digests[directory])
         for directory in plan.write:
             if self._conditions.stop.is_set():
                 return
@@ -259,18 +265,21 @@ class Publish:
 
         files = faceset_files(faceset, manifest=manifest, top=self._rules.top, picture=picture)
         await asyncio.to_thread(self._tree.write_directory, faceset.directory, files)
+        await self._record(faceset, digest(manifest))
+        self.counts.written += 1
+        board = self._conditions.board
+        board.update_stage("publish", done=board.stage("publish").done + 1)
+
+    async def _record(self, faceset: Faceset, written: str) -> None:
         await self._store.write(
             exports.record_export,
             faceset.directory,
-            digest=digest(manifest),
+            digest=written,
             entry=faceset_entry(faceset, self._rules.top),
             identity=faceset.identity,
             made_by=MADE_BY,
             now=self._conditions.clock(),
         )
-        self.counts.written += 1
-        board = self._conditions.board
-        board.update_stage("publish", done=board.stage("publish").done + 1)
 
     def _picture(self, face: ExportFace, identity: int) -> bytes:
         """The PNG of a face. Blocking: it is called by the writing thread when its turn comes."""

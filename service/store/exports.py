@@ -174,6 +174,11 @@ def users_of_sources(tx: Connection) -> list[str]:
     return list(tx.scalars(select(sources.c.name).order_by(sources.c.name)))
 
 
+def recorded(tx: Connection) -> dict[str, str]:
+    """The digest of every faceset that the rows say was written, by directory."""
+    return {row.directory: row.digest for row in tx.execute(select(exports.c.directory, exports.c.digest))}
+
+
 def record_export(
     tx: Connection, directory: str, *, digest: str, entry: dict[str, Any], identity: int, made_by: str, now: datetime
 ) -> None:

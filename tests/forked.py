@@ -1,0 +1,292 @@
+"""
+The service and the embedder as processes that start at once: a server imports everything and forks for each.
+
+Run as a script it is that server; imported, ``ForkServer`` and ``Forked`` are what tests hold. A forked service can be
+told to kill itself, the hard way, at one of the points it passes:
+
+- every transaction of the store, by its function's name: ``before`` it, ``during`` it (all done but the commit), ``after``;
+- ``file``: before a file or folder below its data folder is made, renamed or removed;
+- ``step``: after each step of the export folder.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+ROOT = Path(__file__).resolve().parent.parent
+POINT_LOG, DIE_AT = "TEST_POINT_LOG", "TEST_DIE_AT"
+KILLED = -signal.SIGKILL
+
+
+class Forked:
+    """A process that was forked for us."""
+
+    def __init__(self, connection: socket.socket, output: Path) -> None:
+        self._lines = connection.makefile("r")
+        self._connection = connection
+        self._output = output
+        self.pid = int(self._lines.readline())
+        self.code: int | None = None
+
+    @property
+    def stdout(self) -> str:
+        return self._output.with_suffix(".out").read_text(encoding="utf-8")
+
+    @property
+    def stderr(self) -> str:
+        return self._output.with_suffix(".err").read_text(encoding="utf-8")
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended; never blocks."""
+        return self.code is None and not select.select([self._connection], [], [], 0)[0]
+
+    def wait(self, seconds: float = 120.0) -> int:
+        """Its exit code, negative for a signal. Blocks; ``TimeoutError`` when it takes longer."""
+        if self.code is None:
+            self._connection.settimeout(seconds)
+            self.code = int(self._lines.readline())
+        return self.code
+
+    def signal(self, number: int) -> None:
+        if self.is_running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        self.signal(signal.SIGKILL)
+        with contextlib.suppress(OSError, ValueError):
+            self.wait(20)
+        self._lines.close()
+        self._connection.close()
+
+
+class ForkServer:
+    """Starts processes of the service and the embedder within milliseconds."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="forked-")
+        address = str(Path(self._folder.name) / "s")
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(("FACESETS_", "IMMICH_"))}
+        environ |= {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}  # a fork must not inherit half a thread pool
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ, cwd=ROOT
+        )
+        assert self._process.stdout is not None
+        if self._process.stdout.readline() != b"ready\n":
+            raise RuntimeError("the fork server did not start")
+        self._address = address
+        self._number = 0
+        self._started: list[Forked] = []
+
+    def start(
+        self,
+        program: str,
+        *arguments: str,
+        environ: Mapping[str, str],
+        die_at: Sequence[Any] = (),
+        log: Path | None = None,
+    ) -> Forked:
+        """
+        ``service`` or ``embedder`` with these arguments and exactly this environment.
+
+        ``die_at``: the name of a point, the moment ("" for any) and which of those it is; ("any", "", n) counts them all.
+        """
+        self._number += 1
+        output = Path(self._folder.name) / f"{self._number}"
+        more = {DIE_AT: json.dumps(list(die_at))} if die_at else {}
+        if log is not None:
+            more[POINT_LOG] = str(log)
+        job = {"program": program, "arguments": arguments, "environ": {**environ, **more}, "output": str(output)}
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(self._address)
+        connection.sendall(json.dumps(job).encode() + b"\n")
+        forked = Forked(connection, output)
+        self._started.append(forked)
+        return forked
+
+    def close(self) -> None:
+        for forked in self._started:
+            forked.close()
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(20)
+        self._folder.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class Points:
+    """Counts the points this process passes, logs them, and dies at the one it was told."""
+
+    def __init__(self, die_at: Sequence[Any], log: str) -> None:
+        name, moment, nth = die_at or ("", "", 0)
+        self._name, self._moment, self._nth = str(name), str(moment), int(nth)
+        self._log = open(log, "a", encoding="utf-8") if log else None  # noqa: SIM115, PTH123 - open until it dies
+        self._seen = 0
+        self._lock = threading.Lock()
+
+    def passed(self, name: str, moment: str = "") -> None:
+        with self._lock:
+            if self._log is not None:
+                self._log.write(f"{name} {moment}\n")
+                self._log.flush()
+            if self._name not in {name, "any"} or self._moment not in {"", moment}:
+                return
+            self._seen += 1
+            if self._seen == self._nth:
+                os.kill(os.getpid(), signal.SIGKILL)
+                threading.Event().wait()  # nothing more is done here until the signal has done its work
+
+
+def watch_commits(points: Points) -> None:
+    """Every transaction is three points."""
+    from service.store.database import Store  # noqa: PLC0415 - imported by the server alone
+
+    write_now: Any = Store.write_now
+
+    def watched(self: Store, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        name = function.__name__
+
+        def inside(*inner: Any, **more: Any) -> Any:
+            result = function(*inner, **more)
+            points.passed(name, "during")
+            return result
+
+        points.passed(name, "before")
+        result = write_now(self, inside, *args, **kwargs)
+        points.passed(name, "after")
+        return result
+
+    Store.write_now = watched  # type: ignore[method-assign]  # this process is made to be killed
+
+
+def watch_files(points: Points, folder: str) -> None:
+    """Every change of the names below the data folder is a point."""
+    names = {"os.rename", "os.remove", "os.rmdir", "os.mkdir"}
+    writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if event not in names and not (event == "open" and args[2] & writing):
+            return
+        if str(args[0]).startswith(folder):
+            points.passed("file", event)
+
+    sys.addaudithook(hook)
+
+
+def watch_exports(points: Points) -> None:
+    """Every step of the export folder is a point."""
+    from service.tree import ExportTree  # noqa: PLC0415 - imported by the server alone
+
+    begin: Any = ExportTree.__init__
+
+    def watched(self: ExportTree, root: Path) -> None:
+        begin(self, root, step=lambda word: points.passed("step", word))
+
+    ExportTree.__init__ = watched  # type: ignore[method-assign, assignment]  # this process is made to be killed
+
+
+def run_service(arguments: Sequence[str]) -> int:
+    from immich_facesets.runtime.leaving import run_reported  # noqa: PLC0415 - imported by the server alone
+    from service.cli.commands import run  # noqa: PLC0415 - imported by the server alone
+
+    die_at, log = os.environ.get(DIE_AT, ""), os.environ.get(POINT_LOG, "")
+    if die_at or log:
+        points = Points(json.loads(die_at or "[]"), log)
+        watch_commits(points)
+        watch_exports(points)
+        watch_files(points, os.environ["FACESETS_DATA_DIR"])
+    return run_reported(lambda: run(arguments))
+
+
+def run_embedder(arguments: Sequence[str]) -> int:
+    from embedder.__main__ import main  # noqa: PLC0415 - imported by the server alone
+
+    sys.argv = ["embedder", *arguments]
+    main()
+    return 0
+
+
+def become(job: dict[str, Any]) -> None:
+    """Turn this fork into the program; does not return."""
+    os.environ.clear()
+    os.environ.update(job["environ"])
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    for number, suffix in ((1, "out"), (2, "err")):
+        file = os.open(f"{job['output']}.{suffix}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.dup2(file, number)
+        os.close(file)
+    code = 70
+    try:
+        code = {"service": run_service, "embedder": run_embedder}[job["program"]](job["arguments"])
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def attend(connection: socket.socket) -> None:
+    """Fork the program, and say which process it is and how it ended."""
+    with connection, connection.makefile("rw") as stream:
+        job = json.loads(stream.readline())
+        pid = os.fork()
+        if pid == 0:
+            connection.close()
+            become(job)
+        stream.write(f"{pid}\n")
+        stream.flush()
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        with contextlib.suppress(BrokenPipeError):
+            stream.write(f"{code}\n")
+            stream.flush()
+
+
+def serve(address: str) -> None:
+    """Fork for every caller until standard input closes."""
+    for module in ("embedder.app", "embedder.synthetic_engine", "service.cli.commands"):
+        importlib.import_module(module)  # what the forks need
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen()
+    print("ready", flush=True)  # noqa: T201 - the one line on stdout, for the parent
+    while True:
+        ready, _, _ = select.select([listener, sys.stdin], [], [], 1.0)
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if sys.stdin in ready:
+            return
+        if listener in ready:
+            connection, _ = listener.accept()
+            if os.fork() == 0:
+                try:
+                    listener.close()
+                    attend(connection)
+                finally:
+                    os._exit(0)
+            connection.close()
+
+
+if __name__ == "__main__":
+    sys.path.remove(str(Path(__file__).parent))  # a folder tests/service must not hide the package service
+    serve(sys.argv[1])

@@ -1,0 +1,114 @@
+"""A service on its way: started, stopped, killed, and looked at from outside, as its owner could."""
+
+import asyncio
+import shutil
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forked import Forked, ForkServer
+from outcome import Outcome, fetched_already, outcome, read
+from real_library import write_users
+from small_library import ENVIRONMENT, Placed, SmallLibrary, place
+from syncing import environment
+
+from immich_facesets.runtime.listening import Announcement
+from service.demo.immich import FakeImmich
+
+PATIENCE = 120.0
+"""Seconds that anything may take on a busy machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """A fake Immich with a library, and what a service beside it needs to know."""
+
+    forks: ForkServer
+    immich: FakeImmich
+    placed: Placed
+    environ: Mapping[str, str]
+    data: Path
+
+    def start(self, *arguments: str, die_at: tuple[Any, ...] = (), log: Path | None = None, **more: str) -> Forked:
+        environ = {**self.environ, **more}
+        return self.forks.start("service", *arguments, environ=environ, die_at=die_at, log=log)
+
+    async def sync(self, *arguments: str, die_at: tuple[Any, ...] = (), log: Path | None = None, **more: str) -> Forked:
+        """Run one sync to its end, whatever that is."""
+        service = self.start("sync", *arguments, die_at=die_at, log=log, **more)
+        await ended(service)
+        return service
+
+    async def finish(self, *arguments: str) -> Outcome:
+        """Run a sync that must succeed, and look at what there is."""
+        service = await self.sync(*arguments)
+        assert service.code == 0, service.stderr[-3000:]
+        return self.outcome()
+
+    def outcome(self) -> Outcome:
+        return outcome(self.data)
+
+    def begin_from(self, folder: Path) -> None:
+        """Start from a copy of another service's data."""
+        shutil.copytree(folder, self.data)
+
+    def fetched(self) -> list[str]:
+        """The assets whose originals were asked for, in order."""
+        return self.immich.requests.assets("original")
+
+    def done(self) -> set[str]:
+        """The assets whose pictures are done, or lie whole on disk: they need never be fetched again."""
+        if not (self.data / "facesets.db").is_file():
+            return set()
+        staged = {path.name.partition(".")[0] for path in (self.data / "staging").glob("*.*")}
+        found: set[str] = read(self.data, lambda tx: fetched_already(tx, staged))
+        return found
+
+
+@asynccontextmanager
+async def begun(forks: ForkServer, drawn: SmallLibrary, embedder_url: str, folder: Path) -> AsyncIterator[Journey]:
+    """A fake Immich with the small library, and a service beside it that nobody has started yet."""
+    async with FakeImmich("3.1.0") as immich:
+        placed = place(immich, drawn)
+        users = write_users(immich, folder)
+        environ = environment(immich.url, users, folder, FACESETS_EMBEDDER_URLS=embedder_url, **ENVIRONMENT)
+        yield Journey(forks, immich, placed, environ, folder / "data")
+
+
+async def ended(process: Forked, seconds: float = PATIENCE) -> int:
+    return await asyncio.to_thread(process.wait, seconds)
+
+
+async def until(condition: Any, seconds: float = PATIENCE, *, pause: float = 0.01) -> Any:
+    """What ``condition()`` gives (awaited where need be) once that is true."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if asyncio.iscoroutine(value):
+            value = await value
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise TimeoutError("what was waited for did not come")
+        await asyncio.sleep(pause)
+
+
+def announced_embedder(forks: ForkServer, place: Path, *, port: int = 0) -> tuple[Forked, str]:
+    """A synthetic embedder and its address. Blocks until it listens."""
+    environ = {"FACESETS_EMBEDDER_ENGINE": "synthetic", "FACESETS_EMBEDDER_LISTEN": f"127.0.0.1:{port}"}
+    place.unlink(missing_ok=True)
+    process = forks.start("embedder", "--announce", str(place), environ=environ)
+    deadline = time.monotonic() + PATIENCE
+    while not place.is_file():
+        if not process.is_running or time.monotonic() > deadline:
+            raise RuntimeError(f"the embedder did not start: {process.stderr[-1000:]}")
+        time.sleep(0.02)
+    return process, Announcement.read(place.read_bytes()).url
+
+
+def kill(process: Forked) -> None:
+    process.signal(signal.SIGKILL)

@@ -1,0 +1,194 @@
+"""kill -9 at every commit point, between them, and at any moment: the next run ends where an unkilled one does."""
+
+import ast
+import asyncio
+import random
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from forked import KILLED, ForkServer
+from journey import Journey, begun, ended
+from outcome import Outcome
+from small_library import SmallLibrary, change
+from testdata import ROOT
+
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(900)]
+
+Kill = tuple[str, int, str]
+"""The point, which of them, and the moments: b(efore), d(uring: all but the commit) and a(fter)."""
+
+FIRST: dict[str, tuple[Kill, ...]] = {
+    "discover": (
+        ("begin_run", 1, "da"),
+        ("judge_again", 1, "da"),
+        ("write_fact", 1, "da"),
+        ("remember_source", 1, "da"),
+        ("remember_people", 1, "da"),
+        ("remember_page", 1, "bda"),
+        ("record_look", 1, "bda"),
+        ("record_look", 4, "a"),
+        ("finish_listing", 1, "da"),
+        ("finish_listing", 2, "da"),
+    ),
+    "embed": (
+        ("record_failure", 1, "bda"),
+        ("record_content", 1, "bda"),
+        ("record_content", 3, "bd"),
+    ),
+    "group": (
+        ("drop_orphans", 1, "da"),
+        ("use_space", 1, "da"),
+        ("apply_grouping", 1, "bda"),
+        ("write_fact", 1, "da"),
+    ),
+    "publish": (
+        ("record_phash", 1, "bda"),
+        ("record_verdict", 1, "bda"),
+        ("record_verdict", 9, "a"),
+        ("record_export", 1, "bda"),
+        ("record_export", 2, "bda"),
+        ("end_run", 1, "da"),
+    ),
+}
+SECOND: tuple[Kill, ...] = (
+    ("mark_gone", 1, "da"),
+    ("mark_gone", 2, "a"),
+    ("record_alias", 1, "bda"),
+    ("drop_orphans", 1, "da"),
+    ("record_removal", 1, "bda"),
+    ("record_export", 1, "b"),
+)
+FROM_EMBEDDED = {"group", "publish"}
+
+
+@dataclass(frozen=True, slots=True)
+class Unkilled:
+    """What syncs that nobody disturbed come to, and the data folders to start from."""
+
+    first: Outcome
+    second: Outcome
+    embedded: Path
+    synced: Path
+
+
+@pytest.fixture(scope="session")
+def unkilled(
+    forks: ForkServer, drawn: SmallLibrary, embedder_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Unkilled:
+    async def run() -> Unkilled:
+        folder = tmp_path_factory.mktemp("unkilled")
+        (folder / "whole").mkdir()
+        async with begun(forks, drawn, embedder_url, folder / "whole") as journey:
+            first = await journey.finish()
+            synced = shutil.copytree(journey.data, folder / "synced")
+            change(journey.placed)
+            second = await journey.finish("--full")
+        (folder / "part").mkdir()
+        async with begun(forks, drawn, embedder_url, folder / "part") as journey:
+            assert (await journey.sync(die_at=("drop_orphans", "before", 1))).code == KILLED
+            return Unkilled(first, second, journey.data, synced)
+
+    with ThreadPoolExecutor(1) as pool:  # a thread, because the loop of the test comes later
+        return pool.submit(asyncio.run, run()).result()
+
+
+class Killed:
+    """A service that is started again and again, and the pictures that it must not fetch a second time."""
+
+    def __init__(self, journey: Journey) -> None:
+        self.journey = journey
+
+    async def sync(self, *arguments: str, die_at: tuple[str, str, int] | tuple[()] = ()) -> int:
+        """One sync; returns its exit code. Nothing that was on disk before is asked for."""
+        done, asked = self.journey.done(), len(self.journey.fetched())
+        service = await self.journey.sync(*arguments, die_at=die_at)
+        again = done.intersection(self.journey.fetched()[asked:])
+        assert not again, f"fetched once more: {sorted(again)}"
+        assert service.code is not None
+        assert service.code in {0, KILLED}, service.stderr[-3000:]
+        return service.code
+
+    async def at_each(self, kills: Sequence[Kill], *arguments: str) -> None:
+        """Kill it at these points, one after another, each time going on from what the last kill left."""
+        moments = {"b": "before", "d": "during", "a": "after"}
+        for name, nth, when in kills:
+            for moment in when:
+                code = await self.sync(*arguments, die_at=(name, moments[moment], nth))
+                assert code == KILLED, f"{name} {nth} was not reached"
+
+    async def ends_like(self, unkilled: Outcome, *arguments: str) -> None:
+        """Let it come to its end, and once more, where nothing is left to do."""
+        for _ in range(2):
+            assert await self.sync(*arguments) == 0
+            assert self.journey.outcome().differences(unkilled) == []
+
+
+def commit_points() -> set[str]:
+    """The functions that the service gives to ``write``, as its source says."""
+    found: set[str] = set()
+    for path in (ROOT / "service").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
+                continue
+            if node.func.attr == "write" and ast.unparse(node.func.value).endswith("store"):
+                found.add(ast.unparse(node.args[0]).rpartition(".")[2])
+    return found
+
+
+def test_every_commit_point_is_among_those_that_are_killed() -> None:
+    covered = {name for kills in [*FIRST.values(), SECOND] for name, _, _ in kills}
+    assert len(covered) >= 18
+    assert commit_points() == covered
+
+
+@pytest.mark.parametrize("stage", FIRST)
+async def test_a_first_sync_killed_at_its_commit_points_ends_like_one_never_killed(
+    journey: Journey, unkilled: Unkilled, stage: str
+) -> None:
+    if stage in FROM_EMBEDDED:
+        journey.begin_from(unkilled.embedded)
+    killed = Killed(journey)
+    await killed.at_each(FIRST[stage])
+    await killed.ends_like(unkilled.first)
+
+
+async def test_a_later_sync_killed_at_its_commit_points_ends_like_one_never_killed(
+    journey: Journey, unkilled: Unkilled
+) -> None:
+    journey.begin_from(unkilled.synced)
+    change(journey.placed)
+    killed = Killed(journey)
+    await killed.at_each(SECOND, "--full")
+    await killed.ends_like(unkilled.second, "--full")
+
+
+@pytest.mark.parametrize(("points", "seed"), [("any", 1), ("any", 2), ("file", 3), ("step", 4)])
+async def test_a_sync_killed_again_and_again_somewhere_ends_like_one_never_killed(
+    journey: Journey, unkilled: Unkilled, points: str, seed: int
+) -> None:
+    dice, killed, kills = random.Random(seed), Killed(journey), 0
+    if points == "step":
+        journey.begin_from(unkilled.embedded)
+    span = {"any": (70, 250), "file": (25, 90), "step": (5, 25)}[points]
+    while await killed.sync(die_at=(points, "", dice.randint(*span))) == KILLED:
+        kills += 1
+    assert kills >= 3
+    await killed.ends_like(unkilled.first)
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+async def test_a_sync_killed_at_any_moment_ends_like_one_never_killed(
+    journey: Journey, unkilled: Unkilled, seed: int
+) -> None:
+    dice, kills = random.Random(seed), 0
+    for _ in range(6):
+        service = journey.start("sync")
+        await asyncio.sleep(dice.uniform(0.1, 1.5))
+        service.signal(-KILLED)
+        kills += await ended(service) == KILLED
+    assert kills >= 2
+    await Killed(journey).ends_like(unkilled.first)
