@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
@@ -27,10 +28,15 @@ _END_SECONDS = 3.0
 
 
 class Service:
-    """Runs a sync at every ring and on every wish, and tells the web part how things are."""
+    """
+    Runs a sync at every ring and on every wish, and tells the web part how things are.
 
-    def __init__(self, app: App) -> None:
+    ``on_serving`` is told the address that was really bound.
+    """
+
+    def __init__(self, app: App, *, on_serving: Callable[[Listen], None] | None = None) -> None:
         self._app = app
+        self._on_serving = on_serving
         self._bell = Bell(trigger_of(app.settings), on_next=app.board.set_next_sync)
         self._wishes: asyncio.Queue[tuple[Kind, str | None]] = asyncio.Queue(maxsize=1)
         self._last: Result | None = None
@@ -53,6 +59,8 @@ class Service:
         watch = LoopWatch(app.metrics.observe_lag)
         async with serve_web(context, listen) as bound:
             log.info("serving", address=f"http://{bound}", token_file=app.settings.token is None)
+            if self._on_serving is not None:
+                self._on_serving(bound)
             self._bell.start()
             self._bell.ring()
             try:

@@ -9,6 +9,7 @@ import typer
 
 from immich_facesets.errors import SetupError
 from immich_facesets.runtime.leaving import ExitCode, stop_event
+from immich_facesets.runtime.listening import Listen
 from immich_facesets.runtime.logging import configure_logging
 from service.app import App, open_app, web_token
 from service.cli.syncing import report
@@ -89,8 +90,14 @@ async def _sync_and_serve(app: App, *, once: bool) -> int:
     out.print(f"Face sets: {app.settings.export_dir}", soft_wrap=True)
     if once or result.outcome is not Outcome.DONE:
         return code
-    out.print(f"Status page: http://{app.settings.listen}", soft_wrap=True)
-    out.print(f"Its token: {web_token(app.settings)}", soft_wrap=True)
-    out.print("To use your own photos, set IMMICH_URL and IMMICH_API_KEY; the README says how. Ctrl-C stops.")
-    await Service(app).run()
+
+    def tell(bound: Listen) -> None:
+        out.print(f"Status page: http://{bound}", soft_wrap=True)
+        out.print(f"Its token: {web_token(app.settings)}", soft_wrap=True)
+        out.print(
+            "To use your own photos, set IMMICH_URL and IMMICH_API_KEY; the README says how. Ctrl-C stops.",
+            soft_wrap=True,
+        )
+
+    await Service(app, on_serving=tell).run()
     return ExitCode.STOPPED

@@ -1,0 +1,86 @@
+"""The demonstration, as a stranger starts it: no network, no weights, no Immich."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import httpx
+from testdata import ROOT
+
+
+def bare_environment() -> dict[str, str]:
+    """Nothing of ours is set; no proxy is in the way."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FACESETS_", "IMMICH_"))}
+    return {**kept, "PYTHONPATH": str(ROOT)}
+
+
+async def start(folder: Path, *more: str) -> asyncio.subprocess.Process:
+    command = (
+        sys.executable,
+        "-m",
+        "service",
+        "demo",
+        "--folder",
+        str(folder),
+        "--pictures",
+        "30",
+        "--people",
+        "3",
+        *more,
+    )
+    return await asyncio.create_subprocess_exec(
+        *command,
+        cwd=folder.parent,
+        env=bare_environment(),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def test_the_demo_ends_with_face_sets(tmp_path: Path) -> None:
+    process = await start(tmp_path / "demo", "--once")
+    stdout, stderr = await process.communicate()
+    assert process.returncode == 0, stderr.decode()[-2000:]
+    manifest = json.loads((tmp_path / "demo" / "facesets" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["facesets"]
+    assert {"anna", "ben"} == {path.name for path in (tmp_path / "demo" / "facesets" / "users").iterdir()}
+    assert "Face sets:" in stdout.decode()
+
+
+async def test_the_demo_serves_its_status_page_and_stops_when_asked(tmp_path: Path) -> None:
+    process = await start(tmp_path / "demo", "--listen", "127.0.0.1:0")
+    assert process.stdout is not None
+    told: list[str] = []
+    while not any("Ctrl-C" in line for line in told):
+        line = await asyncio.wait_for(process.stdout.readline(), 200)
+        assert line, told
+        told.append(line.decode())
+    address = next(line.split()[-1] for line in told if line.startswith("Status page:"))
+    token = next(line.split()[-1] for line in told if line.startswith("Its token:"))
+    async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
+        for _ in range(100):
+            try:
+                answer = await client.get("/api/status", headers={"Authorization": f"Bearer {token}"})
+                break
+            except httpx.ConnectError:
+                await asyncio.sleep(0.1)
+        assert answer.status_code == 200
+        assert answer.json()["facts"]["library"]["facesets"] > 0
+        assert (await client.get("/api/status")).status_code == 401
+    process.send_signal(signal.SIGTERM)
+    await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0
+
+
+async def test_the_demo_deletes_nothing_that_it_did_not_make(tmp_path: Path) -> None:
+    mine = tmp_path / "demo" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine", encoding="utf-8")
+    process = await start(tmp_path / "demo", "--once")
+    _, stderr = await process.communicate()
+    assert process.returncode == 3
+    assert "choose another folder" in stderr.decode()
+    assert mine.read_text(encoding="utf-8") == "mine"

@@ -1,0 +1,65 @@
+"""The same library through every Immich there is gives the same face sets, and costs few questions."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from forked import ForkServer
+from journey import Journey
+from outcome import Outcome
+from real_library import write_users
+from small_library import ENVIRONMENT, SmallLibrary, place
+from syncing import environment
+
+from service.demo.immich import FakeImmich
+
+VERSIONS = ("2.7.5", "3.1.0", "3.3.5")
+
+
+async def synced(
+    version: str, forks: ForkServer, drawn: SmallLibrary, embedder_url: str, folder: Path, **more: str
+) -> tuple[Outcome, FakeImmich]:
+    await asyncio.to_thread(folder.mkdir)
+    async with FakeImmich(version) as immich:
+        placed = place(immich, drawn)
+        environ = environment(
+            immich.url, write_users(immich, folder), folder, FACESETS_EMBEDDER_URLS=embedder_url, **ENVIRONMENT, **more
+        )
+        return await Journey(forks, immich, placed, environ, folder / "data").finish(), immich
+
+
+@pytest.mark.parametrize("version", VERSIONS[1:])
+async def test_every_version_gives_the_same_face_sets(
+    version: str, forks: ForkServer, drawn: SmallLibrary, embedder_url: str, tmp_path: Path
+) -> None:
+    oldest, _ = await synced(VERSIONS[0], forks, drawn, embedder_url, tmp_path / "oldest")
+    newer, _ = await synced(version, forks, drawn, embedder_url, tmp_path / "newer")
+    assert newer.faces == oldest.faces
+    assert newer.identities == oldest.identities
+    assert newer.files.keys() == oldest.files.keys()
+
+
+async def test_on_2_7_the_faces_come_with_the_listing(
+    forks: ForkServer, drawn: SmallLibrary, embedder_url: str, tmp_path: Path
+) -> None:
+    _, immich = await synced("2.7.5", forks, drawn, embedder_url, tmp_path / "x")
+    assert immich.requests.count("faces") == 0
+    assert immich.requests.count("original") == len(set(immich.requests.assets("original")))
+
+
+async def test_from_3_2_on_pictures_without_faces_are_not_asked_about(
+    forks: ForkServer, drawn: SmallLibrary, embedder_url: str, tmp_path: Path
+) -> None:
+    _, immich = await synced("3.3.5", forks, drawn, embedder_url, tmp_path / "x")
+    with_faces = {asset.asset_id for asset in immich.library.assets.values() if asset.faces}
+    assert len(with_faces) < len(immich.library.assets)
+    assert set(immich.requests.assets("faces")) == with_faces
+
+
+async def test_guided_detection_finds_the_same_people(
+    forks: ForkServer, drawn: SmallLibrary, embedder_url: str, tmp_path: Path
+) -> None:
+    full, _ = await synced("3.1.0", forks, drawn, embedder_url, tmp_path / "full")
+    guided, _ = await synced("3.1.0", forks, drawn, embedder_url, tmp_path / "guided", FACESETS_DETECTION="guided")
+    assert guided.identities == full.identities
+    assert guided.faces.keys() == full.faces.keys()
