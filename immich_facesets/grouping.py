@@ -102,22 +102,30 @@ def _decide(draft: Draft, assertions: Sequence[Assertion]) -> tuple[list[Hearing
     """
     Settle, match and discover by turns until none of them changes anything.
 
-    A person may find her identity only after the others were settled: discovery can give one to faces that another
-    person's assertion outbid. Attachments only grow, so this ends.
+    A person may find her identity only after the others were settled: faces that another person's assertion outbid can
+    found one, or fill one. Who is attached stays so, therefore there are no more turns than people.
     """
-    found = None
-    while True:
-        before = draft.owner.copy()
+    hearings, found = settle(draft, assertions), _place_loose(draft)
+    draft.drop_empty()
+    for _ in assertions:
+        owner, attached = draft.owner.copy(), dict(draft.people.identity_of)
         hearings = settle(draft, assertions)
-        if found is not None and (draft.owner == before).all():
-            draft.drop_empty()
-            return hearings, found
-        found = None
-        while found is None or found.changes:
-            while match(draft):
-                pass
-            found = discover(draft)
+        if (draft.owner != owner).any():
+            found = _place_loose(draft)
         draft.drop_empty()
+        if (draft.owner == owner).all() and draft.people.identity_of == attached:
+            break
+    return hearings, found
+
+
+def _place_loose(draft: Draft) -> Discovery:
+    """Match and discover by turns until nobody joins any more; the last discovery, which found nothing new."""
+    while True:
+        while match(draft):
+            pass
+        found = discover(draft)
+        if not found.changes:
+            return found
 
 
 def _number(draft: Draft) -> tuple[NewIdentity, ...]:

@@ -12,17 +12,14 @@ depends on nothing else, not even where rounding or ties could decide.
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.products import BLOCK_CELLS, SLACK
+from immich_facesets.reciprocal import EMPTY, Rounds
+
 Vectors = NDArray[np.float32] | NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-MATRIX_ROWS = 2048
-"""Up to so many clusters a plain matrix of distances is the fastest; beyond, means are compared block by block."""
-
-BLOCK_CELLS = 4_000_000
-"""Cells of one block of a matrix product: 16 MB of float32."""
-
-SLACK = 1e-5
-"""More than single precision can err on the product of two unit vectors: within it, double precision decides."""
+MATRIX_ROWS = 3072
+"""Up to so many clusters a plain matrix of distances (75 MB) is the fastest; beyond, they merge in rounds by means."""
 
 
 def average_linkage(vectors: Vectors, cut: float) -> Labels:
@@ -137,40 +134,32 @@ def _components(units: NDArray[np.float32], floor: float) -> Labels:
 
 
 def _merge_component(units: NDArray[np.float64], sizes: NDArray[np.float64], cut: float) -> Labels:
-    """Label one component's rows 0, 1, ... by cluster: by means while it is large, by matrix once it is small."""
-    n = len(units)
-    if n <= MATRIX_ROWS:
-        return _merge_matrix(1.0 - units @ units.T, sizes, cut)
-    large = _Means(units, sizes, cut)
-    while large.count > MATRIX_ROWS:
-        large.round()
-    labels = large.final
-    is_open = large.cluster >= 0
-    if is_open.any():
-        rest = _merge_matrix(1.0 - large.means @ large.means.T, large.sizes, cut, alive=~large.is_dead)
-        labels[is_open] = large.finished + rest[large.cluster[is_open]]
+    """Label one component's rows 0, 1, ... by cluster: in rounds while it is large, by matrix once it is small."""
+    if len(units) <= MATRIX_ROWS:
+        labels = _merge_matrix(units, sizes, cut)
+    else:
+        rounds = Rounds(units, sizes, cut)
+        rounds.run(enough=MATRIX_ROWS)
+        labels = rounds.label_of
+        is_open = labels == EMPTY
+        labels[is_open] = rounds.finished + _merge_matrix(rounds.means, rounds.sizes, cut)[rounds.place_of[is_open]]
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
-def _merge_matrix(
-    distances: NDArray[np.float64], sizes: NDArray[np.float64], cut: float, alive: NDArray[np.bool_] | None = None
-) -> Labels:
+def _merge_matrix(means: NDArray[np.float64], sizes: NDArray[np.float64], cut: float) -> Labels:
     """
-    Merge by nearest-neighbour chains in a full matrix of distances, (n, n), which is overwritten.
+    Merge clusters, given by mean (n, d) and size, by nearest-neighbour chains in a full matrix of their distances.
 
     Cluster distances follow Lance and Williams (1967); the chain is Murtagh's (1983). Each row's label is one of the
     rows of its cluster.
     """
-    n = len(distances)
+    distances = means @ means.T
+    np.subtract(1.0, distances, out=distances)
     np.fill_diagonal(distances, np.inf)
-    labels = np.arange(n)
-    left = labels if alive is None else np.flatnonzero(alive)
-    if alive is not None:
-        distances[~alive] = np.inf
-        distances[:, ~alive] = np.inf
+    labels = np.arange(len(means))
     sizes = sizes.copy()
-    for seed in left:
-        chain = [int(seed)]
+    for seed in range(len(means)):
+        chain = [seed]
         while chain:
             tip = chain[-1]
             nearest = int(distances[tip].argmin())
@@ -193,118 +182,3 @@ def _merge_matrix(
             if not chain:
                 chain = [tip]
     return labels
-
-
-class _Means:
-    """
-    A large component on its way to few clusters: one mean and one size each, merged in rounds.
-
-    A cluster's nearest neighbour is searched in single precision, and decided in double among those within the slack.
-    After a merge only the new cluster is searched for at once; those that pointed at its parts wait until one that
-    knows its neighbour points at them.
-    """
-
-    def __init__(self, units: NDArray[np.float64], sizes: NDArray[np.float64], cut: float) -> None:
-        n = len(units)
-        self.cut = cut
-        self.means = units
-        self.coarse = units.astype(np.float32)
-        self.sizes = sizes
-        self.cluster = np.arange(n)  # of each row: its mean; -1 once that is finished
-        self.final = np.full(n, -1, dtype=np.int64)  # of each row: its finished cluster
-        self.finished = 0
-        self._reset(np.full(n, -1, dtype=np.int64), np.ones(n, dtype=np.bool_))
-
-    def _reset(self, nearest: Labels, is_stale: NDArray[np.bool_]) -> None:
-        self.nearest = nearest
-        self.is_stale = is_stale
-        self.is_new = is_stale.copy()
-        self.is_dead = np.zeros(len(nearest), dtype=np.bool_)
-
-    @property
-    def count(self) -> int:
-        return len(self.is_dead) - int(np.count_nonzero(self.is_dead))
-
-    def round(self) -> None:
-        """Search where it is due, finish what stands alone, and merge all reciprocal nearest neighbours."""
-        is_fresh = ~self.is_stale & ~self.is_dead
-        is_wanted = self.is_new.copy()
-        is_wanted[self.nearest[is_fresh]] = True
-        is_wanted &= self.is_stale
-        if not is_wanted.any():
-            is_wanted = self.is_stale.copy()
-        self._search(np.flatnonzero(is_wanted))
-        self._merge()
-        if np.count_nonzero(self.is_dead) * 8 > len(self.is_dead):
-            self._compact()
-
-    def _search(self, wanted: NDArray[np.intp]) -> None:
-        """Find the nearest neighbours of ``wanted``; those whose nearest is not within the cut are finished."""
-        is_lonely = np.zeros(len(self.is_dead), dtype=np.bool_)
-        bias = np.where(self.is_dead, np.float32(-np.inf), np.float32(0))
-        step = max(1, BLOCK_CELLS // len(self.is_dead))
-        for start in range(0, len(wanted), step):
-            rows = wanted[start : start + step]
-            likeness = self.coarse[rows] @ self.coarse.T
-            likeness += bias
-            likeness[np.arange(len(rows)), rows] = -np.inf
-            best = likeness.max(axis=1)
-            near, other = np.nonzero(likeness >= (best - np.float32(SLACK))[:, None])
-            exact = _products(self.means, rows[near], other)
-            first = np.lexsort((other, -exact, near))
-            first = first[np.unique(near[first], return_index=True)[1]]
-            self.nearest[rows] = other[first]
-            is_lonely[rows] = ~(1.0 - exact[first] < self.cut)
-        self.is_stale[wanted] = self.is_new[wanted] = False
-        self._finish(is_lonely)
-
-    def _finish(self, is_lonely: NDArray[np.bool_]) -> None:
-        """Take clusters that will never merge again out of the search."""
-        if not is_lonely.any():
-            return
-        number = np.cumsum(is_lonely) - 1 + self.finished
-        rows = np.flatnonzero((self.cluster >= 0) & is_lonely[self.cluster])
-        self.final[rows] = number[self.cluster[rows]]
-        self.cluster[rows] = -1
-        self.finished += int(np.count_nonzero(is_lonely))
-        self.is_dead |= is_lonely
-        self.is_stale &= ~is_lonely
-
-    def _merge(self) -> None:
-        here = np.arange(len(self.is_dead))
-        is_fresh = ~self.is_stale & ~self.is_dead
-        one = np.flatnonzero(is_fresh & is_fresh[self.nearest] & (self.nearest[self.nearest] == here))
-        one = one[one < self.nearest[one]]
-        two = self.nearest[one]
-        total = (self.sizes[one] + self.sizes[two])[:, None]
-        self.means[one] = (self.means[one] * self.sizes[one, None] + self.means[two] * self.sizes[two, None]) / total
-        self.coarse[one] = self.means[one]
-        self.sizes[one] = total[:, 0]
-        target = here.copy()
-        target[two] = one
-        self.cluster = np.where(self.cluster >= 0, target[self.cluster], -1)
-        self.is_dead[two] = True
-        is_touched = np.zeros(len(here), dtype=np.bool_)
-        is_touched[one] = is_touched[two] = True
-        self.is_stale = (self.is_stale | is_touched[self.nearest]) & ~self.is_dead
-        self.is_new[one] = True
-
-    def _compact(self) -> None:
-        """Close the gaps that merged and finished clusters left."""
-        kept = np.flatnonzero(~self.is_dead)
-        place = np.full(len(self.is_dead), -1, dtype=np.int64)
-        place[kept] = np.arange(len(kept))
-        self.cluster = np.where(self.cluster >= 0, place[self.cluster], -1)
-        self.means, self.coarse, self.sizes = self.means[kept], self.coarse[kept], self.sizes[kept]
-        is_new = self.is_new[kept]
-        self._reset(place[self.nearest[kept]], self.is_stale[kept])
-        self.is_new = is_new
-
-
-def _products(means: NDArray[np.float64], one: NDArray[np.intp], two: NDArray[np.intp]) -> NDArray[np.float64]:
-    """The products of pairs of rows, in blocks; the same whichever of the two comes first."""
-    products = np.empty(len(one))
-    for start in range(0, len(one), 8192):
-        part = slice(start, start + 8192)
-        products[part] = np.einsum("ij,ij->i", means[one[part]], means[two[part]])
-    return products
