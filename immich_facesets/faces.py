@@ -93,7 +93,5 @@ class Gate:
 
     def admits(self, face: Face) -> bool:
         return (
-            face.face_short >= self.face_short
-            and face.measures.blur >= self.blur
-            and face.det_score >= self.det_score
+            face.face_short >= self.face_short and face.measures.blur >= self.blur and face.det_score >= self.det_score
         )

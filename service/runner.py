@@ -99,19 +99,32 @@ class Runner:
     async def _run(self, kind: Kind, names: tuple[str, ...]) -> Result:
         store, clock, board = self._conditions.store, self._conditions.clock, self._conditions.board
         started = clock()
-        run_id = await store.write(runs.begin_run, kind, names, started)
+        counts: dict[str, int] = {}
+        try:
+            run_id = await store.write(runs.begin_run, kind, names, started)
+        except (TransientError, SetupError) as error:  # not even the beginning can be written down
+            return _ended_by(error, counts)
         board.begin(run_id=run_id, kind=kind, started_at=started)
         log.info("sync_started", run=run_id, kind=kind)
-        counts: dict[str, int] = {}
         result = Result(Outcome.STOPPED, "cut off by a stop; the next sync goes on from here", counts)
         try:
             result = await self._judge(self._stages(kind, names, run_id, counts), counts)
         finally:  # also when cancelled: the row says how it ended
-            end = (result.outcome.value, result.message)
-            await store.write(runs.end_run, run_id, outcome=end[0], message=end[1], counts=counts, now=clock())
+            result = await self._write_end(run_id, result)
             board.end(result.message)
-            self._metrics.count_run(kind=kind, outcome=end[0], ended_at=time.time())
-            log.info("sync_ended", run=run_id, outcome=end[0], message=end[1], **counts)
+            self._metrics.count_run(kind=kind, outcome=result.outcome.value, ended_at=time.time())
+            log.info("sync_ended", run=run_id, outcome=result.outcome.value, message=result.message, **counts)
+        return result
+
+    async def _write_end(self, run_id: int, result: Result) -> Result:
+        """Write down how a sync ended; the trouble of doing so is how it ended when there was no other."""
+        outcome, now = result.outcome.value, self._conditions.clock()
+        try:
+            await self._conditions.store.write(
+                runs.end_run, run_id, outcome=outcome, message=result.message, counts=result.counts, now=now
+            )
+        except (TransientError, SetupError) as error:
+            return _ended_by(error, result.counts) if result.outcome is Outcome.DONE else result
         return result
 
     async def _judge(self, work: Awaitable[None], counts: dict[str, int]) -> Result:
@@ -119,10 +132,8 @@ class Runner:
             await work
         except _StopWishedError:
             return Result(Outcome.STOPPED, "stopped on request; the next sync goes on from here", counts)
-        except TransientError as error:
-            return Result(Outcome.OUTAGE, str(error), counts, error)
-        except SetupError as error:
-            return Result(Outcome.SETUP, str(error), counts, error)
+        except (TransientError, SetupError) as error:
+            return _ended_by(error, counts)
         except Exception as error:
             log.exception("sync_failed")
             return Result(
@@ -133,14 +144,20 @@ class Runner:
     async def _stages(self, kind: Kind, names: tuple[str, ...], run_id: int, counts: dict[str, int]) -> None:
         conditions = self._conditions
         await self._judge_again()
+        refused: dict[str, SetupError] = {}
         async with self._stage("discover"):
             for name in names:
                 discover = Discover(conditions, self._sources[name], run_id=run_id)
                 with adding_up(counts, "discover", discover.counts):
-                    await discover.run(whole=kind == "full")
+                    try:
+                        await discover.run(whole=kind == "full")
+                    except SetupError as error:  # one user's revoked key must not stop the others
+                        refused[name] = error
+            if len(refused) == len(names):
+                raise SetupError("; ".join(map(str, refused.values())))
         async with self._stage("embed"):
             info = await self._pool.open()
-            chosen = {name: self._sources[name] for name in names}
+            chosen = {name: self._sources[name] for name in names if name not in refused}
             staging = Staging(conditions.staging_dir, room=conditions.settings.staging_bytes)
             embed = Embed(conditions, chosen, self._pool, staging, self._metrics)
             with adding_up(counts, "embed", embed.counts):
@@ -153,6 +170,8 @@ class Runner:
             publish = Publish(conditions, self._pool, self._tree, version=self._version)
             with adding_up(counts, "publish", publish.counts):
                 await publish.run()
+        if refused:
+            raise SetupError("; ".join(map(str, refused.values())))
 
     async def _judge_again(self) -> None:
         """A changed size rule applies to what is known already, not only to what comes."""
@@ -178,6 +197,11 @@ class Runner:
             board.update_stage(stage, state="waiting", note="stopped")
             raise _StopWishedError
         board.update_stage(stage, state="done", note="")
+
+
+def _ended_by(error: TransientError | SetupError, counts: dict[str, int]) -> Result:
+    outcome = Outcome.OUTAGE if isinstance(error, TransientError) else Outcome.SETUP
+    return Result(outcome, str(error), counts, error)
 
 
 class _StopWishedError(Exception):

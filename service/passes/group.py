@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import structlog
 
 from immich_facesets.decisions import Constraints
+from immich_facesets.errors import SetupError
 from immich_facesets.grouping import GroupingPlan, GroupingReport, GroupingRules, plan_grouping
 from immich_facesets.wire import Info
 from service import crop_files
 from service.passes.conditions import Conditions
+from service.passes.embed import recipe_of
 from service.store import contents, decisions, facts, identities, runs
 
 log = structlog.get_logger(__name__)
@@ -40,7 +42,7 @@ class Group:
         """Drop what is gone, switch to the embedder's space, decide, write; returns what a person should know."""
         store = self._store
         self.counts.dropped_contents = await store.write(contents.drop_orphans)
-        await store.write(contents.use_space, self._info.space)
+        await self._use_space()
         needed = await store.read(contents.crop_files)
         await asyncio.to_thread(crop_files.tidy, self._conditions.crops_dir, needed)
         plan = await self._plan()
@@ -54,6 +56,20 @@ class Group:
         self.counts.new_identities = len(plan.new)
         self._conditions.board.update_stage("group", done=plan.report.faces, total=plan.report.faces)
         return plan.report
+
+    async def _use_space(self) -> None:
+        """Switch to the embedder's space, once everything is embedded in it."""
+        store = self._store
+        active = await store.read(contents.active_space)
+        if active is not None and active != self._info.space:
+            recipe = recipe_of(self._info.space, self._conditions.settings)
+            missing = await store.read(contents.count_to_embed, recipe, self._conditions.clock())
+            if missing:
+                raise SetupError(
+                    f"the embedder serves another space now, and {missing} pictures are not embedded in it yet: sync all "
+                    "sources, not one; until then identities and face sets stay as they are"
+                )
+        await store.write(contents.use_space, self._info.space)
 
     async def _plan(self) -> GroupingPlan:
         store, settings = self._store, self._conditions.settings
