@@ -282,6 +282,14 @@ def test_a_draft_that_was_discarded_while_a_thread_still_wrote_stays_away(tmp_pa
     assert files_in(tmp_path) == []
 
 
+def test_a_draft_whose_taker_was_cancelled_at_the_last_moment_leaves_no_file(tmp_path: Path) -> None:
+    draft = Draft(tmp_path)
+    staged = draft.finish([PIXELS])
+    assert staged.path.exists()
+    draft.discard()
+    assert files_in(tmp_path) == []
+
+
 def test_a_disk_quota_counts_as_a_full_disk(tmp_path: Path) -> None:
     error = Draft(tmp_path)._cannot_write(OSError(errno.EDQUOT, "quota"))
     assert "the disk is full" in str(error)
@@ -320,6 +328,43 @@ async def test_writing_and_hashing_never_hold_up_the_event_loop(tmp_path: Path) 
     assert sorted(spent)[int(0.99 * len(spent))] < 0.01
     assert opened_by
     assert threading.get_ident() not in opened_by
+
+
+@pytest.mark.parametrize(("promised", "arrives"), [(len(PIXELS) + 1, False), (len(PIXELS), True), (None, True)])
+async def test_fewer_bytes_than_promised_are_no_picture(promised: int | None, arrives: bool, tmp_path: Path) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield PIXELS
+
+    headers = {} if promised is None else {"content-length": str(promised)}
+    response = httpx.Response(200, headers=headers, content=body())
+    if arrives:
+        assert (await stage(response, tmp_path, an_asset(), max_bytes=2**20)).size_bytes == len(PIXELS)
+    else:
+        with pytest.raises(TransientError, match=f"after {len(PIXELS)} of {promised} bytes"):
+            await stage(response, tmp_path, an_asset(), max_bytes=2**20)
+        assert files_in(tmp_path) == []
+
+
+async def test_a_length_above_the_limit_is_enough_to_refuse(tmp_path: Path) -> None:
+    async def untouched() -> AsyncIterator[bytes]:
+        raise AssertionError("not a byte of it may be read")
+        yield b""
+
+    response = httpx.Response(200, headers={"content-length": "1000"}, content=untouched())
+    with pytest.raises(ItemError) as caught:
+        await stage(response, tmp_path, an_asset(), max_bytes=999)
+    assert caught.value.reason == "too_large"
+
+
+async def test_a_body_without_a_length_is_cut_off_at_the_limit(tmp_path: Path) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield PIXELS
+
+    with pytest.raises(ItemError) as caught:
+        await stage(httpx.Response(200, content=endless()), tmp_path, an_asset(), max_bytes=2**22)
+    assert caught.value.reason == "too_large"
+    assert files_in(tmp_path) == []
 
 
 async def test_a_lost_download_permission_is_a_setup_error(tmp_path: Path) -> None:

@@ -41,17 +41,18 @@ async def test_pictures_that_share_an_instant_across_a_page_edge_are_all_seen(ve
 @pytest.mark.parametrize("tied", [10, 11, 37, 60])
 async def test_more_pictures_in_one_instant_than_a_page_holds_are_all_seen(version: str, tied: int) -> None:
     async with scene(version, page_limit=10) as (immich, _, source):
-        ids = fill(immich, [100, 100.001, 200, *[50] * tied, 49.999, 10, 10, 9])
+        ids = fill(immich, [100, 100.001, 200, *[50] * tied, 49.999, 49.9985, 49.998, 10, 10, 9])
         pages = await pages_of(source)
     assert not [page.bad_spots for page in pages if page.bad_spots]
     assert {asset.asset_id for page in pages for asset in page.assets} == ids
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_times_finer_than_a_millisecond_lose_nothing(version: str) -> None:
+@pytest.mark.parametrize("step", [0.00023, 0.00035, 0.0007])
+async def test_times_finer_than_a_millisecond_lose_nothing(version: str, step: float) -> None:
     """The database knows microseconds, the answers only milliseconds."""
     async with scene(version, page_limit=10) as (immich, _, source):
-        ids = fill(immich, (n * 0.0003 for n in range(80)))
+        ids = fill(immich, (n * step for n in range(80)))
         assets = await listed(source)
     assert {asset.asset_id for asset in assets.values()} == ids
 
