@@ -12,16 +12,16 @@ from pydantic import SecretStr
 
 from immich_facesets.errors import SetupError
 from service.child import EmbedderChild
-from service.durable_files import disk_trouble
+from service.durable_files import discard, disk_trouble
 from service.embedders import Embedder, EmbedderPool
 from service.metrics import Metrics
 from service.passes.conditions import Conditions
 from service.progress import ProgressBoard
 from service.runner import Runner
-from service.settings import Settings, User
+from service.settings import LEAST_TOKEN_CHARACTERS, Settings, User
 from service.sources import Source
 from service.sources.immich import build_immich_source
-from service.store.database import DataLock, Store, is_current, migrate, open_engine
+from service.store.database import DataLock, Store, age, migrate, open_engine
 from service.tree import ExportTree
 
 
@@ -52,19 +52,42 @@ class App:
 def prepare_data_dir(settings: Settings) -> Path:
     """The data folder, made if need be, readable by its owner alone."""
     folder = settings.data_dir
+    _make_folder(folder, "FACESETS_DATA_DIR", mode=0o700)
     with disk_trouble(folder):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         probe = folder / f".probe-{secrets.token_hex(4)}"
         probe.write_bytes(b"")
         probe.unlink()
     return folder
 
 
+def open_exports(settings: Settings) -> ExportTree:
+    """The export folder, checked. It is made only inside the data folder: elsewhere it may be a mount that is missing."""
+    folder = settings.export_dir
+    if folder.is_relative_to(settings.data_dir):
+        _make_folder(folder, "FACESETS_EXPORT_DIR")
+    tree = ExportTree(folder)
+    tree.check()
+    return tree
+
+
+def _make_folder(folder: Path, setting: str, mode: int = 0o777) -> None:
+    try:
+        with disk_trouble(folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=mode)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise SetupError(f"{setting} is {folder}, and a file is in the way: move it, or set another folder") from error
+
+
 def database_url(settings: Settings) -> str:
     """Where the database is: as set, or SQLite in the data folder."""
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
-    return f"sqlite:///{(settings.data_dir / 'facesets.db').absolute()}"
+    return f"sqlite:///{sqlite_file(settings)}"
+
+
+def sqlite_file(settings: Settings) -> Path:
+    """The database file of those who set no other database."""
+    return (settings.data_dir / "facesets.db").absolute()
 
 
 @asynccontextmanager
@@ -91,10 +114,7 @@ async def open_app(
         board = ProgressBoard()
         metrics = Metrics(board, version=program_version())
         conditions = Conditions(store=store, settings=settings, board=board, stop=stop)
-        tree = ExportTree(settings.export_dir)
-        if settings.export_dir.is_relative_to(folder):  # a folder elsewhere may be a mount that is missing
-            settings.export_dir.mkdir(parents=True, exist_ok=True)
-        await asyncio.to_thread(tree.check)
+        tree = await asyncio.to_thread(open_exports, settings)
         await asyncio.to_thread(tree.recover)
         sources: dict[str, Source] = {}
         for user in users:
@@ -138,17 +158,20 @@ def build_pool(
 @asynccontextmanager
 async def open_reading(settings: Settings) -> AsyncIterator[Store]:
     """The store for a command that only looks, beside a running service; there must be one already."""
-    sqlite = settings.data_dir / "facesets.db"
-    if settings.database_url is None and not sqlite.is_file():
-        raise SetupError(f"nothing was synced into {settings.data_dir} yet: run 'immich-facesets sync' first")
+    nothing = SetupError(f"nothing was synced into {settings.data_dir} yet: run 'immich-facesets sync' first")
+    if settings.database_url is None and not sqlite_file(settings).is_file():
+        raise nothing
     engine = open_engine(database_url(settings))
     store = Store(engine)
     try:
-        if not await asyncio.to_thread(is_current, engine):
-            raise SetupError(
-                "the database belongs to another version of immich-facesets: run 'immich-facesets sync' of this version, "
-                "which brings an older one up to date"
-            )
+        match await asyncio.to_thread(age, engine):
+            case "empty":
+                raise nothing
+            case "older":
+                raise SetupError(
+                    "the database is from an older version of immich-facesets: run 'immich-facesets sync' of this one, "
+                    "which brings it up to date"
+                )
         yield store
     finally:
         store.close()
@@ -160,9 +183,13 @@ def web_token(settings: Settings) -> str:
         return settings.token.get_secret_value()
     path = settings.data_dir / "token"
     with disk_trouble(settings.data_dir):
-        if not path.is_file():
+        if not path.is_file() or not path.stat().st_size:  # empty: what a power cut left of it
             draft = path.with_suffix(".draft")
+            discard(draft)
             draft.touch(mode=0o600)
             draft.write_text(secrets.token_urlsafe(32) + "\n", encoding="ascii")
             draft.replace(path)
-        return path.read_text(encoding="ascii").strip()
+        token = path.read_text(encoding="utf-8", errors="replace").strip()
+    if len(token) < LEAST_TOKEN_CHARACTERS:
+        raise SetupError(f"{path} holds no token of {LEAST_TOKEN_CHARACTERS} characters: delete it, and one is made")
+    return token

@@ -5,7 +5,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from service.durable_files import disk_trouble, sync_folder
+from service.durable_files import discard, disk_trouble, sync_folder
 
 
 def keep_crop(folder: Path, sha256: str, image: bytes) -> str:
@@ -31,10 +31,11 @@ def keep_crop(folder: Path, sha256: str, image: bytes) -> str:
 
 
 def tidy(folder: Path, needed: Collection[str]) -> int:
-    """Remove every crop that no face needs; returns how many. Blocking."""
+    """Remove every crop that no face needs; returns how many. Blocking. A disk that refuses is a ``SetupError``."""
     removed = 0
-    for path in folder.glob("*/*"):
-        if path.relative_to(folder).as_posix() not in needed:
-            path.unlink(missing_ok=True)
-            removed += 1
+    with disk_trouble(folder):
+        for path in folder.glob("*/*"):
+            if path.relative_to(folder).as_posix() not in needed:
+                discard(path)
+                removed += 1
     return removed

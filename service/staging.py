@@ -5,6 +5,7 @@ import hashlib
 from collections import deque
 from pathlib import Path
 
+from service.durable_files import discard, disk_trouble
 from service.sources import Staged
 
 _CHUNK = 1 << 20
@@ -39,25 +40,29 @@ class Staging:
 
     def prepare(self) -> None:
         """Make the folder and remove what is no whole picture. Blocking; call it in a thread."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for path in self.folder.iterdir():
-            key, _, digest = path.name.partition(".")
-            if len(key) != 40 or len(digest) != 64:
-                path.unlink()
-                continue
-            self._found[key] = path
+        with disk_trouble(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for path in self.folder.iterdir():
+                key, _, digest = path.name.partition(".")
+                if len(key) == 40 and len(digest) == 64:
+                    self._found[key] = path
+                else:
+                    discard(path)
 
-    def find(self, fingerprint: str) -> Staged | None:
-        """The picture of a fingerprint from an earlier run, verified again. Blocking; call it in a thread."""
+    async def find(self, fingerprint: str) -> Staged | None:
+        """The picture of a fingerprint from an earlier run, verified again."""
         path = self._found.pop(_key(fingerprint), None)
-        if path is None:
-            return None
-        sha1, sha256 = _digests(path)
-        if path.name.endswith(sha256):
-            size_bytes = path.stat().st_size
-            self._used += size_bytes
-            return Staged(path, size_bytes, sha1, sha256)
-        path.unlink()  # half of it reached the disk before a power cut
+        staged = None if path is None else await asyncio.to_thread(self._verified, path)
+        if staged is not None:
+            self._used += staged.size_bytes
+        return staged
+
+    def _verified(self, path: Path) -> Staged | None:
+        with disk_trouble(self.folder):
+            sha1, sha256 = _digests(path)
+            if path.name.endswith(sha256):
+                return Staged(path, path.stat().st_size, sha1, sha256)
+            path.unlink()  # half of it reached the disk before a power cut
         return None
 
     async def wait_for_room(self) -> None:
@@ -70,13 +75,15 @@ class Staging:
     def keep(self, fingerprint: str, staged: Staged) -> Staged:
         """Give a fetched picture its lasting name."""
         path = self.folder / f"{_key(fingerprint)}.{staged.sha256}"
-        staged.path.replace(path)
+        with disk_trouble(self.folder):
+            staged.path.replace(path)
         self._used += staged.size_bytes
         return Staged(path, staged.size_bytes, staged.sha1, staged.sha256)
 
     def release(self, staged: Staged) -> None:
         """The picture is done with."""
-        staged.path.unlink(missing_ok=True)
+        with disk_trouble(self.folder):
+            staged.path.unlink(missing_ok=True)
         self.leave(staged)
 
     def leave(self, staged: Staged) -> None:
@@ -89,6 +96,7 @@ class Staging:
 
     def sweep(self) -> None:
         """Remove the pictures of earlier runs that nobody asked for. Blocking; call it in a thread."""
-        for path in self._found.values():
-            path.unlink(missing_ok=True)
+        with disk_trouble(self.folder):
+            for path in self._found.values():
+                path.unlink(missing_ok=True)
         self._found.clear()

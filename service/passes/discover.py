@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from immich_facesets.assets import Asset
+from immich_facesets.assets import Asset, FaceHint
 from immich_facesets.errors import ItemError, TransientError
 from immich_facesets.listing import plan_page
 from service.passes.conditions import Conditions
@@ -115,9 +115,19 @@ class Discover:
         await fan_out(ids(), self._confirm, workers=_LOOKS_AT_ONCE, stop=self._conditions.stop)
 
     async def _confirm(self, asset_id: str) -> None:
-        if await self._source.find(asset_id) is None:
-            await self._store.write(assets.mark_gone, self._source.name, asset_id)
-            self.counts.gone += 1
+        try:
+            await self._mark_if_gone(asset_id)
+        except CircuitOpenError:
+            raise
+        except (ItemError, TransientError):
+            self.counts.failed += 1  # nothing is known of it: it stays, and the next whole listing asks again
+
+    async def _mark_if_gone(self, asset_id: str) -> bool:
+        if await self._source.find(asset_id) is not None:
+            return False
+        await self._store.write(assets.mark_gone, self._source.name, asset_id)
+        self.counts.gone += 1
+        return True
 
     async def _look(self) -> None:
         await fan_out(self._due(), self._look_at, workers=_LOOKS_AT_ONCE, stop=self._conditions.stop)
@@ -135,21 +145,27 @@ class Discover:
             after = batch[-1].asset_id
 
     async def _look_at(self, asset: Asset) -> None:
-        source = self._source.name
         now = self._conditions.clock()
         try:
-            found = await self._source.read_hints(asset.asset_id)
+            found = await self._read_hints(asset)
         except CircuitOpenError:
             raise
         except (ItemError, TransientError) as error:
-            if isinstance(error, ItemError) and await self._source.find(asset.asset_id) is None:
-                await self._store.write(assets.mark_gone, source, asset.asset_id)
-                self.counts.gone += 1
-                return
             self.counts.failed += 1
+            source = self._source.name
             await self._store.write(failures.record_failure, "discover", source, asset.asset_id, error=error, now=now)
             return
-        await self._store.write(assets.record_look, asset, found, now=now, rules=self._rules)
-        self.counts.looked += 1
+        if found is not None:
+            await self._store.write(assets.record_look, asset, found, now=now, rules=self._rules)
+            self.counts.looked += 1
         board = self._conditions.board
         board.update_stage("discover", done=board.stage("discover").done + 1)
+
+    async def _read_hints(self, asset: Asset) -> tuple[FaceHint, ...] | None:
+        """The faces on one asset now, None when it turns out to be deleted."""
+        try:
+            return await self._source.read_hints(asset.asset_id)
+        except ItemError:
+            if not await self._mark_if_gone(asset.asset_id):
+                raise
+            return None

@@ -78,7 +78,8 @@ class Embed:
     async def run(self) -> None:
         """Do everything that is to be done; ends early, keeping everything done, when a remote is down or on stop."""
         await asyncio.to_thread(self._staging.prepare)
-        total = await self._store.read(contents.count_to_embed, self._recipe, self._conditions.clock())
+        now = self._conditions.clock()
+        total = await self._store.read(contents.count_to_embed, self._recipe, now, sources=tuple(self._sources))
         self._conditions.board.update_stage("embed", total=total)
         if total:
             await self._run_crews()
@@ -99,6 +100,8 @@ class Embed:
     async def _stage_all(self, queue: asyncio.Queue[tuple[Asset, Staged] | None], *, ends: int) -> None:
         async def stage(asset: Asset) -> None:
             await self._staging.wait_for_room()
+            if self._conditions.stop.is_set():
+                return
             staged = await self._attempt(asset, self._stage(asset))
             if staged is not None:
                 await queue.put((asset, staged))
@@ -111,15 +114,16 @@ class Embed:
     async def _to_do(self) -> AsyncIterator[Asset]:
         now = self._conditions.clock()
         after = ""
-        while batch := await self._store.read(contents.to_embed, self._recipe, now, after=after):
+        while batch := await self._store.read(
+            contents.to_embed, self._recipe, now, sources=tuple(self._sources), after=after
+        ):
             for asset in batch:
-                if asset.source in self._sources:
-                    yield asset
+                yield asset
             after = batch[-1].fingerprint
 
     async def _stage(self, asset: Asset) -> Staged | None:
         """The asset's picture on disk, or None when its bytes turned out to be known."""
-        staged = await asyncio.to_thread(self._staging.find, asset.fingerprint)
+        staged = await self._staging.find(asset.fingerprint)
         if staged is None:
             source = self._sources[asset.source]
             try:
@@ -145,9 +149,10 @@ class Embed:
 
     async def _embed_all(self, queue: asyncio.Queue[tuple[Asset, Staged] | None]) -> None:
         while (item := await queue.get()) is not None:
-            if self._conditions.stop.is_set():
-                continue  # it stays on disk for the next run
             asset, staged = item
+            if self._conditions.stop.is_set():
+                self._staging.leave(staged)
+                continue
             await self._attempt(asset, self._embed(asset, staged))
 
     async def _embed(self, asset: Asset, staged: Staged) -> None:

@@ -1,13 +1,13 @@
 """Contents (pictures by hash), what was found in them, and what is still to be embedded."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, and_, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, exists, func, insert, select, true, update
 
 from immich_facesets.assets import Asset
 from immich_facesets.faces import Box
@@ -114,7 +114,7 @@ def _carry_memberships(tx: Connection, before: str, after: str) -> None:
 _BOX = (faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
 
 
-def _missing(recipe: Recipe, now: datetime) -> Any:
+def _missing(recipe: Recipe, now: datetime, sources: Collection[str] | None) -> Any:
     """The condition of the to-do list: wanted, there, not done in this way, and not resting after a failure."""
     done = exists().where(
         fingerprints.c.fingerprint == assets.c.fingerprint,
@@ -127,6 +127,7 @@ def _missing(recipe: Recipe, now: datetime) -> Any:
         assets.c.is_offline.is_(False),
         ~done,
         ~failures.resting("embed", assets.c.fingerprint, now),
+        true() if sources is None else assets.c.source.in_(sources),
     )
 
 
@@ -138,15 +139,23 @@ def _done(recipe: Recipe) -> tuple[Any, ...]:
     )
 
 
-def to_embed(tx: Connection, recipe: Recipe, now: datetime, *, after: str = "", limit: int = 200) -> list[Asset]:
+def to_embed(
+    tx: Connection,
+    recipe: Recipe,
+    now: datetime,
+    *,
+    sources: Collection[str] | None = None,
+    after: str = "",
+    limit: int = 200,
+) -> list[Asset]:
     """
     The contents whose faces are missing or out of date: one asset for each fingerprint, in order of fingerprint.
 
-    ``after`` is the last fingerprint of the batch before.
+    ``sources`` are those that can be asked, None for all; ``after`` is the last fingerprint of the batch before.
     """
     first = (
         select(assets.c.fingerprint, func.min(assets.c.source + "\n" + assets.c.asset_id).label("place"))
-        .where(_missing(recipe, now), assets.c.fingerprint > after)
+        .where(_missing(recipe, now, sources), assets.c.fingerprint > after)
         .group_by(assets.c.fingerprint)
         .order_by(assets.c.fingerprint)
         .limit(limit)
@@ -161,9 +170,9 @@ def to_embed(tx: Connection, recipe: Recipe, now: datetime, *, after: str = "", 
     return [asset_of(row) for row in rows]
 
 
-def count_to_embed(tx: Connection, recipe: Recipe, now: datetime) -> int:
+def count_to_embed(tx: Connection, recipe: Recipe, now: datetime, *, sources: Collection[str] | None = None) -> int:
     """How many contents are missing or out of date."""
-    wanted = select(func.count(assets.c.fingerprint.distinct())).where(_missing(recipe, now))
+    wanted = select(func.count(assets.c.fingerprint.distinct())).where(_missing(recipe, now, sources))
     return tx.scalar(wanted) or 0
 
 
@@ -291,7 +300,8 @@ def _record_parts(tx: Connection, face_id: int, face: FoundFace) -> None:
 
 
 def drop_orphans(tx: Connection) -> int:
-    """Drop every content that no living asset shows any more, with its faces; returns how many."""
+    """Drop every content that no living asset shows any more, with its faces and failures; returns how many."""
+    failures.forget_gone(tx)
     living = exists().where(assets.c.fingerprint == fingerprints.c.fingerprint, assets.c.is_gone.is_(False))
     tx.execute(delete(fingerprints).where(~living))
     orphans = list(

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from alembic import command
 from alembic.config import Config
@@ -18,6 +18,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, SQLAlchemyError
 
 from immich_facesets.errors import SetupError, TransientError
+
+Age = Literal["empty", "older", "current"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -80,7 +82,12 @@ def open_engine(url: str) -> Engine:
     elif kind != "sqlite":
         raise SetupError(f"FACESETS_DATABASE_URL names {kind!r}: only SQLite and PostgreSQL are supported")
     try:
-        engine = create_engine(parsed, pool_size=_READERS + 1, pool_pre_ping=kind == "postgresql")
+        engine = create_engine(
+            parsed,
+            pool_size=_READERS + 1,
+            pool_pre_ping=kind == "postgresql",
+            hide_parameters=True,  # names and vectors, which must not get into a traceback
+        )
     except ModuleNotFoundError as error:
         raise SetupError("the PostgreSQL driver is missing: install immich-facesets[postgres]") from error
     if kind == "sqlite":
@@ -99,30 +106,38 @@ def migrate(engine: Engine) -> None:
     """Bring the tables up to date; a database from a newer version is refused untouched."""
     try:
         with engine.begin() as connection:
-            config = _alembic(connection)
-            script = ScriptDirectory.from_config(config)
-            found = MigrationContext.configure(connection).get_current_revision()
-            if found is not None:
-                try:
-                    script.get_revision(found)
-                except CommandError as error:
-                    raise SetupError(
-                        f"the database was written by a newer version of immich-facesets (revision {found}): "
-                        "run that version, or restore the backup made before the upgrade"
-                    ) from error
-            command.upgrade(config, "head")
+            _age(connection)
+            command.upgrade(_alembic(connection), "head")
     except SQLAlchemyError as error:
         raise _database_trouble(error) from error
 
 
-def is_current(engine: Engine) -> bool:
-    """Whether the tables are there and up to date: what a command that only reads may rely on."""
+def age(engine: Engine) -> Age:
+    """
+    How the tables stand to this version: there is nothing yet, they are older, or just right. Changes nothing.
+
+    A database from a newer version, or one that cannot be read, is an error that says what to do.
+    """
     try:
         with engine.connect().execution_options(facesets_read_only=True) as connection:
-            head = ScriptDirectory.from_config(_alembic(connection)).get_current_head()
-            return MigrationContext.configure(connection).get_current_revision() == head
+            return _age(connection)
     except SQLAlchemyError as error:
         raise _database_trouble(error) from error
+
+
+def _age(connection: Connection) -> Age:
+    script = ScriptDirectory.from_config(_alembic(connection))
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found is None:
+        return "empty"
+    try:
+        script.get_revision(found)
+    except CommandError as error:
+        raise SetupError(
+            f"the database was written by a newer version of immich-facesets (revision {found}): run that version, or "
+            "restore the backup made before the upgrade"
+        ) from error
+    return "current" if found == script.get_current_head() else "older"
 
 
 def _database_trouble(error: SQLAlchemyError) -> SetupError | TransientError:

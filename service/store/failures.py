@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select
 
 from immich_facesets.errors import ItemError, TransientError
 from service.store.tables import assets, failures
@@ -73,6 +73,13 @@ def reason_of(error: ItemError | TransientError) -> str:
 def clear(tx: Connection, stage: str, item: str) -> None:
     """The item was done after all."""
     tx.execute(delete(failures).where(failures.c.stage == stage, failures.c.item == item))
+
+
+def forget_gone(tx: Connection) -> None:
+    """Drop the failures of pictures that are deleted, or whose bytes are others now: they are not tried again."""
+    this_asset = and_(assets.c.source == failures.c.source, assets.c.asset_id == failures.c.item)
+    mine = or_(assets.c.fingerprint == failures.c.item, this_asset)
+    tx.execute(delete(failures).where(~exists().where(mine, assets.c.is_gone.is_(False))))
 
 
 def resting(stage: str, item: ColumnElement[str], now: datetime) -> ColumnElement[bool]:
