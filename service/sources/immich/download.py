@@ -107,7 +107,6 @@ async def stage(response: httpx.Response, folder: Path, asset: Asset, *, max_byt
     ``SetupError`` when the folder cannot be written.
     """
     promised = _promised_bytes(response)
-    is_encoded = "content-encoding" in response.headers  # although we asked for the bytes as they are
     if promised is not None and promised > max_bytes:
         raise _too_large(promised, max_bytes)
     draft = Draft(folder)
@@ -115,7 +114,7 @@ async def stage(response: httpx.Response, folder: Path, asset: Asset, *, max_byt
     try:
         blocks: list[bytes] = []
         waiting = total = 0
-        async for block in response.aiter_bytes() if is_encoded else response.aiter_raw():
+        async for block in response.aiter_bytes():
             if total == 0:
                 _check_first_bytes(block, asset)
             blocks.append(block)
@@ -126,7 +125,8 @@ async def stage(response: httpx.Response, folder: Path, asset: Asset, *, max_byt
             if waiting >= BLOCK_BYTES:
                 await asyncio.to_thread(draft.absorb, blocks)
                 blocks, waiting = [], 0
-        arrived = response.num_bytes_downloaded if is_encoded else total
+        # A proxy that packs what we asked for as it is speaks of the packed length.
+        arrived = response.num_bytes_downloaded if "content-encoding" in response.headers else total
         if promised is not None and arrived != promised:
             raise AnswerError(f"a picture ended after {arrived} of {promised} bytes", reason="truncated")
         if total == 0:
