@@ -1,6 +1,7 @@
 """The embedder as a child process: started when no address is given, watched, started again, and never outliving us."""
 
 import asyncio
+import logging
 import os
 import secrets
 import sys
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 from immich_facesets.errors import SetupError, TransientError
 from immich_facesets.runtime.leaving import ExitCode
 from immich_facesets.runtime.listening import Announcement
+from immich_facesets.runtime.model_folder import InstalledPack, find_pack
 from service.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -48,16 +50,25 @@ class EmbedderChild:
 
     async def start(self) -> str:
         """Start it and return its address; ``SetupError`` when it says that a person must change something."""
+        await asyncio.to_thread(self.find_models)  # the same trouble in our own words, and at once
         announced = await self._launch()
         self._listen = f"{announced.host}:{announced.port}"
         self._watch = asyncio.create_task(self._keep_alive())
         return announced.url
 
+    def find_models(self) -> InstalledPack | None:
+        """The pack it will serve, None when it needs none; ``SetupError`` when there is no such pack. Blocks."""
+        if self._environment().get("FACESETS_EMBEDDER_ENGINE") == "synthetic":
+            return None
+        return find_pack(self._settings.models_dir, self._settings.model_pack)
+
     def _environment(self) -> Mapping[str, str]:
         inherited = {name: value for name, value in os.environ.items() if name != "FACESETS_EMBEDDER_TOKEN_FILE"}
+        as_loud_as_we = logging.getLevelName(logging.getLogger().getEffectiveLevel())
         return {
             **inherited,
             **self._more,
+            "FACESETS_EMBEDDER_LOG_LEVEL": inherited.get("FACESETS_EMBEDDER_LOG_LEVEL") or as_loud_as_we,
             "FACESETS_EMBEDDER_LISTEN": self._listen,
             "FACESETS_EMBEDDER_TOKEN": self._token,
             "FACESETS_MODELS_DIR": str(self._settings.models_dir),

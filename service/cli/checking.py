@@ -7,24 +7,28 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import typer
+from rich.text import Text
 
 from immich_facesets.errors import FacesetsError, SetupError, TransientError
 from immich_facesets.runtime.leaving import ExitCode
 from immich_facesets.runtime.listening import Listen
-from immich_facesets.runtime.model_folder import find_pack
-from service.app import build_pool, database_url, prepare_data_dir
+from service.app import build_pool, database_url, open_exports, prepare_data_dir, sqlite_file
 from service.child import EmbedderChild
-from service.cli.terminal import out
+from service.cli.terminal import out, plain
 from service.progress import ProgressBoard
 from service.schedule import trigger_of
 from service.settings import Settings, User, load_settings, load_users
 from service.sources.immich import build_immich_source
-from service.store.database import open_engine
-from service.tree import ExportTree
+from service.store.database import Age, age, open_engine
 
 config = typer.Typer(help="The settings.", no_args_is_help=True)
 
 _LOW_DISK_BYTES = 5 * 2**30
+_AGES: dict[Age, str] = {
+    "empty": "still empty",
+    "older": "from an older version: the next sync brings it up to date",
+    "current": "up to date",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +52,19 @@ def check() -> int:
 
 
 async def _check() -> int:
-    codes = {ExitCode.STOPPED}
+    codes = [ExitCode.STOPPED]
     async for finding in _findings():
         if finding.trouble is None:
-            out.print(f"[green]ok[/green]   {finding.topic}: ", end="")
-            out.print(finding.words, markup=False, soft_wrap=True)
+            _tell("ok", "green", finding, finding.words)
             continue
         down = isinstance(finding.trouble, TransientError)
-        codes.add(ExitCode.OUTAGE if down else ExitCode.SETUP)
-        out.print(f"[red]{'down' if down else 'fix'}[/red]  {finding.topic}: ", end="")
-        out.print(str(finding.trouble), markup=False, soft_wrap=True)
+        codes.append(ExitCode.OUTAGE if down else ExitCode.SETUP)
+        _tell("down" if down else "fix", "red", finding, str(finding.trouble))
     return max(codes)
+
+
+def _tell(word: str, style: str, finding: Finding, words: str) -> None:
+    out.print(Text.assemble((f"{word:<5}", style), plain(f"{finding.topic}: {words}")), soft_wrap=True)
 
 
 async def _findings() -> AsyncIterator[Finding]:
@@ -75,7 +81,10 @@ async def _findings() -> AsyncIterator[Finding]:
     for user in users:
         yield await _ask(f"Immich, user {user.name}", lambda user=user: _immich(user, settings))  # type: ignore[misc]  # a default binds the loop's value
     if not settings.embedder_addresses:
-        yield await _ask("models", lambda: _models(settings))
+        models = await _ask("models", lambda: _models(settings))
+        yield models
+        if models.trouble is not None:
+            return  # an embedder of our own would say the same
     yield await _ask("embedder", lambda: _embedder(settings))
 
 
@@ -100,27 +109,18 @@ async def _data(settings: Settings) -> str:
 
 
 async def _database(settings: Settings) -> str:
+    if settings.database_url is None and not sqlite_file(settings).is_file():
+        return "sqlite, made at the first sync"
     engine = open_engine(database_url(settings))
-
-    def connect() -> None:
-        with engine.connect():
-            pass
-
     try:
-        await asyncio.to_thread(connect)
-    except Exception as error:  # whatever the driver says, the address is what to look at
-        raise SetupError(
-            f"the database cannot be opened ({type(error).__name__}): check FACESETS_DATABASE_URL"
-        ) from error
+        found = await asyncio.to_thread(age, engine)
     finally:
         engine.dispose()
-    return engine.dialect.name
+    return f"{engine.dialect.name}, {_AGES[found]}"
 
 
 async def _exports(settings: Settings) -> str:
-    if settings.export_dir.is_relative_to(settings.data_dir):
-        settings.export_dir.mkdir(parents=True, exist_ok=True)
-    await asyncio.to_thread(ExportTree(settings.export_dir).check)
+    await asyncio.to_thread(open_exports, settings)
     return str(settings.export_dir)
 
 
@@ -134,8 +134,8 @@ async def _immich(user: User, settings: Settings) -> str:
 
 
 async def _models(settings: Settings) -> str:
-    pack = await asyncio.to_thread(find_pack, settings.models_dir, settings.model_pack)
-    return f"{pack.name}, {pack.licence}"
+    pack = await asyncio.to_thread(EmbedderChild(settings).find_models)
+    return "none are needed for drawn faces" if pack is None else f"{pack.name}, {pack.licence}"
 
 
 async def _embedder(settings: Settings) -> str:

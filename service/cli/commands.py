@@ -1,5 +1,6 @@
 """The command line as a whole: which commands there are."""
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -39,6 +40,9 @@ def main(*, version: bool = typer.Option(False, "--version", help="Print the ver
 def run(arguments: Sequence[str]) -> int:
     """Run one command; returns its exit code. Our errors pass through to the caller, which reports them."""
     configure_logging()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(args=list(arguments), standalone_mode=False)
     except click.ClickException as error:

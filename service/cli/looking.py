@@ -1,6 +1,7 @@
 """The commands that only look, beside a running service: status, identities."""
 
 import asyncio
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -9,13 +10,15 @@ from rich.table import Table
 
 from immich_facesets.errors import RequestError
 from service.app import open_reading
-from service.cli.terminal import out
+from service.cli.terminal import out, plain
 from service.serving import failure_of, library_of, run_of
 from service.settings import load_settings
 from service.store import failures, runs
 from service.store import identities as stored
 from service.store.facts import read_fact
 from service.web.facts import Failure, LibraryCounts, Run
+
+_PICTURES_SHOWN = 5  # for each reason
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,20 +38,32 @@ def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
         return
     library = report.library
-    out.print(
+    _tell(
         f"{library.assets} pictures, {library.wanted} with faces worth fetching, {library.embedded} done; "
         f"{library.faces} faces, {library.identities} identities, {library.facesets} face sets"
     )
     for run in report.runs[:5]:
         ended = "running" if run.outcome is None else f"{run.outcome}: {run.message}"
-        out.print(f"  {run.started_at:%Y-%m-%d %H:%M} {run.kind} {ended}", soft_wrap=True, markup=False)
+        _tell(f"  {_when(run.started_at)} {run.kind} {ended}")
     if report.failures_by_reason:
-        out.print("Failures, tried again after growing pauses:")
-        for reason, count in report.failures_by_reason.items():
-            example = next((item.message for item in report.failures if item.reason == reason), "")
-            out.print(f"  {count} x {reason}: {example}", soft_wrap=True, markup=False)
+        _tell("Failures, tried again after growing pauses:")
+    for reason, count in report.failures_by_reason.items():
+        _tell(f"  {count} x {reason}")
+        latest = [failure for failure in report.failures if failure.reason == reason][:_PICTURES_SHOWN]
+        for failure in latest:
+            _tell(f"    {failure.source}: {failure.item}: {failure.message} (again {_when(failure.retry_at)})")
+        if count > len(latest):
+            _tell(f"    and {count - len(latest)} more: 'immich-facesets status --json' lists the latest")
     for message in report.guardrails:
-        out.print(f"Look at this: {message}", soft_wrap=True, markup=False)
+        _tell(f"Look at this: {message}")
+
+
+def _tell(line: str) -> None:
+    out.print(plain(line), soft_wrap=True)
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
 async def _status() -> StatusReport:
@@ -74,7 +89,7 @@ def list_all(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")
         return
     table = Table("Number", "Name", "Faces", "Pictures", "Origin", box=None)
     for row in rows:
-        table.add_row(str(row.number), row.label or "", str(row.faces), str(row.pictures), row.origin)
+        table.add_row(str(row.number), plain(row.label or ""), str(row.faces), str(row.pictures), row.origin)
     out.print(table)
 
 
@@ -97,7 +112,9 @@ def show(number: int, *, json: Annotated[bool, typer.Option("--json", help="Prin
     table = Table("Distance", "Score", "Size", "How", "Picture", box=None)
     for row in rows:
         places = "; ".join(f"{user}: {path}" for user, _, path in row.places)
-        table.add_row(f"{row.distance:.2f}", f"{row.det_score:.2f}", f"{row.box.face_short:.0f}", row.how, places)
+        table.add_row(
+            f"{row.distance:.2f}", f"{row.det_score:.2f}", f"{row.box.face_short:.0f}", row.how, plain(places)
+        )
     out.print(table)
 
 

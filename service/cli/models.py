@@ -10,7 +10,7 @@ from immich_facesets.errors import SetupError
 from immich_facesets.packs import PACKS
 from immich_facesets.runtime.leaving import ExitCode
 from immich_facesets.runtime.model_folder import install_from_archive, list_packs, verify_pack
-from service.cli.terminal import err, out
+from service.cli.terminal import err, out, plain
 from service.settings import load_settings
 
 models = typer.Typer(help="The recognition models on this machine.", no_args_is_help=True)
@@ -27,7 +27,7 @@ def list_models() -> None:
         licence = pack.licence if pack is not None else PACKS[name].licence
         in_use = " (in use)" if name == settings.model_pack else ""
         recorded = "" if pack is None else "yes" if pack.digests is not None else "no"
-        table.add_row(f"{name}{in_use}", "yes" if pack is not None else "no", recorded, licence)
+        table.add_row(plain(f"{name}{in_use}"), "yes" if pack is not None else "no", recorded, licence)
     out.print(table)
 
 

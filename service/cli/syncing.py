@@ -66,11 +66,14 @@ def report(result: Result) -> int:
         out.print(
             f"Done: {counts.get('discover_listed', 0)} pictures listed, {counts.get('embed_fetched', 0)} fetched, "
             f"{counts.get('embed_faces', 0)} new faces, {counts.get('group_new_identities', 0)} new identities, "
-            f"{counts.get('publish_facesets', 0)} face sets ({counts.get('publish_written', 0)} written)."
+            f"{counts.get('publish_facesets', 0)} face sets ({counts.get('publish_written', 0)} written).",
+            soft_wrap=True,
         )
         failed = counts.get("embed_failed", 0) + counts.get("discover_failed", 0)
         if failed:
-            out.print(f"{failed} pictures failed and will be tried again; 'immich-facesets status' says why.")
+            out.print(
+                f"{failed} pictures failed and will be tried again; 'immich-facesets status' says why.", soft_wrap=True
+            )
     else:
         err.print(f"{result.outcome.value}: {result.message}", soft_wrap=True, markup=False)
     return _CODES[result.outcome]

@@ -1,11 +1,13 @@
 """What a person sees while a command works: one line for each stage on a terminal, plain lines elsewhere."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from service.progress import STAGES, ProgressBoard, Stage
 from service.progress import Progress as Snapshot
@@ -19,6 +21,13 @@ WORDS: dict[Stage, str] = {
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
+
+_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+
+
+def plain(text: str) -> Text:
+    """What others called something: never taken for markup, and nothing in it that a terminal would obey."""
+    return Text(_UNSHOWN.sub(" ", text), overflow="fold")
 
 
 @asynccontextmanager
