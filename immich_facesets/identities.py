@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.faces import Gate
 from immich_facesets.linkage import average_linkage, content_order
+from immich_facesets.products import SLACK
 
 Rows = NDArray[np.intp]
 Origin = Literal["asserted", "discovered"]
@@ -125,8 +126,8 @@ class Centroids:
         return distances(self._vectors[rows], self.of(rows)[None])[:, 0]
 
     def _mean(self, rows: Rows) -> NDArray[np.float32]:
-        vectors = self._vectors[rows].astype(np.float64)
-        total: NDArray[np.float64] = burst_weights(vectors, self._near) @ vectors
+        vectors = self._vectors[rows]
+        total: NDArray[np.float64] = burst_weights(vectors, self._near) @ vectors.astype(np.float64)
         length = np.linalg.norm(total)
         if length < 1e-9:  # opposite vectors: any of them is as good a centre as another
             first: NDArray[np.float32] = self._vectors[rows[0]]
@@ -134,7 +135,7 @@ class Centroids:
         return (total / length).astype(np.float32)
 
 
-def burst_weights(vectors: NDArray[np.float64], near: float) -> NDArray[np.float64]:
+def burst_weights(vectors: NDArray[np.float32], near: float) -> NDArray[np.float64]:
     """One weight a row, (n,): rows of one burst (average linkage, cut at ``near``) share the weight of one."""
     n = len(vectors)
     if n == 1:
@@ -142,7 +143,7 @@ def burst_weights(vectors: NDArray[np.float64], near: float) -> NDArray[np.float
     if n <= BLOCK_ROWS:
         likeness = vectors @ vectors.T
         np.fill_diagonal(likeness, -1.0)
-        if likeness.max() <= 1.0 - near - 1e-6:
+        if likeness.max() <= 1.0 - near - SLACK:
             return np.ones(n)
     burst = average_linkage(vectors, near)
     shared: NDArray[np.float64] = 1.0 / np.bincount(burst)[burst]

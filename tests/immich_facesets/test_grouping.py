@@ -499,7 +499,7 @@ def rows_of(table: FaceTable, rows: NDArray[np.intp]) -> FaceTable:
     )
 
 
-anything = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+anything = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @anything

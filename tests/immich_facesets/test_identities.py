@@ -27,7 +27,7 @@ def test_where_no_face_is_good_all_of_them_count() -> None:
 
 def test_a_burst_weighs_as_much_as_one_picture() -> None:
     vectors = unit(np.array([[1, 0, 0], [1, 0.01, 0], [1, 0, 0.01], [0, 1, 0]]))
-    assert burst_weights(vectors.astype(np.float64), 0.05) == pytest.approx([1 / 3, 1 / 3, 1 / 3, 1])
+    assert burst_weights(vectors, 0.05) == pytest.approx([1 / 3, 1 / 3, 1 / 3, 1])
     assert centroids_of(vectors).of(np.arange(4)) == pytest.approx([2**-0.5, 2**-0.5, 0], abs=0.01)
 
 
