@@ -147,7 +147,14 @@ def build_pool(
     """The embedders at these addresses, unasked."""
     names = ["embedder"] if len(addresses) == 1 else [f"embedder {number}" for number in range(1, len(addresses) + 1)]
     embedders = [
-        Embedder(url, token, failures=settings.breaker_failures, on_change=board.update_remote, name=name)
+        Embedder(
+            url,
+            token,
+            failures=settings.breaker_failures,
+            answer_seconds=settings.embedding_timeout,
+            on_change=board.update_remote,
+            name=name,
+        )
         for url, name in zip(addresses, names, strict=True)
     ]
     for embedder in embedders:

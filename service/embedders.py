@@ -16,7 +16,6 @@ from service.progress import RemoteState
 from service.remote.breaker import Breaker
 from service.remote.guard import STUBBORN, CircuitOpenError, Guard
 
-_TIMEOUT = httpx.Timeout(connect=5.0, read=120.0, write=60.0, pool=30.0)
 _ADVICE = "Look at the embedder's log, or restart it; the sync goes on where it stopped."
 
 
@@ -73,6 +72,7 @@ class Embedder:
         token: SecretStr | None,
         *,
         failures: int = 12,
+        answer_seconds: float = 120.0,
         on_change: Callable[[RemoteState], None] | None = None,
         name: str = "embedder",
         transport: httpx.AsyncBaseTransport | None = None,
@@ -83,7 +83,11 @@ class Embedder:
         self.url = url
         self.outstanding = 0
         self._http = httpx.AsyncClient(
-            base_url=url, headers=headers, timeout=_TIMEOUT, transport=transport, trust_env=False
+            base_url=url,
+            headers=headers,
+            timeout=httpx.Timeout(connect=5.0, read=answer_seconds, write=60.0, pool=30.0),
+            transport=transport,
+            trust_env=False,
         )
         self.guard = Guard(name, Breaker(threshold=failures), self._ask_info, advice=_ADVICE, on_change=on_change)
 

@@ -125,6 +125,7 @@ class Settings(BaseSettings):
     include_renditions: bool = Field(False, description="take in Immich's own previews that an external library indexed")
     breaker_failures: int = Field(12, ge=1, description="consecutive failures after which a remote is probed")
     request_timeout: Seconds = Field(30.0, description="seconds without an answer after which a request to Immich has failed")
+    embedding_timeout: Seconds = Field(120.0, description="seconds without an answer after which a request to an embedder has failed")
     # fmt: on
 
     @classmethod
