@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -98,24 +99,57 @@ def fill(immich: FakeImmich, assets: int, faces: int) -> None:
             immich.add_face(asset, FakeFace((200, 200, 400, 400), 1000, 1000))
 
 
-async def serve_and_watch(environ: dict[str, str]) -> tuple[float, float, float]:
-    """Run ``sync``; returns its seconds, its own peak memory in MB, and the longest stall of its loop in ms."""
+@dataclass(frozen=True)
+class Cost:
+    """``clock`` and ``processor`` in seconds, ``peak`` in MB, stalls in ms: of the service's loop, and of an idle one."""
+
+    clock: float
+    processor: float
+    peak: float
+    stall: float
+    idle_stall: float
+
+
+async def watched(environ: dict[str, str]) -> Cost:
+    """Run ``sync``, and beside it an event loop that does nothing: how long that stalls is the machine's doing."""
+    idle = await asyncio.create_subprocess_exec(
+        sys.executable, str(Path(__file__)), "idle", env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(Path(__file__)), "sync", env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
-    watched = psutil.Process(process.pid)
-    began, peak = time.monotonic(), 0.0
+    seen = psutil.Process(process.pid)
+    began, peak, processor = time.monotonic(), 0.0, 0.0
     while process.returncode is None:
         try:
-            peak = max(peak, watched.memory_info().rss / 2**20)
+            peak = max(peak, seen.memory_info().rss / 2**20)
+            processor = max(processor, sum(seen.cpu_times()[:2]))
         except psutil.NoSuchProcess:
             break
         await asyncio.sleep(0.05)
     stdout, _ = await process.communicate()
+    idle_stdout, _ = await idle.communicate(b"")
     if process.returncode != 0:
         raise SystemExit(f"sync ended with {process.returncode}: {stdout.decode()[-500:]}")
-    stall = float(stdout.decode().rsplit("longest stall ", 1)[1].split()[0])
-    return time.monotonic() - began, peak, stall
+    return Cost(time.monotonic() - began, processor, peak, longest_stall(stdout), longest_stall(idle_stdout))
+
+
+def longest_stall(stdout: bytes) -> float:
+    return float(stdout.decode().rsplit("longest stall ", 1)[1].split()[0])
+
+
+def idle_watched() -> None:
+    """An event loop that only waits for its input to end, with a watch on it."""
+    from service.loop_watch import LoopWatch  # noqa: PLC0415 - only in the child
+
+    async def run() -> None:
+        watch = LoopWatch(interval_seconds=0.01)
+        watching = asyncio.create_task(watch.run())
+        await asyncio.to_thread(sys.stdin.buffer.read)
+        watching.cancel()
+        print(f"longest stall {watch.longest_seconds * 1000:.0f} ms")
+
+    asyncio.run(run())
 
 
 def sync_watched() -> None:
@@ -158,7 +192,7 @@ async def main(assets: int = 50_000, faces: int = 20_000) -> None:
             }
             for name in ("first", "second"):
                 before = dict(immich.requests.by_route)
-                seconds, peak, stall = await serve_and_watch(environ)
+                cost = await watched(environ)
                 asked = {
                     route: count - before.get(route, 0)
                     for route, count in immich.requests.by_route.items()
@@ -166,9 +200,10 @@ async def main(assets: int = 50_000, faces: int = 20_000) -> None:
                 }
                 downloads = asked.pop("original", 0)
                 print(
-                    f"cost, {name} sync of {assets} assets, {faces} faces: {seconds:.0f} s, peak {peak:.0f} MB "
-                    f"({peak / LIMIT_MB:.2f} of the limit), {downloads} downloads, "
-                    f"{sum(asked.values()) / assets:.5f} other requests per asset, longest loop stall {stall:.0f} ms"
+                    f"cost, {name} sync of {assets} assets, {faces} faces: {cost.clock:.0f} s, "
+                    f"{cost.processor:.0f} s of the processor, peak {cost.peak:.0f} MB ({cost.peak / LIMIT_MB:.2f} of the "
+                    f"limit), {downloads} downloads, {sum(asked.values()) / assets:.5f} other requests per asset, "
+                    f"longest stall {cost.stall:.0f} ms (an idle loop beside it: {cost.idle_stall:.0f} ms)"
                 )
         finally:
             stub.terminate()
@@ -182,5 +217,7 @@ if __name__ == "__main__":
             stub_embedder()
         case ["sync"]:
             sync_watched()
+        case ["idle"]:
+            idle_watched()
         case numbers:
             asyncio.run(main(*map(int, numbers)))
