@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import anyio.lowlevel
 from pydantic import SecretStr
 
 from immich_facesets.errors import SetupError
@@ -104,6 +105,7 @@ async def open_app(
     Nothing is asked of a remote yet, except that an embedder of our own is started when no address is set;
     ``embedder_environ`` holds variables for it beside the inherited ones.
     """
+    await anyio.lowlevel.checkpoint()  # anyio loads its backend now, and not between two requests
     async with AsyncExitStack() as stack:
         folder = prepare_data_dir(settings)
         stack.enter_context(DataLock(folder))

@@ -1,10 +1,8 @@
 """The command line as a whole: which commands there are."""
 
 import io
-import sys
 from collections.abc import Sequence
 
-import click
 import typer
 
 from immich_facesets.runtime.leaving import ExitCode
@@ -45,9 +43,9 @@ def run(arguments: Sequence[str]) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = app(args=list(arguments), standalone_mode=False)
-    except click.ClickException as error:
-        error.show(sys.stderr)
+    except typer.TyperException as error:
+        typer.echo(f"{error.format_message()}\nTry 'immich-facesets --help'.", err=True)
         return ExitCode.SETUP
-    except click.Abort:
+    except typer.Abort:
         return ExitCode.STOPPED
     return code if isinstance(code, int) else ExitCode.STOPPED
