@@ -1,6 +1,7 @@
 """The command line as a whole: which commands there are."""
 
 import io
+import sys
 from collections.abc import Sequence
 
 import typer
