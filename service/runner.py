@@ -22,7 +22,7 @@ from service.passes.publish import Publish, PublishCounts
 from service.progress import Stage
 from service.sources import Source
 from service.staging import Staging
-from service.store import assets, facts, runs
+from service.store import assets, contents, facts, runs
 from service.tree import ExportTree
 
 log = structlog.get_logger(__name__)
@@ -91,7 +91,15 @@ class Runner:
     async def publish_now(self) -> PublishCounts:
         """Only bring the export folder up to date. Trouble is raised, not judged."""
         async with self._turn, self._stage("publish"):
-            await self._pool.open()
+            info = await self._pool.open()
+            active = await self._conditions.store.read(contents.active_space)
+            if active is None:  # an export folder from elsewhere would be emptied
+                raise SetupError("nothing was synced yet: run 'immich-facesets sync' first")
+            if active != info.space:
+                raise SetupError(
+                    f"the embedder serves another space ({info.space}) than the one in use ({active}): give it its former "
+                    "models back, or run 'immich-facesets sync', which embeds everything anew"
+                )
             publish = Publish(self._conditions, self._pool, self._tree, version=self._version)
             await publish.run()
             return publish.counts
@@ -157,6 +165,7 @@ class Runner:
                 raise SetupError("; ".join(map(str, refused.values())))
         async with self._stage("embed"):
             info = await self._pool.open()
+            conditions.settings.points(info.family)  # an unknown model is told before anything is fetched for it
             chosen = {name: self._sources[name] for name in names if name not in refused}
             staging = Staging(conditions.staging_dir, room=conditions.settings.staging_bytes)
             embed = Embed(conditions, chosen, self._pool, staging, self._metrics)

@@ -59,7 +59,7 @@ class Troubles:
             case HTTPStatus.FORBIDDEN:
                 return self._forbidden(message)
             case HTTPStatus.NOT_FOUND:
-                return self._not_found(message)
+                return self._not_found(message, about_item=about_item)
             case HTTPStatus.INTERNAL_SERVER_ERROR:
                 return self._internal_error(headers)
             case _ if status in _BUSY or status > HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -135,10 +135,10 @@ class Troubles:
         said = message or "no reason given"
         return SetupError(f"{self.place} forbids the request ({said}): is a proxy or firewall in front of Immich?")
 
-    def _not_found(self, message: str | None) -> FacesetsError:
+    def _not_found(self, message: str | None, *, about_item: bool) -> FacesetsError:
         if message is None:  # not Immich's own words: a proxy whose Immich is starting says this, too
             return AnswerError(f"{self.place} answered 404, and not in Immich's words", reason="unavailable")
-        if message.startswith("Cannot "):
+        if message.startswith("Cannot ") or not about_item:
             return NoSuchRouteError(message)
         if message == _NO_MEDIA:
             return ItemError("Immich has not made this picture yet, or cannot read the file", reason="not_ready")
