@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from immich_facesets.grouping import Assertion, FaceTable, GroupingPlan, Known
 from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from immich_facesets.faces import Box
+from immich_facesets.grouping import Assertion, FaceTable, GroupingPlan, Known
 from service.store.assets import hint_of
 from service.store.tables import assets, contents, faces, fingerprints, hints, identities, memberships, people, vectors
 from service.store.upsert import upsert

@@ -1,0 +1,123 @@
+"""The service in this process, beside a fake Immich and an embedder child: what each part does for the others."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from journey import until
+from pydantic import SecretStr
+from small_library import Placed, change, draw_small_library, place
+
+from immich_facesets.errors import RequestError
+from service.app import App, open_app, web_token
+from service.demo.immich import FakeImmich
+from service.runner import Outcome
+from service.serving import Service, status_facts
+from service.settings import Settings, User
+from service.store import identities
+
+SYNTHETIC: Mapping[str, str] = {"FACESETS_EMBEDDER_ENGINE": "synthetic"}
+FIELDS: dict[str, Any] = {
+    "min_face_short": 40,
+    "export_min_face_short": 40,
+    "crop_size": 128,
+    "min_faces": 3,
+    "listen": "127.0.0.1:0",
+}
+
+
+@pytest.fixture
+async def placed(tmp_path: Path) -> AsyncIterator[Placed]:
+    async with FakeImmich("2.7.5") as immich:
+        yield place(immich, await asyncio.to_thread(draw_small_library, tmp_path / "drawn"))
+
+
+@pytest.fixture
+async def app(placed: Placed, tmp_path: Path) -> AsyncIterator[App]:
+    settings = Settings(immich_url=placed.immich.url, data_dir=tmp_path / "data", **FIELDS)
+    users = tuple(User(name=name, api_key=SecretStr(user.api_key)) for name, user in placed.users.items())
+    async with open_app(settings, users, asyncio.Event(), embedder_environ=SYNTHETIC) as opened:
+        yield opened
+
+
+async def test_a_sync_finds_people_and_a_second_one_finds_nothing_to_do(app: App, placed: Placed) -> None:
+    first = await app.runner.run("incremental")
+    assert first.outcome is Outcome.DONE
+    assert first.counts["group_new_identities"] >= 3
+    assert first.counts["embed_failed"] == 1  # the picture that cannot be read
+    downloads = placed.immich.requests.count("original")
+    second = await app.runner.run("incremental")
+    assert second.counts["publish_written"] == second.counts["embed_embedded"] == 0
+    assert placed.immich.requests.count("original") == downloads
+    facts = await status_facts(app)
+    assert facts.library.identities == first.counts["group_new_identities"]
+    (failure,) = facts.failures
+    assert failure.item.startswith("/data/upload/")
+    assert failure.item.endswith(".jpg")
+    assert facts.failures_by_reason[0].count == 1
+
+
+async def test_pictures_come_and_go_and_numbers_stay(app: App, placed: Placed) -> None:
+    await app.runner.run("full")
+    before = {row.number: row for row in await app.store.read(identities.list_identities)}
+    labels = {row.label for row in before.values()}
+    assert "Mira" in labels
+    change(placed)
+    result = await app.runner.run("full")
+    assert result.counts["discover_gone"] > 0
+    after = {row.number: row for row in await app.store.read(identities.list_identities)}
+    assert after.keys() < before.keys()  # the child is gone, and her number with her
+    assert "Mira Q." in {row.label for row in after.values()}
+    assert (await app.runner.publish_now()).written == 0
+
+
+async def test_an_unknown_source_is_refused_and_one_source_is_synced_alone(app: App, placed: Placed) -> None:
+    with pytest.raises(RequestError, match="anna, ben"):
+        await app.runner.run("incremental", source="carla")
+    result = await app.runner.run("incremental", source="anna")
+    assert result.outcome is Outcome.DONE
+    asked = {placed.immich.library.assets[asset_id].owner for asset_id in placed.immich.requests.assets("original")}
+    assert asked == {"anna"}
+
+
+async def test_serve_syncs_at_once_takes_wishes_one_at_a_time_and_stops_quickly(app: App) -> None:
+    bound: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(Service(app, on_serving=lambda listen: bound.set_result(str(listen))).run())
+    token = {"Authorization": f"Bearer {web_token(app.settings)}"}
+    async with httpx.AsyncClient(base_url=f"http://{await bound}", headers=token, trust_env=False) as client:
+        await until(lambda: app.runner.is_running)
+        assert (await client.post("/api/sync", json={})).status_code == 409
+        await until(lambda: not app.runner.is_running)
+        assert (await client.get("/readyz")).status_code == 200
+        status = (await client.get("/api/status")).json()
+        assert status["facts"]["runs"][0]["outcome"] == "done"
+        assert status["progress"]["next_sync_at"] is not None
+        assert (await client.post("/api/sync", json={"kind": "full"})).status_code == 202
+        assert (await client.post("/api/sync", json={"source": "carla"})).status_code == 404
+    app.conditions.stop.set()
+    async with asyncio.timeout(10):
+        await serving
+
+
+async def test_serve_waits_for_an_immich_that_is_down_and_goes_on_by_itself(app: App, placed: Placed) -> None:
+    placed.immich.die_after(12)
+    result = await app.runner.run("incremental")
+    assert result.outcome is Outcome.OUTAGE
+    assert "Immich" in result.message
+    assert any(remote.circuit != "closed" for remote in app.board.now.remotes)
+    await placed.immich.resume()
+    for source in app.sources.values():
+        async with asyncio.timeout(60):
+            await source.wait_until_up()
+    assert (await app.runner.run("incremental")).outcome is Outcome.DONE
+    assert all(count == 1 for count in downloads_by_asset(placed).values())
+
+
+def downloads_by_asset(placed: Placed) -> dict[str, int]:
+    asked = placed.immich.requests.assets("original")
+    done = {asset_id: asked.count(asset_id) for asset_id in asked}
+    done.pop(placed.broken.asset_id, None)
+    return done
