@@ -101,4 +101,6 @@ def is_rendition_path(path: str) -> bool:
     name = lowered.rsplit("/", 1)[-1]
     stem = name.rsplit(".", 1)[0]
     in_own_folder = "/thumbs/" in f"/{lowered}" or "/encoded-video/" in f"/{lowered}"
-    return in_own_folder and stem.endswith(("-preview", "-thumbnail", "-fullsize", "_preview", "_thumbnail", "_fullsize"))
+    return in_own_folder and stem.endswith(
+        ("-preview", "-thumbnail", "-fullsize", "_preview", "_thumbnail", "_fullsize")
+    )
