@@ -162,7 +162,7 @@ class Runner:
                     except SetupError as error:  # one user's revoked key must not stop the others
                         refused[name] = error
             if len(refused) == len(names):
-                raise SetupError("; ".join(map(str, refused.values())))
+                raise SetupError("; ".join(dict.fromkeys(map(str, refused.values()))))
         async with self._stage("embed"):
             info = await self._pool.open()
             conditions.settings.points(info.family)  # an unknown model is told before anything is fetched for it
@@ -180,7 +180,7 @@ class Runner:
             with adding_up(counts, "publish", publish.counts):
                 await publish.run()
         if refused:
-            raise SetupError("; ".join(map(str, refused.values())))
+            raise SetupError("; ".join(dict.fromkeys(map(str, refused.values()))))
 
     async def _judge_again(self) -> None:
         """A changed size rule applies to what is known already, not only to what comes."""

@@ -202,8 +202,10 @@ class Store:
 
     @staticmethod
     async def _run(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        # Shielded: a commit that has begun ends, even when its caller is cancelled.
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(pool, work))
+        # Shielded: a commit that has begun ends, even when its caller is cancelled; what it raises then is for nobody.
+        begun = asyncio.get_running_loop().run_in_executor(pool, work)
+        begun.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return await asyncio.shield(begun)
 
     def close(self) -> None:
         """Let running transactions end, then close every connection."""

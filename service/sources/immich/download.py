@@ -95,7 +95,9 @@ class Draft:
     def _cannot_write(self, error: OSError) -> SetupError:
         folder = self._draft.parent
         if error.errno in DISK_FULL:
-            return SetupError(f"the disk is full: there is no room for pictures in {folder}")
+            return SetupError(
+                f"the disk is full: free some space for pictures in {folder}, then start again; nothing is lost"
+            )
         return SetupError(f"pictures cannot be written into {folder}: {error.strerror}")
 
 
