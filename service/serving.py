@@ -23,7 +23,7 @@ from service.web.server import serve_web
 
 log = structlog.get_logger(__name__)
 
-_BUG_PAUSE_SECONDS = 60.0
+_PAUSE_SECONDS = 60.0
 _END_SECONDS = 3.0
 
 
@@ -91,7 +91,7 @@ class Service:
             if result.outcome is Outcome.OUTAGE:
                 await self._wait_for_recovery()
             elif result.outcome is Outcome.BUG:
-                await asyncio.sleep(_BUG_PAUSE_SECONDS)
+                await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _next_wish(self) -> tuple[Kind, str | None]:
         ring = asyncio.create_task(self._bell.wait())
@@ -105,6 +105,8 @@ class Service:
 
     async def _wait_for_recovery(self) -> None:
         """Probe with growing pauses until every remote answers, then ring at once."""
+        if all(remote.circuit == "closed" for remote in self._app.board.now.remotes):
+            await asyncio.sleep(_PAUSE_SECONDS)  # nothing to wait for is known, and one sync after another helps nobody
         for source in self._app.sources.values():
             await source.wait_until_up()
         await self._app.pool.wait_until_usable()

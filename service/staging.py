@@ -36,6 +36,7 @@ class Staging:
         self._room = room
         self._used = 0
         self._found: dict[str, Path] = {}
+        self._left: dict[str, Path] = {}
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     def prepare(self) -> None:
@@ -50,8 +51,9 @@ class Staging:
                     discard(path)
 
     async def find(self, fingerprint: str) -> Staged | None:
-        """The picture of a fingerprint from an earlier run, verified again."""
-        path = self._found.pop(_key(fingerprint), None)
+        """The picture of a fingerprint that was fetched before and not done with, verified again."""
+        key = _key(fingerprint)
+        path = self._left.pop(key, None) or self._found.pop(key, None)
         staged = None if path is None else await asyncio.to_thread(self._verified, path)
         if staged is not None:
             self._used += staged.size_bytes
@@ -84,10 +86,14 @@ class Staging:
         """The picture is done with."""
         with disk_trouble(self.folder):
             staged.path.unlink(missing_ok=True)
-        self.leave(staged)
+        self._make_room(staged)
 
     def leave(self, staged: Staged) -> None:
-        """Only this run is done with the picture, a later one is not: the file stays."""
+        """Nobody is at work on the picture now, and it is not done with: the file stays, to be found again."""
+        self._left[staged.path.name.partition(".")[0]] = staged.path
+        self._make_room(staged)
+
+    def _make_room(self, staged: Staged) -> None:
         self._used -= staged.size_bytes
         while self._waiting:
             turn = self._waiting.popleft()

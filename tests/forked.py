@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parent.parent
-POINT_LOG, DIE_AT = "TEST_POINT_LOG", "TEST_DIE_AT"
 KILLED = -signal.SIGKILL
 
 
@@ -91,14 +90,7 @@ class ForkServer:
         self._number = 0
         self._started: list[Forked] = []
 
-    def start(
-        self,
-        program: str,
-        *arguments: str,
-        environ: Mapping[str, str],
-        die_at: Sequence[Any] = (),
-        log: Path | None = None,
-    ) -> Forked:
+    def start(self, program: str, *arguments: str, environ: Mapping[str, str], die_at: Sequence[Any] = ()) -> Forked:
         """
         ``service`` or ``embedder`` with these arguments and exactly this environment.
 
@@ -106,10 +98,15 @@ class ForkServer:
         """
         self._number += 1
         output = Path(self._folder.name) / f"{self._number}"
-        more = {DIE_AT: json.dumps(list(die_at))} if die_at else {}
-        if log is not None:
-            more[POINT_LOG] = str(log)
-        job = {"program": program, "arguments": arguments, "environ": {**environ, **more}, "output": str(output)}
+        for suffix in (".out", ".err"):
+            output.with_suffix(suffix).touch()  # nobody need wait until the process makes them
+        job = {
+            "program": program,
+            "arguments": arguments,
+            "environ": dict(environ),
+            "die_at": list(die_at),
+            "output": str(output),
+        }
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(self._address)
         connection.sendall(json.dumps(job).encode() + b"\n")
@@ -135,20 +132,15 @@ class ForkServer:
 
 
 class Points:
-    """Counts the points this process passes, logs them, and dies at the one it was told."""
+    """Counts the points this process passes, and dies at the one it was told."""
 
-    def __init__(self, die_at: Sequence[Any], log: str) -> None:
-        name, moment, nth = die_at or ("", "", 0)
-        self._name, self._moment, self._nth = str(name), str(moment), int(nth)
-        self._log = open(log, "a", encoding="utf-8") if log else None  # noqa: SIM115, PTH123 - open until it dies
+    def __init__(self, name: str, moment: str, nth: int) -> None:
+        self._name, self._moment, self._nth = name, moment, nth
         self._seen = 0
         self._lock = threading.Lock()
 
     def passed(self, name: str, moment: str = "") -> None:
         with self._lock:
-            if self._log is not None:
-                self._log.write(f"{name} {moment}\n")
-                self._log.flush()
             if self._name not in {name, "any"} or self._moment not in {"", moment}:
                 return
             self._seen += 1
@@ -205,23 +197,22 @@ def watch_exports(points: Points) -> None:
     ExportTree.__init__ = watched  # type: ignore[method-assign, assignment]  # this process is made to be killed
 
 
-def run_service(arguments: Sequence[str]) -> int:
+def run_service(job: Mapping[str, Any]) -> int:
     from immich_facesets.runtime.leaving import run_reported  # noqa: PLC0415 - imported by the server alone
     from service.cli.commands import run  # noqa: PLC0415 - imported by the server alone
 
-    die_at, log = os.environ.get(DIE_AT, ""), os.environ.get(POINT_LOG, "")
-    if die_at or log:
-        points = Points(json.loads(die_at or "[]"), log)
+    if job["die_at"]:
+        points = Points(*job["die_at"])
         watch_commits(points)
         watch_exports(points)
         watch_files(points, os.environ["FACESETS_DATA_DIR"])
-    return run_reported(lambda: run(arguments))
+    return run_reported(lambda: run(job["arguments"]))
 
 
-def run_embedder(arguments: Sequence[str]) -> int:
+def run_embedder(job: Mapping[str, Any]) -> int:
     from embedder.__main__ import main  # noqa: PLC0415 - imported by the server alone
 
-    sys.argv = ["embedder", *arguments]
+    sys.argv = ["embedder", *job["arguments"]]
     main()
     return 0
 
@@ -238,7 +229,7 @@ def become(job: dict[str, Any]) -> None:
         os.close(file)
     code = 70
     try:
-        code = {"service": run_service, "embedder": run_embedder}[job["program"]](job["arguments"])
+        code = {"service": run_service, "embedder": run_embedder}[job["program"]](job)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,6 +1,7 @@
 """A service on its way: started, stopped, killed, and looked at from outside, as its owner could."""
 
 import asyncio
+import json
 import shutil
 import signal
 import time
@@ -8,8 +9,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import httpx
 from forked import Forked, ForkServer
 from outcome import Outcome, fetched_already, outcome, read
 from real_library import write_users
@@ -19,6 +22,7 @@ from syncing import environment
 from immich_facesets.runtime.listening import Announcement
 from service.demo.immich import FakeImmich
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 PATIENCE = 120.0
 """Seconds that anything may take on a busy machine."""
 
@@ -33,13 +37,14 @@ class Journey:
     environ: Mapping[str, str]
     data: Path
 
-    def start(self, *arguments: str, die_at: tuple[Any, ...] = (), log: Path | None = None, **more: str) -> Forked:
-        environ = {**self.environ, **more}
-        return self.forks.start("service", *arguments, environ=environ, die_at=die_at, log=log)
+    def start(self, *arguments: str, settings: Mapping[str, str] = NOTHING, die_at: tuple[Any, ...] = ()) -> Forked:
+        return self.forks.start("service", *arguments, environ={**self.environ, **settings}, die_at=die_at)
 
-    async def sync(self, *arguments: str, die_at: tuple[Any, ...] = (), log: Path | None = None, **more: str) -> Forked:
+    async def sync(
+        self, *arguments: str, settings: Mapping[str, str] = NOTHING, die_at: tuple[Any, ...] = ()
+    ) -> Forked:
         """Run one sync to its end, whatever that is."""
-        service = self.start("sync", *arguments, die_at=die_at, log=log, **more)
+        service = self.start("sync", *arguments, settings=settings, die_at=die_at)
         await ended(service)
         return service
 
@@ -48,6 +53,14 @@ class Journey:
         service = await self.sync(*arguments)
         assert service.code == 0, service.stderr[-3000:]
         return self.outcome()
+
+    async def goes_on(self, unkilled: Outcome, settings: Mapping[str, str] = NOTHING) -> None:
+        """A sync comes to what an undisturbed one comes to, and fetches nothing that is here already."""
+        done, asked = self.done(), len(self.fetched())
+        again = await self.sync(settings=settings)
+        assert again.code == 0, again.stderr[-3000:]
+        assert done.isdisjoint(self.fetched()[asked:])
+        assert self.outcome().differences(unkilled) == []
 
     def outcome(self) -> Outcome:
         return outcome(self.data)
@@ -69,6 +82,16 @@ class Journey:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Unkilled:
+    """What syncs that nobody disturbed come to, and the data folders to start from."""
+
+    first: Outcome
+    second: Outcome
+    embedded: Path
+    synced: Path
+
+
 @asynccontextmanager
 async def begun(forks: ForkServer, drawn: SmallLibrary, embedder_url: str, folder: Path) -> AsyncIterator[Journey]:
     """A fake Immich with the small library, and a service beside it that nobody has started yet."""
@@ -77,6 +100,30 @@ async def begun(forks: ForkServer, drawn: SmallLibrary, embedder_url: str, folde
         users = write_users(immich, folder)
         environ = environment(immich.url, users, folder, FACESETS_EMBEDDER_URLS=embedder_url, **ENVIRONMENT)
         yield Journey(forks, immich, placed, environ, folder / "data")
+
+
+@asynccontextmanager
+async def serving(
+    journey: Journey, settings: Mapping[str, str] = NOTHING
+) -> AsyncIterator[tuple[Forked, httpx.AsyncClient]]:
+    """The service and a client that knows its token."""
+    token = "a token for the tests alone"
+    own = {"FACESETS_LISTEN": "127.0.0.1:0", "FACESETS_TOKEN": token, "FACESETS_SYNC_INTERVAL": "3600"}
+    service = journey.start("serve", settings={**own, **settings})
+
+    def address() -> str:
+        told = [json.loads(line) for line in service.stderr.splitlines() if '"serving"' in line]
+        assert service.is_running, service.stderr[-3000:]
+        return str(told[0]["address"]) if told else ""
+
+    url = await until(address)
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=PATIENCE, trust_env=False) as client:
+        try:
+            yield service, client
+        finally:
+            service.signal(signal.SIGKILL)
+            await ended(service)
 
 
 async def ended(process: Forked, seconds: float = PATIENCE) -> int:
@@ -108,7 +155,3 @@ def announced_embedder(forks: ForkServer, place: Path, *, port: int = 0) -> tupl
             raise RuntimeError(f"the embedder did not start: {process.stderr[-1000:]}")
         time.sleep(0.02)
     return process, Announcement.read(place.read_bytes()).url
-
-
-def kill(process: Forked) -> None:
-    process.signal(signal.SIGKILL)

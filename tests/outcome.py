@@ -47,9 +47,19 @@ class Outcome:
     leftovers: set[str]
     last_run: str | None
 
+    def loose_ends(self) -> list[str]:
+        """What no finished sync leaves: half-done files, crops nobody needs or misses, rows without facesets."""
+        needed = {crop for _, _, _, crop, _ in self.faces.values() if crop is not None}
+        shown = {name.rpartition("/")[0] for name in self.files if name.endswith("manifest.json")}
+        shown = {name for name in shown if name and not name.startswith("users/")}
+        told = [f"left over: {sorted(self.leftovers)}"] if self.leftovers else []
+        told += [f"crops: {sorted(needed ^ self.crops)}"] if needed != self.crops else []
+        told += [f"facesets: {sorted(shown ^ self.exports.keys())}"] if shown != self.exports.keys() else []
+        return [*told, *([] if self.last_run == "done" else [f"last run: {self.last_run}"])]
+
     def differences(self, other: "Outcome") -> list[str]:
-        """In which parts the two differ, and by what; empty when they are equal."""
-        told = []
+        """In which parts the two differ, and by what, and what is loose here; empty when they are equal."""
+        told = self.loose_ends()
         for name in self.__dataclass_fields__:
             mine, yours = getattr(self, name), getattr(other, name)
             if mine != yours:

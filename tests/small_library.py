@@ -1,5 +1,6 @@
 """A small drawn library of two users: quick to sync, and with every case that makes a service do something else."""
 
+import hashlib
 import io
 import uuid
 from dataclasses import dataclass
@@ -43,6 +44,11 @@ class SmallLibrary:
     files: tuple[Path, ...]
     boxes: tuple[tuple[Box, ...], ...]
     broken: Path
+
+    @property
+    def digests(self) -> list[str]:
+        """The SHA-256 of each file."""
+        return [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.files]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from immich_facesets.assets import Asset, FaceHint
 from immich_facesets.errors import ItemError, TransientError
 from immich_facesets.listing import plan_page
 from service.passes.conditions import Conditions
-from service.passes.fan_out import fan_out
+from service.passes.fan_out import ROUNDS, fan_out
 from service.remote.guard import CircuitOpenError
 from service.sources import Page, Source
 from service.store import assets, failures
@@ -53,6 +53,7 @@ class Discover:
         self._source = source
         self._run_id = run_id
         self._rules = conditions.settings.listing_rules
+        self._put_off: set[str] = set()
         self.counts = DiscoverCounts()
 
     async def run(self, *, whole: bool) -> None:
@@ -130,7 +131,15 @@ class Discover:
         return True
 
     async def _look(self) -> None:
-        await fan_out(self._due(), self._look_at, workers=_LOOKS_AT_ONCE, stop=self._conditions.stop)
+        """Read the faces that are due; what the source failed, and not the asset itself, gets further rounds."""
+        for number in range(ROUNDS):
+            if number:
+                await self._source.open()  # go on only if it is not the source that fails: its circuit decides
+                self.counts.failed -= len(self._put_off)
+            self._put_off.clear()
+            await fan_out(self._due(), self._look_at, workers=_LOOKS_AT_ONCE, stop=self._conditions.stop)
+            if not self._put_off or self._conditions.stop.is_set():
+                return
 
     async def _due(self) -> AsyncIterator[Asset]:
         now = self._conditions.clock()
@@ -153,7 +162,11 @@ class Discover:
         except (ItemError, TransientError) as error:
             self.counts.failed += 1
             source = self._source.name
-            await self._store.write(failures.record_failure, "discover", source, asset.asset_id, error=error, now=now)
+            rests = await self._store.write(
+                failures.record_failure, "discover", source, asset.asset_id, error=error, now=now
+            )
+            if not rests:
+                self._put_off.add(asset.asset_id)
             return
         if found is not None:
             await self._store.write(assets.record_look, asset, found, now=now, rules=self._rules)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from immich_facesets.assets import Asset
-from immich_facesets.errors import ItemError, TransientError
+from immich_facesets.errors import ItemError, SetupError, TransientError
 from immich_facesets.wire import FacesAnswer
 from service.crop_files import keep_crop
 from service.embedders import CropWish, EmbedderPool
 from service.metrics import Metrics
 from service.passes.conditions import Conditions
-from service.passes.fan_out import fan_out, first_error
+from service.passes.fan_out import ROUNDS, fan_out, first_error
 from service.remote.guard import CircuitOpenError
 from service.settings import Settings
 from service.sources import Source, Staged
@@ -76,15 +76,33 @@ class Embed:
         self.counts = EmbedCounts()
 
     async def run(self) -> None:
-        """Do everything that is to be done; ends early, keeping everything done, when a remote is down or on stop."""
+        """
+        Do everything that is to be done; ends early, keeping everything done, when a remote is down or on stop.
+
+        What failed through no fault of its own gets further rounds: faces that are only late must not be missing when
+        identities are numbered.
+        """
         await asyncio.to_thread(self._staging.prepare)
-        now = self._conditions.clock()
-        total = await self._store.read(contents.count_to_embed, self._recipe, now, sources=tuple(self._sources))
-        self._conditions.board.update_stage("embed", total=total)
-        if total:
-            await self._run_crews()
-        if not self._conditions.stop.is_set():
-            await asyncio.to_thread(self._staging.sweep)
+        for number in range(ROUNDS):
+            now = self._conditions.clock()
+            total = await self._store.read(contents.count_to_embed, self._recipe, now, sources=tuple(self._sources))
+            if number and total:
+                self.counts.failed -= total
+                await self._ask_remotes()
+            if total or not number:
+                self._conditions.board.update_stage("embed", done=0, total=total, failed=0)
+            if total:
+                await self._run_crews()
+            if self._conditions.stop.is_set():
+                return
+        await asyncio.to_thread(self._staging.sweep)
+
+    async def _ask_remotes(self) -> None:
+        """Go on only if it is not the remotes that fail: their circuits decide."""
+        for source in self._sources.values():
+            await source.open()
+        if (await self._pool.open()).space != self._recipe.space:
+            raise SetupError("the embedder now serves another space than before: start the sync again")
 
     async def _run_crews(self) -> None:
         at_embedder = self._pool.capacity

@@ -6,6 +6,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+ROUNDS = 3
+"""So often the items are gone through, each time those that a remote failed the time before."""
+
 
 async def fan_out(
     items: AsyncIterator[T], work: Callable[[T], Awaitable[None]], *, workers: int, stop: asyncio.Event

@@ -39,16 +39,18 @@ class Failure:
 
 def record_failure(
     tx: Connection, stage: str, source: str, item: str, *, error: ItemError | TransientError, now: datetime
-) -> None:
+) -> bool:
     """
     Remember a failure: it rests for a pause that grows fourfold with every try, from an hour to two weeks.
 
-    Where nothing is wrong with the item (a ``TransientError``), its first tries do not rest at all.
+    Where nothing is wrong with the item (a ``TransientError``), its first tries do not rest at all, and do not count
+    when something is found wrong with it after all. Returns whether it rests.
     """
     reason = reason_of(error)
     place = (failures.c.stage == stage, failures.c.source == source, failures.c.item == item)
-    before = tx.execute(select(failures.c.tries, failures.c.first_at).where(*place)).one_or_none()
-    tries = 1 if before is None else before.tries + 1
+    before = tx.execute(select(failures).where(*place)).one_or_none()
+    is_alike = before is not None and (before.reason == UNAVAILABLE) == (reason == UNAVAILABLE)
+    tries = before.tries + 1 if before is not None and is_alike else 1
     free = 0 if isinstance(error, ItemError) else _FREE_TRIES
     pause = min(_FIRST_PAUSE * 4 ** min(tries - free - 1, 10), _LONGEST_PAUSE) if tries > free else timedelta(0)
     row = {
@@ -63,6 +65,7 @@ def record_failure(
         "retry_at": now + pause,
     }
     upsert(tx, failures, [row])
+    return pause > timedelta(0)
 
 
 def reason_of(error: ItemError | TransientError) -> str:

@@ -1,12 +1,15 @@
 """What the journeys with drawn people share: the library, a server that forks processes, and one embedder."""
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from forked import ForkServer
-from journey import Journey, announced_embedder, begun
-from small_library import SmallLibrary, draw_small_library
+from forked import KILLED, ForkServer
+from journey import Journey, Unkilled, announced_embedder, begun
+from small_library import SmallLibrary, change, draw_small_library
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +33,24 @@ def embedder_url(forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) ->
 async def journey(forks: ForkServer, drawn: SmallLibrary, embedder_url: str, tmp_path: Path) -> AsyncIterator[Journey]:
     async with begun(forks, drawn, embedder_url, tmp_path) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def unkilled(
+    forks: ForkServer, drawn: SmallLibrary, embedder_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Unkilled:
+    async def run() -> Unkilled:
+        folder = tmp_path_factory.mktemp("unkilled")
+        (folder / "whole").mkdir()
+        async with begun(forks, drawn, embedder_url, folder / "whole") as journey:
+            first = await journey.finish()
+            synced = shutil.copytree(journey.data, folder / "synced")
+            change(journey.placed)
+            second = await journey.finish("--full")
+        (folder / "part").mkdir()
+        async with begun(forks, drawn, embedder_url, folder / "part") as journey:
+            assert (await journey.sync(die_at=("drop_orphans", "before", 1))).code == KILLED
+            return Unkilled(first, second, journey.data, synced)
+
+    with ThreadPoolExecutor(1) as pool:  # a thread, because the loop of the test comes later
+        return pool.submit(asyncio.run, run()).result()

@@ -3,17 +3,13 @@
 import ast
 import asyncio
 import random
-import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from forked import KILLED, ForkServer
-from journey import Journey, begun, ended
+from forked import KILLED
+from journey import Journey, Unkilled, ended
 from outcome import Outcome
-from small_library import SmallLibrary, change
+from small_library import change
 from testdata import ROOT
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(900)]
@@ -63,37 +59,6 @@ SECOND: tuple[Kill, ...] = (
     ("record_export", 1, "b"),
 )
 FROM_EMBEDDED = {"group", "publish"}
-
-
-@dataclass(frozen=True, slots=True)
-class Unkilled:
-    """What syncs that nobody disturbed come to, and the data folders to start from."""
-
-    first: Outcome
-    second: Outcome
-    embedded: Path
-    synced: Path
-
-
-@pytest.fixture(scope="session")
-def unkilled(
-    forks: ForkServer, drawn: SmallLibrary, embedder_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Unkilled:
-    async def run() -> Unkilled:
-        folder = tmp_path_factory.mktemp("unkilled")
-        (folder / "whole").mkdir()
-        async with begun(forks, drawn, embedder_url, folder / "whole") as journey:
-            first = await journey.finish()
-            synced = shutil.copytree(journey.data, folder / "synced")
-            change(journey.placed)
-            second = await journey.finish("--full")
-        (folder / "part").mkdir()
-        async with begun(forks, drawn, embedder_url, folder / "part") as journey:
-            assert (await journey.sync(die_at=("drop_orphans", "before", 1))).code == KILLED
-            return Unkilled(first, second, journey.data, synced)
-
-    with ThreadPoolExecutor(1) as pool:  # a thread, because the loop of the test comes later
-        return pool.submit(asyncio.run, run()).result()
 
 
 class Killed:

@@ -165,6 +165,18 @@ def test_an_item_that_only_met_an_outage_is_tried_again_at_once(store: Store) ->
     assert store.read_now(contents.count_to_embed, RECIPE, NOON) == 1
 
 
+def test_what_an_outage_did_to_an_item_is_not_held_against_it(store: Store) -> None:
+    remember(store, asset("a1"))
+    outage, broken = TransientError("Immich answered 503"), ItemError("the picture is cut short", reason="corrupt")
+    rests = [
+        store.write_now(failures.record_failure, "embed", "anna", asset("a1").fingerprint, error=error, now=NOON)
+        for error in (outage, outage, broken, broken)
+    ]
+    (failure,) = store.read_now(failures.list_failures)
+    assert rests == [False, False, True, True]
+    assert (failure.tries, failure.retry_at - NOON) == (2, timedelta(hours=4))
+
+
 def test_only_assets_missing_from_a_whole_listing_are_asked_about(store: Store) -> None:
     remember(store, asset("a1"), asset("a2"), run_id=1)
     store.write_now(assets.remember_page, plans(asset("a1")), run_id=2)

@@ -1,0 +1,117 @@
+"""A door in front of a server: it lets bytes through, or is shut in one of the ways in which servers fail."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from service.demo.immich.server import reset
+
+Trouble = Literal["refused", "hanging", "unavailable"]
+
+_UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class Door:
+    """
+    A TCP proxy on a port of its own.
+
+    ``trip`` orders what happens when the n-th request of a kind passes; that request never gets an answer.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._behind = (parts.hostname, parts.port)
+        self._trouble: Trouble | None = None
+        self._only = b""
+        self._listener: asyncio.Server | None = None
+        self._port = 0
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._awaited, self._left = b"", 0
+        self._action: Callable[[], Awaitable[None]] | None = None
+        self.tripped = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def trip(self, request: str, nth: int, action: Callable[[], Awaitable[None]]) -> None:
+        """At the ``nth`` request whose head begins with ``request`` from now on, do this."""
+        self._awaited, self._left, self._action = request.encode(), nth, action
+
+    async def open(self) -> None:
+        """Let everything through (again)."""
+        self._trouble = None
+        await self._listen()
+
+    async def shut(self, trouble: Trouble, *, only: str = "") -> None:
+        """Break every connection that is open, and meet new ones with this trouble, or ``only`` requests like this."""
+        self._trouble, self._only = trouble, only.encode()
+        if trouble == "refused" and self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        for writer in self._writers:
+            reset(writer.transport)  # type: ignore[arg-type]  # a stream's transport is an asyncio.Transport
+
+    async def _listen(self) -> None:
+        if self._listener is None:
+            self._listener = await asyncio.start_server(self._meet, "127.0.0.1", self._port)
+            self._port = self._listener.sockets[0].getsockname()[1]
+
+    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            if self._trouble is None or self._only:
+                await self._let_through(reader, writer)
+            elif self._trouble == "unavailable":
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(_UNAVAILABLE)
+                await writer.drain()
+            else:
+                while await reader.read(65536):
+                    pass
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # either side went away, as it may
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _let_through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner_reader, inner_writer = await asyncio.open_connection(*self._behind)
+        self._writers.add(inner_writer)
+        try:
+            there = asyncio.create_task(self._copy(reader, inner_writer, is_asking=True))
+            back = asyncio.create_task(self._copy(inner_reader, writer))
+            await asyncio.wait([there, back], return_when=asyncio.FIRST_COMPLETED)
+            there.cancel()
+            back.cancel()
+            await asyncio.gather(there, back, return_exceptions=True)
+        finally:
+            self._writers.discard(inner_writer)
+            inner_writer.close()
+
+    async def _copy(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_asking: bool = False
+    ) -> None:
+        while block := await reader.read(65536):
+            if is_asking and self._action is not None and block.startswith(self._awaited):
+                self._left -= 1
+                if self._left <= 0:
+                    action, self._action = self._action, None
+                    await action()
+                    self.tripped.set()
+                    return
+            if is_asking and self._trouble is not None and block.startswith(self._only):
+                return  # to the one who asks it looks as if the server broke off
+            writer.write(block)
+            await writer.drain()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.shut("refused")

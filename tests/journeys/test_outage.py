@@ -1,0 +1,168 @@
+"""Immich or an embedder goes away in the middle of a sync: one clear line, exit code 2, and later it simply goes on."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+from door import Door, Trouble
+from forked import Forked
+from journey import Journey, Unkilled, announced_embedder, ended, until
+
+from immich_facesets.runtime.leaving import ExitCode
+from service.demo.immich import FakeImmich
+
+pytestmark = pytest.mark.timeout(600)
+
+IMPATIENT = {"FACESETS_REQUEST_TIMEOUT": "1", "FACESETS_EMBEDDING_TIMEOUT": "3"}
+FACES = "POST /v1/faces"
+PICTURES = 23
+"""Different pictures with faces in the small library, the unreadable one among them."""
+
+
+async def hang(immich: FakeImmich) -> None:
+    immich.faults.clear()
+    immich.faults.add("all", "hang")
+
+
+async def say_503(immich: FakeImmich) -> None:
+    immich.faults.clear()
+    immich.faults.add("all", "status", status=503)
+
+
+async def recover(immich: FakeImmich) -> None:
+    immich.faults.clear()
+    await immich.refuse()
+    await immich.resume()
+
+
+def check_told(service: Forked, remote: str) -> None:
+    """It ended as an outage does, and its last line says what is down, since when, and what to do."""
+    lines = [line for line in service.stderr.splitlines() if not line.startswith("{")]
+    assert service.code == ExitCode.OUTAGE, service.stderr[-3000:]
+    assert lines[-1].startswith(f"outage: {remote}"), lines[-1]
+    assert " is down since " in lines[-1]
+    assert lines[-1].endswith(".")
+    assert sum(line.startswith("outage:") for line in lines) == 1
+    assert service.stderr.count('"remote_down"') <= 2  # one for each remote that was seen to be down
+    assert "Traceback" not in service.stderr
+
+
+@pytest.mark.parametrize(
+    ("route", "nth", "outage"),
+    [
+        ("search", 3, FakeImmich.refuse),
+        ("faces", 6, say_503),
+        ("original", 8, FakeImmich.refuse),
+        ("original", 8, say_503),
+        ("original", 8, hang),
+        ("original", PICTURES, FakeImmich.refuse),
+    ],
+)
+async def test_an_immich_that_goes_away_ends_the_sync_with_one_line_and_later_it_goes_on(
+    journey: Journey, unkilled: Unkilled, route: str, nth: int, outage: Callable[[FakeImmich], Awaitable[None]]
+) -> None:
+    immich = journey.immich
+    immich.faults.add(route, "slow", delay=0.1)
+    service = journey.start("sync", settings=IMPATIENT)
+    await until(lambda: immich.requests.count(route) >= nth)
+    arrived = set(journey.fetched()) - {journey.placed.broken.asset_id}
+    await outage(immich)
+    await ended(service)
+    check_told(service, "Immich (")
+    assert len(arrived - journey.done()) <= 4  # those under way were cut off, whatever had arrived was kept
+    await recover(immich)
+    await journey.goes_on(unkilled.first, IMPATIENT)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "nth"),
+    [("refused", 5), ("hanging", 5), ("unavailable", 5), ("refused", PICTURES), ("refused", PICTURES + 12)],
+)
+async def test_an_embedder_that_goes_away_ends_the_sync_with_one_line_and_later_it_goes_on(
+    journey: Journey, unkilled: Unkilled, embedder_url: str, trouble: Trouble, nth: int
+) -> None:
+    async with Door(embedder_url) as door:
+        door.trip(FACES, nth, partial(door.shut, trouble))
+        service = journey.start("sync", settings={**IMPATIENT, "FACESETS_EMBEDDER_URLS": door.url})
+        await ended(service)
+        check_told(service, "embedder")
+        await door.open()
+        await journey.goes_on(unkilled.first, IMPATIENT)
+
+
+async def test_an_embedder_that_is_killed_ends_the_sync_and_a_new_one_goes_on(
+    journey: Journey, unkilled: Unkilled, tmp_path: Path
+) -> None:
+    embedder, url = await asyncio.to_thread(announced_embedder, journey.forks, tmp_path / "address.json")
+
+    async def kill() -> None:
+        embedder.signal(signal.SIGKILL)
+
+    async with Door(url) as door:
+        door.trip(FACES, 5, kill)
+        await ended(service := journey.start("sync", settings={**IMPATIENT, "FACESETS_EMBEDDER_URLS": door.url}))
+        check_told(service, "embedder")
+    await journey.goes_on(unkilled.first, IMPATIENT)
+
+
+async def test_an_embedder_away_for_a_moment_at_the_end_of_the_pictures_does_not_change_what_is_found(
+    journey: Journey, unkilled: Unkilled, embedder_url: str
+) -> None:
+    async with Door(embedder_url) as door:
+
+        async def stumble() -> None:
+            await door.shut("refused")
+            back.append(asyncio.create_task(come_back()))
+
+        async def come_back() -> None:
+            await asyncio.sleep(2.5)  # longer than one picture is patient
+            await door.open()
+
+        back: list[asyncio.Task[None]] = []
+        door.trip(FACES, PICTURES, stumble)
+        one_by_one = {"FACESETS_FETCH_CONCURRENCY": "1", "FACESETS_EMBEDDER_URLS": door.url}
+        journey.immich.faults.add("original", "slow", delay=0.1)
+        service = journey.start("sync", settings={**IMPATIENT, **one_by_one})
+        assert await ended(service) == 0, service.stderr[-3000:]
+        assert back
+        assert journey.outcome().differences(unkilled.first) == []
+        assert len(journey.fetched()) == len(set(journey.fetched()))
+
+
+@pytest.mark.parametrize("route", ["faces", "original"])
+async def test_a_picture_that_immich_fails_for_a_moment_is_not_missing_when_faces_are_grouped(
+    journey: Journey, unkilled: Unkilled, route: str
+) -> None:
+    asset = journey.placed.assets[8]
+    journey.immich.faults.add(route, "status", status=503, times=6, asset_id=asset.asset_id)
+    service = await journey.sync()
+    assert service.code == 0, service.stderr[-3000:]
+    assert "1 pictures failed" in " ".join(service.stdout.split())  # the unreadable one alone
+    assert journey.outcome().differences(unkilled.first) == []
+
+
+async def test_a_killed_embedder_of_our_own_is_started_again_and_nothing_is_lost(
+    journey: Journey, unkilled: Unkilled
+) -> None:
+    journey.immich.faults.add("original", "slow", delay=0.3)
+    service = journey.start("sync", settings={"FACESETS_EMBEDDER_URLS": ""})
+    await until(lambda: len(list((journey.data / "crops").rglob("*.jpg"))) >= 3)
+    (first,) = psutil.Process(service.pid).children()
+    first.kill()
+    code = await ended(service)
+    assert code in {ExitCode.STOPPED, ExitCode.OUTAGE}, service.stderr[-3000:]
+    await journey.goes_on(unkilled.first, IMPATIENT)
+
+
+async def test_our_own_embedder_does_not_outlive_a_service_that_is_killed(journey: Journey) -> None:
+    journey.immich.faults.add("original", "slow", delay=0.3)
+    service = journey.start("sync", settings={"FACESETS_EMBEDDER_URLS": ""})
+    await until(journey.fetched)
+    (child,) = psutil.Process(service.pid).children()
+    service.signal(signal.SIGKILL)
+    await ended(service)
+    await until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 30)

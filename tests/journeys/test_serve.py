@@ -1,0 +1,157 @@
+"""``serve`` in all weathers: it recovers by itself, stops when told, and never syncs twice at once."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from door import Door
+from journey import Journey, Unkilled, ended, serving, until
+
+from immich_facesets.runtime.leaving import ExitCode
+from service.demo.immich import FakeImmich
+
+pytestmark = pytest.mark.timeout(600)
+
+IMPATIENT = {"FACESETS_REQUEST_TIMEOUT": "1", "FACESETS_EMBEDDING_TIMEOUT": "3"}
+STOP_SECONDS = 10.0
+
+
+async def last_run(client: httpx.AsyncClient) -> dict[str, Any]:
+    runs = (await client.get("/api/runs")).json()["runs"]
+    return dict(runs[0]) if runs else {"outcome": None}
+
+
+async def until_run(client: httpx.AsyncClient, outcome: str) -> dict[str, Any]:
+    """The last run, once it ended like this."""
+
+    async def found() -> dict[str, Any] | None:
+        run = await last_run(client)
+        return run if run["outcome"] == outcome else None
+
+    run: dict[str, Any] = await until(found, pause=0.1)
+    return run
+
+
+async def circuits(client: httpx.AsyncClient) -> dict[str, str]:
+    remotes = (await client.get("/api/status")).json()["progress"]["remotes"]
+    return {remote["name"]: remote["circuit"] for remote in remotes}
+
+
+async def say_503(immich: FakeImmich) -> None:
+    immich.faults.clear()
+    immich.faults.add("all", "status", status=503)
+
+
+@pytest.mark.parametrize("outage", [FakeImmich.refuse, say_503])
+async def test_it_goes_on_by_itself_when_immich_is_back(
+    journey: Journey, unkilled: Unkilled, outage: Callable[[FakeImmich], Awaitable[None]]
+) -> None:
+    immich = journey.immich
+    immich.faults.add("original", "slow", delay=0.1)
+    async with serving(journey, IMPATIENT) as (service, client):
+        await until(lambda: immich.requests.count("original") >= 8)
+        await outage(immich)
+        run = await until_run(client, "outage")
+        assert "is down since" in run["message"]
+        assert "open" in (await circuits(client)).values()
+        assert (await client.get("/readyz")).status_code == 503
+        done, asked = journey.done(), len(journey.fetched())
+        assert done
+
+        immich.faults.clear()
+        await immich.refuse()
+        await immich.resume()
+        await until_run(client, "done")
+        assert set((await circuits(client)).values()) == {"closed"}
+        assert (await client.get("/readyz")).status_code == 200
+        assert done.isdisjoint(journey.fetched()[asked:])
+        assert journey.outcome().differences(unkilled.first) == []
+        assert service.is_running
+
+
+async def test_it_goes_on_by_itself_when_the_embedder_is_back(
+    journey: Journey, unkilled: Unkilled, embedder_url: str
+) -> None:
+    async with Door(embedder_url) as door:
+
+        async def shut() -> None:
+            await door.shut("refused")
+
+        door.trip("POST /v1/faces", 5, shut)
+        async with serving(journey, {**IMPATIENT, "FACESETS_EMBEDDER_URLS": door.url}) as (_, client):
+            await until_run(client, "outage")
+            assert (await circuits(client))["embedder"] == "open"
+            done, asked = journey.done(), len(journey.fetched())
+            await door.open()
+            await until_run(client, "done")
+            assert set((await circuits(client)).values()) == {"closed"}
+            assert done.isdisjoint(journey.fetched()[asked:])
+            assert journey.outcome().differences(unkilled.first) == []
+
+
+async def test_a_failure_that_no_circuit_sees_is_not_met_by_one_sync_after_another(
+    journey: Journey, unkilled: Unkilled, embedder_url: str
+) -> None:
+    journey.begin_from(unkilled.embedded)
+    async with Door(embedder_url) as door:
+        await door.shut("unavailable", only="POST /v1/faces")
+        async with serving(journey, {**IMPATIENT, "FACESETS_EMBEDDER_URLS": door.url}) as (_, client):
+            first = await until_run(client, "outage")
+            await asyncio.sleep(4)
+            assert await last_run(client) == first
+
+
+async def test_told_to_stop_in_mid_sync_it_ends_soon_leaves_nobody_behind_and_goes_on_later(
+    journey: Journey, unkilled: Unkilled
+) -> None:
+    journey.immich.faults.add("original", "slow", delay=0.4)
+    async with serving(journey, {"FACESETS_EMBEDDER_URLS": ""}) as (service, _):
+        await until(lambda: list((journey.data / "crops").rglob("*.jpg")))
+        children = psutil.Process(service.pid).children(recursive=True)
+        assert children
+        began = time.monotonic()
+        service.signal(signal.SIGTERM)
+        assert await ended(service) == ExitCode.STOPPED, service.stderr[-3000:]
+        assert time.monotonic() - began < STOP_SECONDS
+        assert not any(child.is_running() for child in children)
+    assert journey.outcome().last_run == "stopped"
+    journey.immich.faults.clear()
+    await journey.goes_on(unkilled.first)
+
+
+async def test_told_to_stop_it_does_not_wait_for_a_server_that_hangs(journey: Journey) -> None:
+    async with serving(journey) as (service, _):
+        journey.immich.faults.add("all", "hang")
+        await until(lambda: journey.immich.requests.in_flight)
+        began = time.monotonic()
+        service.signal(signal.SIGTERM)
+        assert await ended(service) == ExitCode.STOPPED, service.stderr[-3000:]
+        assert time.monotonic() - began < STOP_SECONDS
+    assert journey.outcome().last_run == "stopped"
+
+
+async def test_there_are_never_two_syncs_at_once(journey: Journey) -> None:
+    journey.immich.faults.add("original", "slow", delay=0.5)
+    async with serving(journey) as (_, client):
+        await until(journey.fetched)
+        for _ in range(3):
+            assert (await client.post("/api/sync", json={"kind": "full"})).status_code == 409
+        beside = await journey.sync()
+        assert beside.code == ExitCode.SETUP
+        assert "another immich-facesets is working in the data folder" in beside.stderr
+        run = await until_run(client, "done")
+        assert run["id"] == 1
+        assert (await client.post("/api/sync", json={"kind": "full"})).status_code == 202
+        journey.immich.faults.clear()
+
+        async def ran_again() -> bool:
+            run = await last_run(client)
+            return bool(run["id"] == 2 and run["outcome"] == "done")
+
+        await until(ran_again, pause=0.1)
+    assert len(journey.fetched()) == len(set(journey.fetched()))
