@@ -19,6 +19,7 @@ _CANNOT_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errn
 _ADVICE = {
     errno.ENOSPC: "the disk is full: free some space, or move the folder to a larger disk",
     errno.EDQUOT: "the disk quota is used up: free some space, or raise the quota",
+    errno.EFBIG: "files may not be that large there: raise the limit, or use another file system",
     errno.EROFS: "it is mounted read-only: mount it with write access",
     errno.EACCES: "access is denied: give the user this service runs as the right to write there",
     errno.EPERM: "access is denied: give the user this service runs as the right to write there",
