@@ -46,6 +46,7 @@ class Outcome:
     crops: set[str]
     leftovers: set[str]
     last_run: str | None
+    endless_runs: int
 
     def loose_ends(self) -> list[str]:
         """What no finished sync leaves: half-done files, crops nobody needs or misses, rows without facesets."""
@@ -55,7 +56,8 @@ class Outcome:
         told = [f"left over: {sorted(self.leftovers)}"] if self.leftovers else []
         told += [f"crops: {sorted(needed ^ self.crops)}"] if needed != self.crops else []
         told += [f"facesets: {sorted(shown ^ self.exports.keys())}"] if shown != self.exports.keys() else []
-        return [*told, *([] if self.last_run == "done" else [f"last run: {self.last_run}"])]
+        told += [f"last run: {self.last_run}"] if self.last_run != "done" else []
+        return [*told, *([f"runs without an end: {self.endless_runs}"] if self.endless_runs else [])]
 
     def differences(self, other: "Outcome") -> list[str]:
         """In which parts the two differ, and by what, and what is loose here; empty when they are equal."""
@@ -154,6 +156,7 @@ def _rows(tx: Connection) -> dict[str, Any]:
         "exports": written,
         "ledger": sorted(ledger, key=str),
         "last_run": last,
+        "endless_runs": len(tx.execute(select(sync_runs.c.run_id).where(sync_runs.c.outcome.is_(None))).all()),
     }
 
 

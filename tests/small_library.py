@@ -3,6 +3,7 @@
 import hashlib
 import io
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,6 +35,8 @@ class Shot:
     user: str
     year: int
     sitters: tuple[tuple[int, float], ...]
+    size: float = 66.0
+    """Of the faces, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +77,21 @@ def _shots() -> tuple[Shot, ...]:
     return (*life, *friends, *children, *others, *late)
 
 
+COPIED = (1, 12)
 LATE = 2
 """So many of the last shots are not in the library at first."""
 
 
-def draw_small_library(folder: Path) -> SmallLibrary:
+def long_life() -> tuple[Shot, ...]:
+    """One person as a child and as a grown-up, often and large enough for two eras."""
+    young = [Shot("anna", 2001, ((_LONG_LIFE, 8.0),), 112.0) for _ in range(22)]
+    return (*young, *(Shot("anna", 2023, ((_LONG_LIFE, 30.0),), 112.0) for _ in range(22 + LATE)))
+
+
+def draw_small_library(folder: Path, shots: Sequence[Shot] = ()) -> SmallLibrary:
     """Write the pictures. About 20 ms each; blocks."""
     folder.mkdir(parents=True, exist_ok=True)
-    shots, files, boxes = _shots(), [], []
+    shots, files, boxes = shots or _shots(), [], []
     for number, shot in enumerate(shots):
         pixels, found = draw_picture(
             WIDTH, HEIGHT, [_placed(shot, i, number) for i in range(len(shot.sitters))], number
@@ -94,7 +104,7 @@ def draw_small_library(folder: Path) -> SmallLibrary:
         boxes.append(found)
     broken = folder / "IMG_broken.jpg"
     broken.write_bytes(files[0].read_bytes()[:900])
-    return SmallLibrary(shots, tuple(files), tuple(boxes), broken)
+    return SmallLibrary(tuple(shots), tuple(files), tuple(boxes), broken)
 
 
 def _placed(shot: Shot, place: int, number: int) -> tuple[Sitter, Pose]:
@@ -104,7 +114,7 @@ def _placed(shot: Shot, place: int, number: int) -> tuple[Sitter, Pose]:
     pose = Pose(
         x=room * (place + 0.5),
         y=130.0 + wave,
-        size=66.0 + wave,
+        size=shot.size + wave,
         roll=1.5 * wave,
         yaw=3.0 * ((number * 5 + place) % 7 - 3),
         light=0.1 * wave,
@@ -132,7 +142,7 @@ def place(immich: FakeImmich, library: SmallLibrary) -> Placed:
     for owner, seed, name in _NAMED:
         immich.add_person(owner=owner, name=name, person_id=known_id("person", owner, seed), updated_at=_ADDED)
     assets = [add_shot(immich, library, number) for number in range(len(library.shots) - LATE)]
-    copies = [add_shot(immich, library, number, user="ben", name="copy") for number in (1, 12)]
+    copies = [add_shot(immich, library, number, user="ben", name="copy") for number in COPIED]
     broken = _add(immich, "broken", library.broken, "anna", 2015)
     immich.add_face(broken, box=(100, 80, 180, 170), image_width=WIDTH, image_height=HEIGHT, face_id=known_id("x"))
     return Placed(immich, library, users, assets, copies, broken)

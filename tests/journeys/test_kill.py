@@ -4,13 +4,17 @@ import ast
 import asyncio
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
-from forked import KILLED
-from journey import Journey, Unkilled, ended
-from outcome import Outcome
-from small_library import change
+from door import Door
+from forked import KILLED, ForkServer
+from journey import Journey, Unkilled, begun, ended
+from outcome import Outcome, read
+from small_library import change, draw_small_library, long_life
 from testdata import ROOT
+
+from service.store.runs import last_runs
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(900)]
 
@@ -157,3 +161,24 @@ async def test_a_sync_killed_at_any_moment_ends_like_one_never_killed(
         kills += await ended(service) == KILLED
     assert kills >= 2
     await Killed(journey).ends_like(unkilled.first)
+
+
+async def test_eras_are_the_same_although_their_crops_were_looked_at_in_several_runs(
+    forks: ForkServer, embedder_url: str, tmp_path: Path
+) -> None:
+    library = draw_small_library(tmp_path / "drawn", long_life())
+    (tmp_path / "unkilled").mkdir()
+    async with Door(embedder_url) as door:
+        async with begun(forks, library, door.url, tmp_path / "unkilled") as journey:
+            unkilled = await journey.finish()
+            assert sum("_era_" in directory for directory in unkilled.exports) == 2
+            (run,) = read(journey.data, last_runs)
+            assert run.counts["publish_checked"] <= len(unkilled.faces)  # an era does not look at its crops again
+            door.trip("POST /v1/faces", 1, door.open)
+            assert (await journey.finish()).differences(unkilled) == []
+            assert not door.tripped.is_set()
+        (tmp_path / "killed").mkdir()
+        async with begun(forks, library, embedder_url, tmp_path / "killed") as journey:
+            killed = Killed(journey)
+            await killed.at_each([("record_verdict", 10, "a"), ("record_verdict", 15, "d"), ("record_export", 2, "b")])
+            await killed.ends_like(unkilled)
