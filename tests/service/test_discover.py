@@ -1,0 +1,375 @@
+"""Discover, alone: what is new, which faces are known, and what is really gone."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from passes_scene import START, Stage, staged
+
+from immich_facesets.errors import SetupError
+from service.demo.immich import FakeAsset
+from service.passes.discover import OVERLAP
+from service.progress import StageProgress
+from service.store import runs
+from service.store.tables import assets, failures, hints, people, sources
+
+VERSIONS = ("2.7.5", "3.1.0", "3.3.5")
+
+
+def wanted(stage: Stage) -> set[str]:
+    return {row.file_name for row in stage.rows(assets) if row.is_wanted}
+
+
+def living(stage: Stage) -> set[str]:
+    return {row.file_name for row in stage.rows(assets) if not row.is_gone}
+
+
+def updated_after(stage: Stage) -> set[str | None]:
+    """From when on the searches since the log was cleared asked for changes; None is everything."""
+    found: set[str | None] = set()
+    for body in stage.immich.requests.bodies():
+        assert isinstance(body, dict)
+        condition = body.get("filter", {}).get("updatedAt", {})
+        found.add(body.get("updatedAfter") or condition.get("gte"))
+    return found
+
+
+def looks(stage: Stage, asset: FakeAsset) -> int:
+    """How often the faces of an asset were asked for since the log was cleared."""
+    return stage.immich.requests.assets("faces").count(asset.asset_id)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_the_first_run_knows_every_picture_and_which_are_worth_fetching(version: str, tmp_path: Path) -> None:
+    async with staged(tmp_path, version, page_limit=4) as stage:
+        for number in range(10):
+            stage.add(f"{number}.jpg", face=number % 2 == 0)
+        small = stage.add("small.jpg", face=False)
+        stage.add_face(small, side=80)
+        counts = await stage.discover()
+        assert (counts.listed, counts.new, counts.changed, counts.gone, counts.failed) == (11, 11, 0, 0, 0)
+        assert wanted(stage) == {"0.jpg", "2.jpg", "4.jpg", "6.jpg", "8.jpg"}
+        assert len(stage.rows(hints)) == 6
+        (source,) = stage.rows(sources)
+        assert (source.full_listing_at, source.watermark) == (START, START)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_later_runs_ask_for_changes_and_reach_back_a_little(version: str, tmp_path: Path) -> None:
+    async with staged(tmp_path, version) as stage:
+        stage.add("old.jpg", face=False, created_at=START - timedelta(days=99))
+        await stage.discover()
+        stage.clock.move(hours=1)
+        stage.add("new.jpg")
+        stage.add("late.jpg", updated_at=START - timedelta(minutes=5))  # a commit that took its time
+        stage.immich.requests.clear()
+        counts = await stage.discover()
+        assert {instant(text) for text in updated_after(stage)} == {START - OVERLAP}
+        assert counts.new == 2
+        assert wanted(stage) == {"new.jpg", "late.jpg"}
+        (source,) = stage.rows(sources)
+        assert (source.full_listing_at, source.watermark) == (START, START + timedelta(hours=1))
+
+
+def instant(text: str | None) -> datetime:
+    assert text is not None
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+async def test_a_day_later_everything_is_listed_again(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        stage.add()
+        await stage.discover()
+        stage.clock.move(hours=23)
+        stage.immich.requests.clear()
+        await stage.discover()
+        assert None not in updated_after(stage)
+        stage.clock.move(hours=1)
+        stage.immich.requests.clear()
+        await stage.discover()
+        assert updated_after(stage) == {None}
+
+
+async def test_a_person_can_ask_for_a_whole_listing_at_any_time(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        stage.add()
+        await stage.discover()
+        stage.immich.requests.clear()
+        await stage.discover(whole=True)
+        assert updated_after(stage) == {None}
+
+
+async def test_a_young_picture_is_looked_at_again_after_growing_pauses(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        young = stage.add("young.jpg", face=False)
+        await stage.discover()
+        minutes = []
+        for _ in range(8):
+            due = stage.row(assets, young).hints_due_at
+            minutes.append((due - stage.clock.now) / timedelta(minutes=1))
+            for moment, expected in ((due - timedelta(seconds=1), 0), (due, 1)):
+                stage.clock.now = moment
+                stage.immich.requests.clear()
+                await stage.discover()
+                assert looks(stage, young) == expected
+        assert minutes[:7] == [5, 30, 120, 720, 2880, 7200, 14400]
+        assert 15 * 1440 <= minutes[7] <= 45 * 1440, "from then on about once a month"
+
+
+async def test_a_face_found_by_a_later_look_makes_the_picture_wanted(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        asset = stage.add("a.jpg", face=False)
+        await stage.discover()
+        assert wanted(stage) == set()
+        stage.add_face(asset)
+        stage.clock.move(minutes=4)
+        await stage.discover()
+        assert wanted(stage) == set()
+        stage.clock.move(minutes=1)
+        await stage.discover()
+        assert wanted(stage) == {"a.jpg"}
+
+
+async def test_a_changed_picture_is_looked_at_again_at_once(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        asset = stage.add("a.jpg", created_at=START - timedelta(days=99), updated_at=START - timedelta(days=99))
+        await stage.discover()
+        stage.clock.move(hours=1)
+        stage.immich.touch(asset)
+        asset.faces.clear()
+        counts = await stage.discover()
+        assert (counts.new, counts.changed, counts.looked) == (0, 1, 1)
+        assert wanted(stage) == set()
+        assert stage.rows(hints) == []
+
+
+async def test_where_faces_come_along_many_due_looks_become_one_whole_listing(tmp_path: Path) -> None:
+    async with staged(tmp_path, "2.7.5") as stage:
+        several = [stage.add(f"{number}.jpg") for number in range(5)]
+        await stage.discover()
+        stage.clock.move(minutes=6)
+        several[3].faces.clear()
+        stage.immich.requests.clear()
+        await stage.discover()
+        assert stage.immich.requests.count("faces") == 0
+        assert updated_after(stage) == {None}
+        assert wanted(stage) == {"0.jpg", "1.jpg", "2.jpg", "4.jpg"}
+
+
+async def test_where_faces_come_along_one_due_look_is_one_question(tmp_path: Path) -> None:
+    async with staged(tmp_path, "2.7.5") as stage:
+        for number in range(5):
+            stage.add(f"{number}.jpg", created_at=START - timedelta(days=99), updated_at=START - timedelta(days=99))
+        young = stage.add("young.jpg", updated_at=START - timedelta(days=99))
+        stage.add("last.jpg", face=False, created_at=START - timedelta(days=99))
+        await stage.discover()
+        stage.clock.move(minutes=6)
+        stage.immich.requests.clear()
+        await stage.discover()
+        assert stage.immich.requests.assets("faces") == [young.asset_id]
+        assert None not in updated_after(stage)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_what_is_missing_from_a_listing_is_gone_only_when_asking_for_it_says_so(
+    version: str, tmp_path: Path
+) -> None:
+    async with staged(tmp_path, version) as stage:
+        deleted, trashed, film = (stage.add(f"{name}.jpg") for name in ("deleted", "trashed", "film"))
+        stage.add("stays.jpg")
+        await stage.discover()
+        stage.immich.delete_asset(deleted)
+        stage.immich.trash_asset(trashed)
+        film.type = "VIDEO"  # out of the listing, and not gone
+        stage.immich.library.revision += 1
+        counts = await stage.discover()
+        assert counts.gone == 0, "a listing of changes proves nothing"
+        stage.immich.requests.clear()
+        counts = await stage.discover(whole=True)
+        assert counts.gone == 2
+        assert set(stage.immich.requests.assets("asset")) == {deleted.asset_id, trashed.asset_id, film.asset_id}
+        assert living(stage) == {"stays.jpg", "film.jpg"}
+        assert {row.asset_id for row in stage.rows(hints)}.isdisjoint({deleted.asset_id, trashed.asset_id})
+
+
+async def test_what_cannot_be_confirmed_stays_until_it_can_and_ends_nothing(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        deleted = [stage.add(f"{number}.jpg") for number in range(3)]
+        stage.add("stays.jpg")
+        await stage.discover()
+        for asset in deleted:
+            stage.immich.delete_asset(asset)
+        stage.immich.faults.add("asset", "status", status=500, asset_id=deleted[1].asset_id)
+        counts = await stage.discover(whole=True)
+        assert (counts.gone, counts.failed) == (2, 1)
+        assert living(stage) == {"stays.jpg", "1.jpg"}
+        stage.immich.faults.clear()
+        counts = await stage.discover(whole=True)
+        assert (counts.gone, counts.failed) == (1, 0)
+        assert living(stage) == {"stays.jpg"}
+
+
+def window_with(moment: datetime) -> Callable[[str, object], bool]:
+    """Searches whose window holds this moment."""
+
+    def holds(_query: str, body: object) -> bool:
+        assert isinstance(body, dict)
+        first, last = body.get("takenAfter"), body.get("takenBefore")
+        return (first is None or instant(first) <= moment) and (last is None or moment <= instant(last))
+
+    return holds
+
+
+async def test_while_a_part_cannot_be_listed_nothing_is_taken_for_deleted(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        deleted, spoilt = stage.add("deleted.jpg"), stage.add("spoilt.jpg")
+        stage.add("stays.jpg")
+        await stage.discover()
+        stage.immich.delete_asset(deleted)
+        stage.immich.faults.add("search", "status", status=500, when=window_with(spoilt.taken_at))
+        stage.immich.requests.clear()
+        counts = await stage.discover(whole=True)
+        assert counts.bad_spots >= 1
+        assert counts.gone == 0
+        assert stage.immich.requests.count("asset") == 0
+        assert living(stage) == {"deleted.jpg", "spoilt.jpg", "stays.jpg"}
+        stage.immich.faults.clear()
+        assert (await stage.discover(whole=True)).gone == 1
+        assert living(stage) == {"spoilt.jpg", "stays.jpg"}
+
+
+async def test_a_look_that_fails_rests_and_hinders_no_other(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        bad, good = stage.add("bad.jpg"), stage.add("good.jpg")
+        stage.immich.faults.add("faces", "status", status=500, asset_id=bad.asset_id)
+        counts = await stage.discover()
+        assert (counts.looked, counts.failed) == (1, 1)
+        assert wanted(stage) == {"good.jpg"}
+        (failure,) = stage.rows(failures)
+        assert (failure.stage, failure.source, failure.item) == ("discover", "anna", bad.asset_id)
+        assert (failure.reason, failure.tries) == ("server_error", 1)
+        assert failure.retry_at == START + timedelta(hours=1)
+
+        stage.immich.requests.clear()
+        stage.clock.move(minutes=59)
+        await stage.discover()
+        assert (looks(stage, bad), looks(stage, good)) == (0, 1)
+        stage.immich.faults.clear()
+        stage.clock.move(minutes=1)
+        await stage.discover()
+        assert wanted(stage) == {"bad.jpg", "good.jpg"}
+        assert stage.rows(failures) == []
+
+
+async def test_a_picture_deleted_between_listing_and_look_is_gone_at_once(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        asset, stays = stage.add("a.jpg"), stage.add("stays.jpg")
+        await stage.discover()
+        stage.clock.move(minutes=6)
+        stage.immich.delete_asset(asset)
+        counts = await stage.discover()
+        assert (counts.gone, counts.failed) == (1, 0)
+        assert living(stage) == {stays.file_name}
+        assert stage.rows(failures) == []
+
+
+async def test_a_look_and_its_confirmation_may_both_fail(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        bad = stage.add("bad.jpg")
+        for route in ("faces", "asset"):
+            stage.immich.faults.add(route, "status", status=500, asset_id=bad.asset_id)
+        counts = await stage.discover()
+        assert (counts.gone, counts.failed) == (0, 1)
+        assert [row.item for row in stage.rows(failures)] == [bad.asset_id]
+
+
+async def test_people_are_kept_as_the_source_has_them_now(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        person = stage.immich.add_person(owner="anna", name="Mira", birth_date="2001-02-03")
+        hidden = stage.immich.add_person(owner="anna", name="", is_hidden=True)
+        asset = stage.add(face=False)
+        for one in (person, hidden):
+            for _ in range(3):
+                stage.add_face(asset, person_id=one.person_id)
+        await stage.discover()
+        found = {row.person_id: (row.name, str(row.birth_date), row.is_hidden) for row in stage.rows(people)}
+        assert found == {person.person_id: ("Mira", "2001-02-03", False), hidden.person_id: ("", "None", True)}
+        assert {row.person_id for row in stage.rows(hints)} == {person.person_id, hidden.person_id}
+
+        person.name = "Mira B."
+        del stage.immich.library.people["anna", hidden.person_id]
+        stage.clock.move(hours=1)
+        await stage.discover()
+        assert {row.person_id: row.name for row in stage.rows(people)} == {person.person_id: "Mira B."}
+
+
+async def test_a_listing_that_was_stopped_is_begun_again(tmp_path: Path) -> None:
+    async with staged(tmp_path, page_limit=3) as stage:
+        for number in range(9):
+            stage.add(f"{number}.jpg")
+        stage.conditions.stop.set()
+        await stage.discover()
+        assert 0 < len(stage.rows(assets)) < 9
+        (source,) = stage.rows(sources)
+        assert (source.watermark, source.full_listing_at) == (None, None)
+        stage.conditions.stop.clear()
+        stage.immich.requests.clear()
+        await stage.discover()
+        assert len(wanted(stage)) == 9
+        assert None in updated_after(stage)
+
+
+async def test_what_immich_made_itself_is_skipped_and_counted(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        stage.add("a.jpg")
+        stage.add("b.jpg", original_path="/library/thumbs/ab/cd/1234-preview.jpeg", library_id=None)
+        counts = await stage.discover()
+        assert counts.skipped == {"rendition": 1}
+        assert living(stage) == {"a.jpg"}
+
+
+async def test_a_name_that_is_another_users_now_starts_over(tmp_path: Path) -> None:
+    async with staged(tmp_path, users=("anna", "ben")) as stage:
+        stage.add("annas.jpg")
+        stage.add("bens.jpg", owner="ben")
+        await stage.discover("anna")
+        stage.sources["ben"]._name = "anna"  # as if the users file had swapped the keys
+        stage.clock.move(hours=1)
+        stage.immich.requests.clear()
+        counts = await stage.discover("ben")
+        assert updated_after(stage) == {None}
+        assert (counts.new, counts.gone) == (1, 1)
+        assert living(stage) == {"bens.jpg"}
+
+
+async def test_a_missing_permission_ends_the_run_before_anything_is_written(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        stage.add()
+        (key,) = stage.immich.library.keys.values()
+        stage.immich.library.keys[key.secret] = type(key)(
+            key.secret, key.user, key.permissions - {"face.read"}, key.key_id, key.created_at
+        )
+        with pytest.raises(SetupError, match=r"lacks the permission face\.read"):
+            await stage.discover()
+        assert stage.rows(sources) == []
+        assert [run.outcome for run in stage.store.read_now(runs.last_runs)] == [None]
+
+
+async def test_progress_counts_pictures_and_then_faces(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        for number in range(5):
+            stage.add(f"{number}.jpg", face=number > 1)
+        board, seen = stage.conditions.board, list[StageProgress]()
+
+        async def watch() -> None:
+            async for now in board.changes():
+                seen.append(now.stages[0])
+
+        watching = asyncio.create_task(watch())
+        await stage.discover()
+        await asyncio.sleep(0)
+        watching.cancel()
+        assert ("listing", 5, None) in [(one.note, one.done, one.total) for one in seen]
+        assert (seen[-1].note, seen[-1].done, seen[-1].total) == ("reading faces", 5, 5)
