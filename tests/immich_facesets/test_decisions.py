@@ -110,6 +110,9 @@ class TestLaterWins:
         assert demand.must == {1: 2}
         assert demand.must_not == frozenset()
 
+    def test_moved_there_after_all_takes_the_rejection_back_for_good(self) -> None:
+        assert said(Reject((face(1),), 2), Move((face(1),), 2), Move((face(1),), 3)).must_not == frozenset()
+
     def test_rejected_by_two_people_then_moved_to_a_third(self) -> None:
         demand = said(Reject((face(1),), 2), Reject((face(1),), 3), Move((face(1),), 4))
         assert demand.must == {1: 4}

@@ -84,6 +84,12 @@ class TestSplit:
         (era,) = eras_of(table, [2010] * 26)
         assert set(era.face_ids) == set(range(1, 26)) - {4}
 
+    def test_a_face_recovered_widely_goes_again_when_the_circle_is_tightened(self) -> None:
+        vectors, when = life(np.random.default_rng(11), [40, 1], 0.98)
+        assert 0.41 < 1 - unit(vectors[:40].mean(axis=0)[None])[0] @ vectors[40] < 0.54
+        (era,) = eras_of(table_of(vectors), [2010] * len(when), EraRules(tighten=0.4))
+        assert era.face_ids == tuple(range(1, 41))
+
     def test_candidates_come_in_only_around_the_curated_faces(self) -> None:
         one, _ = life(np.random.default_rng(8), [25], 0)
         other, _ = life(np.random.default_rng(9), [40], 0)

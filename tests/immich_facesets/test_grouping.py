@@ -126,6 +126,17 @@ class TestFromSyncToSync:
         assert not library.group().new
         assert len(library.faces_of(1)) == 11
 
+    def test_of_two_parts_side_by_side_in_a_picture_the_larger_joins(self) -> None:
+        centre = axis(0)
+        library = Library(table_of(np.stack([near(centre, 0.02, axis(place)) for place in range(1, 6)])))
+        library.group()
+        parts = [(0.25, axis(6), range(8, 11)), (0.24, -axis(6), range(11, 16))]
+        later = [near(near(centre, gap, side), 0.3, axis(place)) for gap, side, places in parts for place in places]
+        library.table = extended(library.table, np.stack(later), pictures=[50, 51, 52, 50, 53, 54, 55, 56])
+        library.rules = replace(library.rules, min_faces=8)
+        library.group()
+        assert library.faces_of(1) == {1, 2, 3, 4, 5} | set(range(9, 14))
+
     def test_no_faces_at_all(self) -> None:
         library = Library(table_of(np.zeros((0, 8), dtype=np.float32)))
         plan = library.plan()
@@ -312,6 +323,27 @@ class TestLocks:
         library.assertions = told({"p2": range(1, 7)})
         assert library.group().is_empty
 
+    def test_what_a_source_gives_to_a_locked_identity_waits_however_far_it_is(self) -> None:
+        centre, older = axis(0), near(axis(0), 0.5, axis(1))
+        faces = [near(centre, 0.05, axis(place)) for place in range(3, 9)]
+        library = Library(table_of(np.stack(faces)), assertions=told({"p1": range(1, 10)}))
+        library.group()
+        library.lock(1)
+        library.table = extended(library.table, np.stack([near(older, 0.05, axis(place)) for place in range(3, 6)]))
+        plan = library.group()
+        assert plan.is_empty
+        assert plan.report.waiting == 3
+        assert not plan.report.dropped
+
+    def test_an_over_split_part_of_a_locked_identity_does_not_become_somebody_new(self) -> None:
+        centre = axis(0)
+        library = Library(table_of(np.stack([near(centre, 0.02, axis(place)) for place in range(1, 6)])))
+        library.group()
+        library.lock(1)
+        later = np.stack([near(near(centre, 0.25, axis(6)), 0.3, axis(place)) for place in range(8, 14)])
+        library.table = extended(library.table, later)
+        assert library.group().is_empty
+
     def test_once_unlocked_it_takes_its_faces(self) -> None:
         library = self.library()
         library.constraints = Constraints(locks={1: False})
@@ -411,12 +443,14 @@ class TestReport:
 
     def test_a_face_between_two_people_is_ambiguous(self) -> None:
         one, two = axis(0), near(axis(0), 0.6, axis(1))
-        faces = [near(centre, 0.05, axis(place)) for centre in (one, two) for place in range(3, 9)]
+        faces = [near(centre, 0.05, axis(place)) for centre in (one, two) for place in range(2, 16)]
         library = Library(table_of(np.stack(faces)))
         library.group()
-        library.table = extended(library.table, unit((one + 0.99 * two)[None]))
+        nearly, surely = unit((one + 0.99 * two)[None])[0], near(one, 0.03, two)
+        assert 1 - surely @ two < 0.45
+        library.table = extended(library.table, np.stack([nearly, surely]))
         report = library.group().report
-        assert [one.face_id for one in report.ambiguous] == [13]
+        assert [one.face_id for one in report.ambiguous] == [29]
         assert {report.ambiguous[0].identity, report.ambiguous[0].other} == {1, 2}
         assert 0 < report.ambiguous[0].margin < 0.05
 

@@ -12,7 +12,7 @@ from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import adjusted_rand_score
 from testdata import shared_data
 
-from immich_facesets import linkage
+from immich_facesets import linkage, reciprocal
 from immich_facesets.linkage import average_linkage, by_first_appearance
 
 
@@ -27,9 +27,12 @@ def assert_same_partition(vectors: NDArray[np.float32], cut: float) -> None:
     assert adjusted_rand_score(reference(vectors, cut), average_linkage(vectors, cut)) == 1.0
 
 
-@pytest.fixture(params=[2048, 16, 1], ids=["by matrix", "by means, then by matrix", "by means"])
+@pytest.fixture(
+    params=[(2048, 16), (16, 16), (1, 2)], ids=["by matrix", "in rounds, then by matrix", "in forgetful rounds"]
+)
 def _matrix_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linkage, "MATRIX_ROWS", request.param)
+    monkeypatch.setattr(linkage, "MATRIX_ROWS", request.param[0])
+    monkeypatch.setattr(reciprocal, "REMEMBERED", request.param[1])
 
 
 @pytest.mark.usefixtures("_matrix_rows")
