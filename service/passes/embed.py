@@ -73,6 +73,7 @@ class Embed:
         self._recipe = recipe_of(pool.info.space, conditions.settings)
         settings = conditions.settings
         self._crops = CropWish(settings.crop_size, settings.export_min_face_short, settings.crop_padding)
+        self._put_off = 0
         self.counts = EmbedCounts()
 
     async def run(self) -> None:
@@ -87,8 +88,9 @@ class Embed:
             now = self._conditions.clock()
             total = await self._store.read(contents.count_to_embed, self._recipe, now, sources=tuple(self._sources))
             if number and total:
-                self.counts.failed -= total
+                self.counts.failed -= self._put_off
                 await self._ask_remotes()
+            self._put_off = 0
             if total or not number:
                 self._conditions.board.update_stage("embed", done=0, total=total, failed=0)
             if total:
@@ -218,7 +220,7 @@ class Embed:
         except CircuitOpenError:
             raise
         except (ItemError, TransientError) as error:
-            await self._store.write(
+            rests = await self._store.write(
                 failures.record_failure,
                 "embed",
                 asset.source,
@@ -227,6 +229,7 @@ class Embed:
                 now=self._conditions.clock(),
             )
             self.counts.failed += 1
+            self._put_off += not rests
             self._metrics.count_failure(stage="embed", reason=failures.reason_of(error))
             self._advance(failed=1)
             return None

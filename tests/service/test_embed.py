@@ -1,0 +1,353 @@
+"""Embed, alone: every picture worth it is fetched once, turned into faces once, and what fails is remembered."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from embedder_scene import Scene, picture, running
+from journey import until
+from passes_scene import START, Stage, staged
+from pydantic import SecretStr
+
+from immich_facesets.errors import SetupError
+from service.demo.immich import FakeAsset
+from service.embedders import Embedder, EmbedderPool
+from service.metrics import Metrics
+from service.passes.embed import Embed, EmbedCounts
+from service.staging import Staging
+from service.store.tables import assets, contents, crops, embeddings, faces, failures, fingerprints, vectors
+
+SIZE: dict[str, Any] = {"width": 320, "height": 240}
+SETTINGS: dict[str, Any] = {"min_face_short": 40, "export_min_face_short": 40, "crop_size": 64}
+
+
+class Bench:
+    """The stage of the passes with an embedder beside it."""
+
+    def __init__(self, stage: Stage, embedder: Scene) -> None:
+        self.stage = stage
+        self.embedder = embedder
+        self.room = 1 << 30
+
+    def add(self, name: str, *, shade: int = 120, **fields: Any) -> FakeAsset:
+        """A picture in which Immich knows a face where the engine sees one."""
+        usual = {"data": picture(shade=shade), "created_at": START - timedelta(days=99), **SIZE}
+        asset = self.stage.add(name, face=False, **(usual | fields))
+        self.stage.immich.add_face(asset, box=(120, 110, 192, 210), image_width=320, image_height=240)
+        return asset
+
+    async def embed(self, *names: str, token: str | None = None) -> EmbedCounts:
+        """One run over these users' pictures, all of them by default."""
+        url = str(self.embedder.client.base_url)
+        pool = EmbedderPool([Embedder(url, None if token is None else SecretStr(token))])
+        try:
+            await pool.open()
+            chosen = {name: self.stage.sources[name] for name in names or self.stage.sources}
+            staging = Staging(self.stage.conditions.staging_dir, room=self.room)
+            metrics = Metrics(self.stage.conditions.board, version="0")
+            embed = Embed(self.stage.conditions, chosen, pool, staging, metrics)
+            await embed.run()
+            return embed.counts
+        finally:
+            await pool.close()
+
+    async def sync(self) -> EmbedCounts:
+        """Discover for everybody, then embed."""
+        for name in self.stage.sources:
+            await self.stage.discover(name)
+        return await self.embed()
+
+    def change(self, **settings: Any) -> None:
+        conditions = self.stage.conditions
+        chosen = conditions.settings.model_copy(update=settings)
+        self.stage.conditions = replace(conditions, settings=chosen)
+
+    @property
+    def fetched(self) -> list[str]:
+        return self.stage.immich.requests.assets("original")
+
+    @property
+    def staging_files(self) -> list[Path]:
+        return sorted(self.stage.conditions.staging_dir.iterdir())
+
+    def failures(self) -> dict[str, tuple[str, int, timedelta]]:
+        """By file name: the reason, the tries, and how long it rests from now."""
+        names = {row.fingerprint: row.file_name for row in self.stage.rows(assets)}
+        return {
+            names[row.item]: (row.reason, row.tries, row.retry_at - self.stage.clock())
+            for row in self.stage.rows(failures)
+        }
+
+
+@asynccontextmanager
+async def bench(
+    folder: Path, *, users: tuple[str, ...] = ("anna",), embedder: dict[str, Any] | None = None, **settings: Any
+) -> AsyncIterator[Bench]:
+    async with (
+        running(**(embedder or {})) as scene,
+        staged(folder, users=users, **(SETTINGS | settings)) as stage,
+    ):
+        yield Bench(stage, scene)
+
+
+async def test_every_picture_worth_it_is_fetched_and_turned_into_faces(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        for number in range(5):
+            on.add(f"{number}.png", shade=100 + number)
+        on.stage.add("nobody.png", face=False, data=picture(shade=50), **SIZE)
+        counts = await on.sync()
+        assert (counts.fetched, counts.embedded, counts.faces, counts.failed) == (5, 5, 5, 0)
+        assert counts.fetched_bytes == sum(len(picture(shade=100 + number)) for number in range(5))
+        assert len(set(on.fetched)) == len(on.fetched) == 5
+        rows = {name: on.stage.rows(table) for name, table in (("contents", contents), ("faces", faces))}
+        assert {(row.width, row.height) for row in rows["contents"]} == {(320, 240)}
+        assert {(row.x1, row.y1, row.x2, row.y2) for row in rows["faces"]} == {(120, 110, 192, 210)}
+        assert len(on.stage.rows(vectors)) == 5
+        files = {row.file for row in on.stage.rows(crops)}
+        assert len(files) == 5
+        assert all((on.stage.conditions.crops_dir / file).is_file() for file in files)
+        assert on.staging_files == []
+        again = await on.sync()
+        assert (again.fetched, again.embedded, again.reused) == (0, 0, 0)
+        assert len(on.fetched) == 5
+
+
+async def test_equal_bytes_of_several_users_are_fetched_once(tmp_path: Path) -> None:
+    async with bench(tmp_path, users=("anna", "ben")) as on:
+        on.add("annas.png")
+        on.add("bens.png", owner="ben")
+        on.add("bens-again.png", owner="ben")
+        counts = await on.sync()
+        assert (counts.fetched, counts.embedded, counts.aliases) == (1, 1, 0)
+        assert len(on.fetched) == 1
+        assert len(on.stage.rows(fingerprints)) == 1
+
+
+async def test_bytes_known_under_another_name_are_not_embedded_again(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        on.add("uploaded.png")
+        await on.sync()
+        looks = len(on.embedder.engine.looks)
+        on.stage.clock.move(hours=1)
+        outside = on.add("external.png", library_id="11111111-1111-4111-8111-111111111111", checksum="c2F5cyBub3RoaW5n")
+        on.stage.immich.touch(outside)
+        counts = await on.sync()
+        assert (counts.fetched, counts.aliases, counts.embedded) == (1, 1, 0)
+        assert len(on.embedder.engine.looks) == looks
+        assert {row.sha256 for row in on.stage.rows(fingerprints)} == {row.sha256 for row in on.stage.rows(contents)}
+        assert len(on.stage.rows(fingerprints)) == 2
+        assert on.staging_files == []
+
+
+async def test_a_removed_user_hides_no_picture_that_others_have_too(tmp_path: Path) -> None:
+    async with bench(tmp_path, users=("anna", "ben")) as on:
+        on.add("annas.png")
+        shared = on.add("bens.png", owner="ben")
+        for name in ("anna", "ben"):
+            await on.stage.discover(name)
+        counts = await on.embed("ben")
+        assert (counts.fetched, counts.embedded) == (1, 1)
+        assert on.fetched == [shared.asset_id]
+
+
+@pytest.mark.parametrize(("detection", "is_guided"), [("full", False), ("guided", True)])
+async def test_guided_detection_looks_around_the_boxes_in_original_pixels(
+    tmp_path: Path, detection: str, is_guided: bool
+) -> None:
+    async with bench(tmp_path, detection=detection) as on:
+        asset = on.add("a.png")
+        asset.faces.clear()  # Immich's box is in a preview of half the size
+        on.stage.immich.add_face(asset, box=(60, 55, 96, 105), image_width=160, image_height=120)
+        on.embedder.engine.looks.clear()
+        assert (await on.sync()).embedded == 1
+        ((area, _),) = on.embedder.engine.looks
+        if not is_guided:
+            assert area is None
+            return
+        assert area is not None
+        assert (area.x1, area.y1) < (120, 110)
+        assert (area.x2, area.y2) > (192, 210)
+        assert ((area.x1 + area.x2) / 2, (area.y1 + area.y2) / 2) == pytest.approx((156, 160), abs=3)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_done_again"),
+    [
+        ({"detection": "guided"}, True),
+        ({"crop_size": 128}, True),
+        ({"crop_padding": 0.7}, True),
+        ({"export_min_face_short": 30}, True),
+        ({"export_min_face_short": 50}, False),
+        ({"min_faces": 99}, False),
+    ],
+)
+async def test_what_results_depend_on_is_done_again_when_it_changes(
+    tmp_path: Path, change: dict[str, Any], is_done_again: bool
+) -> None:
+    async with bench(tmp_path) as on:
+        on.add("a.png")
+        await on.sync()
+        before = [row.face_id for row in on.stage.rows(faces)]
+        on.change(**change)
+        assert (await on.sync()).embedded == int(is_done_again)
+        assert [row.face_id for row in on.stage.rows(faces)] == before, "a face seen again stays the same face"
+        assert len(on.stage.rows(embeddings)) == 1
+
+
+async def test_a_picture_that_fails_is_recorded_rests_and_hinders_no_other(tmp_path: Path) -> None:
+    async with bench(tmp_path, max_file_bytes=5000) as on:
+        on.add("good.png")
+        bad = on.add("bad.png", data=picture()[:60])
+        on.add("empty.png", data=b"")
+        on.add("huge.png", data=picture() + bytes(6000))
+        counts = await on.sync()
+        assert (counts.embedded, counts.failed) == (1, 3)
+        hour = timedelta(hours=1)
+        assert on.failures() == {
+            "bad.png": ("corrupt", 1, hour),
+            "empty.png": ("empty", 1, hour),
+            "huge.png": ("too_large", 1, hour),
+        }
+        assert on.staging_files == []
+        board = on.stage.conditions.board.stage("embed")
+        assert (board.done, board.total, board.failed) == (4, 4, 3)
+
+        asked = len(on.fetched)
+        on.stage.clock.move(minutes=59)
+        assert (await on.embed()).failed == 0
+        assert len(on.fetched) == asked
+        on.stage.clock.move(minutes=1)
+        assert (await on.embed()).failed == 3
+        assert on.fetched.count(bad.asset_id) == 2
+        assert on.failures()["bad.png"] == ("corrupt", 2, 4 * hour)
+
+
+async def test_a_failure_is_forgotten_when_the_picture_is_done_after_all(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        asset = on.add("a.png")
+        on.stage.immich.faults.add("original", "corrupt", asset_id=asset.asset_id)
+        assert (await on.sync()).failed == 1
+        assert on.failures()["a.png"][0] == "checksum_mismatch"
+        on.stage.immich.faults.clear()
+        on.stage.clock.move(hours=1)
+        assert (await on.embed()).embedded == 1
+        assert on.failures() == {}
+
+
+async def test_a_moments_failure_is_made_good_in_the_same_run(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        asset = on.add("a.png")
+        on.add("b.png", shade=90)
+        on.stage.immich.faults.add("original", "status", status=503, times=6, asset_id=asset.asset_id)
+        counts = await on.sync()
+        assert (counts.embedded, counts.failed) == (2, 0)
+        assert on.failures() == {}
+
+
+async def test_what_a_remote_fails_again_and_again_does_not_rest_at_first(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        asset = on.add("a.png")
+        on.add("b.png", shade=90)
+        on.stage.immich.faults.add("original", "status", status=503, asset_id=asset.asset_id)
+        counts = await on.sync()
+        assert (counts.embedded, counts.failed) == (1, 1)
+        reason, _, pause = on.failures()["a.png"]
+        assert (reason, pause) == ("unavailable", timedelta(0))
+        on.stage.immich.faults.clear()
+        assert (await on.embed()).embedded == 1
+        assert on.failures() == {}
+
+
+async def test_a_picture_deleted_meanwhile_is_gone_and_no_failure(tmp_path: Path) -> None:
+    async with bench(tmp_path, users=("anna", "ben")) as on:
+        annas = on.add("annas.png")
+        bens = on.add("bens.png", owner="ben")
+        for name in ("anna", "ben"):
+            await on.stage.discover(name)
+        on.stage.immich.delete_asset(annas)
+        counts = await on.embed()
+        assert (counts.fetched, counts.embedded, counts.failed) == (1, 1, 0), "the other user has the same bytes"
+        assert on.fetched[-1] == bens.asset_id
+        assert on.failures() == {}
+        assert {row.file_name for row in on.stage.rows(assets) if row.is_gone} == {"annas.png"}
+
+
+async def test_a_picture_that_is_missing_on_the_server_is_not_even_asked_for(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        on.add("a.png", is_offline=True)
+        counts = await on.sync()
+        assert (counts.fetched, counts.failed) == (0, 0)
+        assert on.fetched == []
+
+
+async def test_a_wrong_token_ends_the_run_and_blames_no_picture(tmp_path: Path) -> None:
+    async with bench(tmp_path, embedder={"token": SecretStr("right")}) as on:
+        on.add("a.png")
+        await on.stage.discover()
+        with pytest.raises(SetupError, match="FACESETS_EMBEDDER_TOKEN"):
+            await on.embed(token="wrong")
+        assert on.failures() == {}
+        assert (await on.embed(token="right")).embedded == 1
+
+
+async def test_what_was_fetched_and_not_yet_embedded_is_not_fetched_again(tmp_path: Path) -> None:
+    async with bench(tmp_path, embedder={"max_in_flight": 1}, fetch_concurrency=2) as on:
+        for number in range(6):
+            on.add(f"{number}.png", shade=100 + number)
+        await on.stage.discover()
+        at_engine, go_on = hold(on)
+        work = asyncio.create_task(on.embed())
+        await asyncio.to_thread(at_engine.wait, 20)
+        await until(lambda: len(on.staging_files) >= 5)
+        on.stage.conditions.stop.set()
+        go_on.set()
+        async with asyncio.timeout(20):
+            counts = await work
+        assert counts.embedded == 1, "what was begun is finished"
+        kept, asked = len(on.staging_files), len(on.fetched)
+        assert kept >= 4
+        on.stage.conditions.stop.clear()
+        again = await on.embed()
+        assert (again.reused, again.embedded) == (kept, 5)
+        assert len(on.fetched) == asked + 5 - kept
+        assert len(set(on.fetched)) == 6
+        assert on.staging_files == []
+
+
+async def test_a_stop_ends_also_those_who_wait_for_room(tmp_path: Path) -> None:
+    async with bench(tmp_path, embedder={"max_in_flight": 1}, fetch_concurrency=3) as on:
+        on.room = 1
+        for number in range(8):
+            on.add(f"{number}.png", shade=100 + number)
+        await on.stage.discover()
+        at_engine, go_on = hold(on)
+        work = asyncio.create_task(on.embed())
+        await asyncio.to_thread(at_engine.wait, 20)
+        await until(lambda: len(on.staging_files) >= 3)
+        await asyncio.sleep(0.1)  # everybody else waits for room now
+        assert len(on.fetched) == 3
+        on.stage.conditions.stop.set()
+        go_on.set()
+        async with asyncio.timeout(20):
+            assert (await work).embedded == 1
+        on.stage.conditions.stop.clear()
+        async with asyncio.timeout(60):
+            assert (await on.embed()).embedded == 7, "with little room it goes on, one after another"
+
+
+def hold(on: Bench) -> tuple[threading.Event, threading.Event]:
+    """Make the engine wait: the first is set when it does, the second lets it go on."""
+    at_engine, go_on = threading.Event(), threading.Event()
+
+    def wait(_views: object) -> None:
+        at_engine.set()
+        go_on.wait(30)
+
+    on.embedder.engine.before_detect = wait
+    return at_engine, go_on
