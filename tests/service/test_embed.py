@@ -320,6 +320,16 @@ async def test_what_was_fetched_and_not_yet_embedded_is_not_fetched_again(tmp_pa
         assert on.staging_files == []
 
 
+async def test_pictures_of_earlier_runs_that_nobody_asks_for_leave_the_disk(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        on.add("a.png")
+        stray = on.stage.conditions.staging_dir / f"{'0' * 40}.{'0' * 64}"
+        stray.parent.mkdir()
+        stray.write_bytes(b"of a picture that was deleted meanwhile")
+        await on.sync()
+        assert on.staging_files == []
+
+
 async def test_a_stop_ends_also_those_who_wait_for_room(tmp_path: Path) -> None:
     async with bench(tmp_path, embedder={"max_in_flight": 1}, fetch_concurrency=3) as on:
         on.room = 1
@@ -336,6 +346,7 @@ async def test_a_stop_ends_also_those_who_wait_for_room(tmp_path: Path) -> None:
         go_on.set()
         async with asyncio.timeout(20):
             assert (await work).embedded == 1
+        assert len(on.fetched) == 3, "nothing is begun after the stop"
         on.stage.conditions.stop.clear()
         async with asyncio.timeout(60):
             assert (await on.embed()).embedded == 7, "with little room it goes on, one after another"

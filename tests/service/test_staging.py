@@ -96,7 +96,7 @@ async def is_let_in(opened: Staging) -> bool:
 
 
 async def test_fetching_waits_while_there_is_no_room(tmp_path: Path) -> None:
-    opened = staging(tmp_path, room=10)
+    opened = staging(tmp_path, room=100)
     assert await is_let_in(opened)
     large = opened.keep("large", fetched(opened.folder, bytes(100)))
     assert not await is_let_in(opened)
