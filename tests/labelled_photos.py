@@ -31,12 +31,15 @@ def labelled_photos(data: Path) -> LabelledPhotos:
     groups = json.loads((data / "groups.json").read_text())
     names: list[str | None] = [None] * len(paths)
     is_single = np.zeros(len(paths), dtype=np.bool_)
+    # Whom a single shows is the largest and most central face; only LFW's, of 250 x 250 pixels, hold others beside.
+    offset = np.stack([boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]]) / 2 - 125
     sides = np.stack([boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]])
+    prominence = sides.prod(axis=0) - 2 * (offset**2).sum(axis=0)
     for path in np.unique(paths).tolist():
         here = np.flatnonzero(paths == path)
         if path in single:
-            largest = int(here[sides.prod(axis=0)[here].argmax()])
-            names[largest], is_single[largest] = single[path], True
+            main = int(here[prominence[here].argmax()])
+            names[main], is_single[main] = single[path], True
         marked = groups.get(path, {})
         for box, name in zip(marked.get("boxes") or (), marked.get("identities") or (), strict=False):
             overlap, row = max((Box(*boxes[row].tolist()).iou(Box(*box)), int(row)) for row in here)
