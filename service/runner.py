@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, TypeVar
 
 import structlog
 
@@ -28,6 +28,9 @@ from service.tree import ExportTree
 log = structlog.get_logger(__name__)
 
 Kind = Literal["full", "incremental"]
+T = TypeVar("T")
+
+_END_SECONDS = 3.0
 
 
 class Outcome(StrEnum):
@@ -48,6 +51,11 @@ class Result:
     message: str
     counts: dict[str, int]
     error: Exception | None = None
+
+
+def cut_off(counts: dict[str, int]) -> Result:
+    """What becomes of a sync that is cancelled."""
+    return Result(Outcome.STOPPED, "cut off by a stop; the next sync goes on from here", counts)
 
 
 class Runner:
@@ -114,7 +122,7 @@ class Runner:
             return _ended_by(error, counts)
         board.begin(run_id=run_id, kind=kind, started_at=started)
         log.info("sync_started", run=run_id, kind=kind)
-        result = Result(Outcome.STOPPED, "cut off by a stop; the next sync goes on from here", counts)
+        result = cut_off(counts)
         try:
             result = await self._judge(self._stages(kind, names, run_id, counts), counts)
         finally:  # also when cancelled: the row says how it ended
@@ -211,6 +219,20 @@ class Runner:
 def _ended_by(error: TransientError | SetupError, counts: dict[str, int]) -> Result:
     outcome = Outcome.OUTAGE if isinstance(error, TransientError) else Outcome.SETUP
     return Result(outcome, str(error), counts, error)
+
+
+async def until_stopped(work: asyncio.Task[T], stop: asyncio.Event) -> None:
+    """
+    Return when the work is over, or soon after the wish to stop.
+
+    Items under way may finish; after some seconds they are cut off, which loses nothing that was done.
+    """
+    wish = asyncio.create_task(stop.wait())
+    await asyncio.wait([work, wish], return_when=asyncio.FIRST_COMPLETED)
+    wish.cancel()
+    await asyncio.wait([work], timeout=_END_SECONDS)
+    work.cancel()
+    await asyncio.wait([work])
 
 
 class _StopWishedError(Exception):

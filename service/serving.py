@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 
 import structlog
 from pydantic import SecretStr
@@ -14,7 +13,7 @@ from service.app import App, database_url, program_version, web_token
 from service.loop_watch import LoopWatch
 from service.passes.fan_out import first_error
 from service.passes.group import GUARDRAILS
-from service.runner import Kind, Outcome, Result
+from service.runner import Kind, Outcome, Result, until_stopped
 from service.schedule import Bell, trigger_of
 from service.store import facts, failures, runs
 from service.web import facts as shown
@@ -24,7 +23,6 @@ from service.web.server import serve_web
 log = structlog.get_logger(__name__)
 
 _PAUSE_SECONDS = 60.0
-_END_SECONDS = 3.0
 
 
 class Service:
@@ -69,19 +67,11 @@ class Service:
                     watching = tasks.create_task(watch.run())
                     await app.conditions.stop.wait()
                     watching.cancel()
-                    await self._end(work)
+                    await until_stopped(work, app.conditions.stop)
             except BaseExceptionGroup as trouble:
                 raise first_error(trouble) from None
             finally:
                 self._bell.stop()
-
-    @staticmethod
-    async def _end(work: asyncio.Task[None]) -> None:
-        """Items under way may finish; after some seconds they are cut off, which loses nothing that was done."""
-        await asyncio.wait([work], timeout=_END_SECONDS)
-        work.cancel()
-        with suppress(asyncio.CancelledError):
-            await work
 
     async def _work(self) -> None:
         while not self._app.conditions.stop.is_set():

@@ -9,7 +9,7 @@ from immich_facesets.runtime.leaving import ExitCode, stop_event
 from immich_facesets.runtime.logging import configure_logging
 from service.app import open_app
 from service.cli.terminal import err, out, shown
-from service.runner import Kind, Outcome, Result
+from service.runner import Kind, Outcome, Result, cut_off, until_stopped
 from service.serving import Service
 from service.settings import Settings, load_settings, load_users
 
@@ -55,7 +55,9 @@ def sync(
 async def _sync(settings: Settings, kind: Kind, source: str | None) -> int:
     stop = stop_event()
     async with open_app(settings, load_users(settings), stop) as app, shown(app.board):
-        result = await app.runner.run(kind, source=source)
+        work = asyncio.create_task(app.runner.run(kind, source=source))
+        await until_stopped(work, stop)
+        result = cut_off({}) if work.cancelled() else work.result()
     return report(result)
 
 

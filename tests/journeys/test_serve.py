@@ -135,6 +135,21 @@ async def test_told_to_stop_it_does_not_wait_for_a_server_that_hangs(journey: Jo
     assert journey.outcome().last_run == "stopped"
 
 
+async def test_a_sync_told_to_stop_does_not_wait_for_a_server_that_hangs_either(
+    journey: Journey, unkilled: Unkilled
+) -> None:
+    journey.immich.faults.add("original", "hang", after=5)
+    service = journey.start("sync")
+    await until(lambda: journey.immich.requests.count("original") > 5)
+    began = time.monotonic()
+    service.signal(signal.SIGINT)
+    assert await ended(service) == ExitCode.STOPPED, service.stderr[-3000:]
+    assert time.monotonic() - began < STOP_SECONDS
+    assert service.stderr.splitlines()[-1].startswith("stopped: ")
+    journey.immich.faults.clear()
+    await journey.goes_on(unkilled.first)
+
+
 async def test_there_are_never_two_syncs_at_once(journey: Journey) -> None:
     journey.immich.faults.add("original", "slow", delay=0.5)
     async with serving(journey) as (_, client):
