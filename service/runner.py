@@ -119,6 +119,7 @@ class Runner:
         try:
             run_id = await store.write(runs.begin_run, kind, names, started)
         except (TransientError, SetupError) as error:  # not even the beginning can be written down
+            log.warning("sync_not_begun", message=str(error))
             return _ended_by(error, counts)
         board.begin(run_id=run_id, kind=kind, started_at=started)
         log.info("sync_started", run=run_id, kind=kind)

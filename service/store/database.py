@@ -140,23 +140,28 @@ def _age(connection: Connection) -> Age:
     return "current" if found == script.get_current_head() else "older"
 
 
+_SQLITE_ADVICE = {
+    ("SQLITE_FULL",): "the disk with the data folder is full: free some space, then start again; nothing is lost",
+    ("SQLITE_READONLY", "SQLITE_PERM"): "the database cannot be written: make FACESETS_DATA_DIR writable for this user",
+    ("SQLITE_CANTOPEN",): "the database files cannot be opened or made: make FACESETS_DATA_DIR writable for this user, "
+    "and free some space if its disk is full",
+    (
+        "SQLITE_CORRUPT",
+        "SQLITE_NOTADB",
+    ): "the database file is damaged or no database: restore it from a backup, or move it away to start anew",
+    ("SQLITE_IOERR",): "the disk with the data folder fails to read or write: check the disk, free some space if it is "
+    "full, then start again",
+}
+
+
 def _database_trouble(error: SQLAlchemyError) -> SetupError | TransientError:
     """What a failing database means for the person who runs it. Statements and parameters stay out of the message."""
     original = error.orig if isinstance(error, DatabaseError) else None
     if isinstance(original, sqlite3.Error):
         name = getattr(original, "sqlite_errorname", "") or ""
-        if name.startswith("SQLITE_FULL"):
-            return SetupError(
-                "the disk with the data folder is full: free some space, then start again; nothing is lost"
-            )
-        if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-            return SetupError("the database cannot be written: make FACESETS_DATA_DIR writable for this user")
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            return SetupError(
-                "the database file is damaged or no database: restore it from a backup, or move it away to start anew"
-            )
-        if name.startswith("SQLITE_IOERR"):
-            return SetupError("the disk with the data folder fails to read or write: check the disk, then start again")
+        for beginnings, advice in _SQLITE_ADVICE.items():
+            if name.startswith(beginnings):
+                return SetupError(advice)
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return TransientError("the database is locked by another program")
     if isinstance(error, OperationalError):

@@ -1,13 +1,18 @@
 """A full disk, or one that cannot be written: the sync says so, ends with 3, and goes on once there is room."""
 
+import re
 import shutil
+import signal
+from collections.abc import Iterable
 from pathlib import Path
 
+import httpx
 import pytest
 from forked import Forked
-from journey import Journey, Unkilled, ended
+from journey import Journey, Unkilled, ended, until
 from outcome import outcome
 from small_disk import SmallDisk, small_disk
+from small_library import LATE, add_shot
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -22,16 +27,16 @@ async def run(journey: Journey, disk: SmallDisk, *arguments: str) -> Forked:
     return service
 
 
-async def grow(journey: Journey, disk: SmallDisk, sizes: range) -> set[str]:
-    """Give the disk room, so many kilobytes at a time, until a sync succeeds; the different things said before."""
+async def grow(journey: Journey, disk: SmallDisk, options: Iterable[str]) -> set[str]:
+    """Give the disk a little more each time until a sync succeeds; the different things said before."""
     said: set[str] = set()
-    for kilobytes in sizes:
-        disk.remount(f"size={kilobytes}k")
+    for option in options:
+        disk.remount(option)
         before = len(journey.fetched())
         service = await run(journey, disk, "sync")
         if service.code == 0:
             return said
-        assert service.code == 3, f"with {kilobytes} kB: {service.stderr[-3000:]}"
+        assert service.code == 3, f"with {option}: {service.stderr[-3000:]}"
         last = service.stderr.strip().splitlines()[-1]
         assert "full" in last
         assert "free some space" in last
@@ -46,8 +51,19 @@ async def test_a_full_data_disk_loses_nothing(journey: Journey, unkilled: Unkill
     with small_disk(journey.data, tmp_path) as disk:
         disk.run("mkdir", str(journey.data / "exports"))
         disk.run("mount", "-t", "tmpfs", "tmpfs", str(journey.data / "exports"))
-        said = await grow(journey, disk, range(50, 20_000, 150))
+        said = await grow(journey, disk, (f"size={kilobytes}k" for kilobytes in range(50, 20_000, 150)))
         assert len(said) >= 2, "it broke off in different places"
+        found = shutil.copytree(disk.seen_at, tmp_path / "found")
+    assert outcome(found).differences(unkilled.first) == []
+
+
+async def test_a_disk_without_room_for_another_file_is_a_full_one(
+    journey: Journey, unkilled: Unkilled, tmp_path: Path
+) -> None:
+    with small_disk(journey.data, tmp_path) as disk:
+        disk.remount("size=60m")
+        said = await grow(journey, disk, (f"nr_inodes={number}" for number in range(3, 2000, 9)))
+        assert len(said) >= 2
         found = shutil.copytree(disk.seen_at, tmp_path / "found")
     assert outcome(found).differences(unkilled.first) == []
 
@@ -55,7 +71,7 @@ async def test_a_full_data_disk_loses_nothing(journey: Journey, unkilled: Unkill
 async def test_a_full_export_disk_loses_nothing(journey: Journey, unkilled: Unkilled, tmp_path: Path) -> None:
     exports = journey.data / "exports"
     with small_disk(exports, tmp_path) as disk:
-        said = await grow(journey, disk, range(300, 20_000, 300))
+        said = await grow(journey, disk, (f"size={kilobytes}k" for kilobytes in range(300, 20_000, 300)))
         assert all(f"cannot write to {exports}: the disk is full: free some space" in line for line in said)
         found = shutil.copytree(journey.data, tmp_path / "found", ignore=shutil.ignore_patterns("exports"))
         shutil.copytree(disk.seen_at, found / "exports")
@@ -74,3 +90,37 @@ async def test_a_disk_that_cannot_be_written_is_told_at_once(journey: Journey, t
             said = service.stdout + service.stderr
             assert f"cannot write to {folder}: it is mounted read-only: mount it with write access" in said
     assert journey.fetched() == []
+
+
+async def test_serve_outlives_a_full_disk(journey: Journey, tmp_path: Path) -> None:
+    token = "a-token-for-this-test"
+    environ = {**journey.environ, "FACESETS_LISTEN": "127.0.0.1:0", "FACESETS_TOKEN": token}
+    with small_disk(journey.data, tmp_path) as disk:
+        disk.remount("size=60m")
+        service = disk.forks.start("service", "serve", environ=environ)
+
+        def outcomes() -> list[str]:
+            assert service.is_running, service.stderr[-3000:]
+            return re.findall(r'"outcome": "(\w+)"', service.stderr)
+
+        await until(lambda: outcomes() == ["done"])
+        (address,) = re.findall(r'"address": "(http://[^"]+)"', service.stderr)
+        headers = {"Authorization": f"Bearer {token}"}
+        async with httpx.AsyncClient(base_url=address, headers=headers, timeout=30) as client:
+            filler = str(journey.data / "filler")
+            disk.run("sh", "-c", f"head -c 100m /dev/zero > '{filler}' || true")
+            for number in range(len(journey.placed.library.shots) - LATE, len(journey.placed.library.shots)):
+                journey.immich.touch(add_shot(journey.immich, journey.placed.library, number))
+            assert (await client.post("/api/sync", json={"kind": "full"})).is_success
+            await until(lambda: outcomes() == ["done", "setup"] or "sync_not_begun" in service.stderr)
+            readiness = await client.get("/readyz")
+            assert readiness.status_code == 503
+            assert "full" in readiness.text
+            assert "free some space" in readiness.text
+
+            disk.run("rm", filler)
+            assert (await client.post("/api/sync", json={"kind": "full"})).is_success
+            await until(lambda: outcomes().count("done") == 2)
+            assert (await client.get("/readyz")).status_code == 200
+        service.signal(signal.SIGTERM)
+        assert await ended(service) == 0

@@ -1,0 +1,121 @@
+"""One whole sync at a time, and how it ends, whatever happens."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from embedder_scene import picture, running
+from passes_scene import Stage, staged
+
+from immich_facesets.errors import RequestError, SetupError
+from service.embedders import Embedder, EmbedderPool
+from service.metrics import Metrics
+from service.runner import Outcome, Runner
+from service.store import runs
+from service.tree import ExportTree
+
+HURRY: dict[str, Any] = {"min_face_short": 40, "export_min_face_short": 40, "crop_size": 64, "min_faces": 2}
+
+
+@asynccontextmanager
+async def ready(folder: Path) -> AsyncIterator[tuple[Stage, Runner]]:
+    """A runner with everything it needs; nothing was synced yet. Distances are set, for the scripted engine has none."""
+    distances: dict[str, Any] = {f"{name}_distance": 0.5 for name in ("match", "cluster", "merge", "drop", "outlier")}
+    async with running() as embedder, staged(folder, **HURRY, **distances) as stage:
+        pool = EmbedderPool([Embedder(str(embedder.client.base_url), None)])
+        (folder / "exports").mkdir()
+        metrics = Metrics(stage.conditions.board, version="0")
+        tree = ExportTree(folder / "exports")
+        try:
+            yield stage, Runner(stage.conditions, stage.sources, pool, tree, metrics, "0")
+        finally:
+            await pool.close()
+
+
+def add(stage: Stage, count: int = 3) -> None:
+    for number in range(count):
+        asset = stage.add(f"{number}.png", face=False, data=picture(shade=100 + number), width=320, height=240)
+        stage.immich.add_face(asset, box=(120, 110, 192, 210), image_width=320, image_height=240)
+
+
+async def outcomes(stage: Stage) -> list[str | None]:
+    return [run.outcome for run in await stage.store.read(runs.last_runs)]
+
+
+async def test_a_sync_goes_through_all_stages_and_is_written_down(tmp_path: Path) -> None:
+    async with ready(tmp_path) as (stage, runner):
+        add(stage)
+        result = await runner.run("full")
+        assert (result.outcome, result.message) == (Outcome.DONE, "everything is up to date"), result
+        assert (result.counts["discover_new"], result.counts["embed_embedded"]) == (3, 3)
+        assert await outcomes(stage) == ["done"]
+        assert [stage.state for stage in stage.conditions.board.now.stages] == ["done"] * 4
+        assert not runner.is_running
+
+
+async def test_there_are_never_two_at_once(tmp_path: Path) -> None:
+    async with ready(tmp_path) as (_, runner):
+        first = asyncio.create_task(runner.run("full"))
+        await asyncio.sleep(0)
+        assert runner.is_running
+        with pytest.raises(RequestError, match="a sync is running"):
+            await runner.run("full")
+        assert (await first).outcome is Outcome.DONE
+
+
+async def test_an_unknown_source_is_told_with_those_that_exist(tmp_path: Path) -> None:
+    async with ready(tmp_path) as (stage, runner):
+        with pytest.raises(RequestError, match=r"there is no source 'nina'; there are: anna"):
+            await runner.run("full", source="nina")
+        assert await outcomes(stage) == []
+
+
+async def test_nothing_is_exported_before_the_first_sync(tmp_path: Path) -> None:
+    async with ready(tmp_path) as (_, runner):
+        with pytest.raises(SetupError, match="nothing was synced yet"):
+            await runner.publish_now()
+
+
+async def test_a_database_that_is_locked_is_an_outage_of_this_sync_alone(tmp_path: Path) -> None:
+    async with ready(tmp_path) as (stage, runner):
+        add(stage)
+        other = sqlite3.connect(tmp_path / "facesets.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        result = await runner.run("full")
+        assert (result.outcome, result.message) == (Outcome.OUTAGE, "the database is locked by another program")
+        other.execute("ROLLBACK")
+        other.close()
+        assert (await runner.run("full")).outcome is Outcome.DONE
+
+
+async def test_trouble_that_a_person_must_mend_and_bugs_are_outcomes_too(tmp_path: Path) -> None:
+    async with ready(tmp_path) as (stage, runner):
+        add(stage)
+        stage.immich.revoke_key(stage.immich.library.users["anna"].api_key)
+        result = await runner.run("full")
+        assert result.outcome is Outcome.SETUP
+        assert "Immich refused the API key" in result.message
+        stage.sources["anna"].people = None  # type: ignore[assignment, method-assign]  # a bug
+        stage.immich.add_key(stage.immich.library.users["anna"], ["all"], stage.immich.library.users["anna"].api_key)
+        result = await runner.run("full")
+        assert (result.outcome, result.message) == (Outcome.BUG, "a bug ended the sync (TypeError); the log says more")
+        assert await outcomes(stage) == ["bug", "setup"]
+
+
+async def test_a_sync_that_is_cut_off_says_so_in_its_row(tmp_path: Path) -> None:
+    async with ready(tmp_path) as (stage, runner):
+        add(stage)
+        stage.immich.faults.add("search", "hang")
+        work = asyncio.create_task(runner.run("full"))
+        while not stage.immich.requests.count("search"):  # noqa: ASYNC110 - a fake server has no event for it
+            await asyncio.sleep(0.01)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+        stage.immich.faults.clear()
+        assert await outcomes(stage) == ["stopped"]
+        assert (await runner.run("full")).outcome is Outcome.DONE
