@@ -5,6 +5,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
+from immich_facesets.errors import SetupError
 from service.durable_files import discard, disk_trouble, sync_folder
 
 
@@ -28,6 +29,24 @@ def keep_crop(folder: Path, sha256: str, image: bytes) -> str:
         draft.replace(path)
         sync_folder(path.parent)
     return name
+
+
+def read_crop(folder: Path, name: str) -> bytes:
+    """The bytes of a kept crop; one that is lost is a ``SetupError``, for the next sync brings it back. Blocking."""
+    try:
+        return (folder / name).read_bytes()
+    except FileNotFoundError as error:
+        raise SetupError(
+            f"a face crop is missing in {folder}: run 'immich-facesets sync', which fetches its picture again"
+        ) from error
+
+
+def find_lost(folder: Path, needed: Collection[str]) -> set[str]:
+    """The crops that faces need and that are not there: deleted, or younger than a restored database. Blocking."""
+    if not folder.is_dir():
+        return set(needed)
+    kept = (f"{part.name}/{path.name}" for part in folder.iterdir() if part.is_dir() for path in part.iterdir())
+    return set(needed).difference(kept)
 
 
 def tidy(folder: Path, needed: Collection[str]) -> int:

@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+import structlog
+
 from immich_facesets.assets import Asset
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from immich_facesets.wire import FacesAnswer
-from service.crop_files import keep_crop
+from service.crop_files import find_lost, keep_crop
 from service.embedders import CropWish, EmbedderPool
 from service.metrics import Metrics
 from service.passes.conditions import Conditions
@@ -24,6 +26,8 @@ from service.sources import Source, Staged
 from service.staging import Staging
 from service.store import assets, contents, failures
 from service.store.contents import EmbeddedContent, FoundFace, Recipe
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -84,6 +88,7 @@ class Embed:
         identities are numbered.
         """
         await asyncio.to_thread(self._staging.prepare)
+        await self._forget_lost()
         for number in range(ROUNDS):
             now = self._conditions.clock()
             total = await self._store.read(contents.count_to_embed, self._recipe, now, sources=tuple(self._sources))
@@ -98,6 +103,14 @@ class Embed:
             if self._conditions.stop.is_set():
                 return
         await asyncio.to_thread(self._staging.sweep)
+
+    async def _forget_lost(self) -> None:
+        """What lost its crops is to be done again: the data folder may be restored from several backups."""
+        needed = await self._store.read(contents.crop_files)
+        lost = await asyncio.to_thread(find_lost, self._conditions.crops_dir, needed)
+        if lost:
+            log.warning("crops_lost", count=len(lost))
+            await self._store.write(contents.forget_lost, lost)
 
     async def _ask_remotes(self) -> None:
         """Go on only if it is not the remotes that fail: their circuits decide."""

@@ -47,6 +47,7 @@ from immich_facesets.facesets import (
 )
 from immich_facesets.near_duplicates import hash_text, perceptual_hash
 from immich_facesets.selection import Draft, drafts, rescue
+from service.crop_files import read_crop
 from service.embedders import EmbedderPool
 from service.passes.conditions import Conditions
 from service.passes.fan_out import fan_out
@@ -231,7 +232,7 @@ class Publish:
         return (again, others) if again is Verdict.OK else (Verdict.SECOND, ())
 
     def _finished(self, crop: StoredCrop) -> Picture:
-        return finished_picture((self._conditions.crops_dir / crop.file).read_bytes(), self._rules.out_size)
+        return finished_picture(read_crop(self._conditions.crops_dir, crop.file), self._rules.out_size)
 
     async def _write(self, facesets: Sequence[Faceset]) -> None:
         space = self._pool.info.space
@@ -313,9 +314,7 @@ def _all_places(facesets: Sequence[Faceset]) -> Iterator[Place]:
 
 
 def _hashes(folder: Path, crops: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
-    return [
-        (face_id, hash_text(perceptual_hash(grey_picture((folder / file).read_bytes())))) for face_id, file in crops
-    ]
+    return [(face_id, hash_text(perceptual_hash(grey_picture(read_crop(folder, file))))) for face_id, file in crops]
 
 
 def _bmp(picture: Picture) -> bytes:

@@ -320,6 +320,14 @@ def crop_files(tx: Connection) -> set[str]:
     return set(tx.scalars(select(crops.c.file)))
 
 
+def forget_lost(tx: Connection, files: Collection[str]) -> None:
+    """Have the contents done again whose crops are lost; their faces stay what they are."""
+    for start in range(0, len(files), 500):
+        some = list(files)[start : start + 500]
+        lost = select(faces.c.sha256).join(crops, crops.c.face_id == faces.c.face_id).where(crops.c.file.in_(some))
+        tx.execute(delete(embeddings).where(embeddings.c.sha256.in_(lost)))
+
+
 def vectors_of(tx: Connection, face_ids: Sequence[int], dimension: int) -> NDArray[np.float32]:
     """The (n, d) matrix of these faces' unit vectors, in their order."""
     matrix = np.zeros((len(face_ids), dimension), dtype=np.float32)

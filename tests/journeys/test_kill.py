@@ -57,6 +57,7 @@ FIRST: dict[str, tuple[Kill, ...]] = {
 SECOND: tuple[Kill, ...] = (
     ("mark_gone", 1, "da"),
     ("mark_gone", 2, "a"),
+    ("forget_lost", 1, "da"),
     ("record_alias", 1, "bda"),
     ("drop_orphans", 1, "da"),
     ("record_removal", 1, "bda"),
@@ -129,6 +130,7 @@ async def test_a_later_sync_killed_at_its_commit_points_ends_like_one_never_kill
     journey: Journey, unkilled: Unkilled
 ) -> None:
     journey.begin_from(unkilled.synced)
+    next(iter(sorted((journey.data / "crops").glob("*/*")))).unlink()  # so that there is something to forget
     change(journey.placed)
     killed = Killed(journey)
     await killed.at_each(SECOND, "--full")

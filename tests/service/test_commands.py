@@ -240,6 +240,21 @@ async def test_export_brings_back_what_is_missing_and_asks_immich_for_nothing(sy
     assert tree(exports) == again
 
 
+async def test_a_lost_crop_is_told_by_export_and_brought_back_by_a_sync(synced: Journey) -> None:
+    before = tree(synced.data / "exports")
+    shutil.rmtree(synced.data / "crops")
+    shutil.rmtree(
+        next(path for path in sorted((synced.data / "exports").iterdir()) if path.name.startswith("faceset_"))
+    )
+    told = await refused(synced, "export")
+    assert "a face crop is missing in" in told.stderr
+    assert "run 'immich-facesets sync', which fetches its picture again" in told.stderr
+    assert "Traceback" not in told.stderr
+    await run(synced, "sync")
+    after = tree(synced.data / "exports")
+    assert {name: body for name, (_, body) in after.items()} == {name: body for name, (_, body) in before.items()}
+
+
 async def test_export_never_empties_the_folder_for_want_of_a_database(synced: Journey) -> None:
     before = tree(synced.data / "exports")
     (synced.data / "facesets.db").unlink()

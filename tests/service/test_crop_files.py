@@ -76,3 +76,13 @@ def test_tidying_removes_what_no_face_needs_and_nothing_else(tmp_path: Path) -> 
     assert files(tmp_path) == {needed}
     assert not (tmp_path / old).exists()
     assert crop_files.tidy(tmp_path / "nowhere", set()) == 0
+
+
+def test_a_lost_crop_is_noticed(tmp_path: Path) -> None:
+    kept, lost = keep_crop(tmp_path, SHA, b"kept"), keep_crop(tmp_path, "cd" * 32, b"lost")
+    (tmp_path / lost).unlink()
+    assert crop_files.find_lost(tmp_path, {kept, lost}) == {lost}
+    assert crop_files.find_lost(tmp_path / "nowhere", {kept}) == {kept}
+    assert crop_files.read_crop(tmp_path, kept) == b"kept"
+    with pytest.raises(SetupError, match="run 'immich-facesets sync', which fetches its picture again"):
+        crop_files.read_crop(tmp_path, lost)

@@ -320,6 +320,20 @@ async def test_what_was_fetched_and_not_yet_embedded_is_not_fetched_again(tmp_pa
         assert on.staging_files == []
 
 
+async def test_a_picture_whose_crop_is_lost_is_done_again_and_its_face_stays_the_same(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        for number in range(3):
+            on.add(f"{number}.png", shade=100 + number)
+        await on.sync()
+        before = {row.face_id: row.file for row in on.stage.rows(crops)}
+        lost = on.stage.conditions.crops_dir / before[min(before)]
+        lost.unlink()
+        counts = await on.sync()
+        assert (counts.fetched, counts.embedded) == (1, 1)
+        assert lost.is_file()
+        assert {row.face_id: row.file for row in on.stage.rows(crops)} == before
+
+
 async def test_pictures_of_earlier_runs_that_nobody_asks_for_leave_the_disk(tmp_path: Path) -> None:
     async with bench(tmp_path) as on:
         on.add("a.png")
