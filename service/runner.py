@@ -181,7 +181,7 @@ class Runner:
             with adding_up(counts, "embed", embed.counts):
                 await embed.run()
         async with self._stage("group"):
-            group = Group(conditions, info)
+            group = Group(conditions, info, sources=self._sources)
             with adding_up(counts, "group", group.counts):
                 await group.run()
         async with self._stage("publish"):

@@ -1,6 +1,7 @@
 """Group: give faces to identities. Everything is decided by one pure function and written in one transaction."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import structlog
@@ -32,10 +33,11 @@ class GroupCounts:
 class Group:
     """One run over all faces of the space in use."""
 
-    def __init__(self, conditions: Conditions, info: Info) -> None:
+    def __init__(self, conditions: Conditions, info: Info, *, sources: Collection[str]) -> None:
         self._conditions = conditions
         self._store = conditions.store
         self._info = info
+        self._sources = tuple(sources)
         self.counts = GroupCounts()
 
     async def run(self) -> GroupingReport:
@@ -58,12 +60,13 @@ class Group:
         return plan.report
 
     async def _use_space(self) -> None:
-        """Switch to the embedder's space, once everything is embedded in it."""
+        """Switch to the embedder's space, once everything is embedded in it that there still is a source for."""
         store = self._store
         active = await store.read(contents.active_space)
         if active is not None and active != self._info.space:
             recipe = recipe_of(self._info.space, self._conditions.settings)
-            missing = await store.read(contents.count_to_embed, recipe, self._conditions.clock())
+            now = self._conditions.clock()
+            missing = await store.read(contents.count_to_embed, recipe, now, sources=self._sources)
             if missing:
                 raise SetupError(
                     f"the embedder serves another space now, and {missing} pictures are not embedded in it yet: sync all "

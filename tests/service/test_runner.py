@@ -4,28 +4,40 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from embedder_scene import picture, running
+from embedder_scene import ScriptedEngine, picture, running
 from passes_scene import Stage, staged
 
+from embedder.engine import EngineFacts
 from immich_facesets.errors import RequestError, SetupError
 from service.embedders import Embedder, EmbedderPool
 from service.metrics import Metrics
 from service.runner import Outcome, Runner
-from service.store import runs
+from service.store import contents, runs
 from service.tree import ExportTree
+
+
+class OtherEngine(ScriptedEngine):
+    """The same faces in another space."""
+
+    @property
+    def facts(self) -> EngineFacts:
+        facts = super().facts
+        return replace(facts, space=replace(facts.space, flip=True), pack="another")
+
 
 HURRY: dict[str, Any] = {"min_face_short": 40, "export_min_face_short": 40, "crop_size": 64, "min_faces": 2}
 
 
 @asynccontextmanager
-async def ready(folder: Path) -> AsyncIterator[tuple[Stage, Runner]]:
+async def ready(folder: Path, *users: str) -> AsyncIterator[tuple[Stage, Runner]]:
     """A runner with everything it needs; nothing was synced yet. Distances are set, for the scripted engine has none."""
     distances: dict[str, Any] = {f"{name}_distance": 0.5 for name in ("match", "cluster", "merge", "drop", "outlier")}
-    async with running() as embedder, staged(folder, **HURRY, **distances) as stage:
+    async with running() as embedder, staged(folder, users=users or ("anna",), **HURRY, **distances) as stage:
         pool = EmbedderPool([Embedder(str(embedder.client.base_url), None)])
         (folder / "exports").mkdir()
         metrics = Metrics(stage.conditions.board, version="0")
@@ -90,6 +102,40 @@ async def test_a_database_that_is_locked_is_an_outage_of_this_sync_alone(tmp_pat
         other.execute("ROLLBACK")
         other.close()
         assert (await runner.run("full")).outcome is Outcome.DONE
+
+
+async def test_an_end_that_cannot_be_written_down_is_no_good_end(tmp_path: Path) -> None:
+    async with ready(tmp_path) as (stage, runner):
+        other = sqlite3.connect(tmp_path / "facesets.db", isolation_level=None)
+
+        async def lock_at_the_last_stage() -> None:
+            async for now in stage.conditions.board.changes():
+                if now.stages[-1].state == "running":
+                    other.execute("BEGIN IMMEDIATE")
+                    return
+
+        locking = asyncio.create_task(lock_at_the_last_stage())
+        result = await runner.run("full")
+        await locking
+        other.execute("ROLLBACK")
+        other.close()
+        assert (result.outcome, result.message) == (Outcome.OUTAGE, "the database is locked by another program")
+        assert (await runner.run("full")).outcome is Outcome.DONE
+        assert await outcomes(stage) == ["done", "killed"]
+
+
+async def test_another_model_is_taken_up_although_a_user_is_gone(tmp_path: Path) -> None:
+    async with ready(tmp_path, "anna", "ben") as (stage, runner):
+        add(stage)
+        assert (await runner.run("full")).outcome is Outcome.DONE
+        others = {"ben": stage.sources["ben"]}
+        async with running(OtherEngine()) as embedder:
+            pool = EmbedderPool([Embedder(str(embedder.client.base_url), None)])
+            metrics = Metrics(stage.conditions.board, version="0")
+            without = Runner(stage.conditions, others, pool, ExportTree(tmp_path / "exports"), metrics, "0")
+            assert (await without.run("full")).outcome is Outcome.DONE
+            assert await stage.store.read(contents.active_space) == embedder.pipeline.space
+            await pool.close()
 
 
 async def test_trouble_that_a_person_must_mend_and_bugs_are_outcomes_too(tmp_path: Path) -> None:
