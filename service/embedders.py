@@ -15,6 +15,7 @@ from immich_facesets.faces import Box
 from service.progress import RemoteState
 from service.remote.breaker import Breaker
 from service.remote.guard import STUBBORN, CircuitOpenError, Guard
+from service.remote.transport import AiohttpTransport
 
 _ADVICE = "Look at the embedder's log, or restart it; the sync goes on where it stopped."
 
@@ -86,8 +87,7 @@ class Embedder:
             base_url=url,
             headers=headers,
             timeout=httpx.Timeout(connect=5.0, read=answer_seconds, write=60.0, pool=30.0),
-            transport=transport,
-            trust_env=False,
+            transport=transport or AiohttpTransport(),
         )
         self.guard = Guard(name, Breaker(threshold=failures), self._ask_info, advice=_ADVICE, on_change=on_change)
 

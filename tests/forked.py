@@ -27,7 +27,7 @@ from typing import Any, Self
 ROOT = Path(__file__).resolve().parent.parent
 KILLED = -signal.SIGKILL
 PROGRAMS = ("embedder.app", "embedder.synthetic_engine", "service.cli.commands")
-LATE_IMPORTS = ("httpcore", "anyio._backends._asyncio", "numpy.ma")
+LATE_IMPORTS = ("anyio._backends._asyncio", "numpy.ma")
 """What every fork would otherwise import for itself, when it first asks something."""
 
 
@@ -255,20 +255,10 @@ def attend(connection: socket.socket) -> None:
             stream.flush()
 
 
-def share_certificates() -> None:
-    """Every client reads all certificates of the world, a good part of a short life; nobody here speaks TLS."""
-    import httpx  # noqa: PLC0415 - imported by the server alone
-
-    context = httpx.create_ssl_context()
-    transports: Any = importlib.import_module("httpx._transports.default")
-    transports.create_ssl_context = lambda **_: context
-
-
 def serve(address: str) -> None:
     """Fork for every caller until standard input closes."""
     for module in (*PROGRAMS, *LATE_IMPORTS):
         importlib.import_module(module)
-    share_certificates()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen()

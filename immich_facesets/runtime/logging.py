@@ -6,7 +6,7 @@ from typing import TextIO
 
 import structlog
 
-QUIET_LOGGERS = ("PIL", "aiohttp.access", "alembic", "apscheduler", "asyncio", "httpcore", "httpx")
+QUIET_LOGGERS = ("PIL", "aiohttp.access", "alembic", "apscheduler", "asyncio", "httpx")
 """Libraries whose INFO lines repeat what we log ourselves, or show addresses."""
 
 
