@@ -15,6 +15,7 @@ import structlog
 from embedder.app import serve
 from embedder.doors import version
 from embedder.engine import FaceEngine
+from embedder.metrics import EmbedderMetrics
 from embedder.settings import EmbedderSettings, load_settings
 from immich_facesets.runtime.leaving import run_reported
 from immich_facesets.runtime.logging import configure_logging
@@ -22,8 +23,8 @@ from immich_facesets.runtime.logging import configure_logging
 log = structlog.get_logger(__name__)
 
 
-def open_engine(settings: EmbedderSettings) -> FaceEngine:
-    """The engine that the settings name. What only one of them needs is imported only for it."""
+def open_engine(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEngine:
+    """The engine that the settings name; it counts in ``metrics``. What only one of them needs is imported only for it."""
     if settings.engine == "synthetic":
         from embedder.synthetic_engine import SyntheticEngine  # noqa: PLC0415
 
@@ -33,8 +34,8 @@ def open_engine(settings: EmbedderSettings) -> FaceEngine:
     from embedder.sessions import check_provider  # noqa: PLC0415
 
     check_provider(settings.provider)
-    pack = open_pack(settings.models_dir, settings.model_pack)
-    log.info("models", pack=pack.name, licence=pack.licence, family=pack.family.name, left_alone=pack.left_alone)
+    pack = open_pack(settings.models_dir, settings.model_pack, settings.recognisers)
+    log.info("models", pack=pack.name, licence=pack.licence, family=pack.family, left_alone=pack.left_alone)
     tuning = Tuning(
         provider=settings.provider,
         device=settings.device,
@@ -43,14 +44,16 @@ def open_engine(settings: EmbedderSettings) -> FaceEngine:
         detector_threshold=settings.det_threshold,
         flip=settings.flip,
     )
-    return OnnxEngine(pack, tuning)
+    return OnnxEngine(pack, tuning, on_degenerate=metrics.count_degenerate)
 
 
 def run(announce: Path | None, *, with_parent: bool) -> int:
     configure_logging()
     settings = load_settings()
     configure_logging(settings.log_json, settings.log_level)
-    return asyncio.run(serve(settings, open_engine(settings), announce=announce, with_parent=with_parent))
+    metrics = EmbedderMetrics()
+    engine = open_engine(settings, metrics)
+    return asyncio.run(serve(settings, engine, metrics=metrics, announce=announce, with_parent=with_parent))
 
 
 def main() -> None:

@@ -28,13 +28,18 @@ LINGER_SECONDS = 0.002
 
 
 async def serve(
-    settings: EmbedderSettings, engine: FaceEngine, *, announce: Path | None = None, with_parent: bool = False
+    settings: EmbedderSettings,
+    engine: FaceEngine,
+    *,
+    metrics: EmbedderMetrics | None = None,
+    announce: Path | None = None,
+    with_parent: bool = False,
 ) -> int:
     """
     Serve until SIGTERM or SIGINT (or, ``with_parent``, until the parent is gone), then finish what was accepted;
     returns the exit code.
 
-    The address that was really bound is announced as one JSON line on stdout, and in the file ``announce``.
+    ``metrics`` are those that the engine counts in, if it counts. The address that was really bound is announced as one JSON line on stdout, and in the file ``announce``.
     """
     ends = stop_event()
     if with_parent:
@@ -47,7 +52,7 @@ async def serve(
         deaths.append(lane)
         loop.call_soon_threadsafe(ends.set)
 
-    metrics = EmbedderMetrics()
+    metrics = metrics or EmbedderMetrics()
     pipeline = Pipeline(engine, Decoder(settings.max_pixels), pipeline_size(settings), metrics, on_death=on_death)
     try:
         await _check_models(pipeline)

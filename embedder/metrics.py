@@ -23,6 +23,12 @@ class EmbedderMetrics:
             "Faces that could not be recognised and were left out.",
             registry=self.registry,
         )
+        self.degenerate = Counter(
+            "facesets_embedder_degenerate_outputs",
+            "Faces for which a recognition model gave no direction: not a number, no length or no variance.",
+            ["model"],
+            registry=self.registry,
+        )
         self.seconds = Histogram(
             "facesets_embedder_picture_seconds",
             "Seconds from permit to answer.",
@@ -42,6 +48,9 @@ class EmbedderMetrics:
 
     def describe(self, *, space: str, family: str, provider: str) -> None:
         self._engine.info({"space": space, "family": family, "provider": provider})
+
+    def count_degenerate(self, model: str, faces: int) -> None:
+        self.degenerate.labels(model).inc(faces)
 
     def watch_queue(self, lane: str, waiting: Callable[[], int]) -> None:
         self.waiting.labels(lane).set_function(waiting)

@@ -1,5 +1,6 @@
 """Which file of a pack does what: told by what a model takes and gives, as insightface's loader does."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,9 @@ from immich_facesets import wire
 from immich_facesets.errors import SetupError
 from immich_facesets.packs import RECOGNISERS, RecogniserFamily, pack_licence, recogniser_family
 from immich_facesets.runtime.model_folder import digest_file, find_pack
+from immich_facesets.spaces import EmbeddingSpace, SpaceRecogniser
+
+SHARES_NAME = "FACESETS_EMBEDDER_RECOGNISERS"
 
 Task = Literal["detection", "recognition", "landmarks", "attributes", "other"]
 
@@ -31,23 +35,58 @@ class ModelFile:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelPack:
-    """The two models of a pack that we use, and what is known about them."""
+class KnownRecogniser:
+    """A recognition model of a known family, and its share of the space; ``(x - mean) / std`` normalises its input."""
 
-    name: str
-    licence: str
+    file: ModelFile
     family: RecogniserFamily
-    detector: ModelFile
-    recogniser: ModelFile
-    left_alone: tuple[str, ...]
+    weight: float = 1.0
 
     @property
     def mean(self) -> float:
-        return 0.0 if self.recogniser.header.normalises_input else self.family.mean
+        return 0.0 if self.file.header.normalises_input else self.family.mean
 
     @property
     def std(self) -> float:
-        return 1.0 if self.recogniser.header.normalises_input else self.family.std
+        return 1.0 if self.file.header.normalises_input else self.family.std
+
+    @property
+    def side(self) -> int:
+        """The side of its input in pixels: what the model states, otherwise its family's."""
+        return next(iter(self.file.header.inputs.values()))[2] or self.family.side
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPack:
+    """The models of a pack that we use, and what is known about them. There is at least one recogniser."""
+
+    name: str
+    licence: str
+    detector: ModelFile
+    recognisers: tuple[KnownRecogniser, ...]
+    left_alone: tuple[str, ...]
+
+    @property
+    def recogniser(self) -> ModelFile:
+        """The file of the first recogniser."""
+        return self.recognisers[0].file
+
+    @property
+    def family(self) -> str:
+        """
+        The key of the operating points. Several recognisers are a family of their own, shares included: distances
+        measured for one of them, or with other shares, say nothing about the sum.
+        """
+        if len(self.recognisers) == 1:
+            return self.recognisers[0].family.name
+        return "+".join(f"{item.family.name}:{item.weight:g}" for item in self.recognisers)
+
+    def space(self, alignment: str, *, flip: bool) -> EmbeddingSpace:
+        """The space of the vectors that these models give for crops aligned so."""
+        recognisers = (
+            SpaceRecogniser(item.file.info().sha256, item.mean, item.std, item.weight) for item in self.recognisers
+        )
+        return EmbeddingSpace(self.detector.info().sha256, tuple(recognisers), alignment, flip=flip)
 
 
 def classify(header: OnnxHeader) -> Task:
@@ -74,23 +113,58 @@ def classify(header: OnnxHeader) -> Task:
     return "recognition" if height >= 112 and height % 16 == 0 and is_vector else "other"
 
 
-def open_pack(models_dir: Path, pack: str) -> ModelPack:
-    """The pack with exactly one detector and one known recogniser; anything else is a ``SetupError`` that says what."""
+def open_pack(models_dir: Path, pack: str, shares: Mapping[str, float] | None = None) -> ModelPack:
+    """
+    The pack with exactly one detector and its known recognisers; anything else is a ``SetupError`` that says what.
+
+    ``shares``: which recognisers, by file name without ``.onnx``, and their weights, which add up to 1. None takes the
+    only one there is.
+    """
     installed = find_pack(models_dir, pack)
     files: list[ModelFile] = []
     for name in installed.files:
         header = read_header(installed.path / name)
         files.append(ModelFile(installed.path / name, classify(header), header))
     detector = _only(files, "detection", pack, "an SCRFD detector with landmarks (9 or 15 outputs)")
-    recogniser = _only(files, "recognition", pack, "a recogniser (square input of 112 or more, one vector)")
-    family = recogniser_family(recogniser.name)
+    recognisers = tuple(_known(file, weight) for file, weight in _chosen(files, pack, shares))
+    sides = {item.side for item in recognisers}
+    if len(sides) > 1:
+        raise SetupError(
+            f"the recognisers of {pack} take inputs of {' and '.join(map(str, sorted(sides)))} pixels: only models that "
+            "see the same crop can make one space"
+        )
+    used = {detector.name, *(item.file.name for item in recognisers)}
+    others = tuple(item.name for item in files if item.name not in used)
+    return ModelPack(pack, pack_licence(pack, recognisers[0].file.name), detector, recognisers, others)
+
+
+def _chosen(files: list[ModelFile], pack: str, shares: Mapping[str, float] | None) -> list[tuple[ModelFile, float]]:
+    """The recognition models that the settings name with their weights; the only one when they name none."""
+    fitting = {item.path.stem: item for item in files if item.task == "recognition"}
+    if shares is None and len(fitting) > 1:
+        raise SetupError(
+            f"the model pack {pack} holds several recognition models: set {SHARES_NAME} to one of "
+            f"{', '.join(fitting)}, or to a weighted sum of them such as {','.join(f'{name}:0.5' for name in fitting)}"
+        )
+    if shares is None:
+        return [(_only(files, "recognition", pack, "a recogniser (square input of 112 or more, one vector)"), 1.0)]
+    missing = [name for name in shares if name not in fitting]
+    if missing:
+        raise SetupError(
+            f"{SHARES_NAME} names {', '.join(missing)}, but the recognition models of {pack} are "
+            f"{', '.join(fitting) or 'none'}"
+        )
+    return [(fitting[name], weight) for name, weight in shares.items()]
+
+
+def _known(file: ModelFile, weight: float) -> KnownRecogniser:
+    family = recogniser_family(file.name)
     if family is None:
         raise SetupError(
-            f"{recogniser.path} is a recognition model of an unknown family: its normalisation and operating points are "
+            f"{file.path} is a recognition model of an unknown family: its normalisation and operating points are "
             f"not known. Known families by file name: {', '.join(sorted(RECOGNISERS))}"
         )
-    others = tuple(item.name for item in files if item is not detector and item is not recogniser)
-    return ModelPack(pack, pack_licence(pack, recogniser.name), family, detector, recogniser, others)
+    return KnownRecogniser(file, family, weight)
 
 
 def _only(files: list[ModelFile], task: Task, pack: str, description: str) -> ModelFile:

@@ -1,9 +1,8 @@
 """The engine for real pictures: SCRFD and an ArcFace-like recogniser through ONNX Runtime."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
@@ -11,11 +10,11 @@ from numpy.typing import NDArray
 from embedder import alignment, scrfd
 from embedder.colour import Pixels
 from embedder.engine import Aligned, Detection, EngineFacts, View
-from embedder.model_files import ModelPack
-from embedder.sessions import RUN_ERRORS, Provider, open_session
+from embedder.model_files import ModelFile, ModelPack
+from embedder.recognition import Recogniser, Recognition
+from embedder.sessions import Provider, open_session
 from immich_facesets.errors import SetupError
 from immich_facesets.faces import Box
-from immich_facesets.spaces import EmbeddingSpace
 
 CLOSE_SIDE = 192
 """The detector's input for a look at one face that fills much of what is shown."""
@@ -34,36 +33,35 @@ class Tuning:
 
 
 class OnnxEngine:
-    """Two sessions and the numbers that belong to their models."""
+    """
+    The sessions of a pack and the numbers that belong to its models.
 
-    def __init__(self, pack: ModelPack, tuning: Tuning) -> None:
+    ``on_degenerate`` hears the name of a recognition model and how many faces it gave no direction.
+    """
+
+    def __init__(
+        self,
+        pack: ModelPack,
+        tuning: Tuning,
+        *,
+        on_degenerate: Callable[[str, int], None] = lambda _model, _faces: None,
+    ) -> None:
         self._tuning = tuning
-        self._pack = pack
-        self._detector = open_session(pack.detector.path, tuning.provider, device=tuning.device, threads=tuning.threads)
-        self._recogniser = open_session(
-            pack.recogniser.path, tuning.provider, device=tuning.device, threads=tuning.threads
-        )
-        shape = next(iter(pack.recogniser.header.inputs.values()))
-        self._crop_side = shape[2] or 112
+        self._detector = _open(pack.detector, tuning)
+        self._crop_side = pack.recognisers[0].side
         self._sides = _detector_sides(pack, tuning)
-        self._one_by_one = shape[0] == 1
-        dimension = self._check_recogniser()
-        detector, recogniser = pack.detector.info(), pack.recogniser.info()
+        recognisers = [Recogniser(known, _open(known.file, tuning)) for known in pack.recognisers]
+        self._recognition = Recognition(recognisers, flip=tuning.flip, on_degenerate=on_degenerate)
+        self.detect([self.view(np.zeros((64, 64, 3), dtype=np.uint8), closely=True)])
+        models = (pack.detector.info(), *(known.file.info() for known in pack.recognisers))
         self._facts = EngineFacts(
             kind="onnx",
-            space=EmbeddingSpace(
-                detector=detector.sha256,
-                recogniser=recogniser.sha256,
-                alignment=alignment.ALIGNMENT,
-                mean=pack.mean,
-                std=pack.std,
-                flip=tuning.flip,
-            ),
-            family=pack.family.name,
-            dimension=dimension,
+            space=pack.space(alignment.ALIGNMENT, flip=tuning.flip),
+            family=pack.family,
+            dimension=self._recognition.dimension,
             pack=pack.name,
             licence=pack.licence,
-            models=(detector, recogniser),
+            models=models,
             provider=tuning.provider,
         )
 
@@ -83,47 +81,15 @@ class OnnxEngine:
         return alignment.align(pixels, detection, self._crop_side)
 
     def recognise(self, faces: Sequence[Aligned]) -> NDArray[np.float32]:
-        crops = [face.crop for face in faces]
-        vectors = self._raw_vectors(crops)
-        if self._tuning.flip:
-            vectors = vectors + self._raw_vectors([np.ascontiguousarray(crop[:, ::-1]) for crop in crops])
-        lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-        good = np.isfinite(lengths) & (lengths > 1e-6)
-        return np.where(good, vectors / np.where(good, lengths, 1.0), np.nan).astype(np.float32)
+        return self._recognition.vectors([face.crop for face in faces])
 
     def probe(self) -> Detection:
         eyes_to_mouth = ((38.3, 51.7), (73.5, 51.5), (56.0, 71.7), (41.5, 92.4), (70.7, 92.2))
         return Detection(Box(20, 20, 92, 110), eyes_to_mouth, 1.0)
 
-    def _raw_vectors(self, crops: list[Pixels]) -> NDArray[np.float32]:
-        if self._one_by_one and len(crops) > 1:
-            return np.vstack([self._raw_vectors([crop]) for crop in crops])
-        pack, size = self._pack, (self._crop_side, self._crop_side)
-        blob = cv2.dnn.blobFromImages(crops, 1.0 / pack.std, size, (pack.mean, pack.mean, pack.mean))
-        (vectors,) = _run(self._recogniser, np.asarray(blob, dtype=np.float32))
-        return vectors.reshape(len(crops), -1)
 
-    def _check_recogniser(self) -> int:
-        """
-        The length of a vector, after a first run of the models.
-
-        A graph that states an open batch but gives something else for two crops than for one is fed one by one.
-        """
-        noise = np.random.default_rng(0).integers(0, 256, (2, self._crop_side, self._crop_side, 3), dtype=np.uint8)
-        one = self._raw_vectors([noise[0]])
-        if not self._one_by_one:
-            try:
-                both = self._raw_vectors(list(noise))
-                self._one_by_one = both.shape != (2, one.shape[1]) or not np.allclose(both[0], one[0], atol=0.05)
-            except (ValueError, *RUN_ERRORS):
-                self._one_by_one = True
-        if one.shape[1] != self._pack.family.dimension:
-            raise SetupError(
-                f"{self._pack.recogniser.path} gives vectors of {one.shape[1]} numbers, "
-                f"but {self._pack.family.name} has {self._pack.family.dimension}: this is not that model"
-            )
-        self.detect([self.view(noise[0], closely=True)])
-        return int(one.shape[1])
+def _open(file: ModelFile, tuning: Tuning) -> onnxruntime.InferenceSession:
+    return open_session(file.path, tuning.provider, device=tuning.device, threads=tuning.threads)
 
 
 def _detector_sides(pack: ModelPack, tuning: Tuning) -> tuple[int, int]:

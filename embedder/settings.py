@@ -1,5 +1,7 @@
 """The embedder's settings: read once from the environment, frozen, handed down as values."""
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -37,6 +39,9 @@ class EmbedderSettings(BaseSettings):
     engine: Literal["onnx", "synthetic"] = Field("onnx", description="Real models, or drawn faces for trying out.")
     provider: Provider = Field(Provider.CPU, description="Where the models run; never silently elsewhere.")
     device: str = Field("", description="Which device of the provider: a number, or OpenVINO's name for it.")
+    recognisers: Annotated[Mapping[str, float] | None, NoDecode] = Field(
+        None, description="Which recognition models of the pack, by file name, and their shares: a:0.6,b:0.4."
+    )
     max_pixels: int = Field(150_000_000, ge=1, description="Larger pictures are refused before they are decoded.")
     max_bytes: int = Field(200 << 20, ge=1, description="Larger bodies are refused.")
     max_in_flight: int = Field(16, ge=1, le=1024, description="Requests at once; more are answered 429.")
@@ -48,6 +53,11 @@ class EmbedderSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     log_json: bool | None = Field(None, description="JSON log lines; by default unless a terminal looks on.")
 
+    @field_validator("recognisers", mode="before")
+    @classmethod
+    def _parse_recognisers(cls, value: object) -> object:
+        return read_shares(value) if isinstance(value, str) else value
+
     @field_validator("listen", mode="before")
     @classmethod
     def _parse_listen(cls, value: object) -> object:
@@ -57,6 +67,31 @@ class EmbedderSettings(BaseSettings):
             return Listen.parse(value)
         except SetupError as error:
             raise ValueError(str(error)) from None
+
+
+def read_shares(text: str) -> Mapping[str, float]:
+    """
+    The recognisers of ``a:0.6,b:0.4`` with their shares, which are scaled to add up to 1; without numbers all are equal.
+
+    Anything else is a ``ValueError``.
+    """
+    shares: dict[str, float] = {}
+    for part in text.split(","):
+        name, colon, number = (word.strip() for word in part.partition(":"))
+        name = name.removesuffix(".onnx")
+        try:
+            share = float(number) if colon else 1.0
+        except ValueError:
+            share = math.nan
+        if not name or name in shares or not (math.isfinite(share) and share > 0):
+            raise ValueError(
+                f"{part.strip()!r} is not a recogniser and its share, such as w600k_r50:0.6, or it is there twice"
+            )
+        shares[name] = share
+    if len({bool(":" in part) for part in text.split(",")}) > 1:
+        raise ValueError("either every recogniser has a share, or none")
+    total = sum(shares.values())
+    return {name: share / total for name, share in shares.items()}
 
 
 def load_settings() -> EmbedderSettings:

@@ -10,7 +10,7 @@ from embedder import alignment
 from embedder.colour import Pixels
 from embedder.engine import Aligned, Detection, EngineFacts, View
 from immich_facesets.faces import Box
-from immich_facesets.spaces import EmbeddingSpace
+from immich_facesets.spaces import EmbeddingSpace, SpaceRecogniser
 from immich_facesets.synthetic import find_faces
 
 DIMENSION = 512
@@ -32,10 +32,8 @@ class SyntheticEngine:
             kind="synthetic",
             space=EmbeddingSpace(
                 detector="drawn-1",
-                recogniser="drawn-1",
+                recognisers=(SpaceRecogniser("drawn-1", 127.5, 127.5),),
                 alignment=alignment.ALIGNMENT,
-                mean=127.5,
-                std=127.5,
                 flip=False,
             ),
             family="synthetic",

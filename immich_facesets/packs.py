@@ -19,7 +19,8 @@ class RecogniserFamily:
     """
     Recognisers whose vectors are distributed alike, so that one set of operating points fits them.
 
-    ``mean`` and ``std`` normalise the RGB input: ``(x - mean) / std``; ``dimension`` is the length of a vector.
+    ``mean`` and ``std`` normalise the RGB input: ``(x - mean) / std``; ``dimension`` is the length of a vector, ``side``
+    that of the input in pixels, where the model itself leaves it open.
     """
 
     name: str
@@ -27,6 +28,7 @@ class RecogniserFamily:
     mean: float
     std: float
     licence: str
+    side: int = 112
 
 
 @dataclass(frozen=True, slots=True)

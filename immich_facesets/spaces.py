@@ -58,19 +58,33 @@ def operating_points(family: str) -> OperatingPoints:
 
 
 @dataclass(frozen=True, slots=True)
+class SpaceRecogniser:
+    """
+    One recogniser of a space: the SHA-256 digest of its file, the normalisation of its input, ``(x - mean) / std``, and
+    its share of the cosine similarity.
+    """
+
+    digest: str
+    mean: float
+    std: float
+    weight: float = 1.0
+    colours: str = "rgb"
+
+
+@dataclass(frozen=True, slots=True)
 class EmbeddingSpace:
     """
     Everything that moves a vector. Two vectors may be compared only when their spaces have the same ``name``.
 
-    ``detector`` and ``recogniser`` are SHA-256 digests of the model files; ``mean`` and ``std`` the normalisation of the
-    recogniser's input; ``flip`` whether original and mirrored vectors are averaged.
+    ``detector`` is the SHA-256 digest of its file; ``flip`` says whether original and mirrored vectors are averaged;
+    ``storage`` is the precision a vector is kept in. Several ``recognisers`` make one space: their unit vectors stand
+    one after another, each scaled by the square root of its weight, so that the cosine of two such vectors is the
+    weighted sum of the recognisers' cosines. The weights add up to 1.
     """
 
     detector: str
-    recogniser: str
+    recognisers: tuple[SpaceRecogniser, ...]
     alignment: str
-    mean: float
-    std: float
     flip: bool
     storage: str = "float32"
 

@@ -22,7 +22,7 @@ from embedder.pipeline import Pipeline, PipelineSize
 from embedder.settings import EmbedderSettings
 from immich_facesets import wire
 from immich_facesets.faces import Box
-from immich_facesets.spaces import EmbeddingSpace
+from immich_facesets.spaces import EmbeddingSpace, SpaceRecogniser
 
 Pixels = NDArray[np.uint8]
 POINTS = ((138.0, 151.0), (173.0, 151.0), (156.0, 171.0), (141.0, 192.0), (170.0, 192.0))
@@ -61,7 +61,7 @@ class ScriptedEngine:
 
     @property
     def facts(self) -> EngineFacts:
-        space = EmbeddingSpace("d", "r", alignment.ALIGNMENT, 127.5, 127.5, flip=False)
+        space = EmbeddingSpace("d", (SpaceRecogniser("r", 127.5, 127.5),), alignment.ALIGNMENT, flip=False)
         return EngineFacts("synthetic", space, "synthetic", 4, "scripted", "none", (), "cpu")
 
     def view(self, pixels: Pixels, area: Box | None = None, *, closely: bool = False) -> View:

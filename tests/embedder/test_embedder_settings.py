@@ -38,6 +38,10 @@ def test_settings_of_the_service_are_none_of_its_business(monkeypatch: pytest.Mo
         ("FACESETS_EMBEDDER_BATHC", "4", "did you mean FACESETS_EMBEDDER_BATCH"),
         ("FACESETS_EMBEDDER_BATCH", "0", "FACESETS_EMBEDDER_BATCH"),
         ("FACESETS_EMBEDDER_DET_SIZE", "641", "FACESETS_EMBEDDER_DET_SIZE"),
+        ("FACESETS_EMBEDDER_RECOGNISERS", "w600k_r50:much", "is not a recogniser and its share"),
+        ("FACESETS_EMBEDDER_RECOGNISERS", "w600k_r50:0.6,glintr100", "either every recogniser has a share, or none"),
+        ("FACESETS_EMBEDDER_RECOGNISERS", "w600k_r50:0.6,w600k_r50:0.4", "there twice"),
+        ("FACESETS_EMBEDDER_RECOGNISERS", "w600k_r50:1,glintr100:0", "is not a recogniser and its share"),
         ("FACESETS_EMBEDDER_PROVIDER", "gpu", "FACESETS_EMBEDDER_PROVIDER"),
         ("FACESETS_EMBEDDER_LISTEN", "8786", "not an address"),
         ("FACESETS_EMBEDDER_LISTEN", "0.0.0.0:8786", "FACESETS_EMBEDDER_TOKEN"),
@@ -48,6 +52,22 @@ def test_a_wrong_setting_is_told_by_name(name: str, value: str, words: str, monk
     monkeypatch.setenv(name, value)
     with pytest.raises(SetupError, match=words):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("value", "shares"),
+    [
+        ("w600k_mbf_int8.onnx", {"w600k_mbf_int8": 1.0}),
+        ("w600k_r50:0.6, glintr100:0.4", {"w600k_r50": 0.6, "glintr100": 0.4}),
+        ("w600k_r50:3,glintr100:1", {"w600k_r50": 0.75, "glintr100": 0.25}),
+        ("w600k_r50,glintr100", {"w600k_r50": 0.5, "glintr100": 0.5}),
+    ],
+)
+def test_the_shares_of_the_recognisers_add_up_to_one(
+    value: str, shares: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACESETS_EMBEDDER_RECOGNISERS", value)
+    assert load_settings().recognisers == pytest.approx(shares)
 
 
 def test_the_network_is_served_with_a_token(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """Telling models apart by what they take and give."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -12,6 +14,7 @@ from embedder.sessions import Provider, check_provider, provider_options
 from immich_facesets.errors import SetupError
 
 Shape = list[int | str | None]
+CHANGES: list[dict[str, Any]] = [{"digest": "x"}, {"mean": 1.0}, {"std": 2.0}, {"weight": 0.5}, {"colours": "bgr"}]
 
 
 def model(
@@ -62,7 +65,7 @@ def test_a_model_that_normalises_itself_is_fed_raw_pixels(nodes: tuple[str, ...]
     recogniser(tmp_path / "p" / "w600k_r50.onnx", nodes)
     pack = open_pack(tmp_path, "p")
     assert pack.recogniser.header.normalises_input is raw
-    assert (pack.mean, pack.std) == ((0.0, 1.0) if raw else (127.5, 127.5))
+    assert (pack.recognisers[0].mean, pack.recognisers[0].std) == ((0.0, 1.0) if raw else (127.5, 127.5))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +95,7 @@ def test_other_models_of_a_pack_are_left_alone(tmp_path: Path) -> None:
     model(tmp_path / "p" / "genderage.onnx", {"x": ["N", 3, 96, 96]}, {"o": ["N", 3]})
     pack = open_pack(tmp_path, "p")
     assert pack.left_alone == ("2d106det.onnx", "genderage.onnx")
-    assert pack.family.name == "w600k_r50"
+    assert pack.family == "w600k_r50"
 
 
 def test_a_pack_needs_exactly_one_of_each_and_a_recogniser_that_is_known(tmp_path: Path) -> None:
@@ -110,6 +113,50 @@ def test_a_pack_needs_exactly_one_of_each_and_a_recogniser_that_is_known(tmp_pat
     (tmp_path / "p" / "mystery.onnx").unlink()
     with pytest.raises(SetupError, match="lacks a recogniser"):
         open_pack(tmp_path, "p")
+
+
+def test_two_recognisers_make_a_space_only_when_the_settings_say_which_and_how_much(tmp_path: Path) -> None:
+    detector(tmp_path / "p" / "det.onnx")
+    recogniser(tmp_path / "p" / "w600k_r50.onnx")
+    recogniser(tmp_path / "p" / "glintr100.onnx", ("Sub_0", "Mul_1"))
+    with pytest.raises(SetupError, match="set FACESETS_EMBEDDER_RECOGNISERS to one of glintr100, w600k_r50"):
+        open_pack(tmp_path, "p")
+    with pytest.raises(SetupError, match="names arcface, but the recognition models of p are glintr100, w600k_r50"):
+        open_pack(tmp_path, "p", {"arcface": 1.0})
+    one = open_pack(tmp_path, "p", {"glintr100": 1.0})
+    assert (one.family, one.left_alone) == ("glintr100", ("w600k_r50.onnx",))
+    both = open_pack(tmp_path, "p", {"w600k_r50": 0.6, "glintr100": 0.4})
+    assert both.family == "w600k_r50:0.6+glintr100:0.4"
+    assert [item.weight for item in both.recognisers] == [0.6, 0.4]
+    assert both.left_alone == ()
+
+
+def test_recognisers_of_one_space_see_the_same_crop(tmp_path: Path) -> None:
+    detector(tmp_path / "p" / "det.onnx")
+    recogniser(tmp_path / "p" / "w600k_r50.onnx")
+    model(tmp_path / "p" / "edgeface_s.onnx", {"x": ["N", 3, 128, 128]}, {"e": ["N", 512]})
+    with pytest.raises(SetupError, match="inputs of 112 and 128 pixels"):
+        open_pack(tmp_path, "p", {"w600k_r50": 0.5, "edgeface_s": 0.5})
+
+
+def test_everything_that_moves_a_vector_makes_another_space(tmp_path: Path) -> None:
+    detector(tmp_path / "p" / "det.onnx")
+    recogniser(tmp_path / "p" / "w600k_r50.onnx")
+    recogniser(tmp_path / "p" / "glintr100.onnx", ("Sub_0", "Mul_1"))
+    one = open_pack(tmp_path, "p", {"w600k_r50": 1.0}).space("a", flip=False)
+    both = open_pack(tmp_path, "p", {"w600k_r50": 0.6, "glintr100": 0.4}).space("a", flip=False)
+    first, second = both.recognisers
+    others = [
+        one,
+        replace(both, detector="x"),
+        replace(both, alignment="x"),
+        replace(both, flip=True),
+        replace(both, storage="float16"),
+        replace(both, recognisers=(second, first)),
+        *(replace(both, recognisers=(replace(first, **change), second)) for change in CHANGES),
+    ]
+    assert len({both.name, *(space.name for space in others)}) == 1 + len(others)
+    assert both.name == open_pack(tmp_path, "p", {"w600k_r50": 0.6, "glintr100": 0.4}).space("a", flip=False).name
 
 
 @pytest.mark.parametrize("data", [b"", b"\x08\x07", b"<html>", b"\xff" * 64, b"\x3a\xff\xff\xff\xff\x0f"])

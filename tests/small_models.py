@@ -1,0 +1,58 @@
+"""Tiny ONNX models of the right shapes, written by the tests that need one."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+
+def write_recogniser(
+    path: Path, *, dimension: int = 512, side: int = 112, seed: int = 0, batch: int | str = "N", half: bool = False
+) -> Path:
+    """
+    A random projection of the crop, averaged down to 7 x 7: the same crop gives the same vector, other crops others.
+
+    A crop that is black throughout gives zeros. ``half`` makes it a float16 model.
+    """
+    cells = side // 16
+    kind, numbers = (TensorProto.FLOAT16, np.float16) if half else (TensorProto.FLOAT, np.float32)
+    weights = np.random.default_rng(seed).standard_normal((3 * cells * cells, dimension)).astype(numbers)
+    nodes = [
+        helper.make_node("AveragePool", ["x"], ["pooled"], kernel_shape=[16, 16], strides=[16, 16]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["vector"]),
+    ]
+    return save(
+        path,
+        nodes,
+        inputs={"x": [batch, 3, side, side]},
+        outputs={"vector": [batch, dimension]},
+        weights={"weights": weights},
+        kind=kind,
+    )
+
+
+def save(
+    path: Path,
+    nodes: list[onnx.NodeProto],
+    *,
+    inputs: dict[str, list[int | str]],
+    outputs: dict[str, list[int | str]],
+    weights: dict[str, np.ndarray],
+    kind: int = TensorProto.FLOAT,
+) -> Path:
+    """A checked model of these nodes."""
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info(name, kind, shape) for name, shape in inputs.items()],
+        [helper.make_tensor_value_info(name, kind, shape) for name, shape in outputs.items()],
+        [numpy_helper.from_array(values, name) for name, values in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    model.ir_version = 8
+    onnx.checker.check_model(model)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, str(path))
+    return path
