@@ -1,6 +1,7 @@
 """The composition root: opens everything, hands it on, and closes it in reverse."""
 
 import asyncio
+import gc
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -112,7 +113,7 @@ async def open_app(
         engine = open_engine(database_url(settings))
         await asyncio.to_thread(migrate, engine)
         store = Store(engine)
-        stack.callback(store.close)
+        stack.push_async_callback(asyncio.to_thread, store.close)
         board = ProgressBoard()
         metrics = Metrics(board, version=program_version())
         conditions = Conditions(store=store, settings=settings, board=board, stop=stop)
@@ -126,7 +127,14 @@ async def open_app(
             sources[user.name] = source
         child, pool = await _open_embedders(settings, board, stack, embedder_environ or {})
         runner = Runner(conditions, sources, pool, tree, metrics, program_version())
+        _spare_collector()
         yield App(settings, conditions, store, board, sources, pool, tree, runner, metrics, child)
+
+
+def _spare_collector() -> None:
+    """What was imported stays to the end: looking through it again and again would hold everything for 0.1 s each time."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _open_embedders(

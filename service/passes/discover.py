@@ -5,6 +5,7 @@ Listing pages are planned by ``plan_page`` and committed one by one; a listing t
 because its marks move only at its end.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -97,7 +98,7 @@ class Discover:
         known = await self._store.read(
             assets.known_assets, self._source.name, [asset.asset_id for asset in page.assets]
         )
-        plans = plan_page(page.assets, known, self._conditions.clock(), self._rules)
+        plans = await asyncio.to_thread(plan_page, page.assets, known, self._conditions.clock(), self._rules)
         counts = await self._store.write(assets.remember_page, plans, run_id=self._run_id)
         self.counts.listed += len(plans)
         self.counts.new += counts.new
