@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from embedder.app import serve
+from embedder.app import serve, threads_per_run
 from embedder.doors import version
 from embedder.engine import FaceEngine
 from embedder.metrics import EmbedderMetrics
@@ -35,11 +35,18 @@ def open_engine(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEng
 
     check_provider(settings.provider)
     pack = open_pack(settings.models_dir, settings.model_pack, settings.recognisers)
-    log.info("models", pack=pack.name, licence=pack.licence, family=pack.family, left_alone=pack.left_alone)
+    log.info(
+        "models",
+        pack=pack.name,
+        licence=pack.licence,
+        family=pack.family,
+        left_alone=pack.left_alone,
+        digests="as recorded at install" if pack.recorded else "never recorded",
+    )
     tuning = Tuning(
         provider=settings.provider,
         device=settings.device,
-        threads=settings.threads,
+        threads=threads_per_run(settings),
         detector_side=settings.det_size,
         detector_threshold=settings.det_threshold,
         flip=settings.flip,

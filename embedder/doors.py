@@ -170,6 +170,7 @@ async def _info(request: web.Request) -> web.Response:
         provider=facts.provider,
         limits=request.app[_LIMITS],
         version=version(),
+        distances=facts.distances,
     )
     asked = request.headers.get(hdrs.ACCEPT, "")
     body, content_type = wire.encode(info, accept=wire.MSGPACK if wire.MSGPACK in asked else wire.JSON)

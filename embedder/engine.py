@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from embedder.colour import Pixels
 from immich_facesets import wire
 from immich_facesets.faces import Box, Landmarks
-from immich_facesets.spaces import EmbeddingSpace
+from immich_facesets.spaces import EmbeddingSpace, OperatingPoints
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Aligned:
 class EngineFacts:
     """What ``GET /v1/info`` says about an engine."""
 
-    kind: Literal["onnx", "synthetic"]
+    kind: Literal["onnx", "opencv", "synthetic"]
     space: EmbeddingSpace
     family: str
     dimension: int
@@ -64,6 +64,8 @@ class EngineFacts:
     licence: str
     models: tuple[wire.ModelInfo, ...]
     provider: str
+    distances: OperatingPoints | None = None
+    """Operating points stated beside a model of one's own."""
 
 
 class FaceEngine(Protocol):

@@ -8,12 +8,14 @@ from typing import Literal
 from embedder.onnx_header import OnnxHeader, read_header
 from immich_facesets import wire
 from immich_facesets.errors import SetupError
-from immich_facesets.packs import RECOGNISERS, RecogniserFamily, pack_licence, recogniser_family
-from immich_facesets.runtime.model_folder import digest_file, find_pack
-from immich_facesets.spaces import EmbeddingSpace, SpaceRecogniser
+from immich_facesets.packs import RECOGNISERS, UNKNOWN_LICENCE, RecogniserFamily, recogniser_family
+from immich_facesets.runtime.model_folder import check_pack, digest_file
+from immich_facesets.runtime.pack_notes import MANIFEST_NAME, NOTES_NAME, PackNotes, RecogniserNote
+from immich_facesets.spaces import EmbeddingSpace, OperatingPoints, SpaceRecogniser
 
 SHARES_NAME = "FACESETS_EMBEDDER_RECOGNISERS"
 
+NOTHING_SAID = RecogniserNote()
 Task = Literal["detection", "recognition", "landmarks", "attributes", "other"]
 
 
@@ -36,35 +38,48 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class KnownRecogniser:
-    """A recognition model of a known family, and its share of the space; ``(x - mean) / std`` normalises its input."""
+    """
+    A recognition model whose input is known, and its share of the space.
+
+    What the folder's notes say of it is stronger than what its graph shows, and that than what its family is known for.
+    """
 
     file: ModelFile
     family: RecogniserFamily
     weight: float = 1.0
+    note: RecogniserNote = NOTHING_SAID
 
     @property
     def mean(self) -> float:
-        return 0.0 if self.file.header.normalises_input else self.family.mean
+        """``(x - mean) / std`` normalises the input."""
+        own = 0.0 if self.file.header.normalises_input else self.family.mean
+        return own if self.note.mean is None else self.note.mean
 
     @property
     def std(self) -> float:
-        return 1.0 if self.file.header.normalises_input else self.family.std
+        own = 1.0 if self.file.header.normalises_input else self.family.std
+        return own if self.note.std is None else self.note.std
 
     @property
     def side(self) -> int:
-        """The side of its input in pixels: what the model states, otherwise its family's."""
-        return next(iter(self.file.header.inputs.values()))[2] or self.family.side
+        """The side of its input in pixels: what the model states, otherwise what is known of it."""
+        return next(iter(self.file.header.inputs.values()))[2] or self.note.input or self.family.side
 
 
 @dataclass(frozen=True, slots=True)
 class ModelPack:
-    """The models of a pack that we use, and what is known about them. There is at least one recogniser."""
+    """
+    The models of a pack that we use, and what is known about them. There is at least one recogniser.
+
+    ``recorded`` says whether its files were compared with digests recorded at install.
+    """
 
     name: str
     licence: str
     detector: ModelFile
     recognisers: tuple[KnownRecogniser, ...]
     left_alone: tuple[str, ...]
+    recorded: bool = False
 
     @property
     def recogniser(self) -> ModelFile:
@@ -81,10 +96,17 @@ class ModelPack:
             return self.recognisers[0].family.name
         return "+".join(f"{item.family.name}:{item.weight:g}" for item in self.recognisers)
 
+    @property
+    def distances(self) -> OperatingPoints | None:
+        """What whoever brought the model measured of it; None for the known ones, and for several together."""
+        notes = [item.note.distances for item in self.recognisers]
+        return notes[0].points() if len(notes) == 1 and notes[0] is not None else None
+
     def space(self, alignment: str, *, flip: bool) -> EmbeddingSpace:
         """The space of the vectors that these models give for crops aligned so."""
         recognisers = (
-            SpaceRecogniser(item.file.info().sha256, item.mean, item.std, item.weight) for item in self.recognisers
+            SpaceRecogniser(item.file.info().sha256, item.mean, item.std, item.weight, item.note.colours)
+            for item in self.recognisers
         )
         return EmbeddingSpace(self.detector.info().sha256, tuple(recognisers), alignment, flip=flip)
 
@@ -120,13 +142,20 @@ def open_pack(models_dir: Path, pack: str, shares: Mapping[str, float] | None = 
     ``shares``: which recognisers, by file name without ``.onnx``, and their weights, which add up to 1. None takes the
     only one there is.
     """
-    installed = find_pack(models_dir, pack)
+    installed = check_pack(models_dir, pack)
+    notes = installed.notes
     files: list[ModelFile] = []
     for name in installed.files:
         header = read_header(installed.path / name)
-        files.append(ModelFile(installed.path / name, classify(header), header))
-    detector = _only(files, "detection", pack, "an SCRFD detector with landmarks (9 or 15 outputs)")
-    recognisers = tuple(_known(file, weight) for file, weight in _chosen(files, pack, shares))
+        task = "recognition" if Path(name).stem in notes.recognisers else classify(header)
+        files.append(ModelFile(installed.path / name, task, header))
+    named = {name for name in (notes.detector, notes.recogniser) if name is not None}
+    absent = named - set(installed.files)
+    if absent:
+        raise SetupError(f"{installed.path / MANIFEST_NAME} names {', '.join(sorted(absent))}, which is not beside it")
+    asked = [item for item in files if not named or item.name in named or item.path.stem in (shares or {})]
+    detector = _only(asked, "detection", pack, "an SCRFD detector with landmarks (9 or 15 outputs)")
+    recognisers = tuple(_known(file, weight, notes) for file, weight in _chosen(asked, pack, shares))
     sides = {item.side for item in recognisers}
     if len(sides) > 1:
         raise SetupError(
@@ -135,7 +164,7 @@ def open_pack(models_dir: Path, pack: str, shares: Mapping[str, float] | None = 
         )
     used = {detector.name, *(item.file.name for item in recognisers)}
     others = tuple(item.name for item in files if item.name not in used)
-    return ModelPack(pack, pack_licence(pack, recognisers[0].file.name), detector, recognisers, others)
+    return ModelPack(pack, installed.licence, detector, recognisers, others, recorded=installed.digests is not None)
 
 
 def _chosen(files: list[ModelFile], pack: str, shares: Mapping[str, float] | None) -> list[tuple[ModelFile, float]]:
@@ -157,14 +186,29 @@ def _chosen(files: list[ModelFile], pack: str, shares: Mapping[str, float] | Non
     return [(fitting[name], weight) for name, weight in shares.items()]
 
 
-def _known(file: ModelFile, weight: float) -> KnownRecogniser:
-    family = recogniser_family(file.name)
-    if family is None:
+def _known(file: ModelFile, weight: float, notes: PackNotes) -> KnownRecogniser:
+    """
+    The recogniser with what is known of its family, in this order: the family that the notes name, that of its file's
+    name, that of its content. A family of one's own needs the normalisation in the notes, unless the graph has it.
+    """
+    note = notes.recognisers.get(file.path.stem, NOTHING_SAID)
+    if note.family is not None:
+        family = RECOGNISERS.get(note.family)
+    else:
+        family = recogniser_family(file.name) or recogniser_family(file.name, file.info().sha256)
+    if family is not None:
+        return KnownRecogniser(file, family, weight, note)
+    if not file.header.normalises_input and (note.mean is None or note.std is None):
         raise SetupError(
-            f"{file.path} is a recognition model of an unknown family: its normalisation and operating points are "
-            f"not known. Known families by file name: {', '.join(sorted(RECOGNISERS))}"
+            f"{file.path} is a recognition model of an unknown family: how its input is normalised is not known. Write "
+            f"into {file.path.parent / NOTES_NAME} a section [recognisers.{file.path.stem}] with mean and std, for "
+            "(pixel - mean) / std, or with family, if it is one of the known ones "
+            f"({', '.join(sorted(RECOGNISERS))}); the README's section on models says what else may stand there"
         )
-    return KnownRecogniser(file, family, weight)
+    mean, std = (0.0 if note.mean is None else note.mean), (1.0 if note.std is None else note.std)
+    licence = notes.licence or UNKNOWN_LICENCE
+    own = RecogniserFamily(note.family or file.path.stem, note.dimension, mean, std, licence)
+    return KnownRecogniser(file, own, weight, note)
 
 
 def _only(files: list[ModelFile], task: Task, pack: str, description: str) -> ModelFile:

@@ -63,6 +63,7 @@ class OnnxEngine:
             licence=pack.licence,
             models=models,
             provider=tuning.provider,
+            distances=pack.distances,
         )
 
     @property

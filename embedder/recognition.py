@@ -40,7 +40,8 @@ class Recogniser:
         if self._one_by_one and len(crops) > 1:
             return np.vstack([self.vectors([crop]) for crop in crops])
         known, size = self.known, (self.known.side, self.known.side)
-        blob = cv2.dnn.blobFromImages(list(crops), 1.0 / known.std, size, (known.mean, known.mean, known.mean))
+        mean, swap = (known.mean, known.mean, known.mean), known.note.colours == "bgr"
+        blob = cv2.dnn.blobFromImages(list(crops), 1.0 / known.std, size, mean, swapRB=swap)
         output = self._session.run(None, {self._input.name: np.asarray(blob, dtype=self._dtype)})[0]
         return np.asarray(output, dtype=np.float32).reshape(len(crops), -1)
 
@@ -55,7 +56,7 @@ class Recogniser:
                 self._one_by_one = both.shape != (2, one.shape[1]) or not np.allclose(both[0], one[0], atol=0.05)
             except (ValueError, *RUN_ERRORS):
                 self._one_by_one = True
-        if one.shape[1] != family.dimension:
+        if family.dimension is not None and one.shape[1] != family.dimension:
             raise SetupError(
                 f"{self.known.file.path} gives vectors of {one.shape[1]} numbers, "
                 f"but {family.name} has {family.dimension}: this is not that model"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 NON_COMMERCIAL = "insightface: for non-commercial research purposes only"
+OPENCV_ZOO = "OpenCV Zoo: YuNet under the MIT licence, SFace under Apache-2.0"
 IDIAP = "Idiap EdgeFace: BSD-3-Clause code; the weights keep the terms of the place they came from"
 UNKNOWN_LICENCE = "unknown: ask whoever gave you these files"
 
@@ -19,12 +20,12 @@ class RecogniserFamily:
     """
     Recognisers whose vectors are distributed alike, so that one set of operating points fits them.
 
-    ``mean`` and ``std`` normalise the RGB input: ``(x - mean) / std``; ``dimension`` is the length of a vector, ``side``
-    that of the input in pixels, where the model itself leaves it open.
+    ``mean`` and ``std`` normalise the RGB input: ``(x - mean) / std``. ``dimension`` is the length of a vector, None for
+    whatever the model gives; ``side`` that of the input in pixels, where the model itself leaves it open.
     """
 
     name: str
-    dimension: int
+    dimension: int | None
     mean: float
     std: float
     licence: str
@@ -33,17 +34,23 @@ class RecogniserFamily:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """A published pack: its files as published, the two that we use first."""
+    """
+    A published pack. ``digests``: the SHA-256 of its files as far as its makers, or those who pin them, publish them.
+
+    ``detector`` and ``recogniser`` are None where the pack names its files in a manifest of its own; ``remark`` says what
+    else a person should know before installing it.
+    """
 
     name: str
-    detector: str
-    recogniser: str
+    detector: str | None
+    recogniser: str | None
     licence: str
     others: tuple[str, ...] = ()
+    remark: str = ""
 
     @property
     def files(self) -> tuple[str, ...]:
-        return (self.detector, self.recogniser, *self.others)
+        return tuple(name for name in (self.detector, self.recogniser, *self.others) if name is not None)
 
 
 def _families(*families: RecogniserFamily) -> Mapping[str, RecogniserFamily]:
@@ -62,9 +69,28 @@ RECOGNISERS = _families(
     RecogniserFamily("edgeface_s", 512, 127.5, 127.5, IDIAP),
     RecogniserFamily("edgeface_xs", 512, 127.5, 127.5, IDIAP),
     RecogniserFamily("edgeface_xxs", 512, 127.5, 127.5, IDIAP),
+    RecogniserFamily("face_recognition_sface", 128, 0.0, 1.0, OPENCV_ZOO),
 )
 
+PUBLISHED: Mapping[str, str] = MappingProxyType(
+    {
+        # Pinned by InsightFace's own server package for its archives of release 0.7.
+        "det_10g.onnx": "5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91",
+        "det_2.5g.onnx": "041f73f47371333d1d17a6fee6c8ab4e6aecabefe398ff32cca4e2d5eaee0af9",
+        "det_500m.onnx": "5e4447f50245bbd7966bd6c0fa52938c61474a04ec7def48753668a9d8b4ea3a",
+        "scrfd_10g_bnkps.onnx": "5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91",
+        "w600k_r50.onnx": "4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43",
+        "w600k_mbf.onnx": "9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f",
+        "glintr100.onnx": "4ab1d6435d639628a6f3e5008dd4f929edf4c4124b1a7169e1048f9fef534cdf",
+        # The large-file pointers of the OpenCV Zoo.
+        "face_detection_yunet_2023mar.onnx": "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+        "face_recognition_sface_2021dec.onnx": "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
+    }
+)
+"""SHA-256 of published model files by name. Nothing published is known of the landmark and attribute models."""
+
 _EXTRAS = ("1k3d68.onnx", "2d106det.onnx", "genderage.onnx")
+_RACCOON = "files are named in its manifest.json; its makers say that the recogniser is that of {}. Never tried here"
 
 PACKS = _packs(
     Pack("buffalo_l", "det_10g.onnx", "w600k_r50.onnx", NON_COMMERCIAL, _EXTRAS),
@@ -72,24 +98,38 @@ PACKS = _packs(
     Pack("buffalo_s", "det_500m.onnx", "w600k_mbf.onnx", NON_COMMERCIAL, _EXTRAS),
     Pack("buffalo_sc", "det_500m.onnx", "w600k_mbf.onnx", NON_COMMERCIAL),
     Pack("antelopev2", "scrfd_10g_bnkps.onnx", "glintr100.onnx", NON_COMMERCIAL, _EXTRAS),
+    Pack("raccoon_l", None, None, NON_COMMERCIAL, remark=_RACCOON.format("buffalo_l")),
+    Pack("raccoon_s", None, None, NON_COMMERCIAL, remark=_RACCOON.format("buffalo_s")),
+    Pack(
+        "opencv_zoo",
+        "face_detection_yunet_2023mar.onnx",
+        "face_recognition_sface_2021dec.onnx",
+        OPENCV_ZOO,
+        remark="for FACESETS_EMBEDDER_ENGINE=opencv; its distances are not measured",
+    ),
 )
 
 
-def recogniser_family(file_name: str) -> RecogniserFamily | None:
+def recogniser_family(file_name: str, digest: str | None = None) -> RecogniserFamily | None:
     """
     The family of a recogniser by its file's name: ``w600k_mbf.onnx``, but also ``w600k_mbf_int8.onnx``; None if unknown.
 
-    A variant gives other vectors, hence another space (its digest differs), but at the same distances.
+    A variant gives other vectors, hence another space (its digest differs), but at the same distances. A published file
+    under another name is known by its ``digest``.
     """
+    if digest is not None:
+        published = {value: name for name, value in PUBLISHED.items()}
+        file_name = published.get(digest, file_name)
     stem = file_name.lower().removesuffix(".onnx")
     fitting = (name for name in RECOGNISERS if stem == name or stem.startswith((f"{name}_", f"{name}-", f"{name}.")))
     name = max(fitting, key=len, default=None)
     return None if name is None else RECOGNISERS[name]
 
 
-def pack_licence(pack: str, recogniser: str | None = None) -> str:
-    """The terms of a pack, or of its recogniser when the pack itself is not one we know."""
+def pack_licence(pack: str, *recognisers: str) -> str:
+    """The terms of a pack, or of its recognisers when the pack itself is not one we know."""
     if pack in PACKS:
         return PACKS[pack].licence
-    family = None if recogniser is None else recogniser_family(recogniser)
-    return UNKNOWN_LICENCE if family is None else family.licence
+    families = [recogniser_family(name) for name in recognisers]
+    licences = dict.fromkeys(UNKNOWN_LICENCE if family is None else family.licence for family in families)
+    return "; ".join(licences) or UNKNOWN_LICENCE

@@ -44,6 +44,13 @@ OPERATING_POINTS: dict[str, OperatingPoints] = {
 }
 
 
+UNMEASURED: dict[str, str] = {
+    "face_recognition_sface": "; its makers publish one distance only: below 0.637 (a cosine similarity above 0.363) two "
+    "faces are taken for one person, chosen on pairs of LFW, which says little about clusters"
+}
+"""What is known instead of families whose weights were not at hand for measuring."""
+
+
 def operating_points(family: str) -> OperatingPoints:
     """The measured points of a recogniser's family; an unknown family is a ``SetupError`` that says what to set."""
     try:
@@ -54,6 +61,7 @@ def operating_points(family: str) -> OperatingPoints:
             f"no operating points are known for the recognition model {family!r} (known: {known}); "
             "measure them and set FACESETS_MATCH_DISTANCE, FACESETS_CLUSTER_DISTANCE, FACESETS_MERGE_DISTANCE, "
             "FACESETS_DROP_DISTANCE and FACESETS_OUTLIER_DISTANCE"
+            f"{UNMEASURED.get(family, '')}"
         ) from None
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Box, Landmarks, Measures
+from immich_facesets.spaces import OperatingPoints
 
 MSGPACK = "application/msgpack"
 JSON = "application/json"
@@ -93,18 +94,22 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Info(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``GET /v1/info`` answers. ``family`` names the recogniser's family, the key of its operating points."""
+    """
+    What ``GET /v1/info`` answers. ``family`` names the recogniser's family, the key of its operating points;
+    ``distances`` are those that came with a model of one's own.
+    """
 
     space: str
     family: str
     dimension: int
-    engine: Literal["onnx", "synthetic"]
+    engine: Literal["onnx", "opencv", "synthetic"]
     pack: str
     licence: str
     models: tuple[ModelInfo, ...]
     provider: str
     limits: Limits
     version: str
+    distances: OperatingPoints | None = None
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):

@@ -174,7 +174,9 @@ class Runner:
                 raise SetupError("; ".join(dict.fromkeys(map(str, refused.values()))))
         async with self._stage("embed"):
             info = await self._pool.open()
-            conditions.settings.points(info.family)  # an unknown model is told before anything is fetched for it
+            conditions.settings.points(
+                info.family, info.distances
+            )  # an unknown model is told before anything is fetched for it
             chosen = {name: self._sources[name] for name in names if name not in refused}
             staging = Staging(conditions.staging_dir, room=conditions.settings.staging_bytes)
             embed = Embed(conditions, chosen, self._pool, staging, self._metrics)

@@ -22,7 +22,7 @@ CONFIG_FILE = "FACESETS_CONFIG"
 
 # fmt: off
 EMBEDDER_NAMES = tuple(f"FACESETS_EMBEDDER_{name}" for name in (
-    "LISTEN", "ENGINE", "PROVIDER", "DEVICE", "MAX_PIXELS", "MAX_BYTES", "MAX_IN_FLIGHT", "BATCH", "THREADS", "FLIP",
+    "LISTEN", "ENGINE", "RECOGNISERS", "PROVIDER", "DEVICE", "MAX_PIXELS", "MAX_BYTES", "MAX_IN_FLIGHT", "BATCH", "THREADS", "FLIP",
     "DET_SIZE", "DET_THRESHOLD", "LOG_LEVEL", "LOG_JSON",
 ))
 # fmt: on
@@ -194,8 +194,11 @@ class Settings(BaseSettings):
     def embedder_addresses(self) -> tuple[str, ...]:
         return tuple(url.strip().rstrip("/") for url in self.embedder_urls.split(",") if url.strip())
 
-    def points(self, family: str) -> OperatingPoints:
-        """The distances to decide at: the space's own, and what the settings say instead."""
+    def points(self, family: str, stated: OperatingPoints | None = None) -> OperatingPoints:
+        """
+        The distances to decide at: what the settings say, then what is ``stated`` beside a model of one's own, then
+        those measured for the family.
+        """
         own = {
             "match": self.match_distance,
             "cluster": self.cluster_distance,
@@ -208,7 +211,7 @@ class Settings(BaseSettings):
         needed = {"match", "cluster", "merge", "drop", "outlier"}
         if needed <= said.keys():
             return OperatingPoints(**said)
-        return dataclasses.replace(operating_points(family), **said)
+        return dataclasses.replace(stated or operating_points(family), **said)
 
 
 class User(BaseModel):

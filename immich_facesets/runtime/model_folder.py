@@ -2,7 +2,7 @@
 The folder of model packs: ``<models_dir>/<pack>/*.onnx``, and the record of what was installed.
 
 Nothing is ever downloaded: a pack comes from a local archive or folder, after its licence was accepted. The digests
-recorded then (``MODELS.sha256``, in the form of ``sha256sum``) show later whether a file has changed.
+recorded then (``MODELS.sha256``, in the form of ``sha256sum``) show at every start whether a file has changed.
 """
 
 import contextlib
@@ -19,24 +19,44 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from immich_facesets.errors import SetupError
-from immich_facesets.packs import pack_licence, recogniser_family
+from immich_facesets.packs import PUBLISHED, pack_licence, recogniser_family
+from immich_facesets.runtime.pack_notes import (
+    LICENCE_NAME,
+    MANIFEST_NAME,
+    NOTES_NAME,
+    PackNotes,
+    read_notes,
+    stated_licence,
+)
 
 RECORD_NAME = "MODELS.sha256"
 MAX_MODEL_BYTES = 4 << 30
 _PACK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _CHUNK = 1 << 20
+_COMPANIONS = (MANIFEST_NAME, LICENCE_NAME, NOTES_NAME)
 _NOT_A_MODEL = (b"version https://git-lfs", b"<", b"PK\x03\x04")
 
 
 @dataclass(frozen=True, slots=True)
 class InstalledPack:
-    """A pack on disk. ``digests`` are file name to SHA-256 as recorded at install, None when nothing was recorded."""
+    """
+    A pack on disk: its ONNX files, and what the folder says of them.
+
+    ``digests`` are file name to SHA-256 as recorded at install, None when nothing was recorded.
+    """
 
     name: str
     path: Path
     files: tuple[str, ...]
     licence: str
     digests: Mapping[str, str] | None
+    notes: PackNotes
+
+    @property
+    def unpublished(self) -> tuple[str, ...]:
+        """Files that have the name of a published model, but, by the record, not its content."""
+        recorded = self.digests or {}
+        return tuple(name for name in recorded if name in PUBLISHED and recorded[name] != PUBLISHED[name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +102,35 @@ def verify_pack(models_dir: Path, pack: str) -> tuple[Difference, ...]:
         raise SetupError(f"{installed.path} has no {RECORD_NAME}: its digests were not recorded at install")
     differences = [Difference(name, "unrecorded") for name in installed.files if name not in installed.digests]
     for name, digest in installed.digests.items():
-        if name not in installed.files:
+        if not (installed.path / name).is_file():
             differences.append(Difference(name, "missing"))
         elif digest_file(installed.path / name) != digest:
             differences.append(Difference(name, "changed"))
     return tuple(sorted(differences, key=lambda item: item.file))
 
 
+def check_pack(models_dir: Path, pack: str) -> InstalledPack:
+    """
+    The pack, for use: a ``SetupError`` when a file is not what was recorded at install. Reads every file.
+
+    A folder that was put there by hand has no record, and is taken as it is.
+    """
+    installed = find_pack(models_dir, pack)
+    differences = () if installed.digests is None else verify_pack(models_dir, pack)
+    if differences:
+        told = ", ".join(f"{item.file} is {item.problem}" for item in differences)
+        raise SetupError(
+            f"the pack {pack} is not as it was installed: {told}. Remove {installed.path} and install it again, or add a "
+            f"file that you meant to add with: immich-facesets models install {pack} --from FILE"
+        )
+    return installed
+
+
 def record_pack(path: Path) -> Mapping[str, str]:
     """Write the record of a pack's files as they are now."""
-    digests = {item.name: digest_file(item) for item in sorted(path.glob("*.onnx"))}
+    manifest = path / MANIFEST_NAME
+    recorded = [*sorted(path.glob("*.onnx")), *([manifest] if manifest.is_file() else [])]
+    digests = {item.name: digest_file(item) for item in recorded}
     text = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
     (path / RECORD_NAME).write_text(text, encoding="ascii", newline="\n")
     return digests
@@ -99,36 +138,68 @@ def record_pack(path: Path) -> Mapping[str, str]:
 
 def install_from_archive(archive: Path, models_dir: Path, pack: str, *, accept_license: bool) -> InstalledPack:
     """
-    Install a pack from a local zip archive or folder, whole or not at all.
+    Install a pack from a local zip archive, folder or single model, whole or not at all.
 
-    Only ONNX files are taken, by their base names (a zip cannot write elsewhere). A pack that is there already stays
-    when it holds the same bytes, and is a ``SetupError`` otherwise.
+    ONNX files are taken, and what is said of them, by their base names (a zip cannot write elsewhere). To a pack that is
+    there already the new files are added; one that is there with other bytes is a ``SetupError``.
     """
     path = models_dir / _checked_name(pack)
     with _opened(archive) as source:
-        if not source:
+        if not any(name.endswith(".onnx") for name in source):
             raise SetupError(f"{archive} holds no .onnx file")
         if not accept_license:
-            licence = pack_licence(pack, _likely_recogniser(source))
-            raise SetupError(f"the models of {pack} are licensed: {licence}. Accept it to install them")
+            licence = _licence_of(source) or pack_licence(pack, *_likely_recognisers(source))
+            raise SetupError(
+                f"the models of {pack} are licensed: {licence}. Read these terms, and accept them with --accept-license"
+            )
         models_dir.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(dir=models_dir, prefix=f".{pack}."))
         try:
             for name, open_source in source.items():
                 with open_source() as stream:
                     _copy_model(stream, draft / name)
-            digests = record_pack(draft)
+            _check_manifest(draft)
+            record_pack(draft)
             draft.chmod(0o755)
             if path.exists():
-                if {item.name: digest_file(item) for item in path.glob("*.onnx")} != dict(digests):
-                    raise SetupError(f"{path} holds another {pack}: remove that folder first")
-                (draft / RECORD_NAME).replace(path / RECORD_NAME)
+                _add_files(draft, path)
             else:
                 draft.rename(path)
             _sync_folder(models_dir)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     return _read_pack(path)
+
+
+def _licence_of(source: "Mapping[str, _Opener]") -> str | None:
+    """What the ``facesets.toml`` of a source states."""
+    if NOTES_NAME not in source:
+        return None
+    with source[NOTES_NAME]() as stream:
+        return stated_licence(stream.read(_CHUNK))
+
+
+def _check_manifest(draft: Path) -> None:
+    """Refuse files that are not those of which the pack's own manifest states the digest."""
+    for name, digest in read_notes(draft).digests.items():
+        if not (draft / name).is_file():
+            raise SetupError(f"the pack's {MANIFEST_NAME} names {name}, which is not in the archive")
+        if digest_file(draft / name) != digest:
+            raise SetupError(
+                f"{name} is not the file that the pack's {MANIFEST_NAME} speaks of: the archive is damaged"
+            )
+
+
+def _add_files(draft: Path, path: Path) -> None:
+    """Move what is new into an installed pack and record it anew; nothing is overwritten."""
+    added = [item for item in draft.iterdir() if item.name != RECORD_NAME]
+    for item in added:
+        there = path / item.name
+        if there.is_file() and digest_file(there) != digest_file(item):
+            raise SetupError(f"{path} holds another {item.name}: remove that file, or the folder, first")
+    for item in added:
+        item.replace(path / item.name)
+    record_pack(path)
 
 
 @functools.lru_cache(maxsize=256)
@@ -145,11 +216,13 @@ def _checked_name(pack: str) -> str:
 
 def _read_pack(path: Path) -> InstalledPack:
     files = tuple(sorted(item.name for item in path.glob("*.onnx")))
-    return InstalledPack(path.name, path, files, pack_licence(path.name, _likely_recogniser(files)), _read_record(path))
+    notes = read_notes(path)
+    licence = notes.licence or pack_licence(path.name, *_likely_recognisers(files))
+    return InstalledPack(path.name, path, files, licence, _read_record(path), notes)
 
 
-def _likely_recogniser(names: Iterable[str]) -> str | None:
-    return next((name for name in names if recogniser_family(name) is not None), None)
+def _likely_recognisers(names: Iterable[str]) -> Iterator[str]:
+    return (name for name in names if recogniser_family(name) is not None)
 
 
 def _read_record(path: Path) -> Mapping[str, str] | None:
@@ -169,18 +242,28 @@ _Opener = functools.partial[IO[bytes]]
 
 @contextlib.contextmanager
 def _opened(archive: Path) -> Iterator[Mapping[str, _Opener]]:
-    """Base names of the ONNX files in a zip or folder, each with the call that opens it."""
+    """Base names of the models in a zip or folder and what is said of them, each with the call that opens it."""
+    if archive.is_file() and archive.suffix == ".onnx":
+        yield _unique(archive, [(archive.name, functools.partial(archive.open, "rb"))])
+        return
     if archive.is_dir():
-        paths = [*archive.glob("*.onnx"), *archive.glob("*/*.onnx")]
+        found = [*archive.glob("*"), *archive.glob("*/*")]
+        paths = [item for item in found if _belongs(item.name) and item.is_file()]
         yield _unique(archive, ((item.name, functools.partial(item.open, "rb")) for item in paths))
         return
     with _opened_zip(archive) as opened:
-        members = (item for item in opened.infolist() if not item.is_dir() and item.filename.endswith(".onnx"))
+        members = (
+            item for item in opened.infolist() if not item.is_dir() and _belongs(PurePosixPath(item.filename).name)
+        )
         named = ((PurePosixPath(item.filename).name, functools.partial(opened.open, item)) for item in members)
         try:
             yield _unique(archive, named)
         except zipfile.BadZipFile as error:
             raise SetupError(f"{archive} is damaged: {error}") from error
+
+
+def _belongs(name: str) -> bool:
+    return name.endswith(".onnx") or name in _COMPANIONS
 
 
 def _opened_zip(archive: Path) -> zipfile.ZipFile:
@@ -208,7 +291,7 @@ def _copy_model(stream: IO[bytes], path: Path) -> None:
     with path.open("xb") as target:
         size = 0
         while chunk := stream.read(_CHUNK):
-            if size == 0 and chunk.startswith(_NOT_A_MODEL):
+            if size == 0 and chunk.startswith(_NOT_A_MODEL) and path.suffix == ".onnx":
                 raise SetupError(f"{path.name} is not an ONNX model (a pointer, a web page or an archive?)")
             size += len(chunk)
             if size > MAX_MODEL_BYTES:

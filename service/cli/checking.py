@@ -148,5 +148,5 @@ async def _embedder(settings: Settings) -> str:
         pool = build_pool(addresses, token, settings, ProgressBoard())
         stack.push_async_callback(pool.close)
         info = await pool.open()
-    settings.points(info.family)
+    settings.points(info.family, info.distances)
     return f"{len(addresses)} serving {info.pack} ({info.engine}) on {info.provider}, space {info.space}"

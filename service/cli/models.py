@@ -21,30 +21,43 @@ def list_models() -> None:
     """The packs that are known, and which of them are installed."""
     settings = load_settings()
     installed = {pack.name: pack for pack in list_packs(settings.models_dir)}
-    table = Table("Pack", "Installed", "Recorded", "Licence", box=None)
+    table = Table("Pack", "Installed", "Recorded", "Licence", "Remark", box=None)
     for name in sorted({*PACKS, *installed}):
         pack = installed.get(name)
         licence = pack.licence if pack is not None else PACKS[name].licence
         in_use = " (in use)" if name == settings.model_pack else ""
         recorded = "" if pack is None else "yes" if pack.digests is not None else "no"
-        table.add_row(plain(f"{name}{in_use}"), "yes" if pack is not None else "no", recorded, licence)
+        remarks = [PACKS[name].remark] if name in PACKS and PACKS[name].remark else []
+        if pack is not None and pack.unpublished:
+            remarks.append(f"not the published file: {', '.join(pack.unpublished)}")
+        table.add_row(
+            plain(f"{name}{in_use}"),
+            "yes" if pack is not None else "no",
+            recorded,
+            plain(licence),
+            plain("; ".join(remarks)),
+        )
     out.print(table)
 
 
 @models.command("install")
 def install(
     pack: Annotated[str, typer.Argument(help="What to call the pack, such as buffalo_l.")],
-    archive: Annotated[Path, typer.Option("--from", help="The zip archive or folder with its .onnx files.")],
+    archive: Annotated[
+        Path, typer.Option("--from", help="The zip archive or folder with its .onnx files, or one such file.")
+    ],
     *,
     accept_license: Annotated[
         bool, typer.Option("--accept-license", help="You have read and accept its licence.")
     ] = False,
 ) -> None:
-    """Install a pack from a local file, and record the digests of its models."""
+    """Install a pack from a local file, or add to it, and record the digests of its models."""
     settings = load_settings()
     installed = install_from_archive(archive, settings.models_dir, pack, accept_license=accept_license)
     out.print(f"Installed {installed.name}: {', '.join(installed.files)}", markup=False)
     out.print(f"Licence: {installed.licence}", markup=False)
+    for name in installed.unpublished:
+        err.print(f"{name} is not the file that was published under this name; was it converted?", markup=False)
 
 
 @models.command("verify")

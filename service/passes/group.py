@@ -90,7 +90,7 @@ class Group:
             known=known,
             assertions=asserted,
             constraints=constraints,
-            points=settings.points(self._info.family),
+            points=settings.points(self._info.family, self._info.distances),
             rules=GroupingRules(min_faces=settings.min_faces, gate=settings.gate),
             next_number=highest + 1,
         )

@@ -93,7 +93,7 @@ class Publish:
         self._tree = tree
         self._version = version
         settings = conditions.settings
-        self._points = settings.points(pool.info.family)
+        self._points = settings.points(pool.info.family, pool.info.distances)
         self._rules = ExportRules(
             outlier=self._points.outlier,
             min_face_short=settings.export_min_face_short,

@@ -1,5 +1,6 @@
 """Telling models apart by what they take and give."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from embedder.model_files import classify, open_pack
 from embedder.onnx_header import read_header
 from embedder.sessions import Provider, check_provider, provider_options
 from immich_facesets.errors import SetupError
+from immich_facesets.runtime.model_folder import record_pack
+from immich_facesets.spaces import OperatingPoints
 
 Shape = list[int | str | None]
 CHANGES: list[dict[str, Any]] = [{"digest": "x"}, {"mean": 1.0}, {"std": 2.0}, {"weight": 0.5}, {"colours": "bgr"}]
@@ -137,6 +140,77 @@ def test_recognisers_of_one_space_see_the_same_crop(tmp_path: Path) -> None:
     model(tmp_path / "p" / "edgeface_s.onnx", {"x": ["N", 3, 128, 128]}, {"e": ["N", 512]})
     with pytest.raises(SetupError, match="inputs of 112 and 128 pixels"):
         open_pack(tmp_path, "p", {"w600k_r50": 0.5, "edgeface_s": 0.5})
+
+
+def notes(folder: Path, text: str) -> None:
+    (folder / "facesets.toml").write_text(text)
+
+
+def test_a_model_of_ones_own_is_described_beside_it(tmp_path: Path) -> None:
+    detector(tmp_path / "p" / "det.onnx")
+    model(tmp_path / "p" / "mine.onnx", {"x": ["N", 3, "s", "s"]}, {"e": ["N", 256]})
+    with pytest.raises(SetupError, match=r"lacks a recogniser"):
+        open_pack(tmp_path, "p")
+    notes(tmp_path / "p", "[recognisers.mine]\nmean = 100\nstd = 50\ninput = 160\n")
+    assert open_pack(tmp_path, "p").recognisers[0].side == 160
+    (tmp_path / "p" / "facesets.toml").unlink()
+    model(tmp_path / "p" / "mine.onnx", {"x": ["N", 3, 128, 128]}, {"e": ["N", 256]})
+    with pytest.raises(SetupError, match=r"facesets\.toml a section \[recognisers\.mine\] with mean and std"):
+        open_pack(tmp_path, "p")
+    notes(tmp_path / "p", '[recognisers.mine]\nmean = 100\nstd = 50\ncolours = "bgr"\nfamily = "mine-v2"\n')
+    pack = open_pack(tmp_path, "p")
+    (known,) = pack.recognisers
+    assert (known.mean, known.std, known.side, known.note.colours) == (100, 50, 128, "bgr")
+    assert (pack.family, known.family.dimension, pack.distances) == ("mine-v2", None, None)
+    assert pack.licence.startswith("unknown")
+    measured = "match=0.5\ncluster=0.6\nmerge=0.4\ndrop=0.6\noutlier=0.5\n"
+    notes(tmp_path / "p", f"[recognisers.mine]\nmean = 100\nstd = 50\n[recognisers.mine.distances]\n{measured}")
+    pack = open_pack(tmp_path, "p")
+    assert (pack.family, pack.distances) == ("mine", OperatingPoints(0.5, 0.6, 0.4, 0.6, 0.5))
+
+
+def test_a_renamed_model_is_given_its_family_in_a_line(tmp_path: Path) -> None:
+    detector(tmp_path / "p" / "det.onnx")
+    recogniser(tmp_path / "p" / "renamed.onnx")
+    notes(tmp_path / "p", '[recognisers."renamed.onnx"]\nfamily = "w600k_r50"\n')
+    pack = open_pack(tmp_path, "p")
+    assert (pack.family, pack.recognisers[0].mean, pack.recognisers[0].std) == ("w600k_r50", 127.5, 127.5)
+
+
+def test_a_model_that_normalises_itself_needs_no_description(tmp_path: Path) -> None:
+    detector(tmp_path / "p" / "det.onnx")
+    recogniser(tmp_path / "p" / "mystery.onnx", ("Sub_0", "Mul_1"))
+    pack = open_pack(tmp_path, "p")
+    assert (pack.family, pack.recognisers[0].mean, pack.recognisers[0].std) == ("mystery", 0.0, 1.0)
+
+
+def test_a_manifest_of_insightface_2_says_which_files_are_meant_and_how_they_are_fed(tmp_path: Path) -> None:
+    folder = tmp_path / "raccoon_s"
+    detector(folder / "face.onnx")
+    recogniser(folder / "check.onnx")  # a verifier has the shape of a recogniser
+    recogniser(folder / "id.onnx")
+    tasks = {
+        "detection": {"file": "face.onnx"},
+        "recognition": {"file": "id.onnx", "preprocessing": {"mean": 1, "std": 2}},
+    }
+    (folder / "manifest.json").write_text(json.dumps({"manifest_version": 2, "tasks": tasks}))
+    pack = open_pack(tmp_path, "raccoon_s")
+    (known,) = pack.recognisers
+    assert (known.file.name, known.mean, known.std, pack.left_alone) == ("id.onnx", 1.0, 2.0, ("check.onnx",))
+    (folder / "id.onnx").unlink()
+    with pytest.raises(SetupError, match=r"manifest\.json names id\.onnx, which is not beside it"):
+        open_pack(tmp_path, "raccoon_s")
+
+
+def test_changed_models_are_not_served(tmp_path: Path) -> None:
+    detector(tmp_path / "p" / "det.onnx")
+    recogniser(tmp_path / "p" / "w600k_r50.onnx")
+    assert not open_pack(tmp_path, "p").recorded
+    record_pack(tmp_path / "p")
+    assert open_pack(tmp_path, "p").recorded
+    recogniser(tmp_path / "p" / "w600k_r50.onnx", ("Sub_0", "Mul_1"))
+    with pytest.raises(SetupError, match=r"w600k_r50\.onnx is changed"):
+        open_pack(tmp_path, "p")
 
 
 def test_everything_that_moves_a_vector_makes_another_space(tmp_path: Path) -> None:

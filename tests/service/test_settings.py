@@ -1,5 +1,6 @@
 """What a person may set, and what she is told when it cannot be."""
 
+import dataclasses
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from embedder.settings import EmbedderSettings
 from embedder.settings import load_settings as load_embedder_settings
 from immich_facesets.errors import SetupError
 from immich_facesets.runtime.settings import known_names
-from immich_facesets.spaces import BUFFALO_L
+from immich_facesets.spaces import BUFFALO_L, OperatingPoints
 from service.settings import EMBEDDER_NAMES, Settings, load_settings, load_users
 
 KEY = "k" * 43
@@ -159,6 +160,19 @@ def test_an_unknown_recognition_model_needs_all_its_distances() -> None:
     given.pop("FACESETS_DROP_DISTANCE")
     with pytest.raises(SetupError, match="FACESETS_DROP_DISTANCE"):
         read(**given).points("a-model-of-my-own")
+
+
+def test_distances_stated_beside_a_model_of_ones_own_are_used_unless_the_settings_say_others() -> None:
+    stated = OperatingPoints(match=0.3, cluster=0.4, merge=0.2, drop=0.4, outlier=0.3)
+    points = read(FACESETS_MATCH_DISTANCE="0.25").points("a-model-of-my-own", stated)
+    assert points == dataclasses.replace(stated, match=0.25)
+
+
+def test_distances_of_two_recognisers_together_or_of_sface_are_asked_for() -> None:
+    with pytest.raises(SetupError, match="FACESETS_MATCH_DISTANCE"):
+        read().points("w600k_r50:0.6+glintr100:0.4")
+    with pytest.raises(SetupError, match=r"FACESETS_MATCH_DISTANCE.*0\.637"):
+        read().points("face_recognition_sface")
 
 
 # secrets
