@@ -21,7 +21,8 @@ log = structlog.get_logger(__name__)
 
 _START_SECONDS = 180.0  # a cold start loads models of several hundred megabytes from a slow disk
 _STOP_SECONDS = 4.0
-_PAUSES = (0.5, 2.0, 5.0, 15.0, 60.0)
+_PAUSES = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
+_STEADY_SECONDS = 60.0  # who lived so long is started again at once
 
 
 class EmbedderChild:
@@ -110,7 +111,7 @@ class EmbedderChild:
             code = await process.wait()
             if self._closing:
                 return
-            if asyncio.get_running_loop().time() - began > 600:
+            if asyncio.get_running_loop().time() - began > _STEADY_SECONDS:
                 falls = 0
             log.warning("embedder_ended", code=code)
             while True:

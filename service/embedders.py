@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import msgspec
+import structlog
 from pydantic import SecretStr
 
 from immich_facesets import wire
@@ -16,8 +17,20 @@ from service.progress import RemoteState
 from service.remote.breaker import Breaker
 from service.remote.guard import STUBBORN, CircuitOpenError, Guard
 from service.remote.transport import AiohttpTransport
+from service.turns import Turns
+
+log = structlog.get_logger(__name__)
 
 _ADVICE = "Look at the embedder's log, or restart it; the sync goes on where it stopped."
+_LOOK_SECONDS = 0.5  # between two looks whether an embedder that went away is back
+
+
+class EmbedderLostError(TransientError):
+    """
+    The connection broke while the embedder had a picture: it ended, perhaps of this very picture.
+
+    Nobody sends the picture again beside others: it would take them with it once more.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +96,7 @@ class Embedder:
             headers["Authorization"] = f"Bearer {token.get_secret_value()}"
         self.url = url
         self.outstanding = 0
+        self.patience_seconds = answer_seconds
         self._http = httpx.AsyncClient(
             base_url=url,
             headers=headers,
@@ -104,8 +118,26 @@ class Embedder:
                 f"what answers at {self.url} is no embedder of ours: check FACESETS_EMBEDDER_URLS"
             ) from error
 
+    async def wait_until_back(self) -> None:
+        """Return once it answers again; after as long as it is given for an answer, what was in the way is raised."""
+        loop = asyncio.get_running_loop()
+        enough = loop.time() + self.patience_seconds
+        while True:
+            try:
+                await self.info()
+            except TransientError:
+                if loop.time() >= enough:
+                    raise
+            else:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
+
     async def faces(self, picture: bytes, boxes: Sequence[Box] | None, crops: CropWish | None) -> wire.FacesAnswer:
-        """The faces of one picture; ``boxes`` (upright original pixels) makes it look only around them."""
+        """
+        The faces of one picture; ``boxes`` (upright original pixels) makes it look only around them.
+
+        ``EmbedderLostError`` at once, and without another try, when the embedder goes away meanwhile.
+        """
         params = {"mode": wire.Mode.FULL.value if boxes is None else wire.Mode.GUIDED.value}
         headers = {"Accept": wire.MSGPACK, "Content-Type": "application/octet-stream"}
         if boxes is not None:
@@ -114,14 +146,20 @@ class Embedder:
         if crops is not None:
             params |= crops.query()
 
-        async def ask() -> wire.FacesAnswer:
-            return wire.decode_faces(await self._send("POST", "/v1/faces", headers, params=params, content=picture))
+        async def ask() -> wire.FacesAnswer | EmbedderLostError:
+            try:
+                return wire.decode_faces(await self._send("POST", "/v1/faces", headers, params=params, content=picture))
+            except EmbedderLostError as error:
+                return error  # what is raised here, the guard tries again
 
         self.outstanding += 1
         try:
-            return await self.guard.call(ask)
+            answer = await self.guard.call(ask)
         finally:
             self.outstanding -= 1
+        if isinstance(answer, EmbedderLostError):
+            raise answer
+        return answer
 
     async def _send(
         self,
@@ -135,6 +173,8 @@ class Embedder:
             response = await self._http.request(method, path, headers=headers, params=params, content=content)
         except httpx.TimeoutException as error:
             raise TransientError(f"the embedder at {self.url} did not answer in time") from error
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
+            raise EmbedderLostError(f"the embedder at {self.url} broke the connection off") from error
         except httpx.TransportError as error:
             raise TransientError(f"the embedder at {self.url} cannot be reached ({type(error).__name__})") from error
         return _check(response, self.url)
@@ -150,6 +190,10 @@ class EmbedderPool:
         self._embedders = tuple(embedders)
         self._usable: dict[Embedder, wire.Limits] = {}
         self._info: wire.Info | None = None
+        self._turns = Turns()
+        self._losses = 0
+        self._returns = 0
+        self._returning = asyncio.Lock()
 
     @property
     def info(self) -> wire.Info:
@@ -184,6 +228,7 @@ class EmbedderPool:
             )
         self._usable = {embedder: info.limits for embedder, info in infos.items()}
         self._info = next(iter(infos.values()))
+        self._returns = self._losses
         return self._info
 
     @property
@@ -191,21 +236,74 @@ class EmbedderPool:
         """How many pictures may be under way at once without being refused."""
         return max(1, sum(limits.max_in_flight for limits in self._usable.values()))
 
-    async def faces(self, picture: Path, boxes: Sequence[Box] | None, crops: CropWish | None) -> wire.FacesAnswer:
+    async def faces(
+        self, picture: Path, boxes: Sequence[Box] | None, crops: CropWish | None, *, alone: bool = False
+    ) -> wire.FacesAnswer:
         """``faces_of`` for a picture on disk."""
         self._takers((await asyncio.to_thread(picture.stat)).st_size)
-        return await self.faces_of(await asyncio.to_thread(picture.read_bytes), boxes, crops)
+        return await self.faces_of(await asyncio.to_thread(picture.read_bytes), boxes, crops, alone=alone)
 
     async def faces_of(
-        self, picture: bytes, boxes: Sequence[Box] | None = None, crops: CropWish | None = None
+        self,
+        picture: bytes,
+        boxes: Sequence[Box] | None = None,
+        crops: CropWish | None = None,
+        *,
+        alone: bool = False,
     ) -> wire.FacesAnswer:
-        """Ask the least busy embedder; when its circuit is open, the next. All open: the last one's error."""
+        """
+        The faces of one picture, asked of the least busy embedder that is in reach.
+
+        ``EmbedderLostError``: an embedder went away with it. Ask for it ``alone`` then, while no other picture is under
+        way, to see whether it is the one. Whoever else meets the embedder that is away waits here until it is back.
+        """
+        while True:
+            await self._wait_until_back()
+            losses = self._losses
+            async with self._turns.alone() if alone else self._turns.together():
+                try:
+                    return await self._ask(picture, boxes, crops)
+                except EmbedderLostError:
+                    self._losses += 1
+                    raise
+                except TransientError:
+                    if self._losses == losses:
+                        raise
+
+    async def _wait_until_back(self) -> None:
+        """Return at once unless an embedder was lost; then when one answers, or raise what is in the way."""
+        async with self._returning:
+            if self._returns == self._losses:
+                return
+            losses, last = self._losses, TransientError("no embedder is in reach")
+            log.warning("embedder_lost")
+            waits = [asyncio.ensure_future(embedder.wait_until_back()) for embedder in self._usable]
+            try:
+                for wait in asyncio.as_completed(waits):
+                    try:
+                        await wait
+                    except TransientError as error:
+                        last = error
+                    else:
+                        self._returns = losses
+                        log.info("embedder_back")
+                        return
+                raise CircuitOpenError(str(last)) from last
+            finally:
+                for wait in waits:
+                    wait.cancel()
+                await asyncio.gather(*waits, return_exceptions=True)
+
+    async def _ask(self, picture: bytes, boxes: Sequence[Box] | None, crops: CropWish | None) -> wire.FacesAnswer:
+        """Ask the least busy embedder; when it cannot, the next. When none can: what hindered one that is not down."""
         last: TransientError | None = None
         for embedder in self._takers(len(picture)):
             try:
                 answer = await embedder.faces(picture, boxes, crops)
-            except CircuitOpenError as error:
-                last = error
+            except EmbedderLostError:
+                raise
+            except TransientError as error:
+                last = error if last is None or isinstance(last, CircuitOpenError) else last
                 continue
             if answer.space != self.info.space:
                 raise SetupError(

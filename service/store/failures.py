@@ -15,6 +15,12 @@ _LONGEST_PAUSE = timedelta(days=14)
 _FREE_TRIES = 3
 UNAVAILABLE = "unavailable"
 """The reason of an item whose remote failed it."""
+AT_CRASH = "at_crash"
+"""The reason of a picture that the embedder had in hand when it ended: one of several, perhaps, and not the guilty one."""
+CRASHES_EMBEDDER = "crashes_embedder"
+"""The reason of a picture of which the embedder ended although it had no other."""
+_CRASHED = (AT_CRASH, CRASHES_EMBEDDER)
+_BLAMELESS = (UNAVAILABLE, AT_CRASH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +50,14 @@ def record_failure(
     Remember a failure: it rests for a pause that grows fourfold with every try, from an hour to two weeks.
 
     Where nothing is wrong with the item (a ``TransientError``), its first tries do not rest at all, and do not count
-    when something is found wrong with it after all. Returns whether it rests.
+    when something is found wrong with it after all; what is known of it and the embedder's end stays known. Returns
+    whether it rests.
     """
     reason = reason_of(error)
-    place = (failures.c.stage == stage, failures.c.source == source, failures.c.item == item)
-    before = tx.execute(select(failures).where(*place)).one_or_none()
-    is_alike = before is not None and (before.reason == UNAVAILABLE) == (reason == UNAVAILABLE)
+    before = _find(tx, stage, source, item)
+    if reason == UNAVAILABLE and before is not None and before.reason in _CRASHED:
+        return False
+    is_alike = before is not None and (before.reason in _BLAMELESS) == (reason in _BLAMELESS)
     tries = before.tries + 1 if before is not None and is_alike else 1
     free = 0 if isinstance(error, ItemError) else _FREE_TRIES
     pause = min(_FIRST_PAUSE * 4 ** min(tries - free - 1, 10), _LONGEST_PAUSE) if tries > free else timedelta(0)
@@ -71,6 +79,43 @@ def record_failure(
 def reason_of(error: ItemError | TransientError) -> str:
     """The short stable code of a failure."""
     return error.reason if isinstance(error, ItemError) else UNAVAILABLE
+
+
+def record_crash(
+    tx: Connection, stage: str, source: str, item: str, *, message: str, now: datetime, alone: bool
+) -> int:
+    """
+    Remember that the embedder ended while it had this picture, ``alone`` or beside others; it does not rest for that.
+
+    Returns how often it happened while the picture was alone, since it was last done or had another failure.
+    """
+    before = _find(tx, stage, source, item)
+    if before is not None and before.reason == CRASHES_EMBEDDER:
+        return int(before.tries) + alone
+    crashes = int(before.tries if before is not None and before.reason == AT_CRASH else 0) + alone
+    row = {
+        "stage": stage,
+        "source": source,
+        "item": item,
+        "reason": AT_CRASH,
+        "message": message,
+        "tries": crashes,
+        "first_at": now if before is None else before.first_at,
+        "last_at": now,
+        "retry_at": now,
+    }
+    upsert(tx, failures, [row])
+    return crashes
+
+
+def items_at_crash(tx: Connection, stage: str) -> set[str]:
+    """The items that the embedder had when it ended, and that were not done since."""
+    return set(tx.scalars(select(failures.c.item).where(failures.c.stage == stage, failures.c.reason.in_(_CRASHED))))
+
+
+def _find(tx: Connection, stage: str, source: str, item: str) -> Any:
+    place = (failures.c.stage == stage, failures.c.source == source, failures.c.item == item)
+    return tx.execute(select(failures).where(*place)).one_or_none()
 
 
 def clear(tx: Connection, stage: str, item: str) -> None:

@@ -63,6 +63,8 @@ SECOND: tuple[Kill, ...] = (
     ("record_removal", 1, "bda"),
     ("record_export", 1, "b"),
 )
+ELSEWHERE = {"record_crash"}
+"""Those that need an embedder that ends: ``test_deadly_picture`` kills at them."""
 FROM_EMBEDDED = {"group", "publish"}
 
 
@@ -112,7 +114,7 @@ def commit_points() -> set[str]:
 def test_every_commit_point_is_among_those_that_are_killed() -> None:
     covered = {name for kills in [*FIRST.values(), SECOND] for name, _, _ in kills}
     assert len(covered) >= 18
-    assert commit_points() == covered
+    assert commit_points() == covered | ELSEWHERE
 
 
 @pytest.mark.parametrize("stage", FIRST)

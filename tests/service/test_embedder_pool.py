@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from embedder.engine import EngineFacts, View
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from immich_facesets.faces import Box
-from service.embedders import CropWish, Embedder, EmbedderPool
+from service.embedders import CropWish, Embedder, EmbedderLostError, EmbedderPool
 from service.progress import RemoteState
 
 FACE = Box(120, 110, 192, 210)
@@ -195,7 +195,8 @@ async def test_a_circuit_that_opens_during_the_work_hands_it_to_the_next() -> No
         async with running() as first:
             pool = EmbedderPool([Embedder(address(scene), None, failures=1) for scene in (first, second)])
             await pool.open()
-        answer = await pool.faces_of(picture())  # the first is gone by now
+        await asyncio.sleep(0.1)  # the first is gone by now, and its connections are seen to be closed
+        answer = await pool.faces_of(picture())
         assert len(answer.faces) == 1
         await pool.close()
 
@@ -226,3 +227,72 @@ async def test_waiting_ends_when_one_is_back() -> None:
             await pool._embedders[0].info()
         async with asyncio.timeout(5):
             await pool.wait_until_usable()
+
+
+class Mortal:
+    """An embedder that breaks the connection off at every picture in ``deadly``, and is away for a while after it."""
+
+    def __init__(self, scene: Scene, *deadly: bytes) -> None:
+        self._scene = scene
+        self._deadly = deadly
+        self._away_until = 0.0
+        self.asked: list[bytes] = []
+        self.inside = self.most_inside = 0
+        self.beside: list[int] = []
+        """How many pictures were under way whenever a deadly one came."""
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        if time.monotonic() < self._away_until:
+            raise web.HTTPServiceUnavailable
+        if request.method == "GET":
+            answer = await self._scene.client.get(request.path, headers={"Accept": "application/msgpack"})
+            return web.Response(body=answer.content, headers={"Content-Type": "application/msgpack"})
+        self.asked.append(body)
+        self.inside += 1
+        self.most_inside = max(self.inside, self.most_inside)
+        try:
+            await asyncio.sleep(0.05)
+            if body in self._deadly:
+                self.beside.append(self.inside)
+                self._away_until = time.monotonic() + 0.3
+                assert request.transport is not None
+                request.transport.close()
+            answer = await self._scene.client.post("/v1/faces", content=body)
+            return web.Response(body=answer.content, headers={"Content-Type": "application/msgpack"})
+        finally:
+            self.inside -= 1
+
+
+async def test_a_picture_whose_connection_broke_is_not_sent_again_unless_asked_for_alone() -> None:
+    deadly, others = picture(shade=1), [picture(shade=100 + number) for number in range(6)]
+    async with running() as scene:
+        mortal = Mortal(scene, deadly)
+        async with answering(mortal.handle) as url, pool_of(url, failures=12) as pool:
+            await pool.open()
+            work = [asyncio.create_task(pool.faces_of(data)) for data in (deadly, *others)]
+            with pytest.raises(EmbedderLostError):
+                await work[0]
+            assert mortal.asked.count(deadly) == 1
+            again = asyncio.create_task(pool.faces_of(deadly, alone=True))
+            for task in work[1:]:
+                assert len((await task).faces) == 1
+            with pytest.raises(EmbedderLostError):
+                await again
+            assert mortal.beside[-1] == 1, "alone"
+            assert mortal.most_inside > 1
+
+
+async def test_an_embedder_that_does_not_come_back_is_an_outage() -> None:
+    async with running() as scene:
+        mortal = Mortal(scene, picture())
+        async with answering(mortal.handle) as url:
+            pool = EmbedderPool([Embedder(url, None, failures=2, answer_seconds=0.5)])
+            await pool.open()
+            with pytest.raises(EmbedderLostError):
+                await pool.faces_of(picture())
+            mortal._away_until = time.monotonic() + 99
+            with pytest.raises(TransientError, match="embedder is down since"):
+                await pool.faces_of(picture(shade=7))
+            assert len(mortal.asked) == 1
+            await pool.close()

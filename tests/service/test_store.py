@@ -177,6 +177,31 @@ def test_what_an_outage_did_to_an_item_is_not_held_against_it(store: Store) -> N
     assert (failure.tries, failure.retry_at - NOON) == (2, timedelta(hours=4))
 
 
+def test_a_picture_of_which_the_embedder_ended_rests_only_when_it_was_alone_often_enough(store: Store) -> None:
+    remember(store, asset("a1"))
+    fingerprint, place = asset("a1").fingerprint, ("embed", "anna", asset("a1").fingerprint)
+    broken = ItemError("the embedder ends of it", reason=failures.CRASHES_EMBEDDER)
+    crashes = [
+        store.write_now(failures.record_crash, *place, message="it ended", now=NOON, alone=alone)
+        for alone in (False, False, True, True)
+    ]
+    assert crashes == [0, 0, 1, 2], "what happened beside others is not held against it"
+    assert store.read_now(contents.count_to_embed, RECIPE, NOON) == 1
+    assert not store.write_now(failures.record_failure, *place, error=TransientError("it answered 503"), now=NOON)
+    assert store.read_now(failures.items_at_crash, "embed") == {fingerprint}
+    pauses = []
+    for _ in range(2):
+        store.write_now(failures.record_failure, *place, error=broken, now=NOON)
+        (failure,) = store.read_now(failures.list_failures)
+        pauses.append(failure.retry_at - NOON)
+        assert store.write_now(failures.record_crash, *place, message="it ended", now=NOON, alone=True) >= 2
+    assert pauses == [timedelta(hours=1), timedelta(hours=4)]
+    assert store.read_now(contents.count_to_embed, RECIPE, NOON) == 0
+    assert store.read_now(failures.items_at_crash, "embed") == {fingerprint}
+    store.write_now(contents.record_content, content(asset("a1"), face_answer()), NOON)
+    assert store.read_now(failures.items_at_crash, "embed") == set()
+
+
 def test_only_assets_missing_from_a_whole_listing_are_asked_about(store: Store) -> None:
     remember(store, asset("a1"), asset("a2"), run_id=1)
     store.write_now(assets.remember_page, plans(asset("a1")), run_id=2)

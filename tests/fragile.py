@@ -1,0 +1,101 @@
+"""An embedder process that ends, as by kill -9, whenever it is given one of some pictures, and a supervisor for it."""
+
+import asyncio
+import hashlib
+import os
+import sys
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from journey import until
+from testdata import ROOT
+
+from immich_facesets.runtime.listening import Announcement
+
+_DEADLY = '''\
+"""Read by every Python that starts with this folder on its path; only an embedder is made fragile."""
+import hashlib, os, signal, sys
+
+if "embedder" in sys.orig_argv:
+    sys.path.insert(0, {root!r})
+    from embedder.decode import Decoder
+
+    decode = Decoder.decode
+
+    def fragile(self, data):
+        if hashlib.sha256(data).hexdigest() in {deadly!r}:
+            with open({deaths!r}, "ab") as deaths:
+                deaths.write(b"x")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return decode(self, data)
+
+    Decoder.decode = fragile
+'''
+
+
+class Fragility:
+    """What makes an embedder fragile: a folder for its ``PYTHONPATH``."""
+
+    def __init__(self, folder: Path, deadly: Collection[bytes]) -> None:
+        self.folder = folder / "fragile"
+        self.folder.mkdir()
+        self._deaths = self.folder / "deaths"
+        digests = {hashlib.sha256(data).hexdigest() for data in deadly}
+        code = _DEADLY.format(root=str(ROOT), deadly=digests, deaths=str(self._deaths))
+        (self.folder / "sitecustomize.py").write_text(code, encoding="utf-8")
+
+    @property
+    def deaths(self) -> int:
+        """How many embedders ended of a picture so far."""
+        return self._deaths.stat().st_size if self._deaths.is_file() else 0
+
+    @property
+    def python_path(self) -> str:
+        return f"{self.folder}{os.pathsep}{ROOT}"
+
+
+@asynccontextmanager
+async def supervised(fragility: Fragility, *, pause: float = 0.3) -> AsyncIterator[str]:
+    """The address of a synthetic embedder that is started again whenever it ends."""
+    announced = fragility.folder / "address.json"
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("FACESETS_")}
+    environ |= {"FACESETS_EMBEDDER_ENGINE": "synthetic", "PYTHONPATH": fragility.python_path}
+    listen = "127.0.0.1:0"
+    process: asyncio.subprocess.Process
+
+    async def start() -> asyncio.subprocess.Process:
+        announced.unlink(missing_ok=True)
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "embedder",
+            "--announce",
+            str(announced),
+            env={**environ, "FACESETS_EMBEDDER_LISTEN": listen},
+            cwd=ROOT,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+
+    async def keep_alive() -> None:
+        nonlocal process
+        while True:
+            await process.wait()
+            await asyncio.sleep(pause)
+            process = await start()
+
+    process = await start()
+    await until(announced.is_file)
+    told = Announcement.read(announced.read_bytes())
+    listen = f"{told.host}:{told.port}"
+    supervisor = asyncio.create_task(keep_alive())
+    try:
+        yield told.url
+    finally:
+        supervisor.cancel()
+        with suppress(asyncio.CancelledError):
+            await supervisor
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

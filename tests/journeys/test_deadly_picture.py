@@ -1,0 +1,71 @@
+"""A picture of which the embedder dies: it is set aside, and everything else of the sync goes on."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from forked import KILLED, Forked
+from fragile import Fragility, supervised
+from journey import Journey, Unkilled
+from outcome import read
+
+from service.store.failures import list_failures
+
+pytestmark = [pytest.mark.kill, pytest.mark.timeout(600)]
+
+DEADLY = 8
+"""The shot of which the embedder dies, in the middle of the library."""
+
+
+@asynccontextmanager
+async def fragile(journey: Journey, folder: Path, kind: str) -> AsyncIterator[tuple[Fragility, dict[str, str]]]:
+    """The settings for a service beside an embedder that dies of one picture, and comes back."""
+    fragility = Fragility(folder, [journey.placed.library.files[DEADLY].read_bytes()])
+    if kind == "our own":
+        yield fragility, {"FACESETS_EMBEDDER_URLS": "", "PYTHONPATH": fragility.python_path}
+        return
+    async with supervised(fragility) as url:
+        yield fragility, {"FACESETS_EMBEDDER_URLS": url}
+
+
+def check_set_aside(journey: Journey, unkilled: Unkilled, service: Forked) -> None:
+    """Of that one picture alone there is nothing, and a person can read why."""
+    assert service.code == 0, service.stderr[-3000:]
+    (broken, deadly) = sorted(read(journey.data, list_failures), key=lambda failure: failure.reason != "corrupt")
+    sha1 = hashlib.sha1(journey.placed.library.files[DEADLY].read_bytes(), usedforsecurity=False).hexdigest()
+    assert broken.reason == "corrupt"
+    assert (deadly.item, deadly.reason) == (f"original:{sha1}", "crashes_embedder")
+    assert deadly.message == "the embedder ended 2 times while it had this picture and no other: its log may say why"
+    assert deadly.retry_at > deadly.last_at
+    gone = journey.placed.library.digests[DEADLY]
+    faces = journey.outcome().faces
+    assert faces.keys() == {place for place in unkilled.first.faces if place[0] != gone}
+    assert {identity for identity, *_ in faces.values()} == {row[0] for row in unkilled.first.faces.values()}
+    assert journey.outcome().loose_ends() == []
+
+
+@pytest.mark.parametrize("kind", ["our own", "supervised"])
+async def test_a_picture_of_which_the_embedder_dies_is_set_aside_and_nothing_else(
+    journey: Journey, unkilled: Unkilled, tmp_path: Path, kind: str
+) -> None:
+    async with fragile(journey, tmp_path, kind) as (fragility, settings):
+        check_set_aside(journey, unkilled, await journey.sync(settings=settings))
+        assert 2 <= fragility.deaths <= 3  # beside others, and twice alone
+        before, asked = fragility.deaths, len(journey.fetched())
+        check_set_aside(journey, unkilled, await journey.sync(settings=settings))
+        assert fragility.deaths == before
+        assert len(journey.fetched()) == asked == len(set(journey.fetched()))
+
+
+async def test_a_service_killed_while_it_looks_for_the_picture_finds_it_all_the_same(
+    journey: Journey, unkilled: Unkilled, tmp_path: Path
+) -> None:
+    async with fragile(journey, tmp_path, "supervised") as (fragility, settings):
+        for moment in ("before", "during", "after"):
+            service = await journey.sync(settings=settings, die_at=("record_crash", moment, 1))
+            assert service.code == KILLED, service.stderr[-3000:]
+        await journey.sync(settings=settings)
+        check_set_aside(journey, unkilled, await journey.sync(settings=settings))
+        assert fragility.deaths <= 6
