@@ -47,12 +47,14 @@ from immich_facesets.facesets import (
 )
 from immich_facesets.near_duplicates import hash_text, perceptual_hash
 from immich_facesets.selection import Draft, drafts, rescue
+from immich_facesets.wire import FacesAnswer
 from service.crop_files import read_crop
-from service.embedders import EmbedderPool
+from service.embedders import EmbedderLostError, EmbedderPool
 from service.passes.conditions import Conditions
 from service.passes.fan_out import fan_out
 from service.store import contents, exports, identities
 from service.store.exports import Member, StoredCrop, StoredPlace
+from service.store.failures import CRASHES_EMBEDDER
 from service.tree import MANIFEST, USERS_FOLDER, ExportTree
 
 MADE_BY = "sync"
@@ -219,17 +221,27 @@ class Publish:
         expected = box_in_crop(face.candidate.face.box, crop.area_corners, rules.out_size)
         try:
             picture = await asyncio.to_thread(self._finished, crop)
-            answer = await self._pool.faces_of(await asyncio.to_thread(_bmp, picture))
+            answer = await self._look_into(picture)
             found = verdict(answer, expected, centroid, rules.outlier)
             if found is not Verdict.SECOND:
                 return found, ()
             others = strangers(answer, expected)
             painted = await asyncio.to_thread(paint_over, picture, others, expected)
-            answer = await self._pool.faces_of(await asyncio.to_thread(_bmp, painted))
+            answer = await self._look_into(painted)
         except ItemError:
             return Verdict.NONE, ()
         again = verdict(answer, expected, centroid, rules.outlier)
         return (again, others) if again is Verdict.OK else (Verdict.SECOND, ())
+
+    async def _look_into(self, picture: Picture) -> FacesAnswer:
+        """The faces in a finished crop; ``ItemError`` for one of which the embedder ends, which it then had alone."""
+        image = await asyncio.to_thread(_bmp, picture)
+        for alone in (False, True, True):
+            try:
+                return await self._pool.faces_of(image, alone=alone)
+            except EmbedderLostError:
+                continue
+        raise ItemError("the embedder ends of this face crop", reason=CRASHES_EMBEDDER)
 
     def _finished(self, crop: StoredCrop) -> Picture:
         return finished_picture(read_crop(self._conditions.crops_dir, crop.file), self._rules.out_size)
