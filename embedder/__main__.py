@@ -16,7 +16,10 @@ from embedder.app import serve, threads_per_run
 from embedder.doors import version
 from embedder.engine import FaceEngine
 from embedder.metrics import EmbedderMetrics
+from embedder.model_files import SHARES_NAME, ModelPack, open_pack
+from embedder.sessions import Provider, check_provider
 from embedder.settings import EmbedderSettings, load_settings
+from immich_facesets.errors import SetupError
 from immich_facesets.runtime.leaving import run_reported
 from immich_facesets.runtime.logging import configure_logging
 
@@ -29,20 +32,13 @@ def open_engine(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEng
         from embedder.synthetic_engine import SyntheticEngine  # noqa: PLC0415
 
         return SyntheticEngine()
-    from embedder.model_files import open_pack  # noqa: PLC0415
+    if settings.engine == "opencv":
+        return _open_opencv(settings, metrics)
     from embedder.onnx_engine import OnnxEngine, Tuning  # noqa: PLC0415
-    from embedder.sessions import check_provider  # noqa: PLC0415
 
     check_provider(settings.provider)
     pack = open_pack(settings.models_dir, settings.model_pack, settings.recognisers)
-    log.info(
-        "models",
-        pack=pack.name,
-        licence=pack.licence,
-        family=pack.family,
-        left_alone=pack.left_alone,
-        digests="as recorded at install" if pack.recorded else "never recorded",
-    )
+    _tell(pack)
     tuning = Tuning(
         provider=settings.provider,
         device=settings.device,
@@ -52,6 +48,38 @@ def open_engine(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEng
         flip=settings.flip,
     )
     return OnnxEngine(pack, tuning, on_degenerate=metrics.count_degenerate)
+
+
+def _open_opencv(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEngine:
+    from embedder.opencv_engine import OpenCvEngine, OpenCvTuning  # noqa: PLC0415
+
+    if settings.provider is not Provider.CPU:
+        raise SetupError(
+            f"FACESETS_EMBEDDER_PROVIDER={settings.provider}, but OpenCV's models run on the CPU only: set it to cpu, or "
+            "FACESETS_EMBEDDER_ENGINE to onnx"
+        )
+    pack = open_pack(settings.models_dir, settings.model_pack, settings.recognisers, detector_task="yunet")
+    if len(pack.recognisers) > 1:
+        raise SetupError(f"{SHARES_NAME} names several recognisers; with FACESETS_EMBEDDER_ENGINE=opencv there is one")
+    _tell(pack)
+    tuning = OpenCvTuning(
+        threads=threads_per_run(settings),
+        detector_side=settings.det_size,
+        detector_threshold=settings.det_threshold,
+        flip=settings.flip,
+    )
+    return OpenCvEngine(pack, tuning, on_degenerate=metrics.count_degenerate)
+
+
+def _tell(pack: ModelPack) -> None:
+    log.info(
+        "models",
+        pack=pack.name,
+        licence=pack.licence,
+        family=pack.family,
+        left_alone=pack.left_alone,
+        digests="as recorded at install" if pack.recorded else "never recorded",
+    )
 
 
 def run(announce: Path | None, *, with_parent: bool) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from embedder.cores import available_cores
 from embedder.decode import Decoder
 from embedder.doors import build_app, build_runner, stop_accepting
 from embedder.engine import FaceEngine
@@ -74,13 +75,26 @@ async def serve(
 
 
 def pipeline_size(settings: EmbedderSettings) -> PipelineSize:
+    """
+    A GPU has one owner for each model, and full batches; so have OpenCV's models, which take one caller at a time. On a
+    CPU there are as many as cores, one thread each: threads that share one picture wait for each other.
+    """
+    cores = settings.threads or available_cores()
     on_gpu = settings.engine == "onnx" and settings.provider is not Provider.CPU
+    owners = 1 if on_gpu or settings.engine == "opencv" else cores
     return PipelineSize(
         max_in_flight=settings.max_in_flight,
-        hands=settings.threads,
+        hands=cores,
+        detectors=owners,
+        recognisers=owners,
         batch=settings.batch,
         linger_seconds=LINGER_SECONDS if on_gpu else 0.0,
     )
+
+
+def threads_per_run(settings: EmbedderSettings) -> int:
+    """ONNX Runtime's threads for one run of a model: one, where the lanes have a worker for each core."""
+    return 1 if settings.provider is Provider.CPU else settings.threads
 
 
 async def _check_models(pipeline: Pipeline) -> None:

@@ -1,12 +1,14 @@
 """Square cuts around faces, for exports: at native resolution, never enlarged, light on the compression."""
 
+import math
 from dataclasses import dataclass
 
 import cv2
+import numpy as np
 
-from embedder.colour import Pixels
+from embedder.picture import Picture
 from immich_facesets import wire
-from immich_facesets.faces import Box
+from immich_facesets.faces import Box, Landmarks
 
 QUALITY = 97
 ABOVE, ELSEWHERE = 0.5, 0.25
@@ -43,10 +45,20 @@ def plan_square(box: Box, pad_ratio: float) -> Square:
     return Square(round((box.x1 + box.x2 - side) / 2), round(box.y1 - above), side)
 
 
-def cut_crop(pixels: Pixels, box: Box, wish: CropWish) -> wire.CropAnswer | None:
-    """The JPEG of the square around a face; None when the square lies wholly outside the picture."""
+def upright_turns(landmarks: Landmarks) -> int:
+    """How many quarter turns (counter-clockwise) bring a face with these points nearest to upright."""
+    (left_x, left_y), (right_x, right_y) = landmarks[:2]
+    return round(math.degrees(math.atan2(right_y - left_y, right_x - left_x)) / 90) % 4
+
+
+def cut_crop(picture: Picture, box: Box, wish: CropWish, *, turns: int = 0) -> wire.CropAnswer | None:
+    """
+    The JPEG of the square around a face (in the original), after ``turns`` quarter turns; None when the square lies
+    wholly outside the picture.
+    """
+    pixels = picture.pixels
     height, width = pixels.shape[:2]
-    square = plan_square(box, wish.pad_ratio)
+    square = plan_square(picture.inside(box), wish.pad_ratio)
     right, bottom = square.left + square.side, square.top + square.side
     x1, y1, x2, y2 = max(0, square.left), max(0, square.top), min(width, right), min(height, bottom)
     if x1 >= x2 or y1 >= y2:
@@ -62,8 +74,8 @@ def cut_crop(pixels: Pixels, box: Box, wish: CropWish) -> wire.CropAnswer | None
     part = cv2.copyMakeBorder(part, above, below, before, behind, cv2.BORDER_REPLICATE)[:side, :side]
     settings = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
     settings += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    done, encoded = cv2.imencode(".jpg", part, settings)
+    done, encoded = cv2.imencode(".jpg", np.ascontiguousarray(np.rot90(part, turns)), settings)
     if not done:
         raise RuntimeError("the crop could not be encoded")
-    area = (float(square.left), float(square.top), float(right), float(bottom))
-    return wire.CropAnswer(image=encoded.tobytes(), area=area)
+    area = picture.outside_box(Box(square.left, square.top, right, bottom))
+    return wire.CropAnswer(image=encoded.tobytes(), area=(area.x1, area.y1, area.x2, area.y2))

@@ -66,6 +66,10 @@ class EngineFacts:
     provider: str
     distances: OperatingPoints | None = None
     """Operating points stated beside a model of one's own."""
+    view_side: int = 0
+    """A picture whose longer side has this many pixels is seen as well as any larger one; 0: every pixel counts."""
+    crop_side: int = 112
+    """Pixels of an aligned face."""
 
 
 class FaceEngine(Protocol):
@@ -83,6 +87,9 @@ class FaceEngine(Protocol):
 
         ``closely`` says that a face fills much of the area, so that a coarser look is enough.
         """
+
+    def part(self, view: View, box: Box) -> View | None:
+        """What a view of the whole picture shows around a box, as it shows it; None where only the whole can be shown."""
 
     def detect(self, views: Sequence[View]) -> list[list[Detection]]:
         """The faces in each view, best first."""

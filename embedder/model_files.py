@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from embedder.onnx_header import OnnxHeader, read_header
@@ -15,8 +16,12 @@ from immich_facesets.spaces import EmbeddingSpace, OperatingPoints, SpaceRecogni
 
 SHARES_NAME = "FACESETS_EMBEDDER_RECOGNISERS"
 
+Task = Literal["detection", "yunet", "recognition", "landmarks", "attributes", "other"]
+_YUNET_OUTPUTS = {f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32)}
+_DETECTORS: Mapping[Task, str] = MappingProxyType(
+    {"detection": "an SCRFD detector with landmarks (9 or 15 outputs)", "yunet": "the detector YuNet"}
+)
 NOTHING_SAID = RecogniserNote()
-Task = Literal["detection", "recognition", "landmarks", "attributes", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +120,15 @@ def classify(header: OnnxHeader) -> Task:
     """
     What a model is for.
 
-    SCRFD with landmarks gives scores, boxes and points for three strides (9 outputs) or five (15). The recogniser is
-    told from landmark (192 x 192) and attribute models (96 x 96) by its square input of 112 or more and one vector.
+    SCRFD with landmarks gives scores, boxes and points for three strides (9 outputs) or five (15); YuNet gives two kinds
+    of scores, boxes and points for three, under names of their own. The recogniser is told from landmark (192 x 192) and attribute models (96 x 96) by its square input of 112 or more and one vector.
     """
     shape = next(iter(header.inputs.values()))
     if len(shape) != 4 or shape[1] != 3:
         return "other"
-    if len(header.outputs) in {9, 15}:
-        return "detection"
+    if len(header.outputs) in {9, 12, 15}:
+        is_yunet = header.outputs.keys() == _YUNET_OUTPUTS
+        return "yunet" if is_yunet else "other" if len(header.outputs) == 12 else "detection"
     height, width = shape[2:]
     if len(header.inputs) != 1 or len(header.outputs) != 1 or height != width or height is None:
         return "other"
@@ -135,7 +141,13 @@ def classify(header: OnnxHeader) -> Task:
     return "recognition" if height >= 112 and height % 16 == 0 and is_vector else "other"
 
 
-def open_pack(models_dir: Path, pack: str, shares: Mapping[str, float] | None = None) -> ModelPack:
+def open_pack(
+    models_dir: Path,
+    pack: str,
+    shares: Mapping[str, float] | None = None,
+    *,
+    detector_task: Literal["detection", "yunet"] = "detection",
+) -> ModelPack:
     """
     The pack with exactly one detector and its known recognisers; anything else is a ``SetupError`` that says what.
 
@@ -154,7 +166,7 @@ def open_pack(models_dir: Path, pack: str, shares: Mapping[str, float] | None = 
     if absent:
         raise SetupError(f"{installed.path / MANIFEST_NAME} names {', '.join(sorted(absent))}, which is not beside it")
     asked = [item for item in files if not named or item.name in named or item.path.stem in (shares or {})]
-    detector = _only(asked, "detection", pack, "an SCRFD detector with landmarks (9 or 15 outputs)")
+    detector = _only(asked, detector_task, pack, _DETECTORS[detector_task])
     recognisers = tuple(_known(file, weight, notes) for file, weight in _chosen(asked, pack, shares))
     sides = {item.side for item in recognisers}
     if len(sides) > 1:
@@ -218,7 +230,10 @@ def _only(files: list[ModelFile], task: Task, pack: str, description: str) -> Mo
             return one
         case []:
             seen = ", ".join(f"{item.name} ({item.task})" for item in files)
-            raise SetupError(f"the model pack {pack} lacks {description}; it holds {seen}")
+            other = {"detection": "yunet", "yunet": "detection"}.get(task)
+            engine = "opencv" if other == "yunet" else "onnx"
+            hint = f". Set FACESETS_EMBEDDER_ENGINE={engine}" if any(item.task == other for item in files) else ""
+            raise SetupError(f"the model pack {pack} lacks {description}; it holds {seen}{hint}")
         case _:
             names = ", ".join(item.name for item in fitting)
             raise SetupError(f"the model pack {pack} must hold exactly one model for {task}, not {names}")

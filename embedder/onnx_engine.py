@@ -1,6 +1,6 @@
 """The engine for real pictures: SCRFD and an ArcFace-like recogniser through ONNX Runtime."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +11,17 @@ from embedder import alignment, scrfd
 from embedder.colour import Pixels
 from embedder.engine import Aligned, Detection, EngineFacts, View
 from embedder.model_files import ModelFile, ModelPack
-from embedder.recognition import Recogniser, Recognition
+from embedder.recognition import DegenerateHearer, Recogniser, Recognition, nobody
 from embedder.sessions import Provider, open_session
 from immich_facesets.errors import SetupError
 from immich_facesets.faces import Box
 
 CLOSE_SIDE = 192
 """The detector's input for a look at one face that fills much of what is shown."""
+
+
+SHARPER = 1.5
+"""A picture this many times larger than the detector's input shows it all there is to see."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +48,13 @@ class OnnxEngine:
         pack: ModelPack,
         tuning: Tuning,
         *,
-        on_degenerate: Callable[[str, int], None] = lambda _model, _faces: None,
+        on_degenerate: DegenerateHearer = nobody,
     ) -> None:
         self._tuning = tuning
         self._detector = _open(pack.detector, tuning)
         self._crop_side = pack.recognisers[0].side
         self._sides = _detector_sides(pack, tuning)
+        self._is_fixed = None not in next(iter(pack.detector.header.inputs.values()))[2:]
         recognisers = [Recogniser(known, _open(known.file, tuning)) for known in pack.recognisers]
         self._recognition = Recognition(recognisers, flip=tuning.flip, on_degenerate=on_degenerate)
         self.detect([self.view(np.zeros((64, 64, 3), dtype=np.uint8), closely=True)])
@@ -64,6 +69,8 @@ class OnnxEngine:
             models=models,
             provider=tuning.provider,
             distances=pack.distances,
+            view_side=round(self._sides[0] * SHARPER),
+            crop_side=self._crop_side,
         )
 
     @property
@@ -73,6 +80,9 @@ class OnnxEngine:
     def view(self, pixels: Pixels, area: Box | None = None, *, closely: bool = False) -> View:
         side = self._sides[1] if closely else self._sides[0]
         return scrfd.whole_view(pixels, side) if area is None else scrfd.area_view(pixels, area, side)
+
+    def part(self, view: View, box: Box) -> View | None:
+        return None if self._is_fixed else scrfd.part_view(view, box)
 
     def detect(self, views: Sequence[View]) -> list[list[Detection]]:
         threshold = self._tuning.detector_threshold

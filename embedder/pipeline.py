@@ -8,10 +8,11 @@ it was not begun is withdrawn.
 import asyncio
 import contextlib
 import functools
-import os
+import itertools
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
 import numpy as np
@@ -20,15 +21,17 @@ from numpy.typing import NDArray
 
 from embedder import guidance
 from embedder.batching import Lane, LaneSize
-from embedder.crops import cut_crop
-from embedder.decode import Decoder, Picture
+from embedder.colour import Pixels
+from embedder.crops import CropWish, cut_crop, upright_turns
+from embedder.decode import Decoder
 from embedder.engine import Aligned, Detection, FaceEngine, View
 from embedder.measures import measure
 from embedder.metrics import EmbedderMetrics
+from embedder.picture import Allow, Picture, whole
 from embedder.question import Question
 from immich_facesets import wire
 from immich_facesets.errors import FacesetsError, ItemError, TransientError
-from immich_facesets.faces import Measures
+from immich_facesets.faces import Box, Measures
 
 log = structlog.get_logger(__name__)
 ResultT = TypeVar("ResultT")
@@ -43,11 +46,12 @@ class BusyError(TransientError):
 
 @dataclass(frozen=True, slots=True)
 class PipelineSize:
-    """How many requests are accepted, and how wide the lanes are; ``hands`` threads decode, align and encode."""
+    """How many requests are accepted, and how many threads each lane has; ``hands`` decode, align and encode."""
 
     max_in_flight: int = 16
-    hands: int = 0
+    hands: int = 1
     detectors: int = 1
+    recognisers: int = 1
     batch: int = 16
     linger_seconds: float = 0.0
 
@@ -79,12 +83,11 @@ class Pipeline:
         self._decoder = decoder
         self._metrics = metrics
         self._taken = 0
-        hands = size.hands or min(4, os.cpu_count() or 1)
         room = max(size.max_in_flight, 4) * 2
         self._hands: Lane[Callable[[], object], object] = Lane(
             "hands",
             lambda calls: [call() for call in calls],
-            LaneSize(workers=hands, room=room),
+            LaneSize(workers=size.hands, room=room),
             on_death=on_death,
             on_batch=metrics.count_batch,
         )
@@ -98,7 +101,12 @@ class Pipeline:
         self._recognise: Lane[Aligned, NDArray[np.float32]] = Lane(
             "recognise",
             lambda faces: list(engine.recognise(faces)),
-            LaneSize(batch=size.batch, linger_seconds=size.linger_seconds, room=max(64, 4 * size.batch)),
+            LaneSize(
+                workers=size.recognisers,
+                batch=size.batch,
+                linger_seconds=size.linger_seconds,
+                room=max(64, 4 * size.batch),
+            ),
             on_death=on_death,
             on_batch=metrics.count_batch,
         )
@@ -163,21 +171,22 @@ class Pipeline:
             lane.close(wait_seconds=wait_seconds)
 
     async def _answer(self, data: bytes, question: Question) -> wire.FacesAnswer:
-        picture = await self._by_hand(functools.partial(self._decoder.decode, data))
+        picture, view = await self._by_hand(functools.partial(self._show, data, self._allowed(question)))
         try:
-            detections = await self._find(picture, question)
+            detections = await self._find(picture, view, question)
         except FacesetsError:
             raise
         except Exception as error:  # a model's errors have no common class; who is to blame is found out
             raise await self._blame(error) from error
-        sitters = await self._by_hand(functools.partial(self._sit, picture, detections, question))
+        found = len(detections)
+        sitters = await self._by_hand(functools.partial(self._sit, data, picture, detections, question))
         outcomes = await self._recognise.run_many([sitter.aligned for sitter in sitters])
         faces = [
             _face_answer(sitter, outcome)
             for sitter, outcome in zip(sitters, outcomes, strict=True)
             if not isinstance(outcome, Exception) and np.isfinite(outcome).all()
         ]
-        if detections and not faces:
+        if found and not faces:
             errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
             raise await self._blame(errors[0] if errors else None)
         return wire.FacesAnswer(
@@ -185,51 +194,106 @@ class Pipeline:
             width=picture.width,
             height=picture.height,
             faces=tuple(faces),
-            lost_faces=len(detections) - len(faces),
+            lost_faces=found - len(faces),
         )
 
-    async def _find(self, picture: Picture, question: Question) -> list[Detection]:
-        if question.mode is wire.Mode.FULL or len(question.boxes) > guidance.MOST_LOOKS:
-            found = await self._find_anywhere(picture)
-            if question.mode is wire.Mode.FULL:
-                return found
-            return guidance.distinct([one for box in question.boxes if (one := guidance.pick(box, found))])
-        return await self._find_around(picture, question)
+    def _allowed(self, question: Question) -> Allow:
+        """
+        How far a picture may be reduced for a question: as far as the detector sees no less, and the faces stay large.
 
-    async def _find_anywhere(self, picture: Picture) -> list[Detection]:
-        view = await self._by_hand(functools.partial(self.engine.view, picture.pixels))
+        Without boxes nobody knows the faces yet. They are looked for first, unless crops are wanted: then the pixels will
+        be needed anyway.
+        """
+        facts = self.engine.facts
+        if not facts.view_side or (question.crops is not None and not question.boxes):
+            return whole
+        by_faces = (
+            guidance.allowed_reduction(question.boxes, facts.crop_side, question.crops) if question.boxes else math.inf
+        )
+        return lambda width, height: min(max(width, height) / facts.view_side, by_faces)
+
+    def _show(self, data: bytes, allow: Allow) -> tuple[Picture, View]:
+        picture = self._decoder.decode(data, allow)
+        return picture, self.engine.view(picture.pixels)
+
+    async def _find(self, picture: Picture, view: View, question: Question) -> list[Detection]:
+        """The faces, in the pixels at hand."""
+        boxes = [picture.inside(box) for box in question.boxes]
+        if question.mode is wire.Mode.GUIDED:
+            found = await self._find_around(picture, view, boxes)
+        else:
+            found = await self._find_anywhere(picture, view)
+        if not found and boxes:
+            found = await self._find_turned(picture)
+            if question.mode is wire.Mode.GUIDED:
+                found = [one for box in boxes if (one := guidance.pick(box, found))]
+        return guidance.distinct(found)
+
+    async def _find_anywhere(self, picture: Picture, view: View) -> list[Detection]:
         found = await self._detect.run(view)
         if found:
             return found
-        area = guidance.padded_area(picture.width, picture.height)
-        view = await self._by_hand(functools.partial(self.engine.view, picture.pixels, area, closely=True))
-        return await self._detect.run(view)
+        height, width = picture.pixels.shape[:2]
+        area = guidance.padded_area(width, height)
+        return await self._detect.run(await self._by_hand(lambda: self.engine.view(picture.pixels, area, closely=True)))
 
-    async def _find_around(self, picture: Picture, question: Question) -> list[Detection]:
-        views = await self._by_hand(
-            lambda: [self.engine.view(picture.pixels, guidance.look_area(box), closely=True) for box in question.boxes]
-        )
-        looks = _all_good(await self._detect.run_many(views))
-        picks = [guidance.pick(box, found) for box, found in zip(question.boxes, looks, strict=True)]
-        missing = [box for box, one in zip(question.boxes, picks, strict=True) if one is None]
+    async def _find_around(self, picture: Picture, view: View, boxes: Sequence[Box]) -> list[Detection]:
+        """In the view's parts around the boxes; what is missing there in the whole, and then by a close look."""
+        parts = await self._by_hand(lambda: [self.engine.part(view, box) for box in boxes])
+        shown = [part for part in parts if part is not None]
+        picks: list[Detection | None] = []
+        if len(shown) == len(boxes) and guidance.saves(shown, view):
+            looks = _all_good(await self._detect.run_many(shown))
+            picks = [guidance.pick(box, found) for box, found in zip(boxes, looks, strict=True)]
+        missing = [box for box, one in itertools.zip_longest(boxes, picks) if one is None]
         if missing:
-            everywhere = await self._find_anywhere(picture)
-            picks += [guidance.pick(box, everywhere) for box in missing]
-        return guidance.distinct([one for one in picks if one is not None])
+            everywhere = await self._find_anywhere(picture, view)
+            again = [guidance.pick(box, everywhere) for box in missing]
+            picks += again
+            unseen = [box for box, one in zip(missing, again, strict=True) if one is None]
+            closely = await self._by_hand(
+                lambda: [self.engine.view(picture.pixels, guidance.look_area(box), closely=True) for box in unseen]
+            )
+            looks = _all_good(await self._detect.run_many(closely))
+            picks += [guidance.pick(box, found) for box, found in zip(unseen, looks, strict=True)]
+        return [one for one in picks if one is not None]
 
-    def _sit(self, picture: Picture, detections: Sequence[Detection], question: Question) -> list[_Sitter]:
+    async def _find_turned(self, picture: Picture) -> list[Detection]:
+        """Faces in a picture that lies on its side or stands on its head, told without a word by its EXIF."""
+        for turns in guidance.QUARTER_TURNS:
+            view = await self._by_hand(functools.partial(self._turned_view, picture.pixels, turns))
+            found = await self._detect.run(view)
+            if found:
+                height, width = picture.pixels.shape[:2]
+                return [guidance.turned_back(one, turns, width, height) for one in found]
+        return []
+
+    def _turned_view(self, pixels: Pixels, turns: int) -> View:
+        return self.engine.view(np.ascontiguousarray(np.rot90(pixels, turns)))
+
+    def _sit(self, data: bytes, picture: Picture, detections: Sequence[Detection], question: Question) -> list[_Sitter]:
         """Align and measure every face; one whose points make no sense is left out."""
-        sitters: list[_Sitter] = []
-        wish = question.crops
-        for detection in detections:
-            try:
-                aligned = self.engine.align(picture.pixels, detection)
-            except ItemError:
-                continue
-            wanted = wish is not None and detection.box.face_short >= wish.min_short
-            crop = cut_crop(picture.pixels, detection.box, wish) if wish is not None and wanted else None
-            sitters.append(_Sitter(aligned, measure(aligned), crop))
-        return sitters
+        outside = [picture.outside(detection) for detection in detections]
+        if picture.reduction > 1 and outside:
+            boxes, facts = [detection.box for detection in outside], self.engine.facts
+            allowed = guidance.allowed_reduction(boxes, facts.crop_side, question.crops)
+            if picture.reduction > allowed:
+                picture = self._decoder.decode(data, lambda _width, _height: allowed)
+        sitters = (self._sitter(picture, detection, question.crops) for detection in outside)
+        return [sitter for sitter in sitters if sitter is not None]
+
+    def _sitter(self, picture: Picture, detection: Detection, wish: CropWish | None) -> _Sitter | None:
+        """One face, found in the original, from the pixels at hand."""
+        at_hand = picture.at_hand(detection)
+        try:
+            aligned = self.engine.align(picture.pixels, picture.sampled(at_hand))
+        except ItemError:
+            return None
+        aligned = replace(aligned, span=aligned.span * picture.reduction, detection=detection)
+        crop = None
+        if wish is not None and detection.box.face_short >= wish.min_short:
+            crop = cut_crop(picture, detection.box, wish, turns=upright_turns(detection.landmarks))
+        return _Sitter(aligned, measure(aligned), crop)
 
     async def _blame(self, error: Exception | None) -> FacesetsError:
         """Whose fault a failed inference is: the picture's if a made-up one passes, ours otherwise."""

@@ -20,6 +20,14 @@ LEAST_SPREAD = 1e-3
 """A vector whose numbers vary by less than this part of their size says the same of every face."""
 
 
+DegenerateHearer = Callable[[str, int], None]
+"""Hears the name of a recognition model and how many faces it gave no direction."""
+
+
+def nobody(_model: str, _faces: int) -> None:
+    """Hears, and does nothing."""
+
+
 class Recogniser:
     """
     One recognition model and its session.
@@ -83,7 +91,7 @@ class Recognition:
         recognisers: Sequence[Recogniser],
         *,
         flip: bool = False,
-        on_degenerate: Callable[[str, int], None] = lambda _model, _faces: None,
+        on_degenerate: DegenerateHearer = nobody,
     ) -> None:
         self._recognisers = tuple(recognisers)
         self._flip = flip

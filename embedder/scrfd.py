@@ -18,6 +18,11 @@ from immich_facesets.faces import Box
 
 MEAN, SCALE = 127.5, 1 / 128.0
 SUPPRESSION = 0.4
+COARSEST = 32
+"""The largest stride: what is cut out of a view keeps its anchors only on this grid."""
+
+PART_MARGIN = 16
+"""Pixels of a view around a box that is looked at alone."""
 
 Floats = NDArray[np.float32]
 
@@ -58,17 +63,35 @@ def area_view(pixels: Pixels, area: Box, side: int) -> View:
     return View(_tensor(canvas), *factors, margin_x, margin_y, x1, y1)
 
 
+def part_view(view: View, box: Box) -> View | None:
+    """
+    The part of a view around a box (in the picture's pixels), unscaled and on the grid of the coarsest stride, so that the
+    model sees there what it sees in the whole: its points depend on the scale. None for a box outside the view.
+    """
+    height, width = view.tensor.shape[-2:]
+    left, right = ((x - view.left) * view.x_factor + view.margin_x for x in (box.x1, box.x2))
+    top, bottom = ((y - view.top) * view.y_factor + view.margin_y for y in (box.y1, box.y2))
+    x1, y1 = (max(0, int((low - PART_MARGIN) // COARSEST) * COARSEST) for low in (left, top))
+    x2 = min(width, -int(-(right + PART_MARGIN) // COARSEST) * COARSEST)
+    y2 = min(height, -int(-(bottom + PART_MARGIN) // COARSEST) * COARSEST)
+    if x1 >= x2 or y1 >= y2:
+        return None
+    tensor = np.ascontiguousarray(view.tensor[:, :, y1:y2, x1:x2], dtype=np.float32)
+    margins = view.margin_x - x1, view.margin_y - y1
+    return View(tensor, view.x_factor, view.y_factor, *margins, view.left, view.top)
+
+
 def read_outputs(outputs: Sequence[Floats], view: View, threshold: float) -> list[Detection]:
     """The faces that the model's outputs (scores, boxes and points, each per stride) speak of, best first."""
     levels = len(outputs) // 3
     strides = (8, 16, 32, 64, 128)[:levels]
     anchors = 2 if levels == 3 else 1
-    side = int(view.tensor.shape[-1])
+    height, width = view.tensor.shape[-2:]
     scores, boxes, points = [], [], []
     for level, stride in enumerate(strides):
         level_scores = outputs[level].reshape(-1)
         hits = np.flatnonzero(level_scores >= threshold)
-        centres = _centres(side // stride, stride, anchors)[hits]
+        centres = _centres(height // stride, width // stride, stride, anchors)[hits]
         distances = outputs[level + levels].reshape(-1, 4)[hits] * stride
         shifts = outputs[level + 2 * levels].reshape(-1, 5, 2)[hits] * stride
         scores.append(level_scores[hits])
@@ -105,10 +128,10 @@ def suppress(boxes: Floats, scores: Floats, *, scale: float = 1.0) -> list[int]:
     return kept
 
 
-@functools.lru_cache(maxsize=32)
-def _centres(cells: int, stride: int, anchors: int) -> Floats:
-    """The anchors' centres row by row, (cells * cells * anchors, 2)."""
-    rows, columns = np.mgrid[:cells, :cells]
+@functools.lru_cache(maxsize=256)
+def _centres(height: int, width: int, stride: int, anchors: int) -> Floats:
+    """The anchors' centres row by row, (height * width * anchors, 2), for a grid of so many cells."""
+    rows, columns = np.mgrid[:height, :width]
     centres = np.stack([columns, rows], axis=-1).reshape(-1, 2).astype(np.float32) * stride
     centres = np.repeat(centres, anchors, axis=0)
     centres.setflags(write=False)

@@ -36,7 +36,9 @@ class EmbedderSettings(BaseSettings):
     model_pack: str = Field(
         "buffalo_l", validation_alias="FACESETS_MODEL_PACK", description="The pack to serve: a folder in it."
     )
-    engine: Literal["onnx", "synthetic"] = Field("onnx", description="Real models, or drawn faces for trying out.")
+    engine: Literal["onnx", "opencv", "synthetic"] = Field(
+        "onnx", description="ONNX Runtime, OpenCV's own YuNet and SFace, or synthetic: drawn faces for trying out."
+    )
     provider: Provider = Field(Provider.CPU, description="Where the models run; never silently elsewhere.")
     device: str = Field("", description="Which device of the provider: a number, or OpenVINO's name for it.")
     recognisers: Annotated[Mapping[str, float] | None, NoDecode] = Field(

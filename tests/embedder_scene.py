@@ -56,18 +56,29 @@ class ScriptedEngine:
     before_recognise: Callable[[Sequence[Aligned]], None] = lambda _faces: None
     see: Callable[[View], list[Detection]] | None = None
     looks: list[tuple[Box | None, bool]] = field(default_factory=list)
+    can_part: bool = True
+    view_side: int = 0
+    parts: list[Box] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def facts(self) -> EngineFacts:
         space = EmbeddingSpace("d", (SpaceRecogniser("r", 127.5, 127.5),), alignment.ALIGNMENT, flip=False)
-        return EngineFacts("synthetic", space, "synthetic", 4, "scripted", "none", (), "cpu")
+        return EngineFacts("synthetic", space, "synthetic", 4, "scripted", "none", (), "cpu", view_side=self.view_side)
 
     def view(self, pixels: Pixels, area: Box | None = None, *, closely: bool = False) -> View:
         with self.lock:
             self.looks.append((area, closely))
         return View(pixels, left=0 if area is None else round(area.x1), top=0 if area is None else round(area.y1))
+
+    def part(self, view: View, box: Box) -> View | None:
+        if not self.can_part:
+            return None
+        with self.lock:
+            self.parts.append(box)
+        left, top = max(0, round(box.x1)), max(0, round(box.y1))
+        return View(view.tensor[top : round(box.y2), left : round(box.x2)], left=left, top=top)
 
     def detect(self, views: Sequence[View]) -> list[list[Detection]]:
         self.before_detect(views)

@@ -13,10 +13,11 @@ from testdata import shared_data
 
 from embedder import guidance
 from embedder.colour import is_srgb
-from embedder.decode import Decoder, Picture
+from embedder.decode import Decoder
 from embedder.engine import Detection
 from embedder.model_files import open_pack
 from embedder.onnx_engine import OnnxEngine, Tuning
+from embedder.picture import Picture
 from immich_facesets.faces import Box
 
 pytestmark = pytest.mark.models

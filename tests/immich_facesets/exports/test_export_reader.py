@@ -11,6 +11,7 @@ import pytest
 from testdata import shared_data
 
 from embedder.crops import CropWish, cut_crop
+from embedder.picture import Picture as Decoded
 from immich_facesets.exports.crops import Picture, box_in_crop, finished_picture, paint_over, png, provenance
 from immich_facesets.exports.fsz import bundle
 from immich_facesets.faces import Box
@@ -55,7 +56,7 @@ def test_after_painting_over_strangers_a_reader_finds_one_face_in_each_picture_a
     pixels = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
     pngs, vectors, crowded = [], [], 0
     for face in detected(reader, image):
-        crop = cut_crop(pixels, as_box(face), CropWish(side=512))
+        crop = cut_crop(Decoded.whole(pixels), as_box(face), CropWish(side=512))
         assert crop is not None
         picture = finished_picture(crop.image, 512)
         expected = box_in_crop(as_box(face), crop.area, 512)
