@@ -53,6 +53,7 @@ class OpenCvEngine:
         self._tuning = tuning
         self._on_degenerate = on_degenerate
         self._own = threading.local()
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # each new net warns of its only target
         if tuning.threads:
             cv2.setNumThreads(tuning.threads)
         noise = np.random.default_rng(0).integers(0, 256, (CROP_SIDE, CROP_SIDE, 3), dtype=np.uint8)
