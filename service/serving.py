@@ -23,6 +23,7 @@ from service.web.server import serve_web
 log = structlog.get_logger(__name__)
 
 _PAUSE_SECONDS = 60.0
+_FIRST_LOOK_SECONDS = 1.0
 
 
 class Service:
@@ -94,13 +95,30 @@ class Service:
             wish.cancel()
 
     async def _wait_for_recovery(self) -> None:
-        """Probe with growing pauses until every remote answers, then ring at once."""
-        if all(remote.circuit == "closed" for remote in self._app.board.now.remotes):
+        """Probe with growing pauses until the database and every remote answer, then ring at once."""
+        database_was_down = await self._wait_for_database()
+        if not database_was_down and all(remote.circuit == "closed" for remote in self._app.board.now.remotes):
             await asyncio.sleep(_PAUSE_SECONDS)  # nothing to wait for is known, and one sync after another helps nobody
         for source in self._app.sources.values():
             await source.wait_until_up()
         await self._app.pool.wait_until_usable()
         self._bell.ring()
+
+    async def _wait_for_database(self) -> bool:
+        """Return once the database answers; whether it had to be waited for."""
+        pause = _FIRST_LOOK_SECONDS
+        while True:
+            try:
+                await self._app.store.read(facts.read_fact, "space")
+            except FacesetsError as error:
+                if pause == _FIRST_LOOK_SECONDS:
+                    log.warning("database_down", message=str(error))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _PAUSE_SECONDS)
+            else:
+                if pause > _FIRST_LOOK_SECONDS:
+                    log.info("database_back")
+                return pause > _FIRST_LOOK_SECONDS
 
     def request_sync(self, kind: str, source: str | None) -> shown.SyncRequest:
         """Wish for a sync; refused while one runs."""

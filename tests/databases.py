@@ -3,8 +3,9 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -17,9 +18,19 @@ def postgres_programs() -> Path | None:
     return folders[-1] if folders else None
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A PostgreSQL of our own: ``address`` is that of its server, with ``{name}`` for the database."""
+
+    address: str
+    start: Callable[[], None]
+    stop: Callable[[], None]
+    """As a power cut would."""
+
+
 @contextmanager
-def postgres_cluster(folder: Path, programs: Path) -> Iterator[str]:
-    """A PostgreSQL of our own on a socket in ``folder``; yields the address of its server without a database name."""
+def postgres_cluster(folder: Path, programs: Path) -> Iterator[Cluster]:
+    """A PostgreSQL of our own on a socket in ``folder``, running."""
     sockets, data = folder / "s", folder / "data"
     sockets.mkdir()
     as_user: list[str] = []
@@ -36,10 +47,17 @@ def postgres_cluster(folder: Path, programs: Path) -> Iterator[str]:
     def run(*command: str) -> None:
         subprocess.run([*as_user, *command], check=True, env=environ, stdout=subprocess.DEVNULL, cwd=folder)
 
+    def start() -> None:
+        options = f"-c listen_addresses='' -k {sockets} -c fsync=off -c shared_buffers=32MB"
+        run(str(programs / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+
+    def stop() -> None:
+        if (data / "postmaster.pid").is_file():
+            run(str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop")
+
     run(str(programs / "initdb"), "-D", str(data), "-A", "trust", "-U", "facesets", "--no-sync")
-    options = f"-c listen_addresses='' -k {sockets} -c fsync=off -c shared_buffers=32MB"
-    run(str(programs / "pg_ctl"), "-D", str(data), "-w", "-l", str(folder / "log"), "-o", options, "start")
+    start()
     try:
-        yield f"postgresql+psycopg://facesets@/{{name}}?host={sockets}"
+        yield Cluster(f"postgresql+psycopg://facesets@/{{name}}?host={sockets}", start, stop)
     finally:
-        run(str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop")
+        stop()

@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _READERS = 2
+_CONNECT_SECONDS = 10
 
 
 class DataLock:
@@ -79,6 +80,8 @@ def open_engine(url: str) -> Engine:
     kind = parsed.get_backend_name()
     if kind == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
+        if "connect_timeout" not in parsed.query:
+            parsed = parsed.update_query_dict({"connect_timeout": str(_CONNECT_SECONDS)})
     elif kind != "sqlite":
         raise SetupError(f"FACESETS_DATABASE_URL names {kind!r}: only SQLite and PostgreSQL are supported")
     try:

@@ -16,8 +16,8 @@ def postgres() -> Iterator[str]:
     programs = postgres_programs()
     if programs is None:
         pytest.skip("PostgreSQL is not installed: the store is tested on SQLite alone")
-    with tempfile.TemporaryDirectory(prefix="pytest-pg-") as folder, postgres_cluster(Path(folder), programs) as url:
-        yield url
+    with tempfile.TemporaryDirectory(prefix="pytest-pg-") as folder, postgres_cluster(Path(folder), programs) as found:
+        yield found.address
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
