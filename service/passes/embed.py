@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -85,6 +86,7 @@ class Embed:
         settings = conditions.settings
         self._crops = CropWish(settings.crop_size, settings.export_min_face_short, settings.crop_padding)
         self._put_off = 0
+        self._under_way: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._suspects: set[str] = set()
         self._guilty = 0
         self.counts = EmbedCounts()
@@ -182,13 +184,17 @@ class Embed:
             self._metrics.count_download(source=asset.source, size_bytes=staged.size_bytes)
         else:
             self.counts.reused += 1
-        if await self._store.read(contents.is_embedded, staged.sha256, self._recipe):
-            await self._store.write(contents.record_alias, asset.fingerprint, staged.sha256)
-            self._staging.release(staged)
-            self.counts.aliases += 1
-            self._advance()
-            return None
-        return staged
+        return None if await self._is_known(asset, staged) else staged
+
+    async def _is_known(self, asset: Asset, staged: Staged) -> bool:
+        """Whether these bytes are done under another fingerprint; then nothing is left to do for this one."""
+        if not await self._store.read(contents.is_embedded, staged.sha256, self._recipe):
+            return False
+        await self._store.write(contents.record_alias, asset.fingerprint, staged.sha256)
+        self._staging.release(staged)
+        self.counts.aliases += 1
+        self._advance()
+        return True
 
     async def _embed_all(self, queue: asyncio.Queue[tuple[Asset, Staged] | None]) -> None:
         while (item := await queue.get()) is not None:
@@ -196,7 +202,15 @@ class Embed:
             if self._conditions.stop.is_set():
                 self._staging.leave(staged)
                 continue
-            await self._attempt(asset, self._embed(asset, staged))
+            await self._attempt(asset, self._embed_once(asset, staged))
+
+    async def _embed_once(self, asset: Asset, staged: Staged) -> None:
+        """Embed a picture, unless its very bytes are under way under another fingerprint: then wait for these."""
+        turn = self._under_way.setdefault(staged.sha256, asyncio.Lock())
+        is_second = turn.locked()
+        async with turn:
+            if not (is_second and await self._is_known(asset, staged)):
+                await self._embed(asset, staged)
 
     async def _embed(self, asset: Asset, staged: Staged) -> None:
         boxes = None

@@ -145,6 +145,23 @@ async def test_bytes_known_under_another_name_are_not_embedded_again(tmp_path: P
         assert on.staging_files == []
 
 
+async def test_the_same_bytes_under_two_names_at_the_same_moment_are_no_two_new_faces(tmp_path: Path) -> None:
+    async with bench(tmp_path, embedder={"max_in_flight": 2}) as on:
+        on.add("uploaded.png")
+        on.add("external.png", library_id="11111111-1111-4111-8111-111111111111", checksum="c2F5cyBub3RoaW5n")
+        await on.stage.discover()
+        at_engine, go_on = hold(on)
+        work = asyncio.create_task(on.embed())
+        await asyncio.to_thread(at_engine.wait, 20)
+        await until(lambda: len(on.staging_files) == 2)
+        await asyncio.sleep(0.2)  # neither is known when the other is asked about
+        go_on.set()
+        counts = await work
+        assert (counts.embedded, counts.aliases, counts.faces, counts.failed) == (1, 1, 1, 0)
+        assert (len(on.stage.rows(faces)), len(on.stage.rows(fingerprints))) == (1, 2)
+        assert on.staging_files == []
+
+
 async def test_a_removed_user_hides_no_picture_that_others_have_too(tmp_path: Path) -> None:
     async with bench(tmp_path, users=("anna", "ben")) as on:
         on.add("annas.png")
@@ -312,6 +329,8 @@ async def test_what_was_fetched_and_not_yet_embedded_is_not_fetched_again(tmp_pa
         assert counts.embedded == 1, "what was begun is finished"
         kept, asked = len(on.staging_files), len(on.fetched)
         assert kept >= 4
+        assert (await on.embed()).reused == 0, "a run that is stopped before it begins asks for nothing"
+        assert len(on.staging_files) == kept, "and throws nothing away"
         on.stage.conditions.stop.clear()
         again = await on.embed()
         assert (again.reused, again.embedded) == (kept, 5)
