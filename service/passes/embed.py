@@ -15,11 +15,11 @@ import structlog
 
 from immich_facesets.assets import Asset
 from immich_facesets.errors import ItemError, SetupError, TransientError
-from immich_facesets.faces import Box
 from immich_facesets.wire import FacesAnswer
 from service.crop_files import find_lost, keep_crop
-from service.embedders import CropWish, EmbedderLostError, EmbedderPool
+from service.embedders import CropWish, EmbedderPool
 from service.metrics import Metrics
+from service.passes.careful_asking import CarefulAsking
 from service.passes.conditions import Conditions
 from service.passes.fan_out import ROUNDS, fan_out, first_error
 from service.remote.guard import CircuitOpenError
@@ -32,12 +32,6 @@ from service.store.contents import EmbeddedContent, FoundFace, Recipe
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-
-_CRASHES = 2
-"""So often the embedder ends of a picture that it has alone, and the picture is set aside."""
-
-_GUILTY = 3
-"""So many pictures set aside in a row, and it is the embedder that must be looked at, not pictures."""
 
 _WAITING = 4
 """Pictures that wait on disk for each one under way at the embedder: enough that neither crew stands idle."""
@@ -87,8 +81,7 @@ class Embed:
         self._crops = CropWish(settings.crop_size, settings.export_min_face_short, settings.crop_padding)
         self._put_off = 0
         self._under_way: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._suspects: set[str] = set()
-        self._guilty = 0
+        self._asking = CarefulAsking(conditions, pool)
         self.counts = EmbedCounts()
 
     async def run(self) -> None:
@@ -131,7 +124,7 @@ class Embed:
             raise SetupError("the embedder now serves another space than before: start the sync again")
 
     async def _run_crews(self) -> None:
-        self._suspects = await self._store.read(failures.items_at_crash, "embed")
+        await self._asking.prepare()
         at_embedder = self._pool.capacity
         queue: asyncio.Queue[tuple[Asset, Staged] | None] = asyncio.Queue(maxsize=at_embedder * _WAITING)
         try:
@@ -217,7 +210,7 @@ class Embed:
         if self._conditions.settings.detection == "guided":
             boxes = await self._store.read(contents.boxes_of, asset.fingerprint)
         try:
-            answer = await self._ask(asset, staged, boxes)
+            answer = await self._asking.faces(asset, staged.path, boxes, self._crops)
         except ItemError:
             self._staging.release(staged)
             raise
@@ -241,46 +234,6 @@ class Embed:
         self.counts.faces += len(found)
         self._metrics.count_embedded(faces=len(found))
         self._advance()
-
-    async def _ask(self, asset: Asset, staged: Staged, boxes: list[Box] | None) -> FacesAnswer:
-        """
-        The faces of a picture. One that the embedder had when it ended is asked for again alone: the embedder ends of
-        one picture, and the others it had are innocent.
-        """
-        alone = asset.fingerprint in self._suspects
-        while True:
-            try:
-                answer = await self._pool.faces(staged.path, boxes, self._crops, alone=alone)
-            except EmbedderLostError as error:
-                await self._suspect(asset, error, alone=alone)
-                alone = True
-            else:
-                self._guilty = 0
-                return answer
-
-    async def _suspect(self, asset: Asset, error: EmbedderLostError, *, alone: bool) -> None:
-        """Write down that the embedder ended with this picture in hand; ``ItemError`` when that proves it guilty."""
-        crashes = await self._store.write(
-            failures.record_crash,
-            "embed",
-            asset.source,
-            asset.fingerprint,
-            message=f"{error} while it had this picture; it is asked for again alone",
-            now=self._conditions.clock(),
-            alone=alone,
-        )
-        if not alone or crashes < _CRASHES:
-            return
-        self._guilty += 1
-        if self._guilty > _GUILTY:
-            raise CircuitOpenError(
-                f"the embedder ends whatever picture it is given, the last {_GUILTY} that it had alone among them: look "
-                "at its log"
-            )
-        raise ItemError(
-            f"the embedder ended {crashes} times while it had this picture and no other: its log may say why",
-            reason=failures.CRASHES_EMBEDDER,
-        )
 
     def _keep_crops(self, sha256: str, answer: FacesAnswer) -> tuple[FoundFace, ...]:
         """Write the crops, durably, before any row speaks of them."""
