@@ -17,7 +17,7 @@ from embedder.doors import version
 from embedder.engine import FaceEngine
 from embedder.metrics import EmbedderMetrics
 from embedder.model_files import SHARES_NAME, ModelPack, open_pack
-from embedder.sessions import Provider, check_provider
+from embedder.sessions import Device, Provider, check_provider, provider_options
 from embedder.settings import EmbedderSettings, load_settings
 from immich_facesets.errors import SetupError
 from immich_facesets.runtime.leaving import run_reported
@@ -42,6 +42,8 @@ def open_engine(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEng
     tuning = Tuning(
         provider=settings.provider,
         device=settings.device,
+        precision=settings.precision,
+        cache_dir=settings.cache_dir,
         threads=threads_per_run(settings),
         detector_side=settings.det_size,
         detector_threshold=settings.det_threshold,
@@ -58,6 +60,7 @@ def _open_opencv(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEn
             f"FACESETS_EMBEDDER_PROVIDER={settings.provider}, but OpenCV's models run on the CPU only: set it to cpu, or "
             "FACESETS_EMBEDDER_ENGINE to onnx"
         )
+    provider_options(Device(precision=settings.precision, cache_dir=settings.cache_dir))  # refuses what has no meaning
     pack = open_pack(settings.models_dir, settings.model_pack, settings.recognisers, detector_task="yunet")
     if len(pack.recognisers) > 1:
         raise SetupError(f"{SHARES_NAME} names several recognisers; with FACESETS_EMBEDDER_ENGINE=opencv there is one")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -12,7 +13,7 @@ from embedder.colour import Pixels
 from embedder.engine import Aligned, Detection, EngineFacts, View
 from embedder.model_files import ModelFile, ModelPack
 from embedder.recognition import DegenerateHearer, Recogniser, Recognition, nobody
-from embedder.sessions import Provider, open_session
+from embedder.sessions import Device, Precision, Provider, open_session
 from immich_facesets.errors import SetupError
 from immich_facesets.faces import Box
 
@@ -34,6 +35,8 @@ class Tuning:
     detector_side: int = 640
     detector_threshold: float = 0.5
     flip: bool = False
+    precision: Precision = Precision.FP32
+    cache_dir: Path | None = None
 
 
 class OnnxEngine:
@@ -100,7 +103,8 @@ class OnnxEngine:
 
 
 def _open(file: ModelFile, tuning: Tuning) -> onnxruntime.InferenceSession:
-    return open_session(file.path, tuning.provider, device=tuning.device, threads=tuning.threads)
+    place = Device(tuning.provider, tuning.device, tuning.threads, tuning.precision, tuning.cache_dir)
+    return open_session(file.path, place)
 
 
 def _detector_sides(pack: ModelPack, tuning: Tuning) -> tuple[int, int]:

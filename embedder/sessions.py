@@ -1,9 +1,13 @@
 """ONNX Runtime sessions on the device that was asked for, and on no other."""
 
+import contextlib
+import functools
+import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as native
@@ -12,6 +16,13 @@ from immich_facesets.errors import SetupError
 
 RUN_ERRORS = (native.Fail, native.RuntimeException, native.InvalidArgument)
 """What a run of a session can raise; ONNX Runtime's errors share no class of their own."""
+
+
+class Precision(StrEnum):
+    """What is computed in, where the provider chooses."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
 
 
 class Provider(StrEnum):
@@ -36,13 +47,57 @@ _NAMES = {
 _EXTRAS = {Provider.TENSORRT: "embedder-cuda"}
 
 
-def provider_options(provider: Provider, device: str) -> Mapping[str, str]:
-    """What the provider is told about ``device``: a number, or for OpenVINO a name such as GPU.0 (default: GPU)."""
-    if provider is Provider.CPU:
-        return {}
-    if provider is Provider.OPENVINO:
-        return {"device_type": device or "GPU"}
-    return {"device_id": device or "0"}
+@dataclass(frozen=True, slots=True)
+class Device:
+    """
+    Where and how sessions run.
+
+    ``name`` is which device of the provider: a number, or for OpenVINO a name such as GPU.0. ``threads`` are those of one
+    run on the CPU, 0 for all cores. ``precision`` is what a provider computes in that chooses it itself; ``cache_dir``
+    keeps what it compiled, which saves minutes at the next start.
+    """
+
+    provider: Provider = Provider.CPU
+    name: str = ""
+    threads: int = 0
+    precision: Precision = Precision.FP32
+    cache_dir: Path | None = None
+
+
+def provider_options(device: Device) -> Mapping[str, str]:
+    """
+    What the provider is told, in its own words; the precision is always said, because the providers' defaults differ
+    (OpenVINO computes in half precision on a GPU unless told otherwise).
+
+    A wish that a provider cannot fulfil is a ``SetupError``.
+    """
+    half, cache = device.precision is Precision.FP16, device.cache_dir
+    match device.provider:
+        case Provider.CPU | Provider.CUDA | Provider.DIRECTML:
+            for name, is_wish in (("PRECISION", half), ("CACHE_DIR", cache is not None)):
+                if is_wish:
+                    raise SetupError(
+                        f"FACESETS_EMBEDDER_{name} has no meaning for FACESETS_EMBEDDER_PROVIDER={device.provider}: it runs "
+                        "a model as it is. Choose a model of another precision with FACESETS_EMBEDDER_RECOGNISERS"
+                    )
+            return {} if device.provider is Provider.CPU else {"device_id": device.name or "0"}
+        case Provider.MIGRAPHX:
+            if cache is not None:
+                raise SetupError("FACESETS_EMBEDDER_CACHE_DIR has no meaning for FACESETS_EMBEDDER_PROVIDER=migraphx")
+            return {"device_id": device.name or "0", "migraphx_fp16_enable": str(int(half))}
+        case Provider.OPENVINO:
+            kept = {} if cache is None else {"cache_dir": str(cache)}
+            return {"device_type": device.name or "GPU", "precision": device.precision.upper(), **kept}
+        case Provider.TENSORRT:
+            names = ("trt_engine_cache", "trt_timing_cache")
+            kept = {} if cache is None else {key: value for name in names for key, value in _kept(name, cache)}
+            return {"device_id": device.name or "0", "trt_fp16_enable": str(int(half)), **kept}
+        case _:
+            assert_never(device.provider)
+
+
+def _kept(name: str, cache: Path) -> tuple[tuple[str, str], tuple[str, str]]:
+    return (f"{name}_enable", "1"), (f"{name}_path", str(cache))
 
 
 def check_provider(provider: Provider) -> None:
@@ -56,23 +111,22 @@ def check_provider(provider: Provider) -> None:
         )
 
 
-def open_session(path: Path, provider: Provider, *, device: str = "", threads: int = 0) -> onnxruntime.InferenceSession:
+def open_session(path: Path, device: Device) -> onnxruntime.InferenceSession:
     """
-    A session for one model; ``threads`` 0 means all cores.
+    A session for one model.
 
     ONNX Runtime falls back to the CPU with no more than a warning; here that is a ``SetupError``.
     """
+    provider = device.provider
     check_provider(provider)
+    wanted = _wanted(device)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # SCRFD states fixed output shapes and gets a warning for every other input size
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = device.threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # the lanes share the cores
     if provider is Provider.DIRECTML:  # DirectML takes no other execution
         options.enable_mem_pattern = False
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    wanted: list[Any] = [(_NAMES[provider], dict(provider_options(provider, device)))]
-    if provider is Provider.TENSORRT:
-        wanted.append((_NAMES[Provider.CUDA], dict(provider_options(Provider.CUDA, device))))
     try:
         session = onnxruntime.InferenceSession(path, options, providers=wanted)
     except Exception as error:  # ONNX Runtime raises bare exceptions of its own for every kind of failure
@@ -85,3 +139,30 @@ def open_session(path: Path, provider: Provider, *, device: str = "", threads: i
             "check the driver, and that the container may use the device"
         )
     return session
+
+
+def _wanted(device: Device) -> list[Any]:
+    """The provider with its options, and with TensorRT also CUDA, for what TensorRT cannot do."""
+    wanted: list[Any] = [(_NAMES[device.provider], dict(provider_options(device)))]
+    if device.provider in {Provider.TENSORRT, Provider.CUDA}:
+        _load_cuda()
+    if device.provider is Provider.TENSORRT:
+        wanted.append((_NAMES[Provider.CUDA], dict(provider_options(Device(Provider.CUDA, device.name)))))
+    if device.cache_dir is not None:
+        try:
+            device.cache_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SetupError(f"FACESETS_EMBEDDER_CACHE_DIR cannot be written to: {error}") from error
+    return wanted
+
+
+@functools.cache
+def _load_cuda() -> None:
+    """
+    Load the CUDA and cuDNN libraries that came as Python packages, which no system path names.
+
+    What cannot be loaded is printed there; standard output is the parent's. A GPU that is then not to be had is told by
+    the session.
+    """
+    with contextlib.redirect_stdout(sys.stderr):
+        onnxruntime.preload_dlls()

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from embedder.sessions import Provider
+from embedder.sessions import Precision, Provider
 from immich_facesets.errors import SetupError
 from immich_facesets.runtime.listening import Listen, check_exposure
 from immich_facesets.runtime.settings import read_settings
@@ -43,6 +43,12 @@ class EmbedderSettings(BaseSettings):
     device: str = Field("", description="Which device of the provider: a number, or OpenVINO's name for it.")
     recognisers: Annotated[Mapping[str, float] | None, NoDecode] = Field(
         None, description="Which recognition models of the pack, by file name, and their shares: a:0.6,b:0.4."
+    )
+    precision: Precision = Field(
+        Precision.FP32, description="What TensorRT, OpenVINO and MIGraphX compute in: fp32 or fp16."
+    )
+    cache_dir: Path | None = Field(
+        None, description="Folder for what TensorRT and OpenVINO compile; without it they compile at every start."
     )
     max_pixels: int = Field(150_000_000, ge=1, description="Larger pictures are refused before they are decoded.")
     max_bytes: int = Field(200 << 20, ge=1, description="Larger bodies are refused.")

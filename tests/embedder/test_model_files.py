@@ -8,14 +8,16 @@ from typing import Any
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from small_models import write_recogniser
 
 from embedder.model_files import classify, open_pack
 from embedder.onnx_header import read_header
-from embedder.sessions import Provider, check_provider, provider_options
+from embedder.sessions import Device, Precision, Provider, check_provider, open_session, provider_options
 from immich_facesets.errors import SetupError
 from immich_facesets.runtime.model_folder import record_pack
 from immich_facesets.spaces import OperatingPoints
 
+CHOOSING = (Provider.OPENVINO, Provider.MIGRAPHX, Provider.TENSORRT)
 Shape = list[int | str | None]
 CHANGES: list[dict[str, Any]] = [{"digest": "x"}, {"mean": 1.0}, {"std": 2.0}, {"weight": 0.5}, {"colours": "bgr"}]
 
@@ -250,6 +252,43 @@ def test_a_provider_that_is_not_installed_is_refused() -> None:
 
 
 def test_a_device_is_passed_on_in_the_providers_own_words() -> None:
-    assert provider_options(Provider.CUDA, "1") == {"device_id": "1"}
-    assert provider_options(Provider.OPENVINO, "") == {"device_type": "GPU"}
-    assert provider_options(Provider.CPU, "7") == {}
+    assert provider_options(Device(Provider.CUDA, "1")) == {"device_id": "1"}
+    assert provider_options(Device(Provider.OPENVINO, "NPU"))["device_type"] == "NPU"
+    assert provider_options(Device(Provider.CPU, "7")) == {}
+
+
+def test_the_precision_is_said_to_every_provider_that_chooses_one() -> None:
+    assert provider_options(Device(Provider.OPENVINO)) == {"device_type": "GPU", "precision": "FP32"}
+    assert provider_options(Device(Provider.MIGRAPHX)) == {"device_id": "0", "migraphx_fp16_enable": "0"}
+    assert provider_options(Device(Provider.TENSORRT)) == {"device_id": "0", "trt_fp16_enable": "0"}
+    half = {kind: provider_options(Device(kind, precision=Precision.FP16)) for kind in CHOOSING}
+    assert half[Provider.OPENVINO]["precision"] == "FP16"
+    assert half[Provider.MIGRAPHX]["migraphx_fp16_enable"] == "1"
+    assert half[Provider.TENSORRT]["trt_fp16_enable"] == "1"
+
+
+@pytest.mark.parametrize("provider", [Provider.CPU, Provider.CUDA, Provider.DIRECTML])
+def test_a_wish_that_a_provider_cannot_fulfil_is_refused(provider: Provider, tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match="FACESETS_EMBEDDER_PRECISION has no meaning"):
+        provider_options(Device(provider, precision=Precision.FP16))
+    with pytest.raises(SetupError, match="FACESETS_EMBEDDER_CACHE_DIR has no meaning"):
+        provider_options(Device(provider, cache_dir=tmp_path))
+
+
+def test_what_tensorrt_and_openvino_compile_is_kept_in_a_folder(tmp_path: Path) -> None:
+    kept = provider_options(Device(Provider.TENSORRT, cache_dir=tmp_path))
+    assert {name: value for name, value in kept.items() if "cache" in name} == {
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(tmp_path),
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": str(tmp_path),
+    }
+    assert provider_options(Device(Provider.OPENVINO, cache_dir=tmp_path))["cache_dir"] == str(tmp_path)
+
+
+def test_a_gpu_that_is_not_there_is_no_session_on_the_cpu(tmp_path: Path) -> None:
+    path = write_recogniser(tmp_path / "m.onnx")
+    assert open_session(path, Device()).get_providers() == ["CPUExecutionProvider"]
+    for kind in CHOOSING:
+        with pytest.raises(SetupError, match=f"FACESETS_EMBEDDER_PROVIDER={kind}, but the installed ONNX Runtime"):
+            open_session(path, Device(kind))

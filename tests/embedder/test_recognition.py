@@ -15,7 +15,7 @@ from embedder.model_files import KnownRecogniser, ModelFile, open_pack
 from embedder.onnx_engine import OnnxEngine, Tuning
 from embedder.onnx_header import read_header
 from embedder.recognition import Recogniser, Recognition, unit_rows
-from embedder.sessions import Provider, open_session
+from embedder.sessions import Device, open_session
 from immich_facesets.errors import SetupError
 from immich_facesets.packs import RecogniserFamily
 
@@ -31,7 +31,7 @@ def crops(count: int, seed: int = 1) -> list[NDArray[np.uint8]]:
 
 def recogniser(path: Path, weight: float = 1.0, family: RecogniserFamily = FAMILY) -> Recogniser:
     file = ModelFile(path, "recognition", read_header(path))
-    return Recogniser(KnownRecogniser(file, family, weight), open_session(path, Provider.CPU))
+    return Recogniser(KnownRecogniser(file, family, weight), open_session(path, Device()))
 
 
 def test_the_cosine_of_a_fused_space_is_the_weighted_sum_of_the_cosines(tmp_path: Path) -> None:
