@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.decisions import Constraints
+from immich_facesets.constraints import Constraints
 from immich_facesets.faces import Gate
 from immich_facesets.identities import Centroids, FaceTable, Known, Origin, People, Rows
 from immich_facesets.linkage import split_by

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from immich_facesets.assertions import Hearing, settle
-from immich_facesets.decisions import Constraints
+from immich_facesets.constraints import Constraints
 from immich_facesets.discovery import Discovery, discover
 from immich_facesets.draft import NOBODY, Draft, GroupingRules, How
 from immich_facesets.identities import Assertion, FaceTable, Known, Origin, distances

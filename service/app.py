@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from immich_facesets.errors import SetupError
 from service.child import EmbedderChild
 from service.durable_files import discard, disk_trouble
-from service.embedders import Embedder, EmbedderPool
+from service.embedder_client import Embedder
+from service.embedders import EmbedderPool
 from service.metrics import Metrics
 from service.passes.conditions import Conditions
 from service.progress import ProgressBoard

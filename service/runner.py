@@ -22,7 +22,7 @@ from service.passes.publish import Publish, PublishCounts
 from service.progress import Stage
 from service.sources import Source
 from service.staging import Staging
-from service.store import assets, contents, facts, runs
+from service.store import assets, facts, runs, spaces
 from service.tree import ExportTree
 
 log = structlog.get_logger(__name__)
@@ -100,7 +100,7 @@ class Runner:
         """Only bring the export folder up to date. Trouble is raised, not judged."""
         async with self._turn, self._stage("publish"):
             info = await self._pool.open()
-            active = await self._conditions.store.read(contents.active_space)
+            active = await self._conditions.store.read(spaces.active_space)
             if active is None:  # an export folder from elsewhere would be emptied
                 raise SetupError("nothing was synced yet: run 'immich-facesets sync' first")
             if active != info.space:

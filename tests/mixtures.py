@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.decisions import Constraints
+from immich_facesets.constraints import Constraints
 from immich_facesets.grouping import Assertion, FaceTable, GroupingPlan, GroupingRules, Known, plan_grouping
 from immich_facesets.spaces import OperatingPoints
 

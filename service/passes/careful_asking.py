@@ -7,7 +7,8 @@ from immich_facesets.assets import Asset
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Box
 from immich_facesets.wire import FacesAnswer
-from service.embedders import CropWish, EmbedderLostError, EmbedderPool
+from service.embedder_client import CropWish, EmbedderLostError
+from service.embedders import EmbedderPool
 from service.passes.conditions import Conditions
 from service.remote.guard import CircuitOpenError
 from service.store import failures

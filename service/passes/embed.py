@@ -17,7 +17,8 @@ from immich_facesets.assets import Asset
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from immich_facesets.wire import FacesAnswer
 from service.crop_files import find_lost, keep_crop
-from service.embedders import CropWish, EmbedderPool
+from service.embedder_client import CropWish
+from service.embedders import EmbedderPool
 from service.metrics import Metrics
 from service.passes.careful_asking import CarefulAsking
 from service.passes.conditions import Conditions

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import structlog
 
-from immich_facesets.decisions import Constraints
+from immich_facesets.constraints import Constraints
 from immich_facesets.errors import SetupError
 from immich_facesets.grouping import GroupingPlan, GroupingReport, GroupingRules, plan_grouping
 from immich_facesets.wire import Info
 from service import crop_files
 from service.passes.conditions import Conditions
 from service.passes.embed import recipe_of
-from service.store import contents, decisions, facts, identities, runs
+from service.store import contents, decisions, facts, identities, runs, spaces
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +62,7 @@ class Group:
     async def _use_space(self) -> None:
         """Switch to the embedder's space, once everything is embedded in it that there still is a source for."""
         store = self._store
-        active = await store.read(contents.active_space)
+        active = await store.read(spaces.active_space)
         if active is not None and active != self._info.space:
             recipe = recipe_of(self._info.space, self._conditions.settings)
             now = self._conditions.clock()
@@ -72,7 +72,7 @@ class Group:
                     f"the embedder serves another space now, and {missing} pictures are not embedded in it yet: sync all "
                     "sources, not one; until then identities and face sets stay as they are"
                 )
-        await store.write(contents.use_space, self._info.space)
+        await store.write(spaces.use_space, self._info.space)
 
     async def _plan(self) -> GroupingPlan:
         store, settings = self._store, self._conditions.settings

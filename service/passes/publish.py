@@ -6,23 +6,17 @@ one faceset at a time. Each finished crop is looked at by the detector once, bef
 """
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.curation import Shortlist, build_faceset, choose, curate
-from immich_facesets.errors import ItemError
-from immich_facesets.exports.checks import strangers, verdict
+from immich_facesets.curation import build_faceset, choose, curate
 from immich_facesets.exports.crops import (
-    Picture,
     box_in_crop,
-    finished_picture,
     grey_picture,
     paint_over,
     png,
@@ -31,30 +25,25 @@ from immich_facesets.exports.crops import (
 from immich_facesets.exports.directory import faceset_files
 from immich_facesets.exports.file_names import user_directories
 from immich_facesets.exports.manifests import faceset_entry, faceset_manifest, top_manifest, user_manifest
-from immich_facesets.faces import Box
 from immich_facesets.facesets import (
     Candidate,
-    Check,
     ExportFace,
     ExportRules,
     Faceset,
     Place,
     Shelf,
-    Verdict,
     digest,
     is_minor,
     plan_publish,
 )
 from immich_facesets.near_duplicates import hash_text, perceptual_hash
 from immich_facesets.selection import Draft, drafts, rescue
-from immich_facesets.wire import FacesAnswer
 from service.crop_files import read_crop
-from service.embedders import EmbedderLostError, EmbedderPool
+from service.embedders import EmbedderPool
 from service.passes.conditions import Conditions
-from service.passes.fan_out import fan_out
+from service.passes.crop_looks import CropLooks
 from service.store import contents, exports, identities
 from service.store.exports import Member, StoredCrop, StoredPlace
-from service.store.failures import CRASHES_EMBEDDER
 from service.tree import MANIFEST, USERS_FOLDER, ExportTree
 
 MADE_BY = "sync"
@@ -104,7 +93,7 @@ class Publish:
             out_size=settings.crop_size,
             gate=settings.gate,
         )
-        self._crops: dict[int, StoredCrop] = {}
+        self._looks = CropLooks(conditions, pool, self._rules)
         self.counts = PublishCounts()
 
     async def run(self) -> None:
@@ -146,7 +135,7 @@ class Publish:
         space = self._pool.info.space
         rows = await self._store.read(exports.members, space)
         strays = await self._store.read(exports.strays, space)
-        self._crops = {member.face.face_id: member.crop for member in (*rows, *strays) if member.crop is not None}
+        self._looks.crops = {one.face.face_id: one.crop for one in (*rows, *strays) if one.crop is not None}
         return Facts(
             members={number: tuple(group) for number, group in groupby(rows, key=lambda member: member.identity)},
             strays=tuple(strays),
@@ -162,7 +151,7 @@ class Publish:
         vectors = await self._store.read(
             contents.vectors_of, [member.face.face_id for member in usable], self._pool.info.dimension
         )
-        return tuple(_candidate(member, self._crops[member.face.face_id], facts) for member in usable), vectors
+        return tuple(_candidate(member, self._looks.crops[member.face.face_id], facts) for member in usable), vectors
 
     async def _rescue(self, facts: Facts, centroids: Mapping[int, NDArray[np.float32]]) -> list[Faceset]:
         """Good faces of nobody, near an identity: for a person to look at."""
@@ -175,76 +164,16 @@ class Publish:
     async def _faceset(self, draft: Draft, facts: Facts) -> tuple[Faceset | None, NDArray[np.float32]]:
         """The faceset of a draft, its crops looked at, and the centre of its faces."""
         shortlist = await asyncio.to_thread(curate, draft.candidates, draft.vectors, self._rules)
-        key = self._check_key(draft.identity)
-        checks = {
-            face_id: Check(Verdict(crop.verdict), is_masked=bool(crop.painted))
-            for face_id, crop in ((item.face.face_id, self._crops[item.face.face_id]) for item in draft.candidates)
-            if crop.verdict is not None and crop.check_key == key
-        }
+        looks = self._looks
+        checks = looks.known(draft.identity, [item.face.face_id for item in draft.candidates])
         while (choice := choose(shortlist, checks)).unchecked:
-            await self._look_at(choice.unchecked, shortlist, key, checks)
+            checks |= await looks.look_at(choice.unchecked, draft.identity, shortlist.centroid)
+            self.counts.checked = looks.count
             if self._conditions.stop.is_set():
                 return None, shortlist.centroid
         label = facts.labels.get(draft.identity)
         built = build_faceset(choice, identity=draft.identity, label=label, era=draft.era, shelf=draft.shelf)
         return built, shortlist.centroid
-
-    def _check_key(self, identity: int) -> str:
-        """What a verdict on a crop depends on."""
-        rules = self._rules
-        text = f"{self._pool.info.space};{rules.out_size};{rules.pad_ratio:g};{rules.outlier:g};{identity}"
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    async def _look_at(
-        self, faces: Sequence[ExportFace], shortlist: Shortlist, key: str, checks: dict[int, Check]
-    ) -> None:
-        async def one(face: ExportFace) -> None:
-            face_id = face.candidate.face.face_id
-            found, painted = await self._check(face, shortlist.centroid)
-            await self._store.write(
-                exports.record_verdict, face_id, check_key=key, verdict=found.value, painted=painted
-            )
-            crop = self._crops[face_id]  # an era of the same identity does not ask again, now or in a later run
-            self._crops[face_id] = replace(crop, painted=painted, verdict=found.value, check_key=key)
-            checks[face_id] = Check(found, is_masked=bool(painted))
-            self.counts.checked += 1
-
-        async def each() -> AsyncIterator[ExportFace]:
-            for face in faces:
-                yield face
-
-        await fan_out(each(), one, workers=self._pool.capacity, stop=self._conditions.stop)
-
-    async def _check(self, face: ExportFace, centroid: NDArray[np.float32]) -> tuple[Verdict, tuple[Box, ...]]:
-        """What the detector finds in the finished crop; a second face is painted over, and looked for again."""
-        crop, rules = self._crops[face.candidate.face.face_id], self._rules
-        expected = box_in_crop(face.candidate.face.box, crop.area_corners, rules.out_size)
-        try:
-            picture = await asyncio.to_thread(self._finished, crop)
-            answer = await self._look_into(picture)
-            found = verdict(answer, expected, centroid, rules.outlier)
-            if found is not Verdict.SECOND:
-                return found, ()
-            others = strangers(answer, expected)
-            painted = await asyncio.to_thread(paint_over, picture, others, expected)
-            answer = await self._look_into(painted)
-        except ItemError:
-            return Verdict.NONE, ()
-        again = verdict(answer, expected, centroid, rules.outlier)
-        return (again, others) if again is Verdict.OK else (Verdict.SECOND, ())
-
-    async def _look_into(self, picture: Picture) -> FacesAnswer:
-        """The faces in a finished crop; ``ItemError`` for one of which the embedder ends, which it then had alone."""
-        image = await asyncio.to_thread(_bmp, picture)
-        for alone in (False, True, True):
-            try:
-                return await self._pool.faces_of(image, alone=alone)
-            except EmbedderLostError:
-                continue
-        raise ItemError("the embedder ends of this face crop", reason=CRASHES_EMBEDDER)
-
-    def _finished(self, crop: StoredCrop) -> Picture:
-        return finished_picture(read_crop(self._conditions.crops_dir, crop.file), self._rules.out_size)
 
     async def _write(self, facesets: Sequence[Faceset]) -> None:
         space = self._pool.info.space
@@ -297,8 +226,8 @@ class Publish:
     def _picture(self, face: ExportFace, identity: int) -> bytes:
         """The PNG of a face. Blocking: it is called by the writing thread when its turn comes."""
         candidate = face.candidate
-        crop = self._crops[candidate.face.face_id]
-        picture = self._finished(crop)
+        crop = self._looks.crops[candidate.face.face_id]
+        picture = self._looks.finished(crop)
         if crop.painted:
             expected = box_in_crop(candidate.face.box, crop.area_corners, self._rules.out_size)
             picture = paint_over(picture, crop.painted, expected)
@@ -327,11 +256,6 @@ def _all_places(facesets: Sequence[Faceset]) -> Iterator[Place]:
 
 def _hashes(folder: Path, crops: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
     return [(face_id, hash_text(perceptual_hash(grey_picture(read_crop(folder, file))))) for face_id, file in crops]
-
-
-def _bmp(picture: Picture) -> bytes:
-    """The very pixels of a finished crop, in the format that is quickest to write."""
-    return cv2.imencode(".bmp", picture)[1].tobytes()
 
 
 def _candidate(member: Member, crop: StoredCrop, facts: Facts) -> Candidate:

@@ -4,7 +4,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select
 
-from immich_facesets.decisions import Constraints, Decision, FaceRef, constraints, from_json, to_json
+from immich_facesets.constraints import Constraints, constraints
+from immich_facesets.decisions import Decision, FaceRef, from_json, to_json
 from immich_facesets.faces import Box
 from service.store.contents import SAME_FACE_IOU
 from service.store.tables import decisions, faces

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from immich_facesets.constraints import Constraints, constraints
 from immich_facesets.decisions import (
     AllowTogether,
-    Constraints,
     Cover,
     Decision,
     FaceRef,
@@ -26,7 +26,6 @@ from immich_facesets.decisions import (
     Split,
     Undo,
     Unlock,
-    constraints,
     from_json,
     kind_of,
     to_json,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mixtures import Library, Vectors, extended, people, table_of, told, unit
 from numpy.typing import NDArray
 
-from immich_facesets.decisions import Constraints
+from immich_facesets.constraints import Constraints
 from immich_facesets.evaluation import bcubed
 from immich_facesets.faces import Gate
 from immich_facesets.grouping import FaceTable, GroupingRules, Known

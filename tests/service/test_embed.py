@@ -17,7 +17,8 @@ from pydantic import SecretStr
 
 from immich_facesets.errors import SetupError
 from service.demo.immich import FakeAsset
-from service.embedders import Embedder, EmbedderPool
+from service.embedder_client import Embedder
+from service.embedders import EmbedderPool
 from service.metrics import Metrics
 from service.passes.embed import Embed, EmbedCounts
 from service.staging import Staging

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from embedder.engine import EngineFacts, View
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from immich_facesets.faces import Box
-from service.embedders import CropWish, Embedder, EmbedderLostError, EmbedderPool
+from service.embedder_client import CropWish, Embedder, EmbedderLostError
+from service.embedders import EmbedderPool
 from service.progress import RemoteState
 
 FACE = Box(120, 110, 192, 210)

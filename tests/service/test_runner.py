@@ -14,10 +14,11 @@ from passes_scene import Stage, staged
 
 from embedder.engine import EngineFacts
 from immich_facesets.errors import RequestError, SetupError
-from service.embedders import Embedder, EmbedderPool
+from service.embedder_client import Embedder
+from service.embedders import EmbedderPool
 from service.metrics import Metrics
 from service.runner import Outcome, Runner
-from service.store import contents, runs
+from service.store import runs, spaces
 from service.tree import ExportTree
 
 
@@ -134,7 +135,7 @@ async def test_another_model_is_taken_up_although_a_user_is_gone(tmp_path: Path)
             metrics = Metrics(stage.conditions.board, version="0")
             without = Runner(stage.conditions, others, pool, ExportTree(tmp_path / "exports"), metrics, "0")
             assert (await without.run("full")).outcome is Outcome.DONE
-            assert await stage.store.read(contents.active_space) == embedder.pipeline.space
+            assert await stage.store.read(spaces.active_space) == embedder.pipeline.space
             await pool.close()
 
 

@@ -9,7 +9,7 @@ from builders import NOON, RECIPE, RULES, asset, content, face_answer, hint, pla
 from sqlalchemy import Connection, text
 
 from immich_facesets.assets import Asset, Person
-from immich_facesets.decisions import constraints
+from immich_facesets.constraints import constraints
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from immich_facesets.faces import Box
 from immich_facesets.grouping import (
@@ -24,7 +24,7 @@ from immich_facesets.grouping import (
 )
 from immich_facesets.listing import plan_page
 from immich_facesets.spaces import BUFFALO_L
-from service.store import assets, contents, exports, failures, identities, runs
+from service.store import assets, contents, exports, failures, identities, runs, spaces
 from service.store.database import DataLock, Store, migrate, open_engine
 from service.store.tables import metadata
 
@@ -127,7 +127,7 @@ def test_a_picture_whose_boxes_vanish_for_a_while_keeps_its_faces(store: Store) 
 
 def test_another_space_is_never_mixed_in_and_takes_the_memberships_over_in_one_step(store: Store) -> None:
     remember(store, asset("a1"))
-    store.write_now(contents.use_space, "space-1")
+    store.write_now(spaces.use_space, "space-1")
     store.write_now(contents.record_content, content(asset("a1"), face_answer(1)), NOON)
     (old,) = store.read_now(identities.face_table, "space-1", 512).face_ids
     store.write_now(identities.apply_grouping, one_identity(int(old)), NOON)
@@ -135,7 +135,7 @@ def test_another_space_is_never_mixed_in_and_takes_the_memberships_over_in_one_s
     assert store.read_now(contents.count_to_embed, other, NOON) == 1
     store.write_now(contents.record_content, content(asset("a1"), face_answer(2), recipe=other), NOON)
     assert len(store.read_now(identities.face_table, "space-1", 512).face_ids) == 1
-    store.write_now(contents.use_space, "space-2")
+    store.write_now(spaces.use_space, "space-2")
     assert len(store.read_now(identities.face_table, "space-1", 512).face_ids) == 0
     (new,) = store.read_now(identities.face_table, "space-2", 512).face_ids
     assert store.read_now(identities.all_memberships) == {int(new): 1}

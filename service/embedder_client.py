@@ -1,0 +1,178 @@
+"""One embedder over HTTP: its questions, and what its answers and its silence mean."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import httpx
+import msgspec
+from pydantic import SecretStr
+
+from immich_facesets import wire
+from immich_facesets.errors import ItemError, SetupError, TransientError
+from immich_facesets.faces import Box
+from service.progress import RemoteState
+from service.remote.breaker import Breaker
+from service.remote.guard import STUBBORN, Guard
+from service.remote.transport import AiohttpTransport
+
+_ADVICE = "Look at the embedder's log, or restart it; the sync goes on where it stopped."
+_LOOK_SECONDS = 0.5  # between two looks whether an embedder that went away is back
+
+
+class EmbedderLostError(TransientError):
+    """
+    The connection broke while the embedder had a picture: it ended, perhaps of this very picture.
+
+    Nobody sends the picture again beside others: it would take them with it once more.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class CropWish:
+    """Ask for the square around every face that is big enough. ``min_short`` in pixels, ``padding`` of the box."""
+
+    size: int
+    min_short: float
+    padding: float
+
+    def query(self) -> dict[str, str]:
+        return {"crops": str(self.size), "crop_min_short": f"{self.min_short:g}", "pad_ratio": f"{self.padding:g}"}
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    try:
+        return float(response.headers.get("Retry-After", ""))
+    except ValueError:
+        return None
+
+
+def _trouble(response: httpx.Response) -> wire.Trouble:
+    decode = msgspec.msgpack.decode if wire.MSGPACK in response.headers.get("Content-Type", "") else msgspec.json.decode
+    try:
+        return decode(response.content, type=wire.Trouble)
+    except msgspec.DecodeError:
+        return wire.Trouble(reason="bad_answer", message=f"HTTP {response.status_code} without a reason of ours")
+
+
+def _check(response: httpx.Response, url: str) -> bytes:
+    """The body of a good answer; everything else becomes the error that says who should do what."""
+    code = response.status_code
+    if code == httpx.codes.OK:
+        return response.content
+    trouble = _trouble(response)
+    match code:
+        case 413 | 422 | 400:
+            raise ItemError(f"the embedder cannot use the picture: {trouble.message}", reason=trouble.reason)
+        case 401 | 403:
+            raise SetupError(f"the embedder at {url} refuses the token: set FACESETS_EMBEDDER_TOKEN to the embedder's")
+        case _ if code in {404, 405} or response.is_redirect:
+            raise SetupError(f"what answers at {url} is no embedder: check FACESETS_EMBEDDER_URLS")
+        case _:
+            raise TransientError(f"the embedder answered {code}: {trouble.message}", retry_after=_retry_after(response))
+
+
+class Embedder:
+    """One embedder process. Its failures are counted by a circuit of its own."""
+
+    def __init__(
+        self,
+        url: str,
+        token: SecretStr | None,
+        *,
+        failures: int = 12,
+        answer_seconds: float = 120.0,
+        on_change: Callable[[RemoteState], None] | None = None,
+        name: str = "embedder",
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        headers = {"Accept": f"{wire.MSGPACK}, {wire.JSON};q=0.5"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token.get_secret_value()}"
+        self.url = url
+        self.outstanding = 0
+        self.patience_seconds = answer_seconds
+        self._http = httpx.AsyncClient(
+            base_url=url,
+            headers=headers,
+            timeout=httpx.Timeout(connect=5.0, read=answer_seconds, write=60.0, pool=30.0),
+            transport=transport or AiohttpTransport(),
+        )
+        self.guard = Guard(name, Breaker(threshold=failures), self._ask_info, advice=_ADVICE, on_change=on_change)
+
+    async def info(self) -> wire.Info:
+        """What it serves."""
+        return await self.guard.call(self._ask_info, rule=STUBBORN)
+
+    async def _ask_info(self) -> wire.Info:
+        body = await self._send("GET", "/v1/info", {"Accept": wire.MSGPACK})
+        try:
+            return msgspec.msgpack.decode(body, type=wire.Info)
+        except msgspec.DecodeError as error:
+            raise SetupError(
+                f"what answers at {self.url} is no embedder of ours: check FACESETS_EMBEDDER_URLS"
+            ) from error
+
+    async def wait_until_back(self) -> None:
+        """Return once it answers again; after as long as it is given for an answer, what was in the way is raised."""
+        loop = asyncio.get_running_loop()
+        enough = loop.time() + self.patience_seconds
+        while True:
+            try:
+                await self.info()
+            except TransientError:
+                if loop.time() >= enough:
+                    raise
+            else:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def faces(self, picture: bytes, boxes: Sequence[Box] | None, crops: CropWish | None) -> wire.FacesAnswer:
+        """
+        The faces of one picture; ``boxes`` (upright original pixels) makes it look only around them.
+
+        ``EmbedderLostError`` at once, and without another try, when the embedder goes away meanwhile.
+        """
+        params = {"mode": wire.Mode.FULL.value if boxes is None else wire.Mode.GUIDED.value}
+        headers = {"Accept": wire.MSGPACK, "Content-Type": "application/octet-stream"}
+        if boxes is not None:
+            places = [[round(side, 1) for side in (box.x1, box.y1, box.x2, box.y2)] for box in boxes]
+            headers[wire.BOXES_HEADER] = msgspec.json.encode(places).decode()
+        if crops is not None:
+            params |= crops.query()
+
+        async def ask() -> wire.FacesAnswer | EmbedderLostError:
+            try:
+                return wire.decode_faces(await self._send("POST", "/v1/faces", headers, params=params, content=picture))
+            except EmbedderLostError as error:
+                return error  # what is raised here, the guard tries again
+
+        self.outstanding += 1
+        try:
+            answer = await self.guard.call(ask)
+        finally:
+            self.outstanding -= 1
+        if isinstance(answer, EmbedderLostError):
+            raise answer
+        return answer
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        params: dict[str, str] | None = None,
+        content: bytes = b"",
+    ) -> bytes:
+        try:
+            response = await self._http.request(method, path, headers=headers, params=params, content=content)
+        except httpx.TimeoutException as error:
+            raise TransientError(f"the embedder at {self.url} did not answer in time") from error
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
+            raise EmbedderLostError(f"the embedder at {self.url} broke the connection off") from error
+        except httpx.TransportError as error:
+            raise TransientError(f"the embedder at {self.url} cannot be reached ({type(error).__name__})") from error
+        return _check(response, self.url)
+
+    async def close(self) -> None:
+        await self._http.aclose()
