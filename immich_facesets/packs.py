@@ -97,7 +97,14 @@ PACKS = _packs(
     Pack("buffalo_m", "det_2.5g.onnx", "w600k_r50.onnx", NON_COMMERCIAL, _EXTRAS),
     Pack("buffalo_s", "det_500m.onnx", "w600k_mbf.onnx", NON_COMMERCIAL, _EXTRAS),
     Pack("buffalo_sc", "det_500m.onnx", "w600k_mbf.onnx", NON_COMMERCIAL),
-    Pack("antelopev2", "scrfd_10g_bnkps.onnx", "glintr100.onnx", NON_COMMERCIAL, _EXTRAS),
+    Pack(
+        "antelopev2",
+        "scrfd_10g_bnkps.onnx",
+        "glintr100.onnx",
+        NON_COMMERCIAL,
+        _EXTRAS,
+        "its distances are not measured",
+    ),
     Pack("raccoon_l", None, None, NON_COMMERCIAL, remark=_RACCOON.format("buffalo_l")),
     Pack("raccoon_s", None, None, NON_COMMERCIAL, remark=_RACCOON.format("buffalo_s")),
     Pack(

@@ -21,23 +21,22 @@ def list_models() -> None:
     """The packs that are known, and which of them are installed."""
     settings = load_settings()
     installed = {pack.name: pack for pack in list_packs(settings.models_dir)}
-    table = Table("Pack", "Installed", "Recorded", "Licence", "Remark", box=None)
+    table = Table("Pack", "Installed", "Recorded", "Licence", box=None)
+    remarks: list[str] = []
     for name in sorted({*PACKS, *installed}):
         pack = installed.get(name)
         licence = pack.licence if pack is not None else PACKS[name].licence
         in_use = " (in use)" if name == settings.model_pack else ""
         recorded = "" if pack is None else "yes" if pack.digests is not None else "no"
-        remarks = [PACKS[name].remark] if name in PACKS and PACKS[name].remark else []
+        table.add_row(plain(f"{name}{in_use}"), "yes" if pack is not None else "no", recorded, plain(licence))
+        if name in PACKS and PACKS[name].remark:
+            remarks.append(f"{name}: {PACKS[name].remark}")
         if pack is not None and pack.unpublished:
-            remarks.append(f"not the published file: {', '.join(pack.unpublished)}")
-        table.add_row(
-            plain(f"{name}{in_use}"),
-            "yes" if pack is not None else "no",
-            recorded,
-            plain(licence),
-            plain("; ".join(remarks)),
-        )
+            remarks.append(f"{name}: not the files published under these names: {', '.join(pack.unpublished)}")
     out.print(table)
+    out.print()
+    for remark in remarks:
+        out.print(remark, markup=False, soft_wrap=True)
 
 
 @models.command("install")
@@ -57,7 +56,11 @@ def install(
     out.print(f"Installed {installed.name}: {', '.join(installed.files)}", markup=False)
     out.print(f"Licence: {installed.licence}", markup=False)
     for name in installed.unpublished:
-        err.print(f"{name} is not the file that was published under this name; was it converted?", markup=False)
+        err.print(
+            f"{name} is not the file that was published under this name; was it converted?",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 @models.command("verify")

@@ -365,8 +365,13 @@ async def test_models_are_installed_listed_and_verified(journey: Journey, tmp_pa
     installed = await run(journey, *install, "--accept-license", **where)
     assert "Installed buffalo_l: det_10g.onnx, w600k_r50.onnx" in installed.stdout
     assert "Licence: " in installed.stdout
+    assert "det_10g.onnx is not the file that was published under this name" in installed.stderr
     listed = (await run(journey, "models", "list", **where)).stdout
     assert re.search(r"^ *buffalo_l \(in use\) +yes +yes ", listed, re.MULTILINE)
+    assert "buffalo_l: not the files published under these names: det_10g.onnx, w600k_r50.onnx" in listed
+    assert "raccoon_l: files are named in its manifest.json" in listed
+    assert "Never tried here" in listed
+    assert "antelopev2: its distances are not measured" in listed
     assert "every file is as it was installed" in (await run(journey, "models", "verify", **where)).stdout
 
     (models / "buffalo_l" / "det_10g.onnx").write_bytes(b"another one")
