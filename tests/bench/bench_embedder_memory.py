@@ -1,0 +1,99 @@
+"""
+Whether the embedder's memory grows: 5,000 pictures over HTTP, every 25th of them huge.
+
+Run: python tests/bench/bench_embedder_memory.py [--pictures N] [--in-flight N]
+
+The huge ones are photos enlarged to 24 megapixels, asked with crops, so that every pixel is decoded. What counts is the
+resident memory after each tenth of the pictures, when nothing is under way: the first tenth warms up.
+"""
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import httpx
+import numpy as np
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from immich_facesets.runtime.listening import Announcement  # noqa: E402  the repository must be found first
+
+HUGE_PIXELS = 24_000_000
+EVERY = 25
+PARTS = 10
+
+
+def photos(data: Path) -> tuple[list[bytes], list[bytes]]:
+    """Photos as they are, and some of them enlarged."""
+    paths = sorted(set(np.load(data / "reference_bench_s.npz")["path"].tolist()))
+    small = [(data / path).read_bytes() for path in paths]
+    huge = []
+    for path in [path for path in paths if path.endswith(".jpg")][::40]:
+        pixels = cv2.imread(str(data / path))
+        assert pixels is not None
+        factor = (HUGE_PIXELS / pixels.shape[0] / pixels.shape[1]) ** 0.5
+        pixels = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+        huge.append(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
+    return small, huge
+
+
+async def ask(url: str, pictures: Sequence[tuple[bytes, dict[str, int]]], in_flight: int) -> None:
+    left = list(pictures)
+
+    async def call(client: httpx.AsyncClient) -> None:
+        while left:
+            data, params = left.pop()
+            (await client.post("/v1/faces", content=data, params=params)).raise_for_status()
+
+    async with httpx.AsyncClient(base_url=url, timeout=300) as client:
+        await asyncio.gather(*(call(client) for _ in range(in_flight)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=int, default=5000)
+    parser.add_argument("--in-flight", type=int, default=8)
+    asked = parser.parse_args()
+    data = Path(os.environ.get("FACESETS_TEST_DATA") or ROOT.parent / "shared") / "data"
+    small, huge = photos(data)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "FACESETS_EMBEDDER_LISTEN": "127.0.0.1:0",
+        "FACESETS_MODELS_DIR": str(data / "models"),
+        "FACESETS_MODEL_PACK": "bench_s",
+    }
+    command = [sys.executable, "-m", "embedder"]
+    sizes = []
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        try:
+            assert server.stdout is not None
+            url = Announcement.read(server.stdout.readline()).url
+            process = psutil.Process(server.pid)
+            for part in range(PARTS):
+                count = asked.pictures // PARTS
+                numbers = range(part * count, (part + 1) * count)
+                pictures = [
+                    (huge[n // EVERY % len(huge)], {"crops": 512}) if n % EVERY == 0 else (small[n % len(small)], {})
+                    for n in numbers
+                ]
+                asyncio.run(ask(url, pictures, asked.in_flight))
+                sizes.append(process.memory_info().rss / 2**20)
+        finally:
+            server.terminate()
+    told = " ".join(f"{size:.0f}" for size in sizes)
+    print(f"embedder, MB after each {asked.pictures // PARTS} of {asked.pictures} pictures: {told}")
+    print(
+        f"growth after the first {asked.pictures // PARTS}: {sizes[-1] - sizes[0]:+.0f} MB; ratio {sizes[-1] / sizes[0]:.3f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
