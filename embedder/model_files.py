@@ -16,11 +16,14 @@ from immich_facesets.spaces import EmbeddingSpace, OperatingPoints, SpaceRecogni
 
 SHARES_NAME = "FACESETS_EMBEDDER_RECOGNISERS"
 
-Task = Literal["detection", "yunet", "recognition", "landmarks", "attributes", "other"]
+Task = Literal["detection", "yunet", "recognition", "landmarks", "attributes", "quality", "pose", "other"]
 _YUNET_OUTPUTS = {f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32)}
 _DETECTORS: Mapping[Task, str] = MappingProxyType(
     {"detection": "an SCRFD detector with landmarks (9 or 15 outputs)", "yunet": "the detector YuNet"}
 )
+_BY_NAME: Mapping[str, Task] = MappingProxyType({"ediffiqa": "quality", "fsanet": "pose"})
+"""How the names of files begin of which the shapes alone do not say what the numbers mean."""
+
 NOTHING_SAID = RecogniserNote()
 
 
@@ -141,6 +144,12 @@ def classify(header: OnnxHeader) -> Task:
     return "recognition" if height >= 112 and height % 16 == 0 and is_vector else "other"
 
 
+def task_of(name: str, header: OnnxHeader) -> Task:
+    """What a file is for: by its name, where only that can tell, otherwise by what it takes and gives."""
+    told = (task for beginning, task in _BY_NAME.items() if name.lower().startswith(beginning))
+    return next(told, None) or classify(header)
+
+
 def open_pack(
     models_dir: Path,
     pack: str,
@@ -159,7 +168,8 @@ def open_pack(
     files: list[ModelFile] = []
     for name in installed.files:
         header = read_header(installed.path / name)
-        task = "recognition" if Path(name).stem in notes.recognisers else classify(header)
+        is_said = Path(name).stem in notes.recognisers
+        task = "recognition" if is_said else task_of(name, header)
         files.append(ModelFile(installed.path / name, task, header))
     named = {name for name in (notes.detector, notes.recogniser) if name is not None}
     absent = named - set(installed.files)

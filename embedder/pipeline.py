@@ -8,12 +8,10 @@ it was not begun is withdrawn.
 import asyncio
 import contextlib
 import functools
-import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar, cast
 
 import numpy as np
 import structlog
@@ -21,20 +19,20 @@ from numpy.typing import NDArray
 
 from embedder import guidance
 from embedder.batching import Lane, LaneSize
-from embedder.colour import Pixels
 from embedder.crops import CropWish, cut_crop, upright_turns
 from embedder.decode import Decoder
 from embedder.engine import Aligned, Detection, FaceEngine, View
+from embedder.finding import Finder
+from embedder.hands import Hands
 from embedder.measures import measure
 from embedder.metrics import EmbedderMetrics
 from embedder.picture import Allow, Picture, whole
 from embedder.question import Question
 from immich_facesets import wire
 from immich_facesets.errors import FacesetsError, ItemError, TransientError
-from immich_facesets.faces import Box, Measures
+from immich_facesets.faces import Measures
 
 log = structlog.get_logger(__name__)
-ResultT = TypeVar("ResultT")
 
 PROBE_SECONDS = 30.0
 """How long a self-check may wait behind pictures that were accepted before it."""
@@ -84,13 +82,7 @@ class Pipeline:
         self._metrics = metrics
         self._taken = 0
         room = max(size.max_in_flight, 4) * 2
-        self._hands: Lane[Callable[[], object], object] = Lane(
-            "hands",
-            lambda calls: [call() for call in calls],
-            LaneSize(workers=size.hands, room=room),
-            on_death=on_death,
-            on_batch=metrics.count_batch,
-        )
+        self._hands = Hands(size.hands, room, on_death=on_death, on_batch=metrics.count_batch)
         self._detect: Lane[View, list[Detection]] = Lane(
             "detect",
             engine.detect,
@@ -110,6 +102,7 @@ class Pipeline:
             on_death=on_death,
             on_batch=metrics.count_batch,
         )
+        self._finder = Finder(engine, self._hands, self._detect)
         metrics.describe(space=self.space, family=engine.facts.family, provider=engine.facts.provider)
         for name, waiting in self._queues():
             metrics.watch_queue(name, waiting)
@@ -153,8 +146,8 @@ class Pipeline:
         try:
             async with asyncio.timeout(PROBE_SECONDS):
                 pixels = _test_picture()
-                await self._detect.run(await self._by_hand(functools.partial(self.engine.view, pixels)))
-                aligned = await self._by_hand(functools.partial(self.engine.align, pixels, self.engine.probe()))
+                await self._detect.run(await self._hands.do(functools.partial(self.engine.view, pixels)))
+                aligned = await self._hands.do(functools.partial(self.engine.align, pixels, self.engine.probe()))
                 vector = await self._recognise.run(aligned)
         except TimeoutError:
             raise TransientError(f"a test picture took more than {PROBE_SECONDS:g} seconds", retry_after=10) from None
@@ -167,19 +160,19 @@ class Pipeline:
             raise TransientError("the models give vectors without a direction", retry_after=10)
 
     def close(self, *, wait_seconds: float = 0.0) -> None:
-        for lane in (self._hands, self._detect, self._recognise):
+        for lane in (self._hands.lane, self._detect, self._recognise):
             lane.close(wait_seconds=wait_seconds)
 
     async def _answer(self, data: bytes, question: Question) -> wire.FacesAnswer:
-        picture, view = await self._by_hand(functools.partial(self._show, data, self._allowed(question)))
+        picture, view = await self._hands.do(functools.partial(self._show, data, self._allowed(question)))
         try:
-            detections = await self._find(picture, view, question)
+            detections = await self._finder.find(picture, view, question)
         except FacesetsError:
             raise
         except Exception as error:  # a model's errors have no common class; who is to blame is found out
             raise await self._blame(error) from error
         found = len(detections)
-        sitters = await self._by_hand(functools.partial(self._sit, data, picture, detections, question))
+        sitters = await self._hands.do(functools.partial(self._sit, data, picture, detections, question))
         outcomes = await self._recognise.run_many([sitter.aligned for sitter in sitters])
         faces = [
             _face_answer(sitter, outcome)
@@ -216,61 +209,6 @@ class Pipeline:
         picture = self._decoder.decode(data, allow)
         return picture, self.engine.view(picture.pixels)
 
-    async def _find(self, picture: Picture, view: View, question: Question) -> list[Detection]:
-        """The faces, in the pixels at hand."""
-        boxes = [picture.inside(box) for box in question.boxes]
-        if question.mode is wire.Mode.GUIDED:
-            found = await self._find_around(picture, view, boxes)
-        else:
-            found = await self._find_anywhere(picture, view)
-        if not found and boxes:
-            found = await self._find_turned(picture)
-            if question.mode is wire.Mode.GUIDED:
-                found = [one for box in boxes if (one := guidance.pick(box, found))]
-        return guidance.distinct(found)
-
-    async def _find_anywhere(self, picture: Picture, view: View) -> list[Detection]:
-        found = await self._detect.run(view)
-        if found:
-            return found
-        height, width = picture.pixels.shape[:2]
-        area = guidance.padded_area(width, height)
-        return await self._detect.run(await self._by_hand(lambda: self.engine.view(picture.pixels, area, closely=True)))
-
-    async def _find_around(self, picture: Picture, view: View, boxes: Sequence[Box]) -> list[Detection]:
-        """In the view's parts around the boxes; what is missing there in the whole, and then by a close look."""
-        parts = await self._by_hand(lambda: [self.engine.part(view, box) for box in boxes])
-        shown = [part for part in parts if part is not None]
-        picks: list[Detection | None] = []
-        if len(shown) == len(boxes) and guidance.saves(shown, view):
-            looks = _all_good(await self._detect.run_many(shown))
-            picks = [guidance.pick(box, found) for box, found in zip(boxes, looks, strict=True)]
-        missing = [box for box, one in itertools.zip_longest(boxes, picks) if one is None]
-        if missing:
-            everywhere = await self._find_anywhere(picture, view)
-            again = [guidance.pick(box, everywhere) for box in missing]
-            picks += again
-            unseen = [box for box, one in zip(missing, again, strict=True) if one is None]
-            closely = await self._by_hand(
-                lambda: [self.engine.view(picture.pixels, guidance.look_area(box), closely=True) for box in unseen]
-            )
-            looks = _all_good(await self._detect.run_many(closely))
-            picks += [guidance.pick(box, found) for box, found in zip(unseen, looks, strict=True)]
-        return [one for one in picks if one is not None]
-
-    async def _find_turned(self, picture: Picture) -> list[Detection]:
-        """Faces in a picture that lies on its side or stands on its head, told without a word by its EXIF."""
-        for turns in guidance.QUARTER_TURNS:
-            view = await self._by_hand(functools.partial(self._turned_view, picture.pixels, turns))
-            found = await self._detect.run(view)
-            if found:
-                height, width = picture.pixels.shape[:2]
-                return [guidance.turned_back(one, turns, width, height) for one in found]
-        return []
-
-    def _turned_view(self, pixels: Pixels, turns: int) -> View:
-        return self.engine.view(np.ascontiguousarray(np.rot90(pixels, turns)))
-
     def _sit(self, data: bytes, picture: Picture, detections: Sequence[Detection], question: Question) -> list[_Sitter]:
         """Align and measure every face; one whose points make no sense is left out."""
         outside = [picture.outside(detection) for detection in detections]
@@ -304,24 +242,10 @@ class Pipeline:
         log.warning("inference_failed", error=type(error).__name__ if error else "no_direction", exc_info=error)
         return ItemError("the models fail on this picture, though they work", reason="inference_failed")
 
-    async def _by_hand(self, call: Callable[[], ResultT]) -> ResultT:
-        """What ``call`` returns, from a worker thread."""
-        return cast("ResultT", await self._hands.run(call))  # the lane carries any call, each with its own result
-
     def _queues(self) -> Iterator[tuple[str, Callable[[], int]]]:
-        yield "hands", lambda: self._hands.waiting
+        yield "hands", lambda: self._hands.lane.waiting
         yield "detect", lambda: self._detect.waiting
         yield "recognise", lambda: self._recognise.waiting
-
-
-def _all_good(outcomes: Sequence[ResultT | Exception]) -> list[ResultT]:
-    """The results; the first error among them is raised."""
-    results: list[ResultT] = []
-    for outcome in outcomes:
-        if isinstance(outcome, Exception):
-            raise outcome
-        results.append(outcome)
-    return results
 
 
 def _face_answer(sitter: _Sitter, vector: NDArray[np.float32]) -> wire.FaceAnswer:

@@ -55,7 +55,8 @@ class Measures:
 
     ``blur`` is the variance of the Laplacian on the aligned grey crop (higher is sharper); ``blur_size`` is how many
     original pixels the side of that crop stands for (below 112 it was magnified, hence smooth for that reason alone); ``brightness`` and ``contrast`` are the mean and standard deviation of the grey crop in [0, 255];
-    ``yaw``, ``pitch``, ``roll`` are degrees, 0 is frontal and upright.
+    ``yaw``, ``pitch``, ``roll`` are degrees, 0 is frontal and upright. ``quality`` in [0, 1] is what a model of face
+    quality says (higher is better), None where the embedder has none.
     """
 
     blur: float
@@ -65,6 +66,7 @@ class Measures:
     yaw: float
     pitch: float
     roll: float
+    quality: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,14 @@ def estimate_pose(landmarks: Landmarks) -> Pose:
     if not np.isfinite(scales).all() or scales[1] <= 1e-6 * max(scales[0], 1e-12):
         return Pose(0.0, 0.0, 0.0)
     first, second = left @ right
+    return pose_of(first, second)
+
+
+def pose_of(first: NDArray[np.float64], second: NDArray[np.float64]) -> Pose:
+    """
+    The pose of a head by the first two rows of its rotation: how far each of its axes (to its own right in the picture,
+    down, away from the viewer) points to the right of the picture, and how far down.
+    """
     third = np.cross(first, second)
     yaw = math.degrees(math.asin(float(np.clip(third[0], -1.0, 1.0))))
     pitch = math.degrees(math.atan2(-float(third[1]), float(third[2])))

@@ -29,6 +29,24 @@ class Mode(StrEnum):
     GUIDED = "guided"
 
 
+class Enrichment(StrEnum):
+    """What is measured on faces only when a question asks for it."""
+
+    LANDMARKS = "landmarks"
+    POSE = "pose"
+
+
+class HeadPose(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Degrees, as a model sees it; signs as in ``Measures``, whose pose is estimated from five points: ``yaw`` positive
+    looks to the right of the picture, ``pitch`` up, ``roll`` is turned clockwise.
+    """
+
+    yaw: float
+    pitch: float
+    roll: float
+
+
 class CropAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
     A square cut around one face, for exports; present when the question asked for it.
@@ -42,7 +60,12 @@ class CropAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FaceAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """One face: pixels are upright original pixels, ``embedding`` is unit float32, little-endian."""
+    """
+    One face: pixels are upright original pixels, ``embedding`` is unit float32, little-endian.
+
+    What was not asked for is None: ``landmarks_106`` and ``landmarks_68`` come in the order of their models (insightface's
+    2d106det; the 68 of iBUG), whichever there are.
+    """
 
     box: tuple[float, float, float, float]
     landmarks: tuple[
@@ -52,6 +75,9 @@ class FaceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     embedding: bytes
     quality: Measures
     crop: CropAnswer | None = None
+    landmarks_106: tuple[tuple[float, float], ...] | None = None
+    landmarks_68: tuple[tuple[float, float], ...] | None = None
+    head_pose: HeadPose | None = None
 
     def vector(self) -> NDArray[np.float32]:
         """The embedding as a (d,) array."""
@@ -78,7 +104,7 @@ class FacesAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """One model file in use; ``task`` is detection, recognition, ..."""
+    """One model file in use; ``task`` is detection, recognition, quality, landmarks, ..."""
 
     task: str
     name: str
@@ -93,10 +119,24 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_in_flight: int
 
 
+class Lanes(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How the embedder uses its machine: threads of each kind of work (``hands`` decode, align and encode), the faces
+    recognised at once, the CPU threads of one run of a model (0: all cores) and what the provider computes in.
+    """
+
+    hands: int
+    detectors: int
+    recognisers: int
+    batch: int
+    threads: int
+    precision: str
+
+
 class Info(msgspec.Struct, frozen=True, kw_only=True):
     """
     What ``GET /v1/info`` answers. ``family`` names the recogniser's family, the key of its operating points;
-    ``distances`` are those that came with a model of one's own.
+    ``distances`` are those that came with a model of one's own; ``enrich`` is what a question may ask for on top.
     """
 
     space: str
@@ -110,6 +150,8 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
     version: str
     distances: OperatingPoints | None = None
+    enrich: tuple[Enrichment, ...] = ()
+    lanes: Lanes | None = None
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,96 @@
+"""Where faces are looked for in one picture: everywhere, around known boxes, and again where nothing was found."""
+
+import functools
+import itertools
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from embedder import guidance
+from embedder.batching import Lane
+from embedder.colour import Pixels
+from embedder.engine import Detection, FaceEngine, View
+from embedder.hands import Hands
+from embedder.picture import Picture
+from embedder.question import Question
+from immich_facesets import wire
+from immich_facesets.faces import Box
+
+ResultT = TypeVar("ResultT")
+
+
+class Finder:
+    """Finds the faces that a question asks for. The views are made by hand, the detector has a lane of its own."""
+
+    def __init__(self, engine: FaceEngine, hands: Hands, detect: Lane[View, list[Detection]]) -> None:
+        self._engine = engine
+        self._hands = hands
+        self._detect = detect
+
+    async def find(self, picture: Picture, view: View, question: Question) -> list[Detection]:
+        """The faces, in the pixels at hand; ``view`` shows the whole picture."""
+        boxes = [picture.inside(box) for box in question.boxes]
+        if question.mode is wire.Mode.GUIDED:
+            found = await self._find_around(picture, view, boxes)
+        else:
+            found = await self._find_anywhere(picture, view)
+        if not found and boxes:
+            found = await self._find_turned(picture)
+            if question.mode is wire.Mode.GUIDED:
+                found = [one for box in boxes if (one := guidance.pick(box, found))]
+        return guidance.distinct(found)
+
+    async def _find_anywhere(self, picture: Picture, view: View) -> list[Detection]:
+        found = await self._detect.run(view)
+        if found:
+            return found
+        height, width = picture.pixels.shape[:2]
+        area = guidance.padded_area(width, height)
+        return await self._detect.run(
+            await self._hands.do(lambda: self._engine.view(picture.pixels, area, closely=True))
+        )
+
+    async def _find_around(self, picture: Picture, view: View, boxes: Sequence[Box]) -> list[Detection]:
+        """In the view's parts around the boxes; what is missing there in the whole, and then by a close look."""
+        parts = await self._hands.do(lambda: [self._engine.part(view, box) for box in boxes])
+        shown = [part for part in parts if part is not None]
+        picks: list[Detection | None] = []
+        if len(shown) == len(boxes) and guidance.saves(shown, view):
+            looks = _all_good(await self._detect.run_many(shown))
+            picks = [guidance.pick(box, found) for box, found in zip(boxes, looks, strict=True)]
+        missing = [box for box, one in itertools.zip_longest(boxes, picks) if one is None]
+        if missing:
+            everywhere = await self._find_anywhere(picture, view)
+            again = [guidance.pick(box, everywhere) for box in missing]
+            picks += again
+            unseen = [box for box, one in zip(missing, again, strict=True) if one is None]
+            closely = await self._hands.do(
+                lambda: [self._engine.view(picture.pixels, guidance.look_area(box), closely=True) for box in unseen]
+            )
+            looks = _all_good(await self._detect.run_many(closely))
+            picks += [guidance.pick(box, found) for box, found in zip(unseen, looks, strict=True)]
+        return [one for one in picks if one is not None]
+
+    async def _find_turned(self, picture: Picture) -> list[Detection]:
+        """Faces in a picture that lies on its side or stands on its head, told without a word by its EXIF."""
+        for turns in guidance.QUARTER_TURNS:
+            view = await self._hands.do(functools.partial(self._turned_view, picture.pixels, turns))
+            found = await self._detect.run(view)
+            if found:
+                height, width = picture.pixels.shape[:2]
+                return [guidance.turned_back(one, turns, width, height) for one in found]
+        return []
+
+    def _turned_view(self, pixels: Pixels, turns: int) -> View:
+        return self._engine.view(np.ascontiguousarray(np.rot90(pixels, turns)))
+
+
+def _all_good(outcomes: Sequence[ResultT | Exception]) -> list[ResultT]:
+    """The results; the first error among them is raised."""
+    results: list[ResultT] = []
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+        results.append(outcome)
+    return results
