@@ -1,0 +1,13 @@
+"""One embedder with the real models of the test data, shared by every test that only asks it."""
+
+from collections.abc import Iterator
+
+import pytest
+from real_embedder import RealEmbedder, real_embedder
+from testdata import shared_data
+
+
+@pytest.fixture(scope="session")
+def embedder_of_bench_s() -> Iterator[RealEmbedder]:
+    with real_embedder(shared_data() / "data" / "models", "bench_s") as running:
+        yield running

@@ -1,0 +1,128 @@
+"""
+The mistakes that every face project makes once, and the check that catches each of them.
+
+One check (``face_check.complaint``) holds the embedder's answers over HTTP to the truth: on drawn people, whose numbers
+are known by design, and on real photos, where insightface itself says them. Each mistake is then made on purpose, in
+the way put together from the embedder's parts, and the same check must complain about it.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_detector import draw, overflow_for_the_first_face, write_models
+from face_check import Faces, answered, complaint
+from photo_way import MISTAKES, Way, flipped_without_renormalising, right_way
+from real_embedder import RealEmbedder, pipeline_of, real_embedder
+from testdata import shared_data
+
+from embedder.model_files import open_pack
+from embedder.onnx_engine import OnnxEngine, Tuning
+from embedder.question import Question
+
+DRAWN_COSINE = 0.999
+REAL_COSINE = 0.9999
+Photos = dict[str, tuple[bytes, Faces]]
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """Photos with the faces in them, an embedder that answers about them, and the way to their faces."""
+
+    photos: Photos
+    embedder: RealEmbedder
+    way: Way
+    least_cosine: float
+
+    def complaints(self, faces_of: Callable[[bytes], Faces]) -> dict[str, str]:
+        """What the check says, for each photo that it says something about."""
+        return complaints(faces_of, self.photos, self.least_cosine)
+
+
+def complaints(faces_of: Callable[[bytes], Faces], photos: Photos, least_cosine: float) -> dict[str, str]:
+    said = {
+        name: complaint(faces_of(photo), truth, least_cosine=least_cosine) for name, (photo, truth) in photos.items()
+    }
+    return {name: words for name, words in said.items() if words is not None}
+
+
+@pytest.fixture(scope="session")
+def drawn_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    models = tmp_path_factory.mktemp("drawn")
+    write_models(models, "drawn")
+    return models
+
+
+@pytest.fixture(scope="session")
+def drawn_people(drawn_models: Path) -> Iterator[People]:
+    drawings = {f"orientation {number}": draw(drawn_models, number) for number in (6, 5, 1, 2, 3, 4, 7, 8)}
+    photos = {name: (drawing.photo, drawing.truth) for name, drawing in drawings.items()}
+    with real_embedder(drawn_models, "drawn") as running:
+        yield People(photos, running, right_way(open_pack(drawn_models, "drawn")), DRAWN_COSINE)
+
+
+@pytest.fixture(scope="session")
+def real_people(embedder_of_bench_s: RealEmbedder) -> People:
+    """Photos that are not square, with and without EXIF, of one person and of several."""
+    data = shared_data() / "data"
+    reference = np.load(data / "reference_bench_s.npz")
+    chosen = [f"images/exif_orientation/orient_{number}.jpg" for number in (6, 1)]
+    chosen += ["images/groups/2007_007763.jpg", "images/groups/two_people.jpg"]
+    chosen += sorted({path for path in reference["path"].tolist() if "/portraits_pd/" in path})[:4]
+    photos: Photos = {}
+    for path in chosen:
+        here = reference["path"] == path
+        truth = Faces(*(reference[name][here].astype(np.float64) for name in ("bbox", "kps", "embedding")))
+        photos[path] = ((data / path).read_bytes(), truth)
+    return People(photos, embedder_of_bench_s, right_way(open_pack(data / "models", "bench_s")), REAL_COSINE)
+
+
+@pytest.fixture(params=["drawn_people", pytest.param("real_people", marks=pytest.mark.models)])
+def people(request: pytest.FixtureRequest) -> People:
+    found: People = request.getfixturevalue(request.param)
+    return found
+
+
+def test_the_embedder_makes_none_of_the_mistakes(people: People) -> None:
+    assert people.complaints(lambda photo: answered(people.embedder.faces(photo))) == {}
+
+
+def test_nor_does_the_way_in_which_they_are_made_on_purpose(people: People) -> None:
+    assert people.complaints(people.way.faces) == {}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_each_mistake_is_caught_by_the_same_check(mistake: str, people: People) -> None:
+    wrong = MISTAKES[mistake](people.way)
+    assert any(
+        complaint(wrong.faces(photo), truth, least_cosine=people.least_cosine)
+        for photo, truth in people.photos.values()
+    )
+
+
+async def test_flip_averaging_gives_the_unit_vector_between_a_face_and_its_mirror_image(drawn_models: Path) -> None:
+    pack = open_pack(drawn_models, "drawn")
+    drawing = draw(drawn_models, flip=True)
+    photos = {"drawn": (drawing.photo, drawing.truth)}
+    way = right_way(pack, flip=True)
+    wrong = flipped_without_renormalising(way)
+    assert complaints(wrong.faces, photos, DRAWN_COSINE)["drawn"].startswith("a vector of length 0.")
+    assert complaints(way.faces, photos, DRAWN_COSINE) == {}
+    async with pipeline_of(OnnxEngine(pack, Tuning(flip=True))) as pipeline:
+        answer = await pipeline.answer(drawing.photo, Question())
+    assert complaint(answered(answer), drawing.truth, least_cosine=DRAWN_COSINE) is None
+
+
+async def test_a_face_that_overflows_half_precision_is_lost_and_counted_and_the_others_stay(tmp_path: Path) -> None:
+    """float16 ends at 65,504: what a model of half precision adds up beyond that is infinite."""
+    write_models(tmp_path, "drawn")
+    drawing = draw(tmp_path)
+    overflow_for_the_first_face(tmp_path, "drawn")
+    async with pipeline_of(OnnxEngine(open_pack(tmp_path, "drawn"), Tuning())) as pipeline:
+        answer = await pipeline.answer(drawing.photo, Question())
+    assert answer.lost_faces == 1
+    found = answered(answer)
+    np.testing.assert_allclose(found.boxes, drawing.truth.boxes[1:], atol=1.0)
+    np.testing.assert_allclose(np.linalg.norm(found.vectors, axis=1), 1.0, atol=1e-3)

@@ -1,0 +1,86 @@
+"""The embedder as its users have it: a process of its own with real models, asked over HTTP."""
+
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import httpx
+import msgspec
+from testdata import ROOT
+
+from embedder.decode import Decoder
+from embedder.engine import FaceEngine
+from embedder.metrics import EmbedderMetrics
+from embedder.pipeline import Pipeline, PipelineSize
+from immich_facesets import wire
+from immich_facesets.faces import Box
+from immich_facesets.runtime.listening import Announcement
+
+
+class RealEmbedder:
+    """Asks a running embedder; ``boxes`` make a question guided."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def faces(self, photo: bytes, boxes: Sequence[Box] = ()) -> wire.FacesAnswer:
+        mode = wire.Mode.GUIDED if boxes else wire.Mode.FULL
+        rows = msgspec.json.encode([(box.x1, box.y1, box.x2, box.y2) for box in boxes]).decode()
+        headers = {wire.BOXES_HEADER: rows} if boxes else {}
+        response = self._client.post("/v1/faces", content=photo, params={"mode": mode}, headers=headers)
+        response.raise_for_status()
+        return wire.decode_faces(response.content)
+
+    def faces_of_all(self, photos: Sequence[bytes]) -> list[wire.FacesAnswer]:
+        with ThreadPoolExecutor(4) as callers:
+            return list(callers.map(self.faces, photos))
+
+    def guided_of_all(self, photos: Sequence[bytes], boxes: Sequence[Sequence[Box]]) -> list[wire.FacesAnswer]:
+        with ThreadPoolExecutor(4) as callers:
+            return list(callers.map(self.faces, photos, boxes))
+
+
+@contextmanager
+def real_embedder(models: Path, pack: str, **settings: str) -> Iterator[RealEmbedder]:
+    """An embedder with the models of ``pack`` and these further settings (``flip="true"``)."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FACESETS_")}
+    environment = {
+        **inherited,
+        "PYTHONPATH": str(ROOT),
+        "FACESETS_EMBEDDER_LISTEN": "127.0.0.1:0",
+        "FACESETS_MODELS_DIR": str(models),
+        "FACESETS_MODEL_PACK": pack,
+        "FACESETS_EMBEDDER_LOG_LEVEL": "ERROR",
+        **{f"FACESETS_EMBEDDER_{name.upper()}": value for name, value in settings.items()},
+    }
+    process = subprocess.Popen([sys.executable, "-m", "embedder"], env=environment, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        url = Announcement.read(process.stdout.readline()).url
+        with httpx.Client(base_url=url, timeout=60) as client:
+            yield RealEmbedder(client)
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+@asynccontextmanager
+async def pipeline_of(engine: FaceEngine) -> AsyncIterator[Pipeline]:
+    """The embedder without its doors, for engines that no setting can ask for."""
+    deaths: list[str] = []
+    pipeline = Pipeline(
+        engine,
+        Decoder(150_000_000),
+        PipelineSize(),
+        EmbedderMetrics(),
+        on_death=lambda lane, _error: deaths.append(lane),
+    )
+    try:
+        yield pipeline
+    finally:
+        pipeline.close(wait_seconds=2)
+    assert deaths == []
