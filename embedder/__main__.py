@@ -15,6 +15,8 @@ import structlog
 from embedder.app import serve, threads_per_run
 from embedder.doors import version
 from embedder.engine import FaceEngine
+from embedder.enrichment import NO_EXTRAS, Extras, open_extras
+from embedder.extras import find_extras
 from embedder.metrics import EmbedderMetrics
 from embedder.model_files import SHARES_NAME, ModelPack, open_pack
 from embedder.sessions import Device, Provider, check_provider, provider_options
@@ -74,6 +76,17 @@ def _open_opencv(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEn
     return OpenCvEngine(pack, tuning, on_degenerate=metrics.count_degenerate)
 
 
+def _open_extras(settings: EmbedderSettings) -> Extras:
+    """What measures more than the engine does; drawn faces have nothing to measure."""
+    if settings.engine == "synthetic":
+        return NO_EXTRAS
+    files = find_extras(settings.models_dir, settings.model_pack)
+    threads = threads_per_run(settings)
+    device = Device(settings.provider, settings.device, threads, settings.precision, settings.cache_dir)
+    log.info("further_models", files=[info.name for info in files.infos()], enrich=list(files.offers))
+    return open_extras(files, device)
+
+
 def _tell(pack: ModelPack) -> None:
     log.info(
         "models",
@@ -91,7 +104,10 @@ def run(announce: Path | None, *, with_parent: bool) -> int:
     configure_logging(settings.log_json, settings.log_level)
     metrics = EmbedderMetrics()
     engine = open_engine(settings, metrics)
-    return asyncio.run(serve(settings, engine, metrics=metrics, announce=announce, with_parent=with_parent))
+    extras = _open_extras(settings)
+    return asyncio.run(
+        serve(settings, engine, metrics=metrics, extras=extras, announce=announce, with_parent=with_parent)
+    )
 
 
 def main() -> None:

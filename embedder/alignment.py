@@ -58,9 +58,13 @@ def align(pixels: Pixels, detection: Detection, side: int) -> Aligned:
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if not scale > 1e-6:
         raise ItemError("the five points of a face have no direction", reason="degenerate_face")
+    return Aligned(warp(pixels, matrix, side), side / scale, detection)
+
+
+def warp(pixels: Pixels, matrix: NDArray[np.float64], side: int) -> Pixels:
+    """The square of ``side`` pixels to which ``matrix`` (2, 3) leads; what lies outside the picture is black."""
     pixels, matrix = _nearby(pixels, matrix, side)
-    crop = cv2.warpAffine(pixels, matrix, (side, side), borderValue=0.0)
-    return Aligned(cv2_array(crop), side / scale, detection)
+    return cv2_array(cv2.warpAffine(pixels, matrix, (side, side), borderValue=0.0))
 
 
 def _nearby(pixels: Pixels, matrix: NDArray[np.float64], side: int) -> tuple[Pixels, NDArray[np.float64]]:

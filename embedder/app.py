@@ -11,6 +11,7 @@ from embedder.cores import available_cores
 from embedder.decode import Decoder
 from embedder.doors import build_app, build_runner, stop_accepting
 from embedder.engine import FaceEngine
+from embedder.enrichment import NO_EXTRAS, Extras
 from embedder.metrics import EmbedderMetrics
 from embedder.pipeline import Pipeline, PipelineSize
 from embedder.sessions import Provider
@@ -33,6 +34,7 @@ async def serve(
     engine: FaceEngine,
     *,
     metrics: EmbedderMetrics | None = None,
+    extras: Extras = NO_EXTRAS,
     announce: Path | None = None,
     with_parent: bool = False,
 ) -> int:
@@ -40,7 +42,7 @@ async def serve(
     Serve until SIGTERM or SIGINT (or, ``with_parent``, until the parent is gone), then finish what was accepted;
     returns the exit code.
 
-    ``metrics`` are those that the engine counts in, if it counts. The address that was really bound is announced as one JSON line on stdout, and in the file ``announce``.
+    ``metrics`` are those that the engine counts in, if it counts; ``extras`` are the models that measure more. The address that was really bound is announced as one JSON line on stdout, and in the file ``announce``.
     """
     ends = stop_event()
     if with_parent:
@@ -54,7 +56,8 @@ async def serve(
         loop.call_soon_threadsafe(ends.set)
 
     metrics = metrics or EmbedderMetrics()
-    pipeline = Pipeline(engine, Decoder(settings.max_pixels), pipeline_size(settings), metrics, on_death=on_death)
+    decoder, size = Decoder(settings.max_pixels), pipeline_size(settings)
+    pipeline = Pipeline(engine, decoder, size, metrics, on_death=on_death, extras=extras)
     try:
         await _check_models(pipeline)
         app = build_app(settings, pipeline, metrics)
@@ -89,6 +92,7 @@ def pipeline_size(settings: EmbedderSettings) -> PipelineSize:
         recognisers=owners,
         batch=settings.batch,
         linger_seconds=LINGER_SECONDS if on_gpu else 0.0,
+        threads=threads_per_run(settings),
     )
 
 

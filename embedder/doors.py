@@ -31,6 +31,8 @@ _MOST_BOX_BYTES = 1 << 20
 _MOST_HEADER_BYTES = 1 << 17  # a thousand boxes with all their decimals
 _PIPELINE: web.AppKey[Pipeline] = web.AppKey("pipeline", Pipeline)
 _LIMITS: web.AppKey[wire.Limits] = web.AppKey("limits", wire.Limits)
+_LANES: web.AppKey[wire.Lanes] = web.AppKey("lanes", wire.Lanes)
+_EXTRA_MODELS: web.AppKey[tuple[wire.ModelInfo, ...]] = web.AppKey("extra_models", tuple)
 _STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
 _METRICS: web.AppKey[EmbedderMetrics] = web.AppKey("metrics", EmbedderMetrics)
 
@@ -70,6 +72,15 @@ def build_app(settings: EmbedderSettings, pipeline: Pipeline, metrics: EmbedderM
     app[_LIMITS] = wire.Limits(
         max_pixels=settings.max_pixels, max_bytes=settings.max_bytes, max_in_flight=settings.max_in_flight
     )
+    app[_LANES] = wire.Lanes(
+        hands=pipeline.size.hands,
+        detectors=pipeline.size.detectors,
+        recognisers=pipeline.size.recognisers,
+        batch=pipeline.size.batch,
+        threads=pipeline.size.threads,
+        precision=settings.precision,
+    )
+    app[_EXTRA_MODELS] = pipeline.extras.files.infos()
     add_health(app, Readiness(pipeline, stopping).objections)
     app.router.add_post("/v1/faces", _faces)
     app.router.add_get("/v1/info", _info)
@@ -116,6 +127,7 @@ async def _faces(request: web.Request) -> web.Response:
                 f"the picture took longer than {UPLOAD_SECONDS:g} seconds to arrive", status=408
             ) from None
         question = read_question(request.query, boxes or request.headers.get(wire.BOXES_HEADER))
+        pipeline.extras.files.check(question.enrich)
         answer = await pipeline.answer(picture, question)
         body, content_type = wire.encode(answer, accept=request.headers.get(hdrs.ACCEPT, ""))
         return web.Response(body=body, content_type=content_type)
@@ -166,11 +178,13 @@ async def _info(request: web.Request) -> web.Response:
         engine=facts.kind,
         pack=facts.pack,
         licence=facts.licence,
-        models=facts.models,
+        models=(*facts.models, *request.app[_EXTRA_MODELS]),
         provider=facts.provider,
         limits=request.app[_LIMITS],
         version=version(),
         distances=facts.distances,
+        enrich=pipeline.extras.files.offers,
+        lanes=request.app[_LANES],
     )
     asked = request.headers.get(hdrs.ACCEPT, "")
     body, content_type = wire.encode(info, accept=wire.MSGPACK if wire.MSGPACK in asked else wire.JSON)

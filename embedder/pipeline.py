@@ -17,11 +17,14 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from embedder import guidance
+from embedder import alignment, guidance
 from embedder.batching import Lane, LaneSize
-from embedder.crops import CropWish, cut_crop, upright_turns
+from embedder.colour import Pixels
+from embedder.crops import cut_crop, upright_turns
 from embedder.decode import Decoder
 from embedder.engine import Aligned, Detection, FaceEngine, View
+from embedder.enrichment import NO_EXTRAS, SOURCE_SIDE, Enriched, ExtraLanes, Extras, Look, cut_look
+from embedder.extra_models import QUALITY_SIDE
 from embedder.finding import Finder
 from embedder.hands import Hands
 from embedder.measures import measure
@@ -30,7 +33,7 @@ from embedder.picture import Allow, Picture, whole
 from embedder.question import Question
 from immich_facesets import wire
 from immich_facesets.errors import FacesetsError, ItemError, TransientError
-from immich_facesets.faces import Measures
+from immich_facesets.faces import Box, Measures
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +55,8 @@ class PipelineSize:
     recognisers: int = 1
     batch: int = 16
     linger_seconds: float = 0.0
+    threads: int = 1
+    """CPU threads of one run of a model, 0 for all cores: told, not used here."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +66,10 @@ class _Sitter:
     aligned: Aligned
     measures: Measures
     crop: wire.CropAnswer | None
+    judged: Pixels | None = None
+    """What the quality model sees, if there is one."""
+    look: Look | None = None
+    """What was asked for on top."""
 
 
 class Pipeline:
@@ -74,8 +83,10 @@ class Pipeline:
         metrics: EmbedderMetrics,
         *,
         on_death: Callable[[str, BaseException], None],
+        extras: Extras = NO_EXTRAS,
     ) -> None:
         self.engine = engine
+        self.extras = extras
         self.size = size
         self.space = engine.facts.space.name
         self._decoder = decoder
@@ -90,18 +101,15 @@ class Pipeline:
             on_death=on_death,
             on_batch=metrics.count_batch,
         )
+        for_faces = LaneSize(size.recognisers, size.batch, size.linger_seconds, max(64, 4 * size.batch))
         self._recognise: Lane[Aligned, NDArray[np.float32]] = Lane(
             "recognise",
             lambda faces: list(engine.recognise(faces)),
-            LaneSize(
-                workers=size.recognisers,
-                batch=size.batch,
-                linger_seconds=size.linger_seconds,
-                room=max(64, 4 * size.batch),
-            ),
+            for_faces,
             on_death=on_death,
             on_batch=metrics.count_batch,
         )
+        self._extra_lanes = ExtraLanes(extras, for_faces, on_death=on_death, on_batch=metrics.count_batch)
         self._finder = Finder(engine, self._hands, self._detect)
         metrics.describe(space=self.space, family=engine.facts.family, provider=engine.facts.provider)
         for name, waiting in self._queues():
@@ -162,6 +170,7 @@ class Pipeline:
     def close(self, *, wait_seconds: float = 0.0) -> None:
         for lane in (self._hands.lane, self._detect, self._recognise):
             lane.close(wait_seconds=wait_seconds)
+        self._extra_lanes.close(wait_seconds=wait_seconds)
 
     async def _answer(self, data: bytes, question: Question) -> wire.FacesAnswer:
         picture, view = await self._hands.do(functools.partial(self._show, data, self._allowed(question)))
@@ -174,14 +183,15 @@ class Pipeline:
         found = len(detections)
         sitters = await self._hands.do(functools.partial(self._sit, data, picture, detections, question))
         outcomes = await self._recognise.run_many([sitter.aligned for sitter in sitters])
-        faces = [
-            _face_answer(sitter, outcome)
+        kept = [
+            (sitter, outcome)
             for sitter, outcome in zip(sitters, outcomes, strict=True)
             if not isinstance(outcome, Exception) and np.isfinite(outcome).all()
         ]
-        if found and not faces:
+        if found and not kept:
             errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
             raise await self._blame(errors[0] if errors else None)
+        faces = await self._faces(kept)
         return wire.FacesAnswer(
             space=self.space,
             width=picture.width,
@@ -189,6 +199,18 @@ class Pipeline:
             faces=tuple(faces),
             lost_faces=found - len(faces),
         )
+
+    async def _faces(self, kept: Sequence[tuple[_Sitter, NDArray[np.float32]]]) -> list[wire.FaceAnswer]:
+        """What is answered of the faces that have a vector, with what further models say of them."""
+        scores = await self._extra_lanes.score([sitter.judged for sitter, _ in kept])
+        try:
+            enriched = await self._extra_lanes.enrich([sitter.look for sitter, _ in kept])
+        except FacesetsError:
+            raise
+        except Exception as error:  # as above: who is to blame is found out
+            raise await self._blame(error) from error
+        told = zip(kept, scores, enriched, strict=True)
+        return [_face_answer(sitter, vector, score, more) for (sitter, vector), score, more in told]
 
     def _allowed(self, question: Question) -> Allow:
         """
@@ -200,10 +222,13 @@ class Pipeline:
         facts = self.engine.facts
         if not facts.view_side or (question.crops is not None and not question.boxes):
             return whole
-        by_faces = (
-            guidance.allowed_reduction(question.boxes, facts.crop_side, question.crops) if question.boxes else math.inf
-        )
+        by_faces = self._allowed_by(question.boxes, question) if question.boxes else math.inf
         return lambda width, height: min(max(width, height) / facts.view_side, by_faces)
+
+    def _allowed_by(self, boxes: Sequence[Box], question: Question) -> float:
+        """How many times a picture with faces in these boxes may be reduced for what is asked of them."""
+        side = max(self.engine.facts.crop_side, SOURCE_SIDE if question.enrich else 0)
+        return guidance.allowed_reduction(boxes, side, question.crops)
 
     def _show(self, data: bytes, allow: Allow) -> tuple[Picture, View]:
         picture = self._decoder.decode(data, allow)
@@ -213,14 +238,13 @@ class Pipeline:
         """Align and measure every face; one whose points make no sense is left out."""
         outside = [picture.outside(detection) for detection in detections]
         if picture.reduction > 1 and outside:
-            boxes, facts = [detection.box for detection in outside], self.engine.facts
-            allowed = guidance.allowed_reduction(boxes, facts.crop_side, question.crops)
+            allowed = self._allowed_by([detection.box for detection in outside], question)
             if picture.reduction > allowed:
                 picture = self._decoder.decode(data, lambda _width, _height: allowed)
-        sitters = (self._sitter(picture, detection, question.crops) for detection in outside)
+        sitters = (self._sitter(picture, detection, question) for detection in outside)
         return [sitter for sitter in sitters if sitter is not None]
 
-    def _sitter(self, picture: Picture, detection: Detection, wish: CropWish | None) -> _Sitter | None:
+    def _sitter(self, picture: Picture, detection: Detection, question: Question) -> _Sitter | None:
         """One face, found in the original, from the pixels at hand."""
         at_hand = picture.at_hand(detection)
         try:
@@ -228,10 +252,19 @@ class Pipeline:
         except ItemError:
             return None
         aligned = replace(aligned, span=aligned.span * picture.reduction, detection=detection)
-        crop = None
+        crop, wish = None, question.crops
         if wish is not None and detection.box.face_short >= wish.min_short:
             crop = cut_crop(picture, detection.box, wish, turns=upright_turns(detection.landmarks))
-        return _Sitter(aligned, measure(aligned), crop)
+        look = cut_look(picture, detection, question.enrich) if question.enrich else None
+        return _Sitter(aligned, measure(aligned), crop, self._judged(picture, aligned, at_hand), look)
+
+    def _judged(self, picture: Picture, aligned: Aligned, at_hand: Detection) -> Pixels | None:
+        """The crop for the quality model: the recogniser's, unless that has another side."""
+        if self.extras.quality is None:
+            return None
+        if aligned.crop.shape[0] == QUALITY_SIDE:
+            return aligned.crop
+        return alignment.align(picture.pixels, picture.sampled(at_hand), QUALITY_SIDE).crop
 
     async def _blame(self, error: Exception | None) -> FacesetsError:
         """Whose fault a failed inference is: the picture's if a made-up one passes, ours otherwise."""
@@ -246,9 +279,10 @@ class Pipeline:
         yield "hands", lambda: self._hands.lane.waiting
         yield "detect", lambda: self._detect.waiting
         yield "recognise", lambda: self._recognise.waiting
+        yield from self._extra_lanes.queues()
 
 
-def _face_answer(sitter: _Sitter, vector: NDArray[np.float32]) -> wire.FaceAnswer:
+def _face_answer(sitter: _Sitter, vector: NDArray[np.float32], score: float | None, more: Enriched) -> wire.FaceAnswer:
     detection = sitter.aligned.detection
     box = detection.box
     return wire.FaceAnswer(
@@ -256,9 +290,16 @@ def _face_answer(sitter: _Sitter, vector: NDArray[np.float32]) -> wire.FaceAnswe
         landmarks=detection.landmarks,
         det_score=detection.score,
         embedding=np.asarray(vector, dtype="<f4").tobytes(),
-        quality=sitter.measures,
+        quality=sitter.measures if score is None else replace(sitter.measures, quality=score),
         crop=sitter.crop,
+        landmarks_106=_as_points(more.landmarks_106),
+        landmarks_68=_as_points(more.landmarks_68),
+        head_pose=more.head_pose,
     )
+
+
+def _as_points(points: NDArray[np.float64] | None) -> tuple[tuple[float, float], ...] | None:
+    return None if points is None else tuple((float(x), float(y)) for x, y in points[:, :2])
 
 
 @functools.cache

@@ -18,11 +18,12 @@ LARGEST_PAD = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """How faces are looked for, where, and which are cut out."""
+    """How faces are looked for, where, which are cut out, and what further models are asked of them."""
 
     mode: wire.Mode = wire.Mode.FULL
     boxes: tuple[Box, ...] = ()
     crops: CropWish | None = None
+    enrich: frozenset[wire.Enrichment] = frozenset()
 
 
 def read_question(query: Mapping[str, str], boxes: str | bytes | None) -> Question:
@@ -34,7 +35,7 @@ def read_question(query: Mapping[str, str], boxes: str | bytes | None) -> Questi
     found = _boxes(boxes)
     if mode is wire.Mode.GUIDED and not found:
         raise _bad(f"guided needs boxes, in the header {wire.BOXES_HEADER} or the form field boxes")
-    return Question(mode, found, _crop_wish(query))
+    return Question(mode, found, _crop_wish(query), _enrichments(query.get("enrich", "")))
 
 
 def _boxes(text: str | bytes | None) -> tuple[Box, ...]:
@@ -52,6 +53,14 @@ def _boxes(text: str | bytes | None) -> tuple[Box, ...]:
     if any(abs(value) > 1e7 for row in rows for value in row):
         raise _bad("a box lies outside every picture")
     return boxes
+
+
+def _enrichments(text: str) -> frozenset[wire.Enrichment]:
+    """The wishes of ``landmarks,pose``."""
+    words = {word.strip() for word in text.split(",")} if text else set[str]()
+    if not words <= set(wire.Enrichment):
+        raise _bad(f"enrich must be one or more of {', '.join(wire.Enrichment)}, separated by commas")
+    return frozenset(map(wire.Enrichment, words))
 
 
 def _crop_wish(query: Mapping[str, str]) -> CropWish | None:

@@ -1,0 +1,230 @@
+"""
+What further models say of faces: a quality of every face when there is a model for it, landmarks and head pose of chosen
+faces when a question asks for them. Each kind has a lane of its own.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import cv2
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from embedder.alignment import warp
+from embedder.batching import Lane, LaneSize
+from embedder.colour import Pixels, cv2_array
+from embedder.crops import upright_turns
+from embedder.engine import Detection
+from embedder.extra_models import LANDMARK_SIDE, LandmarkModel, PoseModel, QualityModel, as_head_pose, pose_of_points
+from embedder.extras import NO_FILES, ExtraFiles
+from embedder.model_files import ModelFile
+from embedder.picture import Picture
+from embedder.sessions import Device
+from immich_facesets import wire
+from immich_facesets.pose import Pose
+
+log = structlog.get_logger(__name__)
+ModelT = TypeVar("ModelT")
+Points = NDArray[np.float64]
+
+MARGIN = 1.5
+"""
+The side of the square that landmark models see, in longer sides of the box: insightface's. FSA-Net was trained on looser
+boxes than SCRFD's, too: with this square it agrees with itself on mirrored photos to 1.1 degrees, with the bare box only
+to 4.
+"""
+
+SOURCE_SIDE = 160
+"""A picture may be reduced for enrichment as far as for a recogniser with crops of this side: no pixel is magnified."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """
+    A chosen face: ``crop`` (192, 192, 3) RGB, nearly upright after ``turns`` quarter turns, and the ``matrix`` (2, 3) that
+    leads from the original to it.
+    """
+
+    crop: Pixels
+    matrix: Points
+    turns: int
+    wishes: frozenset[wire.Enrichment]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Enriched:
+    """What was asked of one face: points (n, 2) or (n, 3) in the original, and where the head looks."""
+
+    landmarks_106: Points | None = None
+    landmarks_68: Points | None = None
+    head_pose: wire.HeadPose | None = None
+
+
+NOTHING_ASKED = Enriched()
+
+
+def cut_look(picture: Picture, detection: Detection, wishes: frozenset[wire.Enrichment]) -> Look:
+    """A face, found in the original, as insightface shows it to its landmark models; one that lies is set upright first."""
+    box, turns = detection.box, upright_turns(detection.landmarks)
+    scale = LANDMARK_SIDE / (MARGIN * max(1.0, box.width, box.height))
+    linear = scale * np.linalg.matrix_power(np.array([[0.0, 1.0], [-1.0, 0.0]]), turns)
+    middle = np.array([(box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2])
+    matrix = np.hstack([linear, (LANDMARK_SIDE / 2 - linear @ middle)[:, None]])
+    first_sample = np.array([picture.left, picture.top]) + (picture.reduction - 1) / 2
+    at_hand = np.hstack([linear * picture.reduction, (matrix[:, 2] + linear @ first_sample)[:, None]])
+    return Look(warp(picture.pixels, at_hand, LANDMARK_SIDE), matrix, turns, wishes)
+
+
+class Enricher:
+    """Runs landmark and pose models on looks; each is opened when it is first needed. Any thread may ask."""
+
+    def __init__(self, files: ExtraFiles, device: Device) -> None:
+        self._files = files
+        self._of_106 = _Lazy(lambda: _maybe(files.landmarks_106, device))
+        self._of_68 = _Lazy(lambda: _maybe(files.landmarks_68, device))
+        self._poses = _Lazy(lambda: tuple(PoseModel(file, device) for file in files.poses))
+
+    def enrich(self, looks: Sequence[Look]) -> list[Enriched]:
+        """What each look asks for, as far as there are models for it."""
+        marked = [number for number, look in enumerate(looks) if wire.Enrichment.LANDMARKS in look.wishes]
+        posed = [number for number, look in enumerate(looks) if wire.Enrichment.POSE in look.wishes]
+        by_points = [] if self._files.poses or not self._files.has_depth else posed
+        many = _points(self._of_106.get() if marked else None, 106, looks, marked)
+        need_68 = sorted({*marked, *by_points})
+        few = _points(self._of_68.get() if need_68 else None, 68, looks, need_68)
+        poses = self._head_poses(looks, posed) if self._files.poses else {n: pose_of_points(few[n]) for n in by_points}
+        return [
+            Enriched(
+                many.get(number),
+                few.get(number) if number in marked else None,
+                as_head_pose(poses[number]) if number in poses else None,
+            )
+            for number in range(len(looks))
+        ]
+
+    def _head_poses(self, looks: Sequence[Look], chosen: Sequence[int]) -> dict[int, Pose]:
+        """What all pose models say on average; turning a face upright first takes only from its roll."""
+        if not chosen:
+            return {}
+        models = self._poses.get()
+        angles = np.mean(
+            [model.angles([_reduced(looks[n].crop, model.side) for n in chosen]) for model in models], axis=0
+        )
+        poses: dict[int, Pose] = {}
+        for number, (yaw, pitch, roll) in zip(chosen, angles.tolist(), strict=True):
+            poses[number] = Pose(yaw, pitch, (roll + 90.0 * looks[number].turns + 180.0) % 360.0 - 180.0)
+        return poses
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """The further models of an embedder; without files nothing is measured."""
+
+    files: ExtraFiles = NO_FILES
+    quality: QualityModel | None = None
+    enricher: Enricher | None = None
+
+
+NO_EXTRAS = Extras()
+
+
+def open_extras(files: ExtraFiles, device: Device) -> Extras:
+    """The quality model is opened at once, because every face needs it; the others at the first question that asks."""
+    quality = None if files.quality is None else QualityModel(files.quality, device)
+    return Extras(files, quality, Enricher(files, device) if files.offers else None)
+
+
+class ExtraLanes:
+    """A lane for the quality of every face, and one for what was asked of chosen faces."""
+
+    def __init__(
+        self,
+        extras: Extras,
+        size: LaneSize,
+        *,
+        on_death: Callable[[str, BaseException], None],
+        on_batch: Callable[[str, int, float], None],
+    ) -> None:
+        self.extras = extras
+        self._quality: Lane[Pixels, float | None] | None = None
+        self._enrich: Lane[Look, Enriched] | None = None
+        if extras.quality is not None:
+            self._quality = Lane("quality", extras.quality.scores, size, on_death=on_death, on_batch=on_batch)
+        if extras.enricher is not None:
+            self._enrich = Lane("enrich", extras.enricher.enrich, size, on_death=on_death, on_batch=on_batch)
+
+    async def score(self, crops: Sequence[Pixels | None]) -> list[float | None]:
+        """The quality of aligned faces; None for a face at which the model fails, and throughout where there is none."""
+        found: list[float | None] = [None] * len(crops)
+        shown = {number: crop for number, crop in enumerate(crops) if crop is not None}
+        if self._quality is None or not shown:
+            return found
+        for number, outcome in zip(shown, await self._quality.run_many(list(shown.values())), strict=True):
+            if isinstance(outcome, Exception):
+                log.warning("quality_failed", error=type(outcome).__name__)
+            else:
+                found[number] = outcome
+        return found
+
+    async def enrich(self, looks: Sequence[Look | None]) -> list[Enriched]:
+        """What each look asks for; nothing for a face that nobody chose. The first error is raised."""
+        found = [NOTHING_ASKED] * len(looks)
+        chosen = {number: look for number, look in enumerate(looks) if look is not None}
+        if self._enrich is None or not chosen:
+            return found
+        for number, outcome in zip(chosen, await self._enrich.run_many(list(chosen.values())), strict=True):
+            if isinstance(outcome, Exception):
+                raise outcome
+            found[number] = outcome
+        return found
+
+    def queues(self) -> Iterator[tuple[str, Callable[[], int]]]:
+        """The lanes there are, each with how much waits in it."""
+        if (quality := self._quality) is not None:
+            yield quality.name, lambda: quality.waiting
+        if (enrich := self._enrich) is not None:
+            yield enrich.name, lambda: enrich.waiting
+
+    def close(self, *, wait_seconds: float = 0.0) -> None:
+        for lane in (self._quality, self._enrich):
+            if lane is not None:
+                lane.close(wait_seconds=wait_seconds)
+
+
+class _Lazy(Generic[ModelT]):
+    """Something that is opened once, by whoever needs it first."""
+
+    def __init__(self, opening: Callable[[], ModelT]) -> None:
+        self._opening = opening
+        self._turn = threading.Lock()
+        self._opened: list[ModelT] = []
+
+    def get(self) -> ModelT:
+        with self._turn:
+            if not self._opened:
+                self._opened.append(self._opening())
+            return self._opened[0]
+
+
+def _maybe(file: ModelFile | None, device: Device) -> LandmarkModel | None:
+    return None if file is None else LandmarkModel(file, device)
+
+
+def _points(model: LandmarkModel | None, count: int, looks: Sequence[Look], chosen: Sequence[int]) -> dict[int, Points]:
+    """The points of the chosen looks in the original, by their numbers; depth in the original's pixels, too."""
+    if model is None or not chosen:
+        return {}
+    found = model.points([looks[number].crop for number in chosen], count).astype(np.float64)
+    back: dict[int, Points] = {}
+    for number, points in zip(chosen, found, strict=True):
+        linear, shift = looks[number].matrix[:, :2], looks[number].matrix[:, 2]
+        places = (points[:, :2] - shift) @ np.linalg.inv(linear).T
+        back[number] = np.hstack([places, points[:, 2:] / np.hypot(*linear[0])])
+    return back
+
+
+def _reduced(crop: Pixels, side: int) -> Pixels:
+    return cv2_array(cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA))
