@@ -113,19 +113,13 @@ class Embedder:
                 f"what answers at {self.url} is no embedder of ours: check FACESETS_EMBEDDER_URLS"
             ) from error
 
-    async def wait_until_back(self) -> None:
-        """Return once it answers again; after as long as it is given for an answer, what was in the way is raised."""
-        loop = asyncio.get_running_loop()
-        enough = loop.time() + self.patience_seconds
+    async def wait_until_back(self) -> wire.Info:
+        """What it serves, once it answers again, however long that takes."""
         while True:
             try:
-                await self.info()
-            except TransientError:
-                if loop.time() >= enough:
-                    raise
-            else:
-                return
-            await asyncio.sleep(_LOOK_SECONDS)
+                return await self.info()
+            except (TransientError, SetupError):  # something else may listen there meanwhile
+                await asyncio.sleep(_LOOK_SECONDS)
 
     async def faces(self, picture: bytes, boxes: Sequence[Box] | None, crops: CropWish | None) -> wire.FacesAnswer:
         """

@@ -24,9 +24,8 @@ class EmbedderPool:
         self._usable: dict[Embedder, wire.Limits] = {}
         self._info: wire.Info | None = None
         self._turns = Turns()
-        self._losses = 0
-        self._returns = 0
-        self._returning = asyncio.Lock()
+        self._away: dict[Embedder, asyncio.Task[None]] = {}
+        self._returned = asyncio.Event()
 
     @property
     def info(self) -> wire.Info:
@@ -40,7 +39,7 @@ class EmbedderPool:
         return self._info is not None
 
     async def open(self) -> wire.Info:
-        """Ask every embedder what it serves. One that is down is left out for now; two spaces are a ``SetupError``."""
+        """Ask every embedder what it serves. One that is down is left out until it is back; two spaces are a ``SetupError``."""
         answers = await asyncio.gather(*(item.info() for item in self._embedders), return_exceptions=True)
         infos: dict[Embedder, wire.Info] = {}
         down: TransientError | None = None
@@ -61,7 +60,11 @@ class EmbedderPool:
             )
         self._usable = {embedder: info.limits for embedder, info in infos.items()}
         self._info = next(iter(infos.values()))
-        self._returns = self._losses
+        for embedder in self._embedders:
+            if embedder in infos:
+                self._stop_watching(embedder)
+            else:
+                self._lose(embedder)
         return self._info
 
     @property
@@ -88,44 +91,60 @@ class EmbedderPool:
         The faces of one picture, asked of the least busy embedder that is in reach.
 
         ``EmbedderLostError``: an embedder went away with it. Ask for it ``alone`` then, while no other picture is under
-        way, to see whether it is the one. Whoever else meets the embedder that is away waits here until it is back.
+        way, to see whether it is the one. While every embedder is away, whoever asks waits here until one is back.
         """
         while True:
             await self._wait_until_back()
-            losses = self._losses
+            losses = len(self._away)
             async with self._turns.alone() if alone else self._turns.together():
                 try:
                     return await self._ask(picture, boxes, crops)
                 except EmbedderLostError:
-                    self._losses += 1
                     raise
                 except TransientError:
-                    if self._losses == losses:
+                    if len(self._away) == losses:
                         raise
 
+    def _lose(self, embedder: Embedder) -> None:
+        """Ask this one no more until it answers again."""
+        if embedder not in self._away:
+            log.warning("embedder_lost", address=embedder.url)
+            self._usable.pop(embedder, None)
+            self._away[embedder] = asyncio.create_task(self._watch(embedder))
+
+    async def _watch(self, embedder: Embedder) -> None:
+        info = await embedder.wait_until_back()
+        self._away.pop(embedder, None)
+        if info.space == self.info.space:
+            log.info("embedder_back", address=embedder.url)
+            self._usable[embedder] = info.limits
+        else:
+            log.error("embedder_of_another_space", address=embedder.url, space=info.space, expected=self.info.space)
+        self._returned.set()
+
+    def _stop_watching(self, embedder: Embedder) -> None:
+        if watch := self._away.pop(embedder, None):
+            watch.cancel()
+
     async def _wait_until_back(self) -> None:
-        """Return at once unless an embedder was lost; then when one answers, or raise what is in the way."""
-        async with self._returning:
-            if self._returns == self._losses:
-                return
-            losses, last = self._losses, TransientError("no embedder is in reach")
-            log.warning("embedder_lost")
-            waits = [asyncio.ensure_future(embedder.wait_until_back()) for embedder in self._usable]
+        """Return while any embedder is in reach; otherwise when one is back, or raise when that takes too long."""
+        while self._away and not self._usable:
+            self._returned.clear()
+            patience = max(embedder.patience_seconds for embedder in self._away)
             try:
-                for wait in asyncio.as_completed(waits):
-                    try:
-                        await wait
-                    except TransientError as error:
-                        last = error
-                    else:
-                        self._returns = losses
-                        log.info("embedder_back")
-                        return
-                raise CircuitOpenError(str(last)) from last
-            finally:
-                for wait in waits:
-                    wait.cancel()
-                await asyncio.gather(*waits, return_exceptions=True)
+                async with asyncio.timeout(patience):
+                    await self._returned.wait()
+            except TimeoutError:
+                raise await self._down_line() from None
+
+    async def _down_line(self) -> CircuitOpenError:
+        """What is in the way of those that are away, in the words of one of them."""
+        for embedder in tuple(self._away):
+            try:
+                await embedder.info()
+            except TransientError as error:
+                return CircuitOpenError(str(error))
+        return CircuitOpenError("the embedder goes away again and again: look at its log")
 
     async def _ask(self, picture: bytes, boxes: Sequence[Box] | None, crops: CropWish | None) -> wire.FacesAnswer:
         """Ask the least busy embedder; when it cannot, the next. When none can: what hindered one that is not down."""
@@ -134,6 +153,7 @@ class EmbedderPool:
             try:
                 answer = await embedder.faces(picture, boxes, crops)
             except EmbedderLostError:
+                self._lose(embedder)
                 raise
             except TransientError as error:
                 last = error if last is None or isinstance(last, CircuitOpenError) else last
@@ -170,4 +190,5 @@ class EmbedderPool:
 
     async def close(self) -> None:
         for embedder in self._embedders:
+            self._stop_watching(embedder)
             await embedder.close()
