@@ -12,12 +12,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnx
 from face_check import Faces
 from numpy.typing import NDArray
-from onnx import NodeProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper
 from PIL import Image
-from small_models import save, write_recogniser
+from small_models import save
 
 from embedder.alignment import TEMPLATE
 
@@ -47,9 +46,9 @@ class Drawing:
     truth: Faces
 
 
-def draw(models: Path, orientation: int = 1, *, flip: bool = False) -> Drawing:
+def draw(orientation: int = 1, *, flip: bool = False) -> Drawing:
     """
-    Two people; ``models`` is where ``write_models`` wrote, whose recogniser defines their vectors.
+    Two people, with the vectors that the recogniser of ``write_models`` should give them.
 
     ``flip``: the true vectors are those between a face and its mirror image.
     """
@@ -63,14 +62,14 @@ def draw(models: Path, orientation: int = 1, *, flip: bool = False) -> Drawing:
         cv2.warpAffine(tile, matrix, (WIDTH, HEIGHT), dst=pixels, borderMode=cv2.BORDER_TRANSPARENT)
         boxes.append(np.tile(centre, 2) + np.array(BOX_IN_VIEW) / FACTOR)
         points.append(centre + _POINTS_IN_VIEW / FACTOR)
-        expected = _expected_vector(tile, models)
-        vectors.append(_unit(expected + _expected_vector(tile[:, ::-1], models)) if flip else _unit(expected))
+        expected = _expected_vector(tile)
+        vectors.append(_unit(expected + _expected_vector(tile[:, ::-1])) if flip else _unit(expected))
     return Drawing(_stored(pixels, orientation), Faces(np.array(boxes), np.array(points), np.array(vectors)))
 
 
 def write_models(folder: Path, pack: str) -> None:
     """A pack of a detector of red discs and a recogniser that projects the crop."""
-    write_recogniser(folder / pack / "w600k_mbf.onnx")
+    _write_recogniser(folder / pack / "w600k_mbf.onnx", *_recogniser_weights())
     nodes: list[NodeProto] = []
     weights: dict[str, np.ndarray] = {}
     outputs: dict[str, list[int | str]] = {}
@@ -103,14 +102,35 @@ def write_models(folder: Path, pack: str) -> None:
 
 def overflow_for_the_first_face(folder: Path, pack: str) -> None:
     """Make the recogniser a model of half precision with one sum that is too large for that when it sees the first face."""
-    model = onnx.load(str(write_recogniser(folder / pack / "w600k_mbf.onnx", half=True)))
-    (weights,) = model.graph.initializer
-    projection = np.array(numpy_helper.to_array(weights))
+    projection, bias = _recogniser_weights()
     looks = _cells(_tile(0))
     pattern = looks - looks.mean()  # other pictures have little of it
     projection[:, 0] = pattern * (1.5 * float(np.finfo(np.float16).max) / float(looks @ pattern))
-    weights.CopyFrom(numpy_helper.from_array(projection, weights.name))
-    onnx.save(model, str(folder / pack / "w600k_mbf.onnx"))
+    _write_recogniser(folder / pack / "w600k_mbf.onnx", projection.astype(np.float16), bias.astype(np.float16))
+
+
+def _recogniser_weights() -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Of a projection of 7 x 7 cells of three colours; the bias makes it notice an input of the wrong scale."""
+    rng = np.random.default_rng(0)
+    projection, bias = rng.standard_normal((147, 512)), 7 * rng.standard_normal(512)
+    return projection.astype(np.float32), bias.astype(np.float32)
+
+
+def _write_recogniser(path: Path, projection: NDArray[np.floating], bias: NDArray[np.floating]) -> None:
+    """``cells(crop) @ projection + bias``, in the precision of these."""
+    save(
+        path,
+        [
+            helper.make_node("AveragePool", ["x"], ["cells"], kernel_shape=[16, 16], strides=[16, 16]),
+            helper.make_node("Flatten", ["cells"], ["flat"]),
+            helper.make_node("MatMul", ["flat", "projection"], ["projected"]),
+            helper.make_node("Add", ["projected", "bias"], ["vector"]),
+        ],
+        inputs={"x": ["n", 3, 112, 112]},
+        outputs={"vector": ["n", 512]},
+        weights={"projection": projection, "bias": bias},
+        kind=TensorProto.FLOAT16 if projection.dtype == np.float16 else TensorProto.FLOAT,
+    )
 
 
 def _tile(number: int) -> NDArray[np.uint8]:
@@ -124,9 +144,10 @@ def _tile(number: int) -> NDArray[np.uint8]:
     return tile
 
 
-def _expected_vector(tile: NDArray[np.uint8], models: Path) -> NDArray[np.float64]:
+def _expected_vector(tile: NDArray[np.uint8]) -> NDArray[np.float64]:
     """What the recogniser's formula gives for the tile: worked out here, without ONNX Runtime."""
-    vector: NDArray[np.float64] = _cells(tile) @ _projection(models)
+    projection, bias = _recogniser_weights()
+    vector: NDArray[np.float64] = _cells(tile) @ projection.astype(np.float64) + bias
     return vector
 
 
@@ -140,11 +161,6 @@ def _cells(tile: NDArray[np.uint8]) -> NDArray[np.float64]:
 def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
     unit: NDArray[np.float64] = vector / np.linalg.norm(vector)
     return unit
-
-
-def _projection(models: Path) -> NDArray[np.float64]:
-    graph = onnx.load(str(next(models.glob("*/w600k_mbf.onnx")))).graph
-    return numpy_helper.to_array(graph.initializer[0]).astype(np.float64)
 
 
 def _stored(pixels: NDArray[np.uint8], orientation: int) -> bytes:

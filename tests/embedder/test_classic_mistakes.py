@@ -57,7 +57,7 @@ def drawn_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def drawn_people(drawn_models: Path) -> Iterator[People]:
-    drawings = {f"orientation {number}": draw(drawn_models, number) for number in (6, 5, 1, 2, 3, 4, 7, 8)}
+    drawings = {f"orientation {number}": draw(number) for number in (6, 5, 1, 2, 3, 4, 7, 8)}
     photos = {name: (drawing.photo, drawing.truth) for name, drawing in drawings.items()}
     with real_embedder(drawn_models, "drawn") as running:
         yield People(photos, running, right_way(open_pack(drawn_models, "drawn")), DRAWN_COSINE)
@@ -104,7 +104,7 @@ def test_each_mistake_is_caught_by_the_same_check(mistake: str, people: People) 
 
 async def test_flip_averaging_gives_the_unit_vector_between_a_face_and_its_mirror_image(drawn_models: Path) -> None:
     pack = open_pack(drawn_models, "drawn")
-    drawing = draw(drawn_models, flip=True)
+    drawing = draw(flip=True)
     photos = {"drawn": (drawing.photo, drawing.truth)}
     way = right_way(pack, flip=True)
     wrong = flipped_without_renormalising(way)
@@ -118,7 +118,7 @@ async def test_flip_averaging_gives_the_unit_vector_between_a_face_and_its_mirro
 async def test_a_face_that_overflows_half_precision_is_lost_and_counted_and_the_others_stay(tmp_path: Path) -> None:
     """float16 ends at 65,504: what a model of half precision adds up beyond that is infinite."""
     write_models(tmp_path, "drawn")
-    drawing = draw(tmp_path)
+    drawing = draw()
     overflow_for_the_first_face(tmp_path, "drawn")
     async with pipeline_of(OnnxEngine(open_pack(tmp_path, "drawn"), Tuning())) as pipeline:
         answer = await pipeline.answer(drawing.photo, Question())
