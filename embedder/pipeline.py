@@ -23,7 +23,7 @@ from embedder.colour import Pixels
 from embedder.crops import cut_crop, upright_turns
 from embedder.decode import Decoder
 from embedder.engine import Aligned, Detection, FaceEngine, View
-from embedder.enrichment import NO_EXTRAS, SOURCE_SIDE, Enriched, ExtraLanes, Extras, Look, cut_look
+from embedder.enrichment import NO_EXTRAS, Enriched, ExtraLanes, Extras, Look, cut_look
 from embedder.extra_models import QUALITY_SIDE
 from embedder.finding import Finder
 from embedder.hands import Hands
@@ -33,7 +33,7 @@ from embedder.picture import Allow, Picture, whole
 from embedder.question import Question
 from immich_facesets import wire
 from immich_facesets.errors import FacesetsError, ItemError, TransientError
-from immich_facesets.faces import Box, Measures
+from immich_facesets.faces import Measures
 
 log = structlog.get_logger(__name__)
 
@@ -217,18 +217,15 @@ class Pipeline:
         How far a picture may be reduced for a question: as far as the detector sees no less, and the faces stay large.
 
         Without boxes nobody knows the faces yet. They are looked for first, unless crops are wanted: then the pixels will
-        be needed anyway.
+        be needed anyway, as they are for landmarks.
         """
         facts = self.engine.facts
-        if not facts.view_side or (question.crops is not None and not question.boxes):
+        if not facts.view_side or question.enrich or (question.crops is not None and not question.boxes):
             return whole
-        by_faces = self._allowed_by(question.boxes, question) if question.boxes else math.inf
+        by_faces = (
+            guidance.allowed_reduction(question.boxes, facts.crop_side, question.crops) if question.boxes else math.inf
+        )
         return lambda width, height: min(max(width, height) / facts.view_side, by_faces)
-
-    def _allowed_by(self, boxes: Sequence[Box], question: Question) -> float:
-        """How many times a picture with faces in these boxes may be reduced for what is asked of them."""
-        side = max(self.engine.facts.crop_side, SOURCE_SIDE if question.enrich else 0)
-        return guidance.allowed_reduction(boxes, side, question.crops)
 
     def _show(self, data: bytes, allow: Allow) -> tuple[Picture, View]:
         picture = self._decoder.decode(data, allow)
@@ -238,7 +235,8 @@ class Pipeline:
         """Align and measure every face; one whose points make no sense is left out."""
         outside = [picture.outside(detection) for detection in detections]
         if picture.reduction > 1 and outside:
-            allowed = self._allowed_by([detection.box for detection in outside], question)
+            boxes, facts = [detection.box for detection in outside], self.engine.facts
+            allowed = guidance.allowed_reduction(boxes, facts.crop_side, question.crops)
             if picture.reduction > allowed:
                 picture = self._decoder.decode(data, lambda _width, _height: allowed)
         sitters = (self._sitter(picture, detection, question) for detection in outside)
@@ -255,7 +253,7 @@ class Pipeline:
         crop, wish = None, question.crops
         if wish is not None and detection.box.face_short >= wish.min_short:
             crop = cut_crop(picture, detection.box, wish, turns=upright_turns(detection.landmarks))
-        look = cut_look(picture, detection, question.enrich) if question.enrich else None
+        look = cut_look(picture.pixels, detection, question.enrich) if question.enrich else None
         return _Sitter(aligned, measure(aligned), crop, self._judged(picture, aligned, at_hand), look)
 
     def _judged(self, picture: Picture, aligned: Aligned, at_hand: Detection) -> Pixels | None:

@@ -17,6 +17,7 @@ from embedder import alignment
 from embedder.decode import Decoder
 from embedder.doors import build_app, build_runner, stop_accepting
 from embedder.engine import Aligned, Detection, EngineFacts, View
+from embedder.enrichment import NO_EXTRAS, Extras
 from embedder.metrics import EmbedderMetrics
 from embedder.pipeline import Pipeline, PipelineSize
 from embedder.settings import EmbedderSettings
@@ -126,15 +127,24 @@ class Scene:
 
 @asynccontextmanager
 async def running(
-    engine: ScriptedEngine | None = None, *, size: PipelineSize | None = None, **settings: object
+    engine: ScriptedEngine | None = None,
+    *,
+    size: PipelineSize | None = None,
+    extras: Extras = NO_EXTRAS,
+    **settings: object,
 ) -> AsyncIterator[Scene]:
-    """An embedder with these settings; everything is closed again afterwards."""
+    """An embedder with these settings and further models; everything is closed again afterwards."""
     engine = engine or ScriptedEngine()
     chosen = EmbedderSettings.model_validate({"max_in_flight": 8, "max_pixels": 1_000_000, **settings})
     size = size or PipelineSize(max_in_flight=chosen.max_in_flight, hands=2)
     metrics, deaths = EmbedderMetrics(), list[str]()
     pipeline = Pipeline(
-        engine, Decoder(chosen.max_pixels), size, metrics, on_death=lambda lane, _error: deaths.append(lane)
+        engine,
+        Decoder(chosen.max_pixels),
+        size,
+        metrics,
+        on_death=lambda lane, _error: deaths.append(lane),
+        extras=extras,
     )
     app = build_app(chosen, pipeline, metrics)
     runner = build_runner(app, stop_seconds=2)

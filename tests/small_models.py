@@ -33,6 +33,41 @@ def write_recogniser(
     )
 
 
+def write_pooled(
+    path: Path,
+    weights: np.ndarray,
+    *,
+    bias: np.ndarray | None = None,
+    side: int = 112,
+    batch: int | str = "N",
+    window: tuple[int, int, int, int] | None = None,
+    last: str | None = None,
+) -> Path:
+    """
+    The mean of each channel, or of its ``window`` (left, top, right, bottom), times ``weights`` (3, k) plus ``bias`` (k,).
+
+    ``last`` is an operator such as Sqrt that is put behind it.
+    """
+    left, top, right, bottom = window or (0, 0, side, side)
+    length = weights.shape[1]
+    given = np.zeros(length) if bias is None else bias
+    nodes = [
+        helper.make_node("Slice", ["x", "starts", "ends", "axes"], ["part"]),
+        helper.make_node("GlobalAveragePool", ["part"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["means"]),
+        helper.make_node("Gemm", ["means", "weights", "bias"], ["sums"]),
+        helper.make_node(last or "Identity", ["sums"], ["y"]),
+    ]
+    constants: dict[str, np.ndarray] = {
+        "starts": np.array([top, left], dtype=np.int64),
+        "ends": np.array([bottom, right], dtype=np.int64),
+        "axes": np.array([2, 3], dtype=np.int64),
+        "weights": weights.astype(np.float32),
+        "bias": given.astype(np.float32),
+    }
+    return save(path, nodes, inputs={"x": [batch, 3, side, side]}, outputs={"y": [batch, length]}, weights=constants)
+
+
 def save(
     path: Path,
     nodes: list[onnx.NodeProto],
