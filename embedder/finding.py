@@ -35,10 +35,11 @@ class Finder:
             found = await self._find_around(picture, view, boxes)
         else:
             found = await self._find_anywhere(picture, view)
-        if not found and boxes:
-            found = await self._find_turned(picture)
+        if boxes and guidance.best_score(found) < guidance.SURE_SCORE:
+            turned = await self._find_turned(picture, guidance.best_score(found))
             if question.mode is wire.Mode.GUIDED:
-                found = [one for box in boxes if (one := guidance.pick(box, found))]
+                turned = [one for box in boxes if (one := guidance.pick(box, turned))]
+            found = turned or found
         return guidance.distinct(found)
 
     async def _find_anywhere(self, picture: Picture, view: View) -> list[Detection]:
@@ -72,15 +73,24 @@ class Finder:
             picks += [guidance.pick(box, found) for box, found in zip(unseen, looks, strict=True)]
         return [one for one in picks if one is not None]
 
-    async def _find_turned(self, picture: Picture) -> list[Detection]:
-        """Faces in a picture that lies on its side or stands on its head, told without a word by its EXIF."""
+    async def _find_turned(self, picture: Picture, upright_score: float) -> list[Detection]:
+        """
+        Faces in a picture that lies on its side or stands on its head, told without a word by its EXIF; none when it is
+        upright already.
+
+        The detector also finds faces that stand on their heads, with points that make no sense, but it is less sure of
+        them: the turn with the best score is the right one.
+        """
+        height, width = picture.pixels.shape[:2]
+        best: list[Detection] = []
+        score = upright_score + guidance.TURNED_LEAD
         for turns in guidance.QUARTER_TURNS:
             view = await self._hands.do(functools.partial(self._turned_view, picture.pixels, turns))
             found = await self._detect.run(view)
-            if found:
-                height, width = picture.pixels.shape[:2]
-                return [guidance.turned_back(one, turns, width, height) for one in found]
-        return []
+            if guidance.best_score(found) > score:
+                score = guidance.best_score(found)
+                best = [guidance.turned_back(one, turns, width, height) for one in found]
+        return best
 
     def _turned_view(self, pixels: Pixels, turns: int) -> View:
         return self._engine.view(np.ascontiguousarray(np.rot90(pixels, turns)))

@@ -216,3 +216,23 @@ def test_a_photo_keeps_its_faces_when_it_is_stored_in_another_way(embedder_of_be
         cosines = [float(vector @ mine) for (_, vector), mine in zip(seen, truth.vectors, strict=True)]
         assert len(found.boxes) == len(truth.boxes)
         assert min(cosines) > 0.95
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_picture_that_lies_on_its_side_or_head_shows_the_same_people(
+    turns: int, portraits: Portraits, embedder_of_bench_s: RealEmbedder
+) -> None:
+    """Scanners write no EXIF; where Immich says there is a face the picture is turned until that one is upright."""
+    rows = portraits.one_a_person("/lfw/", 10)
+    photos, boxes = [], []
+    for row in rows:
+        pixels, box = portraits.pixels(row), portraits.box(row)
+        height, width = pixels.shape[:2]
+        photos.append(png(np.ascontiguousarray(np.rot90(pixels, turns))))
+        for _ in range(turns):
+            box, width, height = Box(box.y1, width - box.x2, box.y2, width - box.x1), height, width
+        boxes.append(box)
+    answers = embedder_of_bench_s.guided_of_all(photos, [[box] for box in boxes])
+    seen = [at(answered(answer), box) for answer, box in zip(answers, boxes, strict=True)]
+    assert min(overlap for overlap, _vector in seen) > 0.7
+    assert min(float(vector @ portraits.vector(row)) for (_, vector), row in zip(seen, rows, strict=True)) > 0.9
