@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from immich_facesets.assertions import Hearing, settle
 from immich_facesets.constraints import Constraints
@@ -16,6 +17,7 @@ from immich_facesets.spaces import OperatingPoints
 
 __all__ = [
     "Assertion",
+    "Carried",
     "FaceTable",
     "GroupingPlan",
     "GroupingReport",
@@ -57,6 +59,14 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Carried:
+    """A membership that comes from another space: the identity, and how the face had become its member there."""
+
+    identity: int
+    how: How
+
+
+@dataclass(frozen=True, slots=True)
 class GroupingPlan:
     """What changes: first create ``new``, then drop ``leaves`` (face ids), then let ``joins`` in and set ``links``."""
 
@@ -82,6 +92,7 @@ def plan_grouping(
     points: OperatingPoints,
     rules: GroupingRules,
     next_number: int,
+    carried: Mapping[int, Carried] | None = None,
 ) -> GroupingPlan:
     """
     Decide which face belongs to which identity (PRODUCT 3.3).
@@ -90,12 +101,19 @@ def plan_grouping(
     one past the highest number ever used. Decisions come first, then what sources assert, then matching and discovery
     by turns. Who is a member stays one; planning again on the applied plan plans nothing; the order of rows and the
     values of face ids decide nothing. A membership whose face is not in the table is passed over.
+
+    ``carried`` stands for ``memberships`` when the space changed: by face id of this space. Such members stay what they
+    are, and all of them are among the joins, with distances of this space.
     """
+    if carried is not None:
+        memberships = {face: member.identity for face, member in carried.items()}
     draft = Draft(table, memberships, known, constraints, points, rules, next_number)
     hearings, found = _decide(draft, assertions)
     new = _number(draft)
     report = review(draft, hearings, found)
-    return GroupingPlan(new=new, joins=_joins(draft), leaves=_leaves(draft), links=_links(draft, known), report=report)
+    return GroupingPlan(
+        new=new, joins=_joins(draft, carried or {}), leaves=_leaves(draft), links=_links(draft, known), report=report
+    )
 
 
 def _decide(draft: Draft, assertions: Sequence[Assertion]) -> tuple[list[Hearing], Discovery]:
@@ -144,16 +162,20 @@ def _number(draft: Draft) -> tuple[NewIdentity, ...]:
     )
 
 
-def _joins(draft: Draft) -> tuple[Join, ...]:
-    """The faces whose identity changed, by face id."""
+def _joins(draft: Draft, carried: Mapping[int, Carried]) -> tuple[Join, ...]:
+    """The faces whose identity changed, or was carried, by face id."""
     joins = []
-    for row in np.flatnonzero((draft.owner != draft.before) & (draft.owner != NOBODY)).tolist():
-        how, distance = draft.how[row]
-        number = int(draft.owner[row])
+    centroids: dict[int, NDArray[np.float32]] = {}
+    is_new = (draft.owner != draft.before) | np.isin(draft.faces.face_ids, list(carried))
+    for row in np.flatnonzero(is_new & (draft.owner != NOBODY)).tolist():
+        number, face = int(draft.owner[row]), int(draft.faces.face_ids[row])
+        stays = draft.owner[row] == draft.before[row]
+        how, distance = (carried[face].how, None) if stays else draft.how[row]
         if distance is None:
-            centroid = draft.centroids.of(draft.members(number))
-            distance = float(distances(draft.faces.vectors[row : row + 1], centroid[None])[0, 0])
-        joins.append(Join(int(draft.faces.face_ids[row]), number, max(0.0, distance), how))
+            if number not in centroids:
+                centroids[number] = draft.centroids.of(draft.members(number))
+            distance = float(distances(draft.faces.vectors[row : row + 1], centroids[number][None])[0, 0])
+        joins.append(Join(face, number, max(0.0, distance), how))
     return tuple(sorted(joins, key=lambda join: join.face_id))
 
 

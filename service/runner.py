@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Literal, TypeVar
 
@@ -31,6 +31,7 @@ Kind = Literal["full", "incremental"]
 T = TypeVar("T")
 
 _END_SECONDS = 3.0
+UP_TO_DATE = "everything is up to date"
 
 
 class Outcome(StrEnum):
@@ -144,9 +145,9 @@ class Runner:
             return _ended_by(error, result.counts) if result.outcome is Outcome.DONE else result
         return result
 
-    async def _judge(self, work: Awaitable[None], counts: dict[str, int]) -> Result:
+    async def _judge(self, work: Awaitable[str], counts: dict[str, int]) -> Result:
         try:
-            await work
+            message = await work
         except _StopWishedError:
             return Result(Outcome.STOPPED, "stopped on request; the next sync goes on from here", counts)
         except (TransientError, SetupError) as error:
@@ -156,9 +157,10 @@ class Runner:
             return Result(
                 Outcome.BUG, f"a bug ended the sync ({type(error).__name__}); the log says more", counts, error
             )
-        return Result(Outcome.DONE, "everything is up to date", counts)
+        return Result(Outcome.DONE, message, counts)
 
-    async def _stages(self, kind: Kind, names: tuple[str, ...], run_id: int, counts: dict[str, int]) -> None:
+    async def _stages(self, kind: Kind, names: tuple[str, ...], run_id: int, counts: dict[str, int]) -> str:
+        """Everything in its order; returns what a person may want to know of the end."""
         conditions = self._conditions
         await self._judge_again()
         refused: dict[str, SetupError] = {}
@@ -186,12 +188,19 @@ class Runner:
             group = Group(conditions, info, sources=self._sources)
             with adding_up(counts, "group", group.counts):
                 await group.run()
-        async with self._stage("publish"):
-            publish = Publish(conditions, self._pool, self._tree, version=self._version)
-            with adding_up(counts, "publish", publish.counts):
-                await publish.run()
+        message = UP_TO_DATE
+        if group.waits_for is None:
+            async with self._stage("publish"):
+                publish = Publish(conditions, self._pool, self._tree, version=self._version)
+                with adding_up(counts, "publish", publish.counts):
+                    await publish.run()
+        else:
+            message = str(group.waits_for)
+            log.info("space_incomplete", **asdict(group.waits_for))
+            conditions.board.update_stage("group", state="waiting", note="for another space")
         if refused:
             raise SetupError("; ".join(dict.fromkeys(map(str, refused.values()))))
+        return message
 
     async def _judge_again(self) -> None:
         """A changed size rule applies to what is known already, not only to what comes."""

@@ -15,7 +15,7 @@ from service.passes.fan_out import first_error
 from service.passes.group import GUARDRAILS
 from service.runner import Kind, Outcome, Result, until_stopped
 from service.schedule import Bell, trigger_of
-from service.store import facts, failures, runs
+from service.store import facts, failures, runs, spaces
 from service.web import facts as shown
 from service.web.context import WebContext
 from service.web.server import serve_web
@@ -165,6 +165,7 @@ async def status_facts(app: App) -> shown.StatusFacts:
             for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
         ),
         guardrails=tuple(await store.read(facts.read_fact, GUARDRAILS) or ()),
+        reembedding=reembedding_of(await store.read(spaces.reembedding)),
         model=None
         if info is None
         else shown.ModelFacts(
@@ -198,6 +199,11 @@ def library_of(census: runs.Census) -> shown.LibraryCounts:
             for item in census.sources
         ),
     )
+
+
+def reembedding_of(found: spaces.Reembedding | None) -> shown.Reembedding | None:
+    """How far another space is, as the web part shows it."""
+    return None if found is None else shown.Reembedding(space=found.space, done=found.done, total=found.total)
 
 
 def run_of(run: runs.Run) -> shown.Run:

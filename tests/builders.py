@@ -6,8 +6,19 @@ from typing import Any
 import numpy as np
 
 from immich_facesets.assets import Asset, FaceHint, Rendition
+from immich_facesets.constraints import constraints
 from immich_facesets.faces import Box, Measures
+from immich_facesets.grouping import (
+    FaceTable,
+    GroupingPlan,
+    GroupingReport,
+    GroupingRules,
+    Join,
+    NewIdentity,
+    plan_grouping,
+)
 from immich_facesets.listing import AssetPlan, ListingRules, plan_page
+from immich_facesets.spaces import BUFFALO_L
 from immich_facesets.wire import CropAnswer, FaceAnswer
 from service.store.contents import EmbeddedContent, FoundFace, Recipe
 
@@ -78,3 +89,35 @@ def content(of: Asset, *faces: FaceAnswer, sha256: str | None = None, recipe: Re
         recipe=recipe,
         faces=tuple(FoundFace(face, f"ab/{digest}.{'c' * 64}.jpg" if face.crop else None) for face in faces),
     )
+
+
+def one_identity(*face_ids: int) -> GroupingPlan:
+    """A plan in which these faces are a new identity, number 1."""
+    return GroupingPlan(
+        new=(NewIdentity(1, "discovered", frozenset()),),
+        joins=tuple(Join(face_id, 1, 0.1, "discovered") for face_id in face_ids),
+        leaves=(),
+        links=(),
+        report=nothing_to_report(),
+    )
+
+
+def nothing_to_report() -> GroupingReport:
+    nobody = FaceTable(
+        face_ids=np.empty(0, np.int64),
+        vectors=np.empty((0, 512), np.float32),
+        pictures=np.empty(0, np.int64),
+        face_short=np.empty(0, np.float32),
+        blur=np.empty(0, np.float32),
+        det_score=np.empty(0, np.float32),
+    )
+    return plan_grouping(
+        nobody,
+        memberships={},
+        known=[],
+        assertions=[],
+        constraints=constraints([], lambda _: None),
+        points=BUFFALO_L,
+        rules=GroupingRules(),
+        next_number=1,
+    ).report

@@ -144,11 +144,13 @@ async def until(condition: Any, seconds: float = PATIENCE, *, pause: float = 0.0
         await asyncio.sleep(pause)
 
 
-def announced_embedder(forks: ForkServer, place: Path, *, port: int = 0) -> tuple[Forked, str]:
+def announced_embedder(
+    forks: ForkServer, place: Path, *, port: int = 0, settings: Mapping[str, str] = NOTHING
+) -> tuple[Forked, str]:
     """A synthetic embedder and its address. Blocks until it listens."""
     environ = {"FACESETS_EMBEDDER_ENGINE": "synthetic", "FACESETS_EMBEDDER_LISTEN": f"127.0.0.1:{port}"}
     place.unlink(missing_ok=True)
-    process = forks.start("embedder", "--announce", str(place), environ=environ)
+    process = forks.start("embedder", "--announce", str(place), environ={**environ, **settings})
     deadline = time.monotonic() + PATIENCE
     while not place.is_file():
         if not process.is_running or time.monotonic() > deadline:

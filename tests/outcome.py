@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from service.store.database import Store, open_engine
+from service.store.spaces import active_space
 from service.store.tables import (
     assets,
     crops,
@@ -31,7 +32,8 @@ Row = tuple[Any, ...]
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """
-    ``faces``: (content, box) to (identity number, how, distance, crop file, verdict); ``files``: of the export folder.
+    ``faces``, of the space in use: (content, box) to (identity number, how, distance, crop file, verdict); ``files``: of
+    the export folder; ``crops`` are stored, ``needed`` those of faces of any space.
     """
 
     faces: dict[Row, Row]
@@ -44,17 +46,17 @@ class Outcome:
     ledger: list[Row]
     files: dict[str, str]
     crops: set[str]
+    needed: set[str]
     leftovers: set[str]
     last_run: str | None
     endless_runs: int
 
     def loose_ends(self) -> list[str]:
         """What no finished sync leaves: half-done files, crops nobody needs or misses, rows without facesets."""
-        needed = {crop for _, _, _, crop, _ in self.faces.values() if crop is not None}
         shown = {name.rpartition("/")[0] for name in self.files if name.endswith("manifest.json")}
         shown = {name for name in shown if name and not name.startswith("users/")}
         told = [f"left over: {sorted(self.leftovers)}"] if self.leftovers else []
-        told += [f"crops: {sorted(needed ^ self.crops)}"] if needed != self.crops else []
+        told += [f"crops: {sorted(self.needed ^ self.crops)}"] if self.needed != self.crops else []
         told += [f"facesets: {sorted(shown ^ self.exports.keys())}"] if shown != self.exports.keys() else []
         told += [f"last run: {self.last_run}"] if self.last_run != "done" else []
         return [*told, *([f"runs without an end: {self.endless_runs}"] if self.endless_runs else [])]
@@ -130,6 +132,8 @@ def _rows(tx: Connection) -> dict[str, Any]:
         .outerjoin(memberships, memberships.c.face_id == faces.c.face_id)
         .outerjoin(crops, crops.c.face_id == faces.c.face_id)
     ).all()
+    space = active_space(tx)
+    listed = [row for row in listed if space in {None, row.space}]
     table = {
         (row.sha256, *(round(edge, 2) for edge in (row.x1, row.y1, row.x2, row.y2))): (
             row.identity,
@@ -146,6 +150,7 @@ def _rows(tx: Connection) -> dict[str, Any]:
     last = tx.scalar(select(sync_runs.c.outcome).order_by(sync_runs.c.run_id.desc()).limit(1))
     return {
         "faces": table,
+        "needed": set(tx.scalars(select(crops.c.file))),
         "assets": _set(
             tx, assets.c.source, assets.c.asset_id, assets.c.fingerprint, assets.c.is_wanted, assets.c.is_gone
         ),

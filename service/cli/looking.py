@@ -11,12 +11,12 @@ from rich.table import Table
 from immich_facesets.errors import RequestError
 from service.app import open_reading
 from service.cli.terminal import out, plain
-from service.serving import failure_of, library_of, run_of
+from service.serving import failure_of, library_of, reembedding_of, run_of
 from service.settings import load_settings
-from service.store import failures, runs
+from service.store import failures, runs, spaces
 from service.store import identities as stored
 from service.store.facts import read_fact
-from service.web.facts import Failure, LibraryCounts, Run
+from service.web.facts import Failure, LibraryCounts, Reembedding, Run
 
 _PICTURES_SHOWN = 5  # for each reason
 
@@ -29,6 +29,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     failures: tuple[Failure, ...]
     failures_by_reason: dict[str, int]
     guardrails: tuple[str, ...]
+    reembedding: Reembedding | None
 
 
 def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
@@ -42,6 +43,8 @@ def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         f"{library.assets} pictures, {library.wanted} with faces worth fetching, {library.embedded} done; "
         f"{library.faces} faces, {library.identities} identities, {library.facesets} face sets"
     )
+    if (other := report.reembedding) is not None:
+        _tell(f"Re-embedding for space {other.space}: {other.done} of {other.total} pictures")
     for run in report.runs[:5]:
         ended = "running" if run.outcome is None else f"{run.outcome}: {run.message}"
         _tell(f"  {_when(run.started_at)} {run.kind} {ended}")
@@ -74,6 +77,7 @@ async def _status() -> StatusReport:
             failures=tuple(failure_of(item) for item in await store.read(failures.list_failures)),
             failures_by_reason=await store.read(failures.count_by_reason),
             guardrails=tuple(await store.read(read_fact, "guardrails") or ()),
+            reembedding=reembedding_of(await store.read(spaces.reembedding)),
         )
 
 

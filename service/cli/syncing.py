@@ -9,7 +9,7 @@ from immich_facesets.runtime.leaving import ExitCode, stop_event
 from immich_facesets.runtime.logging import configure_logging
 from service.app import open_app
 from service.cli.terminal import err, out, shown
-from service.runner import Kind, Outcome, Result, cut_off, until_stopped
+from service.runner import UP_TO_DATE, Kind, Outcome, Result, cut_off, until_stopped
 from service.serving import Service
 from service.settings import Settings, load_settings, load_users
 
@@ -71,6 +71,8 @@ def report(result: Result) -> int:
             f"{counts.get('publish_facesets', 0)} face sets ({counts.get('publish_written', 0)} written).",
             soft_wrap=True,
         )
+        if result.message != UP_TO_DATE:
+            out.print(f"{result.message[:1].upper()}{result.message[1:]}.", soft_wrap=True, markup=False)
         failed = counts.get("embed_failed", 0) + counts.get("discover_failed", 0)
         if failed:
             out.print(

@@ -27,7 +27,7 @@ from service.remote.guard import CircuitOpenError
 from service.settings import Settings
 from service.sources import Source, Staged
 from service.staging import Staging
-from service.store import assets, contents, failures
+from service.store import assets, contents, failures, spaces
 from service.store.contents import EmbeddedContent, FoundFace, Recipe
 
 log = structlog.get_logger(__name__)
@@ -93,6 +93,7 @@ class Embed:
         identities are numbered.
         """
         await asyncio.to_thread(self._staging.prepare)
+        await self._announce_space()
         await self._forget_lost()
         for number in range(ROUNDS):
             now = self._conditions.clock()
@@ -109,13 +110,21 @@ class Embed:
                 return
         await asyncio.to_thread(self._staging.sweep)
 
+    async def _announce_space(self) -> None:
+        """Say that another space than the one in use is filled, or no longer is."""
+        active = await self._store.read(spaces.active_space)
+        coming = None if active in {None, self._recipe.space} else self._recipe.space
+        if await self._store.read(spaces.coming_space) != coming:
+            await self._store.write(spaces.announce_space, coming)
+
     async def _forget_lost(self) -> None:
         """What lost its crops is to be done again: the data folder may be restored from several backups."""
-        needed = await self._store.read(contents.crop_files)
+        space = self._recipe.space
+        needed = await self._store.read(contents.crop_files, space)
         lost = await asyncio.to_thread(find_lost, self._conditions.crops_dir, needed)
         if lost:
             log.warning("crops_lost", count=len(lost))
-            await self._store.write(contents.forget_lost, lost)
+            await self._store.write(contents.forget_lost, lost, space)
 
     async def _ask_remotes(self) -> None:
         """Go on only if it is not the remotes that fail: their circuits decide."""

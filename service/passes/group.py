@@ -1,19 +1,19 @@
 """Group: give faces to identities. Everything is decided by one pure function and written in one transaction."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import structlog
 
 from immich_facesets.constraints import Constraints
-from immich_facesets.errors import SetupError
-from immich_facesets.grouping import GroupingPlan, GroupingReport, GroupingRules, plan_grouping
+from immich_facesets.grouping import Carried, GroupingPlan, GroupingReport, GroupingRules, plan_grouping
 from immich_facesets.wire import Info
 from service import crop_files
 from service.passes.conditions import Conditions
 from service.passes.embed import recipe_of
 from service.store import contents, decisions, facts, identities, runs, spaces
+from service.store.spaces import Reembedding
 
 log = structlog.get_logger(__name__)
 
@@ -38,43 +38,51 @@ class Group:
         self._store = conditions.store
         self._info = info
         self._sources = tuple(sources)
+        self.waits_for: Reembedding | None = None
         self.counts = GroupCounts()
 
-    async def run(self) -> GroupingReport:
-        """Drop what is gone, switch to the embedder's space, decide, write; returns what a person should know."""
-        store = self._store
+    async def run(self) -> GroupingReport | None:
+        """
+        Drop what is gone, decide, write; returns what a person should know.
+
+        The embedder's space is used once everything is embedded in it that there still is a source for. Until then
+        nothing is touched, ``waits_for`` says how far it is, and None is returned.
+        """
+        store, space = self._store, self._info.space
+        active = await store.read(spaces.active_space)
+        is_another = active is not None and active != space
+        if is_another and await self._count_missing():
+            self.waits_for = await store.read(spaces.progress_of, space)
+            return None
         self.counts.dropped_contents = await store.write(contents.drop_orphans)
-        await self._use_space()
-        needed = await store.read(contents.crop_files)
-        await asyncio.to_thread(crop_files.tidy, self._conditions.crops_dir, needed)
-        plan = await self._plan()
-        if plan.new or plan.joins or plan.leaves or plan.links:
+        carried = await store.read(spaces.carried_members, active, space) if active is not None and is_another else None
+        plan = await self._plan(carried)
+        if active != space:
+            await store.write(spaces.use_space, space, plan, self._conditions.clock())
+            log.info("space_in_use", space=space, before=active)
+        elif not plan.is_empty:
             await store.write(identities.apply_grouping, plan, self._conditions.clock())
         await store.write(facts.write_fact, GUARDRAILS, list(plan.report.guardrails))
+        needed = await store.read(contents.crop_files)
+        await asyncio.to_thread(crop_files.tidy, self._conditions.crops_dir, needed)
+        self._tell(plan, is_carried=carried is not None)
+        return plan.report
+
+    async def _count_missing(self) -> int:
+        """How many pictures that can be embedded are not, in the embedder's space. What rests does not count."""
+        recipe = recipe_of(self._info.space, self._conditions.settings)
+        now = self._conditions.clock()
+        return await self._store.read(contents.count_to_embed, recipe, now, sources=self._sources)
+
+    def _tell(self, plan: GroupingPlan, *, is_carried: bool) -> None:
         for message in plan.report.guardrails:
             log.warning("guardrail", message=message)
-        self.counts.joined = len(plan.joins)
+        self.counts.joined = 0 if is_carried else len(plan.joins)
         self.counts.left = len(plan.leaves)
         self.counts.new_identities = len(plan.new)
         self._conditions.board.update_stage("group", done=plan.report.faces, total=plan.report.faces)
-        return plan.report
 
-    async def _use_space(self) -> None:
-        """Switch to the embedder's space, once everything is embedded in it that there still is a source for."""
-        store = self._store
-        active = await store.read(spaces.active_space)
-        if active is not None and active != self._info.space:
-            recipe = recipe_of(self._info.space, self._conditions.settings)
-            now = self._conditions.clock()
-            missing = await store.read(contents.count_to_embed, recipe, now, sources=self._sources)
-            if missing:
-                raise SetupError(
-                    f"the embedder serves another space now, and {missing} pictures are not embedded in it yet: sync all "
-                    "sources, not one; until then identities and face sets stay as they are"
-                )
-        await store.write(spaces.use_space, self._info.space)
-
-    async def _plan(self) -> GroupingPlan:
+    async def _plan(self, carried: Mapping[int, Carried] | None) -> GroupingPlan:
         store, settings = self._store, self._conditions.settings
         table = await store.read(identities.face_table, self._info.space, self._info.dimension)
         self._conditions.board.update_stage("group", total=len(table.face_ids))
@@ -93,4 +101,5 @@ class Group:
             points=settings.points(self._info.family, self._info.distances),
             rules=GroupingRules(min_faces=settings.min_faces, gate=settings.gate),
             next_number=highest + 1,
+            carried=carried,
         )

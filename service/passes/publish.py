@@ -124,7 +124,7 @@ class Publish:
 
     async def _hash_crops(self) -> None:
         """Give every crop its perceptual hash, once."""
-        missing = await self._store.read(exports.crops_without_hash)
+        missing = await self._store.read(exports.crops_without_hash, self._pool.info.space)
         folder = self._conditions.crops_dir
         for start in range(0, len(missing), 200):
             some = missing[start : start + 200]
@@ -139,7 +139,7 @@ class Publish:
         return Facts(
             members={number: tuple(group) for number, group in groupby(rows, key=lambda member: member.identity)},
             strays=tuple(strays),
-            places=await self._store.read(exports.places),
+            places=await self._store.read(exports.places, space),
             labels=await self._store.read(identities.labels),
             birth_dates=await self._store.read(identities.birth_dates),
         )

@@ -269,17 +269,22 @@ def drop_orphans(tx: Connection) -> int:
     return len(orphans)
 
 
-def crop_files(tx: Connection) -> set[str]:
-    """Every crop file that a face needs; others in the crops folder are left-overs."""
-    return set(tx.scalars(select(crops.c.file)))
+def crop_files(tx: Connection, space: str | None = None) -> set[str]:
+    """Every crop file that a face of the space needs; without one, of any: others in the crops folder are left-overs."""
+    of_space = true() if space is None else faces.c.space == space
+    return set(tx.scalars(select(crops.c.file).join(faces, faces.c.face_id == crops.c.face_id).where(of_space)))
 
 
-def forget_lost(tx: Connection, files: Collection[str]) -> None:
-    """Have the contents done again whose crops are lost; their faces stay what they are."""
+def forget_lost(tx: Connection, files: Collection[str], space: str) -> None:
+    """Have the contents done again, in this space, whose crops are lost; their faces stay what they are."""
     for start in range(0, len(files), 500):
         some = list(files)[start : start + 500]
-        lost = select(faces.c.sha256).join(crops, crops.c.face_id == faces.c.face_id).where(crops.c.file.in_(some))
-        tx.execute(delete(embeddings).where(embeddings.c.sha256.in_(lost)))
+        lost = (
+            select(faces.c.sha256)
+            .join(crops, crops.c.face_id == faces.c.face_id)
+            .where(crops.c.file.in_(some), faces.c.space == space)
+        )
+        tx.execute(delete(embeddings).where(embeddings.c.sha256.in_(lost), embeddings.c.space == space))
 
 
 def vectors_of(tx: Connection, face_ids: Sequence[int], dimension: int) -> NDArray[np.float32]:

@@ -134,10 +134,10 @@ def face_of(row: Any) -> Face:
     )
 
 
-def places(tx: Connection) -> dict[str, tuple[StoredPlace, ...]]:
-    """Every place of every content that holds a face, by content hash."""
+def places(tx: Connection, space: str) -> dict[str, tuple[StoredPlace, ...]]:
+    """Every place of every content that holds a face of the space, by content hash."""
     found: dict[str, list[StoredPlace]] = {}
-    holding = select(faces.c.sha256)
+    holding = select(faces.c.sha256).where(faces.c.space == space)
     rows = tx.execute(
         select(fingerprints.c.sha256, assets.c.source, assets.c.asset_id, assets.c.path, assets.c.local_date)
         .join(assets, assets.c.fingerprint == fingerprints.c.fingerprint)
@@ -163,9 +163,14 @@ def record_verdict(tx: Connection, face_id: int, *, check_key: str, verdict: str
     )
 
 
-def crops_without_hash(tx: Connection) -> list[tuple[int, str]]:
-    """The crops that have no perceptual hash yet: (face id, file)."""
-    rows = tx.execute(select(crops.c.face_id, crops.c.file).where(crops.c.phash.is_(None)).order_by(crops.c.face_id))
+def crops_without_hash(tx: Connection, space: str) -> list[tuple[int, str]]:
+    """The crops of the space that have no perceptual hash yet: (face id, file)."""
+    rows = tx.execute(
+        select(crops.c.face_id, crops.c.file)
+        .join(faces, faces.c.face_id == crops.c.face_id)
+        .where(crops.c.phash.is_(None), faces.c.space == space)
+        .order_by(crops.c.face_id)
+    )
     return [(row.face_id, row.file) for row in rows]
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, exists, func, insert, select, update
+from sqlalchemy import Connection, exists, func, insert, select, true, update
 
+from service.store.spaces import active_space
 from service.store.tables import (
     assets,
     contents,
@@ -106,14 +107,16 @@ class Census:
 
 
 def census(tx: Connection) -> Census:
-    """Count everything."""
+    """Count everything; of several spaces, the one in use alone."""
+    space = active_space(tx)
+    used = (true(), true()) if space is None else (embeddings.c.space == space, faces.c.space == space)
 
     def count(statement: Any) -> int:
         return tx.scalar(statement) or 0
 
     living = assets.c.is_gone.is_(False)
     done = exists().where(
-        fingerprints.c.fingerprint == assets.c.fingerprint, embeddings.c.sha256 == fingerprints.c.sha256
+        fingerprints.c.fingerprint == assets.c.fingerprint, embeddings.c.sha256 == fingerprints.c.sha256, used[0]
     )
     numbers = {
         row.source: row
@@ -145,8 +148,8 @@ def census(tx: Connection) -> Census:
         assets=sum(source.assets for source in found),
         wanted=sum(source.wanted for source in found),
         contents=count(select(func.count()).select_from(contents)),
-        embedded=count(select(func.count(embeddings.c.sha256.distinct()))),
-        faces=count(select(func.count()).select_from(faces)),
+        embedded=count(select(func.count(embeddings.c.sha256.distinct())).where(used[0])),
+        faces=count(select(func.count()).select_from(faces).where(used[1])),
         members=count(select(func.count()).select_from(memberships)),
         identities=count(select(func.count(memberships.c.identity.distinct()))),
         facesets=count(select(func.count()).select_from(exports)),

@@ -1,56 +1,116 @@
-"""Embedding spaces in the store: which one is in use, and how another takes its place."""
+"""
+Embedding spaces in the store: the one in use, the one that is to come, and the step from one to the other.
 
-from typing import Any
+Faces, vectors and crops of several spaces lie side by side; memberships are of the space in use alone. While another
+space is filled, nothing that is shown, grouped or exported knows of it.
+"""
 
-from sqlalchemy import Connection, delete, insert, select
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, exists, func, select
 
 from immich_facesets.faces import Box
+from immich_facesets.grouping import Carried, GroupingPlan
 from service.store.contents import SAME_FACE_IOU
-from service.store.tables import embeddings, faces, facts, memberships
-from service.store.upsert import upsert
+from service.store.facts import read_fact, write_fact
+from service.store.identities import apply_grouping
+from service.store.tables import assets, embeddings, faces, fingerprints, memberships
 
+_IN_USE, _COMING = "space", "coming_space"
 _BOX = (faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
+
+
+@dataclass(frozen=True, slots=True)
+class Reembedding:
+    """How far another space is: ``done`` of the ``total`` pictures that can be embedded in it."""
+
+    space: str
+    done: int
+    total: int
+
+    def __str__(self) -> str:
+        return (
+            f"re-embedding for space {self.space}: {self.done} of {self.total} pictures; until all are done, identities "
+            "and face sets stay as they are"
+        )
 
 
 def active_space(tx: Connection) -> str | None:
     """The space whose vectors are in use, None before the first."""
-    value: str | None = tx.scalar(select(facts.c.value).where(facts.c.name == "space"))
+    value: str | None = read_fact(tx, _IN_USE)
     return value
 
 
-def use_space(tx: Connection, space: str) -> None:
-    """
-    Make a space the one in use, in one step; what only another space knew is dropped.
+def coming_space(tx: Connection) -> str | None:
+    """The space that is being filled to take the place of the one in use, None when there is none."""
+    value: str | None = read_fact(tx, _COMING)
+    return value
 
-    Each membership is carried over to the face of the new space at the same place of the same content.
+
+def announce_space(tx: Connection, space: str | None) -> None:
+    """From now on this space is filled, to be used when it is complete; None: none is."""
+    write_fact(tx, _COMING, space)
+
+
+def reembedding(tx: Connection) -> Reembedding | None:
+    """How far the coming space is, None when there is none."""
+    space = coming_space(tx)
+    return None if space is None else progress_of(tx, space)
+
+
+def progress_of(tx: Connection, space: str) -> Reembedding:
+    """How far this space is."""
+    there = (assets.c.is_wanted.is_(True), assets.c.is_gone.is_(False), assets.c.is_offline.is_(False))
+    done = exists().where(
+        fingerprints.c.fingerprint == assets.c.fingerprint,
+        embeddings.c.sha256 == fingerprints.c.sha256,
+        embeddings.c.space == space,
+    )
+    pictures = select(func.count(assets.c.fingerprint.distinct())).where(*there)
+    return Reembedding(space, tx.scalar(pictures.where(done)) or 0, tx.scalar(pictures) or 0)
+
+
+def carried_members(tx: Connection, before: str, after: str) -> dict[int, Carried]:
+    """The faces of the space ``after`` that are at the place of a member of ``before``, on the same content."""
+    new: dict[str, list[tuple[int, Box]]] = {}
+    for row in tx.execute(
+        select(faces.c.face_id, faces.c.sha256, *_BOX).where(faces.c.space == after).order_by(faces.c.face_id)
+    ):
+        new.setdefault(row.sha256, []).append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
+    held = (
+        select(faces.c.face_id, faces.c.sha256, *_BOX, memberships.c.identity, memberships.c.how)
+        .join(memberships, memberships.c.face_id == faces.c.face_id)
+        .where(faces.c.space == before)
+    )
+    pairs = []
+    for member in tx.execute(held):
+        old = Box(member.x1, member.y1, member.x2, member.y2)
+        pairs += [
+            (-old.iou(box), member.face_id, face_id, Carried(member.identity, member.how))
+            for face_id, box in new.get(member.sha256, ())
+            if old.iou(box) >= SAME_FACE_IOU
+        ]
+    carried: dict[int, Carried] = {}
+    settled: set[int] = set()
+    for _, old_id, face_id, membership in sorted(pairs, key=lambda pair: pair[:3]):  # the best overlap first
+        if old_id not in settled and face_id not in carried:
+            settled.add(old_id)
+            carried[face_id] = membership
+    return carried
+
+
+def use_space(tx: Connection, space: str, plan: GroupingPlan, now: datetime) -> None:
+    """
+    Make a space the one in use, with all that follows from it, in one step. ``plan`` holds every member it will have.
+
+    The faces and vectors of the space used until now are kept, so that going back costs little; older ones are dropped.
     """
     before = active_space(tx)
-    if before == space:
-        return
-    if before is not None:
-        _carry_memberships(tx, before, space)
-        tx.execute(delete(faces).where(faces.c.space != space))
-        tx.execute(delete(embeddings).where(embeddings.c.space != space))
-    upsert(tx, facts, [{"name": "space", "value": space}])
-
-
-def _carry_memberships(tx: Connection, before: str, after: str) -> None:
-    new: dict[str, list[tuple[int, Box]]] = {}
-    for row in tx.execute(select(faces.c.face_id, faces.c.sha256, *_BOX).where(faces.c.space == after)):
-        new.setdefault(row.sha256, []).append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
-    held = select(faces.c.sha256, *_BOX, memberships.c.identity, memberships.c.how, memberships.c.distance).join(
-        memberships, memberships.c.face_id == faces.c.face_id
-    )
-    carried: dict[int, dict[str, Any]] = {}
-    for member in tx.execute(held.where(faces.c.space == before).order_by(faces.c.face_id)):
-        old = Box(member.x1, member.y1, member.x2, member.y2)
-        face_id, box = max(new.get(member.sha256, [(0, old)]), key=lambda item: old.iou(item[1]))
-        if face_id and old.iou(box) >= SAME_FACE_IOU and face_id not in carried:
-            carried[face_id] = {
-                "face_id": face_id,
-                "identity": member.identity,
-                "how": member.how,
-                "distance": member.distance,
-            }
-    if carried:
-        tx.execute(insert(memberships), list(carried.values()))
+    kept = [space] if before is None else [space, before]
+    tx.execute(delete(memberships))
+    tx.execute(delete(faces).where(faces.c.space.not_in(kept)))
+    tx.execute(delete(embeddings).where(embeddings.c.space.not_in(kept)))
+    apply_grouping(tx, plan, now)
+    write_fact(tx, _IN_USE, space)
+    write_fact(tx, _COMING, None)

@@ -86,6 +86,14 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     provider: str
 
 
+class Reembedding(msgspec.Struct, frozen=True, kw_only=True):
+    """Another space is being filled: ``done`` of ``total`` pictures. What is shown stays as it is until all are done."""
+
+    space: str
+    done: int
+    total: int
+
+
 class StatusFacts(msgspec.Struct, frozen=True, kw_only=True):
     """
     What the store and the disk say now.
@@ -99,6 +107,7 @@ class StatusFacts(msgspec.Struct, frozen=True, kw_only=True):
     failures: tuple[Failure, ...] = ()
     failures_by_reason: tuple[ReasonCount, ...] = ()
     guardrails: tuple[str, ...] = ()
+    reembedding: Reembedding | None = None
     model: ModelFacts | None = None
     database: str = ""
     export_dir: str = ""

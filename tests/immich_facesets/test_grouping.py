@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from immich_facesets.constraints import Constraints
 from immich_facesets.evaluation import bcubed
 from immich_facesets.faces import Gate
-from immich_facesets.grouping import FaceTable, GroupingRules, Known
+from immich_facesets.grouping import Carried, FaceTable, GroupingRules, Known, plan_grouping
 
 
 def near(centre: NDArray[np.floating], distance: float, toward: NDArray[np.floating]) -> Vectors:
@@ -619,3 +619,33 @@ def test_a_twin_joins_its_twin(seed: int, spread: float) -> None:
     n = len(vectors)
     for face in range(1, n + 1):
         assert library.memberships.get(face) == library.memberships.get(face + n)
+
+
+class TestComingFromAnotherSpace:
+    def test_members_stay_under_their_numbers_with_distances_of_this_space(self) -> None:
+        vectors, _ = people(np.random.default_rng(5), [6, 5], 0.5)
+        library = Library(table_of(vectors))
+        library.group()
+        one, two = library.faces_of(1), library.faces_of(2)
+        stray = one.pop()
+        carried = {face: Carried(1, "asserted") for face in [*one, two.pop()]} | {
+            face: Carried(2, "discovered") for face in two
+        }
+        plan = plan_grouping(
+            library.table,
+            memberships={1: 99},
+            known=list(library.known.values()),
+            assertions=(),
+            constraints=Constraints(),
+            points=library.points,
+            rules=library.rules,
+            next_number=3,
+            carried=carried,
+        )
+        assert {join.face_id: (join.identity, join.how) for join in plan.joins} == {
+            **{face: (member.identity, member.how) for face, member in carried.items()},
+            stray: (1, "matched"),
+        }
+        assert (plan.new, plan.leaves) == ((), ())
+        assert all(0 <= join.distance < 1.5 for join in plan.joins)
+        assert len({join.distance for join in plan.joins}) > 5

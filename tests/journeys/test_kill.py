@@ -41,8 +41,7 @@ FIRST: dict[str, tuple[Kill, ...]] = {
     ),
     "group": (
         ("drop_orphans", 1, "da"),
-        ("use_space", 1, "da"),
-        ("apply_grouping", 1, "bda"),
+        ("use_space", 1, "bda"),
         ("write_fact", 1, "da"),
     ),
     "publish": (
@@ -60,11 +59,12 @@ SECOND: tuple[Kill, ...] = (
     ("forget_lost", 1, "da"),
     ("record_alias", 1, "bda"),
     ("drop_orphans", 1, "da"),
+    ("apply_grouping", 1, "bda"),
     ("record_removal", 1, "bda"),
     ("record_export", 1, "b"),
 )
-ELSEWHERE = {"record_crash"}
-"""Those that need an embedder that ends: ``test_deadly_picture`` kills at them."""
+ELSEWHERE = {"record_crash", "announce_space"}
+"""Those that need an embedder that ends, or another model: ``test_deadly_picture`` and ``test_another_model`` kill there."""
 FROM_EMBEDDED = {"group", "publish"}
 
 

@@ -1,30 +1,21 @@
 from datetime import timedelta
 from pathlib import Path
 
-import numpy as np
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from builders import NOON, RECIPE, RULES, asset, content, face_answer, hint, plans
+from builders import NOON, RECIPE, RULES, asset, content, face_answer, hint, one_identity, plans
 from sqlalchemy import Connection, text
 
 from immich_facesets.assets import Asset, Person
-from immich_facesets.constraints import constraints
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from immich_facesets.faces import Box
 from immich_facesets.grouping import (
-    FaceTable,
     GroupingPlan,
-    GroupingReport,
-    GroupingRules,
-    Join,
     Link,
-    NewIdentity,
-    plan_grouping,
 )
 from immich_facesets.listing import plan_page
-from immich_facesets.spaces import BUFFALO_L
-from service.store import assets, contents, exports, failures, identities, runs, spaces
+from service.store import assets, contents, exports, failures, identities, runs
 from service.store.database import DataLock, Store, migrate, open_engine
 from service.store.tables import metadata
 
@@ -74,37 +65,6 @@ def test_a_face_seen_again_keeps_its_row_and_its_identity(store: Store) -> None:
     assert store.read_now(identities.all_memberships) == {int(member): 1}
 
 
-def one_identity(*face_ids: int) -> GroupingPlan:
-    return GroupingPlan(
-        new=(NewIdentity(1, "discovered", frozenset()),),
-        joins=tuple(Join(face_id, 1, 0.1, "discovered") for face_id in face_ids),
-        leaves=(),
-        links=(),
-        report=nothing_to_report(),
-    )
-
-
-def nothing_to_report() -> GroupingReport:
-    nobody = FaceTable(
-        face_ids=np.empty(0, np.int64),
-        vectors=np.empty((0, 512), np.float32),
-        pictures=np.empty(0, np.int64),
-        face_short=np.empty(0, np.float32),
-        blur=np.empty(0, np.float32),
-        det_score=np.empty(0, np.float32),
-    )
-    return plan_grouping(
-        nobody,
-        memberships={},
-        known=[],
-        assertions=[],
-        constraints=constraints([], lambda _: None),
-        points=BUFFALO_L,
-        rules=GroupingRules(),
-        next_number=1,
-    ).report
-
-
 def test_an_asset_deleted_at_its_source_takes_its_faces_along_unless_another_shows_the_same_bytes(store: Store) -> None:
     twin = asset("a2", checksum=asset("a1").checksum)
     remember(store, asset("a1"), twin)
@@ -123,22 +83,6 @@ def test_a_picture_whose_boxes_vanish_for_a_while_keeps_its_faces(store: Store) 
     store.write_now(assets.record_look, asset("a1"), (), now=NOON, rules=RULES)
     assert store.write_now(contents.drop_orphans) == 0
     assert len(store.read_now(identities.face_table, "space-1", 512).face_ids) == 1
-
-
-def test_another_space_is_never_mixed_in_and_takes_the_memberships_over_in_one_step(store: Store) -> None:
-    remember(store, asset("a1"))
-    store.write_now(spaces.use_space, "space-1")
-    store.write_now(contents.record_content, content(asset("a1"), face_answer(1)), NOON)
-    (old,) = store.read_now(identities.face_table, "space-1", 512).face_ids
-    store.write_now(identities.apply_grouping, one_identity(int(old)), NOON)
-    other = contents.Recipe("space-2", RECIPE.text, RECIPE.crop_short)
-    assert store.read_now(contents.count_to_embed, other, NOON) == 1
-    store.write_now(contents.record_content, content(asset("a1"), face_answer(2), recipe=other), NOON)
-    assert len(store.read_now(identities.face_table, "space-1", 512).face_ids) == 1
-    store.write_now(spaces.use_space, "space-2")
-    assert len(store.read_now(identities.face_table, "space-1", 512).face_ids) == 0
-    (new,) = store.read_now(identities.face_table, "space-2", 512).face_ids
-    assert store.read_now(identities.all_memberships) == {int(new): 1}
 
 
 def test_a_failed_item_rests_for_growing_pauses_and_is_forgotten_when_it_is_done(store: Store) -> None:
@@ -241,7 +185,7 @@ def test_a_named_person_asserts_the_face_at_the_place_of_her_box(store: Store) -
     assert (row.faces, row.pictures, row.label) == (1, 1, "Berta")
     (member,) = store.read_now(exports.members, "space-1")
     assert member.identity == 1
-    assert [place.user for place in store.read_now(exports.places)[member.face.sha256]] == ["anna"]
+    assert [place.user for place in store.read_now(exports.places, "space-1")[member.face.sha256]] == ["anna"]
 
 
 def test_a_sync_that_was_killed_is_shown_as_killed(store: Store) -> None:

@@ -1,0 +1,207 @@
+"""Two embedding spaces in one store: nothing that is read of the one in use knows of the other."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from builders import NOON, RECIPE, asset, content, face_answer, hint, nothing_to_report, one_identity, plans
+
+from immich_facesets.assets import Person
+from immich_facesets.decisions import FaceRef, Reject
+from immich_facesets.errors import ItemError
+from immich_facesets.faces import Box
+from immich_facesets.grouping import GroupingPlan, Join, Link
+from service.store import assets, contents, decisions, exports, facts, failures, identities, runs, spaces
+from service.store.contents import Recipe
+from service.store.database import Store
+
+OTHER = Recipe("space-2", RECIPE.text, RECIPE.crop_short)
+ANNA = asset("a1", hints=(hint(person_id="p1"),))
+BEN = asset("a2")
+NEW = asset("a3")
+BROKEN = asset("a4")
+SHA256 = content(ANNA).sha256
+
+READS: dict[Callable[..., Any], tuple[Any, ...]] = {
+    assets.known_assets: ("anna", ["a1", "a2", "a3"]),
+    assets.to_look_at: ("anna", NOON + timedelta(days=999)),
+    assets.count_due: ("anna", NOON),
+    assets.unseen: ("anna", 2),
+    contents.to_embed: (RECIPE, NOON),
+    contents.count_to_embed: (RECIPE, NOON),
+    contents.boxes_of: (ANNA.fingerprint,),
+    contents.is_embedded: (SHA256, RECIPE),
+    contents.crop_files: (RECIPE.space,),
+    contents.vectors_of: ([1, 2], 512),
+    decisions.all_decisions: (),
+    decisions.constraints_now: (RECIPE.space,),
+    exports.members: (RECIPE.space,),
+    exports.strays: (RECIPE.space,),
+    exports.places: (RECIPE.space,),
+    exports.crops_without_hash: (RECIPE.space,),
+    exports.users_of_sources: (),
+    exports.recorded: (),
+    facts.read_fact: ("space",),
+    failures.items_at_crash: ("embed",),
+    failures.list_failures: (),
+    failures.count_by_reason: (),
+    identities.face_table: (RECIPE.space, 512),
+    identities.all_memberships: (),
+    identities.all_known: (),
+    identities.assertions: (RECIPE.space,),
+    identities.labels: (),
+    identities.birth_dates: (),
+    identities.list_identities: (),
+    identities.members_of: (1,),
+    runs.last_runs: (),
+    runs.census: (),
+    runs.highest_number: (),
+    spaces.active_space: (),
+}
+"""Every question to the store, with what is asked of the space in use."""
+
+OF_ANOTHER = {spaces.coming_space, spaces.reembedding, spaces.progress_of, spaces.carried_members}
+"""The questions that are about another space."""
+
+CHANGES = {
+    "remember_source judge_again remember_page record_look mark_gone finish_listing remember_people record_alias",
+    "record_content drop_orphans forget_lost record_decision record_phash record_verdict record_export record_removal",
+    "write_fact record_failure record_crash clear forget_gone retry_all apply_grouping begin_run end_run",
+    "announce_space use_space",
+}
+
+
+def plain(value: Any) -> Any:
+    """A value that can be compared."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if dataclasses.is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    return value
+
+
+def answers(store: Store) -> dict[str, Any]:
+    return {question.__name__: plain(store.read_now(question, *args)) for question, args in READS.items()}
+
+
+def fill(store: Store) -> None:
+    """Two pictures done in the space in use, with an identity, a decision, an export and a failure; one is not done."""
+    store.write_now(assets.remember_source, "anna", "immich", "user-1")
+    store.write_now(assets.remember_page, plans(ANNA, BEN, NEW, BROKEN), run_id=1)
+    store.write_now(runs.begin_run, "full", ["anna"], NOON)
+    store.write_now(assets.remember_people, "anna", [Person("p1", "Mira", "1980-01-01", is_hidden=False)])
+    for item, seed in ((ANNA, 1), (BEN, 2)):
+        store.write_now(contents.record_content, content(item, face_answer(seed)), NOON)
+    broken = ItemError("the picture is cut short", reason="corrupt")
+    store.write_now(failures.record_failure, "embed", "anna", BROKEN.fingerprint, error=broken, now=NOON)
+    plan = dataclasses.replace(one_identity(1), links=(Link("anna", "p1", 1),))
+    store.write_now(spaces.use_space, RECIPE.space, plan, NOON)
+    reject = Reject((FaceRef(SHA256, Box(100, 100, 300, 300)),), identity=7)
+    store.write_now(decisions.record_decision, reject, made_by="anna", now=NOON)
+    entry = {"faces": 1, "identity": 1}
+    store.write_now(exports.record_export, "faceset_001", digest="d", entry=entry, identity=1, made_by="sync", now=NOON)
+
+
+def fill_other(store: Store) -> None:
+    """More in another space, whose detector draws other boxes and sees one face more in each picture."""
+    store.write_now(spaces.announce_space, OTHER.space)
+    for item, seed in ((ANNA, 11), (BEN, 12), (NEW, 13)):
+        found = face_answer(seed, box=Box(110, 105, 305, 302)), face_answer(seed + 20, box=Box(600, 600, 760, 780))
+        store.write_now(contents.record_content, content(item, *found, recipe=OTHER), NOON)
+
+
+def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:
+    modules = (assets, contents, decisions, exports, facts, failures, identities, runs, spaces)
+    found = {
+        function.__name__
+        for module in modules
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__ and not name.startswith("_")
+        if next(iter(inspect.signature(function).parameters), "") == "tx"
+    }
+    asked = {question.__name__ for question in (*READS, *OF_ANOTHER)}
+    assert found == asked | set(" ".join(CHANGES).split())
+
+
+def test_no_question_about_the_space_in_use_is_answered_with_anything_of_another(store: Store) -> None:
+    fill(store)
+    before = answers(store)
+    fill_other(store)
+    after = answers(store)
+    assert after["census"].pop("contents") == before["census"].pop("contents") + 1, "a picture that is known, not shown"
+    assert after == before
+    told = {name for name, answer in before.items() if not answer}
+    assert told <= {"to_look_at", "items_at_crash"}, "a question that finds nothing proves nothing"
+
+
+def carried_plan(store: Store, number: int = 1) -> GroupingPlan:
+    carried = store.read_now(spaces.carried_members, *pair(store))
+    joins = tuple(Join(face, number, 0.2, member.how) for face, member in carried.items())
+    return GroupingPlan(new=(), joins=joins, leaves=(), links=(), report=nothing_to_report())
+
+
+def pair(store: Store) -> tuple[str, str]:
+    active = store.read_now(spaces.active_space)
+    assert active is not None
+    return (active, OTHER.space if active == RECIPE.space else RECIPE.space)
+
+
+def test_members_are_carried_to_the_faces_at_their_places_and_back_again(store: Store) -> None:
+    fill(store)
+    fill_other(store)
+    old = store.read_now(identities.members_of, 1)
+    carried = store.read_now(spaces.carried_members, RECIPE.space, OTHER.space)
+    ((face_id, member),) = carried.items()
+    assert (member.identity, member.how) == (1, "discovered")
+    assert store.read_now(spaces.progress_of, OTHER.space) == spaces.Reembedding(OTHER.space, 3, 4)
+    store.write_now(spaces.use_space, OTHER.space, carried_plan(store), NOON)
+    assert store.read_now(spaces.reembedding) is None
+    (new,) = store.read_now(identities.members_of, 1)
+    assert (new.face_id, new.box, new.sha256) == (face_id, Box(110, 105, 305, 302), old[0].sha256)
+    assert store.read_now(decisions.constraints_now, OTHER.space).must_not == {(face_id, 7)}
+    assert len(store.read_now(identities.face_table, RECIPE.space, 512).face_ids) == 2, "kept for whoever goes back"
+    store.write_now(spaces.use_space, RECIPE.space, carried_plan(store), NOON)
+    (back,) = store.read_now(identities.members_of, 1)
+    assert back.face_id == old[0].face_id
+    assert back.distance == pytest.approx(0.2)
+
+
+def test_two_spaces_are_kept_and_no_third(store: Store) -> None:
+    fill(store)
+    fill_other(store)
+    store.write_now(spaces.use_space, OTHER.space, carried_plan(store), NOON)
+    third = Recipe("space-3", RECIPE.text, RECIPE.crop_short)
+    store.write_now(contents.record_content, content(ANNA, face_answer(31), recipe=third), NOON)
+    nobody = GroupingPlan(new=(), joins=(), leaves=(), links=(), report=nothing_to_report())
+    store.write_now(spaces.use_space, third.space, nobody, NOON)
+    sizes = [
+        len(store.read_now(identities.face_table, name, 512).face_ids)
+        for name in (RECIPE.space, OTHER.space, third.space)
+    ]
+    assert sizes == [0, 6, 1]
+    assert store.read_now(contents.is_embedded, SHA256, RECIPE) is False
+
+
+def test_of_two_old_faces_at_one_new_place_the_nearer_is_carried(store: Store) -> None:
+    store.write_now(assets.remember_source, "anna", "immich", "user-1")
+    store.write_now(assets.remember_page, plans(ANNA), run_id=1)
+    near, far = face_answer(1, box=Box(100, 100, 300, 300)), face_answer(2, box=Box(160, 100, 360, 300))
+    store.write_now(contents.record_content, content(ANNA, far, near), NOON)
+    store.write_now(spaces.use_space, RECIPE.space, one_identity(2), NOON)
+    other = face_answer(3, box=Box(105, 100, 305, 300))
+    store.write_now(contents.record_content, content(ANNA, other, recipe=OTHER), NOON)
+    (member,) = store.read_now(spaces.carried_members, RECIPE.space, OTHER.space).values()
+    assert member.identity == 1
+
+
+def test_a_crop_that_is_lost_is_made_again_in_its_own_space_alone(store: Store) -> None:
+    fill(store)
+    fill_other(store)
+    lost = store.read_now(contents.crop_files, RECIPE.space)
+    store.write_now(contents.forget_lost, lost, RECIPE.space)
+    assert not store.read_now(contents.is_embedded, SHA256, RECIPE)
+    assert store.read_now(contents.is_embedded, SHA256, OTHER)
