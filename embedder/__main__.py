@@ -110,18 +110,35 @@ def run(announce: Path | None, *, with_parent: bool) -> int:
     )
 
 
+def try_out(folder: Path | None, seconds: float) -> int:
+    from embedder.trial import run_trial  # noqa: PLC0415  a server has no use for it
+
+    configure_logging()
+    settings = load_settings()
+    configure_logging(settings.log_json, "WARNING")
+    return run_trial(settings, open_engine, folder, seconds)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="immich-facesets-embedder",
         description="Finds and recognises faces; settings come from FACESETS_EMBEDDER_*.",
     )
+    parser.add_argument(
+        "command", nargs="?", choices=("serve", "bench"), default="serve", help="bench: measure this machine, and stop"
+    )
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="bench: with your own photos")
+    parser.add_argument("--seconds", type=float, default=5.0, help="bench: for each measurement (default: %(default)s)")
     parser.add_argument("--announce", type=Path, metavar="FILE", help="also write the JSON line with the address here")
     parser.add_argument(
         "--with-parent", action="store_true", help="stop when standard input closes: when the parent process ended"
     )
     parser.add_argument("--version", action="version", version=version())
     arguments = parser.parse_args()
-    code = run_reported(lambda: run(arguments.announce, with_parent=arguments.with_parent))
+    if arguments.command == "bench":
+        code = run_reported(lambda: try_out(arguments.pictures, arguments.seconds))
+    else:
+        code = run_reported(lambda: run(arguments.announce, with_parent=arguments.with_parent))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # a decoder or driver that hangs in a thread must not keep the process
