@@ -82,8 +82,9 @@ PUBLISHED: Mapping[str, str] = MappingProxyType(
         "w600k_r50.onnx": "4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43",
         "w600k_mbf.onnx": "9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f",
         "glintr100.onnx": "4ab1d6435d639628a6f3e5008dd4f929edf4c4124b1a7169e1048f9fef534cdf",
-        # The large-file pointers of the OpenCV Zoo.
+        # The OpenCV Zoo's pointer to the large file.
         "face_detection_yunet_2023mar.onnx": "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
+        # Not seen at its publisher's: the digest that several projects agree on which fetch it from there.
         "face_recognition_sface_2021dec.onnx": "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
     }
 )
@@ -110,6 +111,7 @@ PACKS = _packs(
     Pack(
         "opencv_zoo",
         "face_detection_yunet_2023mar.onnx",
+        # Not seen at its publisher's: the digest that several projects agree on which fetch it from there.
         "face_recognition_sface_2021dec.onnx",
         OPENCV_ZOO,
         remark="for FACESETS_EMBEDDER_ENGINE=opencv; its distances are not measured",
