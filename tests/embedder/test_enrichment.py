@@ -110,12 +110,14 @@ def watched(models: Path) -> tuple[Extras, Watched]:
 
 async def test_no_model_is_opened_or_run_for_those_who_do_not_ask(tmp_path: Path) -> None:
     file = write_landmarks(tmp_path / "pack" / "2d106det.onnx", many_points())
+    write_pose(tmp_path / FOLDER / "fsanet.onnx")
     lazy, watcher = watched(tmp_path)
     async with running(extras=lazy) as scene:
         file.unlink()
         (face,) = (await scene.answer(picture())).faces
         assert (face.landmarks_106, face.landmarks_68, face.head_pose) == (None, None, None)
         assert watcher.faces == 0
+        assert (await scene.answer(picture(), enrich="pose")).faces[0].head_pose is not None
         asked = await scene.ask(picture(), enrich="landmarks")
         assert (asked.status_code, msgspec.json.decode(asked.content, type=wire.Trouble).reason) == (503, "setup")
 
@@ -337,6 +339,10 @@ class TestRealPhotos:
             # turned_back(k) undoes k quarter turns, so the way there is that of the other 4 - k
             lying = guidance.turned_back(detection, 4 - turns, *((height, width) if turns % 2 else (width, height)))
             (other,) = ours.enrich([cut_look(np.ascontiguousarray(np.rot90(pixels, turns)), lying, ALL)])
+            assert other.head_pose is not None
+            assert more.head_pose is not None
+            apart = other.head_pose.roll - (more.head_pose.roll - 90 * turns)
+            assert abs((apart + 180) % 360 - 180) < 5
             assert other.landmarks_68 is not None
             assert more.landmarks_68 is not None
             back = np.array(
