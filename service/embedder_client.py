@@ -1,7 +1,7 @@
 """One embedder over HTTP: its questions, and what its answers and its silence mean."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
@@ -38,6 +38,20 @@ class CropWish:
 
     def query(self) -> dict[str, str]:
         return {"crops": str(self.size), "crop_min_short": f"{self.min_short:g}", "pad_ratio": f"{self.padding:g}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """
+    Where faces are looked for: everywhere, or ``only_there``, in the ``boxes`` where some are known to be (upright
+    original pixels). Looking everywhere, the embedder does more where it would find nobody, if there are boxes.
+    """
+
+    boxes: tuple[Box, ...] = ()
+    only_there: bool = False
+
+
+EVERYWHERE = Looking()
 
 
 def _retry_after(response: httpx.Response) -> float | None:
@@ -121,16 +135,16 @@ class Embedder:
             except (TransientError, SetupError):  # something else may listen there meanwhile
                 await asyncio.sleep(_LOOK_SECONDS)
 
-    async def faces(self, picture: bytes, boxes: Sequence[Box] | None, crops: CropWish | None) -> wire.FacesAnswer:
+    async def faces(self, picture: bytes, looking: Looking, crops: CropWish | None) -> wire.FacesAnswer:
         """
-        The faces of one picture; ``boxes`` (upright original pixels) makes it look only around them.
+        The faces of one picture.
 
         ``EmbedderLostError`` at once, and without another try, when the embedder goes away meanwhile.
         """
-        params = {"mode": wire.Mode.FULL.value if boxes is None else wire.Mode.GUIDED.value}
+        params = {"mode": (wire.Mode.GUIDED if looking.boxes and looking.only_there else wire.Mode.FULL).value}
         headers = {"Accept": wire.MSGPACK, "Content-Type": "application/octet-stream"}
-        if boxes is not None:
-            places = [[round(side, 1) for side in (box.x1, box.y1, box.x2, box.y2)] for box in boxes]
+        if looking.boxes:
+            places = [[round(side, 1) for side in (box.x1, box.y1, box.x2, box.y2)] for box in looking.boxes]
             headers[wire.BOXES_HEADER] = msgspec.json.encode(places).decode()
         if crops is not None:
             params |= crops.query()

@@ -8,8 +8,7 @@ import structlog
 
 from immich_facesets import wire
 from immich_facesets.errors import ItemError, SetupError, TransientError
-from immich_facesets.faces import Box
-from service.embedder_client import CropWish, Embedder, EmbedderLostError
+from service.embedder_client import EVERYWHERE, CropWish, Embedder, EmbedderLostError, Looking
 from service.remote.guard import CircuitOpenError
 from service.turns import Turns
 
@@ -73,16 +72,16 @@ class EmbedderPool:
         return max(1, sum(limits.max_in_flight for limits in self._usable.values()))
 
     async def faces(
-        self, picture: Path, boxes: Sequence[Box] | None, crops: CropWish | None, *, alone: bool = False
+        self, picture: Path, looking: Looking, crops: CropWish | None, *, alone: bool = False
     ) -> wire.FacesAnswer:
         """``faces_of`` for a picture on disk."""
         self._takers((await asyncio.to_thread(picture.stat)).st_size)
-        return await self.faces_of(await asyncio.to_thread(picture.read_bytes), boxes, crops, alone=alone)
+        return await self.faces_of(await asyncio.to_thread(picture.read_bytes), looking, crops, alone=alone)
 
     async def faces_of(
         self,
         picture: bytes,
-        boxes: Sequence[Box] | None = None,
+        looking: Looking = EVERYWHERE,
         crops: CropWish | None = None,
         *,
         alone: bool = False,
@@ -98,7 +97,7 @@ class EmbedderPool:
             losses = len(self._away)
             async with self._turns.alone() if alone else self._turns.together():
                 try:
-                    return await self._ask(picture, boxes, crops)
+                    return await self._ask(picture, looking, crops)
                 except EmbedderLostError:
                     raise
                 except TransientError:
@@ -146,12 +145,12 @@ class EmbedderPool:
                 return CircuitOpenError(str(error))
         return CircuitOpenError("the embedder goes away again and again: look at its log")
 
-    async def _ask(self, picture: bytes, boxes: Sequence[Box] | None, crops: CropWish | None) -> wire.FacesAnswer:
+    async def _ask(self, picture: bytes, looking: Looking, crops: CropWish | None) -> wire.FacesAnswer:
         """Ask the least busy embedder; when it cannot, the next. When none can: what hindered one that is not down."""
         last: TransientError | None = None
         for embedder in self._takers(len(picture)):
             try:
-                answer = await embedder.faces(picture, boxes, crops)
+                answer = await embedder.faces(picture, looking, crops)
             except EmbedderLostError:
                 self._lose(embedder)
                 raise

@@ -1,13 +1,11 @@
 """Asking the embedder so that one picture of which it dies is found out, set aside, and takes no other with it."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from immich_facesets.assets import Asset
 from immich_facesets.errors import ItemError
-from immich_facesets.faces import Box
 from immich_facesets.wire import FacesAnswer
-from service.embedder_client import CropWish, EmbedderLostError
+from service.embedder_client import CropWish, EmbedderLostError, Looking
 from service.embedders import EmbedderPool
 from service.passes.conditions import Conditions
 from service.remote.guard import CircuitOpenError
@@ -38,14 +36,12 @@ class CarefulAsking:
         """Recall the suspects of earlier runs: they are not asked for beside others again."""
         self._suspects = await self._conditions.store.read(failures.items_at_crash, "embed")
 
-    async def faces(
-        self, asset: Asset, picture: Path, boxes: Sequence[Box] | None, crops: CropWish | None
-    ) -> FacesAnswer:
+    async def faces(self, asset: Asset, picture: Path, looking: Looking, crops: CropWish | None) -> FacesAnswer:
         """The faces of a picture; ``ItemError`` when the embedder ended of it, and of nothing else, often enough."""
         alone = asset.fingerprint in self._suspects
         while True:
             try:
-                answer = await self._pool.faces(picture, boxes, crops, alone=alone)
+                answer = await self._pool.faces(picture, looking, crops, alone=alone)
             except EmbedderLostError as error:
                 await self._suspect(asset, error, alone=alone)
                 alone = True

@@ -17,7 +17,7 @@ from immich_facesets.assets import Asset
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from immich_facesets.wire import FacesAnswer
 from service.crop_files import find_lost, keep_crop
-from service.embedder_client import CropWish
+from service.embedder_client import CropWish, Looking
 from service.embedders import EmbedderPool
 from service.metrics import Metrics
 from service.passes.careful_asking import CarefulAsking
@@ -80,6 +80,7 @@ class Embed:
         self._recipe = recipe_of(pool.info.space, conditions.settings)
         settings = conditions.settings
         self._crops = CropWish(settings.crop_size, settings.export_min_face_short, settings.crop_padding)
+        self._only_there = settings.detection == "guided"
         self._put_off = 0
         self._under_way: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._asking = CarefulAsking(conditions, pool)
@@ -216,11 +217,9 @@ class Embed:
                 await self._embed(asset, staged)
 
     async def _embed(self, asset: Asset, staged: Staged) -> None:
-        boxes = None
-        if self._conditions.settings.detection == "guided":
-            boxes = await self._store.read(contents.boxes_of, asset.fingerprint)
+        boxes = await self._store.read(contents.boxes_of, asset.fingerprint)
         try:
-            answer = await self._asking.faces(asset, staged.path, boxes, self._crops)
+            answer = await self._asking.faces(asset, staged.path, Looking(tuple(boxes), self._only_there), self._crops)
         except ItemError:
             self._staging.release(staged)
             raise

@@ -103,7 +103,7 @@ async def main() -> None:
             immich.terminate()
             await immich.wait()
     pictures = [photo.path.read_bytes() for photo in labelled_photos(data)]
-    bare = bench_embedder.bare(data / "data" / "models", pictures, 0)
+    bare = bench_embedder.bare(data / "data" / "models", "bench_s", pictures, 0, spinning=False)
     rate, bare_rate = took["pictures"] / took["embed"], len(pictures) / bare.clock
     print(
         f"end to end: {took['pictures']:.0f} pictures, {rate:.1f}/s through the service, {bare_rate:.1f}/s in bare ONNX "

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from embedder_scene import Scene, picture, running
+from embedder_scene import FACE, Scene, picture, running
 from journey import until
 from passes_scene import START, Stage, staged
 from pydantic import SecretStr
 
+from embedder.engine import Detection, View
 from immich_facesets.errors import SetupError
 from service.demo.immich import FakeAsset
 from service.embedder_client import Embedder
@@ -189,6 +190,19 @@ async def test_guided_detection_looks_around_the_boxes_in_original_pixels(
             return
         (area,) = on.embedder.engine.parts
         assert (area.x1, area.y1, area.x2, area.y2) == (120, 110, 192, 210)
+
+
+async def test_a_picture_that_lies_on_its_side_is_turned_because_immich_knows_a_face_in_it(tmp_path: Path) -> None:
+    def see(view: View) -> list[Detection]:
+        height, width = view.tensor.shape[:2]
+        return [FACE] if height > width else []
+
+    async with bench(tmp_path) as on:
+        on.embedder.engine.see = see
+        on.add("a.png")
+        alone = on.add("b.png")
+        alone.faces.clear()
+        assert (await on.sync()).faces == 1
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from embedder.engine import EngineFacts, View
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from immich_facesets.faces import Box
-from service.embedder_client import CropWish, Embedder, EmbedderLostError
+from service.embedder_client import EVERYWHERE, CropWish, Embedder, EmbedderLostError, Looking
 from service.embedders import EmbedderPool
 from service.progress import RemoteState
 
@@ -69,7 +69,7 @@ async def test_a_picture_comes_back_with_its_faces_and_the_crops_that_were_wishe
     async with running(token=SecretStr("t")) as scene, pool_of(address(scene), token="t") as pool:
         info = await pool.open()
         assert (info.pack, info.dimension) == ("scripted", 4)
-        answer = await pool.faces(file, None, CropWish(size=64, min_short=50, padding=0.5))
+        answer = await pool.faces(file, EVERYWHERE, CropWish(size=64, min_short=50, padding=0.5))
         assert answer.space == info.space
         (face,) = answer.faces
         assert face.face_box() == FACE
@@ -81,7 +81,7 @@ async def test_known_boxes_make_it_look_only_around_them() -> None:
     async with running() as scene, pool_of(address(scene)) as pool:
         await pool.open()
         scene.engine.can_part = True
-        await pool.faces_of(picture(), [Box(100.04, 100, 200, 220)])
+        await pool.faces_of(picture(), Looking((Box(100.04, 100, 200, 220),), only_there=True))
         (area,) = scene.engine.parts
         assert area == Box(100, 100, 200, 220)
 
@@ -109,7 +109,7 @@ async def test_a_picture_larger_than_every_embedder_takes_is_not_even_sent(tmp_p
     ):
         await pool.open()
         with pytest.raises(ItemError, match=r"300000 bytes.*200000.*FACESETS_EMBEDDER_MAX_BYTES") as caught:
-            await pool.faces(file, None, None)
+            await pool.faces(file, EVERYWHERE, None)
         assert caught.value.reason == "too_large"
         before = len(small.engine.looks)
         data = picture() + bytes(1000)
