@@ -86,6 +86,7 @@ PUBLISHED: Mapping[str, str] = MappingProxyType(
         "face_detection_yunet_2023mar.onnx": "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
         # Not seen at its publisher's: the digest that several projects agree on which fetch it from there.
         "face_recognition_sface_2021dec.onnx": "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
+        "ediffiqa_tiny_jun2024.onnx": "9426c899cc0f01665240cb7d9e7f98e18e24e456c178326c771a43da289bfc6a",
     }
 )
 """SHA-256 of published model files by name. Nothing published is known of the landmark and attribute models."""
