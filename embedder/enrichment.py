@@ -3,6 +3,7 @@ What further models say of faces: a quality of every face when there is a model 
 faces when a question asks for them. Each kind has a lane of its own.
 """
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -93,7 +94,11 @@ class Enricher:
         many = _points(self._of_106.get() if marked else None, 106, looks, marked)
         need_68 = sorted({*marked, *by_points})
         few = _points(self._of_68.get() if need_68 else None, 68, looks, need_68)
-        poses = self._head_poses(looks, posed) if self._files.poses else {n: pose_of_points(few[n]) for n in by_points}
+        poses = (
+            self._head_poses(looks, posed)
+            if self._files.poses
+            else {n: pose_of_points(few[n]) for n in by_points if n in few}
+        )
         return [
             Enriched(
                 many.get(number),
@@ -113,7 +118,8 @@ class Enricher:
         )
         poses: dict[int, Pose] = {}
         for number, (yaw, pitch, roll) in zip(chosen, angles.tolist(), strict=True):
-            poses[number] = Pose(yaw, pitch, (roll + 90.0 * looks[number].turns + 180.0) % 360.0 - 180.0)
+            if math.isfinite(yaw + pitch + roll):
+                poses[number] = Pose(yaw, pitch, (roll + 90.0 * looks[number].turns + 180.0) % 360.0 - 180.0)
         return poses
 
 
@@ -212,7 +218,10 @@ def _maybe(file: ModelFile | None, device: Device) -> LandmarkModel | None:
 
 
 def _points(model: LandmarkModel | None, count: int, looks: Sequence[Look], chosen: Sequence[int]) -> dict[int, Points]:
-    """The points of the chosen looks in the original, by their numbers; depth in the original's pixels, too."""
+    """
+    The points of the chosen looks in the original, by their numbers; depth in the original's pixels, too. A face of which
+    the model gives no numbers is left out.
+    """
     if model is None or not chosen:
         return {}
     found = model.points([looks[number].crop for number in chosen], count).astype(np.float64)
@@ -220,7 +229,8 @@ def _points(model: LandmarkModel | None, count: int, looks: Sequence[Look], chos
     for number, points in zip(chosen, found, strict=True):
         linear, shift = looks[number].matrix[:, :2], looks[number].matrix[:, 2]
         places = (points[:, :2] - shift) @ np.linalg.inv(linear).T
-        back[number] = np.hstack([places, points[:, 2:] / np.hypot(*linear[0])])
+        if np.isfinite(places).all():
+            back[number] = np.hstack([places, points[:, 2:] / np.hypot(*linear[0])])
     return back
 
 

@@ -246,6 +246,15 @@ def insightface_pose() -> tuple[NDArray[np.float32], Any]:
     return get_object("meanshape_68.pkl"), transform
 
 
+async def test_a_model_that_gives_no_numbers_for_a_face_leaves_its_answer_out(tmp_path: Path) -> None:
+    write_pose(tmp_path / FOLDER / "fsanet.onnx", last="Sqrt")
+    write_landmarks(tmp_path / "pack" / "2d106det.onnx", np.full((106, 2), np.nan))
+    async with running(extras=extras(tmp_path)) as scene:
+        (face,) = (await scene.answer(picture(shade=20), enrich="landmarks,pose")).faces
+        assert (face.landmarks_106, face.head_pose) == (None, None)
+        assert len(face.vector()) == 4
+
+
 def test_a_model_that_gives_no_angles_is_no_pose_model(tmp_path: Path) -> None:
     write_pooled(tmp_path / FOLDER / "fsanet.onnx", np.ones((3, 5)), side=64)
     files = find_extras(tmp_path, "pack")
