@@ -229,7 +229,7 @@ def _points(model: LandmarkModel | None, count: int, looks: Sequence[Look], chos
     for number, points in zip(chosen, found, strict=True):
         linear, shift = looks[number].matrix[:, :2], looks[number].matrix[:, 2]
         places = (points[:, :2] - shift) @ np.linalg.inv(linear).T
-        if np.isfinite(places).all():
+        if np.isfinite(points).all():
             back[number] = np.hstack([places, points[:, 2:] / np.hypot(*linear[0])])
     return back
 
