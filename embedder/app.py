@@ -93,6 +93,7 @@ def pipeline_size(settings: EmbedderSettings) -> PipelineSize:
         batch=settings.batch,
         linger_seconds=LINGER_SECONDS if on_gpu else 0.0,
         threads=threads_per_run(settings),
+        memory_bytes=settings.max_memory,
     )
 
 

@@ -118,7 +118,8 @@ async def _faces(request: web.Request) -> web.Response:
     if request.app[_STOPPING].is_set():
         raise TransientError("the embedder is stopping", retry_after=5)
     pipeline = request.app[_PIPELINE]
-    with pipeline.permit():
+    limit = request.app[_LIMITS].max_bytes
+    with pipeline.permit(limit if request.content_length is None else request.content_length):
         try:
             async with asyncio.timeout(UPLOAD_SECONDS):
                 picture, boxes = await _read_body(request)

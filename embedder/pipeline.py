@@ -31,6 +31,7 @@ from embedder.measures import measure
 from embedder.metrics import EmbedderMetrics
 from embedder.picture import Allow, Picture, whole
 from embedder.question import Question
+from embedder.room import Room
 from immich_facesets import wire
 from immich_facesets.errors import FacesetsError, ItemError, TransientError
 from immich_facesets.faces import Measures
@@ -57,6 +58,8 @@ class PipelineSize:
     linger_seconds: float = 0.0
     threads: int = 1
     """CPU threads of one run of a model, 0 for all cores: told, not used here."""
+    memory_bytes: int = 2 << 30
+    """What pictures under way may take, as files and as pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,6 +95,7 @@ class Pipeline:
         self._decoder = decoder
         self._metrics = metrics
         self._taken = 0
+        self._room = Room(size.memory_bytes, decoders=size.hands)
         room = max(size.max_in_flight, 4) * 2
         self._hands = Hands(size.hands, room, on_death=on_death, on_batch=metrics.count_batch)
         self._detect: Lane[View, list[Detection]] = Lane(
@@ -116,15 +120,19 @@ class Pipeline:
             metrics.watch_queue(name, waiting)
 
     @contextlib.contextmanager
-    def permit(self) -> Iterator[None]:
-        """A place among the accepted, or ``BusyError``."""
+    def permit(self, size_bytes: int = 0) -> Iterator[None]:
+        """A place among the accepted for a file of this size, or ``BusyError``."""
         if self._taken >= self.size.max_in_flight:
             self._metrics.pictures.labels("busy").inc()
             raise BusyError(f"all {self.size.max_in_flight} places are taken", retry_after=1.0)
+        if not self._room.has_for(size_bytes):
+            self._metrics.pictures.labels("busy").inc()
+            raise BusyError("the pictures under way take all the memory they may", retry_after=1.0)
         self._taken += 1
         self._metrics.in_flight.set(self._taken)
         try:
-            yield
+            with self._room.file(size_bytes):
+                yield
         finally:
             self._taken -= 1
             self._metrics.in_flight.set(self._taken)
@@ -173,15 +181,13 @@ class Pipeline:
         self._extra_lanes.close(wait_seconds=wait_seconds)
 
     async def _answer(self, data: bytes, question: Question) -> wire.FacesAnswer:
-        picture, view = await self._hands.do(functools.partial(self._show, data, self._allowed(question)))
-        try:
-            detections = await self._finder.find(picture, view, question)
-        except FacesetsError:
-            raise
-        except Exception as error:  # a model's errors have no common class; who is to blame is found out
-            raise await self._blame(error) from error
-        found = len(detections)
-        sitters = await self._hands.do(functools.partial(self._sit, data, picture, detections, question))
+        with contextlib.ExitStack() as held:
+            async with self._room.turn_to_decode():
+                picture, view = await self._hands.do(functools.partial(self._show, data, self._allowed(question)))
+                held.enter_context(self._room.pixels(picture.pixels.nbytes))
+            width, height = picture.width, picture.height
+            sitters, found = await self._seat(data, picture, view, question)
+            del picture, view  # counted as gone from here on
         outcomes = await self._recognise.run_many([sitter.aligned for sitter in sitters])
         kept = [
             (sitter, outcome)
@@ -194,11 +200,22 @@ class Pipeline:
         faces = await self._faces(kept)
         return wire.FacesAnswer(
             space=self.space,
-            width=picture.width,
-            height=picture.height,
+            width=width,
+            height=height,
             faces=tuple(faces),
             lost_faces=found - len(faces),
         )
+
+    async def _seat(self, data: bytes, picture: Picture, view: View, question: Question) -> tuple[list[_Sitter], int]:
+        """The faces ready to be recognised, and how many were found: all that the picture's pixels are needed for."""
+        try:
+            detections = await self._finder.find(picture, view, question)
+        except FacesetsError:
+            raise
+        except Exception as error:  # a model's errors have no common class; who is to blame is found out
+            raise await self._blame(error) from error
+        sitters = await self._hands.do(functools.partial(self._sit, data, picture, detections, question))
+        return sitters, len(detections)
 
     async def _faces(self, kept: Sequence[tuple[_Sitter, NDArray[np.float32]]]) -> list[wire.FaceAnswer]:
         """What is answered of the faces that have a vector, with what further models say of them."""

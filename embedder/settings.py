@@ -53,6 +53,9 @@ class EmbedderSettings(BaseSettings):
     max_pixels: int = Field(150_000_000, ge=1, description="Larger pictures are refused before they are decoded.")
     max_bytes: int = Field(200 << 20, ge=1, description="Larger bodies are refused.")
     max_in_flight: int = Field(16, ge=1, le=1024, description="Requests at once; more are answered 429.")
+    max_memory: int = Field(
+        2 << 30, ge=1, description="Bytes of pictures under way, as files and pixels; more wait or are answered 429."
+    )
     batch: int = Field(16, ge=1, le=1024, description="Faces recognised at once, at most.")
     threads: int = Field(0, ge=0, le=1024, description="CPU threads for models and decoding; 0 takes every core.")
     flip: bool = Field(default=False, description="Average each face with its mirror image; another space.")
