@@ -112,7 +112,9 @@ class EmbedderPool:
             self._away[embedder] = asyncio.create_task(self._watch(embedder))
 
     async def _watch(self, embedder: Embedder) -> None:
-        info = await embedder.wait_until_back()
+        self._take_back(embedder, await embedder.wait_until_back())
+
+    def _take_back(self, embedder: Embedder, info: wire.Info) -> None:
         self._away.pop(embedder, None)
         if info.space == self.info.space:
             log.info("embedder_back", address=embedder.url)
@@ -134,16 +136,21 @@ class EmbedderPool:
                 async with asyncio.timeout(patience):
                     await self._returned.wait()
             except TimeoutError:
-                raise await self._down_line() from None
+                await self._look_once()
 
-    async def _down_line(self) -> CircuitOpenError:
-        """What is in the way of those that are away, in the words of one of them."""
-        for embedder in tuple(self._away):
+    async def _look_once(self) -> None:
+        """Take back whoever answers now, between two looks of those who watch; nobody is what is in the way."""
+        last = TransientError("no embedder is in reach")
+        for embedder, watch in tuple(self._away.items()):
             try:
-                await embedder.info()
+                info = await embedder.info()
             except TransientError as error:
-                return CircuitOpenError(str(error))
-        return CircuitOpenError("the embedder goes away again and again: look at its log")
+                last = error
+            else:
+                watch.cancel()
+                self._take_back(embedder, info)
+                return
+        raise CircuitOpenError(str(last)) from last
 
     async def _ask(self, picture: bytes, looking: Looking, crops: CropWish | None) -> wire.FacesAnswer:
         """Ask the least busy embedder; when it cannot, the next. When none can: what hindered one that is not down."""
@@ -155,6 +162,8 @@ class EmbedderPool:
                 self._lose(embedder)
                 raise
             except TransientError as error:
+                if isinstance(error, CircuitOpenError):
+                    self._lose(embedder)
                 last = error if last is None or isinstance(last, CircuitOpenError) else last
                 continue
             if answer.space != self.info.space:

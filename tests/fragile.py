@@ -23,12 +23,12 @@ if "embedder" in sys.orig_argv:
 
     decode = Decoder.decode
 
-    def fragile(self, data):
+    def fragile(self, data, *more, **named):
         if hashlib.sha256(data).hexdigest() in {deadly!r}:
             with open({deaths!r}, "ab") as deaths:
                 deaths.write(b"x")
             os.kill(os.getpid(), signal.SIGKILL)
-        return decode(self, data)
+        return decode(self, data, *more, **named)
 
     Decoder.decode = fragile
 '''
