@@ -36,10 +36,8 @@ class Finder:
         else:
             found = await self._find_anywhere(picture, view)
         if boxes and guidance.best_score(found) < guidance.SURE_SCORE:
-            turned = await self._find_turned(picture, guidance.best_score(found))
-            if question.mode is wire.Mode.GUIDED:
-                turned = [one for box in boxes if (one := guidance.pick(box, turned))]
-            found = turned or found
+            only_there = boxes if question.mode is wire.Mode.GUIDED else None
+            found = await self._find_turned(picture, only_there, guidance.best_score(found)) or found
         return guidance.distinct(found)
 
     async def _find_anywhere(self, picture: Picture, view: View) -> list[Detection]:
@@ -73,7 +71,9 @@ class Finder:
             picks += [guidance.pick(box, found) for box, found in zip(unseen, looks, strict=True)]
         return [one for one in picks if one is not None]
 
-    async def _find_turned(self, picture: Picture, upright_score: float) -> list[Detection]:
+    async def _find_turned(
+        self, picture: Picture, only_there: Sequence[Box] | None, upright_score: float
+    ) -> list[Detection]:
         """
         Faces in a picture that lies on its side or stands on its head, told without a word by its EXIF; none when it is
         upright already.
@@ -86,10 +86,11 @@ class Finder:
         score = upright_score + guidance.TURNED_LEAD
         for turns in guidance.QUARTER_TURNS:
             view = await self._hands.do(functools.partial(self._turned_view, picture.pixels, turns))
-            found = await self._detect.run(view)
+            found = [guidance.turned_back(one, turns, width, height) for one in await self._detect.run(view)]
+            if only_there is not None:
+                found = [one for box in only_there if (one := guidance.pick(box, found))]
             if guidance.best_score(found) > score:
-                score = guidance.best_score(found)
-                best = [guidance.turned_back(one, turns, width, height) for one in found]
+                score, best = guidance.best_score(found), found
         return best
 
     def _turned_view(self, pixels: Pixels, turns: int) -> View:
