@@ -20,6 +20,8 @@ COVERAGE ?= 85
 # Which tests `make test` runs, and what else pytest is told.
 TESTS ?= tests
 PYTEST_FLAGS ?=
+# How many processes run them: one more than cores, because many tests wait for a process or a clock.
+WORKERS ?= $$(( $$(nproc 2>/dev/null || echo 2) + 1 ))
 # UPGRADE=--upgrade makes `make lock` take newer versions; without it the lock only follows pyproject.toml.
 UPGRADE ?=
 
@@ -108,7 +110,7 @@ demo: $(INSTALLED)  ## Show the whole product on invented people
 # ---------------------------------------------------------------------------------------------------------- check
 
 test: setup lint  ## Every check: lint, then all tests with coverage
-	@$(BIN)/python -m pytest $(TESTS) --numprocesses auto --dist loadfile \
+	@$(BIN)/python -m pytest $(TESTS) --numprocesses $(WORKERS) --dist loadfile \
 	  --cov --cov-branch --cov-report term --cov-fail-under $(COVERAGE) $(PYTEST_FLAGS)
 
 lint: $(INSTALLED)  ## Style, types and who may import whom

@@ -1,10 +1,13 @@
 """The pool of embedders: spreads work by what is outstanding, and refuses one that serves another space."""
 
 import asyncio
+import functools
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
+from PIL import Image
 
 from immich_facesets import wire
 from immich_facesets.errors import ItemError, SetupError, TransientError
@@ -13,6 +16,14 @@ from service.remote.guard import CircuitOpenError
 from service.turns import Turns
 
 log = structlog.get_logger(__name__)
+
+
+@functools.cache
+def _innocent() -> bytes:
+    """A small grey picture of nobody."""
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 64), (128, 128, 128)).save(stream, "BMP")
+    return stream.getvalue()
 
 
 class EmbedderPool:
@@ -103,6 +114,13 @@ class EmbedderPool:
                 except TransientError:
                     if len(self._away) == losses:
                         raise
+
+    async def check_alive(self) -> None:
+        """Before a picture is blamed for an embedder's end: ``CircuitOpenError`` when that ends of any picture."""
+        try:
+            await self.faces_of(_innocent(), alone=True)
+        except EmbedderLostError as error:
+            raise CircuitOpenError("the embedder ends whatever picture it is given: look at its log") from error
 
     def _lose(self, embedder: Embedder) -> None:
         """Ask this one no more until it answers again."""

@@ -8,14 +8,10 @@ from immich_facesets.wire import FacesAnswer
 from service.embedder_client import CropWish, EmbedderLostError, Looking
 from service.embedders import EmbedderPool
 from service.passes.conditions import Conditions
-from service.remote.guard import CircuitOpenError
 from service.store import failures
 
 _CRASHES = 2
 """So often the embedder ends of a picture that it has alone, and the picture is set aside."""
-
-_GUILTY = 3
-"""So many pictures set aside in a row, and it is the embedder that must be looked at, not pictures."""
 
 
 class CarefulAsking:
@@ -30,7 +26,6 @@ class CarefulAsking:
         self._conditions = conditions
         self._pool = pool
         self._suspects: set[str] = set()
-        self._guilty = 0
 
     async def prepare(self) -> None:
         """Recall the suspects of earlier runs: they are not asked for beside others again."""
@@ -46,7 +41,6 @@ class CarefulAsking:
                 await self._suspect(asset, error, alone=alone)
                 alone = True
             else:
-                self._guilty = 0
                 return answer
 
     async def _suspect(self, asset: Asset, error: EmbedderLostError, *, alone: bool) -> None:
@@ -61,12 +55,7 @@ class CarefulAsking:
         )
         if not alone or crashes < _CRASHES:
             return
-        self._guilty += 1
-        if self._guilty > _GUILTY:
-            raise CircuitOpenError(
-                f"the embedder ends whatever picture it is given, the last {_GUILTY} that it had alone among them: look "
-                "at its log"
-            )
+        await self._pool.check_alive()
         raise ItemError(
             f"the embedder ended {crashes} times while it had this picture and no other: its log may say why",
             reason=failures.CRASHES_EMBEDDER,

@@ -106,6 +106,7 @@ class CropLooks:
                 return await self._pool.faces_of(image, alone=alone)
             except EmbedderLostError:
                 continue
+        await self._pool.check_alive()
         raise ItemError("the embedder ends of this face crop", reason=CRASHES_EMBEDDER)
 
 
