@@ -1,6 +1,5 @@
 """Square cuts around faces, for exports: at native resolution, never enlarged, light on the compression."""
 
-import math
 from dataclasses import dataclass
 
 import cv2
@@ -8,7 +7,7 @@ import numpy as np
 
 from embedder.picture import Picture
 from immich_facesets import wire
-from immich_facesets.faces import Box, Landmarks
+from immich_facesets.faces import Box
 
 QUALITY = 97
 ABOVE, ELSEWHERE = 0.5, 0.25
@@ -43,12 +42,6 @@ def plan_square(box: Box, pad_ratio: float) -> Square:
     slack = side - box.height
     above = max(slack / 2, min(ABOVE * box.height, slack - ELSEWHERE * box.height))
     return Square(round((box.x1 + box.x2 - side) / 2), round(box.y1 - above), side)
-
-
-def upright_turns(landmarks: Landmarks) -> int:
-    """How many quarter turns (counter-clockwise) bring a face with these points nearest to upright."""
-    (left_x, left_y), (right_x, right_y) = landmarks[:2]
-    return round(math.degrees(math.atan2(right_y - left_y, right_x - left_x)) / 90) % 4
 
 
 def cut_crop(picture: Picture, box: Box, wish: CropWish, *, turns: int = 0) -> wire.CropAnswer | None:

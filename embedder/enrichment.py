@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from embedder.alignment import warp
 from embedder.batching import Lane, LaneSize
 from embedder.colour import Pixels, cv2_array
-from embedder.crops import upright_turns
 from embedder.engine import Detection
 from embedder.extra_models import LANDMARK_SIDE, LandmarkModel, PoseModel, QualityModel, as_head_pose, pose_of_points
 from embedder.extras import NO_FILES, ExtraFiles
 from embedder.model_files import ModelFile
 from embedder.sessions import Device
 from immich_facesets import wire
-from immich_facesets.pose import Pose
+from immich_facesets.pose import Pose, upright_turns
 
 log = structlog.get_logger(__name__)
 ModelT = TypeVar("ModelT")

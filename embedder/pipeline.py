@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from embedder import alignment, guidance
 from embedder.batching import Lane, LaneSize
 from embedder.colour import Pixels
-from embedder.crops import cut_crop, upright_turns
+from embedder.crops import cut_crop
 from embedder.decode import Decoder
 from embedder.engine import Aligned, Detection, FaceEngine, View
 from embedder.enrichment import NO_EXTRAS, Enriched, ExtraLanes, Extras, Look, cut_look
@@ -35,6 +35,7 @@ from embedder.room import Room
 from immich_facesets import wire
 from immich_facesets.errors import FacesetsError, ItemError, TransientError
 from immich_facesets.faces import Measures
+from immich_facesets.pose import upright_turns
 
 log = structlog.get_logger(__name__)
 

@@ -42,6 +42,15 @@ class Pose:
     roll: float
 
 
+def upright_turns(landmarks: Landmarks) -> int:
+    """
+    How many quarter turns (counter-clockwise) bring a face with these points nearest to upright: so often its crop is
+    turned.
+    """
+    (left_x, left_y), (right_x, right_y) = landmarks[:2]
+    return round(math.degrees(math.atan2(right_y - left_y, right_x - left_x)) / 90) % 4
+
+
 def estimate_pose(landmarks: Landmarks) -> Pose:
     """The pose of a head with these points; all zero when the points lie on one line or on one spot."""
     points = np.array(landmarks, dtype=np.float64)

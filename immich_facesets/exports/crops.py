@@ -47,13 +47,19 @@ def finished_picture(stored: bytes, out_size: int) -> Picture:
     return cv2.resize(picture, (out_size, out_size), interpolation=how).astype(np.uint8, copy=False)
 
 
-def box_in_crop(box: Box, area: Area, out_size: int) -> Box:
-    """Where a box of the original lies in the finished picture that shows ``area`` of the original."""
+def box_in_crop(box: Box, area: Area, out_size: int, *, turns: int = 0) -> Box:
+    """
+    Where a box of the original lies in the finished picture that shows ``area`` of the original, after so many quarter
+    turns (counter-clockwise) of it.
+    """
     x1, y1, x2, y2 = area
     if x2 <= x1 or y2 <= y1:
         raise ValueError("a crop shows an area of no size")
     moved = Box(box.x1 - x1, box.y1 - y1, box.x2 - x1, box.y2 - y1)
-    return moved.scaled(out_size / (x2 - x1), out_size / (y2 - y1))
+    found = moved.scaled(out_size / (x2 - x1), out_size / (y2 - y1))
+    for _ in range(turns % 4):
+        found = Box(found.y1, out_size - found.x2, found.y2, out_size - found.x1)
+    return found
 
 
 def paint_over(picture: Picture, strangers: Sequence[Box], face: Box) -> Picture:

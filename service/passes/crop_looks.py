@@ -14,6 +14,7 @@ from immich_facesets.exports.checks import strangers, verdict
 from immich_facesets.exports.crops import Picture, box_in_crop, finished_picture, paint_over
 from immich_facesets.faces import Box
 from immich_facesets.facesets import Check, ExportFace, ExportRules, Verdict
+from immich_facesets.pose import upright_turns
 from immich_facesets.wire import FacesAnswer
 from service.crop_files import read_crop
 from service.embedder_client import EmbedderLostError
@@ -82,8 +83,9 @@ class CropLooks:
 
     async def _check(self, face: ExportFace, centroid: NDArray[np.float32]) -> tuple[Verdict, tuple[Box, ...]]:
         """What the detector finds in the finished crop; a second face is painted over, and looked for again."""
-        crop, rules = self.crops[face.candidate.face.face_id], self._rules
-        expected = box_in_crop(face.candidate.face.box, crop.area_corners, rules.out_size)
+        seen = face.candidate.face
+        crop, rules = self.crops[seen.face_id], self._rules
+        expected = box_in_crop(seen.box, crop.area_corners, rules.out_size, turns=upright_turns(seen.landmarks))
         try:
             picture = await asyncio.to_thread(self.finished, crop)
             answer = await self._look_into(picture)

@@ -37,6 +37,7 @@ from immich_facesets.facesets import (
     plan_publish,
 )
 from immich_facesets.near_duplicates import hash_text, perceptual_hash
+from immich_facesets.pose import upright_turns
 from immich_facesets.selection import Draft, drafts, rescue
 from service.crop_files import read_crop
 from service.embedders import EmbedderPool
@@ -229,7 +230,8 @@ class Publish:
         crop = self._looks.crops[candidate.face.face_id]
         picture = self._looks.finished(crop)
         if crop.painted:
-            expected = box_in_crop(candidate.face.box, crop.area_corners, self._rules.out_size)
+            turns = upright_turns(candidate.face.landmarks)
+            expected = box_in_crop(candidate.face.box, crop.area_corners, self._rules.out_size, turns=turns)
             picture = paint_over(picture, crop.painted, expected)
         texts = provenance(asset_id=min(candidate.places).asset_id, identity=identity, version=self._version)
         return png(picture, texts)

@@ -17,12 +17,13 @@ from embedder import guidance
 from embedder.alignment import align
 from embedder.colour import Pixels
 from embedder.cores import available_cores
-from embedder.crops import CropWish, cut_crop, upright_turns
+from embedder.crops import CropWish, cut_crop
 from embedder.decode import Decoder
 from embedder.engine import Detection, View
 from embedder.picture import Picture
 from immich_facesets import wire
 from immich_facesets.faces import Box
+from immich_facesets.pose import upright_turns
 
 
 def jpeg(pixels: Pixels, orientation: int = 1) -> bytes:

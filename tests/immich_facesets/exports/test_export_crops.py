@@ -132,3 +132,12 @@ def test_the_same_crop_gives_the_same_bytes() -> None:
 def test_a_keyword_png_does_not_know_is_refused() -> None:
     with pytest.raises(ValueError, match="no PNG keyword"):
         png(picture(8), {"": "text"})
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_box_turns_with_its_crop(turns: int) -> None:
+    crop = np.zeros((100, 100), np.uint8)
+    crop[20:30, 10:60] = 255  # the original's box (110, 220, 160, 230) in the area from (100, 200) on
+    found = box_in_crop(Box(110, 220, 160, 230), (100, 200, 200, 300), 100, turns=turns)
+    rows, columns = np.nonzero(np.rot90(crop, turns))
+    assert found == Box(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
