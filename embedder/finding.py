@@ -84,7 +84,7 @@ class Finder:
         height, width = picture.pixels.shape[:2]
         best: list[Detection] = []
         score = upright_score + guidance.TURNED_LEAD
-        for turns in guidance.QUARTER_TURNS:
+        for turns in await self._likely_turns(picture, upright_score):
             view = await self._hands.do(functools.partial(self._turned_view, picture.pixels, turns))
             found = [guidance.turned_back(one, turns, width, height) for one in await self._detect.run(view)]
             if only_there is not None:
@@ -93,8 +93,18 @@ class Finder:
                 score, best = guidance.best_score(found), found
         return best
 
-    def _turned_view(self, pixels: Pixels, turns: int) -> View:
-        return self._engine.view(np.ascontiguousarray(np.rot90(pixels, turns)))
+    async def _likely_turns(self, picture: Picture, upright_score: float) -> Sequence[int]:
+        """Which turns are worth a full look: all where nobody was found, else what four coarse looks speak for."""
+        if not upright_score:
+            return guidance.QUARTER_TURNS
+        ways = (0, *guidance.QUARTER_TURNS)
+        views = await self._hands.do(lambda: [self._turned_view(picture.pixels, turns, closely=True) for turns in ways])
+        scores = [guidance.best_score(found) for found in _all_good(await self._detect.run_many(views))]
+        best = int(np.argmax(scores))
+        return (ways[best],) if scores[best] > scores[0] + guidance.TURNED_LEAD else ()
+
+    def _turned_view(self, pixels: Pixels, turns: int, *, closely: bool = False) -> View:
+        return self._engine.view(np.ascontiguousarray(np.rot90(pixels, turns)), closely=closely)
 
 
 def _all_good(outcomes: Sequence[ResultT | Exception]) -> list[ResultT]:
