@@ -42,7 +42,8 @@ async def serve(
     Serve until SIGTERM or SIGINT (or, ``with_parent``, until the parent is gone), then finish what was accepted;
     returns the exit code.
 
-    ``metrics`` are those that the engine counts in, if it counts; ``extras`` are the models that measure more. The address that was really bound is announced as one JSON line on stdout, and in the file ``announce``.
+    ``metrics`` are those that the engine counts in, if it counts; ``extras`` are the models that measure more. The
+    address that was really bound is announced as one JSON line on stdout, and in the file ``announce``.
     """
     ends = stop_event()
     if with_parent:

@@ -26,7 +26,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     ``keepalive_seconds`` is how long an idle connection is kept; a connection that the server closed meanwhile is
     replaced at once for a GET. There is no limit on connections: callers have their own. ``trust_env`` takes proxies
-    from the environment (aiohttp's own way of it reads ``.netrc`` in a thread for every request). Every failure is an ``httpx.TransportError``.
+    from the environment (aiohttp's own way of it reads ``.netrc`` in a thread for every request). Every failure is an
+    ``httpx.TransportError``.
     """
 
     def __init__(self, *, keepalive_seconds: float = 15.0, trust_env: bool = False) -> None:
