@@ -8,34 +8,27 @@ it was not begun is withdrawn.
 import asyncio
 import contextlib
 import functools
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from embedder import alignment, guidance
 from embedder.batching import Lane, LaneSize
-from embedder.colour import Pixels
-from embedder.crops import cut_crop
 from embedder.decode import Decoder
 from embedder.engine import Aligned, Detection, FaceEngine, View
-from embedder.enrichment import NO_EXTRAS, Enriched, ExtraLanes, Extras, Look, cut_look
-from embedder.extra_models import QUALITY_SIDE
+from embedder.enrichment import NO_EXTRAS, ExtraLanes, Extras
 from embedder.finding import Finder
 from embedder.hands import Hands
-from embedder.measures import measure
 from embedder.metrics import EmbedderMetrics
-from embedder.picture import Allow, Picture, whole
+from embedder.picture import Allow, Picture
 from embedder.question import Question
 from embedder.room import Room
+from embedder.sitting import Sitter, Sitting, face_answer
 from immich_facesets import wire
 from immich_facesets.errors import FacesetsError, ItemError, TransientError
-from immich_facesets.faces import Measures
-from immich_facesets.pose import upright_turns
 
 log = structlog.get_logger(__name__)
 
@@ -61,19 +54,6 @@ class PipelineSize:
     """CPU threads of one run of a model, 0 for all cores: told, not used here."""
     memory_bytes: int = 2 << 30
     """What pictures under way may take, as files and as pixels."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Sitter:
-    """A face that is ready to be recognised, and what was taken from the picture meanwhile."""
-
-    aligned: Aligned
-    measures: Measures
-    crop: wire.CropAnswer | None
-    judged: Pixels | None = None
-    """What the quality model sees, if there is one."""
-    look: Look | None = None
-    """What was asked for on top."""
 
 
 class Pipeline:
@@ -115,6 +95,7 @@ class Pipeline:
             on_batch=metrics.count_batch,
         )
         self._extra_lanes = ExtraLanes(extras, for_faces, on_death=on_death, on_batch=metrics.count_batch)
+        self._sitting = Sitting(engine, decoder, judges=extras.quality is not None)
         self._finder = Finder(engine, self._hands, self._detect)
         metrics.describe(space=self.space, family=engine.facts.family, provider=engine.facts.provider)
         for name, waiting in self._queues():
@@ -184,7 +165,9 @@ class Pipeline:
     async def _answer(self, data: bytes, question: Question) -> wire.FacesAnswer:
         with contextlib.ExitStack() as held:
             async with self._room.turn_to_decode():
-                picture, view = await self._hands.do(functools.partial(self._show, data, self._allowed(question)))
+                picture, view = await self._hands.do(
+                    functools.partial(self._show, data, self._sitting.allowed(question))
+                )
                 held.enter_context(self._room.pixels(picture.pixels.nbytes))
             width, height = picture.width, picture.height
             sitters, found = await self._seat(data, picture, view, question)
@@ -207,7 +190,7 @@ class Pipeline:
             lost_faces=found - len(faces),
         )
 
-    async def _seat(self, data: bytes, picture: Picture, view: View, question: Question) -> tuple[list[_Sitter], int]:
+    async def _seat(self, data: bytes, picture: Picture, view: View, question: Question) -> tuple[list[Sitter], int]:
         """The faces ready to be recognised, and how many were found: all that the picture's pixels are needed for."""
         try:
             detections = await self._finder.find(picture, view, question)
@@ -215,10 +198,10 @@ class Pipeline:
             raise
         except Exception as error:  # a model's errors have no common class; who is to blame is found out
             raise await self._blame(error) from error
-        sitters = await self._hands.do(functools.partial(self._sit, data, picture, detections, question))
+        sitters = await self._hands.do(functools.partial(self._sitting.take, data, picture, detections, question))
         return sitters, len(detections)
 
-    async def _faces(self, kept: Sequence[tuple[_Sitter, NDArray[np.float32]]]) -> list[wire.FaceAnswer]:
+    async def _faces(self, kept: Sequence[tuple[Sitter, NDArray[np.float32]]]) -> list[wire.FaceAnswer]:
         """What is answered of the faces that have a vector, with what further models say of them."""
         scores = await self._extra_lanes.score([sitter.judged for sitter, _ in kept])
         try:
@@ -228,59 +211,11 @@ class Pipeline:
         except Exception as error:  # as above: who is to blame is found out
             raise await self._blame(error) from error
         told = zip(kept, scores, enriched, strict=True)
-        return [_face_answer(sitter, vector, score, more) for (sitter, vector), score, more in told]
-
-    def _allowed(self, question: Question) -> Allow:
-        """
-        How far a picture may be reduced for a question: as far as the detector sees no less, and the faces stay large.
-
-        Without boxes nobody knows the faces yet. They are looked for first, unless crops are wanted: then the pixels will
-        be needed anyway, as they are for landmarks.
-        """
-        facts = self.engine.facts
-        if not facts.view_side or question.enrich or (question.crops is not None and not question.boxes):
-            return whole
-        by_faces = (
-            guidance.allowed_reduction(question.boxes, facts.crop_side, question.crops) if question.boxes else math.inf
-        )
-        return lambda width, height: min(max(width, height) / facts.view_side, by_faces)
+        return [face_answer(sitter, vector, score, more) for (sitter, vector), score, more in told]
 
     def _show(self, data: bytes, allow: Allow) -> tuple[Picture, View]:
         picture = self._decoder.decode(data, allow)
         return picture, self.engine.view(picture.pixels)
-
-    def _sit(self, data: bytes, picture: Picture, detections: Sequence[Detection], question: Question) -> list[_Sitter]:
-        """Align and measure every face; one whose points make no sense is left out."""
-        outside = [picture.outside(detection) for detection in detections]
-        if picture.reduction > 1 and outside:
-            boxes, facts = [detection.box for detection in outside], self.engine.facts
-            allowed = guidance.allowed_reduction(boxes, facts.crop_side, question.crops)
-            if picture.reduction > allowed:
-                picture = self._decoder.decode(data, lambda _width, _height: allowed)
-        sitters = (self._sitter(picture, detection, question) for detection in outside)
-        return [sitter for sitter in sitters if sitter is not None]
-
-    def _sitter(self, picture: Picture, detection: Detection, question: Question) -> _Sitter | None:
-        """One face, found in the original, from the pixels at hand."""
-        at_hand = picture.at_hand(detection)
-        try:
-            aligned = self.engine.align(picture.pixels, picture.sampled(at_hand))
-        except ItemError:
-            return None
-        aligned = replace(aligned, span=aligned.span * picture.reduction, detection=detection)
-        crop, wish = None, question.crops
-        if wish is not None and detection.box.face_short >= wish.min_short:
-            crop = cut_crop(picture, detection.box, wish, turns=upright_turns(detection.landmarks))
-        look = cut_look(picture.pixels, detection, question.enrich) if question.enrich else None
-        return _Sitter(aligned, measure(aligned), crop, self._judged(picture, aligned, at_hand), look)
-
-    def _judged(self, picture: Picture, aligned: Aligned, at_hand: Detection) -> Pixels | None:
-        """The crop for the quality model: the recogniser's, unless that has another side."""
-        if self.extras.quality is None:
-            return None
-        if aligned.crop.shape[0] == QUALITY_SIDE:
-            return aligned.crop
-        return alignment.align(picture.pixels, picture.sampled(at_hand), QUALITY_SIDE).crop
 
     async def _blame(self, error: Exception | None) -> FacesetsError:
         """Whose fault a failed inference is: the picture's if a made-up one passes, ours otherwise."""
@@ -296,26 +231,6 @@ class Pipeline:
         yield "detect", lambda: self._detect.waiting
         yield "recognise", lambda: self._recognise.waiting
         yield from self._extra_lanes.queues()
-
-
-def _face_answer(sitter: _Sitter, vector: NDArray[np.float32], score: float | None, more: Enriched) -> wire.FaceAnswer:
-    detection = sitter.aligned.detection
-    box = detection.box
-    return wire.FaceAnswer(
-        box=(box.x1, box.y1, box.x2, box.y2),
-        landmarks=detection.landmarks,
-        det_score=detection.score,
-        embedding=np.asarray(vector, dtype="<f4").tobytes(),
-        quality=sitter.measures if score is None else replace(sitter.measures, quality=score),
-        crop=sitter.crop,
-        landmarks_106=_as_points(more.landmarks_106),
-        landmarks_68=_as_points(more.landmarks_68),
-        head_pose=more.head_pose,
-    )
-
-
-def _as_points(points: NDArray[np.float64] | None) -> tuple[tuple[float, float], ...] | None:
-    return None if points is None else tuple((float(x), float(y)) for x, y in points[:, :2])
 
 
 @functools.cache

@@ -1,0 +1,113 @@
+"""From what is found in a picture to faces ready to be recognised, and from their vectors to what is answered of them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedder import alignment, guidance
+from embedder.colour import Pixels
+from embedder.crops import cut_crop
+from embedder.decode import Decoder
+from embedder.engine import Aligned, Detection, FaceEngine
+from embedder.enrichment import Enriched, Look, cut_look
+from embedder.extra_models import QUALITY_SIDE
+from embedder.measures import measure
+from embedder.picture import Allow, Picture, whole
+from embedder.question import Question
+from immich_facesets import wire
+from immich_facesets.errors import ItemError
+from immich_facesets.faces import Measures
+from immich_facesets.pose import upright_turns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sitter:
+    """A face that is ready to be recognised, and what was taken from the picture meanwhile."""
+
+    aligned: Aligned
+    measures: Measures
+    crop: wire.CropAnswer | None
+    judged: Pixels | None = None
+    """What the quality model sees, if there is one."""
+    look: Look | None = None
+    """What was asked for on top."""
+
+
+class Sitting:
+    """Takes what is needed of a picture, and no more of its pixels than that. Every method blocks but ``allowed``."""
+
+    def __init__(self, engine: FaceEngine, decoder: Decoder, *, judges: bool) -> None:
+        self._engine = engine
+        self._decoder = decoder
+        self._judges = judges
+
+    def allowed(self, question: Question) -> Allow:
+        """
+        How far a picture may be reduced for a question: as far as the detector sees no less, and the faces stay large.
+
+        Without boxes nobody knows the faces yet. They are looked for first, unless crops are wanted: then the pixels will
+        be needed anyway, as they are for landmarks.
+        """
+        facts = self._engine.facts
+        if not facts.view_side or question.enrich or (question.crops is not None and not question.boxes):
+            return whole
+        by_faces = (
+            guidance.allowed_reduction(question.boxes, facts.crop_side, question.crops) if question.boxes else math.inf
+        )
+        return lambda width, height: min(max(width, height) / facts.view_side, by_faces)
+
+    def take(self, data: bytes, picture: Picture, detections: Sequence[Detection], question: Question) -> list[Sitter]:
+        """Align and measure every face; one whose points make no sense is left out."""
+        outside = [picture.outside(detection) for detection in detections]
+        if picture.reduction > 1 and outside:
+            boxes, facts = [detection.box for detection in outside], self._engine.facts
+            allowed = guidance.allowed_reduction(boxes, facts.crop_side, question.crops)
+            if picture.reduction > allowed:
+                picture = self._decoder.decode(data, lambda _width, _height: allowed)
+        sitters = (self._sitter(picture, detection, question) for detection in outside)
+        return [sitter for sitter in sitters if sitter is not None]
+
+    def _sitter(self, picture: Picture, detection: Detection, question: Question) -> Sitter | None:
+        """One face, found in the original, from the pixels at hand."""
+        at_hand = picture.at_hand(detection)
+        try:
+            aligned = self._engine.align(picture.pixels, picture.sampled(at_hand))
+        except ItemError:
+            return None
+        aligned = replace(aligned, span=aligned.span * picture.reduction, detection=detection)
+        crop, wish = None, question.crops
+        if wish is not None and detection.box.face_short >= wish.min_short:
+            crop = cut_crop(picture, detection.box, wish, turns=upright_turns(detection.landmarks))
+        look = cut_look(picture.pixels, detection, question.enrich) if question.enrich else None
+        return Sitter(aligned, measure(aligned), crop, self._judged(picture, aligned, at_hand), look)
+
+    def _judged(self, picture: Picture, aligned: Aligned, at_hand: Detection) -> Pixels | None:
+        """The crop for the quality model: the recogniser's, unless that has another side."""
+        if not self._judges:
+            return None
+        if aligned.crop.shape[0] == QUALITY_SIDE:
+            return aligned.crop
+        return alignment.align(picture.pixels, picture.sampled(at_hand), QUALITY_SIDE).crop
+
+
+def face_answer(sitter: Sitter, vector: NDArray[np.float32], score: float | None, more: Enriched) -> wire.FaceAnswer:
+    detection = sitter.aligned.detection
+    box = detection.box
+    return wire.FaceAnswer(
+        box=(box.x1, box.y1, box.x2, box.y2),
+        landmarks=detection.landmarks,
+        det_score=detection.score,
+        embedding=np.asarray(vector, dtype="<f4").tobytes(),
+        quality=sitter.measures if score is None else replace(sitter.measures, quality=score),
+        crop=sitter.crop,
+        landmarks_106=_as_points(more.landmarks_106),
+        landmarks_68=_as_points(more.landmarks_68),
+        head_pose=more.head_pose,
+    )
+
+
+def _as_points(points: NDArray[np.float64] | None) -> tuple[tuple[float, float], ...] | None:
+    return None if points is None else tuple((float(x), float(y)) for x, y in points[:, :2])
