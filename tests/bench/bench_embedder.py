@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,12 +30,12 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from large_models import write_pack  # noqa: E402  the repository must be found first
+from measured_embedder import measured_embedder, processor_seconds  # noqa: E402  the repository must be found first
 
 from embedder.decode import Decoder  # noqa: E402  the repository must be found first
 from embedder.model_files import open_pack  # noqa: E402  the repository must be found first
 from embedder.onnx_engine import OnnxEngine, Tuning  # noqa: E402  the repository must be found first
 from immich_facesets import wire  # noqa: E402  the repository must be found first
-from immich_facesets.runtime.listening import Announcement  # noqa: E402  the repository must be found first
 
 
 def photos(data: Path, count: int) -> list[bytes]:
@@ -104,39 +103,19 @@ async def served(url: str, process: psutil.Process, pictures: list[bytes], in_fl
         return Took(time.perf_counter() - begun, processor_seconds(process) - spent, faces)
 
 
-def processor_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
-
-
 def compare(name: str, models: Path, pack: str, pictures: list[bytes], asked: argparse.Namespace) -> None:
     """One row: the same pictures served, and as bare runs, in turns."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "FACESETS_EMBEDDER_LISTEN": "127.0.0.1:0",
-        "FACESETS_EMBEDDER_THREADS": str(asked.threads),
-        "FACESETS_MODELS_DIR": str(models),
-        "FACESETS_MODEL_PACK": pack,
-    }
     ratios, cpu_ratios, rates = [], [], []
-    command = [sys.executable, "-m", "embedder"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
-        try:
-            assert server.stdout is not None
-            url = Announcement.read(server.stdout.readline()).url
-            process = psutil.Process(server.pid)
-            for _ in range(asked.rounds):
-                ours = asyncio.run(served(url, process, pictures, asked.in_flight))
-                plain = bare(models, pack, pictures, asked.threads, spinning=True)
-                patient = bare(models, pack, pictures, asked.threads, spinning=False)
-                if ours.faces != plain.faces:
-                    raise SystemExit(f"{ours.faces} faces served, {plain.faces} by the bare calls: not the same work")
-                ratios.append(plain.clock / ours.clock)
-                cpu_ratios.append(patient.processor / ours.processor)
-                rates.append(len(pictures) / ours.clock)
-        finally:
-            server.terminate()
+    with measured_embedder(models, pack, threads=asked.threads) as (url, process):
+        for _ in range(asked.rounds):
+            ours = asyncio.run(served(url, process, pictures, asked.in_flight))
+            plain = bare(models, pack, pictures, asked.threads, spinning=True)
+            patient = bare(models, pack, pictures, asked.threads, spinning=False)
+            if ours.faces != plain.faces:
+                raise SystemExit(f"{ours.faces} faces served, {plain.faces} by the bare calls: not the same work")
+            ratios.append(plain.clock / ours.clock)
+            cpu_ratios.append(patient.processor / ours.processor)
+            rates.append(len(pictures) / ours.clock)
     print(
         f"{name:>18} {statistics.median(rates):9.1f} {ours.faces:6} {statistics.median(ratios):6.2f} "
         f"{statistics.median(cpu_ratios):9.2f}",

@@ -10,7 +10,6 @@ resident memory after each tenth of the pictures, when nothing is under way: the
 import argparse
 import asyncio
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +17,11 @@ from pathlib import Path
 import cv2
 import httpx
 import numpy as np
-import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from immich_facesets.runtime.listening import Announcement  # noqa: E402  the repository must be found first
+from measured_embedder import measured_embedder  # noqa: E402  the repository must be found first
 
 HUGE_PIXELS = 24_000_000
 EVERY = 25
@@ -63,31 +61,17 @@ def main() -> None:
     asked = parser.parse_args()
     data = Path(os.environ.get("FACESETS_TEST_DATA") or ROOT.parent / "shared") / "data"
     small, huge = photos(data)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "FACESETS_EMBEDDER_LISTEN": "127.0.0.1:0",
-        "FACESETS_MODELS_DIR": str(data / "models"),
-        "FACESETS_MODEL_PACK": "bench_s",
-    }
-    command = [sys.executable, "-m", "embedder"]
     sizes = []
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
-        try:
-            assert server.stdout is not None
-            url = Announcement.read(server.stdout.readline()).url
-            process = psutil.Process(server.pid)
-            for part in range(PARTS):
-                count = asked.pictures // PARTS
-                numbers = range(part * count, (part + 1) * count)
-                pictures = [
-                    (huge[n // EVERY % len(huge)], {"crops": 512}) if n % EVERY == 0 else (small[n % len(small)], {})
-                    for n in numbers
-                ]
-                asyncio.run(ask(url, pictures, asked.in_flight))
-                sizes.append(process.memory_info().rss / 2**20)
-        finally:
-            server.terminate()
+    with measured_embedder(data / "models") as (url, process):
+        for part in range(PARTS):
+            count = asked.pictures // PARTS
+            numbers = range(part * count, (part + 1) * count)
+            pictures = [
+                (huge[n // EVERY % len(huge)], {"crops": 512}) if n % EVERY == 0 else (small[n % len(small)], {})
+                for n in numbers
+            ]
+            asyncio.run(ask(url, pictures, asked.in_flight))
+            sizes.append(process.memory_info().rss / 2**20)
     told = " ".join(f"{size:.0f}" for size in sizes)
     print(f"embedder, MB after each {asked.pictures // PARTS} of {asked.pictures} pictures: {told}")
     print(

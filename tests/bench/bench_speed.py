@@ -28,10 +28,11 @@ import numpy as np
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+from measured_embedder import measured_embedder, processor_seconds  # noqa: E402  the repository must be found first
 
 from immich_facesets import wire  # noqa: E402  the repository must be found first
-from immich_facesets.runtime.listening import Announcement  # noqa: E402  the repository must be found first
 
 LARGE_PIXELS = 12_000_000
 Boxes = list[list[float]]
@@ -121,28 +122,6 @@ async def ask_embedder(url: str, process: psutil.Process, chosen: Sequence[Photo
         return Took(time.perf_counter() - begun, processor_seconds(process) - spent, faces)
 
 
-def processor_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
-
-
-@contextmanager
-def embedder(models: Path) -> Iterator[tuple[str, psutil.Process]]:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "FACESETS_EMBEDDER_LISTEN": "127.0.0.1:0",
-        "FACESETS_MODELS_DIR": str(models),
-        "FACESETS_MODEL_PACK": "bench_s",
-    }
-    with subprocess.Popen([sys.executable, "-m", "embedder"], env=environment, stdout=subprocess.PIPE) as server:
-        try:
-            assert server.stdout is not None
-            yield Announcement.read(server.stdout.readline()).url, psutil.Process(server.pid)
-        finally:
-            server.terminate()
-
-
 @contextmanager
 def loop(models: Path) -> Iterator["subprocess.Popen[bytes]"]:
     command = [sys.executable, __file__, "--usual-way", str(models)]
@@ -157,7 +136,7 @@ def loop(models: Path) -> Iterator["subprocess.Popen[bytes]"]:
 def compare(name: str, chosen: Sequence[Photo], models: Path, rounds: int, in_flight: int) -> None:
     """One block of the table: the loop, full and guided, in turns."""
     took: dict[str, list[Took]] = {"loop": [], "full": [], "guided": []}
-    with loop(models) as usual, embedder(models) as (url, process):
+    with loop(models) as usual, measured_embedder(models) as (url, process):
         for number in range(rounds + 1):
             measured = {"loop": ask_usual_way(usual, chosen)}
             for mode in ("full", "guided"):

@@ -1,0 +1,39 @@
+"""An embedder process that a benchmark asks and watches."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from immich_facesets.runtime.listening import Announcement
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@contextmanager
+def measured_embedder(models: Path, pack: str = "bench_s", *, threads: int = 0) -> Iterator[tuple[str, psutil.Process]]:
+    """Its address and its process."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "FACESETS_EMBEDDER_LISTEN": "127.0.0.1:0",
+        "FACESETS_EMBEDDER_THREADS": str(threads),
+        "FACESETS_MODELS_DIR": str(models),
+        "FACESETS_MODEL_PACK": pack,
+    }
+    command = [sys.executable, "-m", "embedder"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        try:
+            assert server.stdout is not None
+            yield Announcement.read(server.stdout.readline()).url, psutil.Process(server.pid)
+        finally:
+            server.terminate()
+
+
+def processor_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
