@@ -1,7 +1,7 @@
 """Identities and what grouping knows of them: the faces, who was known, what sources assert, and centroids."""
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal, Self
 
 import numpy as np
@@ -23,7 +23,8 @@ class FaceTable:
     """
     All faces of one space, as columns of equal length n, each face once, in any order.
 
-    ``vectors``: (n, d), unit length. ``pictures``: equal content, equal code; any numbers will do.
+    ``vectors``: (n, d), unit length. ``pictures``: equal content, equal code; any numbers will do. ``taken``: days
+    since 1970 (UTC), ``yaw``: degrees, ``quality`` in [0, 1] as a model of face quality says; NaN where unknown.
     """
 
     face_ids: NDArray[np.int64]
@@ -32,9 +33,12 @@ class FaceTable:
     face_short: NDArray[np.float32]
     blur: NDArray[np.float32]
     det_score: NDArray[np.float32]
+    taken: NDArray[np.float64]
+    yaw: NDArray[np.float32]
+    quality: NDArray[np.float32]
 
     def __post_init__(self) -> None:
-        columns = (self.vectors, self.pictures, self.face_short, self.blur, self.det_score)
+        columns = tuple(getattr(self, field.name) for field in fields(self))
         if any(len(column) != len(self.face_ids) for column in columns):
             raise ValueError("the columns of a face table must be of equal length")
 
@@ -55,15 +59,14 @@ class FaceTable:
         """
         if len(self) == 0:
             return self
-        quality = np.column_stack([self.face_short, self.blur, self.det_score])
+        quality = np.column_stack([self.face_short, self.blur, self.det_score, self.taken, self.yaw, self.quality])
         order = content_order(np.hstack([self.vectors, quality]).astype(np.float32, copy=False))
+        return self.rows(order)
+
+    def rows(self, rows: Rows) -> Self:
+        """Those rows, in that order."""
         return type(self)(
-            face_ids=self.face_ids[order],
-            vectors=np.ascontiguousarray(self.vectors[order], dtype=np.float32),
-            pictures=self.pictures[order],
-            face_short=self.face_short[order],
-            blur=self.blur[order],
-            det_score=self.det_score[order],
+            **{field.name: np.ascontiguousarray(getattr(self, field.name)[rows]) for field in fields(self)}
         )
 
 

@@ -114,6 +114,11 @@ def _year(taken: str | None) -> int | None:
     return int(year) if year.isdecimal() else None
 
 
+def _day(taken: str | None) -> float:
+    """The days since 1970 of an ISO date, NaN when there is none."""
+    return float(np.datetime64(taken[:10], "D").astype(np.int64)) if taken else np.nan
+
+
 def _main_year(years: Sequence[int | None]) -> int | None:
     return dominant_year(np.array([NO_YEAR if year is None else year for year in years], dtype=np.int64))
 
@@ -129,4 +134,7 @@ def _table(candidates: Sequence[Candidate], vectors: NDArray[np.float32]) -> Fac
         face_short=np.array([face.face_short for face in faces], dtype=np.float32),
         blur=np.array([face.measures.blur for face in faces], dtype=np.float32),
         det_score=np.array([face.det_score for face in faces], dtype=np.float32),
+        taken=np.array([_day(candidate.taken) for candidate in candidates], dtype=np.float64),
+        yaw=np.array([face.measures.yaw for face in faces], dtype=np.float32),
+        quality=np.array([face.measures.quality for face in faces], dtype=np.float32),
     )

@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+from mixtures import table_of
 
 from immich_facesets.assets import Asset, FaceHint, Rendition
 from immich_facesets.constraints import constraints
 from immich_facesets.faces import Box, Measures
 from immich_facesets.grouping import (
-    FaceTable,
     GroupingPlan,
     GroupingReport,
     GroupingRules,
@@ -103,14 +103,7 @@ def one_identity(*face_ids: int) -> GroupingPlan:
 
 
 def nothing_to_report() -> GroupingReport:
-    nobody = FaceTable(
-        face_ids=np.empty(0, np.int64),
-        vectors=np.empty((0, 512), np.float32),
-        pictures=np.empty(0, np.int64),
-        face_short=np.empty(0, np.float32),
-        blur=np.empty(0, np.float32),
-        det_score=np.empty(0, np.float32),
-    )
+    nobody = table_of(np.empty((0, 512), np.float32))
     return plan_grouping(
         nobody,
         memberships={},

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from mixtures import unit
+from mixtures import table_of, unit
 from numpy.typing import NDArray
 
 from immich_facesets.faces import Box
@@ -45,12 +45,10 @@ def labelled_photos(data: Path) -> LabelledPhotos:
             overlap, row = max((Box(*boxes[row].tolist()).iou(Box(*box)), int(row)) for row in here)
             if overlap > 0.3:
                 names[row] = name
-    table = FaceTable(
-        face_ids=np.arange(1, len(paths) + 1),
-        vectors=unit(found["embedding"]),
+    table = table_of(
+        unit(found["embedding"]),
         pictures=np.unique(paths, return_inverse=True)[1].astype(np.int64),
         face_short=sides.min(axis=0).astype(np.float32),
-        blur=np.full(len(paths), 100, dtype=np.float32),
         det_score=found["det_score"],
     )
     return LabelledPhotos(table, names, is_single)

@@ -39,6 +39,9 @@ def table_of(
     face_short: float | NDArray[np.float32] = 200.0,
     blur: float | NDArray[np.float32] = 100.0,
     det_score: float | NDArray[np.float32] = 0.9,
+    taken: float | NDArray[np.float64] = np.nan,
+    yaw: float | NDArray[np.float32] = 0.0,
+    quality: float | NDArray[np.float32] = np.nan,
 ) -> FaceTable:
     """A face table; by default each face is good and has a picture of its own, and ids count from 1."""
     n = len(vectors)
@@ -49,6 +52,9 @@ def table_of(
         face_short=np.broadcast_to(np.float32(face_short), n).copy(),
         blur=np.broadcast_to(np.float32(blur), n).copy(),
         det_score=np.broadcast_to(np.float32(det_score), n).copy(),
+        taken=np.broadcast_to(np.float64(taken), n).copy(),
+        yaw=np.broadcast_to(np.float32(yaw), n).copy(),
+        quality=np.broadcast_to(np.float32(quality), n).copy(),
     )
 
 
@@ -122,6 +128,9 @@ def extended(table: FaceTable, vectors: NDArray[np.floating], pictures: Sequence
         face_short=np.concatenate([table.face_short, more.face_short]),
         blur=np.concatenate([table.blur, more.blur]),
         det_score=np.concatenate([table.det_score, more.det_score]),
+        taken=np.concatenate([table.taken, more.taken]),
+        yaw=np.concatenate([table.yaw, more.yaw]),
+        quality=np.concatenate([table.quality, more.quality]),
     )
 
 

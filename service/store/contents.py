@@ -239,6 +239,7 @@ def _face_row(found: EmbeddedContent, answer: FaceAnswer) -> dict[str, Any]:
         "yaw": measures.yaw,
         "pitch": measures.pitch,
         "roll": measures.roll,
+        "quality": measures.quality,
     }
 
 

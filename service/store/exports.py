@@ -130,6 +130,7 @@ def face_of(row: Any) -> Face:
             yaw=row.yaw,
             pitch=row.pitch,
             roll=row.roll,
+            quality=row.quality,
         ),
     )
 

@@ -19,7 +19,14 @@ _HINT_IOU = 0.3
 
 
 def face_table(tx: Connection, space: str, dimension: int) -> FaceTable:
-    """Every face of a space with its vector, in order of face id."""
+    """Every face of a space with its vector, in order of face id; a content was taken when its first asset says so."""
+    taken = (
+        select(fingerprints.c.sha256, func.min(assets.c.taken_at).label("taken_at"))
+        .join(assets, assets.c.fingerprint == fingerprints.c.fingerprint)
+        .where(assets.c.is_gone.is_(False))
+        .group_by(fingerprints.c.sha256)
+        .subquery()
+    )
     rows = tx.execute(
         select(
             faces.c.face_id,
@@ -30,9 +37,13 @@ def face_table(tx: Connection, space: str, dimension: int) -> FaceTable:
             faces.c.y2,
             faces.c.blur,
             faces.c.det_score,
+            faces.c.yaw,
+            faces.c.quality,
+            taken.c.taken_at,
             vectors.c.vector,
         )
         .join(vectors, vectors.c.face_id == faces.c.face_id)
+        .outerjoin(taken, taken.c.sha256 == faces.c.sha256)
         .where(faces.c.space == space)
         .order_by(faces.c.face_id)
     ).all()
@@ -45,7 +56,15 @@ def face_table(tx: Connection, space: str, dimension: int) -> FaceTable:
         face_short=np.array([min(row.x2 - row.x1, row.y2 - row.y1) for row in rows], dtype=np.float32),
         blur=np.array([row.blur for row in rows], dtype=np.float32),
         det_score=np.array([row.det_score for row in rows], dtype=np.float32),
+        taken=np.array([_days(row.taken_at) for row in rows], dtype=np.float64),
+        yaw=np.array([row.yaw for row in rows], dtype=np.float32),
+        quality=np.array([row.quality for row in rows], dtype=np.float32),  # NaN where there is none
     )
+
+
+def _days(moment: datetime | None) -> float:
+    """The days since 1970, NaN where nobody knows."""
+    return np.nan if moment is None else moment.timestamp() / 86400
 
 
 def all_memberships(tx: Connection) -> dict[int, int]:

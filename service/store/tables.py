@@ -180,6 +180,7 @@ faces = Table(
     Column("yaw", Float, nullable=False),
     Column("pitch", Float, nullable=False),
     Column("roll", Float, nullable=False),
+    Column("quality", Float),  # in [0, 1], of a model of face quality; None where the embedder has none
     UniqueConstraint("space", "sha256", "x1", "y1", "x2", "y2", name="uq_faces_place"),
     Index("ix_faces_sha256", "sha256"),
     sqlite_autoincrement=True,
@@ -226,6 +227,7 @@ memberships = Table(
     Column("identity", Integer, ForeignKey("identities.number"), nullable=False, index=True),
     Column("distance", Float, nullable=False),  # to the centroid when it joined
     Column("how", String(20), nullable=False),  # asserted | discovered | matched | decided
+    Column("confidence", Float),  # in [0, 1], that the face is this person's; None where a person said so
 )
 
 decisions = Table(

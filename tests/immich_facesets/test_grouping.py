@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from immich_facesets.constraints import Constraints
 from immich_facesets.evaluation import bcubed
 from immich_facesets.faces import Gate
-from immich_facesets.grouping import Carried, FaceTable, GroupingRules, Known, plan_grouping
+from immich_facesets.grouping import Carried, GroupingRules, Known, plan_grouping
 
 
 def near(centre: NDArray[np.floating], distance: float, toward: NDArray[np.floating]) -> Vectors:
@@ -488,7 +488,7 @@ def libraries(draw: st.DrawFn) -> Library:
     library = Library(table, assertions=assertions, rules=rules)
     if draw(st.booleans()):  # a life before this sync
         seen = np.flatnonzero(rng.random(n) < 0.6)
-        library.table, library.assertions = rows_of(table, seen), []
+        library.table, library.assertions = table.rows(seen), []
         library.group()
         library.table, library.assertions = table, assertions
     numbers = sorted(library.known) or [1]
@@ -521,18 +521,6 @@ def libraries(draw: st.DrawFn) -> Library:
     return library
 
 
-def rows_of(table: FaceTable, rows: NDArray[np.intp]) -> FaceTable:
-    """Those rows of a table, in that order."""
-    return FaceTable(
-        table.face_ids[rows],
-        table.vectors[rows],
-        table.pictures[rows],
-        table.face_short[rows],
-        table.blur[rows],
-        table.det_score[rows],
-    )
-
-
 anything = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -559,7 +547,7 @@ def test_neither_order_of_rows_nor_face_ids_decide_anything(library: Library, se
     constraints = library.constraints
     order = np.argsort([new_id[face] for face in ids.tolist()])
     other = Library(
-        replace(rows_of(library.table, order), face_ids=np.array([new_id[face] for face in ids[order].tolist()])),
+        replace(library.table.rows(order), face_ids=np.array([new_id[face] for face in ids[order].tolist()])),
         assertions=[
             replace(one, face_ids=tuple(sorted(new_id[face] for face in one.face_ids))) for one in library.assertions
         ],

@@ -1,11 +1,13 @@
 """Centroids, bursts, bystanders and people."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from mixtures import people, table_of, unit
 
 from immich_facesets.faces import Box, Face, Gate, Measures
-from immich_facesets.identities import Centroids, FaceTable, People, burst_weights, distances, two_pass
+from immich_facesets.identities import Centroids, People, burst_weights, distances, two_pass
 
 
 def centroids_of(vectors: np.ndarray, good: list[bool] | None = None, near: float = 0.05) -> Centroids:
@@ -61,7 +63,7 @@ def test_nobody_is_left_of_nobody() -> None:
 def test_columns_of_different_length_are_refused() -> None:
     table = table_of(np.eye(2))
     with pytest.raises(ValueError, match="equal length"):
-        FaceTable(table.face_ids, table.vectors[:1], table.pictures, table.face_short, table.blur, table.det_score)
+        replace(table, vectors=table.vectors[:1])
 
 
 def test_the_gate_of_a_table_is_the_gate_of_a_face() -> None:

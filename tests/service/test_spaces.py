@@ -78,7 +78,9 @@ CHANGES = {
 def plain(value: Any) -> Any:
     """A value that can be compared."""
     if isinstance(value, np.ndarray):
-        return value.tolist()
+        return (
+            value.tolist() if value.dtype.kind != "f" else np.nan_to_num(value, nan=-9e9).tolist()
+        )  # NaN is not itself
     if dataclasses.is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     return value

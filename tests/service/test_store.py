@@ -1,8 +1,13 @@
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from builders import NOON, RECIPE, RULES, asset, content, face_answer, hint, one_identity, plans
 from sqlalchemy import Connection, text
@@ -15,7 +20,7 @@ from immich_facesets.grouping import (
     Link,
 )
 from immich_facesets.listing import plan_page
-from service.store import assets, contents, exports, failures, identities, runs
+from service.store import assets, contents, database, exports, failures, identities, runs
 from service.store.database import DataLock, Store, migrate, open_engine
 from service.store.tables import metadata
 
@@ -219,6 +224,34 @@ def test_a_database_of_a_newer_version_is_refused_untouched(database_url: str) -
     with pytest.raises(SetupError, match="newer version"):
         migrate(engine)
     engine.dispose()
+
+
+def test_the_tables_of_an_earlier_version_keep_what_they_hold(store: Store) -> None:
+    remember(store, asset("a1"))
+    store.write_now(contents.record_content, content(asset("a1"), face_answer()), NOON)
+    store.write_now(identities.apply_grouping, one_identity(1), NOON)
+    with store.engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+    migrate(store.engine)
+    assert store.read_now(identities.all_memberships) == {1: 1}
+    assert np.isnan(store.read_now(identities.face_table, "space-1", 512).quality).tolist() == [True]
+
+
+def test_a_face_was_taken_when_the_earliest_of_its_assets_says(store: Store) -> None:
+    first, twin = (
+        asset("a1"),
+        replace(asset("a2", checksum=asset("a1").checksum), taken_at=datetime(2003, 5, 1, tzinfo=UTC)),
+    )
+    remember(store, first, twin)
+    answer = face_answer()
+    known = msgspec.structs.replace(answer, quality=replace(answer.quality, quality=0.5, yaw=12.0))
+    store.write_now(contents.record_content, content(first, known), NOON)
+    table = store.read_now(identities.face_table, "space-1", 512)
+    assert table.taken.tolist() == [twin.taken_at.timestamp() / 86400]
+    assert (table.quality.tolist(), table.yaw.tolist()) == ([0.5], [12.0])
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
