@@ -1,5 +1,6 @@
-"""How good a grouping is, measured against the truth: BCubed, pairwise, and verification rates."""
+"""How good a grouping is, measured against the truth: BCubed, pairwise, strangers in sets, calibration, verification."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,86 @@ def pairwise(labels_true: ArrayLike, labels_pred: ArrayLike) -> Score:
     _, pred_sizes = np.unique(np.asarray(labels_pred), return_counts=True)
     both, true_pairs, pred_pairs = (float((size * (size - 1) // 2).sum()) for size in (cells, true_sizes, pred_sizes))
     return Score(both / pred_pairs if pred_pairs else 1.0, both / true_pairs if true_pairs else 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """Of ``faces`` whose person is known, in sets large enough, ``foreign`` are not of the person the set is of."""
+
+    faces: int
+    foreign: int
+
+    @property
+    def per_thousand(self) -> float:
+        return 1000 * self.foreign / self.faces if self.faces else 0.0
+
+
+def strangers_in_sets(
+    labels_true: ArrayLike, labels_pred: ArrayLike, pictures: ArrayLike, is_known: NDArray[np.bool_], least: int
+) -> Strangers:
+    """
+    How many faces are somebody else in the clusters that would be exported: those of ``least`` pictures and more.
+
+    A set is of the person who has the most faces in it. Faces that are not ``is_known``, (n,), make a set larger and
+    are not judged; neither is a set without any that is.
+    """
+    true, pred = np.asarray(labels_true), np.asarray(labels_pred)
+    codes = np.unique(pred, return_inverse=True)[1]
+    shown = np.unique(np.stack([codes, np.unique(np.asarray(pictures), return_inverse=True)[1]]), axis=1)
+    is_large = np.bincount(shown[0], minlength=int(codes.max(initial=-1)) + 1) >= least
+    rows = np.flatnonzero(is_known & is_large[codes])
+    return Strangers(len(rows), int((~is_of_owner(true[rows], codes[rows])).sum()))
+
+
+def is_of_owner(labels_true: ArrayLike, labels_pred: ArrayLike) -> NDArray[np.bool_]:
+    """Whether each face is of the person who has the most faces in its cluster; of equals the first by label has it."""
+    _, one = np.unique(np.asarray(labels_true), return_inverse=True)
+    _, two = np.unique(np.asarray(labels_pred), return_inverse=True)
+    pairs, cells = np.unique(np.stack([one, two]), axis=1, return_counts=True)
+    owner = np.zeros(int(two.max(initial=-1)) + 1, dtype=np.int64)
+    order = np.lexsort((-pairs[0], cells))  # the last one written stays: the most faces, then the first label
+    owner[pairs[1][order]] = pairs[0][order]
+    result: NDArray[np.bool_] = owner[two] == one
+    return result
+
+
+def cluster_count(labels: ArrayLike) -> int:
+    """How many clusters there are, faces alone included."""
+    return len(np.unique(np.asarray(labels)))
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Of ``faces`` said to be between ``low`` and ``high`` sure, ``said`` in the mean, the share ``right`` is right."""
+
+    low: float
+    high: float
+    faces: int
+    said: float
+    right: float
+
+
+SURE_AT = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
+"""Where confidences are cut into classes: finer where the promises are high."""
+
+
+def calibration(
+    is_right: NDArray[np.bool_], confidences: NDArray[np.floating], edges: Sequence[float] = SURE_AT
+) -> tuple[Said, ...]:
+    """
+    Of the faces said to be p sure, how many are right; classes without faces are left out.
+
+    ``confidences``: (n,) in [0, 1], NaN for faces about which nothing is said. A class holds its lower edge, the last
+    one both.
+    """
+    said = np.flatnonzero(~np.isnan(confidences))
+    place = np.clip(np.searchsorted(np.asarray(edges), confidences[said], side="right") - 1, 0, len(edges) - 2)
+    classes = []
+    for number in np.unique(place).tolist():
+        rows = said[place == number]
+        means = float(confidences[rows].mean()), float(is_right[rows].mean())
+        classes.append(Said(edges[number], edges[number + 1], len(rows), *means))
+    return tuple(classes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from immich_facesets.evaluation import bcubed, pair_distances, pairwise, tar_at_far
+from immich_facesets.evaluation import (
+    bcubed,
+    calibration,
+    cluster_count,
+    is_of_owner,
+    pair_distances,
+    pairwise,
+    strangers_in_sets,
+    tar_at_far,
+)
 
 
 def test_the_truth_scores_perfectly_under_any_names() -> None:
@@ -55,3 +64,44 @@ def test_pairs_are_told_apart_by_their_labels() -> None:
     vectors = np.array([[1, 0], [1, 0], [0, 1]], dtype=np.float32)
     same, different = pair_distances(vectors, ["a", "a", "b"])
     assert (same.tolist(), different.tolist()) == ([0.0], [1.0, 1.0])
+
+
+def test_faces_alone_are_clusters_too() -> None:
+    assert cluster_count([4, 4, -1, -2]) == 3
+    assert cluster_count([]) == 0
+
+
+def test_a_cluster_belongs_to_whom_it_shows_most() -> None:
+    assert is_of_owner(["a", "a", "b", "b", "c"], [1, 1, 1, 2, 2]).tolist() == [True, True, False, True, False]
+    assert is_of_owner([], []).tolist() == []
+
+
+def test_strangers_count_in_large_sets_only() -> None:
+    true = ["a", "a", "a", "b", "c", "d"]
+    pred = [1, 1, 1, 1, 2, 2]
+    pictures = [10, 11, 12, 13, 14, 15]
+    known = np.ones(6, dtype=bool)
+    found = strangers_in_sets(true, pred, pictures, known, 4)
+    assert (found.faces, found.foreign, found.per_thousand) == (4, 1, 250.0)
+    assert strangers_in_sets(true, pred, [10, 10, 12, 13, 14, 15], known, 4).faces == 0, "pictures, not faces"
+    assert strangers_in_sets(true, pred, pictures, known, 5).per_thousand == 0.0
+
+
+def test_faces_of_unknown_people_make_a_set_larger_and_are_not_judged() -> None:
+    known = np.array([True, True, False, False])
+    found = strangers_in_sets(["a", "b", "", ""], [1, 1, 1, 1], [1, 2, 3, 4], known, 4)
+    assert (found.faces, found.foreign) == (2, 1)
+    assert strangers_in_sets(["", ""], [1, 1], [1, 2], np.zeros(2, dtype=bool), 2).faces == 0
+
+
+def test_confidences_are_held_against_what_is_right() -> None:
+    right = np.array([True, True, True, False, True, False])
+    sure = np.array([0.995, 1.0, 0.99, 0.96, 0.95, np.nan])
+    found = calibration(right, sure)
+    assert [(one.low, one.high, one.faces, one.right) for one in found] == [(0.95, 0.98, 2, 0.5), (0.99, 1.0, 3, 1.0)]
+    assert found[1].said == pytest.approx((0.995 + 1 + 0.99) / 3)
+
+
+def test_who_says_nothing_promises_nothing() -> None:
+    assert calibration(np.array([True]), np.array([np.nan])) == ()
+    assert calibration(np.zeros(0, dtype=bool), np.zeros(0)) == ()

@@ -1,0 +1,39 @@
+"""What grouping makes of faces alone: every face gets a place, and nothing but the faces decides."""
+
+import numpy as np
+from mixtures import people, table_of
+
+from immich_facesets.evaluation import bcubed
+from immich_facesets.grouping import GroupingRules
+from immich_facesets.partition import partition, with_nobody_alone
+from immich_facesets.spaces import OperatingPoints
+
+POINTS = OperatingPoints()
+
+
+def test_every_person_is_found_however_few_and_poor_her_pictures() -> None:
+    vectors, who = people(np.random.default_rng(3), [9, 4, 2, 1, 1], 0.5)
+    table = table_of(vectors, face_short=20, blur=1, det_score=0.1)
+    assert bcubed(who, partition(table, POINTS, GroupingRules(min_faces=15))).f == 1
+
+
+def test_the_labels_are_in_the_order_of_the_table() -> None:
+    vectors, _ = people(np.random.default_rng(4), [5, 3, 1], 0.5)
+    order = np.random.default_rng(5).permutation(len(vectors))
+    labels = partition(table_of(vectors), POINTS, GroupingRules())
+    shuffled = partition(table_of(vectors[order], pictures=order), POINTS, GroupingRules())
+    assert bcubed(labels[order], shuffled).f == 1
+
+
+def test_two_faces_of_one_picture_are_two_people() -> None:
+    vectors, _ = people(np.random.default_rng(6), [2], 0.2)
+    labels = partition(table_of(vectors, pictures=[7, 7]), POINTS, GroupingRules())
+    assert labels[0] != labels[1]
+
+
+def test_no_faces_make_no_groups() -> None:
+    assert partition(table_of(np.zeros((0, 8))), POINTS, GroupingRules()).tolist() == []
+
+
+def test_faces_of_nobody_are_each_alone() -> None:
+    assert len(set(with_nobody_alone([3, None, 3, None, None]).tolist())) == 4
