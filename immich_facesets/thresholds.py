@@ -7,7 +7,7 @@ pairs enough to count. What can be measured well is where impostor distances lie
 set. Of seven fits this one alone is within 0.02 of the truth from 200 pairs on (``tests/bench/bench_thresholds.py``).
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
@@ -111,6 +111,21 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
+class PointsInUse:
+    """
+    What a space decides at: ``points``, which are the measured ones when ``is_applied``. ``fixed``: the distances that a
+    person set, which are obeyed as they are.
+    """
+
+    space: str
+    family: str
+    points: OperatingPoints
+    is_applied: bool
+    fixed: tuple[str, ...]
+    measured: Thresholds
+
+
+@dataclass(frozen=True, slots=True)
 class Fit:
     """Where impostor distances lie: their mean and standard deviation, and how many pairs were too near to be any."""
 
@@ -141,13 +156,13 @@ def measure_thresholds(
     may_repeat: Container[int] = frozenset(),
     target: float = TARGET,
     may_loosen: bool = True,
-    in_use: float | None = None,
+    cut_in_use: float | None = None,
 ) -> Thresholds:
     """
     The operating points for the false match rate ``target`` on this library.
 
     ``may_repeat``: pictures (their codes) that may hold a person twice. ``may_loosen``: whether distances may grow
-    beyond the defaults. ``in_use``: the cluster cut that is in use; a new one differs by a step at least. The same faces
+    beyond the defaults. ``cut_in_use``: the cluster cut that is in use; a new one differs by a step at least. The same faces
     in any order and under any ids give the same answer, and so does asking again with what was chosen in use.
     """
     faces = table.in_order_of_content()
@@ -156,7 +171,7 @@ def measure_thresholds(
     genuine = genuine_pairs(faces, is_good, assertions, defaults)
     fit = fit_impostors(impostors.distances, impostors.weights) if impostors.effective >= LEAST_PAIRS else None
     estimate = None if fit is None else fit.distance_at(target)
-    shift, reason = _choose(estimate, impostors, defaults.cluster, may_loosen=may_loosen, in_use=in_use)
+    shift, reason = _choose(estimate, impostors, defaults.cluster, may_loosen=may_loosen, cut_in_use=cut_in_use)
     chosen = shifted(defaults, shift)
     cuts = (defaults.cluster, chosen.cluster)
     return Thresholds(
@@ -172,6 +187,13 @@ def measure_thresholds(
         genuine=_evidence(genuine, rates=_missed(genuine, cuts)),
         reason=reason,
     )
+
+
+def in_use(space: str, family: str, measured: Thresholds, *, fixed: Collection[str], is_wanted: bool) -> PointsInUse:
+    """What is decided at: what a person set stays, and where she set the cut itself, nothing is moved."""
+    is_applied = is_wanted and "cluster" not in fixed
+    points = shifted(measured.defaults, measured.shift, fixed=fixed) if is_applied else measured.defaults
+    return PointsInUse(space, family, points, is_applied, tuple(sorted(fixed)), measured)
 
 
 def fit_impostors(distances: NDArray[np.float64], weights: NDArray[np.float64]) -> Fit | None:
@@ -198,7 +220,7 @@ def shifted(points: OperatingPoints, shift: float, *, fixed: Container[str] = fr
 
 
 def _choose(
-    estimate: float | None, pairs: Pairs, default: float, *, may_loosen: bool, in_use: float | None
+    estimate: float | None, pairs: Pairs, default: float, *, may_loosen: bool, cut_in_use: float | None
 ) -> tuple[float, str]:
     """How far to move from the defaults, and why."""
     if estimate is None:
@@ -208,7 +230,8 @@ def _choose(
     wanted = trust * (estimate - default)
     upper = BOUND if may_loosen else 0.0
     bounded = min(max(wanted, -BOUND), upper)
-    now = 0.0 if in_use is None or not -BOUND <= round(in_use - default, 6) <= upper else in_use - default
+    moved = 0.0 if cut_in_use is None else round(cut_in_use - default, 6)
+    now = moved if -BOUND <= moved <= upper else 0.0
     shift = round(now if abs(bounded - now) < STEP else round(bounded / STEP) * STEP, 6)
     return shift, _reason(shift, wanted, pairs, may_loosen=may_loosen)
 

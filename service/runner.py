@@ -18,6 +18,7 @@ from service.passes.counts import Counts, counts_of
 from service.passes.discover import Discover
 from service.passes.embed import Embed
 from service.passes.group import Group
+from service.passes.measuring import points_in_use
 from service.passes.publish import Publish, PublishCounts
 from service.progress import Stage
 from service.sources import Source
@@ -109,7 +110,8 @@ class Runner:
                     f"the embedder serves another space ({info.space}) than the one in use ({active}): give it its former "
                     "models back, or run 'immich-facesets sync', which embeds everything anew"
                 )
-            publish = Publish(self._conditions, self._pool, self._tree, version=self._version)
+            points = await points_in_use(self._conditions, info)
+            publish = Publish(self._conditions, self._pool, self._tree, points, version=self._version)
             await publish.run()
             return publish.counts
 
@@ -191,7 +193,8 @@ class Runner:
         message = UP_TO_DATE
         if group.waits_for is None:
             async with self._stage("publish"):
-                publish = Publish(conditions, self._pool, self._tree, version=self._version)
+                points = await points_in_use(conditions, info)
+                publish = Publish(conditions, self._pool, self._tree, points, version=self._version)
                 with adding_up(counts, "publish", publish.counts):
                     await publish.run()
         else:

@@ -114,6 +114,8 @@ class Settings(BaseSettings):
     drop_distance: Distance | None = Field(None, description="a face farther from the centre leaves a new cluster (buffalo_l: 0.55)")
     outlier_distance: Distance | None = Field(None, description="the gate of exports around the centre (buffalo_l: 0.45)")
     near_distance: Distance | None = Field(None, description="pictures of one moment, which count once (0.05)")
+    thresholds: Literal["measured", "fixed"] = Field("measured", description="`measured` moves the distances left empty by up to 0.05, to what pairs of people in your own pictures say; `fixed` keeps the model's")
+    target_fmr: float | None = Field(None, ge=1e-7, le=1e-2, description="the share of pairs of two people that the measured cut may take for one; empty: 0.000022, where 0.65 stands for w600k_mbf")
 
     export_min_face_short: float = Field(100, ge=1, description="short edge in pixels a face needs to be exported")
     export_top: int = Field(30, ge=1, description="how many faces the top bundle holds")
@@ -195,11 +197,13 @@ class Settings(BaseSettings):
     def embedder_addresses(self) -> tuple[str, ...]:
         return tuple(url.strip().rstrip("/") for url in self.embedder_urls.split(",") if url.strip())
 
-    def points(self, family: str, stated: OperatingPoints | None = None) -> OperatingPoints:
-        """
-        The distances to decide at: what the settings say, then what is ``stated`` beside a model of one's own, then
-        those measured for the family.
-        """
+    @property
+    def fixed_distances(self) -> frozenset[str]:
+        """Which of the operating points a person set; nothing moves them."""
+        return frozenset(self._own_distances)
+
+    @property
+    def _own_distances(self) -> dict[str, float]:
         own = {
             "match": self.match_distance,
             "cluster": self.cluster_distance,
@@ -208,7 +212,14 @@ class Settings(BaseSettings):
             "outlier": self.outlier_distance,
             "near": self.near_distance,
         }
-        said = {name: value for name, value in own.items() if value is not None}
+        return {name: value for name, value in own.items() if value is not None}
+
+    def points(self, family: str, stated: OperatingPoints | None = None) -> OperatingPoints:
+        """
+        The distances to decide at: what the settings say, then what is ``stated`` beside a model of one's own, then
+        those measured for the family.
+        """
+        said = self._own_distances
         needed = {"match", "cluster", "merge", "drop", "outlier"}
         if needed <= said.keys():
             return OperatingPoints(**said)

@@ -12,6 +12,7 @@ from immich_facesets.wire import Info
 from service import crop_files
 from service.passes.conditions import Conditions
 from service.passes.embed import recipe_of
+from service.passes.measuring import measured_points
 from service.store import contents, decisions, facts, identities, runs, spaces
 from service.store.spaces import Reembedding
 
@@ -91,6 +92,7 @@ class Group:
         asserted = await store.read(identities.assertions, self._info.space)
         constraints: Constraints = await store.read(decisions.constraints_now, self._info.space)
         highest = await store.read(runs.highest_number)
+        points = await measured_points(self._conditions, self._info, table, asserted, constraints)
         return await asyncio.to_thread(
             plan_grouping,
             table,
@@ -98,7 +100,7 @@ class Group:
             known=known,
             assertions=asserted,
             constraints=constraints,
-            points=settings.points(self._info.family, self._info.distances),
+            points=points,
             rules=GroupingRules(min_faces=settings.min_faces, gate=settings.gate),
             next_number=highest + 1,
             carried=carried,

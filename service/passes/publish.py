@@ -39,6 +39,7 @@ from immich_facesets.facesets import (
 from immich_facesets.near_duplicates import hash_text, perceptual_hash
 from immich_facesets.pose import upright_turns
 from immich_facesets.selection import Draft, drafts, rescue
+from immich_facesets.spaces import OperatingPoints
 from service.crop_files import read_crop
 from service.embedders import EmbedderPool
 from service.passes.conditions import Conditions
@@ -78,14 +79,16 @@ class Facts:
 class Publish:
     """One run over all identities."""
 
-    def __init__(self, conditions: Conditions, pool: EmbedderPool, tree: ExportTree, *, version: str) -> None:
+    def __init__(
+        self, conditions: Conditions, pool: EmbedderPool, tree: ExportTree, points: OperatingPoints, *, version: str
+    ) -> None:
         self._conditions = conditions
         self._store = conditions.store
         self._pool = pool
         self._tree = tree
         self._version = version
         settings = conditions.settings
-        self._points = settings.points(pool.info.family, pool.info.distances)
+        self._points = points
         self._rules = ExportRules(
             outlier=self._points.outlier,
             min_face_short=settings.export_min_face_short,

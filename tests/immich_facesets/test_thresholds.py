@@ -11,7 +11,7 @@ from mixtures import people, table_of, told, unit
 from immich_facesets.faces import Gate
 from immich_facesets.identities import FaceTable
 from immich_facesets.spaces import OperatingPoints, operating_points
-from immich_facesets.thresholds import BOUND, STEP, Thresholds, measure_thresholds, shifted
+from immich_facesets.thresholds import BOUND, STEP, Thresholds, in_use, measure_thresholds, shifted
 
 DEFAULTS = operating_points("w600k_mbf")
 GATE = Gate()
@@ -71,6 +71,16 @@ def test_all_distances_move_together_but_that_of_one_moment() -> None:
     assert measured.shift != 0
 
 
+def test_measured_distances_are_used_unless_a_person_fixed_the_cut_or_wants_none() -> None:
+    measured = measure(gathering(d=128)[0])
+    used = in_use("s", "f", measured, fixed=frozenset({"match"}), is_wanted=True)
+    assert used.is_applied
+    assert used.points == replace(measured.chosen, match=DEFAULTS.match)
+    for fixed, is_wanted in ((frozenset({"cluster"}), True), (frozenset[str](), False)):
+        kept = in_use("s", "f", measured, fixed=fixed, is_wanted=is_wanted)
+        assert (kept.is_applied, kept.points) == (False, DEFAULTS)
+
+
 def test_what_a_person_fixed_does_not_move() -> None:
     moved = shifted(DEFAULTS, 0.02, fixed={"match", "drop"})
     assert (moved.match, moved.drop) == (DEFAULTS.match, DEFAULTS.drop)
@@ -92,7 +102,7 @@ def test_neither_the_order_of_faces_nor_their_ids_decide(seed: int) -> None:
 @settings(max_examples=8, deadline=None)
 @given(d=st.integers(8, 600), seed=st.integers(0, 2**20), in_use=st.none() | st.floats(0.3, 1.2))
 def test_no_library_moves_them_beyond_the_bounds_or_out_of_order(d: int, seed: int, in_use: float | None) -> None:
-    measured = measure(gathering(60, 80, seed=seed, d=d)[0], in_use=in_use)
+    measured = measure(gathering(60, 80, seed=seed, d=d)[0], cut_in_use=in_use)
     assert abs(measured.shift) <= BOUND
     points = measured.chosen
     assert points.near < points.merge < points.match < points.outlier < points.cluster == points.drop
@@ -102,8 +112,8 @@ def test_no_library_moves_them_beyond_the_bounds_or_out_of_order(d: int, seed: i
 @given(d=st.integers(60, 400), in_use=st.sampled_from([None, 0.6, 0.63, 0.65, 0.68, 0.7]))
 def test_asking_again_with_the_answer_in_use_answers_the_same(d: int, in_use: float | None) -> None:
     table, _ = gathering(60, 80, d=d)
-    once = measure(table, in_use=in_use)
-    assert measure(table, in_use=once.chosen.cluster).chosen == once.chosen
+    once = measure(table, cut_in_use=in_use)
+    assert measure(table, cut_in_use=once.chosen.cluster).chosen == once.chosen
 
 
 @settings(max_examples=5, deadline=None)
@@ -112,7 +122,7 @@ def test_a_few_more_faces_hardly_move_the_estimate_and_never_the_cut(seed: int) 
     table, _ = gathering(120, 300, seed=seed)
     fewer = chosen_rows(table, np.arange(len(table) - 9))
     before = measure(fewer)
-    after = measure(table, in_use=before.chosen.cluster)
+    after = measure(table, cut_in_use=before.chosen.cluster)
     assert before.estimate is not None
     assert after.estimate is not None
     assert abs(after.estimate - before.estimate) < STEP
@@ -178,12 +188,12 @@ def test_a_model_whose_defaults_stand_nobody_knows_where_is_only_tightened() -> 
     assert kept.chosen == DEFAULTS
     assert "FACESETS_TARGET_FMR" in kept.reason
     assert measure(near, may_loosen=False).shift < 0
-    assert measure(far, may_loosen=False, in_use=DEFAULTS.cluster + BOUND).chosen == DEFAULTS
+    assert measure(far, may_loosen=False, cut_in_use=DEFAULTS.cluster + BOUND).chosen == DEFAULTS
 
 
 def test_a_cut_in_use_that_no_longer_may_be_is_forgotten() -> None:
     table, _ = gathering(d=240)
-    assert measure(table, in_use=0.9).chosen == measure(table).chosen
+    assert measure(table, cut_in_use=0.9).chosen == measure(table).chosen
 
 
 def test_a_stricter_target_leads_to_tighter_distances() -> None:
