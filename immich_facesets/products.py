@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+Vectors = NDArray[np.float32] | NDArray[np.float64]
+
 BLOCK_CELLS = 4_000_000
 """Cells of one block of a matrix product: 16 MB of float32."""
 
@@ -17,3 +19,28 @@ def pair_products(vectors: NDArray[np.float64], one: NDArray[np.intp], two: NDAr
         part = slice(start, start + 8192)
         products[part] = np.einsum("ij,ij->i", vectors[one[part]], vectors[two[part]])
     return products
+
+
+class Directions:
+    """Some ``rows`` of ``vectors``, divided by their ``norms`` when asked for, so that no second matrix is kept."""
+
+    def __init__(self, vectors: Vectors, norms: NDArray[np.float64], rows: NDArray[np.intp]) -> None:
+        self.d = vectors.shape[1]
+        self._vectors = vectors
+        self._norms = norms
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def doubles(self, places: NDArray[np.intp]) -> NDArray[np.float64]:
+        rows = self._rows[places]
+        directions: NDArray[np.float64] = self._vectors[rows] / self._norms[rows, None]
+        return directions
+
+    def singles(self, places: NDArray[np.intp], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """In single precision, but divided in double; into ``out`` where it is given."""
+        directions = np.empty((len(places), self.d), dtype=np.float32) if out is None else out
+        for start in range(0, len(places), 4096):
+            directions[start : start + 4096] = self.doubles(places[start : start + 4096])
+        return directions

@@ -12,7 +12,7 @@ from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import adjusted_rand_score
 from testdata import shared_data
 
-from immich_facesets import linkage, reciprocal
+from immich_facesets import merging, reciprocal
 from immich_facesets.linkage import average_linkage, by_first_appearance
 
 
@@ -31,7 +31,7 @@ def assert_same_partition(vectors: NDArray[np.float32], cut: float) -> None:
     params=[(2048, 16), (16, 16), (1, 2)], ids=["by matrix", "in rounds, then by matrix", "in forgetful rounds"]
 )
 def _matrix_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linkage, "MATRIX_ROWS", request.param[0])
+    monkeypatch.setattr(merging, "MATRIX_ROWS", request.param[0])
     monkeypatch.setattr(reciprocal, "REMEMBERED", request.param[1])
 
 
