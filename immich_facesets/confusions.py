@@ -37,25 +37,25 @@ class PersonScore:
 @dataclass(frozen=True, slots=True)
 class Merged:
     """
-    Two people who share a cluster: ``faces`` of one of them would have to leave. The rows are examples of each, from
-    the cluster where it is worst.
+    Two people who share a cluster: ``faces`` of one of them would have to leave. The examples are of each, from the
+    cluster where it is worst.
     """
 
     one: str
     other: str
     faces: int
     clusters: int
-    one_rows: tuple[int, ...]
-    other_rows: tuple[int, ...]
+    one_examples: tuple[int, ...]
+    other_examples: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A person over several clusters: ``parts`` are sizes, largest first; ``rows`` are examples of the first of them."""
+    """A person over several clusters: ``parts`` are sizes, largest first; ``examples`` are of the first of them."""
 
     person: str
     parts: tuple[int, ...]
-    rows: tuple[tuple[int, ...], ...]
+    examples: tuple[tuple[int, ...], ...]
 
     @property
     def faces(self) -> int:
@@ -72,17 +72,25 @@ class Confusions:
     split: tuple[Split, ...]
 
 
-def confusions(labels_true: ArrayLike, labels_pred: ArrayLike, *, limit: int = 20, examples: int = 4) -> Confusions:
+def confusions(
+    labels_true: ArrayLike,
+    labels_pred: ArrayLike,
+    *,
+    face_ids: ArrayLike | None = None,
+    limit: int = 20,
+    examples: int = 4,
+) -> Confusions:
     """
-    The ``limit`` worst pairs and splits, with up to ``examples`` rows of each side or part.
+    The ``limit`` worst pairs and splits, with up to ``examples`` faces of each side or part.
 
-    True labels become text. Of equals the first by name comes first; examples are spread over the rows in their order.
+    True labels become text. ``face_ids``: (n,) what examples are called by; their rows otherwise. Of equals the first by
+    name comes first; examples are spread over the faces in their order.
     """
     names, person = np.unique(np.asarray(labels_true).astype(str), return_inverse=True)
     cluster = np.unique(np.asarray(labels_pred), return_inverse=True)[1]
     if person.shape != cluster.shape or person.ndim != 1:
         raise ValueError("labels must be two lists of equal length")
-    cells = _Cells(person, cluster)
+    cells = _Cells(person, cluster, np.arange(len(person)) if face_ids is None else np.asarray(face_ids))
     return Confusions(
         people=_people(names, cells),
         merged=_merged(names, cells, limit, examples),
@@ -90,13 +98,20 @@ def confusions(labels_true: ArrayLike, labels_pred: ArrayLike, *, limit: int = 2
     )
 
 
-class _Cells:
-    """The rows of each (person, cluster) that occurs."""
+def faces_in(found: Confusions) -> set[int]:
+    """Every face that is an example."""
+    sides = [side for pair in found.merged for side in (pair.one_examples, pair.other_examples)]
+    sides += [part for one in found.split for part in one.examples]
+    return {face for side in sides for face in side}
 
-    def __init__(self, person: NDArray[np.int64], cluster: NDArray[np.int64]) -> None:
+
+class _Cells:
+    """The faces of each (person, cluster) that occurs."""
+
+    def __init__(self, person: NDArray[np.int64], cluster: NDArray[np.int64], face_ids: NDArray[np.int64]) -> None:
         pairs, code = np.unique(np.stack([person, cluster]), axis=1, return_inverse=True)
-        self.rows = split_by(code.ravel())
-        self.sizes = np.array([len(rows) for rows in self.rows], dtype=np.int64)
+        self.faces = [face_ids[rows] for rows in split_by(code.ravel())]
+        self.sizes = np.array([len(faces) for faces in self.faces], dtype=np.int64)
         self.person, self.cluster = pairs
         self.cluster_sizes = np.bincount(cluster)
 
@@ -140,8 +155,8 @@ def _merged(names: NDArray[np.str_], cells: _Cells, limit: int, examples: int) -
                 other=str(names[other_person]),
                 faces=sum(size for size, _, _ in places),
                 clusters=len(places),
-                one_rows=_spread(cells.rows[one], examples),
-                other_rows=_spread(cells.rows[other], examples),
+                one_examples=_spread(cells.faces[one], examples),
+                other_examples=_spread(cells.faces[other], examples),
             )
         )
     return tuple(merged)
@@ -152,7 +167,7 @@ def _split(names: NDArray[np.str_], cells: _Cells, limit: int, examples: int) ->
         Split(
             person=str(names[cells.person[mine[0]]]),
             parts=tuple(cells.sizes[mine].tolist()),
-            rows=tuple(_spread(cells.rows[cell], examples) for cell in mine[:examples].tolist()),
+            examples=tuple(_spread(cells.faces[cell], examples) for cell in mine[:examples].tolist()),
         )
         for mine in cells.by_person()
         if len(mine) > 1
@@ -160,7 +175,7 @@ def _split(names: NDArray[np.str_], cells: _Cells, limit: int, examples: int) ->
     return tuple(sorted(torn, key=lambda one: (-one.faces, one.person))[:limit])
 
 
-def _spread(rows: NDArray[np.intp], count: int) -> tuple[int, ...]:
-    """Up to ``count`` of the rows, from the first to the last of them."""
-    places = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.intp))
-    return tuple(int(row) for row in rows[places])
+def _spread(faces: NDArray[np.int64], count: int) -> tuple[int, ...]:
+    """Up to ``count`` of the faces, from the first to the last of them."""
+    places = np.unique(np.linspace(0, len(faces) - 1, min(count, len(faces))).round().astype(np.intp))
+    return tuple(int(face) for face in faces[places])

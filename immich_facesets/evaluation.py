@@ -155,6 +155,27 @@ def pair_distances(vectors: NDArray[np.float32], labels: ArrayLike) -> tuple[NDA
     return distance[is_same], distance[~is_same]
 
 
+def pair_histogram(
+    vectors: NDArray[np.float32], labels: ArrayLike, edges: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """
+    How many pairs of unit vectors (n, d) of one person, and of two persons, are at which distance. O(n) memory.
+
+    ``edges``: ascending, of equal width; distances beyond them count in the outermost classes.
+    """
+    kind = np.unique(np.asarray(labels), return_inverse=True)[1]
+    counts = np.zeros((2, len(edges) - 1), dtype=np.int64)
+    for start in range(0, len(vectors), 1024):
+        stop = start + 1024
+        gaps = 1 - vectors[start:stop] @ vectors[start:].T
+        is_upper = np.triu(np.ones(gaps.shape, dtype=np.bool_), k=1)
+        is_same = kind[start:stop, None] == kind[None, start:]
+        clipped = np.clip(gaps, edges[0], edges[-1])
+        counts[0] += np.histogram(clipped[is_upper & is_same], edges)[0]
+        counts[1] += np.histogram(clipped[is_upper & ~is_same], edges)[0]
+    return counts[0], counts[1]
+
+
 def _contingency(
     labels_true: ArrayLike, labels_pred: ArrayLike
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

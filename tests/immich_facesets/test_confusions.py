@@ -28,14 +28,19 @@ def test_two_people_in_one_cluster_are_told_with_faces_of_both() -> None:
     (pair,) = found.merged
     assert (pair.one, pair.other) == ("anna", "ben")
     assert (pair.faces, pair.clusters) == (3, 2), "two must leave the first cluster, one the other"
-    assert (pair.one_rows, pair.other_rows) == ((1, 4), (0, 2)), "from where it is worst"
+    assert (pair.one_examples, pair.other_examples) == ((1, 4), (0, 2)), "from where it is worst"
 
 
 def test_a_person_over_several_clusters_is_told_with_faces_of_each() -> None:
     found = confusions(["anna"] * 6, [1, 1, 1, 2, 2, 5], examples=2)
     (torn,) = found.split
     assert (torn.parts, torn.faces) == ((3, 2, 1), 3)
-    assert torn.rows == ((0, 2), (3, 4)), "of the two largest parts"
+    assert torn.examples == ((0, 2), (3, 4)), "of the two largest parts"
+
+
+def test_examples_are_called_by_their_ids_where_there_are_any() -> None:
+    (torn,) = confusions(["anna", "anna"], [1, 2], face_ids=[70, 40]).split
+    assert torn.examples == ((70,), (40,))
 
 
 def test_only_the_worst_are_told() -> None:

@@ -9,6 +9,7 @@ from immich_facesets.evaluation import (
     cluster_count,
     is_of_owner,
     pair_distances,
+    pair_histogram,
     pairwise,
     strangers_in_sets,
     tar_at_far,
@@ -105,3 +106,15 @@ def test_confidences_are_held_against_what_is_right() -> None:
 def test_who_says_nothing_promises_nothing() -> None:
     assert calibration(np.array([True]), np.array([np.nan])) == ()
     assert calibration(np.zeros(0, dtype=bool), np.zeros(0)) == ()
+
+
+def test_a_histogram_holds_every_pair_once_however_many_there_are() -> None:
+    rng = np.random.default_rng(2)
+    vectors = rng.normal(size=(2100, 6)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    labels, edges = rng.integers(40, size=2100), np.linspace(0.2, 1.4, 13)
+    same, different = pair_histogram(vectors, labels, edges)
+    for counts, gaps in zip((same, different), pair_distances(vectors, labels), strict=True):
+        assert counts.sum() == len(gaps)
+        inner = np.histogram(gaps, edges)[0][1:-1]
+        assert np.abs(counts[1:-1] - inner).max() <= 2, "but for rounding at the edges"

@@ -1,0 +1,196 @@
+"""Labels: who a face shows, as a CSV file or the named people of Immich say it."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from immich_facesets.errors import SetupError
+from immich_facesets.faces import Box
+from immich_facesets.grouping import Assertion
+from service.store.faces import StoredFace, StoredLibrary, StoredPicture
+
+SAME_PLACE = 0.3
+"""A box and a face overlap at least this much (IoU) when they are one: people and detectors draw differently."""
+
+_BOX = ("x1", "y1", "x2", "y2")
+_FORM = "it needs a header line with the columns asset or path, name, and for pictures of several people x1,y1,x2,y2"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """One line of a file of labels. ``box`` is in upright original pixels; without one it is the picture's only face."""
+
+    line: int
+    asset: str = field(repr=False)
+    path: str = field(repr=False)
+    box: Box | None
+    name: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """A label that is not judged by: where it stands (0: nowhere in a file), and why."""
+
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The person of each labelled face, by face id, and the labels that could not be used."""
+
+    names: Mapping[int, str] = field(repr=False)
+    unused: tuple[Unused, ...]
+
+
+def read_rows(path: Path) -> tuple[list[LabelRow], list[Unused]]:
+    """The lines of a CSV file and those that say nothing usable. A file that is no such file is a ``SetupError``."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise SetupError(f"the labels cannot be read ({error.strerror}): {path}") from error
+    except UnicodeDecodeError as error:
+        raise SetupError(f"{path} is not a text file in UTF-8: {_FORM}") from error
+    header = text.partition("\n")[0]
+    lines = csv.reader(text.splitlines(), delimiter=";" if ";" in header and "," not in header else ",")
+    try:
+        columns = [name.strip().lower() for name in next(lines, [])]
+        _check(path, columns)
+        rows, unused = [], []
+        for cells in lines:
+            if not any(cell.strip() for cell in cells):
+                continue
+            read = _row(lines.line_num, dict(zip(columns, (cell.strip() for cell in cells), strict=False)))
+            if isinstance(read, Unused):
+                unused.append(read)
+            else:
+                rows.append(read)
+    except csv.Error as error:
+        raise SetupError(f"{path} is not CSV ({error}): {_FORM}") from error
+    return rows, unused
+
+
+def _check(path: Path, columns: Sequence[str]) -> None:
+    missing = []
+    if "asset" not in columns and "path" not in columns:
+        missing.append("asset or path")
+    missing += [name for name in ("name",) if name not in columns]
+    if any(name in columns for name in _BOX):
+        missing += [name for name in _BOX if name not in columns]
+    if missing:
+        raise SetupError(f"{path} has no column {', '.join(missing)}: {_FORM}")
+
+
+def _row(line: int, cells: Mapping[str, str]) -> LabelRow | Unused:
+    asset, path, name = (cells.get(column, "") for column in ("asset", "path", "name"))
+    if not name:
+        return Unused(line, "it gives no name")
+    if not asset and not path:
+        return Unused(line, "it names no picture")
+    numbers = [cells.get(column, "") for column in _BOX]
+    if not any(numbers):
+        return LabelRow(line, asset, path, None, name)
+    try:
+        box = Box(*map(float, numbers))
+    except ValueError:
+        return Unused(line, "its box is not four numbers")
+    if not (box.x1 < box.x2 and box.y1 < box.y2):  # also when one of them is no number
+        return Unused(line, "its box has no area: x1 must be less than x2, y1 less than y2")
+    return LabelRow(line, asset, path, box, name)
+
+
+def labels_of_rows(
+    rows: Iterable[LabelRow], unused: Iterable[Unused], library: StoredLibrary, *, largest: bool
+) -> Labels:
+    """Find the face of each row. ``largest``: a row without a box means the largest of several faces."""
+    album = _Album(library.pictures)
+    faces: dict[str, list[StoredFace]] = defaultdict(list)
+    for face in library.faces:
+        faces[face.sha256].append(face)
+    names: dict[int, str] = {}
+    left = list(unused)
+    contested: dict[int, list[int]] = defaultdict(list)
+    for row in rows:
+        picture = album.find(row)
+        found = picture if isinstance(picture, str) else _face(row, picture, faces, largest=largest)
+        if isinstance(found, str):
+            left.append(Unused(row.line, found))
+            continue
+        contested[found.face_id].append(row.line)
+        if names.setdefault(found.face_id, row.name) != row.name:
+            names[found.face_id] = ""  # two names: neither is believed
+    for face_id in [face_id for face_id, name in names.items() if not name]:
+        del names[face_id]
+        left += [Unused(line, "another line gives the same face another name") for line in contested[face_id]]
+    return Labels(names, tuple(sorted(left, key=lambda one: one.line)))
+
+
+class _Album:
+    """The pictures by what people call them."""
+
+    def __init__(self, pictures: Iterable[StoredPicture]) -> None:
+        self._by_asset: dict[str, list[StoredPicture]] = defaultdict(list)
+        self._by_name: dict[str, list[StoredPicture]] = defaultdict(list)
+        for picture in pictures:
+            self._by_asset[picture.asset_id].append(picture)
+            for name in {PurePosixPath(picture.path).name, picture.file_name}:
+                self._by_name[name].append(picture)
+
+    def find(self, row: LabelRow) -> StoredPicture | str:
+        """
+        The picture of a row, or why there is none.
+
+        A path may be the end of the one that Immich knows, or the name that the file had when it came to Immich.
+        """
+        if row.asset:
+            found = self._by_asset.get(row.asset, [])
+        else:
+            wanted = PurePosixPath(row.path.replace("\\", "/").removeprefix("./"))
+            same_name = self._by_name.get(wanted.name, [])
+            found = [picture for picture in same_name if picture.path == str(wanted)]
+            found = found or [picture for picture in same_name if _ends_with(picture.path, wanted)]
+            found = found or [picture for picture in same_name if picture.file_name == str(wanted)]
+        if not found:
+            return "no such picture is known: it is not in the library, or was deleted there"
+        if len({picture.sha256 or picture.asset_id for picture in found}) > 1:
+            return f"{len(found)} different pictures are called that: give more of the path, or the asset's id"
+        return next((picture for picture in found if picture.sha256 is not None), found[0])
+
+
+def _ends_with(path: str, wanted: PurePosixPath) -> bool:
+    tail = tuple(part for part in wanted.parts if part != "/")
+    return PurePosixPath(path).parts[-len(tail) :] == tail
+
+
+def _face(
+    row: LabelRow, picture: StoredPicture, faces: Mapping[str, Sequence[StoredFace]], *, largest: bool
+) -> StoredFace | str:
+    if picture.sha256 is None:
+        return "its picture was never fetched: it has no face worth it, or the sync is not done"
+    here = faces.get(picture.sha256, ())
+    if not here:
+        return "no face was found in its picture"
+    if row.box is not None:
+        best = max(here, key=lambda face: row.box.iou(face.box) if row.box else 0.0)
+        return best if row.box.iou(best.box) >= SAME_PLACE else "no face was found at its box"
+    if len(here) > 1 and not largest:
+        return f"its picture has {len(here)} faces: give a box, or take the largest with --largest"
+    return max(here, key=lambda face: face.box.area)
+
+
+def labels_of_people(named: Iterable[Assertion]) -> Labels:
+    """
+    The faces that sources give to people they name; people of one name are one person, also across users.
+
+    A face that two users know under different names is nobody's.
+    """
+    names: dict[int, set[str]] = defaultdict(set)
+    for assertion in named:
+        for face_id in assertion.face_ids:
+            names[face_id].add(assertion.label)
+    sure = {face_id: next(iter(found)) for face_id, found in names.items() if len(found) == 1}
+    return Labels(
+        sure, tuple(Unused(0, "users give the same face different names") for _ in range(len(names) - len(sure)))
+    )

@@ -1,0 +1,102 @@
+"""The page of an evaluation: one file that needs no network, no script and no other file."""
+
+import base64
+import contextlib
+import io
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from service.durable_files import discard, disk_trouble, sync_folder
+from service.evaluation.findings import Findings, Histogram
+from service.evaluation.plot import Plot, plot
+from service.store.faces import StoredLibrary
+
+PAGE, FIGURES = "evaluation.html", "evaluation.json"
+
+_THUMB = 112
+"""Side of a face on the page, in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Face:
+    """A face on the page: its picture as a ``data:`` address (None: it has no crop), and where it is from."""
+
+    image: str | None
+    title: str
+
+
+def write_report(folder: Path, findings: Findings, library: StoredLibrary, crops: Path) -> Path:
+    """
+    Write the page and its figures, and return where the page is. Blocking.
+
+    Both hold faces and names: the files are readable by their owner alone, and a folder that is made for them, too. A
+    reader sees the whole new file or the one before. A disk that refuses is a ``SetupError``.
+    """
+    html = render(findings, library, crops)
+    with disk_trouble(folder):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _write(folder / FIGURES, msgspec.json.format(msgspec.json.encode(findings)))
+        _write(folder / PAGE, html.encode())
+        sync_folder(folder)
+    return folder / PAGE
+
+
+def _write(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{path.name}.draft")
+    discard(draft)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def render(findings: Findings, library: StoredLibrary, crops: Path) -> str:
+    """The page. ``crops``: the folder of the data folder that holds the faces' pictures."""
+    environment = Environment(
+        loader=PackageLoader("service.evaluation", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["share"] = lambda value: f"{value:.4f}"
+    environment.filters["whole"] = lambda value: f"{value:,}"
+    best = max((method.standing.bcubed.f for method in findings.methods if method.standing is not None), default=0.0)
+    return environment.get_template("report.html").render(
+        found=findings,
+        best=best,
+        faces=_faces(findings, library, crops),
+        plot=_plot(findings.histogram),
+        written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+    )
+
+
+def _plot(histogram: Histogram) -> Plot:
+    marks = {"same person": histogram.match, "cut": histogram.cut}
+    return plot(histogram.edges, histogram.same, histogram.different, marks)
+
+
+def _faces(findings: Findings, library: StoredLibrary, crops: Path) -> Mapping[int, _Face]:
+    files = {face.face_id: face.crop for face in library.faces}
+    return {
+        one.face_id: _Face(_thumb(crops, files.get(one.face_id)), f"{one.source}: {one.path}")
+        for one in findings.examples
+    }
+
+
+def _thumb(crops: Path, name: str | None) -> str | None:
+    """A small JPEG as an address; None for a face without a crop, or one that is lost or broken."""
+    if name is None:
+        return None
+    with contextlib.suppress(OSError), Image.open(crops / name) as image:
+        small = image.convert("RGB")
+        small.thumbnail((_THUMB, _THUMB), Image.Resampling.LANCZOS)
+        stream = io.BytesIO()
+        small.save(stream, "JPEG", quality=82)
+        return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
+    return None

@@ -1,0 +1,92 @@
+"""Faces as they lie in pictures, and the pictures by all their names: what labels are held against."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, func, select
+
+from immich_facesets.faces import Box
+from immich_facesets.grouping import Assertion, FaceTable
+from service.store.identities import all_memberships, assertions, face_table
+from service.store.tables import assets, crops, faces, fingerprints, memberships, vectors
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFace:
+    """One face, where it is, and the file of its crop (None: it was too small for one)."""
+
+    face_id: int
+    sha256: str
+    box: Box
+    crop: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPicture:
+    """One asset by the names people know it by; ``sha256`` is None until it was fetched."""
+
+    source: str
+    asset_id: str
+    path: str = field(repr=False)
+    file_name: str = field(repr=False)
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLibrary:
+    """
+    Everything of one space at one moment. ``faces`` are in the order of the ``table``; ``identities`` and
+    ``confidences`` are by face id.
+    """
+
+    table: FaceTable
+    faces: tuple[StoredFace, ...]
+    pictures: tuple[StoredPicture, ...]
+    identities: Mapping[int, int]
+    confidences: Mapping[int, float]
+    named: tuple[Assertion, ...]
+
+
+def read_library(tx: Connection, space: str) -> StoredLibrary:
+    """The faces, pictures and people of a space, all of one moment."""
+    table = face_table(tx, space, _dimension(tx, space))
+    found = {face.face_id: face for face in _faces(tx, space)}
+    return StoredLibrary(
+        table=table,
+        faces=tuple(found[face_id] for face_id in table.face_ids.tolist()),
+        pictures=_pictures(tx),
+        identities=all_memberships(tx),
+        confidences={
+            row.face_id: row.confidence
+            for row in tx.execute(
+                select(memberships.c.face_id, memberships.c.confidence).where(memberships.c.confidence.is_not(None))
+            )
+        },
+        named=tuple(assertions(tx, space)),
+    )
+
+
+def _dimension(tx: Connection, space: str) -> int:
+    """Of how many numbers a vector of the space is made; 1 while there is none."""
+    holds = select(func.length(vectors.c.vector)).join(faces, faces.c.face_id == vectors.c.face_id)
+    return (tx.scalar(holds.where(faces.c.space == space).limit(1)) or 4) // 4
+
+
+def _faces(tx: Connection, space: str) -> list[StoredFace]:
+    rows = tx.execute(
+        select(faces.c.face_id, faces.c.sha256, faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2, crops.c.file)
+        .outerjoin(crops, crops.c.face_id == faces.c.face_id)
+        .where(faces.c.space == space)
+    )
+    return [StoredFace(row.face_id, row.sha256, Box(row.x1, row.y1, row.x2, row.y2), row.file) for row in rows]
+
+
+def _pictures(tx: Connection) -> tuple[StoredPicture, ...]:
+    """Every asset that is still there."""
+    rows = tx.execute(
+        select(assets.c.source, assets.c.asset_id, assets.c.path, assets.c.file_name, fingerprints.c.sha256)
+        .outerjoin(fingerprints, fingerprints.c.fingerprint == assets.c.fingerprint)
+        .where(assets.c.is_gone.is_(False))
+        .order_by(assets.c.source, assets.c.asset_id)
+    )
+    return tuple(StoredPicture(row.source, row.asset_id, row.path, row.file_name, row.sha256) for row in rows)
