@@ -1,0 +1,159 @@
+"""Average linkage of crowds: nearly the exact partition, by a sample, sketches and means."""
+
+import numpy as np
+import pytest
+from great_library import great_library, sizes_of, who_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mixtures import people, unit
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from sklearn.metrics import adjusted_rand_score
+
+from immich_facesets import neighbours
+from immich_facesets.crowd import crowd_linkage
+from immich_facesets.evaluation import pairwise
+from immich_facesets.linkage import average_linkage
+from immich_facesets.neighbours import Forest, join_likely, join_near
+from immich_facesets.products import SLACK, Directions
+
+CUT = 0.55
+
+Vectors = NDArray[np.float32]
+
+
+def crowd(vectors: Vectors, cut: float, sample_rows: int) -> NDArray[np.int64]:
+    norms = np.linalg.norm(vectors, axis=1).astype(np.float64)
+    faces = Directions(vectors, norms, np.arange(len(vectors)))
+    return crowd_linkage(faces, np.ones(len(vectors)), cut, 1.0 - cut - SLACK, sample_rows)
+
+
+def test_a_great_library_falls_into_the_exact_clusters() -> None:
+    vectors = great_library(4000)
+    exact = average_linkage(vectors, CUT)
+    found = crowd(vectors, CUT, sample_rows=300)
+    assert pairwise(exact, found).f >= 0.999
+    is_rare = (np.bincount(exact)[exact] > 1) & (np.bincount(exact)[exact] <= 5)
+    assert pairwise(exact[is_rare], found[is_rare]).f >= 0.99
+
+
+@pytest.mark.parametrize("cut", [0.1, 0.4, 0.5, 0.7])
+def test_any_cut_is_near_the_exact_one_where_people_differ_clearly(cut: float) -> None:
+    vectors, _ = people(np.random.default_rng(3), [80, 40, 20, 5, 3, 2, *([1] * 50)], 0.5)
+    assert adjusted_rand_score(average_linkage(vectors, cut), crowd(vectors, cut, sample_rows=60)) > 0.95
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    sizes=st.lists(st.integers(1, 30), min_size=2, max_size=8),
+    spread=st.floats(0.3, 1.2),
+    cut=st.floats(0.2, 0.8),
+    sample_rows=st.integers(1, 60),
+)
+def test_no_cluster_of_several_faces_stays_within_the_cut_of_another(
+    seed: int, sizes: list[int], spread: float, cut: float, sample_rows: int
+) -> None:
+    vectors, _ = people(np.random.default_rng(seed), sizes, spread, 24)
+    labels = crowd(vectors, cut, sample_rows)
+    means = np.stack([vectors[labels == label].mean(axis=0, dtype=np.float64) for label in range(labels.max() + 1)])
+    likeness = means @ means.T
+    np.fill_diagonal(likeness, -1)
+    assert (1 - likeness >= cut - 2 * SLACK).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), cut=st.floats(0.05, 1.2), grid=st.booleans())
+def test_the_order_of_a_crowd_decides_nothing(seed: int, cut: float, grid: bool) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = rng.integers(-2, 3, size=(60, 4)).astype(np.float32) if grid else people(rng, [19, 17, 3, 1], 0.9)[0]
+    vectors = vectors[np.any(vectors, axis=1)]
+    order = rng.permutation(len(vectors))
+    direct, shuffled = average_linkage(vectors, cut, exact_rows=0), average_linkage(vectors[order], cut, exact_rows=0)
+    assert adjusted_rand_score(direct[order], shuffled) == 1.0
+
+
+def test_the_same_crowd_is_clustered_the_same_again() -> None:
+    vectors = great_library(1500)
+    assert np.array_equal(crowd(vectors, CUT, sample_rows=200), crowd(vectors, CUT, sample_rows=200))
+
+
+@pytest.mark.parametrize("exact_rows", [0, 1000])
+def test_a_library_of_one_picture_is_one_cluster(exact_rows: int) -> None:
+    same = np.broadcast_to(unit(np.ones((1, 8))), (500, 8))
+    assert average_linkage(same, 0.5, exact_rows=exact_rows).tolist() == [0] * 500
+    assert average_linkage(same, 0.0, exact_rows=exact_rows).tolist() == list(range(500))
+
+
+@pytest.mark.parametrize("exact_rows", [0, 1000])
+def test_beyond_opposites_everything_is_one_cluster(exact_rows: int) -> None:
+    opposites = np.concatenate([np.eye(3), -np.eye(3)]).astype(np.float32)
+    assert average_linkage(opposites, 2.1, exact_rows=exact_rows).tolist() == [0] * 6
+
+
+def test_no_face_and_one_face_are_no_crowd() -> None:
+    assert average_linkage(np.zeros((0, 8), dtype=np.float32), 0.5, exact_rows=0).tolist() == []
+    assert average_linkage(np.ones((1, 8), dtype=np.float32), 0.5, exact_rows=0).tolist() == [0]
+
+
+def test_thousands_of_one_person_are_one_cluster() -> None:
+    hub, _ = people(np.random.default_rng(4), [4000], 0.8, d=64)
+    assert average_linkage(hub, 0.6).max() == 0
+    assert crowd(hub, 0.6, sample_rows=100).max() == 0
+
+
+def test_pictures_that_occur_twice_count_twice() -> None:
+    vectors, _ = people(np.random.default_rng(8), [60, 40, 10, 1, 1], 0.9)
+    twice = np.concatenate([vectors, vectors[::2], vectors[:10]])
+    exact, found = average_linkage(twice, 0.5), average_linkage(twice, 0.5, exact_rows=0)
+    assert adjusted_rand_score(exact, found) > 0.98
+    assert found[: len(vectors)][::2].tolist() == found[len(vectors) : -10].tolist()
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    n=st.integers(1, 60),
+    pairs=st.lists(st.tuples(st.integers(0, 59), st.integers(0, 59)), max_size=80),
+    parts=st.integers(1, 4),
+)
+def test_sets_grow_together_along_pairs(n: int, pairs: list[tuple[int, int]], parts: int) -> None:
+    edges = np.array([(a % n, b % n) for a, b in pairs], dtype=np.intp).reshape(-1, 2)
+    forest = Forest(n)
+    for part in np.array_split(edges, parts):
+        forest.join(part[:, 0], part[:, 1])
+    graph = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(n, n))
+    expected = connected_components(graph, directed=False)[1]
+    assert adjusted_rand_score(expected, forest.labels()) == 1.0
+
+
+@pytest.mark.parametrize("tile", [(1, 1), (7, 3), (3, 7), (64, 64)])
+def test_tiles_of_any_shape_find_the_same_components(tile: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, _ = people(np.random.default_rng(5), [9, 7, 5, 1, 1, 1], 1.1)
+    near = vectors @ vectors.T >= 0.5
+    monkeypatch.setattr(neighbours, "TILE", tile)
+    forest = Forest(len(vectors))
+    join_near(forest, vectors, 0.5)
+    assert adjusted_rand_score(connected_components(near)[1], forest.labels()) == 1.0
+
+
+def test_rows_are_compared_with_themselves_and_those_behind_them_only() -> None:
+    same = np.ones((4, 1), dtype=np.float32)
+    forest = Forest(4)
+    join_near(forest, same, 0.5, slice(2, None))
+    assert forest.labels().tolist() == [0, 1, 2, 2]
+
+
+def test_sketches_find_the_only_other_face_of_somebody() -> None:
+    vectors, who = people(np.random.default_rng(6), [2] * 600, 0.83, d=512)  # a cosine of 0.59
+    forest = Forest(len(vectors))
+    join_likely(forest, vectors, 1 - CUT)
+    together = pairwise(who, forest.labels())
+    assert together.precision == 1
+    assert together.recall > 0.99
+
+
+def test_an_invented_library_has_the_people_it_says() -> None:
+    vectors, who, sizes = great_library(3000), who_of(3000), sizes_of(3000)
+    assert np.bincount(who).tolist() == sizes.tolist()
+    assert pairwise(who, average_linkage(vectors, CUT)).f > 0.999
