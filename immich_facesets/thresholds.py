@@ -224,7 +224,7 @@ def _choose(
 ) -> tuple[float, str]:
     """How far to move from the defaults, and why."""
     if estimate is None:
-        seen = f"{pairs.groups} pairs of people were seen together"
+        seen = f"{pairs.groups:,} pairs of people were seen together"
         return 0.0, f"The defaults are kept: {seen}, too few to measure by."
     trust = pairs.effective / (pairs.effective + PRIOR_PAIRS)
     wanted = trust * (estimate - default)
@@ -237,7 +237,7 @@ def _choose(
 
 
 def _reason(shift: float, wanted: float, pairs: Pairs, *, may_loosen: bool) -> str:
-    measured = f"measured on {pairs.groups} pairs of people who were seen together"
+    measured = f"measured on {pairs.groups:,} pairs of people who were seen together"
     if not may_loosen and shift == 0 and wanted >= STEP:
         return (
             f"The defaults are kept: {measured}, they could be looser by {min(wanted, BOUND):.3f}, but at which false "
@@ -260,7 +260,7 @@ def _evidence(pairs: Pairs, *, rates: tuple[float, ...] | None, set_aside: int =
     places = np.clip((pairs.distances / BIN_WIDTH).astype(np.int64), 0, BINS - 1)
     heights = np.bincount(places, weights=pairs.weights, minlength=BINS)
     shares = heights / max(float(heights.sum()), 1e-12)
-    default, chosen = rates if rates is not None else (None, None)
+    default, chosen = (float(f"{rate:.3g}") for rate in rates) if rates is not None else (None, None)
     return Evidence(
         shares=tuple(round(share, 6) for share in shares.tolist()),
         pairs=pairs.groups,

@@ -16,6 +16,7 @@ from service.passes.group import GUARDRAILS
 from service.runner import Kind, Outcome, Result, until_stopped
 from service.schedule import Bell, trigger_of
 from service.store import facts, failures, runs, spaces
+from service.store.thresholds import read_thresholds
 from service.web import facts as shown
 from service.web.context import WebContext
 from service.web.server import serve_web
@@ -171,6 +172,7 @@ async def status_facts(app: App) -> shown.StatusFacts:
         else shown.ModelFacts(
             space=info.space, pack=info.pack, family=info.family, licence=info.licence, provider=info.provider
         ),
+        thresholds=await store.read(read_thresholds),
         database=database_url(settings).partition(":")[0],
         export_dir=str(settings.export_dir),
         disk_free_bytes=free.free,

@@ -9,7 +9,7 @@ import typer
 from immich_facesets.runtime.leaving import ExitCode
 from immich_facesets.runtime.logging import configure_logging
 from service.app import program_version
-from service.cli import checking, demo, looking, models, syncing
+from service.cli import checking, demo, evaluating, looking, models, syncing, thresholds
 
 app = typer.Typer(
     name="immich-facesets",
@@ -22,6 +22,8 @@ app.command("serve")(syncing.serve)
 app.command("sync")(syncing.sync)
 app.command("export")(syncing.export)
 app.command("status")(looking.status)
+app.command("thresholds")(thresholds.thresholds)
+app.command("evaluate")(evaluating.evaluate)
 app.add_typer(looking.identities, name="identities")
 app.add_typer(checking.config, name="config")
 app.add_typer(models.models, name="models")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from immich_facesets.thresholds import PointsInUse
 from service.progress import Progress
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -100,6 +101,7 @@ class StatusFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     ``runs`` and ``failures`` are the latest, newest first; ``failures_by_reason`` counts every failure, most frequent
     first. ``guardrails`` are sentences that say what looks wrong and what to change.
+    ``thresholds`` is None before the first grouping.
     """
 
     library: LibraryCounts = LibraryCounts()
@@ -109,6 +111,7 @@ class StatusFacts(msgspec.Struct, frozen=True, kw_only=True):
     guardrails: tuple[str, ...] = ()
     reembedding: Reembedding | None = None
     model: ModelFacts | None = None
+    thresholds: PointsInUse | None = None
     database: str = ""
     export_dir: str = ""
     disk_free_bytes: int | None = None

@@ -14,7 +14,7 @@ from aiohttp import hdrs, web
 
 from immich_facesets.errors import RequestError
 from service.progress import Progress
-from service.web import wording
+from service.web import histogram, wording
 from service.web.context import CONTEXT, WebContext
 from service.web.facts import Objection, Run, StatusFacts
 from service.web.routes import Access, Answer, Route
@@ -144,6 +144,8 @@ def install_pages(app: web.Application) -> None:
         "duration": wording.duration,
         "relative": wording.relative,
         "exact": wording.exact,
+        "rate": histogram.rate,
+        "percent": histogram.percent,
     }
     environment = aiohttp_jinja2.setup(
         app,
@@ -160,6 +162,9 @@ def install_pages(app: web.Application) -> None:
         "stage_words": wording.STAGE_WORDS,
         "stage_states": wording.STAGE_STATES,
         "circuit_states": wording.CIRCUIT_STATES,
+        "chart_of": histogram.chart_of,
+        "chart_size": (histogram.WIDTH, histogram.HEIGHT),
+        "chart_ticks": histogram.TICKS,
         "outcome_words": wording.outcome_words,
         "shown_failures": SHOWN_FAILURES,
         "has_login": app[CONTEXT].token is not None,

@@ -66,9 +66,9 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
-def counted(value: int, word: str) -> str:
-    """``1 picture``, ``2,000 pictures``."""
-    return f"{value:,} {word}" + ("" if value == 1 else "s")
+def counted(value: int, word: str, words: str | None = None) -> str:
+    """``1 picture``, ``2,000 pictures``; ``words`` where an s does not make the plural."""
+    return f"{value:,} {word if value == 1 else words or f'{word}s'}"
 
 
 def size(count: int) -> str:

@@ -103,7 +103,7 @@ async def test_version_and_help_need_no_settings(journey: Journey) -> None:
     version = await run(journey, "--version", **nothing)
     assert re.fullmatch(r"\d[\w.+]*\n", version.stdout)
     shown = await run(journey, "--help", **nothing)
-    for name in ("serve", "sync", "export", "status", "identities", "config", "models", "demo"):
+    for name in ("serve", "sync", "export", "status", "thresholds", "identities", "config", "models", "demo"):
         assert re.search(rf"^\W*{name}\b", shown.stdout, re.MULTILINE), name
     for command in (("sync",), ("identities",), ("identities", "show"), ("config", "check"), ("models", "install")):
         assert "Usage: " in (await run(journey, *command, "--help", **nothing)).stdout
@@ -123,7 +123,8 @@ async def test_a_command_that_is_none_is_refused_with_help(journey: Journey, arg
 
 
 @pytest.mark.parametrize(
-    "arguments", [("status",), ("status", "--json"), ("identities", "list"), ("identities", "show", "1")]
+    "arguments",
+    [("status",), ("status", "--json"), ("thresholds",), ("identities", "list"), ("identities", "show", "1")],
 )
 async def test_looking_before_the_first_sync_is_told_so(journey: Journey, arguments: tuple[str, ...]) -> None:
     service = await refused(journey, *arguments)
@@ -148,6 +149,17 @@ async def test_status_says_how_much_there_is_and_how_the_last_sync_ended(synced:
     assert found["failures_by_reason"] == {"corrupt": 1}
     assert {"stage", "source", "item", "reason", "message", "tries", "retry_at"} <= found["failures"][0].keys()
     assert (await run(synced, "status")).stderr == ""
+
+
+async def test_thresholds_shows_the_distances_in_use_and_what_they_were_measured_on(synced: Journey) -> None:
+    shown = (await run(synced, "thresholds")).stdout
+    found = json.loads((await run(synced, "thresholds", "--json")).stdout)
+    measured = found["measured"]
+    assert found["points"] == measured["chosen"] == measured["defaults"]  # drawn people, and few of them
+    assert measured["reason"] in shown
+    assert re.search(rf"^cluster +{found['points']['cluster']:.3f} +0\.550$", shown, re.MULTILINE)
+    assert "FACESETS_THRESHOLDS=fixed" in shown
+    assert NAME not in shown
 
 
 async def test_identities_are_listed_and_shown(synced: Journey) -> None:

@@ -3,9 +3,14 @@
 import re
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
+from mixtures import table_of
 from web_scene import BEARER, HTML, Scene, busy_scene, invented_facts, visit
 
+from immich_facesets.faces import Gate
+from immich_facesets.spaces import OperatingPoints
+from immich_facesets.thresholds import in_use, measure_thresholds
 from service.progress import Progress, RemoteState
 from service.web import wording
 from service.web.facts import Failure, Objection, Readiness, ReasonCount, Run, StatusFacts
@@ -63,6 +68,25 @@ async def test_what_others_wrote_is_shown_as_text() -> None:
     page = await page_of(scene)
     assert "<script>" not in page
     assert page.lower().count("&lt;script&gt;alert(1)") >= 12
+
+
+async def test_the_distances_in_use_are_drawn_and_said() -> None:
+    page = await page_of(busy_scene())
+    assert "Moved by -0.025" in page
+    assert "Cut in use 0.625" in page
+    assert "Default 0.650" in page
+    assert "1 in 42,000" in page
+    chart = re.search(r'<svg class="chart"[^>]*aria-label="([^"]+)"', page)
+    assert chart is not None
+    assert "Faces of two people: nine of ten pairs are 0.84 to 1.10 apart." in chart.group(1)
+
+
+async def test_a_library_with_too_few_pairs_is_told_so_without_a_drawing() -> None:
+    nothing = measure_thresholds(table_of(np.zeros((0, 8))), defaults=OperatingPoints(), gate=Gate())
+    used = in_use("s", "w600k_r50", nothing, fixed=(), is_wanted=True)
+    page = await page_of(Scene(facts=StatusFacts(thresholds=used)))
+    assert "The defaults are kept: 0 pairs of people were seen together, too few to measure by." in page
+    assert "<figure>" not in page
 
 
 async def test_an_empty_service_has_a_page_too() -> None:

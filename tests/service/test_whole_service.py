@@ -58,6 +58,9 @@ async def test_a_sync_finds_people_and_a_second_one_finds_nothing_to_do(app: App
     assert failure.item.startswith("/data/upload/")
     assert failure.item.endswith(".jpg")
     assert facts.failures_by_reason[0].count == 1
+    assert facts.model is not None
+    assert facts.thresholds is not None
+    assert facts.thresholds.space == facts.model.space
 
 
 async def test_pictures_come_and_go_and_numbers_stay(app: App, placed: Placed) -> None:

@@ -1,0 +1,94 @@
+"""The command that shows the distances in use, and what they were measured on."""
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+import typer
+
+from immich_facesets.thresholds import BIN_WIDTH, PointsInUse
+from service.app import open_reading
+from service.cli.terminal import out, plain
+from service.settings import load_settings
+from service.store.thresholds import read_thresholds
+from service.web.histogram import percent, rate
+
+_BINS_OF_A_LINE = 2
+_BAR = 26
+
+
+def thresholds(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """The distances that are decided at, and what they were measured on."""
+    used = asyncio.run(_read())
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(used)).decode())
+        return
+    if used is None:
+        _tell("Nothing was measured yet: 'immich-facesets sync' does.")
+        return
+    _draw(used)
+    _explain(used)
+
+
+async def _read() -> PointsInUse | None:
+    async with open_reading(load_settings()) as store:
+        return await store.read(read_thresholds)
+
+
+def _draw(used: PointsInUse) -> None:
+    """Both histograms side by side, a line for each twenty-fifth of the distance, as far as there is something."""
+    genuine, impostor = (
+        [sum(shares[start : start + _BINS_OF_A_LINE]) for start in range(0, len(shares), _BINS_OF_A_LINE)]
+        for shares in (used.measured.genuine.shares, used.measured.impostor.shares)
+    )
+    highest = max(*genuine, *impostor)
+    if not highest:
+        return
+    _tell(f"{'distance':>8}  {'faces of one person':{_BAR}}  faces of two people")
+    lines = [place for place, shares in enumerate(zip(genuine, impostor, strict=True)) if any(shares)]
+    width = BIN_WIDTH * _BINS_OF_A_LINE
+    for place in range(min(lines), max(lines) + 1):
+        bars = [_bar(shares[place] / highest) for shares in (genuine, impostor)]
+        mark = "  <- cut" if place * width <= used.points.cluster < (place + 1) * width else ""
+        _tell(f"{place * width:8.2f}  {bars[0]:{_BAR}}  {bars[1]}{mark}")
+    _tell("")
+
+
+def _bar(share: float) -> str:
+    """At least a dot where there is anything."""
+    return "#" * round(_BAR * share) or ("." if share else "")
+
+
+def _explain(used: PointsInUse) -> None:
+    measured, points = used.measured, used.points
+    impostor, genuine = measured.impostor, measured.genuine
+    _tell(f"Model family {used.family}, space {used.space}")
+    _tell(measured.reason)
+    if used.fixed:
+        names = ", ".join(f"FACESETS_{name.upper()}_DISTANCE" for name in used.fixed)
+        _tell(f"Set by you, and obeyed as they are: {names}")
+    if not used.is_applied:
+        _tell("What was measured is only shown: FACESETS_THRESHOLDS or FACESETS_CLUSTER_DISTANCE fix the distances.")
+    _tell("")
+    _tell(f"{'':8}  in use  default")
+    for name, value in msgspec.to_builtins(points).items():
+        _tell(f"{name:8}  {value:6.3f}  {getattr(measured.defaults, name):7.3f}")
+    _tell("")
+    _tell(
+        f"Two people: {impostor.pairs} pairs of {impostor.people} people seen together, worth {impostor.effective:.0f} "
+        f"independent ones; {impostor.set_aside} pairs of faces set aside as one person seen twice"
+    )
+    at = "the measured cut" if not used.is_applied else "the cut in use"
+    _tell(f"  taken for one, estimated: {rate(impostor.chosen)} at {at}, {rate(impostor.default)} at the default")
+    _tell(f"  wanted: {rate(measured.target)} (FACESETS_TARGET_FMR)")
+    _tell(f"One person: {genuine.people} named people; {genuine.set_aside} pairs of one moment left out")
+    _tell(f"  pairs beyond the cut: {percent(genuine.chosen)} at {at}, {percent(genuine.default)} at the default")
+    _tell("")
+    _tell(
+        f"To keep the model's distances: FACESETS_THRESHOLDS=fixed. To pin this cut: "
+        f"FACESETS_CLUSTER_DISTANCE={points.cluster:g}; then the others are no longer moved either."
+    )
+
+
+def _tell(line: str) -> None:
+    out.print(plain(line), soft_wrap=True)
