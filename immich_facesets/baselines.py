@@ -30,8 +30,8 @@ PAIR_CUTS = CUTS[:6]
 IMMICH_DISTANCE, IMMICH_FACES = 0.5, 3
 """Immich's defaults of ``machineLearning.facialRecognition``: ``maxDistance`` and ``minFaces``."""
 
-MATRIX_FACES = {"scikit-learn": 6_000, "HDBSCAN": 16_000}
-"""Up to so many faces a method that needs the whole matrix is run: a few seconds and 1 GB, or 1 minute and 4 GB."""
+MATRIX_FACES = {"scikit-learn": 4_000, "HDBSCAN": 16_000}
+"""Up to so many faces a method that needs the whole matrix is run: a few seconds and 0.5 GB, or a minute and 6 GB."""
 
 _SEED = 1
 _ROUNDS = 20

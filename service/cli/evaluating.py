@@ -19,7 +19,7 @@ from service.app import open_reading
 from service.cli.terminal import err, out, plain
 from service.evaluation.findings import Findings, MethodFindings, UnusedLabel
 from service.evaluation.labels import Labels, labels_of_people, labels_of_rows, read_rows
-from service.evaluation.report import write_report
+from service.evaluation.report import prepare_folder, write_report
 from service.evaluation.trial import Scene, Trial, read_scene
 from service.settings import Settings, load_settings
 
@@ -61,6 +61,8 @@ def evaluate(
         )
     settings = load_settings()
     trial = asyncio.run(_trial(settings, labels, largest=largest))
+    if report is not None:
+        prepare_folder(report)
     methods = []
     for name, judged in trial.methods(with_baselines=baselines):
         with _working(name):

@@ -13,6 +13,7 @@ import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from immich_facesets.errors import SetupError
 from service.durable_files import discard, disk_trouble, sync_folder
 from service.evaluation.findings import Findings, Histogram
 from service.evaluation.plot import Plot, plot
@@ -32,16 +33,24 @@ class _Face:
     title: str
 
 
+def prepare_folder(folder: Path) -> None:
+    """Make the folder of a page, for its owner alone; one that cannot be is a ``SetupError``. Blocking."""
+    try:
+        with disk_trouble(folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise SetupError(f"the page cannot be written to {folder}: a file is in the way") from error
+
+
 def write_report(folder: Path, findings: Findings, library: StoredLibrary, crops: Path) -> Path:
     """
-    Write the page and its figures, and return where the page is. Blocking.
+    Write the page and its figures into a prepared folder, and return where the page is. Blocking.
 
-    Both hold faces and names: the files are readable by their owner alone, and a folder that is made for them, too. A
-    reader sees the whole new file or the one before. A disk that refuses is a ``SetupError``.
+    Both hold faces and names: they are readable by their owner alone. A reader sees the whole new file or the one
+    before. A disk that refuses is a ``SetupError``.
     """
     html = render(findings, library, crops)
     with disk_trouble(folder):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _write(folder / FIGURES, msgspec.json.format(msgspec.json.encode(findings)))
         _write(folder / PAGE, html.encode())
         sync_folder(folder)
