@@ -33,6 +33,10 @@ STRANGERS = 3.0
 """With a floor of fewer standard deviations of strangers' products, too many of these would have to be looked at closely."""
 
 
+CROWDED = 4
+"""A tile with more near pairs for each row and column is crowded."""
+
+
 class Forest:
     """Sets that grow together: each place knows one of a lower number in its set, the lowest knows itself."""
 
@@ -89,7 +93,11 @@ def join_likely(forest: Forest, units: Singles, floor: float, rows: slice = slic
 
 
 def _near_pairs(forest: Forest, units: Singles, floor: float, rows: slice) -> Iterator[tuple[Places, Places]]:
-    """Tile by tile the pairs with a product of ``floor`` or more, unless the tile's rows are all joined already."""
+    """
+    Tile by tile the pairs with a product of ``floor`` or more, but for such as are joined already.
+
+    Of a crowded tile one pair of each row comes first: with these joined hardly any are left to be listed.
+    """
     start, stop, _ = rows.indices(len(units))
     for top in range(start, stop, TILE[0]):
         ones = np.arange(top, min(top + TILE[0], stop))
@@ -97,8 +105,12 @@ def _near_pairs(forest: Forest, units: Singles, floor: float, rows: slice) -> It
             twos = np.arange(left, min(left + TILE[1], len(units)))
             if forest.is_one(np.concatenate((ones, twos))):
                 continue
-            products = units[ones[0] : ones[-1] + 1] @ units[twos[0] : twos[-1] + 1].T
-            one, two = np.divmod(np.flatnonzero(products >= np.float32(floor)), len(twos))
+            is_near = units[ones[0] : ones[-1] + 1] @ units[twos[0] : twos[-1] + 1].T >= np.float32(floor)
+            if np.count_nonzero(is_near) > CROWDED * (len(ones) + len(twos)):
+                some = np.flatnonzero(is_near.any(axis=1))
+                yield ones[some], twos[is_near[some].argmax(axis=1)]
+                is_near &= forest.lowest(ones)[:, None] != forest.lowest(twos)
+            one, two = np.divmod(np.flatnonzero(is_near), len(twos))
             yield ones[one], twos[two]
 
 
