@@ -130,7 +130,7 @@ def _print(findings: Findings) -> None:
     )
     _print_unused(findings.unused)
     out.print()
-    out.print(_figures(findings))
+    _print_figures(findings)
     for method in findings.methods:
         if method.confusions is not None:
             _print_confusions(method)
@@ -146,24 +146,25 @@ def _print_unused(unused: tuple[UnusedLabel, ...]) -> None:
         _tell(f"  and {len(unused) - _SHOWN} more: --json lists all")
 
 
-def _figures(findings: Findings) -> Table:
-    table = Table("Method", "BCubed P", "R", "F", "Pairwise P", "R", "F", "Clusters", "Strangers", "Seconds", box=None)
+def _print_figures(findings: Findings) -> None:
+    """Two lines a method, which fit a terminal of 80 columns."""
+    _tell(f"{'':<28} {'BCubed':^20} {'Pairwise':^20}")
+    _tell(f"{'':<28}" + f"{'P':>7}{'R':>7}{'F':>7}" * 2 + f"{'clusters':>9}")
     for method in findings.methods:
-        label = plain(f"{method.name} ({method.setting})")
-        if method.standing is None:
-            table.add_row(label)
-            continue
         found = method.standing
+        if found is None:
+            _tell(f"{method.name:<28}")
+            _tell(f"    {method.setting}")
+            continue
         rates = (one for rates in (found.bcubed, found.pairwise) for one in (rates.precision, rates.recall, rates.f))
-        strangers = f"{found.strangers.foreign} of {found.strangers.faces}"
-        seconds = "" if method.seconds is None else f"{method.seconds:.1f}"
-        table.add_row(label, *(f"{one:.4f}" for one in rates), str(found.clusters), strangers, seconds)
-    table.caption = (
+        _tell(f"{method.name:<28}" + "".join(f"{one:7.4f}" for one in rates) + f"{found.clusters:9}")
+        strangers = f"{found.strangers.foreign} of {found.strangers.faces} strangers"
+        seconds = "" if method.seconds is None else f", {method.seconds:.1f} s"
+        _tell(f"    {method.setting}; {strangers}{seconds}")
+    _tell(
         f"Clusters: over so many the labelled faces lie. Strangers: of the labelled faces in sets of "
         f"{findings.min_pictures} pictures and more, those of somebody else."
     )
-    table.caption_justify = "left"
-    return table
 
 
 def _print_confusions(method: MethodFindings) -> None:

@@ -33,7 +33,8 @@ def plot(edges: Sequence[float], same: Sequence[int], different: Sequence[int], 
     """
     Both kinds as shares of their own pairs, so that the few of one person are seen beside the many of two.
 
-    The higher of the two peaks fills the field. ``edges``: ascending; one more than there are classes.
+    The higher of the two peaks fills the field. ``edges``: ascending; one more than there are classes. ``marks``:
+    distances by what they are called.
     """
     low, high = edges[0], edges[-1]
 
@@ -57,5 +58,8 @@ def plot(edges: Sequence[float], same: Sequence[int], different: Sequence[int], 
         same_pairs=sum(same),
         different_pairs=sum(different),
         ticks=tuple(Tick(x_of(low + 0.2 * step), f"{low + 0.2 * step:.1f}") for step in range(steps + 1)),
-        marks=tuple(Tick(x_of(value), f"{words} {value:.2f}") for words, value in marks.items()),
+        marks=tuple(
+            Tick(x_of(value), f"{words} {value:.2f}")
+            for words, value in sorted(marks.items(), key=lambda mark: mark[1])
+        ),
     )

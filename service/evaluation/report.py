@@ -86,7 +86,7 @@ def render(findings: Findings, library: StoredLibrary, crops: Path) -> str:
 
 
 def _plot(histogram: Histogram) -> Plot:
-    marks = {"same person": histogram.match, "cut": histogram.cut}
+    marks = {"joins": histogram.match, "cut": histogram.cut}
     return plot(histogram.edges, histogram.same, histogram.different, marks)
 
 
