@@ -31,6 +31,11 @@ def test_two_people_in_one_cluster_are_told_with_faces_of_both() -> None:
     assert (pair.one_examples, pair.other_examples) == ((1, 4), (0, 2)), "from where it is worst"
 
 
+def test_of_two_people_the_fewer_faces_would_have_to_leave() -> None:
+    (pair,) = confusions(["anna", "ben", "ben", "ben"], [1, 1, 1, 1]).merged
+    assert pair.faces == 1
+
+
 def test_a_person_over_several_clusters_is_told_with_faces_of_each() -> None:
     found = confusions(["anna"] * 6, [1, 1, 1, 2, 2, 5], examples=2)
     (torn,) = found.split
