@@ -14,16 +14,25 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from filelock import FileLock
 from forked import Forked, ForkServer
 from journey import Journey, announced_embedder, begun, ended
+from mixtures import table_of
+from msgspec import structs
 from small_library import SmallLibrary, draw_small_library
 from syncing import run, tree
 from testdata import ROOT
 
 from immich_facesets.baselines import BASELINES, missing_packages
+from immich_facesets.confusions import confusions
+from immich_facesets.evaluation import Said, Strangers
+from service.evaluation.findings import Findings, Histogram, MethodFindings, Rates, Standing, UnusedLabel
 from service.evaluation.labels import read_rows
+from service.evaluation.plot import HEIGHT, WIDTH, plot
+from service.evaluation.report import render
+from service.store.faces import StoredLibrary
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -360,3 +369,66 @@ async def test_names_go_to_the_terminal_and_never_to_the_log(journey: Journey) -
     assert "Mira" in service.stdout
     assert "Mira" not in service.stderr
     assert io.StringIO(service.stderr).readline().startswith("Measured: this library, ")
+
+
+def invented(**changes: Any) -> Findings:
+    """What an evaluation of two faces of one person found."""
+    rates = Rates(1.0, 1.0, 1.0)
+    standing = Standing(bcubed=rates, pairwise=rates, clusters=1, strangers=Strangers(0, 0))
+    found = Findings(
+        source="labels.csv",
+        space="s",
+        family="f",
+        faces=2,
+        labelled=2,
+        people=1,
+        min_pictures=15,
+        methods=(
+            MethodFindings(
+                name="this library",
+                setting="now",
+                standing=standing,
+                confusions=confusions(["anna", "anna"], [1, 1]),
+                calibration=(Said(0.9, 1.0, 40, 0.951, 0.925),),
+            ),
+            MethodFindings(name="HDBSCAN", setting="left out: too many faces"),
+        ),
+        histogram=Histogram(edges=(0.0, 0.6, 1.2), same=(1, 0), different=(0, 0), cut=0.55, match=0.45, merge=0.4),
+        unused=(),
+        examples=(),
+    )
+    return structs.replace(found, **changes)
+
+
+NOBODY = StoredLibrary(table_of(np.zeros((0, 8))), (), (), {}, {}, ())
+
+
+def test_the_page_says_when_nobody_is_confused_and_which_method_was_left_out(tmp_path: Path) -> None:
+    page = render(invented(), NOBODY, tmp_path)
+    assert "Nobody is confused: 1 person is whole and pure." in page
+    assert "left out: too many faces" in page
+    assert "not used" not in page
+
+
+def test_the_page_holds_promises_against_what_was_right(tmp_path: Path) -> None:
+    page = re.sub(r"<[^>]+>", " ", render(invented(), NOBODY, tmp_path))
+    assert re.search(r"0\.90 to 1\.00\s+40\s+0\.951\s+0\.925", page)
+
+
+def test_a_page_of_many_unused_labels_stays_short(tmp_path: Path) -> None:
+    unused = tuple(UnusedLabel(line, "no such picture is known") for line in range(2, 1002))
+    page = render(invented(unused=unused), NOBODY, tmp_path)
+    assert "1,000 labels were not used" in page
+    assert page.count("no such picture is known") == 200
+    assert "and 800 more" in page
+
+
+def test_both_kinds_of_pairs_are_drawn_by_their_own_shares() -> None:
+    drawn = plot([0.0, 0.6, 1.2], [3, 1], [0, 1000], {"cut": 0.6, "joins": 0.3})
+    assert (
+        drawn.same
+        == f"0.0,{float(HEIGHT)} 0.0,55.0 {WIDTH / 2},55.0 {WIDTH / 2},165.0 {WIDTH}.0,165.0 {WIDTH}.0,{float(HEIGHT)}"
+    )
+    assert f"{WIDTH / 2},0.0 {WIDTH}.0,0.0" in drawn.different, "1,000 of 1,000 pairs are the highest"
+    assert [(mark.words, mark.x) for mark in drawn.marks] == [("joins 0.30", WIDTH / 4), ("cut 0.60", WIDTH / 2)]
+    assert [tick.words for tick in drawn.ticks] == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0", "1.2"]
