@@ -77,7 +77,8 @@ def tell_reference(ours: Measured[Labels], theirs: Measured[Labels]) -> None:
     is_same = same.precision == same.recall == 1
     print(
         f"  scikit-learn: {'the same partition' if is_same else f'ANOTHER partition (pairwise F {same.f:.6f})'},"
-        f" {theirs.seconds:.1f} s, {theirs.extra:.0f} MB: time x{theirs.seconds / ours.seconds:.1f},"
+        f" {theirs.seconds:.1f} s ({theirs.core_seconds:.1f} of one core), {theirs.extra:.0f} MB:"
+        f" time x{theirs.seconds / ours.seconds:.1f} (of one core x{theirs.core_seconds / ours.core_seconds:.1f}),"
         f" memory x{theirs.extra / ours.extra:.0f}",
         flush=True,
     )
