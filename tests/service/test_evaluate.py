@@ -28,11 +28,12 @@ from testdata import ROOT
 from immich_facesets.baselines import BASELINES, missing_packages
 from immich_facesets.confusions import confusions
 from immich_facesets.evaluation import Said, Strangers
+from immich_facesets.faces import Box
 from service.evaluation.findings import Findings, Histogram, MethodFindings, Rates, Standing, UnusedLabel
-from service.evaluation.labels import read_rows
+from service.evaluation.labels import LabelRow, labels_of_rows, read_rows
 from service.evaluation.plot import HEIGHT, WIDTH, plot
 from service.evaluation.report import render
-from service.store.faces import StoredLibrary
+from service.store.faces import StoredFace, StoredLibrary, StoredPicture
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -242,6 +243,17 @@ async def test_the_largest_face_can_be_meant(journey: Journey) -> None:
     ]  # two show one person, two two
     counts = [(await found(journey, written(journey, single), *more))["labelled"] for more in ((), ("--largest",))]
     assert counts[0] < counts[1] == len(single)
+
+
+def test_the_largest_face_is_the_one_of_the_largest_area() -> None:
+    faces = tuple(
+        StoredFace(number, "5" * 64, Box(0, 0, 30, side), None) for number, side in ((1, 30), (2, 50), (3, 40))
+    )
+    pictures = (StoredPicture("anna", "a", "/x/a.jpg", "a.jpg", "5" * 64),)
+    library = StoredLibrary(table_of(np.eye(3)), faces, pictures, {}, {}, ())
+    row = LabelRow(2, "a", "", None, "X")
+    assert labels_of_rows([row], [], library, largest=True).names == {2: "X"}
+    assert labels_of_rows([row], [], library, largest=False).names == {}
 
 
 async def test_pictures_can_be_named_by_path_by_the_end_of_it_or_by_the_name_they_came_with(journey: Journey) -> None:
