@@ -12,6 +12,7 @@ from service.cli.terminal import out, plain
 from service.settings import load_settings
 from service.store.thresholds import read_thresholds
 from service.web.histogram import percent, rate
+from service.web.wording import counted
 
 _BINS_OF_A_LINE = 2
 _BAR = 26
@@ -75,13 +76,15 @@ def _explain(used: PointsInUse) -> None:
         _tell(f"{name:8}  {value:6.3f}  {getattr(measured.defaults, name):7.3f}")
     _tell("")
     _tell(
-        f"Two people: {impostor.pairs} pairs of {impostor.people} people seen together, worth {impostor.effective:.0f} "
-        f"independent ones; {impostor.set_aside} pairs of faces set aside as one person seen twice"
+        f"Two people: {counted(impostor.pairs, 'pair')} of {impostor.people:,} people seen together, worth "
+        f"{impostor.effective:,.0f} independent ones; {counted(impostor.set_aside, 'pair')} of faces set aside as one "
+        "person seen twice"
     )
     at = "the measured cut" if not used.is_applied else "the cut in use"
     _tell(f"  taken for one, estimated: {rate(impostor.chosen)} at {at}, {rate(impostor.default)} at the default")
     _tell(f"  wanted: {rate(measured.target)} (FACESETS_TARGET_FMR)")
-    _tell(f"One person: {genuine.people} named people; {genuine.set_aside} pairs of one moment left out")
+    named = counted(genuine.people, "named person", "named people")
+    _tell(f"One person: {named}; {counted(genuine.set_aside, 'pair')} of one moment left out")
     _tell(f"  pairs beyond the cut: {percent(genuine.chosen)} at {at}, {percent(genuine.default)} at the default")
     _tell("")
     _tell(

@@ -11,7 +11,16 @@ from mixtures import people, table_of, told, unit
 from immich_facesets.faces import Gate
 from immich_facesets.identities import FaceTable
 from immich_facesets.spaces import OperatingPoints, operating_points
-from immich_facesets.thresholds import BOUND, STEP, Thresholds, in_use, measure_thresholds, shifted
+from immich_facesets.thresholds import (
+    BOUND,
+    PRIOR_PAIRS,
+    STEP,
+    Thresholds,
+    fit_impostors,
+    in_use,
+    measure_thresholds,
+    shifted,
+)
 
 DEFAULTS = operating_points("w600k_mbf")
 GATE = Gate()
@@ -180,6 +189,46 @@ def test_a_couple_in_five_hundred_pictures_is_one_pair_of_people() -> None:
     assert after.impostor.pairs == before.impostor.pairs + 1
     assert before.estimate is not None
     assert after.estimate == pytest.approx(before.estimate, abs=0.01)
+
+
+def test_people_seen_often_weigh_no_more_than_people_seen_once() -> None:
+    rng = np.random.default_rng(3)
+    strangers = table_of(unit(rng.normal(size=(180, D))), pictures=np.repeat(np.arange(60), 3))
+    far = unit(rng.normal(size=(2, D)))
+    alike = unit(np.stack([far[0], 0.25 * far[0] + far[1]]))
+    couple = unit(np.tile(alike, (30, 1)) + 0.2 / np.sqrt(D) * rng.normal(size=(60, D)))
+    before = measure(strangers)
+    after = measure(joined(strangers, table_of(couple, pictures=np.repeat(np.arange(100, 130), 2))))
+    assert before.estimate is not None
+    assert after.estimate == pytest.approx(before.estimate, abs=0.03)
+
+
+def test_the_cut_in_use_stays_until_the_estimate_is_a_whole_step_away() -> None:
+    table, _ = gathering(d=170)
+    measured = measure(table)
+    assert measured.estimate is not None
+    trust = measured.impostor.effective / (measured.impostor.effective + PRIOR_PAIRS)
+    wanted = trust * (measured.estimate - DEFAULTS.cluster)
+    assert abs(wanted) < BOUND - STEP
+    side = STEP if wanted > measured.shift else -STEP
+    near, far = measured.chosen.cluster + side, measured.chosen.cluster + 2 * side
+    assert measure(table, cut_in_use=near).chosen.cluster == pytest.approx(near)
+    assert measure(table, cut_in_use=far).chosen == measured.chosen
+
+
+def test_pairs_nearer_than_any_two_people_are_left_out_of_the_fit() -> None:
+    apart = np.random.default_rng(0).normal(0.98, 0.067, 2000)
+    wrong = np.concatenate([apart, np.full(10, 0.2)])
+    fit = fit_impostors(wrong, np.ones(len(wrong)))
+    assert fit is not None
+    assert fit.set_aside == 10
+    assert fit.mean == pytest.approx(0.98, abs=0.005)
+    assert fit.deviation == pytest.approx(0.067, abs=0.003)
+    assert fit.rate_at(fit.distance_at(3e-5)) == pytest.approx(3e-5)
+
+
+def test_equal_distances_have_no_spread_to_go_by() -> None:
+    assert fit_impostors(np.ones(50), np.ones(50)) is None
 
 
 def test_a_model_whose_defaults_stand_nobody_knows_where_is_only_tightened() -> None:

@@ -12,6 +12,7 @@ from mixtures import table_of, unit
 from immich_facesets.constraints import Constraints
 from immich_facesets.identities import FaceTable
 from immich_facesets.spaces import OperatingPoints, operating_points
+from immich_facesets.thresholds import BOUND, PRIOR_PAIRS, STEP, shifted
 from immich_facesets.wire import Info, Limits
 from service.passes.conditions import Conditions
 from service.passes.measuring import measured_points, points_in_use
@@ -19,14 +20,15 @@ from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store.database import Store
 from service.store.facts import write_fact
-from service.store.thresholds import read_thresholds
+from service.store.thresholds import read_thresholds, write_thresholds
 from service.web.histogram import chart_of, rate
 
 DEFAULTS = operating_points("w600k_mbf")
+DIMENSION = 170
 INFO = Info(
     space="s",
     family="w600k_mbf",
-    dimension=128,
+    dimension=DIMENSION,
     engine="onnx",
     pack="p",
     licence="",
@@ -46,8 +48,8 @@ def company() -> FaceTable:
     """Pictures of three people each, who resemble each other more than the model's defaults expect."""
     rng = np.random.default_rng(0)
     who = np.concatenate([rng.choice(120, size=3, replace=False) for _ in range(250)])
-    centres = unit(rng.normal(size=(120, 128)))
-    vectors = unit(centres[who] + 0.7 / np.sqrt(128) * rng.normal(size=(len(who), 128)))
+    centres = unit(rng.normal(size=(120, DIMENSION)))
+    vectors = unit(centres[who] + 0.7 / np.sqrt(DIMENSION) * rng.normal(size=(len(who), DIMENSION)))
     return table_of(vectors, pictures=np.repeat(np.arange(250), 3))
 
 
@@ -65,6 +67,21 @@ async def test_what_is_measured_is_used_remembered_and_stays_at_the_next_sync(st
     assert await measured(found, company()) == points
     assert await store.read(read_thresholds) == known
     assert await points_in_use(found, INFO) == points
+
+
+async def test_a_sync_leaves_the_cut_in_use_where_it_is_for_less_than_a_step(store: Store, tmp_path: Path) -> None:
+    found = conditions(store, tmp_path)
+    await measured(found, company())
+    known = await store.read(read_thresholds)
+    assert known is not None
+    told = known.measured
+    assert told.estimate is not None
+    trust = told.impostor.effective / (told.impostor.effective + PRIOR_PAIRS)
+    side = STEP if trust * (told.estimate - DEFAULTS.cluster) > told.shift else -STEP
+    assert abs(told.shift) < BOUND, "the bound must not decide"
+    near = shifted(DEFAULTS, round(told.shift + side, 6))
+    await store.write(write_thresholds, replace(known, points=near, measured=replace(told, chosen=near)))
+    assert await measured(found, company()) == near
 
 
 async def test_distances_that_are_set_are_obeyed_as_they_are(store: Store, tmp_path: Path) -> None:
