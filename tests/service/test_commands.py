@@ -103,7 +103,18 @@ async def test_version_and_help_need_no_settings(journey: Journey) -> None:
     version = await run(journey, "--version", **nothing)
     assert re.fullmatch(r"\d[\w.+]*\n", version.stdout)
     shown = await run(journey, "--help", **nothing)
-    for name in ("serve", "sync", "export", "status", "thresholds", "identities", "config", "models", "demo"):
+    for name in (
+        "serve",
+        "sync",
+        "export",
+        "status",
+        "evaluate",
+        "thresholds",
+        "identities",
+        "config",
+        "models",
+        "demo",
+    ):
         assert re.search(rf"^\W*{name}\b", shown.stdout, re.MULTILINE), name
     for command in (("sync",), ("identities",), ("identities", "show"), ("config", "check"), ("models", "install")):
         assert "Usage: " in (await run(journey, *command, "--help", **nothing)).stdout
