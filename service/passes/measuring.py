@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
+import numpy as np
 import structlog
 
 from immich_facesets.constraints import Constraints
@@ -57,11 +58,7 @@ def _measure(
     defaults = settings.points(info.family, info.distances)
     is_same = before is not None and before.space == info.space and before.measured.defaults == defaults
     is_referenced = info.family in REFERENCED and info.distances is None
-    may_repeat = {
-        picture
-        for face, picture in zip(table.face_ids.tolist(), table.pictures.tolist(), strict=True)
-        if face in constraints.together
-    }
+    may_repeat = frozenset(table.pictures[np.isin(table.face_ids, list(constraints.together))].tolist())
     return measure_thresholds(
         table,
         defaults=defaults,

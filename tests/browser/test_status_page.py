@@ -146,22 +146,25 @@ async def test_the_page_moves_with_the_sync() -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_measured_distances_are_a_drawing_with_words_for_those_who_do_not_see_it(scheme: str) -> None:
     scene = busy_scene()
-    async with serve_web(scene.context(), ANY_PORT) as listen, chromium() as browser:
-        async with visitor(browser, scheme=scheme, width=360) as guest:
-            await guest.log_in(f"http://{listen}/")
-            card = guest.page.get_by_role("region", name="Who counts as one person")
-            drawing = card.get_by_role("img", name="The cut in use is 0.625.")
-            await expect(drawing).to_be_visible()
-            box = await drawing.bounding_box()
-            assert box is not None
-            assert box["width"] > 250
-            assert box["height"] > 100
-            colours = [
-                await drawing.locator(f".{name}").evaluate("path => getComputedStyle(path).stroke")
-                for name in ("genuine", "impostor", "cut")
-            ]
-            assert len(set(colours)) == 3
-            assert guest.complaints == []
+    async with (
+        serve_web(scene.context(), ANY_PORT) as listen,
+        chromium() as browser,
+        visitor(browser, scheme=scheme, width=360) as guest,
+    ):
+        await guest.log_in(f"http://{listen}/")
+        card = guest.page.get_by_role("region", name="Who counts as one person")
+        drawing = card.get_by_role("img", name="The cut in use is 0.625.")
+        await expect(drawing).to_be_visible()
+        box = await drawing.bounding_box()
+        assert box is not None
+        assert box["width"] > 250
+        assert box["height"] > 100
+        colours = [
+            await drawing.locator(f".{name}").evaluate("path => getComputedStyle(path).stroke")
+            for name in ("genuine", "impostor", "cut")
+        ]
+        assert len(set(colours)) == 3
+        assert guest.complaints == []
 
 
 async def test_everything_can_be_done_with_the_keyboard() -> None:
