@@ -7,7 +7,18 @@ hardly ever missed, of those right at it one in forty; and most pairs are found 
 
 Why no index of approximate neighbours: in many dimensions two faces of one person (a cosine of 0.6) are hardly nearer
 than two strangers (0 to 0.3). A graph or cells lead a search to people with many faces, and past the only other face of
-somebody who has two. The README has the figures.
+somebody who has two. Of the pairs of people with 2 to 5 faces, among 50,000 invented faces of 512 dimensions on two busy
+cores, with 16 (of coarse codes up to 64) neighbours asked for, so many were found:
+
+    usearch 2.26, HNSW, 16 links, int8; float16     151 s; 203 s    0.755; 0.917    55 MB to install
+    faiss-cpu 1.15, HNSW, 16 links, 8 bits          81 s            0.793           65 MB
+    the same, 512 cells, 16 of them; 51             9 s; 72 s       0.956; 0.995
+    the same, signs of all dimensions compared      29 s            1.000
+    the same, all products of 4-bit codes           6 s             1.000
+    a sample, means and sketches, all merging done  9 s             1.000           nothing
+
+What compares everything, coarsely, is the only one to find everything, and numpy does that as fast. It also gives the same
+answer each time; of two graphs that two threads of usearch built, three rows of four had other neighbours.
 """
 
 from collections.abc import Iterator
