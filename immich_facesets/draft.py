@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from immich_facesets.constraints import Constraints
 from immich_facesets.faces import Gate
-from immich_facesets.identities import Centroids, FaceTable, Known, Origin, People, Rows
+from immich_facesets.identities import Centroids, FaceTable, Known, Origin, People, Rows, distances
 from immich_facesets.linkage import split_by
+from immich_facesets.recognisability import recognisable
 from immich_facesets.spaces import OperatingPoints
 
 How = Literal["asserted", "discovered", "matched", "decided"]
+Method = Literal["careful", "plain"]
 
 NOBODY = -1
 
@@ -24,8 +26,13 @@ class GroupingRules:
     What a new identity needs and what is worth a word, beside the distances of the space (PRODUCT 3.3).
 
     ``min_faces``: different pictures of a discovered identity; ``min_asserted``: faces of an asserted one; ``margin``:
-    two identities that differ by less in distance are both possible; the two shares are the guardrails.
+    two identities that differ by less in distance are both possible; the two shares are the guardrails. ``method``:
+    ``plain`` is one threshold and one centroid, as PRODUCT 3.3 has it; ``careful`` is module ``placement``, where a
+    poor face joins an identity only when it is nearer than every other by ``poor_margin``.
     """
+
+    method: Method = "careful"
+    poor_margin: float = 0.1
 
     min_faces: int = 15
     min_asserted: int = 1
@@ -66,7 +73,8 @@ class Draft:
         faces = self.faces = table.in_order_of_content()
         self.points, self.rules, self.constraints = points, rules, constraints
         self.row_of = {face: row for row, face in enumerate(faces.face_ids.tolist())}
-        self.is_good = faces.admitted(rules.gate)
+        is_plain = rules.method == "plain"
+        self.is_good = faces.admitted(rules.gate) if is_plain else recognisable(faces, rules.gate, points.match)
         self.centroids = Centroids(faces.vectors, self.is_good, points.near)
         locks = {identity.number: identity.is_locked for identity in known} | dict(constraints.locks)
         self.locked = frozenset(number for number, is_on in locks.items() if is_on and number not in constraints.merged)
@@ -86,6 +94,10 @@ class Draft:
         self.is_ignored = self._marked(constraints.ignored)
         self.is_open = np.isin(faces.pictures, faces.pictures[self._marked(constraints.together)])
         self.barred = {(self.row_of[face], number) for face, number in constraints.must_not if face in self.row_of}
+        self.barred_of: dict[int, set[int]] = {}
+        for row, number in sorted(self.barred):
+            self.barred_of.setdefault(row, set()).add(number)
+        self.torn: dict[int, tuple[int, int]] = {}
         for face, number in memberships.items():
             if face in self.row_of:
                 self.before[self.row_of[face]] = number
@@ -136,6 +148,10 @@ class Draft:
 
     def members(self, number: int) -> Rows:
         return np.flatnonzero(self.owner == number)
+
+    def gaps(self, rows: Rows, number: int) -> NDArray[np.float64]:
+        """How far each of ``rows`` is from the centroid of an identity."""
+        return distances(self.faces.vectors[rows], self.centroids.of(self.members(number))[None])[:, 0]
 
     def standing(self) -> Standing:
         """The identities that have faces by now."""

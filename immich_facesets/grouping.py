@@ -12,6 +12,7 @@ from immich_facesets.discovery import Discovery, discover
 from immich_facesets.draft import NOBODY, Draft, GroupingRules, How
 from immich_facesets.identities import Assertion, FaceTable, Known, Origin, distances
 from immich_facesets.matching import match
+from immich_facesets.placement import place_carefully
 from immich_facesets.review import GroupingReport, review
 from immich_facesets.spaces import OperatingPoints
 
@@ -137,7 +138,9 @@ def _decide(draft: Draft, assertions: Sequence[Assertion]) -> tuple[list[Hearing
 
 
 def _place_loose(draft: Draft) -> Discovery:
-    """Match and discover by turns until nobody joins any more; the last discovery, which found nothing new."""
+    """Place whoever is loose until nobody joins any more; the last discovery, which found nothing new."""
+    if draft.rules.method == "careful":
+        return place_carefully(draft)
     while True:
         while match(draft):
             pass

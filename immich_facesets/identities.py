@@ -113,9 +113,13 @@ class Centroids:
         key = rows.tobytes()
         found = self._known.get(key)
         if found is None:
-            good = rows[self._is_good[rows]]
-            found = self._known[key] = self._mean(good if len(good) else rows)
+            found = self._known[key] = self._mean(self.counted(rows))
         return found
+
+    def counted(self, rows: Rows) -> Rows:
+        """Those of ``rows`` that a centroid is made of: the good ones, or all if none is good."""
+        good = rows[self._is_good[rows]]
+        return good if len(good) else rows
 
     def matrix(self, sets: list[Rows]) -> NDArray[np.float32]:
         """The centroids of several sets, (k, d)."""

@@ -44,6 +44,22 @@ def candidates(
     return Candidates(row[order], numbers[column[order]], gap[order])
 
 
+def stand_out(pairs: Candidates, limit: float, margin: float) -> Candidates:
+    """The nearest pair of each row, if it is within ``limit`` and no other pair of the row is nearer than ``margin`` to it."""
+    _, first = np.unique(pairs.rows, return_index=True)  # pairs come nearest first
+    is_other = np.ones(len(pairs.rows), dtype=np.bool_)
+    is_other[first] = False
+    _, second = np.unique(pairs.rows[is_other], return_index=True)
+    others = np.flatnonzero(is_other)[second]
+    next_gap = dict(zip(pairs.rows[others].tolist(), pairs.gaps[others].tolist(), strict=True))
+    kept = [
+        place
+        for place in np.sort(first).tolist()
+        if pairs.gaps[place] <= limit and next_gap.get(int(pairs.rows[place]), np.inf) - pairs.gaps[place] >= margin
+    ]
+    return Candidates(pairs.rows[kept], pairs.numbers[kept], pairs.gaps[kept])
+
+
 @dataclass(frozen=True, slots=True)
 class Matches:
     """Who joins whom, and who waits because the nearest identity is locked: (row, identity, distance) each."""

@@ -6,19 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.constraints import Constraints
-from immich_facesets.faces import Gate
 from immich_facesets.grouping import FaceTable, GroupingRules, plan_grouping
 from immich_facesets.spaces import OperatingPoints
-
-EVERY_FACE = Gate(face_short=0, blur=0, det_score=0)
 
 
 def partition(table: FaceTable, points: OperatingPoints, rules: GroupingRules) -> NDArray[np.int64]:
     """
     Group all faces from nothing: no memberships, no names, no decisions. Returns (n,) labels in the order of the table.
 
-    So that every face can be judged, one picture is enough to found an identity and every face passes the gate; what
-    else ``rules`` says holds. A face of nobody is alone: its label is its own.
+    So that every face can be judged, one picture is enough to found an identity; what else ``rules`` says holds. A face of nobody is alone: its label is its own.
     """
     if len(table) == 0:
         return np.zeros(0, dtype=np.int64)
@@ -29,7 +25,7 @@ def partition(table: FaceTable, points: OperatingPoints, rules: GroupingRules) -
         assertions=(),
         constraints=Constraints(),
         points=points,
-        rules=replace(rules, min_faces=1, gate=EVERY_FACE),
+        rules=replace(rules, min_faces=1),
         next_number=1,
     )
     owner = {join.face_id: join.identity for join in plan.joins}

@@ -10,6 +10,7 @@ from mixtures import Library, Vectors, extended, people, table_of, told, unit
 from numpy.typing import NDArray
 
 from immich_facesets.constraints import Constraints
+from immich_facesets.draft import Method
 from immich_facesets.evaluation import bcubed
 from immich_facesets.faces import Gate
 from immich_facesets.grouping import Carried, GroupingRules, Known, plan_grouping
@@ -194,14 +195,15 @@ class TestOnePersonOncePerPicture:
 
     def test_clusters_that_share_a_picture_are_two_people(self) -> None:
         """Twins: their centres are within a merge, but they stand side by side."""
+        rules = GroupingRules(min_faces=3, method="plain")
         one, two = axis(0), near(axis(0), 0.3, axis(1))
         rng = np.random.default_rng(9)
         faces = unit(np.concatenate([one + 0.05 * rng.normal(size=(5, 16)), two + 0.05 * rng.normal(size=(5, 16))]))
-        apart = Library(table_of(faces, pictures=[0, 1, 2, 3, 4, 0, 5, 6, 7, 8]))
+        apart = Library(table_of(faces, pictures=[0, 1, 2, 3, 4, 0, 5, 6, 7, 8]), rules=rules)
         apart.points = replace(apart.points, cluster=0.2, match=0.15)
         apart.group()
         assert apart.parts() == {frozenset(range(1, 6)), frozenset(range(6, 11))}
-        alone = Library(table_of(faces), points=apart.points)
+        alone = Library(table_of(faces), points=apart.points, rules=rules)
         alone.group()
         assert alone.parts() == {frozenset(range(1, 11))}
 
@@ -465,6 +467,9 @@ class TestReport:
         assert 0.40 < suggestion.distance < 0.42
 
 
+METHODS: list[Method] = ["careful", "plain"]
+
+
 @st.composite
 def libraries(draw: st.DrawFn) -> Library:
     """Any library: people, strangers, group pictures, poor faces, named people (some wrongly), and decisions."""
@@ -484,7 +489,8 @@ def libraries(draw: st.DrawFn) -> Library:
         for person in range(draw(st.integers(0, 3))):
             mine = ids[(who == person % len(sizes)) & (rng.random(n) < 0.6) | (rng.random(n) < 0.08)]
             assertions += told({f"p{person}": mine.tolist()}, source)
-    rules = GroupingRules(min_faces=draw(st.integers(1, 4)), gate=Gate(90, 40, 0.6))
+    method = draw(st.sampled_from(METHODS))
+    rules = GroupingRules(method=method, min_faces=draw(st.integers(1, 4)), gate=Gate(90, 40, 0.6))
     library = Library(table, assertions=assertions, rules=rules)
     if draw(st.booleans()):  # a life before this sync
         seen = np.flatnonzero(rng.random(n) < 0.6)

@@ -4,6 +4,7 @@ import numpy as np
 from mixtures import people, table_of
 
 from immich_facesets.evaluation import bcubed
+from immich_facesets.faces import Gate
 from immich_facesets.grouping import GroupingRules
 from immich_facesets.partition import partition, with_nobody_alone
 from immich_facesets.spaces import OperatingPoints
@@ -14,7 +15,9 @@ POINTS = OperatingPoints()
 def test_every_person_is_found_however_few_and_poor_her_pictures() -> None:
     vectors, who = people(np.random.default_rng(3), [9, 4, 2, 1, 1], 0.5)
     table = table_of(vectors, face_short=20, blur=1, det_score=0.1)
-    assert bcubed(who, partition(table, POINTS, GroupingRules(min_faces=15))).f == 1
+    anything = GroupingRules(min_faces=15, gate=Gate(0, 0, 0))
+    assert bcubed(who, partition(table, POINTS, anything)).f == 1
+    assert len(set(partition(table, POINTS, GroupingRules()).tolist())) == len(table), "the gate is the caller's"
 
 
 def test_the_labels_are_in_the_order_of_the_table() -> None:
