@@ -26,10 +26,9 @@ from embedder.jxl_header import is_jxl, jxl_size
 from embedder.picture import Allow, Picture, whole
 from embedder.raw_pictures import decode_raw, looks_raw
 from immich_facesets.errors import ItemError
+from immich_facesets.picture_formats import DECODED
 
-FORMATS: Final = (
-    "JPEG", "HEIF", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "JXL", "JPEG2000", "PSD", "PPM",
-)  # fmt: skip
+FORMATS: Final = tuple(DECODED)
 
 ORIENTATION_TAG: Final = 0x0112
 
@@ -65,7 +64,7 @@ class Decoder:
         if looks_raw(data):
             pixels = decode_raw(data, self._check)
             if pixels is not None:
-                return Picture.whole(pixels)
+                return Picture.whole(pixels, orientation=None)
         try:
             return self._decode_with_pillow(data, allow)
         except MemoryError:
@@ -83,9 +82,10 @@ class Decoder:
                     pixels = _decode_jpeg(data, image.size, reduction)
                     if pixels is not None:
                         return Picture.of_jpeg(pixels, image.size, orientation, reduction)
+                stored = _orientation(image)  # a TIFF is turned while it is loaded, and says no more how it was
                 image.load()
-                orientation = _orientation(image)
-                return Picture.whole(np.ascontiguousarray(upright(to_srgb(image), orientation)))
+                pixels = upright(to_srgb(image), _orientation(image))
+                return Picture.whole(np.ascontiguousarray(pixels), stored)
         except UnidentifiedImageError:
             raise _unidentified(data) from None
         except _DECODER_ERRORS as error:

@@ -186,6 +186,7 @@ async def _info(request: web.Request) -> web.Response:
         distances=facts.distances,
         enrich=pipeline.extras.files.offers,
         lanes=request.app[_LANES],
+        flip=facts.space.flip,
     )
     asked = request.headers.get(hdrs.ACCEPT, "")
     body, content_type = wire.encode(info, accept=wire.MSGPACK if wire.MSGPACK in asked else wire.JSON)

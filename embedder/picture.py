@@ -28,7 +28,8 @@ class Picture:
 
     ``width`` and ``height`` are the upright original's. Column u of the pixels shows the original's columns from
     ``left + u * reduction`` on; ``left`` and ``top`` are below 0 where a side that the reduction does not divide was
-    turned around: its last, incomplete pixel came to the beginning.
+    turned around: its last, incomplete pixel came to the beginning. ``orientation`` (EXIF, 1 to 8) is what was undone,
+    None where another rule than EXIF's turned it.
     """
 
     pixels: Pixels
@@ -37,10 +38,11 @@ class Picture:
     reduction: int = 1
     left: int = 0
     top: int = 0
+    orientation: int | None = 1
 
     @classmethod
-    def whole(cls, pixels: Pixels) -> Self:
-        return cls(pixels, int(pixels.shape[1]), int(pixels.shape[0]))
+    def whole(cls, pixels: Pixels, orientation: int | None = 1) -> Self:
+        return cls(pixels, int(pixels.shape[1]), int(pixels.shape[0]), orientation=orientation)
 
     @classmethod
     def of_jpeg(cls, stored: Pixels, size: tuple[int, int], orientation: int, reduction: int) -> Self:
@@ -49,7 +51,7 @@ class Picture:
         pixels = upright(stored, orientation)
         left = width - int(pixels.shape[1]) * reduction if orientation in _MIRRORED_ACROSS else 0
         top = height - int(pixels.shape[0]) * reduction if orientation in _MIRRORED_DOWN else 0
-        return cls(pixels, width, height, reduction, left, top)
+        return cls(pixels, width, height, reduction, left, top, orientation)
 
     def inside(self, box: Box) -> Box:
         """A box of the original in the pixels at hand."""

@@ -169,7 +169,7 @@ class Pipeline:
                     functools.partial(self._show, data, self._sitting.allowed(question))
                 )
                 held.enter_context(self._room.pixels(picture.pixels.nbytes))
-            width, height = picture.width, picture.height
+            width, height, orientation = picture.width, picture.height, picture.orientation
             sitters, found = await self._seat(data, picture, view, question)
             del picture, view  # counted as gone from here on
         outcomes = await self._recognise.run_many([sitter.aligned for sitter in sitters])
@@ -188,6 +188,7 @@ class Pipeline:
             height=height,
             faces=tuple(faces),
             lost_faces=found - len(faces),
+            orientation=orientation,
         )
 
     async def _seat(self, data: bytes, picture: Picture, view: View, question: Question) -> tuple[list[Sitter], int]:

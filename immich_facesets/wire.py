@@ -93,7 +93,8 @@ class FaceAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class FacesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
     What ``POST /v1/faces`` answers. ``width`` and ``height`` are those of the upright original; ``lost_faces`` counts
-    faces that were seen but gave no vector.
+    faces that were seen but gave no vector; ``orientation`` (EXIF, 1 to 8) leads from the stored picture to the upright
+    one, None where that is not known.
     """
 
     space: str
@@ -101,6 +102,7 @@ class FacesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     height: int
     faces: tuple[FaceAnswer, ...]
     lost_faces: int = 0
+    orientation: int | None = None
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +138,8 @@ class Lanes(msgspec.Struct, frozen=True, kw_only=True):
 class Info(msgspec.Struct, frozen=True, kw_only=True):
     """
     What ``GET /v1/info`` answers. ``family`` names the recogniser's family, the key of its operating points;
-    ``distances`` are those that came with a model of one's own; ``enrich`` is what a question may ask for on top.
+    ``distances`` are those that came with a model of one's own; ``enrich`` is what a question may ask for on top;
+    ``flip`` says whether each vector is averaged with that of the mirrored face.
     """
 
     space: str
@@ -152,6 +155,7 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
     distances: OperatingPoints | None = None
     enrich: tuple[Enrichment, ...] = ()
     lanes: Lanes | None = None
+    flip: bool = False
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):

@@ -217,9 +217,10 @@ class Embed:
                 await self._embed(asset, staged)
 
     async def _embed(self, asset: Asset, staged: Staged) -> None:
-        boxes = await self._store.read(contents.boxes_of, asset.fingerprint)
+        boxes = tuple(await self._store.read(contents.boxes_of, asset.fingerprint))
+        looking = Looking(boxes, self._only_there and bool(boxes))  # where nobody says where faces are, look for them
         try:
-            answer = await self._asking.faces(asset, staged.path, Looking(tuple(boxes), self._only_there), self._crops)
+            answer = await self._asking.faces(asset, staged.path, looking, self._crops)
         except ItemError:
             self._staging.release(staged)
             raise
@@ -236,6 +237,7 @@ class Embed:
             height=answer.height,
             recipe=self._recipe,
             faces=found,
+            orientation=answer.orientation,
         )
         await self._store.write(contents.record_content, embedded, self._conditions.clock())
         self._staging.release(staged)

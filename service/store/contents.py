@@ -63,6 +63,7 @@ class EmbeddedContent:
     height: int
     recipe: Recipe
     faces: tuple[FoundFace, ...]
+    orientation: int | None = None
 
 
 _BOX = (faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
@@ -171,6 +172,7 @@ def record_content(tx: Connection, found: EmbeddedContent, now: datetime) -> Non
                 "size_bytes": found.size_bytes,
                 "width": found.width,
                 "height": found.height,
+                "orientation": found.orientation,
             }
         ],
     )

@@ -137,8 +137,9 @@ contents = Table(
     Column("sha256", String(64), primary_key=True),
     Column("sha1", String(40), nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
-    Column("width", Integer, nullable=False),
+    Column("width", Integer, nullable=False),  # upright
     Column("height", Integer, nullable=False),
+    Column("orientation", Integer),  # EXIF, 1 to 8: from the stored picture to the upright one; None: not known
 )
 
 # Which bytes a fingerprint turned out to be. Several fingerprints may lead to one content.

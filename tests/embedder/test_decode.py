@@ -280,3 +280,17 @@ def _swapped_primaries(profile: bytes) -> bytes:
 
 def _renamed(profile: bytes) -> bytes:
     return profile.replace(b"sRGB", b"same").replace("sRGB".encode("utf-16-be"), "same".encode("utf-16-be"))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_a_picture_says_how_it_was_stored(kind: str, orientation: int) -> None:
+    drawn = np.zeros((30, 40, 3), np.uint8)
+    drawn[:10, :10] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stream = io.BytesIO()
+    Image.fromarray(drawn).save(stream, kind, exif=exif)
+    picture = Decoder(10**6).decode(stream.getvalue())
+    assert picture.orientation == orientation
+    assert (picture.width, picture.height) == ((40, 30) if orientation < 5 else (30, 40))
