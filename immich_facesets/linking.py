@@ -10,13 +10,13 @@ to 0.9940.
 """
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.products import BLOCK_CELLS
+from immich_facesets.products import BLOCK_CELLS, SLACK
 
 PAIR_NORM = 0.8
 """
@@ -67,113 +67,120 @@ class _Linking:
     """
     Clusters while they merge; a merged one lives on in the lower place.
 
-    A merger's mean is shorter than its parts', so likeness can grow, at most by ``least ** -0.25``, as parts that are
-    linked leave no mean shorter than the root of ``least``: who is below ``floor`` once is never looked at again.
+    A merger's mean is shorter than its parts', so likeness can grow, by ``least ** -1`` at the very most: linked parts
+    leave no mean shorter than ``least``. So far away everybody has somebody. Hence pairs below ``floor`` are not
+    followed, few of which ever come near, and at the end whoever merged looks once more at all that are left.
     """
 
     def __init__(self, clusters: Clusters, least: float, margin: float) -> None:
         self.least, self.margin = least, margin
-        self.floor = float(np.sign(least) * abs(least) ** 1.25)
+        self.floor = least**1.25 if least > 0 else -1.0
         self.anchors = clusters.anchors
-        self.sums, self.weights = clusters.sums.copy(), clusters.weights.copy()
-        self.looks = _looks(self.sums, self.weights)
+        self.weights = clusters.weights.copy()
+        self.scales = _scales(clusters.sums, self.weights)
+        self.looks: NDArray[np.float64] = clusters.sums / self.scales[:, None]
         self.seats = [set(seats) for seats in clusters.seats]
         self.barred = [set(barred) for barred in clusters.barred]
         self.members = [[place] for place in range(len(self.weights))]
         self.age = [0] * len(self.weights)
-        self.near = _near(self.looks, self.anchors, self.floor)
+        self.near: list[set[int]] = [set() for _ in self.members]
+        self.merged: set[int] = set()
         self.torn: dict[int, tuple[int, int]] = {}
+        self.queue: list[tuple[float, int, int, int, int]] = []
 
     def run(self) -> Linked:
-        self.queue: list[tuple[float, int, int, int, int]] = []
-        for place, near in enumerate(self.near):
-            self._enqueue(place, [other for other in near if other > place])
-        heapq.heapify(self.queue)
+        everybody = np.arange(len(self.members))
+        self._look(everybody, everybody, self.floor)
         while self.queue:
-            negative, one, two, age_one, age_two = heapq.heappop(self.queue)
-            if self.age[one] != age_one or self.age[two] != age_two or not self._may(one, two):
-                continue
-            if one < self.anchors and self._is_torn(one, two, -negative):
-                continue
-            self._merge(one, two)
+            while self.queue:
+                _, one, two, age_one, age_two = heapq.heappop(self.queue)
+                if self.age[one] != age_one or self.age[two] != age_two or not self._may(one, two):
+                    continue
+                if one < self.anchors and self._is_torn(two):
+                    continue
+                self._merge(one, two)
+            merged = np.array(sorted(self.merged), dtype=np.intp)
+            self.merged.clear()
+            self._look(merged, np.flatnonzero(np.array(self.age) >= 0), self.least)
         alive = [place for place, age in enumerate(self.age) if age >= 0]
-        torn = {place: pair for place, pair in self.torn.items() if self.age[place] >= 0}
-        return Linked([self.members[place] for place in alive], torn)
+        return Linked([self.members[place] for place in alive], self.torn)
+
+    def _look(self, some: NDArray[np.intp], others: NDArray[np.intp], floor: float) -> None:
+        """Let ``some`` and ``others`` with a likeness of ``floor`` or more know each other, who did not before."""
+        for one, two in _alike(self.looks, some, others, floor):
+            if one == two or two in self.near[one] or max(one, two) < self.anchors:
+                continue
+            self.near[one].add(two)
+            self.near[two].add(one)
+            self._enqueue(one, [two], self.looks[[two]] @ self.looks[one])
 
     def _may(self, one: int, two: int) -> bool:
         """Whether nothing tells these apart; ``one`` is the lower, hence the anchor if any is."""
         return one not in self.barred[two] and self.seats[one].isdisjoint(self.seats[two])
 
-    def _is_torn(self, anchor: int, place: int, likeness: float) -> bool:
-        """Whether another anchor, which the cluster may join, is hardly less like it."""
-        others = [other for other in self.near[place] if other < self.anchors and other != anchor]
-        others = [other for other in others if self._may(other, place)]
-        if not others:
+    def _is_torn(self, place: int) -> bool:
+        """Whether of the anchors that a cluster may join two are hardly less alike than each other."""
+        anchors = sorted(other for other in self.near[place] if other < self.anchors and self._may(other, place))
+        likeness = self.looks[anchors] @ self.looks[place]
+        first, second = (*np.argsort(-likeness, kind="stable")[:2].tolist(), None)[:2]
+        if second is None or likeness[second] < self.least or likeness[first] - likeness[second] >= self.margin:
             return False
-        also = self.looks[others] @ self.looks[place]
-        best = int(also.argmax())
-        if also[best] < self.least or likeness - also[best] >= self.margin:
-            return False
-        self.torn[place] = (anchor, others[best])
+        self.torn[place] = (anchors[first], anchors[second])
         return True
 
     def _merge(self, one: int, two: int) -> None:
-        self.sums[one] += self.sums[two]
+        total = self.looks[one] * self.scales[one] + self.looks[two] * self.scales[two]
         self.weights[one] += self.weights[two]
-        self.looks[one] = _looks(self.sums[one : one + 1], self.weights[one : one + 1])[0]
+        self.scales[one] = _scales(total[None], self.weights[one : one + 1])[0]
+        self.looks[one] = total / self.scales[one]
         self.members[one] += self.members[two]
         self.seats[one] |= self.seats[two]
         self.barred[one] |= self.barred[two]
         self.age[one] += 1
         self.age[two] = -1
-        self.torn.pop(one, None)
-        near = sorted((self.near[one] | self.near[two]) - {one, two})
-        for other in self.near[two]:
-            self.near[other].discard(two)
-        if one < self.anchors:
-            near = [other for other in near if other >= self.anchors]
-        likeness = self.looks[near] @ self.looks[one]
-        for other, is_near in zip(near, (likeness >= self.floor).tolist(), strict=True):
-            (self.near[other].add if is_near else self.near[other].discard)(one)
-        self.near[one] = {
-            other for other, is_near in zip(near, (likeness >= self.floor).tolist(), strict=True) if is_near
-        }
-        self._enqueue(one, sorted(self.near[one]), is_heap=True)
+        self.merged.discard(two)
+        self.merged.add(one)
+        self._acquaint(one, two)
+        for place in [place for place, pair in self.torn.items() if place in (one, two) or one in pair]:
+            del self.torn[place]
+            if place not in (one, two):  # one of the two anchors changed: the other one may stand out now
+                anchors = sorted(other for other in self.near[place] if other < self.anchors)
+                self._enqueue(place, anchors, self.looks[anchors] @ self.looks[place])
 
-    def _enqueue(self, place: int, others: list[int], *, is_heap: bool = False) -> None:
+    def _acquaint(self, one: int, two: int) -> None:
+        """Those who were near to either part are near to the whole, unless it is too far from them now."""
+        known = self.near[one] | self.near[two]
+        for other in known:
+            self.near[other] -= {one, two}
+        others = sorted(other for other in known - {one, two} if max(one, other) >= self.anchors)
+        likeness = self.looks[others] @ self.looks[one]
+        self.near[one] = {others[place] for place in np.flatnonzero(likeness >= self.floor).tolist()}
+        for other in self.near[one]:
+            self.near[other].add(one)
+        self._enqueue(one, others, likeness)
+
+    def _enqueue(self, place: int, others: list[int], likeness: NDArray[np.float64]) -> None:
         """Put the pairs of ``place`` and ``others`` that are alike enough into the queue."""
-        if not others:
-            return
-        for other, likeness in zip(others, (self.looks[others] @ self.looks[place]).tolist(), strict=True):
-            if likeness < self.least:
-                continue
-            one, two = min(place, other), max(place, other)
-            entry = (-likeness, one, two, self.age[one], self.age[two])
-            if is_heap:
-                heapq.heappush(self.queue, entry)
-            else:
-                self.queue.append(entry)
+        for near in np.flatnonzero(likeness >= self.least).tolist():
+            one, two = min(place, others[near]), max(place, others[near])
+            heapq.heappush(self.queue, (-float(likeness[near]), one, two, self.age[one], self.age[two]))
 
 
-def _looks(sums: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Each cluster as one vector, (k, d): its centroid, as long as the root of the length of its mean."""
-    lengths = np.linalg.norm(sums, axis=1)
-    looks: NDArray[np.float64] = sums / np.sqrt(np.maximum(weights * lengths, 1e-12))[:, None]
-    return looks
+def _scales(sums: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """By what sums are divided to be as long as the roots of the lengths of their means, (k,)."""
+    scales: NDArray[np.float64] = np.sqrt(np.maximum(weights * np.linalg.norm(sums, axis=1), 1e-12))
+    return scales
 
 
-def _near(looks: NDArray[np.float64], anchors: int, floor: float) -> list[set[int]]:
-    """For each cluster the others with a likeness of ``floor`` or more; anchors do not look at one another."""
-    k = len(looks)
-    near: list[set[int]] = [set() for _ in range(k)]
-    coarse = looks.astype(np.float32)
-    step = max(1, BLOCK_CELLS // max(1, k))
-    for start in range(0, k, step):
-        first = max(start, anchors if start + step <= anchors else 0)
-        likeness = coarse[start : start + step] @ coarse[first:].T
-        ones, twos = np.nonzero(likeness >= floor - 1e-5)
-        for one, two in zip((ones + start).tolist(), (twos + first).tolist(), strict=True):
-            if one != two and not (one < anchors and two < anchors):
-                near[one].add(two)
-                near[two].add(one)
-    return near
+def _alike(
+    looks: NDArray[np.float64], some: NDArray[np.intp], others: NDArray[np.intp], floor: float
+) -> Iterator[tuple[int, int]]:
+    """Pairs of ``some`` and ``others`` whose likeness is ``floor`` or, as single precision has it, hardly less."""
+    coarse = looks[others].astype(np.float32)
+    step = max(1, BLOCK_CELLS // max(1, len(others)))
+    for start in range(0, len(some), step):
+        block = some[start : start + step]
+        # Where everybody looks at everybody, who comes earlier has looked already.
+        first = start if some is others else 0
+        ones, twos = np.nonzero(looks[block].astype(np.float32) @ coarse[first:].T >= floor - SLACK)
+        yield from zip(block[ones].tolist(), others[first:][twos].tolist(), strict=True)
