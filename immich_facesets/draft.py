@@ -1,6 +1,6 @@
 """A grouping plan in the making: who is where by now, and what may still change."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,6 +43,30 @@ class GroupingRules:
 
 
 @dataclass(frozen=True, slots=True)
+class Barred:
+    """
+    The (row, identity) pairs that must not be: a decision keeps them apart, or the picture is older than the person.
+
+    ``taken``: (n,) days since 1970; ``born``: the same by identity, where it is known. NaN is never too early.
+    """
+
+    pairs: frozenset[tuple[int, int]]
+    taken: NDArray[np.float64]
+    born: Mapping[int, float]
+
+    def __contains__(self, pair: object) -> bool:
+        if not isinstance(pair, tuple):
+            return False
+        row, number = pair
+        return pair in self.pairs or bool(self.taken[row] < self.born.get(number, -np.inf) - 1)  # a day for the zones
+
+    def before_birth(self, rows: Rows) -> set[int]:
+        """The identities that were not born when any of those was taken, as far as that is known."""
+        last = self.taken[rows].max()  # NaN if any is: then nobody
+        return {number for number, born in self.born.items() if last < born - 1}
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """The identities that have faces: their numbers (k,), ascending, the rows of each, and their centroids (k, d)."""
 
@@ -69,6 +93,7 @@ class Draft:
         points: OperatingPoints,
         rules: GroupingRules,
         next_number: int,
+        fresh: Collection[int] | None = None,
     ) -> None:
         faces = self.faces = table.in_order_of_content()
         self.points, self.rules, self.constraints = points, rules, constraints
@@ -79,6 +104,7 @@ class Draft:
         locks = {identity.number: identity.is_locked for identity in known} | dict(constraints.locks)
         self.locked = frozenset(number for number, is_on in locks.items() if is_on and number not in constraints.merged)
         self.new: dict[int, Origin] = {}
+        self.asserted = frozenset(constraints.current(one.number) for one in known if one.origin == "asserted")
         self.people = People({constraints.current(one.number): frozenset[tuple[str, str]]() for one in known})
         for identity in sorted(known, key=lambda one: one.number):
             for person in sorted(identity.people):
@@ -93,9 +119,17 @@ class Draft:
         self.is_decided = np.zeros(n, dtype=np.bool_)
         self.is_ignored = self._marked(constraints.ignored)
         self.is_open = np.isin(faces.pictures, faces.pictures[self._marked(constraints.together)])
-        self.barred = {(self.row_of[face], number) for face, number in constraints.must_not if face in self.row_of}
+        self.is_whole = fresh is None or rules.method == "plain"
+        self.is_active = np.ones(n, dtype=np.bool_) if self.is_whole or fresh is None else self._marked(fresh)
+        pairs = frozenset((self.row_of[face], number) for face, number in constraints.must_not if face in self.row_of)
+        born: dict[int, float] = {}
+        for identity in known:
+            if identity.born is not None:
+                number = constraints.current(identity.number)
+                born[number] = min(identity.born, born.get(number, np.inf))
+        self.barred = Barred(pairs, faces.taken, born)
         self.barred_of: dict[int, set[int]] = {}
-        for row, number in sorted(self.barred):
+        for row, number in sorted(pairs):
             self.barred_of.setdefault(row, set()).add(number)
         self.torn: dict[int, tuple[int, int]] = {}
         for face, number in memberships.items():
@@ -105,7 +139,7 @@ class Draft:
         self._next = self.first_new = max(used) + 1
         self._obey({one.number for one in known} | set(memberships.values()))
 
-    def _marked(self, face_ids: frozenset[int]) -> NDArray[np.bool_]:
+    def _marked(self, face_ids: Collection[int]) -> NDArray[np.bool_]:
         return np.isin(self.faces.face_ids, np.fromiter(face_ids, dtype=np.int64, count=len(face_ids)))
 
     def _obey(self, existing: set[int]) -> None:
@@ -113,7 +147,7 @@ class Draft:
         constraints = self.constraints
         self.owner = np.array([constraints.current(number) for number in self.before.tolist()], dtype=np.int64)
         self.how = dict.fromkeys(np.flatnonzero(self.owner != self.before).tolist(), ("decided", None))
-        for row, number in self.barred:
+        for row, number in self.barred.pairs:
             if self.owner[row] == number:
                 self.owner[row] = NOBODY
         self.owner[self.is_ignored] = NOBODY
@@ -143,8 +177,16 @@ class Draft:
         return self.is_decided | np.isin(self.owner, list(self.locked))
 
     def loose(self) -> Rows:
-        """The rows that belong to nobody and may find somebody."""
-        return np.flatnonzero((self.owner == NOBODY) & ~self.is_ignored & ~self.is_held)
+        """The rows that belong to nobody, may find somebody, and are to be looked at."""
+        return np.flatnonzero(self._is_free() & self.is_active)
+
+    def resting(self) -> Rows:
+        """The rows that might be loose, and that nothing new was seen near."""
+        return np.flatnonzero(self._is_free() & ~self.is_active)
+
+    def _is_free(self) -> NDArray[np.bool_]:
+        is_free: NDArray[np.bool_] = (self.owner == NOBODY) & ~self.is_ignored & ~self.is_held
+        return is_free
 
     def members(self, number: int) -> Rows:
         return np.flatnonzero(self.owner == number)
@@ -187,3 +229,4 @@ class Draft:
 
     def release(self, row: int) -> None:
         self.owner[row] = NOBODY
+        self.is_active[row] = True

@@ -1,6 +1,6 @@
 """Group: one pure decision about all faces. Match, discover, refine, until nothing changes; then say what changes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,6 +94,7 @@ def plan_grouping(
     rules: GroupingRules,
     next_number: int,
     carried: Mapping[int, Carried] | None = None,
+    fresh: Collection[int] | None = None,
 ) -> GroupingPlan:
     """
     Decide which face belongs to which identity (PRODUCT 3.3).
@@ -105,10 +106,14 @@ def plan_grouping(
 
     ``carried`` stands for ``memberships`` when the space changed: by face id of this space. Such members stay what they
     are, and all of them are among the joins, with distances of this space.
+
+    ``fresh``: the faces that came since the last grouping, whose rules, distances and decisions were these; None looks
+    at all faces. Then of the others only those are looked at that something new came near: the cost follows the number
+    of fresh faces. The careful method alone knows how; the plain one always looks at all.
     """
     if carried is not None:
         memberships = {face: member.identity for face, member in carried.items()}
-    draft = Draft(table, memberships, known, constraints, points, rules, next_number)
+    draft = Draft(table, memberships, known, constraints, points, rules, next_number, fresh)
     hearings, found = _decide(draft, assertions)
     new = _number(draft)
     report = review(draft, hearings, found)

@@ -72,12 +72,16 @@ class FaceTable:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An identity that exists: ``people`` are the (source, person id) attached to it."""
+    """
+    An identity that exists: ``people`` are the (source, person id) attached to it, ``born`` is the birthday, in days
+    since 1970, where a source knows it.
+    """
 
     number: int
     origin: Origin
     is_locked: bool
     people: frozenset[tuple[str, str]]
+    born: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +110,27 @@ class Centroids:
         self._vectors = vectors
         self._is_good = is_good
         self._near = near
-        self._known: dict[bytes, NDArray[np.float32]] = {}
+        self._known: dict[bytes, Mass] = {}
 
     def of(self, rows: Rows) -> NDArray[np.float32]:
         """The centroid of ``rows`` (ascending, at least one), (d,), unit length."""
+        total = self.mass(rows).total
+        length = np.linalg.norm(total)
+        if length < 1e-9:  # opposite vectors: any of them is as good a centre as another
+            first: NDArray[np.float32] = self._vectors[rows[0]]
+            return first
+        return (total / length).astype(np.float32)
+
+    def mass(self, rows: Rows) -> "Mass":
+        """What ``rows`` (ascending, at least one) bring into a centroid."""
         key = rows.tobytes()
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = self._mean(self.counted(rows))
+            good = rows[self._is_good[rows]]
+            vectors = self._vectors[good if len(good) else rows]
+            shares = burst_weights(vectors, self._near)
+            found = self._known[key] = Mass(shares @ vectors.astype(np.float64), float(shares.sum()))
         return found
-
-    def counted(self, rows: Rows) -> Rows:
-        """Those of ``rows`` that a centroid is made of: the good ones, or all if none is good."""
-        good = rows[self._is_good[rows]]
-        return good if len(good) else rows
 
     def matrix(self, sets: list[Rows]) -> NDArray[np.float32]:
         """The centroids of several sets, (k, d)."""
@@ -132,14 +143,13 @@ class Centroids:
         """How far each of ``rows`` is from their centroid, (n,)."""
         return distances(self._vectors[rows], self.of(rows)[None])[:, 0]
 
-    def _mean(self, rows: Rows) -> NDArray[np.float32]:
-        vectors = self._vectors[rows]
-        total: NDArray[np.float64] = burst_weights(vectors, self._near) @ vectors.astype(np.float64)
-        length = np.linalg.norm(total)
-        if length < 1e-9:  # opposite vectors: any of them is as good a centre as another
-            first: NDArray[np.float32] = self._vectors[rows[0]]
-            return first
-        return (total / length).astype(np.float32)
+
+@dataclass(frozen=True, slots=True)
+class Mass:
+    """The weighted sum (d,) of the vectors that count, and their weight: pictures of one moment weigh as one."""
+
+    total: NDArray[np.float64]
+    weight: float
 
 
 def burst_weights(vectors: NDArray[np.float32], near: float) -> NDArray[np.float64]:

@@ -44,6 +44,15 @@ def candidates(
     return Candidates(row[order], numbers[column[order]], gap[order])
 
 
+def near_rows(vectors: NDArray[np.float32], rows: Rows, others: NDArray[np.float32], limit: float) -> Rows:
+    """Those of ``rows`` that are within ``limit`` of any of ``others`` (m, d), unit vectors."""
+    found = [rows[:0]]
+    for start in range(0, len(rows) if len(others) else 0, BLOCK_ROWS):
+        block = rows[start : start + BLOCK_ROWS]
+        found.append(block[distances(vectors[block], others).min(axis=1) <= limit])
+    return np.concatenate(found)
+
+
 def stand_out(pairs: Candidates, limit: float, margin: float) -> Candidates:
     """The nearest pair of each row, if it is within ``limit`` and no other pair of the row is nearer than ``margin`` to it."""
     _, first = np.unique(pairs.rows, return_index=True)  # pairs come nearest first

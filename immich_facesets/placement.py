@@ -6,27 +6,55 @@ First clear faces are clustered so closely that hardly any cluster is mixed. The
 near and stands out among all, and neither found nor move one.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from immich_facesets.discovery import Discovery, one_a_picture, refine
 from immich_facesets.draft import Draft, Standing
-from immich_facesets.identities import Rows, burst_weights
+from immich_facesets.identities import Rows
 from immich_facesets.linkage import average_linkage, split_by
 from immich_facesets.linking import Clusters, least_likeness, link
-from immich_facesets.matching import assign, candidates, stand_out
+from immich_facesets.matching import assign, candidates, near_rows, stand_out
 
 
 def place_carefully(draft: Draft) -> Discovery:
     """Place what is loose until nobody finds a place any more; the last look, which found nothing new."""
+    draft.is_waiting[:] &= ~draft.is_active
+    grown: set[int] = set()
     while True:
-        draft.is_waiting[:] = False
-        draft.torn.clear()
+        _wake(draft, grown)
+        before = draft.owner.copy()
         found = _place_clear(draft)
         found.changes += _place_poor(draft)
         if not found.changes:
             return found
+        grown = set(draft.owner[draft.owner != before].tolist())
+
+
+def _wake(draft: Draft, grown: Collection[int]) -> None:
+    """
+    Look again at resting faces that something new came near: a fresh face, another such face, or an identity that grew.
+
+    Near is what could be linked, face by face. What two clusters would only do as a whole waits for a whole grouping.
+    """
+    resting = draft.resting()
+    if len(resting) == 0:
+        return
+    vectors, least = draft.faces.vectors, least_likeness(draft.points.cluster)
+    if grown:
+        members = [draft.members(number) for number in sorted(grown)]
+        centroids = draft.centroids.matrix(members)
+        reach = max(1.0 - least, draft.points.match + draft.rules.poor_margin)
+        draft.is_active[near_rows(vectors, resting, centroids, reach)] = True
+    front = draft.loose()
+    front = front[draft.is_good[front]]
+    while len(front):
+        resting = draft.resting()
+        resting = resting[draft.is_good[resting]]
+        front = near_rows(vectors, resting, vectors[front], 1.0 - least)
+        draft.is_active[front] = True
 
 
 @dataclass(frozen=True)
@@ -34,16 +62,18 @@ class _Loose:
     """A cluster of clear loose faces, and the identities that one of them must not join."""
 
     rows: Rows
-    barred: set[int]
+    barred: set[int]  # by decisions; birthdays add theirs
 
 
 def _place_clear(draft: Draft) -> Discovery:
     """Link clusters of clear loose faces with identities and with one another."""
+    draft.torn.clear()
     loose = draft.loose()
+    draft.is_waiting[loose] = False
     loose = loose[draft.is_good[loose]]
     parts = [loose[part] for part in split_by(average_linkage(draft.faces.vectors[loose], draft.points.match))]
     clusters = [cluster for rows in parts for cluster in _apart(draft, rows)]
-    standing = draft.standing()
+    standing = _sound(draft)
     anchors = len(standing.numbers)
     linked = link(
         _clusters(draft, standing, clusters), least=least_likeness(draft.points.cluster), margin=draft.rules.margin
@@ -66,6 +96,23 @@ def _place_clear(draft: Draft) -> Discovery:
     return found
 
 
+def _sound(draft: Draft) -> Standing:
+    """
+    The identities that may take somebody: asserted, or with clear faces in half the pictures that found one.
+
+    A small library does not show yet what poor faces have in common; what it took for a person must not grow by it.
+    """
+    standing = draft.standing()
+    kept = [
+        place
+        for place, (number, rows) in enumerate(zip(standing.numbers.tolist(), standing.members, strict=True))
+        if number in draft.asserted
+        or draft.new.get(number) == "asserted"
+        or 2 * len(np.unique(draft.faces.pictures[rows[draft.is_good[rows]]])) >= draft.rules.min_faces
+    ]
+    return Standing(standing.numbers[kept], [standing.members[place] for place in kept], standing.centroids[kept])
+
+
 def _apart(draft: Draft, rows: Rows) -> list[_Loose]:
     """A cluster as clusters that are allowed: one face of a picture, and whoever must not join somebody alone."""
     alone = [row for row in rows.tolist() if row in draft.barred_of]
@@ -80,17 +127,15 @@ def _apart(draft: Draft, rows: Rows) -> list[_Loose]:
 
 def _clusters(draft: Draft, standing: Standing, loose: list[_Loose]) -> Clusters:
     """Identities and loose clusters as what can be linked; near-identical pictures weigh as one."""
-    vectors, near = draft.faces.vectors, draft.points.near
-    members = [draft.centroids.counted(rows) for rows in standing.members] + [one.rows for one in loose]
-    sums = np.empty((len(members), vectors.shape[1]))
-    weights = np.empty(len(members))
-    for place, rows in enumerate(members):
-        share = burst_weights(vectors[rows], near)
-        sums[place], weights[place] = share @ vectors[rows].astype(np.float64), share.sum()
+    masses = [draft.centroids.mass(rows) for rows in (*standing.members, *(one.rows for one in loose))]
+    sums = np.array([mass.total for mass in masses]).reshape(len(masses), draft.faces.vectors.shape[1])
+    weights = np.array([mass.weight for mass in masses])
     seats = [draft.closed_pictures(rows) for rows in (*standing.members, *(one.rows for one in loose))]
     barred = [set[int]() for _ in standing.numbers]
     place_of = {int(number): place for place, number in enumerate(standing.numbers)}
-    barred += [{place_of[number] for number in one.barred if number in place_of} for one in loose]
+    for one in loose:
+        numbers = one.barred | draft.barred.before_birth(one.rows)
+        barred.append({place_of[number] for number in numbers if number in place_of})
     return Clusters(sums, weights, seats, barred, anchors=len(standing.numbers))
 
 
@@ -99,11 +144,15 @@ def _join(draft: Draft, number: int, rows: Rows) -> int:
     if number in draft.locked:
         draft.is_waiting[rows] = True
         return 0
-    gaps = draft.gaps(rows, number)
-    near = gaps <= draft.points.drop
-    for row, gap in zip(rows[near].tolist(), gaps[near].tolist(), strict=True):
+    gaps = draft.gaps(rows, number).tolist()
+    joined = [
+        (row, gap)
+        for row, gap in zip(rows.tolist(), gaps, strict=True)
+        if gap <= draft.points.drop and (row, number) not in draft.barred
+    ]
+    for row, gap in joined:
         draft.place(row, number, "matched", gap)
-    return int(near.sum())
+    return len(joined)
 
 
 def _found(draft: Draft, rows: Rows) -> int:
@@ -121,7 +170,7 @@ def _place_poor(draft: Draft) -> int:
     """Let poor faces join the identity that stands out; how many did."""
     loose = draft.loose()
     loose = loose[~draft.is_good[loose]]
-    standing = draft.standing()
+    standing = _sound(draft)
     reach = draft.points.match + draft.rules.poor_margin
     pairs = candidates(draft.faces.vectors, loose, standing.centroids, standing.numbers, reach)
     matches = assign(

@@ -27,12 +27,17 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """A face of ``identity`` that might as well be of ``other``: the two distances differ by ``margin``."""
+    """
+    A face that might as well be of ``other`` as of ``identity``: the two distances differ by ``margin``.
+
+    ``is_member`` of ``identity``, or nobody's because the machine would not guess.
+    """
 
     face_id: int
     identity: int
     other: int
     margin: float
+    is_member: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,8 @@ class GroupingReport:
     What a grouping came to, as face ids and identity numbers; never a name.
 
     ``singleton_share``: faces alone in their cluster, ``largest_share``: faces in the largest identity or cluster, both
-    of all ``faces`` that are not ignored. ``waiting``: faces that only a lock keeps out of an identity.
+    of all ``faces`` that are not ignored. ``waiting``: faces that only a lock keeps out of an identity. Where only
+    fresh faces were looked at, nothing can be said of the whole: ``guardrails`` is None.
     """
 
     faces: int
@@ -66,7 +72,7 @@ class GroupingReport:
     waiting: int
     singleton_share: float
     largest_share: float
-    guardrails: tuple[str, ...]
+    guardrails: tuple[str, ...] | None
     dropped: tuple[Dropped, ...]
     ambiguous: tuple[Ambiguous, ...]
     suspects: tuple[Twice, ...]
@@ -86,13 +92,15 @@ def review(draft: Draft, hearings: Sequence[Hearing], last: Discovery) -> Groupi
         waiting=int(np.count_nonzero(draft.is_waiting | draft.is_held)),
         singleton_share=singleton_share,
         largest_share=largest_share,
-        guardrails=_guardrails(draft, singleton_share, largest_share),
+        guardrails=_guardrails(draft, singleton_share, largest_share) if draft.is_whole else None,
         dropped=tuple(
             Dropped(one.assertion.source, one.assertion.person_id, len(one.accepted), one.dropped)
             for one in sorted(hearings, key=lambda one: one.assertion.person)
             if one.dropped
         ),
-        ambiguous=_ambiguous(draft, standing),
+        ambiguous=tuple(
+            sorted((*_ambiguous(draft, standing), *_torn(draft)), key=lambda one: (one.margin, one.face_id))
+        ),
         suspects=_suspects(draft, standing),
         suggested_merges=_suggested_merges(draft, standing),
     )
@@ -139,7 +147,18 @@ def _ambiguous(draft: Draft, standing: Standing) -> tuple[Ambiguous, ...]:
             for i in np.flatnonzero(is_doubtful).tolist()
             if (int(block[i]), int(standing.numbers[other[i]])) not in draft.barred
         ]
-    return tuple(sorted(found, key=lambda one: (one.margin, one.face_id)))
+    return tuple(found)
+
+
+def _torn(draft: Draft) -> list[Ambiguous]:
+    """Faces that nobody got, because two identities are as near."""
+    found = []
+    for row, (one, other) in sorted(draft.torn.items()):
+        rows = np.array([row])
+        gaps = sorted((float(draft.gaps(rows, number)[0]), number) for number in (one, other))
+        margin = gaps[1][0] - gaps[0][0]
+        found.append(Ambiguous(int(draft.faces.face_ids[row]), gaps[0][1], gaps[1][1], margin, is_member=False))
+    return found
 
 
 def _suspects(draft: Draft, standing: Standing) -> tuple[Twice, ...]:
