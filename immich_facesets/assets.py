@@ -55,7 +55,9 @@ class Asset:
 
     ``checksum`` is the SHA-1 (hex) of the original bytes, or None where the source's word for it cannot be trusted.
     ``width`` and ``height`` are those of the upright original, None while unknown. ``taken_at`` is what the source
-    sorts by (UTC). ``local_date`` is the wall-clock date at the place (ISO). ``hints`` is None until they were read.
+    sorts by (UTC). ``local_date`` is the wall-clock date at the place (ISO), empty when nobody knows when it was taken
+    and ``taken_at`` is only the date of a file. ``hints`` is None until they were read. ``stamp`` is what a cheap look
+    at a file says of it: while it stays the same, so do the bytes.
     """
 
     source: str
@@ -76,6 +78,7 @@ class Asset:
     is_offline: bool
     rendition: Rendition
     hints: tuple[FaceHint, ...] | None = None
+    stamp: str | None = None
 
     @property
     def fingerprint(self) -> str:

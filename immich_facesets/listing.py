@@ -30,11 +30,16 @@ class KnownAsset:
 
 @dataclass(frozen=True, slots=True)
 class ListingRules:
-    """``min_face_short``: pixels at original size a face needs to be worth a download. ``second_look``: spread over this."""
+    """
+    ``min_face_short``: pixels at original size a face needs to be worth a download. ``second_look``: spread over this.
+
+    ``every_picture``: of a source that knows no faces, every picture is worth it, and there is nothing to look at again.
+    """
 
     min_face_short: float = 90.0
     second_look: timedelta = timedelta(days=30)
     young_for: timedelta = timedelta(days=14)
+    every_picture: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,9 @@ def plan_page(
             or before.updated_at != asset.updated_at
             or (before.width, before.height) != (asset.width, asset.height)
         )
-        if asset.hints is not None:
+        if rules.every_picture:
+            plans.append(AssetPlan(asset, True, None, None, None, 0, is_new, is_changed))
+        elif asset.hints is not None:
             # Inline faces cost nothing: every sight is a look, and only a first or a due one moves the schedule.
             looks = 1 if before is None or is_new else before.hint_looks
             due = before.hints_due_at if before is not None and not is_new else None

@@ -17,14 +17,16 @@ from service.child import EmbedderChild
 from service.durable_files import discard, disk_trouble
 from service.embedder_client import Embedder
 from service.embedders import EmbedderPool
+from service.folder_sources import FolderSources
 from service.metrics import Metrics
 from service.passes.conditions import Conditions
 from service.progress import ProgressBoard
 from service.runner import Runner
-from service.settings import LEAST_TOKEN_CHARACTERS, Settings, User
+from service.settings import LEAST_TOKEN_CHARACTERS, Settings, User, load_users
 from service.sources import Source
 from service.sources.immich import build_immich_source
 from service.store.database import DataLock, Store, age, migrate, open_engine
+from service.store.folders import has_work
 from service.tree import ExportTree
 
 
@@ -93,6 +95,22 @@ def sqlite_file(settings: Settings) -> Path:
     return (settings.data_dir / "facesets.db").absolute()
 
 
+def chosen_users(settings: Settings) -> tuple[User, ...]:
+    """The Immich users that the settings name; there may be none where folders are all there is to sync."""
+    says_nothing = settings.immich_url is None and settings.immich_api_key is None and settings.users_file is None
+    return () if says_nothing and _has_folders(settings) else load_users(settings)
+
+
+def _has_folders(settings: Settings) -> bool:
+    if settings.database_url is None and not sqlite_file(settings).is_file():
+        return False
+    store = Store(open_engine(database_url(settings)))
+    try:
+        return age(store.engine) == "current" and store.read_now(has_work)
+    finally:
+        store.close()
+
+
 @asynccontextmanager
 async def open_app(
     settings: Settings,
@@ -126,8 +144,10 @@ async def open_app(
             stack.push_async_callback(source.close)
             board.update_remote(source.guard.state)
             sources[user.name] = source
+        folders = FolderSources(store, settings, board, sources, [user.name for user in users])
+        await folders.update()
         child, pool = await _open_embedders(settings, board, stack, embedder_environ or {})
-        runner = Runner(conditions, sources, pool, tree, metrics, program_version())
+        runner = Runner(conditions, sources, pool, tree, metrics, program_version(), update_sources=folders.update)
         _spare_collector()
         yield App(settings, conditions, store, board, sources, pool, tree, runner, metrics, child)
 

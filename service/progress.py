@@ -88,6 +88,11 @@ class ProgressBoard:
         )
         self.show(msgspec.structs.replace(self._now, stages=stages))
 
+    def drop_remote(self, name: str) -> None:
+        """There is no such remote any more."""
+        remotes = tuple(item for item in self._now.remotes if item.name != name)
+        self.show(msgspec.structs.replace(self._now, remotes=remotes))
+
     def update_remote(self, remote: RemoteState) -> None:
         others = tuple(item for item in self._now.remotes if item.name != remote.name)
         remotes = tuple(sorted((*others, remote), key=lambda item: item.name))

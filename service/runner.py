@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -21,7 +21,7 @@ from service.passes.group import Group
 from service.passes.measuring import points_in_use
 from service.passes.publish import Publish, PublishCounts
 from service.progress import Stage
-from service.sources import Source
+from service.sources import Source, SourceAwayError
 from service.staging import Staging
 from service.store import assets, facts, runs, spaces
 from service.tree import ExportTree
@@ -71,6 +71,8 @@ class Runner:
         tree: ExportTree,
         metrics: Metrics,
         version: str,
+        *,
+        update_sources: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._conditions = conditions
         self._sources = sources
@@ -78,6 +80,7 @@ class Runner:
         self._tree = tree
         self._metrics = metrics
         self._version = version
+        self._update_sources = update_sources
         self._turn = asyncio.Lock()
 
     @property
@@ -89,13 +92,23 @@ class Runner:
         return tuple(self._sources)
 
     async def run(self, kind: Kind, *, source: str | None = None) -> Result:
-        """One whole sync of every source, or of one. Trouble of any kind becomes its outcome; cancelling passes through."""
-        if source is not None and source not in self._sources:
-            known = ", ".join(self._sources)
-            raise RequestError(f"there is no source {source!r}; there are: {known}", status=404)
+        """
+        One whole sync of every source, or of one. Trouble of any kind becomes its outcome; cancelling passes through.
+
+        The sources are those that ``update_sources`` finds now.
+        """
         if self._turn.locked():
             raise RequestError("a sync is running; there are never two at once")
         async with self._turn:
+            try:
+                if self._update_sources is not None:
+                    await self._update_sources()
+            except (TransientError, SetupError) as error:
+                log.warning("sync_not_begun", message=str(error))
+                return _ended_by(error, {})
+            if source is not None and source not in self._sources:
+                known = ", ".join(self._sources)
+                raise RequestError(f"there is no source {source!r}; there are: {known}", status=404)
             return await self._run(kind, tuple(self._sources) if source is None else (source,))
 
     async def publish_now(self) -> PublishCounts:
@@ -165,17 +178,20 @@ class Runner:
         """Everything in its order; returns what a person may want to know of the end."""
         conditions = self._conditions
         await self._judge_again()
-        refused: dict[str, SetupError] = {}
+        refused: dict[str, SetupError | SourceAwayError] = {}
         async with self._stage("discover"):
             for name in names:
                 discover = Discover(conditions, self._sources[name], run_id=run_id)
                 with adding_up(counts, "discover", discover.counts):
                     try:
                         await discover.run(whole=kind == "full")
-                    except SetupError as error:  # one user's revoked key must not stop the others
+                    except (
+                        SetupError,
+                        SourceAwayError,
+                    ) as error:  # one revoked key, one folder must not stop the others
                         refused[name] = error
-            if len(refused) == len(names):
-                raise SetupError("; ".join(dict.fromkeys(map(str, refused.values()))))
+            if refused and len(refused) == len(names):
+                raise _together(refused.values())
         async with self._stage("embed"):
             info = await self._pool.open()
             conditions.settings.points(
@@ -202,7 +218,7 @@ class Runner:
             log.info("space_incomplete", **asdict(group.waits_for))
             conditions.board.update_stage("group", state="waiting", note="for another space")
         if refused:
-            raise SetupError("; ".join(dict.fromkeys(map(str, refused.values()))))
+            raise _together(refused.values())
         return message
 
     async def _judge_again(self) -> None:
@@ -229,6 +245,13 @@ class Runner:
             board.update_stage(stage, state="waiting", note="stopped")
             raise _StopWishedError
         board.update_stage(stage, state="done", note="")
+
+
+def _together(errors: Collection[SetupError | SourceAwayError]) -> SetupError | SourceAwayError:
+    """Several sources' trouble as one: what a person must change counts more than what may pass."""
+    message = "; ".join(dict.fromkeys(map(str, errors)))
+    is_setup = any(isinstance(error, SetupError) for error in errors)
+    return SetupError(message) if is_setup else SourceAwayError(message)
 
 
 def _ended_by(error: TransientError | SetupError, counts: dict[str, int]) -> Result:

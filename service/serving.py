@@ -15,6 +15,7 @@ from service.passes.fan_out import first_error
 from service.passes.group import GUARDRAILS
 from service.runner import Kind, Outcome, Result, until_stopped
 from service.schedule import Bell, trigger_of
+from service.sources import SourceAwayError
 from service.store import facts, failures, runs, spaces
 from service.store.thresholds import read_thresholds
 from service.web import facts as shown
@@ -80,7 +81,7 @@ class Service:
             kind, source = await self._next_wish()
             result = await self._app.runner.run(kind, source=source)
             self._last = result
-            if result.outcome is Outcome.OUTAGE:
+            if result.outcome is Outcome.OUTAGE and not isinstance(result.error, SourceAwayError):
                 await self._wait_for_recovery()
             elif result.outcome is Outcome.BUG:
                 await asyncio.sleep(_PAUSE_SECONDS)

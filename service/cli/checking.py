@@ -9,17 +9,20 @@ from dataclasses import dataclass
 import typer
 from rich.text import Text
 
-from immich_facesets.errors import FacesetsError, SetupError, TransientError
+from immich_facesets.errors import FacesetsError, TransientError
 from immich_facesets.runtime.leaving import ExitCode
 from immich_facesets.runtime.listening import Listen
-from service.app import build_pool, database_url, open_exports, prepare_data_dir, sqlite_file
+from service.app import build_pool, chosen_users, database_url, open_exports, prepare_data_dir, sqlite_file
 from service.child import EmbedderChild
 from service.cli.terminal import out, plain
+from service.folder_sources import build_folder_source
 from service.progress import ProgressBoard
 from service.schedule import trigger_of
-from service.settings import Settings, User, load_settings, load_users
+from service.settings import Settings, User, load_settings
+from service.sources.folder import FolderSource
 from service.sources.immich import build_immich_source
-from service.store.database import Age, age, open_engine
+from service.store.database import Age, Store, age, open_engine
+from service.store.folders import folders
 
 config = typer.Typer(help="The settings.", no_args_is_help=True)
 
@@ -73,13 +76,15 @@ async def _findings() -> AsyncIterator[Finding]:
     yield await _ask("data folder", lambda: _data(settings))
     yield await _ask("database", lambda: _database(settings))
     yield await _ask("export folder", lambda: _exports(settings))
+    users: tuple[User, ...] = ()
     try:
-        users = load_users(settings)
-    except SetupError as error:
+        users = chosen_users(settings)
+    except FacesetsError as error:
         yield Finding("Immich", "", error)
-        users = ()
     for user in users:
         yield await _ask(f"Immich, user {user.name}", lambda user=user: _immich(user, settings))  # type: ignore[misc]  # a default binds the loop's value
+    async for finding in _folders(settings):
+        yield finding
     if not settings.embedder_addresses:
         models = await _ask("models", lambda: _models(settings))
         yield models
@@ -131,6 +136,30 @@ async def _immich(user: User, settings: Settings) -> str:
     finally:
         await source.close()
     return f"version {facts.version}, every permission that is needed"
+
+
+async def _folders(settings: Settings) -> AsyncIterator[Finding]:
+    """Every folder that is a source, where the database can say which there are."""
+    if settings.database_url is None and not sqlite_file(settings).is_file():
+        return
+    engine = open_engine(database_url(settings))
+    store = Store(engine)
+    try:
+        if await asyncio.to_thread(age, engine) != "current":
+            return
+        for folder in await store.read(folders):
+            source = build_folder_source(folder, store, settings)
+            yield await _ask(f"folder {folder.name}", lambda source=source: _folder(source))  # type: ignore[misc]  # a default binds the loop's value
+    except FacesetsError:
+        return  # the question about the database has been answered
+    finally:
+        store.close()
+
+
+async def _folder(source: FolderSource) -> str:
+    await source.open()
+    people = await source.people()
+    return str(source.root) if source.mode == "mixed" else f"{source.root}, trusted: {len(people)} people"
 
 
 async def _models(settings: Settings) -> str:

@@ -9,7 +9,7 @@ import typer
 from immich_facesets.runtime.leaving import ExitCode
 from immich_facesets.runtime.logging import configure_logging
 from service.app import program_version
-from service.cli import checking, demo, evaluating, looking, models, syncing, thresholds
+from service.cli import checking, demo, evaluating, looking, models, sources, syncing, thresholds
 
 app = typer.Typer(
     name="immich-facesets",
@@ -25,6 +25,7 @@ app.command("status")(looking.status)
 app.command("thresholds")(thresholds.thresholds)
 app.command("evaluate")(evaluating.evaluate)
 app.add_typer(looking.identities, name="identities")
+app.add_typer(sources.sources, name="sources")
 app.add_typer(checking.config, name="config")
 app.add_typer(models.models, name="models")
 app.command("demo")(demo.demo)

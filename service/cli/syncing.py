@@ -7,11 +7,11 @@ import typer
 
 from immich_facesets.runtime.leaving import ExitCode, stop_event
 from immich_facesets.runtime.logging import configure_logging
-from service.app import open_app
+from service.app import chosen_users, open_app
 from service.cli.terminal import err, out, shown
 from service.runner import UP_TO_DATE, Kind, Outcome, Result, cut_off, until_stopped
 from service.serving import Service
-from service.settings import Settings, load_settings, load_users
+from service.settings import Settings, load_settings
 
 _CODES = {
     Outcome.DONE: ExitCode.STOPPED,
@@ -32,12 +32,12 @@ def serve() -> int:
 
 async def _serve(settings: Settings) -> None:
     stop = stop_event()
-    async with open_app(settings, load_users(settings), stop) as app:
+    async with open_app(settings, chosen_users(settings), stop) as app:
         await Service(app).run()
 
 
 def sync(
-    source: Annotated[str | None, typer.Option(help="Only this user; all of them otherwise.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only this user or folder; all of them otherwise.")] = None,
     *,
     full: Annotated[bool, typer.Option("--full", help="List the whole library, not only what changed.")] = False,
 ) -> int:
@@ -54,7 +54,7 @@ def sync(
 
 async def _sync(settings: Settings, kind: Kind, source: str | None) -> int:
     stop = stop_event()
-    async with open_app(settings, load_users(settings), stop) as app, shown(app.board):
+    async with open_app(settings, chosen_users(settings), stop) as app, shown(app.board):
         work = asyncio.create_task(app.runner.run(kind, source=source))
         await until_stopped(work, stop)
         result = cut_off({}) if work.cancelled() else work.result()

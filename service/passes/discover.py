@@ -8,7 +8,7 @@ because its marks move only at its end.
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -60,10 +60,13 @@ class Discover:
     async def run(self, *, whole: bool) -> None:
         """List what is new (or everything when ``whole`` or due), then read the faces that are due."""
         facts = await self._source.open()
+        self._rules = replace(self._rules, every_picture=not facts.knows_faces)
         marks = await self._store.write(assets.remember_source, facts.name, facts.kind, facts.user_id)
         now = self._conditions.clock()
         interval = self._conditions.settings.full_listing_interval
-        whole = whole or marks.full_listing_at is None or now - marks.full_listing_at >= interval
+        whole = (
+            whole or not facts.lists_changes or marks.full_listing_at is None or now - marks.full_listing_at >= interval
+        )
         if facts.hints_inline and not whole:
             # A whole listing brings the faces of a thousand assets in one request: cheaper than a look at each.
             due, known = await self._store.read(assets.count_due, facts.name, now)
@@ -95,16 +98,29 @@ class Discover:
     async def _remember(self, page: Page) -> None:
         self.counts.skipped.update(page.skipped)
         self.counts.bad_spots += len(page.bad_spots)
+        if page.failed:
+            self.counts.failed += len(page.failed)
+            await self._store.write(failures.record_unlisted, self._source.name, page.failed, self._conditions.clock())
+        if page.unchanged:
+            await self._store.write(assets.see_again, self._source.name, page.unchanged, run_id=self._run_id)
+            self._count_listed(len(page.unchanged))
+        if page.assets:
+            await self._remember_assets(page)
+
+    async def _remember_assets(self, page: Page) -> None:
         known = await self._store.read(
             assets.known_assets, self._source.name, [asset.asset_id for asset in page.assets]
         )
         plans = await asyncio.to_thread(plan_page, page.assets, known, self._conditions.clock(), self._rules)
         counts = await self._store.write(assets.remember_page, plans, run_id=self._run_id)
-        self.counts.listed += len(plans)
         self.counts.new += counts.new
         self.counts.changed += counts.changed
+        self._count_listed(len(plans))
+
+    def _count_listed(self, number: int) -> None:
+        self.counts.listed += number
         board = self._conditions.board
-        board.update_stage("discover", done=board.stage("discover").done + len(plans), note="listing")
+        board.update_stage("discover", done=board.stage("discover").done + number, note="listing")
 
     async def _confirm_gone(self) -> None:
         """Absence from one listing proves nothing: ask for each missing asset by id."""

@@ -7,6 +7,12 @@ from pathlib import Path
 from typing import Protocol
 
 from immich_facesets.assets import Asset, FaceHint, Person
+from immich_facesets.errors import ItemError
+from service.remote.guard import CircuitOpenError
+
+
+class SourceAwayError(CircuitOpenError):
+    """One source as a whole is out of reach: nothing is known of its pictures, and the others go on without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,10 @@ class SourceFacts:
     user_id: str
     hints_inline: bool
     """Whether the listing brings the faces along; otherwise each asset's hints are read one by one."""
+    knows_faces: bool = True
+    """Whether it says where faces are; of a source that does not, every picture is wanted."""
+    lists_changes: bool = True
+    """Whether it can list only what changed since a moment; otherwise every listing is whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,10 @@ class Page:
     skipped: dict[str, int]
     bad_spots: tuple[str, ...] = ()
     """Windows the source could not list, in words; while there is one, absence from the listing proves nothing."""
+    unchanged: tuple[str, ...] = ()
+    """The ids of assets that are exactly what the store knows of them."""
+    failed: tuple[tuple[str, ItemError], ...] = ()
+    """What could not be listed, and why: asset ids or folders. Every listing tries them again."""
 
 
 @dataclass(frozen=True, slots=True)

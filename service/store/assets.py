@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, exists, func, select, update
 
 from immich_facesets.assets import Asset, FaceHint, Person, Rendition
 from immich_facesets.faces import Box
@@ -13,6 +13,9 @@ from immich_facesets.listing import AssetPlan, KnownAsset, ListingRules, is_want
 from service.store import failures
 from service.store.tables import assets, hints, people, sources
 from service.store.upsert import upsert
+
+FOLDER = "folder"
+"""The kind of the sources that are folders."""
 
 _IDS_AT_ONCE = 500
 
@@ -49,7 +52,11 @@ def remember_source(tx: Connection, name: str, kind: str, user_id: str) -> Sourc
 
 
 def judge_again(tx: Connection, rules: ListingRules) -> None:
-    """Decide anew, from the stored hints, which assets are worth fetching: what is big enough has changed."""
+    """
+    Decide anew, from the stored hints, which assets are worth fetching: what is big enough has changed.
+
+    Folders have no hints, and every picture of theirs stays wanted.
+    """
     wanted: set[tuple[str, str]] = set()
     rows = tx.execute(
         select(hints, assets.c.width, assets.c.height).join(
@@ -60,7 +67,9 @@ def judge_again(tx: Connection, rules: ListingRules) -> None:
         if hint_of(row).original_box(row.width, row.height).face_short >= rules.min_face_short:
             wanted.add((row.source, row.asset_id))
     places = tx.execute(
-        select(assets.c.source, assets.c.asset_id, assets.c.is_wanted).where(assets.c.is_gone.is_(False))
+        select(assets.c.source, assets.c.asset_id, assets.c.is_wanted)
+        .join(sources, sources.c.name == assets.c.source)
+        .where(assets.c.is_gone.is_(False), sources.c.kind != FOLDER)
     )
     changed = [
         {"of": row.source, "id": row.asset_id, "wanted": not row.is_wanted}
@@ -127,6 +136,7 @@ def _row(plan: AssetPlan, run_id: int) -> dict[str, Any]:
         "hints_due_at": plan.hints_due_at,
         "hint_looks": plan.hint_looks,
         "listing_seen": run_id,
+        "stamp": asset.stamp,
     }
 
 
@@ -137,6 +147,36 @@ def remember_page(tx: Connection, plans: Sequence[AssetPlan], *, run_id: int) ->
         if plan.hints is not None:
             _replace_hints(tx, plan.asset.source, plan.asset.asset_id, plan.hints, is_new=plan.is_new)
     return PageCounts(sum(plan.is_new for plan in plans), sum(plan.is_changed for plan in plans))
+
+
+def stamps(tx: Connection, source: str, asset_ids: Sequence[str]) -> dict[str, str]:
+    """What the files with these ids looked like when they were last read; those that are gone were never read."""
+    found: dict[str, str] = {}
+    for start in range(0, len(asset_ids), _IDS_AT_ONCE):
+        rows: Any = tx.execute(
+            select(assets.c.asset_id, assets.c.stamp).where(
+                assets.c.source == source,
+                assets.c.asset_id.in_(asset_ids[start : start + _IDS_AT_ONCE]),
+                assets.c.is_gone.is_(False),
+                assets.c.stamp.is_not(None),
+            )
+        )
+        found.update((asset_id, stamp) for asset_id, stamp in rows)
+    return found
+
+
+def has_any(tx: Connection, source: str) -> bool:
+    """Whether anything of this source is there, as far as we know."""
+    return bool(tx.scalar(select(exists().where(assets.c.source == source, assets.c.is_gone.is_(False)))))
+
+
+def see_again(tx: Connection, source: str, asset_ids: Sequence[str], *, run_id: int) -> None:
+    """A listing held these assets, and nothing about them has changed."""
+    for start in range(0, len(asset_ids), _IDS_AT_ONCE):
+        some = asset_ids[start : start + _IDS_AT_ONCE]
+        tx.execute(
+            update(assets).where(assets.c.source == source, assets.c.asset_id.in_(some)).values(listing_seen=run_id)
+        )
 
 
 def _replace_hints(tx: Connection, source: str, asset_id: str, found: Iterable[FaceHint], *, is_new: bool) -> None:
@@ -229,6 +269,7 @@ def finish_listing(tx: Connection, source: str, *, watermark: datetime | None, f
         values["watermark"] = watermark
     if full_at is not None:
         values["full_listing_at"] = full_at
+        failures.forget_unlisted(tx, source, full_at)
     if values:
         tx.execute(update(sources).where(sources.c.name == source).values(**values))
 
@@ -270,6 +311,7 @@ def asset_of(row: Any) -> Asset:
         is_edited=row.is_edited,
         is_offline=row.is_offline,
         rendition=Rendition(row.rendition),
+        stamp=row.stamp,
     )
 
 

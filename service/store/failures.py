@@ -1,5 +1,6 @@
 """What failed, why, and when it is tried again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +20,8 @@ AT_CRASH = "at_crash"
 """The reason of a picture that the embedder had in hand when it ended: one of several, perhaps, and not the guilty one."""
 CRASHES_EMBEDDER = "crashes_embedder"
 """The reason of a picture of which the embedder ended although it had no other."""
+LISTING = "listing"
+"""The stage of files and folders that a listing could not read."""
 _CRASHED = (AT_CRASH, CRASHES_EMBEDDER)
 _BLAMELESS = (UNAVAILABLE, AT_CRASH)
 
@@ -123,11 +126,27 @@ def clear(tx: Connection, stage: str, item: str) -> None:
     tx.execute(delete(failures).where(failures.c.stage == stage, failures.c.item == item))
 
 
+def record_unlisted(tx: Connection, source: str, failed: Sequence[tuple[str, ItemError]], now: datetime) -> None:
+    """Remember what a listing could not read; the next one tries it again, and ``forget_unlisted`` what it could."""
+    for item, error in failed:
+        record_failure(tx, LISTING, source, item, error=error, now=now)
+
+
+def forget_unlisted(tx: Connection, source: str, before: datetime) -> None:
+    """A whole listing that began at ``before`` has ended: what failed in earlier ones alone is well, or gone."""
+    mine = (failures.c.stage == LISTING, failures.c.source == source)
+    tx.execute(delete(failures).where(*mine, failures.c.last_at < before))
+
+
 def forget_gone(tx: Connection) -> None:
-    """Drop the failures of pictures that are deleted, or whose bytes are others now: they are not tried again."""
+    """
+    Drop the failures of pictures that are deleted, or whose bytes are others now: they are not tried again.
+
+    What a listing could not read may never have been a picture we know.
+    """
     this_asset = and_(assets.c.source == failures.c.source, assets.c.asset_id == failures.c.item)
     mine = or_(assets.c.fingerprint == failures.c.item, this_asset)
-    tx.execute(delete(failures).where(~exists().where(mine, assets.c.is_gone.is_(False))))
+    tx.execute(delete(failures).where(failures.c.stage != LISTING, ~exists().where(mine, assets.c.is_gone.is_(False))))
 
 
 def resting(stage: str, item: ColumnElement[str], now: datetime) -> ColumnElement[bool]:

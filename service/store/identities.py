@@ -10,8 +10,19 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from immich_facesets.faces import Box
 from immich_facesets.grouping import Assertion, FaceTable, GroupingPlan, Known
-from service.store.assets import hint_of
-from service.store.tables import assets, contents, faces, fingerprints, hints, identities, memberships, people, vectors
+from service.store.assets import FOLDER, hint_of
+from service.store.tables import (
+    assets,
+    contents,
+    faces,
+    fingerprints,
+    hints,
+    identities,
+    memberships,
+    people,
+    sources,
+    vectors,
+)
 from service.store.upsert import upsert
 
 _HINT_IOU = 0.3
@@ -19,11 +30,15 @@ _HINT_IOU = 0.3
 
 
 def face_table(tx: Connection, space: str, dimension: int) -> FaceTable:
-    """Every face of a space with its vector, in order of face id; a content was taken when its first asset says so."""
+    """
+    Every face of a space with its vector, in order of face id; a content was taken when its first asset says so.
+
+    The date of a file alone says nothing of when a picture was taken.
+    """
     taken = (
         select(fingerprints.c.sha256, func.min(assets.c.taken_at).label("taken_at"))
         .join(assets, assets.c.fingerprint == fingerprints.c.fingerprint)
-        .where(assets.c.is_gone.is_(False))
+        .where(assets.c.is_gone.is_(False), assets.c.local_date != "")
         .group_by(fingerprints.c.sha256)
         .subquery()
     )
@@ -90,7 +105,10 @@ def all_known(tx: Connection) -> list[Known]:
 
 
 def assertions(tx: Connection, space: str) -> list[Assertion]:
-    """What the sources' own named people say: the faces at the places of each person's boxes."""
+    """
+    What the sources say of people: the faces at the places of a named person's boxes, and in a trusted folder every face
+    in the pictures below a person's own folder; whoever stands beside her is thrown out when she is heard.
+    """
     boxes: dict[str, list[tuple[int, Box]]] = {}
     for row in tx.execute(
         select(faces.c.face_id, faces.c.sha256, faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
@@ -121,10 +139,38 @@ def assertions(tx: Connection, space: str) -> list[Assertion]:
         if overlap >= _HINT_IOU:
             said.setdefault((row.source, row.person_id), set()).add(-face_id)
             names[row.source, row.person_id] = row.name
+    _hear_folders(tx, {sha256: [face for face, _ in found] for sha256, found in boxes.items()}, said, names)
     return [
         Assertion(source=source, person_id=person, label=names[source, person], face_ids=tuple(sorted(face_ids)))
         for (source, person), face_ids in sorted(said.items())
     ]
+
+
+def _hear_folders(
+    tx: Connection,
+    faces_in: Mapping[str, list[int]],
+    said: dict[tuple[str, str], set[int]],
+    names: dict[tuple[str, str], str],
+) -> None:
+    """Add what trusted folders say. ``faces_in``: the faces of each content."""
+    rows: Any = tx.execute(
+        select(people.c.source, people.c.person_id, people.c.name).join(
+            sources, and_(sources.c.name == people.c.source, sources.c.mode == "trusted")
+        )
+    )
+    known = {(source, person): name for source, person, name in rows}
+    if not known:
+        return
+    places: Any = tx.execute(
+        select(assets.c.source, assets.c.asset_id, fingerprints.c.sha256)
+        .join(fingerprints, fingerprints.c.fingerprint == assets.c.fingerprint)
+        .where(assets.c.source.in_({source for source, _ in known}), assets.c.is_gone.is_(False))
+    )
+    for source, asset_id, sha256 in places:
+        person, below, _ = asset_id.partition("/")
+        if below and (source, person) in known and sha256 in faces_in:
+            said.setdefault((source, person), set()).update(faces_in[sha256])
+            names[source, person] = known[source, person]
 
 
 def apply_grouping(tx: Connection, plan: GroupingPlan, now: datetime) -> None:
@@ -153,12 +199,17 @@ def apply_grouping(tx: Connection, plan: GroupingPlan, now: datetime) -> None:
 
 
 def labels(tx: Connection) -> dict[int, str]:
-    """What each identity is called: a moderator's word first, else the name its source gives the person."""
+    """
+    What each identity is called: a moderator's word first, else the name its source gives the person.
+
+    A folder's name is the last to count, so that adding a folder renames nobody.
+    """
     found: dict[int, str] = {}
     for row in tx.execute(
         select(people.c.identity, people.c.name)
+        .outerjoin(sources, sources.c.name == people.c.source)
         .where(people.c.identity.is_not(None), people.c.name != "")
-        .order_by(people.c.identity, people.c.source, people.c.person_id)
+        .order_by(people.c.identity, sources.c.kind == FOLDER, people.c.source, people.c.person_id)
     ):
         found.setdefault(row.identity, row.name)
     for row in tx.execute(select(identities.c.number, identities.c.label).where(identities.c.label.is_not(None))):

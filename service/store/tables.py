@@ -70,13 +70,15 @@ sources = Table(
     Column("user_id", String(200), nullable=False),
     Column("watermark", Instant),  # the newest change seen by a finished listing
     Column("full_listing_at", Instant),  # when the last whole listing ended
+    Column("root", Text),  # of a folder
+    Column("mode", String(20)),  # mixed | trusted | removed; None: as the settings say
 )
 
 assets = Table(
     "assets",
     metadata,
     Column("source", String(200), ForeignKey("sources.name"), primary_key=True),
-    Column("asset_id", String(200), primary_key=True),
+    Column("asset_id", String(1000), primary_key=True),  # Immich's id, or the path below a folder's root
     Column("checksum", String(40)),
     Column("fingerprint", String(120), nullable=False),
     Column("rendition", String(20), nullable=False),
@@ -99,6 +101,7 @@ assets = Table(
     Column("hints_due_at", Instant),  # when to look again; None: nothing due before the next whole listing
     Column("hint_looks", Integer, nullable=False, default=0),
     Column("listing_seen", Integer, nullable=False, default=0),  # sync run of the last listing that held it
+    Column("stamp", String(80)),  # size and times of a file when it was last read; None elsewhere
     Index("ix_assets_fingerprint", "fingerprint"),
     Index("ix_assets_due", "source", "hints_due_at"),
     Index("ix_assets_listing", "source", "listing_seen"),
@@ -108,7 +111,7 @@ hints = Table(
     "hints",
     metadata,
     Column("source", String(200), primary_key=True),
-    Column("asset_id", String(200), primary_key=True),
+    Column("asset_id", String(1000), primary_key=True),
     Column("face_id", String(200), primary_key=True),
     Column("person_id", String(200)),
     Column("x1", Float, nullable=False),
@@ -286,7 +289,7 @@ failures = Table(
     metadata,
     Column("stage", String(20), primary_key=True),
     Column("source", String(200), primary_key=True),
-    Column("item", String(300), primary_key=True),  # asset id, fingerprint, or directory
+    Column("item", String(1000), primary_key=True),  # asset id, fingerprint, or directory
     Column("reason", String(60), nullable=False),
     Column("message", Text, nullable=False),
     Column("tries", Integer, nullable=False),

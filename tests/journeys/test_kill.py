@@ -63,8 +63,11 @@ SECOND: tuple[Kill, ...] = (
     ("record_removal", 1, "bda"),
     ("record_export", 1, "b"),
 )
-ELSEWHERE = {"record_crash", "announce_space"}
-"""Those that need an embedder that ends, or another model: ``test_deadly_picture`` and ``test_another_model`` kill there."""
+ELSEWHERE = {"record_crash", "announce_space", "see_again", "record_unlisted", "forget_removed"}
+"""
+Those that need an embedder that ends, another model, or a folder: ``test_deadly_picture``, ``test_another_model`` and
+``test_folder`` kill there.
+"""
 FROM_EMBEDDED = {"group", "publish"}
 
 

@@ -111,6 +111,7 @@ async def test_version_and_help_need_no_settings(journey: Journey) -> None:
         "evaluate",
         "thresholds",
         "identities",
+        "sources",
         "config",
         "models",
         "demo",

@@ -1,104 +1,15 @@
-"""
-A picture on its way to disk: a draft that becomes a file only when it is whole.
-
-Writing and hashing happen in a thread, a block at a time, so that the event loop never waits for a disk.
-"""
+"""A picture on its way from Immich to disk: checked as it comes, and a file only when it is whole."""
 
 import asyncio
-import errno
-import hashlib
-import threading
 from pathlib import Path
-from typing import IO
-from uuid import uuid4
 
 import httpx
 
 from immich_facesets.assets import Asset
-from immich_facesets.errors import FacesetsError, ItemError, SetupError
+from immich_facesets.errors import FacesetsError, ItemError
 from service.sources import Staged
+from service.sources.drafts import BLOCK_BYTES, Draft
 from service.sources.immich.troubles import AnswerError, looks_like_html
-
-BLOCK_BYTES = 1024 * 1024
-"""Written and hashed at once: some 3 ms of work, and one trip to a thread for most pictures."""
-
-DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-class Draft:
-    """
-    A file that is being written; its name owes nothing to what a remote says. Every method blocks.
-
-    There is no fsync: what is staged is fetched again after a crash, and nothing refers to it. The lock is for a task
-    that is cancelled while a thread still writes for it: what was discarded stays away.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / uuid4().hex
-        self._draft = folder / f".{self._path.name}.part"
-        self._file: IO[bytes] | None = None
-        self._sha1 = hashlib.sha1(usedforsecurity=False)
-        self._sha256 = hashlib.sha256()
-        self._size = 0
-        self._lock = threading.Lock()
-        self._is_discarded = False
-
-    def absorb(self, blocks: list[bytes]) -> None:
-        with self._lock:
-            if self._is_discarded:
-                return
-            try:
-                if self._file is None:
-                    self._file = self._create()
-                for block in blocks:
-                    rest = memoryview(block)
-                    while rest:
-                        rest = rest[self._file.write(rest) :]
-            except OSError as error:
-                raise self._cannot_write(error) from error
-        for block in blocks:
-            self._sha1.update(block)
-            self._sha256.update(block)
-            self._size += len(block)
-
-    def finish(self, blocks: list[bytes]) -> Staged:
-        """Write the rest and give the file its name."""
-        self.absorb(blocks)
-        with self._lock:
-            try:
-                if self._file is not None:
-                    self._file.close()
-                    self._draft.rename(self._path)
-            except OSError as error:
-                raise self._cannot_write(error) from error
-        return Staged(
-            path=self._path, size_bytes=self._size, sha1=self._sha1.hexdigest(), sha256=self._sha256.hexdigest()
-        )
-
-    def discard(self) -> None:
-        """Leave nothing behind, whatever was reached."""
-        with self._lock:
-            self._is_discarded = True
-            if self._file is not None:
-                self._file.close()
-                self._file = None
-                self._draft.unlink(missing_ok=True)
-                self._path.unlink(missing_ok=True)
-
-    def _create(self) -> IO[bytes]:
-        try:
-            return self._draft.open("xb", buffering=0)
-        except FileNotFoundError:
-            self._draft.parent.mkdir(parents=True, exist_ok=True)
-            return self._draft.open("xb", buffering=0)
-
-    def _cannot_write(self, error: OSError) -> SetupError:
-        folder = self._draft.parent
-        if error.errno in DISK_FULL:
-            return SetupError(
-                f"the disk is full: free some space for pictures in {folder}, then start again; nothing is lost"
-            )
-        return SetupError(f"pictures cannot be written into {folder}: {error.strerror}")
 
 
 async def stage(response: httpx.Response, folder: Path, asset: Asset, *, max_bytes: int) -> Staged:

@@ -1,0 +1,52 @@
+"""Which files are pictures: the formats that are decoded, and the file names a folder is searched for."""
+
+from typing import Final
+
+DECODED: Final[dict[str, tuple[str, ...]]] = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "HEIF": (".heic", ".heif", ".hif"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "AVIF": (".avif",),
+    "TIFF": (".tif", ".tiff"),
+    "GIF": (".gif",),
+    "BMP": (".bmp", ".dib"),
+    "JXL": (".jxl",),
+    "JPEG2000": (".jp2", ".j2k", ".jpf", ".jpx"),
+    "PSD": (".psd",),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+}
+"""What Pillow and its plugins read, by Pillow's names, with the suffixes such files have. The bytes alone decide."""
+
+RAW_SUFFIXES: Final = (
+    ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf", ".orf", ".rw2", ".rwl", ".pef",
+    ".srw", ".x3f", ".3fr", ".fff", ".iiq", ".erf", ".kdc", ".dcr", ".mrw", ".mef", ".mos",
+)  # fmt: skip
+"""Camera RAW, which LibRaw reads."""
+
+_VIDEO_SUFFIXES: Final = frozenset({
+    ".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".3gp", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv", ".insv",
+})  # fmt: skip
+
+_MIME_TYPES: Final = {
+    **{suffix: f"image/{name.lower()}" for name, suffixes in DECODED.items() for suffix in suffixes},
+    **dict.fromkeys(DECODED["PSD"], "image/vnd.adobe.photoshop"),
+    **dict.fromkeys(DECODED["PPM"], "image/x-portable-anymap"),
+    **dict.fromkeys(DECODED["JPEG2000"], "image/jp2"),
+    **dict.fromkeys(RAW_SUFFIXES, "image/x-raw"),
+}
+
+
+def picture_type(file_name: str) -> str | None:
+    """The MIME type of a file that is a picture by its name, None for any other."""
+    return _MIME_TYPES.get(_suffix(file_name))
+
+
+def is_video(file_name: str) -> bool:
+    """Whether a file is a video by its name."""
+    return _suffix(file_name) in _VIDEO_SUFFIXES
+
+
+def _suffix(file_name: str) -> str:
+    stem, dot, suffix = file_name.rpartition(".")
+    return f".{suffix.lower()}" if dot and stem else ""

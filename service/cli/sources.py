@@ -1,0 +1,146 @@
+"""``sources``: where pictures come from, and folders beside Immich."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+
+from immich_facesets.errors import RequestError, SetupError
+from service.app import database_url, open_reading, prepare_data_dir
+from service.cli.terminal import out, plain
+from service.folder_sources import own_folders
+from service.settings import USER_NAME_RULE, Settings, is_user_name, load_settings, load_users
+from service.store import runs
+from service.store.database import Store, migrate, open_engine
+from service.store.folders import Folder, StoredSource, add_folder, remove_source, stored_sources
+
+sources = typer.Typer(help="Where pictures come from: Immich users, and folders.", no_args_is_help=True)
+
+
+class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One source as ``sources list`` shows it."""
+
+    name: str
+    kind: str
+    root: str | None
+    mode: str | None
+    pictures: int
+    embedded: int
+
+
+@sources.command("list")
+def list_all(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Every source, and how much of it is done."""
+    rows = asyncio.run(_rows())
+    if json:
+        typer.echo(msgspec.json.encode(rows).decode())
+        return
+    table = Table("Name", "Kind", "Mode", "Pictures", "Done", "Folder", box=None)
+    for row in rows:
+        table.add_row(
+            plain(row.name), row.kind, row.mode or "", str(row.pictures), str(row.embedded), plain(row.root or "")
+        )
+    out.print(table)
+
+
+async def _rows() -> list[SourceRow]:
+    async with open_reading(load_settings()) as store:
+        census = {source.name: source for source in (await store.read(runs.census)).sources}
+        return [
+            SourceRow(
+                name=source.name,
+                kind=source.kind,
+                root=source.root,
+                mode=source.mode,
+                pictures=census[source.name].assets,
+                embedded=census[source.name].embedded,
+            )
+            for source in await store.read(stored_sources)
+            if source.name in census
+        ]
+
+
+@sources.command("add-folder")
+def add(
+    path: Annotated[Path, typer.Argument(help="The folder; everything below it belongs to it.")],
+    name: Annotated[str, typer.Option(help="What to call it in manifests.")],
+    *,
+    trusted: Annotated[
+        bool, typer.Option("--trusted-by-subfolder", help="Each folder directly below it is one person, and her name.")
+    ] = False,
+    mixed: Annotated[
+        bool, typer.Option("--mixed", help="Anybody may be anywhere in it; what is meant by default.")
+    ] = False,
+) -> None:
+    """
+    Make a folder of pictures a source. The next sync takes it in, also one of a service that runs already.
+
+    The same name again moves the source to another path: nothing is recognised anew, and no face set changes its name.
+    """
+    if trusted and mixed:
+        raise RequestError("a folder is either --trusted-by-subfolder or --mixed", status=400)
+    settings = load_settings()
+    if not is_user_name(name):
+        raise RequestError(f"{name!r} is no name for a source: {USER_NAME_RULE}", status=400)
+    root = _checked(path, settings)
+    prepare_data_dir(settings)
+    store = Store(open_engine(database_url(settings)))
+    try:
+        migrate(store.engine)
+        before = _find(store, name)
+        if name in _users(settings) or (before is not None and before.kind != "folder"):
+            raise RequestError(f"{name!r} is an Immich user: call the folder something else")
+        is_trusted = trusted or (not mixed and before is not None and before.mode == "trusted")
+        store.write_now(add_folder, Folder(name, root, "trusted" if is_trusted else "mixed"))
+    finally:
+        store.close()
+    how = "each folder in it is one person" if is_trusted else "anybody may be anywhere in it"
+    out.print(plain(f"{root} is the source {name}: {how}. The next sync takes it in."), soft_wrap=True)
+
+
+@sources.command("remove")
+def remove(name: str) -> None:
+    """
+    Give a source up. The next sync forgets its pictures, and what it exported from them.
+
+    The files themselves are never touched, and face sets keep their numbers.
+    """
+    asyncio.run(_remove(name, load_settings()))
+    out.print(plain(f"{name} is no source any more: the next sync forgets its pictures."), soft_wrap=True)
+
+
+async def _remove(name: str, settings: Settings) -> None:
+    async with open_reading(settings) as store:
+        found = await asyncio.to_thread(_find, store, name)
+        if found is None:
+            known = ", ".join(source.name for source in await store.read(stored_sources))
+            raise RequestError(f"there is no source {name!r}; there are: {known or 'none'}", status=404)
+        if found.kind != "folder" and name in _users(settings):
+            raise RequestError(f"{name!r} is an Immich user: take the key out of the settings first")
+        await asyncio.to_thread(store.write_now, remove_source, name)
+
+
+def _checked(path: Path, settings: Settings) -> Path:
+    """The absolute path of a folder that can be a source; links are kept, so that a person recognises it."""
+    root = path.expanduser().absolute()
+    if not root.is_dir():
+        raise RequestError(f"{root} is no folder, or it cannot be read", status=400)
+    for own in own_folders(settings):
+        if root.resolve().is_relative_to(own.resolve()):
+            raise RequestError(f"{root} lies in {own}, where the pictures are our own", status=400)
+    return root
+
+
+def _find(store: Store, name: str) -> StoredSource | None:
+    return next((source for source in store.read_now(stored_sources) if source.name == name), None)
+
+
+def _users(settings: Settings) -> frozenset[str]:
+    """The names of the Immich users in the settings; a folder needs none of them."""
+    try:
+        return frozenset(user.name for user in load_users(settings))
+    except SetupError:
+        return frozenset()

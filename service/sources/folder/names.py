@@ -1,0 +1,27 @@
+r"""
+File names as text that can be stored and shown, and back.
+
+A name is bytes to a POSIX system. What is no UTF-8, control characters and the backslash itself become ``\xNN``, so that
+two names never become one text.
+"""
+
+import os
+import re
+
+_ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
+_UNSAFE = re.compile(rb"[\x00-\x1f\x7f\\]")
+
+
+def shown(name: str) -> str:
+    """The text that stands for a path as the system gives it (``surrogateescape``), with slashes between its parts."""
+    raw = os.fsencode(name)
+    if os.sep != "/":
+        raw = raw.replace(os.fsencode(os.sep), b"/")
+    safe = _UNSAFE.sub(lambda match: b"\\x%02x" % match[0][0], raw)
+    return safe.decode("utf-8", "backslashreplace")
+
+
+def system_name(text: str) -> str:
+    """The path that a text of ``shown`` stands for."""
+    raw = _ESCAPED.sub(lambda match: bytes([int(match[1], 16)]), text.encode())
+    return os.fsdecode(raw)

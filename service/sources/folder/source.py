@@ -1,0 +1,249 @@
+"""
+One folder tree as a source of pictures.
+
+An asset's id is its path below the root, so nothing changes when the root moves. A listing reads whole files only where
+size or times are not those of the last reading; the SHA-1 it computes is what Immich gives as a checksum, so the same
+bytes are one content wherever they lie, and a file that was moved or renamed is known again.
+"""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Literal, Protocol
+
+from immich_facesets.assets import Asset, FaceHint, Person, Rendition
+from immich_facesets.errors import ItemError
+from immich_facesets.picture_formats import picture_type
+from service.progress import RemoteState
+from service.sources import Page, SourceAwayError, SourceFacts, Staged
+from service.sources.drafts import Draft
+from service.sources.folder.names import shown, system_name
+from service.sources.folder.reading import Reading, copy, moment, read
+from service.sources.folder.walk import Found, FoundFile, Skipped, Unreadable, is_hidden, stamp_of, unreadable, walk
+
+Mode = Literal["mixed", "trusted"]
+"""``trusted``: each folder directly below the root is one person, and her name."""
+
+_LISTED_AT_ONCE = 1000
+_READ_AT_ONCE = 32
+_PAUSE_SECONDS = 60.0
+_LONGEST_PERSON = 200
+_NOBODY = "_"
+"""Folders whose names begin like this hold no person: what is left over, or for review."""
+
+
+class Memory(Protocol):
+    """What is known of the folder from earlier."""
+
+    async def stamps(self, asset_ids: Sequence[str]) -> Mapping[str, str]:
+        """The stamps at the last reading, of those assets that are known and not gone."""
+
+    async def has_any(self) -> bool:
+        """Whether any picture is known and not gone."""
+
+
+class FolderSource:
+    """Keeps the contract of ``service.sources.Source``. ``closed`` folders below the root are not entered."""
+
+    def __init__(
+        self,
+        name: str,
+        root: Path,
+        mode: Mode,
+        memory: Memory,
+        *,
+        max_file_bytes: int = 512 * 2**20,
+        closed: Sequence[Path] = (),
+        on_change: Callable[[RemoteState], None] | None = None,
+    ) -> None:
+        self._name = name
+        self.root = root
+        self.mode = mode
+        self._memory = memory
+        self._max_file_bytes = max_file_bytes
+        self._closed = tuple(closed)
+        self._on_change = on_change
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def open(self) -> SourceFacts:
+        """Look whether the root is there; ``SourceAwayError`` when it is missing, or empty where pictures were."""
+        await self._check_there()
+        self._tell("")
+        return SourceFacts(
+            name=self._name,
+            kind="folder",
+            version="",
+            user_id="",
+            hints_inline=True,
+            knows_faces=False,
+            lists_changes=False,
+        )
+
+    async def listing(
+        self, *, updated_after: datetime | None = None, with_assets_without_faces: bool = True
+    ) -> AsyncIterator[Page]:
+        """Every picture, each once; those that are as they were only by their ids."""
+        del updated_after, with_assets_without_faces  # a folder keeps no diary, and knows no faces
+        found = walk(self.root, closed=self._closed)
+        is_empty = True
+        while chunk := await asyncio.to_thread(_take, found):
+            files = [item for item in chunk if isinstance(item, FoundFile)]
+            known = await self._memory.stamps([file.asset_id for file in files])
+            same = tuple(file.asset_id for file in files if known.get(file.asset_id) == file.stamp)
+            is_empty = is_empty and not files
+            yield Page(
+                assets=(),
+                skipped=dict(Counter(item.reason for item in chunk if isinstance(item, Skipped))),
+                unchanged=same,
+                failed=await self._excused([(item.item, item.error) for item in chunk if isinstance(item, Unreadable)]),
+            )
+            changed = [file for file in files if known.get(file.asset_id) != file.stamp]
+            for start in range(0, len(changed), _READ_AT_ONCE):
+                yield await self._read_all(changed[start : start + _READ_AT_ONCE])
+        if is_empty and await self._memory.has_any():
+            raise self._away("holds no picture any more")
+
+    async def read_hints(self, asset_id: str) -> tuple[FaceHint, ...]:
+        del asset_id
+        return ()
+
+    async def find(self, asset_id: str) -> Asset | None:
+        """The file as a look at it shows it, unread; None when it is certainly gone, not merely out of reach."""
+        try:
+            status = await asyncio.to_thread(os.stat, self._path(asset_id))
+        except (FileNotFoundError, NotADirectoryError):
+            await self._check_there()
+            return None
+        except OSError as error:
+            raise unreadable(error) from error
+        changed_at = moment(status.st_mtime)
+        return self._asset(asset_id, Reading("", stamp_of(status), changed_at, None, ""))
+
+    async def people(self) -> tuple[Person, ...]:
+        """In a trusted folder, everybody who has a folder directly below the root."""
+        if self.mode != "trusted":
+            return ()
+        try:
+            names = await asyncio.to_thread(_folders, self.root)
+        except OSError as error:
+            raise self._away(error.strerror or "cannot be read") from error
+        found = (shown(name) for name in names)
+        return tuple(Person(name, name, None, is_hidden=False) for name in found if len(name) <= _LONGEST_PERSON)
+
+    async def fetch(self, asset: Asset, folder: Path) -> Staged:
+        """A copy of the file, of the very bytes that were listed; one that has changed since is a matter for the next."""
+        draft = Draft(folder)
+        staged: Staged | None = None
+        try:
+            path = self._path(asset.asset_id)
+            last = await asyncio.to_thread(copy, path, draft, sha1=asset.checksum, max_bytes=self._max_file_bytes)
+            staged = await asyncio.to_thread(draft.finish, list(last))
+        except ItemError:
+            await self._check_there()
+            raise
+        finally:
+            if staged is None:
+                draft.discard()
+        return staged
+
+    async def wait_until_up(self) -> None:
+        """Nobody waits for a folder: the others go on without it, and every sync looks for it again."""
+        try:
+            await self._check_there()
+        except SourceAwayError:
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def close(self) -> None:
+        """There is nothing to let go of."""
+
+    def _path(self, asset_id: str) -> Path:
+        return self.root / system_name(asset_id)
+
+    async def _read_all(self, files: Sequence[FoundFile]) -> Page:
+        results = await asyncio.gather(*(asyncio.to_thread(self._try, file) for file in files))
+        assets = tuple(result for result in results if isinstance(result, Asset))
+        failed = [
+            (file.asset_id, result)
+            for file, result in zip(files, results, strict=True)
+            if isinstance(result, ItemError)
+        ]
+        return Page(assets=assets, skipped={}, failed=await self._excused(failed))
+
+    def _try(self, file: FoundFile) -> Asset | ItemError:
+        try:
+            return self._asset(file.asset_id, read(self.root / file.name, max_bytes=self._max_file_bytes))
+        except ItemError as error:
+            return error
+
+    async def _excused(self, failed: Sequence[tuple[str, ItemError]]) -> tuple[tuple[str, ItemError], ...]:
+        """What failed by itself: a file that went away meanwhile did not, and it may be the whole root that is away."""
+        if failed:
+            await self._check_there()
+        return tuple((item, error) for item, error in failed if error.reason != "not_found")
+
+    def _asset(self, asset_id: str, reading: Reading) -> Asset:
+        file_name = asset_id.rpartition("/")[2]
+        return Asset(
+            source=self._name,
+            asset_id=asset_id,
+            checksum=reading.sha1 or None,
+            path=asset_id,
+            file_name=file_name,
+            mime_type=picture_type(file_name) or "application/octet-stream",
+            taken_at=reading.taken_at or reading.changed_at,
+            local_date=reading.local_date,
+            created_at=reading.changed_at,
+            updated_at=reading.changed_at,
+            width=None,
+            height=None,
+            visibility="timeline",
+            is_external=False,
+            is_edited=False,
+            is_offline=False,
+            rendition=Rendition.ORIGINAL,
+            stamp=reading.stamp,
+        )
+
+    async def _check_there(self) -> None:
+        try:
+            is_empty = await asyncio.to_thread(_is_empty, self.root)
+        except OSError as error:
+            raise self._away(error.strerror or "cannot be read") from error
+        if is_empty and await self._memory.has_any():
+            raise self._away("is empty, and was not")
+
+    def _away(self, why: str) -> SourceAwayError:
+        error = SourceAwayError(
+            f"the folder of source {self._name!r} is out of reach ({self.root}: {why[:1].lower()}{why[1:]}): is it "
+            "mounted? What is known of it stays as it is; to give it up, run 'immich-facesets sources remove'"
+        )
+        self._tell(str(error))
+        return error
+
+    def _tell(self, trouble: str) -> None:
+        if self._on_change is not None:
+            advice = f"Mount it at {self.root}, or move the source with 'sources add-folder'." if trouble else ""
+            circuit: Literal["open", "closed"] = "open" if trouble else "closed"
+            self._on_change(RemoteState(name=f"folder {self._name}", circuit=circuit, message=trouble, advice=advice))
+
+
+def _take(found: Iterator[Found]) -> list[Found]:
+    return list(islice(found, _LISTED_AT_ONCE))
+
+
+def _is_empty(root: Path) -> bool:
+    with os.scandir(root) as entries:
+        return next(entries, None) is None
+
+
+def _folders(root: Path) -> list[str]:
+    with os.scandir(root) as entries:
+        names = [entry.name for entry in entries if entry.is_dir()]
+    return sorted(name for name in names if not is_hidden(name) and not name.startswith(_NOBODY))

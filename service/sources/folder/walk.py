@@ -1,0 +1,143 @@
+"""Everything below a folder, in one pass that remembers directories and nothing else."""
+
+import errno
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from immich_facesets.errors import ItemError
+from immich_facesets.picture_formats import is_video, picture_type
+from service.sources.folder.names import shown
+
+_NOT_PICTURES = frozenset({"lost+found", "@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information"})
+"""Folders that file systems and storage boxes keep for themselves, in lower case."""
+
+_LONGEST_ID = 1000
+
+Key = tuple[int, int] | str
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A picture by its name. ``asset_id``: its path below the root, as text; ``name``: the same for the system."""
+
+    asset_id: str
+    name: str
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something that is no picture, and why."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A folder or file about which nothing can be learned."""
+
+    item: str
+    error: ItemError
+
+
+Found = FoundFile | Skipped | Unreadable
+
+
+def stamp_of(status: os.stat_result) -> str:
+    """
+    Size and times: while these stay the same, so do the bytes.
+
+    The time of change finds a file that was replaced and given its old date. There is no inode in it: many network and
+    FUSE mounts give new ones at will, and every file would be read again.
+    """
+    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
+
+
+def key_of(path: str) -> Key:
+    """What tells whether two paths are one folder."""
+    status = os.stat(path)  # noqa: PTH116 - a hot loop over names that may be no UTF-8
+    return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
+
+
+def unreadable(error: OSError) -> ItemError:
+    """Why a file or folder cannot be read, in words without its name."""
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return ItemError("access is denied: give the user this service runs as the right to read it", reason="denied")
+    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+        return ItemError("it is not there any more", reason="not_found")
+    if error.errno == errno.ENAMETOOLONG:
+        return ItemError("its path is too long for the system", reason="path_too_long")
+    return ItemError(f"it cannot be read: {error.strerror or type(error).__name__}", reason="unreadable")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is none of a person's own pictures, by its name."""
+    return name.startswith(".") or name.lower() in _NOT_PICTURES
+
+
+def walk(root: Path, *, closed: Iterable[Path] = ()) -> Iterator[Found]:
+    """
+    Every file below ``root``, folder by folder, in order of names; blocking.
+
+    Links to folders are followed after everything that lies below the root itself, and no folder is entered twice, by
+    whatever way, so loops end. ``closed`` folders are never entered.
+    """
+    entered: set[Key] = set()
+    for path in closed:
+        try:
+            entered.add(key_of(str(path)))
+        except OSError:
+            continue  # it is not there, so nobody comes upon it
+    linked = deque([""])
+    while linked:
+        stack = [linked.popleft()]
+        while stack:
+            yield from _one_folder(str(root), stack.pop(), entered, stack, linked)
+
+
+def _one_folder(root: str, place: str, entered: set[Key], stack: list[str], linked: deque[str]) -> Iterator[Found]:
+    """What lies directly in one folder; its own folders are put onto ``stack`` and ``linked``, for later."""
+    try:
+        path = os.path.join(root, place)  # noqa: PTH118 - as above
+        key = key_of(path)
+        if key in entered:
+            yield Skipped("seen_folder")
+            return
+        with os.scandir(path) as scan:
+            entries = sorted(scan, key=lambda entry: entry.name)
+        entered.add(key)
+    except OSError as error:
+        yield Unreadable(_item(place), unreadable(error))
+        return
+    folders: list[str] = []
+    for entry in entries:
+        name = os.path.join(place, entry.name)  # noqa: PTH118 - as above
+        if is_hidden(entry.name):
+            yield Skipped("hidden")
+            continue
+        try:
+            if entry.is_dir():
+                (linked if entry.is_symlink() else folders).append(name)
+            else:
+                yield _file(name, entry)
+        except OSError as error:
+            yield Unreadable(_item(name), unreadable(error))
+    stack.extend(reversed(folders))
+
+
+def _file(name: str, entry: os.DirEntry[str]) -> Found:
+    if picture_type(entry.name) is None:
+        return Skipped("video" if is_video(entry.name) else "no_picture")
+    if not entry.is_file():
+        return Skipped("broken_link" if entry.is_symlink() else "no_file")
+    asset_id = shown(name)
+    if len(asset_id) > _LONGEST_ID:
+        return Unreadable(_item(name), ItemError("its path is too long to be remembered", reason="path_too_long"))
+    return FoundFile(asset_id, name, stamp_of(entry.stat()))
+
+
+def _item(name: str) -> str:
+    return shown(name)[:_LONGEST_ID] or "/"
