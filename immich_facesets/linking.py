@@ -154,16 +154,19 @@ class _Linking:
             self.near[other] -= {one, two}
         others = sorted(other for other in known - {one, two} if max(one, other) >= self.anchors)
         likeness = self.looks[others] @ self.looks[one]
-        self.near[one] = {others[place] for place in np.flatnonzero(likeness >= self.floor).tolist()}
+        self.near[one] = {
+            other for other, is_near in zip(others, (likeness >= self.floor).tolist(), strict=True) if is_near
+        }
         for other in self.near[one]:
             self.near[other].add(one)
         self._enqueue(one, others, likeness)
 
     def _enqueue(self, place: int, others: list[int], likeness: NDArray[np.float64]) -> None:
         """Put the pairs of ``place`` and ``others`` that are alike enough into the queue."""
-        for near in np.flatnonzero(likeness >= self.least).tolist():
-            one, two = min(place, others[near]), max(place, others[near])
-            heapq.heappush(self.queue, (-float(likeness[near]), one, two, self.age[one], self.age[two]))
+        for other, alike in zip(others, likeness.tolist(), strict=True):
+            if alike >= self.least:
+                one, two = min(place, other), max(place, other)
+                heapq.heappush(self.queue, (-alike, one, two, self.age[one], self.age[two]))
 
 
 def _scales(sums: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -182,5 +185,6 @@ def _alike(
         block = some[start : start + step]
         # Where everybody looks at everybody, who comes earlier has looked already.
         first = start if some is others else 0
-        ones, twos = np.nonzero(looks[block].astype(np.float32) @ coarse[first:].T >= floor - SLACK)
+        likeness = looks[block].astype(np.float32) @ coarse[first:].T
+        ones, twos = np.divmod(np.flatnonzero(likeness >= floor - SLACK), likeness.shape[1])
         yield from zip(block[ones].tolist(), others[first:][twos].tolist(), strict=True)
