@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 import structlog
 
 from immich_facesets.errors import RequestError, SetupError, TransientError
+from immich_facesets.exports.profiles import Wish
 from service.embedders import EmbedderPool
 from service.metrics import Metrics
 from service.passes.conditions import Conditions
@@ -114,19 +115,30 @@ class Runner:
     async def publish_now(self) -> PublishCounts:
         """Only bring the export folder up to date. Trouble is raised, not judged."""
         async with self._turn, self._stage("publish"):
-            info = await self._pool.open()
-            active = await self._conditions.store.read(spaces.active_space)
-            if active is None:  # an export folder from elsewhere would be emptied
-                raise SetupError("nothing was synced yet: run 'immich-facesets sync' first")
-            if active != info.space:
-                raise SetupError(
-                    f"the embedder serves another space ({info.space}) than the one in use ({active}): give it its former "
-                    "models back, or run 'immich-facesets sync', which embeds everything anew"
-                )
-            points = await points_in_use(self._conditions, info)
-            publish = Publish(self._conditions, self._pool, self._tree, points, version=self._version)
+            publish = await self._open_publish()
             await publish.run()
             return publish.counts
+
+    async def copy_now(self, wish: Wish, identity: int | None, tree: ExportTree) -> PublishCounts:
+        """Only write one form of the face sets, of one identity or of all, into another folder. Trouble is raised."""
+        async with self._turn, self._stage("publish"):
+            publish = await self._open_publish()
+            await publish.copy(wish, identity, tree)
+            return publish.counts
+
+    async def _open_publish(self) -> Publish:
+        """A publish of the space in use, outside of a sync."""
+        info = await self._pool.open()
+        active = await self._conditions.store.read(spaces.active_space)
+        if active is None:  # an export folder from elsewhere would be emptied
+            raise SetupError("nothing was synced yet: run 'immich-facesets sync' first")
+        if active != info.space:
+            raise SetupError(
+                f"the embedder serves another space ({info.space}) than the one in use ({active}): give it its former "
+                "models back, or run 'immich-facesets sync', which embeds everything anew"
+            )
+        points = await points_in_use(self._conditions, info)
+        return Publish(self._conditions, self._pool, self._tree, points, version=self._version)
 
     async def _run(self, kind: Kind, names: tuple[str, ...]) -> Result:
         store, clock, board = self._conditions.store, self._conditions.clock, self._conditions.board

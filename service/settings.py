@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from immich_facesets.errors import SetupError
+from immich_facesets.exports.profiles import read_wishes
 from immich_facesets.faces import Gate
 from immich_facesets.listing import ListingRules
 from immich_facesets.runtime.settings import read_secret, read_settings
@@ -119,6 +120,7 @@ class Settings(BaseSettings):
 
     export_min_face_short: float = Field(100, ge=1, description="short edge in pixels a face needs to be exported")
     export_top: int = Field(30, ge=1, description="how many faces the top bundle holds")
+    export_profiles: str = Field("fsz", description="forms of the face sets to keep up to date, separated by commas: `fsz` (always), `facefusion`, `visomaster`, `kohya`, `imagefolder`, `xmp`, `npz`, `plain`; `kohya:40:768` takes 40 faces of 768 pixels")
     crop_size: int = Field(512, ge=64, le=4096, description="side of an exported crop in pixels")
     crop_padding: float = Field(0.5, ge=0.25, le=2, description="how much of the box is added around it (`pad_ratio`)")
 
@@ -177,6 +179,12 @@ class Settings(BaseSettings):
             scheme, separator, rest = url.partition("://")
             if scheme not in {"http", "https"} or not separator or not rest.strip("/"):
                 raise ValueError("must be addresses such as http://embedder:8786, separated by commas")
+        return value
+
+    @field_validator("export_profiles")
+    @classmethod
+    def _known_profiles(cls, value: str) -> str:
+        read_wishes(value)
         return value
 
     @model_validator(mode="after")

@@ -13,21 +13,21 @@ the store's lock keeps a second service away.
 """
 
 import contextlib
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from immich_facesets.errors import SetupError
 from immich_facesets.exports.directory import Content
-from immich_facesets.exports.manifests import SCHEMA
-from immich_facesets.facesets import Shelf, digest
+from immich_facesets.exports.file_names import OURS
+from immich_facesets.exports.profiles import FOLDERS, PROFILES_FOLDER
+from immich_facesets.facesets import Shelf
 from service.durable_files import discard, disk_trouble, exchange, sync_folder, write_durably
+from service.own_folders import digest_at, is_ours, object_in, real_folders, refuse_foreign_folder
 
-MANIFEST = "manifest.json"
 USERS_FOLDER = "users"
-PREFIX = ".facesets-"
+PREFIX = OURS
 """Names that begin with this are ours to delete at any time."""
 
 _DRAFT, _OLD, _GONE = f"{PREFIX}draft-", f"{PREFIX}old-", f"{PREFIX}gone-"
@@ -65,6 +65,10 @@ class ExportTree:
                 with contextlib.suppress(OSError):
                     discard(probe)
 
+    def place(self, name: str) -> str:
+        """Where a directory of this folder lies on this machine."""
+        return str(self._root / name)
+
     def recover(self) -> None:
         """Finish or undo what a kill cut short. Call it before anything else is written or planned."""
         with disk_trouble(self._root):
@@ -77,19 +81,22 @@ class ExportTree:
 
     def on_disk(self) -> dict[str, str]:
         """
-        Every faceset directory of ours and the digest of what it holds; an empty digest where files are missing.
+        Every directory of ours and the digest of what it holds; an empty digest where files are missing.
 
         Read from the disk, so it is true after a kill, a restored backup or a lost database.
         """
         found: dict[str, str] = {}
-        for shelf in Shelf:
-            prefix = f"{shelf}/" if shelf else ""
-            for path in _real_folders(self._root / shelf):
-                manifest = _manifest(path)
-                if _is_ours(manifest) and manifest.get("name") == path.name:
-                    body = (path / MANIFEST).read_bytes()
-                    found[f"{prefix}{path.name}"] = digest(body) if _is_whole(path, manifest) else ""
+        for place in (*Shelf, *FOLDERS.values()):
+            for path in self._folders_in(place):
+                name = f"{place}/{path.name}" if place else path.name
+                held = digest_at(path)
+                if held is not None:
+                    found[name] = held
         return found
+
+    def digest_of(self, name: str) -> str | None:
+        """The digest of one directory as ``on_disk`` gives it; None when there is none of ours."""
+        return digest_at(self._path(name))
 
     def write_directory(self, name: str, files: Iterable[tuple[str, Content]]) -> None:
         """
@@ -104,11 +111,11 @@ class ExportTree:
         with disk_trouble(self._root):
             self._make_folders(target.parent)
             _settle(target)
-            _refuse_foreign_folder(target)
+            refuse_foreign_folder(target)
             draft.mkdir()
         self._step("draft")
         try:
-            self._fill(draft, files)
+            self._fill(draft, target, files)
             with disk_trouble(self._root):
                 self._put_in_place(draft, target)
         finally:
@@ -123,15 +130,17 @@ class ExportTree:
             _settle(target)
             if not target.exists():
                 return False
-            _refuse_foreign_folder(target)
+            refuse_foreign_folder(target)
             target.rename(_beside(target, _GONE))
             self._step("gone")
             sync_folder(target.parent)
             self._step("durable")
             _settle(target)
-            if target.parent != self._root:
-                with contextlib.suppress(OSError):  # not empty: other facesets are in it
-                    target.parent.rmdir()
+            with contextlib.suppress(OSError):  # not empty: other directories are in it
+                for parent in target.parents:
+                    if parent == self._root:
+                        break
+                    parent.rmdir()
         self._step("deleted")
         return True
 
@@ -143,7 +152,7 @@ class ExportTree:
             before = self.read_file(name)
             if before == body:
                 return False
-            if before is not None and not _is_ours(_object(before)):
+            if before is not None and not is_ours(object_in(before)):
                 raise SetupError(
                     f"{target} was not written by this program: move it away, or set another export folder"
                 )
@@ -196,13 +205,14 @@ class ExportTree:
             path.mkdir()
             sync_folder(path.parent)
 
-    def _fill(self, draft: Path, files: Iterable[tuple[str, Content]]) -> None:
+    def _fill(self, draft: Path, target: Path, files: Iterable[tuple[str, Content]]) -> None:
         folders = {draft}
         for name, content in files:
             path = draft.joinpath(*_parts(name))
             with disk_trouble(self._root):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                write_durably(path, _bound(content, draft))
+                if not (isinstance(content, bytes) and _linked(target.joinpath(*_parts(name)), path, content)):
+                    write_durably(path, _bound(content, draft))
             folders.update(parent for parent in path.parents if parent.is_relative_to(draft))
             self._step("file")
         with disk_trouble(self._root):
@@ -221,12 +231,22 @@ class ExportTree:
         sync_folder(target.parent)
         self._step("durable")
 
+    def _folders_in(self, place: str) -> Iterator[Path]:
+        """The real folders in a place, none when a link leads there."""
+        folder = self._root / place
+        way = folder.relative_to(self._root).parts
+        if not any(self._root.joinpath(*way[:length]).is_symlink() for length in range(1, len(way) + 1)):
+            yield from real_folders(folder)
+
     def _writable_folders(self) -> Iterator[Path]:
         """Every folder this class writes names into."""
         if self._root.is_dir():
             yield self._root
-            yield from _real_folders(self._root)
-            yield from _real_folders(self._root / USERS_FOLDER)
+            yield from real_folders(self._root)
+            yield from real_folders(self._root / USERS_FOLDER)
+            for folder in self._folders_in(PROFILES_FOLDER):
+                yield folder
+                yield from real_folders(folder)
 
 
 def _parts(name: str) -> list[str]:
@@ -234,6 +254,21 @@ def _parts(name: str) -> list[str]:
     if any(part in {"", ".", ".."} or part.startswith(PREFIX) or set(part) & {"\\", "\0"} for part in parts):
         raise ValueError("a name in the export folder is relative and stays inside")
     return parts
+
+
+def _linked(before: Path, path: Path, body: bytes) -> bool:
+    """
+    Whether the very file of before stands at ``path``, too: it is durable already, and thousands of syncs are saved.
+
+    Not where it differs, is a link, or the file system has no second names.
+    """
+    if before.is_symlink() or not before.is_file() or before.read_bytes() != body:
+        return False
+    try:
+        path.hardlink_to(before)
+    except OSError:
+        return False
+    return True
 
 
 def _bound(content: Content, draft: Path) -> bytes | Callable[[BinaryIO], None]:
@@ -261,47 +296,3 @@ def _settle(target: Path) -> None:
         (draft if draft.is_dir() else old).rename(target)
     for leftover in (draft, old, gone):
         discard(leftover)
-
-
-def _real_folders(folder: Path) -> Iterator[Path]:
-    if folder.is_dir() and not folder.is_symlink():
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-        yield from (folder / name for name in sorted(names) if not name.startswith(PREFIX))
-
-
-def _refuse_foreign_folder(target: Path) -> None:
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return
-    if not target.is_dir() or not _is_ours(_manifest(target)):
-        raise SetupError(
-            f"{target} was not written by this program and will not be deleted: "
-            "move it away, or set another export folder"
-        )
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    return _object(path.read_bytes()) if path.is_file() and not path.is_symlink() else {}
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(body)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _is_ours(manifest: dict[str, Any]) -> bool:
-    return manifest.get("schema") == SCHEMA and ("faces" in manifest or "facesets" in manifest)
-
-
-def _is_whole(folder: Path, manifest: dict[str, Any]) -> bool:
-    """Whether every picture and bundle the manifest names is there."""
-    try:
-        files = [str(face["file"]) for face in manifest["faces"]]
-        files += [str(name) for name in manifest["bundles"].values() if name is not None]
-    except (AttributeError, KeyError, TypeError):  # written by hand, or by a program of another time
-        return False
-    return all((folder / file).is_file() for file in files)

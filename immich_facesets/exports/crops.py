@@ -39,7 +39,11 @@ def finished_picture(stored: bytes, out_size: int) -> Picture:
     Shrunk by area averaging (no moire), enlarged by Lanczos (keeps edges where bicubic softens them). A crop that
     cannot be read is an ``ItemError``.
     """
-    picture = _decoded(stored)
+    return resized(_decoded(stored), out_size)
+
+
+def resized(picture: Picture, out_size: int) -> Picture:
+    """A square picture at another size, or the same at its own."""
     if picture.shape[:2] == (out_size, out_size):
         return picture
     shrinks = min(picture.shape[:2]) >= out_size

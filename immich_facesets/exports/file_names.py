@@ -10,6 +10,9 @@ MAX_NAME_BYTES = 120
 
 THIN_NOTE = "THIN.txt"
 
+OURS = ".facesets-"
+"""Names in the export folder that begin with this are drafts of ours, to delete at any time."""
+
 _FORBIDDEN = frozenset('<>:"/\\|?*')  # by Windows; "/" everywhere
 _DEVICES = frozenset(("con", "prn", "aux", "nul", "conin$", "conout$")) | {
     f"{port}{number}" for port in ("com", "lpt") for number in "0123456789¹²³"

@@ -36,7 +36,7 @@ def faceset_entry(faceset: Faceset, top: int) -> Json:
         "name": faceset.name,
         "identity": faceset.identity,
         "label": faceset.label,
-        "era": _era(faceset.era),
+        "era": years(faceset.era),
         "directory": faceset.directory,
         "faces": len(faceset.faces),
         "bundles": bundle_names(faceset, top),
@@ -61,24 +61,24 @@ def top_manifest(entries: Iterable[Mapping[str, Any]], *, space: str, now: datet
     before = _parsed(previous)
     if previous is not None and {**before, "generated_at": None} == {**manifest, "generated_at": None}:
         return previous
-    return _bytes(manifest)
+    return json_bytes(manifest)
 
 
 def faceset_manifest(faceset: Faceset, *, space: str, rules: ExportRules) -> bytes:
     """The manifest of one faceset: everything its files are made of (see ``facesets.digest``)."""
-    return _bytes(
+    return json_bytes(
         {
             "schema": SCHEMA,
             "name": faceset.name,
             "identity": faceset.identity,
             "label": faceset.label,
-            "era": _era(faceset.era),
+            "era": years(faceset.era),
             "is_thin": faceset.shelf is Shelf.THIN,
             "is_candidates": faceset.shelf is Shelf.CANDIDATES,
             "space": space,
             "settings": asdict(rules),
             "bundles": bundle_names(faceset, rules.top),
-            "faces": [_face(rank, face) for rank, face in enumerate(faceset.faces, start=1)],
+            "faces": [face_entry(rank, face, face_file(rank)) for rank, face in enumerate(faceset.faces, start=1)],
             "left_out": faceset.left_out,
         }
     )
@@ -88,7 +88,7 @@ def user_manifest(user: str, facesets: Iterable[Faceset]) -> bytes:
     """The same facesets seen from one user: which of her assets are in which, and which were left out and why."""
     ordered = sorted(facesets, key=lambda faceset: (faceset.identity, faceset.name))
     seen = [(faceset, _assets_of(user, faceset)) for faceset in ordered if faceset.shelf is not Shelf.CANDIDATES]
-    return _bytes(
+    return json_bytes(
         {
             "schema": SCHEMA,
             "user": user,
@@ -136,10 +136,11 @@ def thin_note(faceset: Faceset) -> bytes:
     )
 
 
-def _face(rank: int, face: ExportFace) -> Json:
+def face_entry(rank: int, face: ExportFace, file: str | None) -> Json:
+    """What a manifest says of one face; ``file`` is relative to the manifest, None where no picture stands for it."""
     candidate = face.candidate
     return {
-        "file": face_file(rank),
+        "file": file,
         "rank": rank,
         "score": face.quality.score,
         "quality": asdict(face.quality),
@@ -174,7 +175,8 @@ def _assets_of(user: str, faceset: Faceset) -> Sequence[Json]:
     return sorted(assets, key=lambda asset: (asset["asset_id"], asset["path"], asset["box"]))
 
 
-def _era(era: EraYears | None) -> Json | None:
+def years(era: EraYears | None) -> Json | None:
+    """An era as manifests show it."""
     return None if era is None else {"from": era.first, "to": era.last}
 
 
@@ -195,7 +197,8 @@ def _parsed(body: bytes | None) -> Json:
     return value if isinstance(value, dict) else {}
 
 
-def _bytes(value: Json) -> bytes:
+def json_bytes(value: Json) -> bytes:
+    """A manifest as it is written."""
     return _utf8(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 

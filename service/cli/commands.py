@@ -9,7 +9,7 @@ import typer
 from immich_facesets.runtime.leaving import ExitCode
 from immich_facesets.runtime.logging import configure_logging
 from service.app import program_version
-from service.cli import checking, demo, evaluating, looking, models, sources, syncing, thresholds
+from service.cli import checking, demo, evaluating, exporting, looking, models, sources, syncing, thresholds
 
 app = typer.Typer(
     name="immich-facesets",
@@ -20,7 +20,7 @@ app = typer.Typer(
 )
 app.command("serve")(syncing.serve)
 app.command("sync")(syncing.sync)
-app.command("export")(syncing.export)
+app.command("export")(exporting.export)
 app.command("status")(looking.status)
 app.command("thresholds")(thresholds.thresholds)
 app.command("evaluate")(evaluating.evaluate)

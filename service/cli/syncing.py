@@ -1,4 +1,4 @@
-"""The commands that work: serve, sync, export."""
+"""The commands that work: serve, sync."""
 
 import asyncio
 from typing import Annotated
@@ -81,18 +81,3 @@ def report(result: Result) -> int:
     else:
         err.print(f"{result.outcome.value}: {result.message}", soft_wrap=True, markup=False)
     return _CODES[result.outcome]
-
-
-def export() -> int:
-    """Bring the export folder to what the identities are now, without asking Immich for anything."""
-    settings = load_settings()
-    configure_logging(level=settings.log_level if settings.log_level == "DEBUG" else "WARNING")
-    return asyncio.run(_export(settings))
-
-
-async def _export(settings: Settings) -> int:
-    stop = stop_event()
-    async with open_app(settings, (), stop) as app, shown(app.board):
-        counts = await app.runner.publish_now()
-    out.print(f"Done: {counts.facesets} face sets, {counts.written} written, {counts.removed} removed.")
-    return ExitCode.STOPPED

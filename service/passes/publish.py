@@ -8,72 +8,48 @@ one faceset at a time. Each finished crop is looked at by the detector once, bef
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.curation import build_faceset, choose, curate
-from immich_facesets.exports.crops import (
-    box_in_crop,
-    grey_picture,
-    paint_over,
-    png,
-    provenance,
-)
-from immich_facesets.exports.directory import faceset_files
+from immich_facesets.errors import RequestError
+from immich_facesets.exports.crops import box_in_crop, paint_over, png, provenance, resized
+from immich_facesets.exports.editions import MANIFEST, Edition, of_faceset
 from immich_facesets.exports.file_names import user_directories
-from immich_facesets.exports.manifests import faceset_entry, faceset_manifest, top_manifest, user_manifest
+from immich_facesets.exports.manifests import faceset_entry, top_manifest, user_manifest
+from immich_facesets.exports.profiles import FOLDERS, Profile, Wish, read_wishes
 from immich_facesets.facesets import (
-    Candidate,
     ExportFace,
     ExportRules,
     Faceset,
     Place,
     Shelf,
-    digest,
-    is_minor,
     plan_publish,
 )
-from immich_facesets.near_duplicates import hash_text, perceptual_hash
 from immich_facesets.pose import upright_turns
 from immich_facesets.selection import Draft, drafts, rescue
 from immich_facesets.spaces import OperatingPoints
-from service.crop_files import read_crop
 from service.embedders import EmbedderPool
+from service.passes.candidates import Facts, candidates_of, gather_facts, hash_crops
 from service.passes.conditions import Conditions
 from service.passes.crop_looks import CropLooks
-from service.store import contents, exports, identities
-from service.store.exports import Member, StoredCrop, StoredPlace
-from service.tree import MANIFEST, USERS_FOLDER, ExportTree
+from service.passes.forms import Forms
+from service.store import exports
+from service.tree import USERS_FOLDER, ExportTree
 
-MADE_BY = "sync"
+MADE_BY, ASKED_BY = "sync", "export command"
 
 
 @dataclass
 class PublishCounts:
-    """What one publish did, for the run's row."""
+    """What one publish did, for the run's row. ``forms`` of face sets for other readers were written."""
 
     facesets: int = 0
     written: int = 0
+    forms: int = 0
     removed: int = 0
     checked: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Everything about the identities but the vectors."""
-
-    members: Mapping[int, tuple[Member, ...]]
-    strays: tuple[Member, ...]
-    places: Mapping[str, tuple[StoredPlace, ...]]
-    labels: Mapping[int, str]
-    birth_dates: Mapping[int, str]
-
-    def usable(self, members: Sequence[Member]) -> list[Member]:
-        """Those with a crop and a place; a face smaller than an export allows has no crop."""
-        return [member for member in members if member.crop is not None and self.places.get(member.face.sha256)]
 
 
 class Publish:
@@ -102,14 +78,65 @@ class Publish:
 
     async def run(self) -> None:
         """Write what differs; a stop or a failure between two facesets leaves each of them whole, old or new."""
-        await self._hash_crops()
         facts = await self._gather()
+        facesets = await self._choose(facts)
+        if facesets is None:
+            return
+        self.counts.facesets = sum(faceset.shelf is Shelf.MAIN for faceset in facesets)
+        forms = self._forms(facts)
+        editions = await forms.of(read_wishes(self._conditions.settings.export_profiles), facesets)
+        await self._write([*map(self._edition, facesets), *editions])
+        if not self._conditions.stop.is_set():
+            await self._write_overviews(facesets)
+        if forms.refused is not None:  # only now: what must go or can be written is not held up by it
+            raise forms.refused
+
+    async def copy(self, wish: Wish, identity: int | None, tree: ExportTree) -> None:
+        """Write one form of all face sets, or of those of one identity, into another folder, which nobody keeps up to date."""
+        facts = await self._gather()
+        if identity is not None and identity not in facts.members:
+            raise RequestError(
+                f"nothing is to be exported of identity {identity}: 'immich-facesets identities list' lists those that "
+                "have faces, and people who must never be exported are not",
+                status=404,
+            )
+        facesets = await self._choose(facts if identity is None else facts.of_one(identity))
+        if facesets is None:
+            return
+        chosen = [faceset for faceset in facesets if faceset.shelf is Shelf.MAIN]
+        forms = self._forms(facts)
+        editions = await forms.of([wish], chosen)
+        if forms.refused is not None:
+            raise forms.refused
+        if wish.profile is Profile.FSZ:
+            editions = [*map(self._edition, chosen)]
+        for edition in editions:
+            name = edition.path.removeprefix(f"{_folder(wish.profile)}/")
+            if await asyncio.to_thread(tree.digest_of, name) != edition.digest:
+                await asyncio.to_thread(tree.write_directory, name, edition.files())
+            await self._store.write(
+                exports.record_copy,
+                tree.place(name),
+                entry=edition.entry,
+                identity=edition.identity,
+                made_by=ASKED_BY,
+                now=self._conditions.clock(),
+            )
+            self._count(edition)
+            if self._conditions.stop.is_set():
+                return
+
+    def _forms(self, facts: Facts) -> Forms:
+        return Forms(self._store, self._pool.info, self._rules, self._picture, facts.labels)
+
+    async def _choose(self, facts: Facts) -> list[Faceset] | None:
+        """The face sets of all these identities, their crops looked at; None when a stop cut it short."""
         board = self._conditions.board
         board.update_stage("publish", done=0, total=len(facts.members), note="choosing faces")
         facesets: list[Faceset] = []
         centroids: dict[int, NDArray[np.float32]] = {}
         for number, members in facts.members.items():
-            candidates, vectors = await self._candidates(facts, members)
+            candidates, vectors = await candidates_of(self._store, facts, members, self._pool.info.dimension)
             for draft in await asyncio.to_thread(
                 drafts, number, candidates, vectors, points=self._points, rules=self._rules
             ):
@@ -118,48 +145,21 @@ class Publish:
                     centroids[number] = centroid
                 facesets += [found] if found is not None else []
             if self._conditions.stop.is_set():
-                return
+                return None
             board.update_stage("publish", done=board.stage("publish").done + 1)
         facesets += await self._rescue(facts, centroids)
-        if self._conditions.stop.is_set():
-            return
-        self.counts.facesets = sum(faceset.shelf is Shelf.MAIN for faceset in facesets)
-        await self._write(facesets)
-
-    async def _hash_crops(self) -> None:
-        """Give every crop its perceptual hash, once."""
-        missing = await self._store.read(exports.crops_without_hash, self._pool.info.space)
-        folder = self._conditions.crops_dir
-        for start in range(0, len(missing), 200):
-            some = missing[start : start + 200]
-            hashes = await asyncio.to_thread(_hashes, folder, some)
-            await self._store.write(exports.record_phash, hashes)
+        return None if self._conditions.stop.is_set() else facesets
 
     async def _gather(self) -> Facts:
         space = self._pool.info.space
-        rows = await self._store.read(exports.members, space)
-        strays = await self._store.read(exports.strays, space)
-        self._looks.crops = {one.face.face_id: one.crop for one in (*rows, *strays) if one.crop is not None}
-        return Facts(
-            members={number: tuple(group) for number, group in groupby(rows, key=lambda member: member.identity)},
-            strays=tuple(strays),
-            places=await self._store.read(exports.places, space),
-            labels=await self._store.read(identities.labels),
-            birth_dates=await self._store.read(identities.birth_dates),
-        )
-
-    async def _candidates(
-        self, facts: Facts, members: Sequence[Member]
-    ) -> tuple[tuple[Candidate, ...], NDArray[np.float32]]:
-        usable = facts.usable(members)
-        vectors = await self._store.read(
-            contents.vectors_of, [member.face.face_id for member in usable], self._pool.info.dimension
-        )
-        return tuple(_candidate(member, self._looks.crops[member.face.face_id], facts) for member in usable), vectors
+        await hash_crops(self._store, space, self._conditions.crops_dir)
+        facts = await gather_facts(self._store, space)
+        self._looks.crops = facts.crops
+        return facts
 
     async def _rescue(self, facts: Facts, centroids: Mapping[int, NDArray[np.float32]]) -> list[Faceset]:
         """Good faces of nobody, near an identity: for a person to look at."""
-        candidates, vectors = await self._candidates(facts, facts.strays)
+        candidates, vectors = await candidates_of(self._store, facts, facts.strays, self._pool.info.dimension)
         found = await asyncio.to_thread(
             rescue, candidates, vectors, centroids, labels=facts.labels, within=self._points.drop, rules=self._rules
         )
@@ -179,15 +179,13 @@ class Publish:
         built = build_faceset(choice, identity=draft.identity, label=label, era=draft.era, shelf=draft.shelf)
         return built, shortlist.centroid
 
-    async def _write(self, facesets: Sequence[Faceset]) -> None:
-        space = self._pool.info.space
-        manifests = {
-            faceset.directory: faceset_manifest(faceset, space=space, rules=self._rules) for faceset in facesets
-        }
-        wanted = {faceset.directory: faceset for faceset in facesets}
+    def _edition(self, faceset: Faceset) -> Edition:
+        return of_faceset(faceset, space=self._pool.info.space, rules=self._rules, draw=self._picture)
+
+    async def _write(self, editions: Sequence[Edition]) -> None:
+        wanted = {edition.path: edition for edition in editions}
         on_disk = await asyncio.to_thread(self._tree.on_disk)
-        digests = {name: digest(body) for name, body in manifests.items()}
-        plan = plan_publish(digests.items(), on_disk)
+        plan = plan_publish([(edition.path, edition.digest) for edition in editions], on_disk)
         recorded = await self._store.read(exports.recorded)
         for directory in sorted({*plan.remove, *recorded} - wanted.keys()):  # a kill may part a removal from its row
             await asyncio.to_thread(self._tree.remove_directory, directory)
@@ -195,39 +193,39 @@ class Publish:
             self.counts.removed += 1
         self._conditions.board.update_stage("publish", done=len(plan.keep), total=len(wanted), note="writing")
         for directory in plan.keep:
-            if recorded.get(directory) != digests[directory]:  # as it may part a faceset from its row
-                await self._record(wanted[directory], digests[directory])
+            if recorded.get(directory) != wanted[directory].digest:  # as it may part a directory from its row
+                await self._record(wanted[directory])
         for directory in plan.write:
             if self._conditions.stop.is_set():
                 return
-            await self._write_one(wanted[directory], manifests[directory])
-        await self._write_overviews(facesets)
+            await self._write_one(wanted[directory])
 
-    async def _write_one(self, faceset: Faceset, manifest: bytes) -> None:
-        """One faceset: first its files, durably, then its row."""
-
-        def picture(face: ExportFace) -> bytes:
-            return self._picture(face, faceset.identity)
-
-        files = faceset_files(faceset, manifest=manifest, top=self._rules.top, picture=picture)
-        await asyncio.to_thread(self._tree.write_directory, faceset.directory, files)
-        await self._record(faceset, digest(manifest))
-        self.counts.written += 1
+    async def _write_one(self, edition: Edition) -> None:
+        """One directory: first its files, durably, then its row."""
+        await asyncio.to_thread(self._tree.write_directory, edition.path, edition.files())
+        await self._record(edition)
+        self._count(edition)
         board = self._conditions.board
         board.update_stage("publish", done=board.stage("publish").done + 1)
 
-    async def _record(self, faceset: Faceset, written: str) -> None:
+    def _count(self, edition: Edition) -> None:
+        if edition.profile is Profile.FSZ:
+            self.counts.written += 1
+        else:
+            self.counts.forms += 1
+
+    async def _record(self, edition: Edition) -> None:
         await self._store.write(
             exports.record_export,
-            faceset.directory,
-            digest=written,
-            entry=faceset_entry(faceset, self._rules.top),
-            identity=faceset.identity,
+            edition.path,
+            digest=edition.digest,
+            entry=edition.entry,
+            identity=edition.identity,
             made_by=MADE_BY,
             now=self._conditions.clock(),
         )
 
-    def _picture(self, face: ExportFace, identity: int) -> bytes:
+    def _picture(self, face: ExportFace, identity: int, pixels: int | None) -> bytes:
         """The PNG of a face. Blocking: it is called by the writing thread when its turn comes."""
         candidate = face.candidate
         crop = self._looks.crops[candidate.face.face_id]
@@ -237,7 +235,7 @@ class Publish:
             expected = box_in_crop(candidate.face.box, crop.area_corners, self._rules.out_size, turns=turns)
             picture = paint_over(picture, crop.painted, expected)
         texts = provenance(asset_id=min(candidate.places).asset_id, identity=identity, version=self._version)
-        return png(picture, texts)
+        return png(resized(picture, pixels or self._rules.out_size), texts)
 
     async def _write_overviews(self, facesets: Sequence[Faceset]) -> None:
         """The manifests of each user and of the whole folder, untouched where they say the same."""
@@ -253,25 +251,12 @@ class Publish:
         await asyncio.to_thread(self._tree.write_file, MANIFEST, body)
 
 
+def _folder(profile: Profile) -> str:
+    """What a copy leaves out of a directory's path: in a folder of one profile its name says nothing."""
+    return FOLDERS.get(profile, "").removesuffix("/train")
+
+
 def _all_places(facesets: Sequence[Faceset]) -> Iterator[Place]:
     for faceset in facesets:
         for face in faceset.faces:
             yield from face.candidate.places
-
-
-def _hashes(folder: Path, crops: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
-    return [(face_id, hash_text(perceptual_hash(grey_picture(read_crop(folder, file))))) for face_id, file in crops]
-
-
-def _candidate(member: Member, crop: StoredCrop, facts: Facts) -> Candidate:
-    """A member as the export rules see it."""
-    places = facts.places[member.face.sha256]
-    taken = min((place.taken for place in places if place.taken), default=None)
-    return Candidate(
-        face=member.face,
-        phash=int(crop.phash or "0", 16),
-        crop_sha256=crop.sha256,
-        places=tuple(Place(place.user, place.asset_id, place.path) for place in places),
-        taken=taken,
-        is_minor=is_minor(facts.birth_dates.get(member.identity), taken),
-    )

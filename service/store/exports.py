@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from immich_facesets.exports.profiles import Profile
 from immich_facesets.faces import Box, Face, Measures
 from service.store.tables import (
     assets,
@@ -181,20 +182,34 @@ def users_of_sources(tx: Connection) -> list[str]:
 
 
 def recorded(tx: Connection) -> dict[str, str]:
-    """The digest of every faceset that the rows say was written, by directory."""
+    """The digest of every directory that the rows say was written, by its name."""
     return {row.directory: row.digest for row in tx.execute(select(exports.c.directory, exports.c.digest))}
 
 
 def record_export(
-    tx: Connection, directory: str, *, digest: str, entry: dict[str, Any], identity: int, made_by: str, now: datetime
+    tx: Connection,
+    directory: str,
+    *,
+    digest: str,
+    entry: dict[str, Any],
+    identity: int | None,
+    made_by: str,
+    now: datetime,
 ) -> None:
-    """A faceset was written: the commit point of publish."""
+    """A directory was written: the commit point of publish. ``entry`` names the profile, unless it is a face set itself."""
     upsert(tx, exports, [{"directory": directory, "digest": digest, "entry": entry, "written_at": now}])
+    record_copy(tx, directory, entry=entry, identity=identity, made_by=made_by, now=now)
+
+
+def record_copy(
+    tx: Connection, directory: str, *, entry: dict[str, Any], identity: int | None, made_by: str, now: datetime
+) -> None:
+    """Something was written that nobody keeps up to date: the ledger alone remembers it."""
     tx.execute(
         insert(export_ledger).values(
             directory=directory,
             identity=identity,
-            profile="faceset",
+            profile=entry.get("profile", Profile.FSZ.value),
             action="written",
             faces=entry.get("faces", 0),
             made_by=made_by,
@@ -204,14 +219,14 @@ def record_export(
 
 
 def record_removal(tx: Connection, directory: str, *, made_by: str, now: datetime) -> None:
-    """A faceset was taken away."""
+    """A directory was taken away."""
     entry = tx.scalar(select(exports.c.entry).where(exports.c.directory == directory)) or {}
     tx.execute(delete(exports).where(exports.c.directory == directory))
     tx.execute(
         insert(export_ledger).values(
             directory=directory,
             identity=entry.get("identity"),
-            profile="faceset",
+            profile=entry.get("profile", Profile.FSZ.value),
             action="removed",
             faces=entry.get("faces", 0),
             made_by=made_by,

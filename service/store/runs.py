@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, exists, func, insert, select, true, update
 
+from immich_facesets.exports.profiles import PROFILES_FOLDER
 from service.store.spaces import active_space
 from service.store.tables import (
     assets,
@@ -152,7 +153,9 @@ def census(tx: Connection) -> Census:
         faces=count(select(func.count()).select_from(faces).where(used[1])),
         members=count(select(func.count()).select_from(memberships)),
         identities=count(select(func.count(memberships.c.identity.distinct()))),
-        facesets=count(select(func.count()).select_from(exports)),
+        facesets=count(
+            select(func.count()).where(~exports.c.directory.startswith(f"{PROFILES_FOLDER}/", autoescape=True))
+        ),
         sources=tuple(found),
     )
 

@@ -15,7 +15,7 @@ from immich_facesets.decisions import FaceRef, Reject
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Box
 from immich_facesets.grouping import GroupingPlan, Join, Link
-from service.store import assets, contents, decisions, exports, facts, failures, identities, runs, spaces
+from service.store import assets, contents, decisions, exports, facts, failures, identities, pictures, runs, spaces
 from service.store.contents import Recipe
 from service.store.database import Store
 
@@ -58,6 +58,8 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     identities.list_identities: (),
     identities.members_of: (1,),
     runs.last_runs: (),
+    pictures.placed_pictures: (RECIPE.space,),
+    pictures.exportable_faces: (RECIPE.space,),
     runs.census: (),
     runs.highest_number: (),
     spaces.active_space: (),
@@ -69,7 +71,8 @@ OF_ANOTHER = {spaces.coming_space, spaces.reembedding, spaces.progress_of, space
 
 CHANGES = {
     "remember_source judge_again remember_page record_look mark_gone finish_listing remember_people record_alias",
-    "record_content drop_orphans forget_lost record_decision record_phash record_verdict record_export record_removal",
+    "record_content drop_orphans forget_lost record_decision record_phash record_verdict record_export record_copy",
+    "record_removal",
     "write_fact record_failure record_crash clear forget_gone retry_all apply_grouping begin_run end_run",
     "announce_space use_space",
 }
@@ -117,7 +120,7 @@ def fill_other(store: Store) -> None:
 
 
 def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:
-    modules = (assets, contents, decisions, exports, facts, failures, identities, runs, spaces)
+    modules = (assets, contents, decisions, exports, facts, failures, identities, pictures, runs, spaces)
     found = {
         function.__name__
         for module in modules

@@ -1,0 +1,51 @@
+"""
+Folders for ``datasets.load_dataset("imagefolder")`` of Hugging Face: ``train/<label>/`` with a ``metadata.jsonl`` each.
+
+The library reads every folder below the one it is given, and takes a folder whose name holds a word such as ``test``
+for another split. With metadata it does not make labels out of folders, so each line carries its label.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+
+from immich_facesets.exports.file_names import safe_name
+from immich_facesets.exports.manifests import face_entry
+from immich_facesets.facesets import ExportFace, Faceset
+
+METADATA = "metadata.jsonl"
+
+_SPLITS = re.compile(r"(?<![^\W\d_])(train|training|test|testing|eval|evaluation|val|valid|validation|dev)(?![^\W\d_])")
+
+
+def class_names(labels: Mapping[int, str | None]) -> dict[int, str]:
+    """
+    The folder of each identity, which is its class: its label where that can be a folder's name, and is no other's.
+
+    Folders that begin with two underscores are passed over by the reader, and those called after a split are split off.
+    """
+    names = {identity: _class_name(identity, label) for identity, label in labels.items()}
+    folded = Counter(name.casefold() for name in names.values())
+    return {
+        identity: name if folded[name.casefold()] == 1 else f"{name}-{identity:03d}" for identity, name in names.items()
+    }
+
+
+def metadata(faceset: Faceset, class_name: str, faces: Mapping[str, ExportFace]) -> bytes:
+    """One line for each picture, by its file's name in the same folder."""
+    lines = (
+        {
+            "file_name": file,
+            "label": class_name,
+            "identity": faceset.identity,
+            **{key: face_entry(rank, face, file)[key] for key in ("rank", "score", "distance", "taken", "sha256")},
+        }
+        for rank, (file, face) in enumerate(faces.items(), start=1)
+    )
+    return "".join(f"{json.dumps(line, ensure_ascii=True, allow_nan=False)}\n" for line in lines).encode()
+
+
+def _class_name(identity: int, label: str | None) -> str:
+    name = safe_name(label or "").lstrip("_.- ") or f"faceset_{identity:03d}"
+    return _SPLITS.sub(lambda found: found[0].capitalize(), name)

@@ -1,0 +1,67 @@
+"""
+Folders for kohya's sd-scripts, and for the trainers that took over its layout.
+
+``<repeats>_<identifier> <class>/`` holds pictures and their captions. A trainer that is given a TOML file ignores that
+folder's name, so the file says the same again; its paths are relative to where it lies.
+"""
+
+import re
+import unicodedata
+
+from immich_facesets.facesets import Faceset
+
+CONFIG = "dataset.toml"
+PICTURES = "img"
+CLASS = "person"
+
+STEPS = 200
+"""Pictures a trainer should see in one round, whichever way: few pictures are repeated more often."""
+
+_MOST_REPEATS = 40
+
+
+def identifier(faceset: Faceset) -> str:
+    """
+    What a prompt will call the person: one word of ASCII letters and digits.
+
+    The number in it keeps two of one name apart, and away from what a model already connects with the bare name.
+    """
+    plain = unicodedata.normalize("NFKD", faceset.label or "").encode("ascii", errors="ignore").decode()
+    word = re.sub(r"[^a-z0-9]", "", plain.lower())[:40] or "faceset"
+    era = "" if faceset.era is None else f"_{faceset.era.name}"
+    return f"{word}{faceset.identity:03d}{era}"
+
+
+def repeats(pictures: int) -> int:
+    """How often each of so many pictures is shown in one round."""
+    return min(_MOST_REPEATS, max(1, round(STEPS / max(1, pictures))))
+
+
+def folder(faceset: Faceset, pictures: int) -> str:
+    """The folder of the pictures, below ``PICTURES``: what a trainer without a TOML file goes by."""
+    return f"{repeats(pictures)}_{tokens(faceset)}"
+
+
+def tokens(faceset: Faceset) -> str:
+    return f"{identifier(faceset)} {CLASS}"
+
+
+def caption(faceset: Faceset) -> bytes:
+    """What a picture shows: who, and that it is a close-up, so that this is not learned as part of the person."""
+    return f"{tokens(faceset)}, close-up of the face\n".encode()
+
+
+def config(faceset: Faceset, pictures: int, pixels: int) -> bytes:
+    """The TOML file. Every text in it is ASCII without quotes (``identifier``)."""
+    return (
+        f"[general]\n"
+        f'caption_extension = ".txt"\n'
+        f"keep_tokens = 1\n\n"
+        f"[[datasets]]\n"
+        f"resolution = {pixels}\n"
+        f"batch_size = 1\n\n"
+        f"[[datasets.subsets]]\n"
+        f'image_dir = "{PICTURES}/{folder(faceset, pictures)}"\n'
+        f'class_tokens = "{tokens(faceset)}"\n'
+        f"num_repeats = {repeats(pictures)}\n"
+    ).encode()

@@ -1,0 +1,72 @@
+"""
+The cache of earlier face-sets users: one row for each face, as arrays that NumPy reads without pickles (EXPORTS, npz).
+
+Landmarks of 106 and 68 points are columns of that cache, too; where nobody measured them they are left out, and the
+five points of the detector stand in ``landmark_5``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.faces import Face
+
+CACHE = "cache.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRow:
+    """A face, the first place of its picture, and the number of its identity (0: nobody's)."""
+
+    face: Face
+    path: str
+    identity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """
+    All faces of one source. ``vectors``: (n, d), unit length, row by row; ``empty``: the pictures without a face;
+    ``aliases``: (path, other place of the same bytes).
+    """
+
+    rows: tuple[CacheRow, ...]
+    vectors: NDArray[np.float32] = field(repr=False)
+    empty: tuple[str, ...]
+    aliases: tuple[tuple[str, str], ...]
+
+
+def write_cache(file: BinaryIO, cache: Cache) -> None:
+    """Write a cache into an empty, seekable file. The same cache gives the same bytes: no clock is in the archive."""
+    if len(cache.rows) != len(cache.vectors):
+        raise ValueError(f"{len(cache.rows)} faces, but {len(cache.vectors)} vectors")
+    np.savez_compressed(file, allow_pickle=False, **columns(cache))
+
+
+def columns(cache: Cache) -> dict[str, NDArray[np.generic]]:
+    """The arrays by name. Texts are of NumPy's fixed width, pixels upright, angles degrees."""
+    faces = [row.face for row in cache.rows]
+    boxes = [(face.box.x1, face.box.y1, face.box.x2, face.box.y2) for face in faces]
+    pose = [(face.measures.pitch, face.measures.yaw, face.measures.roll) for face in faces]
+    return {
+        "embedding": np.ascontiguousarray(cache.vectors, dtype=np.float32),
+        "path": _texts([row.path for row in cache.rows]),
+        "box": np.array(boxes, dtype=np.float32).reshape(-1, 4),
+        "det_score": np.array([face.det_score for face in faces], dtype=np.float32),
+        "face_short": np.array([face.face_short for face in faces], dtype=np.float32),
+        "blur": np.array([face.measures.blur for face in faces], dtype=np.float32),
+        "sha256": _texts([face.sha256 for face in faces]),
+        "pose": np.array(pose, dtype=np.float32).reshape(-1, 3),
+        "landmark_5": np.array([face.landmarks for face in faces], dtype=np.float32).reshape(-1, 5, 2),
+        "identity": np.array([row.identity for row in cache.rows], dtype=np.int64),
+        "noface_path": _texts(cache.empty),
+        "path_aliases": _texts([text for pair in cache.aliases for text in pair]).reshape(-1, 2),
+    }
+
+
+def _texts(values: Sequence[str]) -> NDArray[np.str_]:
+    """(n,) of fixed width. NumPy drops zeros at a text's end; no path and no digest has one."""
+    return np.array([value.encode(errors="backslashreplace").decode() for value in values], dtype=np.str_)

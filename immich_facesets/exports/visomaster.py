@@ -1,0 +1,50 @@
+"""
+Embeddings for VisoMaster: a JSON list of people, each with one vector for each recogniser that made one.
+
+The key names the recogniser, and a swapper trusts it: another model's vector of the same length would swap in nobody.
+"""
+
+import json
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.errors import SetupError
+from immich_facesets.facesets import Faceset
+from immich_facesets.packs import PUBLISHED
+from immich_facesets.wire import Info
+
+KEY = "Inswapper128ArcFace"
+"""The recogniser of the Inswapper model: w600k_r50 of buffalo_l."""
+
+_MODEL = "w600k_r50"
+_DIMENSION = 512
+
+
+def require_space(info: Info) -> None:
+    """A ``SetupError`` unless the vectors are those that ``KEY`` promises: of that very file, of it alone, unmirrored."""
+    digests = {model.sha256 for model in info.models if model.task == "recognition"}
+    is_it = digests == {PUBLISHED[f"{_MODEL}.onnx"]} and info.family == _MODEL
+    if is_it and info.dimension == _DIMENSION and not info.flip:
+        return
+    reason = "averages mirrored faces" if is_it else f"uses {info.family} of {info.pack}"
+    raise SetupError(
+        f"the profile visomaster needs vectors of {_MODEL} as published in buffalo_l, alone and unmirrored, and the "
+        f"embedder {reason}: nothing was written for it. Use buffalo_l, or take visomaster out of the profiles"
+    )
+
+
+def embedding_file(faceset: Faceset, vectors: NDArray[np.float32]) -> bytes:
+    """One person. ``vectors``: (n, 512), unit length, n at least 1; their normalised mean is written, to eight digits."""
+    if vectors.ndim != 2 or vectors.shape[1] != _DIMENSION or len(vectors) == 0:
+        raise ValueError(f"{KEY} takes vectors of {_DIMENSION} numbers, one at least")
+    mean = vectors.astype(np.float64).mean(axis=0)
+    length = float(np.linalg.norm(mean))
+    if length == 0.0:
+        raise ValueError("opposite vectors have no mean direction")
+    values = [round(float(value), 8) for value in mean / length]
+    name = faceset.label or faceset.name
+    if faceset.era is not None:
+        name = f"{name} {faceset.era.name}"
+    people = [{"name": name, "embedding_store": {KEY: values}}]
+    return (json.dumps(people, ensure_ascii=True, allow_nan=False) + "\n").encode()

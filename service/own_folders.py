@@ -1,0 +1,69 @@
+"""Which directories of the export folder are ours: those that hold a manifest of ours, and no other is ever deleted."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from immich_facesets.errors import SetupError
+from immich_facesets.exports.editions import MANIFEST
+from immich_facesets.exports.file_names import OURS
+from immich_facesets.exports.manifests import SCHEMA
+from immich_facesets.facesets import digest
+
+
+def real_folders(folder: Path) -> Iterator[Path]:
+    """The folders in a folder, but drafts, and no links."""
+    if folder.is_dir() and not folder.is_symlink():
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        yield from (folder / name for name in sorted(names) if not name.startswith(OURS))
+
+
+def refuse_foreign_folder(target: Path) -> None:
+    """A ``SetupError`` when something of this name is there that is neither ours nor an empty folder."""
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not target.is_dir() or not is_ours(manifest_of(target)):
+        raise SetupError(
+            f"{target} was not written by this program and will not be deleted: "
+            "move it away, or set another export folder"
+        )
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """The manifest in a folder, empty when there is none that can be read."""
+    path = folder / MANIFEST
+    return object_in(path.read_bytes()) if path.is_file() and not path.is_symlink() else {}
+
+
+def object_in(body: bytes) -> dict[str, Any]:
+    """The JSON object that these bytes are, empty when they are none."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def digest_at(path: Path) -> str | None:
+    """The digest of what the directory of ours at this path holds, empty where files are missing; None for any other."""
+    manifest = manifest_of(path)
+    if not is_ours(manifest) or manifest.get("name") != path.name:
+        return None
+    return digest((path / MANIFEST).read_bytes()) if is_whole(path, manifest) else ""
+
+
+def is_ours(manifest: dict[str, Any]) -> bool:
+    return manifest.get("schema") == SCHEMA and ("faces" in manifest or "facesets" in manifest)
+
+
+def is_whole(folder: Path, manifest: dict[str, Any]) -> bool:
+    """Whether every picture and bundle the manifest names is there."""
+    try:
+        files = [str(face["file"]) for face in manifest["faces"] if face["file"] is not None]
+        files += [str(name) for name in manifest["bundles"].values() if name is not None]
+    except (AttributeError, KeyError, TypeError):  # written by hand, or by a program of another time
+        return False
+    return all((folder / file).is_file() for file in files)

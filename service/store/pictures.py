@@ -1,0 +1,77 @@
+"""Whole pictures for exports that are about pictures: where each lies, how it is stored, and whose faces are in it."""
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, exists, or_, select
+
+from immich_facesets.assets import Rendition
+from immich_facesets.faces import Face
+from service.store.exports import face_of
+from service.store.tables import assets, contents, embeddings, faces, fingerprints, identities, memberships
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedPicture:
+    """
+    A place of a content, of the user ``user``. ``width`` and ``height`` are upright.
+
+    ``orientation`` is None where nobody knows how the file at ``path`` is turned: other bytes than its own were looked
+    at, or before this was remembered.
+    """
+
+    user: str
+    asset_id: str
+    path: str = field(repr=False)
+    sha256: str
+    width: int
+    height: int
+    orientation: int | None
+    has_faces: bool
+
+
+def placed_pictures(tx: Connection, space: str) -> list[PlacedPicture]:
+    """Every place of every content that is done in the space, by user and path."""
+    has_faces = exists().where(faces.c.sha256 == contents.c.sha256, faces.c.space == space)
+    rows = tx.execute(
+        select(
+            assets.c.source,
+            assets.c.asset_id,
+            assets.c.path,
+            assets.c.rendition,
+            contents.c.sha256,
+            contents.c.width,
+            contents.c.height,
+            contents.c.orientation,
+            has_faces.label("has_faces"),
+        )
+        .join(fingerprints, fingerprints.c.fingerprint == assets.c.fingerprint)
+        .join(contents, contents.c.sha256 == fingerprints.c.sha256)
+        .join(embeddings, embeddings.c.sha256 == contents.c.sha256)
+        .where(assets.c.is_gone.is_(False), embeddings.c.space == space)
+        .order_by(assets.c.source, assets.c.path, assets.c.asset_id)
+    )
+    return [
+        PlacedPicture(
+            user=row.source,
+            asset_id=row.asset_id,
+            path=row.path,
+            sha256=row.sha256,
+            width=row.width,
+            height=row.height,
+            orientation=row.orientation if row.rendition == Rendition.ORIGINAL.value else None,
+            has_faces=bool(row.has_faces),
+        )
+        for row in rows
+    ]
+
+
+def exportable_faces(tx: Connection, space: str) -> list[tuple[Face, int]]:
+    """Every face of the space with the number of its identity (0: nobody's), but none of whom must not be exported."""
+    rows = tx.execute(
+        select(faces, memberships.c.identity)
+        .outerjoin(memberships, memberships.c.face_id == faces.c.face_id)
+        .outerjoin(identities, identities.c.number == memberships.c.identity)
+        .where(faces.c.space == space, or_(identities.c.never_export.is_(None), identities.c.never_export.is_(False)))
+        .order_by(faces.c.face_id)
+    )
+    return [(face_of(row), row.identity or 0) for row in rows]

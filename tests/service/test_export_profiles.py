@@ -1,0 +1,190 @@
+"""Export profiles in a whole service: every form is written, kept, renamed and removed as its person is."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydantic import SecretStr
+from small_library import HEIGHT, WIDTH, Placed, draw_small_library, place
+from sqlalchemy import Connection, select, update
+
+from immich_facesets.errors import RequestError
+from immich_facesets.exports.profiles import read_wishes
+from service.app import App, open_app
+from service.demo.immich import FakeImmich
+from service.runner import Outcome
+from service.settings import Settings, User
+from service.store import identities
+from service.store.tables import export_ledger
+from service.store.tables import identities as identity_rows
+from service.tree import ExportTree
+
+SYNTHETIC: Mapping[str, str] = {"FACESETS_EMBEDDER_ENGINE": "synthetic"}
+FIELDS: dict[str, Any] = {
+    "min_face_short": 40,
+    "export_min_face_short": 40,
+    "crop_size": 128,
+    "min_faces": 3,
+    "listen": "127.0.0.1:0",
+    "export_profiles": "fsz,facefusion:2,kohya:3:96,imagefolder,xmp,npz,plain",
+}
+
+
+@pytest.fixture
+async def placed(tmp_path: Path) -> AsyncIterator[Placed]:
+    async with FakeImmich("3.1.0") as immich:
+        yield place(immich, await asyncio.to_thread(draw_small_library, tmp_path / "drawn"))
+
+
+async def opened(placed: Placed, tmp_path: Path, **fields: Any) -> Any:
+    settings = Settings(immich_url=placed.immich.url, data_dir=tmp_path / "data", **(FIELDS | fields))
+    users = tuple(User(name=name, api_key=SecretStr(user.api_key)) for name, user in placed.users.items())
+    return open_app(settings, users, asyncio.Event(), embedder_environ=SYNTHETIC)
+
+
+@pytest.fixture
+async def app(placed: Placed, tmp_path: Path) -> AsyncIterator[App]:
+    async with await opened(placed, tmp_path) as found:
+        assert (await found.runner.run("full")).outcome is Outcome.DONE
+        yield found
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def times(root: Path) -> dict[str, int]:
+    return {path.relative_to(root).as_posix(): path.stat().st_mtime_ns for path in root.rglob("*")}
+
+
+async def number_of(app: App, label: str) -> int:
+    return next(row.number for row in await app.store.read(identities.list_identities) if row.label == label)
+
+
+def manifest_of(root: Path, path: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((root / path / "manifest.json").read_bytes())
+    return found
+
+
+async def test_every_profile_is_written_and_a_second_publish_touches_nothing(app: App) -> None:
+    root = app.settings.export_dir
+    before = times(root)
+    names = [name for name in before if name.startswith("_profiles/")]
+    assert {name.split("/")[1] for name in names if "/" in name} == {
+        "facefusion",
+        "imagefolder",
+        "kohya",
+        "npz",
+        "plain",
+        "xmp",
+    }
+    counts = await app.runner.publish_now()
+    assert counts.written == counts.forms == counts.removed == 0
+    assert times(root) == before
+
+
+async def test_a_form_that_lost_a_file_is_written_again(app: App) -> None:
+    root = app.settings.export_dir
+    lost = next((root / "_profiles/kohya").glob("*/img/*/0001.png"))
+    lost.unlink()
+    assert (await app.runner.publish_now()).forms == 1
+    assert lost.is_file()
+
+
+async def test_pictures_of_a_form_have_its_number_and_its_size_and_say_where_they_came_from(app: App) -> None:
+    root = app.settings.export_dir
+    folder = root / "_profiles/kohya" / f"faceset_{await number_of(app, 'Mira'):03d}"
+    pictures = sorted(folder.glob("img/*/*.png"))
+    assert [path.name for path in pictures] == ["0001.png", "0002.png", "0003.png"]
+    for path in pictures:
+        with Image.open(path) as image:
+            assert image.size == (96, 96)
+            assert image.text.keys() >= {"Software", "Asset", "Identity"}
+            assert not image.getexif()
+
+
+async def test_nothing_of_a_person_who_must_never_be_exported_stays_in_any_form(app: App) -> None:
+    root, number = app.settings.export_dir, await number_of(app, "Mira")
+    name = f"faceset_{number:03d}"
+    before = files(root / "_profiles")
+    assert any(name in path for path in before)
+    assert any(b">Mira<" in body for path, body in before.items() if path.endswith(".xmp"))
+
+    def never(tx: Connection) -> None:
+        tx.execute(update(identity_rows).where(identity_rows.c.number == number).values(never_export=True))
+
+    await app.store.write(never)
+    await app.runner.publish_now()
+    after = files(root / "_profiles")
+    assert after
+    assert not any(f"{name}/" in path or "/Mira/" in path for path in after)
+    assert not any(b"Mira<" in body for path, body in after.items() if path.endswith(".xmp"))
+    for path in (root / "_profiles/npz").glob("*/cache.npz"):
+        with np.load(path, allow_pickle=False) as cache:
+            assert number not in cache["identity"]
+            assert len(cache["identity"])
+    with pytest.raises(RequestError, match="nothing is to be exported"):
+        await app.runner.copy_now(read_wishes("plain")[0], number, ExportTree(root))
+
+
+async def test_the_ledger_says_what_was_written_for_which_profile_and_by_whom(app: App, tmp_path: Path) -> None:
+    target = tmp_path / "copy"
+    target.mkdir()
+    number = await number_of(app, "Mira")
+    counts = await app.runner.copy_now(read_wishes("imagefolder:2")[0], number, ExportTree(target))
+    assert counts.forms == 1
+    assert set(files(target)) == {
+        f"train/Mira/{name}" for name in ("0001.png", "0002.png", "metadata.jsonl", "manifest.json")
+    }
+
+    def rows(tx: Connection) -> list[Any]:
+        return list(tx.execute(select(export_ledger)))
+
+    ledger = await app.store.read(rows)
+    assert {row.profile for row in ledger} == set(
+        FIELDS["export_profiles"].replace(":2", "").replace(":3:96", "").split(",")
+    )
+    (copied,) = (row for row in ledger if row.made_by != "sync")
+    assert (copied.profile, copied.identity, copied.faces) == ("imagefolder", number, 2)
+    assert copied.made_by == "export command"
+    assert (await app.runner.publish_now()).removed == 0  # a copy is nobody's to keep
+    assert files(target)
+
+
+async def test_a_form_for_a_model_that_is_not_there_is_refused_and_everything_else_is_written(
+    placed: Placed, tmp_path: Path
+) -> None:
+    async with await opened(placed, tmp_path, export_profiles="visomaster,plain") as app:
+        result = await app.runner.run("full")
+        assert result.outcome is Outcome.SETUP
+        assert "visomaster needs vectors of w600k_r50" in result.message
+        assert result.counts["publish_forms"] > 0
+        assert [path.name for path in (app.settings.export_dir / "_profiles").iterdir()] == ["plain"]
+    async with await opened(placed, tmp_path, export_profiles="fsz") as app:
+        assert (await app.runner.publish_now()).removed > 0
+        assert not (app.settings.export_dir / "_profiles").exists()
+
+
+async def test_sidecars_lie_where_the_pictures_do_and_name_who_is_in_them(app: App, placed: Placed) -> None:
+    root = app.settings.export_dir / "_profiles/xmp"
+    shown = manifest_of(root, "anna")["faces"]
+    assert shown
+    for face in shown:
+        assert face["file"].startswith(f"data/upload/{placed.users['anna'].user_id}/")
+        assert face["file"].endswith(".jpg.xmp")
+        body = (root / "anna" / face["file"]).read_text(encoding="utf-8")
+        assert f'stDim:w="{WIDTH}" stDim:h="{HEIGHT}"' in body
+        assert "<mwg-rs:Name>Mira</mwg-rs:Name>" in body
+
+
+async def test_a_cache_holds_one_users_pictures_only(app: App, placed: Placed) -> None:
+    for user in ("anna", "ben"):
+        with np.load(app.settings.export_dir / f"_profiles/npz/{user}/cache.npz", allow_pickle=False) as cache:
+            told = {*cache["path"].tolist(), *cache["noface_path"].tolist(), *cache["path_aliases"].ravel().tolist()}
+            assert all(placed.users[user].user_id in path for path in told)
+            assert len(cache["embedding"]) == len(cache["path"]) > 5
