@@ -144,7 +144,7 @@ async def open_app(
             stack.push_async_callback(source.close)
             board.update_remote(source.guard.state)
             sources[user.name] = source
-        folders = FolderSources(store, settings, board, sources, [user.name for user in users])
+        folders = FolderSources(store, settings, board, tree, sources, [user.name for user in users])
         await folders.update()
         child, pool = await _open_embedders(settings, board, stack, embedder_environ or {})
         runner = Runner(conditions, sources, pool, tree, metrics, program_version(), update_sources=folders.update)

@@ -1,17 +1,20 @@
 """The folders among the sources: opened as the store names them, also those that come while a service runs."""
 
+import asyncio
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 
 import structlog
 
 from immich_facesets.errors import SetupError
+from immich_facesets.exports.file_names import user_directories
 from service.progress import ProgressBoard
 from service.settings import Settings
 from service.sources import Source
 from service.sources.folder import FolderSource
 from service.store.database import Store
-from service.store.folders import Folder, FolderMemory, folders, forget_removed, stored_sources
+from service.store.folders import REMOVED, Folder, FolderMemory, folders, forget_removed, stored_sources
+from service.tree import USERS_FOLDER, ExportTree
 
 log = structlog.get_logger(__name__)
 
@@ -24,12 +27,14 @@ class FolderSources:
         store: Store,
         settings: Settings,
         board: ProgressBoard,
+        tree: ExportTree,
         sources: MutableMapping[str, Source],
         users: Sequence[str],
     ) -> None:
         self._store = store
         self._settings = settings
         self._board = board
+        self._tree = tree
         self._sources = sources
         self._users = frozenset(users)
 
@@ -39,12 +44,7 @@ class FolderSources:
 
         ``SetupError`` when a folder has the name of an Immich user. To be called while no sync runs.
         """
-        if any(source.mode == "removed" for source in await self._store.read(stored_sources)):
-            for name in await self._store.write(forget_removed):
-                log.info("source_forgotten")
-                if name not in self._users:
-                    self._sources.pop(name, None)
-                self._board.drop_remote(f"folder {name}")
+        await self._forget_removed()
         found = {folder.name: folder for folder in await self._store.read(folders)}
         if taken := sorted(self._users & found.keys()):
             raise SetupError(
@@ -58,6 +58,22 @@ class FolderSources:
             before = self._sources.get(name)
             if not isinstance(before, FolderSource) or (before.root, before.mode) != (folder.root, folder.mode):
                 self._sources[name] = build_folder_source(folder, self._store, self._settings, self._board)
+
+    async def _forget_removed(self) -> None:
+        """Drop the manifests of what was removed, then all that is known of it; publish takes its faces away."""
+        known = await self._store.read(stored_sources)
+        removed = [source.name for source in known if source.mode == REMOVED]
+        if not removed:
+            return
+        directories = user_directories(source.name for source in known)
+        for name in removed:
+            await asyncio.to_thread(self._tree.remove_directory, f"{USERS_FOLDER}/{directories[name]}")
+        await self._store.write(forget_removed, removed)
+        log.info("sources_forgotten", count=len(removed))
+        for name in removed:
+            if name not in self._users:
+                self._sources.pop(name, None)
+            self._board.drop_remote(f"folder {name}")
 
 
 def build_folder_source(

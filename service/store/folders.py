@@ -79,10 +79,8 @@ def remove_source(tx: Connection, name: str) -> None:
     tx.execute(update(sources).where(sources.c.name == name).values(mode=REMOVED))
 
 
-def forget_removed(tx: Connection) -> list[str]:
-    """Drop every source that was given up, with all that only it said; returns their names."""
-    names = list(tx.scalars(select(sources.c.name).where(sources.c.mode == REMOVED).order_by(sources.c.name)))
+def forget_removed(tx: Connection, names: Sequence[str]) -> None:
+    """Drop sources that were given up, with all that only they said."""
     for table in (hints, people, failures, assets):
         tx.execute(delete(table).where(table.c.source.in_(names)))
     tx.execute(delete(sources).where(sources.c.name.in_(names)))
-    return names
