@@ -28,8 +28,6 @@ _TAIL_BYTES: Final = 256 * 1024
 _DATE: Final = re.compile(r"(\d{4})[:/-](\d\d)[:/-](\d\d)[ T](\d\d):(\d\d):(\d\d)")
 _OFFSET: Final = re.compile(r"([+-])(\d\d):(\d\d)")
 
-warnings.filterwarnings("ignore", module=r"PIL\.(TiffImagePlugin|Image)$")  # remarks about odd metadata
-
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -40,6 +38,11 @@ class Reading:
     changed_at: datetime
     taken_at: datetime | None
     local_date: str
+
+
+def silence_pillow() -> None:
+    """Keep Pillow from remarking on odd metadata: a library has thousands of them, and nothing follows."""
+    warnings.filterwarnings("ignore", module="PIL")
 
 
 def read(path: Path, *, max_bytes: int) -> Reading:

@@ -22,7 +22,7 @@ from service.progress import RemoteState
 from service.sources import Page, SourceAwayError, SourceFacts, Staged
 from service.sources.drafts import Draft
 from service.sources.folder.names import shown, system_name
-from service.sources.folder.reading import Reading, copy, moment, read
+from service.sources.folder.reading import Reading, copy, moment, read, silence_pillow
 from service.sources.folder.walk import Found, FoundFile, Skipped, Unreadable, is_hidden, stamp_of, unreadable, walk
 
 Mode = Literal["mixed", "trusted"]
@@ -67,6 +67,7 @@ class FolderSource:
         self._max_file_bytes = max_file_bytes
         self._closed = tuple(closed)
         self._on_change = on_change
+        silence_pillow()
 
     @property
     def name(self) -> str:

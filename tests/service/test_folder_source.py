@@ -1,0 +1,419 @@
+"""A folder as a source: what it lists, what it reads again, and what it makes of trouble."""
+
+import asyncio
+import contextlib
+import ctypes
+import hashlib
+import io
+import os
+import shutil
+import struct
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pillow_heif
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from embedder.decode import FORMATS
+from immich_facesets.assets import Asset
+from immich_facesets.errors import ItemError
+from immich_facesets.picture_formats import DECODED, picture_type
+from service.progress import RemoteState
+from service.sources import SourceAwayError
+from service.sources.folder import FolderSource, Mode
+from service.sources.folder.names import shown, system_name
+from service.sources.folder.reading import read
+from service.sources.folder.walk import Unreadable, walk
+
+TAKEN = "2019:07:14 23:30:05"
+
+
+@dataclass
+class Remembered:
+    """What a store would know: the stamps of what was listed."""
+
+    known: dict[str, str] = field(default_factory=dict)
+
+    async def stamps(self, asset_ids: Sequence[str]) -> Mapping[str, str]:
+        return {asset_id: self.known[asset_id] for asset_id in asset_ids if asset_id in self.known}
+
+    async def has_any(self) -> bool:
+        return bool(self.known)
+
+
+@dataclass
+class Listed:
+    """A whole listing."""
+
+    assets: dict[str, Asset] = field(default_factory=dict)
+    unchanged: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class Album:
+    """A folder, its source, and what is known of it."""
+
+    root: Path
+    memory: Remembered = field(default_factory=Remembered)
+    mode: Mode = "mixed"
+    closed: tuple[Path, ...] = ()
+    told: list[RemoteState] = field(default_factory=list)
+
+    @property
+    def source(self) -> FolderSource:
+        return FolderSource(
+            "album",
+            self.root,
+            self.mode,
+            self.memory,
+            max_file_bytes=1 << 20,
+            closed=self.closed,
+            on_change=self.told.append,
+        )
+
+    def put(self, name: str, body: bytes | None = None) -> Path:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode(errors="surrogateescape") if body is None else body)
+        return path
+
+    async def listed(self) -> Listed:
+        """List everything, and remember it."""
+        found = Listed()
+        async for page in self.source.listing():
+            for asset in page.assets:
+                assert asset.asset_id not in found.assets, "each once"
+                found.assets[asset.asset_id] = asset
+            found.unchanged |= set(page.unchanged)
+            found.failed |= {item: error.reason for item, error in page.failed}
+            for reason, count in page.skipped.items():
+                found.skipped[reason] = found.skipped.get(reason, 0) + count
+        self.memory.known = {
+            **{asset_id: self.memory.known[asset_id] for asset_id in found.unchanged},
+            **{asset_id: asset.stamp or "" for asset_id, asset in found.assets.items()},
+        }
+        return found
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Album:
+    root = tmp_path / "album"
+    root.mkdir()
+    return Album(root)
+
+
+def exif(*, taken: str = TAKEN, offset: str = "", tag: int = 0x9003) -> Image.Exif:
+    found = Image.Exif()
+    found[0x010F] = "Camera"
+    found.get_ifd(0x8769)[tag] = taken
+    if offset:
+        found.get_ifd(0x8769)[0x9011] = offset
+    return found
+
+
+def picture(kind: str = "JPEG", data: Image.Exif | None = None) -> bytes:
+    stream = io.BytesIO()
+    more = {} if data is None else {"exif": data.tobytes()}
+    Image.new("RGB", (64, 64), "teal").save(stream, kind, **more)
+    return stream.getvalue()
+
+
+# what is a picture
+
+
+def test_the_decoder_reads_what_folders_are_searched_for() -> None:
+    assert set(FORMATS) == set(DECODED)
+    assert picture_type("IMG_1.HEIC") == "image/heif"
+    assert picture_type("a.b.JPeG") == "image/jpeg"
+    assert picture_type("a.CR3") == "image/x-raw"
+    assert [picture_type(name) for name in ("clip.mov", "jpg", ".jpg", "notes.txt", "")] == [None] * 5
+
+
+async def test_everything_below_the_root_is_listed_once_and_the_rest_is_counted(album: Album) -> None:
+    for name in ("b.jpg", "a/deep/er/c.heic", "a/RAW.NEF", "z.psd"):
+        album.put(name)
+    for name in ("a/clip.MP4", "a/notes.txt", ".hidden.jpg", "@eaDir/thumb.jpg", ".trash/d.jpg", "._b.jpg"):
+        album.put(name)
+    found = await album.listed()
+    assert sorted(found.assets) == ["a/RAW.NEF", "a/deep/er/c.heic", "b.jpg", "z.psd"]
+    assert found.skipped == {"video": 1, "no_picture": 1, "hidden": 4}
+    one = found.assets["b.jpg"]
+    assert (one.path, one.file_name, one.mime_type) == ("b.jpg", "b.jpg", "image/jpeg")
+    assert one.checksum == hashlib.sha1(b"b.jpg", usedforsecurity=False).hexdigest(), (
+        "what Immich would say of these bytes"
+    )
+    assert one.fingerprint == f"original:{one.checksum}"
+
+
+async def test_our_own_folders_below_the_root_are_never_listed(album: Album) -> None:
+    album.put("a.jpg")
+    album.put("exports/faceset_001/faces/0001.png")
+    album.closed = (album.root / "exports", album.root / "not there")
+    assert list((await album.listed()).assets) == ["a.jpg"]
+
+
+# what is read again
+
+
+async def test_only_what_changed_is_read_again(album: Album) -> None:
+    for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg"):
+        album.put(name)
+    first = await album.listed()
+    assert len(first.assets) == 4
+    status = (album.root / "a.jpg").stat()
+    album.put("a.jpg", b"A.JPG")  # of the same size
+    os.utime(album.root / "a.jpg", ns=(status.st_atime_ns, status.st_mtime_ns))  # and of the same date
+    (album.root / "b.jpg").rename(album.root / "e.jpg")
+    again = await album.listed()
+    assert sorted(again.assets) == ["a.jpg", "e.jpg"]
+    assert again.unchanged == {"c.jpg", "d.jpg"}
+    assert again.assets["a.jpg"].checksum == hashlib.sha1(b"A.JPG", usedforsecurity=False).hexdigest()
+    assert again.assets["e.jpg"].fingerprint == first.assets["b.jpg"].fingerprint
+    third = await album.listed()
+    assert (third.assets, len(third.unchanged)) == ({}, 4)
+
+
+async def test_ids_do_not_depend_on_where_the_root_is(album: Album, tmp_path: Path) -> None:
+    album.put("x/a.jpg")
+    first = await album.listed()
+    album.root = album.root.rename(tmp_path / "moved")
+    again = await album.listed()
+    assert again.unchanged == set(first.assets) == {"x/a.jpg"}
+
+
+async def test_many_files_are_listed_in_small_pages(album: Album) -> None:
+    for number in range(2500):
+        (album.root / f"{number}.jpg").write_bytes(b"%d" % number)
+    sizes = [len(page.assets) + len(page.unchanged) async for page in album.source.listing()]
+    assert sum(sizes) == 2500
+    assert max(sizes) <= 1000
+
+
+# dates
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
+def test_the_date_is_that_of_the_camera_in_every_format(tmp_path: Path, kind: str) -> None:
+    if kind == "HEIF":
+        pillow_heif.register_heif_opener()
+    path = tmp_path / "a"
+    path.write_bytes(picture(kind, exif(offset="+02:00")))
+    found = read(path, max_bytes=1 << 20)
+    assert found.taken_at == datetime(2019, 7, 14, 21, 30, 5, tzinfo=UTC)
+    assert found.local_date == "2019-07-14"
+
+
+def test_the_date_of_canons_newest_raw_files_is_found(tmp_path: Path) -> None:
+    directory = ImageFileDirectory_v2()
+    directory[0x9003] = TAKEN
+    block = io.BytesIO()
+    block.write(b"II*\0\x08\0\0\0")
+    directory.save(block)
+    path = tmp_path / "a.cr3"
+    path.write_bytes(b"\0\0\0\x18ftypcrx " + bytes(40) + struct.pack(">I", 99) + b"CMT2" + block.getvalue() + bytes(99))
+    assert read(path, max_bytes=1 << 20).local_date == "2019-07-14"
+
+
+@pytest.mark.parametrize("taken", ["", "0000:00:00 00:00:00", "nonsense", "2019:13:45 00:00:00"])
+async def test_without_a_date_of_its_own_a_picture_has_that_of_its_file_and_says_so(album: Album, taken: str) -> None:
+    path = album.put("a.jpg", picture("JPEG", exif(taken=taken) if taken else None))
+    os.utime(path, (1e9, 1e9))
+    one = (await album.listed()).assets["a.jpg"]
+    assert one.taken_at == datetime.fromtimestamp(1e9, UTC)
+    assert one.local_date == "", "so nobody takes it for the day the picture was taken"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's remarks, which a source does not pass on
+@given(st.binary(max_size=200))
+def test_damaged_metadata_is_no_reason_to_leave_a_picture_out(block: bytes) -> None:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"\xff\xd8\xff\xe1Exif\0\0II*\0" + block)
+        file.flush()
+        assert read(Path(file.name), max_bytes=1 << 20).sha1
+
+
+# names
+
+
+@given(st.binary(min_size=1, max_size=60).filter(lambda name: b"\0" not in name and b"/" not in name))
+def test_any_name_becomes_text_and_comes_back(name: bytes) -> None:
+    if sys.platform == "win32":
+        return
+    text = shown(os.fsdecode(name))
+    assert os.fsencode(system_name(text)) == name
+    text.encode()  # can be stored
+    assert text.isprintable() or all(ord(letter) >= 0x80 or letter.isprintable() for letter in text)
+
+
+async def test_names_that_are_no_text_are_listed_found_and_fetched(album: Album, tmp_path: Path) -> None:
+    odd = os.fsdecode(b"caf\xe9 \\x41\n.jpg")
+    album.put(odd, b"odd")
+    ((asset_id, one),) = (await album.listed()).assets.items()
+    assert asset_id == "caf\\xe9 \\x5cx41\\x0a.jpg"
+    assert await album.source.find(asset_id) is not None
+    staged = await album.source.fetch(one, tmp_path / "staging")
+    assert staged.path.read_bytes() == b"odd"
+
+
+# links
+
+
+async def test_loops_end_and_linked_folders_are_listed_once(album: Album, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "o.jpg").write_bytes(b"o")
+    (outside / "back").symlink_to(album.root)
+    album.put("inside/a.jpg")
+    (album.root / "0 first").symlink_to(album.root / "inside")
+    (album.root / "inside" / "up").symlink_to(album.root)
+    (album.root / "out").symlink_to(outside)
+    (album.root / "out again").symlink_to(outside)
+    (album.root / "self").symlink_to(album.root / "self")
+    (album.root / "alias.jpg").symlink_to(album.root / "inside" / "a.jpg")
+    (album.root / "broken.jpg").symlink_to(album.root / "nowhere")
+    found = await album.listed()
+    assert sorted(found.assets) == ["alias.jpg", "inside/a.jpg", "out/o.jpg"]
+    assert found.assets["alias.jpg"].fingerprint == found.assets["inside/a.jpg"].fingerprint
+    assert found.skipped["seen_folder"] == 4
+    assert found.skipped["broken_link"] == 1
+
+
+# trouble
+
+
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Meet files with the rights of nobody, in this thread, also where the tests run as root."""
+    if os.getuid() != 0:
+        yield
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.setfsuid(65534)
+    try:
+        yield
+    finally:
+        libc.setfsuid(0)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the rights of one thread are Linux's own")
+def test_what_may_not_be_read_is_told_and_stops_nothing() -> None:
+    folder = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    try:
+        folder.chmod(0o755)
+        for name in ("closed/a.jpg", "open/b.jpg", "open/c.jpg"):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(b"x")
+        (folder / "open" / "b.jpg").chmod(0)
+        (folder / "closed").chmod(0)
+        with as_nobody():
+            found = list(walk(folder))
+            with pytest.raises(ItemError, match="access is denied") as error:
+                read(folder / "open" / "b.jpg", max_bytes=99)
+        assert error.value.reason == "denied"
+        (closed,) = (item for item in found if isinstance(item, Unreadable))
+        assert (closed.item, closed.error.reason) == ("closed", "denied")
+        assert {getattr(item, "asset_id", "") for item in found} >= {"open/b.jpg", "open/c.jpg"}
+    finally:
+        (folder / "closed").chmod(0o755)
+        shutil.rmtree(folder)
+
+
+async def test_files_that_are_no_use_are_told_with_a_reason(album: Album) -> None:
+    album.put("empty.jpg", b"")
+    album.put("large.jpg", bytes((1 << 20) + 1))
+    album.put("good.jpg")
+    long = "/".join(["d" * 200] * 6)
+    album.put(f"{long}/a.jpg")
+    found = await album.listed()
+    assert list(found.assets) == ["good.jpg"]
+    assert set(found.failed.values()) == {"empty", "too_large", "path_too_long"}
+    assert all(len(item) <= 1000 for item in found.failed)
+
+
+async def test_a_file_that_changes_while_it_is_read_is_left_for_later(album: Album, tmp_path: Path) -> None:
+    path = album.put("a.jpg", bytes(900_000))
+    one = (await album.listed()).assets["a.jpg"]
+    path.write_bytes(bytes(899_999) + b"x")
+    with pytest.raises(ItemError, match="changing") as error:
+        await album.source.fetch(one, tmp_path / "staging")
+    assert error.value.reason == "changing"
+    assert not any((tmp_path / "staging").glob("*"))
+
+
+async def test_a_fetched_file_is_a_whole_copy_with_its_hashes(album: Album, tmp_path: Path) -> None:
+    body = os.urandom(1 << 20)
+    path = album.put("a.jpg", body)
+    one = (await album.listed()).assets["a.jpg"]
+    staged = await album.source.fetch(one, tmp_path / "staging")
+    assert staged.path.read_bytes() == body
+    assert (staged.size_bytes, staged.sha256) == (len(body), hashlib.sha256(body).hexdigest())
+    assert staged.sha1 == one.checksum
+    assert path.read_bytes() == body
+
+
+async def test_a_deleted_file_is_gone_and_one_behind_a_missing_root_is_not(album: Album, tmp_path: Path) -> None:
+    album.put("x/a.jpg")
+    album.put("b.jpg")
+    await album.listed()
+    assert await album.source.find("b.jpg") is not None
+    shutil.rmtree(album.root / "x")
+    assert await album.source.find("x/a.jpg") is None
+    album.root.rename(tmp_path / "away")
+    with pytest.raises(SourceAwayError, match="is it mounted"):
+        await album.source.find("b.jpg")
+    album.root.mkdir()
+    with pytest.raises(SourceAwayError, match="is empty, and was not"):
+        await album.source.find("b.jpg")
+
+
+async def test_a_root_that_is_away_is_told_and_told_again_when_it_is_back(album: Album, tmp_path: Path) -> None:
+    album.put("a.jpg")
+    await album.listed()
+    album.root.rename(tmp_path / "away")
+    with pytest.raises(SourceAwayError):
+        await album.source.open()
+    assert (album.told[-1].name, album.told[-1].circuit) == ("folder album", "open")
+    assert "sources add-folder" in album.told[-1].advice
+    (tmp_path / "away").rename(album.root)
+    facts = await album.source.open()
+    assert (facts.kind, facts.knows_faces, facts.lists_changes) == ("folder", False, False)
+    assert album.told[-1].circuit == "closed"
+
+
+async def test_a_root_that_shows_no_picture_any_more_ends_the_listing_and_a_new_one_does_not(album: Album) -> None:
+    assert (await album.listed()).assets == {}
+    path = album.put("a.jpg")
+    await album.listed()
+    path.unlink()
+    (album.root / "README.txt").touch()
+    with pytest.raises(SourceAwayError, match="holds no picture any more"):
+        await album.listed()
+
+
+async def test_nobody_waits_for_a_folder_that_is_there(album: Album) -> None:
+    async with asyncio.timeout(5):
+        await album.source.wait_until_up()
+
+
+# people
+
+
+async def test_only_a_trusted_folder_names_people_and_only_by_its_own_folders(album: Album) -> None:
+    for name in ("Mira/a.jpg", "Theo/deep/b.jpg", "_left over/c.jpg", ".hidden/d.jpg", "e.jpg"):
+        album.put(name)
+    assert await album.source.people() == ()
+    album.mode = "trusted"
+    assert [(person.person_id, person.name) for person in await album.source.people()] == [
+        ("Mira", "Mira"),
+        ("Theo", "Theo"),
+    ]
