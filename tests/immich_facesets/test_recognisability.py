@@ -32,9 +32,9 @@ def small_ones(n: int, rows: NDArray[np.intp] | list[int]) -> Flags:
     return flags
 
 
-def crowd(seed: int, sizes: list[int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Two faces of one have a cosine of 0.6, two people one of 0 with a standard deviation of 0.07."""
-    return people(np.random.default_rng(seed), sizes, spread=0.8, d=200)
+def crowd(seed: int, sizes: list[int], d: int = 200) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Two faces of one have a cosine of 0.6, two people one of 0 with a standard deviation of 0.07 (of 0.12 at 64)."""
+    return people(np.random.default_rng(seed), sizes, spread=0.8, d=d)
 
 
 @cache
@@ -102,13 +102,12 @@ class TestNothingInCommon:
         assert not recognisable(table_of(vectors, face_short=SMALL), GATE, MATCH).any()
 
     @pytest.mark.parametrize("seed", range(4))
-    @pytest.mark.parametrize("poor", [20, 40, 100])
+    @pytest.mark.parametrize("poor", [20, 60, 100])
     def test_small_faces_of_everybody_cost_nobody_her_good_ones(self, poor: int, seed: int) -> None:
-        vectors, who = crowd(seed, [25] * 40 + [1] * 100)
+        vectors, who = crowd(seed, [25] * 40 + [1] * 100, d=64)
         is_small = small_ones(len(vectors), np.random.default_rng(seed).permutation(len(vectors))[:poor])
         lost = ~recognisable(with_small(vectors, is_small), GATE, MATCH) & ~is_small
-        assert lost.mean() < 0.005
-        assert np.bincount(who[lost], minlength=1).max() <= 3
+        assert np.bincount(who[lost], minlength=1).max() <= 2
 
 
 class TestOneWhoIsOftenSmall:
@@ -144,6 +143,16 @@ class TestOneWhoIsOftenSmall:
 
 
 class TestRealFaces:
+    @pytest.mark.parametrize("seed", range(4))
+    def test_small_faces_of_anybody_cost_nobody_her_good_ones(self, seed: int) -> None:
+        found = np.load(shared_data() / "data" / "lfw_embeddings.npz")
+        _, who, faces = np.unique(found["identity"], return_inverse=True, return_counts=True)
+        often = faces[who] >= 20
+        vectors, who = unit(found["embedding"][often].astype(np.float32)), who[often]
+        is_small = small_ones(len(vectors), np.random.default_rng(seed).permutation(len(vectors))[:80])
+        lost = ~recognisable(with_small(vectors, is_small), GATE, 0.55) & ~is_small
+        assert (np.bincount(who[lost], minlength=len(faces)) <= 0.1 * faces).all()
+
     @pytest.mark.parametrize("share", [0.02, 0.1])
     def test_of_good_faces_at_most_one_in_two_hundred_is_lost(self, share: float) -> None:
         """The gate by size lets all but that share of the faces pass."""
