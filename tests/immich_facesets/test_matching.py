@@ -1,9 +1,12 @@
 """Matching: who joins whom, given distances."""
 
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from immich_facesets.matching import Candidates, assign, candidates
+from immich_facesets.matching import Candidates, assign, candidates, stand_out
 
 
 def pairs(*triples: tuple[int, int, float]) -> Candidates:
@@ -77,3 +80,53 @@ def test_a_face_of_a_locked_identity_waits_instead_of_joining_another() -> None:
 
 def test_only_one_face_of_a_picture_waits_for_a_locked_identity() -> None:
     assert joined(pairs((0, 1, 0.1), (1, 1, 0.2), (1, 2, 0.3)), [0, 0], locked=frozenset({1})) == ({1: 2}, {0: 1})
+
+
+def chosen(some: Candidates, limit: float = 0.45, margin: float = 0.1) -> list[tuple[int, int, float]]:
+    found = stand_out(some, limit, margin)
+    return list(zip(found.rows.tolist(), found.numbers.tolist(), found.gaps.tolist(), strict=True))
+
+
+def test_a_face_near_one_identity_only_stands_out() -> None:
+    assert chosen(pairs((0, 7, 0.3))) == [(0, 7, 0.3)]
+    assert chosen(pairs((0, 7, 0.2), (0, 8, 0.4))) == [(0, 7, 0.2)]
+
+
+def test_a_face_between_two_identities_does_not_stand_out() -> None:
+    assert chosen(pairs((0, 7, 0.3), (0, 8, 0.35))) == []
+    assert chosen(pairs((0, 7, 0.3), (0, 8, 0.3))) == []
+
+
+def test_an_identity_beyond_the_limit_is_joined_by_nobody_but_makes_doubt() -> None:
+    assert chosen(pairs((0, 7, 0.46))) == []
+    assert chosen(pairs((0, 7, 0.44), (0, 8, 0.5))) == []
+
+
+def test_the_limit_and_the_margin_themselves_are_enough() -> None:
+    assert chosen(pairs((0, 7, 0.25), (0, 8, 0.5)), limit=0.25, margin=0.25) == [(0, 7, 0.25)]
+
+
+def test_only_the_next_best_makes_doubt_and_only_about_its_own_face() -> None:
+    some = pairs((0, 7, 0.1), (0, 8, 0.3), (0, 9, 0.31), (1, 8, 0.11), (2, 7, 0.2), (2, 9, 0.22))
+    assert chosen(some) == [(0, 7, 0.1), (1, 8, 0.11)]
+
+
+def test_of_nobody_nobody_stands_out() -> None:
+    nobody = stand_out(Candidates(np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.int64), np.zeros(0)), 0.45, 0.1)
+    assert [len(column) for column in (nobody.rows, nobody.numbers, nobody.gaps)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.1])
+@given(triples=st.dictionaries(st.tuples(st.integers(0, 4), st.integers(0, 4)), st.floats(0, 1)))
+def test_faces_stand_out_nearest_first_as_if_each_was_asked_alone(
+    margin: float, triples: dict[tuple[int, int], float]
+) -> None:
+    expected = []
+    for row in range(5):
+        gaps = sorted((gap, number) for (one, number), gap in triples.items() if one == row)
+        if gaps and gaps[0][0] <= 0.45 and (len(gaps) == 1 or gaps[1][0] - gaps[0][0] >= margin):
+            expected.append((row, gaps[0][0]))
+    found = chosen(pairs(*((row, number, gap) for (row, number), gap in triples.items())), margin=margin)
+    assert sorted((row, gap) for row, _, gap in found) == expected
+    assert [gap for _, _, gap in found] == sorted(gap for _, _, gap in found)
+    assert all(triples[row, number] == gap for row, number, gap in found)
