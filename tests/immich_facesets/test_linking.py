@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mixtures import unit
+from mixtures import people, unit
 from numpy.typing import NDArray
 
+from immich_facesets import linking
 from immich_facesets.linking import Clusters, Linked, least_likeness, link
 
 TINY = 1e-9
@@ -115,7 +116,7 @@ MARGIN = st.sampled_from([0.0, 0.05, 0.2])
 
 
 class TestAnyClusters:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=100, deadline=None)
     @given(clusters=some_clusters(40), least=LEAST, margin=MARGIN)
     def test_nobody_is_lost_and_nobody_is_with_whom_they_must_not_be(
         self, clusters: Clusters, least: float, margin: float
@@ -130,7 +131,7 @@ class TestAnyClusters:
             )
             assert not any(group[0] in clusters.barred[place] for place in group)
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=100, deadline=None)
     @given(clusters=some_clusters(40), least=LEAST, margin=MARGIN)
     def test_whoever_is_alike_enough_ends_together_or_is_torn(
         self, clusters: Clusters, least: float, margin: float
@@ -142,7 +143,7 @@ class TestAnyClusters:
                 continue
             assert not may(clusters, one, two) or likeness_of(clusters, one, two) < least + TINY
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=100, deadline=None)
     @given(clusters=some_clusters(40), least=LEAST, margin=MARGIN)
     def test_who_is_torn_has_two_anchors_hardly_less_alike_than_each_other(
         self, clusters: Clusters, least: float, margin: float
@@ -151,7 +152,7 @@ class TestAnyClusters:
         expected = {min(group): torn_between(clusters, linked.groups, group, least, margin) for group in linked.groups}
         assert linked.torn == {place: pair for place, pair in expected.items() if pair is not None}
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=100, deadline=None)
     @given(clusters=some_clusters(), least=LEAST, margin=MARGIN)
     def test_the_same_as_comparing_everything_anew_each_time(
         self, clusters: Clusters, least: float, margin: float
@@ -222,6 +223,21 @@ class TestSmallCases:
         if least > -1:
             assert len(link(singles(faces), least=least + 0.02, margin=0.05).groups) == 2
 
+    def test_a_likeness_and_a_margin_that_are_just_reached_are_enough(self) -> None:
+        assert len(link(singles(np.eye(2)), least=0.0, margin=0.05).groups) == 1
+        assert link(singles(np.ones((3, 1)), anchors=2), least=0.5, margin=0.0) == Linked([[0, 2], [1]], {})
+
+    @pytest.mark.parametrize("cells", [1, 50, 1000])
+    def test_in_how_many_blocks_faces_are_compared_decides_nothing(
+        self, cells: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        vectors, _ = people(np.random.default_rng(1), [6, 5, 4, 1, 1, 1], spread=0.8)
+        faces = singles(vectors[np.random.default_rng(2).permutation(18)], anchors=2)
+        expected = link(faces, least=0.45, margin=0.05)
+        monkeypatch.setattr(linking, "BLOCK_CELLS", cells)
+        assert link(faces, least=0.45, margin=0.05) == expected
+        assert 4 <= len(expected.groups) <= 8
+
     def test_single_faces_are_as_alike_as_their_cosine_says(self) -> None:
         faces = on_circle(0, 60)
         assert len(link(singles(faces), least=0.5 - TINY, margin=0.05).groups) == 1
@@ -250,6 +266,16 @@ class TestSmallCases:
         faces = singles(on_circle(0, 20, 25), anchors=1)
         faces.barred[2].add(0)
         assert parts(link(faces, least=0.5, margin=0.05)) == {frozenset({0}), frozenset({1, 2})}
+
+    def test_whoever_comes_near_by_a_merger_merges_in_turn(self) -> None:
+        """Two pairs, no two faces of which are near, are more alike as pairs than one of them and a fifth face."""
+        likeness = np.eye(5)
+        for one, two, cosine in [(0, 1, 0.6), (2, 3, 0.6), (2, 4, 0.52), (3, 4, 0.45), (0, 4, 0.1), (1, 4, 0.1)]:
+            likeness[one, two] = likeness[two, one] = cosine
+        likeness[:2, 2:4] = likeness[2:4, :2] = 0.48
+        faces = singles(np.linalg.cholesky(likeness))
+        assert likeness_of(faces, [0, 1], [2, 3]) > likeness_of(faces, [2, 3], [4]) > 0.5
+        assert parts(link(faces, least=0.5, margin=0.05)) == {frozenset({0, 1, 2, 3}), frozenset({4})}
 
     def test_two_people_whose_faces_are_all_far_apart_are_one_when_their_means_say_so(self) -> None:
         """Faces of each 0.5 apart and of both 0.6: below what is followed, until means are long enough."""
