@@ -13,8 +13,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# Debian packages that tests want: a browser, a database server, glyphs to draw. Empty it to be left alone.
-SYSTEM_PACKAGES ?= chromium postgresql fonts-dejavu-core
+# Debian packages that tests want: a browser, a database server, glyphs to draw, a reader of XMP. Empty it to be left alone.
+SYSTEM_PACKAGES ?= chromium postgresql fonts-dejavu-core libimage-exiftool-perl
 # What of the packages' branches the tests must reach, in percent.
 COVERAGE ?= 85
 # Which tests `make test` runs, and what else pytest is told.
@@ -79,6 +79,7 @@ system:
 	    chromium) command -v chromium >/dev/null || missing+=("$$package");; \
 	    postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null \
 	      || missing+=("$$package");; \
+	    libimage-exiftool-perl) command -v exiftool >/dev/null || missing+=("$$package");; \
 	    fonts-*) [ -e "/usr/share/doc/$$package" ] || [ "$$(uname -s)" != Linux ] || missing+=("$$package");; \
 	  esac; \
 	done; \

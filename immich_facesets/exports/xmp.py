@@ -22,6 +22,7 @@ _NAMESPACES = (
 )
 
 _TURNED_ACROSS, _TURNED_DOWN, _SIDEWAYS = frozenset({2, 3, 6, 7}), frozenset({3, 4, 7, 8}), 5
+_NO_XML = frozenset(map(chr, range(0xD800, 0xE000))) | {"\ufffe", "\uffff"}
 _LONGEST = 250  # bytes; file systems take 255, and the sidecar's ending wants 4
 
 
@@ -147,9 +148,5 @@ def _number(share: float) -> str:
 
 def _text(name: str) -> str:
     """The name in one line, without what XML 1.0 cannot hold."""
-    held = "".join(
-        character
-        for character in name
-        if character >= " " and not "\ud800" <= character <= "\udfff" and character not in "\ufffe\uffff"
-    )
+    held = "".join(" " if character < " " else character for character in name if character not in _NO_XML)
     return " ".join(held.split())

@@ -103,8 +103,9 @@ async def test_pictures_of_a_form_have_its_number_and_its_size_and_say_where_the
     assert [path.name for path in pictures] == ["0001.png", "0002.png", "0003.png"]
     for path in pictures:
         with Image.open(path) as image:
+            image.load()
             assert image.size == (96, 96)
-            assert image.text.keys() >= {"Software", "Asset", "Identity"}
+            assert image.info.keys() >= {"Software", "Asset", "Identity"}
             assert not image.getexif()
 
 

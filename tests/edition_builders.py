@@ -1,0 +1,59 @@
+"""Editions of invented people, for the tests of every form that a face set is exported in."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from faceset_builders import RULES, faceset, picture
+from numpy.typing import NDArray
+
+from immich_facesets.exports.crops import png, provenance, resized
+from immich_facesets.exports.editions import Edition, of_reader
+from immich_facesets.exports.profiles import read_wishes
+from immich_facesets.facesets import ExportFace, Faceset
+
+
+def drawn(face: ExportFace, identity: int, pixels: int | None) -> bytes:
+    """A picture of broad shapes, of which no two are alike."""
+    shown = resized(picture(64, seed=face.candidate.face.face_id), pixels or 64)
+    return png(shown, provenance(asset_id=min(face.candidate.places).asset_id, identity=identity, version="1"))
+
+
+def edition(
+    wish: str, built: Faceset | None = None, *, class_name: str = "Anna", vectors: NDArray[np.float32] | None = None
+) -> Edition:
+    """One form of a face set, which is of three faces unless another is given."""
+    found = maybe(wish, built or faceset(3), class_name=class_name, vectors=vectors)
+    assert found is not None
+    return found
+
+
+def maybe(
+    wish: str, built: Faceset, *, class_name: str = "Anna", vectors: NDArray[np.float32] | None = None
+) -> Edition | None:
+    (one,) = read_wishes(wish)
+    return of_reader(built, one, space="space-1", rules=RULES, draw=drawn, class_name=class_name, vectors=vectors)
+
+
+def written(edition: Edition) -> dict[str, bytes]:
+    """Every file, the way a writer makes it, by its name in the edition's directory."""
+    files: dict[str, bytes] = {}
+    for name, content in edition.files():
+        assert name not in files
+        if isinstance(content, bytes):
+            files[name] = content
+        else:
+            file = io.BytesIO()
+            content(file, files.__getitem__)
+            files[name] = file.getvalue()
+    return files
+
+
+def put(root: Path, edition: Edition) -> Path:
+    """The edition on a disk; returns its directory."""
+    folder = root / edition.path
+    for name, body in written(edition).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)
+    return folder

@@ -1,0 +1,68 @@
+"""What kohya's trainers read: by the folder's name, and by the TOML file with its paths."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from edition_builders import edition, put
+from faceset_builders import candidate, faceset
+
+from immich_facesets.exports.kohya import identifier, repeats
+from immich_facesets.facesets import EraYears
+
+GENERAL = {"caption_extension", "keep_tokens"}
+DATASET = {"resolution", "batch_size", "subsets"}
+SUBSET = {"image_dir", "class_tokens", "num_repeats"}
+"""Of all that the trainer's schema knows: it refuses keys that it does not."""
+
+
+def by_folder_name(parent: Path) -> list[tuple[int, str, list[str]]]:
+    """What sd-scripts makes of ``--train_data_dir``: folders ``<repeats>_<tokens>``; all others are ignored."""
+    found = []
+    for folder in parent.iterdir():
+        number, _, tokens = folder.name.partition("_")
+        assert folder.is_dir()
+        captions = []
+        for picture in sorted(folder.glob("*.png")):
+            lines = picture.with_suffix(".txt").read_text(encoding="utf-8").splitlines()
+            captions.append(lines[0].strip())
+        found.append((int(number), tokens, captions))
+    return found
+
+
+@pytest.mark.parametrize("label", ["Anna", "Ánna-María", "李明", None, 'a "quoted" \\ name'])
+def test_the_folder_and_the_toml_file_say_the_same(tmp_path: Path, label: str | None) -> None:
+    folder = put(tmp_path, edition("kohya:0:768", faceset(3, label=label)))
+    config = tomllib.loads((folder / "dataset.toml").read_text(encoding="utf-8"))
+    ((number, tokens, captions),) = by_folder_name(folder / "img")
+    assert config.keys() == {"general", "datasets"}
+    assert config["general"].keys() == GENERAL
+    (dataset,) = config["datasets"]
+    (subset,) = dataset["subsets"]
+    assert dataset.keys() == DATASET
+    assert subset.keys() == SUBSET
+    assert dataset["resolution"] == 768
+    assert (subset["num_repeats"], subset["class_tokens"]) == (number, tokens) == (40, tokens)
+    assert config["general"]["caption_extension"] == ".txt"
+    pictures = sorted((folder / subset["image_dir"]).glob("*.png"))
+    assert len(pictures) == len(captions) == 3
+    assert all(caption.startswith(tokens) for caption in captions)
+    name, _, kind = tokens.partition(" ")
+    assert kind == "person"
+    assert name.isascii()
+    assert name.isidentifier()
+
+
+def test_two_people_of_one_name_and_two_eras_of_one_person_have_different_identifiers() -> None:
+    era = EraYears("2011", 2010, 2012)
+    found = [faceset(2), faceset(2, identity=2), faceset(2, era=era), faceset(2, label="李"), faceset(2, label=None)]
+    assert [identifier(each) for each in found] == ["anna001", "anna002", "anna001_2011", "faceset001", "faceset001"]
+
+
+@pytest.mark.parametrize(("pictures", "times"), [(1, 40), (5, 40), (20, 10), (30, 7), (1000, 1)])
+def test_few_pictures_are_shown_more_often(pictures: int, times: int) -> None:
+    assert repeats(pictures) == times
+
+
+def test_pictures_of_children_may_be_in_it_as_it_swaps_no_faces() -> None:
+    assert len(edition("kohya", faceset(candidates=[candidate(1, is_minor=True)])).manifest) > 0

@@ -1,0 +1,84 @@
+"""The npz cache, read as its readers do: with NumPy, without pickles, by names and shapes."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from faceset_builders import DIMENSION, face, vectors
+
+from immich_facesets.exports.editions import of_cache
+from immich_facesets.exports.npz import Cache, CacheRow, write_cache
+
+PATHS = ("/photos/a.jpg", "/photos/ä ö/b.jpg", "/photos/b.jpg")
+
+
+def cache(count: int = 3) -> Cache:
+    rows = tuple(
+        CacheRow(face(number + 1, yaw=10.0, pitch=-5.0, roll=2.0), PATHS[number], number) for number in range(count)
+    )
+    return Cache(rows, vectors(3)[:count], empty=("/photos/nobody.jpg",), aliases=((PATHS[0], "/copies/a.jpg"),))
+
+
+def read(body: bytes) -> dict[str, np.ndarray]:
+    with np.load(io.BytesIO(body), allow_pickle=False) as found:
+        return {name: found[name] for name in found.files}
+
+
+def body_of(written: Cache) -> bytes:
+    file = io.BytesIO()
+    write_cache(file, written)
+    return file.getvalue()
+
+
+def test_every_column_has_one_row_for_each_face() -> None:
+    found = read(body_of(cache()))
+    shapes = {name: (column.dtype.kind, column.shape) for name, column in found.items()}
+    assert shapes == {
+        "embedding": ("f", (3, DIMENSION)),
+        "path": ("U", (3,)),
+        "box": ("f", (3, 4)),
+        "det_score": ("f", (3,)),
+        "face_short": ("f", (3,)),
+        "blur": ("f", (3,)),
+        "sha256": ("U", (3,)),
+        "pose": ("f", (3, 3)),
+        "landmark_5": ("f", (3, 5, 2)),
+        "identity": ("i", (3,)),
+        "noface_path": ("U", (1,)),
+        "path_aliases": ("U", (1, 2)),
+    }
+    assert found["embedding"].dtype == np.float32
+    np.testing.assert_array_equal(found["embedding"], vectors(3))
+    assert found["path"].tolist() == list(PATHS)
+    assert found["pose"][0].tolist() == [-5.0, 10.0, 2.0]  # pitch, yaw, roll
+    assert found["box"][0].tolist() == [100.0, 100.0, 300.0, 340.0]
+    assert found["face_short"][0] == 200.0
+    assert found["sha256"][0] == cache().rows[0].face.sha256
+    assert found["path_aliases"].tolist() == [[PATHS[0], "/copies/a.jpg"]]
+
+
+def test_a_cache_without_faces_keeps_its_shapes() -> None:
+    empty = Cache((), np.zeros((0, DIMENSION), np.float32), empty=("/photos/nobody.jpg",), aliases=())
+    found = read(body_of(empty))
+    assert found["embedding"].shape == (0, DIMENSION)
+    assert found["box"].shape == (0, 4)
+    assert found["path_aliases"].shape == (0, 2)
+
+
+def test_the_same_cache_gives_the_same_bytes_and_another_one_another_digest() -> None:
+    assert body_of(cache()) == body_of(cache())
+    digests = set()
+    for other in (cache(), cache(2), replace(cache(), empty=()), replace(cache(), vectors=vectors(3, seed=1))):
+        found = of_cache("anna", "anna", other, space="s")
+        assert found is not None
+        digests.add(found.digest)
+    assert len(digests) == 4
+    assert of_cache("anna", "anna", Cache((), vectors(3)[:0], (), ()), space="s") is None
+
+
+def test_a_name_that_is_no_text_is_escaped_and_rows_without_a_vector_are_a_bug() -> None:
+    odd = replace(cache(1), rows=(CacheRow(face(), "/photos/\udcff.jpg", 1),))
+    assert read(body_of(odd))["path"].tolist() == ["/photos/\\udcff.jpg"]
+    with pytest.raises(ValueError, match="1 faces, but 3 vectors"):
+        write_cache(io.BytesIO(), replace(cache(1), vectors=vectors(3)))

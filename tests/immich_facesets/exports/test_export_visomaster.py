@@ -1,0 +1,96 @@
+"""Embeddings for VisoMaster: the list it loads, and the models whose vectors it must not get."""
+
+import json
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from edition_builders import edition, maybe, written
+from faceset_builders import candidate, faceset
+
+from immich_facesets.errors import SetupError
+from immich_facesets.exports.visomaster import embedding_file, require_space
+from immich_facesets.facesets import EraYears
+from immich_facesets.packs import PUBLISHED
+from immich_facesets.wire import Info, Limits, ModelInfo
+
+VECTORS = np.asarray(np.eye(512, dtype=np.float32)[:3])
+
+
+def info(**fields: Any) -> Info:
+    usual: dict[str, Any] = {
+        "space": "s",
+        "family": "w600k_r50",
+        "dimension": 512,
+        "engine": "onnx",
+        "pack": "buffalo_l",
+        "licence": "",
+        "models": (
+            ModelInfo(task="detection", name="det_10g.onnx", sha256="0" * 64),
+            ModelInfo(task="recognition", name="w600k_r50.onnx", sha256=PUBLISHED["w600k_r50.onnx"]),
+        ),
+        "provider": "cpu",
+        "limits": Limits(max_pixels=1, max_bytes=1, max_in_flight=1),
+        "version": "1",
+    }
+    return Info(**(usual | fields))
+
+
+def test_the_list_holds_one_person_with_one_unit_vector_of_512_numbers() -> None:
+    files = written(edition("visomaster", vectors=VECTORS))
+    assert list(files) == ["faceset_001.json", "manifest.json"]
+    (person,) = json.loads(files["faceset_001.json"])
+    assert person.keys() == {"name", "embedding_store"}
+    assert person["name"] == "Anna"
+    assert person["embedding_store"].keys() == {"Inswapper128ArcFace"}
+    vector = np.array(person["embedding_store"]["Inswapper128ArcFace"])
+    assert vector.shape == (512,)
+    np.testing.assert_allclose(vector[:4], [3**-0.5] * 3 + [0.0], atol=1e-7)
+    assert all(face["file"] is None for face in json.loads(files["manifest.json"])["faces"])
+
+
+def test_an_era_is_called_after_the_person_and_the_time() -> None:
+    body = embedding_file(faceset(3, era=EraYears("2011", 2010, 2012)), VECTORS)
+    assert json.loads(body)[0]["name"] == "Anna 2011"
+
+
+def test_another_vector_is_another_edition() -> None:
+    assert (
+        edition("visomaster", vectors=VECTORS).digest != edition("visomaster", vectors=VECTORS[::-1] * 0.5 + 0.1).digest
+    )
+
+
+def test_no_vector_of_a_minor_is_written() -> None:
+    assert maybe("visomaster", faceset(candidates=[candidate(1, is_minor=True)])) is None
+    built = faceset(candidates=[candidate(number, is_minor=number == 1) for number in (1, 2, 3)])
+    with pytest.raises(ValueError, match="vector of every face"):
+        edition("visomaster", built, vectors=VECTORS)
+    manifest = json.loads(edition("visomaster", built, vectors=VECTORS[:2]).manifest)
+    assert len(manifest["faces"]) == 2
+    assert manifest["left_out"] == {"minor_not_in_swap_bundles": 1}
+
+
+def test_only_the_published_model_alone_and_unmirrored_is_what_the_key_says() -> None:
+    require_space(info())
+    known = info().models[1]
+    others = [
+        info(family="w600k_mbf"),
+        info(models=(msgspec.structs.replace(known, sha256="1" * 64),)),
+        info(models=(known, msgspec.structs.replace(known, name="b", sha256="1" * 64))),
+        info(models=()),
+        info(dimension=1024),
+        info(flip=True),
+        info(engine="synthetic", family="synthetic", models=()),
+    ]
+    for other in others:
+        with pytest.raises(SetupError, match="take visomaster out of the profiles"):
+            require_space(other)
+    with pytest.raises(SetupError, match="averages mirrored faces"):
+        require_space(info(flip=True))
+
+
+@pytest.mark.parametrize("vectors", [VECTORS[:0], VECTORS[:, :128], np.stack([VECTORS[0], -VECTORS[0]])])
+def test_what_is_no_direction_of_512_numbers_is_not_written(vectors: Any) -> None:
+    with pytest.raises(ValueError, match=r"512 numbers|no mean direction"):
+        embedding_file(faceset(1), vectors)

@@ -1,0 +1,97 @@
+"""Profiles: what people may ask for, and which faces of a face set each of them gets."""
+
+import json
+
+import pytest
+from edition_builders import edition, maybe, written
+from faceset_builders import candidate, faceset
+
+from immich_facesets.exports.profiles import FOR_SWAPPING, WITHOUT_PICTURES, Profile, Wish, read_wishes
+from immich_facesets.facesets import EraYears
+
+OF_FACES = [profile for profile in Profile if profile not in {Profile.FSZ, *WITHOUT_PICTURES}]
+
+
+def test_a_profile_may_say_how_many_faces_and_how_large() -> None:
+    assert read_wishes(" fsz, kohya:40:768,plain:0 ,Facefusion,") == (
+        Wish(Profile.FSZ),
+        Wish(Profile.KOHYA, 40, 768),
+        Wish(Profile.PLAIN, None),
+        Wish(Profile.FACEFUSION, 12),
+    )
+    assert read_wishes("") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("kohia", "did you mean kohya"),
+        ("kohya,plain,kohya:3", "twice"),
+        ("kohya:many", "kohya:40:768"),
+        ("kohya:1:2:3", "kohya:40:768"),
+        ("kohya:10:32", "from 64 to 4096"),
+        ("fsz:8", "FACESETS_EXPORT_TOP"),
+        ("xmp:8", "takes no numbers"),
+        ("visomaster:8:512", "holds no pictures"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_so(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        read_wishes(text)
+
+
+@pytest.mark.parametrize("profile", OF_FACES)
+def test_the_best_faces_come_first_and_the_manifest_says_what_was_left_out(profile: Profile) -> None:
+    found = edition(f"{profile}:2", faceset(5))
+    manifest = json.loads(found.manifest)
+    assert [face["rank"] for face in manifest["faces"]] == [1, 2]
+    assert manifest["left_out"] == {"beyond_the_best": 3}
+    files = written(found)
+    assert list(files)[-1] == "manifest.json"
+    assert {face["file"] for face in manifest["faces"]} == {name for name in files if name.endswith(".png")}
+    assert manifest["name"] == found.path.rpartition("/")[2]
+
+
+@pytest.mark.parametrize("profile", OF_FACES)
+def test_a_minors_face_is_in_no_form_that_is_made_for_face_swapping(profile: Profile) -> None:
+    built = faceset(candidates=[candidate(number, is_minor=number < 3) for number in (1, 2, 3)])
+    manifest = json.loads(edition(profile, built).manifest)
+    if profile in FOR_SWAPPING:
+        assert [face["is_minor"] for face in manifest["faces"]] == [False]
+        assert manifest["left_out"] == {"minor_not_in_swap_bundles": 2}
+    else:
+        assert len(manifest["faces"]) == 3
+    children = faceset(candidates=[candidate(number, is_minor=True) for number in (1, 2)])
+    assert (maybe(profile, children) is None) is (profile in FOR_SWAPPING)
+
+
+@pytest.mark.parametrize("profile", OF_FACES)
+def test_every_picture_carries_where_it_came_from_and_has_the_size_that_was_asked_for(profile: Profile) -> None:
+    pictures = [body for name, body in written(edition(f"{profile}:0:96")).items() if name.endswith(".png")]
+    assert len(pictures) == 3
+    for body in pictures:
+        assert b"Asset\0asset-" in body
+        assert b"Identity\x001" in body
+        assert body[16:24] == (96).to_bytes(4, "big") * 2
+        assert b"eXIf" not in body
+
+
+@pytest.mark.parametrize("profile", OF_FACES)
+def test_a_form_has_another_digest_when_its_faces_its_size_or_its_name_change_and_else_the_same(
+    profile: Profile,
+) -> None:
+    usual = edition(profile)
+    assert edition(profile).digest == usual.digest
+    assert written(edition(profile)) == written(usual)
+    others = {
+        edition(profile, faceset(4)).digest,
+        edition(f"{profile}:2").digest,
+        edition(f"{profile}:0:96").digest,
+        edition(profile, faceset(3, label="Ben")).digest,
+    }
+    assert len(others) == 4
+    assert usual.digest not in others
+
+
+def test_an_era_has_a_directory_of_its_own() -> None:
+    assert edition("plain", faceset(3, era=EraYears("2011", 2010, 2012))).path == "_profiles/plain/faceset_001_era_2011"

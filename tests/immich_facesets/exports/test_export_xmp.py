@@ -1,0 +1,153 @@
+"""XMP sidecars, read by ExifTool and held against the pixels of pictures that are stored in all eight orientations."""
+
+import io
+import json
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from immich_facesets.exports.editions import of_sidecars
+from immich_facesets.exports.xmp import Frame, PictureRegions, regions_in, sidecar, sidecar_name
+from immich_facesets.faces import Box
+
+WIDTH, HEIGHT = 400, 300
+PATCHES = {"Anna": Box(40, 60, 120, 160), 'Ben "B" <& Söhne>': Box(300, 200, 380, 280)}
+COLOURS = {"Anna": (255, 0, 0), 'Ben "B" <& Söhne>': (0, 0, 255)}
+
+UNDO = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""What makes of an upright picture the one that is stored."""
+
+
+def upright() -> Image.Image:
+    pixels = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+    for name, box in PATCHES.items():
+        pixels[int(box.y1) : int(box.y2), int(box.x1) : int(box.x2)] = COLOURS[name]
+    return Image.fromarray(pixels)
+
+
+def stored(orientation: int) -> bytes:
+    """The picture as a file that says how it is turned."""
+    image = upright() if orientation == 1 else upright().transpose(UNDO[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stream = io.BytesIO()
+    image.save(stream, "PNG", exif=exif)
+    with Image.open(stream) as opened:
+        assert ImageOps.exif_transpose(opened).tobytes() == upright().tobytes()
+    return stream.getvalue()
+
+
+def regions(orientation: int = 1) -> PictureRegions:
+    found = regions_in(PATCHES.items(), Frame(WIDTH, HEIGHT, orientation))
+    assert found is not None
+    return found
+
+
+def told_by_exiftool(folder: Path, body: bytes) -> dict[str, Any]:
+    if shutil.which("exiftool") is None:
+        pytest.skip("ExifTool is not installed: on Debian it is libimage-exiftool-perl, which 'make setup' installs")
+    path = folder / "a.jpg.xmp"
+    path.write_bytes(body)
+    run = subprocess.run(
+        ["exiftool", "-config", "", "-json", "-struct", "-validate", "-warning", "-XMP:all", str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    (found,) = json.loads(run.stdout)
+    assert "Warning" not in found
+    assert isinstance(found, dict)
+    return found
+
+
+def is_filled(pixels: NDArray[np.uint8], area: tuple[float, float, float, float], colour: tuple[int, ...]) -> bool:
+    """Whether an area (x1, y1, x2, y2 in shares) is of one colour, to its edges, and nothing beside it is."""
+    height, width = pixels.shape[:2]
+    x1, x2 = (round(edge * width) for edge in area[::2])
+    y1, y2 = (round(edge * height) for edge in area[1::2])
+    shown = (pixels == colour).all(axis=2)
+    return bool(shown[y1:y2, x1:x2].all()) and int(shown.sum()) == (y2 - y1) * (x2 - x1)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_both_kinds_of_regions_lie_on_the_faces_in_the_stored_picture(tmp_path: Path, orientation: int) -> None:
+    with Image.open(io.BytesIO(stored(orientation))) as image:
+        pixels = np.asarray(image)
+    found = told_by_exiftool(tmp_path, sidecar(regions(orientation)))
+    group = found["RegionInfo"]
+    assert group["AppliedToDimensions"] == {"W": pixels.shape[1], "H": pixels.shape[0], "Unit": "pixel"}
+    assert {region["Name"] for region in group["RegionList"]} == set(PATCHES)
+    for region in group["RegionList"]:
+        assert region["Type"] == "Face"
+        area = region["Area"]
+        assert area["Unit"] == "normalized"
+        x, y, w, h = (float(area[key]) for key in "XYWH")
+        assert is_filled(pixels, (x - w / 2, y - h / 2, x + w / 2, y + h / 2), COLOURS[region["Name"]])
+    people = found["RegionInfoMP"]["Regions"]
+    assert {region["PersonDisplayName"] for region in people} == set(PATCHES)
+    for region in people:
+        x, y, w, h = (float(number) for number in region["Rectangle"].split(","))
+        assert is_filled(pixels, (x, y, x + w, y + h), COLOURS[region["PersonDisplayName"]])
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_box_that_lies_partly_outside_is_cut_at_the_edge(orientation: int) -> None:
+    frame = Frame(WIDTH, HEIGHT, orientation)
+    found = regions_in([("Anna", Box(-50, -20, 200, 150)), ("Ben", Box(500, 0, 600, 90))], frame)
+    assert found is not None
+    assert [name for name, _ in found.regions] == ["Anna"]
+    ((_, area),) = found.regions
+    assert (area.width, area.height) == (0.5, 0.5)
+    assert min(area.x1, area.y1) >= 0
+    assert max(area.x2, area.y2) <= 1
+
+
+def test_people_without_a_name_or_a_place_are_not_in_it() -> None:
+    frame = Frame(WIDTH, HEIGHT, 1)
+    assert regions_in([], frame) is None
+    assert regions_in([(" \x00\n", Box(0, 0, 50, 50))], frame) is None
+    assert regions_in([("Ben", Box(500, 0, 600, 90))], frame) is None
+
+
+def test_any_name_gives_well_formed_xml() -> None:
+    names = ["a\x0bb\x00", "tab\tand\nline", "\ud800lone", "]]>&amp;", "'\"", "\ufffe", "🙂"]
+    found = regions_in([(name, PATCHES["Anna"]) for name in names], Frame(WIDTH, HEIGHT, 1))
+    assert found is not None
+    root = ET.fromstring(sidecar(found))  # noqa: S314 - our own bytes
+    told = [item.text for item in root.iter("{http://www.metadataworkinggroup.com/schemas/regions/}Name")]
+    assert sorted(filter(None, told)) == sorted(["a b", "tab and line", "lone", "]]>&amp;", "'\"", "🙂"])
+
+
+def test_a_sidecar_stands_where_its_picture_stands_in_the_library() -> None:
+    assert sidecar_name("/data/upload/ä b/c.jpg") == "data/upload/ä b/c.jpg.xmp"
+    assert sidecar_name("./a//b.HEIC") == "a/b.HEIC.xmp"
+    for unusable in ("", "/", "../a.jpg", "a\\b.jpg", "a\0.jpg", "x" * 251, "\udcff.jpg", ".facesets-draft-x/a.jpg"):
+        assert sidecar_name(unusable) is None
+
+
+def test_the_sidecars_of_a_user_are_written_anew_only_when_one_says_something_else() -> None:
+    usual = of_sidecars("anna", "anna", {"a.jpg.xmp": regions()}, {})
+    again = of_sidecars("anna", "anna", {"a.jpg.xmp": regions()}, {"orientation_unknown": 0})
+    other = of_sidecars("anna", "anna", {"a.jpg.xmp": regions(6)}, {})
+    assert usual is not None
+    assert again is not None
+    assert other is not None
+    assert usual.digest == again.digest != other.digest
+    assert [name for name, _ in usual.files()] == ["a.jpg.xmp", "manifest.json"]
+    assert of_sidecars("anna", "anna", {}, {"orientation_unknown": 3}) is None
