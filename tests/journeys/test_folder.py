@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from forked import KILLED, Forked, ForkServer
-from journey import Journey, ended
+from journey import Journey, ended, serving, until
 from outcome import Outcome, outcome, read
 from small_library import ENVIRONMENT, SmallLibrary
 from sqlalchemy import Connection, select
 
 from service.store.identities import list_identities
 from service.store.runs import last_runs
-from service.store.tables import assets, contents, failures
+from service.store.tables import assets, contents, failures, memberships
 
 
 @dataclass(frozen=True)
@@ -296,3 +297,92 @@ async def test_an_unmounted_folder_does_not_keep_immich_from_being_synced(beside
     assert counts["discover_gone"] == 1
     assert counts["publish_facesets"] > 0
     assert not any(beside.listed().values())
+
+
+def sort_by_hand(root: Path, library: SmallLibrary) -> None:
+    """One folder for each of two people, with bystanders in it and a wrong picture, and the rest beside them."""
+    people = {"Mira": range(6, 11), "Child": range(16, 21)}
+    for number, file in enumerate(library.files):
+        owner = next((name for name, numbers in people.items() if number in numbers), "")
+        folder = root / owner if owner else root
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, folder / file.name)
+    shutil.copy(library.files[21], root / "Child" / "wrong.jpg")
+    (root / "_left over").mkdir()
+
+
+def who(data: Path) -> dict[str, tuple[str, int]]:
+    """The origin and the number of faces of everybody who has a name."""
+    return {row.label: (row.origin, row.faces) for row in read(data, list_identities) if row.label}
+
+
+async def test_hand_sorted_folders_name_people_and_leave_bystanders_out(trip: Trip, drawn: SmallLibrary) -> None:
+    shutil.rmtree(trip.root)
+    sort_by_hand(trip.root, drawn)
+    await trip.add(None, "--trusted-by-subfolder")
+    await trip.sync()
+    assert who(trip.data) == {"Mira": ("asserted", 12), "Child": ("asserted", 5)}  # Mira is outside her folder, too
+    said = read(trip.data, lambda tx: tx.execute(select(memberships.c.how)).scalars().all())
+    assert said.count("asserted") == 10, "neither the bystanders nor the wrong picture"
+    assert "trusted: 2 people" in (await trip.run("config", "check")).stdout
+    before = trip.outcome()
+    await trip.sync()
+    assert trip.outcome().differences(before) == []
+
+
+async def test_trust_changes_no_identity_that_is_there_already(trip: Trip, drawn: SmallLibrary) -> None:
+    shutil.rmtree(trip.root)
+    sort_by_hand(trip.root, drawn)
+    await trip.add()
+    await trip.sync()
+    assert who(trip.data) == {}
+    before = {(row.number, row.origin, row.faces) for row in read(trip.data, list_identities)}
+    await trip.add(None, "--trusted-by-subfolder")
+    await trip.sync()
+    assert set(who(trip.data)) == {"Mira", "Child"}
+    assert {(row.number, row.origin, row.faces) for row in read(trip.data, list_identities)} == before
+    await trip.add(None, "--mixed")
+    await trip.sync()
+    assert who(trip.data) == {}
+    assert {(row.number, row.origin, row.faces) for row in read(trip.data, list_identities)} == before
+
+
+async def test_a_folder_renames_nobody_whom_immich_names(journey: Journey, drawn: SmallLibrary, tmp_path: Path) -> None:
+    trip = Trip(journey.forks, journey.environ, journey.data, tmp_path / "album")
+    await trip.sync()
+    before = who(trip.data)
+    assert "Mira" in before
+    for number in range(5):
+        (trip.root / "A nickname").mkdir(parents=True, exist_ok=True)
+        shutil.copy(drawn.files[number], trip.root / "A nickname")
+    await trip.add(None, "--trusted-by-subfolder")
+    await trip.sync()
+    assert who(trip.data) == before
+
+
+async def test_a_running_service_takes_up_a_folder_with_its_next_sync(trip: Trip) -> None:
+    (trip.root / "late").mkdir()
+    await trip.add(trip.root / "Summer")
+    journey = Journey(trip.forks, None, None, trip.environ, trip.data)  # type: ignore[arg-type]  # there is no Immich
+    async with serving(journey) as (_, client):
+        await until(lambda: idle(client, 1))
+        second = await trip.run("sources", "add-folder", str(trip.root / "Winter"), "--name", "second")
+        assert second.code == 0, second.stderr
+        assert (await client.post("/api/sync")).status_code == 202
+        await until(lambda: idle(client, 2))
+        status = (await client.get("/api/status")).json()
+        kinds = {source["name"]: (source["kind"], source["assets"]) for source in status["facts"]["library"]["sources"]}
+        assert kinds == {"album": ("folder", 13), "second": ("folder", 12)}
+        assert {remote["name"] for remote in status["progress"]["remotes"]} >= {"folder album", "folder second"}
+        shutil.rmtree(trip.root / "Winter")
+        assert (await client.post("/api/sync")).status_code == 202
+        await until(lambda: idle(client, 3))
+        assert (await client.get("/readyz")).status_code == 503
+        runs = (await client.get("/api/status")).json()["facts"]["runs"]
+        assert [run["outcome"] for run in runs] == ["outage", "done", "done"]
+
+
+async def idle(client: httpx.AsyncClient, ended_runs: int) -> bool:
+    """Whether so many syncs have ended, and none runs."""
+    runs = (await client.get("/api/status")).json()["facts"]["runs"]
+    return len(runs) >= ended_runs and all(run["outcome"] for run in runs)
