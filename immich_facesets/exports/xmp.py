@@ -148,5 +148,5 @@ def _number(share: float) -> str:
 
 def _text(name: str) -> str:
     """The name in one line, without what XML 1.0 cannot hold."""
-    held = "".join(" " if character < " " else character for character in name if character not in _NO_XML)
+    held = "".join(max(character, " ") for character in name if character not in _NO_XML)
     return " ".join(held.split())
