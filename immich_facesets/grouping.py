@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.assertions import Hearing, settle
+from immich_facesets.confidence import confidences
 from immich_facesets.constraints import Constraints
 from immich_facesets.discovery import Discovery, discover
-from immich_facesets.draft import NOBODY, Draft, GroupingRules, How
+from immich_facesets.draft import NOBODY, Draft, GroupingRules, How, Method
 from immich_facesets.identities import Assertion, FaceTable, Known, Origin, distances
 from immich_facesets.matching import match
 from immich_facesets.placement import place_carefully
@@ -26,6 +27,7 @@ __all__ = [
     "Join",
     "Known",
     "Link",
+    "Method",
     "NewIdentity",
     "plan_grouping",
 ]
@@ -42,12 +44,17 @@ class NewIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """A face becomes a member of an identity, and of no other; ``distance`` is to what it was compared with."""
+    """
+    A face becomes a member of an identity, and of no other; ``distance`` is to what it was compared with.
+
+    ``confidence`` in [0, 1] that it is right; None where a person decided, or nothing is there to compare with.
+    """
 
     face_id: int
     identity: int
     distance: float
     how: How
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +182,8 @@ def _joins(draft: Draft, carried: Mapping[int, Carried]) -> tuple[Join, ...]:
     joins = []
     centroids: dict[int, NDArray[np.float32]] = {}
     is_new = (draft.owner != draft.before) | np.isin(draft.faces.face_ids, list(carried))
-    for row in np.flatnonzero(is_new & (draft.owner != NOBODY)).tolist():
+    rows = np.flatnonzero(is_new & (draft.owner != NOBODY))
+    for row, sure in zip(rows.tolist(), confidences(draft, rows).tolist(), strict=True):
         number, face = int(draft.owner[row]), int(draft.faces.face_ids[row])
         stays = draft.owner[row] == draft.before[row]
         how, distance = (carried[face].how, None) if stays else draft.how[row]
@@ -183,7 +191,8 @@ def _joins(draft: Draft, carried: Mapping[int, Carried]) -> tuple[Join, ...]:
             if number not in centroids:
                 centroids[number] = draft.centroids.of(draft.members(number))
             distance = float(distances(draft.faces.vectors[row : row + 1], centroids[number][None])[0, 0])
-        joins.append(Join(face, number, max(0.0, distance), how))
+        confidence = None if how == "decided" or np.isnan(sure) else round(sure, 4)
+        joins.append(Join(face, number, max(0.0, distance), how, confidence))
     return tuple(sorted(joins, key=lambda join: join.face_id))
 
 

@@ -126,11 +126,18 @@ class Centroids:
         key = rows.tobytes()
         found = self._known.get(key)
         if found is None:
-            good = rows[self._is_good[rows]]
-            vectors = self._vectors[good if len(good) else rows]
+            vectors = self._vectors[self._counted(rows)]
             shares = burst_weights(vectors, self._near)
             found = self._known[key] = Mass(shares @ vectors.astype(np.float64), float(shares.sum()))
         return found
+
+    def counts(self, rows: Rows, row: int) -> bool:
+        """Whether ``row``, one of ``rows``, is among those that their centroid is made of."""
+        return bool(self._is_good[row]) or not self._is_good[rows].any()
+
+    def _counted(self, rows: Rows) -> Rows:
+        good = rows[self._is_good[rows]]
+        return good if len(good) else rows
 
     def matrix(self, sets: list[Rows]) -> NDArray[np.float32]:
         """The centroids of several sets, (k, d)."""

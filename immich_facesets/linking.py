@@ -77,7 +77,7 @@ class _Linking:
         self.floor = least**1.25 if least > 0 else -1.0
         self.anchors = clusters.anchors
         self.weights = clusters.weights.copy()
-        self.scales = _scales(clusters.sums, self.weights)
+        self.scales = scales(clusters.sums, self.weights)
         self.looks: NDArray[np.float64] = clusters.sums / self.scales[:, None]
         self.seats = [set(seats) for seats in clusters.seats]
         self.barred = [set(barred) for barred in clusters.barred]
@@ -131,7 +131,7 @@ class _Linking:
     def _merge(self, one: int, two: int) -> None:
         total = self.looks[one] * self.scales[one] + self.looks[two] * self.scales[two]
         self.weights[one] += self.weights[two]
-        self.scales[one] = _scales(total[None], self.weights[one : one + 1])[0]
+        self.scales[one] = scales(total[None], self.weights[one : one + 1])[0]
         self.looks[one] = total / self.scales[one]
         self.members[one] += self.members[two]
         self.seats[one] |= self.seats[two]
@@ -169,7 +169,7 @@ class _Linking:
                 heapq.heappush(self.queue, (-alike, one, two, self.age[one], self.age[two]))
 
 
-def _scales(sums: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def scales(sums: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """By what sums are divided to be as long as the roots of the lengths of their means, (k,)."""
     scales: NDArray[np.float64] = np.sqrt(np.maximum(weights * np.linalg.norm(sums, axis=1), 1e-12))
     return scales

@@ -99,7 +99,7 @@ def review(draft: Draft, hearings: Sequence[Hearing], last: Discovery) -> Groupi
             if one.dropped
         ),
         ambiguous=tuple(
-            sorted((*_ambiguous(draft, standing), *_torn(draft)), key=lambda one: (one.margin, one.face_id))
+            sorted((*_ambiguous(draft, standing), *_torn(draft, standing)), key=lambda one: (one.margin, one.face_id))
         ),
         suspects=_suspects(draft, standing),
         suggested_merges=_suggested_merges(draft, standing),
@@ -150,12 +150,13 @@ def _ambiguous(draft: Draft, standing: Standing) -> tuple[Ambiguous, ...]:
     return tuple(found)
 
 
-def _torn(draft: Draft) -> list[Ambiguous]:
+def _torn(draft: Draft, standing: Standing) -> list[Ambiguous]:
     """Faces that nobody got, because two identities are as near."""
-    found = []
-    for row, (one, other) in sorted(draft.torn.items()):
-        rows = np.array([row])
-        gaps = sorted((float(draft.gaps(rows, number)[0]), number) for number in (one, other))
+    found, alive = [], set(standing.numbers.tolist())
+    for row, pair in sorted(draft.torn.items()):
+        if not alive.issuperset(pair):  # an assertion outbid the last of its faces
+            continue
+        gaps = sorted((float(draft.gaps(np.array([row]), number)[0]), number) for number in pair)
         margin = gaps[1][0] - gaps[0][0]
         found.append(Ambiguous(int(draft.faces.face_ids[row]), gaps[0][1], gaps[1][1], margin, is_member=False))
     return found

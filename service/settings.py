@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from immich_facesets.errors import SetupError
 from immich_facesets.exports.profiles import read_wishes
 from immich_facesets.faces import Gate
+from immich_facesets.grouping import GroupingRules, Method
 from immich_facesets.listing import ListingRules
 from immich_facesets.runtime.settings import read_secret, read_settings
 from immich_facesets.spaces import OperatingPoints, operating_points
@@ -108,6 +109,7 @@ class Settings(BaseSettings):
     min_face_short: float = Field(90, ge=1, description="short edge in pixels (at original size) a face needs to be fetched, and to found an identity")
     min_blur: float = Field(40.0, ge=0, description="sharpness (variance of the Laplacian) a face needs to count")
     min_det_score: float = Field(0.6, ge=0, le=1, description="detector's score a face needs to count")
+    grouping: Method = Field("careful", description="`careful` groups clear faces first, links their clusters, and leaves ties to a person; `plain` is one distance to one centre")
     min_faces: int = Field(15, ge=1, description="different pictures a new identity needs; 6 suits small libraries")
     match_distance: Distance | None = Field(None, description="a face joins a known identity up to here (buffalo_l: 0.45)")
     cluster_distance: Distance | None = Field(None, description="the cut of average linkage (buffalo_l: 0.55)")
@@ -196,6 +198,10 @@ class Settings(BaseSettings):
     @property
     def gate(self) -> Gate:
         return Gate(face_short=self.min_face_short, blur=self.min_blur, det_score=self.min_det_score)
+
+    @property
+    def grouping_rules(self) -> GroupingRules:
+        return GroupingRules(method=self.grouping, min_faces=self.min_faces, gate=self.gate)
 
     @property
     def listing_rules(self) -> ListingRules:

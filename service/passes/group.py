@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from immich_facesets.constraints import Constraints
-from immich_facesets.grouping import Carried, GroupingPlan, GroupingReport, GroupingRules, plan_grouping
+from immich_facesets.grouping import Carried, GroupingPlan, GroupingReport, plan_grouping
 from immich_facesets.wire import Info
 from service import crop_files
 from service.passes.conditions import Conditions
 from service.passes.embed import recipe_of
-from service.passes.measuring import measured_points
+from service.passes.measuring import measured_points, points_in_use
+from service.passes.scope import basis_of, days_of, fresh_faces
 from service.store import contents, decisions, facts, identities, runs, spaces
+from service.store.scope import Scope, read_scope, write_scope
 from service.store.spaces import Reembedding
 
 log = structlog.get_logger(__name__)
@@ -39,6 +41,7 @@ class Group:
         self._store = conditions.store
         self._info = info
         self._sources = tuple(sources)
+        self._scope: Scope | None = None
         self.waits_for: Reembedding | None = None
         self.counts = GroupCounts()
 
@@ -63,7 +66,10 @@ class Group:
             log.info("space_in_use", space=space, before=active)
         elif not plan.is_empty:
             await store.write(identities.apply_grouping, plan, self._conditions.clock())
-        await store.write(facts.write_fact, GUARDRAILS, list(plan.report.guardrails))
+        if plan.report.guardrails is not None:
+            await store.write(facts.write_fact, GUARDRAILS, list(plan.report.guardrails))
+        if self._scope is not None:
+            await store.write(write_scope, self._scope)  # last: cut off before, the next sync looks at as much again
         needed = await store.read(contents.crop_files)
         await asyncio.to_thread(crop_files.tidy, self._conditions.crops_dir, needed)
         self._tell(plan, is_carried=carried is not None)
@@ -76,7 +82,7 @@ class Group:
         return await self._store.read(contents.count_to_embed, recipe, now, sources=self._sources)
 
     def _tell(self, plan: GroupingPlan, *, is_carried: bool) -> None:
-        for message in plan.report.guardrails:
+        for message in plan.report.guardrails or ():
             log.warning("guardrail", message=message)
         self.counts.joined = 0 if is_carried else len(plan.joins)
         self.counts.left = len(plan.leaves)
@@ -91,8 +97,20 @@ class Group:
         known = await store.read(identities.all_known)
         asserted = await store.read(identities.assertions, self._info.space)
         constraints: Constraints = await store.read(decisions.constraints_now, self._info.space)
+        births = await store.read(identities.birth_dates)
+        known = [replace(one, born=days_of(births.get(one.number))) for one in known]
         highest = await store.read(runs.highest_number)
-        points = await measured_points(self._conditions, self._info, table, asserted, constraints)
+        points = await points_in_use(self._conditions, self._info)
+        decided = await store.read(decisions.last_id)
+        basis = basis_of(self._info.space, points, settings.grouping_rules, decided)
+        before = await store.read(read_scope)
+        now = self._conditions.clock()
+        fresh = fresh_faces(table.face_ids, before, basis, now, settings.full_listing_interval)
+        if fresh is None:
+            points = await measured_points(self._conditions, self._info, table, asserted, constraints)
+            basis = basis_of(self._info.space, points, settings.grouping_rules, decided)
+        whole_at = now if fresh is None or before is None else before.whole_at
+        self._scope = Scope(basis, int(table.face_ids.max(initial=0)), whole_at)
         return await asyncio.to_thread(
             plan_grouping,
             table,
@@ -101,7 +119,8 @@ class Group:
             assertions=asserted,
             constraints=constraints,
             points=points,
-            rules=GroupingRules(min_faces=settings.min_faces, gate=settings.gate),
+            rules=settings.grouping_rules,
             next_number=highest + 1,
             carried=carried,
+            fresh=fresh,
         )

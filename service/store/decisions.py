@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from immich_facesets.constraints import Constraints, constraints
 from immich_facesets.decisions import Decision, FaceRef, from_json, to_json
@@ -23,6 +23,11 @@ def all_decisions(tx: Connection) -> list[tuple[int, Decision]]:
     """Every decision in the order it was made, with its number."""
     rows = tx.execute(select(decisions).order_by(decisions.c.decision_id))
     return [(row.decision_id, from_json(row.body)) for row in rows]
+
+
+def last_id(tx: Connection) -> int:
+    """The number of the latest decision, 0 without any."""
+    return tx.scalar(select(func.max(decisions.c.decision_id))) or 0
 
 
 def constraints_now(tx: Connection, space: str) -> Constraints:

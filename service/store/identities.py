@@ -186,7 +186,13 @@ def apply_grouping(tx: Connection, plan: GroupingPlan, now: datetime) -> None:
         tx,
         memberships,
         [
-            {"face_id": join.face_id, "identity": join.identity, "distance": join.distance, "how": join.how}
+            {
+                "face_id": join.face_id,
+                "identity": join.identity,
+                "distance": join.distance,
+                "how": join.how,
+                "confidence": join.confidence,
+            }
             for join in plan.joins
         ],
     )

@@ -433,6 +433,7 @@ class TestReport:
         vectors, _ = people(np.random.default_rng(24), [1] * 20, 0.5)
         report = Library(table_of(vectors)).plan().report
         assert report.singleton_share == 1.0
+        assert report.guardrails is not None
         assert len(report.guardrails) == 1
         assert "FACESETS_CLUSTER_DISTANCE" in report.guardrails[0]
 
@@ -440,6 +441,7 @@ class TestReport:
         vectors, _ = people(np.random.default_rng(25), [14, 6], 0.5)
         report = Library(table_of(vectors)).plan().report
         assert (report.singleton_share, report.largest_share) == (0.0, 0.7)
+        assert report.guardrails is not None
         assert len(report.guardrails) == 1
         assert "lower" in report.guardrails[0]
 
