@@ -1,0 +1,130 @@
+"""
+How fast a folder is listed when nothing is new, against a bare walk that asks the system for every file.
+
+    PYTHONPATH=.:tests python tests/bench/bench_folder.py [files]
+
+Both sides go over the same small files in turns, so that a busy machine disturbs them alike. The memory of a listing is
+measured in a second, ten times smaller folder as well: it must not grow with the number of files.
+"""
+
+import asyncio
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+import tracemalloc
+from pathlib import Path
+
+from service.folder_sources import build_folder_source
+from service.passes.conditions import Conditions
+from service.passes.discover import Discover, DiscoverCounts
+from service.passes.embed import recipe_of
+from service.progress import ProgressBoard
+from service.settings import Settings
+from service.store import contents, runs
+from service.store.contents import EmbeddedContent
+from service.store.database import Store, migrate, open_engine
+from service.store.folders import Folder, add_folder
+
+ROUNDS = 5
+A_FOLDER = 500
+
+
+def fill(root: Path, files: int) -> None:
+    for number in range(files):
+        folder = root / f"{number // A_FOLDER:03}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"IMG_{number:06}.jpg").write_bytes(b"\xff\xd8\xff" + number.to_bytes(4, "big") * 250)
+
+
+def bare(root: Path) -> float:
+    """Seconds of a walk with one stat for each file."""
+    started = time.perf_counter()
+    for folder, _, names in os.walk(root):
+        for name in names:
+            os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118 - as bare as can be
+    return time.perf_counter() - started
+
+
+class Listing:
+    """A folder, and a store that learns of it."""
+
+    def __init__(self, folder: Path, files: int) -> None:
+        self.root = folder / "album"
+        fill(self.root, files)
+        engine = open_engine(f"sqlite:///{folder / 'facesets.db'}")
+        migrate(engine)
+        self.store = Store(engine)
+        self.store.write_now(add_folder, Folder("album", self.root, "mixed"))
+        self.settings = Settings(data_dir=folder / "data")
+        self.conditions = Conditions(self.store, self.settings, ProgressBoard(), asyncio.Event())
+
+    async def sync(self) -> tuple[DiscoverCounts, int, float]:
+        """Discover, and ask what is to be embedded; returns the counts, how much that is, and the seconds."""
+        started = time.perf_counter()
+        run_id = await self.store.write(runs.begin_run, "incremental", ["album"], self.conditions.clock())
+        source = build_folder_source(Folder("album", self.root, "mixed"), self.store, self.settings)
+        discover = Discover(self.conditions, source, run_id=run_id)
+        await discover.run(whole=False)
+        recipe = recipe_of("space", self.settings)
+        missing = await self.store.read(contents.count_to_embed, recipe, self.conditions.clock())
+        return discover.counts, missing, time.perf_counter() - started
+
+    async def embed_all(self) -> None:
+        """Note that every picture was looked at, and shows nobody."""
+        recipe, now, after = recipe_of("space", self.settings), self.conditions.clock(), ""
+        while batch := await self.store.read(contents.to_embed, recipe, now, after=after, limit=2000):
+            for number, asset in enumerate(batch):
+                sha256 = f"{asset.checksum}{number:024}"
+                done = EmbeddedContent(asset.fingerprint, sha256, asset.checksum or "", 1003, 64, 64, recipe, ())
+                await self.store.write(contents.record_content, done, now)
+            after = batch[-1].fingerprint
+
+    async def memory(self) -> float:
+        """The peak of what one more listing allocates, in MiB."""
+        tracemalloc.start()
+        await self.sync()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return peak / 2**20
+
+
+async def measure(folder: Path, files: int) -> None:
+    listing = Listing(folder / "large", files)
+    counts, _, seconds = await listing.sync()
+    print(f"first listing: {counts.new} files read and hashed in {seconds:.1f} s")
+    await listing.embed_all()
+    ratios, ours = [], []
+    for _ in range(ROUNDS):
+        before = bare(listing.root)
+        counts, missing, seconds = await listing.sync()
+        assert (counts.listed, counts.new, counts.changed, missing) == (files, 0, 0, 0)
+        between = statistics.mean((before, bare(listing.root)))
+        ratios.append(seconds / between)
+        ours.append(seconds * 10_000 / files)
+    print(f"  nothing new: {statistics.median(ours):.2f} s for 10,000 files (aim: 1.00)")
+    print(f"        ratio: {statistics.median(ratios):.1f} (to a bare walk with one stat for each file)")
+    print(f"       rounds: {' '.join(f'{ratio:.1f}' for ratio in ratios)}")
+    small = Listing(folder / "small", files // 10)
+    await small.sync()
+    await small.embed_all()
+    print(f"       memory: {await listing.memory():.1f} MiB for {files} files, {await small.memory():.1f} for a tenth")
+    listing.store.close()
+    small.store.close()
+
+
+def main() -> None:
+    files = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    folder = Path(tempfile.mkdtemp(prefix="folder-"))
+    try:
+        for name in ("large", "small"):
+            (folder / name).mkdir()
+        asyncio.run(measure(folder, files))
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
