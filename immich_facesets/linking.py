@@ -10,6 +10,7 @@ to 0.9940.
 """
 
 import heapq
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -180,11 +181,12 @@ def _alike(
 ) -> Iterator[tuple[int, int]]:
     """Pairs of ``some`` and ``others`` whose likeness is ``floor`` or, as single precision has it, hardly less."""
     coarse = looks[others].astype(np.float32)
-    step = max(1, BLOCK_CELLS // max(1, len(others)))
-    for start in range(0, len(some), step):
-        block = some[start : start + step]
+    side = max(1, math.isqrt(BLOCK_CELLS))
+    for start in range(0, len(some), side):
+        block = some[start : start + side]
+        singles = looks[block].astype(np.float32)
         # Where everybody looks at everybody, who comes earlier has looked already.
-        first = start if some is others else 0
-        likeness = looks[block].astype(np.float32) @ coarse[first:].T
-        ones, twos = np.divmod(np.flatnonzero(likeness >= floor - SLACK), likeness.shape[1])
-        yield from zip(block[ones].tolist(), others[first:][twos].tolist(), strict=True)
+        for first in range(start if some is others else 0, len(others), side):
+            likeness = singles @ coarse[first : first + side].T
+            ones, twos = np.divmod(np.flatnonzero(likeness >= floor - SLACK), likeness.shape[1])
+            yield from zip(block[ones].tolist(), others[first + twos].tolist(), strict=True)
