@@ -1,0 +1,156 @@
+"""What the store knows of folders: their files, what could not be listed, whom they name, and giving one up."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from builders import NOON, asset, content, face_answer
+from sqlalchemy import Connection, select
+
+from immich_facesets.assets import Asset, Person
+from immich_facesets.errors import ItemError
+from immich_facesets.faces import Box
+from immich_facesets.listing import ListingRules, plan_page
+from service.store import assets, contents, failures, identities
+from service.store.database import Store
+from service.store.folders import (
+    Folder,
+    FolderMemory,
+    add_folder,
+    folders,
+    forget_removed,
+    has_work,
+    remove_source,
+    stored_sources,
+)
+from service.store.tables import assets as assets_table
+
+EVERY = ListingRules(every_picture=True)
+DENIED = ItemError("access is denied", reason="denied")
+
+
+def file(name: str, **changes: Any) -> Asset:
+    fields = {
+        "source": "album",
+        "path": name,
+        "hints": None,
+        "width": None,
+        "height": None,
+        "stamp": f"stamp of {name}",
+    }
+    return asset(name, **(fields | changes))
+
+
+def remember(store: Store, *files: Asset, run_id: int = 1, mode: Any = "mixed") -> None:
+    store.write_now(add_folder, Folder("album", Path("/photos"), mode))
+    store.write_now(assets.remember_source, "album", "folder", "")
+    store.write_now(assets.remember_page, plan_page(files, {}, NOON, EVERY), run_id=run_id)
+
+
+def embed(store: Store, of: Asset, *seeds: int) -> None:
+    boxes = [Box(100 + 300 * place, 100, 300 + 300 * place, 300) for place in range(len(seeds))]
+    found = [face_answer(seed, box=box) for seed, box in zip(seeds, boxes, strict=True)]
+    store.write_now(contents.record_content, content(of, *found), NOON)
+
+
+def wanted(store: Store) -> dict[str, bool]:
+    def ask(tx: Connection) -> dict[str, bool]:
+        return {row.asset_id: row.is_wanted for row in tx.execute(select(assets_table))}
+
+    return store.read_now(ask)
+
+
+async def test_a_folder_is_remembered_by_what_its_files_looked_like(store: Store) -> None:
+    memory = FolderMemory(store, "album")
+    assert not await memory.has_any()
+    remember(store, file("a.jpg"), file("b.jpg"))
+    assert await memory.has_any()
+    assert await memory.stamps(["a.jpg", "new.jpg"]) == {"a.jpg": "stamp of a.jpg"}
+    store.write_now(assets.mark_gone, "album", "a.jpg")
+    assert await memory.stamps(["a.jpg", "b.jpg"]) == {"b.jpg": "stamp of b.jpg"}
+    assert await FolderMemory(store, "another").stamps(["b.jpg"]) == {}
+
+
+def test_what_is_seen_again_is_not_missing_from_the_listing(store: Store) -> None:
+    names = [f"{number}.jpg" for number in range(1203)]
+    remember(store, *(file(name) for name in names))
+    store.write_now(assets.see_again, "album", names[:-1], run_id=2)
+    assert store.read_now(assets.unseen, "album", 2) == ["1202.jpg"]
+
+
+def test_every_picture_of_a_folder_is_wanted_whatever_size_faces_must_have(store: Store) -> None:
+    remember(store, file("a.jpg"))
+    store.write_now(assets.remember_source, "anna", "immich", "user-1")
+    store.write_now(assets.remember_page, plan_page([asset("i1")], {}, NOON, ListingRules()), run_id=1)
+    assert wanted(store) == {"a.jpg": True, "i1": True}
+    store.write_now(assets.judge_again, ListingRules(min_face_short=5000))
+    assert wanted(store) == {"a.jpg": True, "i1": False}
+    assert store.read_now(assets.count_due, "album", NOON + timedelta(days=99)) == (0, 1)
+
+
+def test_ids_may_be_as_long_as_paths(store: Store) -> None:
+    name = "d" * 990 + ".jpg"
+    remember(store, file(name))
+    store.write_now(failures.record_unlisted, "album", [(name, DENIED)], NOON)
+    assert store.read_now(failures.list_failures)[0].item == name
+
+
+def test_what_a_listing_could_not_read_is_told_until_one_could(store: Store) -> None:
+    remember(store, file("a.jpg"))
+    store.write_now(failures.record_unlisted, "album", [("closed", DENIED)], NOON)
+    store.write_now(contents.drop_orphans)
+    assert store.read_now(failures.count_by_reason) == {"denied": 1}, "although it never was a picture we know"
+    later = NOON + timedelta(hours=1)
+    store.write_now(failures.record_unlisted, "album", [("closed", DENIED)], later)
+    store.write_now(assets.finish_listing, "album", watermark=None, full_at=later)
+    (one,) = store.read_now(failures.list_failures)
+    assert (one.tries, one.stage) == (2, "listing")
+    store.write_now(assets.finish_listing, "album", watermark=None, full_at=later + timedelta(hours=1))
+    assert store.read_now(failures.count_by_reason) == {}
+
+
+def test_the_date_of_a_file_is_not_taken_for_the_day_of_the_picture(store: Store) -> None:
+    undated, dated = file("a.jpg", local_date=""), file("b.jpg", local_date="2025-05-01")
+    remember(store, undated, dated)
+    embed(store, undated, 1)
+    embed(store, dated, 2)
+    taken = store.read_now(identities.face_table, "space-1", 512).taken
+    assert np.isnan(taken).tolist() == [True, False]
+
+
+def test_only_a_trusted_folder_says_whose_faces_those_below_a_persons_own_folder_are(store: Store) -> None:
+    files = [file("Mira/a.jpg"), file("Mira/deep/b.jpg"), file("Theo/c.jpg"), file("d.jpg"), file("Nobody/e.jpg")]
+    remember(store, *files)
+    for number, one in enumerate(files):
+        embed(store, one, 10 * number, 10 * number + 1)
+    people = [Person(name, name, None, is_hidden=False) for name in ("Mira", "Theo")]
+    store.write_now(assets.remember_people, "album", people)
+    assert store.read_now(identities.assertions, "space-1") == []
+    store.write_now(add_folder, Folder("album", Path("/photos"), "trusted"))
+    said = store.read_now(identities.assertions, "space-1")
+    assert [(one.person_id, one.label, len(one.face_ids)) for one in said] == [("Mira", "Mira", 4), ("Theo", "Theo", 2)]
+
+
+def test_adding_a_folder_again_moves_it_and_removing_it_forgets_everything(store: Store) -> None:
+    assert not store.read_now(has_work)
+    shared = asset("i1")
+    store.write_now(assets.remember_source, "anna", "immich", "user-1")
+    store.write_now(assets.remember_page, plan_page([shared], {}, NOON, ListingRules()), run_id=1)
+    copy, own = file("a.jpg", checksum=shared.checksum), file("b.jpg")
+    remember(store, copy, own)
+    for one in (shared, own):
+        embed(store, one, 1)
+    store.write_now(add_folder, Folder("album", Path("/elsewhere"), "trusted"))
+    assert store.read_now(folders) == [Folder("album", Path("/elsewhere"), "trusted")]
+    store.write_now(assets.remember_people, "album", [Person("Mira", "Mira", None, is_hidden=False)])
+    store.write_now(failures.record_unlisted, "album", [("closed", DENIED)], NOON)
+    store.write_now(remove_source, "album")
+    assert store.read_now(folders) == []
+    assert store.read_now(has_work)
+    store.write_now(forget_removed, ["album"])
+    assert [source.name for source in store.read_now(stored_sources)] == ["anna"]
+    assert not store.read_now(has_work)
+    assert store.read_now(failures.count_by_reason) == {}
+    assert wanted(store) == {"i1": True}
+    assert store.write_now(contents.drop_orphans) == 1, "what Immich has, too, stays"
