@@ -340,3 +340,57 @@ def test_a_disk_that_cannot_be_written_says_what_to_do(tmp_path: Path, mount: st
 def _made(folder: Path) -> Path:
     folder.mkdir(parents=True)
     return folder
+
+
+def test_files_that_did_not_change_stay_the_very_files_they_were(tree: ExportTree, tmp_path: Path) -> None:
+    """A library has many small files; those that are there and durable are not written, nor synced, again."""
+    same, other = b"same", [b"old", b"new"]
+    seen = []
+    for body in other:
+        tree.write_directory(NAME, [("a/same.txt", same), ("a/other.txt", body), ("manifest.json", manifest("old"))])
+        seen.append([(tmp_path / NAME / "a" / name).stat().st_ino for name in ("same.txt", "other.txt")])
+        assert (tmp_path / NAME / "a/other.txt").read_bytes() == body
+    assert seen[0][0] == seen[1][0]
+    assert seen[0][1] != seen[1][1]
+
+
+def test_a_file_that_became_a_link_is_written_as_a_file(tree: ExportTree, tmp_path: Path) -> None:
+    tree.write_directory(NAME, files("old"))
+    outside, path = tmp_path / "outside.png", tmp_path / NAME / "faces/0.png"
+    outside.write_bytes(path.read_bytes())
+    path.unlink()
+    path.symlink_to(outside)
+    tree.write_directory(NAME, files("old"))
+    assert path.is_file()
+    assert not path.is_symlink()
+    assert path.stat().st_nlink == 1
+
+
+@pytest.mark.parametrize("place", ["_profiles/kohya", "_profiles/imagefolder/train", "_profiles/xmp"])
+def test_forms_are_found_recovered_and_removed_with_the_folders_they_were_in(tmp_path: Path, place: str) -> None:
+    tree, name = ExportTree(tmp_path), f"{place}/one"
+    body = b'{"schema": 1, "name": "one", "faces": [{"file": null}, {"file": "a/1.png"}], "bundles": {}}'
+    tree.write_directory(name, [("a/1.png", b"png"), ("manifest.json", body)])
+    assert tree.on_disk() == {name: digest(body)}
+    assert tree.digest_of(name) == digest(body)
+    (tmp_path / place / f"{PREFIX}draft-one").mkdir()
+    tree.recover()
+    assert not list(tmp_path.rglob(f"{PREFIX}*"))
+    (tmp_path / name / "a/1.png").unlink()
+    assert tree.on_disk() == {name: ""}
+    tree.remove_directory(name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_forms_behind_a_link_are_nobodys(tmp_path: Path) -> None:
+    outside, root = tmp_path / "outside", _made(tmp_path / "root")
+    body = b'{"schema": 1, "name": "one", "faces": [], "bundles": {}}'
+    ExportTree(_made(outside)).write_directory("kohya/one", [("manifest.json", body)])
+    (outside / "kohya" / f"{PREFIX}draft-one").mkdir()
+    (root / "_profiles").symlink_to(outside)
+    tree = ExportTree(root)
+    tree.recover()
+    assert tree.on_disk() == {}
+    assert (outside / "kohya" / f"{PREFIX}draft-one").is_dir()
+    with pytest.raises(SetupError, match="is a link"):
+        tree.write_directory("_profiles/kohya/one", [("manifest.json", body)])
