@@ -37,7 +37,7 @@ def file(name: str, **changes: Any) -> Asset:
         "hints": None,
         "width": None,
         "height": None,
-        "stamp": f"stamp of {name}",
+        "stamp": f"stamp of {name}"[:80],
     }
     return asset(name, **(fields | changes))
 
