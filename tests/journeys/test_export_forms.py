@@ -1,0 +1,237 @@
+"""Every export profile made of real photos, and read as the programs that take it do: real models, a real XMP reader."""
+
+import json
+import shutil
+import subprocess
+import tomllib
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from real_library import ENVIRONMENT, Photo, add_photo, group_truth, labelled_photos, upright_size, write_users
+from syncing import environment, run, tree
+from testdata import shared_data
+
+from immich_facesets.faces import Box
+from service.demo.immich import FakeImmich
+
+pytestmark = [pytest.mark.models, pytest.mark.timeout(900)]
+
+PROFILES = "fsz,facefusion,kohya:3:256,imagefolder,xmp,npz,plain"
+PEOPLE = 6
+UNDO = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""From upright pixels to stored ones, by EXIF orientation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What a sync wrote: the export folder, the photo behind each asset, and how the service was run."""
+
+    root: Path
+    photos: Mapping[str, str]
+    truth: Mapping[str, tuple[list[Box], list[str]]]
+    environ: Mapping[str, str]
+
+
+@pytest.fixture(scope="module")
+def reader() -> Any:
+    """insightface, set up the way the readers of face sets set it up."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries insightface imports
+        from insightface.app import FaceAnalysis  # noqa: PLC0415  # slow, and only where the models are
+
+        app = FaceAnalysis(
+            name="bench_s",
+            root=str(shared_data() / "data"),
+            providers=["CPUExecutionProvider"],
+            allowed_modules=["detection", "recognition"],
+        )
+    app.prepare(ctx_id=-1, det_size=(640, 640))
+    return app
+
+
+def detected(reader: Any, path: Path) -> list[Any]:
+    picture = cv2.imread(str(path))
+    assert picture is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of scikit-image, which insightface calls in an old way
+        return list(reader.get(picture))
+
+
+async def synced(folder: Path) -> Exported:
+    """People with several portraits, and one group in all eight orientations, whose people have names in Immich."""
+    data = shared_data()
+    portraits = labelled_photos(data, folders=("lfw",))
+    shots = Counter(photo.identity for photo in portraits)
+    chosen = sorted(name for name, count in shots.items() if count >= 5)[:PEOPLE]
+    truth = {name: found for name, found in group_truth(data).items() if "exif_orientation" in name}
+    photos = {}
+    async with FakeImmich("3.1.0") as immich:
+        immich.add_user("anna")
+        usual = [photo for photo in portraits if photo.identity in chosen]
+        for number, photo in enumerate(usual):
+            photos[add_photo(immich, "anna", photo, number).asset_id] = photo.name
+        ids = {
+            name: immich.add_person(owner="anna", name=name).person_id
+            for name in sorted({name for _, names in truth.values() for name in names})
+        }
+        for number, (name, (boxes, names)) in enumerate(truth.items(), start=len(usual)):
+            path = data / "data" / name
+            asset = add_photo(immich, "anna", Photo(path, name, "", (), upright_size(path), 2011), number)
+            photos[asset.asset_id] = name
+            width, height = upright_size(path)
+            for box, who in zip(boxes, names, strict=True):
+                corners = (round(box.x1), round(box.y1), round(box.x2), round(box.y2))
+                immich.add_face(asset, box=corners, image_width=width, image_height=height, person_id=ids[who])
+        environ = environment(
+            immich.url,
+            write_users(immich, folder),
+            folder,
+            **ENVIRONMENT,
+            FACESETS_EMBEDDER_ENGINE="onnx",
+            FACESETS_MODELS_DIR=str(data / "data" / "models"),
+            FACESETS_EXPORT_PROFILES=PROFILES,
+        )
+        ended = await run(environ, "sync", seconds=400)
+        assert ended.code == 0, ended.stderr[-2000:]
+    return Exported(folder / "data" / "exports", photos, truth, environ)
+
+
+async def test_every_form_of_real_photos_is_what_its_reader_wants(reader: Any, tmp_path: Path) -> None:
+    exported = await synced(tmp_path)
+    forms = exported.root / "_profiles"
+    averages = {
+        folder.name: check_pictures(reader, sorted(folder.glob("*.png")))
+        for folder in sorted((forms / "facefusion").iterdir())
+    }
+    assert len(averages) >= PEOPLE
+    check_people_differ(exported, averages)
+    check_kohya(reader, forms / "kohya")
+    check_cache(forms / "npz/anna/cache.npz")
+    check_sidecars(exported, forms / "xmp/anna")
+    await check_copies(exported, tmp_path / "copy")
+
+
+def check_pictures(reader: Any, pictures: list[Path]) -> NDArray[np.float32]:
+    """FaceFusion's rule: of each file the largest face, and their mean. Exactly one face must be there to be the largest."""
+    assert 0 < len(pictures) <= 12
+    vectors = []
+    for path in pictures:
+        faces = detected(reader, path)
+        assert len(faces) == 1, path.name
+        vectors.append(faces[0].normed_embedding)
+    mean = np.mean(vectors, axis=0)
+    mean /= np.linalg.norm(mean)
+    assert all(1.0 - float(vector @ mean) < 0.6 for vector in vectors)  # the gate of these weights
+    return np.asarray(mean, dtype=np.float32)
+
+
+def check_people_differ(exported: Exported, averages: Mapping[str, NDArray[np.float32]]) -> None:
+    """Each average is of one person alone, and no two are alike."""
+    names = sorted(averages)
+    matrix = np.stack([averages[name] for name in names])
+    likeness = matrix @ matrix.T - 2 * np.eye(len(names))
+    assert likeness.max() < 0.5
+    for name in names:
+        manifest = json.loads((exported.root / "_profiles/facefusion" / name / "manifest.json").read_bytes())
+        shown = [exported.photos[face["assets"][0]["asset_id"]] for face in manifest["faces"]]
+        assert len({photo.split("/")[-2] for photo in shown}) == 1
+
+
+def check_kohya(reader: Any, root: Path) -> None:
+    for folder in root.iterdir():
+        (subset,) = tomllib.loads((folder / "dataset.toml").read_text(encoding="utf-8"))["datasets"][0]["subsets"]
+        pictures = sorted((folder / subset["image_dir"]).glob("*.png"))
+        assert 0 < len(pictures) <= 3
+        for path in pictures:
+            assert path.with_suffix(".txt").read_text(encoding="utf-8").startswith(subset["class_tokens"])
+            with Image.open(path) as image:
+                assert image.size == (256, 256)
+            assert len(detected(reader, path)) == 1
+
+
+def check_cache(path: Path) -> None:
+    """The vectors are insightface's own, which made the reference, on the pictures of which it says so."""
+    reference = np.load(shared_data() / "data" / "reference_bench_s.npz")
+    with np.load(path, allow_pickle=False) as cache:
+        assert cache["embedding"].shape == (len(cache["path"]), 512)
+        assert len(cache["path"]) >= 5 * PEOPLE + 8 * 6
+        vectors = cache["embedding"]
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+        known = reference["embedding"] / np.linalg.norm(reference["embedding"], axis=1, keepdims=True)
+        best = (vectors @ known.T.astype(np.float32)).max(axis=1)
+        assert np.median(best) > 0.999
+        assert set(cache["identity"].tolist()) >= set(range(1, PEOPLE))
+
+
+def check_sidecars(exported: Exported, root: Path) -> None:
+    """All six people stand where they are in the pixels as stored, in each of the eight orientations."""
+    if shutil.which("exiftool") is None:
+        pytest.skip("ExifTool is not installed: on Debian it is libimage-exiftool-perl, which 'make setup' installs")
+    orientations = set()
+    for path in root.rglob("*.xmp"):
+        name = exported.photos[path.name.split(".")[0]]
+        photo = shared_data() / "data" / name
+        with Image.open(photo) as image:
+            orientation, size = image.getexif().get(0x0112, 1), image.size
+        command = ["exiftool", "-json", "-struct", "-XMP:RegionInfo", str(path)]
+        told = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)[0]["RegionInfo"]
+        assert (told["AppliedToDimensions"]["W"], told["AppliedToDimensions"]["H"]) == size
+        areas = {region["Name"]: region["Area"] for region in told["RegionList"]}
+        boxes, names = exported.truth[name]
+        assert areas.keys() == set(names)
+        for box, who in zip(boxes, names, strict=True):
+            x, y, w, h = (float(areas[who][key]) for key in "XYWH")
+            found = Box((x - w / 2) * size[0], (y - h / 2) * size[1], (x + w / 2) * size[0], (y + h / 2) * size[1])
+            assert found.iou(stored(box, photo, orientation)) > 0.5, (orientation, who)
+        orientations.add(orientation)
+    assert orientations == set(range(1, 9))
+
+
+def stored(box: Box, photo: Path, orientation: int) -> Box:
+    """Where a box of the upright picture lies in the stored one, found by turning its pixels."""
+    width, height = upright_size(photo)
+    mask = np.zeros((height, width), np.uint8)
+    mask[round(box.y1) : round(box.y2), round(box.x1) : round(box.x2)] = 255
+    image = Image.fromarray(mask)
+    left, top, right, bottom = (image if orientation == 1 else image.transpose(UNDO[orientation])).getbbox() or [0] * 4
+    return Box(left, top, right, bottom)
+
+
+async def check_copies(exported: Exported, target: Path) -> None:
+    """One form of one person, written by hand; what cannot be is refused in words, and the export folder stays as it is."""
+    before = tree(exported.root)
+    facesets = json.loads((exported.root / "manifest.json").read_bytes())["facesets"]
+    number = next(faceset["identity"] for faceset in facesets if faceset["faces"] > 2)
+    by_hand = ("export", "--identity", str(number), "--to", str(target), "--profile")
+    done = await run(exported.environ, *by_hand, "plain:2")
+    assert done.code == 0, done.stderr
+    name = f"faceset_{number:03d}"
+    assert tree(target).keys() == {f"{name}/{file}" for file in ("0001.png", "0002.png", "manifest.json")}
+    wrong = {
+        "visomaster needs vectors of w600k_r50": (*by_hand, "visomaster"),
+        "did you mean kohya": (*by_hand, "kohia"),
+        "FACESETS_EXPORT_PROFILES": ("export", "--profile", "plain"),
+        "out of the export folder": ("export", "--profile", "plain", "--to", str(exported.root / "mine")),
+    }
+    for words, command in wrong.items():
+        ended = await run(exported.environ, *command)
+        assert ended.code != 0
+        assert words in " ".join(ended.stderr.split()), command
+    assert tree(exported.root) == before
