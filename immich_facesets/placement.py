@@ -16,7 +16,7 @@ from immich_facesets.draft import Draft, Standing
 from immich_facesets.identities import Rows
 from immich_facesets.linkage import average_linkage, split_by
 from immich_facesets.linking import Clusters, least_likeness, link
-from immich_facesets.matching import assign, candidates, near_rows, stand_out
+from immich_facesets.matching import Candidates, assign, candidates, near_rows, stand_out
 
 
 def place_carefully(draft: Draft) -> Discovery:
@@ -173,11 +173,12 @@ def _place_poor(draft: Draft) -> int:
     standing = _sound(draft)
     reach = draft.points.match + draft.rules.poor_margin
     pairs = candidates(draft.faces.vectors, loose, standing.centroids, standing.numbers, reach)
+    taken = draft.taken()
     matches = assign(
-        stand_out(pairs, draft.points.match, draft.rules.poor_margin),
+        stand_out(_possible(draft, pairs, taken), draft.points.match, draft.rules.poor_margin),
         pictures=draft.faces.pictures,
         is_open=draft.is_open,
-        taken=draft.taken(),
+        taken=taken,
         barred=draft.barred,
         locked=draft.locked,
     )
@@ -186,3 +187,14 @@ def _place_poor(draft: Draft) -> int:
     for row, number, gap in matches.joins:
         draft.place(row, number, "matched", gap)
     return len(matches.joins)
+
+
+def _possible(draft: Draft, pairs: Candidates, taken: set[tuple[int, int]]) -> Candidates:
+    """The pairs that nothing forbids: who cannot be the one makes nobody doubt another."""
+    kept = [
+        place
+        for place, (row, number) in enumerate(zip(pairs.rows.tolist(), pairs.numbers.tolist(), strict=True))
+        if (row, number) not in draft.barred
+        and (draft.is_open[row] or (number, int(draft.faces.pictures[row])) not in taken)
+    ]
+    return Candidates(pairs.rows[kept], pairs.numbers[kept], pairs.gaps[kept])

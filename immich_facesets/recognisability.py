@@ -14,9 +14,6 @@ from immich_facesets.faces import Gate
 from immich_facesets.identities import FaceTable
 from immich_facesets.linkage import average_linkage
 
-COPY = 0.2
-"""Faces so near are taken for copies of one: small faces saved again lie up to 0.1 apart."""
-
 MOST_OF_ONE = 0.02
 """What one person may weigh in a mean: a child that is often small must not be what poor faces have in common."""
 
@@ -59,15 +56,13 @@ def recognisable(table: FaceTable, gate: Gate, match: float) -> NDArray[np.bool_
 
 
 def _mean(vectors: NDArray[np.float32], rows: NDArray[np.intp], match: float) -> tuple[NDArray[np.float64], float]:
-    """The mean of what those faces show, copies counted once and nobody too often, and the most one person weighs."""
+    """The mean of what those faces show, where nobody counts too often, and the most one person weighs."""
     rows = rows[:: -(-len(rows) // MOST_FACES)]
     some = vectors[rows]
-    copy = average_linkage(some, COPY)
-    weights: NDArray[np.float64] = 1.0 / np.bincount(copy)[copy]
     person = average_linkage(some, match)
+    weights = np.full(len(some), 1.0 / len(some))
     for _ in range(10):  # who is cut back makes the others weigh more
-        weights /= weights.sum()
         weights *= np.minimum(1.0, MOST_OF_ONE / np.bincount(person, weights))[person]
-    weights /= weights.sum()
+        weights /= weights.sum()
     mean: NDArray[np.float64] = weights @ some.astype(np.float64)
     return mean, float(np.bincount(person, weights).max())

@@ -69,6 +69,7 @@ class Library:
     points: OperatingPoints = field(default_factory=OperatingPoints)
     memberships: dict[int, int] = field(default_factory=dict)
     known: dict[int, Known] = field(default_factory=dict)
+    fresh: frozenset[int] | None = None
 
     def plan(self) -> GroupingPlan:
         return plan_grouping(
@@ -80,6 +81,7 @@ class Library:
             points=self.points,
             rules=self.rules,
             next_number=max(self.known, default=0) + 1,
+            fresh=self.fresh,
         )
 
     def group(self) -> GroupingPlan:

@@ -113,12 +113,12 @@ def show(number: int, *, json: Annotated[bool, typer.Option("--json", help="Prin
     if json:
         typer.echo(msgspec.json.encode(rows).decode())
         return
-    table = Table("Distance", "Score", "Size", "How", "Picture", box=None)
+    table = Table("Distance", "Sure", "Score", "Size", "How", "Picture", box=None)
     for row in rows:
         places = "; ".join(f"{user}: {path}" for user, _, path in row.places)
-        table.add_row(
-            f"{row.distance:.2f}", f"{row.det_score:.2f}", f"{row.box.face_short:.0f}", row.how, plain(places)
-        )
+        sure = "" if row.confidence is None else f"{row.confidence:.1%}"
+        size = f"{row.box.face_short:.0f}"
+        table.add_row(f"{row.distance:.2f}", sure, f"{row.det_score:.2f}", size, row.how, plain(places))
     out.print(table)
 
 

@@ -277,13 +277,14 @@ class MemberRow:
     blur: float
     distance: float
     how: str
+    confidence: float | None
     places: tuple[tuple[str, str, str], ...]
 
 
 def members_of(tx: Connection, number: int) -> list[MemberRow]:
     """The faces of one identity, nearest to its centre first."""
     rows = tx.execute(
-        select(faces, memberships.c.distance, memberships.c.how)
+        select(faces, memberships.c.distance, memberships.c.how, memberships.c.confidence)
         .join(memberships, memberships.c.face_id == faces.c.face_id)
         .where(memberships.c.identity == number)
         .order_by(memberships.c.distance, faces.c.face_id)
@@ -309,6 +310,7 @@ def members_of(tx: Connection, number: int) -> list[MemberRow]:
             row.blur,
             row.distance,
             row.how,
+            row.confidence,
             tuple(where.get(row.sha256, ())),
         )
         for row in rows
