@@ -1,0 +1,46 @@
+"""The command export as a person mistypes it: every refusal says what to do, before anything is opened."""
+
+from pathlib import Path
+
+import pytest
+
+from immich_facesets.errors import RequestError, SetupError
+from service.cli.commands import run
+
+
+@pytest.fixture(autouse=True)
+def _data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FACESETS_DATA_DIR", str(tmp_path / "data"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--to", "x"], "--profile fsz"),
+        (["--identity", "1"], "--profile fsz"),
+        (["--profile", "plain"], "FACESETS_EXPORT_PROFILES"),
+        (["--profile", "kohia", "--to", "x"], "did you mean kohya"),
+        (["--profile", "plain,kohya", "--to", "x"], "one profile at a time"),
+        (["--profile", "", "--to", "x"], "one profile at a time"),
+        (["--profile", "plain", "--identity", "1", "--all", "--to", "x"], "exclude each other"),
+        (["--profile", "xmp", "--identity", "1", "--to", "x"], "about whole libraries"),
+    ],
+)
+def test_a_wish_that_cannot_be_meant_is_refused(arguments: list[str], told: str, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=told):
+        run(["export", *(str(tmp_path / item) if item == "x" else item for item in arguments)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_never_lands_in_the_export_folder(tmp_path: Path) -> None:
+    (tmp_path / "data/exports").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "data/exports")
+    for way in ("data/exports", "data/exports/mine", "link", "link/mine"):
+        with pytest.raises(RequestError, match="out of the export folder"):
+            run(["export", "--profile", "plain", "--to", str(tmp_path / way)])
+
+
+def test_a_profile_that_nobody_knows_is_a_setting_to_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACESETS_EXPORT_PROFILES", "fsz,imagefold")
+    with pytest.raises(SetupError, match=r"FACESETS_EXPORT_PROFILES: knows no such profile .did you mean imagefolder"):
+        run(["export"])
