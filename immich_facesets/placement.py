@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from immich_facesets.discovery import Discovery, one_a_picture, refine
-from immich_facesets.draft import Draft, Standing
+from immich_facesets.draft import NOBODY, Draft, Standing
 from immich_facesets.identities import Rows
 from immich_facesets.linkage import average_linkage, split_by
 from immich_facesets.linking import Clusters, least_likeness, link
@@ -22,7 +22,7 @@ from immich_facesets.matching import Candidates, assign, candidates, near_rows, 
 def place_carefully(draft: Draft) -> Discovery:
     """Place what is loose until nobody finds a place any more; the last look, which found nothing new."""
     draft.is_waiting[:] &= ~draft.is_active
-    grown: set[int] = set()
+    grown = set(draft.owner[(draft.owner != draft.before) & (draft.owner != NOBODY)].tolist())
     while True:
         _wake(draft, grown)
         before = draft.owner.copy()

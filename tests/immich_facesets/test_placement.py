@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hard_library import HardLibrary, hard_library
-from mixtures import Library, extended, people, table_of, unit
+from mixtures import Library, extended, people, table_of, told, unit
 from numpy.typing import NDArray
 
 from immich_facesets.baselines import immich_labels
@@ -107,6 +107,16 @@ def test_left_over_faces_are_looked_at_again_when_somebody_near_grew() -> None:
     library.table, library.fresh = more, frozenset({7, 8, 9})
     library.group()
     assert 6 in library.faces_of(1)
+
+
+def test_left_over_faces_are_looked_at_again_when_somebody_like_them_gets_a_name() -> None:
+    vectors, _ = people(np.random.default_rng(3), [6], 0.5)
+    library = Library(table_of(vectors), rules=GroupingRules(min_faces=10))
+    library.group()
+    assert not library.memberships
+    library.fresh, library.assertions = frozenset(), told({"mira": [1, 2]})
+    library.group()
+    assert library.faces_of(1) == {1, 2, 3, 4, 5, 6}
 
 
 def test_a_face_between_two_identities_joins_neither_and_is_reported() -> None:

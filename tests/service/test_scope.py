@@ -1,0 +1,146 @@
+"""How much a grouping looks at: everything when what it goes by changed or the bell rings, else what came."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import NOON, RECIPE, asset, content, face_answer, plans
+
+from immich_facesets.decisions import Label
+from immich_facesets.grouping import GroupingReport, GroupingRules
+from immich_facesets.spaces import BUFFALO_L, operating_points
+from immich_facesets.wire import Info, Limits
+from service.passes.conditions import Conditions
+from service.passes.group import GUARDRAILS, Group
+from service.passes.scope import basis_of, days_of, fresh_faces
+from service.progress import ProgressBoard
+from service.settings import Settings
+from service.store import assets, contents, decisions, facts, identities
+from service.store.database import Store
+from service.store.scope import Scope, read_scope, write_scope
+
+DAY = timedelta(days=1)
+IDS = np.arange(1, 101)
+SCOPE = Scope("basis", 95, NOON)
+
+
+def test_what_came_since_is_fresh() -> None:
+    assert fresh_faces(IDS, SCOPE, "basis", NOON + DAY / 2, DAY) == frozenset({96, 97, 98, 99, 100})
+
+
+def test_nothing_new_is_nothing_to_look_at() -> None:
+    assert fresh_faces(IDS[:95], SCOPE, "basis", NOON, DAY) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("before", "basis", "at"),
+    [
+        (None, "basis", NOON),
+        (SCOPE, "another", NOON),
+        (SCOPE, "basis", NOON + DAY),
+        (Scope("basis", 79, NOON), "basis", NOON),
+    ],
+    ids=["never before", "other rules", "it is time", "many came"],
+)
+def test_all_faces_are_looked_at_when_it_may_matter(before: Scope | None, basis: str, at: object) -> None:
+    assert fresh_faces(IDS, before, basis, at, DAY) is None  # type: ignore[arg-type]  # an instant
+
+
+def test_all_that_a_grouping_goes_by_is_in_its_basis() -> None:
+    usual = basis_of("s", BUFFALO_L, GroupingRules(), 0)
+    others = [
+        basis_of("t", BUFFALO_L, GroupingRules(), 0),
+        basis_of("s", operating_points("w600k_mbf"), GroupingRules(), 0),
+        basis_of("s", BUFFALO_L, GroupingRules(min_faces=6), 0),
+        basis_of("s", BUFFALO_L, GroupingRules(method="plain"), 0),
+        basis_of("s", BUFFALO_L, GroupingRules(), 1),
+    ]
+    assert len({usual, *others}) == 6
+    assert basis_of("s", BUFFALO_L, GroupingRules(), 0) == usual
+
+
+def test_a_birthday_is_days_since_1970_and_nonsense_is_none() -> None:
+    assert [days_of(day) for day in ("1970-01-02", "1969-12-31", None, "soon")] == [1.0, -1.0, None, None]
+
+
+class Syncs:
+    """Groupings of one store, whose clock a test moves."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.store, self.now = store, NOON
+        settings = Settings(data_dir=folder, min_faces=3, thresholds="fixed")
+        self.conditions = Conditions(
+            store=store, settings=settings, board=ProgressBoard(), stop=asyncio.Event(), clock=lambda: self.now
+        )
+        self.info = Info(
+            space=RECIPE.space,
+            family="w600k_mbf",
+            dimension=512,
+            engine="onnx",
+            pack="p",
+            licence="",
+            models=(),
+            provider="cpu",
+            limits=Limits(max_pixels=1, max_bytes=1, max_in_flight=1),
+            version="1",
+        )
+        store.write_now(assets.remember_source, "anna", "immich", "user-1")
+
+    def add(self, *names: str) -> None:
+        for name in names:
+            item = asset(name, checksum=name.rjust(40, "0"))
+            self.store.write_now(assets.remember_page, plans(item), run_id=1)
+            digest = name.encode().hex().rjust(64, "0")
+            seed = 1 if name.startswith("mira") else sum(name.encode())
+            self.store.write_now(contents.record_content, content(item, face_answer(seed), sha256=digest), NOON)
+
+    async def group(self) -> GroupingReport:
+        report = await Group(self.conditions, self.info, sources=["anna"]).run()
+        assert report is not None
+        return report
+
+
+async def test_the_first_sync_looks_at_all_and_the_next_only_at_what_came(store: Store, tmp_path: Path) -> None:
+    syncs = Syncs(store, tmp_path)
+    syncs.add(*(f"mira{number}" for number in range(5)), *(f"stranger{number}" for number in range(6)))
+    assert (await syncs.group()).guardrails is not None
+    assert len(store.read_now(identities.all_memberships)) == 5
+    told = store.read_now(facts.read_fact, GUARDRAILS)
+    syncs.add("mira5")
+    syncs.now += timedelta(hours=1)
+    assert (await syncs.group()).guardrails is None
+    assert len(store.read_now(identities.all_memberships)) == 6
+    assert store.read_now(facts.read_fact, GUARDRAILS) == told, "what was said of the whole still stands"
+    syncs.now += DAY
+    assert (await syncs.group()).guardrails is not None, "once a day"
+
+
+async def test_a_decision_has_everything_looked_at_again(store: Store, tmp_path: Path) -> None:
+    syncs = Syncs(store, tmp_path)
+    syncs.add(*(f"mira{number}" for number in range(5)))
+    await syncs.group()
+    assert (await syncs.group()).guardrails is None
+    store.write_now(decisions.record_decision, Label(identity=1, label="Mira"), made_by="anna", now=NOON)
+    assert (await syncs.group()).guardrails is not None
+
+
+async def test_a_grouping_cut_off_before_it_was_noted_is_made_up_for(store: Store, tmp_path: Path) -> None:
+    syncs = Syncs(store, tmp_path)
+    syncs.add(*(f"mira{number}" for number in range(8)))
+    await syncs.group()
+    noted = store.read_now(read_scope)
+    assert noted is not None
+    syncs.add("mira8")
+    await syncs.group()
+    store.write_now(write_scope, noted)  # as if the process had been killed between the two writes
+    before = store.read_now(identities.all_memberships)
+    await syncs.group()
+    assert store.read_now(identities.all_memberships) == before
+    assert store.read_now(read_scope) != noted
+
+
+async def test_a_scope_of_another_version_is_forgotten(store: Store) -> None:
+    store.write_now(facts.write_fact, "grouped", {"some": "thing"})
+    assert store.read_now(read_scope) is None
