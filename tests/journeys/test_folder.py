@@ -99,7 +99,7 @@ async def synced(trip: Trip) -> Trip:
     return trip
 
 
-async def test_a_folder_alone_becomes_face_sets_and_a_sync_without_news_reads_no_file(trip: Trip) -> None:
+async def test_a_folder_alone_becomes_face_sets_and_a_sync_without_news_changes_nothing(trip: Trip) -> None:
     assert (await trip.run("sync")).code == 3
     await trip.add()
     counts = await trip.sync()
@@ -386,3 +386,11 @@ async def idle(client: httpx.AsyncClient, ended_runs: int) -> bool:
     """Whether so many syncs have ended, and none runs."""
     runs = (await client.get("/api/status")).json()["facts"]["runs"]
     return len(runs) >= ended_runs and all(run["outcome"] for run in runs)
+
+
+async def test_where_only_known_faces_are_looked_at_a_folder_is_looked_at_whole(trip: Trip) -> None:
+    guided = Trip(trip.forks, {**trip.environ, "FACESETS_DETECTION": "guided"}, trip.data, trip.root)
+    await guided.add()
+    counts = await guided.sync()
+    assert counts["embed_faces"] > counts["embed_embedded"] > 0
+    assert counts["publish_facesets"] >= 4
