@@ -82,7 +82,8 @@ class Decoder:
                     pixels = _decode_jpeg(data, image.size, reduction)
                     if pixels is not None:
                         return Picture.of_jpeg(pixels, image.size, orientation, reduction)
-                stored = _orientation(image)  # a TIFF is turned while it is loaded, and says no more how it was
+                # A TIFF is turned while it is loaded, and says no more how it was; AVIF is turned by its container.
+                stored = 1 if image.format == "AVIF" else _orientation(image)
                 image.load()
                 pixels = upright(to_srgb(image), _orientation(image))
                 return Picture.whole(np.ascontiguousarray(pixels), stored)

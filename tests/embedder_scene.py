@@ -59,13 +59,14 @@ class ScriptedEngine:
     looks: list[tuple[Box | None, bool]] = field(default_factory=list)
     can_part: bool = True
     view_side: int = 0
+    flips: bool = False
     parts: list[Box] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def facts(self) -> EngineFacts:
-        space = EmbeddingSpace("d", (SpaceRecogniser("r", 127.5, 127.5),), alignment.ALIGNMENT, flip=False)
+        space = EmbeddingSpace("d", (SpaceRecogniser("r", 127.5, 127.5),), alignment.ALIGNMENT, flip=self.flips)
         return EngineFacts("synthetic", space, "synthetic", 4, "scripted", "none", (), "cpu", view_side=self.view_side)
 
     def view(self, pixels: Pixels, area: Box | None = None, *, closely: bool = False) -> View:

@@ -63,6 +63,8 @@ class Member:
     crop: StoredCrop | None
 
 
+_LONGEST_DIRECTORY = 300  # characters of the column
+
 _CROP = (
     crops.c.file,
     crops.c.x1.label("cx1"),
@@ -204,10 +206,10 @@ def record_export(
 def record_copy(
     tx: Connection, directory: str, *, entry: dict[str, Any], identity: int | None, made_by: str, now: datetime
 ) -> None:
-    """Something was written that nobody keeps up to date: the ledger alone remembers it."""
+    """Something was written that nobody keeps up to date: the ledger alone remembers it, of a long path the end."""
     tx.execute(
         insert(export_ledger).values(
-            directory=directory,
+            directory=directory[-_LONGEST_DIRECTORY:],
             identity=identity,
             profile=entry.get("profile", Profile.FSZ.value),
             action="written",

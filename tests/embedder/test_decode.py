@@ -294,3 +294,14 @@ def test_a_picture_says_how_it_was_stored(kind: str, orientation: int) -> None:
     picture = Decoder(10**6).decode(stream.getvalue())
     assert picture.orientation == orientation
     assert (picture.width, picture.height) == ((40, 30) if orientation < 5 else (30, 40))
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_picture_that_its_container_turns_counts_as_stored_upright(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stream = io.BytesIO()
+    blocks().save(stream, "AVIF", exif=exif)
+    picture = Decoder(10**6).decode(stream.getvalue())
+    assert picture.orientation == 1
+    assert (picture.width, picture.height) == ((96, 64) if orientation == 1 else (64, 96))

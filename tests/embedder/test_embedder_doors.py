@@ -86,6 +86,13 @@ async def test_info_says_what_is_served() -> None:
         assert (info.engine, info.family, info.dimension) == ("synthetic", "synthetic", 4)
 
 
+@pytest.mark.parametrize("flips", [False, True])
+async def test_info_says_whether_vectors_are_averaged_with_those_of_mirrored_faces(*, flips: bool) -> None:
+    async with running(ScriptedEngine(flips=flips)) as scene:
+        info = msgspec.json.decode((await scene.client.get("/v1/info")).content, type=wire.Info)
+        assert info.flip is flips
+
+
 @pytest.mark.parametrize(
     ("query", "headers"),
     [

@@ -19,7 +19,7 @@ from service.app import App, open_app
 from service.demo.immich import FakeImmich
 from service.runner import Outcome
 from service.settings import Settings, User
-from service.store import identities
+from service.store import exports, identities, runs
 from service.store.tables import export_ledger
 from service.store.tables import identities as identity_rows
 from service.tree import ExportTree
@@ -85,6 +85,9 @@ async def test_every_profile_is_written_and_a_second_publish_touches_nothing(app
     }
     counts = await app.runner.publish_now()
     assert counts.written == counts.forms == counts.removed == 0
+    directories = ExportTree(root).on_disk()
+    assert (await app.store.read(runs.census)).facesets == sum("_profiles" not in name for name in directories)
+    assert await app.store.read(exports.recorded) == directories
     assert times(root) == before
 
 
@@ -134,8 +137,8 @@ async def test_nothing_of_a_person_who_must_never_be_exported_stays_in_any_form(
 
 
 async def test_the_ledger_says_what_was_written_for_which_profile_and_by_whom(app: App, tmp_path: Path) -> None:
-    target = tmp_path / "copy"
-    target.mkdir()
+    target = tmp_path / ("long" * 60) / "copy"  # longer than the ledger's column
+    target.mkdir(parents=True)
     number = await number_of(app, "Mira")
     counts = await app.runner.copy_now(read_wishes("imagefolder:2")[0], number, ExportTree(target))
     assert counts.forms == 1
