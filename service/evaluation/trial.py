@@ -68,7 +68,7 @@ async def read_scene(store: Store, settings: Settings) -> Scene:
         space=space,
         family=used.family,
         points=replace(today, **own),
-        rules=GroupingRules(min_faces=settings.min_faces, gate=settings.gate),
+        rules=settings.grouping_rules,
     )
 
 
