@@ -79,7 +79,11 @@ class Service:
     async def _work(self) -> None:
         while not self._app.conditions.stop.is_set():
             kind, source = await self._next_wish()
-            result = await self._app.runner.run(kind, source=source)
+            try:
+                result = await self._app.runner.run(kind, source=source)
+            except RequestError as error:  # the source was removed after somebody wished for it
+                log.warning("wish_not_met", message=str(error))
+                continue
             self._last = result
             if result.outcome is Outcome.OUTAGE and not isinstance(result.error, SourceAwayError):
                 await self._wait_for_recovery()

@@ -394,3 +394,17 @@ async def test_where_only_known_faces_are_looked_at_a_folder_is_looked_at_whole(
     counts = await guided.sync()
     assert counts["embed_faces"] > counts["embed_embedded"] > 0
     assert counts["publish_facesets"] >= 4
+
+
+async def test_a_wish_for_a_source_that_was_just_removed_does_not_end_the_service(trip: Trip) -> None:
+    await trip.add()
+    journey = Journey(trip.forks, None, None, trip.environ, trip.data)  # type: ignore[arg-type]  # there is no Immich
+    async with serving(journey) as (service, client):
+        await until(lambda: idle(client, 1))
+        assert (await trip.run("sources", "remove", "album")).code == 0
+        assert (await client.post("/api/sync", json={"source": "album"})).status_code == 202
+        await until(lambda: trip.listed() == {})
+        assert (await client.post("/api/sync")).status_code == 202
+        await until(lambda: idle(client, 2))
+        assert service.is_running
+    assert trip.files() == {}
