@@ -21,7 +21,6 @@ from immich_facesets.matching import Candidates, assign, candidates, near_rows, 
 
 def place_carefully(draft: Draft) -> Discovery:
     """Place what is loose until nobody finds a place any more; the last look, which found nothing new."""
-    draft.is_waiting[:] &= ~draft.is_active
     grown = set(draft.owner[(draft.owner != draft.before) & (draft.owner != NOBODY)].tolist())
     while True:
         _wake(draft, grown)

@@ -7,6 +7,8 @@ own.
 
 import os
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mixtures import Library, people, table_of, unit
 from own_process import measured
 
+from immich_facesets.evaluation import bcubed
 from immich_facesets.faces import Gate
 from immich_facesets.grouping import GroupingRules
 from immich_facesets.spaces import OperatingPoints, operating_points
@@ -46,6 +49,29 @@ def bench_grouping(name: str, vectors: Vectors, points: OperatingPoints, min_fac
     )
 
 
+def arrive(vectors: Vectors, fresh: int, points: OperatingPoints) -> tuple[float, float, float]:
+    """The seconds to group the last ``fresh`` faces alone and all of them, and how alike the ends are (BCubed F)."""
+    table, rules = table_of(vectors), GroupingRules(gate=Gate(60, 0, 0.5))
+    before = Library(table.rows(np.arange(len(table) - fresh)), rules=rules, points=points)
+    before.group()
+    ends, seconds = [], []
+    for only in (frozenset(table.face_ids[-fresh:].tolist()), None):
+        after = replace(before, table=table, fresh=only, memberships=dict(before.memberships), known=dict(before.known))
+        started = time.perf_counter()
+        after.group()
+        seconds.append(time.perf_counter() - started)
+        ends.append(after.labels())
+    return seconds[0], seconds[1], bcubed(*ends).f
+
+
+def bench_small_sync(name: str, vectors: Vectors, fresh: int, points: OperatingPoints) -> None:
+    alone, everything, alike = arrive(vectors, fresh, points)
+    print(
+        f"{fresh} fresh faces of {name:18} n={len(vectors):6}  alone {alone:6.1f} s, all again {everything:6.1f} s"
+        f"  (x{everything / alone:.1f})  the same end: BCubed F {alike:.4f}"
+    )
+
+
 def main() -> None:
     points = operating_points("w600k_mbf")
     if DATA.is_dir():
@@ -57,6 +83,9 @@ def main() -> None:
     rng = np.random.default_rng(0)
     library, _ = people(rng, [1500, 1000, *([300] * 20), *([40] * 150), *([1] * 5500)], 0.8, d=512)
     bench_grouping("a family's library", library, OperatingPoints(), 15)
+    library = library[rng.permutation(len(library))]
+    for part in (5000, len(library)):
+        bench_small_sync("a family's library", library[:part], 100, OperatingPoints())
 
 
 if __name__ == "__main__":
