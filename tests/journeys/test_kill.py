@@ -41,8 +41,10 @@ FIRST: dict[str, tuple[Kill, ...]] = {
     ),
     "group": (
         ("drop_orphans", 1, "da"),
+        ("write_thresholds", 1, "bda"),
         ("use_space", 1, "bda"),
         ("write_fact", 1, "da"),
+        ("write_scope", 1, "bda"),
     ),
     "publish": (
         ("record_phash", 1, "bda"),
@@ -63,6 +65,9 @@ SECOND: tuple[Kill, ...] = (
     ("record_removal", 1, "bda"),
     ("record_export", 1, "b"),
 )
+COPY: tuple[Kill, ...] = (("record_copy", 1, "bda"), ("record_copy", 2, "bda"))
+"""Those of ``export --to``, which makes copies on demand."""
+
 ELSEWHERE = {"record_crash", "announce_space", "see_again", "record_unlisted", "forget_removed"}
 """
 Those that need an embedder that ends, another model, or a folder: ``test_deadly_picture``, ``test_another_model`` and
@@ -115,7 +120,7 @@ def commit_points() -> set[str]:
 
 
 def test_every_commit_point_is_among_those_that_are_killed() -> None:
-    covered = {name for kills in [*FIRST.values(), SECOND] for name, _, _ in kills}
+    covered = {name for kills in [*FIRST.values(), SECOND, COPY] for name, _, _ in kills}
     assert len(covered) >= 18
     assert commit_points() == covered | ELSEWHERE
 
@@ -140,6 +145,27 @@ async def test_a_later_sync_killed_at_its_commit_points_ends_like_one_never_kill
     killed = Killed(journey)
     await killed.at_each(SECOND, "--full")
     await killed.ends_like(unkilled.second, "--full")
+
+
+async def test_a_copy_of_the_face_sets_killed_halfway_is_made_up_for(
+    journey: Journey, unkilled: Unkilled, tmp_path: Path
+) -> None:
+    journey.begin_from(unkilled.synced)
+
+    async def copied(folder: str, die_at: tuple[str, str, int] | tuple[()] = ()) -> dict[str, bytes]:
+        service = journey.start("export", "--profile", "plain", "--to", str(tmp_path / folder), die_at=die_at)
+        assert await ended(service) == (KILLED if die_at else 0), service.stderr[-3000:]
+        files = (path for path in sorted((tmp_path / folder).rglob("*")) if path.is_file())
+        return {str(path.relative_to(tmp_path / folder)): path.read_bytes() for path in files}
+
+    whole = await copied("whole")
+    assert len(whole) > 2
+    moments = {"b": "before", "d": "during", "a": "after"}
+    for name, nth, when in COPY:
+        for moment in when:
+            part = await copied("part", (name, moments[moment], nth))
+            assert all(whole[file] == content for file, content in part.items() if not Path(file).name.startswith("."))
+    assert await copied("part") == whole
 
 
 @pytest.mark.parametrize(("points", "seed"), [("any", 1), ("any", 2), ("file", 3), ("step", 4)])
