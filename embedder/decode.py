@@ -82,11 +82,14 @@ class Decoder:
                     pixels = _decode_jpeg(data, image.size, reduction)
                     if pixels is not None:
                         return Picture.of_jpeg(pixels, image.size, orientation, reduction)
-                # A TIFF is turned while it is loaded, and says no more how it was; AVIF is turned by its container.
-                stored = 1 if image.format == "AVIF" else _orientation(image)
+                # A TIFF is turned while it is loaded, and says no more how it was; AVIF is turned by its container. Others
+                # are asked only then: a PNG loads itself to answer, and would keep to itself that it is damaged.
+                stored = _orientation(image) if image.format == "TIFF" else 1
                 image.load()
-                pixels = upright(to_srgb(image), _orientation(image))
-                return Picture.whole(np.ascontiguousarray(pixels), stored)
+                orientation = _orientation(image)
+                if image.format not in {"AVIF", "TIFF"}:
+                    stored = orientation
+                return Picture.whole(np.ascontiguousarray(upright(to_srgb(image), orientation)), stored)
         except UnidentifiedImageError:
             raise _unidentified(data) from None
         except _DECODER_ERRORS as error:
