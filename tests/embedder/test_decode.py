@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bad_pictures import with_broken_pixels
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 from testdata import shared_data
@@ -216,6 +217,11 @@ def test_a_thumbnail_inside_does_not_hide_that_a_photo_is_truncated() -> None:
 )
 def test_what_is_no_picture_is_refused_with_its_reason(data: bytes, expected: str) -> None:
     assert reason(data) == expected
+
+
+def test_a_png_with_garbled_pixels_is_refused_although_its_header_is_fine() -> None:
+    noise = np.random.default_rng(8).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    assert reason(with_broken_pixels(stored(Image.fromarray(noise), "PNG"))) == "corrupt"
 
 
 def test_damaged_bytes_never_end_in_anything_but_an_answer_or_a_reason() -> None:
