@@ -15,6 +15,7 @@ import numpy as np
 from face_check import Faces
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
+from orientations import FROM_UPRIGHT
 from PIL import Image
 from small_models import save
 
@@ -165,18 +166,9 @@ def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _stored(pixels: NDArray[np.uint8], orientation: int) -> bytes:
     """A fine JPEG whose EXIF says how to turn it upright."""
-    undone = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_90,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_270,
-    }
     image = Image.fromarray(pixels)
-    if orientation in undone:
-        image = image.transpose(undone[orientation])
+    if orientation in FROM_UPRIGHT:
+        image = image.transpose(FROM_UPRIGHT[orientation])
     exif = Image.Exif()
     exif[ORIENTATION_TAG] = orientation
     stream = io.BytesIO()

@@ -1,10 +1,9 @@
 """Editions of invented people, for the tests of every form that a face set is exported in."""
 
-import io
 from pathlib import Path
 
 import numpy as np
-from faceset_builders import RULES, faceset, picture
+from faceset_builders import RULES, faceset, gathered, picture
 from numpy.typing import NDArray
 
 from immich_facesets.exports.crops import png, provenance, resized
@@ -36,17 +35,8 @@ def maybe(
 
 
 def written(edition: Edition) -> dict[str, bytes]:
-    """Every file, the way a writer makes it, by its name in the edition's directory."""
-    files: dict[str, bytes] = {}
-    for name, content in edition.files():
-        assert name not in files
-        if isinstance(content, bytes):
-            files[name] = content
-        else:
-            file = io.BytesIO()
-            content(file, files.__getitem__)
-            files[name] = file.getvalue()
-    return files
+    """Every file by its name in the edition's directory."""
+    return gathered(edition.files())
 
 
 def put(root: Path, edition: Edition) -> Path:

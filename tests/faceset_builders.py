@@ -1,10 +1,14 @@
 """Faces, candidates and facesets of invented people, for the tests of everything an export is made of."""
 
+import io
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.curation import build_faceset, choose, curate
+from immich_facesets.exports.directory import Content
 from immich_facesets.faces import Box, Face, Landmarks, Measures
 from immich_facesets.facesets import Candidate, Check, EraYears, ExportRules, Faceset, Place, Shelf, Verdict
 
@@ -100,3 +104,17 @@ def picture(side: int = 300, *, seed: int = 0) -> NDArray[np.uint8]:
 
 def jpeg(image: NDArray[np.uint8], quality: int = 97) -> bytes:
     return bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
+
+
+def gathered(files: Iterable[tuple[str, Content]]) -> dict[str, bytes]:
+    """Every file of a directory, the way a writer makes it."""
+    bodies: dict[str, bytes] = {}
+    for name, content in files:
+        assert name not in bodies
+        if isinstance(content, bytes):
+            bodies[name] = content
+        else:
+            file = io.BytesIO()
+            content(file, bodies.__getitem__)
+            bodies[name] = file.getvalue()
+    return bodies

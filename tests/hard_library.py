@@ -10,8 +10,10 @@ exp(-k / 165). What is invented beyond it is named below. Nothing here knows how
 from dataclasses import dataclass
 
 import numpy as np
-from mixtures import Vectors, unit
+from mixtures import Vectors, table_of, unit
 from numpy.typing import NDArray
+
+from immich_facesets.identities import FaceTable
 
 DIMENSION = 512
 GENUINE = 0.593
@@ -47,6 +49,18 @@ class HardLibrary:
     is_bad: NDArray[np.bool_]
     born: NDArray[np.float64]
     kin: NDArray[np.int64]
+
+    def table(self) -> FaceTable:
+        """The faces as grouping gets them: who they are, which are bad and who was born when is left out."""
+        return table_of(
+            self.vectors,
+            pictures=self.pictures,
+            face_short=self.face_short,
+            blur=self.blur,
+            det_score=self.det_score,
+            taken=self.taken,
+            yaw=self.yaw,
+        )
 
 
 def hard_library(seed: int = 0, faces: int = 6000, family: int = 60) -> HardLibrary:

@@ -95,15 +95,7 @@ def photos() -> LabelledSet:
 
 def hard(seed: int) -> LabelledSet:
     found = hard_library(seed)
-    table = table_of(
-        found.vectors,
-        pictures=found.pictures,
-        face_short=found.face_short,
-        blur=found.blur,
-        det_score=found.det_score,
-        taken=found.taken,
-        yaw=found.yaw,
-    )
+    table = found.table()
     return LabelledSet(f"hard library, seed {seed}", table, found.who.astype(str), np.ones(len(table), dtype=np.bool_))
 
 

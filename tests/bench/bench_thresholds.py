@@ -251,15 +251,7 @@ def main() -> None:
         print(f"no real faces at {DATA.name!r}: set FACESETS_TEST_DATA")
     for seed in (0, 1):
         hard = hard_library(seed)
-        table = table_of(
-            hard.vectors,
-            pictures=hard.pictures,
-            face_short=hard.face_short,
-            blur=hard.blur,
-            det_score=hard.det_score,
-            taken=hard.taken,
-            yaw=hard.yaw,
-        )
+        table = hard.table()
         bench_library(f"hard library {seed}", table, hard.who.tolist(), GroupingRules(min_faces=6))
     bench_stability(table)
 

@@ -26,20 +26,8 @@ def hard() -> HardLibrary:
     return hard_library(seed=21, faces=2500, family=25)
 
 
-def faces_of(hard: HardLibrary) -> FaceTable:
-    return table_of(
-        hard.vectors,
-        pictures=hard.pictures,
-        face_short=hard.face_short,
-        blur=hard.blur,
-        det_score=hard.det_score,
-        taken=hard.taken,
-        yaw=hard.yaw,
-    )
-
-
 def test_a_hard_library_is_grouped_better_than_by_any_cut_of_average_linkage(hard: HardLibrary) -> None:
-    ours = bcubed(hard.who, partition(faces_of(hard), POINTS, GroupingRules()))
+    ours = bcubed(hard.who, partition(hard.table(), POINTS, GroupingRules()))
     linked = [bcubed(hard.who, average_linkage(hard.vectors, cut)) for cut in CUTS]
     best = max(linked, key=lambda score: score.f)
     assert ours.f >= best.f + 0.02
@@ -48,8 +36,8 @@ def test_a_hard_library_is_grouped_better_than_by_any_cut_of_average_linkage(har
 
 
 def test_the_plain_method_can_be_chosen_and_is_another(hard: HardLibrary) -> None:
-    plain = bcubed(hard.who, partition(faces_of(hard), POINTS, GroupingRules(method="plain")))
-    careful = bcubed(hard.who, partition(faces_of(hard), POINTS, GroupingRules()))
+    plain = bcubed(hard.who, partition(hard.table(), POINTS, GroupingRules(method="plain")))
+    careful = bcubed(hard.who, partition(hard.table(), POINTS, GroupingRules()))
     assert plain.f < careful.f
     assert plain.precision < careful.precision
 
@@ -68,7 +56,7 @@ def grown(table: FaceTable, batches: list[NDArray[np.intp]], rules: GroupingRule
 
 @pytest.mark.parametrize("by", ["chance", "date"])
 def test_many_small_syncs_end_in_the_people_of_one_large_one(hard: HardLibrary, by: str) -> None:
-    table, rules = faces_of(hard), GroupingRules(min_faces=6)
+    table, rules = hard.table(), GroupingRules(min_faces=6)
     n = len(table)
     order = np.argsort(hard.taken, kind="stable") if by == "date" else np.random.default_rng(0).permutation(n)
     once = grown(table, [np.arange(n)], rules, fresh=False)
@@ -78,7 +66,7 @@ def test_many_small_syncs_end_in_the_people_of_one_large_one(hard: HardLibrary, 
 
 
 def test_what_came_is_grouped_as_if_all_had_been_looked_at_again(hard: HardLibrary) -> None:
-    table, rules = faces_of(hard), GroupingRules(min_faces=6)
+    table, rules = hard.table(), GroupingRules(min_faces=6)
     batches = np.array_split(np.random.default_rng(1).permutation(len(table)), 3)
     assert bcubed(grown(table, batches, rules, fresh=False), grown(table, batches, rules, fresh=True)).f >= 0.999
 
@@ -214,7 +202,7 @@ def test_nobody_vouches_for_herself() -> None:
 
 
 def test_ours_beats_immichs_own_rule_on_the_hard_library(hard: HardLibrary) -> None:
-    ours = bcubed(hard.who, partition(faces_of(hard), POINTS, GroupingRules()))
+    ours = bcubed(hard.who, partition(hard.table(), POINTS, GroupingRules()))
     theirs = bcubed(hard.who, immich_labels(NearPairs.within(hard.vectors, 0.5)))
     assert ours.f >= theirs.f + 0.02
     assert ours.precision >= theirs.precision

@@ -42,34 +42,24 @@ def hard() -> HardLibrary:
     return hard_library(seed=1, faces=2000, family=20)
 
 
-def table_of_hard(library: HardLibrary) -> FaceTable:
-    return table_of(
-        library.vectors,
-        pictures=library.pictures,
-        face_short=library.face_short,
-        blur=library.blur,
-        det_score=library.det_score,
-    )
-
-
 class TestBadFacesThatShareADirection:
     def test_most_are_found_though_the_gate_lets_many_pass(self) -> None:
-        library, table = hard(), table_of_hard(hard())
+        library, table = hard(), hard().table()
         passes, shows = table.admitted(GATE), recognisable(table, GATE, MATCH)
         assert (library.is_bad & ~passes).sum() < 0.70 * library.is_bad.sum()
         assert (library.is_bad & ~shows).sum() > 0.90 * library.is_bad.sum()
 
     def test_of_the_good_ones_hardly_any_is_lost(self) -> None:
-        library, table = hard(), table_of_hard(hard())
+        library, table = hard(), hard().table()
         is_good = table.admitted(GATE) & ~library.is_bad
         assert (is_good & ~recognisable(table, GATE, MATCH)).sum() <= 0.002 * is_good.sum()
 
     def test_whoever_fails_the_gate_stays_poor(self) -> None:
-        table = table_of_hard(hard())
+        table = hard().table()
         assert not (recognisable(table, GATE, MATCH) & ~table.admitted(GATE)).any()
 
     def test_the_order_of_faces_and_their_numbers_decide_nothing(self) -> None:
-        table = table_of_hard(hard())
+        table = hard().table()
         shows = recognisable(table, GATE, MATCH)
         assert (recognisable(table, GATE, MATCH) == shows).all()
         order = np.random.default_rng(3).permutation(len(table))
@@ -83,7 +73,7 @@ class TestBadFacesThatShareADirection:
         many = unit((library.vectors[None] + noise).reshape(-1, library.vectors.shape[1]))
         measures = {name: np.tile(getattr(library, name), times) for name in ("face_short", "blur", "det_score")}
         shows = recognisable(table_of(many, **measures), GATE, MATCH).reshape(times, -1)
-        once = recognisable(table_of_hard(library), GATE, MATCH)
+        once = recognisable(library.table(), GATE, MATCH)
         assert (shows == once).mean() > 0.97
 
 
@@ -128,7 +118,7 @@ class TestOneWhoIsOftenSmall:
         hers, _ = people(rng, [160], spread=0.8, d=library.vectors.shape[1])
         vectors = np.concatenate([library.vectors, hers])
         is_small = small_ones(len(vectors), np.arange(len(library.vectors), len(vectors) - 100))  # 60 of about 200
-        is_small[: len(library.vectors)] = ~table_of_hard(library).admitted(GATE)
+        is_small[: len(library.vectors)] = ~library.table().admitted(GATE)
         assert recognisable(with_small(vectors, is_small), GATE, MATCH)[-100:].all()
 
     @pytest.mark.parametrize("copies", [50, 1000])

@@ -2,31 +2,17 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from forked import KILLED, ForkServer
-from journey import Journey, Unkilled, announced_embedder, begun
-from small_library import SmallLibrary, change, draw_small_library
+from journey import Journey, Unkilled, begun
+from journey_fixtures import drawn, embedder_url, forks
+from small_library import SmallLibrary, change
 
-
-@pytest.fixture(scope="session")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> SmallLibrary:
-    return draw_small_library(tmp_path_factory.mktemp("drawn"))
-
-
-@pytest.fixture(scope="session")
-def forks() -> Iterator[ForkServer]:
-    with ForkServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def embedder_url(forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An embedder that lives as long as the tests."""
-    return announced_embedder(forks, tmp_path_factory.mktemp("embedder") / "address.json")[1]
+__all__ = ["drawn", "embedder_url", "forks"]
 
 
 @pytest.fixture

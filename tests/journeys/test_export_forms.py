@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import tomllib
-import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from insightface_reader import detected, face_reader
 from numpy.typing import NDArray
+from orientations import FROM_UPRIGHT
 from PIL import Image
 from real_library import ENVIRONMENT, Photo, add_photo, group_truth, labelled_photos, upright_size, write_users
 from syncing import environment, run, tree
@@ -27,16 +28,6 @@ pytestmark = [pytest.mark.models, pytest.mark.timeout(900)]
 
 PROFILES = "fsz,facefusion,kohya:3:256,imagefolder,xmp,npz,plain"
 PEOPLE = 6
-UNDO = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-"""From upright pixels to stored ones, by EXIF orientation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +42,13 @@ class Exported:
 
 @pytest.fixture(scope="module")
 def reader() -> Any:
-    """insightface, set up the way the readers of face sets set it up."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the libraries insightface imports
-        from insightface.app import FaceAnalysis  # noqa: PLC0415  # slow, and only where the models are
-
-        app = FaceAnalysis(
-            name="bench_s",
-            root=str(shared_data() / "data"),
-            providers=["CPUExecutionProvider"],
-            allowed_modules=["detection", "recognition"],
-        )
-    app.prepare(ctx_id=-1, det_size=(640, 640))
-    return app
+    return face_reader()
 
 
-def detected(reader: Any, path: Path) -> list[Any]:
+def found_in(reader: Any, path: Path) -> list[Any]:
     picture = cv2.imread(str(path))
     assert picture is not None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of scikit-image, which insightface calls in an old way
-        return list(reader.get(picture))
+    return detected(reader, picture.astype(np.uint8))
 
 
 async def synced(folder: Path) -> Exported:
@@ -133,7 +110,7 @@ def check_pictures(reader: Any, pictures: list[Path]) -> NDArray[np.float32]:
     assert 0 < len(pictures) <= 12
     vectors = []
     for path in pictures:
-        faces = detected(reader, path)
+        faces = found_in(reader, path)
         assert len(faces) == 1, path.name
         vectors.append(faces[0].normed_embedding)
     mean = np.mean(vectors, axis=0)
@@ -163,7 +140,7 @@ def check_kohya(reader: Any, root: Path) -> None:
             assert path.with_suffix(".txt").read_text(encoding="utf-8").startswith(subset["class_tokens"])
             with Image.open(path) as image:
                 assert image.size == (256, 256)
-            assert len(detected(reader, path)) == 1
+            assert len(found_in(reader, path)) == 1
 
 
 def check_cache(path: Path) -> None:
@@ -210,7 +187,9 @@ def stored(box: Box, photo: Path, orientation: int) -> Box:
     mask = np.zeros((height, width), np.uint8)
     mask[round(box.y1) : round(box.y2), round(box.x1) : round(box.x2)] = 255
     image = Image.fromarray(mask)
-    left, top, right, bottom = (image if orientation == 1 else image.transpose(UNDO[orientation])).getbbox() or [0] * 4
+    left, top, right, bottom = (
+        image if orientation == 1 else image.transpose(FROM_UPRIGHT[orientation])
+    ).getbbox() or [0] * 4
     return Box(left, top, right, bottom)
 
 

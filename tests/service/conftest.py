@@ -1,4 +1,4 @@
-"""Stores for the tests of the service: each test runs on every database there is."""
+"""Stores for the tests of the service, each on every database there is, and what it takes to run it whole."""
 
 import tempfile
 from collections.abc import Iterator
@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 from databases import postgres_cluster, postgres_programs
+from journey_fixtures import drawn, embedder_url, forks
 from sqlalchemy import create_engine, text
 
 from service.store.database import Store, migrate, open_engine
+
+__all__ = ["drawn", "embedder_url", "forks"]
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import re
 import shutil
 import signal
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ import httpx
 import pytest
 from embedder_scene import running
 from forked import Forked, ForkServer
-from journey import Journey, announced_embedder, begun, ended, until
-from small_library import SmallLibrary, draw_small_library
+from journey import Journey, begun, ended, until
+from small_library import SmallLibrary
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import SQLAlchemyError
 from syncing import tree
@@ -28,22 +28,6 @@ pytestmark = pytest.mark.timeout(600)
 
 NAME = "Mira Unsayable"
 TOKEN = "a-token-that-nobody-may-read"
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[ForkServer]:
-    with ForkServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> SmallLibrary:
-    return draw_small_library(tmp_path_factory.mktemp("drawn"))
-
-
-@pytest.fixture(scope="module")
-def embedder_url(forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return announced_embedder(forks, tmp_path_factory.mktemp("embedder") / "address.json")[1]
 
 
 @pytest.fixture

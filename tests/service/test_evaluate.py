@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from forked import Forked, ForkServer
-from journey import Journey, announced_embedder, begun, ended
+from journey import Journey, begun, ended
 from mixtures import table_of
 from msgspec import structs
-from small_library import SmallLibrary, draw_small_library
+from small_library import SmallLibrary
 from syncing import run, tree
 from testdata import ROOT
 
@@ -39,22 +39,6 @@ pytestmark = pytest.mark.timeout(600)
 
 COLUMNS = ("asset", "path", "x1", "y1", "x2", "y2", "name")
 Line = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[ForkServer]:
-    with ForkServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory: pytest.TempPathFactory) -> SmallLibrary:
-    return draw_small_library(tmp_path_factory.mktemp("drawn"))
-
-
-@pytest.fixture(scope="module")
-def embedder_url(forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return announced_embedder(forks, tmp_path_factory.mktemp("embedder") / "address.json")[1]
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import io
 import zipfile
 
-from faceset_builders import candidate, faceset
+from faceset_builders import candidate, faceset, gathered
 
 from immich_facesets.exports.directory import faceset_files
 from immich_facesets.facesets import EraYears, ExportFace, Faceset, Shelf
@@ -14,17 +14,7 @@ def drawn(face: ExportFace) -> bytes:
 
 
 def written(built: Faceset, top: int = 2) -> dict[str, bytes]:
-    """Every file, the way a writer makes it."""
-    files: dict[str, bytes] = {}
-    for name, content in faceset_files(built, manifest=b"{}", top=top, picture=drawn):
-        assert name not in files
-        if isinstance(content, bytes):
-            files[name] = content
-        else:
-            file = io.BytesIO()
-            content(file, files.__getitem__)
-            files[name] = file.getvalue()
-    return files
+    return gathered(faceset_files(built, manifest=b"{}", top=top, picture=drawn))
 
 
 def bundled(body: bytes) -> list[bytes]:

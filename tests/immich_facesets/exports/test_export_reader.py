@@ -1,18 +1,18 @@
 """What a reader really finds: a real detector on the finished crops of a real, crowded picture."""
 
 import io
-import warnings
 import zipfile
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from insightface_reader import detected, face_reader
 from testdata import shared_data
 
 from embedder.crops import CropWish, cut_crop
 from embedder.picture import Picture as Decoded
-from immich_facesets.exports.crops import Picture, box_in_crop, finished_picture, paint_over, png, provenance
+from immich_facesets.exports.crops import box_in_crop, finished_picture, paint_over, png, provenance
 from immich_facesets.exports.fsz import bundle
 from immich_facesets.faces import Box
 
@@ -22,25 +22,7 @@ TEXTS = provenance(asset_id="asset", identity=1, version="1")
 
 @pytest.fixture(scope="module")
 def reader() -> Any:
-    """insightface, set up the way the readers of facesets set it up."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the libraries insightface imports
-        from insightface.app import FaceAnalysis  # noqa: PLC0415  # slow, and only where the models are
-
-        app = FaceAnalysis(
-            name="bench_s",
-            root=str(shared_data() / "data"),
-            providers=["CPUExecutionProvider"],
-            allowed_modules=["detection", "recognition"],
-        )
-    app.prepare(ctx_id=-1, det_size=(640, 640))
-    return app
-
-
-def detected(reader: Any, picture: Picture) -> list[Any]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of scikit-image, which insightface calls in an old way
-        return list(reader.get(picture))
+    return face_reader()
 
 
 def as_box(face: Any) -> Box:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from orientations import FROM_UPRIGHT
 from PIL import Image, ImageOps
 
 from immich_facesets.exports.editions import of_sidecars
@@ -20,17 +21,6 @@ from immich_facesets.faces import Box
 WIDTH, HEIGHT = 400, 300
 PATCHES = {"Anna": Box(40, 60, 120, 160), 'Ben "B" <& Söhne>': Box(300, 200, 380, 280)}
 COLOURS = {"Anna": (255, 0, 0), 'Ben "B" <& Söhne>': (0, 0, 255)}
-
-UNDO = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-"""What makes of an upright picture the one that is stored."""
 
 
 def upright() -> Image.Image:
@@ -42,7 +32,7 @@ def upright() -> Image.Image:
 
 def stored(orientation: int) -> bytes:
     """The picture as a file that says how it is turned."""
-    image = upright() if orientation == 1 else upright().transpose(UNDO[orientation])
+    image = upright() if orientation == 1 else upright().transpose(FROM_UPRIGHT[orientation])
     exif = Image.Exif()
     exif[0x0112] = orientation
     stream = io.BytesIO()

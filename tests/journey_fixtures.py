@@ -1,0 +1,25 @@
+"""What tests with a whole service share, for the conftest of each folder that has some: import the fixtures from here."""
+
+from collections.abc import Iterator
+
+import pytest
+from forked import ForkServer
+from journey import announced_embedder
+from small_library import SmallLibrary, draw_small_library
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> SmallLibrary:
+    return draw_small_library(tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[ForkServer]:
+    with ForkServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def embedder_url(forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An embedder that lives as long as the tests."""
+    return announced_embedder(forks, tmp_path_factory.mktemp("embedder") / "address.json")[1]
