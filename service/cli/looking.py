@@ -14,7 +14,7 @@ from service.cli.terminal import out, plain
 from service.serving import failure_of, library_of, reembedding_of, run_of
 from service.settings import load_settings
 from service.store import failures, runs, spaces
-from service.store import identities as stored
+from service.store import members as stored
 from service.store.facts import read_fact
 from service.web.facts import Failure, LibraryCounts, Reembedding, Run
 

@@ -20,7 +20,7 @@ from service.passes.conditions import Conditions
 from service.passes.fan_out import ROUNDS, fan_out
 from service.remote.guard import CircuitOpenError
 from service.sources import Page, Source
-from service.store import assets, failures
+from service.store import assets, failures, sources
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +61,7 @@ class Discover:
         """List what is new (or everything when ``whole`` or due), then read the faces that are due."""
         facts = await self._source.open()
         self._rules = replace(self._rules, every_picture=not facts.knows_faces)
-        marks = await self._store.write(assets.remember_source, facts.name, facts.kind, facts.user_id)
+        marks = await self._store.write(sources.remember_source, facts.name, facts.kind, facts.user_id)
         now = self._conditions.clock()
         interval = self._conditions.settings.full_listing_interval
         whole = (
@@ -71,7 +71,7 @@ class Discover:
             # A whole listing brings the faces of a thousand assets in one request: cheaper than a look at each.
             due, known = await self._store.read(assets.count_due, facts.name, now)
             whole = due > max(1, known // _PAGE)
-        await self._store.write(assets.remember_people, facts.name, await self._source.people())
+        await self._store.write(sources.remember_people, facts.name, await self._source.people())
         await self._list(None if whole or marks.watermark is None else marks.watermark - OVERLAP)
         if self._conditions.stop.is_set():
             return
@@ -92,7 +92,7 @@ class Discover:
             if self._conditions.stop.is_set():
                 return
         await self._store.write(
-            assets.finish_listing, self._source.name, watermark=newest, full_at=started if whole else None
+            sources.finish_listing, self._source.name, watermark=newest, full_at=started if whole else None
         )
 
     async def _remember(self, page: Page) -> None:

@@ -1,4 +1,4 @@
-"""Sources, their assets, and the faces the sources know of."""
+"""The sources' assets, and the faces the sources know of."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,48 +7,21 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, delete, exists, func, select, update
 
-from immich_facesets.assets import Asset, FaceHint, Person, Rendition
+from immich_facesets.assets import Asset, FaceHint, Rendition
 from immich_facesets.faces import Box
 from immich_facesets.listing import AssetPlan, KnownAsset, ListingRules, is_wanted, next_look
 from service.store import failures
-from service.store.tables import assets, hints, people, sources
+from service.store.sources import FOLDER
+from service.store.tables import assets, hints, sources
 from service.store.upsert import upsert
 
-FOLDER = "folder"
-"""The kind of the sources that are folders."""
-
 _IDS_AT_ONCE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class SourceMarks:
-    """How far the listings of a source have come."""
-
-    watermark: datetime | None
-    full_listing_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class PageCounts:
     new: int
     changed: int
-
-
-def remember_source(tx: Connection, name: str, kind: str, user_id: str) -> SourceMarks:
-    """
-    Note that a source exists and return how far its listings came.
-
-    A name that now belongs to another user at the source starts over: its marks are cleared.
-    """
-    before = tx.execute(select(sources).where(sources.c.name == name)).one_or_none()
-    if before is not None and before.user_id == user_id:
-        return SourceMarks(before.watermark, before.full_listing_at)
-    upsert(
-        tx,
-        sources,
-        [{"name": name, "kind": kind, "user_id": user_id, "watermark": None, "full_listing_at": None}],
-    )
-    return SourceMarks(None, None)
 
 
 def judge_again(tx: Connection, rules: ListingRules) -> None:
@@ -260,35 +233,6 @@ def mark_gone(tx: Connection, source: str, asset_id: str) -> None:
     place = (assets.c.source == source, assets.c.asset_id == asset_id)
     tx.execute(update(assets).where(*place).values(is_gone=True, is_wanted=False, hints_due_at=None))
     tx.execute(delete(hints).where(hints.c.source == source, hints.c.asset_id == asset_id))
-
-
-def finish_listing(tx: Connection, source: str, *, watermark: datetime | None, full_at: datetime | None) -> None:
-    """A listing came to its end: the next one starts from here. ``full_at`` is None for a listing of changes."""
-    values: dict[str, Any] = {}
-    if watermark is not None:
-        values["watermark"] = watermark
-    if full_at is not None:
-        values["full_listing_at"] = full_at
-        failures.forget_unlisted(tx, source, full_at)
-    if values:
-        tx.execute(update(sources).where(sources.c.name == source).values(**values))
-
-
-def remember_people(tx: Connection, source: str, found: Sequence[Person]) -> None:
-    """Write the people of a source; those it no longer has are dropped, links to identities stay with the others."""
-    ids = [person.person_id for person in found]
-    tx.execute(delete(people).where(people.c.source == source, people.c.person_id.not_in(ids)))
-    rows = [
-        {
-            "source": source,
-            "person_id": person.person_id,
-            "name": person.name,
-            "birth_date": person.birth_date,
-            "is_hidden": person.is_hidden,
-        }
-        for person in found
-    ]
-    upsert(tx, people, rows)
 
 
 def asset_of(row: Any) -> Asset:

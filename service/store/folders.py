@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, exists, insert, or_, select, update
 
-from service.store.assets import FOLDER, has_any, stamps
+from service.store.assets import has_any, stamps
 from service.store.database import Store
+from service.store.sources import FOLDER
 from service.store.tables import assets, failures, hints, people, sources
 
 Mode = Literal["mixed", "trusted"]

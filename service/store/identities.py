@@ -1,7 +1,6 @@
-"""Identities and their members: what group reads and writes, and what people look at."""
+"""Identities as group reads and writes them, and what they are called."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +9,8 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from immich_facesets.faces import Box
 from immich_facesets.grouping import Assertion, FaceTable, GroupingPlan, Known
-from service.store.assets import FOLDER, hint_of
+from service.store.assets import hint_of
+from service.store.sources import FOLDER
 from service.store.tables import (
     assets,
     contents,
@@ -232,86 +232,3 @@ def birth_dates(tx: Connection) -> dict[int, str]:
     )
     # The latest date is the careful one where two sources disagree: it makes a person younger in a picture.
     return {row.identity: row.birth_date for row in rows}
-
-
-@dataclass(frozen=True, slots=True)
-class IdentityRow:
-    """One identity as a list shows it."""
-
-    number: int
-    origin: str
-    label: str | None
-    is_locked: bool
-    faces: int
-    pictures: int
-
-
-def list_identities(tx: Connection) -> list[IdentityRow]:
-    """Every identity that has faces, by number."""
-    names: Mapping[int, str] = labels(tx)
-    rows = tx.execute(
-        select(
-            identities,
-            func.count(memberships.c.face_id).label("faces"),
-            func.count(faces.c.sha256.distinct()).label("pictures"),
-        )
-        .join(memberships, memberships.c.identity == identities.c.number)
-        .join(faces, faces.c.face_id == memberships.c.face_id)
-        .group_by(*identities.c)
-        .order_by(identities.c.number)
-    )
-    return [
-        IdentityRow(row.number, row.origin, names.get(row.number), row.is_locked, row.faces, row.pictures)
-        for row in rows
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class MemberRow:
-    """One face of an identity and where it is. ``places``: (source, asset id, path)."""
-
-    face_id: int
-    sha256: str
-    box: Box
-    det_score: float
-    blur: float
-    distance: float
-    how: str
-    confidence: float | None
-    places: tuple[tuple[str, str, str], ...]
-
-
-def members_of(tx: Connection, number: int) -> list[MemberRow]:
-    """The faces of one identity, nearest to its centre first."""
-    rows = tx.execute(
-        select(faces, memberships.c.distance, memberships.c.how, memberships.c.confidence)
-        .join(memberships, memberships.c.face_id == faces.c.face_id)
-        .where(memberships.c.identity == number)
-        .order_by(memberships.c.distance, faces.c.face_id)
-    ).all()
-    where: dict[str, list[tuple[str, str, str]]] = {}
-    found: Any = tx.execute(
-        select(fingerprints.c.sha256, assets.c.source, assets.c.asset_id, assets.c.path)
-        .join(assets, assets.c.fingerprint == fingerprints.c.fingerprint)
-        .join(faces, faces.c.sha256 == fingerprints.c.sha256)
-        .join(memberships, memberships.c.face_id == faces.c.face_id)
-        .where(memberships.c.identity == number, assets.c.is_gone.is_(False))
-        .distinct()
-        .order_by(assets.c.source, assets.c.asset_id)
-    )
-    for sha256, source, asset_id, path in found:
-        where.setdefault(sha256, []).append((source, asset_id, path))
-    return [
-        MemberRow(
-            row.face_id,
-            row.sha256,
-            Box(row.x1, row.y1, row.x2, row.y2),
-            row.det_score,
-            row.blur,
-            row.distance,
-            row.how,
-            row.confidence,
-            tuple(where.get(row.sha256, ())),
-        )
-        for row in rows
-    ]

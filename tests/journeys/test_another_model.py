@@ -13,7 +13,7 @@ from small_library import LATE, add_shot
 from syncing import tree
 
 from immich_facesets.faces import Box
-from service.store.identities import list_identities
+from service.store.members import list_identities
 from service.store.spaces import active_space
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(900)]

@@ -16,7 +16,7 @@ from outcome import Outcome, outcome, read
 from small_library import ENVIRONMENT, SmallLibrary
 from sqlalchemy import Connection, select
 
-from service.store.identities import list_identities
+from service.store.members import list_identities
 from service.store.runs import last_runs
 from service.store.tables import assets, contents, failures, memberships
 

@@ -21,6 +21,7 @@ from immich_facesets.faces import Box
 from service.demo.immich import FakeImmich
 from service.store import identities
 from service.store.database import Store, open_engine
+from service.store.members import list_identities, members_of
 from service.store.tables import assets, faces, fingerprints
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(900)]
@@ -61,8 +62,8 @@ def members(library: Library) -> dict[int, set[str]]:
     store = Store(open_engine(f"sqlite:///{library.folder / 'data' / 'facesets.db'}"))
     try:
         found: dict[int, set[str]] = {}
-        for row in store.read_now(identities.list_identities):
-            for member in store.read_now(identities.members_of, row.number):
+        for row in store.read_now(list_identities):
+            for member in store.read_now(members_of, row.number):
                 found.setdefault(row.number, set()).update(
                     library.placed[user, asset_id].name for user, asset_id, _ in member.places
                 )

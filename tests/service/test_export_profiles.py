@@ -19,7 +19,7 @@ from service.app import App, open_app
 from service.demo.immich import FakeImmich
 from service.runner import Outcome
 from service.settings import Settings, User
-from service.store import exports, identities, runs
+from service.store import exports, members, runs
 from service.store.tables import export_ledger
 from service.store.tables import identities as identity_rows
 from service.tree import ExportTree
@@ -63,7 +63,7 @@ def times(root: Path) -> dict[str, int]:
 
 
 async def number_of(app: App, label: str) -> int:
-    return next(row.number for row in await app.store.read(identities.list_identities) if row.label == label)
+    return next(row.number for row in await app.store.read(members.list_identities) if row.label == label)
 
 
 def manifest_of(root: Path, path: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from service.passes.group import GUARDRAILS, Group
 from service.passes.scope import basis_of, days_of, fresh_faces
 from service.progress import ProgressBoard
 from service.settings import Settings
-from service.store import assets, contents, decisions, facts, identities
+from service.store import assets, contents, decisions, facts, identities, sources
 from service.store.database import Store
 from service.store.scope import Scope, read_scope, write_scope
 
@@ -86,7 +86,7 @@ class Syncs:
             limits=Limits(max_pixels=1, max_bytes=1, max_in_flight=1),
             version="1",
         )
-        store.write_now(assets.remember_source, "anna", "immich", "user-1")
+        store.write_now(sources.remember_source, "anna", "immich", "user-1")
 
     def add(self, *names: str) -> None:
         for name in names:

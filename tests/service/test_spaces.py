@@ -15,7 +15,20 @@ from immich_facesets.decisions import FaceRef, Reject
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Box
 from immich_facesets.grouping import GroupingPlan, Join, Link
-from service.store import assets, contents, decisions, exports, facts, failures, identities, pictures, runs, spaces
+from service.store import (
+    assets,
+    contents,
+    decisions,
+    exports,
+    facts,
+    failures,
+    identities,
+    members,
+    pictures,
+    runs,
+    sources,
+    spaces,
+)
 from service.store.contents import Recipe
 from service.store.database import Store
 
@@ -58,8 +71,8 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     identities.assertions: (RECIPE.space,),
     identities.labels: (),
     identities.birth_dates: (),
-    identities.list_identities: (),
-    identities.members_of: (1,),
+    members.list_identities: (),
+    members.members_of: (1,),
     pictures.placed_pictures: (RECIPE.space,),
     pictures.exportable_faces: (RECIPE.space,),
     runs.last_runs: (),
@@ -98,10 +111,10 @@ def answers(store: Store) -> dict[str, Any]:
 
 def fill(store: Store) -> None:
     """Two pictures done in the space in use, with an identity, a decision, an export and a failure; one is not done."""
-    store.write_now(assets.remember_source, "anna", "immich", "user-1")
+    store.write_now(sources.remember_source, "anna", "immich", "user-1")
     store.write_now(assets.remember_page, plans(ANNA, BEN, NEW, BROKEN), run_id=1)
     store.write_now(runs.begin_run, "full", ["anna"], NOON)
-    store.write_now(assets.remember_people, "anna", [Person("p1", "Mira", "1980-01-01", is_hidden=False)])
+    store.write_now(sources.remember_people, "anna", [Person("p1", "Mira", "1980-01-01", is_hidden=False)])
     for item, seed in ((ANNA, 1), (BEN, 2)):
         store.write_now(contents.record_content, content(item, face_answer(seed)), NOON)
     broken = ItemError("the picture is cut short", reason="corrupt")
@@ -123,7 +136,20 @@ def fill_other(store: Store) -> None:
 
 
 def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:
-    modules = (assets, contents, decisions, exports, facts, failures, identities, pictures, runs, spaces)
+    modules = (
+        assets,
+        contents,
+        decisions,
+        exports,
+        facts,
+        failures,
+        identities,
+        members,
+        pictures,
+        runs,
+        sources,
+        spaces,
+    )
     found = {
         function.__name__
         for module in modules
@@ -161,19 +187,19 @@ def pair(store: Store) -> tuple[str, str]:
 def test_members_are_carried_to_the_faces_at_their_places_and_back_again(store: Store) -> None:
     fill(store)
     fill_other(store)
-    old = store.read_now(identities.members_of, 1)
+    old = store.read_now(members.members_of, 1)
     carried = store.read_now(spaces.carried_members, RECIPE.space, OTHER.space)
     ((face_id, member),) = carried.items()
     assert (member.identity, member.how) == (1, "discovered")
     assert store.read_now(spaces.progress_of, OTHER.space) == spaces.Reembedding(OTHER.space, 3, 4)
     store.write_now(spaces.use_space, OTHER.space, carried_plan(store), NOON)
     assert store.read_now(spaces.reembedding) is None
-    (new,) = store.read_now(identities.members_of, 1)
+    (new,) = store.read_now(members.members_of, 1)
     assert (new.face_id, new.box, new.sha256) == (face_id, Box(110, 105, 305, 302), old[0].sha256)
     assert store.read_now(decisions.constraints_now, OTHER.space).must_not == {(face_id, 7)}
     assert len(store.read_now(identities.face_table, RECIPE.space, 512).face_ids) == 2, "kept for whoever goes back"
     store.write_now(spaces.use_space, RECIPE.space, carried_plan(store), NOON)
-    (back,) = store.read_now(identities.members_of, 1)
+    (back,) = store.read_now(members.members_of, 1)
     assert back.face_id == old[0].face_id
     assert back.distance == pytest.approx(0.2)
 
@@ -195,7 +221,7 @@ def test_two_spaces_are_kept_and_no_third(store: Store) -> None:
 
 
 def test_of_two_old_faces_at_one_new_place_the_nearer_is_carried(store: Store) -> None:
-    store.write_now(assets.remember_source, "anna", "immich", "user-1")
+    store.write_now(sources.remember_source, "anna", "immich", "user-1")
     store.write_now(assets.remember_page, plans(ANNA), run_id=1)
     near, far = face_answer(1, box=Box(100, 100, 300, 300)), face_answer(2, box=Box(160, 100, 360, 300))
     store.write_now(contents.record_content, content(ANNA, far, near), NOON)

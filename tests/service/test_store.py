@@ -20,13 +20,13 @@ from immich_facesets.grouping import (
     Link,
 )
 from immich_facesets.listing import plan_page
-from service.store import assets, contents, database, exports, failures, identities, runs
+from service.store import assets, contents, database, exports, failures, identities, members, runs, sources
 from service.store.database import DataLock, Store, migrate, open_engine
 from service.store.tables import metadata
 
 
 def remember(store: Store, *items: Asset, run_id: int = 1) -> None:
-    store.write_now(assets.remember_source, "anna", "immich", "user-1")
+    store.write_now(sources.remember_source, "anna", "immich", "user-1")
     store.write_now(assets.remember_page, plans(*items), run_id=run_id)
 
 
@@ -158,10 +158,10 @@ def test_only_assets_missing_from_a_whole_listing_are_asked_about(store: Store) 
 
 
 def test_a_source_name_that_changes_hands_starts_over(store: Store) -> None:
-    store.write_now(assets.remember_source, "anna", "immich", "user-1")
-    store.write_now(assets.finish_listing, "anna", watermark=NOON, full_at=NOON)
-    assert store.write_now(assets.remember_source, "anna", "immich", "user-1").watermark == NOON
-    assert store.write_now(assets.remember_source, "anna", "immich", "user-2").watermark is None
+    store.write_now(sources.remember_source, "anna", "immich", "user-1")
+    store.write_now(sources.finish_listing, "anna", watermark=NOON, full_at=NOON)
+    assert store.write_now(sources.remember_source, "anna", "immich", "user-1").watermark == NOON
+    assert store.write_now(sources.remember_source, "anna", "immich", "user-2").watermark is None
 
 
 def test_a_changed_size_rule_is_applied_to_what_is_known(store: Store) -> None:
@@ -174,7 +174,7 @@ def test_a_changed_size_rule_is_applied_to_what_is_known(store: Store) -> None:
 
 def test_a_named_person_asserts_the_face_at_the_place_of_her_box(store: Store) -> None:
     remember(store, asset("a1", hints=(hint("f1", person_id="p1"), hint("f2", box=Box(600, 0, 800, 200)))))
-    store.write_now(assets.remember_people, "anna", [Person("p1", "Berta", "1980-02-01", is_hidden=False)])
+    store.write_now(sources.remember_people, "anna", [Person("p1", "Berta", "1980-02-01", is_hidden=False)])
     found = content(asset("a1"), face_answer(1), face_answer(2, box=Box(610, 0, 800, 200)))
     store.write_now(contents.record_content, found, NOON)
     (assertion,) = store.read_now(identities.assertions, "space-1")
@@ -186,7 +186,7 @@ def test_a_named_person_asserts_the_face_at_the_place_of_her_box(store: Store) -
     assert store.read_now(identities.birth_dates) == {1: "1980-02-01"}
     (known,) = store.read_now(identities.all_known)
     assert known.people == frozenset({("anna", "p1")})
-    (row,) = store.read_now(identities.list_identities)
+    (row,) = store.read_now(members.list_identities)
     assert (row.faces, row.pictures, row.label) == (1, 1, "Berta")
     (member,) = store.read_now(exports.members, "space-1")
     assert member.identity == 1
@@ -280,7 +280,7 @@ def test_a_second_service_on_one_data_folder_is_turned_away(tmp_path: Path) -> N
 
 def test_a_transaction_that_fails_leaves_no_trace(store: Store) -> None:
     def half(tx: Connection) -> None:
-        assets.remember_source(tx, "anna", "immich", "user-1")
+        sources.remember_source(tx, "anna", "immich", "user-1")
         raise ItemError("no", reason="no")
 
     with pytest.raises(ItemError):

@@ -5,14 +5,14 @@ from sqlalchemy import Connection, update
 
 from immich_facesets.assets import Asset
 from immich_facesets.faces import Box
-from service.store import assets, contents, identities
+from service.store import assets, contents, identities, sources
 from service.store.database import Store
 from service.store.faces import read_library
 from service.store.tables import memberships
 
 
 def remember(store: Store, *items: Asset) -> None:
-    store.write_now(assets.remember_source, "anna", "immich", "user-1")
+    store.write_now(sources.remember_source, "anna", "immich", "user-1")
     store.write_now(assets.remember_page, plans(*items), run_id=1)
 
 

@@ -12,7 +12,7 @@ from immich_facesets.assets import Asset, Person
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Box
 from immich_facesets.listing import ListingRules, plan_page
-from service.store import assets, contents, failures, identities
+from service.store import assets, contents, failures, identities, sources
 from service.store.database import Store
 from service.store.folders import (
     Folder,
@@ -44,7 +44,7 @@ def file(name: str, **changes: Any) -> Asset:
 
 def remember(store: Store, *files: Asset, run_id: int = 1, mode: Any = "mixed") -> None:
     store.write_now(add_folder, Folder("album", Path("/photos"), mode))
-    store.write_now(assets.remember_source, "album", "folder", "")
+    store.write_now(sources.remember_source, "album", "folder", "")
     store.write_now(assets.remember_page, plan_page(files, {}, NOON, EVERY), run_id=run_id)
 
 
@@ -81,7 +81,7 @@ def test_what_is_seen_again_is_not_missing_from_the_listing(store: Store) -> Non
 
 def test_every_picture_of_a_folder_is_wanted_whatever_size_faces_must_have(store: Store) -> None:
     remember(store, file("a.jpg"))
-    store.write_now(assets.remember_source, "anna", "immich", "user-1")
+    store.write_now(sources.remember_source, "anna", "immich", "user-1")
     store.write_now(assets.remember_page, plan_page([asset("i1")], {}, NOON, ListingRules()), run_id=1)
     assert wanted(store) == {"a.jpg": True, "i1": True}
     store.write_now(assets.judge_again, ListingRules(min_face_short=5000))
@@ -103,10 +103,10 @@ def test_what_a_listing_could_not_read_is_told_until_one_could(store: Store) -> 
     assert store.read_now(failures.count_by_reason) == {"denied": 1}, "although it never was a picture we know"
     later = NOON + timedelta(hours=1)
     store.write_now(failures.record_unlisted, "album", [("closed", DENIED)], later)
-    store.write_now(assets.finish_listing, "album", watermark=None, full_at=later)
+    store.write_now(sources.finish_listing, "album", watermark=None, full_at=later)
     (one,) = store.read_now(failures.list_failures)
     assert (one.tries, one.stage) == (2, "listing")
-    store.write_now(assets.finish_listing, "album", watermark=None, full_at=later + timedelta(hours=1))
+    store.write_now(sources.finish_listing, "album", watermark=None, full_at=later + timedelta(hours=1))
     assert store.read_now(failures.count_by_reason) == {}
 
 
@@ -125,7 +125,7 @@ def test_only_a_trusted_folder_says_whose_faces_those_below_a_persons_own_folder
     for number, one in enumerate(files):
         embed(store, one, 10 * number, 10 * number + 1)
     people = [Person(name, name, None, is_hidden=False) for name in ("Mira", "Theo")]
-    store.write_now(assets.remember_people, "album", people)
+    store.write_now(sources.remember_people, "album", people)
     assert store.read_now(identities.assertions, "space-1") == []
     store.write_now(add_folder, Folder("album", Path("/photos"), "trusted"))
     said = store.read_now(identities.assertions, "space-1")
@@ -135,7 +135,7 @@ def test_only_a_trusted_folder_says_whose_faces_those_below_a_persons_own_folder
 def test_adding_a_folder_again_moves_it_and_removing_it_forgets_everything(store: Store) -> None:
     assert not store.read_now(has_work)
     shared = asset("i1")
-    store.write_now(assets.remember_source, "anna", "immich", "user-1")
+    store.write_now(sources.remember_source, "anna", "immich", "user-1")
     store.write_now(assets.remember_page, plan_page([shared], {}, NOON, ListingRules()), run_id=1)
     copy, own = file("a.jpg", checksum=shared.checksum), file("b.jpg")
     remember(store, copy, own)
@@ -143,7 +143,7 @@ def test_adding_a_folder_again_moves_it_and_removing_it_forgets_everything(store
         embed(store, one, 1)
     store.write_now(add_folder, Folder("album", Path("/elsewhere"), "trusted"))
     assert store.read_now(folders) == [Folder("album", Path("/elsewhere"), "trusted")]
-    store.write_now(assets.remember_people, "album", [Person("Mira", "Mira", None, is_hidden=False)])
+    store.write_now(sources.remember_people, "album", [Person("Mira", "Mira", None, is_hidden=False)])
     store.write_now(failures.record_unlisted, "album", [("closed", DENIED)], NOON)
     store.write_now(remove_source, "album")
     assert store.read_now(folders) == []

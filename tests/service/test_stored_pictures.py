@@ -7,7 +7,7 @@ from sqlalchemy import Connection, update
 
 from immich_facesets.assets import Rendition
 from immich_facesets.faces import Box
-from service.store import assets, contents, identities, pictures
+from service.store import assets, contents, identities, pictures, sources
 from service.store.database import Store
 from service.store.tables import identities as identity_rows
 
@@ -19,7 +19,7 @@ WAITING = asset("a4")
 
 def fill(store: Store) -> None:
     """A picture on its side with two faces, its edited form, an old one without faces, and one not yet done."""
-    store.write_now(assets.remember_source, "anna", "immich", "user-1")
+    store.write_now(sources.remember_source, "anna", "immich", "user-1")
     store.write_now(assets.remember_page, plans(SIDEWAYS, EDITED, OLD, WAITING), run_id=1)
     two = (face_answer(1), face_answer(2, box=Box(500, 500, 700, 700)))
     for found in (

@@ -17,7 +17,7 @@ from service.demo.immich import FakeImmich
 from service.runner import Outcome
 from service.serving import Service, status_facts
 from service.settings import Settings, User
-from service.store import identities
+from service.store import members
 
 SYNTHETIC: Mapping[str, str] = {"FACESETS_EMBEDDER_ENGINE": "synthetic"}
 FIELDS: dict[str, Any] = {
@@ -65,13 +65,13 @@ async def test_a_sync_finds_people_and_a_second_one_finds_nothing_to_do(app: App
 
 async def test_pictures_come_and_go_and_numbers_stay(app: App, placed: Placed) -> None:
     await app.runner.run("full")
-    before = {row.number: row for row in await app.store.read(identities.list_identities)}
+    before = {row.number: row for row in await app.store.read(members.list_identities)}
     labels = {row.label for row in before.values()}
     assert "Mira" in labels
     change(placed)
     result = await app.runner.run("full")
     assert result.counts["discover_gone"] > 0
-    after = {row.number: row for row in await app.store.read(identities.list_identities)}
+    after = {row.number: row for row in await app.store.read(members.list_identities)}
     assert after.keys() < before.keys()  # the child is gone, and her number with her
     assert "Mira Q." in {row.label for row in after.values()}
     assert (await app.runner.publish_now()).written == 0

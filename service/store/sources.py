@@ -1,0 +1,70 @@
+"""The sources: which there are, how far their listings came, and whom they know."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, update
+
+from immich_facesets.assets import Person
+from service.store import failures
+from service.store.tables import people, sources
+from service.store.upsert import upsert
+
+FOLDER = "folder"
+"""The kind of the sources that are folders."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMarks:
+    """How far the listings of a source have come."""
+
+    watermark: datetime | None
+    full_listing_at: datetime | None
+
+
+def remember_source(tx: Connection, name: str, kind: str, user_id: str) -> SourceMarks:
+    """
+    Note that a source exists and return how far its listings came.
+
+    A name that now belongs to another user at the source starts over: its marks are cleared.
+    """
+    before = tx.execute(select(sources).where(sources.c.name == name)).one_or_none()
+    if before is not None and before.user_id == user_id:
+        return SourceMarks(before.watermark, before.full_listing_at)
+    upsert(
+        tx,
+        sources,
+        [{"name": name, "kind": kind, "user_id": user_id, "watermark": None, "full_listing_at": None}],
+    )
+    return SourceMarks(None, None)
+
+
+def finish_listing(tx: Connection, source: str, *, watermark: datetime | None, full_at: datetime | None) -> None:
+    """A listing came to its end: the next one starts from here. ``full_at`` is None for a listing of changes."""
+    values: dict[str, Any] = {}
+    if watermark is not None:
+        values["watermark"] = watermark
+    if full_at is not None:
+        values["full_listing_at"] = full_at
+        failures.forget_unlisted(tx, source, full_at)
+    if values:
+        tx.execute(update(sources).where(sources.c.name == source).values(**values))
+
+
+def remember_people(tx: Connection, source: str, found: Sequence[Person]) -> None:
+    """Write the people of a source; those it no longer has are dropped, links to identities stay with the others."""
+    ids = [person.person_id for person in found]
+    tx.execute(delete(people).where(people.c.source == source, people.c.person_id.not_in(ids)))
+    rows = [
+        {
+            "source": source,
+            "person_id": person.person_id,
+            "name": person.name,
+            "birth_date": person.birth_date,
+            "is_hidden": person.is_hidden,
+        }
+        for person in found
+    ]
+    upsert(tx, people, rows)
