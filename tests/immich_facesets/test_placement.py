@@ -164,6 +164,31 @@ def test_an_identity_of_poor_faces_takes_nobody() -> None:
     assert library.faces_of(1) == {1, 2, 3, 4, 5, 6}
 
 
+def test_somebody_with_a_name_takes_her_faces_however_few_she_has() -> None:
+    vectors, _ = people(np.random.default_rng(11), [4], 0.3)
+    library = Library(table_of(vectors[:2]), rules=GroupingRules(min_faces=10), assertions=told({"mira": [1, 2]}))
+    library.group()
+    library.table = table_of(vectors)
+    library.group()
+    assert library.faces_of(1) == {1, 2, 3, 4}
+
+
+def test_who_looks_like_somebody_not_yet_born_is_somebody_else() -> None:
+    vectors, _ = people(np.random.default_rng(12), [10], 0.3)
+    table = table_of(vectors, taken=np.array([5000.0] * 5 + [500.0] * 5))
+    plan = plan_grouping(
+        table,
+        memberships=dict.fromkeys([1, 2, 3, 4, 5], 1),
+        known=[Known(1, "asserted", is_locked=False, people=frozenset(), born=1000.0)],
+        assertions=(),
+        constraints=Constraints(),
+        points=POINTS,
+        rules=GroupingRules(min_faces=3),
+        next_number=2,
+    )
+    assert [(join.face_id, join.identity) for join in plan.joins] == [(face, 2) for face in range(6, 11)]
+
+
 def test_nobody_is_found_on_a_picture_that_is_older_than_she_is() -> None:
     vectors, _ = people(np.random.default_rng(7), [8], 0.3)
     table = table_of(vectors, taken=np.array([5000.0] * 5 + [900, 1100, np.nan]))
@@ -173,7 +198,7 @@ def test_nobody_is_found_on_a_picture_that_is_older_than_she_is() -> None:
         memberships=dict.fromkeys([1, 2, 3, 4, 5], 1),
         known=known,
         assertions=(),
-        constraints=Library(table).constraints,
+        constraints=Constraints(),
         points=POINTS,
         rules=GroupingRules(min_faces=3),
         next_number=2,
