@@ -25,11 +25,12 @@ GUARDRAILS = "guardrails"
 
 @dataclass
 class GroupCounts:
-    """What one group did, for the run's row."""
+    """What one group did, for the run's row. ``undecided``: faces it looked at that two identities are as near to."""
 
     joined: int = 0
     left: int = 0
     new_identities: int = 0
+    undecided: int = 0
     dropped_contents: int = 0
 
 
@@ -87,6 +88,7 @@ class Group:
         self.counts.joined = 0 if is_carried else len(plan.joins)
         self.counts.left = len(plan.leaves)
         self.counts.new_identities = len(plan.new)
+        self.counts.undecided = sum(not one.is_member for one in plan.report.ambiguous)
         self._conditions.board.update_stage("group", done=plan.report.faces, total=plan.report.faces)
 
     async def _plan(self, carried: Mapping[int, Carried] | None) -> GroupingPlan:

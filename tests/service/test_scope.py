@@ -4,9 +4,10 @@ import asyncio
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
-from builders import NOON, RECIPE, asset, content, face_answer, plans
+from builders import NOON, RECIPE, asset, content, face_answer, plans, unit
 
 from immich_facesets.decisions import Label
 from immich_facesets.grouping import GroupingReport, GroupingRules
@@ -88,17 +89,21 @@ class Syncs:
         )
         store.write_now(sources.remember_source, "anna", "immich", "user-1")
 
-    def add(self, *names: str) -> None:
+    def add(self, *names: str, vector: bytes | None = None) -> None:
         for name in names:
             item = asset(name, checksum=name.rjust(40, "0"))
             self.store.write_now(assets.remember_page, plans(item), run_id=1)
             digest = name.encode().hex().rjust(64, "0")
             seed = 1 if name.startswith("mira") else sum(name.encode())
-            self.store.write_now(contents.record_content, content(item, face_answer(seed), sha256=digest), NOON)
+            answer = face_answer(seed)
+            answer = answer if vector is None else msgspec.structs.replace(answer, embedding=vector)
+            self.store.write_now(contents.record_content, content(item, answer, sha256=digest), NOON)
 
     async def group(self) -> GroupingReport:
-        report = await Group(self.conditions, self.info, sources=["anna"]).run()
+        group = Group(self.conditions, self.info, sources=["anna"])
+        report = await group.run()
         assert report is not None
+        self.counts = group.counts
         return report
 
 
@@ -139,6 +144,21 @@ async def test_a_grouping_cut_off_before_it_was_noted_is_made_up_for(store: Stor
     await syncs.group()
     assert store.read_now(identities.all_memberships) == before
     assert store.read_now(read_scope) != noted
+
+
+async def test_a_face_that_two_people_are_as_near_to_is_counted_for_a_person_to_see(
+    store: Store, tmp_path: Path
+) -> None:
+    syncs = Syncs(store, tmp_path)
+    one, two = (np.frombuffer(unit(seed), dtype="<f4") for seed in (1, 2))
+    between = ((one + two) / np.linalg.norm(one + two)).astype("<f4")
+    for vector, name in ((one, "one"), (two, "two")):
+        syncs.add(*(f"{name}{number}" for number in range(4)), vector=vector.tobytes())
+    await syncs.group()
+    assert (syncs.counts.new_identities, syncs.counts.undecided) == (2, 0)
+    syncs.add("between", vector=between.tobytes())
+    await syncs.group()
+    assert (syncs.counts.joined, syncs.counts.undecided) == (0, 1)
 
 
 async def test_a_scope_of_another_version_is_forgotten(store: Store) -> None:
