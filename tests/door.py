@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from service.demo.immich.server import reset
+from service.demo.immich.server import close_listener, reset
 
 Trouble = Literal["refused", "hanging", "unavailable"]
 
@@ -28,6 +28,7 @@ class Door:
         self._listener: asyncio.Server | None = None
         self._port = 0
         self._writers: set[asyncio.StreamWriter] = set()
+        self._meetings: set[asyncio.Task[None]] = set()
         self._awaited, self._left = b"", 0
         self._action: Callable[[], Awaitable[None]] | None = None
         self.tripped = asyncio.Event()
@@ -49,18 +50,24 @@ class Door:
         """Break every connection that is open, and meet new ones with this trouble, or ``only`` requests like this."""
         self._trouble, self._only = trouble, only.encode()
         if trouble == "refused" and self._listener is not None:
-            self._listener.close()
+            await close_listener(self._listener)
             self._listener = None
         for writer in self._writers:
             reset(writer.transport)  # type: ignore[arg-type]  # a stream's transport is an asyncio.Transport
 
     async def _listen(self) -> None:
         if self._listener is None:
-            self._listener = await asyncio.start_server(self._meet, "127.0.0.1", self._port)
+            self._listener = await asyncio.start_server(self._welcome, "127.0.0.1", self._port)
             self._port = self._listener.sockets[0].getsockname()[1]
 
-    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Not a coroutine: a task that is cancelled before its first step would leave its connection open."""
         self._writers.add(writer)
+        meeting = asyncio.create_task(self._meet(reader, writer))
+        self._meetings.add(meeting)
+        meeting.add_done_callback(self._meetings.discard)
+
+    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             if self._trouble is None or self._only:
                 await self._let_through(reader, writer)
@@ -115,3 +122,5 @@ class Door:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.shut("refused")
+        if self._meetings:
+            await asyncio.wait(self._meetings)

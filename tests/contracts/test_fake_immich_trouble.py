@@ -1,7 +1,11 @@
 """The trouble the fake can make, and its memory of what was asked."""
 
 import asyncio
+import gc
+import socket
 import time
+import warnings
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -166,6 +170,20 @@ async def test_idle_connections_are_closed() -> None:
         assert time.monotonic() - started < 4
         writer.close()
         await writer.wait_closed()
+
+
+async def test_a_connection_that_arrives_as_the_server_goes_is_not_left_open() -> None:
+    for turns in range(6):  # of the loop, between the arrival and the end
+        with socket.socket() as guest:
+            async with FakeImmich() as immich:
+                address = urlsplit(immich.url)
+                guest.setblocking(False)
+                guest.connect_ex((address.hostname, address.port))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        gc.collect()  # what was left open says so here, and pytest fails
 
 
 async def test_assets_with_known_checksums_are_listed_without_being_read() -> None:

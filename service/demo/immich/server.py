@@ -33,6 +33,18 @@ from service.demo.immich.traffic import Asked, RequestLog
 NODE_KEEPALIVE_SECONDS = 6.0
 """After this long an idle connection is closed by the real servers."""
 
+_TURNS_TO_ARRIVE = 3  # of the loop, from an accepted connection to its protocol
+
+
+async def close_listener(listener: asyncio.Server) -> None:
+    """Close it after the connections that were accepted already have arrived: until Python 3.12 they are left open else."""
+    loop = asyncio.get_running_loop()
+    for sock in listener.sockets:
+        loop.remove_reader(sock.fileno())
+    for _ in range(_TURNS_TO_ARRIVE):
+        await asyncio.sleep(0)
+    listener.close()
+
 
 def reset(transport: asyncio.Transport | None) -> None:
     """Break a connection off with a reset instead of a polite end."""
@@ -164,7 +176,7 @@ class FakeImmich:
     async def refuse(self) -> None:
         """An outage: open connections break, new ones are refused."""
         if self._listener is not None:
-            self._listener.close()
+            await close_listener(self._listener)
             self._listener = None
         for connection in self._web.connections if self._web is not None else ():
             reset(connection.transport)
