@@ -143,6 +143,7 @@ contents = Table(
     Column("width", Integer, nullable=False),  # upright
     Column("height", Integer, nullable=False),
     Column("orientation", Integer),  # EXIF, 1 to 8: from the stored picture to the upright one; None: not known
+    Column("phash", String(16)),  # 64-bit perceptual hash of the upright picture, hex; None: not known
 )
 
 # Which bytes a fingerprint turned out to be. Several fingerprints may lead to one content.
@@ -211,6 +212,20 @@ crops = Table(
     Column("check_key", String(64)),  # what the verdict below depends on: space, crop settings
     Column("verdict", String(20)),  # ok, none, second, far; of the detector looking at the finished crop
     Column("painted", JSON),  # boxes [x1, y1, x2, y2] in the finished crop, painted over so that it passed
+)
+
+# What further models saw in the crop of a face that may be exported: points in upright original pixels. Once for each
+# set of models, which ``models`` names; all empty when the face was not found again in its crop.
+enrichments = Table(
+    "enrichments",
+    metadata,
+    Column("face_id", RowId, ForeignKey("faces.face_id", ondelete="CASCADE"), primary_key=True),
+    Column("models", String(64), nullable=False),
+    Column("landmarks_106", LargeBinary),  # (106, 2) float32, little-endian
+    Column("landmarks_68", LargeBinary),  # (68, 3) float32, little-endian
+    Column("yaw", Float),  # degrees, signs as in faces
+    Column("pitch", Float),
+    Column("roll", Float),
 )
 
 identities = Table(
