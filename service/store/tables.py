@@ -260,6 +260,24 @@ decisions = Table(
     sqlite_autoincrement=True,
 )
 
+# The faces that a person sorted with another tool before, as that tool named them. Whose they are stands in ``people``,
+# under the source "" that no source can be called. Nothing can compute them again; importing once more can.
+imported_faces = Table(
+    "imported_faces",
+    metadata,
+    Column("person_id", String(200), primary_key=True),
+    Column("face_key", String(40), primary_key=True),  # a digest of the picture and the box
+    Column("sha256", String(64)),  # of the file; None where the other tool kept none
+    Column("places", JSON, nullable=False),  # the paths of the picture
+    Column("x1", Float),  # the box in upright original pixels; None where the other tool kept none
+    Column("y1", Float),
+    Column("x2", Float),
+    Column("y2", Float),
+    Column("era", String(200)),  # the name of the period it was sorted into, such as era_2011; None: none
+    Column("from_year", Integer),
+    Column("to_year", Integer),
+)
+
 # What is on disk in the export folder, by directory.
 exports = Table(
     "exports",
