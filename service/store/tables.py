@@ -17,6 +17,7 @@ from sqlalchemy import (
     Dialect,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -247,6 +248,41 @@ memberships = Table(
     Column("distance", Float, nullable=False),  # to the centroid when it joined
     Column("how", String(20), nullable=False),  # asserted | discovered | matched | decided
     Column("confidence", Float),  # in [0, 1], that the face is this person's; None where a person said so
+)
+
+# The periods of an identity's life that have a name. A name stays with its faces; it is not given to others.
+eras = Table(
+    "eras",
+    metadata,
+    Column("identity", Integer, ForeignKey("identities.number", ondelete="CASCADE"), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("kind", String(20), nullable=False),  # years | ages
+    Column("from_year", Integer),  # the years as found; None: nobody dated any face
+    Column("main_year", Integer),
+    Column("to_year", Integer),
+    Column("made_at", Instant, nullable=False),
+)
+
+# Who is in which era. A row of a face that left the identity has no effect, and waits for its return.
+era_faces = Table(
+    "era_faces",
+    metadata,
+    Column("face_id", RowId, ForeignKey("faces.face_id", ondelete="CASCADE"), primary_key=True),
+    Column("identity", Integer, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("is_founder", Boolean, nullable=False),  # one of those that the era was made of
+    Column("confidence", Float),  # in [0, 1], of an undated face; None where the date says so
+    ForeignKeyConstraint(["identity", "name"], ["eras.identity", "eras.name"], ondelete="CASCADE"),
+    Index("ix_era_faces_era", "identity", "name"),
+)
+
+# What an identity's eras were computed from last: while that is the same, there is nothing to compute.
+era_looks = Table(
+    "era_looks",
+    metadata,
+    Column("identity", Integer, ForeignKey("identities.number", ondelete="CASCADE"), primary_key=True),
+    Column("basis", String(300), nullable=False),  # by years, or by which ages since which birthday
+    Column("digest", String(64), nullable=False),
 )
 
 decisions = Table(
