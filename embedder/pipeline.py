@@ -29,6 +29,7 @@ from embedder.room import Room
 from embedder.sitting import Sitter, Sitting, face_answer
 from immich_facesets import wire
 from immich_facesets.errors import FacesetsError, ItemError, TransientError
+from immich_facesets.picture_duplicates import picture_hash
 
 log = structlog.get_logger(__name__)
 
@@ -165,7 +166,7 @@ class Pipeline:
     async def _answer(self, data: bytes, question: Question) -> wire.FacesAnswer:
         with contextlib.ExitStack() as held:
             async with self._room.turn_to_decode():
-                picture, view = await self._hands.do(
+                picture, view, phash = await self._hands.do(
                     functools.partial(self._show, data, self._sitting.allowed(question))
                 )
                 held.enter_context(self._room.pixels(picture.pixels.nbytes))
@@ -189,6 +190,7 @@ class Pipeline:
             faces=tuple(faces),
             lost_faces=found - len(faces),
             orientation=orientation,
+            phash=phash,
         )
 
     async def _seat(self, data: bytes, picture: Picture, view: View, question: Question) -> tuple[list[Sitter], int]:
@@ -214,9 +216,9 @@ class Pipeline:
         told = zip(kept, scores, enriched, strict=True)
         return [face_answer(sitter, vector, score, more) for (sitter, vector), score, more in told]
 
-    def _show(self, data: bytes, allow: Allow) -> tuple[Picture, View]:
+    def _show(self, data: bytes, allow: Allow) -> tuple[Picture, View, str]:
         picture = self._decoder.decode(data, allow)
-        return picture, self.engine.view(picture.pixels)
+        return picture, self.engine.view(picture.pixels), picture_hash(picture.pixels)
 
     async def _blame(self, error: Exception | None) -> FacesetsError:
         """Whose fault a failed inference is: the picture's if a made-up one passes, ours otherwise."""

@@ -5,7 +5,7 @@ The answers are msgspec structs: msgpack on the wire (``bytes`` stay bytes), JSO
 """
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -20,6 +20,10 @@ JSON = "application/json"
 
 BOXES_HEADER = "X-Boxes"
 """JSON list of [x1, y1, x2, y2] in upright original pixels: where ``guided`` detection looks."""
+
+
+PictureHash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+"""64 bits as hexadecimal digits."""
 
 
 class Mode(StrEnum):
@@ -94,7 +98,8 @@ class FacesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
     What ``POST /v1/faces`` answers. ``width`` and ``height`` are those of the upright original; ``lost_faces`` counts
     faces that were seen but gave no vector; ``orientation`` (EXIF, 1 to 8) leads from the stored picture to the upright
-    one, None where that is not known.
+    one, None where that is not known; ``phash`` is what the whole picture looks like (``picture_duplicates``), None from
+    an embedder that does not say.
     """
 
     space: str
@@ -103,6 +108,7 @@ class FacesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     faces: tuple[FaceAnswer, ...]
     lost_faces: int = 0
     orientation: int | None = None
+    phash: PictureHash | None = None
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):

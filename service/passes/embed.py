@@ -238,6 +238,7 @@ class Embed:
             recipe=self._recipe,
             faces=found,
             orientation=answer.orientation,
+            phash=answer.phash,
         )
         await self._store.write(contents.record_content, embedded, self._conditions.clock())
         self._staging.release(staged)

@@ -64,6 +64,7 @@ class EmbeddedContent:
     recipe: Recipe
     faces: tuple[FoundFace, ...]
     orientation: int | None = None
+    phash: str | None = None
 
 
 _BOX = (faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
@@ -173,6 +174,7 @@ def record_content(tx: Connection, found: EmbeddedContent, now: datetime) -> Non
                 "width": found.width,
                 "height": found.height,
                 "orientation": found.orientation,
+                "phash": found.phash,
             }
         ],
     )
