@@ -206,6 +206,49 @@ def test_nobody_is_found_on_a_picture_that_is_older_than_she_is() -> None:
     assert [(join.face_id, join.identity) for join in plan.joins] == [(7, 1), (8, 1)]
 
 
+def test_two_birthdays_of_one_person_bar_only_what_is_before_both() -> None:
+    vectors, _ = people(np.random.default_rng(13), [8], 0.3)
+    table = table_of(vectors, taken=np.array([5000.0] * 6 + [1500.0, 500.0]))
+    plan = plan_grouping(
+        table,
+        memberships=dict.fromkeys([1, 2, 3], 1) | dict.fromkeys([4, 5, 6], 2),
+        known=[Known(n, "asserted", is_locked=False, people=frozenset(), born=n * 1000.0) for n in (1, 2)],
+        assertions=(),
+        constraints=Constraints(merged={2: 1}),
+        points=POINTS,
+        rules=GroupingRules(min_faces=3),
+        next_number=3,
+    )
+    assert [(join.face_id, join.identity) for join in plan.joins] == [(4, 1), (5, 1), (6, 1), (7, 1)]
+
+
+def test_what_a_person_decided_has_no_confidence_of_ours() -> None:
+    vectors, _ = people(np.random.default_rng(14), [6, 6], 0.5)
+    library = Library(table_of(vectors), rules=GroupingRules(min_faces=3))
+    library.group()
+    library.constraints = Constraints(must={1: library.memberships[7]})
+    assert [(join.face_id, join.how, join.confidence) for join in library.group().joins] == [(1, "decided", None)]
+
+
+def test_who_had_to_make_room_is_looked_at_again_though_nothing_of_hers_is_new() -> None:
+    axes = np.eye(24)
+    mira = unit(axes[0] + 0.2 * axes[2:7])
+    nora = unit(axes[1] + 0.2 * axes[7:12])
+    between = unit((1.1 * axes[0] + axes[1])[None])
+    hers = unit((axes[0] + 0.3 * axes[12])[None])
+    table = table_of(np.concatenate([mira, nora, between, hers]), pictures=[*range(11), 10])
+    library = Library(table, rules=GroupingRules(min_faces=3), fresh=frozenset())
+    library.assertions = told({"mira": [1, 2, 3, 4, 5, 11, 12]})
+    library.memberships = dict.fromkeys([1, 2, 3, 4, 5, 11, 12], 1) | dict.fromkeys([6, 7, 8, 9, 10], 2)
+    library.known = {
+        1: Known(1, "asserted", is_locked=False, people=frozenset({("anna", "mira")})),
+        2: Known(2, "discovered", is_locked=False, people=frozenset()),
+    }
+    library.group()
+    assert library.memberships[12] == 1
+    assert library.memberships[11] == 2
+
+
 def test_a_membership_says_how_sure_it_is_and_a_rival_makes_it_less_sure() -> None:
     rng = np.random.default_rng(8)
     vectors, _ = people(rng, [10, 10], 0.6, d=128)
