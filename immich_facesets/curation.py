@@ -78,7 +78,7 @@ def curate(candidates: Sequence[Candidate], vectors: NDArray[np.float32], rules:
         elif distance > rules.outlier:
             omitted.append(Omission(candidate, Reason.OUTLIER))
         else:
-            graded[row] = ExportFace(candidate, quality(candidate.face), distance)
+            graded[row] = ExportFace(candidate, quality(candidate.face, candidate.details), distance)
     rows = sorted(graded, key=lambda row: (-graded[row].quality.score, row))
     position = {row: place for place, row in enumerate(rows)}
     remaining = (tuple(sorted(position[row] for row in group if row in position)) for group in groups)

@@ -8,6 +8,7 @@ from datetime import date
 from enum import StrEnum
 
 from immich_facesets.faces import Face, Gate
+from immich_facesets.landmarks import Details
 from immich_facesets.near_duplicates import DEFAULT_LIKENESS, Likeness
 from immich_facesets.quality import QualityParts
 
@@ -61,7 +62,7 @@ class Candidate:
     A face of the identity, with all an export says about it. Its vector is the row of the same number in the matrix.
 
     ``phash``: of the stored crop (``perceptual_hash``); ``crop_sha256``: hex digest of the stored crop's bytes;
-    ``taken``: local ISO date or None; ``is_minor``: see the function of that name.
+    ``taken``: local ISO date or None; ``is_minor``: see the function of that name; ``details``: what further models say.
     """
 
     face: Face
@@ -70,6 +71,7 @@ class Candidate:
     places: tuple[Place, ...]
     taken: str | None
     is_minor: bool = False
+    details: Details | None = None
 
     @property
     def place_in_order(self) -> tuple[str, float, float, float, float]:

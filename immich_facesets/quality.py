@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from immich_facesets.faces import Face, Landmarks
+from immich_facesets.landmarks import Details
 
 PROFILE_DEGREES = 90.0
 """At this angle between the face's direction and the camera half of the face is hidden: frontality 0."""
@@ -47,12 +48,18 @@ class QualityParts:
         return round(total, 4)
 
 
-def quality(face: Face) -> QualityParts:
-    """The parts of one face's quality. A measure that is not a number counts as the worst."""
+def quality(face: Face, details: Details | None = None) -> QualityParts:
+    """
+    The parts of one face's quality. A measure that is not a number counts as the worst.
+
+    Pose and symmetry of further models, where they are known, stand in for what five points tell.
+    """
+    turned = face.measures if details is None or details.pose is None else details.pose
+    evenness = None if details is None else details.symmetry
     return QualityParts(
-        frontality=_unit(frontality(face.measures.yaw, face.measures.pitch)),
+        frontality=_unit(frontality(turned.yaw, turned.pitch)),
         det_score=_unit(face.det_score),
-        symmetry=_unit(symmetry(face.landmarks)),
+        symmetry=_unit(symmetry(face.landmarks) if evenness is None else evenness),
         size=_unit(face.face_short / FULL_SIZE),
         sharpness=_unit(sharpness(face.measures.blur)),
     )

@@ -7,6 +7,7 @@ from typing import BinaryIO
 from immich_facesets.exports.file_names import THIN_NOTE, marker_name
 from immich_facesets.exports.fsz import write_bundle
 from immich_facesets.exports.manifests import bundle_names, face_file, marker, thin_note
+from immich_facesets.exports.profiles import Profile, Wish, picked
 from immich_facesets.facesets import ExportFace, Faceset, Shelf
 
 ReadBack = Callable[[str], bytes]
@@ -24,13 +25,13 @@ def faceset_files(
 
     ``picture`` makes the finished PNG of a face; it is asked once for each, when its turn comes.
     """
-    for rank, face in enumerate(faceset.faces, start=1):
-        yield face_file(rank), picture(face)
-    swappable = [face_file(rank) for rank, face in enumerate(faceset.faces, start=1) if not face.candidate.is_minor]
+    file_of = {face.candidate.face.face_id: face_file(rank) for rank, face in enumerate(faceset.faces, start=1)}
+    for face in faceset.faces:
+        yield file_of[face.candidate.face.face_id], picture(face)
     names = bundle_names(faceset, top)
-    for name, files in ((names["top"], swappable[:top]), (names["all"], swappable)):
+    for name, faces in ((names["top"], picked(faceset, Wish(Profile.FSZ, top))), (names["all"], faceset.swappable)):
         if name is not None:
-            yield name, partial(_write_bundle, files)
+            yield name, partial(_write_bundle, [file_of[face.candidate.face.face_id] for face in faces])
     if faceset.shelf is Shelf.THIN:
         yield THIN_NOTE, thin_note(faceset)
     yield marker_name(faceset.label, faceset.name), marker(faceset)

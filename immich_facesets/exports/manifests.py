@@ -11,6 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from immich_facesets.exports.profiles import Profile, Wish, picked
 from immich_facesets.faces import Box
 from immich_facesets.facesets import Candidate, EraYears, ExportFace, ExportRules, Faceset, Shelf
 
@@ -66,6 +67,7 @@ def top_manifest(entries: Iterable[Mapping[str, Any]], *, space: str, now: datet
 
 def faceset_manifest(faceset: Faceset, *, space: str, rules: ExportRules) -> bytes:
     """The manifest of one faceset: everything its files are made of (see ``facesets.digest``)."""
+    top = {face.candidate.face.face_id for face in picked(faceset, Wish(Profile.FSZ, rules.top))}
     return json_bytes(
         {
             "schema": SCHEMA,
@@ -78,7 +80,10 @@ def faceset_manifest(faceset: Faceset, *, space: str, rules: ExportRules) -> byt
             "space": space,
             "settings": asdict(rules),
             "bundles": bundle_names(faceset, rules.top),
-            "faces": [face_entry(rank, face, face_file(rank)) for rank, face in enumerate(faceset.faces, start=1)],
+            "faces": [
+                face_entry(rank, face, face_file(rank)) | {"in_top": face.candidate.face.face_id in top}
+                for rank, face in enumerate(faceset.faces, start=1)
+            ],
             "left_out": faceset.left_out,
         }
     )
@@ -151,6 +156,7 @@ def face_entry(rank: int, face: ExportFace, file: str | None) -> Json:
         "is_masked": face.is_masked,
         "is_minor": candidate.is_minor,
         "taken": candidate.taken,
+        "era_confidence": candidate.era_confidence,
         "assets": [asdict(place) for place in sorted(candidate.places)],
     }
 

@@ -19,7 +19,9 @@ def upgrade() -> None:
         sa.Column("yaw", sa.Float()),
         sa.Column("pitch", sa.Float()),
         sa.Column("roll", sa.Float()),
-        sa.ForeignKeyConstraint(["face_id"], ["faces.face_id"], name="fk_enrichments_face_id_faces", ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["face_id"], ["faces.face_id"], name="fk_enrichments_face_id_faces", ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("face_id", name="pk_enrichments"),
     )
 
