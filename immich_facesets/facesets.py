@@ -62,7 +62,8 @@ class Candidate:
     A face of the identity, with all an export says about it. Its vector is the row of the same number in the matrix.
 
     ``phash``: of the stored crop (``perceptual_hash``); ``crop_sha256``: hex digest of the stored crop's bytes;
-    ``taken``: local ISO date or None; ``is_minor``: see the function of that name; ``details``: what further models say.
+    ``taken``: local ISO date or None; ``is_minor``: see the function of that name; ``details``: what further models say;
+    ``era_confidence``: in [0, 1], how sure it is that an undated face is of its era.
     """
 
     face: Face
@@ -72,6 +73,7 @@ class Candidate:
     taken: str | None
     is_minor: bool = False
     details: Details | None = None
+    era_confidence: float | None = None
 
     @property
     def place_in_order(self) -> tuple[str, float, float, float, float]:
