@@ -9,7 +9,19 @@ import typer
 from immich_facesets.runtime.leaving import ExitCode
 from immich_facesets.runtime.logging import configure_logging
 from service.app import program_version
-from service.cli import checking, demo, evaluating, exporting, looking, models, sources, syncing, thresholds
+from service.cli import (
+    checking,
+    demo,
+    duplicates,
+    evaluating,
+    exporting,
+    importing,
+    looking,
+    models,
+    sources,
+    syncing,
+    thresholds,
+)
 
 app = typer.Typer(
     name="immich-facesets",
@@ -21,9 +33,11 @@ app = typer.Typer(
 app.command("serve")(syncing.serve)
 app.command("sync")(syncing.sync)
 app.command("export")(exporting.export)
+app.command("import-facesets")(importing.import_facesets)
 app.command("status")(looking.status)
 app.command("thresholds")(thresholds.thresholds)
 app.command("evaluate")(evaluating.evaluate)
+app.command("duplicates")(duplicates.duplicates)
 app.add_typer(looking.identities, name="identities")
 app.add_typer(sources.sources, name="sources")
 app.add_typer(checking.config, name="config")

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 from immich_facesets.faces import Box
 from immich_facesets.grouping import Assertion, FaceTable, GroupingPlan, Known
 from service.store.assets import hint_of
+from service.store.imported_faces import hear_imports
 from service.store.sources import FOLDER
 from service.store.tables import (
     assets,
@@ -107,7 +108,8 @@ def all_known(tx: Connection) -> list[Known]:
 def assertions(tx: Connection, space: str) -> list[Assertion]:
     """
     What the sources say of people: the faces at the places of a named person's boxes, and in a trusted folder every face
-    in the pictures below a person's own folder; whoever stands beside her is thrown out when she is heard.
+    in the pictures below a person's own folder; whoever stands beside her is thrown out when she is heard. What was
+    sorted with another tool and imported is said of people, too.
     """
     boxes: dict[str, list[tuple[int, Box]]] = {}
     for row in tx.execute(
@@ -140,6 +142,7 @@ def assertions(tx: Connection, space: str) -> list[Assertion]:
             said.setdefault((row.source, row.person_id), set()).add(-face_id)
             names[row.source, row.person_id] = row.name
     _hear_folders(tx, {sha256: [face for face, _ in found] for sha256, found in boxes.items()}, said, names)
+    hear_imports(tx, boxes, said, names)
     return [
         Assertion(source=source, person_id=person, label=names[source, person], face_ids=tuple(sorted(face_ids)))
         for (source, person), face_ids in sorted(said.items())

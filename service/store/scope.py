@@ -29,3 +29,8 @@ def read_scope(tx: Connection) -> Scope | None:
 def write_scope(tx: Connection, scope: Scope) -> None:
     """Remember what was looked at."""
     write_fact(tx, _SCOPE, msgspec.to_builtins(scope))
+
+
+def forget_scope(tx: Connection) -> None:
+    """The next grouping looks at all faces."""
+    write_fact(tx, _SCOPE, None)

@@ -91,6 +91,7 @@ async def test_version_and_help_need_no_settings(journey: Journey) -> None:
         "serve",
         "sync",
         "export",
+        "import-facesets",
         "status",
         "evaluate",
         "thresholds",

@@ -12,6 +12,8 @@ from builders import NOON, RECIPE, asset, content, face_answer, hint, nothing_to
 
 from immich_facesets.assets import Person
 from immich_facesets.decisions import FaceRef, Reject
+from immich_facesets.earlier.plan import Fate, ImportPlan, PlannedSet
+from immich_facesets.earlier.sorted_faces import SortedFace, SortedSet
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Box
 from immich_facesets.grouping import GroupingPlan, Join, Link
@@ -23,6 +25,8 @@ from service.store import (
     facts,
     failures,
     identities,
+    imported_faces,
+    imports,
     members,
     pictures,
     runs,
@@ -38,6 +42,7 @@ BEN = asset("a2")
 NEW = asset("a3")
 BROKEN = asset("a4")
 SHA256 = content(ANNA).sha256
+SORTED = SortedFace(SHA256, (), Box(100, 100, 300, 300))
 
 READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     assets.known_assets: ("anna", ["a1", "a2", "a3"]),
@@ -71,6 +76,8 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     identities.assertions: (RECIPE.space,),
     identities.labels: (),
     identities.birth_dates: (),
+    imported_faces.imported_people: (),
+    imports.survey: ([SortedSet(3, None, (SORTED,))],),
     members.list_identities: (),
     members.members_of: (1,),
     pictures.placed_pictures: (RECIPE.space,),
@@ -82,6 +89,9 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
 }
 """Every question to the store, with what is asked of the space in use."""
 
+PARTS = {"hear_imports", "resolver_of"}
+"""What takes a transaction as a part of questions that are asked."""
+
 OF_ANOTHER = {spaces.coming_space, spaces.reembedding, spaces.progress_of, spaces.carried_members}
 """The questions that are about another space."""
 
@@ -90,7 +100,7 @@ CHANGES = {
     "record_content drop_orphans forget_lost record_decision record_phash record_verdict record_export record_copy",
     "record_removal",
     "write_fact record_failure record_crash clear forget_gone retry_all apply_grouping begin_run end_run",
-    "announce_space use_space see_again record_unlisted forget_unlisted",
+    "announce_space use_space see_again record_unlisted forget_unlisted record_import",
 }
 
 
@@ -121,6 +131,8 @@ def fill(store: Store) -> None:
     store.write_now(failures.record_failure, "embed", "anna", BROKEN.fingerprint, error=broken, now=NOON)
     plan = dataclasses.replace(one_identity(1), links=(Link("anna", "p1", 1),))
     store.write_now(spaces.use_space, RECIPE.space, plan, NOON)
+    imported = PlannedSet(3, 3, "faceset_003", Fate.NEW, "Ida", (SORTED,))
+    store.write_now(imports.record_import, ImportPlan((imported,), ()), NOON)
     reject = Reject((FaceRef(SHA256, Box(100, 100, 300, 300)),), identity=7)
     store.write_now(decisions.record_decision, reject, made_by="anna", now=NOON)
     entry = {"faces": 1, "identity": 1}
@@ -144,6 +156,8 @@ def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:
         facts,
         failures,
         identities,
+        imported_faces,
+        imports,
         members,
         pictures,
         runs,
@@ -158,7 +172,7 @@ def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:
         if next(iter(inspect.signature(function).parameters), "") == "tx"
     }
     asked = {question.__name__ for question in (*READS, *OF_ANOTHER)}
-    assert found == asked | set(" ".join(CHANGES).split())
+    assert found == asked | PARTS | set(" ".join(CHANGES).split())
 
 
 def test_no_question_about_the_space_in_use_is_answered_with_anything_of_another(store: Store) -> None:

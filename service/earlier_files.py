@@ -1,0 +1,67 @@
+"""The files of another tool: the face sets in a folder, and the caches beside them. Read, never written. Blocking."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from immich_facesets.earlier.cache import read_cache
+from immich_facesets.earlier.findings import Findings
+from immich_facesets.earlier.gathering import gather
+from immich_facesets.earlier.manifests import MANIFEST, SHELVES, SetFolder, is_set_folder, read_sets
+from immich_facesets.earlier.sorted_faces import SortedSet
+
+_MOST_MANIFEST_BYTES = 512 * 2**20
+
+
+def read_earlier(folder: Path, caches: Sequence[Path], findings: Findings) -> tuple[SortedSet, ...]:
+    """
+    Everything that can be read, even when some of it is wrong: then the problems hold all reasons, and the result is of
+    no use.
+    """
+    sets = read_sets(_body(folder / MANIFEST, findings), _set_folders(folder, findings), findings)
+    if not caches:
+        findings.missing.append("cache: none was given; the manifests alone say where the faces are")
+    read = []
+    for path in caches:
+        try:
+            with path.open("rb") as file:
+                read.append(read_cache(file, path.name, findings))
+        except OSError as error:
+            findings.problems.append(f"{path.name} cannot be read ({error.strerror})")
+    known = [cache for cache in read if cache is not None]
+    findings.found += [f"{len(cache):,} faces in a cache" for cache in known]
+    return gather(sets, known, findings) if len(known) == len(caches) else sets
+
+
+def _set_folders(folder: Path, findings: Findings) -> list[SetFolder]:
+    found = []
+    for shelf in SHELVES:
+        try:
+            inside = sorted(path for path in (folder / shelf).iterdir() if is_set_folder(path.name) and path.is_dir())
+        except OSError as error:
+            if not shelf or not isinstance(error, FileNotFoundError):
+                findings.problems.append(f"the folder {shelf or folder} cannot be read ({error.strerror})")
+            continue
+        for path in inside:
+            name = path.relative_to(folder).as_posix()
+            try:
+                markers = tuple(sorted(one.stem for one in path.iterdir() if one.suffix == ".txt"))
+            except OSError as error:
+                findings.problems.append(f"{name} cannot be read ({error.strerror})")
+                continue
+            found.append(SetFolder(name, _body(path / MANIFEST, findings), markers))
+    return found
+
+
+def _body(path: Path, findings: Findings) -> bytes | None:
+    """The bytes of a manifest; None when there is none, or when it cannot be read, which is a problem."""
+    where = f"{path.parent.name}/{path.name}"
+    try:
+        if path.stat().st_size > _MOST_MANIFEST_BYTES:
+            findings.problems.append(f"{where} is too large for a manifest")
+            return None
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        findings.problems.append(f"{where} cannot be read ({error.strerror})")
+        return None

@@ -1,0 +1,161 @@
+"""Somebody moves here from another tool, or from another service of ours: numbers, names and members come along."""
+
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from forked import KILLED, Forked, ForkServer
+from journey import ended
+from outcome import read
+from small_library import ENVIRONMENT, SmallLibrary
+from sqlalchemy import Connection, select
+
+from service.store.identities import labels
+from service.store.tables import faces, memberships
+
+pytestmark = pytest.mark.timeout(300)
+
+LATER = 11
+"""The pictures of the long life come in with the second sync, so that her number is not what a fresh start would give."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """A service of its own over a folder of pictures."""
+
+    forks: ForkServer
+    environ: Mapping[str, str]
+    data: Path
+
+    async def run(self, *arguments: str, code: int = 0, die_at: tuple[Any, ...] = ()) -> Forked:
+        environ = {**self.environ, "FACESETS_DATA_DIR": str(self.data)}
+        service = self.forks.start("service", *arguments, environ=environ, die_at=die_at)
+        assert await ended(service) == code, (service.stdout + service.stderr)[-3000:]
+        return service
+
+    def members(self) -> dict[tuple[str, int, int], int]:
+        """The identity of every face that has one, by content and the left upper corner of its box."""
+
+        def ask(tx: Connection) -> dict[tuple[str, int, int], int]:
+            rows = tx.execute(
+                select(faces.c.sha256, faces.c.x1, faces.c.y1, memberships.c.identity).join(
+                    memberships, memberships.c.face_id == faces.c.face_id
+                )
+            )
+            return {(row.sha256, round(row.x1), round(row.y1)): row.identity for row in rows}
+
+        found: dict[tuple[str, int, int], int] = read(self.data, ask)
+        return found
+
+    def labels(self) -> dict[int, str]:
+        found: dict[int, str] = read(self.data, labels)
+        return found
+
+    def label(self, number: int, name: str) -> None:
+        with sqlite3.connect(self.data / "facesets.db") as database:
+            database.execute("UPDATE identities SET label = ? WHERE number = ?", (name, number))
+        database.close()
+
+    def dump(self) -> list[str]:
+        """All that the database says."""
+        database = sqlite3.connect(self.data / "facesets.db")
+        try:
+            return list(database.iterdump())
+        finally:
+            database.close()
+
+
+@pytest.fixture
+def environ(embedder_url: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FACESETS_", "IMMICH_"))}
+    profiles = {"FACESETS_EXPORT_PROFILES": "fsz,npz", "FACESETS_MIN_FACES": "3"}
+    return {**kept, **ENVIRONMENT, **profiles, "FACESETS_EMBEDDER_URLS": embedder_url}
+
+
+async def test_whoever_moves_here_keeps_numbers_names_and_members(
+    forks: ForkServer, drawn: SmallLibrary, environ: dict[str, str], tmp_path: Path
+) -> None:
+    root, old = tmp_path / "album" / "Summer", Home(forks, environ, tmp_path / "old")
+    root.mkdir(parents=True)
+    await old.run("sources", "add-folder", str(root.parent), "--name", "album")
+    for files in (drawn.files[LATER:], drawn.files[:LATER]):
+        for file in files:
+            shutil.copy(file, root)
+        await old.run("sync")
+    numbers = sorted(set(old.members().values()))
+    old.label(numbers[0], "Mira Unsayable")
+    old.label(numbers[2], "Theo")
+    await old.run("export")
+    before = old.members()
+    exports = shutil.copytree(old.data / "exports", tmp_path / "earlier")
+    cache = exports / "_profiles" / "npz" / "album" / "cache.npz"
+    arguments = ("import-facesets", str(exports), "--cache", str(cache))
+
+    moved = str(shutil.move(root.parent, tmp_path / "pictures"))
+    new = Home(forks, environ, tmp_path / "new")
+    await new.run(*arguments, "--dry-run")
+    assert not new.data.exists()
+    await new.run("sources", "add-folder", moved, "--name", "photos")
+    database = (new.data / "facesets.db").read_bytes()
+    plan = json.loads((await new.run(*arguments, "--dry-run", "--json")).stdout)
+    assert ([one["identity"] for one in plan["sets"]], plan["written"]) == (numbers, False)
+    (damaged := tmp_path / "damaged.npz").write_bytes(cache.read_bytes()[:-200])
+    refused = await new.run("import-facesets", str(exports), "--cache", str(damaged), code=3)
+    assert "damaged.npz" in refused.stderr
+    assert (new.data / "facesets.db").read_bytes() == database
+    empty = new.dump()
+    await new.run(*arguments, code=KILLED, die_at=("record_import", "during", 1))
+    assert new.dump() == empty
+    await new.run(*arguments)
+    imported = new.dump()
+    assert imported != empty
+    assert "Nothing changes" in (await new.run(*arguments)).stdout
+    assert new.dump() == imported
+
+    await new.run("sync")
+    assert new.members() == before
+    assert new.labels() == {numbers[0]: "Mira Unsayable", numbers[2]: "Theo"}
+    again = json.loads((await new.run(*arguments, "--json")).stdout)
+    assert (again["written"], {one["fate"] for one in again["sets"]}) == (False, {"known"})
+    await old.run(*arguments)
+    assert old.members() == before, "and who imports her own work finds herself"
+
+
+async def test_another_tools_sets_join_people_who_are_here_already_only_when_asked_to(
+    forks: ForkServer, drawn: SmallLibrary, environ: dict[str, str], tmp_path: Path
+) -> None:
+    root, home = tmp_path / "album" / "Summer", Home(forks, environ, tmp_path / "data")
+    root.mkdir(parents=True)
+    for file in drawn.files[:LATER]:
+        shutil.copy(file, root)
+    await home.run("sources", "add-folder", str(root.parent), "--name", "album")
+    await home.run("sync")
+    before = home.members()
+    number = before[next(key for key in before if key[0] == drawn.digests[0])]
+    paths = [f"C:\\Pictures\\Summer\\{file.name}" for file in drawn.files[:6]]
+    boxes = [[each.x1, each.y1, each.x2, each.y2] for each, *_ in drawn.boxes[:6]]
+    earlier = tmp_path / "earlier" / "faceset_007"
+    earlier.mkdir(parents=True)
+    entries = [{"file": f"{place}.png", "source": path} for place, path in enumerate(paths)]
+    (earlier / "manifest.json").write_text(json.dumps({"faces": entries}), encoding="utf-8")
+    (earlier / "Grandmother.txt").write_text("a marker", encoding="utf-8")
+    cache = tmp_path / "cache.npz"
+    np.savez(cache, embeddings=np.eye(6, 512, dtype=np.float32), paths=np.array(paths), bboxes=np.array(boxes))
+    arguments = ("import-facesets", str(earlier.parent), "--cache", str(cache))
+
+    stored = home.dump()
+    refused = await home.run(*arguments, code=3)
+    assert f"most of its faces are identity {number} here already" in refused.stderr
+    assert home.dump() == stored
+    told = await home.run(*arguments, "--renumber")
+    assert "is here already" in told.stdout
+    await home.run("sync")
+    assert home.members() == before
+    assert home.labels() == {number: "Grandmother"}
