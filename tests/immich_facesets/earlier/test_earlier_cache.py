@@ -1,0 +1,131 @@
+"""Caches of other tools: found by name and shape, and told what is wrong with them, all of it."""
+
+import io
+import pickle
+import zipfile
+from typing import Any
+
+import numpy as np
+import pytest
+from faceset_builders import face, sha256, vectors
+from hypothesis import given
+from hypothesis import strategies as st
+
+from immich_facesets.earlier.cache import EarlierCache, read_cache
+from immich_facesets.earlier.findings import Findings
+from immich_facesets.exports.npz import Cache, CacheRow, write_cache
+from immich_facesets.faces import Box
+
+
+def npz(**arrays: Any) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def read(body: bytes) -> tuple[EarlierCache | None, Findings]:
+    findings = Findings()
+    return read_cache(io.BytesIO(body), "cache.npz", findings), findings
+
+
+def whole(rows: int = 2, **changes: Any) -> dict[str, Any]:
+    arrays = {
+        "embeddings": np.eye(rows, 512, dtype=np.float32),
+        "paths": np.array([f"/photos/{row}.jpg" for row in range(rows)]),
+        "digest": np.array([sha256(row + 1).upper() for row in range(rows)]),
+        "bboxes": np.array([[10, 20, 110, 140]] * rows),
+    }
+    return {name: array for name, array in (arrays | changes).items() if array is not None}
+
+
+def our_own() -> bytes:
+    file = io.BytesIO()
+    rows = (CacheRow(face(1), "Summer/a.jpg", 7), CacheRow(face(2), "Summer/b.jpg", 0))
+    write_cache(file, Cache(rows, vectors(2), ("none.jpg",), (("Summer/a.jpg", "Copy of a.jpg"),)))
+    return file.getvalue()
+
+
+def test_what_we_write_we_read() -> None:
+    cache, findings = read(our_own())
+    assert cache is not None
+    assert findings.problems == []
+    assert (cache.paths, cache.sha256) == (("Summer/a.jpg", "Summer/b.jpg"), (sha256(1), sha256(2)))
+    assert (cache.boxes[0], cache.identities) == (face(1).box, (7, 0))
+    assert cache.aliases == {"Summer/a.jpg": ("Copy of a.jpg",)}
+    assert any("landmark_2d_106" in line for line in findings.missing), "what nobody measured is told"
+
+
+def test_arrays_are_known_by_the_names_that_tools_give_them() -> None:
+    cache, findings = read(npz(**whole(), extra=np.zeros(3)))
+    assert cache is not None
+    assert (cache.sha256, cache.boxes[1]) == ((sha256(1), sha256(2)), Box(10, 20, 110, 140))
+    assert any("extra" in line for line in findings.missing)
+    assert any("embedding (2, 512) (not used)" in line for line in findings.found)
+
+
+def test_paths_may_be_bytes_and_aliases_a_json_object() -> None:
+    told = np.array('{"/a.jpg": ["/b.jpg", "/c.jpg"]}')
+    cache, _ = read(npz(path=np.array([b"/a.jpg"]), path_aliases=told))
+    assert cache is not None
+    assert (cache.paths, cache.sha256, cache.boxes) == (("/a.jpg",), (None,), (None,))
+    assert cache.aliases == {"/a.jpg": ("/b.jpg", "/c.jpg")}
+
+
+WRONG: dict[str, tuple[bytes, str]] = {
+    "a text": (b"not a cache", "no npz file"),
+    "nothing": (b"", "no npz file"),
+    "a pickle": (pickle.dumps({"embedding": [1.0]}), "no npz file"),
+    "cut short": (our_own()[:-30], "no npz file"),
+    "a single array": (b"\x93NUMPY\x01\x00", "no npz file"),
+    "no arrays": (b"PK\x05\x06" + b"\x00" * 18, "holds no arrays"),
+    "neither path nor digest": (npz(embedding=np.eye(2, 512, dtype=np.float32)), "neither paths nor SHA-256"),
+    "rows that differ": (npz(**whole(2, paths=np.array(["a", "b", "c"]))), "rows differ: embedding 2, path 3"),
+    "boxes of width and height": (npz(**whole(bboxes=np.array([[0, 0, 9, 9], [90, 90, 40, 40]]))), "first in row 1"),
+    "boxes without an edge": (npz(**whole(bboxes=np.zeros((2, 3)))), "(rows, 4) of numbers was expected"),
+    "boxes that are no numbers": (npz(**whole(bboxes=np.full((2, 4), np.nan))), "2 boxes are none"),
+    "digests of MD5": (npz(**whole(digest=np.array(["d" * 32] * 2))), "2 digests are no SHA-256"),
+    "strange aliases": (npz(**whole(path_aliases=np.array("[1, 2]"))), "'path_aliases' is neither"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_whatever_is_wrong_is_told_in_a_sentence(name: str) -> None:
+    body, told = WRONG[name]
+    cache, findings = read(body)
+    assert cache is None
+    assert told in " ".join(findings.problems)
+
+
+def test_objects_are_never_unpickled_and_the_way_out_is_told() -> None:
+    file = io.BytesIO()
+    np.savez(file, paths=np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    cache, findings = read(file.getvalue())
+    assert cache is None
+    assert "'paths' holds Python objects" in findings.problems[0]
+    assert "numpy.array(paths.tolist(), dtype=str)" in findings.problems[0]
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    body = npz(**whole(digest=np.array(["x", "y"]), bboxes=np.array([[9, 9, 1, 1]] * 2), path_aliases=np.array("{")))
+    _, findings = read(body)
+    assert len(findings.problems) == 3
+
+
+def test_a_header_that_promises_more_than_the_file_holds_costs_no_memory() -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<U99", "fortran_order": False, "shape": (10**12,)})
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("path.npy", header.getvalue())
+    cache, findings = read(file.getvalue())
+    assert cache is None
+    assert "claims more than the file holds" in findings.problems[0]
+
+
+@given(places=st.lists(st.tuples(st.integers(0, len(our_own()) - 1), st.integers(0, 255)), max_size=6))
+def test_a_damaged_cache_is_refused_and_never_an_accident(places: list[tuple[int, int]]) -> None:
+    body = bytearray(our_own())
+    for place, byte in places:
+        body[place] = byte
+    cache, findings = read(bytes(body))
+    assert (cache is None) == bool(findings.problems)

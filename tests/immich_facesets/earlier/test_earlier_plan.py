@@ -1,0 +1,166 @@
+"""Faces of other tools found among ours, put together from what manifests and caches know, and numbered."""
+
+from collections.abc import Mapping
+
+from faceset_builders import sha256
+from hypothesis import given
+from hypothesis import strategies as st
+
+from immich_facesets.earlier.cache import EarlierCache
+from immich_facesets.earlier.findings import Findings
+from immich_facesets.earlier.gathering import gather
+from immich_facesets.earlier.plan import Fate, ImportedPerson, ImportPlan, Standing, plan_import
+from immich_facesets.earlier.resolving import Resolver
+from immich_facesets.earlier.sorted_faces import Gathering, Period, SortedFace, SortedSet
+from immich_facesets.faces import Box
+
+HERE, NEAR, ELSEWHERE = Box(0, 0, 100, 100), Box(10, 5, 108, 102), Box(300, 0, 400, 100)
+NOTHING = Standing(frozenset(), frozenset(), (), {})
+
+
+def of(number: int, *faces: SortedFace, label: str | None = None) -> SortedSet:
+    return SortedSet(number, label, faces)
+
+
+def face(content: int = 1, *, box: Box | None = HERE, places: tuple[str, ...] = ()) -> SortedFace:
+    return SortedFace(sha256(content), places, box)
+
+
+def at(path: str, box: Box | None = HERE) -> SortedFace:
+    return SortedFace(None, (path,), box)
+
+
+# among ours
+
+
+def test_a_face_is_found_by_content_and_place_in_the_picture() -> None:
+    ours = Resolver({sha256(1): [(11, ELSEWHERE), (12, NEAR)]}, ())
+    assert ours.face_of(face()) == 12
+    assert ours.face_of(face(box=Box(200, 200, 300, 300))) is None
+    assert ours.face_of(face(2)) is None
+
+
+def test_without_a_box_only_a_picture_of_one_face_is_sure() -> None:
+    assert Resolver({sha256(1): [(11, ELSEWHERE)]}, ()).face_of(face(box=None)) == 11
+    assert Resolver({sha256(1): [(11, ELSEWHERE), (12, NEAR)]}, ()).face_of(face(box=None)) is None
+
+
+def test_without_a_digest_the_path_counts_also_after_the_library_moved() -> None:
+    places = [("/mnt/photos/2019/a.jpg", sha256(1)), ("/mnt/photos/2020/a.jpg", sha256(2)), ("b.jpg", sha256(3))]
+    ours = Resolver({sha256(number): [(number, HERE)] for number in (1, 2, 3)}, places)
+    assert ours.face_of(at("/mnt/photos/2019/a.jpg")) == 1
+    assert ours.face_of(at("D:\\old\\2020\\a.jpg")) == 2
+    assert ours.face_of(at("b.jpg")) == 3
+    assert ours.face_of(at("/elsewhere/a.jpg")) is None, "a file name alone says too little"
+
+
+def test_two_pictures_at_paths_as_alike_are_none() -> None:
+    ours = Resolver({sha256(1): [(1, HERE)]}, [("/one/x/a.jpg", sha256(1)), ("/two/x/a.jpg", sha256(2))])
+    assert ours.face_of(at("/three/x/a.jpg")) is None
+    assert ours.face_of(at("/home/one/x/a.jpg")) == 1, "the longer end decides"
+
+
+# manifests and caches
+
+
+def test_a_cache_adds_what_the_manifest_does_not_know() -> None:
+    cache = EarlierCache((sha256(1),), ("/a.jpg",), (HERE,), None, {"/a.jpg": ("/copy.jpg",)})
+    (found,) = gather([of(3, at("/copy.jpg", None))], [cache], Findings())
+    assert found.faces == (SortedFace(sha256(1), ("/copy.jpg", "/a.jpg"), HERE),)
+
+
+def test_a_cache_that_says_whose_faces_are_adds_those_that_were_left_out() -> None:
+    cache = EarlierCache((sha256(1), sha256(2), sha256(3)), ("/a", "/b", "/c"), (NEAR, HERE, HERE), (3, 3, 0), {})
+    findings = Findings()
+    (found,) = gather([of(3, face(1))], [cache], findings)
+    assert [(one.sha256, one.box) for one in found.faces] == [(sha256(1), HERE), (sha256(2), HERE)]
+    assert findings.problems == []
+
+
+def test_a_cache_of_another_library_is_a_problem() -> None:
+    cache = EarlierCache((sha256(9),), ("/z",), (HERE,), None, {})
+    findings = Findings()
+    gather([of(3, face(1))], [cache], findings)
+    assert "share not one picture" in findings.problems[0]
+
+
+@given(order=st.permutations(range(4)))
+def test_a_face_is_gathered_once_whoever_names_it_first(order: list[int]) -> None:
+    known = (
+        face(1, places=("/a",)),
+        SortedFace(sha256(1), ("/a",), NEAR, Period("2011", None, None)),
+        at("/a"),
+        face(1, box=ELSEWHERE),
+    )
+    gathered = Gathering(known[number] for number in order)
+    assert len(gathered.faces) == 2
+    assert all(gathered.holds(one) for one in known)
+
+
+# numbers
+
+
+def applied(plan: ImportPlan, standing: Standing, holder: Mapping[int, int]) -> Standing:
+    """The store after a plan was written."""
+    people = {person.person_id: person for person in standing.imported}
+    for one in plan.sets:
+        before = people[one.person_id].faces if one.person_id in people else ()
+        people[one.person_id] = ImportedPerson(one.person_id, one.identity, (*before, *one.faces))
+    numbers = standing.numbers | {one.identity for one in plan.sets}
+    labelled = standing.labelled | {one.identity for one in plan.sets if one.label is not None}
+    return Standing(numbers, labelled, tuple(people[name] for name in sorted(people)), holder)
+
+
+SETS = st.dictionaries(st.integers(1, 9), st.frozensets(st.integers(1, 30), max_size=4), max_size=5).map(
+    lambda found: [
+        of(number, *(face(one) for one in contents), label=f"P{number}") for number, contents in found.items()
+    ]
+)
+NUMBERS = st.frozensets(st.integers(1, 12), max_size=6)
+
+
+@given(sets=SETS, numbers=NUMBERS, data=st.data())
+def test_planning_again_on_the_applied_plan_plans_nothing(
+    sets: list[SortedSet], numbers: frozenset[int], data: st.DataObject
+) -> None:
+    held = st.dictionaries(st.integers(1, 9), st.sampled_from(sorted(numbers)), max_size=3) if numbers else st.just({})
+    standing = Standing(numbers, frozenset(), (), data.draw(held))
+    plan = plan_import(sets, standing)
+    new = [one.identity for one in plan.sets if one.fate is Fate.NEW]
+    assert len(set(new)) == len(new)
+    assert numbers.isdisjoint(new), "no number is ever given twice"
+    after = applied(plan, standing, {})
+    again = plan_import(sets, after)
+    assert again.is_empty
+    assert again.conflicts == ()
+    assert {one.number: one.identity for one in again.sets} == {one.number: one.identity for one in plan.sets}
+
+
+def test_free_numbers_are_kept_and_taken_ones_are_conflicts_with_a_next_free_one() -> None:
+    standing = Standing(frozenset({2, 6}), frozenset({6}), (), {})
+    plan = plan_import([of(1, face(1), label="Ida"), of(2, face(2)), of(9, face(3))], standing)
+    assert [(one.number, one.identity, one.fate) for one in plan.sets] == [
+        (1, 1, Fate.NEW),
+        (2, 10, Fate.NEW),
+        (9, 9, Fate.NEW),
+    ]
+    assert plan.conflicts == ("faceset_002: the number 2 is somebody else's here",)
+
+
+def test_a_person_who_is_here_already_keeps_her_number_and_her_name() -> None:
+    standing = Standing(frozenset({1, 2}), frozenset({1}), (), {1: 1, 5: 2})
+    plan = plan_import([of(1, face(1), label="Ida"), of(5, face(2), label="Ben")], standing)
+    assert [(one.identity, one.fate, one.label) for one in plan.sets] == [(1, Fate.JOINS, None), (2, Fate.JOINS, "Ben")]
+    assert plan.conflicts == ("faceset_005: most of its faces are identity 2 here already",)
+
+
+def test_what_grew_since_the_last_import_brings_its_new_faces_alone() -> None:
+    first = plan_import([of(3, face(1))], NOTHING)
+    later = plan_import([of(3, face(1), face(2))], applied(first, NOTHING, {}))
+    assert [(one.fate, one.faces) for one in later.sets] == [(Fate.KNOWN, (face(2),))]
+
+
+def test_another_tools_set_of_the_same_name_is_another_person() -> None:
+    first = plan_import([of(3, face(1))], NOTHING)
+    other = plan_import([of(3, face(2))], applied(first, NOTHING, {}))
+    assert [(one.person_id, one.identity, one.fate) for one in other.sets] == [("faceset_003 (2)", 4, Fate.NEW)]
