@@ -51,6 +51,18 @@ def write_durably(path: Path, content: bytes | Callable[[BinaryIO], None]) -> No
         os.fsync(file.fileno())
 
 
+def replace_privately(path: Path, content: bytes) -> None:
+    """A file of these bytes in place of the one before, for its owner alone: readers see one of the two, whole."""
+    draft = path.with_name(f".{path.name}.draft")
+    discard(draft)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
 def discard(path: Path) -> None:
     """Delete whatever has this name, a folder with all that is in it; links are deleted, never followed."""
     if path.is_dir() and not path.is_symlink():

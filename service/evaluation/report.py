@@ -1,9 +1,5 @@
 """The page of an evaluation: one file that needs no network, no script and no other file."""
 
-import base64
-import contextlib
-import io
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,12 +7,12 @@ from pathlib import Path
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 
 from immich_facesets.errors import SetupError
-from service.durable_files import discard, disk_trouble, sync_folder
+from service.durable_files import disk_trouble, replace_privately, sync_folder
 from service.evaluation.findings import Findings, Histogram
 from service.evaluation.plot import Plot, plot
+from service.held_pictures import thumbnail
 from service.store.faces import StoredLibrary
 
 PAGE, FIGURES = "evaluation.html", "evaluation.json"
@@ -51,21 +47,10 @@ def write_report(folder: Path, findings: Findings, library: StoredLibrary, crops
     """
     html = render(findings, library, crops)
     with disk_trouble(folder):
-        _write(folder / FIGURES, msgspec.json.format(msgspec.json.encode(findings)))
-        _write(folder / PAGE, html.encode())
+        replace_privately(folder / FIGURES, msgspec.json.format(msgspec.json.encode(findings)))
+        replace_privately(folder / PAGE, html.encode())
         sync_folder(folder)
     return folder / PAGE
-
-
-def _write(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}.draft")
-    discard(draft)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
 
 
 def render(findings: Findings, library: StoredLibrary, crops: Path) -> str:
@@ -99,13 +84,5 @@ def _faces(findings: Findings, library: StoredLibrary, crops: Path) -> Mapping[i
 
 
 def _thumb(crops: Path, name: str | None) -> str | None:
-    """A small JPEG as an address; None for a face without a crop, or one that is lost or broken."""
-    if name is None:
-        return None
-    with contextlib.suppress(OSError), Image.open(crops / name) as image:
-        small = image.convert("RGB")
-        small.thumbnail((_THUMB, _THUMB), Image.Resampling.LANCZOS)
-        stream = io.BytesIO()
-        small.save(stream, "JPEG", quality=82)
-        return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
-    return None
+    """None for a face without a crop, or one that is lost or broken."""
+    return None if name is None else thumbnail(crops / name, _THUMB)

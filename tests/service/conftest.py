@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from databases import postgres_cluster, postgres_programs
 from journey_fixtures import drawn, embedder_url, forks
+from looked_at_library import looked_at
 from sqlalchemy import create_engine, text
 
 from service.store.database import Store, migrate, open_engine
 
-__all__ = ["drawn", "embedder_url", "forks"]
+__all__ = ["drawn", "embedder_url", "forks", "looked_at"]
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from immich_facesets.grouping import GroupingPlan, Join, Link
 from service.store import (
     assets,
     contents,
+    copies,
     decisions,
     exports,
     facts,
@@ -57,6 +58,10 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     contents.is_embedded: (SHA256, RECIPE),
     contents.crop_files: (RECIPE.space,),
     contents.vectors_of: ([1, 2], 512),
+    copies.copies: (RECIPE.space,),
+    copies.looks: (RECIPE.space,),
+    copies.faces_in: (RECIPE.space, [SHA256]),
+    copies.face_crops: (RECIPE.space,),
     decisions.all_decisions: (),
     decisions.constraints_now: (RECIPE.space,),
     decisions.last_id: (),
@@ -151,6 +156,7 @@ def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:
     modules = (
         assets,
         contents,
+        copies,
         decisions,
         exports,
         facts,

@@ -1,0 +1,81 @@
+"""The command that finds copies: duplicates."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from immich_facesets.picture_duplicates import MOST_BITS, PictureLikeness
+from service.app import open_reading
+from service.cli.terminal import out, plain
+from service.duplicates.findings import Duplicates, Group, find_duplicates
+from service.duplicates.page import read_holdings, write_page
+from service.settings import Settings, load_settings
+from service.web.wording import counted
+
+_GROUPS_SHOWN = 20  # of each kind
+_USUAL = PictureLikeness()
+
+
+def duplicates(
+    page: Annotated[Path | None, typer.Option(help="Write a page with pictures to this file.")] = None,
+    within: Annotated[
+        int, typer.Option(min=0, max=MOST_BITS, help="How many of 64 bits the looks of two pictures may differ in.")
+    ] = _USUAL.bits,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """
+    Find files that are the same byte by byte, and pictures that show the same.
+
+    Nothing is deleted and nothing is fetched; a service may run beside it.
+    """
+    settings = load_settings()
+    found = asyncio.run(_duplicates(settings, PictureLikeness(bits=within), page))
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        return
+    _print(found)
+    if page is not None:
+        _tell(f"The page: {page}")
+
+
+async def _duplicates(settings: Settings, likeness: PictureLikeness, page: Path | None) -> Duplicates:
+    async with open_reading(settings) as store:
+        found = await find_duplicates(store, likeness)
+        if page is not None:
+            await write_page(page, found, await read_holdings(store, settings.data_dir / "crops"))
+        return found
+
+
+def _print(found: Duplicates) -> None:
+    near, identical = found.of("near"), found.of("identical")
+    _tell(
+        f"{counted(found.places, 'picture')}; the looks of {found.looked_at:,} different ones compared, within "
+        f"{found.within_bits} bits"
+    )
+    if found.without_hash:
+        _tell(
+            f"{counted(found.without_hash, 'picture')} embedded by an earlier version can only be compared byte by byte"
+        )
+    _tell(f"Pictures that show the same: {counted(len(near), 'group')}")
+    _list(near)
+    _tell(f"The same file in several places: {counted(len(identical), 'group')}")
+    _list(identical)
+
+
+def _list(groups: tuple[Group, ...]) -> None:
+    for number, group in enumerate(groups[:_GROUPS_SHOWN], start=1):
+        for place, picture in enumerate(group.pictures):
+            size = "size unknown" if not picture.width else f"{picture.width} x {picture.height}"
+            mark = "largest" if picture.is_largest and len(group.pictures) > 1 else ""
+            where = "; ".join(f"{one.source}: {one.path}" for one in picture.places)
+            _tell(f"  {number if not place else '':>4} {size:>13} {mark:7} {where}")
+    if len(groups) > _GROUPS_SHOWN:
+        _tell(f"  and {len(groups) - _GROUPS_SHOWN} more: --json lists all, --page shows them")
+
+
+def _tell(line: str) -> None:
+    out.print(plain(line), soft_wrap=True)
