@@ -28,7 +28,7 @@ def read_earlier(folder: Path, caches: Sequence[Path], findings: Findings) -> tu
         except OSError as error:
             findings.problems.append(f"{path.name} cannot be read ({error.strerror})")
     known = [cache for cache in read if cache is not None]
-    findings.found += [f"{len(cache):,} faces in a cache" for cache in known]
+    findings.found += [f"{len(cache.faces):,} faces in a cache" for cache in known]
     return gather(sets, known, findings) if len(known) == len(caches) else sets
 
 

@@ -47,16 +47,10 @@ def _members(caches: Sequence[EarlierCache]) -> dict[int, list[SortedFace]]:
     """The faces that caches give to identities."""
     found: dict[int, list[SortedFace]] = {}
     for cache in caches:
-        for row, number in enumerate(cache.identities or ()):
-            if number > 0:
-                found.setdefault(number, []).append(_face(cache, row))
+        for face, number in zip(cache.faces, cache.identities or (), strict=False):
+            if number > 0 and face.is_placeable:
+                found.setdefault(number, []).append(face)
     return found
-
-
-def _face(cache: EarlierCache, row: int) -> SortedFace:
-    path = cache.paths[row]
-    places = () if path is None else (path, *cache.aliases.get(path, ()))
-    return SortedFace(cache.sha256[row], places, cache.boxes[row])
 
 
 class _Pictures:
@@ -67,8 +61,8 @@ class _Pictures:
         self._places: dict[str, dict[str, None]] = {}
         self._boxes: dict[str, list[Box]] = {}
         for cache in caches:
-            for row in range(len(cache)):
-                self._learn(_face(cache, row))
+            for face in cache.faces:
+                self._learn(face)
 
     def _learn(self, face: SortedFace) -> None:
         for place in face.places:

@@ -6,16 +6,13 @@ problem.
 """
 
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from immich_facesets.earlier.cache import is_sha256
+from immich_facesets.earlier.entries import Json, face_of
 from immich_facesets.earlier.findings import Findings, counted
 from immich_facesets.earlier.sorted_faces import Gathering, Period, SortedFace, SortedSet
-from immich_facesets.faces import Box
 
 HIGHEST_NUMBER = 999_999
 """Whoever comes next is numbered past the highest; a number that is no number of a person must not push everybody there."""
@@ -27,12 +24,7 @@ SHELVES = ("", "_thin")
 _NAME = re.compile(r"faceset_(\d+)(?:_era_(.+))?")
 _YEARS = re.compile(r"(\d{4})[-–_](\d{4})")
 _NOTES = ("thin", "readme")
-_DIGESTS = ("sha256", "digest", "file_sha256", "source_sha256", "hash")
-_PATHS = ("path", "source_path", "source", "src", "original", "image", "image_path")
-_BOXES = ("box", "bbox", "face_box")
 _FACES = ("faces", "crops", "images", "members")
-
-Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +144,7 @@ def _faces(manifest: Json, where: str, period: Period | None, findings: Findings
     troubles: dict[str, list[int]] = {}
     found = []
     for place, item in enumerate(listed):
-        face, trouble = _face(item, period)
+        face, trouble = face_of(item, period)
         if trouble:
             troubles.setdefault(trouble, []).append(place)
         elif face is not None:
@@ -165,38 +157,6 @@ def _faces(manifest: Json, where: str, period: Period | None, findings: Findings
             "where they come from"
         )
     return tuple(face for face in found if face.is_placeable)
-
-
-def _face(item: Json, period: Period | None) -> tuple[SortedFace | None, str]:
-    """A face and "", or None and what is wrong with it."""
-    digest = next((str(item[key]).lower() for key in _DIGESTS if item.get(key)), None)
-    if digest is not None and not is_sha256(digest):
-        return None, "its digest is no SHA-256 of 64 hex digits"
-    places = [item.get(key) for key in _PATHS]
-    for key in ("path_aliases", "aliases", "assets"):
-        others = item.get(key) or ()
-        if not isinstance(others, list | tuple):
-            return None, f"{key!r} is no list"
-        places += [other.get("path") if isinstance(other, dict) else other for other in others]
-    named = tuple(dict.fromkeys(place for place in places if isinstance(place, str) and place))
-    corners = next((item[key] for key in _BOXES if item.get(key) is not None), None)
-    if corners is None:
-        return SortedFace(digest, named, None, period), ""
-    box = _box(corners)
-    if box is None:
-        return None, "its box is not x1, y1, x2, y2 in pixels with x1 < x2 and y1 < y2"
-    return SortedFace(digest, named, box, period), ""
-
-
-def _box(corners: object) -> Box | None:
-    if isinstance(corners, Mapping):
-        corners = [corners.get(edge) for edge in ("x1", "y1", "x2", "y2")]
-    if not isinstance(corners, list) or len(corners) != 4:
-        return None
-    if not all(isinstance(edge, int | float) and math.isfinite(edge) for edge in corners):
-        return None
-    box = Box(*(float(edge) for edge in corners))
-    return box if box.x1 < box.x2 and box.y1 < box.y2 else None
 
 
 def _period(name: str, said: Json) -> Period | None:

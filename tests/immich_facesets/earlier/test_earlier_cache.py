@@ -1,6 +1,7 @@
 """Caches of other tools: found by name and shape, and told what is wrong with them, all of it."""
 
 import io
+import json
 import pickle
 import zipfile
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from immich_facesets.earlier.cache import EarlierCache, read_cache
 from immich_facesets.earlier.findings import Findings
+from immich_facesets.earlier.sorted_faces import SortedFace
 from immich_facesets.exports.npz import Cache, CacheRow, write_cache
 from immich_facesets.faces import Box
 
@@ -49,26 +51,38 @@ def test_what_we_write_we_read() -> None:
     cache, findings = read(our_own())
     assert cache is not None
     assert findings.problems == []
-    assert (cache.paths, cache.sha256) == (("Summer/a.jpg", "Summer/b.jpg"), (sha256(1), sha256(2)))
-    assert (cache.boxes[0], cache.identities) == (face(1).box, (7, 0))
-    assert cache.aliases == {"Summer/a.jpg": ("Copy of a.jpg",)}
+    assert cache.faces == (
+        SortedFace(sha256(1), ("Summer/a.jpg", "Copy of a.jpg"), face(1).box),
+        SortedFace(sha256(2), ("Summer/b.jpg",), face(2).box),
+    )
+    assert cache.identities == (7, 0)
     assert any("landmark_2d_106" in line for line in findings.missing), "what nobody measured is told"
 
 
 def test_arrays_are_known_by_the_names_that_tools_give_them() -> None:
     cache, findings = read(npz(**whole(), extra=np.zeros(3)))
     assert cache is not None
-    assert (cache.sha256, cache.boxes[1]) == ((sha256(1), sha256(2)), Box(10, 20, 110, 140))
+    assert cache.faces[1] == SortedFace(sha256(2), ("/photos/1.jpg",), Box(10, 20, 110, 140))
     assert any("extra" in line for line in findings.missing)
-    assert any("embedding (2, 512) (not used)" in line for line in findings.found)
+    assert any("embeddings (2, 512), not used" in line for line in findings.found)
 
 
 def test_paths_may_be_bytes_and_aliases_a_json_object() -> None:
     told = np.array('{"/a.jpg": ["/b.jpg", "/c.jpg"]}')
     cache, _ = read(npz(path=np.array([b"/a.jpg"]), path_aliases=told))
     assert cache is not None
-    assert (cache.paths, cache.sha256, cache.boxes) == (("/a.jpg",), (None,), (None,))
-    assert cache.aliases == {"/a.jpg": ("/b.jpg", "/c.jpg")}
+    assert cache.faces == (SortedFace(None, ("/a.jpg", "/b.jpg", "/c.jpg"), None),)
+
+
+RECORDS = [{"path": "/a.jpg", "bbox": [1, 2, 30, 40], "hash": sha256(1)}, {"path": "/empty.jpg", "noface": True}]
+
+
+@pytest.mark.parametrize("told", [np.array(json.dumps(RECORDS)), np.array([json.dumps(one) for one in RECORDS])])
+def test_faces_may_be_records_of_json_beside_their_vectors(told: Any) -> None:
+    cache, findings = read(npz(embeddings=np.eye(1, 512, dtype=np.float32), meta=told))
+    assert findings.problems == []
+    assert cache is not None
+    assert cache.faces == (SortedFace(sha256(1), ("/a.jpg",), Box(1, 2, 30, 40)),)
 
 
 WRONG: dict[str, tuple[bytes, str]] = {
@@ -81,9 +95,11 @@ WRONG: dict[str, tuple[bytes, str]] = {
     "neither path nor digest": (npz(embedding=np.eye(2, 512, dtype=np.float32)), "neither paths nor SHA-256"),
     "rows that differ": (npz(**whole(2, paths=np.array(["a", "b", "c"]))), "rows differ: embedding 2, path 3"),
     "boxes of width and height": (npz(**whole(bboxes=np.array([[0, 0, 9, 9], [90, 90, 40, 40]]))), "first in row 1"),
-    "boxes without an edge": (npz(**whole(bboxes=np.zeros((2, 3)))), "(rows, 4) of numbers was expected"),
+    "boxes without an edge": (npz(**whole(bboxes=np.zeros((2, 3)))), "should be (rows, 4) of numbers"),
     "boxes that are no numbers": (npz(**whole(bboxes=np.full((2, 4), np.nan))), "2 boxes are none"),
     "digests of MD5": (npz(**whole(digest=np.array(["d" * 32] * 2))), "2 digests are no SHA-256"),
+    "strange records": (npz(meta=np.array("[1, 2]")), "the records are no JSON objects"),
+    "a wrong record": (npz(meta=np.array('[{"path": "/a", "box": [1]}]')), "record 0: its box"),
     "strange aliases": (npz(**whole(path_aliases=np.array("[1, 2]"))), "'path_aliases' is neither"),
 }
 

@@ -64,13 +64,13 @@ def test_two_pictures_at_paths_as_alike_are_none() -> None:
 
 
 def test_a_cache_adds_what_the_manifest_does_not_know() -> None:
-    cache = EarlierCache((sha256(1),), ("/a.jpg",), (HERE,), None, {"/a.jpg": ("/copy.jpg",)})
+    cache = EarlierCache((face(1, places=("/a.jpg", "/copy.jpg")),))
     (found,) = gather([of(3, at("/copy.jpg", None))], [cache], Findings())
     assert found.faces == (SortedFace(sha256(1), ("/copy.jpg", "/a.jpg"), HERE),)
 
 
 def test_a_cache_that_says_whose_faces_are_adds_those_that_were_left_out() -> None:
-    cache = EarlierCache((sha256(1), sha256(2), sha256(3)), ("/a", "/b", "/c"), (NEAR, HERE, HERE), (3, 3, 0), {})
+    cache = EarlierCache((face(1, box=NEAR), face(2), face(3)), (3, 3, 0))
     findings = Findings()
     (found,) = gather([of(3, face(1))], [cache], findings)
     assert [(one.sha256, one.box) for one in found.faces] == [(sha256(1), HERE), (sha256(2), HERE)]
@@ -78,7 +78,7 @@ def test_a_cache_that_says_whose_faces_are_adds_those_that_were_left_out() -> No
 
 
 def test_a_cache_of_another_library_is_a_problem() -> None:
-    cache = EarlierCache((sha256(9),), ("/z",), (HERE,), None, {})
+    cache = EarlierCache((face(9),))
     findings = Findings()
     gather([of(3, face(1))], [cache], findings)
     assert "share not one picture" in findings.problems[0]
