@@ -184,21 +184,6 @@ class PublishPlan:
     remove: tuple[str, ...]
 
 
-def name_eras(spans: Iterable[tuple[int | None, int | None, int | None]]) -> tuple[EraYears, ...]:
-    """
-    Name the eras of one identity, given as (first, main, last) years, after their main year.
-
-    Undated ones are ``undated``. Of eras with one name the first keeps it, the others become ``2011_2``, ``2011_3``.
-    """
-    seen: Counter[str] = Counter()
-    named: list[EraYears] = []
-    for first, main, last in spans:
-        name = "undated" if main is None else f"{main:04d}"
-        seen[name] += 1
-        named.append(EraYears(name if seen[name] == 1 else f"{name}_{seen[name]}", first, last))
-    return tuple(named)
-
-
 def is_minor(birth_date: str | None, taken: str | None) -> bool:
     """
     Whether a face cannot be shown to be of an adult: photographed before its owner's 18th birthday (ISO dates).

@@ -7,14 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.curation import build_faceset, unchecked
-from immich_facesets.eras import NO_YEAR, EraRules, dominant_year, probe, split
-from immich_facesets.facesets import Candidate, EraYears, ExportRules, Faceset, Shelf, name_eras
+from immich_facesets.eras import EraRules, KeptEra
+from immich_facesets.facesets import Candidate, EraYears, ExportRules, Faceset, Shelf
 from immich_facesets.identities import FaceTable
 from immich_facesets.quality import quality
 from immich_facesets.spaces import OperatingPoints
-
-LEAST_THIN = 5
-"""A thin era of fewer faces is no era: a burst, or an odd picture."""
 
 LEAST_CANDIDATE = 0.40
 """The score a stray face needs to be shown as a candidate (PRODUCT 3.5)."""
@@ -35,43 +32,46 @@ def drafts(
     number: int,
     candidates: Sequence[Candidate],
     vectors: NDArray[np.float32],
+    eras: Sequence[KeptEra],
     *,
-    points: OperatingPoints,
-    rules: ExportRules,
+    rules: EraRules,
 ) -> tuple[Draft, ...]:
     """
-    The identity as a whole, and its eras when its faces can be sorted by age (PRODUCT 3.4).
+    The identity as a whole, and its eras, earliest first.
 
-    ``vectors``: (n, d), unit length, row i belongs to candidate i. Work is O(n^2 d) for identities of 40 dated faces
-    or more, nothing for the others.
+    ``vectors``: (n, d), unit length, row i belongs to candidate i. The years of an era are those of its faces today; a
+    candidate that is in it by its looks says how sure that is.
     """
-    whole = Draft(number, None, Shelf.MAIN, tuple(candidates), vectors)
-    era_rules = EraRules.scaled(points, replace(rules.gate, face_short=rules.min_face_short))
-    years = [_year(candidate.taken) for candidate in candidates]
-    if sum(year is not None for year in years) < 2 * era_rules.min_anchor:  # there must be two anchors at least
-        return (whole,)
-    if not probe(vectors, years, era_rules).is_sortable:
-        return (whole,)
     row_of = {candidate.face.face_id: row for row, candidate in enumerate(candidates)}
-    eras = [
-        era for era in split(_table(candidates, vectors), years, rules=era_rules) if len(era.face_ids) >= LEAST_THIN
-    ]
-    rows = [[row_of[face_id] for face_id in era.face_ids] for era in eras]
-    main_years = (_main_year([years[row] for row in some]) for some in rows)
-    names = name_eras((era.from_year, main, era.to_year) for era, main in zip(eras, main_years, strict=True))
-    return (
-        whole,
-        *(
-            Draft(
-                number,
-                name,
-                Shelf.THIN if era.is_thin else Shelf.MAIN,
-                tuple(candidates[row] for row in some),
-                vectors[some],
-            )
-            for era, name, some in zip(eras, names, rows, strict=True)
-        ),
+    parts = [_era_draft(number, era, candidates, vectors, row_of, rules) for era in eras]
+    found = sorted((part for part in parts if part.candidates), key=_first_year)
+    return (Draft(number, None, Shelf.MAIN, tuple(candidates), vectors), *found)
+
+
+def _era_draft(
+    number: int,
+    era: KeptEra,
+    candidates: Sequence[Candidate],
+    vectors: NDArray[np.float32],
+    row_of: Mapping[int, int],
+    rules: EraRules,
+) -> Draft:
+    rows = sorted(row_of[face] for face in era.face_ids if face in row_of)
+    members = [candidates[row] for row in rows]
+    years = sorted(year for member in members if (year := _year(member.taken)) is not None)
+    first, last = (years[0], years[-1]) if years else (era.from_year, era.to_year)
+    return Draft(
+        number,
+        EraYears(era.name, first, last),
+        Shelf.THIN if len(rows) < rules.min_anchor else Shelf.MAIN,
+        tuple(replace(member, era_confidence=era.joined.get(member.face.face_id)) for member in members),
+        vectors[rows],
     )
+
+
+def era_rules(points: OperatingPoints, rules: ExportRules) -> EraRules:
+    """The rules of eras in this space, for faces that may be exported."""
+    return EraRules.scaled(points, replace(rules.gate, face_short=rules.min_face_short))
 
 
 def rescue(
@@ -108,6 +108,11 @@ def rescue(
     return tuple(faceset for faceset in built if faceset is not None)
 
 
+def _first_year(draft: Draft) -> float:
+    """Undated eras come last."""
+    return np.inf if draft.era is None or draft.era.first is None else draft.era.first
+
+
 def _year(taken: str | None) -> int | None:
     """The year of an ISO date, None when there is none."""
     year = (taken or "")[:4]
@@ -116,15 +121,14 @@ def _year(taken: str | None) -> int | None:
 
 def _day(taken: str | None) -> float:
     """The days since 1970 of an ISO date, NaN when there is none."""
-    return float(np.datetime64(taken[:10], "D").astype(np.int64)) if taken else np.nan
+    try:
+        return float(np.datetime64((taken or "")[:10], "D").astype(np.int64)) if taken else np.nan
+    except ValueError:
+        return np.nan
 
 
-def _main_year(years: Sequence[int | None]) -> int | None:
-    return dominant_year(np.array([NO_YEAR if year is None else year for year in years], dtype=np.int64))
-
-
-def _table(candidates: Sequence[Candidate], vectors: NDArray[np.float32]) -> FaceTable:
-    """The candidates as columns."""
+def life_table(candidates: Sequence[Candidate], vectors: NDArray[np.float32]) -> FaceTable:
+    """The candidates as columns; a face was taken on its local day."""
     codes: dict[str, int] = {}
     faces = [candidate.face for candidate in candidates]
     return FaceTable(

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from immich_facesets.eras import Window, read_windows
 from immich_facesets.errors import SetupError
 from immich_facesets.exports.profiles import read_wishes
 from immich_facesets.faces import Gate
@@ -123,6 +124,7 @@ class Settings(BaseSettings):
     export_min_face_short: float = Field(100, ge=1, description="short edge in pixels a face needs to be exported")
     export_top: int = Field(30, ge=1, description="how many faces the top bundle holds")
     export_profiles: str = Field("fsz", description="forms of the face sets to keep up to date, separated by commas: `fsz` (always), `facefusion`, `visomaster`, `kohya`, `imagefolder`, `xmp`, `npz`, `plain`; `kohya:40:768` takes 40 faces of 768 pixels")
+    era_ages: str = Field("", description="eras by age instead of by likeness for people whose birth date Immich knows, such as `0-2,3-5,6-9,10-13,14-17`; empty: none")
     crop_size: int = Field(512, ge=64, le=4096, description="side of an exported crop in pixels")
     crop_padding: float = Field(0.5, ge=0.25, le=2, description="how much of the box is added around it (`pad_ratio`)")
 
@@ -189,6 +191,12 @@ class Settings(BaseSettings):
         read_wishes(value)
         return value
 
+    @field_validator("era_ages")
+    @classmethod
+    def _readable_ages(cls, value: str) -> str:
+        read_windows(value)
+        return value
+
     @model_validator(mode="after")
     def _one_kind_of_users(self) -> Self:
         if self.immich_api_key is not None and self.users_file is not None:
@@ -206,6 +214,11 @@ class Settings(BaseSettings):
     @property
     def listing_rules(self) -> ListingRules:
         return ListingRules(min_face_short=self.min_face_short)
+
+    @property
+    def era_windows(self) -> tuple[Window, ...]:
+        """The ages that eras are made of where a birth date is known."""
+        return read_windows(self.era_ages)
 
     @property
     def embedder_addresses(self) -> tuple[str, ...]:

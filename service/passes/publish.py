@@ -28,12 +28,13 @@ from immich_facesets.facesets import (
     plan_publish,
 )
 from immich_facesets.pose import upright_turns
-from immich_facesets.selection import Draft, drafts, rescue
+from immich_facesets.selection import Draft, drafts, era_rules, rescue
 from immich_facesets.spaces import OperatingPoints
 from service.embedders import EmbedderPool
 from service.passes.candidates import Facts, candidates_of, gather_facts, hash_crops
 from service.passes.conditions import Conditions
 from service.passes.crop_looks import CropLooks
+from service.passes.eras import Eras
 from service.passes.forms import Forms
 from service.store import exports
 from service.tree import USERS_FOLDER, ExportTree
@@ -135,11 +136,11 @@ class Publish:
         board.update_stage("publish", done=0, total=len(facts.members), note="choosing faces")
         facesets: list[Faceset] = []
         centroids: dict[int, NDArray[np.float32]] = {}
+        eras = await Eras.read(self._conditions, era_rules(self._points, self._rules), facts.birth_dates)
         for number, members in facts.members.items():
             candidates, vectors = await candidates_of(self._store, facts, members, self._pool.info.dimension)
-            for draft in await asyncio.to_thread(
-                drafts, number, candidates, vectors, points=self._points, rules=self._rules
-            ):
+            kept = await eras.of(number, candidates, vectors)
+            for draft in drafts(number, candidates, vectors, kept, rules=eras.rules):
                 found, centroid = await self._faceset(draft, facts)
                 if draft.era is None:
                     centroids[number] = centroid

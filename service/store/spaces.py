@@ -13,6 +13,7 @@ from sqlalchemy import Connection, delete, exists, func, select
 from immich_facesets.faces import Box
 from immich_facesets.grouping import Carried, GroupingPlan
 from service.store.contents import SAME_FACE_IOU
+from service.store.eras import carry_eras
 from service.store.facts import read_fact, write_fact
 from service.store.identities import apply_grouping
 from service.store.tables import assets, embeddings, faces, fingerprints, memberships
@@ -73,6 +74,11 @@ def progress_of(tx: Connection, space: str) -> Reembedding:
 
 def carried_members(tx: Connection, before: str, after: str) -> dict[int, Carried]:
     """The faces of the space ``after`` that are at the place of a member of ``before``, on the same content."""
+    return {face: membership for face, (_, membership) in _same_places(tx, before, after).items()}
+
+
+def _same_places(tx: Connection, before: str, after: str) -> dict[int, tuple[int, Carried]]:
+    """The same, with the id of the face that was there."""
     new: dict[str, list[tuple[int, Box]]] = {}
     for row in tx.execute(
         select(faces.c.face_id, faces.c.sha256, *_BOX).where(faces.c.space == after).order_by(faces.c.face_id)
@@ -91,12 +97,12 @@ def carried_members(tx: Connection, before: str, after: str) -> dict[int, Carrie
             for face_id, box in new.get(member.sha256, ())
             if old.iou(box) >= SAME_FACE_IOU
         ]
-    carried: dict[int, Carried] = {}
+    carried: dict[int, tuple[int, Carried]] = {}
     settled: set[int] = set()
     for _, old_id, face_id, membership in sorted(pairs, key=lambda pair: pair[:3]):  # the best overlap first
         if old_id not in settled and face_id not in carried:
             settled.add(old_id)
-            carried[face_id] = membership
+            carried[face_id] = (old_id, membership)
     return carried
 
 
@@ -108,6 +114,8 @@ def use_space(tx: Connection, space: str, plan: GroupingPlan, now: datetime) -> 
     """
     before = active_space(tx)
     kept = [space] if before is None else [space, before]
+    if before is not None:
+        carry_eras(tx, {new: old for new, (old, _) in _same_places(tx, before, space).items()})
     tx.execute(delete(memberships))
     tx.execute(delete(faces).where(faces.c.space.not_in(kept)))
     tx.execute(delete(embeddings).where(embeddings.c.space.not_in(kept)))

@@ -5,7 +5,7 @@ from faceset_builders import candidate, faceset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immich_facesets.facesets import EraYears, PublishPlan, Shelf, digest, is_minor, name_eras, plan_publish
+from immich_facesets.facesets import EraYears, PublishPlan, Shelf, digest, is_minor, plan_publish
 
 directories = st.dictionaries(st.sampled_from([f"faceset_{number:03d}" for number in range(8)]), st.sampled_from("abc"))
 
@@ -19,13 +19,6 @@ def test_an_era_is_named_after_its_year_and_a_thin_one_is_kept_apart() -> None:
     era = EraYears("2011", 2010, 2013)
     assert faceset(era=era).directory == "faceset_001_era_2011"
     assert faceset(era=era, shelf=Shelf.THIN).directory == "_thin/faceset_001_era_2011"
-
-
-def test_eras_are_named_after_their_main_year_and_never_alike() -> None:
-    spans = ((2010, 2011, 2013), (2011, 2011, 2011), (2015, 2016, 2017), (None, None, None), (None, None, None))
-    named = name_eras(spans)
-    assert [each.name for each in named] == ["2011", "2011_2", "2016", "undated", "undated_2"]
-    assert (named[0].first, named[0].last) == (2010, 2013)
 
 
 def test_the_faces_of_a_minor_never_reach_a_swap_bundle_and_are_counted() -> None:

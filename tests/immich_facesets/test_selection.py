@@ -5,8 +5,9 @@ import pytest
 from faceset_builders import candidate
 from numpy.typing import NDArray
 
+from immich_facesets.eras import plan_eras
 from immich_facesets.facesets import Candidate, ExportRules, Shelf
-from immich_facesets.selection import drafts, rescue
+from immich_facesets.selection import Draft, drafts, era_rules, life_table, rescue
 from immich_facesets.spaces import BUFFALO_L
 
 RULES = ExportRules(outlier=0.45)
@@ -28,15 +29,19 @@ def life(*periods: tuple[int, int]) -> tuple[list[Candidate], NDArray[np.float32
     return candidates, matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
 
 
+def drafts_of(candidates: list[Candidate], vectors: NDArray[np.float32]) -> tuple[Draft, ...]:
+    rules = era_rules(BUFFALO_L, RULES)
+    return drafts(7, candidates, vectors, plan_eras(life_table(candidates, vectors), (), rules), rules=rules)
+
+
 def test_a_short_life_is_one_faceset() -> None:
-    candidates, vectors = life((2010, 30))
-    (whole,) = drafts(1, candidates, vectors, points=BUFFALO_L, rules=RULES)
+    (whole,) = drafts_of(*life((2010, 30)))
     assert (whole.era, whole.shelf, len(whole.candidates)) == (None, Shelf.MAIN, 30)
 
 
 def test_a_long_life_gives_the_whole_and_each_period_and_small_periods_are_set_apart() -> None:
     candidates, vectors = life((2001, 25), (2012, 30), (2021, 8))
-    whole, *eras = drafts(7, candidates, vectors, points=BUFFALO_L, rules=RULES)
+    whole, *eras = drafts_of(candidates, vectors)
     assert len(whole.candidates) == 63
     assert [(era.era.name if era.era else "", len(era.candidates), era.shelf) for era in eras] == [
         ("2001", 25, Shelf.MAIN),

@@ -68,10 +68,18 @@ SECOND: tuple[Kill, ...] = (
 COPY: tuple[Kill, ...] = (("record_copy", 1, "bda"), ("record_copy", 2, "bda"))
 """Those of ``export --to``, which makes copies on demand."""
 
-ELSEWHERE = {"record_crash", "announce_space", "see_again", "record_unlisted", "forget_removed"}
+ERAS: tuple[Kill, ...] = (
+    ("record_eras", 1, "bda"),
+    ("record_verdict", 10, "a"),
+    ("record_verdict", 15, "d"),
+    ("record_export", 2, "b"),
+)
+"""Those of a long life."""
+
+ELSEWHERE = {"record_crash", "announce_space", "see_again", "record_unlisted", "forget_removed", "record_enrichment"}
 """
-Those that need an embedder that ends, another model, or a folder: ``test_deadly_picture``, ``test_another_model`` and
-``test_folder`` kill there.
+Those that need an embedder that ends, another model, more models, or a folder: ``test_deadly_picture``,
+``test_another_model``, ``test_enrich`` and ``test_folder`` kill there.
 """
 FROM_EMBEDDED = {"group", "publish"}
 
@@ -120,7 +128,7 @@ def commit_points() -> set[str]:
 
 
 def test_every_commit_point_is_among_those_that_are_killed() -> None:
-    covered = {name for kills in [*FIRST.values(), SECOND, COPY] for name, _, _ in kills}
+    covered = {name for kills in [*FIRST.values(), SECOND, COPY, ERAS] for name, _, _ in kills}
     assert len(covered) >= 18
     assert commit_points() == covered | ELSEWHERE
 
@@ -215,5 +223,5 @@ async def test_eras_are_the_same_although_their_crops_were_looked_at_in_several_
         (tmp_path / "killed").mkdir()
         async with begun(forks, library, embedder_url, tmp_path / "killed") as journey:
             killed = Killed(journey)
-            await killed.at_each([("record_verdict", 10, "a"), ("record_verdict", 15, "d"), ("record_export", 2, "b")])
+            await killed.at_each(ERAS)
             await killed.ends_like(unkilled)

@@ -14,14 +14,19 @@ from immich_facesets.assets import Person
 from immich_facesets.decisions import FaceRef, Reject
 from immich_facesets.earlier.plan import Fate, ImportPlan, PlannedSet
 from immich_facesets.earlier.sorted_faces import SortedFace, SortedSet
+from immich_facesets.eras import KeptEra
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Box
 from immich_facesets.grouping import GroupingPlan, Join, Link
+from immich_facesets.landmarks import Enriched
+from immich_facesets.pose import Pose
 from service.store import (
     assets,
     contents,
     copies,
     decisions,
+    enrichments,
+    eras,
     exports,
     facts,
     failures,
@@ -36,6 +41,7 @@ from service.store import (
 )
 from service.store.contents import Recipe
 from service.store.database import Store
+from service.store.eras import Look
 
 OTHER = Recipe("space-2", RECIPE.text, RECIPE.crop_short)
 ANNA = asset("a1", hints=(hint(person_id="p1"),))
@@ -65,6 +71,9 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     decisions.all_decisions: (),
     decisions.constraints_now: (RECIPE.space,),
     decisions.last_id: (),
+    eras.kept_lives: (),
+    enrichments.enriched_faces: (RECIPE.space,),
+    enrichments.to_enrich: (RECIPE.space, "other", 50.0),
     exports.members: (RECIPE.space,),
     exports.strays: (RECIPE.space,),
     exports.places: (RECIPE.space,),
@@ -103,9 +112,9 @@ OF_ANOTHER = {spaces.coming_space, spaces.reembedding, spaces.progress_of, space
 CHANGES = {
     "remember_source judge_again remember_page record_look mark_gone finish_listing remember_people record_alias",
     "record_content drop_orphans forget_lost record_decision record_phash record_verdict record_export record_copy",
-    "record_removal",
+    "record_removal record_enrichment",
     "write_fact record_failure record_crash clear forget_gone retry_all apply_grouping begin_run end_run",
-    "announce_space use_space see_again record_unlisted forget_unlisted record_import",
+    "announce_space use_space see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
 }
 
 
@@ -138,8 +147,11 @@ def fill(store: Store) -> None:
     store.write_now(spaces.use_space, RECIPE.space, plan, NOON)
     imported = PlannedSet(3, 3, "faceset_003", Fate.NEW, "Ida", (SORTED,))
     store.write_now(imports.record_import, ImportPlan((imported,), ()), NOON)
+    found = KeptEra("1999", 1999, 1999, 1999, frozenset({1}))
+    assert store.write_now(eras.record_eras, 1, [found], leaves=(), before=None, look=Look("years", "d"), now=NOON)
     reject = Reject((FaceRef(SHA256, Box(100, 100, 300, 300)),), identity=7)
     store.write_now(decisions.record_decision, reject, made_by="anna", now=NOON)
+    store.write_now(enrichments.record_enrichment, 2, Enriched(pose=Pose(1.0, 2.0, 3.0)), models="models")
     entry = {"faces": 1, "identity": 1}
     store.write_now(exports.record_export, "faceset_001", digest="d", entry=entry, identity=1, made_by="sync", now=NOON)
 
@@ -158,6 +170,8 @@ def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:
         contents,
         copies,
         decisions,
+        enrichments,
+        eras,
         exports,
         facts,
         failures,
@@ -214,6 +228,8 @@ def test_members_are_carried_to_the_faces_at_their_places_and_back_again(store: 
     assert store.read_now(spaces.progress_of, OTHER.space) == spaces.Reembedding(OTHER.space, 3, 4)
     store.write_now(spaces.use_space, OTHER.space, carried_plan(store), NOON)
     assert store.read_now(spaces.reembedding) is None
+    (life,) = store.read_now(eras.kept_lives).values()
+    assert (life.eras[0].name, life.eras[0].founders) == ("1999", {face_id})
     (new,) = store.read_now(members.members_of, 1)
     assert (new.face_id, new.box, new.sha256) == (face_id, Box(110, 105, 305, 302), old[0].sha256)
     assert store.read_now(decisions.constraints_now, OTHER.space).must_not == {(face_id, 7)}

@@ -1,0 +1,69 @@
+"""Windows by age: children change so fast that a year of life says more than a likeness does."""
+
+from dataclasses import dataclass
+from datetime import date
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+_OLDEST, _MOST = 130, 30
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """Ages in completed years, both included."""
+
+    first: int
+    last: int
+
+    @property
+    def name(self) -> str:
+        """The name of its era: ``age_03_05``."""
+        return f"age_{self.first:02d}_{self.last:02d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Childhood:
+    """When somebody was born, and the windows to look at; they do not overlap."""
+
+    born: date
+    windows: tuple[Window, ...]
+
+    def places(self, taken: NDArray[np.float64]) -> NDArray[np.int64]:
+        """
+        Which window each day lies in, (n,); -1: in none, before the birth, or not known.
+
+        ``taken``: days since 1970, NaN where unknown. Who was born on 29 February has a birthday on 1 March.
+        """
+        found = np.full(len(taken), -1, dtype=np.int64)
+        for row in np.flatnonzero(~np.isnan(taken)).tolist():
+            age = self._age(date.fromordinal(int(taken[row]) + date(1970, 1, 1).toordinal()))
+            for place, window in enumerate(self.windows):
+                if window.first <= age <= window.last:
+                    found[row] = place
+        return found
+
+    def _age(self, day: date) -> int:
+        before_birthday = (day.month, day.day) < (self.born.month, self.born.day)
+        return day.year - self.born.year - before_birthday
+
+
+def read_windows(text: str) -> tuple[Window, ...]:
+    """The windows of a list such as ``0-2,3-5,6-9``, by age; a ``ValueError`` says what is wrong with it."""
+    windows = []
+    for part in filter(None, map(str.strip, text.split(","))):
+        first, dash, last = (piece.strip() for piece in part.partition("-"))
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ValueError(f"{part!r} is no range of ages such as 3-5")
+        window = Window(int(first), int(last or first))
+        if window.first > window.last or window.last > _OLDEST:
+            raise ValueError(f"{part!r} is no range of ages: it must rise, up to {_OLDEST}")
+        windows.append(window)
+    if len(windows) > _MOST:
+        raise ValueError(f"{len(windows)} ranges of ages are too many: {_MOST} at most")
+    windows.sort()
+    for one, other in pairwise(windows):
+        if other.first <= one.last:
+            raise ValueError(f"{one.first}-{one.last} and {other.first}-{other.last} overlap")
+    return tuple(windows)

@@ -1,0 +1,137 @@
+"""
+Eras of the identities, as publish needs them: what is kept, brought up to date where anything changed.
+
+Most identities look as they did when they were looked at last, and cost a digest.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.eras import Childhood, EraRules, KeptEra, Window, plan_eras, split_again
+from immich_facesets.facesets import Candidate
+from immich_facesets.identities import FaceTable
+from immich_facesets.selection import life_table
+from service.passes.conditions import Conditions
+from service.store import eras
+from service.store.eras import KeptLife, Look
+
+BY_YEARS, BY_AGES = "years", "ages"
+
+
+@dataclass(frozen=True, slots=True)
+class EraPlan:
+    """What the eras of one identity shall be, and what they were. ``is_done``: there is nothing to write."""
+
+    before: KeptLife
+    after: KeptLife
+    leaves: frozenset[int]
+
+    @property
+    def is_done(self) -> bool:
+        return self.before == self.after
+
+
+def plan_life(
+    table: FaceTable, before: KeptLife, rules: EraRules, childhood: Childhood | None, *, anew: bool = False
+) -> EraPlan:
+    """
+    The eras of one identity, today. Eras by years are not mixed with eras by age: the others go.
+
+    ``anew``: it is split again on purpose, whatever was looked at before. Blocking.
+    """
+    basis = BY_YEARS if childhood is None else f"{BY_AGES}:{childhood.born}:{_text(childhood.windows)}"
+    is_same = before.look is None or before.look.basis == basis
+    kept = before.eras if is_same else ()
+    if is_same and not anew and before.look == Look(basis, _digest(table, rules, kept)):
+        return EraPlan(before, before, frozenset())
+    found = (split_again if anew else plan_eras)(table, kept, rules, childhood)
+    if not found and before == KeptLife() and len(table) < 2 * rules.min_anchor:
+        return EraPlan(before, before, frozenset())  # to look again costs less than to remember that it was done
+    members = {face for era in found for face in era.face_ids}
+    leaves = {face for era in before.eras for face in era.face_ids} - members
+    present = frozenset(table.face_ids.tolist())
+    return EraPlan(before, KeptLife(found, Look(basis, _digest(table, rules, found))), frozenset(leaves & present))
+
+
+class Eras:
+    """The eras of all identities during one publish."""
+
+    def __init__(
+        self, conditions: Conditions, rules: EraRules, births: Mapping[int, str], lives: Mapping[int, KeptLife]
+    ) -> None:
+        self._conditions = conditions
+        self.rules = rules
+        self._births = births
+        self._lives = lives
+
+    @classmethod
+    async def read(cls, conditions: Conditions, rules: EraRules, births: Mapping[int, str]) -> Self:
+        """``births``: ISO dates by identity."""
+        return cls(conditions, rules, births, await conditions.store.read(eras.kept_lives))
+
+    async def of(
+        self, identity: int, candidates: Sequence[Candidate], vectors: NDArray[np.float32]
+    ) -> tuple[KeptEra, ...]:
+        """The eras of one identity as they are now, written down first where they are new."""
+        plan = await self.plan(identity, candidates, vectors)
+        if plan.is_done or await self.record(identity, plan):
+            return plan.after.eras
+        return plan.before.eras  # a person split them this very moment: the next sync goes on from there
+
+    async def plan(
+        self, identity: int, candidates: Sequence[Candidate], vectors: NDArray[np.float32], *, anew: bool = False
+    ) -> EraPlan:
+        """What would be written."""
+        before = self._lives.get(identity, KeptLife())
+        born = childhood_of(self._births.get(identity), self._conditions.settings.era_windows)
+        return await asyncio.to_thread(
+            lambda: plan_life(life_table(candidates, vectors), before, self.rules, born, anew=anew)
+        )
+
+    async def record(self, identity: int, plan: EraPlan) -> bool:
+        """Write a plan; False when the eras have changed since they were read."""
+        look = plan.after.look
+        if look is None:
+            return True
+        return await self._conditions.store.write(
+            eras.record_eras,
+            identity,
+            plan.after.eras,
+            leaves=plan.leaves,
+            before=plan.before.look,
+            look=look,
+            now=self._conditions.clock(),
+        )
+
+
+def childhood_of(birth_date: str | None, windows: tuple[Window, ...]) -> Childhood | None:
+    """The windows by age of somebody whose birth date is known, when any are wished for."""
+    if birth_date is None or not windows:
+        return None
+    try:
+        return Childhood(date.fromisoformat(birth_date[:10]), windows)
+    except ValueError:
+        return None
+
+
+def _text(windows: Sequence[Window]) -> str:
+    return ",".join(f"{window.first}-{window.last}" for window in windows)
+
+
+def _digest(table: FaceTable, rules: EraRules, kept: Sequence[KeptEra]) -> str:
+    """Names all that decides about eras, and what was decided: the faces, the rules, and who is in which era."""
+    order = np.argsort(table.face_ids)
+    digest = hashlib.sha256(msgspec.json.encode(rules))
+    for column in (table.face_ids, table.taken, table.face_short, table.blur, table.det_score):
+        digest.update(np.ascontiguousarray(column[order]).tobytes())
+    for era in sorted(kept, key=lambda era: era.name):
+        digest.update(msgspec.json.encode((era.name, sorted(era.founders), sorted(era.joined.items()))))
+    return digest.hexdigest()

@@ -1,0 +1,135 @@
+"""Eras as publish reads and writes them: who is in which, and what they were computed from last."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, delete, select
+
+from immich_facesets.eras import KeptEra
+from service.store.tables import era_faces, era_looks, eras, memberships
+from service.store.upsert import upsert
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What eras were computed from: the manner (by years, or by which ages), and a digest of all that went in and came out."""
+
+    basis: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLife:
+    """The eras of one identity, by name, and how they came about; None when nobody looked yet."""
+
+    eras: tuple[KeptEra, ...] = ()
+    look: Look | None = None
+
+
+def kept_lives(tx: Connection) -> dict[int, KeptLife]:
+    """Every identity that was looked at or has eras. A face is in an era only while it is in the identity."""
+    founders: dict[tuple[int, str], set[int]] = {}
+    joined: dict[tuple[int, str], dict[int, float | None]] = {}
+    for row in tx.execute(_members().order_by(era_faces.c.face_id)):
+        if row.is_founder:
+            founders.setdefault((row.identity, row.name), set()).add(row.face_id)
+        else:
+            joined.setdefault((row.identity, row.name), {})[row.face_id] = row.confidence
+    found: dict[int, list[KeptEra]] = {}
+    for row in tx.execute(select(eras).order_by(eras.c.identity, eras.c.name)):
+        key = (row.identity, row.name)
+        era = KeptEra(
+            row.name, row.from_year, row.main_year, row.to_year, frozenset(founders.get(key, ())), joined.get(key, {})
+        )
+        found.setdefault(row.identity, []).append(era)
+    looks = {row.identity: Look(row.basis, row.digest) for row in tx.execute(select(era_looks))}
+    return {
+        number: KeptLife(tuple(found.get(number, ())), looks.get(number)) for number in sorted(found.keys() | looks)
+    }
+
+
+def record_eras(
+    tx: Connection,
+    identity: int,
+    wanted: Sequence[KeptEra],
+    *,
+    leaves: Collection[int],
+    before: Look | None,
+    look: Look,
+    now: datetime,
+) -> bool:
+    """
+    Write the eras of one identity: the commit point of eras. ``leaves``: faces that are in none of them any more.
+
+    False, and nothing is written, when somebody else wrote since ``before`` was read.
+    """
+    here = tx.execute(select(era_looks).where(era_looks.c.identity == identity)).one_or_none()
+    if (None if here is None else Look(here.basis, here.digest)) != before:
+        return False
+    names = [era.name for era in wanted]
+    tx.execute(delete(eras).where(eras.c.identity == identity, eras.c.name.not_in(names)))
+    gone = sorted(leaves)
+    for start in range(0, len(gone), 500):
+        some = gone[start : start + 500]
+        tx.execute(delete(era_faces).where(era_faces.c.identity == identity, era_faces.c.face_id.in_(some)))
+    kind = look.basis.partition(":")[0]
+    upsert(
+        tx,
+        eras,
+        [
+            {
+                "identity": identity,
+                "name": era.name,
+                "kind": kind,
+                "from_year": era.from_year,
+                "main_year": era.main_year,
+                "to_year": era.to_year,
+                "made_at": now,
+            }
+            for era in wanted
+        ],
+        keep=["made_at"],
+    )
+    upsert(tx, era_faces, [row for era in wanted for row in _rows(identity, era)])
+    upsert(tx, era_looks, [{"identity": identity, "basis": look.basis, "digest": look.digest}])
+    return True
+
+
+def carry_eras(tx: Connection, same: Mapping[int, int]) -> None:
+    """Give the faces of another space the eras of the faces at their places. ``same``: the old face of each new one."""
+    rows: dict[int, list[Any]] = {}
+    for row in tx.execute(_members()):
+        rows.setdefault(row.face_id, []).append(row)
+    upsert(
+        tx,
+        era_faces,
+        [
+            {
+                "face_id": new,
+                "identity": row.identity,
+                "name": row.name,
+                "is_founder": row.is_founder,
+                "confidence": row.confidence,
+            }
+            for new, old in same.items()
+            for row in rows.get(old, ())
+        ],
+    )
+
+
+def _members() -> Any:
+    is_member = and_(memberships.c.face_id == era_faces.c.face_id, memberships.c.identity == era_faces.c.identity)
+    return select(era_faces).join(memberships, is_member)
+
+
+def _rows(identity: int, era: KeptEra) -> list[dict[str, Any]]:
+    shared = {"identity": identity, "name": era.name}
+    rows: list[dict[str, Any]] = [
+        {"face_id": face, **shared, "is_founder": True, "confidence": None} for face in sorted(era.founders)
+    ]
+    return rows + [
+        {"face_id": face, **shared, "is_founder": False, "confidence": sure}
+        for face, sure in sorted(era.joined.items())
+    ]
