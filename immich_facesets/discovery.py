@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.draft import Draft, Standing
+from immich_facesets.draft import Draft, Sifting, Standing
 from immich_facesets.identities import Centroids, Rows, distances
 from immich_facesets.linkage import average_linkage, split_by
 from immich_facesets.matching import candidates
@@ -30,23 +30,36 @@ def discover(draft: Draft) -> "Discovery":
     for rows in merged:
         if _is_somebody(draft, standing, rows, found):
             continue
-        kept = refine(draft, rows)
-        if len(np.unique(draft.faces.pictures[kept])) < max(1, draft.rules.min_faces):
-            continue
-        number = draft.create("discovered")
-        found.changes += len(kept)
-        for row, gap in zip(kept.tolist(), draft.centroids.distances(kept).tolist(), strict=True):
-            draft.place(row, number, "discovered", gap)
+        found_identity(draft, rows, found)
     return found
 
 
 class Discovery:
-    """What one look at the loose faces showed: faces alone, the largest cluster, and how many faces found a place."""
+    """
+    What one look at the loose faces showed: faces alone, the largest cluster, how many faces found a place, and what the
+    gates left of clusters that are nobody.
+    """
 
     def __init__(self, clusters: Sequence[Rows]) -> None:
         self.singletons = sum(len(rows) == 1 for rows in clusters)
         self.largest = max((len(rows) for rows in clusters), default=0)
         self.changes = 0
+        self.nobody: list[Sifting] = []
+
+
+def found_identity(draft: Draft, rows: Rows, found: Discovery) -> None:
+    """Found an identity if enough pictures of a cluster survive the gates."""
+    kept = refine(draft, rows)
+    pictures = len(np.unique(draft.faces.pictures[kept]))
+    sifting = Sifting(len(rows), int(draft.is_good[rows].sum()), len(kept), pictures)
+    if pictures < max(1, draft.rules.min_faces):
+        found.nobody += [sifting] if len(rows) > 1 else []
+        return
+    number = draft.create("discovered")
+    draft.founded[number] = sifting
+    found.changes += len(kept)
+    for row, gap in zip(kept.tolist(), draft.centroids.distances(kept).tolist(), strict=True):
+        draft.place(row, number, "discovered", gap)
 
 
 def one_a_picture(draft: Draft, rows: Rows) -> Rows:

@@ -67,6 +67,19 @@ class Barred:
 
 
 @dataclass(frozen=True, slots=True)
+class Sifting:
+    """
+    What the gates leave of a cluster that may become an identity: its faces, those that show enough of a person, of these
+    those that are near its centre, and the different pictures that they are in.
+    """
+
+    faces: int
+    clear: int
+    near: int
+    pictures: int
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """The identities that have faces: their numbers (k,), ascending, the rows of each, and their centroids (k, d)."""
 
@@ -104,6 +117,7 @@ class Draft:
         locks = {identity.number: identity.is_locked for identity in known} | dict(constraints.locks)
         self.locked = frozenset(number for number, is_on in locks.items() if is_on and number not in constraints.merged)
         self.new: dict[int, Origin] = {}
+        self.founded: dict[int, Sifting] = {}
         self.asserted = frozenset(constraints.current(one.number) for one in known if one.origin == "asserted")
         self.people = People({constraints.current(one.number): frozenset[tuple[str, str]]() for one in known})
         for identity in sorted(known, key=lambda one: one.number):

@@ -170,6 +170,7 @@ def _number(draft: Draft) -> tuple[NewIdentity, ...]:
     final |= {number: draft.first_new + place for place, number in enumerate(found)}
     for number, place in final.items():
         draft.owner[members[number]] = place
+    draft.founded = {final[number]: sifting for number, sifting in draft.founded.items() if number in final}
     draft.people.renumber(final)
     return tuple(
         NewIdentity(final[number], draft.new[number], draft.people.of(final[number]))

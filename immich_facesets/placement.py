@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from immich_facesets.discovery import Discovery, one_a_picture, refine
+from immich_facesets.discovery import Discovery, found_identity, one_a_picture
 from immich_facesets.draft import NOBODY, Draft, Standing
 from immich_facesets.identities import Rows
 from immich_facesets.linkage import average_linkage, split_by
@@ -91,7 +91,7 @@ def _place_clear(draft: Draft) -> Discovery:
             new.append(rows)
     new.sort(key=lambda rows: (-len(np.unique(draft.faces.pictures[rows])), rows[0]))
     for rows in new:
-        found.changes += _found(draft, rows)
+        found_identity(draft, rows, found)
     return found
 
 
@@ -152,17 +152,6 @@ def _join(draft: Draft, number: int, rows: Rows) -> int:
     for row, gap in joined:
         draft.place(row, number, "matched", gap)
     return len(joined)
-
-
-def _found(draft: Draft, rows: Rows) -> int:
-    """Found an identity if enough pictures survive the gates; how many faces it has."""
-    kept = refine(draft, rows)
-    if len(np.unique(draft.faces.pictures[kept])) < max(1, draft.rules.min_faces):
-        return 0
-    number = draft.create("discovered")
-    for row, gap in zip(kept.tolist(), draft.centroids.distances(kept).tolist(), strict=True):
-        draft.place(row, number, "discovered", gap)
-    return len(kept)
 
 
 def _place_poor(draft: Draft) -> int:

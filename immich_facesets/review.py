@@ -1,13 +1,14 @@
 """What a person should look at after a grouping: guardrails, doubtful faces, and identities that may be one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from immich_facesets.assertions import Hearing
 from immich_facesets.discovery import Discovery
-from immich_facesets.draft import NOBODY, Draft, Standing
+from immich_facesets.draft import NOBODY, Draft, Sifting, Standing
+from immich_facesets.faces import Gate
 from immich_facesets.identities import BLOCK_ROWS, distances
 
 
@@ -58,13 +59,28 @@ class Suggestion:
 
 
 @dataclass(frozen=True, slots=True)
+class Survivors:
+    """
+    Of the faces that were nobody's and were looked at, how many are left after each gate: large enough, sharp enough, and
+    surely a face; ``clear`` are those of them that are not like the ones that fail.
+    """
+
+    faces: int
+    large: int
+    sharp: int
+    sure: int
+    clear: int
+
+
+@dataclass(frozen=True, slots=True)
 class GroupingReport:
     """
     What a grouping came to, as face ids and identity numbers; never a name.
 
     ``singleton_share``: faces alone in their cluster, ``largest_share``: faces in the largest identity or cluster, both
     of all ``faces`` that are not ignored. ``waiting``: faces that only a lock keeps out of an identity. Where only
-    fresh faces were looked at, nothing can be said of the whole: ``guardrails`` is None.
+    fresh faces were looked at, nothing can be said of the whole: ``guardrails`` is None. ``founded``: what the gates left
+    of the clusters that became identities, by number; ``nobody``: of other clusters of two and more, largest first.
     """
 
     faces: int
@@ -77,6 +93,9 @@ class GroupingReport:
     ambiguous: tuple[Ambiguous, ...]
     suspects: tuple[Twice, ...]
     suggested_merges: tuple[Suggestion, ...]
+    survivors: Survivors
+    founded: Mapping[int, Sifting]
+    nobody: tuple[Sifting, ...]
 
 
 def review(draft: Draft, hearings: Sequence[Hearing], last: Discovery) -> GroupingReport:
@@ -103,7 +122,20 @@ def review(draft: Draft, hearings: Sequence[Hearing], last: Discovery) -> Groupi
         ),
         suspects=_suspects(draft, standing),
         suggested_merges=_suggested_merges(draft, standing),
+        survivors=_survivors(draft),
+        founded=draft.founded,
+        nobody=tuple(sorted(last.nobody, key=lambda one: (-one.faces, -one.clear, -one.near, -one.pictures))),
     )
+
+
+def _survivors(draft: Draft) -> Survivors:
+    """How the gates meet the faces that belonged to nobody before."""
+    faces, gate = draft.faces, draft.rules.gate
+    here = (draft.before == NOBODY) & ~draft.is_ignored & draft.is_active
+    large = here & faces.admitted(Gate(face_short=gate.face_short, blur=-np.inf, det_score=-np.inf))
+    sharp = large & faces.admitted(Gate(face_short=gate.face_short, blur=gate.blur, det_score=-np.inf))
+    sure, clear = here & faces.admitted(gate), here & draft.is_good
+    return Survivors(*(int(np.count_nonzero(kept)) for kept in (here, large, sharp, sure, clear)))
 
 
 def _guardrails(draft: Draft, singleton_share: float, largest_share: float) -> tuple[str, ...]:
