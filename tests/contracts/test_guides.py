@@ -1,0 +1,43 @@
+"""Every form of the face sets has a page for whoever reads it, and the README leads there."""
+
+import re
+
+import pytest
+from testdata import ROOT
+
+from immich_facesets.exports.profiles import Profile
+
+GUIDES = ROOT / "immich_facesets" / "exports" / "guides"
+CHAPTERS = (
+    "What reads it",
+    "What is written",
+    "How to load it",
+    "Settings that suit it",
+    "What goes wrong, and why",
+)
+
+
+def test_there_is_a_page_for_each_profile_and_no_other() -> None:
+    assert {path.stem for path in GUIDES.iterdir()} == set(Profile)
+
+
+@pytest.mark.parametrize("profile", Profile)
+def test_a_page_says_what_its_reader_wants_to_know(profile: Profile) -> None:
+    text = (GUIDES / f"{profile}.md").read_text(encoding="utf-8")
+    assert text.startswith(f"# {profile}: ")
+    assert tuple(re.findall(r"^## (.+)$", text, re.MULTILINE)) == CHAPTERS
+    for target in re.findall(r"\]\((?!https://)([^)#]+)\)", text):
+        assert (GUIDES / target).is_file(), target
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for profile in Profile:
+        assert re.search(rf"^\| `{profile}` \|.*\(immich_facesets/exports/guides/{profile}\.md\)", text, re.MULTILINE)
+
+
+def test_every_setting_that_a_page_names_exists() -> None:
+    known = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in GUIDES.iterdir():
+        for name in re.findall(r"FACESETS_\w+", path.read_text(encoding="utf-8")):
+            assert f"| `{name}`" in known, (path.name, name)
