@@ -105,9 +105,14 @@ def face_answer(sitter: Sitter, vector: NDArray[np.float32], score: float | None
         crop=sitter.crop,
         landmarks_106=_as_points(more.landmarks_106),
         landmarks_68=_as_points(more.landmarks_68),
+        depth_68=_as_depths(more.landmarks_68),
         head_pose=more.head_pose,
     )
 
 
 def _as_points(points: NDArray[np.float64] | None) -> tuple[tuple[float, float], ...] | None:
     return None if points is None else tuple((float(x), float(y)) for x, y in points[:, :2])
+
+
+def _as_depths(points: NDArray[np.float64] | None) -> tuple[float, ...] | None:
+    return None if points is None or points.shape[1] < 3 else tuple(points[:, 2].tolist())

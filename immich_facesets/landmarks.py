@@ -19,6 +19,21 @@ from immich_facesets.pose import Pose
 Points = NDArray[np.float64] | NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Enriched:
+    """
+    What further models found of one face, in upright original pixels; None where there is no such model, or it found
+    nothing. ``of_106``: (106, 2); ``of_68``: (68, 3), depth NaN where the model gives none; ``pose`` as in ``Measures``.
+    """
+
+    of_106: Points | None = None
+    of_68: Points | None = None
+    pose: Pose | None = None
+
+
+NOTHING_FOUND = Enriched()
+
+
 @dataclass(frozen=True, slots=True)
 class Markup:
     """
@@ -64,12 +79,12 @@ class Details:
     mouth: float | None = None
 
 
-def details(of_106: Points | None, of_68: Points | None, pose: Pose | None) -> Details:
+def details(found: Enriched) -> Details:
     """The details of one face. Symmetry comes from the 106 points and openings from the 68, where both are there."""
-    even = next((points for points in (of_106, of_68) if points is not None), None)
-    moved = next((points for points in (of_68, of_106) if points is not None), None)
+    even = found.of_68 if found.of_106 is None else found.of_106
+    moved = found.of_106 if found.of_68 is None else found.of_68
     return Details(
-        pose,
+        found.pose,
         None if even is None else symmetry_of(even),
         None if moved is None else eye_opening(moved),
         None if moved is None else mouth_opening(moved),

@@ -68,7 +68,8 @@ class FaceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     One face: pixels are upright original pixels, ``embedding`` is unit float32, little-endian.
 
     What was not asked for is None: ``landmarks_106`` and ``landmarks_68`` come in the order of their models (insightface's
-    2d106det; the 68 of iBUG), whichever there are.
+    2d106det; the 68 of iBUG), whichever there are. ``depth_68`` is how far each of the 68 is towards the viewer, in pixels,
+    where their model says so.
     """
 
     box: tuple[float, float, float, float]
@@ -81,6 +82,7 @@ class FaceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     crop: CropAnswer | None = None
     landmarks_106: tuple[tuple[float, float], ...] | None = None
     landmarks_68: tuple[tuple[float, float], ...] | None = None
+    depth_68: tuple[float, ...] | None = None
     head_pose: HeadPose | None = None
 
     def vector(self) -> NDArray[np.float32]:

@@ -135,9 +135,15 @@ class Embedder:
             except (TransientError, SetupError):  # something else may listen there meanwhile
                 await asyncio.sleep(_LOOK_SECONDS)
 
-    async def faces(self, picture: bytes, looking: Looking, crops: CropWish | None) -> wire.FacesAnswer:
+    async def faces(
+        self,
+        picture: bytes,
+        looking: Looking,
+        crops: CropWish | None,
+        enrich: frozenset[wire.Enrichment] = frozenset(),
+    ) -> wire.FacesAnswer:
         """
-        The faces of one picture.
+        The faces of one picture; ``enrich`` is what further models shall say of each.
 
         ``EmbedderLostError`` at once, and without another try, when the embedder goes away meanwhile.
         """
@@ -148,6 +154,8 @@ class Embedder:
             headers[wire.BOXES_HEADER] = msgspec.json.encode(places).decode()
         if crops is not None:
             params |= crops.query()
+        if enrich:
+            params["enrich"] = ",".join(sorted(enrich))
 
         async def ask() -> wire.FacesAnswer | EmbedderLostError:
             try:

@@ -96,6 +96,7 @@ class EmbedderPool:
         crops: CropWish | None = None,
         *,
         alone: bool = False,
+        enrich: frozenset[wire.Enrichment] = frozenset(),
     ) -> wire.FacesAnswer:
         """
         The faces of one picture, asked of the least busy embedder that is in reach.
@@ -108,7 +109,7 @@ class EmbedderPool:
             losses = len(self._away)
             async with self._turns.alone() if alone else self._turns.together():
                 try:
-                    return await self._ask(picture, looking, crops)
+                    return await self._ask(picture, looking, crops, enrich)
                 except EmbedderLostError:
                     raise
                 except TransientError:
@@ -170,12 +171,14 @@ class EmbedderPool:
                 return
         raise CircuitOpenError(str(last)) from last
 
-    async def _ask(self, picture: bytes, looking: Looking, crops: CropWish | None) -> wire.FacesAnswer:
+    async def _ask(
+        self, picture: bytes, looking: Looking, crops: CropWish | None, enrich: frozenset[wire.Enrichment]
+    ) -> wire.FacesAnswer:
         """Ask the least busy embedder; when it cannot, the next. When none can: what hindered one that is not down."""
         last: TransientError | None = None
         for embedder in self._takers(len(picture)):
             try:
-                answer = await embedder.faces(picture, looking, crops)
+                answer = await embedder.faces(picture, looking, crops, enrich)
             except EmbedderLostError:
                 self._lose(embedder)
                 raise

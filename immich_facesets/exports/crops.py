@@ -66,6 +66,21 @@ def box_in_crop(box: Box, area: Area, out_size: int, *, turns: int = 0) -> Box:
     return found
 
 
+def points_in_original(points: NDArray[np.float64], area: Area, size: int, *, turns: int = 0) -> NDArray[np.float64]:
+    """
+    Points (n, 2 or 3) of a picture of ``size`` pixels that shows ``area`` of the original, after so many quarter turns
+    (counter-clockwise) of it, where they lie in the original; a depth grows as the picture does.
+    """
+    found = points.astype(np.float64)
+    for _ in range(turns % 4):
+        found[:, 0], found[:, 1] = size - found[:, 1], found[:, 0].copy()
+    x1, y1, x2, y2 = area
+    scale = (x2 - x1) / size
+    found[:, :2] = found[:, :2] * [scale, (y2 - y1) / size] + [x1, y1]
+    found[:, 2:] *= scale
+    return found
+
+
 def paint_over(picture: Picture, strangers: Sequence[Box], face: Box) -> Picture:
     """
     A copy without the strangers: each box, and some around it, in the mean colour of what surrounds it.

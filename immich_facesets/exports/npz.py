@@ -1,8 +1,8 @@
 """
 The cache of earlier face-sets users: one row for each face, as arrays that NumPy reads without pickles (EXPORTS, npz).
 
-Landmarks of 106 and 68 points are columns of that cache, too; where nobody measured them they are left out, and the
-five points of the detector stand in ``landmark_5``.
+Landmarks of 106 and 68 points are columns of that cache, too: rows of NaN for faces of which nobody measured them, and no
+columns when that is so of all. The five points of the detector stand in ``landmark_5``.
 """
 
 from collections.abc import Sequence
@@ -13,17 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.faces import Face
+from immich_facesets.landmarks import NOTHING_FOUND, Enriched, Points
 
 CACHE = "cache.npz"
 
 
 @dataclass(frozen=True, slots=True)
 class CacheRow:
-    """A face, the first place of its picture, and the number of its identity (0: nobody's)."""
+    """A face, the first place of its picture, the number of its identity (0: nobody's), and what further models found."""
 
     face: Face
     path: str
     identity: int
+    enriched: Enriched = NOTHING_FOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ def columns(cache: Cache) -> dict[str, NDArray[np.generic]]:
     """The arrays by name. Texts are of NumPy's fixed width, pixels upright, angles degrees."""
     faces = [row.face for row in cache.rows]
     boxes = [(face.box.x1, face.box.y1, face.box.x2, face.box.y2) for face in faces]
-    pose = [(face.measures.pitch, face.measures.yaw, face.measures.roll) for face in faces]
+    poses = [row.enriched.pose or row.face.measures for row in cache.rows]
+    pose = [(found.pitch, found.yaw, found.roll) for found in poses]
     return {
         "embedding": np.ascontiguousarray(cache.vectors, dtype=np.float32),
         "path": _texts([row.path for row in cache.rows]),
@@ -64,7 +67,20 @@ def columns(cache: Cache) -> dict[str, NDArray[np.generic]]:
         "identity": np.array([row.identity for row in cache.rows], dtype=np.int64),
         "noface_path": _texts(cache.empty),
         "path_aliases": _texts([text for pair in cache.aliases for text in pair]).reshape(-1, 2),
+        **_points("landmark_2d_106", [row.enriched.of_106 for row in cache.rows], (106, 2)),
+        **_points("landmark_3d_68", [row.enriched.of_68 for row in cache.rows], (68, 3)),
     }
+
+
+def _points(name: str, found: Sequence[Points | None], shape: tuple[int, int]) -> dict[str, NDArray[np.generic]]:
+    """The column (n, points, 2 or 3) of that name, if anybody's points are known."""
+    known = {row: points for row, points in enumerate(found) if points is not None}
+    if not known:
+        return {}
+    column = np.full((len(found), *shape), np.nan, dtype=np.float32)
+    for row, points in known.items():
+        column[row] = points
+    return {name: column}
 
 
 def _texts(values: Sequence[str]) -> NDArray[np.str_]:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from immich_facesets.exports.crops import grey_picture
 from immich_facesets.facesets import Candidate, Place, is_minor
+from immich_facesets.landmarks import Details, Enriched, details
 from immich_facesets.near_duplicates import hash_text, perceptual_hash
 from service.crop_files import read_crop
-from service.store import contents, exports, identities
+from service.store import contents, enrichments, exports, identities
 from service.store.database import Store
 from service.store.exports import Member, StoredCrop, StoredPlace
 
@@ -30,6 +31,7 @@ class Facts:
     places: Mapping[str, tuple[StoredPlace, ...]]
     labels: Mapping[int, str]
     birth_dates: Mapping[int, str]
+    details: Mapping[int, Details]
 
     @property
     def crops(self) -> dict[int, StoredCrop]:
@@ -57,12 +59,14 @@ async def hash_crops(store: Store, space: str, folder: Path) -> None:
 async def gather_facts(store: Store, space: str) -> Facts:
     """Everything that is in the store now, but the vectors."""
     rows = await store.read(exports.members, space)
+    enriched = await store.read(enrichments.enriched_faces, space)
     return Facts(
         members={number: tuple(group) for number, group in groupby(rows, key=lambda member: member.identity)},
         strays=tuple(await store.read(exports.strays, space)),
         places=await store.read(exports.places, space),
         labels=await store.read(identities.labels),
         birth_dates=await store.read(identities.birth_dates),
+        details=await asyncio.to_thread(_details, enriched),
     )
 
 
@@ -73,6 +77,10 @@ async def candidates_of(
     usable = facts.usable(members)
     vectors = await store.read(contents.vectors_of, [member.face.face_id for member in usable], dimension)
     return tuple(_candidate(member, member.crop, facts) for member in usable if member.crop is not None), vectors
+
+
+def _details(enriched: Mapping[int, Enriched]) -> dict[int, Details]:
+    return {face_id: details(found) for face_id, found in enriched.items()}
 
 
 def _hashes(folder: Path, crops: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
@@ -90,4 +98,5 @@ def _candidate(member: Member, crop: StoredCrop, facts: Facts) -> Candidate:
         places=tuple(Place(place.user, place.asset_id, place.path) for place in places),
         taken=taken,
         is_minor=is_minor(facts.birth_dates.get(member.identity), taken),
+        details=facts.details.get(member.face.face_id),
     )

@@ -15,8 +15,9 @@ from immich_facesets.exports.visomaster import require_space
 from immich_facesets.exports.xmp import Frame, PictureRegions, regions_in, sidecar_name
 from immich_facesets.faces import Box
 from immich_facesets.facesets import ExportRules, Faceset, Shelf
+from immich_facesets.landmarks import NOTHING_FOUND
 from immich_facesets.wire import Info
-from service.store import contents, exports, pictures
+from service.store import contents, enrichments, exports, pictures
 from service.store.database import Store
 from service.store.pictures import PlacedPicture
 
@@ -88,13 +89,18 @@ class Forms:
     async def _caches(self) -> list[Edition]:
         placed = await self._store.read(pictures.placed_pictures, self._info.space)
         found = await self._store.read(pictures.exportable_faces, self._info.space)
+        enriched = await self._store.read(enrichments.enriched_faces, self._info.space)
         editions = []
         for user, folder in (await self._folders()).items():
             places = [place for place in placed if place.user == user]
             first: dict[str, str] = {}
             for place in places:  # by path
                 first.setdefault(place.sha256, place.path)
-            rows = [CacheRow(face, first[face.sha256], identity) for face, identity in found if face.sha256 in first]
+            rows = [
+                CacheRow(face, first[face.sha256], identity, enriched.get(face.face_id, NOTHING_FOUND))
+                for face, identity in found
+                if face.sha256 in first
+            ]
             rows.sort(key=lambda row: (row.path, row.face.box.x1, row.face.box.y1, row.face.face_id))
             vectors = await self._store.read(
                 contents.vectors_of, [row.face.face_id for row in rows], self._info.dimension

@@ -34,6 +34,7 @@ from service.embedders import EmbedderPool
 from service.passes.candidates import Facts, candidates_of, gather_facts, hash_crops
 from service.passes.conditions import Conditions
 from service.passes.crop_looks import CropLooks
+from service.passes.enrich import Enrich
 from service.passes.eras import Eras
 from service.passes.forms import Forms
 from service.store import exports
@@ -51,6 +52,7 @@ class PublishCounts:
     forms: int = 0
     removed: int = 0
     checked: int = 0
+    enriched: int = 0
 
 
 class Publish:
@@ -154,6 +156,9 @@ class Publish:
     async def _gather(self) -> Facts:
         space = self._pool.info.space
         await hash_crops(self._store, space, self._conditions.crops_dir)
+        enrich = Enrich(self._conditions, self._pool)
+        await enrich.run()
+        self.counts.enriched = enrich.count
         facts = await gather_facts(self._store, space)
         self._looks.crops = facts.crops
         return facts

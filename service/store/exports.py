@@ -65,7 +65,7 @@ class Member:
 
 _LONGEST_DIRECTORY = 300  # characters of the column
 
-_CROP = (
+CROP_COLUMNS = (
     crops.c.file,
     crops.c.x1.label("cx1"),
     crops.c.y1.label("cy1"),
@@ -81,29 +81,30 @@ _CROP = (
 def members(tx: Connection, space: str) -> list[Member]:
     """The faces of every identity that may be exported, by identity and face id."""
     rows = tx.execute(
-        select(faces, memberships.c.identity, *_CROP)
+        select(faces, memberships.c.identity, *CROP_COLUMNS)
         .join(memberships, memberships.c.face_id == faces.c.face_id)
         .join(identities, identities.c.number == memberships.c.identity)
         .outerjoin(crops, crops.c.face_id == faces.c.face_id)
         .where(faces.c.space == space, identities.c.never_export.is_(False))
         .order_by(memberships.c.identity, faces.c.face_id)
     )
-    return [Member(row.identity, face_of(row), _crop_of(row)) for row in rows]
+    return [Member(row.identity, face_of(row), crop_of(row)) for row in rows]
 
 
 def strays(tx: Connection, space: str) -> list[Member]:
     """The faces of nobody that are large enough for a crop, as members of identity 0, by face id."""
     rows = tx.execute(
-        select(faces, *_CROP)
+        select(faces, *CROP_COLUMNS)
         .join(crops, crops.c.face_id == faces.c.face_id)
         .outerjoin(memberships, memberships.c.face_id == faces.c.face_id)
         .where(faces.c.space == space, memberships.c.face_id.is_(None))
         .order_by(faces.c.face_id)
     )
-    return [Member(0, face_of(row), _crop_of(row)) for row in rows]
+    return [Member(0, face_of(row), crop_of(row)) for row in rows]
 
 
-def _crop_of(row: Any) -> StoredCrop | None:
+def crop_of(row: Any) -> StoredCrop | None:
+    """The columns of a crop as a value; None when the face has none."""
     if row.file is None:
         return None
     return StoredCrop(

@@ -5,7 +5,16 @@ import pytest
 from faceset_builders import face
 from numpy.typing import NDArray
 
-from immich_facesets.landmarks import MARKUPS, Details, details, eye_opening, mouth_opening, symmetry_of
+from immich_facesets.landmarks import (
+    MARKUPS,
+    NOTHING_FOUND,
+    Details,
+    Enriched,
+    details,
+    eye_opening,
+    mouth_opening,
+    symmetry_of,
+)
 from immich_facesets.pose import Pose
 from immich_facesets.quality import quality
 
@@ -92,8 +101,8 @@ def test_what_further_models_say_of_a_face_stands_in_for_what_five_points_tell()
 
 def test_both_orders_of_points_are_read_where_both_are_there() -> None:
     even, moved = turned(head(106), yaw=20), turned(head(68, eyes=0.1, mouth=0.5))
-    found = details(even, moved, None)
+    found = details(Enriched(even, moved))
     assert found == Details(None, symmetry_of(even), eye_opening(moved), mouth_opening(moved))
-    assert details(even, None, None).eyes == pytest.approx(eye_opening(even))
-    assert details(None, moved, None).symmetry == pytest.approx(1.0)
-    assert details(None, None, None) == Details()
+    assert details(Enriched(even)).eyes == pytest.approx(eye_opening(even))
+    assert details(Enriched(None, moved)).symmetry == pytest.approx(1.0)
+    assert details(NOTHING_FOUND) == Details()

@@ -124,6 +124,8 @@ def plain(value: Any) -> Any:
         return (
             value.tolist() if value.dtype.kind != "f" else np.nan_to_num(value, nan=-9e9).tolist()
         )  # NaN is not itself
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
     if dataclasses.is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     return value

@@ -10,7 +10,15 @@ from faceset_builders import jpeg, picture
 from PIL import Image
 
 from immich_facesets.errors import ItemError
-from immich_facesets.exports.crops import box_in_crop, finished_picture, grey_picture, paint_over, png, provenance
+from immich_facesets.exports.crops import (
+    box_in_crop,
+    finished_picture,
+    grey_picture,
+    paint_over,
+    png,
+    points_in_original,
+    provenance,
+)
 from immich_facesets.faces import Box
 
 TEXTS = provenance(asset_id="0a1b-asset", identity=7, version="1.2.3")
@@ -141,3 +149,12 @@ def test_a_box_turns_with_its_crop(turns: int) -> None:
     found = box_in_crop(Box(110, 220, 160, 230), (100, 200, 200, 300), 100, turns=turns)
     rows, columns = np.nonzero(np.rot90(crop, turns))
     assert found == Box(columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_points_lead_back_to_where_their_box_lies_in_the_original(turns: int) -> None:
+    box, area = Box(130.0, 240.0, 190.0, 320.0), (100.0, 200.0, 260.0, 360.0)
+    seen = box_in_crop(box, area, 512, turns=turns)
+    left_eye = {0: (seen.x1, seen.y1), 1: (seen.x1, seen.y2), 2: (seen.x2, seen.y2), 3: (seen.x2, seen.y1)}[turns]
+    found = points_in_original(np.array([(*left_eye, 32.0)]), area, 512, turns=turns)
+    assert found == pytest.approx(np.array([(box.x1, box.y1, 10.0)]))
