@@ -12,6 +12,7 @@ from immich_facesets.eras.kept import KeptEra
 from immich_facesets.eras.probing import Part, Probe, Verdict, probe
 from immich_facesets.eras.rules import EraRules
 from immich_facesets.eras.splitting import Era, split
+from immich_facesets.eras.taking_over import imported_era, take_over
 from immich_facesets.eras.years import NO_YEAR, dominant_year, years_of
 
 __all__ = [
@@ -26,10 +27,12 @@ __all__ = [
     "Window",
     "dominant_year",
     "grow_eras",
+    "imported_era",
     "plan_eras",
     "probe",
     "read_windows",
     "split",
     "split_again",
+    "take_over",
     "years_of",
 ]

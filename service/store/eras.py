@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, delete, select
 
-from immich_facesets.eras import KeptEra
+from immich_facesets.eras import KeptEra, take_over
+from service.store.imported_eras import imported_eras
 from service.store.tables import era_faces, era_looks, eras, memberships
 from service.store.upsert import upsert
 
@@ -29,7 +30,11 @@ class KeptLife:
 
 
 def kept_lives(tx: Connection) -> dict[int, KeptLife]:
-    """Every identity that was looked at or has eras. A face is in an era only while it is in the identity."""
+    """
+    Every identity that was looked at or has eras. A face is in an era only while it is in the identity.
+
+    Imported eras are among them before anything is written of them, so that whoever looks next keeps them.
+    """
     founders: dict[tuple[int, str], set[int]] = {}
     joined: dict[tuple[int, str], dict[int, float | None]] = {}
     for row in tx.execute(_members().order_by(era_faces.c.face_id)):
@@ -45,6 +50,8 @@ def kept_lives(tx: Connection) -> dict[int, KeptLife]:
         )
         found.setdefault(row.identity, []).append(era)
     looks = {row.identity: Look(row.basis, row.digest) for row in tx.execute(select(era_looks))}
+    for number, brought in imported_eras(tx).items():
+        found[number] = list(take_over(found.get(number, []), brought))
     return {
         number: KeptLife(tuple(found.get(number, ())), looks.get(number)) for number in sorted(found.keys() | looks)
     }

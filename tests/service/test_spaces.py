@@ -31,6 +31,7 @@ from service.store import (
     facts,
     failures,
     identities,
+    imported_eras,
     imported_faces,
     imports,
     members,
@@ -103,7 +104,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
 }
 """Every question to the store, with what is asked of the space in use."""
 
-PARTS = {"hear_imports", "resolver_of"}
+PARTS = {"hear_imports", "imported_eras", "resolver_of"}
 """What takes a transaction as a part of questions that are asked."""
 
 OF_ANOTHER = {spaces.coming_space, spaces.reembedding, spaces.progress_of, spaces.carried_members}
@@ -178,6 +179,7 @@ def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:
         facts,
         failures,
         identities,
+        imported_eras,
         imported_faces,
         imports,
         members,
