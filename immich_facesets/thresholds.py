@@ -115,7 +115,7 @@ class Thresholds:
 class PointsInUse:
     """
     What a space decides at: ``points``, which are the measured ones when ``is_applied``. ``fixed``: the distances that a
-    person set, which are obeyed as they are.
+    person set, which are obeyed as they are; ``stated``: those that came with a model of one's own.
     """
 
     space: str
@@ -124,6 +124,7 @@ class PointsInUse:
     is_applied: bool
     fixed: tuple[str, ...]
     measured: Thresholds
+    stated: OperatingPoints | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,11 +191,19 @@ def measure_thresholds(
     )
 
 
-def in_use(space: str, family: str, measured: Thresholds, *, fixed: Collection[str], is_wanted: bool) -> PointsInUse:
+def in_use(
+    space: str,
+    family: str,
+    measured: Thresholds,
+    *,
+    fixed: Collection[str],
+    is_wanted: bool,
+    stated: OperatingPoints | None = None,
+) -> PointsInUse:
     """What is decided at: what a person set stays, and where she set the cut itself, nothing is moved."""
     is_applied = is_wanted and "cluster" not in fixed
     points = shifted(measured.defaults, measured.shift, fixed=fixed) if is_applied else measured.defaults
-    return PointsInUse(space, family, points, is_applied, tuple(sorted(fixed)), measured)
+    return PointsInUse(space, family, points, is_applied, tuple(sorted(fixed)), measured, stated)
 
 
 def fit_impostors(distances: NDArray[np.float64], weights: NDArray[np.float64]) -> Fit | None:

@@ -12,13 +12,14 @@ import structlog
 
 from immich_facesets.errors import RequestError, SetupError, TransientError
 from immich_facesets.exports.profiles import Wish
+from immich_facesets.wire import Info
 from service.embedders import EmbedderPool
 from service.metrics import Metrics
 from service.passes.conditions import Conditions
 from service.passes.counts import Counts, counts_of
 from service.passes.discover import Discover
 from service.passes.embed import Embed
-from service.passes.group import Group
+from service.passes.group import Group, GroupCounts
 from service.passes.measuring import points_in_use
 from service.passes.publish import Publish, PublishCounts
 from service.progress import Stage
@@ -126,8 +127,21 @@ class Runner:
             await publish.copy(wish, identity, tree)
             return publish.counts
 
+    async def group_now(self) -> GroupCounts:
+        """Only group what is there. Trouble is raised, not judged."""
+        async with self._turn, self._stage("group"):
+            group = Group(self._conditions, await self._info_in_use(), sources=self._sources)
+            await group.run()
+            return group.counts
+
     async def _open_publish(self) -> Publish:
         """A publish of the space in use, outside of a sync."""
+        info = await self._info_in_use()
+        points = await points_in_use(self._conditions, info)
+        return Publish(self._conditions, self._pool, self._tree, points, version=self._version)
+
+    async def _info_in_use(self) -> Info:
+        """What the embedder says of itself, as long as it serves the space in use."""
         info = await self._pool.open()
         active = await self._conditions.store.read(spaces.active_space)
         if active is None:  # an export folder from elsewhere would be emptied
@@ -137,8 +151,7 @@ class Runner:
                 f"the embedder serves another space ({info.space}) than the one in use ({active}): give it its former "
                 "models back, or run 'immich-facesets sync', which embeds everything anew"
             )
-        points = await points_in_use(self._conditions, info)
-        return Publish(self._conditions, self._pool, self._tree, points, version=self._version)
+        return info
 
     async def _run(self, kind: Kind, names: tuple[str, ...]) -> Result:
         store, clock, board = self._conditions.store, self._conditions.clock, self._conditions.board

@@ -12,6 +12,7 @@ from service.app import program_version
 from service.cli import (
     checking,
     demo,
+    discovering,
     duplicates,
     evaluating,
     exporting,
@@ -38,6 +39,7 @@ app.command("status")(looking.status)
 app.command("thresholds")(thresholds.thresholds)
 app.command("evaluate")(evaluating.evaluate)
 app.command("duplicates")(duplicates.duplicates)
+app.command("discover")(discovering.discover)
 app.add_typer(looking.identities, name="identities")
 app.add_typer(sources.sources, name="sources")
 app.add_typer(checking.config, name="config")

@@ -1,21 +1,20 @@
 """Group: give faces to identities. Everything is decided by one pure function and written in one transaction."""
 
 import asyncio
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import structlog
 
-from immich_facesets.constraints import Constraints
-from immich_facesets.grouping import Carried, GroupingPlan, GroupingReport, plan_grouping
+from immich_facesets.grouping import GroupingPlan, GroupingReport
 from immich_facesets.wire import Info
 from service import crop_files
 from service.passes.conditions import Conditions
+from service.passes.deciding import decide
 from service.passes.embed import recipe_of
-from service.passes.measuring import measured_points, points_in_use
-from service.passes.scope import basis_of, days_of, fresh_faces
-from service.store import contents, decisions, facts, identities, runs, spaces
-from service.store.scope import Scope, read_scope, write_scope
+from service.passes.measuring import SpaceFacts, remember_points
+from service.store import contents, facts, identities, spaces
+from service.store.scope import write_scope
 from service.store.spaces import Reembedding
 
 log = structlog.get_logger(__name__)
@@ -42,7 +41,6 @@ class Group:
         self._store = conditions.store
         self._info = info
         self._sources = tuple(sources)
-        self._scope: Scope | None = None
         self.waits_for: Reembedding | None = None
         self.counts = GroupCounts()
 
@@ -61,7 +59,10 @@ class Group:
             return None
         self.counts.dropped_contents = await store.write(contents.drop_orphans)
         carried = await store.read(spaces.carried_members, active, space) if active is not None and is_another else None
-        plan = await self._plan(carried)
+        decided = await decide(self._conditions, SpaceFacts.of(self._info), carried=carried)
+        plan = decided.plan
+        if decided.measured is not None:
+            await remember_points(store, decided.measured)
         if active != space:
             await store.write(spaces.use_space, space, plan, self._conditions.clock())
             log.info("space_in_use", space=space, before=active)
@@ -69,8 +70,7 @@ class Group:
             await store.write(identities.apply_grouping, plan, self._conditions.clock())
         if plan.report.guardrails is not None:
             await store.write(facts.write_fact, GUARDRAILS, list(plan.report.guardrails))
-        if self._scope is not None:
-            await store.write(write_scope, self._scope)  # last: cut off before, the next sync looks at as much again
+        await store.write(write_scope, decided.scope)  # last: cut off before, the next sync looks at as much again
         needed = await store.read(contents.crop_files)
         await asyncio.to_thread(crop_files.tidy, self._conditions.crops_dir, needed)
         self._tell(plan, is_carried=carried is not None)
@@ -90,39 +90,3 @@ class Group:
         self.counts.new_identities = len(plan.new)
         self.counts.undecided = sum(not one.is_member for one in plan.report.ambiguous)
         self._conditions.board.update_stage("group", done=plan.report.faces, total=plan.report.faces)
-
-    async def _plan(self, carried: Mapping[int, Carried] | None) -> GroupingPlan:
-        store, settings = self._store, self._conditions.settings
-        table = await store.read(identities.face_table, self._info.space, self._info.dimension)
-        self._conditions.board.update_stage("group", total=len(table.face_ids))
-        memberships = await store.read(identities.all_memberships)
-        known = await store.read(identities.all_known)
-        asserted = await store.read(identities.assertions, self._info.space)
-        constraints: Constraints = await store.read(decisions.constraints_now, self._info.space)
-        births = await store.read(identities.birth_dates)
-        known = [replace(one, born=days_of(births.get(one.number))) for one in known]
-        highest = await store.read(runs.highest_number)
-        points = await points_in_use(self._conditions, self._info)
-        decided = await store.read(decisions.last_id)
-        basis = basis_of(self._info.space, points, settings.grouping_rules, decided)
-        before = await store.read(read_scope)
-        now = self._conditions.clock()
-        fresh = fresh_faces(table.face_ids, before, basis, now, settings.full_listing_interval)
-        if fresh is None:
-            points = await measured_points(self._conditions, self._info, table, asserted, constraints)
-            basis = basis_of(self._info.space, points, settings.grouping_rules, decided)
-        whole_at = now if fresh is None or before is None else before.whole_at
-        self._scope = Scope(basis, int(table.face_ids.max(initial=0)), whole_at)
-        return await asyncio.to_thread(
-            plan_grouping,
-            table,
-            memberships=memberships,
-            known=known,
-            assertions=asserted,
-            constraints=constraints,
-            points=points,
-            rules=settings.grouping_rules,
-            next_number=highest + 1,
-            carried=carried,
-            fresh=fresh,
-        )

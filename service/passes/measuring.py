@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import structlog
@@ -13,27 +15,50 @@ from immich_facesets.thresholds import REFERENCED, TARGET, PointsInUse, Threshol
 from immich_facesets.wire import Info
 from service.passes.conditions import Conditions
 from service.settings import Settings
+from service.store.database import Store
 from service.store.thresholds import read_thresholds, write_thresholds
 
 log = structlog.get_logger(__name__)
 
 
-async def measured_points(
-    conditions: Conditions, info: Info, table: FaceTable, assertions: Sequence[Assertion], constraints: Constraints
-) -> OperatingPoints:
-    """Measure, remember what was found and what is decided at, and return the latter."""
-    store, settings = conditions.store, conditions.settings
+@dataclass(frozen=True, slots=True)
+class SpaceFacts:
+    """What a grouping must know of a space. ``distances`` are those that came with a model of one's own."""
+
+    space: str
+    family: str
+    dimension: int
+    distances: OperatingPoints | None
+
+    @classmethod
+    def of(cls, info: Info) -> Self:
+        return cls(info.space, info.family, info.dimension, info.distances)
+
+
+async def measure_points(
+    conditions: Conditions,
+    space: SpaceFacts,
+    table: FaceTable,
+    assertions: Sequence[Assertion],
+    constraints: Constraints,
+) -> PointsInUse:
+    """Measure anew, and say what is to be decided at; nothing is remembered."""
+    before = await conditions.store.read(read_thresholds)
+    measured = await asyncio.to_thread(_measure, conditions.settings, space, before, table, assertions, constraints)
+    return _applied(conditions.settings, space, measured)
+
+
+async def remember_points(store: Store, used: PointsInUse) -> None:
+    """Remember what was measured, and what is decided at."""
     before = await store.read(read_thresholds)
-    measured = await asyncio.to_thread(_measure, settings, info, before, table, assertions, constraints)
-    used = _applied(settings, info, measured)
     if used != before:
         await store.write(write_thresholds, used)
         if before is None or used.points != before.points:
+            measured = used.measured
             log.info("thresholds", cluster=used.points.cluster, shift=measured.shift, reason=measured.reason)
-    return used.points
 
 
-async def points_in_use(conditions: Conditions, info: Info) -> OperatingPoints:
+async def points_in_use(conditions: Conditions, info: Info | SpaceFacts) -> OperatingPoints:
     """What was measured last, as far as the settings of today want it."""
     defaults = conditions.settings.points(info.family, info.distances)
     known = await conditions.store.read(read_thresholds)
@@ -42,14 +67,24 @@ async def points_in_use(conditions: Conditions, info: Info) -> OperatingPoints:
     return _applied(conditions.settings, info, known.measured).points
 
 
-def _applied(settings: Settings, info: Info, measured: Thresholds) -> PointsInUse:
+def points_today(settings: Settings, known: PointsInUse) -> OperatingPoints:
+    """The same where no embedder is at hand to say what its model is."""
     is_wanted = settings.thresholds == "measured"
-    return in_use(info.space, info.family, measured, fixed=settings.fixed_distances, is_wanted=is_wanted)
+    points = in_use(
+        known.space, known.family, known.measured, fixed=settings.fixed_distances, is_wanted=is_wanted
+    ).points
+    return replace(points, **{name: getattr(settings, f"{name}_distance") for name in settings.fixed_distances})
+
+
+def _applied(settings: Settings, info: Info | SpaceFacts, measured: Thresholds) -> PointsInUse:
+    is_wanted = settings.thresholds == "measured"
+    fixed = settings.fixed_distances
+    return in_use(info.space, info.family, measured, fixed=fixed, is_wanted=is_wanted, stated=info.distances)
 
 
 def _measure(
     settings: Settings,
-    info: Info,
+    info: SpaceFacts,
     before: PointsInUse | None,
     table: FaceTable,
     assertions: Sequence[Assertion],

@@ -258,14 +258,25 @@ def _record_parts(tx: Connection, face_id: int, face: FoundFace) -> None:
     upsert(tx, crops, [{**row, "phash": None, "check_key": None, "verdict": None, "painted": None}])
 
 
+_ORPHANED = ~exists().where(
+    fingerprints.c.sha256 == contents.c.sha256,
+    assets.c.fingerprint == fingerprints.c.fingerprint,
+    assets.c.is_gone.is_(False),
+)
+
+
+def orphaned_faces(tx: Connection, space: str) -> set[int]:
+    """The faces of the space in contents that no living asset shows any more."""
+    found = select(faces.c.face_id).join(contents, contents.c.sha256 == faces.c.sha256)
+    return set(tx.scalars(found.where(faces.c.space == space, _ORPHANED)))
+
+
 def drop_orphans(tx: Connection) -> int:
     """Drop every content that no living asset shows any more, with its faces and failures; returns how many."""
     failures.forget_gone(tx)
+    orphans = list(tx.scalars(select(contents.c.sha256).where(_ORPHANED)))
     living = exists().where(assets.c.fingerprint == fingerprints.c.fingerprint, assets.c.is_gone.is_(False))
     tx.execute(delete(fingerprints).where(~living))
-    orphans = list(
-        tx.scalars(select(contents.c.sha256).where(~exists().where(fingerprints.c.sha256 == contents.c.sha256)))
-    )
     for start in range(0, len(orphans), 500):
         some: Sequence[str] = orphans[start : start + 500]
         tx.execute(delete(faces).where(faces.c.sha256.in_(some)))

@@ -49,7 +49,7 @@ class StoredLibrary:
 
 def read_library(tx: Connection, space: str) -> StoredLibrary:
     """The faces, pictures and people of a space, all of one moment."""
-    table = face_table(tx, space, _dimension(tx, space))
+    table = face_table(tx, space, dimension_of(tx, space))
     found = {face.face_id: face for face in _faces(tx, space)}
     return StoredLibrary(
         table=table,
@@ -66,7 +66,7 @@ def read_library(tx: Connection, space: str) -> StoredLibrary:
     )
 
 
-def _dimension(tx: Connection, space: str) -> int:
+def dimension_of(tx: Connection, space: str) -> int:
     """Of how many numbers a vector of the space is made; 1 while there is none."""
     holds = select(func.length(vectors.c.vector)).join(faces, faces.c.face_id == vectors.c.face_id)
     return (tx.scalar(holds.where(faces.c.space == space).limit(1)) or 4) // 4

@@ -15,7 +15,7 @@ from immich_facesets.spaces import OperatingPoints, operating_points
 from immich_facesets.thresholds import BOUND, PRIOR_PAIRS, STEP, shifted
 from immich_facesets.wire import Info, Limits
 from service.passes.conditions import Conditions
-from service.passes.measuring import measured_points, points_in_use
+from service.passes.measuring import SpaceFacts, measure_points, points_in_use, remember_points
 from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store.database import Store
@@ -53,8 +53,12 @@ def company() -> FaceTable:
     return table_of(vectors, pictures=np.repeat(np.arange(250), 3))
 
 
-async def measured(found: Conditions, table: FaceTable, info: Info = INFO) -> OperatingPoints:
-    return await measured_points(found, info, table, (), Constraints())
+async def measured(
+    found: Conditions, table: FaceTable, info: Info = INFO, constraints: Constraints | None = None
+) -> OperatingPoints:
+    used = await measure_points(found, SpaceFacts.of(info), table, (), constraints or Constraints())
+    await remember_points(found.store, used)
+    return used.points
 
 
 async def test_what_is_measured_is_used_remembered_and_stays_at_the_next_sync(store: Store, tmp_path: Path) -> None:
@@ -129,7 +133,7 @@ async def test_a_picture_that_may_hold_a_person_twice_is_no_evidence(store: Stor
     table = company()
     found = conditions(store, tmp_path)
     allowed = Constraints(together=frozenset(table.face_ids[table.pictures > 2].tolist()))
-    assert await measured_points(found, INFO, table, (), allowed) == DEFAULTS
+    assert await measured(found, table, constraints=allowed) == DEFAULTS
 
 
 async def test_what_another_version_remembered_is_forgotten(store: Store, tmp_path: Path) -> None:
