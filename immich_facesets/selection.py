@@ -11,7 +11,6 @@ from immich_facesets.eras import EraRules, KeptEra
 from immich_facesets.facesets import Candidate, EraYears, ExportRules, Faceset, Shelf
 from immich_facesets.identities import FaceTable
 from immich_facesets.quality import quality
-from immich_facesets.spaces import OperatingPoints
 
 LEAST_CANDIDATE = 0.40
 """The score a stray face needs to be shown as a candidate (PRODUCT 3.5)."""
@@ -67,11 +66,6 @@ def _era_draft(
         tuple(replace(member, era_confidence=era.joined.get(member.face.face_id)) for member in members),
         vectors[rows],
     )
-
-
-def era_rules(points: OperatingPoints, rules: ExportRules) -> EraRules:
-    """The rules of eras in this space, for faces that may be exported."""
-    return EraRules.scaled(points, replace(rules.gate, face_short=rules.min_face_short))
 
 
 def rescue(

@@ -9,7 +9,7 @@ nobody has dated.
 from immich_facesets.eras.ages import Childhood, Window, read_windows
 from immich_facesets.eras.keeping import grow_eras, plan_eras, split_again
 from immich_facesets.eras.kept import KeptEra
-from immich_facesets.eras.probing import Part, Probe, Verdict, probe
+from immich_facesets.eras.probing import Part, Probe, Verdict, probe, verdict_of
 from immich_facesets.eras.rules import EraRules
 from immich_facesets.eras.splitting import Era, split
 from immich_facesets.eras.taking_over import imported_era, take_over
@@ -34,5 +34,6 @@ __all__ = [
     "split",
     "split_again",
     "take_over",
+    "verdict_of",
     "years_of",
 ]

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from immich_facesets.eras.rules import EraRules
 from immich_facesets.eras.splitting import anchors_among
-from immich_facesets.eras.years import NO_YEAR, Years, as_years, dominant_year, is_one_event, span
-from immich_facesets.identities import Rows, distances
+from immich_facesets.eras.years import NO_YEAR, Years, as_years, dominant_year, is_one_event, span, years_of
+from immich_facesets.identities import FaceTable, Rows, distances
 from immich_facesets.linkage import average_linkage, split_by
 
 PROBED_CUTS = (0.30, 0.35, 0.40, 0.45, 0.50)
@@ -93,6 +93,11 @@ def probe(
         verdict=verdict,
         reason=reason,
     )
+
+
+def verdict_of(table: FaceTable, rules: EraRules) -> tuple[Verdict, str]:
+    """Whether the faces of one identity can be sorted by age, and why; one clustering at most."""
+    return judge(table.vectors, years_of(table.taken), table.taken, rules)[1:]
 
 
 def judge(

@@ -14,6 +14,7 @@ from service.cli import (
     demo,
     discovering,
     duplicates,
+    eras,
     evaluating,
     exporting,
     importing,
@@ -41,6 +42,7 @@ app.command("evaluate")(evaluating.evaluate)
 app.command("duplicates")(duplicates.duplicates)
 app.command("discover")(discovering.discover)
 app.add_typer(looking.identities, name="identities")
+app.add_typer(eras.eras, name="eras")
 app.add_typer(sources.sources, name="sources")
 app.add_typer(checking.config, name="config")
 app.add_typer(models.models, name="models")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import msgspec
@@ -16,7 +16,6 @@ from immich_facesets.errors import SetupError
 from immich_facesets.grouping import GroupingRules
 from immich_facesets.partition import partition, with_nobody_alone
 from immich_facesets.spaces import OperatingPoints
-from immich_facesets.thresholds import in_use
 from service.evaluation.findings import (
     ExampleFace,
     Findings,
@@ -27,6 +26,7 @@ from service.evaluation.findings import (
     UnusedLabel,
 )
 from service.evaluation.labels import Labels
+from service.passes.measuring import points_today
 from service.settings import Settings
 from service.store.database import Store
 from service.store.faces import StoredLibrary, read_library
@@ -60,14 +60,11 @@ async def read_scene(store: Store, settings: Settings) -> Scene:
         raise SetupError(
             "nothing was grouped yet by this version: run 'immich-facesets sync' first, and evaluate after it"
         )
-    is_measured = settings.thresholds == "measured"
-    today = in_use(space, used.family, used.measured, fixed=settings.fixed_distances, is_wanted=is_measured).points
-    own = {name: getattr(settings, f"{name}_distance") for name in settings.fixed_distances}
     return Scene(
         library=await store.read(read_library, space),
         space=space,
         family=used.family,
-        points=replace(today, **own),
+        points=points_today(settings, used),
         rules=settings.grouping_rules,
     )
 

@@ -7,7 +7,7 @@ Most identities look as they did when they were looked at last, and cost a diges
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Self
 
@@ -19,6 +19,7 @@ from immich_facesets.eras import Childhood, EraRules, KeptEra, Window, plan_eras
 from immich_facesets.facesets import Candidate
 from immich_facesets.identities import FaceTable
 from immich_facesets.selection import life_table
+from immich_facesets.spaces import OperatingPoints
 from service.passes.conditions import Conditions
 from service.store import eras
 from service.store.eras import KeptLife, Look
@@ -62,39 +63,46 @@ def plan_life(
 
 
 class Eras:
-    """The eras of all identities during one publish."""
+    """The eras of all identities, as they are kept at one moment, and how they are brought up to date."""
 
     def __init__(
         self, conditions: Conditions, rules: EraRules, births: Mapping[int, str], lives: Mapping[int, KeptLife]
     ) -> None:
         self._conditions = conditions
-        self.rules = rules
         self._births = births
-        self._lives = lives
+        self.rules = rules
+        self.lives = lives
 
     @classmethod
-    async def read(cls, conditions: Conditions, rules: EraRules, births: Mapping[int, str]) -> Self:
+    async def read(cls, conditions: Conditions, points: OperatingPoints, births: Mapping[int, str]) -> Self:
         """``births``: ISO dates by identity."""
+        settings = conditions.settings
+        rules = EraRules.scaled(points, replace(settings.gate, face_short=settings.export_min_face_short))
         return cls(conditions, rules, births, await conditions.store.read(eras.kept_lives))
+
+    def childhood(self, identity: int) -> Childhood | None:
+        """The windows by age of somebody whose birth date is known, when any are wished for."""
+        windows, born = self._conditions.settings.era_windows, self._births.get(identity)
+        if born is None or not windows:
+            return None
+        try:
+            return Childhood(date.fromisoformat(born[:10]), windows)
+        except ValueError:
+            return None
 
     async def of(
         self, identity: int, candidates: Sequence[Candidate], vectors: NDArray[np.float32]
     ) -> tuple[KeptEra, ...]:
         """The eras of one identity as they are now, written down first where they are new."""
-        plan = await self.plan(identity, candidates, vectors)
+        plan = await self.plan(identity, await asyncio.to_thread(life_table, candidates, vectors))
         if plan.is_done or await self.record(identity, plan):
             return plan.after.eras
         return plan.before.eras  # a person split them this very moment: the next sync goes on from there
 
-    async def plan(
-        self, identity: int, candidates: Sequence[Candidate], vectors: NDArray[np.float32], *, anew: bool = False
-    ) -> EraPlan:
-        """What would be written."""
-        before = self._lives.get(identity, KeptLife())
-        born = childhood_of(self._births.get(identity), self._conditions.settings.era_windows)
-        return await asyncio.to_thread(
-            lambda: plan_life(life_table(candidates, vectors), before, self.rules, born, anew=anew)
-        )
+    async def plan(self, identity: int, table: FaceTable, *, anew: bool = False) -> EraPlan:
+        """What would be written. ``table``: all faces that may be exported."""
+        before, childhood = self.lives.get(identity, KeptLife()), self.childhood(identity)
+        return await asyncio.to_thread(plan_life, table, before, self.rules, childhood, anew=anew)
 
     async def record(self, identity: int, plan: EraPlan) -> bool:
         """Write a plan; False when the eras have changed since they were read."""
@@ -110,16 +118,6 @@ class Eras:
             look=look,
             now=self._conditions.clock(),
         )
-
-
-def childhood_of(birth_date: str | None, windows: tuple[Window, ...]) -> Childhood | None:
-    """The windows by age of somebody whose birth date is known, when any are wished for."""
-    if birth_date is None or not windows:
-        return None
-    try:
-        return Childhood(date.fromisoformat(birth_date[:10]), windows)
-    except ValueError:
-        return None
 
 
 def _text(windows: Sequence[Window]) -> str:

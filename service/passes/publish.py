@@ -28,7 +28,7 @@ from immich_facesets.facesets import (
     plan_publish,
 )
 from immich_facesets.pose import upright_turns
-from immich_facesets.selection import Draft, drafts, era_rules, rescue
+from immich_facesets.selection import Draft, drafts, rescue
 from immich_facesets.spaces import OperatingPoints
 from service.embedders import EmbedderPool
 from service.passes.candidates import Facts, candidates_of, gather_facts, hash_crops
@@ -138,7 +138,7 @@ class Publish:
         board.update_stage("publish", done=0, total=len(facts.members), note="choosing faces")
         facesets: list[Faceset] = []
         centroids: dict[int, NDArray[np.float32]] = {}
-        eras = await Eras.read(self._conditions, era_rules(self._points, self._rules), facts.birth_dates)
+        eras = await Eras.read(self._conditions, self._points, facts.birth_dates)
         for number, members in facts.members.items():
             candidates, vectors = await candidates_of(self._store, facts, members, self._pool.info.dimension)
             kept = await eras.of(number, candidates, vectors)

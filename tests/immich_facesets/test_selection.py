@@ -5,10 +5,9 @@ import pytest
 from faceset_builders import candidate
 from numpy.typing import NDArray
 
-from immich_facesets.eras import plan_eras
+from immich_facesets.eras import EraRules, plan_eras
 from immich_facesets.facesets import Candidate, ExportRules, Shelf
-from immich_facesets.selection import Draft, drafts, era_rules, life_table, rescue
-from immich_facesets.spaces import BUFFALO_L
+from immich_facesets.selection import Draft, drafts, life_table, rescue
 
 RULES = ExportRules(outlier=0.45)
 
@@ -30,8 +29,8 @@ def life(*periods: tuple[int, int]) -> tuple[list[Candidate], NDArray[np.float32
 
 
 def drafts_of(candidates: list[Candidate], vectors: NDArray[np.float32]) -> tuple[Draft, ...]:
-    rules = era_rules(BUFFALO_L, RULES)
-    return drafts(7, candidates, vectors, plan_eras(life_table(candidates, vectors), (), rules), rules=rules)
+    eras = plan_eras(life_table(candidates, vectors), (), EraRules())
+    return drafts(7, candidates, vectors, eras, rules=EraRules())
 
 
 def test_a_short_life_is_one_faceset() -> None:

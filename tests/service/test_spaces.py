@@ -234,7 +234,7 @@ def test_members_are_carried_to_the_faces_at_their_places_and_back_again(store: 
     store.write_now(spaces.use_space, OTHER.space, carried_plan(store), NOON)
     assert store.read_now(spaces.reembedding) is None
     (life,) = store.read_now(eras.kept_lives).values()
-    assert (life.eras[0].name, life.eras[0].founders) == ("1999", {face_id})
+    assert (life.eras[0].name, life.eras[0].founders) == ("1999", frozenset({face_id}))
     (new,) = store.read_now(members.members_of, 1)
     assert (new.face_id, new.box, new.sha256) == (face_id, Box(110, 105, 305, 302), old[0].sha256)
     assert store.read_now(decisions.constraints_now, OTHER.space).must_not == {(face_id, 7)}

@@ -1,0 +1,286 @@
+"""``eras``: the periods of people's lives. Look whether there are any, split, list."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+
+from immich_facesets.eras import EraRules, KeptEra, Probe, Verdict, probe, verdict_of, years_of
+from immich_facesets.errors import RequestError, SetupError
+from immich_facesets.identities import FaceTable
+from service.app import open_reading
+from service.cli.terminal import err, out, plain
+from service.durable_files import disk_trouble
+from service.evaluation.era_picture import era_picture
+from service.passes.eras import EraPlan, Eras
+from service.passes.lives import Lives
+from service.settings import Settings, load_settings
+from service.store.eras import kept_lives
+from service.store.identities import labels
+from service.web.wording import counted
+
+eras = typer.Typer(help="The periods of people's lives.", no_args_is_help=True)
+
+_BAR = 30
+_GROUPS_SHOWN = 8
+
+
+class EraRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One era as the commands show it. ``placed``: faces without a date, that are in it by their looks."""
+
+    identity: int
+    label: str | None
+    name: str
+    from_year: int | None
+    to_year: int | None
+    faces: int
+    placed: int
+    is_thin: bool
+
+
+class SplitRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What a split of one identity does. ``gone``: names that no era has any more."""
+
+    identity: int
+    label: str | None
+    reason: str
+    eras: tuple[EraRow, ...]
+    new: tuple[str, ...]
+    gone: tuple[str, ...]
+    moved_faces: int
+    is_written: bool
+
+
+class ProbeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``eras probe --json`` prints."""
+
+    identity: int
+    label: str | None
+    probe: Probe
+    is_sortable: bool
+    eras: tuple[EraRow, ...]
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@eras.command("probe")
+def look(
+    identity: Annotated[int, typer.Argument(min=1, help="The number of a person.")],
+    *,
+    picture: Annotated[Path | None, typer.Option(help="Write the same as a PNG file.")] = None,
+    json: Json = False,
+) -> None:
+    """Whether a person can be sorted by age: distances of her faces, groups that look alike, and their years."""
+    report = asyncio.run(_probe(load_settings(), identity))
+    if picture is not None:
+        drawn = era_picture(report.probe, f"Identity {identity}: {_headline(report.probe)}")
+        _write(picture, drawn)
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
+        return
+    _print_probe(report)
+    if picture is not None:
+        _tell(f"The picture: {picture}")
+
+
+@eras.command("split")
+def split(
+    identity: Annotated[int | None, typer.Argument(min=1, help="The number of a person.")] = None,
+    *,
+    everybody: Annotated[bool, typer.Option("--all", help="Everybody.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would become of it.")] = False,
+    json: Json = False,
+) -> None:
+    """
+    Split a person into eras anew. A sync only lets new faces join; this is what moves faces and makes names anew.
+
+    An era that keeps more than half of its faces keeps its name. The next sync or 'export' writes the face sets.
+    """
+    if (identity is None) == (not everybody):
+        raise RequestError("name one person by number, or say --all: one of them, not both", status=400)
+    rows = asyncio.run(_split(load_settings(), identity, is_written=not dry_run))
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        return
+    _print_split(rows)
+
+
+@eras.command("list")
+def list_all(
+    identity: Annotated[
+        int | None, typer.Argument(min=1, help="The number of a person; without it, everybody.")
+    ] = None,
+    *,
+    json: Json = False,
+) -> None:
+    """The eras that are kept."""
+    rows = asyncio.run(_rows(load_settings(), identity))
+    if json:
+        typer.echo(msgspec.json.encode(rows).decode())
+        return
+    out.print(_table(rows))
+
+
+async def _rows(settings: Settings, identity: int | None) -> list[EraRow]:
+    async with open_reading(settings) as store:
+        lives, names = await store.read(kept_lives), await store.read(labels)
+    return [
+        _row(number, names.get(number), era)
+        for number, life in lives.items()
+        if identity in {None, number}
+        for era in life.eras
+        if era.face_ids
+    ]
+
+
+async def _probe(settings: Settings, identity: int) -> ProbeReport:
+    async with open_reading(settings) as store:
+        lives = await Lives.read(store, settings)
+        table = await lives.table(identity)
+        with err.status("Comparing faces"):
+            found = await asyncio.to_thread(_probed, table, lives.eras.rules)
+        kept = lives.eras.lives[identity].eras if identity in lives.eras.lives else ()
+        label = lives.labels.get(identity)
+        return ProbeReport(
+            identity=identity,
+            label=label,
+            probe=found,
+            is_sortable=found.is_sortable,
+            eras=tuple(_row(identity, label, era) for era in kept),
+        )
+
+
+def _probed(table: FaceTable, rules: EraRules) -> Probe:
+    years = [year or None for year in years_of(table.taken).tolist()]
+    return probe(table.vectors, years, rules, taken=table.taken)
+
+
+async def _split(settings: Settings, identity: int | None, *, is_written: bool) -> list[SplitRow]:
+    rows = []
+    async with open_reading(settings) as store:
+        lives = await Lives.read(store, settings)
+        with err.status("Splitting") as status:
+            for number in sorted(lives.facts.members) if identity is None else [identity]:
+                status.update(f"Splitting identity {number}")
+                table = await lives.table(number)
+                plan = await lives.eras.plan(number, table, anew=True)
+                reason = await asyncio.to_thread(_reason, table, lives.eras, number)
+                if is_written and not plan.is_done and not await lives.eras.record(number, plan):
+                    raise RequestError(f"a sync changed the eras of identity {number} meanwhile: run this again")
+                rows.append(_split_row(number, lives.labels.get(number), plan, reason, is_written=is_written))
+    return rows
+
+
+def _reason(table: FaceTable, kept: Eras, number: int) -> str:
+    childhood = kept.childhood(number)
+    if childhood is not None:
+        return f"by age, from {childhood.born}"
+    verdict, reason = verdict_of(table, kept.rules)
+    return reason if verdict is Verdict.SORTABLE else f"cannot be sorted by age: {reason}"
+
+
+def _split_row(number: int, label: str | None, plan: EraPlan, reason: str, *, is_written: bool) -> SplitRow:
+    before, after = ({era.name: era.face_ids for era in life.eras} for life in (plan.before, plan.after))
+    era_of = {face: name for name, faces in before.items() for face in faces}
+    moved = [face for name, faces in after.items() for face in faces if era_of.get(face, name) != name]
+    return SplitRow(
+        identity=number,
+        label=label,
+        reason=reason,
+        eras=tuple(_row(number, label, era) for era in plan.after.eras if era.face_ids),
+        new=tuple(sorted(after.keys() - before.keys())),
+        gone=tuple(sorted(before.keys() - after.keys())),
+        moved_faces=len(moved) + len(plan.leaves),
+        is_written=is_written,
+    )
+
+
+def _row(number: int, label: str | None, era: KeptEra) -> EraRow:
+    return EraRow(
+        identity=number,
+        label=label,
+        name=era.name,
+        from_year=era.from_year,
+        to_year=era.to_year,
+        faces=len(era.face_ids),
+        placed=sum(sure is not None for sure in era.joined.values()),
+        is_thin=len(era.face_ids) < EraRules().min_anchor,
+    )
+
+
+def _write(path: Path, body: bytes) -> None:
+    try:
+        with disk_trouble(path.parent):
+            path.write_bytes(body)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise SetupError(f"--picture {path} cannot be written: its folder must exist") from error
+
+
+def _headline(found: Probe) -> str:
+    return "can be sorted by age" if found.is_sortable else "cannot be sorted by age"
+
+
+def _print_probe(report: ProbeReport) -> None:
+    found = report.probe
+    name = "" if report.label is None else f", {report.label}"
+    _tell(f"Identity {report.identity}{name}: {counted(found.faces, 'face')}, {found.dated} of them dated")
+    _tell(f"It {_headline(found)}: {found.reason}")
+    _tell("")
+    between = [every - same for every, same in zip(found.histogram, found.within, strict=True)]
+    highest = [max(*kind, 1) for kind in (found.within, between)]
+    _tell(f"{'distance':>9}  {'pairs of one group':{_BAR}}  pairs of two groups")
+    for place, pair in enumerate(zip(found.within, between, strict=True)):
+        if any(pair):
+            bars = [
+                "#" * round(_BAR * count / most) or ("." if count else "")
+                for count, most in zip(pair, highest, strict=True)
+            ]
+            _tell(f"{place * 0.05:9.2f}  {bars[0]:{_BAR}}  {bars[1]}")
+    _tell("")
+    for cut, parts in found.parts:
+        shown = [f"{part.size} ({_years(part.from_year, part.to_year)})" for part in parts[:_GROUPS_SHOWN]]
+        more = f" and {len(parts) - _GROUPS_SHOWN} smaller" if len(parts) > _GROUPS_SHOWN else ""
+        _tell(f"Cut {cut:.3f}: {counted(len(parts), 'group')}: {', '.join(shown)}{more}")
+    if report.eras:
+        _tell("")
+        _tell("Its eras now:")
+        out.print(_table(list(report.eras)))
+
+
+def _print_split(rows: list[SplitRow]) -> None:
+    for row in rows:
+        name = "" if row.label is None else f", {row.label}"
+        _tell(f"Identity {row.identity}{name}: {row.reason}")
+        if row.eras:
+            out.print(_table(list(row.eras)))
+            changes = [f"new: {', '.join(row.new)}"] if row.new else []
+            changes += [f"gone: {', '.join(row.gone)}"] if row.gone else []
+            changes += [f"{counted(row.moved_faces, 'face')} moved"] if row.moved_faces else []
+            _tell(f"  {'; '.join(changes) or 'nothing changes'}")
+    if rows and not rows[0].is_written:
+        _tell("Nothing was changed.")
+    else:
+        _tell("Done. The next sync writes the face sets; 'immich-facesets export' does it now.")
+
+
+def _table(rows: list[EraRow]) -> Table:
+    table = Table("Identity", "Name", "Era", "Years", "Faces", "By looks", "", box=None)
+    for row in rows:
+        years, thin = _years(row.from_year, row.to_year), "thin" if row.is_thin else ""
+        name = plain(row.label or "")
+        table.add_row(str(row.identity), name, plain(row.name), years, str(row.faces), str(row.placed or ""), thin)
+    return table
+
+
+def _years(first: int | None, last: int | None) -> str:
+    if first is None:
+        return "undated"
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def _tell(line: str) -> None:
+    out.print(plain(line), soft_wrap=True)

@@ -1,0 +1,92 @@
+"""The eras of a long life, as their owner sees them: from sync to sync, and by command."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from forked import ForkServer
+from journey import Journey, begun, ended
+from PIL import Image
+from small_library import LATE, add_shot, draw_small_library, known_id, long_life
+
+
+async def told(journey: Journey, *arguments: str) -> Any:
+    """What a command prints as JSON."""
+    service = journey.start(*arguments, "--json")
+    assert await ended(service) == 0, service.stderr[-3000:]
+    return json.loads(service.stdout)
+
+
+def eras_of(journey: Journey) -> dict[str, int]:
+    """The directories of eras, and how many faces may be in each."""
+    found = {}
+    for path in (journey.data / "exports").rglob("faceset_*_era_*/manifest.json"):
+        manifest = json.loads(path.read_bytes())
+        name = str(path.parent.relative_to(journey.data / "exports"))
+        found[name] = len(manifest["faces"]) + sum(manifest["left_out"].values())
+    return found
+
+
+async def test_eras_stay_what_they_are_while_their_faces_grow_and_follow_a_persons_wish(
+    forks: ForkServer, embedder_url: str, tmp_path: Path
+) -> None:
+    library = draw_small_library(tmp_path / "drawn", long_life())
+    async with begun(forks, library, embedder_url, tmp_path) as journey:
+        await journey.finish()
+        first = eras_of(journey)
+        assert set(first) == {"faceset_001_era_2001", "faceset_001_era_2023"}
+
+        immich = journey.immich
+        for number in range(len(library.shots) - LATE, len(library.shots)):
+            add_shot(immich, library, number)
+        await journey.finish("--full")
+        assert eras_of(journey).keys() == first.keys()
+        rows = await told(journey, "eras", "list")
+        assert {row["name"]: row["faces"] for row in rows} == {"2001": 22, "2023": 24}
+        assert await told(journey, "eras", "list", "999") == []
+
+        picture = tmp_path / "probe.png"
+        probe = await told(journey, "eras", "probe", "1", "--picture", str(picture))
+        assert (probe["is_sortable"], probe["probe"]["verdict"]) == (True, "sortable")
+        assert [part["dominant_year"] for part in probe["probe"]["anchors"]] == [2023, 2001]
+        with Image.open(picture) as drawn:
+            assert drawn.size[0] > 600
+
+        (dry,) = await told(journey, "eras", "split", "1", "--dry-run")
+        assert (dry["is_written"], dry["new"], dry["gone"], dry["moved_faces"]) == (False, [], [], 0)
+        rows = await told(journey, "eras", "split", "--all")
+        assert rows[0]["is_written"]
+        assert [era["name"] for era in rows[0]["eras"]] == ["2001", "2023"]
+        before = (journey.data / "exports/manifest.json").read_bytes()
+        await journey.finish("--full")
+        assert (journey.data / "exports/manifest.json").read_bytes() == before
+
+        immich.library.people[
+            "anna", known_id("person", "anna", library.shots[0].sitters[0][0])
+        ].birth_date = "1993-05-01"
+        service = await journey.sync("--full", settings={"FACESETS_ERA_AGES": "6-9,26-35"})
+        assert service.code == 0, service.stderr[-3000:]
+        assert set(eras_of(journey)) == {"faceset_001_era_age_06_09", "faceset_001_era_age_26_35"}
+        top = json.loads((journey.data / "exports/manifest.json").read_bytes())
+        assert [entry["era"] for entry in top["facesets"] if entry["era"]] == [
+            {"from": 2001, "to": 2001},
+            {"from": 2023, "to": 2023},
+        ]
+
+
+async def test_eras_of_nobody_are_refused_in_words(forks: ForkServer, embedder_url: str, tmp_path: Path) -> None:
+    library = draw_small_library(tmp_path / "drawn")
+    async with begun(forks, library, embedder_url, tmp_path) as journey:
+        early = journey.start("eras", "probe", "1")
+        assert await ended(early) == 3
+        assert "sync" in early.stderr
+        await journey.finish()
+        for arguments in (["probe", "999"], ["split", "999"], ["split"], ["split", "1", "--all"]):
+            service = journey.start("eras", *arguments)
+            assert await ended(service) == 3
+            assert "eras" not in service.stdout
+        service = journey.start("eras", "probe", "1")
+        assert await ended(service) == 0, service.stderr[-2000:]
+        assert "cannot be sorted by age" in service.stdout
+        service = journey.start("eras", "split", "--all")
+        assert await ended(service) == 0, service.stderr[-2000:]
