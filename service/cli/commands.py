@@ -11,6 +11,7 @@ from immich_facesets.runtime.logging import configure_logging
 from service.app import program_version
 from service.cli import (
     checking,
+    clusters,
     demo,
     discovering,
     duplicates,
@@ -40,6 +41,7 @@ app.command("status")(looking.status)
 app.command("thresholds")(thresholds.thresholds)
 app.command("evaluate")(evaluating.evaluate)
 app.command("duplicates")(duplicates.duplicates)
+app.command("clusters")(clusters.clusters)
 app.command("discover")(discovering.discover)
 app.add_typer(looking.identities, name="identities")
 app.add_typer(eras.eras, name="eras")

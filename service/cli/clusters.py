@@ -1,0 +1,80 @@
+"""The command that shows what the clustering itself finds: clusters."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from immich_facesets.errors import RequestError
+from service.app import open_reading
+from service.cli.terminal import err, out, plain
+from service.cluster_view import ClusterView, check_target, cluster_faces, shelves_of, write_view
+from service.folder_sources import own_folders
+from service.passes.conditions import Conditions
+from service.passes.deciding import space_in_use
+from service.passes.measuring import points_in_use
+from service.progress import ProgressBoard
+from service.settings import Settings, load_settings
+from service.store import contents, copies, identities
+from service.store.copies import Copy
+from service.store.folders import folders
+from service.web.wording import counted
+
+
+def clusters(
+    to: Annotated[Path, typer.Option(help="The folder to show them in: none yet, empty, or of this command.")],
+    cut: Annotated[
+        float | None, typer.Option(min=0.01, max=2.0, help="The cut of average linkage; the one in use otherwise.")
+    ] = None,
+    *,
+    as_copies: Annotated[bool, typer.Option("--copies", help="Copy files instead of linking to them.")] = False,
+    as_links: Annotated[bool, typer.Option("--links", help="Link to files; what is meant by default.")] = False,
+) -> None:
+    """
+    Show the raw clusters as folders of pictures: what the clustering finds before anybody's word and any gate.
+
+    Of Immich's pictures the crops of faces are shown. Nothing is read back from there, and nothing else is changed.
+    """
+    if as_copies and as_links:
+        raise RequestError("--copies and --links exclude each other", status=400)
+    asyncio.run(_clusters(load_settings(), to, cut, is_copied=as_copies))
+
+
+async def _clusters(settings: Settings, to: Path, cut: float | None, *, is_copied: bool) -> None:
+    async with open_reading(settings) as store:
+        conditions = Conditions(store, settings, ProgressBoard(), asyncio.Event())
+        closed = [*own_folders(settings), *(folder.root for folder in await store.read(folders))]
+        await asyncio.to_thread(check_target, to, closed)
+        view = await _view(conditions, cut)
+    count = await asyncio.to_thread(write_view, to, view, "copies" if is_copied else "links")
+    people = len(view.shelves) - 2
+    alone, faceless = (len(shelf.seen) for shelf in view.shelves[-2:])
+    out.print(
+        plain(
+            f"Done: {counted(people, 'cluster')}, {counted(alone, 'face')} alone, {counted(faceless, 'picture')} without a "
+            f"face, at the cut of {view.cut:g}; {counted(count, 'file')} in {to}."
+        ),
+        soft_wrap=True,
+    )
+
+
+async def _view(conditions: Conditions, cut: float | None) -> ClusterView:
+    store, space = conditions.store, await space_in_use(conditions)
+    cut = (await points_in_use(conditions, space)).cluster if cut is None else cut
+    table = await store.read(identities.face_table, space.space, space.dimension)
+    orphans = await store.read(contents.orphaned_faces, space.space)
+    table = table.rows(np.flatnonzero(~np.isin(table.face_ids, list(orphans))))
+    err.print(f"Clustering {counted(len(table), 'face')} ...")
+    found = await asyncio.to_thread(cluster_faces, table, cut)
+    crops = {face.face_id: face for face in await store.read(copies.face_crops, space.space)}
+    faceless = [look.sha256 for look in await store.read(copies.looks, space.space) if look.faces == 0]
+    places: dict[str, list[Copy]] = {}
+    for copy in await store.read(copies.copies, space.space):
+        if copy.sha256 is not None:
+            places.setdefault(copy.sha256, []).append(copy)
+    members = await store.read(identities.all_memberships)
+    known = [[(face, gap) for face, gap in cluster if face in crops] for cluster in found]
+    shelves = shelves_of([cluster for cluster in known if cluster], crops, members, faceless)
+    return ClusterView(space.space, cut, shelves, places, conditions.crops_dir)
