@@ -60,10 +60,11 @@ def is_ours(manifest: dict[str, Any]) -> bool:
 
 
 def is_whole(folder: Path, manifest: dict[str, Any]) -> bool:
-    """Whether every picture and bundle the manifest names is there."""
+    """Whether every picture, bundle and note the manifest names is there."""
     try:
         files = [str(face["file"]) for face in manifest["faces"] if face["file"] is not None]
         files += [str(name) for name in manifest["bundles"].values() if name is not None]
+        files += list(manifest.get("notes", ()))
     except (AttributeError, KeyError, TypeError):  # written by hand, or by a program of another time
         return False
     return all((folder / file).is_file() for file in files)

@@ -6,16 +6,26 @@ import numpy as np
 from faceset_builders import RULES, faceset, gathered, picture
 from numpy.typing import NDArray
 
-from immich_facesets.exports.crops import png, provenance, resized
-from immich_facesets.exports.editions import Edition, of_reader
+from immich_facesets.exports.crops import Picture, png, provenance, resized
+from immich_facesets.exports.editions import Edition, of_faceset, of_reader
 from immich_facesets.exports.profiles import read_wishes
-from immich_facesets.facesets import ExportFace, Faceset
+from immich_facesets.facesets import Candidate, ExportFace, Faceset
 
 
 def drawn(face: ExportFace, identity: int, pixels: int | None) -> bytes:
     """A picture of broad shapes, of which no two are alike."""
     shown = resized(picture(64, seed=face.candidate.face.face_id), pixels or 64)
     return png(shown, provenance(asset_id=min(face.candidate.places).asset_id, identity=identity, version="1"))
+
+
+def small(candidate: Candidate, side: int) -> Picture:
+    """The same picture, small."""
+    return resized(picture(64, seed=candidate.face.face_id), side)
+
+
+def whole(built: Faceset, *, without_crop: int = 0) -> Edition:
+    """A face set's own directory."""
+    return of_faceset(built, space="space-1", rules=RULES, draw=drawn, thumbnail=small, without_crop=without_crop)
 
 
 def edition(

@@ -1,6 +1,6 @@
 """One faceset's directory: every file in it, in the order they are written."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import BinaryIO
 
@@ -18,12 +18,17 @@ Content = bytes | Callable[[BinaryIO, ReadBack], None]
 
 
 def faceset_files(
-    faceset: Faceset, *, manifest: bytes, top: int, picture: Callable[[ExportFace], bytes]
+    faceset: Faceset,
+    *,
+    manifest: bytes,
+    top: int,
+    picture: Callable[[ExportFace], bytes],
+    notes: Iterable[tuple[str, Content]] = (),
 ) -> Iterator[tuple[str, Content]]:
     """
     The files of a faceset as (name, content), the manifest last.
 
-    ``picture`` makes the finished PNG of a face; it is asked once for each, when its turn comes.
+    ``picture`` makes the finished PNG of a face; it is asked once for each, when its turn comes. ``notes`` are for people.
     """
     file_of = {face.candidate.face.face_id: face_file(rank) for rank, face in enumerate(faceset.faces, start=1)}
     for face in faceset.faces:
@@ -35,6 +40,7 @@ def faceset_files(
     if faceset.shelf is Shelf.THIN:
         yield THIN_NOTE, thin_note(faceset)
     yield marker_name(faceset.label, faceset.name), marker(faceset)
+    yield from notes
     yield "manifest.json", manifest
 
 

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.exports import imagefolder, kohya, visomaster
+from immich_facesets.exports.contact_sheet import SHEET, Thumbnail, draw_sheet
 from immich_facesets.exports.directory import Content, ReadBack, faceset_files
 from immich_facesets.exports.manifests import (
+    NO_NOTES,
     SCHEMA,
     Json,
     face_entry,
@@ -28,9 +30,10 @@ from immich_facesets.exports.manifests import (
 from immich_facesets.exports.npz import CACHE, Cache, columns, write_cache
 from immich_facesets.exports.profiles import FOLDERS, FOR_SWAPPING, Profile, Wish, picked
 from immich_facesets.exports.xmp import PictureRegions, sidecar
-from immich_facesets.facesets import ExportFace, ExportRules, Faceset, Reason, digest
+from immich_facesets.facesets import ExportFace, ExportRules, Faceset, Reason, Shelf, digest
+from immich_facesets.preflight import as_json, look_over
 
-MANIFEST = "manifest.json"
+MANIFEST, PREFLIGHT = "manifest.json", "preflight.json"
 
 Draw = Callable[[ExportFace, int, int | None], bytes]
 """The PNG of a face of an identity (its number), with sides of so many pixels, or as it is in the face set."""
@@ -58,15 +61,31 @@ class Edition:
         return digest(self.manifest)
 
 
-def of_faceset(faceset: Faceset, *, space: str, rules: ExportRules, draw: Draw) -> Edition:
-    """The face set itself: the profile ``fsz``."""
-    manifest = faceset_manifest(faceset, space=space, rules=rules)
+def of_faceset(
+    faceset: Faceset, *, space: str, rules: ExportRules, draw: Draw, thumbnail: Thumbnail, without_crop: int = 0
+) -> Edition:
+    """
+    The face set itself: the profile ``fsz``. Candidates, whom a person must look at first, get no report.
+
+    ``without_crop``: how many faces of the identity were too small to be cut out.
+    """
+    is_reported = faceset.shelf is not Shelf.CANDIDATES
+    report = look_over(faceset, rules.top, without_crop=without_crop)
+    told = json_bytes(as_json(faceset, report))
+    notes = {PREFLIGHT: hashlib.sha256(told).hexdigest(), SHEET: None} if is_reported else NO_NOTES
+    manifest = faceset_manifest(faceset, space=space, rules=rules, notes=notes)
+    top = frozenset(face.candidate.face.face_id for face in picked(faceset, Wish(Profile.FSZ, rules.top)))
+
+    def for_people() -> Iterator[tuple[str, Content]]:
+        if is_reported:
+            yield PREFLIGHT, told
+            yield SHEET, draw_sheet(faceset, top, report, thumbnail)
 
     def files() -> Iterator[tuple[str, Content]]:
         def picture(face: ExportFace) -> bytes:
             return draw(face, faceset.identity, None)
 
-        return faceset_files(faceset, manifest=manifest, top=rules.top, picture=picture)
+        return faceset_files(faceset, manifest=manifest, top=rules.top, picture=picture, notes=for_people())
 
     entry = faceset_entry(faceset, rules.top)
     return Edition(faceset.directory, Profile.FSZ, faceset.identity, manifest, entry, files)

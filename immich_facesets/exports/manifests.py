@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from immich_facesets.exports.profiles import Profile, Wish, picked
@@ -16,6 +17,7 @@ from immich_facesets.faces import Box
 from immich_facesets.facesets import Candidate, EraYears, ExportFace, ExportRules, Faceset, Shelf
 
 SCHEMA = 1
+NO_NOTES: Mapping[str, str | None] = MappingProxyType({})
 Json = dict[str, Any]
 
 
@@ -65,8 +67,14 @@ def top_manifest(entries: Iterable[Mapping[str, Any]], *, space: str, now: datet
     return json_bytes(manifest)
 
 
-def faceset_manifest(faceset: Faceset, *, space: str, rules: ExportRules) -> bytes:
-    """The manifest of one faceset: everything its files are made of (see ``facesets.digest``)."""
+def faceset_manifest(
+    faceset: Faceset, *, space: str, rules: ExportRules, notes: Mapping[str, str | None] = NO_NOTES
+) -> bytes:
+    """
+    The manifest of one faceset: everything its files are made of (see ``facesets.digest``).
+
+    ``notes``: files for people by name, with a digest where that is known before they are drawn.
+    """
     top = {face.candidate.face.face_id for face in picked(faceset, Wish(Profile.FSZ, rules.top))}
     return json_bytes(
         {
@@ -80,6 +88,7 @@ def faceset_manifest(faceset: Faceset, *, space: str, rules: ExportRules) -> byt
             "space": space,
             "settings": asdict(rules),
             "bundles": bundle_names(faceset, rules.top),
+            "notes": dict(notes),
             "faces": [
                 face_entry(rank, face, face_file(rank)) | {"in_top": face.candidate.face.face_id in top}
                 for rank, face in enumerate(faceset.faces, start=1)

@@ -21,6 +21,7 @@ from service.cli import (
     importing,
     looking,
     models,
+    preflight,
     sources,
     syncing,
     thresholds,
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.command("serve")(syncing.serve)
 app.command("sync")(syncing.sync)
 app.command("export")(exporting.export)
+app.command("preflight")(preflight.preflight)
 app.command("import-facesets")(importing.import_facesets)
 app.command("status")(looking.status)
 app.command("thresholds")(thresholds.thresholds)

@@ -43,6 +43,14 @@ class Facts:
         """Those with a crop and a place; a face smaller than an export allows has no crop."""
         return [member for member in members if member.crop is not None and self.places.get(member.face.sha256)]
 
+    @property
+    def without_crop(self) -> dict[int, int]:
+        """By identity, how many of its faces have no crop, because they are smaller than an export allows."""
+        return {
+            number: sum(member.crop is None and bool(self.places.get(member.face.sha256)) for member in group)
+            for number, group in self.members.items()
+        }
+
     def of_one(self, identity: int) -> Self:
         """The same of one identity, and of no strays."""
         return replace(self, members={identity: self.members[identity]}, strays=())

@@ -73,7 +73,11 @@ class CropLooks:
 
     def finished(self, crop: StoredCrop) -> Picture:
         """A crop as exports show it. Blocking."""
-        return finished_picture(read_crop(self._conditions.crops_dir, crop.file), self._rules.out_size)
+        return finished_picture(self.stored(crop), self._rules.out_size)
+
+    def stored(self, crop: StoredCrop) -> bytes:
+        """The bytes of a crop as it is kept. Blocking."""
+        return read_crop(self._conditions.crops_dir, crop.file)
 
     def _key(self, identity: int) -> str:
         """What a verdict on a crop depends on."""

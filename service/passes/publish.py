@@ -14,26 +14,24 @@ from numpy.typing import NDArray
 
 from immich_facesets.curation import build_faceset, choose, curate
 from immich_facesets.errors import RequestError
-from immich_facesets.exports.crops import box_in_crop, paint_over, png, provenance, resized
 from immich_facesets.exports.editions import MANIFEST, Edition, of_faceset
 from immich_facesets.exports.file_names import user_directories
 from immich_facesets.exports.manifests import faceset_entry, top_manifest, user_manifest
 from immich_facesets.exports.profiles import FOLDERS, Profile, Wish, read_wishes
 from immich_facesets.facesets import (
-    ExportFace,
     ExportRules,
     Faceset,
     Place,
     Shelf,
     plan_publish,
 )
-from immich_facesets.pose import upright_turns
 from immich_facesets.selection import Draft, drafts, rescue
 from immich_facesets.spaces import OperatingPoints
 from service.embedders import EmbedderPool
 from service.passes.candidates import Facts, candidates_of, gather_facts, hash_crops
 from service.passes.conditions import Conditions
 from service.passes.crop_looks import CropLooks
+from service.passes.drawing import Drawing
 from service.passes.enrich import Enrich
 from service.passes.eras import Eras
 from service.passes.forms import Forms
@@ -65,7 +63,6 @@ class Publish:
         self._store = conditions.store
         self._pool = pool
         self._tree = tree
-        self._version = version
         settings = conditions.settings
         self._points = points
         self._rules = ExportRules(
@@ -77,6 +74,8 @@ class Publish:
             gate=settings.gate,
         )
         self._looks = CropLooks(conditions, pool, self._rules)
+        self._drawing = Drawing(self._looks, self._rules, version)
+        self._without_crop: dict[int, int] = {}
         self.counts = PublishCounts()
 
     async def run(self) -> None:
@@ -130,7 +129,7 @@ class Publish:
                 return
 
     def _forms(self, facts: Facts) -> Forms:
-        return Forms(self._store, self._pool.info, self._rules, self._picture, facts.labels)
+        return Forms(self._store, self._pool.info, self._rules, self._drawing.picture, facts.labels)
 
     async def _choose(self, facts: Facts) -> list[Faceset] | None:
         """The face sets of all these identities, their crops looked at; None when a stop cut it short."""
@@ -161,6 +160,7 @@ class Publish:
         self.counts.enriched = enrich.count
         facts = await gather_facts(self._store, space)
         self._looks.crops = facts.crops
+        self._without_crop = facts.without_crop
         return facts
 
     async def _rescue(self, facts: Facts, centroids: Mapping[int, NDArray[np.float32]]) -> list[Faceset]:
@@ -186,7 +186,14 @@ class Publish:
         return built, shortlist.centroid
 
     def _edition(self, faceset: Faceset) -> Edition:
-        return of_faceset(faceset, space=self._pool.info.space, rules=self._rules, draw=self._picture)
+        return of_faceset(
+            faceset,
+            space=self._pool.info.space,
+            rules=self._rules,
+            draw=self._drawing.picture,
+            thumbnail=self._drawing.thumbnail,
+            without_crop=self._without_crop.get(faceset.identity, 0) if faceset.era is None else 0,
+        )
 
     async def _write(self, editions: Sequence[Edition]) -> None:
         wanted = {edition.path: edition for edition in editions}
@@ -230,18 +237,6 @@ class Publish:
             made_by=MADE_BY,
             now=self._conditions.clock(),
         )
-
-    def _picture(self, face: ExportFace, identity: int, pixels: int | None) -> bytes:
-        """The PNG of a face. Blocking: it is called by the writing thread when its turn comes."""
-        candidate = face.candidate
-        crop = self._looks.crops[candidate.face.face_id]
-        picture = self._looks.finished(crop)
-        if crop.painted:
-            turns = upright_turns(candidate.face.landmarks)
-            expected = box_in_crop(candidate.face.box, crop.area_corners, self._rules.out_size, turns=turns)
-            picture = paint_over(picture, crop.painted, expected)
-        texts = provenance(asset_id=min(candidate.places).asset_id, identity=identity, version=self._version)
-        return png(resized(picture, pixels or self._rules.out_size), texts)
 
     async def _write_overviews(self, facesets: Sequence[Faceset]) -> None:
         """The manifests of each user and of the whole folder, untouched where they say the same."""

@@ -1,0 +1,57 @@
+"""The command that says what face sets lack: preflight."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from immich_facesets.errors import RequestError
+from immich_facesets.exports.editions import PREFLIGHT
+from service.cli.terminal import out, plain
+from service.own_folders import object_in
+from service.settings import load_settings
+from service.tree import ExportTree
+
+
+def preflight(
+    identity: Annotated[int | None, typer.Argument(min=1, help="Only this person, by number.")] = None,
+    *,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """What the face sets in the export folder lack, and which faces were left out of them, and why."""
+    reports = asyncio.run(asyncio.to_thread(_reports, load_settings().export_dir))
+    if identity is not None:
+        reports = {directory: report for directory, report in reports.items() if report["identity"] == identity}
+    if not reports:
+        whose = "" if identity is None else f" of identity {identity}"
+        raise RequestError(
+            f"there is no face set{whose} in the export folder: 'immich-facesets export' writes them", status=404
+        )
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(reports)).decode())
+        return
+    for directory, report in reports.items():
+        events = report["events"]
+        days = "day" if events["count"] == 1 else "days"
+        _tell(f"{directory}: {report['faces']} faces, {events['count']} {days}, {events['undated']} undated")
+        for finding in report["findings"]:
+            _tell(f"  - {finding['message']}")
+        for reason, count in report["left_out"].items():
+            _tell(f"    left out, {reason.replace('_', ' ')}: {count}")
+
+
+def _reports(folder: Path) -> dict[str, dict[str, Any]]:
+    """The report of every directory that has one, by directory. Blocking."""
+    found = {}
+    for directory in sorted(ExportTree(folder).on_disk()):
+        path = folder / directory / PREFLIGHT
+        report = object_in(path.read_bytes()) if path.is_file() else {}
+        if "findings" in report:
+            found[directory] = report
+    return found
+
+
+def _tell(line: str) -> None:
+    out.print(plain(line), soft_wrap=True)
