@@ -117,11 +117,14 @@ class _Growth:
         self._take(eras, rows, place, is_of_time[here, place] & (gaps[here, place] <= limit), None)
 
     def _is_of_time(self, rows: Rows, eras: Sequence[KeptEra]) -> NDArray[np.bool_]:
-        """Which of these dated faces are of the time of which era, (n, k)."""
+        """Which of these dated faces are of the time of which era, (n, k): near its main year, or as its first faces were."""
         if self._childhood is None or self._window is None:
-            main = np.array([np.inf if era.main_year is None else era.main_year for era in eras])
-            is_near: NDArray[np.bool_] = np.abs(self._when[rows][:, None] - main) <= self._rules.max_years
-            return is_near
+            years = np.array(
+                [(era.from_year, era.main_year, era.to_year) for era in eras], dtype=np.float64
+            )  # None: NaN
+            when = self._when[rows][:, None]
+            is_near: NDArray[np.bool_] = np.abs(when - years[:, 1]) <= self._rules.max_years
+            return is_near | ((years[:, 0] <= when) & (when <= years[:, 2]))
         names = np.array(["", *(window.name for window in self._childhood.windows)])
         return np.asarray(names[self._window[rows] + 1][:, None] == np.array([era.name for era in eras]))
 
@@ -134,10 +137,27 @@ class _Growth:
         dated = np.flatnonzero(self._is_good & (self._when != NO_YEAR))
         place, gap, margin = look_without_oneself(vectors, matrix, sets)
         known = dated[gap[dated] <= self._rules.join]
-        is_right = self._is_of_time(known, eras)[np.arange(len(known)), place[known]]
+        known, right = self._right_eras(known, eras)
+        is_right = place[known] == right
         place, gap, margin_here = look(vectors[rows], matrix)
         sure = confidence(margin_here, margin[known], is_right, self._rules.scale)
         self._take(eras, rows, place, (gap <= self._rules.join) & (sure >= self._rules.sure), sure)
+
+    def _right_eras(self, rows: Rows, eras: Sequence[KeptEra]) -> tuple[Rows, NDArray[np.intp]]:
+        """Of dated faces those that others of their time speak for, and which era most of these others are in."""
+        time = self._when if self._window is None else self._window
+        owner = np.full(len(self._table), -1)
+        for place, era in enumerate(eras):
+            owner[np.isin(self._table.face_ids, list(era.face_ids))] = place
+        is_witness = (owner >= 0) & (self._when != NO_YEAR)
+        times, code = np.unique(time, return_inverse=True)
+        counts = np.zeros((len(times), len(eras)), dtype=np.int64)
+        np.add.at(counts, (code[is_witness], owner[is_witness]), 1)
+        others = counts[code[rows]]
+        mine = np.flatnonzero(owner[rows] >= 0)
+        others[mine, owner[rows[mine]]] -= 1
+        is_known = others.any(axis=1)
+        return rows[is_known], others[is_known].argmax(axis=1)
 
     def _take(
         self, eras: list[KeptEra], rows: Rows, place: Rows, is_in: NDArray[np.bool_], sure: NDArray[np.float64] | None
@@ -167,10 +187,13 @@ class _Growth:
         return self._add({name: found for name, found in sized.items() if not is_one_event(self._table.taken[found])})
 
     def _found_undated(self) -> bool:
-        """A new era of undated faces that look alike, when they are enough for an anchor."""
+        """A new era of undated faces that look alike and like no other, when they are enough for an anchor."""
         rows = self._rows(dated=False)
-        if len(rows) < self._rules.min_anchor:
+        _, sets = self._awake()
+        if len(rows) < self._rules.min_anchor or not sets:
             return False
+        gaps = distances(self._table.vectors[rows], self._centroids.matrix(sets))
+        rows = rows[gaps.min(axis=1) > self._rules.join]
         near = np.intersect1d(rows, self._near_centre(np.ones(len(self._table), dtype=np.bool_)))
         labels = average_linkage(self._table.vectors[near], self._rules.cluster)
         large = [near[part] for part in split_by(labels) if len(part) >= self._rules.min_anchor]

@@ -62,6 +62,14 @@ def test_a_face_of_another_time_stays_out_however_much_it_looks_alike() -> None:
     assert plan_eras(together(table, more(Period(2007, 3), looks=[0])), eras, RULES) == eras
 
 
+def test_an_era_takes_faces_of_all_the_years_it_was_made_of() -> None:
+    table = periods(Period(2001, 12), Period(2008, 9), Period(2020, 25), looks=[0, 0, 1])
+    eras = plan_eras(table, (), RULES)
+    assert [(era.name, era.from_year, era.to_year) for era in eras] == [("2001", 2001, 2008), ("2020", 2020, 2020)]
+    late = more(Period(2007, 1), Period(2009, 1), looks=[0, 0])
+    assert plan_eras(together(table, late), eras, RULES)[0].joined == {1000: None}
+
+
 def test_a_small_or_blurred_face_stays_out() -> None:
     table, eras = first()
     late = more(Period(2001, 2), looks=[0])
@@ -118,7 +126,7 @@ def test_an_undated_face_between_two_eras_stays_out() -> None:
 
 def test_many_undated_faces_that_look_alike_are_an_era_without_years() -> None:
     table, eras = first()
-    grown = plan_eras(together(table, more(Period(0, 20, days=0), looks=[5], step=1.0)), eras, RULES)
+    grown = plan_eras(together(table, more(Period(0, 20, days=0), looks=[5], step=1.15)), eras, RULES)
     assert names(grown) == {"2001": 25, "2015": 30, "undated": 20}
     assert grown[-1].from_year is None
 
@@ -201,9 +209,7 @@ def test_whatever_comes_names_never_change_and_faces_never_move(syncs: list[tupl
     syncs=st.lists(st.tuples(st.integers(1997, 2019), st.sampled_from([0, 1])), min_size=2, max_size=8),
     order=st.randoms(use_true_random=False),
 )
-def test_who_joins_an_era_does_not_depend_on_who_came_first(
-    syncs: list[tuple[int, int]], order: random.Random
-) -> None:
+def test_who_joins_an_era_does_not_depend_on_who_came_first(syncs: list[tuple[int, int]], order: random.Random) -> None:
     """Two or three faces at a time, too few to found an era."""
     table, eras = first()
     parts = [more(Period(year, 1), looks=[look], first_id=1000 * n) for n, (year, look) in enumerate(syncs, start=1)]
