@@ -63,7 +63,7 @@ class Candidate:
 
     ``phash``: of the stored crop (``perceptual_hash``); ``crop_sha256``: hex digest of the stored crop's bytes;
     ``taken``: local ISO date or None; ``is_minor``: see the function of that name; ``details``: what further models say;
-    ``era_confidence``: in [0, 1], how sure it is that an undated face is of its era.
+    ``era_confidence``: in [0, 1], how sure it is that an undated face is of its era; ``how`` the face became a member.
     """
 
     face: Face
@@ -74,6 +74,7 @@ class Candidate:
     is_minor: bool = False
     details: Details | None = None
     era_confidence: float | None = None
+    how: str | None = None
 
     @property
     def place_in_order(self) -> tuple[str, float, float, float, float]:

@@ -89,6 +89,7 @@ def faceset_manifest(
             "settings": asdict(rules),
             "bundles": bundle_names(faceset, rules.top),
             "notes": dict(notes),
+            "provenance": _provenance(faceset),
             "faces": [
                 face_entry(rank, face, face_file(rank)) | {"in_top": face.candidate.face.face_id in top}
                 for rank, face in enumerate(faceset.faces, start=1)
@@ -136,9 +137,24 @@ def marker(faceset: Faceset) -> bytes:
     if taken:
         lines.append(f"Taken: {_line(taken[0])} to {_line(taken[-1])}")
     lines += [f"Pictures of {_line(user)}: {count}" for user, count in sorted(users.items())]
+    for source in _provenance(faceset):
+        ways = ", ".join(f"{count} {how}" for how, count in source["how"].items())
+        lines.append(f"Faces from {_line(source['user'])}: {ways}")
     lines += [f"Left out, {reason.replace('_', ' ')}: {count}" for reason, count in faceset.left_out.items()]
     lines += ["", "Made by immich-facesets. manifest.json says where every file came from.", ""]
     return _utf8("\n".join(lines))
+
+
+def _provenance(faceset: Faceset) -> list[Json]:
+    """From which users and folders the faces come, and how they came to be this person's; of several places, each."""
+    brought: dict[str, Counter[str]] = {}
+    for face in faceset.faces:
+        for user in {place.user for place in face.candidate.places}:
+            brought.setdefault(user, Counter())[face.candidate.how or "candidate"] += 1
+    return [
+        {"user": user, "faces": ways.total(), "how": dict(sorted(ways.items()))}
+        for user, ways in sorted(brought.items())
+    ]
 
 
 def thin_note(faceset: Faceset) -> bytes:
@@ -165,6 +181,7 @@ def face_entry(rank: int, face: ExportFace, file: str | None) -> Json:
         "is_masked": face.is_masked,
         "is_minor": candidate.is_minor,
         "taken": candidate.taken,
+        "how": candidate.how,
         "era_confidence": candidate.era_confidence,
         "assets": [asdict(place) for place in sorted(candidate.places)],
     }

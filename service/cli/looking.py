@@ -11,12 +11,16 @@ from rich.table import Table
 from immich_facesets.errors import RequestError
 from service.app import open_reading
 from service.cli.terminal import out, plain
+from service.identity_view import IdentityView, view_identity
+from service.passes.conditions import Conditions
+from service.progress import ProgressBoard
 from service.serving import failure_of, library_of, reembedding_of, run_of
 from service.settings import load_settings
 from service.store import failures, runs, spaces
 from service.store import members as stored
 from service.store.facts import read_fact
 from service.web.facts import Failure, LibraryCounts, Reembedding, Run
+from service.web.wording import counted
 
 _PICTURES_SHOWN = 5  # for each reason
 
@@ -104,24 +108,33 @@ async def _identities() -> list[stored.IdentityRow]:
 
 @identities.command("show")
 def show(number: int, *, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """The faces of one identity and the pictures they are in, nearest to its centre first."""
-    rows = asyncio.run(_members(number))
-    if not rows:
+    """
+    The faces of one identity and the pictures they are in, nearest to its centre first.
+
+    With the sources that they come from, and the other identities that are near enough to be theirs.
+    """
+    found = asyncio.run(_identity(number))
+    if found is None:
         raise RequestError(
             f"there is no identity {number} with faces; 'immich-facesets identities list' lists them", status=404
         )
     if json:
-        typer.echo(msgspec.json.encode(rows).decode())
+        typer.echo(msgspec.json.encode(found).decode())
         return
-    table = Table("Distance", "Sure", "Score", "Size", "How", "Picture", box=None)
-    for row in rows:
+    table = Table("Distance", "Sure", "Score", "Size", "How", "Also near", "Picture", box=None)
+    for row in found.faces:
         places = "; ".join(f"{user}: {path}" for user, _, path in row.places)
+        others = ", ".join(f"{one.identity} ({one.distance:.2f})" for one in row.candidates)
         sure = "" if row.confidence is None else f"{row.confidence:.1%}"
         size = f"{row.box.face_short:.0f}"
-        table.add_row(f"{row.distance:.2f}", sure, f"{row.det_score:.2f}", size, row.how, plain(places))
+        table.add_row(f"{row.distance:.2f}", sure, f"{row.det_score:.2f}", size, row.how, others, plain(places))
     out.print(table)
+    for one in found.provenance:
+        ways = ", ".join(f"{count} {how}" for how, count in one.how.items())
+        _tell(f"From {one.source}: {counted(one.faces, 'face')} in {counted(one.pictures, 'picture')} ({ways})")
 
 
-async def _members(number: int) -> list[stored.MemberRow]:
-    async with open_reading(load_settings()) as store:
-        return await store.read(stored.members_of, number)
+async def _identity(number: int) -> IdentityView | None:
+    settings = load_settings()
+    async with open_reading(settings) as store:
+        return await view_identity(Conditions(store, settings, ProgressBoard(), asyncio.Event()), number)

@@ -107,4 +107,5 @@ def _candidate(member: Member, crop: StoredCrop, facts: Facts) -> Candidate:
         taken=taken,
         is_minor=is_minor(facts.birth_dates.get(member.identity), taken),
         details=facts.details.get(member.face.face_id),
+        how=member.how,
     )

@@ -56,11 +56,12 @@ class StoredPlace:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One face of an identity with everything an export needs but its vector."""
+    """One face of an identity with everything an export needs but its vector; ``how`` it became a member."""
 
     identity: int
     face: Face
     crop: StoredCrop | None
+    how: str | None = None
 
 
 _LONGEST_DIRECTORY = 300  # characters of the column
@@ -81,14 +82,14 @@ CROP_COLUMNS = (
 def members(tx: Connection, space: str) -> list[Member]:
     """The faces of every identity that may be exported, by identity and face id."""
     rows = tx.execute(
-        select(faces, memberships.c.identity, *CROP_COLUMNS)
+        select(faces, memberships.c.identity, memberships.c.how, *CROP_COLUMNS)
         .join(memberships, memberships.c.face_id == faces.c.face_id)
         .join(identities, identities.c.number == memberships.c.identity)
         .outerjoin(crops, crops.c.face_id == faces.c.face_id)
         .where(faces.c.space == space, identities.c.never_export.is_(False))
         .order_by(memberships.c.identity, faces.c.face_id)
     )
-    return [Member(row.identity, face_of(row), crop_of(row)) for row in rows]
+    return [Member(row.identity, face_of(row), crop_of(row), row.how) for row in rows]
 
 
 def strays(tx: Connection, space: str) -> list[Member]:

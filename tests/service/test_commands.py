@@ -166,7 +166,9 @@ async def test_identities_are_listed_and_shown(synced: Journey) -> None:
     listed = (await run(synced, "identities", "list")).stdout
     assert re.search(rf"^ *{named['number']} +Mira +{named['faces']} +{named['pictures']} ", listed, re.MULTILINE)
 
-    members = json.loads((await run(synced, "identities", "show", str(named["number"]), "--json")).stdout)
+    told = json.loads((await run(synced, "identities", "show", str(named["number"]), "--json")).stdout)
+    members = told["faces"]
+    assert (told["number"], told["label"]) == (named["number"], "Mira")
     assert len(members) == named["faces"]
     assert [member["distance"] for member in members] == sorted(member["distance"] for member in members)
     shown = (await run(synced, "identities", "show", str(named["number"]))).stdout

@@ -259,7 +259,7 @@ async def places(journey: Journey, asset_ids: list[str]) -> list[tuple[str, str,
     numbers = json.loads((await ran(journey, "identities", "list", "--json")).stdout)
     for number in numbers:
         members = json.loads((await ran(journey, "identities", "show", str(number["number"]), "--json")).stdout)
-        rows += [tuple(place) for member in members for place in member["places"]]
+        rows += [tuple(place) for member in members["faces"] for place in member["places"]]
     known = {place[1]: place for place in rows}
     return [known[asset_id] for asset_id in asset_ids]
 

@@ -1,0 +1,52 @@
+"""A face is routed to everybody who is near: the nearest gets it unless somebody decided, and the others stay visible."""
+
+import numpy as np
+from mixtures import Library, people, table_of, unit
+
+from immich_facesets.constraints import Constraints
+from immich_facesets.grouping import GroupingRules
+from immich_facesets.rivals import rivals_of
+from immich_facesets.spaces import OperatingPoints
+
+RULES = GroupingRules(method="plain", min_faces=3)
+POINTS = OperatingPoints()
+
+
+def crowd() -> tuple[Library, int]:
+    """Two people who look alike, a third, and a face between the first two, a little nearer to the first; its id."""
+    rng = np.random.default_rng(4)
+    vectors, _ = people(rng, [8, 8, 8], 0.5)
+    first, second = (unit(vectors[rows].mean(axis=0)[None])[0] for rows in (slice(0, 8), slice(8, 16)))
+    between = unit((1.05 * first + second)[None])
+    table = table_of(np.concatenate([vectors, between]))
+    return Library(table, rules=RULES), 25
+
+
+def test_every_identity_within_reach_of_a_face_is_told_nearest_first() -> None:
+    library, face = crowd()
+    library.group()
+    mine = library.memberships[face]
+    assert mine == library.memberships[1]
+    told = rivals_of(library.table, library.memberships, mine, POINTS, RULES)
+    assert [one.identity for one in told[face]] == [library.memberships[9]]
+    vectors = library.table.vectors
+    centre = unit(vectors[8:16].mean(axis=0)[None])[0]
+    assert abs(told[face][0].distance - (1 - float(vectors[24] @ centre))) < 1e-3
+    assert told.keys() == {face}, "whoever is near to nobody else has no candidates"
+    assert rivals_of(library.table, library.memberships, library.memberships[17], POINTS, RULES) == {}
+
+
+def test_a_decision_outweighs_the_nearest_and_the_nearest_stays_a_candidate() -> None:
+    library, face = crowd()
+    library.group()
+    nearest, other = library.memberships[1], library.memberships[9]
+    library.constraints = Constraints(must={face: other})
+    library.group()
+    assert library.memberships[face] == other
+    told = rivals_of(library.table, library.memberships, other, POINTS, RULES)
+    assert [one.identity for one in told[face]] == [nearest]
+
+
+def test_nobody_has_rivals_where_nobody_is() -> None:
+    nobody = table_of(np.empty((0, 64), np.float32))
+    assert rivals_of(nobody, {}, 1, POINTS, RULES) == {}
