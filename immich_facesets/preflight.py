@@ -104,12 +104,12 @@ def _few(faceset: Faceset, top: int) -> list[Finding]:
     sharp = sum(face.quality.sharpness >= SHARP for face in faceset.faces)
     told = []
     if count < FEW_FACES:
-        told.append(Finding("few_faces", f"only {count} faces: {FEW_FACES} are a start", count, FEW_FACES))
+        told.append(Finding("few_faces", f"{count} of the {FEW_FACES} faces that are a start", count, FEW_FACES))
     if swappable < top:
-        message = f"the bundle of the best {top} holds {swappable}: there are no more"
+        message = f"the small bundle has room for {top} and holds {swappable}"
         told.append(Finding("top_not_full", message, swappable, top))
-    if sharp < FEW_SHARP:
-        told.append(Finding("few_sharp", f"only {sharp} of {count} faces are sharp", sharp, FEW_SHARP))
+    if sharp < min(FEW_SHARP, count):
+        told.append(Finding("few_sharp", f"sharp faces: {sharp} of {count}", sharp, FEW_SHARP))
     return told
 
 
@@ -122,7 +122,7 @@ def _events(sizes: Counter[int], undated: int, count: int) -> list[Finding]:
     if dated > 1 and len(sizes) == 1:
         told.append(Finding("one_event", f"all {dated} dated faces are of one day", 1, 2))
     elif dated > 1 and len(sizes) < FEW_EVENTS:
-        told.append(Finding("few_events", f"the faces are of {len(sizes)} days only", len(sizes), FEW_EVENTS))
+        told.append(Finding("few_events", f"the dated faces are of {len(sizes)} days only", len(sizes), FEW_EVENTS))
     largest = max(sizes.values(), default=0)
     if len(sizes) > 1 and largest > LARGE_EVENT * dated:
         message = f"{largest} of {dated} dated faces are of one day"
@@ -150,7 +150,7 @@ def _looks(shown: dict[str, dict[str, int]], count: int) -> list[Finding]:
         )
     if expression["eyes_closed"]:
         number = expression["eyes_closed"]
-        told.append(Finding("eyes_closed", f"{number} faces have their eyes closed", number, 1))
+        told.append(Finding("eyes_closed", f"faces with closed eyes: {number}", number, 1))
     return told
 
 

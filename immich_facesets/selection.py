@@ -1,6 +1,6 @@
 """Selection: which facesets an identity gives (itself, and the eras of a long life), and which strays may be its faces."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -76,16 +76,23 @@ def rescue(
     labels: Mapping[int, str],
     within: float,
     rules: ExportRules,
+    barred: Collection[tuple[int, int]] = (),
 ) -> tuple[Faceset, ...]:
     """
     Good faces of nobody, each beside its nearest identity, for a person to look at (PRODUCT 3.5).
 
-    ``centroids``: (d,), unit length, by identity; ``within``: a cosine distance.
+    ``centroids``: (d,), unit length, by identity; ``within``: a cosine distance; ``barred``: (face id, identity) that
+    never belong together.
     """
     numbers = sorted(centroids)
     rows_of: dict[int, list[int]] = {}
     if strays and numbers:
         distances = 1.0 - vectors @ np.stack([centroids[number] for number in numbers]).T
+        row_of = {candidate.face.face_id: row for row, candidate in enumerate(strays)}
+        column_of = {number: column for column, number in enumerate(numbers)}
+        for face_id, number in barred:
+            if face_id in row_of and number in column_of:
+                distances[row_of[face_id], column_of[number]] = np.inf
         nearest = distances.argmin(axis=1)
         for row, candidate in enumerate(strays):
             if distances[row, nearest[row]] <= within and quality(candidate.face).score >= LEAST_CANDIDATE:

@@ -75,6 +75,7 @@ def faceset_manifest(
 
     ``notes``: files for people by name, with a digest where that is known before they are drawn.
     """
+    is_candidates = faceset.shelf is Shelf.CANDIDATES
     top = {face.candidate.face.face_id for face in picked(faceset, Wish(Profile.FSZ, rules.top))}
     return json_bytes(
         {
@@ -84,14 +85,16 @@ def faceset_manifest(
             "label": faceset.label,
             "era": years(faceset.era),
             "is_thin": faceset.shelf is Shelf.THIN,
-            "is_candidates": faceset.shelf is Shelf.CANDIDATES,
+            "is_candidates": is_candidates,
             "space": space,
             "settings": asdict(rules),
             "bundles": bundle_names(faceset, rules.top),
             "notes": dict(notes),
             "provenance": _provenance(faceset),
             "faces": [
-                face_entry(rank, face, face_file(rank)) | {"in_top": face.candidate.face.face_id in top}
+                face_entry(rank, face, face_file(rank))
+                | {"in_top": face.candidate.face.face_id in top}
+                | ({"nearest": {"identity": faceset.identity, "distance": face.distance}} if is_candidates else {})
                 for rank, face in enumerate(faceset.faces, start=1)
             ],
             "left_out": faceset.left_out,

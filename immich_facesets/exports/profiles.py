@@ -141,7 +141,11 @@ def picked(faceset: Faceset, wish: Wish) -> tuple[ExportFace, ...]:
 
 
 def terms(faces: Sequence[ExportFace], weights: Weights) -> tuple[NDArray[np.float64], list[Aspect]]:
-    """What each of these faces is worth by itself, (n,), and the aspects in which they differ, for ``diversity``."""
+    """
+    What each of these faces is worth by itself, (n,), and the aspects in which they differ, for ``diversity``.
+
+    All undated faces stand for one event, which they may be of: the first is not worth less than a dated one.
+    """
     candidates = [face.candidate for face in faces]
     coverage = Coverage.of(candidates)
     light = np.array([candidate.face.measures.brightness for candidate in candidates])
@@ -157,7 +161,7 @@ def terms(faces: Sequence[ExportFace], weights: Weights) -> tuple[NDArray[np.flo
         Aspect(coverage.pitch, weights.pitch),
         Aspect(coverage.light, weights.light),
         Aspect(coverage.expression, weights.expression),
-        Aspect(coverage.event, weights.event),
+        Aspect(np.where(coverage.event < 0, len(faces), coverage.event), weights.event),
     ]
     return worth, [aspect for aspect in aspects if aspect.weight > 0.0]
 

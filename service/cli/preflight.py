@@ -34,8 +34,7 @@ def preflight(
         return
     for directory, report in reports.items():
         events = report["events"]
-        days = "day" if events["count"] == 1 else "days"
-        _tell(f"{directory}: {report['faces']} faces, {events['count']} {days}, {events['undated']} undated")
+        _tell(f"{directory}: faces {report['faces']}, days {events['count']}, undated {events['undated']}")
         for finding in report["findings"]:
             _tell(f"  - {finding['message']}")
         for reason, count in report["left_out"].items():

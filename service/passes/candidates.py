@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.constraints import Constraints
 from immich_facesets.exports.crops import grey_picture
 from immich_facesets.facesets import Candidate, Place, is_minor
 from immich_facesets.landmarks import Details, Enriched, details
@@ -50,6 +51,24 @@ class Facts:
             number: sum(member.crop is None and bool(self.places.get(member.face.sha256)) for member in group)
             for number, group in self.members.items()
         }
+
+    def unclaimed(self, constraints: Constraints) -> tuple[tuple[Member, ...], frozenset[tuple[int, int]]]:
+        """
+        The strays that a person may be asked about, and (face id, identity) that are settled: said not to belong
+        together, or in one picture with another face of that identity.
+        """
+        strays = tuple(one for one in self.strays if one.face.face_id not in constraints.ignored)
+        holders: dict[str, set[int]] = {}
+        for number, members in self.members.items():
+            for member in members:
+                holders.setdefault(member.face.sha256, set()).add(number)
+        pairs = {
+            (one.face.face_id, number)
+            for one in strays
+            if one.face.face_id not in constraints.together
+            for number in holders.get(one.face.sha256, ())
+        }
+        return strays, constraints.must_not | pairs
 
     def of_one(self, identity: int) -> Self:
         """The same of one identity, and of no strays."""

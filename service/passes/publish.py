@@ -35,7 +35,7 @@ from service.passes.drawing import Drawing
 from service.passes.enrich import Enrich
 from service.passes.eras import Eras
 from service.passes.forms import Forms
-from service.store import exports
+from service.store import decisions, exports
 from service.tree import USERS_FOLDER, ExportTree
 
 MADE_BY, ASKED_BY = "sync", "export command"
@@ -165,9 +165,18 @@ class Publish:
 
     async def _rescue(self, facts: Facts, centroids: Mapping[int, NDArray[np.float32]]) -> list[Faceset]:
         """Good faces of nobody, near an identity: for a person to look at."""
-        candidates, vectors = await candidates_of(self._store, facts, facts.strays, self._pool.info.dimension)
+        info = self._pool.info
+        strays, barred = facts.unclaimed(await self._store.read(decisions.constraints_now, info.space))
+        candidates, vectors = await candidates_of(self._store, facts, strays, info.dimension)
         found = await asyncio.to_thread(
-            rescue, candidates, vectors, centroids, labels=facts.labels, within=self._points.drop, rules=self._rules
+            rescue,
+            candidates,
+            vectors,
+            centroids,
+            labels=facts.labels,
+            within=self._points.drop,
+            rules=self._rules,
+            barred=barred,
         )
         return list(found)
 

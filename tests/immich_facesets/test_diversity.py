@@ -103,7 +103,7 @@ def test_one_day_is_one_event_and_so_is_one_night() -> None:
     assert events(taken).tolist() == [0, 0, 0, 1, -1, -1, 1]
 
 
-def person(*seen: tuple[float, str, float]) -> Faceset:
+def person(*seen: tuple[float, str | None, float]) -> Faceset:
     """A faceset of faces given by yaw, day and sharpness."""
     rows = [
         candidate(number, of=face(number, yaw=yaw, blur=blur), taken=day)
@@ -131,6 +131,16 @@ def test_no_event_fills_a_set_while_there_are_others(profile: Profile) -> None:
     assert days(chosen).count("2020-05-01") == 1
     scores = [item.quality.score for item in chosen]
     assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize("profile", [Profile.FACEFUSION, Profile.KOHYA])
+def test_the_best_face_is_taken_also_when_it_has_no_date_but_undated_ones_fill_no_set(profile: Profile) -> None:
+    undated = [(0.0, None, 900.0 + number) for number in range(20)]
+    dated = [(0.0, f"2020-06-{number:02d}", 400.0) for number in range(1, 6)]
+    faceset = person(*undated, *dated)
+    chosen = picked(faceset, Wish(profile, 6))
+    assert chosen[0] == faceset.faces[0]
+    assert [item.candidate.taken for item in chosen].count(None) == 1
 
 
 def test_a_set_to_learn_from_shows_both_sides_and_a_set_to_average_none() -> None:

@@ -64,6 +64,32 @@ def test_a_face_of_nobody_near_an_identity_is_a_candidate_and_in_no_bundle() -> 
     assert found.swappable == ()
 
 
+def test_whom_a_candidate_cannot_be_it_is_not_held_against() -> None:
+    candidates, vectors = life((2010, 2))
+    face_ids = [item.face.face_id for item in candidates]
+    near, next_best = vectors[0], vectors[0] + 0.3 * vectors[1]
+    centroids = {4: near, 5: next_best / np.linalg.norm(next_best)}
+    shown = rescue(candidates, vectors, centroids, labels={}, within=0.55, rules=RULES)
+    assert 4 in {faceset.identity for faceset in shown}
+    barred = {(face_id, 4) for face_id in face_ids} | {(999, 4), (face_ids[0], 77)}
+    (found,) = rescue(candidates, vectors, centroids, labels={}, within=0.55, rules=RULES, barred=barred)
+    assert found.identity == 5
+    everywhere = {(face_id, number) for face_id in face_ids for number in centroids}
+    assert rescue(candidates, vectors, centroids, labels={}, within=2.0, rules=RULES, barred=everywhere) == ()
+
+
+def test_a_candidate_is_as_near_as_the_distance_says_and_no_farther() -> None:
+    candidates, vectors = life((2010, 1))
+    aside = np.random.default_rng(2).normal(size=512)
+    aside -= aside @ vectors[0] * vectors[0]
+    aside /= np.linalg.norm(aside)
+    for distance, is_shown in ((0.54, True), (0.56, False)):
+        centre = (1 - distance) * vectors[0] + np.sqrt(1 - (1 - distance) ** 2) * aside
+        shown = rescue(candidates, vectors, {1: centre.astype(np.float32)}, labels={}, within=0.55, rules=RULES)
+        assert bool(shown) is is_shown
+        assert [face.distance for faceset in shown for face in faceset.faces] == [distance] * is_shown
+
+
 def test_a_poor_face_is_no_candidate() -> None:
     candidates, vectors = life((2010, 1))
     face = candidates[0].face

@@ -56,7 +56,16 @@ def test_another_finding_makes_another_edition_and_the_same_faces_the_same_bytes
 
 def test_candidates_get_no_report() -> None:
     built = Faceset(1, None, None, Shelf.CANDIDATES, faceset(3).faces, ())
-    assert not {"preflight.json", "contact_sheet.jpg"} & set(written(whole(built)))
+    files = written(whole(built))
+    assert not {"preflight.json", "contact_sheet.jpg"} & set(files)
+    assert not [name for name in files if name.endswith(".fsz")]
+
+
+def test_each_candidate_says_whom_it_is_nearest_to_and_how_near() -> None:
+    built = Faceset(7, None, None, Shelf.CANDIDATES, faceset(3).faces, ())
+    faces = json.loads(written(whole(built))["manifest.json"])["faces"]
+    assert [one["nearest"] for one in faces] == [{"identity": 7, "distance": one["distance"]} for one in faces]
+    assert "nearest" not in json.loads(written(whole(faceset(1)))["manifest.json"])["faces"][0]
 
 
 def test_the_sheet_shows_every_crop_and_says_how_many_more_there_are() -> None:

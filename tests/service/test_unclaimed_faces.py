@@ -1,0 +1,42 @@
+"""Which faces of nobody a person may be asked about, and about whom."""
+
+from dataclasses import replace
+
+from faceset_builders import face, sha256
+
+from immich_facesets.constraints import Constraints
+from service.passes.candidates import Facts
+from service.store.exports import Member
+
+
+def facts(strays: dict[int, int], members: dict[int, int]) -> Facts:
+    """Strays and the members of identity 7, by face id, each with the number of its picture."""
+
+    def one(identity: int, face_id: int, picture: int) -> Member:
+        return Member(identity, replace(face(face_id), sha256=sha256(picture)), None)
+
+    return Facts(
+        members={7: tuple(one(7, *pair) for pair in members.items())},
+        strays=tuple(one(0, *pair) for pair in strays.items()),
+        places={},
+        labels={},
+        birth_dates={},
+        details={},
+    )
+
+
+def test_a_stranger_who_is_ignored_is_never_shown_again() -> None:
+    strays, barred = facts({1: 10, 2: 20}, {}).unclaimed(Constraints(ignored=frozenset({2})))
+    assert [one.face.face_id for one in strays] == [1]
+    assert barred == frozenset()
+
+
+def test_who_was_rejected_or_stands_beside_a_person_is_not_that_person() -> None:
+    known = Constraints(must_not=frozenset({(1, 7)}))
+    _, barred = facts({1: 10, 2: 20, 3: 30}, {9: 20}).unclaimed(known)
+    assert barred == {(1, 7), (2, 7)}
+
+
+def test_in_a_mirror_a_person_may_stand_beside_herself() -> None:
+    _, barred = facts({2: 20}, {9: 20}).unclaimed(Constraints(together=frozenset({2})))
+    assert barred == frozenset()
