@@ -107,7 +107,8 @@ def test_faces_are_paired_by_their_place_not_by_their_order() -> None:
 
 
 def test_two_faces_never_stand_for_one() -> None:
-    found = pictures([0, 0], [[(ANNA, LEFT), (BEN, RIGHT)], [(ANNA, LEFT), (ANNA, LEFT)]])
+    beside = (0.12, 0.2, 0.32, 0.6)
+    found = pictures([0, 0], [[(ANNA, LEFT), (ANNA, beside)], [(ANNA, LEFT), (ANNA, RIGHT)]])
     assert near_identical(found) == ()
 
 
