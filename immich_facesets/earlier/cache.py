@@ -28,7 +28,7 @@ _JSON_SHAPES = ((), (1,))
 class Column:
     """
     An array of the cache. ``kinds``: NumPy's, of its type; ``shape``: -1 is one for each face, 0 any number; ``without``:
-    what is done when it is missing; ``is_json``: it may be one JSON text instead.
+    what is done when it is missing, "" for one that few caches have; ``is_json``: it may be one JSON text instead.
     """
 
     name: str
@@ -69,7 +69,7 @@ _COLUMNS = (
     ),
     _column("box boxes bbox bboxes", "fiu", (_ROWS, 4), "a face is found where it is the only one of its picture"),
     _column("identity identities", "iu", (_ROWS,), "the manifests alone say who is in which set"),
-    _column("record records meta metadata", "US", (_ANY,), "the arrays say all", is_json=True),
+    _column("record records meta metadata", "US", (_ANY,), is_json=True),
     _column("path_aliases aliases", "US", (_ANY, 2), "other places of the same bytes are not known", is_json=True),
     _column("noface_path noface_paths noface no_face", "US", (_ANY,), "every picture is looked at", is_used=False),
     _column("det_score det_scores score scores", "f", (_ROWS,), _MEASURED, is_used=False),
@@ -132,7 +132,7 @@ def _chosen(headers: Mapping[str, Header], name: str, findings: Findings) -> dic
             findings.problems.append(
                 f"{name}: the array {named[0]!r} is {wrong.shape} of {wrong.dtype}, and should be {column.wanted()}"
             )
-        else:
+        elif column.without:
             absent.setdefault(column.without, []).append(column.name)
     findings.missing += [f"{', '.join(names)}: {without}" for without, names in absent.items()]
     if unknown := sorted(headers.keys() - known):

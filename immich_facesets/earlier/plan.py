@@ -81,8 +81,8 @@ def plan_import(sets: Sequence[SortedSet], standing: Standing) -> ImportPlan:
 
     Planning again on the applied plan plans nothing.
     """
-    taken, people = set(standing.numbers), {one.person_id for one in standing.imported}
-    following = max((*taken, *(one.number for one in sets)), default=0) + 1
+    people = {one.person_id for one in standing.imported}
+    following = max((*standing.numbers, *(one.number for one in sets)), default=0) + 1
     planned, conflicts = [], []
     for one in sorted(sets, key=lambda one: one.number):
         before = _before(one, standing.imported)
@@ -94,12 +94,11 @@ def plan_import(sets: Sequence[SortedSet], standing: Standing) -> ImportPlan:
         identity, fate = standing.holder.get(one.number), Fate.JOINS
         if identity is None:
             identity, fate = one.number, Fate.NEW
-            if identity in taken:
+            if identity in standing.numbers:
                 conflicts.append(f"{one.name}: the number {one.number} is somebody else's here")
                 identity, following = following, following + 1
         elif identity != one.number:
             conflicts.append(f"{one.name}: most of its faces are identity {identity} here already")
-        taken.add(identity)
         label = None if identity in standing.labelled and fate is Fate.JOINS else one.label
         planned.append(PlannedSet(one.number, identity, person_id, fate, label, one.faces))
     return ImportPlan(tuple(planned), tuple(conflicts))

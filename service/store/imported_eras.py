@@ -22,7 +22,7 @@ def imported_eras(tx: Connection) -> dict[int, list[KeptEra]]:
         boxes.setdefault(row.sha256, []).append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
         member_of[row.face_id] = row.identity
     found: dict[int, list[KeptEra]] = {}
-    for person in imported_people(tx):
+    for person in imported_people(tx, to_find=True):
         sorted_faces = [face for face in person.faces if face.period is not None]
         resolver = resolver_of(tx, boxes, sorted_faces)
         eras: dict[str, KeptEra] = {}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, case, select
 
 from immich_facesets.earlier.plan import ImportedPerson
 from immich_facesets.earlier.resolving import Resolver
@@ -18,13 +18,30 @@ IMPORTED = ""
 Boxes = Mapping[str, Sequence[tuple[int, Box]]]
 """Our faces (id, box) of each content."""
 
+_BOX = (imported_faces.c.x1, imported_faces.c.y1, imported_faces.c.x2, imported_faces.c.y2)
+_PERIOD = (imported_faces.c.era, imported_faces.c.from_year, imported_faces.c.to_year)
 
-def imported_people(tx: Connection) -> list[ImportedPerson]:
-    """Every set that was imported, with its identity of today."""
+
+def imported_people(tx: Connection, *, to_find: bool = False) -> list[ImportedPerson]:
+    """
+    Every set that was imported, with its identity of today.
+
+    ``to_find``: only what finds its faces among ours, which is half the work: no places where the content is known.
+    """
     faces: dict[str, list[SortedFace]] = {}
-    rows = tx.execute(select(imported_faces).order_by(imported_faces.c.person_id, imported_faces.c.face_key))
-    for row in rows:
-        faces.setdefault(row.person_id, []).append(_face(row))
+    rows: Any = tx.execute(
+        select(
+            imported_faces.c.person_id,
+            imported_faces.c.sha256,
+            case((imported_faces.c.sha256.is_(None), imported_faces.c.places)) if to_find else imported_faces.c.places,
+            *_BOX,
+            *_PERIOD,
+        ).order_by(imported_faces.c.person_id, imported_faces.c.face_key)
+    )
+    for person, sha256, places, x1, y1, x2, y2, era, first, last in rows:
+        box = None if x1 is None else Box(x1, y1, x2, y2)
+        period = None if era is None else Period(era, first, last)
+        faces.setdefault(person, []).append(SortedFace(sha256, tuple(places or ()), box, period))
     known = tx.execute(
         select(people.c.person_id, people.c.identity)
         .where(people.c.source == IMPORTED, people.c.identity.is_not(None))
@@ -37,7 +54,7 @@ def hear_imports(
     tx: Connection, boxes: Boxes, said: dict[tuple[str, str], set[int]], names: dict[tuple[str, str], str]
 ) -> None:
     """Add what earlier tools say to what sources say: which of our faces are which person's."""
-    imported = imported_people(tx)
+    imported = imported_people(tx, to_find=True)
     if not imported:
         return
     resolver = resolver_of(tx, boxes, [face for person in imported for face in person.faces])
@@ -67,12 +84,3 @@ def _places(tx: Connection) -> list[tuple[str, str]]:
         if kind == FOLDER and root is not None:
             places.append((f"{root}/{path}", sha256))
     return places
-
-
-def _face(row: Any) -> SortedFace:
-    return SortedFace(
-        sha256=row.sha256,
-        places=tuple(row.places),
-        box=None if row.x1 is None else Box(row.x1, row.y1, row.x2, row.y2),
-        period=None if row.era is None else Period(row.era, row.from_year, row.to_year),
-    )

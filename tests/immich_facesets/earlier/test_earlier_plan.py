@@ -51,7 +51,9 @@ def test_without_a_digest_the_path_counts_also_after_the_library_moved() -> None
     assert ours.face_of(at("/mnt/photos/2019/a.jpg")) == 1
     assert ours.face_of(at("D:\\old\\2020\\a.jpg")) == 2
     assert ours.face_of(at("b.jpg")) == 3
-    assert ours.face_of(at("/elsewhere/a.jpg")) is None, "a file name alone says too little"
+    assert Resolver({sha256(1): [(1, HERE)]}, places[:1]).face_of(at("/other/a.jpg")) is None, (
+        "a name alone says little"
+    )
 
 
 def test_two_pictures_at_paths_as_alike_are_none() -> None:
@@ -74,7 +76,15 @@ def test_a_cache_that_says_whose_faces_are_adds_those_that_were_left_out() -> No
     findings = Findings()
     (found,) = gather([of(3, face(1))], [cache], findings)
     assert [(one.sha256, one.box) for one in found.faces] == [(sha256(1), HERE), (sha256(2), HERE)]
-    assert findings.problems == []
+    assert findings == Findings()
+
+
+def test_a_face_without_a_box_is_told_apart_only_where_it_is_alone() -> None:
+    cache = EarlierCache((face(1, places=("/a",)), face(1, box=ELSEWHERE, places=("/a",))))
+    findings = Findings()
+    (found,) = gather([of(3, at("/a", None))], [cache], findings)
+    assert found.faces == (SortedFace(sha256(1), ("/a",), None),)
+    assert findings.missing == ["1 face without a box: found where a picture holds one face only"]
 
 
 def test_a_cache_of_another_library_is_a_problem() -> None:
