@@ -1,0 +1,143 @@
+"""
+What writing face sets costs against the bare encoding of their PNGs, with the encoder's own settings.
+
+    PYTHONPATH=.:tests python tests/bench/bench_export.py [face sets, 12] [faces of each, 100]
+
+The kept crops are drawn, noisy as photos are. Ours is everything a publish does with a face set that is due: choosing, the
+manifest, reading and resizing the crops, the PNGs with their texts, both bundles, the report, the contact sheet, and every
+file durable on disk. Both sides go over the same pictures in turns, face set by face set, and processor time is what counts,
+because others may use the machine. The aim is 1.3 times the bare cost. The second export links what has not changed.
+"""
+
+import asyncio
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+from faceset_builders import RULES, candidate, face, jpeg, picture, vectors
+
+from immich_facesets.curation import build_faceset, choose, curate
+from immich_facesets.exports.crops import PNG_SETTINGS, Picture, finished_picture
+from immich_facesets.exports.editions import of_faceset
+from immich_facesets.faces import Box
+from immich_facesets.facesets import Candidate, Check, Faceset, Verdict
+from service.crop_files import keep_crop
+from service.embedders import EmbedderPool
+from service.passes.conditions import Conditions
+from service.passes.crop_looks import CropLooks
+from service.passes.drawing import Drawing
+from service.progress import ProgressBoard
+from service.settings import Settings
+from service.store.database import Store
+from service.store.exports import StoredCrop
+from service.tree import ExportTree
+
+AIM = 1.3
+SIDE = 512
+
+
+def kept_crops(folder: Path, count: int) -> list[str]:
+    """The names of crops as they are kept: broad shapes under the grain of a photo."""
+    names = []
+    for seed in range(count):
+        grain = np.random.default_rng(seed).normal(0.0, 3.0, (SIDE, SIDE, 3))
+        shown = np.clip(picture(SIDE, seed=seed) + cv2.GaussianBlur(grain, (3, 3), 0), 0, 255).astype(np.uint8)
+        names.append(keep_crop(folder, f"{seed:064x}", jpeg(shown)))
+    return names
+
+
+def face_sets(count: int, faces: int) -> list[Faceset]:
+    """Face sets whose faces were taken on many days, from many sides; every sixth crop failed its check."""
+    rows = [life(faces + faces // 5)] * count
+    near = vectors(len(rows[0]))
+    found = []
+    for number, candidates in enumerate(rows, start=1):
+        checks = {
+            one.face.face_id: Check(Verdict.NONE if one.face.face_id >= faces else Verdict.OK) for one in candidates
+        }
+        built = build_faceset(choose(curate(candidates, near, RULES), checks), identity=number, label=f"No {number}")
+        assert built is not None
+        found.append(built)
+    return found
+
+
+def life(faces: int) -> list[Candidate]:
+    dice = np.random.default_rng(1)
+    found = []
+    for number in range(faces):
+        yaw, blur = dice.uniform(-60, 60), dice.uniform(60, 900)
+        seen = replace(face(number, yaw=float(yaw), blur=float(blur)), box=Box(100, 100, 300, 340))
+        day = f"20{10 + number % 12}-{1 + number % 12:02d}-{1 + number % 28:02d}"
+        found.append(candidate(number, of=seen, taken=day))
+    return found
+
+
+class Export:
+    """Our way from kept crops to directories."""
+
+    def __init__(self, folder: Path, names: list[str]) -> None:
+        settings = Settings(data_dir=folder / "data", immich_url="http://127.0.0.1:1")
+        nothing = cast("Store", None)
+        conditions = Conditions(nothing, settings, ProgressBoard(), asyncio.Event())
+        looks = CropLooks(conditions, cast("EmbedderPool", None), RULES)
+        area = Box(0, 0, 2 * SIDE, 2 * SIDE)
+        looks.crops = {number: StoredCrop(name, area, None, None, "ok", ()) for number, name in enumerate(names)}
+        self.drawing = Drawing(looks, RULES, "1")
+        (folder / "exports").mkdir()
+        self.tree = ExportTree(folder / "exports")
+
+    def write(self, faceset: Faceset) -> None:
+        drawing = self.drawing
+        edition = of_faceset(faceset, space="space", rules=RULES, draw=drawing.picture, thumbnail=drawing.thumbnail)
+        self.tree.write_directory(edition.path, edition.files())
+
+
+def bare(pictures: list[Picture]) -> None:
+    for shown in pictures:
+        cv2.imencode(".png", shown, PNG_SETTINGS)
+
+
+def costs(work: Callable[[], None]) -> tuple[float, float]:
+    """Seconds of processor and of the clock."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    work()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def main(count: int = 12, faces: int = 100) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        names = kept_crops(root / "data" / "crops", faces + faces // 5)
+        pictures = [
+            finished_picture((root / "data" / "crops" / name).read_bytes(), RULES.out_size) for name in names[:faces]
+        ]
+        sets, export = face_sets(count, faces), Export(root, names)
+        assert all(len(one.faces) == faces and one.omitted for one in sets)
+        bare(pictures[:10])
+        ours, theirs = [], []
+        for one in sets:
+            theirs.append(costs(partial(bare, pictures)))
+            ours.append(costs(partial(export.write, one)))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        again = [costs(partial(export.write, one)) for one in sets]
+        written = sum(path.stat().st_size for path in (root / "exports").rglob("*") if path.is_file())
+    cpu = statistics.median(our[0] / their[0] for our, their in zip(ours, theirs, strict=True))
+    wall = statistics.median(our[1] / their[1] for our, their in zip(ours, theirs, strict=True))
+    each = statistics.median(our[1] for our in ours)
+    print(f"{count} face sets of {faces} crops, {written / 2**20:.0f} MiB: {each:.1f} s each")
+    print(f"  against bare encoding: {cpu:.2f} times the processor time (aim {AIM}), {wall:.2f} times the time")
+    print(f"  all again, nothing changed: {statistics.median(one[1] for one in again):.1f} s each")
+    print(f"  memory of the whole process: {before / 2**10:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
