@@ -22,8 +22,8 @@ from service.store.tables import faces, memberships
 
 pytestmark = pytest.mark.timeout(300)
 
-LATER = 11
-"""The pictures of the long life come in with the second sync, so that her number is not what a fresh start would give."""
+LIFE, OTHERS = slice(0, 6), slice(11, 21)
+"""The long life comes in with the second sync, so that her number is not what a fresh start would give."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,13 @@ async def test_whoever_moves_here_keeps_numbers_names_and_members(
     root, old = tmp_path / "album" / "Summer", Home(forks, environ, tmp_path / "old")
     root.mkdir(parents=True)
     await old.run("sources", "add-folder", str(root.parent), "--name", "album")
-    for file in drawn.files[LATER:]:
+    for file in drawn.files[OTHERS]:
         shutil.copy(file, root)
     await old.run("sync")
     first, *_, last = sorted(set(old.members().values()))
     old.label(first, "Mira Unsayable")
     old.label(last, "Theo")
-    for file in drawn.files[:LATER]:
+    for file in drawn.files[LIFE]:
         shutil.copy(file, root)
     await old.run("sync")
     before = old.members()
@@ -135,7 +135,7 @@ async def test_another_tools_sets_join_people_who_are_here_already_only_when_ask
 ) -> None:
     root, home = tmp_path / "album" / "Summer", Home(forks, environ, tmp_path / "data")
     root.mkdir(parents=True)
-    for file in drawn.files[:LATER]:
+    for file in drawn.files[LIFE]:
         shutil.copy(file, root)
     await home.run("sources", "add-folder", str(root.parent), "--name", "album")
     await home.run("sync")
@@ -144,9 +144,14 @@ async def test_another_tools_sets_join_people_who_are_here_already_only_when_ask
     paths = [f"C:\\Pictures\\Summer\\{file.name}" for file in drawn.files[:6]]
     boxes = [[each.x1, each.y1, each.x2, each.y2] for each, *_ in drawn.boxes[:6]]
     earlier = tmp_path / "earlier" / "faceset_007"
-    earlier.mkdir(parents=True)
+    era = tmp_path / "earlier" / "_thin" / "faceset_007_era_2011"
     entries = [{"file": f"{place}.png", "source": path} for place, path in enumerate(paths)]
-    (earlier / "manifest.json").write_text(json.dumps({"faces": entries}), encoding="utf-8")
+    for folder, manifest in (
+        (earlier, {"faces": entries}),
+        (era, {"faces": entries[:4], "era": {"from": 2010, "to": 2013}}),
+    ):
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     (earlier / "Grandmother.txt").write_text("a marker", encoding="utf-8")
     cache = tmp_path / "cache.npz"
     np.savez(cache, embeddings=np.eye(6, 512, dtype=np.float32), paths=np.array(paths), bboxes=np.array(boxes))
@@ -161,3 +166,6 @@ async def test_another_tools_sets_join_people_who_are_here_already_only_when_ask
     await home.run("sync")
     assert home.members() == before
     assert home.labels() == {number: "Grandmother"}
+    exported = home.data / "exports" / "_thin" / f"faceset_{number:03d}_era_2011" / "manifest.json"
+    manifest = json.loads(exported.read_text(encoding="utf-8"))
+    assert (manifest["label"], manifest["era"]) == ("Grandmother", {"from": 2010, "to": 2013})
