@@ -28,7 +28,8 @@ _JSON_SHAPES = ((), (1,))
 class Column:
     """
     An array of the cache. ``kinds``: NumPy's, of its type; ``shape``: -1 is one for each face, 0 any number; ``without``:
-    what is done when it is missing, "" for one that few caches have; ``is_json``: it may be one JSON text instead.
+    what is done when it is missing, "" for one that few caches have; ``is_json``: it may be one JSON text instead. ``doubtful``:
+    names that stand for other things as often; under these it counts only when its texts are 64 characters long.
     """
 
     name: str
@@ -38,9 +39,12 @@ class Column:
     without: str
     is_used: bool = True
     is_json: bool = False
+    doubtful: frozenset[str] = frozenset()
 
-    def fits(self, header: Header) -> bool:
+    def fits(self, array: str, header: Header) -> bool:
         if header.dtype.kind not in self.kinds:
+            return False
+        if array.lower() in self.doubtful and header.dtype.itemsize != 64 * (4 if header.dtype.kind == "U" else 1):
             return False
         if self.is_json and header.shape in _JSON_SHAPES:
             return True
@@ -53,9 +57,19 @@ class Column:
         return f"({', '.join(words.get(size, str(size)) for size in self.shape)}) of {kind}"
 
 
-def _column(names: str, kinds: str, shape: tuple[int, ...], without: str = "", **more: bool) -> Column:
+def _column(
+    names: str,
+    kinds: str,
+    shape: tuple[int, ...],
+    without: str = "",
+    *,
+    is_used: bool = True,
+    is_json: bool = False,
+    doubtful: str = "",
+) -> Column:
     first, *others = names.split()
-    return Column(first, frozenset((first, *others)), kinds, shape, without, **more)
+    doubts = frozenset(doubtful.split())
+    return Column(first, doubts.union((first, *others)), kinds, shape, without, is_used, is_json, doubts)
 
 
 _MEASURED = "our own measures stand instead"
@@ -65,7 +79,11 @@ _COLUMNS = (
         "path paths file files file_path image_path image_paths source_path", "US", (_ROWS,), "digests count alone"
     ),
     _column(
-        "sha256 sha256s digest digests file_sha256 hash hashes", "US", (_ROWS,), "pictures are known by their paths"
+        "sha256 sha256s file_sha256",
+        "US",
+        (_ROWS,),
+        "pictures are known by their paths",
+        doubtful="digest digests hash hashes",
     ),
     _column("box boxes bbox bboxes", "fiu", (_ROWS, 4), "a face is found where it is the only one of its picture"),
     _column("identity identities", "iu", (_ROWS,), "the manifests alone say who is in which set"),
@@ -123,18 +141,22 @@ def _chosen(headers: Mapping[str, Header], name: str, findings: Findings) -> dic
     for column in _COLUMNS:
         named = [array for array in headers if array.lower() in column.aliases]
         known.update(named)
-        fitting = next((array for array in named if column.fits(headers[array])), None)
+        fitting = next((array for array in named if column.fits(array, headers[array])), None)
         if fitting is not None:
             chosen[column.name] = headers[fitting]
             findings.found.append(f"{fitting} {headers[fitting].shape}{'' if column.is_used else ', not used'}")
-        elif named and column.is_used:
-            wrong = headers[named[0]]
+        elif column.is_used and (wrong := [array for array in named if array.lower() not in column.doubtful]):
+            header = headers[wrong[0]]
             findings.problems.append(
-                f"{name}: the array {named[0]!r} is {wrong.shape} of {wrong.dtype}, and should be {column.wanted()}"
+                f"{name}: the array {wrong[0]!r} is {header.shape} of {header.dtype}, and should be {column.wanted()}"
             )
         elif column.without:
             absent.setdefault(column.without, []).append(column.name)
     findings.missing += [f"{', '.join(names)}: {without}" for without, names in absent.items()]
+    if "embedding" in chosen:
+        findings.missing.append(
+            "the model of the vectors: no cache says which one made them, so they are left aside, and a sync makes our own"
+        )
     if unknown := sorted(headers.keys() - known):
         findings.missing.append(f"{', '.join(unknown[:8])}: nothing here knows what these arrays are; left aside")
     return chosen

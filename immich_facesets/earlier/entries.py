@@ -9,7 +9,10 @@ from immich_facesets.faces import Box
 
 Json = Mapping[str, Any]
 
-_DIGESTS = ("sha256", "digest", "file_sha256", "source_sha256", "hash")
+_DIGESTS = ("sha256", "file_sha256", "source_sha256")
+_PERHAPS_DIGESTS = ("digest", "hash")
+"""Names that stand for other things, too, such as a perceptual hash."""
+
 _PATHS = ("path", "source_path", "src_path", "source", "src", "original", "canonical", "image", "image_path")
 _BOXES = ("box", "bbox", "face_box")
 
@@ -19,6 +22,8 @@ def face_of(item: Json, period: Period | None = None) -> tuple[SortedFace | None
     digest = next((str(item[key]).lower() for key in _DIGESTS if item.get(key)), None)
     if digest is not None and not is_sha256(digest):
         return None, "its digest is no SHA-256 of 64 hex digits"
+    if digest is None:
+        digest = next((text for key in _PERHAPS_DIGESTS if is_sha256(text := str(item.get(key)).lower())), None)
     places = [item.get(key) for key in _PATHS]
     for key in ("path_aliases", "aliases", "assets"):
         others = item.get(key) or ()

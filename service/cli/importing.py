@@ -1,6 +1,5 @@
 """The command that takes over what was sorted with another tool: import-facesets."""
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -74,7 +73,7 @@ def import_facesets(
         _print(_report(findings, (), _NOTHING, ImportPlan((), ()), written=False), as_json=json)
         raise RequestError(f"nothing was imported: {counted(len(findings.problems), 'thing is', 'things are')} wrong")
     if dry_run:
-        standing = asyncio.run(_surveyed(settings, sets))
+        standing = _surveyed(settings, sets)
         plan = plan_import(sets, standing.standing)
     else:
         standing, plan = _import(settings, sets, renumber=renumber)
@@ -90,7 +89,7 @@ def import_facesets(
         _tell_end(sets, standing, plan, dry_run=dry_run)
 
 
-async def _surveyed(settings: Settings, sets: Sequence[SortedSet]) -> Survey:
+def _surveyed(settings: Settings, sets: Sequence[SortedSet]) -> Survey:
     """What there is here, without making anything."""
     if settings.database_url is None and not sqlite_file(settings).is_file():
         return _NOTHING
@@ -101,7 +100,7 @@ async def _surveyed(settings: Settings, sets: Sequence[SortedSet]) -> Survey:
                 return _NOTHING
             case "older":
                 raise SetupError("the database is from an older version: run 'immich-facesets sync' of this one first")
-        return await store.read(survey, sets)
+        return store.read_now(survey, sets)
     finally:
         store.close()
 

@@ -59,12 +59,27 @@ def test_what_we_write_we_read() -> None:
     assert any("landmark_2d_106" in line for line in findings.missing), "what nobody measured is told"
 
 
+def test_a_library_without_a_face_is_no_trouble() -> None:
+    file = io.BytesIO()
+    write_cache(file, Cache((), vectors(1)[:0], ("none.jpg",), ()))
+    cache, findings = read(file.getvalue())
+    assert cache is not None
+    assert (cache.faces, findings.problems) == ((), [])
+
+
 def test_arrays_are_known_by_the_names_that_tools_give_them() -> None:
     cache, findings = read(npz(**whole(), extra=np.zeros(3)))
     assert cache is not None
     assert cache.faces[1] == SortedFace(sha256(2), ("/photos/1.jpg",), Box(10, 20, 110, 140))
     assert any("extra" in line for line in findings.missing)
     assert any("embeddings (2, 512), not used" in line for line in findings.found)
+
+
+def test_a_perceptual_hash_is_not_taken_for_a_digest() -> None:
+    cache, findings = read(npz(**whole(digest=None, hash=np.array(["0123456789abcdef"] * 2))))
+    assert findings.problems == []
+    assert cache is not None
+    assert cache.faces[0].sha256 is None
 
 
 def test_paths_may_be_bytes_and_aliases_a_json_object() -> None:
@@ -97,7 +112,8 @@ WRONG: dict[str, tuple[bytes, str]] = {
     "boxes of width and height": (npz(**whole(bboxes=np.array([[0, 0, 9, 9], [90, 90, 40, 40]]))), "first in row 1"),
     "boxes without an edge": (npz(**whole(bboxes=np.zeros((2, 3)))), "should be (rows, 4) of numbers"),
     "boxes that are no numbers": (npz(**whole(bboxes=np.full((2, 4), np.nan))), "2 boxes are none"),
-    "digests of MD5": (npz(**whole(digest=np.array(["d" * 32] * 2))), "2 digests are no SHA-256"),
+    "digests of MD5": (npz(**whole(sha256=np.array(["d" * 32] * 2), digest=None)), "2 digests are no SHA-256"),
+    "digests that are none": (npz(**whole(digest=np.array(["x" * 64] * 2))), "2 digests are no SHA-256"),
     "strange records": (npz(meta=np.array("[1, 2]")), "the records are no JSON objects"),
     "a wrong record": (npz(meta=np.array('[{"path": "/a", "box": [1]}]')), "record 0: its box"),
     "strange aliases": (npz(**whole(path_aliases=np.array("[1, 2]"))), "'path_aliases' is neither"),
@@ -122,7 +138,9 @@ def test_objects_are_never_unpickled_and_the_way_out_is_told() -> None:
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
-    body = npz(**whole(digest=np.array(["x", "y"]), bboxes=np.array([[9, 9, 1, 1]] * 2), path_aliases=np.array("{")))
+    body = npz(
+        **whole(digest=np.array(["x" * 64, "y" * 64]), bboxes=np.array([[9, 9, 1, 1]] * 2), path_aliases=np.array("{"))
+    )
     _, findings = read(body)
     assert len(findings.problems) == 3
 
