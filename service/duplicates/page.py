@@ -80,7 +80,7 @@ def render(found: Duplicates, holdings: Holdings) -> str:
         loader=PackageLoader("service.duplicates", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["whole"] = lambda value: f"{value:,}"
-    environment.filters["megabytes"] = lambda value: f"{value / 1e6:,.1f} MB"
+    environment.filters["size"] = lambda count: f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"
 
     def shown(groups: Sequence[Group]) -> list[tuple[Group, list[Shown]]]:
         return [(group, [holdings.show(picture) for picture in group.pictures]) for group in groups[:MOST_GROUPS]]
