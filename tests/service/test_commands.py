@@ -94,6 +94,9 @@ async def test_version_and_help_need_no_settings(journey: Journey) -> None:
         "import-facesets",
         "status",
         "evaluate",
+        "duplicates",
+        "clusters",
+        "discover",
         "thresholds",
         "identities",
         "sources",
@@ -121,7 +124,16 @@ async def test_a_command_that_is_none_is_refused_with_help(journey: Journey, arg
 
 @pytest.mark.parametrize(
     "arguments",
-    [("status",), ("status", "--json"), ("thresholds",), ("identities", "list"), ("identities", "show", "1")],
+    [
+        ("status",),
+        ("status", "--json"),
+        ("thresholds",),
+        ("identities", "list"),
+        ("identities", "show", "1"),
+        ("duplicates",),
+        ("clusters", "--to", "view"),
+        ("discover", "--dry-run"),
+    ],
 )
 async def test_looking_before_the_first_sync_is_told_so(journey: Journey, arguments: tuple[str, ...]) -> None:
     service = await refused(journey, *arguments)

@@ -1,0 +1,39 @@
+"""What the gates leave, told as it was decided."""
+
+import numpy as np
+import pytest
+from mixtures import Library, people, table_of
+
+from immich_facesets.draft import Sifting
+from immich_facesets.grouping import GroupingRules, Method
+from immich_facesets.review import Survivors
+
+
+def library_of(method: Method) -> Library:
+    """Somebody on six pictures, one of them small, one blurred, one doubtful; and two pictures of somebody else."""
+    vectors, _ = people(np.random.default_rng(3), [6, 2], 0.5)
+    face_short = np.array([50, 200, 200, 200, 200, 200, 200, 200], np.float32)
+    blur = np.array([90, 5, 90, 90, 90, 90, 90, 90], np.float32)
+    det_score = np.array([0.9, 0.9, 0.3, 0.9, 0.9, 0.9, 0.9, 0.9], np.float32)
+    table = table_of(vectors, face_short=face_short, blur=blur, det_score=det_score)
+    return Library(table, rules=GroupingRules(method=method, min_faces=3))
+
+
+@pytest.mark.parametrize(("method", "faces"), [("plain", 6), ("careful", 3)])
+def test_survivors_of_each_gate_are_those_that_found_an_identity(method: Method, faces: int) -> None:
+    library = library_of(method)
+    plan = library.group()
+    assert plan.report.survivors == Survivors(faces=8, large=7, sharp=6, sure=5, clear=5)
+    assert plan.report.founded == {1: Sifting(faces=faces, clear=3, near=3, pictures=3)}
+    assert plan.report.nobody == (Sifting(faces=2, clear=2, near=2, pictures=2),)
+    assert sum(join.how == "discovered" for join in plan.joins) == 3
+    again = library.plan().report
+    assert (again.founded, again.survivors.faces) == ({}, 8 - len(library.memberships))
+
+
+def test_pictures_count_once_however_many_faces_they_hold() -> None:
+    library = library_of("plain")
+    library.table.pictures[3:6] = 3
+    report = library.group().report
+    assert report.founded == {}
+    assert all(one.pictures < 3 for one in report.nobody)
