@@ -100,6 +100,7 @@ def test_the_embedder_can_live_in_the_environment_of_the_service(monkeypatch: py
         ("FACESETS_DETECTION", "fast", "'full' or 'guided'"),
         ("FACESETS_SYNC_INTERVAL", "0", "a second at least"),
         ("FACESETS_SYNC_INTERVAL", "soon", "duration"),
+        ("FACESETS_ERA_AGES", "0-2,5-3", "no range of ages"),
         ("FACESETS_TOKEN", "fifteen-letters", "16 characters at least"),
         ("FACESETS_USER", "an\nna", "printable"),
         ("FACESETS_USER", " anna", "blanks"),

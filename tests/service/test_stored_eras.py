@@ -1,5 +1,6 @@
 """Eras in the store: who is in which, from one sync to the next."""
 
+import asyncio
 import dataclasses
 from collections.abc import Sequence
 
@@ -9,6 +10,11 @@ from sqlalchemy import delete, select
 
 from immich_facesets.eras import KeptEra
 from immich_facesets.grouping import GroupingPlan, Join, NewIdentity
+from immich_facesets.spaces import BUFFALO_L
+from service.passes.conditions import Conditions
+from service.passes.eras import EraPlan, Eras
+from service.progress import ProgressBoard
+from service.settings import Settings
 from service.store import assets, contents, identities, sources, spaces
 from service.store.database import Store
 from service.store.eras import KeptLife, Look, kept_lives, record_eras
@@ -103,3 +109,25 @@ def test_an_era_is_as_old_as_its_first_writing(filled: Store) -> None:
     with filled.engine.connect() as connection:
         assert connection.scalar(select(eras.c.made_at)) == NOON
     assert life(filled).eras == (grown,)
+
+
+@pytest.mark.parametrize(
+    ("born", "ages", "is_by_age"),
+    [("2001-02-03", "0-5", True), ("2001-02-03", "", False), (None, "0-5", False), ("0000-13-01", "0-5", False)],
+)
+async def test_eras_are_by_age_where_it_is_wished_and_a_birth_date_is_known(
+    store: Store, born: str | None, ages: str, is_by_age: bool
+) -> None:
+    conditions = Conditions(store, Settings(era_ages=ages), ProgressBoard(), asyncio.Event())
+    found = await Eras.read(conditions, BUFFALO_L, {} if born is None else {7: born})
+    assert (found.childhood(7) is not None) == is_by_age
+    assert found.rules.gate.face_short == 100
+
+
+async def test_somebody_who_wrote_meanwhile_is_not_overwritten_by_a_sync(filled: Store) -> None:
+    conditions = Conditions(filled, Settings(), ProgressBoard(), asyncio.Event())
+    found = await Eras.read(conditions, BUFFALO_L, {})
+    plan = EraPlan(KeptLife(), KeptLife((YOUNG,), LOOK), frozenset())
+    record(filled, [OLD], look=Look("years", "by a person"))
+    assert not await found.record(1, plan)
+    assert life(filled).eras == (OLD,)
