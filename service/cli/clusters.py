@@ -4,7 +4,6 @@ import asyncio
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from immich_facesets.errors import RequestError
@@ -13,11 +12,11 @@ from service.cli.terminal import err, out, plain
 from service.cluster_view import ClusterView, check_target, cluster_faces, shelves_of, write_view
 from service.folder_sources import own_folders
 from service.passes.conditions import Conditions
-from service.passes.deciding import space_in_use
+from service.passes.deciding import living_faces, space_in_use
 from service.passes.measuring import points_in_use
 from service.progress import ProgressBoard
 from service.settings import Settings, load_settings
-from service.store import contents, copies, identities
+from service.store import copies, identities
 from service.store.copies import Copy
 from service.store.folders import folders
 from service.web.wording import counted
@@ -63,9 +62,7 @@ async def _clusters(settings: Settings, to: Path, cut: float | None, *, is_copie
 async def _view(conditions: Conditions, cut: float | None) -> ClusterView:
     store, space = conditions.store, await space_in_use(conditions)
     cut = (await points_in_use(conditions, space)).cluster if cut is None else cut
-    table = await store.read(identities.face_table, space.space, space.dimension)
-    orphans = await store.read(contents.orphaned_faces, space.space)
-    table = table.rows(np.flatnonzero(~np.isin(table.face_ids, list(orphans))))
+    table = await living_faces(store, space)
     err.print(f"Clustering {counted(len(table), 'face')} ...")
     found = await asyncio.to_thread(cluster_faces, table, cut)
     crops = {face.face_id: face for face in await store.read(copies.face_crops, space.space)}

@@ -13,7 +13,7 @@ from immich_facesets.runtime.logging import configure_logging
 from service.app import chosen_users, open_app, open_reading
 from service.cli.terminal import out, plain, shown
 from service.passes.conditions import Conditions
-from service.passes.deciding import decide, space_in_use
+from service.passes.deciding import decide, living_faces, space_in_use
 from service.passes.preview import GroupingPreview, preview
 from service.progress import ProgressBoard
 from service.settings import Settings, load_settings
@@ -50,7 +50,8 @@ async def _preview(settings: Settings) -> GroupingPreview:
     async with open_reading(settings) as store:
         conditions = Conditions(store, settings, ProgressBoard(), asyncio.Event())
         space = await space_in_use(conditions)
-        return await preview(conditions, space.space, await decide(conditions, space))
+        table = await living_faces(store, space)
+        return await preview(conditions, space.space, await decide(conditions, space, table))
 
 
 async def _discover(settings: Settings) -> int:

@@ -15,6 +15,7 @@ from service.passes.conditions import Conditions
 from service.passes.measuring import SpaceFacts, measure_points, points_in_use
 from service.passes.scope import basis_of, days_of, fresh_faces
 from service.store import contents, decisions, faces, identities, runs, spaces
+from service.store.database import Store
 from service.store.scope import Scope, read_scope
 from service.store.thresholds import read_thresholds
 
@@ -33,13 +34,18 @@ class Decided:
     scope: Scope
 
 
-async def decide(conditions: Conditions, space: SpaceFacts, *, carried: Mapping[int, Carried] | None = None) -> Decided:
-    """Decide which face belongs to which identity; contents that nobody has any more do not count."""
-    store, settings, now = conditions.store, conditions.settings, conditions.clock()
+async def living_faces(store: Store, space: SpaceFacts) -> FaceTable:
+    """All faces but those in contents that nobody has any more, which the next sync drops."""
     table = await store.read(identities.face_table, space.space, space.dimension)
     orphans = await store.read(contents.orphaned_faces, space.space)
-    if orphans:
-        table = table.rows(np.flatnonzero(~np.isin(table.face_ids, list(orphans))))
+    return table.rows(np.flatnonzero(~np.isin(table.face_ids, list(orphans)))) if orphans else table
+
+
+async def decide(
+    conditions: Conditions, space: SpaceFacts, table: FaceTable, *, carried: Mapping[int, Carried] | None = None
+) -> Decided:
+    """Decide which of these faces belongs to which identity."""
+    store, settings, now = conditions.store, conditions.settings, conditions.clock()
     conditions.board.update_stage("group", total=len(table.face_ids))
     memberships = await store.read(identities.all_memberships)
     births = await store.read(identities.birth_dates)

@@ -59,7 +59,8 @@ class Group:
             return None
         self.counts.dropped_contents = await store.write(contents.drop_orphans)
         carried = await store.read(spaces.carried_members, active, space) if active is not None and is_another else None
-        decided = await decide(self._conditions, SpaceFacts.of(self._info), carried=carried)
+        table = await store.read(identities.face_table, space, self._info.dimension)
+        decided = await decide(self._conditions, SpaceFacts.of(self._info), table, carried=carried)
         plan = decided.plan
         if decided.measured is not None:
             await remember_points(store, decided.measured)
