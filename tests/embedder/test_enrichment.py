@@ -202,6 +202,7 @@ async def test_the_points_of_a_whole_head_show_where_it_looks(tmp_path: Path) ->
         assert angles == pytest.approx((25, -10, 8), abs=0.1)
         assert face.landmarks_68 is not None
         assert np.array(face.landmarks_68) == pytest.approx(CENTRE + points[:, :2] * 75, abs=0.01)
+        assert np.array(face.depth_68) == pytest.approx(points[:, 2] * 75, abs=0.01)
         (bare,) = (await scene.answer(picture(), enrich="pose")).faces
         assert (bare.head_pose, bare.landmarks_68) == (face.head_pose, None)
 

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from faceset_builders import RULES, candidate, face, unlike_hash
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from testdata import shared_data
@@ -42,6 +42,7 @@ def problems(draw: st.DrawFn) -> tuple[NDArray[np.float64], list[Aspect]]:
     return np.array(worth), [Aspect(np.array(places, dtype=np.int64), weight) for places, weight in kinds]
 
 
+@settings(max_examples=60, deadline=None)
 @given(problems())
 def test_every_beginning_is_worth_what_is_promised_and_no_less_than_the_best_alone(
     problem: tuple[NDArray[np.float64], list[Aspect]],
@@ -56,6 +57,7 @@ def test_every_beginning_is_worth_what_is_promised_and_no_less_than_the_best_alo
         assert ours >= BOUND * best - 1e-9
 
 
+@settings(max_examples=60, deadline=None)
 @given(problems())
 def test_more_faces_are_worth_more_and_each_adds_less_the_more_there_are(
     problem: tuple[NDArray[np.float64], list[Aspect]],
@@ -151,6 +153,7 @@ def test_a_set_to_learn_from_shows_both_sides_and_a_set_to_average_none() -> Non
     assert {abs(item.candidate.face.measures.yaw) for item in averaged} <= {0.0, 1.0, 2.0, 3.0, 4.0}
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.permutations(range(12)), st.integers(1, 11), st.sampled_from([Profile.FSZ, Profile.PLAIN]))
 def test_a_choice_is_of_the_faces_there_are_and_their_order_does_not_matter(
     order: list[int], count: int, profile: Profile
