@@ -156,8 +156,8 @@ def _faceless_alike(
     """Which pairs of pictures without faces are of one moment, or hardly differ at all."""
     is_one_moment = np.abs(pictures.taken[low] - pictures.taken[high]) <= likeness.seconds  # NaN is never
     is_tight = np.bitwise_count(pictures.hashes[low] ^ pictures.hashes[high]) <= likeness.tight_bits
-    shapes = np.log(pictures.width / pictures.height)
-    is_one_shape = np.abs(shapes[low] - shapes[high]) <= np.log1p(likeness.aspect)
+    one, other = (np.log(pictures.width[rows] / pictures.height[rows]) for rows in (low, high))
+    is_one_shape = np.abs(one - other) <= np.log1p(likeness.aspect)
     alike: NDArray[np.bool_] = is_one_moment | (is_tight & is_one_shape)
     return alike
 

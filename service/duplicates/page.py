@@ -12,6 +12,7 @@ from immich_facesets.errors import SetupError
 from service.duplicates.findings import DuplicatePicture, Duplicates, Group
 from service.durable_files import disk_trouble, replace_privately, sync_folder
 from service.held_pictures import folder_file, thumbnail
+from service.sources.folder.reading import silence_pillow
 from service.store.copies import Copy, copies, face_crops
 from service.store.database import Store
 from service.store.spaces import active_space
@@ -76,6 +77,7 @@ async def write_page(path: Path, found: Duplicates, holdings: Holdings) -> None:
 
 def render(found: Duplicates, holdings: Holdings) -> str:
     """The page as text. Blocking: it reads every picture that it shows."""
+    silence_pillow()
     environment = Environment(
         loader=PackageLoader("service.duplicates", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
