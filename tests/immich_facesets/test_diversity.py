@@ -138,7 +138,7 @@ def test_no_event_fills_a_set_while_there_are_others(profile: Profile) -> None:
 @pytest.mark.parametrize("profile", [Profile.FACEFUSION, Profile.KOHYA])
 def test_the_best_face_is_taken_also_when_it_has_no_date_but_undated_ones_fill_no_set(profile: Profile) -> None:
     undated = [(0.0, None, 900.0 + number) for number in range(20)]
-    dated = [(0.0, f"2020-06-{number:02d}", 400.0) for number in range(1, 6)]
+    dated = [(0.0, f"2020-06-{number:02d}", 400.0) for number in range(1, 11)]
     faceset = person(*undated, *dated)
     chosen = picked(faceset, Wish(profile, 6))
     assert chosen[0] == faceset.faces[0]
