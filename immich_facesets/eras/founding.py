@@ -74,9 +74,8 @@ def with_old_names(found: Sequence[KeptEra], kept: Sequence[KeptEra], present: f
         if 2 * len(old.face_ids & new.face_ids) > len(old.face_ids & present)
     )
     names: dict[int, str] = {}
-    for _, name, place in overlaps:
-        if place not in names and name not in names.values():
-            names[place] = name
+    for _, name, place in overlaps:  # no two can hold more than half of one
+        names.setdefault(place, name)
     for place, era in enumerate(found):
         if place not in names:
             names[place] = free_name(year_name(era.main_year), set(names.values()))

@@ -8,7 +8,7 @@ import numpy as np
 from era_builders import Period, periods, together
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mixtures import table_of
+from mixtures import table_of, unit
 
 from immich_facesets.eras import EraRules, KeptEra, grow_eras, plan_eras, split_again
 from immich_facesets.identities import FaceTable
@@ -131,6 +131,23 @@ def test_many_undated_faces_that_look_alike_are_an_era_without_years() -> None:
     assert grown[-1].from_year is None
 
 
+def test_undated_faces_between_two_eras_are_no_era_of_their_own_however_many() -> None:
+    table, eras = first()
+    middle = table.vectors[:25].mean(axis=0) + table.vectors[25:].mean(axis=0)
+    noise = np.random.default_rng(0).normal(scale=0.01, size=(30, len(middle)))
+    faces = table_of(unit(middle / np.linalg.norm(middle) + noise), face_ids=np.arange(1000, 1030))
+    grown = plan_eras(together(table, faces), eras, RULES)
+    assert names(grown).keys() == {"2001", "2015"}
+
+
+def test_no_undated_face_founds_an_era_with_years() -> None:
+    table = periods(YOUNG, OLD, Period(0, 6, days=0), looks=[0, 1, 0])
+    young, old = plan_eras(table, (), RULES)
+    assert (len(young.founders), len(old.founders)) == (25, 30)
+    assert young.joined.keys() == set(range(56, 62))
+    assert None not in young.joined.values()
+
+
 def test_an_era_whose_faces_are_all_gone_gives_its_name_to_the_next_of_its_year() -> None:
     table, eras = first()
     empty = KeptEra("2008", 2008, 2008, 2008, frozenset())
@@ -172,6 +189,14 @@ class TestSplitAgain:
         )
         again = split_again(together(table, more(Period(2008, 8), looks=[5])), mixed, RULES)
         assert names(again) == {"2001": 25, "2008": 8, "mine": 30}
+
+    def test_an_era_of_which_nobody_holds_more_than_half_loses_its_name(self) -> None:
+        table, _ = first()
+        table = together(table, more(Period(2030, 4), looks=[5], step=1.15))
+        mixed = KeptEra("mixed", 2001, 2001, 2015, frozenset({*range(1, 11), *range(26, 36), *range(1000, 1004)}))
+        assert names(split_again(table, [mixed], RULES)) == {"2001": 25, "2015": 30}
+        mostly = replace(mixed, founders=mixed.founders - set(range(26, 36)))
+        assert names(split_again(table, [mostly], RULES)) == {"mixed": 25, "2015": 30}
 
     def test_no_name_is_given_twice(self) -> None:
         table, eras = first()
