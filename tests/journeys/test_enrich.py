@@ -74,7 +74,8 @@ class Beside:
         assert service.code == (KILLED if die_at else 0), service.stderr[-3000:]
 
     def found(self) -> dict[int, Enriched]:
-        return read(self.journey.data, lambda tx: enriched_faces(tx, active_space(tx) or ""))
+        found: dict[int, Enriched] = read(self.journey.data, lambda tx: enriched_faces(tx, active_space(tx) or ""))
+        return found
 
     def outcome(self) -> Outcome:
         return self.journey.outcome()
