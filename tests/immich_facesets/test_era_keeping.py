@@ -38,6 +38,11 @@ def test_the_first_eras_are_named_after_their_years() -> None:
     assert [(era.from_year, era.main_year, era.to_year) for era in eras] == [(2001, 2001, 2001), (2015, 2015, 2015)]
 
 
+def test_four_faces_are_no_era_and_five_are() -> None:
+    assert names(plan_eras(periods(YOUNG, OLD, Period(2025, 4)), (), RULES)) == {"2001": 25, "2015": 30}
+    assert names(plan_eras(periods(YOUNG, OLD, Period(2025, 5)), (), RULES))["2025"] == 5
+
+
 def test_two_eras_of_one_year_get_two_names() -> None:
     eras = plan_eras(periods(YOUNG, OLD, Period(2015, 21)), (), RULES)
     assert names(eras) == {"2001": 25, "2015": 30, "2015_2": 21}

@@ -21,8 +21,14 @@ def test_what_was_looked_at_is_not_looked_at_again() -> None:
     assert [era.name for era in plan.after.eras] == ["2001", "2015"]
     shuffled = TABLE.rows(np.random.default_rng(0).permutation(len(TABLE)))
     assert plan_life(shuffled, plan.after, RULES, None).is_done
-    mixed_up = replace(TABLE, vectors=TABLE.vectors[::-1].copy())
-    assert plan_life(mixed_up, plan.after, RULES, None).is_done, "vectors were compared although no face is new"
+
+
+def test_without_a_new_face_no_vector_is_compared() -> None:
+    table = together(TABLE, periods(Period(2001, 1), seed=9, first_id=1000))
+    before = plan_life(table, KeptLife(), RULES, None).after
+    would_join = replace(table, vectors=np.concatenate([table.vectors[:-1], table.vectors[:1]]))
+    assert plan_life(would_join, before, RULES, None).is_done
+    assert not plan_life(would_join, before, EraRules(join=0.39), None).is_done
 
 
 def test_a_new_face_another_date_or_another_rule_is_a_reason_to_look() -> None:
