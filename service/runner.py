@@ -22,6 +22,7 @@ from service.passes.embed import Embed
 from service.passes.group import Group, GroupCounts
 from service.passes.measuring import points_in_use
 from service.passes.publish import Publish, PublishCounts
+from service.passes.settled import Settling
 from service.progress import Stage
 from service.sources import Source, SourceAwayError
 from service.staging import Staging
@@ -34,6 +35,7 @@ Kind = Literal["full", "incremental"]
 T = TypeVar("T")
 
 _END_SECONDS = 3.0
+_SECOND_HALF: tuple[Stage, ...] = ("group", "publish")
 UP_TO_DATE = "everything is up to date"
 
 
@@ -227,24 +229,42 @@ class Runner:
             embed = Embed(conditions, chosen, self._pool, staging, self._metrics)
             with adding_up(counts, "embed", embed.counts):
                 await embed.run()
+        settling = Settling(conditions, self._tree, info, self._version, self._sources)
+        facesets = await settling.facesets() if kind == "incremental" else None
+        if facesets is None:
+            async with settling.begun() as ended:
+                message, ended.facesets = await self._group_and_publish(info, counts)
+        else:
+            message = UP_TO_DATE
+            self._leave_settled(facesets, counts)
+        if refused:
+            raise _together(refused.values())
+        return message
+
+    def _leave_settled(self, facesets: int, counts: dict[str, int]) -> None:
+        """Nothing is to be grouped or published."""
+        for stage in _SECOND_HALF:
+            self._conditions.board.update_stage(stage, state="done", note="nothing changed")
+        with adding_up(counts, "group", GroupCounts()), adding_up(counts, "publish", PublishCounts(facesets)):
+            pass
+
+    async def _group_and_publish(self, info: Info, counts: dict[str, int]) -> tuple[str, int | None]:
+        """Returns what a person may want to know, and how many face sets there are when all are as they should be."""
+        conditions = self._conditions
         async with self._stage("group"):
             group = Group(conditions, info, sources=self._sources)
             with adding_up(counts, "group", group.counts):
                 await group.run()
-        message = UP_TO_DATE
-        if group.waits_for is None:
-            async with self._stage("publish"):
-                points = await points_in_use(conditions, info)
-                publish = Publish(conditions, self._pool, self._tree, points, version=self._version)
-                with adding_up(counts, "publish", publish.counts):
-                    await publish.run()
-        else:
-            message = str(group.waits_for)
+        if group.waits_for is not None:
             log.info("space_incomplete", **asdict(group.waits_for))
             conditions.board.update_stage("group", state="waiting", note="for another space")
-        if refused:
-            raise _together(refused.values())
-        return message
+            return str(group.waits_for), None
+        async with self._stage("publish"):
+            points = await points_in_use(conditions, info)
+            publish = Publish(conditions, self._pool, self._tree, points, version=self._version)
+            with adding_up(counts, "publish", publish.counts):
+                await publish.run()
+        return UP_TO_DATE, publish.counts.facesets
 
     async def _judge_again(self) -> None:
         """A changed size rule applies to what is known already, not only to what comes."""

@@ -84,5 +84,7 @@ async def _lines(board: ProgressBoard) -> None:
                 continue
             told[stage.stage] = (stage.state, clock())
             numbers = f"{stage.done}" if stage.total is None else f"{stage.done} of {stage.total}"
+            if stage.state == "done" and not stage.done and stage.note:
+                numbers = stage.note
             failed = f", {stage.failed} failed" if stage.failed else ""
             err.print(f"{WORDS[stage.stage]}: {stage.state}, {numbers}{failed}")

@@ -6,7 +6,7 @@ one faceset at a time. Each finished crop is looked at by the detector once, bef
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,7 +87,7 @@ class Publish:
         self.counts.facesets = sum(faceset.shelf is Shelf.MAIN for faceset in facesets)
         forms = self._forms(facts)
         editions = await forms.of(read_wishes(self._conditions.settings.export_profiles), facesets)
-        await self._write([*map(self._edition, facesets), *editions])
+        await self._write([*await asyncio.to_thread(self._editions, facesets), *editions])
         if not self._conditions.stop.is_set():
             await self._write_overviews(facesets)
         if forms.refused is not None:  # only now: what must go or can be written is not held up by it
@@ -111,7 +111,7 @@ class Publish:
         if forms.refused is not None:
             raise forms.refused
         if wish.profile is Profile.FSZ:
-            editions = [*map(self._edition, chosen)]
+            editions = await asyncio.to_thread(self._editions, chosen)
         for edition in editions:
             name = edition.path.removeprefix(f"{_folder(wish.profile)}/")
             if await asyncio.to_thread(tree.digest_of, name) != edition.digest:
@@ -194,6 +194,10 @@ class Publish:
         built = build_faceset(choice, identity=draft.identity, label=label, era=draft.era, shelf=draft.shelf)
         return built, shortlist.centroid
 
+    def _editions(self, facesets: Sequence[Faceset]) -> list[Edition]:
+        """Blocking: a manifest tells everything about every face."""
+        return [self._edition(faceset) for faceset in facesets]
+
     def _edition(self, faceset: Faceset) -> Edition:
         return of_faceset(
             faceset,
@@ -249,16 +253,18 @@ class Publish:
 
     async def _write_overviews(self, facesets: Sequence[Faceset]) -> None:
         """The manifests of each user and of the whole folder, untouched where they say the same."""
-        users = sorted(
-            set(await self._store.read(exports.users_of_sources)) | {place.user for place in _all_places(facesets)}
-        )
+        known = await self._store.read(exports.users_of_sources)
+        await asyncio.to_thread(self._write_manifests, known, facesets)
+
+    def _write_manifests(self, known: Collection[str], facesets: Sequence[Faceset]) -> None:
+        """Blocking: a manifest of a user names all of her pictures."""
+        users = sorted({*known, *(place.user for place in _all_places(facesets))})
         for user, folder in user_directories(users).items():
-            body = user_manifest(user, facesets)
-            await asyncio.to_thread(self._tree.write_file, f"{USERS_FOLDER}/{folder}/{MANIFEST}", body)
+            self._tree.write_file(f"{USERS_FOLDER}/{folder}/{MANIFEST}", user_manifest(user, facesets))
         entries = [faceset_entry(faceset, self._rules.top) for faceset in facesets]
-        previous = await asyncio.to_thread(self._tree.read_file, MANIFEST)
+        previous = self._tree.read_file(MANIFEST)
         body = top_manifest(entries, space=self._pool.info.space, now=self._conditions.clock(), previous=previous)
-        await asyncio.to_thread(self._tree.write_file, MANIFEST, body)
+        self._tree.write_file(MANIFEST, body)
 
 
 def _folder(profile: Profile) -> str:

@@ -11,11 +11,14 @@ from immich_facesets.assets import Asset, FaceHint, Rendition
 from immich_facesets.faces import Box
 from immich_facesets.listing import AssetPlan, KnownAsset, ListingRules, is_wanted, next_look
 from service.store import failures
+from service.store.changes import BOOKS
 from service.store.sources import FOLDER
 from service.store.tables import assets, hints, sources
 from service.store.upsert import upsert
 
 _IDS_AT_ONCE = 500
+_SEEN = frozenset({"hints_read_at", "hints_due_at", "hint_looks", "listing_seen"})
+"""The columns of an asset that say when it was looked at, and nothing about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,9 @@ def _row(plan: AssetPlan, run_id: int) -> dict[str, Any]:
 
 def remember_page(tx: Connection, plans: Sequence[AssetPlan], *, run_id: int) -> PageCounts:
     """Write one page of a listing: the commit point of discover."""
-    upsert(tx, assets, [_row(plan, run_id) for plan in plans])
+    rows = [_row(plan, run_id) for plan in plans]
+    upsert(tx, assets, rows, keep=_SEEN)
+    upsert(tx, assets, rows, keep=[column.name for column in assets.c if column.name not in _SEEN], options=BOOKS)
     for plan in plans:
         if plan.hints is not None:
             _replace_hints(tx, plan.asset.source, plan.asset.asset_id, plan.hints, is_new=plan.is_new)
@@ -148,7 +153,8 @@ def see_again(tx: Connection, source: str, asset_ids: Sequence[str], *, run_id: 
     for start in range(0, len(asset_ids), _IDS_AT_ONCE):
         some = asset_ids[start : start + _IDS_AT_ONCE]
         tx.execute(
-            update(assets).where(assets.c.source == source, assets.c.asset_id.in_(some)).values(listing_seen=run_id)
+            update(assets).where(assets.c.source == source, assets.c.asset_id.in_(some)).values(listing_seen=run_id),
+            execution_options=BOOKS,
         )
 
 
@@ -181,15 +187,12 @@ def record_look(
     place = (assets.c.source == asset.source, assets.c.asset_id == asset.asset_id)
     looks = 1 + (tx.scalar(select(assets.c.hint_looks).where(*place)) or 0)
     _replace_hints(tx, asset.source, asset.asset_id, found, is_new=False)
+    wanted = is_wanted(asset, found, rules)
+    tx.execute(update(assets).where(*place, assets.c.is_wanted.is_not(wanted)).values(is_wanted=wanted))
+    due = next_look(asset.asset_id, asset.created_at, looks, now, rules)
     tx.execute(
-        update(assets)
-        .where(*place)
-        .values(
-            is_wanted=is_wanted(asset, found, rules),
-            hints_read_at=now,
-            hints_due_at=next_look(asset.asset_id, asset.created_at, looks, now, rules),
-            hint_looks=looks,
-        )
+        update(assets).where(*place).values(hints_read_at=now, hints_due_at=due, hint_looks=looks),
+        execution_options=BOOKS,
     )
     failures.clear(tx, "discover", asset.asset_id)
 

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
@@ -18,6 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, SQLAlchemyError
 
 from immich_facesets.errors import SetupError, TransientError
+from service.store import changes
 
 Age = Literal["empty", "older", "current"]
 
@@ -95,6 +97,7 @@ def open_engine(url: str) -> Engine:
         raise SetupError("the PostgreSQL driver is missing: install immich-facesets[postgres]") from error
     if kind == "sqlite":
         _prepare_sqlite(engine)
+    changes.watch(engine)
     return engine
 
 
@@ -186,7 +189,8 @@ class Store:
 
     async def write(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one function as one transaction: committed when it returns, undone when it raises."""
-        return await self._run(self._writer, lambda: self.write_now(function, *args, **kwargs))
+        context = copy_context()  # whose doing it is
+        return await self._run(self._writer, lambda: context.run(lambda: self.write_now(function, *args, **kwargs)))
 
     async def read(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one function on a consistent snapshot."""
@@ -196,7 +200,10 @@ class Store:
         """``write`` for callers without an event loop."""
         try:
             with self.engine.begin() as connection:
-                return function(connection, *args, **kwargs)
+                changes.forget(connection)
+                result = function(connection, *args, **kwargs)
+                changes.mark(connection)
+                return result
         except SQLAlchemyError as error:
             raise _database_trouble(error) from error
 

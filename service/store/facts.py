@@ -1,5 +1,6 @@
 """Small named facts: settings that stored results depend on."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -13,6 +14,6 @@ def read_fact(tx: Connection, name: str) -> Any:
     return tx.scalar(select(facts.c.value).where(facts.c.name == name))
 
 
-def write_fact(tx: Connection, name: str, value: Any) -> None:
-    """Remember a fact."""
-    upsert(tx, facts, [{"name": name, "value": value}])
+def write_fact(tx: Connection, name: str, value: Any, *, options: Mapping[str, Any] | None = None) -> None:
+    """Remember a fact; ``options`` as `upsert` takes them."""
+    upsert(tx, facts, [{"name": name, "value": value}], options=options)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from immich_facesets.assets import Person
 from service.store import failures
+from service.store.changes import BOOKS
 from service.store.tables import people, sources
 from service.store.upsert import upsert
 
@@ -50,7 +51,7 @@ def finish_listing(tx: Connection, source: str, *, watermark: datetime | None, f
         values["full_listing_at"] = full_at
         failures.forget_unlisted(tx, source, full_at)
     if values:
-        tx.execute(update(sources).where(sources.c.name == source).values(**values))
+        tx.execute(update(sources).where(sources.c.name == source).values(**values), execution_options=BOOKS)
 
 
 def remember_people(tx: Connection, source: str, found: Sequence[Person]) -> None:

@@ -1,34 +1,43 @@
 """Insert-or-update, which every database spells its own way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import JSON, Connection, Table, or_
 from sqlalchemy.dialects import postgresql, sqlite
 
 _ROWS_AT_ONCE = 500  # SQLite allows 32,766 variables in one statement; executemany needs no limit, memory does
 
 
 def upsert(
-    tx: Connection, table: Table, rows: Sequence[Mapping[str, Any]], *, keep: Sequence[str] | None = None
+    tx: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    keep: Collection[str] = (),
+    options: Mapping[str, Any] | None = None,
 ) -> None:
     """
     Insert rows; where the primary key exists, update every given column but those in ``keep``.
 
-    With ``keep`` naming every column, an existing row stays as it is. All rows must have the same keys.
+    With ``keep`` naming every column, an existing row stays as it is. A row that says the same already is not written
+    (unless it holds JSON, which PostgreSQL does not compare). All rows must have the same keys. ``options`` are those of
+    the statement's execution.
     """
     if not rows:
         return
     key = [column.name for column in table.primary_key.columns]
     insert = postgresql.insert if tx.dialect.name == "postgresql" else sqlite.insert
-    kept = {*key, *(keep or ())}
+    kept = {*key, *keep}
     names = [name for name in rows[0] if name not in kept]
     statement = insert(table)
     changed = {name: statement.excluded[name] for name in names}
+    is_comparable = not any(isinstance(table.c[name].type, JSON) for name in names)
+    differs = or_(*(table.c[name].is_distinct_from(new) for name, new in changed.items())) if is_comparable else None
     final = (
-        statement.on_conflict_do_update(index_elements=key, set_=changed)
+        statement.on_conflict_do_update(index_elements=key, set_=changed, where=differs)
         if changed
         else statement.on_conflict_do_nothing(index_elements=key)
     )
     for start in range(0, len(rows), _ROWS_AT_ONCE):
-        tx.execute(final, list(rows[start : start + _ROWS_AT_ONCE]))
+        tx.execute(final, list(rows[start : start + _ROWS_AT_ONCE]), execution_options=options or {})

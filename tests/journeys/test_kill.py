@@ -40,6 +40,7 @@ FIRST: dict[str, tuple[Kill, ...]] = {
         ("record_content", 3, "bd"),
     ),
     "group": (
+        ("write_settled", 1, "bda"),
         ("drop_orphans", 1, "da"),
         ("write_thresholds", 1, "bda"),
         ("use_space", 1, "bda"),
@@ -52,6 +53,7 @@ FIRST: dict[str, tuple[Kill, ...]] = {
         ("record_verdict", 9, "a"),
         ("record_export", 1, "bda"),
         ("record_export", 2, "bda"),
+        ("write_settled", 2, "bda"),
         ("end_run", 1, "da"),
     ),
 }
