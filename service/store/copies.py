@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +77,7 @@ class FaceCrop:
 def copies(tx: Connection, space: str | None) -> list[Copy]:
     """Every picture that is there, by source and id."""
     is_done = exists().where(embeddings.c.sha256 == fingerprints.c.sha256, embeddings.c.space == space)
-    rows = tx.execute(
+    rows: Any = tx.execute(
         select(
             assets.c.source,
             assets.c.asset_id,
@@ -112,13 +113,13 @@ def looks(tx: Connection, space: str | None) -> list[StoredLook]:
         .subquery()
     )
     seen = (
-        select(faces.c.sha256, func.count().label("count"))
+        select(faces.c.sha256, func.count().label("faces"))
         .where(faces.c.space == space)
         .group_by(faces.c.sha256)
         .subquery()
     )
     rows = tx.execute(
-        select(contents, taken.c.taken_at, seen.c.count)
+        select(contents, taken.c.taken_at, seen.c.faces)
         .join(embeddings, embeddings.c.sha256 == contents.c.sha256)
         .outerjoin(taken, taken.c.sha256 == contents.c.sha256)
         .outerjoin(seen, seen.c.sha256 == contents.c.sha256)
@@ -133,7 +134,7 @@ def looks(tx: Connection, space: str | None) -> list[StoredLook]:
             height=row.height,
             phash=row.phash,
             taken=np.nan if row.taken_at is None else row.taken_at.timestamp(),
-            faces=row.count or 0,
+            faces=row.faces or 0,
         )
         for row in rows
     ]

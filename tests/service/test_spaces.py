@@ -208,7 +208,9 @@ def test_no_question_about_the_space_in_use_is_answered_with_anything_of_another
     assert after["census"].pop("contents") == before["census"].pop("contents") + 1, "a picture that is known, not shown"
     assert after == before
     told = {name for name, answer in before.items() if not answer}
-    assert told <= {"to_look_at", "items_at_crash", "stamps", "orphaned_faces"}, "a question that finds nothing proves nothing"
+    assert told <= {"to_look_at", "items_at_crash", "stamps", "orphaned_faces"}, (
+        "a question that finds nothing proves nothing"
+    )
 
 
 def carried_plan(store: Store, number: int = 1) -> GroupingPlan:
