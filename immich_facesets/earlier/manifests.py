@@ -21,7 +21,9 @@ MANIFEST = "manifest.json"
 SHELVES = ("", "_thin")
 """Where face sets lie, relative to the folder; what lies in other folders is nobody's yet, or a copy."""
 
-_NAME = re.compile(r"faceset_(\d+)(?:_era_(.+))?")
+_NAME = re.compile(
+    r"faceset_([0-9]{1,9})(?:_era_([^/\\\x00-\x1f]{1,60}))?"
+)  # both name folders again: no path, no control
 _YEARS = re.compile(r"(\d{4})[-–_](\d{4})")
 _NOTES = ("thin", "readme")
 _FACES = ("faces", "crops", "images", "members")

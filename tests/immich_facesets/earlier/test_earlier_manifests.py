@@ -94,6 +94,14 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "faces of text": ({"folders": [SetFolder("faceset_001", body({"faces": ["a"]}))]}, "'faces' is no list of objects"),
     "entries of text": ({"top": {"facesets": ["a"]}}, "'facesets' is no list of objects"),
     "another name": ({"top": {"facesets": [{"name": "person_1"}]}}, "is not called faceset_NNN"),
+    "a number beyond all numbers": (
+        {"top": {"facesets": [{"name": "faceset_" + "9" * 10}]}},
+        "is not called faceset_NNN",
+    ),
+    "an era that is no name": (
+        {"top": {"facesets": [{"name": "faceset_001_era_20\\11"}]}},
+        "is not called faceset_NNN",
+    ),
     "number nought": ({"folders": [SetFolder("faceset_000", body({"faces": []}))]}, "are from 1 to"),
     "a huge number": ({"folders": [SetFolder("faceset_" + "9" * 30, body({"faces": []}))]}, "are from 1 to"),
     "nothing": ({}, "there are no face sets"),
