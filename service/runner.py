@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import asdict
 from typing import Literal, TypeVar
 
 import structlog
@@ -15,6 +14,7 @@ from immich_facesets.exports.profiles import Wish
 from immich_facesets.wire import Info
 from service.embedders import EmbedderPool
 from service.metrics import Metrics
+from service.outcome import UP_TO_DATE, Outcome, Result, cut_off, ended_by, together
 from service.passes.conditions import Conditions
 from service.passes.counts import Counts, counts_of
 from service.passes.discover import Discover
@@ -36,32 +36,6 @@ T = TypeVar("T")
 
 _END_SECONDS = 3.0
 _SECOND_HALF: tuple[Stage, ...] = ("group", "publish")
-UP_TO_DATE = "everything is up to date"
-
-
-class Outcome(StrEnum):
-    """How a sync ended."""
-
-    DONE = "done"
-    OUTAGE = "outage"
-    SETUP = "setup"
-    STOPPED = "stopped"
-    BUG = "bug"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One sync, when it is over. ``error`` is what ended it early, for whoever must react."""
-
-    outcome: Outcome
-    message: str
-    counts: dict[str, int]
-    error: Exception | None = None
-
-
-def cut_off(counts: dict[str, int]) -> Result:
-    """What becomes of a sync that is cancelled."""
-    return Result(Outcome.STOPPED, "cut off by a stop; the next sync goes on from here", counts)
 
 
 class Runner:
@@ -109,7 +83,7 @@ class Runner:
                     await self._update_sources()
             except (TransientError, SetupError) as error:
                 log.warning("sync_not_begun", message=str(error))
-                return _ended_by(error, {})
+                return ended_by(error, {})
             if source is not None and source not in self._sources:
                 known = ", ".join(self._sources)
                 raise RequestError(f"there is no source {source!r}; there are: {known}", status=404)
@@ -163,7 +137,7 @@ class Runner:
             run_id = await store.write(runs.begin_run, kind, names, started)
         except (TransientError, SetupError) as error:  # not even the beginning can be written down
             log.warning("sync_not_begun", message=str(error))
-            return _ended_by(error, counts)
+            return ended_by(error, counts)
         board.begin(run_id=run_id, kind=kind, started_at=started)
         log.info("sync_started", run=run_id, kind=kind)
         result = cut_off(counts)
@@ -184,7 +158,7 @@ class Runner:
                 runs.end_run, run_id, outcome=outcome, message=result.message, counts=result.counts, now=now
             )
         except (TransientError, SetupError) as error:
-            return _ended_by(error, result.counts) if result.outcome is Outcome.DONE else result
+            return ended_by(error, result.counts) if result.outcome is Outcome.DONE else result
         return result
 
     async def _judge(self, work: Awaitable[str], counts: dict[str, int]) -> Result:
@@ -193,7 +167,7 @@ class Runner:
         except _StopWishedError:
             return Result(Outcome.STOPPED, "stopped on request; the next sync goes on from here", counts)
         except (TransientError, SetupError) as error:
-            return _ended_by(error, counts)
+            return ended_by(error, counts)
         except Exception as error:
             log.exception("sync_failed")
             return Result(
@@ -218,7 +192,7 @@ class Runner:
                     ) as error:  # one revoked key, one folder must not stop the others
                         refused[name] = error
             if refused and len(refused) == len(names):
-                raise _together(refused.values())
+                raise together(refused.values())
         async with self._stage("embed"):
             info = await self._pool.open()
             conditions.settings.points(
@@ -238,7 +212,7 @@ class Runner:
             message = UP_TO_DATE
             self._leave_settled(facesets, counts)
         if refused:
-            raise _together(refused.values())
+            raise together(refused.values())
         return message
 
     def _leave_settled(self, facesets: int, counts: dict[str, int]) -> None:
@@ -290,18 +264,6 @@ class Runner:
             board.update_stage(stage, state="waiting", note="stopped")
             raise _StopWishedError
         board.update_stage(stage, state="done", note="")
-
-
-def _together(errors: Collection[SetupError | SourceAwayError]) -> SetupError | SourceAwayError:
-    """Several sources' trouble as one: what a person must change counts more than what may pass."""
-    message = "; ".join(dict.fromkeys(map(str, errors)))
-    is_setup = any(isinstance(error, SetupError) for error in errors)
-    return SetupError(message) if is_setup else SourceAwayError(message)
-
-
-def _ended_by(error: TransientError | SetupError, counts: dict[str, int]) -> Result:
-    outcome = Outcome.OUTAGE if isinstance(error, TransientError) else Outcome.SETUP
-    return Result(outcome, str(error), counts, error)
 
 
 async def until_stopped(work: asyncio.Task[T], stop: asyncio.Event) -> None:

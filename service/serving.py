@@ -11,9 +11,10 @@ from immich_facesets.errors import FacesetsError, RequestError
 from immich_facesets.runtime.listening import Listen, check_exposure
 from service.app import App, database_url, program_version, web_token
 from service.loop_watch import LoopWatch
+from service.outcome import Outcome, Result
 from service.passes.fan_out import first_error
 from service.passes.group import GUARDRAILS
-from service.runner import Kind, Outcome, Result, until_stopped
+from service.runner import Kind, until_stopped
 from service.schedule import Bell, trigger_of
 from service.sources import SourceAwayError
 from service.store import facts, failures, runs, spaces

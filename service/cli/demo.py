@@ -16,7 +16,7 @@ from service.cli.syncing import report
 from service.cli.terminal import out, shown
 from service.demo.immich import FakeImmich
 from service.demo.library import draw_library, fill
-from service.runner import Outcome
+from service.outcome import Outcome
 from service.serving import Service
 from service.settings import Settings, User
 

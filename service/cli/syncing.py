@@ -9,7 +9,8 @@ from immich_facesets.runtime.leaving import ExitCode, stop_event
 from immich_facesets.runtime.logging import configure_logging
 from service.app import chosen_users, open_app
 from service.cli.terminal import err, out, shown
-from service.runner import UP_TO_DATE, Kind, Outcome, Result, cut_off, until_stopped
+from service.outcome import UP_TO_DATE, Outcome, Result, cut_off
+from service.runner import Kind, until_stopped
 from service.serving import Service
 from service.settings import Settings, load_settings
 

@@ -17,7 +17,7 @@ from immich_facesets.errors import RequestError
 from immich_facesets.exports.profiles import read_wishes
 from service.app import App, open_app
 from service.demo.immich import FakeImmich
-from service.runner import Outcome
+from service.outcome import Outcome
 from service.settings import Settings, User
 from service.store import exports, members, runs
 from service.store.tables import export_ledger

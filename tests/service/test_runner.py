@@ -17,7 +17,8 @@ from immich_facesets.errors import RequestError, SetupError
 from service.embedder_client import Embedder
 from service.embedders import EmbedderPool
 from service.metrics import Metrics
-from service.runner import Outcome, Runner
+from service.outcome import Outcome
+from service.runner import Runner
 from service.store import runs, spaces
 from service.tree import ExportTree
 

@@ -16,7 +16,8 @@ from sqlalchemy import Connection, delete, insert, update
 from immich_facesets.decisions import Label
 from service.app import App, open_app
 from service.demo.immich import FakeImmich
-from service.runner import Outcome, Runner
+from service.outcome import Outcome
+from service.runner import Runner
 from service.settings import Settings, User
 from service.store import decisions
 from service.store.changes import BOOKS, consequences, read_state
