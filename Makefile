@@ -6,6 +6,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Tests start hundreds of processes: our modules are compiled once, whatever the environment says.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The Python to build .venv with; any of at least 3.11 is found by itself.
 PYTHON ?=
