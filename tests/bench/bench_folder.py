@@ -4,13 +4,16 @@ How fast a folder is listed when nothing is new, against a bare walk that asks t
     PYTHONPATH=.:tests python tests/bench/bench_folder.py [files]
 
 Both sides go over the same small files in turns, so that a busy machine disturbs them alike. The memory of a listing is
-measured in a second, ten times smaller folder as well: it must not grow with the number of files.
+measured in a second, ten times smaller folder as well: it must not grow with the number of files. Last comes the command
+itself, with an embedder of drawn faces that it starts, over the same folder and over an empty one: what it takes to start.
 """
 
 import asyncio
 import os
+import resource
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -23,7 +26,7 @@ from service.passes.discover import Discover, DiscoverCounts
 from service.passes.embed import recipe_of
 from service.progress import ProgressBoard
 from service.settings import Settings
-from service.store import contents, runs
+from service.store import contents, runs, spaces
 from service.store.contents import EmbeddedContent
 from service.store.database import Store, migrate, open_engine
 from service.store.folders import Folder, add_folder
@@ -54,11 +57,12 @@ class Listing:
     def __init__(self, folder: Path, files: int) -> None:
         self.root = folder / "album"
         fill(self.root, files)
+        self.folder, self.space = folder, "space"
         engine = open_engine(f"sqlite:///{folder / 'facesets.db'}")
         migrate(engine)
         self.store = Store(engine)
         self.store.write_now(add_folder, Folder("album", self.root, "mixed"))
-        self.settings = Settings(data_dir=folder / "data")
+        self.settings = Settings(data_dir=folder)
         self.conditions = Conditions(self.store, self.settings, ProgressBoard(), asyncio.Event())
 
     async def sync(self) -> tuple[DiscoverCounts, int, float]:
@@ -68,13 +72,13 @@ class Listing:
         source = build_folder_source(Folder("album", self.root, "mixed"), self.store, self.settings)
         discover = Discover(self.conditions, source, run_id=run_id)
         await discover.run(whole=False)
-        recipe = recipe_of("space", self.settings)
+        recipe = recipe_of(self.space, self.settings)
         missing = await self.store.read(contents.count_to_embed, recipe, self.conditions.clock())
         return discover.counts, missing, time.perf_counter() - started
 
     async def embed_all(self) -> None:
         """Note that every picture was looked at, and shows nobody."""
-        recipe, now, after = recipe_of("space", self.settings), self.conditions.clock(), ""
+        recipe, now, after = recipe_of(self.space, self.settings), self.conditions.clock(), ""
         while batch := await self.store.read(contents.to_embed, recipe, now, after=after, limit=2000):
             for number, asset in enumerate(batch):
                 sha256 = f"{asset.checksum}{number:024}"
@@ -90,9 +94,54 @@ class Listing:
         tracemalloc.stop()
         return peak / 2**20
 
+    def command(self) -> tuple[float, float]:
+        """Seconds by the clock, and of one core, that ``sync`` takes from its start to its end."""
+        exports = self.folder / "exports"
+        exports.mkdir(exist_ok=True)
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("FACESETS_")}
+        environ |= {
+            "FACESETS_DATA_DIR": str(self.folder),
+            "FACESETS_EXPORT_DIR": str(exports),
+            "FACESETS_EMBEDDER_ENGINE": "synthetic",
+        }
+        before, started = _children_seconds(), time.perf_counter()
+        subprocess.run([sys.executable, "-m", "service", "sync"], check=True, env=environ, capture_output=True)
+        return time.perf_counter() - started, _children_seconds() - before
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def tell_command(listing: Listing, files: int) -> None:
+    """The whole command where nothing is new, less what it takes where nothing is."""
+    nothing = Listing(listing.folder.with_name("nothing"), 1)
+    for one in (listing, nothing):
+        one.command()  # the first one settles
+    times = [(*listing.command(), *nothing.command()) for _ in range(ROUNDS)]
+    clock, cores, least, start = (statistics.median(column) for column in zip(*times, strict=True))
+    print(
+        f"      command: {clock:.2f} s ({cores:.2f} of one core) for {files} files, {least:.2f} s ({start:.2f}) for one"
+    )
+    print(f"        files: {(cores - start) * 10_000 / files:.2f} s of one core for 10,000 more files")
+    nothing.store.close()
+
+
+async def space_of_drawn_faces(listing: Listing) -> str:
+    """The space in which the command's embedder works."""
+    await asyncio.to_thread(listing.command)
+    space = await listing.store.read(spaces.active_space)
+    assert space is not None
+    return space
+
 
 async def measure(folder: Path, files: int) -> None:
+    one = Listing(folder / "one", 1)
+    space = await space_of_drawn_faces(one)
+    one.store.close()
     listing = Listing(folder / "large", files)
+    listing.space = space
     counts, _, seconds = await listing.sync()
     print(f"first listing: {counts.new} files read and hashed in {seconds:.1f} s")
     await listing.embed_all()
@@ -111,15 +160,16 @@ async def measure(folder: Path, files: int) -> None:
     await small.sync()
     await small.embed_all()
     print(f"       memory: {await listing.memory():.1f} MiB for {files} files, {await small.memory():.1f} for a tenth")
-    listing.store.close()
     small.store.close()
+    await asyncio.to_thread(tell_command, listing, files)
+    listing.store.close()
 
 
 def main() -> None:
     files = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     folder = Path(tempfile.mkdtemp(prefix="folder-"))
     try:
-        for name in ("large", "small"):
+        for name in ("large", "small", "one", "nothing"):
             (folder / name).mkdir()
         asyncio.run(measure(folder, files))
     finally:
