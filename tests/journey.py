@@ -73,12 +73,17 @@ class Journey:
         """The assets whose originals were asked for, in order."""
         return self.immich.requests.assets("original")
 
-    def done(self) -> set[str]:
-        """The assets whose pictures are done, or lie whole on disk: they need never be fetched again."""
-        if not (self.data / "facesets.db").is_file():
+    def done(self, data: Path | None = None) -> set[str]:
+        """
+        The assets whose pictures are done, or lie whole on disk: they need never be fetched again.
+
+        ``data``: where the data folder is to be seen from here.
+        """
+        data = data or self.data
+        if not (data / "facesets.db").is_file():
             return set()
-        staged = {path.name.partition(".")[0] for path in (self.data / "staging").glob("*.*")}
-        found: set[str] = read(self.data, lambda tx: fetched_already(tx, staged))
+        staged = {path.name.partition(".")[0] for path in (data / "staging").glob("*.*")}
+        found: set[str] = read(data, lambda tx: fetched_already(tx, staged))
         return found
 
 
