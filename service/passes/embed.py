@@ -105,8 +105,9 @@ class Embed:
             self._put_off = 0
             if total or not number:
                 self._conditions.board.update_stage("embed", done=0, total=total, failed=0)
-            if total:
-                await self._run_crews()
+            if not total:
+                break
+            await self._run_crews()
             if self._conditions.stop.is_set():
                 return
         await asyncio.to_thread(self._staging.sweep)

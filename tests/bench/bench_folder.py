@@ -98,7 +98,8 @@ class Listing:
         """Seconds by the clock, and of one core, that ``sync`` takes from its start to its end."""
         exports = self.folder / "exports"
         exports.mkdir(exist_ok=True)
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("FACESETS_")}
+        ours = ("FACESETS_", "PYTHONDONTWRITEBYTECODE")
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         environ |= {
             "FACESETS_DATA_DIR": str(self.folder),
             "FACESETS_EXPORT_DIR": str(exports),
