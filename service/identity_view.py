@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from immich_facesets.faces import Box
 from immich_facesets.rivals import Rival, rivals_of
 from service.passes.conditions import Conditions
 from service.passes.deciding import space_in_use
@@ -31,21 +30,12 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     how: dict[str, int]
 
 
-class ShownFace(msgspec.Struct, frozen=True, kw_only=True):
+class ShownFace(MemberRow, frozen=True, kw_only=True):
     """
-    One face and where it is; ``places``: (source, asset id, path). ``candidates``: the other identities within the match
-    distance, nearest first. The face is where it is because that one was nearest, or because somebody said so.
+    One face, and with ``candidates`` the other identities within the match distance, nearest first. The face is where it
+    is because that one was nearest, or because somebody said so.
     """
 
-    face_id: int
-    sha256: str
-    box: Box
-    det_score: float
-    blur: float
-    distance: float
-    how: str
-    confidence: float | None
-    places: tuple[tuple[str, str, str], ...]
     candidates: tuple[Rival, ...]
 
 
@@ -102,15 +92,4 @@ def provenance_of(members: Sequence[MemberRow], sources: Mapping[str, StoredSour
 
 
 def _shown(member: MemberRow, candidates: tuple[Rival, ...]) -> ShownFace:
-    return ShownFace(
-        face_id=member.face_id,
-        sha256=member.sha256,
-        box=member.box,
-        det_score=member.det_score,
-        blur=member.blur,
-        distance=member.distance,
-        how=member.how,
-        confidence=member.confidence,
-        places=member.places,
-        candidates=candidates,
-    )
+    return ShownFace(**msgspec.structs.asdict(member), candidates=candidates)

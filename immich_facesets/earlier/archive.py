@@ -19,8 +19,11 @@ from immich_facesets.earlier.findings import Findings
 MOST_BYTES = 2**31
 """Of one array that is read into memory."""
 
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError)
-"""What reading a damaged, encrypted or strange member of an archive raises."""
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
+"""
+What reading a damaged member of an archive raises; ``RuntimeError`` an encrypted one, or one of an unknown compression.
+None of it is swallowed: it becomes a problem that is told, and with one problem nothing is imported.
+"""
 
 
 @dataclass(frozen=True, slots=True)

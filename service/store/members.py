@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, func, select
 
 from immich_facesets.faces import Box
@@ -43,8 +44,7 @@ def list_identities(tx: Connection) -> list[IdentityRow]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class MemberRow:
+class MemberRow(msgspec.Struct, frozen=True):
     """One face of an identity and where it is. ``places``: (source, asset id, path)."""
 
     face_id: int
