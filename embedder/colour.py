@@ -6,11 +6,9 @@ from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-Pixels = NDArray[np.uint8]
-"""(height, width, 3) RGB, contiguous."""
+from embedder.engine import Pixels
 
 _UNDO: Mapping[int, Callable[[Pixels], object]] = {
     2: lambda pixels: cv2.flip(pixels, 1),

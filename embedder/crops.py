@@ -6,21 +6,13 @@ import cv2
 import numpy as np
 
 from embedder.picture import Picture
+from embedder.question import CropWish
 from immich_facesets import wire
 from immich_facesets.faces import Box
 
 QUALITY = 97
 ABOVE, ELSEWHERE = 0.5, 0.25
 """What the readers' detectors need around a face box, in box heights: above it, and on the other sides."""
-
-
-@dataclass(frozen=True, slots=True)
-class CropWish:
-    """Which faces are cut and how large: at most ``side`` pixels, from faces of at least ``min_short``."""
-
-    side: int
-    min_short: float = 0.0
-    pad_ratio: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)

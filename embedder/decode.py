@@ -21,7 +21,8 @@ import pillow_heif
 import pillow_jxl  # noqa: F401  its import teaches Pillow JPEG XL
 from PIL import Image, UnidentifiedImageError
 
-from embedder.colour import Pixels, cv2_array, is_srgb, to_srgb, upright
+from embedder.colour import cv2_array, is_srgb, to_srgb, upright
+from embedder.engine import Pixels
 from embedder.jxl_header import is_jxl, jxl_size
 from embedder.picture import Allow, Picture, whole
 from embedder.raw_pictures import decode_raw, looks_raw

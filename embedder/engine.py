@@ -7,10 +7,12 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder.colour import Pixels
 from immich_facesets import wire
 from immich_facesets.faces import Box, Landmarks
 from immich_facesets.spaces import EmbeddingSpace, OperatingPoints
+
+Pixels = NDArray[np.uint8]
+"""(height, width, 3) RGB, contiguous."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from embedder.alignment import warp
 from embedder.batching import Lane, LaneSize
-from embedder.colour import Pixels, cv2_array
-from embedder.engine import Detection
+from embedder.colour import cv2_array
+from embedder.engine import Detection, Pixels
 from embedder.extra_models import LANDMARK_SIDE, LandmarkModel, PoseModel, QualityModel, as_head_pose, pose_of_points
 from embedder.extras import NO_FILES, ExtraFiles
 from embedder.model_files import ModelFile

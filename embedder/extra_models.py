@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder.colour import Pixels
+from embedder.engine import Pixels
 from embedder.extras import side_of
 from embedder.model_files import ModelFile
 from embedder.sessions import RUN_ERRORS, Device, open_session

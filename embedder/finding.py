@@ -9,8 +9,7 @@ import numpy as np
 
 from embedder import guidance
 from embedder.batching import Lane
-from embedder.colour import Pixels
-from embedder.engine import Detection, FaceEngine, View
+from embedder.engine import Detection, FaceEngine, Pixels, View
 from embedder.hands import Hands
 from embedder.picture import Picture
 from embedder.question import Question

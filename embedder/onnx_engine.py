@@ -9,8 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from embedder import alignment, scrfd
-from embedder.colour import Pixels
-from embedder.engine import Aligned, Detection, EngineFacts, View
+from embedder.engine import Aligned, Detection, EngineFacts, Pixels, View
 from embedder.model_files import ModelFile, ModelPack
 from embedder.recognition import DegenerateHearer, Recogniser, Recognition, nobody
 from embedder.sessions import Device, Precision, Provider, open_session

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedder import alignment
-from embedder.colour import Pixels, cv2_array
-from embedder.engine import Aligned, Detection, EngineFacts, View
+from embedder.colour import cv2_array
+from embedder.engine import Aligned, Detection, EngineFacts, Pixels, View
 from embedder.model_files import ModelPack
 from embedder.recognition import DegenerateHearer, nobody, unit_rows
 from immich_facesets.errors import SetupError

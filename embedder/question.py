@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from embedder.crops import CropWish
 from immich_facesets import wire
 from immich_facesets.errors import RequestError
 from immich_facesets.faces import Box
@@ -14,6 +13,15 @@ from immich_facesets.faces import Box
 MOST_BOXES = 1000
 LARGEST_CROP = 4096
 LARGEST_PAD = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class CropWish:
+    """Which faces are cut and how large: at most ``side`` pixels, from faces of at least ``min_short``."""
+
+    side: int
+    min_short: float = 0.0
+    pad_ratio: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)

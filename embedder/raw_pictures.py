@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from embedder.colour import Pixels
+from embedder.engine import Pixels
 from immich_facesets.errors import ItemError
 
 HAS_RAWPY = importlib.util.find_spec("rawpy") is not None

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from embedder.colour import Pixels
+from embedder.engine import Pixels
 from embedder.model_files import KnownRecogniser
 from embedder.sessions import RUN_ERRORS
 from immich_facesets.errors import SetupError

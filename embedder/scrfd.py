@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder.colour import Pixels
-from embedder.engine import Detection, View
+from embedder.engine import Detection, Pixels, View
 from immich_facesets.faces import Box
 
 MEAN, SCALE = 127.5, 1 / 128.0

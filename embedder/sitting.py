@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedder import alignment, guidance
-from embedder.colour import Pixels
 from embedder.crops import cut_crop
 from embedder.decode import Decoder
-from embedder.engine import Aligned, Detection, FaceEngine
+from embedder.engine import Aligned, Detection, FaceEngine, Pixels
 from embedder.enrichment import Enriched, Look, cut_look
 from embedder.extra_models import QUALITY_SIDE
 from embedder.measures import measure

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedder import alignment
-from embedder.colour import Pixels
-from embedder.engine import Aligned, Detection, EngineFacts, View
+from embedder.engine import Aligned, Detection, EngineFacts, Pixels, View
 from immich_facesets.faces import Box
 from immich_facesets.spaces import EmbeddingSpace, SpaceRecogniser
 from immich_facesets.synthetic import find_faces

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from embedder.alignment import TEMPLATE, align, similarity, template
-from embedder.crops import CropWish, cut_crop, plan_square
+from embedder.crops import cut_crop, plan_square
 from embedder.engine import Aligned, Detection
 from embedder.measures import measure
 from embedder.picture import Picture
+from embedder.question import CropWish
 from embedder.scrfd import area_view, suppress, whole_view
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Box, Landmarks

@@ -15,12 +15,12 @@ from PIL import Image
 
 from embedder import guidance
 from embedder.alignment import align
-from embedder.colour import Pixels
 from embedder.cores import available_cores
-from embedder.crops import CropWish, cut_crop
+from embedder.crops import cut_crop
 from embedder.decode import Decoder
-from embedder.engine import Detection, View
+from embedder.engine import Detection, Pixels, View
 from embedder.picture import Picture
+from embedder.question import CropWish
 from immich_facesets import wire
 from immich_facesets.faces import Box
 from immich_facesets.pose import upright_turns
