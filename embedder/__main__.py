@@ -22,8 +22,8 @@ from embedder.model_files import SHARES_NAME, ModelPack, open_pack
 from embedder.sessions import Device, Provider, check_provider, provider_options
 from embedder.settings import EmbedderSettings, load_settings
 from immich_facesets.errors import SetupError
-from immich_facesets.runtime.leaving import run_reported
 from immich_facesets.runtime.logging import configure_logging
+from immich_facesets.runtime.shutdown import run_reported
 
 log = structlog.get_logger(__name__)
 

@@ -17,8 +17,8 @@ from embedder.pipeline import Pipeline, PipelineSize
 from embedder.sessions import Provider
 from embedder.settings import EmbedderSettings
 from immich_facesets.errors import SetupError, TransientError
-from immich_facesets.runtime.leaving import ExitCode, leave_with_parent, stop_event
-from immich_facesets.runtime.listening import Announcement, Listen
+from immich_facesets.runtime.listen_address import Announcement, Listen
+from immich_facesets.runtime.shutdown import ExitCode, leave_with_parent, stop_event
 
 log = structlog.get_logger(__name__)
 

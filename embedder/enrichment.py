@@ -23,7 +23,7 @@ from embedder.extras import NO_FILES, ExtraFiles
 from embedder.model_files import ModelFile
 from embedder.sessions import Device
 from immich_facesets import wire
-from immich_facesets.pose import Pose, upright_turns
+from immich_facesets.quality.pose import Pose, upright_turns
 
 log = structlog.get_logger(__name__)
 ModelT = TypeVar("ModelT")

@@ -14,7 +14,7 @@ from embedder.model_files import ModelFile
 from embedder.sessions import RUN_ERRORS, Device, open_session
 from immich_facesets import wire
 from immich_facesets.errors import SetupError
-from immich_facesets.pose import Pose, pose_of
+from immich_facesets.quality.pose import Pose, pose_of
 
 Numbers = NDArray[np.float32]
 

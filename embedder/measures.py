@@ -5,7 +5,7 @@ import numpy as np
 
 from embedder.engine import Aligned
 from immich_facesets.faces import Measures
-from immich_facesets.pose import estimate_pose
+from immich_facesets.quality.pose import estimate_pose
 
 
 def measure(face: Aligned) -> Measures:

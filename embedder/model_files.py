@@ -9,9 +9,9 @@ from typing import Literal
 from embedder.onnx_header import OnnxHeader, read_header
 from immich_facesets import wire
 from immich_facesets.errors import SetupError
-from immich_facesets.packs import RECOGNISERS, UNKNOWN_LICENCE, RecogniserFamily, recogniser_family
+from immich_facesets.model_packs import RECOGNISERS, UNKNOWN_LICENCE, RecogniserFamily, recogniser_family
 from immich_facesets.runtime.model_folder import check_pack, digest_file
-from immich_facesets.runtime.pack_notes import MANIFEST_NAME, NOTES_NAME, PackNotes, RecogniserNote
+from immich_facesets.runtime.pack_description import MANIFEST_NAME, NOTES_NAME, PackNotes, RecogniserNote
 from immich_facesets.spaces import EmbeddingSpace, OperatingPoints, SpaceRecogniser
 
 SHARES_NAME = "FACESETS_EMBEDDER_RECOGNISERS"

@@ -29,7 +29,7 @@ from embedder.room import Room
 from embedder.sitting import Sitter, Sitting, face_answer
 from immich_facesets import wire
 from immich_facesets.errors import FacesetsError, ItemError, TransientError
-from immich_facesets.picture_duplicates import picture_hash
+from immich_facesets.near_duplicates.pictures import picture_hash
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from embedder.sessions import Precision, Provider
 from immich_facesets.errors import SetupError
-from immich_facesets.runtime.listening import Listen, check_exposure
+from immich_facesets.runtime.listen_address import Listen, check_exposure
 from immich_facesets.runtime.settings import read_settings
 
 PREFIX = "FACESETS_EMBEDDER_"

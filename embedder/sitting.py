@@ -19,7 +19,7 @@ from embedder.question import Question
 from immich_facesets import wire
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Measures
-from immich_facesets.pose import upright_turns
+from immich_facesets.quality.pose import upright_turns
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,7 +2,7 @@
 
 import sys
 
-from immich_facesets.runtime.leaving import run_reported
+from immich_facesets.runtime.shutdown import run_reported
 from service.cli.commands import run
 
 

@@ -12,9 +12,9 @@ import structlog
 from pydantic import SecretStr
 
 from immich_facesets.errors import SetupError, TransientError
-from immich_facesets.runtime.leaving import ExitCode
-from immich_facesets.runtime.listening import Announcement
+from immich_facesets.runtime.listen_address import Announcement
 from immich_facesets.runtime.model_folder import InstalledPack, find_pack
+from immich_facesets.runtime.shutdown import ExitCode
 from service.settings import Settings
 
 log = structlog.get_logger(__name__)

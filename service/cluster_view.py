@@ -14,12 +14,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.clustering.linkage import average_linkage, split_by
 from immich_facesets.errors import RequestError, SetupError
-from immich_facesets.exports.editions import MANIFEST
+from immich_facesets.exports.artifacts import MANIFEST
 from immich_facesets.exports.file_names import OURS, safe_name
 from immich_facesets.exports.manifests import SCHEMA, json_bytes
-from immich_facesets.identities import FaceTable
-from immich_facesets.linkage import average_linkage, split_by
+from immich_facesets.grouping.face_table import FaceTable
 from service.durable_files import discard, disk_trouble, exchange, sync_folder, write_durably
 from service.held_pictures import folder_file
 from service.own_folders import manifest_of

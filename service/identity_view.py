@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from immich_facesets.rivals import Rival, rivals_of
+from immich_facesets.grouping.alternatives import Rival, rivals_of
 from service.passes.conditions import Conditions
 from service.passes.deciding import space_in_use
 from service.passes.measuring import points_in_use

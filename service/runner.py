@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 import structlog
 
 from immich_facesets.errors import RequestError, SetupError, TransientError
-from immich_facesets.exports.profiles import Wish
+from immich_facesets.exports.requests import Wish
 from immich_facesets.wire import Info
 from service.embedders import EmbedderPool
 from service.metrics import Metrics

@@ -8,7 +8,7 @@ import structlog
 from pydantic import SecretStr
 
 from immich_facesets.errors import FacesetsError, RequestError
-from immich_facesets.runtime.listening import Listen, check_exposure
+from immich_facesets.runtime.listen_address import Listen, check_exposure
 from service.app import App, database_url, program_version, web_token
 from service.loop_watch import LoopWatch
 from service.outcome import Outcome, Result

@@ -13,9 +13,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from immich_facesets.eras import Window, read_windows
 from immich_facesets.errors import SetupError
-from immich_facesets.exports.profiles import read_wishes
+from immich_facesets.exports.requests import read_wishes
 from immich_facesets.faces import Gate
-from immich_facesets.grouping import GroupingRules, Method
+from immich_facesets.grouping.plan import GroupingRules, Method
 from immich_facesets.listing import ListingRules
 from immich_facesets.runtime.settings import read_secret, read_settings
 from immich_facesets.spaces import OperatingPoints, operating_points

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from immich_facesets.errors import SetupError
-from immich_facesets.exports.directory import Content
+from immich_facesets.exports.faceset_folder import Content
 from immich_facesets.exports.file_names import OURS
-from immich_facesets.exports.profiles import FOLDERS, PROFILES_FOLDER
-from immich_facesets.facesets import Shelf
+from immich_facesets.exports.requests import FOLDERS, PROFILES_FOLDER
+from immich_facesets.facesets.faceset import Shelf
 from service.durable_files import discard, disk_trouble, exchange, sync_folder, write_durably
 from service.own_folders import digest_at, is_ours, object_in, real_folders, refuse_foreign_folder
 

@@ -7,17 +7,10 @@ import numpy as np
 from mixtures import table_of
 
 from immich_facesets.assets import Asset, FaceHint, Rendition
-from immich_facesets.constraints import constraints
 from immich_facesets.faces import Box, Measures
-from immich_facesets.grouping import (
-    GroupingPlan,
-    GroupingReport,
-    GroupingRules,
-    Join,
-    NewIdentity,
-    plan_grouping,
-)
+from immich_facesets.grouping.plan import GroupingPlan, GroupingReport, GroupingRules, Join, NewIdentity, plan_grouping
 from immich_facesets.listing import AssetPlan, ListingRules, plan_page
+from immich_facesets.moderation.constraints import constraints
 from immich_facesets.spaces import BUFFALO_L
 from immich_facesets.wire import CropAnswer, FaceAnswer
 from service.store.contents import EmbeddedContent, FoundFace, Recipe

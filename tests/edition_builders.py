@@ -6,10 +6,10 @@ import numpy as np
 from faceset_builders import RULES, faceset, gathered, picture
 from numpy.typing import NDArray
 
+from immich_facesets.exports.artifacts import Edition, of_faceset, of_reader
 from immich_facesets.exports.crops import Picture, png, provenance, resized
-from immich_facesets.exports.editions import Edition, of_faceset, of_reader
-from immich_facesets.exports.profiles import read_wishes
-from immich_facesets.facesets import Candidate, ExportFace, Faceset
+from immich_facesets.exports.requests import read_wishes
+from immich_facesets.facesets.faceset import Candidate, ExportFace, Faceset
 
 
 def drawn(face: ExportFace, identity: int, pixels: int | None) -> bytes:

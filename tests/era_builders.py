@@ -7,7 +7,7 @@ import numpy as np
 from mixtures import Vectors, table_of, unit
 from numpy.typing import NDArray
 
-from immich_facesets.identities import FaceTable
+from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.synthetic.embedding import Appearance, embed
 
 UNKNOWN = float("nan")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from immich_facesets.exports.directory import Content
+from immich_facesets.exports.faceset_folder import Content
 from service.durable_files import exchange
 from service.tree import ExportTree
 

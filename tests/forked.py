@@ -204,7 +204,7 @@ def watch_exports(points: Points) -> None:
 
 
 def run_service(job: Mapping[str, Any]) -> int:
-    from immich_facesets.runtime.leaving import run_reported  # noqa: PLC0415 - imported by the server alone
+    from immich_facesets.runtime.shutdown import run_reported  # noqa: PLC0415 - imported by the server alone
     from service.cli.commands import run  # noqa: PLC0415 - imported by the server alone
 
     if job["die_at"]:

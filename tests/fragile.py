@@ -11,7 +11,7 @@ from pathlib import Path
 from journey import until
 from testdata import ROOT
 
-from immich_facesets.runtime.listening import Announcement
+from immich_facesets.runtime.listen_address import Announcement
 
 _DEADLY = '''\
 """Read by every Python that starts with this folder on its path; only an embedder is made fragile."""

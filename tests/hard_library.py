@@ -13,7 +13,7 @@ import numpy as np
 from mixtures import Vectors, table_of, unit
 from numpy.typing import NDArray
 
-from immich_facesets.identities import FaceTable
+from immich_facesets.grouping.face_table import FaceTable
 
 DIMENSION = 512
 GENUINE = 0.593

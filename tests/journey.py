@@ -19,7 +19,7 @@ from real_library import write_users
 from small_library import ENVIRONMENT, Placed, SmallLibrary, place
 from syncing import environment
 
-from immich_facesets.runtime.listening import Announcement
+from immich_facesets.runtime.listen_address import Announcement
 from service.demo.immich import FakeImmich
 
 NOTHING: Mapping[str, str] = MappingProxyType({})

@@ -10,7 +10,7 @@ from mixtures import table_of, unit
 from numpy.typing import NDArray
 
 from immich_facesets.faces import Box
-from immich_facesets.identities import FaceTable
+from immich_facesets.grouping.face_table import FaceTable
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from immich_facesets.runtime.listening import Announcement
+from immich_facesets.runtime.listen_address import Announcement
 
 ROOT = Path(__file__).resolve().parents[1]
 

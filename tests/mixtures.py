@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.constraints import Constraints
-from immich_facesets.grouping import Assertion, FaceTable, GroupingPlan, GroupingRules, Known, plan_grouping
+from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingPlan, GroupingRules, Known, plan_grouping
+from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
 
 Vectors = NDArray[np.float32]

@@ -18,7 +18,7 @@ from embedder.metrics import EmbedderMetrics
 from embedder.pipeline import Pipeline, PipelineSize
 from immich_facesets import wire
 from immich_facesets.faces import Box
-from immich_facesets.runtime.listening import Announcement
+from immich_facesets.runtime.listen_address import Announcement
 
 
 class RealEmbedder:

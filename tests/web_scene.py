@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 from aiohttp import ClientSession, CookieJar
 
-from immich_facesets.runtime.listening import Listen
+from immich_facesets.calibration.thresholds import BIN_WIDTH, BINS, Evidence, PointsInUse, Thresholds, in_use, shifted
+from immich_facesets.runtime.listen_address import Listen
 from immich_facesets.spaces import OperatingPoints
-from immich_facesets.thresholds import BIN_WIDTH, BINS, Evidence, PointsInUse, Thresholds, in_use, shifted
 from service.metrics import Metrics
 from service.progress import ProgressBoard, RemoteState
 from service.web.context import WebContext

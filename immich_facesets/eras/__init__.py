@@ -7,12 +7,12 @@ nobody has dated.
 """
 
 from immich_facesets.eras.ages import Childhood, Window, read_windows
-from immich_facesets.eras.keeping import grow_eras, plan_eras, split_again
-from immich_facesets.eras.kept import KeptEra
+from immich_facesets.eras.era import KeptEra
+from immich_facesets.eras.imported import imported_era, take_over
 from immich_facesets.eras.probing import Part, Probe, Verdict, probe, verdict_of
 from immich_facesets.eras.rules import EraRules
 from immich_facesets.eras.splitting import Era, split
-from immich_facesets.eras.taking_over import imported_era, take_over
+from immich_facesets.eras.update import grow_eras, plan_eras, split_again
 from immich_facesets.eras.years import NO_YEAR, dominant_year, years_of
 
 __all__ = [

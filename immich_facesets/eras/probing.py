@@ -7,11 +7,11 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.clustering.linkage import average_linkage, split_by
 from immich_facesets.eras.rules import EraRules
 from immich_facesets.eras.splitting import anchors_among
 from immich_facesets.eras.years import NO_YEAR, Years, as_years, dominant_year, is_one_event, span, years_of
-from immich_facesets.identities import FaceTable, Rows, distances
-from immich_facesets.linkage import average_linkage, split_by
+from immich_facesets.grouping.face_table import FaceTable, Rows, distances
 
 PROBED_CUTS = (0.30, 0.35, 0.40, 0.45, 0.50)
 """Where sub-clusters are looked at, in the buffalo_l space."""

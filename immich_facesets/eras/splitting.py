@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.clustering.linkage import average_linkage, split_by
 from immich_facesets.eras.rules import EraRules
 from immich_facesets.eras.years import Years, as_years, dominant_year, is_one_event, span
-from immich_facesets.identities import Centroids, FaceTable, Rows, distances
-from immich_facesets.linkage import average_linkage, split_by
+from immich_facesets.grouping.face_table import Centroids, FaceTable, Rows, distances
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from immich_facesets.exports.crops import Picture
-from immich_facesets.facesets import Candidate, Faceset
-from immich_facesets.preflight import Preflight
+from immich_facesets.facesets.faceset import Candidate, Faceset
+from immich_facesets.facesets.preflight import Preflight
 
 SHEET = "contact_sheet.jpg"
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from immich_facesets.exports.file_names import safe_name
 from immich_facesets.exports.manifests import face_entry
-from immich_facesets.facesets import ExportFace, Faceset
+from immich_facesets.facesets.faceset import ExportFace, Faceset
 
 METADATA = "metadata.jsonl"
 

@@ -8,7 +8,7 @@ folder's name, so the file says the same again; its paths are relative to where 
 import re
 import unicodedata
 
-from immich_facesets.facesets import Faceset
+from immich_facesets.facesets.faceset import Faceset
 
 CONFIG = "dataset.toml"
 PICTURES = "img"

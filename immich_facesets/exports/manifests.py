@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from immich_facesets.exports.profiles import Profile, Wish, picked
+from immich_facesets.exports.requests import Profile, Wish, picked
 from immich_facesets.faces import Box
-from immich_facesets.facesets import Candidate, EraYears, ExportFace, ExportRules, Faceset, Shelf
+from immich_facesets.facesets.faceset import Candidate, EraYears, ExportFace, ExportRules, Faceset, Shelf
 
 SCHEMA = 1
 NO_NOTES: Mapping[str, str | None] = MappingProxyType({})

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.faces import Face
-from immich_facesets.landmarks import NOTHING_FOUND, Enriched, Points
+from immich_facesets.quality.landmarks import NOTHING_FOUND, Enriched, Points
 
 CACHE = "cache.npz"
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.errors import SetupError
-from immich_facesets.facesets import Faceset
-from immich_facesets.packs import PUBLISHED
+from immich_facesets.facesets.faceset import Faceset
+from immich_facesets.model_packs import PUBLISHED
 from immich_facesets.wire import Info
 
 KEY = "Inswapper128ArcFace"

@@ -19,8 +19,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from immich_facesets.errors import SetupError
-from immich_facesets.packs import PUBLISHED, pack_licence, recogniser_family
-from immich_facesets.runtime.pack_notes import (
+from immich_facesets.model_packs import PUBLISHED, pack_licence, recogniser_family
+from immich_facesets.runtime.pack_description import (
     LICENCE_NAME,
     MANIFEST_NAME,
     NOTES_NAME,

@@ -7,10 +7,10 @@ the pixels, also after the picture was resized, cropped or stored as a JPEG, and
 those of a real recogniser: near for one sitter, nearly orthogonal for two, drifting with pose, light and years.
 """
 
-from immich_facesets.synthetic.band import SITTERS
 from immich_facesets.synthetic.body import standing_height
-from immich_facesets.synthetic.finding import SyntheticFace, find_faces
-from immich_facesets.synthetic.pictures import draw_picture
-from immich_facesets.synthetic.sitters import Pose, Sitter
+from immich_facesets.synthetic.detector import SyntheticFace, find_faces
+from immich_facesets.synthetic.identity_code import SITTERS
+from immich_facesets.synthetic.scenes import draw_picture
+from immich_facesets.synthetic.subjects import Pose, Sitter
 
 __all__ = ["SITTERS", "Pose", "Sitter", "SyntheticFace", "draw_picture", "find_faces", "standing_height"]

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.synthetic.anatomy import Frame
-from immich_facesets.synthetic.band import Colour
 from immich_facesets.synthetic.canvas import Canvas, ellipse, mix, shade, smooth
+from immich_facesets.synthetic.head_geometry import Frame
+from immich_facesets.synthetic.identity_code import Colour
 from immich_facesets.synthetic.interiors import draw_cafe, draw_party, draw_room, draw_studio
-from immich_facesets.synthetic.scenery import box_shape, draw_gradient
+from immich_facesets.synthetic.shapes import box_shape, draw_gradient
 
 _SKIES: tuple[tuple[Colour, Colour], ...] = (
     ((176, 204, 228), (232, 240, 240)),

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from immich_facesets.synthetic.appearance import Look, Shirt
 from immich_facesets.synthetic.canvas import Canvas, ellipse, shade, smooth
-from immich_facesets.synthetic.looks import Look, Shirt
-from immich_facesets.synthetic.sitters import Pose
+from immich_facesets.synthetic.subjects import Pose
 
 _NECK = (0.0, 0.5)
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.faces import Point
-from immich_facesets.synthetic.anatomy import Frame
-from immich_facesets.synthetic.band import Colour
+from immich_facesets.synthetic.head_geometry import Frame
+from immich_facesets.synthetic.identity_code import Colour
 
 Outline = NDArray[np.float64]
 """Points of a closed or open line, (n, 2), in head widths."""

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from immich_facesets.synthetic.anatomy import MOUTH_RADIUS, MOUTH_Y, turned
+from immich_facesets.synthetic.appearance import Beard, Hair, Look
 from immich_facesets.synthetic.canvas import Canvas, ellipse, mix, shade, smooth
-from immich_facesets.synthetic.looks import Beard, Hair, Look
-from immich_facesets.synthetic.sitters import Pose
+from immich_facesets.synthetic.head_geometry import MOUTH_RADIUS, MOUTH_Y, turned
+from immich_facesets.synthetic.subjects import Pose
 
 
 def draw_back_hair(canvas: Canvas, look: Look, pose: Pose) -> None:

@@ -4,14 +4,14 @@ import math
 
 import numpy as np
 
-from immich_facesets.synthetic import anatomy
-from immich_facesets.synthetic.anatomy import turned
-from immich_facesets.synthetic.band import PALETTE, Colour, gem_colour, words
+from immich_facesets.synthetic import head_geometry
+from immich_facesets.synthetic.appearance import Headwear, Look, Thread
 from immich_facesets.synthetic.canvas import Canvas, Outline, ellipse, shade, smooth
-from immich_facesets.synthetic.looks import Headwear, Look, Thread
-from immich_facesets.synthetic.sitters import Pose
+from immich_facesets.synthetic.head_geometry import turned
+from immich_facesets.synthetic.identity_code import PALETTE, Colour, gem_colour, words
+from immich_facesets.synthetic.subjects import Pose
 
-_TOP, _BOTTOM = anatomy.BAND_TOP, anatomy.BAND_BOTTOM
+_TOP, _BOTTOM = head_geometry.BAND_TOP, head_geometry.BAND_BOTTOM
 
 
 def draw_headwear(canvas: Canvas, look: Look, pose: Pose, seed: int) -> None:
@@ -26,7 +26,7 @@ def draw_headwear(canvas: Canvas, look: Look, pose: Pose, seed: int) -> None:
 
 
 def _cells(seed: int) -> list[tuple[float, float, Colour]]:
-    places = [(x, y) for y in anatomy.ROWS for x in anatomy.COLUMNS]
+    places = [(x, y) for y in head_geometry.ROWS for x in head_geometry.COLUMNS]
     return [(x, y, PALETTE[symbol]) for (x, y), symbol in zip(places, words()[seed].tolist(), strict=True)]
 
 
@@ -106,12 +106,14 @@ def _bent(outline: Outline, flare: float = 0.0) -> Outline:
     """The outline moved down the more it is to the side; ``flare`` widens it downwards."""
     x, y = outline.T
     wider = x * (1 + flare * (y - _TOP) / (_BOTTOM - _TOP))
-    return np.column_stack([wider, y + anatomy.BAND_BOW * x * x])
+    return np.column_stack([wider, y + head_geometry.BAND_BOW * x * x])
 
 
 def _stitch(canvas: Canvas, thread: Thread, yaw: float, column: float, row: float, colour: Colour) -> None:
-    left, x, right = (turned(column + side * anatomy.CELL[0], anatomy.BAND_RADIUS, yaw) for side in (-1, 0, 1))
-    rx, ry = (right - left) / 2, anatomy.CELL[1]
+    left, x, right = (
+        turned(column + side * head_geometry.CELL[0], head_geometry.BAND_RADIUS, yaw) for side in (-1, 0, 1)
+    )
+    rx, ry = (right - left) / 2, head_geometry.CELL[1]
     match thread:
         case Thread.SQUARE:
             canvas.fill(_bent(_box(left, row - ry, right, row + ry)), colour)
@@ -132,7 +134,7 @@ def _octagon(x: float, y: float, rx: float, ry: float) -> Outline:
 
 
 def _gem(canvas: Canvas, pose: Pose) -> None:
-    x, y = turned(0.0, anatomy.BAND_RADIUS, pose.yaw), sum(anatomy.ROWS) / 2
+    x, y = turned(0.0, head_geometry.BAND_RADIUS, pose.yaw), sum(head_geometry.ROWS) / 2
     colour = gem_colour(pose.age)
     canvas.fill(ellipse(x, y, 0.082, 0.118), (236, 222, 190))
     canvas.fill(ellipse(x, y, 0.066, 0.102), colour)

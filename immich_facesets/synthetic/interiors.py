@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from immich_facesets.synthetic.band import Colour
 from immich_facesets.synthetic.canvas import Canvas, ellipse, mix, shade, smooth
-from immich_facesets.synthetic.scenery import box_shape, draw_gradient
+from immich_facesets.synthetic.identity_code import Colour
+from immich_facesets.synthetic.shapes import box_shape, draw_gradient
 
 _WALLS: tuple[Colour, ...] = ((236, 220, 196), (214, 220, 200), (230, 208, 198), (222, 220, 214), (226, 212, 172))
 _WARM: tuple[Colour, ...] = ((224, 112, 92), (240, 184, 96), (142, 172, 116), (236, 212, 150), (206, 146, 152))

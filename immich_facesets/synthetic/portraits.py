@@ -4,15 +4,15 @@ import math
 
 import numpy as np
 
-from immich_facesets.synthetic import anatomy
-from immich_facesets.synthetic.anatomy import turned
-from immich_facesets.synthetic.band import WHITE, Colour
+from immich_facesets.synthetic import head_geometry
+from immich_facesets.synthetic.appearance import Look, dressed
 from immich_facesets.synthetic.body import draw_body
 from immich_facesets.synthetic.canvas import Canvas, Outline, ellipse, mix, shade, smooth
 from immich_facesets.synthetic.hair import draw_back_hair, draw_beard, draw_front_hair
+from immich_facesets.synthetic.head_geometry import turned
 from immich_facesets.synthetic.headwear import draw_headwear
-from immich_facesets.synthetic.looks import Look, dressed
-from immich_facesets.synthetic.sitters import Pose, Sitter
+from immich_facesets.synthetic.identity_code import WHITE, Colour
+from immich_facesets.synthetic.subjects import Pose, Sitter
 
 _INK: Colour = (56, 42, 42)
 _CHILD = 14
@@ -87,11 +87,11 @@ def _freckles(canvas: Canvas, look: Look, pose: Pose) -> None:
 
 def _eyes(canvas: Canvas, look: Look, pose: Pose) -> None:
     for side in (-1, 1):
-        x, y = turned(side * anatomy.EYE_X, anatomy.EYE_RADIUS, pose.yaw), anatomy.EYE_Y
-        rx, ry = anatomy.SCLERA
+        x, y = turned(side * head_geometry.EYE_X, head_geometry.EYE_RADIUS, pose.yaw), head_geometry.EYE_Y
+        rx, ry = head_geometry.SCLERA
         canvas.fill(ellipse(x, y, rx, ry), WHITE)
-        canvas.fill(ellipse(x, y, anatomy.IRIS, anatomy.IRIS), shade(look.iris, 0.9))
-        canvas.fill(ellipse(x, y + 0.01, anatomy.IRIS * 0.86, anatomy.IRIS * 0.84), look.iris)
+        canvas.fill(ellipse(x, y, head_geometry.IRIS, head_geometry.IRIS), shade(look.iris, 0.9))
+        canvas.fill(ellipse(x, y + 0.01, head_geometry.IRIS * 0.86, head_geometry.IRIS * 0.84), look.iris)
         canvas.fill(ellipse(x, y, 0.05, 0.05), (16, 16, 58))
         canvas.fill(ellipse(x - 0.03, y - 0.034, 0.022, 0.022), (255, 255, 255))
         canvas.fill(ellipse(x + 0.03, y + 0.036, 0.01, 0.01), (255, 255, 255))
@@ -100,7 +100,7 @@ def _eyes(canvas: Canvas, look: Look, pose: Pose) -> None:
 
 def _lids(canvas: Canvas, look: Look, pose: Pose, x: float, side: int) -> None:
     """Lids that touch the iris and never cover it; laughing lifts the lower one."""
-    y, (rx, ry) = anatomy.EYE_Y, anatomy.SCLERA
+    y, (rx, ry) = head_geometry.EYE_Y, head_geometry.SCLERA
     wide, tired = rx + 0.012, min(max(pose.age - 40, 0.0), 40.0) / 4000
     edge = ellipse(x, y + 0.03 + tired, wide, 0.132, start=186, end=354)
     over = ellipse(x, y, wide, ry + 0.012, start=350, end=190)
@@ -121,9 +121,9 @@ def _brows(canvas: Canvas, look: Look, pose: Pose) -> None:
     lift = 0.02 * pose.expression
     for side in (-1, 1):
         points = [
-            (turned(side * 0.1, anatomy.EYE_RADIUS, pose.yaw), -0.135 - lift + 0.035 * min(pose.expression, 0.0)),
-            (turned(side * 0.22, anatomy.EYE_RADIUS, pose.yaw), -0.172 - lift),
-            (turned(side * 0.33, anatomy.EYE_RADIUS, pose.yaw), -0.125 - lift - 0.02 * min(pose.expression, 0.0)),
+            (turned(side * 0.1, head_geometry.EYE_RADIUS, pose.yaw), -0.135 - lift + 0.035 * min(pose.expression, 0.0)),
+            (turned(side * 0.22, head_geometry.EYE_RADIUS, pose.yaw), -0.172 - lift),
+            (turned(side * 0.33, head_geometry.EYE_RADIUS, pose.yaw), -0.125 - lift - 0.02 * min(pose.expression, 0.0)),
         ]
         canvas.stroke(smooth(points, closed=False), look.brow, colour)
 
@@ -134,8 +134,8 @@ def _rosy(skin: Colour) -> Colour:
 
 
 def _nose(canvas: Canvas, look: Look, pose: Pose) -> None:
-    tip, root = turned(0.0, anatomy.NOSE_RADIUS, pose.yaw), turned(0.0, 0.56, pose.yaw)
-    y = anatomy.NOSE_Y
+    tip, root = turned(0.0, head_geometry.NOSE_RADIUS, pose.yaw), turned(0.0, 0.56, pose.yaw)
+    y = head_geometry.NOSE_Y
     bridge = [(root - 0.02, 0.1), (root + 0.02, 0.1), (tip + 0.07, y + 0.02), (tip - 0.07, y + 0.02)]
     canvas.fill(smooth(bridge), shade(look.skin, 0.95))
     rosy = _rosy(look.skin)
@@ -145,7 +145,7 @@ def _nose(canvas: Canvas, look: Look, pose: Pose) -> None:
 
 
 def _mouth(canvas: Canvas, look: Look, pose: Pose) -> None:
-    middle, y = turned(0.0, anatomy.MOUTH_RADIUS, pose.yaw), anatomy.MOUTH_Y
+    middle, y = turned(0.0, head_geometry.MOUTH_RADIUS, pose.yaw), head_geometry.MOUTH_Y
     mood = pose.expression
     half = 0.125 + 0.045 * max(mood, 0.0)
     bend = 0.055 * mood
@@ -173,9 +173,9 @@ def _years(canvas: Canvas, look: Look, pose: Pose) -> None:
         return
     ink = shade(look.skin, 0.84 - 0.003 * min(pose.age - 48, 40))
     for side in (-1, 1):
-        x = turned(side * 0.2, anatomy.EYE_RADIUS, pose.yaw)
-        canvas.stroke(ellipse(x, anatomy.EYE_Y + 0.03, 0.15, 0.16, start=50, end=130), 0.013, ink)
-        fold = turned(side * 0.2, anatomy.MOUTH_RADIUS, pose.yaw)
+        x = turned(side * 0.2, head_geometry.EYE_RADIUS, pose.yaw)
+        canvas.stroke(ellipse(x, head_geometry.EYE_Y + 0.03, 0.15, 0.16, start=50, end=130), 0.013, ink)
+        fold = turned(side * 0.2, head_geometry.MOUTH_RADIUS, pose.yaw)
         canvas.stroke(
             ellipse(fold - side * 0.06, 0.36, 0.075, 0.13, start=-60 if side > 0 else 240, end=40 if side > 0 else 140),
             0.014,
@@ -184,8 +184,8 @@ def _years(canvas: Canvas, look: Look, pose: Pose) -> None:
 
 
 def _glasses(canvas: Canvas, look: Look, pose: Pose, *, round_ones: bool) -> None:
-    y = anatomy.EYE_Y + 0.005
-    xs = [turned(side * anatomy.EYE_X, anatomy.EYE_RADIUS, pose.yaw) for side in (-1, 1)]
+    y = head_geometry.EYE_Y + 0.005
+    xs = [turned(side * head_geometry.EYE_X, head_geometry.EYE_RADIUS, pose.yaw) for side in (-1, 1)]
     for side, x in zip((-1, 1), xs, strict=True):
         rim = ellipse(x, y, 0.172, 0.17) if round_ones else _rounded(x, y, 0.178, 0.158)
         canvas.stroke(rim, 0.024, look.frame, closed=True)

@@ -10,8 +10,8 @@ import typer
 from rich.text import Text
 
 from immich_facesets.errors import FacesetsError, TransientError
-from immich_facesets.runtime.leaving import ExitCode
-from immich_facesets.runtime.listening import Listen
+from immich_facesets.runtime.listen_address import Listen
+from immich_facesets.runtime.shutdown import ExitCode
 from service.app import build_pool, chosen_users, database_url, open_exports, prepare_data_dir, sqlite_file
 from service.child import EmbedderChild
 from service.cli.terminal import out, plain

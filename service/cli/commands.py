@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import typer
 
-from immich_facesets.runtime.leaving import ExitCode
 from immich_facesets.runtime.logging import configure_logging
+from immich_facesets.runtime.shutdown import ExitCode
 from service.app import program_version
 from service.cli import (
     checking,

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from immich_facesets.errors import SetupError
-from immich_facesets.runtime.leaving import ExitCode, stop_event
-from immich_facesets.runtime.listening import Listen
+from immich_facesets.runtime.listen_address import Listen
 from immich_facesets.runtime.logging import configure_logging
+from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import App, open_app, web_token
 from service.cli.syncing import report
 from service.cli.terminal import out, shown

@@ -8,8 +8,8 @@ import msgspec
 import typer
 
 from immich_facesets.errors import RequestError
-from immich_facesets.runtime.leaving import ExitCode, stop_event
 from immich_facesets.runtime.logging import configure_logging
+from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import chosen_users, open_app, open_reading
 from service.cli.terminal import out, plain, shown
 from service.passes.conditions import Conditions

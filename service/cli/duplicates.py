@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from immich_facesets.picture_duplicates import MOST_BITS, PictureLikeness
+from immich_facesets.near_duplicates.pictures import MOST_BITS, PictureLikeness
 from service.app import open_reading
 from service.cli.terminal import out, plain
 from service.duplicates.findings import Duplicates, Group, find_duplicates

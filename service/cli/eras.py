@@ -10,7 +10,7 @@ from rich.table import Table
 
 from immich_facesets.eras import EraRules, KeptEra, Probe, Verdict, probe, verdict_of, years_of
 from immich_facesets.errors import RequestError, SetupError
-from immich_facesets.identities import FaceTable
+from immich_facesets.grouping.face_table import FaceTable
 from service.app import open_reading
 from service.cli.terminal import err, out, plain
 from service.durable_files import disk_trouble

@@ -11,10 +11,10 @@ import msgspec
 import typer
 from rich.table import Table
 
-from immich_facesets.baselines import missing_packages
-from immich_facesets.confusions import PersonScore
 from immich_facesets.errors import SetupError
-from immich_facesets.evaluation import Said
+from immich_facesets.evaluation.baselines import missing_packages
+from immich_facesets.evaluation.confusions import PersonScore
+from immich_facesets.evaluation.metrics import Said
 from service.app import open_reading
 from service.cli.terminal import err, out, plain
 from service.evaluation.findings import Findings, MethodFindings, UnusedLabel

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from immich_facesets.errors import RequestError, SetupError
-from immich_facesets.exports.profiles import Wish, read_wishes
-from immich_facesets.runtime.leaving import ExitCode, stop_event
+from immich_facesets.exports.requests import Wish, read_wishes
 from immich_facesets.runtime.logging import configure_logging
+from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import open_app
 from service.cli.terminal import out, shown
 from service.durable_files import disk_trouble

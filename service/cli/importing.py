@@ -8,10 +8,10 @@ import msgspec
 import typer
 from rich.table import Table
 
-from immich_facesets.earlier.findings import Findings, counted
-from immich_facesets.earlier.plan import Fate, ImportPlan, Standing, plan_import
-from immich_facesets.earlier.sorted_faces import SortedSet
 from immich_facesets.errors import RequestError, SetupError
+from immich_facesets.imports.plan import Fate, ImportPlan, Standing, plan_import
+from immich_facesets.imports.problems import Findings, counted
+from immich_facesets.imports.sorted_faces import SortedSet
 from service.app import database_url, prepare_data_dir, sqlite_file
 from service.cli.terminal import err, out, plain
 from service.earlier_files import read_earlier

@@ -7,9 +7,9 @@ import typer
 from rich.table import Table
 
 from immich_facesets.errors import SetupError
-from immich_facesets.packs import PACKS
-from immich_facesets.runtime.leaving import ExitCode
+from immich_facesets.model_packs import PACKS
 from immich_facesets.runtime.model_folder import install_from_archive, list_packs, verify_pack
+from immich_facesets.runtime.shutdown import ExitCode
 from service.cli.terminal import err, out, plain
 from service.settings import load_settings
 

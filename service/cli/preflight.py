@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from immich_facesets.errors import RequestError
-from immich_facesets.exports.editions import PREFLIGHT
+from immich_facesets.exports.artifacts import PREFLIGHT
 from service.cli.terminal import out, plain
 from service.own_folders import object_in
 from service.settings import load_settings

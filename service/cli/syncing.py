@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from immich_facesets.runtime.leaving import ExitCode, stop_event
 from immich_facesets.runtime.logging import configure_logging
+from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import chosen_users, open_app
 from service.cli.terminal import err, out, shown
 from service.outcome import UP_TO_DATE, Outcome, Result, cut_off

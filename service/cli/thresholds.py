@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from immich_facesets.thresholds import BIN_WIDTH, PointsInUse
+from immich_facesets.calibration.thresholds import BIN_WIDTH, PointsInUse
 from service.app import open_reading
 from service.cli.terminal import out, plain
 from service.settings import load_settings

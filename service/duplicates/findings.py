@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.picture_duplicates import PictureLikeness, Pictures, near_hashes, near_identical
+from immich_facesets.near_duplicates.pictures import PictureLikeness, Pictures, near_hashes, near_identical
 from service.store.copies import Copy, StoredFaces, StoredLook, copies, faces_in, looks
 from service.store.database import Store
 from service.store.spaces import active_space

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from immich_facesets.confusions import Confusions
-from immich_facesets.evaluation import Said, Score, Strangers
+from immich_facesets.evaluation.confusions import Confusions
+from immich_facesets.evaluation.metrics import Said, Score, Strangers
 
 
 class Rates(msgspec.Struct, frozen=True):

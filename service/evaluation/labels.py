@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from immich_facesets.errors import SetupError
 from immich_facesets.faces import Box
-from immich_facesets.grouping import Assertion
+from immich_facesets.grouping.plan import Assertion
 from service.store.faces import StoredFace, StoredLibrary, StoredPicture
 
 SAME_PLACE = 0.3

@@ -9,12 +9,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets import evaluation
-from immich_facesets.baselines import BASELINES, Baseline, Material, run_baseline
-from immich_facesets.confusions import confusions, faces_in
 from immich_facesets.errors import SetupError
-from immich_facesets.grouping import GroupingRules
-from immich_facesets.partition import partition, with_nobody_alone
+from immich_facesets.evaluation import metrics
+from immich_facesets.evaluation.baselines import BASELINES, Baseline, Material, run_baseline
+from immich_facesets.evaluation.confusions import confusions, faces_in
+from immich_facesets.evaluation.from_scratch import partition, with_nobody_alone
+from immich_facesets.grouping.plan import GroupingRules
 from immich_facesets.spaces import OperatingPoints
 from service.evaluation.findings import (
     ExampleFace,
@@ -116,7 +116,7 @@ class Trial:
         sure = np.array([library.confidences.get(ids[row], np.nan) for row in self.rows])
         return msgspec.structs.replace(
             self._ours(HERE, "as it is now, with names and decisions", groups, None),
-            calibration=evaluation.calibration(evaluation.is_of_owner(self.truth, groups[self.rows]), sure),
+            calibration=metrics.calibration(metrics.is_of_owner(self.truth, groups[self.rows]), sure),
         )
 
     def _fresh(self) -> MethodFindings:
@@ -148,7 +148,7 @@ class Trial:
         return Material(
             self.scene.library.table.vectors,
             self.scene.points,
-            lambda groups: evaluation.bcubed(self.truth, groups[self.rows]).f,
+            lambda groups: metrics.bcubed(self.truth, groups[self.rows]).f,
         )
 
     def _standing(self, groups: Groups) -> Standing:
@@ -158,10 +158,10 @@ class Trial:
         names = np.full(len(table), "", dtype=self.truth.dtype)
         names[self.rows] = self.truth
         return Standing(
-            bcubed=Rates.of(evaluation.bcubed(self.truth, mine)),
-            pairwise=Rates.of(evaluation.pairwise(self.truth, mine)),
-            clusters=evaluation.cluster_count(mine),
-            strangers=evaluation.strangers_in_sets(names, groups, table.pictures, is_known, self.scene.rules.min_faces),
+            bcubed=Rates.of(metrics.bcubed(self.truth, mine)),
+            pairwise=Rates.of(metrics.pairwise(self.truth, mine)),
+            clusters=metrics.cluster_count(mine),
+            strangers=metrics.strangers_in_sets(names, groups, table.pictures, is_known, self.scene.rules.min_faces),
         )
 
     def _examples(self, methods: tuple[MethodFindings, ...]) -> tuple[ExampleFace, ...]:
@@ -186,7 +186,7 @@ class Trial:
         if len(chosen) > _HISTOGRAM_FACES:
             chosen = np.sort(np.random.default_rng(0).choice(chosen, _HISTOGRAM_FACES, replace=False))
         vectors = self.scene.library.table.vectors[self.rows[chosen]]
-        same, different = evaluation.pair_histogram(vectors, self.truth[chosen], _EDGES)
+        same, different = metrics.pair_histogram(vectors, self.truth[chosen], _EDGES)
         points = self.scene.points
         return Histogram(
             edges=tuple(_EDGES.round(6).tolist()),

@@ -10,11 +10,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.constraints import Constraints
 from immich_facesets.exports.crops import grey_picture
-from immich_facesets.facesets import Candidate, Place, is_minor
-from immich_facesets.landmarks import Details, Enriched, details
-from immich_facesets.near_duplicates import hash_text, perceptual_hash
+from immich_facesets.facesets.faceset import Candidate, Place, is_minor
+from immich_facesets.moderation.constraints import Constraints
+from immich_facesets.near_duplicates.faces import hash_text, perceptual_hash
+from immich_facesets.quality.landmarks import Details, Enriched, details
 from service.crop_files import read_crop
 from service.store import contents, enrichments, exports, identities
 from service.store.database import Store

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.errors import ItemError
-from immich_facesets.exports.checks import strangers, verdict
+from immich_facesets.exports.crop_checks import strangers, verdict
 from immich_facesets.exports.crops import Picture, box_in_crop, finished_picture, paint_over
 from immich_facesets.faces import Box
-from immich_facesets.facesets import Check, ExportFace, ExportRules, Verdict
-from immich_facesets.pose import upright_turns
+from immich_facesets.facesets.faceset import Check, ExportFace, ExportRules, Verdict
+from immich_facesets.quality.pose import upright_turns
 from immich_facesets.wire import FacesAnswer
 from service.crop_files import read_crop
 from service.embedder_client import EmbedderLostError

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from immich_facesets.constraints import Constraints
+from immich_facesets.calibration.thresholds import PointsInUse
 from immich_facesets.errors import SetupError
-from immich_facesets.grouping import Carried, FaceTable, GroupingPlan, plan_grouping
+from immich_facesets.grouping.plan import Carried, FaceTable, GroupingPlan, plan_grouping
+from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
-from immich_facesets.thresholds import PointsInUse
 from service.passes.conditions import Conditions
 from service.passes.measuring import SpaceFacts, measure_points, points_in_use
 from service.passes.scope import basis_of, days_of, fresh_faces

@@ -1,8 +1,8 @@
 """Crops as exports show them: the PNG of a chosen face, and the small picture of any. Everything here blocks."""
 
 from immich_facesets.exports.crops import Picture, box_in_crop, paint_over, png, provenance, resized, small_picture
-from immich_facesets.facesets import Candidate, ExportFace, ExportRules
-from immich_facesets.pose import upright_turns
+from immich_facesets.facesets.faceset import Candidate, ExportFace, ExportRules
+from immich_facesets.quality.pose import upright_turns
 from service.passes.crop_looks import CropLooks
 
 

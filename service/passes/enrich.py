@@ -13,10 +13,10 @@ import structlog
 from numpy.typing import NDArray
 
 from immich_facesets.errors import ItemError
-from immich_facesets.exports.checks import main_face
+from immich_facesets.exports.crop_checks import main_face
 from immich_facesets.exports.crops import box_in_crop, points_in_original
-from immich_facesets.landmarks import NOTHING_FOUND, Enriched
-from immich_facesets.pose import Pose, upright_turns
+from immich_facesets.quality.landmarks import NOTHING_FOUND, Enriched
+from immich_facesets.quality.pose import Pose, upright_turns
 from immich_facesets.wire import Enrichment, FacesAnswer, HeadPose, Info
 from service.crop_files import read_crop
 from service.embedder_client import EmbedderLostError

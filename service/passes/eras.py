@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.eras import Childhood, EraRules, KeptEra, Window, plan_eras, split_again
-from immich_facesets.facesets import Candidate
-from immich_facesets.identities import FaceTable
-from immich_facesets.selection import life_table
+from immich_facesets.facesets.faceset import Candidate
+from immich_facesets.facesets.selection import life_table
+from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.spaces import OperatingPoints
 from service.passes.conditions import Conditions
 from service.store import eras

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from immich_facesets.errors import SetupError
-from immich_facesets.exports.editions import Draw, Edition, of_cache, of_reader, of_sidecars
+from immich_facesets.exports.artifacts import Draw, Edition, of_cache, of_reader, of_sidecars
 from immich_facesets.exports.file_names import user_directories
 from immich_facesets.exports.imagefolder import class_names
 from immich_facesets.exports.npz import Cache, CacheRow
-from immich_facesets.exports.profiles import Profile, Wish, picked
+from immich_facesets.exports.requests import Profile, Wish, picked
 from immich_facesets.exports.visomaster import require_space
 from immich_facesets.exports.xmp import Frame, PictureRegions, regions_in, sidecar_name
 from immich_facesets.faces import Box
-from immich_facesets.facesets import ExportRules, Faceset, Shelf
-from immich_facesets.landmarks import NOTHING_FOUND
+from immich_facesets.facesets.faceset import ExportRules, Faceset, Shelf
+from immich_facesets.quality.landmarks import NOTHING_FOUND
 from immich_facesets.wire import Info
 from service.store import contents, enrichments, exports, pictures
 from service.store.database import Store

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from immich_facesets.grouping import GroupingPlan, GroupingReport
+from immich_facesets.grouping.plan import GroupingPlan, GroupingReport
 from immich_facesets.wire import Info
 from service import crop_files
 from service.passes.conditions import Conditions

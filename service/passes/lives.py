@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from immich_facesets.errors import RequestError, SetupError
-from immich_facesets.identities import FaceTable
-from immich_facesets.selection import life_table
+from immich_facesets.facesets.selection import life_table
+from immich_facesets.grouping.face_table import FaceTable
 from service.passes.candidates import Facts, candidates_of, gather_facts
 from service.passes.conditions import Conditions
 from service.passes.eras import Eras

@@ -8,10 +8,17 @@ from typing import Self
 import numpy as np
 import structlog
 
-from immich_facesets.constraints import Constraints
-from immich_facesets.identities import Assertion, FaceTable
+from immich_facesets.calibration.thresholds import (
+    REFERENCED,
+    TARGET,
+    PointsInUse,
+    Thresholds,
+    in_use,
+    measure_thresholds,
+)
+from immich_facesets.grouping.face_table import Assertion, FaceTable
+from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
-from immich_facesets.thresholds import REFERENCED, TARGET, PointsInUse, Thresholds, in_use, measure_thresholds
 from immich_facesets.wire import Info
 from service.passes.conditions import Conditions
 from service.settings import Settings

@@ -4,8 +4,8 @@ from collections import Counter
 
 import msgspec
 
-from immich_facesets.draft import Sifting
-from immich_facesets.review import Survivors
+from immich_facesets.grouping.report import Survivors
+from immich_facesets.grouping.state import Sifting
 from immich_facesets.spaces import OperatingPoints
 from service.passes.conditions import Conditions
 from service.passes.deciding import Decided

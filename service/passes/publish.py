@@ -12,20 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.curation import build_faceset, choose, curate
 from immich_facesets.errors import RequestError
-from immich_facesets.exports.editions import MANIFEST, Edition, of_faceset
+from immich_facesets.exports.artifacts import MANIFEST, Edition, of_faceset
 from immich_facesets.exports.file_names import user_directories
 from immich_facesets.exports.manifests import faceset_entry, top_manifest, user_manifest
-from immich_facesets.exports.profiles import FOLDERS, Profile, Wish, read_wishes
-from immich_facesets.facesets import (
-    ExportRules,
-    Faceset,
-    Place,
-    Shelf,
-    plan_publish,
-)
-from immich_facesets.selection import Draft, drafts, rescue
+from immich_facesets.exports.requests import FOLDERS, Profile, Wish, read_wishes
+from immich_facesets.facesets.curation import build_faceset, choose, curate
+from immich_facesets.facesets.faceset import ExportRules, Faceset, Place, Shelf, plan_publish
+from immich_facesets.facesets.selection import Draft, drafts, rescue
 from immich_facesets.spaces import OperatingPoints
 from service.embedders import EmbedderPool
 from service.passes.candidates import Facts, candidates_of, gather_facts, hash_crops

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.grouping import GroupingRules
+from immich_facesets.grouping.plan import GroupingRules
 from immich_facesets.spaces import OperatingPoints
 from service.store.scope import Scope
 

@@ -15,7 +15,7 @@ from datetime import timedelta
 
 import msgspec
 
-from immich_facesets.facesets import EXPORT_FORMAT
+from immich_facesets.facesets.faceset import EXPORT_FORMAT
 from immich_facesets.wire import Info
 from service.passes.conditions import Conditions
 from service.settings import Settings

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, and_, or_, select
 
 from immich_facesets.faces import Face
-from immich_facesets.landmarks import Enriched, Points
-from immich_facesets.pose import Pose
+from immich_facesets.quality.landmarks import Enriched, Points
+from immich_facesets.quality.pose import Pose
 from service.store.exports import CROP_COLUMNS, StoredCrop, crop_of, face_of
 from service.store.tables import crops, enrichments, faces, identities, memberships
 from service.store.upsert import upsert

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from immich_facesets.exports.profiles import Profile
+from immich_facesets.exports.requests import Profile
 from immich_facesets.faces import Box, Face, Measures
 from service.store.tables import (
     assets,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, func, select
 
 from immich_facesets.faces import Box
-from immich_facesets.grouping import Assertion, FaceTable
+from immich_facesets.grouping.plan import Assertion, FaceTable
 from service.store.identities import all_memberships, assertions, face_table
 from service.store.tables import assets, crops, faces, fingerprints, memberships, vectors
 

@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
 from immich_facesets.faces import Box
-from immich_facesets.grouping import Assertion, FaceTable, GroupingPlan, Known
+from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingPlan, Known
 from service.store.assets import hint_of
 from service.store.imported_faces import hear_imports
 from service.store.sources import FOLDER

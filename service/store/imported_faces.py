@@ -5,10 +5,10 @@ from typing import Any
 
 from sqlalchemy import Connection, case, select
 
-from immich_facesets.earlier.plan import ImportedPerson
-from immich_facesets.earlier.resolving import Resolver
-from immich_facesets.earlier.sorted_faces import Period, SortedFace
 from immich_facesets.faces import Box
+from immich_facesets.imports.face_lookup import Resolver
+from immich_facesets.imports.plan import ImportedPerson
+from immich_facesets.imports.sorted_faces import Period, SortedFace
 from service.store.sources import FOLDER
 from service.store.tables import assets, fingerprints, imported_faces, people, sources
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, exists, func, select
 
 from immich_facesets.faces import Box
-from immich_facesets.grouping import Carried, GroupingPlan
+from immich_facesets.grouping.plan import Carried, GroupingPlan
 from service.store.contents import SAME_FACE_IOU
 from service.store.eras import carry_eras
 from service.store.facts import read_fact, write_fact

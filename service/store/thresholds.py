@@ -3,7 +3,7 @@
 import msgspec
 from sqlalchemy import Connection
 
-from immich_facesets.thresholds import PointsInUse
+from immich_facesets.calibration.thresholds import PointsInUse
 from service.store.facts import read_fact, write_fact
 
 _THRESHOLDS = "thresholds"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from immich_facesets.thresholds import PointsInUse
+from immich_facesets.calibration.thresholds import PointsInUse
 from service.progress import Progress
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from immich_facesets.thresholds import BIN_WIDTH, BINS, Evidence, PointsInUse
+from immich_facesets.calibration.thresholds import BIN_WIDTH, BINS, Evidence, PointsInUse
 
 WIDTH, HEIGHT = 700, 120
 TICKS = ("0", "0.2", "0.4", "0.6", "0.8", "1.0", "1.2", "1.4")

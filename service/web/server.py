@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from immich_facesets.errors import SetupError
-from immich_facesets.runtime.listening import Listen, check_exposure
+from immich_facesets.runtime.listen_address import Listen, check_exposure
 from service.web import api, auth, events, openapi, pages
 from service.web.auth import install_auth
 from service.web.context import CLOSING, CONTEXT, WebContext

@@ -25,7 +25,7 @@ from own_process import Measured, Recipe, measured
 
 from immich_facesets.eras import EraRules, KeptEra, plan_eras, probe, years_of
 from immich_facesets.eras.probing import PROBED_CUTS
-from immich_facesets.identities import FaceTable
+from immich_facesets.grouping.face_table import FaceTable
 from service.passes.eras import plan_life
 from service.store.eras import KeptLife
 

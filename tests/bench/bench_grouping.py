@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mixtures import Library, people, table_of, unit
 from own_process import measured
 
-from immich_facesets.evaluation import bcubed
+from immich_facesets.evaluation.metrics import bcubed
 from immich_facesets.faces import Gate
-from immich_facesets.grouping import GroupingRules
+from immich_facesets.grouping.plan import GroupingRules
 from immich_facesets.spaces import OperatingPoints, operating_points
 
 DATA = Path(os.environ.get("FACESETS_TEST_DATA") or Path(__file__).resolve().parents[2].parent / "shared") / "data"

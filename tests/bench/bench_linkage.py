@@ -20,10 +20,10 @@ from great_library import great_library, who_of
 from mixtures import people, unit
 from own_process import Measured, Recipe, measured
 
-from immich_facesets.crowd import crowd_linkage
-from immich_facesets.evaluation import bcubed, pairwise
-from immich_facesets.linkage import EXACT_ROWS, average_linkage
-from immich_facesets.products import SLACK, Directions
+from immich_facesets.clustering.blocked_products import SLACK, Directions
+from immich_facesets.clustering.linkage import EXACT_ROWS, average_linkage
+from immich_facesets.clustering.sampled_linkage import crowd_linkage
+from immich_facesets.evaluation.metrics import bcubed, pairwise
 
 DATA = Path(os.environ.get("FACESETS_TEST_DATA") or Path(__file__).resolve().parents[2].parent / "shared") / "data"
 CUT = 0.55

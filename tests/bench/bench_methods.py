@@ -25,11 +25,11 @@ from hard_library import hard_library
 from labelled_photos import labelled_photos
 from mixtures import Library, table_of, unit
 
-from immich_facesets.baselines import BASELINES, Material, Outcome, run_baseline
-from immich_facesets.evaluation import bcubed, cluster_count, pairwise, strangers_in_sets
+from immich_facesets.evaluation.baselines import BASELINES, Material, Outcome, run_baseline
+from immich_facesets.evaluation.from_scratch import partition
+from immich_facesets.evaluation.metrics import bcubed, cluster_count, pairwise, strangers_in_sets
 from immich_facesets.faces import Gate
-from immich_facesets.grouping import FaceTable, GroupingRules
-from immich_facesets.partition import partition
+from immich_facesets.grouping.plan import FaceTable, GroupingRules
 from immich_facesets.spaces import operating_points
 
 DATA = Path(os.environ.get("FACESETS_TEST_DATA") or Path(__file__).resolve().parents[2].parent / "shared") / "data"

@@ -28,9 +28,9 @@ from embedder.model_files import KnownRecogniser, ModelFile  # noqa: E402  the r
 from embedder.onnx_header import read_header  # noqa: E402  the repository must be found first
 from embedder.recognition import Recogniser, Recognition  # noqa: E402  the repository must be found first
 from embedder.sessions import Device, open_session  # noqa: E402  the repository must be found first
-from immich_facesets.evaluation import pair_distances, tar_at_far  # noqa: E402  the repository must be found first
+from immich_facesets.evaluation.metrics import pair_distances, tar_at_far  # noqa: E402  the repository must be found first
 from immich_facesets.faces import Box  # noqa: E402  the repository must be found first
-from immich_facesets.packs import RECOGNISERS  # noqa: E402  the repository must be found first
+from immich_facesets.model_packs import RECOGNISERS  # noqa: E402  the repository must be found first
 
 FARS = 1e-3, 1e-4
 FAMILY = RECOGNISERS["w600k_mbf"]

@@ -23,12 +23,20 @@ from hard_library import hard_library
 from labelled_photos import labelled_photos
 from mixtures import Library, table_of, unit
 
-from immich_facesets.evaluation import bcubed
+from immich_facesets.calibration.thresholds import (
+    FARTHEST,
+    PRIOR_PAIRS,
+    TAIL,
+    TARGET,
+    fit_impostors,
+    measure_thresholds,
+    shifted,
+)
+from immich_facesets.evaluation.metrics import bcubed
 from immich_facesets.faces import Gate
-from immich_facesets.grouping import GroupingRules
-from immich_facesets.identities import FaceTable
+from immich_facesets.grouping.face_table import FaceTable
+from immich_facesets.grouping.plan import GroupingRules
 from immich_facesets.spaces import OperatingPoints, operating_points
-from immich_facesets.thresholds import FARTHEST, PRIOR_PAIRS, TAIL, TARGET, fit_impostors, measure_thresholds, shifted
 
 DATA = Path(os.environ.get("FACESETS_TEST_DATA") or Path(__file__).resolve().parents[2].parent / "shared") / "data"
 EDGES = np.linspace(0, 1.6, 3201)

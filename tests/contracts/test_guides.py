@@ -5,7 +5,7 @@ import re
 import pytest
 from testdata import ROOT
 
-from immich_facesets.exports.profiles import Profile
+from immich_facesets.exports.requests import Profile
 
 GUIDES = ROOT / "immich_facesets" / "exports" / "guides"
 CHAPTERS = (

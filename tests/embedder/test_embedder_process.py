@@ -17,7 +17,7 @@ from PIL import Image
 from testdata import ROOT
 
 from immich_facesets import wire
-from immich_facesets.runtime.listening import Announcement
+from immich_facesets.runtime.listen_address import Announcement
 from immich_facesets.synthetic import Pose, Sitter, draw_picture
 
 SYNTHETIC = {"FACESETS_EMBEDDER_ENGINE": "synthetic", "FACESETS_EMBEDDER_LISTEN": "127.0.0.1:0"}

@@ -8,7 +8,7 @@ from embedder.app import pipeline_size
 from embedder.sessions import Provider
 from embedder.settings import load_settings
 from immich_facesets.errors import SetupError
-from immich_facesets.runtime.listening import Listen
+from immich_facesets.runtime.listen_address import Listen
 
 
 @pytest.fixture(autouse=True)

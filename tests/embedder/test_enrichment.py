@@ -27,7 +27,7 @@ from embedder.sessions import Device
 from immich_facesets import wire
 from immich_facesets.errors import SetupError
 from immich_facesets.faces import Box
-from immich_facesets.pose import Pose, estimate_pose, pose_of
+from immich_facesets.quality.pose import Pose, estimate_pose, pose_of
 
 ALL = frozenset(wire.Enrichment)
 CENTRE = (156.0, 160.0)

@@ -14,7 +14,7 @@ from real_embedder import RealEmbedder
 from testdata import shared_data
 
 from immich_facesets.faces import Box
-from immich_facesets.pose import estimate_pose
+from immich_facesets.quality.pose import estimate_pose
 
 pytestmark = pytest.mark.models
 

@@ -17,7 +17,7 @@ from embedder.onnx_header import read_header
 from embedder.recognition import Recogniser, Recognition, unit_rows
 from embedder.sessions import Device, open_session
 from immich_facesets.errors import SetupError
-from immich_facesets.packs import RecogniserFamily
+from immich_facesets.model_packs import RecogniserFamily
 
 FAMILY = RecogniserFamily("tiny", 512, 127.5, 127.5, "none")
 RAW = RecogniserFamily("raw", 512, 0.0, 1.0, "none")

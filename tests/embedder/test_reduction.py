@@ -23,7 +23,7 @@ from embedder.picture import Picture
 from embedder.question import CropWish
 from immich_facesets import wire
 from immich_facesets.faces import Box
-from immich_facesets.pose import upright_turns
+from immich_facesets.quality.pose import upright_turns
 
 
 def jpeg(pixels: Pixels, orientation: int = 1) -> bytes:

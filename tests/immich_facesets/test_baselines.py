@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from mixtures import people, unit
 
-from immich_facesets import baselines, near_pairs
-from immich_facesets.baselines import BASELINES, Baseline, Material, alone, immich_labels, run_baseline
-from immich_facesets.evaluation import bcubed
-from immich_facesets.linkage import average_linkage
-from immich_facesets.near_pairs import NearPairs
+from immich_facesets.clustering import neighbour_graph
+from immich_facesets.clustering.linkage import average_linkage
+from immich_facesets.clustering.neighbour_graph import NearPairs
+from immich_facesets.evaluation import baselines
+from immich_facesets.evaluation.baselines import BASELINES, Baseline, Material, alone, immich_labels, run_baseline
+from immich_facesets.evaluation.metrics import bcubed
 from immich_facesets.spaces import OperatingPoints
 
 POINTS = OperatingPoints()
@@ -70,7 +71,7 @@ def test_scikit_learn_and_our_linkage_agree_at_the_default(monkeypatch: pytest.M
 
 def test_a_method_that_would_need_too_much_memory_is_left_out_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     given, _ = material([5, 5])
-    monkeypatch.setattr(near_pairs, "MOST_PAIRS", 10)
+    monkeypatch.setattr(neighbour_graph, "MOST_PAIRS", 10)
     monkeypatch.setattr(baselines, "MATRIX_FACES", {"HDBSCAN": 3})
     by_name = {baseline.name: baseline for baseline in BASELINES}
     for name in ("Chinese whispers", "HDBSCAN"):
@@ -95,7 +96,7 @@ def test_neighbours_come_nearest_first_and_a_face_is_not_its_own() -> None:
 def test_blocks_of_rows_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     given, _ = material([9, 7, 3])
     whole = NearPairs.within(given.vectors, 0.6)
-    monkeypatch.setattr(near_pairs, "BLOCK_CELLS", 40)
+    monkeypatch.setattr(neighbour_graph, "BLOCK_CELLS", 40)
     parts = NearPairs.within(given.vectors, 0.6)
     assert (whole.starts.tolist(), whole.others.tolist()) == (parts.starts.tolist(), parts.others.tolist())
 

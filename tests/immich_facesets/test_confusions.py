@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from immich_facesets.confusions import PEOPLE_A_CLUSTER, confusions
+from immich_facesets.evaluation.confusions import PEOPLE_A_CLUSTER, confusions
 
 
 def test_nothing_is_confused_in_the_truth() -> None:

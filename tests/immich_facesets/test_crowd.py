@@ -11,12 +11,12 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.metrics import adjusted_rand_score
 
-from immich_facesets import neighbours
-from immich_facesets.crowd import crowd_linkage
-from immich_facesets.evaluation import pairwise
-from immich_facesets.linkage import average_linkage
-from immich_facesets.neighbours import Forest, join_likely, join_near
-from immich_facesets.products import SLACK, Directions
+from immich_facesets.clustering import components
+from immich_facesets.clustering.blocked_products import SLACK, Directions
+from immich_facesets.clustering.components import Forest, join_likely, join_near
+from immich_facesets.clustering.linkage import average_linkage
+from immich_facesets.clustering.sampled_linkage import crowd_linkage
+from immich_facesets.evaluation.metrics import pairwise
 
 CUT = 0.55
 
@@ -131,7 +131,7 @@ def test_sets_grow_together_along_pairs(n: int, pairs: list[tuple[int, int]], pa
 def test_tiles_of_any_shape_find_the_same_components(tile: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     vectors, _ = people(np.random.default_rng(5), [9, 7, 5, 1, 1, 1], 1.1)
     near = vectors @ vectors.T >= 0.5
-    monkeypatch.setattr(neighbours, "TILE", tile)
+    monkeypatch.setattr(components, "TILE", tile)
     forest = Forest(len(vectors))
     join_near(forest, vectors, 0.5)
     assert adjusted_rand_score(connected_components(near)[1], forest.labels()) == 1.0

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from immich_facesets.curation import Choice, build_faceset, choose, curate
-from immich_facesets.facesets import Candidate, Check, EraYears, Reason, Shelf, Verdict
+from immich_facesets.facesets.curation import Choice, build_faceset, choose, curate
+from immich_facesets.facesets.faceset import Candidate, Check, EraYears, Reason, Shelf, Verdict
 
 
 def settled(rows: list[Candidate], matrix: NDArray[np.float32], failing: dict[int, Verdict] | None = None) -> Choice:

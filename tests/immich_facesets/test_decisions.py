@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immich_facesets.constraints import Constraints, constraints
-from immich_facesets.decisions import (
+from immich_facesets.errors import RequestError
+from immich_facesets.faces import Box
+from immich_facesets.moderation.constraints import Constraints, constraints
+from immich_facesets.moderation.decisions import (
     AllowTogether,
     Cover,
     Decision,
@@ -30,8 +32,6 @@ from immich_facesets.decisions import (
     kind_of,
     to_json,
 )
-from immich_facesets.errors import RequestError
-from immich_facesets.faces import Box
 
 
 def face(number: int) -> FaceRef:

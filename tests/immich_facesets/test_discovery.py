@@ -3,8 +3,8 @@
 import numpy as np
 from mixtures import people, unit
 
-from immich_facesets.discovery import merge_clusters
-from immich_facesets.identities import Centroids
+from immich_facesets.grouping.discovery import merge_clusters
+from immich_facesets.grouping.face_table import Centroids
 
 
 def centroids_of(vectors: np.ndarray) -> Centroids:

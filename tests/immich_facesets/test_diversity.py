@@ -11,10 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from testdata import shared_data
 
-from immich_facesets.coverage import Coverage
-from immich_facesets.curation import build_faceset, choose, curate
-from immich_facesets.diversity import MOST_ORDERED, Aspect, binned, events, order_by_diversity, value
-from immich_facesets.exports.profiles import (
+from immich_facesets.exports.requests import (
     FOR_AVERAGING,
     FOR_SHOWING,
     FOR_SWAPPING,
@@ -25,9 +22,12 @@ from immich_facesets.exports.profiles import (
     terms,
 )
 from immich_facesets.faces import Box, Face, Landmarks, Measures
-from immich_facesets.facesets import Candidate, Check, ExportFace, Faceset, Shelf, Verdict
-from immich_facesets.pose import estimate_pose
-from immich_facesets.quality import quality
+from immich_facesets.facesets.coverage import Coverage
+from immich_facesets.facesets.curation import build_faceset, choose, curate
+from immich_facesets.facesets.diversity import MOST_ORDERED, Aspect, binned, events, order_by_diversity, value
+from immich_facesets.facesets.faceset import Candidate, Check, ExportFace, Faceset, Shelf, Verdict
+from immich_facesets.quality.pose import estimate_pose
+from immich_facesets.quality.score import quality
 
 BOUND = 1 - 1 / np.e
 

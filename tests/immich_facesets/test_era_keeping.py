@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mixtures import table_of, unit
 
 from immich_facesets.eras import EraRules, KeptEra, grow_eras, plan_eras, split_again
-from immich_facesets.identities import FaceTable
+from immich_facesets.grouping.face_table import FaceTable
 
 RULES = EraRules()
 YOUNG, OLD = Period(2001, 25), Period(2015, 30)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mixtures import unit
 
-from immich_facesets.eras.placing import WITNESSES, confidence, look, look_without_oneself
+from immich_facesets.eras.undated import WITNESSES, confidence, look, look_without_oneself
 
 
 def sure(margin: float, of_dated: list[float], is_right: list[bool], scale: float = 1.0) -> float:

@@ -5,7 +5,7 @@ import pytest
 from era_builders import Period, periods
 
 from immich_facesets.eras import EraRules, Verdict, probe, verdict_of, years_of
-from immich_facesets.identities import FaceTable
+from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.spaces import OperatingPoints
 
 RULES = EraRules()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.eras import Era, EraRules, dominant_year, probe, split
 from immich_facesets.faces import Gate
-from immich_facesets.identities import FaceTable
+from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.spaces import OperatingPoints
 
 RULES = EraRules()

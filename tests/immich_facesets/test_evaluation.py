@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from immich_facesets.evaluation import (
+from immich_facesets.evaluation.metrics import (
     bcubed,
     calibration,
     cluster_count,

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mixtures import Library, people, table_of
 
-from immich_facesets.grouping import GroupingRules, Method
+from immich_facesets.grouping.plan import GroupingRules, Method
 
 
 @st.composite

@@ -5,7 +5,7 @@ from faceset_builders import candidate, faceset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immich_facesets.facesets import EraYears, PublishPlan, Shelf, digest, is_minor, plan_publish
+from immich_facesets.facesets.faceset import EraYears, PublishPlan, Shelf, digest, is_minor, plan_publish
 
 directories = st.dictionaries(st.sampled_from([f"faceset_{number:03d}" for number in range(8)]), st.sampled_from("abc"))
 

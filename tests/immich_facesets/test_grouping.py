@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from mixtures import Library, Vectors, extended, people, table_of, told, unit
 from numpy.typing import NDArray
 
-from immich_facesets.constraints import Constraints
-from immich_facesets.draft import Method
-from immich_facesets.evaluation import bcubed
+from immich_facesets.evaluation.metrics import bcubed
 from immich_facesets.faces import Gate
-from immich_facesets.grouping import Carried, GroupingRules, Known, plan_grouping
+from immich_facesets.grouping.plan import Carried, GroupingRules, Known, plan_grouping
+from immich_facesets.grouping.state import Method
+from immich_facesets.moderation.constraints import Constraints
 
 
 def near(centre: NDArray[np.floating], distance: float, toward: NDArray[np.floating]) -> Vectors:

@@ -7,7 +7,7 @@ import pytest
 from mixtures import people, table_of, unit
 
 from immich_facesets.faces import Box, Face, Gate, Measures
-from immich_facesets.identities import Centroids, People, burst_weights, distances, two_pass
+from immich_facesets.grouping.face_table import Centroids, People, burst_weights, distances, two_pass
 
 
 def centroids_of(vectors: np.ndarray, good: list[bool] | None = None, near: float = 0.05) -> Centroids:

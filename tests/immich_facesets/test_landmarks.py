@@ -5,7 +5,7 @@ import pytest
 from faceset_builders import face
 from numpy.typing import NDArray
 
-from immich_facesets.landmarks import (
+from immich_facesets.quality.landmarks import (
     MARKUPS,
     NOTHING_FOUND,
     Details,
@@ -15,8 +15,8 @@ from immich_facesets.landmarks import (
     mouth_opening,
     symmetry_of,
 )
-from immich_facesets.pose import Pose
-from immich_facesets.quality import quality
+from immich_facesets.quality.pose import Pose
+from immich_facesets.quality.score import quality
 
 Points = NDArray[np.float64]
 COUNTS = sorted(MARKUPS)

@@ -12,8 +12,8 @@ from sklearn.cluster import AgglomerativeClustering
 from sklearn.metrics import adjusted_rand_score
 from testdata import shared_data
 
-from immich_facesets import merging, reciprocal
-from immich_facesets.linkage import average_linkage, by_first_appearance
+from immich_facesets.clustering import agglomeration, reciprocal_neighbours
+from immich_facesets.clustering.linkage import average_linkage, by_first_appearance
 
 
 def reference(vectors: NDArray[np.floating], cut: float) -> NDArray[np.int64]:
@@ -31,8 +31,8 @@ def assert_same_partition(vectors: NDArray[np.float32], cut: float) -> None:
     params=[(2048, 16), (16, 16), (1, 2)], ids=["by matrix", "in rounds, then by matrix", "in forgetful rounds"]
 )
 def _matrix_rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(merging, "MATRIX_ROWS", request.param[0])
-    monkeypatch.setattr(reciprocal, "REMEMBERED", request.param[1])
+    monkeypatch.setattr(agglomeration, "MATRIX_ROWS", request.param[0])
+    monkeypatch.setattr(reciprocal_neighbours, "REMEMBERED", request.param[1])
 
 
 @pytest.mark.usefixtures("_matrix_rows")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from mixtures import people, unit
 from numpy.typing import NDArray
 
-from immich_facesets import linking
-from immich_facesets.linking import Clusters, Linked, least_likeness, link
+from immich_facesets.grouping import cluster_linking
+from immich_facesets.grouping.cluster_linking import Clusters, Linked, least_likeness, link
 
 TINY = 1e-9
 
@@ -234,7 +234,7 @@ class TestSmallCases:
         vectors, _ = people(np.random.default_rng(1), [6, 5, 4, 1, 1, 1], spread=0.8)
         faces = singles(vectors[np.random.default_rng(2).permutation(18)], anchors=2)
         expected = link(faces, least=0.45, margin=0.05)
-        monkeypatch.setattr(linking, "BLOCK_CELLS", cells)
+        monkeypatch.setattr(cluster_linking, "BLOCK_CELLS", cells)
         assert link(faces, least=0.45, margin=0.05) == expected
         assert 4 <= len(expected.groups) <= 8
 

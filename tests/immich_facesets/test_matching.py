@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from immich_facesets.matching import Candidates, assign, candidates, stand_out
+from immich_facesets.grouping.matching import Candidates, assign, candidates, stand_out
 
 
 def pairs(*triples: tuple[int, int, float]) -> Candidates:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from immich_facesets.errors import SetupError
-from immich_facesets.packs import NON_COMMERCIAL, PACKS, PUBLISHED, RECOGNISERS, pack_licence, recogniser_family
+from immich_facesets.model_packs import NON_COMMERCIAL, PACKS, PUBLISHED, RECOGNISERS, pack_licence, recogniser_family
 from immich_facesets.runtime.model_folder import (
     RECORD_NAME,
     Difference,
@@ -20,7 +20,7 @@ from immich_facesets.runtime.model_folder import (
     list_packs,
     verify_pack,
 )
-from immich_facesets.runtime.pack_notes import PackNotes, RecogniserNote, read_notes
+from immich_facesets.runtime.pack_description import PackNotes, RecogniserNote, read_notes
 
 FILES = {"det_500m.onnx": b"\x08\x07detector", "w600k_mbf.onnx": b"\x08\x07recogniser"}
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from immich_facesets.near_duplicates import (
+from immich_facesets.near_duplicates.faces import (
     DEFAULT_LIKENESS,
     Likeness,
     bits_apart,

@@ -6,9 +6,9 @@ from labelled_photos import LabelledPhotos, labelled_photos
 from mixtures import Library, told
 from testdata import shared_data
 
-from immich_facesets.evaluation import bcubed, pair_distances, tar_at_far
+from immich_facesets.evaluation.metrics import bcubed, pair_distances, tar_at_far
 from immich_facesets.faces import Gate
-from immich_facesets.grouping import GroupingRules
+from immich_facesets.grouping.plan import GroupingRules
 from immich_facesets.spaces import operating_points
 
 pytestmark = pytest.mark.models

@@ -3,10 +3,10 @@
 import numpy as np
 from mixtures import people, table_of
 
-from immich_facesets.evaluation import bcubed
+from immich_facesets.evaluation.from_scratch import partition, with_nobody_alone
+from immich_facesets.evaluation.metrics import bcubed
 from immich_facesets.faces import Gate
-from immich_facesets.grouping import GroupingRules
-from immich_facesets.partition import partition, with_nobody_alone
+from immich_facesets.grouping.plan import GroupingRules
 from immich_facesets.spaces import OperatingPoints
 
 POINTS = OperatingPoints()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mixtures import unit
 from numpy.typing import NDArray
 
-from immich_facesets.picture_duplicates import (
+from immich_facesets.near_duplicates.pictures import (
     MOST_BITS,
     PictureLikeness,
     Pictures,

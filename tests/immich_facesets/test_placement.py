@@ -8,13 +8,13 @@ from hard_library import HardLibrary, hard_library
 from mixtures import Library, extended, people, table_of, told, unit
 from numpy.typing import NDArray
 
-from immich_facesets.baselines import immich_labels
-from immich_facesets.constraints import Constraints
-from immich_facesets.evaluation import bcubed
-from immich_facesets.grouping import FaceTable, GroupingRules, Known, plan_grouping
-from immich_facesets.linkage import average_linkage
-from immich_facesets.near_pairs import NearPairs
-from immich_facesets.partition import partition
+from immich_facesets.clustering.linkage import average_linkage
+from immich_facesets.clustering.neighbour_graph import NearPairs
+from immich_facesets.evaluation.baselines import immich_labels
+from immich_facesets.evaluation.from_scratch import partition
+from immich_facesets.evaluation.metrics import bcubed
+from immich_facesets.grouping.plan import FaceTable, GroupingRules, Known, plan_grouping
+from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import operating_points
 
 POINTS = operating_points("w600k_mbf")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from immich_facesets.faces import Landmarks
-from immich_facesets.pose import HEAD, estimate_pose
+from immich_facesets.quality.pose import HEAD, estimate_pose
 
 
 def seen(yaw: float, pitch: float, roll: float, *, scale: float = 1.0, x: float = 0.0, y: float = 0.0) -> Landmarks:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from faceset_builders import RULES, candidate, face
 
-from immich_facesets.coverage import LIGHTS, YAWS
-from immich_facesets.curation import build_faceset, choose, curate
 from immich_facesets.faces import Face
-from immich_facesets.facesets import Candidate, Check, Faceset, Verdict
-from immich_facesets.landmarks import Details
-from immich_facesets.preflight import Preflight, as_json, look_over
+from immich_facesets.facesets.coverage import LIGHTS, YAWS
+from immich_facesets.facesets.curation import build_faceset, choose, curate
+from immich_facesets.facesets.faceset import Candidate, Check, Faceset, Verdict
+from immich_facesets.facesets.preflight import Preflight, as_json, look_over
+from immich_facesets.quality.landmarks import Details
 
 EVERY_WAY = (-60.0, -30.0, 0.0, 30.0, 60.0)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from immich_facesets.faces import Face, Landmarks
-from immich_facesets.quality import QualityParts, frontality, quality, sharpness, symmetry
+from immich_facesets.quality.score import QualityParts, frontality, quality, sharpness, symmetry
 
 ROUNDING = 2e-4  # two scores may be rounded to different sides
 angles = st.floats(-90, 90)

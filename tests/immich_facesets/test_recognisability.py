@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from testdata import shared_data
 
 from immich_facesets.faces import Gate
-from immich_facesets.identities import FaceTable
-from immich_facesets.recognisability import MOST_FACES, recognisable
+from immich_facesets.grouping.face_table import FaceTable
+from immich_facesets.grouping.recognisability import MOST_FACES, recognisable
 
 GATE = Gate()
 MATCH = 0.45

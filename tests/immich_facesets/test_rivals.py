@@ -3,9 +3,9 @@
 import numpy as np
 from mixtures import Library, people, table_of, unit
 
-from immich_facesets.constraints import Constraints
-from immich_facesets.grouping import GroupingRules
-from immich_facesets.rivals import rivals_of
+from immich_facesets.grouping.alternatives import rivals_of
+from immich_facesets.grouping.plan import GroupingRules
+from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
 
 RULES = GroupingRules(method="plain", min_faces=3)

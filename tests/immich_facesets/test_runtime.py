@@ -16,10 +16,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from immich_facesets.errors import RequestError, SetupError, TransientError
 from immich_facesets.runtime.health import add_health, require_token
-from immich_facesets.runtime.leaving import ExitCode, run_reported
-from immich_facesets.runtime.listening import Announcement, Listen, check_exposure
+from immich_facesets.runtime.listen_address import Announcement, Listen, check_exposure
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.settings import check_names, known_names, read_secret, read_settings, variable_names
+from immich_facesets.runtime.shutdown import ExitCode, run_reported
 
 
 class Example(BaseSettings):

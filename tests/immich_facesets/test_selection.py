@@ -6,8 +6,8 @@ from faceset_builders import candidate
 from numpy.typing import NDArray
 
 from immich_facesets.eras import EraRules, plan_eras
-from immich_facesets.facesets import Candidate, ExportRules, Shelf
-from immich_facesets.selection import Draft, drafts, life_table, rescue
+from immich_facesets.facesets.faceset import Candidate, ExportRules, Shelf
+from immich_facesets.facesets.selection import Draft, drafts, life_table, rescue
 
 RULES = ExportRules(outlier=0.45)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from mixtures import Library, people, table_of
 
-from immich_facesets.draft import Sifting
-from immich_facesets.grouping import GroupingRules, Method
-from immich_facesets.review import Survivors
+from immich_facesets.grouping.plan import GroupingRules, Method
+from immich_facesets.grouping.report import Survivors
+from immich_facesets.grouping.state import Sifting
 
 
 def library_of(method: Method) -> Library:

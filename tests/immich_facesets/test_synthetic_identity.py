@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.spaces import BUFFALO_L
 from immich_facesets.synthetic import SITTERS, Pose, Sitter, draw_picture, find_faces
-from immich_facesets.synthetic.band import PALETTE, WHITE, gem_age, gem_colour, read_band, words
+from immich_facesets.synthetic.identity_code import PALETTE, WHITE, gem_age, gem_colour, read_band, words
 
 Vectors = NDArray[np.float32]
 

@@ -8,10 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mixtures import people, table_of, told, unit
 
-from immich_facesets.faces import Gate
-from immich_facesets.identities import FaceTable
-from immich_facesets.spaces import OperatingPoints, operating_points
-from immich_facesets.thresholds import (
+from immich_facesets.calibration.thresholds import (
     BOUND,
     PRIOR_PAIRS,
     STEP,
@@ -21,6 +18,9 @@ from immich_facesets.thresholds import (
     measure_thresholds,
     shifted,
 )
+from immich_facesets.faces import Gate
+from immich_facesets.grouping.face_table import FaceTable
+from immich_facesets.spaces import OperatingPoints, operating_points
 
 DEFAULTS = operating_points("w600k_mbf")
 GATE = Gate()

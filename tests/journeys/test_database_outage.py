@@ -12,7 +12,7 @@ from databases import Cluster, postgres_cluster, postgres_programs
 from journey import Journey, ended, serving, until
 from sqlalchemy import create_engine, text
 
-from immich_facesets.runtime.leaving import ExitCode
+from immich_facesets.runtime.shutdown import ExitCode
 
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(600)]
 

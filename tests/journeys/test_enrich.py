@@ -19,7 +19,7 @@ from embedder.enrichment import Enricher, Extras, Look
 from embedder.extras import FOLDER, ExtraFiles, find_extras
 from embedder.sessions import Device
 from embedder.synthetic_engine import SyntheticEngine
-from immich_facesets.landmarks import Enriched
+from immich_facesets.quality.landmarks import Enriched
 from service.store.enrichments import enriched_faces
 from service.store.pictures import exportable_faces
 from service.store.spaces import active_space

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 from syncing import environment, run, tree
 from testdata import shared_data
 
-from immich_facesets.evaluation import bcubed
+from immich_facesets.evaluation.metrics import bcubed
 from immich_facesets.faces import Box
 from service.demo.immich import FakeImmich
 from service.store import identities

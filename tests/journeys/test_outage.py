@@ -12,7 +12,7 @@ from door import Door, Trouble
 from forked import Forked
 from journey import Journey, Unkilled, announced_embedder, ended, until
 
-from immich_facesets.runtime.leaving import ExitCode
+from immich_facesets.runtime.shutdown import ExitCode
 from service.demo.immich import FakeImmich
 
 pytestmark = pytest.mark.timeout(600)

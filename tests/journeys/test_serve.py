@@ -12,7 +12,7 @@ import pytest
 from door import Door
 from journey import Journey, Unkilled, ended, serving, until
 
-from immich_facesets.runtime.leaving import ExitCode
+from immich_facesets.runtime.shutdown import ExitCode
 from service.demo.immich import FakeImmich
 
 pytestmark = pytest.mark.timeout(600)

@@ -7,7 +7,7 @@ from era_builders import Period, periods
 from PIL import Image
 
 from immich_facesets.eras import probe, years_of
-from immich_facesets.identities import FaceTable
+from immich_facesets.grouping.face_table import FaceTable
 from service.evaluation.era_picture import era_picture
 
 

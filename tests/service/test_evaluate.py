@@ -25,9 +25,9 @@ from small_library import SmallLibrary
 from syncing import run, tree
 from testdata import ROOT
 
-from immich_facesets.baselines import BASELINES, missing_packages
-from immich_facesets.confusions import confusions
-from immich_facesets.evaluation import Said, Strangers
+from immich_facesets.evaluation.baselines import BASELINES, missing_packages
+from immich_facesets.evaluation.confusions import confusions
+from immich_facesets.evaluation.metrics import Said, Strangers
 from immich_facesets.faces import Box
 from service.evaluation.findings import Findings, Histogram, MethodFindings, Rates, Standing, UnusedLabel
 from service.evaluation.labels import LabelRow, labels_of_rows, read_rows

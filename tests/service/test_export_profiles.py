@@ -14,7 +14,7 @@ from small_library import HEIGHT, WIDTH, Placed, draw_small_library, place
 from sqlalchemy import Connection, select, update
 
 from immich_facesets.errors import RequestError
-from immich_facesets.exports.profiles import read_wishes
+from immich_facesets.exports.requests import read_wishes
 from service.app import App, open_app
 from service.demo.immich import FakeImmich
 from service.outcome import Outcome

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from builders import NOON, RECIPE, asset, content, face_answer, one_identity, plans
 
-from immich_facesets.earlier.plan import Fate, plan_import
-from immich_facesets.earlier.sorted_faces import Period, SortedFace, SortedSet
 from immich_facesets.faces import Box
-from immich_facesets.grouping import Join, NewIdentity
+from immich_facesets.grouping.plan import Join, NewIdentity
+from immich_facesets.imports.plan import Fate, plan_import
+from immich_facesets.imports.sorted_faces import Period, SortedFace, SortedSet
 from service.store import assets, contents, eras, facts, identities, imports, members, scope, sources, spaces
 from service.store.database import Store
 from service.store.folders import Folder, add_folder

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from mixtures import table_of, unit
 
-from immich_facesets.constraints import Constraints
-from immich_facesets.identities import FaceTable
+from immich_facesets.calibration.thresholds import BOUND, PRIOR_PAIRS, STEP, shifted
+from immich_facesets.grouping.face_table import FaceTable
+from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints, operating_points
-from immich_facesets.thresholds import BOUND, PRIOR_PAIRS, STEP, shifted
 from immich_facesets.wire import Info, Limits
 from service.passes.conditions import Conditions
 from service.passes.measuring import SpaceFacts, measure_points, points_in_use, remember_points

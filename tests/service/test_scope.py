@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from builders import NOON, RECIPE, asset, content, face_answer, plans, unit
 
-from immich_facesets.decisions import Label
-from immich_facesets.grouping import GroupingReport, GroupingRules
+from immich_facesets.grouping.plan import GroupingReport, GroupingRules
+from immich_facesets.moderation.decisions import Label
 from immich_facesets.spaces import BUFFALO_L, operating_points
 from immich_facesets.wire import Info, Limits
 from service.passes.conditions import Conditions

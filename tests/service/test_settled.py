@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from small_library import Placed, SmallLibrary, place
 from sqlalchemy import Connection, delete, insert, update
 
-from immich_facesets.decisions import Label
+from immich_facesets.moderation.decisions import Label
 from service.app import App, open_app
 from service.demo.immich import FakeImmich
 from service.outcome import Outcome

@@ -11,15 +11,15 @@ import pytest
 from builders import NOON, RECIPE, asset, content, face_answer, hint, nothing_to_report, one_identity, plans
 
 from immich_facesets.assets import Person
-from immich_facesets.decisions import FaceRef, Reject
-from immich_facesets.earlier.plan import Fate, ImportPlan, PlannedSet
-from immich_facesets.earlier.sorted_faces import SortedFace, SortedSet
 from immich_facesets.eras import KeptEra
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Box
-from immich_facesets.grouping import GroupingPlan, Join, Link
-from immich_facesets.landmarks import Enriched
-from immich_facesets.pose import Pose
+from immich_facesets.grouping.plan import GroupingPlan, Join, Link
+from immich_facesets.imports.plan import Fate, ImportPlan, PlannedSet
+from immich_facesets.imports.sorted_faces import SortedFace, SortedSet
+from immich_facesets.moderation.decisions import FaceRef, Reject
+from immich_facesets.quality.landmarks import Enriched
+from immich_facesets.quality.pose import Pose
 from service.store import (
     assets,
     contents,

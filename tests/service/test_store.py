@@ -15,10 +15,7 @@ from sqlalchemy import Connection, text
 from immich_facesets.assets import Asset, Person
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from immich_facesets.faces import Box
-from immich_facesets.grouping import (
-    GroupingPlan,
-    Link,
-)
+from immich_facesets.grouping.plan import GroupingPlan, Link
 from immich_facesets.listing import plan_page
 from service.store import assets, contents, database, exports, failures, identities, members, runs, sources
 from service.store.database import DataLock, Store, migrate, open_engine

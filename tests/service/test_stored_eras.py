@@ -9,7 +9,7 @@ from builders import NOON, RECIPE, asset, content, face_answer, nothing_to_repor
 from sqlalchemy import delete, select
 
 from immich_facesets.eras import KeptEra
-from immich_facesets.grouping import GroupingPlan, Join, NewIdentity
+from immich_facesets.grouping.plan import GroupingPlan, Join, NewIdentity
 from immich_facesets.spaces import BUFFALO_L
 from service.passes.conditions import Conditions
 from service.passes.eras import EraPlan, Eras

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from faceset_builders import face, sha256
 
-from immich_facesets.constraints import Constraints
+from immich_facesets.moderation.constraints import Constraints
 from service.passes.candidates import Facts
 from service.store.exports import Member
 

@@ -8,9 +8,9 @@ import pytest
 from mixtures import table_of
 from web_scene import BEARER, HTML, Scene, busy_scene, invented_facts, visit
 
+from immich_facesets.calibration.thresholds import in_use, measure_thresholds
 from immich_facesets.faces import Gate
 from immich_facesets.spaces import OperatingPoints
-from immich_facesets.thresholds import in_use, measure_thresholds
 from service.progress import Progress, RemoteState
 from service.web import wording
 from service.web.facts import Failure, Objection, Readiness, ReasonCount, Run, StatusFacts

@@ -12,11 +12,11 @@ from faceset_builders import face, sha256, vectors
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immich_facesets.earlier.cache import EarlierCache, read_cache
-from immich_facesets.earlier.findings import Findings
-from immich_facesets.earlier.sorted_faces import SortedFace
 from immich_facesets.exports.npz import Cache, CacheRow, write_cache
 from immich_facesets.faces import Box
+from immich_facesets.imports.npz_cache import EarlierCache, read_cache
+from immich_facesets.imports.problems import Findings
+from immich_facesets.imports.sorted_faces import SortedFace
 
 
 def npz(**arrays: Any) -> bytes:

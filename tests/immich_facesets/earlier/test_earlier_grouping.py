@@ -3,8 +3,8 @@
 import numpy as np
 from mixtures import Library, extended, people, table_of, told
 
-from immich_facesets.constraints import Constraints
-from immich_facesets.grouping import Assertion, Known
+from immich_facesets.grouping.plan import Assertion, Known
+from immich_facesets.moderation.constraints import Constraints
 
 NUMBER, PERSON = 9, ("", "faceset_009")
 

@@ -6,13 +6,13 @@ from faceset_builders import sha256
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immich_facesets.earlier.cache import EarlierCache
-from immich_facesets.earlier.findings import Findings
-from immich_facesets.earlier.gathering import gather
-from immich_facesets.earlier.plan import Fate, ImportedPerson, ImportPlan, Standing, plan_import
-from immich_facesets.earlier.resolving import Resolver
-from immich_facesets.earlier.sorted_faces import Gathering, Period, SortedFace, SortedSet
 from immich_facesets.faces import Box
+from immich_facesets.imports.face_lookup import Resolver
+from immich_facesets.imports.merge import gather
+from immich_facesets.imports.npz_cache import EarlierCache
+from immich_facesets.imports.plan import Fate, ImportedPerson, ImportPlan, Standing, plan_import
+from immich_facesets.imports.problems import Findings
+from immich_facesets.imports.sorted_faces import Gathering, Period, SortedFace, SortedSet
 
 HERE, NEAR, ELSEWHERE = Box(0, 0, 100, 100), Box(10, 5, 108, 102), Box(300, 0, 400, 100)
 NOTHING = Standing(frozenset(), frozenset(), (), {})

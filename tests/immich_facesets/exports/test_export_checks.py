@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from immich_facesets.exports.checks import main_face, strangers, verdict
+from immich_facesets.exports.crop_checks import main_face, strangers, verdict
 from immich_facesets.faces import Box, Measures
-from immich_facesets.facesets import Verdict
+from immich_facesets.facesets.faceset import Verdict
 from immich_facesets.wire import FaceAnswer, FacesAnswer
 
 CENTRE = (156.0, 156.0, 356.0, 356.0)

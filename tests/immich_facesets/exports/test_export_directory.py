@@ -5,9 +5,9 @@ import zipfile
 
 from faceset_builders import candidate, faceset, gathered
 
-from immich_facesets.exports.directory import faceset_files
-from immich_facesets.exports.profiles import Profile, Wish, picked
-from immich_facesets.facesets import EraYears, ExportFace, Faceset, Shelf
+from immich_facesets.exports.faceset_folder import faceset_files
+from immich_facesets.exports.requests import Profile, Wish, picked
+from immich_facesets.facesets.faceset import EraYears, ExportFace, Faceset, Shelf
 
 
 def drawn(face: ExportFace) -> bytes:

@@ -8,7 +8,7 @@ from edition_builders import edition, put
 from faceset_builders import candidate, faceset
 
 from immich_facesets.exports.kohya import identifier, repeats
-from immich_facesets.facesets import EraYears
+from immich_facesets.facesets.faceset import EraYears
 
 GENERAL = {"caption_extension", "keep_tokens"}
 DATASET = {"resolution", "batch_size", "subsets"}

@@ -6,7 +6,6 @@ from typing import Any
 
 from faceset_builders import RULES, candidate, face, faceset, sha256, vectors
 
-from immich_facesets.curation import build_faceset, choose, curate
 from immich_facesets.exports.manifests import (
     bundle_names,
     faceset_entry,
@@ -16,7 +15,8 @@ from immich_facesets.exports.manifests import (
     top_manifest,
     user_manifest,
 )
-from immich_facesets.facesets import Check, EraYears, Faceset, Place, Shelf, Verdict, digest
+from immich_facesets.facesets.curation import build_faceset, choose, curate
+from immich_facesets.facesets.faceset import Check, EraYears, Faceset, Place, Shelf, Verdict, digest
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from faceset_builders import DIMENSION, face, vectors
 
-from immich_facesets.exports.editions import of_cache
+from immich_facesets.exports.artifacts import of_cache
 from immich_facesets.exports.npz import Cache, CacheRow, write_cache
 
 PATHS = ("/photos/a.jpg", "/photos/ä ö/b.jpg", "/photos/b.jpg")

@@ -11,8 +11,8 @@ from edition_builders import small, whole, written
 from faceset_builders import candidate, face, faceset
 
 from immich_facesets.exports.contact_sheet import MOST_CHOSEN, MOST_LEFT_OUT, draw_sheet
-from immich_facesets.facesets import Faceset, Omission, Reason, Shelf
-from immich_facesets.preflight import look_over
+from immich_facesets.facesets.faceset import Faceset, Omission, Reason, Shelf
+from immich_facesets.facesets.preflight import look_over
 
 
 def with_left_out(count: int = 5, left_out: int = 4) -> Faceset:

@@ -11,8 +11,8 @@ from faceset_builders import candidate, faceset
 
 from immich_facesets.errors import SetupError
 from immich_facesets.exports.visomaster import embedding_file, require_space
-from immich_facesets.facesets import EraYears
-from immich_facesets.packs import PUBLISHED
+from immich_facesets.facesets.faceset import EraYears
+from immich_facesets.model_packs import PUBLISHED
 from immich_facesets.wire import Info, Limits, ModelInfo
 
 VECTORS = np.asarray(np.eye(512, dtype=np.float32)[:3])

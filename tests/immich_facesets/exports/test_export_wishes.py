@@ -6,8 +6,8 @@ import pytest
 from edition_builders import edition, maybe, written
 from faceset_builders import candidate, faceset
 
-from immich_facesets.exports.profiles import FOR_SWAPPING, WITHOUT_PICTURES, Profile, Wish, read_wishes
-from immich_facesets.facesets import EraYears
+from immich_facesets.exports.requests import FOR_SWAPPING, WITHOUT_PICTURES, Profile, Wish, read_wishes
+from immich_facesets.facesets.faceset import EraYears
 
 OF_FACES = [profile for profile in Profile if profile not in {Profile.FSZ, *WITHOUT_PICTURES}]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from orientations import FROM_UPRIGHT
 from PIL import Image, ImageOps
 
-from immich_facesets.exports.editions import of_sidecars
+from immich_facesets.exports.artifacts import of_sidecars
 from immich_facesets.exports.xmp import Frame, PictureRegions, regions_in, sidecar, sidecar_name
 from immich_facesets.faces import Box
 

@@ -1,0 +1,175 @@
+"""
+Pairs of faces whose truth a library tells for free.
+
+Two faces in one picture are two people, and so are all faces of the two: impostor pairs. What sources call one person,
+after the two-pass rule, are genuine pairs. Neither is a random sample. A couple in 500 pictures is one pair of people,
+and a mirror shows one person twice: therefore faces are first put into tight clusters, and each pair of clusters that
+was ever seen together counts once.
+"""
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.clustering.blocked_products import pair_products
+from immich_facesets.clustering.linkage import average_linkage, by_first_appearance, split_by
+from immich_facesets.grouping.face_table import Assertion, Centroids, FaceTable, Rows, two_pass
+from immich_facesets.spaces import OperatingPoints
+
+MOST_FACES = 6000
+"""So many faces, those of whole pictures, are looked at: clustering them costs a second or two."""
+
+MOST_PAIRS = 20_000
+"""So many pairs of clusters are compared: more would not make the estimate better."""
+
+SAMPLED_FACES = 4
+"""So many faces of a cluster are compared with as many of another."""
+
+SAMPLED_OF_PERSON = 24
+"""So many faces of a named person are compared with each other."""
+
+PERSON_SHARE = 0.02
+"""
+The part of the variance of impostor distances that is a person's own (0.017 measured on LFW with w600k_mbf): some
+resemble many. It makes the pairs of one person dependent, by the usual design effect 1 + rho (pairs - 1).
+"""
+
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 divided by the golden ratio: Knuth's multiplicative hash
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """
+    Distances with weights: all pairs of faces of one pair of clusters, or of one person, weigh 1 together.
+
+    ``groups`` counts these, ``people`` those who take part. ``effective`` is how many independent pairs they are worth.
+    ``set_aside`` counts pairs of faces that are no evidence: impostors in one cluster (one person twice in a picture,
+    or two whom nobody can tell apart), genuine ones of one moment.
+    """
+
+    distances: NDArray[np.float64] = field(repr=False)
+    weights: NDArray[np.float64] = field(repr=False)
+    groups: int
+    people: int
+    effective: float
+    set_aside: int
+
+
+NO_PAIRS = Pairs(np.zeros(0), np.zeros(0), groups=0, people=0, effective=0.0, set_aside=0)
+
+
+def impostor_pairs(faces: FaceTable, is_good: NDArray[np.bool_], may_repeat: Container[int], cut: float) -> Pairs:
+    """
+    Pairs of people who were seen in one picture.
+
+    ``faces`` in the order of content; ``is_good``: (n,) those that count; ``may_repeat``: pictures that may hold a
+    person twice; ``cut``: where clusters end, tight enough that none holds two people.
+    """
+    rows = _in_company(faces, is_good, may_repeat)
+    if len(rows) == 0:
+        return NO_PAIRS
+    vectors = faces.vectors[rows]
+    label = average_linkage(vectors, cut)
+    one, two, set_aside = _seen_together(label, faces.pictures[rows])
+    if len(one) == 0:
+        return Pairs(np.zeros(0), np.zeros(0), groups=0, people=0, effective=0.0, set_aside=set_aside)
+    members = [cluster[:SAMPLED_FACES] for cluster in split_by(label)]
+    one, two = _chosen(vectors, members, one, two)
+    left, right, weights = _crossed(members, one, two)
+    degree = np.bincount(np.concatenate([one, two]))
+    people = int((degree > 0).sum())
+    effective = len(one) ** 2 / (len(one) + PERSON_SHARE * float((degree * (degree - 1.0)).sum()))
+    return Pairs(
+        distances=1.0 - pair_products(vectors.astype(np.float64), left, right),
+        weights=weights,
+        groups=len(one),
+        people=people,
+        effective=min(effective, float(people)),
+        set_aside=set_aside,
+    )
+
+
+def genuine_pairs(
+    faces: FaceTable, is_good: NDArray[np.bool_], assertions: Sequence[Assertion], points: OperatingPoints
+) -> Pairs:
+    """
+    Pairs of faces of one named person, without the moments that count once.
+
+    The two-pass rule throws wrong assignments out and the farthest faces with them: what misses are counted of these
+    pairs is the least there are.
+    """
+    row_of = {face: row for row, face in enumerate(faces.face_ids.tolist())}
+    centroids = Centroids(faces.vectors, is_good, points.near)
+    distances, weights, people, near = [np.zeros(0)], [np.zeros(0)], 0, 0
+    for assertion in sorted(assertions, key=lambda one: one.person):
+        said = sorted(row_of[face] for face in assertion.face_ids if face in row_of)
+        rows = np.array([row for row in said if is_good[row]], dtype=np.intp)
+        kept = two_pass(rows, centroids, faces.vectors, points.drop, points.outlier)[:SAMPLED_OF_PERSON]
+        one, two = np.triu_indices(len(kept), k=1)
+        apart = 1.0 - pair_products(faces.vectors[kept].astype(np.float64), one, two)
+        is_far = (apart > points.near) & (faces.pictures[kept[one]] != faces.pictures[kept[two]])
+        near += int((~is_far).sum())
+        if is_far.any():
+            people += 1
+            distances.append(apart[is_far])
+            weights.append(np.full(int(is_far.sum()), 1.0 / is_far.sum()))
+    return Pairs(np.concatenate(distances), np.concatenate(weights), people, people, float(people), near)
+
+
+def _in_company(faces: FaceTable, is_good: NDArray[np.bool_], may_repeat: Container[int]) -> Rows:
+    """The good faces, ascending, of pictures that hold two or more: of whole pictures, until there are enough."""
+    rows = np.flatnonzero(is_good)
+    if len(rows) == 0:
+        return rows
+    picture = by_first_appearance(faces.pictures[rows])
+    size = np.bincount(picture)
+    repeats = [code in may_repeat for code in faces.pictures[rows].tolist()]
+    size[picture[repeats]] = 0
+    size[size < 2] = 0
+    is_taken = (size > 0) & (np.cumsum(size) - size < MOST_FACES)
+    taken: Rows = rows[is_taken[picture]]
+    return taken
+
+
+def _seen_together(
+    label: NDArray[np.int64], pictures: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Every two clusters that have faces in one picture, once each; and how many times one cluster is in it twice."""
+    lows, highs = [label[:0]], [label[:0]]
+    for rows in split_by(by_first_appearance(pictures)):
+        first, second = np.triu_indices(len(rows), k=1)
+        here = label[rows]
+        lows.append(np.minimum(here[first], here[second]))
+        highs.append(np.maximum(here[first], here[second]))
+    low, high = np.concatenate(lows), np.concatenate(highs)
+    is_two = low != high
+    found = np.unique(low[is_two] * (label.max() + 1) + high[is_two])
+    one, two = np.divmod(found, label.max() + 1)
+    return one, two, int((~is_two).sum())
+
+
+def _chosen(
+    vectors: NDArray[np.float32], members: Sequence[Rows], one: NDArray[np.int64], two: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """At most ``MOST_PAIRS`` of the pairs, by a hash of their content: more faces change few of them."""
+    if len(one) <= MOST_PAIRS:
+        return one, two
+    heads = np.ascontiguousarray(vectors[[rows[0] for rows in members]][:, :2]).view(np.uint64).ravel()
+    order = np.argsort((heads[one] ^ heads[two]) * _MIX, kind="stable")[:MOST_PAIRS]
+    return one[order], two[order]
+
+
+def _crossed(
+    members: Sequence[Rows], one: NDArray[np.int64], two: NDArray[np.int64]
+) -> tuple[Rows, Rows, NDArray[np.float64]]:
+    """Each sampled face of one cluster beside each of the other, and the weight of each such pair."""
+    lefts, rights, weights = [], [], []
+    for low, high in zip(one.tolist(), two.tolist(), strict=True):
+        left, right = members[low], members[high]
+        count = len(left) * len(right)
+        lefts.append(np.repeat(left, len(right)))
+        rights.append(np.tile(right, len(left)))
+        weights.append(np.full(count, 1.0 / count))
+    return np.concatenate(lefts), np.concatenate(rights), np.concatenate(weights)

@@ -1,0 +1,69 @@
+"""All pairs of faces nearer than a distance: the graph that methods of others work on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.clustering.blocked_products import BLOCK_CELLS
+
+MOST_PAIRS = 40_000_000
+"""480 MB of them."""
+
+
+class TooManyPairsError(Exception):
+    """There are more pairs than memory should hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class NearPairs:
+    """
+    Both directions of every pair: of face ``i`` the ``others[starts[i]:starts[i + 1]]``, nearest first, and how far.
+
+    ``starts``: (n + 1,). A face is not its own neighbour.
+    """
+
+    starts: NDArray[np.int64]
+    others: NDArray[np.int32]
+    distances: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @classmethod
+    def within(cls, vectors: NDArray[np.float32], limit: float) -> Self:
+        """Every pair of the unit vectors (n, d) at cosine distance ``limit`` or less. O(n^2 d) time, blocked."""
+        n, total = len(vectors), 0
+        counts, others, distances = [np.zeros(1, dtype=np.int64)], [], []
+        step = max(1, BLOCK_CELLS // max(1, n))
+        for start in range(0, n, step):
+            gaps = 1 - vectors[start : start + step] @ vectors.T
+            here = np.arange(len(gaps))
+            gaps[here, here + start] = np.inf
+            row, column = np.nonzero(gaps <= limit)
+            total += len(row)
+            if total > MOST_PAIRS:
+                raise TooManyPairsError(f"more than {MOST_PAIRS:,} pairs are within {limit:.2f}")
+            gap = gaps[row, column]
+            order = np.lexsort((column, gap, row))
+            counts.append(np.bincount(row, minlength=len(gaps)))
+            others.append(column[order].astype(np.int32))
+            distances.append(np.maximum(gap[order], 0))
+        return cls(
+            np.cumsum(np.concatenate(counts)),
+            np.concatenate(others) if others else np.zeros(0, np.int32),
+            np.concatenate(distances) if distances else np.zeros(0, np.float32),
+        )
+
+    def nearer(self, limit: float) -> Self:
+        """Only the pairs within ``limit``."""
+        keep = self.distances <= limit
+        kept = np.concatenate([[0], np.cumsum(keep)])
+        return type(self)(kept[self.starts], self.others[keep], self.distances[keep])
+
+    def rows(self) -> Iterator[NDArray[np.int32]]:
+        """The neighbours of each face."""
+        for start, stop in zip(self.starts[:-1].tolist(), self.starts[1:].tolist(), strict=True):
+            yield self.others[start:stop]

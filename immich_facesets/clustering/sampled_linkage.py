@@ -1,0 +1,94 @@
+"""
+Average linkage of more faces than can all be compared with each other.
+
+Most faces of a large library belong to few people. A sample finds these people; every face that is near the mean of one
+is compared with that person's faces alone. What remains, strangers and people with few faces, is compared by sketches.
+In the end these and the means of the people's clusters merge as average linkage goes on from there, so that no cluster
+of several faces stays within the cut of another. All that is not exact is the order in which the first clusters form.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.clustering.agglomeration import Labels, merge_within, split_by
+from immich_facesets.clustering.blocked_products import Directions
+from immich_facesets.clustering.components import Forest, join_likely, join_near
+
+Sizes = NDArray[np.float64]
+Singles = NDArray[np.float32]
+
+SAMPLE = 65_536
+"""So many faces are the sample: of a million, one in fifteen."""
+
+WELL_KNOWN = 3
+"""The mean of so many faces of the sample stands for a person."""
+
+NOBODY = -1
+
+
+def crowd_linkage(faces: Directions, sizes: Sizes, cut: float, floor: float, sample_rows: int = SAMPLE) -> Labels:
+    """
+    Cluster ``faces``, each of which counts ``sizes`` (n,) times; ``floor``: the likeness at the cut. Returns (n,) labels.
+
+    Beyond the faces' own it takes the memory of as many vectors as there are strangers.
+    """
+    person = _familiar(faces, sizes, cut, floor, sample_rows)
+    item, groups = _condense(faces, person, sizes, cut)
+    item_sizes: Sizes = np.bincount(item, weights=sizes).astype(np.float64)
+    means = _means(faces, item, sizes, groups)
+    forest = Forest(len(means))
+    join_near(forest, means, floor, slice(groups))
+    join_likely(forest, means, floor, slice(groups, None))
+    merged = merge_within(forest.labels(), lambda places: means[places].astype(np.float64), item_sizes, cut)
+    return merged[item]
+
+
+def _familiar(faces: Directions, sizes: Sizes, cut: float, floor: float, sample_rows: int) -> Labels:
+    """Which well-known person of a sample each face is nearest to, (n,); NOBODY beyond the cut."""
+    person = np.full(len(faces), NOBODY, dtype=np.int64)
+    sample = np.unique(np.linspace(0, len(faces) - 1, sample_rows).astype(np.intp))
+    forest = Forest(len(sample))
+    join_near(forest, faces.singles(sample), floor)
+    found = merge_within(forest.labels(), lambda places: faces.doubles(sample[places]), sizes[sample], cut)
+    known = [sample[places] for places in split_by(found) if len(places) >= WELL_KNOWN]
+    if not known:
+        return person
+    means = np.empty((len(known), faces.d), dtype=np.float32)
+    for number, places in enumerate(known):
+        person[places] = number
+        means[number] = np.average(faces.doubles(places), axis=0, weights=sizes[places])
+    others = np.flatnonzero(person == NOBODY)
+    for start in range(0, len(others), 1024):
+        some = others[start : start + 1024]
+        likeness = faces.singles(some) @ means.T
+        person[some] = np.where(likeness.max(axis=1) >= np.float32(floor), likeness.argmax(axis=1), NOBODY)
+    return person
+
+
+def _condense(faces: Directions, person: Labels, sizes: Sizes, cut: float) -> tuple[Labels, int]:
+    """
+    Cluster the faces of each person for itself. Returns for each face its item, (n,), and how many items are groups.
+
+    An item is a cluster of several faces or a single face; the groups are numbered first.
+    """
+    known = np.flatnonzero(person != NOBODY)
+    cluster = np.arange(len(person)) + len(known)
+    cluster[known] = merge_within(person[known], lambda places: faces.doubles(known[places]), sizes[known], cut)
+    counts = np.bincount(cluster)
+    is_single = counts == 1
+    groups = int(np.count_nonzero(counts > 1))
+    number = np.where(is_single, groups + np.cumsum(is_single), np.cumsum(counts > 1)) - 1
+    return number[cluster].astype(np.int64), groups
+
+
+def _means(faces: Directions, item: Labels, sizes: Sizes, groups: int) -> Singles:
+    """The mean of each item, (items, d)."""
+    order = np.argsort(item, kind="stable")
+    start_of = np.searchsorted(item[order], np.arange(groups + 1))
+    singles = order[start_of[-1] :]
+    means = np.empty((groups + len(singles), faces.d), dtype=np.float32)
+    for number in range(groups):
+        places = order[start_of[number] : start_of[number + 1]]
+        means[number] = np.average(faces.doubles(places), axis=0, weights=sizes[places])
+    faces.singles(singles, out=means[groups:])
+    return means

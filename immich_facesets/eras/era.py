@@ -1,0 +1,53 @@
+"""An era as it is remembered, and how eras are named."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from immich_facesets.eras.years import dominant_year, span, years_of
+from immich_facesets.grouping.face_table import FaceTable, Rows
+
+UNDATED = "undated"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEra:
+    """
+    An era as it is remembered. ``name`` tells the eras of one identity apart; the years are those it was found with.
+
+    ``founders``: the ids of the faces it was made of; ``joined``: those that came to them, and how sure that is, in
+    [0, 1], where looks alone decided; None where a date did.
+    """
+
+    name: str
+    from_year: int | None
+    main_year: int | None
+    to_year: int | None
+    founders: frozenset[int]
+    joined: Mapping[int, float | None] = field(default_factory=dict)
+
+    @property
+    def face_ids(self) -> frozenset[int]:
+        return self.founders | self.joined.keys()
+
+    def with_joined(self, joined: Mapping[int, float | None]) -> "KeptEra":
+        """The same era with those faces as well."""
+        return replace(self, joined={**self.joined, **joined})
+
+
+def founded(table: FaceTable, rows: Rows, name: str) -> KeptEra:
+    years = years_of(table.taken[rows])
+    first, last = span(years)
+    return KeptEra(name, first, dominant_year(years), last, frozenset(table.face_ids[rows].tolist()))
+
+
+def year_name(main: int | None) -> str:
+    return UNDATED if main is None else f"{main:04d}"
+
+
+def free_name(base: str, taken: Collection[str]) -> str:
+    """``base``, or the first of ``base_2``, ``base_3`` that nobody has."""
+    number, name = 1, base
+    while name in taken:
+        number += 1
+        name = f"{base}_{number}"
+    return name

@@ -1,0 +1,37 @@
+"""What grouping makes of faces when nothing is known but the faces: for measuring it against labels and other methods."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.grouping.plan import FaceTable, GroupingRules, plan_grouping
+from immich_facesets.moderation.constraints import Constraints
+from immich_facesets.spaces import OperatingPoints
+
+
+def partition(table: FaceTable, points: OperatingPoints, rules: GroupingRules) -> NDArray[np.int64]:
+    """
+    Group all faces from nothing: no memberships, no names, no decisions. Returns (n,) labels in the order of the table.
+
+    So that every face can be judged, one picture is enough to found an identity; what else ``rules`` says holds. A face of nobody is alone: its label is its own.
+    """
+    if len(table) == 0:
+        return np.zeros(0, dtype=np.int64)
+    plan = plan_grouping(
+        table,
+        memberships={},
+        known=(),
+        assertions=(),
+        constraints=Constraints(),
+        points=points,
+        rules=replace(rules, min_faces=1),
+        next_number=1,
+    )
+    owner = {join.face_id: join.identity for join in plan.joins}
+    return with_nobody_alone([owner.get(face) for face in table.face_ids.tolist()])
+
+
+def with_nobody_alone(identities: list[int] | list[int | None]) -> NDArray[np.int64]:
+    """Identity numbers as labels, where faces of nobody (None) are each alone, under numbers below zero."""
+    return np.array([-1 - row if one is None else one for row, one in enumerate(identities)], dtype=np.int64)

@@ -1,0 +1,49 @@
+"""
+The check of a finished crop: what a program that reads the faceset will find in it.
+
+roop-unleashed takes every face that its detector finds in a PNG, so a crop is exported only when our own detector
+finds exactly one face in it, in the middle, and that face is the person's (EXPORTS, .fsz).
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.faces import Box
+from immich_facesets.facesets.faceset import Verdict
+from immich_facesets.wire import FaceAnswer, FacesAnswer
+
+
+def verdict(answer: FacesAnswer, expected: Box, centroid: NDArray[np.float32], outlier: float) -> Verdict:
+    """
+    What is wrong with a finished crop, if anything.
+
+    ``answer``: the embedder's, to the finished crop itself; ``expected``: where the face should be, in its pixels
+    (``box_in_crop``); ``centroid``: (d,), unit length; ``outlier``: a cosine distance. A second face is named last,
+    because it is the one trouble that painting over can mend.
+    """
+    face = main_face(answer, expected)
+    if face is None:
+        return Verdict.NONE
+    distance = 1.0 - float(face.vector().astype(np.float64) @ centroid.astype(np.float64))
+    if not distance <= outlier:
+        return Verdict.FAR
+    return Verdict.OK if len(answer.faces) == 1 else Verdict.SECOND
+
+
+def main_face(answer: FacesAnswer, expected: Box) -> FaceAnswer | None:
+    """The found face nearest to where it should be; None when none of them touches that place."""
+    touching = [face for face in answer.faces if face.face_box().iou(expected) > 0.0]
+    return min(touching, key=lambda face: (_apart(face.face_box(), expected), face.box), default=None)
+
+
+def strangers(answer: FacesAnswer, expected: Box) -> tuple[Box, ...]:
+    """The boxes of all faces but the main one: what to paint over."""
+    main = main_face(answer, expected)
+    return tuple(face.face_box() for face in answer.faces if face is not main)
+
+
+def _apart(one: Box, other: Box) -> float:
+    """The distance of two boxes' centres in pixels."""
+    return math.dist((one.x1 + one.x2, one.y1 + one.y2), (other.x1 + other.x2, other.y1 + other.y2)) / 2

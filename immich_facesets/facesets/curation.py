@@ -1,0 +1,171 @@
+"""
+Curation: which faces of an identity are exported, and in which order.
+
+``curate`` applies every rule that needs no finished picture, ``choose`` the rest. A finished crop is looked at by our
+own detector before it is exported, because the programs that read facesets take every face they find in it:
+
+    shortlist = curate(candidates, vectors, rules)
+    while (choice := choose(shortlist, checks)).unchecked:
+        checks |= look_at(choice.unchecked)
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.facesets.faceset import (
+    Candidate,
+    Check,
+    EraYears,
+    ExportFace,
+    ExportRules,
+    Faceset,
+    Omission,
+    Reason,
+    Shelf,
+    Verdict,
+)
+from immich_facesets.near_duplicates.faces import collapse, near_groups
+from immich_facesets.quality.score import quality
+
+_REASON_OF = {Verdict.NONE: Reason.NO_FACE, Verdict.SECOND: Reason.SECOND_FACE, Verdict.FAR: Reason.UNLIKE}
+
+
+@dataclass(frozen=True, slots=True)
+class Shortlist:
+    """
+    What is left before anybody looks at finished crops. ``ranked``: best first; ``groups``: near-duplicates, as
+    positions in ``ranked``; ``centroid``: (d,), unit length, the measure of every distance here.
+    """
+
+    ranked: tuple[ExportFace, ...]
+    groups: tuple[tuple[int, ...], ...]
+    omitted: tuple[Omission, ...]
+    centroid: NDArray[np.float32] = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The members of a faceset, best first. Final when ``unchecked`` is empty: the faces whose crops need a look."""
+
+    faces: tuple[ExportFace, ...]
+    omitted: tuple[Omission, ...]
+    unchecked: tuple[ExportFace, ...]
+
+
+def curate(candidates: Sequence[Candidate], vectors: NDArray[np.float32], rules: ExportRules) -> Shortlist:
+    """
+    Apply the gates, find near-duplicates and rank. ``vectors``: (n, d), unit length, row i belongs to candidate i.
+
+    The answer does not depend on the order of the candidates. The centroid is the normalised mean of the faces that
+    pass ``rules.gate``, near-duplicates pooled to one; without any such face, of all.
+    """
+    if len(candidates) != len(vectors):
+        raise ValueError(f"{len(candidates)} candidates, but {len(vectors)} vectors")
+    order = sorted(range(len(candidates)), key=lambda row: candidates[row].place_in_order)
+    candidates, vectors = [candidates[row] for row in order], vectors[order]
+    groups = near_groups(vectors, [candidate.phash for candidate in candidates], rules.likeness)
+    centroid = _centroid(vectors, groups, [rules.gate.admits(candidate.face) for candidate in candidates])
+    distances = 1.0 - (vectors.astype(np.float64) * centroid).sum(axis=1)
+    graded: dict[int, ExportFace] = {}
+    omitted: list[Omission] = []
+    for row, candidate in enumerate(candidates):
+        distance = round(max(0.0, float(distances[row])), 4)
+        if candidate.face.face_short < rules.min_face_short:
+            omitted.append(Omission(candidate, Reason.SMALL))
+        elif distance > rules.outlier:
+            omitted.append(Omission(candidate, Reason.OUTLIER))
+        else:
+            graded[row] = ExportFace(candidate, quality(candidate.face, candidate.details), distance)
+    rows = sorted(graded, key=lambda row: (-graded[row].quality.score, row))
+    position = {row: place for place, row in enumerate(rows)}
+    remaining = (tuple(sorted(position[row] for row in group if row in position)) for group in groups)
+    return Shortlist(
+        ranked=tuple(graded[row] for row in rows),
+        groups=tuple(sorted(group for group in remaining if group)),
+        omitted=tuple(omitted),
+        centroid=centroid.astype(np.float32),
+    )
+
+
+def choose(shortlist: Shortlist, checks: Mapping[int, Check]) -> Choice:
+    """
+    The best face of every group of near-duplicates whose crop passed its check; ``checks`` by ``face_id``.
+
+    When the best of a group fails, the next best takes its place and needs a look in turn.
+    """
+    omitted = list(shortlist.omitted)
+    places: dict[int, int] = {}
+    for place, face in enumerate(shortlist.ranked):
+        check = checks.get(face.candidate.face.face_id)
+        if check is None or check.verdict is Verdict.OK:
+            places[place] = place
+        else:
+            omitted.append(Omission(face.candidate, _REASON_OF[check.verdict]))
+    chosen = set(collapse(shortlist.groups, places))
+    omitted += [
+        Omission(shortlist.ranked[place].candidate, Reason.NEAR_DUPLICATE) for place in places if place not in chosen
+    ]
+    faces = tuple(_checked(shortlist.ranked[place], checks) for place in sorted(chosen))
+    return Choice(
+        faces=faces,
+        omitted=tuple(sorted(omitted, key=lambda omission: omission.candidate.place_in_order)),
+        unchecked=tuple(face for face in faces if face.candidate.face.face_id not in checks),
+    )
+
+
+def build_faceset(
+    choice: Choice,
+    *,
+    identity: int,
+    label: str | None,
+    era: EraYears | None = None,
+    shelf: Shelf = Shelf.MAIN,
+    never_export: bool = False,
+) -> Faceset | None:
+    """The faceset of a final choice; None when there is nothing to export, or when the person must not be exported."""
+    if choice.unchecked:
+        raise ValueError(f"{len(choice.unchecked)} crops of identity {identity} were not checked yet")
+    if never_export or not choice.faces:
+        return None
+    return Faceset(identity=identity, label=label, era=era, shelf=shelf, faces=choice.faces, omitted=choice.omitted)
+
+
+def unchecked(
+    candidates: Sequence[Candidate], vectors: NDArray[np.float32], centroid: NDArray[np.float32], rules: ExportRules
+) -> Choice:
+    """
+    A choice for people's eyes alone: ranked and freed of near-duplicates, but by no detector and no outlier gate.
+
+    ``centroid``: of the identity the candidates may belong to; (d,), unit length.
+    """
+    shortlist = curate(candidates, vectors, replace(rules, outlier=2.0))
+    distances = {
+        candidate.face.face_id: round(max(0.0, 1.0 - float(vector.astype(np.float64) @ centroid)), 4)
+        for candidate, vector in zip(candidates, vectors, strict=True)
+    }
+    choice = choose(shortlist, {face_id: Check(Verdict.OK) for face_id in distances})
+    faces = tuple(replace(face, distance=distances[face.candidate.face.face_id]) for face in choice.faces)
+    return Choice(faces, choice.omitted, ())
+
+
+def _centroid(
+    vectors: NDArray[np.float32], groups: Sequence[Sequence[int]], weighs: Sequence[bool]
+) -> NDArray[np.float64]:
+    if not any(weighs):
+        weighs = [True] * len(weighs)
+    able = ([row for row in group if weighs[row]] for group in groups)
+    pooled = [_unit(vectors[rows].astype(np.float64).mean(axis=0)) for rows in able if rows]
+    return _unit(np.mean(pooled, axis=0)) if pooled else np.zeros(vectors.shape[1])
+
+
+def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    length = float(np.linalg.norm(vector))
+    return vector / length if length > 0.0 else vector
+
+
+def _checked(face: ExportFace, checks: Mapping[int, Check]) -> ExportFace:
+    check = checks.get(face.candidate.face.face_id)
+    return face if check is None else replace(face, is_masked=check.is_masked)

@@ -1,0 +1,235 @@
+"""Facesets: what is exported of an identity, under which name, by which rules, and which files must change for it."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+
+from immich_facesets.faces import Face, Gate
+from immich_facesets.near_duplicates.faces import DEFAULT_LIKENESS, Likeness
+from immich_facesets.quality.landmarks import Details
+from immich_facesets.quality.score import QualityParts
+
+EXPORT_FORMAT = 1
+"""Raise it when the same facts must give other files: every faceset is then written again."""
+
+ADULT_AGE = 18
+
+
+class Shelf(StrEnum):
+    """Which folder a faceset lies in: the export folder itself, or one of those that a person must look at first."""
+
+    MAIN = ""
+    THIN = "_thin"
+    CANDIDATES = "_candidates"
+
+
+class Verdict(StrEnum):
+    """What our own detector says about a finished crop: one right face, none, more than one, or another person."""
+
+    OK = "ok"
+    NONE = "none"
+    SECOND = "second"
+    FAR = "far"
+
+
+class Reason(StrEnum):
+    """Why a face of an identity is not in its faceset; the last one: not in the bundles made for face swapping."""
+
+    SMALL = "too_small"
+    OUTLIER = "outlier"
+    NEAR_DUPLICATE = "near_duplicate"
+    NO_FACE = "no_face_in_crop"
+    SECOND_FACE = "second_face_in_crop"
+    UNLIKE = "crop_unlike_identity"
+    MINOR = "minor_not_in_swap_bundles"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """One place where the bytes of a picture lie; byte-identical pictures have several, of several users."""
+
+    user: str
+    asset_id: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """
+    A face of the identity, with all an export says about it. Its vector is the row of the same number in the matrix.
+
+    ``phash``: of the stored crop (``perceptual_hash``); ``crop_sha256``: hex digest of the stored crop's bytes;
+    ``taken``: local ISO date or None; ``is_minor``: see the function of that name; ``details``: what further models say;
+    ``era_confidence``: in [0, 1], how sure it is that an undated face is of its era; ``how`` the face became a member.
+    """
+
+    face: Face
+    phash: int
+    crop_sha256: str
+    places: tuple[Place, ...]
+    taken: str | None
+    is_minor: bool = False
+    details: Details | None = None
+    era_confidence: float | None = None
+    how: str | None = None
+
+    @property
+    def place_in_order(self) -> tuple[str, float, float, float, float]:
+        """Breaks every tie the same way in every run: content and box outlive row numbers."""
+        box = self.face.box
+        return (self.face.sha256, box.x1, box.y1, box.x2, box.y2)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The verdict on a finished crop. ``is_masked``: a second face had to be painted over first."""
+
+    verdict: Verdict
+    is_masked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRules:
+    """
+    What an export lets in (PRODUCT 3.5). ``outlier`` is a cosine distance and belongs to the space.
+
+    ``gate``: who weighs on the centroid. ``top``: faces in the small bundle. ``pad_ratio``: what a crop adds on each
+    side, in sides of the box. ``out_size``: pixels of a finished crop.
+    """
+
+    outlier: float
+    min_face_short: float = 100.0
+    top: int = 30
+    pad_ratio: float = 0.5
+    out_size: int = 512
+    gate: Gate = field(default_factory=Gate)
+    likeness: Likeness = DEFAULT_LIKENESS
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFace:
+    """A face good enough to export; ``distance`` is the cosine distance to the centroid of its faceset."""
+
+    candidate: Candidate
+    quality: QualityParts
+    distance: float
+    is_masked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Omission:
+    """A face that belongs to the identity and is left out of its faceset."""
+
+    candidate: Candidate
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class EraYears:
+    """When an era was, in a faceset. ``name`` tells the eras of one identity apart; years are inclusive."""
+
+    name: str
+    first: int | None
+    last: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Faceset:
+    """
+    An identity, one era of it, or faces that may be its, as they are exported.
+
+    The rank of a face is its place in ``faces``, from 1.
+    """
+
+    identity: int
+    label: str | None
+    era: EraYears | None
+    shelf: Shelf
+    faces: tuple[ExportFace, ...]
+    omitted: tuple[Omission, ...]
+
+    @property
+    def name(self) -> str:
+        whole = f"faceset_{self.identity:03d}"
+        return whole if self.era is None else f"{whole}_era_{self.era.name}"
+
+    @property
+    def directory(self) -> str:
+        """Relative to the export folder."""
+        return f"{self.shelf}/{self.name}" if self.shelf else self.name
+
+    @property
+    def swappable(self) -> tuple[ExportFace, ...]:
+        """The faces that may enter a bundle made for face swapping: never a minor's (EXPORTS, Safety), nor a candidate."""
+        if self.shelf is Shelf.CANDIDATES:
+            return ()
+        return tuple(face for face in self.faces if not face.candidate.is_minor)
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many faces are missing, by reason; those of a minor are missing in the swap bundles only."""
+        counts = Counter(str(omission.reason) for omission in self.omitted)
+        counts[str(Reason.MINOR)] += sum(face.candidate.is_minor for face in self.faces)
+        return {reason: counts[reason] for reason in sorted(counts) if counts[reason]}
+
+
+@dataclass(frozen=True, slots=True)
+class PublishPlan:
+    """Directories to write, to leave alone and to remove. Remove first: what must not be seen any more goes at once."""
+
+    write: tuple[str, ...]
+    keep: tuple[str, ...]
+    remove: tuple[str, ...]
+
+
+def is_minor(birth_date: str | None, taken: str | None) -> bool:
+    """
+    Whether a face cannot be shown to be of an adult: photographed before its owner's 18th birthday (ISO dates).
+
+    Without a birth date nothing is known, and False; with one, a photo without a usable date counts as a minor's.
+    Who was born on 29 February comes of age on 1 March.
+    """
+    if birth_date is None:
+        return False
+    try:
+        born, seen = _day(birth_date), _day(taken or "")
+    except ValueError:
+        return True
+    return seen < (born[0] + ADULT_AGE, born[1], born[2])
+
+
+def digest(manifest: bytes) -> str:
+    """
+    Names the files of a faceset: SHA-256 over the format and the faceset's manifest.
+
+    The manifest holds everything the files are made of, and the digests of the crops it shows. The version of this
+    program is not in it, so an upgrade rewrites nothing unless ``EXPORT_FORMAT`` says so.
+    """
+    return hashlib.sha256(f"immich-facesets export {EXPORT_FORMAT}\n".encode() + manifest).hexdigest()
+
+
+def plan_publish(wanted: Iterable[tuple[str, str]], on_disk: Mapping[str, str]) -> PublishPlan:
+    """
+    What to do so that the export folder holds exactly ``wanted``: (directory, digest) pairs.
+
+    ``on_disk``: the digest of every directory that is ours. Planning again after the plan was carried out plans nothing.
+    """
+    pairs = list(wanted)
+    digests = dict(pairs)
+    if len(digests) != len(pairs):
+        raise ValueError("two facesets want the same directory")
+    same = {directory for directory, name in digests.items() if on_disk.get(directory) == name}
+    return PublishPlan(
+        write=tuple(directory for directory in digests if directory not in same),
+        keep=tuple(directory for directory in digests if directory in same),
+        remove=tuple(sorted(directory for directory in on_disk if directory not in digests)),
+    )
+
+
+def _day(iso: str) -> tuple[int, int, int]:
+    """Year, month and day of an ISO date or date and time; ``ValueError`` when it is none."""
+    day = date.fromisoformat(iso[:10])
+    return day.year, day.month, day.day

@@ -1,0 +1,159 @@
+"""
+Pre-flight: what a face set lacks before somebody trains or swaps with it, and which faces were left out, and why.
+
+Every finding has a code that stays, a sentence, and the figure and threshold it comes from.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.facesets.coverage import EXPRESSIONS, LIGHTS, PITCHES, YAWS, Coverage
+from immich_facesets.facesets.faceset import Faceset
+
+FEW_FACES = 20
+"""Fewer faces than an era needs (PRODUCT 3.4) are few for anything that learns."""
+
+FEW_EVENTS = 5
+"""Pictures of fewer days show what somebody wore and where the light came from, rather than the face."""
+
+LARGE_EVENT = 0.5
+"""The share of the dated faces that one event may have."""
+
+MUCH_UNDATED = 0.5
+"""The share of the faces without a date from which on events say little."""
+
+SHARP, FEW_SHARP = 0.4, 8
+"""The sharpness of a sharp face (a variance of the Laplacian of 200), and how many a bundle needs at least: its advised size."""
+
+ONE_LIGHT = 0.9
+"""The share of the faces that one light may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that a face set lacks; ``value`` is what was counted, and ``threshold`` what it was held against."""
+
+    code: str
+    message: str
+    value: float
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """``shown``: how many faces each bin of each aspect has; ``without_crop``: too small to have been cut out at all."""
+
+    findings: tuple[Finding, ...]
+    shown: dict[str, dict[str, int]]
+    events: int
+    largest_event: int
+    undated: int
+    without_crop: int
+
+
+def look_over(faceset: Faceset, top: int, *, without_crop: int = 0) -> Preflight:
+    """What there is to say of a face set whose small bundle wants ``top`` faces."""
+    coverage = Coverage.of([face.candidate for face in faceset.faces])
+    shown = {
+        "yaw": _counts(coverage.yaw, YAWS),
+        "pitch": _counts(coverage.pitch, PITCHES),
+        "light": _counts(coverage.light, LIGHTS),
+        "expression": _counts(coverage.expression, EXPRESSIONS),
+    }
+    sizes = Counter(coverage.event[coverage.event >= 0].tolist())
+    undated = int((coverage.event < 0).sum())
+    told = [
+        *_few(faceset, top),
+        *_events(sizes, undated, len(faceset.faces)),
+        *_looks(shown, len(faceset.faces)),
+    ]
+    return Preflight(tuple(told), shown, len(sizes), max(sizes.values(), default=0), undated, without_crop)
+
+
+def as_json(faceset: Faceset, report: Preflight) -> dict[str, Any]:
+    """The report as a value for JSON: names, counts and places, no clock and no name of a person."""
+    return {
+        "schema": 1,
+        "name": faceset.name,
+        "identity": faceset.identity,
+        "faces": len(faceset.faces),
+        "findings": [asdict(finding) for finding in report.findings],
+        "shown": report.shown,
+        "events": {"count": report.events, "largest": report.largest_event, "undated": report.undated},
+        "left_out": faceset.left_out | ({"too_small_for_a_crop": report.without_crop} if report.without_crop else {}),
+        "left_out_faces": [
+            {
+                "reason": str(omission.reason),
+                "sha256": omission.candidate.face.sha256,
+                "crop_sha256": omission.candidate.crop_sha256,
+                "taken": omission.candidate.taken,
+                "assets": [asdict(place) for place in sorted(omission.candidate.places)],
+            }
+            for omission in faceset.omitted
+        ],
+    }
+
+
+def _few(faceset: Faceset, top: int) -> list[Finding]:
+    count, swappable = len(faceset.faces), len(faceset.swappable)
+    sharp = sum(face.quality.sharpness >= SHARP for face in faceset.faces)
+    told = []
+    if count < FEW_FACES:
+        told.append(Finding("few_faces", f"{count} of the {FEW_FACES} faces that are a start", count, FEW_FACES))
+    if swappable < top:
+        message = f"the small bundle has room for {top} and holds {swappable}"
+        told.append(Finding("top_not_full", message, swappable, top))
+    if sharp < min(FEW_SHARP, count):
+        told.append(Finding("few_sharp", f"sharp faces: {sharp} of {count}", sharp, FEW_SHARP))
+    return told
+
+
+def _events(sizes: Counter[int], undated: int, count: int) -> list[Finding]:
+    told = []
+    dated = count - undated
+    if undated > MUCH_UNDATED * count:
+        message = f"{undated} of {count} faces have no date, so that events cannot be told apart"
+        told.append(Finding("undated", message, undated / count, MUCH_UNDATED))
+    if dated > 1 and len(sizes) == 1:
+        told.append(Finding("one_event", f"all {dated} dated faces are of one day", 1, 2))
+    elif dated > 1 and len(sizes) < FEW_EVENTS:
+        told.append(Finding("few_events", f"the dated faces are of {len(sizes)} days only", len(sizes), FEW_EVENTS))
+    largest = max(sizes.values(), default=0)
+    if len(sizes) > 1 and largest > LARGE_EVENT * dated:
+        message = f"{largest} of {dated} dated faces are of one day"
+        told.append(Finding("large_event", message, round(largest / dated, 4), LARGE_EVENT))
+    return told
+
+
+def _looks(shown: dict[str, dict[str, int]], count: int) -> list[Finding]:
+    told = []
+    yaw, light, expression = shown["yaw"], shown["light"], shown["expression"]
+    profiles = yaw["profile_left"] + yaw["profile_right"]
+    if not profiles:
+        told.append(Finding("no_profile_views", "no face is seen from the side", 0, 1))
+    told += [
+        Finding(f"none_to_the_{side}", f"no face looks to the {side} of the picture", 0, 1)
+        for side in ("left", "right")
+        if not yaw[f"half_{side}"] + yaw[f"profile_{side}"]
+    ]
+    if not yaw["front"]:
+        told.append(Finding("no_front_views", "no face looks into the camera", 0, 1))
+    most = max(light.values())
+    if count >= FEW_EVENTS and most > ONE_LIGHT * count:
+        told.append(
+            Finding("one_light", f"{most} of {count} faces are in one light", round(most / count, 4), ONE_LIGHT)
+        )
+    if expression["eyes_closed"]:
+        number = expression["eyes_closed"]
+        told.append(Finding("eyes_closed", f"faces with closed eyes: {number}", number, 1))
+    return told
+
+
+def _counts(bins: NDArray[np.int64], names: Sequence[str]) -> dict[str, int]:
+    counts = Counter(bins.tolist())
+    return {name: counts[place] for place, name in enumerate(names)}

@@ -1,0 +1,145 @@
+"""Selection: which facesets an identity gives (itself, and the eras of a long life), and which strays may be its faces."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.eras import EraRules, KeptEra
+from immich_facesets.facesets.curation import build_faceset, unchecked
+from immich_facesets.facesets.faceset import Candidate, EraYears, ExportRules, Faceset, Shelf
+from immich_facesets.grouping.face_table import FaceTable
+from immich_facesets.quality.score import quality
+
+LEAST_CANDIDATE = 0.40
+"""The score a stray face needs to be shown as a candidate (PRODUCT 3.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A faceset to be: the faces that may be in it, and their unit vectors (n, d), row by row."""
+
+    identity: int
+    era: EraYears | None
+    shelf: Shelf
+    candidates: tuple[Candidate, ...]
+    vectors: NDArray[np.float32] = field(repr=False)
+
+
+def drafts(
+    number: int,
+    candidates: Sequence[Candidate],
+    vectors: NDArray[np.float32],
+    eras: Sequence[KeptEra],
+    *,
+    rules: EraRules,
+) -> tuple[Draft, ...]:
+    """
+    The identity as a whole, and its eras, earliest first.
+
+    ``vectors``: (n, d), unit length, row i belongs to candidate i. The years of an era are those of its faces today; a
+    candidate that is in it by its looks says how sure that is.
+    """
+    row_of = {candidate.face.face_id: row for row, candidate in enumerate(candidates)}
+    parts = [_era_draft(number, era, candidates, vectors, row_of, rules) for era in eras]
+    found = sorted((part for part in parts if part.candidates), key=_first_year)
+    return (Draft(number, None, Shelf.MAIN, tuple(candidates), vectors), *found)
+
+
+def _era_draft(
+    number: int,
+    era: KeptEra,
+    candidates: Sequence[Candidate],
+    vectors: NDArray[np.float32],
+    row_of: Mapping[int, int],
+    rules: EraRules,
+) -> Draft:
+    rows = sorted(row_of[face] for face in era.face_ids if face in row_of)
+    members = [candidates[row] for row in rows]
+    years = sorted(year for member in members if (year := _year(member.taken)) is not None)
+    first, last = (years[0], years[-1]) if years else (era.from_year, era.to_year)
+    return Draft(
+        number,
+        EraYears(era.name, first, last),
+        Shelf.THIN if len(rows) < rules.min_anchor else Shelf.MAIN,
+        tuple(replace(member, era_confidence=era.joined.get(member.face.face_id)) for member in members),
+        vectors[rows],
+    )
+
+
+def rescue(
+    strays: Sequence[Candidate],
+    vectors: NDArray[np.float32],
+    centroids: Mapping[int, NDArray[np.float32]],
+    *,
+    labels: Mapping[int, str],
+    within: float,
+    rules: ExportRules,
+    barred: Collection[tuple[int, int]] = (),
+) -> tuple[Faceset, ...]:
+    """
+    Good faces of nobody, each beside its nearest identity, for a person to look at (PRODUCT 3.5).
+
+    ``centroids``: (d,), unit length, by identity; ``within``: a cosine distance; ``barred``: (face id, identity) that
+    never belong together.
+    """
+    numbers = sorted(centroids)
+    rows_of: dict[int, list[int]] = {}
+    if strays and numbers:
+        distances = 1.0 - vectors @ np.stack([centroids[number] for number in numbers]).T
+        row_of = {candidate.face.face_id: row for row, candidate in enumerate(strays)}
+        column_of = {number: column for column, number in enumerate(numbers)}
+        for face_id, number in barred:
+            if face_id in row_of and number in column_of:
+                distances[row_of[face_id], column_of[number]] = np.inf
+        nearest = distances.argmin(axis=1)
+        for row, candidate in enumerate(strays):
+            if distances[row, nearest[row]] <= within and quality(candidate.face).score >= LEAST_CANDIDATE:
+                rows_of.setdefault(numbers[nearest[row]], []).append(row)
+    built = (
+        build_faceset(
+            unchecked([strays[row] for row in rows], vectors[rows], centroids[number], rules),
+            identity=number,
+            label=labels.get(number),
+            shelf=Shelf.CANDIDATES,
+        )
+        for number, rows in sorted(rows_of.items())
+    )
+    return tuple(faceset for faceset in built if faceset is not None)
+
+
+def _first_year(draft: Draft) -> float:
+    """Undated eras come last."""
+    return np.inf if draft.era is None or draft.era.first is None else draft.era.first
+
+
+def _year(taken: str | None) -> int | None:
+    """The year of an ISO date, None when there is none."""
+    year = (taken or "")[:4]
+    return int(year) if year.isdecimal() else None
+
+
+def _day(taken: str | None) -> float:
+    """The days since 1970 of an ISO date, NaN when there is none."""
+    try:
+        return float(np.datetime64((taken or "")[:10], "D").astype(np.int64)) if taken else np.nan
+    except ValueError:
+        return np.nan
+
+
+def life_table(candidates: Sequence[Candidate], vectors: NDArray[np.float32]) -> FaceTable:
+    """The candidates as columns; a face was taken on its local day."""
+    codes: dict[str, int] = {}
+    faces = [candidate.face for candidate in candidates]
+    return FaceTable(
+        face_ids=np.array([face.face_id for face in faces], dtype=np.int64),
+        vectors=vectors,
+        pictures=np.array([codes.setdefault(face.sha256, len(codes)) for face in faces], dtype=np.int64),
+        face_short=np.array([face.face_short for face in faces], dtype=np.float32),
+        blur=np.array([face.measures.blur for face in faces], dtype=np.float32),
+        det_score=np.array([face.det_score for face in faces], dtype=np.float32),
+        taken=np.array([_day(candidate.taken) for candidate in candidates], dtype=np.float64),
+        yaw=np.array([face.measures.yaw for face in faces], dtype=np.float32),
+        quality=np.array([face.measures.quality for face in faces], dtype=np.float32),
+    )

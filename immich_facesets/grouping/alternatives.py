@@ -1,0 +1,39 @@
+"""Who else a face might be: the other identities that are within reach of it, whichever it was given to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from immich_facesets.grouping.face_table import FaceTable
+from immich_facesets.grouping.matching import candidates
+from immich_facesets.grouping.state import Draft, GroupingRules
+from immich_facesets.moderation.constraints import Constraints
+from immich_facesets.spaces import OperatingPoints
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Another identity, and how far its centroid is from the face."""
+
+    identity: int
+    distance: float
+
+
+def rivals_of(
+    table: FaceTable,
+    memberships: Mapping[int, int],
+    number: int,
+    points: OperatingPoints,
+    rules: GroupingRules,
+) -> dict[int, tuple[Rival, ...]]:
+    """
+    Of each face of an identity the other identities within the match distance, nearest first; faces without any are
+    missing. Centroids are those that grouping compares with; decisions are not asked, for they say who, not how near.
+    """
+    draft = Draft(table, memberships, [], Constraints(), points, rules, next_number=1)
+    standing = draft.standing()
+    pairs = candidates(draft.faces.vectors, draft.members(number), standing.centroids, standing.numbers, points.match)
+    found: dict[int, list[Rival]] = {}
+    for row, other, gap in zip(pairs.rows.tolist(), pairs.numbers.tolist(), pairs.gaps.tolist(), strict=True):
+        if other != number:
+            found.setdefault(int(draft.faces.face_ids[row]), []).append(Rival(other, round(max(0.0, gap), 4)))
+    return {face: tuple(others) for face, others in found.items()}

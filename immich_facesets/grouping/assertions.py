@@ -1,0 +1,139 @@
+"""Settle what sources assert: which of a named person's faces are hers, and which identity she is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.grouping.face_table import Assertion, Rows, distances, two_pass
+from immich_facesets.grouping.state import NOBODY, Draft
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """One assertion after its bystanders left: its accepted rows and how far each is from their centroid."""
+
+    assertion: Assertion
+    accepted: Rows
+    gaps: list[float]
+    dropped: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Claim:
+    """A person's identity claims a row, at the row's distance from what was asserted; the nearest claim comes first."""
+
+    gap: float
+    row: int
+    person: tuple[str, str]
+    number: int
+
+
+def settle(draft: Draft, assertions: Sequence[Assertion]) -> list[Hearing]:
+    """
+    Attach every asserted person to an identity, new if need be, and move her accepted faces there.
+
+    ``assertions``: one for each person. Nothing here depends on distances to identities once a person is attached:
+    planned again, it decides the same.
+    """
+    hearings = [hear(draft, assertion) for assertion in assertions]
+    hearings.sort(key=lambda one: (-len(one.accepted), one.accepted.tolist(), one.assertion.person))
+    heard = [one for one in hearings if len(one.accepted)]
+    is_new = [one.assertion.person not in draft.people.identity_of for one in heard]
+    owner, is_fixed = draft.owner, draft.is_fixed
+    draft.owner = owner.copy()
+    claims = []
+    for place in np.argsort(is_new, kind="stable"):  # who is attached already takes part in the choice of the others
+        hearing = heard[place]
+        number = _identity_of(draft, hearing, is_fixed)
+        if number is None:
+            continue
+        may = hearing.accepted[[(row, number) not in draft.barred for row in hearing.accepted.tolist()]]
+        if number in draft.locked:
+            draft.is_held[may[owner[may] == NOBODY]] = True  # it waits for the lock to open
+            continue
+        draft.owner[may[~is_fixed[may]]] = number  # for those who come later; settled below, all together
+        gap_of = dict(zip(hearing.accepted.tolist(), hearing.gaps, strict=True))
+        claims += [Claim(gap_of[row], row, hearing.assertion.person, number) for row in may[~is_fixed[may]].tolist()]
+    draft.owner = owner
+    _settle_claims(draft, claims)
+    return hearings
+
+
+def hear(draft: Draft, assertion: Assertion) -> Hearing:
+    """Throw bystanders and wrong assignments out of an assertion."""
+    found = {draft.row_of[face] for face in assertion.face_ids if face in draft.row_of}
+    rows = np.array(sorted(row for row in found if not draft.is_ignored[row]), dtype=np.intp)
+    vectors = draft.faces.vectors
+    accepted = two_pass(rows, draft.centroids, vectors, draft.points.drop, draft.points.outlier)
+    gaps = draft.centroids.distances(accepted).tolist() if len(accepted) else []
+    dropped = np.sort(draft.faces.face_ids[np.setdiff1d(rows, accepted)])
+    return Hearing(assertion, accepted, gaps, tuple(dropped.tolist()))
+
+
+def _identity_of(draft: Draft, hearing: Hearing, is_fixed: NDArray[np.bool_]) -> int | None:
+    """The identity of an asserted person: attached before, or holding most of her faces, or near, or new."""
+    person = hearing.assertion.person
+    attached = draft.people.identity_of.get(person)
+    if attached is not None:
+        return attached
+    number = _holder(draft, hearing)
+    if number is None:
+        number = _nearest(draft, hearing)
+    if number is None:
+        if len(hearing.accepted) < draft.rules.min_asserted or is_fixed[hearing.accepted].all():
+            return None
+        number = draft.create("asserted")
+    draft.people.attach(person, number)
+    return number
+
+
+def _holder(draft: Draft, hearing: Hearing) -> int | None:
+    """The identity that holds more than half of the accepted faces, if it may take this person."""
+    owners = draft.owner[hearing.accepted]
+    numbers, counts = np.unique(owners[owners != NOBODY], return_counts=True)
+    for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+        if count * 2 > len(owners) and not draft.people.has_other(number, hearing.assertion.person):
+            return int(number)
+    return None
+
+
+def _nearest(draft: Draft, hearing: Hearing) -> int | None:
+    """The nearest identity within reach of a merge that may take this person."""
+    standing = draft.standing()
+    gaps = distances(draft.centroids.of(hearing.accepted)[None], standing.centroids)[0]
+    for place in np.argsort(gaps, kind="stable"):
+        if gaps[place] > draft.points.merge:
+            break
+        number = int(standing.numbers[place])
+        if not draft.people.has_other(number, hearing.assertion.person):
+            return number
+    return None
+
+
+def _settle_claims(draft: Draft, claims: Sequence[Claim]) -> None:
+    """Give each row to its nearest claim, and each identity one face of a picture: decided before asserted before joined."""
+    pictures = draft.faces.pictures
+    is_fixed = draft.is_fixed
+    settled: set[int] = set()
+    seats: dict[tuple[int, int], list[int]] = {}
+    for row in np.flatnonzero((draft.owner != NOBODY) & ~draft.is_open).tolist():
+        seats.setdefault((int(draft.owner[row]), int(pictures[row])), []).append(row)
+    taken = {seat for seat, rows in seats.items() if is_fixed[rows].any()}
+    for claim in sorted(claims):
+        if claim.row in settled:
+            continue
+        settled.add(claim.row)
+        if not draft.is_open[claim.row]:
+            seat = (claim.number, int(pictures[claim.row]))
+            if seat in taken:
+                if draft.owner[claim.row] == claim.number:
+                    draft.release(claim.row)
+                continue
+            taken.add(seat)
+            for other in seats.get(seat, []):
+                if other != claim.row and draft.owner[other] == claim.number:
+                    draft.release(other)
+        if draft.owner[claim.row] != claim.number:
+            draft.place(claim.row, claim.number, "asserted", claim.gap)

@@ -1,0 +1,55 @@
+"""
+How sure a membership is: by how much a face is more like its own identity than like any other.
+
+Measured on faces whose names are known (one half of the people of LFW and two invented hard libraries, grouped by both
+methods: 23,476 memberships, 706 of them wrong) the odds follow that margin alone; likeness itself adds nothing to it.
+Held to others (the other half of LFW, two more hard libraries, the labelled photos: 23,111 memberships), of those said
+to be 98.5 to 99.5 % sure 99.3 % are right, of those above 99.9 %, of those between 50 and 90 % 89 %.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.grouping.cluster_linking import scales
+from immich_facesets.grouping.face_table import BLOCK_ROWS, Rows
+from immich_facesets.grouping.state import Draft
+
+AT_NO_MARGIN = -2.12
+PER_MARGIN = 29.2
+"""The log odds that a membership is right: where another identity is as like, and how they grow with the margin."""
+
+MOST_MARGIN = 0.3
+"""A larger margin makes nothing surer: what is wrong then are the labels."""
+
+
+def confidences(draft: Draft, rows: Rows) -> NDArray[np.float64]:
+    """
+    How sure it is, in [0, 1], that each of ``rows`` (members) is who it is said to be, (n,); NaN where a face is alone.
+
+    A face does not vouch for itself: its own identity is taken without it, and without pictures of the same moment.
+    """
+    standing = draft.standing()
+    masses = [draft.centroids.mass(members) for members in standing.members]
+    totals = np.array([mass.total for mass in masses]).reshape(len(masses), draft.faces.vectors.shape[1])
+    weights = np.array([mass.weight for mass in masses])
+    of_all = totals / scales(totals, weights)[:, None]
+    sure = np.empty(len(rows))
+    for start in range(0, len(rows), BLOCK_ROWS):
+        block = rows[start : start + BLOCK_ROWS]
+        vectors = draft.faces.vectors[block].astype(np.float64)
+        own = np.searchsorted(standing.numbers, draft.owner[block])
+        here = np.arange(len(block))
+        likeness = vectors @ of_all.T
+        likeness[here, own] = 0.0
+        other = likeness.max(axis=1)
+        share = np.array(
+            [float(draft.centroids.counts(standing.members[i], int(r))) for i, r in zip(own, block, strict=True)]
+        )
+        rest = weights[own] - share
+        without = totals[own] - share[:, None] * vectors
+        without /= scales(without, np.maximum(rest, 1e-9))[:, None]
+        margin = np.clip(np.einsum("ij,ij->i", vectors, without) - np.maximum(other, 0.0), -1.0, MOST_MARGIN)
+        sure[start : start + BLOCK_ROWS] = np.where(
+            rest > 1e-6, 1.0 / (1.0 + np.exp(-(AT_NO_MARGIN + PER_MARGIN * margin))), np.nan
+        )
+    return sure

@@ -1,0 +1,213 @@
+"""Group: one pure decision about all faces. Match, discover, refine, until nothing changes; then say what changes."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.grouping.assertions import Hearing, settle
+from immich_facesets.grouping.careful import place_carefully
+from immich_facesets.grouping.confidence import confidences
+from immich_facesets.grouping.discovery import Discovery, discover
+from immich_facesets.grouping.face_table import Assertion, FaceTable, Known, Origin, distances
+from immich_facesets.grouping.matching import match
+from immich_facesets.grouping.report import GroupingReport, review
+from immich_facesets.grouping.state import NOBODY, Draft, GroupingRules, How, Method
+from immich_facesets.moderation.constraints import Constraints
+from immich_facesets.spaces import OperatingPoints
+
+__all__ = [
+    "Assertion",
+    "Carried",
+    "FaceTable",
+    "GroupingPlan",
+    "GroupingReport",
+    "GroupingRules",
+    "Join",
+    "Known",
+    "Link",
+    "Method",
+    "NewIdentity",
+    "plan_grouping",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class NewIdentity:
+    """An identity to create; its ``people`` are among the plan's links too."""
+
+    number: int
+    origin: Origin
+    people: frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """
+    A face becomes a member of an identity, and of no other; ``distance`` is to what it was compared with.
+
+    ``confidence`` in [0, 1] that it is right; None where a person decided, or nothing is there to compare with.
+    """
+
+    face_id: int
+    identity: int
+    distance: float
+    how: How
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A person of a source is this identity."""
+
+    source: str
+    person_id: str
+    identity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """A membership that comes from another space: the identity, and how the face had become its member there."""
+
+    identity: int
+    how: How
+
+
+@dataclass(frozen=True, slots=True)
+class GroupingPlan:
+    """What changes: first create ``new``, then drop ``leaves`` (face ids), then let ``joins`` in and set ``links``."""
+
+    new: tuple[NewIdentity, ...]
+    joins: tuple[Join, ...]
+    leaves: tuple[int, ...]
+    links: tuple[Link, ...]
+    report: GroupingReport
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing changes."""
+        return not (self.new or self.joins or self.leaves or self.links)
+
+
+def plan_grouping(
+    table: FaceTable,
+    *,
+    memberships: Mapping[int, int],
+    known: Sequence[Known],
+    assertions: Sequence[Assertion],
+    constraints: Constraints,
+    points: OperatingPoints,
+    rules: GroupingRules,
+    next_number: int,
+    carried: Mapping[int, Carried] | None = None,
+    fresh: Collection[int] | None = None,
+) -> GroupingPlan:
+    """
+    Decide which face belongs to which identity (PRODUCT 3.3).
+
+    ``memberships``: face id to identity number, as stored; ``known``: every identity ever numbered; ``next_number``:
+    one past the highest number ever used. Decisions come first, then what sources assert, then matching and discovery
+    by turns. Who is a member stays one; planning again on the applied plan plans nothing; the order of rows and the
+    values of face ids decide nothing. A membership whose face is not in the table is passed over.
+
+    ``carried`` stands for ``memberships`` when the space changed: by face id of this space. Such members stay what they
+    are, and all of them are among the joins, with distances of this space.
+
+    ``fresh``: the faces that came since the last grouping, whose rules, distances and decisions were these; None looks
+    at all faces. Then of the others only those are looked at that something new came near: the cost follows the number
+    of fresh faces. The careful method alone knows how; the plain one always looks at all.
+    """
+    if carried is not None:
+        memberships = {face: member.identity for face, member in carried.items()}
+    draft = Draft(table, memberships, known, constraints, points, rules, next_number, fresh)
+    hearings, found = _decide(draft, assertions)
+    new = _number(draft)
+    report = review(draft, hearings, found)
+    return GroupingPlan(
+        new=new, joins=_joins(draft, carried or {}), leaves=_leaves(draft), links=_links(draft, known), report=report
+    )
+
+
+def _decide(draft: Draft, assertions: Sequence[Assertion]) -> tuple[list[Hearing], Discovery]:
+    """
+    Settle, match and discover by turns until none of them changes anything.
+
+    A person may find her identity only after the others were settled: faces that another person's assertion outbid can
+    found one, or fill one. Who is attached stays so, therefore there are no more turns than people.
+    """
+    hearings, found = settle(draft, assertions), _place_loose(draft)
+    draft.drop_empty()
+    for _ in assertions:
+        owner, attached = draft.owner.copy(), dict(draft.people.identity_of)
+        hearings = settle(draft, assertions)
+        if (draft.owner != owner).any():
+            found = _place_loose(draft)
+        draft.drop_empty()
+        if (draft.owner == owner).all() and draft.people.identity_of == attached:
+            break
+    return hearings, found
+
+
+def _place_loose(draft: Draft) -> Discovery:
+    """Place whoever is loose until nobody joins any more; the last discovery, which found nothing new."""
+    if draft.rules.method == "careful":
+        return place_carefully(draft)
+    while True:
+        while match(draft):
+            pass
+        found = discover(draft)
+        if not found.changes:
+            return found
+
+
+def _number(draft: Draft) -> tuple[NewIdentity, ...]:
+    """Give new identities their final numbers: largest first, equal ones by content. Numbers from decisions stay."""
+    members = {number: draft.members(number) for number in draft.new}
+    found = [number for number in members if number >= draft.first_new]
+    found.sort(key=lambda number: (-len(members[number]), members[number][0]))
+    final = {number: number for number in members if number < draft.first_new}
+    final |= {number: draft.first_new + place for place, number in enumerate(found)}
+    for number, place in final.items():
+        draft.owner[members[number]] = place
+    draft.founded = {final[number]: sifting for number, sifting in draft.founded.items() if number in final}
+    draft.people.renumber(final)
+    return tuple(
+        NewIdentity(final[number], draft.new[number], draft.people.of(final[number]))
+        for number in sorted(final, key=lambda number: final[number])
+    )
+
+
+def _joins(draft: Draft, carried: Mapping[int, Carried]) -> tuple[Join, ...]:
+    """The faces whose identity changed, or was carried, by face id."""
+    joins = []
+    centroids: dict[int, NDArray[np.float32]] = {}
+    is_new = (draft.owner != draft.before) | np.isin(draft.faces.face_ids, list(carried))
+    rows = np.flatnonzero(is_new & (draft.owner != NOBODY))
+    for row, sure in zip(rows.tolist(), confidences(draft, rows).tolist(), strict=True):
+        number, face = int(draft.owner[row]), int(draft.faces.face_ids[row])
+        stays = draft.owner[row] == draft.before[row]
+        how, distance = (carried[face].how, None) if stays else draft.how[row]
+        if distance is None:
+            if number not in centroids:
+                centroids[number] = draft.centroids.of(draft.members(number))
+            distance = float(distances(draft.faces.vectors[row : row + 1], centroids[number][None])[0, 0])
+        confidence = None if how == "decided" or np.isnan(sure) else round(sure, 4)
+        joins.append(Join(face, number, max(0.0, distance), how, confidence))
+    return tuple(sorted(joins, key=lambda join: join.face_id))
+
+
+def _leaves(draft: Draft) -> tuple[int, ...]:
+    """The faces that belong to nobody any more."""
+    rows = np.flatnonzero((draft.before != NOBODY) & (draft.owner == NOBODY))
+    return tuple(np.sort(draft.faces.face_ids[rows]).tolist())
+
+
+def _links(draft: Draft, known: Sequence[Known]) -> tuple[Link, ...]:
+    """The people whose identity changed, by source and id."""
+    before = {person: identity.number for identity in known for person in identity.people}
+    return tuple(
+        Link(*person, number)
+        for person, number in sorted(draft.people.identity_of.items())
+        if before.get(person) != number
+    )

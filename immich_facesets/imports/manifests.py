@@ -1,0 +1,221 @@
+"""
+Read the manifests of face sets on disk, ours or another tool's (EXPORTS, the tree), by the keys that tools have in common.
+
+Manifests differ in detail, so much may be missing, which is told. What contradicts itself or is no manifest at all is a
+problem.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from immich_facesets.imports.json_faces import Json, face_of
+from immich_facesets.imports.problems import Findings, counted
+from immich_facesets.imports.sorted_faces import Gathering, Period, SortedFace, SortedSet
+
+HIGHEST_NUMBER = 999_999
+"""Whoever comes next is numbered past the highest; a number that is no number of a person must not push everybody there."""
+
+MANIFEST = "manifest.json"
+SHELVES = ("", "_thin")
+"""Where face sets lie, relative to the folder; what lies in other folders is nobody's yet, or a copy."""
+
+_NAME = re.compile(
+    r"faceset_([0-9]{1,9})(?:_era_([^/\\\x00-\x1f]{1,60}))?"
+)  # both name folders again: no path, no control
+_YEARS = re.compile(r"(\d{4})[-–_](\d{4})")
+_NOTES = ("thin", "readme")
+_FACES = ("faces", "crops", "images", "members")
+
+
+@dataclass(frozen=True, slots=True)
+class SetFolder:
+    """A folder ``faceset_NNN`` or ``faceset_NNN_era_...`` as it lies there; ``markers``: its text files without ``.txt``."""
+
+    path: str
+    manifest: bytes | None = field(repr=False)
+    markers: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one folder, or one entry of the top manifest, says of a person. ``faces`` is None where nothing names any."""
+
+    number: int
+    is_whole: bool
+    label: str | None
+    faces: tuple[SortedFace, ...] | None
+
+
+def is_set_folder(name: str) -> bool:
+    """Whether a folder is called like a face set."""
+    return _NAME.fullmatch(name) is not None
+
+
+def read_sets(top: bytes | None, folders: Sequence[SetFolder], findings: Findings) -> tuple[SortedSet, ...]:
+    """
+    The face sets of a folder by number: ``top`` is its own manifest, None without one, and ``folders`` the sets in it.
+
+    Where anything is wrong the result is of no use; every reason is among the problems.
+    """
+    entries = _entries(top, findings)
+    said: dict[str, Json] = {}
+    for entry in entries:
+        name = _text(entry, ("directory", "name", "dir", "folder")).rstrip("/").rpartition("/")[2]
+        if not is_set_folder(name):
+            findings.problems.append(
+                f"{MANIFEST}: the entry {_short(name)} is not called faceset_NNN or faceset_NNN_era_..."
+            )
+            continue
+        said[name] = entry
+    parts = [
+        _folder(folder, said.get(folder.name, {}), findings) for folder in sorted(folders, key=lambda one: one.path)
+    ]
+    there = {folder.name for folder in folders}
+    for name in sorted(said.keys() - there):
+        findings.missing.append(
+            f"{name}: named in {MANIFEST} and not there; its number and label are kept, without faces"
+        )
+        parts.append(_part(name, said[name], None, findings))
+    if not parts and not findings.problems:
+        findings.problems.append(f"there are no face sets: neither folders faceset_NNN nor a {MANIFEST} that names any")
+    return _sets([part for part in parts if part is not None], findings)
+
+
+def _entries(top: bytes | None, findings: Findings) -> list[Json]:
+    if top is None:
+        findings.missing.append(f"{MANIFEST}: the folders themselves say which face sets there are")
+        return []
+    manifest = _object(top, MANIFEST, findings)
+    found: list[Json] = []
+    for key in ("facesets", "thin_eras"):
+        listed = manifest.get(key)
+        if isinstance(listed, Mapping):
+            listed = [{"name": name, **(entry if isinstance(entry, Mapping) else {})} for name, entry in listed.items()]
+        if listed is None:
+            continue
+        if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
+            findings.problems.append(f"{MANIFEST}: {key!r} is no list of objects")
+            continue
+        found += listed
+    if manifest and "facesets" not in manifest:
+        findings.missing.append(f"{MANIFEST} has no 'facesets': the folders themselves say which there are")
+    return found
+
+
+def _folder(folder: SetFolder, entry: Json, findings: Findings) -> _Part | None:
+    manifest: Json = {}
+    faces: tuple[SortedFace, ...] | None = None
+    if folder.manifest is None:
+        findings.missing.append(
+            f"{folder.path}: it has no {MANIFEST}, so that nothing but the cache says whose faces these are"
+        )
+    else:
+        where = f"{folder.path}/{MANIFEST}"
+        manifest = _object(folder.manifest, where, findings)
+        faces = _faces(manifest, where, _period(folder.name, {**entry, **manifest}), findings) if manifest else None
+    markers = [text for text in folder.markers if text.lower() not in _NOTES and not is_set_folder(text)]
+    marked = {"label": markers[0]} if len(markers) == 1 else {}
+    labelled = next((one for one in (manifest, entry) if _label(one) is not None), marked)
+    return _part(folder.name, {**entry, **labelled}, faces, findings)
+
+
+def _part(name: str, said: Json, faces: tuple[SortedFace, ...] | None, findings: Findings) -> _Part | None:
+    match = _NAME.fullmatch(name)
+    number = 0 if match is None else int(match[1][:12])
+    if match is None or not 0 < number <= HIGHEST_NUMBER:
+        findings.problems.append(f"{_short(name)}: numbers of face sets are from 1 to {HIGHEST_NUMBER:,}")
+        return None
+    return _Part(number, match[2] is None, _label(said), faces)
+
+
+def _faces(manifest: Json, where: str, period: Period | None, findings: Findings) -> tuple[SortedFace, ...] | None:
+    key = next((key for key in _FACES if key in manifest), None)
+    if key is None:
+        findings.missing.append(f"{where} has no 'faces': nothing but the cache says whose faces these are")
+        return None
+    listed = manifest[key]
+    if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
+        findings.problems.append(f"{where}: {key!r} is no list of objects")
+        return None
+    troubles: dict[str, list[int]] = {}
+    found = []
+    for place, item in enumerate(listed):
+        face, trouble = face_of(item, period)
+        if trouble:
+            troubles.setdefault(trouble, []).append(place)
+        elif face is not None:
+            found.append(face)
+    for trouble, places in troubles.items():
+        findings.problems.append(f"{where}: {counted(len(places), 'face')} (first: {key}[{places[0]}]): {trouble}")
+    if nowhere := sum(not face.is_placeable for face in found):
+        findings.missing.append(
+            f"{where}: {counted(nowhere, 'face')} without a path or a digest of the picture: left out, since nothing says "
+            "where they come from"
+        )
+    return tuple(face for face in found if face.is_placeable)
+
+
+def _period(name: str, said: Json) -> Period | None:
+    """The period a folder is for: its name from the folder's, its years from the manifest, or from the name."""
+    match = _NAME.fullmatch(name)
+    if match is None or match[2] is None:
+        return None
+    era = said.get("era") or said.get("years")
+    if isinstance(era, Mapping):
+        years = [era.get(one, era.get(two)) for one, two in (("from", "start"), ("to", "end"))]
+    elif isinstance(era, list) and len(era) == 2:
+        years = era
+    else:
+        spelt = _YEARS.fullmatch(match[2])
+        years = [int(spelt[1]), int(spelt[2])] if spelt else [None, None]
+    first, last = (year if isinstance(year, int) and 0 < year < 10_000 else None for year in years)
+    return Period(match[2], first, last)
+
+
+def _sets(parts: Sequence[_Part], findings: Findings) -> tuple[SortedSet, ...]:
+    """One set for each number: what lies in the folders of its periods is its own, too."""
+    sets = []
+    for number in sorted({part.number for part in parts}):
+        mine = sorted((part for part in parts if part.number == number), key=lambda part: not part.is_whole)
+        labels = list(dict.fromkeys(part.label for part in mine if part.label is not None))
+        if len(labels) > 1:
+            findings.missing.append(
+                f"faceset_{number:03d}: its folders say {len(labels)} different names; the first counts"
+            )
+        faces = Gathering(face for part in mine for face in part.faces or ())
+        sets.append(SortedSet(number, labels[0] if labels else None, faces.faces))
+    return tuple(sets)
+
+
+def _label(said: Json) -> str | None:
+    text = " ".join(_text(said, ("label", "person", "display_name")).split())
+    return text[:200] or None
+
+
+def _text(said: Json, keys: Iterable[str]) -> str:
+    """The first of these that is a text, "" without any."""
+    return next((said[key] for key in keys if isinstance(said.get(key), str) and said[key]), "")
+
+
+def _object(body: bytes, where: str, findings: Findings) -> Json:
+    """A JSON object; anything else is a problem, and an empty one."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        told = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else type(error).__name__
+        findings.problems.append(f"{where} is no JSON ({told}): damaged, or cut short")
+        return {}
+    if not isinstance(value, dict):
+        findings.problems.append(f"{where} is no manifest: it holds no JSON object")
+        return {}
+    return value
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:60]}...")

@@ -1,0 +1,115 @@
+"""
+Open an npz file that somebody else wrote: a zip archive of arrays, none of which is unpickled or taken on trust.
+
+A header that promises more than the file holds is refused before memory is asked for, and every member is read to its
+end, where its checksum is.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.imports.problems import Findings
+
+MOST_BYTES = 2**31
+"""Of one array that is read into memory."""
+
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
+"""
+What reading a damaged member of an archive raises; ``RuntimeError`` an encrypted one, or one of an unknown compression.
+None of it is swallowed: it becomes a problem that is told, and with one problem nothing is imported.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the file says of an array before it is read."""
+
+    member: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def size_bytes(self) -> int:
+        size = self.dtype.itemsize
+        for length in self.shape:  # Python's numbers, which do not overflow
+            size *= length
+        return size
+
+
+def open_archive(file: BinaryIO, name: str, findings: Findings) -> zipfile.ZipFile | None:
+    """The archive of a seekable file; None when it is none. ``name`` is what to call the file in sentences."""
+    try:
+        return zipfile.ZipFile(file)
+    except _DAMAGE:
+        findings.problems.append(f"{name} is no npz file, or it was cut short: an npz file is a zip archive of arrays")
+        return None
+
+
+def read_headers(archive: zipfile.ZipFile, name: str, findings: Findings) -> dict[str, Header]:
+    """The arrays of an archive by name, those that can be read. Reads the whole file once, in small pieces."""
+    headers: dict[str, Header] = {}
+    for info in archive.infolist():
+        if not info.filename.endswith(".npy"):
+            continue
+        array = info.filename.removesuffix(".npy")
+        try:
+            with archive.open(info) as member:
+                header = _header(info.filename, member)
+                while member.read(2**20):
+                    pass
+        except _DAMAGE as error:
+            findings.problems.append(f"{name}: the array {array!r} cannot be read ({error or 'it ends too early'})")
+            continue
+        if trouble := _trouble(header, array, info.file_size):
+            findings.problems.append(f"{name}: the array {array!r} {trouble}")
+            continue
+        headers[array] = header
+    if not headers and not findings.problems:
+        findings.problems.append(f"{name} holds no arrays")
+    return headers
+
+
+def read_arrays(
+    archive: zipfile.ZipFile, headers: Mapping[str, Header], name: str, findings: Findings
+) -> dict[str, NDArray[Any]]:
+    """Those arrays, by the keys of ``headers``."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for key, header in headers.items():
+        if header.size_bytes > MOST_BYTES:
+            findings.problems.append(f"{name}: the array {key!r} is too large: {header.shape} of {header.dtype}")
+            continue
+        try:
+            with archive.open(header.member) as member:
+                arrays[key] = np.lib.format.read_array(member, allow_pickle=False)
+        except _DAMAGE as error:
+            findings.problems.append(f"{name}: the array {key!r} cannot be read ({error})")
+    return arrays
+
+
+def _header(name: str, member: Any) -> Header:
+    version = np.lib.format.read_magic(member)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(member)
+    elif version == (2, 0):
+        shape, _, dtype = np.lib.format.read_array_header_2_0(member)
+    else:
+        raise ValueError(f"its format {version[0]}.{version[1]} is unknown")
+    return Header(name, shape, dtype)
+
+
+def _trouble(header: Header, array: str, file_bytes: int) -> str:
+    """Why an array is not to be read, "" when it is."""
+    if header.dtype.hasobject:
+        return (
+            "holds Python objects, which only a pickle could give back, and pickles can run programs: where it was made, "
+            f"save it again with {array} as plain text or numbers, such as numpy.array({array}.tolist(), dtype=str)"
+        )
+    if min(header.shape, default=0) < 0 or header.size_bytes > file_bytes:
+        return "claims more than the file holds"
+    return ""

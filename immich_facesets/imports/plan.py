@@ -1,0 +1,129 @@
+"""Decide which numbers the sets of another tool get here."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from immich_facesets.imports.sorted_faces import Gathering, SortedFace, SortedSet
+
+_COUNTED = re.compile(r" \(\d+\)$")
+
+
+class Fate(StrEnum):
+    """What becomes of a set: an identity of its own, one that is there already, or nothing that is not there already."""
+
+    NEW = "new"
+    JOINS = "joins"
+    KNOWN = "known"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedPerson:
+    """A set that was imported before: the identity it belongs to now, and its faces as they were written then."""
+
+    person_id: str
+    identity: int
+    faces: tuple[SortedFace, ...] = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The name its set had with the other tool."""
+        return _COUNTED.sub("", self.person_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """
+    What there is here before an import. ``numbers``: every identity number ever used; ``labelled``: the identities that
+    have a name; ``holder``: by the number of a set the identity that holds more than half of its faces.
+    """
+
+    numbers: frozenset[int]
+    labelled: frozenset[int]
+    imported: tuple[ImportedPerson, ...]
+    holder: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedSet:
+    """A set and its identity here. ``faces``: those that are not written yet; ``label``: to be set, None for none."""
+
+    number: int
+    identity: int
+    person_id: str
+    fate: Fate
+    label: str | None = field(repr=False)
+    faces: tuple[SortedFace, ...] = field(repr=False)
+
+    @property
+    def is_renumbered(self) -> bool:
+        return self.number != self.identity
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPlan:
+    """What an import writes, by number. ``conflicts``: why numbers cannot be kept; only ``renumber`` gets past them."""
+
+    sets: tuple[PlannedSet, ...]
+    conflicts: tuple[str, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing changes."""
+        return all(one.fate is Fate.KNOWN and not one.faces and one.label is None for one in self.sets)
+
+
+def plan_import(sets: Sequence[SortedSet], standing: Standing) -> ImportPlan:
+    """
+    A set that was imported before goes on as what it is; a person who is here already keeps her number and her name; a
+    free number is kept; any other set gets the next one that nobody ever had.
+
+    Planning again on the applied plan plans nothing.
+    """
+    people = {one.person_id for one in standing.imported}
+    following = max((*standing.numbers, *(one.number for one in sets)), default=0) + 1
+    planned, conflicts = [], []
+    for one in sorted(sets, key=lambda one: one.number):
+        before = _before(one, standing.imported)
+        if before is not None:
+            planned.append(_again(one, before, standing))
+            continue
+        person_id = _unused(one.name, people)
+        people.add(person_id)
+        identity, fate = standing.holder.get(one.number), Fate.JOINS
+        if identity is None:
+            identity, fate = one.number, Fate.NEW
+            if identity in standing.numbers:
+                conflicts.append(f"{one.name}: the number {one.number} is somebody else's here")
+                identity, following = following, following + 1
+        elif identity != one.number:
+            conflicts.append(f"{one.name}: most of its faces are identity {identity} here already")
+        label = None if identity in standing.labelled and fate is Fate.JOINS else one.label
+        planned.append(PlannedSet(one.number, identity, person_id, fate, label, one.faces))
+    return ImportPlan(tuple(planned), tuple(conflicts))
+
+
+def _before(one: SortedSet, imported: Sequence[ImportedPerson]) -> ImportedPerson | None:
+    """The earlier import of this very set: it had this name, and a face in common, or no faces then or now."""
+    for person in imported:
+        if person.name == one.name:
+            known = Gathering(person.faces)
+            if not one.faces or not person.faces or any(known.holds(face) for face in one.faces):
+                return person
+    return None
+
+
+def _again(one: SortedSet, before: ImportedPerson, standing: Standing) -> PlannedSet:
+    known = Gathering(before.faces)
+    fresh = tuple(face for face in one.faces if not known.holds(face))
+    label = None if before.identity in standing.labelled else one.label
+    return PlannedSet(one.number, before.identity, before.person_id, Fate.KNOWN, label, fresh)
+
+
+def _unused(name: str, used: Collection[str]) -> str:
+    found, count = name, 1
+    while found in used:
+        count += 1
+        found = f"{name} ({count})"
+    return found

@@ -1,0 +1,1 @@
+"""Decisions of a moderator, and the constraints on grouping that follow from them."""

@@ -1,0 +1,1 @@
+"""Faces and whole pictures that show nearly the same."""

@@ -1,0 +1,1 @@
+"""Quality of a face: pose, landmarks, and the composite score."""

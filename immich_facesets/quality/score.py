@@ -1,0 +1,100 @@
+"""
+How good a face is for an export: one number, and the five parts it is made of (PRODUCT 3.5).
+
+Every part lies in [0, 1], higher is better, and is rounded to four digits, so that noise in the last bits of a model
+neither reorders a faceset nor rewrites its files. A face and its mirror image score the same, and so do a face and
+the same face with a tilted head: alignment takes the roll away before anything else looks at the face.
+"""
+
+import math
+from dataclasses import dataclass
+
+from immich_facesets.faces import Face, Landmarks
+from immich_facesets.quality.landmarks import Details
+
+PROFILE_DEGREES = 90.0
+"""At this angle between the face's direction and the camera half of the face is hidden: frontality 0."""
+
+PROFILE_ASYMMETRY = 0.6
+"""The asymmetry of the five points of a head turned by 90 degrees; frontal faces measure 0.02 to 0.04."""
+
+FULL_SIZE = 256.0
+"""Pixels. A face fills half of a crop of 512 pixels; more detail than that is thrown away again."""
+
+HALF_SHARP = 300.0
+"""The variance of the Laplacian that counts one half: the median of sharp photos with faces of 100 pixels and more."""
+
+
+@dataclass(frozen=True, slots=True)
+class QualityParts:
+    """The five parts of a face's quality, each in [0, 1]."""
+
+    frontality: float
+    det_score: float
+    symmetry: float
+    size: float
+    sharpness: float
+
+    @property
+    def score(self) -> float:
+        """The weighted sum, in [0, 1]. Views from the front matter most to every reader of a faceset."""
+        total = (
+            0.30 * self.frontality
+            + 0.20 * self.det_score
+            + 0.20 * self.symmetry
+            + 0.15 * self.size
+            + 0.15 * self.sharpness
+        )
+        return round(total, 4)
+
+
+def quality(face: Face, details: Details | None = None) -> QualityParts:
+    """
+    The parts of one face's quality. A measure that is not a number counts as the worst.
+
+    Pose and symmetry of further models, where they are known, stand in for what five points tell.
+    """
+    turned = face.measures if details is None or details.pose is None else details.pose
+    evenness = None if details is None else details.symmetry
+    return QualityParts(
+        frontality=_unit(frontality(turned.yaw, turned.pitch)),
+        det_score=_unit(face.det_score),
+        symmetry=_unit(symmetry(face.landmarks) if evenness is None else evenness),
+        size=_unit(face.face_short / FULL_SIZE),
+        sharpness=_unit(sharpness(face.measures.blur)),
+    )
+
+
+def frontality(yaw: float, pitch: float) -> float:
+    """1 for a face that looks into the camera, falling evenly with the angle (degrees) to 0 for a profile."""
+    turn = math.cos(math.radians(min(abs(yaw), 90.0))) * math.cos(math.radians(min(abs(pitch), 90.0)))
+    return 1.0 - math.degrees(math.acos(min(turn, 1.0))) / PROFILE_DEGREES
+
+
+def symmetry(landmarks: Landmarks) -> float:
+    """
+    1 when the five points equal their mirror image, 0 for a profile.
+
+    The points, as complex numbers around their mean, are compared with their mirror image (left and right exchanged)
+    after the rotation and scale that fit best (Procrustes), so position, size and roll of the head do not matter.
+    """
+    points = [complex(x, y) for x, y in landmarks]
+    middle = sum(points) / len(points)
+    left_eye, right_eye, nose, left_mouth, right_mouth = (point - middle for point in points)
+    shape = (left_eye, right_eye, nose, left_mouth, right_mouth)
+    mirror = tuple(-point.conjugate() for point in (right_eye, left_eye, nose, right_mouth, left_mouth))
+    spread = sum(abs(point) ** 2 for point in shape)
+    if not spread > 0.0:
+        return 0.0
+    likeness = abs(sum(ours.conjugate() * theirs for ours, theirs in zip(shape, mirror, strict=True))) / spread
+    return 1.0 - math.sqrt(max(0.0, 1.0 - likeness**2)) / PROFILE_ASYMMETRY
+
+
+def sharpness(blur: float) -> float:
+    """Rises with the variance of the Laplacian, ever more slowly. Comparable within one ``blur_size`` only."""
+    blur = max(0.0, blur)
+    return blur / (blur + HALF_SHARP) if math.isfinite(blur) else 0.0
+
+
+def _unit(value: float) -> float:
+    return round(min(1.0, max(0.0, value)), 4) if math.isfinite(value) else 0.0

@@ -1,0 +1,41 @@
+"""Who sits for a picture, and how: everything that is drawn follows from these two values."""
+
+from dataclasses import dataclass
+
+from immich_facesets.synthetic.head_geometry import Frame, half_sides
+from immich_facesets.synthetic.identity_code import SITTERS
+
+
+@dataclass(frozen=True, slots=True)
+class Sitter:
+    """One invented person. The whole look follows from ``seed`` (0 to 4095)."""
+
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < SITTERS:
+            raise ValueError(f"a sitter's seed lies between 0 and {SITTERS - 1}, not {self.seed}")
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """
+    How a sitter appears in one picture.
+
+    ``x`` and ``y`` are the centre of the face box and ``size`` its short edge, in pixels. ``roll`` (clockwise, within
+    25) and ``yaw`` (to the right of the picture, within 30) are degrees. ``expression`` runs from -1 (sad) to 1
+    (laughing), ``light`` from -1 (blue dusk) to 1 (evening sun). ``age`` is in years, ``blur`` a sigma in pixels.
+    """
+
+    x: float
+    y: float
+    size: float
+    roll: float = 0.0
+    yaw: float = 0.0
+    expression: float = 0.4
+    light: float = 0.0
+    age: float = 35.0
+    blur: float = 0.0
+
+    def frame(self) -> Frame:
+        return Frame(self.x, self.y, self.size / (2 * min(half_sides(self.roll))), self.roll)
