@@ -13,13 +13,13 @@ from pathlib import Path
 import structlog
 
 from embedder.app import serve, threads_per_run
-from embedder.doors import version
 from embedder.engine import FaceEngine
-from embedder.enrichment import NO_EXTRAS, Extras, open_extras
-from embedder.extras import find_extras
+from embedder.enrichment.lanes import NO_EXTRAS, Extras, open_extras
+from embedder.enrichment.model_discovery import find_extras
+from embedder.http import version
 from embedder.metrics import EmbedderMetrics
-from embedder.model_files import SHARES_NAME, ModelPack, open_pack
-from embedder.sessions import Device, Provider, check_provider, provider_options
+from embedder.models.pack import SHARES_NAME, ModelPack, open_pack
+from embedder.models.sessions import Device, Provider, check_provider, provider_options
 from embedder.settings import EmbedderSettings, load_settings
 from immich_facesets.errors import SetupError
 from immich_facesets.runtime.logging import configure_logging
@@ -31,12 +31,12 @@ log = structlog.get_logger(__name__)
 def open_engine(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEngine:
     """The engine that the settings name; it counts in ``metrics``. What only one of them needs is imported only for it."""
     if settings.engine == "synthetic":
-        from embedder.synthetic_engine import SyntheticEngine  # noqa: PLC0415
+        from embedder.engines.synthetic import SyntheticEngine  # noqa: PLC0415
 
         return SyntheticEngine()
     if settings.engine == "opencv":
         return _open_opencv(settings, metrics)
-    from embedder.onnx_engine import OnnxEngine, Tuning  # noqa: PLC0415
+    from embedder.engines.onnx import OnnxEngine, Tuning  # noqa: PLC0415
 
     check_provider(settings.provider)
     pack = open_pack(settings.models_dir, settings.model_pack, settings.recognisers)
@@ -55,7 +55,7 @@ def open_engine(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEng
 
 
 def _open_opencv(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEngine:
-    from embedder.opencv_engine import OpenCvEngine, OpenCvTuning  # noqa: PLC0415
+    from embedder.engines.opencv import OpenCvEngine, OpenCvTuning  # noqa: PLC0415
 
     if settings.provider is not Provider.CPU:
         raise SetupError(
@@ -111,7 +111,7 @@ def run(announce: Path | None, *, with_parent: bool) -> int:
 
 
 def try_out(folder: Path | None, seconds: float) -> int:
-    from embedder.trial import run_trial  # noqa: PLC0415  a server has no use for it
+    from embedder.benchmark import run_trial  # noqa: PLC0415  a server has no use for it
 
     configure_logging()
     settings = load_settings()

@@ -7,14 +7,14 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from embedder.cores import available_cores
-from embedder.decode import Decoder
-from embedder.doors import build_app, build_runner, stop_accepting
+from embedder.cpu_count import available_cores
 from embedder.engine import FaceEngine
-from embedder.enrichment import NO_EXTRAS, Extras
+from embedder.enrichment.lanes import NO_EXTRAS, Extras
+from embedder.http import build_app, build_runner, stop_accepting
+from embedder.images.decoder import Decoder
 from embedder.metrics import EmbedderMetrics
+from embedder.models.sessions import Provider
 from embedder.pipeline import Pipeline, PipelineSize
-from embedder.sessions import Provider
 from embedder.settings import EmbedderSettings
 from immich_facesets.errors import SetupError, TransientError
 from immich_facesets.runtime.listen_address import Announcement, Listen

@@ -16,17 +16,16 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from embedder.batching import Lane, LaneSize
-from embedder.decode import Decoder
 from embedder.engine import Aligned, Detection, FaceEngine, View
-from embedder.enrichment import NO_EXTRAS, ExtraLanes, Extras
-from embedder.finding import Finder
-from embedder.hands import Hands
+from embedder.enrichment.lanes import NO_EXTRAS, ExtraLanes, Extras
+from embedder.faces.extraction import Sitter, Sitting, face_answer
+from embedder.faces.search import Finder
+from embedder.images.decoder import Decoder
+from embedder.images.picture import Allow, Picture
+from embedder.lanes import Lane, LaneSize, WorkerLane
+from embedder.memory_budget import Room
 from embedder.metrics import EmbedderMetrics
-from embedder.picture import Allow, Picture
-from embedder.question import Question
-from embedder.room import Room
-from embedder.sitting import Sitter, Sitting, face_answer
+from embedder.request import Question
 from immich_facesets import wire
 from immich_facesets.errors import FacesetsError, ItemError, TransientError
 from immich_facesets.near_duplicates.pictures import picture_hash
@@ -79,7 +78,7 @@ class Pipeline:
         self._taken = 0
         self._room = Room(size.memory_bytes, decoders=size.hands)
         room = max(size.max_in_flight, 4) * 2
-        self._hands = Hands(size.hands, room, on_death=on_death, on_batch=metrics.count_batch)
+        self._workers = WorkerLane(size.hands, room, on_death=on_death, on_batch=metrics.count_batch)
         self._detect: Lane[View, list[Detection]] = Lane(
             "detect",
             engine.detect,
@@ -97,7 +96,7 @@ class Pipeline:
         )
         self._extra_lanes = ExtraLanes(extras, for_faces, on_death=on_death, on_batch=metrics.count_batch)
         self._sitting = Sitting(engine, decoder, judges=extras.quality is not None)
-        self._finder = Finder(engine, self._hands, self._detect)
+        self._finder = Finder(engine, self._workers, self._detect)
         metrics.describe(space=self.space, family=engine.facts.family, provider=engine.facts.provider)
         for name, waiting in self._queues():
             metrics.watch_queue(name, waiting)
@@ -145,8 +144,8 @@ class Pipeline:
         try:
             async with asyncio.timeout(PROBE_SECONDS):
                 pixels = _test_picture()
-                await self._detect.run(await self._hands.do(functools.partial(self.engine.view, pixels)))
-                aligned = await self._hands.do(functools.partial(self.engine.align, pixels, self.engine.probe()))
+                await self._detect.run(await self._workers.run(functools.partial(self.engine.view, pixels)))
+                aligned = await self._workers.run(functools.partial(self.engine.align, pixels, self.engine.probe()))
                 vector = await self._recognise.run(aligned)
         except TimeoutError:
             raise TransientError(f"a test picture took more than {PROBE_SECONDS:g} seconds", retry_after=10) from None
@@ -159,14 +158,14 @@ class Pipeline:
             raise TransientError("the models give vectors without a direction", retry_after=10)
 
     def close(self, *, wait_seconds: float = 0.0) -> None:
-        for lane in (self._hands.lane, self._detect, self._recognise):
+        for lane in (self._workers.lane, self._detect, self._recognise):
             lane.close(wait_seconds=wait_seconds)
         self._extra_lanes.close(wait_seconds=wait_seconds)
 
     async def _answer(self, data: bytes, question: Question) -> wire.FacesAnswer:
         with contextlib.ExitStack() as held:
             async with self._room.turn_to_decode():
-                picture, view, phash = await self._hands.do(
+                picture, view, phash = await self._workers.run(
                     functools.partial(self._show, data, self._sitting.allowed(question))
                 )
                 held.enter_context(self._room.pixels(picture.pixels.nbytes))
@@ -201,7 +200,7 @@ class Pipeline:
             raise
         except Exception as error:  # a model's errors have no common class; who is to blame is found out
             raise await self._blame(error) from error
-        sitters = await self._hands.do(functools.partial(self._sitting.take, data, picture, detections, question))
+        sitters = await self._workers.run(functools.partial(self._sitting.take, data, picture, detections, question))
         return sitters, len(detections)
 
     async def _faces(self, kept: Sequence[tuple[Sitter, NDArray[np.float32]]]) -> list[wire.FaceAnswer]:
@@ -230,7 +229,7 @@ class Pipeline:
         return ItemError("the models fail on this picture, though they work", reason="inference_failed")
 
     def _queues(self) -> Iterator[tuple[str, Callable[[], int]]]:
-        yield "hands", lambda: self._hands.lane.waiting
+        yield "hands", lambda: self._workers.lane.waiting
         yield "detect", lambda: self._detect.waiting
         yield "recognise", lambda: self._recognise.waiting
         yield from self._extra_lanes.queues()

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from embedder.sessions import Precision, Provider
+from embedder.models.sessions import Precision, Provider
 from immich_facesets.errors import SetupError
 from immich_facesets.runtime.listen_address import Listen, check_exposure
 from immich_facesets.runtime.settings import read_settings

@@ -13,11 +13,11 @@ import structlog
 from aiohttp import web
 from numpy.typing import NDArray
 
-from embedder import alignment
-from embedder.decode import Decoder
-from embedder.doors import build_app, build_runner, stop_accepting
 from embedder.engine import Aligned, Detection, EngineFacts, View
-from embedder.enrichment import NO_EXTRAS, Extras
+from embedder.enrichment.lanes import NO_EXTRAS, Extras
+from embedder.http import build_app, build_runner, stop_accepting
+from embedder.images import alignment
+from embedder.images.decoder import Decoder
 from embedder.metrics import EmbedderMetrics
 from embedder.pipeline import Pipeline, PipelineSize
 from embedder.settings import EmbedderSettings

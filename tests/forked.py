@@ -27,7 +27,7 @@ from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parent.parent
 KILLED = -signal.SIGKILL
-PROGRAMS = ("embedder.app", "embedder.synthetic_engine", "service.cli.commands")
+PROGRAMS = ("embedder.app", "embedder.engines.synthetic", "service.cli.commands")
 ANOTHER_MODEL = "ANOTHER_MODEL"
 """The variable that makes a forked embedder serve another space, under this name."""
 LATE_IMPORTS = ("anyio._backends._asyncio", "numpy.ma")
@@ -217,7 +217,7 @@ def run_service(job: Mapping[str, Any]) -> int:
 
 def be_another_model(name: str) -> None:
     """Draw the boxes a little elsewhere, and turn every vector, so that those of another space mean nothing here."""
-    from embedder.synthetic_engine import SyntheticEngine  # noqa: PLC0415 - imported by the server alone
+    from embedder.engines.synthetic import SyntheticEngine  # noqa: PLC0415 - imported by the server alone
 
     begin: Any = SyntheticEngine.__init__
     detect: Any = SyntheticEngine.detect

@@ -11,11 +11,11 @@ from face_check import Faces
 from numpy.typing import NDArray
 from PIL import Image
 
-from embedder.decode import Decoder
 from embedder.engine import Detection
-from embedder.model_files import ModelPack
-from embedder.onnx_engine import OnnxEngine, Tuning
-from embedder.recognition import Recogniser
+from embedder.engines.onnx import OnnxEngine, Tuning
+from embedder.engines.recogniser import Recogniser
+from embedder.images.decoder import Decoder
+from embedder.models.pack import ModelPack
 from immich_facesets.faces import Box
 
 Pixels = NDArray[np.uint8]

@@ -12,8 +12,8 @@ import httpx
 import msgspec
 from testdata import ROOT
 
-from embedder.decode import Decoder
 from embedder.engine import FaceEngine
+from embedder.images.decoder import Decoder
 from embedder.metrics import EmbedderMetrics
 from embedder.pipeline import Pipeline, PipelineSize
 from immich_facesets import wire

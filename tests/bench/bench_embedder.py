@@ -32,9 +32,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from large_models import write_pack  # noqa: E402  the repository must be found first
 from measured_embedder import measured_embedder, processor_seconds  # noqa: E402  the repository must be found first
 
-from embedder.decode import Decoder  # noqa: E402  the repository must be found first
-from embedder.model_files import open_pack  # noqa: E402  the repository must be found first
-from embedder.onnx_engine import OnnxEngine, Tuning  # noqa: E402  the repository must be found first
+from embedder.engines.onnx import OnnxEngine, Tuning  # noqa: E402  the repository must be found first
+from embedder.images.decoder import Decoder  # noqa: E402  the repository must be found first
+from embedder.models.pack import open_pack  # noqa: E402  the repository must be found first
 from immich_facesets import wire  # noqa: E402  the repository must be found first
 
 

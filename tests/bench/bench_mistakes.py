@@ -33,7 +33,7 @@ from photo_way import MISTAKES, Pixels, Way, right_way  # noqa: E402  the reposi
 from verification import pairs_of  # noqa: E402  the repository must be found first
 
 from embedder.engine import Detection  # noqa: E402  the repository must be found first
-from embedder.model_files import open_pack  # noqa: E402  the repository must be found first
+from embedder.models.pack import open_pack  # noqa: E402  the repository must be found first
 
 FAR = 1e-3
 DIMENSION = 512

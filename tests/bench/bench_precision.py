@@ -21,13 +21,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from labelled_photos import labelled_photos  # noqa: E402  the repository must be found first
 
-from embedder import alignment  # noqa: E402  the repository must be found first
-from embedder.decode import Decoder  # noqa: E402  the repository must be found first
 from embedder.engine import Detection  # noqa: E402  the repository must be found first
-from embedder.model_files import KnownRecogniser, ModelFile  # noqa: E402  the repository must be found first
-from embedder.onnx_header import read_header  # noqa: E402  the repository must be found first
-from embedder.recognition import Recogniser, Recognition  # noqa: E402  the repository must be found first
-from embedder.sessions import Device, open_session  # noqa: E402  the repository must be found first
+from embedder.engines.recogniser import Recogniser, Recognition  # noqa: E402  the repository must be found first
+from embedder.images import alignment  # noqa: E402  the repository must be found first
+from embedder.images.decoder import Decoder  # noqa: E402  the repository must be found first
+from embedder.models.onnx_header import read_header  # noqa: E402  the repository must be found first
+from embedder.models.pack import KnownRecogniser, ModelFile  # noqa: E402  the repository must be found first
+from embedder.models.sessions import Device, open_session  # noqa: E402  the repository must be found first
 from immich_facesets.evaluation.metrics import pair_distances, tar_at_far  # noqa: E402  the repository must be found first
 from immich_facesets.faces import Box  # noqa: E402  the repository must be found first
 from immich_facesets.model_packs import RECOGNISERS  # noqa: E402  the repository must be found first

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from embedder.alignment import TEMPLATE, align, similarity, template
-from embedder.crops import cut_crop, plan_square
 from embedder.engine import Aligned, Detection
-from embedder.measures import measure
-from embedder.picture import Picture
-from embedder.question import CropWish
-from embedder.scrfd import area_view, suppress, whole_view
+from embedder.engines.scrfd import area_view, suppress, whole_view
+from embedder.faces.measures import measure
+from embedder.images.alignment import TEMPLATE, align, similarity, template
+from embedder.images.crops import cut_crop, plan_square
+from embedder.images.picture import Picture
+from embedder.request import CropWish
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Box, Landmarks
 

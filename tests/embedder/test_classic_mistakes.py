@@ -18,9 +18,9 @@ from photo_way import MISTAKES, Way, flipped_without_renormalising, right_way
 from real_embedder import RealEmbedder, pipeline_of, real_embedder
 from testdata import shared_data
 
-from embedder.model_files import open_pack
-from embedder.onnx_engine import OnnxEngine, Tuning
-from embedder.question import Question
+from embedder.engines.onnx import OnnxEngine, Tuning
+from embedder.models.pack import open_pack
+from embedder.request import Question
 
 DRAWN_COSINE = 0.999
 REAL_COSINE = 0.9999

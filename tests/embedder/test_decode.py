@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 from testdata import shared_data
 
-from embedder.decode import Decoder
-from embedder.jxl_header import jxl_size
+from embedder.images.decoder import Decoder
+from embedder.images.jxl_header import jxl_size
 from immich_facesets.errors import ItemError
 
 pytestmark = pytest.mark.filterwarnings("default")  # Pillow remarks on the damaged files that these tests make

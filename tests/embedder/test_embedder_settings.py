@@ -5,7 +5,7 @@ import os
 import pytest
 
 from embedder.app import pipeline_size
-from embedder.sessions import Provider
+from embedder.models.sessions import Provider
 from embedder.settings import load_settings
 from immich_facesets.errors import SetupError
 from immich_facesets.runtime.listen_address import Listen

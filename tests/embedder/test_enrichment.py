@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from small_models import write_pooled
 from testdata import shared_data
 
-from embedder import guidance
-from embedder.decode import Decoder
 from embedder.engine import Detection
-from embedder.enrichment import Enriched, Enricher, Extras, Look, cut_look, open_extras
-from embedder.extra_models import LEFT, RIGHT, pose_of_points
-from embedder.extras import FOLDER, ExtraFiles, find_extras
+from embedder.enrichment.lanes import Enriched, Enricher, Extras, Look, cut_look, open_extras
+from embedder.enrichment.model_discovery import FOLDER, ExtraFiles, find_extras
+from embedder.enrichment.models import LEFT, RIGHT, pose_of_points
+from embedder.faces import regions
+from embedder.images.decoder import Decoder
+from embedder.models.sessions import Device
 from embedder.pipeline import PipelineSize
-from embedder.sessions import Device
 from immich_facesets import wire
 from immich_facesets.errors import SetupError
 from immich_facesets.faces import Box
@@ -347,7 +347,7 @@ class TestRealPhotos:
         for pixels, detection, more in enriched_photos()[:12]:
             height, width = pixels.shape[:2]
             # turned_back(k) undoes k quarter turns, so the way there is that of the other 4 - k
-            lying = guidance.turned_back(detection, 4 - turns, *((height, width) if turns % 2 else (width, height)))
+            lying = regions.turned_back(detection, 4 - turns, *((height, width) if turns % 2 else (width, height)))
             (other,) = ours.enrich([cut_look(np.ascontiguousarray(np.rot90(pixels, turns)), lying, ALL)])
             assert other.head_pose is not None
             assert more.head_pose is not None
@@ -356,6 +356,6 @@ class TestRealPhotos:
             assert other.landmarks_68 is not None
             assert more.landmarks_68 is not None
             back = np.array(
-                [guidance.turned_back(at(x, y), turns, width, height).landmarks[0] for x, y in other.landmarks_68]
+                [regions.turned_back(at(x, y), turns, width, height).landmarks[0] for x, y in other.landmarks_68]
             )
             assert np.abs(back - more.landmarks_68).max() < 0.03 * detection.box.height

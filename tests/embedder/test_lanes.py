@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from embedder.batching import Lane, LaneClosedError, LaneSize
+from embedder.lanes import Lane, LaneClosedError, LaneSize
 
 Deaths = list[tuple[str, BaseException]]
 

@@ -10,9 +10,9 @@ import pytest
 from onnx import TensorProto, helper
 from small_models import write_recogniser
 
-from embedder.model_files import classify, open_pack
-from embedder.onnx_header import read_header
-from embedder.sessions import Device, Precision, Provider, check_provider, open_session, provider_options
+from embedder.models.onnx_header import read_header
+from embedder.models.pack import classify, open_pack
+from embedder.models.sessions import Device, Precision, Provider, check_provider, open_session, provider_options
 from immich_facesets.errors import SetupError
 from immich_facesets.runtime.model_folder import record_pack
 from immich_facesets.spaces import OperatingPoints

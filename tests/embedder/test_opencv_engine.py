@@ -13,13 +13,13 @@ from small_models import write_recogniser
 from testdata import shared_data
 
 from embedder.__main__ import open_engine
-from embedder.alignment import TEMPLATE
-from embedder.decode import Decoder
 from embedder.engine import Detection
-from embedder.guidance import padded_area
+from embedder.engines.opencv import OpenCvEngine, OpenCvTuning, area_view, whole_view
+from embedder.faces.regions import padded_area
+from embedder.images.alignment import TEMPLATE
+from embedder.images.decoder import Decoder
 from embedder.metrics import EmbedderMetrics
-from embedder.model_files import open_pack
-from embedder.opencv_engine import OpenCvEngine, OpenCvTuning, area_view, whole_view
+from embedder.models.pack import open_pack
 from embedder.settings import load_settings
 from immich_facesets.errors import SetupError
 from immich_facesets.faces import Box

@@ -10,13 +10,13 @@ import pytest
 from embedder_scene import FACE, Pixels, ScriptedEngine, face_at, running
 from small_models import write_pooled, write_recogniser
 
-from embedder import alignment
 from embedder.engine import Aligned, Detection
-from embedder.enrichment import Extras, open_extras
-from embedder.extras import FOLDER, find_extras
-from embedder.model_files import open_pack, task_of
-from embedder.onnx_header import read_header
-from embedder.sessions import Device
+from embedder.enrichment.lanes import Extras, open_extras
+from embedder.enrichment.model_discovery import FOLDER, find_extras
+from embedder.images import alignment
+from embedder.models.onnx_header import read_header
+from embedder.models.pack import open_pack, task_of
+from embedder.models.sessions import Device
 from immich_facesets import wire
 from immich_facesets.errors import SetupError
 from immich_facesets.faces import Measures

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from small_models import write_recogniser
 from testdata import shared_data
 
-from embedder.decode import Decoder
+from embedder.engines.onnx import OnnxEngine, Tuning
+from embedder.engines.recogniser import Recogniser, Recognition, unit_rows
+from embedder.images.decoder import Decoder
 from embedder.metrics import EmbedderMetrics
-from embedder.model_files import KnownRecogniser, ModelFile, open_pack
-from embedder.onnx_engine import OnnxEngine, Tuning
-from embedder.onnx_header import read_header
-from embedder.recognition import Recogniser, Recognition, unit_rows
-from embedder.sessions import Device, open_session
+from embedder.models.onnx_header import read_header
+from embedder.models.pack import KnownRecogniser, ModelFile, open_pack
+from embedder.models.sessions import Device, open_session
 from immich_facesets.errors import SetupError
 from immich_facesets.model_packs import RecogniserFamily
 

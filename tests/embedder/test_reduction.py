@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from embedder import guidance
-from embedder.alignment import align
-from embedder.cores import available_cores
-from embedder.crops import cut_crop
-from embedder.decode import Decoder
+from embedder.cpu_count import available_cores
 from embedder.engine import Detection, Pixels, View
-from embedder.picture import Picture
-from embedder.question import CropWish
+from embedder.faces import regions
+from embedder.images.alignment import align
+from embedder.images.crops import cut_crop
+from embedder.images.decoder import Decoder
+from embedder.images.picture import Picture
+from embedder.request import CropWish
 from immich_facesets import wire
 from immich_facesets.faces import Box
 from immich_facesets.quality.pose import upright_turns
@@ -195,7 +195,7 @@ class TestTurned:
         done, png = cv2.imencode(".png", photo)
         assert done
         height, width = photo.shape[:2]
-        expected = guidance.turned_back(Detection(Box(20, 10, 92, 110), POINTS, 0.9), turns, width, height)
+        expected = regions.turned_back(Detection(Box(20, 10, 92, 110), POINTS, 0.9), turns, width, height)
         box = expected.box
         hint = json.dumps([[box.x1, box.y1, box.x2, box.y2]])
         async with running(self.lying(width, height)) as scene:
@@ -214,7 +214,7 @@ class TestTurned:
             turned = np.rot90(photo, turns)
             for y, x in ((0, 0), (1, 2), (3, 1)):
                 face = Detection(Box(x, y, x + 1, y + 1), ((x, y),) * 5, 0.9)
-                back_x, back_y = guidance.turned_back(face, turns, 9, 6).landmarks[0]
+                back_x, back_y = regions.turned_back(face, turns, 9, 6).landmarks[0]
                 assert photo[int(back_y), int(back_x)] == turned[y, x]
 
     def test_the_crop_of_a_turned_face_stands_upright(self) -> None:

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from testdata import shared_data
 
-from embedder import guidance
-from embedder.colour import is_srgb
-from embedder.decode import Decoder
 from embedder.engine import Detection
-from embedder.model_files import open_pack
-from embedder.onnx_engine import OnnxEngine, Tuning
-from embedder.picture import Picture
+from embedder.engines.onnx import OnnxEngine, Tuning
+from embedder.faces import regions
+from embedder.images.colour import is_srgb
+from embedder.images.decoder import Decoder
+from embedder.images.picture import Picture
+from embedder.models.pack import open_pack
 from immich_facesets.faces import Box
 
 pytestmark = pytest.mark.models
@@ -98,8 +98,8 @@ def test_looking_only_around_known_boxes_finds_the_same_people() -> None:
     using = engine()
     for one in looked().values():
         for face, vector in zip(one.faces, one.vectors, strict=True):
-            view = using.view(one.picture.pixels, guidance.look_area(face.box), closely=True)
-            again = guidance.pick(face.box, using.detect([view])[0])
+            view = using.view(one.picture.pixels, regions.look_area(face.box), closely=True)
+            again = regions.pick(face.box, using.detect([view])[0])
             if again is None:
                 missed += 1
                 continue
@@ -123,7 +123,7 @@ def test_a_face_that_fills_the_picture_is_found_from_farther_away() -> None:
         left, top, right, bottom = (max(0, round(value)) for value in (box.x1, box.y1, box.x2, box.y2))
         pixels = np.ascontiguousarray(one.picture.pixels[top:bottom, left:right])
         height, width = pixels.shape[:2]
-        view = using.view(pixels, guidance.padded_area(width, height), closely=True)
+        view = using.view(pixels, regions.padded_area(width, height), closely=True)
         hits = using.detect([view])[0]
         tried += 1
         found += any(hit.box.iou(Box(0, 0, width, height)) > 0.6 for hit in hits)

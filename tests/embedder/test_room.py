@@ -9,8 +9,8 @@ from embedder_scene import ScriptedEngine, picture, running
 from journey import until
 
 from embedder.engine import View
+from embedder.memory_budget import Room
 from embedder.pipeline import PipelineSize
-from embedder.room import Room
 
 
 def test_a_file_is_let_in_while_there_is_room_and_alone_whatever_its_size() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from embedder_scene import picture
 
-from embedder.trial import Speed, read_pictures
+from embedder.benchmark import Speed, read_pictures
 from immich_facesets.errors import SetupError
 
 

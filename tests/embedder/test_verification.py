@@ -12,7 +12,7 @@ from real_embedder import RealEmbedder
 from testdata import shared_data
 from verification import tar_at_far
 
-from embedder import guidance
+from embedder.faces import regions
 from immich_facesets import wire
 from immich_facesets.faces import Box
 
@@ -51,7 +51,7 @@ def vector_at(answer: wire.FacesAnswer, box: Box) -> NDArray[np.float64]:
     """The vector of the face at a box; zeros, which are like nobody, where there is none."""
     found = answered(answer)
     ious = [box.iou(Box(*other.tolist())) for other in found.boxes]
-    if not ious or max(ious) < guidance.LEAST_IOU:
+    if not ious or max(ious) < regions.LEAST_IOU:
         return np.zeros(512)
     vector: NDArray[np.float64] = found.vectors[int(np.argmax(ious))]
     return vector

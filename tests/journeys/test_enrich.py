@@ -14,11 +14,11 @@ from outcome import Outcome, read
 from small_models import write_pooled
 from sqlalchemy import func, select
 
-from embedder.enrichment import Enriched as Found
-from embedder.enrichment import Enricher, Extras, Look
-from embedder.extras import FOLDER, ExtraFiles, find_extras
-from embedder.sessions import Device
-from embedder.synthetic_engine import SyntheticEngine
+from embedder.engines.synthetic import SyntheticEngine
+from embedder.enrichment.lanes import Enriched as Found
+from embedder.enrichment.lanes import Enricher, Extras, Look
+from embedder.enrichment.model_discovery import FOLDER, ExtraFiles, find_extras
+from embedder.models.sessions import Device
 from immich_facesets.quality.landmarks import Enriched
 from service.store.enrichments import enriched_faces
 from service.store.pictures import exportable_faces

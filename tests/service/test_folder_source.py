@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from embedder.decode import FORMATS
+from embedder.images.decoder import FORMATS
 from immich_facesets.assets import Asset
 from immich_facesets.errors import ItemError
 from immich_facesets.picture_formats import DECODED, picture_type

@@ -10,9 +10,9 @@ import pytest
 from insightface_reader import detected, face_reader
 from testdata import shared_data
 
-from embedder.crops import cut_crop
-from embedder.picture import Picture as Decoded
-from embedder.question import CropWish
+from embedder.images.crops import cut_crop
+from embedder.images.picture import Picture as Decoded
+from embedder.request import CropWish
 from immich_facesets.exports.crops import box_in_crop, finished_picture, paint_over, png, provenance
 from immich_facesets.exports.fsz import bundle
 from immich_facesets.faces import Box

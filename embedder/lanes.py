@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from immich_facesets.errors import TransientError
 
@@ -192,3 +192,31 @@ class Lane(Generic[ItemT, ResultT]):
         for job in left:
             if job.future.set_running_or_notify_cancel():
                 job.future.set_exception(error)
+
+
+class WorkerLane:
+    """
+    A lane for any call: decoding, cutting and aligning, in ``workers`` threads of its own.
+
+    ``on_death`` and ``on_batch`` are those of ``Lane``.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        room: int,
+        *,
+        on_death: Callable[[str, BaseException], None],
+        on_batch: Callable[[str, int, float], None],
+    ) -> None:
+        self.lane: Lane[Callable[[], object], object] = Lane(
+            "hands",
+            lambda calls: [call() for call in calls],
+            LaneSize(workers=workers, room=room),
+            on_death=on_death,
+            on_batch=on_batch,
+        )
+
+    async def run(self, call: Callable[[], ResultT]) -> ResultT:
+        """Return what ``call`` returns in a worker thread."""
+        return cast("ResultT", await self.lane.run(call))  # the lane carries any call, each with its own result

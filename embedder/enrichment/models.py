@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedder.engine import Pixels
-from embedder.extras import side_of
-from embedder.model_files import ModelFile
-from embedder.sessions import RUN_ERRORS, Device, open_session
+from embedder.enrichment.model_discovery import side_of
+from embedder.models.pack import ModelFile
+from embedder.models.sessions import RUN_ERRORS, Device, open_session
 from immich_facesets import wire
 from immich_facesets.errors import SetupError
 from immich_facesets.quality.pose import Pose, pose_of

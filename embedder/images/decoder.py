@@ -21,11 +21,11 @@ import pillow_heif
 import pillow_jxl  # noqa: F401  its import teaches Pillow JPEG XL
 from PIL import Image, UnidentifiedImageError
 
-from embedder.colour import cv2_array, is_srgb, to_srgb, upright
 from embedder.engine import Pixels
-from embedder.jxl_header import is_jxl, jxl_size
-from embedder.picture import Allow, Picture, whole
-from embedder.raw_pictures import decode_raw, looks_raw
+from embedder.images.colour import cv2_array, is_srgb, to_srgb, upright
+from embedder.images.jxl_header import is_jxl, jxl_size
+from embedder.images.picture import Allow, Picture, whole
+from embedder.images.raw import decode_raw, looks_raw
 from immich_facesets.errors import ItemError
 from immich_facesets.picture_formats import DECODED
 

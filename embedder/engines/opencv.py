@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder import alignment
-from embedder.colour import cv2_array
 from embedder.engine import Aligned, Detection, EngineFacts, Pixels, View
-from embedder.model_files import ModelPack
-from embedder.recognition import DegenerateHearer, nobody, unit_rows
+from embedder.engines.recogniser import DegenerateHearer, nobody, unit_rows
+from embedder.images import alignment
+from embedder.images.colour import cv2_array
+from embedder.models.pack import ModelPack
 from immich_facesets.errors import SetupError
 from immich_facesets.faces import Box
 

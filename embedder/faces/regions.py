@@ -8,9 +8,9 @@ cheap, but a detector's points depend on the scale: vectors differ by a median c
 import dataclasses
 from collections.abc import Sequence
 
-from embedder.crops import plan_square
 from embedder.engine import Detection, View
-from embedder.question import CropWish
+from embedder.images.crops import plan_square
+from embedder.request import CropWish
 from immich_facesets.faces import Box
 
 MARGIN = 2.0

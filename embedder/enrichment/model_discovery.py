@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from embedder.model_files import ModelFile, task_of
-from embedder.onnx_header import read_header
+from embedder.models.onnx_header import read_header
+from embedder.models.pack import ModelFile, task_of
 from immich_facesets import wire
 from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.runtime.model_folder import check_pack

@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler
 
 from embedder.metrics import EmbedderMetrics
 from embedder.pipeline import BusyError, Pipeline
-from embedder.question import read_question
+from embedder.request import read_question
 from embedder.settings import EmbedderSettings
 from immich_facesets import wire
 from immich_facesets.errors import ItemError, RequestError, SetupError, TransientError

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 
 from embedder.app import pipeline_size
-from embedder.decode import Decoder
 from embedder.engine import FaceEngine
+from embedder.images.decoder import Decoder
 from embedder.metrics import EmbedderMetrics
 from embedder.pipeline import Pipeline
-from embedder.question import Question
+from embedder.request import Question
 from embedder.settings import EmbedderSettings
 from immich_facesets.errors import ItemError, SetupError
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder import alignment
 from embedder.engine import Aligned, Detection, EngineFacts, Pixels, View
+from embedder.images import alignment
 from immich_facesets.faces import Box
 from immich_facesets.spaces import EmbeddingSpace, SpaceRecogniser
 from immich_facesets.synthetic import find_faces

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder.colour import cv2_array
 from embedder.engine import Aligned, Detection, Pixels
+from embedder.images.colour import cv2_array
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Landmarks
 

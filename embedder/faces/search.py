@@ -7,12 +7,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from embedder import guidance
-from embedder.batching import Lane
 from embedder.engine import Detection, FaceEngine, Pixels, View
-from embedder.hands import Hands
-from embedder.picture import Picture
-from embedder.question import Question
+from embedder.faces import regions
+from embedder.images.picture import Picture
+from embedder.lanes import Lane, WorkerLane
+from embedder.request import Question
 from immich_facesets import wire
 from immich_facesets.faces import Box
 
@@ -22,9 +21,9 @@ ResultT = TypeVar("ResultT")
 class Finder:
     """Finds the faces that a question asks for. The views are made by hand, the detector has a lane of its own."""
 
-    def __init__(self, engine: FaceEngine, hands: Hands, detect: Lane[View, list[Detection]]) -> None:
+    def __init__(self, engine: FaceEngine, workers: WorkerLane, detect: Lane[View, list[Detection]]) -> None:
         self._engine = engine
-        self._hands = hands
+        self._workers = workers
         self._detect = detect
 
     async def find(self, picture: Picture, view: View, question: Question) -> list[Detection]:
@@ -34,40 +33,40 @@ class Finder:
             found = await self._find_around(picture, view, boxes)
         else:
             found = await self._find_anywhere(picture, view)
-        if boxes and guidance.best_score(found) < guidance.SURE_SCORE:
+        if boxes and regions.best_score(found) < regions.SURE_SCORE:
             only_there = boxes if question.mode is wire.Mode.GUIDED else None
-            found = await self._find_turned(picture, only_there, guidance.best_score(found)) or found
-        return guidance.distinct(found)
+            found = await self._find_turned(picture, only_there, regions.best_score(found)) or found
+        return regions.distinct(found)
 
     async def _find_anywhere(self, picture: Picture, view: View) -> list[Detection]:
         found = await self._detect.run(view)
         if found:
             return found
         height, width = picture.pixels.shape[:2]
-        area = guidance.padded_area(width, height)
+        area = regions.padded_area(width, height)
         return await self._detect.run(
-            await self._hands.do(lambda: self._engine.view(picture.pixels, area, closely=True))
+            await self._workers.run(lambda: self._engine.view(picture.pixels, area, closely=True))
         )
 
     async def _find_around(self, picture: Picture, view: View, boxes: Sequence[Box]) -> list[Detection]:
         """In the view's parts around the boxes; what is missing there in the whole, and then by a close look."""
-        parts = await self._hands.do(lambda: [self._engine.part(view, box) for box in boxes])
+        parts = await self._workers.run(lambda: [self._engine.part(view, box) for box in boxes])
         shown = [part for part in parts if part is not None]
         picks: list[Detection | None] = []
-        if len(shown) == len(boxes) and guidance.saves(shown, view):
+        if len(shown) == len(boxes) and regions.saves(shown, view):
             looks = _all_good(await self._detect.run_many(shown))
-            picks = [guidance.pick(box, found) for box, found in zip(boxes, looks, strict=True)]
+            picks = [regions.pick(box, found) for box, found in zip(boxes, looks, strict=True)]
         missing = [box for box, one in itertools.zip_longest(boxes, picks) if one is None]
         if missing:
             everywhere = await self._find_anywhere(picture, view)
-            again = [guidance.pick(box, everywhere) for box in missing]
+            again = [regions.pick(box, everywhere) for box in missing]
             picks += again
             unseen = [box for box, one in zip(missing, again, strict=True) if one is None]
-            closely = await self._hands.do(
-                lambda: [self._engine.view(picture.pixels, guidance.look_area(box), closely=True) for box in unseen]
+            closely = await self._workers.run(
+                lambda: [self._engine.view(picture.pixels, regions.look_area(box), closely=True) for box in unseen]
             )
             looks = _all_good(await self._detect.run_many(closely))
-            picks += [guidance.pick(box, found) for box, found in zip(unseen, looks, strict=True)]
+            picks += [regions.pick(box, found) for box, found in zip(unseen, looks, strict=True)]
         return [one for one in picks if one is not None]
 
     async def _find_turned(
@@ -82,25 +81,27 @@ class Finder:
         """
         height, width = picture.pixels.shape[:2]
         best: list[Detection] = []
-        score = upright_score + guidance.TURNED_LEAD
+        score = upright_score + regions.TURNED_LEAD
         for turns in await self._likely_turns(picture, upright_score):
-            view = await self._hands.do(functools.partial(self._turned_view, picture.pixels, turns))
-            found = [guidance.turned_back(one, turns, width, height) for one in await self._detect.run(view)]
+            view = await self._workers.run(functools.partial(self._turned_view, picture.pixels, turns))
+            found = [regions.turned_back(one, turns, width, height) for one in await self._detect.run(view)]
             if only_there is not None:
-                found = [one for box in only_there if (one := guidance.pick(box, found))]
-            if guidance.best_score(found) > score:
-                score, best = guidance.best_score(found), found
+                found = [one for box in only_there if (one := regions.pick(box, found))]
+            if regions.best_score(found) > score:
+                score, best = regions.best_score(found), found
         return best
 
     async def _likely_turns(self, picture: Picture, upright_score: float) -> Sequence[int]:
         """Which turns are worth a full look: all where nobody was found, else what four coarse looks speak for."""
         if not upright_score:
-            return guidance.QUARTER_TURNS
-        ways = (0, *guidance.QUARTER_TURNS)
-        views = await self._hands.do(lambda: [self._turned_view(picture.pixels, turns, closely=True) for turns in ways])
-        scores = [guidance.best_score(found) for found in _all_good(await self._detect.run_many(views))]
+            return regions.QUARTER_TURNS
+        ways = (0, *regions.QUARTER_TURNS)
+        views = await self._workers.run(
+            lambda: [self._turned_view(picture.pixels, turns, closely=True) for turns in ways]
+        )
+        scores = [regions.best_score(found) for found in _all_good(await self._detect.run_many(views))]
         best = int(np.argmax(scores))
-        return (ways[best],) if scores[best] > scores[0] + guidance.TURNED_LEAD else ()
+        return (ways[best],) if scores[best] > scores[0] + regions.TURNED_LEAD else ()
 
     def _turned_view(self, pixels: Pixels, turns: int, *, closely: bool = False) -> View:
         return self._engine.view(np.ascontiguousarray(np.rot90(pixels, turns)), closely=closely)

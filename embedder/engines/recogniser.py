@@ -9,8 +9,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from embedder.engine import Pixels
-from embedder.model_files import KnownRecogniser
-from embedder.sessions import RUN_ERRORS
+from embedder.models.pack import KnownRecogniser
+from embedder.models.sessions import RUN_ERRORS
 from immich_facesets.errors import SetupError
 
 Vectors = NDArray[np.float32]

@@ -8,11 +8,12 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from embedder import alignment, scrfd
 from embedder.engine import Aligned, Detection, EngineFacts, Pixels, View
-from embedder.model_files import ModelFile, ModelPack
-from embedder.recognition import DegenerateHearer, Recogniser, Recognition, nobody
-from embedder.sessions import Device, Precision, Provider, open_session
+from embedder.engines import scrfd
+from embedder.engines.recogniser import DegenerateHearer, Recogniser, Recognition, nobody
+from embedder.images import alignment
+from embedder.models.pack import ModelFile, ModelPack
+from embedder.models.sessions import Device, Precision, Provider, open_session
 from immich_facesets.errors import SetupError
 from immich_facesets.faces import Box
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from embedder.picture import Picture
-from embedder.question import CropWish
+from embedder.images.picture import Picture
+from embedder.request import CropWish
 from immich_facesets import wire
 from immich_facesets.faces import Box
 

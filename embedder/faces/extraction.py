@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder import alignment, guidance
-from embedder.crops import cut_crop
-from embedder.decode import Decoder
 from embedder.engine import Aligned, Detection, FaceEngine, Pixels
-from embedder.enrichment import Enriched, Look, cut_look
-from embedder.extra_models import QUALITY_SIDE
-from embedder.measures import measure
-from embedder.picture import Allow, Picture, whole
-from embedder.question import Question
+from embedder.enrichment.lanes import Enriched, Look, cut_look
+from embedder.enrichment.models import QUALITY_SIDE
+from embedder.faces import regions
+from embedder.faces.measures import measure
+from embedder.images import alignment
+from embedder.images.crops import cut_crop
+from embedder.images.decoder import Decoder
+from embedder.images.picture import Allow, Picture, whole
+from embedder.request import Question
 from immich_facesets import wire
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Measures
@@ -54,7 +55,7 @@ class Sitting:
         if not facts.view_side or question.enrich or (question.crops is not None and not question.boxes):
             return whole
         by_faces = (
-            guidance.allowed_reduction(question.boxes, facts.crop_side, question.crops) if question.boxes else math.inf
+            regions.allowed_reduction(question.boxes, facts.crop_side, question.crops) if question.boxes else math.inf
         )
         return lambda width, height: min(max(width, height) / facts.view_side, by_faces)
 
@@ -63,7 +64,7 @@ class Sitting:
         outside = [picture.outside(detection) for detection in detections]
         if picture.reduction > 1 and outside:
             boxes, facts = [detection.box for detection in outside], self._engine.facts
-            allowed = guidance.allowed_reduction(boxes, facts.crop_side, question.crops)
+            allowed = regions.allowed_reduction(boxes, facts.crop_side, question.crops)
             if picture.reduction > allowed:
                 picture = self._decoder.decode(data, lambda _width, _height: allowed)
         sitters = (self._sitter(picture, detection, question) for detection in outside)

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from embedder.onnx_header import OnnxHeader, read_header
+from embedder.models.onnx_header import OnnxHeader, read_header
 from immich_facesets import wire
 from immich_facesets.errors import SetupError
 from immich_facesets.model_packs import RECOGNISERS, UNKNOWN_LICENCE, RecogniserFamily, recogniser_family

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
-from embedder.colour import upright
 from embedder.engine import Detection, Pixels
+from embedder.images.colour import upright
 from immich_facesets.faces import Box
 
 Allow = Callable[[int, int], float]

@@ -14,14 +14,21 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from embedder.alignment import warp
-from embedder.batching import Lane, LaneSize
-from embedder.colour import cv2_array
 from embedder.engine import Detection, Pixels
-from embedder.extra_models import LANDMARK_SIDE, LandmarkModel, PoseModel, QualityModel, as_head_pose, pose_of_points
-from embedder.extras import NO_FILES, ExtraFiles
-from embedder.model_files import ModelFile
-from embedder.sessions import Device
+from embedder.enrichment.model_discovery import NO_FILES, ExtraFiles
+from embedder.enrichment.models import (
+    LANDMARK_SIDE,
+    LandmarkModel,
+    PoseModel,
+    QualityModel,
+    as_head_pose,
+    pose_of_points,
+)
+from embedder.images.alignment import warp
+from embedder.images.colour import cv2_array
+from embedder.lanes import Lane, LaneSize
+from embedder.models.pack import ModelFile
+from embedder.models.sessions import Device
 from immich_facesets import wire
 from immich_facesets.quality.pose import Pose, upright_turns
 

@@ -1,0 +1,1 @@
+"""Further measures of chosen faces: landmarks, head pose and quality models."""

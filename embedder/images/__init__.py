@@ -1,0 +1,1 @@
+"""From bytes to upright sRGB pixels, and crops cut from them."""

@@ -1,0 +1,1 @@
+"""Model files: packs, ONNX headers and sessions."""
