@@ -3,7 +3,7 @@
 import sys
 
 from immich_facesets.runtime.shutdown import run_reported
-from service.cli.commands import run
+from service.cli.app import run
 
 
 def main() -> None:

@@ -13,21 +13,21 @@ import anyio.lowlevel
 from pydantic import SecretStr
 
 from immich_facesets.errors import SetupError
-from service.child import EmbedderChild
-from service.durable_files import discard, disk_trouble
-from service.embedder_client import Embedder
-from service.embedders import EmbedderPool
-from service.folder_sources import FolderSources
-from service.metrics import Metrics
-from service.passes.conditions import Conditions
+from service.embedders.child_process import EmbedderChild
+from service.embedders.client import Embedder
+from service.embedders.pool import EmbedderPool
+from service.files.durable import discard, disk_trouble
+from service.files.export_tree import ExportTree
+from service.monitoring.metrics import Metrics
+from service.passes.context import Conditions
 from service.progress import ProgressBoard
-from service.runner import Runner
 from service.settings import LEAST_TOKEN_CHARACTERS, Settings, User, load_users
+from service.source_registry import FolderSources
 from service.sources import Source
 from service.sources.immich import build_immich_source
 from service.store.database import DataLock, Store, age, migrate, open_engine
 from service.store.folders import has_work
-from service.tree import ExportTree
+from service.sync.runner import Runner
 
 
 def program_version() -> str:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from immich_facesets.exports.faceset_folder import Content
-from service.durable_files import exchange
-from service.tree import ExportTree
+from service.files.durable import exchange
+from service.files.export_tree import ExportTree
 
 DIED = 9
 NAME = "_thin/faceset_001_era_2007"

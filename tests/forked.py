@@ -27,7 +27,7 @@ from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parent.parent
 KILLED = -signal.SIGKILL
-PROGRAMS = ("embedder.app", "embedder.engines.synthetic", "service.cli.commands")
+PROGRAMS = ("embedder.app", "embedder.engines.synthetic", "service.cli.app")
 ANOTHER_MODEL = "ANOTHER_MODEL"
 """The variable that makes a forked embedder serve another space, under this name."""
 LATE_IMPORTS = ("anyio._backends._asyncio", "numpy.ma")
@@ -193,7 +193,7 @@ def watch_files(points: Points, folder: str) -> None:
 
 def watch_exports(points: Points) -> None:
     """Every step of the export folder is a point."""
-    from service.tree import ExportTree  # noqa: PLC0415 - imported by the server alone
+    from service.files.export_tree import ExportTree  # noqa: PLC0415 - imported by the server alone
 
     begin: Any = ExportTree.__init__
 
@@ -205,7 +205,7 @@ def watch_exports(points: Points) -> None:
 
 def run_service(job: Mapping[str, Any]) -> int:
     from immich_facesets.runtime.shutdown import run_reported  # noqa: PLC0415 - imported by the server alone
-    from service.cli.commands import run  # noqa: PLC0415 - imported by the server alone
+    from service.cli.app import run  # noqa: PLC0415 - imported by the server alone
 
     if job["die_at"]:
         points = Points(*job["die_at"])

@@ -19,7 +19,7 @@ import hashlib, os, signal, sys
 
 if "embedder" in sys.orig_argv:
     sys.path.insert(0, {root!r})
-    from embedder.decode import Decoder
+    from embedder.images.decoder import Decoder
 
     decode = Decoder.decode
 

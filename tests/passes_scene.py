@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, select
 from sqlalchemy.sql import FromClause
 
 from service.demo.immich import FakeAsset, FakeImmich
-from service.passes.conditions import Conditions
+from service.passes.context import Conditions
 from service.passes.discover import Discover, DiscoverCounts
 from service.progress import ProgressBoard
 from service.settings import Settings, User

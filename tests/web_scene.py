@@ -11,10 +11,10 @@ from aiohttp import ClientSession, CookieJar
 from immich_facesets.calibration.thresholds import BIN_WIDTH, BINS, Evidence, PointsInUse, Thresholds, in_use, shifted
 from immich_facesets.runtime.listen_address import Listen
 from immich_facesets.spaces import OperatingPoints
-from service.metrics import Metrics
+from service.monitoring.metrics import Metrics
 from service.progress import ProgressBoard, RemoteState
 from service.web.context import WebContext
-from service.web.facts import (
+from service.web.schemas import (
     Failure,
     LibraryCounts,
     ModelFacts,

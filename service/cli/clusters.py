@@ -9,17 +9,17 @@ import typer
 from immich_facesets.errors import RequestError
 from service.app import open_reading
 from service.cli.terminal import err, out, plain
-from service.cluster_view import ClusterView, check_target, cluster_faces, shelves_of, write_view
-from service.folder_sources import own_folders
-from service.passes.conditions import Conditions
-from service.passes.deciding import living_faces, space_in_use
-from service.passes.measuring import points_in_use
+from service.passes.context import Conditions
+from service.passes.grouping.inputs import living_faces, space_in_use
+from service.passes.grouping.operating_points import points_in_use
 from service.progress import ProgressBoard
+from service.reports.clusters import ClusterView, check_target, cluster_faces, shelves_of, write_view
 from service.settings import Settings, load_settings
-from service.store import copies, identities
-from service.store.copies import Copy
+from service.source_registry import own_folders
+from service.store import identities, picture_copies
 from service.store.folders import folders
-from service.web.wording import counted
+from service.store.picture_copies import Copy
+from service.web.formatting import counted
 
 
 def clusters(
@@ -65,10 +65,10 @@ async def _view(conditions: Conditions, cut: float | None) -> ClusterView:
     table = await living_faces(store, space)
     err.print(f"Clustering {counted(len(table), 'face')} ...")
     found = await asyncio.to_thread(cluster_faces, table, cut)
-    crops = {face.face_id: face for face in await store.read(copies.face_crops, space.space)}
-    faceless = [look.sha256 for look in await store.read(copies.looks, space.space) if look.faces == 0]
+    crops = {face.face_id: face for face in await store.read(picture_copies.face_crops, space.space)}
+    faceless = [look.sha256 for look in await store.read(picture_copies.looks, space.space) if look.faces == 0]
     places: dict[str, list[Copy]] = {}
-    for copy in await store.read(copies.copies, space.space):
+    for copy in await store.read(picture_copies.copies, space.space):
         if copy.sha256 is not None:
             places.setdefault(copy.sha256, []).append(copy)
     members = await store.read(identities.all_memberships)

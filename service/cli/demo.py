@@ -12,13 +12,13 @@ from immich_facesets.runtime.listen_address import Listen
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import App, open_app, web_token
-from service.cli.syncing import report
+from service.cli.sync import report
 from service.cli.terminal import out, shown
+from service.daemon import Service
 from service.demo.immich import FakeImmich
 from service.demo.library import draw_library, fill
-from service.outcome import Outcome
-from service.serving import Service
 from service.settings import Settings, User
+from service.sync.outcome import Outcome
 
 _MARK = ".immich-facesets-demo"
 _USERS = ("anna", "ben")

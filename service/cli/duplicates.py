@@ -10,10 +10,10 @@ import typer
 from immich_facesets.near_duplicates.pictures import MOST_BITS, PictureLikeness
 from service.app import open_reading
 from service.cli.terminal import out, plain
-from service.duplicates.findings import Duplicates, Group, find_duplicates
-from service.duplicates.page import read_holdings, write_page
+from service.reports.duplicates.page import read_holdings, write_page
+from service.reports.duplicates.search import Duplicates, Group, find_duplicates
 from service.settings import Settings, load_settings
-from service.web.wording import counted
+from service.web.formatting import counted
 
 _GROUPS_SHOWN = 20  # of each kind
 _USUAL = PictureLikeness()

@@ -13,14 +13,14 @@ from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.grouping.face_table import FaceTable
 from service.app import open_reading
 from service.cli.terminal import err, out, plain
-from service.durable_files import disk_trouble
-from service.evaluation.era_picture import era_picture
-from service.passes.eras import EraPlan, Eras
-from service.passes.lives import Lives
+from service.files.durable import disk_trouble
+from service.passes.publishing.eras import EraPlan, Eras
+from service.reports.evaluation.era_picture import era_picture
+from service.reports.lives import Lives
 from service.settings import Settings, load_settings
 from service.store.eras import kept_lives
 from service.store.identities import labels
-from service.web.wording import counted
+from service.web.formatting import counted
 
 eras = typer.Typer(help="The periods of people's lives.", no_args_is_help=True)
 

@@ -10,9 +10,9 @@ import typer
 from immich_facesets.errors import RequestError
 from immich_facesets.exports.artifacts import PREFLIGHT
 from service.cli.terminal import out, plain
-from service.own_folders import object_in
+from service.files.export_tree import ExportTree
+from service.files.ownership import object_in
 from service.settings import load_settings
-from service.tree import ExportTree
 
 
 def preflight(

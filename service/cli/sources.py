@@ -11,8 +11,8 @@ from rich.table import Table
 from immich_facesets.errors import RequestError, SetupError
 from service.app import database_url, open_reading, prepare_data_dir
 from service.cli.terminal import out, plain
-from service.folder_sources import own_folders
 from service.settings import USER_NAME_RULE, Settings, is_user_name, load_settings, load_users
+from service.source_registry import own_folders
 from service.store import runs
 from service.store.database import Store, migrate, open_engine
 from service.store.folders import Folder, StoredSource, add_folder, remove_source, stored_sources

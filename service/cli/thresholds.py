@@ -10,9 +10,9 @@ from immich_facesets.calibration.thresholds import BIN_WIDTH, PointsInUse
 from service.app import open_reading
 from service.cli.terminal import out, plain
 from service.settings import load_settings
-from service.store.thresholds import read_thresholds
+from service.store.facts import read_thresholds
+from service.web.formatting import counted
 from service.web.histogram import percent, rate
-from service.web.wording import counted
 
 _BINS_OF_A_LINE = 2
 _BAR = 26

@@ -16,8 +16,8 @@ import structlog
 from immich_facesets.assets import Asset, FaceHint
 from immich_facesets.errors import ItemError, TransientError
 from immich_facesets.listing import plan_page
-from service.passes.conditions import Conditions
-from service.passes.fan_out import ROUNDS, fan_out
+from service.passes.context import Conditions
+from service.passes.workers import ROUNDS, fan_out
 from service.remote.guard import CircuitOpenError
 from service.sources import Page, Source
 from service.store import assets, failures, sources

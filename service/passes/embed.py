@@ -16,17 +16,17 @@ import structlog
 from immich_facesets.assets import Asset
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from immich_facesets.wire import FacesAnswer
-from service.crop_files import find_lost, keep_crop
-from service.embedder_client import CropWish, Looking
-from service.embedders import EmbedderPool
-from service.metrics import Metrics
-from service.passes.careful_asking import CarefulAsking
-from service.passes.conditions import Conditions
-from service.passes.fan_out import ROUNDS, fan_out, first_error
+from service.embedders.client import CropWish, Looking
+from service.embedders.pool import EmbedderPool
+from service.files.crops import find_lost, keep_crop
+from service.files.staging import Staging
+from service.monitoring.metrics import Metrics
+from service.passes.context import Conditions
+from service.passes.crash_isolation import CarefulAsking
+from service.passes.workers import ROUNDS, fan_out, first_error
 from service.remote.guard import CircuitOpenError
 from service.settings import Settings
 from service.sources import Source, Staged
-from service.staging import Staging
 from service.store import assets, contents, failures, spaces
 from service.store.contents import EmbeddedContent, FoundFace, Recipe
 

@@ -8,13 +8,13 @@ import structlog
 
 from immich_facesets.grouping.plan import GroupingPlan, GroupingReport
 from immich_facesets.wire import Info
-from service import crop_files
-from service.passes.conditions import Conditions
-from service.passes.deciding import decide
+from service.files import crops
+from service.passes.context import Conditions
 from service.passes.embed import recipe_of
-from service.passes.measuring import SpaceFacts, remember_points
+from service.passes.grouping.inputs import decide
+from service.passes.grouping.operating_points import SpaceFacts, remember_points
 from service.store import contents, facts, identities, spaces
-from service.store.scope import write_scope
+from service.store.facts import write_scope
 from service.store.spaces import Reembedding
 
 log = structlog.get_logger(__name__)
@@ -73,7 +73,7 @@ class Group:
             await store.write(facts.write_fact, GUARDRAILS, list(plan.report.guardrails))
         await store.write(write_scope, decided.scope)  # last: cut off before, the next sync looks at as much again
         needed = await store.read(contents.crop_files)
-        await asyncio.to_thread(crop_files.tidy, self._conditions.crops_dir, needed)
+        await asyncio.to_thread(crops.tidy, self._conditions.crops_dir, needed)
         self._tell(plan, is_carried=carried is not None)
         return plan.report
 

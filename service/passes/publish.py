@@ -21,16 +21,16 @@ from immich_facesets.facesets.curation import build_faceset, choose, curate
 from immich_facesets.facesets.faceset import ExportRules, Faceset, Place, Shelf, plan_publish
 from immich_facesets.facesets.selection import Draft, drafts, rescue
 from immich_facesets.spaces import OperatingPoints
-from service.embedders import EmbedderPool
-from service.passes.candidates import Facts, candidates_of, gather_facts, hash_crops
-from service.passes.conditions import Conditions
-from service.passes.crop_looks import CropLooks
-from service.passes.drawing import Drawing
-from service.passes.enrich import Enrich
-from service.passes.eras import Eras
-from service.passes.forms import Forms
+from service.embedders.pool import EmbedderPool
+from service.files.export_tree import USERS_FOLDER, ExportTree
+from service.passes.context import Conditions
+from service.passes.publishing.candidates import Facts, candidates_of, gather_facts, hash_crops
+from service.passes.publishing.crop_checks import CropLooks
+from service.passes.publishing.crop_rendering import Drawing
+from service.passes.publishing.enrich import Enrich
+from service.passes.publishing.eras import Eras
+from service.passes.publishing.profiles import Forms
 from service.store import decisions, exports
-from service.tree import USERS_FOLDER, ExportTree
 
 MADE_BY, ASKED_BY = "sync", "export command"
 

@@ -11,10 +11,9 @@ from immich_facesets.assets import Asset, FaceHint, Rendition
 from immich_facesets.faces import Box
 from immich_facesets.listing import AssetPlan, KnownAsset, ListingRules, is_wanted, next_look
 from service.store import failures
-from service.store.changes import BOOKS
 from service.store.sources import FOLDER
 from service.store.tables import assets, hints, sources
-from service.store.upsert import upsert
+from service.store.upsert import BOOKS, upsert
 
 _IDS_AT_ONCE = 500
 _SEEN = frozenset({"hints_read_at", "hints_due_at", "hint_looks", "listing_seen"})

@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, SQLAlchemyError
 
 from immich_facesets.errors import SetupError, TransientError
-from service.store import changes
+from service.store import change_tracking
 
 Age = Literal["empty", "older", "current"]
 
@@ -97,7 +97,7 @@ def open_engine(url: str) -> Engine:
         raise SetupError("the PostgreSQL driver is missing: install immich-facesets[postgres]") from error
     if kind == "sqlite":
         _prepare_sqlite(engine)
-    changes.watch(engine)
+    change_tracking.watch(engine)
     return engine
 
 
@@ -200,9 +200,9 @@ class Store:
         """``write`` for callers without an event loop."""
         try:
             with self.engine.begin() as connection:
-                changes.forget(connection)
+                change_tracking.forget(connection)
                 result = function(connection, *args, **kwargs)
-                changes.mark(connection)
+                change_tracking.mark(connection)
                 return result
         except SQLAlchemyError as error:
             raise _database_trouble(error) from error

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, select
 
 from immich_facesets.eras import KeptEra, take_over
-from service.store.imported_eras import imported_eras
+from service.store.imported_faces import imported_eras
 from service.store.tables import era_faces, era_looks, eras, memberships
 from service.store.upsert import upsert
 

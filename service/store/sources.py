@@ -9,9 +9,8 @@ from sqlalchemy import Connection, delete, select, update
 
 from immich_facesets.assets import Person
 from service.store import failures
-from service.store.changes import BOOKS
 from service.store.tables import people, sources
-from service.store.upsert import upsert
+from service.store.upsert import BOOKS, upsert
 
 FOLDER = "folder"
 """The kind of the sources that are folders."""

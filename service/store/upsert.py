@@ -6,6 +6,9 @@ from typing import Any
 from sqlalchemy import JSON, Connection, Table, or_
 from sqlalchemy.dialects import postgresql, sqlite
 
+BOOKS = {"facesets_keeps_books": True}
+"""Execution options of a statement that changes nothing but when something was seen or done."""
+
 _ROWS_AT_ONCE = 500  # SQLite allows 32,766 variables in one statement; executemany needs no limit, memory does
 
 

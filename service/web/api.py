@@ -11,7 +11,8 @@ from immich_facesets.runtime.health import HEALTHZ, READYZ, trouble
 from immich_facesets.wire import Trouble
 from service.web.auth import KEYRING
 from service.web.context import CONTEXT
-from service.web.facts import (
+from service.web.routes import Access, Answer, Route, json_answer
+from service.web.schemas import (
     FailuresAnswer,
     Health,
     ReadinessAnswer,
@@ -20,7 +21,6 @@ from service.web.facts import (
     SyncAnswer,
     SyncQuestion,
 )
-from service.web.routes import Access, Answer, Route, json_answer
 
 METRICS = "/metrics"
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from service.progress import ProgressBoard
-from service.web.facts import Readiness, StatusFacts, SyncRequest
+from service.web.schemas import Readiness, StatusFacts, SyncRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,10 +14,10 @@ from aiohttp import hdrs, web
 
 from immich_facesets.errors import RequestError
 from service.progress import Progress
-from service.web import histogram, wording
+from service.web import formatting, histogram
 from service.web.context import CONTEXT, WebContext
-from service.web.facts import Objection, Run, StatusFacts
 from service.web.routes import Access, Answer, Route
+from service.web.schemas import Objection, Run, StatusFacts
 
 FOLDER = Path(__file__).parent
 SHOWN_RUNS = 10
@@ -65,8 +65,8 @@ class StatusView:
         return tuple(objection for objection in self.standing.objections if objection.message not in told)
 
     @property
-    def headline(self) -> wording.Headline:
-        return wording.headline(self.progress, self.standing.last_run, self.objections, self.now)
+    def headline(self) -> formatting.Headline:
+        return formatting.headline(self.progress, self.standing.last_run, self.objections, self.now)
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -137,13 +137,13 @@ def install_pages(app: web.Application) -> None:
     """Set up the templates, and what they may call."""
     files = app[STATIC] = read_static(FOLDER / "static")
     filters: dict[str, Callable[..., Any]] = {
-        "number": wording.number,
-        "counted": wording.counted,
-        "spaced": wording.spaced,
-        "size": wording.size,
-        "duration": wording.duration,
-        "relative": wording.relative,
-        "exact": wording.exact,
+        "number": formatting.number,
+        "counted": formatting.counted,
+        "spaced": formatting.spaced,
+        "size": formatting.size,
+        "duration": formatting.duration,
+        "relative": formatting.relative,
+        "exact": formatting.exact,
         "rate": histogram.rate,
         "percent": histogram.percent,
     }
@@ -159,13 +159,13 @@ def install_pages(app: web.Application) -> None:
     )
     environment.globals |= {
         "static": lambda name: f"/static/{name}?v={files[name].digest}",
-        "stage_words": wording.STAGE_WORDS,
-        "stage_states": wording.STAGE_STATES,
-        "circuit_states": wording.CIRCUIT_STATES,
+        "stage_words": formatting.STAGE_WORDS,
+        "stage_states": formatting.STAGE_STATES,
+        "circuit_states": formatting.CIRCUIT_STATES,
         "chart_of": histogram.chart_of,
         "chart_size": (histogram.WIDTH, histogram.HEIGHT),
         "chart_ticks": histogram.TICKS,
-        "outcome_words": wording.outcome_words,
+        "outcome_words": formatting.outcome_words,
         "shown_failures": SHOWN_FAILURES,
         "has_login": app[CONTEXT].token is not None,
     }

@@ -12,11 +12,11 @@ from immich_facesets.runtime.listen_address import Listen, check_exposure
 from service.web import api, auth, events, openapi, pages
 from service.web.auth import install_auth
 from service.web.context import CLOSING, CONTEXT, WebContext
-from service.web.doors import EVERYBODYS, add_headers, guard_doors
+from service.web.error_responses import answer_troubles
 from service.web.openapi import install_document
 from service.web.pages import install_pages
+from service.web.request_guard import EVERYBODYS, add_headers, guard_doors
 from service.web.routes import Access, Route
-from service.web.troubles import answer_troubles
 
 __all__ = ["ROUTES", "WebContext", "build_web", "serve_web"]
 

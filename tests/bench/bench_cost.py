@@ -140,7 +140,7 @@ def longest_stall(stdout: bytes) -> float:
 
 def idle_watched() -> None:
     """An event loop that only waits for its input to end, with a watch on it."""
-    from service.loop_watch import LoopWatch  # noqa: PLC0415 - only in the child
+    from service.monitoring.event_loop_lag import LoopWatch  # noqa: PLC0415 - only in the child
 
     async def run() -> None:
         watch = LoopWatch(interval_seconds=0.01)
@@ -155,7 +155,7 @@ def idle_watched() -> None:
 def sync_watched() -> None:
     """One sync in this process, with a watch on its event loop."""
     from service.app import open_app  # noqa: PLC0415 - only in the child
-    from service.loop_watch import LoopWatch  # noqa: PLC0415
+    from service.monitoring.event_loop_lag import LoopWatch  # noqa: PLC0415
     from service.settings import load_settings, load_users  # noqa: PLC0415
 
     async def run() -> None:

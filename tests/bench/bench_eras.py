@@ -26,7 +26,7 @@ from own_process import Measured, Recipe, measured
 from immich_facesets.eras import EraRules, KeptEra, plan_eras, probe, years_of
 from immich_facesets.eras.probing import PROBED_CUTS
 from immich_facesets.grouping.face_table import FaceTable
-from service.passes.eras import plan_life
+from service.passes.publishing.eras import plan_life
 from service.store.eras import KeptLife
 
 DATA = Path(os.environ.get("FACESETS_TEST_DATA") or Path(__file__).resolve().parents[2].parent / "shared") / "data"

@@ -30,16 +30,16 @@ from immich_facesets.exports.crops import PNG_SETTINGS, Picture, finished_pictur
 from immich_facesets.faces import Box
 from immich_facesets.facesets.curation import build_faceset, choose, curate
 from immich_facesets.facesets.faceset import Candidate, Check, Faceset, Verdict
-from service.crop_files import keep_crop
-from service.embedders import EmbedderPool
-from service.passes.conditions import Conditions
-from service.passes.crop_looks import CropLooks
-from service.passes.drawing import Drawing
+from service.embedders.pool import EmbedderPool
+from service.files.crops import keep_crop
+from service.files.export_tree import ExportTree
+from service.passes.context import Conditions
+from service.passes.publishing.crop_checks import CropLooks
+from service.passes.publishing.crop_rendering import Drawing
 from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store.database import Store
 from service.store.exports import StoredCrop
-from service.tree import ExportTree
 
 AIM = 1.3
 SIDE = 512

@@ -20,12 +20,12 @@ import time
 import tracemalloc
 from pathlib import Path
 
-from service.folder_sources import build_folder_source
-from service.passes.conditions import Conditions
+from service.passes.context import Conditions
 from service.passes.discover import Discover, DiscoverCounts
 from service.passes.embed import recipe_of
 from service.progress import ProgressBoard
 from service.settings import Settings
+from service.source_registry import build_folder_source
 from service.store import contents, runs, spaces
 from service.store.contents import EmbeddedContent
 from service.store.database import Store, migrate, open_engine

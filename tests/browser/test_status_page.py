@@ -10,7 +10,7 @@ import pytest
 from web_scene import ANY_PORT, TOKEN, Scene, busy_scene
 
 from service.progress import RemoteState
-from service.web.facts import Objection, Readiness
+from service.web.schemas import Objection, Readiness
 from service.web.server import serve_web
 
 playwright_api = pytest.importorskip("playwright.async_api", reason="playwright is not installed")

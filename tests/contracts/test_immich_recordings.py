@@ -15,9 +15,10 @@ from testdata import shared_data
 from immich_facesets.assets import Asset, FaceHint, Rendition
 from immich_facesets.errors import FacesetsError, ItemError, SetupError, TransientError
 from service.remote.pacing import Pacer
+from service.sources.immich.api_versions import Query, dialect_of
 from service.sources.immich.client import ImmichClient
-from service.sources.immich.dialects import Query, dialect_of
 from service.sources.immich.download import stage
+from service.sources.immich.keyset_listing import broken_promise
 from service.sources.immich.payloads import (
     AssetPayload,
     SearchAnswer,
@@ -27,7 +28,6 @@ from service.sources.immich.payloads import (
     inline_hints,
     person_of,
 )
-from service.sources.immich.sweep import broken_promise
 
 VERSIONS = ("immich-2.7.5", "immich-3.1.0", "immich-3.2-dialect")
 ID = "de3b6a03-5074-4421-8ae8-fae1b624ae1d"

@@ -20,7 +20,7 @@ if __name__ == "__main__":
 
 from embedder.settings import EmbedderSettings  # noqa: E402 - the repository must be found first
 from immich_facesets.runtime.settings import is_secret, variable_names  # noqa: E402
-from service.cli.commands import app  # noqa: E402
+from service.cli.app import app  # noqa: E402
 from service.settings import Settings  # noqa: E402
 
 README = ROOT / "README.md"

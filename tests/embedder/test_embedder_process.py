@@ -89,7 +89,7 @@ OWN_ENGINE = """
 import asyncio, os, time
 from embedder.app import serve
 from embedder.settings import load_settings
-from embedder.synthetic_engine import SyntheticEngine
+from embedder.engines.synthetic import SyntheticEngine
 from immich_facesets.runtime.logging import configure_logging
 
 class Own(SyntheticEngine):

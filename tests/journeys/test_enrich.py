@@ -21,7 +21,7 @@ from embedder.enrichment.model_discovery import FOLDER, ExtraFiles, find_extras
 from embedder.models.sessions import Device
 from immich_facesets.quality.landmarks import Enriched
 from service.store.enrichments import enriched_faces
-from service.store.pictures import exportable_faces
+from service.store.placed_pictures import exportable_faces
 from service.store.spaces import active_space
 from service.store.tables import enrichments
 

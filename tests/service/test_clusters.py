@@ -15,7 +15,7 @@ from mixtures import people, table_of
 from sklearn.cluster import AgglomerativeClustering
 from syncing import tree
 
-from service.cluster_view import cluster_faces
+from service.reports.clusters import cluster_faces
 
 pytestmark = pytest.mark.timeout(600)
 

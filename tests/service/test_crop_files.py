@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from immich_facesets.errors import SetupError
-from service import crop_files
-from service.crop_files import keep_crop
+from service.files import crops
+from service.files.crops import keep_crop
 
 SHA = "ab" * 32
 
@@ -66,23 +66,23 @@ def test_a_disk_that_refuses_is_a_thing_to_mend(tmp_path: Path) -> None:
         keep_crop(tmp_path, SHA, os.urandom(5000))
     assert not [name for name in files(tmp_path) if name.endswith(".jpg")], "no half crop has a crop's name"
     name = keep_crop(tmp_path, SHA, b"small")
-    assert crop_files.tidy(tmp_path, {name}) == 1
+    assert crops.tidy(tmp_path, {name}) == 1
 
 
 def test_tidying_removes_what_no_face_needs_and_nothing_else(tmp_path: Path) -> None:
     needed, old = keep_crop(tmp_path, SHA, b"needed"), keep_crop(tmp_path, SHA, b"old")
     (tmp_path / "ab" / "left-over.draft").touch()
-    assert crop_files.tidy(tmp_path, {needed}) == 2
+    assert crops.tidy(tmp_path, {needed}) == 2
     assert files(tmp_path) == {needed}
     assert not (tmp_path / old).exists()
-    assert crop_files.tidy(tmp_path / "nowhere", set()) == 0
+    assert crops.tidy(tmp_path / "nowhere", set()) == 0
 
 
 def test_a_lost_crop_is_noticed(tmp_path: Path) -> None:
     kept, lost = keep_crop(tmp_path, SHA, b"kept"), keep_crop(tmp_path, "cd" * 32, b"lost")
     (tmp_path / lost).unlink()
-    assert crop_files.find_lost(tmp_path, {kept, lost}) == {lost}
-    assert crop_files.find_lost(tmp_path / "nowhere", {kept}) == {kept}
-    assert crop_files.read_crop(tmp_path, kept) == b"kept"
+    assert crops.find_lost(tmp_path, {kept, lost}) == {lost}
+    assert crops.find_lost(tmp_path / "nowhere", {kept}) == {kept}
+    assert crops.read_crop(tmp_path, kept) == b"kept"
     with pytest.raises(SetupError, match="run 'immich-facesets sync', which fetches its picture again"):
-        crop_files.read_crop(tmp_path, lost)
+        crops.read_crop(tmp_path, lost)

@@ -18,11 +18,11 @@ from pydantic import SecretStr
 from embedder.engine import Detection, View
 from immich_facesets.errors import SetupError
 from service.demo.immich import FakeAsset
-from service.embedder_client import Embedder
-from service.embedders import EmbedderPool
-from service.metrics import Metrics
+from service.embedders.client import Embedder
+from service.embedders.pool import EmbedderPool
+from service.files.staging import Staging
+from service.monitoring.metrics import Metrics
 from service.passes.embed import Embed, EmbedCounts
-from service.staging import Staging
 from service.store.tables import assets, contents, crops, embeddings, faces, failures, fingerprints, vectors
 
 SIZE: dict[str, Any] = {"width": 320, "height": 240}

@@ -15,8 +15,8 @@ from pydantic import SecretStr
 from embedder.engine import EngineFacts, View
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from immich_facesets.faces import Box
-from service.embedder_client import EVERYWHERE, CropWish, Embedder, EmbedderLostError, Looking
-from service.embedders import EmbedderPool
+from service.embedders.client import EVERYWHERE, CropWish, Embedder, EmbedderLostError, Looking
+from service.embedders.pool import EmbedderPool
 from service.progress import RemoteState
 
 FACE = Box(120, 110, 192, 210)

@@ -10,7 +10,7 @@ from immich_facesets import wire
 from immich_facesets.exports.crops import box_in_crop
 from immich_facesets.faces import Box, Landmarks, Measures
 from immich_facesets.quality.landmarks import NOTHING_FOUND
-from service.passes.enrich import found_in, models_of
+from service.passes.publishing.enrich import found_in, models_of
 from service.store.enrichments import Unenriched
 from service.store.exports import StoredCrop
 

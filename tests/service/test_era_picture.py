@@ -8,7 +8,7 @@ from PIL import Image
 
 from immich_facesets.eras import probe, years_of
 from immich_facesets.grouping.face_table import FaceTable
-from service.evaluation.era_picture import era_picture
+from service.reports.evaluation.era_picture import era_picture
 
 
 def drawn(table: FaceTable) -> Image.Image:

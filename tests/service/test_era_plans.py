@@ -7,7 +7,7 @@ import numpy as np
 from era_builders import Period, periods, together
 
 from immich_facesets.eras import Childhood, EraRules, read_windows
-from service.passes.eras import plan_life
+from service.passes.publishing.eras import plan_life
 from service.store.eras import KeptLife
 
 RULES = EraRules()

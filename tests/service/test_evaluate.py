@@ -29,10 +29,10 @@ from immich_facesets.evaluation.baselines import BASELINES, missing_packages
 from immich_facesets.evaluation.confusions import confusions
 from immich_facesets.evaluation.metrics import Said, Strangers
 from immich_facesets.faces import Box
-from service.evaluation.findings import Findings, Histogram, MethodFindings, Rates, Standing, UnusedLabel
-from service.evaluation.labels import LabelRow, labels_of_rows, read_rows
-from service.evaluation.plot import HEIGHT, WIDTH, plot
-from service.evaluation.report import render
+from service.reports.evaluation.histogram import HEIGHT, WIDTH, plot
+from service.reports.evaluation.labels import LabelRow, labels_of_rows, read_rows
+from service.reports.evaluation.page import render
+from service.reports.evaluation.results import Findings, Histogram, MethodFindings, Rates, Standing, UnusedLabel
 from service.store.faces import StoredFace, StoredLibrary, StoredPicture
 
 pytestmark = pytest.mark.timeout(600)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from immich_facesets.errors import RequestError, SetupError
-from service.cli.commands import run
+from service.cli.app import run
 
 
 @pytest.fixture(autouse=True)

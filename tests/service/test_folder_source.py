@@ -29,8 +29,8 @@ from immich_facesets.picture_formats import DECODED, picture_type
 from service.progress import RemoteState
 from service.sources import SourceAwayError
 from service.sources.folder import FolderSource, Mode
-from service.sources.folder.names import shown, system_name
-from service.sources.folder.reading import read
+from service.sources.folder.path_names import shown, system_name
+from service.sources.folder.picture_facts import read
 from service.sources.folder.walk import Unreadable, walk
 
 TAKEN = "2019:07:14 23:30:05"

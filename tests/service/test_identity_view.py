@@ -8,7 +8,7 @@ import pytest
 from looked_at_library import LookedAt
 
 from immich_facesets.faces import Box
-from service.identity_view import provenance_of
+from service.reports.identity import provenance_of
 from service.store.folders import StoredSource
 from service.store.members import MemberRow
 

@@ -20,9 +20,9 @@ from immich_facesets.assets import Asset, Rendition
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from service.demo.immich import FakeAsset, FakeImmich
 from service.remote.guard import CircuitOpenError
-from service.sources.drafts import BLOCK_BYTES, Draft
 from service.sources.immich import ImmichSource
 from service.sources.immich.download import stage
+from service.sources.partial_files import BLOCK_BYTES, Draft
 
 EXTERNAL = "00000000-0000-4000-8000-000000000001"
 

@@ -14,13 +14,12 @@ from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints, operating_points
 from immich_facesets.wire import Info, Limits
-from service.passes.conditions import Conditions
-from service.passes.measuring import SpaceFacts, measure_points, points_in_use, remember_points
+from service.passes.context import Conditions
+from service.passes.grouping.operating_points import SpaceFacts, measure_points, points_in_use, remember_points
 from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store.database import Store
-from service.store.facts import write_fact
-from service.store.thresholds import read_thresholds, write_thresholds
+from service.store.facts import read_thresholds, write_fact, write_thresholds
 from service.web.histogram import chart_of, rate
 
 DEFAULTS = operating_points("w600k_mbf")

@@ -8,8 +8,8 @@ from edition_builders import whole
 from faceset_builders import faceset
 
 from immich_facesets.errors import RequestError
-from service.cli.commands import run
-from service.tree import ExportTree
+from service.cli.app import run
+from service.files.export_tree import ExportTree
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ from passes_scene import Stage, staged
 
 from embedder.engine import EngineFacts
 from immich_facesets.errors import RequestError, SetupError
-from service.embedder_client import Embedder
-from service.embedders import EmbedderPool
-from service.metrics import Metrics
-from service.outcome import Outcome
-from service.runner import Runner
+from service.embedders.client import Embedder
+from service.embedders.pool import EmbedderPool
+from service.files.export_tree import ExportTree
+from service.monitoring.metrics import Metrics
 from service.store import runs, spaces
-from service.tree import ExportTree
+from service.sync.outcome import Outcome
+from service.sync.runner import Runner
 
 
 class OtherEngine(ScriptedEngine):

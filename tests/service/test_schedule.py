@@ -9,8 +9,8 @@ import pytest
 from apscheduler.triggers.interval import IntervalTrigger
 
 from immich_facesets.errors import SetupError
-from service.schedule import Bell, trigger_of
 from service.settings import Settings
+from service.sync.schedule import Bell, trigger_of
 
 NOW = datetime(2026, 5, 13, 12, 7, tzinfo=UTC)
 """A Wednesday."""

@@ -13,14 +13,14 @@ from immich_facesets.grouping.plan import GroupingReport, GroupingRules
 from immich_facesets.moderation.decisions import Label
 from immich_facesets.spaces import BUFFALO_L, operating_points
 from immich_facesets.wire import Info, Limits
-from service.passes.conditions import Conditions
+from service.passes.context import Conditions
 from service.passes.group import GUARDRAILS, Group
-from service.passes.scope import basis_of, days_of, fresh_faces
+from service.passes.grouping.scope import basis_of, days_of, fresh_faces
 from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store import assets, contents, decisions, facts, identities, sources
 from service.store.database import Store
-from service.store.scope import Scope, read_scope, write_scope
+from service.store.facts import Scope, read_scope, write_scope
 
 DAY = timedelta(days=1)
 IDS = np.arange(1, 101)

@@ -16,16 +16,15 @@ from sqlalchemy import Connection, delete, insert, update
 from immich_facesets.moderation.decisions import Label
 from service.app import App, open_app
 from service.demo.immich import FakeImmich
-from service.outcome import Outcome
-from service.runner import Runner
 from service.settings import Settings, User
 from service.store import decisions
-from service.store.changes import BOOKS, consequences, read_state
+from service.store.change_tracking import consequences, read_state
 from service.store.database import Store
-from service.store.facts import write_fact
-from service.store.settled import read_settled
+from service.store.facts import read_settled, write_fact
 from service.store.tables import failures, people
-from service.store.upsert import upsert
+from service.store.upsert import BOOKS, upsert
+from service.sync.outcome import Outcome
+from service.sync.runner import Runner
 
 
 @dataclass

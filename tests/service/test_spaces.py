@@ -23,7 +23,6 @@ from immich_facesets.quality.pose import Pose
 from service.store import (
     assets,
     contents,
-    copies,
     decisions,
     enrichments,
     eras,
@@ -31,11 +30,11 @@ from service.store import (
     facts,
     failures,
     identities,
-    imported_eras,
     imported_faces,
     imports,
     members,
-    pictures,
+    picture_copies,
+    placed_pictures,
     runs,
     sources,
     spaces,
@@ -66,10 +65,10 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     contents.crop_files: (RECIPE.space,),
     contents.vectors_of: ([1, 2], 512),
     contents.orphaned_faces: (RECIPE.space,),
-    copies.copies: (RECIPE.space,),
-    copies.looks: (RECIPE.space,),
-    copies.faces_in: (RECIPE.space, [SHA256]),
-    copies.face_crops: (RECIPE.space,),
+    picture_copies.copies: (RECIPE.space,),
+    picture_copies.looks: (RECIPE.space,),
+    picture_copies.faces_in: (RECIPE.space, [SHA256]),
+    picture_copies.face_crops: (RECIPE.space,),
     decisions.all_decisions: (),
     decisions.constraints_now: (RECIPE.space,),
     decisions.last_id: (),
@@ -96,8 +95,8 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     imports.survey: ([SortedSet(3, None, (SORTED,))],),
     members.list_identities: (),
     members.members_of: (1,),
-    pictures.placed_pictures: (RECIPE.space,),
-    pictures.exportable_faces: (RECIPE.space,),
+    placed_pictures.placed_pictures: (RECIPE.space,),
+    placed_pictures.exportable_faces: (RECIPE.space,),
     runs.last_runs: (),
     runs.census: (),
     runs.highest_number: (),
@@ -105,7 +104,11 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
 }
 """Every question to the store, with what is asked of the space in use."""
 
-PARTS = {"hear_imports", "imported_eras", "resolver_of"}
+PARTS = {"hear_imports", "imported_eras", "resolver_of"} | {
+    "read_scope",
+    "read_settled",
+    "read_thresholds",
+}  # facts of no space
 """What takes a transaction as a part of questions that are asked."""
 
 OF_ANOTHER = {spaces.coming_space, spaces.reembedding, spaces.progress_of, spaces.carried_members}
@@ -115,7 +118,7 @@ CHANGES = {
     "remember_source judge_again remember_page record_look mark_gone finish_listing remember_people record_alias",
     "record_content drop_orphans forget_lost record_decision record_phash record_verdict record_export record_copy",
     "record_removal record_enrichment",
-    "write_fact record_failure record_crash clear forget_gone retry_all apply_grouping begin_run end_run",
+    "write_fact write_scope forget_scope write_settled write_thresholds record_failure record_crash clear forget_gone retry_all apply_grouping begin_run end_run",
     "announce_space use_space see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
 }
 
@@ -172,7 +175,7 @@ def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:
     modules = (
         assets,
         contents,
-        copies,
+        picture_copies,
         decisions,
         enrichments,
         eras,
@@ -180,11 +183,10 @@ def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:
         facts,
         failures,
         identities,
-        imported_eras,
         imported_faces,
         imports,
         members,
-        pictures,
+        placed_pictures,
         runs,
         sources,
         spaces,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from immich_facesets.errors import SetupError
+from service.files.staging import Staging
 from service.sources import Staged
-from service.staging import Staging
 
 needs_a_user = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 

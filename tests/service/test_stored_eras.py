@@ -11,8 +11,8 @@ from sqlalchemy import delete, select
 from immich_facesets.eras import KeptEra
 from immich_facesets.grouping.plan import GroupingPlan, Join, NewIdentity
 from immich_facesets.spaces import BUFFALO_L
-from service.passes.conditions import Conditions
-from service.passes.eras import EraPlan, Eras
+from service.passes.context import Conditions
+from service.passes.publishing.eras import EraPlan, Eras
 from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store import assets, contents, identities, sources, spaces

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, update
 
 from immich_facesets.assets import Rendition
 from immich_facesets.faces import Box
-from service.store import assets, contents, identities, pictures, sources
+from service.store import assets, contents, identities, placed_pictures, sources
 from service.store.database import Store
 from service.store.tables import identities as identity_rows
 
@@ -33,21 +33,21 @@ def fill(store: Store) -> None:
 
 def test_how_a_file_is_stored_is_known_only_of_the_very_file_that_was_looked_at(store: Store) -> None:
     fill(store)
-    found = {place.asset_id: place for place in store.read_now(pictures.placed_pictures, RECIPE.space)}
+    found = {place.asset_id: place for place in store.read_now(placed_pictures.placed_pictures, RECIPE.space)}
     assert {asset_id: place.orientation for asset_id, place in found.items()} == {"a1": 6, "a2": None, "a3": None}
     assert {asset_id: place.has_faces for asset_id, place in found.items()} == {"a1": True, "a2": True, "a3": False}
     assert found["a1"].path == SIDEWAYS.path
     store.write_now(assets.mark_gone, "anna", "a1")
-    assert {place.asset_id for place in store.read_now(pictures.placed_pictures, RECIPE.space)} == {"a2", "a3"}
+    assert {place.asset_id for place in store.read_now(placed_pictures.placed_pictures, RECIPE.space)} == {"a2", "a3"}
 
 
 def test_a_person_who_must_never_be_exported_is_among_nobodys_faces_neither(store: Store) -> None:
     fill(store)
-    seen = store.read_now(pictures.exportable_faces, RECIPE.space)
+    seen = store.read_now(placed_pictures.exportable_faces, RECIPE.space)
     assert [(face.face_id, identity) for face, identity in seen] == [(1, 1), (2, 0), (3, 0)]
 
     def never(tx: Connection) -> None:
         tx.execute(update(identity_rows).values(never_export=True))
 
     store.write_now(never)
-    assert [face.face_id for face, _ in store.read_now(pictures.exportable_faces, RECIPE.space)] == [2, 3]
+    assert [face.face_id for face, _ in store.read_now(placed_pictures.exportable_faces, RECIPE.space)] == [2, 3]

@@ -17,7 +17,7 @@ from immich_facesets.errors import SetupError
 from immich_facesets.exports.faceset_folder import Content, faceset_files
 from immich_facesets.exports.manifests import faceset_manifest, user_manifest
 from immich_facesets.facesets.faceset import Faceset, digest, plan_publish
-from service.tree import PREFIX, ExportTree
+from service.files.export_tree import PREFIX, ExportTree
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN_MOUNTS = ("unshare", "--user", "--mount", "--map-root-user")
@@ -312,7 +312,7 @@ def test_a_disk_that_cannot_be_written_says_what_to_do(tmp_path: Path, mount: st
     """On a real file system of its own, in a user namespace."""
     code = (
         "import sys, pathlib\n"
-        "from service.tree import ExportTree\n"
+        "from service.files.export_tree import ExportTree\n"
         "from immich_facesets.errors import SetupError\n"
         "try:\n"
         "    ExportTree(pathlib.Path(sys.argv[1])).check()\n"

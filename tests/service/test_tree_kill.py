@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from export_child import DIED, NAME, files, manifest
 
-from service.tree import PREFIX, ExportTree
+from service.files.export_tree import PREFIX, ExportTree
 
 pytestmark = pytest.mark.kill
 ROOT = Path(__file__).resolve().parents[2]

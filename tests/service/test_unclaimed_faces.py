@@ -5,7 +5,7 @@ from dataclasses import replace
 from faceset_builders import face, sha256
 
 from immich_facesets.moderation.constraints import Constraints
-from service.passes.candidates import Facts
+from service.passes.publishing.candidates import Facts
 from service.store.exports import Member
 
 

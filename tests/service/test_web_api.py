@@ -9,7 +9,7 @@ import pytest
 from web_scene import BEARER, HTML, Scene, busy_scene, invented_facts, visit
 
 from immich_facesets.errors import FacesetsError, ItemError, RequestError, SetupError, TransientError
-from service.web.facts import Objection, Readiness, StatusAnswer
+from service.web.schemas import Objection, Readiness, StatusAnswer
 
 
 async def test_health_needs_no_token() -> None:

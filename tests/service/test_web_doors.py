@@ -7,7 +7,7 @@ from web_scene import ANY_PORT, BEARER, HTML, TOKEN, Scene, busy_scene, visit
 from immich_facesets.errors import SetupError
 from immich_facesets.runtime.listen_address import Listen
 from service.web.auth import FREE_TRIES, SESSION_COOKIE, SESSION_SECONDS, Keyring, LoginPauses, local_path
-from service.web.doors import is_known_host
+from service.web.request_guard import is_known_host
 from service.web.routes import Access, Route
 from service.web.server import ROUTES, serve_web
 

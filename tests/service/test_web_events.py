@@ -12,7 +12,7 @@ from web_scene import ANY_PORT, BEARER, Scene, busy_scene, visit
 from immich_facesets.errors import TransientError
 from service.progress import Progress, ProgressBoard, RemoteState
 from service.web.events import snapshots
-from service.web.facts import LibraryCounts, Objection, Readiness, StatusFacts
+from service.web.schemas import LibraryCounts, Objection, Readiness, StatusFacts
 from service.web.server import serve_web
 
 

@@ -6,8 +6,8 @@ import time
 from prometheus_client.parser import text_string_to_metric_families
 from web_scene import BEARER, TOKEN, Scene, busy_scene, visit
 
-from service.loop_watch import LoopWatch
-from service.metrics import Metrics
+from service.monitoring.event_loop_lag import LoopWatch
+from service.monitoring.metrics import Metrics
 from service.progress import ProgressBoard, RemoteState
 
 

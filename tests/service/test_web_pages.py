@@ -12,8 +12,8 @@ from immich_facesets.calibration.thresholds import in_use, measure_thresholds
 from immich_facesets.faces import Gate
 from immich_facesets.spaces import OperatingPoints
 from service.progress import Progress, RemoteState
-from service.web import wording
-from service.web.facts import Failure, Objection, Readiness, ReasonCount, Run, StatusFacts
+from service.web import formatting
+from service.web.schemas import Failure, Objection, Readiness, ReasonCount, Run, StatusFacts
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BROWSER = {**BEARER, **HTML}
@@ -189,13 +189,13 @@ def test_the_headline_tells_the_worst_first() -> None:
         remotes=(RemoteState(name="Immich", circuit="open"), RemoteState(name="embedder", circuit="probing"))
     )
     objection = Objection(message="The key is refused.")
-    told = wording.headline(down, run("done"), (objection,), NOW)
+    told = formatting.headline(down, run("done"), (objection,), NOW)
     assert (told.tone, told.title) == ("bad", "Something needs you")
-    told = wording.headline(down, run("done"), (), NOW)
+    told = formatting.headline(down, run("done"), (), NOW)
     assert (told.tone, told.title) == ("bad", "Immich and embedder cannot be reached")
-    told = wording.headline(Progress(next_sync_at=NOW + timedelta(minutes=48)), run("done"), (), NOW)
-    assert told == wording.Headline("good", "Up to date", "Last sync 12 min ago · Next sync in 48 min")
-    assert wording.headline(Progress(), run("outage"), (), NOW).tone == "warn"
+    told = formatting.headline(Progress(next_sync_at=NOW + timedelta(minutes=48)), run("done"), (), NOW)
+    assert told == formatting.Headline("good", "Up to date", "Last sync 12 min ago · Next sync in 48 min")
+    assert formatting.headline(Progress(), run("outage"), (), NOW).tone == "warn"
 
 
 def test_moments_and_spans_read_like_speech() -> None:
@@ -207,7 +207,7 @@ def test_moments_and_spans_read_like_speech() -> None:
         (3 * 3600 - 1, "in 3 h"),
         (-40 * 3600, "2 d ago"),
     ]:
-        assert wording.relative(NOW + timedelta(seconds=seconds), NOW) == words
+        assert formatting.relative(NOW + timedelta(seconds=seconds), NOW) == words
     for seconds, words in [
         (0, "0 s"),
         (59, "59 s"),
@@ -216,8 +216,8 @@ def test_moments_and_spans_read_like_speech() -> None:
         (7500, "2 h 5 min"),
         (90000, "1 d 1 h"),
     ]:
-        assert wording.duration(timedelta(seconds=seconds)) == words
-    assert [wording.size(n) for n in (0, 1023, 1024, 1_500_000, 412_300_000_000)] == [
+        assert formatting.duration(timedelta(seconds=seconds)) == words
+    assert [formatting.size(n) for n in (0, 1023, 1024, 1_500_000, 412_300_000_000)] == [
         "0 B", "1,023 B", "1.0 KiB", "1.4 MiB", "384 GiB",
     ]  # fmt: skip
 

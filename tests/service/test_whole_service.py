@@ -13,11 +13,11 @@ from small_library import Placed, change, draw_small_library, place
 
 from immich_facesets.errors import RequestError
 from service.app import App, open_app, web_token
+from service.daemon import Service, status_facts
 from service.demo.immich import FakeImmich
-from service.outcome import Outcome
-from service.serving import Service, status_facts
 from service.settings import Settings, User
 from service.store import members
+from service.sync.outcome import Outcome
 
 SYNTHETIC: Mapping[str, str] = {"FACESETS_EMBEDDER_ENGINE": "synthetic"}
 FIELDS: dict[str, Any] = {

@@ -13,12 +13,12 @@ It holds everything in memory and changes whenever its objects are changed. What
 servers; where they differ by version, `Dialect` decides.
 """
 
-from service.demo.immich.dialect import Dialect
+from service.demo.immich.api_version import Dialect
 from service.demo.immich.faults import Fault, FaultPlan
 from service.demo.immich.library import ALL_NEEDED, FakeAsset, FakeFace, FakePerson, FakeUser, Library
 from service.demo.immich.manifest import load_library
+from service.demo.immich.request_log import Asked, RequestLog
 from service.demo.immich.server import FakeImmich
-from service.demo.immich.traffic import Asked, RequestLog
 
 __all__ = [
     "ALL_NEEDED",

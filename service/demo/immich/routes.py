@@ -8,15 +8,15 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
-from service.demo.immich.answers import Answers
-from service.demo.immich.dialect import Dialect
-from service.demo.immich.fields import Check, Choice, Number, UnfitError, checked, identifier, truth, wrong_type
+from service.demo.immich.api_version import Dialect
+from service.demo.immich.error_responses import RefusedError, internal_error, no_access
 from service.demo.immich.files import UnsatisfiableError, cut, file_headers
+from service.demo.immich.json_responses import Answers
 from service.demo.immich.library import Data, FakeAsset, FakeUser, Key, Library, load
 from service.demo.immich.listing import Listings, cut_page
-from service.demo.immich.questions import Question, order_key, read_question, refused, write_cursor
-from service.demo.immich.refusals import RefusedError, internal_error, no_access
-from service.demo.immich.server_facts import about, config, features, media_types, version
+from service.demo.immich.search_requests import Question, order_key, read_question, refused, write_cursor
+from service.demo.immich.server_info import about, config, features, media_types, version
+from service.demo.immich.validation import Check, Choice, Number, UnfitError, checked, identifier, truth, wrong_type
 
 JSON = "application/json; charset=utf-8"
 WEB_IMAGES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"})

@@ -11,9 +11,9 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from service.demo.immich.dialect import Dialect
+from service.demo.immich.api_version import Dialect
+from service.demo.immich.error_responses import RefusedError, new_correlation_id
 from service.demo.immich.faults import Fault, FaultPlan
-from service.demo.immich.fields import UUID
 from service.demo.immich.library import (
     ALL_NEEDED,
     FakeAsset,
@@ -25,10 +25,10 @@ from service.demo.immich.library import (
     new_id,
     new_secret,
 )
-from service.demo.immich.paths import MAINTENANCE, PERMISSIONS, PUBLIC, decoded, route_of
-from service.demo.immich.refusals import RefusedError, new_correlation_id
+from service.demo.immich.request_log import Asked, RequestLog
 from service.demo.immich.routes import JSON, Ask, Reply, Routes
-from service.demo.immich.traffic import Asked, RequestLog
+from service.demo.immich.routing import MAINTENANCE, PERMISSIONS, PUBLIC, decoded, route_of
+from service.demo.immich.validation import UUID
 
 NODE_KEEPALIVE_SECONDS = 6.0
 """After this long an idle connection is closed by the real servers."""

@@ -20,10 +20,10 @@ from immich_facesets.errors import ItemError
 from immich_facesets.picture_formats import picture_type
 from service.progress import RemoteState
 from service.sources import Page, SourceAwayError, SourceFacts, Staged
-from service.sources.drafts import Draft
-from service.sources.folder.names import shown, system_name
-from service.sources.folder.reading import Reading, copy, moment, read, silence_pillow
+from service.sources.folder.path_names import shown, system_name
+from service.sources.folder.picture_facts import Reading, copy, moment, read, silence_pillow
 from service.sources.folder.walk import Found, FoundFile, Skipped, Unreadable, is_hidden, stamp_of, unreadable, walk
+from service.sources.partial_files import Draft
 
 Mode = Literal["mixed", "trusted"]
 """``trusted``: each folder directly below the root is one person, and her name."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from immich_facesets.errors import ItemError
 from immich_facesets.picture_formats import is_video, picture_type
-from service.sources.folder.names import shown
+from service.sources.folder.path_names import shown
 
 _NOT_PICTURES = frozenset({"lost+found", "@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information"})
 """Folders that file systems and storage boxes keep for themselves, in lower case."""

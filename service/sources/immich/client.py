@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from immich_facesets.errors import SetupError
 from service.remote.pacing import Pacer
 from service.remote.transport import AiohttpTransport
+from service.sources.immich.api_errors import NoSuchRouteError, Troubles, looks_like_html
 from service.sources.immich.payloads import (
     ApiKey,
     AssetPayload,
@@ -28,7 +29,6 @@ from service.sources.immich.payloads import (
     User,
     Version,
 )
-from service.sources.immich.troubles import NoSuchRouteError, Troubles, looks_like_html
 
 T = TypeVar("T")
 

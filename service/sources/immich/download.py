@@ -8,8 +8,8 @@ import httpx
 from immich_facesets.assets import Asset
 from immich_facesets.errors import FacesetsError, ItemError
 from service.sources import Staged
-from service.sources.drafts import BLOCK_BYTES, Draft
-from service.sources.immich.troubles import AnswerError, looks_like_html
+from service.sources.immich.api_errors import AnswerError, looks_like_html
+from service.sources.partial_files import BLOCK_BYTES, Draft
 
 
 async def stage(response: httpx.Response, folder: Path, asset: Asset, *, max_bytes: int) -> Staged:

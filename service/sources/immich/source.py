@@ -12,9 +12,11 @@ from immich_facesets.assets import Asset, FaceHint, Person, Rendition, is_rendit
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from service.remote.guard import ONCE, ONE_ITEM, STUBBORN, CircuitOpenError, Guard, RetryRule
 from service.sources import Page, SourceFacts, Staged
+from service.sources.immich.api_errors import AnswerError
+from service.sources.immich.api_versions import Dialect, Query, dialect_of
 from service.sources.immich.client import ImmichClient
-from service.sources.immich.dialects import Dialect, Query, dialect_of
 from service.sources.immich.download import stage
+from service.sources.immich.keyset_listing import Found, Sweep
 from service.sources.immich.payloads import (
     AssetPayload,
     AssetSection,
@@ -24,8 +26,6 @@ from service.sources.immich.payloads import (
     inline_hints,
     person_of,
 )
-from service.sources.immich.sweep import Found, Sweep
-from service.sources.immich.troubles import AnswerError
 
 T = TypeVar("T")
 

@@ -1,0 +1,77 @@
+"""The command line as a whole: which commands there are."""
+
+import io
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from immich_facesets.runtime.logging import configure_logging
+from immich_facesets.runtime.shutdown import ExitCode
+from service.app import program_version
+from service.cli import (
+    clusters,
+    config,
+    demo,
+    discover,
+    duplicates,
+    eras,
+    evaluate,
+    export,
+    import_facesets,
+    models,
+    preflight,
+    sources,
+    status,
+    sync,
+    thresholds,
+)
+
+app = typer.Typer(
+    name="immich-facesets",
+    help="Curated face sets of the people in an Immich library. Settings come from the environment: see the README.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(sync.serve)
+app.command("sync")(sync.sync)
+app.command("export")(export.export)
+app.command("preflight")(preflight.preflight)
+app.command("import-facesets")(import_facesets.import_facesets)
+app.command("status")(status.status)
+app.command("thresholds")(thresholds.thresholds)
+app.command("evaluate")(evaluate.evaluate)
+app.command("duplicates")(duplicates.duplicates)
+app.command("clusters")(clusters.clusters)
+app.command("discover")(discover.discover)
+app.add_typer(status.identities, name="identities")
+app.add_typer(eras.eras, name="eras")
+app.add_typer(sources.sources, name="sources")
+app.add_typer(config.config, name="config")
+app.add_typer(models.models, name="models")
+app.command("demo")(demo.demo)
+
+
+@app.callback(invoke_without_command=True)
+def main(*, version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
+    """Options of every command."""
+    if version:
+        typer.echo(program_version())
+        raise typer.Exit
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns its exit code. Our errors pass through to the caller, which reports them."""
+    configure_logging()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = app(args=list(arguments), standalone_mode=False)
+    except typer.TyperException as error:
+        typer.echo(f"{error.format_message()}\nTry 'immich-facesets --help'.", err=True)
+        return ExitCode.SETUP
+    except typer.Abort:
+        return ExitCode.STOPPED
+    return code if isinstance(code, int) else ExitCode.STOPPED

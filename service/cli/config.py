@@ -1,0 +1,181 @@
+"""``config check``: probe everything the settings name, and say what to fix."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import typer
+from rich.text import Text
+
+from immich_facesets.errors import FacesetsError, TransientError
+from immich_facesets.runtime.listen_address import Listen
+from immich_facesets.runtime.shutdown import ExitCode
+from service.app import build_pool, chosen_users, database_url, open_exports, prepare_data_dir, sqlite_file
+from service.cli.terminal import out, plain
+from service.embedders.child_process import EmbedderChild
+from service.progress import ProgressBoard
+from service.settings import Settings, User, load_settings
+from service.source_registry import build_folder_source
+from service.sources.folder import FolderSource
+from service.sources.immich import build_immich_source
+from service.store.database import Age, Store, age, open_engine
+from service.store.folders import folders
+from service.sync.schedule import trigger_of
+
+config = typer.Typer(help="The settings.", no_args_is_help=True)
+
+_LOW_DISK_BYTES = 5 * 2**30
+_AGES: dict[Age, str] = {
+    "empty": "still empty",
+    "older": "from an older version: the next sync brings it up to date",
+    "current": "up to date",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The answer to one question. ``trouble`` is None when all is well."""
+
+    topic: str
+    words: str
+    trouble: FacesetsError | None = None
+
+
+@config.callback()
+def _group() -> None:
+    """Look at the settings."""
+
+
+@config.command("check")
+def check() -> int:
+    """Probe Immich, the keys' permissions, the embedder, the models and the disk; says what to fix."""
+    return asyncio.run(_check())
+
+
+async def _check() -> int:
+    codes = [ExitCode.STOPPED]
+    async for finding in _findings():
+        if finding.trouble is None:
+            _tell("ok", "green", finding, finding.words)
+            continue
+        down = isinstance(finding.trouble, TransientError)
+        codes.append(ExitCode.OUTAGE if down else ExitCode.SETUP)
+        _tell("down" if down else "fix", "red", finding, str(finding.trouble))
+    return max(codes)
+
+
+def _tell(word: str, style: str, finding: Finding, words: str) -> None:
+    out.print(Text.assemble((f"{word:<5}", style), plain(f"{finding.topic}: {words}")), soft_wrap=True)
+
+
+async def _findings() -> AsyncIterator[Finding]:
+    settings = load_settings()
+    yield await _ask("settings", lambda: _settings(settings))
+    yield await _ask("data folder", lambda: _data(settings))
+    yield await _ask("database", lambda: _database(settings))
+    yield await _ask("export folder", lambda: _exports(settings))
+    users: tuple[User, ...] = ()
+    try:
+        users = chosen_users(settings)
+    except FacesetsError as error:
+        yield Finding("Immich", "", error)
+    for user in users:
+        yield await _ask(f"Immich, user {user.name}", lambda user=user: _immich(user, settings))  # type: ignore[misc]  # a default binds the loop's value
+    async for finding in _folders(settings):
+        yield finding
+    if not settings.embedder_addresses:
+        models = await _ask("models", lambda: _models(settings))
+        yield models
+        if models.trouble is not None:
+            return  # an embedder of our own would say the same
+    yield await _ask("embedder", lambda: _embedder(settings))
+
+
+async def _ask(topic: str, question: Callable[[], Awaitable[str]]) -> Finding:
+    try:
+        return Finding(topic, await question())
+    except FacesetsError as error:
+        return Finding(topic, "", error)
+
+
+async def _settings(settings: Settings) -> str:
+    trigger = trigger_of(settings)
+    listen = Listen.parse(settings.listen)
+    return f"syncs {trigger}, pages at http://{listen}"
+
+
+async def _data(settings: Settings) -> str:
+    folder = await asyncio.to_thread(prepare_data_dir, settings)
+    free = shutil.disk_usage(folder).free
+    low = "; that is little" if free < _LOW_DISK_BYTES else ""
+    return f"{folder}, {free / 2**30:.1f} GiB free{low}"
+
+
+async def _database(settings: Settings) -> str:
+    if settings.database_url is None and not sqlite_file(settings).is_file():
+        return "sqlite, made at the first sync"
+    engine = open_engine(database_url(settings))
+    try:
+        found = await asyncio.to_thread(age, engine)
+    finally:
+        engine.dispose()
+    return f"{engine.dialect.name}, {_AGES[found]}"
+
+
+async def _exports(settings: Settings) -> str:
+    await asyncio.to_thread(open_exports, settings)
+    return str(settings.export_dir)
+
+
+async def _immich(user: User, settings: Settings) -> str:
+    source = build_immich_source(user, settings)
+    try:
+        facts = await source.open()
+    finally:
+        await source.close()
+    return f"version {facts.version}, every permission that is needed"
+
+
+async def _folders(settings: Settings) -> AsyncIterator[Finding]:
+    """Every folder that is a source, where the database can say which there are."""
+    if settings.database_url is None and not sqlite_file(settings).is_file():
+        return
+    engine = open_engine(database_url(settings))
+    store = Store(engine)
+    try:
+        if await asyncio.to_thread(age, engine) != "current":
+            return
+        for folder in await store.read(folders):
+            source = build_folder_source(folder, store, settings)
+            yield await _ask(f"folder {folder.name}", lambda source=source: _folder(source))  # type: ignore[misc]  # a default binds the loop's value
+    except FacesetsError:
+        return  # the question about the database has been answered
+    finally:
+        store.close()
+
+
+async def _folder(source: FolderSource) -> str:
+    await source.open()
+    people = await source.people()
+    return str(source.root) if source.mode == "mixed" else f"{source.root}, trusted: {len(people)} people"
+
+
+async def _models(settings: Settings) -> str:
+    pack = await asyncio.to_thread(EmbedderChild(settings).find_models)
+    return "none are needed for drawn faces" if pack is None else f"{pack.name}, {pack.licence}"
+
+
+async def _embedder(settings: Settings) -> str:
+    async with AsyncExitStack() as stack:
+        addresses, token = settings.embedder_addresses, settings.embedder_token
+        if not addresses:
+            child = EmbedderChild(settings)
+            stack.push_async_callback(child.stop)
+            addresses, token = (await child.start(),), child.token
+        pool = build_pool(addresses, token, settings, ProgressBoard())
+        stack.push_async_callback(pool.close)
+        info = await pool.open()
+    settings.points(info.family, info.distances)
+    return f"{len(addresses)} serving {info.pack} ({info.engine}) on {info.provider}, space {info.space}"

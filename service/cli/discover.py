@@ -1,0 +1,110 @@
+"""The command that groups what there is, or says what that would do: discover."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
+import typer
+
+from immich_facesets.errors import RequestError
+from immich_facesets.runtime.logging import configure_logging
+from immich_facesets.runtime.shutdown import ExitCode, stop_event
+from service.app import chosen_users, open_app, open_reading
+from service.cli.terminal import out, plain, shown
+from service.passes.context import Conditions
+from service.passes.grouping.inputs import decide, living_faces, space_in_use
+from service.progress import ProgressBoard
+from service.reports.grouping_preview import GroupingPreview, preview
+from service.settings import Settings, load_settings
+from service.web.formatting import counted
+
+_SHOWN = 20
+
+
+def discover(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON; with --dry-run.")] = False,
+) -> int:
+    """
+    Group the faces that are there, as the next sync would, without asking any source for news.
+
+    With --dry-run nothing changes, and a service may run beside it.
+    """
+    if json and not dry_run:
+        raise RequestError("--json goes with --dry-run")
+    settings = load_settings()
+    configure_logging(level=settings.log_level if settings.log_level == "DEBUG" else "WARNING")
+    if not dry_run:
+        return asyncio.run(_discover(settings))
+    found = asyncio.run(_preview(settings))
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+    else:
+        _print(found)
+    return ExitCode.STOPPED
+
+
+async def _preview(settings: Settings) -> GroupingPreview:
+    async with open_reading(settings) as store:
+        conditions = Conditions(store, settings, ProgressBoard(), asyncio.Event())
+        space = await space_in_use(conditions)
+        table = await living_faces(store, space)
+        return await preview(conditions, space.space, await decide(conditions, space, table))
+
+
+async def _discover(settings: Settings) -> int:
+    async with open_app(settings, chosen_users(settings), stop_event()) as app, shown(app.board):
+        counts = await app.runner.group_now()
+    _tell(
+        f"Done: {counted(counts.joined, 'face')} joined, {counted(counts.left, 'face')} left, "
+        f"{counted(counts.new_identities, 'new identity', 'new identities')}. 'immich-facesets export' writes their face sets."
+    )
+    return ExitCode.STOPPED
+
+
+def _print(found: GroupingPreview) -> None:
+    left, cut = found.survivors, found.distances
+    scope = "all faces" if found.looks_at_all else "what came since the last grouping, and what it is near to"
+    _tell(
+        f"A look at {scope}: {counted(found.faces, 'face')}, cut {cut.cluster:g}, match {cut.match:g}. Nothing changes."
+    )
+    _tell(
+        f"Faces of nobody: {left.faces:,}; large enough {left.large:,}, of these sharp enough {left.sharp:,}, surely a "
+        f"face {left.sure:,}, and unlike poor ones {left.clear:,}"
+    )
+    _tell(f"New identities: {len(found.new):,} (from {found.min_faces} different pictures on)")
+    for one in found.new[:_SHOWN]:
+        gates = one.gates
+        how = one.origin if gates is None else _gates(gates.faces, gates.clear, gates.near, gates.pictures)
+        _tell(f"  {one.identity:>5}: {counted(one.faces, 'face')} in {counted(one.pictures, 'picture')}; {how}")
+    _rest(found.new)
+    _tell(f"Existing identities that get faces: {len(found.joins):,}")
+    for joining in found.joins[:_SHOWN]:
+        ways = ", ".join(f"{count} {how}" for how, count in sorted(joining.how.items()))
+        _tell(f"  {joining.identity:>5} {joining.label or ''}: {counted(joining.faces, 'face')} ({ways})")
+    _rest(found.joins)
+    if found.leaves:
+        _tell(f"Faces that leave their identity: {found.leaves:,}")
+    _tell(f"Clusters that stay nobody: {len(found.clusters):,}")
+    for cluster in found.clusters[:_SHOWN]:
+        _tell(f"  {_gates(cluster.faces, cluster.clear, cluster.near, cluster.pictures)}")
+    _rest(found.clusters)
+    _tell(f"Left to you: {found.undecided:,} that two identities are as near to, {found.waiting:,} kept out by a lock")
+    for message in found.guardrails:
+        _tell(f"Look at this: {message}")
+
+
+def _gates(faces: int, clear: int, near: int, pictures: int) -> str:
+    return f"cluster of {counted(faces, 'face')}: {clear} clear, {near} near the centre, {counted(pictures, 'picture')}"
+
+
+def _rest(several: Iterable[object]) -> None:
+    count = len(tuple(several)) - _SHOWN
+    if count > 0:
+        _tell(f"  and {count:,} more: --json lists all")
+
+
+def _tell(line: str) -> None:
+    out.print(plain(line), soft_wrap=True)

@@ -1,0 +1,99 @@
+"""The command that only writes: export."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from immich_facesets.errors import RequestError, SetupError
+from immich_facesets.exports.requests import Wish, read_wishes
+from immich_facesets.runtime.logging import configure_logging
+from immich_facesets.runtime.shutdown import ExitCode, stop_event
+from service.app import open_app
+from service.cli.terminal import out, shown
+from service.files.durable import disk_trouble
+from service.files.export_tree import ExportTree
+from service.settings import Settings, load_settings
+
+
+def export(
+    profile: Annotated[
+        str | None, typer.Option(help="One form to write, such as kohya, or kohya:40:768 (faces, pixels); needs --to.")
+    ] = None,
+    identity: Annotated[int | None, typer.Option(min=1, help="Only this person, by number.")] = None,
+    *,
+    everybody: Annotated[bool, typer.Option("--all", help="Everybody, as is usual.")] = False,
+    to: Annotated[Path | None, typer.Option(help="The folder to write that form into; it is made.")] = None,
+) -> int:
+    """
+    Bring the export folder to what the identities are now, without asking Immich for anything.
+
+    With --profile and --to, write one form of the face sets somewhere else instead, once: nobody keeps it up to date.
+    """
+    settings = load_settings()
+    configure_logging(level=settings.log_level if settings.log_level == "DEBUG" else "WARNING")
+    if profile is None and to is None and identity is None:
+        return asyncio.run(_export(settings))
+    return asyncio.run(
+        _copy(settings, _wish(profile, to, identity, everybody=everybody), identity, _folder(settings, to))
+    )
+
+
+def _wish(profile: str | None, to: Path | None, identity: int | None, *, everybody: bool) -> Wish:
+    if profile is None:
+        raise RequestError("say which form is meant: --profile fsz, for one")
+    if to is None:
+        raise RequestError(
+            "say where with --to FOLDER; or name the profile in FACESETS_EXPORT_PROFILES, and every sync keeps it up to "
+            "date in the export folder"
+        )
+    if identity is not None and everybody:
+        raise RequestError("--identity and --all exclude each other")
+    try:
+        wishes = read_wishes(profile)
+    except ValueError as error:
+        raise RequestError(f"--profile {error}") from error
+    if len(wishes) != 1:
+        raise RequestError("--profile takes one profile at a time")
+    if identity is not None and wishes[0].is_of_library:
+        raise RequestError(f"{wishes[0].profile} is about whole libraries: leave --identity out")
+    return wishes[0]
+
+
+def _folder(settings: Settings, to: Path | None) -> Path:
+    folder = Path() if to is None else to.absolute()
+    if folder.resolve().is_relative_to(settings.export_dir.resolve()):
+        raise RequestError("--to must lead out of the export folder, which is kept as FACESETS_EXPORT_PROFILES says")
+    return folder
+
+
+async def _export(settings: Settings) -> int:
+    stop = stop_event()
+    async with open_app(settings, (), stop) as app, shown(app.board):
+        counts = await app.runner.publish_now()
+    forms = f", {counts.forms} forms for other readers" if counts.forms else ""
+    out.print(f"Done: {counts.facesets} face sets, {counts.written} written{forms}, {counts.removed} removed.")
+    return ExitCode.STOPPED
+
+
+async def _copy(settings: Settings, wish: Wish, identity: int | None, folder: Path) -> int:
+    stop = stop_event()
+    async with open_app(settings, (), stop) as app, shown(app.board):
+        tree = await asyncio.to_thread(_opened, folder)
+        counts = await app.runner.copy_now(wish, identity, tree)
+    out.print(f"Done: {counts.written + counts.forms} directories of {wish.profile} in {folder}.", soft_wrap=True)
+    return ExitCode.STOPPED
+
+
+def _opened(folder: Path) -> ExportTree:
+    """The folder, made and checked. Blocking."""
+    try:
+        with disk_trouble(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise SetupError(f"--to names {folder}, and a file is in the way") from error
+    tree = ExportTree(folder)
+    tree.check()
+    tree.recover()
+    return tree

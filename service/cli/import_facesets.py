@@ -1,0 +1,191 @@
+"""The command that takes over what was sorted with another tool: import-facesets."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+
+from immich_facesets.errors import RequestError, SetupError
+from immich_facesets.imports.plan import Fate, ImportPlan, Standing, plan_import
+from immich_facesets.imports.problems import Findings, counted
+from immich_facesets.imports.sorted_faces import SortedSet
+from service.app import database_url, prepare_data_dir, sqlite_file
+from service.cli.terminal import err, out, plain
+from service.files.imported_sets import read_earlier
+from service.passes.context import utc_now
+from service.settings import Settings, load_settings
+from service.store.database import DataLock, Store, age, migrate, open_engine
+from service.store.imports import Survey, record_import, survey
+
+_NOTHING = Survey(Standing(frozenset(), frozenset(), (), {}), {})
+_WORDS = {Fate.NEW: "new", Fate.JOINS: "is here already", Fate.KNOWN: "imported before"}
+
+
+class ImportedSet(msgspec.Struct, frozen=True, kw_only=True):
+    """One person: ``faces`` she has with the other tool, ``new`` of them to be written, ``found`` among our own by now."""
+
+    name: str
+    identity: int
+    fate: str
+    label: str | None
+    faces: int
+    new: int
+    found: int
+    eras: tuple[str, ...]
+
+
+class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``import-facesets --json`` prints; with ``problems`` or ``conflicts`` nothing was written."""
+
+    found: tuple[str, ...]
+    missing: tuple[str, ...]
+    problems: tuple[str, ...]
+    conflicts: tuple[str, ...]
+    sets: tuple[ImportedSet, ...]
+    written: bool
+
+
+def import_facesets(
+    folder: Annotated[Path, typer.Argument(help="The folder with faceset_001, faceset_002 and so on.")],
+    cache: Annotated[
+        list[Path] | None, typer.Option(help="The npz file beside it; may be given several times.")
+    ] = None,
+    *,
+    renumber: Annotated[
+        bool, typer.Option("--renumber", help="Give numbers that are taken here the next free ones.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """
+    Take over face sets that were made with another tool: their numbers, names, periods, and who is in them.
+
+    Whose faces these are is found out by the files' content, or by their paths, as soon as a sync knows the pictures.
+    Anything damaged or contradictory is told, all of it, and then nothing is changed.
+    """
+    settings = load_settings()
+    findings = Findings()
+    sets = read_earlier(folder.expanduser(), [path.expanduser() for path in cache or ()], findings)
+    if findings.problems:
+        _print(_report(findings, (), _NOTHING, ImportPlan((), ()), written=False), as_json=json)
+        raise RequestError(f"nothing was imported: {counted(len(findings.problems), 'thing is', 'things are')} wrong")
+    if dry_run:
+        standing = _surveyed(settings, sets)
+        plan = plan_import(sets, standing.standing)
+    else:
+        standing, plan = _import(settings, sets, renumber=renumber)
+    stopped = bool(plan.conflicts) and not renumber
+    written = not (dry_run or stopped or plan.is_empty)
+    _print(_report(findings, sets, standing, plan, written=written), as_json=json)
+    if stopped:
+        raise RequestError(
+            f"nothing was imported: {counted(len(plan.conflicts), 'number')} cannot be kept here; with --renumber these people "
+            "take the numbers shown"
+        )
+    if not json:
+        _tell_end(sets, standing, plan, dry_run=dry_run)
+
+
+def _surveyed(settings: Settings, sets: Sequence[SortedSet]) -> Survey:
+    """What there is here, without making anything."""
+    if settings.database_url is None and not sqlite_file(settings).is_file():
+        return _NOTHING
+    store = Store(open_engine(database_url(settings)))
+    try:
+        match age(store.engine):
+            case "empty":
+                return _NOTHING
+            case "older":
+                raise SetupError("the database is from an older version: run 'immich-facesets sync' of this one first")
+        return store.read_now(survey, sets)
+    finally:
+        store.close()
+
+
+def _import(settings: Settings, sets: Sequence[SortedSet], *, renumber: bool) -> tuple[Survey, ImportPlan]:
+    """Plan and write, while nobody else works in the data folder: a sync gives out numbers, too."""
+    with DataLock(prepare_data_dir(settings)):
+        store = Store(open_engine(database_url(settings)))
+        try:
+            migrate(store.engine)
+            standing = store.read_now(survey, sets)
+            plan = plan_import(sets, standing.standing)
+            if not plan.is_empty and (renumber or not plan.conflicts):
+                store.write_now(record_import, plan, utc_now())
+            return standing, plan
+        finally:
+            store.close()
+
+
+def _report(
+    findings: Findings, sets: Sequence[SortedSet], standing: Survey, plan: ImportPlan, *, written: bool
+) -> ImportReport:
+    by_number = {one.number: one for one in sets}
+    return ImportReport(
+        found=tuple(findings.found),
+        missing=tuple(findings.missing),
+        problems=tuple(findings.problems),
+        conflicts=plan.conflicts,
+        sets=tuple(
+            ImportedSet(
+                name=by_number[one.number].name,
+                identity=one.identity,
+                fate=one.fate.value,
+                label=by_number[one.number].label,
+                faces=len(by_number[one.number].faces),
+                new=len(one.faces),
+                found=standing.found.get(one.number, 0),
+                eras=tuple(period.name for period in by_number[one.number].periods),
+            )
+            for one in plan.sets
+        ),
+        written=written,
+    )
+
+
+def _print(report: ImportReport, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
+        return
+    for title, lines in (("Found:", report.found), ("Missing, and what is done without it:", report.missing)):
+        if lines:
+            out.print(title)
+        for line in lines:
+            out.print(plain(f"  {line}"), soft_wrap=True)
+    for title, lines in (("Wrong:", report.problems), ("Numbers that cannot be kept:", report.conflicts)):
+        if lines:
+            err.print(title)
+        for line in lines:
+            err.print(plain(f"  {line}"), soft_wrap=True)
+    if report.sets:
+        table = Table("Face set", "Identity", "Name", "", "Faces", "Of them here", "Eras", box=None)
+        for one in report.sets:
+            table.add_row(
+                one.name,
+                str(one.identity),
+                plain(one.label or ""),
+                _WORDS[Fate(one.fate)],
+                str(one.faces),
+                str(one.found),
+                plain(" ".join(one.eras)),
+            )
+        out.print(table)
+
+
+def _tell_end(sets: Sequence[SortedSet], standing: Survey, plan: ImportPlan, *, dry_run: bool) -> None:
+    faces, found = sum(len(one.faces) for one in sets), sum(standing.found.values())
+    if plan.is_empty:
+        out.print("Nothing changes: all of it is here already.")
+    elif dry_run:
+        out.print("Nothing was written: that is what would be.")
+    else:
+        out.print(f"Done: {counted(len(sets), 'person', 'people')}. The next sync puts their faces together.")
+    if found < faces:
+        out.print(
+            f"{counted(faces - found, 'face is', 'faces are')} in pictures that no sync has seen yet, or at no face of ours: "
+            "each sync looks again.",
+            soft_wrap=True,
+        )

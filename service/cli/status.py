@@ -1,0 +1,140 @@
+"""The commands that only look, beside a running service: status, identities."""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+
+from immich_facesets.errors import RequestError
+from service.app import open_reading
+from service.cli.terminal import out, plain
+from service.daemon import failure_of, library_of, reembedding_of, run_of
+from service.passes.context import Conditions
+from service.progress import ProgressBoard
+from service.reports.identity import IdentityView, view_identity
+from service.settings import load_settings
+from service.store import failures, runs, spaces
+from service.store import members as stored
+from service.store.facts import read_fact
+from service.web.formatting import counted
+from service.web.schemas import Failure, LibraryCounts, Reembedding, Run
+
+_PICTURES_SHOWN = 5  # for each reason
+
+
+class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``status --json`` prints."""
+
+    library: LibraryCounts
+    runs: tuple[Run, ...]
+    failures: tuple[Failure, ...]
+    failures_by_reason: dict[str, int]
+    guardrails: tuple[str, ...]
+    reembedding: Reembedding | None
+
+
+def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """How much there is, how the last syncs ended, and what failed."""
+    report = asyncio.run(_status())
+    if json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
+        return
+    library = report.library
+    _tell(
+        f"{library.assets} pictures, {library.wanted} with faces worth fetching, {library.embedded} done; "
+        f"{library.faces} faces, {library.identities} identities, {library.facesets} face sets"
+    )
+    if (other := report.reembedding) is not None:
+        _tell(f"Re-embedding for space {other.space}: {other.done} of {other.total} pictures")
+    for run in report.runs[:5]:
+        ended = "running" if run.outcome is None else f"{run.outcome}: {run.message}"
+        _tell(f"  {_when(run.started_at)} {run.kind} {ended}")
+    if report.failures_by_reason:
+        _tell("Failures, tried again after growing pauses:")
+    for reason, count in report.failures_by_reason.items():
+        _tell(f"  {count} x {reason}")
+        latest = [failure for failure in report.failures if failure.reason == reason][:_PICTURES_SHOWN]
+        for failure in latest:
+            _tell(f"    {failure.source}: {failure.item}: {failure.message} (again {_when(failure.retry_at)})")
+        if count > len(latest):
+            _tell(f"    and {count - len(latest)} more: 'immich-facesets status --json' lists the latest")
+    for message in report.guardrails:
+        _tell(f"Look at this: {message}")
+
+
+def _tell(line: str) -> None:
+    out.print(plain(line), soft_wrap=True)
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+
+
+async def _status() -> StatusReport:
+    async with open_reading(load_settings()) as store:
+        return StatusReport(
+            library=library_of(await store.read(runs.census)),
+            runs=tuple(run_of(run) for run in await store.read(runs.last_runs)),
+            failures=tuple(failure_of(item) for item in await store.read(failures.list_failures)),
+            failures_by_reason=await store.read(failures.count_by_reason),
+            guardrails=tuple(await store.read(read_fact, "guardrails") or ()),
+            reembedding=reembedding_of(await store.read(spaces.reembedding)),
+        )
+
+
+identities = typer.Typer(help="The people that were found.", no_args_is_help=True)
+
+
+@identities.command("list")
+def list_all(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Every identity with its number, name and faces."""
+    rows = asyncio.run(_identities())
+    if json:
+        typer.echo(msgspec.json.encode(rows).decode())
+        return
+    table = Table("Number", "Name", "Faces", "Pictures", "Origin", box=None)
+    for row in rows:
+        table.add_row(str(row.number), plain(row.label or ""), str(row.faces), str(row.pictures), row.origin)
+    out.print(table)
+
+
+async def _identities() -> list[stored.IdentityRow]:
+    async with open_reading(load_settings()) as store:
+        return await store.read(stored.list_identities)
+
+
+@identities.command("show")
+def show(number: int, *, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """
+    The faces of one identity and the pictures they are in, nearest to its centre first.
+
+    With the sources that they come from, and the other identities that are near enough to be theirs.
+    """
+    found = asyncio.run(_identity(number))
+    if found is None:
+        raise RequestError(
+            f"there is no identity {number} with faces; 'immich-facesets identities list' lists them", status=404
+        )
+    if json:
+        typer.echo(msgspec.json.encode(found).decode())
+        return
+    table = Table("Distance", "Sure", "Score", "Size", "How", "Also near", "Picture", box=None)
+    for row in found.faces:
+        places = "; ".join(f"{user}: {path}" for user, _, path in row.places)
+        others = ", ".join(f"{one.identity} ({one.distance:.2f})" for one in row.candidates)
+        sure = "" if row.confidence is None else f"{row.confidence:.1%}"
+        size = f"{row.box.face_short:.0f}"
+        table.add_row(f"{row.distance:.2f}", sure, f"{row.det_score:.2f}", size, row.how, others, plain(places))
+    out.print(table)
+    for one in found.provenance:
+        ways = ", ".join(f"{count} {how}" for how, count in one.how.items())
+        _tell(f"From {one.source}: {counted(one.faces, 'face')} in {counted(one.pictures, 'picture')} ({ways})")
+
+
+async def _identity(number: int) -> IdentityView | None:
+    settings = load_settings()
+    async with open_reading(settings) as store:
+        return await view_identity(Conditions(store, settings, ProgressBoard(), asyncio.Event()), number)

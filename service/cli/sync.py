@@ -1,0 +1,84 @@
+"""The commands that work: serve, sync."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from immich_facesets.runtime.logging import configure_logging
+from immich_facesets.runtime.shutdown import ExitCode, stop_event
+from service.app import chosen_users, open_app
+from service.cli.terminal import err, out, shown
+from service.daemon import Service
+from service.settings import Settings, load_settings
+from service.sync.outcome import UP_TO_DATE, Outcome, Result, cut_off
+from service.sync.runner import Kind, until_stopped
+
+_CODES = {
+    Outcome.DONE: ExitCode.STOPPED,
+    Outcome.STOPPED: ExitCode.STOPPED,
+    Outcome.OUTAGE: ExitCode.OUTAGE,
+    Outcome.SETUP: ExitCode.SETUP,
+    Outcome.BUG: ExitCode.BUG,
+}
+
+
+def serve() -> int:
+    """Sync on schedule, and show how things are on web pages, until stopped."""
+    settings = load_settings()
+    configure_logging(level=settings.log_level)
+    asyncio.run(_serve(settings))
+    return ExitCode.STOPPED
+
+
+async def _serve(settings: Settings) -> None:
+    stop = stop_event()
+    async with open_app(settings, chosen_users(settings), stop) as app:
+        await Service(app).run()
+
+
+def sync(
+    source: Annotated[str | None, typer.Option(help="Only this user or folder; all of them otherwise.")] = None,
+    *,
+    full: Annotated[bool, typer.Option("--full", help="List the whole library, not only what changed.")] = False,
+) -> int:
+    """
+    Sync once, whole, and stop.
+
+    Exit code 0: done. 2: Immich or the embedder is down; what was done is kept, and the same command goes on.
+    3: something must be changed first; the last line says what. 1: a bug.
+    """
+    settings = load_settings()
+    configure_logging(level=settings.log_level if settings.log_level == "DEBUG" else "WARNING")
+    return asyncio.run(_sync(settings, "full" if full else "incremental", source))
+
+
+async def _sync(settings: Settings, kind: Kind, source: str | None) -> int:
+    stop = stop_event()
+    async with open_app(settings, chosen_users(settings), stop) as app, shown(app.board):
+        work = asyncio.create_task(app.runner.run(kind, source=source))
+        await until_stopped(work, stop)
+        result = cut_off({}) if work.cancelled() else work.result()
+    return report(result)
+
+
+def report(result: Result) -> int:
+    """Say how a sync ended, and give its exit code."""
+    counts = result.counts
+    if result.outcome is Outcome.DONE:
+        out.print(
+            f"Done: {counts.get('discover_listed', 0)} pictures listed, {counts.get('embed_fetched', 0)} fetched, "
+            f"{counts.get('embed_faces', 0)} new faces, {counts.get('group_new_identities', 0)} new identities, "
+            f"{counts.get('publish_facesets', 0)} face sets ({counts.get('publish_written', 0)} written).",
+            soft_wrap=True,
+        )
+        if result.message != UP_TO_DATE:
+            out.print(f"{result.message[:1].upper()}{result.message[1:]}.", soft_wrap=True, markup=False)
+        failed = counts.get("embed_failed", 0) + counts.get("discover_failed", 0)
+        if failed:
+            out.print(
+                f"{failed} pictures failed and will be tried again; 'immich-facesets status' says why.", soft_wrap=True
+            )
+    else:
+        err.print(f"{result.outcome.value}: {result.message}", soft_wrap=True, markup=False)
+    return _CODES[result.outcome]

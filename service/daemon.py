@@ -1,0 +1,241 @@
+"""``serve``: bell, doors and work, until somebody says stop."""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+
+import structlog
+from pydantic import SecretStr
+
+from immich_facesets.errors import FacesetsError, RequestError
+from immich_facesets.runtime.listen_address import Listen, check_exposure
+from service.app import App, database_url, program_version, web_token
+from service.monitoring.event_loop_lag import LoopWatch
+from service.passes.group import GUARDRAILS
+from service.passes.workers import first_error
+from service.sources import SourceAwayError
+from service.store import facts, failures, runs, spaces
+from service.store.facts import read_thresholds
+from service.sync.outcome import Outcome, Result
+from service.sync.runner import Kind, until_stopped
+from service.sync.schedule import Bell, trigger_of
+from service.web import schemas as shown
+from service.web.context import WebContext
+from service.web.server import serve_web
+
+log = structlog.get_logger(__name__)
+
+_PAUSE_SECONDS = 60.0
+_FIRST_LOOK_SECONDS = 1.0
+
+
+class Service:
+    """
+    Runs a sync at every ring and on every wish, and tells the web part how things are.
+
+    ``on_serving`` is told the address that was really bound.
+    """
+
+    def __init__(self, app: App, *, on_serving: Callable[[Listen], None] | None = None) -> None:
+        self._app = app
+        self._on_serving = on_serving
+        self._bell = Bell(trigger_of(app.settings), on_next=app.board.set_next_sync)
+        self._wishes: asyncio.Queue[tuple[Kind, str | None]] = asyncio.Queue(maxsize=1)
+        self._last: Result | None = None
+
+    async def run(self) -> None:
+        """Serve until the stop event is set; then end between two items, within 10 seconds."""
+        app = self._app
+        listen = Listen.parse(app.settings.listen)
+        token = web_token(app.settings)
+        check_exposure(listen, SecretStr(token), token_name="FACESETS_TOKEN")  # noqa: S106 - the name of a setting
+        context = WebContext(
+            board=app.board,
+            token=token,
+            request_sync=self.request_sync,
+            status=self.status,
+            ready=self.ready,
+            registry=app.metrics.registry,
+            version=program_version(),
+        )
+        watch = LoopWatch(app.metrics.observe_lag)
+        async with serve_web(context, listen) as bound:
+            log.info("serving", address=f"http://{bound}", token_file=app.settings.token is None)
+            if self._on_serving is not None:
+                self._on_serving(bound)
+            self._bell.start()
+            self._bell.ring()
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    work = tasks.create_task(self._work())
+                    watching = tasks.create_task(watch.run())
+                    await app.conditions.stop.wait()
+                    watching.cancel()
+                    await until_stopped(work, app.conditions.stop)
+            except BaseExceptionGroup as trouble:
+                raise first_error(trouble) from None
+            finally:
+                self._bell.stop()
+
+    async def _work(self) -> None:
+        while not self._app.conditions.stop.is_set():
+            kind, source = await self._next_wish()
+            try:
+                result = await self._app.runner.run(kind, source=source)
+            except RequestError as error:  # the source was removed after somebody wished for it
+                log.warning("wish_not_met", message=str(error))
+                continue
+            self._last = result
+            if result.outcome is Outcome.OUTAGE and not isinstance(result.error, SourceAwayError):
+                await self._wait_for_recovery()
+            elif result.outcome is Outcome.BUG:
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _next_wish(self) -> tuple[Kind, str | None]:
+        ring = asyncio.create_task(self._bell.wait())
+        wish = asyncio.create_task(self._wishes.get())
+        try:
+            await asyncio.wait([ring, wish], return_when=asyncio.FIRST_COMPLETED)
+            return wish.result() if wish.done() else ("incremental", None)
+        finally:
+            ring.cancel()
+            wish.cancel()
+
+    async def _wait_for_recovery(self) -> None:
+        """Probe with growing pauses until the database and every remote answer, then ring at once."""
+        database_was_down = await self._wait_for_database()
+        if not database_was_down and all(remote.circuit == "closed" for remote in self._app.board.now.remotes):
+            await asyncio.sleep(_PAUSE_SECONDS)  # nothing to wait for is known, and one sync after another helps nobody
+        for source in self._app.sources.values():
+            await source.wait_until_up()
+        await self._app.pool.wait_until_usable()
+        self._bell.ring()
+
+    async def _wait_for_database(self) -> bool:
+        """Return once the database answers; whether it had to be waited for."""
+        pause = _FIRST_LOOK_SECONDS
+        while True:
+            try:
+                await self._app.store.read(facts.read_fact, "space")
+            except FacesetsError as error:
+                if pause == _FIRST_LOOK_SECONDS:
+                    log.warning("database_down", message=str(error))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _PAUSE_SECONDS)
+            else:
+                if pause > _FIRST_LOOK_SECONDS:
+                    log.info("database_back")
+                return pause > _FIRST_LOOK_SECONDS
+
+    def request_sync(self, kind: str, source: str | None) -> shown.SyncRequest:
+        """Wish for a sync; refused while one runs."""
+        if source is not None and source not in self._app.runner.source_names:
+            raise RequestError(f"there is no source {source!r}", status=404)
+        if self._app.runner.is_running or self._wishes.full():
+            return "already_running"
+        self._wishes.put_nowait(("full" if kind == "full" else "incremental", source))
+        return "accepted"
+
+    async def ready(self) -> shown.Readiness:
+        """Ready unless a person must change something, or a remote is down."""
+        objections = [
+            shown.Objection(message=remote.message or f"{remote.name} is down", advice=remote.advice)
+            for remote in self._app.board.now.remotes
+            if remote.circuit != "closed"
+        ]
+        if self._last is not None and self._last.outcome is Outcome.SETUP:
+            objections.append(shown.Objection(message=self._last.message, advice="Change it, then sync again."))
+        try:
+            await self._app.store.read(facts.read_fact, "space")
+        except FacesetsError as error:
+            objections.append(shown.Objection(message=str(error)))
+        return shown.Readiness(objections=tuple(objections))
+
+    async def status(self) -> shown.StatusFacts:
+        """Everything the status page shows beside the progress."""
+        return await status_facts(self._app)
+
+
+async def status_facts(app: App) -> shown.StatusFacts:
+    """What the store and the disk say now."""
+    store, settings = app.store, app.settings
+    census = await store.read(runs.census)
+    reasons = await store.read(failures.count_by_reason)
+    info = app.pool.info if app.pool.is_open else None
+    free = await asyncio.to_thread(shutil.disk_usage, settings.data_dir)
+    return shown.StatusFacts(
+        library=library_of(census),
+        runs=tuple(run_of(run) for run in await store.read(runs.last_runs)),
+        failures=tuple(failure_of(item) for item in await store.read(failures.list_failures)),
+        failures_by_reason=tuple(
+            shown.ReasonCount(reason=reason, count=count)
+            for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+        ),
+        guardrails=tuple(await store.read(facts.read_fact, GUARDRAILS) or ()),
+        reembedding=reembedding_of(await store.read(spaces.reembedding)),
+        model=None
+        if info is None
+        else shown.ModelFacts(
+            space=info.space, pack=info.pack, family=info.family, licence=info.licence, provider=info.provider
+        ),
+        thresholds=await store.read(read_thresholds),
+        database=database_url(settings).partition(":")[0],
+        export_dir=str(settings.export_dir),
+        disk_free_bytes=free.free,
+    )
+
+
+def library_of(census: runs.Census) -> shown.LibraryCounts:
+    """The store's counts as the web part shows them."""
+    return shown.LibraryCounts(
+        assets=census.assets,
+        wanted=census.wanted,
+        contents=census.contents,
+        embedded=census.embedded,
+        faces=census.faces,
+        identities=census.identities,
+        facesets=census.facesets,
+        sources=tuple(
+            shown.SourceCounts(
+                name=item.name,
+                kind=item.kind,
+                assets=item.assets,
+                wanted=item.wanted,
+                embedded=item.embedded,
+                full_listing_at=item.full_listing_at,
+            )
+            for item in census.sources
+        ),
+    )
+
+
+def reembedding_of(found: spaces.Reembedding | None) -> shown.Reembedding | None:
+    """How far another space is, as the web part shows it."""
+    return None if found is None else shown.Reembedding(space=found.space, done=found.done, total=found.total)
+
+
+def run_of(run: runs.Run) -> shown.Run:
+    """A stored run as the web part shows it."""
+    return shown.Run(
+        id=run.run_id,
+        kind=run.kind,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        outcome=run.outcome,
+        message=run.message,
+        sources=run.sources,
+        counts=run.counts,
+    )
+
+
+def failure_of(failure: failures.Failure) -> shown.Failure:
+    """A stored failure as the web part shows it."""
+    return shown.Failure(
+        stage=failure.stage,
+        source=failure.source,
+        item=failure.path or failure.item,
+        reason=failure.reason,
+        message=failure.message,
+        tries=failure.tries,
+        retry_at=failure.retry_at,
+    )

@@ -1,0 +1,1 @@
+"""Clients of embedders: one client, the pool that shares the work, and the embedder child process."""

@@ -1,0 +1,223 @@
+"""The pool of embedders: spreads work by what is outstanding, and refuses one that serves another space."""
+
+import asyncio
+import functools
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+from PIL import Image
+
+from immich_facesets import wire
+from immich_facesets.errors import ItemError, SetupError, TransientError
+from service.embedders.client import EVERYWHERE, CropWish, Embedder, EmbedderLostError, Looking
+from service.embedders.exclusive_turns import Turns
+from service.remote.guard import CircuitOpenError
+
+log = structlog.get_logger(__name__)
+
+
+@functools.cache
+def _innocent() -> bytes:
+    """A small grey picture of nobody."""
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 64), (128, 128, 128)).save(stream, "BMP")
+    return stream.getvalue()
+
+
+class EmbedderPool:
+    """Several embedders of one space, seen as one."""
+
+    def __init__(self, embedders: Sequence[Embedder]) -> None:
+        self._embedders = tuple(embedders)
+        self._usable: dict[Embedder, wire.Limits] = {}
+        self._info: wire.Info | None = None
+        self._turns = Turns()
+        self._away: dict[Embedder, asyncio.Task[None]] = {}
+        self._returned = asyncio.Event()
+
+    @property
+    def info(self) -> wire.Info:
+        """What the pool serves; known once it was opened."""
+        if self._info is None:
+            raise SetupError("the embedder has not been asked yet")
+        return self._info
+
+    @property
+    def is_open(self) -> bool:
+        return self._info is not None
+
+    async def open(self) -> wire.Info:
+        """Ask every embedder what it serves. One that is down is left out until it is back; two spaces are a ``SetupError``."""
+        answers = await asyncio.gather(*(item.info() for item in self._embedders), return_exceptions=True)
+        infos: dict[Embedder, wire.Info] = {}
+        down: TransientError | None = None
+        for embedder, answer in zip(self._embedders, answers, strict=True):
+            if isinstance(answer, TransientError):
+                down = answer
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                infos[embedder] = answer
+        if down is not None and not infos:
+            raise down
+        if len({info.space for info in infos.values()}) > 1:
+            told = ", ".join(f"{embedder.url} serves {info.space} ({info.pack})" for embedder, info in infos.items())
+            raise SetupError(
+                "the embedders of FACESETS_EMBEDDER_URLS serve different spaces, whose vectors cannot be compared: "
+                f"{told}. Give all of them the same models and options"
+            )
+        self._usable = {embedder: info.limits for embedder, info in infos.items()}
+        self._info = next(iter(infos.values()))
+        for embedder in self._embedders:
+            if embedder in infos:
+                self._stop_watching(embedder)
+            else:
+                self._lose(embedder)
+        return self._info
+
+    @property
+    def capacity(self) -> int:
+        """How many pictures may be under way at once without being refused."""
+        return max(1, sum(limits.max_in_flight for limits in self._usable.values()))
+
+    async def faces(
+        self, picture: Path, looking: Looking, crops: CropWish | None, *, alone: bool = False
+    ) -> wire.FacesAnswer:
+        """``faces_of`` for a picture on disk."""
+        self._takers((await asyncio.to_thread(picture.stat)).st_size)
+        return await self.faces_of(await asyncio.to_thread(picture.read_bytes), looking, crops, alone=alone)
+
+    async def faces_of(
+        self,
+        picture: bytes,
+        looking: Looking = EVERYWHERE,
+        crops: CropWish | None = None,
+        *,
+        alone: bool = False,
+        enrich: frozenset[wire.Enrichment] = frozenset(),
+    ) -> wire.FacesAnswer:
+        """
+        The faces of one picture, asked of the least busy embedder that is in reach.
+
+        ``EmbedderLostError``: an embedder went away with it. Ask for it ``alone`` then, while no other picture is under
+        way, to see whether it is the one. While every embedder is away, whoever asks waits here until one is back.
+        """
+        while True:
+            await self._wait_until_back()
+            losses = len(self._away)
+            async with self._turns.alone() if alone else self._turns.together():
+                try:
+                    return await self._ask(picture, looking, crops, enrich)
+                except EmbedderLostError:
+                    raise
+                except TransientError:
+                    if len(self._away) == losses:
+                        raise
+
+    async def check_alive(self) -> None:
+        """Before a picture is blamed for an embedder's end: ``CircuitOpenError`` when that ends of any picture."""
+        try:
+            await self.faces_of(_innocent(), alone=True)
+        except EmbedderLostError as error:
+            raise CircuitOpenError("the embedder ends whatever picture it is given: look at its log") from error
+
+    def _lose(self, embedder: Embedder) -> None:
+        """Ask this one no more until it answers again."""
+        if embedder not in self._away:
+            log.warning("embedder_lost", address=embedder.url)
+            self._usable.pop(embedder, None)
+            self._away[embedder] = asyncio.create_task(self._watch(embedder))
+
+    async def _watch(self, embedder: Embedder) -> None:
+        self._take_back(embedder, await embedder.wait_until_back())
+
+    def _take_back(self, embedder: Embedder, info: wire.Info) -> None:
+        self._away.pop(embedder, None)
+        if info.space == self.info.space:
+            log.info("embedder_back", address=embedder.url)
+            self._usable[embedder] = info.limits
+        else:
+            log.error("embedder_of_another_space", address=embedder.url, space=info.space, expected=self.info.space)
+        self._returned.set()
+
+    def _stop_watching(self, embedder: Embedder) -> None:
+        if watch := self._away.pop(embedder, None):
+            watch.cancel()
+
+    async def _wait_until_back(self) -> None:
+        """Return while any embedder is in reach; otherwise when one is back, or raise when that takes too long."""
+        while self._away and not self._usable:
+            self._returned.clear()
+            patience = max(embedder.patience_seconds for embedder in self._away)
+            try:
+                async with asyncio.timeout(patience):
+                    await self._returned.wait()
+            except TimeoutError:
+                await self._look_once()
+
+    async def _look_once(self) -> None:
+        """Take back whoever answers now, between two looks of those who watch; nobody is what is in the way."""
+        last = TransientError("no embedder is in reach")
+        for embedder, watch in tuple(self._away.items()):
+            try:
+                info = await embedder.info()
+            except TransientError as error:
+                last = error
+            else:
+                watch.cancel()
+                self._take_back(embedder, info)
+                return
+        raise CircuitOpenError(str(last)) from last
+
+    async def _ask(
+        self, picture: bytes, looking: Looking, crops: CropWish | None, enrich: frozenset[wire.Enrichment]
+    ) -> wire.FacesAnswer:
+        """Ask the least busy embedder; when it cannot, the next. When none can: what hindered one that is not down."""
+        last: TransientError | None = None
+        for embedder in self._takers(len(picture)):
+            try:
+                answer = await embedder.faces(picture, looking, crops, enrich)
+            except EmbedderLostError:
+                self._lose(embedder)
+                raise
+            except TransientError as error:
+                if isinstance(error, CircuitOpenError):
+                    self._lose(embedder)
+                last = error if last is None or isinstance(last, CircuitOpenError) else last
+                continue
+            if answer.space != self.info.space:
+                raise SetupError(
+                    f"the embedder at {embedder.url} now serves another space than at the start of this sync: "
+                    "start the sync again"
+                )
+            return answer
+        raise last or TransientError("no embedder is in reach")
+
+    def _takers(self, size_bytes: int) -> list[Embedder]:
+        """Who takes a picture of this size, the least busy first; nobody is an ``ItemError``."""
+        most = max((limits.max_bytes for limits in self._usable.values()), default=size_bytes)
+        if size_bytes > most:
+            raise ItemError(
+                f"the picture has {size_bytes} bytes, more than the {most} the embedder takes "
+                "(FACESETS_EMBEDDER_MAX_BYTES)",
+                reason="too_large",
+            )
+        takers = [(embedder, limits) for embedder, limits in self._usable.items() if limits.max_bytes >= size_bytes]
+        takers.sort(key=lambda taker: taker[0].outstanding / max(1, taker[1].max_in_flight))
+        return [embedder for embedder, _ in takers]
+
+    async def wait_until_usable(self) -> None:
+        """Return once at least one embedder answers again."""
+        waits = [asyncio.ensure_future(item.guard.wait_until_closed()) for item in self._embedders]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    async def close(self) -> None:
+        for embedder in self._embedders:
+            self._stop_watching(embedder)
+            await embedder.close()

@@ -1,0 +1,60 @@
+"""The crops kept in the data folder: one small JPEG a face, so that no picture is fetched a second time for an export."""
+
+import hashlib
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from immich_facesets.errors import SetupError
+from service.files.durable import discard, disk_trouble, sync_folder
+
+
+def keep_crop(folder: Path, sha256: str, image: bytes) -> str:
+    """
+    Write one crop durably and return its name relative to ``folder``; the name is made of what it shows.
+
+    Blocking. A disk that refuses is a ``SetupError``.
+    """
+    name = f"{sha256[:2]}/{sha256}.{hashlib.sha256(image).hexdigest()}.jpg"
+    path = folder / name
+    if path.is_file():
+        return name
+    draft = path.with_suffix(".draft")
+    with disk_trouble(folder):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("wb") as stream:
+            stream.write(image)
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(path)
+        sync_folder(path.parent)
+    return name
+
+
+def read_crop(folder: Path, name: str) -> bytes:
+    """The bytes of a kept crop; one that is lost is a ``SetupError``, for the next sync brings it back. Blocking."""
+    try:
+        return (folder / name).read_bytes()
+    except FileNotFoundError as error:
+        raise SetupError(
+            f"a face crop is missing in {folder}: run 'immich-facesets sync', which fetches its picture again"
+        ) from error
+
+
+def find_lost(folder: Path, needed: Collection[str]) -> set[str]:
+    """The crops that faces need and that are not there: deleted, or younger than a restored database. Blocking."""
+    if not folder.is_dir():
+        return set(needed)
+    kept = (f"{part.name}/{path.name}" for part in folder.iterdir() if part.is_dir() for path in part.iterdir())
+    return set(needed).difference(kept)
+
+
+def tidy(folder: Path, needed: Collection[str]) -> int:
+    """Remove every crop that no face needs; returns how many. Blocking. A disk that refuses is a ``SetupError``."""
+    removed = 0
+    with disk_trouble(folder):
+        for path in folder.glob("*/*"):
+            if path.relative_to(folder).as_posix() not in needed:
+                discard(path)
+                removed += 1
+    return removed

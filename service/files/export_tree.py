@@ -1,0 +1,315 @@
+"""
+The export folder: whoever reads it sees a faceset whole, the old one or the new one.
+
+A directory is written as a draft beside its place, made durable, and swapped in. What a kill leaves behind:
+
+- before the swap, a draft: garbage;
+- after it, the old directory under the draft's name: garbage;
+- where the file system cannot swap two names (NFS, SMB), the old directory is moved away first. Between the two renames
+  readers find nothing; the draft is whole by then, and ``recover`` puts it in place.
+
+Nothing is deleted that we did not write: a directory is ours when it holds a manifest of ours. One writer at a time;
+the store's lock keeps a second service away.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from immich_facesets.errors import SetupError
+from immich_facesets.exports.faceset_folder import Content
+from immich_facesets.exports.file_names import OURS
+from immich_facesets.exports.requests import FOLDERS, PROFILES_FOLDER
+from immich_facesets.facesets.faceset import Shelf
+from service.files.durable import discard, disk_trouble, exchange, sync_folder, write_durably
+from service.files.ownership import digest_at, is_ours, object_in, real_folders, refuse_foreign_folder
+
+USERS_FOLDER = "users"
+PREFIX = OURS
+"""Names that begin with this are ours to delete at any time."""
+
+_DRAFT, _OLD, _GONE = f"{PREFIX}draft-", f"{PREFIX}old-", f"{PREFIX}gone-"
+_KINDS = (_DRAFT, _OLD, _GONE)
+_PROBE_BYTES = 1 << 20  # what ``check`` writes to learn whether there is room at all
+
+
+class ExportTree:
+    """
+    Writes below one folder. Every method blocks on the disk: call it from a thread.
+
+    ``step`` is called with a word after each step that a kill may follow; ``swap`` exchanges two names or says False.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        step: Callable[[str], None] = lambda _: None,
+        swap: Callable[[Path, Path], bool] = exchange,
+    ) -> None:
+        self._root = root.resolve()
+        self._step = step
+        self._swap = swap
+
+    def check(self) -> None:
+        """Raise a ``SetupError`` that says what to do when the folder is missing, read-only, not ours to write or full."""
+        self._require_root()
+        probe = self._root / f"{_DRAFT}probe"
+        with disk_trouble(self._root):
+            try:
+                discard(probe)
+                write_durably(probe, bytes(_PROBE_BYTES))
+            finally:
+                with contextlib.suppress(OSError):
+                    discard(probe)
+
+    def place(self, name: str) -> str:
+        """Where a directory of this folder lies on this machine."""
+        return str(self._root / name)
+
+    def recover(self) -> None:
+        """Finish or undo what a kill cut short. Call it before anything else is written or planned."""
+        with disk_trouble(self._root):
+            for folder in list(self._writable_folders()):
+                leaves = _cut_short(folder)
+                for leaf in leaves:
+                    _settle(folder / leaf)
+                if leaves:
+                    sync_folder(folder)
+
+    def on_disk(self) -> dict[str, str]:
+        """
+        Every directory of ours and the digest of what it holds; an empty digest where files are missing.
+
+        Read from the disk, so it is true after a kill, a restored backup or a lost database.
+        """
+        found: dict[str, str] = {}
+        for place in (*Shelf, *FOLDERS.values()):
+            for path in self._folders_in(place):
+                name = f"{place}/{path.name}" if place else path.name
+                held = digest_at(path)
+                if held is not None:
+                    found[name] = held
+        return found
+
+    def outline(self) -> str:
+        """
+        A digest of the names, sizes and times of everything in the folder: the same as before when nobody touched it.
+
+        Links are not followed. A name that goes away meanwhile counts as touched.
+        """
+        found = hashlib.sha256()
+        for folder, folders, files in os.walk(self._root):
+            folders.sort()
+            for path in sorted(Path(folder, name) for name in (*folders, *files)):
+                found.update(os.fsencode(path) + b"\0")
+                with contextlib.suppress(FileNotFoundError):
+                    status = path.lstat()
+                    found.update(f"{status.st_mode} {status.st_size} {status.st_mtime_ns}".encode())
+        return found.hexdigest()
+
+    def digest_of(self, name: str) -> str | None:
+        """The digest of one directory as ``on_disk`` gives it; None when there is none of ours."""
+        return digest_at(self._path(name))
+
+    def write_directory(self, name: str, files: Iterable[tuple[str, Content]]) -> None:
+        """
+        Put a directory in place of the one of that name, or of none.
+
+        ``name`` and the files' names are relative, with slashes. ``files`` is read as it is written; when it fails, or
+        the disk does, the old directory stays as it was.
+        """
+        self._require_root()
+        target = self._path(name)
+        draft = _beside(target, _DRAFT)
+        with disk_trouble(self._root):
+            self._make_folders(target.parent)
+            _settle(target)
+            refuse_foreign_folder(target)
+            draft.mkdir()
+        self._step("draft")
+        try:
+            self._fill(draft, target, files)
+            with disk_trouble(self._root):
+                self._put_in_place(draft, target)
+        finally:
+            with disk_trouble(self._root):
+                _settle(target)
+        self._step("deleted")
+
+    def remove_directory(self, name: str) -> bool:
+        """Remove a directory of ours, at once for every reader; False when there was none."""
+        target = self._path(name)
+        with disk_trouble(self._root):
+            _settle(target)
+            if not target.exists():
+                return False
+            refuse_foreign_folder(target)
+            target.rename(_beside(target, _GONE))
+            self._step("gone")
+            sync_folder(target.parent)
+            self._step("durable")
+            _settle(target)
+            with contextlib.suppress(OSError):  # not empty: other directories are in it
+                for parent in target.parents:
+                    if parent == self._root:
+                        break
+                    parent.rmdir()
+        self._step("deleted")
+        return True
+
+    def write_file(self, name: str, body: bytes) -> bool:
+        """Put a manifest in place, atomically; False, and not a byte touched, when it is the same already."""
+        self._require_root()
+        target = self._path(name)
+        with disk_trouble(self._root):
+            before = self.read_file(name)
+            if before == body:
+                return False
+            if before is not None and not is_ours(object_in(before)):
+                raise SetupError(
+                    f"{target} was not written by this program: move it away, or set another export folder"
+                )
+            self._make_folders(target.parent)
+            draft = _beside(target, _DRAFT)
+            discard(draft)
+            try:
+                write_durably(draft, body)
+                self._step("draft")
+                draft.replace(target)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    discard(draft)
+                raise
+            self._step("swapped")
+            sync_folder(target.parent)
+        self._step("durable")
+        return True
+
+    def read_file(self, name: str) -> bytes | None:
+        """The bytes of a file, or None when there is none: what ``top_manifest`` asks for as ``previous``."""
+        target = self._path(name)
+        if not target.exists():
+            return None
+        if not target.is_file():
+            raise SetupError(f"{target} is no file: move it away, or set another export folder")
+        return target.read_bytes()
+
+    def _require_root(self) -> None:
+        if not self._root.is_dir():
+            kind = "is no folder" if self._root.exists() else "does not exist"
+            raise SetupError(f"the export folder {self._root} {kind}: create or mount it, or set another one")
+
+    def _path(self, name: str) -> Path:
+        """Where a name lies; a link on the way there is a ``SetupError``, since behind it may lie anything."""
+        path = self._root
+        for part in _parts(name):
+            path /= part
+            if path.is_symlink():
+                raise SetupError(f"{path} is a link, and the export folder must hold none: remove the link")
+        return path
+
+    def _make_folders(self, folder: Path) -> None:
+        missing = [path for path in (folder, *folder.parents) if path != self._root and path.is_relative_to(self._root)]
+        for path in reversed(missing):
+            if path.is_dir():
+                continue
+            if path.exists():
+                raise SetupError(f"{path} is no folder: move it away, or set another export folder")
+            path.mkdir()
+            sync_folder(path.parent)
+
+    def _fill(self, draft: Path, target: Path, files: Iterable[tuple[str, Content]]) -> None:
+        folders = {draft}
+        for name, content in files:
+            path = draft.joinpath(*_parts(name))
+            with disk_trouble(self._root):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if not (isinstance(content, bytes) and _linked(target.joinpath(*_parts(name)), path, content)):
+                    write_durably(path, _bound(content, draft))
+            folders.update(parent for parent in path.parents if parent.is_relative_to(draft))
+            self._step("file")
+        with disk_trouble(self._root):
+            for folder in sorted(folders, reverse=True):
+                sync_folder(folder)
+        self._step("synced")
+
+    def _put_in_place(self, draft: Path, target: Path) -> None:
+        exists = target.exists()
+        if not (exists and self._swap(draft, target)):
+            if exists:
+                target.rename(_beside(target, _OLD))
+                self._step("moved away")
+            draft.rename(target)
+        self._step("swapped")
+        sync_folder(target.parent)
+        self._step("durable")
+
+    def _folders_in(self, place: str) -> Iterator[Path]:
+        """The real folders in a place, none when a link leads there."""
+        folder = self._root / place
+        way = folder.relative_to(self._root).parts
+        if not any(self._root.joinpath(*way[:length]).is_symlink() for length in range(1, len(way) + 1)):
+            yield from real_folders(folder)
+
+    def _writable_folders(self) -> Iterator[Path]:
+        """Every folder this class writes names into."""
+        if self._root.is_dir():
+            yield self._root
+            yield from real_folders(self._root)
+            yield from real_folders(self._root / USERS_FOLDER)
+            for folder in self._folders_in(PROFILES_FOLDER):
+                yield folder
+                yield from real_folders(folder)
+
+
+def _parts(name: str) -> list[str]:
+    parts = name.split("/")
+    if any(part in {"", ".", ".."} or part.startswith(PREFIX) or set(part) & {"\\", "\0"} for part in parts):
+        raise ValueError("a name in the export folder is relative and stays inside")
+    return parts
+
+
+def _linked(before: Path, path: Path, body: bytes) -> bool:
+    """
+    Whether the very file of before stands at ``path``, too: it is durable already, and thousands of syncs are saved.
+
+    Not where it differs, is a link, or the file system has no second names.
+    """
+    if before.is_symlink() or not before.is_file() or before.read_bytes() != body:
+        return False
+    try:
+        path.hardlink_to(before)
+    except OSError:
+        return False
+    return True
+
+
+def _bound(content: Content, draft: Path) -> bytes | Callable[[BinaryIO], None]:
+    """What makes a file out of others can read these back from the draft."""
+    if isinstance(content, bytes):
+        return content
+    return lambda file: content(file, lambda name: draft.joinpath(*_parts(name)).read_bytes())
+
+
+def _beside(target: Path, prefix: str) -> Path:
+    return target.with_name(f"{prefix}{target.name}")
+
+
+def _cut_short(folder: Path) -> list[str]:
+    """The names in a folder that a kill may have left between two states."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.name.startswith(PREFIX)]
+    return sorted({name.removeprefix(prefix) for name in names for prefix in _KINDS if name.startswith(prefix)})
+
+
+def _settle(target: Path) -> None:
+    """Bring one name to rest: a half-done swap is finished, and leftovers are deleted."""
+    draft, old, gone = (_beside(target, prefix) for prefix in _KINDS)
+    if old.is_dir() and not target.exists():
+        (draft if draft.is_dir() else old).rename(target)
+    for leftover in (draft, old, gone):
+        discard(leftover)

@@ -1,0 +1,1 @@
+"""Prometheus metrics, and the watch on a blocked event loop."""

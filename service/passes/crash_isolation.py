@@ -1,0 +1,62 @@
+"""Asking the embedder so that one picture of which it dies is found out, set aside, and takes no other with it."""
+
+from pathlib import Path
+
+from immich_facesets.assets import Asset
+from immich_facesets.errors import ItemError
+from immich_facesets.wire import FacesAnswer
+from service.embedders.client import CropWish, EmbedderLostError, Looking
+from service.embedders.pool import EmbedderPool
+from service.passes.context import Conditions
+from service.store import failures
+
+_CRASHES = 2
+"""So often the embedder ends of a picture that it has alone, and the picture is set aside."""
+
+
+class CarefulAsking:
+    """
+    One run's questions. What happened to a picture is written down at once, so that it counts after a kill, too.
+
+    An embedder that ends has several pictures in hand. Each of them is asked for again alone: the innocent ones are
+    done by that, and the guilty one cannot hide.
+    """
+
+    def __init__(self, conditions: Conditions, pool: EmbedderPool) -> None:
+        self._conditions = conditions
+        self._pool = pool
+        self._suspects: set[str] = set()
+
+    async def prepare(self) -> None:
+        """Recall the suspects of earlier runs: they are not asked for beside others again."""
+        self._suspects = await self._conditions.store.read(failures.items_at_crash, "embed")
+
+    async def faces(self, asset: Asset, picture: Path, looking: Looking, crops: CropWish | None) -> FacesAnswer:
+        """The faces of a picture; ``ItemError`` when the embedder ended of it, and of nothing else, often enough."""
+        alone = asset.fingerprint in self._suspects
+        while True:
+            try:
+                answer = await self._pool.faces(picture, looking, crops, alone=alone)
+            except EmbedderLostError as error:
+                await self._suspect(asset, error, alone=alone)
+                alone = True
+            else:
+                return answer
+
+    async def _suspect(self, asset: Asset, error: EmbedderLostError, *, alone: bool) -> None:
+        crashes = await self._conditions.store.write(
+            failures.record_crash,
+            "embed",
+            asset.source,
+            asset.fingerprint,
+            message=f"{error} while it had this picture; it is asked for again alone",
+            now=self._conditions.clock(),
+            alone=alone,
+        )
+        if not alone or crashes < _CRASHES:
+            return
+        await self._pool.check_alive()
+        raise ItemError(
+            f"the embedder ended {crashes} times while it had this picture and no other: its log may say why",
+            reason=failures.CRASHES_EMBEDDER,
+        )

@@ -1,0 +1,87 @@
+"""What a grouping would change now: everything that it goes by is read, and nothing is written."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from immich_facesets.calibration.thresholds import PointsInUse
+from immich_facesets.errors import SetupError
+from immich_facesets.grouping.plan import Carried, FaceTable, GroupingPlan, plan_grouping
+from immich_facesets.moderation.constraints import Constraints
+from immich_facesets.spaces import OperatingPoints
+from service.passes.context import Conditions
+from service.passes.grouping.operating_points import SpaceFacts, measure_points, points_in_use
+from service.passes.grouping.scope import basis_of, days_of, fresh_faces
+from service.store import contents, decisions, faces, identities, runs, spaces
+from service.store.database import Store
+from service.store.facts import Scope, read_scope, read_thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """
+    A plan, the faces it is about, and what is to be remembered with it. ``measured`` is None where only fresh faces were
+    looked at: then the distances stay what they are.
+    """
+
+    plan: GroupingPlan
+    table: FaceTable = field(repr=False)
+    points: OperatingPoints
+    measured: PointsInUse | None
+    scope: Scope
+
+
+async def living_faces(store: Store, space: SpaceFacts) -> FaceTable:
+    """All faces but those in contents that nobody has any more, which the next sync drops."""
+    table = await store.read(identities.face_table, space.space, space.dimension)
+    orphans = await store.read(contents.orphaned_faces, space.space)
+    return table.rows(np.flatnonzero(~np.isin(table.face_ids, list(orphans)))) if orphans else table
+
+
+async def decide(
+    conditions: Conditions, space: SpaceFacts, table: FaceTable, *, carried: Mapping[int, Carried] | None = None
+) -> Decided:
+    """Decide which of these faces belongs to which identity."""
+    store, settings, now = conditions.store, conditions.settings, conditions.clock()
+    conditions.board.update_stage("group", total=len(table.face_ids))
+    memberships = await store.read(identities.all_memberships)
+    births = await store.read(identities.birth_dates)
+    known = [replace(one, born=days_of(births.get(one.number))) for one in await store.read(identities.all_known)]
+    asserted = await store.read(identities.assertions, space.space)
+    constraints: Constraints = await store.read(decisions.constraints_now, space.space)
+    highest = await store.read(runs.highest_number)
+    points, measured = await points_in_use(conditions, space), None
+    decided = await store.read(decisions.last_id)
+    basis = basis_of(space.space, points, settings.grouping_rules, decided)
+    before = await store.read(read_scope)
+    fresh = fresh_faces(table.face_ids, before, basis, now, settings.full_listing_interval)
+    if fresh is None:
+        measured = await measure_points(conditions, space, table, asserted, constraints)
+        points = measured.points
+        basis = basis_of(space.space, points, settings.grouping_rules, decided)
+    whole_at = now if fresh is None or before is None else before.whole_at
+    plan = await asyncio.to_thread(
+        plan_grouping,
+        table,
+        memberships=memberships,
+        known=known,
+        assertions=asserted,
+        constraints=constraints,
+        points=points,
+        rules=settings.grouping_rules,
+        next_number=highest + 1,
+        carried=carried,
+        fresh=fresh,
+    )
+    return Decided(plan, table, points, measured, Scope(basis, int(table.face_ids.max(initial=0)), whole_at))
+
+
+async def space_in_use(conditions: Conditions) -> SpaceFacts:
+    """The space that identities are in, as far as the store knows it; ``SetupError`` before the first grouping."""
+    store = conditions.store
+    space, used = await store.read(spaces.active_space), await store.read(read_thresholds)
+    if space is None or used is None or used.space != space:
+        raise SetupError("nothing was grouped yet by this version: run 'immich-facesets sync' first")
+    return SpaceFacts(space, used.family, await store.read(faces.dimension_of, space), used.stated)

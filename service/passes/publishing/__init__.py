@@ -1,0 +1,1 @@
+"""What the publish pass needs: eras, enriched landmarks, crop checks, candidates and profiles."""

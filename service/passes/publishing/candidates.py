@@ -1,0 +1,130 @@
+"""What publish has to choose from: the faces of every identity with their crops, places, names and dates."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.exports.crops import grey_picture
+from immich_facesets.facesets.faceset import Candidate, Place, is_minor
+from immich_facesets.moderation.constraints import Constraints
+from immich_facesets.near_duplicates.faces import hash_text, perceptual_hash
+from immich_facesets.quality.landmarks import Details, Enriched, details
+from service.files.crops import read_crop
+from service.store import contents, enrichments, exports, identities
+from service.store.database import Store
+from service.store.exports import Member, StoredCrop, StoredPlace
+
+_HASHES_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything about the identities but the vectors."""
+
+    members: Mapping[int, tuple[Member, ...]]
+    strays: tuple[Member, ...]
+    places: Mapping[str, tuple[StoredPlace, ...]]
+    labels: Mapping[int, str]
+    birth_dates: Mapping[int, str]
+    details: Mapping[int, Details]
+
+    @property
+    def crops(self) -> dict[int, StoredCrop]:
+        """Every crop by face id."""
+        everybody = (*(member for group in self.members.values() for member in group), *self.strays)
+        return {one.face.face_id: one.crop for one in everybody if one.crop is not None}
+
+    def usable(self, members: Sequence[Member]) -> list[Member]:
+        """Those with a crop and a place; a face smaller than an export allows has no crop."""
+        return [member for member in members if member.crop is not None and self.places.get(member.face.sha256)]
+
+    @property
+    def without_crop(self) -> dict[int, int]:
+        """By identity, how many of its faces have no crop, because they are smaller than an export allows."""
+        return {
+            number: sum(member.crop is None and bool(self.places.get(member.face.sha256)) for member in group)
+            for number, group in self.members.items()
+        }
+
+    def unclaimed(self, constraints: Constraints) -> tuple[tuple[Member, ...], frozenset[tuple[int, int]]]:
+        """
+        The strays that a person may be asked about, and (face id, identity) that are settled: said not to belong
+        together, or in one picture with another face of that identity.
+        """
+        strays = tuple(one for one in self.strays if one.face.face_id not in constraints.ignored)
+        holders: dict[str, set[int]] = {}
+        for number, members in self.members.items():
+            for member in members:
+                holders.setdefault(member.face.sha256, set()).add(number)
+        pairs = {
+            (one.face.face_id, number)
+            for one in strays
+            if one.face.face_id not in constraints.together
+            for number in holders.get(one.face.sha256, ())
+        }
+        return strays, constraints.must_not | pairs
+
+    def of_one(self, identity: int) -> Self:
+        """The same of one identity, and of no strays."""
+        return replace(self, members={identity: self.members[identity]}, strays=())
+
+
+async def hash_crops(store: Store, space: str, folder: Path) -> None:
+    """Give every crop its perceptual hash, once."""
+    missing = await store.read(exports.crops_without_hash, space)
+    for start in range(0, len(missing), _HASHES_AT_ONCE):
+        hashes = await asyncio.to_thread(_hashes, folder, missing[start : start + _HASHES_AT_ONCE])
+        await store.write(exports.record_phash, hashes)
+
+
+async def gather_facts(store: Store, space: str) -> Facts:
+    """Everything that is in the store now, but the vectors."""
+    rows = await store.read(exports.members, space)
+    enriched = await store.read(enrichments.enriched_faces, space)
+    return Facts(
+        members={number: tuple(group) for number, group in groupby(rows, key=lambda member: member.identity)},
+        strays=tuple(await store.read(exports.strays, space)),
+        places=await store.read(exports.places, space),
+        labels=await store.read(identities.labels),
+        birth_dates=await store.read(identities.birth_dates),
+        details=await asyncio.to_thread(_details, enriched),
+    )
+
+
+async def candidates_of(
+    store: Store, facts: Facts, members: Sequence[Member], dimension: int
+) -> tuple[tuple[Candidate, ...], NDArray[np.float32]]:
+    """The usable of these members as the export rules see them, and their vectors (n, d), row by row."""
+    usable = facts.usable(members)
+    vectors = await store.read(contents.vectors_of, [member.face.face_id for member in usable], dimension)
+    return tuple(_candidate(member, member.crop, facts) for member in usable if member.crop is not None), vectors
+
+
+def _details(enriched: Mapping[int, Enriched]) -> dict[int, Details]:
+    return {face_id: details(found) for face_id, found in enriched.items()}
+
+
+def _hashes(folder: Path, crops: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
+    return [(face_id, hash_text(perceptual_hash(grey_picture(read_crop(folder, file))))) for face_id, file in crops]
+
+
+def _candidate(member: Member, crop: StoredCrop, facts: Facts) -> Candidate:
+    """A member as the export rules see it."""
+    places = facts.places[member.face.sha256]
+    taken = min((place.taken for place in places if place.taken), default=None)
+    return Candidate(
+        face=member.face,
+        phash=int(crop.phash or "0", 16),
+        crop_sha256=crop.sha256,
+        places=tuple(Place(place.user, place.asset_id, place.path) for place in places),
+        taken=taken,
+        is_minor=is_minor(facts.birth_dates.get(member.identity), taken),
+        details=facts.details.get(member.face.face_id),
+        how=member.how,
+    )

@@ -1,0 +1,37 @@
+"""Crops as exports show them: the PNG of a chosen face, and the small picture of any. Everything here blocks."""
+
+from immich_facesets.exports.crops import Picture, box_in_crop, paint_over, png, provenance, resized, small_picture
+from immich_facesets.facesets.faceset import Candidate, ExportFace, ExportRules
+from immich_facesets.quality.pose import upright_turns
+from service.passes.publishing.crop_checks import CropLooks
+
+
+class Drawing:
+    """Draws the crops that ``looks`` knows."""
+
+    def __init__(self, looks: CropLooks, rules: ExportRules, version: str) -> None:
+        self._looks = looks
+        self._rules = rules
+        self._version = version
+
+    def picture(self, face: ExportFace, identity: int, pixels: int | None) -> bytes:
+        """The PNG of a face, at the size of exports unless another is said."""
+        candidate = face.candidate
+        texts = provenance(asset_id=min(candidate.places).asset_id, identity=identity, version=self._version)
+        return png(resized(self._finished(candidate), pixels or self._rules.out_size), texts)
+
+    def thumbnail(self, candidate: Candidate, side: int) -> Picture:
+        """The crop of a face with sides of ``side`` pixels, strangers painted over as in its PNG."""
+        crop = self._looks.crops[candidate.face.face_id]
+        if crop.painted:
+            return resized(self._finished(candidate), side)
+        return small_picture(self._looks.stored(crop), side, round(min(self._rules.out_size, crop.area.width)))
+
+    def _finished(self, candidate: Candidate) -> Picture:
+        crop = self._looks.crops[candidate.face.face_id]
+        picture = self._looks.finished(crop)
+        if crop.painted:
+            turns = upright_turns(candidate.face.landmarks)
+            expected = box_in_crop(candidate.face.box, crop.area_corners, self._rules.out_size, turns=turns)
+            picture = paint_over(picture, crop.painted, expected)
+        return picture

@@ -1,0 +1,132 @@
+"""
+Enrich: landmarks and head pose of the faces that may be exported, once for each face and set of models.
+
+The pictures are the crops that are kept anyway; what is found in them leads back to the original's pixels.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from immich_facesets.errors import ItemError
+from immich_facesets.exports.crop_checks import main_face
+from immich_facesets.exports.crops import box_in_crop, points_in_original
+from immich_facesets.quality.landmarks import NOTHING_FOUND, Enriched
+from immich_facesets.quality.pose import Pose, upright_turns
+from immich_facesets.wire import Enrichment, FacesAnswer, HeadPose, Info
+from service.embedders.client import EmbedderLostError
+from service.embedders.pool import EmbedderPool
+from service.files.crops import read_crop
+from service.passes.context import Conditions
+from service.passes.workers import fan_out
+from service.store import enrichments
+from service.store.enrichments import Unenriched
+from service.store.failures import CRASHES_EMBEDDER
+
+log = structlog.get_logger(__name__)
+
+_TASKS = frozenset({"landmarks", "pose"})
+_REFUSED = "bad_question"
+
+
+class Enrich:
+    """One run over all faces that may be exported. An embedder without such models, or the setting, makes it nothing."""
+
+    def __init__(self, conditions: Conditions, pool: EmbedderPool) -> None:
+        self._conditions = conditions
+        self._pool = pool
+        settings = conditions.settings
+        self._wishes = frozenset[Enrichment]() if settings.enrich == "off" else frozenset(pool.info.enrich)
+        self._models = models_of(pool.info)
+        self._is_refused = False
+        self.count = 0
+
+    async def run(self) -> None:
+        """Ask about every face that these models have not seen; a stop leaves the rest to the next run."""
+        if not self._wishes:
+            return
+        settings, store = self._conditions.settings, self._conditions.store
+        todo = await store.read(
+            enrichments.to_enrich,
+            self._pool.info.space,
+            self._models,
+            settings.export_min_face_short,
+        )
+        board = self._conditions.board
+        board.update_stage("publish", done=0, total=len(todo), note="landmarks and head pose")
+
+        async def each() -> AsyncIterator[Unenriched]:
+            for item in todo:
+                if not self._is_refused:
+                    yield item
+
+        async def one(item: Unenriched) -> None:
+            found = await self._ask(item)
+            if self._is_refused:
+                return
+            await store.write(enrichments.record_enrichment, item.face.face_id, found, models=self._models)
+            self.count += 1
+            board.update_stage("publish", done=self.count)
+
+        await fan_out(each(), one, workers=self._pool.capacity, stop=self._conditions.stop)
+
+    async def _ask(self, item: Unenriched) -> Enriched:
+        """What the models say of one face; nothing where it is not found again, or its crop is at odds with them."""
+        try:
+            image = await asyncio.to_thread(read_crop, self._conditions.crops_dir, item.crop.file)
+            answer = await self._look_into(image)
+        except ItemError as error:
+            if error.reason == _REFUSED and not self._is_refused:  # one embedder of several that lacks the models
+                self._is_refused = True
+                log.warning("enrich_refused", message=str(error))
+            return NOTHING_FOUND
+        return found_in(answer, item)
+
+    async def _look_into(self, image: bytes) -> FacesAnswer:
+        for alone in (False, True, True):
+            try:
+                return await self._pool.faces_of(image, alone=alone, enrich=self._wishes)
+            except EmbedderLostError:
+                continue
+        await self._pool.check_alive()
+        raise ItemError("the embedder ends of this face crop", reason=CRASHES_EMBEDDER)
+
+
+def models_of(info: Info) -> str:
+    """Names the models that say more of a face: a digest of theirs."""
+    digests = sorted(f"{model.task}:{model.sha256}" for model in info.models if model.task in _TASKS)
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def found_in(answer: FacesAnswer, item: Unenriched) -> Enriched:
+    """What an answer to the crop of a face says of that face, in upright pixels of the original."""
+    turns = upright_turns(item.face.landmarks)
+    area = item.crop.area_corners
+    seen = main_face(answer, box_in_crop(item.face.box, area, answer.width, turns=turns))
+    if seen is None:
+        return NOTHING_FOUND
+
+    def back(points: NDArray[np.float64]) -> NDArray[np.float32]:
+        return points_in_original(points, area, answer.width, turns=turns).astype(np.float32)
+
+    return Enriched(
+        of_106=None if seen.landmarks_106 is None else back(np.array(seen.landmarks_106)),
+        of_68=None if seen.landmarks_68 is None else back(_with_depth(seen.landmarks_68, seen.depth_68)),
+        pose=_pose(seen.head_pose, turns),
+    )
+
+
+def _with_depth(points: Sequence[tuple[float, float]], depth: Sequence[float] | None) -> NDArray[np.float64]:
+    """(n, 3), depth NaN where it is not known."""
+    return np.column_stack([points, np.full(len(points), np.nan) if depth is None else depth])
+
+
+def _pose(told: HeadPose | None, turns: int) -> Pose | None:
+    """A pose in the original of what was seen in a crop that is turned to stand upright."""
+    if told is None:
+        return None
+    return Pose(told.yaw, told.pitch, (told.roll + 90.0 * turns + 180.0) % 360.0 - 180.0)

@@ -1,0 +1,135 @@
+"""
+Eras of the identities, as publish needs them: what is kept, brought up to date where anything changed.
+
+Most identities look as they did when they were looked at last, and cost a digest.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.eras import Childhood, EraRules, KeptEra, Window, plan_eras, split_again
+from immich_facesets.facesets.faceset import Candidate
+from immich_facesets.facesets.selection import life_table
+from immich_facesets.grouping.face_table import FaceTable
+from immich_facesets.spaces import OperatingPoints
+from service.passes.context import Conditions
+from service.store import eras
+from service.store.eras import KeptLife, Look
+
+BY_YEARS, BY_AGES = "years", "ages"
+
+
+@dataclass(frozen=True, slots=True)
+class EraPlan:
+    """What the eras of one identity shall be, and what they were. ``is_done``: there is nothing to write."""
+
+    before: KeptLife
+    after: KeptLife
+    leaves: frozenset[int]
+
+    @property
+    def is_done(self) -> bool:
+        return self.before == self.after
+
+
+def plan_life(
+    table: FaceTable, before: KeptLife, rules: EraRules, childhood: Childhood | None, *, anew: bool = False
+) -> EraPlan:
+    """
+    The eras of one identity, today. Eras by years are not mixed with eras by age: the others go.
+
+    ``anew``: it is split again on purpose, whatever was looked at before. Blocking.
+    """
+    basis = BY_YEARS if childhood is None else f"{BY_AGES}:{childhood.born}:{_text(childhood.windows)}"
+    is_same = before.look is None or before.look.basis == basis
+    kept = before.eras if is_same else ()
+    if is_same and not anew and before.look == Look(basis, _digest(table, rules, kept)):
+        return EraPlan(before, before, frozenset())
+    found = (split_again if anew else plan_eras)(table, kept, rules, childhood)
+    if not found and before == KeptLife() and len(table) < 2 * rules.min_anchor:
+        return EraPlan(before, before, frozenset())  # to look again costs less than to remember that it was done
+    members = {face for era in found for face in era.face_ids}
+    leaves = {face for era in before.eras for face in era.face_ids} - members
+    present = frozenset(table.face_ids.tolist())
+    return EraPlan(before, KeptLife(found, Look(basis, _digest(table, rules, found))), frozenset(leaves & present))
+
+
+class Eras:
+    """The eras of all identities, as they are kept at one moment, and how they are brought up to date."""
+
+    def __init__(
+        self, conditions: Conditions, rules: EraRules, births: Mapping[int, str], lives: Mapping[int, KeptLife]
+    ) -> None:
+        self._conditions = conditions
+        self._births = births
+        self.rules = rules
+        self.lives = lives
+
+    @classmethod
+    async def read(cls, conditions: Conditions, points: OperatingPoints, births: Mapping[int, str]) -> Self:
+        """``births``: ISO dates by identity."""
+        settings = conditions.settings
+        rules = EraRules.scaled(points, replace(settings.gate, face_short=settings.export_min_face_short))
+        return cls(conditions, rules, births, await conditions.store.read(eras.kept_lives))
+
+    def childhood(self, identity: int) -> Childhood | None:
+        """The windows by age of somebody whose birth date is known, when any are wished for."""
+        windows, born = self._conditions.settings.era_windows, self._births.get(identity)
+        if born is None or not windows:
+            return None
+        try:
+            return Childhood(date.fromisoformat(born[:10]), windows)
+        except ValueError:
+            return None
+
+    async def of(
+        self, identity: int, candidates: Sequence[Candidate], vectors: NDArray[np.float32]
+    ) -> tuple[KeptEra, ...]:
+        """The eras of one identity as they are now, written down first where they are new."""
+        plan = await self.plan(identity, await asyncio.to_thread(life_table, candidates, vectors))
+        if plan.is_done or await self.record(identity, plan):
+            return plan.after.eras
+        return plan.before.eras  # a person split them this very moment: the next sync goes on from there
+
+    async def plan(self, identity: int, table: FaceTable, *, anew: bool = False) -> EraPlan:
+        """What would be written. ``table``: all faces that may be exported."""
+        before, childhood = self.lives.get(identity, KeptLife()), self.childhood(identity)
+        return await asyncio.to_thread(plan_life, table, before, self.rules, childhood, anew=anew)
+
+    async def record(self, identity: int, plan: EraPlan) -> bool:
+        """Write a plan; False when the eras have changed since they were read."""
+        look = plan.after.look
+        if look is None:
+            return True
+        return await self._conditions.store.write(
+            eras.record_eras,
+            identity,
+            plan.after.eras,
+            leaves=plan.leaves,
+            before=plan.before.look,
+            look=look,
+            now=self._conditions.clock(),
+        )
+
+
+def _text(windows: Sequence[Window]) -> str:
+    return ",".join(f"{window.first}-{window.last}" for window in windows)
+
+
+def _digest(table: FaceTable, rules: EraRules, kept: Sequence[KeptEra]) -> str:
+    """Names all that decides about eras, and what was decided: the faces, the rules, and who is in which era."""
+    order = np.argsort(table.face_ids)
+    digest = hashlib.sha256(msgspec.json.encode(rules))
+    for column in (table.face_ids, table.taken, table.face_short, table.blur, table.det_score):
+        digest.update(np.ascontiguousarray(column[order]).tobytes())
+    for era in sorted(kept, key=lambda era: era.name):
+        digest.update(msgspec.json.encode((era.name, sorted(era.founders), sorted(era.joined.items()))))
+    return digest.hexdigest()

@@ -1,0 +1,223 @@
+"""
+Raw clusters as folders of pictures, for people who want to see what the clustering itself finds: a view, never state.
+
+Each cluster is a folder, largest first, of what we hold of its pictures: links to the files of folders (or copies), and
+crops of faces where originals are Immich's. What was shown before is replaced whole; nothing is ever read back.
+"""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.clustering.linkage import average_linkage, split_by
+from immich_facesets.errors import RequestError, SetupError
+from immich_facesets.exports.artifacts import MANIFEST
+from immich_facesets.exports.file_names import OURS, safe_name
+from immich_facesets.exports.manifests import SCHEMA, json_bytes
+from immich_facesets.grouping.face_table import FaceTable
+from service.files.durable import discard, disk_trouble, exchange, sync_folder, write_durably
+from service.files.ownership import manifest_of
+from service.reports.thumbnails import folder_file
+from service.store.picture_copies import Copy, FaceCrop
+
+How = Literal["links", "copies"]
+
+KIND = "clusters"
+SINGLETONS, NO_FACE = "_singletons", "_noface"
+_PERSON = "person_"
+_LONGEST_STEM = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """
+    One face of a cluster, or a picture without any. ``distance`` is to the cluster's mean; ``identity`` is whose it is in
+    the library, whatever the cluster says.
+    """
+
+    sha256: str
+    face: FaceCrop | None = None
+    distance: float | None = None
+    identity: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """One folder of the view."""
+
+    name: str
+    seen: tuple[Seen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterView:
+    """What is to be shown. ``places``: of each content; ``crops``: the folder that crop files are relative to."""
+
+    space: str
+    cut: float
+    shelves: tuple[Shelf, ...]
+    places: dict[str, list[Copy]] = field(repr=False)
+    crops: Path
+
+
+def cluster_faces(table: FaceTable, cut: float) -> list[tuple[tuple[int, float], ...]]:
+    """
+    The clusters of average linkage at ``cut``, as (face id, distance to the cluster's mean), nearest first.
+
+    Largest first, equal ones by content, so that face ids decide nothing.
+    """
+    faces = table.in_order_of_content()
+    parts = split_by(average_linkage(faces.vectors, cut))
+    parts.sort(key=lambda rows: (-len(rows), rows[0]))
+    return [_nearest_first(faces, rows) for rows in parts]
+
+
+def shelves_of(
+    clusters: Sequence[Sequence[tuple[int, float]]],
+    crops: dict[int, FaceCrop],
+    identities: dict[int, int],
+    faceless: Sequence[str],
+) -> tuple[Shelf, ...]:
+    """The folders: a person each, then faces that are alone, then pictures without a face."""
+    seen = [
+        tuple(Seen(crops[face].sha256, crops[face], distance, identities.get(face)) for face, distance in cluster)
+        for cluster in clusters
+    ]
+    several = [one for one in seen if len(one) > 1]
+    people = [Shelf(f"{_PERSON}{number:03d}", one) for number, one in enumerate(several, start=1)]
+    alone = tuple(one[0] for one in seen if len(one) == 1)
+    return (*people, Shelf(SINGLETONS, alone), Shelf(NO_FACE, tuple(map(Seen, faceless))))
+
+
+def check_target(target: Path, closed: Sequence[Path]) -> None:
+    """
+    Refuse a folder that holds anything of others, and one in or around ``closed`` ones: sources and our own folders.
+
+    What lay in a source would be taken for pictures at the next sync.
+    """
+    real = target.resolve()
+    for folder in closed:
+        there = folder.resolve()
+        if real.is_relative_to(there) or there.is_relative_to(real):
+            raise RequestError(f"--to must lead elsewhere than to {folder}, which is a source or our own", status=400)
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    manifest = manifest_of(target) if target.is_dir() else {}
+    strangers = [] if not target.is_dir() else [path.name for path in target.iterdir() if not _is_own_name(path.name)]
+    if manifest.get("kind") != KIND or manifest.get("schema") != SCHEMA or strangers:
+        what = f" (it holds {strangers[0]})" if manifest and strangers else ""
+        raise SetupError(
+            f"{target} was not made by this command alone{what} and will not be replaced: name another folder"
+        )
+
+
+def write_view(target: Path, view: ClusterView, how: How) -> int:
+    """
+    Put the view in place of the one before, at once for whoever looks; returns how many files it has. Blocking.
+
+    For its owner alone: it shows faces. A disk that refuses is a ``SetupError``, and the view before stays.
+    """
+    target = target.resolve()
+    draft = target.with_name(f"{OURS}draft-{target.name}")
+    with disk_trouble(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        discard(draft)
+        try:
+            draft.mkdir(mode=0o700)
+            count = _fill(draft, view, how)
+            _swap(draft, target)
+        finally:
+            discard(draft)
+    return count
+
+
+def _nearest_first(faces: FaceTable, rows: NDArray[np.intp]) -> tuple[tuple[int, float], ...]:
+    mean = faces.vectors[rows].mean(axis=0, dtype=np.float64)
+    length = float(np.linalg.norm(mean)) or 1.0
+    gaps = np.maximum(0.0, 1.0 - faces.vectors[rows] @ (mean / length))
+    order = np.lexsort((rows, gaps))
+    return tuple(zip(faces.face_ids[rows[order]].tolist(), gaps[order].tolist(), strict=True))
+
+
+def _is_own_name(name: str) -> bool:
+    return name in {MANIFEST, SINGLETONS, NO_FACE} or name.removeprefix(_PERSON).isdecimal()
+
+
+def _fill(draft: Path, view: ClusterView, how: How) -> int:
+    told: list[dict[str, Any]] = []
+    count = 0
+    for shelf in view.shelves:
+        folder = draft / shelf.name
+        folder.mkdir()
+        entries = list(_entries(folder, shelf, view, how))
+        count += len({entry["file"] for entry in entries} - {None})
+        told.append({"name": shelf.name, "faces": sum(one.face is not None for one in shelf.seen), "seen": entries})
+    manifest = {"schema": SCHEMA, "kind": KIND, "space": view.space, "cut": view.cut, "how": how, "clusters": told}
+    write_durably(draft / MANIFEST, json_bytes(manifest))
+    sync_folder(draft)
+    return count
+
+
+def _entries(folder: Path, shelf: Shelf, view: ClusterView, how: How) -> Iterator[dict[str, Any]]:
+    """Write the files of one folder, and say of each face which file shows it."""
+    file_of: dict[Path, str] = {}
+    for rank, one in enumerate(shelf.seen, start=1):
+        places = view.places.get(one.sha256, [])
+        file = None
+        for source in _at_hand(one, places, view.crops):
+            if source in file_of or _put(source, folder / (name := _name(rank, places, source)), how):
+                file = file_of.setdefault(source, name)
+                break
+        box = None if one.face is None else one.face.box
+        yield {
+            "file": None if file is None else f"{shelf.name}/{file}",
+            "sha256": one.sha256,
+            "box": None if box is None else [round(edge, 2) for edge in (box.x1, box.y1, box.x2, box.y2)],
+            "distance": None if one.distance is None else round(one.distance, 4),
+            "identity": one.identity,
+            "places": [{"source": copy.source, "asset_id": copy.asset_id, "path": copy.path} for copy in places],
+        }
+
+
+def _at_hand(one: Seen, places: Sequence[Copy], crops: Path) -> Iterator[Path]:
+    """What there is to show of a face, the best first: the file of a folder, then the face's crop."""
+    yield from (path for copy in places if (path := folder_file(copy)) is not None)
+    if one.face is not None and one.face.file is not None:
+        yield crops / one.face.file
+
+
+def _name(rank: int, places: Sequence[Copy], source: Path) -> str:
+    stem = safe_name(PurePosixPath(places[0].path).stem if places else "")[:_LONGEST_STEM].strip(". ")
+    return f"{rank:04d}_{stem or 'picture'}{source.suffix.lower()}"
+
+
+def _put(source: Path, path: Path, how: How) -> bool:
+    """Link or copy a file; False when it is away by now, or nobody may read it."""
+    if how == "copies":
+        try:
+            shutil.copyfile(source, path)
+        except (FileNotFoundError, PermissionError):
+            return False
+        return True
+    if not source.is_file():
+        return False
+    path.symlink_to(source.absolute())
+    return True
+
+
+def _swap(draft: Path, target: Path) -> None:
+    """Put the draft in place; what was there is behind the draft's name then, and is discarded."""
+    if not target.exists():
+        draft.rename(target)
+    elif not exchange(draft, target):
+        old = target.with_name(f"{OURS}old-{target.name}")
+        discard(old)
+        target.rename(old)
+        draft.rename(target)
+        discard(old)
+    sync_folder(target.parent)

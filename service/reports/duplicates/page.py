@@ -1,0 +1,107 @@
+"""The page of duplicates: one file that needs no network, no script and no other file."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from immich_facesets.errors import SetupError
+from service.files.durable import disk_trouble, replace_privately, sync_folder
+from service.reports.duplicates.search import DuplicatePicture, Duplicates, Group
+from service.reports.thumbnails import folder_file, thumbnail
+from service.sources.folder.picture_facts import silence_pillow
+from service.store.database import Store
+from service.store.picture_copies import Copy, copies, face_crops
+from service.store.spaces import active_space
+
+MOST_GROUPS = 500
+"""Of each kind: some 30 MB of pictures. All groups are in the JSON."""
+
+_SIDE = 220
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture of a group as the page shows it; ``image`` is a ``data:`` address, of a face where ``is_face``."""
+
+    picture: DuplicatePicture
+    image: str | None
+    is_face: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """Where pictures may be found, by what names their bytes: files of folders, and crops of faces, largest first."""
+
+    places: Mapping[str, Sequence[Copy]]
+    crops: Mapping[str, Sequence[Path]]
+
+    def show(self, picture: DuplicatePicture) -> Shown:
+        """The file itself where it is at hand, else its largest face, else nothing: originals are not fetched for it."""
+        for copy in self.places.get(picture.sha256 or "", ()):
+            path = folder_file(copy)
+            image = None if path is None else thumbnail(path, _SIDE)
+            if image is not None:
+                return Shown(picture, image, is_face=False)
+        for crop in self.crops.get(picture.sha256 or "", ())[:1]:
+            return Shown(picture, thumbnail(crop, _SIDE), is_face=True)
+        return Shown(picture, None, is_face=False)
+
+
+async def read_holdings(store: Store, crops_dir: Path) -> Holdings:
+    """What there is to show of every picture."""
+    space = await store.read(active_space)
+    places: dict[str, list[Copy]] = {}
+    for copy in await store.read(copies, space):
+        places.setdefault(copy.sha256 or "", []).append(copy)
+    crops: dict[str, list[Path]] = {}
+    for face in await store.read(face_crops, space):
+        if face.file is not None:
+            crops.setdefault(face.sha256, []).append(crops_dir / face.file)
+    places.pop("", None)
+    return Holdings(places, crops)
+
+
+async def write_page(path: Path, found: Duplicates, holdings: Holdings) -> None:
+    """
+    Write the page, for its owner alone, whole or not at all.
+
+    A folder that is not there, or a disk that refuses, is a ``SetupError``.
+    """
+    html = await asyncio.to_thread(render, found, holdings)
+    await asyncio.to_thread(_write, path, html.encode(errors="backslashreplace"))
+
+
+def render(found: Duplicates, holdings: Holdings) -> str:
+    """The page as text. Blocking: it reads every picture that it shows."""
+    silence_pillow()
+    environment = Environment(
+        loader=PackageLoader("service.reports.duplicates", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    environment.filters["whole"] = lambda value: f"{value:,}"
+    environment.filters["size"] = lambda count: f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"
+
+    def shown(groups: Sequence[Group]) -> list[tuple[Group, list[Shown]]]:
+        return [(group, [holdings.show(picture) for picture in group.pictures]) for group in groups[:MOST_GROUPS]]
+
+    return environment.get_template("page.html").render(
+        found=found,
+        near=shown(found.of("near")),
+        identical=shown(found.of("identical")),
+        most=MOST_GROUPS,
+        written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+    )
+
+
+def _write(path: Path, body: bytes) -> None:
+    if path.is_dir() or not path.parent.is_dir():
+        raise SetupError(f"--page must name a file in a folder that exists, not {path}")
+    with disk_trouble(path.parent):
+        replace_privately(path, body)
+        sync_folder(path.parent)

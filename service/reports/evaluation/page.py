@@ -1,0 +1,91 @@
+"""The page of an evaluation: one file that needs no network, no script and no other file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from immich_facesets.errors import SetupError
+from service.files.durable import disk_trouble, replace_privately, sync_folder
+from service.reports.evaluation.histogram import Plot, plot
+from service.reports.evaluation.results import Findings, Histogram
+from service.reports.thumbnails import thumbnail
+from service.store.faces import StoredLibrary
+
+PAGE, FIGURES = "evaluation.html", "evaluation.json"
+
+_THUMB = 112
+"""Side of a face on the page, in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Face:
+    """A face on the page: its picture as a ``data:`` address (None: it has no crop), and where it is from."""
+
+    image: str | None
+    title: str
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder of a page, for its owner alone; one that cannot be is a ``SetupError``. Blocking."""
+    try:
+        with disk_trouble(folder):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise SetupError(f"the page cannot be written to {folder}: a file is in the way") from error
+
+
+def write_report(folder: Path, findings: Findings, library: StoredLibrary, crops: Path) -> Path:
+    """
+    Write the page and its figures into a prepared folder, and return where the page is. Blocking.
+
+    Both hold faces and names: they are readable by their owner alone. A reader sees the whole new file or the one
+    before. A disk that refuses is a ``SetupError``.
+    """
+    html = render(findings, library, crops)
+    with disk_trouble(folder):
+        replace_privately(folder / FIGURES, msgspec.json.format(msgspec.json.encode(findings)))
+        replace_privately(folder / PAGE, html.encode())
+        sync_folder(folder)
+    return folder / PAGE
+
+
+def render(findings: Findings, library: StoredLibrary, crops: Path) -> str:
+    """The page. ``crops``: the folder of the data folder that holds the faces' pictures."""
+    environment = Environment(
+        loader=PackageLoader("service.reports.evaluation", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    environment.filters["share"] = lambda value: f"{value:.4f}"
+    environment.filters["whole"] = lambda value: f"{value:,}"
+    best = max((method.standing.bcubed.f for method in findings.methods if method.standing is not None), default=0.0)
+    return environment.get_template("page.html").render(
+        found=findings,
+        best=best,
+        faces=_faces(findings, library, crops),
+        plot=_plot(findings.histogram),
+        written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+    )
+
+
+def _plot(histogram: Histogram) -> Plot:
+    marks = {"joins": histogram.match, "cut": histogram.cut}
+    return plot(histogram.edges, histogram.same, histogram.different, marks)
+
+
+def _faces(findings: Findings, library: StoredLibrary, crops: Path) -> Mapping[int, _Face]:
+    files = {face.face_id: face.crop for face in library.faces}
+    return {
+        one.face_id: _Face(_thumb(crops, files.get(one.face_id)), f"{one.source}: {one.path}")
+        for one in findings.examples
+    }
+
+
+def _thumb(crops: Path, name: str | None) -> str | None:
+    """None for a face without a crop, or one that is lost or broken."""
+    return None if name is None else thumbnail(crops / name, _THUMB)

@@ -1,0 +1,102 @@
+"""What a grouping would do, or did, as values that can be printed."""
+
+from collections import Counter
+
+import msgspec
+
+from immich_facesets.grouping.report import Survivors
+from immich_facesets.grouping.state import Sifting
+from immich_facesets.spaces import OperatingPoints
+from service.passes.context import Conditions
+from service.passes.grouping.inputs import Decided
+from service.store import identities
+
+
+class NewPerson(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    An identity that would be new. ``gates``: what they left of the cluster it comes from; None for somebody whom a source
+    or a moderator names. More faces may have joined it since.
+    """
+
+    identity: int
+    origin: str
+    faces: int
+    pictures: int
+    gates: Sifting | None
+
+
+class Joining(msgspec.Struct, frozen=True, kw_only=True):
+    """How many faces would join an identity that exists, by how."""
+
+    identity: int
+    label: str | None
+    faces: int
+    how: dict[str, int]
+
+
+class GroupingPreview(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    ``looks_at_all``: or else only at what came since the last grouping, and at what it is near to. ``survivors``: of the
+    faces that are nobody's now. ``clusters``: what the gates leave of those that become nobody, largest first. ``undecided``
+    faces stay nobody's because two identities are as near; ``waiting`` ones, because an identity is locked.
+    """
+
+    space: str
+    distances: OperatingPoints
+    min_faces: int
+    looks_at_all: bool
+    faces: int
+    survivors: Survivors
+    new: tuple[NewPerson, ...]
+    joins: tuple[Joining, ...]
+    leaves: int
+    clusters: tuple[Sifting, ...]
+    undecided: int
+    waiting: int
+    singleton_share: float
+    largest_share: float
+    guardrails: tuple[str, ...]
+
+
+async def preview(conditions: Conditions, space: str, decided: Decided) -> GroupingPreview:
+    """Sum up what was decided."""
+    plan, report = decided.plan, decided.plan.report
+    labels = await conditions.store.read(identities.labels)
+    joined: dict[int, Counter[str]] = {}
+    for join in plan.joins:
+        joined.setdefault(join.identity, Counter())[join.how] += 1
+    new = {one.number: one for one in plan.new}
+    picture_of = dict(zip(decided.table.face_ids.tolist(), decided.table.pictures.tolist(), strict=True))
+    pictures: dict[int, set[int]] = {}
+    for join in plan.joins:
+        pictures.setdefault(join.identity, set()).add(picture_of[join.face_id])
+    return GroupingPreview(
+        space=space,
+        distances=decided.points,
+        min_faces=conditions.settings.min_faces,
+        looks_at_all=decided.measured is not None,
+        faces=report.faces,
+        survivors=report.survivors,
+        new=tuple(
+            NewPerson(
+                identity=number,
+                origin=one.origin,
+                faces=joined[number].total(),
+                pictures=len(pictures[number]),
+                gates=report.founded.get(number),
+            )
+            for number, one in sorted(new.items())
+        ),
+        joins=tuple(
+            Joining(identity=number, label=labels.get(number), faces=how.total(), how=dict(how))
+            for number, how in sorted(joined.items())
+            if number not in new
+        ),
+        leaves=len(plan.leaves),
+        clusters=report.nobody,
+        undecided=sum(not one.is_member for one in report.ambiguous),
+        waiting=report.waiting,
+        singleton_share=round(report.singleton_share, 4),
+        largest_share=round(report.largest_share, 4),
+        guardrails=report.guardrails or (),
+    )

@@ -1,0 +1,95 @@
+"""One identity as a person looks at it: its faces, which sources they come from and how, and who else they might be."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from immich_facesets.grouping.alternatives import Rival, rivals_of
+from service.passes.context import Conditions
+from service.passes.grouping.inputs import space_in_use
+from service.passes.grouping.operating_points import points_in_use
+from service.store import identities
+from service.store.folders import StoredSource, stored_sources
+from service.store.members import MemberRow, members_of
+
+
+class Provenance(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What one source brought: ``kind`` immich or folder, ``mode`` of a folder; ``how`` faces came to be hers, with counts.
+
+    A face whose picture lies in several sources counts in each of them.
+    """
+
+    source: str
+    kind: str
+    mode: str | None
+    faces: int
+    pictures: int
+    how: dict[str, int]
+
+
+class ShownFace(MemberRow, frozen=True, kw_only=True):
+    """
+    One face, and with ``candidates`` the other identities within the match distance, nearest first. The face is where it
+    is because that one was nearest, or because somebody said so.
+    """
+
+    candidates: tuple[Rival, ...]
+
+
+class IdentityView(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about one identity; ``faces`` are nearest to its centre first."""
+
+    number: int
+    label: str | None
+    provenance: tuple[Provenance, ...]
+    faces: tuple[ShownFace, ...]
+
+
+async def view_identity(conditions: Conditions, number: int) -> IdentityView | None:
+    """The identity as it is now; None when it has no faces."""
+    store = conditions.store
+    members = await store.read(members_of, number)
+    if not members:
+        return None
+    space = await space_in_use(conditions)
+    rivals = await asyncio.to_thread(
+        rivals_of,
+        await store.read(identities.face_table, space.space, space.dimension),
+        await store.read(identities.all_memberships),
+        number,
+        await points_in_use(conditions, space),
+        conditions.settings.grouping_rules,
+    )
+    sources = {source.name: source for source in await store.read(stored_sources)}
+    return IdentityView(
+        number=number,
+        label=(await store.read(identities.labels)).get(number),
+        provenance=provenance_of(members, sources),
+        faces=tuple(_shown(member, rivals.get(member.face_id, ())) for member in members),
+    )
+
+
+def provenance_of(members: Sequence[MemberRow], sources: Mapping[str, StoredSource]) -> tuple[Provenance, ...]:
+    """What each source brought, by name."""
+    brought: dict[str, list[MemberRow]] = {}
+    for member in members:
+        for source in sorted({source for source, _, _ in member.places}):
+            brought.setdefault(source, []).append(member)
+    return tuple(
+        Provenance(
+            source=name,
+            kind=sources[name].kind if name in sources else "",
+            mode=sources[name].mode if name in sources else None,
+            faces=len(several),
+            pictures=len({member.sha256 for member in several}),
+            how=dict(sorted(Counter(member.how for member in several).items())),
+        )
+        for name, several in sorted(brought.items())
+    )
+
+
+def _shown(member: MemberRow, candidates: tuple[Rival, ...]) -> ShownFace:
+    return ShownFace(**msgspec.structs.asdict(member), candidates=candidates)

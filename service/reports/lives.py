@@ -1,0 +1,57 @@
+"""Identities as their eras see them, for commands beside a running service: no embedder is asked."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from immich_facesets.errors import RequestError, SetupError
+from immich_facesets.facesets.selection import life_table
+from immich_facesets.grouping.face_table import FaceTable
+from service.passes.context import Conditions
+from service.passes.grouping.operating_points import points_today
+from service.passes.publishing.candidates import Facts, candidates_of, gather_facts
+from service.passes.publishing.eras import Eras
+from service.progress import ProgressBoard
+from service.settings import Settings
+from service.store.database import Store
+from service.store.faces import dimension_of
+from service.store.facts import read_thresholds
+from service.store.spaces import active_space
+
+
+@dataclass(frozen=True)
+class Lives:
+    """Everybody who may be exported, and the eras that are kept."""
+
+    store: Store
+    facts: Facts
+    eras: Eras
+    dimension: int
+
+    @classmethod
+    async def read(cls, store: Store, settings: Settings) -> Self:
+        """Everything but the vectors; a library that was never grouped is a ``SetupError``."""
+        space, used = await store.read(active_space), await store.read(read_thresholds)
+        if space is None or used is None or used.space != space:
+            raise SetupError("nothing was grouped yet by this version: run 'immich-facesets sync' first")
+        facts = await gather_facts(store, space)
+        conditions = Conditions(store, settings, ProgressBoard(), asyncio.Event())
+        eras = await Eras.read(conditions, points_today(settings, used), facts.birth_dates)
+        return cls(store, facts, eras, await store.read(dimension_of, space))
+
+    @property
+    def labels(self) -> Mapping[int, str]:
+        return self.facts.labels
+
+    async def table(self, identity: int) -> FaceTable:
+        """The faces of one identity that may be exported."""
+        members = self.facts.members.get(identity)
+        if members is None:
+            raise RequestError(
+                f"there is no identity {identity} that has faces and may be exported; 'immich-facesets identities list' "
+                "lists them",
+                status=404,
+            )
+        found = await candidates_of(self.store, self.facts, members, self.dimension)
+        return await asyncio.to_thread(life_table, *found)

@@ -1,0 +1,50 @@
+"""What we hold of a picture ourselves: the file of a folder, as long as it is the one that was read, and crops of faces."""
+
+import base64
+import io
+import struct
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+from service.sources.folder.path_names import system_name
+from service.sources.folder.walk import stamp_of
+from service.store.picture_copies import Copy
+
+_MOST_PIXELS = 120_000_000
+_PILLOW_ERRORS = (
+    OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, struct.error,
+    Image.DecompressionBombError,
+)  # fmt: skip
+"""What Pillow is known to raise on damaged files."""
+
+
+def folder_file(copy: Copy) -> Path | None:
+    """Where the file of a folder lies; None for Immich's, and where it is away or no longer the one that was read."""
+    if copy.root is None:
+        return None
+    path = Path(copy.root) / system_name(copy.asset_id)
+    try:
+        return path if stamp_of(path.stat()) == copy.stamp else None
+    except (OSError, ValueError):
+        return None
+
+
+def thumbnail(path: Path, side: int) -> str | None:
+    """
+    A small upright JPEG of a picture file as a ``data:`` address; None when there is none, or Pillow cannot read it.
+
+    Blocking.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                return None
+            image.draft("RGB", (2 * side, 2 * side))
+            small = ImageOps.exif_transpose(image).convert("RGB")
+            small.thumbnail((side, side), Image.Resampling.LANCZOS)
+            stream = io.BytesIO()
+            small.save(stream, "JPEG", quality=82)
+    except _PILLOW_ERRORS:
+        return None
+    return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"

@@ -1,0 +1,208 @@
+"""
+Every picture once, newest first, although Immich's pages drift: a keyset sweep.
+
+Each question begins where the last answer ended (its last time plus a millisecond, because times are cut to
+milliseconds), always reads the first page, and what comes twice is dropped. Only when a whole page shares one instant
+are its pages walked. A window that Immich cannot list is halved until the bad spot is small, named, and passed.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from immich_facesets.errors import SetupError, TransientError
+from service.sources.immich.api_errors import AnswerError
+from service.sources.immich.api_versions import Dialect, Query, as_text
+from service.sources.immich.payloads import (
+    FIRST_INSTANT,
+    LAST_INSTANT,
+    AssetPayload,
+    AssetSection,
+    instant,
+)
+
+MILLISECOND = timedelta(milliseconds=1)
+
+WALK_SIZES = (1.0, 0.7, 0.5, 0.3)
+"""Page sizes, as parts of the whole, for walking a tie again: 2.7 loses other rows at other page edges."""
+
+MOST_FAILED_QUESTIONS = 500
+"""Finding one bad spot takes some 50 failures; after this many it is not spots that are bad."""
+
+Ask = Callable[[Query], Awaitable[AssetSection]]
+"""Puts one question and returns the answer; ``AnswerError`` is a question that Immich cannot answer."""
+
+
+@dataclass(slots=True)
+class Found:
+    """Part of a sweep: pictures not seen before in it, or a window that could not be listed, in words."""
+
+    items: tuple[AssetPayload, ...] = ()
+    bad_spot: str | None = None
+
+
+@dataclass(slots=True)
+class Sweep:
+    """
+    One sweep. ``seen`` holds the ids that came already and may be shared by several sweeps of one listing.
+
+    ``ask_once`` puts a question without patience: for looking for a bad spot, where failures are expected.
+    """
+
+    dialect: Dialect
+    query: Query
+    ask: Ask
+    ask_once: Ask
+    seen: set[str] = field(default_factory=set)
+    _failed: int = 0
+
+    async def run(self) -> AsyncIterator[Found]:
+        """The whole of ``query``; raises ``SetupError`` when Immich ignores what was asked."""
+        async for found in self._window(self.query.taken_from, self.query.taken_to, self.ask):
+            yield found
+
+    async def _window(self, first: datetime | None, last: datetime | None, ask: Ask) -> AsyncIterator[Found]:
+        """Everything taken between two instants, both inclusive; None is without end."""
+        while True:
+            query = self.query.between(first, last)
+            try:
+                section = await self._checked(ask, query)
+            except AnswerError as error:
+                if error.reason != "server_error":
+                    raise
+                async for found in self._halves(first, last, error):
+                    yield found
+                return
+            yield Found(self._unseen(section.items))
+            if self.dialect.next_place(section) is None or not section.items:
+                return
+            oldest = _whole_milliseconds(instant(section.items[-1].file_created_at))
+            following = _later(oldest)
+            if last is None or following < last:
+                last = following
+                continue
+            async for found in self._tie(oldest, len(section.items), ask):
+                yield found
+            if oldest - FIRST_INSTANT <= MILLISECOND:
+                return
+            last = oldest - MILLISECOND
+
+    async def _tie(self, moment: datetime, page_size: int, ask: Ask) -> AsyncIterator[Found]:
+        """
+        Walk the pages of one instant that more pictures share than a page holds.
+
+        2.7 has no order among them: a row can come twice and another never. The pages together hold as many rows as
+        there are pictures, so it is known whether some are missing, and pages of another size find them.
+        """
+        query = self.query.between(_earlier(moment), _later(moment))
+        ids: set[str] = set()
+        rows = 0
+        for part in WALK_SIZES:
+            rows = 0
+            place: str | None = None
+            while True:
+                question = replace(query, place=place, size=max(1, int(page_size * part)))
+                try:
+                    section = await self._checked(ask, question)
+                except AnswerError as error:
+                    if error.reason != "server_error":
+                        raise
+                    yield Found(bad_spot=f"some of the pictures taken at {as_text(moment)} ({error})")
+                    return
+                rows += len(section.items)
+                ids.update(item.id for item in section.items)
+                yield Found(self._unseen(section.items))
+                place = self.dialect.next_place(section)
+                if place is None or not section.items:
+                    break
+            if len(ids) >= rows:
+                return
+        yield Found(bad_spot=f"{rows - len(ids)} of the {rows} pictures taken at {as_text(moment)}")
+
+    async def _halves(self, first: datetime | None, last: datetime | None, error: AnswerError) -> AsyncIterator[Found]:
+        """Halve a window that Immich cannot list, the newer half first, down to a bad spot of a millisecond."""
+        low, high = first or FIRST_INSTANT, last or LAST_INSTANT
+        if self._failed == 0:
+            await self._make_sure_that_searches_work(error)
+        self._failed += 1
+        if self._failed > MOST_FAILED_QUESTIONS:
+            raise TransientError(f"Immich cannot list this library: {error}") from error
+        if high - low <= MILLISECOND:
+            yield Found(bad_spot=f"the pictures taken from {as_text(low)} to {as_text(high)} ({error})")
+            return
+        middle = _whole_milliseconds(low + (high - low) / 2)
+        for start, end in ((middle, high), (low, middle)):
+            async for found in self._window(start, end, self.ask_once):
+                yield found
+
+    async def _make_sure_that_searches_work(self, error: AnswerError) -> None:
+        """Ask for a window that is empty in every library; if even that fails, no window is to blame."""
+        try:
+            await self.ask(self.query.between(FIRST_INSTANT, FIRST_INSTANT + MILLISECOND))
+        except AnswerError:
+            raise TransientError(f"Immich cannot search at all: {error}") from error
+
+    async def _checked(self, ask: Ask, query: Query) -> AssetSection:
+        section = await ask(query)
+        if broken := broken_promise(section.items, query):
+            raise SetupError(
+                f"Immich ignored a condition of the search ({broken}), so its listing cannot be trusted; is its version "
+                "newer than this program, or is a cache in front of it?"
+            )
+        return section
+
+    def _unseen(self, items: tuple[AssetPayload, ...]) -> tuple[AssetPayload, ...]:
+        fresh = []
+        for item in items:
+            if item.id not in self.seen:
+                self.seen.add(item.id)
+                fresh.append(item)
+        return tuple(fresh)
+
+
+def broken_promise(items: tuple[AssetPayload, ...], query: Query) -> str | None:
+    """The first condition of the question that its answer does not keep, in words, or None."""
+    if len(items) > query.size:
+        return f"{query.size} pictures were asked for, {len(items)} came"
+    if items and (broken := _broken_order(items, query)):
+        return broken
+    return next((broken for item in items if (broken := _broken_condition(item, query))), None)
+
+
+def _broken_order(items: tuple[AssetPayload, ...], query: Query) -> str | None:
+    times = [item.file_created_at for item in items]
+    # The texts have one form, so nearly always they compare like the times themselves.
+    if any(older > newer and instant(older) > instant(newer) for newer, older in pairwise(times)):
+        return "newest first"
+    if query.taken_to is not None and instant(times[0]) > _later(query.taken_to):
+        return f"taken until {as_text(query.taken_to)}"
+    if query.taken_from is not None and instant(times[-1]) < _earlier(query.taken_from):
+        return f"taken from {as_text(query.taken_from)}"
+    return None
+
+
+def _broken_condition(item: AssetPayload, query: Query) -> str | None:
+    if item.type != "IMAGE":
+        return f"pictures only, and a {item.type} came"
+    if item.visibility not in query.visibilities:
+        return f"visibility {' or '.join(query.visibilities)}, and {item.visibility} came"
+    if query.offline and not item.is_offline:
+        return "offline only"
+    if item.is_trashed and not query.offline:
+        return "without the trash"
+    if query.updated_after is not None and instant(item.updated_at) < query.updated_after - MILLISECOND:
+        return f"changed since {as_text(query.updated_after)}"
+    return None
+
+
+def _later(moment: datetime) -> datetime:
+    return moment + MILLISECOND if LAST_INSTANT - moment > MILLISECOND else LAST_INSTANT
+
+
+def _earlier(moment: datetime) -> datetime:
+    return moment - MILLISECOND if moment - FIRST_INSTANT > MILLISECOND else FIRST_INSTANT
+
+
+def _whole_milliseconds(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

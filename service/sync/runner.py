@@ -1,0 +1,295 @@
+"""The runner: one whole sync, from discover to publish, never two at once, and how it ended."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict
+from typing import Literal, TypeVar
+
+import structlog
+
+from immich_facesets.errors import RequestError, SetupError, TransientError
+from immich_facesets.exports.requests import Wish
+from immich_facesets.wire import Info
+from service.embedders.pool import EmbedderPool
+from service.files.export_tree import ExportTree
+from service.files.staging import Staging
+from service.monitoring.metrics import Metrics
+from service.passes.context import Conditions
+from service.passes.counts import Counts, counts_of
+from service.passes.discover import Discover
+from service.passes.embed import Embed
+from service.passes.group import Group, GroupCounts
+from service.passes.grouping.operating_points import points_in_use
+from service.passes.publish import Publish, PublishCounts
+from service.passes.unchanged import Settling
+from service.progress import Stage
+from service.sources import Source, SourceAwayError
+from service.store import assets, facts, runs, spaces
+from service.sync.outcome import UP_TO_DATE, Outcome, Result, cut_off, ended_by, together
+
+log = structlog.get_logger(__name__)
+
+Kind = Literal["full", "incremental"]
+T = TypeVar("T")
+
+_END_SECONDS = 3.0
+_SECOND_HALF: tuple[Stage, ...] = ("group", "publish")
+
+
+class Runner:
+    """Runs syncs, one at a time."""
+
+    def __init__(
+        self,
+        conditions: Conditions,
+        sources: Mapping[str, Source],
+        pool: EmbedderPool,
+        tree: ExportTree,
+        metrics: Metrics,
+        version: str,
+        *,
+        update_sources: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._conditions = conditions
+        self._sources = sources
+        self._pool = pool
+        self._tree = tree
+        self._metrics = metrics
+        self._version = version
+        self._update_sources = update_sources
+        self._turn = asyncio.Lock()
+
+    @property
+    def is_running(self) -> bool:
+        return self._turn.locked()
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        return tuple(self._sources)
+
+    async def run(self, kind: Kind, *, source: str | None = None) -> Result:
+        """
+        One whole sync of every source, or of one. Trouble of any kind becomes its outcome; cancelling passes through.
+
+        The sources are those that ``update_sources`` finds now.
+        """
+        if self._turn.locked():
+            raise RequestError("a sync is running; there are never two at once")
+        async with self._turn:
+            try:
+                if self._update_sources is not None:
+                    await self._update_sources()
+            except (TransientError, SetupError) as error:
+                log.warning("sync_not_begun", message=str(error))
+                return ended_by(error, {})
+            if source is not None and source not in self._sources:
+                known = ", ".join(self._sources)
+                raise RequestError(f"there is no source {source!r}; there are: {known}", status=404)
+            return await self._run(kind, tuple(self._sources) if source is None else (source,))
+
+    async def publish_now(self) -> PublishCounts:
+        """Only bring the export folder up to date. Trouble is raised, not judged."""
+        async with self._turn, self._stage("publish"):
+            publish = await self._open_publish()
+            await publish.run()
+            return publish.counts
+
+    async def copy_now(self, wish: Wish, identity: int | None, tree: ExportTree) -> PublishCounts:
+        """Only write one form of the face sets, of one identity or of all, into another folder. Trouble is raised."""
+        async with self._turn, self._stage("publish"):
+            publish = await self._open_publish()
+            await publish.copy(wish, identity, tree)
+            return publish.counts
+
+    async def group_now(self) -> GroupCounts:
+        """Only group what is there. Trouble is raised, not judged."""
+        async with self._turn, self._stage("group"):
+            group = Group(self._conditions, await self._info_in_use(), sources=self._sources)
+            await group.run()
+            return group.counts
+
+    async def _open_publish(self) -> Publish:
+        """A publish of the space in use, outside of a sync."""
+        info = await self._info_in_use()
+        points = await points_in_use(self._conditions, info)
+        return Publish(self._conditions, self._pool, self._tree, points, version=self._version)
+
+    async def _info_in_use(self) -> Info:
+        """What the embedder says of itself, as long as it serves the space in use."""
+        info = await self._pool.open()
+        active = await self._conditions.store.read(spaces.active_space)
+        if active is None:  # an export folder from elsewhere would be emptied
+            raise SetupError("nothing was synced yet: run 'immich-facesets sync' first")
+        if active != info.space:
+            raise SetupError(
+                f"the embedder serves another space ({info.space}) than the one in use ({active}): give it its former "
+                "models back, or run 'immich-facesets sync', which embeds everything anew"
+            )
+        return info
+
+    async def _run(self, kind: Kind, names: tuple[str, ...]) -> Result:
+        store, clock, board = self._conditions.store, self._conditions.clock, self._conditions.board
+        started = clock()
+        counts: dict[str, int] = {}
+        try:
+            run_id = await store.write(runs.begin_run, kind, names, started)
+        except (TransientError, SetupError) as error:  # not even the beginning can be written down
+            log.warning("sync_not_begun", message=str(error))
+            return ended_by(error, counts)
+        board.begin(run_id=run_id, kind=kind, started_at=started)
+        log.info("sync_started", run=run_id, kind=kind)
+        result = cut_off(counts)
+        try:
+            result = await self._judge(self._stages(kind, names, run_id, counts), counts)
+        finally:  # also when cancelled: the row says how it ended
+            result = await self._write_end(run_id, result)
+            board.end(result.message)
+            self._metrics.count_run(kind=kind, outcome=result.outcome.value, ended_at=time.time())
+            log.info("sync_ended", run=run_id, outcome=result.outcome.value, message=result.message, **counts)
+        return result
+
+    async def _write_end(self, run_id: int, result: Result) -> Result:
+        """Write down how a sync ended; the trouble of doing so is how it ended when there was no other."""
+        outcome, now = result.outcome.value, self._conditions.clock()
+        try:
+            await self._conditions.store.write(
+                runs.end_run, run_id, outcome=outcome, message=result.message, counts=result.counts, now=now
+            )
+        except (TransientError, SetupError) as error:
+            return ended_by(error, result.counts) if result.outcome is Outcome.DONE else result
+        return result
+
+    async def _judge(self, work: Awaitable[str], counts: dict[str, int]) -> Result:
+        try:
+            message = await work
+        except _StopWishedError:
+            return Result(Outcome.STOPPED, "stopped on request; the next sync goes on from here", counts)
+        except (TransientError, SetupError) as error:
+            return ended_by(error, counts)
+        except Exception as error:
+            log.exception("sync_failed")
+            return Result(
+                Outcome.BUG, f"a bug ended the sync ({type(error).__name__}); the log says more", counts, error
+            )
+        return Result(Outcome.DONE, message, counts)
+
+    async def _stages(self, kind: Kind, names: tuple[str, ...], run_id: int, counts: dict[str, int]) -> str:
+        """Everything in its order; returns what a person may want to know of the end."""
+        conditions = self._conditions
+        await self._judge_again()
+        refused: dict[str, SetupError | SourceAwayError] = {}
+        async with self._stage("discover"):
+            for name in names:
+                discover = Discover(conditions, self._sources[name], run_id=run_id)
+                with adding_up(counts, "discover", discover.counts):
+                    try:
+                        await discover.run(whole=kind == "full")
+                    except (
+                        SetupError,
+                        SourceAwayError,
+                    ) as error:  # one revoked key, one folder must not stop the others
+                        refused[name] = error
+            if refused and len(refused) == len(names):
+                raise together(refused.values())
+        async with self._stage("embed"):
+            info = await self._pool.open()
+            conditions.settings.points(
+                info.family, info.distances
+            )  # an unknown model is told before anything is fetched for it
+            chosen = {name: self._sources[name] for name in names if name not in refused}
+            staging = Staging(conditions.staging_dir, room=conditions.settings.staging_bytes)
+            embed = Embed(conditions, chosen, self._pool, staging, self._metrics)
+            with adding_up(counts, "embed", embed.counts):
+                await embed.run()
+        settling = Settling(conditions, self._tree, info, self._version, self._sources)
+        facesets = await settling.facesets() if kind == "incremental" else None
+        if facesets is None:
+            async with settling.begun() as ended:
+                message, ended.facesets = await self._group_and_publish(info, counts)
+        else:
+            message = UP_TO_DATE
+            self._leave_settled(facesets, counts)
+        if refused:
+            raise together(refused.values())
+        return message
+
+    def _leave_settled(self, facesets: int, counts: dict[str, int]) -> None:
+        """Nothing is to be grouped or published."""
+        for stage in _SECOND_HALF:
+            self._conditions.board.update_stage(stage, state="done", note="nothing changed")
+        with adding_up(counts, "group", GroupCounts()), adding_up(counts, "publish", PublishCounts(facesets)):
+            pass
+
+    async def _group_and_publish(self, info: Info, counts: dict[str, int]) -> tuple[str, int | None]:
+        """Returns what a person may want to know, and how many face sets there are when all are as they should be."""
+        conditions = self._conditions
+        async with self._stage("group"):
+            group = Group(conditions, info, sources=self._sources)
+            with adding_up(counts, "group", group.counts):
+                await group.run()
+        if group.waits_for is not None:
+            log.info("space_incomplete", **asdict(group.waits_for))
+            conditions.board.update_stage("group", state="waiting", note="for another space")
+            return str(group.waits_for), None
+        async with self._stage("publish"):
+            points = await points_in_use(conditions, info)
+            publish = Publish(conditions, self._pool, self._tree, points, version=self._version)
+            with adding_up(counts, "publish", publish.counts):
+                await publish.run()
+        return UP_TO_DATE, publish.counts.facesets
+
+    async def _judge_again(self) -> None:
+        """A changed size rule applies to what is known already, not only to what comes."""
+        store, rules = self._conditions.store, self._conditions.settings.listing_rules
+        if await store.read(facts.read_fact, "min_face_short") != rules.min_face_short:
+            await store.write(assets.judge_again, rules)
+            await store.write(facts.write_fact, "min_face_short", rules.min_face_short)
+
+    @asynccontextmanager
+    async def _stage(self, stage: Stage) -> AsyncIterator[None]:
+        """Show and time one stage; after it, a wish to stop is obeyed."""
+        board = self._conditions.board
+        board.update_stage(stage, state="running")
+        began = time.monotonic()
+        try:
+            yield
+        except BaseException:
+            board.update_stage(stage, state="failed")
+            raise
+        finally:
+            self._metrics.stage_seconds.labels(stage).observe(time.monotonic() - began)
+        if self._conditions.stop.is_set():
+            board.update_stage(stage, state="waiting", note="stopped")
+            raise _StopWishedError
+        board.update_stage(stage, state="done", note="")
+
+
+async def until_stopped(work: asyncio.Task[T], stop: asyncio.Event) -> None:
+    """
+    Return when the work is over, or soon after the wish to stop.
+
+    Items under way may finish; after some seconds they are cut off, which loses nothing that was done.
+    """
+    wish = asyncio.create_task(stop.wait())
+    await asyncio.wait([work, wish], return_when=asyncio.FIRST_COMPLETED)
+    wish.cancel()
+    await asyncio.wait([work], timeout=_END_SECONDS)
+    work.cancel()
+    await asyncio.wait([work])
+
+
+class _StopWishedError(Exception):
+    """Somebody wished the sync to stop, and it did, between two items."""
+
+
+@contextmanager
+def adding_up(total: dict[str, int], stage: str, counts: Counts) -> Iterator[None]:
+    """However the stage ends, add its counts to the run's, each under ``stage_name``."""
+    try:
+        yield
+    finally:
+        for name, number in counts_of(counts).items():
+            key = f"{stage}_{name}"
+            total[key] = total.get(key, 0) + number

@@ -1,0 +1,98 @@
+"""Errors become answers here, and only here: JSON for programs, a page for people."""
+
+import aiohttp_jinja2
+import structlog
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from immich_facesets.errors import FacesetsError, ItemError, RequestError, TransientError
+from immich_facesets.runtime.health import trouble
+from service.web.request_guard import REQUEST_ID, request_id, wants_html
+
+log = structlog.get_logger(__name__)
+
+REASONS = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "conflict",
+    413: "too_large",
+    421: "unknown_host",
+    429: "too_many_requests",
+}
+
+MESSAGES = {
+    401: "A token is required: send it as a bearer token, or log in.",
+    404: "There is nothing at this address.",
+    405: "This address does not take this method.",
+    413: "The request is too large.",
+}
+
+TITLES = {
+    403: "Not from here",
+    404: "Nothing here",
+    422: "That cannot be read",
+    500: "Something went wrong",
+    503: "Not available now",
+}
+
+
+def answer_trouble(
+    request: web.Request, status: int, reason: str, message: str, *, retry_after: float | None = None
+) -> web.Response:
+    """The answer to a failed request, in the form the caller understands."""
+    if not wants_html(request):
+        return trouble(request, status, reason, message, retry_after=retry_after)
+    view = {
+        "title": TITLES.get(status, "That did not work"),
+        "status": status,
+        "message": message,
+        "number": request.get(REQUEST_ID, "") if status == 500 else "",
+    }
+    page = aiohttp_jinja2.render_template("error.html", request, view, status=status)
+    if retry_after is not None:
+        page.headers[hdrs.RETRY_AFTER] = str(max(1, round(retry_after)))
+    return page
+
+
+def _answer_refusal(request: web.Request, refusal: web.HTTPException) -> web.Response:
+    status = refusal.status
+    message = MESSAGES.get(status, refusal.reason or "")
+    answer = answer_trouble(request, status, REASONS.get(status, "refused"), message)
+    for name in (hdrs.ALLOW, hdrs.WWW_AUTHENTICATE):
+        if name in refusal.headers:
+            answer.headers[name] = refusal.headers[name]
+    return answer
+
+
+def _answer_error(request: web.Request, error: FacesetsError) -> web.Response:
+    match error:
+        case TransientError():
+            return answer_trouble(request, 503, "unavailable", str(error), retry_after=error.retry_after or 5)
+        case ItemError():
+            return answer_trouble(request, 422, error.reason, str(error))
+        case RequestError():
+            return answer_trouble(request, error.status, REASONS.get(error.status, "refused"), str(error))
+        case _:
+            return answer_trouble(request, 503, "setup", str(error))
+
+
+@web.middleware
+async def answer_troubles(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The outermost layer: numbers the request for the log, and turns whatever is raised into an answer."""
+    request[REQUEST_ID] = request_id(request)
+    with structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID]):
+        try:
+            return await handler(request)
+        except web.HTTPException as refusal:
+            if refusal.status < 400:
+                raise
+            return _answer_refusal(request, refusal)
+        except FacesetsError as error:
+            return _answer_error(request, error)
+        except Exception:
+            log.exception("bug", method=request.method, path=request.path)
+            message = f"This is a fault of ours. The log tells more under {request[REQUEST_ID]}."
+            return answer_trouble(request, 500, "bug", message)

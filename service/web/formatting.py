@@ -1,0 +1,141 @@
+"""How the pages say things: numbers, moments, and the one sentence on top that sums everything up."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from service.progress import Progress, RemoteState, Stage
+from service.web.schemas import Objection, Run
+
+Tone = Literal["good", "busy", "warn", "bad"]
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The state of everything in one line; ``tone`` is its colour."""
+
+    tone: Tone
+    title: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageWords:
+    """How a stage is called, what it does, and what the headline says while it does it."""
+
+    title: str
+    meaning: str
+    doing: str
+
+
+STAGE_WORDS: dict[Stage, StageWords] = {
+    "discover": StageWords("Discover", "asks your sources what is new", "Looking for new pictures"),
+    "embed": StageWords("Embed", "reads the faces in new pictures", "Reading faces"),
+    "group": StageWords("Group", "sorts the faces by person", "Sorting faces by person"),
+    "publish": StageWords("Publish", "writes the face sets", "Writing face sets"),
+}
+
+STAGE_STATES = {"waiting": "Waiting", "running": "Running", "done": "Done", "failed": "Stopped"}
+
+CIRCUIT_STATES = {"closed": "Connected", "probing": "Trying again", "open": "Not reachable"}
+
+OUTCOMES: dict[str, tuple[Tone, str]] = {
+    "done": ("good", "Done"),
+    "stopped": ("warn", "Stopped"),
+    "killed": ("warn", "Interrupted"),
+    "outage": ("bad", "Outage"),
+    "setup": ("bad", "Needs setup"),
+    "bug": ("bad", "Fault"),
+}
+
+
+def outcome_words(outcome: str | None) -> tuple[Tone, str]:
+    """Tone and word for how a run ended; None is a run that still goes on."""
+    return ("busy", "Running") if outcome is None else OUTCOMES.get(outcome, ("warn", spaced(outcome).capitalize()))
+
+
+def spaced(code: str) -> str:
+    """A code as words: ``too_large`` reads "too large"."""
+    return code.replace("_", " ")
+
+
+def number(value: int) -> str:
+    return f"{value:,}"
+
+
+def counted(value: int, word: str, words: str | None = None) -> str:
+    """``1 picture``, ``2,000 pictures``; ``words`` where an s does not make the plural."""
+    return f"{value:,} {word if value == 1 else words or f'{word}s'}"
+
+
+def size(count: int) -> str:
+    """Bytes for people, in powers of 1024."""
+    amount, unit = float(count), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if amount < 1024 or unit == "TiB":
+            break
+        amount /= 1024
+    return f"{amount:,.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
+
+
+def duration(span: timedelta) -> str:
+    """A span in its two largest units: ``4 min 12 s``, ``2 h 5 min``, ``3 d 1 h``."""
+    seconds = max(0, round(span.total_seconds()))
+    steps = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+    for (large, large_unit), (small, small_unit) in itertools.pairwise(steps):
+        if seconds >= large:
+            rest = seconds % large // small
+            return f"{seconds // large} {large_unit}" + (f" {rest} {small_unit}" if rest else "")
+    return f"{seconds} s"
+
+
+def relative(moment: datetime, now: datetime) -> str:
+    """A moment as seen from now, in one unit that fits: ``12 min ago``, ``in 3 h``, ``just now``."""
+    seconds = (moment - now).total_seconds()
+    distance = abs(seconds)
+    if distance < 5:
+        return "just now" if seconds <= 0 else "now"
+    steps = ((90, 1, "s"), (90 * 60, 60, "min"), (36 * 3600, 3600, "h"), (math.inf, 86400, "d"))
+    unit_seconds, unit = next((unit_seconds, unit) for limit, unit_seconds, unit in steps if distance < limit)
+    text = f"{round(distance / unit_seconds)} {unit}"
+    return f"in {text}" if seconds > 0 else f"{text} ago"
+
+
+def exact(moment: datetime) -> str:
+    """A moment in full, in the zone it is given in (UTC everywhere in this program)."""
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _unreachable(remotes: Sequence[RemoteState]) -> Headline | None:
+    down = [remote.name for remote in remotes if remote.circuit != "closed"]
+    if not down:
+        return None
+    names = down[0] if len(down) == 1 else ", ".join(down[:-1]) + " and " + down[-1]
+    return Headline("bad", f"{names} cannot be reached", "Nothing is lost: work goes on where it stopped.")
+
+
+def headline(progress: Progress, last: Run | None, objections: Sequence[Objection], now: datetime) -> Headline:
+    """What a person should know first. ``last`` is the latest run that ended."""
+    if objections:
+        title = "Something needs you" if len(objections) == 1 else f"{len(objections)} things need you"
+        return Headline("bad", title, "Until then, syncs cannot do their work.")
+    unreachable = _unreachable(progress.remotes)
+    if unreachable is not None:
+        return unreachable
+    if progress.run_id is not None:
+        running = [STAGE_WORDS[item.stage] for item in progress.stages if item.state == "running"]
+        since = "" if progress.started_at is None else f", started {relative(progress.started_at, now)}"
+        kind = progress.kind.capitalize() or "A"
+        title = running[0].doing if running else "Syncing"
+        return Headline("busy", title, f"{kind} sync{since}")
+    following = "" if progress.next_sync_at is None else f"Next sync {relative(progress.next_sync_at, now)}"
+    if last is None:
+        return Headline("good", "Ready for the first sync", following)
+    ended = f"Last sync {relative(last.ended_at or last.started_at, now)}"
+    detail = f"{ended} · {following}" if following else ended
+    if last.outcome not in {"done", "stopped"}:
+        return Headline("warn", "The last sync did not finish", detail)
+    return Headline("good", "Up to date", detail)
