@@ -19,8 +19,10 @@ INSTALLED := $(VENV)/.installed
 SYSTEM_PACKAGES ?= chromium postgresql fonts-dejavu-core libimage-exiftool-perl
 # What of the packages' branches the tests must reach, in percent.
 COVERAGE ?= 85
-# Which tests `make test` runs, and what else pytest is told.
+# Where the tests stand, and what else pytest is told.
 TESTS ?= tests
+UNIT_TESTS ?= tests/unit
+OTHER_TESTS ?= tests/contracts tests/journeys tests/browser tests/images
 PYTEST_FLAGS ?=
 # How many processes run them: one more than cores, because many tests wait for a process or a clock.
 WORKERS ?= $$(( $$(nproc 2>/dev/null || echo 2) + 1 ))
@@ -29,12 +31,13 @@ UPGRADE ?=
 
 PIP := $(BIN)/python -m pip --quiet --quiet --no-input --disable-pip-version-check
 PROVIDERS := cpu cuda openvino migraphx
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 LOCKS := docker/service.lock $(PROVIDERS:%=docker/embedder-%.lock)
 
-.PHONY: help setup system run demo test lint bench lock clean
+.PHONY: help setup system run demo test test-quick test-slow lint bench lock clean
 
 help:  ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 # ---------------------------------------------------------------------------------------------------------- setup
 
@@ -112,9 +115,18 @@ demo: $(INSTALLED)  ## Show the whole product on invented people
 
 # ---------------------------------------------------------------------------------------------------------- check
 
-test: setup lint  ## Every check: lint, then all tests with coverage
-	@$(BIN)/python -m pytest $(TESTS) --numprocesses $(WORKERS) --dist loadfile \
+# Unit tests are measured for coverage. Journeys start processes that end without writing any, so they are not.
+# Style and types are checked beside the tests: make runs the three with -j2.
+test: setup  ## The quick checks: style, types, imports and most tests (about 8 minutes on two cores)
+	@$(MAKE) --jobs=2 --output-sync=target lint test-quick
+
+test-quick: $(INSTALLED)
+	@$(PYTEST) $(UNIT_TESTS) -m "not slow" \
 	  --cov --cov-branch --cov-report term --cov-fail-under $(COVERAGE) $(PYTEST_FLAGS)
+	@$(PYTEST) $(OTHER_TESTS) -m "not slow" $(PYTEST_FLAGS)
+
+test-slow: setup  ## The other tests: all moments of a kill, PostgreSQL twins, image builds, all versions
+	@$(PYTEST) $(TESTS) -m slow $(PYTEST_FLAGS)
 
 lint: $(INSTALLED)  ## Style, types and who may import whom
 	@$(BIN)/ruff check

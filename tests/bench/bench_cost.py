@@ -23,7 +23,7 @@ import psutil
 from aiohttp import web
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 from immich_facesets import wire  # noqa: E402 - the repository must be found first
 from immich_facesets.faces import Measures  # noqa: E402

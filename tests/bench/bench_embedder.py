@@ -27,7 +27,7 @@ import onnxruntime
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 from large_models import write_pack  # noqa: E402  the repository must be found first
 from measured_embedder import measured_embedder, processor_seconds  # noqa: E402  the repository must be found first

@@ -19,7 +19,7 @@ import httpx
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 from measured_embedder import measured_embedder  # noqa: E402  the repository must be found first
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import AgglomerativeClustering
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from era_builders import long_life
 from labelled_photos import labelled_photos

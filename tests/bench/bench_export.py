@@ -1,7 +1,7 @@
 """
 What writing face sets costs against the bare encoding of their PNGs, with the encoder's own settings.
 
-    PYTHONPATH=.:tests python tests/bench/bench_export.py [face sets, 12] [faces of each, 100]
+    PYTHONPATH=.:tests/support python tests/bench/bench_export.py [face sets, 12] [faces of each, 100]
 
 The kept crops are drawn, noisy as photos are. Ours is everything a publish does with a face set that is due: choosing, the
 manifest, reading and resizing the crops, the PNGs with their texts, both bundles, the report, the contact sheet, and every

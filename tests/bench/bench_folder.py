@@ -1,7 +1,7 @@
 """
 How fast a folder is listed when nothing is new, against a bare walk that asks the system for every file.
 
-    PYTHONPATH=.:tests python tests/bench/bench_folder.py [files]
+    PYTHONPATH=.:tests/support python tests/bench/bench_folder.py [files]
 
 Both sides go over the same small files in turns, so that a busy machine disturbs them alike. The memory of a listing is
 measured in a second, ten times smaller folder as well: it must not grow with the number of files. Last comes the command

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 from face_check import Faces  # noqa: E402  the repository must be found first
 from photo_way import MISTAKES, Pixels, Way, right_way  # noqa: E402  the repository must be found first

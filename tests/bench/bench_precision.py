@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnxruntime.transformers import float16
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 from labelled_photos import labelled_photos  # noqa: E402  the repository must be found first
 

@@ -28,7 +28,7 @@ import numpy as np
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 from measured_embedder import measured_embedder, processor_seconds  # noqa: E402  the repository must be found first
 

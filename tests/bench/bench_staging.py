@@ -1,7 +1,7 @@
 """
 How much our client slows downloads down: pictures staged (verified, hashed, on disk) against bare httpx.
 
-    PYTHONPATH=.:tests python tests/bench/bench_staging.py [pictures] [bytes] [in flight]
+    PYTHONPATH=.:tests/support python tests/bench/bench_staging.py [pictures] [bytes] [in flight]
 
 The fake Immich runs in a process of its own. Both sides fetch the same pictures over as many connections, in turns, so
 that a busy machine disturbs them alike; the rate of each is the median of its rounds.

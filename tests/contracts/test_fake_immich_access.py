@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from contracts.immich_scene import VERSIONS, full_scene, key_of, scene
+from contract_scene import VERSIONS, full_scene, key_of, scene
 
 from service.demo.immich import ALL_NEEDED, Dialect, FakeAsset, FakeImmich
 

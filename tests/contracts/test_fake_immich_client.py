@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from contracts.immich_scene import Scene, full_scene
+from contract_scene import Scene, full_scene
 from immichpy import AsyncClient
 from immichpy.client.generated import exceptions
 from immichpy.client.generated.models.metadata_search_dto import MetadataSearchDto

@@ -5,7 +5,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from contracts.immich_scene import JPEG, VERSIONS, full_scene, key_of, scene
+from contract_scene import JPEG, VERSIONS, full_scene, key_of, scene
 
 
 @pytest.mark.parametrize("version", VERSIONS)

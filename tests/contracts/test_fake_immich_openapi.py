@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from contracts.immich_scene import Scene, full_scene
+from contract_scene import Scene, full_scene
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from testdata import shared_data
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
-from contracts.immich_replayed import ALICE, Recording, Replayed
-from contracts.immich_shapes import shape_differences, value_differences
+from immich_replayed import ALICE, Recording, Replayed
+from immich_shapes import shape_differences, value_differences
 
 FOLDERS = {"immich-2.7.5": "2.7.5", "immich-3.1.0": "3.1.0", "immich-3.2-dialect": "3.3.5"}
 NOT_PLAYED = {

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from contracts.immich_scene import IMAGES, NOON, VERSIONS, Scene, full_scene, key_of, scene
+from contract_scene import IMAGES, NOON, VERSIONS, Scene, full_scene, key_of, scene
 
 BEFORE_FILTERS = ("2.7.5", "3.1.0")
 LISTED = ["plain", "loose", "empty", "heic", "bare", "partner"]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from contracts.immich_scene import VERSIONS, full_scene, key_of, scene
+from contract_scene import VERSIONS, full_scene, key_of, scene
 
 from service.demo.immich import FakeImmich
 

@@ -86,11 +86,24 @@ Those that need an embedder that ends, another model, more models, or a folder: 
 FROM_EMBEDDED = {"group", "publish"}
 
 
+EXTENT = pytest.mark.parametrize(
+    "is_complete", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["quick", "complete"]
+)
+"""The quick run kills once at each commit point, during the transaction; the slow run kills at every listed moment."""
+
+
+def moments_of(when: str, *, is_complete: bool) -> list[str]:
+    """Return the moments to kill at, in words."""
+    chosen = when if is_complete else "d" if "d" in when else when[0]
+    return [{"b": "before", "d": "during", "a": "after"}[letter] for letter in chosen]
+
+
 class Killed:
     """A service that is started again and again, and the pictures that it must not fetch a second time."""
 
-    def __init__(self, journey: Journey) -> None:
+    def __init__(self, journey: Journey, *, is_complete: bool = True) -> None:
         self.journey = journey
+        self.is_complete = is_complete
 
     async def sync(self, *arguments: str, die_at: tuple[str, str, int] | tuple[()] = ()) -> int:
         """One sync; returns its exit code. Nothing that was on disk before is asked for."""
@@ -104,10 +117,9 @@ class Killed:
 
     async def at_each(self, kills: Sequence[Kill], *arguments: str) -> None:
         """Kill it at these points, one after another, each time going on from what the last kill left."""
-        moments = {"b": "before", "d": "during", "a": "after"}
         for name, nth, when in kills:
-            for moment in when:
-                code = await self.sync(*arguments, die_at=(name, moments[moment], nth))
+            for moment in moments_of(when, is_complete=self.is_complete):
+                code = await self.sync(*arguments, die_at=(name, moment, nth))
                 assert code == KILLED, f"{name} {nth} was not reached"
 
     async def ends_like(self, unkilled: Outcome, *arguments: str) -> None:
@@ -135,30 +147,33 @@ def test_every_commit_point_is_among_those_that_are_killed() -> None:
     assert commit_points() == covered | ELSEWHERE
 
 
+@EXTENT
 @pytest.mark.parametrize("stage", FIRST)
 async def test_a_first_sync_killed_at_its_commit_points_ends_like_one_never_killed(
-    journey: Journey, unkilled: Unkilled, stage: str
+    journey: Journey, unkilled: Unkilled, stage: str, *, is_complete: bool
 ) -> None:
     if stage in FROM_EMBEDDED:
         journey.begin_from(unkilled.embedded)
-    killed = Killed(journey)
+    killed = Killed(journey, is_complete=is_complete)
     await killed.at_each(FIRST[stage])
     await killed.ends_like(unkilled.first)
 
 
+@EXTENT
 async def test_a_later_sync_killed_at_its_commit_points_ends_like_one_never_killed(
-    journey: Journey, unkilled: Unkilled
+    journey: Journey, unkilled: Unkilled, *, is_complete: bool
 ) -> None:
     journey.begin_from(unkilled.synced)
     next(iter(sorted((journey.data / "crops").glob("*/*")))).unlink()  # so that there is something to forget
     change(journey.placed)
-    killed = Killed(journey)
+    killed = Killed(journey, is_complete=is_complete)
     await killed.at_each(SECOND, "--full")
     await killed.ends_like(unkilled.second, "--full")
 
 
+@EXTENT
 async def test_a_copy_of_the_face_sets_killed_halfway_is_made_up_for(
-    journey: Journey, unkilled: Unkilled, tmp_path: Path
+    journey: Journey, unkilled: Unkilled, tmp_path: Path, *, is_complete: bool
 ) -> None:
     journey.begin_from(unkilled.synced)
 
@@ -170,15 +185,17 @@ async def test_a_copy_of_the_face_sets_killed_halfway_is_made_up_for(
 
     whole = await copied("whole")
     assert len(whole) > 2
-    moments = {"b": "before", "d": "during", "a": "after"}
     for name, nth, when in COPY:
-        for moment in when:
-            part = await copied("part", (name, moments[moment], nth))
+        for moment in moments_of(when, is_complete=is_complete):
+            part = await copied("part", (name, moment, nth))
             assert all(whole[file] == content for file, content in part.items() if not Path(file).name.startswith("."))
     assert await copied("part") == whole
 
 
-@pytest.mark.parametrize(("points", "seed"), [("any", 1), ("any", 2), ("file", 3), ("step", 4)])
+@pytest.mark.parametrize(
+    ("points", "seed"),
+    [("any", 1), *(pytest.param(*more, marks=pytest.mark.slow) for more in [("any", 2), ("file", 3), ("step", 4)])],
+)
 async def test_a_sync_killed_again_and_again_somewhere_ends_like_one_never_killed(
     journey: Journey, unkilled: Unkilled, points: str, seed: int
 ) -> None:
@@ -192,6 +209,7 @@ async def test_a_sync_killed_again_and_again_somewhere_ends_like_one_never_kille
     await killed.ends_like(unkilled.first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [5, 6])
 async def test_a_sync_killed_at_any_moment_ends_like_one_never_killed(
     journey: Journey, unkilled: Unkilled, seed: int

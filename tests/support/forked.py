@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 KILLED = -signal.SIGKILL
 PROGRAMS = ("embedder.app", "embedder.engines.synthetic", "service.cli.app")
 ANOTHER_MODEL = "ANOTHER_MODEL"
@@ -310,5 +310,4 @@ def serve(address: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.remove(str(Path(__file__).parent))  # a folder tests/service must not hide the package service
     serve(sys.argv[1])

@@ -13,7 +13,7 @@ from export_child import DIED, NAME, files, manifest
 from service.files.export_tree import PREFIX, ExportTree
 
 pytestmark = pytest.mark.kill
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MOST_STEPS = 20
 
 
@@ -36,9 +36,9 @@ class Children:
 
 @pytest.fixture(scope="module")
 def children() -> Iterator[Children]:
-    paths = os.pathsep.join((str(ROOT), str(ROOT / "tests")))
+    paths = os.pathsep.join((str(ROOT), str(ROOT / "tests" / "support")))
     with subprocess.Popen(
-        [sys.executable, str(ROOT / "tests/export_child.py")],
+        [sys.executable, str(ROOT / "tests/support/export_child.py")],
         env={**os.environ, "PYTHONPATH": paths},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

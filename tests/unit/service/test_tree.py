@@ -19,7 +19,7 @@ from immich_facesets.exports.manifests import faceset_manifest, user_manifest
 from immich_facesets.facesets.faceset import Faceset, digest, plan_publish
 from service.files.export_tree import PREFIX, ExportTree
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 OWN_MOUNTS = ("unshare", "--user", "--mount", "--map-root-user")
 OURS = b'{"schema": 1, "facesets": []}'
 

@@ -15,7 +15,7 @@ from immich_facesets.errors import SetupError
 def bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "embedder", "bench", "--seconds", "0.05", *arguments]
     environ = {"FACESETS_EMBEDDER_ENGINE": "synthetic", "FACESETS_EMBEDDER_THREADS": "2", "PATH": ""}
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     return subprocess.run(command, env=environ, cwd=root, capture_output=True, text=True, timeout=120, check=False)
 
 

@@ -11,7 +11,7 @@ import psutil
 
 from immich_facesets.runtime.listen_address import Announcement
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager

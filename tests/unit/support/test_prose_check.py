@@ -1,0 +1,33 @@
+"""The check of prose in `make lint` finds what CONTRIBUTING.md forbids, and nothing else."""
+
+import pytest
+from prose_check import findings, prose_of_code, prose_of_document
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Whoever merged looks once more.",
+        "The face. Who comes first is kept.",
+        "A cluster keeps her number.",
+        "The rule of PRODUCT 3.3.",
+        "A setting that the server hears.",
+        " ".join(["word"] * 26) + ".",
+    ],
+)
+def test_a_bad_habit_is_found(text: str) -> None:
+    assert list(findings(text, is_code=True))
+
+
+@pytest.mark.parametrize("text", ["Return the nearest identity of each row, (n,).", "Who may import whom?"])
+def test_plain_english_passes(text: str) -> None:
+    assert not list(findings(text, is_code=True))
+
+
+def test_docstrings_and_comments_are_read_and_code_is_not() -> None:
+    source = '"""Module."""\nher = 1  # a comment\nLIMIT = 2\n"""Pixels."""\n'
+    assert {text for _, text in prose_of_code(source)} == {"Module.", "a comment", "Pixels."}
+
+
+def test_code_blocks_of_documents_are_left_alone() -> None:
+    assert [text for _, text in prose_of_document("One `her`.\n```\nher\n```\n    her\n")] == ["One ."]
