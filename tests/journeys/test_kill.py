@@ -159,14 +159,13 @@ async def test_a_first_sync_killed_at_its_commit_points_ends_like_one_never_kill
     await killed.ends_like(unkilled.first)
 
 
-@EXTENT
 async def test_a_later_sync_killed_at_its_commit_points_ends_like_one_never_killed(
-    journey: Journey, unkilled: Unkilled, *, is_complete: bool
+    journey: Journey, unkilled: Unkilled
 ) -> None:
     journey.begin_from(unkilled.synced)
     next(iter(sorted((journey.data / "crops").glob("*/*")))).unlink()  # so that there is something to forget
     change(journey.placed)
-    killed = Killed(journey, is_complete=is_complete)
+    killed = Killed(journey)
     await killed.at_each(SECOND, "--full")
     await killed.ends_like(unkilled.second, "--full")
 
