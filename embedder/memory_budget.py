@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 
-class Room:
+class MemoryBudget:
     """
     Counts bytes up to ``most``. A file is let in or refused at once; pixels wait, for their file is here already.
 

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from embedder.engine import Aligned, Detection, FaceEngine, View
 from embedder.enrichment.lanes import NO_EXTRAS, ExtraLanes, Extras
-from embedder.faces.extraction import Sitter, Sitting, face_answer
+from embedder.faces.extraction import FaceExtractor, PreparedFace, face_answer
 from embedder.faces.search import Finder
 from embedder.images.decoder import Decoder
 from embedder.images.picture import Allow, Picture
 from embedder.lanes import Lane, LaneSize, WorkerLane
-from embedder.memory_budget import Room
+from embedder.memory_budget import MemoryBudget
 from embedder.metrics import EmbedderMetrics
 from embedder.request import Question
 from immich_facesets import wire
@@ -76,7 +76,7 @@ class Pipeline:
         self._decoder = decoder
         self._metrics = metrics
         self._taken = 0
-        self._room = Room(size.memory_bytes, decoders=size.hands)
+        self._room = MemoryBudget(size.memory_bytes, decoders=size.hands)
         room = max(size.max_in_flight, 4) * 2
         self._workers = WorkerLane(size.hands, room, on_death=on_death, on_batch=metrics.count_batch)
         self._detect: Lane[View, list[Detection]] = Lane(
@@ -95,7 +95,7 @@ class Pipeline:
             on_batch=metrics.count_batch,
         )
         self._extra_lanes = ExtraLanes(extras, for_faces, on_death=on_death, on_batch=metrics.count_batch)
-        self._sitting = Sitting(engine, decoder, judges=extras.quality is not None)
+        self._sitting = FaceExtractor(engine, decoder, judges=extras.quality is not None)
         self._finder = Finder(engine, self._workers, self._detect)
         metrics.describe(space=self.space, family=engine.facts.family, provider=engine.facts.provider)
         for name, waiting in self._queues():
@@ -192,7 +192,9 @@ class Pipeline:
             phash=phash,
         )
 
-    async def _seat(self, data: bytes, picture: Picture, view: View, question: Question) -> tuple[list[Sitter], int]:
+    async def _seat(
+        self, data: bytes, picture: Picture, view: View, question: Question
+    ) -> tuple[list[PreparedFace], int]:
         """The faces ready to be recognised, and how many were found: all that the picture's pixels are needed for."""
         try:
             detections = await self._finder.find(picture, view, question)
@@ -203,7 +205,7 @@ class Pipeline:
         sitters = await self._workers.run(functools.partial(self._sitting.take, data, picture, detections, question))
         return sitters, len(detections)
 
-    async def _faces(self, kept: Sequence[tuple[Sitter, NDArray[np.float32]]]) -> list[wire.FaceAnswer]:
+    async def _faces(self, kept: Sequence[tuple[PreparedFace, NDArray[np.float32]]]) -> list[wire.FaceAnswer]:
         """What is answered of the faces that have a vector, with what further models say of them."""
         scores = await self._extra_lanes.score([sitter.judged for sitter, _ in kept])
         try:

@@ -19,7 +19,7 @@ from service.embedders.pool import EmbedderPool
 from service.files.durable import discard, disk_trouble
 from service.files.export_tree import ExportTree
 from service.monitoring.metrics import Metrics
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.progress import ProgressBoard
 from service.settings import LEAST_TOKEN_CHARACTERS, Settings, User, load_users
 from service.source_registry import FolderSources
@@ -43,7 +43,7 @@ class App:
     """Everything that is open while a command runs."""
 
     settings: Settings
-    conditions: Conditions
+    conditions: PassContext
     store: Store
     board: ProgressBoard
     sources: Mapping[str, Source]
@@ -135,7 +135,7 @@ async def open_app(
         stack.push_async_callback(asyncio.to_thread, store.close)
         board = ProgressBoard()
         metrics = Metrics(board, version=program_version())
-        conditions = Conditions(store=store, settings=settings, board=board, stop=stop)
+        conditions = PassContext(store=store, settings=settings, board=board, stop=stop)
         tree = await asyncio.to_thread(open_exports, settings)
         await asyncio.to_thread(tree.recover)
         sources: dict[str, Source] = {}

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from immich_facesets.errors import FacesetsError, RequestError
 from immich_facesets.runtime.listen_address import Listen, check_exposure
 from service.app import App, database_url, program_version, web_token
-from service.monitoring.event_loop_lag import LoopWatch
+from service.monitoring.event_loop_lag import EventLoopWatch
 from service.passes.group import GUARDRAILS
 from service.passes.workers import first_error
 from service.sources import SourceAwayError
@@ -58,7 +58,7 @@ class Service:
             registry=app.metrics.registry,
             version=program_version(),
         )
-        watch = LoopWatch(app.metrics.observe_lag)
+        watch = EventLoopWatch(app.metrics.observe_lag)
         async with serve_web(context, listen) as bound:
             log.info("serving", address=f"http://{bound}", token_file=app.settings.token is None)
             if self._on_serving is not None:

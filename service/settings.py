@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from immich_facesets.eras import Window, read_windows
 from immich_facesets.errors import SetupError
-from immich_facesets.exports.requests import read_wishes
+from immich_facesets.exports.requests import read_export_requests
 from immich_facesets.faces import Gate
 from immich_facesets.grouping.plan import GroupingRules, Method
 from immich_facesets.listing import ListingRules
@@ -189,7 +189,7 @@ class Settings(BaseSettings):
     @field_validator("export_profiles")
     @classmethod
     def _known_profiles(cls, value: str) -> str:
-        read_wishes(value)
+        read_export_requests(value)
         return value
 
     @field_validator("era_ages")

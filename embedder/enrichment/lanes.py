@@ -45,7 +45,7 @@ to 4.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Look:
+class LandmarkCrop:
     """
     A chosen face: ``crop`` (192, 192, 3) RGB, nearly upright after ``turns`` quarter turns, and the ``matrix`` (2, 3) that
     leads from the original to it.
@@ -69,7 +69,7 @@ class Enriched:
 NOTHING_ASKED = Enriched()
 
 
-def cut_look(pixels: Pixels, detection: Detection, wishes: frozenset[wire.Enrichment]) -> Look:
+def cut_look(pixels: Pixels, detection: Detection, wishes: frozenset[wire.Enrichment]) -> LandmarkCrop:
     """
     A face of a whole picture as insightface shows it to its landmark models; one that lies is set upright first.
 
@@ -80,7 +80,7 @@ def cut_look(pixels: Pixels, detection: Detection, wishes: frozenset[wire.Enrich
     linear = scale * np.linalg.matrix_power(np.array([[0.0, 1.0], [-1.0, 0.0]]), turns)
     middle = np.array([(box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2])
     matrix = np.hstack([linear, (LANDMARK_SIDE / 2 - linear @ middle)[:, None]])
-    return Look(warp(pixels, matrix, LANDMARK_SIDE), matrix, turns, wishes)
+    return LandmarkCrop(warp(pixels, matrix, LANDMARK_SIDE), matrix, turns, wishes)
 
 
 class Enricher:
@@ -92,7 +92,7 @@ class Enricher:
         self._of_68 = _Lazy(lambda: _maybe(files.landmarks_68, device))
         self._poses = _Lazy(lambda: tuple(PoseModel(file, device) for file in files.poses))
 
-    def enrich(self, looks: Sequence[Look]) -> list[Enriched]:
+    def enrich(self, looks: Sequence[LandmarkCrop]) -> list[Enriched]:
         """What each look asks for, as far as there are models for it."""
         marked = [number for number, look in enumerate(looks) if wire.Enrichment.LANDMARKS in look.wishes]
         posed = [number for number, look in enumerate(looks) if wire.Enrichment.POSE in look.wishes]
@@ -114,7 +114,7 @@ class Enricher:
             for number in range(len(looks))
         ]
 
-    def _head_poses(self, looks: Sequence[Look], chosen: Sequence[int]) -> dict[int, Pose]:
+    def _head_poses(self, looks: Sequence[LandmarkCrop], chosen: Sequence[int]) -> dict[int, Pose]:
         """What all pose models say on average; turning a face upright first takes only from its roll."""
         if not chosen:
             return {}
@@ -160,7 +160,7 @@ class ExtraLanes:
     ) -> None:
         self.extras = extras
         self._quality: Lane[Pixels, float | None] | None = None
-        self._enrich: Lane[Look, Enriched] | None = None
+        self._enrich: Lane[LandmarkCrop, Enriched] | None = None
         if extras.quality is not None:
             self._quality = Lane("quality", extras.quality.scores, size, on_death=on_death, on_batch=on_batch)
         if extras.enricher is not None:
@@ -179,7 +179,7 @@ class ExtraLanes:
                 found[number] = outcome
         return found
 
-    async def enrich(self, looks: Sequence[Look | None]) -> list[Enriched]:
+    async def enrich(self, looks: Sequence[LandmarkCrop | None]) -> list[Enriched]:
         """What each look asks for; nothing for a face that nobody chose. The first error is raised."""
         found = [NOTHING_ASKED] * len(looks)
         chosen = {number: look for number, look in enumerate(looks) if look is not None}
@@ -223,7 +223,9 @@ def _maybe(file: ModelFile | None, device: Device) -> LandmarkModel | None:
     return None if file is None else LandmarkModel(file, device)
 
 
-def _points(model: LandmarkModel | None, count: int, looks: Sequence[Look], chosen: Sequence[int]) -> dict[int, Points]:
+def _points(
+    model: LandmarkModel | None, count: int, looks: Sequence[LandmarkCrop], chosen: Sequence[int]
+) -> dict[int, Points]:
     """
     The points of the chosen looks in the original, by their numbers; depth in the original's pixels, too. A face of which
     the model gives no numbers is left out.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedder.engine import Aligned, Detection, FaceEngine, Pixels
-from embedder.enrichment.lanes import Enriched, Look, cut_look
+from embedder.enrichment.lanes import Enriched, LandmarkCrop, cut_look
 from embedder.enrichment.models import QUALITY_SIDE
 from embedder.faces import regions
 from embedder.faces.measures import measure
@@ -24,7 +24,7 @@ from immich_facesets.quality.pose import upright_turns
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sitter:
+class PreparedFace:
     """A face that is ready to be recognised, and what was taken from the picture meanwhile."""
 
     aligned: Aligned
@@ -32,11 +32,11 @@ class Sitter:
     crop: wire.CropAnswer | None
     judged: Pixels | None = None
     """What the quality model sees, if there is one."""
-    look: Look | None = None
+    look: LandmarkCrop | None = None
     """What was asked for on top."""
 
 
-class Sitting:
+class FaceExtractor:
     """Takes what is needed of a picture, and no more of its pixels than that. Every method blocks but ``allowed``."""
 
     def __init__(self, engine: FaceEngine, decoder: Decoder, *, judges: bool) -> None:
@@ -59,7 +59,9 @@ class Sitting:
         )
         return lambda width, height: min(max(width, height) / facts.view_side, by_faces)
 
-    def take(self, data: bytes, picture: Picture, detections: Sequence[Detection], question: Question) -> list[Sitter]:
+    def take(
+        self, data: bytes, picture: Picture, detections: Sequence[Detection], question: Question
+    ) -> list[PreparedFace]:
         """Align and measure every face; one whose points make no sense is left out."""
         outside = [picture.outside(detection) for detection in detections]
         if picture.reduction > 1 and outside:
@@ -70,7 +72,7 @@ class Sitting:
         sitters = (self._sitter(picture, detection, question) for detection in outside)
         return [sitter for sitter in sitters if sitter is not None]
 
-    def _sitter(self, picture: Picture, detection: Detection, question: Question) -> Sitter | None:
+    def _sitter(self, picture: Picture, detection: Detection, question: Question) -> PreparedFace | None:
         """One face, found in the original, from the pixels at hand."""
         at_hand = picture.at_hand(detection)
         try:
@@ -82,7 +84,7 @@ class Sitting:
         if wish is not None and detection.box.face_short >= wish.min_short:
             crop = cut_crop(picture, detection.box, wish, turns=upright_turns(detection.landmarks))
         look = cut_look(picture.pixels, detection, question.enrich) if question.enrich else None
-        return Sitter(aligned, measure(aligned), crop, self._judged(picture, aligned, at_hand), look)
+        return PreparedFace(aligned, measure(aligned), crop, self._judged(picture, aligned, at_hand), look)
 
     def _judged(self, picture: Picture, aligned: Aligned, at_hand: Detection) -> Pixels | None:
         """The crop for the quality model: the recogniser's, unless that has another side."""
@@ -93,7 +95,9 @@ class Sitting:
         return alignment.align(picture.pixels, picture.sampled(at_hand), QUALITY_SIDE).crop
 
 
-def face_answer(sitter: Sitter, vector: NDArray[np.float32], score: float | None, more: Enriched) -> wire.FaceAnswer:
+def face_answer(
+    sitter: PreparedFace, vector: NDArray[np.float32], score: float | None, more: Enriched
+) -> wire.FaceAnswer:
     detection = sitter.aligned.detection
     box = detection.box
     return wire.FaceAnswer(

@@ -48,7 +48,7 @@ CROWDED = 4
 """A tile with more near pairs for each row and column is crowded."""
 
 
-class Forest:
+class DisjointSets:
     """Sets that grow together: each place knows one of a lower number in its set, the lowest knows itself."""
 
     def __init__(self, n: int) -> None:
@@ -81,13 +81,13 @@ class Forest:
         return self.lowest(np.arange(len(self._lower))).astype(np.int64)
 
 
-def join_near(forest: Forest, units: Singles, floor: float, rows: slice = slice(None)) -> None:
+def join_near(forest: DisjointSets, units: Singles, floor: float, rows: slice = slice(None)) -> None:
     """Join the pairs of a product of ``floor`` or more, of those ``rows`` with themselves and all that follow."""
     for one, two in _near_pairs(forest, units, floor, rows):
         forest.join(one, two)
 
 
-def join_likely(forest: Forest, units: Singles, floor: float, rows: slice = slice(None)) -> None:
+def join_likely(forest: DisjointSets, units: Singles, floor: float, rows: slice = slice(None)) -> None:
     """The same, but by sketches; the rows must be of unit length."""
     d = units.shape[1]
     deviation = (1 - floor**2) * np.sqrt((1 - SKETCH / d) / SKETCH) if d > 2 * SKETCH else np.inf
@@ -103,7 +103,7 @@ def join_likely(forest: Forest, units: Singles, floor: float, rows: slice = slic
             forest.join(some[is_near], others[is_near])
 
 
-def _near_pairs(forest: Forest, units: Singles, floor: float, rows: slice) -> Iterator[tuple[Places, Places]]:
+def _near_pairs(forest: DisjointSets, units: Singles, floor: float, rows: slice) -> Iterator[tuple[Places, Places]]:
     """
     Tile by tile the pairs with a product of ``floor`` or more, but for such as are joined already.
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.clustering.agglomeration import Labels, merge_within, split_by
 from immich_facesets.clustering.blocked_products import SLACK, Directions, Vectors
-from immich_facesets.clustering.components import Forest, join_near
+from immich_facesets.clustering.components import DisjointSets, join_near
 from immich_facesets.clustering.sampled_linkage import crowd_linkage
 
 __all__ = ["Labels", "Vectors", "average_linkage", "by_first_appearance", "content_order", "split_by"]
@@ -48,7 +48,7 @@ def average_linkage(vectors: Vectors, cut: float, *, exact_rows: int = EXACT_ROW
     if len(first) > exact_rows:
         clusters = crowd_linkage(faces, twins, cut, floor)
     else:
-        forest = Forest(len(first))
+        forest = DisjointSets(len(first))
         join_near(forest, faces.singles(np.arange(len(first))), floor)
         clusters = merge_within(forest.labels(), faces.doubles, twins, cut)
     labels = np.empty(len(vectors), dtype=np.int64)

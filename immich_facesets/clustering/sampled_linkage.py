@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.clustering.agglomeration import Labels, merge_within, split_by
 from immich_facesets.clustering.blocked_products import Directions
-from immich_facesets.clustering.components import Forest, join_likely, join_near
+from immich_facesets.clustering.components import DisjointSets, join_likely, join_near
 
 Sizes = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -36,7 +36,7 @@ def crowd_linkage(faces: Directions, sizes: Sizes, cut: float, floor: float, sam
     item, groups = _condense(faces, person, sizes, cut)
     item_sizes: Sizes = np.bincount(item, weights=sizes).astype(np.float64)
     means = _means(faces, item, sizes, groups)
-    forest = Forest(len(means))
+    forest = DisjointSets(len(means))
     join_near(forest, means, floor, slice(groups))
     join_likely(forest, means, floor, slice(groups, None))
     merged = merge_within(forest.labels(), lambda places: means[places].astype(np.float64), item_sizes, cut)
@@ -47,7 +47,7 @@ def _familiar(faces: Directions, sizes: Sizes, cut: float, floor: float, sample_
     """Which well-known person of a sample each face is nearest to, (n,); NOBODY beyond the cut."""
     person = np.full(len(faces), NOBODY, dtype=np.int64)
     sample = np.unique(np.linspace(0, len(faces) - 1, sample_rows).astype(np.intp))
-    forest = Forest(len(sample))
+    forest = DisjointSets(len(sample))
     join_near(forest, faces.singles(sample), floor)
     found = merge_within(forest.labels(), lambda places: faces.doubles(sample[places]), sizes[sample], cut)
     known = [sample[places] for places in split_by(found) if len(places) >= WELL_KNOWN]

@@ -28,7 +28,7 @@ from immich_facesets.exports.manifests import (
     years,
 )
 from immich_facesets.exports.npz import CACHE, Cache, columns, write_cache
-from immich_facesets.exports.requests import FOLDERS, FOR_SWAPPING, Profile, Wish, picked
+from immich_facesets.exports.requests import FOLDERS, FOR_SWAPPING, ExportRequest, Profile, picked
 from immich_facesets.exports.xmp import PictureRegions, sidecar
 from immich_facesets.facesets.faceset import ExportFace, ExportRules, Faceset, Reason, Shelf, digest
 from immich_facesets.facesets.preflight import as_json, look_over
@@ -42,7 +42,7 @@ Files = Callable[[], Iterator[tuple[str, Content]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Edition:
+class ExportArtifact:
     """
     One directory. ``path`` is relative to the export folder; ``entry`` is what the store remembers of it.
 
@@ -63,7 +63,7 @@ class Edition:
 
 def of_faceset(
     faceset: Faceset, *, space: str, rules: ExportRules, draw: Draw, thumbnail: Thumbnail, without_crop: int = 0
-) -> Edition:
+) -> ExportArtifact:
     """
     The face set itself: the profile ``fsz``. Candidates, whom a person must look at first, get no report.
 
@@ -74,7 +74,7 @@ def of_faceset(
     told = json_bytes(as_json(faceset, report))
     notes = {PREFLIGHT: hashlib.sha256(told).hexdigest(), SHEET: None} if is_reported else NO_NOTES
     manifest = faceset_manifest(faceset, space=space, rules=rules, notes=notes)
-    top = frozenset(face.candidate.face.face_id for face in picked(faceset, Wish(Profile.FSZ, rules.top)))
+    top = frozenset(face.candidate.face.face_id for face in picked(faceset, ExportRequest(Profile.FSZ, rules.top)))
 
     def for_people() -> Iterator[tuple[str, Content]]:
         if is_reported:
@@ -88,19 +88,19 @@ def of_faceset(
         return faceset_files(faceset, manifest=manifest, top=rules.top, picture=picture, notes=for_people())
 
     entry = faceset_entry(faceset, rules.top)
-    return Edition(faceset.directory, Profile.FSZ, faceset.identity, manifest, entry, files)
+    return ExportArtifact(faceset.directory, Profile.FSZ, faceset.identity, manifest, entry, files)
 
 
 def of_reader(
     faceset: Faceset,
-    wish: Wish,
+    wish: ExportRequest,
     *,
     space: str,
     rules: ExportRules,
     draw: Draw,
     class_name: str = "",
     vectors: NDArray[np.float32] | None = None,
-) -> Edition | None:
+) -> ExportArtifact | None:
     """
     A face set in the form of one reader; None when no face of it may be in it.
 
@@ -138,12 +138,12 @@ def of_reader(
         yield MANIFEST, manifest
 
     entry = _entry(wish.profile, faceset.identity, len(faces))
-    return Edition(f"{FOLDERS[wish.profile]}/{leaf}", wish.profile, faceset.identity, manifest, entry, files)
+    return ExportArtifact(f"{FOLDERS[wish.profile]}/{leaf}", wish.profile, faceset.identity, manifest, entry, files)
 
 
 def of_sidecars(
     user: str, folder: str, pictures: Mapping[str, PictureRegions], left_out: Mapping[str, int]
-) -> Edition | None:
+) -> ExportArtifact | None:
     """
     The XMP sidecars of a user's pictures, by file name relative to her ``folder``; None when there are none.
 
@@ -171,10 +171,10 @@ def of_sidecars(
         yield MANIFEST, manifest
 
     path = f"{FOLDERS[Profile.XMP]}/{folder}"
-    return Edition(path, Profile.XMP, None, manifest, _entry(Profile.XMP, None, regions), files)
+    return ExportArtifact(path, Profile.XMP, None, manifest, _entry(Profile.XMP, None, regions), files)
 
 
-def of_cache(user: str, folder: str, cache: Cache, *, space: str) -> Edition | None:
+def of_cache(user: str, folder: str, cache: Cache, *, space: str) -> ExportArtifact | None:
     """The npz file of a user's faces; None when there is not one picture in it."""
     if not (cache.rows or cache.empty):
         return None
@@ -201,13 +201,13 @@ def of_cache(user: str, folder: str, cache: Cache, *, space: str) -> Edition | N
         yield MANIFEST, manifest
 
     path = f"{FOLDERS[Profile.NPZ]}/{folder}"
-    return Edition(path, Profile.NPZ, None, manifest, _entry(Profile.NPZ, None, len(cache.rows)), files)
+    return ExportArtifact(path, Profile.NPZ, None, manifest, _entry(Profile.NPZ, None, len(cache.rows)), files)
 
 
 def _layout(
     faceset: Faceset,
     faces: Sequence[ExportFace],
-    wish: Wish,
+    wish: ExportRequest,
     pixels: int,
     leaf: str,
     vectors: NDArray[np.float32] | None,
@@ -235,7 +235,7 @@ def _layout(
             raise ValueError(f"{wish.profile} is no form of one face set")
 
 
-def _left_out(faceset: Faceset, wish: Wish, count: int) -> dict[str, int]:
+def _left_out(faceset: Faceset, wish: ExportRequest, count: int) -> dict[str, int]:
     """How many of the face set's faces are not in it, by reason."""
     minors = sum(face.candidate.is_minor for face in faceset.faces) if wish.profile in FOR_SWAPPING else 0
     reasons = {str(Reason.MINOR): minors, "beyond_the_best": len(faceset.faces) - minors - count}

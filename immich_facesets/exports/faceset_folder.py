@@ -7,7 +7,7 @@ from typing import BinaryIO
 from immich_facesets.exports.file_names import THIN_NOTE, marker_name
 from immich_facesets.exports.fsz import write_bundle
 from immich_facesets.exports.manifests import bundle_names, face_file, marker, thin_note
-from immich_facesets.exports.requests import Profile, Wish, picked
+from immich_facesets.exports.requests import ExportRequest, Profile, picked
 from immich_facesets.facesets.faceset import ExportFace, Faceset, Shelf
 
 ReadBack = Callable[[str], bytes]
@@ -34,7 +34,10 @@ def faceset_files(
     for face in faceset.faces:
         yield file_of[face.candidate.face.face_id], picture(face)
     names = bundle_names(faceset, top)
-    for name, faces in ((names["top"], picked(faceset, Wish(Profile.FSZ, top))), (names["all"], faceset.swappable)):
+    for name, faces in (
+        (names["top"], picked(faceset, ExportRequest(Profile.FSZ, top))),
+        (names["all"], faceset.swappable),
+    ):
         if name is not None:
             yield name, partial(_write_bundle, [file_of[face.candidate.face.face_id] for face in faces])
     if faceset.shelf is Shelf.THIN:

@@ -106,7 +106,7 @@ OTHER_LIGHT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ExportRequest:
     """A profile to be written. ``faces`` of each face set, None for all; ``pixels`` of a side, None as they are."""
 
     profile: Profile
@@ -118,7 +118,7 @@ class Wish:
         return self.profile in OF_LIBRARY
 
 
-def read_wishes(text: str) -> tuple[Wish, ...]:
+def read_export_requests(text: str) -> tuple[ExportRequest, ...]:
     """
     Wishes as people write them: ``fsz,kohya:40:768`` is a profile, faces of each face set, pixels of a side.
 
@@ -130,7 +130,7 @@ def read_wishes(text: str) -> tuple[Wish, ...]:
     return wishes
 
 
-def picked(faceset: Faceset, wish: Wish) -> tuple[ExportFace, ...]:
+def picked(faceset: Faceset, wish: ExportRequest) -> tuple[ExportFace, ...]:
     """The faces of a face set that a wish takes, in the order of their ranks."""
     is_for_swapping = wish.profile in FOR_SWAPPING
     faces = faceset.swappable if is_for_swapping else faceset.faces
@@ -177,7 +177,7 @@ def _unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return clipped
 
 
-def _wish(text: str) -> Wish:
+def _wish(text: str) -> ExportRequest:
     name, *numbers = (part.strip() for part in text.split(":"))
     try:
         profile = Profile(name.lower())
@@ -196,4 +196,4 @@ def _wish(text: str) -> Wish:
     pixels = int(numbers[1]) if len(numbers) == 2 else None
     if pixels is not None and not LEAST_PIXELS <= pixels <= MOST_PIXELS:
         raise ValueError(f"{profile}: pixels are from {LEAST_PIXELS} to {MOST_PIXELS}")
-    return Wish(profile, faces, pixels)
+    return ExportRequest(profile, faces, pixels)

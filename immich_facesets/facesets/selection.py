@@ -17,7 +17,7 @@ LEAST_CANDIDATE = 0.40
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class FacesetDraft:
     """A faceset to be: the faces that may be in it, and their unit vectors (n, d), row by row."""
 
     identity: int
@@ -34,7 +34,7 @@ def drafts(
     eras: Sequence[KeptEra],
     *,
     rules: EraRules,
-) -> tuple[Draft, ...]:
+) -> tuple[FacesetDraft, ...]:
     """
     The identity as a whole, and its eras, earliest first.
 
@@ -44,7 +44,7 @@ def drafts(
     row_of = {candidate.face.face_id: row for row, candidate in enumerate(candidates)}
     parts = [_era_draft(number, era, candidates, vectors, row_of, rules) for era in eras]
     found = sorted((part for part in parts if part.candidates), key=_first_year)
-    return (Draft(number, None, Shelf.MAIN, tuple(candidates), vectors), *found)
+    return (FacesetDraft(number, None, Shelf.MAIN, tuple(candidates), vectors), *found)
 
 
 def _era_draft(
@@ -54,12 +54,12 @@ def _era_draft(
     vectors: NDArray[np.float32],
     row_of: Mapping[int, int],
     rules: EraRules,
-) -> Draft:
+) -> FacesetDraft:
     rows = sorted(row_of[face] for face in era.face_ids if face in row_of)
     members = [candidates[row] for row in rows]
     years = sorted(year for member in members if (year := _year(member.taken)) is not None)
     first, last = (years[0], years[-1]) if years else (era.from_year, era.to_year)
-    return Draft(
+    return FacesetDraft(
         number,
         EraYears(era.name, first, last),
         Shelf.THIN if len(rows) < rules.min_anchor else Shelf.MAIN,
@@ -109,7 +109,7 @@ def rescue(
     return tuple(faceset for faceset in built if faceset is not None)
 
 
-def _first_year(draft: Draft) -> float:
+def _first_year(draft: FacesetDraft) -> float:
     """Undated eras come last."""
     return np.inf if draft.era is None or draft.era.first is None else draft.era.first
 

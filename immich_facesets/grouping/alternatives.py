@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.grouping.matching import candidates
-from immich_facesets.grouping.state import Draft, GroupingRules
+from immich_facesets.grouping.state import GroupingRules, GroupingState
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
 
@@ -29,7 +29,7 @@ def rivals_of(
     Of each face of an identity the other identities within the match distance, nearest first; faces without any are
     missing. Centroids are those that grouping compares with; decisions are not asked, for they say who, not how near.
     """
-    draft = Draft(table, memberships, [], Constraints(), points, rules, next_number=1)
+    draft = GroupingState(table, memberships, [], Constraints(), points, rules, next_number=1)
     standing = draft.standing()
     pairs = candidates(draft.faces.vectors, draft.members(number), standing.centroids, standing.numbers, points.match)
     found: dict[int, list[Rival]] = {}

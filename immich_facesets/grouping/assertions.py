@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.grouping.face_table import Assertion, Rows, distances, two_pass
-from immich_facesets.grouping.state import NOBODY, Draft
+from immich_facesets.grouping.state import NOBODY, GroupingState
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
+class CleanedAssertion:
     """One assertion after its bystanders left: its accepted rows and how far each is from their centroid."""
 
     assertion: Assertion
@@ -30,14 +30,14 @@ class Claim:
     number: int
 
 
-def settle(draft: Draft, assertions: Sequence[Assertion]) -> list[Hearing]:
+def apply_assertions(draft: GroupingState, assertions: Sequence[Assertion]) -> list[CleanedAssertion]:
     """
     Attach every asserted person to an identity, new if need be, and move her accepted faces there.
 
     ``assertions``: one for each person. Nothing here depends on distances to identities once a person is attached:
     planned again, it decides the same.
     """
-    hearings = [hear(draft, assertion) for assertion in assertions]
+    hearings = [drop_outliers(draft, assertion) for assertion in assertions]
     hearings.sort(key=lambda one: (-len(one.accepted), one.accepted.tolist(), one.assertion.person))
     heard = [one for one in hearings if len(one.accepted)]
     is_new = [one.assertion.person not in draft.people.identity_of for one in heard]
@@ -61,7 +61,7 @@ def settle(draft: Draft, assertions: Sequence[Assertion]) -> list[Hearing]:
     return hearings
 
 
-def hear(draft: Draft, assertion: Assertion) -> Hearing:
+def drop_outliers(draft: GroupingState, assertion: Assertion) -> CleanedAssertion:
     """Throw bystanders and wrong assignments out of an assertion."""
     found = {draft.row_of[face] for face in assertion.face_ids if face in draft.row_of}
     rows = np.array(sorted(row for row in found if not draft.is_ignored[row]), dtype=np.intp)
@@ -69,10 +69,10 @@ def hear(draft: Draft, assertion: Assertion) -> Hearing:
     accepted = two_pass(rows, draft.centroids, vectors, draft.points.drop, draft.points.outlier)
     gaps = draft.centroids.distances(accepted).tolist() if len(accepted) else []
     dropped = np.sort(draft.faces.face_ids[np.setdiff1d(rows, accepted)])
-    return Hearing(assertion, accepted, gaps, tuple(dropped.tolist()))
+    return CleanedAssertion(assertion, accepted, gaps, tuple(dropped.tolist()))
 
 
-def _identity_of(draft: Draft, hearing: Hearing, is_fixed: NDArray[np.bool_]) -> int | None:
+def _identity_of(draft: GroupingState, hearing: CleanedAssertion, is_fixed: NDArray[np.bool_]) -> int | None:
     """The identity of an asserted person: attached before, or holding most of her faces, or near, or new."""
     person = hearing.assertion.person
     attached = draft.people.identity_of.get(person)
@@ -89,7 +89,7 @@ def _identity_of(draft: Draft, hearing: Hearing, is_fixed: NDArray[np.bool_]) ->
     return number
 
 
-def _holder(draft: Draft, hearing: Hearing) -> int | None:
+def _holder(draft: GroupingState, hearing: CleanedAssertion) -> int | None:
     """The identity that holds more than half of the accepted faces, if it may take this person."""
     owners = draft.owner[hearing.accepted]
     numbers, counts = np.unique(owners[owners != NOBODY], return_counts=True)
@@ -99,7 +99,7 @@ def _holder(draft: Draft, hearing: Hearing) -> int | None:
     return None
 
 
-def _nearest(draft: Draft, hearing: Hearing) -> int | None:
+def _nearest(draft: GroupingState, hearing: CleanedAssertion) -> int | None:
     """The nearest identity within reach of a merge that may take this person."""
     standing = draft.standing()
     gaps = distances(draft.centroids.of(hearing.accepted)[None], standing.centroids)[0]
@@ -112,7 +112,7 @@ def _nearest(draft: Draft, hearing: Hearing) -> int | None:
     return None
 
 
-def _settle_claims(draft: Draft, claims: Sequence[Claim]) -> None:
+def _settle_claims(draft: GroupingState, claims: Sequence[Claim]) -> None:
     """Give each row to its nearest claim, and each identity one face of a picture: decided before asserted before joined."""
     pictures = draft.faces.pictures
     is_fixed = draft.is_fixed

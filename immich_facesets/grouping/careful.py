@@ -16,10 +16,10 @@ from immich_facesets.grouping.cluster_linking import Clusters, least_likeness, l
 from immich_facesets.grouping.discovery import Discovery, found_identity, one_a_picture
 from immich_facesets.grouping.face_table import Rows
 from immich_facesets.grouping.matching import Candidates, assign, candidates, near_rows, stand_out
-from immich_facesets.grouping.state import NOBODY, Draft, Standing
+from immich_facesets.grouping.state import NOBODY, GroupingState, PlacedIdentities
 
 
-def place_carefully(draft: Draft) -> Discovery:
+def place_carefully(draft: GroupingState) -> Discovery:
     """Place what is loose until nobody finds a place any more; the last look, which found nothing new."""
     grown = set(draft.owner[(draft.owner != draft.before) & (draft.owner != NOBODY)].tolist())
     while True:
@@ -32,7 +32,7 @@ def place_carefully(draft: Draft) -> Discovery:
         grown = set(draft.owner[draft.owner != before].tolist())
 
 
-def _wake(draft: Draft, grown: Collection[int]) -> None:
+def _wake(draft: GroupingState, grown: Collection[int]) -> None:
     """
     Look again at resting faces that something new came near: a fresh face, another such face, or an identity that grew.
 
@@ -64,7 +64,7 @@ class _Loose:
     barred: set[int]  # by decisions; birthdays add theirs
 
 
-def _place_clear(draft: Draft) -> Discovery:
+def _place_clear(draft: GroupingState) -> Discovery:
     """Link clusters of clear loose faces with identities and with one another."""
     draft.torn.clear()
     loose = draft.loose()
@@ -95,7 +95,7 @@ def _place_clear(draft: Draft) -> Discovery:
     return found
 
 
-def _sound(draft: Draft) -> Standing:
+def _sound(draft: GroupingState) -> PlacedIdentities:
     """
     The identities that may take somebody: asserted, or with clear faces in half the pictures that found one.
 
@@ -109,10 +109,12 @@ def _sound(draft: Draft) -> Standing:
         or draft.new.get(number) == "asserted"
         or 2 * len(np.unique(draft.faces.pictures[rows[draft.is_good[rows]]])) >= draft.rules.min_faces
     ]
-    return Standing(standing.numbers[kept], [standing.members[place] for place in kept], standing.centroids[kept])
+    return PlacedIdentities(
+        standing.numbers[kept], [standing.members[place] for place in kept], standing.centroids[kept]
+    )
 
 
-def _apart(draft: Draft, rows: Rows) -> list[_Loose]:
+def _apart(draft: GroupingState, rows: Rows) -> list[_Loose]:
     """A cluster as clusters that are allowed: one face of a picture, and whoever must not join somebody alone."""
     alone = [row for row in rows.tolist() if row in draft.barred_of]
     rows = np.setdiff1d(rows, alone)
@@ -124,7 +126,7 @@ def _apart(draft: Draft, rows: Rows) -> list[_Loose]:
     return parts
 
 
-def _clusters(draft: Draft, standing: Standing, loose: list[_Loose]) -> Clusters:
+def _clusters(draft: GroupingState, standing: PlacedIdentities, loose: list[_Loose]) -> Clusters:
     """Identities and loose clusters as what can be linked; near-identical pictures weigh as one."""
     masses = [draft.centroids.mass(rows) for rows in (*standing.members, *(one.rows for one in loose))]
     sums = np.array([mass.total for mass in masses]).reshape(len(masses), draft.faces.vectors.shape[1])
@@ -138,7 +140,7 @@ def _clusters(draft: Draft, standing: Standing, loose: list[_Loose]) -> Clusters
     return Clusters(sums, weights, seats, barred, anchors=len(standing.numbers))
 
 
-def _join(draft: Draft, number: int, rows: Rows) -> int:
+def _join(draft: GroupingState, number: int, rows: Rows) -> int:
     """Let those of a cluster join that are not far off; how many did. A locked identity takes nobody: they wait."""
     if number in draft.locked:
         draft.is_waiting[rows] = True
@@ -154,7 +156,7 @@ def _join(draft: Draft, number: int, rows: Rows) -> int:
     return len(joined)
 
 
-def _place_poor(draft: Draft) -> int:
+def _place_poor(draft: GroupingState) -> int:
     """Let poor faces join the identity that stands out; how many did."""
     loose = draft.loose()
     loose = loose[~draft.is_good[loose]]
@@ -177,7 +179,7 @@ def _place_poor(draft: Draft) -> int:
     return len(matches.joins)
 
 
-def _possible(draft: Draft, pairs: Candidates, taken: set[tuple[int, int]]) -> Candidates:
+def _possible(draft: GroupingState, pairs: Candidates, taken: set[tuple[int, int]]) -> Candidates:
     """The pairs that nothing forbids: who cannot be the one makes nobody doubt another."""
     kept = [
         place

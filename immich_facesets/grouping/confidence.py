@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.grouping.cluster_linking import scales
 from immich_facesets.grouping.face_table import BLOCK_ROWS, Rows
-from immich_facesets.grouping.state import Draft
+from immich_facesets.grouping.state import GroupingState
 
 AT_NO_MARGIN = -2.12
 PER_MARGIN = 29.2
@@ -22,7 +22,7 @@ MOST_MARGIN = 0.3
 """A larger margin makes nothing surer: what is wrong then are the labels."""
 
 
-def confidences(draft: Draft, rows: Rows) -> NDArray[np.float64]:
+def confidences(draft: GroupingState, rows: Rows) -> NDArray[np.float64]:
     """
     How sure it is, in [0, 1], that each of ``rows`` (members) is who it is said to be, (n,); NaN where a face is alone.
 

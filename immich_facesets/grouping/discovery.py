@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from immich_facesets.clustering.linkage import average_linkage, split_by
 from immich_facesets.grouping.face_table import Centroids, Rows, distances
 from immich_facesets.grouping.matching import candidates
-from immich_facesets.grouping.state import Draft, Sifting, Standing
+from immich_facesets.grouping.state import GateCounts, GroupingState, PlacedIdentities
 
 
-def discover(draft: Draft) -> "Discovery":
+def discover(draft: GroupingState) -> "Discovery":
     """Cluster what is loose and not waiting; extend identities by clusters, and found new ones."""
     loose = draft.loose()
     loose = loose[~draft.is_waiting[loose]]
@@ -44,14 +44,14 @@ class Discovery:
         self.singletons = sum(len(rows) == 1 for rows in clusters)
         self.largest = max((len(rows) for rows in clusters), default=0)
         self.changes = 0
-        self.nobody: list[Sifting] = []
+        self.nobody: list[GateCounts] = []
 
 
-def found_identity(draft: Draft, rows: Rows, found: Discovery) -> None:
+def found_identity(draft: GroupingState, rows: Rows, found: Discovery) -> None:
     """Found an identity if enough pictures of a cluster survive the gates."""
     kept = refine(draft, rows)
     pictures = len(np.unique(draft.faces.pictures[kept]))
-    sifting = Sifting(len(rows), int(draft.is_good[rows].sum()), len(kept), pictures)
+    sifting = GateCounts(len(rows), int(draft.is_good[rows].sum()), len(kept), pictures)
     if pictures < max(1, draft.rules.min_faces):
         found.nobody += [sifting] if len(rows) > 1 else []
         return
@@ -62,7 +62,7 @@ def found_identity(draft: Draft, rows: Rows, found: Discovery) -> None:
         draft.place(row, number, "discovered", gap)
 
 
-def one_a_picture(draft: Draft, rows: Rows) -> Rows:
+def one_a_picture(draft: GroupingState, rows: Rows) -> Rows:
     """Of two faces of one picture the one nearer to the centroid stays, unless the picture may hold a person twice."""
     pictures = draft.faces.pictures[rows]
     if len(np.unique(pictures)) == len(rows):
@@ -115,7 +115,7 @@ def _enqueue(
     heapq.heapify(queue)
 
 
-def refine(draft: Draft, rows: Rows) -> Rows:
+def refine(draft: GroupingState, rows: Rows) -> Rows:
     """What of a cluster may found an identity: faces that pass the gate and, from four on, none far from the centroid."""
     good = rows[draft.is_good[rows]]
     if len(good) < 4:
@@ -123,7 +123,7 @@ def refine(draft: Draft, rows: Rows) -> Rows:
     return good[draft.centroids.distances(good) <= draft.points.drop]
 
 
-def _is_somebody(draft: Draft, standing: Standing, rows: Rows, found: Discovery) -> bool:
+def _is_somebody(draft: GroupingState, standing: PlacedIdentities, rows: Rows, found: Discovery) -> bool:
     """
     Whether a cluster is an over-split part of an identity that exists; its faces join it unless it is locked.
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.grouping.face_table import BLOCK_ROWS, Rows, distances
-from immich_facesets.grouping.state import Draft
+from immich_facesets.grouping.state import GroupingState
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def assign(
     return matches
 
 
-def match(draft: Draft) -> bool:
+def match(draft: GroupingState) -> bool:
     """Let all loose rows join the identities within reach; whether any did."""
     standing = draft.standing()
     pairs = candidates(draft.faces.vectors, draft.loose(), standing.centroids, standing.numbers, draft.points.match)

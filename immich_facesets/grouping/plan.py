@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.grouping.assertions import Hearing, settle
+from immich_facesets.grouping.assertions import CleanedAssertion, apply_assertions
 from immich_facesets.grouping.careful import place_carefully
 from immich_facesets.grouping.confidence import confidences
 from immich_facesets.grouping.discovery import Discovery, discover
 from immich_facesets.grouping.face_table import Assertion, FaceTable, Known, Origin, distances
 from immich_facesets.grouping.matching import match
 from immich_facesets.grouping.report import GroupingReport, review
-from immich_facesets.grouping.state import NOBODY, Draft, GroupingRules, How, Method
+from immich_facesets.grouping.state import NOBODY, GroupingRules, GroupingState, How, Method
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
 
@@ -120,7 +120,7 @@ def plan_grouping(
     """
     if carried is not None:
         memberships = {face: member.identity for face, member in carried.items()}
-    draft = Draft(table, memberships, known, constraints, points, rules, next_number, fresh)
+    draft = GroupingState(table, memberships, known, constraints, points, rules, next_number, fresh)
     hearings, found = _decide(draft, assertions)
     new = _number(draft)
     report = review(draft, hearings, found)
@@ -129,18 +129,18 @@ def plan_grouping(
     )
 
 
-def _decide(draft: Draft, assertions: Sequence[Assertion]) -> tuple[list[Hearing], Discovery]:
+def _decide(draft: GroupingState, assertions: Sequence[Assertion]) -> tuple[list[CleanedAssertion], Discovery]:
     """
     Settle, match and discover by turns until none of them changes anything.
 
     A person may find her identity only after the others were settled: faces that another person's assertion outbid can
     found one, or fill one. Who is attached stays so, therefore there are no more turns than people.
     """
-    hearings, found = settle(draft, assertions), _place_loose(draft)
+    hearings, found = apply_assertions(draft, assertions), _place_loose(draft)
     draft.drop_empty()
     for _ in assertions:
         owner, attached = draft.owner.copy(), dict(draft.people.identity_of)
-        hearings = settle(draft, assertions)
+        hearings = apply_assertions(draft, assertions)
         if (draft.owner != owner).any():
             found = _place_loose(draft)
         draft.drop_empty()
@@ -149,7 +149,7 @@ def _decide(draft: Draft, assertions: Sequence[Assertion]) -> tuple[list[Hearing
     return hearings, found
 
 
-def _place_loose(draft: Draft) -> Discovery:
+def _place_loose(draft: GroupingState) -> Discovery:
     """Place whoever is loose until nobody joins any more; the last discovery, which found nothing new."""
     if draft.rules.method == "careful":
         return place_carefully(draft)
@@ -161,7 +161,7 @@ def _place_loose(draft: Draft) -> Discovery:
             return found
 
 
-def _number(draft: Draft) -> tuple[NewIdentity, ...]:
+def _number(draft: GroupingState) -> tuple[NewIdentity, ...]:
     """Give new identities their final numbers: largest first, equal ones by content. Numbers from decisions stay."""
     members = {number: draft.members(number) for number in draft.new}
     found = [number for number in members if number >= draft.first_new]
@@ -178,7 +178,7 @@ def _number(draft: Draft) -> tuple[NewIdentity, ...]:
     )
 
 
-def _joins(draft: Draft, carried: Mapping[int, Carried]) -> tuple[Join, ...]:
+def _joins(draft: GroupingState, carried: Mapping[int, Carried]) -> tuple[Join, ...]:
     """The faces whose identity changed, or was carried, by face id."""
     joins = []
     centroids: dict[int, NDArray[np.float32]] = {}
@@ -197,13 +197,13 @@ def _joins(draft: Draft, carried: Mapping[int, Carried]) -> tuple[Join, ...]:
     return tuple(sorted(joins, key=lambda join: join.face_id))
 
 
-def _leaves(draft: Draft) -> tuple[int, ...]:
+def _leaves(draft: GroupingState) -> tuple[int, ...]:
     """The faces that belong to nobody any more."""
     rows = np.flatnonzero((draft.before != NOBODY) & (draft.owner == NOBODY))
     return tuple(np.sort(draft.faces.face_ids[rows]).tolist())
 
 
-def _links(draft: Draft, known: Sequence[Known]) -> tuple[Link, ...]:
+def _links(draft: GroupingState, known: Sequence[Known]) -> tuple[Link, ...]:
     """The people whose identity changed, by source and id."""
     before = {person: identity.number for identity in known for person in identity.people}
     return tuple(

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from immich_facesets.faces import Gate
-from immich_facesets.grouping.assertions import Hearing
+from immich_facesets.grouping.assertions import CleanedAssertion
 from immich_facesets.grouping.discovery import Discovery
 from immich_facesets.grouping.face_table import BLOCK_ROWS, distances
-from immich_facesets.grouping.state import NOBODY, Draft, Sifting, Standing
+from immich_facesets.grouping.state import NOBODY, GateCounts, GroupingState, PlacedIdentities
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +94,11 @@ class GroupingReport:
     suspects: tuple[Twice, ...]
     suggested_merges: tuple[Suggestion, ...]
     survivors: Survivors
-    founded: Mapping[int, Sifting]
-    nobody: tuple[Sifting, ...]
+    founded: Mapping[int, GateCounts]
+    nobody: tuple[GateCounts, ...]
 
 
-def review(draft: Draft, hearings: Sequence[Hearing], last: Discovery) -> GroupingReport:
+def review(draft: GroupingState, hearings: Sequence[CleanedAssertion], last: Discovery) -> GroupingReport:
     """The report of a finished draft; ``last`` is the discovery that found nothing more."""
     standing = draft.standing()
     faces = int(np.count_nonzero(~draft.is_ignored))
@@ -128,7 +128,7 @@ def review(draft: Draft, hearings: Sequence[Hearing], last: Discovery) -> Groupi
     )
 
 
-def _survivors(draft: Draft) -> Survivors:
+def _survivors(draft: GroupingState) -> Survivors:
     """How the gates meet the faces that belonged to nobody before."""
     faces, gate = draft.faces, draft.rules.gate
     here = (draft.before == NOBODY) & ~draft.is_ignored & draft.is_active
@@ -138,7 +138,7 @@ def _survivors(draft: Draft) -> Survivors:
     return Survivors(*(int(np.count_nonzero(kept)) for kept in (here, large, sharp, sure, clear)))
 
 
-def _guardrails(draft: Draft, singleton_share: float, largest_share: float) -> tuple[str, ...]:
+def _guardrails(draft: GroupingState, singleton_share: float, largest_share: float) -> tuple[str, ...]:
     """What looks wrong with the whole, each with what to change (PRODUCT 3.3)."""
     rules, cut = draft.rules, draft.points.cluster
     messages = []
@@ -156,7 +156,7 @@ def _guardrails(draft: Draft, singleton_share: float, largest_share: float) -> t
     return tuple(messages)
 
 
-def _ambiguous(draft: Draft, standing: Standing) -> tuple[Ambiguous, ...]:
+def _ambiguous(draft: GroupingState, standing: PlacedIdentities) -> tuple[Ambiguous, ...]:
     """Faces that the machine may move and for which another identity is within reach and hardly farther."""
     rows = np.flatnonzero((draft.owner != NOBODY) & ~draft.is_fixed)
     found = []
@@ -182,7 +182,7 @@ def _ambiguous(draft: Draft, standing: Standing) -> tuple[Ambiguous, ...]:
     return tuple(found)
 
 
-def _torn(draft: Draft, standing: Standing) -> list[Ambiguous]:
+def _torn(draft: GroupingState, standing: PlacedIdentities) -> list[Ambiguous]:
     """Faces that nobody got, because two identities are as near."""
     found, alive = [], set(standing.numbers.tolist())
     for row, pair in sorted(draft.torn.items()):
@@ -194,7 +194,7 @@ def _torn(draft: Draft, standing: Standing) -> list[Ambiguous]:
     return found
 
 
-def _suspects(draft: Draft, standing: Standing) -> tuple[Twice, ...]:
+def _suspects(draft: GroupingState, standing: PlacedIdentities) -> tuple[Twice, ...]:
     """Pictures in which an identity has two faces, or has one and would take another."""
     pictures, ids = draft.faces.pictures, draft.faces.face_ids
     seats: dict[tuple[int, int], set[int]] = {}
@@ -216,7 +216,7 @@ def _suspects(draft: Draft, standing: Standing) -> tuple[Twice, ...]:
     )
 
 
-def _suggested_merges(draft: Draft, standing: Standing) -> tuple[Suggestion, ...]:
+def _suggested_merges(draft: GroupingState, standing: PlacedIdentities) -> tuple[Suggestion, ...]:
     """Identities within the match distance of each other that no picture, source or decision tells apart."""
     found = []
     closed = [draft.closed_pictures(rows) for rows in standing.members]

@@ -43,7 +43,7 @@ class GroupingRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Barred:
+class CannotLink:
     """
     The (row, identity) pairs that must not be: a decision keeps them apart, or the picture is older than the person.
 
@@ -67,7 +67,7 @@ class Barred:
 
 
 @dataclass(frozen=True, slots=True)
-class Sifting:
+class GateCounts:
     """
     What the gates leave of a cluster that may become an identity: its faces, those that show enough of a person, of these
     those that are near its centre, and the different pictures that they are in.
@@ -80,7 +80,7 @@ class Sifting:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PlacedIdentities:
     """The identities that have faces: their numbers (k,), ascending, the rows of each, and their centroids (k, d)."""
 
     numbers: NDArray[np.int64]
@@ -88,7 +88,7 @@ class Standing:
     centroids: NDArray[np.float32]
 
 
-class Draft:
+class GroupingState:
     """
     The state that the steps of grouping change; rows are those of ``faces``, which is in the order of content.
 
@@ -117,7 +117,7 @@ class Draft:
         locks = {identity.number: identity.is_locked for identity in known} | dict(constraints.locks)
         self.locked = frozenset(number for number, is_on in locks.items() if is_on and number not in constraints.merged)
         self.new: dict[int, Origin] = {}
-        self.founded: dict[int, Sifting] = {}
+        self.founded: dict[int, GateCounts] = {}
         self.asserted = frozenset(constraints.current(one.number) for one in known if one.origin == "asserted")
         self.people = People({constraints.current(one.number): frozenset[tuple[str, str]]() for one in known})
         for identity in sorted(known, key=lambda one: one.number):
@@ -141,7 +141,7 @@ class Draft:
             if identity.born is not None:
                 number = constraints.current(identity.number)
                 born[number] = min(identity.born, born.get(number, np.inf))
-        self.barred = Barred(pairs, faces.taken, born)
+        self.barred = CannotLink(pairs, faces.taken, born)
         self.barred_of: dict[int, set[int]] = {}
         for row, number in sorted(pairs):
             self.barred_of.setdefault(row, set()).add(number)
@@ -209,12 +209,12 @@ class Draft:
         """How far each of ``rows`` is from the centroid of an identity."""
         return distances(self.faces.vectors[rows], self.centroids.of(self.members(number))[None])[:, 0]
 
-    def standing(self) -> Standing:
+    def standing(self) -> PlacedIdentities:
         """The identities that have faces by now."""
         placed = np.flatnonzero(self.owner != NOBODY)
         members = [placed[part] for part in split_by(self.owner[placed])]
         numbers = np.array([self.owner[rows[0]] for rows in members], dtype=np.int64)
-        return Standing(numbers, members, self.centroids.matrix(members))
+        return PlacedIdentities(numbers, members, self.centroids.matrix(members))
 
     def taken(self) -> set[tuple[int, int]]:
         """(identity, picture) where a second face of that picture may not join."""

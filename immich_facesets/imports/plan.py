@@ -33,7 +33,7 @@ class ImportedPerson:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ExistingIdentities:
     """
     What there is here before an import. ``numbers``: every identity number ever used; ``labelled``: the identities that
     have a name; ``holder``: by the number of a set the identity that holds more than half of its faces.
@@ -74,7 +74,7 @@ class ImportPlan:
         return all(one.fate is Fate.KNOWN and not one.faces and one.label is None for one in self.sets)
 
 
-def plan_import(sets: Sequence[SortedSet], standing: Standing) -> ImportPlan:
+def plan_import(sets: Sequence[SortedSet], standing: ExistingIdentities) -> ImportPlan:
     """
     A set that was imported before goes on as what it is; a person who is here already keeps her number and her name; a
     free number is kept; any other set gets the next one that nobody ever had.
@@ -114,7 +114,7 @@ def _before(one: SortedSet, imported: Sequence[ImportedPerson]) -> ImportedPerso
     return None
 
 
-def _again(one: SortedSet, before: ImportedPerson, standing: Standing) -> PlannedSet:
+def _again(one: SortedSet, before: ImportedPerson, standing: ExistingIdentities) -> PlannedSet:
     known = Gathering(before.faces)
     fresh = tuple(face for face in one.faces if not known.holds(face))
     label = None if before.identity in standing.labelled else one.label

@@ -79,7 +79,7 @@ GREY: Colour = (206, 204, 202)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class SubjectStyle:
     """``jaw`` runs from 0 (narrow chin) to 1 (square); ``glasses`` is None or whether they are round."""
 
     skin: Colour
@@ -114,7 +114,7 @@ _HEADWEARS = (Headwear.HEADBAND,) * 5 + (Headwear.BEANIE,) * 2 + (Headwear.SUN_H
 
 
 @functools.lru_cache(maxsize=1024)
-def look_of(seed: int) -> Look:
+def look_of(seed: int) -> SubjectStyle:
     dice = np.random.default_rng([seed, 9])
 
     def one(choices: tuple[_T, ...]) -> _T:
@@ -124,7 +124,7 @@ def look_of(seed: int) -> Look:
     skin = int(dice.integers(len(_SKINS)))
     light_hair = len(_HAIRS) if skin < 5 else 4
     first, second = dice.permutation(len(_CLOTHES))[:2].tolist()
-    return Look(
+    return SubjectStyle(
         skin=_SKINS[skin],
         hair_colour=_HAIRS[int(dice.integers(light_hair))],
         iris=one(IRISES),
@@ -148,7 +148,7 @@ def look_of(seed: int) -> Look:
 
 
 @functools.lru_cache(maxsize=1024)
-def dressed(seed: int, day: int) -> Look:
+def dressed(seed: int, day: int) -> SubjectStyle:
     """The look on one day of the sitter's life: clothes change, and on some days there is nothing over the band."""
     look = look_of(seed)
     dice = np.random.default_rng([seed, day, 3])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from immich_facesets.synthetic.appearance import Look, Shirt
+from immich_facesets.synthetic.appearance import Shirt, SubjectStyle
 from immich_facesets.synthetic.canvas import Canvas, ellipse, shade, smooth
 from immich_facesets.synthetic.subjects import Pose
 
@@ -15,7 +15,7 @@ def standing_height(age: float) -> float:
     return 0.9 + _torso_length(grown) + _leg_length(grown)
 
 
-def draw_body(canvas: Canvas, look: Look, pose: Pose) -> None:
+def draw_body(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
     own = canvas.with_roll(pose.roll * 0.2, _NECK)
     grown = _grown(pose.age)
     broad = (0.62 + 0.18 * grown) * (0.92 if look.lashes else 1.06)
@@ -38,7 +38,7 @@ def _leg_length(grown: float) -> float:
     return 1.2 + 0.9 * grown
 
 
-def _legs(canvas: Canvas, look: Look, broad: float, hip: float, leg_length: float) -> None:
+def _legs(canvas: Canvas, look: SubjectStyle, broad: float, hip: float, leg_length: float) -> None:
     foot = hip + leg_length
     trousers = shade(look.second_colour, 0.62)
     canvas.glow(0.0, foot + 0.05, broad * 1.5, (70, 60, 50), 0.35)
@@ -48,7 +48,7 @@ def _legs(canvas: Canvas, look: Look, broad: float, hip: float, leg_length: floa
         canvas.fill(ellipse(side * broad * 0.46, foot, broad * 0.36, 0.1), (74, 62, 58))
 
 
-def _arms(canvas: Canvas, look: Look, broad: float, long: float) -> None:
+def _arms(canvas: Canvas, look: SubjectStyle, broad: float, long: float) -> None:
     elbow, wrist = 0.9 + long * 0.5, 0.9 + long * 0.86
     for side in (-1, 1):
         arm = [
@@ -65,7 +65,7 @@ def _arms(canvas: Canvas, look: Look, broad: float, long: float) -> None:
         canvas.fill(smooth([(side * x * broad, y) for x, y in arm]), shade(look.shirt_colour, 0.88))
 
 
-def _torso(canvas: Canvas, look: Look, broad: float, long: float) -> None:
+def _torso(canvas: Canvas, look: SubjectStyle, broad: float, long: float) -> None:
     low = 0.9 + long
     canvas.fill(np.array([(-0.2, 0.4), (0.2, 0.4), (0.22, 0.85), (-0.22, 0.85)]), shade(look.skin, 0.8))
     half = [
@@ -97,7 +97,7 @@ def _torso(canvas: Canvas, look: Look, broad: float, long: float) -> None:
     _neckline(canvas, look)
 
 
-def _folds(canvas: Canvas, look: Look, broad: float, low: float) -> None:
+def _folds(canvas: Canvas, look: SubjectStyle, broad: float, low: float) -> None:
     """Soft shadows under the chin and the arms."""
     dark = shade(look.shirt_colour, 0.7)
     canvas.glow(0.0, 0.72, 0.42, dark, 0.35)
@@ -109,7 +109,7 @@ def _folds(canvas: Canvas, look: Look, broad: float, low: float) -> None:
         )
 
 
-def _neckline(canvas: Canvas, look: Look) -> None:
+def _neckline(canvas: Canvas, look: SubjectStyle) -> None:
     match look.shirt:
         case Shirt.V_NECK:
             canvas.fill(np.array([(-0.21, 0.68), (0.21, 0.68), (0.0, 1.0)]), shade(look.skin, 0.88))

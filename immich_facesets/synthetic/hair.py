@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from immich_facesets.synthetic.appearance import Beard, Hair, Look
+from immich_facesets.synthetic.appearance import Beard, Hair, SubjectStyle
 from immich_facesets.synthetic.canvas import Canvas, ellipse, mix, shade, smooth
 from immich_facesets.synthetic.head_geometry import MOUTH_RADIUS, MOUTH_Y, turned
 from immich_facesets.synthetic.subjects import Pose
 
 
-def draw_back_hair(canvas: Canvas, look: Look, pose: Pose) -> None:
+def draw_back_hair(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
     """What hangs behind neck and shoulders."""
     colour = look.hair_at(pose.age)
     dark = shade(colour, 0.82)
@@ -72,7 +72,7 @@ def draw_back_hair(canvas: Canvas, look: Look, pose: Pose) -> None:
             pass
 
 
-def draw_front_hair(canvas: Canvas, look: Look, pose: Pose) -> None:
+def draw_front_hair(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
     """The crown above the band and the temples beside the face; the band is drawn over it."""
     colour = look.hair_at(pose.age)
     if look.hair is Hair.BALD:
@@ -113,7 +113,7 @@ def draw_front_hair(canvas: Canvas, look: Look, pose: Pose) -> None:
         _temples(canvas, look, pose)
 
 
-def _temples(canvas: Canvas, look: Look, pose: Pose) -> None:
+def _temples(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
     colour = look.hair_at(pose.age)
     low = {Hair.LONG: 0.62, Hair.WAVY: 0.5, Hair.BOB: 0.42, Hair.PIGTAILS: 0.1}.get(look.hair, 0.02)
     wide = look.hair in {Hair.LONG, Hair.WAVY, Hair.BOB}
@@ -131,7 +131,7 @@ def _temples(canvas: Canvas, look: Look, pose: Pose) -> None:
         canvas.fill(smooth([(side * x + lag, y) for x, y in strand]), colour)
 
 
-def draw_beard(canvas: Canvas, look: Look, pose: Pose) -> None:
+def draw_beard(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
     colour = shade(look.hair_at(pose.age), 0.92)
     middle = turned(0.0, MOUTH_RADIUS, pose.yaw)
     lag = middle * 0.5
@@ -176,5 +176,5 @@ def draw_beard(canvas: Canvas, look: Look, pose: Pose) -> None:
             pass
 
 
-def _lip_room(canvas: Canvas, look: Look, middle: float) -> None:
+def _lip_room(canvas: Canvas, look: SubjectStyle, middle: float) -> None:
     canvas.fill(ellipse(middle, MOUTH_Y + 0.01, 0.19, 0.075), look.skin)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from immich_facesets.synthetic import head_geometry
-from immich_facesets.synthetic.appearance import Headwear, Look, Thread
+from immich_facesets.synthetic.appearance import Headwear, SubjectStyle, Thread
 from immich_facesets.synthetic.canvas import Canvas, Outline, ellipse, shade, smooth
 from immich_facesets.synthetic.head_geometry import turned
 from immich_facesets.synthetic.identity_code import PALETTE, Colour, gem_colour, words
@@ -14,7 +14,7 @@ from immich_facesets.synthetic.subjects import Pose
 _TOP, _BOTTOM = head_geometry.BAND_TOP, head_geometry.BAND_BOTTOM
 
 
-def draw_headwear(canvas: Canvas, look: Look, pose: Pose, seed: int) -> None:
+def draw_headwear(canvas: Canvas, look: SubjectStyle, pose: Pose, seed: int) -> None:
     _above(canvas, look)
     _ribbon(canvas, look)
     for column, row, colour in _cells(seed):
@@ -30,7 +30,7 @@ def _cells(seed: int) -> list[tuple[float, float, Colour]]:
     return [(x, y, PALETTE[symbol]) for (x, y), symbol in zip(places, words()[seed].tolist(), strict=True)]
 
 
-def _above(canvas: Canvas, look: Look) -> None:
+def _above(canvas: Canvas, look: SubjectStyle) -> None:
     """What rises over the band."""
     cloth = look.second_colour
     dome = [(-0.5, -0.3), (-0.49, -0.5), (-0.33, -0.76), (0.0, -0.86), (0.33, -0.76), (0.49, -0.5), (0.5, -0.3)]
@@ -89,7 +89,7 @@ def _above(canvas: Canvas, look: Look) -> None:
             pass
 
 
-def _ribbon(canvas: Canvas, look: Look) -> None:
+def _ribbon(canvas: Canvas, look: SubjectStyle) -> None:
     canvas.fill(_bent(_box(-0.5, _TOP, 0.5, _BOTTOM), 0.015), look.cloth)
     for y, factor in ((_TOP + 0.012, 1.25), (_BOTTOM - 0.012, 0.8)):
         line = np.column_stack([np.linspace(-0.49, 0.49, 20), np.full(20, y)])

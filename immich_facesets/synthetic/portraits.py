@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from immich_facesets.synthetic import head_geometry
-from immich_facesets.synthetic.appearance import Look, dressed
+from immich_facesets.synthetic.appearance import SubjectStyle, dressed
 from immich_facesets.synthetic.body import draw_body
 from immich_facesets.synthetic.canvas import Canvas, Outline, ellipse, mix, shade, smooth
 from immich_facesets.synthetic.hair import draw_back_hair, draw_beard, draw_front_hair
@@ -36,7 +36,7 @@ def draw_sitter(canvas: Canvas, sitter: Sitter, pose: Pose) -> None:
         _glasses(canvas, look, pose, round_ones=look.glasses)
 
 
-def head_outline(look: Look, age: float) -> Outline:
+def head_outline(look: SubjectStyle, age: float) -> Outline:
     """The head fills its box: crown, cheeks and chin touch it."""
     jaw = look.jaw * min(max((age - 8) / 14, 0.0), 1.0)
     side = [
@@ -52,7 +52,7 @@ def head_outline(look: Look, age: float) -> Outline:
     return smooth([(0.0, -0.6), *right, (0.0, 0.6), *left])
 
 
-def _head(canvas: Canvas, look: Look, pose: Pose) -> None:
+def _head(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
     lean = turned(0.0, 0.5, pose.yaw) * 0.15
     for side in (-1, 1):
         x = side * 0.5 - lean * 0.8
@@ -71,7 +71,7 @@ def _head(canvas: Canvas, look: Look, pose: Pose) -> None:
         _freckles(canvas, look, pose)
 
 
-def _freckles(canvas: Canvas, look: Look, pose: Pose) -> None:
+def _freckles(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
     for x, y in (
         (-0.34, 0.25),
         (-0.29, 0.22),
@@ -85,7 +85,7 @@ def _freckles(canvas: Canvas, look: Look, pose: Pose) -> None:
         canvas.fill(ellipse(turned(x, 0.5, pose.yaw), y, 0.011, 0.011), shade(look.skin, 0.72))
 
 
-def _eyes(canvas: Canvas, look: Look, pose: Pose) -> None:
+def _eyes(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
     for side in (-1, 1):
         x, y = turned(side * head_geometry.EYE_X, head_geometry.EYE_RADIUS, pose.yaw), head_geometry.EYE_Y
         rx, ry = head_geometry.SCLERA
@@ -98,7 +98,7 @@ def _eyes(canvas: Canvas, look: Look, pose: Pose) -> None:
         _lids(canvas, look, pose, x, side)
 
 
-def _lids(canvas: Canvas, look: Look, pose: Pose, x: float, side: int) -> None:
+def _lids(canvas: Canvas, look: SubjectStyle, pose: Pose, x: float, side: int) -> None:
     """Lids that touch the iris and never cover it; laughing lifts the lower one."""
     y, (rx, ry) = head_geometry.EYE_Y, head_geometry.SCLERA
     wide, tired = rx + 0.012, min(max(pose.age - 40, 0.0), 40.0) / 4000
@@ -116,7 +116,7 @@ def _lids(canvas: Canvas, look: Look, pose: Pose, x: float, side: int) -> None:
             canvas.stroke(np.array([root, (root[0] + side * 0.05, root[1] - 0.035 - lift * 0.4)]), 0.018, _INK)
 
 
-def _brows(canvas: Canvas, look: Look, pose: Pose) -> None:
+def _brows(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
     colour = shade(look.hair_at(pose.age), 0.8)
     lift = 0.02 * pose.expression
     for side in (-1, 1):
@@ -133,7 +133,7 @@ def _rosy(skin: Colour) -> Colour:
     return min(255, round(skin[0] * 1.04)), round(skin[1] * 0.74), round(skin[2] * 0.74)
 
 
-def _nose(canvas: Canvas, look: Look, pose: Pose) -> None:
+def _nose(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
     tip, root = turned(0.0, head_geometry.NOSE_RADIUS, pose.yaw), turned(0.0, 0.56, pose.yaw)
     y = head_geometry.NOSE_Y
     bridge = [(root - 0.02, 0.1), (root + 0.02, 0.1), (tip + 0.07, y + 0.02), (tip - 0.07, y + 0.02)]
@@ -144,7 +144,7 @@ def _nose(canvas: Canvas, look: Look, pose: Pose) -> None:
     canvas.fill(ellipse(tip - 0.022, y - 0.018, 0.022, 0.014), shade(rosy, 1.3))
 
 
-def _mouth(canvas: Canvas, look: Look, pose: Pose) -> None:
+def _mouth(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
     middle, y = turned(0.0, head_geometry.MOUTH_RADIUS, pose.yaw), head_geometry.MOUTH_Y
     mood = pose.expression
     half = 0.125 + 0.045 * max(mood, 0.0)
@@ -167,7 +167,7 @@ def _bowed(middle: float, half: float, ends: float, low: float) -> Outline:
     return np.column_stack([middle + half * x, ends + (low - ends) * (1 - np.abs(x) ** 2.3)])
 
 
-def _years(canvas: Canvas, look: Look, pose: Pose) -> None:
+def _years(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
     """Lines beside the eyes and the mouth, deeper with every decade from fifty on."""
     if pose.age < 48:
         return
@@ -183,7 +183,7 @@ def _years(canvas: Canvas, look: Look, pose: Pose) -> None:
         )
 
 
-def _glasses(canvas: Canvas, look: Look, pose: Pose, *, round_ones: bool) -> None:
+def _glasses(canvas: Canvas, look: SubjectStyle, pose: Pose, *, round_ones: bool) -> None:
     y = head_geometry.EYE_Y + 0.005
     xs = [turned(side * head_geometry.EYE_X, head_geometry.EYE_RADIUS, pose.yaw) for side in (-1, 1)]
     for side, x in zip((-1, 1), xs, strict=True):

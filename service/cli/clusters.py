@@ -9,7 +9,7 @@ import typer
 from immich_facesets.errors import RequestError
 from service.app import open_reading
 from service.cli.terminal import err, out, plain
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.passes.grouping.inputs import living_faces, space_in_use
 from service.passes.grouping.operating_points import points_in_use
 from service.progress import ProgressBoard
@@ -43,7 +43,7 @@ def clusters(
 
 async def _clusters(settings: Settings, to: Path, cut: float | None, *, is_copied: bool) -> None:
     async with open_reading(settings) as store:
-        conditions = Conditions(store, settings, ProgressBoard(), asyncio.Event())
+        conditions = PassContext(store, settings, ProgressBoard(), asyncio.Event())
         closed = [*own_folders(settings), *(folder.root for folder in await store.read(folders))]
         await asyncio.to_thread(check_target, to, closed)
         view = await _view(conditions, cut)
@@ -59,7 +59,7 @@ async def _clusters(settings: Settings, to: Path, cut: float | None, *, is_copie
     )
 
 
-async def _view(conditions: Conditions, cut: float | None) -> ClusterView:
+async def _view(conditions: PassContext, cut: float | None) -> ClusterView:
     store, space = conditions.store, await space_in_use(conditions)
     cut = (await points_in_use(conditions, space)).cluster if cut is None else cut
     table = await living_faces(store, space)

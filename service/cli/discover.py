@@ -12,7 +12,7 @@ from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import chosen_users, open_app, open_reading
 from service.cli.terminal import out, plain, shown
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.passes.grouping.inputs import decide, living_faces, space_in_use
 from service.progress import ProgressBoard
 from service.reports.grouping_preview import GroupingPreview, preview
@@ -48,7 +48,7 @@ def discover(
 
 async def _preview(settings: Settings) -> GroupingPreview:
     async with open_reading(settings) as store:
-        conditions = Conditions(store, settings, ProgressBoard(), asyncio.Event())
+        conditions = PassContext(store, settings, ProgressBoard(), asyncio.Event())
         space = await space_in_use(conditions)
         table = await living_faces(store, space)
         return await preview(conditions, space.space, await decide(conditions, space, table))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from immich_facesets.errors import RequestError, SetupError
-from immich_facesets.exports.requests import Wish, read_wishes
+from immich_facesets.exports.requests import ExportRequest, read_export_requests
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import open_app
@@ -40,7 +40,7 @@ def export(
     )
 
 
-def _wish(profile: str | None, to: Path | None, identity: int | None, *, everybody: bool) -> Wish:
+def _wish(profile: str | None, to: Path | None, identity: int | None, *, everybody: bool) -> ExportRequest:
     if profile is None:
         raise RequestError("say which form is meant: --profile fsz, for one")
     if to is None:
@@ -51,7 +51,7 @@ def _wish(profile: str | None, to: Path | None, identity: int | None, *, everybo
     if identity is not None and everybody:
         raise RequestError("--identity and --all exclude each other")
     try:
-        wishes = read_wishes(profile)
+        wishes = read_export_requests(profile)
     except ValueError as error:
         raise RequestError(f"--profile {error}") from error
     if len(wishes) != 1:
@@ -77,7 +77,7 @@ async def _export(settings: Settings) -> int:
     return ExitCode.STOPPED
 
 
-async def _copy(settings: Settings, wish: Wish, identity: int | None, folder: Path) -> int:
+async def _copy(settings: Settings, wish: ExportRequest, identity: int | None, folder: Path) -> int:
     stop = stop_event()
     async with open_app(settings, (), stop) as app, shown(app.board):
         tree = await asyncio.to_thread(_opened, folder)

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from immich_facesets.errors import RequestError, SetupError
-from immich_facesets.imports.plan import Fate, ImportPlan, Standing, plan_import
+from immich_facesets.imports.plan import ExistingIdentities, Fate, ImportPlan, plan_import
 from immich_facesets.imports.problems import Findings, counted
 from immich_facesets.imports.sorted_faces import SortedSet
 from service.app import database_url, prepare_data_dir, sqlite_file
@@ -20,7 +20,7 @@ from service.settings import Settings, load_settings
 from service.store.database import DataLock, Store, age, migrate, open_engine
 from service.store.imports import Survey, record_import, survey
 
-_NOTHING = Survey(Standing(frozenset(), frozenset(), (), {}), {})
+_NOTHING = Survey(ExistingIdentities(frozenset(), frozenset(), (), {}), {})
 _WORDS = {Fate.NEW: "new", Fate.JOINS: "is here already", Fate.KNOWN: "imported before"}
 
 

@@ -12,7 +12,7 @@ from immich_facesets.errors import RequestError
 from service.app import open_reading
 from service.cli.terminal import out, plain
 from service.daemon import failure_of, library_of, reembedding_of, run_of
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.progress import ProgressBoard
 from service.reports.identity import IdentityView, view_identity
 from service.settings import load_settings
@@ -137,4 +137,4 @@ def show(number: int, *, json: Annotated[bool, typer.Option("--json", help="Prin
 async def _identity(number: int) -> IdentityView | None:
     settings = load_settings()
     async with open_reading(settings) as store:
-        return await view_identity(Conditions(store, settings, ProgressBoard(), asyncio.Event()), number)
+        return await view_identity(PassContext(store, settings, ProgressBoard(), asyncio.Event()), number)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Turns:
+class SharedLock:
     """``together`` lets everybody in who asks; ``alone`` waits until nobody is in, and lets nobody else in meanwhile."""
 
     def __init__(self) -> None:

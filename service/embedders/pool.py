@@ -12,7 +12,7 @@ from PIL import Image
 from immich_facesets import wire
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from service.embedders.client import EVERYWHERE, CropWish, Embedder, EmbedderLostError, Looking
-from service.embedders.exclusive_turns import Turns
+from service.embedders.exclusive_turns import SharedLock
 from service.remote.guard import CircuitOpenError
 
 log = structlog.get_logger(__name__)
@@ -33,7 +33,7 @@ class EmbedderPool:
         self._embedders = tuple(embedders)
         self._usable: dict[Embedder, wire.Limits] = {}
         self._info: wire.Info | None = None
-        self._turns = Turns()
+        self._turns = SharedLock()
         self._away: dict[Embedder, asyncio.Task[None]] = {}
         self._returned = asyncio.Event()
 

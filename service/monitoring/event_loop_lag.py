@@ -6,7 +6,7 @@ from collections.abc import Callable
 INTERVAL_SECONDS = 0.05
 
 
-class LoopWatch:
+class EventLoopWatch:
     """
     Measures the loop while ``run`` runs.
 

@@ -16,7 +16,7 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
+class PassContext:
     """Handed down by the composition root; tests hand down their own clock."""
 
     store: Store

@@ -7,14 +7,14 @@ from immich_facesets.errors import ItemError
 from immich_facesets.wire import FacesAnswer
 from service.embedders.client import CropWish, EmbedderLostError, Looking
 from service.embedders.pool import EmbedderPool
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.store import failures
 
 _CRASHES = 2
 """So often the embedder ends of a picture that it has alone, and the picture is set aside."""
 
 
-class CarefulAsking:
+class CrashIsolation:
     """
     One run's questions. What happened to a picture is written down at once, so that it counts after a kill, too.
 
@@ -22,7 +22,7 @@ class CarefulAsking:
     done by that, and the guilty one cannot hide.
     """
 
-    def __init__(self, conditions: Conditions, pool: EmbedderPool) -> None:
+    def __init__(self, conditions: PassContext, pool: EmbedderPool) -> None:
         self._conditions = conditions
         self._pool = pool
         self._suspects: set[str] = set()

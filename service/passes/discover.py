@@ -16,7 +16,7 @@ import structlog
 from immich_facesets.assets import Asset, FaceHint
 from immich_facesets.errors import ItemError, TransientError
 from immich_facesets.listing import plan_page
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.passes.workers import ROUNDS, fan_out
 from service.remote.guard import CircuitOpenError
 from service.sources import Page, Source
@@ -48,7 +48,7 @@ class DiscoverCounts:
 class Discover:
     """One source, one run."""
 
-    def __init__(self, conditions: Conditions, source: Source, *, run_id: int) -> None:
+    def __init__(self, conditions: PassContext, source: Source, *, run_id: int) -> None:
         self._conditions = conditions
         self._store = conditions.store
         self._source = source

@@ -21,8 +21,8 @@ from service.embedders.pool import EmbedderPool
 from service.files.crops import find_lost, keep_crop
 from service.files.staging import Staging
 from service.monitoring.metrics import Metrics
-from service.passes.context import Conditions
-from service.passes.crash_isolation import CarefulAsking
+from service.passes.context import PassContext
+from service.passes.crash_isolation import CrashIsolation
 from service.passes.workers import ROUNDS, fan_out, first_error
 from service.remote.guard import CircuitOpenError
 from service.settings import Settings
@@ -65,7 +65,7 @@ class Embed:
 
     def __init__(
         self,
-        conditions: Conditions,
+        conditions: PassContext,
         sources: Mapping[str, Source],
         pool: EmbedderPool,
         staging: Staging,
@@ -83,7 +83,7 @@ class Embed:
         self._only_there = settings.detection == "guided"
         self._put_off = 0
         self._under_way: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._asking = CarefulAsking(conditions, pool)
+        self._asking = CrashIsolation(conditions, pool)
         self.counts = EmbedCounts()
 
     async def run(self) -> None:

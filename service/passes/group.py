@@ -9,7 +9,7 @@ import structlog
 from immich_facesets.grouping.plan import GroupingPlan, GroupingReport
 from immich_facesets.wire import Info
 from service.files import crops
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.passes.embed import recipe_of
 from service.passes.grouping.inputs import decide
 from service.passes.grouping.operating_points import SpaceFacts, remember_points
@@ -36,7 +36,7 @@ class GroupCounts:
 class Group:
     """One run over all faces of the space in use."""
 
-    def __init__(self, conditions: Conditions, info: Info, *, sources: Collection[str]) -> None:
+    def __init__(self, conditions: PassContext, info: Info, *, sources: Collection[str]) -> None:
         self._conditions = conditions
         self._store = conditions.store
         self._info = info

@@ -13,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.errors import RequestError
-from immich_facesets.exports.artifacts import MANIFEST, Edition, of_faceset
+from immich_facesets.exports.artifacts import MANIFEST, ExportArtifact, of_faceset
 from immich_facesets.exports.file_names import user_directories
 from immich_facesets.exports.manifests import faceset_entry, top_manifest, user_manifest
-from immich_facesets.exports.requests import FOLDERS, Profile, Wish, read_wishes
+from immich_facesets.exports.requests import FOLDERS, ExportRequest, Profile, read_export_requests
 from immich_facesets.facesets.curation import build_faceset, choose, curate
 from immich_facesets.facesets.faceset import ExportRules, Faceset, Place, Shelf, plan_publish
-from immich_facesets.facesets.selection import Draft, drafts, rescue
+from immich_facesets.facesets.selection import FacesetDraft, drafts, rescue
 from immich_facesets.spaces import OperatingPoints
 from service.embedders.pool import EmbedderPool
 from service.files.export_tree import USERS_FOLDER, ExportTree
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.passes.publishing.candidates import Facts, candidates_of, gather_facts, hash_crops
 from service.passes.publishing.crop_checks import CropLooks
 from service.passes.publishing.crop_rendering import Drawing
@@ -51,7 +51,7 @@ class Publish:
     """One run over all identities."""
 
     def __init__(
-        self, conditions: Conditions, pool: EmbedderPool, tree: ExportTree, points: OperatingPoints, *, version: str
+        self, conditions: PassContext, pool: EmbedderPool, tree: ExportTree, points: OperatingPoints, *, version: str
     ) -> None:
         self._conditions = conditions
         self._store = conditions.store
@@ -80,14 +80,14 @@ class Publish:
             return
         self.counts.facesets = sum(faceset.shelf is Shelf.MAIN for faceset in facesets)
         forms = self._forms(facts)
-        editions = await forms.of(read_wishes(self._conditions.settings.export_profiles), facesets)
+        editions = await forms.of(read_export_requests(self._conditions.settings.export_profiles), facesets)
         await self._write([*await asyncio.to_thread(self._editions, facesets), *editions])
         if not self._conditions.stop.is_set():
             await self._write_overviews(facesets)
         if forms.refused is not None:  # only now: what must go or can be written is not held up by it
             raise forms.refused
 
-    async def copy(self, wish: Wish, identity: int | None, tree: ExportTree) -> None:
+    async def copy(self, wish: ExportRequest, identity: int | None, tree: ExportTree) -> None:
         """Write one form of all face sets, or of those of one identity, into another folder, which nobody keeps up to date."""
         facts = await self._gather()
         if identity is not None and identity not in facts.members:
@@ -174,7 +174,7 @@ class Publish:
         )
         return list(found)
 
-    async def _faceset(self, draft: Draft, facts: Facts) -> tuple[Faceset | None, NDArray[np.float32]]:
+    async def _faceset(self, draft: FacesetDraft, facts: Facts) -> tuple[Faceset | None, NDArray[np.float32]]:
         """The faceset of a draft, its crops looked at, and the centre of its faces."""
         shortlist = await asyncio.to_thread(curate, draft.candidates, draft.vectors, self._rules)
         looks = self._looks
@@ -188,11 +188,11 @@ class Publish:
         built = build_faceset(choice, identity=draft.identity, label=label, era=draft.era, shelf=draft.shelf)
         return built, shortlist.centroid
 
-    def _editions(self, facesets: Sequence[Faceset]) -> list[Edition]:
+    def _editions(self, facesets: Sequence[Faceset]) -> list[ExportArtifact]:
         """Blocking: a manifest tells everything about every face."""
         return [self._edition(faceset) for faceset in facesets]
 
-    def _edition(self, faceset: Faceset) -> Edition:
+    def _edition(self, faceset: Faceset) -> ExportArtifact:
         return of_faceset(
             faceset,
             space=self._pool.info.space,
@@ -202,7 +202,7 @@ class Publish:
             without_crop=self._without_crop.get(faceset.identity, 0) if faceset.era is None else 0,
         )
 
-    async def _write(self, editions: Sequence[Edition]) -> None:
+    async def _write(self, editions: Sequence[ExportArtifact]) -> None:
         wanted = {edition.path: edition for edition in editions}
         on_disk = await asyncio.to_thread(self._tree.on_disk)
         plan = plan_publish([(edition.path, edition.digest) for edition in editions], on_disk)
@@ -220,7 +220,7 @@ class Publish:
                 return
             await self._write_one(wanted[directory])
 
-    async def _write_one(self, edition: Edition) -> None:
+    async def _write_one(self, edition: ExportArtifact) -> None:
         """One directory: first its files, durably, then its row."""
         await asyncio.to_thread(self._tree.write_directory, edition.path, edition.files())
         await self._record(edition)
@@ -228,13 +228,13 @@ class Publish:
         board = self._conditions.board
         board.update_stage("publish", done=board.stage("publish").done + 1)
 
-    def _count(self, edition: Edition) -> None:
+    def _count(self, edition: ExportArtifact) -> None:
         if edition.profile is Profile.FSZ:
             self.counts.written += 1
         else:
             self.counts.forms += 1
 
-    async def _record(self, edition: Edition) -> None:
+    async def _record(self, edition: ExportArtifact) -> None:
         await self._store.write(
             exports.record_export,
             edition.path,

@@ -18,20 +18,20 @@ import msgspec
 from immich_facesets.facesets.faceset import EXPORT_FORMAT
 from immich_facesets.wire import Info
 from service.files.export_tree import ExportTree
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.settings import Settings
 from service.store.change_tracking import consequences, read_state
-from service.store.facts import Settled, read_settled, write_settled
+from service.store.facts import CompleteSync, read_last_complete_sync, write_last_complete_sync
 
 
 @dataclass
-class Ended:
+class SyncEnd:
     """How a sync's second half ended: ``facesets`` is None until all of them are as they should be."""
 
     facesets: int | None = None
 
 
-class Settling:
+class UnchangedCheck:
     """
     One sync's second half, from its beginning to its end; in between, what it writes is a consequence of the rest.
 
@@ -40,7 +40,7 @@ class Settling:
     """
 
     def __init__(
-        self, conditions: Conditions, tree: ExportTree, info: Info, version: str, sources: Collection[str]
+        self, conditions: PassContext, tree: ExportTree, info: Info, version: str, sources: Collection[str]
     ) -> None:
         self._conditions = conditions
         self._store = conditions.store
@@ -49,7 +49,7 @@ class Settling:
 
     async def facesets(self) -> int | None:
         """How many face sets there are, where a sync would change none; None where that is not certain."""
-        before, now = await self._store.read(read_settled), self._conditions.clock()
+        before, now = await self._store.read(read_last_complete_sync), self._conditions.clock()
         if before is None or before.basis != self._basis or before.state != await self._store.read(read_state):
             return None
         if not timedelta() <= now - before.at < self._conditions.settings.full_listing_interval:
@@ -57,16 +57,18 @@ class Settling:
         return before.facesets if await asyncio.to_thread(self._tree.outline) == before.outline else None
 
     @asynccontextmanager
-    async def begun(self) -> AsyncIterator[Ended]:
+    async def begun(self) -> AsyncIterator[SyncEnd]:
         """The work is done inside, and tells how it ended."""
-        ended, began = Ended(), self._conditions.clock()
+        ended, began = SyncEnd(), self._conditions.clock()
         state = await self._store.read(read_state)
-        await self._store.write(write_settled, None)
+        await self._store.write(write_last_complete_sync, None)
         with consequences():
             yield ended
         if ended.facesets is not None:
             outline = await asyncio.to_thread(self._tree.outline)
-            await self._store.write(write_settled, Settled(state, self._basis, outline, ended.facesets, began))
+            await self._store.write(
+                write_last_complete_sync, CompleteSync(state, self._basis, outline, ended.facesets, began)
+            )
 
 
 def basis_of(settings: Settings, info: Info, version: str, sources: Collection[str]) -> str:

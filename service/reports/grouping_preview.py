@@ -5,9 +5,9 @@ from collections import Counter
 import msgspec
 
 from immich_facesets.grouping.report import Survivors
-from immich_facesets.grouping.state import Sifting
+from immich_facesets.grouping.state import GateCounts
 from immich_facesets.spaces import OperatingPoints
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.passes.grouping.inputs import Decided
 from service.store import identities
 
@@ -22,7 +22,7 @@ class NewPerson(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     faces: int
     pictures: int
-    gates: Sifting | None
+    gates: GateCounts | None
 
 
 class Joining(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +50,7 @@ class GroupingPreview(msgspec.Struct, frozen=True, kw_only=True):
     new: tuple[NewPerson, ...]
     joins: tuple[Joining, ...]
     leaves: int
-    clusters: tuple[Sifting, ...]
+    clusters: tuple[GateCounts, ...]
     undecided: int
     waiting: int
     singleton_share: float
@@ -58,7 +58,7 @@ class GroupingPreview(msgspec.Struct, frozen=True, kw_only=True):
     guardrails: tuple[str, ...]
 
 
-async def preview(conditions: Conditions, space: str, decided: Decided) -> GroupingPreview:
+async def preview(conditions: PassContext, space: str, decided: Decided) -> GroupingPreview:
     """Sum up what was decided."""
     plan, report = decided.plan, decided.plan.report
     labels = await conditions.store.read(identities.labels)

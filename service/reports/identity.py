@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from immich_facesets.grouping.alternatives import Rival, rivals_of
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.passes.grouping.inputs import space_in_use
 from service.passes.grouping.operating_points import points_in_use
 from service.store import identities
@@ -48,7 +48,7 @@ class IdentityView(msgspec.Struct, frozen=True, kw_only=True):
     faces: tuple[ShownFace, ...]
 
 
-async def view_identity(conditions: Conditions, number: int) -> IdentityView | None:
+async def view_identity(conditions: PassContext, number: int) -> IdentityView | None:
     """The identity as it is now; None when it has no faces."""
     store = conditions.store
     members = await store.read(members_of, number)

@@ -8,7 +8,7 @@ from typing import Self
 from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.facesets.selection import life_table
 from immich_facesets.grouping.face_table import FaceTable
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.passes.grouping.operating_points import points_today
 from service.passes.publishing.candidates import Facts, candidates_of, gather_facts
 from service.passes.publishing.eras import Eras
@@ -36,7 +36,7 @@ class Lives:
         if space is None or used is None or used.space != space:
             raise SetupError("nothing was grouped yet by this version: run 'immich-facesets sync' first")
         facts = await gather_facts(store, space)
-        conditions = Conditions(store, settings, ProgressBoard(), asyncio.Event())
+        conditions = PassContext(store, settings, ProgressBoard(), asyncio.Event())
         eras = await Eras.read(conditions, points_today(settings, used), facts.birth_dates)
         return cls(store, facts, eras, await store.read(dimension_of, space))
 

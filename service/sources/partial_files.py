@@ -20,7 +20,7 @@ BLOCK_BYTES = 1024 * 1024
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-class Draft:
+class PartialFile:
     """
     A file that is being written; its name owes nothing to what a remote says. Every method blocks.
 

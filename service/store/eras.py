@@ -14,7 +14,7 @@ from service.store.upsert import upsert
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class EraVersion:
     """What eras were computed from: the manner (by years, or by which ages), and a digest of all that went in and came out."""
 
     basis: str
@@ -26,7 +26,7 @@ class KeptLife:
     """The eras of one identity, by name, and how they came about; None when nobody looked yet."""
 
     eras: tuple[KeptEra, ...] = ()
-    look: Look | None = None
+    look: EraVersion | None = None
 
 
 def kept_lives(tx: Connection) -> dict[int, KeptLife]:
@@ -49,7 +49,7 @@ def kept_lives(tx: Connection) -> dict[int, KeptLife]:
             row.name, row.from_year, row.main_year, row.to_year, frozenset(founders.get(key, ())), joined.get(key, {})
         )
         found.setdefault(row.identity, []).append(era)
-    looks = {row.identity: Look(row.basis, row.digest) for row in tx.execute(select(era_looks))}
+    looks = {row.identity: EraVersion(row.basis, row.digest) for row in tx.execute(select(era_looks))}
     for number, brought in imported_eras(tx).items():
         found[number] = list(take_over(found.get(number, []), brought))
     return {
@@ -63,8 +63,8 @@ def record_eras(
     wanted: Sequence[KeptEra],
     *,
     leaves: Collection[int],
-    before: Look | None,
-    look: Look,
+    before: EraVersion | None,
+    look: EraVersion,
     now: datetime,
 ) -> bool:
     """
@@ -73,7 +73,7 @@ def record_eras(
     False, and nothing is written, when somebody else wrote since ``before`` was read.
     """
     here = tx.execute(select(era_looks).where(era_looks.c.identity == identity)).one_or_none()
-    if (None if here is None else Look(here.basis, here.digest)) != before:
+    if (None if here is None else EraVersion(here.basis, here.digest)) != before:
         return False
     names = [era.name for era in wanted]
     tx.execute(delete(eras).where(eras.c.identity == identity, eras.c.name.not_in(names)))

@@ -54,7 +54,7 @@ def forget_scope(tx: Connection) -> None:
 _SETTLED = "settled"
 
 
-class Settled(msgspec.Struct, frozen=True):
+class CompleteSync(msgspec.Struct, frozen=True):
     """
     ``state``: of the store; ``basis``: of everything else a sync goes by; ``outline``: of the export folder, which then
     held so many face sets.
@@ -67,15 +67,15 @@ class Settled(msgspec.Struct, frozen=True):
     at: datetime
 
 
-def read_settled(tx: Connection) -> Settled | None:
+def read_last_complete_sync(tx: Connection) -> CompleteSync | None:
     """Of the last such sync; None before the first, or when another version wrote it."""
     try:
-        return msgspec.convert(read_fact(tx, _SETTLED), Settled | None)
+        return msgspec.convert(read_fact(tx, _SETTLED), CompleteSync | None)
     except msgspec.ValidationError:
         return None
 
 
-def write_settled(tx: Connection, settled: Settled | None) -> None:
+def write_last_complete_sync(tx: Connection, settled: CompleteSync | None) -> None:
     """Remember it; with None nothing is settled until another sync comes to its end."""
     write_fact(tx, _SETTLED, msgspec.to_builtins(settled), options=BOOKS)
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from immich_facesets.faces import Box
-from immich_facesets.imports.plan import Fate, ImportPlan, Standing
+from immich_facesets.imports.plan import ExistingIdentities, Fate, ImportPlan
 from immich_facesets.imports.sorted_faces import SortedSet
 from service.store.facts import forget_scope
 from service.store.identities import all_memberships, labels
@@ -22,7 +22,7 @@ from service.store.tables import faces, identities, imported_faces, people
 class Survey:
     """How the store stands to sets that are about to be imported. ``found``: by number, how many of its faces are ours."""
 
-    standing: Standing
+    standing: ExistingIdentities
     found: Mapping[int, int]
 
 
@@ -39,7 +39,7 @@ def survey(tx: Connection, sets: Sequence[SortedSet]) -> Survey:
         if held and held[0][1] * 2 > len(ours):
             holder[one.number] = held[0][0]
     return Survey(
-        Standing(
+        ExistingIdentities(
             numbers=frozenset(tx.scalars(select(identities.c.number))),
             labelled=frozenset(labels(tx)),
             imported=tuple(imported_people(tx)),

@@ -10,20 +10,20 @@ from typing import Literal, TypeVar
 import structlog
 
 from immich_facesets.errors import RequestError, SetupError, TransientError
-from immich_facesets.exports.requests import Wish
+from immich_facesets.exports.requests import ExportRequest
 from immich_facesets.wire import Info
 from service.embedders.pool import EmbedderPool
 from service.files.export_tree import ExportTree
 from service.files.staging import Staging
 from service.monitoring.metrics import Metrics
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.passes.counts import Counts, counts_of
 from service.passes.discover import Discover
 from service.passes.embed import Embed
 from service.passes.group import Group, GroupCounts
 from service.passes.grouping.operating_points import points_in_use
 from service.passes.publish import Publish, PublishCounts
-from service.passes.unchanged import Settling
+from service.passes.unchanged import UnchangedCheck
 from service.progress import Stage
 from service.sources import Source, SourceAwayError
 from service.store import assets, facts, runs, spaces
@@ -43,7 +43,7 @@ class Runner:
 
     def __init__(
         self,
-        conditions: Conditions,
+        conditions: PassContext,
         sources: Mapping[str, Source],
         pool: EmbedderPool,
         tree: ExportTree,
@@ -96,7 +96,7 @@ class Runner:
             await publish.run()
             return publish.counts
 
-    async def copy_now(self, wish: Wish, identity: int | None, tree: ExportTree) -> PublishCounts:
+    async def copy_now(self, wish: ExportRequest, identity: int | None, tree: ExportTree) -> PublishCounts:
         """Only write one form of the face sets, of one identity or of all, into another folder. Trouble is raised."""
         async with self._turn, self._stage("publish"):
             publish = await self._open_publish()
@@ -203,7 +203,7 @@ class Runner:
             embed = Embed(conditions, chosen, self._pool, staging, self._metrics)
             with adding_up(counts, "embed", embed.counts):
                 await embed.run()
-        settling = Settling(conditions, self._tree, info, self._version, self._sources)
+        settling = UnchangedCheck(conditions, self._tree, info, self._version, self._sources)
         facesets = await settling.facesets() if kind == "incremental" else None
         if facesets is None:
             async with settling.begun() as ended:

@@ -25,12 +25,12 @@ from service.web.schemas import (
 METRICS = "/metrics"
 
 
-async def tell_health(request: web.Request) -> web.StreamResponse:
+async def get_health(request: web.Request) -> web.StreamResponse:
     del request
     return json_answer(Health())
 
 
-async def tell_readiness(request: web.Request) -> web.StreamResponse:
+async def get_readiness(request: web.Request) -> web.StreamResponse:
     """503 while something objects; what it is, only for callers with the token."""
     readiness = await request.app[CONTEXT].ready()
     is_known = request.app[KEYRING].admits(request)
@@ -41,11 +41,11 @@ async def tell_readiness(request: web.Request) -> web.StreamResponse:
     return json_answer(answer, status=503 if readiness.objections else 200)
 
 
-async def tell_metrics(request: web.Request) -> web.StreamResponse:
+async def get_metrics(request: web.Request) -> web.StreamResponse:
     return await make_aiohttp_handler(request.app[CONTEXT].registry)(request)
 
 
-async def tell_status(request: web.Request) -> web.StreamResponse:
+async def get_status(request: web.Request) -> web.StreamResponse:
     context = request.app[CONTEXT]
     facts, readiness = await asyncio.gather(context.status(), context.ready())
     return json_answer(
@@ -59,19 +59,19 @@ async def tell_status(request: web.Request) -> web.StreamResponse:
     )
 
 
-async def tell_runs(request: web.Request) -> web.StreamResponse:
+async def get_runs(request: web.Request) -> web.StreamResponse:
     facts = await request.app[CONTEXT].status()
     return json_answer(RunsAnswer(runs=facts.runs))
 
 
-async def tell_failures(request: web.Request) -> web.StreamResponse:
+async def get_failures(request: web.Request) -> web.StreamResponse:
     facts = await request.app[CONTEXT].status()
     return json_answer(
         FailuresAnswer(total=facts.failure_count, by_reason=facts.failures_by_reason, failures=facts.failures)
     )
 
 
-async def ask_for_sync(request: web.Request) -> web.StreamResponse:
+async def post_sync(request: web.Request) -> web.StreamResponse:
     body = await request.read()
     try:
         question = msgspec.json.decode(body or b"{}", type=SyncQuestion)
@@ -89,7 +89,7 @@ ROUTES = (
     Route(
         method="GET",
         path=HEALTHZ,
-        handler=tell_health,
+        handler=get_health,
         summary="Whether the process answers",
         access=Access.EVERYBODY,
         answers={200: Answer("It does", body=Health)},
@@ -97,7 +97,7 @@ ROUTES = (
     Route(
         method="GET",
         path=READYZ,
-        handler=tell_readiness,
+        handler=get_readiness,
         summary="Whether the service can do its work, and if not, what to do (told to callers with the token)",
         access=Access.EVERYBODY,
         answers={200: Answer("It can", body=ReadinessAnswer), 503: Answer("It cannot", body=ReadinessAnswer)},
@@ -105,35 +105,35 @@ ROUTES = (
     Route(
         method="GET",
         path=METRICS,
-        handler=tell_metrics,
+        handler=get_metrics,
         summary="Metrics for Prometheus",
         answers={200: Answer("The metrics", media_type="text/plain")},
     ),
     Route(
         method="GET",
         path="/api/status",
-        handler=tell_status,
+        handler=get_status,
         summary="Everything the status page shows",
         answers={200: Answer("The status", body=StatusAnswer), 503: NOT_AVAILABLE},
     ),
     Route(
         method="GET",
         path="/api/runs",
-        handler=tell_runs,
+        handler=get_runs,
         summary="The latest syncs, newest first",
         answers={200: Answer("The runs", body=RunsAnswer), 503: NOT_AVAILABLE},
     ),
     Route(
         method="GET",
         path="/api/failures",
-        handler=tell_failures,
+        handler=get_failures,
         summary="What failed and will be tried again",
         answers={200: Answer("The failures", body=FailuresAnswer), 503: NOT_AVAILABLE},
     ),
     Route(
         method="POST",
         path="/api/sync",
-        handler=ask_for_sync,
+        handler=post_sync,
         summary="Start a sync now; an empty body asks for an incremental sync of every source",
         question=SyncQuestion,
         answers={

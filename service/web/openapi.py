@@ -101,7 +101,7 @@ def describe(routes: Sequence[Route], *, version: str) -> Document:
     }
 
 
-async def tell_document(request: web.Request) -> web.StreamResponse:
+async def get_document(request: web.Request) -> web.StreamResponse:
     return web.Response(body=request.app[DOCUMENT], content_type="application/json")
 
 
@@ -113,7 +113,7 @@ ROUTES = (
     Route(
         method="GET",
         path="/api/openapi.json",
-        handler=tell_document,
+        handler=get_document,
         summary="This document",
         answers={200: Answer("An OpenAPI 3.1 document", media_type="application/json")},
     ),

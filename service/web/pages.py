@@ -31,7 +31,7 @@ NOTICES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PageState:
     """What changes seldom on the status page: asked of the store, kept while only the progress moves."""
 
     facts: StatusFacts
@@ -43,9 +43,9 @@ class Standing:
         return next((run for run in self.facts.runs if run.ended_at is not None), None)
 
 
-async def ask_standing(context: WebContext) -> Standing:
+async def ask_standing(context: WebContext) -> PageState:
     facts, readiness = await asyncio.gather(context.status(), context.ready())
-    return Standing(facts, readiness.objections)
+    return PageState(facts, readiness.objections)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class StatusView:
     """Everything the status page is made of."""
 
     progress: Progress
-    standing: Standing
+    standing: PageState
     now: datetime
     version: str
     notice: str = ""
@@ -77,7 +77,7 @@ class StatusView:
         return self.progress.run_id is not None
 
 
-def status_view(context: WebContext, progress: Progress, standing: Standing, notice: str = "") -> StatusView:
+def status_view(context: WebContext, progress: Progress, standing: PageState, notice: str = "") -> StatusView:
     return StatusView(progress, standing, datetime.now(UTC), context.version, notice)
 
 

@@ -140,10 +140,10 @@ def longest_stall(stdout: bytes) -> float:
 
 def idle_watched() -> None:
     """An event loop that only waits for its input to end, with a watch on it."""
-    from service.monitoring.event_loop_lag import LoopWatch  # noqa: PLC0415 - only in the child
+    from service.monitoring.event_loop_lag import EventLoopWatch  # noqa: PLC0415 - only in the child
 
     async def run() -> None:
-        watch = LoopWatch(interval_seconds=0.01)
+        watch = EventLoopWatch(interval_seconds=0.01)
         watching = asyncio.create_task(watch.run())
         await asyncio.to_thread(sys.stdin.buffer.read)
         watching.cancel()
@@ -155,12 +155,12 @@ def idle_watched() -> None:
 def sync_watched() -> None:
     """One sync in this process, with a watch on its event loop."""
     from service.app import open_app  # noqa: PLC0415 - only in the child
-    from service.monitoring.event_loop_lag import LoopWatch  # noqa: PLC0415
+    from service.monitoring.event_loop_lag import EventLoopWatch  # noqa: PLC0415
     from service.settings import load_settings, load_users  # noqa: PLC0415
 
     async def run() -> None:
         settings = load_settings()
-        watch = LoopWatch(interval_seconds=0.01)
+        watch = EventLoopWatch(interval_seconds=0.01)
         async with open_app(settings, load_users(settings), asyncio.Event()) as app:
             watching = asyncio.create_task(watch.run())
             result = await app.runner.run("incremental")

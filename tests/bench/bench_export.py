@@ -33,7 +33,7 @@ from immich_facesets.facesets.faceset import Candidate, Check, Faceset, Verdict
 from service.embedders.pool import EmbedderPool
 from service.files.crops import keep_crop
 from service.files.export_tree import ExportTree
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.passes.publishing.crop_checks import CropLooks
 from service.passes.publishing.crop_rendering import Drawing
 from service.progress import ProgressBoard
@@ -87,7 +87,7 @@ class Export:
     def __init__(self, folder: Path, names: list[str]) -> None:
         settings = Settings(data_dir=folder / "data", immich_url="http://127.0.0.1:1")
         nothing = cast("Store", None)
-        conditions = Conditions(nothing, settings, ProgressBoard(), asyncio.Event())
+        conditions = PassContext(nothing, settings, ProgressBoard(), asyncio.Event())
         looks = CropLooks(conditions, cast("EmbedderPool", None), RULES)
         area = Box(0, 0, 2 * SIDE, 2 * SIDE)
         looks.crops = {number: StoredCrop(name, area, None, None, "ok", ()) for number, name in enumerate(names)}

@@ -20,7 +20,7 @@ import time
 import tracemalloc
 from pathlib import Path
 
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.passes.discover import Discover, DiscoverCounts
 from service.passes.embed import recipe_of
 from service.progress import ProgressBoard
@@ -63,7 +63,7 @@ class Listing:
         self.store = Store(engine)
         self.store.write_now(add_folder, Folder("album", self.root, "mixed"))
         self.settings = Settings(data_dir=folder)
-        self.conditions = Conditions(self.store, self.settings, ProgressBoard(), asyncio.Event())
+        self.conditions = PassContext(self.store, self.settings, ProgressBoard(), asyncio.Event())
 
     async def sync(self) -> tuple[DiscoverCounts, int, float]:
         """Discover, and ask what is to be embedded; returns the counts, how much that is, and the seconds."""

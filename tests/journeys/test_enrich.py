@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from embedder.engines.synthetic import SyntheticEngine
 from embedder.enrichment.lanes import Enriched as Found
-from embedder.enrichment.lanes import Enricher, Extras, Look
+from embedder.enrichment.lanes import Enricher, Extras, LandmarkCrop
 from embedder.enrichment.model_discovery import FOLDER, ExtraFiles, find_extras
 from embedder.models.sessions import Device
 from immich_facesets.quality.landmarks import Enriched
@@ -38,7 +38,7 @@ class Watched(Enricher):
         super().__init__(files, Device(threads=1))
         self.count = 0
 
-    def enrich(self, looks: Sequence[Look]) -> list[Found]:
+    def enrich(self, looks: Sequence[LandmarkCrop]) -> list[Found]:
         self.count += len(looks)
         return super().enrich(looks)
 

@@ -40,7 +40,7 @@ FIRST: dict[str, tuple[Kill, ...]] = {
         ("record_content", 3, "bd"),
     ),
     "group": (
-        ("write_settled", 1, "bda"),
+        ("write_last_complete_sync", 1, "bda"),
         ("drop_orphans", 1, "da"),
         ("write_thresholds", 1, "bda"),
         ("use_space", 1, "bda"),
@@ -53,7 +53,7 @@ FIRST: dict[str, tuple[Kill, ...]] = {
         ("record_verdict", 9, "a"),
         ("record_export", 1, "bda"),
         ("record_export", 2, "bda"),
-        ("write_settled", 2, "bda"),
+        ("write_last_complete_sync", 2, "bda"),
         ("end_run", 1, "da"),
     ),
 }

@@ -6,9 +6,9 @@ import numpy as np
 from faceset_builders import RULES, faceset, gathered, picture
 from numpy.typing import NDArray
 
-from immich_facesets.exports.artifacts import Edition, of_faceset, of_reader
+from immich_facesets.exports.artifacts import ExportArtifact, of_faceset, of_reader
 from immich_facesets.exports.crops import Picture, png, provenance, resized
-from immich_facesets.exports.requests import read_wishes
+from immich_facesets.exports.requests import read_export_requests
 from immich_facesets.facesets.faceset import Candidate, ExportFace, Faceset
 
 
@@ -23,14 +23,14 @@ def small(candidate: Candidate, side: int) -> Picture:
     return resized(picture(64, seed=candidate.face.face_id), side)
 
 
-def whole(built: Faceset, *, without_crop: int = 0) -> Edition:
+def whole(built: Faceset, *, without_crop: int = 0) -> ExportArtifact:
     """A face set's own directory."""
     return of_faceset(built, space="space-1", rules=RULES, draw=drawn, thumbnail=small, without_crop=without_crop)
 
 
 def edition(
     wish: str, built: Faceset | None = None, *, class_name: str = "Anna", vectors: NDArray[np.float32] | None = None
-) -> Edition:
+) -> ExportArtifact:
     """One form of a face set, which is of three faces unless another is given."""
     found = maybe(wish, built or faceset(3), class_name=class_name, vectors=vectors)
     assert found is not None
@@ -39,17 +39,17 @@ def edition(
 
 def maybe(
     wish: str, built: Faceset, *, class_name: str = "Anna", vectors: NDArray[np.float32] | None = None
-) -> Edition | None:
-    (one,) = read_wishes(wish)
+) -> ExportArtifact | None:
+    (one,) = read_export_requests(wish)
     return of_reader(built, one, space="space-1", rules=RULES, draw=drawn, class_name=class_name, vectors=vectors)
 
 
-def written(edition: Edition) -> dict[str, bytes]:
+def written(edition: ExportArtifact) -> dict[str, bytes]:
     """Every file by its name in the edition's directory."""
     return gathered(edition.files())
 
 
-def put(root: Path, edition: Edition) -> Path:
+def put(root: Path, edition: ExportArtifact) -> Path:
     """The edition on a disk; returns its directory."""
     folder = root / edition.path
     for name, body in written(edition).items():

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, select
 from sqlalchemy.sql import FromClause
 
 from service.demo.immich import FakeAsset, FakeImmich
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.passes.discover import Discover, DiscoverCounts
 from service.progress import ProgressBoard
 from service.settings import Settings, User
@@ -44,7 +44,7 @@ class Stage:
 
     immich: FakeImmich
     clock: Clock
-    conditions: Conditions
+    conditions: PassContext
     sources: dict[str, ImmichSource] = field(default_factory=dict)
 
     @property
@@ -101,7 +101,7 @@ async def staged(
         engine = open_engine(f"sqlite:///{folder / 'facesets.db'}")
         migrate(engine)
         store = Store(engine)
-        conditions = Conditions(store=store, settings=chosen, board=ProgressBoard(), stop=asyncio.Event(), clock=clock)
+        conditions = PassContext(store=store, settings=chosen, board=ProgressBoard(), stop=asyncio.Event(), clock=clock)
         stage = Stage(immich, clock, conditions)
         try:
             for name in users:

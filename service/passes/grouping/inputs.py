@@ -11,7 +11,7 @@ from immich_facesets.errors import SetupError
 from immich_facesets.grouping.plan import Carried, FaceTable, GroupingPlan, plan_grouping
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.passes.grouping.operating_points import SpaceFacts, measure_points, points_in_use
 from service.passes.grouping.scope import basis_of, days_of, fresh_faces
 from service.store import contents, decisions, faces, identities, runs, spaces
@@ -41,7 +41,7 @@ async def living_faces(store: Store, space: SpaceFacts) -> FaceTable:
 
 
 async def decide(
-    conditions: Conditions, space: SpaceFacts, table: FaceTable, *, carried: Mapping[int, Carried] | None = None
+    conditions: PassContext, space: SpaceFacts, table: FaceTable, *, carried: Mapping[int, Carried] | None = None
 ) -> Decided:
     """Decide which of these faces belongs to which identity."""
     store, settings, now = conditions.store, conditions.settings, conditions.clock()
@@ -78,7 +78,7 @@ async def decide(
     return Decided(plan, table, points, measured, Scope(basis, int(table.face_ids.max(initial=0)), whole_at))
 
 
-async def space_in_use(conditions: Conditions) -> SpaceFacts:
+async def space_in_use(conditions: PassContext) -> SpaceFacts:
     """The space that identities are in, as far as the store knows it; ``SetupError`` before the first grouping."""
     store = conditions.store
     space, used = await store.read(spaces.active_space), await store.read(read_thresholds)

@@ -20,7 +20,7 @@ from immich_facesets.grouping.face_table import Assertion, FaceTable
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
 from immich_facesets.wire import Info
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.settings import Settings
 from service.store.database import Store
 from service.store.facts import read_thresholds, write_thresholds
@@ -43,7 +43,7 @@ class SpaceFacts:
 
 
 async def measure_points(
-    conditions: Conditions,
+    conditions: PassContext,
     space: SpaceFacts,
     table: FaceTable,
     assertions: Sequence[Assertion],
@@ -65,7 +65,7 @@ async def remember_points(store: Store, used: PointsInUse) -> None:
             log.info("thresholds", cluster=used.points.cluster, shift=measured.shift, reason=measured.reason)
 
 
-async def points_in_use(conditions: Conditions, info: Info | SpaceFacts) -> OperatingPoints:
+async def points_in_use(conditions: PassContext, info: Info | SpaceFacts) -> OperatingPoints:
     """What was measured last, as far as the settings of today want it."""
     defaults = conditions.settings.points(info.family, info.distances)
     known = await conditions.store.read(read_thresholds)

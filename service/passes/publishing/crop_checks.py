@@ -19,7 +19,7 @@ from immich_facesets.wire import FacesAnswer
 from service.embedders.client import EmbedderLostError
 from service.embedders.pool import EmbedderPool
 from service.files.crops import read_crop
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.passes.workers import fan_out
 from service.store import exports
 from service.store.exports import StoredCrop
@@ -29,7 +29,7 @@ from service.store.failures import CRASHES_EMBEDDER
 class CropLooks:
     """The looks of one publish. ``crops`` holds every crop by face id, with what is known of it by now."""
 
-    def __init__(self, conditions: Conditions, pool: EmbedderPool, rules: ExportRules) -> None:
+    def __init__(self, conditions: PassContext, pool: EmbedderPool, rules: ExportRules) -> None:
         self._conditions = conditions
         self._pool = pool
         self._rules = rules

@@ -21,7 +21,7 @@ from immich_facesets.wire import Enrichment, FacesAnswer, HeadPose, Info
 from service.embedders.client import EmbedderLostError
 from service.embedders.pool import EmbedderPool
 from service.files.crops import read_crop
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.passes.workers import fan_out
 from service.store import enrichments
 from service.store.enrichments import Unenriched
@@ -36,7 +36,7 @@ _REFUSED = "bad_question"
 class Enrich:
     """One run over all faces that may be exported. An embedder without such models, or the setting, makes it nothing."""
 
-    def __init__(self, conditions: Conditions, pool: EmbedderPool) -> None:
+    def __init__(self, conditions: PassContext, pool: EmbedderPool) -> None:
         self._conditions = conditions
         self._pool = pool
         settings = conditions.settings

@@ -20,9 +20,9 @@ from immich_facesets.facesets.faceset import Candidate
 from immich_facesets.facesets.selection import life_table
 from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.spaces import OperatingPoints
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.store import eras
-from service.store.eras import KeptLife, Look
+from service.store.eras import EraVersion, KeptLife
 
 BY_YEARS, BY_AGES = "years", "ages"
 
@@ -51,7 +51,7 @@ def plan_life(
     basis = BY_YEARS if childhood is None else f"{BY_AGES}:{childhood.born}:{_text(childhood.windows)}"
     is_same = before.look is None or before.look.basis == basis
     kept = before.eras if is_same else ()
-    if is_same and not anew and before.look == Look(basis, _digest(table, rules, kept)):
+    if is_same and not anew and before.look == EraVersion(basis, _digest(table, rules, kept)):
         return EraPlan(before, before, frozenset())
     found = (split_again if anew else plan_eras)(table, kept, rules, childhood)
     if not found and before == KeptLife() and len(table) < 2 * rules.min_anchor:
@@ -59,14 +59,16 @@ def plan_life(
     members = {face for era in found for face in era.face_ids}
     leaves = {face for era in before.eras for face in era.face_ids} - members
     present = frozenset(table.face_ids.tolist())
-    return EraPlan(before, KeptLife(found, Look(basis, _digest(table, rules, found))), frozenset(leaves & present))
+    return EraPlan(
+        before, KeptLife(found, EraVersion(basis, _digest(table, rules, found))), frozenset(leaves & present)
+    )
 
 
 class Eras:
     """The eras of all identities, as they are kept at one moment, and how they are brought up to date."""
 
     def __init__(
-        self, conditions: Conditions, rules: EraRules, births: Mapping[int, str], lives: Mapping[int, KeptLife]
+        self, conditions: PassContext, rules: EraRules, births: Mapping[int, str], lives: Mapping[int, KeptLife]
     ) -> None:
         self._conditions = conditions
         self._births = births
@@ -74,7 +76,7 @@ class Eras:
         self.lives = lives
 
     @classmethod
-    async def read(cls, conditions: Conditions, points: OperatingPoints, births: Mapping[int, str]) -> Self:
+    async def read(cls, conditions: PassContext, points: OperatingPoints, births: Mapping[int, str]) -> Self:
         """``births``: ISO dates by identity."""
         settings = conditions.settings
         rules = EraRules.scaled(points, replace(settings.gate, face_short=settings.export_min_face_short))

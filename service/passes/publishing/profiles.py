@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from immich_facesets.errors import SetupError
-from immich_facesets.exports.artifacts import Draw, Edition, of_cache, of_reader, of_sidecars
+from immich_facesets.exports.artifacts import Draw, ExportArtifact, of_cache, of_reader, of_sidecars
 from immich_facesets.exports.file_names import user_directories
 from immich_facesets.exports.imagefolder import class_names
 from immich_facesets.exports.npz import Cache, CacheRow
-from immich_facesets.exports.requests import Profile, Wish, picked
+from immich_facesets.exports.requests import ExportRequest, Profile, picked
 from immich_facesets.exports.visomaster import require_space
 from immich_facesets.exports.xmp import Frame, PictureRegions, regions_in, sidecar_name
 from immich_facesets.faces import Box
@@ -33,9 +33,9 @@ class Forms:
         self._labels = labels
         self.refused: SetupError | None = None
 
-    async def of(self, wishes: Sequence[Wish], facesets: Sequence[Faceset]) -> list[Edition]:
+    async def of(self, wishes: Sequence[ExportRequest], facesets: Sequence[Faceset]) -> list[ExportArtifact]:
         """Every edition of these wishes; ``fsz`` is none of them."""
-        editions: list[Edition] = []
+        editions: list[ExportArtifact] = []
         for wish in wishes:
             match wish.profile:
                 case Profile.FSZ:
@@ -48,7 +48,7 @@ class Forms:
                     editions += await self._of_facesets(wish, facesets)
         return editions
 
-    async def _of_facesets(self, wish: Wish, facesets: Sequence[Faceset]) -> list[Edition]:
+    async def _of_facesets(self, wish: ExportRequest, facesets: Sequence[Faceset]) -> list[ExportArtifact]:
         if wish.profile is Profile.VISOMASTER:
             try:
                 require_space(self._info)
@@ -78,7 +78,7 @@ class Forms:
             )
         return [edition for edition in editions if edition is not None]
 
-    async def _sidecars(self) -> list[Edition]:
+    async def _sidecars(self) -> list[ExportArtifact]:
         placed = await self._store.read(placed_pictures.placed_pictures, self._info.space)
         named: dict[str, list[tuple[str, Box]]] = {}
         for face, identity in await self._store.read(placed_pictures.exportable_faces, self._info.space):
@@ -86,7 +86,7 @@ class Forms:
                 named.setdefault(face.sha256, []).append((self._labels[identity], face.box))
         return await asyncio.to_thread(_sidecar_editions, placed, named, await self._folders())
 
-    async def _caches(self) -> list[Edition]:
+    async def _caches(self) -> list[ExportArtifact]:
         placed = await self._store.read(placed_pictures.placed_pictures, self._info.space)
         found = await self._store.read(placed_pictures.exportable_faces, self._info.space)
         enriched = await self._store.read(enrichments.enriched_faces, self._info.space)
@@ -124,7 +124,7 @@ class Forms:
 
 def _sidecar_editions(
     placed: Sequence[PlacedPicture], named: Mapping[str, Sequence[tuple[str, Box]]], folders: Mapping[str, str]
-) -> list[Edition]:
+) -> list[ExportArtifact]:
     """One edition for each user. Blocking: a library has many sidecars."""
     found: dict[str, dict[str, PictureRegions]] = {user: {} for user in folders}
     left_out: dict[str, Counter[str]] = {user: Counter() for user in folders}

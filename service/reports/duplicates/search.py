@@ -19,7 +19,7 @@ from service.store.spaces import active_space
 Kind = Literal["identical", "near"]
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True, order=True):
     """Where a picture lies."""
 
     source: str

@@ -23,8 +23,8 @@ from service.reports.evaluation.results import (
     Findings,
     Histogram,
     MethodFindings,
+    MethodScore,
     Rates,
-    Standing,
     UnusedLabel,
 )
 from service.settings import Settings
@@ -151,13 +151,13 @@ class Trial:
             lambda groups: metrics.bcubed(self.truth, groups[self.rows]).f,
         )
 
-    def _standing(self, groups: Groups) -> Standing:
+    def _standing(self, groups: Groups) -> MethodScore:
         mine, table = groups[self.rows], self.scene.library.table
         is_known = np.zeros(len(table), dtype=np.bool_)
         is_known[self.rows] = True
         names = np.full(len(table), "", dtype=self.truth.dtype)
         names[self.rows] = self.truth
-        return Standing(
+        return MethodScore(
             bcubed=Rates.of(metrics.bcubed(self.truth, mine)),
             pairwise=Rates.of(metrics.pairwise(self.truth, mine)),
             clusters=metrics.cluster_count(mine),

@@ -18,7 +18,7 @@ class Rates(msgspec.Struct, frozen=True):
         return cls(score.precision, score.recall, score.f)
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class MethodScore(msgspec.Struct, frozen=True, kw_only=True):
     """
     How good a grouping is. ``clusters``: over how many the labelled faces lie; ``strangers``: of the sets large enough
     to be exported.
@@ -39,7 +39,7 @@ class MethodFindings(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     setting: str
     seconds: float | None = None
-    standing: Standing | None = None
+    standing: MethodScore | None = None
     confusions: Confusions | None = None
     calibration: tuple[Said, ...] = ()
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from immich_facesets.errors import ItemError
 from service.sources.folder.walk import stamp_of, unreadable
-from service.sources.partial_files import BLOCK_BYTES, Draft
+from service.sources.partial_files import BLOCK_BYTES, PartialFile
 
 _EXIF_IFD: Final = 0x8769
 _ORIGINAL, _ORIGINAL_OFFSET = 0x9003, 0x9011
@@ -67,7 +67,7 @@ def read(path: Path, *, max_bytes: int) -> Reading:
     return Reading(digest.hexdigest(), stamp_of(before), moment(before.st_mtime), taken_at, local_date)
 
 
-def copy(path: Path, draft: Draft, *, sha1: str | None, max_bytes: int) -> tuple[bytes, ...]:
+def copy(path: Path, draft: PartialFile, *, sha1: str | None, max_bytes: int) -> tuple[bytes, ...]:
     """Copy a file into a draft, up to its last block, which is returned. Blocking; errors as in ``read``."""
     try:
         with path.open("rb") as file:

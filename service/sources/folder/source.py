@@ -23,7 +23,7 @@ from service.sources import Page, SourceAwayError, SourceFacts, Staged
 from service.sources.folder.path_names import shown, system_name
 from service.sources.folder.picture_facts import Reading, copy, moment, read, silence_pillow
 from service.sources.folder.walk import Found, FoundFile, Skipped, Unreadable, is_hidden, stamp_of, unreadable, walk
-from service.sources.partial_files import Draft
+from service.sources.partial_files import PartialFile
 
 Mode = Literal["mixed", "trusted"]
 """``trusted``: each folder directly below the root is one person, and her name."""
@@ -140,7 +140,7 @@ class FolderSource:
 
     async def fetch(self, asset: Asset, folder: Path) -> Staged:
         """A copy of the file, of the very bytes that were listed; one that has changed since is a matter for the next."""
-        draft = Draft(folder)
+        draft = PartialFile(folder)
         staged: Staged | None = None
         try:
             path = self._path(asset.asset_id)

@@ -9,7 +9,7 @@ from immich_facesets.assets import Asset
 from immich_facesets.errors import FacesetsError, ItemError
 from service.sources import Staged
 from service.sources.immich.api_errors import AnswerError, looks_like_html
-from service.sources.partial_files import BLOCK_BYTES, Draft
+from service.sources.partial_files import BLOCK_BYTES, PartialFile
 
 
 async def stage(response: httpx.Response, folder: Path, asset: Asset, *, max_bytes: int) -> Staged:
@@ -22,7 +22,7 @@ async def stage(response: httpx.Response, folder: Path, asset: Asset, *, max_byt
     promised = _promised_bytes(response)
     if promised is not None and promised > max_bytes:
         raise _too_large(promised, max_bytes)
-    draft = Draft(folder)
+    draft = PartialFile(folder)
     staged: Staged | None = None
     try:
         blocks: list[bytes] = []

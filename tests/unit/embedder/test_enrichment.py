@@ -17,7 +17,7 @@ from small_models import write_pooled
 from testdata import shared_data
 
 from embedder.engine import Detection
-from embedder.enrichment.lanes import Enriched, Enricher, Extras, Look, cut_look, open_extras
+from embedder.enrichment.lanes import Enriched, Enricher, Extras, LandmarkCrop, cut_look, open_extras
 from embedder.enrichment.model_discovery import FOLDER, ExtraFiles, find_extras
 from embedder.enrichment.models import LEFT, RIGHT, pose_of_points
 from embedder.faces import regions
@@ -97,7 +97,7 @@ class Watched(Enricher):
         super().__init__(files, Device(threads=1))
         self.faces = 0
 
-    def enrich(self, looks: Sequence[Look]) -> list[Enriched]:
+    def enrich(self, looks: Sequence[LandmarkCrop]) -> list[Enriched]:
         self.faces += len(looks)
         return super().enrich(looks)
 

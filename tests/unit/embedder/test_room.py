@@ -9,12 +9,12 @@ from embedder_scene import ScriptedEngine, picture, running
 from journey import until
 
 from embedder.engine import View
-from embedder.memory_budget import Room
+from embedder.memory_budget import MemoryBudget
 from embedder.pipeline import PipelineSize
 
 
 def test_a_file_is_let_in_while_there_is_room_and_alone_whatever_its_size() -> None:
-    room = Room(100, decoders=1)
+    room = MemoryBudget(100, decoders=1)
     assert room.has_for(1000)
     with room.file(60):
         assert room.has_for(40)
@@ -25,7 +25,7 @@ def test_a_file_is_let_in_while_there_is_room_and_alone_whatever_its_size() -> N
 
 
 async def test_pixels_wait_until_others_have_gone_and_never_for_themselves() -> None:
-    room = Room(100, decoders=2)
+    room = MemoryBudget(100, decoders=2)
     order: list[str] = []
     leave = asyncio.Event()
 
@@ -52,7 +52,7 @@ async def test_pixels_wait_until_others_have_gone_and_never_for_themselves() -> 
 
 @pytest.mark.parametrize("is_cancelled", [False, True])
 async def test_whoever_waits_for_room_and_leaves_takes_nothing(*, is_cancelled: bool) -> None:
-    room = Room(10, decoders=1)
+    room = MemoryBudget(10, decoders=1)
     with room.pixels(10):
         waiting = asyncio.create_task(room.turn_to_decode().__aenter__())
         await asyncio.sleep(0)

@@ -13,7 +13,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from immich_facesets.clustering import components
 from immich_facesets.clustering.blocked_products import SLACK, Directions
-from immich_facesets.clustering.components import Forest, join_likely, join_near
+from immich_facesets.clustering.components import DisjointSets, join_likely, join_near
 from immich_facesets.clustering.linkage import average_linkage
 from immich_facesets.clustering.sampled_linkage import crowd_linkage
 from immich_facesets.evaluation.metrics import pairwise
@@ -119,7 +119,7 @@ def test_pictures_that_occur_twice_count_twice() -> None:
 )
 def test_sets_grow_together_along_pairs(n: int, pairs: list[tuple[int, int]], parts: int) -> None:
     edges = np.array([(a % n, b % n) for a, b in pairs], dtype=np.intp).reshape(-1, 2)
-    forest = Forest(n)
+    forest = DisjointSets(n)
     for part in np.array_split(edges, parts):
         forest.join(part[:, 0], part[:, 1])
     graph = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(n, n))
@@ -132,21 +132,21 @@ def test_tiles_of_any_shape_find_the_same_components(tile: tuple[int, int], monk
     vectors, _ = people(np.random.default_rng(5), [9, 7, 5, 1, 1, 1], 1.1)
     near = vectors @ vectors.T >= 0.5
     monkeypatch.setattr(components, "TILE", tile)
-    forest = Forest(len(vectors))
+    forest = DisjointSets(len(vectors))
     join_near(forest, vectors, 0.5)
     assert adjusted_rand_score(connected_components(near)[1], forest.labels()) == 1.0
 
 
 def test_rows_are_compared_with_themselves_and_those_behind_them_only() -> None:
     same = np.ones((4, 1), dtype=np.float32)
-    forest = Forest(4)
+    forest = DisjointSets(4)
     join_near(forest, same, 0.5, slice(2, None))
     assert forest.labels().tolist() == [0, 1, 2, 2]
 
 
 def test_sketches_find_the_only_other_face_of_somebody() -> None:
     vectors, who = people(np.random.default_rng(6), [2] * 600, 0.83, d=512)  # a cosine of 0.59
-    forest = Forest(len(vectors))
+    forest = DisjointSets(len(vectors))
     join_likely(forest, vectors, 1 - CUT)
     together = pairwise(who, forest.labels())
     assert together.precision == 1

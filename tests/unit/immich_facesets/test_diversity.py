@@ -15,9 +15,9 @@ from immich_facesets.exports.requests import (
     FOR_AVERAGING,
     FOR_SHOWING,
     FOR_SWAPPING,
+    ExportRequest,
     Profile,
     Weights,
-    Wish,
     picked,
     terms,
 )
@@ -129,7 +129,7 @@ def days(faces: tuple[ExportFace, ...]) -> list[str]:
 def test_no_event_fills_a_set_while_there_are_others(profile: Profile) -> None:
     wedding = [(0.0, "2020-05-01", 900.0 + number) for number in range(20)]
     others = [(0.0, f"2020-06-{number:02d}", 400.0) for number in range(1, 6)]
-    chosen = picked(person(*wedding, *others), Wish(profile, 6))
+    chosen = picked(person(*wedding, *others), ExportRequest(profile, 6))
     assert days(chosen).count("2020-05-01") == 1
     scores = [item.quality.score for item in chosen]
     assert scores == sorted(scores, reverse=True)
@@ -140,16 +140,16 @@ def test_the_best_face_is_taken_also_when_it_has_no_date_but_undated_ones_fill_n
     undated = [(0.0, None, 900.0 + number) for number in range(20)]
     dated = [(0.0, f"2020-06-{number:02d}", 400.0) for number in range(1, 11)]
     faceset = person(*undated, *dated)
-    chosen = picked(faceset, Wish(profile, 6))
+    chosen = picked(faceset, ExportRequest(profile, 6))
     assert chosen[0] == faceset.faces[0]
     assert [item.candidate.taken for item in chosen].count(None) == 1
 
 
 def test_a_set_to_learn_from_shows_both_sides_and_a_set_to_average_none() -> None:
     faces = [(float(yaw), f"2020-{month:02d}-01", 500.0) for month, yaw in enumerate([0, 2, -3, 4, 1, -60, 60, 30], 1)]
-    learnt = picked(person(*faces), Wish(Profile.KOHYA, 5))
+    learnt = picked(person(*faces), ExportRequest(Profile.KOHYA, 5))
     assert {item.candidate.face.measures.yaw for item in learnt} >= {-60.0, 60.0, 30.0}
-    averaged = picked(person(*faces), Wish(Profile.FACEFUSION, 5))
+    averaged = picked(person(*faces), ExportRequest(Profile.FACEFUSION, 5))
     assert {abs(item.candidate.face.measures.yaw) for item in averaged} <= {0.0, 1.0, 2.0, 3.0, 4.0}
 
 
@@ -171,14 +171,14 @@ def test_a_choice_is_of_the_faces_there_are_and_their_order_does_not_matter(
     vectors = np.tile(np.eye(1, 8, dtype=np.float32), (12, 1))
     straight = built(rows, vectors)
     mixed = built([rows[number] for number in order], vectors)
-    wish = Wish(profile, count)
+    wish = ExportRequest(profile, count)
     chosen = picked(straight, wish)
     assert picked(mixed, wish) == chosen
     allowed = straight.swappable if profile in FOR_SWAPPING else straight.faces
     assert len(chosen) == min(count, len(allowed))
     assert set(days(chosen)) <= set(days(allowed))
     assert all(item in allowed for item in chosen)
-    assert all(item in picked(straight, Wish(profile, count + 1)) for item in chosen)
+    assert all(item in picked(straight, ExportRequest(profile, count + 1)) for item in chosen)
 
 
 def shown(faces: list[ExportFace], rows: list[int]) -> tuple[int, int, float]:

@@ -6,7 +6,7 @@ from mixtures import Library, people, table_of
 
 from immich_facesets.grouping.plan import GroupingRules, Method
 from immich_facesets.grouping.report import Survivors
-from immich_facesets.grouping.state import Sifting
+from immich_facesets.grouping.state import GateCounts
 
 
 def library_of(method: Method) -> Library:
@@ -24,8 +24,8 @@ def test_survivors_of_each_gate_are_those_that_found_an_identity(method: Method,
     library = library_of(method)
     plan = library.group()
     assert plan.report.survivors == Survivors(faces=8, large=7, sharp=6, sure=5, clear=5)
-    assert plan.report.founded == {1: Sifting(faces=faces, clear=3, near=3, pictures=3)}
-    assert plan.report.nobody == (Sifting(faces=2, clear=2, near=2, pictures=2),)
+    assert plan.report.founded == {1: GateCounts(faces=faces, clear=3, near=3, pictures=3)}
+    assert plan.report.nobody == (GateCounts(faces=2, clear=2, near=2, pictures=2),)
     assert sum(join.how == "discovered" for join in plan.joins) == 3
     again = library.plan().report
     assert (again.founded, again.survivors.faces) == ({}, 8 - len(library.memberships))

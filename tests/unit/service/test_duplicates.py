@@ -10,7 +10,9 @@ from looked_at_library import LookedAt
 from sqlalchemy import Connection, update
 from syncing import tree
 
+from service.reports.duplicates.search import _told
 from service.store.database import Store, open_engine
+from service.store.picture_copies import Copy
 from service.store.tables import contents
 
 pytestmark = pytest.mark.timeout(600)
@@ -79,3 +81,13 @@ async def test_pictures_of_an_earlier_version_are_counted_and_still_compared_byt
     assert found["without_hash"] > 20
     assert {group["kind"] for group in found["groups"]} == {"identical"}
     assert "earlier version" in (await library.run("duplicates")).stdout
+
+
+def test_groups_of_the_same_size_are_ordered_by_their_places() -> None:
+    def copy(source: str, asset_id: str, name: str) -> Copy:
+        return Copy(source, asset_id, f"/{asset_id}.jpg", None, None, name, name, 640, 480, "")
+
+    everywhere = [copy("ben", "3", "b"), copy("ben", "4", "b"), copy("anna", "1", "a"), copy("anna", "2", "a")]
+    for order in (everywhere, everywhere[::-1]):
+        found = _told(order, [], [], looked_at=0, bits=10)
+        assert [group.pictures[0].places[0].source for group in found.groups] == ["anna", "ben"]

@@ -32,7 +32,7 @@ from immich_facesets.faces import Box
 from service.reports.evaluation.histogram import HEIGHT, WIDTH, plot
 from service.reports.evaluation.labels import LabelRow, labels_of_rows, read_rows
 from service.reports.evaluation.page import render
-from service.reports.evaluation.results import Findings, Histogram, MethodFindings, Rates, Standing, UnusedLabel
+from service.reports.evaluation.results import Findings, Histogram, MethodFindings, MethodScore, Rates, UnusedLabel
 from service.store.faces import StoredFace, StoredLibrary, StoredPicture
 
 pytestmark = pytest.mark.timeout(600)
@@ -370,7 +370,7 @@ async def test_names_go_to_the_terminal_and_never_to_the_log(journey: Journey) -
 def invented(**changes: Any) -> Findings:
     """What an evaluation of two faces of one person found."""
     rates = Rates(1.0, 1.0, 1.0)
-    standing = Standing(bcubed=rates, pairwise=rates, clusters=1, strangers=Strangers(0, 0))
+    standing = MethodScore(bcubed=rates, pairwise=rates, clusters=1, strangers=Strangers(0, 0))
     found = Findings(
         source="labels.csv",
         space="s",

@@ -14,7 +14,7 @@ from small_library import HEIGHT, WIDTH, Placed, draw_small_library, place
 from sqlalchemy import Connection, select, update
 
 from immich_facesets.errors import RequestError
-from immich_facesets.exports.requests import read_wishes
+from immich_facesets.exports.requests import read_export_requests
 from service.app import App, open_app
 from service.demo.immich import FakeImmich
 from service.files.export_tree import ExportTree
@@ -133,14 +133,14 @@ async def test_nothing_of_a_person_who_must_never_be_exported_stays_in_any_form(
             assert number not in cache["identity"]
             assert len(cache["identity"])
     with pytest.raises(RequestError, match="nothing is to be exported"):
-        await app.runner.copy_now(read_wishes("plain")[0], number, ExportTree(root))
+        await app.runner.copy_now(read_export_requests("plain")[0], number, ExportTree(root))
 
 
 async def test_the_ledger_says_what_was_written_for_which_profile_and_by_whom(app: App, tmp_path: Path) -> None:
     target = tmp_path / ("long" * 60) / "copy"  # longer than the ledger's column
     target.mkdir(parents=True)
     number = await number_of(app, "Mira")
-    counts = await app.runner.copy_now(read_wishes("imagefolder:2")[0], number, ExportTree(target))
+    counts = await app.runner.copy_now(read_export_requests("imagefolder:2")[0], number, ExportTree(target))
     assert counts.forms == 1
     assert set(files(target)) == {
         f"train/Mira/{name}" for name in ("0001.png", "0002.png", "metadata.jsonl", "manifest.json")

@@ -22,7 +22,7 @@ from service.demo.immich import FakeAsset, FakeImmich
 from service.remote.guard import CircuitOpenError
 from service.sources.immich import ImmichSource
 from service.sources.immich.download import stage
-from service.sources.partial_files import BLOCK_BYTES, Draft
+from service.sources.partial_files import BLOCK_BYTES, PartialFile
 
 EXTERNAL = "00000000-0000-4000-8000-000000000001"
 
@@ -274,7 +274,7 @@ async def test_a_download_that_is_cancelled_leaves_no_file(tmp_path: Path) -> No
 
 
 def test_a_draft_that_was_discarded_while_a_thread_still_wrote_stays_away(tmp_path: Path) -> None:
-    draft = Draft(tmp_path)
+    draft = PartialFile(tmp_path)
     draft.absorb([PIXELS])
     late = threading.Thread(target=draft.finish, args=([PIXELS],))
     draft.discard()
@@ -284,7 +284,7 @@ def test_a_draft_that_was_discarded_while_a_thread_still_wrote_stays_away(tmp_pa
 
 
 def test_a_draft_whose_taker_was_cancelled_at_the_last_moment_leaves_no_file(tmp_path: Path) -> None:
-    draft = Draft(tmp_path)
+    draft = PartialFile(tmp_path)
     staged = draft.finish([PIXELS])
     assert staged.path.exists()
     draft.discard()
@@ -292,7 +292,7 @@ def test_a_draft_whose_taker_was_cancelled_at_the_last_moment_leaves_no_file(tmp
 
 
 def test_a_disk_quota_counts_as_a_full_disk(tmp_path: Path) -> None:
-    error = Draft(tmp_path)._cannot_write(OSError(errno.EDQUOT, "quota"))
+    error = PartialFile(tmp_path)._cannot_write(OSError(errno.EDQUOT, "quota"))
     assert "the disk is full" in str(error)
 
 

@@ -60,7 +60,7 @@ def test_eras_come_along_with_their_names_and_stay_when_others_are_kept(album: S
     (era,) = life.eras
     assert (era.name, era.from_year, era.main_year, era.to_year) == ("2011", 2010, 2011, 2013)
     assert era.founders == {1, 2}, "the third face is somebody else's by now"
-    look = eras.Look("years", "d")
+    look = eras.EraVersion("years", "d")
     renamed = (replace(era, name="1999"),)
     assert album.write_now(eras.record_eras, 1, renamed, leaves=(), before=life.look, look=look, now=NOON)
     (life,) = album.read_now(eras.kept_lives).values()

@@ -14,7 +14,7 @@ from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints, operating_points
 from immich_facesets.wire import Info, Limits
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.passes.grouping.operating_points import SpaceFacts, measure_points, points_in_use, remember_points
 from service.progress import ProgressBoard
 from service.settings import Settings
@@ -38,9 +38,9 @@ INFO = Info(
 )
 
 
-def conditions(store: Store, folder: Path, **settings: object) -> Conditions:
+def conditions(store: Store, folder: Path, **settings: object) -> PassContext:
     given = Settings(data_dir=folder, **settings)  # type: ignore[arg-type]  # what a test varies
-    return Conditions(store=store, settings=given, board=ProgressBoard(), stop=asyncio.Event())
+    return PassContext(store=store, settings=given, board=ProgressBoard(), stop=asyncio.Event())
 
 
 def company() -> FaceTable:
@@ -53,7 +53,7 @@ def company() -> FaceTable:
 
 
 async def measured(
-    found: Conditions, table: FaceTable, info: Info = INFO, constraints: Constraints | None = None
+    found: PassContext, table: FaceTable, info: Info = INFO, constraints: Constraints | None = None
 ) -> OperatingPoints:
     used = await measure_points(found, SpaceFacts.of(info), table, (), constraints or Constraints())
     await remember_points(found.store, used)

@@ -13,7 +13,7 @@ from immich_facesets.grouping.plan import GroupingReport, GroupingRules
 from immich_facesets.moderation.decisions import Label
 from immich_facesets.spaces import BUFFALO_L, operating_points
 from immich_facesets.wire import Info, Limits
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.passes.group import GUARDRAILS, Group
 from service.passes.grouping.scope import basis_of, days_of, fresh_faces
 from service.progress import ProgressBoard
@@ -72,7 +72,7 @@ class Syncs:
     def __init__(self, store: Store, folder: Path) -> None:
         self.store, self.now = store, NOON
         settings = Settings(data_dir=folder, min_faces=3, thresholds="fixed")
-        self.conditions = Conditions(
+        self.conditions = PassContext(
             store=store, settings=settings, board=ProgressBoard(), stop=asyncio.Event(), clock=lambda: self.now
         )
         self.info = Info(

@@ -20,7 +20,7 @@ from service.settings import Settings, User
 from service.store import decisions
 from service.store.change_tracking import consequences, read_state
 from service.store.database import Store
-from service.store.facts import read_settled, write_fact
+from service.store.facts import read_last_complete_sync, write_fact
 from service.store.tables import failures, people
 from service.store.upsert import BOOKS, upsert
 from service.sync.outcome import Outcome
@@ -129,7 +129,7 @@ async def test_nothing_is_settled_while_it_is_at_work_and_what_is_written_then_m
     await scene.looks()
     running = asyncio.create_task(scene.looks("full"))
     await until(lambda: app.board.stage("publish").state == "running")
-    assert await app.store.read(read_settled) is None
+    assert await app.store.read(read_last_complete_sync) is None
     await app.store.write(decisions.record_decision, decision, made_by="test", now=datetime.now(UTC))
     assert await running
     assert await scene.looks()

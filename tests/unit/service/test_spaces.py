@@ -41,7 +41,7 @@ from service.store import (
 )
 from service.store.contents import Recipe
 from service.store.database import Store
-from service.store.eras import Look
+from service.store.eras import EraVersion
 
 OTHER = Recipe("space-2", RECIPE.text, RECIPE.crop_short)
 ANNA = asset("a1", hints=(hint(person_id="p1"),))
@@ -106,7 +106,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
 
 PARTS = {"hear_imports", "imported_eras", "resolver_of"} | {
     "read_scope",
-    "read_settled",
+    "read_last_complete_sync",
     "read_thresholds",
 }  # facts of no space
 """What takes a transaction as a part of questions that are asked."""
@@ -118,7 +118,7 @@ CHANGES = {
     "remember_source judge_again remember_page record_look mark_gone finish_listing remember_people record_alias",
     "record_content drop_orphans forget_lost record_decision record_phash record_verdict record_export record_copy",
     "record_removal record_enrichment",
-    "write_fact write_scope forget_scope write_settled write_thresholds record_failure record_crash clear forget_gone retry_all apply_grouping begin_run end_run",
+    "write_fact write_scope forget_scope write_last_complete_sync write_thresholds record_failure record_crash clear forget_gone retry_all apply_grouping begin_run end_run",
     "announce_space use_space see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
 }
 
@@ -155,7 +155,9 @@ def fill(store: Store) -> None:
     imported = PlannedSet(3, 3, "faceset_003", Fate.NEW, "Ida", (SORTED,))
     store.write_now(imports.record_import, ImportPlan((imported,), ()), NOON)
     found = KeptEra("1999", 1999, 1999, 1999, frozenset({1}))
-    assert store.write_now(eras.record_eras, 1, [found], leaves=(), before=None, look=Look("years", "d"), now=NOON)
+    assert store.write_now(
+        eras.record_eras, 1, [found], leaves=(), before=None, look=EraVersion("years", "d"), now=NOON
+    )
     reject = Reject((FaceRef(SHA256, Box(100, 100, 300, 300)),), identity=7)
     store.write_now(decisions.record_decision, reject, made_by="anna", now=NOON)
     store.write_now(enrichments.record_enrichment, 2, Enriched(pose=Pose(1.0, 2.0, 3.0)), models="models")

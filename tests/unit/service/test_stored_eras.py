@@ -11,16 +11,16 @@ from sqlalchemy import delete, select
 from immich_facesets.eras import KeptEra
 from immich_facesets.grouping.plan import GroupingPlan, Join, NewIdentity
 from immich_facesets.spaces import BUFFALO_L
-from service.passes.context import Conditions
+from service.passes.context import PassContext
 from service.passes.publishing.eras import EraPlan, Eras
 from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store import assets, contents, identities, sources, spaces
 from service.store.database import Store
-from service.store.eras import KeptLife, Look, kept_lives, record_eras
+from service.store.eras import EraVersion, KeptLife, kept_lives, record_eras
 from service.store.tables import eras, faces
 
-LOOK = Look("years", "d1")
+LOOK = EraVersion("years", "d1")
 YOUNG = KeptEra("2001", 2000, 2001, 2003, frozenset({1, 2}), {3: None})
 OLD = KeptEra("2015", 2015, 2015, 2015, frozenset({4}), {5: 0.93})
 
@@ -44,8 +44,8 @@ def record(
     wanted: Sequence[KeptEra],
     *,
     leaves: frozenset[int] = frozenset(),
-    before: Look | None = None,
-    look: Look = LOOK,
+    before: EraVersion | None = None,
+    look: EraVersion = LOOK,
 ) -> bool:
     return store.write_now(record_eras, 1, wanted, leaves=leaves, before=before, look=look, now=NOON)
 
@@ -65,8 +65,8 @@ def test_what_is_written_is_read(filled: Store) -> None:
     assert filled.read_now(kept_lives) == {}
     assert record(filled, [YOUNG, OLD])
     assert life(filled) == KeptLife((YOUNG, OLD), LOOK)
-    assert record(filled, [], before=LOOK, look=Look("years", "d2"))
-    assert life(filled) == KeptLife((), Look("years", "d2"))
+    assert record(filled, [], before=LOOK, look=EraVersion("years", "d2"))
+    assert life(filled) == KeptLife((), EraVersion("years", "d2"))
 
 
 def test_a_face_that_leaves_the_identity_leaves_its_era_and_finds_it_again(filled: Store) -> None:
@@ -90,14 +90,14 @@ def test_a_split_on_purpose_moves_faces_and_forgets_names(filled: Store) -> None
     record(filled, [YOUNG, OLD])
     other = KeptEra("2008", 2008, 2008, 2008, frozenset({1, 4}))
     smaller = dataclasses.replace(YOUNG, founders=frozenset({2}), joined={})
-    assert record(filled, [smaller, other], leaves=frozenset({3, 5}), before=LOOK, look=Look("years", "d2"))
+    assert record(filled, [smaller, other], leaves=frozenset({3, 5}), before=LOOK, look=EraVersion("years", "d2"))
     assert life(filled).eras == (smaller, other)
 
 
 def test_who_read_before_somebody_else_wrote_writes_nothing(filled: Store) -> None:
     assert record(filled, [YOUNG])
     assert not record(filled, [OLD], before=None)
-    assert not record(filled, [OLD], before=Look("ages", LOOK.digest))
+    assert not record(filled, [OLD], before=EraVersion("ages", LOOK.digest))
     assert life(filled).eras == (YOUNG,)
 
 
@@ -105,7 +105,7 @@ def test_an_era_is_as_old_as_its_first_writing(filled: Store) -> None:
     record(filled, [YOUNG])
     later = NOON.replace(year=NOON.year + 1)
     grown = YOUNG.with_joined({4: None})
-    filled.write_now(record_eras, 1, [grown], leaves=(), before=LOOK, look=Look("years", "d2"), now=later)
+    filled.write_now(record_eras, 1, [grown], leaves=(), before=LOOK, look=EraVersion("years", "d2"), now=later)
     with filled.engine.connect() as connection:
         assert connection.scalar(select(eras.c.made_at)) == NOON
     assert life(filled).eras == (grown,)
@@ -118,16 +118,16 @@ def test_an_era_is_as_old_as_its_first_writing(filled: Store) -> None:
 async def test_eras_are_by_age_where_it_is_wished_and_a_birth_date_is_known(
     store: Store, born: str | None, ages: str, is_by_age: bool
 ) -> None:
-    conditions = Conditions(store, Settings(era_ages=ages), ProgressBoard(), asyncio.Event())
+    conditions = PassContext(store, Settings(era_ages=ages), ProgressBoard(), asyncio.Event())
     found = await Eras.read(conditions, BUFFALO_L, {} if born is None else {7: born})
     assert (found.childhood(7) is not None) == is_by_age
     assert found.rules.gate.face_short == 100
 
 
 async def test_somebody_who_wrote_meanwhile_is_not_overwritten_by_a_sync(filled: Store) -> None:
-    conditions = Conditions(filled, Settings(), ProgressBoard(), asyncio.Event())
+    conditions = PassContext(filled, Settings(), ProgressBoard(), asyncio.Event())
     found = await Eras.read(conditions, BUFFALO_L, {})
     plan = EraPlan(KeptLife(), KeptLife((YOUNG,), LOOK), frozenset())
-    record(filled, [OLD], look=Look("years", "by a person"))
+    record(filled, [OLD], look=EraVersion("years", "by a person"))
     assert not await found.record(1, plan)
     assert life(filled).eras == (OLD,)

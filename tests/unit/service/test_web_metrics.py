@@ -6,7 +6,7 @@ import time
 from prometheus_client.parser import text_string_to_metric_families
 from web_scene import BEARER, TOKEN, Scene, busy_scene, visit
 
-from service.monitoring.event_loop_lag import LoopWatch
+from service.monitoring.event_loop_lag import EventLoopWatch
 from service.monitoring.metrics import Metrics
 from service.progress import ProgressBoard, RemoteState
 
@@ -65,7 +65,7 @@ async def test_two_services_in_one_process_count_apart() -> None:
 
 async def test_the_watch_sees_a_stalled_loop() -> None:
     lags: list[float] = []
-    watch = LoopWatch(lags.append, interval_seconds=0.01)
+    watch = EventLoopWatch(lags.append, interval_seconds=0.01)
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(watch.run())
         await asyncio.sleep(0.05)
@@ -79,7 +79,7 @@ async def test_the_watch_sees_a_stalled_loop() -> None:
 
 async def test_showing_the_page_never_stalls_the_loop() -> None:
     scene: Scene = busy_scene()
-    watch = LoopWatch(interval_seconds=0.005)
+    watch = EventLoopWatch(interval_seconds=0.005)
     async with asyncio.TaskGroup() as group, visit(scene) as client:
         async with client.get("/", headers={**BEARER, "Accept": "text/html"}) as answer:
             assert answer.status == 200  # templates are read once, before the watch begins

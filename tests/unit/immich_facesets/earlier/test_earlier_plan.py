@@ -10,12 +10,12 @@ from immich_facesets.faces import Box
 from immich_facesets.imports.face_lookup import Resolver
 from immich_facesets.imports.merge import gather
 from immich_facesets.imports.npz_cache import EarlierCache
-from immich_facesets.imports.plan import Fate, ImportedPerson, ImportPlan, Standing, plan_import
+from immich_facesets.imports.plan import ExistingIdentities, Fate, ImportedPerson, ImportPlan, plan_import
 from immich_facesets.imports.problems import Findings
 from immich_facesets.imports.sorted_faces import Gathering, Period, SortedFace, SortedSet
 
 HERE, NEAR, ELSEWHERE = Box(0, 0, 100, 100), Box(10, 5, 108, 102), Box(300, 0, 400, 100)
-NOTHING = Standing(frozenset(), frozenset(), (), {})
+NOTHING = ExistingIdentities(frozenset(), frozenset(), (), {})
 
 
 def of(number: int, *faces: SortedFace, label: str | None = None) -> SortedSet:
@@ -110,7 +110,7 @@ def test_a_face_is_gathered_once_whoever_names_it_first(order: list[int]) -> Non
 # numbers
 
 
-def applied(plan: ImportPlan, standing: Standing, holder: Mapping[int, int]) -> Standing:
+def applied(plan: ImportPlan, standing: ExistingIdentities, holder: Mapping[int, int]) -> ExistingIdentities:
     """The store after a plan was written."""
     people = {person.person_id: person for person in standing.imported}
     for one in plan.sets:
@@ -118,7 +118,7 @@ def applied(plan: ImportPlan, standing: Standing, holder: Mapping[int, int]) -> 
         people[one.person_id] = ImportedPerson(one.person_id, one.identity, (*before, *one.faces))
     numbers = standing.numbers | {one.identity for one in plan.sets}
     labelled = standing.labelled | {one.identity for one in plan.sets if one.label is not None}
-    return Standing(numbers, labelled, tuple(people[name] for name in sorted(people)), holder)
+    return ExistingIdentities(numbers, labelled, tuple(people[name] for name in sorted(people)), holder)
 
 
 SETS = st.dictionaries(st.integers(1, 9), st.frozensets(st.integers(1, 30), max_size=4), max_size=5).map(
@@ -134,7 +134,7 @@ def test_planning_again_on_the_applied_plan_plans_nothing(
     sets: list[SortedSet], numbers: frozenset[int], data: st.DataObject
 ) -> None:
     held = st.dictionaries(st.integers(1, 9), st.sampled_from(sorted(numbers)), max_size=3) if numbers else st.just({})
-    standing = Standing(numbers, frozenset(), (), data.draw(held))
+    standing = ExistingIdentities(numbers, frozenset(), (), data.draw(held))
     plan = plan_import(sets, standing)
     new = [one.identity for one in plan.sets if one.fate is Fate.NEW]
     assert len(set(new)) == len(new)
@@ -147,7 +147,7 @@ def test_planning_again_on_the_applied_plan_plans_nothing(
 
 
 def test_free_numbers_are_kept_and_taken_ones_are_conflicts_with_a_next_free_one() -> None:
-    standing = Standing(frozenset({2, 6}), frozenset({6}), (), {})
+    standing = ExistingIdentities(frozenset({2, 6}), frozenset({6}), (), {})
     plan = plan_import([of(1, face(1), label="Ida"), of(2, face(2)), of(9, face(3))], standing)
     assert [(one.number, one.identity, one.fate) for one in plan.sets] == [
         (1, 1, Fate.NEW),
@@ -158,7 +158,7 @@ def test_free_numbers_are_kept_and_taken_ones_are_conflicts_with_a_next_free_one
 
 
 def test_a_person_who_is_here_already_keeps_her_number_and_her_name() -> None:
-    standing = Standing(frozenset({1, 2}), frozenset({1}), (), {1: 1, 5: 2})
+    standing = ExistingIdentities(frozenset({1, 2}), frozenset({1}), (), {1: 1, 5: 2})
     plan = plan_import([of(1, face(1), label="Ida"), of(5, face(2), label="Ben")], standing)
     assert [(one.identity, one.fate, one.label) for one in plan.sets] == [(1, Fate.JOINS, None), (2, Fate.JOINS, "Ben")]
     assert plan.conflicts == ("faceset_005: most of its faces are identity 2 here already",)

@@ -6,20 +6,26 @@ import pytest
 from edition_builders import edition, maybe, written
 from faceset_builders import candidate, faceset
 
-from immich_facesets.exports.requests import FOR_SWAPPING, WITHOUT_PICTURES, Profile, Wish, read_wishes
+from immich_facesets.exports.requests import (
+    FOR_SWAPPING,
+    WITHOUT_PICTURES,
+    ExportRequest,
+    Profile,
+    read_export_requests,
+)
 from immich_facesets.facesets.faceset import EraYears
 
 OF_FACES = [profile for profile in Profile if profile not in {Profile.FSZ, *WITHOUT_PICTURES}]
 
 
 def test_a_profile_may_say_how_many_faces_and_how_large() -> None:
-    assert read_wishes(" fsz, kohya:40:768,plain:0 ,Facefusion,") == (
-        Wish(Profile.FSZ),
-        Wish(Profile.KOHYA, 40, 768),
-        Wish(Profile.PLAIN, None),
-        Wish(Profile.FACEFUSION, 12),
+    assert read_export_requests(" fsz, kohya:40:768,plain:0 ,Facefusion,") == (
+        ExportRequest(Profile.FSZ),
+        ExportRequest(Profile.KOHYA, 40, 768),
+        ExportRequest(Profile.PLAIN, None),
+        ExportRequest(Profile.FACEFUSION, 12),
     )
-    assert read_wishes("") == ()
+    assert read_export_requests("") == ()
 
 
 @pytest.mark.parametrize(
@@ -37,7 +43,7 @@ def test_a_profile_may_say_how_many_faces_and_how_large() -> None:
 )
 def test_what_cannot_be_meant_is_said_so(text: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        read_wishes(text)
+        read_export_requests(text)
 
 
 @pytest.mark.parametrize("profile", OF_FACES)
