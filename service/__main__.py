@@ -1,4 +1,4 @@
-"""The entry: ``immich-facesets`` and ``python -m service``."""
+"""Entry point: ``immich-facesets`` and ``python -m service``."""
 
 import sys
 
@@ -7,7 +7,11 @@ from service.cli.app import run
 
 
 def main() -> None:
-    """Run the command line; the exit code is 0 done, 1 bug, 2 remote outage, 3 a person must change something."""
+    """
+    Run the command line.
+
+    Exit codes: 0 done, 1 bug, 2 remote outage, 3 a user must change something.
+    """
     sys.exit(run_reported(lambda: run(sys.argv[1:])))
 
 

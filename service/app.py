@@ -1,4 +1,4 @@
-"""The composition root: opens everything, hands it on, and closes it in reverse."""
+"""Composition root: opens all resources, passes them on, and closes them in reverse order."""
 
 import asyncio
 import gc
@@ -31,7 +31,7 @@ from service.sync.runner import Runner
 
 
 def program_version() -> str:
-    """The version that is installed."""
+    """Return the installed version, "0" when the package is not installed."""
     try:
         return version("immich-facesets")
     except PackageNotFoundError:
@@ -40,7 +40,7 @@ def program_version() -> str:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """Everything that is open while a command runs."""
+    """All resources that are open while a command runs."""
 
     settings: Settings
     conditions: PassContext
@@ -55,7 +55,7 @@ class App:
 
 
 def prepare_data_dir(settings: Settings) -> Path:
-    """The data folder, made if need be, readable by its owner alone."""
+    """Return the data folder, created if necessary and readable by its owner only."""
     folder = settings.data_dir
     _make_folder(folder, "FACESETS_DATA_DIR", mode=0o700)
     with disk_trouble(folder):
@@ -66,7 +66,11 @@ def prepare_data_dir(settings: Settings) -> Path:
 
 
 def open_exports(settings: Settings) -> ExportTree:
-    """The export folder, checked. It is made only inside the data folder: elsewhere it may be a mount that is missing."""
+    """
+    Return the checked export folder.
+
+    It is created only inside the data folder: elsewhere it may be a mount that is missing.
+    """
     folder = settings.export_dir
     if folder.is_relative_to(settings.data_dir):
         _make_folder(folder, "FACESETS_EXPORT_DIR")
@@ -84,19 +88,19 @@ def _make_folder(folder: Path, setting: str, mode: int = 0o777) -> None:
 
 
 def database_url(settings: Settings) -> str:
-    """Where the database is: as set, or SQLite in the data folder."""
+    """Return the URL of the database: the setting, or SQLite in the data folder."""
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
     return f"sqlite:///{sqlite_file(settings)}"
 
 
 def sqlite_file(settings: Settings) -> Path:
-    """The database file of those who set no other database."""
+    """Return the SQLite file, used when no other database is set."""
     return (settings.data_dir / "facesets.db").absolute()
 
 
 def chosen_users(settings: Settings) -> tuple[User, ...]:
-    """The Immich users that the settings name; there may be none where folders are all there is to sync."""
+    """Return the Immich users that the settings name; may be empty when only folders are synced."""
     says_nothing = settings.immich_url is None and settings.immich_api_key is None and settings.users_file is None
     return () if says_nothing and _has_folders(settings) else load_users(settings)
 
@@ -120,12 +124,12 @@ async def open_app(
     embedder_environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[App]:
     """
-    Lock the data folder, open the database, the sources, the embedders and the export folder.
+    Lock the data folder, and open the database, the sources, the embedders and the export folder.
 
-    Nothing is asked of a remote yet, except that an embedder of our own is started when no address is set;
-    ``embedder_environ`` holds variables for it beside the inherited ones.
+    No request is sent to a remote yet, but a local embedder is started when no address is set. ``embedder_environ``
+    holds additional variables for it beside the inherited ones.
     """
-    await anyio.lowlevel.checkpoint()  # anyio loads its backend now, and not between two requests
+    await anyio.lowlevel.checkpoint()  # load anyio's backend now, not between two requests
     async with AsyncExitStack() as stack:
         folder = prepare_data_dir(settings)
         stack.enter_context(DataLock(folder))
@@ -153,7 +157,11 @@ async def open_app(
 
 
 def _spare_collector() -> None:
-    """What was imported stays to the end: looking through it again and again would hold everything for 0.1 s each time."""
+    """
+    Exclude the imported modules from garbage collection.
+
+    They stay until the end, and each scan of them would block everything for 0.1 s.
+    """
     gc.collect()
     gc.freeze()
 
@@ -175,7 +183,7 @@ async def _open_embedders(
 def build_pool(
     addresses: tuple[str, ...], token: SecretStr | None, settings: Settings, board: ProgressBoard
 ) -> EmbedderPool:
-    """The embedders at these addresses, unasked."""
+    """Return the pool of embedders at these addresses; no request is sent yet."""
     names = ["embedder"] if len(addresses) == 1 else [f"embedder {number}" for number in range(1, len(addresses) + 1)]
     embedders = [
         Embedder(
@@ -195,7 +203,7 @@ def build_pool(
 
 @asynccontextmanager
 async def open_reading(settings: Settings) -> AsyncIterator[Store]:
-    """The store for a command that only looks, beside a running service; there must be one already."""
+    """Open the existing store for a read-only command, also while the service runs."""
     nothing = SetupError(f"nothing was synced into {settings.data_dir} yet: run 'immich-facesets sync' first")
     if settings.database_url is None and not sqlite_file(settings).is_file():
         raise nothing
@@ -216,12 +224,16 @@ async def open_reading(settings: Settings) -> AsyncIterator[Store]:
 
 
 def web_token(settings: Settings) -> str:
-    """The token of pages and API: as set, or made at the first start and kept in the data folder, for the owner alone."""
+    """
+    Return the token of pages and API.
+
+    It is the setting, or is created at the first start and kept in the data folder, readable by its owner only.
+    """
     if settings.token is not None:
         return settings.token.get_secret_value()
     path = settings.data_dir / "token"
     with disk_trouble(settings.data_dir):
-        if not path.is_file() or not path.stat().st_size:  # empty: what a power cut left of it
+        if not path.is_file() or not path.stat().st_size:  # empty after a power cut
             draft = path.with_suffix(".draft")
             discard(draft)
             draft.touch(mode=0o600)

@@ -1,4 +1,4 @@
-"""``serve``: bell, doors and work, until somebody says stop."""
+"""``serve``: the schedule, the web server and the syncs, until a stop is requested."""
 
 import asyncio
 import shutil
@@ -31,9 +31,9 @@ _FIRST_LOOK_SECONDS = 1.0
 
 class Service:
     """
-    Runs a sync at every ring and on every wish, and tells the web part how things are.
+    The running service: a sync at each scheduled time and on request, and status for the web part.
 
-    ``on_serving`` is told the address that was really bound.
+    ``on_serving`` is called with the address that was actually bound.
     """
 
     def __init__(self, app: App, *, on_serving: Callable[[Listen], None] | None = None) -> None:
@@ -82,7 +82,7 @@ class Service:
             kind, source = await self._next_wish()
             try:
                 result = await self._app.runner.run(kind, source=source)
-            except RequestError as error:  # the source was removed after somebody wished for it
+            except RequestError as error:  # the source was removed after the sync was requested
                 log.warning("wish_not_met", message=str(error))
                 continue
             self._last = result
@@ -102,17 +102,17 @@ class Service:
             wish.cancel()
 
     async def _wait_for_recovery(self) -> None:
-        """Probe with growing pauses until the database and every remote answer, then ring at once."""
+        """Probe with growing pauses until the database and every remote respond, then trigger a sync at once."""
         database_was_down = await self._wait_for_database()
         if not database_was_down and all(remote.circuit == "closed" for remote in self._app.board.now.remotes):
-            await asyncio.sleep(_PAUSE_SECONDS)  # nothing to wait for is known, and one sync after another helps nobody
+            await asyncio.sleep(_PAUSE_SECONDS)  # no known cause: avoid syncs without a pause
         for source in self._app.sources.values():
             await source.wait_until_up()
         await self._app.pool.wait_until_usable()
         self._bell.ring()
 
     async def _wait_for_database(self) -> bool:
-        """Return once the database answers; whether it had to be waited for."""
+        """Wait until the database responds; return whether it was down."""
         pause = _FIRST_LOOK_SECONDS
         while True:
             try:
@@ -128,7 +128,7 @@ class Service:
                 return pause > _FIRST_LOOK_SECONDS
 
     def request_sync(self, kind: str, source: str | None) -> shown.SyncRequest:
-        """Wish for a sync; refused while one runs."""
+        """Request a sync; refused while one runs."""
         if source is not None and source not in self._app.runner.source_names:
             raise RequestError(f"there is no source {source!r}", status=404)
         if self._app.runner.is_running or self._wishes.full():
@@ -137,7 +137,7 @@ class Service:
         return "accepted"
 
     async def ready(self) -> shown.Readiness:
-        """Ready unless a person must change something, or a remote is down."""
+        """Return whether the service is ready: not while a user must change something or a remote is down."""
         objections = [
             shown.Objection(message=remote.message or f"{remote.name} is down", advice=remote.advice)
             for remote in self._app.board.now.remotes
@@ -152,12 +152,12 @@ class Service:
         return shown.Readiness(objections=tuple(objections))
 
     async def status(self) -> shown.StatusFacts:
-        """Everything the status page shows beside the progress."""
+        """Return everything that the status page shows beside the progress."""
         return await status_facts(self._app)
 
 
 async def status_facts(app: App) -> shown.StatusFacts:
-    """What the store and the disk say now."""
+    """Return the current facts from the store and the disk."""
     store, settings = app.store, app.settings
     census = await store.read(runs.census)
     reasons = await store.read(failures.count_by_reason)
@@ -186,7 +186,7 @@ async def status_facts(app: App) -> shown.StatusFacts:
 
 
 def library_of(census: runs.Census) -> shown.LibraryCounts:
-    """The store's counts as the web part shows them."""
+    """Return the store's counts as the web part shows them."""
     return shown.LibraryCounts(
         assets=census.assets,
         wanted=census.wanted,
@@ -210,12 +210,12 @@ def library_of(census: runs.Census) -> shown.LibraryCounts:
 
 
 def reembedding_of(found: spaces.Reembedding | None) -> shown.Reembedding | None:
-    """How far another space is, as the web part shows it."""
+    """Return the progress of filling another space, as the web part shows it."""
     return None if found is None else shown.Reembedding(space=found.space, done=found.done, total=found.total)
 
 
 def run_of(run: runs.Run) -> shown.Run:
-    """A stored run as the web part shows it."""
+    """Return a stored run as the web part shows it."""
     return shown.Run(
         id=run.run_id,
         kind=run.kind,
@@ -229,7 +229,7 @@ def run_of(run: runs.Run) -> shown.Run:
 
 
 def failure_of(failure: failures.Failure) -> shown.Failure:
-    """A stored failure as the web part shows it."""
+    """Return a stored failure as the web part shows it."""
     return shown.Failure(
         stage=failure.stage,
         source=failure.source,

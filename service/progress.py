@@ -1,4 +1,4 @@
-"""What is going on right now: one value that the terminal, the status page and the events all read."""
+"""Current progress: one value that the terminal, the status page and the events all read."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -12,7 +12,7 @@ STAGES: tuple[Stage, ...] = ("discover", "embed", "group", "publish")
 
 
 class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one stage is. ``total`` is None while it is not known."""
+    """Progress of one stage. ``total`` is None while it is unknown."""
 
     stage: Stage
     state: Literal["waiting", "running", "done", "failed"] = "waiting"
@@ -23,7 +23,11 @@ class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RemoteState(msgspec.Struct, frozen=True, kw_only=True):
-    """A remote as its breaker sees it. ``advice`` says what a person can do, empty while all is well."""
+    """
+    State of a remote, as its circuit breaker sees it.
+
+    ``advice`` describes what a user can do; it is empty while the remote works.
+    """
 
     name: str
     circuit: Literal["closed", "open", "probing"] = "closed"
@@ -47,7 +51,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProgressBoard:
-    """Holds the latest ``Progress``; whoever listens gets every newer one, slow listeners only the latest."""
+    """Holder of the latest ``Progress``. Listeners get every newer one; slow listeners get only the latest."""
 
     def __init__(self) -> None:
         self._now = Progress()
@@ -58,7 +62,7 @@ class ProgressBoard:
         return self._now
 
     def show(self, progress: Progress) -> None:
-        """Replace the snapshot and wake every listener. Called on the event loop."""
+        """Replace the snapshot and wake every listener. Call it on the event loop."""
         self._now = msgspec.structs.replace(progress, changed_at=datetime.now(UTC))
         for waker in self._wakers:
             waker.set()
@@ -89,7 +93,7 @@ class ProgressBoard:
         self.show(msgspec.structs.replace(self._now, stages=stages))
 
     def drop_remote(self, name: str) -> None:
-        """There is no such remote any more."""
+        """Remove a remote that no longer exists."""
         remotes = tuple(item for item in self._now.remotes if item.name != name)
         self.show(msgspec.structs.replace(self._now, remotes=remotes))
 
@@ -102,7 +106,7 @@ class ProgressBoard:
         self.show(msgspec.structs.replace(self._now, next_sync_at=moment))
 
     async def changes(self) -> AsyncGenerator[Progress]:
-        """The snapshot now, then each newer one."""
+        """Yield the current snapshot, then each newer one."""
         waker = asyncio.Event()
         self._wakers.add(waker)
         try:

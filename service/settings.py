@@ -1,4 +1,4 @@
-"""The settings of the service: read once from the environment (and a TOML file), frozen, handed down as values."""
+"""Settings of the service: read once from the environment and a TOML file, frozen, and passed on as values."""
 
 import dataclasses
 import difflib
@@ -30,16 +30,20 @@ EMBEDDER_NAMES = tuple(f"FACESETS_EMBEDDER_{name}" for name in (
     "DET_SIZE", "DET_THRESHOLD", "LOG_LEVEL", "LOG_JSON",
 ))
 # fmt: on
-"""The embedder's own variables: one that is started as our child inherits them, and we never read them."""
+"""The embedder's own variables. An embedder started as a child process inherits them; the service never reads them."""
 
 LEAST_TOKEN_CHARACTERS = 16
-"""Shorter tokens can be guessed."""
+"""Minimum length of a token; shorter ones can be guessed."""
 
 USER_NAME_RULE = "a user's name must be 1 to 100 printable characters, without blanks around them"
 
 
 def is_user_name(name: str) -> bool:
-    """Whether users may be called this: the name goes into messages, manifests and, made safe, a folder's name."""
+    """
+    Return whether this is a valid user name.
+
+    The name is used in messages and manifests and, made safe, as a folder's name.
+    """
     return bool(name) and name == name.strip() and len(name) <= 100 and name.isprintable()
 
 
@@ -48,7 +52,7 @@ Seconds = Annotated[float, Field(gt=0)]
 
 
 class TomlSource(PydanticBaseSettingsSource):
-    """The TOML file that FACESETS_CONFIG names: the field names as keys, weaker than the environment."""
+    """The TOML file that FACESETS_CONFIG names. Its keys are field names; the environment takes precedence."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
         del field
@@ -75,9 +79,9 @@ class TomlSource(PydanticBaseSettingsSource):
 
 class Settings(BaseSettings):
     """
-    Every field is a setting; its description is the README's.
+    All settings: every field is one, and its description appears in the README.
 
-    Distances left empty are those of the embedding space in use, which carries its own operating points.
+    Distances left empty are those of the embedding space in use, which has its own operating points.
     """
 
     model_config = SettingsConfigDict(
@@ -153,7 +157,7 @@ class Settings(BaseSettings):
     @field_validator("sync_interval", "full_listing_interval", mode="before")
     @classmethod
     def _plain_seconds(cls, value: object) -> object:
-        """A number stands for seconds also as the text that a variable is."""
+        """Convert a number given as text, as in a variable, to seconds."""
         return float(value) if isinstance(value, str) and value.strip().isdecimal() else value
 
     @field_validator("sync_interval", "full_listing_interval")
@@ -218,7 +222,7 @@ class Settings(BaseSettings):
 
     @property
     def era_windows(self) -> tuple[Window, ...]:
-        """The ages that eras are made of where a birth date is known."""
+        """The age windows for eras, used where a birth date is known."""
         return read_windows(self.era_ages)
 
     @property
@@ -227,7 +231,7 @@ class Settings(BaseSettings):
 
     @property
     def fixed_distances(self) -> frozenset[str]:
-        """Which of the operating points a person set; nothing moves them."""
+        """Names of the operating points that a user set; they are never adjusted."""
         return frozenset(self._own_distances)
 
     @property
@@ -244,8 +248,9 @@ class Settings(BaseSettings):
 
     def points(self, family: str, stated: OperatingPoints | None = None) -> OperatingPoints:
         """
-        The distances to decide at: what the settings say, then what is ``stated`` beside a model of one's own, then
-        those measured for the family.
+        Return the distances to use.
+
+        Settings come first, then those in ``stated``, supplied with a custom model, then those measured for the family.
         """
         said = self._own_distances
         needed = {"match", "cluster", "merge", "drop", "outlier"}
@@ -255,7 +260,7 @@ class Settings(BaseSettings):
 
 
 class User(BaseModel):
-    """One Immich user: what to call her, and her API key."""
+    """An Immich user: the name used for it here, and its API key."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -277,12 +282,16 @@ class _UsersFile(BaseModel):
 
 
 def load_settings() -> Settings:
-    """The settings of this process; whatever is wrong with them is one ``SetupError``."""
+    """Return the settings of this process; any mistake in them raises a ``SetupError``."""
     return read_settings(Settings, prefix=PREFIX, other_names=EMBEDDER_NAMES)
 
 
 def load_users(settings: Settings) -> tuple[User, ...]:
-    """Whose libraries are synced, by name; without an Immich or a key a ``SetupError`` says what to set."""
+    """
+    Return the users whose libraries are synced, by name.
+
+    A missing Immich address or key raises a ``SetupError`` that names the setting to change.
+    """
     if settings.immich_url is None:
         raise SetupError("IMMICH_URL is not set: the address of your Immich, such as http://immich-server:2283")
     if settings.users_file is not None:

@@ -1,4 +1,4 @@
-"""The folders among the sources: opened as the store names them, also those that come while a service runs."""
+"""Registry of folder sources: opened as listed in the store, including those added while the service runs."""
 
 import asyncio
 from collections.abc import MutableMapping, Sequence
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 class FolderSources:
-    """Keeps the folders in ``sources`` what the store says; ``users`` are the names that Immich users have."""
+    """Keeps the folders in ``sources`` in line with the store; ``users`` are the names of Immich users."""
 
     def __init__(
         self,
@@ -40,9 +40,9 @@ class FolderSources:
 
     async def update(self) -> None:
         """
-        Forget the sources that were removed, and open the folders that were added.
+        Forget removed sources, and open added folders.
 
-        ``SetupError`` when a folder has the name of an Immich user. To be called while no sync runs.
+        A folder with the name of an Immich user raises a ``SetupError``. Call it only while no sync runs.
         """
         await self._forget_removed()
         found = {folder.name: folder for folder in await self._store.read(folders)}
@@ -60,7 +60,11 @@ class FolderSources:
                 self._sources[name] = build_folder_source(folder, self._store, self._settings, self._board)
 
     async def _forget_removed(self) -> None:
-        """Drop the manifests of what was removed, then all that is known of it; publish takes its faces away."""
+        """
+        Delete the manifests of removed sources, then everything stored about them.
+
+        Publish removes their faces from the exports.
+        """
         known = await self._store.read(stored_sources)
         removed = [source.name for source in known if source.mode == REMOVED]
         if not removed:
@@ -79,7 +83,7 @@ class FolderSources:
 def build_folder_source(
     folder: Folder, store: Store, settings: Settings, board: ProgressBoard | None = None
 ) -> FolderSource:
-    """One folder's source, unopened. Our own folders below it are never entered."""
+    """Return the source of one folder, unopened. The service's own folders below it are never entered."""
     return FolderSource(
         folder.name,
         folder.root,
@@ -92,5 +96,5 @@ def build_folder_source(
 
 
 def own_folders(settings: Settings) -> tuple[Path, ...]:
-    """The folders whose pictures are ours."""
+    """Return the service's own folders: the pictures in them are never taken in."""
     return (settings.data_dir.absolute(), settings.export_dir.absolute())

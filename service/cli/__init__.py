@@ -1,1 +1,1 @@
-"""The commands: parse, call, print."""
+"""The command-line commands: they parse arguments, call the service and print results."""

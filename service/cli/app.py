@@ -1,4 +1,4 @@
-"""The command line as a whole: which commands there are."""
+"""The command-line application: it registers every command and runs one of them."""
 
 import io
 import sys
@@ -62,10 +62,10 @@ def main(*, version: bool = typer.Option(False, "--version", help="Print the ver
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command; returns its exit code. Our errors pass through to the caller, which reports them."""
+    """Run one command and return its exit code. A `FacesetsError` propagates to the caller, which reports it."""
     configure_logging()
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no reason to fail
+        if isinstance(stream, io.TextIOWrapper):  # a character outside the terminal's encoding must not fail
             stream.reconfigure(errors="backslashreplace")
     try:
         code = app(args=list(arguments), standalone_mode=False)

@@ -1,4 +1,4 @@
-"""The command that shows what the clustering itself finds: clusters."""
+"""The ``clusters`` command: it shows the result of the clustering alone."""
 
 import asyncio
 from pathlib import Path
@@ -32,9 +32,9 @@ def clusters(
     as_links: Annotated[bool, typer.Option("--links", help="Link to files; what is meant by default.")] = False,
 ) -> None:
     """
-    Show the raw clusters as folders of pictures: what the clustering finds before anybody's word and any gate.
+    Show the raw clusters as folders of pictures: the result of clustering before user decisions and gates.
 
-    Of Immich's pictures the crops of faces are shown. Nothing is read back from there, and nothing else is changed.
+    Pictures from Immich are shown as face crops. The folder is never read back, and nothing else is changed.
     """
     if as_copies and as_links:
         raise RequestError("--copies and --links exclude each other", status=400)

@@ -1,4 +1,4 @@
-"""``config check``: probe everything the settings name, and say what to fix."""
+"""The ``config check`` command: it probes everything the settings name and prints what to fix."""
 
 import asyncio
 import shutil
@@ -36,7 +36,7 @@ _AGES: dict[Age, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The answer to one question. ``trouble`` is None when all is well."""
+    """The result of one probe. ``trouble`` is None when the probe succeeded."""
 
     topic: str
     words: str
@@ -45,12 +45,12 @@ class Finding:
 
 @config.callback()
 def _group() -> None:
-    """Look at the settings."""
+    """Inspect the settings."""
 
 
 @config.command("check")
 def check() -> int:
-    """Probe Immich, the keys' permissions, the embedder, the models and the disk; says what to fix."""
+    """Probe Immich, the keys' permissions, the embedder, the models and the disk; print what to fix."""
     return asyncio.run(_check())
 
 
@@ -89,7 +89,7 @@ async def _findings() -> AsyncIterator[Finding]:
         models = await _ask("models", lambda: _models(settings))
         yield models
         if models.trouble is not None:
-            return  # an embedder of our own would say the same
+            return  # our own embedder process would report the same trouble
     yield await _ask("embedder", lambda: _embedder(settings))
 
 
@@ -139,7 +139,7 @@ async def _immich(user: User, settings: Settings) -> str:
 
 
 async def _folders(settings: Settings) -> AsyncIterator[Finding]:
-    """Every folder that is a source, where the database can say which there are."""
+    """Yield a finding for each folder source; none when the database is missing, outdated or unreachable."""
     if settings.database_url is None and not sqlite_file(settings).is_file():
         return
     engine = open_engine(database_url(settings))
@@ -151,7 +151,7 @@ async def _folders(settings: Settings) -> AsyncIterator[Finding]:
             source = build_folder_source(folder, store, settings)
             yield await _ask(f"folder {folder.name}", lambda source=source: _folder(source))  # type: ignore[misc]  # a default binds the loop's value
     except FacesetsError:
-        return  # the question about the database has been answered
+        return  # the database probe has already reported this trouble
     finally:
         store.close()
 

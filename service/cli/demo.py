@@ -1,4 +1,4 @@
-"""``demo``: the whole job on this machine alone, with invented people, a fake Immich and no weights."""
+"""The ``demo`` command: a complete run on this machine, with invented people, a fake Immich and no weights."""
 
 import asyncio
 import shutil
@@ -37,13 +37,13 @@ def demo(
         bool, typer.Option("--once", help="Stop after the sync instead of serving the status page.")
     ] = False,
 ) -> int:
-    """Show the whole job: draw a library of invented people, sync it, write face sets, and serve the status page."""
+    """Show a complete run: draw a library of invented people, sync it, write face sets and serve the status page."""
     configure_logging(level="WARNING")
     return asyncio.run(_demo(_fresh(folder), people, pictures, listen, once=once))
 
 
 def _fresh(folder: Path) -> Path:
-    """An empty folder of our own; anything that we did not make is left alone."""
+    """Return ``folder``, emptied and marked as ours; raise ``SetupError`` if it holds files of another origin."""
     if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).is_file():
         raise SetupError(f"{folder} holds something else: choose another folder with --folder")
     if folder.exists():

@@ -1,4 +1,4 @@
-"""The command that groups what there is, or says what that would do: discover."""
+"""The ``discover`` command: it groups the stored faces, or previews what that would do."""
 
 import asyncio
 from collections.abc import Iterable
@@ -28,9 +28,9 @@ def discover(
     json: Annotated[bool, typer.Option("--json", help="Print JSON; with --dry-run.")] = False,
 ) -> int:
     """
-    Group the faces that are there, as the next sync would, without asking any source for news.
+    Group the stored faces as the next sync would, without querying any source for changes.
 
-    With --dry-run nothing changes, and a service may run beside it.
+    With --dry-run nothing changes, and a service may run at the same time.
     """
     if json and not dry_run:
         raise RequestError("--json goes with --dry-run")

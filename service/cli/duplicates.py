@@ -1,4 +1,4 @@
-"""The command that finds copies: duplicates."""
+"""The ``duplicates`` command: it finds identical files and near-duplicate pictures."""
 
 import asyncio
 from pathlib import Path
@@ -28,9 +28,9 @@ def duplicates(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """
-    Find files that are the same byte by byte, and pictures that show the same.
+    Find byte-identical files, and pictures that look the same.
 
-    Nothing is deleted and nothing is fetched; a service may run beside it.
+    Nothing is deleted and nothing is fetched; a service may run at the same time.
     """
     settings = load_settings()
     found = asyncio.run(_duplicates(settings, PictureLikeness(bits=within), page))

@@ -1,4 +1,4 @@
-"""``eras``: the periods of people's lives. Look whether there are any, split, list."""
+"""The ``eras`` commands: probe, split and list the periods of people's lives."""
 
 import asyncio
 from pathlib import Path
@@ -29,7 +29,7 @@ _GROUPS_SHOWN = 8
 
 
 class EraRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One era as the commands show it. ``placed``: faces without a date, that are in it by their looks."""
+    """One era as the commands show it. ``placed``: undated faces assigned to it by their embeddings."""
 
     identity: int
     label: str | None
@@ -42,7 +42,7 @@ class EraRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SplitRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What a split of one identity does. ``gone``: names that no era has any more."""
+    """The effect of splitting one identity. ``gone``: names that no era has any more."""
 
     identity: int
     label: str | None
@@ -55,7 +55,7 @@ class SplitRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProbeReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``eras probe --json`` prints."""
+    """The JSON output of ``eras probe --json``."""
 
     identity: int
     label: str | None
@@ -74,7 +74,7 @@ def look(
     picture: Annotated[Path | None, typer.Option(help="Write the same as a PNG file.")] = None,
     json: Json = False,
 ) -> None:
-    """Whether a person can be sorted by age: distances of her faces, groups that look alike, and their years."""
+    """Show whether a person can be sorted by age: face distances, groups that look alike, and their years."""
     report = asyncio.run(_probe(load_settings(), identity))
     if picture is not None:
         drawn = era_picture(report.probe, f"Identity {identity}: {_headline(report.probe)}")
@@ -96,7 +96,7 @@ def split(
     json: Json = False,
 ) -> None:
     """
-    Split a person into eras anew. A sync only lets new faces join; this is what moves faces and makes names anew.
+    Split a person into eras anew. A sync only adds new faces; this command also moves faces and renews era names.
 
     An era that keeps more than half of its faces keeps its name. The next sync or 'export' writes the face sets.
     """
@@ -117,7 +117,7 @@ def list_all(
     *,
     json: Json = False,
 ) -> None:
-    """The eras that are kept."""
+    """List the stored eras."""
     rows = asyncio.run(_rows(load_settings(), identity))
     if json:
         typer.echo(msgspec.json.encode(rows).decode())

@@ -1,4 +1,4 @@
-"""The command that measures: evaluate."""
+"""The ``evaluate`` command: it measures the grouping against labels."""
 
 import asyncio
 import time
@@ -47,7 +47,7 @@ def evaluate(
     """
     Measure how well faces are grouped, against labels of your own.
 
-    Nothing of the library is changed, and a service may run beside it.
+    Nothing in the library is changed, and a service may run at the same time.
     """
     if (labels is None) == (not people):
         raise SetupError(
@@ -109,7 +109,7 @@ def _line(line: int) -> str:
 
 @contextmanager
 def _working(what: str) -> Iterator[None]:
-    """Say on the terminal what is being done; elsewhere a line when it is done."""
+    """Print a line with the duration at the end; on a terminal, also show a status while measuring."""
     began = time.perf_counter()
     if err.is_terminal:
         with err.status(plain(f"Measuring: {what}")):
@@ -147,7 +147,7 @@ def _print_unused(unused: tuple[UnusedLabel, ...]) -> None:
 
 
 def _print_figures(findings: Findings) -> None:
-    """Two lines a method, which fit a terminal of 80 columns."""
+    """Print two lines per method, which fit a terminal of 80 columns."""
     _tell(f"{'':<28} {'BCubed':^20} {'Pairwise':^20}")
     _tell(f"{'':<28}" + f"{'P':>7}{'R':>7}{'F':>7}" * 2 + f"{'clusters':>9}")
     for method in findings.methods:

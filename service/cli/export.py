@@ -1,4 +1,4 @@
-"""The command that only writes: export."""
+"""The ``export`` command: it writes face sets without a sync."""
 
 import asyncio
 from pathlib import Path
@@ -27,9 +27,9 @@ def export(
     to: Annotated[Path | None, typer.Option(help="The folder to write that form into; it is made.")] = None,
 ) -> int:
     """
-    Bring the export folder to what the identities are now, without asking Immich for anything.
+    Bring the export folder up to date with the current identities, without any request to Immich.
 
-    With --profile and --to, write one form of the face sets somewhere else instead, once: nobody keeps it up to date.
+    With --profile and --to, write one form of the face sets to another folder once; it is not kept up to date.
     """
     settings = load_settings()
     configure_logging(level=settings.log_level if settings.log_level == "DEBUG" else "WARNING")
@@ -87,7 +87,7 @@ async def _copy(settings: Settings, wish: ExportRequest, identity: int | None, f
 
 
 def _opened(folder: Path) -> ExportTree:
-    """The folder, made and checked. Blocking."""
+    """Return the export tree of ``folder``, which is created and checked. Blocks."""
     try:
         with disk_trouble(folder):
             folder.mkdir(parents=True, exist_ok=True)

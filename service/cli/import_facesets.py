@@ -1,4 +1,4 @@
-"""The command that takes over what was sorted with another tool: import-facesets."""
+"""The ``import-facesets`` command: it imports face sets that were sorted with another tool."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +25,7 @@ _WORDS = {Fate.NEW: "new", Fate.JOINS: "is here already", Fate.KNOWN: "imported 
 
 
 class ImportedSet(msgspec.Struct, frozen=True, kw_only=True):
-    """One person: ``faces`` she has with the other tool, ``new`` of them to be written, ``found`` among our own by now."""
+    """One imported person: ``faces`` in the other tool, ``new`` of them to write, ``found`` among stored faces."""
 
     name: str
     identity: int
@@ -38,7 +38,7 @@ class ImportedSet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``import-facesets --json`` prints; with ``problems`` or ``conflicts`` nothing was written."""
+    """The JSON output of ``import-facesets``. ``problems``, or ``conflicts`` without --renumber, prevent writing."""
 
     found: tuple[str, ...]
     missing: tuple[str, ...]
@@ -61,10 +61,10 @@ def import_facesets(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """
-    Take over face sets that were made with another tool: their numbers, names, periods, and who is in them.
+    Import face sets that were made with another tool: their numbers, names, periods and members.
 
-    Whose faces these are is found out by the files' content, or by their paths, as soon as a sync knows the pictures.
-    Anything damaged or contradictory is told, all of it, and then nothing is changed.
+    Faces are matched by file content, or else by path, as soon as a sync knows the pictures.
+    Every damaged or contradictory entry is reported, and then nothing is changed.
     """
     settings = load_settings()
     findings = Findings()
@@ -90,7 +90,7 @@ def import_facesets(
 
 
 def _surveyed(settings: Settings, sets: Sequence[SortedSet]) -> Survey:
-    """What there is here, without making anything."""
+    """Return what the database already holds, without creating or migrating it."""
     if settings.database_url is None and not sqlite_file(settings).is_file():
         return _NOTHING
     store = Store(open_engine(database_url(settings)))
@@ -106,7 +106,7 @@ def _surveyed(settings: Settings, sets: Sequence[SortedSet]) -> Survey:
 
 
 def _import(settings: Settings, sets: Sequence[SortedSet], *, renumber: bool) -> tuple[Survey, ImportPlan]:
-    """Plan and write, while nobody else works in the data folder: a sync gives out numbers, too."""
+    """Plan and write under the data lock, because a sync also assigns identity numbers."""
     with DataLock(prepare_data_dir(settings)):
         store = Store(open_engine(database_url(settings)))
         try:

@@ -1,4 +1,4 @@
-"""The commands about recognition models: list, install, verify. Nothing is downloaded."""
+"""The ``models`` commands: list, install and verify recognition models. Nothing is downloaded."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +18,7 @@ models = typer.Typer(help="The recognition models on this machine.", no_args_is_
 
 @models.command("list")
 def list_models() -> None:
-    """The packs that are known, and which of them are installed."""
+    """List the known model packs, and which of them are installed."""
     settings = load_settings()
     installed = {pack.name: pack for pack in list_packs(settings.models_dir)}
     table = Table("Pack", "Installed", "Recorded", "Licence", box=None)
@@ -65,7 +65,7 @@ def install(
 
 @models.command("verify")
 def verify(pack: Annotated[str | None, typer.Argument(help="The pack; the one in use otherwise.")] = None) -> int:
-    """Compare the files of a pack with what was recorded at its installation."""
+    """Compare the files of a pack with the digests recorded at its installation."""
     settings = load_settings()
     name = pack or settings.model_pack
     differences = verify_pack(settings.models_dir, name)

@@ -1,4 +1,4 @@
-"""The command that says what face sets lack: preflight."""
+"""The ``preflight`` command: it prints the shortcomings of the exported face sets."""
 
 import asyncio
 from pathlib import Path
@@ -20,7 +20,7 @@ def preflight(
     *,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """What the face sets in the export folder lack, and which faces were left out of them, and why."""
+    """Show what the face sets in the export folder lack, and how many faces were left out for which reason."""
     reports = asyncio.run(asyncio.to_thread(_reports, load_settings().export_dir))
     if identity is not None:
         reports = {directory: report for directory, report in reports.items() if report["identity"] == identity}
@@ -42,7 +42,7 @@ def preflight(
 
 
 def _reports(folder: Path) -> dict[str, dict[str, Any]]:
-    """The report of every directory that has one, by directory. Blocking."""
+    """Return the preflight reports by directory; a directory without one is left out. Blocks."""
     found = {}
     for directory in sorted(ExportTree(folder).on_disk()):
         path = folder / directory / PREFLIGHT

@@ -1,4 +1,4 @@
-"""``sources``: where pictures come from, and folders beside Immich."""
+"""The ``sources`` commands: list the picture sources, and add or remove folders."""
 
 import asyncio
 from pathlib import Path
@@ -33,7 +33,7 @@ class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
 
 @sources.command("list")
 def list_all(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Every source, and how much of it is done."""
+    """List every source, and how much of it is embedded."""
     rows = asyncio.run(_rows())
     if json:
         typer.echo(msgspec.json.encode(rows).decode())
@@ -76,9 +76,9 @@ def add(
     ] = False,
 ) -> None:
     """
-    Make a folder of pictures a source. The next sync takes it in, also one of a service that runs already.
+    Make a folder of pictures a source. The next sync reads it, also in a service that is already running.
 
-    The same name again moves the source to another path: nothing is recognised anew, and no face set changes its name.
+    Reusing a name moves that source to the new path: no face is recognised anew, and no face set changes its name.
     """
     if trusted and mixed:
         raise RequestError("a folder is either --trusted-by-subfolder or --mixed", status=400)
@@ -104,9 +104,9 @@ def add(
 @sources.command("remove")
 def remove(name: str) -> None:
     """
-    Give a source up. The next sync forgets its pictures, and what it exported from them.
+    Remove a source. The next sync deletes the records of its pictures, and what it exported from them.
 
-    The files themselves are never touched, and face sets keep their numbers.
+    The picture files are never touched, and face sets keep their numbers.
     """
     asyncio.run(_remove(name, load_settings()))
     out.print(plain(f"{name} is no source any more: the next sync forgets its pictures."), soft_wrap=True)
@@ -124,7 +124,7 @@ async def _remove(name: str, settings: Settings) -> None:
 
 
 def _checked(path: Path, settings: Settings) -> Path:
-    """The absolute path of a folder that can be a source; links are kept, so that a person recognises it."""
+    """Return the absolute path of a folder that can be a source; links stay, so that users recognise the path."""
     root = path.expanduser().absolute()
     if not root.is_dir():
         raise RequestError(f"{root} is no folder, or it cannot be read", status=400)
@@ -139,7 +139,7 @@ def _find(store: Store, name: str) -> StoredSource | None:
 
 
 def _users(settings: Settings) -> frozenset[str]:
-    """The names of the Immich users in the settings; a folder needs none of them."""
+    """Return the names of the Immich users in the settings; empty without any, as folders need none."""
     try:
         return frozenset(user.name for user in load_users(settings))
     except SetupError:

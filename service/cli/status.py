@@ -1,4 +1,4 @@
-"""The commands that only look, beside a running service: status, identities."""
+"""The read-only commands ``status`` and ``identities``, which may run beside a service."""
 
 import asyncio
 from datetime import datetime
@@ -26,7 +26,7 @@ _PICTURES_SHOWN = 5  # for each reason
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``status --json`` prints."""
+    """The JSON output of ``status --json``."""
 
     library: LibraryCounts
     runs: tuple[Run, ...]
@@ -37,7 +37,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """How much there is, how the last syncs ended, and what failed."""
+    """Show the counts of the library, how the last syncs ended, and what failed."""
     report = asyncio.run(_status())
     if json:
         typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
@@ -90,7 +90,7 @@ identities = typer.Typer(help="The people that were found.", no_args_is_help=Tru
 
 @identities.command("list")
 def list_all(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Every identity with its number, name and faces."""
+    """List every identity with its number, name, faces and pictures."""
     rows = asyncio.run(_identities())
     if json:
         typer.echo(msgspec.json.encode(rows).decode())
@@ -109,9 +109,9 @@ async def _identities() -> list[stored.IdentityRow]:
 @identities.command("show")
 def show(number: int, *, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """
-    The faces of one identity and the pictures they are in, nearest to its centre first.
+    Show the faces of one identity and their pictures, nearest to its centroid first.
 
-    With the sources that they come from, and the other identities that are near enough to be theirs.
+    The sources of the faces are listed too, and the other identities within the match distance of each face.
     """
     found = asyncio.run(_identity(number))
     if found is None:

@@ -1,4 +1,4 @@
-"""The commands that work: serve, sync."""
+"""The ``serve`` and ``sync`` commands."""
 
 import asyncio
 from typing import Annotated
@@ -24,7 +24,7 @@ _CODES = {
 
 
 def serve() -> int:
-    """Sync on schedule, and show how things are on web pages, until stopped."""
+    """Sync on schedule and serve the status page, until stopped."""
     settings = load_settings()
     configure_logging(level=settings.log_level)
     asyncio.run(_serve(settings))
@@ -43,9 +43,9 @@ def sync(
     full: Annotated[bool, typer.Option("--full", help="List the whole library, not only what changed.")] = False,
 ) -> int:
     """
-    Sync once, whole, and stop.
+    Run one complete sync and stop.
 
-    Exit code 0: done. 2: Immich or the embedder is down; what was done is kept, and the same command goes on.
+    Exit code 0: done. 2: Immich or the embedder is down; finished work is kept, and the same command continues it.
     3: something must be changed first; the last line says what. 1: a bug.
     """
     settings = load_settings()
@@ -63,7 +63,7 @@ async def _sync(settings: Settings, kind: Kind, source: str | None) -> int:
 
 
 def report(result: Result) -> int:
-    """Say how a sync ended, and give its exit code."""
+    """Print how a sync ended, and return its exit code."""
     counts = result.counts
     if result.outcome is Outcome.DONE:
         out.print(

@@ -1,4 +1,4 @@
-"""What a person sees while a command works: one line for each stage on a terminal, plain lines elsewhere."""
+"""Progress output of a command: one live line per stage on a terminal, plain lines elsewhere."""
 
 import asyncio
 import re
@@ -26,18 +26,18 @@ _UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 
 def plain(text: str) -> Text:
-    """What others called something: never taken for markup, and nothing in it that a terminal would obey."""
+    """Return untrusted text for output: never parsed as markup, control characters replaced by spaces."""
     return Text(_UNSHOWN.sub(" ", text), overflow="fold")
 
 
 @asynccontextmanager
 async def shown(board: ProgressBoard) -> AsyncIterator[None]:
-    """Show the board's progress while inside."""
+    """Show the progress of ``board`` on stderr while the context is open."""
     watching = asyncio.create_task(_live(board) if err.is_terminal else _lines(board))
     try:
         yield
     finally:
-        await asyncio.sleep(0)  # the last change is shown
+        await asyncio.sleep(0)  # lets the last change be shown
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
@@ -72,7 +72,7 @@ def _draw(bars: Progress, tasks: dict[Stage, TaskID], now: Snapshot) -> None:
 
 
 async def _lines(board: ProgressBoard) -> None:
-    """A line when a stage begins and ends, and every ten seconds between."""
+    """Print a line when a stage begins and ends, and at most every ten seconds in between."""
     told: dict[Stage, tuple[str, float]] = dict.fromkeys(STAGES, ("waiting", 0.0))
     clock = asyncio.get_running_loop().time
     async for now in board.changes():

@@ -1,4 +1,4 @@
-"""The command that shows the distances in use, and what they were measured on."""
+"""The ``thresholds`` command: it shows the distances in use and the evidence for them."""
 
 import asyncio
 from typing import Annotated
@@ -19,7 +19,7 @@ _BAR = 26
 
 
 def thresholds(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """The distances that are decided at, and what they were measured on."""
+    """Show the distance thresholds in use, and what they were measured on."""
     used = asyncio.run(_read())
     if json:
         typer.echo(msgspec.json.format(msgspec.json.encode(used)).decode())
@@ -37,7 +37,7 @@ async def _read() -> PointsInUse | None:
 
 
 def _draw(used: PointsInUse) -> None:
-    """Both histograms side by side, a line for each twenty-fifth of the distance, as far as there is something."""
+    """Print both histograms side by side, one line per 0.04 of distance, from the first to the last filled line."""
     genuine, impostor = (
         [sum(shares[start : start + _BINS_OF_A_LINE]) for start in range(0, len(shares), _BINS_OF_A_LINE)]
         for shares in (used.measured.genuine.shares, used.measured.impostor.shares)
@@ -56,7 +56,7 @@ def _draw(used: PointsInUse) -> None:
 
 
 def _bar(share: float) -> str:
-    """At least a dot where there is anything."""
+    """Return a bar of ``#``; a dot for a share above 0 that is too small for one."""
     return "#" * round(_BAR * share) or ("." if share else "")
 
 

@@ -1,4 +1,4 @@
-"""Whose life the demonstration shows: invented people, occasions over many years, and who stood where in each picture."""
+"""The plan of the demo album: invented people, occasions over many years, and the poses in each picture."""
 
 import math
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ import numpy as np
 from immich_facesets.synthetic import SITTERS, Pose, Sitter, standing_height
 
 SHAPES = ((1600, 1200), (1600, 1200), (1600, 1200), (1200, 1600), (2400, 1800))
-"""Upright widths and heights; the last is larger than a preview."""
+"""Upright widths and heights in pixels; the last is larger than a preview."""
 
-_CLUMPS = ((2005, 2008), (2022, 2025))  # first and last year: what lies between them parts the eras
+_CLUMPS = ((2005, 2008), (2022, 2025))  # first and last year; the gap between them separates the eras
 _OCCASIONS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Somebody of the circle: ``weight`` says how often she is in a picture, ``users`` in whose libraries."""
+    """One invented person: ``weight`` is the relative frequency in pictures, ``users`` own such pictures."""
 
     sitter: Sitter
     born: date
@@ -28,7 +28,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One picture before it is drawn. Sitters are ordered from back to front."""
+    """The plan of one picture. Sitters are ordered from back to front."""
 
     user: str
     taken_at: datetime
@@ -46,7 +46,7 @@ class _Occasion:
 
 
 def cast(people: int, users: Sequence[str], dice: np.random.Generator) -> tuple[Member, ...]:
-    """The circle, most photographed first. Each user knows about two thirds of it, in a window that overlaps the next."""
+    """Return the members, most photographed first. Each user knows about two thirds of them, in overlapping windows."""
     seeds = dice.permutation(SITTERS)[:people].tolist()
     births = np.where(dice.random(people) < 0.3, dice.integers(2001, 2008, people), dice.integers(1945, 1990, people))
     known = min(people, math.ceil(people * 0.65)) if len(users) > 1 else people
@@ -60,7 +60,7 @@ def cast(people: int, users: Sequence[str], dice: np.random.Generator) -> tuple[
 
 
 def plan_shots(members: Sequence[Member], pictures: int, users: Sequence[str], dice: np.random.Generator) -> list[Shot]:
-    """The pictures, oldest first; about one in fifteen is followed by its like, two seconds later."""
+    """Return the planned pictures, oldest first; about one in fifteen repeats another one two seconds later."""
     occasions = _occasions(dice)
     taken = {member.sitter.seed for member in members}
     strangers = [Sitter(seed) for seed in dice.permutation(SITTERS).tolist() if seed not in taken]
@@ -96,7 +96,7 @@ def _occasions(dice: np.random.Generator) -> list[_Occasion]:
 
 
 def _stranger(strangers: list[Sitter], place: int, dice: np.random.Generator) -> Sitter | None:
-    """Now and then somebody who walks by: most of them once, some twice."""
+    """Return a passer-by for about one picture in six, else None; most appear once, some twice."""
     if dice.random() >= 0.16:
         return None
     return strangers[place // 2 if dice.random() < 0.4 else place + 1]
@@ -127,7 +127,7 @@ def _shot(
 
 
 def _places(count: int, width: int, height: int, light: float, dice: np.random.Generator) -> list[Pose]:
-    """Side by side, far enough apart that nobody hides anybody's face."""
+    """Return poses side by side, far enough apart that every face is visible."""
     room = width / count
     high = min(0.42 * room, 0.34 * height)
     low = max(0.45 * high, min(0.19 * room, 0.2 * height))
@@ -152,13 +152,13 @@ def _places(count: int, width: int, height: int, light: float, dice: np.random.G
 
 
 def _standing(pose: Pose, height: int) -> Pose:
-    """The pose moved down as far as needed for the feet to reach the ground."""
+    """Return the pose, moved down as far as needed for the feet to reach the ground."""
     ground = 0.87 * height - standing_height(pose.age) * pose.size
     return replace(pose, y=max(pose.y, ground))
 
 
 def _passing(like: Pose, front: Sequence[Pose], width: int, height: int, dice: np.random.Generator) -> Pose | None:
-    """Somebody small in the back, in the light of the others, where nobody hides the face; None without such a place."""
+    """Return a small pose in the background, in the same light, with a visible face; None without such a place."""
     size = float(dice.uniform(0.05, 0.1)) * min(width, height)
     for share in (0.06, 0.94, 0.5, 0.25, 0.75):
         x = share * (width - 3 * size) + 1.5 * size
@@ -169,7 +169,7 @@ def _passing(like: Pose, front: Sequence[Pose], width: int, height: int, dice: n
 
 
 def _moment_later(shot: Shot, dice: np.random.Generator) -> Shot:
-    """The next picture of a burst."""
+    """Return the next picture of a burst: two seconds later, in slightly changed poses."""
     moved = tuple(
         (sitter, replace(pose, x=pose.x + float(dice.uniform(-4, 4)), yaw=pose.yaw + float(dice.uniform(-0.5, 0.5))))
         for sitter, pose in shot.sitters

@@ -1,8 +1,8 @@
 """
-A drawn photo library: pictures of invented people on disk, and what an Immich server would say about them.
+A drawn photo library: pictures of invented people on disk, and the matching data of an Immich server.
 
 ``draw_library`` writes the files and describes them; ``fill`` puts the description into a ``FakeImmich``. Everything
-follows from the seed, so that two runs make the same library.
+is derived from the seed, so that two runs make the same library.
 """
 
 import itertools
@@ -23,16 +23,16 @@ from service.demo.immich import FakeImmich, FakeUser
 from service.demo.pictures import TYPES, read_preview, write_picture
 
 PREVIEW_SHORT = 1440
-"""The short side of Immich's preview, the space of its boxes."""
+"""The short side in pixels of Immich's preview, in whose coordinates its boxes are."""
 
 _NAMES = ("Mira", "Jonas", "Leni", "Theo", "Ruth", "Kofi", "Ines", "Emil", "Yara", "Paul", "Sumi", "Vera")
-_LEAST_FACES = 3  # Immich's default: fewer faces make no person
+_LEAST_FACES = 3  # Immich's default minimum number of faces of a person
 _SEEN_FROM = 50  # pixels in the preview; smaller faces are often missed
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnFace:
-    """A face as Immich would know it: ``box`` in the preview; ``person_id`` is None for the unassigned."""
+    """A face as Immich would store it: ``box`` in preview pixels; ``person_id`` is None for an unassigned face."""
 
     face_id: str
     box: tuple[int, int, int, int]
@@ -41,7 +41,7 @@ class DrawnFace:
 
 @dataclass(frozen=True, slots=True)
 class DrawnPerson:
-    """A person of one user; ``name`` is empty for the unnamed, ``birth_date`` ISO or None."""
+    """A person of one user; ``name`` is empty for an unnamed one, ``birth_date`` an ISO date or None."""
 
     user: str
     person_id: str
@@ -70,10 +70,10 @@ class DrawnAsset:
 @dataclass(frozen=True, slots=True)
 class Library:
     """
-    The description.
+    The description of a drawn library.
 
-    ``truth``: for each (user, asset id) the face boxes in upright original pixels and the seed of who it is; empty for
-    the file that cannot be read.
+    ``truth``: for each (user, asset id) the face boxes in upright original pixels, each with the seed of its sitter;
+    empty for the file that cannot be read.
     """
 
     folder: Path
@@ -85,7 +85,7 @@ class Library:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A shot and how it is stored."""
+    """A shot, its path and the EXIF orientation it is stored with."""
 
     shot: Shot
     path: Path
@@ -104,8 +104,8 @@ def draw_library(
     """
     Write ``pictures`` drawn pictures under ``folder``, a folder for each user, and describe them.
 
-    To these come a few byte-identical copies in a second user's folder and one file that cannot be read. ``progress`` is
-    told how many of how many pictures are drawn. Takes about a tenth of a second a picture; blocks.
+    A few byte-identical copies in a second user's folder and one unreadable file are added. ``progress`` is called
+    with the number of drawn pictures and the total. Takes about 0.1 s per picture; blocks.
     """
     dice = np.random.default_rng(seed)
     members = cast(people, users, dice)
@@ -126,7 +126,7 @@ def draw_library(
 
 
 def fill(immich: FakeImmich, library: Library) -> dict[str, FakeUser]:
-    """Put the library into a fake Immich, users included where they are missing; the users by name."""
+    """Add the library to a fake Immich, with the users that are missing; return the users by name."""
     for user in library.users:
         if user not in immich.library.users:
             immich.add_user(user)
@@ -163,7 +163,7 @@ def _preview(drawn: DrawnAsset) -> Callable[[], bytes]:
 
 
 def _files(folder: Path, shots: Sequence[Shot]) -> list[_File]:
-    """A few pictures are stored as PNG or WebP, and half of the high ones lie on their side."""
+    """Return where and how each shot is stored: a few as PNG or WebP, half of the portrait JPEGs turned by EXIF."""
     files = []
     turns = itertools.cycle((6, 8, 1, 1))
     for place, shot in enumerate(shots):
@@ -181,7 +181,7 @@ def _draw(file: _File) -> None:
 
 
 def _copied(folder: Path, file: _File, members: Sequence[Member], users: Sequence[str]) -> _File | None:
-    """The same bytes in the library of another user who knows somebody in the picture, if there is one."""
+    """Copy the file to another user that knows a person in the picture; None without such a user."""
     shown = {sitter for sitter, _ in file.shot.sitters}
     for user in users:
         if user != file.shot.user and any(user in member.users for member in members if member.sitter in shown):
@@ -193,7 +193,7 @@ def _copied(folder: Path, file: _File, members: Sequence[Member], users: Sequenc
 
 
 def _broken(folder: Path, like: _File, dice: np.random.Generator) -> DrawnAsset:
-    """A picture whose transfer broke off: Immich once saw a face in it, but its bytes end after the header."""
+    """Write a truncated picture, cut off after 1,500 bytes, in which Immich had once detected a face."""
     user, taken_at = like.shot.user, like.shot.taken_at + timedelta(minutes=1)
     path = folder / user / "IMG_broken.jpg"
     path.write_bytes(like.path.read_bytes()[:1500])
@@ -204,7 +204,7 @@ def _broken(folder: Path, like: _File, dice: np.random.Generator) -> DrawnAsset:
 
 
 class _Describer:
-    """What Immich would have made of the pictures: boxes a little off, some faces missed, some not assigned."""
+    """A simulation of Immich's recognition: boxes slightly off, some faces missed, some not assigned."""
 
     def __init__(
         self, members: Sequence[Member], users: Sequence[str], files: Sequence[_File], dice: np.random.Generator
@@ -248,13 +248,13 @@ class _Describer:
         return [(pose.frame().box(), sitter.seed) for sitter, pose in file.shot.sitters]
 
     def _seen(self, box: Box) -> tuple[int, int, int, int]:
-        """Another detector's box of the same face: up to 3 % of its side off."""
+        """Return the box as another detector would find it: each edge off by up to 3 % of the short side."""
         wobble = self._dice.uniform(-0.03, 0.03, 4) * box.face_short
         x1, y1, x2, y2 = (round(edge + off) for edge, off in zip((box.x1, box.y1, box.x2, box.y2), wobble, strict=True))
         return x1, y1, x2, y2
 
     def _assigned(self, user: str, seed: int) -> str | None:
-        """Mostly the right person, sometimes nobody, rarely somebody else."""
+        """Return a person id: mostly the right one, sometimes None (8 %), rarely another person's (1.5 %)."""
         chance = self._dice.random()
         right = self._person_ids.get((user, seed))
         if right is None or chance < 0.08:

@@ -1,4 +1,4 @@
-"""Picture files of the demonstration: written as cameras and phones would, and their previews."""
+"""The picture files of the demo, written like those of cameras and phones, and their previews."""
 
 import io
 from datetime import datetime
@@ -13,7 +13,7 @@ TYPES = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 _ORIENTATION, _EXIF_FOLDER = 0x0112, 0x8769  # tags of EXIF 2.3
 _TAKEN_AT, _TAKEN_AT_OFFSET = 0x9003, 0x9011
 _QUARTER_TURNS = {1: 0, 6: 1, 8: 3}
-"""How often an upright picture is turned to the left before it is stored with this orientation."""
+"""EXIF orientation -> quarter turns to the left of the upright picture before it is stored."""
 
 
 def write_picture(rgb: NDArray[np.uint8], path: Path, taken_at: datetime, orientation: int = 1) -> None:
@@ -35,7 +35,7 @@ def write_picture(rgb: NDArray[np.uint8], path: Path, taken_at: datetime, orient
 
 
 def read_preview(path: Path, short_side: int) -> bytes:
-    """The upright JPEG, its short side at most ``short_side`` pixels; raises ``OSError`` for a broken file."""
+    """Return an upright JPEG with a short side of at most ``short_side`` pixels; raise ``OSError`` for a broken file."""
     with Image.open(path) as stored:
         image = ImageOps.exif_transpose(stored).convert("RGB")
     scale = min(1.0, short_side / min(image.size))

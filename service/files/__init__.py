@@ -1,1 +1,1 @@
-"""Files that the service writes: crops, staged pictures, and the export tree, each durable before its row."""
+"""Files that the service writes: crops, staged pictures, and the export tree. Each is durable before its row."""

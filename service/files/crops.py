@@ -1,4 +1,4 @@
-"""The crops kept in the data folder: one small JPEG a face, so that no picture is fetched a second time for an export."""
+"""Crops kept in the data folder: one small JPEG per face, so that an export fetches no picture again."""
 
 import hashlib
 import os
@@ -11,9 +11,9 @@ from service.files.durable import discard, disk_trouble, sync_folder
 
 def keep_crop(folder: Path, sha256: str, image: bytes) -> str:
     """
-    Write one crop durably and return its name relative to ``folder``; the name is made of what it shows.
+    Write one crop durably and return its name relative to ``folder``, derived from its content.
 
-    Blocking. A disk that refuses is a ``SetupError``.
+    Blocking. A disk error raises a ``SetupError``.
     """
     name = f"{sha256[:2]}/{sha256}.{hashlib.sha256(image).hexdigest()}.jpg"
     path = folder / name
@@ -32,7 +32,11 @@ def keep_crop(folder: Path, sha256: str, image: bytes) -> str:
 
 
 def read_crop(folder: Path, name: str) -> bytes:
-    """The bytes of a kept crop; one that is lost is a ``SetupError``, for the next sync brings it back. Blocking."""
+    """
+    Return the bytes of a stored crop. Blocking.
+
+    A missing crop raises a ``SetupError``, because the next sync restores it.
+    """
     try:
         return (folder / name).read_bytes()
     except FileNotFoundError as error:
@@ -42,7 +46,11 @@ def read_crop(folder: Path, name: str) -> bytes:
 
 
 def find_lost(folder: Path, needed: Collection[str]) -> set[str]:
-    """The crops that faces need and that are not there: deleted, or younger than a restored database. Blocking."""
+    """
+    Return the crops that faces need and that are missing. Blocking.
+
+    They were deleted, or are younger than a restored database.
+    """
     if not folder.is_dir():
         return set(needed)
     kept = (f"{part.name}/{path.name}" for part in folder.iterdir() if part.is_dir() for path in part.iterdir())
@@ -50,7 +58,11 @@ def find_lost(folder: Path, needed: Collection[str]) -> set[str]:
 
 
 def tidy(folder: Path, needed: Collection[str]) -> int:
-    """Remove every crop that no face needs; returns how many. Blocking. A disk that refuses is a ``SetupError``."""
+    """
+    Remove every crop that no face needs; return the number removed.
+
+    Blocking. A disk error raises a ``SetupError``.
+    """
     removed = 0
     with disk_trouble(folder):
         for path in folder.glob("*/*"):

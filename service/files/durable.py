@@ -1,4 +1,4 @@
-"""Files and folders that are there after a power cut, and the trouble a disk can make, in words."""
+"""Writes that survive a power cut, and disk errors with advice for the user."""
 
 import contextlib
 import ctypes
@@ -30,7 +30,7 @@ _ADVICE = {
 
 @contextlib.contextmanager
 def disk_trouble(folder: Path) -> Iterator[None]:
-    """Turn what a person must mend about a folder's disk into a ``SetupError``; any other error is a bug and stays one."""
+    """Convert disk errors that a user can fix into a ``SetupError``; any other error is a bug and passes through."""
     try:
         yield
     except OSError as error:
@@ -41,7 +41,7 @@ def disk_trouble(folder: Path) -> Iterator[None]:
 
 
 def write_durably(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None:
-    """A new file of these bytes, or of what the callable writes into it; ``FileExistsError`` when the name is taken."""
+    """Write a new file from these bytes, or with the callable; ``FileExistsError`` when the name is taken."""
     with path.open("xb") as file:
         if isinstance(content, bytes):
             file.write(content)
@@ -52,7 +52,7 @@ def write_durably(path: Path, content: bytes | Callable[[BinaryIO], None]) -> No
 
 
 def replace_privately(path: Path, content: bytes) -> None:
-    """A file of these bytes in place of the one before, for its owner alone: readers see one of the two, whole."""
+    """Replace a file atomically, readable by its owner only: readers see the old or the new one, whole."""
     draft = path.with_name(f".{path.name}.draft")
     discard(draft)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -64,7 +64,7 @@ def replace_privately(path: Path, content: bytes) -> None:
 
 
 def discard(path: Path) -> None:
-    """Delete whatever has this name, a folder with all that is in it; links are deleted, never followed."""
+    """Delete the file or folder of this name, with its content; links are deleted, never followed."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -72,7 +72,7 @@ def discard(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable. Windows has no such call, and needs none for NTFS's journal."""
+    """Make the names in a folder durable. Windows has no such call; the journal of NTFS makes it unnecessary."""
     if sys.platform == "win32":
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -84,7 +84,7 @@ def sync_folder(folder: Path) -> None:
 
 def exchange(one: Path, other: Path) -> bool:
     """
-    Swap two names in one step, so that nobody ever sees either missing; False where the system cannot.
+    Swap two names in one step, so that neither is ever missing; return False where the system cannot.
 
     renameat2(2) with RENAME_EXCHANGE: Linux 3.15 and later on local file systems; not NFS, SMB or most of FUSE.
     """

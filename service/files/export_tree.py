@@ -1,15 +1,15 @@
 """
-The export folder: whoever reads it sees a faceset whole, the old one or the new one.
+The export folder: readers see each faceset whole, either the old or the new one.
 
-A directory is written as a draft beside its place, made durable, and swapped in. What a kill leaves behind:
+A directory is written as a draft beside its place, made durable, and swapped in. A kill leaves behind:
 
 - before the swap, a draft: garbage;
 - after it, the old directory under the draft's name: garbage;
-- where the file system cannot swap two names (NFS, SMB), the old directory is moved away first. Between the two renames
+- where the file system cannot swap two names (NFS, SMB), the old directory, moved away first. Between the two renames
   readers find nothing; the draft is whole by then, and ``recover`` puts it in place.
 
-Nothing is deleted that we did not write: a directory is ours when it holds a manifest of ours. One writer at a time;
-the store's lock keeps a second service away.
+Only directories written by this program are deleted: they hold a manifest of ours. There is one writer at a time; the
+store's lock excludes a second service.
 """
 
 import contextlib
@@ -29,18 +29,19 @@ from service.files.ownership import digest_at, is_ours, object_in, real_folders,
 
 USERS_FOLDER = "users"
 PREFIX = OURS
-"""Names that begin with this are ours to delete at any time."""
+"""Prefix of names that the service may delete at any time."""
 
 _DRAFT, _OLD, _GONE = f"{PREFIX}draft-", f"{PREFIX}old-", f"{PREFIX}gone-"
 _KINDS = (_DRAFT, _OLD, _GONE)
-_PROBE_BYTES = 1 << 20  # what ``check`` writes to learn whether there is room at all
+_PROBE_BYTES = 1 << 20  # written by ``check`` to test for free space
 
 
 class ExportTree:
     """
-    Writes below one folder. Every method blocks on the disk: call it from a thread.
+    Writer of one export folder. Every method blocks on the disk: call it from a thread.
 
-    ``step`` is called with a word after each step that a kill may follow; ``swap`` exchanges two names or says False.
+    ``step`` is called with a word after each step that a kill may follow. ``swap`` exchanges two names or returns
+    False.
     """
 
     def __init__(
@@ -55,7 +56,11 @@ class ExportTree:
         self._swap = swap
 
     def check(self) -> None:
-        """Raise a ``SetupError`` that says what to do when the folder is missing, read-only, not ours to write or full."""
+        """
+        Check that the folder exists, is writable and has room.
+
+        If not, raise a ``SetupError`` with advice.
+        """
         self._require_root()
         probe = self._root / f"{_DRAFT}probe"
         with disk_trouble(self._root):
@@ -67,11 +72,11 @@ class ExportTree:
                     discard(probe)
 
     def place(self, name: str) -> str:
-        """Where a directory of this folder lies on this machine."""
+        """Return the path of a directory of this folder on this machine."""
         return str(self._root / name)
 
     def recover(self) -> None:
-        """Finish or undo what a kill cut short. Call it before anything else is written or planned."""
+        """Finish or undo interrupted writes. Call it before anything else is written or planned."""
         with disk_trouble(self._root):
             for folder in list(self._writable_folders()):
                 leaves = _cut_short(folder)
@@ -82,9 +87,9 @@ class ExportTree:
 
     def on_disk(self) -> dict[str, str]:
         """
-        Every directory of ours and the digest of what it holds; an empty digest where files are missing.
+        Return every directory of ours and the digest of its content; the digest is empty where files are missing.
 
-        Read from the disk, so it is true after a kill, a restored backup or a lost database.
+        It is read from the disk, so it is correct after a kill, a restored backup or a lost database.
         """
         found: dict[str, str] = {}
         for place in (*Shelf, *FOLDERS.values()):
@@ -97,9 +102,9 @@ class ExportTree:
 
     def outline(self) -> str:
         """
-        A digest of the names, sizes and times of everything in the folder: the same as before when nobody touched it.
+        Return a digest of the names, sizes and times of everything in the folder; it changes when anything is touched.
 
-        Links are not followed. A name that goes away meanwhile counts as touched.
+        Links are not followed. A name that disappears meanwhile counts as touched.
         """
         found = hashlib.sha256()
         for folder, folders, files in os.walk(self._root):
@@ -112,15 +117,15 @@ class ExportTree:
         return found.hexdigest()
 
     def digest_of(self, name: str) -> str | None:
-        """The digest of one directory as ``on_disk`` gives it; None when there is none of ours."""
+        """Return the digest of one directory as in ``on_disk``; None when there is none of ours."""
         return digest_at(self._path(name))
 
     def write_directory(self, name: str, files: Iterable[tuple[str, Content]]) -> None:
         """
-        Put a directory in place of the one of that name, or of none.
+        Write a directory, replacing any of the same name.
 
-        ``name`` and the files' names are relative, with slashes. ``files`` is read as it is written; when it fails, or
-        the disk does, the old directory stays as it was.
+        ``name`` and the files' names are relative, with slashes. ``files`` is read during writing. When it or the disk
+        fails, the old directory stays unchanged.
         """
         self._require_root()
         target = self._path(name)
@@ -162,7 +167,7 @@ class ExportTree:
         return True
 
     def write_file(self, name: str, body: bytes) -> bool:
-        """Put a manifest in place, atomically; False, and not a byte touched, when it is the same already."""
+        """Write a manifest atomically; False, without any write, when it is unchanged."""
         self._require_root()
         target = self._path(name)
         with disk_trouble(self._root):
@@ -190,7 +195,7 @@ class ExportTree:
         return True
 
     def read_file(self, name: str) -> bytes | None:
-        """The bytes of a file, or None when there is none: what ``top_manifest`` asks for as ``previous``."""
+        """Return the bytes of a file, or None when there is none: used as ``previous`` for ``top_manifest``."""
         target = self._path(name)
         if not target.exists():
             return None
@@ -204,7 +209,7 @@ class ExportTree:
             raise SetupError(f"the export folder {self._root} {kind}: create or mount it, or set another one")
 
     def _path(self, name: str) -> Path:
-        """Where a name lies; a link on the way there is a ``SetupError``, since behind it may lie anything."""
+        """Return the path of a name. A link on the way there raises a ``SetupError``: it may lead anywhere."""
         path = self._root
         for part in _parts(name):
             path /= part
@@ -249,14 +254,14 @@ class ExportTree:
         self._step("durable")
 
     def _folders_in(self, place: str) -> Iterator[Path]:
-        """The real folders in a place, none when a link leads there."""
+        """Return the real folders in a place, none when a link leads there."""
         folder = self._root / place
         way = folder.relative_to(self._root).parts
         if not any(self._root.joinpath(*way[:length]).is_symlink() for length in range(1, len(way) + 1)):
             yield from real_folders(folder)
 
     def _writable_folders(self) -> Iterator[Path]:
-        """Every folder this class writes names into."""
+        """Return every folder in which this class writes names."""
         if self._root.is_dir():
             yield self._root
             yield from real_folders(self._root)
@@ -275,9 +280,10 @@ def _parts(name: str) -> list[str]:
 
 def _linked(before: Path, path: Path, body: bytes) -> bool:
     """
-    Whether the very file of before stands at ``path``, too: it is durable already, and thousands of syncs are saved.
+    Link the unchanged file of the previous directory at ``path``; return whether it was linked.
 
-    Not where it differs, is a link, or the file system has no second names.
+    The file is durable already, which saves thousands of fsync calls. There is no link where it differs, is a link
+    itself, or the file system has no hard links.
     """
     if before.is_symlink() or not before.is_file() or before.read_bytes() != body:
         return False
@@ -289,7 +295,7 @@ def _linked(before: Path, path: Path, body: bytes) -> bool:
 
 
 def _bound(content: Content, draft: Path) -> bytes | Callable[[BinaryIO], None]:
-    """What makes a file out of others can read these back from the draft."""
+    """Return the content bound to the draft, so that a file made from others can read them back from there."""
     if isinstance(content, bytes):
         return content
     return lambda file: content(file, lambda name: draft.joinpath(*_parts(name)).read_bytes())
@@ -300,14 +306,14 @@ def _beside(target: Path, prefix: str) -> Path:
 
 
 def _cut_short(folder: Path) -> list[str]:
-    """The names in a folder that a kill may have left between two states."""
+    """Return the names in a folder that a kill may have left between two states."""
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.name.startswith(PREFIX)]
     return sorted({name.removeprefix(prefix) for name in names for prefix in _KINDS if name.startswith(prefix)})
 
 
 def _settle(target: Path) -> None:
-    """Bring one name to rest: a half-done swap is finished, and leftovers are deleted."""
+    """Clean up one name: finish a half-done swap, and delete leftovers."""
     draft, old, gone = (_beside(target, prefix) for prefix in _KINDS)
     if old.is_dir() and not target.exists():
         (draft if draft.is_dir() else old).rename(target)

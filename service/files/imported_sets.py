@@ -1,4 +1,4 @@
-"""The files of another tool: the face sets in a folder, and the caches beside them. Read, never written. Blocking."""
+"""Files of another tool: the face sets in a folder, and the caches beside them. Read, never written. Blocking."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +14,9 @@ _MOST_MANIFEST_BYTES = 512 * 2**20
 
 def read_earlier(folder: Path, caches: Sequence[Path], findings: Findings) -> tuple[SortedSet, ...]:
     """
-    Everything that can be read, even when some of it is wrong: then the problems hold all reasons, and the result is of
-    no use.
+    Read everything that is readable, even when parts are invalid.
+
+    In that case ``findings.problems`` holds all reasons, and the result must not be used.
     """
     sets = read_sets(_body(folder / MANIFEST, findings), _set_folders(folder, findings), findings)
     if not caches:
@@ -53,7 +54,7 @@ def _set_folders(folder: Path, findings: Findings) -> list[SetFolder]:
 
 
 def _body(path: Path, findings: Findings) -> bytes | None:
-    """The bytes of a manifest; None when there is none, or when it cannot be read, which is a problem."""
+    """Return the bytes of a manifest; None when it is missing, or unreadable, which is a problem."""
     where = f"{path.parent.name}/{path.name}"
     try:
         if path.stat().st_size > _MOST_MANIFEST_BYTES:

@@ -1,4 +1,4 @@
-"""Which directories of the export folder are ours: those that hold a manifest of ours, and no other is ever deleted."""
+"""Ownership of directories in the export folder: only those with a manifest of ours are ever deleted."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from immich_facesets.facesets.faceset import digest
 
 
 def real_folders(folder: Path) -> Iterator[Path]:
-    """The folders in a folder, but drafts, and no links."""
+    """Return the folders in a folder, without drafts and links."""
     if folder.is_dir() and not folder.is_symlink():
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
@@ -22,7 +22,7 @@ def real_folders(folder: Path) -> Iterator[Path]:
 
 
 def refuse_foreign_folder(target: Path) -> None:
-    """A ``SetupError`` when something of this name is there that is neither ours nor an empty folder."""
+    """Raise a ``SetupError`` when this name exists and is neither ours nor an empty folder."""
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     if not target.is_dir() or not is_ours(manifest_of(target)):
@@ -33,13 +33,13 @@ def refuse_foreign_folder(target: Path) -> None:
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:
-    """The manifest in a folder, empty when there is none that can be read."""
+    """Return the manifest in a folder, empty when there is no readable one."""
     path = folder / MANIFEST
     return object_in(path.read_bytes()) if path.is_file() and not path.is_symlink() else {}
 
 
 def object_in(body: bytes) -> dict[str, Any]:
-    """The JSON object that these bytes are, empty when they are none."""
+    """Return the JSON object in these bytes, empty when they hold none."""
     try:
         value = json.loads(body)
     except ValueError:
@@ -48,7 +48,11 @@ def object_in(body: bytes) -> dict[str, Any]:
 
 
 def digest_at(path: Path) -> str | None:
-    """The digest of what the directory of ours at this path holds, empty where files are missing; None for any other."""
+    """
+    Return the digest of the content of our directory at this path.
+
+    It is empty where files are missing; None for any other directory.
+    """
     manifest = manifest_of(path)
     if not is_ours(manifest) or manifest.get("name") != path.name:
         return None
@@ -60,11 +64,11 @@ def is_ours(manifest: dict[str, Any]) -> bool:
 
 
 def is_whole(folder: Path, manifest: dict[str, Any]) -> bool:
-    """Whether every picture, bundle and note the manifest names is there."""
+    """Return whether every picture, bundle and note named in the manifest exists."""
     try:
         files = [str(face["file"]) for face in manifest["faces"] if face["file"] is not None]
         files += [str(name) for name in manifest["bundles"].values() if name is not None]
         files += list(manifest.get("notes", ()))
-    except (AttributeError, KeyError, TypeError):  # written by hand, or by a program of another time
+    except (AttributeError, KeyError, TypeError):  # written by hand, or by another version
         return False
     return all((folder / file).is_file() for file in files)

@@ -1,4 +1,4 @@
-"""Staging: pictures on disk between Immich and the embedder. What was fetched once is not fetched again after a kill."""
+"""Staging: pictures on disk between Immich and the embedder. Fetched pictures are reused after a kill."""
 
 import asyncio
 import hashlib
@@ -26,9 +26,9 @@ def _digests(path: Path) -> tuple[str, str]:
 
 class Staging:
     """
-    A folder of verified pictures, named ``<key of the fingerprint>.<sha256>``; anything else in it is a left-over.
+    A folder of verified pictures, named ``<key of the fingerprint>.<sha256>``; other files in it are leftovers.
 
-    ``room`` is in bytes: whoever wants to fetch waits until what this run holds there is below it.
+    ``room`` is in bytes: fetches wait (back-pressure) until this run's pictures there take less.
     """
 
     def __init__(self, folder: Path, *, room: int) -> None:
@@ -40,7 +40,7 @@ class Staging:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     def prepare(self) -> None:
-        """Make the folder and remove what is no whole picture. Blocking; call it in a thread."""
+        """Create the folder and remove incomplete pictures. Blocking; call it in a thread."""
         with disk_trouble(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             for path in self.folder.iterdir():
@@ -51,7 +51,7 @@ class Staging:
                     discard(path)
 
     async def find(self, fingerprint: str) -> Staged | None:
-        """The picture of a fingerprint that was fetched before and not done with, verified again."""
+        """Return the picture of a fingerprint that was fetched before and is not done, verified again."""
         key = _key(fingerprint)
         path = self._left.pop(key, None) or self._found.pop(key, None)
         staged = None if path is None else await asyncio.to_thread(self._verified, path)
@@ -64,18 +64,18 @@ class Staging:
             sha1, sha256 = _digests(path)
             if path.name.endswith(sha256):
                 return Staged(path, path.stat().st_size, sha1, sha256)
-            path.unlink()  # half of it reached the disk before a power cut
+            path.unlink()  # incomplete after a power cut
         return None
 
     async def wait_for_room(self) -> None:
-        """Return when there is room; at least one picture is always let in."""
+        """Return when there is room; at least one picture is always admitted."""
         while self._used >= self._room:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
             await turn
 
     def keep(self, fingerprint: str, staged: Staged) -> Staged:
-        """Give a fetched picture its lasting name."""
+        """Give a fetched picture its permanent name."""
         path = self.folder / f"{_key(fingerprint)}.{staged.sha256}"
         with disk_trouble(self.folder):
             staged.path.replace(path)
@@ -83,13 +83,13 @@ class Staging:
         return Staged(path, staged.size_bytes, staged.sha1, staged.sha256)
 
     def release(self, staged: Staged) -> None:
-        """The picture is done with."""
+        """Delete a picture that is done, and free its room."""
         with disk_trouble(self.folder):
             staged.path.unlink(missing_ok=True)
         self._make_room(staged)
 
     def leave(self, staged: Staged) -> None:
-        """Nobody is at work on the picture now, and it is not done with: the file stays, to be found again."""
+        """Free the room of a picture that is not done; its file stays for a later ``find``."""
         self._left[staged.path.name.partition(".")[0]] = staged.path
         self._make_room(staged)
 
@@ -101,7 +101,7 @@ class Staging:
                 turn.set_result(None)
 
     def sweep(self) -> None:
-        """Remove the pictures of earlier runs that nobody asked for. Blocking; call it in a thread."""
+        """Remove pictures of earlier runs that were not reused. Blocking; call it in a thread."""
         with disk_trouble(self.folder):
             for path in self._found.values():
                 path.unlink(missing_ok=True)

@@ -1,1 +1,1 @@
-"""Prometheus metrics, and the watch on a blocked event loop."""
+"""Prometheus metrics, and monitoring of a blocked event loop."""

@@ -1,4 +1,4 @@
-"""Whether the event loop is free: how late a short sleep wakes up is how long something else held the loop."""
+"""Lag of the event loop: a short sleep wakes up late by as long as other code blocked the loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,9 +8,9 @@ INTERVAL_SECONDS = 0.05
 
 class EventLoopWatch:
     """
-    Measures the loop while ``run`` runs.
+    Measurement of the event loop's lag while ``run`` runs.
 
-    ``observe`` gets the lag of every tick in seconds; a stall shows as its length less what was left of the tick, so
+    ``observe`` receives the lag of every tick in seconds. A stall shows as its length less the rest of the tick, so
     lags are at most ``interval_seconds`` too small. ``longest_seconds`` is the longest lag so far.
     """
 

@@ -1,4 +1,4 @@
-"""What Prometheus may ask: one object with its own registry, handed to whoever counts."""
+"""Prometheus metrics: one object with its own registry, passed to all code that counts."""
 
 from collections.abc import Iterable, Iterator
 
@@ -25,7 +25,7 @@ CIRCUITS = ("closed", "probing", "open")
 
 
 class BoardCollector(Collector):
-    """What the board shows, read when somebody asks: circuits, the running sync, its stages."""
+    """Collector of the board's state, read at each scrape: circuits, the running sync, its stages."""
 
     def __init__(self, board: ProgressBoard) -> None:
         self._board = board
@@ -60,10 +60,10 @@ class BoardCollector(Collector):
 
 class Metrics:
     """
-    Every metric of the service; all names begin with ``facesets_``.
+    All metrics of the service; their names begin with ``facesets_``.
 
-    Labels stay few: remotes and sources are configured, routes are templates (never with ids in them), reasons are the
-    stable codes of ``ItemError``.
+    Labels have few values: remotes and sources are configured, routes are templates (never with ids in them), and
+    reasons are the stable codes of ``ItemError``.
     """
 
     def __init__(self, board: ProgressBoard, *, version: str) -> None:
@@ -110,7 +110,7 @@ class Metrics:
         self._longest_lag = 0.0
 
     def count_run(self, *, kind: str, outcome: str, ended_at: float) -> None:
-        """A sync ended; ``ended_at`` in seconds since the epoch."""
+        """Count a finished sync; ``ended_at`` in seconds since the epoch."""
         self.sync_runs.labels(kind, outcome).inc()
         self.last_sync.labels(outcome).set(ended_at)
 
@@ -123,7 +123,7 @@ class Metrics:
         self.download_bytes.labels(source).inc(size_bytes)
 
     def count_embedded(self, *, faces: int) -> None:
-        """One content was embedded and its faces recorded."""
+        """Count one embedded content and its recorded faces."""
         self.embedded_contents.inc()
         self.faces.inc(faces)
 
@@ -131,7 +131,7 @@ class Metrics:
         self.failures.labels(stage, reason).inc()
 
     def observe_lag(self, seconds: float) -> None:
-        """For ``LoopWatch``."""
+        """Record a lag in seconds; the callback for ``EventLoopWatch``."""
         self.loop_lag.observe(seconds)
         if seconds > self._longest_lag:
             self._longest_lag = seconds

@@ -1,1 +1,1 @@
-"""The four passes: gather, decide, commit. They talk to each other only through the store."""
+"""The four passes: gather, decide, commit. They communicate only through the store."""

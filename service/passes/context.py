@@ -1,4 +1,4 @@
-"""What every pass is given: the store, the board it reports to, the clock, and the wish to stop."""
+"""Common inputs of every pass: the store, the progress board, the clock, and the stop event."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,7 +17,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class PassContext:
-    """Handed down by the composition root; tests hand down their own clock."""
+    """Common inputs of a pass, provided by the composition root; tests provide their own clock."""
 
     store: Store
     settings: Settings

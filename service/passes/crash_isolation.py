@@ -1,4 +1,4 @@
-"""Asking the embedder so that one picture of which it dies is found out, set aside, and takes no other with it."""
+"""Requests to the embedder that isolate a picture that crashes it, without affecting other pictures."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ from service.passes.context import PassContext
 from service.store import failures
 
 _CRASHES = 2
-"""So often the embedder ends of a picture that it has alone, and the picture is set aside."""
+"""Number of embedder crashes on one picture, sent alone, after which the picture is set aside."""
 
 
 class CrashIsolation:
     """
-    One run's questions. What happened to a picture is written down at once, so that it counts after a kill, too.
+    Requests of one run to the embedder. Each crash is recorded at once, so that it also counts after a kill.
 
-    An embedder that ends has several pictures in hand. Each of them is asked for again alone: the innocent ones are
-    done by that, and the guilty one cannot hide.
+    A crashing embedder has several pictures in progress. Each of them is sent again alone: this completes the harmless
+    ones and identifies the cause.
     """
 
     def __init__(self, conditions: PassContext, pool: EmbedderPool) -> None:
@@ -28,11 +28,15 @@ class CrashIsolation:
         self._suspects: set[str] = set()
 
     async def prepare(self) -> None:
-        """Recall the suspects of earlier runs: they are not asked for beside others again."""
+        """Load the suspects of earlier runs; they are not sent beside other pictures again."""
         self._suspects = await self._conditions.store.read(failures.items_at_crash, "embed")
 
     async def faces(self, asset: Asset, picture: Path, looking: Looking, crops: CropWish | None) -> FacesAnswer:
-        """The faces of a picture; ``ItemError`` when the embedder ended of it, and of nothing else, often enough."""
+        """
+        Return the faces of a picture.
+
+        ``ItemError`` when the embedder crashed often enough on this picture alone.
+        """
         alone = asset.fingerprint in self._suspects
         while True:
             try:

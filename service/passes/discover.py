@@ -1,7 +1,7 @@
 """
-Discover: what pictures a source has, which faces it knows on them, and what is gone.
+Discover pass: find the pictures of a source, the faces it knows on them, and deleted pictures.
 
-Listing pages are planned by ``plan_page`` and committed one by one; a listing that was cut short is simply begun again,
+Listing pages are planned by ``plan_page`` and committed one by one. An interrupted listing is simply started again,
 because its marks move only at its end.
 """
 
@@ -25,15 +25,15 @@ from service.store import assets, failures, sources
 log = structlog.get_logger(__name__)
 
 OVERLAP = timedelta(minutes=10)
-"""How far a listing of changes reaches back before the newest change seen: clocks and commits are not in step."""
+"""How far a listing of changes reaches back before the newest known change: clocks and commits are not in step."""
 
 _LOOKS_AT_ONCE = 16
-_PAGE = 1000  # what one listing request brings
+_PAGE = 1000  # assets per listing request
 
 
 @dataclass
 class DiscoverCounts:
-    """What one discover did, for the run's row."""
+    """Counts of one discover pass, for the row of the run."""
 
     listed: int = 0
     new: int = 0
@@ -46,7 +46,7 @@ class DiscoverCounts:
 
 
 class Discover:
-    """One source, one run."""
+    """A discover pass over one source in one run."""
 
     def __init__(self, conditions: PassContext, source: Source, *, run_id: int) -> None:
         self._conditions = conditions
@@ -58,7 +58,7 @@ class Discover:
         self.counts = DiscoverCounts()
 
     async def run(self, *, whole: bool) -> None:
-        """List what is new (or everything when ``whole`` or due), then read the faces that are due."""
+        """List new pictures (or all of them when ``whole`` or due), then read the faces that are due."""
         facts = await self._source.open()
         self._rules = replace(self._rules, every_picture=not facts.knows_faces)
         marks = await self._store.write(sources.remember_source, facts.name, facts.kind, facts.user_id)
@@ -68,7 +68,7 @@ class Discover:
             whole or not facts.lists_changes or marks.full_listing_at is None or now - marks.full_listing_at >= interval
         )
         if facts.hints_inline and not whole:
-            # A whole listing brings the faces of a thousand assets in one request: cheaper than a look at each.
+            # A whole listing returns the faces of 1,000 assets per request: cheaper than reading each one.
             due, known = await self._store.read(assets.count_due, facts.name, now)
             whole = due > max(1, known // _PAGE)
         await self._store.write(sources.remember_people, facts.name, await self._source.people())
@@ -123,7 +123,7 @@ class Discover:
         board.update_stage("discover", done=board.stage("discover").done + number, note="listing")
 
     async def _confirm_gone(self) -> None:
-        """Absence from one listing proves nothing: ask for each missing asset by id."""
+        """Check each missing asset by id: absence from one listing proves nothing."""
         missing = await self._store.read(assets.unseen, self._source.name, self._run_id)
 
         async def ids() -> AsyncIterator[str]:
@@ -138,7 +138,7 @@ class Discover:
         except CircuitOpenError:
             raise
         except (ItemError, TransientError):
-            self.counts.failed += 1  # nothing is known of it: it stays, and the next whole listing asks again
+            self.counts.failed += 1  # state unknown: kept, and checked again by the next whole listing
 
     async def _mark_if_gone(self, asset_id: str) -> bool:
         if await self._source.find(asset_id) is not None:
@@ -148,10 +148,14 @@ class Discover:
         return True
 
     async def _look(self) -> None:
-        """Read the faces that are due; what the source failed, and not the asset itself, gets further rounds."""
+        """
+        Read the faces that are due.
+
+        Failures of the source, rather than of the asset, get further rounds.
+        """
         for number in range(ROUNDS):
             if number:
-                await self._source.open()  # go on only if it is not the source that fails: its circuit decides
+                await self._source.open()  # go on only while the source's circuit allows it
                 self.counts.failed -= len(self._put_off)
             self._put_off.clear()
             await fan_out(self._due(), self._look_at, workers=_LOOKS_AT_ONCE, stop=self._conditions.stop)
@@ -192,7 +196,7 @@ class Discover:
         board.update_stage("discover", done=board.stage("discover").done + 1)
 
     async def _read_hints(self, asset: Asset) -> tuple[FaceHint, ...] | None:
-        """The faces on one asset now, None when it turns out to be deleted."""
+        """Return the current faces on one asset, None when it turns out to be deleted."""
         try:
             return await self._source.read_hints(asset.asset_id)
         except ItemError:

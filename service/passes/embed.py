@@ -1,8 +1,8 @@
 """
-Embed: fetch the pictures that are worth it, have their faces turned into vectors, and remember them by content.
+Embed pass: fetch the selected pictures, compute embeddings of their faces, and store them by content.
 
-Two crews joined by a short queue: one brings pictures to the staging folder, one takes them to the embedder. What to do
-is asked of the store, never handed over by discover.
+Two groups of tasks are joined by a short queue: one fetches pictures into the staging folder, the other sends them to
+the embedder. The work is read from the store, never passed on by discover.
 """
 
 import asyncio
@@ -35,12 +35,12 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _WAITING = 4
-"""Pictures that wait on disk for each one under way at the embedder: enough that neither crew stands idle."""
+"""Pictures waiting on disk for each one in progress at the embedder: enough that neither group of tasks is idle."""
 
 
 @dataclass
 class EmbedCounts:
-    """What one embed did, for the run's row."""
+    """Counts of one embed pass, for the row of the run."""
 
     fetched: int = 0
     fetched_bytes: int = 0
@@ -52,7 +52,7 @@ class EmbedCounts:
 
 
 def recipe_of(space: str, settings: Settings) -> Recipe:
-    """What stored results depend on, by the settings."""
+    """Return the settings that stored results depend on."""
     return Recipe(
         space=space,
         text=f"{settings.detection};crop={settings.crop_size};padding={settings.crop_padding:g}",
@@ -61,7 +61,7 @@ def recipe_of(space: str, settings: Settings) -> Recipe:
 
 
 class Embed:
-    """One run over everything that is missing."""
+    """One embed pass over everything that is missing."""
 
     def __init__(
         self,
@@ -88,10 +88,10 @@ class Embed:
 
     async def run(self) -> None:
         """
-        Do everything that is to be done; ends early, keeping everything done, when a remote is down or on stop.
+        Embed everything that is missing; ends early, keeping completed work, when a remote is down or on stop.
 
-        What failed through no fault of its own gets further rounds: faces that are only late must not be missing when
-        identities are numbered.
+        Pictures that failed for reasons outside themselves get further rounds. Faces that are only late must not be
+        missing when identities are numbered.
         """
         await asyncio.to_thread(self._staging.prepare)
         await self._announce_space()
@@ -113,14 +113,18 @@ class Embed:
         await asyncio.to_thread(self._staging.sweep)
 
     async def _announce_space(self) -> None:
-        """Say that another space than the one in use is filled, or no longer is."""
+        """Record that a space other than the one in use is being filled, or no longer is."""
         active = await self._store.read(spaces.active_space)
         coming = None if active in {None, self._recipe.space} else self._recipe.space
         if await self._store.read(spaces.coming_space) != coming:
             await self._store.write(spaces.announce_space, coming)
 
     async def _forget_lost(self) -> None:
-        """What lost its crops is to be done again: the data folder may be restored from several backups."""
+        """
+        Mark contents that lost their crops as to be embedded again.
+
+        The data folder may have been restored from several backups.
+        """
         space = self._recipe.space
         needed = await self._store.read(contents.crop_files, space)
         lost = await asyncio.to_thread(find_lost, self._conditions.crops_dir, needed)
@@ -129,7 +133,7 @@ class Embed:
             await self._store.write(contents.forget_lost, lost, space)
 
     async def _ask_remotes(self) -> None:
-        """Go on only if it is not the remotes that fail: their circuits decide."""
+        """Check that the remotes work, according to their circuits, before the next round."""
         for source in self._sources.values():
             await source.open()
         if (await self._pool.open()).space != self._recipe.space:
@@ -172,7 +176,7 @@ class Embed:
             after = batch[-1].fingerprint
 
     async def _stage(self, asset: Asset) -> Staged | None:
-        """The asset's picture on disk, or None when its bytes turned out to be known."""
+        """Return the asset's picture on disk, or None when its bytes are already known."""
         staged = await self._staging.find(asset.fingerprint)
         if staged is None:
             source = self._sources[asset.source]
@@ -192,7 +196,7 @@ class Embed:
         return None if await self._is_known(asset, staged) else staged
 
     async def _is_known(self, asset: Asset, staged: Staged) -> bool:
-        """Whether these bytes are done under another fingerprint; then nothing is left to do for this one."""
+        """Return whether these bytes are done under another fingerprint; then nothing is left to do for this one."""
         if not await self._store.read(contents.is_embedded, staged.sha256, self._recipe):
             return False
         await self._store.write(contents.record_alias, asset.fingerprint, staged.sha256)
@@ -210,7 +214,11 @@ class Embed:
             await self._attempt(asset, self._embed_once(asset, staged))
 
     async def _embed_once(self, asset: Asset, staged: Staged) -> None:
-        """Embed a picture, unless its very bytes are under way under another fingerprint: then wait for these."""
+        """
+        Embed a picture once.
+
+        While the same bytes are in progress under another fingerprint, wait for that result.
+        """
         turn = self._under_way.setdefault(staged.sha256, asyncio.Lock())
         is_second = turn.locked()
         async with turn:
@@ -219,7 +227,7 @@ class Embed:
 
     async def _embed(self, asset: Asset, staged: Staged) -> None:
         boxes = tuple(await self._store.read(contents.boxes_of, asset.fingerprint))
-        looking = Looking(boxes, self._only_there and bool(boxes))  # where nobody says where faces are, look for them
+        looking = Looking(boxes, self._only_there and bool(boxes))  # without known boxes, search the whole picture
         try:
             answer = await self._asking.faces(asset, staged.path, looking, self._crops)
         except ItemError:
@@ -249,7 +257,7 @@ class Embed:
         self._advance()
 
     def _keep_crops(self, sha256: str, answer: FacesAnswer) -> tuple[FoundFace, ...]:
-        """Write the crops, durably, before any row speaks of them."""
+        """Write the crops durably, before any row refers to them."""
         folder = self._conditions.crops_dir
         return tuple(
             FoundFace(face, None if face.crop is None else keep_crop(folder, sha256, face.crop.image))
@@ -257,7 +265,7 @@ class Embed:
         )
 
     async def _attempt(self, asset: Asset, work: Awaitable[T]) -> T | None:
-        """What ``work`` gives; what is wrong with this one item is recorded, and None returned."""
+        """Return the result of ``work``; an error of this one item is recorded, and None returned."""
         try:
             return await work
         except CircuitOpenError:

@@ -1,4 +1,4 @@
-"""Group: give faces to identities. Everything is decided by one pure function and written in one transaction."""
+"""Group pass: assign faces to identities, decided by one pure function and written in one transaction."""
 
 import asyncio
 from collections.abc import Collection
@@ -24,7 +24,11 @@ GUARDRAILS = "guardrails"
 
 @dataclass
 class GroupCounts:
-    """What one group did, for the run's row. ``undecided``: faces it looked at that two identities are as near to."""
+    """
+    Counts of one group pass, for the row of the run.
+
+    ``undecided``: examined faces that are equally near to two identities.
+    """
 
     joined: int = 0
     left: int = 0
@@ -34,7 +38,7 @@ class GroupCounts:
 
 
 class Group:
-    """One run over all faces of the space in use."""
+    """One group pass over all faces of the space in use."""
 
     def __init__(self, conditions: PassContext, info: Info, *, sources: Collection[str]) -> None:
         self._conditions = conditions
@@ -46,10 +50,10 @@ class Group:
 
     async def run(self) -> GroupingReport | None:
         """
-        Drop what is gone, decide, write; returns what a person should know.
+        Drop deleted contents, decide, and write; return the report for the user.
 
-        The embedder's space is used once everything is embedded in it that there still is a source for. Until then
-        nothing is touched, ``waits_for`` says how far it is, and None is returned.
+        The embedder's space is used once everything that still has a source is embedded in it. Until then nothing is
+        changed, ``waits_for`` holds its progress, and None is returned.
         """
         store, space = self._store, self._info.space
         active = await store.read(spaces.active_space)
@@ -71,14 +75,18 @@ class Group:
             await store.write(identities.apply_grouping, plan, self._conditions.clock())
         if plan.report.guardrails is not None:
             await store.write(facts.write_fact, GUARDRAILS, list(plan.report.guardrails))
-        await store.write(write_scope, decided.scope)  # last: cut off before, the next sync looks at as much again
+        await store.write(write_scope, decided.scope)  # last: if interrupted, it is repeated
         needed = await store.read(contents.crop_files)
         await asyncio.to_thread(crops.tidy, self._conditions.crops_dir, needed)
         self._tell(plan, is_carried=carried is not None)
         return plan.report
 
     async def _count_missing(self) -> int:
-        """How many pictures that can be embedded are not, in the embedder's space. What rests does not count."""
+        """
+        Return the number of embeddable pictures still missing in the embedder's space.
+
+        Pictures that are set aside after failures do not count.
+        """
         recipe = recipe_of(self._info.space, self._conditions.settings)
         now = self._conditions.clock()
         return await self._store.read(contents.count_to_embed, recipe, now, sources=self._sources)

@@ -1,8 +1,8 @@
 """
-Publish: bring the export folder to what the identities are now.
+Publish pass: bring the export folder in line with the current identities.
 
-What is wanted is decided by pure rules, what is there is read from the disk itself, and only what differs is written,
-one faceset at a time. Each finished crop is looked at by the detector once, before it is first exported.
+Pure rules decide the wanted content, and the existing content is read from the disk itself. Only differences are
+written, one faceset at a time. The detector checks each finished crop once, before its first export.
 """
 
 import asyncio
@@ -37,7 +37,11 @@ MADE_BY, ASKED_BY = "sync", "export command"
 
 @dataclass
 class PublishCounts:
-    """What one publish did, for the run's row. ``forms`` of face sets for other readers were written."""
+    """
+    Counts of one publish pass, for the row of the run.
+
+    ``forms``: number of face sets written in formats of other programs.
+    """
 
     facesets: int = 0
     written: int = 0
@@ -48,7 +52,7 @@ class PublishCounts:
 
 
 class Publish:
-    """One run over all identities."""
+    """One publish pass over all identities."""
 
     def __init__(
         self, conditions: PassContext, pool: EmbedderPool, tree: ExportTree, points: OperatingPoints, *, version: str
@@ -73,7 +77,7 @@ class Publish:
         self.counts = PublishCounts()
 
     async def run(self) -> None:
-        """Write what differs; a stop or a failure between two facesets leaves each of them whole, old or new."""
+        """Write the differences; a stop or failure between two facesets leaves each of them whole, old or new."""
         facts = await self._gather()
         facesets = await self._choose(facts)
         if facesets is None:
@@ -84,11 +88,15 @@ class Publish:
         await self._write([*await asyncio.to_thread(self._editions, facesets), *editions])
         if not self._conditions.stop.is_set():
             await self._write_overviews(facesets)
-        if forms.refused is not None:  # only now: what must go or can be written is not held up by it
+        if forms.refused is not None:  # raised last, so that removals and other writes still happen
             raise forms.refused
 
     async def copy(self, wish: ExportRequest, identity: int | None, tree: ExportTree) -> None:
-        """Write one form of all face sets, or of those of one identity, into another folder, which nobody keeps up to date."""
+        """
+        Write one form of all face sets, or of one identity's, into another folder.
+
+        Later syncs do not update that folder.
+        """
         facts = await self._gather()
         if identity is not None and identity not in facts.members:
             raise RequestError(
@@ -126,7 +134,7 @@ class Publish:
         return Forms(self._store, self._pool.info, self._rules, self._drawing.picture, facts.labels)
 
     async def _choose(self, facts: Facts) -> list[Faceset] | None:
-        """The face sets of all these identities, their crops looked at; None when a stop cut it short."""
+        """Return the face sets of these identities, their crops checked; None when a stop interrupted it."""
         board = self._conditions.board
         board.update_stage("publish", done=0, total=len(facts.members), note="choosing faces")
         facesets: list[Faceset] = []
@@ -158,7 +166,7 @@ class Publish:
         return facts
 
     async def _rescue(self, facts: Facts, centroids: Mapping[int, NDArray[np.float32]]) -> list[Faceset]:
-        """Good faces of nobody, near an identity: for a person to look at."""
+        """Return good faces without an identity that are near one, for review by a user."""
         info = self._pool.info
         strays, barred = facts.unclaimed(await self._store.read(decisions.constraints_now, info.space))
         candidates, vectors = await candidates_of(self._store, facts, strays, info.dimension)
@@ -175,7 +183,7 @@ class Publish:
         return list(found)
 
     async def _faceset(self, draft: FacesetDraft, facts: Facts) -> tuple[Faceset | None, NDArray[np.float32]]:
-        """The faceset of a draft, its crops looked at, and the centre of its faces."""
+        """Return the faceset of a draft, its crops checked, and the centroid of its faces."""
         shortlist = await asyncio.to_thread(curate, draft.candidates, draft.vectors, self._rules)
         looks = self._looks
         checks = looks.known(draft.identity, [item.face.face_id for item in draft.candidates])
@@ -189,7 +197,7 @@ class Publish:
         return built, shortlist.centroid
 
     def _editions(self, facesets: Sequence[Faceset]) -> list[ExportArtifact]:
-        """Blocking: a manifest tells everything about every face."""
+        """Return the artifacts of these facesets. Blocking: a manifest describes every face in full."""
         return [self._edition(faceset) for faceset in facesets]
 
     def _edition(self, faceset: Faceset) -> ExportArtifact:
@@ -207,13 +215,13 @@ class Publish:
         on_disk = await asyncio.to_thread(self._tree.on_disk)
         plan = plan_publish([(edition.path, edition.digest) for edition in editions], on_disk)
         recorded = await self._store.read(exports.recorded)
-        for directory in sorted({*plan.remove, *recorded} - wanted.keys()):  # a kill may part a removal from its row
+        for directory in sorted({*plan.remove, *recorded} - wanted.keys()):  # a kill may come between removal and row
             await asyncio.to_thread(self._tree.remove_directory, directory)
             await self._store.write(exports.record_removal, directory, made_by=MADE_BY, now=self._conditions.clock())
             self.counts.removed += 1
         self._conditions.board.update_stage("publish", done=len(plan.keep), total=len(wanted), note="writing")
         for directory in plan.keep:
-            if recorded.get(directory) != wanted[directory].digest:  # as it may part a directory from its row
+            if recorded.get(directory) != wanted[directory].digest:  # a kill may also come between directory and row
                 await self._record(wanted[directory])
         for directory in plan.write:
             if self._conditions.stop.is_set():
@@ -221,7 +229,7 @@ class Publish:
             await self._write_one(wanted[directory])
 
     async def _write_one(self, edition: ExportArtifact) -> None:
-        """One directory: first its files, durably, then its row."""
+        """Write one directory: first its files, durably, then its row."""
         await asyncio.to_thread(self._tree.write_directory, edition.path, edition.files())
         await self._record(edition)
         self._count(edition)
@@ -246,12 +254,16 @@ class Publish:
         )
 
     async def _write_overviews(self, facesets: Sequence[Faceset]) -> None:
-        """The manifests of each user and of the whole folder, untouched where they say the same."""
+        """Write the manifests of each user and of the whole folder; unchanged ones are left as they are."""
         known = await self._store.read(exports.users_of_sources)
         await asyncio.to_thread(self._write_manifests, known, facesets)
 
     def _write_manifests(self, known: Collection[str], facesets: Sequence[Faceset]) -> None:
-        """Blocking: a manifest of a user names all of her pictures."""
+        """
+        Write the manifests of all users and of the whole folder.
+
+        Blocking: a user's manifest lists all pictures of that user.
+        """
         users = sorted({*known, *(place.user for place in _all_places(facesets))})
         for user, folder in user_directories(users).items():
             self._tree.write_file(f"{USERS_FOLDER}/{folder}/{MANIFEST}", user_manifest(user, facesets))
@@ -262,7 +274,11 @@ class Publish:
 
 
 def _folder(profile: Profile) -> str:
-    """What a copy leaves out of a directory's path: in a folder of one profile its name says nothing."""
+    """
+    Return the part of a directory's path that a copy leaves out.
+
+    A copy has one profile, so its name is redundant.
+    """
     return FOLDERS.get(profile, "").removesuffix("/train")
 
 

@@ -1,9 +1,9 @@
 """
-Whether grouping and publishing would come to what is there already: then neither is begun.
+Check whether grouping and publishing would change anything; if not, both are skipped.
 
-They follow from what the store holds, the settings, the program and the embedder's models, and from nothing else. What
-came out of them is in the store and in the export folder, and whoever touched that since is noticed by sizes and times of
-its files. Now and then all is looked at anyway (``FACESETS_FULL_LISTING_INTERVAL``), and ``sync --full`` and ``export`` always do.
+Their results depend only on the store, the settings, the program and the embedder's models. They are kept in the store
+and in the export folder; later changes to its files show in their sizes and times. Every
+``FACESETS_FULL_LISTING_INTERVAL`` both passes run anyway; ``sync --full`` and ``export`` always run them.
 """
 
 import asyncio
@@ -26,17 +26,17 @@ from service.store.facts import CompleteSync, read_last_complete_sync, write_las
 
 @dataclass
 class SyncEnd:
-    """How a sync's second half ended: ``facesets`` is None until all of them are as they should be."""
+    """How the second half of a sync ended: ``facesets`` is None until all of them are as they should be."""
 
     facesets: int | None = None
 
 
 class UnchangedCheck:
     """
-    One sync's second half, from its beginning to its end; in between, what it writes is a consequence of the rest.
+    The second half of one sync; everything written during it is a consequence of the other state.
 
-    A kill in between leaves nothing settled. Whatever others write meanwhile gives the store another state than the one
-    noted at the beginning, and the next sync looks at everything again.
+    A kill during it leaves no completed state. Other writes meanwhile give the store a different state than the one
+    recorded at the start, so that the next sync examines everything again.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class UnchangedCheck:
         self._basis = basis_of(conditions.settings, info, version, sources)
 
     async def facesets(self) -> int | None:
-        """How many face sets there are, where a sync would change none; None where that is not certain."""
+        """Return the number of face sets when a sync would change none; None where that is not certain."""
         before, now = await self._store.read(read_last_complete_sync), self._conditions.clock()
         if before is None or before.basis != self._basis or before.state != await self._store.read(read_state):
             return None
@@ -58,7 +58,7 @@ class UnchangedCheck:
 
     @asynccontextmanager
     async def begun(self) -> AsyncIterator[SyncEnd]:
-        """The work is done inside, and tells how it ended."""
+        """Context manager around the work, which sets how it ended."""
         ended, began = SyncEnd(), self._conditions.clock()
         state = await self._store.read(read_state)
         await self._store.write(write_last_complete_sync, None)
@@ -72,7 +72,7 @@ class UnchangedCheck:
 
 
 def basis_of(settings: Settings, info: Info, version: str, sources: Collection[str]) -> str:
-    """A digest of all that a sync's second half goes by beside the store."""
-    said = settings.model_dump(mode="json")  # secrets are masked, and decide nothing
+    """Return a digest of all inputs of the second half of a sync, other than the store."""
+    said = settings.model_dump(mode="json")  # secrets are masked and have no influence
     models = (info.space, info.family, info.distances, info.enrich, info.models, info.version)
     return hashlib.sha256(msgspec.json.encode((version, EXPORT_FORMAT, said, models, sorted(sources)))).hexdigest()

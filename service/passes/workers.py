@@ -1,4 +1,4 @@
-"""Work on many items at once, by tasks that somebody owns."""
+"""Concurrent work on many items, by tasks with an owner."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -7,17 +7,17 @@ from typing import TypeVar
 T = TypeVar("T")
 
 ROUNDS = 3
-"""So often the items are gone through, each time those that a remote failed the time before."""
+"""Number of rounds over the items; each further one repeats those that failed because of a remote."""
 
 
 async def fan_out(
     items: AsyncIterator[T], work: Callable[[T], Awaitable[None]], *, workers: int, stop: asyncio.Event
 ) -> None:
     """
-    Give every item to ``work``, ``workers`` at a time, in order of arrival.
+    Pass every item to ``work``, ``workers`` at a time, in order of arrival.
 
-    The first error ends the others and is raised itself, not in a group. Once ``stop`` is set no new item is begun;
-    those begun are finished.
+    The first error cancels the other tasks and is raised itself, not in a group. Once ``stop`` is set no new item is
+    started; items in progress are finished.
     """
     turn = asyncio.Lock()
 
@@ -40,7 +40,7 @@ async def fan_out(
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first single error of a group: what a caller can react to."""
+    """Return the first single error of a group, which a caller can handle."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -1,8 +1,8 @@
 """
-Raw clusters as folders of pictures, for people who want to see what the clustering itself finds: a view, never state.
+Raw clusters as folders of pictures, to inspect the clustering itself: a view, never state.
 
-Each cluster is a folder, largest first, of what we hold of its pictures: links to the files of folders (or copies), and
-crops of faces where originals are Immich's. What was shown before is replaced whole; nothing is ever read back.
+Each cluster is a folder, largest first. It holds links to (or copies of) files from folders, and face crops where the
+originals are in Immich. The previous view is replaced whole; nothing is ever read back.
 """
 
 import shutil
@@ -36,8 +36,10 @@ _LONGEST_STEM = 60
 @dataclass(frozen=True, slots=True)
 class Seen:
     """
-    One face of a cluster, or a picture without any. ``distance`` is to the cluster's mean; ``identity`` is whose it is in
-    the library, whatever the cluster says.
+    One face of a cluster, or a picture without any.
+
+    ``distance`` is to the cluster's mean. ``identity`` is the face's identity in the library, independent of the
+    cluster.
     """
 
     sha256: str
@@ -56,7 +58,7 @@ class Shelf:
 
 @dataclass(frozen=True, slots=True)
 class ClusterView:
-    """What is to be shown. ``places``: of each content; ``crops``: the folder that crop files are relative to."""
+    """Content of the view. ``places``: by content; ``crops``: the folder that crop files are relative to."""
 
     space: str
     cut: float
@@ -67,9 +69,9 @@ class ClusterView:
 
 def cluster_faces(table: FaceTable, cut: float) -> list[tuple[tuple[int, float], ...]]:
     """
-    The clusters of average linkage at ``cut``, as (face id, distance to the cluster's mean), nearest first.
+    Return the clusters of average linkage at ``cut``, as (face id, distance to the cluster's mean), nearest first.
 
-    Largest first, equal ones by content, so that face ids decide nothing.
+    Largest cluster first, equal ones by content, so that face ids have no influence.
     """
     faces = table.in_order_of_content()
     parts = split_by(average_linkage(faces.vectors, cut))
@@ -83,7 +85,7 @@ def shelves_of(
     identities: dict[int, int],
     faceless: Sequence[str],
 ) -> tuple[Shelf, ...]:
-    """The folders: a person each, then faces that are alone, then pictures without a face."""
+    """Return the folders: one per cluster, then single faces, then pictures without a face."""
     seen = [
         tuple(Seen(crops[face].sha256, crops[face], distance, identities.get(face)) for face, distance in cluster)
         for cluster in clusters
@@ -96,9 +98,9 @@ def shelves_of(
 
 def check_target(target: Path, closed: Sequence[Path]) -> None:
     """
-    Refuse a folder that holds anything of others, and one in or around ``closed`` ones: sources and our own folders.
+    Refuse a folder with foreign content, and one in or around ``closed`` ones: sources and the service's own folders.
 
-    What lay in a source would be taken for pictures at the next sync.
+    Pictures in a source would be taken in by the next sync.
     """
     real = target.resolve()
     for folder in closed:
@@ -118,9 +120,9 @@ def check_target(target: Path, closed: Sequence[Path]) -> None:
 
 def write_view(target: Path, view: ClusterView, how: How) -> int:
     """
-    Put the view in place of the one before, at once for whoever looks; returns how many files it has. Blocking.
+    Replace the previous view, at once for every reader; return the number of its files. Blocking.
 
-    For its owner alone: it shows faces. A disk that refuses is a ``SetupError``, and the view before stays.
+    It shows faces, so only its owner can read it. A disk error raises a ``SetupError``, and the previous view stays.
     """
     target = target.resolve()
     draft = target.with_name(f"{OURS}draft-{target.name}")
@@ -164,7 +166,7 @@ def _fill(draft: Path, view: ClusterView, how: How) -> int:
 
 
 def _entries(folder: Path, shelf: Shelf, view: ClusterView, how: How) -> Iterator[dict[str, Any]]:
-    """Write the files of one folder, and say of each face which file shows it."""
+    """Write the files of one folder, and yield the manifest entry of each face with its file."""
     file_of: dict[Path, str] = {}
     for rank, one in enumerate(shelf.seen, start=1):
         places = view.places.get(one.sha256, [])
@@ -185,7 +187,7 @@ def _entries(folder: Path, shelf: Shelf, view: ClusterView, how: How) -> Iterato
 
 
 def _at_hand(one: Seen, places: Sequence[Copy], crops: Path) -> Iterator[Path]:
-    """What there is to show of a face, the best first: the file of a folder, then the face's crop."""
+    """Return the files that can show a face, best first: the file of a folder, then the face's crop."""
     yield from (path for copy in places if (path := folder_file(copy)) is not None)
     if one.face is not None and one.face.file is not None:
         yield crops / one.face.file
@@ -197,7 +199,7 @@ def _name(rank: int, places: Sequence[Copy], source: Path) -> str:
 
 
 def _put(source: Path, path: Path, how: How) -> bool:
-    """Link or copy a file; False when it is away by now, or nobody may read it."""
+    """Link or copy a file; False when it is missing or unreadable."""
     if how == "copies":
         try:
             shutil.copyfile(source, path)
@@ -211,7 +213,7 @@ def _put(source: Path, path: Path, how: How) -> bool:
 
 
 def _swap(draft: Path, target: Path) -> None:
-    """Put the draft in place; what was there is behind the draft's name then, and is discarded."""
+    """Put the draft in place; the previous view then has the draft's name, and is discarded."""
     if not target.exists():
         draft.rename(target)
     elif not exchange(draft, target):

@@ -1,4 +1,4 @@
-"""What a grouping would do, or did, as values that can be printed."""
+"""Preview or result of a grouping, as printable values."""
 
 from collections import Counter
 
@@ -14,8 +14,10 @@ from service.store import identities
 
 class NewPerson(msgspec.Struct, frozen=True, kw_only=True):
     """
-    An identity that would be new. ``gates``: what they left of the cluster it comes from; None for somebody whom a source
-    or a moderator names. More faces may have joined it since.
+    An identity that would be new.
+
+    ``gates``: the remaining counts of its original cluster after each gate. It is None for an identity named by a
+    source or a moderator. More faces may have joined it since.
     """
 
     identity: int
@@ -26,7 +28,7 @@ class NewPerson(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Joining(msgspec.Struct, frozen=True, kw_only=True):
-    """How many faces would join an identity that exists, by how."""
+    """Number of faces that would join an existing identity, by how they join."""
 
     identity: int
     label: str | None
@@ -36,9 +38,12 @@ class Joining(msgspec.Struct, frozen=True, kw_only=True):
 
 class GroupingPreview(msgspec.Struct, frozen=True, kw_only=True):
     """
-    ``looks_at_all``: or else only at what came since the last grouping, and at what it is near to. ``survivors``: of the
-    faces that are nobody's now. ``clusters``: what the gates leave of those that become nobody, largest first. ``undecided``
-    faces stay nobody's because two identities are as near; ``waiting`` ones, because an identity is locked.
+    Summary of a grouping.
+
+    ``looks_at_all`` is False when it covers only faces added since the last one, and those near to them. ``survivors``
+    counts the faces that now have no identity. ``clusters`` holds what the gates leave of clusters that get no
+    identity, largest first. ``undecided`` faces get no identity because two are equally near; ``waiting`` ones because
+    an identity is locked.
     """
 
     space: str
@@ -59,7 +64,7 @@ class GroupingPreview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def preview(conditions: PassContext, space: str, decided: Decided) -> GroupingPreview:
-    """Sum up what was decided."""
+    """Summarise the decisions of a grouping."""
     plan, report = decided.plan, decided.plan.report
     labels = await conditions.store.read(identities.labels)
     joined: dict[int, Counter[str]] = {}

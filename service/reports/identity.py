@@ -1,4 +1,4 @@
-"""One identity as a person looks at it: its faces, which sources they come from and how, and who else they might be."""
+"""View of one identity: its faces, their sources, how they joined, and other possible identities."""
 
 import asyncio
 from collections import Counter
@@ -17,9 +17,9 @@ from service.store.members import MemberRow, members_of
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What one source brought: ``kind`` immich or folder, ``mode`` of a folder; ``how`` faces came to be hers, with counts.
+    Contribution of one source: ``kind`` immich or folder, ``mode`` of a folder.
 
-    A face whose picture lies in several sources counts in each of them.
+    ``how``: how faces joined the identity, with counts. A face whose picture lies in several sources counts in each.
     """
 
     source: str
@@ -32,15 +32,16 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True):
 
 class ShownFace(MemberRow, frozen=True, kw_only=True):
     """
-    One face, and with ``candidates`` the other identities within the match distance, nearest first. The face is where it
-    is because that one was nearest, or because somebody said so.
+    One face; ``candidates`` are the other identities within the match distance, nearest first.
+
+    The face belongs to its identity because that was nearest, or by a user's decision.
     """
 
     candidates: tuple[Rival, ...]
 
 
 class IdentityView(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything about one identity; ``faces`` are nearest to its centre first."""
+    """All facts about one identity; ``faces`` are sorted by distance to its centroid, nearest first."""
 
     number: int
     label: str | None
@@ -49,7 +50,7 @@ class IdentityView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def view_identity(conditions: PassContext, number: int) -> IdentityView | None:
-    """The identity as it is now; None when it has no faces."""
+    """Return the current view of an identity; None when it has no faces."""
     store = conditions.store
     members = await store.read(members_of, number)
     if not members:
@@ -73,7 +74,7 @@ async def view_identity(conditions: PassContext, number: int) -> IdentityView | 
 
 
 def provenance_of(members: Sequence[MemberRow], sources: Mapping[str, StoredSource]) -> tuple[Provenance, ...]:
-    """What each source brought, by name."""
+    """Return the contribution of each source, by name."""
     brought: dict[str, list[MemberRow]] = {}
     for member in members:
         for source in sorted({source for source, _, _ in member.places}):

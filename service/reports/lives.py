@@ -1,4 +1,4 @@
-"""Identities as their eras see them, for commands beside a running service: no embedder is asked."""
+"""Identities with their eras, for commands beside a running service: no request is sent to an embedder."""
 
 import asyncio
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from service.store.spaces import active_space
 
 @dataclass(frozen=True)
 class Lives:
-    """Everybody who may be exported, and the eras that are kept."""
+    """All identities that may be exported, and the stored eras."""
 
     store: Store
     facts: Facts
@@ -31,7 +31,7 @@ class Lives:
 
     @classmethod
     async def read(cls, store: Store, settings: Settings) -> Self:
-        """Everything but the vectors; a library that was never grouped is a ``SetupError``."""
+        """Read everything except the embeddings; a library that was never grouped raises a ``SetupError``."""
         space, used = await store.read(active_space), await store.read(read_thresholds)
         if space is None or used is None or used.space != space:
             raise SetupError("nothing was grouped yet by this version: run 'immich-facesets sync' first")
@@ -45,7 +45,7 @@ class Lives:
         return self.facts.labels
 
     async def table(self, identity: int) -> FaceTable:
-        """The faces of one identity that may be exported."""
+        """Return the faces of one identity that may be exported."""
         members = self.facts.members.get(identity)
         if members is None:
             raise RequestError(

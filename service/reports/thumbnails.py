@@ -1,4 +1,4 @@
-"""What we hold of a picture ourselves: the file of a folder, as long as it is the one that was read, and crops of faces."""
+"""Local images of a picture: the file in a folder, if unchanged since it was read, and face crops."""
 
 import base64
 import io
@@ -16,11 +16,15 @@ _PILLOW_ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, struct.error,
     Image.DecompressionBombError,
 )  # fmt: skip
-"""What Pillow is known to raise on damaged files."""
+"""Errors that Pillow is known to raise on damaged files."""
 
 
 def folder_file(copy: Copy) -> Path | None:
-    """Where the file of a folder lies; None for Immich's, and where it is away or no longer the one that was read."""
+    """
+    Return the path of a folder's file.
+
+    None for Immich's, and where it is missing or has changed since it was read.
+    """
     if copy.root is None:
         return None
     path = Path(copy.root) / system_name(copy.asset_id)
@@ -32,7 +36,7 @@ def folder_file(copy: Copy) -> Path | None:
 
 def thumbnail(path: Path, side: int) -> str | None:
     """
-    A small upright JPEG of a picture file as a ``data:`` address; None when there is none, or Pillow cannot read it.
+    Return a small upright JPEG of a picture file as a ``data:`` URL; None when it is missing or unreadable.
 
     Blocking.
     """

@@ -1,6 +1,6 @@
 """
-The memory of the service: one database, and one function per transaction.
+The persistent state of the service: one database, and one function per transaction.
 
-The public functions of the modules beside this one each take an open connection first and are run by ``Store.write`` or
-``Store.read``, whole or not at all: the list of the writing ones is the list of the commit points.
+The public functions of this package's modules take an open connection as their first argument. ``Store.write`` or
+``Store.read`` runs each of them as one atomic transaction, so every writing function is a commit point.
 """

@@ -17,7 +17,7 @@ from service.store.upsert import BOOKS, upsert
 
 _IDS_AT_ONCE = 500
 _SEEN = frozenset({"hints_read_at", "hints_due_at", "hint_looks", "listing_seen"})
-"""The columns of an asset that say when it was looked at, and nothing about it."""
+"""The columns that record when an asset was looked at; they do not describe the asset itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ class PageCounts:
 
 def judge_again(tx: Connection, rules: ListingRules) -> None:
     """
-    Decide anew, from the stored hints, which assets are worth fetching: what is big enough has changed.
+    Decide again, from the stored hints, which assets are worth fetching, after the smallest face size has changed.
 
-    Folders have no hints, and every picture of theirs stays wanted.
+    Folders have no hints: all their pictures stay wanted.
     """
     wanted: set[tuple[str, str]] = set()
     rows = tx.execute(
@@ -61,7 +61,7 @@ def judge_again(tx: Connection, rules: ListingRules) -> None:
 
 
 def known_assets(tx: Connection, source: str, asset_ids: Sequence[str]) -> dict[str, KnownAsset]:
-    """What is known of these assets of a source, by id."""
+    """Return the stored state of these assets of a source, by asset id."""
     found: dict[str, KnownAsset] = {}
     for start in range(0, len(asset_ids), _IDS_AT_ONCE):
         rows = tx.execute(
@@ -116,7 +116,7 @@ def _row(plan: AssetPlan, run_id: int) -> dict[str, Any]:
 
 
 def remember_page(tx: Connection, plans: Sequence[AssetPlan], *, run_id: int) -> PageCounts:
-    """Write one page of a listing: the commit point of discover."""
+    """Write one page of a listing. This is the commit point of discover."""
     rows = [_row(plan, run_id) for plan in plans]
     upsert(tx, assets, rows, keep=_SEEN)
     upsert(tx, assets, rows, keep=[column.name for column in assets.c if column.name not in _SEEN], options=BOOKS)
@@ -127,7 +127,7 @@ def remember_page(tx: Connection, plans: Sequence[AssetPlan], *, run_id: int) ->
 
 
 def stamps(tx: Connection, source: str, asset_ids: Sequence[str]) -> dict[str, str]:
-    """What the files with these ids looked like when they were last read; those that are gone were never read."""
+    """Return the stamps of these files at their last reading, by asset id; assets that are gone are left out."""
     found: dict[str, str] = {}
     for start in range(0, len(asset_ids), _IDS_AT_ONCE):
         rows: Any = tx.execute(
@@ -143,12 +143,12 @@ def stamps(tx: Connection, source: str, asset_ids: Sequence[str]) -> dict[str, s
 
 
 def has_any(tx: Connection, source: str) -> bool:
-    """Whether anything of this source is there, as far as we know."""
+    """Return whether the store holds any asset of this source that is not gone."""
     return bool(tx.scalar(select(exists().where(assets.c.source == source, assets.c.is_gone.is_(False)))))
 
 
 def see_again(tx: Connection, source: str, asset_ids: Sequence[str], *, run_id: int) -> None:
-    """A listing held these assets, and nothing about them has changed."""
+    """Record that a listing contained these assets and that they are unchanged."""
     for start in range(0, len(asset_ids), _IDS_AT_ONCE):
         some = asset_ids[start : start + _IDS_AT_ONCE]
         tx.execute(
@@ -182,7 +182,7 @@ def _replace_hints(tx: Connection, source: str, asset_id: str, found: Iterable[F
 def record_look(
     tx: Connection, asset: Asset, found: tuple[FaceHint, ...], *, now: datetime, rules: ListingRules
 ) -> None:
-    """Write what one look at the faces of an asset found, and when the next one is due."""
+    """Write the faces that one look at an asset found, and when the next look is due."""
     place = (assets.c.source == asset.source, assets.c.asset_id == asset.asset_id)
     looks = 1 + (tx.scalar(select(assets.c.hint_looks).where(*place)) or 0)
     _replace_hints(tx, asset.source, asset.asset_id, found, is_new=False)
@@ -197,7 +197,7 @@ def record_look(
 
 
 def to_look_at(tx: Connection, source: str, now: datetime, *, after: str = "", limit: int = 1000) -> list[Asset]:
-    """The assets whose faces should be read again by now, by id; ``after`` is the last id of the batch before."""
+    """Return the assets whose faces are due to be read again, by id; ``after``: the last id of the previous batch."""
     rows = tx.execute(
         select(assets)
         .where(
@@ -214,14 +214,14 @@ def to_look_at(tx: Connection, source: str, now: datetime, *, after: str = "", l
 
 
 def count_due(tx: Connection, source: str, now: datetime) -> tuple[int, int]:
-    """How many assets are due for a look, and how many there are."""
+    """Return how many assets of a source are due for a look, and how many it has."""
     mine = (assets.c.source == source, assets.c.is_gone.is_(False))
     due = tx.scalar(select(func.count()).select_from(assets).where(*mine, assets.c.hints_due_at <= now))
     return due or 0, tx.scalar(select(func.count()).select_from(assets).where(*mine)) or 0
 
 
 def unseen(tx: Connection, source: str, run_id: int) -> list[str]:
-    """The assets that a whole listing by this run did not hold; absence alone proves nothing."""
+    """Return the assets missing from a whole listing by this run; absence alone does not prove a deletion."""
     rows = tx.scalars(
         select(assets.c.asset_id)
         .where(assets.c.source == source, assets.c.is_gone.is_(False), assets.c.listing_seen < run_id)
@@ -231,14 +231,14 @@ def unseen(tx: Connection, source: str, run_id: int) -> list[str]:
 
 
 def mark_gone(tx: Connection, source: str, asset_id: str) -> None:
-    """An asset is deleted at its source, confirmed by id: it counts no more, and its hints are dropped."""
+    """Mark an asset as deleted at its source (confirmed by id), and drop its hints."""
     place = (assets.c.source == source, assets.c.asset_id == asset_id)
     tx.execute(update(assets).where(*place).values(is_gone=True, is_wanted=False, hints_due_at=None))
     tx.execute(delete(hints).where(hints.c.source == source, hints.c.asset_id == asset_id))
 
 
 def asset_of(row: Any) -> Asset:
-    """The stored asset as a value, without its hints."""
+    """Return the stored asset as a value, without its hints."""
     return Asset(
         source=row.source,
         asset_id=row.asset_id,
@@ -262,7 +262,7 @@ def asset_of(row: Any) -> Asset:
 
 
 def hint_of(row: Any) -> FaceHint:
-    """One stored hint as a value."""
+    """Return one stored hint as a value."""
     return FaceHint(
         face_id=row.face_id,
         box=Box(row.x1, row.y1, row.x2, row.y2),

@@ -1,9 +1,9 @@
 """
-Whether anything changed that people and their face sets follow from: a random word, renewed in every transaction that did.
+A random token that changes whenever the data behind people and their face sets changes.
 
-Every statement that wrote a row counts, whatever it wrote, but for the tables that only tell what happened, for
-statements that say themselves that they only keep books, and for what is written as a consequence of the rest. A statement
-nobody thought of here costs a sync that finds nothing to do; it is never missed.
+The token is renewed in every transaction with a statement that wrote a row, whatever it wrote. Exempt are tables that
+only log events, statements marked as bookkeeping (``BOOKS``), and writes derived from other state (``consequences``).
+A statement that was not considered here causes at most a sync without work; no change is missed.
 """
 
 import secrets
@@ -25,7 +25,7 @@ _TOLD = frozenset(table.name for table in (export_ledger, exports, failures, syn
 
 
 def watch(engine: Engine) -> None:
-    """Notice what the statements of this engine write."""
+    """Track the writes of this engine's statements."""
 
     @event.listens_for(engine, "after_cursor_execute")
     def on_execute(
@@ -39,7 +39,7 @@ def watch(engine: Engine) -> None:
 
 @contextmanager
 def consequences() -> Iterator[None]:
-    """What is written in here, by this task and those it starts, follows from the state and leaves it as it is."""
+    """Mark writes inside this context, by this task and tasks it starts, as derived: they do not renew the token."""
     before = _IS_CONSEQUENCE.set(True)
     try:
         yield
@@ -48,17 +48,17 @@ def consequences() -> Iterator[None]:
 
 
 def forget(tx: Connection) -> None:
-    """At the beginning of a transaction."""
+    """Reset the tracking at the beginning of a transaction."""
     tx.info.pop(_CHANGED, None)
 
 
 def mark(tx: Connection) -> None:
-    """At the end of a transaction: what it wrote gives the library another state."""
+    """Renew the token at the end of a transaction that changed the state."""
     if tx.info.get(_CHANGED) and not _IS_CONSEQUENCE.get():
         upsert(tx, facts, [{"name": _STATE, "value": secrets.token_hex(8)}])
 
 
 def read_state(tx: Connection) -> str | None:
-    """The word; None until something is written."""
+    """Return the token; None until something is written."""
     state: str | None = read_fact(tx, _STATE)
     return state

@@ -1,4 +1,4 @@
-"""Contents (pictures by hash), what was found in them, and what is still to be embedded."""
+"""Contents (pictures by hash), the faces found in them, and the contents still to be embedded."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -27,13 +27,13 @@ from service.store.tables import (
 from service.store.upsert import upsert
 
 SAME_FACE_IOU = 0.5
-"""Two detections on one content overlap at least this much when they are one face."""
+"""The least IoU of two detections on one content that count as the same face."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """
-    How a content is to be done: in which space, and what else its stored results depend on.
+    The settings for embedding a content: the space, and all else that its stored results depend on.
 
     ``text`` names detection mode and crop geometry; faces of ``crop_short`` pixels (short edge) or more get a crop.
     """
@@ -45,7 +45,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class FoundFace:
-    """One face as it is to be written. ``crop_file`` is relative to the crops folder, None without a crop."""
+    """One face to be written. ``crop_file`` is relative to the crops folder, None without a crop."""
 
     answer: FaceAnswer
     crop_file: str | None
@@ -53,7 +53,7 @@ class FoundFace:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedContent:
-    """Everything one picture turned out to hold."""
+    """One embedded picture: its hashes, size and faces."""
 
     fingerprint: str
     sha256: str
@@ -71,7 +71,7 @@ _BOX = (faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
 
 
 def _missing(recipe: Recipe, now: datetime, sources: Collection[str] | None) -> Any:
-    """The condition of the to-do list: wanted, there, not done in this way, and not resting after a failure."""
+    """Return the condition for work: wanted, present, not done with this recipe, and not paused after a failure."""
     done = exists().where(
         fingerprints.c.fingerprint == assets.c.fingerprint,
         embeddings.c.sha256 == fingerprints.c.sha256,
@@ -105,9 +105,9 @@ def to_embed(
     limit: int = 200,
 ) -> list[Asset]:
     """
-    The contents whose faces are missing or out of date: one asset for each fingerprint, in order of fingerprint.
+    Return one asset per fingerprint of the contents whose faces are missing or outdated, in order of fingerprint.
 
-    ``sources`` are those that can be asked, None for all; ``after`` is the last fingerprint of the batch before.
+    ``sources`` are the available ones, None for all; ``after`` is the last fingerprint of the previous batch.
     """
     first = (
         select(assets.c.fingerprint, func.min(assets.c.source + "\n" + assets.c.asset_id).label("place"))
@@ -127,13 +127,13 @@ def to_embed(
 
 
 def count_to_embed(tx: Connection, recipe: Recipe, now: datetime, *, sources: Collection[str] | None = None) -> int:
-    """How many contents are missing or out of date."""
+    """Return how many contents are missing or outdated."""
     wanted = select(func.count(assets.c.fingerprint.distinct())).where(_missing(recipe, now, sources))
     return tx.scalar(wanted) or 0
 
 
 def boxes_of(tx: Connection, fingerprint: str) -> list[Box]:
-    """Where the sources say faces are, in upright original pixels, over every asset with these bytes."""
+    """Return the sources' face boxes of every asset with these bytes, in upright original pixels."""
     rows = tx.execute(
         select(hints, assets.c.width, assets.c.height)
         .join(assets, and_(assets.c.source == hints.c.source, assets.c.asset_id == hints.c.asset_id))
@@ -151,18 +151,18 @@ def boxes_of(tx: Connection, fingerprint: str) -> list[Box]:
 
 
 def is_embedded(tx: Connection, sha256: str, recipe: Recipe) -> bool:
-    """Whether these very bytes are done: they came under another fingerprint."""
+    """Return whether these bytes are already embedded, under another fingerprint."""
     return bool(tx.scalar(select(exists().where(embeddings.c.sha256 == sha256, *_done(recipe)))))
 
 
 def record_alias(tx: Connection, fingerprint: str, sha256: str) -> None:
-    """These bytes are known already: remember their other name."""
+    """Store another fingerprint of bytes that are already known."""
     upsert(tx, fingerprints, [{"fingerprint": fingerprint, "sha256": sha256}])
     failures.clear(tx, "embed", fingerprint)
 
 
 def record_content(tx: Connection, found: EmbeddedContent, now: datetime) -> None:
-    """Write what one picture holds: the commit point of embed. A face seen again keeps its row and its identity."""
+    """Write one embedded picture: the commit point of embed. A face found again keeps its row and its identity."""
     upsert(
         tx,
         contents,
@@ -266,13 +266,13 @@ _ORPHANED = ~exists().where(
 
 
 def orphaned_faces(tx: Connection, space: str) -> set[int]:
-    """The faces of the space in contents that no living asset shows any more."""
+    """Return the faces of the space in contents that no remaining asset shows."""
     found = select(faces.c.face_id).join(contents, contents.c.sha256 == faces.c.sha256)
     return set(tx.scalars(found.where(faces.c.space == space, _ORPHANED)))
 
 
 def drop_orphans(tx: Connection) -> int:
-    """Drop every content that no living asset shows any more, with its faces and failures; returns how many."""
+    """Drop every content that no remaining asset shows, with its faces and failures; return how many."""
     failures.forget_gone(tx)
     orphans = list(tx.scalars(select(contents.c.sha256).where(_ORPHANED)))
     living = exists().where(assets.c.fingerprint == fingerprints.c.fingerprint, assets.c.is_gone.is_(False))
@@ -286,13 +286,13 @@ def drop_orphans(tx: Connection) -> int:
 
 
 def crop_files(tx: Connection, space: str | None = None) -> set[str]:
-    """Every crop file that a face of the space needs; without one, of any: others in the crops folder are left-overs."""
+    """Return all crop files that faces of the space (None: of any) need; other files in the folder are leftovers."""
     of_space = true() if space is None else faces.c.space == space
     return set(tx.scalars(select(crops.c.file).join(faces, faces.c.face_id == crops.c.face_id).where(of_space)))
 
 
 def forget_lost(tx: Connection, files: Collection[str], space: str) -> None:
-    """Have the contents done again, in this space, whose crops are lost; their faces stay what they are."""
+    """Mark contents with lost crops to be embedded again in this space; their faces are kept."""
     for start in range(0, len(files), 500):
         some = list(files)[start : start + 500]
         lost = (
@@ -304,7 +304,7 @@ def forget_lost(tx: Connection, files: Collection[str], space: str) -> None:
 
 
 def vectors_of(tx: Connection, face_ids: Sequence[int], dimension: int) -> NDArray[np.float32]:
-    """The (n, d) matrix of these faces' unit vectors, in their order."""
+    """Return the (n, d) matrix of these faces' unit vectors, in their order."""
     matrix = np.zeros((len(face_ids), dimension), dtype=np.float32)
     place = {face_id: row for row, face_id in enumerate(face_ids)}
     for start in range(0, len(face_ids), 500):

@@ -1,4 +1,4 @@
-"""The database itself: opening, locking out a second service, migrating, and running transactions off the event loop."""
+"""Database access: opening, the lock against a second service, migrations, transactions off the event loop."""
 
 import asyncio
 import sqlite3
@@ -32,7 +32,7 @@ _CONNECT_SECONDS = 10
 
 
 class DataLock:
-    """The exclusive right to work in a data folder; a second service is turned away with a ``SetupError``."""
+    """An exclusive lock on a data folder; a second service gets a ``SetupError``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -57,7 +57,11 @@ class DataLock:
 
 
 def _prepare_sqlite(engine: Engine) -> None:
-    """WAL, enforced foreign keys, durable commits; transactions begin when we say so, writers without upgrade deadlocks."""
+    """
+    Configure SQLite: WAL, enforced foreign keys, durable commits, and explicit BEGIN.
+
+    Writers begin with BEGIN IMMEDIATE, which avoids deadlocks from upgrading a read lock.
+    """
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:
@@ -74,7 +78,7 @@ def _prepare_sqlite(engine: Engine) -> None:
 
 
 def open_engine(url: str) -> Engine:
-    """An engine for SQLite or PostgreSQL; anything else, or a missing driver, is a ``SetupError``."""
+    """Return an engine for SQLite or PostgreSQL; anything else, or a missing driver, is a ``SetupError``."""
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -91,7 +95,7 @@ def open_engine(url: str) -> Engine:
             parsed,
             pool_size=_READERS + 1,
             pool_pre_ping=kind == "postgresql",
-            hide_parameters=True,  # names and vectors, which must not get into a traceback
+            hide_parameters=True,  # names and vectors must not appear in a traceback
         )
     except ModuleNotFoundError as error:
         raise SetupError("the PostgreSQL driver is missing: install immich-facesets[postgres]") from error
@@ -109,7 +113,7 @@ def _alembic(connection: Connection) -> Config:
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the tables up to date; a database from a newer version is refused untouched."""
+    """Bring the tables up to date; a database from a newer version is refused and left unchanged."""
     try:
         with engine.begin() as connection:
             _age(connection)
@@ -120,9 +124,9 @@ def migrate(engine: Engine) -> None:
 
 def age(engine: Engine) -> Age:
     """
-    How the tables stand to this version: there is nothing yet, they are older, or just right. Changes nothing.
+    Return whether the tables are absent, older than this version, or current. Changes nothing.
 
-    A database from a newer version, or one that cannot be read, is an error that says what to do.
+    A database from a newer version, or an unreadable one, raises an error whose message names the remedy.
     """
     try:
         with engine.connect().execution_options(facesets_read_only=True) as connection:
@@ -161,7 +165,7 @@ _SQLITE_ADVICE = {
 
 
 def _database_trouble(error: SQLAlchemyError) -> SetupError | TransientError:
-    """What a failing database means for the person who runs it. Statements and parameters stay out of the message."""
+    """Return the error to show the operator for a database failure, without statements or parameters."""
     original = error.orig if isinstance(error, DatabaseError) else None
     if isinstance(original, sqlite3.Error):
         name = getattr(original, "sqlite_errorname", "") or ""
@@ -176,7 +180,7 @@ def _database_trouble(error: SQLAlchemyError) -> SetupError | TransientError:
 
 
 class Store:
-    """Runs transactions: writers one after another in a thread of their own, readers beside them."""
+    """The transaction runner: writers one at a time in their own thread, readers concurrently."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -188,8 +192,8 @@ class Store:
         return self.engine.dialect.name
 
     async def write(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run one function as one transaction: committed when it returns, undone when it raises."""
-        context = copy_context()  # whose doing it is
+        """Run one function as one transaction: committed when it returns, rolled back when it raises."""
+        context = copy_context()  # carries the caller's context variables into the thread
         return await self._run(self._writer, lambda: context.run(lambda: self.write_now(function, *args, **kwargs)))
 
     async def read(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -217,13 +221,13 @@ class Store:
 
     @staticmethod
     async def _run(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        # Shielded: a commit that has begun ends, even when its caller is cancelled; what it raises then is for nobody.
+        # Shielded: a started commit completes even when its caller is cancelled; its error is then dropped.
         begun = asyncio.get_running_loop().run_in_executor(pool, work)
         begun.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         return await asyncio.shield(begun)
 
     def close(self) -> None:
-        """Let running transactions end, then close every connection."""
+        """Wait for running transactions to end, then close every connection."""
         self._writer.shutdown(wait=True)
         self._readers.shutdown(wait=True)
         self.engine.dispose()

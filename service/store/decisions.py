@@ -1,4 +1,4 @@
-"""What moderators decided: append-only, and the only thing here that nothing can compute again."""
+"""Moderators' decisions: append-only, and the only data here that cannot be computed again."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from service.store.tables import decisions, faces
 
 
 def record_decision(tx: Connection, decision: Decision, *, made_by: str, now: datetime) -> int:
-    """Append a decision; returns its number."""
+    """Append a decision and return its number."""
     body = to_json(decision)
     result = tx.execute(insert(decisions).values(kind=body["kind"], body=body, made_by=made_by, made_at=now))
     key = result.inserted_primary_key
@@ -20,18 +20,18 @@ def record_decision(tx: Connection, decision: Decision, *, made_by: str, now: da
 
 
 def all_decisions(tx: Connection) -> list[tuple[int, Decision]]:
-    """Every decision in the order it was made, with its number."""
+    """Return every decision with its number, in the order they were made."""
     rows = tx.execute(select(decisions).order_by(decisions.c.decision_id))
     return [(row.decision_id, from_json(row.body)) for row in rows]
 
 
 def last_id(tx: Connection) -> int:
-    """The number of the latest decision, 0 without any."""
+    """Return the number of the latest decision, 0 without any."""
     return tx.scalar(select(func.max(decisions.c.decision_id))) or 0
 
 
 def constraints_now(tx: Connection, space: str) -> Constraints:
-    """What the decisions mean for the faces of a space."""
+    """Return the constraints that the decisions place on the faces of a space."""
     made = all_decisions(tx)
     if not made:
         return constraints([], lambda _: None)

@@ -1,4 +1,4 @@
-"""Landmarks and head pose of the faces that may be exported: whose are missing, and what was found."""
+"""Landmarks and head pose of the faces that may be exported: which are missing, and the stored results."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,14 +17,18 @@ from service.store.upsert import upsert
 
 @dataclass(frozen=True, slots=True)
 class Unenriched:
-    """A face that may be exported and that these models were not asked about."""
+    """A face that may be exported and has not been run through these models."""
 
     face: Face
     crop: StoredCrop
 
 
 def to_enrich(tx: Connection, space: str, models: str, min_short: float) -> list[Unenriched]:
-    """Who may be exported, has a crop and was not shown to ``models`` yet, by face id; ``min_short``: pixels of a face."""
+    """
+    Return the exportable faces with a crop that have not been run through ``models``, by face id.
+
+    ``min_short`` is the smallest short edge of a face, in pixels.
+    """
     rows = tx.execute(
         select(faces, *CROP_COLUMNS)
         .join(memberships, memberships.c.face_id == faces.c.face_id)
@@ -43,7 +47,7 @@ def to_enrich(tx: Connection, space: str, models: str, min_short: float) -> list
 
 
 def record_enrichment(tx: Connection, face_id: int, found: Enriched, *, models: str) -> None:
-    """These models were asked about a face, and nobody asks them again, whatever they found."""
+    """Store these models' result for a face, even an empty one, so that they are not run on it again."""
     pose = found.pose
     row = {
         "face_id": face_id,
@@ -58,7 +62,7 @@ def record_enrichment(tx: Connection, face_id: int, found: Enriched, *, models: 
 
 
 def enriched_faces(tx: Connection, space: str) -> dict[int, Enriched]:
-    """What was found of the faces of the space, by face id, whichever models they were shown to last."""
+    """Return the latest result for each face of the space, by face id, from whichever models ran last."""
     rows = tx.execute(
         select(enrichments).join(faces, faces.c.face_id == enrichments.c.face_id).where(faces.c.space == space)
     )

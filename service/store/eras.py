@@ -1,4 +1,4 @@
-"""Eras as publish reads and writes them: who is in which, and what they were computed from last."""
+"""Eras as publish reads and writes them: the faces in each, and the basis of their last computation."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from service.store.upsert import upsert
 
 @dataclass(frozen=True, slots=True)
 class EraVersion:
-    """What eras were computed from: the manner (by years, or by which ages), and a digest of all that went in and came out."""
+    """The basis of computed eras: the method (by years, or by which ages), and a digest of inputs and results."""
 
     basis: str
     digest: str
@@ -23,7 +23,7 @@ class EraVersion:
 
 @dataclass(frozen=True, slots=True)
 class KeptLife:
-    """The eras of one identity, by name, and how they came about; None when nobody looked yet."""
+    """The eras of one identity, by name, and the basis of their computation; None before the first one."""
 
     eras: tuple[KeptEra, ...] = ()
     look: EraVersion | None = None
@@ -31,9 +31,9 @@ class KeptLife:
 
 def kept_lives(tx: Connection) -> dict[int, KeptLife]:
     """
-    Every identity that was looked at or has eras. A face is in an era only while it is in the identity.
+    Return every identity that has eras or was examined. A face is in an era only while it is in the identity.
 
-    Imported eras are among them before anything is written of them, so that whoever looks next keeps them.
+    Imported eras are included before they are first written, so that the next computation keeps them.
     """
     founders: dict[tuple[int, str], set[int]] = {}
     joined: dict[tuple[int, str], dict[int, float | None]] = {}
@@ -68,9 +68,9 @@ def record_eras(
     now: datetime,
 ) -> bool:
     """
-    Write the eras of one identity: the commit point of eras. ``leaves``: faces that are in none of them any more.
+    Write the eras of one identity: the commit point of eras. ``leaves``: faces that are no longer in any of them.
 
-    False, and nothing is written, when somebody else wrote since ``before`` was read.
+    An optimistic lock: returns False and writes nothing if the eras were changed since ``before`` was read.
     """
     here = tx.execute(select(era_looks).where(era_looks.c.identity == identity)).one_or_none()
     if (None if here is None else EraVersion(here.basis, here.digest)) != before:
@@ -105,7 +105,7 @@ def record_eras(
 
 
 def carry_eras(tx: Connection, same: Mapping[int, int]) -> None:
-    """Give the faces of another space the eras of the faces at their places. ``same``: the old face of each new one."""
+    """Copy eras to the matching faces of another space. ``same``: the old face of each new one."""
     rows: dict[int, list[Any]] = {}
     for row in tx.execute(_members()):
         rows.setdefault(row.face_id, []).append(row)

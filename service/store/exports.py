@@ -1,4 +1,4 @@
-"""What publish reads and writes: the faces that may be exported, and what lies in the export folder."""
+"""The data publish reads and writes: the faces that may be exported, and the state of the export folder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from service.store.upsert import upsert
 
 @dataclass(frozen=True, slots=True)
 class StoredCrop:
-    """The square cut around a face, and what the detector said of the finished crop."""
+    """The square crop around a face, and the detector's verdict on the finished crop."""
 
     file: str
     area: Box
@@ -40,13 +40,13 @@ class StoredCrop:
 
     @property
     def sha256(self) -> str:
-        """Of the stored file, which is named by it."""
+        """The SHA-256 of the stored file, taken from its name."""
         return self.file.rsplit("/", 1)[-1].split(".")[1]
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPlace:
-    """Where a content lies: a user of ours, her asset, its path, and the local date it was taken (ISO)."""
+    """One location of a content: the configured user, the asset, its path, and the local date it was taken (ISO)."""
 
     user: str
     asset_id: str
@@ -56,7 +56,7 @@ class StoredPlace:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One face of an identity with everything an export needs but its vector; ``how`` it became a member."""
+    """One face of an identity with all that an export needs except its vector; ``how``: how it became a member."""
 
     identity: int
     face: Face
@@ -64,7 +64,7 @@ class Member:
     how: str | None = None
 
 
-_LONGEST_DIRECTORY = 300  # characters of the column
+_LONGEST_DIRECTORY = 300  # the column's size in characters
 
 CROP_COLUMNS = (
     crops.c.file,
@@ -80,7 +80,7 @@ CROP_COLUMNS = (
 
 
 def members(tx: Connection, space: str) -> list[Member]:
-    """The faces of every identity that may be exported, by identity and face id."""
+    """Return the faces of every identity that may be exported, by identity and face id."""
     rows = tx.execute(
         select(faces, memberships.c.identity, memberships.c.how, *CROP_COLUMNS)
         .join(memberships, memberships.c.face_id == faces.c.face_id)
@@ -93,7 +93,7 @@ def members(tx: Connection, space: str) -> list[Member]:
 
 
 def strays(tx: Connection, space: str) -> list[Member]:
-    """The faces of nobody that are large enough for a crop, as members of identity 0, by face id."""
+    """Return the unassigned faces that are large enough for a crop, as members of identity 0, by face id."""
     rows = tx.execute(
         select(faces, *CROP_COLUMNS)
         .join(crops, crops.c.face_id == faces.c.face_id)
@@ -105,7 +105,7 @@ def strays(tx: Connection, space: str) -> list[Member]:
 
 
 def crop_of(row: Any) -> StoredCrop | None:
-    """The columns of a crop as a value; None when the face has none."""
+    """Return the columns of a crop as a value; None when the face has no crop."""
     if row.file is None:
         return None
     return StoredCrop(
@@ -119,7 +119,7 @@ def crop_of(row: Any) -> StoredCrop | None:
 
 
 def face_of(row: Any) -> Face:
-    """A row of ``faces`` as a value."""
+    """Return a row of ``faces`` as a value."""
     points: Any = tuple((float(x), float(y)) for x, y in row.landmarks)
     return Face(
         face_id=row.face_id,
@@ -141,7 +141,7 @@ def face_of(row: Any) -> Face:
 
 
 def places(tx: Connection, space: str) -> dict[str, tuple[StoredPlace, ...]]:
-    """Every place of every content that holds a face of the space, by content hash."""
+    """Return every location of every content with a face of the space, by content hash."""
     found: dict[str, list[StoredPlace]] = {}
     holding = select(faces.c.sha256).where(faces.c.space == space)
     rows = tx.execute(
@@ -156,13 +156,13 @@ def places(tx: Connection, space: str) -> dict[str, tuple[StoredPlace, ...]]:
 
 
 def record_phash(tx: Connection, hashes: Sequence[tuple[int, str]]) -> None:
-    """Remember the perceptual hashes of crops: (face id, hex)."""
+    """Store the perceptual hashes of crops: (face id, hex)."""
     for face_id, phash in hashes:
         tx.execute(update(crops).where(crops.c.face_id == face_id).values(phash=phash))
 
 
 def record_verdict(tx: Connection, face_id: int, *, check_key: str, verdict: str, painted: Sequence[Box]) -> None:
-    """Remember what the detector saw in a finished crop, so that it is asked once, and what was painted over."""
+    """Store the detector's verdict on a finished crop, so that it runs once, and the boxes painted over."""
     boxes = [[box.x1, box.y1, box.x2, box.y2] for box in painted]
     tx.execute(
         update(crops).where(crops.c.face_id == face_id).values(check_key=check_key, verdict=verdict, painted=boxes)
@@ -170,7 +170,7 @@ def record_verdict(tx: Connection, face_id: int, *, check_key: str, verdict: str
 
 
 def crops_without_hash(tx: Connection, space: str) -> list[tuple[int, str]]:
-    """The crops of the space that have no perceptual hash yet: (face id, file)."""
+    """Return the crops of the space without a perceptual hash: (face id, file)."""
     rows = tx.execute(
         select(crops.c.face_id, crops.c.file)
         .join(faces, faces.c.face_id == crops.c.face_id)
@@ -181,12 +181,12 @@ def crops_without_hash(tx: Connection, space: str) -> list[tuple[int, str]]:
 
 
 def users_of_sources(tx: Connection) -> list[str]:
-    """Everybody who gets a manifest of her own, be it an empty one."""
+    """Return the users who each get a manifest, even an empty one."""
     return list(tx.scalars(select(sources.c.name).order_by(sources.c.name)))
 
 
 def recorded(tx: Connection) -> dict[str, str]:
-    """The digest of every directory that the rows say was written, by its name."""
+    """Return the recorded digest of every written directory, by directory name."""
     return {row.directory: row.digest for row in tx.execute(select(exports.c.directory, exports.c.digest))}
 
 
@@ -200,7 +200,11 @@ def record_export(
     made_by: str,
     now: datetime,
 ) -> None:
-    """A directory was written: the commit point of publish. ``entry`` names the profile, unless it is a face set itself."""
+    """
+    Record that a directory was written: the commit point of publish.
+
+    ``entry`` names the profile, unless it is a face set itself.
+    """
     upsert(tx, exports, [{"directory": directory, "digest": digest, "entry": entry, "written_at": now}])
     record_copy(tx, directory, entry=entry, identity=identity, made_by=made_by, now=now)
 
@@ -208,7 +212,7 @@ def record_export(
 def record_copy(
     tx: Connection, directory: str, *, entry: dict[str, Any], identity: int | None, made_by: str, now: datetime
 ) -> None:
-    """Something was written that nobody keeps up to date: the ledger alone remembers it, of a long path the end."""
+    """Record in the ledger alone an output that is not kept up to date; of a long path, its end is stored."""
     tx.execute(
         insert(export_ledger).values(
             directory=directory[-_LONGEST_DIRECTORY:],
@@ -223,7 +227,7 @@ def record_copy(
 
 
 def record_removal(tx: Connection, directory: str, *, made_by: str, now: datetime) -> None:
-    """A directory was taken away."""
+    """Record that a directory was removed."""
     entry = tx.scalar(select(exports.c.entry).where(exports.c.directory == directory)) or {}
     tx.execute(delete(exports).where(exports.c.directory == directory))
     tx.execute(

@@ -1,4 +1,4 @@
-"""Faces as they lie in pictures, and the pictures by all their names: what labels are held against."""
+"""Faces with their boxes in pictures, and the pictures under all their names: the data labels are matched with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from service.store.tables import assets, crops, faces, fingerprints, memberships
 
 @dataclass(frozen=True, slots=True)
 class StoredFace:
-    """One face, where it is, and the file of its crop (None: it was too small for one)."""
+    """One face, its location, and the file of its crop (None: it was too small for one)."""
 
     face_id: int
     sha256: str
@@ -23,7 +23,7 @@ class StoredFace:
 
 @dataclass(frozen=True, slots=True)
 class StoredPicture:
-    """One asset by the names people know it by; ``sha256`` is None until it was fetched."""
+    """One asset under the names users know; ``sha256`` is None until it was fetched."""
 
     source: str
     asset_id: str
@@ -35,8 +35,9 @@ class StoredPicture:
 @dataclass(frozen=True, slots=True)
 class StoredLibrary:
     """
-    Everything of one space at one moment. ``faces`` are in the order of the ``table``; ``identities`` and
-    ``confidences`` are by face id.
+    A snapshot of everything in one space.
+
+    ``faces`` are in the order of the ``table``; ``identities`` and ``confidences`` are by face id.
     """
 
     table: FaceTable
@@ -48,7 +49,7 @@ class StoredLibrary:
 
 
 def read_library(tx: Connection, space: str) -> StoredLibrary:
-    """The faces, pictures and people of a space, all of one moment."""
+    """Return a snapshot of the faces, pictures and people of a space."""
     table = face_table(tx, space, dimension_of(tx, space))
     found = {face.face_id: face for face in _faces(tx, space)}
     return StoredLibrary(
@@ -67,7 +68,7 @@ def read_library(tx: Connection, space: str) -> StoredLibrary:
 
 
 def dimension_of(tx: Connection, space: str) -> int:
-    """Of how many numbers a vector of the space is made; 1 while there is none."""
+    """Return the dimension of the vectors of the space; 1 while there is none."""
     holds = select(func.length(vectors.c.vector)).join(faces, faces.c.face_id == vectors.c.face_id)
     return (tx.scalar(holds.where(faces.c.space == space).limit(1)) or 4) // 4
 
@@ -82,7 +83,7 @@ def _faces(tx: Connection, space: str) -> list[StoredFace]:
 
 
 def _pictures(tx: Connection) -> tuple[StoredPicture, ...]:
-    """Every asset that is still there."""
+    """Return every asset that is not gone."""
     rows = tx.execute(
         select(assets.c.source, assets.c.asset_id, assets.c.path, assets.c.file_name, fingerprints.c.sha256)
         .outerjoin(fingerprints, fingerprints.c.fingerprint == assets.c.fingerprint)

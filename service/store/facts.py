@@ -13,12 +13,12 @@ from service.store.upsert import BOOKS, upsert
 
 
 def read_fact(tx: Connection, name: str) -> Any:
-    """The value of a fact (anything JSON holds), None when it was never written."""
+    """Return the value of a fact (any JSON value), None when it was never written."""
     return tx.scalar(select(facts.c.value).where(facts.c.name == name))
 
 
 def write_fact(tx: Connection, name: str, value: Any, *, options: Mapping[str, Any] | None = None) -> None:
-    """Remember a fact; ``options`` as `upsert` takes them."""
+    """Store a fact; ``options`` as `upsert` takes them."""
     upsert(tx, facts, [{"name": name, "value": value}], options=options)
 
 
@@ -26,7 +26,7 @@ _SCOPE = "grouped"
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """What the last grouping went by, the highest face id it saw, and when all faces were looked at."""
+    """The basis of the last grouping, the highest face id it saw, and when all faces were last examined."""
 
     basis: str
     upto: int
@@ -34,7 +34,7 @@ class Scope(msgspec.Struct, frozen=True):
 
 
 def read_scope(tx: Connection) -> Scope | None:
-    """Of the last grouping; None before the first, or when another version wrote it."""
+    """Return the scope of the last grouping; None before the first, or when another version wrote it."""
     try:
         return msgspec.convert(read_fact(tx, _SCOPE), Scope | None)
     except msgspec.ValidationError:
@@ -42,12 +42,12 @@ def read_scope(tx: Connection) -> Scope | None:
 
 
 def write_scope(tx: Connection, scope: Scope) -> None:
-    """Remember what was looked at."""
+    """Store the scope of a grouping."""
     write_fact(tx, _SCOPE, msgspec.to_builtins(scope))
 
 
 def forget_scope(tx: Connection) -> None:
-    """The next grouping looks at all faces."""
+    """Make the next grouping examine all faces."""
     write_fact(tx, _SCOPE, None)
 
 
@@ -56,8 +56,10 @@ _SETTLED = "settled"
 
 class CompleteSync(msgspec.Struct, frozen=True):
     """
-    ``state``: of the store; ``basis``: of everything else a sync goes by; ``outline``: of the export folder, which then
-    held so many face sets.
+    The state after a sync that left nothing to do.
+
+    ``state``: of the store; ``basis``: of a sync's other inputs; ``outline``: of the export folder, with its number of
+    face sets at that time.
     """
 
     state: str | None
@@ -68,7 +70,7 @@ class CompleteSync(msgspec.Struct, frozen=True):
 
 
 def read_last_complete_sync(tx: Connection) -> CompleteSync | None:
-    """Of the last such sync; None before the first, or when another version wrote it."""
+    """Return the state of the last such sync; None before the first, or when another version wrote it."""
     try:
         return msgspec.convert(read_fact(tx, _SETTLED), CompleteSync | None)
     except msgspec.ValidationError:
@@ -76,7 +78,7 @@ def read_last_complete_sync(tx: Connection) -> CompleteSync | None:
 
 
 def write_last_complete_sync(tx: Connection, settled: CompleteSync | None) -> None:
-    """Remember it; with None nothing is settled until another sync comes to its end."""
+    """Store the settled state; None clears it until another sync completes."""
     write_fact(tx, _SETTLED, msgspec.to_builtins(settled), options=BOOKS)
 
 
@@ -84,7 +86,7 @@ _THRESHOLDS = "thresholds"
 
 
 def read_thresholds(tx: Connection) -> PointsInUse | None:
-    """What the last grouping decided at; None before the first one, or when another version wrote it."""
+    """Return the last grouping's thresholds; None before the first, or when another version wrote them."""
     try:
         return msgspec.convert(read_fact(tx, _THRESHOLDS), PointsInUse | None)
     except msgspec.ValidationError:
@@ -92,5 +94,5 @@ def read_thresholds(tx: Connection) -> PointsInUse | None:
 
 
 def write_thresholds(tx: Connection, used: PointsInUse) -> None:
-    """Remember what is decided at."""
+    """Store the thresholds in use."""
     write_fact(tx, _THRESHOLDS, msgspec.to_builtins(used))

@@ -1,4 +1,4 @@
-"""What failed, why, and when it is tried again."""
+"""Failed items, the reasons, and the times of their retries."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ _FIRST_PAUSE = timedelta(hours=1)
 _LONGEST_PAUSE = timedelta(days=14)
 _FREE_TRIES = 3
 UNAVAILABLE = "unavailable"
-"""The reason of an item whose remote failed it."""
+"""The reason of an item that failed because of its remote."""
 AT_CRASH = "at_crash"
-"""The reason of a picture that the embedder had in hand when it ended: one of several, perhaps, and not the guilty one."""
+"""The reason of a picture in process when the embedder ended: possibly one of several, and not the cause."""
 CRASHES_EMBEDDER = "crashes_embedder"
-"""The reason of a picture of which the embedder ended although it had no other."""
+"""The reason of a picture that was the only one in process when the embedder ended."""
 LISTING = "listing"
-"""The stage of files and folders that a listing could not read."""
+"""The stage name for files and folders that a listing could not read."""
 _CRASHED = (AT_CRASH, CRASHES_EMBEDDER)
 _BLAMELESS = (UNAVAILABLE, AT_CRASH)
 
@@ -29,9 +29,9 @@ _BLAMELESS = (UNAVAILABLE, AT_CRASH)
 @dataclass(frozen=True, slots=True)
 class Failure:
     """
-    One item that could not be done; ``retry_at`` is when it is tried again.
+    One failed item; ``retry_at`` is the time of its next try.
 
-    ``path`` is the source's own path of a picture with these bytes, None when the item is no picture any more.
+    ``path`` is the source's own path of a picture with these bytes, None when the item is no longer a picture.
     """
 
     stage: str
@@ -50,11 +50,11 @@ def record_failure(
     tx: Connection, stage: str, source: str, item: str, *, error: ItemError | TransientError, now: datetime
 ) -> bool:
     """
-    Remember a failure: it rests for a pause that grows fourfold with every try, from an hour to two weeks.
+    Store a failure and return whether the item is now paused.
 
-    Where nothing is wrong with the item (a ``TransientError``), its first tries do not rest at all, and do not count
-    when something is found wrong with it after all; what is known of it and the embedder's end stays known. Returns
-    whether it rests.
+    The pause grows fourfold with every try, from an hour to two weeks. If the item is not at fault (a
+    ``TransientError``), its first tries cause no pause. Those tries do not count if the item later proves faulty.
+    The record of embedder crashes with the item is kept.
     """
     reason = reason_of(error)
     before = _find(tx, stage, source, item)
@@ -80,7 +80,7 @@ def record_failure(
 
 
 def reason_of(error: ItemError | TransientError) -> str:
-    """The short stable code of a failure."""
+    """Return the short stable code of a failure."""
     return error.reason if isinstance(error, ItemError) else UNAVAILABLE
 
 
@@ -88,9 +88,9 @@ def record_crash(
     tx: Connection, stage: str, source: str, item: str, *, message: str, now: datetime, alone: bool
 ) -> int:
     """
-    Remember that the embedder ended while it had this picture, ``alone`` or beside others; it does not rest for that.
+    Store that the embedder ended while processing this picture, ``alone`` or with others; this causes no pause.
 
-    Returns how often it happened while the picture was alone, since it was last done or had another failure.
+    Returns how often it ended with this picture alone, since the picture was last done or failed otherwise.
     """
     before = _find(tx, stage, source, item)
     if before is not None and before.reason == CRASHES_EMBEDDER:
@@ -112,7 +112,7 @@ def record_crash(
 
 
 def items_at_crash(tx: Connection, stage: str) -> set[str]:
-    """The items that the embedder had when it ended, and that were not done since."""
+    """Return the items in process when the embedder ended that have not been done since."""
     return set(tx.scalars(select(failures.c.item).where(failures.c.stage == stage, failures.c.reason.in_(_CRASHED))))
 
 
@@ -122,27 +122,35 @@ def _find(tx: Connection, stage: str, source: str, item: str) -> Any:
 
 
 def clear(tx: Connection, stage: str, item: str) -> None:
-    """The item was done after all."""
+    """Delete the failure of an item that has now been done."""
     tx.execute(delete(failures).where(failures.c.stage == stage, failures.c.item == item))
 
 
 def record_unlisted(tx: Connection, source: str, failed: Sequence[tuple[str, ItemError]], now: datetime) -> None:
-    """Remember what a listing could not read; the next one tries it again, and ``forget_unlisted`` what it could."""
+    """
+    Store the items that a listing could not read; the next listing tries them again.
+
+    ``forget_unlisted`` drops those that it could read.
+    """
     for item, error in failed:
         record_failure(tx, LISTING, source, item, error=error, now=now)
 
 
 def forget_unlisted(tx: Connection, source: str, before: datetime) -> None:
-    """A whole listing that began at ``before`` has ended: what failed in earlier ones alone is well, or gone."""
+    """
+    Drop a source's listing failures from before ``before``, the start of a whole listing that has ended.
+
+    Items that failed only in earlier listings are readable again, or gone.
+    """
     mine = (failures.c.stage == LISTING, failures.c.source == source)
     tx.execute(delete(failures).where(*mine, failures.c.last_at < before))
 
 
 def forget_gone(tx: Connection) -> None:
     """
-    Drop the failures of pictures that are deleted, or whose bytes are others now: they are not tried again.
+    Drop the failures of pictures that were deleted or whose bytes have changed: they are not tried again.
 
-    What a listing could not read may never have been a picture we know.
+    Listing failures are kept: an item that a listing could not read need not be a known picture.
     """
     this_asset = and_(assets.c.source == failures.c.source, assets.c.asset_id == failures.c.item)
     mine = or_(assets.c.fingerprint == failures.c.item, this_asset)
@@ -150,17 +158,17 @@ def forget_gone(tx: Connection) -> None:
 
 
 def resting(stage: str, item: ColumnElement[str], now: datetime) -> ColumnElement[bool]:
-    """The condition that an item failed and its pause is not over."""
+    """Return the condition that an item failed and its pause is not over."""
     return exists().where(failures.c.stage == stage, failures.c.item == item, failures.c.retry_at > now)
 
 
 def retry_all(tx: Connection, now: datetime) -> int:
-    """End every pause; returns how many items rest no longer."""
+    """End every pause and return how many items were released."""
     return tx.execute(failures.update().where(failures.c.retry_at > now).values(retry_at=now)).rowcount
 
 
 def list_failures(tx: Connection, *, limit: int = 200) -> list[Failure]:
-    """The latest failures first."""
+    """Return the failures, latest first."""
     path = (
         select(func.min(assets.c.path))
         .where(
@@ -174,6 +182,6 @@ def list_failures(tx: Connection, *, limit: int = 200) -> list[Failure]:
 
 
 def count_by_reason(tx: Connection) -> dict[str, int]:
-    """How many items fail for each reason."""
+    """Return the number of failed items for each reason."""
     rows: Any = tx.execute(select(failures.c.reason, func.count()).group_by(failures.c.reason))
     return {reason: count for reason, count in sorted(rows)}  # noqa: C416 - rows are not pairs for the type checker

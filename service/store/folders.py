@@ -1,4 +1,4 @@
-"""Folders as sources: which there are, what is known of their files, and giving a source up."""
+"""Folders as sources: the list of them, the stored state of their files, and removing a source."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ REMOVED = "removed"
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder that a person added as a source."""
+    """A folder that a user added as a source."""
 
     name: str
     root: Path
@@ -27,7 +27,7 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class StoredSource:
-    """Any source there ever was and is not forgotten. ``mode`` is ``removed`` for one that the next sync forgets."""
+    """Any source not yet deleted from the store. ``mode`` is ``removed`` for one that the next sync deletes."""
 
     name: str
     kind: str
@@ -36,7 +36,7 @@ class StoredSource:
 
 
 class FolderMemory:
-    """What the store knows of one folder's files, for the source that lists them."""
+    """Access to the stored state of one folder's files, for the source that lists them."""
 
     def __init__(self, store: Store, name: str) -> None:
         self._store = store
@@ -50,7 +50,7 @@ class FolderMemory:
 
 
 def folders(tx: Connection) -> list[Folder]:
-    """The folders that are sources, by name."""
+    """Return the folders that are sources, by name."""
     rows = tx.execute(
         select(sources).where(sources.c.kind == FOLDER, sources.c.mode != REMOVED).order_by(sources.c.name)
     )
@@ -58,30 +58,30 @@ def folders(tx: Connection) -> list[Folder]:
 
 
 def stored_sources(tx: Connection) -> list[StoredSource]:
-    """Every source, by name."""
+    """Return every source, by name."""
     rows = tx.execute(select(sources).order_by(sources.c.name))
     return [StoredSource(row.name, row.kind, row.root, row.mode) for row in rows]
 
 
 def has_work(tx: Connection) -> bool:
-    """Whether a sync has something to do without any Immich: a folder to list, or a source to forget."""
+    """Return whether a sync has work without any Immich: a folder to list, or a source to delete."""
     return bool(tx.scalar(select(exists().where(or_(sources.c.kind == FOLDER, sources.c.mode == REMOVED)))))
 
 
 def add_folder(tx: Connection, folder: Folder) -> None:
-    """Make a folder a source; of one that is a source already, root and mode become these."""
+    """Add a folder as a source, or update root and mode of an existing one."""
     values: dict[str, Any] = {"root": str(folder.root), "mode": folder.mode}
     if tx.execute(update(sources).where(sources.c.name == folder.name).values(values)).rowcount == 0:
         tx.execute(insert(sources).values(name=folder.name, kind=FOLDER, user_id="", **values))
 
 
 def remove_source(tx: Connection, name: str) -> None:
-    """Note that a source is given up; the next sync forgets it."""
+    """Mark a source as removed; the next sync deletes it from the store."""
     tx.execute(update(sources).where(sources.c.name == name).values(mode=REMOVED))
 
 
 def forget_removed(tx: Connection, names: Sequence[str]) -> None:
-    """Drop sources that were given up, with all that only they said."""
+    """Delete removed sources, with all data that only they supplied."""
     for table in (hints, people, failures, assets):
         tx.execute(delete(table).where(table.c.source.in_(names)))
     tx.execute(delete(sources).where(sources.c.name.in_(names)))

@@ -1,4 +1,4 @@
-"""Identities as group reads and writes them, and what they are called."""
+"""Identities as group reads and writes them, and their labels."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -27,14 +27,14 @@ from service.store.tables import (
 from service.store.upsert import upsert
 
 _HINT_IOU = 0.3
-"""A face and a source's box overlap at least this much when they are one (detectors draw their boxes differently)."""
+"""The least IoU of a face and a source's box that count as one; it is low because detectors' boxes differ."""
 
 
 def face_table(tx: Connection, space: str, dimension: int) -> FaceTable:
     """
-    Every face of a space with its vector, in order of face id; a content was taken when its first asset says so.
+    Return every face of a space with its vector, in order of face id; a content's date is that of its first asset.
 
-    The date of a file alone says nothing of when a picture was taken.
+    The date of a file alone is no evidence of when a picture was taken.
     """
     taken = (
         select(fingerprints.c.sha256, func.min(assets.c.taken_at).label("taken_at"))
@@ -79,17 +79,17 @@ def face_table(tx: Connection, space: str, dimension: int) -> FaceTable:
 
 
 def _days(moment: datetime | None) -> float:
-    """The days since 1970, NaN where nobody knows."""
+    """Return the days since 1970, NaN if the moment is unknown."""
     return np.nan if moment is None else moment.timestamp() / 86400
 
 
 def all_memberships(tx: Connection) -> dict[int, int]:
-    """Which identity each face belongs to."""
+    """Return the identity number of each member face, by face id."""
     return {row.face_id: row.identity for row in tx.execute(select(memberships.c.face_id, memberships.c.identity))}
 
 
 def all_known(tx: Connection) -> list[Known]:
-    """Every identity ever numbered, with the people of the sources attached to it."""
+    """Return every identity ever numbered, with the sources' people attached to it."""
     attached: dict[int, set[tuple[str, str]]] = {}
     for row in tx.execute(select(people).where(people.c.identity.is_not(None))):
         attached.setdefault(row.identity, set()).add((row.source, row.person_id))
@@ -107,9 +107,11 @@ def all_known(tx: Connection) -> list[Known]:
 
 def assertions(tx: Connection, space: str) -> list[Assertion]:
     """
-    What the sources say of people: the faces at the places of a named person's boxes, and in a trusted folder every face
-    in the pictures below a person's own folder; whoever stands beside her is thrown out when she is heard. What was
-    sorted with another tool and imported is said of people, too.
+    Return the sources' assertions of which faces belong to which person.
+
+    They cover the faces at the boxes of a named person. In a trusted folder, they cover every face in the pictures
+    below a person's folder; faces of other people there are rejected when the assertion is applied. Imported sets,
+    sorted with another tool, count as assertions too.
     """
     boxes: dict[str, list[tuple[int, Box]]] = {}
     for row in tx.execute(
@@ -155,7 +157,7 @@ def _hear_folders(
     said: dict[tuple[str, str], set[int]],
     names: dict[tuple[str, str], str],
 ) -> None:
-    """Add what trusted folders say. ``faces_in``: the faces of each content."""
+    """Add the assertions of trusted folders. ``faces_in``: the faces of each content."""
     rows: Any = tx.execute(
         select(people.c.source, people.c.person_id, people.c.name).join(
             sources, and_(sources.c.name == people.c.source, sources.c.mode == "trusted")
@@ -177,7 +179,7 @@ def _hear_folders(
 
 
 def apply_grouping(tx: Connection, plan: GroupingPlan, now: datetime) -> None:
-    """Write what group decided, whole: the commit point of group."""
+    """Write the whole result of group in one transaction: the commit point of group."""
     if plan.new:
         rows = [{"number": new.number, "origin": new.origin, "created_at": now} for new in plan.new]
         tx.execute(insert(identities), rows)
@@ -209,9 +211,9 @@ def apply_grouping(tx: Connection, plan: GroupingPlan, now: datetime) -> None:
 
 def labels(tx: Connection) -> dict[int, str]:
     """
-    What each identity is called: a moderator's word first, else the name its source gives the person.
+    Return the label of each identity: a moderator's label first, else the person's name at a source.
 
-    A folder's name is the last to count, so that adding a folder renames nobody.
+    A folder's name has the lowest priority, so that adding a folder renames no identity.
     """
     found: dict[int, str] = {}
     for row in tx.execute(

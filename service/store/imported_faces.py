@@ -1,4 +1,4 @@
-"""The faces that people sorted with other tools: as they were written, and which of ours they are."""
+"""Faces that users sorted with other tools: as imported, and matched to the faces of the store."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,10 +14,10 @@ from service.store.sources import FOLDER
 from service.store.tables import assets, faces, fingerprints, imported_faces, memberships, people, sources
 
 IMPORTED = ""
-"""The source of imported people. No user and no folder can be called so."""
+"""The source name of imported people. No user and no folder can have this name."""
 
 Boxes = Mapping[str, Sequence[tuple[int, Box]]]
-"""Our faces (id, box) of each content."""
+"""The stored faces (id, box) of each content."""
 
 _BOX = (imported_faces.c.x1, imported_faces.c.y1, imported_faces.c.x2, imported_faces.c.y2)
 _PERIOD = (imported_faces.c.era, imported_faces.c.from_year, imported_faces.c.to_year)
@@ -25,9 +25,10 @@ _PERIOD = (imported_faces.c.era, imported_faces.c.from_year, imported_faces.c.to
 
 def imported_people(tx: Connection, *, to_find: bool = False) -> list[ImportedPerson]:
     """
-    Every set that was imported, with its identity of today.
+    Return every imported set with its current identity.
 
-    ``to_find``: only what finds its faces among ours, which is half the work: no places where the content is known.
+    ``to_find``: read only the data needed to match its faces to stored ones, which is half the work. The paths of
+    known contents are left out.
     """
     faces: dict[str, list[SortedFace]] = {}
     rows: Any = tx.execute(
@@ -54,7 +55,7 @@ def imported_people(tx: Connection, *, to_find: bool = False) -> list[ImportedPe
 def hear_imports(
     tx: Connection, boxes: Boxes, said: dict[tuple[str, str], set[int]], names: dict[tuple[str, str], str]
 ) -> None:
-    """Add what earlier tools say to what sources say: which of our faces are which person's."""
+    """Add the imported assertions (which stored face is of which person) to those of the sources."""
     imported = imported_people(tx, to_find=True)
     if not imported:
         return
@@ -67,12 +68,16 @@ def hear_imports(
 
 
 def resolver_of(tx: Connection, boxes: Boxes, faces: Sequence[SortedFace]) -> Resolver:
-    """Finds these faces among ours; where our pictures lie is read only when some of them are known by path alone."""
+    """
+    Return a resolver from these faces to stored ones.
+
+    The locations of stored pictures are read only when some of the faces are known by path alone.
+    """
     return Resolver(boxes, () if all(face.sha256 is not None for face in faces) else _places(tx))
 
 
 def _places(tx: Connection) -> list[tuple[str, str]]:
-    """Where each of our contents lies: in a folder under its root, else as the source says."""
+    """Return the path of each stored content: below its root for a folder, else as the source gives it."""
     rows: Any = tx.execute(
         select(assets.c.path, fingerprints.c.sha256, sources.c.kind, sources.c.root)
         .join(fingerprints, fingerprints.c.fingerprint == assets.c.fingerprint)
@@ -88,7 +93,7 @@ def _places(tx: Connection) -> list[tuple[str, str]]:
 
 
 def imported_eras(tx: Connection) -> dict[int, list[KeptEra]]:
-    """The imported eras of each identity. A face is in one only while it is in the identity."""
+    """Return the imported eras of each identity. A face is in one only while it is in the identity."""
     if not tx.scalar(select(exists().where(imported_faces.c.era.is_not(None)))):
         return {}
     boxes: dict[str, list[tuple[int, Box]]] = {}

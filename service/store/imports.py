@@ -1,4 +1,4 @@
-"""What an import of another tool's work asks before it plans, and how it is written: whole, in one transaction."""
+"""Import of another tool's work: the data read before planning, and the write as one transaction."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,18 @@ from service.store.tables import faces, identities, imported_faces, people
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """How the store stands to sets that are about to be imported. ``found``: by number, how many of its faces are ours."""
+    """
+    The state of the store relative to the sets about to be imported.
+
+    ``found``: by number, how many of the set's faces match stored ones.
+    """
 
     standing: ExistingIdentities
     found: Mapping[int, int]
 
 
 def survey(tx: Connection, sets: Sequence[SortedSet]) -> Survey:
-    """Ask all that an import is planned by."""
+    """Return all the data that an import is planned from."""
     members = all_memberships(tx)
     resolver = resolver_of(tx, _boxes(tx, active_space(tx)), [face for one in sets for face in one.faces])
     holder: dict[int, int] = {}
@@ -50,7 +54,7 @@ def survey(tx: Connection, sets: Sequence[SortedSet]) -> Survey:
 
 
 def record_import(tx: Connection, plan: ImportPlan, now: datetime) -> None:
-    """Write an import. The next sync looks at all faces again."""
+    """Write an import. The next sync examines all faces again."""
     for one in plan.sets:
         if one.fate is Fate.NEW:
             tx.execute(insert(identities).values(number=one.identity, origin="asserted", created_at=now))

@@ -1,4 +1,4 @@
-"""Identities and their faces as people look at them."""
+"""Identities and their faces as shown to users."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from service.store.tables import assets, faces, fingerprints, identities, member
 
 @dataclass(frozen=True, slots=True)
 class IdentityRow:
-    """One identity as a list shows it."""
+    """One identity as an entry of a list."""
 
     number: int
     origin: str
@@ -25,7 +25,7 @@ class IdentityRow:
 
 
 def list_identities(tx: Connection) -> list[IdentityRow]:
-    """Every identity that has faces, by number."""
+    """Return every identity that has faces, by number."""
     names: Mapping[int, str] = labels(tx)
     rows = tx.execute(
         select(
@@ -45,7 +45,7 @@ def list_identities(tx: Connection) -> list[IdentityRow]:
 
 
 class MemberRow(msgspec.Struct, frozen=True):
-    """One face of an identity and where it is. ``places``: (source, asset id, path)."""
+    """One face of an identity and its locations. ``places``: (source, asset id, path)."""
 
     face_id: int
     sha256: str
@@ -59,7 +59,7 @@ class MemberRow(msgspec.Struct, frozen=True):
 
 
 def members_of(tx: Connection, number: int) -> list[MemberRow]:
-    """The faces of one identity, nearest to its centre first."""
+    """Return the faces of one identity, nearest to its centroid first."""
     rows = tx.execute(
         select(faces, memberships.c.distance, memberships.c.how, memberships.c.confidence)
         .join(memberships, memberships.c.face_id == faces.c.face_id)

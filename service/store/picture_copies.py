@@ -1,4 +1,4 @@
-"""Pictures by all their places, and what each of them looks like: what finding copies is based on."""
+"""Pictures with all their locations, and the appearance of each: the data for finding copies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,9 +17,10 @@ _AT_ONCE = 500
 @dataclass(frozen=True, slots=True)
 class Copy:
     """
-    One place of a picture. ``sha256`` is None until it is done in the space; ``root`` is that of a folder, None of Immich.
+    One location of a picture.
 
-    ``stamp`` is what the file looked like when it was read; ``width`` and ``height`` are what the source says.
+    ``sha256`` is None until the picture is done in the space; ``root`` is a folder's root, None for Immich.
+    ``stamp`` is the file's stamp when it was read; ``width`` and ``height`` are as given by the source.
     """
 
     source: str
@@ -35,15 +36,16 @@ class Copy:
 
     @property
     def bytes_name(self) -> str:
-        """Names the bytes: equal for equal ones, before they are fetched by the word of the source."""
+        """A name that is equal for equal bytes; before they are fetched, it relies on the source's data."""
         return self.sha256 or self.fingerprint
 
 
 @dataclass(frozen=True, slots=True)
 class StoredLook:
     """
-    What is known of a content. ``taken``: seconds since 1970, NaN where nobody knows; ``faces`` are those of the space
-    that was asked for.
+    The stored data of a content.
+
+    ``taken``: seconds since 1970, NaN if unknown; ``faces`` are those of the requested space.
     """
 
     sha256: str
@@ -57,7 +59,7 @@ class StoredLook:
 
 @dataclass(frozen=True, slots=True)
 class StoredFaces:
-    """Faces as columns: the content of each, its box in shares of the picture (m, 4), its unit vector (m, d)."""
+    """Faces as columns: the content of each, its box in fractions of the picture (m, 4), its unit vector (m, d)."""
 
     sha256: list[str]
     boxes: NDArray[np.float32]
@@ -75,7 +77,7 @@ class FaceCrop:
 
 
 def copies(tx: Connection, space: str | None) -> list[Copy]:
-    """Every picture that is there, by source and id."""
+    """Return every picture that is not gone, by source and id."""
     is_done = exists().where(embeddings.c.sha256 == fingerprints.c.sha256, embeddings.c.space == space)
     rows: Any = tx.execute(
         select(
@@ -99,7 +101,7 @@ def copies(tx: Connection, space: str | None) -> list[Copy]:
 
 
 def looks(tx: Connection, space: str | None) -> list[StoredLook]:
-    """Every content that is done in the space and that somebody still has, by hash."""
+    """Return every content that is done in the space and that a source still has, by hash."""
     living = exists().where(
         fingerprints.c.sha256 == contents.c.sha256,
         assets.c.fingerprint == fingerprints.c.fingerprint,
@@ -141,7 +143,7 @@ def looks(tx: Connection, space: str | None) -> list[StoredLook]:
 
 
 def faces_in(tx: Connection, space: str, sha256s: Sequence[str]) -> StoredFaces:
-    """The faces of these contents, in the order of the contents."""
+    """Return the faces of these contents, in the order of the contents."""
     names: list[str] = []
     boxes: list[tuple[float, float, float, float]] = []
     found: list[bytes] = []
@@ -168,7 +170,7 @@ def faces_in(tx: Connection, space: str, sha256s: Sequence[str]) -> StoredFaces:
 
 
 def face_crops(tx: Connection, space: str | None) -> list[FaceCrop]:
-    """Every face of the space with the file of its crop, the largest of each content first."""
+    """Return every face of the space with the file of its crop, the largest of each content first."""
     rows = tx.execute(
         select(faces.c.face_id, faces.c.sha256, faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2, crops.c.file)
         .outerjoin(crops, crops.c.face_id == faces.c.face_id)

@@ -1,4 +1,4 @@
-"""Whole pictures for exports that are about pictures: where each lies, how it is stored, and whose faces are in it."""
+"""Whole pictures for picture exports: their locations, stored orientation, and the identities of their faces."""
 
 from dataclasses import dataclass, field
 
@@ -13,10 +13,10 @@ from service.store.tables import assets, contents, embeddings, faces, fingerprin
 @dataclass(frozen=True, slots=True)
 class PlacedPicture:
     """
-    A place of a content, of the user ``user``. ``width`` and ``height`` are upright.
+    One location of a content, of the user ``user``. ``width`` and ``height`` are upright.
 
-    ``orientation`` is None where nobody knows how the file at ``path`` is turned: other bytes than its own were looked
-    at, or before this was remembered.
+    ``orientation`` is None if the rotation of the file at ``path`` is unknown: other bytes than its own were
+    examined, or they were examined before the orientation was stored.
     """
 
     user: str
@@ -30,7 +30,7 @@ class PlacedPicture:
 
 
 def placed_pictures(tx: Connection, space: str) -> list[PlacedPicture]:
-    """Every place of every content that is done in the space, by user and path."""
+    """Return every location of every content that is done in the space, by user and path."""
     has_faces = exists().where(faces.c.sha256 == contents.c.sha256, faces.c.space == space)
     rows = tx.execute(
         select(
@@ -66,7 +66,11 @@ def placed_pictures(tx: Connection, space: str) -> list[PlacedPicture]:
 
 
 def exportable_faces(tx: Connection, space: str) -> list[tuple[Face, int]]:
-    """Every face of the space with the number of its identity (0: nobody's), but none of whom must not be exported."""
+    """
+    Return every face of the space with the number of its identity (0: unassigned).
+
+    Faces of identities that must not be exported are left out.
+    """
     rows = tx.execute(
         select(faces, memberships.c.identity)
         .outerjoin(memberships, memberships.c.face_id == faces.c.face_id)

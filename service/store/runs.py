@@ -1,4 +1,4 @@
-"""The syncs that ran, and the counts of what there is."""
+"""The history of syncs, and the counts of stored data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Run:
 
 
 def begin_run(tx: Connection, kind: str, sources: Sequence[str], now: datetime) -> int:
-    """A sync starts; returns its number. Whatever still counted as running was killed."""
+    """Record the start of a sync and return its number; runs still marked as running are recorded as killed."""
     tx.execute(
         update(sync_runs)
         .where(sync_runs.c.outcome.is_(None))
@@ -54,7 +54,7 @@ def begin_run(tx: Connection, kind: str, sources: Sequence[str], now: datetime) 
 def end_run(
     tx: Connection, run_id: int, *, outcome: str, message: str, counts: Mapping[str, Any], now: datetime
 ) -> None:
-    """A sync came to its end."""
+    """Record the end of a sync."""
     tx.execute(
         update(sync_runs)
         .where(sync_runs.c.run_id == run_id)
@@ -63,7 +63,7 @@ def end_run(
 
 
 def last_runs(tx: Connection, *, limit: int = 20) -> list[Run]:
-    """The newest syncs first."""
+    """Return the latest syncs, newest first."""
     rows = tx.execute(select(sync_runs).order_by(sync_runs.c.run_id.desc()).limit(limit))
     return [
         Run(
@@ -82,7 +82,7 @@ def last_runs(tx: Connection, *, limit: int = 20) -> list[Run]:
 
 @dataclass(frozen=True, slots=True)
 class SourceCensus:
-    """How much one source has. ``embedded``: assets whose picture is done."""
+    """The counts of one source. ``embedded``: assets with a picture that is done."""
 
     name: str
     kind: str
@@ -94,7 +94,7 @@ class SourceCensus:
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """How much of everything there is. ``contents`` and ``embedded`` count different pictures."""
+    """The counts of all stored data. ``contents`` and ``embedded`` count distinct pictures."""
 
     assets: int
     wanted: int
@@ -108,7 +108,7 @@ class Census:
 
 
 def census(tx: Connection) -> Census:
-    """Count everything; of several spaces, the one in use alone."""
+    """Count everything; of several spaces, only the one in use."""
     space = active_space(tx)
     used = (true(), true()) if space is None else (embeddings.c.space == space, faces.c.space == space)
 
@@ -161,5 +161,5 @@ def census(tx: Connection) -> Census:
 
 
 def highest_number(tx: Connection) -> int:
-    """The highest identity number ever used, 0 before the first."""
+    """Return the highest identity number ever used, 0 before the first."""
     return tx.scalar(select(func.max(identities.c.number))) or 0

@@ -1,4 +1,4 @@
-"""The sources: which there are, how far their listings came, and whom they know."""
+"""The sources: the list of them, the progress of their listings, and their people."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from service.store.tables import people, sources
 from service.store.upsert import BOOKS, upsert
 
 FOLDER = "folder"
-"""The kind of the sources that are folders."""
+"""The kind of a source that is a folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceMarks:
-    """How far the listings of a source have come."""
+    """The progress of a source's listings."""
 
     watermark: datetime | None
     full_listing_at: datetime | None
@@ -26,9 +26,9 @@ class SourceMarks:
 
 def remember_source(tx: Connection, name: str, kind: str, user_id: str) -> SourceMarks:
     """
-    Note that a source exists and return how far its listings came.
+    Store a source and return the progress of its listings.
 
-    A name that now belongs to another user at the source starts over: its marks are cleared.
+    If the name now belongs to another user at the source, its marks are cleared and it starts over.
     """
     before = tx.execute(select(sources).where(sources.c.name == name)).one_or_none()
     if before is not None and before.user_id == user_id:
@@ -42,7 +42,7 @@ def remember_source(tx: Connection, name: str, kind: str, user_id: str) -> Sourc
 
 
 def finish_listing(tx: Connection, source: str, *, watermark: datetime | None, full_at: datetime | None) -> None:
-    """A listing came to its end: the next one starts from here. ``full_at`` is None for a listing of changes."""
+    """Record the end of a listing, where the next one starts. ``full_at`` is None for a listing of changes."""
     values: dict[str, Any] = {}
     if watermark is not None:
         values["watermark"] = watermark
@@ -54,7 +54,7 @@ def finish_listing(tx: Connection, source: str, *, watermark: datetime | None, f
 
 
 def remember_people(tx: Connection, source: str, found: Sequence[Person]) -> None:
-    """Write the people of a source; those it no longer has are dropped, links to identities stay with the others."""
+    """Write the people of a source; drop those it no longer has, and keep the others' links to identities."""
     ids = [person.person_id for person in found]
     tx.execute(delete(people).where(people.c.source == source, people.c.person_id.not_in(ids)))
     rows = [

@@ -1,8 +1,8 @@
 """
-Embedding spaces in the store: the one in use, the one that is to come, and the step from one to the other.
+Embedding spaces in the store: the one in use, the next one, and the switch between them.
 
-Faces, vectors and crops of several spaces lie side by side; memberships are of the space in use alone. While another
-space is filled, nothing that is shown, grouped or exported knows of it.
+Faces, vectors and crops of several spaces are stored side by side; memberships exist for the space in use only.
+While another space is being filled, display, grouping and export ignore it.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _BOX = (faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
 
 @dataclass(frozen=True, slots=True)
 class Reembedding:
-    """How far another space is: ``done`` of the ``total`` pictures that can be embedded in it."""
+    """The progress of another space: ``done`` of the ``total`` pictures that can be embedded in it."""
 
     space: str
     done: int
@@ -38,30 +38,30 @@ class Reembedding:
 
 
 def active_space(tx: Connection) -> str | None:
-    """The space whose vectors are in use, None before the first."""
+    """Return the space whose vectors are in use, None before the first."""
     value: str | None = read_fact(tx, _IN_USE)
     return value
 
 
 def coming_space(tx: Connection) -> str | None:
-    """The space that is being filled to take the place of the one in use, None when there is none."""
+    """Return the space being filled to replace the one in use, None when there is none."""
     value: str | None = read_fact(tx, _COMING)
     return value
 
 
 def announce_space(tx: Connection, space: str | None) -> None:
-    """From now on this space is filled, to be used when it is complete; None: none is."""
+    """Set the space to be filled, and used once it is complete; None: no space."""
     write_fact(tx, _COMING, space)
 
 
 def reembedding(tx: Connection) -> Reembedding | None:
-    """How far the coming space is, None when there is none."""
+    """Return the progress of the next space, None when there is none."""
     space = coming_space(tx)
     return None if space is None else progress_of(tx, space)
 
 
 def progress_of(tx: Connection, space: str) -> Reembedding:
-    """How far this space is."""
+    """Return the progress of this space."""
     there = (assets.c.is_wanted.is_(True), assets.c.is_gone.is_(False), assets.c.is_offline.is_(False))
     done = exists().where(
         fingerprints.c.fingerprint == assets.c.fingerprint,
@@ -73,12 +73,12 @@ def progress_of(tx: Connection, space: str) -> Reembedding:
 
 
 def carried_members(tx: Connection, before: str, after: str) -> dict[int, Carried]:
-    """The faces of the space ``after`` that are at the place of a member of ``before``, on the same content."""
+    """Return the faces of space ``after`` at the position of a member of ``before``, on the same content."""
     return {face: membership for face, (_, membership) in _same_places(tx, before, after).items()}
 
 
 def _same_places(tx: Connection, before: str, after: str) -> dict[int, tuple[int, Carried]]:
-    """The same, with the id of the face that was there."""
+    """Return the same as ``carried_members``, with the id of the old face at that position."""
     new: dict[str, list[tuple[int, Box]]] = {}
     for row in tx.execute(
         select(faces.c.face_id, faces.c.sha256, *_BOX).where(faces.c.space == after).order_by(faces.c.face_id)
@@ -108,9 +108,9 @@ def _same_places(tx: Connection, before: str, after: str) -> dict[int, tuple[int
 
 def use_space(tx: Connection, space: str, plan: GroupingPlan, now: datetime) -> None:
     """
-    Make a space the one in use, with all that follows from it, in one step. ``plan`` holds every member it will have.
+    Switch to another space, with all consequences, in one transaction. ``plan`` holds every member it will have.
 
-    The faces and vectors of the space used until now are kept, so that going back costs little; older ones are dropped.
+    The faces and vectors of the previous space are kept, so that switching back is cheap; older ones are dropped.
     """
     before = active_space(tx)
     kept = [space] if before is None else [space, before]

@@ -1,5 +1,5 @@
 """
-The tables. Facts about pictures, what follows from them, and what people decided.
+The database tables: facts about pictures, data derived from them, and moderators' decisions.
 
 Everything but ``decisions`` can be computed again from the sources; decisions are append-only and irreplaceable.
 Instants are aware UTC; digests are lower-case hex.
@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware UTC datetime on every database (SQLite forgets the zone)."""
+    """An aware UTC datetime on every database (SQLite does not store the zone)."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -72,7 +72,7 @@ sources = Table(
     Column("watermark", Instant),  # the newest change seen by a finished listing
     Column("full_listing_at", Instant),  # when the last whole listing ended
     Column("root", Text),  # of a folder
-    Column("mode", String(20)),  # mixed | trusted | removed; None: as the settings say
+    Column("mode", String(20)),  # mixed | trusted | removed; None: as configured
 )
 
 assets = Table(
@@ -101,7 +101,7 @@ assets = Table(
     Column("hints_read_at", Instant),  # None: never
     Column("hints_due_at", Instant),  # when to look again; None: nothing due before the next whole listing
     Column("hint_looks", Integer, nullable=False, default=0),
-    Column("listing_seen", Integer, nullable=False, default=0),  # sync run of the last listing that held it
+    Column("listing_seen", Integer, nullable=False, default=0),  # sync run of the last listing that contained it
     Column("stamp", String(80)),  # size and times of a file when it was last read; None elsewhere
     Index("ix_assets_fingerprint", "fingerprint"),
     Index("ix_assets_due", "source", "hints_due_at"),
@@ -147,7 +147,7 @@ contents = Table(
     Column("phash", String(16)),  # 64-bit perceptual hash of the upright picture, hex; None: not known
 )
 
-# Which bytes a fingerprint turned out to be. Several fingerprints may lead to one content.
+# The content of each fingerprint. Several fingerprints may lead to one content.
 fingerprints = Table(
     "fingerprints",
     metadata,
@@ -155,7 +155,7 @@ fingerprints = Table(
     Column("sha256", String(64), ForeignKey("contents.sha256"), nullable=False, index=True),
 )
 
-# Which contents are done in which space; ``recipe`` names detection mode and crop geometry, ``crop_short`` is the
+# The contents that are done in each space. ``recipe`` names detection mode and crop geometry; ``crop_short`` is the
 # smallest face (short edge, pixels) that got a crop.
 embeddings = Table(
     "embeddings",
@@ -199,7 +199,7 @@ vectors = Table(
     Column("vector", LargeBinary, nullable=False),  # float32, little-endian, unit length
 )
 
-# The square cut around a face, kept as a file in the data folder so that no picture is fetched twice.
+# The square crop around a face, kept as a file in the data folder so that no picture is fetched twice.
 crops = Table(
     "crops",
     metadata,
@@ -215,8 +215,8 @@ crops = Table(
     Column("painted", JSON),  # boxes [x1, y1, x2, y2] in the finished crop, painted over so that it passed
 )
 
-# What further models saw in the crop of a face that may be exported: points in upright original pixels. Once for each
-# set of models, which ``models`` names; all empty when the face was not found again in its crop.
+# The results of further models for the crop of a face that may be exported, as points in upright original pixels. One
+# row for each set of models, named in ``models``; all empty when the face was not found again in its crop.
 enrichments = Table(
     "enrichments",
     metadata,
@@ -247,36 +247,36 @@ memberships = Table(
     Column("identity", Integer, ForeignKey("identities.number"), nullable=False, index=True),
     Column("distance", Float, nullable=False),  # to the centroid when it joined
     Column("how", String(20), nullable=False),  # asserted | discovered | matched | decided
-    Column("confidence", Float),  # in [0, 1], that the face is this person's; None where a person said so
+    Column("confidence", Float),  # in [0, 1], that the face is this person's; None where a user decided it
 )
 
-# The periods of an identity's life that have a name. A name stays with its faces; it is not given to others.
+# The named periods of an identity's life. A name stays with its faces; it is not given to other faces.
 eras = Table(
     "eras",
     metadata,
     Column("identity", Integer, ForeignKey("identities.number", ondelete="CASCADE"), primary_key=True),
     Column("name", String(200), primary_key=True),
     Column("kind", String(20), nullable=False),  # years | ages
-    Column("from_year", Integer),  # the years as found; None: nobody dated any face
+    Column("from_year", Integer),  # the years as found; None: no face is dated
     Column("main_year", Integer),
     Column("to_year", Integer),
     Column("made_at", Instant, nullable=False),
 )
 
-# Who is in which era. A row of a face that left the identity has no effect, and waits for its return.
+# The faces in each era. A row of a face that left the identity is inactive until the face returns.
 era_faces = Table(
     "era_faces",
     metadata,
     Column("face_id", RowId, ForeignKey("faces.face_id", ondelete="CASCADE"), primary_key=True),
     Column("identity", Integer, primary_key=True),
     Column("name", String(200), nullable=False),
-    Column("is_founder", Boolean, nullable=False),  # one of those that the era was made of
-    Column("confidence", Float),  # in [0, 1], of an undated face; None where the date says so
+    Column("is_founder", Boolean, nullable=False),  # one of the faces that the era was created from
+    Column("confidence", Float),  # in [0, 1], of an undated face; None for a dated one
     ForeignKeyConstraint(["identity", "name"], ["eras.identity", "eras.name"], ondelete="CASCADE"),
     Index("ix_era_faces_era", "identity", "name"),
 )
 
-# What an identity's eras were computed from last: while that is the same, there is nothing to compute.
+# The basis of the last computation of an identity's eras: while it is unchanged, there is nothing to compute.
 era_looks = Table(
     "era_looks",
     metadata,
@@ -296,8 +296,8 @@ decisions = Table(
     sqlite_autoincrement=True,
 )
 
-# The faces that a person sorted with another tool before, as that tool named them. Whose they are stands in ``people``,
-# under the source "" that no source can be called. Nothing can compute them again; importing once more can.
+# The faces that a user sorted with another tool, as that tool named them. Their people are in ``people``, under the
+# source "", a name that no source can have. They cannot be computed again, but they can be imported again.
 imported_faces = Table(
     "imported_faces",
     metadata,
@@ -314,7 +314,7 @@ imported_faces = Table(
     Column("to_year", Integer),
 )
 
-# What is on disk in the export folder, by directory.
+# The directories on disk in the export folder.
 exports = Table(
     "exports",
     metadata,

@@ -1,4 +1,4 @@
-"""Insert-or-update, which every database spells its own way."""
+"""Insert-or-update, for which every database has its own syntax."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -7,9 +7,9 @@ from sqlalchemy import JSON, Connection, Table, or_
 from sqlalchemy.dialects import postgresql, sqlite
 
 BOOKS = {"facesets_keeps_books": True}
-"""Execution options of a statement that changes nothing but when something was seen or done."""
+"""Execution options of a bookkeeping statement, which only changes when something was seen or done."""
 
-_ROWS_AT_ONCE = 500  # SQLite allows 32,766 variables in one statement; executemany needs no limit, memory does
+_ROWS_AT_ONCE = 500  # SQLite allows 32,766 variables per statement; executemany needs no limit, but it bounds memory
 
 
 def upsert(
@@ -23,9 +23,9 @@ def upsert(
     """
     Insert rows; where the primary key exists, update every given column but those in ``keep``.
 
-    With ``keep`` naming every column, an existing row stays as it is. A row that says the same already is not written
-    (unless it holds JSON, which PostgreSQL does not compare). All rows must have the same keys. ``options`` are those of
-    the statement's execution.
+    If ``keep`` names every column, an existing row stays unchanged. A row with equal values is not written again
+    (unless it holds JSON, which PostgreSQL does not compare). All rows must have the same keys. ``options`` are the
+    statement's execution options.
     """
     if not rows:
         return

@@ -1,1 +1,1 @@
-"""One sync: its schedule, its runner, and how it ended."""
+"""One sync: its schedule, its runner, and its outcome."""

@@ -1,4 +1,4 @@
-"""How a sync ended, and in which words."""
+"""Outcome of a sync, and its message."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One sync, when it is over. ``error`` is what ended it early, for whoever must react."""
+    """Result of one sync. ``error`` is the error that ended it early, for the caller to handle."""
 
     outcome: Outcome
     message: str
@@ -31,12 +31,12 @@ class Result:
 
 
 def cut_off(counts: dict[str, int]) -> Result:
-    """What becomes of a sync that is cancelled."""
+    """Return the result of a sync that is cancelled."""
     return Result(Outcome.STOPPED, "cut off by a stop; the next sync goes on from here", counts)
 
 
 def together(errors: Collection[SetupError | SourceAwayError]) -> SetupError | SourceAwayError:
-    """Several sources' trouble as one: what a person must change counts more than what may pass."""
+    """Combine the errors of several sources: those that a user must fix take precedence over transient ones."""
     message = "; ".join(dict.fromkeys(map(str, errors)))
     is_setup = any(isinstance(error, SetupError) for error in errors)
     return SetupError(message) if is_setup else SourceAwayError(message)

@@ -1,4 +1,4 @@
-"""The runner: one whole sync, from discover to publish, never two at once, and how it ended."""
+"""Runner of one whole sync, from discover to publish: one at a time, with its outcome."""
 
 import asyncio
 import time
@@ -71,9 +71,9 @@ class Runner:
 
     async def run(self, kind: Kind, *, source: str | None = None) -> Result:
         """
-        One whole sync of every source, or of one. Trouble of any kind becomes its outcome; cancelling passes through.
+        Run one whole sync of every source, or of one. Any error becomes its outcome; cancellation passes through.
 
-        The sources are those that ``update_sources`` finds now.
+        ``update_sources`` determines the sources at the start.
         """
         if self._turn.locked():
             raise RequestError("a sync is running; there are never two at once")
@@ -90,37 +90,37 @@ class Runner:
             return await self._run(kind, tuple(self._sources) if source is None else (source,))
 
     async def publish_now(self) -> PublishCounts:
-        """Only bring the export folder up to date. Trouble is raised, not judged."""
+        """Only update the export folder. Errors are raised, not turned into an outcome."""
         async with self._turn, self._stage("publish"):
             publish = await self._open_publish()
             await publish.run()
             return publish.counts
 
     async def copy_now(self, wish: ExportRequest, identity: int | None, tree: ExportTree) -> PublishCounts:
-        """Only write one form of the face sets, of one identity or of all, into another folder. Trouble is raised."""
+        """Only write one form of the face sets, of one identity or of all, into another folder. Errors are raised."""
         async with self._turn, self._stage("publish"):
             publish = await self._open_publish()
             await publish.copy(wish, identity, tree)
             return publish.counts
 
     async def group_now(self) -> GroupCounts:
-        """Only group what is there. Trouble is raised, not judged."""
+        """Only group the existing faces. Errors are raised, not turned into an outcome."""
         async with self._turn, self._stage("group"):
             group = Group(self._conditions, await self._info_in_use(), sources=self._sources)
             await group.run()
             return group.counts
 
     async def _open_publish(self) -> Publish:
-        """A publish of the space in use, outside of a sync."""
+        """Return a publish pass for the space in use, outside of a sync."""
         info = await self._info_in_use()
         points = await points_in_use(self._conditions, info)
         return Publish(self._conditions, self._pool, self._tree, points, version=self._version)
 
     async def _info_in_use(self) -> Info:
-        """What the embedder says of itself, as long as it serves the space in use."""
+        """Return the embedder's info; ``SetupError`` unless it serves the space in use."""
         info = await self._pool.open()
         active = await self._conditions.store.read(spaces.active_space)
-        if active is None:  # an export folder from elsewhere would be emptied
+        if active is None:  # otherwise an export folder from elsewhere would be emptied
             raise SetupError("nothing was synced yet: run 'immich-facesets sync' first")
         if active != info.space:
             raise SetupError(
@@ -135,7 +135,7 @@ class Runner:
         counts: dict[str, int] = {}
         try:
             run_id = await store.write(runs.begin_run, kind, names, started)
-        except (TransientError, SetupError) as error:  # not even the beginning can be written down
+        except (TransientError, SetupError) as error:  # not even the start can be stored
             log.warning("sync_not_begun", message=str(error))
             return ended_by(error, counts)
         board.begin(run_id=run_id, kind=kind, started_at=started)
@@ -143,7 +143,7 @@ class Runner:
         result = cut_off(counts)
         try:
             result = await self._judge(self._stages(kind, names, run_id, counts), counts)
-        finally:  # also when cancelled: the row says how it ended
+        finally:  # also when cancelled: the row records the outcome
             result = await self._write_end(run_id, result)
             board.end(result.message)
             self._metrics.count_run(kind=kind, outcome=result.outcome.value, ended_at=time.time())
@@ -151,7 +151,7 @@ class Runner:
         return result
 
     async def _write_end(self, run_id: int, result: Result) -> Result:
-        """Write down how a sync ended; the trouble of doing so is how it ended when there was no other."""
+        """Store how a sync ended; an error in doing so becomes the outcome when there was no other."""
         outcome, now = result.outcome.value, self._conditions.clock()
         try:
             await self._conditions.store.write(
@@ -176,7 +176,7 @@ class Runner:
         return Result(Outcome.DONE, message, counts)
 
     async def _stages(self, kind: Kind, names: tuple[str, ...], run_id: int, counts: dict[str, int]) -> str:
-        """Everything in its order; returns what a person may want to know of the end."""
+        """Run all stages in order; return the message for the user."""
         conditions = self._conditions
         await self._judge_again()
         refused: dict[str, SetupError | SourceAwayError] = {}
@@ -216,14 +216,14 @@ class Runner:
         return message
 
     def _leave_settled(self, facesets: int, counts: dict[str, int]) -> None:
-        """Nothing is to be grouped or published."""
+        """Mark grouping and publishing as done without changes."""
         for stage in _SECOND_HALF:
             self._conditions.board.update_stage(stage, state="done", note="nothing changed")
         with adding_up(counts, "group", GroupCounts()), adding_up(counts, "publish", PublishCounts(facesets)):
             pass
 
     async def _group_and_publish(self, info: Info, counts: dict[str, int]) -> tuple[str, int | None]:
-        """Returns what a person may want to know, and how many face sets there are when all are as they should be."""
+        """Return the message for the user, and the number of face sets when all are as they should be."""
         conditions = self._conditions
         async with self._stage("group"):
             group = Group(conditions, info, sources=self._sources)
@@ -241,7 +241,7 @@ class Runner:
         return UP_TO_DATE, publish.counts.facesets
 
     async def _judge_again(self) -> None:
-        """A changed size rule applies to what is known already, not only to what comes."""
+        """Apply a changed size rule to known assets too, not only to new ones."""
         store, rules = self._conditions.store, self._conditions.settings.listing_rules
         if await store.read(facts.read_fact, "min_face_short") != rules.min_face_short:
             await store.write(assets.judge_again, rules)
@@ -249,7 +249,7 @@ class Runner:
 
     @asynccontextmanager
     async def _stage(self, stage: Stage) -> AsyncIterator[None]:
-        """Show and time one stage; after it, a wish to stop is obeyed."""
+        """Show and time one stage; end the sync after it when a stop was requested."""
         board = self._conditions.board
         board.update_stage(stage, state="running")
         began = time.monotonic()
@@ -268,9 +268,9 @@ class Runner:
 
 async def until_stopped(work: asyncio.Task[T], stop: asyncio.Event) -> None:
     """
-    Return when the work is over, or soon after the wish to stop.
+    Return when the work is done, or soon after a stop is requested.
 
-    Items under way may finish; after some seconds they are cut off, which loses nothing that was done.
+    Items in progress may finish; after 3 seconds they are cancelled, which loses no completed work.
     """
     wish = asyncio.create_task(stop.wait())
     await asyncio.wait([work, wish], return_when=asyncio.FIRST_COMPLETED)
@@ -281,12 +281,12 @@ async def until_stopped(work: asyncio.Task[T], stop: asyncio.Event) -> None:
 
 
 class _StopWishedError(Exception):
-    """Somebody wished the sync to stop, and it did, between two items."""
+    """A requested stop that ended the sync between two items."""
 
 
 @contextmanager
 def adding_up(total: dict[str, int], stage: str, counts: Counts) -> Iterator[None]:
-    """However the stage ends, add its counts to the run's, each under ``stage_name``."""
+    """Add the counts of a stage to those of the run, however it ends, each under ``stage_name``."""
     try:
         yield
     finally:

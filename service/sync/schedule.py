@@ -1,4 +1,4 @@
-"""The bell: apscheduler rings it, nothing more. The work is done by whoever waits for it."""
+"""Schedule of the syncs: apscheduler only sets an event, and the waiting task does the work."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,11 +14,15 @@ from immich_facesets.errors import SetupError
 from service.settings import Settings
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-"""As crontab(5) counts them: 0 and 7 are Sunday. apscheduler 3 begins with Monday, and says so in a warning."""
+"""Weekdays as in crontab(5): 0 and 7 are Sunday. apscheduler 3 begins with Monday, and warns about it."""
 
 
 def trigger_of(settings: Settings, now: datetime | None = None) -> BaseTrigger:
-    """When the bell rings, by the settings; a crontab line that is none, or never comes, is a ``SetupError``."""
+    """
+    Return the trigger of the schedule in the settings.
+
+    An invalid crontab line, or one whose time never comes, raises a ``SetupError``.
+    """
     if not settings.sync_cron:
         return IntervalTrigger(seconds=settings.sync_interval.total_seconds(), timezone=UTC)
     try:
@@ -31,7 +35,7 @@ def trigger_of(settings: Settings, now: datetime | None = None) -> BaseTrigger:
 
 
 def _crontab(line: str) -> BaseTrigger:
-    """The trigger of a crontab line, in local time; ``ValueError`` when it is none."""
+    """Return the trigger of a crontab line, in local time; ``ValueError`` when it is invalid."""
     fields = line.split()
     if len(fields) != 5:
         raise ValueError(f"it has {len(fields)} fields instead of 5")
@@ -45,7 +49,7 @@ def _crontab(line: str) -> BaseTrigger:
 
 
 def _weekdays(field: str) -> str:
-    """The weekdays of a crontab line by name, which means the same to everybody."""
+    """Return the weekdays of a crontab line by name, which is unambiguous."""
     days: set[int] = set()
     for part in field.lower().split(","):
         span, _, step = part.partition("/")
@@ -67,7 +71,7 @@ def _weekday(text: str) -> int:
 
 
 class Bell:
-    """Rings at the times of a trigger; whoever waits for it hears one ring, however often it rang meanwhile."""
+    """Event set at the times of a trigger; several rings before a ``wait`` count as one."""
 
     def __init__(self, trigger: BaseTrigger, *, on_next: Callable[[datetime | None], None]) -> None:
         self._ring = asyncio.Event()
@@ -84,7 +88,7 @@ class Bell:
         self._ring.set()
 
     async def wait(self) -> None:
-        """Return at the next ring, or at once when it rang since the last time."""
+        """Return at the next ring, or at once if there was one since the last ``wait``."""
         self._tell()
         await self._ring.wait()
         self._ring.clear()

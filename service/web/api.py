@@ -1,4 +1,4 @@
-"""The doors for programs: health, metrics, and what the pages show as JSON."""
+"""HTTP endpoints for programs: health, metrics, and the content of the status page as JSON."""
 
 import asyncio
 
@@ -31,7 +31,7 @@ async def get_health(request: web.Request) -> web.StreamResponse:
 
 
 async def get_readiness(request: web.Request) -> web.StreamResponse:
-    """503 while something objects; what it is, only for callers with the token."""
+    """Return 503 while there are objections; only callers with the token see them."""
     readiness = await request.app[CONTEXT].ready()
     is_known = request.app[KEYRING].admits(request)
     answer = ReadinessAnswer(

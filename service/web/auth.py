@@ -1,4 +1,4 @@
-"""Who may come in: the token as a bearer, or a session cookie signed with a key that is derived from it."""
+"""Authentication: the token as a bearer token, or a session cookie signed with a key derived from it."""
 
 import hashlib
 import hmac
@@ -22,9 +22,9 @@ MAX_ADDRESSES = 1000
 
 class Keyring:
     """
-    The token, and the sessions that follow from it.
+    The token, and the sessions derived from it.
 
-    A session is ``<expiry>.<signature>``: nothing is stored, it survives a restart, and a new token ends them all.
+    A session is ``<expiry>.<signature>``. Nothing is stored, sessions survive a restart, and a new token ends them all.
     """
 
     def __init__(self, token: str | None, clock: Callable[[], float]) -> None:
@@ -34,7 +34,7 @@ class Keyring:
 
     @property
     def is_open(self) -> bool:
-        """Whether no token is asked for at all."""
+        """Whether no token is required at all."""
         return self._token is None
 
     def is_token(self, given: str) -> bool:
@@ -64,16 +64,16 @@ class Keyring:
 @dataclass(slots=True)
 class LoginPauses:
     """
-    Slows down guessing: after three wrong tokens each further one doubles the pause of its address, up to a minute.
+    A limit on guessing: after three wrong tokens, each further one doubles the pause of its address, up to a minute.
 
-    ``uptime`` is a monotonic clock in seconds. Memory is bounded: the oldest address goes first.
+    ``uptime`` is a monotonic clock in seconds. At most ``MAX_ADDRESSES`` are kept; the oldest is dropped first.
     """
 
     uptime: Callable[[], float]
     _tries: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def remaining(self, address: str) -> float:
-        """Seconds until this address may try again; 0 when it may now."""
+        """Return the seconds until this address may try again; 0 when it may try now."""
         tries, last = self._tries.get(address, (0, 0.0))
         if tries < FREE_TRIES:
             return 0.0
@@ -96,7 +96,7 @@ PAUSES = web.AppKey("pauses", LoginPauses)
 
 
 def local_path(text: str) -> str:
-    """Where to go after the login: ``text`` when it is a path of ours, else the status page."""
+    """Return the target after the login: ``text`` when it is a path on this server, else the status page."""
     is_ours = text.startswith("/") and not text.startswith(("//", "/\\"))
     return text if is_ours and all(" " < char != "\\" for char in text) else "/"
 
@@ -142,7 +142,7 @@ async def log_out(request: web.Request) -> web.StreamResponse:
 
 
 def install_auth(app: web.Application) -> None:
-    """Give the application its keyring and its memory of wrong tokens."""
+    """Install the keyring and the record of wrong tokens in the application."""
     context = app[CONTEXT]
     app[KEYRING] = Keyring(context.token, context.clock)
     app[PAUSES] = LoginPauses(context.uptime)

@@ -1,4 +1,4 @@
-"""What the web part is given: plain values and callables, so that it stands without the rest."""
+"""The dependencies of the web package as plain values and callables, independent of the other packages."""
 
 import asyncio
 import time
@@ -15,12 +15,12 @@ from service.web.schemas import Readiness, StatusFacts, SyncRequest
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebContext:
     """
-    Everything the doors need.
+    The values and callables that the HTTP handlers need.
 
     ``request_sync(kind, source)`` starts a sync or refuses at once; it raises ``RequestError`` for an unknown source.
-    ``token`` None opens every door, which ``serve_web`` allows on loopback only. ``allowed_hosts`` are the names in the
-    ``Host`` header to answer to beside addresses and ``localhost``; empty: any name (with a token nothing is gained
-    by rebinding one). ``clock`` is the wall clock in seconds, ``uptime`` a monotonic one.
+    ``token`` None disables authentication, which ``serve_web`` allows on loopback only. ``allowed_hosts`` are the names
+    accepted in the ``Host`` header beside addresses and ``localhost``. Empty means any name, because DNS rebinding
+    gains nothing against a token. ``clock`` is the wall clock in seconds, ``uptime`` a monotonic one.
     """
 
     board: ProgressBoard
@@ -38,4 +38,4 @@ class WebContext:
 CONTEXT = web.AppKey("context", WebContext)
 
 CLOSING = web.AppKey("closing", asyncio.Event)
-"""Set when the server stops, so that open streams end by themselves."""
+"""Set when the server stops, so that open streams end."""

@@ -1,4 +1,4 @@
-"""Errors become answers here, and only here: JSON for programs, a page for people."""
+"""The only conversion of errors to HTTP responses: JSON for programs, a page for browsers."""
 
 import aiohttp_jinja2
 import structlog
@@ -42,7 +42,7 @@ TITLES = {
 def answer_trouble(
     request: web.Request, status: int, reason: str, message: str, *, retry_after: float | None = None
 ) -> web.Response:
-    """The answer to a failed request, in the form the caller understands."""
+    """Return the response to a failed request: a page where the caller accepts HTML, else JSON."""
     if not wants_html(request):
         return trouble(request, status, reason, message, retry_after=retry_after)
     view = {
@@ -81,7 +81,7 @@ def _answer_error(request: web.Request, error: FacesetsError) -> web.Response:
 
 @web.middleware
 async def answer_troubles(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The outermost layer: numbers the request for the log, and turns whatever is raised into an answer."""
+    """Assign the request an id for the log, and convert any exception to a response; outermost middleware."""
     request[REQUEST_ID] = request_id(request)
     with structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID]):
         try:

@@ -1,4 +1,4 @@
-"""What is going on, as it happens: server-sent events for programs (JSON) and for the status page (its own HTML)."""
+"""Live progress as server-sent events: JSON for programs, HTML fragments for the status page."""
 
 import asyncio
 import contextlib
@@ -18,14 +18,14 @@ from service.web.routes import Answer, Route
 log = structlog.get_logger(__name__)
 
 PAUSE_SECONDS = 0.25
-"""Between two snapshots at least; what happens meanwhile is in the next one."""
+"""The minimum time between two snapshots; changes in between are part of the next one."""
 
 HEARTBEAT_SECONDS = 15.0
 SEND_SECONDS = 20.0
-"""A listener that takes nothing for so long is given up."""
+"""A client that accepts no data for this long is disconnected."""
 
 REFRESH_SECONDS = 30.0
-"""The status page hears of the store and of passing time this often, even while nothing happens."""
+"""The interval at which the status page gets current store facts and times, even without any progress."""
 
 RECONNECT_MILLISECONDS = 2000
 
@@ -34,9 +34,9 @@ async def snapshots(
     board: ProgressBoard, closing: asyncio.Event, *, idle_seconds: float | None = None
 ) -> AsyncGenerator[Progress]:
     """
-    The progress now, then each change, at most one every ``PAUSE_SECONDS``; ends when ``closing`` is set.
+    Yield the current progress, then each change, at most one per ``PAUSE_SECONDS``; end when ``closing`` is set.
 
-    With ``idle_seconds`` the latest one is repeated when nothing happened for so long.
+    With ``idle_seconds``, the latest snapshot is repeated after that time without a change.
     """
     changes = board.changes()
     closed = asyncio.ensure_future(closing.wait())
@@ -59,18 +59,18 @@ async def snapshots(
 
 
 def _moment(progress: Progress) -> str:
-    """The id of an event. Snapshots are whole, so a listener that comes back needs only the latest."""
+    """Return the id of an event. Snapshots are complete, so a reconnecting client needs only the latest."""
     return progress.changed_at.isoformat()
 
 
 def _occasion(progress: Progress) -> tuple[int | None, tuple[str, ...]]:
-    """When this changes, so may what the store and the readiness say."""
+    """Return a key of run and circuits; when it changes, store facts and readiness may have changed too."""
     return progress.run_id, tuple(remote.circuit for remote in progress.remotes)
 
 
 @contextlib.asynccontextmanager
 async def _stream(request: web.Request) -> AsyncIterator[EventSourceResponse]:
-    """An open stream; ends quietly when the listener leaves or stops listening."""
+    """Open an event stream; it ends without an error when the client disconnects or stops reading."""
     with contextlib.suppress(ConnectionError, TimeoutError):
         async with sse_response(request, ping_interval=HEARTBEAT_SECONDS, send_timeout=SEND_SECONDS) as stream:
             yield stream
@@ -90,7 +90,11 @@ async def stream_progress(request: web.Request) -> web.StreamResponse:
 
 
 async def stream_page(request: web.Request) -> web.StreamResponse:
-    """The parts of the status page: its progress at every change, the rest when that may have changed, and now and then."""
+    """
+    Send the parts of the status page: the progress part at every change, at the latest after ``REFRESH_SECONDS``.
+
+    The other part follows when it may have changed, and every ``REFRESH_SECONDS``.
+    """
     context, closing = request.app[CONTEXT], request.app[CLOSING]
     occasion, asked_at = _occasion(context.board.now), context.uptime()
     standing = await ask_standing(context)

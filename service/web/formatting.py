@@ -1,4 +1,4 @@
-"""How the pages say things: numbers, moments, and the one sentence on top that sums everything up."""
+"""Text formatting for the pages: numbers, times, and the headline that sums up the state."""
 
 import itertools
 import math
@@ -15,7 +15,7 @@ Tone = Literal["good", "busy", "warn", "bad"]
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The state of everything in one line; ``tone`` is its colour."""
+    """The overall state in one line; ``tone`` is its colour."""
 
     tone: Tone
     title: str
@@ -24,7 +24,7 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class StageWords:
-    """How a stage is called, what it does, and what the headline says while it does it."""
+    """The texts of a stage: its title, its purpose, and the headline while it runs."""
 
     title: str
     meaning: str
@@ -53,12 +53,12 @@ OUTCOMES: dict[str, tuple[Tone, str]] = {
 
 
 def outcome_words(outcome: str | None) -> tuple[Tone, str]:
-    """Tone and word for how a run ended; None is a run that still goes on."""
+    """Return tone and word for the outcome of a run; None is a run in progress."""
     return ("busy", "Running") if outcome is None else OUTCOMES.get(outcome, ("warn", spaced(outcome).capitalize()))
 
 
 def spaced(code: str) -> str:
-    """A code as words: ``too_large`` reads "too large"."""
+    """Return a code as words: ``too_large`` becomes "too large"."""
     return code.replace("_", " ")
 
 
@@ -67,12 +67,12 @@ def number(value: int) -> str:
 
 
 def counted(value: int, word: str, words: str | None = None) -> str:
-    """``1 picture``, ``2,000 pictures``; ``words`` where an s does not make the plural."""
+    """Return ``1 picture`` or ``2,000 pictures``; ``words`` is the plural where it is not ``word`` with an s."""
     return f"{value:,} {word if value == 1 else words or f'{word}s'}"
 
 
 def size(count: int) -> str:
-    """Bytes for people, in powers of 1024."""
+    """Return a number of bytes as readable text, in powers of 1024."""
     amount, unit = float(count), "B"
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if amount < 1024 or unit == "TiB":
@@ -82,7 +82,7 @@ def size(count: int) -> str:
 
 
 def duration(span: timedelta) -> str:
-    """A span in its two largest units: ``4 min 12 s``, ``2 h 5 min``, ``3 d 1 h``."""
+    """Return a duration in its two largest units: ``4 min 12 s``, ``2 h 5 min``, ``3 d 1 h``."""
     seconds = max(0, round(span.total_seconds()))
     steps = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
     for (large, large_unit), (small, small_unit) in itertools.pairwise(steps):
@@ -93,7 +93,7 @@ def duration(span: timedelta) -> str:
 
 
 def relative(moment: datetime, now: datetime) -> str:
-    """A moment as seen from now, in one unit that fits: ``12 min ago``, ``in 3 h``, ``just now``."""
+    """Return a time relative to ``now``, in one fitting unit: ``12 min ago``, ``in 3 h``, ``just now``."""
     seconds = (moment - now).total_seconds()
     distance = abs(seconds)
     if distance < 5:
@@ -105,7 +105,7 @@ def relative(moment: datetime, now: datetime) -> str:
 
 
 def exact(moment: datetime) -> str:
-    """A moment in full, in the zone it is given in (UTC everywhere in this program)."""
+    """Return a time in full, in its own zone (UTC everywhere in this program)."""
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
@@ -118,7 +118,7 @@ def _unreachable(remotes: Sequence[RemoteState]) -> Headline | None:
 
 
 def headline(progress: Progress, last: Run | None, objections: Sequence[Objection], now: datetime) -> Headline:
-    """What a person should know first. ``last`` is the latest run that ended."""
+    """Return the most important fact for the user. ``last`` is the latest run that ended."""
     if objections:
         title = "Something needs you" if len(objections) == 1 else f"{len(objections)} things need you"
         return Headline("bad", title, "Until then, syncs cannot do their work.")

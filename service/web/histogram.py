@@ -1,4 +1,4 @@
-"""What measured distances look like: two histograms as paths of a drawing, and the same in words."""
+"""The chart of measured distances: two histograms as SVG paths, and a description in words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,9 @@ TICKS = ("0", "0.2", "0.4", "0.6", "0.8", "1.0", "1.2", "1.4")
 @dataclass(frozen=True, slots=True)
 class Chart:
     """
-    A drawing ``WIDTH`` by ``HEIGHT``: the outlines of both histograms as SVG paths, empty where there are no pairs, and
-    where the two cuts stand. ``words`` is what it shows, for those who do not see it.
+    A chart of ``WIDTH`` by ``HEIGHT``: the outlines of both histograms as SVG paths, and the x positions of two cuts.
+
+    A path is empty where there are no pairs. ``words`` is the text alternative.
     """
 
     impostor: str
@@ -26,7 +27,7 @@ class Chart:
 
 
 def chart_of(used: PointsInUse) -> Chart | None:
-    """The drawing, None where nothing was measured."""
+    """Return the chart, or None when nothing was measured."""
     measured = used.measured
     highest = max(*measured.impostor.shares, *measured.genuine.shares)
     if not highest:
@@ -42,7 +43,7 @@ def chart_of(used: PointsInUse) -> Chart | None:
 
 
 def spread(who: str, evidence: Evidence) -> str:
-    """Where the middle nine tenths of the pairs lie, as a sentence."""
+    """Return a sentence with the range of the middle nine tenths of the pairs."""
     total = np.cumsum(evidence.shares)
     if not total[-1]:
         return f"{who}: no pairs."
@@ -51,7 +52,7 @@ def spread(who: str, evidence: Evidence) -> str:
 
 
 def rate(share: float | None) -> str:
-    """A rare share as ``1 in 45,000``."""
+    """Return a rare share as ``1 in 45,000``."""
     if share is None:
         return "not known"
     if share >= 0.1:
@@ -63,12 +64,12 @@ def rate(share: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share as ``1.2 %``."""
+    """Return a share as ``1.2 %``."""
     return "not known" if share is None else f"{100 * share:.1f} %"
 
 
 def _outline(shares: Sequence[float], highest: float) -> str:
-    """Steps from the first pair to the last, closed along the ground."""
+    """Return a stepped SVG path from the first filled bin to the last, closed along the baseline."""
     filled = [place for place, share in enumerate(shares) if share]
     if not filled:
         return ""

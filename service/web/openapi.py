@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the route table."""
+"""The OpenAPI 3.1 document, generated from the route table."""
 
 import re
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def _answer(answer: Answer) -> Document:
     if answer.redirects:
         entry["headers"] = {"Location": {"description": "Where to go", "schema": {"type": "string"}}}
     if answer.media_type:
-        # OpenAPI 3.1 has no words for the items of a stream; its events are text, and ``Progress`` is their data.
+        # OpenAPI 3.1 cannot describe the items of a stream: its events are text, and ``Progress`` is their data.
         schema: Document = {"type": "string"}
         if answer.body is not None:
             schema["contentMediaType"] = "application/json"
@@ -72,7 +72,7 @@ def _operation(route: Route) -> Document:
 
 
 def describe(routes: Sequence[Route], *, version: str) -> Document:
-    """The document over all routes."""
+    """Return the OpenAPI document of all routes."""
     structs = {answer.body for route in routes for answer in route.answers.values() if answer.body is not None}
     structs |= {route.question for route in routes if route.question is not None} | {Trouble}
     _, schemas = msgspec.json.schema_components(

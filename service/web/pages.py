@@ -1,4 +1,4 @@
-"""The pages for people, rendered here and nowhere else: what arrives live is the same HTML."""
+"""The HTML pages. Live updates are rendered by the same templates."""
 
 import asyncio
 import hashlib
@@ -32,7 +32,7 @@ NOTICES = {
 
 @dataclass(frozen=True, slots=True)
 class PageState:
-    """What changes seldom on the status page: asked of the store, kept while only the progress moves."""
+    """The rarely changing content of the status page, read from the store and reused while only progress changes."""
 
     facts: StatusFacts
     objections: tuple[Objection, ...]
@@ -50,7 +50,7 @@ async def ask_standing(context: WebContext) -> PageState:
 
 @dataclass(frozen=True, slots=True)
 class StatusView:
-    """Everything the status page is made of."""
+    """The complete content of the status page."""
 
     progress: Progress
     standing: PageState
@@ -60,7 +60,7 @@ class StatusView:
 
     @property
     def objections(self) -> tuple[Objection, ...]:
-        """What a person must know beside the connections, which speak for themselves."""
+        """The objections without those that the state of a connection already shows."""
         told = {remote.message for remote in self.progress.remotes if remote.circuit != "closed"}
         return tuple(objection for objection in self.standing.objections if objection.message not in told)
 
@@ -98,7 +98,7 @@ async def show_status(request: web.Request) -> web.StreamResponse:
 
 
 async def sync_from_form(request: web.Request) -> web.StreamResponse:
-    """The button of the status page, for browsers without scripts."""
+    """Start a sync from the button of the status page, for browsers without scripts."""
     kind = str((await request.post()).get("kind", "incremental"))
     if kind not in {"incremental", "full"}:
         raise RequestError("there is no such kind of sync", status=400)
@@ -108,7 +108,7 @@ async def sync_from_form(request: web.Request) -> web.StreamResponse:
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """A file of ours; ``digest`` is in its address, so that browsers may keep it for good."""
+    """A static file. Its URL contains ``digest``, so that browsers may cache it permanently."""
 
     path: Path
     digest: str
@@ -134,7 +134,7 @@ async def serve_static(request: web.Request) -> web.StreamResponse:
 
 
 def install_pages(app: web.Application) -> None:
-    """Set up the templates, and what they may call."""
+    """Set up the templates with their filters and globals."""
     files = app[STATIC] = read_static(FOLDER / "static")
     filters: dict[str, Callable[..., Any]] = {
         "number": formatting.number,

@@ -1,4 +1,4 @@
-"""The guard at every door: host, origin, token; and the headers every answer carries."""
+"""The checks of every request (host, origin, token), and the headers of every response."""
 
 import ipaddress
 import re
@@ -14,12 +14,12 @@ from service.web.context import CONTEXT
 from service.web.routes import Handler
 
 EVERYBODYS = web.AppKey("everybodys", frozenset[Handler])
-"""The handlers that need no token; every other one does."""
+"""The handlers that need no token; all others need it."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
 
-# ``same-origin`` tells other sites as little as ``no-referrer`` does, but with the latter browsers send ``Origin: null``
-# with the forms of our own pages, and the origin could no longer be checked.
+# ``same-origin`` sends other sites as little as ``no-referrer`` does. With ``no-referrer``, browsers send
+# ``Origin: null`` with the forms of our own pages, and the origin could no longer be checked.
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -35,12 +35,12 @@ SECURITY_HEADERS = {
 
 
 def wants_html(request: web.Request) -> bool:
-    """Whether a person looks: pages answer in HTML, ``/api`` and programs get JSON."""
+    """Whether the response should be HTML: the caller accepts it, and the path is not below ``/api/``."""
     return not request.path.startswith("/api/") and "text/html" in request.headers.get(hdrs.ACCEPT, "")
 
 
 def is_known_host(host: str, allowed: tuple[str, ...]) -> bool:
-    """Whether a ``Host`` header names us: an address, ``localhost``, or an allowed name (against DNS rebinding)."""
+    """Whether a ``Host`` header is an address, ``localhost`` or an allowed name (against DNS rebinding)."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
         if name == "localhost" or name in {entry.lower() for entry in allowed}:
@@ -55,9 +55,9 @@ def is_cross_origin(request: web.Request) -> bool:
     """
     Whether a browser sent this request on behalf of another site.
 
-    Every browser tells the origin of a POST, most of them also ``Sec-Fetch-Site`` (on https and localhost); programs
-    tell neither. Behind a proxy the name the browser knows may only be in ``X-Forwarded-Host``, which no other site
-    can set.
+    Every browser sends ``Origin`` with a POST, and most also ``Sec-Fetch-Site`` (on https and localhost); programs
+    send neither. Behind a proxy, the host name known to the browser may only be in ``X-Forwarded-Host``, which no
+    other site can set.
     """
     site = request.headers.get("Sec-Fetch-Site")
     if site is not None:
@@ -71,7 +71,7 @@ def is_cross_origin(request: web.Request) -> bool:
 
 @web.middleware
 async def guard_doors(request: web.Request, handler: AnyHandler) -> web.StreamResponse:
-    """Let in who may come in; pages send strangers to the login."""
+    """Check host, origin and token; browsers without a session are redirected to the login page."""
     context, keyring = request.app[CONTEXT], request.app[KEYRING]
     if (keyring.is_open or context.allowed_hosts) and not is_known_host(
         request.headers.get(hdrs.HOST, ""), context.allowed_hosts
@@ -90,13 +90,13 @@ async def guard_doors(request: web.Request, handler: AnyHandler) -> web.StreamRe
 
 
 def request_id(request: web.Request) -> str:
-    """The caller's ``X-Request-Id`` when it is a harmless word, else one of ours."""
+    """Return the caller's ``X-Request-Id`` when it has only safe characters, else a new id."""
     given = request.headers.get("X-Request-Id", "")
     return given if re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given) else uuid.uuid4().hex[:16]
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Signal handler: what every answer carries, streams and errors included."""
+    """Add the common headers to a response, streams and errors included; a signal handler."""
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers.setdefault(hdrs.CACHE_CONTROL, "no-store")

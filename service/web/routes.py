@@ -1,4 +1,4 @@
-"""One route, as data: what the router, the guard of the doors and the OpenAPI document all read."""
+"""Routes as data, shared by the router, the request guard and the OpenAPI document."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Access(Enum):
-    """Who may come in: everybody, or callers who show the token."""
+    """The access to a route: every caller, or only callers with the token."""
 
     EVERYBODY = "everybody"
     TOKEN = "token"  # noqa: S105  a word, not a secret
@@ -20,7 +20,7 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One possible answer: a JSON struct, or a body of another media type."""
+    """One possible response: a JSON struct, or a body of another media type."""
 
     meaning: str
     body: type[msgspec.Struct] | None = None
@@ -31,10 +31,10 @@ class Answer:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """
-    A door: where it is, who may use it, what it takes and what it answers.
+    One endpoint: its address, access, request body and possible responses.
 
-    ``question`` is the JSON body, ``form`` the fields of an HTML form (name -> what it is); path parameters are read
-    from ``path``. ``streams`` answers never end by themselves, so they have no HEAD.
+    ``question`` is the JSON body, ``form`` the fields of an HTML form (name -> meaning); path parameters are read
+    from ``path``. Responses with ``streams`` do not end on their own, so these routes have no HEAD.
     """
 
     method: Literal["GET", "POST"]
@@ -49,5 +49,5 @@ class Route:
 
 
 def json_answer(value: msgspec.Struct, *, status: int = 200) -> web.Response:
-    """A struct as a JSON response."""
+    """Return a struct as a JSON response."""
     return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")

@@ -1,4 +1,4 @@
-"""What the status page and the API tell: values that the composition root fills and the web part only shows."""
+"""The values of the status page and the API: the composition root fills them, this package only shows them."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -9,16 +9,16 @@ from immich_facesets.calibration.thresholds import PointsInUse
 from service.progress import Progress
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
-"""An aware moment; ISO 8601 on the wire."""
+"""An aware datetime; ISO 8601 on the wire."""
 
 SyncRequest = Literal["accepted", "already_running"]
-"""What becomes of a wish for a sync: a sync was started, or one is running and this wish adds nothing."""
+"""The result of a sync request: a sync was started, or one is already running and the request has no effect."""
 
 SyncKind = Literal["incremental", "full"]
 
 
 class SourceCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one source. ``wanted`` assets have a face worth fetching; ``embedded`` of them are done."""
+    """The counts of one source. ``wanted`` assets have a face worth fetching; ``embedded`` of them are done."""
 
     name: str
     kind: str
@@ -30,9 +30,9 @@ class SourceCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 class LibraryCounts(msgspec.Struct, frozen=True, kw_only=True):
     """
-    How much there is over all sources.
+    The counts over all sources.
 
-    ``contents`` and ``embedded`` count different pictures (byte-identical assets once), ``facesets`` what is on disk.
+    ``contents`` and ``embedded`` count different pictures (byte-identical assets once), ``facesets`` those on disk.
     """
 
     assets: int = 0
@@ -59,7 +59,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """One item that failed and will be tried again. ``reason`` is the stable code, ``message`` the sentence."""
+    """One item that failed and will be tried again. ``reason`` is the stable code, ``message`` its explanation."""
 
     stage: str
     source: str
@@ -71,14 +71,14 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReasonCount(msgspec.Struct, frozen=True, kw_only=True):
-    """How many items fail for one reason."""
+    """The number of items that fail for one reason."""
 
     reason: str
     count: int
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The model in force, its licence, and where it runs (``provider``)."""
+    """The model in use, its licence, and the execution provider it runs on."""
 
     space: str
     pack: str
@@ -88,7 +88,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reembedding(msgspec.Struct, frozen=True, kw_only=True):
-    """Another space is being filled: ``done`` of ``total`` pictures. What is shown stays as it is until all are done."""
+    """Progress of filling another space: ``done`` of ``total`` pictures. Shown results change once all are done."""
 
     space: str
     done: int
@@ -97,10 +97,10 @@ class Reembedding(msgspec.Struct, frozen=True, kw_only=True):
 
 class StatusFacts(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What the store and the disk say now.
+    The current facts from the store and the disk.
 
     ``runs`` and ``failures`` are the latest, newest first; ``failures_by_reason`` counts every failure, most frequent
-    first. ``guardrails`` are sentences that say what looks wrong and what to change.
+    first. ``guardrails`` are warnings: what looks wrong, and what to change.
     ``thresholds`` is None before the first grouping.
     """
 
@@ -122,14 +122,14 @@ class StatusFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Objection(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the service is not ready, and what a person can do about it."""
+    """A reason why the service is not ready, and what a user can do about it."""
 
     message: str
     advice: str = ""
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """Ready when nothing objects."""
+    """The readiness of the service: ready when there are no objections."""
 
     objections: tuple[Objection, ...] = ()
 
@@ -172,13 +172,13 @@ class FailuresAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SyncQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The wish for a sync: of one source, or of all."""
+    """A request for a sync of one source, or of all when ``source`` is None."""
 
     kind: SyncKind = "incremental"
     source: str | None = None
 
 
 class SyncAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the wish."""
+    """The result of a sync request."""
 
     result: SyncRequest

@@ -1,4 +1,4 @@
-"""The web part as a whole: every door under one roof, and its opening and closing."""
+"""The web application as a whole: its routes, its start and its shutdown."""
 
 import asyncio
 import contextlib
@@ -21,15 +21,15 @@ from service.web.routes import Access, Route
 __all__ = ["ROUTES", "WebContext", "build_web", "serve_web"]
 
 ROUTES: tuple[Route, ...] = (*api.ROUTES, *events.ROUTES, *openapi.ROUTES, *pages.ROUTES, *auth.ROUTES)
-"""Every door there is."""
+"""Every route of the application."""
 
 MAX_BODY_BYTES = 64 * 1024
 STOP_SECONDS = 2.0
-"""How long a request under way may take to end when the service stops, and then again to take notice of being cancelled."""
+"""At shutdown, the time a running request has to end, and again the time it has after its cancellation."""
 
 
 def build_web(context: WebContext) -> web.Application:
-    """The application. Run it with ``handler_cancellation=True``, as ``serve_web`` does."""
+    """Return the application. Run it with ``handler_cancellation=True``, as ``serve_web`` does."""
     app = web.Application(middlewares=[answer_troubles, guard_doors], client_max_size=MAX_BODY_BYTES)
     app[CONTEXT] = context
     app[CLOSING] = asyncio.Event()
@@ -54,9 +54,9 @@ async def _close_streams(app: web.Application) -> None:
 @contextlib.asynccontextmanager
 async def serve_web(context: WebContext, listen: Listen) -> AsyncIterator[Listen]:
     """
-    Serve while inside; yields the address that was really bound.
+    Serve while the context is open; yield the address that was actually bound.
 
-    An address that is taken, or reachable from elsewhere without a token, is a ``SetupError``.
+    Raises ``SetupError`` for an address that is taken, or reachable from other hosts without a token.
     """
     token = None if context.token is None else SecretStr(context.token)
     check_exposure(listen, token, token_name="FACESETS_TOKEN")  # noqa: S106  the name of a setting

@@ -1,5 +1,5 @@
 """
-A fake Immich: an HTTP server that answers as real ones of 2.7, 3.1 and 3.3 do, for tests, benchmarks and the demo.
+A fake Immich: an HTTP server that behaves like versions 2.7, 3.1 and 3.3, for tests, benchmarks and the demo.
 
     immich = FakeImmich("3.1.0")
     anna = immich.add_user("anna")
@@ -9,8 +9,8 @@ A fake Immich: an HTTP server that answers as real ones of 2.7, 3.1 and 3.3 do, 
     immich.faults.add("original", "status", status=503, times=2)
     assert immich.requests.count("original") == 0
 
-It holds everything in memory and changes whenever its objects are changed. What it imitates was recorded from real
-servers; where they differ by version, `Dialect` decides.
+All data is in memory; changes to its objects take effect at once. Its behaviour was recorded from real servers;
+where they differ by version, `Dialect` decides.
 """
 
 from service.demo.immich.api_version import Dialect

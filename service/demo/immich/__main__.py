@@ -1,7 +1,7 @@
 """
-``python -m service.demo.immich --library FOLDER``: the fake as a process of its own.
+The fake Immich as a process of its own: ``python -m service.demo.immich --library FOLDER``.
 
-Prints one line of JSON with the URL when it listens, and serves until it is told to stop.
+Prints one line of JSON with URL and version when it listens, and serves until SIGINT or SIGTERM.
 """
 
 import argparse

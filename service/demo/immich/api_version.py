@@ -1,4 +1,4 @@
-"""Which of the three ways of speaking a server of a given version has."""
+"""The API dialect of an Immich version: one of three."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -6,7 +6,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What changes between 2.7, 3.0 to 3.1, and 3.2 and later; everything else is the same in all of them."""
+    """An Immich version, and the differences between 2.7, 3.0 to 3.1, and 3.2 and later; all else is the same."""
 
     major: int
     minor: int
@@ -21,12 +21,12 @@ class Dialect:
 
     @property
     def two(self) -> bool:
-        """2.x: faces inline in the search, no tie-breaker, errors with a status and a correlation id in the body."""
-        return self.major < 3  # the release that took the faces out of the search
+        """Whether it is 2.x: faces in search results, no tie-breaker, error bodies with status and correlation id."""
+        return self.major < 3  # 3.0 removed the faces from search results
 
     @property
     def filters(self) -> bool:
-        """3.2 and later: the search also takes `filter`, `orderBy` and `cursor`."""
+        """Whether it is 3.2 or later: the search also takes `filter`, `orderBy` and `cursor`."""
         return (self.major, self.minor) >= (3, 2)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The ways a server says no, per dialect."""
+"""The error responses of a server, per dialect."""
 
 import json
 import secrets
@@ -14,7 +14,7 @@ UUID_PATTERN = "/^([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-f
 
 
 class RefusedError(Exception):
-    """An answer other than the one asked for."""
+    """An error response: its status, message, issues and headers."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ def refusal_text(
     correlation_id: str,
     issues: list[Issue] | None = None,
 ) -> str:
-    """The JSON body of a refusal: 2.x repeats status and correlation id in it, 3.x does not."""
+    """Return the JSON body of an error: 2.x repeats status and correlation id in it, 3.x does not."""
     if not dialect.two:
         return json.dumps({"message": message} | ({} if issues is None else {"errors": issues}))
     body: dict[str, object] = {"message": message}
@@ -55,7 +55,7 @@ def refusal_text(
 
 
 def no_access(permission: str) -> RefusedError:
-    """Foreign and unknown alike: the server does not tell which."""
+    """Return the error for both foreign and unknown items, which the server does not distinguish."""
     return RefusedError(400, f"Not found or no {permission} access")
 
 

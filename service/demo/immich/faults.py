@@ -1,4 +1,4 @@
-"""Trouble to order: which request fails, how, and how often."""
+"""Fault injection: which requests fail, how, and how often."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,15 +8,15 @@ from typing import Literal, get_args
 Kind = Literal["status", "reset", "hang", "slow", "truncate", "html", "corrupt", "wrong_length"]
 
 NEVER_ANY = frozenset({"ping", "version"})
-"""Routes that `route="any"` leaves alone: they answer even while the database is down, as the real ones do."""
+"""Routes that `route="any"` does not affect: real servers answer them even while the database is down."""
 
 
 @dataclass(slots=True)
 class Fault:
     """
-    One kind of trouble on one route.
+    One kind of fault on one route.
 
-    ``after`` matching requests pass first, then ``times`` fail (None: for ever), only every ``every``-th of them.
+    ``after`` matching requests pass first; then every ``every``-th fails, ``times`` in all (None: without limit).
     ``delay`` is in seconds and only for ``slow``; ``status`` and ``retry_after`` (seconds) for ``status`` and ``html``.
     """
 
@@ -33,7 +33,7 @@ class Fault:
     seen: int = 0
     """Matching requests so far."""
     struck: int = 0
-    """Requests this fault has spoilt so far."""
+    """Requests that this fault has made fail so far."""
 
     def strikes(self, route: str, asset_id: str | None, query: str, body: object) -> bool:
         if self.route == "any":
@@ -55,7 +55,7 @@ class Fault:
 
 @dataclass(slots=True)
 class FaultPlan:
-    """The faults in force; the first that strikes wins, all that match count the request."""
+    """The active faults. Every matching one counts the request; the first that is due applies."""
 
     faults: list[Fault] = field(default_factory=list)
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -75,7 +75,7 @@ class FaultPlan:
         when: Callable[[str, object], bool] | None = None,
     ) -> Fault:
         """
-        Order trouble on ``route``: a name of the request log, ``any`` (all but ping and version) or ``all``.
+        Add a fault on ``route``: a route name of the request log, ``any`` (all but ping and version) or ``all``.
 
         ``when(query, body)`` narrows it further; ``body`` is the decoded JSON of a search, otherwise None.
         """
@@ -86,12 +86,12 @@ class FaultPlan:
         return fault
 
     def clear(self) -> None:
-        """End all trouble; requests that hang are answered."""
+        """Remove all faults; hanging requests are answered."""
         self.faults.clear()
         self.released.set()
         self.released = asyncio.Event()
 
     def strike(self, route: str, asset_id: str | None, query: str, body: object) -> Fault | None:
-        """The fault that spoils this request, if any."""
+        """Return the fault that applies to this request, if any."""
         hits = [fault for fault in self.faults if fault.strikes(route, asset_id, query, body)]
         return hits[0] if hits else None

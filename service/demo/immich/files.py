@@ -1,4 +1,4 @@
-"""Serving bytes: ranges, tags, names, as the servers do it."""
+"""File responses with ranges, ETags and file names, as real servers send them."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class Slice:
 
 
 class UnsatisfiableError(Exception):
-    """A range outside the file; the servers answer it with a 500."""
+    """A range outside the file; real servers answer it with a 500."""
 
 
 def etag(size: int, modified: datetime) -> str:
@@ -41,9 +41,9 @@ def file_headers(content_type: str, name: str, size: int, modified: datetime) ->
 
 def cut(asked: Mapping[str, str], size: int, tag: str) -> Slice:
     """
-    The part of the file that these request headers want; raises `UnsatisfiableError`.
+    Return the part of the file that the request headers select; raise `UnsatisfiableError` if there is none.
 
-    Several ranges at once, or a unit other than bytes, get the whole file.
+    For several ranges, or a unit other than bytes, this is the whole file.
     """
     whole = Slice(200, 0, size)
     if tag in asked.get("If-None-Match", ""):

@@ -1,4 +1,4 @@
-"""The `filter` of 3.2 and later: ``{field: {operator: value}}`` to a test of assets."""
+"""The `filter` of 3.2 and later: ``{field: {operator: value}}``, compiled to a predicate over assets."""
 
 import operator
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ Compare = Callable[[Any, Any], bool]
 
 
 def unless_null(compare: Compare) -> Compare:
-    """SQL: nothing is greater, less or like NULL."""
+    """Return ``compare`` with SQL semantics: False if either value is NULL."""
     return lambda found, asked: found is not None and asked is not None and compare(found, asked)
 
 
@@ -51,7 +51,7 @@ OPERATORS: dict[str, Compare] = {
     "any": lambda found, asked: not found.isdisjoint(asked),
     "all": lambda found, asked: found.issuperset(asked),
     "none": lambda found, asked: found.isdisjoint(asked),
-    "matches": lambda _found, _asked: False,  # no text is ever recognised here
+    "matches": lambda _found, _asked: False,  # the fake has no OCR
 }
 LISTS = {"in", "notIn", "any", "all", "none"}
 TEXT = ("eq", "ne", "in", "notIn")
@@ -60,7 +60,7 @@ ORDERED = ("eq", "ne", "gt", "gte", "lt", "lte")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What a field of the filter takes and where its value is found."""
+    """The operators of a filter field, the check of its operands, and the getter of its value."""
 
     operators: tuple[str, ...]
     check: Check
@@ -139,7 +139,7 @@ def unknown_keys(found: Mapping[str, object], known: tuple[str, ...], path: list
 
 
 def condition(name: str, asked: object, path: list[str]) -> dict[str, Any]:
-    """The operators of one field, each with its checked value; raises `UnfitError`."""
+    """Return the operators of one field, each with its checked value; raise `UnfitError` on a wrong one."""
     field = FIELDS[name]
     if not isinstance(asked, dict):
         raise wrong_type("object", asked, "", path)
@@ -171,7 +171,7 @@ def holds(field: Field, operators: Mapping[str, Any]) -> Test:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A checked filter: its test, the bounds of `takenAt` in microseconds, and whether it could see locked assets."""
+    """A checked filter: its test, the bounds of `takenAt` in microseconds, and whether it could match locked assets."""
 
     test: Test
     first: int | None
@@ -180,7 +180,7 @@ class Filter:
 
 
 def read_branches(asked: object, path: list[str]) -> list[Filter]:
-    """The parts of an `or`, of which at least one must hold."""
+    """Return the filters of an `or`, of which at least one must match."""
     try:
         parts = Several(mapping, least=1)(asked)
     except UnfitError as error:
@@ -196,7 +196,7 @@ def mapping(value: object) -> dict[str, Any]:
 
 
 def read_filter(asked: Mapping[str, Any], path: list[str] | None = None) -> Filter:
-    """Check a filter and turn it into a test; raises `UnfitError` with the path of what is wrong."""
+    """Check and compile a filter; raise `UnfitError` with the path of the wrong part."""
     path = path or ["filter"]
     branch = len(path) > 1
     unknown_keys(asked, (*FIELDS, *(() if branch else ("or",))), path)

@@ -1,7 +1,7 @@
 """
 The JSON texts of assets, faces and people, as each dialect writes them.
 
-Written with f-strings: a page of 1,000 assets is text in a few milliseconds, so nothing needs to be kept.
+Built with f-strings: a page of 1,000 assets takes a few milliseconds, so nothing needs to be cached.
 """
 
 import json
@@ -20,13 +20,13 @@ quote = json.encoder.encode_basestring_ascii
 
 
 def instant(moment: datetime) -> str:
-    """Milliseconds, truncated: what JavaScript makes of a time stamp."""
+    """Return a time stamp as JavaScript writes it: in UTC, truncated to milliseconds."""
     in_utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     return in_utc.isoformat("T", "milliseconds")[:-6] + "Z"
 
 
 def raw_instant(moment: datetime) -> str:
-    """A time stamp that the database wrote as JSON itself: microseconds without zeros at the end."""
+    """Return a time stamp as the database writes it in JSON: microseconds without trailing zeros."""
     seconds, _, fraction = moment.astimezone(UTC).isoformat().removesuffix("+00:00").partition(".")
     return f"{seconds}.{fraction.rstrip('0')}+00:00" if fraction else f"{seconds}+00:00"
 
@@ -40,14 +40,14 @@ def optional(value: str | None) -> str:
 
 
 class Answers:
-    """Texts for one viewer's questions."""
+    """The JSON response bodies of one library in one dialect."""
 
     def __init__(self, library: Library, dialect: Dialect) -> None:
         self.library = library
         self.dialect = dialect
 
     def person(self, person: FakePerson, *, raw: bool, tail: str = "") -> str:
-        """``raw``: inside assets and faces, where the database writes the time stamp itself."""
+        """Return a person; ``raw`` is for those inside assets and faces, whose time stamp the database writes."""
         owner = self.library.users[person.owner]
         thumbnail = f"/data/thumbs/{owner.user_id}/{person.person_id[:2]}/{person.person_id[2:4]}/{person.person_id}"
         changed = person.updated_at or self.library.clock()
@@ -68,7 +68,7 @@ class Answers:
         )
 
     def faces(self, asset: FakeAsset, viewer: FakeUser) -> str:
-        """What `/faces` says: edits applied, and only people of the viewer's own."""
+        """Return the body of `/faces`: boxes after edits, with only the viewer's own people."""
         texts = []
         for face in asset.faces if asset.edited_faces is None else asset.edited_faces:
             known = None if face.person_id is None else self.library.people.get((viewer.name, face.person_id))
@@ -77,7 +77,7 @@ class Answers:
         return f"[{','.join(texts)}]"
 
     def people_of(self, namer: str, faces: list[FakeFace]) -> str:
-        """`people`, and in 2.7 `unassignedFaces`; ``namer`` is the user whose names are used."""
+        """Return `people`, and in 2.7 `unassignedFaces`; ``namer`` is the user whose names are used."""
         groups: dict[str, list[FakeFace]] = {}
         loose = []
         for face in faces:
@@ -146,7 +146,7 @@ class Answers:
         )
 
     def listed(self, asset: FakeAsset, viewer: FakeUser, *, with_people: bool, with_exif: bool) -> str:
-        """An asset as the search lists it: boxes of the unedited picture, a partner's people under her own names."""
+        """Return an asset as in search results: boxes of the unedited picture; before 3.2, the owner's people."""
         if with_people:
             people = self.people_of(viewer.name if self.dialect.filters else asset.owner, asset.faces)
         else:
@@ -154,7 +154,7 @@ class Answers:
         return self.asset(asset, people=people, exif=with_exif)
 
     def detailed(self, asset: FakeAsset, viewer: FakeUser) -> str:
-        """An asset as `GET /assets/{id}` shows it: everything, with people of the viewer's own only."""
+        """Return an asset as in `GET /assets/{id}`: all fields, with only the viewer's own people."""
         faces = asset.faces if asset.edited_faces is None else asset.edited_faces
         return self.asset(
             asset,
@@ -216,7 +216,7 @@ class Answers:
         )
 
     def people(self, viewer: FakeUser, *, page: int, size: int, with_hidden: bool) -> str:
-        """The viewer's people, the most seen first; unnamed ones below the minimum are counted, not listed."""
+        """Return the viewer's people, in Immich's order; unnamed ones with too few faces are counted, not listed."""
         counts = self.library.face_counts(viewer.name)
         seen = [
             person

@@ -1,4 +1,4 @@
-"""What the server holds: users, pictures, faces, people, and who may see what."""
+"""The data of the fake server: users, assets, faces and people, and the access rules."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 Data = bytes | Callable[[], bytes] | Path
-"""Bytes, or where they come from when somebody asks."""
+"""Bytes, or the path or callable that provides them on demand."""
 
 ALL_NEEDED = frozenset(
     {"asset.read", "face.read", "asset.download", "asset.view", "person.read", "user.read", "server.about"}
@@ -31,7 +31,7 @@ def new_id() -> str:
 
 
 def load(data: Data) -> bytes:
-    """May block and may raise `OSError`: a path is read, a callable called."""
+    """Return the bytes: a path is read, a callable called. May block, and may raise `OSError`."""
     if isinstance(data, bytes):
         return data
     return data.read_bytes() if isinstance(data, Path) else data()
@@ -52,9 +52,9 @@ class FakeFace:
 @dataclass(slots=True)
 class FakeAsset:
     """
-    A picture of one user; ``width`` x ``height`` is upright (and edited, when ``is_edited``).
+    An asset of one user; ``width`` x ``height`` is upright (and after edits, when ``is_edited``).
 
-    Change any field at will; after a change of ``taken_at`` call `FakeImmich.touch`, which sorts anew.
+    Fields may be changed freely; after a change of ``taken_at``, call `FakeImmich.touch` to sort anew.
     """
 
     data: Data
@@ -66,25 +66,25 @@ class FakeAsset:
     mime_type: str = "image/jpeg"
     asset_id: str = field(default_factory=new_id)
     checksum: str | None = None
-    """Base64 SHA-1 of the data, computed when first asked for; give another for an external library."""
+    """Base64 SHA-1 of the data, computed on first use; set another for an external library."""
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    """Both are set by `Library.add_asset` when not given."""
+    """`Library.add_asset` sets ``created_at`` and ``updated_at`` when they are None."""
     modified_at: datetime | None = None
-    """Of the file; ``taken_at`` when None."""
+    """The modification time of the file; ``taken_at`` when None."""
     local_taken_at: datetime | None = None
     visibility: str = "timeline"
     type: str = "IMAGE"
     is_trashed: bool = False
     is_offline: bool = False
-    """The file is gone; the server also puts such an asset into the trash."""
+    """The file is missing; the server also puts such an asset into the trash."""
     is_edited: bool = False
     is_favorite: bool = False
     library_id: str | None = None
     original_path: str | None = None
     faces: list[FakeFace] = field(default_factory=list)
     edited_faces: list[FakeFace] | None = None
-    """What `/faces` says of an edited picture; ``faces`` when None."""
+    """The faces that `/faces` returns for an edited picture; ``faces`` when None."""
     edited_data: Data | None = None
     fullsize_data: Data | None = None
     preview_data: Data | None = None
@@ -92,18 +92,18 @@ class FakeAsset:
     has_preview: bool = True
     thumbhash: str | None = THUMBHASH
     exif: dict[str, Any] | None = field(default_factory=dict)
-    """Fields of `exifInfo` that differ from the plain ones; None: no exif row at all."""
+    """Fields of `exifInfo` that differ from the defaults; None means no exif row at all."""
     duration_ms: int | None = None
     live_photo_video_id: str | None = None
     size: int | None = None
-    """Bytes of the data; measured when first asked for."""
+    """Size of the data in bytes, measured on first use."""
 
     @property
     def trashed(self) -> bool:
         return self.is_trashed or self.is_offline
 
     def measure(self) -> None:
-        """Fill in checksum and size; blocks when the data has to be loaded, raises `OSError` when it is gone."""
+        """Fill in checksum and size; block if the data must be loaded, raise `OSError` if it is missing."""
         if self.checksum is not None and self.size is not None:
             return
         content = load(self.data)
@@ -120,7 +120,7 @@ class FakeAsset:
 
 @dataclass(slots=True)
 class FakePerson:
-    """A person as one user sees her; from 3.2 several users may hold the same id under names of their own."""
+    """A person in the view of one user; from 3.2 on, users may share an id under different names."""
 
     person_id: str
     name: str
@@ -133,7 +133,7 @@ class FakePerson:
 
 @dataclass(slots=True)
 class FakeUser:
-    """An account; ``shares_with`` names the users whose timelines show these assets too."""
+    """An account; ``shares_with`` names the users whose timelines also show its assets."""
 
     name: str
     api_key: str
@@ -150,7 +150,7 @@ class FakeUser:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key: who it speaks for and what it may do."""
+    """An API key with its user and permissions."""
 
     secret: str
     user: FakeUser
@@ -163,7 +163,7 @@ class Key:
 
 
 class Library:
-    """Everything on the server, and the rules about who sees it."""
+    """All data on the server, and the rules of access to it."""
 
     def __init__(self, clock: Callable[[], datetime], minimum_faces: int = 3) -> None:
         self.clock = clock
@@ -172,9 +172,9 @@ class Library:
         self.keys: dict[str, Key] = {}
         self.assets: dict[str, FakeAsset] = {}
         self.people: dict[tuple[str, str], FakePerson] = {}
-        """By (owner, person id)."""
+        """People by (owner, person id)."""
         self.revision = 0
-        """Counts changes that may alter the order or the membership of a listing."""
+        """The number of changes so far that may alter the order or the membership of a listing."""
 
     def add_user(self, user: FakeUser) -> FakeUser:
         if user.name in self.users:
@@ -211,11 +211,11 @@ class Library:
         return person
 
     def visible_owners(self, viewer: FakeUser) -> frozenset[str]:
-        """The viewer and everyone who shares a timeline with her."""
+        """Return the names of the viewer and of all users who share a timeline with the viewer."""
         return frozenset({viewer.name} | {user.name for user in self.users.values() if viewer.name in user.shares_with})
 
     def readable(self, viewer: FakeUser, asset_id: str) -> FakeAsset | None:
-        """The asset if this user may read it: her own unless locked, a partner's unless trashed or put aside."""
+        """Return the asset if it is readable: an own one unless locked, a partner's unless locked, trashed or archived."""
         asset = self.assets.get(asset_id)
         if asset is None or asset.visibility == "locked":
             return None
@@ -225,7 +225,7 @@ class Library:
         return asset if shared and not asset.trashed and asset.visibility != "archive" else None
 
     def face_counts(self, owner: str) -> dict[str, int]:
-        """How many faces each person of this user has on pictures of her timeline."""
+        """Return the number of faces of each person in the assets of the user's timeline."""
         counts: dict[str, int] = {}
         for asset in self.assets.values():
             if asset.owner == owner and not asset.trashed and asset.visibility == "timeline":

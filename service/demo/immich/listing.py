@@ -1,4 +1,4 @@
-"""Assets in the order of a search, and the page cut out of them."""
+"""Assets in search order, and the pages of a search."""
 
 import bisect
 from array import array
@@ -13,12 +13,12 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 def micros(moment: datetime) -> int:
-    """Microseconds since 1970: what the database compares by, finer than any answer shows."""
+    """Return microseconds since 1970: the precision of database comparisons, finer than in any response."""
     return (moment - EPOCH) // MICROSECOND
 
 
 class Listing:
-    """What one set of owners holds, by (taken_at, id) ascending; sorted anew when the library has changed."""
+    """The assets of one set of owners, ascending by (taken_at, id), at one revision of the library."""
 
     __slots__ = ("assets", "instants", "revision")
 
@@ -31,7 +31,7 @@ class Listing:
         self.instants = array("q", (micros(asset.taken_at) for asset in self.assets))
 
     def between(self, first: int | None, last: int | None, *, descending: bool) -> Iterator[FakeAsset]:
-        """The assets taken between two instants (microseconds, both inclusive)."""
+        """Return the assets taken between two instants (microseconds, both inclusive; None: no bound)."""
         low = 0 if first is None else bisect.bisect_left(self.instants, first)
         high = len(self.instants) if last is None else bisect.bisect_right(self.instants, last)
         places = range(high - 1, low - 1, -1) if descending else range(low, high)
@@ -39,7 +39,7 @@ class Listing:
 
 
 class Listings:
-    """One listing per set of owners that some viewer sees."""
+    """A cache of listings, one per set of owners; a listing is rebuilt when the library has changed."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
@@ -62,11 +62,11 @@ def cut_page(
     tie_of: Callable[[FakeAsset], object],
 ) -> tuple[Sequence[FakeAsset], bool]:
     """
-    The page at ``offset``, and whether something follows.
+    Return the page at ``offset``, and whether more assets follow.
 
-    With ``shuffle_ties`` the order among equal instants differs from page to page, as a database without a
-    tie-breaker answers: every second page turns the tied rows at its edges by one, so that a row lies on two
-    pages and another on none. The first page, and so keyset paging, is always in order.
+    With ``shuffle_ties`` the order among equal instants differs from page to page, as in a database without a
+    tie-breaker. Every second page rotates the tied rows at its edges by one, so that one row is on two pages and
+    another on none. The first page, and so keyset paging, is always in order.
     """
     if not shuffle_ties or offset // size % 2 == 0:
         found = list(islice(matches, offset, offset + size + 1))
@@ -84,7 +84,7 @@ def cut_page(
 
 
 def turn_ties(rows: list[FakeAsset], edge: int, tie_of: Callable[[FakeAsset], object]) -> None:
-    """Turn the run of tied rows around ``edge`` by one place."""
+    """Rotate the run of tied rows around ``edge`` by one place."""
     tie = tie_of(rows[edge])
     first, last = edge, edge
     while first > 0 and tie_of(rows[first - 1]) == tie:

@@ -1,7 +1,7 @@
 """
-Libraries described by a file: who there is, which pictures, which faces.
+Manifests of fake libraries: a file that lists users, people, assets and faces.
 
-TOML or JSON, with paths relative to the file::
+A manifest is TOML or JSON, with paths relative to the file::
 
     version = "3.1.0"
     [[users]]
@@ -25,8 +25,8 @@ TOML or JSON, with paths relative to the file::
     image_height = 1200
     person_id = "..."
 
-Every other argument of `FakeImmich.add_user`, and field of `FakePerson`, `FakeAsset` and `FakeFace`, may stand there
-under its own name. Ids that are absent follow from the names, so a second start serves the same library.
+All other arguments of `FakeImmich.add_user` and fields of `FakePerson`, `FakeAsset` and `FakeFace` are allowed
+under their own names. Absent ids are derived from the names, so that every start serves the same library.
 """
 
 import hashlib
@@ -56,8 +56,8 @@ def load_library(path: Path, version: str | None = None, **options: Any) -> Fake
     """
     Build a server from a manifest, or from the folder that holds one.
 
-    ``version`` overrules the manifest's; ``options`` go to `FakeImmich`. Raises `OSError` for a missing file and
-    `ValueError` for anything the manifest gets wrong. Pictures without a size are opened, so this may block.
+    ``version`` overrides that of the manifest; ``options`` are passed to `FakeImmich`. Raises `OSError` for a missing
+    file and `ValueError` for an error in the manifest. Blocks: pictures without a size are opened.
     """
     manifest = path
     if path.is_dir():
@@ -104,7 +104,7 @@ def read_asset(described: Mapping[str, Any], folder: Path) -> FakeAsset:
 
 
 def settled_id(*names: str) -> str:
-    """A version 4 UUID that is always the same for the same names."""
+    """Return a version 4 UUID that is always the same for the same names."""
     digest = hashlib.sha256("\0".join(names).encode()).digest()
     return str(uuid.UUID(bytes=digest[:16], version=4))
 
@@ -115,14 +115,14 @@ def read_face(described: Mapping[str, Any]) -> FakeFace:
 
 
 def aware(moment: str | date) -> datetime:
-    """An instant of JSON (text) or TOML (a date or date-time); without an offset it is UTC."""
+    """Return an aware datetime from JSON text or a TOML date or date-time; UTC if it has no offset."""
     read: Callable[[str], datetime] = datetime.fromisoformat
     instant = read(moment) if isinstance(moment, str) else read(moment.isoformat())
     return instant if instant.tzinfo is not None else instant.replace(tzinfo=UTC)
 
 
 def upright_size(file: Path) -> tuple[int, int]:
-    """Width and height after the EXIF orientation is applied."""
+    """Return width and height after the EXIF orientation is applied."""
     with Image.open(file) as picture:
         width, height = picture.size
         turned = picture.getexif().get(ORIENTATION_TAG) in SIDEWAYS

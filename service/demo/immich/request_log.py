@@ -1,4 +1,4 @@
-"""What was asked: so that a test can say "this run downloads nothing"."""
+"""The log of requests, so that a test can assert "this run downloads nothing"."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ class Asked(NamedTuple):
 
 @dataclass(slots=True)
 class RequestLog:
-    """Every request in the order of its arrival, and how many are under way."""
+    """All requests in order of arrival, and the number in flight."""
 
     entries: list[Asked] = field(default_factory=list)
     by_route: Counter[str] = field(default_factory=Counter)
@@ -35,11 +35,11 @@ class RequestLog:
         self.in_flight -= 1
 
     def count(self, *routes: str) -> int:
-        """How many requests came on these routes; on all of them when none is named."""
+        """Return the number of requests on these routes; on all routes when none is named."""
         return sum(self.by_route[route] for route in routes) if routes else len(self.entries)
 
     def assets(self, route: str) -> list[str]:
-        """The asset ids asked for on this route, in order, with repetitions."""
+        """Return the asset ids requested on this route, in order, with repetitions."""
         return [asked.asset_id for asked in self.entries if asked.route == route and asked.asset_id is not None]
 
     def bodies(self, route: str = "search") -> list[object]:

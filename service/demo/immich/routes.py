@@ -1,4 +1,4 @@
-"""What the server answers on each route, once it knows who asks and what she may do."""
+"""The handlers of the routes, called after authentication and permission checks."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ SIZES = ("fullsize", "preview", "thumbnail")
 
 @dataclass(slots=True)
 class Reply:
-    """An answer before it goes out, still whole."""
+    """A complete response before it is sent."""
 
     status: int = 200
     body: bytes = b""
@@ -34,7 +34,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request, as far as a route cares."""
+    """The parts of a request that a route needs."""
 
     key: Key | None
     raw_path: str
@@ -69,7 +69,7 @@ class Routes:
         self.answers = Answers(library, dialect)
         self.listings = Listings(library)
 
-    # what the server says of itself
+    # the server
 
     async def ping(self, _ask: Ask) -> Reply:
         return json_reply('{"res":"pong"}')
@@ -110,7 +110,7 @@ class Routes:
         ]
         return totals | {"usageByUser": each}
 
-    # who asks
+    # the caller
 
     async def key(self, ask: Ask) -> Reply:
         if ask.key is None:
@@ -138,7 +138,7 @@ class Routes:
         return json_reply(self.answers.page(texts, next_page, write_cursor(following) if more and by_cursor else None))
 
     def found(self, question: Question, viewer: FakeUser) -> tuple[list[FakeAsset], bool]:
-        """The assets on the page asked for, and whether there are more."""
+        """Return the assets on the requested page, and whether more follow."""
         listing = self.listings.of(viewer)
         by_date = question.order_field == "fileCreatedAt"
         candidates = listing.between(question.first, question.last, descending=question.descending)
@@ -156,7 +156,7 @@ class Routes:
         return list(assets), more
 
     async def measure(self, assets: Sequence[FakeAsset], *, sizes: bool) -> None:
-        """Know the checksums (and sizes) of these assets, off the event loop where data must be read."""
+        """Fill in the checksums (and sizes) of these assets, in a thread where data must be read."""
         unknown = [asset for asset in assets if asset.checksum is None or (sizes and asset.size is None)]
         for asset in unknown:
             if asset.is_offline:
@@ -168,7 +168,7 @@ class Routes:
             await asyncio.to_thread(measure_all, slow)
 
     def readable(self, ask: Ask, permission: str) -> FakeAsset:
-        """The asset of the path; refuses what is no id, foreign, locked or unknown."""
+        """Return the asset of the path; raise `RefusedError` for a malformed, foreign, locked or unknown id."""
         self.checked({"id": identifier}, {"id": ask.item_id})
         asset = self.library.readable(ask.user, ask.item_id.lower())
         if asset is None:
@@ -215,7 +215,7 @@ class Routes:
         return await self.file(ask, asset, asset.data, asset.mime_type, asset.file_name)
 
     def hidden_file(self, refusal: RefusedError) -> RefusedError:
-        """3.x says 404 of a file that is not yours, 2.x the usual 400."""
+        """Return the error for a file without access: 404 in 3.x, the usual 400 in 2.x."""
         if refusal.issues is not None or isinstance(refusal.message, list):
             return refusal
         if not self.dialect.two:
@@ -233,7 +233,7 @@ class Routes:
         return self.checked({"edited": truth, "size": Choice(("original", *SIZES))}, edited | size)
 
     async def file(self, ask: Ask, asset: FakeAsset, data: Data, content_type: str, name: str) -> Reply:
-        """The file, or the part of it that the headers want."""
+        """Return the file, or the part of it that the request headers select."""
         own = data is asset.data
         modified = (asset.modified_at or asset.taken_at) if own else (asset.updated_at or asset.taken_at)
         try:

@@ -1,4 +1,4 @@
-"""Which route a path is, and what each route asks of the key."""
+"""The route of each path, and the permission that each route requires of the API key."""
 
 import json
 
@@ -33,7 +33,7 @@ MAINTENANCE = frozenset({"ping", "version", "config"})
 
 
 def route_of(method: str, path: str) -> tuple[str, str]:
-    """The short name of the route, and the id in the path (empty where there is none)."""
+    """Return the short name of the route, and the id in the path (empty where there is none)."""
     method = "GET" if method == "HEAD" else method
     fixed = FIXED_PATHS.get((method, path))
     if fixed is not None:
@@ -49,7 +49,7 @@ def route_of(method: str, path: str) -> tuple[str, str]:
 
 
 def decoded(sent: bytes) -> tuple[object, str | None]:
-    """The JSON of a body, and the complaint about it; only objects and lists count as JSON here, as in Express."""
+    """Return the JSON of a body, and its error message if any; as in Express, only objects and lists are valid."""
     if not sent:
         return None, None
     try:

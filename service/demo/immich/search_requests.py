@@ -1,4 +1,4 @@
-"""The body of a search, read and checked as each dialect does it."""
+"""The body of a search request, parsed and checked as in each dialect."""
 
 import base64
 import binascii
@@ -29,7 +29,7 @@ from service.demo.immich.validation import (
 )
 
 MOST = 1000
-"""Assets on a page, at the most."""
+"""The maximum number of assets on a page."""
 DEFAULT_SIZE = 250
 ORDER_FIELDS = ("fileCreatedAt", "localDateTime", "fileSizeInBytes", "rating")
 
@@ -42,11 +42,11 @@ DATES = tuple(f"{what}{side}" for what in ("created", "updated", "trashed", "tak
 EXIF = ("city", "country", "state", "make", "model", "lensModel", "description", "rating")
 NULLABLE = ("city", "country", "state", "make", "model", "lensModel")
 COMMON = frozenset({"size", "withExif", "withPeople", "withStacked"})
-"""What may stand beside `filter` and `cursor`; every other flat field is a deprecated one."""
+"""The flat fields allowed beside `filter` and `cursor`; all others are deprecated there."""
 
 
 def flat_fields(*, two: bool) -> dict[str, Check]:
-    """The flat fields in the order in which their errors are told."""
+    """Return the checks of the flat fields, in the order in which their errors are reported."""
     date = loose_instant_micros if two else instant_micros
     fields: dict[str, Check] = {"libraryId": Nullable(identifier), "type": Choice(ASSET_TYPES)}
     fields |= dict.fromkeys(FLAGS, truth) | {"visibility": Choice(VISIBILITIES)}
@@ -55,7 +55,7 @@ def flat_fields(*, two: bool) -> dict[str, Check]:
     fields |= dict.fromkeys(("personIds", "albumIds"), Several(identifier))
     fields |= {"tagIds": Nullable(Several(identifier)), "id": identifier}
     fields |= {"order": Choice(("asc", "desc")), "page": Number(1, loose=two)}
-    if two:  # there, null is as good as absent
+    if two:  # in 2.x, null means absent
         fields = {name: Nullable(check) for name, check in fields.items()}
     return fields
 
@@ -66,7 +66,7 @@ THREE_FIELDS = flat_fields(two=False)
 
 @dataclass(slots=True)
 class Question:
-    """A checked search: what to list, in which order, and which part of it. Instants in microseconds."""
+    """A checked search: its test, order and page. Instants are in microseconds."""
 
     test: Test
     size: int
@@ -76,15 +76,15 @@ class Question:
     order_field: str = "fileCreatedAt"
     descending: bool = True
     page: int | None = None
-    """The number of the page; None when the question pages by cursor."""
+    """The number of the page; None when the search pages by cursor."""
     with_people: bool = False
     with_exif: bool = False
     needs_content: bool = False
-    """It compares checksums or sizes, so the content of all assets must be known."""
+    """Whether it compares checksums or sizes, so that all assets must be measured first."""
 
 
 def read_question(body: object, dialect: Dialect, page_limit: int) -> Question:
-    """Raises `RefusedError` as the server would answer; ``page_limit`` caps a page below the size asked for."""
+    """Parse a search body; raise `RefusedError` as the server would. ``page_limit`` caps the requested size."""
     if not isinstance(body, dict):
         raise RefusedError(400, "Unexpected token in JSON at position 0")
     newer = [name for name in ("filter", "cursor", "orderBy") if body.get(name) is not None]
@@ -101,7 +101,7 @@ def refused(wrong: Mapping[str, UnfitError], dialect: Dialect) -> RefusedError:
     if not dialect.two:
         issues = [error.issue | {"path": error.path or [name]} for name, error in wrong.items()]
         return RefusedError(400, "Validation failed", issues=issues)
-    for name in DATES:  # dates are refused while they are read, alone and in one sentence
+    for name in DATES:  # a date error is raised while parsing: alone, and as one sentence
         if name in wrong:
             return RefusedError(400, f"{name} {wrong[name].said}")
     return RefusedError(400, [f"{name} {error.said}" for name, error in wrong.items()])
@@ -160,7 +160,7 @@ def equals(attribute: str, wanted: object) -> Test:
 
 
 def dated(attribute: str, after: int | None, before: int | None) -> list[Test]:
-    """Both ends belong; the stored instant is finer than the milliseconds of the question."""
+    """Return tests with both bounds inclusive; stored instants are finer than the milliseconds of the request."""
     tests: list[Test] = []
     if after is not None:
         tests.append(lambda asset: micros(getattr(asset, attribute)) >= after)
@@ -170,7 +170,7 @@ def dated(attribute: str, after: int | None, before: int | None) -> list[Test]:
 
 
 def textual(values: Mapping[str, Any]) -> list[Test]:
-    """Names, people, and what only an asset with exif, tags or albums can have."""
+    """Return the tests of file names and people, and of fields that need exif, tags or albums."""
     tests: list[Test] = []
     if name := values.get("originalFileName"):
         tests.append(lambda asset: name.lower() in asset.file_name.lower())
@@ -205,7 +205,7 @@ def write_cursor(offset: int) -> str:
 
 
 def read_filtered(body: Mapping[str, Any], newer: list[str], page_limit: int) -> Question:
-    """3.2 and later: `filter`, `orderBy` and `cursor`, none of which bears a flat field beside it."""
+    """Parse a search with `filter`, `orderBy` or `cursor` (3.2 and later), which exclude deprecated flat fields."""
     values, wrong = checked({"cursor": Nullable(text)} | THREE_FIELDS, body)
     issues = [error.issue | {"path": [name]} for name, error in wrong.items()]
     try:
@@ -219,7 +219,7 @@ def read_filtered(body: Mapping[str, Any], newer: list[str], page_limit: int) ->
             400, "Validation failed", issues=[*issues, error.issue | {"path": error.path or ["filter"]}]
         ) from None
     deprecated = [name for name in THREE_FIELDS if name in body and name not in COMMON]
-    # told in the order of the schema: withDeleted before order
+    # reported in the order of the schema: withDeleted before order
     beside = "/".join(newer)
     issues += [
         {"code": "custom", "path": [name], "message": f"Deprecated field {name} cannot be combined with {beside}"}
@@ -254,7 +254,7 @@ def read_order(asked: object) -> dict[str, str]:
 
 
 def order_key(question: Question, asset: FakeAsset) -> Any:
-    """What a search sorts by when that is not the date of the picture; the id breaks ties."""
+    """Return the sort key of a search that is not ordered by the date of the picture; the id breaks ties."""
     match question.order_field:
         case "localDateTime":
             value: float = micros(asset.local_taken_at or asset.taken_at)

@@ -1,4 +1,4 @@
-"""The server itself: its life, its trouble, and the way of a request through it."""
+"""The fake server: its start and stop, its injected faults, and the handling of a request."""
 
 import asyncio
 import socket
@@ -31,13 +31,13 @@ from service.demo.immich.routing import MAINTENANCE, PERMISSIONS, PUBLIC, decode
 from service.demo.immich.validation import UUID
 
 NODE_KEEPALIVE_SECONDS = 6.0
-"""After this long an idle connection is closed by the real servers."""
+"""The idle time after which real servers close a connection."""
 
-_TURNS_TO_ARRIVE = 3  # of the loop, from an accepted connection to its protocol
+_TURNS_TO_ARRIVE = 3  # event loop iterations from an accepted connection to its protocol
 
 
 async def close_listener(listener: asyncio.Server) -> None:
-    """Close it after the connections that were accepted already have arrived: until Python 3.12 they are left open else."""
+    """Close the listener once accepted connections have their protocol; up to Python 3.12 they would stay open."""
     loop = asyncio.get_running_loop()
     for sock in listener.sockets:
         loop.remove_reader(sock.fileno())
@@ -47,7 +47,7 @@ async def close_listener(listener: asyncio.Server) -> None:
 
 
 def reset(transport: asyncio.Transport | None) -> None:
-    """Break a connection off with a reset instead of a polite end."""
+    """Abort a connection with a TCP reset instead of an orderly close."""
     if transport is not None:
         sock = transport.get_extra_info("socket")
         if sock is not None:
@@ -57,9 +57,9 @@ def reset(transport: asyncio.Transport | None) -> None:
 
 class FakeImmich:
     """
-    An Immich server that answers as the real one of this version does.
+    A fake Immich server that behaves like a real one of this version.
 
-    ``page_limit`` caps every page below the size asked for, so that few assets make many pages. ``keepalive_timeout``
+    ``page_limit`` caps every page below the requested size, so that few assets make many pages. ``keepalive_timeout``
     is in seconds. Routes in the request log and in faults: ping, version, config, features, media-types, about,
     statistics, key, me, search, faces, asset, original, thumbnail, people, person, unknown.
     """
@@ -78,7 +78,7 @@ class FakeImmich:
         self.requests = RequestLog()
         self.faults = FaultPlan()
         self.bytes_sent = 0
-        """Bytes of bodies."""
+        """Bytes of response bodies sent so far."""
         self.maintenance = False
         self.url = ""
         self._routes = Routes(self.library, self.dialect, page_limit)
@@ -109,14 +109,14 @@ class FakeImmich:
         return self.library.add_user(user)
 
     def add_key(self, user: FakeUser, permissions: Iterable[str], api_key: str | None = None) -> str:
-        """A further key of the same user, with other permissions."""
+        """Add another key of the same user, with other permissions; return its secret."""
         return self.library.add_key(user, permissions, api_key)
 
     def revoke_key(self, api_key: str) -> None:
         del self.library.keys[api_key]
 
     def add_asset(self, asset: FakeAsset | None = None, **fields: Any) -> FakeAsset:
-        """Add an asset, or make one of the fields of `FakeAsset` and add it."""
+        """Add an asset, either given or made from the fields of `FakeAsset`."""
         asset = FakeAsset(**fields) if asset is None else asset
         if not UUID.fullmatch(asset.asset_id):
             raise ValueError("an asset id must be a version 4 UUID: the servers refuse any other")
@@ -126,7 +126,7 @@ class FakeImmich:
         return asset if isinstance(asset, FakeAsset) else self.library.assets[asset]
 
     def delete_asset(self, asset: FakeAsset | str) -> None:
-        """Gone for good, as after the trash was emptied."""
+        """Delete an asset permanently, as when the trash is emptied."""
         self.library.delete_asset(self.asset(asset).asset_id)
 
     def trash_asset(self, asset: FakeAsset | str) -> FakeAsset:
@@ -135,14 +135,14 @@ class FakeImmich:
         return self.touch(trashed)
 
     def touch(self, asset: FakeAsset | str) -> FakeAsset:
-        """What every change but one of faces does: `updatedAt` becomes now."""
+        """Set `updatedAt` to now, as every change does except one of faces."""
         touched = self.asset(asset)
         touched.updated_at = self.library.clock()
         self.library.revision += 1
         return touched
 
     def add_face(self, asset: FakeAsset | str, face: FakeFace | None = None, **fields: Any) -> FakeFace:
-        """Faces come and go without a trace in `updatedAt`, in every version."""
+        """Add a face; as in every version, this does not change `updatedAt`."""
         face = FakeFace(**fields) if face is None else face
         self.asset(asset).faces.append(face)
         return face
@@ -150,12 +150,12 @@ class FakeImmich:
     def add_person(
         self, person: FakePerson | None = None, *, owner: str = "", name: str = "", **fields: Any
     ) -> FakePerson:
-        """Add a person, or make one of the fields of `FakePerson`; the id is made up when not given."""
+        """Add a person, either given or made from the fields of `FakePerson`; a missing id is generated."""
         if person is None:
             person = FakePerson(fields.pop("person_id", None) or new_id(), name, owner, **fields)
         return self.library.add_person(person)
 
-    # its life
+    # start and stop
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> str:
         """Listen and return the base URL (without ``/api``)."""
@@ -174,7 +174,7 @@ class FakeImmich:
             await self._web.shutdown(1.0)
 
     async def refuse(self) -> None:
-        """An outage: open connections break, new ones are refused."""
+        """Start an outage: open connections are reset, new ones refused."""
         if self._listener is not None:
             await close_listener(self._listener)
             self._listener = None
@@ -192,7 +192,7 @@ class FakeImmich:
         self._port = self._listener.sockets[0].getsockname()[1]
 
     def die_after(self, requests: int) -> None:
-        """Answer this many further requests, then break off and refuse until `resume`."""
+        """Answer this many further requests, then reset connections and refuse new ones until `resume`."""
         self._requests_to_live = requests
 
     async def __aenter__(self) -> Self:
@@ -204,7 +204,7 @@ class FakeImmich:
     ) -> None:
         await self.stop()
 
-    # the way of a request
+    # request handling
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
@@ -235,12 +235,12 @@ class FakeImmich:
                 await self._break_off(request)
 
     async def _break_off(self, request: web.BaseRequest) -> None:
-        """Reset the connection and wait to be cancelled with it."""
+        """Reset the connection and block until the handler is cancelled with it."""
         reset(request.transport)
         await asyncio.Event().wait()
 
     async def _spoil(self, request: web.BaseRequest, fault: Fault) -> Reply | None:
-        """Trouble that comes before the answer; None when the answer follows after all."""
+        """Apply a fault that precedes the response; return None when the regular response follows."""
         match fault.kind:
             case "reset":
                 await self._break_off(request)
@@ -275,7 +275,7 @@ class FakeImmich:
             return self._refusal(refusal)
 
     def _admit(self, request: web.BaseRequest, route: str) -> Key:
-        """Who asks; refuses strangers (401) and keys without the permission of the route (403)."""
+        """Return the API key; refuse a missing or unknown one (401), or one without the route's permission (403)."""
         secret = request.headers.get("x-api-key") or next(
             iter(parse_qs(request.raw_path.partition("?")[2]).get("apiKey", ())), None
         )
@@ -305,14 +305,14 @@ class FakeImmich:
         return self._response(reply)
 
     async def _send_half(self, request: web.BaseRequest, reply: Reply) -> None:
-        """The headers promise everything, half of it comes, then the connection breaks."""
+        """Send headers with the full length and half of the body, then reset the connection."""
         response = web.StreamResponse(status=reply.status, headers=reply.headers)
         response.content_length = len(reply.body)
         await response.prepare(request)
         half = reply.body[: len(reply.body) // 2]
         self.bytes_sent += len(half)
         await response.write(half)
-        await asyncio.sleep(0.01)  # the half must be on its way before the reset overtakes it
+        await asyncio.sleep(0.01)  # the half must be sent before the reset
         await self._break_off(request)
 
     def _response(self, reply: Reply) -> web.Response:

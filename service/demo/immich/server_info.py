@@ -1,4 +1,4 @@
-"""What the server says of itself: constants of a fresh installation."""
+"""The server information endpoints: constants of a fresh installation."""
 
 import json
 

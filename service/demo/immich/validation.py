@@ -1,4 +1,4 @@
-"""Single values of a question: checked, and refused in the words of each dialect."""
+"""Checks of single request values, with the error messages of each dialect."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -25,11 +25,11 @@ class UnfitError(Exception):
 
 
 Check = Callable[[Any], Any]
-"""Turns a JSON value into ours, or raises `UnfitError`."""
+"""A function that converts a JSON value to an internal one, or raises `UnfitError`."""
 
 
 def kind_of(value: object) -> str:
-    """The name JavaScript has for the type of a JSON value."""
+    """Return the JavaScript name for the type of a JSON value."""
     match value:
         case None:
             return "null"
@@ -69,7 +69,7 @@ def identifier(value: object) -> str:
 
 
 def instant_micros(value: object) -> int:
-    """Microseconds since 1970, cut to whole milliseconds as JavaScript does."""
+    """Return microseconds since 1970, truncated to whole milliseconds as in JavaScript."""
     if not isinstance(value, str) or not DATE.fullmatch(value):
         issue = {"origin": "string", "code": "invalid_format", "format": "datetime", "pattern": DATE_PATTERN}
         message = f"Invalid input: expected ISO 8601 datetime string, received {kind_of(value)}"
@@ -78,7 +78,7 @@ def instant_micros(value: object) -> int:
 
 
 def loose_instant_micros(value: object) -> int:
-    """2.x: a plain date will do, and is midnight in UTC."""
+    """Return microseconds since 1970 as 2.x does: a plain date is accepted as midnight in UTC."""
     try:
         moment = datetime.fromisoformat(value if isinstance(value, str) else "")
     except ValueError:
@@ -88,7 +88,7 @@ def loose_instant_micros(value: object) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number between two limits; ``loose`` also reads one out of a string, as 2.x and every query string do."""
+    """The check of a number within limits; ``loose`` also accepts text, as 2.x and query parameters do."""
 
     least: float | None = None
     most: float | None = None
@@ -133,7 +133,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Several:
-    """A list of values, each checked; ``least`` of them."""
+    """The check of a list: of each value, and for at least ``least`` values."""
 
     check: Check
     least: int = 0
@@ -157,7 +157,7 @@ class Nullable:
 
 
 def checked(fields: Mapping[str, Check], values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, UnfitError]]:
-    """The values of the known fields, and what is wrong with the others; unknown fields are passed over."""
+    """Return the valid values and the errors of the known fields, each by field; unknown fields are ignored."""
     good: dict[str, Any] = {}
     bad: dict[str, UnfitError] = {}
     for name, check in fields.items():

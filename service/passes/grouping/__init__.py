@@ -1,1 +1,1 @@
-"""What the group pass reads and decides by: inputs, operating points, and the scope of a grouping."""
+"""Inputs of the group pass: stored data, operating points, and the scope of a grouping."""

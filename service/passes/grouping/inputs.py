@@ -1,4 +1,4 @@
-"""What a grouping would change now: everything that it goes by is read, and nothing is written."""
+"""Decide what a grouping would change now: all its inputs are read, and nothing is written."""
 
 import asyncio
 from collections.abc import Mapping
@@ -22,8 +22,9 @@ from service.store.facts import Scope, read_scope, read_thresholds
 @dataclass(frozen=True, slots=True)
 class Decided:
     """
-    A plan, the faces it is about, and what is to be remembered with it. ``measured`` is None where only fresh faces were
-    looked at: then the distances stay what they are.
+    A plan, the faces it covers, and the facts to store with it.
+
+    ``measured`` is None when only new faces were examined: the distances then stay unchanged.
     """
 
     plan: GroupingPlan
@@ -34,7 +35,7 @@ class Decided:
 
 
 async def living_faces(store: Store, space: SpaceFacts) -> FaceTable:
-    """All faces but those in contents that nobody has any more, which the next sync drops."""
+    """Return all faces except those in orphaned contents, which the next sync drops."""
     table = await store.read(identities.face_table, space.space, space.dimension)
     orphans = await store.read(contents.orphaned_faces, space.space)
     return table.rows(np.flatnonzero(~np.isin(table.face_ids, list(orphans)))) if orphans else table
@@ -79,7 +80,7 @@ async def decide(
 
 
 async def space_in_use(conditions: PassContext) -> SpaceFacts:
-    """The space that identities are in, as far as the store knows it; ``SetupError`` before the first grouping."""
+    """Return the space of the identities, from the store; ``SetupError`` before the first grouping."""
     store = conditions.store
     space, used = await store.read(spaces.active_space), await store.read(read_thresholds)
     if space is None or used is None or used.space != space:

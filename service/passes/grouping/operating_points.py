@@ -1,4 +1,4 @@
-"""The distances to decide at: those of the space, moved to where the library's own pairs of faces say."""
+"""Distances in use: those of the space, adjusted by pairs of faces measured in the library itself."""
 
 import asyncio
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SpaceFacts:
-    """What a grouping must know of a space. ``distances`` are those that came with a model of one's own."""
+    """Facts about a space that a grouping needs. ``distances``: those supplied with a custom model."""
 
     space: str
     family: str
@@ -49,14 +49,14 @@ async def measure_points(
     assertions: Sequence[Assertion],
     constraints: Constraints,
 ) -> PointsInUse:
-    """Measure anew, and say what is to be decided at; nothing is remembered."""
+    """Measure anew and return the distances to use; nothing is stored."""
     before = await conditions.store.read(read_thresholds)
     measured = await asyncio.to_thread(_measure, conditions.settings, space, before, table, assertions, constraints)
     return _applied(conditions.settings, space, measured)
 
 
 async def remember_points(store: Store, used: PointsInUse) -> None:
-    """Remember what was measured, and what is decided at."""
+    """Store the measured thresholds and the distances in use."""
     before = await store.read(read_thresholds)
     if used != before:
         await store.write(write_thresholds, used)
@@ -66,7 +66,7 @@ async def remember_points(store: Store, used: PointsInUse) -> None:
 
 
 async def points_in_use(conditions: PassContext, info: Info | SpaceFacts) -> OperatingPoints:
-    """What was measured last, as far as the settings of today want it."""
+    """Return the distances in use: the last measured ones, as far as the current settings apply them."""
     defaults = conditions.settings.points(info.family, info.distances)
     known = await conditions.store.read(read_thresholds)
     if known is None or known.space != info.space or known.measured.defaults != defaults:
@@ -75,7 +75,7 @@ async def points_in_use(conditions: PassContext, info: Info | SpaceFacts) -> Ope
 
 
 def points_today(settings: Settings, known: PointsInUse) -> OperatingPoints:
-    """The same where no embedder is at hand to say what its model is."""
+    """Return the distances in use without an embedder to describe its model."""
     is_wanted = settings.thresholds == "measured"
     points = in_use(
         known.space, known.family, known.measured, fixed=settings.fixed_distances, is_wanted=is_wanted

@@ -1,4 +1,4 @@
-"""How much a grouping looks at: all faces now and then, else only what came since the last one."""
+"""Scope of a grouping: all faces at intervals, otherwise only those added since the last one."""
 
 import hashlib
 from dataclasses import asdict
@@ -13,11 +13,11 @@ from immich_facesets.spaces import OperatingPoints
 from service.store.facts import Scope
 
 MOST_FRESH = 0.2
-"""With a larger share of fresh faces a look at all of them costs hardly more, and is the better one."""
+"""Above this share of new faces, examining all of them costs hardly more and gives a better result."""
 
 
 def basis_of(space: str, points: OperatingPoints, rules: GroupingRules, decided: int) -> str:
-    """A digest of all that a grouping goes by beside the faces; ``decided`` is the id of the last decision."""
+    """Return a digest of all inputs of a grouping except the faces; ``decided`` is the id of the last decision."""
     said = msgspec.json.encode((space, asdict(points), asdict(rules), decided))
     return hashlib.sha256(said).hexdigest()[:16]
 
@@ -25,7 +25,11 @@ def basis_of(space: str, points: OperatingPoints, rules: GroupingRules, decided:
 def fresh_faces(
     face_ids: NDArray[np.int64], before: Scope | None, basis: str, now: datetime, interval: timedelta
 ) -> frozenset[int] | None:
-    """The faces that came since ``before``; None when all are to be looked at: other rules, many faces, or it is time."""
+    """
+    Return the faces added since ``before``.
+
+    None when all are to be examined: changed rules, many new faces, or an elapsed interval.
+    """
     if before is None or before.basis != basis or now - before.whole_at >= interval:
         return None
     fresh = face_ids[face_ids > before.upto]
@@ -33,7 +37,7 @@ def fresh_faces(
 
 
 def days_of(day: str | None) -> float | None:
-    """An ISO date as days since 1970; None without one, and for one that is no date."""
+    """Return an ISO date as days since 1970; None without one, or for an invalid date."""
     try:
         return None if day is None else float((date.fromisoformat(day) - date(1970, 1, 1)).days)
     except ValueError:

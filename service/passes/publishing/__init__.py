@@ -1,1 +1,1 @@
-"""What the publish pass needs: eras, enriched landmarks, crop checks, candidates and profiles."""
+"""Parts of the publish pass: eras, enriched landmarks, crop checks, candidates and profiles."""

@@ -1,4 +1,4 @@
-"""What publish has to choose from: the faces of every identity with their crops, places, names and dates."""
+"""Candidates for publishing: the faces of every identity with their crops, places, names and dates."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ _HASHES_AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything about the identities but the vectors."""
+    """All facts about the identities except the embeddings."""
 
     members: Mapping[int, tuple[Member, ...]]
     strays: tuple[Member, ...]
@@ -36,17 +36,17 @@ class Facts:
 
     @property
     def crops(self) -> dict[int, StoredCrop]:
-        """Every crop by face id."""
+        """All crops by face id."""
         everybody = (*(member for group in self.members.values() for member in group), *self.strays)
         return {one.face.face_id: one.crop for one in everybody if one.crop is not None}
 
     def usable(self, members: Sequence[Member]) -> list[Member]:
-        """Those with a crop and a place; a face smaller than an export allows has no crop."""
+        """Return the members with a crop and a place; a face below the minimum export size has no crop."""
         return [member for member in members if member.crop is not None and self.places.get(member.face.sha256)]
 
     @property
     def without_crop(self) -> dict[int, int]:
-        """By identity, how many of its faces have no crop, because they are smaller than an export allows."""
+        """Number of faces without a crop by identity, because they are below the minimum export size."""
         return {
             number: sum(member.crop is None and bool(self.places.get(member.face.sha256)) for member in group)
             for number, group in self.members.items()
@@ -54,8 +54,10 @@ class Facts:
 
     def unclaimed(self, constraints: Constraints) -> tuple[tuple[Member, ...], frozenset[tuple[int, int]]]:
         """
-        The strays that a person may be asked about, and (face id, identity) that are settled: said not to belong
-        together, or in one picture with another face of that identity.
+        Return the strays that a user may be asked about, and the settled pairs (face id, identity).
+
+        A pair is settled by a decision that the two do not belong together. It is also settled when the face's picture
+        holds another face of that identity.
         """
         strays = tuple(one for one in self.strays if one.face.face_id not in constraints.ignored)
         holders: dict[str, set[int]] = {}
@@ -71,12 +73,12 @@ class Facts:
         return strays, constraints.must_not | pairs
 
     def of_one(self, identity: int) -> Self:
-        """The same of one identity, and of no strays."""
+        """Return the same facts for one identity, without strays."""
         return replace(self, members={identity: self.members[identity]}, strays=())
 
 
 async def hash_crops(store: Store, space: str, folder: Path) -> None:
-    """Give every crop its perceptual hash, once."""
+    """Compute the perceptual hash of every crop, once."""
     missing = await store.read(exports.crops_without_hash, space)
     for start in range(0, len(missing), _HASHES_AT_ONCE):
         hashes = await asyncio.to_thread(_hashes, folder, missing[start : start + _HASHES_AT_ONCE])
@@ -84,7 +86,7 @@ async def hash_crops(store: Store, space: str, folder: Path) -> None:
 
 
 async def gather_facts(store: Store, space: str) -> Facts:
-    """Everything that is in the store now, but the vectors."""
+    """Return all current facts from the store, except the embeddings."""
     rows = await store.read(exports.members, space)
     enriched = await store.read(enrichments.enriched_faces, space)
     return Facts(
@@ -115,7 +117,7 @@ def _hashes(folder: Path, crops: Sequence[tuple[int, str]]) -> list[tuple[int, s
 
 
 def _candidate(member: Member, crop: StoredCrop, facts: Facts) -> Candidate:
-    """A member as the export rules see it."""
+    """Return a member as the export rules see it."""
     places = facts.places[member.face.sha256]
     taken = min((place.taken for place in places if place.taken), default=None)
     return Candidate(

@@ -1,4 +1,4 @@
-"""A look at finished crops: the detector says of each, once, whether it shows one face, and the right one."""
+"""Check of finished crops: the detector determines once for each whether it shows one face, and the right one."""
 
 import asyncio
 import hashlib
@@ -27,7 +27,7 @@ from service.store.failures import CRASHES_EMBEDDER
 
 
 class CropLooks:
-    """The looks of one publish. ``crops`` holds every crop by face id, with what is known of it by now."""
+    """Crop checks of one publish pass. ``crops`` holds every crop by face id, with its current results."""
 
     def __init__(self, conditions: PassContext, pool: EmbedderPool, rules: ExportRules) -> None:
         self._conditions = conditions
@@ -37,7 +37,7 @@ class CropLooks:
         self.count = 0
 
     def known(self, identity: int, face_ids: Iterable[int]) -> dict[int, Check]:
-        """What earlier looks found, where it still holds."""
+        """Return the results of earlier checks that are still valid."""
         key = self._key(identity)
         crops = ((face_id, self.crops[face_id]) for face_id in face_ids)
         return {
@@ -49,7 +49,7 @@ class CropLooks:
     async def look_at(
         self, faces: Sequence[ExportFace], identity: int, centroid: NDArray[np.float32]
     ) -> dict[int, Check]:
-        """Look at the crops of these faces, and remember what was found; a stop leaves some out."""
+        """Check the crops of these faces and store the results; a stop leaves some out."""
         key = self._key(identity)
         checks: dict[int, Check] = {}
 
@@ -59,7 +59,7 @@ class CropLooks:
             await self._conditions.store.write(
                 exports.record_verdict, face_id, check_key=key, verdict=found.value, painted=painted
             )
-            crop = self.crops[face_id]  # an era of the same identity does not ask again, now or in a later run
+            crop = self.crops[face_id]  # not checked again for an era of the identity, now or later
             self.crops[face_id] = replace(crop, painted=painted, verdict=found.value, check_key=key)
             checks[face_id] = Check(found, is_masked=bool(painted))
             self.count += 1
@@ -72,21 +72,25 @@ class CropLooks:
         return checks
 
     def finished(self, crop: StoredCrop) -> Picture:
-        """A crop as exports show it. Blocking."""
+        """Return a crop as exports show it. Blocking."""
         return finished_picture(self.stored(crop), self._rules.out_size)
 
     def stored(self, crop: StoredCrop) -> bytes:
-        """The bytes of a crop as it is kept. Blocking."""
+        """Return the bytes of a crop as stored. Blocking."""
         return read_crop(self._conditions.crops_dir, crop.file)
 
     def _key(self, identity: int) -> str:
-        """What a verdict on a crop depends on."""
+        """Return a digest of everything that a verdict on a crop depends on."""
         rules = self._rules
         text = f"{self._pool.info.space};{rules.out_size};{rules.pad_ratio:g};{rules.outlier:g};{identity}"
         return hashlib.sha256(text.encode()).hexdigest()
 
     async def _check(self, face: ExportFace, centroid: NDArray[np.float32]) -> tuple[Verdict, tuple[Box, ...]]:
-        """What the detector finds in the finished crop; a second face is painted over, and looked for again."""
+        """
+        Return the detector's verdict on the finished crop.
+
+        A second face is painted over, and the crop is checked again.
+        """
         seen = face.candidate.face
         crop, rules = self.crops[seen.face_id], self._rules
         expected = box_in_crop(seen.box, crop.area_corners, rules.out_size, turns=upright_turns(seen.landmarks))
@@ -105,7 +109,11 @@ class CropLooks:
         return (again, others) if again is Verdict.OK else (Verdict.SECOND, ())
 
     async def _look_into(self, picture: Picture) -> FacesAnswer:
-        """The faces in a finished crop; ``ItemError`` for one of which the embedder ends, which it then had alone."""
+        """
+        Return the faces in a finished crop.
+
+        ``ItemError`` when the embedder crashes on it, also while it has no other.
+        """
         image = await asyncio.to_thread(_bmp, picture)
         for alone in (False, True, True):
             try:
@@ -117,5 +125,5 @@ class CropLooks:
 
 
 def _bmp(picture: Picture) -> bytes:
-    """The very pixels of a finished crop, in the format that is quickest to write."""
+    """Return the exact pixels of a finished crop, in the format that is fastest to write."""
     return cv2.imencode(".bmp", picture)[1].tobytes()

@@ -1,4 +1,4 @@
-"""Crops as exports show them: the PNG of a chosen face, and the small picture of any. Everything here blocks."""
+"""Crops as exports show them: the PNG of a chosen face, and the thumbnail of any. Everything here blocks."""
 
 from immich_facesets.exports.crops import Picture, box_in_crop, paint_over, png, provenance, resized, small_picture
 from immich_facesets.facesets.faceset import Candidate, ExportFace, ExportRules
@@ -7,7 +7,7 @@ from service.passes.publishing.crop_checks import CropLooks
 
 
 class Drawing:
-    """Draws the crops that ``looks`` knows."""
+    """Renders the crops that ``looks`` contains."""
 
     def __init__(self, looks: CropLooks, rules: ExportRules, version: str) -> None:
         self._looks = looks
@@ -15,13 +15,13 @@ class Drawing:
         self._version = version
 
     def picture(self, face: ExportFace, identity: int, pixels: int | None) -> bytes:
-        """The PNG of a face, at the size of exports unless another is said."""
+        """Return the PNG of a face, at the export size unless another is given."""
         candidate = face.candidate
         texts = provenance(asset_id=min(candidate.places).asset_id, identity=identity, version=self._version)
         return png(resized(self._finished(candidate), pixels or self._rules.out_size), texts)
 
     def thumbnail(self, candidate: Candidate, side: int) -> Picture:
-        """The crop of a face with sides of ``side`` pixels, strangers painted over as in its PNG."""
+        """Return the crop of a face with sides of ``side`` pixels, strangers painted over as in its PNG."""
         crop = self._looks.crops[candidate.face.face_id]
         if crop.painted:
             return resized(self._finished(candidate), side)

@@ -1,7 +1,7 @@
 """
-Enrich: landmarks and head pose of the faces that may be exported, once for each face and set of models.
+Enrichment: landmarks and head pose of the faces that may be exported, once for each face and set of models.
 
-The pictures are the crops that are kept anyway; what is found in them leads back to the original's pixels.
+The models see the stored crops; their results are converted to pixels of the original.
 """
 
 import asyncio
@@ -34,7 +34,11 @@ _REFUSED = "bad_question"
 
 
 class Enrich:
-    """One run over all faces that may be exported. An embedder without such models, or the setting, makes it nothing."""
+    """
+    One run over all faces that may be exported.
+
+    It does nothing when the embedder lacks such models or the setting is off.
+    """
 
     def __init__(self, conditions: PassContext, pool: EmbedderPool) -> None:
         self._conditions = conditions
@@ -46,7 +50,7 @@ class Enrich:
         self.count = 0
 
     async def run(self) -> None:
-        """Ask about every face that these models have not seen; a stop leaves the rest to the next run."""
+        """Request results for every face that these models have not seen; a stop leaves the rest to the next run."""
         if not self._wishes:
             return
         settings, store = self._conditions.settings, self._conditions.store
@@ -75,7 +79,7 @@ class Enrich:
         await fan_out(each(), one, workers=self._pool.capacity, stop=self._conditions.stop)
 
     async def _ask(self, item: Unenriched) -> Enriched:
-        """What the models say of one face; nothing where it is not found again, or its crop is at odds with them."""
+        """Return the models' result for one face, empty if the face is not found again or its crop is rejected."""
         try:
             image = await asyncio.to_thread(read_crop, self._conditions.crops_dir, item.crop.file)
             answer = await self._look_into(image)
@@ -97,13 +101,13 @@ class Enrich:
 
 
 def models_of(info: Info) -> str:
-    """Names the models that say more of a face: a digest of theirs."""
+    """Return a digest that identifies the models for landmarks and pose."""
     digests = sorted(f"{model.task}:{model.sha256}" for model in info.models if model.task in _TASKS)
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def found_in(answer: FacesAnswer, item: Unenriched) -> Enriched:
-    """What an answer to the crop of a face says of that face, in upright pixels of the original."""
+    """Return the result for a face from the response to its crop, in upright pixels of the original."""
     turns = upright_turns(item.face.landmarks)
     area = item.crop.area_corners
     seen = main_face(answer, box_in_crop(item.face.box, area, answer.width, turns=turns))
@@ -121,12 +125,12 @@ def found_in(answer: FacesAnswer, item: Unenriched) -> Enriched:
 
 
 def _with_depth(points: Sequence[tuple[float, float]], depth: Sequence[float] | None) -> NDArray[np.float64]:
-    """(n, 3), depth NaN where it is not known."""
+    """Return the points with depth, shape (n, 3); depth is NaN where it is unknown."""
     return np.column_stack([points, np.full(len(points), np.nan) if depth is None else depth])
 
 
 def _pose(told: HeadPose | None, turns: int) -> Pose | None:
-    """A pose in the original of what was seen in a crop that is turned to stand upright."""
+    """Return the pose in the original, from the pose seen in a crop that is turned upright."""
     if told is None:
         return None
     return Pose(told.yaw, told.pitch, (told.roll + 90.0 * turns + 180.0) % 360.0 - 180.0)

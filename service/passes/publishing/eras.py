@@ -1,7 +1,7 @@
 """
-Eras of the identities, as publish needs them: what is kept, brought up to date where anything changed.
+Eras of the identities for publishing: stored eras, updated where anything changed.
 
-Most identities look as they did when they were looked at last, and cost a digest.
+Most identities are unchanged since the last check, which then costs only a digest.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ BY_YEARS, BY_AGES = "years", "ages"
 
 @dataclass(frozen=True, slots=True)
 class EraPlan:
-    """What the eras of one identity shall be, and what they were. ``is_done``: there is nothing to write."""
+    """The planned eras of one identity, and the previous ones. ``is_done``: there is nothing to write."""
 
     before: KeptLife
     after: KeptLife
@@ -44,9 +44,9 @@ def plan_life(
     table: FaceTable, before: KeptLife, rules: EraRules, childhood: Childhood | None, *, anew: bool = False
 ) -> EraPlan:
     """
-    The eras of one identity, today. Eras by years are not mixed with eras by age: the others go.
+    Plan the current eras of one identity. Eras by years and by age are not mixed: those of the other kind are removed.
 
-    ``anew``: it is split again on purpose, whatever was looked at before. Blocking.
+    ``anew``: split again on purpose, regardless of the last check. Blocking.
     """
     basis = BY_YEARS if childhood is None else f"{BY_AGES}:{childhood.born}:{_text(childhood.windows)}"
     is_same = before.look is None or before.look.basis == basis
@@ -55,7 +55,7 @@ def plan_life(
         return EraPlan(before, before, frozenset())
     found = (split_again if anew else plan_eras)(table, kept, rules, childhood)
     if not found and before == KeptLife() and len(table) < 2 * rules.min_anchor:
-        return EraPlan(before, before, frozenset())  # to look again costs less than to remember that it was done
+        return EraPlan(before, before, frozenset())  # repeating the check costs less than storing it
     members = {face for era in found for face in era.face_ids}
     leaves = {face for era in before.eras for face in era.face_ids} - members
     present = frozenset(table.face_ids.tolist())
@@ -65,7 +65,7 @@ def plan_life(
 
 
 class Eras:
-    """The eras of all identities, as they are kept at one moment, and how they are brought up to date."""
+    """The eras of all identities as stored at one moment, and their update."""
 
     def __init__(
         self, conditions: PassContext, rules: EraRules, births: Mapping[int, str], lives: Mapping[int, KeptLife]
@@ -77,13 +77,13 @@ class Eras:
 
     @classmethod
     async def read(cls, conditions: PassContext, points: OperatingPoints, births: Mapping[int, str]) -> Self:
-        """``births``: ISO dates by identity."""
+        """Read the stored eras. ``births``: ISO dates by identity."""
         settings = conditions.settings
         rules = EraRules.scaled(points, replace(settings.gate, face_short=settings.export_min_face_short))
         return cls(conditions, rules, births, await conditions.store.read(eras.kept_lives))
 
     def childhood(self, identity: int) -> Childhood | None:
-        """The windows by age of somebody whose birth date is known, when any are wished for."""
+        """Return the age windows of an identity with a known birth date, if any are set."""
         windows, born = self._conditions.settings.era_windows, self._births.get(identity)
         if born is None or not windows:
             return None
@@ -95,14 +95,14 @@ class Eras:
     async def of(
         self, identity: int, candidates: Sequence[Candidate], vectors: NDArray[np.float32]
     ) -> tuple[KeptEra, ...]:
-        """The eras of one identity as they are now, written down first where they are new."""
+        """Return the current eras of one identity; new ones are stored first."""
         plan = await self.plan(identity, await asyncio.to_thread(life_table, candidates, vectors))
         if plan.is_done or await self.record(identity, plan):
             return plan.after.eras
-        return plan.before.eras  # a person split them this very moment: the next sync goes on from there
+        return plan.before.eras  # a user split them meanwhile: the next sync continues from there
 
     async def plan(self, identity: int, table: FaceTable, *, anew: bool = False) -> EraPlan:
-        """What would be written. ``table``: all faces that may be exported."""
+        """Return the eras that would be written. ``table``: all faces that may be exported."""
         before, childhood = self.lives.get(identity, KeptLife()), self.childhood(identity)
         return await asyncio.to_thread(plan_life, table, before, self.rules, childhood, anew=anew)
 
@@ -127,7 +127,7 @@ def _text(windows: Sequence[Window]) -> str:
 
 
 def _digest(table: FaceTable, rules: EraRules, kept: Sequence[KeptEra]) -> str:
-    """Names all that decides about eras, and what was decided: the faces, the rules, and who is in which era."""
+    """Return a digest of all inputs and results of eras: the faces, the rules, and the members of each era."""
     order = np.argsort(table.face_ids)
     digest = hashlib.sha256(msgspec.json.encode(rules))
     for column in (table.face_ids, table.taken, table.face_short, table.blur, table.det_score):

@@ -1,4 +1,4 @@
-"""The forms of face sets and libraries that the settings, or a person, ask for: gathered here, decided by pure rules."""
+"""Other forms of face sets and libraries, set or requested: gathered here, decided by pure rules."""
 
 import asyncio
 from collections import Counter
@@ -23,7 +23,11 @@ from service.store.placed_pictures import PlacedPicture
 
 
 class Forms:
-    """The editions of one publish beside the face sets themselves. ``refused`` says why one of the wishes got none."""
+    """
+    The artifacts of one publish besides the face sets themselves.
+
+    ``refused`` holds the reason why one of the requests produced none.
+    """
 
     def __init__(self, store: Store, info: Info, rules: ExportRules, draw: Draw, labels: Mapping[int, str]) -> None:
         self._store = store
@@ -34,7 +38,7 @@ class Forms:
         self.refused: SetupError | None = None
 
     async def of(self, wishes: Sequence[ExportRequest], facesets: Sequence[Faceset]) -> list[ExportArtifact]:
-        """Every edition of these wishes; ``fsz`` is none of them."""
+        """Return the artifacts of these requests; ``fsz`` produces none here."""
         editions: list[ExportArtifact] = []
         for wish in wishes:
             match wish.profile:
@@ -125,7 +129,7 @@ class Forms:
 def _sidecar_editions(
     placed: Sequence[PlacedPicture], named: Mapping[str, Sequence[tuple[str, Box]]], folders: Mapping[str, str]
 ) -> list[ExportArtifact]:
-    """One edition for each user. Blocking: a library has many sidecars."""
+    """Return one artifact for each user. Blocking: a library has many sidecars."""
     found: dict[str, dict[str, PictureRegions]] = {user: {} for user in folders}
     left_out: dict[str, Counter[str]] = {user: Counter() for user in folders}
     for place in placed:

@@ -1,1 +1,1 @@
-"""Copies among the pictures, byte by byte and by their looks: found, and told. Nothing is ever deleted."""
+"""Report of duplicate pictures, byte by byte and by appearance. Nothing is ever deleted."""

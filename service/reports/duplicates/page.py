@@ -1,4 +1,4 @@
-"""The page of duplicates: one file that needs no network, no script and no other file."""
+"""HTML page of duplicates: one file that needs no network, no script and no other file."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,14 @@ from service.store.picture_copies import Copy, copies, face_crops
 from service.store.spaces import active_space
 
 MOST_GROUPS = 500
-"""Of each kind: some 30 MB of pictures. All groups are in the JSON."""
+"""Maximum number of groups of each kind: some 30 MB of pictures. All groups are in the JSON."""
 
 _SIDE = 220
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A picture of a group as the page shows it; ``image`` is a ``data:`` address, of a face where ``is_face``."""
+    """A picture of a group as the page shows it; ``image`` is a ``data:`` URL, of a face where ``is_face``."""
 
     picture: DuplicatePicture
     image: str | None
@@ -34,13 +34,13 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """Where pictures may be found, by what names their bytes: files of folders, and crops of faces, largest first."""
+    """Local images by content: files of folders, and crops of faces, largest first."""
 
     places: Mapping[str, Sequence[Copy]]
     crops: Mapping[str, Sequence[Path]]
 
     def show(self, picture: DuplicatePicture) -> Shown:
-        """The file itself where it is at hand, else its largest face, else nothing: originals are not fetched for it."""
+        """Return the file itself where available, else its largest face, else no image; originals are not fetched."""
         for copy in self.places.get(picture.sha256 or "", ()):
             path = folder_file(copy)
             image = None if path is None else thumbnail(path, _SIDE)
@@ -52,7 +52,7 @@ class Holdings:
 
 
 async def read_holdings(store: Store, crops_dir: Path) -> Holdings:
-    """What there is to show of every picture."""
+    """Return the local images of every picture."""
     space = await store.read(active_space)
     places: dict[str, list[Copy]] = {}
     for copy in await store.read(copies, space):
@@ -67,16 +67,16 @@ async def read_holdings(store: Store, crops_dir: Path) -> Holdings:
 
 async def write_page(path: Path, found: Duplicates, holdings: Holdings) -> None:
     """
-    Write the page, for its owner alone, whole or not at all.
+    Write the page, readable by its owner only, whole or not at all.
 
-    A folder that is not there, or a disk that refuses, is a ``SetupError``.
+    A missing folder or a disk error raises a ``SetupError``.
     """
     html = await asyncio.to_thread(render, found, holdings)
     await asyncio.to_thread(_write, path, html.encode(errors="backslashreplace"))
 
 
 def render(found: Duplicates, holdings: Holdings) -> str:
-    """The page as text. Blocking: it reads every picture that it shows."""
+    """Return the page as text. Blocking: it reads every picture that it shows."""
     silence_pillow()
     environment = Environment(
         loader=PackageLoader("service.reports.duplicates", ""),

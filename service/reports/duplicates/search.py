@@ -1,4 +1,4 @@
-"""Which pictures are copies of one another, as values that can be printed as JSON."""
+"""Search for duplicate pictures, with results that can be printed as JSON."""
 
 import asyncio
 import math
@@ -20,7 +20,7 @@ Kind = Literal["identical", "near"]
 
 
 class Place(msgspec.Struct, frozen=True, order=True):
-    """Where a picture lies."""
+    """Location of a picture."""
 
     source: str
     asset_id: str
@@ -29,9 +29,9 @@ class Place(msgspec.Struct, frozen=True, order=True):
 
 class DuplicatePicture(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One picture of a group, wherever it lies; what is None is not known, as of pictures that were never fetched.
+    One picture of a group, with all its places. None means unknown, as for pictures that were never fetched.
 
-    ``taken`` is ISO (UTC); ``is_largest`` in pixels, then in bytes; ``faces`` were found in it.
+    ``taken`` is ISO (UTC); ``is_largest`` in pixels, then in bytes; ``faces`` is the number found in it.
     """
 
     sha256: str | None
@@ -46,9 +46,10 @@ class DuplicatePicture(msgspec.Struct, frozen=True, kw_only=True):
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
     """
-    ``identical``: one picture in several places, byte by byte. ``near``: several pictures that show the same.
+    A group of duplicates.
 
-    ``spare_bytes``: what all but the largest take, as far as sizes are known, every place counted.
+    ``identical``: one picture in several places, byte by byte. ``near``: several pictures that show the same.
+    ``spare_bytes``: size of all but the largest, as far as known, every place counted.
     """
 
     kind: Kind
@@ -58,8 +59,10 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 class Duplicates(msgspec.Struct, frozen=True, kw_only=True):
     """
-    All that was found. ``places``: pictures in all sources; ``looked_at``: different ones whose looks are known;
-    ``without_hash``: those that were embedded by an earlier version and can only be compared byte by byte.
+    All duplicates found.
+
+    ``places``: pictures in all sources. ``looked_at``: different ones with a known perceptual hash. ``without_hash``:
+    those embedded by an earlier version, which can only be compared byte by byte.
     """
 
     places: int
@@ -73,7 +76,7 @@ class Duplicates(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def find_duplicates(store: Store, likeness: PictureLikeness) -> Duplicates:
-    """Look through the whole library. Only those vectors are read that something hangs on."""
+    """Search the whole library. Only embeddings that affect the result are read."""
     space = await store.read(active_space)
     everywhere = await store.read(copies, space)
     known = await store.read(looks, space)
@@ -87,13 +90,13 @@ async def find_duplicates(store: Store, likeness: PictureLikeness) -> Duplicates
 
 
 def _suspects(known: Sequence[StoredLook], bits: int) -> list[StoredLook]:
-    """Those whose hash is near that of another."""
+    """Return the pictures whose hash is near that of another."""
     near = [row for low, high in near_hashes(_hashes(known), bits) for row in (low, high)]
     return [known[row] for row in (np.unique(np.concatenate(near)).tolist() if near else ())]
 
 
 def _near(suspects: Sequence[StoredLook], found: StoredFaces, likeness: PictureLikeness) -> list[list[StoredLook]]:
-    """The groups among the suspects; one that lost or got faces while a sync ran is left out."""
+    """Return the groups among the suspects, without pictures whose faces changed during a sync."""
     counts = Counter(found.sha256)
     kept = [look for look in suspects if counts[look.sha256] == look.faces]
     names = {look.sha256 for look in kept}
@@ -161,7 +164,7 @@ def _picture(several: Sequence[Copy], look: StoredLook | None) -> DuplicatePictu
 
 
 def _group(kind: Kind, pictures: Sequence[DuplicatePicture]) -> Group:
-    """The largest first, the others after it by size; equal ones by where they lie."""
+    """Return the group, largest picture first, the others by size; equal ones by place."""
     ordered = sorted(
         pictures, key=lambda one: (-(one.width or 0) * (one.height or 0), -(one.size_bytes or 0), one.places)
     )

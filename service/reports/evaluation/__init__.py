@@ -1,1 +1,1 @@
-"""Holding the grouping against labels: whose faces they are, how every method fared, and the page that shows it."""
+"""Evaluation of the grouping against labels: the labels, the results of every method, and the page."""

@@ -1,4 +1,4 @@
-"""The trial: the same faces, grouped by every method, judged by the same labels."""
+"""Comparison of methods: the same faces, grouped by each method and scored against the same labels."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ _EDGES = np.linspace(0, 1.2, 61)
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The library as it is, and how it would be grouped today."""
+    """The current library, with the operating points and rules of a grouping today."""
 
     library: StoredLibrary = field(repr=False)
     space: str
@@ -53,7 +53,7 @@ class Scene:
 
 
 async def read_scene(store: Store, settings: Settings) -> Scene:
-    """Everything the space in use holds; a library that was never grouped is a ``SetupError``."""
+    """Read everything in the space in use; a library that was never grouped raises a ``SetupError``."""
     space = await store.read(active_space)
     used = await store.read(read_thresholds)
     if space is None or used is None or used.space != space:
@@ -71,9 +71,9 @@ async def read_scene(store: Store, settings: Settings) -> Scene:
 
 class Trial:
     """
-    One evaluation. Every method gets all faces of the library, strangers included, and is judged by the labelled ones.
+    One evaluation. Every method gets all faces of the library, unlabelled ones included; the labelled ones are scored.
 
-    Blocking, each method for as long as it takes.
+    Blocking, for as long as each method takes.
     """
 
     def __init__(self, scene: Scene, labels: Labels, source: str) -> None:
@@ -86,7 +86,7 @@ class Trial:
         self.truth = np.array([labels.names[ids[row]] for row in self.rows], dtype=np.str_)
 
     def methods(self, *, with_baselines: bool) -> Iterator[tuple[str, Callable[[], MethodFindings]]]:
-        """The name of each method, and how to have it judged."""
+        """Yield the name of each method, and the function that evaluates it."""
         yield HERE, self._here
         yield FRESH, self._fresh
         if with_baselines:
@@ -94,7 +94,7 @@ class Trial:
                 yield baseline.name, partial(self._baseline, baseline)
 
     def findings(self, methods: tuple[MethodFindings, ...]) -> Findings:
-        """Everything that is to be told."""
+        """Return all findings."""
         return Findings(
             source=self._source,
             space=self.scene.space,
@@ -165,7 +165,7 @@ class Trial:
         )
 
     def _examples(self, methods: tuple[MethodFindings, ...]) -> tuple[ExampleFace, ...]:
-        """Where the faces are that confusions show."""
+        """Return the places of the faces in the examples of confusions."""
         shown = {face for method in methods if method.confusions is not None for face in faces_in(method.confusions)}
         library = self.scene.library
         places = {picture.sha256: picture for picture in reversed(library.pictures)}
@@ -181,7 +181,7 @@ class Trial:
         return tuple(found)
 
     def _histogram(self) -> Histogram:
-        """Of all labelled faces, or of so many of them that it takes seconds."""
+        """Return the histogram of all labelled faces, or of a sample that takes only seconds."""
         chosen = np.arange(len(self.rows))
         if len(chosen) > _HISTOGRAM_FACES:
             chosen = np.sort(np.random.default_rng(0).choice(chosen, _HISTOGRAM_FACES, replace=False))

@@ -1,4 +1,4 @@
-"""A probe as a picture: how far apart the faces are, and of which years the groups are that look alike."""
+"""Picture of a probe: distances between the faces, and the years of the groups that look alike."""
 
 import io
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _FIRST_COLOUR, _LAST_COLOUR = np.array([64, 105, 176]), np.array([216, 122, 62])
 
 
 def era_picture(found: Probe, title: str) -> bytes:
-    """The probe as a PNG."""
+    """Return the probe as a PNG."""
     height = _TOP + HEIGHT + 60 + len(found.parts) * (_BAR + 12) + 70
     image = Image.new("RGB", (WIDTH + 2 * _MARGIN, height), _BACK)
     canvas = _Canvas(ImageDraw.Draw(image))
@@ -38,7 +38,7 @@ def _plot_of(found: Probe) -> Plot:
 
 
 class _Canvas:
-    """Draws in pixels from the top left."""
+    """Drawing surface with pixel coordinates from the top left."""
 
     def __init__(self, draw: ImageDraw.ImageDraw) -> None:
         self._draw = draw
@@ -47,7 +47,7 @@ class _Canvas:
         self._draw.text((x, y), words, fill=colour, font=ImageFont.load_default(size))
 
     def histogram(self, drawn: Plot, top: int) -> None:
-        """Both kinds of pairs over the distance, each as shares of its own."""
+        """Draw both kinds of pairs over the distance, each as shares of its own total."""
         for outline, colour in ((drawn.different, _OTHER), (drawn.same, _SAME)):
             points = [(x + _MARGIN, y + top) for x, y in _points(outline)]
             self._draw.line(points, fill=colour, width=2)
@@ -63,7 +63,7 @@ class _Canvas:
         self.text(left, top + 2 * _LINE, f"{drawn.different_pairs:,} pairs of two groups", colour=_OTHER)
 
     def groups(self, found: Probe, top: int) -> None:
-        """A bar for each cut: its groups by size, coloured by the year most of their faces are of."""
+        """Draw a bar for each cut: its groups by size, coloured by the most frequent year of their faces."""
         years = [part.dominant_year for _, parts in found.parts for part in parts if part.dominant_year is not None]
         span = (min(years), max(years)) if years else (0, 0)
         for row, (cut, parts) in enumerate(found.parts):

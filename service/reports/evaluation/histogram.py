@@ -1,4 +1,4 @@
-"""A histogram of two kinds as the points of an SVG drawing."""
+"""Histogram of two kinds of pairs as the points of an SVG drawing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ WIDTH, HEIGHT = 720, 220
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A place on the axis and what stands there."""
+    """A position on the axis and its label."""
 
     x: float
     words: str
@@ -17,7 +17,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """``same`` and ``different`` are outlines: the ``points`` of a polygon that stands on the axis."""
+    """A drawn histogram: ``same`` and ``different`` are the ``points`` of polygons that stand on the axis."""
 
     same: str
     different: str
@@ -31,10 +31,10 @@ class Plot:
 
 def plot(edges: Sequence[float], same: Sequence[int], different: Sequence[int], marks: Mapping[str, float]) -> Plot:
     """
-    Both kinds as shares of their own pairs, so that the few of one person are seen beside the many of two.
+    Return both kinds as shares of their own pairs, so that the few of one person are visible beside the many of two.
 
     The higher of the two peaks fills the field. ``edges``: ascending; one more than there are classes. ``marks``:
-    distances by what they are called.
+    distances by label.
     """
     low, high = edges[0], edges[-1]
 

@@ -1,4 +1,4 @@
-"""Labels: who a face shows, as a CSV file or the named people of Immich say it."""
+"""Labels: the person that a face shows, from a CSV file or the named people of Immich."""
 
 import csv
 from collections import defaultdict
@@ -12,7 +12,7 @@ from immich_facesets.grouping.plan import Assertion
 from service.store.faces import StoredFace, StoredLibrary, StoredPicture
 
 SAME_PLACE = 0.3
-"""A box and a face overlap at least this much (IoU) when they are one: people and detectors draw differently."""
+"""Minimum overlap (IoU) of a box and a face that match: users and detectors draw boxes differently."""
 
 _BOX = ("x1", "y1", "x2", "y2")
 _FORM = "it needs a header line with the columns asset or path, name, and for pictures of several people x1,y1,x2,y2"
@@ -20,7 +20,11 @@ _FORM = "it needs a header line with the columns asset or path, name, and for pi
 
 @dataclass(frozen=True, slots=True)
 class LabelRow:
-    """One line of a file of labels. ``box`` is in upright original pixels; without one it is the picture's only face."""
+    """
+    One line of a file of labels.
+
+    ``box`` is in upright original pixels; None means the picture's only face.
+    """
 
     line: int
     asset: str = field(repr=False)
@@ -31,7 +35,7 @@ class LabelRow:
 
 @dataclass(frozen=True, slots=True)
 class Unused:
-    """A label that is not judged by: where it stands (0: nowhere in a file), and why."""
+    """A label that is not used: its line (0: not from a file), and the reason."""
 
     line: int
     reason: str
@@ -46,7 +50,7 @@ class Labels:
 
 
 def read_rows(path: Path) -> tuple[list[LabelRow], list[Unused]]:
-    """The lines of a CSV file and those that say nothing usable. A file that is no such file is a ``SetupError``."""
+    """Return the usable lines of a CSV file, and the others. A file that is not CSV raises a ``SetupError``."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -96,7 +100,7 @@ def _row(line: int, cells: Mapping[str, str]) -> LabelRow | Unused:
         box = Box(*map(float, numbers))
     except ValueError:
         return Unused(line, "its box is not four numbers")
-    if not (box.x1 < box.x2 and box.y1 < box.y2):  # also when one of them is no number
+    if not (box.x1 < box.x2 and box.y1 < box.y2):  # also when one of them is NaN
         return Unused(line, "its box has no area: x1 must be less than x2, y1 less than y2")
     return LabelRow(line, asset, path, box, name)
 
@@ -120,7 +124,7 @@ def labels_of_rows(
             continue
         contested[found.face_id].append(row.line)
         if names.setdefault(found.face_id, row.name) != row.name:
-            names[found.face_id] = ""  # two names: neither is believed
+            names[found.face_id] = ""  # two names: neither is used
     for face_id in [face_id for face_id, name in names.items() if not name]:
         del names[face_id]
         left += [Unused(line, "another line gives the same face another name") for line in contested[face_id]]
@@ -128,7 +132,7 @@ def labels_of_rows(
 
 
 class _Album:
-    """The pictures by what people call them."""
+    """The pictures by asset id and by name."""
 
     def __init__(self, pictures: Iterable[StoredPicture]) -> None:
         self._by_asset: dict[str, list[StoredPicture]] = defaultdict(list)
@@ -140,9 +144,9 @@ class _Album:
 
     def find(self, row: LabelRow) -> StoredPicture | str:
         """
-        The picture of a row, or why there is none.
+        Return the picture of a row, or the reason why there is none.
 
-        A path may be the end of the one that Immich knows, or the name that the file had when it came to Immich.
+        A path may be the end of the one known to Immich, or the file's name when it was uploaded.
         """
         if row.asset:
             found = self._by_asset.get(row.asset, [])
@@ -182,9 +186,9 @@ def _face(
 
 def labels_of_people(named: Iterable[Assertion]) -> Labels:
     """
-    The faces that sources give to people they name; people of one name are one person, also across users.
+    Return the faces that sources assign to named people; equal names mean one person, also across users.
 
-    A face that two users know under different names is nobody's.
+    A face with different names from two users gets no label.
     """
     names: dict[int, set[str]] = defaultdict(set)
     for assertion in named:

@@ -1,4 +1,4 @@
-"""The page of an evaluation: one file that needs no network, no script and no other file."""
+"""HTML page of an evaluation: one file that needs no network, no script and no other file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ _THUMB = 112
 
 @dataclass(frozen=True, slots=True)
 class _Face:
-    """A face on the page: its picture as a ``data:`` address (None: it has no crop), and where it is from."""
+    """A face on the page: its picture as a ``data:`` URL (None: it has no crop), and its origin."""
 
     image: str | None
     title: str
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make the folder of a page, for its owner alone; one that cannot be is a ``SetupError``. Blocking."""
+    """Create the folder of a page, accessible by its owner only; failure raises a ``SetupError``. Blocking."""
     try:
         with disk_trouble(folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -40,10 +40,10 @@ def prepare_folder(folder: Path) -> None:
 
 def write_report(folder: Path, findings: Findings, library: StoredLibrary, crops: Path) -> Path:
     """
-    Write the page and its figures into a prepared folder, and return where the page is. Blocking.
+    Write the page and its figures into a prepared folder, and return the page's path. Blocking.
 
-    Both hold faces and names: they are readable by their owner alone. A reader sees the whole new file or the one
-    before. A disk that refuses is a ``SetupError``.
+    Both contain faces and names, so only their owner can read them. Readers see the whole new file or the previous one.
+    A disk error raises a ``SetupError``.
     """
     html = render(findings, library, crops)
     with disk_trouble(folder):
@@ -54,7 +54,7 @@ def write_report(folder: Path, findings: Findings, library: StoredLibrary, crops
 
 
 def render(findings: Findings, library: StoredLibrary, crops: Path) -> str:
-    """The page. ``crops``: the folder of the data folder that holds the faces' pictures."""
+    """Return the page. ``crops``: the folder in the data folder with the face crops."""
     environment = Environment(
         loader=PackageLoader("service.reports.evaluation", ""),
         autoescape=True,
@@ -87,5 +87,5 @@ def _faces(findings: Findings, library: StoredLibrary, crops: Path) -> Mapping[i
 
 
 def _thumb(crops: Path, name: str | None) -> str | None:
-    """None for a face without a crop, or one that is lost or broken."""
+    """Return the thumbnail of a crop; None when it is absent, lost or damaged."""
     return None if name is None else thumbnail(crops / name, _THUMB)

@@ -1,4 +1,4 @@
-"""What an evaluation found, as ``evaluate --json`` and its page say it."""
+"""Results of an evaluation, as in ``evaluate --json`` and on its page."""
 
 import msgspec
 
@@ -20,8 +20,9 @@ class Rates(msgspec.Struct, frozen=True):
 
 class MethodScore(msgspec.Struct, frozen=True, kw_only=True):
     """
-    How good a grouping is. ``clusters``: over how many the labelled faces lie; ``strangers``: of the sets large enough
-    to be exported.
+    Quality of a grouping.
+
+    ``clusters``: number of clusters with labelled faces. ``strangers``: those in the sets large enough to be exported.
     """
 
     bcubed: Rates
@@ -32,8 +33,10 @@ class MethodScore(msgspec.Struct, frozen=True, kw_only=True):
 
 class MethodFindings(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One method. ``standing`` is None when it was left out, which ``setting`` then explains. ``confusions`` are told of
-    our own groupings only; the examples in them are ids of faces.
+    Findings on one method.
+
+    ``standing`` is None when it was left out, which ``setting`` then explains. ``confusions`` exist only for our own
+    groupings; the examples in them are face ids.
     """
 
     name: str
@@ -45,7 +48,7 @@ class MethodFindings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):
-    """How many pairs of labelled faces are how far apart; ``cut``, ``match`` and ``merge`` are the distances in use."""
+    """Numbers of pairs of labelled faces by distance; ``cut``, ``match`` and ``merge`` are the distances in use."""
 
     edges: tuple[float, ...]
     same: tuple[int, ...]
@@ -56,14 +59,14 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UnusedLabel(msgspec.Struct, frozen=True):
-    """A label that was not judged by. ``line`` is that of the file, 0 where there is none."""
+    """A label that was not used. ``line`` is its line in the file, 0 where there is none."""
 
     line: int
     reason: str
 
 
 class ExampleFace(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a face of an example is. ``box``: x1, y1, x2, y2 in upright original pixels."""
+    """Location of an example face. ``box``: x1, y1, x2, y2 in upright original pixels."""
 
     face_id: int
     source: str
@@ -73,7 +76,12 @@ class ExampleFace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything. ``faces``: of the library; ``labelled``: those whose ``people`` are known; ``source``: of the labels."""
+    """
+    All findings.
+
+    ``faces``: number in the library; ``labelled``: those with a known person; ``people``: number of these; ``source``:
+    of the labels.
+    """
 
     source: str
     space: str

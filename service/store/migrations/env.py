@@ -1,4 +1,4 @@
-"""Alembic's entry: the service hands over its open connection, there is no other way in."""
+"""Alembic's entry point, used only by the service, which passes its open connection."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""How good a face is, and how sure a membership."""
+"""Add the quality of a face and the confidence of a membership."""
 
 import sqlalchemy as sa
 from alembic import op

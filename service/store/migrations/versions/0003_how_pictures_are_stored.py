@@ -1,4 +1,4 @@
-"""How a stored picture is turned, for readers that know only the stored one."""
+"""Add the orientation of a stored picture, for readers that know only the stored one."""
 
 import sqlalchemy as sa
 from alembic import op

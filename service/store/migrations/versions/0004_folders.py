@@ -1,4 +1,4 @@
-"""Folders as sources: where they are, what a file looked like when it was read, and ids as long as paths."""
+"""Add folders as sources: their roots, the stamp of a file at its reading, and ids as long as paths."""
 
 import sqlalchemy as sa
 from alembic import op

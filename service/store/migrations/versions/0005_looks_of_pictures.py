@@ -1,4 +1,4 @@
-"""What a whole picture looks like, for finding those that look alike."""
+"""Add the perceptual hash of a whole picture, for finding similar pictures."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Landmarks and head pose of the faces that may be exported."""
+"""Add landmarks and head pose of the faces that may be exported."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""The faces that people sorted with other tools before they came here."""
+"""Add the faces that users sorted with other tools before."""
 
 import sqlalchemy as sa
 from alembic import op

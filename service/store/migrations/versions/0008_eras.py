@@ -1,4 +1,4 @@
-"""Eras that last: their names, the faces in them, and what was looked at when."""
+"""Add persistent eras: their names, their faces, and the basis of the last computation."""
 
 import sqlalchemy as sa
 from alembic import op
