@@ -1,1 +1,1 @@
-"""What is true about faces, whoever asks."""
+"""The rules and data types for faces, independent of servers and storage."""

@@ -1,4 +1,4 @@
-"""Assets: what a source says about one picture, and what follows from it."""
+"""Assets: the facts a source gives about one picture, and the values derived from them."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from immich_facesets.faces import Box
 
 
 class Rendition(StrEnum):
-    """Which bytes stand for an asset: the file itself, Immich's full-size JPEG of it, or its edited form."""
+    """The bytes that represent an asset: the file itself, Immich's full-size JPEG of it, or its edited form."""
 
     ORIGINAL = "original"
     FULLSIZE = "fullsize"
@@ -19,7 +19,7 @@ class Rendition(StrEnum):
 @dataclass(frozen=True, slots=True)
 class FaceHint:
     """
-    A face the source already knows, before we looked ourselves.
+    A face that the source already knows before our own detection.
 
     ``box`` is in the upright picture of ``image_width`` x ``image_height`` pixels (Immich: normally the preview).
     ``person_id`` is opaque and belongs to this source alone.
@@ -32,7 +32,7 @@ class FaceHint:
     person_id: str | None = None
 
     def original_box(self, width: int | None, height: int | None) -> Box:
-        """The box in the upright original of ``width`` x ``height`` pixels; unscaled when these are unknown."""
+        """Return the box in the upright original of ``width`` x ``height`` pixels; unscaled when these are unknown."""
         if not width or not height or self.image_width <= 0 or self.image_height <= 0:
             return self.box
         return self.box.scaled(width / self.image_width, height / self.image_height)
@@ -40,7 +40,7 @@ class FaceHint:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A person as a source names one. ``name`` is empty for the unnamed; ``birth_date`` is ISO (YYYY-MM-DD)."""
+    """A person in a source. ``name`` is empty if there is none; ``birth_date`` is ISO (YYYY-MM-DD)."""
 
     person_id: str
     name: str
@@ -53,11 +53,11 @@ class Asset:
     """
     One picture of one source.
 
-    ``checksum`` is the SHA-1 (hex) of the original bytes, or None where the source's word for it cannot be trusted.
-    ``width`` and ``height`` are those of the upright original, None while unknown. ``taken_at`` is what the source
-    sorts by (UTC). ``local_date`` is the wall-clock date at the place (ISO), empty when nobody knows when it was taken
-    and ``taken_at`` is only the date of a file. ``hints`` is None until they were read. ``stamp`` is what a cheap look
-    at a file says of it: while it stays the same, so do the bytes.
+    ``checksum`` is the SHA-1 (hex) of the original bytes, or None where the source's value is not reliable. ``width``
+    and ``height`` are those of the upright original, None while unknown. ``taken_at`` is the source's sort key (UTC).
+    ``local_date`` is the wall-clock date at the place (ISO). It is empty when the capture time is unknown and
+    ``taken_at`` is only the date of a file. ``hints`` is None until they were read. ``stamp`` is a cheap property of a
+    file: while it is unchanged, so are the bytes.
     """
 
     source: str
@@ -83,9 +83,9 @@ class Asset:
     @property
     def fingerprint(self) -> str:
         """
-        Names the bytes before they are fetched: assets with one fingerprint are fetched once.
+        Return an identifier of the bytes before they are fetched: assets with one fingerprint are fetched once.
 
-        Without a trustworthy checksum the asset itself and its last change stand in for the bytes.
+        Without a reliable checksum the asset itself and its last change represent the bytes.
         """
         if self.checksum is not None and self.rendition is not Rendition.EDITED:
             return f"{self.rendition}:{self.checksum}"
@@ -93,13 +93,13 @@ class Asset:
         return f"{self.rendition}:@{hashlib.sha1(own.encode(), usedforsecurity=False).hexdigest()}"
 
     def face_short(self) -> float:
-        """The short edge, at original size, of the largest hinted face; 0 without any."""
+        """Return the short edge, at original size, of the largest hinted face; 0 without any."""
         boxes = (hint.original_box(self.width, self.height) for hint in self.hints or ())
         return max((box.face_short for box in boxes), default=0.0)
 
 
 def is_rendition_path(path: str) -> bool:
-    """Whether a path is Immich's own rendition, indexed by a badly excluded external library."""
+    """Return whether a path is Immich's own rendition, indexed by an external library with missing exclusions."""
     lowered = path.replace("\\", "/").lower()
     name = lowered.rsplit("/", 1)[-1]
     stem = name.rsplit(".", 1)[0]

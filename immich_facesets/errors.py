@@ -1,20 +1,20 @@
 """
-The four kinds of trouble, sorted by what to do about them.
+The four kinds of errors, classified by the required action.
 
-Everything that fails on purpose leaves its boundary as one of these; whatever else is raised is a bug and keeps its
-traceback. Messages are written for the person who must act and never hold a key, a name or a vector.
+Every deliberate failure leaves its boundary as one of these. Any other exception is a bug and keeps its traceback.
+Messages are written for the user who must act and never hold a key, a name or a vector.
 """
 
 
 class FacesetsError(Exception):
-    """Any trouble we know how to speak about; ``str(error)`` is one clear sentence."""
+    """Base class of all expected errors; ``str(error)`` is one clear sentence."""
 
 
 class TransientError(FacesetsError):
     """
     Nothing is wrong with the item: the same call may work later.
 
-    ``retry_after`` is the pause in seconds the other side asked for, or None.
+    ``retry_after`` is the pause in seconds requested by the other side, or None.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
@@ -24,7 +24,7 @@ class TransientError(FacesetsError):
 
 class ItemError(FacesetsError):
     """
-    One item failed and will fail again; record it and go on with the next.
+    One item failed and will fail again; record it and continue with the next.
 
     ``reason`` is a short stable code (``corrupt``, ``too_large``, ``not_found``, ...) that counters and pages group by.
     """
@@ -35,11 +35,11 @@ class ItemError(FacesetsError):
 
 
 class SetupError(FacesetsError):
-    """A person must change something; the message says what and how."""
+    """A user must change something; the message describes what and how."""
 
 
 class RequestError(FacesetsError):
-    """The caller asked for the impossible. ``status`` is the HTTP status that says so."""
+    """An invalid request of the caller. ``status`` is the matching HTTP status."""
 
     def __init__(self, message: str, *, status: int = 409) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Boxes and faces: where a face is, how big it is, and the gates a single face must pass."""
+"""Boxes and faces: the location and size of a face, and the gates a single face must pass."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -27,7 +27,7 @@ class Box:
 
     @property
     def face_short(self) -> float:
-        """The short edge in pixels: the size every gate speaks of."""
+        """Return the short edge in pixels: the size that every gate uses."""
         return min(self.width, self.height)
 
     @property
@@ -35,11 +35,11 @@ class Box:
         return max(0.0, self.width) * max(0.0, self.height)
 
     def scaled(self, x_factor: float, y_factor: float) -> Self:
-        """The box in a picture whose sides are ``x_factor`` and ``y_factor`` times as long."""
+        """Return the box in a picture whose sides are ``x_factor`` and ``y_factor`` times as long."""
         return type(self)(self.x1 * x_factor, self.y1 * y_factor, self.x2 * x_factor, self.y2 * y_factor)
 
     def iou(self, other: Self) -> float:
-        """Intersection over union, 0 for boxes without area."""
+        """Return intersection over union, 0 for boxes without area."""
         width = min(self.x2, other.x2) - max(self.x1, other.x1)
         height = min(self.y2, other.y2) - max(self.y1, other.y1)
         if width <= 0 or height <= 0:
@@ -51,12 +51,13 @@ class Box:
 @dataclass(frozen=True, slots=True)
 class Measures:
     """
-    What the embedder measured on one face.
+    The embedder's measurements of one face.
 
-    ``blur`` is the variance of the Laplacian on the aligned grey crop (higher is sharper); ``blur_size`` is how many
-    original pixels the side of that crop stands for (below 112 it was magnified, hence smooth for that reason alone); ``brightness`` and ``contrast`` are the mean and standard deviation of the grey crop in [0, 255];
-    ``yaw``, ``pitch``, ``roll`` are degrees, 0 is frontal and upright. ``quality`` in [0, 1] is what a model of face
-    quality says (higher is better), None where the embedder has none.
+    ``blur`` is the variance of the Laplacian on the aligned grey crop (higher is sharper). ``blur_size`` is the number
+    of original pixels along the side of that crop; below 112 it was magnified, and is smooth for that reason alone.
+    ``brightness`` and ``contrast`` are the mean and standard deviation of the grey crop in [0, 255]. ``yaw``,
+    ``pitch``, ``roll`` are degrees, 0 is frontal and upright. ``quality`` in [0, 1] is the score of a face quality
+    model (higher is better), None where the embedder has none.
     """
 
     blur: float
@@ -71,7 +72,10 @@ class Measures:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """One detected face on one content. ``face_id`` is the store's row; ``sha256`` and ``box`` outlive every row."""
+    """
+    One detected face on one content. ``face_id`` is the store's row; ``sha256`` and ``box`` stay valid when rows
+    change.
+    """
 
     face_id: int
     sha256: str
@@ -87,7 +91,7 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The least a face must have to count. Defaults are those of a new identity (PRODUCT 3.3)."""
+    """The least values a face must have to count. Defaults are those of a new identity (docs/grouping.md)."""
 
     face_short: float = 90.0
     blur: float = 40.0

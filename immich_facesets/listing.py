@@ -1,4 +1,4 @@
-"""What a page of a listing changes: new and changed assets, which are worth fetching, and when to look at them again."""
+"""The changes of a listing page: new and changed assets, which are worth fetching, and when to read them again."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ _YOUNG_LOOKS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class KnownAsset:
-    """What the store remembers of an asset when a page shows it again."""
+    """The store's record of an asset that a page lists again."""
 
     fingerprint: str
     updated_at: datetime
@@ -31,9 +31,11 @@ class KnownAsset:
 @dataclass(frozen=True, slots=True)
 class ListingRules:
     """
-    ``min_face_short``: pixels at original size a face needs to be worth a download. ``second_look``: spread over this.
+    Rules of which assets are fetched and read again.
 
-    ``every_picture``: of a source that knows no faces, every picture is worth it, and there is nothing to look at again.
+    ``min_face_short``: pixels at original size a face needs to be worth a download. ``second_look``: the time over
+    which later reads are spread. ``every_picture``: for a source without faces, every picture is fetched, and none is
+    read again.
     """
 
     min_face_short: float = 90.0
@@ -44,7 +46,11 @@ class ListingRules:
 
 @dataclass(frozen=True, slots=True)
 class AssetPlan:
-    """What to write for one asset. ``hints`` is None when the stored ones stay; ``is_new`` and ``is_changed`` count."""
+    """
+    The values to write for one asset.
+
+    ``hints`` is None when the stored ones stay; ``is_new`` and ``is_changed`` count.
+    """
 
     asset: Asset
     is_wanted: bool
@@ -58,10 +64,10 @@ class AssetPlan:
 
 def next_look(asset_id: str, created_at: datetime, looks: int, now: datetime, rules: ListingRules) -> datetime | None:
     """
-    When the faces of an asset are read again, after ``looks`` looks.
+    Return when the faces of an asset are read again, after ``looks`` reads.
 
-    Young assets: after growing pauses. Older ones: once in ``second_look``, at a moment of their own, so that the slow
-    bell's work is spread evenly.
+    Young assets are read again after growing pauses. Older ones are read once in ``second_look``, at a time of their
+    own, so that the work of the slow schedule is spread evenly.
     """
     if now - created_at < rules.young_for and looks <= len(_YOUNG_LOOKS):
         return now + _YOUNG_LOOKS[max(0, looks - 1)]
@@ -70,7 +76,7 @@ def next_look(asset_id: str, created_at: datetime, looks: int, now: datetime, ru
 
 
 def is_wanted(asset: Asset, hints: Iterable[FaceHint], rules: ListingRules) -> bool:
-    """Whether at least one face is big enough, at original size, to be worth the download."""
+    """Return whether at least one face is big enough, at original size, to be worth the download."""
     boxes = (hint.original_box(asset.width, asset.height) for hint in hints)
     return any(box.face_short >= rules.min_face_short for box in boxes)
 
@@ -79,10 +85,10 @@ def plan_page(
     assets: Iterable[Asset], known: Mapping[str, KnownAsset], now: datetime, rules: ListingRules
 ) -> tuple[AssetPlan, ...]:
     """
-    Decide what each listed asset changes. ``known`` holds the stored assets of this page by id.
+    Decide the changes of each listed asset. ``known`` holds the stored assets of this page by id.
 
-    Listed with its faces: they are taken. Listed without: a new or changed asset is due for a look at once, the others
-    keep what is known of them.
+    Faces in the listing are used directly. Without them, a new or changed asset is due for a read at once, and the
+    others keep their known faces.
     """
     plans = []
     for asset in assets:
@@ -96,7 +102,8 @@ def plan_page(
         if rules.every_picture:
             plans.append(AssetPlan(asset, True, None, None, None, 0, is_new, is_changed))
         elif asset.hints is not None:
-            # Inline faces cost nothing: every sight is a look, and only a first or a due one moves the schedule.
+            # Inline faces cost nothing: every listing counts as a read,
+            # but only a first or a due one moves the schedule.
             looks = 1 if before is None or is_new else before.hint_looks
             due = before.hints_due_at if before is not None and not is_new else None
             if due is None or due <= now:

@@ -1,8 +1,8 @@
 """
-The model packs we know: what is in them, whose they are, and how their recognisers want their input.
+The known model packs: their files, their licences, and the input normalisation of their recognisers.
 
-A pack is a folder of ONNX files in insightface's layout. Its files are told apart by what they take and give, not by
-name; only a recogniser must be *known* by name, because its operating points are measured per family (``spaces``).
+A pack is a folder of ONNX files in insightface's layout. Its files are distinguished by their inputs and outputs, not
+by name. Only a recogniser must be *known* by name, because its operating points are measured per family (``spaces``).
 """
 
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ UNKNOWN_LICENCE = "unknown: ask whoever gave you these files"
 @dataclass(frozen=True, slots=True)
 class RecogniserFamily:
     """
-    Recognisers whose vectors are distributed alike, so that one set of operating points fits them.
+    Recognisers whose vectors have the same distribution, so that one set of operating points fits them.
 
-    ``mean`` and ``std`` normalise the RGB input: ``(x - mean) / std``. ``dimension`` is the length of a vector, None for
-    whatever the model gives; ``side`` that of the input in pixels, where the model itself leaves it open.
+    ``mean`` and ``std`` normalise the RGB input: ``(x - mean) / std``. ``dimension`` is the length of a vector, None
+    for that of the model; ``side`` is that of the input in pixels, where the model itself does not fix it.
     """
 
     name: str
@@ -35,10 +35,11 @@ class RecogniserFamily:
 @dataclass(frozen=True, slots=True)
 class Pack:
     """
-    A published pack. ``digests``: the SHA-256 of its files as far as its makers, or those who pin them, publish them.
+    A published pack. ``digests``: the SHA-256 of its files as far as its makers, or projects that pin them, publish
+    them.
 
-    ``detector`` and ``recogniser`` are None where the pack names its files in a manifest of its own; ``remark`` says what
-    else a person should know before installing it.
+    ``detector`` and ``recogniser`` are None where the pack names its files in its own manifest; ``remark`` holds
+    further information for users before they install it.
     """
 
     name: str
@@ -82,9 +83,9 @@ PUBLISHED: Mapping[str, str] = MappingProxyType(
         "w600k_r50.onnx": "4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43",
         "w600k_mbf.onnx": "9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f",
         "glintr100.onnx": "4ab1d6435d639628a6f3e5008dd4f929edf4c4124b1a7169e1048f9fef534cdf",
-        # The OpenCV Zoo's pointer to the large file.
+        # From the OpenCV Zoo's LFS pointer to the file.
         "face_detection_yunet_2023mar.onnx": "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4",
-        # Not seen at its publisher's: the digest that several projects agree on which fetch it from there.
+        # Not published by its makers: several projects that download it there pin the same digest.
         "face_recognition_sface_2021dec.onnx": "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
         "ediffiqa_tiny_jun2024.onnx": "9426c899cc0f01665240cb7d9e7f98e18e24e456c178326c771a43da289bfc6a",
     }
@@ -112,7 +113,7 @@ PACKS = _packs(
     Pack(
         "opencv_zoo",
         "face_detection_yunet_2023mar.onnx",
-        # Not seen at its publisher's: the digest that several projects agree on which fetch it from there.
+        # Not published by its makers: several projects that download it there pin the same digest.
         "face_recognition_sface_2021dec.onnx",
         OPENCV_ZOO,
         remark="for FACESETS_EMBEDDER_ENGINE=opencv; its distances are not measured",
@@ -122,7 +123,8 @@ PACKS = _packs(
 
 def recogniser_family(file_name: str, digest: str | None = None) -> RecogniserFamily | None:
     """
-    The family of a recogniser by its file's name: ``w600k_mbf.onnx``, but also ``w600k_mbf_int8.onnx``; None if unknown.
+    Return the family of a recogniser by its file's name, such as ``w600k_mbf.onnx`` or ``w600k_mbf_int8.onnx``; None if
+    unknown.
 
     A variant gives other vectors, hence another space (its digest differs), but at the same distances. A published file
     under another name is known by its ``digest``.
@@ -137,7 +139,7 @@ def recogniser_family(file_name: str, digest: str | None = None) -> RecogniserFa
 
 
 def pack_licence(pack: str, *recognisers: str) -> str:
-    """The terms of a pack, or of its recognisers when the pack itself is not one we know."""
+    """Return the terms of a pack, or of its recognisers when the pack itself is unknown."""
     if pack in PACKS:
         return PACKS[pack].licence
     families = [recogniser_family(name) for name in recognisers]

@@ -1,4 +1,4 @@
-"""Which files are pictures: the formats that are decoded, and the file names a folder is searched for."""
+"""Picture files: the formats that are decoded, and the file names a folder is searched for."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ DECODED: Final[dict[str, tuple[str, ...]]] = {
     "PSD": (".psd",),
     "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
 }
-"""What Pillow and its plugins read, by Pillow's names, with the suffixes such files have. The bytes alone decide."""
+"""Formats of Pillow and its plugins, by Pillow's names, with their file suffixes. The bytes alone decide."""
 
 RAW_SUFFIXES: Final = (
     ".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".raf", ".orf", ".rw2", ".rwl", ".pef",
@@ -38,12 +38,12 @@ _MIME_TYPES: Final = {
 
 
 def picture_type(file_name: str) -> str | None:
-    """The MIME type of a file that is a picture by its name, None for any other."""
+    """Return the MIME type of a file that is a picture by its name, None for any other."""
     return _MIME_TYPES.get(_suffix(file_name))
 
 
 def is_video(file_name: str) -> bool:
-    """Whether a file is a video by its name."""
+    """Return whether a file is a video by its name."""
     return _suffix(file_name) in _VIDEO_SUFFIXES
 
 

@@ -1,8 +1,8 @@
 """
 Embedding spaces: which vectors may be compared, and at which distances.
 
-A space is named by a hash over everything that moves a vector. Distances are cosine distances, and every family of
-recognition models has its own: the table below is measured, not guessed.
+A space is named by a hash over everything that affects a vector. Distances are cosine distances, and every family of
+recognition models has its own thresholds: the table below is measured.
 """
 
 import hashlib
@@ -15,12 +15,12 @@ from immich_facesets.errors import SetupError
 @dataclass(frozen=True, slots=True)
 class OperatingPoints:
     """
-    The cosine distances at which this space decides. Defaults: the buffalo_l space (PRODUCT 3.3, 3.5).
+    The threshold cosine distances of a space. Defaults: the buffalo_l space (docs/grouping.md).
 
     ``match``: a face joins a known identity. ``cluster``: the cut of average linkage. ``merge``: centroids of two
     clusters are one person. ``drop``: a face farther from its centroid leaves a new cluster, and the first pass over
-    asserted faces; ``outlier``: the gate of an export, and the second pass over asserted faces. ``near``: two
-    pictures of one moment (bursts, re-saves) that count once.
+    asserted faces; ``outlier``: the gate of an export, and the second pass over asserted faces. ``near``: two pictures
+    of one moment (bursts, re-saves) that count once.
     """
 
     match: float = 0.45
@@ -48,11 +48,11 @@ UNMEASURED: dict[str, str] = {
     "face_recognition_sface": "; its makers publish one distance only: below 0.637 (a cosine similarity above 0.363) two "
     "faces are taken for one person, chosen on pairs of LFW, which says little about clusters"
 }
-"""What is known instead of families whose weights were not at hand for measuring."""
+"""Fallbacks for families whose weights were not available for measuring."""
 
 
 def operating_points(family: str) -> OperatingPoints:
-    """The measured points of a recogniser's family; an unknown family is a ``SetupError`` that says what to set."""
+    """Return the measured points of a recogniser's family; ``SetupError`` with instructions for an unknown one."""
     try:
         return OPERATING_POINTS[family]
     except KeyError:
@@ -82,12 +82,12 @@ class SpaceRecogniser:
 @dataclass(frozen=True, slots=True)
 class EmbeddingSpace:
     """
-    Everything that moves a vector. Two vectors may be compared only when their spaces have the same ``name``.
+    All properties that affect a vector. Two vectors may be compared only when their spaces have the same ``name``.
 
-    ``detector`` is the SHA-256 digest of its file; ``flip`` says whether original and mirrored vectors are averaged;
-    ``storage`` is the precision a vector is kept in. Several ``recognisers`` make one space: their unit vectors stand
-    one after another, each scaled by the square root of its weight, so that the cosine of two such vectors is the
-    weighted sum of the recognisers' cosines. The weights add up to 1.
+    ``detector`` is the SHA-256 digest of its file; ``flip``: whether original and mirrored vectors are averaged;
+    ``storage`` is the precision of stored vectors. Several ``recognisers`` make one space: their unit vectors are
+    concatenated, each scaled by the square root of its weight. The cosine of two such vectors is then the weighted sum
+    of the recognisers' cosines. The weights add up to 1.
     """
 
     detector: str
@@ -98,6 +98,6 @@ class EmbeddingSpace:
 
     @property
     def name(self) -> str:
-        """A stable 16-digit hexadecimal name."""
+        """Return a stable 16-digit hexadecimal name."""
         text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,7 +1,8 @@
 """
-The embedder's question and answer: what crosses HTTP between the service and the embedder, in one place for both.
+The wire format of the embedder's requests and responses, shared by the service and the embedder.
 
-The answers are msgspec structs: msgpack on the wire (``bytes`` stay bytes), JSON on request (``bytes`` become base64).
+The responses are msgspec structs: msgpack on the wire (``bytes`` stay bytes), JSON on request
+(``bytes`` become base64).
 """
 
 from enum import StrEnum
@@ -19,7 +20,7 @@ MSGPACK = "application/msgpack"
 JSON = "application/json"
 
 BOXES_HEADER = "X-Boxes"
-"""JSON list of [x1, y1, x2, y2] in upright original pixels: where ``guided`` detection looks."""
+"""JSON list of [x1, y1, x2, y2] in upright original pixels: the areas of ``guided`` detection."""
 
 
 PictureHash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
@@ -27,14 +28,14 @@ PictureHash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
 
 
 class Mode(StrEnum):
-    """How faces are looked for: in the whole picture, or only around boxes that are already known."""
+    """The search area for faces: the whole picture, or only around boxes that are already known."""
 
     FULL = "full"
     GUIDED = "guided"
 
 
 class Enrichment(StrEnum):
-    """What is measured on faces only when a question asks for it."""
+    """Measurements on faces that are made only on request."""
 
     LANDMARKS = "landmarks"
     POSE = "pose"
@@ -42,8 +43,9 @@ class Enrichment(StrEnum):
 
 class HeadPose(msgspec.Struct, frozen=True, kw_only=True):
     """
-    Degrees, as a model sees it; signs as in ``Measures``, whose pose is estimated from five points: ``yaw`` positive
-    looks to the right of the picture, ``pitch`` up, ``roll`` is turned clockwise.
+    A head pose in degrees, by a model; signs as in ``Measures``, whose pose is estimated from five points.
+
+    ``yaw`` positive looks to the right of the picture, ``pitch`` up, ``roll`` is turned clockwise.
     """
 
     yaw: float
@@ -53,10 +55,10 @@ class HeadPose(msgspec.Struct, frozen=True, kw_only=True):
 
 class CropAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
-    A square cut around one face, for exports; present when the question asked for it.
+    A square cut around one face, for exports; present when the request includes it.
 
-    ``image`` is a JPEG (4:4:4, quality 97) of at most the asked side, never enlarged, areas outside the picture filled
-    with the picture's edge pixels; ``area`` is the square [x1, y1, x2, y2] it shows, in upright original pixels.
+    ``image`` is a JPEG (4:4:4, quality 97) of at most the requested side, never enlarged, areas outside the picture
+    filled with the picture's edge pixels; ``area`` is the square [x1, y1, x2, y2] it shows, in upright original pixels.
     """
 
     image: bytes
@@ -67,9 +69,9 @@ class FaceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
     One face: pixels are upright original pixels, ``embedding`` is unit float32, little-endian.
 
-    What was not asked for is None: ``landmarks_106`` and ``landmarks_68`` come in the order of their models (insightface's
-    2d106det; the 68 of iBUG), whichever there are. ``depth_68`` is how far each of the 68 is towards the viewer, in pixels,
-    where their model says so.
+    Values that were not requested are None. ``landmarks_106`` and ``landmarks_68`` come in the order of their models
+    (insightface's 2d106det; the 68 of iBUG), as available. ``depth_68`` is the distance of each of the 68 towards the
+    viewer, in pixels, where their model gives it.
     """
 
     box: tuple[float, float, float, float]
@@ -86,7 +88,7 @@ class FaceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     head_pose: HeadPose | None = None
 
     def vector(self) -> NDArray[np.float32]:
-        """The embedding as a (d,) array."""
+        """Return the embedding as a (d,) array."""
         return np.frombuffer(self.embedding, dtype="<f4").astype(np.float32)
 
     def face_box(self) -> Box:
@@ -98,10 +100,11 @@ class FaceAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 class FacesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What ``POST /v1/faces`` answers. ``width`` and ``height`` are those of the upright original; ``lost_faces`` counts
-    faces that were seen but gave no vector; ``orientation`` (EXIF, 1 to 8) leads from the stored picture to the upright
-    one, None where that is not known; ``phash`` is what the whole picture looks like (``picture_duplicates``), None from
-    an embedder that does not say.
+    The response of ``POST /v1/faces``.
+
+    ``width`` and ``height`` are those of the upright original; ``lost_faces`` counts faces that were detected but gave
+    no vector; ``orientation`` (EXIF, 1 to 8) leads from the stored picture to the upright one, None where unknown.
+    ``phash`` is the perceptual hash of the whole picture (``picture_duplicates``), None from an embedder without it.
     """
 
     space: str
@@ -122,7 +125,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the embedder takes: pixels and bytes of one picture, and requests it accepts at once before it answers 429."""
+    """The embedder's limits: pixels and bytes of one picture, and concurrent requests before a response of 429."""
 
     max_pixels: int
     max_bytes: int
@@ -131,8 +134,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 class Lanes(msgspec.Struct, frozen=True, kw_only=True):
     """
-    How the embedder uses its machine: threads of each kind of work (``hands`` decode, align and encode), the faces
-    recognised at once, the CPU threads of one run of a model (0: all cores) and what the provider computes in.
+    The embedder's use of its machine.
+
+    It holds the threads of each kind of work (``hands`` decode, align and encode) and the faces recognised at once. It
+    also holds the CPU threads of one run of a model (0: all cores) and the provider's number format.
     """
 
     hands: int
@@ -145,9 +150,11 @@ class Lanes(msgspec.Struct, frozen=True, kw_only=True):
 
 class Info(msgspec.Struct, frozen=True, kw_only=True):
     """
-    What ``GET /v1/info`` answers. ``family`` names the recogniser's family, the key of its operating points;
-    ``distances`` are those that came with a model of one's own; ``enrich`` is what a question may ask for on top;
-    ``flip`` says whether each vector is averaged with that of the mirrored face.
+    The response of ``GET /v1/info``.
+
+    ``family`` names the recogniser's family, the key of its operating points; ``distances`` are those supplied with a
+    user's own model; ``enrich`` lists the additional measurements a request may include; ``flip``: whether each vector
+    is averaged with that of the mirrored face.
     """
 
     space: str
@@ -174,14 +181,14 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode(value: msgspec.Struct, *, accept: str = MSGPACK) -> tuple[bytes, str]:
-    """The bytes of an answer and their content type; JSON when ``accept`` asks for it, msgpack otherwise."""
+    """Return the bytes of a response and their content type; JSON when ``accept`` requests it, msgpack otherwise."""
     if JSON in accept:
         return msgspec.json.encode(value), JSON
     return msgspec.msgpack.encode(value), MSGPACK
 
 
 def decode_faces(body: bytes) -> FacesAnswer:
-    """The msgpack answer of ``POST /v1/faces``, checked; an answer that breaks the contract is an ``ItemError``."""
+    """Return the checked msgpack response of ``POST /v1/faces``; one that breaks the contract is an ``ItemError``."""
     try:
         return msgspec.msgpack.decode(body, type=FacesAnswer)
     except msgspec.DecodeError as error:

@@ -1,1 +1,1 @@
-"""Measured distances: pairs of faces that are known to be two people, and the thresholds that follow from them."""
+"""Calibration: pairs of faces with a known label, and the distance thresholds that follow from them."""

@@ -1,10 +1,10 @@
 """
-Pairs of faces whose truth a library tells for free.
+Labelled pairs of faces that a library provides without extra work.
 
-Two faces in one picture are two people, and so are all faces of the two: impostor pairs. What sources call one person,
-after the two-pass rule, are genuine pairs. Neither is a random sample. A couple in 500 pictures is one pair of people,
-and a mirror shows one person twice: therefore faces are first put into tight clusters, and each pair of clusters that
-was ever seen together counts once.
+Two faces in one picture are two people, and so are all faces of the two: impostor pairs. The faces that a source
+assigns to one person, after the two-pass rule, are genuine pairs. Neither is a random sample: a couple in 500 pictures
+is one pair of people, and a mirror shows one person twice. Therefore faces are first put into tight clusters, and each
+pair of clusters that was ever seen together counts once.
 """
 
 from collections.abc import Container, Sequence
@@ -19,21 +19,23 @@ from immich_facesets.grouping.face_table import Assertion, Centroids, FaceTable,
 from immich_facesets.spaces import OperatingPoints
 
 MOST_FACES = 6000
-"""So many faces, those of whole pictures, are looked at: clustering them costs a second or two."""
+"""About the most faces to examine, in whole pictures: clustering them takes a second or two."""
 
 MOST_PAIRS = 20_000
-"""So many pairs of clusters are compared: more would not make the estimate better."""
+"""The most pairs of clusters to compare: more would not improve the estimate."""
 
 SAMPLED_FACES = 4
-"""So many faces of a cluster are compared with as many of another."""
+"""The most faces of each cluster to compare for a pair of clusters."""
 
 SAMPLED_OF_PERSON = 24
-"""So many faces of a named person are compared with each other."""
+"""The most faces of a named person to compare with each other."""
 
 PERSON_SHARE = 0.02
 """
-The part of the variance of impostor distances that is a person's own (0.017 measured on LFW with w600k_mbf): some
-resemble many. It makes the pairs of one person dependent, by the usual design effect 1 + rho (pairs - 1).
+The share of the variance of impostor distances due to a single person: some people resemble many others.
+
+It is 0.017 as measured on LFW with w600k_mbf. It makes the pairs of one person dependent, by the usual design effect
+1 + rho (pairs - 1).
 """
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 divided by the golden ratio: Knuth's multiplicative hash
@@ -42,11 +44,11 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 divided by the golden ratio: Knuth
 @dataclass(frozen=True, slots=True)
 class Pairs:
     """
-    Distances with weights: all pairs of faces of one pair of clusters, or of one person, weigh 1 together.
+    Distances with weights: all pairs of faces of one group (a pair of clusters, or a person) together weigh 1.
 
-    ``groups`` counts these, ``people`` those who take part. ``effective`` is how many independent pairs they are worth.
-    ``set_aside`` counts pairs of faces that are no evidence: impostors in one cluster (one person twice in a picture,
-    or two whom nobody can tell apart), genuine ones of one moment.
+    ``groups``: number of groups. ``people``: number of people involved. ``effective``: number of independent pairs with
+    the same information. ``set_aside``: number of pairs of faces that are no evidence. These are impostors in one
+    cluster (one person twice in a picture, or two indistinguishable people), and genuine pairs of one moment.
     """
 
     distances: NDArray[np.float64] = field(repr=False)
@@ -62,10 +64,10 @@ NO_PAIRS = Pairs(np.zeros(0), np.zeros(0), groups=0, people=0, effective=0.0, se
 
 def impostor_pairs(faces: FaceTable, is_good: NDArray[np.bool_], may_repeat: Container[int], cut: float) -> Pairs:
     """
-    Pairs of people who were seen in one picture.
+    Return the pairs of people seen together in a picture.
 
-    ``faces`` in the order of content; ``is_good``: (n,) those that count; ``may_repeat``: pictures that may hold a
-    person twice; ``cut``: where clusters end, tight enough that none holds two people.
+    ``faces``: in the order of content. ``is_good``: (n,) the faces that count. ``may_repeat``: pictures that may hold a
+    person twice. ``cut``: the cut of the clustering, tight enough that no cluster holds two people.
     """
     rows = _in_company(faces, is_good, may_repeat)
     if len(rows) == 0:
@@ -95,10 +97,10 @@ def genuine_pairs(
     faces: FaceTable, is_good: NDArray[np.bool_], assertions: Sequence[Assertion], points: OperatingPoints
 ) -> Pairs:
     """
-    Pairs of faces of one named person, without the moments that count once.
+    Return the pairs of faces of each named person, without pairs of one moment.
 
-    The two-pass rule throws wrong assignments out and the farthest faces with them: what misses are counted of these
-    pairs is the least there are.
+    The two-pass rule removes wrong assignments, and the farthest faces with them. Hence the number of misses among
+    these pairs is a lower bound.
     """
     row_of = {face: row for row, face in enumerate(faces.face_ids.tolist())}
     centroids = Centroids(faces.vectors, is_good, points.near)
@@ -119,7 +121,7 @@ def genuine_pairs(
 
 
 def _in_company(faces: FaceTable, is_good: NDArray[np.bool_], may_repeat: Container[int]) -> Rows:
-    """The good faces, ascending, of pictures that hold two or more: of whole pictures, until there are enough."""
+    """Return the good faces, ascending, of pictures that hold two or more; whole pictures, until there are enough."""
     rows = np.flatnonzero(is_good)
     if len(rows) == 0:
         return rows
@@ -136,7 +138,7 @@ def _in_company(faces: FaceTable, is_good: NDArray[np.bool_], may_repeat: Contai
 def _seen_together(
     label: NDArray[np.int64], pictures: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Every two clusters that have faces in one picture, once each; and how many times one cluster is in it twice."""
+    """Return each pair of clusters seen in one picture, once, and how often a cluster is twice in a picture."""
     lows, highs = [label[:0]], [label[:0]]
     for rows in split_by(by_first_appearance(pictures)):
         first, second = np.triu_indices(len(rows), k=1)
@@ -153,7 +155,7 @@ def _seen_together(
 def _chosen(
     vectors: NDArray[np.float32], members: Sequence[Rows], one: NDArray[np.int64], two: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """At most ``MOST_PAIRS`` of the pairs, by a hash of their content: more faces change few of them."""
+    """Select at most ``MOST_PAIRS`` pairs by a hash of their content, so that new faces change few of them."""
     if len(one) <= MOST_PAIRS:
         return one, two
     heads = np.ascontiguousarray(vectors[[rows[0] for rows in members]][:, :2]).view(np.uint64).ravel()
@@ -164,7 +166,7 @@ def _chosen(
 def _crossed(
     members: Sequence[Rows], one: NDArray[np.int64], two: NDArray[np.int64]
 ) -> tuple[Rows, Rows, NDArray[np.float64]]:
-    """Each sampled face of one cluster beside each of the other, and the weight of each such pair."""
+    """Return the cross product of the sampled faces of each pair of clusters, and the weight of each face pair."""
     lefts, rights, weights = [], [], []
     for low, high in zip(one.tolist(), two.tolist(), strict=True):
         left, right = members[low], members[high]

@@ -1,11 +1,11 @@
 """
 Thresholds measured on a library's own pairs of faces.
 
-The cut belongs where a given share of pairs of two people would be taken for one: 1 in 50,000 or so, which no library has
-pairs enough to count. What can be measured well is where impostor distances lie (their mean) and how wide they spread
-(their standard deviation); how the far tail hangs on these two is a matter of the shape, and that is taken from a large
-set. Of six fits, held out on LFW, it is by far the best: at 1e-5 it errs by 0.021 with 200 pairs and 0.009 with 1,000, a
-normal distribution by 0.047 however many there are, fits of the tail itself by more (``tests/bench/bench_thresholds.py``).
+The cut should give a fixed false match rate, the share of pairs of two people taken for one: about 1 in 50,000. No
+library has enough pairs to count that. Only the mean and the standard deviation of its impostor distances can be
+measured well. The shape of the tail relative to these two comes from a large data set. Of six fits, on held-out parts
+of LFW, this is by far the best. At 1e-5 it errs by 0.021 with 200 pairs and by 0.009 with 1,000. A normal distribution
+errs by 0.047 with any number of pairs, and fits of the tail itself by more (``tests/bench/bench_thresholds.py``).
 """
 
 from collections.abc import Collection, Container, Sequence
@@ -29,38 +29,44 @@ TAIL = (
     (1e-7, 7.12),
 )
 """
-False match rates, and how many standard deviations below the mean of all impostor distances they stand: 77.8 million
-pairs of LFW with w600k_mbf; below 1e-5, where wrong labels of LFW begin to count, as the decades before go on.
+False match rates, and how many standard deviations below the mean of all impostor distances they lie.
+
+Measured on 77.8 million pairs of LFW with w600k_mbf. Below 1e-5, where wrong labels of LFW begin to matter, the values
+are extrapolated from the decades before.
 """
 
 TARGET = 2.2e-5
-"""The false match rate at which the default cut of w600k_mbf (0.65) stands on LFW."""
+"""The false match rate of the default cut of w600k_mbf (0.65) on LFW."""
 
 REFERENCED = frozenset({"w600k_mbf"})
 """
-Families whose default cut is known to stand at ``TARGET``. Of the others nobody knows where it stands, so that a library
-may only tighten it, unless a person names the rate she wants.
+Families whose default cut is known to have the false match rate ``TARGET``.
+
+For other families that rate is unknown, so a measurement may only tighten the cut, unless a user sets the target rate.
 """
 
 PRIOR_PAIRS = 200
 """
-How many pairs the default is worth. The fit errs by 0.25 / sqrt(pairs), 0.018 for 200, and about so much real libraries
-differ from LFW: at 200 pairs both say equally much.
+The weight of the default cut, in pairs.
+
+The fit errs by 0.25 / sqrt(pairs), which is 0.018 for 200 pairs. Real libraries differ from LFW by about as much, so
+at 200 pairs the default and the measurement weigh the same.
 """
 
 LEAST_PAIRS = 30
-"""Fewer independent pairs say nothing."""
+"""The least number of independent pairs for an estimate."""
 
 BOUND = 0.05
-"""No measurement moves a distance farther from its default than this."""
+"""The farthest that a measurement may move a distance from its default."""
 
 STEP = 0.005
-"""The cut moves by steps of this size, and only when the estimate is a whole step away from the cut in use."""
+"""The step size of the cut; it moves only when the estimate is at least one step from the cut in use."""
 
 FARTHEST = 6.0
 """
-Impostors nearer than so many (robust) standard deviations below the median are set aside: of LFW 2.5 in a million are,
-most of them wrong labels, while 98 in 100 genuine pairs lie there.
+The limit, in robust standard deviations below the median, beyond which impostor pairs are set aside.
+
+On LFW these are 2.5 in a million pairs, most of them wrong labels; 98 in 100 genuine pairs lie there.
 """
 
 BINS = 70
@@ -72,11 +78,12 @@ _MOVED = ("match", "cluster", "merge", "drop", "outlier")
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """
-    Distances of one kind of pairs. ``shares``: of each of the bins of ``BIN_WIDTH`` from 0 on, the last takes what lies
-    beyond; they add up to 1 (0 without pairs). ``pairs``: how many pairs of people (impostors) or people (genuine) they
-    come from, ``people``: how many people take part, ``effective``: how many independent pairs that is worth;
-    ``set_aside``: pairs of faces that are no evidence. ``default`` and ``chosen``: the error rate at the two cuts, None
-    where nothing can be said.
+    The distribution of the distances of one kind of pairs.
+
+    ``shares``: a histogram with bins of ``BIN_WIDTH`` from 0 on, the last bin open-ended; the sum is 1 (0 without
+    pairs). ``pairs``: the number of pairs of people (impostors) or of people (genuine). ``people``: the number of
+    people involved. ``effective``: the number of independent pairs with the same information. ``set_aside``: pairs of
+    faces that are no evidence. ``default`` and ``chosen``: the error rates at the two cuts, None where unknown.
     """
 
     shares: tuple[float, ...] = field(repr=False)
@@ -91,10 +98,10 @@ class Evidence:
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """
-    What a library says about distances, and what follows.
+    The distances measured on a library, and the operating points that follow.
 
-    ``impostor``: false match rates; ``genuine``: false non-match rates. ``estimate``: where the library alone would cut,
-    None with too few pairs. ``reason``: one sentence.
+    ``impostor``: with false match rates; ``genuine``: with false non-match rates. ``estimate``: the cut from the
+    library alone, None with too few pairs. ``reason``: one sentence that explains the choice.
     """
 
     target: float
@@ -107,15 +114,17 @@ class Thresholds:
 
     @property
     def shift(self) -> float:
-        """How far the chosen distances are from the defaults."""
+        """The difference between the chosen distances and the defaults."""
         return round(self.chosen.cluster - self.defaults.cluster, 6)
 
 
 @dataclass(frozen=True, slots=True)
 class PointsInUse:
     """
-    What a space decides at: ``points``, which are the measured ones when ``is_applied``. ``fixed``: the distances that a
-    person set, which are obeyed as they are; ``stated``: those that came with a model of one's own.
+    The operating points that a space uses.
+
+    ``points``: the points in use, which are the measured ones when ``is_applied``. ``fixed``: the distances set by a
+    user, which are never moved. ``stated``: the distances that came with a user's own model.
     """
 
     space: str
@@ -129,18 +138,18 @@ class PointsInUse:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Where impostor distances lie: their mean and standard deviation, and how many pairs were too near to be any."""
+    """The mean and standard deviation of impostor distances, and the number of pairs too near to be impostors."""
 
     mean: float
     deviation: float
     set_aside: int
 
     def distance_at(self, rate: float) -> float:
-        """The distance below which that share of impostors lies."""
+        """Return the distance below which the share ``rate`` of impostors lies."""
         return self.mean - self.deviation * float(np.interp(-np.log10(rate), _DECADES, _DEVIATIONS))
 
     def rate_at(self, distance: float) -> float:
-        """The share of impostors below a distance, between the ends of ``TAIL``."""
+        """Return the share of impostors below a distance, limited to the range of ``TAIL``."""
         away = (self.mean - distance) / self.deviation
         return float(10.0 ** -np.interp(away, _DEVIATIONS, _DECADES))
 
@@ -161,11 +170,11 @@ def measure_thresholds(
     cut_in_use: float | None = None,
 ) -> Thresholds:
     """
-    The operating points for the false match rate ``target`` on this library.
+    Measure the operating points for the false match rate ``target`` on this library.
 
-    ``may_repeat``: pictures (their codes) that may hold a person twice. ``may_loosen``: whether distances may grow
-    beyond the defaults. ``cut_in_use``: the cluster cut that is in use; a new one differs by a step at least. The same faces
-    in any order and under any ids give the same answer, and so does asking again with what was chosen in use.
+    ``may_repeat``: codes of pictures that may hold a person twice. ``may_loosen``: whether distances may grow beyond
+    the defaults. ``cut_in_use``: the current cluster cut; a new cut differs from it by at least one step. The result
+    does not depend on the order or ids of the faces. It stays the same when the chosen cut becomes the one in use.
     """
     faces = table.in_order_of_content()
     is_good = faces.admitted(gate)
@@ -200,14 +209,14 @@ def in_use(
     is_wanted: bool,
     stated: OperatingPoints | None = None,
 ) -> PointsInUse:
-    """What is decided at: what a person set stays, and where she set the cut itself, nothing is moved."""
+    """Return the points in use: distances set by a user stay; if the cut itself is set, nothing is moved."""
     is_applied = is_wanted and "cluster" not in fixed
     points = shifted(measured.defaults, measured.shift, fixed=fixed) if is_applied else measured.defaults
     return PointsInUse(space, family, points, is_applied, tuple(sorted(fixed)), measured, stated)
 
 
 def fit_impostors(distances: NDArray[np.float64], weights: NDArray[np.float64]) -> Fit | None:
-    """Mean and deviation of impostor distances without those too near to be any; None where all are equal."""
+    """Fit mean and deviation of impostor distances, without pairs too near; None where all are equal."""
     middle = _weighted_median(distances, weights)
     spread = 1.4826 * _weighted_median(np.abs(distances - middle), weights)
     is_kept = distances >= middle - FARTHEST * spread
@@ -220,7 +229,7 @@ def fit_impostors(distances: NDArray[np.float64], weights: NDArray[np.float64]) 
 
 
 def shifted(points: OperatingPoints, shift: float, *, fixed: Container[str] = frozenset()) -> OperatingPoints:
-    """All points but ``near`` and the ``fixed`` moved by the same, so that their order stays; none below ``near``."""
+    """Return the points moved by ``shift`` in the same order, except ``near`` and ``fixed``; none below ``near``."""
     moved = {
         item.name: max(points.near, round(getattr(points, item.name) + shift, 6))
         for item in fields(points)
@@ -232,7 +241,7 @@ def shifted(points: OperatingPoints, shift: float, *, fixed: Container[str] = fr
 def _choose(
     estimate: float | None, pairs: Pairs, default: float, *, may_loosen: bool, cut_in_use: float | None
 ) -> tuple[float, str]:
-    """How far to move from the defaults, and why."""
+    """Return the shift from the defaults, and the reason for it."""
     if estimate is None:
         seen = f"{pairs.groups:,} pairs of people were seen together"
         return 0.0, f"The defaults are kept: {seen}, too few to measure by."
@@ -260,7 +269,7 @@ def _reason(shift: float, wanted: float, pairs: Pairs, *, may_loosen: bool) -> s
 
 
 def _missed(pairs: Pairs, cuts: tuple[float, float]) -> tuple[float, ...] | None:
-    """The share of genuine pairs at or beyond each cut."""
+    """Return the share of genuine pairs at or beyond each cut; None without pairs."""
     if len(pairs.distances) == 0:
         return None
     return tuple(float(np.average(pairs.distances >= cut, weights=pairs.weights)) for cut in cuts)

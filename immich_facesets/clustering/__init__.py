@@ -1,1 +1,1 @@
-"""Exact average linkage of unit vectors, with numpy alone: no identities, no settings."""
+"""Average linkage of unit vectors with numpy alone; independent of identities and settings."""

@@ -1,4 +1,4 @@
-"""Average linkage within components: by a matrix of distances while that is small, in rounds where it is not."""
+"""Average linkage within components: by a distance matrix for small components, in rounds for large ones."""
 
 from collections.abc import Callable
 
@@ -12,14 +12,14 @@ Places = NDArray[np.intp]
 Doubles = NDArray[np.float64]
 
 MATRIX_ROWS = 3072
-"""Up to so many clusters a plain matrix of distances (75 MB) is the fastest; beyond, they merge in rounds by means."""
+"""The most clusters for a plain distance matrix (75 MB), the fastest way; larger components merge in rounds."""
 
 
 def merge_within(component: Labels, means: Callable[[Places], Doubles], sizes: Doubles, cut: float) -> Labels:
     """
-    Merge clusters, given by ``means`` of their places and ``sizes`` (n,), as far as ``cut`` within each component.
+    Merge the clusters of each component up to the distance ``cut``; return (n,) labels 0, 1, ... without gaps.
 
-    Returns (n,) labels 0, 1, ... without a gap.
+    ``means`` returns the means of the clusters at given places; ``sizes``: (n,).
     """
     labels = np.empty(len(component), dtype=np.int64)
     count = 0
@@ -34,7 +34,7 @@ def merge_within(component: Labels, means: Callable[[Places], Doubles], sizes: D
 
 
 def split_by(labels: Labels) -> list[Places]:
-    """The rows of each label, ascending, in the order of the labels; empty without rows."""
+    """Return the rows of each label, ascending, in the order of the labels; an empty list without rows."""
     if len(labels) == 0:
         return []
     order = np.argsort(labels, kind="stable")
@@ -42,7 +42,7 @@ def split_by(labels: Labels) -> list[Places]:
 
 
 def _merge_component(units: Doubles, sizes: Doubles, cut: float) -> Labels:
-    """Label one component's rows 0, 1, ... by cluster: in rounds while it is large, by matrix once it is small."""
+    """Label one component's rows 0, 1, ... by cluster: in rounds while it is large, then by matrix."""
     if len(units) <= MATRIX_ROWS:
         labels = _merge_matrix(units, sizes, cut)
     else:
@@ -56,10 +56,10 @@ def _merge_component(units: Doubles, sizes: Doubles, cut: float) -> Labels:
 
 def _merge_matrix(means: Doubles, sizes: Doubles, cut: float) -> Labels:
     """
-    Merge clusters, given by mean (n, d) and size, by nearest-neighbour chains in a full matrix of their distances.
+    Merge clusters, given by mean (n, d) and size, by nearest-neighbour chains in a full distance matrix.
 
-    Cluster distances follow Lance and Williams (1967); the chain is Murtagh's (1983). Each row's label is one of the
-    rows of its cluster.
+    Distances are updated as by Lance and Williams (1967); the chain is that of Murtagh (1983). Each row's label is one
+    of the rows of its cluster.
     """
     distances = means @ means.T
     np.subtract(1.0, distances, out=distances)
@@ -72,9 +72,9 @@ def _merge_matrix(means: Doubles, sizes: Doubles, cut: float) -> Labels:
             tip = chain[-1]
             nearest = int(distances[tip].argmin())
             gap = distances[tip, nearest]
-            if len(chain) > 1 and distances[tip, chain[-2]] <= gap:  # among equals the one we came from: no circles
+            if len(chain) > 1 and distances[tip, chain[-2]] <= gap:  # ties go to the predecessor: no cycles
                 nearest = chain[-2]
-            elif not gap < cut:  # finished, or merged away: nothing will come nearer
+            elif not gap < cut:  # finished or already merged: nothing gets nearer
                 break
             else:
                 chain.append(nearest)

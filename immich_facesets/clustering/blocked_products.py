@@ -1,4 +1,4 @@
-"""Products of unit vectors, in blocks that fit the memory, and how far they can err."""
+"""Inner products of unit vectors in blocks of limited memory, and a bound on their rounding error."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,14 +6,14 @@ from numpy.typing import NDArray
 Vectors = NDArray[np.float32] | NDArray[np.float64]
 
 BLOCK_CELLS = 4_000_000
-"""Cells of one block of a matrix product: 16 MB of float32."""
+"""The number of cells of one block of a matrix product: 16 MB of float32."""
 
 SLACK = 1e-5
-"""More than single precision can err on the product of two unit vectors: within it, double precision decides."""
+"""A bound on the single-precision error of a product of unit vectors; within it, double precision decides."""
 
 
 def pair_products(vectors: NDArray[np.float64], one: NDArray[np.intp], two: NDArray[np.intp]) -> NDArray[np.float64]:
-    """The products of pairs of rows, (pairs,), bit for bit the same whichever of the two comes first."""
+    """Return the products of pairs of rows, (pairs,), bit for bit independent of the order within a pair."""
     products = np.empty(len(one))
     for start in range(0, len(one), 8192):
         part = slice(start, start + 8192)
@@ -22,7 +22,7 @@ def pair_products(vectors: NDArray[np.float64], one: NDArray[np.intp], two: NDAr
 
 
 class Directions:
-    """Some ``rows`` of ``vectors``, divided by their ``norms`` when asked for, so that no second matrix is kept."""
+    """Some ``rows`` of ``vectors`` as unit vectors, divided by ``norms`` on access to avoid a second matrix."""
 
     def __init__(self, vectors: Vectors, norms: NDArray[np.float64], rows: NDArray[np.intp]) -> None:
         self.d = vectors.shape[1]
@@ -39,7 +39,7 @@ class Directions:
         return directions
 
     def singles(self, places: NDArray[np.intp], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """In single precision, but divided in double; into ``out`` where it is given."""
+        """Return unit vectors in single precision, divided in double; written into ``out`` where given."""
         directions = np.empty((len(places), self.d), dtype=np.float32) if out is None else out
         for start in range(0, len(places), 4096):
             directions[start : start + 4096] = self.doubles(places[start : start + 4096])

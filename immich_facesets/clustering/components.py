@@ -1,24 +1,25 @@
 """
-Who is near whom: the connected components of the graph of near pairs, found tile by tile.
+Connected components of the graph of near pairs, found by tiles of matrix products.
 
-`join_near` compares everything with everything. `join_likely` is for more rows than that can be afforded for: it compares
-sketches of a quarter of the dimensions, and looks closely where the sketches are near. A pair well above the floor is
-hardly ever missed, of those right at it one in forty; and most pairs are found through others, too.
+`join_near` compares all pairs exactly. `join_likely` is for more rows: it compares sketches of a quarter of the
+dimensions, and computes the full products only where the sketches are near. A pair well above the floor is hardly ever
+missed; of pairs right at the floor, one in forty is. Most pairs are also connected through others.
 
 Why no index of approximate neighbours: in many dimensions two faces of one person (a cosine of 0.6) are hardly nearer
-than two strangers (0 to 0.3). A graph or cells lead a search to people with many faces, and past the only other face of
-somebody who has two. Of the pairs of people with 2 to 5 faces, among 50,000 invented faces of 512 dimensions on two busy
-cores, with 16 (of coarse codes up to 64) neighbours asked for, so many were found:
+than those of two strangers (0 to 0.3). A graph or cells lead a search to people with many faces, and miss the second
+face of a person with only two. The table gives the time, and the share of pairs found of people with 2 to 5 faces. It
+was measured among 50,000 synthetic faces of 512 dimensions, on two busy cores. Each search returned 16 neighbours, or
+up to 64 with coarse codes.
 
-    usearch 2.26, HNSW, 16 links, int8; float16     151 s; 203 s    0.755; 0.917    55 MB to install
-    faiss-cpu 1.15, HNSW, 16 links, 8 bits          81 s            0.793           65 MB
-    the same, 512 cells, 16 of them; 51             9 s; 72 s       0.956; 0.995
-    the same, signs of all dimensions compared      29 s            1.000
-    the same, all products of 4-bit codes           6 s             1.000
-    a sample, means and sketches, all merging done  9 s             1.000           nothing
+    usearch 2.26, HNSW, 16 links, int8; float16:    151 s; 203 s    0.755; 0.917    55 MB to install
+    faiss-cpu 1.15, HNSW, 16 links, 8 bits:         81 s            0.793           65 MB
+    the same, 512 cells, 16 of them; 51:            9 s; 72 s       0.956; 0.995
+    the same, signs of all dimensions compared:     29 s            1.000
+    the same, all products of 4-bit codes:          6 s             1.000
+    a sample, means and sketches, with all merging: 9 s             1.000           nothing
 
-What compares everything, coarsely, is the only one to find everything, and numpy does that as fast. It also gives the same
-answer each time; of two graphs that two threads of usearch built, three rows of four had other neighbours.
+Only the coarse comparison of all pairs finds everything, and numpy does that as fast. It is also deterministic. In two
+graphs built by two threads of usearch, three of four rows had different neighbours.
 """
 
 from collections.abc import Iterator
@@ -32,24 +33,28 @@ Places = NDArray[np.intp]
 Singles = NDArray[np.float32]
 
 TILE = (1024, 2048)
-"""Rows and columns of one tile of products: 8 MB, which are looked through before they leave the cache."""
+"""Rows and columns of one tile of products: 8 MB, which are processed while they are in the cache."""
 
 SKETCH = 128
-"""Dimensions of a sketch: with half of them too many strangers look near, twice of them take twice as long."""
+"""Dimensions of a sketch: half as many give too many false near pairs, twice as many take twice as long."""
 
 SURENESS = 2.0
-"""By so many standard deviations a pair may look less near in the sketch than it is."""
+"""The tolerance, in standard deviations, for pairs whose sketches are less near than the vectors."""
 
 STRANGERS = 3.0
-"""With a floor of fewer standard deviations of strangers' products, too many of these would have to be looked at closely."""
+"""
+The least floor for sketches, in standard deviations of the products of strangers.
+
+Below it, too many of these would need full products.
+"""
 
 
 CROWDED = 4
-"""A tile with more near pairs for each row and column is crowded."""
+"""A tile with more near pairs than this per row and column is crowded."""
 
 
 class DisjointSets:
-    """Sets that grow together: each place knows one of a lower number in its set, the lowest knows itself."""
+    """Disjoint sets (union-find): each place refers to a lower place of its set, and the lowest to itself."""
 
     def __init__(self, n: int) -> None:
         self._lower = np.arange(n)
@@ -65,7 +70,7 @@ class DisjointSets:
         return found
 
     def join(self, one: Places, two: Places) -> None:
-        """Put both sides of each pair into one set."""
+        """Merge the sets of both sides of each pair."""
         while len(one):
             one, two = self.lowest(one), self.lowest(two)
             is_apart = one != two
@@ -73,7 +78,7 @@ class DisjointSets:
             np.minimum.at(self._lower, np.maximum(one, two), np.minimum(one, two))
 
     def is_one(self, places: Places) -> bool:
-        """Do they all belong together already?"""
+        """Return whether all ``places`` are already in one set."""
         lowest = self.lowest(places)
         return bool((lowest == lowest[0]).all())
 
@@ -82,13 +87,13 @@ class DisjointSets:
 
 
 def join_near(forest: DisjointSets, units: Singles, floor: float, rows: slice = slice(None)) -> None:
-    """Join the pairs of a product of ``floor`` or more, of those ``rows`` with themselves and all that follow."""
+    """Join pairs with a product of ``floor`` or more, of ``rows`` with themselves and all following rows."""
     for one, two in _near_pairs(forest, units, floor, rows):
         forest.join(one, two)
 
 
 def join_likely(forest: DisjointSets, units: Singles, floor: float, rows: slice = slice(None)) -> None:
-    """The same, but by sketches; the rows must be of unit length."""
+    """Join the same pairs as `join_near`, but find them by sketches; the rows must be of unit length."""
     d = units.shape[1]
     deviation = (1 - floor**2) * np.sqrt((1 - SKETCH / d) / SKETCH) if d > 2 * SKETCH else np.inf
     if floor - SURENESS * deviation < STRANGERS / np.sqrt(SKETCH):
@@ -105,9 +110,9 @@ def join_likely(forest: DisjointSets, units: Singles, floor: float, rows: slice 
 
 def _near_pairs(forest: DisjointSets, units: Singles, floor: float, rows: slice) -> Iterator[tuple[Places, Places]]:
     """
-    Tile by tile the pairs with a product of ``floor`` or more, but for such as are joined already.
+    Yield, tile by tile, the pairs with a product of ``floor`` or more that are not joined yet.
 
-    Of a crowded tile one pair of each row comes first: with these joined hardly any are left to be listed.
+    For a crowded tile, one pair of each row is yielded first. Once these are joined, hardly any are left to list.
     """
     start, stop, _ = rows.indices(len(units))
     for top in range(start, stop, TILE[0]):
@@ -126,7 +131,7 @@ def _near_pairs(forest: DisjointSets, units: Singles, floor: float, rows: slice)
 
 
 def _sketches(units: Singles) -> Singles:
-    """Shadows of the rows on a subspace of any direction, always the same one, at unit length, (n, SKETCH)."""
+    """Return projections of the rows onto a fixed random subspace, scaled to unit length, (n, SKETCH)."""
     square = np.random.default_rng(0).standard_normal((units.shape[1], SKETCH))
     shadow = np.linalg.qr(square)[0].astype(np.float32)
     sketches = np.empty((len(units), SKETCH), dtype=np.float32)

@@ -1,12 +1,12 @@
 """
-Average linkage without an n x n matrix: exact, and of a million faces nearly so.
+Average linkage without an n x n matrix: exact, and nearly exact for a million faces.
 
-For unit vectors the mean cosine distance between the members of two clusters is ``1 - <m_A, m_B>`` with m the *plain*
-(not renormalised) mean of each: means and sizes say everything the matrix of pairs would. Two facts keep the work small.
-Clusters cut at t never span two components of the graph of pairs closer than t, and components are found by tiles of
-matrix products. And average linkage is reducible (a merge brings nothing closer to a third cluster), so reciprocal
-nearest neighbours may merge in any order. Rows are worked through in the order of their content, therefore the partition
-depends on nothing else, not even where rounding or ties could decide.
+For unit vectors, the mean cosine distance between the members of two clusters is ``1 - <m_A, m_B>``. Here m is the
+*plain* (not renormalised) mean of each, so means and sizes replace the matrix of pairs. Two facts keep the work small.
+First, clusters cut at t never span two components of the graph of pairs closer than t. Components are found by tiles of
+matrix products. Second, average linkage is reducible: a merge brings nothing closer to a third cluster. So reciprocal
+nearest neighbours may merge in any order. Rows are processed in the order of their content, so the partition depends
+on nothing else, not even through rounding or ties.
 """
 
 import numpy as np
@@ -20,26 +20,27 @@ from immich_facesets.clustering.sampled_linkage import crowd_linkage
 __all__ = ["Labels", "Vectors", "average_linkage", "by_first_appearance", "content_order", "split_by"]
 
 EXACT_ROWS = 150_000
-"""Up to so many different vectors the partition is exact; there the exact way takes three to five minutes of two cores."""
+"""The most different vectors for an exact partition, which then takes three to five minutes on two cores."""
 
 
 def average_linkage(vectors: Vectors, cut: float, *, exact_rows: int = EXACT_ROWS) -> Labels:
     """
-    Cluster by average linkage of cosine distances, cut at ``cut``: clusters merge while they are closer than that.
+    Cluster by average linkage of cosine distances; clusters merge while they are closer than ``cut``.
 
     ``vectors``: (n, d), finite, none of them zero; they need not have unit length. Returns (n,) labels, 0, 1, ... in
     the order of first appearance. The partition is that of scikit-learn's ``AgglomerativeClustering(n_clusters=None,
-    metric="cosine", linkage="average", distance_threshold=cut)``, which also merges strictly below its threshold. Of
-    more than ``exact_rows`` vectors it is nearly that one (`crowd_linkage`). Memory is O(n d); time is one pass of
-    products over all pairs, and the merging within components.
-    Raises ``ValueError`` for vectors that are not a matrix, not finite or zero, and for a cut that is no distance.
+    metric="cosine", linkage="average", distance_threshold=cut)``, which also merges strictly below its threshold. For
+    more than ``exact_rows`` vectors it is an approximation (`crowd_linkage`). Memory is O(n d). The time is that of one
+    pass of products over all pairs, and of the merges within components.
+
+    Raises ``ValueError`` for vectors that are not a matrix, not finite or zero, and for a cut that is not a distance.
     """
     norms = _checked_norms(vectors, cut)
     if len(vectors) == 0:
         return np.zeros(0, dtype=np.int64)
-    if cut == 0:  # nothing is closer than that, not even an equal
+    if cut == 0:  # nothing is closer than 0, not even an equal vector
         return np.arange(len(vectors))
-    if cut > 2:  # nothing is further than opposites are
+    if cut > 2:  # no two vectors are farther apart than opposites
         return np.zeros(len(vectors), dtype=np.int64)
     order = content_order(vectors)
     first, twin_of, twins = _collapse_equals(vectors, order)
@@ -57,13 +58,13 @@ def average_linkage(vectors: Vectors, cut: float, *, exact_rows: int = EXACT_ROW
 
 
 def content_order(vectors: Vectors) -> NDArray[np.intp]:
-    """The order of the rows' bytes: the same for any arrangement of the same rows, equal rows beside each other."""
+    """Return the order of the rows by their bytes, independent of their arrangement; equal rows are adjacent."""
     rows = np.ascontiguousarray(vectors)
     return np.argsort(rows.view(f"V{rows.itemsize * rows.shape[1]}").ravel(), kind="stable")
 
 
 def by_first_appearance(labels: Labels) -> Labels:
-    """The same partition, numbered 0, 1, ... in the order in which its parts first appear."""
+    """Return the same partition, renumbered 0, 1, ... in the order in which its parts first appear."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     rank = np.empty(len(first), dtype=np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
@@ -71,7 +72,7 @@ def by_first_appearance(labels: Labels) -> Labels:
 
 
 def _checked_norms(vectors: Vectors, cut: float) -> NDArray[np.float64]:
-    """The lengths of the vectors, (n,), in double precision."""
+    """Check the input of ``average_linkage``; return the lengths of the vectors, (n,), in double precision."""
     if vectors.ndim != 2 or (len(vectors) and vectors.shape[1] == 0):
         raise ValueError(f"vectors must be a matrix (n, d), not of shape {vectors.shape}")
     if not cut >= 0:
@@ -87,7 +88,11 @@ def _checked_norms(vectors: Vectors, cut: float) -> NDArray[np.float64]:
 def _collapse_equals(
     vectors: Vectors, order: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.float64]]:
-    """One row of each run of equal rows in ``order``; for each row in ``order`` the place of its run; the runs' sizes."""
+    """
+    Group equal rows, which are adjacent in ``order``.
+
+    Returns one row of each run, for each row in ``order`` the place of its run, and the sizes of the runs.
+    """
     is_first = np.ones(len(order), dtype=np.bool_)
     for start in range(1, len(order), 4096):
         part = vectors[order[start - 1 : start + 4096]]

@@ -1,4 +1,4 @@
-"""All pairs of faces nearer than a distance: the graph that methods of others work on."""
+"""All pairs of faces within a distance: the neighbour graph that third-party clustering methods use."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,19 +10,20 @@ from numpy.typing import NDArray
 from immich_facesets.clustering.blocked_products import BLOCK_CELLS
 
 MOST_PAIRS = 40_000_000
-"""480 MB of them."""
+"""The most pairs to hold in memory: 480 MB."""
 
 
 class TooManyPairsError(Exception):
-    """There are more pairs than memory should hold."""
+    """An error: more pairs than may be held in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class NearPairs:
     """
-    Both directions of every pair: of face ``i`` the ``others[starts[i]:starts[i + 1]]``, nearest first, and how far.
+    Both directions of every near pair, with distances.
 
-    ``starts``: (n + 1,). A face is not its own neighbour.
+    The neighbours of face ``i`` are ``others[starts[i]:starts[i + 1]]``, nearest first; ``starts``: (n + 1,). A face is
+    not its own neighbour.
     """
 
     starts: NDArray[np.int64]
@@ -34,7 +35,7 @@ class NearPairs:
 
     @classmethod
     def within(cls, vectors: NDArray[np.float32], limit: float) -> Self:
-        """Every pair of the unit vectors (n, d) at cosine distance ``limit`` or less. O(n^2 d) time, blocked."""
+        """Return every pair of unit vectors (n, d) at cosine distance ``limit`` or less. O(n^2 d) time, in blocks."""
         n, total = len(vectors), 0
         counts, others, distances = [np.zeros(1, dtype=np.int64)], [], []
         step = max(1, BLOCK_CELLS // max(1, n))
@@ -58,12 +59,12 @@ class NearPairs:
         )
 
     def nearer(self, limit: float) -> Self:
-        """Only the pairs within ``limit``."""
+        """Return only the pairs within ``limit``."""
         keep = self.distances <= limit
         kept = np.concatenate([[0], np.cumsum(keep)])
         return type(self)(kept[self.starts], self.others[keep], self.distances[keep])
 
     def rows(self) -> Iterator[NDArray[np.int32]]:
-        """The neighbours of each face."""
+        """Yield the neighbours of each face."""
         for start, stop in zip(self.starts[:-1].tolist(), self.starts[1:].tolist(), strict=True):
             yield self.others[start:stop]

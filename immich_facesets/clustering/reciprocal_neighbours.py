@@ -1,10 +1,10 @@
 """
 Average linkage of one large component: reciprocal nearest neighbours merge in rounds until few clusters are left.
 
-A cluster is a mean and a size. Each remembers the clusters that were nearest when it last looked around, and a floor
-below which no other can be: reducibility keeps both true while others merge, and the union of two lists with the
-weighted mean of two floors serves the merged cluster. So most questions are answered from a list, and a look around
-over all means is rare. Looks are taken in single precision; double decides wherever single could err.
+A cluster is a mean and a size. Each keeps a list of its nearest clusters at its last full search, and a floor: no
+unlisted cluster is nearer than that. Reducibility keeps both valid while others merge. A merged cluster gets the union
+of the two lists and the weighted mean of the two floors. So most searches are answered from a list, and a full search
+over all means is rare. Full searches use single precision; double precision decides wherever single could err.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from immich_facesets.clustering.blocked_products import BLOCK_CELLS, SLACK, pair
 Places = NDArray[np.intp]
 
 REMEMBERED = 16
-"""So many neighbours a cluster remembers."""
+"""The number of neighbours in the list of a cluster."""
 
 EMPTY = -1
 
@@ -24,8 +24,9 @@ class Rounds:
     """
     The clusters of a component while they merge. ``means``: (m, d); a place is a row of it.
 
-    ``heir``: the place that took a place up, itself while nobody did. ``is_stale``: places whose ``nearest`` has merged
-    since; among them ``is_new`` are to look around at once, the others when one that knows its neighbour points at them.
+    ``heir``: the place that each place was merged into, or itself. ``is_stale``: places whose ``nearest`` has merged
+    since. Among them, ``is_new`` are searched at once; the others when they are the nearest of a place that is not
+    stale.
     """
 
     def __init__(self, units: NDArray[np.float64], sizes: NDArray[np.float64], cut: float) -> None:
@@ -46,7 +47,7 @@ class Rounds:
         self.finished = 0
 
     def run(self, enough: int) -> None:
-        """Merge until at most ``enough`` clusters are left that may still merge, and forget the others."""
+        """Merge until at most ``enough`` clusters are left that may still merge, and drop the others."""
         while len(self.is_dead) - np.count_nonzero(self.is_dead) > enough:
             is_fresh = ~(self.is_stale | self.is_dead)
             is_wanted = self.is_new.copy()
@@ -59,7 +60,7 @@ class Rounds:
         self._compact()
 
     def _search(self, places: Places) -> None:
-        """Find out the nearest neighbours of ``places``, and of those who will be asked next, as they cost nothing more."""
+        """Find the nearest neighbours of ``places``, and of those needed next where they add no cost."""
         unknown = places[~self._recall(places, self.known[places], self.floor[places])]
         if 0 < len(unknown) <= REMEMBERED:
             next_asked = self.known[self.nearest[unknown]]
@@ -71,9 +72,10 @@ class Rounds:
 
     def _recall(self, places: Places, lists: Places, floors: NDArray[np.float64]) -> NDArray[np.bool_]:
         """
-        Ask the lists, (p, any width), for the nearest; where the nearest on it is not below the floor, they do not know.
+        Find the nearest neighbours from the lists (p, any width); return for which places they determine it.
 
-        Says for which places they did. Stores lists and floors, the lists cut to the nearest.
+        A list does not determine it where its nearest entry is not below the floor. Lists, cut to the nearest entries,
+        and floors are stored.
         """
         is_known = np.zeros(len(places), dtype=np.bool_)
         for start in range(0, len(places), 256):
@@ -104,7 +106,7 @@ class Rounds:
         return is_known
 
     def _look_around(self, places: Places) -> None:
-        """Compare ``places`` with all means, and remember the nearest."""
+        """Compare ``places`` with all means, and store lists, floors and the nearest."""
         bias = np.where(self.is_dead, np.float32(-np.inf), np.float32(0))
         width = min(REMEMBERED, len(self.is_dead) - 1)
         step = max(1, BLOCK_CELLS // len(self.is_dead))
@@ -127,7 +129,7 @@ class Rounds:
             self._finish(some[~(1.0 - products[first] < self.cut)])
 
     def _finish(self, places: Places) -> None:
-        """Take clusters that nothing is within the cut of out of the search, for good."""
+        """Finish clusters that have no other within the cut, and exclude them from further searches."""
         if len(places) == 0:
             return
         self.is_dead[places] = True
@@ -142,7 +144,7 @@ class Rounds:
         self.place_of[rows] = EMPTY
 
     def _merge(self) -> None:
-        """Merge all pairs that are each other's nearest, and ask their lists at once."""
+        """Merge all reciprocal nearest neighbours, and update the results from their lists at once."""
         is_fresh = ~(self.is_stale | self.is_dead)
         one = np.flatnonzero(is_fresh & is_fresh[self.nearest])
         one = one[(self.nearest[self.nearest[one]] == one) & (one < self.nearest[one])]
@@ -163,7 +165,7 @@ class Rounds:
         self.is_stale[one] = self.is_new[one] = ~is_known
 
     def _compact(self) -> None:
-        """Close the gaps that merged and finished clusters left."""
+        """Remove the places of merged and finished clusters."""
         kept = np.flatnonzero(~self.is_dead)
         place = np.full(len(self.heir) + 1, EMPTY, dtype=np.intp)  # the last is the place of EMPTY
         place[kept] = np.arange(len(kept))
@@ -171,7 +173,7 @@ class Rounds:
         self.place_of[is_open] = place[self.heir[self.place_of[is_open]]]
         known = self.known[kept]
         self.known = np.where(known == EMPTY, EMPTY, place[self.heir[known]])
-        self.nearest = np.maximum(place[self.heir[self.nearest[kept]]], 0)  # of stale ones it does not matter
+        self.nearest = np.maximum(place[self.heir[self.nearest[kept]]], 0)  # the value for stale places does not matter
         for name in ("means", "coarse", "sizes", "floor", "is_stale", "is_new", "is_dead"):
             setattr(self, name, getattr(self, name)[kept])
         self.heir = np.arange(len(kept))

@@ -1,10 +1,10 @@
 """
 Average linkage of more faces than can all be compared with each other.
 
-Most faces of a large library belong to few people. A sample finds these people; every face that is near the mean of one
-is compared with that person's faces alone. What remains, strangers and people with few faces, is compared by sketches.
-In the end these and the means of the people's clusters merge as average linkage goes on from there, so that no cluster
-of several faces stays within the cut of another. All that is not exact is the order in which the first clusters form.
+Most faces of a large library belong to few people, who are found from a sample. Every face near the mean of such a
+person is compared only with that person's faces. The remaining faces, of strangers and of people with few faces, are
+compared by sketches. Finally, average linkage continues with these and the means of the people's clusters. Hence no
+cluster of several faces stays within the cut of another. Only the order in which the first clusters form is not exact.
 """
 
 import numpy as np
@@ -18,19 +18,19 @@ Sizes = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
 SAMPLE = 65_536
-"""So many faces are the sample: of a million, one in fifteen."""
+"""The number of faces of the sample: of a million, one in fifteen."""
 
 WELL_KNOWN = 3
-"""The mean of so many faces of the sample stands for a person."""
+"""The least number of faces in the sample whose mean represents a person."""
 
 NOBODY = -1
 
 
 def crowd_linkage(faces: Directions, sizes: Sizes, cut: float, floor: float, sample_rows: int = SAMPLE) -> Labels:
     """
-    Cluster ``faces``, each of which counts ``sizes`` (n,) times; ``floor``: the likeness at the cut. Returns (n,) labels.
+    Cluster ``faces``, each of which counts ``sizes`` (n,) times; return (n,) labels.
 
-    Beyond the faces' own it takes the memory of as many vectors as there are strangers.
+    ``floor``: the likeness at the cut. Beyond the faces, it needs memory for as many vectors as there are strangers.
     """
     person = _familiar(faces, sizes, cut, floor, sample_rows)
     item, groups = _condense(faces, person, sizes, cut)
@@ -44,7 +44,7 @@ def crowd_linkage(faces: Directions, sizes: Sizes, cut: float, floor: float, sam
 
 
 def _familiar(faces: Directions, sizes: Sizes, cut: float, floor: float, sample_rows: int) -> Labels:
-    """Which well-known person of a sample each face is nearest to, (n,); NOBODY beyond the cut."""
+    """Return the well-known person of a sample nearest to each face, (n,); NOBODY beyond the cut."""
     person = np.full(len(faces), NOBODY, dtype=np.int64)
     sample = np.unique(np.linspace(0, len(faces) - 1, sample_rows).astype(np.intp))
     forest = DisjointSets(len(sample))
@@ -67,9 +67,9 @@ def _familiar(faces: Directions, sizes: Sizes, cut: float, floor: float, sample_
 
 def _condense(faces: Directions, person: Labels, sizes: Sizes, cut: float) -> tuple[Labels, int]:
     """
-    Cluster the faces of each person for itself. Returns for each face its item, (n,), and how many items are groups.
+    Cluster the faces of each person separately; return the item of each face, (n,), and the number of groups.
 
-    An item is a cluster of several faces or a single face; the groups are numbered first.
+    An item is a group (a cluster of several faces) or a single face; groups are numbered first.
     """
     known = np.flatnonzero(person != NOBODY)
     cluster = np.arange(len(person)) + len(known)
@@ -82,7 +82,7 @@ def _condense(faces: Directions, person: Labels, sizes: Sizes, cut: float) -> tu
 
 
 def _means(faces: Directions, item: Labels, sizes: Sizes, groups: int) -> Singles:
-    """The mean of each item, (items, d)."""
+    """Return the mean of each item, (items, d)."""
     order = np.argsort(item, kind="stable")
     start_of = np.searchsorted(item[order], np.arange(groups + 1))
     singles = order[start_of[-1] :]

@@ -1,9 +1,9 @@
 """
-Eras: parts of a long life that look alike.
+Eras: periods of a person's life in which the faces look alike.
 
-``probe`` says whether an identity has any, ``split`` finds them (PRODUCT 3.4), ``ages`` cuts a childhood by age instead.
-What was found stays: ``founding`` names it, ``keeping`` lets later faces join, ``placing`` says where a face belongs that
-nobody has dated.
+``probing`` decides whether an identity can be split, ``splitting`` finds the eras (docs/eras.md), and ``ages`` splits a
+childhood by age instead. Eras that were found are kept: ``era`` holds and names them, ``update`` adds later faces to
+them. ``undated`` places faces without a date.
 """
 
 from immich_facesets.eras.ages import Childhood, Window, read_windows

@@ -1,4 +1,4 @@
-"""Windows by age: children change so fast that a year of life says more than a likeness does."""
+"""Windows by age: children change so fast that the year of life separates faces better than similarity does."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -12,29 +12,29 @@ _OLDEST, _MOST = 130, 30
 
 @dataclass(frozen=True, slots=True, order=True)
 class Window:
-    """Ages in completed years, both included."""
+    """A range of ages in completed years, both ends included."""
 
     first: int
     last: int
 
     @property
     def name(self) -> str:
-        """The name of its era: ``age_03_05``."""
+        """Return the name of the window's era, such as ``age_03_05``."""
         return f"age_{self.first:02d}_{self.last:02d}"
 
 
 @dataclass(frozen=True, slots=True)
 class Childhood:
-    """When somebody was born, and the windows to look at; they do not overlap."""
+    """A person's birth date and the age windows to use; windows do not overlap."""
 
     born: date
     windows: tuple[Window, ...]
 
     def places(self, taken: NDArray[np.float64]) -> NDArray[np.int64]:
         """
-        Which window each day lies in, (n,); -1: in none, before the birth, or not known.
+        Return the index of the window of each day, (n,); -1 for no window, before the birth, or an unknown day.
 
-        ``taken``: days since 1970, NaN where unknown. Who was born on 29 February has a birthday on 1 March.
+        ``taken``: days since 1970, NaN where unknown. A person born on 29 February has the birthday on 1 March.
         """
         found = np.full(len(taken), -1, dtype=np.int64)
         for row in np.flatnonzero(~np.isnan(taken)).tolist():
@@ -50,7 +50,7 @@ class Childhood:
 
 
 def read_windows(text: str) -> tuple[Window, ...]:
-    """The windows of a list such as ``0-2,3-5,6-9``, by age; a ``ValueError`` says what is wrong with it."""
+    """Return the windows of a list such as ``0-2,3-5,6-9``, sorted by age; raise ``ValueError`` for an invalid list."""
     windows = []
     for part in filter(None, map(str.strip, text.split(","))):
         first, dash, last = (piece.strip() for piece in part.partition("-"))

@@ -1,4 +1,4 @@
-"""The first eras of an identity, and the names they have from before."""
+"""Creation of an identity's first eras, and reuse of the names of its earlier eras."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from immich_facesets.grouping.face_table import Centroids, FaceTable, Rows
 
 
 def first_eras(table: FaceTable, rules: EraRules, childhood: Childhood | None) -> tuple[KeptEra, ...]:
-    """The first eras; none when the identity cannot be sorted."""
+    """Return the first eras; none when the identity cannot be sorted by age."""
     when = years_of(table.taken)
     if childhood is not None:
         good = np.flatnonzero(table.admitted(rules.gate))
@@ -51,7 +51,7 @@ def first_eras(table: FaceTable, rules: EraRules, childhood: Childhood | None) -
 
 
 def by_window(table: FaceTable, rows: Rows, window: NDArray[np.int64], rules: EraRules) -> dict[int, Rows]:
-    """Of each window the faces around their own centre, by the window's place."""
+    """Return, by window index, the faces of each window that are near the window's own centroid."""
     found = {}
     for place in np.unique(window[rows]).tolist():
         if place < 0:
@@ -66,7 +66,7 @@ def by_window(table: FaceTable, rows: Rows, window: NDArray[np.int64], rules: Er
 
 
 def with_old_names(found: Sequence[KeptEra], kept: Sequence[KeptEra], present: frozenset[int]) -> tuple[KeptEra, ...]:
-    """Give back the names of eras whose faces mostly stay together, the largest overlap first."""
+    """Reuse the name of an old era for the new era that holds most of its faces, the largest overlap first."""
     overlaps = sorted(
         (-len(old.face_ids & new.face_ids), old.name, place)
         for place, new in enumerate(found)

@@ -1,4 +1,4 @@
-"""An era as it is remembered, and how eras are named."""
+"""A stored era, and the naming of eras."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,10 +12,10 @@ UNDATED = "undated"
 @dataclass(frozen=True, slots=True)
 class KeptEra:
     """
-    An era as it is remembered. ``name`` tells the eras of one identity apart; the years are those it was found with.
+    A stored era. ``name`` is unique among the eras of one identity; the years are those at its creation.
 
-    ``founders``: the ids of the faces it was made of; ``joined``: those that came to them, and how sure that is, in
-    [0, 1], where looks alone decided; None where a date did.
+    ``founders``: ids of the faces the era was made of. ``joined``: ids of faces added later, with the confidence in [0,
+    1] where similarity alone decided, None where a date did.
     """
 
     name: str
@@ -30,7 +30,7 @@ class KeptEra:
         return self.founders | self.joined.keys()
 
     def with_joined(self, joined: Mapping[int, float | None]) -> "KeptEra":
-        """The same era with those faces as well."""
+        """Return the same era with those faces added."""
         return replace(self, joined={**self.joined, **joined})
 
 
@@ -45,7 +45,7 @@ def year_name(main: int | None) -> str:
 
 
 def free_name(base: str, taken: Collection[str]) -> str:
-    """``base``, or the first of ``base_2``, ``base_3`` that nobody has."""
+    """Return ``base``, or the first of ``base_2``, ``base_3``, ... that is not taken."""
     number, name = 1, base
     while name in taken:
         number += 1

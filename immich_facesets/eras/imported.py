@@ -1,4 +1,4 @@
-"""Eras that somebody made with another tool: they come in beside those that are kept."""
+"""Eras made with another tool, which are imported beside the stored eras."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,11 @@ _MAIN = re.compile(r"\d{4}(?!\d)")
 
 
 def imported_era(name: str, first: int | None, last: int | None, faces: frozenset[int]) -> KeptEra:
-    """An era by the name and the years it had there; the main year is the one it is named after, if it is."""
+    """
+    Return an era with its imported name and years.
+
+    The main year is the one the name begins with, otherwise the middle of the years.
+    """
     named = _MAIN.match(name)
     middle = None if first is None or last is None else (first + last) // 2
     return KeptEra(name, first, int(named[0]) if named else middle, last, faces)
@@ -18,10 +22,10 @@ def imported_era(name: str, first: int | None, last: int | None, faces: frozense
 
 def take_over(kept: Sequence[KeptEra], brought: Sequence[KeptEra]) -> tuple[KeptEra, ...]:
     """
-    The eras that are kept and those that are brought, by name.
+    Return the stored eras and the imported eras, by name.
 
-    One comes in while most of its faces are in no era: afterwards, or when they were split anew, what is kept stands. Where
-    its name is taken already, its faces are founders of the era that has it.
+    An era is imported only while most of its faces are in no era. After that, or after a new split, the stored eras are
+    unchanged. Where its name is already taken, its faces become founders of the era with that name.
     """
     eras = {era.name: era for era in kept}
     taken = {face for era in kept for face in era.face_ids}

@@ -1,4 +1,4 @@
-"""Whether an identity can be sorted by age, and what speaks for it or against it."""
+"""Decide whether an identity can be sorted by age, and collect the evidence for and against it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from immich_facesets.eras.years import NO_YEAR, Years, as_years, dominant_year, 
 from immich_facesets.grouping.face_table import FaceTable, Rows, distances
 
 PROBED_CUTS = (0.30, 0.35, 0.40, 0.45, 0.50)
-"""Where sub-clusters are looked at, in the buffalo_l space."""
+"""Cuts at which sub-clusters are inspected, in the buffalo_l space."""
 
 BIN_WIDTH, BINS = 0.05, 20
 
 
 class Verdict(StrEnum):
-    """What a probe finds: eras can be made, or why not."""
+    """The result of a probe: eras can be made, or the reason why not."""
 
     SORTABLE = "sortable"
     FEW_DATED = "few_dated"
@@ -42,11 +42,12 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class Probe:
     """
-    Whether an identity can be sorted by age.
+    Whether an identity can be sorted by age, with the evidence.
 
-    ``histogram``: pairs of faces by distance, in 20 bins of 0.05 from 0 to 1 (what is farther is in the last);
-    ``within``: those of them that share a sub-cluster at the cut of ``split``; ``parts``: for each cut the sub-clusters,
-    largest first; ``dated``: faces with a year; ``anchors``: what ``split`` could begin with, among the dated faces.
+    ``histogram``: pairs of faces by distance, in 20 bins of 0.05 from 0 to 1 (larger distances are in the last).
+    ``within``: those of the pairs that share a sub-cluster at the cut of ``split``. ``parts``: the sub-clusters for
+    each cut, largest first. ``dated``: number of faces with a year. ``anchors``: the possible anchors of ``split``
+    among the dated faces.
     """
 
     faces: int
@@ -71,8 +72,10 @@ def probe(
     taken: NDArray[np.float64] | None = None,
 ) -> Probe:
     """
-    Look at an identity before it is split. ``vectors``: (n, d), unit; ``years``: of each face, None when undated;
-    ``taken``: (n,) days since 1970, NaN where unknown, by which an event is known from a period.
+    Probe an identity before it is split.
+
+    ``vectors``: (n, d), unit length; ``years``: of each face, None when undated; ``taken``: (n,) days since 1970, NaN
+    where unknown, which distinguish an event from a period.
 
     Cuts are those of ``PROBED_CUTS`` in proportion to the rules. Work is O(n^2 d) in blocks.
     """
@@ -96,14 +99,14 @@ def probe(
 
 
 def verdict_of(table: FaceTable, rules: EraRules) -> tuple[Verdict, str]:
-    """Whether the faces of one identity can be sorted by age, and why; one clustering at most."""
+    """Return whether the faces of one identity can be sorted by age, and the reason; at most one clustering."""
     return judge(table.vectors, years_of(table.taken), table.taken, rules)[1:]
 
 
 def judge(
     vectors: NDArray[np.float32], when: Years, taken: NDArray[np.float64], rules: EraRules
 ) -> tuple[tuple[Part, ...], Verdict, str]:
-    """The anchors among the dated faces, whether ``split`` makes sense, and why. One clustering at most."""
+    """Return the anchors among the dated faces, whether ``split`` makes sense, and why. At most one clustering."""
     dated = np.flatnonzero(when != NO_YEAR)
     if len(dated) < 2 * rules.min_anchor:  # there must be two anchors at least
         found = f"{len(dated)} of {len(when)} faces are dated, and two groups of {rules.min_anchor} are needed"
@@ -134,7 +137,7 @@ def judge(
 
 
 def _reach(parts: Sequence[Part]) -> int:
-    """Years between the first and the last dominant year."""
+    """Return the number of years between the first and the last dominant year."""
     years = [part.dominant_year for part in parts if part.dominant_year is not None]
     return max(years) - min(years) if years else 0
 
@@ -150,7 +153,7 @@ def _parts(sets: Sequence[Rows], years: Years) -> tuple[Part, ...]:
 
 
 def _histograms(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """All pairs, each once, by distance; and those of one label."""
+    """Return histograms of the distances of all pairs, each counted once, and of the pairs with equal labels."""
     counts, within = np.zeros(BINS, dtype=np.int64), np.zeros(BINS, dtype=np.int64)
     for start in range(0, len(vectors), 1024):
         gaps = distances(vectors[start : start + 1024], vectors[start:])

@@ -1,4 +1,4 @@
-"""The distances and sizes that eras are made by (PRODUCT 3.4)."""
+"""The distances and sizes that define eras (docs/eras.md)."""
 
 from dataclasses import dataclass, field
 
@@ -9,12 +9,13 @@ from immich_facesets.spaces import BUFFALO_L, OperatingPoints
 @dataclass(frozen=True, slots=True)
 class EraRules:
     """
-    Distances of the buffalo_l space, and sizes. ``scaled`` gives the same rules for another space.
+    Distances in the buffalo_l space, and sizes. ``scaled`` gives the same rules for another space.
 
-    ``recover``: candidates within it of the seed come in; ``tighten``: the gate after recentring; ``cluster``: the cut
-    of sub-clusters; ``join``: a fragment and its nearest anchor, whose dominant years differ by ``max_years`` at most;
-    ``min_anchor``: faces of an anchor, and of an era that is not thin; fewer than ``least_thin`` are no era: a burst, or
-    an odd picture. An undated face joins when it is ``sure`` enough, see ``placing``.
+    ``recover``: maximal distance of candidates from the seed; ``tighten``: maximal distance after recentring;
+    ``cluster``: the cut of sub-clusters; ``join``: maximal distance of a fragment to its nearest anchor, whose dominant
+    years differ by ``max_years`` at most; ``min_anchor``: least faces of an anchor, and of an era that is not thin.
+    Fewer than ``least_thin`` faces are no era, but a burst or an odd picture. An undated face joins when its confidence
+    is at least ``sure``, see ``undated``.
     """
 
     recover: float = 0.55
@@ -30,7 +31,7 @@ class EraRules:
 
     @classmethod
     def scaled(cls, points: OperatingPoints, gate: Gate | None = None) -> "EraRules":
-        """The rules in proportion to the cut of a space's clusters."""
+        """Return the rules in proportion to the cut of a space's clusters."""
         factor = points.cluster / BUFFALO_L.cluster
         plain = cls()
         return cls(
@@ -44,5 +45,5 @@ class EraRules:
 
     @property
     def scale(self) -> float:
-        """How much farther apart faces are than in the buffalo_l space."""
+        """Return the ratio of distances in this space to those in the buffalo_l space."""
         return self.cluster / EraRules().cluster

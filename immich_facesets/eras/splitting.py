@@ -1,10 +1,10 @@
 """
-Splitting a life into eras.
+Splitting the faces of one identity into eras.
 
-Sub-clusters large enough are anchors and never merge with one another: merging from era to era drifts through the
-years until a child and a grandmother are one set. A fragment may join one anchor, measured against the anchor as it was
-found, so that fragments do not carry each other along. One event, all of one day, says how a person looked that day and
-not in those years: where there is anything better it makes no anchor.
+Sub-clusters that are large enough are anchors and never merge with one another. Merging from era to era would drift
+through the years until faces of a child and of a grandmother are in one set. A fragment may join one anchor, measured
+against the anchor as first found, so that fragments do not chain. A single event, all of one day, shows the person's
+looks of that day only. It becomes an anchor only where there is nothing better.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ from immich_facesets.grouping.face_table import Centroids, FaceTable, Rows, dist
 @dataclass(frozen=True, slots=True)
 class Era:
     """
-    Faces of one period, by id; the years are None where no face of it is dated. ``is_thin``: too few to stand alone.
+    Faces of one period, by id; the years are None where no face is dated. ``is_thin``: too few faces to stand alone.
 
-    ``founder_ids``: those of the sub-cluster it was made of; the others joined.
+    ``founder_ids``: faces of the sub-cluster the era was made of; the others joined.
     """
 
     from_year: int | None
@@ -40,9 +40,10 @@ def split(
     """
     Split an identity into eras, earliest first, undated last.
 
-    ``table``: the candidates; ``years``: of each, None when undated; ``curated``: (n,) which of them certainly are this
-    person and make the seed (all, when None). Each face is in one era at most: those that fail the gate, or are too far
-    from the centre, are in none, nor are those of one event that fit nowhere. The order of rows decides nothing.
+    ``table``: the candidates; ``years``: of each, None when undated; ``curated``: (n,) which of them certainly show
+    this person and form the seed (all, when None). Each face is in at most one era. Faces that fail the gate, or are
+    too far from the centroid, are in none. Faces of one event that fit no era are in none either. The order of rows
+    does not affect the result.
     """
     when_by_face = dict(zip(table.face_ids.tolist(), as_years(years, len(table)).tolist(), strict=True))
     seeds = set(table.face_ids[curated].tolist()) if curated is not None else set(when_by_face)
@@ -58,7 +59,7 @@ def split(
 
 
 def recover(table: FaceTable, is_seed: NDArray[np.bool_], centroids: Centroids, rules: EraRules) -> Rows:
-    """Widely around the seed, then only good faces, then tightly around their own centre."""
+    """Return the rows within a wide distance of the seed, then admitted by the gate, then near their own centroid."""
     if not is_seed.any():
         return np.flatnonzero(is_seed)
     wide = distances(table.vectors, centroids.of(np.flatnonzero(is_seed))[None])[:, 0] <= rules.recover
@@ -69,13 +70,13 @@ def recover(table: FaceTable, is_seed: NDArray[np.bool_], centroids: Centroids, 
 
 
 def anchors_among(clusters: Sequence[Rows], taken: NDArray[np.float64], rules: EraRules) -> list[Rows]:
-    """The clusters that are large enough; those of one event only where all of these are."""
+    """Return the clusters that are large enough; those of one event only where all of them are."""
     large = [rows for rows in clusters if len(rows) >= rules.min_anchor]
     return without_events(large, taken)
 
 
 def without_events(sets: Sequence[Rows], taken: NDArray[np.float64]) -> list[Rows]:
-    """The sets that are more than one event, or all when there is none."""
+    """Return the sets that span more than one event, or all sets when there is none."""
     return [rows for rows in sets if not is_one_event(taken[rows])] or list(sets)
 
 
@@ -83,9 +84,9 @@ def _gather(
     table: FaceTable, when: Years, clusters: list[Rows], centroids: Centroids, rules: EraRules
 ) -> list[tuple[Rows, Rows]]:
     """
-    The founders and all faces of each era.
+    Return the founders and all faces of each era.
 
-    Each fragment joins its nearest anchor if that is near in looks and in years; the others stand alone.
+    Each fragment joins its nearest anchor if that is near in similarity and in years; the others remain separate.
     """
     anchors = anchors_among(clusters, table.taken, rules)
     is_anchor = {rows.tobytes() for rows in anchors}

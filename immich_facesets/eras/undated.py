@@ -1,15 +1,17 @@
 """
-Where a face belongs that nobody has dated: in the era it looks most like, if it is clear which one that is.
+Placing of an undated face in the era it is most similar to, if the choice is clear.
 
-How sure that is follows the margin by which it is nearer to that era than to the second. Two measurements say how: the
-odds over many lives whose dates are known, and how often this very person's dated faces of a like margin lie in the era
-of their time. The lower one counts: some people hardly change in ten years, and then looks say little.
+The confidence depends on the margin by which the face is nearer to that era than to the second. Two measurements
+calibrate it. The first is the odds over many lives whose dates are known. The second is how often this person's own
+dated faces with a similar margin lie in the era of their time. The lower one counts: some people hardly change in ten
+years, and then similarity says little.
 
-The odds were fitted to 4,432 held-out faces of 33 invented lives that drift without a break (``long_life`` of the tests),
-each right when most dated faces of the same twelve months are in the era it was placed in. Together, held to 2,651 faces
-of 19 other lives: of those said to be 80 to 90 % sure 94 % were right, of 90 % and more 99.9 %; surer than 97 % nobody is
-ever said to be. Real photos of two times of one person are few: of 12 faces in the labelled photos, whose times are one
-to four photos each, 9 look like their own. ``tests/bench/bench_eras.py`` measures it all again.
+The odds were fitted to 4,432 held-out faces of 33 synthetic lives that drift continuously (``long_life`` of the tests).
+A face counts as right when most dated faces of the same twelve months are in the era it was placed in. The combined
+confidence was checked on 2,651 faces of 19 other lives. Of faces with a confidence of 80 to 90 %, 94 % were right; of
+90 % and more, 99.9 %. Confidence never exceeds 97 %. Real photos of one person from two times are few. The labelled
+photos have 12 such faces, whose times have one to four photos each: 9 are placed correctly.
+``tests/bench/bench_eras.py`` repeats these measurements.
 """
 
 import numpy as np
@@ -19,17 +21,19 @@ from immich_facesets.grouping.face_table import Rows, distances
 
 AT_NO_MARGIN = 0.32
 PER_MARGIN = 37.4
-"""The log odds that the nearest era is the right one: where another is as near, and how they grow with the margin."""
+"""Log odds that the nearest era is the right one: the value at equal distances, and the growth per unit of margin."""
 
 WITNESSES = 30
-"""So many dated faces, those of the likest margins, say how often looks are right about this person."""
+"""
+The number of dated faces, those of the most similar margins, that measure how reliable similarity is for this person.
+"""
 
 
 def look(
     vectors: NDArray[np.float32], centroids: NDArray[np.float32]
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
     """
-    The nearest of two eras or more, how far it is, and by how much the second is farther, each (n,).
+    Return the nearest of two or more eras, its distance, and how much farther the second is, each (n,).
 
     ``vectors``: (n, d), ``centroids``: (k, d), unit length.
     """
@@ -39,7 +43,11 @@ def look(
 def look_without_oneself(
     vectors: NDArray[np.float32], centroids: NDArray[np.float32], sets: list[Rows]
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
-    """The same of dated faces, none of which vouches for itself. ``sets``: the rows that each centroid is made of."""
+    """
+    Do the same for dated faces, each left out of its own centroid.
+
+    ``sets``: the rows that each centroid is made of.
+    """
     gaps = distances(vectors, centroids)
     for era, rows in enumerate(sets):
         mine = vectors[rows].astype(np.float64)
@@ -53,10 +61,10 @@ def confidence(
     margins: NDArray[np.float64], of_dated: NDArray[np.float64], is_right: NDArray[np.bool_], scale: float
 ) -> NDArray[np.float64]:
     """
-    How sure it is that faces with these margins are in the right era, in [0, 1], (n,).
+    Return the confidence that faces with these margins are in the right era, in [0, 1], (n,).
 
-    ``of_dated``: (m,), the margins of faces whose dates are known, and ``is_right``, whether looks were right about
-    them; ``scale``: how much farther apart faces are than in the buffalo_l space.
+    ``of_dated``: (m,), the margins of faces whose dates are known; ``is_right``: whether similarity placed them
+    correctly; ``scale``: the ratio of distances in this space to those in the buffalo_l space.
     """
     usual: NDArray[np.float64] = 1.0 / (1.0 + np.exp(-(AT_NO_MARGIN + PER_MARGIN * margins / scale)))
     if len(of_dated) == 0:

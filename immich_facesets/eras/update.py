@@ -1,9 +1,9 @@
 """
-Eras that last: a name once given stays, and so do the faces that have it.
+Updates of stored eras: a name once given stays, and so do the faces of the era.
 
-Later faces join the era they look most like, if they are of its time. They are measured against its founders, the faces
-it was made of, and never against each other: what joined first decides nothing, and no era drifts through the years.
-What fits nowhere waits until enough of it stands together for an era of its own.
+Later faces join the era they are most similar to, if they are of its time. They are compared with its founders, the
+faces it was made of, and never with each other. The order in which faces joined therefore decides nothing, and no era
+drifts through the years. Faces that fit no era remain outside until enough similar ones form an era of their own.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,10 +26,10 @@ def plan_eras(
     table: FaceTable, kept: Sequence[KeptEra], rules: EraRules, childhood: Childhood | None = None
 ) -> tuple[KeptEra, ...]:
     """
-    The eras an identity shall have: those it has, grown, or the first ones if it can be sorted; by name.
+    Return the planned eras of an identity by name: its stored eras, grown, or the first ones if it can be sorted.
 
-    ``table``: all its faces, ``taken`` as local days; ``childhood``: eras by age instead of by likeness. Planning again
-    with what was planned plans the same. The order of rows decides nothing.
+    ``table``: all its faces, ``taken`` as local days; ``childhood``: eras by age instead of by similarity. Planning
+    again with the planned eras gives the same plan. The order of rows does not affect the result.
     """
     table = table.in_order_of_content()
     return grow_eras(table, kept or first_eras(table, rules, childhood), rules, childhood)
@@ -39,10 +39,10 @@ def split_again(
     table: FaceTable, kept: Sequence[KeptEra], rules: EraRules, childhood: Childhood | None = None
 ) -> tuple[KeptEra, ...]:
     """
-    The eras an identity gets when it is split anew on purpose.
+    Return the eras of an identity that is split again on request.
 
-    An era that holds more than half of the faces of an old one keeps that one's name. What cannot be sorted any more
-    stays as it is.
+    An era that holds more than half of the faces of an old one keeps the old name. Eras that can no longer be sorted
+    stay unchanged.
     """
     table = table.in_order_of_content()
     found = first_eras(table, rules, childhood)
@@ -56,7 +56,7 @@ def split_again(
 def grow_eras(
     table: FaceTable, kept: Sequence[KeptEra], rules: EraRules, childhood: Childhood | None = None
 ) -> tuple[KeptEra, ...]:
-    """The same eras with the faces that belong to them by now, and new ones of what fits nowhere; by name."""
+    """Return the same eras with the faces that now belong to them, and new eras of the remaining faces; by name."""
     if not any(era.face_ids for era in kept):
         return tuple(kept)
     growth = _Growth(table.in_order_of_content(), kept, rules, childhood)
@@ -65,7 +65,7 @@ def grow_eras(
 
 
 class _Growth:
-    """Eras while they grow. Rows are those of the table; an era without any face in it has no say."""
+    """The state of eras while they grow. Rows are those of the table; an era without any face in it is not used."""
 
     def __init__(self, table: FaceTable, kept: Sequence[KeptEra], rules: EraRules, childhood: Childhood | None) -> None:
         self.eras = {era.name: era for era in kept}
@@ -77,7 +77,7 @@ class _Growth:
         self._is_loose = self._is_good & ~np.isin(table.face_ids, [face for era in kept for face in era.face_ids])
 
     def run(self) -> None:
-        """Until nothing more joins or is found: every round that goes on has used up some faces."""
+        """Grow until nothing more joins or is found: every further round has used up some faces."""
         while True:
             self._join_dated()
             if self._found_dated():
@@ -87,11 +87,14 @@ class _Growth:
                 return
 
     def _rows(self, *, dated: bool) -> Rows:
-        """The faces of no era that are good enough for one."""
+        """Return the faces of no era that are good enough for one."""
         return np.flatnonzero(self._is_loose & ((self._when != NO_YEAR) == dated))
 
     def _awake(self) -> tuple[list[KeptEra], list[Rows]]:
-        """The eras that can be compared with, and the rows that speak for them: founders, while any of them is left."""
+        """
+        Return the eras that can be compared with, and the rows that represent them: founders, while any of them is
+        left.
+        """
         eras, sets = [], []
         for era in self.eras.values():
             rows = np.flatnonzero(np.isin(self._table.face_ids, list(era.founders)))
@@ -117,7 +120,11 @@ class _Growth:
         self._take(eras, rows, place, is_of_time[here, place] & (gaps[here, place] <= limit), None)
 
     def _is_of_time(self, rows: Rows, eras: Sequence[KeptEra]) -> NDArray[np.bool_]:
-        """Which of these dated faces are of the time of which era, (n, k): near its main year, or as its first faces were."""
+        """
+        Return which of these dated faces are of the time of which era, (n, k).
+
+        A face is of an era's time when it is near its main year, or within the span of its first faces.
+        """
         if self._childhood is None or self._window is None:
             years = np.array(
                 [(era.from_year, era.main_year, era.to_year) for era in eras], dtype=np.float64
@@ -144,7 +151,7 @@ class _Growth:
         self._take(eras, rows, place, (gap <= self._rules.join) & (sure >= self._rules.sure), sure)
 
     def _right_eras(self, rows: Rows, eras: Sequence[KeptEra]) -> tuple[Rows, NDArray[np.intp]]:
-        """Of dated faces those that others of their time speak for, and which era most of these others are in."""
+        """Return the dated faces with other faces of their time, and the era that most of these others are in."""
         time = self._when if self._window is None else self._window
         owner = np.full(len(self._table), -1)
         for place, era in enumerate(eras):
@@ -171,7 +178,7 @@ class _Growth:
         self._is_loose[rows[is_in]] = False
 
     def _found_dated(self) -> bool:
-        """New eras of faces that fit in no other; one event is none."""
+        """Create eras from dated faces that fit no other era; one event makes none. Return whether any was created."""
         rows = self._rows(dated=True)
         if len(rows) < self._rules.least_thin:
             return False
@@ -187,7 +194,7 @@ class _Growth:
         return self._add({name: found for name, found in sized.items() if not is_one_event(self._table.taken[found])})
 
     def _found_undated(self) -> bool:
-        """A new era of undated faces that look alike and like no other, when they are enough for an anchor."""
+        """Create an era of undated faces that are similar only to each other, when they are enough for an anchor."""
         rows = self._rows(dated=False)
         _, sets = self._awake()
         if len(rows) < self._rules.min_anchor or not sets:
@@ -200,14 +207,14 @@ class _Growth:
         return self._add(self._named(large))
 
     def _near_centre(self, is_seed: NDArray[np.bool_]) -> Rows:
-        """The rows that ``split`` would look at, of those marked."""
+        """Return those of the marked rows that ``split`` would use."""
         rows = np.flatnonzero(is_seed)
         some = self._table.rows(rows)
         everybody = np.ones(len(some), dtype=np.bool_)
         return rows[recover(some, everybody, Centroids(some.vectors, everybody, self._rules.near), self._rules)]
 
     def _named(self, sets: Iterable[Rows]) -> dict[str, Rows]:
-        """The sets by free names after their main years, earliest first."""
+        """Return the sets by free names after their main years, earliest first."""
         taken = self._inhabited()
         named: dict[str, Rows] = {}
         for rows in sorted(sets, key=lambda rows: (span(self._when[rows])[0] or 0, -len(rows))):
@@ -216,7 +223,7 @@ class _Growth:
         return named
 
     def _inhabited(self) -> set[str]:
-        """The names that are taken; an era whose faces are all gone gives its name to the next of its kind."""
+        """Return the taken names; the name of an era whose faces are all gone is free for the next era of that name."""
         return {name for name, era in self.eras.items() if era.face_ids}
 
     def _add(self, sets: Mapping[str, Rows]) -> bool:

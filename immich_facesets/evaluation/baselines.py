@@ -1,8 +1,9 @@
 """
-Other ways to group the same vectors: what ours is measured against.
+Baselines: other methods that group the same vectors, for comparison with this project's grouping.
 
-A method that has a threshold is shown at its best one of a few, chosen by looking at the labels. That is generous: nobody
-who uses it has the labels. Ours never sees them. scikit-learn and Infomap are asked for only here, and only when called.
+A method with a threshold is shown at the best of a few thresholds, chosen with the labels. That favours the baselines,
+because users have no labels; this project's grouping never sees them. scikit-learn and Infomap are imported only here,
+and only when called.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,16 +23,18 @@ Labels = NDArray[np.int64]
 Judge = Callable[[Labels], float]
 
 CUTS = (-0.20, -0.15, -0.10, -0.05, 0.0, 0.05, 0.10, 0.15)
-"""Thresholds that are tried, beside the space's own cut."""
+"""Offsets from the space's own cut that are tried as thresholds."""
 
 PAIR_CUTS = CUTS[:6]
-"""Of the methods that work on a graph: looser ones are all noise and cost the most."""
+"""Offsets for methods that work on a graph: looser thresholds give only noise and cost the most."""
 
 IMMICH_DISTANCE, IMMICH_FACES = 0.5, 3
 """Immich's defaults of ``machineLearning.facialRecognition``: ``maxDistance`` and ``minFaces``."""
 
 MATRIX_FACES = {"scikit-learn": 4_000, "HDBSCAN": 16_000}
-"""Up to so many faces a method that needs the whole matrix is run: a few seconds and 0.5 GB, or a minute and 6 GB."""
+"""
+The largest number of faces for methods that need the whole matrix: a few seconds and 0.5 GB, or a minute and 6 GB.
+"""
 
 _SEED = 1
 _ROUNDS = 20
@@ -39,14 +42,14 @@ _ROUNDS = 20
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a method made of the faces, (n,), and in words with which setting; None when it was left out, and why."""
+    """The labels a method gave, (n,), with its setting in words; None when the method was left out, with the reason."""
 
     labels: Labels | None
     setting: str
 
 
 class Material:
-    """The faces that every method gets: unit ``vectors`` (n, d), the space's ``points``, and how good labels (n,) are."""
+    """The input of every method: unit ``vectors`` (n, d), the space's ``points``, and a judge of labels (n,)."""
 
     def __init__(self, vectors: NDArray[np.float32], points: OperatingPoints, judge: Judge) -> None:
         self.vectors = vectors
@@ -58,7 +61,7 @@ class Material:
         return NearPairs.within(self.vectors, max(IMMICH_DISTANCE, self.points.cluster + PAIR_CUTS[-1]))
 
     def best(self, tries: Iterable[tuple[float, Labels]], what: str) -> Outcome:
-        """The try that the labels like best; of equals the first."""
+        """Return the try with the best score against the labels; the first of equals."""
         found = [(self.judge(labels), value, labels) for value, labels in tries]
         _, value, labels = max(found, key=lambda one: one[0])
         return Outcome(labels, f"{what} {value:.2f}, best of {len(found)}")
@@ -69,7 +72,7 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """One other method. ``package``: what must be installed for it, by the name it is imported by."""
+    """One other method. ``package``: the import name of the package it needs."""
 
     name: str
     run: Callable[[Material], Outcome]
@@ -77,13 +80,13 @@ class Baseline:
 
 
 def missing_packages() -> tuple[str, ...]:
-    """The packages that baselines need and that are not installed."""
+    """Return the packages that baselines need and that are not installed."""
     needed = dict.fromkeys(baseline.package for baseline in BASELINES if baseline.package is not None)
     return tuple(name for name in needed if find_spec(name) is None)
 
 
 def run_baseline(baseline: Baseline, material: Material) -> Outcome:
-    """Run one method; one that cannot do so many faces, or that is not installed, is left out and says so."""
+    """Run one method; return the reason instead if it cannot handle so many faces or is not installed."""
     if baseline.package is not None and find_spec(baseline.package) is None:
         return Outcome(None, f"left out: the package {baseline.package} is not installed")
     try:
@@ -93,10 +96,13 @@ def run_baseline(baseline: Baseline, material: Material) -> Outcome:
 
 
 def linkage_at_default(material: Material) -> Outcome:
-    """Average linkage cut where the space says: by scikit-learn itself while its matrix is small, else by ours."""
+    """
+    Cluster by average linkage at the space's cut: with scikit-learn while its matrix is small, otherwise with our own
+    code.
+    """
     cut, n = material.points.cluster, len(material.vectors)
     if 2 <= n <= MATRIX_FACES["scikit-learn"]:
-        from sklearn.cluster import AgglomerativeClustering  # noqa: PLC0415 only who asks for baselines has it
+        from sklearn.cluster import AgglomerativeClustering  # noqa: PLC0415 an optional dependency
 
         model = AgglomerativeClustering(n_clusters=None, metric="cosine", linkage="average", distance_threshold=cut)
         return Outcome(model.fit_predict(material.vectors).astype(np.int64), f"cut {cut:.2f}, by scikit-learn")
@@ -106,17 +112,17 @@ def linkage_at_default(material: Material) -> Outcome:
 
 
 def linkage_at_best(material: Material) -> Outcome:
-    """Average linkage at its best cut, by ours, which gives scikit-learn's partition at any size."""
+    """Cluster by average linkage at its best cut, with our own code, which equals scikit-learn's at any size."""
     tries = ((cut, average_linkage(material.vectors, cut)) for cut in material.cuts(CUTS))
     return material.best(tries, "cut")
 
 
 def hdbscan(material: Material) -> Outcome:
-    """HDBSCAN (Campello et al. 2013) by Euclidean distances of the unit vectors; what it calls noise is alone."""
+    """Cluster by HDBSCAN (Campello et al. 2013) on Euclidean distances of unit vectors; each noise point is alone."""
     n = len(material.vectors)
     if n > MATRIX_FACES["HDBSCAN"]:
         return Outcome(None, f"left out: it needs a matrix of {n:,} x {n:,}")
-    from sklearn.cluster import HDBSCAN  # noqa: PLC0415 only who asks for baselines has it
+    from sklearn.cluster import HDBSCAN  # noqa: PLC0415 an optional dependency
 
     sizes = [size for size in (2, 3, 5) if size <= n]
     if not sizes:
@@ -131,13 +137,13 @@ def hdbscan(material: Material) -> Outcome:
 
 
 def chinese_whispers(material: Material) -> Outcome:
-    """Chinese whispers (Biemann 2006) on the pairs within a threshold, weighted by similarity, at its best threshold."""
+    """Cluster by Chinese whispers (Biemann 2006) on pairs within the best threshold, weighted by similarity."""
     tries = ((cut, _whisper(material.pairs.nearer(cut))) for cut in material.cuts(PAIR_CUTS))
     return material.best(tries, "threshold")
 
 
 def _whisper(pairs: NearPairs) -> Labels:
-    """Every face takes the label that weighs most among its neighbours, in a random order, until none changes."""
+    """Give every face the heaviest label among its neighbours, in random order, until no label changes."""
     rng = np.random.default_rng(_SEED)
     labels = np.arange(len(pairs))
     weights = 1 - pairs.distances.astype(np.float64)
@@ -156,25 +162,26 @@ def _whisper(pairs: NearPairs) -> Labels:
 
 
 def immich(material: Material) -> Outcome:
-    """Immich's rule with its default settings."""
+    """Cluster by Immich's rule with its default settings."""
     labels = immich_labels(material.pairs.nearer(IMMICH_DISTANCE))
     return Outcome(labels, f"maxDistance {IMMICH_DISTANCE}, minFaces {IMMICH_FACES}, its defaults")
 
 
 def immich_at_best(material: Material) -> Outcome:
-    """Immich's rule at its best maximal distance."""
+    """Cluster by Immich's rule at its best maximal distance."""
     tries = ((cut, immich_labels(material.pairs.nearer(cut))) for cut in material.cuts(PAIR_CUTS))
     return material.best(tries, f"minFaces {IMMICH_FACES}, maxDistance")
 
 
 def immich_labels(pairs: NearPairs, min_faces: int = IMMICH_FACES) -> Labels:
     """
-    What Immich's facial recognition does with faces that arrive in this order and were never sorted before.
+    Return the labels of Immich's facial recognition for new faces that arrive in this order.
 
-    The rule is that of ``handleRecognizeFaces`` in Immich's ``person.service.ts``, unchanged in its substance from 1.132
-    to 3.x. A face with ``min_faces`` matches, itself among them, is a core face. It joins the person of the nearest face
-    that has one, else founds one. Other faces wait until all core faces are done, and then join likewise or stay alone.
-    Immich finds matches through an approximate index and, since 3, passes over people born later; neither matters here.
+    The rule is that of ``handleRecognizeFaces`` in Immich's ``person.service.ts``, unchanged in its substance from
+    1.132 to 3.x. A face with ``min_faces`` matches, itself included, is a core face. It joins the person of the nearest
+    face that has one, otherwise it founds one. Other faces are deferred until all core faces are done, and then join
+    likewise or stay alone. Immich finds matches through an approximate index and, since 3, skips people born later;
+    neither matters here.
     """
     person = np.full(len(pairs), -1, dtype=np.int64)
     deferred: list[tuple[int, NDArray[np.int32]]] = []
@@ -194,13 +201,13 @@ def immich_labels(pairs: NearPairs, min_faces: int = IMMICH_FACES) -> Labels:
 
 
 def infomap(material: Material) -> Outcome:
-    """Infomap (Rosvall and Bergstrom 2008) on the pairs within a threshold, weighted by similarity, at its best one."""
+    """Cluster by Infomap (Rosvall and Bergstrom 2008) on pairs within the best threshold, weighted by similarity."""
     tries = ((cut, _modules(material.pairs.nearer(cut))) for cut in material.cuts(PAIR_CUTS))
     return material.best(tries, "threshold")
 
 
 def _modules(pairs: NearPairs) -> Labels:
-    from infomap import Infomap  # noqa: PLC0415 only who asks for baselines has it
+    from infomap import Infomap  # noqa: PLC0415 an optional dependency
 
     first = np.repeat(np.arange(len(pairs)), np.diff(pairs.starts))
     is_upper = first < pairs.others
@@ -215,7 +222,7 @@ def _modules(pairs: NearPairs) -> Labels:
 
 
 def alone(labels: Labels) -> Labels:
-    """The same labels, where each face of nobody (below 0) has one of its own."""
+    """Return the same labels, with a label of its own for each face without an identity (below 0)."""
     nobody = np.flatnonzero(labels < 0)
     result = labels.copy()
     result[nobody] = labels.max(initial=0) + 1 + np.arange(len(nobody))

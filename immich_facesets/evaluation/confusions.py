@@ -1,4 +1,4 @@
-"""Where a grouping errs: how each person fared, which people share a cluster, and who is torn apart."""
+"""Errors of a grouping: the scores of each person, which people share a cluster, and which people are split."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,16 +11,18 @@ from numpy.typing import ArrayLike, NDArray
 from immich_facesets.clustering.linkage import split_by
 
 PEOPLE_A_CLUSTER = 50
-"""Of a heap of more people only the pairs of the largest are told: a heap of thousands has millions of pairs."""
+"""
+The most people of one cluster whose pairs are reported, largest first: a cluster of thousands has millions of pairs.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class PersonScore:
     """
-    How one person fared, judged by the cluster that holds most of her faces.
+    The scores of one person, by the cluster that holds most of the person's faces.
 
-    ``completeness``: the share of her ``faces`` it holds; ``purity``: the share of it that is hers. ``parts``: over how
-    many clusters she is spread.
+    ``completeness``: the share of the person's ``faces`` in that cluster. ``purity``: the share of the cluster that
+    shows this person. ``parts``: the number of clusters that hold the person's faces.
     """
 
     person: str
@@ -37,8 +39,8 @@ class PersonScore:
 @dataclass(frozen=True, slots=True)
 class Merged:
     """
-    Two people who share a cluster: ``faces`` of one of them would have to leave. The examples are of each, from the
-    cluster where it is worst.
+    Two people who share a cluster: ``faces`` of one of them would have to move. The examples of both are from the worst
+    such cluster.
     """
 
     one: str
@@ -51,7 +53,7 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A person over several clusters: ``parts`` are sizes, largest first; ``examples`` are of the first of them."""
+    """A person split over several clusters: sizes of ``parts``, largest first; ``examples`` of the first of them."""
 
     person: str
     parts: tuple[int, ...]
@@ -59,13 +61,13 @@ class Split:
 
     @property
     def faces(self) -> int:
-        """How many faces are not in the largest part."""
+        """Return how many faces are not in the largest part."""
         return sum(self.parts[1:])
 
 
 @dataclass(frozen=True, slots=True)
 class Confusions:
-    """People worst first, those of whom nothing is wrong included; the worst pairs; the most torn."""
+    """All people, worst first, including those without errors; the worst pairs; the worst splits."""
 
     people: tuple[PersonScore, ...]
     merged: tuple[Merged, ...]
@@ -81,9 +83,9 @@ def confusions(
     examples: int = 4,
 ) -> Confusions:
     """
-    The ``limit`` worst pairs and splits, with up to ``examples`` faces of each side or part.
+    Return the ``limit`` worst pairs and splits, with up to ``examples`` faces of each side or part.
 
-    True labels become text. ``face_ids``: (n,) what examples are called by; their rows otherwise. Of equals the first by
+    True labels become text. ``face_ids``: (n,) the ids of the examples; their rows when None. Among equals the first by
     name comes first; examples are spread over the faces in their order.
     """
     names, person = np.unique(np.asarray(labels_true).astype(str), return_inverse=True)
@@ -99,14 +101,14 @@ def confusions(
 
 
 def faces_in(found: Confusions) -> set[int]:
-    """Every face that is an example."""
+    """Return the ids of all example faces."""
     sides = [side for pair in found.merged for side in (pair.one_examples, pair.other_examples)]
     sides += [part for one in found.split for part in one.examples]
     return {face for side in sides for face in side}
 
 
 class _Cells:
-    """The faces of each (person, cluster) that occurs."""
+    """The faces of each pair (person, cluster) that occurs."""
 
     def __init__(self, person: NDArray[np.int64], cluster: NDArray[np.int64], face_ids: NDArray[np.int64]) -> None:
         pairs, code = np.unique(np.stack([person, cluster]), axis=1, return_inverse=True)
@@ -116,12 +118,12 @@ class _Cells:
         self.cluster_sizes = np.bincount(cluster)
 
     def by_person(self) -> Iterator[NDArray[np.intp]]:
-        """The cells of each person, the largest first."""
+        """Yield the cells of each person, the largest first."""
         for cells in split_by(self.person):
             yield cells[np.argsort(-self.sizes[cells], kind="stable")]
 
     def by_cluster(self) -> Iterator[NDArray[np.intp]]:
-        """The cells of each cluster that is not pure, the largest first."""
+        """Yield the cells of each cluster that is not pure, the largest first."""
         order = np.lexsort((self.person, self.cluster))
         for cells in np.split(order, np.flatnonzero(np.diff(self.cluster[order])) + 1):
             if len(cells) > 1:
@@ -176,6 +178,6 @@ def _split(names: NDArray[np.str_], cells: _Cells, limit: int, examples: int) ->
 
 
 def _spread(faces: NDArray[np.int64], count: int) -> tuple[int, ...]:
-    """Up to ``count`` of the faces, from the first to the last of them."""
+    """Return up to ``count`` of the faces, evenly spaced from the first to the last."""
     places = np.unique(np.linspace(0, len(faces) - 1, min(count, len(faces))).round().astype(np.intp))
     return tuple(int(face) for face in faces[places])

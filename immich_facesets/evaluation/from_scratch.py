@@ -1,4 +1,4 @@
-"""What grouping makes of faces when nothing is known but the faces: for measuring it against labels and other methods."""
+"""Grouping from the faces alone, for comparison with labels and other methods."""
 
 from dataclasses import replace
 
@@ -12,9 +12,10 @@ from immich_facesets.spaces import OperatingPoints
 
 def partition(table: FaceTable, points: OperatingPoints, rules: GroupingRules) -> NDArray[np.int64]:
     """
-    Group all faces from nothing: no memberships, no names, no decisions. Returns (n,) labels in the order of the table.
+    Group all faces without memberships, names or decisions. Return (n,) labels in the order of the table.
 
-    So that every face can be judged, one picture is enough to found an identity; what else ``rules`` says holds. A face of nobody is alone: its label is its own.
+    One picture is enough to found an identity, so that every face can be judged; all other ``rules`` apply. A face
+    without an identity gets a label of its own.
     """
     if len(table) == 0:
         return np.zeros(0, dtype=np.int64)
@@ -33,5 +34,5 @@ def partition(table: FaceTable, points: OperatingPoints, rules: GroupingRules) -
 
 
 def with_nobody_alone(identities: list[int] | list[int | None]) -> NDArray[np.int64]:
-    """Identity numbers as labels, where faces of nobody (None) are each alone, under numbers below zero."""
+    """Return identity numbers as labels; each face without an identity (None) gets its own label below zero."""
     return np.array([-1 - row if one is None else one for row, one in enumerate(identities)], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""How good a grouping is, measured against the truth: BCubed, pairwise, strangers in sets, calibration, verification."""
+"""Quality of a grouping against the truth: BCubed, pairwise, strangers in sets, calibration, verification."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Score:
 
 def bcubed(labels_true: ArrayLike, labels_pred: ArrayLike) -> Score:
     """
-    BCubed (Bagga and Baldwin 1998): the mean over all faces of how pure and how complete the cluster of each is.
+    Return the BCubed score (Bagga and Baldwin 1998): the mean purity and completeness of each face's cluster.
 
-    Any labels will do, each its own kind. Nothing to judge is judged perfect.
+    The two lists may hold labels of different types. Empty input scores 1.
     """
     cells, of_true, of_pred = _contingency(labels_true, labels_pred)
     n = cells.sum()
@@ -34,7 +34,7 @@ def bcubed(labels_true: ArrayLike, labels_pred: ArrayLike) -> Score:
 
 
 def pairwise(labels_true: ArrayLike, labels_pred: ArrayLike) -> Score:
-    """Precision and recall over the pairs of faces that are put together; without such pairs 1."""
+    """Return precision and recall over the pairs of faces that are grouped together; 1 without such pairs."""
     cells, _, _ = _contingency(labels_true, labels_pred)
     _, true_sizes = np.unique(np.asarray(labels_true), return_counts=True)
     _, pred_sizes = np.unique(np.asarray(labels_pred), return_counts=True)
@@ -44,7 +44,7 @@ def pairwise(labels_true: ArrayLike, labels_pred: ArrayLike) -> Score:
 
 @dataclass(frozen=True, slots=True)
 class Strangers:
-    """Of ``faces`` whose person is known, in sets large enough, ``foreign`` are not of the person the set is of."""
+    """The number of ``faces`` of known people in large enough sets; ``foreign`` of them are not of the set's person."""
 
     faces: int
     foreign: int
@@ -58,10 +58,10 @@ def strangers_in_sets(
     labels_true: ArrayLike, labels_pred: ArrayLike, pictures: ArrayLike, is_known: NDArray[np.bool_], least: int
 ) -> Strangers:
     """
-    How many faces are somebody else in the clusters that would be exported: those of ``least`` pictures and more.
+    Count the faces of other people in the clusters that would be exported: those of at least ``least`` pictures.
 
-    A set is of the person who has the most faces in it. Faces that are not ``is_known``, (n,), make a set larger and
-    are not judged; neither is a set without any that is.
+    The person of a set is the one with the most faces in it. Faces that are not ``is_known``, (n,), enlarge a set and
+    are not judged. A set without any known face is not judged either.
     """
     true, pred = np.asarray(labels_true), np.asarray(labels_pred)
     codes = np.unique(pred, return_inverse=True)[1]
@@ -72,7 +72,7 @@ def strangers_in_sets(
 
 
 def is_of_owner(labels_true: ArrayLike, labels_pred: ArrayLike) -> NDArray[np.bool_]:
-    """Whether each face is of the person who has the most faces in its cluster; of equals the first by label has it."""
+    """Return whether each face is of the person with most faces in its cluster; among equals the first label wins."""
     _, one = np.unique(np.asarray(labels_true), return_inverse=True)
     _, two = np.unique(np.asarray(labels_pred), return_inverse=True)
     pairs, cells = np.unique(np.stack([one, two]), axis=1, return_counts=True)
@@ -84,13 +84,13 @@ def is_of_owner(labels_true: ArrayLike, labels_pred: ArrayLike) -> NDArray[np.bo
 
 
 def cluster_count(labels: ArrayLike) -> int:
-    """How many clusters there are, faces alone included."""
+    """Return the number of clusters, single faces included."""
     return len(np.unique(np.asarray(labels)))
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """Of ``faces`` said to be between ``low`` and ``high`` sure, ``said`` in the mean, the share ``right`` is right."""
+    """Calibration of faces with a confidence from ``low`` to ``high``: mean confidence ``said``, share ``right``."""
 
     low: float
     high: float
@@ -100,17 +100,17 @@ class Said:
 
 
 SURE_AT = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
-"""Where confidences are cut into classes: finer where the promises are high."""
+"""Edges of the confidence classes: finer where confidences are high."""
 
 
 def calibration(
     is_right: NDArray[np.bool_], confidences: NDArray[np.floating], edges: Sequence[float] = SURE_AT
 ) -> tuple[Said, ...]:
     """
-    Of the faces said to be p sure, how many are right; classes without faces are left out.
+    Return how many faces of each confidence class are right; classes without faces are left out.
 
-    ``confidences``: (n,) in [0, 1], NaN for faces about which nothing is said. A class holds its lower edge, the last
-    one both.
+    ``confidences``: (n,) in [0, 1], NaN for faces without one. A class includes its lower edge; the last one includes
+    both.
     """
     said = np.flatnonzero(~np.isnan(confidences))
     place = np.clip(np.searchsorted(np.asarray(edges), confidences[said], side="right") - 1, 0, len(edges) - 2)
@@ -133,7 +133,7 @@ class Verification:
 
 def tar_at_far(same: NDArray[np.floating], different: NDArray[np.floating], far: float) -> Verification:
     """
-    The true accept rate at a false accept rate of at most ``far``.
+    Return the true accept rate at a false accept rate of at most ``far``.
 
     ``same`` and ``different``: distances of pairs of one person and of two persons, in any order, neither empty. The
     threshold is the largest distance below which at most that share of ``different`` lies.
@@ -147,7 +147,7 @@ def tar_at_far(same: NDArray[np.floating], different: NDArray[np.floating], far:
 
 
 def pair_distances(vectors: NDArray[np.float32], labels: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Distances of all pairs of unit vectors (n, d): those with equal labels, and the others. Memory is O(n^2)."""
+    """Return the distances of all pairs of unit vectors (n, d): with equal labels, and the others. Memory is O(n^2)."""
     kind = np.asarray(labels)
     one, two = np.triu_indices(len(vectors), k=1)
     distance = 1 - (vectors @ vectors.T)[one, two]
@@ -159,7 +159,7 @@ def pair_histogram(
     vectors: NDArray[np.float32], labels: ArrayLike, edges: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """
-    How many pairs of unit vectors (n, d) of one person, and of two persons, are at which distance. O(n) memory.
+    Count the pairs of unit vectors (n, d) of one person, and of two persons, by distance. O(n) memory.
 
     ``edges``: ascending, of equal width; distances beyond them count in the outermost classes.
     """
@@ -179,7 +179,7 @@ def pair_histogram(
 def _contingency(
     labels_true: ArrayLike, labels_pred: ArrayLike
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """For each pair of labels that occurs: how many faces have both, how many the true one, how many the predicted."""
+    """Return, for each pair of labels that occurs, the faces with both, with the true and with the predicted one."""
     true, pred = np.asarray(labels_true), np.asarray(labels_pred)
     if true.shape != pred.shape or true.ndim != 1:
         raise ValueError("labels must be two lists of equal length")

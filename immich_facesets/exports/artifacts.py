@@ -1,8 +1,8 @@
 """
-Editions: the directories of the export folder, each of them a face set or a form of it, or of a library, for one reader.
+Export artifacts: the directories of the export folder, each a face set, or a form of it or of a library for one reader.
 
-Every edition holds a manifest that names its files and all they are made of, so that its digest tells whether it must
-be written again. All of them are planned, written, removed and remembered in one way.
+Every artifact holds a manifest that names its files and all their inputs. Its digest therefore shows whether it must be
+written again. All artifacts are planned, written, removed and recorded in one way.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ from immich_facesets.facesets.preflight import as_json, look_over
 MANIFEST, PREFLIGHT = "manifest.json", "preflight.json"
 
 Draw = Callable[[ExportFace, int, int | None], bytes]
-"""The PNG of a face of an identity (its number), with sides of so many pixels, or as it is in the face set."""
+"""Returns the PNG of a face of an identity (its number), with sides of so many pixels, or at stored size."""
 
 Files = Callable[[], Iterator[tuple[str, Content]]]
 
@@ -44,9 +44,9 @@ Files = Callable[[], Iterator[tuple[str, Content]]]
 @dataclass(frozen=True, slots=True)
 class ExportArtifact:
     """
-    One directory. ``path`` is relative to the export folder; ``entry`` is what the store remembers of it.
+    One directory. ``path`` is relative to the export folder; ``entry`` is the record kept in the store.
 
-    ``identity`` is None for what belongs to a whole library. ``files`` makes the files anew, the manifest last.
+    ``identity`` is None for an artifact of a whole library. ``files`` makes the files anew, the manifest last.
     """
 
     path: str
@@ -65,7 +65,7 @@ def of_faceset(
     faceset: Faceset, *, space: str, rules: ExportRules, draw: Draw, thumbnail: Thumbnail, without_crop: int = 0
 ) -> ExportArtifact:
     """
-    The face set itself: the profile ``fsz``. Candidates, whom a person must look at first, get no report.
+    Return the face set itself: the profile ``fsz``. Candidates, which a moderator must review first, get no report.
 
     ``without_crop``: how many faces of the identity were too small to be cut out.
     """
@@ -102,9 +102,10 @@ def of_reader(
     vectors: NDArray[np.float32] | None = None,
 ) -> ExportArtifact | None:
     """
-    A face set in the form of one reader; None when no face of it may be in it.
+    Return a face set in the form of one reader; None when no face of it is allowed in that form.
 
-    ``class_name`` is the identity's, for imagefolder; ``vectors`` (n, 512) are those of the picked faces, for visomaster.
+    ``class_name`` is the identity's, for imagefolder; ``vectors`` (n, 512) are those of the picked faces, for
+    visomaster.
     """
     faces = picked(faceset, wish)
     if not faces:
@@ -145,9 +146,9 @@ def of_sidecars(
     user: str, folder: str, pictures: Mapping[str, PictureRegions], left_out: Mapping[str, int]
 ) -> ExportArtifact | None:
     """
-    The XMP sidecars of a user's pictures, by file name relative to her ``folder``; None when there are none.
+    Return the XMP sidecars of a user's pictures, by file name relative to the user's ``folder``; None without any.
 
-    The folders in it are those of her library, so that the tree can be laid over it.
+    The folders in it are those of the user's library, so that the tree can be copied over the library.
     """
     digests = {name: hashlib.sha256(sidecar(item)).hexdigest() for name, item in sorted(pictures.items())}
     if not digests:
@@ -175,7 +176,7 @@ def of_sidecars(
 
 
 def of_cache(user: str, folder: str, cache: Cache, *, space: str) -> ExportArtifact | None:
-    """The npz file of a user's faces; None when there is not one picture in it."""
+    """Return the npz file of a user's faces; None when it has no picture."""
     if not (cache.rows or cache.empty):
         return None
     manifest = json_bytes(
@@ -212,7 +213,7 @@ def _layout(
     leaf: str,
     vectors: NDArray[np.float32] | None,
 ) -> tuple[list[tuple[ExportFace, str | None]], dict[str, bytes]]:
-    """The file of each face, or None, and the other files by name."""
+    """Return the file of each face, or None, and the other files by name."""
     files = [f"{rank:04d}.png" for rank in range(1, len(faces) + 1)]
     match wish.profile:
         case Profile.KOHYA:
@@ -236,7 +237,7 @@ def _layout(
 
 
 def _left_out(faceset: Faceset, wish: ExportRequest, count: int) -> dict[str, int]:
-    """How many of the face set's faces are not in it, by reason."""
+    """Return how many of the face set's faces are left out, by reason."""
     minors = sum(face.candidate.is_minor for face in faceset.faces) if wish.profile in FOR_SWAPPING else 0
     reasons = {str(Reason.MINOR): minors, "beyond_the_best": len(faceset.faces) - minors - count}
     return {reason: number for reason, number in reasons.items() if number}

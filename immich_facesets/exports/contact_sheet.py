@@ -1,7 +1,8 @@
 """
-The contact sheet of a face set: the crops that were chosen, by rank, and small ones of those left out, with the reason.
+The contact sheet of a face set: the chosen crops by rank, and small crops of the faces left out, with the reason.
 
-A JPEG for people; readers of face sets look into ``faces/`` and the bundles. Its text is plain ASCII and names nobody.
+It is a JPEG for users; readers of face sets use ``faces/`` and the bundles. Its text is plain ASCII without names of
+people.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ from immich_facesets.facesets.preflight import Preflight
 SHEET = "contact_sheet.jpg"
 
 Thumbnail = Callable[[Candidate, int], Picture]
-"""A face's crop with sides of so many pixels."""
+"""Returns a face's crop with sides of so many pixels."""
 
 MOST_CHOSEN, MOST_LEFT_OUT = 96, 60
 _WIDTH = 1056
@@ -31,7 +32,11 @@ _QUALITY = 85
 
 
 def draw_sheet(faceset: Faceset, top: frozenset[int], report: Preflight, thumbnail: Thumbnail) -> bytes:
-    """The sheet as a JPEG; ``top``: the face ids in the small bundle, which are starred. The same faces give the same bytes."""
+    """
+    Return the sheet as a JPEG; the same faces give the same bytes.
+
+    ``top``: the ids of the faces in the small bundle, which are starred.
+    """
     chosen = [
         (face.candidate, f"{rank}{'*' if face.candidate.face.face_id in top else ''}  {face.quality.score:.2f}")
         for rank, face in enumerate(faceset.faces, start=1)
@@ -58,7 +63,7 @@ def draw_sheet(faceset: Faceset, top: frozenset[int], report: Preflight, thumbna
 
 
 def _rows(cells: Sequence[tuple[Candidate, str]], side: int, thumbnail: Thumbnail) -> Iterator[Picture]:
-    """Rows of pictures, each with its words below it, in as many lines as the longest needs."""
+    """Yield rows of pictures, each with its text below it, in as many lines as the longest text needs."""
     rest = iter(cells)
     while row := list(islice(rest, _WIDTH // side)):
         words = [_wrapped(text, side) for _, text in row]
@@ -73,7 +78,7 @@ def _rows(cells: Sequence[tuple[Candidate, str]], side: int, thumbnail: Thumbnai
 
 
 def _wrapped(text: str, side: int) -> list[str]:
-    """The words in lines of a cell's width."""
+    """Return the text wrapped to lines of a cell's width."""
     lines: list[str] = []
     for word in text.split(" "):
         if lines and len(lines[-1]) + 1 + len(word) <= side // 7:

@@ -1,8 +1,8 @@
 """
-The check of a finished crop: what a program that reads the faceset will find in it.
+The check of a finished crop: which faces a program that reads the faceset will find in it.
 
-roop-unleashed takes every face that its detector finds in a PNG, so a crop is exported only when our own detector
-finds exactly one face in it, in the middle, and that face is the person's (EXPORTS, .fsz).
+roop-unleashed takes every face that its detector finds in a PNG. A crop is therefore exported only under one condition
+(docs/exports.md): our own detector finds exactly one face in it, in the middle, and that face is the person's.
 """
 
 import math
@@ -17,11 +17,11 @@ from immich_facesets.wire import FaceAnswer, FacesAnswer
 
 def verdict(answer: FacesAnswer, expected: Box, centroid: NDArray[np.float32], outlier: float) -> Verdict:
     """
-    What is wrong with a finished crop, if anything.
+    Return the verdict on a finished crop.
 
-    ``answer``: the embedder's, to the finished crop itself; ``expected``: where the face should be, in its pixels
-    (``box_in_crop``); ``centroid``: (d,), unit length; ``outlier``: a cosine distance. A second face is named last,
-    because it is the one trouble that painting over can mend.
+    ``answer``: the embedder's response to the finished crop itself; ``expected``: the expected box of the face, in its
+    pixels (``box_in_crop``); ``centroid``: (d,), unit length; ``outlier``: a cosine distance. A second face is checked
+    last, because it is the only problem that painting over can correct.
     """
     face = main_face(answer, expected)
     if face is None:
@@ -33,17 +33,17 @@ def verdict(answer: FacesAnswer, expected: Box, centroid: NDArray[np.float32], o
 
 
 def main_face(answer: FacesAnswer, expected: Box) -> FaceAnswer | None:
-    """The found face nearest to where it should be; None when none of them touches that place."""
+    """Return the found face nearest to the expected box; None when none of them touches it."""
     touching = [face for face in answer.faces if face.face_box().iou(expected) > 0.0]
     return min(touching, key=lambda face: (_apart(face.face_box(), expected), face.box), default=None)
 
 
 def strangers(answer: FacesAnswer, expected: Box) -> tuple[Box, ...]:
-    """The boxes of all faces but the main one: what to paint over."""
+    """Return the boxes of all faces but the main one: the areas to paint over."""
     main = main_face(answer, expected)
     return tuple(face.face_box() for face in answer.faces if face is not main)
 
 
 def _apart(one: Box, other: Box) -> float:
-    """The distance of two boxes' centres in pixels."""
+    """Return the distance of two boxes' centres in pixels."""
     return math.dist((one.x1 + one.x2, one.y1 + one.y2), (other.x1 + other.x2, other.y1 + other.y2)) / 2

@@ -1,8 +1,8 @@
 """
 Finished pictures: a stored square crop becomes the PNG of an export.
 
-Pictures are (size, size, 3) uint8 in OpenCV's channel order (BGR); the PNG is plain 8-bit RGB. The same crop gives
-the same bytes in every run.
+Pictures are (size, size, 3) uint8 in OpenCV's channel order (BGR); the PNG is plain 8-bit RGB. The same crop gives the
+same bytes in every run.
 """
 
 import struct
@@ -20,7 +20,7 @@ Picture = NDArray[np.uint8]
 Area = tuple[float, float, float, float]
 
 STRANGER_MARGIN = 0.25
-"""A second face is painted over with this much of its box on every side: detectors find a face by its outline too."""
+"""The share of its box that is painted over on every side of a second face: detectors use a face's outline, too."""
 
 PNG_SETTINGS = (cv2.IMWRITE_PNG_COMPRESSION, 3)
 """Level 3 takes 45 ms and 244 kB for a picture of 512 pixels; 9 takes 800 ms for 13 % less."""
@@ -38,28 +38,28 @@ _REDUCED = tuple(
 
 
 def grey_picture(stored: bytes) -> NDArray[np.uint8]:
-    """A stored crop as a grey picture (h, w), for its perceptual hash."""
+    """Return a stored crop as a grey picture (h, w), for its perceptual hash."""
     return cv2.cvtColor(_decoded(stored), cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
 
 
 def finished_picture(stored: bytes, out_size: int) -> Picture:
     """
-    A stored crop at exactly ``out_size`` x ``out_size`` pixels.
+    Return a stored crop at exactly ``out_size`` x ``out_size`` pixels.
 
-    Shrunk by area averaging (no moire), enlarged by Lanczos (keeps edges where bicubic softens them). A crop that
+    It is shrunk by area averaging (no moire), or enlarged by Lanczos (keeps edges that bicubic softens). A crop that
     cannot be read is an ``ItemError``.
     """
     return resized(_decoded(stored), out_size)
 
 
 def small_picture(stored: bytes, side: int, stored_side: int) -> Picture:
-    """A stored crop, which is about ``stored_side`` pixels wide, at ``side`` pixels; decoded no larger than it must be."""
+    """Return a stored crop, about ``stored_side`` pixels wide, at ``side`` pixels; decoded no larger than necessary."""
     how = next((flag for part, flag in _REDUCED if stored_side >= part * side), _DECODING)
     return resized(_decoded(stored, how), side)
 
 
 def resized(picture: Picture, out_size: int) -> Picture:
-    """A square picture at another size, or the same at its own."""
+    """Return a square picture at another size, or unchanged at its own size."""
     if picture.shape[:2] == (out_size, out_size):
         return picture
     shrinks = min(picture.shape[:2]) >= out_size
@@ -69,8 +69,9 @@ def resized(picture: Picture, out_size: int) -> Picture:
 
 def box_in_crop(box: Box, area: Area, out_size: int, *, turns: int = 0) -> Box:
     """
-    Where a box of the original lies in the finished picture that shows ``area`` of the original, after so many quarter
-    turns (counter-clockwise) of it.
+    Return the position of an original's box in the finished picture.
+
+    The finished picture shows ``area`` of the original after ``turns`` quarter turns (counter-clockwise).
     """
     x1, y1, x2, y2 = area
     if x2 <= x1 or y2 <= y1:
@@ -84,8 +85,10 @@ def box_in_crop(box: Box, area: Area, out_size: int, *, turns: int = 0) -> Box:
 
 def points_in_original(points: NDArray[np.float64], area: Area, size: int, *, turns: int = 0) -> NDArray[np.float64]:
     """
-    Points (n, 2 or 3) of a picture of ``size`` pixels that shows ``area`` of the original, after so many quarter turns
-    (counter-clockwise) of it, where they lie in the original; a depth grows as the picture does.
+    Return points (n, 2 or 3) of a finished picture of ``size`` pixels in coordinates of the original.
+
+    The picture shows ``area`` of the original after ``turns`` quarter turns (counter-clockwise). A depth is scaled like
+    the picture.
     """
     found = points.astype(np.float64)
     for _ in range(turns % 4):
@@ -99,9 +102,9 @@ def points_in_original(points: NDArray[np.float64], area: Area, size: int, *, tu
 
 def paint_over(picture: Picture, strangers: Sequence[Box], face: Box) -> Picture:
     """
-    A copy without the strangers: each box, and some around it, in the mean colour of what surrounds it.
+    Return a copy without the strangers: each box, with a margin, in the mean colour of its surroundings.
 
-    No pixel of ``face`` changes, so a stranger who overlaps it may still be found: check the picture again.
+    No pixel of ``face`` changes, so a stranger's face that overlaps it may still be found: check the picture again.
     """
     painted = picture.copy()
     side = picture.shape[0]
@@ -122,7 +125,7 @@ def paint_over(picture: Picture, strangers: Sequence[Box], face: Box) -> Picture
 
 def png(picture: Picture, texts: Mapping[str, str]) -> bytes:
     """
-    The picture as a PNG that carries ``texts``, and nothing else of where it came from: no EXIF, no place, no clock.
+    Return the picture as a PNG with ``texts`` and no other metadata: no EXIF, no location, no timestamp.
 
     Keywords are 1 to 79 characters of Latin-1 (PNG specification, 11.3.3.2).
     """
@@ -135,12 +138,12 @@ def png(picture: Picture, texts: Mapping[str, str]) -> bytes:
 
 
 def provenance(*, asset_id: str, identity: int, version: str) -> dict[str, str]:
-    """The texts every exported PNG carries (EXPORTS, Safety)."""
+    """Return the texts that every exported PNG carries (docs/exports.md)."""
     return {"Software": f"immich-facesets {version}", "Asset": asset_id, "Identity": str(identity)}
 
 
 def _text_chunk(keyword: str, text: str) -> bytes:
-    """A tEXt chunk, which every reader knows, or an uncompressed iTXt chunk for text beyond Latin-1."""
+    """Return a tEXt chunk, which every reader supports, or an uncompressed iTXt chunk for text beyond Latin-1."""
     name = keyword.encode("latin-1")
     if not 1 <= len(name) <= 79:
         raise ValueError(f"{len(name)} characters are no PNG keyword")
@@ -163,7 +166,7 @@ def _decoded(stored: bytes, how: int = _DECODING) -> Picture:
 
 
 def _mask(side: int, box: Box, margin: float) -> NDArray[np.bool_]:
-    """The pixels of a square picture that a box touches, grown by ``margin`` of its width and height on each side."""
+    """Return the pixels of a square picture that a box touches, grown by ``margin`` of its sides in each direction."""
     wide, high = margin * box.width, margin * box.height
     mask = np.zeros((side, side), dtype=bool)
     rows = slice(max(0, int(np.floor(box.y1 - high))), max(0, int(np.ceil(box.y2 + high))))

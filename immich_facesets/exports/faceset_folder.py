@@ -1,4 +1,4 @@
-"""One faceset's directory: every file in it, in the order they are written."""
+"""One faceset's directory: every file in it, in the order of writing."""
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -11,10 +11,12 @@ from immich_facesets.exports.requests import ExportRequest, Profile, picked
 from immich_facesets.facesets.faceset import ExportFace, Faceset, Shelf
 
 ReadBack = Callable[[str], bytes]
-"""Gives the bytes of a file that was written before, by its name in the directory."""
+"""Returns the bytes of a file that was written before, by its name in the directory."""
 
 Content = bytes | Callable[[BinaryIO, ReadBack], None]
-"""The bytes of a file, or what writes them into it: bundles of thousands of pictures never lie in memory."""
+"""
+The bytes of a file, or a function that writes them into it: bundles of thousands of pictures are never held in memory.
+"""
 
 
 def faceset_files(
@@ -26,9 +28,9 @@ def faceset_files(
     notes: Iterable[tuple[str, Content]] = (),
 ) -> Iterator[tuple[str, Content]]:
     """
-    The files of a faceset as (name, content), the manifest last.
+    Yield the files of a faceset as (name, content), the manifest last.
 
-    ``picture`` makes the finished PNG of a face; it is asked once for each, when its turn comes. ``notes`` are for people.
+    ``picture`` makes the finished PNG of a face; it is called once for each, in order. ``notes`` are for users.
     """
     file_of = {face.candidate.face.face_id: face_file(rank) for rank, face in enumerate(faceset.faces, start=1)}
     for face in faceset.faces:

@@ -1,4 +1,4 @@
-"""Names on disk made from what people typed: readable, and safe on every file system an export may be copied to."""
+"""File names made from text that users typed: readable, and safe on every file system an export may be copied to."""
 
 import hashlib
 import unicodedata
@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterable
 
 MAX_NAME_BYTES = 120
-"""Every file system takes 255 bytes a name; this leaves room for a suffix and for a deep folder on Windows."""
+"""File systems allow 255 bytes a name; this leaves room for a suffix and for a deep folder on Windows."""
 
 THIN_NOTE = "THIN.txt"
 
 OURS = ".facesets-"
-"""Names in the export folder that begin with this are drafts of ours, to delete at any time."""
+"""Names in the export folder that begin with this are our drafts, which may be deleted at any time."""
 
 _FORBIDDEN = frozenset('<>:"/\\|?*')  # by Windows; "/" everywhere
 _DEVICES = frozenset(("con", "prn", "aux", "nul", "conin$", "conout$")) | {
@@ -21,10 +21,10 @@ _DEVICES = frozenset(("con", "prn", "aux", "nul", "conin$", "conout$")) | {
 
 def safe_name(text: str) -> str:
     """
-    The text as one file name without extension; empty when nothing of it is left.
+    Return the text as one file name without extension; empty when no character remains.
 
-    No separators, no control, format or unpaired characters, no leading or trailing dots or blanks, no device name
-    of Windows, at most ``MAX_NAME_BYTES`` in UTF-8.
+    It has no separators, no control, format or unpaired characters, no leading or trailing dots or blanks. It is no
+    device name of Windows and has at most ``MAX_NAME_BYTES`` in UTF-8.
     """
     composed = unicodedata.normalize("NFC", text)
     kept = "".join(_kept(character) for character in composed)
@@ -36,17 +36,20 @@ def safe_name(text: str) -> str:
 
 
 def marker_name(label: str | None, faceset: str) -> str:
-    """The file name of the marker for people who browse: the label's, or the faceset's without a usable label."""
+    """
+    Return the file name of the marker for users who browse: from the label, or the faceset's name without a usable
+    label.
+    """
     name = safe_name(label or "") or faceset
     return f"_{name}.txt" if f"{name}.txt".casefold() == THIN_NOTE.casefold() else f"{name}.txt"
 
 
 def user_directories(users: Iterable[str]) -> dict[str, str]:
     """
-    The directory of every user below ``users/``: the name itself where it is safe.
+    Return the directory of every user below ``users/``: the name itself where it is safe.
 
-    A name that had to be changed, or that equals another but for upper and lower case, gets a suffix from its hash, so
-    two users never share a directory.
+    A name gets a suffix from its hash if it had to be changed, or if it equals another except for case. Two users
+    therefore never share a directory.
     """
     names = {user: safe_name(user) or "user" for user in users}
     folded = Counter(name.casefold() for name in names.values())

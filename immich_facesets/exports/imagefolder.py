@@ -1,8 +1,8 @@
 """
 Folders for ``datasets.load_dataset("imagefolder")`` of Hugging Face: ``train/<label>/`` with a ``metadata.jsonl`` each.
 
-The library reads every folder below the one it is given, and takes a folder whose name holds a word such as ``test``
-for another split. With metadata it does not make labels out of folders, so each line carries its label.
+The library reads every folder below the given one. It takes a folder whose name holds a word such as ``test`` for
+another split. With metadata it does not derive labels from folders, so each line carries its label.
 """
 
 import json
@@ -21,9 +21,9 @@ _SPLITS = re.compile(r"(?<![^\W\d_])(train|training|test|testing|eval|evaluation
 
 def class_names(labels: Mapping[int, str | None]) -> dict[int, str]:
     """
-    The folder of each identity, which is its class: its label where that can be a folder's name, and is no other's.
+    Return the folder of each identity, which is its class: its label if that is a valid, unique folder name.
 
-    Folders that begin with two underscores are passed over by the reader, and those called after a split are split off.
+    The reader skips folders that begin with two underscores, and treats those named after a split as that split.
     """
     names = {identity: _class_name(identity, label) for identity, label in labels.items()}
     folded = Counter(name.casefold() for name in names.values())
@@ -33,7 +33,7 @@ def class_names(labels: Mapping[int, str | None]) -> dict[int, str]:
 
 
 def metadata(faceset: Faceset, class_name: str, faces: Mapping[str, ExportFace]) -> bytes:
-    """One line for each picture, by its file's name in the same folder."""
+    """Return one line for each picture, by its file's name in the same folder."""
     lines = (
         {
             "file_name": file,

@@ -1,8 +1,8 @@
 """
-Folders for kohya's sd-scripts, and for the trainers that took over its layout.
+Folders for kohya's sd-scripts, and for the trainers that adopted its layout.
 
-``<repeats>_<identifier> <class>/`` holds pictures and their captions. A trainer that is given a TOML file ignores that
-folder's name, so the file says the same again; its paths are relative to where it lies.
+``<repeats>_<identifier> <class>/`` holds pictures and their captions. A trainer with a TOML file ignores that folder's
+name, so the file repeats the values; its paths are relative to its own location.
 """
 
 import re
@@ -15,16 +15,17 @@ PICTURES = "img"
 CLASS = "person"
 
 STEPS = 200
-"""Pictures a trainer should see in one round, whichever way: few pictures are repeated more often."""
+"""Pictures that a trainer should process in one round: few pictures are repeated more often."""
 
 _MOST_REPEATS = 40
 
 
 def identifier(faceset: Faceset) -> str:
     """
-    What a prompt will call the person: one word of ASCII letters and digits.
+    Return the person's name in prompts: one word of ASCII letters and digits.
 
-    The number in it keeps two of one name apart, and away from what a model already connects with the bare name.
+    The number in it separates two people of one name, and separates them from concepts that a model already associates
+    with the bare name.
     """
     plain = unicodedata.normalize("NFKD", faceset.label or "").encode("ascii", errors="ignore").decode()
     word = re.sub(r"[^a-z0-9]", "", plain.lower())[:40] or "faceset"
@@ -33,12 +34,12 @@ def identifier(faceset: Faceset) -> str:
 
 
 def repeats(pictures: int) -> int:
-    """How often each of so many pictures is shown in one round."""
+    """Return how often each of so many pictures is shown in one round."""
     return min(_MOST_REPEATS, max(1, round(STEPS / max(1, pictures))))
 
 
 def folder(faceset: Faceset, pictures: int) -> str:
-    """The folder of the pictures, below ``PICTURES``: what a trainer without a TOML file goes by."""
+    """Return the folder of the pictures, below ``PICTURES``; trainers without a TOML file use its name."""
     return f"{repeats(pictures)}_{tokens(faceset)}"
 
 
@@ -47,12 +48,15 @@ def tokens(faceset: Faceset) -> str:
 
 
 def caption(faceset: Faceset) -> bytes:
-    """What a picture shows: who, and that it is a close-up, so that this is not learned as part of the person."""
+    """
+    Return the caption of a picture: the person, and "close-up", so that the framing is not learned as part of the
+    person.
+    """
     return f"{tokens(faceset)}, close-up of the face\n".encode()
 
 
 def config(faceset: Faceset, pictures: int, pixels: int) -> bytes:
-    """The TOML file. Every text in it is ASCII without quotes (``identifier``)."""
+    """Return the TOML file. Every text in it is ASCII without quotes (``identifier``)."""
     return (
         f"[general]\n"
         f'caption_extension = ".txt"\n'

@@ -1,7 +1,7 @@
 """
-The three manifests and the notes beside them, as bytes. EXPORTS.md owns the keys that other programs rely on.
+The three manifests and the notes beside them, as bytes. docs/exports.md defines the keys that other programs rely on.
 
-JSON, UTF-8, keys in a fixed order, no clock but ``generated_at`` of the top manifest: equal facts give equal bytes.
+JSON, UTF-8, keys in a fixed order, no timestamp but ``generated_at`` of the top manifest: equal facts give equal bytes.
 """
 
 import json
@@ -22,19 +22,19 @@ Json = dict[str, Any]
 
 
 def face_file(rank: int) -> str:
-    """The file of the face of this rank (from 1), relative to its faceset's directory."""
+    """Return the file of the face of this rank (from 1), relative to its faceset's directory."""
     return f"faces/{rank:04d}.png"
 
 
 def bundle_names(faceset: Faceset, top: int) -> dict[str, str | None]:
-    """The file names of the small and the whole bundle; None when no face of the faceset may be bundled."""
+    """Return the file names of the small and the whole bundle; None when no face of the faceset may be bundled."""
     if not faceset.swappable:
         return {"top": None, "all": None}
     return {"top": f"{faceset.name}_top{top}.fsz", "all": f"{faceset.name}_all.fsz"}
 
 
 def faceset_entry(faceset: Faceset, top: int) -> Json:
-    """What the top manifest says of one faceset."""
+    """Return the entry of one faceset in the top manifest."""
     return {
         "name": faceset.name,
         "identity": faceset.identity,
@@ -48,9 +48,9 @@ def faceset_entry(faceset: Faceset, top: int) -> Json:
 
 def top_manifest(entries: Iterable[Mapping[str, Any]], *, space: str, now: datetime, previous: bytes | None) -> bytes:
     """
-    The manifest of the whole export folder; ``entries`` as ``faceset_entry`` made them, in any order.
+    Return the manifest of the whole export folder; ``entries`` as made by ``faceset_entry``, in any order.
 
-    ``previous``: the bytes on disk. They come back untouched when they already say the same, whenever that was said.
+    ``previous``: the bytes on disk. They are returned unchanged when they have the same content, whatever their date.
     """
     ordered = [dict(entry) for entry in sorted(entries, key=lambda entry: (entry["identity"], entry["name"]))]
     manifest: Json = {
@@ -71,9 +71,9 @@ def faceset_manifest(
     faceset: Faceset, *, space: str, rules: ExportRules, notes: Mapping[str, str | None] = NO_NOTES
 ) -> bytes:
     """
-    The manifest of one faceset: everything its files are made of (see ``facesets.digest``).
+    Return the manifest of one faceset: everything its files are made of (see ``facesets.digest``).
 
-    ``notes``: files for people by name, with a digest where that is known before they are drawn.
+    ``notes``: files for users by name, with a digest where that is known before they are drawn.
     """
     is_candidates = faceset.shelf is Shelf.CANDIDATES
     top = {face.candidate.face.face_id for face in picked(faceset, ExportRequest(Profile.FSZ, rules.top))}
@@ -103,7 +103,7 @@ def faceset_manifest(
 
 
 def user_manifest(user: str, facesets: Iterable[Faceset]) -> bytes:
-    """The same facesets seen from one user: which of her assets are in which, and which were left out and why."""
+    """Return the facesets as seen by one user: the user's assets in each, and those left out, with reasons."""
     ordered = sorted(facesets, key=lambda faceset: (faceset.identity, faceset.name))
     seen = [(faceset, _assets_of(user, faceset)) for faceset in ordered if faceset.shelf is not Shelf.CANDIDATES]
     return json_bytes(
@@ -126,7 +126,7 @@ def user_manifest(user: str, facesets: Iterable[Faceset]) -> bytes:
 
 
 def marker(faceset: Faceset) -> bytes:
-    """A note for people who browse the folder: who this is, where it came from, how much of it there is."""
+    """Return a note for users who browse the folder: the person, the sources, and the number of faces."""
     places = [place for face in faceset.faces for place in face.candidate.places]
     users = Counter(place.user for place in sorted(set(places)))
     taken = sorted(face.candidate.taken[:10] for face in faceset.faces if face.candidate.taken)
@@ -149,7 +149,7 @@ def marker(faceset: Faceset) -> bytes:
 
 
 def _provenance(faceset: Faceset) -> list[Json]:
-    """From which users and folders the faces come, and how they came to be this person's; of several places, each."""
+    """Return the users the faces come from, and how the faces became members; shared faces count for each user."""
     brought: dict[str, Counter[str]] = {}
     for face in faceset.faces:
         for user in {place.user for place in face.candidate.places}:
@@ -161,7 +161,7 @@ def _provenance(faceset: Faceset) -> list[Json]:
 
 
 def thin_note(faceset: Faceset) -> bytes:
-    """Why a faceset lies under ``_thin/``."""
+    """Return the note on why a faceset is under ``_thin/``."""
     return _utf8(
         f"{faceset.name} holds {len(faceset.faces)} faces.\n\n"
         "That is too few to trust: the period is real, but one odd picture weighs a lot in it. It is kept apart\n"
@@ -170,7 +170,7 @@ def thin_note(faceset: Faceset) -> bytes:
 
 
 def face_entry(rank: int, face: ExportFace, file: str | None) -> Json:
-    """What a manifest says of one face; ``file`` is relative to the manifest, None where no picture stands for it."""
+    """Return the manifest entry of one face; ``file`` is relative to the manifest, None without a picture."""
     candidate = face.candidate
     return {
         "file": file,
@@ -211,7 +211,7 @@ def _assets_of(user: str, faceset: Faceset) -> Sequence[Json]:
 
 
 def years(era: EraYears | None) -> Json | None:
-    """An era as manifests show it."""
+    """Return an era as represented in manifests."""
     return None if era is None else {"from": era.first, "to": era.last}
 
 
@@ -220,7 +220,7 @@ def _box(box: Box) -> list[float]:
 
 
 def _on(shelf: Shelf, entries: Iterable[Json]) -> list[Json]:
-    """The entries whose directories lie on one shelf."""
+    """Return the entries whose directories are on one shelf."""
     return [entry for entry in entries if str(entry["directory"]).rpartition("/")[0] == shelf]
 
 
@@ -233,12 +233,12 @@ def _parsed(body: bytes | None) -> Json:
 
 
 def json_bytes(value: Json) -> bytes:
-    """A manifest as it is written."""
+    """Return a manifest as it is written."""
     return _utf8(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
 def _utf8(text: str) -> bytes:
-    """UTF-8; what UTF-8 cannot say (file names that are not text) is escaped, the way JSON itself escapes it."""
+    """Return UTF-8; characters that UTF-8 cannot encode (file names that are not text) are escaped as in JSON."""
     return text.encode(errors="backslashreplace")
 
 

@@ -1,8 +1,8 @@
 """
-The cache of earlier face-sets users: one row for each face, as arrays that NumPy reads without pickles (EXPORTS, npz).
+The npz cache: one row for each face, as arrays that NumPy reads without pickles (docs/exports.md).
 
-Landmarks of 106 and 68 points are columns of that cache, too: rows of NaN for faces of which nobody measured them, and no
-columns when that is so of all. The five points of the detector stand in ``landmark_5``.
+Landmarks of 106 and 68 points are columns of that cache, too. Faces without measured landmarks have rows of NaN; when
+no face has any, the column is omitted. The five points of the detector are in ``landmark_5``.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ CACHE = "cache.npz"
 
 @dataclass(frozen=True, slots=True)
 class CacheRow:
-    """A face, the first place of its picture, the number of its identity (0: nobody's), and what further models found."""
+    """A face, the first location of its picture, its identity number (0: none), and results of further models."""
 
     face: Face
     path: str
@@ -31,8 +31,10 @@ class CacheRow:
 @dataclass(frozen=True, slots=True)
 class Cache:
     """
-    All faces of one source. ``vectors``: (n, d), unit length, row by row; ``empty``: the pictures without a face;
-    ``aliases``: (path, other place of the same bytes).
+    All faces of one source.
+
+    ``vectors``: (n, d), unit length, row by row; ``empty``: the pictures without a face; ``aliases``: (path, other
+    location of the same bytes).
     """
 
     rows: tuple[CacheRow, ...]
@@ -42,14 +44,18 @@ class Cache:
 
 
 def write_cache(file: BinaryIO, cache: Cache) -> None:
-    """Write a cache into an empty, seekable file. The same cache gives the same bytes: no clock is in the archive."""
+    """
+    Write a cache into an empty, seekable file.
+
+    The same cache gives the same bytes: the archive holds no timestamp.
+    """
     if len(cache.rows) != len(cache.vectors):
         raise ValueError(f"{len(cache.rows)} faces, but {len(cache.vectors)} vectors")
     np.savez_compressed(file, allow_pickle=False, **columns(cache))
 
 
 def columns(cache: Cache) -> dict[str, NDArray[np.generic]]:
-    """The arrays by name. Texts are of NumPy's fixed width, pixels upright, angles degrees."""
+    """Return the arrays by name. Texts are of NumPy's fixed width, pixels upright, angles degrees."""
     faces = [row.face for row in cache.rows]
     boxes = [(face.box.x1, face.box.y1, face.box.x2, face.box.y2) for face in faces]
     poses = [row.enriched.pose or row.face.measures for row in cache.rows]
@@ -73,7 +79,7 @@ def columns(cache: Cache) -> dict[str, NDArray[np.generic]]:
 
 
 def _points(name: str, found: Sequence[Points | None], shape: tuple[int, int]) -> dict[str, NDArray[np.generic]]:
-    """The column (n, points, 2 or 3) of that name, if anybody's points are known."""
+    """Return the column (n, points, 2 or 3) of that name, if the points of any face are known."""
     known = {row: points for row, points in enumerate(found) if points is not None}
     if not known:
         return {}
@@ -84,5 +90,5 @@ def _points(name: str, found: Sequence[Points | None], shape: tuple[int, int]) -
 
 
 def _texts(values: Sequence[str]) -> NDArray[np.str_]:
-    """(n,) of fixed width. NumPy drops zeros at a text's end; no path and no digest has one."""
+    """Return an array (n,) of fixed width. NumPy drops zeros at a text's end; no path and no digest has one."""
     return np.array([value.encode(errors="backslashreplace").decode() for value in values], dtype=np.str_)

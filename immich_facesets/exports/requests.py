@@ -1,8 +1,8 @@
 """
 Profiles: the forms that face sets are exported in, one for each kind of program that reads them.
 
-A wish is one profile with how many faces of each face set it takes, and how large. ``picked`` alone decides which
-faces these are: by ``diversity``, with the weights of the profile.
+A request is one profile with the number of faces of each face set, and their size. ``picked`` alone selects these
+faces: by ``diversity``, with the weights of the profile.
 """
 
 import difflib
@@ -20,13 +20,13 @@ from immich_facesets.facesets.diversity import Aspect, order_by_diversity
 from immich_facesets.facesets.faceset import ExportFace, Faceset
 
 PROFILES_FOLDER = "_profiles"
-"""In the export folder; names there that begin with _ are not face sets."""
+"""A folder in the export folder; names there that begin with _ are not face sets."""
 
 MOST_PIXELS, LEAST_PIXELS = 4096, 64
 
 
 class Profile(StrEnum):
-    """Who reads it. ``fsz`` is the face set's own directory, with its bundles for roop-unleashed."""
+    """The reader of an export. ``fsz`` is the face set's own directory, with its bundles for roop-unleashed."""
 
     FSZ = "fsz"
     FACEFUSION = "facefusion"
@@ -39,10 +39,14 @@ class Profile(StrEnum):
 
 
 FOR_SWAPPING = frozenset({Profile.FSZ, Profile.FACEFUSION, Profile.VISOMASTER})
-"""No face of a minor enters these (EXPORTS, Safety)."""
+"""Profiles that never include a face of a minor (docs/exports.md)."""
 
 OF_LIBRARY = frozenset({Profile.XMP, Profile.NPZ})
-"""These say something of every picture of a user, one directory for each user; the others of the best faces of a person."""
+"""
+Profiles with data on every picture of a user, one directory for each user.
+
+The others hold the best faces of a person.
+"""
 
 WITHOUT_PICTURES = frozenset({Profile.VISOMASTER}) | OF_LIBRARY
 
@@ -53,26 +57,26 @@ FOLDERS: Mapping[Profile, str] = MappingProxyType(
         if profile is not Profile.FSZ
     }
 )
-"""Where the directories of a profile lie, relative to the export folder."""
+"""The folders of a profile's directories, relative to the export folder."""
 
 USUAL_FACES: Mapping[Profile, int] = MappingProxyType(
     {
-        Profile.FACEFUSION: 12,  # it averages them all: a few good ones say more than many
+        Profile.FACEFUSION: 12,  # it averages all of them: a few good ones give a better result than many
         Profile.VISOMASTER: 30,  # one vector, of which every face is a part
-        Profile.KOHYA: 30,  # what trainers of one person's likeness commonly take
+        Profile.KOHYA: 30,  # the usual number for training on one person
     }
 )
-"""How many faces of a face set a profile takes unless it is told; all of them where nothing stands."""
+"""The default number of faces of a face set in a profile; all of them where no number is given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
     """
-    What a face is worth to a reader, and what a new angle, light, expression or event is worth beside it.
+    The value of a face to a reader, and the value of a new angle, light, expression or event beside it.
 
-    ``score`` weighs the quality, ``near`` how near a face is to the centre of its face set, ``moderate`` how little it is
-    turned, ``even_light`` how near its brightness is to the median of the face set: each is in [0, 1]. The others are
-    those of ``diversity``: what the first face of a bin brings.
+    ``score`` weighs the quality, ``near`` the nearness to the centroid of the face set, ``moderate`` a small turn of
+    the head. ``even_light`` weighs how near the brightness is to the median of the face set. Each is in [0, 1]. The
+    others are those of ``diversity``: the value of the first face of a bin.
     """
 
     score: float = 1.0
@@ -88,26 +92,33 @@ class Weights:
 
 FOR_AVERAGING = Weights(near=0.5, moderate=0.5, even_light=0.5, event=0.5)
 """
-For readers that average raw vectors and reject nothing (EXPORTS, .fsz): faces alike in angle and light, near the centre,
-and no day twice while there are others.
+For readers that average raw vectors and reject nothing (docs/exports.md): faces alike in angle and light, near the
+centroid, and no day twice while there are others.
 """
 
 FOR_SHOWING = Weights(yaw=0.6, pitch=0.4, light=0.4, expression=0.4, event=0.5)
 """
-For readers that learn what somebody looks like: every angle, light and expression there is. Scores of one person's faces
-lie within 0.3 of each other, so that a first side view enters, and a tenth only as the better face.
+For readers that learn a person's looks: every available angle, light and expression. Scores of one person's faces lie
+within 0.3 of each other. A first side view therefore enters, and a tenth only as the better face.
 """
 
 FULLY_TURNED = 45.0
-"""Degrees between a head's direction and the camera from which on a face is not moderate at all."""
+"""Least degrees between a head's direction and the camera at which a face is not moderate at all."""
 
 OTHER_LIGHT = 60.0
-"""Grey values between the mean of a face and the median of its set from which on its light is another altogether."""
+"""
+Least difference in grey values between the mean of a face and the median of its set at which its light counts as
+completely different.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """A profile to be written. ``faces`` of each face set, None for all; ``pixels`` of a side, None as they are."""
+    """
+    A profile to be written.
+
+    ``faces`` of each face set, None for all; ``pixels`` of a side, None for the stored size.
+    """
 
     profile: Profile
     faces: int | None = None
@@ -120,9 +131,9 @@ class ExportRequest:
 
 def read_export_requests(text: str) -> tuple[ExportRequest, ...]:
     """
-    Wishes as people write them: ``fsz,kohya:40:768`` is a profile, faces of each face set, pixels of a side.
+    Return the requests in a user's text: ``fsz,kohya:40:768`` gives profile, faces of each face set, pixels of a side.
 
-    Both numbers may be left out, 0 faces are all. Whatever is wrong is a ``ValueError`` with a sentence.
+    Both numbers may be omitted; 0 faces means all. Any error is a ``ValueError`` with a sentence.
     """
     wishes = tuple(_wish(part.strip()) for part in text.split(",") if part.strip())
     if len({wish.profile for wish in wishes}) != len(wishes):
@@ -131,7 +142,7 @@ def read_export_requests(text: str) -> tuple[ExportRequest, ...]:
 
 
 def picked(faceset: Faceset, wish: ExportRequest) -> tuple[ExportFace, ...]:
-    """The faces of a face set that a wish takes, in the order of their ranks."""
+    """Return the faces of a face set that a request takes, in the order of their ranks."""
     is_for_swapping = wish.profile in FOR_SWAPPING
     faces = faceset.swappable if is_for_swapping else faceset.faces
     if wish.faces is None or wish.faces >= len(faces):
@@ -142,9 +153,9 @@ def picked(faceset: Faceset, wish: ExportRequest) -> tuple[ExportFace, ...]:
 
 def terms(faces: Sequence[ExportFace], weights: Weights) -> tuple[NDArray[np.float64], list[Aspect]]:
     """
-    What each of these faces is worth by itself, (n,), and the aspects in which they differ, for ``diversity``.
+    Return the value of each face by itself, (n,), and the aspects in which faces differ, for ``diversity``.
 
-    All undated faces stand for one event, which they may be of: the first is not worth less than a dated one.
+    All undated faces count as one event, which they may be: the first is worth as much as a dated one.
     """
     candidates = [face.candidate for face in faces]
     coverage = Coverage.of(candidates)
@@ -167,12 +178,12 @@ def terms(faces: Sequence[ExportFace], weights: Weights) -> tuple[NDArray[np.flo
 
 
 def _turned(yaw: float, pitch: float) -> float:
-    """The angle between a head's direction and the camera, in degrees."""
+    """Return the angle between a head's direction and the camera, in degrees."""
     return math.degrees(math.acos(max(-1.0, min(1.0, math.cos(math.radians(yaw)) * math.cos(math.radians(pitch))))))
 
 
 def _unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Into [0, 1]; what is no number is the worst."""
+    """Map into [0, 1]; NaN becomes the worst value."""
     clipped: NDArray[np.float64] = np.clip(np.nan_to_num(values, nan=0.0), 0.0, 1.0)
     return clipped
 

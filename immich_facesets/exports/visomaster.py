@@ -1,7 +1,8 @@
 """
 Embeddings for VisoMaster: a JSON list of people, each with one vector for each recogniser that made one.
 
-The key names the recogniser, and a swapper trusts it: another model's vector of the same length would swap in nobody.
+The key names the recogniser, and a swapper trusts it. A vector of the same length from another model would give a face
+of no real person.
 """
 
 import json
@@ -22,7 +23,7 @@ _DIMENSION = 512
 
 
 def require_space(info: Info) -> None:
-    """A ``SetupError`` unless the vectors are those that ``KEY`` promises: of that very file, of it alone, unmirrored."""
+    """Raise ``SetupError`` unless the vectors are those ``KEY`` denotes: of that very file, of it alone, unmirrored."""
     digests = {model.sha256 for model in info.models if model.task == "recognition"}
     is_it = digests == {PUBLISHED[f"{_MODEL}.onnx"]} and info.family == _MODEL
     if is_it and info.dimension == _DIMENSION and not info.flip:
@@ -35,7 +36,10 @@ def require_space(info: Info) -> None:
 
 
 def embedding_file(faceset: Faceset, vectors: NDArray[np.float32]) -> bytes:
-    """One person. ``vectors``: (n, 512), unit length, n at least 1; their normalised mean is written, to eight digits."""
+    """
+    Return one person. ``vectors``: (n, 512), unit length, n at least 1; their normalised mean is written, to eight
+    digits.
+    """
     if vectors.ndim != 2 or vectors.shape[1] != _DIMENSION or len(vectors) == 0:
         raise ValueError(f"{KEY} takes vectors of {_DIMENSION} numbers, one at least")
     mean = vectors.astype(np.float64).mean(axis=0)

@@ -1,8 +1,9 @@
 """
-XMP sidecars that say who is where in a picture, twice: as Metadata Working Group regions (2.0, chapter 5.9) and as
-Microsoft People regions. Photo programs read one or the other.
+XMP sidecars that record the people in a picture and their locations in two schemes.
 
-Both are relative to the stored picture, before its EXIF orientation is applied. Our boxes are in the upright one.
+The schemes are Metadata Working Group regions (2.0, chapter 5.9) and Microsoft People regions. Photo programs read one
+or the other. Both are relative to the stored picture, before its EXIF orientation is applied. Our boxes are in the
+upright one.
 """
 
 from collections.abc import Iterable
@@ -23,7 +24,7 @@ _NAMESPACES = (
 
 _TURNED_ACROSS, _TURNED_DOWN, _SIDEWAYS = frozenset({2, 3, 6, 7}), frozenset({3, 4, 7, 8}), 5
 _NO_XML = frozenset(map(chr, range(0xD800, 0xE000))) | {"\ufffe", "\uffff"}
-_LONGEST = 250  # bytes; file systems take 255, and the sidecar's ending wants 4
+_LONGEST = 250  # bytes; file systems allow 255, and the sidecar's suffix needs 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Frame:
 
 
 def stored_area(box: Box, frame: Frame) -> Box | None:
-    """The part of a box that lies in the picture, in shares of the stored width and height; None when none does."""
+    """Return the part of a box inside the picture, in shares of the stored width and height; None if outside."""
     corners = (box.x1 / frame.width, box.y1 / frame.height, box.x2 / frame.width, box.y2 / frame.height)
     x1, y1, x2, y2 = (min(1.0, max(0.0, edge)) for edge in corners)
     if not (x1 < x2 and y1 < y2):
@@ -51,14 +52,14 @@ def stored_area(box: Box, frame: Frame) -> Box | None:
 
 @dataclass(frozen=True, slots=True)
 class PictureRegions:
-    """A picture and the regions in it: as (name, area in shares of the stored sides), left to right; one at least."""
+    """A picture and its regions: (name, area in shares of the stored sides), left to right; at least one."""
 
     frame: Frame
     regions: tuple[tuple[str, Box], ...]
 
 
 def regions_in(named: Iterable[tuple[str, Box]], frame: Frame) -> PictureRegions | None:
-    """The people, each with her face in upright pixels, who have a name and a place in the picture; None for nobody."""
+    """Return the named people with a location in the picture; None for no people. Boxes are in upright pixels."""
     placed = [(_text(name), stored_area(box, frame)) for name, box in named]
     regions = [(name, area) for name, area in placed if name and area is not None]
     regions.sort(key=lambda region: (region[1].x1, region[1].y1, region[0]))
@@ -67,7 +68,8 @@ def regions_in(named: Iterable[tuple[str, Box]], frame: Frame) -> PictureRegions
 
 def sidecar_name(path: str) -> str | None:
     """
-    The sidecar of the picture at this path, relative to the tree that is to be laid over a library: ``a/b.jpg.xmp``.
+    Return the sidecar of the picture at this path, such as ``a/b.jpg.xmp``, relative to the tree that is copied over a
+    library.
 
     None for a path that cannot be rebuilt on every file system: with a backslash, a part beyond 250 bytes, or no text.
     """
@@ -81,7 +83,7 @@ def sidecar_name(path: str) -> str | None:
 
 
 def sidecar(picture: PictureRegions) -> bytes:
-    """The XMP packet of a picture."""
+    """Return the XMP packet of a picture."""
     named, frame = picture.regions, picture.frame
     wide, high = frame.stored_size
     spaces = "\n".join(f'    xmlns:{prefix}="{uri}"' for prefix, uri in _NAMESPACES)
@@ -116,7 +118,7 @@ def sidecar(picture: PictureRegions) -> bytes:
 
 
 def _stored(x: float, y: float, orientation: int) -> tuple[float, float]:
-    """Where a point of the upright picture lies in the stored one, both in shares (EXIF 2.32, tag 0x0112)."""
+    """Return the position of an upright picture's point in the stored one, both in shares (EXIF 2.32, tag 0x0112)."""
     if orientation in _TURNED_ACROSS:
         x = 1 - x
     if orientation in _TURNED_DOWN:
@@ -125,7 +127,7 @@ def _stored(x: float, y: float, orientation: int) -> tuple[float, float]:
 
 
 def _working_group(name: str, area: Box) -> str:
-    """By the middle of the area."""
+    """Return the region by the middle of the area."""
     middle = ((area.x1 + area.x2) / 2, (area.y1 + area.y2) / 2)
     x, y, w, h = map(_number, (*middle, area.width, area.height))
     return f"""\
@@ -137,7 +139,7 @@ def _working_group(name: str, area: Box) -> str:
 
 
 def _microsoft(name: str, area: Box) -> str:
-    """By the upper left corner of the area."""
+    """Return the region by the upper left corner of the area."""
     rectangle = ", ".join(map(_number, (area.x1, area.y1, area.width, area.height)))
     return f'      <rdf:li MPReg:Rectangle="{rectangle}" MPReg:PersonDisplayName={quoteattr(name)}/>'
 
@@ -147,6 +149,6 @@ def _number(share: float) -> str:
 
 
 def _text(name: str) -> str:
-    """The name in one line, without what XML 1.0 cannot hold."""
+    """Return the name in one line, without characters that XML 1.0 does not allow."""
     held = "".join(max(character, " ") for character in name if character not in _NO_XML)
     return " ".join(held.split())

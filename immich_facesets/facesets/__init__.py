@@ -1,1 +1,1 @@
-"""The face set of an identity: which faces are taken, how they are ranked, and what the set lacks."""
+"""The face set of an identity: which faces are selected, how they are ranked, and what the set lacks."""

@@ -1,7 +1,7 @@
 """
 Coverage: which angles, lights, expressions and events the faces of a set show.
 
-Every face is put into one bin of each aspect; ``profiles`` chooses faces by them, and ``preflight`` says which are empty.
+Every face has one bin in each aspect. ``profiles`` chooses faces by these bins, and ``preflight`` reports empty ones.
 """
 
 from collections.abc import Sequence
@@ -17,30 +17,30 @@ from immich_facesets.facesets.faceset import Candidate
 YAW_EDGES = (-40.0, -15.0, 15.0, 40.0)
 YAWS = ("profile_left", "half_left", "front", "half_right", "profile_right")
 """
-Degrees, and what lies between them; left and right of the picture. Where one eye is all but hidden, FSA-Net and five points
-say 42 to 51: both fall short of what a protractor would.
+Yaw bins, with their edges in degrees; left and right as seen in the picture. Where one eye is almost hidden, FSA-Net
+and five points give 42 to 51 degrees. Both underestimate the true angle.
 """
 
 PITCH_EDGES = (-16.0, 4.0)
 PITCHES = ("down", "level", "up")
-"""Ten degrees to both sides of -6, the median of 324 press photos, by FSA-Net and by five points alike."""
+"""Pitch bins: ten degrees to both sides of -6, the median of 324 press photos, by FSA-Net and by five points alike."""
 
 PITCH_OF_FIVE = 1.7
-"""The pitch that five points give is so many times that of a pose model (module ``pose``)."""
+"""Ratio of the pitch estimated from five points to that of a pose model (module ``pose``)."""
 
 BRIGHTNESS_EDGES = (105.0, 140.0)
 BRIGHTNESSES = ("dark", "medium", "bright")
-"""Of the mean of the aligned grey face in [0, 255]; the edges cut off the outer fifths of the same photos."""
+"""Bins of the mean of the aligned grey face in [0, 255]; the edges separate the outer fifths of the same photos."""
 
 CONTRAST_EDGES = (46.0,)
 CONTRASTS = ("soft", "hard")
-"""Of its standard deviation: light from everywhere, or from one side; the edge is the median."""
+"""Bins of its standard deviation: light from all sides, or from one side; the edge is the median."""
 
 MOUTH_OPEN = 0.2
-"""The gap between the lips, in widths of the mouth, from which on a mouth is open: a quarter of the same photos."""
+"""Least gap between the lips, in mouth widths, of an open mouth: a quarter of the same photos exceed it."""
 
 EYES_OPEN = 0.15
-"""The height of an open eye in its widths, of which 99 % of the same photos have more; open ones have 0.30."""
+"""Least height of an open eye in eye widths: 99 % of the same photos exceed it; open eyes have 0.30."""
 
 EXPRESSIONS = ("eyes_closed", "mouth_closed", "mouth_open")
 
@@ -49,14 +49,14 @@ LIGHTS = tuple(f"{brightness}_{contrast}" for brightness in BRIGHTNESSES for con
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Where a head looks, in degrees of a pose model; signs as in ``Measures``."""
+    """The direction of a head, in degrees of a pose model; signs as in ``Measures``."""
 
     yaw: float
     pitch: float
 
 
 def view_of(candidate: Candidate) -> View:
-    """By the pose model where one was asked, otherwise by five points."""
+    """Return the view by the pose model if it was requested, otherwise by five points."""
     pose = None if candidate.details is None else candidate.details.pose
     if pose is not None:
         return View(pose.yaw, pose.pitch)
@@ -65,7 +65,7 @@ def view_of(candidate: Candidate) -> View:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The bins of n faces, (n,) each; negative where nothing is known."""
+    """The bins of n faces, (n,) each; negative where unknown."""
 
     yaw: NDArray[np.int64]
     pitch: NDArray[np.int64]
@@ -91,7 +91,7 @@ class Coverage:
 
 
 def _expression(candidate: Candidate) -> int:
-    """The place of a face in ``EXPRESSIONS``, negative when nobody looked for its lids and lips."""
+    """Return the index of a face in ``EXPRESSIONS``, negative when its eyes and mouth were not measured."""
     details = candidate.details
     if details is None or details.eyes is None or details.mouth is None:
         return -1

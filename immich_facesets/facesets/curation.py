@@ -1,8 +1,8 @@
 """
 Curation: which faces of an identity are exported, and in which order.
 
-``curate`` applies every rule that needs no finished picture, ``choose`` the rest. A finished crop is looked at by our
-own detector before it is exported, because the programs that read facesets take every face they find in it:
+``curate`` applies every rule that needs no finished picture, ``choose`` the others. Our own detector checks a finished
+crop before it is exported. The programs that read facesets take every face they find in it:
 
     shortlist = curate(candidates, vectors, rules)
     while (choice := choose(shortlist, checks)).unchecked:
@@ -36,8 +36,10 @@ _REASON_OF = {Verdict.NONE: Reason.NO_FACE, Verdict.SECOND: Reason.SECOND_FACE, 
 @dataclass(frozen=True, slots=True)
 class Shortlist:
     """
-    What is left before anybody looks at finished crops. ``ranked``: best first; ``groups``: near-duplicates, as
-    positions in ``ranked``; ``centroid``: (d,), unit length, the measure of every distance here.
+    The faces that remain before finished crops are checked.
+
+    ``ranked``: best first; ``groups``: near-duplicates, as positions in ``ranked``; ``centroid``: (d,), unit length,
+    the reference of every distance here.
     """
 
     ranked: tuple[ExportFace, ...]
@@ -48,7 +50,11 @@ class Shortlist:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The members of a faceset, best first. Final when ``unchecked`` is empty: the faces whose crops need a look."""
+    """
+    The members of a faceset, best first. It is final when ``unchecked`` is empty.
+
+    ``unchecked``: the faces whose crops need a check.
+    """
 
     faces: tuple[ExportFace, ...]
     omitted: tuple[Omission, ...]
@@ -59,8 +65,8 @@ def curate(candidates: Sequence[Candidate], vectors: NDArray[np.float32], rules:
     """
     Apply the gates, find near-duplicates and rank. ``vectors``: (n, d), unit length, row i belongs to candidate i.
 
-    The answer does not depend on the order of the candidates. The centroid is the normalised mean of the faces that
-    pass ``rules.gate``, near-duplicates pooled to one; without any such face, of all.
+    The result does not depend on the order of the candidates. The centroid is the normalised mean of the faces that
+    pass ``rules.gate``, near-duplicates pooled to one. Without any such face, it is the mean of all.
     """
     if len(candidates) != len(vectors):
         raise ValueError(f"{len(candidates)} candidates, but {len(vectors)} vectors")
@@ -92,9 +98,9 @@ def curate(candidates: Sequence[Candidate], vectors: NDArray[np.float32], rules:
 
 def choose(shortlist: Shortlist, checks: Mapping[int, Check]) -> Choice:
     """
-    The best face of every group of near-duplicates whose crop passed its check; ``checks`` by ``face_id``.
+    Return the best face of every group of near-duplicates whose crop passed its check; ``checks`` by ``face_id``.
 
-    When the best of a group fails, the next best takes its place and needs a look in turn.
+    When the best of a group fails, the next best takes its place and needs a check in turn.
     """
     omitted = list(shortlist.omitted)
     places: dict[int, int] = {}
@@ -125,7 +131,7 @@ def build_faceset(
     shelf: Shelf = Shelf.MAIN,
     never_export: bool = False,
 ) -> Faceset | None:
-    """The faceset of a final choice; None when there is nothing to export, or when the person must not be exported."""
+    """Return the faceset of a final choice; None when it is empty, or when the person must not be exported."""
     if choice.unchecked:
         raise ValueError(f"{len(choice.unchecked)} crops of identity {identity} were not checked yet")
     if never_export or not choice.faces:
@@ -137,7 +143,8 @@ def unchecked(
     candidates: Sequence[Candidate], vectors: NDArray[np.float32], centroid: NDArray[np.float32], rules: ExportRules
 ) -> Choice:
     """
-    A choice for people's eyes alone: ranked and freed of near-duplicates, but by no detector and no outlier gate.
+    Return a choice for review by a moderator: ranked and without near-duplicates, but without crop checks and outlier
+    gate.
 
     ``centroid``: of the identity the candidates may belong to; (d,), unit length.
     """

@@ -1,15 +1,17 @@
 """
-Diversity: which few of many faces show the most of a person.
+Diversity: a selection of few faces that shows the most of a person.
 
-A set S of faces is worth
+A set S of faces has a value:
 
-    value(S) = sum of worth(v) over v in S  +  sum over aspects a of weight(a) * sum over bins b of H(faces of S in b)
+    value(S) = worths(S) + coverage(S);
+    worths(S) = sum of worth(v) over v in S;
+    coverage(S) = sum over aspects a of weight(a) * sum over bins b of H(faces of S in b).
 
-with H(n) = 1 + 1/2 + ... + 1/n: the first face in a bin (a side view, a day, a light) brings its aspect's whole weight,
-the second half of it, and so on. Worths and weights are not negative, so the value is monotone and submodular, and taking
-the face that adds most, again and again, reaches at least 1 - 1/e of the best value of any set of that size (Nemhauser,
-Wolsey and Fisher, *An analysis of approximations for maximizing submodular set functions*, 1978). It takes n * k steps,
-and asks for no random numbers; the first k of the order are the choice of k, for every k.
+H(n) = 1 + 1/2 + ... + 1/n. The first face in a bin (a side view, a day, a light) adds the whole weight of its aspect.
+The second adds half of it, and so on. Worths and weights are not negative, so the value is monotone and submodular.
+Repeatedly taking the face that adds most therefore reaches at least 1 - 1/e of the best value of any set of that size.
+Source: Nemhauser, Wolsey and Fisher, *An analysis of approximations for maximizing submodular set functions*, 1978. The
+selection takes n * k steps and uses no random numbers; the first k of the order are the choice of k, for every k.
 """
 
 from collections.abc import Sequence
@@ -20,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 MOST_ORDERED = 500
-"""So many faces are chosen by what they add; after them every bin is full, and the others follow as they come."""
+"""The number of faces chosen by what they add; after them every bin is full, and the others follow in input order."""
 
 EVENT_PAUSE = timedelta(hours=6)
-"""Faces that follow each other within this are of one event, also over midnight."""
+"""Faces that follow each other within this time are of one event, also across midnight."""
 
 _NO_BIN = -1
 
@@ -31,8 +33,9 @@ _NO_BIN = -1
 @dataclass(frozen=True, slots=True)
 class Aspect:
     """
-    One of the things in which faces differ. ``bins``: (n,) the bin of each face; negative: not known, which covers
-    nothing.
+    A property in which faces differ.
+
+    ``bins``: (n,) the bin of each face; negative: unknown, which covers nothing.
     """
 
     bins: NDArray[np.int64]
@@ -41,10 +44,10 @@ class Aspect:
 
 def order_by_diversity(worth: NDArray[np.float64], aspects: Sequence[Aspect]) -> list[int]:
     """
-    The rows (n,) in the order in which to take them; ``worth`` is not negative, and rows come best first.
+    Return the rows (n,) in the order in which to take them; ``worth`` is not negative, and rows come best first.
 
-    No beginning of the order is worth less than as many rows from the top: where taking the most valuable next would end
-    below them, which made-up bins can bring about, they come first.
+    No beginning of the order has a lower value than as many rows from the top. Constructed bins can make the greedy
+    order end below that; then rows from the top come first.
     """
     count = len(worth)
     kept = 0
@@ -60,13 +63,13 @@ def order_by_diversity(worth: NDArray[np.float64], aspects: Sequence[Aspect]) ->
 
 
 def value(rows: Sequence[int], worth: NDArray[np.float64], aspects: Sequence[Aspect]) -> float:
-    """What a set of rows is worth."""
+    """Return the value of a set of rows."""
     values = _values(rows, worth, aspects)
     return float(values[-1]) if len(values) else 0.0
 
 
 def binned(values: Sequence[float | None], edges: Sequence[float]) -> NDArray[np.int64]:
-    """The bin of each value between ascending ``edges``; what is None or no number is in none."""
+    """Return the bin of each value between ascending ``edges``; None and NaN are in none."""
     numbers = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
     bins = np.digitize(numbers, edges).astype(np.int64)
     bins[~np.isfinite(numbers)] = _NO_BIN
@@ -74,7 +77,7 @@ def binned(values: Sequence[float | None], edges: Sequence[float]) -> NDArray[np
 
 
 def crossed(one: NDArray[np.int64], other: NDArray[np.int64], width: int) -> NDArray[np.int64]:
-    """One bin for every pair of bins, of which ``other`` has ``width``; none where either is none."""
+    """Return one bin for every pair of bins, of which ``other`` has ``width``; none where either is none."""
     both = one * width + other
     both[(one < 0) | (other < 0)] = _NO_BIN
     return both
@@ -82,9 +85,9 @@ def crossed(one: NDArray[np.int64], other: NDArray[np.int64], width: int) -> NDA
 
 def events(taken: Sequence[str | None]) -> NDArray[np.int64]:
     """
-    The event each face is of, by local ISO dates: the same day, or at most six hours after another face of it.
+    Return the event of each face, by local ISO dates: the same day, or at most six hours after another face of it.
 
-    Faces without a usable date are of none. A date without a time stands for its whole day.
+    Faces without a usable date are of none. A date without a time covers its whole day.
     """
     moments = [_moment(text) for text in taken]
     dated = sorted((moment, row) for row, moment in enumerate(moments) if moment is not None)
@@ -105,7 +108,7 @@ def _moment(text: str | None) -> datetime | None:
 
 
 def _greedy(worth: NDArray[np.float64], aspects: Sequence[Aspect], kept: int) -> list[int]:
-    """The first rows as they come, so many as are kept, and after them whichever adds most; of equals the upper."""
+    """Return the first ``kept`` rows in input order, then always the row that adds most; the upper one of equals."""
     tables = [_Table(aspect, len(worth)) for aspect in aspects]
     gains = worth.astype(np.float64).copy()
     for table in tables:
@@ -121,7 +124,7 @@ def _greedy(worth: NDArray[np.float64], aspects: Sequence[Aspect], kept: int) ->
 
 
 class _Table:
-    """What each row would add in one aspect by now."""
+    """The value that each row would currently add in one aspect."""
 
     def __init__(self, aspect: Aspect, count: int) -> None:
         self._weight = aspect.weight
@@ -133,7 +136,7 @@ class _Table:
             raise ValueError(f"{len(aspect.bins)} bins for {count} faces")
 
     def take(self, row: int, gains: NDArray[np.float64]) -> None:
-        """A row was taken: the others of its bin add less."""
+        """Record that a row was taken: the other rows of its bin now add less."""
         place = int(self._bins[row])
         if place < 0:
             return
@@ -144,7 +147,7 @@ class _Table:
 
 
 def _values(order: Sequence[int], worth: NDArray[np.float64], aspects: Sequence[Aspect]) -> NDArray[np.float64]:
-    """The value of every beginning of an order, (k,)."""
+    """Return the value of every beginning of an order, (k,)."""
     added = worth[list(order)].astype(np.float64)
     for aspect in aspects:
         counts: dict[int, int] = {}

@@ -13,13 +13,13 @@ from immich_facesets.quality.landmarks import Details
 from immich_facesets.quality.score import QualityParts
 
 EXPORT_FORMAT = 1
-"""Raise it when the same facts must give other files: every faceset is then written again."""
+"""Format version. Increase it when the same facts must give other files: every faceset is then written again."""
 
 ADULT_AGE = 18
 
 
 class Shelf(StrEnum):
-    """Which folder a faceset lies in: the export folder itself, or one of those that a person must look at first."""
+    """The folder of a faceset: the export folder itself, or a folder of facesets that a moderator must review first."""
 
     MAIN = ""
     THIN = "_thin"
@@ -27,7 +27,7 @@ class Shelf(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What our own detector says about a finished crop: one right face, none, more than one, or another person."""
+    """The detector's verdict on a finished crop: one right face, none, more than one, or another person."""
 
     OK = "ok"
     NONE = "none"
@@ -36,7 +36,7 @@ class Verdict(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a face of an identity is not in its faceset; the last one: not in the bundles made for face swapping."""
+    """The reason why a face of an identity is not in its faceset; the last one: not in the swap bundles."""
 
     SMALL = "too_small"
     OUTLIER = "outlier"
@@ -49,7 +49,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """One place where the bytes of a picture lie; byte-identical pictures have several, of several users."""
+    """One location of a picture's bytes; byte-identical pictures have several, of several users."""
 
     user: str
     asset_id: str
@@ -59,11 +59,12 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """
-    A face of the identity, with all an export says about it. Its vector is the row of the same number in the matrix.
+    A face of the identity, with all facts that an export contains. Its vector is the matrix row of the same number.
 
     ``phash``: of the stored crop (``perceptual_hash``); ``crop_sha256``: hex digest of the stored crop's bytes;
-    ``taken``: local ISO date or None; ``is_minor``: see the function of that name; ``details``: what further models say;
-    ``era_confidence``: in [0, 1], how sure it is that an undated face is of its era; ``how`` the face became a member.
+    ``taken``: local ISO date or None; ``is_minor``: see the function of that name; ``details``: results of further
+    models; ``era_confidence``: in [0, 1], the confidence that an undated face is of its era; ``how`` the face became a
+    member.
     """
 
     face: Face
@@ -78,7 +79,7 @@ class Candidate:
 
     @property
     def place_in_order(self) -> tuple[str, float, float, float, float]:
-        """Breaks every tie the same way in every run: content and box outlive row numbers."""
+        """Return a key that breaks ties identically in every run: content and box are stable, row numbers are not."""
         box = self.face.box
         return (self.face.sha256, box.x1, box.y1, box.x2, box.y2)
 
@@ -94,10 +95,10 @@ class Check:
 @dataclass(frozen=True, slots=True)
 class ExportRules:
     """
-    What an export lets in (PRODUCT 3.5). ``outlier`` is a cosine distance and belongs to the space.
+    The rules of what an export includes (docs/exports.md). ``outlier`` is a cosine distance and belongs to the space.
 
-    ``gate``: who weighs on the centroid. ``top``: faces in the small bundle. ``pad_ratio``: what a crop adds on each
-    side, in sides of the box. ``out_size``: pixels of a finished crop.
+    ``gate``: which faces count for the centroid. ``top``: faces in the small bundle. ``pad_ratio``: the margin a crop
+    adds on each side, in sides of the box. ``out_size``: pixels of a finished crop.
     """
 
     outlier: float
@@ -129,7 +130,7 @@ class Omission:
 
 @dataclass(frozen=True, slots=True)
 class EraYears:
-    """When an era was, in a faceset. ``name`` tells the eras of one identity apart; years are inclusive."""
+    """The years of an era in a faceset. ``name`` is unique among the eras of one identity; years are inclusive."""
 
     name: str
     first: int | None
@@ -139,9 +140,9 @@ class EraYears:
 @dataclass(frozen=True, slots=True)
 class Faceset:
     """
-    An identity, one era of it, or faces that may be its, as they are exported.
+    An identity, one era of it, or its candidate faces, as they are exported.
 
-    The rank of a face is its place in ``faces``, from 1.
+    The rank of a face is its position in ``faces``, from 1.
     """
 
     identity: int
@@ -158,19 +159,19 @@ class Faceset:
 
     @property
     def directory(self) -> str:
-        """Relative to the export folder."""
+        """Return the directory relative to the export folder."""
         return f"{self.shelf}/{self.name}" if self.shelf else self.name
 
     @property
     def swappable(self) -> tuple[ExportFace, ...]:
-        """The faces that may enter a bundle made for face swapping: never a minor's (EXPORTS, Safety), nor a candidate."""
+        """Return the faces allowed in a bundle for face swapping: no minors (docs/exports.md) and no candidates."""
         if self.shelf is Shelf.CANDIDATES:
             return ()
         return tuple(face for face in self.faces if not face.candidate.is_minor)
 
     @property
     def left_out(self) -> dict[str, int]:
-        """How many faces are missing, by reason; those of a minor are missing in the swap bundles only."""
+        """Return how many faces are left out, by reason; those of a minor are left out of the swap bundles only."""
         counts = Counter(str(omission.reason) for omission in self.omitted)
         counts[str(Reason.MINOR)] += sum(face.candidate.is_minor for face in self.faces)
         return {reason: counts[reason] for reason in sorted(counts) if counts[reason]}
@@ -178,7 +179,11 @@ class Faceset:
 
 @dataclass(frozen=True, slots=True)
 class PublishPlan:
-    """Directories to write, to leave alone and to remove. Remove first: what must not be seen any more goes at once."""
+    """
+    Directories to write, to leave unchanged and to remove.
+
+    Remove first: content that must not be visible any more goes at once.
+    """
 
     write: tuple[str, ...]
     keep: tuple[str, ...]
@@ -187,10 +192,10 @@ class PublishPlan:
 
 def is_minor(birth_date: str | None, taken: str | None) -> bool:
     """
-    Whether a face cannot be shown to be of an adult: photographed before its owner's 18th birthday (ISO dates).
+    Return whether a face may show a minor: photographed before its owner's 18th birthday (ISO dates).
 
-    Without a birth date nothing is known, and False; with one, a photo without a usable date counts as a minor's.
-    Who was born on 29 February comes of age on 1 March.
+    Without a birth date nothing is known, and the result is False. With one, a photo without a usable date counts as a
+    minor's. A person born on 29 February comes of age on 1 March.
     """
     if birth_date is None:
         return False
@@ -203,19 +208,20 @@ def is_minor(birth_date: str | None, taken: str | None) -> bool:
 
 def digest(manifest: bytes) -> str:
     """
-    Names the files of a faceset: SHA-256 over the format and the faceset's manifest.
+    Return a digest that identifies the files of a faceset: SHA-256 over the format and the faceset's manifest.
 
-    The manifest holds everything the files are made of, and the digests of the crops it shows. The version of this
-    program is not in it, so an upgrade rewrites nothing unless ``EXPORT_FORMAT`` says so.
+    The manifest holds everything the files are made of, and the digests of the crops it shows. It does not hold this
+    program's version, so an upgrade rewrites nothing unless ``EXPORT_FORMAT`` changes.
     """
     return hashlib.sha256(f"immich-facesets export {EXPORT_FORMAT}\n".encode() + manifest).hexdigest()
 
 
 def plan_publish(wanted: Iterable[tuple[str, str]], on_disk: Mapping[str, str]) -> PublishPlan:
     """
-    What to do so that the export folder holds exactly ``wanted``: (directory, digest) pairs.
+    Plan the changes after which the export folder holds exactly ``wanted``: (directory, digest) pairs.
 
-    ``on_disk``: the digest of every directory that is ours. Planning again after the plan was carried out plans nothing.
+    ``on_disk``: the digest of every directory that is ours. Once the plan was carried out, planning again gives an
+    empty plan.
     """
     pairs = list(wanted)
     digests = dict(pairs)
@@ -230,6 +236,6 @@ def plan_publish(wanted: Iterable[tuple[str, str]], on_disk: Mapping[str, str]) 
 
 
 def _day(iso: str) -> tuple[int, int, int]:
-    """Year, month and day of an ISO date or date and time; ``ValueError`` when it is none."""
+    """Return year, month and day of an ISO date or date and time; raise ``ValueError`` for anything else."""
     day = date.fromisoformat(iso[:10])
     return day.year, day.month, day.day

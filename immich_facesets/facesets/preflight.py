@@ -1,7 +1,7 @@
 """
-Pre-flight: what a face set lacks before somebody trains or swaps with it, and which faces were left out, and why.
+Pre-flight: what a face set lacks before it is used for training or swapping, and which faces were left out, and why.
 
-Every finding has a code that stays, a sentence, and the figure and threshold it comes from.
+Every finding has a stable code, a sentence, and the figure and threshold it comes from.
 """
 
 from collections import Counter
@@ -16,27 +16,30 @@ from immich_facesets.facesets.coverage import EXPRESSIONS, LIGHTS, PITCHES, YAWS
 from immich_facesets.facesets.faceset import Faceset
 
 FEW_FACES = 20
-"""Fewer faces than an era needs (PRODUCT 3.4) are few for anything that learns."""
+"""Fewer faces than an era needs (docs/eras.md) are few for any training."""
 
 FEW_EVENTS = 5
-"""Pictures of fewer days show what somebody wore and where the light came from, rather than the face."""
+"""Pictures of fewer days show clothes and lighting rather than the face."""
 
 LARGE_EVENT = 0.5
-"""The share of the dated faces that one event may have."""
+"""The largest share of the dated faces that one event may have."""
 
 MUCH_UNDATED = 0.5
-"""The share of the faces without a date from which on events say little."""
+"""The share of undated faces from which on events say little."""
 
 SHARP, FEW_SHARP = 0.4, 8
-"""The sharpness of a sharp face (a variance of the Laplacian of 200), and how many a bundle needs at least: its advised size."""
+"""
+The sharpness of a sharp face (a variance of the Laplacian of 200), and the least number of sharp faces in a bundle: its
+advised size.
+"""
 
 ONE_LIGHT = 0.9
-"""The share of the faces that one light may have."""
+"""The largest share of the faces that one light may have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that a face set lacks; ``value`` is what was counted, and ``threshold`` what it was held against."""
+    """A deficiency of a face set; ``value`` is the counted figure, ``threshold`` the limit it was compared with."""
 
     code: str
     message: str
@@ -46,7 +49,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """``shown``: how many faces each bin of each aspect has; ``without_crop``: too small to have been cut out at all."""
+    """``shown``: how many faces each bin of each aspect has; ``without_crop``: faces too small to be cut out."""
 
     findings: tuple[Finding, ...]
     shown: dict[str, dict[str, int]]
@@ -57,7 +60,7 @@ class Preflight:
 
 
 def look_over(faceset: Faceset, top: int, *, without_crop: int = 0) -> Preflight:
-    """What there is to say of a face set whose small bundle wants ``top`` faces."""
+    """Return the report on a face set whose small bundle takes ``top`` faces."""
     coverage = Coverage.of([face.candidate for face in faceset.faces])
     shown = {
         "yaw": _counts(coverage.yaw, YAWS),
@@ -76,7 +79,7 @@ def look_over(faceset: Faceset, top: int, *, without_crop: int = 0) -> Preflight
 
 
 def as_json(faceset: Faceset, report: Preflight) -> dict[str, Any]:
-    """The report as a value for JSON: names, counts and places, no clock and no name of a person."""
+    """Return the report as a value for JSON: names, counts and positions, without timestamps and names of people."""
     return {
         "schema": 1,
         "name": faceset.name,

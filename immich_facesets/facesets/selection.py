@@ -1,4 +1,4 @@
-"""Selection: which facesets an identity gives (itself, and the eras of a long life), and which strays may be its faces."""
+"""Selection: the facesets of an identity (itself, and its eras), and the unassigned faces that may belong to it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,12 +13,12 @@ from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.quality.score import quality
 
 LEAST_CANDIDATE = 0.40
-"""The score a stray face needs to be shown as a candidate (PRODUCT 3.5)."""
+"""The least score of an unassigned face that is shown as a candidate (docs/exports.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class FacesetDraft:
-    """A faceset to be: the faces that may be in it, and their unit vectors (n, d), row by row."""
+    """A faceset before curation: its possible faces, and their unit vectors (n, d), row by row."""
 
     identity: int
     era: EraYears | None
@@ -36,10 +36,10 @@ def drafts(
     rules: EraRules,
 ) -> tuple[FacesetDraft, ...]:
     """
-    The identity as a whole, and its eras, earliest first.
+    Return drafts of the identity as a whole, and of its eras, earliest first.
 
-    ``vectors``: (n, d), unit length, row i belongs to candidate i. The years of an era are those of its faces today; a
-    candidate that is in it by its looks says how sure that is.
+    ``vectors``: (n, d), unit length, row i belongs to candidate i. The years of an era are those of its current faces.
+    A candidate placed in it by similarity carries the confidence.
     """
     row_of = {candidate.face.face_id: row for row, candidate in enumerate(candidates)}
     parts = [_era_draft(number, era, candidates, vectors, row_of, rules) for era in eras]
@@ -79,10 +79,10 @@ def rescue(
     barred: Collection[tuple[int, int]] = (),
 ) -> tuple[Faceset, ...]:
     """
-    Good faces of nobody, each beside its nearest identity, for a person to look at (PRODUCT 3.5).
+    Return good unassigned faces, each beside its nearest identity, for review by a moderator (docs/exports.md).
 
-    ``centroids``: (d,), unit length, by identity; ``within``: a cosine distance; ``barred``: (face id, identity) that
-    never belong together.
+    ``centroids``: (d,), unit length, by identity; ``within``: a cosine distance; ``barred``: cannot-link constraints as
+    (face id, identity).
     """
     numbers = sorted(centroids)
     rows_of: dict[int, list[int]] = {}
@@ -110,18 +110,18 @@ def rescue(
 
 
 def _first_year(draft: FacesetDraft) -> float:
-    """Undated eras come last."""
+    """Return a sort key that places undated eras last."""
     return np.inf if draft.era is None or draft.era.first is None else draft.era.first
 
 
 def _year(taken: str | None) -> int | None:
-    """The year of an ISO date, None when there is none."""
+    """Return the year of an ISO date, None when there is none."""
     year = (taken or "")[:4]
     return int(year) if year.isdecimal() else None
 
 
 def _day(taken: str | None) -> float:
-    """The days since 1970 of an ISO date, NaN when there is none."""
+    """Return the days since 1970 of an ISO date, NaN when there is none."""
     try:
         return float(np.datetime64((taken or "")[:10], "D").astype(np.int64)) if taken else np.nan
     except ValueError:
@@ -129,7 +129,7 @@ def _day(taken: str | None) -> float:
 
 
 def life_table(candidates: Sequence[Candidate], vectors: NDArray[np.float32]) -> FaceTable:
-    """The candidates as columns; a face was taken on its local day."""
+    """Return the candidates as columns; the day of a face is its local day."""
     codes: dict[str, int] = {}
     faces = [candidate.face for candidate in candidates]
     return FaceTable(

@@ -1,1 +1,1 @@
-"""Faces to identities: assertions, matching, discovery, linking, and the plan that says what changes."""
+"""Grouping of faces into identities: assertions, matching, discovery, linking, and the plan of changes."""

@@ -1,4 +1,4 @@
-"""Who else a face might be: the other identities that are within reach of it, whichever it was given to."""
+"""Alternative identities of a face: the others within reach of it, besides the one it is a member of."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from immich_facesets.spaces import OperatingPoints
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """Another identity, and how far its centroid is from the face."""
+    """Another identity, and the distance of its centroid from the face."""
 
     identity: int
     distance: float
@@ -26,8 +26,10 @@ def rivals_of(
     rules: GroupingRules,
 ) -> dict[int, tuple[Rival, ...]]:
     """
-    Of each face of an identity the other identities within the match distance, nearest first; faces without any are
-    missing. Centroids are those that grouping compares with; decisions are not asked, for they say who, not how near.
+    Return, for each face of an identity, the other identities within the match distance, nearest first.
+
+    Faces without any are missing. The centroids are those that grouping uses. Decisions are ignored: they determine
+    memberships, not distances.
     """
     draft = GroupingState(table, memberships, [], Constraints(), points, rules, next_number=1)
     standing = draft.standing()

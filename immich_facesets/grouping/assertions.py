@@ -1,4 +1,4 @@
-"""Settle what sources assert: which of a named person's faces are hers, and which identity she is."""
+"""Assertions of sources: accept the faces that belong to a named person, and choose the person's identity."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from immich_facesets.grouping.state import NOBODY, GroupingState
 
 @dataclass(frozen=True, slots=True)
 class CleanedAssertion:
-    """One assertion after its bystanders left: its accepted rows and how far each is from their centroid."""
+    """An assertion without its outliers: the accepted rows, and the distance of each from their centroid."""
 
     assertion: Assertion
     accepted: Rows
@@ -22,7 +22,7 @@ class CleanedAssertion:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Claim:
-    """A person's identity claims a row, at the row's distance from what was asserted; the nearest claim comes first."""
+    """A claim of a person's identity on a row, with the row's distance from the asserted faces; nearest first."""
 
     gap: float
     row: int
@@ -32,10 +32,10 @@ class Claim:
 
 def apply_assertions(draft: GroupingState, assertions: Sequence[Assertion]) -> list[CleanedAssertion]:
     """
-    Attach every asserted person to an identity, new if need be, and move her accepted faces there.
+    Attach every asserted person to an identity, a new one if necessary, and move the accepted faces there.
 
-    ``assertions``: one for each person. Nothing here depends on distances to identities once a person is attached:
-    planned again, it decides the same.
+    ``assertions``: one for each person. Once a person is attached, nothing here depends on distances to identities, so
+    planning again gives the same result.
     """
     hearings = [drop_outliers(draft, assertion) for assertion in assertions]
     hearings.sort(key=lambda one: (-len(one.accepted), one.accepted.tolist(), one.assertion.person))
@@ -44,16 +44,16 @@ def apply_assertions(draft: GroupingState, assertions: Sequence[Assertion]) -> l
     owner, is_fixed = draft.owner, draft.is_fixed
     draft.owner = owner.copy()
     claims = []
-    for place in np.argsort(is_new, kind="stable"):  # who is attached already takes part in the choice of the others
+    for place in np.argsort(is_new, kind="stable"):  # attached people first: they affect the choice for the others
         hearing = heard[place]
         number = _identity_of(draft, hearing, is_fixed)
         if number is None:
             continue
         may = hearing.accepted[[(row, number) not in draft.barred for row in hearing.accepted.tolist()]]
         if number in draft.locked:
-            draft.is_held[may[owner[may] == NOBODY]] = True  # it waits for the lock to open
+            draft.is_held[may[owner[may] == NOBODY]] = True  # held until the identity is unlocked
             continue
-        draft.owner[may[~is_fixed[may]]] = number  # for those who come later; settled below, all together
+        draft.owner[may[~is_fixed[may]]] = number  # provisional; all claims are settled below
         gap_of = dict(zip(hearing.accepted.tolist(), hearing.gaps, strict=True))
         claims += [Claim(gap_of[row], row, hearing.assertion.person, number) for row in may[~is_fixed[may]].tolist()]
     draft.owner = owner
@@ -62,7 +62,7 @@ def apply_assertions(draft: GroupingState, assertions: Sequence[Assertion]) -> l
 
 
 def drop_outliers(draft: GroupingState, assertion: Assertion) -> CleanedAssertion:
-    """Throw bystanders and wrong assignments out of an assertion."""
+    """Remove bystanders and wrong assignments from an assertion."""
     found = {draft.row_of[face] for face in assertion.face_ids if face in draft.row_of}
     rows = np.array(sorted(row for row in found if not draft.is_ignored[row]), dtype=np.intp)
     vectors = draft.faces.vectors
@@ -73,7 +73,11 @@ def drop_outliers(draft: GroupingState, assertion: Assertion) -> CleanedAssertio
 
 
 def _identity_of(draft: GroupingState, hearing: CleanedAssertion, is_fixed: NDArray[np.bool_]) -> int | None:
-    """The identity of an asserted person: attached before, or holding most of her faces, or near, or new."""
+    """
+    Return the identity of an asserted person; None where a new one may not be created.
+
+    In this order: the identity attached before, the one that holds most of the faces, the nearest one, or a new one.
+    """
     person = hearing.assertion.person
     attached = draft.people.identity_of.get(person)
     if attached is not None:
@@ -90,7 +94,7 @@ def _identity_of(draft: GroupingState, hearing: CleanedAssertion, is_fixed: NDAr
 
 
 def _holder(draft: GroupingState, hearing: CleanedAssertion) -> int | None:
-    """The identity that holds more than half of the accepted faces, if it may take this person."""
+    """Return the identity that holds more than half of the accepted faces, if the person may be attached to it."""
     owners = draft.owner[hearing.accepted]
     numbers, counts = np.unique(owners[owners != NOBODY], return_counts=True)
     for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
@@ -100,7 +104,7 @@ def _holder(draft: GroupingState, hearing: CleanedAssertion) -> int | None:
 
 
 def _nearest(draft: GroupingState, hearing: CleanedAssertion) -> int | None:
-    """The nearest identity within reach of a merge that may take this person."""
+    """Return the nearest identity within the merge distance to which the person may be attached."""
     standing = draft.standing()
     gaps = distances(draft.centroids.of(hearing.accepted)[None], standing.centroids)[0]
     for place in np.argsort(gaps, kind="stable"):
@@ -113,7 +117,11 @@ def _nearest(draft: GroupingState, hearing: CleanedAssertion) -> int | None:
 
 
 def _settle_claims(draft: GroupingState, claims: Sequence[Claim]) -> None:
-    """Give each row to its nearest claim, and each identity one face of a picture: decided before asserted before joined."""
+    """
+    Assign each row to its nearest claim, and each identity at most one face per picture.
+
+    Of two faces in one picture, decided ones take precedence over asserted ones, and these over the others.
+    """
     pictures = draft.faces.pictures
     is_fixed = draft.is_fixed
     settled: set[int] = set()

@@ -1,9 +1,9 @@
 """
-The careful method: whole clusters find their identity, clear faces before poor ones, and doubt goes to a person.
+The careful grouping method: assign whole clusters, clear faces before poor ones, and report doubtful cases to a user.
 
-First clear faces are clustered so closely that hardly any cluster is mixed. Then clusters and identities are linked
-(``linking``), which finds again what the first pass left apart. Poor faces come last: they join an identity that is
-near and stands out among all, and neither found nor move one.
+First, clear faces are clustered so tightly that hardly any cluster is mixed. Then clusters and identities are linked
+(``cluster_linking``), which joins what the first pass left apart. Poor faces come last. They join an identity that is
+near and clearly nearer than all others; they neither found an identity nor move its centroid.
 """
 
 from collections.abc import Collection
@@ -20,7 +20,7 @@ from immich_facesets.grouping.state import NOBODY, GroupingState, PlacedIdentiti
 
 
 def place_carefully(draft: GroupingState) -> Discovery:
-    """Place what is loose until nobody finds a place any more; the last look, which found nothing new."""
+    """Place loose faces until no more can be placed; return the last discovery, which changed nothing."""
     grown = set(draft.owner[(draft.owner != draft.before) & (draft.owner != NOBODY)].tolist())
     while True:
         _wake(draft, grown)
@@ -34,9 +34,10 @@ def place_carefully(draft: GroupingState) -> Discovery:
 
 def _wake(draft: GroupingState, grown: Collection[int]) -> None:
     """
-    Look again at resting faces that something new came near: a fresh face, another such face, or an identity that grew.
+    Reactivate resting faces near something new: a fresh face, another reactivated face, or an identity that grew.
 
-    Near is what could be linked, face by face. What two clusters would only do as a whole waits for a whole grouping.
+    "Near" means that two single faces could be linked. Links that only whole clusters would make are left to the next
+    grouping of all faces.
     """
     resting = draft.resting()
     if len(resting) == 0:
@@ -58,14 +59,14 @@ def _wake(draft: GroupingState, grown: Collection[int]) -> None:
 
 @dataclass(frozen=True)
 class _Loose:
-    """A cluster of clear loose faces, and the identities that one of them must not join."""
+    """A cluster of clear loose faces, and the identities that one of its faces must not join."""
 
     rows: Rows
-    barred: set[int]  # by decisions; birthdays add theirs
+    barred: set[int]  # by decisions; birthdays are added later
 
 
 def _place_clear(draft: GroupingState) -> Discovery:
-    """Link clusters of clear loose faces with identities and with one another."""
+    """Link clusters of clear loose faces with identities and with each other."""
     draft.torn.clear()
     loose = draft.loose()
     draft.is_waiting[loose] = False
@@ -97,9 +98,10 @@ def _place_clear(draft: GroupingState) -> Discovery:
 
 def _sound(draft: GroupingState) -> PlacedIdentities:
     """
-    The identities that may take somebody: asserted, or with clear faces in half the pictures that found one.
+    Return the identities that may grow: asserted ones, or those with clear faces in half of ``min_faces`` pictures.
 
-    A small library does not show yet what poor faces have in common; what it took for a person must not grow by it.
+    A small library does not yet show what poor faces have in common. An identity that was founded on poor faces by
+    mistake must not grow.
     """
     standing = draft.standing()
     kept = [
@@ -115,7 +117,7 @@ def _sound(draft: GroupingState) -> PlacedIdentities:
 
 
 def _apart(draft: GroupingState, rows: Rows) -> list[_Loose]:
-    """A cluster as clusters that are allowed: one face of a picture, and whoever must not join somebody alone."""
+    """Split a cluster so that each part has one face per picture and each barred face is alone."""
     alone = [row for row in rows.tolist() if row in draft.barred_of]
     rows = np.setdiff1d(rows, alone)
     parts = [_Loose(np.array([row]), draft.barred_of[row]) for row in alone]
@@ -127,7 +129,7 @@ def _apart(draft: GroupingState, rows: Rows) -> list[_Loose]:
 
 
 def _clusters(draft: GroupingState, standing: PlacedIdentities, loose: list[_Loose]) -> Clusters:
-    """Identities and loose clusters as what can be linked; near-identical pictures weigh as one."""
+    """Return identities and loose clusters as input for ``link``; near-identical pictures weigh as one."""
     masses = [draft.centroids.mass(rows) for rows in (*standing.members, *(one.rows for one in loose))]
     sums = np.array([mass.total for mass in masses]).reshape(len(masses), draft.faces.vectors.shape[1])
     weights = np.array([mass.weight for mass in masses])
@@ -141,7 +143,11 @@ def _clusters(draft: GroupingState, standing: PlacedIdentities, loose: list[_Loo
 
 
 def _join(draft: GroupingState, number: int, rows: Rows) -> int:
-    """Let those of a cluster join that are not far off; how many did. A locked identity takes nobody: they wait."""
+    """
+    Add the faces of a cluster that are near enough to an identity; return how many.
+
+    A locked identity accepts no faces: they are marked as waiting.
+    """
     if number in draft.locked:
         draft.is_waiting[rows] = True
         return 0
@@ -157,7 +163,7 @@ def _join(draft: GroupingState, number: int, rows: Rows) -> int:
 
 
 def _place_poor(draft: GroupingState) -> int:
-    """Let poor faces join the identity that stands out; how many did."""
+    """Add each poor face to the identity that is clearly the nearest; return how many were added."""
     loose = draft.loose()
     loose = loose[~draft.is_good[loose]]
     standing = _sound(draft)
@@ -180,7 +186,7 @@ def _place_poor(draft: GroupingState) -> int:
 
 
 def _possible(draft: GroupingState, pairs: Candidates, taken: set[tuple[int, int]]) -> Candidates:
-    """The pairs that nothing forbids: who cannot be the one makes nobody doubt another."""
+    """Return the pairs that no constraint forbids; a forbidden identity must not make another look ambiguous."""
     kept = [
         place
         for place, (row, number) in enumerate(zip(pairs.rows.tolist(), pairs.numbers.tolist(), strict=True))

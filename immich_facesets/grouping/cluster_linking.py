@@ -1,12 +1,12 @@
 """
-Link clusters: halfway between average and centroid linkage, and never against what is known to be apart.
+Linking of clusters, halfway between average and centroid linkage, under cannot-link constraints.
 
 With S the sum of a cluster's vectors and w their weight, average linkage compares ``S/w`` and centroid linkage
-``S/|S|``. The first is as strict with two large clusters, whose means are sure, as with two single faces; the second
-trusts a mean so much that kin and chains of years run together. Here a cluster is the geometric mean of the two,
-``S / sqrt(w |S|)``, and likeness is the inner product: for single faces their cosine, for larger clusters growing with
-how sure their means are. On the faces of LFW it takes BCubed F from 0.9925 (average linkage at the best of all cuts)
-to 0.9940.
+``S/|S|``. Average linkage is as strict with two large clusters, whose means are reliable, as with two single faces.
+Centroid linkage trusts the means so much that relatives, and chains of photos over the years, are merged. Here a
+cluster is represented by the geometric mean of the two, ``S / sqrt(w |S|)``, and likeness is the inner product. For
+single faces it is their cosine; for larger clusters it grows with the reliability of their means. On LFW it raises
+BCubed F from 0.9925 (average linkage at its best cut) to 0.9940.
 """
 
 import heapq
@@ -21,23 +21,24 @@ from immich_facesets.clustering.blocked_products import BLOCK_CELLS, SLACK
 
 PAIR_NORM = 0.8
 """
-The squared length of the mean of two faces of one person, whose cosine is 0.59 in the mean (MobileFaceNet on LFW):
-at such pairs both ways of comparing agree, hence the likeness of a cut of average linkage.
+The squared length of the mean of two faces of one person, whose cosine is 0.59 on average (MobileFaceNet on LFW).
+
+For such pairs this linkage and average linkage agree; that converts a cut of average linkage into a likeness.
 """
 
 
 def least_likeness(cut: float) -> float:
-    """From which likeness on two clusters are one person, where average linkage would be cut at ``cut``."""
+    """Return the least likeness of two clusters of one person that corresponds to ``cut`` of average linkage."""
     return float((1.0 - cut) / np.sqrt(PAIR_NORM))
 
 
 @dataclass
 class Clusters:
     """
-    What is linked. The first ``anchors`` are identities that exist, which never merge with one another.
+    The clusters to link. The first ``anchors`` are existing identities, which never merge with each other.
 
-    ``sums``: (k, d) weighted sums of unit vectors; ``weights``: (k,). ``seats``: the pictures of each that may hold a
-    person once. ``barred``: for each the anchors that it must not join.
+    ``sums``: (k, d) weighted sums of unit vectors; ``weights``: (k,). ``seats``: for each cluster, its pictures that
+    may hold a person only once. ``barred``: for each cluster, the anchors that it must not join.
     """
 
     sums: NDArray[np.float64]
@@ -49,7 +50,12 @@ class Clusters:
 
 @dataclass
 class Linked:
-    """``groups``: places of clusters that are one person, its anchor first; ``torn``: place to two possible anchors."""
+    """
+    The result of linking.
+
+    ``groups``: places of clusters that are one person, its anchor first. ``torn``: for the place of each ambiguous
+    cluster, its two possible anchors.
+    """
 
     groups: list[list[int]] = field(default_factory=list)
     torn: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -57,20 +63,21 @@ class Linked:
 
 def link(clusters: Clusters, *, least: float, margin: float) -> Linked:
     """
-    Merge the two most alike clusters until no two that may be one person have a likeness of ``least``.
+    Merge the two most similar clusters until no allowed pair has a likeness of ``least`` or more.
 
-    A cluster that is as like a second anchor, but for less than ``margin``, joins none of them and is ``torn``.
+    A cluster whose likenesses to two anchors differ by less than ``margin`` joins neither and is ``torn``.
     """
     return _Linking(clusters, least, margin).run()
 
 
 class _Linking:
     """
-    Clusters while they merge; a merged one lives on in the lower place.
+    The state of the clusters while they merge; a merged cluster takes the lower of the two places.
 
-    A merger's mean is shorter than its parts', so likeness can grow, by ``least ** -1`` at the very most: linked parts
-    leave no mean shorter than ``least``. So far away everybody has somebody. Hence pairs below ``floor`` are not
-    followed, few of which ever come near, and at the end whoever merged looks once more at all that are left.
+    The mean of a merged cluster is shorter than those of its parts, so its likeness to others can grow. It grows by
+    ``least ** -1`` at most, as linked parts leave no mean shorter than ``least``. Tracking all pairs within that reach
+    would be too many. Hence pairs below ``floor`` are not tracked; few of them ever come near. At the end every merged
+    cluster is compared once more with all remaining ones.
     """
 
     def __init__(self, clusters: Clusters, least: float, margin: float) -> None:
@@ -107,7 +114,7 @@ class _Linking:
         return Linked([self.members[place] for place in alive], self.torn)
 
     def _look(self, some: NDArray[np.intp], others: NDArray[np.intp], floor: float) -> None:
-        """Let ``some`` and ``others`` with a likeness of ``floor`` or more know each other, who did not before."""
+        """Start to track the pairs of ``some`` and ``others`` with a likeness of ``floor`` or more."""
         for one, two in _alike(self.looks, some, others, floor):
             if one == two or two in self.near[one] or max(one, two) < self.anchors:
                 continue
@@ -116,11 +123,11 @@ class _Linking:
             self._enqueue(one, [two], self.looks[[two]] @ self.looks[one])
 
     def _may(self, one: int, two: int) -> bool:
-        """Whether nothing tells these apart; ``one`` is the lower, hence the anchor if any is."""
+        """Return whether no constraint separates the two; ``one`` is the lower place, hence the anchor if any is."""
         return one not in self.barred[two] and self.seats[one].isdisjoint(self.seats[two])
 
     def _is_torn(self, place: int) -> bool:
-        """Whether of the anchors that a cluster may join two are hardly less alike than each other."""
+        """Return whether the two best anchors that a cluster may join are almost equally similar to it."""
         anchors = sorted(other for other in self.near[place] if other < self.anchors and self._may(other, place))
         likeness = self.looks[anchors] @ self.looks[place]
         first, second = (*np.argsort(-likeness, kind="stable")[:2].tolist(), None)[:2]
@@ -144,12 +151,12 @@ class _Linking:
         self._acquaint(one, two)
         for place in [place for place, pair in self.torn.items() if place in (one, two) or one in pair]:
             del self.torn[place]
-            if place not in (one, two):  # one of the two anchors changed: the other one may stand out now
+            if place not in (one, two):  # one of the two anchors changed: the cluster may no longer be ambiguous
                 anchors = sorted(other for other in self.near[place] if other < self.anchors)
                 self._enqueue(place, anchors, self.looks[anchors] @ self.looks[place])
 
     def _acquaint(self, one: int, two: int) -> None:
-        """Those who were near to either part are near to the whole, unless it is too far from them now."""
+        """Track the clusters near either part of a merged cluster as near the whole, unless they are now too far."""
         known = self.near[one] | self.near[two]
         for other in known:
             self.near[other] -= {one, two}
@@ -163,7 +170,7 @@ class _Linking:
         self._enqueue(one, others, likeness)
 
     def _enqueue(self, place: int, others: list[int], likeness: NDArray[np.float64]) -> None:
-        """Put the pairs of ``place`` and ``others`` that are alike enough into the queue."""
+        """Add the pairs of ``place`` and ``others`` with a likeness of at least ``least`` to the queue."""
         for other, alike in zip(others, likeness.tolist(), strict=True):
             if alike >= self.least:
                 one, two = min(place, other), max(place, other)
@@ -171,7 +178,7 @@ class _Linking:
 
 
 def scales(sums: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """By what sums are divided to be as long as the roots of the lengths of their means, (k,)."""
+    """Return the divisors, (k,), that scale each sum to the square root of the length of its mean."""
     scales: NDArray[np.float64] = np.sqrt(np.maximum(weights * np.linalg.norm(sums, axis=1), 1e-12))
     return scales
 
@@ -179,13 +186,13 @@ def scales(sums: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[n
 def _alike(
     looks: NDArray[np.float64], some: NDArray[np.intp], others: NDArray[np.intp], floor: float
 ) -> Iterator[tuple[int, int]]:
-    """Pairs of ``some`` and ``others`` whose likeness is ``floor`` or, as single precision has it, hardly less."""
+    """Yield pairs of ``some`` and ``others`` with a likeness of ``floor``, less the error of single precision."""
     coarse = looks[others].astype(np.float32)
     side = max(1, math.isqrt(BLOCK_CELLS))
     for start in range(0, len(some), side):
         block = some[start : start + side]
         singles = looks[block].astype(np.float32)
-        # Where everybody looks at everybody, who comes earlier has looked already.
+        # When all clusters are compared with all, earlier blocks have already covered the pairs before ``start``.
         for first in range(start if some is others else 0, len(others), side):
             likeness = singles @ coarse[first : first + side].T
             ones, twos = np.divmod(np.flatnonzero(likeness >= floor - SLACK), likeness.shape[1])

@@ -1,4 +1,4 @@
-"""Discover: cluster the loose faces, put over-split clusters together, and keep those that are surely somebody."""
+"""The discovery step: cluster loose faces, merge over-split clusters, and found identities on the reliable ones."""
 
 import heapq
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from immich_facesets.grouping.state import GateCounts, GroupingState, PlacedIden
 
 
 def discover(draft: GroupingState) -> "Discovery":
-    """Cluster what is loose and not waiting; extend identities by clusters, and found new ones."""
+    """Cluster the loose faces that are not waiting; add clusters to identities, and found new identities."""
     loose = draft.loose()
     loose = loose[~draft.is_waiting[loose]]
     clusters = [loose[part] for part in split_by(average_linkage(draft.faces.vectors[loose], draft.points.cluster))]
@@ -36,8 +36,10 @@ def discover(draft: GroupingState) -> "Discovery":
 
 class Discovery:
     """
-    What one look at the loose faces showed: faces alone, the largest cluster, how many faces found a place, and what the
-    gates left of clusters that are nobody.
+    The result of one discovery step.
+
+    ``singletons``: faces alone in their cluster; ``largest``: faces in the largest cluster; ``changes``: faces that
+    were placed. ``nobody``: gate counts of the clusters that did not become identities.
     """
 
     def __init__(self, clusters: Sequence[Rows]) -> None:
@@ -48,7 +50,7 @@ class Discovery:
 
 
 def found_identity(draft: GroupingState, rows: Rows, found: Discovery) -> None:
-    """Found an identity if enough pictures of a cluster survive the gates."""
+    """Found an identity if the faces that pass the gates come from enough pictures."""
     kept = refine(draft, rows)
     pictures = len(np.unique(draft.faces.pictures[kept]))
     sifting = GateCounts(len(rows), int(draft.is_good[rows].sum()), len(kept), pictures)
@@ -63,7 +65,7 @@ def found_identity(draft: GroupingState, rows: Rows, found: Discovery) -> None:
 
 
 def one_a_picture(draft: GroupingState, rows: Rows) -> Rows:
-    """Of two faces of one picture the one nearer to the centroid stays, unless the picture may hold a person twice."""
+    """Keep of each picture the face nearest to the centroid, or all where a picture may hold a person twice."""
     pictures = draft.faces.pictures[rows]
     if len(np.unique(pictures)) == len(rows):
         return rows
@@ -77,9 +79,10 @@ def merge_clusters(
     clusters: Sequence[Rows], centroids: Centroids, pictures: Sequence[set[int]], limit: float
 ) -> list[Rows]:
     """
-    Merge clusters whose centroids are within ``limit``, the nearest two first, each time with a new centroid.
+    Merge clusters whose centroids are within ``limit``, the nearest two first; each merge gets a new centroid.
 
-    ``pictures``: of each cluster those that may hold a person only once; clusters that share one stay apart.
+    ``pictures``: for each cluster, the pictures that may hold a person only once. Clusters that share one are not
+    merged.
     """
     parts: dict[int, tuple[Rows, set[int]]] = dict(enumerate(zip(clusters, pictures, strict=True)))
     matrix = centroids.matrix(list(clusters))
@@ -106,7 +109,7 @@ def merge_clusters(
 def _enqueue(
     queue: list[tuple[float, int, int]], matrix: NDArray[np.float32], rows: Rows, count: int, limit: float
 ) -> None:
-    """Put every pair of the first ``count`` centroids within ``limit`` into the queue."""
+    """Add every pair of the first ``count`` centroids within ``limit`` to the queue."""
     pairs = candidates(matrix, rows, matrix[:count], np.arange(count), limit)
     is_upper = pairs.rows < pairs.numbers
     queue.extend(
@@ -116,7 +119,7 @@ def _enqueue(
 
 
 def refine(draft: GroupingState, rows: Rows) -> Rows:
-    """What of a cluster may found an identity: faces that pass the gate and, from four on, none far from the centroid."""
+    """Return the faces of a cluster that pass the gate; of four or more, only those near the centroid."""
     good = rows[draft.is_good[rows]]
     if len(good) < 4:
         return good
@@ -125,9 +128,9 @@ def refine(draft: GroupingState, rows: Rows) -> Rows:
 
 def _is_somebody(draft: GroupingState, standing: PlacedIdentities, rows: Rows, found: Discovery) -> bool:
     """
-    Whether a cluster is an over-split part of an identity that exists; its faces join it unless it is locked.
+    Return whether a cluster is an over-split part of an existing identity; add its faces unless that is locked.
 
-    The distance is that of clusters to one another, and here too sharing a picture says that they are two persons.
+    The threshold is that for merging clusters. As there, a cluster and an identity that share a picture are two people.
     """
     gaps = distances(draft.centroids.of(rows)[None], standing.centroids)[0]
     for place in np.argsort(gaps, kind="stable"):

@@ -1,4 +1,4 @@
-"""Identities and what grouping knows of them: the faces, who was known, what sources assert, and centroids."""
+"""The input of grouping: the table of faces, known identities, assertions of sources, and centroids."""
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, fields
@@ -15,7 +15,7 @@ Rows = NDArray[np.intp]
 Origin = Literal["asserted", "discovered"]
 
 BLOCK_ROWS = 2048
-"""Rows of vectors that are compared at once."""
+"""Number of rows of vectors that are compared at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ class FaceTable:
     """
     All faces of one space, as columns of equal length n, each face once, in any order.
 
-    ``vectors``: (n, d), unit length. ``pictures``: equal content, equal code; any numbers will do. ``taken``: days
-    since 1970 (UTC), ``yaw``: degrees, ``quality`` in [0, 1] as a model of face quality says; NaN where unknown.
+    ``vectors``: (n, d), unit length. ``pictures``: arbitrary codes, equal for equal content. ``taken``: days since 1970
+    (UTC). ``yaw``: degrees. ``quality``: in [0, 1], from a model of face quality. The last three are NaN where unknown.
     """
 
     face_ids: NDArray[np.int64]
@@ -46,16 +46,17 @@ class FaceTable:
         return len(self.face_ids)
 
     def admitted(self, gate: Gate) -> NDArray[np.bool_]:
-        """Which faces pass the gate, (n,)."""
+        """Return which faces pass the gate, (n,)."""
         is_large = self.face_short >= np.float32(gate.face_short)
         is_sharp = self.blur >= np.float32(gate.blur)
         return is_large & is_sharp & (self.det_score >= np.float32(gate.det_score))
 
     def in_order_of_content(self) -> Self:
         """
-        The same faces in an order that face ids do not decide; only twins in every column keep their order.
+        Return the same faces in an order that does not depend on face ids.
 
-        What is computed from rows in this order is bit for bit the same, whatever numbers a store gave to faces.
+        Only faces that are equal in every column keep their order. Results computed from rows in this order are bit for
+        bit the same, whatever ids the store assigned.
         """
         if len(self) == 0:
             return self
@@ -64,7 +65,7 @@ class FaceTable:
         return self.rows(order)
 
     def rows(self, rows: Rows) -> Self:
-        """Those rows, in that order."""
+        """Return a table of the given rows, in the given order."""
         return type(self)(
             **{field.name: np.ascontiguousarray(getattr(self, field.name)[rows]) for field in fields(self)}
         )
@@ -73,8 +74,10 @@ class FaceTable:
 @dataclass(frozen=True, slots=True)
 class Known:
     """
-    An identity that exists: ``people`` are the (source, person id) attached to it, ``born`` is the birthday, in days
-    since 1970, where a source knows it.
+    An existing identity.
+
+    ``people``: the (source, person id) pairs attached to it. ``born``: the birthday in days since 1970, where a source
+    provides it.
     """
 
     number: int
@@ -86,7 +89,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """A person whom a source names, and the faces it says are hers."""
+    """A person named by a source, and the faces that the source assigns to this person."""
 
     source: str
     person_id: str
@@ -100,10 +103,10 @@ class Assertion:
 
 class Centroids:
     """
-    Centroids of sets of rows of one table, each computed once.
+    A cache of the centroids of sets of rows of one table.
 
-    A centroid is the normalised mean of the rows that pass the gate (of all, when none does), where near-identical
-    pictures weigh together as much as one.
+    A centroid is the normalised mean of the rows that pass the gate, or of all rows when none does. Near-identical
+    pictures together weigh as much as one.
     """
 
     def __init__(self, vectors: NDArray[np.float32], is_good: NDArray[np.bool_], near: float) -> None:
@@ -113,16 +116,16 @@ class Centroids:
         self._known: dict[bytes, Mass] = {}
 
     def of(self, rows: Rows) -> NDArray[np.float32]:
-        """The centroid of ``rows`` (ascending, at least one), (d,), unit length."""
+        """Return the centroid of ``rows`` (ascending, at least one), (d,), unit length."""
         total = self.mass(rows).total
         length = np.linalg.norm(total)
-        if length < 1e-9:  # opposite vectors: any of them is as good a centre as another
+        if length < 1e-9:  # the vectors cancel out: any of them is as good a centre
             first: NDArray[np.float32] = self._vectors[rows[0]]
             return first
         return (total / length).astype(np.float32)
 
     def mass(self, rows: Rows) -> "Mass":
-        """What ``rows`` (ascending, at least one) bring into a centroid."""
+        """Return the contribution of ``rows`` (ascending, at least one) to a centroid."""
         key = rows.tobytes()
         found = self._known.get(key)
         if found is None:
@@ -132,7 +135,7 @@ class Centroids:
         return found
 
     def counts(self, rows: Rows, row: int) -> bool:
-        """Whether ``row``, one of ``rows``, is among those that their centroid is made of."""
+        """Return whether ``row``, one of ``rows``, contributes to their centroid."""
         return bool(self._is_good[row]) or not self._is_good[rows].any()
 
     def _counted(self, rows: Rows) -> Rows:
@@ -140,27 +143,27 @@ class Centroids:
         return good if len(good) else rows
 
     def matrix(self, sets: list[Rows]) -> NDArray[np.float32]:
-        """The centroids of several sets, (k, d)."""
+        """Return the centroids of several sets of rows, (k, d)."""
         matrix = np.empty((len(sets), self._vectors.shape[1]), dtype=np.float32)
         for place, rows in enumerate(sets):
             matrix[place] = self.of(rows)
         return matrix
 
     def distances(self, rows: Rows) -> NDArray[np.float64]:
-        """How far each of ``rows`` is from their centroid, (n,)."""
+        """Return the cosine distance of each of ``rows`` from their centroid, (n,)."""
         return distances(self._vectors[rows], self.of(rows)[None])[:, 0]
 
 
 @dataclass(frozen=True, slots=True)
 class Mass:
-    """The weighted sum (d,) of the vectors that count, and their weight: pictures of one moment weigh as one."""
+    """The weighted sum (d,) of the vectors that count, and their total weight; a burst of pictures weighs as one."""
 
     total: NDArray[np.float64]
     weight: float
 
 
 def burst_weights(vectors: NDArray[np.float32], near: float) -> NDArray[np.float64]:
-    """One weight a row, (n,): rows of one burst (average linkage, cut at ``near``) share the weight of one."""
+    """Return one weight per row, (n,): rows of one burst (average linkage, cut at ``near``) share a weight of 1."""
     n = len(vectors)
     if n == 1:
         return np.ones(1)
@@ -175,14 +178,16 @@ def burst_weights(vectors: NDArray[np.float32], near: float) -> NDArray[np.float
 
 
 def distances(vectors: NDArray[np.float32], centroids: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Cosine distances of unit vectors (n, d) to unit centroids (k, d): (n, k)."""
+    """Return the cosine distances of unit vectors (n, d) to unit centroids (k, d), as (n, k)."""
     return 1.0 - (vectors @ centroids.T).astype(np.float64)
 
 
 def two_pass(rows: Rows, centroids: Centroids, vectors: NDArray[np.float32], drop: float, outlier: float) -> Rows:
     """
-    The rows that are one person: drop those farther than ``drop`` from the centroid, recentre, drop those farther
-    than ``outlier``. Bystanders and wrong assignments are what is missing (PRODUCT 3.3).
+    Return the rows that belong to one person, without bystanders and wrong assignments (docs/grouping.md).
+
+    Rows farther than ``drop`` from the centroid are dropped. Then the centroid is recomputed, and rows farther than
+    ``outlier`` are dropped.
     """
     kept = rows
     for limit in (drop, outlier):
@@ -193,7 +198,7 @@ def two_pass(rows: Rows, centroids: Centroids, vectors: NDArray[np.float32], dro
 
 
 class People:
-    """Which people of the sources are attached to which identity, while a plan is made."""
+    """The attachments of the sources' people to identities, while a plan is made."""
 
     def __init__(self, known: Mapping[int, frozenset[tuple[str, str]]]) -> None:
         self.identity_of = {person: number for number in sorted(known) for person in sorted(known[number])}
@@ -206,11 +211,11 @@ class People:
         self.identity_of = {person: final.get(number, number) for person, number in self.identity_of.items()}
 
     def detach(self, numbers: Container[int]) -> None:
-        """Take everybody from those identities."""
+        """Detach all people from the given identities."""
         self.identity_of = {person: number for person, number in self.identity_of.items() if number not in numbers}
 
     def has_other(self, number: int, person: tuple[str, str]) -> bool:
-        """Whether the identity has another person of the same source, who was named on purpose."""
+        """Return whether another person of the same source is attached; a source names different people on purpose."""
         source = person[0]
         return any(to == number and other[0] == source and other != person for other, to in self.identity_of.items())
 
@@ -218,6 +223,6 @@ class People:
         return frozenset(person for person, to in self.identity_of.items() if to == number)
 
     def conflict(self, one: int, two: int) -> bool:
-        """Whether one source names two different persons for these identities."""
+        """Return whether the same source has people attached to both identities."""
         sources = {source for source, _ in self.of(one)}
         return any(source in sources for source, _ in self.of(two))

@@ -1,4 +1,4 @@
-"""Match: a loose face joins the nearest identity it may belong to."""
+"""The matching step: assign each loose face to the nearest identity that it may join."""
 
 from collections.abc import Container
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ def candidates(
     limit: float,
 ) -> Candidates:
     """
-    Every pair of a row of ``rows`` and an identity within ``limit`` (inclusive), nearest first.
+    Return every pair of a row of ``rows`` and an identity within ``limit`` (inclusive), nearest first.
 
-    ``vectors``: (n, d); ``centroids``: (k, d), those of ``numbers`` (k,). Work is O(rows k d) in blocks.
+    ``vectors``: (n, d); ``centroids``: (k, d), those of ``numbers`` (k,). Takes O(rows k d) time, in blocks.
     """
     found_rows, found_columns, found_gaps = [rows[:0]], [rows[:0]], [np.zeros(0)]
     for start in range(0, len(rows) if len(numbers) else 0, BLOCK_ROWS):
@@ -45,7 +45,7 @@ def candidates(
 
 
 def near_rows(vectors: NDArray[np.float32], rows: Rows, others: NDArray[np.float32], limit: float) -> Rows:
-    """Those of ``rows`` that are within ``limit`` of any of ``others`` (m, d), unit vectors."""
+    """Return those of ``rows`` that are within ``limit`` of any of the unit vectors ``others`` (m, d)."""
     found = [rows[:0]]
     for start in range(0, len(rows) if len(others) else 0, BLOCK_ROWS):
         block = rows[start : start + BLOCK_ROWS]
@@ -54,7 +54,11 @@ def near_rows(vectors: NDArray[np.float32], rows: Rows, others: NDArray[np.float
 
 
 def stand_out(pairs: Candidates, limit: float, margin: float) -> Candidates:
-    """The nearest pair of each row, if it is within ``limit`` and no other pair of the row is nearer than ``margin`` to it."""
+    """
+    Return the nearest pair of each row, if it is clear enough.
+
+    It must be within ``limit``, and the row's next pair must be farther by at least ``margin``.
+    """
     _, first = np.unique(pairs.rows, return_index=True)  # pairs come nearest first
     is_other = np.ones(len(pairs.rows), dtype=np.bool_)
     is_other[first] = False
@@ -71,7 +75,7 @@ def stand_out(pairs: Candidates, limit: float, margin: float) -> Candidates:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Who joins whom, and who waits because the nearest identity is locked: (row, identity, distance) each."""
+    """The rows that join, and those that wait because the identity is locked, as (row, identity, distance)."""
 
     joins: list[tuple[int, int, float]]
     waiting: list[tuple[int, int, float]]
@@ -87,10 +91,10 @@ def assign(
     locked: Container[int],
 ) -> Matches:
     """
-    Give each row its nearest identity, one to one within a picture: the nearer face of a picture chooses first.
+    Assign each row to its nearest identity, one to one within a picture; nearer faces of a picture come first.
 
-    ``taken``: (identity, picture) that have a face already, and is extended; ``is_open`` rows need not care. A row whose
-    choice is a locked identity takes the place there and waits.
+    ``taken``: the (identity, picture) pairs that have a face already; it is extended in place. Rows marked in
+    ``is_open`` are exempt. A row whose nearest identity is locked takes the picture's place there and waits.
     """
     matches = Matches([], [])
     settled: set[int] = set()
@@ -108,7 +112,7 @@ def assign(
 
 
 def match(draft: GroupingState) -> bool:
-    """Let all loose rows join the identities within reach; whether any did."""
+    """Assign all loose rows to identities within reach; return whether any joined."""
     standing = draft.standing()
     pairs = candidates(draft.faces.vectors, draft.loose(), standing.centroids, standing.numbers, draft.points.match)
     matches = assign(

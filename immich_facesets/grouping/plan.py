@@ -1,4 +1,4 @@
-"""Group: one pure decision about all faces. Match, discover, refine, until nothing changes; then say what changes."""
+"""The grouping of all faces as a pure function: repeat matching and discovery until stable; return the changes."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class NewIdentity:
-    """An identity to create; its ``people`` are among the plan's links too."""
+    """An identity to create; its ``people`` are also among the plan's links."""
 
     number: int
     origin: Origin
@@ -45,9 +45,10 @@ class NewIdentity:
 @dataclass(frozen=True, slots=True)
 class Join:
     """
-    A face becomes a member of an identity, and of no other; ``distance`` is to what it was compared with.
+    A face that becomes a member of an identity, and of no other; ``distance`` is to what it was compared with.
 
-    ``confidence`` in [0, 1] that it is right; None where a person decided, or nothing is there to compare with.
+    ``confidence``: in [0, 1], that the membership is right. It is None where a user decided, or where the identity has
+    no other face to compare with.
     """
 
     face_id: int
@@ -59,7 +60,7 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A person of a source is this identity."""
+    """An attachment of a source's person to an identity."""
 
     source: str
     person_id: str
@@ -68,7 +69,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """A membership that comes from another space: the identity, and how the face had become its member there."""
+    """A membership carried over from another space: the identity, and how the face became its member there."""
 
     identity: int
     how: How
@@ -76,7 +77,7 @@ class Carried:
 
 @dataclass(frozen=True, slots=True)
 class GroupingPlan:
-    """What changes: first create ``new``, then drop ``leaves`` (face ids), then let ``joins`` in and set ``links``."""
+    """The changes: first create ``new``, then drop ``leaves`` (face ids), then add ``joins`` and set ``links``."""
 
     new: tuple[NewIdentity, ...]
     joins: tuple[Join, ...]
@@ -104,19 +105,19 @@ def plan_grouping(
     fresh: Collection[int] | None = None,
 ) -> GroupingPlan:
     """
-    Decide which face belongs to which identity (PRODUCT 3.3).
+    Decide which face belongs to which identity (docs/grouping.md).
 
-    ``memberships``: face id to identity number, as stored; ``known``: every identity ever numbered; ``next_number``:
-    one past the highest number ever used. Decisions come first, then what sources assert, then matching and discovery
-    by turns. Who is a member stays one; planning again on the applied plan plans nothing; the order of rows and the
-    values of face ids decide nothing. A membership whose face is not in the table is passed over.
+    ``memberships``: face id to identity number, as stored. ``known``: every identity ever numbered. ``next_number``:
+    one past the highest number ever used. Decisions come first, then the assertions of sources, then matching and
+    discovery in turn. Existing members stay. Planning again after the plan was applied yields no changes. The order of
+    rows and the values of face ids do not affect the result. A membership whose face is not in the table is ignored.
 
-    ``carried`` stands for ``memberships`` when the space changed: by face id of this space. Such members stay what they
-    are, and all of them are among the joins, with distances of this space.
+    ``carried`` replaces ``memberships`` after a change of space, by face id of this space. These memberships stay, and
+    all of them are among the joins, with distances of this space.
 
-    ``fresh``: the faces that came since the last grouping, whose rules, distances and decisions were these; None looks
-    at all faces. Then of the others only those are looked at that something new came near: the cost follows the number
-    of fresh faces. The careful method alone knows how; the plain one always looks at all.
+    ``fresh``: the faces added since the last grouping with the same rules, distances and decisions; None examines all
+    faces. Of the other faces, only those near something new are examined, so the cost depends on the number of fresh
+    faces. Only the careful method supports this; the plain one always examines all faces.
     """
     if carried is not None:
         memberships = {face: member.identity for face, member in carried.items()}
@@ -131,10 +132,10 @@ def plan_grouping(
 
 def _decide(draft: GroupingState, assertions: Sequence[Assertion]) -> tuple[list[CleanedAssertion], Discovery]:
     """
-    Settle, match and discover by turns until none of them changes anything.
+    Apply assertions, match and discover in turn until nothing changes.
 
-    A person may find her identity only after the others were settled: faces that another person's assertion outbid can
-    found one, or fill one. Who is attached stays so, therefore there are no more turns than people.
+    Some people get an identity only after the others are settled. Faces that an identity lost to a nearer assertion can
+    found another identity, or join one. Attached people stay attached, so there are at most as many turns as people.
     """
     hearings, found = apply_assertions(draft, assertions), _place_loose(draft)
     draft.drop_empty()
@@ -150,7 +151,7 @@ def _decide(draft: GroupingState, assertions: Sequence[Assertion]) -> tuple[list
 
 
 def _place_loose(draft: GroupingState) -> Discovery:
-    """Place whoever is loose until nobody joins any more; the last discovery, which found nothing new."""
+    """Place loose faces until no more can be placed; return the last discovery, which changed nothing."""
     if draft.rules.method == "careful":
         return place_carefully(draft)
     while True:
@@ -162,7 +163,7 @@ def _place_loose(draft: GroupingState) -> Discovery:
 
 
 def _number(draft: GroupingState) -> tuple[NewIdentity, ...]:
-    """Give new identities their final numbers: largest first, equal ones by content. Numbers from decisions stay."""
+    """Assign final numbers to new identities: largest first, ties by content. Numbers from decisions stay."""
     members = {number: draft.members(number) for number in draft.new}
     found = [number for number in members if number >= draft.first_new]
     found.sort(key=lambda number: (-len(members[number]), members[number][0]))
@@ -179,7 +180,7 @@ def _number(draft: GroupingState) -> tuple[NewIdentity, ...]:
 
 
 def _joins(draft: GroupingState, carried: Mapping[int, Carried]) -> tuple[Join, ...]:
-    """The faces whose identity changed, or was carried, by face id."""
+    """Return the faces whose identity changed or was carried over, ordered by face id."""
     joins = []
     centroids: dict[int, NDArray[np.float32]] = {}
     is_new = (draft.owner != draft.before) | np.isin(draft.faces.face_ids, list(carried))
@@ -198,13 +199,13 @@ def _joins(draft: GroupingState, carried: Mapping[int, Carried]) -> tuple[Join, 
 
 
 def _leaves(draft: GroupingState) -> tuple[int, ...]:
-    """The faces that belong to nobody any more."""
+    """Return the ids of the faces that no longer belong to an identity."""
     rows = np.flatnonzero((draft.before != NOBODY) & (draft.owner == NOBODY))
     return tuple(np.sort(draft.faces.face_ids[rows]).tolist())
 
 
 def _links(draft: GroupingState, known: Sequence[Known]) -> tuple[Link, ...]:
-    """The people whose identity changed, by source and id."""
+    """Return the people whose identity changed, ordered by source and id."""
     before = {person: identity.number for identity in known for person in identity.people}
     return tuple(
         Link(*person, number)

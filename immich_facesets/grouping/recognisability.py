@@ -1,10 +1,10 @@
 """
-Which faces show enough of a person to found or to move an identity.
+The selection of faces that show enough of a person to found an identity or to move its centroid.
 
-Faces of which little is left (blurred, tiny, turned away, covered) lose what tells people apart and keep what is left
-to a recogniser, which is much the same for all of them: they lie together, and cluster by being bad (Deng, Xiong and
-others, "Harnessing Unrecognizable Faces for Improving Face Recognition", WACV 2023). The gate finds many of them by
-their measures; what these have in common finds the others, in any library and for any recogniser, without a model.
+Poor faces (blurred, tiny, turned away, covered) lose the features that distinguish people. Their embeddings are much
+the same, so they lie together and cluster by their poor quality. (Source: Deng, Xiong and others, "Harnessing
+Unrecognizable Faces for Improving Face Recognition", WACV 2023.) The gate finds many of them by their measures. The
+direction that these have in common finds the others, in any library and for any recogniser, without a further model.
 """
 
 import numpy as np
@@ -15,29 +15,32 @@ from immich_facesets.faces import Gate
 from immich_facesets.grouping.face_table import FaceTable
 
 MOST_OF_ONE = 0.02
-"""What one person may weigh in a mean: a child that is often small must not be what poor faces have in common."""
+"""The largest weight of one person in a mean: a child with many small faces must not dominate the poor faces."""
 
 CLEARLY = 6.0
 """
-The means of poor and of other faces must lie so many times as far apart as one person can move them: else her good
-faces, 0.77 times as like the mean as she is weighty in it, would come near what is unusual. Means of faces that share
-nothing lie up to 5.6 times as far apart (at 4, one in 16 libraries without bad faces cost somebody 10 to 50 % of her
-good ones), those of bad faces that do share something 7 to 16 times.
+The least distance between the means of poor and of good faces, as a multiple of the largest weight of one person.
+
+With a smaller distance, the good faces of a person with a large weight would look poor. Their likeness to the mean is
+0.77 times that weight. Means of faces that have nothing in common lie up to 5.6 times as far apart; means of poor
+faces that do lie 7 to 16 times. At 4, in one of 16 libraries without bad faces a person lost 10 to 50 % of the good
+faces.
 """
 
 OUTSIDE = 3.0
-"""A face is as poor as those when it is so many (robust) standard deviations more like them than others are."""
+"""A face counts as poor when it resembles the poor faces by more (robust) standard deviations than this."""
 
 MOST_FACES = 5000
-"""A mean is taken of so many faces: more make it no clearer."""
+"""The most faces that a mean is computed from: more do not improve it."""
 
 
 def recognisable(table: FaceTable, gate: Gate, match: float) -> NDArray[np.bool_]:
     """
-    Which faces pass the gate and are not like those that fail it, (n,). ``match``: within it faces are one person.
+    Return which faces pass the gate and do not resemble those that fail it, (n,).
 
-    On an invented library of which 10 % are bad, the gate alone finds 61 % of them, both together 93 %; of good faces
-    the second sign takes 1 in 1,000. Of the faces of LFW, where poor ones differ little, it takes 2 in 1,000.
+    ``match``: the distance within which faces are one person. In a synthetic library with 10 % bad faces, the gate
+    alone finds 61 % of them, and both tests together 93 %. The second test rejects 1 in 1,000 good faces. Of the faces
+    of LFW, where poor ones differ little, it rejects 2 in 1,000.
     """
     is_good = table.admitted(gate)
     poor, good = np.flatnonzero(~is_good), np.flatnonzero(is_good)
@@ -56,12 +59,12 @@ def recognisable(table: FaceTable, gate: Gate, match: float) -> NDArray[np.bool_
 
 
 def _mean(vectors: NDArray[np.float32], rows: NDArray[np.intp], match: float) -> tuple[NDArray[np.float64], float]:
-    """The mean of what those faces show, where nobody counts too often, and the most one person weighs."""
+    """Return the mean of those faces, with the weight of each person limited, and the largest weight of a person."""
     rows = rows[:: -(-len(rows) // MOST_FACES)]
     some = vectors[rows]
     person = average_linkage(some, match)
     weights = np.full(len(some), 1.0 / len(some))
-    for _ in range(10):  # who is cut back makes the others weigh more
+    for _ in range(10):  # reducing one person's weight raises that of the others
         weights *= np.minimum(1.0, MOST_OF_ONE / np.bincount(person, weights))[person]
         weights /= weights.sum()
     mean: NDArray[np.float64] = weights @ some.astype(np.float64)

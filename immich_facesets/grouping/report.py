@@ -1,4 +1,4 @@
-"""What a person should look at after a grouping: guardrails, doubtful faces, and identities that may be one."""
+"""The report of a grouping for the user: guardrails, doubtful faces, and identities that may be the same person."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from immich_facesets.grouping.state import NOBODY, GateCounts, GroupingState, Pl
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The faces that a source gives to a person and that are not hers: bystanders and wrong assignments."""
+    """Faces that a source wrongly assigns to a person: bystanders and wrong assignments."""
 
     source: str
     person_id: str
@@ -29,9 +29,9 @@ class Dropped:
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
     """
-    A face that might as well be of ``other`` as of ``identity``: the two distances differ by ``margin``.
+    A face that may belong to ``other`` as well as to ``identity``: the two distances differ only by ``margin``.
 
-    ``is_member`` of ``identity``, or nobody's because the machine would not guess.
+    ``is_member``: whether it is a member of ``identity``; otherwise it was left unassigned because of the doubt.
     """
 
     face_id: int
@@ -43,7 +43,7 @@ class Ambiguous:
 
 @dataclass(frozen=True, slots=True)
 class Twice:
-    """Faces of one picture that all look like one identity: a mirror, a collage, or a confusion."""
+    """Faces of one picture that all look like one identity: a mirror, a collage, or a wrong match."""
 
     identity: int
     face_ids: tuple[int, ...]
@@ -51,7 +51,7 @@ class Twice:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """Two identities that may be one person: the distance of their centroids."""
+    """Two identities that may be one person, and the distance of their centroids."""
 
     identity: int
     other: int
@@ -61,8 +61,10 @@ class Suggestion:
 @dataclass(frozen=True, slots=True)
 class Survivors:
     """
-    Of the faces that were nobody's and were looked at, how many are left after each gate: large enough, sharp enough, and
-    surely a face; ``clear`` are those of them that are not like the ones that fail.
+    How many of the unassigned faces that were examined remain after each gate.
+
+    ``large``: large enough; ``sharp``: also sharp enough; ``sure``: also detected with enough certainty. ``clear``:
+    those of them that do not resemble the faces that fail.
     """
 
     faces: int
@@ -75,12 +77,13 @@ class Survivors:
 @dataclass(frozen=True, slots=True)
 class GroupingReport:
     """
-    What a grouping came to, as face ids and identity numbers; never a name.
+    The outcome of a grouping, as face ids and identity numbers, without names.
 
-    ``singleton_share``: faces alone in their cluster, ``largest_share``: faces in the largest identity or cluster, both
-    of all ``faces`` that are not ignored. ``waiting``: faces that only a lock keeps out of an identity. Where only
-    fresh faces were looked at, nothing can be said of the whole: ``guardrails`` is None. ``founded``: what the gates left
-    of the clusters that became identities, by number; ``nobody``: of other clusters of two and more, largest first.
+    ``singleton_share``: faces alone in their cluster; ``largest_share``: faces in the largest identity or cluster. Both
+    are shares of all ``faces`` that are not ignored. ``waiting``: faces kept out of an identity only by a lock.
+    ``guardrails``: None where only fresh faces were examined, as they do not represent the whole library. ``founded``:
+    gate counts of the clusters that became identities, by number. ``nobody``: gate counts of the other clusters of two
+    or more faces, largest first.
     """
 
     faces: int
@@ -99,7 +102,7 @@ class GroupingReport:
 
 
 def review(draft: GroupingState, hearings: Sequence[CleanedAssertion], last: Discovery) -> GroupingReport:
-    """The report of a finished draft; ``last`` is the discovery that found nothing more."""
+    """Return the report of a finished draft; ``last`` is the last discovery, which changed nothing."""
     standing = draft.standing()
     faces = int(np.count_nonzero(~draft.is_ignored))
     largest = max([len(rows) for rows in standing.members] + [last.largest])
@@ -129,7 +132,7 @@ def review(draft: GroupingState, hearings: Sequence[CleanedAssertion], last: Dis
 
 
 def _survivors(draft: GroupingState) -> Survivors:
-    """How the gates meet the faces that belonged to nobody before."""
+    """Count how many of the previously unassigned faces pass each gate."""
     faces, gate = draft.faces, draft.rules.gate
     here = (draft.before == NOBODY) & ~draft.is_ignored & draft.is_active
     large = here & faces.admitted(Gate(face_short=gate.face_short, blur=-np.inf, det_score=-np.inf))
@@ -139,7 +142,7 @@ def _survivors(draft: GroupingState) -> Survivors:
 
 
 def _guardrails(draft: GroupingState, singleton_share: float, largest_share: float) -> tuple[str, ...]:
-    """What looks wrong with the whole, each with what to change (PRODUCT 3.3)."""
+    """Return a message for each sign of wrong distances, with the setting to change (docs/grouping.md)."""
     rules, cut = draft.rules, draft.points.cluster
     messages = []
     if singleton_share > rules.singleton_share:
@@ -157,7 +160,7 @@ def _guardrails(draft: GroupingState, singleton_share: float, largest_share: flo
 
 
 def _ambiguous(draft: GroupingState, standing: PlacedIdentities) -> tuple[Ambiguous, ...]:
-    """Faces that the machine may move and for which another identity is within reach and hardly farther."""
+    """Return the movable faces for which another identity is within reach and hardly farther than their own."""
     rows = np.flatnonzero((draft.owner != NOBODY) & ~draft.is_fixed)
     found = []
     for start in range(0, len(rows) if len(standing.numbers) > 1 else 0, BLOCK_ROWS):
@@ -183,10 +186,10 @@ def _ambiguous(draft: GroupingState, standing: PlacedIdentities) -> tuple[Ambigu
 
 
 def _torn(draft: GroupingState, standing: PlacedIdentities) -> list[Ambiguous]:
-    """Faces that nobody got, because two identities are as near."""
+    """Return the faces left unassigned because two identities are equally near."""
     found, alive = [], set(standing.numbers.tolist())
     for row, pair in sorted(draft.torn.items()):
-        if not alive.issuperset(pair):  # an assertion outbid the last of its faces
+        if not alive.issuperset(pair):  # it lost its last face to an assertion
             continue
         gaps = sorted((float(draft.gaps(np.array([row]), number)[0]), number) for number in pair)
         margin = gaps[1][0] - gaps[0][0]
@@ -195,7 +198,7 @@ def _torn(draft: GroupingState, standing: PlacedIdentities) -> list[Ambiguous]:
 
 
 def _suspects(draft: GroupingState, standing: PlacedIdentities) -> tuple[Twice, ...]:
-    """Pictures in which an identity has two faces, or has one and would take another."""
+    """Return the pictures in which an identity has two faces, or has one and another face matches it."""
     pictures, ids = draft.faces.pictures, draft.faces.face_ids
     seats: dict[tuple[int, int], set[int]] = {}
     for row in np.flatnonzero((draft.owner != NOBODY) & ~draft.is_open).tolist():
@@ -217,7 +220,7 @@ def _suspects(draft: GroupingState, standing: PlacedIdentities) -> tuple[Twice, 
 
 
 def _suggested_merges(draft: GroupingState, standing: PlacedIdentities) -> tuple[Suggestion, ...]:
-    """Identities within the match distance of each other that no picture, source or decision tells apart."""
+    """Return identities within the match distance of each other that no picture, source or decision separates."""
     found = []
     closed = [draft.closed_pictures(rows) for rows in standing.members]
     for start in range(0, len(standing.numbers), BLOCK_ROWS):

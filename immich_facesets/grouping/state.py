@@ -1,4 +1,4 @@
-"""A grouping plan in the making: who is where by now, and what may still change."""
+"""The mutable state of a grouping plan: current memberships, and which of them may still change."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,12 +23,12 @@ NOBODY = -1
 @dataclass(frozen=True, slots=True)
 class GroupingRules:
     """
-    What a new identity needs and what is worth a word, beside the distances of the space (PRODUCT 3.3).
+    The rules for new identities and for warnings, beside the distances of the space (docs/grouping.md).
 
-    ``min_faces``: different pictures of a discovered identity; ``min_asserted``: faces of an asserted one; ``margin``:
-    two identities that differ by less in distance are both possible; the two shares are the guardrails. ``method``:
-    ``plain`` is one threshold and one centroid, as PRODUCT 3.3 has it; ``careful`` is module ``placement``, where a
-    poor face joins an identity only when it is nearer than every other by ``poor_margin``.
+    ``min_faces``: different pictures that a discovered identity needs. ``min_asserted``: faces that an asserted
+    identity needs. ``margin``: two identities whose distances differ by less are both possible. ``singleton_share`` and
+    ``largest_share``: the guardrails. ``method``: ``plain`` uses one threshold and one centroid; ``careful`` is module
+    ``careful``. There a poor face joins an identity only when it is nearer than every other by ``poor_margin``.
     """
 
     method: Method = "careful"
@@ -45,9 +45,9 @@ class GroupingRules:
 @dataclass(frozen=True, slots=True)
 class CannotLink:
     """
-    The (row, identity) pairs that must not be: a decision keeps them apart, or the picture is older than the person.
+    The cannot-link constraints, as (row, identity) pairs: forbidden by a decision, or taken before the person's birth.
 
-    ``taken``: (n,) days since 1970; ``born``: the same by identity, where it is known. NaN is never too early.
+    ``taken``: (n,) days since 1970; ``born``: days since 1970 by identity, where known. NaN never counts as too early.
     """
 
     pairs: frozenset[tuple[int, int]]
@@ -58,19 +58,21 @@ class CannotLink:
         if not isinstance(pair, tuple):
             return False
         row, number = pair
-        return pair in self.pairs or bool(self.taken[row] < self.born.get(number, -np.inf) - 1)  # a day for the zones
+        return pair in self.pairs or bool(self.taken[row] < self.born.get(number, -np.inf) - 1)  # a day for time zones
 
     def before_birth(self, rows: Rows) -> set[int]:
-        """The identities that were not born when any of those was taken, as far as that is known."""
-        last = self.taken[rows].max()  # NaN if any is: then nobody
+        """Return the identities born after all of those rows were taken; empty if any of their dates is unknown."""
+        last = self.taken[rows].max()  # NaN if any is NaN: then no identity matches
         return {number for number, born in self.born.items() if last < born - 1}
 
 
 @dataclass(frozen=True, slots=True)
 class GateCounts:
     """
-    What the gates leave of a cluster that may become an identity: its faces, those that show enough of a person, of these
-    those that are near its centre, and the different pictures that they are in.
+    How many faces of a cluster that may become an identity remain after each gate.
+
+    ``faces``: all of its faces; ``clear``: those that show enough of a person; ``near``: of these, those near its
+    centre; ``pictures``: the different pictures that these are in.
     """
 
     faces: int
@@ -81,7 +83,7 @@ class GateCounts:
 
 @dataclass(frozen=True, slots=True)
 class PlacedIdentities:
-    """The identities that have faces: their numbers (k,), ascending, the rows of each, and their centroids (k, d)."""
+    """The identities that have faces: numbers (k,), ascending, the rows of each, and centroids (k, d)."""
 
     numbers: NDArray[np.int64]
     members: list[Rows]
@@ -92,9 +94,9 @@ class GroupingState:
     """
     The state that the steps of grouping change; rows are those of ``faces``, which is in the order of content.
 
-    ``owner``: (n,) the identity of each row, or ``NOBODY``. ``is_held``: rows that a source gives to a locked identity,
-    and that therefore wait. ``is_waiting``: rows whose nearest identity is locked. ``barred``: (row, identity) that a
-    decision keeps apart. ``is_open``: rows of pictures that may hold one person twice.
+    ``owner``: (n,) the identity of each row, or ``NOBODY``. ``is_held``: rows that a source assigns to a locked
+    identity, which therefore wait. ``is_waiting``: rows whose nearest identity is locked. ``barred``: the cannot-link
+    constraints on (row, identity). ``is_open``: rows of pictures that may hold one person twice.
     """
 
     def __init__(
@@ -157,7 +159,7 @@ class GroupingState:
         return np.isin(self.faces.face_ids, np.fromiter(face_ids, dtype=np.int64, count=len(face_ids)))
 
     def _obey(self, existing: set[int]) -> None:
-        """Start from the memberships as decisions leave them."""
+        """Set the initial memberships: the stored ones, as changed by decisions."""
         constraints = self.constraints
         self.owner = np.array([constraints.current(number) for number in self.before.tolist()], dtype=np.int64)
         self.how = dict.fromkeys(np.flatnonzero(self.owner != self.before).tolist(), ("decided", None))
@@ -178,7 +180,7 @@ class GroupingState:
         self._make_room()
 
     def _make_room(self) -> None:
-        """Where a decision put a face, another one of its picture leaves, unless it was put there as well."""
+        """Remove an identity's other, undecided faces of a picture where a decision placed a face."""
         decided = np.flatnonzero(self.is_decided & ~self.is_open)
         seats = set(zip(self.owner[decided].tolist(), self.faces.pictures[decided].tolist(), strict=True))
         for row in np.flatnonzero((self.owner != NOBODY) & ~self.is_fixed & ~self.is_open).tolist():
@@ -187,15 +189,15 @@ class GroupingState:
 
     @property
     def is_fixed(self) -> NDArray[np.bool_]:
-        """Rows that the machine does not move: decided, or in a locked identity."""
+        """Rows that grouping does not move: decided, or in a locked identity."""
         return self.is_decided | np.isin(self.owner, list(self.locked))
 
     def loose(self) -> Rows:
-        """The rows that belong to nobody, may find somebody, and are to be looked at."""
+        """Return the active rows without an identity that may get one."""
         return np.flatnonzero(self._is_free() & self.is_active)
 
     def resting(self) -> Rows:
-        """The rows that might be loose, and that nothing new was seen near."""
+        """Return the inactive rows without an identity that may get one: nothing new came near them."""
         return np.flatnonzero(self._is_free() & ~self.is_active)
 
     def _is_free(self) -> NDArray[np.bool_]:
@@ -206,33 +208,33 @@ class GroupingState:
         return np.flatnonzero(self.owner == number)
 
     def gaps(self, rows: Rows, number: int) -> NDArray[np.float64]:
-        """How far each of ``rows`` is from the centroid of an identity."""
+        """Return the distance of each of ``rows`` from the centroid of an identity."""
         return distances(self.faces.vectors[rows], self.centroids.of(self.members(number))[None])[:, 0]
 
     def standing(self) -> PlacedIdentities:
-        """The identities that have faces by now."""
+        """Return the identities that currently have faces."""
         placed = np.flatnonzero(self.owner != NOBODY)
         members = [placed[part] for part in split_by(self.owner[placed])]
         numbers = np.array([self.owner[rows[0]] for rows in members], dtype=np.int64)
         return PlacedIdentities(numbers, members, self.centroids.matrix(members))
 
     def taken(self) -> set[tuple[int, int]]:
-        """(identity, picture) where a second face of that picture may not join."""
+        """Return the (identity, picture) pairs where a second face of that picture may not join."""
         rows = np.flatnonzero((self.owner != NOBODY) & ~self.is_open)
         return set(zip(self.owner[rows].tolist(), self.faces.pictures[rows].tolist(), strict=True))
 
     def closed_pictures(self, rows: Rows) -> set[int]:
-        """The pictures of ``rows`` that may hold a person only once."""
+        """Return the pictures of ``rows`` that may hold a person only once."""
         return set(self.faces.pictures[rows[~self.is_open[rows]]].tolist())
 
     def create(self, origin: Origin) -> int:
-        """A new identity under a number that holds until the plan is finished."""
+        """Create an identity and return its number, which is provisional until the plan is finished."""
         number, self._next = self._next, self._next + 1
         self.new[number] = origin
         return number
 
     def drop_empty(self) -> None:
-        """Identities that were to be new and have no faces do not come to be, and nobody is attached to them."""
+        """Discard new identities without faces, and detach all people from them."""
         empty = self.new.keys() - set(self.owner.tolist())
         self.new = {number: origin for number, origin in self.new.items() if number not in empty}
         self.people.detach(empty)

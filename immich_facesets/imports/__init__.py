@@ -1,6 +1,6 @@
 """
-What people sorted with other tools before they came here: face sets on disk, and the cache beside them (EXPORTS, npz).
+Import of faces that users sorted with other tools: face sets on disk, and the cache beside them (docs/exports.md).
 
-``cache`` and ``manifests`` read, and collect what they found, what is missing and what is wrong; ``gathering`` makes one
-list of sets of the two; ``resolving`` finds their faces among ours; ``plan`` decides which numbers they get here.
+``npz_cache`` and ``manifests`` read, and collect what they found, what is missing and what is wrong. ``merge`` makes
+one list of sets of the two, ``face_lookup`` finds their faces among ours, and ``plan`` decides their identity numbers.
 """

@@ -1,4 +1,4 @@
-"""Find the faces that somebody sorted elsewhere among our own."""
+"""Find the faces that were sorted with another tool among our own."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -6,14 +6,18 @@ from immich_facesets.faces import Box
 from immich_facesets.imports.sorted_faces import SAME_FACE_IOU, SortedFace
 
 _LEAST_SHARED = 2
-"""Parts of a path that must agree from its end, where no more does: a folder and a file name. Libraries move."""
+"""
+The least number of path parts that must agree from the end when no more do: a folder and a file name. Libraries may be
+moved.
+"""
 
 
 class Resolver:
     """
-    ``boxes``: our faces (id, box) of each content; ``places``: (path, content) of every picture of ours.
+    Lookup of our faces by content, path and box.
 
-    A content hash is enough to know a picture; only without one do paths count.
+    ``boxes``: our faces (id, box) of each content; ``places``: (path, content) of every picture of ours. A content hash
+    is enough to identify a picture; paths count only without one.
     """
 
     def __init__(self, boxes: Mapping[str, Sequence[tuple[int, Box]]], places: Iterable[tuple[str, str]]) -> None:
@@ -27,14 +31,14 @@ class Resolver:
                 self._ends.setdefault(parts[:_LEAST_SHARED], []).append((parts, sha256))
 
     def content_of(self, face: SortedFace) -> str | None:
-        """The SHA-256 of the picture that a face is in; None where no picture of ours, or more than one, may be it."""
+        """Return the SHA-256 of the face's picture; None where no picture of ours, or more than one, matches."""
         if face.sha256 is not None:
             return face.sha256
         found = {sha256 for place in face.places for sha256 in self._contents_at(place)}
         return found.pop() if len(found) == 1 else None
 
     def face_of(self, face: SortedFace) -> int | None:
-        """Our face at the place of this one; without a box the only face of its picture."""
+        """Return our face at the location of this one; without a box the only face of its picture."""
         ours = self._boxes.get(self.content_of(face) or "", ())
         if face.box is None:
             return ours[0][0] if len(ours) == 1 else None
@@ -42,7 +46,7 @@ class Resolver:
         return -number if overlap >= SAME_FACE_IOU else None
 
     def _contents_at(self, place: str) -> set[str]:
-        """The contents at this path, or else where the path ends alike for longest."""
+        """Return the contents at this path, or otherwise those with the longest common path ending."""
         parts = _parts(place)
         if (exact := self._exact.get("/".join(parts))) is not None:
             return exact
@@ -52,12 +56,12 @@ class Resolver:
 
 
 def _parts(path: str) -> tuple[str, ...]:
-    """The names in a path, the last first, whichever way its slashes lean."""
+    """Return the names in a path, the last first, for slashes and backslashes."""
     return tuple(part for part in reversed(path.replace("\\", "/").split("/")) if part not in {"", "."})
 
 
 def _shared(one: Sequence[str], two: Sequence[str]) -> int:
-    """How many names agree from the end of both paths."""
+    """Return how many names agree from the end of both paths."""
     count = 0
     for left, right in zip(one, two, strict=False):
         if left != right:

@@ -1,4 +1,4 @@
-"""What one JSON object says of a face: tools call things differently, and mean the same few things."""
+"""Read one face from a JSON object; tools use different keys for the same few values."""
 
 import math
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ Json = Mapping[str, Any]
 
 _DIGESTS = ("sha256", "file_sha256", "source_sha256")
 _PERHAPS_DIGESTS = ("digest", "hash")
-"""Names that stand for other things, too, such as a perceptual hash."""
+"""Keys that may also mean something else, such as a perceptual hash."""
 
 _PATHS = ("path", "source_path", "src_path", "source", "src", "original", "canonical", "image", "image_path")
 _BOXES = ("box", "bbox", "face_box")
 
 
 def face_of(item: Json, period: Period | None = None) -> tuple[SortedFace | None, str]:
-    """A face and "", or None and what is wrong with it."""
+    """Return a face and "", or None and what is wrong with it."""
     digest = next((str(item[key]).lower() for key in _DIGESTS if item.get(key)), None)
     if digest is not None and not is_sha256(digest):
         return None, "its digest is no SHA-256 of 64 hex digits"
@@ -52,5 +52,5 @@ def _box(corners: object) -> Box | None:
 
 
 def is_sha256(text: str) -> bool:
-    """Whether it is 64 lower-case hex digits."""
+    """Return whether the text is 64 lower-case hex digits."""
     return len(text) == 64 and not set(text) - set("0123456789abcdef")

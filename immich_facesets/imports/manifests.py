@@ -1,8 +1,9 @@
 """
-Read the manifests of face sets on disk, ours or another tool's (EXPORTS, the tree), by the keys that tools have in common.
+Read the manifests of face sets on disk, ours or another tool's (docs/exports.md), by the keys that tools have in
+common.
 
-Manifests differ in detail, so much may be missing, which is told. What contradicts itself or is no manifest at all is a
-problem.
+Manifests differ in detail, so much may be missing, which is reported. A manifest that contradicts itself, or a file
+that is no manifest at all, is a problem.
 """
 
 import json
@@ -15,11 +16,14 @@ from immich_facesets.imports.problems import Findings, counted
 from immich_facesets.imports.sorted_faces import Gathering, Period, SortedFace, SortedSet
 
 HIGHEST_NUMBER = 999_999
-"""Whoever comes next is numbered past the highest; a number that is no number of a person must not push everybody there."""
+"""
+The largest accepted identity number. New identities are numbered past the highest, so one absurd number must not push
+all later ones up.
+"""
 
 MANIFEST = "manifest.json"
 SHELVES = ("", "_thin")
-"""Where face sets lie, relative to the folder; what lies in other folders is nobody's yet, or a copy."""
+"""Folders that hold face sets, relative to the import folder. Other folders hold unassigned faces, or copies."""
 
 _NAME = re.compile(
     r"faceset_([0-9]{1,9})(?:_era_([^/\\\x00-\x1f]{1,60}))?"
@@ -31,7 +35,7 @@ _FACES = ("faces", "crops", "images", "members")
 
 @dataclass(frozen=True, slots=True)
 class SetFolder:
-    """A folder ``faceset_NNN`` or ``faceset_NNN_era_...`` as it lies there; ``markers``: its text files without ``.txt``."""
+    """A folder ``faceset_NNN`` or ``faceset_NNN_era_...`` on disk; ``markers``: its text files without ``.txt``."""
 
     path: str
     manifest: bytes | None = field(repr=False)
@@ -44,7 +48,11 @@ class SetFolder:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What one folder, or one entry of the top manifest, says of a person. ``faces`` is None where nothing names any."""
+    """
+    The facts about a person from one folder or one entry of the top manifest.
+
+    ``faces`` is None where no face is named.
+    """
 
     number: int
     is_whole: bool
@@ -53,15 +61,15 @@ class _Part:
 
 
 def is_set_folder(name: str) -> bool:
-    """Whether a folder is called like a face set."""
+    """Return whether the folder's name is that of a face set."""
     return _NAME.fullmatch(name) is not None
 
 
 def read_sets(top: bytes | None, folders: Sequence[SetFolder], findings: Findings) -> tuple[SortedSet, ...]:
     """
-    The face sets of a folder by number: ``top`` is its own manifest, None without one, and ``folders`` the sets in it.
+    Return the face sets of a folder by number. ``top`` is its own manifest or None; ``folders`` are the sets in it.
 
-    Where anything is wrong the result is of no use; every reason is among the problems.
+    Where anything is wrong the result is unusable; every reason is among the problems.
     """
     entries = _entries(top, findings)
     said: dict[str, Json] = {}
@@ -162,7 +170,7 @@ def _faces(manifest: Json, where: str, period: Period | None, findings: Findings
 
 
 def _period(name: str, said: Json) -> Period | None:
-    """The period a folder is for: its name from the folder's, its years from the manifest, or from the name."""
+    """Return the period of a folder: its name from the folder's, its years from the manifest, or from the name."""
     match = _NAME.fullmatch(name)
     if match is None or match[2] is None:
         return None
@@ -179,7 +187,7 @@ def _period(name: str, said: Json) -> Period | None:
 
 
 def _sets(parts: Sequence[_Part], findings: Findings) -> tuple[SortedSet, ...]:
-    """One set for each number: what lies in the folders of its periods is its own, too."""
+    """Return one set for each number: the faces in the folders of its periods belong to it, too."""
     sets = []
     for number in sorted({part.number for part in parts}):
         mine = sorted((part for part in parts if part.number == number), key=lambda part: not part.is_whole)
@@ -199,12 +207,12 @@ def _label(said: Json) -> str | None:
 
 
 def _text(said: Json, keys: Iterable[str]) -> str:
-    """The first of these that is a text, "" without any."""
+    """Return the first of these values that is a text, "" without any."""
     return next((said[key] for key in keys if isinstance(said.get(key), str) and said[key]), "")
 
 
 def _object(body: bytes, where: str, findings: Findings) -> Json:
-    """A JSON object; anything else is a problem, and an empty one."""
+    """Return a JSON object; anything else is reported as a problem and gives an empty one."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Make one list of face sets out of manifests and caches, which know different things of the same faces."""
+"""Make one list of face sets from manifests and caches, which hold different facts about the same faces."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,10 +11,10 @@ from immich_facesets.imports.sorted_faces import Gathering, SortedFace, SortedSe
 
 def gather(sets: Sequence[SortedSet], caches: Sequence[EarlierCache], findings: Findings) -> tuple[SortedSet, ...]:
     """
-    The sets with what the caches add: digests, boxes and further places of their faces, and, where a cache says whose
-    each face is, the faces that were left out of the folders.
+    Return the sets with the additions of the caches: digests, boxes and further locations of their faces.
 
-    A cache that shares no picture with the manifests belongs to another library: that is a problem.
+    Where a cache assigns each face to a set, the faces that were left out of the folders are added. A cache that shares
+    no picture with the manifests belongs to another library: that is a problem.
     """
     known = _Pictures(caches)
     named = sum(len(one.faces) for one in sets)
@@ -44,7 +44,7 @@ def gather(sets: Sequence[SortedSet], caches: Sequence[EarlierCache], findings: 
 
 
 def _members(caches: Sequence[EarlierCache]) -> dict[int, list[SortedFace]]:
-    """The faces that caches give to identities."""
+    """Return the faces that caches assign to identities."""
     found: dict[int, list[SortedFace]] = {}
     for cache in caches:
         for face, number in zip(cache.faces, cache.identities or (), strict=False):
@@ -54,7 +54,7 @@ def _members(caches: Sequence[EarlierCache]) -> dict[int, list[SortedFace]]:
 
 
 class _Pictures:
-    """What the caches know of pictures, by digest and by path."""
+    """The pictures known from the caches, by digest and by path."""
 
     def __init__(self, caches: Sequence[EarlierCache]) -> None:
         self._digest_at: dict[str, str] = {}
@@ -78,7 +78,10 @@ class _Pictures:
         return any(key in self._places for key in (face.sha256, *face.places) if key is not None)
 
     def complete(self, face: SortedFace) -> SortedFace:
-        """The face with its digest and every place of its picture; the box, too, where the picture has one face only."""
+        """
+        Return the face with its digest and every location of its picture; also the box, if the picture has only one
+        face.
+        """
         digests = {self._digest_at[place] for place in face.places if place in self._digest_at}
         digest = face.sha256 or (digests.pop() if len(digests) == 1 else None)
         key = next((key for key in (digest, *face.places) if key in self._places), None)

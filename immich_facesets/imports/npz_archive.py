@@ -1,7 +1,7 @@
 """
-Open an npz file that somebody else wrote: a zip archive of arrays, none of which is unpickled or taken on trust.
+Open an npz file from another tool: a zip archive of arrays, none of which is unpickled or trusted.
 
-A header that promises more than the file holds is refused before memory is asked for, and every member is read to its
+A header that states more data than the file holds is refused before memory is allocated. Every member is read to its
 end, where its checksum is.
 """
 
@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 from immich_facesets.imports.problems import Findings
 
 MOST_BYTES = 2**31
-"""Of one array that is read into memory."""
+"""The largest size of one array that is read into memory."""
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
 """
-What reading a damaged member of an archive raises; ``RuntimeError`` an encrypted one, or one of an unknown compression.
-None of it is swallowed: it becomes a problem that is told, and with one problem nothing is imported.
+Errors raised by reading a damaged member of an archive; ``RuntimeError`` for an encrypted one or an unknown
+compression. None is swallowed: each is reported as a problem, and with one problem nothing is imported.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the file says of an array before it is read."""
+    """The description of an array in the file, before the array is read."""
 
     member: str
     shape: tuple[int, ...]
@@ -43,7 +43,7 @@ class Header:
 
 
 def open_archive(file: BinaryIO, name: str, findings: Findings) -> zipfile.ZipFile | None:
-    """The archive of a seekable file; None when it is none. ``name`` is what to call the file in sentences."""
+    """Return the archive of a seekable file; None when it is none. ``name`` is the file's name in messages."""
     try:
         return zipfile.ZipFile(file)
     except _DAMAGE:
@@ -52,7 +52,7 @@ def open_archive(file: BinaryIO, name: str, findings: Findings) -> zipfile.ZipFi
 
 
 def read_headers(archive: zipfile.ZipFile, name: str, findings: Findings) -> dict[str, Header]:
-    """The arrays of an archive by name, those that can be read. Reads the whole file once, in small pieces."""
+    """Return the readable arrays of an archive by name. Reads the whole file once, in small pieces."""
     headers: dict[str, Header] = {}
     for info in archive.infolist():
         if not info.filename.endswith(".npy"):
@@ -78,7 +78,7 @@ def read_headers(archive: zipfile.ZipFile, name: str, findings: Findings) -> dic
 def read_arrays(
     archive: zipfile.ZipFile, headers: Mapping[str, Header], name: str, findings: Findings
 ) -> dict[str, NDArray[Any]]:
-    """Those arrays, by the keys of ``headers``."""
+    """Return those arrays, by the keys of ``headers``."""
     arrays: dict[str, NDArray[Any]] = {}
     for key, header in headers.items():
         if header.size_bytes > MOST_BYTES:
@@ -104,7 +104,7 @@ def _header(name: str, member: Any) -> Header:
 
 
 def _trouble(header: Header, array: str, file_bytes: int) -> str:
-    """Why an array is not to be read, "" when it is."""
+    """Return why an array must not be read, "" when it may be."""
     if header.dtype.hasobject:
         return (
             "holds Python objects, which only a pickle could give back, and pickles can run programs: where it was made, "

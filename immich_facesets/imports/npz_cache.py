@@ -1,7 +1,7 @@
 """
 Read a cache of another tool, or one of ours: arrays of one row for each face, found by name and by shape.
 
-The vectors are not read: such a cache does not say which model made them, and vectors of two models must never be
+The vectors are not read: such a cache does not name the model that made them, and vectors of two models must never be
 compared.
 """
 
@@ -21,15 +21,18 @@ from immich_facesets.imports.sorted_faces import SortedFace
 
 _ROWS, _ANY = -1, 0
 _JSON_SHAPES = ((), (1,))
-"""Of an array that is one JSON text."""
+"""Shapes of an array that is one JSON text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """
-    An array of the cache. ``kinds``: NumPy's, of its type; ``shape``: -1 is one for each face, 0 any number; ``without``:
-    what is done when it is missing, "" for one that few caches have; ``is_json``: it may be one JSON text instead. ``doubtful``:
-    names that stand for other things as often; under these it counts only when its texts are 64 characters long.
+    An array of the cache.
+
+    ``kinds``: NumPy's kinds of its type; ``shape``: -1 is one for each face, 0 any number; ``without``: the consequence
+    when it is missing, "" for one that few caches have; ``is_json``: it may be one JSON text instead. ``doubtful``:
+    names that equally often mean something else; an array of such a name counts only when its texts are 64 characters
+    long.
     """
 
     name: str
@@ -102,7 +105,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class EarlierCache:
-    """Its faces, and the number of the set each is in: 0 is nobody's, and None where the cache does not say."""
+    """The faces of a cache, and the set number of each: 0 is unassigned, and None where the cache has no numbers."""
 
     faces: tuple[SortedFace, ...] = field(repr=False)
     identities: tuple[int, ...] | None = None
@@ -110,9 +113,9 @@ class EarlierCache:
 
 def read_cache(file: BinaryIO, name: str, findings: Findings) -> EarlierCache | None:
     """
-    Read a seekable file; None when anything about it is wrong, with every reason among the problems.
+    Read a seekable file; return None when anything about it is wrong, with every reason among the problems.
 
-    ``name`` is what to call the file in sentences.
+    ``name`` is the file's name in messages.
     """
     before = len(findings.problems)
     archive = open_archive(file, name, findings)
@@ -134,7 +137,7 @@ def read_cache(file: BinaryIO, name: str, findings: Findings) -> EarlierCache | 
 
 
 def _chosen(headers: Mapping[str, Header], name: str, findings: Findings) -> dict[str, Header]:
-    """The array for each column that has one: the name is one of its names, and type and shape are right."""
+    """Return the array of each column that has one: the name is one of its names, and type and shape are right."""
     chosen: dict[str, Header] = {}
     known: set[str] = set()
     absent: dict[str, list[str]] = {}
@@ -163,7 +166,7 @@ def _chosen(headers: Mapping[str, Header], name: str, findings: Findings) -> dic
 
 
 def _check_rows(chosen: Mapping[str, Header], name: str, findings: Findings) -> None:
-    """Something says which pictures the faces are in, and every array has as many rows."""
+    """Check that an array states which pictures the faces are in, and that every array has as many rows."""
     if not {"path", "sha256", "record"} & chosen.keys() and not findings.problems:
         findings.problems.append(
             f"{name} has neither paths nor SHA-256 digests: nothing says which pictures its faces are in"
@@ -197,7 +200,10 @@ def _of_columns(
 def _of_records(
     array: NDArray[Any], aliases: Mapping[str, tuple[str, ...]], name: str, findings: Findings
 ) -> EarlierCache:
-    """JSON objects, one for each face, or one text with a list of them; those without a box are pictures without a face."""
+    """
+    Read JSON objects, one for each face, or one text with a list of them; those without a box are pictures without a
+    face.
+    """
     faces = []
     try:
         texts = _texts(array.reshape(-1))
@@ -228,7 +234,7 @@ def _boxes(array: NDArray[Any], name: str, findings: Findings) -> Sequence[Box |
 
 
 def _aliases(array: NDArray[Any] | None, name: str, findings: Findings) -> dict[str, tuple[str, ...]]:
-    """Other places of the bytes at a path: pairs, or one JSON object of lists."""
+    """Return other locations of the bytes at a path: from pairs, or from one JSON object of lists."""
     if array is None:
         return {}
     found: dict[str, tuple[str, ...]] = {}

@@ -1,4 +1,4 @@
-"""Decide which numbers the sets of another tool get here."""
+"""Decide which identity numbers the sets of another tool get."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -11,7 +11,7 @@ _COUNTED = re.compile(r" \(\d+\)$")
 
 
 class Fate(StrEnum):
-    """What becomes of a set: an identity of its own, one that is there already, or nothing that is not there already."""
+    """The outcome for a set: an identity of its own, an existing one, or nothing new."""
 
     NEW = "new"
     JOINS = "joins"
@@ -28,15 +28,15 @@ class ImportedPerson:
 
     @property
     def name(self) -> str:
-        """The name its set had with the other tool."""
+        """Return the name its set had with the other tool."""
         return _COUNTED.sub("", self.person_id)
 
 
 @dataclass(frozen=True, slots=True)
 class ExistingIdentities:
     """
-    What there is here before an import. ``numbers``: every identity number ever used; ``labelled``: the identities that
-    have a name; ``holder``: by the number of a set the identity that holds more than half of its faces.
+    The identities before an import. ``numbers``: every identity number ever used; ``labelled``: the identities that
+    have a name; ``holder``: by the number of a set, the identity that holds more than half of its faces.
     """
 
     numbers: frozenset[int]
@@ -47,7 +47,7 @@ class ExistingIdentities:
 
 @dataclass(frozen=True, slots=True)
 class PlannedSet:
-    """A set and its identity here. ``faces``: those that are not written yet; ``label``: to be set, None for none."""
+    """A set and its identity. ``faces``: those that are not written yet; ``label``: to be set, None for none."""
 
     number: int
     identity: int
@@ -63,23 +63,28 @@ class PlannedSet:
 
 @dataclass(frozen=True, slots=True)
 class ImportPlan:
-    """What an import writes, by number. ``conflicts``: why numbers cannot be kept; only ``renumber`` gets past them."""
+    """
+    The changes of an import, by number.
+
+    ``conflicts``: why numbers cannot be kept; only ``renumber`` overrides them.
+    """
 
     sets: tuple[PlannedSet, ...]
     conflicts: tuple[str, ...]
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing changes."""
+        """Return whether nothing changes."""
         return all(one.fate is Fate.KNOWN and not one.faces and one.label is None for one in self.sets)
 
 
 def plan_import(sets: Sequence[SortedSet], standing: ExistingIdentities) -> ImportPlan:
     """
-    A set that was imported before goes on as what it is; a person who is here already keeps her number and her name; a
-    free number is kept; any other set gets the next one that nobody ever had.
+    Plan the identity number of each set.
 
-    Planning again on the applied plan plans nothing.
+    A set that was imported before keeps its identity. An existing identity keeps its number and name. A free number is
+    kept. Any other set gets the next number that was never used. Planning again on the applied plan gives an empty
+    plan.
     """
     people = {one.person_id for one in standing.imported}
     following = max((*standing.numbers, *(one.number for one in sets)), default=0) + 1
@@ -105,7 +110,7 @@ def plan_import(sets: Sequence[SortedSet], standing: ExistingIdentities) -> Impo
 
 
 def _before(one: SortedSet, imported: Sequence[ImportedPerson]) -> ImportedPerson | None:
-    """The earlier import of this very set: it had this name, and a face in common, or no faces then or now."""
+    """Return the earlier import of this set: it had this name, and a face in common, or no faces then or now."""
     for person in imported:
         if person.name == one.name:
             known = Gathering(person.faces)

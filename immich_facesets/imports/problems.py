@@ -1,4 +1,4 @@
-"""What reading somebody's files came to, in words for that person."""
+"""The findings of reading a user's files, in words for that user."""
 
 from dataclasses import dataclass, field
 
@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 @dataclass
 class Findings:
     """
-    Sentences. ``found``: what is there; ``missing``: what is not, and what is done without it; ``problems``: what is
-    wrong. With one problem nothing is taken over, and all of them are collected first.
+    Sentences about files that were read.
+
+    ``found``: what is there; ``missing``: what is not, and the consequence; ``problems``: what is wrong. With one
+    problem nothing is imported, and all of them are collected first.
     """
 
     found: list[str] = field(default_factory=list)
@@ -16,5 +18,5 @@ class Findings:
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """``1 face``, ``1,200 faces``."""
+    """Return a count with its noun: ``1 face``, ``1,200 faces``."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

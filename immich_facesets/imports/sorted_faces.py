@@ -1,4 +1,4 @@
-"""Faces as another tool sorted them: by the picture and the place in it, never by a row of ours."""
+"""Faces as another tool sorted them: identified by the picture and the location in it, never by our row numbers."""
 
 import hashlib
 import json
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from immich_facesets.faces import Box
 
 SAME_FACE_IOU = 0.5
-"""Two detectors draw one face differently, but never less alike than this."""
+"""Least overlap of the boxes of one face: two detectors differ, but never by more than this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A part of a life that faces were sorted into. ``name`` is what follows ``_era_``; years are inclusive."""
+    """A period of a life that faces were sorted into. ``name`` is the text after ``_era_``; years are inclusive."""
 
     name: str
     first: int | None
@@ -23,10 +23,10 @@ class Period:
 @dataclass(frozen=True, slots=True)
 class SortedFace:
     """
-    A face that somebody put into a set.
+    A face that a user put into a set.
 
-    ``sha256`` of the file, None where the other tool kept none; ``places``: the paths of the picture, as written there;
-    ``box`` in upright original pixels.
+    ``sha256`` of the file, None where the other tool stored none; ``places``: the paths of the picture, as written
+    there; ``box`` in upright original pixels.
     """
 
     sha256: str | None
@@ -36,18 +36,18 @@ class SortedFace:
 
     @property
     def is_placeable(self) -> bool:
-        """Whether anything says which picture it is in."""
+        """Return whether anything identifies its picture."""
         return self.sha256 is not None or bool(self.places)
 
     @property
     def key(self) -> str:
-        """Names the face among those of its set, 40 hex digits."""
+        """Return an identifier of the face within its set, 40 hex digits."""
         corners = None if self.box is None else [self.box.x1, self.box.y1, self.box.x2, self.box.y2]
         said = json.dumps([self.sha256 or min(self.places, default=""), corners])
         return hashlib.sha1(said.encode(), usedforsecurity=False).hexdigest()
 
     def is_same(self, other: "SortedFace") -> bool:
-        """Whether both are one face, given that they share a content or a place."""
+        """Return whether both are one face, given that they share a content or a location."""
         if self.sha256 is not None and other.sha256 is not None and self.sha256 != other.sha256:
             return False
         return self.box is None or other.box is None or self.box.iou(other.box) >= SAME_FACE_IOU
@@ -55,7 +55,7 @@ class SortedFace:
 
 @dataclass(frozen=True, slots=True)
 class SortedSet:
-    """A person: ``faceset_NNN`` with all of its periods. ``label`` is what she is called, None where nobody said."""
+    """A person: ``faceset_NNN`` with all of its periods. ``label`` is the person's name, None where unknown."""
 
     number: int
     label: str | None = field(repr=False)
@@ -67,13 +67,13 @@ class SortedSet:
 
     @property
     def periods(self) -> tuple[Period, ...]:
-        """Every period that a face of it is in, by name."""
+        """Return every period that a face of the set is in, by name."""
         found = {face.period.name: face.period for face in self.faces if face.period is not None}
         return tuple(found[name] for name in sorted(found))
 
 
 class Gathering:
-    """The faces of one set, each once, whoever names it and however."""
+    """The faces of one set, each once, even if several sources describe it differently."""
 
     def __init__(self, faces: Iterable[SortedFace] = ()) -> None:
         self._faces: list[SortedFace] = []
@@ -86,11 +86,11 @@ class Gathering:
         return tuple(self._faces)
 
     def holds(self, face: SortedFace) -> bool:
-        """Whether this face is among them."""
+        """Return whether the set holds this face."""
         return self._find(face) is not None
 
     def add(self, face: SortedFace) -> None:
-        """Take a face in; of one that is there already, take what is new about it."""
+        """Add a face; for one that is there already, add the new facts about it."""
         number = self._find(face)
         if number is None:
             number = len(self._faces)

@@ -1,1 +1,1 @@
-"""Decisions of a moderator, and the constraints on grouping that follow from them."""
+"""Decisions of moderators, and the constraints on grouping that follow from them."""

@@ -1,4 +1,4 @@
-"""What follows from all that moderators said: what must be, what must not be, and what machines leave alone."""
+"""The constraints on grouping that follow from decisions: must-link, cannot-link, and locks."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,20 +24,21 @@ from immich_facesets.moderation.decisions import (
 )
 
 Resolve = Callable[[FaceRef], int | None]
-"""From a face as decisions name it to the row it has now; None while there is no such row."""
+"""A function from a face reference of a decision to its current row; None while there is no such row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Constraints:
     """
-    What all decisions together demand, in rows and numbers of today.
+    The combined effect of all decisions, in current rows and identity numbers.
 
-    ``must``: face to the identity it belongs to, whatever the distance. ``must_not``: (face, identity) that never
-    belong together. ``ignored``: faces that belong to nobody; ``strangers``: identities that are never shown.
-    ``merged``: old number to the number that took it up, already followed to its end. ``apart``: pairs of identities
-    (lower first) that are two persons. ``attached``: people (source, person id) whose identity a decision settled.
-    ``together``: faces whose pictures may hold one person twice. ``locks``, ``labels``, ``hidden`` (from exports) and
-    ``covers`` hold what was said last; False or None where it was taken back, nothing where nothing was said.
+    ``must``: face to the identity it belongs to, at any distance. ``must_not``: cannot-link constraints, as (face,
+    identity). ``ignored``: faces that belong to no identity; ``strangers``: identities that are never shown.
+    ``forgotten``: identities whose data was erased. ``merged``: old number to the number it was merged into, chains
+    resolved. ``apart``: pairs of identities (lower first) that are two people. ``attached``: people (source, person id)
+    whose identity a decision set. ``together``: faces whose pictures may hold one person twice. ``locks``, ``labels``,
+    ``hidden`` (from exports) and ``covers`` hold the last decision for each identity. The value is False or None where
+    it was undone; without a decision there is no entry.
     """
 
     must: Mapping[int, int] = field(default_factory=dict)
@@ -56,30 +57,30 @@ class Constraints:
 
     @property
     def locked(self) -> frozenset[int]:
-        """The identities that a decision locks."""
+        """The identities that are locked by a decision."""
         return frozenset(number for number, is_on in self.locks.items() if is_on)
 
     @property
     def never_export(self) -> frozenset[int]:
-        """The identities that a decision keeps from every export."""
+        """The identities that a decision excludes from every export."""
         return frozenset(number for number, is_on in self.hidden.items() if is_on)
 
     def numbers(self) -> frozenset[int]:
-        """The numbers that decisions speak of: whoever has none yet gets another."""
+        """Return the identity numbers used in decisions, which new identities must not get."""
         pairs = (*self.must.items(), *self.must_not, *self.attached.items())
         return frozenset({*(number for _, number in pairs), *self.merged, *self.merged.values()})
 
     def current(self, number: int) -> int:
-        """The number under which an identity lives today."""
+        """Return the current number of an identity, after merges."""
         return self.merged.get(number, number)
 
 
 def constraints(decisions: Iterable[tuple[int, Decision]], resolve: Resolve) -> Constraints:
     """
-    What ``decisions``, each with its id, demand together: by id, the later wins, undone ones do not count.
+    Return the combined constraints of ``decisions``, each with its id: later ids win, undone decisions do not count.
 
-    Where a decision was undone, its faces go back to where it found them. A face that ``resolve`` does not find has no
-    effect now; it will have once it is there.
+    The faces of an undone decision return to their place before it. A face that ``resolve`` does not find has no effect
+    until it exists.
     """
     made = dict(decisions)
     undone = _undone(made)
@@ -93,7 +94,7 @@ def constraints(decisions: Iterable[tuple[int, Decision]], resolve: Resolve) -> 
 
 
 def _undone(made: Mapping[int, Decision]) -> frozenset[int]:
-    """The ids that no longer hold: undone by an undo that itself holds. What was forgotten stays forgotten."""
+    """Return the ids undone by an undo that is itself in effect; a ``Forget`` cannot be undone."""
     undone: set[int] = set()
     for decision_id in sorted(made, reverse=True):
         decision = made[decision_id]
@@ -105,7 +106,7 @@ def _undone(made: Mapping[int, Decision]) -> frozenset[int]:
 
 
 class _Ledger:
-    """Decisions entered one by one; the later overwrites what the earlier said about the same."""
+    """An accumulator of decisions, entered one by one; later ones overwrite earlier ones on the same subject."""
 
     def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
@@ -158,7 +159,7 @@ class _Ledger:
                 assert_never(decision)
 
     def take_back(self, decision: Decision) -> None:  # noqa: C901, PLR0912 one flat arm for each kind of decision
-        """What an undone decision leaves behind: its faces where it found them, and the word that it no longer holds."""
+        """Enter an undone decision: its faces return to their place before it, and its setting is cleared."""
         match decision:
             case Merge():
                 for part in decision.parts:
@@ -211,7 +212,7 @@ class _Ledger:
         return [row for row in found if row is not None]
 
     def _merge(self, into: int, numbers: Iterable[int]) -> None:
-        self._merged.pop(into, None)  # whoever takes somebody up is alive
+        self._merged.pop(into, None)  # the target of a merge is a current identity
         for number in numbers:
             if number != into:
                 self._merged[number] = into

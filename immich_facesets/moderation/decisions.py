@@ -1,9 +1,9 @@
 """
-What a moderator can say.
+The kinds of decisions that a moderator can make.
 
-Decisions are the only irreplaceable data: values that are only ever added, in the order of their ids. They refer to a
-face by content hash and box, and to an identity by its number, so that they outlive every row, re-run and model. A
-decision that takes faces away remembers where they were: that is what an undo gives back.
+Decisions are the only irreplaceable data. They are values that are only added, in the order of their ids. They refer to
+a face by content hash and box, and to an identity by its number. So they stay valid after any change of rows, re-run or
+change of model. A decision that removes faces records where they were, so that an undo can restore them.
 """
 
 from typing import Any
@@ -15,14 +15,14 @@ from immich_facesets.faces import Box
 
 
 class FaceRef(msgspec.Struct, frozen=True):
-    """A face as a decision names one: the SHA-256 of its content, and its box in upright original pixels."""
+    """A reference to a face in a decision: the SHA-256 of its content, and its box in upright original pixels."""
 
     sha256: str
     box: Box
 
 
 class Part(msgspec.Struct, frozen=True):
-    """An identity that a merge takes up: its number, and the faces and people (source, person id) it had by then."""
+    """An identity merged into another: its number, and its faces and people (source, person id) at that time."""
 
     number: int
     faces: tuple[FaceRef, ...] = ()
@@ -30,18 +30,18 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class _Said(msgspec.Struct, frozen=True, tag_field="kind", forbid_unknown_fields=True):
-    """Every decision names its kind in JSON."""
+    """The base of all decisions; the JSON of each has its kind in ``kind``."""
 
 
 class Merge(_Said, frozen=True, tag="merge"):
-    """The parts are the person ``into``."""
+    """The parts are the same person as ``into``."""
 
     into: int
     parts: tuple[Part, ...]
 
 
 class Split(_Said, frozen=True, tag="split"):
-    """Those faces of ``identity`` are another person, who has the ``number``; the two are never taken for one again."""
+    """These faces of ``identity`` are another person, identity ``number``; the two are kept apart from now on."""
 
     identity: int
     faces: tuple[FaceRef, ...]
@@ -49,7 +49,7 @@ class Split(_Said, frozen=True, tag="split"):
 
 
 class Move(_Said, frozen=True, tag="move"):
-    """Those faces are the person ``into``; ``origin`` is where they were, None for nowhere."""
+    """These faces belong to ``into``; ``origin`` is their previous identity, or None."""
 
     faces: tuple[FaceRef, ...]
     into: int
@@ -57,7 +57,7 @@ class Move(_Said, frozen=True, tag="move"):
 
 
 class Reject(_Said, frozen=True, tag="reject"):
-    """Those faces are not this person, for good. ``was_member``: they were in it until now."""
+    """These faces never belong to ``identity``. ``was_member``: they were members until now."""
 
     faces: tuple[FaceRef, ...]
     identity: int
@@ -65,26 +65,26 @@ class Reject(_Said, frozen=True, tag="reject"):
 
 
 class KeepApart(_Said, frozen=True, tag="keep_apart"):
-    """Two identities are two persons: their merge is never suggested again."""
+    """Two identities are two people: their merge is never suggested again."""
 
     identity: int
     other: int
 
 
 class Lock(_Said, frozen=True, tag="lock"):
-    """The machine never changes this identity."""
+    """Grouping never changes this identity."""
 
     identity: int
 
 
 class Unlock(_Said, frozen=True, tag="unlock"):
-    """The machine may change this identity again."""
+    """Grouping may change this identity again."""
 
     identity: int
 
 
 class Label(_Said, frozen=True, tag="label"):
-    """What a person calls this identity; None takes the name away."""
+    """The name that a moderator gives this identity; None removes the name."""
 
     identity: int
     label: str | None
@@ -92,10 +92,10 @@ class Label(_Said, frozen=True, tag="label"):
 
 class Ignore(_Said, frozen=True, tag="ignore"):
     """
-    Nobody we care about, for good: single faces, which then belong to nobody, or a whole identity.
+    Permanently ignore single faces, which then belong to no identity, or a whole identity.
 
-    An ignored identity goes on collecting its faces, so that the stranger never comes back as somebody new; it is never
-    shown or exported. ``origin`` is where single faces were, None for nowhere.
+    An ignored identity still gets new faces, so that the stranger is not discovered again as a new identity. It is
+    never shown or exported. ``origin`` is the previous identity of single faces, or None.
     """
 
     faces: tuple[FaceRef, ...] = ()
@@ -104,34 +104,34 @@ class Ignore(_Said, frozen=True, tag="ignore"):
 
 
 class AllowTogether(_Said, frozen=True, tag="allow_together"):
-    """Two faces in the pictures of these faces may be one person: a mirror, a collage."""
+    """The pictures of these faces may hold one person twice: a mirror, a collage."""
 
     faces: tuple[FaceRef, ...]
 
 
 class Forget(_Said, frozen=True, tag="forget"):
-    """Erase what we know of a person. Its faces are never looked at again, and no undo brings them back."""
+    """Erase the data of an identity. Its faces are never processed again, and this cannot be undone."""
 
     identity: int
     faces: tuple[FaceRef, ...]
 
 
 class NeverExport(_Said, frozen=True, tag="never_export"):
-    """An identity is never exported; ``is_on=False`` takes that back."""
+    """An identity is never exported; ``is_on=False`` reverts that."""
 
     identity: int
     is_on: bool = True
 
 
 class Cover(_Said, frozen=True, tag="cover"):
-    """The face that stands for an identity."""
+    """The cover face that represents an identity."""
 
     identity: int
     face: FaceRef
 
 
 class Undo(_Said, frozen=True, tag="undo"):
-    """That decision (by its id) no longer holds; undoing an undo brings it back."""
+    """The decision with this id is no longer in effect; undoing an undo restores it."""
 
     decision: int
 
@@ -155,18 +155,18 @@ Decision = (
 
 
 def kind_of(decision: Decision) -> str:
-    """The name of a decision's kind, as in its JSON."""
+    """Return the name of a decision's kind, as in its JSON."""
     return str(decision.__struct_config__.tag)
 
 
 def to_json(decision: Decision) -> dict[str, Any]:
-    """A decision as plain JSON values, its kind under ``kind``."""
+    """Return a decision as plain JSON values, with its kind under ``kind``."""
     plain: dict[str, Any] = msgspec.to_builtins(decision)
     return plain
 
 
 def from_json(plain: object) -> Decision:
-    """A decision from plain JSON values; anything else is a ``RequestError``."""
+    """Return the decision from plain JSON values; raises ``RequestError`` (400) for anything else."""
     try:
         decision: Decision = msgspec.convert(plain, Decision)
     except msgspec.ValidationError as error:

@@ -1,1 +1,1 @@
-"""Faces and whole pictures that show nearly the same."""
+"""Detection of near-duplicate faces and near-identical pictures."""

@@ -1,9 +1,9 @@
 """
-Pictures of one moment: re-saved, shrunk, recoloured or slightly cut copies of one photo, which count once.
+Near-duplicate faces: re-saved, shrunk, recoloured or slightly cropped copies of one photo, which count once.
 
-Byte-identical files are one content already and never get here. Two faces are near-duplicates when two independent
-witnesses agree: the pictures look alike (perceptual hash) and the vectors lie together. Either alone errs: two
-portraits before one wall look alike, and a recogniser is built to ignore what makes two photos different.
+Byte-identical files share one content and are not compared here. Two faces are near-duplicates when two independent
+criteria agree: the perceptual hashes are similar, and the vectors are near. Either alone errs. Two portraits before the
+same wall look alike, and a recogniser is built to ignore the differences between two photos of a person.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,19 +17,20 @@ HASH_SIDE = 8
 _DCT_SIDE = 32
 _FLAT = 1e-2  # a coefficient below this is rounding noise of the transform: a step of one grey value gives more
 _BLOCK = 2048  # rows compared at once: at most 2048 x n distances in memory
-_PAIRS = 8192  # pairs judged at once: 64 MiB of float64 at 512 dimensions
+_PAIRS = 8192  # pairs checked at once: 64 MiB of float64 at 512 dimensions
 _SLACK = 1e-4  # far above the rounding of a float32 product of unit vectors, far below any threshold
 
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
     """
-    How alike two faces are at most apart to be near-duplicates; both must hold.
+    The largest differences between two faces that are near-duplicates; both limits must hold.
 
-    ``bits``: Hamming distance of the perceptual hashes. On 77 labelled photos 95 % of the copies (re-saved at quality
-    50, halved, cut, brightened, noisy, grey) lie within 10, and none of 295 pairs of different photos of one person
-    came below 14. ``distance``: cosine distance. The same copies lie within 0.10 in 95 % (grey ones up to 0.15), while
-    99 % of those pairs of different photos lie beyond 0.21. It is wider than a space's ``near`` point, where the vector is the only witness.
+    ``bits``: Hamming distance of the perceptual hashes. ``distance``: cosine distance. Both were measured on 77
+    labelled photos and their copies: re-saved at quality 50, halved, cropped, brightened, noisy, or grey. Of the
+    copies, 95 % lie within 10 bits. None of 295 pairs of different photos of one person came below 14 bits. Of the
+    copies, 95 % lie within a distance of 0.10 (grey ones up to 0.15). Of the pairs of different photos, 99 % lie beyond
+    0.21. The limit is wider than a space's ``near`` point, where the vector is the only criterion.
     """
 
     bits: int = 10
@@ -41,10 +42,10 @@ DEFAULT_LIKENESS = Likeness()
 
 def perceptual_hash(grey: NDArray[np.uint8]) -> int:
     """
-    The 64-bit perceptual hash of a grey picture (h, w), of any size: which low frequencies exceed their median.
+    Return the 64-bit perceptual hash of a grey picture (h, w) of any size.
 
-    The usual pHash: 32 x 32 pixels, cosine transform, the lowest 8 x 8 coefficients. A flat picture hashes to 0 but
-    for its mean.
+    It is the usual pHash: 32 x 32 pixels, cosine transform, the lowest 8 x 8 coefficients; a bit is set where one
+    exceeds their median. A flat picture hashes to 0 except for the bit of its mean.
     """
     small = cv2.resize(grey, (_DCT_SIDE, _DCT_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     low = cv2.dct(small)[:HASH_SIDE, :HASH_SIDE]
@@ -54,12 +55,12 @@ def perceptual_hash(grey: NDArray[np.uint8]) -> int:
 
 
 def hash_text(value: int) -> str:
-    """A hash as it is stored: 16 hexadecimal digits."""
+    """Return a hash in its stored form: 16 hexadecimal digits."""
     return f"{value:016x}"
 
 
 def bits_apart(first: int, second: int) -> int:
-    """The Hamming distance of two hashes, 0 to 64."""
+    """Return the Hamming distance of two hashes, 0 to 64."""
     return (first ^ second).bit_count()
 
 
@@ -67,10 +68,10 @@ def near_groups(
     vectors: NDArray[np.float32], hashes: Sequence[int], likeness: Likeness = DEFAULT_LIKENESS
 ) -> tuple[tuple[int, ...], ...]:
     """
-    The connected components of "is a near-duplicate of", as row numbers; every row is in exactly one.
+    Return the connected components of the near-duplicate relation, as row numbers; every row is in exactly one.
 
-    ``vectors``: (n, d), unit length; ``hashes``: one per row. Exact, whatever the order of the rows: a pair is judged in
-    float64 by its own two vectors alone. Groups and their rows ascend. O(n^2 d) time, O(n) memory.
+    ``vectors``: (n, d), unit length; ``hashes``: one per row. The result is exact and independent of the order of the
+    rows: each pair is compared in float64. Groups and their rows ascend. O(n^2 d) time, O(n) memory.
     """
     if len(vectors) != len(hashes):
         raise ValueError(f"{len(vectors)} vectors, but {len(hashes)} hashes")
@@ -88,9 +89,10 @@ def near_groups(
 
 def collapse(groups: Iterable[Sequence[int]], places: Mapping[int, int]) -> tuple[int, ...]:
     """
-    The row of each group that stands for all of it: the one with the lowest place among those that have a place.
+    Return the row that represents each group: the one with the lowest place.
 
-    Rows without a place cannot stand for others (their crop failed its check); a group of such rows has no answer.
+    Rows without a place cannot represent a group, as their crop failed its check. A group of only such rows is left
+    out.
     """
     able = ([row for row in group if row in places] for group in groups)
     return tuple(min(rows, key=places.__getitem__) for rows in able if rows)
@@ -99,7 +101,7 @@ def collapse(groups: Iterable[Sequence[int]], places: Mapping[int, int]) -> tupl
 def _pairs(
     vectors: NDArray[np.float32], prints: NDArray[np.uint64], start: int, likeness: Likeness
 ) -> Iterator[tuple[int, int]]:
-    """The near-duplicate pairs whose first row is in the block that begins at ``start``."""
+    """Yield the near-duplicate pairs whose first row is in the block that begins at ``start``."""
     block = slice(start, start + _BLOCK)
     close = vectors[block] @ vectors[start:].T >= 1.0 - likeness.distance - _SLACK
     ones, others = np.nonzero(np.triu(close, 1))

@@ -1,8 +1,9 @@
 """
-Whole pictures that show the same: copies that were re-saved, shrunk or recoloured, and shots of one moment.
+Near-identical whole pictures: copies that were re-saved, shrunk or recoloured, and shots of one moment.
 
-A perceptual hash of the picture finds who may be alike, its faces (or, without any, its date and shape) say who is. Pairs
-of hashes are found by bands (multi-index hashing): of two that differ in k bits, at least one of k + 1 bands is equal.
+A perceptual hash of the picture finds candidates. Their faces confirm them or, without any faces, their date and shape.
+Pairs of hashes are found by bands (multi-index hashing): of two that differ in k bits, at least one of k + 1 bands is
+equal.
 """
 
 from collections.abc import Iterator
@@ -16,25 +17,27 @@ from numpy.typing import NDArray
 from immich_facesets.near_duplicates.faces import hash_text, perceptual_hash
 
 MOST_BITS = 16
-"""Beyond it pictures that have nothing to do with one another begin to meet, and bands become as slow as all pairs."""
+"""The most bits to allow: beyond it unrelated pictures begin to match, and bands are as slow as all pairs."""
 
 _HASH_BITS = 64
 _SAMPLES = 256  # along the shorter side: 8 x 8 of them make one of the pixels that the hash is computed from
-_TILE_ROWS, _TILE_COLUMNS = 256, 4096  # compared at once: 8 MiB, which stay near the processor
+_TILE_ROWS, _TILE_COLUMNS = 256, 4096  # compared at once: 8 MiB, which stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
 class PictureLikeness:
     """
-    How far apart two pictures may be at most to be near-identical.
+    The largest differences between two near-identical pictures.
 
-    ``bits``: Hamming distance of the hashes; ``distance``: cosine distance of each pair of faces, ``overlap``: IoU of
-    their boxes, in shares of the picture. Of pictures without faces: they were taken within ``seconds``, or differ in
-    ``tight_bits`` at most and have one shape (``aspect``: the ratio of their ratios, less 1).
+    ``bits``: Hamming distance of the hashes. ``distance``: cosine distance of each pair of faces. ``overlap``: least
+    IoU of their boxes, in shares of the picture. Pictures without faces must be taken within ``seconds``, or differ in
+    at most ``tight_bits`` and have the same shape. ``aspect``: tolerance of the shape, as the ratio of the
+    aspect ratios less 1.
 
-    Of 129 labelled photos, copies re-saved at quality 50, halved or made grey differ in 2 bits at most, brightened ones
-    in 6, and 95 % of those that lost 2 % on each side in 8; all faces of 91 to 98 % of them lie within 0.15 (within 0.05,
-    a space's ``near``, 16 to 91 %: two witnesses may be asked less each), their boxes overlap by 0.59 in 95 %.
+    Measured on copies of 129 labelled photos. Copies re-saved at quality 50, halved or made grey differ in at most 2
+    bits, and brightened ones in 6. Of copies cropped by 2 % on each side, 95 % differ in at most 8 bits. For 91 to 98 %
+    of the copies, all faces lie within 0.15. Within 0.05, a space's ``near``, it is only 16 to 91 %; with two criteria,
+    each may be less strict. The boxes overlap by 0.59 in 95 %.
     """
 
     bits: int = 10
@@ -48,9 +51,11 @@ class PictureLikeness:
 @dataclass(frozen=True, slots=True)
 class Pictures:
     """
-    Pictures as columns of length n: ``hashes`` uint64; ``width`` and ``height`` in pixels; ``taken``: seconds since 1970,
-    NaN where unknown. The faces of picture i are the rows ``starts[i]:starts[i + 1]`` (starts: (n + 1,)) of ``vectors``
-    (m, d), unit length, and ``boxes`` (m, 4): x1, y1, x2, y2 in shares of the picture's sides.
+    Pictures and their faces, as columns; the picture columns have length n.
+
+    ``hashes``: uint64. ``width`` and ``height``: in pixels. ``taken``: seconds since 1970, NaN where unknown. The faces
+    of picture i are the rows ``starts[i]:starts[i + 1]`` of ``vectors`` and ``boxes``; ``starts``: (n + 1,).
+    ``vectors``: (m, d), unit length. ``boxes``: (m, 4), x1, y1, x2, y2 in shares of the picture's sides.
     """
 
     hashes: NDArray[np.uint64]
@@ -73,9 +78,10 @@ class Pictures:
 
 def picture_hash(pixels: NDArray[np.uint8]) -> str:
     """
-    The hash of a whole upright picture (h, w, 3) RGB, as 16 hexadecimal digits.
+    Return the hash of a whole upright picture (h, w, 3) RGB, as 16 hexadecimal digits.
 
-    Of a large picture every k-th pixel is looked at, which costs a hundredth and moves no more than a bit or two.
+    Of a large picture only every k-th pixel is used, which takes a hundredth of the time and changes at most one or two
+    bits.
     """
     step = max(1, min(pixels.shape[:2]) // _SAMPLES)
     grey = cv2.cvtColor(np.ascontiguousarray(pixels[::step, ::step]), cv2.COLOR_RGB2GRAY)
@@ -84,9 +90,10 @@ def picture_hash(pixels: NDArray[np.uint8]) -> str:
 
 def near_hashes(hashes: NDArray[np.uint64], bits: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """
-    Every pair of hashes that differ in at most ``bits`` (0 to 16) of their 64 bits, each once, lower row first.
+    Yield every pair of hashes that differ in at most ``bits`` (0 to 16) of their 64 bits, each once, lower row first.
 
-    Exact. The pairs come in blocks: the lower rows and the higher ones. 100,000 pictures within 10 bits take seconds.
+    The result is exact. Pairs come in blocks: the lower rows and the higher rows. 100,000 pictures within 10 bits take
+    seconds.
     """
     if not 0 <= bits <= MOST_BITS:
         raise ValueError(f"hashes are compared within 0 to {MOST_BITS} bits, not {bits}")
@@ -98,7 +105,7 @@ def near_hashes(hashes: NDArray[np.uint64], bits: int) -> Iterator[tuple[NDArray
             low, high = np.minimum(order[ones], order[others]), np.maximum(order[ones], order[others])
             differences = ordered[ones] ^ ordered[others]
             is_here = (differences & mask) == 0
-            for earlier in masks[:band]:  # where an earlier band is equal, the pair came there
+            for earlier in masks[:band]:  # if an earlier band is equal, that band yielded the pair
                 is_here &= (differences & earlier) != 0
             if is_here.any():
                 yield low[is_here], high[is_here]
@@ -106,9 +113,9 @@ def near_hashes(hashes: NDArray[np.uint64], bits: int) -> Iterator[tuple[NDArray
 
 def near_identical(pictures: Pictures, likeness: PictureLikeness | None = None) -> tuple[tuple[int, ...], ...]:
     """
-    Groups of two and more near-identical pictures, as row numbers: who is alike, and who is like these.
+    Return groups of two or more near-identical pictures, as row numbers: connected components of near-identical pairs.
 
-    Groups and their rows ascend; a picture is in one group at most. The order of the pictures decides nothing else.
+    Groups and their rows ascend; a picture is in at most one group. The order of the pictures affects nothing else.
     """
     likeness = likeness or PictureLikeness()
     counts = np.diff(pictures.starts)
@@ -129,7 +136,7 @@ def near_identical(pictures: Pictures, likeness: PictureLikeness | None = None) 
 
 
 def _bands(count: int) -> list[np.uint64]:
-    """Masks that divide the 64 bits into so many runs, as equal as can be."""
+    """Return masks that divide the 64 bits into ``count`` runs of nearly equal length."""
     edges = [_HASH_BITS * band // count for band in range(count + 1)]
     return [np.uint64((1 << stop) - (1 << start)) for start, stop in pairwise(edges)]
 
@@ -137,7 +144,7 @@ def _bands(count: int) -> list[np.uint64]:
 def _near_in_runs(
     hashes: NDArray[np.uint64], keys: NDArray[np.uint64], bits: int
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Pairs of places within ``bits``: all that have one of the sorted ``keys`` in common, and some that have not."""
+    """Yield pairs of places within ``bits``: all that share one of the sorted ``keys``, and some that do not."""
     ends = np.searchsorted(keys, keys, side="right")
     for top in range(0, len(keys), _TILE_ROWS):
         bottom = min(top + _TILE_ROWS, len(keys))
@@ -153,8 +160,8 @@ def _near_in_runs(
 def _faceless_alike(
     pictures: Pictures, low: NDArray[np.intp], high: NDArray[np.intp], likeness: PictureLikeness
 ) -> NDArray[np.bool_]:
-    """Which pairs of pictures without faces are of one moment, or hardly differ at all."""
-    is_one_moment = np.abs(pictures.taken[low] - pictures.taken[high]) <= likeness.seconds  # NaN is never
+    """Return which pairs of pictures without faces are of one moment, or differ very little."""
+    is_one_moment = np.abs(pictures.taken[low] - pictures.taken[high]) <= likeness.seconds  # never true for NaN
     is_tight = np.bitwise_count(pictures.hashes[low] ^ pictures.hashes[high]) <= likeness.tight_bits
     one, other = (np.log(pictures.width[rows] / pictures.height[rows]) for rows in (low, high))
     is_one_shape = np.abs(one - other) <= np.log1p(likeness.aspect)
@@ -163,7 +170,7 @@ def _faceless_alike(
 
 
 def _faces_alike(pictures: Pictures, one: int, other: int, likeness: PictureLikeness) -> bool:
-    """Whether each face of a picture has its own in the other: at the same place, and near."""
+    """Return whether each face has a distinct counterpart in the other picture, at the same place and near."""
     mine = slice(int(pictures.starts[one]), int(pictures.starts[one + 1]))
     yours = slice(int(pictures.starts[other]), int(pictures.starts[other + 1]))
     overlaps = _overlaps(pictures.boxes[mine], pictures.boxes[yours])
@@ -175,7 +182,7 @@ def _faces_alike(pictures: Pictures, one: int, other: int, likeness: PictureLike
 
 
 def _overlaps(ones: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The IoU of every box of ``ones`` (k, 4) with every one of ``others``, (k, k)."""
+    """Return the IoU of every box of ``ones`` (k, 4) with every box of ``others`` (k, 4), as (k, k)."""
     top = np.maximum(ones[:, None, :2], others[None, :, :2])
     bottom = np.minimum(ones[:, None, 2:], others[None, :, 2:])
     shared = np.prod(np.maximum(bottom - top, 0), axis=2)

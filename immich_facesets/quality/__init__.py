@@ -1,1 +1,1 @@
-"""Quality of a face: pose, landmarks, and the composite score."""
+"""The quality of a face: pose, landmarks, and the composite score."""

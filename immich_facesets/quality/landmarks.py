@@ -1,9 +1,9 @@
 """
-What the many points of a face tell: how evenly its halves lie, whether its eyes and its mouth are open.
+Measures from dense landmarks of a face: the symmetry of its halves, and the opening of eyes and mouth.
 
-Two orders of points are known: the 68 of iBUG (Sagonas et al., *300 faces in-the-wild*, 2013) and the 106 of
-insightface's ``2d106det``. Points are (n, 2) or (n, 3) of which only x and y count, in upright pixels; position, size and
-roll of the head do not matter.
+Two orders of points are supported: the 68 of iBUG (Sagonas et al., *300 faces in-the-wild*, 2013) and the 106 of
+insightface's ``2d106det``. Points are (n, 2) or (n, 3), of which only x and y are used, in upright pixels. Position,
+size and roll of the head do not matter.
 """
 
 import math
@@ -22,8 +22,10 @@ Points = NDArray[np.float64] | NDArray[np.float32]
 @dataclass(frozen=True, slots=True, eq=False)
 class Enriched:
     """
-    What further models found of one face, in upright original pixels; None where there is no such model, or it found
-    nothing. ``of_106``: (106, 2); ``of_68``: (68, 3), depth NaN where the model gives none; ``pose`` as in ``Measures``.
+    The results of further models for one face, in upright original pixels.
+
+    Each is None where there is no such model, or it found nothing. ``of_106``: (106, 2). ``of_68``: (68, 3), depth NaN
+    where the model provides none. ``pose``: as in ``Measures``.
     """
 
     of_106: Points | None = None
@@ -37,8 +39,10 @@ NOTHING_FOUND = Enriched()
 @dataclass(frozen=True, slots=True)
 class Markup:
     """
-    Which point is which. ``pairs``: (left, right) in the picture; ``midline``: points between the halves; ``eyes``: for
-    each eye its two corners and (upper, lower) lid points; ``mouth``: the same of the inner lips.
+    The meaning of the points of one order, as indices.
+
+    ``pairs``: (left, right) in the picture. ``midline``: points between the halves. ``eyes``: for each eye, its two
+    corners and its (upper, lower) lid points. ``mouth``: the same for the inner lips.
     """
 
     pairs: tuple[tuple[int, int], ...]
@@ -63,14 +67,16 @@ MARKUPS: Mapping[int, Markup] = MappingProxyType({
     ),
 })
 # fmt: on
-"""By the number of points. The nose's tip is on no midline: it leaves it as soon as a head turns a little."""
+"""The markups by number of points. The tip of the nose is on no midline: a small turn of the head moves it off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Details:
     """
-    What further models say of a face; None is what none of them said. ``pose`` as in ``Measures``; ``symmetry`` in
-    [0, 1]; ``eyes`` and ``mouth``: height of the opening in its widths.
+    The measures of one face from further models; None where no model provides them.
+
+    ``pose``: as in ``Measures``. ``symmetry``: in [0, 1]. ``eyes`` and ``mouth``: height of the opening, in units of
+    its width.
     """
 
     pose: Pose | None = None
@@ -80,7 +86,7 @@ class Details:
 
 
 def details(found: Enriched) -> Details:
-    """The details of one face. Symmetry comes from the 106 points and openings from the 68, where both are there."""
+    """Return the details of one face: with both sets, symmetry is from the 106 points and openings from the 68."""
     even = found.of_68 if found.of_106 is None else found.of_106
     moved = found.of_106 if found.of_68 is None else found.of_68
     return Details(
@@ -93,11 +99,11 @@ def details(found: Enriched) -> Details:
 
 def symmetry_of(points: Points) -> float:
     """
-    1 when both halves are mirror images, 0 when one of them is not to be seen.
+    Return 1 when both halves are mirror images, and 0 when one of them is not visible.
 
-    The midline is the straight line nearest to the points between the halves. Of each pair, l and r are the distances of
-    its points from that line, negative on the wrong side: the pair is even to min(l, r) / max(l, r), at least 0. The mean
-    of all pairs is the symmetry.
+    The midline is the straight line nearest to the points between the halves. For each pair, l and r are the distances
+    of its points from that line, negative on the wrong side. The symmetry of the pair is min(l, r) / max(l, r), at
+    least 0. The result is the mean of all pairs; it is 0 when a coordinate is not finite.
     """
     markup = MARKUPS[len(points)]
     flat = np.asarray(points[:, :2], dtype=np.float64)
@@ -117,15 +123,16 @@ def symmetry_of(points: Points) -> float:
 
 def eye_opening(points: Points) -> float:
     """
-    The height of the more open eye in its widths (Soukupova and Cech, *Real-time eye blink detection*, 2016).
+    Return the height of the more open eye, in units of its width.
 
-    The more open one, because the far eye of a turned head is drawn half closed.
+    It is the more open one because the far eye of a turned head has half-closed landmarks. Source: Soukupova and Cech,
+    *Real-time eye blink detection*, 2016.
     """
     return max(_opening(points, corners, lids) for corners, lids in MARKUPS[len(points)].eyes)
 
 
 def mouth_opening(points: Points) -> float:
-    """The gap between the lips in widths of the mouth."""
+    """Return the gap between the lips, in units of the width of the mouth."""
     return _opening(points, *MARKUPS[len(points)].mouth)
 
 

@@ -1,9 +1,9 @@
 """
-How good a face is for an export: one number, and the five parts it is made of (PRODUCT 3.5).
+The quality of a face for an export: a score, and the five parts it is composed of (docs/exports.md).
 
-Every part lies in [0, 1], higher is better, and is rounded to four digits, so that noise in the last bits of a model
-neither reorders a faceset nor rewrites its files. A face and its mirror image score the same, and so do a face and
-the same face with a tilted head: alignment takes the roll away before anything else looks at the face.
+Every part lies in [0, 1]; higher is better. It is rounded to four digits, so that noise in the last bits of a model
+neither reorders a faceset nor rewrites its files. A face, its mirror image, and the same face with a tilted head score
+the same, because alignment removes the roll first.
 """
 
 import math
@@ -13,16 +13,16 @@ from immich_facesets.faces import Face, Landmarks
 from immich_facesets.quality.landmarks import Details
 
 PROFILE_DEGREES = 90.0
-"""At this angle between the face's direction and the camera half of the face is hidden: frontality 0."""
+"""The angle between the face's direction and the camera at which half of the face is hidden: frontality 0."""
 
 PROFILE_ASYMMETRY = 0.6
 """The asymmetry of the five points of a head turned by 90 degrees; frontal faces measure 0.02 to 0.04."""
 
 FULL_SIZE = 256.0
-"""Pixels. A face fills half of a crop of 512 pixels; more detail than that is thrown away again."""
+"""In pixels. A face fills half of a crop of 512 pixels; more detail than that is discarded."""
 
 HALF_SHARP = 300.0
-"""The variance of the Laplacian that counts one half: the median of sharp photos with faces of 100 pixels and more."""
+"""The variance of the Laplacian for sharpness 0.5: the median of sharp photos with faces of 100 pixels or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class QualityParts:
 
     @property
     def score(self) -> float:
-        """The weighted sum, in [0, 1]. Views from the front matter most to every reader of a faceset."""
+        """The weighted sum, in [0, 1]. Frontal views matter most for every use of a faceset."""
         total = (
             0.30 * self.frontality
             + 0.20 * self.det_score
@@ -50,9 +50,9 @@ class QualityParts:
 
 def quality(face: Face, details: Details | None = None) -> QualityParts:
     """
-    The parts of one face's quality. A measure that is not a number counts as the worst.
+    Return the parts of one face's quality. A measure that is not a number counts as the worst value.
 
-    Pose and symmetry of further models, where they are known, stand in for what five points tell.
+    Pose and symmetry from further models, where available, replace the estimates from five points.
     """
     turned = face.measures if details is None or details.pose is None else details.pose
     evenness = None if details is None else details.symmetry
@@ -66,17 +66,18 @@ def quality(face: Face, details: Details | None = None) -> QualityParts:
 
 
 def frontality(yaw: float, pitch: float) -> float:
-    """1 for a face that looks into the camera, falling evenly with the angle (degrees) to 0 for a profile."""
+    """Return 1 for a face that looks into the camera, falling linearly with the angle (degrees) to 0 for a profile."""
     turn = math.cos(math.radians(min(abs(yaw), 90.0))) * math.cos(math.radians(min(abs(pitch), 90.0)))
     return 1.0 - math.degrees(math.acos(min(turn, 1.0))) / PROFILE_DEGREES
 
 
 def symmetry(landmarks: Landmarks) -> float:
     """
-    1 when the five points equal their mirror image, 0 for a profile.
+    Return 1 when the five points equal their mirror image, and 0 for a profile.
 
-    The points, as complex numbers around their mean, are compared with their mirror image (left and right exchanged)
-    after the rotation and scale that fit best (Procrustes), so position, size and roll of the head do not matter.
+    The points are complex numbers around their mean. They are compared with their mirror image (left and right
+    exchanged) after the best-fitting rotation and scale (Procrustes). So position, size and roll of the head do not
+    matter.
     """
     points = [complex(x, y) for x, y in landmarks]
     middle = sum(points) / len(points)
@@ -91,7 +92,7 @@ def symmetry(landmarks: Landmarks) -> float:
 
 
 def sharpness(blur: float) -> float:
-    """Rises with the variance of the Laplacian, ever more slowly. Comparable within one ``blur_size`` only."""
+    """Return a saturating function of the variance of the Laplacian, comparable only within one ``blur_size``."""
     blur = max(0.0, blur)
     return blur / (blur + HALF_SHARP) if math.isfinite(blur) else 0.0
 

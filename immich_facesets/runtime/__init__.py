@@ -1,1 +1,1 @@
-"""What both processes need around the pure part: settings, logs, the way out, health, and the folder of models."""
+"""Runtime support of both processes: settings, logging, shutdown, health, and the folder of models."""

@@ -1,4 +1,4 @@
-"""The doors every process has: ``/healthz``, ``/readyz``, and the token before all the others."""
+"""Endpoints and access check of every process: ``/healthz``, ``/readyz``, and the token for all others."""
 
 import hmac
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -12,13 +12,13 @@ from immich_facesets import wire
 HEALTHZ, READYZ = "/healthz", "/readyz"
 
 ReadyCheck = Callable[[], Awaitable[Sequence[str]]]
-"""Says why the process is not ready, one sentence each; nothing when it is."""
+"""Returns the reasons why the process is not ready, one sentence each; empty when it is ready."""
 
 
 def trouble(
     request: web.Request, status: int, reason: str, message: str, *, retry_after: float | None = None
 ) -> web.Response:
-    """An error answer: ``wire.Trouble``, as JSON unless the caller prefers msgpack."""
+    """Return an error response: ``wire.Trouble``, as JSON unless the caller prefers msgpack."""
     asked = request.headers.get(hdrs.ACCEPT, "")
     body, content_type = wire.encode(
         wire.Trouble(reason=reason, message=message), accept=wire.MSGPACK if wire.MSGPACK in asked else wire.JSON
@@ -28,7 +28,7 @@ def trouble(
 
 
 def require_token(token: SecretStr | None, *, open_paths: Collection[str] = (HEALTHZ,)) -> Middleware:
-    """A middleware that lets only ``Authorization: Bearer <token>`` in; without a token everybody is let in."""
+    """Return a middleware that requires ``Authorization: Bearer <token>``; without a token all requests pass."""
     expected = None if token is None else f"Bearer {token.get_secret_value()}".encode()
 
     @web.middleware
@@ -45,7 +45,7 @@ def require_token(token: SecretStr | None, *, open_paths: Collection[str] = (HEA
 
 
 def add_health(app: web.Application, ready: ReadyCheck) -> None:
-    """Add ``/healthz`` (this process answers) and ``/readyz`` (``ready`` has no objection; else 503 with its words)."""
+    """Add ``/healthz`` (this process responds) and ``/readyz`` (503 with the reasons while ``ready`` returns any)."""
 
     async def healthz(_request: web.Request) -> web.Response:
         return web.json_response({"status": "alive"})

@@ -1,4 +1,4 @@
-"""Where a process listens, whether that is safe, and how it tells its parent the address it really got."""
+"""The address a process listens on, its safety check, and the announcement of the bound address to the parent."""
 
 import contextlib
 import ipaddress
@@ -23,7 +23,7 @@ class Listen:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """``host:port``, ``[v6]:port``, ``:port`` (every interface); anything else is a ``SetupError``."""
+        """Parse ``host:port``, ``[v6]:port`` or ``:port`` (every interface); raise ``SetupError`` for anything else."""
         host, colon, port = text.strip().rpartition(":")
         if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
             raise SetupError(f"not an address to listen on: {text!r} (write host:port, such as 127.0.0.1:8786)")
@@ -35,7 +35,7 @@ class Listen:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether only this machine can reach it; a name other than ``localhost`` counts as reachable."""
+        """Return whether only this machine can reach it; a name other than ``localhost`` counts as reachable."""
         if self.host.lower() == "localhost":
             return True
         try:
@@ -48,7 +48,7 @@ class Listen:
 
 
 def check_exposure(listen: Listen, token: SecretStr | None, *, token_name: str) -> None:
-    """Refuse to be reachable from elsewhere without a token."""
+    """Refuse an address that is reachable from other machines without a token."""
     if token is None and not listen.is_loopback:
         raise SetupError(
             f"{listen} can be reached from other machines: set {token_name} (or {token_name}_FILE), "
@@ -58,9 +58,9 @@ def check_exposure(listen: Listen, token: SecretStr | None, *, token_name: str) 
 
 class Announcement(msgspec.Struct, frozen=True, kw_only=True):
     """
-    The one JSON line a process says to its parent once it accepts connections: on stdout, or in a file.
+    The one JSON line a process sends its parent once it accepts connections: on stdout, or in a file.
 
-    Nothing else is ever written to stdout by a process that announces itself.
+    A process that announces itself never writes anything else to stdout.
     """
 
     event: str = "listening"
@@ -70,13 +70,13 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, listen: Listen) -> Self:
-        """The announcement of the address that was really bound."""
+        """Return the announcement of the address that was actually bound."""
         reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)  # noqa: S104  compared only
         return cls(host=listen.host, port=listen.port, url=f"http://{Listen(reachable, listen.port)}")
 
     @classmethod
     def read(cls, line: str | bytes) -> Self:
-        """The announcement in a line of the child's stdout; ``ValueError`` for any other line."""
+        """Return the announcement in a line of the child's stdout; raise ``ValueError`` for any other line."""
         announcement = msgspec.json.decode(line, type=cls)
         if announcement.event != "listening":
             raise ValueError(f"not an announcement: {announcement.event}")
@@ -86,7 +86,7 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(self).decode()
 
     def write(self, path: Path) -> None:
-        """Put the line into a file, whole or not at all."""
+        """Write the line into a file atomically."""
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as stream:

@@ -1,4 +1,4 @@
-"""Logs: facts, once; JSON lines unless a person looks at a terminal."""
+"""Logging of facts, each once; as JSON lines unless the stream is a terminal."""
 
 import logging
 import sys
@@ -7,14 +7,14 @@ from typing import TextIO
 import structlog
 
 QUIET_LOGGERS = ("PIL", "aiohttp.access", "alembic", "apscheduler", "asyncio", "httpx")
-"""Libraries whose INFO lines repeat what we log ourselves, or show addresses."""
+"""Libraries whose INFO lines repeat our own log, or show addresses."""
 
 
 def configure_logging(json: bool | None = None, level: str = "INFO", stream: TextIO | None = None) -> None:
     """
     Send structlog's and the standard library's records to ``stream`` (default: stderr) in one form.
 
-    Tracebacks are plain: structlog's own show local variables, and these hold keys, names and vectors.
+    Tracebacks are plain: structlog's own show local variables, which hold keys, names and vectors.
 
     ``json`` None means: JSON unless the stream is a terminal. Call it once, at the start of a process.
     """

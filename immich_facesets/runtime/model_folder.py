@@ -40,9 +40,9 @@ _NOT_A_MODEL = (b"version https://git-lfs", b"<", b"PK\x03\x04")
 @dataclass(frozen=True, slots=True)
 class InstalledPack:
     """
-    A pack on disk: its ONNX files, and what the folder says of them.
+    A pack on disk: its ONNX files, and their description in the folder.
 
-    ``digests`` are file name to SHA-256 as recorded at install, None when nothing was recorded.
+    ``digests`` map file name to SHA-256 as recorded at install, None when nothing was recorded.
     """
 
     name: str
@@ -54,21 +54,21 @@ class InstalledPack:
 
     @property
     def unpublished(self) -> tuple[str, ...]:
-        """Files that have the name of a published model, but, by the record, not its content."""
+        """Return the files with the name of a published model but, by the record, other content."""
         recorded = self.digests or {}
         return tuple(name for name in recorded if name in PUBLISHED and recorded[name] != PUBLISHED[name])
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A file that is not what was recorded; ``problem`` is one of ``missing``, ``changed``, ``unrecorded``."""
+    """A file that differs from the record; ``problem`` is one of ``missing``, ``changed``, ``unrecorded``."""
 
     file: str
     problem: str
 
 
 def list_packs(models_dir: Path) -> tuple[InstalledPack, ...]:
-    """Every folder that holds ONNX files, by name; nothing when the folder itself is missing."""
+    """Return every folder that holds ONNX files, by name; nothing when the folder itself is missing."""
     if not models_dir.is_dir():
         return ()
     folders = sorted(path for path in models_dir.iterdir() if path.is_dir() and not path.name.startswith("."))
@@ -76,7 +76,7 @@ def list_packs(models_dir: Path) -> tuple[InstalledPack, ...]:
 
 
 def find_pack(models_dir: Path, pack: str) -> InstalledPack:
-    """The pack of this name, or a ``SetupError`` that says what to do."""
+    """Return the pack of this name; raise ``SetupError`` with instructions if it is missing."""
     path = models_dir / _checked_name(pack)
     if not any(path.glob("*.onnx")):
         found = ", ".join(item.name for item in list_packs(models_dir)) or "none"
@@ -90,13 +90,13 @@ def find_pack(models_dir: Path, pack: str) -> InstalledPack:
 
 
 def digest_file(path: Path) -> str:
-    """The SHA-256 of a file, remembered while its size and time stay as they are."""
+    """Return the SHA-256 of a file, cached while its size and modification time are unchanged."""
     status = path.stat()
     return _digest(path.resolve(), status.st_size, status.st_mtime_ns)
 
 
 def verify_pack(models_dir: Path, pack: str) -> tuple[Difference, ...]:
-    """What differs from the record made at install; a ``SetupError`` when there is no record. Reads every file."""
+    """Return the differences from the record made at install; ``SetupError`` without a record. Reads every file."""
     installed = find_pack(models_dir, pack)
     if installed.digests is None:
         raise SetupError(f"{installed.path} has no {RECORD_NAME}: its digests were not recorded at install")
@@ -111,9 +111,9 @@ def verify_pack(models_dir: Path, pack: str) -> tuple[Difference, ...]:
 
 def check_pack(models_dir: Path, pack: str) -> InstalledPack:
     """
-    The pack, for use: a ``SetupError`` when a file is not what was recorded at install. Reads every file.
+    Return the pack for use; raise ``SetupError`` when a file differs from the record. Reads every file.
 
-    A folder that was put there by hand has no record, and is taken as it is.
+    A folder that was created by hand has no record, and is accepted as it is.
     """
     installed = find_pack(models_dir, pack)
     differences = () if installed.digests is None else verify_pack(models_dir, pack)
@@ -127,7 +127,7 @@ def check_pack(models_dir: Path, pack: str) -> InstalledPack:
 
 
 def record_pack(path: Path) -> Mapping[str, str]:
-    """Write the record of a pack's files as they are now."""
+    """Write the record of a pack's current files."""
     manifest = path / MANIFEST_NAME
     recorded = [*sorted(path.glob("*.onnx")), *([manifest] if manifest.is_file() else [])]
     digests = {item.name: digest_file(item) for item in recorded}
@@ -140,8 +140,8 @@ def install_from_archive(archive: Path, models_dir: Path, pack: str, *, accept_l
     """
     Install a pack from a local zip archive, folder or single model, whole or not at all.
 
-    ONNX files are taken, and what is said of them, by their base names (a zip cannot write elsewhere). To a pack that is
-    there already the new files are added; one that is there with other bytes is a ``SetupError``.
+    ONNX files and their descriptions are taken by their base names (a zip cannot write elsewhere). New files are added
+    to an installed pack. A file that is already installed with other bytes is a ``SetupError``.
     """
     path = models_dir / _checked_name(pack)
     with _opened(archive) as source:
@@ -172,7 +172,7 @@ def install_from_archive(archive: Path, models_dir: Path, pack: str, *, accept_l
 
 
 def _licence_of(source: "Mapping[str, _Opener]") -> str | None:
-    """What the ``facesets.toml`` of a source states."""
+    """Return the licence stated in the ``facesets.toml`` of a source."""
     if NOTES_NAME not in source:
         return None
     with source[NOTES_NAME]() as stream:
@@ -180,7 +180,7 @@ def _licence_of(source: "Mapping[str, _Opener]") -> str | None:
 
 
 def _check_manifest(draft: Path) -> None:
-    """Refuse files that are not those of which the pack's own manifest states the digest."""
+    """Refuse files whose digest differs from the one in the pack's own manifest."""
     for name, digest in read_notes(draft).digests.items():
         if not (draft / name).is_file():
             raise SetupError(f"the pack's {MANIFEST_NAME} names {name}, which is not in the archive")
@@ -191,7 +191,7 @@ def _check_manifest(draft: Path) -> None:
 
 
 def _add_files(draft: Path, path: Path) -> None:
-    """Move what is new into an installed pack and record it anew; nothing is overwritten."""
+    """Move new files into an installed pack and record it anew; nothing is overwritten."""
     added = [item for item in draft.iterdir() if item.name != RECORD_NAME]
     for item in added:
         there = path / item.name
@@ -203,7 +203,7 @@ def _add_files(draft: Path, path: Path) -> None:
 
 
 @functools.lru_cache(maxsize=256)
-def _digest(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001  the last two are the key of the memory
+def _digest(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001  the last two are part of the cache key
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -242,7 +242,7 @@ _Opener = functools.partial[IO[bytes]]
 
 @contextlib.contextmanager
 def _opened(archive: Path) -> Iterator[Mapping[str, _Opener]]:
-    """Base names of the models in a zip or folder and what is said of them, each with the call that opens it."""
+    """Yield base names of the models in a zip or folder and of their descriptions, each with the call that opens it."""
     if archive.is_file() and archive.suffix == ".onnx":
         yield _unique(archive, [(archive.name, functools.partial(archive.open, "rb"))])
         return
@@ -287,7 +287,7 @@ def _unique(archive: Path, items: Iterable[tuple[str, _Opener]]) -> Mapping[str,
 
 
 def _copy_model(stream: IO[bytes], path: Path) -> None:
-    """Copy one file durably; refuse what is plainly not a model, or endless."""
+    """Copy one file durably; refuse a file that is plainly no model, or too large."""
     with path.open("xb") as target:
         size = 0
         while chunk := stream.read(_CHUNK):

@@ -1,16 +1,16 @@
 """
-What the folder of a pack says of its models, for models that are not known by name.
+Descriptions of models in a pack's folder, for models that are not known by name.
 
-``facesets.toml`` is ours, written by whoever brings a model of their own::
+``facesets.toml`` is our format, written by users who add a model of their own::
 
     licence = "CC BY 4.0, trained by me"
 
     [recognisers.my_model]        # the file my_model.onnx
-    mean = 127.5                  # (x - mean) / std normalises its input
+    mean = 127.5                  # (x - mean) / std normalises its input.
     std = 127.5
 
-``manifest.json`` (version 2) comes with the packs of insightface 2 and later: which file has which task, how its input is
-normalised, and the file's digest. Fields that we do not use are ignored there, and refused in our own file.
+``manifest.json`` (version 2) comes with the packs of insightface 2 and later: which file has which task, how its input
+is normalised, and the file's digest. Fields that we do not use are ignored there, and refused in our own file.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ Length = Annotated[int, msgspec.Meta(gt=0, le=65536)]
 
 
 class Distances(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Measured operating points of a recogniser: all of them, because the defaults are another model's."""
+    """Measured operating points of a recogniser: all are required, because the defaults belong to another model."""
 
     match: Distance
     cluster: Distance
@@ -48,10 +48,10 @@ class Distances(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class RecogniserNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
-    What is said of one recogniser; None where nothing is.
+    The description of one recogniser; None where a value is not given.
 
-    ``family`` names what its vectors are distributed like: one that is known, or a new name. ``input`` is the side of its
-    square input in pixels, ``dimension`` the length of a vector; both are read from the model where it states them.
+    ``family`` names the distribution of its vectors: a known family, or a new name. ``input`` is the side of its square
+    input in pixels, ``dimension`` the length of a vector; both are read from the model where it states them.
     """
 
     family: str | None = None
@@ -66,8 +66,10 @@ class RecogniserNote(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @dataclass(frozen=True, slots=True)
 class PackNotes:
     """
-    What a folder says: nothing, unless it holds one of the two files. ``recognisers`` by file name without ``.onnx``;
-    ``detector`` and ``recogniser`` are the files of a manifest, ``digests`` the SHA-256 it states of them.
+    The description in a folder, empty unless it holds one of the two files.
+
+    ``recognisers`` by file name without ``.onnx``; ``detector`` and ``recogniser`` are the files of a manifest,
+    ``digests`` their stated SHA-256.
     """
 
     licence: str | None = None
@@ -78,7 +80,7 @@ class PackNotes:
 
 
 def read_notes(folder: Path) -> PackNotes:
-    """What the folder of a pack says of itself; our own file wins. A file that makes no sense is a ``SetupError``."""
+    """Return the description in a pack's folder; our own file takes precedence. An invalid file is a ``SetupError``."""
     manifest, own = folder / MANIFEST_NAME, folder / NOTES_NAME
     try:
         notes = _read_manifest(manifest.read_bytes()) if manifest.is_file() else PackNotes()
@@ -92,7 +94,7 @@ def read_notes(folder: Path) -> PackNotes:
 
 
 def stated_licence(data: bytes) -> str | None:
-    """The licence that the content of a ``facesets.toml`` states, None when it states none."""
+    """Return the licence that the content of a ``facesets.toml`` states, None when it states none."""
     return _read_own(data, NOTES_NAME).licence
 
 
@@ -122,7 +124,7 @@ class _Task(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """Its base name: an installed pack is flat."""
+        """Return the base name: an installed pack is flat."""
         return PurePosixPath(self.file).name
 
     def normalisation(self, default: _Normalisation) -> _Normalisation:
@@ -149,7 +151,7 @@ class _Manifest(msgspec.Struct, frozen=True):
 
 
 def _read_manifest(data: bytes) -> PackNotes:
-    """The notes of a manifest of version 2; another version says nothing of its models that we could use."""
+    """Return the notes of a manifest of version 2; other versions contain nothing usable about their models."""
     if msgspec.json.decode(data, type=_Version).manifest_version != 2:
         return PackNotes()
     tasks = msgspec.json.decode(data, type=_Manifest).tasks
@@ -170,4 +172,4 @@ def _read_manifest(data: bytes) -> PackNotes:
 
 
 DETECTOR, RECOGNISER = _Normalisation(127.5, 128.0), _Normalisation(127.5, 127.5)
-"""What a manifest means when it says nothing. SCRFD's is the only one we feed a detector with."""
+"""Defaults of a manifest without normalisation. SCRFD's is the only normalisation we use for a detector."""

@@ -1,8 +1,8 @@
 """
-Settings from the environment: read once, checked whole, and never silently wrong.
+Settings from the environment: read once, checked completely, and never silently wrong.
 
-A variable with our prefix that nobody knows is a ``SetupError``: a typo must not be silent. Secrets come from
-``NAME`` or from the file named by ``NAME_FILE``. Values never appear in messages: one of them may be a secret.
+An unknown variable with our prefix is a ``SetupError``: a typo must not be ignored. Secrets come from ``NAME`` or from
+the file named by ``NAME_FILE``. Values never appear in messages: one of them may be a secret.
 """
 
 import difflib
@@ -22,9 +22,9 @@ SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 def read_secret(name: str, environ: Mapping[str, str] | None = None) -> SecretStr | None:
     """
-    The secret in the variable ``name`` or in the file that ``name``_FILE names; None when neither is set.
+    Return the secret in the variable ``name`` or in the file that ``name``_FILE names; None when neither is set.
 
-    Empty variables count as unset. Both set, an unreadable or an empty file are a ``SetupError``.
+    Empty variables count as unset. If both are set, or the file is unreadable or empty, that is a ``SetupError``.
     """
     environ = os.environ if environ is None else environ
     value, file_name = environ.get(name, ""), environ.get(f"{name}_FILE", "")
@@ -48,9 +48,9 @@ def check_names(
     prefix: str, known: Collection[str], environ: Mapping[str, str] | None = None, other_names: Collection[str] = ()
 ) -> None:
     """
-    Refuse every variable that starts with ``prefix`` and is not ``known``, naming the nearest that is.
+    Refuse every variable that starts with ``prefix`` and is not ``known``; name the nearest known one.
 
-    ``other_names`` are those of another process that shares the prefix: fine to set, and not ours to read.
+    ``other_names`` are those of another process that shares the prefix: they may be set, and are not read here.
     """
     environ = os.environ if environ is None else environ
     accepted = {*known, *other_names}
@@ -65,7 +65,7 @@ def check_names(
 
 
 def variable_names(model: type[BaseSettings]) -> dict[str, str]:
-    """Field name to the name of its environment variable."""
+    """Return the names of the environment variables by field name."""
     prefix = str(model.model_config.get("env_prefix", ""))
     return {
         name: (field.validation_alias if isinstance(field.validation_alias, str) else f"{prefix}{name}").upper()
@@ -74,7 +74,7 @@ def variable_names(model: type[BaseSettings]) -> dict[str, str]:
 
 
 def known_names(model: type[BaseSettings]) -> frozenset[str]:
-    """Every variable the settings read, the ``_FILE`` forms of secrets included."""
+    """Return every variable the settings read, the ``_FILE`` forms of secrets included."""
     names = variable_names(model)
     files = {f"{names[name]}_FILE" for name, field in model.model_fields.items() if is_secret(field)}
     return frozenset(names.values()) | files
@@ -86,7 +86,7 @@ def is_secret(field: FieldInfo) -> bool:
 
 def read_settings(model: type[SettingsT], *, prefix: str, other_names: Collection[str] = ()) -> SettingsT:
     """
-    The settings from this process's environment; whatever is wrong with them is one ``SetupError``.
+    Return the settings from this process's environment; all errors are reported in one ``SetupError``.
 
     ``model`` is frozen, has ``env_ignore_empty=True`` (compose files pass empty variables), and names its variables by
     ``env_prefix``, or by a ``validation_alias`` per field together with ``populate_by_name=True``.
@@ -102,7 +102,7 @@ def read_settings(model: type[SettingsT], *, prefix: str, other_names: Collectio
 
 
 def _explain(error: ValidationError, names: Mapping[str, str]) -> Iterable[str]:
-    """One line per wrong variable: its name and what is wrong, never its value."""
+    """Return one line per wrong variable: its name and the error, never its value."""
     for detail in error.errors(include_input=False, include_url=False, include_context=False):
         location = str(detail["loc"][0]) if detail["loc"] else ""
         message = detail["msg"].removeprefix("Value error, ")

@@ -1,4 +1,4 @@
-"""How a process ends: the stop signals, and an exit code that says who should do what."""
+"""The end of a process: stop signals, and exit codes that show who must act."""
 
 import asyncio
 import contextlib
@@ -16,18 +16,18 @@ log = structlog.get_logger(__name__)
 
 
 class ExitCode(IntEnum):
-    """What an exit code of ours means."""
+    """The meaning of the exit codes."""
 
     STOPPED = 0
     BUG = 1
     OUTAGE = 2
-    """A remote is down: the same command continues later."""
+    """A remote is unavailable: the same command continues later."""
     SETUP = 3
-    """A person must change something; the last line says what."""
+    """A user must change something; the last line describes it."""
 
 
 def run_reported(run: Callable[[], int | None]) -> int:
-    """Call ``run`` and turn how it ends into an exit code; trouble is reported once, bugs with their traceback."""
+    """Call ``run`` and turn its outcome into an exit code; errors are reported once, bugs with their traceback."""
     try:
         code = run()
     except KeyboardInterrupt:
@@ -48,7 +48,7 @@ def run_reported(run: Callable[[], int | None]) -> int:
 
 
 def stop_event() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set. Call it on the running loop, in the main thread."""
+    """Return an event that SIGTERM and SIGINT set. Call it on the running loop, in the main thread."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -63,7 +63,7 @@ def leave_with_parent(stop: asyncio.Event) -> None:
     """
     Set ``stop`` when standard input closes: a child that holds a pipe from its parent ends with it, even by kill -9.
 
-    Call it on the running loop.
+    Call it on the running event loop.
     """
     loop = asyncio.get_running_loop()
 

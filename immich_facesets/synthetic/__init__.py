@@ -1,10 +1,10 @@
 """
-Invented people: pictures of drawn faces, and a deterministic engine that finds exactly these again.
+Synthetic people: pictures of drawn faces, and a deterministic engine that finds exactly these faces again.
 
-Tests, the demonstration and the pictures of the documentation need faces, and no photo of a person belongs in them. So
-people are drawn, every one with an embroidered band that says who it is. ``find_faces`` reads eyes and band back from
-the pixels, also after the picture was resized, cropped or stored as a JPEG, and answers with vectors that behave like
-those of a real recogniser: near for one sitter, nearly orthogonal for two, drifting with pose, light and years.
+Tests, the demonstration and the pictures of the documentation need faces, and no photo of a person belongs in them.
+Every synthetic person is therefore drawn with an embroidered band that encodes the identity. ``find_faces`` reads eyes
+and band from the pixels, also after the picture was resized, cropped or stored as a JPEG. Its vectors behave like those
+of a real recogniser: near for one sitter, nearly orthogonal for two, and drifting with pose, light and years.
 """
 
 from immich_facesets.synthetic.body import standing_height

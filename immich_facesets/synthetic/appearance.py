@@ -1,4 +1,4 @@
-"""What a sitter looks like, derived from seed and day: nothing here is needed to find the face again."""
+"""The appearance of a sitter, derived from seed and day; it is not needed to find the face again."""
 
 import functools
 from dataclasses import dataclass, replace
@@ -41,7 +41,7 @@ class Headwear(Enum):
 
 
 class Thread(Enum):
-    """How the cells of the band are stitched."""
+    """The stitch of the band's cells."""
 
     SQUARE = auto()
     DOT = auto()
@@ -72,7 +72,7 @@ _CLOTHES: tuple[Colour, ...] = (
 )  # fmt: skip
 _CLOTHS: tuple[Colour, ...] = ((62, 58, 68), (92, 66, 60), (120, 104, 96), (86, 84, 92), (74, 66, 56))
 IRISES: tuple[Colour, ...] = ((10, 146, 176), (22, 108, 222), (50, 66, 214), (96, 48, 208))
-"""Teal, blue, indigo, violet: the colours that only eyes have in these pictures."""
+"""Teal, blue, indigo, violet: colours that only eyes have in these pictures."""
 
 _FRAMES: tuple[Colour, ...] = ((52, 44, 44), (140, 70, 50), (176, 138, 70), (110, 104, 104))
 GREY: Colour = (206, 204, 202)
@@ -103,7 +103,7 @@ class SubjectStyle:
     greys_from: float
 
     def hair_at(self, age: float) -> Colour:
-        """The colour of the hair, which turns grey over 25 years."""
+        """Return the colour of the hair, which turns grey over 25 years."""
         return mix(self.hair_colour, GREY, min(max((age - self.greys_from) / 25, 0.0), 0.92))
 
 
@@ -149,7 +149,7 @@ def look_of(seed: int) -> SubjectStyle:
 
 @functools.lru_cache(maxsize=1024)
 def dressed(seed: int, day: int) -> SubjectStyle:
-    """The look on one day of the sitter's life: clothes change, and on some days there is nothing over the band."""
+    """Return the look on one day of the sitter's life: clothes change, and on some days nothing covers the band."""
     look = look_of(seed)
     dice = np.random.default_rng([seed, day, 3])
     first, second = dice.permutation(len(_CLOTHES))[:2].tolist()

@@ -1,8 +1,8 @@
 """
-Soft places to stand in. None holds a colour that only eyes have: whatever is blue here is pale.
+Blurred background scenes. None holds a colour that only eyes have: all blue here is pale.
 
-Scenes are drawn at half size on a canvas whose unit is the height of the picture, and enlarged, so that they look a
-little out of focus behind the sitters.
+Scenes are drawn at half size on a canvas whose unit is the height of the picture. They are then enlarged, so that they
+look a little out of focus behind the sitters.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ _FACADES: tuple[Colour, ...] = ((232, 204, 172), (222, 176, 150), (236, 220, 190
 
 
 def draw_background(width: int, height: int, seed: int, tint: tuple[float, float, float]) -> NDArray[np.uint8]:
-    """An RGB picture without people, (height, width, 3), in a light (what becomes of white)."""
+    """Return an RGB picture without people, (height, width, 3), in a light given as the tint of white."""
     dice = np.random.default_rng([seed, 4])
     small = np.full((max(height // 2, 1), max(width // 2, 1), 3), 200, dtype=np.uint8)
     canvas = Canvas(small, Frame(0.0, 0.0, small.shape[0], 0.0), tint)
@@ -55,7 +55,7 @@ def _sky(canvas: Canvas, aspect: float, dice: np.random.Generator, low: float) -
 
 
 def _ridge(canvas: Canvas, aspect: float, dice: np.random.Generator, y: float, rise: float, colour: Colour) -> None:
-    """Ground from a wavy line down."""
+    """Draw ground from a wavy line down."""
     xs = np.linspace(-0.3, aspect + 0.3, 9).tolist()
     line = smooth([(x, y - dice.uniform(0, rise)) for x in xs], closed=False)
     canvas.fill(np.vstack([line, [(aspect + 0.3, 1.1), (-0.3, 1.1)]]), colour)

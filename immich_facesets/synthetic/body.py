@@ -10,7 +10,7 @@ _NECK = (0.0, 0.5)
 
 
 def standing_height(age: float) -> float:
-    """From the middle of the face down to the ground, in head widths."""
+    """Return the distance from the middle of the face down to the ground, in head widths."""
     grown = _grown(age)
     return 0.9 + _torso_length(grown) + _leg_length(grown)
 
@@ -26,7 +26,7 @@ def draw_body(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
 
 
 def _grown(age: float) -> float:
-    """0 for the smallest, 1 for the grown-up."""
+    """Return 0 for the smallest person, 1 for an adult."""
     return min(max((age - 2) / 16, 0.0), 1.0)
 
 
@@ -98,7 +98,7 @@ def _torso(canvas: Canvas, look: SubjectStyle, broad: float, long: float) -> Non
 
 
 def _folds(canvas: Canvas, look: SubjectStyle, broad: float, low: float) -> None:
-    """Soft shadows under the chin and the arms."""
+    """Draw soft shadows under the chin and the arms."""
     dark = shade(look.shirt_colour, 0.7)
     canvas.glow(0.0, 0.72, 0.42, dark, 0.35)
     for side in (-1, 1):

@@ -21,7 +21,7 @@ _SHIFT = 4  # binary digits of a pixel that OpenCV's drawing keeps
 def ellipse(
     x: float, y: float, rx: float, ry: float, *, tilt: float = 0.0, start: float = 0.0, end: float = 360.0
 ) -> Outline:
-    """An ellipse or, from ``start`` to ``end`` degrees (0 is right, 90 is down), an arc of one."""
+    """Return an ellipse or, from ``start`` to ``end`` degrees (0 is right, 90 is down), an arc of one."""
     turn = np.radians(np.linspace(start, end, 48))
     points = np.column_stack([rx * np.cos(turn), ry * np.sin(turn)])
     cos, sin = math.cos(math.radians(tilt)), math.sin(math.radians(tilt))
@@ -29,7 +29,7 @@ def ellipse(
 
 
 def smooth(points: Sequence[Point], *, closed: bool = True, steps: int = 8) -> Outline:
-    """A Catmull-Rom curve through the points."""
+    """Return a Catmull-Rom curve through the points."""
     knots = np.array(points, dtype=np.float64)
     around = np.vstack([knots[-1:], knots, knots[:2]]) if closed else np.vstack([knots[:1], knots, knots[-1:]])
     t = (np.arange(steps) / steps)[None, :, None]
@@ -40,20 +40,20 @@ def smooth(points: Sequence[Point], *, closed: bool = True, steps: int = 8) -> O
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """A darker (below 1) or lighter (above 1) tone."""
+    """Return a darker (below 1) or lighter (above 1) tone."""
     if factor <= 1:
         return mix(colour, (colour[0] // 8, colour[1] // 10, colour[2] // 8), 1 - factor)
     return mix(colour, (255, 255, 255), factor - 1)
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
-    """``share`` 0 is the first colour, 1 the second."""
+    """Return a mixture; ``share`` 0 is the first colour, 1 the second."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
     return red, green, blue
 
 
 def light_tint(light: float) -> tuple[float, float, float]:
-    """What a light from -1 (blue dusk) to 1 (evening sun) makes of white."""
+    """Return the tint of white in a light from -1 (blue dusk) to 1 (evening sun)."""
     far = (0.65, 0.69, 0.77) if light < 0 else (1.05, 0.98, 0.86)
     share = min(abs(light), 1.0)
     return 1 + (far[0] - 1) * share, 1 + (far[1] - 1) * share, 1 + (far[2] - 1) * share
@@ -61,14 +61,14 @@ def light_tint(light: float) -> tuple[float, float, float]:
 
 @dataclass(frozen=True)
 class Canvas:
-    """Pixels (h, w, 3) that are drawn on in place; ``frame`` says where the head is in them."""
+    """Pixels (h, w, 3) that are drawn on in place; ``frame`` is the location of the head in them."""
 
     pixels: NDArray[np.uint8]
     frame: Frame
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def with_roll(self, roll: float, pivot: Point) -> "Canvas":
-        """The same pixels for a part that hangs at ``pivot`` and has a roll of its own."""
+        """Return the same pixels for a part that hangs at ``pivot`` and has its own roll."""
         x, y = self.frame.place(pivot)
         own = Frame(0.0, 0.0, self.frame.width, roll).place(pivot)
         return Canvas(self.pixels, Frame(x - own[0], y - own[1], self.frame.width, roll), self.tint)
@@ -77,12 +77,12 @@ class Canvas:
         cv2.fillPoly(self.pixels, [self._fixed(outline)], self._lit(colour), cv2.LINE_AA, _SHIFT)
 
     def stroke(self, line: Outline, width: float, colour: Colour, *, closed: bool = False) -> None:
-        """A line with round ends, ``width`` in head widths."""
+        """Draw a line with round ends, ``width`` in head widths."""
         thickness = max(1, round(width * self.frame.width))
         cv2.polylines(self.pixels, [self._fixed(line)], closed, self._lit(colour), thickness, cv2.LINE_AA, _SHIFT)
 
     def glow(self, x: float, y: float, radius: float, colour: Colour, strength: float) -> None:
-        """A soft round spot that fades to nothing at ``radius``."""
+        """Draw a soft round spot that fades to nothing at ``radius``."""
         centre = self.frame.place((x, y))
         reach = radius * self.frame.width
         height, width = self.pixels.shape[:2]

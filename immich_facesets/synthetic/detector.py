@@ -1,8 +1,8 @@
 """
-Finding drawn faces again: a deterministic stand-in for a face engine, without weights.
+Detection of drawn faces: a deterministic stand-in for a face engine, without weights.
 
-Two vivid irises of one size, each in a white eye, say where a face may be; the embroidered band above them says whether
-it is one, and whose. A picture that is not upright holds no faces for us, as for most detectors.
+Two vivid irises of one size, each in a white eye, mark a possible face. The embroidered band above them shows whether
+it is one, and its identity. Faces are not found in a picture that is not upright, as with most detectors.
 """
 
 import math
@@ -30,7 +30,7 @@ _SCALE = 80
 """Pixels per head width in the straightened view of a candidate."""
 _VIEW = (int(1.7 * _SCALE), int(1.6 * _SCALE))
 _ORIGIN = (0.85, 0.80)
-"""Where the point between the eyes lies in the view, in head widths."""
+"""The position of the point between the eyes in the view, in head widths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class SyntheticFace:
     det_score: float
     embedding: NDArray[np.float32]
     seed: int
-    """Whose face it is: for tests; an engine must not pass it on."""
+    """The identity of the face: for tests; an engine must not pass it on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +61,19 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A candidate straightened, the eyes' middle at ``_ORIGIN``; colours are told divided by the white of the eyes."""
+    """A straightened candidate, the eyes' middle at ``_ORIGIN``; colours are divided by the white of the eyes."""
 
     pixels: NDArray[np.uint8]
     white: NDArray[np.float64]
 
     def patch(self, left: float, top: float, right: float, bottom: float) -> NDArray[np.float64]:
-        """The colours of a rectangle, in head widths from the middle of the eyes."""
+        """Return the colours of a rectangle, in head widths from the middle of the eyes."""
         x1, x2 = (round((x + _ORIGIN[0]) * _SCALE) for x in (left, right))
         y1, y2 = (round((y + _ORIGIN[1]) * _SCALE) for y in (top, bottom))
         return np.asarray(self.pixels[y1:y2, x1:x2] / self.white, dtype=np.float64)
 
     def mean(self, x: float, y: float) -> NDArray[np.float64]:
-        """The mean colour of a small square around a point."""
+        """Return the mean colour of a small square around a point."""
         column, row = round((x + _ORIGIN[0]) * _SCALE), round((y + _ORIGIN[1]) * _SCALE)
         square = self.pixels[row - 2 : row + 3, column - 2 : column + 3]
         return np.asarray(square.sum(axis=(0, 1)) / (25 * self.white), dtype=np.float64)
@@ -81,7 +81,7 @@ class _View:
 
 def find_faces(rgb: NDArray[np.uint8]) -> list[SyntheticFace]:
     """
-    The drawn faces in an upright (h, w, 3) RGB picture, from left to right.
+    Return the drawn faces in an upright (h, w, 3) RGB picture, from left to right.
 
     Faces from about 40 pixels on are found, whole ones only: eyes and band must be in the picture.
     """
@@ -94,7 +94,7 @@ def find_faces(rgb: NDArray[np.uint8]) -> list[SyntheticFace]:
 
 
 def _candidates(rgb: NDArray[np.uint8]) -> list[_Candidate]:
-    """Pairs of equal, round, vivid blobs at the right distance, with white beside them, the largest first."""
+    """Return pairs of equal, round, vivid blobs at the right distance, with white beside them, the largest first."""
     blobs = _blobs(rgb)
     if len(blobs) < 2:
         return []
@@ -112,7 +112,7 @@ def _candidates(rgb: NDArray[np.uint8]) -> list[_Candidate]:
 
 
 def _blobs(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Iris-coloured blobs, (n, 3): centre x, centre y, area."""
+    """Return iris-coloured blobs, (n, 3): centre x, centre y, area."""
     mask = cv2.inRange(cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV), np.array(_IRIS_LOW), np.array(_IRIS_HIGH))
     _, _, stats, centres = cv2.connectedComponentsWithStats(mask, connectivity=4, ltype=cv2.CV_32S)
     width, height, area = (stats[:, column].astype(np.float64) for column in (2, 3, 4))
@@ -160,7 +160,7 @@ def _recognise(rgb: NDArray[np.uint8], candidate: _Candidate) -> SyntheticFace |
 
 
 def _white(rgb: NDArray[np.uint8], candidate: _Candidate) -> NDArray[np.float64] | None:
-    """The colour of the white beside the irises, or None when there is no white."""
+    """Return the colour of the white beside the irises, or None when there is no white."""
     unit = candidate.distance / (2 * head_geometry.EYE_X)
     turn = math.radians(candidate.roll)
     away = np.array([-1.0, 1.0])[:, None] * (np.array([0.118, 0.127, 0.136, 0.145]) * unit)
@@ -202,7 +202,7 @@ def _redness(colours: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _yaw(view: _View) -> float:
-    """The turn that puts the red tip of the nose where it is seen; 0 when none is seen."""
+    """Return the turn that explains the position of the red tip of the nose; 0 when no tip is visible."""
     reach = 0.17
     red = _redness(
         view.patch(
@@ -223,7 +223,7 @@ def _yaw(view: _View) -> float:
 
 
 def _read(view: _View, yaw: float) -> tuple[float, Reading]:
-    """The best reading of the band near the measured turn, and the turn it was made at."""
+    """Return the best reading of the band near the measured turn, and the turn of that reading."""
     best = (yaw, _read_at(view, yaw))
     if best[1].error > _HOPELESS:
         return best
@@ -248,13 +248,13 @@ def _frame(candidate: _Candidate, yaw: float) -> Frame:
 
 
 def _inside(frame: Frame, shape: tuple[int, ...]) -> bool:
-    """Whether the whole head, but for a sliver, is in the picture."""
+    """Return whether the whole head, except for a sliver, is in the picture."""
     box, spare = frame.box(), 0.04 * frame.width
     return box.x1 > -spare and box.y1 > -spare and box.x2 < shape[1] + spare and box.y2 < shape[0] + spare
 
 
 def _mouth(view: _View, yaw: float) -> tuple[float, float]:
-    """The x of both corners of the mouth, from the middle of the face, by the red of the lips."""
+    """Return the x of both corners of the mouth, from the middle of the face, by the red of the lips."""
     centre = head_geometry.turned(0.0, head_geometry.MOUTH_RADIUS, yaw) - head_geometry.eye_middle(yaw)
     reach, usual = 0.26, 0.15
     y = head_geometry.MOUTH_Y - head_geometry.EYE_Y

@@ -1,9 +1,9 @@
 """
-The vector of a drawn face: who it is, moved a little by how the picture shows it.
+The vector of a drawn face: the identity, moved a little by its appearance in the picture.
 
-Identities are random directions, hence nearly orthogonal. Appearance and age are random Fourier features (Rahimi and
-Recht, 2007), of the identity's own, so that faces alike in pose, light and expression stay close together, unlike ones
-drift apart as far as the weights allow, and many years drift farther than one day.
+Identities are random directions, hence nearly orthogonal. Appearance and age are random Fourier features
+(Rahimi and Recht, 2007), specific to the identity. Faces alike in pose, light and expression therefore stay close
+together. Unlike ones drift apart as far as the weights allow, and many years drift farther than one day.
 """
 
 import functools
@@ -25,10 +25,10 @@ _SCALES = np.array([9.0, 8.0, 0.10, 0.10, 0.06])
 @dataclass(frozen=True, slots=True)
 class Appearance:
     """
-    What a picture adds to an identity.
+    The properties of a picture that move an identity's vector.
 
-    ``yaw`` and ``roll`` are degrees, ``brightness`` and ``warmth`` those of the white of the eyes (0 to 1; red against
-    blue), ``mouth`` is its width in head widths, ``age`` is in years.
+    ``yaw`` and ``roll`` are degrees, ``brightness`` and ``warmth`` those of the white of the eyes
+    (0 to 1; red against blue), ``mouth`` is its width in head widths, ``age`` is in years.
     """
 
     yaw: float
@@ -64,7 +64,7 @@ def _directions(seed: int) -> _Directions:
 
 
 def embed(seed: int, appearance: Appearance) -> NDArray[np.float32]:
-    """The unit vector, (512,)."""
+    """Return the unit vector, (512,)."""
     own = _directions(seed)
     waves = np.zeros((2, DIMENSION))  # a half for each, so that age and appearance never look alike
     waves[0, :_HALF] = np.cos(own.appearance @ appearance.coordinates() + own.phases[0])

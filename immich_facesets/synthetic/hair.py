@@ -1,4 +1,4 @@
-"""Hair and beards: what lies behind the head, and what lies on it."""
+"""Hair and beards: the hair behind the head, and the hair on it."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from immich_facesets.synthetic.subjects import Pose
 
 
 def draw_back_hair(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
-    """What hangs behind neck and shoulders."""
+    """Draw the hair behind neck and shoulders."""
     colour = look.hair_at(pose.age)
     dark = shade(colour, 0.82)
     lag = -turned(0.0, 0.5, pose.yaw) * 0.3
@@ -73,7 +73,7 @@ def draw_back_hair(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
 
 
 def draw_front_hair(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
-    """The crown above the band and the temples beside the face; the band is drawn over it."""
+    """Draw the crown above the band and the temples beside the face; the band is drawn over it."""
     colour = look.hair_at(pose.age)
     if look.hair is Hair.BALD:
         colour = mix(look.skin, colour, 0.25)

@@ -1,8 +1,8 @@
 """
-The proportions of a drawn head, known to the one who draws it and the one who finds it.
+The proportions of a drawn head, shared by drawing and detection.
 
-Lengths are in head widths, seen from the centre of the face box, x to the right and y down. A head that turns moves its
-features along a cylinder; each feature has its own radius, so that the nose runs ahead of the eyes.
+Lengths are in head widths from the centre of the face box, x to the right and y down. A turning head moves its features
+along a cylinder. Each feature has its own radius, so that the nose moves farther than the eyes.
 """
 
 import math
@@ -41,7 +41,8 @@ MAX_ROLL = 45.0
 
 def turned(x: float, radius: float, yaw: float) -> float:
     """
-    Where a feature at ``x`` of the frontal head lies when the head turns by ``yaw`` degrees (to the right of the picture).
+    Return the x of a feature at ``x`` of the frontal head after a turn by ``yaw`` degrees (to the right of the
+    picture).
 
     Half of the angle is used: drawn heads do not hide their far side.
     """
@@ -49,7 +50,7 @@ def turned(x: float, radius: float, yaw: float) -> float:
 
 
 def eye_middle(yaw: float) -> float:
-    """The x of the point between the eyes."""
+    """Return the x of the point between the eyes."""
     return (turned(EYE_X, EYE_RADIUS, yaw) + turned(-EYE_X, EYE_RADIUS, yaw)) / 2
 
 
@@ -58,19 +59,19 @@ def eye_distance(yaw: float) -> float:
 
 
 def cell_centres(yaw: float) -> NDArray[np.float64]:
-    """The centres of the band's cells in reading order, (12, 2)."""
+    """Return the centres of the band's cells in reading order, (12, 2)."""
     places = [(turned(x, BAND_RADIUS, yaw), y) for y in ROWS for x in COLUMNS]
     return np.array([(x, y + bow(x)) for x, y in places])
 
 
 def bow(x: float) -> float:
-    """How much lower the band is at ``x`` than in its middle, because it runs around a head."""
+    """Return how much lower the band is at ``x`` than in its middle, because it runs around a head."""
     return BAND_BOW * x * x
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where a head is in a picture: the centre of its box, its width in pixels and its roll (degrees, clockwise)."""
+    """The location of a head in a picture: centre of its box, width in pixels and roll (degrees, clockwise)."""
 
     x: float
     y: float
@@ -78,7 +79,7 @@ class Frame:
     roll: float
 
     def place(self, point: Point) -> Point:
-        """A point of the head as a point of the picture."""
+        """Return a point of the head as a point of the picture."""
         cos, sin = math.cos(math.radians(self.roll)), math.sin(math.radians(self.roll))
         return (
             self.x + self.width * (point[0] * cos - point[1] * sin),
@@ -86,12 +87,12 @@ class Frame:
         )
 
     def box(self) -> Box:
-        """The face box: around the rolled ellipse of the head."""
+        """Return the face box: around the rolled ellipse of the head."""
         half_width, half_height = (side * self.width for side in half_sides(self.roll))
         return Box(self.x - half_width, self.y - half_height, self.x + half_width, self.y + half_height)
 
 
 def half_sides(roll: float) -> tuple[float, float]:
-    """Half width and half height of the box around a rolled head, in head widths."""
+    """Return half width and half height of the box around a rolled head, in head widths."""
     cos, sin = math.cos(math.radians(roll)), math.sin(math.radians(roll))
     return math.hypot(HALF_WIDTH * cos, HALF_HEIGHT * sin), math.hypot(HALF_WIDTH * sin, HALF_HEIGHT * cos)

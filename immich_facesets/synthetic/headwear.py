@@ -1,4 +1,4 @@
-"""The embroidered band, and what it belongs to: a headband, a beanie, a sun hat, a crown, a scarf."""
+"""The embroidered band, and the headwear it is part of: a headband, a beanie, a sun hat, a crown, a scarf."""
 
 import math
 
@@ -31,7 +31,7 @@ def _cells(seed: int) -> list[tuple[float, float, Colour]]:
 
 
 def _above(canvas: Canvas, look: SubjectStyle) -> None:
-    """What rises over the band."""
+    """Draw the part above the band."""
     cloth = look.second_colour
     dome = [(-0.5, -0.3), (-0.49, -0.5), (-0.33, -0.76), (0.0, -0.86), (0.33, -0.76), (0.49, -0.5), (0.5, -0.3)]
     match look.headwear:
@@ -97,13 +97,13 @@ def _ribbon(canvas: Canvas, look: SubjectStyle) -> None:
 
 
 def _box(x1: float, y1: float, x2: float, y2: float) -> Outline:
-    """A rectangle with points enough to be bent."""
+    """Return a rectangle with points enough to be bent."""
     xs = np.linspace(x1, x2, 20)
     return np.vstack([np.column_stack([xs, np.full(20, y1)]), np.column_stack([xs[::-1], np.full(20, y2)])])
 
 
 def _bent(outline: Outline, flare: float = 0.0) -> Outline:
-    """The outline moved down the more it is to the side; ``flare`` widens it downwards."""
+    """Return the outline moved down, the more the farther to the side; ``flare`` widens it downwards."""
     x, y = outline.T
     wider = x * (1 + flare * (y - _TOP) / (_BOTTOM - _TOP))
     return np.column_stack([wider, y + head_geometry.BAND_BOW * x * x])

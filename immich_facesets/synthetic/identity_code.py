@@ -1,9 +1,9 @@
 """
-The embroidered band a sitter wears: twelve coloured cells that say who it is, even after a few are misread.
+The embroidered band of a sitter: twelve coloured cells that encode the identity, readable with a few errors.
 
-The cells are a word of the extended quadratic residue code of length 12 over GF(4) (any two of its 4096 words differ in
-at least six cells; MacWilliams and Sloane, *The Theory of Error-Correcting Codes*, chapter 16), moved by a fixed word
-so that no band is of one colour. The gem in the middle is not part of the code: its colour tells the age.
+The cells are a word of the extended quadratic residue code of length 12 over GF(4). Any two of its 4096 words differ in
+at least six cells (MacWilliams and Sloane, *The Theory of Error-Correcting Codes*, chapter 16). A fixed word is added
+so that no band is of one colour. The gem in the middle is not part of the code: its colour encodes the age.
 """
 
 import functools
@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 SITTERS = 4096
-"""How many different sitters there are: one for each word."""
+"""The number of different sitters: one for each word."""
 
 CELLS = 12
 
 Colour = tuple[int, int, int]
 
 PALETTE: tuple[Colour, Colour, Colour, Colour] = ((240, 236, 228), (238, 186, 42), (204, 44, 58), (26, 98, 58))
-"""The four thread colours as they look under neutral light: linen, sunflower, crimson, pine."""
+"""The four thread colours as seen under neutral light: linen, sunflower, crimson, pine."""
 
 WHITE: Colour = (240, 238, 234)
-"""The white of the eyes under neutral light: what every colour is compared with."""
+"""The white of the eyes under neutral light, with which every colour is compared."""
 
 _TIMES = np.array([[0, 0, 0, 0], [0, 1, 2, 3], [0, 2, 3, 1], [0, 3, 1, 2]], dtype=np.uint8)
 _GENERATOR = (1, 3, 1, 1, 2, 1)  # x^5 + w x^4 + x^3 + x^2 + w^2 x + 1, constant term first: a factor of x^11 - 1
@@ -37,7 +37,7 @@ _STRIDE = 2531  # odd, so that neighbouring seeds get unlike bands and every wor
 
 @functools.cache
 def words() -> NDArray[np.uint8]:
-    """All bands, (4096, 12): row ``seed`` holds the palette numbers of that sitter's cells."""
+    """Return all bands, (4096, 12): row ``seed`` holds the palette numbers of that sitter's cells."""
     seeds = (np.arange(SITTERS) * _STRIDE) % SITTERS
     table = np.zeros((SITTERS, CELLS), dtype=np.uint8)
     for place in range(6):
@@ -53,7 +53,7 @@ def words() -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A band that was read: whose it is, how far the colours were off (0 is perfect), and how far the next band is."""
+    """A reading of a band: its identity, the error of its colours (0 is perfect), and the margin to the next band."""
 
     seed: int
     error: float
@@ -62,12 +62,12 @@ class Reading:
 
 def read_band(cells: NDArray[np.float64]) -> Reading:
     """
-    The most likely band behind the measured colours.
+    Return the most likely band behind the measured colours.
 
-    ``cells`` is (12, 3), each colour divided by the white of the eyes. In a small face that white is mixed with skin and
-    the cells with cloth, so each of the likeliest words may first correct brightness and contrast of every channel a
-    little. The error is the root mean square over the cells of the distance to the word's colours; a single cell counts
-    with 0.5 at most, so that one bad cell cannot outvote the others.
+    ``cells`` is (12, 3), each colour divided by the white of the eyes. In a small face that white is mixed with skin,
+    and the cells with cloth. Each of the likeliest words may therefore first correct brightness and contrast of every
+    channel a little. The error is the root mean square over the cells of the distance to the word's colours. A single
+    cell counts at most 0.5, so that one bad cell cannot outvote the others.
     """
     distances = np.minimum(np.linalg.norm(cells[:, None, :] - _colours()[None, :, :], axis=2), 0.5) ** 2
     costs = _choices() @ distances.ravel()
@@ -79,18 +79,18 @@ def read_band(cells: NDArray[np.float64]) -> Reading:
 
 @functools.cache
 def _colours() -> NDArray[np.float64]:
-    """The palette divided by white, (4, 3)."""
+    """Return the palette divided by white, (4, 3)."""
     return np.asarray(PALETTE, dtype=np.float64) / np.asarray(WHITE, dtype=np.float64)
 
 
 @functools.cache
 def _choices() -> NDArray[np.float64]:
-    """Which colour each cell of each word has, as ones among zeros: (4096, 48)."""
+    """Return the colour of each cell of each word, one-hot: (4096, 48)."""
     return np.asarray(words()[:, :, None] == np.arange(len(PALETTE)), dtype=np.float64).reshape(SITTERS, -1)
 
 
 def _errors(cells: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far the cells are from some words' colours (k, 12, 3) after the best small correction of every channel."""
+    """Return the errors of the cells for words' colours (k, 12, 3) after the best small correction per channel."""
     off_mean, wanted_mean = cells - cells.mean(axis=0), wanted.mean(axis=1, keepdims=True)
     gain = np.einsum("ij,kij->kj", off_mean, wanted - wanted_mean) / np.maximum((off_mean**2).sum(axis=0), 1e-6)
     gain = np.clip(gain, *_GAINS)[:, None, :]
@@ -100,12 +100,12 @@ def _errors(cells: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[
 
 
 def gem_colour(age: float) -> Colour:
-    """The gem's colour at an age in years: ruby for a child, gold at ninety."""
+    """Return the gem's colour at an age in years: ruby for a child, gold at ninety."""
     green = 30 + 1.9 * min(max(age, 0.0), 90.0)
     return (226, round(green), 52)
 
 
 def gem_age(colour: Sequence[float]) -> float:
-    """The age behind a gem's measured colour (divided by the white of the eyes)."""
+    """Return the age for a gem's measured colour (divided by the white of the eyes)."""
     ratio = colour[1] * WHITE[1] / max(colour[0] * WHITE[0], 1.0)
     return min(max((ratio * 226 - 30) / 1.9, 0.0), 90.0)

@@ -1,4 +1,4 @@
-"""Drawing one sitter: from the back hair to the glasses, back to front."""
+"""Drawing of one sitter, from the back hair to the glasses."""
 
 import math
 
@@ -37,7 +37,7 @@ def draw_sitter(canvas: Canvas, sitter: Sitter, pose: Pose) -> None:
 
 
 def head_outline(look: SubjectStyle, age: float) -> Outline:
-    """The head fills its box: crown, cheeks and chin touch it."""
+    """Draw the head so that it fills its box: crown, cheeks and chin touch it."""
     jaw = look.jaw * min(max((age - 8) / 14, 0.0), 1.0)
     side = [
         (0.5, -0.05),
@@ -99,7 +99,7 @@ def _eyes(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
 
 
 def _lids(canvas: Canvas, look: SubjectStyle, pose: Pose, x: float, side: int) -> None:
-    """Lids that touch the iris and never cover it; laughing lifts the lower one."""
+    """Draw lids that touch the iris and never cover it; laughing lifts the lower one."""
     y, (rx, ry) = head_geometry.EYE_Y, head_geometry.SCLERA
     wide, tired = rx + 0.012, min(max(pose.age - 40, 0.0), 40.0) / 4000
     edge = ellipse(x, y + 0.03 + tired, wide, 0.132, start=186, end=354)
@@ -129,7 +129,7 @@ def _brows(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
 
 
 def _rosy(skin: Colour) -> Colour:
-    """Skin with more blood in it, on light and dark skin alike."""
+    """Return a redder skin colour, for light and dark skin alike."""
     return min(255, round(skin[0] * 1.04)), round(skin[1] * 0.74), round(skin[2] * 0.74)
 
 
@@ -162,13 +162,13 @@ def _mouth(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
 
 
 def _bowed(middle: float, half: float, ends: float, low: float) -> Outline:
-    """A line that hangs in a bow from its ends, flatter than a parabola."""
+    """Return a line that hangs in a bow from its ends, flatter than a parabola."""
     x = np.linspace(-1, 1, 24)
     return np.column_stack([middle + half * x, ends + (low - ends) * (1 - np.abs(x) ** 2.3)])
 
 
 def _years(canvas: Canvas, look: SubjectStyle, pose: Pose) -> None:
-    """Lines beside the eyes and the mouth, deeper with every decade from fifty on."""
+    """Draw lines beside the eyes and the mouth, deeper with every decade from fifty on."""
     if pose.age < 48:
         return
     ink = shade(look.skin, 0.84 - 0.003 * min(pose.age - 48, 40))

@@ -1,4 +1,4 @@
-"""Whole pictures: a background, sitters in front of it, and where their faces are."""
+"""Whole pictures: a background, sitters in front of it, and the boxes of their faces."""
 
 import math
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ def draw_picture(
     width: int, height: int, sitters: Sequence[tuple[Sitter, Pose]], background_seed: int
 ) -> tuple[NDArray[np.uint8], tuple[Box, ...]]:
     """
-    An upright (height, width, 3) RGB picture and the face boxes in the order of the sitters.
+    Return an upright (height, width, 3) RGB picture and the face boxes in the order of the sitters.
 
-    Sitters are drawn in order, so later ones stand in front. About 10 ms a sitter.
+    Sitters are drawn in order, so later ones stand in front. Drawing takes about 10 ms for each sitter.
     """
     light = float(np.mean([pose.light for _, pose in sitters])) if sitters else 0.0
     picture = draw_background(width, height, background_seed, light_tint(light))
@@ -56,7 +56,7 @@ def _span(start: float, end: float, limit: int) -> tuple[int, int]:
 
 
 def _out_of_focus(before: NDArray[np.uint8], after: NDArray[np.uint8], sigma: float) -> NDArray[np.uint8]:
-    """The drawn part blurred, the rest as it was."""
+    """Return the picture with the drawn part blurred, the rest unchanged."""
     changed = (before != after).any(axis=2).astype(np.float32)
     alpha = np.clip(2 * cv2.GaussianBlur(changed, (0, 0), sigma), 0, 1)[..., None]
     blurred = cv2.GaussianBlur(after, (0, 0), sigma)

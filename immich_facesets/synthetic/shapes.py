@@ -1,4 +1,4 @@
-"""What scenes outside and inside share: colour runs and upright boxes, in heights of the picture."""
+"""Shapes shared by scenes outside and inside: colour runs and upright boxes, in heights of the picture."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from immich_facesets.synthetic.identity_code import Colour
 
 
 def draw_gradient(canvas: Canvas, top: float, bottom: float, first: Colour, second: Colour) -> None:
-    """A run of colour from one height to another, over the whole width."""
+    """Draw a run of colour from one height to another, over the whole width."""
     height = canvas.pixels.shape[0]
     start, stop = max(0, round(top * height)), min(height, round(bottom * height))
     share = np.linspace(0, 1, max(stop - start, 0))[:, None, None]

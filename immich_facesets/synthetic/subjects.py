@@ -1,4 +1,4 @@
-"""Who sits for a picture, and how: everything that is drawn follows from these two values."""
+"""The sitter and the pose of a picture: everything that is drawn follows from these two values."""
 
 from dataclasses import dataclass
 
@@ -20,11 +20,12 @@ class Sitter:
 @dataclass(frozen=True, slots=True)
 class Pose:
     """
-    How a sitter appears in one picture.
+    The appearance of a sitter in one picture.
 
-    ``x`` and ``y`` are the centre of the face box and ``size`` its short edge, in pixels. ``roll`` (clockwise, within
-    25) and ``yaw`` (to the right of the picture, within 30) are degrees. ``expression`` runs from -1 (sad) to 1
-    (laughing), ``light`` from -1 (blue dusk) to 1 (evening sun). ``age`` is in years, ``blur`` a sigma in pixels.
+    ``x`` and ``y`` are the centre of the face box and ``size`` its short edge, in pixels. ``roll``
+    (clockwise, within 25) and ``yaw`` (to the right of the picture, within 30) are degrees. ``expression`` runs from -1
+    (sad) to 1 (laughing), ``light`` from -1 (blue dusk) to 1 (evening sun). ``age`` is in years, ``blur`` a sigma in
+    pixels.
     """
 
     x: float

@@ -18,7 +18,7 @@ _OCCASIONS = 24
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One invented person: ``weight`` is the relative frequency in pictures, ``users`` own such pictures."""
+    """One invented person: ``weight`` is the relative frequency in pictures, ``users`` own the libraries with it."""
 
     sitter: Sitter
     born: date

@@ -35,7 +35,7 @@ def write_picture(rgb: NDArray[np.uint8], path: Path, taken_at: datetime, orient
 
 
 def read_preview(path: Path, short_side: int) -> bytes:
-    """Return an upright JPEG with a short side of at most ``short_side`` pixels; raise ``OSError`` for a broken file."""
+    """Return an upright JPEG with a short side of at most ``short_side`` pixels; raise ``OSError`` if it is broken."""
     with Image.open(path) as stored:
         image = ImageOps.exif_transpose(stored).convert("RGB")
     scale = min(1.0, short_side / min(image.size))

@@ -75,7 +75,7 @@ class Group:
             await store.write(identities.apply_grouping, plan, self._conditions.clock())
         if plan.report.guardrails is not None:
             await store.write(facts.write_fact, GUARDRAILS, list(plan.report.guardrails))
-        await store.write(write_scope, decided.scope)  # last: if interrupted, it is repeated
+        await store.write(write_scope, decided.scope)  # written last: the next sync repeats an interrupted grouping
         needed = await store.read(contents.crop_files)
         await asyncio.to_thread(crops.tidy, self._conditions.crops_dir, needed)
         self._tell(plan, is_carried=carried is not None)

@@ -1,4 +1,4 @@
-"""Where pictures come from: the contract every kind of source keeps."""
+"""The interface of all picture sources."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -12,37 +12,37 @@ from service.remote.guard import CircuitOpenError
 
 
 class SourceAwayError(CircuitOpenError):
-    """One source as a whole is out of reach: nothing is known of its pictures, and the others go on without it."""
+    """A whole source is unreachable: the state of its pictures is unknown, and other sources continue without it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
-    """What a source says of itself when it is opened: for the log, the status page and ``config check``."""
+    """A source's properties, found when it is opened: for the log, the status page and ``config check``."""
 
     name: str
     kind: str
     version: str
     user_id: str
     hints_inline: bool
-    """Whether the listing brings the faces along; otherwise each asset's hints are read one by one."""
+    """Whether the listing includes the faces; otherwise each asset's hints are read one by one."""
     knows_faces: bool = True
-    """Whether it says where faces are; of a source that does not, every picture is wanted."""
+    """Whether the source has face boxes; if not, every picture is wanted."""
     lists_changes: bool = True
-    """Whether it can list only what changed since a moment; otherwise every listing is whole."""
+    """Whether the source can list only the changes since a moment; otherwise every listing is whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Part of a listing: assets of this source alone, and what was skipped and why (reason -> count)."""
+    """Part of a listing: assets of this source alone, and the skipped items (reason -> count)."""
 
     assets: tuple[Asset, ...]
     skipped: dict[str, int]
     bad_spots: tuple[str, ...] = ()
-    """Windows the source could not list, in words; while there is one, absence from the listing proves nothing."""
+    """Windows the source could not list, in words; if there are any, absence from the listing proves nothing."""
     unchanged: tuple[str, ...] = ()
-    """The ids of assets that are exactly what the store knows of them."""
+    """The ids of assets that are unchanged from the store."""
     failed: tuple[tuple[str, ItemError], ...] = ()
-    """What could not be listed, and why: asset ids or folders. Every listing tries them again."""
+    """The asset ids or folders that could not be listed, with the errors. Every listing tries them again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,33 +56,37 @@ class Staged:
 
 
 class Source(Protocol):
-    """One Immich user, or one folder tree. Every failure leaves as one of our four errors."""
+    """One Immich user, or one folder tree. Every failure is raised as one of the project's four errors."""
 
     @property
     def name(self) -> str: ...
 
     async def open(self) -> SourceFacts:
-        """Probe the remote, choose its dialect, and check the key and its permissions; ``SetupError`` names what is wrong."""
+        """
+        Probe the remote, choose its dialect, and check the key and its permissions.
+
+        A ``SetupError`` names the problem.
+        """
 
     def listing(
         self, *, updated_after: datetime | None = None, with_assets_without_faces: bool = True
     ) -> AsyncIterator[Page]:
-        """Every asset the key can see (or those changed since), newest first, each once."""
+        """Yield every asset the key can see (or those changed since ``updated_after``), newest first, each once."""
 
     async def read_hints(self, asset_id: str) -> tuple[FaceHint, ...]:
-        """The faces the source knows on one asset, now."""
+        """Return the faces the source currently has for one asset."""
 
     async def find(self, asset_id: str) -> Asset | None:
-        """One asset as it is now, or None when the source is certain that it is gone (deleted or trashed)."""
+        """Return one asset's current state, or None if it is certainly gone (deleted or trashed)."""
 
     async def people(self) -> tuple[Person, ...]:
-        """The people of this source, hidden ones included."""
+        """Return the people of this source, hidden ones included."""
 
     async def fetch(self, asset: Asset, folder: Path) -> Staged:
-        """Write the asset's bytes into ``folder`` as a new file, verified against its checksum where there is one."""
+        """Write the asset's bytes into ``folder`` as a new file, verified against its checksum if it has one."""
 
     async def wait_until_up(self) -> None:
-        """Return once the remote answers again, probing with growing pauses; at once when nothing is known against it."""
+        """Probe with growing pauses until the remote answers again; return at once if no outage is known."""
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Close every connection."""

@@ -1,7 +1,7 @@
 """
-A picture on its way to disk: a draft that becomes a file only when it is whole.
+Writing a picture to disk: a partial file that gets its final name only when it is complete.
 
-Writing and hashing happen in a thread, a block at a time, so that the event loop never waits for a disk.
+Writing and hashing happen in a thread, a block at a time, so that disk access never blocks the event loop.
 """
 
 import errno
@@ -15,17 +15,17 @@ from immich_facesets.errors import SetupError
 from service.sources import Staged
 
 BLOCK_BYTES = 1024 * 1024
-"""Written and hashed at once: some 3 ms of work, and one trip to a thread for most pictures."""
+"""The size of a block written and hashed at once: some 3 ms of work, and one thread call for most pictures."""
 
 DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class PartialFile:
     """
-    A file that is being written; its name owes nothing to what a remote says. Every method blocks.
+    A file that is being written; its name is independent of any remote data. Every method blocks.
 
-    There is no fsync: what is staged is fetched again after a crash, and nothing refers to it. The lock is for a task
-    that is cancelled while a thread still writes for it: what was discarded stays away.
+    There is no fsync: a staged file is fetched again after a crash, and nothing refers to it. The lock is for a task
+    that is cancelled while a thread still writes for it: a discarded file is not created again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -57,7 +57,7 @@ class PartialFile:
             self._size += len(block)
 
     def finish(self, blocks: list[bytes]) -> Staged:
-        """Write the rest and give the file its name."""
+        """Write the remaining blocks, give the file its final name, and return it."""
         self.absorb(blocks)
         with self._lock:
             try:
@@ -71,7 +71,7 @@ class PartialFile:
         )
 
     def discard(self) -> None:
-        """Leave nothing behind, whatever was reached."""
+        """Delete whatever has been written so far."""
         with self._lock:
             self._is_discarded = True
             if self._file is not None:

@@ -229,11 +229,11 @@ def labels(tx: Connection) -> dict[int, str]:
 
 
 def birth_dates(tx: Connection) -> dict[int, str]:
-    """The birth date (ISO) of each identity whose person has one at a source."""
+    """Return the birth date (ISO) of each identity that has one at a source."""
     rows = tx.execute(
         select(people.c.identity, people.c.birth_date)
         .where(people.c.identity.is_not(None), people.c.birth_date.is_not(None))
         .order_by(people.c.identity, people.c.birth_date)
     )
-    # The latest date is the careful one where two sources disagree: it makes a person younger in a picture.
+    # If two sources disagree, the latest date is the careful choice: it makes the person younger in a picture.
     return {row.identity: row.birth_date for row in rows}

@@ -189,7 +189,7 @@ class Runner:
                     except (
                         SetupError,
                         SourceAwayError,
-                    ) as error:  # one revoked key, one folder must not stop the others
+                    ) as error:  # a failing source must not stop the others
                         refused[name] = error
             if refused and len(refused) == len(names):
                 raise together(refused.values())
@@ -197,7 +197,7 @@ class Runner:
             info = await self._pool.open()
             conditions.settings.points(
                 info.family, info.distances
-            )  # an unknown model is told before anything is fetched for it
+            )  # report an unknown model before fetching anything for it
             chosen = {name: self._sources[name] for name in names if name not in refused}
             staging = Staging(conditions.staging_dir, room=conditions.settings.staging_bytes)
             embed = Embed(conditions, chosen, self._pool, staging, self._metrics)

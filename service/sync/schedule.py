@@ -44,7 +44,7 @@ def _crontab(line: str) -> BaseTrigger:
     weekdays = _weekdays(weekday)
     if day.startswith("*") or weekday.startswith("*"):
         return CronTrigger(**times, day=day, day_of_week=weekdays)
-    # crontab(5): where both are restricted, either will do
+    # crontab(5): when both are restricted, a match of either is enough
     return OrTrigger([CronTrigger(**times, day=day), CronTrigger(**times, day_of_week=weekdays)])
 
 

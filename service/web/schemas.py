@@ -135,20 +135,20 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of ``/healthz``."""
+    """The response of ``/healthz``."""
 
     status: Literal["alive"] = "alive"
 
 
 class ReadinessAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The answer of ``/readyz``; only callers with the token see the objections."""
+    """The response of ``/readyz``; only callers with the token see the objections."""
 
     status: Literal["ready", "not ready"]
     objections: tuple[Objection, ...] = ()
 
 
 class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of ``/api/status``: everything the status page shows."""
+    """The response of ``/api/status``: the complete content of the status page."""
 
     version: str
     ready: bool

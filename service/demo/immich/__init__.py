@@ -5,7 +5,7 @@ A fake Immich: an HTTP server that behaves like versions 2.7, 3.1 and 3.3, for t
     anna = immich.add_user("anna")
     asset = immich.add_asset(data=jpeg, file_name="a.jpg", owner="anna", width=1600, height=1200, taken_at=...)
     immich.add_face(asset, box=(600, 300, 900, 700), image_width=1600, image_height=1200)
-    url = await immich.start()      # ask it with the header x-api-key: anna.api_key
+    url = await immich.start()      # send the header x-api-key: anna.api_key
     immich.faults.add("original", "status", status=503, times=2)
     assert immich.requests.count("original") == 0
 

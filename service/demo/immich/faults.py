@@ -31,9 +31,9 @@ class Fault:
     asset_id: str | None = None
     when: Callable[[str, object], bool] | None = None
     seen: int = 0
-    """Matching requests so far."""
+    """The number of matching requests so far."""
     struck: int = 0
-    """Requests that this fault has made fail so far."""
+    """The number of requests to which this fault was applied so far."""
 
     def strikes(self, route: str, asset_id: str | None, query: str, body: object) -> bool:
         if self.route == "any":

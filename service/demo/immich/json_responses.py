@@ -216,7 +216,7 @@ class Answers:
         )
 
     def people(self, viewer: FakeUser, *, page: int, size: int, with_hidden: bool) -> str:
-        """Return the viewer's people, in Immich's order; unnamed ones with too few faces are counted, not listed."""
+        """Return the viewer's people, ordered as in Immich; unnamed ones with too few faces are counted, not listed."""
         counts = self.library.face_counts(viewer.name)
         seen = [
             person

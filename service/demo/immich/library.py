@@ -215,7 +215,7 @@ class Library:
         return frozenset({viewer.name} | {user.name for user in self.users.values() if viewer.name in user.shares_with})
 
     def readable(self, viewer: FakeUser, asset_id: str) -> FakeAsset | None:
-        """Return the asset if it is readable: an own one unless locked, a partner's unless locked, trashed or archived."""
+        """Return the asset if readable: an own one unless locked, a partner's unless locked, trashed or archived."""
         asset = self.assets.get(asset_id)
         if asset is None or asset.visibility == "locked":
             return None

@@ -6,11 +6,11 @@ A manifest is TOML or JSON, with paths relative to the file::
     version = "3.1.0"
     [[users]]
     name = "anna"
-    api_key = "..."                     # made up when absent
-    permissions = ["asset.read"]        # everything needed when absent
+    api_key = "..."                     # generated when absent
+    permissions = ["asset.read"]        # every needed one when absent
     shares_with = ["ben"]
     [[people]]
-    person_id = "..."                   # made up when absent
+    person_id = "..."                   # derived from the name when absent
     owner = "anna"
     name = "Anna"
     [[assets]]

@@ -103,7 +103,7 @@ class FakeImmich:
         is_admin: bool = False,
         user_id: str | None = None,
     ) -> FakeUser:
-        """Add an account with one API key; ``shares_with`` names users who see these assets in their timeline."""
+        """Add an account with one API key; ``shares_with`` names users whose timelines also show its assets."""
         user = FakeUser(name, api_key or new_secret(), frozenset(permissions), set(shares_with), is_admin)
         user.user_id = user_id or user.user_id
         return self.library.add_user(user)
@@ -183,7 +183,7 @@ class FakeImmich:
         await asyncio.sleep(0)
 
     async def resume(self) -> None:
-        """Listen again, on the same port."""
+        """End an outage: listen again, on the same port."""
         if self._web is None:
             raise RuntimeError("start the server first")
         self._requests_to_live = None

@@ -102,7 +102,7 @@ async def gather_facts(store: Store, space: str) -> Facts:
 async def candidates_of(
     store: Store, facts: Facts, members: Sequence[Member], dimension: int
 ) -> tuple[tuple[Candidate, ...], NDArray[np.float32]]:
-    """The usable of these members as the export rules see them, and their vectors (n, d), row by row."""
+    """Return the usable members as the export rules see them, and their embeddings (n, d), row by row."""
     usable = facts.usable(members)
     vectors = await store.read(contents.vectors_of, [member.face.face_id for member in usable], dimension)
     return tuple(_candidate(member, member.crop, facts) for member in usable if member.crop is not None), vectors

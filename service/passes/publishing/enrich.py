@@ -84,7 +84,7 @@ class Enrich:
             image = await asyncio.to_thread(read_crop, self._conditions.crops_dir, item.crop.file)
             answer = await self._look_into(image)
         except ItemError as error:
-            if error.reason == _REFUSED and not self._is_refused:  # one embedder of several that lacks the models
+            if error.reason == _REFUSED and not self._is_refused:  # one of several embedders lacks the models
                 self._is_refused = True
                 log.warning("enrich_refused", message=str(error))
             return NOTHING_FOUND

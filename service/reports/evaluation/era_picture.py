@@ -13,7 +13,7 @@ from service.reports.evaluation.histogram import HEIGHT, WIDTH, Plot, plot
 _MARGIN, _TOP, _LINE, _BAR = 70, 78, 20, 26
 _INK, _FAINT, _SAME, _OTHER = "#22272b", "#8a9299", "#2f7d6d", "#c98a3a"
 _UNDATED, _BACK = "#c9ced3", "#ffffff"
-_LEAST_WORDS = 34  # pixels of a bar that a number fits in
+_LEAST_WORDS = 34  # width in pixels of a bar that a number fits in
 _FIRST_COLOUR, _LAST_COLOUR = np.array([64, 105, 176]), np.array([216, 122, 62])
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 720, 220
-"""Of the field inside the axes, in the drawing's own units."""
+"""Size of the field inside the axes, in the drawing's own units."""
 
 
 @dataclass(frozen=True, slots=True)

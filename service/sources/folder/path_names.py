@@ -1,8 +1,8 @@
 r"""
-File names as text that can be stored and shown, and back.
+Conversion of file names to text that can be stored and shown, and back.
 
-A name is bytes to a POSIX system. What is no UTF-8, control characters and the backslash itself become ``\xNN``, so that
-two names never become one text.
+On a POSIX system a name is bytes. Bytes that are not UTF-8, control characters and the backslash itself become
+``\xNN``, so that two names never map to the same text.
 """
 
 import os
@@ -13,7 +13,7 @@ _UNSAFE = re.compile(rb"[\x00-\x1f\x7f\\]")
 
 
 def shown(name: str) -> str:
-    """The text that stands for a path as the system gives it (``surrogateescape``), with slashes between its parts."""
+    """Return the text of a path given by the system (``surrogateescape``), with slashes between its parts."""
     raw = os.fsencode(name)
     if os.sep != "/":
         raw = raw.replace(os.fsencode(os.sep), b"/")
@@ -22,6 +22,6 @@ def shown(name: str) -> str:
 
 
 def system_name(text: str) -> str:
-    """The path that a text of ``shown`` stands for."""
+    """Return the system path for a text made by ``shown``."""
     raw = _ESCAPED.sub(lambda match: bytes([int(match[1], 16)]), text.encode())
     return os.fsdecode(raw)

@@ -1,4 +1,4 @@
-"""What a picture file says of itself without being decoded: its hash, and when it was taken."""
+"""The facts of a picture file that need no decoding: its hash, and when it was taken."""
 
 import hashlib
 import io
@@ -23,7 +23,7 @@ _ORIGINAL, _ORIGINAL_OFFSET = 0x9003, 0x9011
 _DIGITISED, _DIGITISED_OFFSET = 0x9004, 0x9012
 _TIFF: Final = (b"II*\0", b"MM\0*")
 _BLOCK: Final = re.compile(rb"(?:Exif\0\0(?:\0\0)?|eXIf|EXIF....|CMT2)((?:II\*\0|MM\0\*))", re.DOTALL)
-"""How JPEG, HEIF, AVIF, JPEG XL (``Exif``), PNG (``eXIf``), WebP (``EXIF``) and Canon's CR3 (``CMT2``) mark EXIF."""
+"""The EXIF markers of JPEG, HEIF, AVIF, JPEG XL (``Exif``), PNG (``eXIf``), WebP (``EXIF``) and CR3 (``CMT2``)."""
 _TAIL_BYTES: Final = 256 * 1024
 _DATE: Final = re.compile(r"(\d{4})[:/-](\d\d)[:/-](\d\d)[ T](\d\d):(\d\d):(\d\d)")
 _OFFSET: Final = re.compile(r"([+-])(\d\d):(\d\d)")
@@ -31,7 +31,7 @@ _OFFSET: Final = re.compile(r"([+-])(\d\d):(\d\d)")
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A file that was read whole. ``taken_at`` is None when it does not say when it was taken; ``local_date`` is ISO."""
+    """A file that was read whole. ``taken_at`` is None if it has no capture time; ``local_date`` is ISO."""
 
     sha1: str
     stamp: str
@@ -41,15 +41,15 @@ class Reading:
 
 
 def silence_pillow() -> None:
-    """Keep Pillow from remarking on odd metadata: a library has thousands of them, and nothing follows."""
+    """Suppress Pillow's warnings on odd metadata: a library causes thousands, and none needs action."""
     warnings.filterwarnings("ignore", module="PIL")
 
 
 def read(path: Path, *, max_bytes: int) -> Reading:
     """
-    Hash a file and look for its date. Blocking.
+    Hash a file and find its capture time. Blocking.
 
-    ``ItemError``: denied, unreadable, not_found, empty, too_large, or changing while it is read.
+    Raises ``ItemError``: denied, unreadable, not_found, empty, too_large, or changing while it is read.
     """
     try:
         with path.open("rb") as file:
@@ -68,7 +68,7 @@ def read(path: Path, *, max_bytes: int) -> Reading:
 
 
 def copy(path: Path, draft: PartialFile, *, sha1: str | None, max_bytes: int) -> tuple[bytes, ...]:
-    """Copy a file into a draft, up to its last block, which is returned. Blocking; errors as in ``read``."""
+    """Copy a file into a partial file, except its last block, which is returned. Blocking; errors as in ``read``."""
     try:
         with path.open("rb") as file:
             before = _opened(file, max_bytes)
@@ -88,7 +88,7 @@ def copy(path: Path, draft: PartialFile, *, sha1: str | None, max_bytes: int) ->
 
 
 def moment(seconds: float) -> datetime:
-    """A file's time as an aware moment; nonsense becomes 1970."""
+    """Return a file's time as an aware datetime; an invalid time becomes 1970."""
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
@@ -119,11 +119,11 @@ def _changing() -> ItemError:
 
 
 def _taken(file: BinaryIO, head: bytes, tail: bytes) -> tuple[datetime | None, str]:
-    """When the picture was taken, and the date on the wall there; (None, "") when EXIF does not say."""
+    """Return when the picture was taken, and the local date there; (None, "") if EXIF has no time."""
     try:
         return _date(_exif(file, head, tail))
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, OverflowError, AttributeError, struct.error):
-        return None, ""  # damaged metadata is no reason to leave a picture out
+        return None, ""  # a picture with damaged metadata is still included
 
 
 def _exif(file: BinaryIO, head: bytes, tail: bytes) -> Image.Exif:
@@ -151,7 +151,7 @@ def _date(exif: Image.Exif) -> tuple[datetime | None, str]:
 
 
 def _zone(offset: object) -> timezone:
-    """The zone that EXIF names; UTC, as good a guess as any, where it names none."""
+    """Return the zone in EXIF; UTC, an arbitrary default, if it has none."""
     found = _OFFSET.match(str(offset or ""))
     if found is None:
         return UTC

@@ -1,9 +1,9 @@
 """
 One folder tree as a source of pictures.
 
-An asset's id is its path below the root, so nothing changes when the root moves. A listing reads whole files only where
-size or times are not those of the last reading; the SHA-1 it computes is what Immich gives as a checksum, so the same
-bytes are one content wherever they lie, and a file that was moved or renamed is known again.
+An asset's id is its path below the root, so it does not change when the root moves. A listing reads only files whose
+size or times differ from the last reading. Its SHA-1 equals Immich's checksum, so the same bytes are one content in
+any source, and a moved or renamed file is recognised.
 """
 
 import asyncio
@@ -26,28 +26,28 @@ from service.sources.folder.walk import Found, FoundFile, Skipped, Unreadable, i
 from service.sources.partial_files import PartialFile
 
 Mode = Literal["mixed", "trusted"]
-"""``trusted``: each folder directly below the root is one person, and her name."""
+"""``trusted``: each folder directly below the root is one person, and its name is the person's name."""
 
 _LISTED_AT_ONCE = 1000
 _READ_AT_ONCE = 32
 _PAUSE_SECONDS = 60.0
 _LONGEST_PERSON = 200
 _NOBODY = "_"
-"""Folders whose names begin like this hold no person: what is left over, or for review."""
+"""The name prefix of folders that are not a person: leftover pictures, or pictures for review."""
 
 
 class Memory(Protocol):
-    """What is known of the folder from earlier."""
+    """Access to the stored state of the folder."""
 
     async def stamps(self, asset_ids: Sequence[str]) -> Mapping[str, str]:
-        """The stamps at the last reading, of those assets that are known and not gone."""
+        """Return the stamps at the last reading of the assets that are known and not gone."""
 
     async def has_any(self) -> bool:
-        """Whether any picture is known and not gone."""
+        """Return whether any picture is known and not gone."""
 
 
 class FolderSource:
-    """Keeps the contract of ``service.sources.Source``. ``closed`` folders below the root are not entered."""
+    """A folder's implementation of ``service.sources.Source``; ``closed`` folders below the root are not entered."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class FolderSource:
         return self._name
 
     async def open(self) -> SourceFacts:
-        """Look whether the root is there; ``SourceAwayError`` when it is missing, or empty where pictures were."""
+        """Check the root; ``SourceAwayError`` if it is missing, or empty although pictures are known."""
         await self._check_there()
         self._tell("")
         return SourceFacts(
@@ -90,8 +90,8 @@ class FolderSource:
     async def listing(
         self, *, updated_after: datetime | None = None, with_assets_without_faces: bool = True
     ) -> AsyncIterator[Page]:
-        """Every picture, each once; those that are as they were only by their ids."""
-        del updated_after, with_assets_without_faces  # a folder keeps no diary, and knows no faces
+        """Yield every picture once; unchanged ones only as their ids."""
+        del updated_after, with_assets_without_faces  # a folder has no change log and no face boxes
         found = walk(self.root, closed=self._closed)
         is_empty = True
         while chunk := await asyncio.to_thread(_take, found):
@@ -116,7 +116,7 @@ class FolderSource:
         return ()
 
     async def find(self, asset_id: str) -> Asset | None:
-        """The file as a look at it shows it, unread; None when it is certainly gone, not merely out of reach."""
+        """Return the file's state without reading it; None if it is certainly gone, not merely unreachable."""
         try:
             status = await asyncio.to_thread(os.stat, self._path(asset_id))
         except (FileNotFoundError, NotADirectoryError):
@@ -128,7 +128,7 @@ class FolderSource:
         return self._asset(asset_id, Reading("", stamp_of(status), changed_at, None, ""))
 
     async def people(self) -> tuple[Person, ...]:
-        """In a trusted folder, everybody who has a folder directly below the root."""
+        """Return the people of a trusted folder: one for each person's folder directly below the root."""
         if self.mode != "trusted":
             return ()
         try:
@@ -139,7 +139,7 @@ class FolderSource:
         return tuple(Person(name, name, None, is_hidden=False) for name in found if len(name) <= _LONGEST_PERSON)
 
     async def fetch(self, asset: Asset, folder: Path) -> Staged:
-        """A copy of the file, of the very bytes that were listed; one that has changed since is a matter for the next."""
+        """Copy the file with exactly the listed bytes; a file changed since then is left to the next listing."""
         draft = PartialFile(folder)
         staged: Staged | None = None
         try:
@@ -155,14 +155,14 @@ class FolderSource:
         return staged
 
     async def wait_until_up(self) -> None:
-        """Nobody waits for a folder: the others go on without it, and every sync looks for it again."""
+        """Do not wait: the other sources continue without the folder, and every sync checks for it again."""
         try:
             await self._check_there()
         except SourceAwayError:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing: there are no connections."""
 
     def _path(self, asset_id: str) -> Path:
         return self.root / system_name(asset_id)
@@ -184,7 +184,7 @@ class FolderSource:
             return error
 
     async def _excused(self, failed: Sequence[tuple[str, ItemError]]) -> tuple[tuple[str, ItemError], ...]:
-        """What failed by itself: a file that went away meanwhile did not, and it may be the whole root that is away."""
+        """Return the failures without files deleted meanwhile; ``SourceAwayError`` if the whole root is missing."""
         if failed:
             await self._check_there()
         return tuple((item, error) for item, error in failed if error.reason != "not_found")

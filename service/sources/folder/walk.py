@@ -1,4 +1,4 @@
-"""Everything below a folder, in one pass that remembers directories and nothing else."""
+"""A traversal of everything below a folder, in one pass that stores only directories in memory."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from immich_facesets.picture_formats import is_video, picture_type
 from service.sources.folder.path_names import shown
 
 _NOT_PICTURES = frozenset({"lost+found", "@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information"})
-"""Folders that file systems and storage boxes keep for themselves, in lower case."""
+"""The internal folders of file systems and NAS devices, in lower case."""
 
 _LONGEST_ID = 1000
 
@@ -21,7 +21,7 @@ Key = tuple[int, int] | str
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A picture by its name. ``asset_id``: its path below the root, as text; ``name``: the same for the system."""
+    """A file with a picture's name. ``asset_id``: its path below the root, as text; ``name``: the system's form."""
 
     asset_id: str
     name: str
@@ -30,14 +30,14 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Something that is no picture, and why."""
+    """An entry that is not a picture, and the reason."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A folder or file about which nothing can be learned."""
+    """A folder or file that cannot be read."""
 
     item: str
     error: ItemError
@@ -48,22 +48,22 @@ Found = FoundFile | Skipped | Unreadable
 
 def stamp_of(status: os.stat_result) -> str:
     """
-    Size and times: while these stay the same, so do the bytes.
+    Return a file's size and times as a stamp: while it is unchanged, so are the bytes.
 
-    The time of change finds a file that was replaced and given its old date. There is no inode in it: many network and
-    FUSE mounts give new ones at will, and every file would be read again.
+    The change time reveals a replaced file with its old date restored. The inode is left out: many network and FUSE
+    mounts assign new ones arbitrarily, and every file would be read again.
     """
     return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
 
 
 def key_of(path: str) -> Key:
-    """What tells whether two paths are one folder."""
-    status = os.stat(path)  # noqa: PTH116 - a hot loop over names that may be no UTF-8
+    """Return a key that is equal for two paths to the same folder."""
+    status = os.stat(path)  # noqa: PTH116 - a hot loop over names that may not be UTF-8
     return (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(path)
 
 
 def unreadable(error: OSError) -> ItemError:
-    """Why a file or folder cannot be read, in words without its name."""
+    """Return the error for an unreadable file or folder, with a message that omits its name."""
     if error.errno in {errno.EACCES, errno.EPERM}:
         return ItemError("access is denied: give the user this service runs as the right to read it", reason="denied")
     if error.errno in {errno.ENOENT, errno.ENOTDIR}:
@@ -74,23 +74,23 @@ def unreadable(error: OSError) -> ItemError:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is none of a person's own pictures, by its name."""
+    """Return whether the name of a file or folder marks it as not one of a user's pictures."""
     return name.startswith(".") or name.lower() in _NOT_PICTURES
 
 
 def walk(root: Path, *, closed: Iterable[Path] = ()) -> Iterator[Found]:
     """
-    Every file below ``root``, folder by folder, in order of names; blocking.
+    Yield every file below ``root``, folder by folder, in order of names; blocking.
 
-    Links to folders are followed after everything that lies below the root itself, and no folder is entered twice, by
-    whatever way, so loops end. ``closed`` folders are never entered.
+    Links to folders are followed after everything below the root itself. No folder is entered twice by any path, so
+    loops end. ``closed`` folders are never entered.
     """
     entered: set[Key] = set()
     for path in closed:
         try:
             entered.add(key_of(str(path)))
         except OSError:
-            continue  # it is not there, so nobody comes upon it
+            continue  # it does not exist, so the traversal cannot reach it
     linked = deque([""])
     while linked:
         stack = [linked.popleft()]
@@ -99,7 +99,7 @@ def walk(root: Path, *, closed: Iterable[Path] = ()) -> Iterator[Found]:
 
 
 def _one_folder(root: str, place: str, entered: set[Key], stack: list[str], linked: deque[str]) -> Iterator[Found]:
-    """What lies directly in one folder; its own folders are put onto ``stack`` and ``linked``, for later."""
+    """Yield the direct entries of one folder; its subfolders are put onto ``stack`` and ``linked`` for later."""
     try:
         path = os.path.join(root, place)  # noqa: PTH118 - as above
         key = key_of(path)

@@ -1,4 +1,4 @@
-"""Immich as a source: the only package that knows Immich's names, routes and versions."""
+"""Immich as a source: the only package with code specific to Immich's names, routes and versions."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -25,12 +25,12 @@ def build_immich_source(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> ImmichSource:
-    """One user's source, unopened: nothing is sent yet. ``settings.immich_url`` is set, or there would be no user."""
+    """Return one user's unopened source; nothing is sent yet. ``settings.immich_url`` is set if there is a user."""
     client = ImmichClient(
         user.name,
         settings.immich_url or "",
         user.api_key,
-        # Reading faces may go to twice the pictures in flight; what is fetched at once is the embed pass's decision.
+        # Reading faces may use twice the pictures in flight; the embed pass limits concurrent downloads itself.
         pacer=Pacer(start=settings.fetch_concurrency, most=2 * settings.fetch_concurrency),
         answer_seconds=settings.request_timeout,
         transport=transport,

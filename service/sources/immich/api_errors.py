@@ -1,4 +1,4 @@
-"""Immich's ways of saying no, turned into our four errors: the one place where its messages are read."""
+"""Translation of Immich's error answers into the project's four errors: the only reader of its messages."""
 
 import json
 import ssl
@@ -13,7 +13,7 @@ import httpx
 from immich_facesets.errors import FacesetsError, ItemError, SetupError, TransientError
 
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
-"""A server that asks for a longer pause is taken at its word for an hour only."""
+"""The limit of a pause from ``Retry-After``: longer ones are cut to an hour."""
 
 _NOT_FOUND_OR_NO_ACCESS = "Not found or no "
 _MISSING_PERMISSION = "Missing required permission: "
@@ -24,10 +24,10 @@ _BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_R
 
 class AnswerError(TransientError):
     """
-    Immich was reached, but this answer was of no use: a 500, a body cut short, a page where data should be.
+    An unusable answer from a reachable Immich: a 500, a truncated body, or a web page instead of data.
 
-    Unlike an outage it can be the fault of the one thing asked for. ``reason`` is the code an ``ItemError`` about that
-    thing would carry.
+    Unlike an outage, it can be caused by the requested item. ``reason`` is the code that an ``ItemError`` for that
+    item would have.
     """
 
     def __init__(self, message: str, *, reason: str) -> None:
@@ -36,21 +36,21 @@ class AnswerError(TransientError):
 
 
 class NoSuchRouteError(TransientError):
-    """404 ``Cannot GET ...``: maintenance mode, or not the API; only ``/server/config`` can tell."""
+    """A 404 ``Cannot GET ...``: maintenance mode, or not the API; only ``/server/config`` shows which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Troubles:
-    """Words for what goes wrong with one source: ``source`` is our name of it, ``place`` the host and port."""
+    """The error messages for one source: ``source`` is its configured name, ``place`` the host and port."""
 
     source: str
     place: str
 
     def of_answer(self, status: int, headers: Mapping[str, str], body: bytes, *, about_item: bool) -> FacesetsError:
         """
-        The error that an answer other than 2xx stands for.
+        Return the error for an answer other than 2xx.
 
-        ``about_item`` says whether the request was about one asset: what Immich refuses there is that asset's trouble.
+        ``about_item``: whether the request was for one asset, so that a refusal is an error of that asset.
         """
         message = message_of(body)
         match status:
@@ -70,14 +70,14 @@ class Troubles:
                 return self._refused(status, message, about_item=about_item)
 
     def of_redirect(self, target: httpx.URL) -> SetupError:
-        """A redirect that must not be followed: the key would be shown to somebody else."""
+        """Return the error for a redirect that must not be followed: it would send the key to another origin."""
         return SetupError(
             f"Immich at {self.place} redirects to {target.scheme}://{target.host}: set IMMICH_URL to the address where "
             "Immich itself answers; is a login proxy in front?"
         )
 
     def of_transport(self, error: httpx.HTTPError) -> FacesetsError:
-        """The error that a connection's failure stands for."""
+        """Return the error for a failed connection."""
         match error:
             case httpx.ConnectError() if isinstance(_root(error), ssl.SSLCertVerificationError):
                 return SetupError(
@@ -96,7 +96,7 @@ class Troubles:
                 return TransientError(f"the connection to {self.place} failed ({type(error).__name__})")
 
     def of_page(self, what: str, *, reason: str = "not_json") -> AnswerError:
-        """Something other than data where data should be; ``what`` is "HTML" or "something that is not JSON"."""
+        """Return the error for an answer that is not data; ``what`` is "HTML" or "something that is not JSON"."""
         return AnswerError(
             f"{self.place} answered {what} instead of Immich's data: is IMMICH_URL right, is a login proxy in front?",
             reason=reason,
@@ -136,7 +136,7 @@ class Troubles:
         return SetupError(f"{self.place} forbids the request ({said}): is a proxy or firewall in front of Immich?")
 
     def _not_found(self, message: str | None, *, about_item: bool) -> FacesetsError:
-        if message is None:  # not Immich's own words: a proxy whose Immich is starting says this, too
+        if message is None:  # not Immich's own message: a proxy also answers this while Immich is starting
             return AnswerError(f"{self.place} answered 404, and not in Immich's words", reason="unavailable")
         if message.startswith("Cannot ") or not about_item:
             return NoSuchRouteError(message)
@@ -155,14 +155,14 @@ class Troubles:
         )
 
     def _internal_error(self, headers: Mapping[str, str]) -> FacesetsError:
-        # Immich names the file's type before it reads the file: a 500 with that label is a file that cannot be read.
+        # Immich sets the file's content type before it reads the file: a 500 with that type is an unreadable file.
         if headers.get("content-type", "").startswith(("image/", "video/")):
             return ItemError("Immich cannot read the file behind this picture", reason="offline")
         return AnswerError(f"Immich at {self.place} reports an internal error (HTTP 500)", reason="server_error")
 
 
 def message_of(body: bytes) -> str | None:
-    """What an error's body says, with the fields it complains about; None when it is not Immich's JSON."""
+    """Return the message of an error's body, with the rejected fields; None if it is not Immich's JSON."""
     try:
         answer = json.loads(body)
     except ValueError:
@@ -183,7 +183,7 @@ def message_of(body: bytes) -> str | None:
 
 
 def retry_after_of(headers: Mapping[str, str]) -> float | None:
-    """The pause in seconds that ``Retry-After`` asks for (RFC 9110: seconds or a date), or None."""
+    """Return the pause of ``Retry-After`` in seconds (RFC 9110: seconds or a date), or None."""
     text = headers.get("retry-after", "").strip()
     try:
         seconds = float(text)
@@ -203,7 +203,7 @@ def looks_like_html(body: bytes) -> bool:
 
 
 def _root(error: BaseException) -> BaseException | None:
-    """What the operating system said: the innermost cause."""
+    """Return the innermost cause: the operating system's error."""
     inner = error.__cause__ or error.__context__
     while inner is not None and (inner.__cause__ or inner.__context__):
         inner = inner.__cause__ or inner.__context__

@@ -1,7 +1,7 @@
 """
-The three ways Immich has been searched, chosen in one place by the server's version.
+The three dialects of Immich's search, chosen in one place by the server's version.
 
-2.7 and 3.0 to 3.1 take flat fields, 3.2 and later a filter; servers ignore fields they do not know in silence.
+2.7 and 3.0 to 3.1 take flat fields, 3.2 and later a filter; servers silently ignore unknown fields.
 """
 
 from dataclasses import dataclass, replace
@@ -12,19 +12,19 @@ from immich_facesets.errors import SetupError
 from service.sources.immich.payloads import AssetSection, Version
 
 PAGE_SIZE = 1000
-"""The most one search brings; pages of 250 are four times slower over all."""
+"""The largest page of a search; pages of 250 are four times slower overall."""
 
 VISIBILITIES = ("timeline", "archive", "hidden")
-"""Everything a key can see. Locked pictures are never asked for: the question alone is refused."""
+"""All visibilities a key can see. Locked pictures are never requested: the request itself is refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """
-    One question to the search. ``taken_from`` and ``taken_to`` are both inclusive, to the millisecond.
+    One search query. ``taken_from`` and ``taken_to`` are both inclusive, to the millisecond.
 
-    ``offline`` asks for exactly the pictures whose file is missing, which Immich otherwise leaves out like trash.
-    ``place`` is where to go on: the page or cursor that the answer before named.
+    ``offline`` selects exactly the pictures with a missing file, which Immich otherwise leaves out like trash.
+    ``place`` is where to continue: the page or cursor from the previous answer.
     """
 
     visibilities: tuple[str, ...]
@@ -41,30 +41,30 @@ class Query:
 
 
 class Dialect(Protocol):
-    """How one family of versions is asked."""
+    """The search dialect of one family of versions."""
 
     @property
     def hints_inline(self) -> bool:
-        """Whether a listing brings the faces along."""
+        """Whether a listing includes the faces."""
 
     @property
     def finds_faces(self) -> bool:
-        """Whether ``only_with_faces`` is understood."""
+        """Whether ``only_with_faces`` is supported."""
 
     @property
     def scopes(self) -> tuple[tuple[str, ...], ...]:
-        """The groups of visibilities that one question can be about."""
+        """The groups of visibilities that one query can cover."""
 
     def body(self, query: Query) -> dict[str, Any]:
-        """The question as JSON."""
+        """Return the query as JSON."""
 
     def next_place(self, section: AssetSection) -> str | None:
-        """Where the answer says it goes on."""
+        """Return the place of the next page, from the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class FlatDialect:
-    """2.7, 3.0 and 3.1."""
+    """The dialect of 2.7, 3.0 and 3.1."""
 
     hints_inline: bool
     finds_faces: bool = False
@@ -94,7 +94,7 @@ class FlatDialect:
 
 @dataclass(frozen=True, slots=True)
 class FilterDialect:
-    """3.2 and later."""
+    """The dialect of 3.2 and later."""
 
     hints_inline: bool = False
     finds_faces: bool = True
@@ -133,7 +133,7 @@ class FilterDialect:
 
 
 def dialect_of(version: Version) -> Dialect:
-    """The dialect of a server; one older than 2.7 is a ``SetupError``."""
+    """Return the dialect of a server; one older than 2.7 is a ``SetupError``."""
     match (version.major, version.minor):
         case (2, minor) if minor >= 7:
             return FlatDialect(hints_inline=True)
@@ -146,5 +146,5 @@ def dialect_of(version: Version) -> Dialect:
 
 
 def as_text(moment: datetime) -> str:
-    """ISO 8601 in UTC, cut to the millisecond: the finest that Immich takes."""
+    """Return ISO 8601 in UTC, cut to the millisecond: Immich's finest precision."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"

@@ -1,7 +1,8 @@
 """
-Immich over HTTP: one method per endpoint, and nothing outside this package knows Immich's names.
+Immich over HTTP: one method per endpoint; no code outside this package uses Immich's names.
 
-Every failure leaves as one of our four errors, every wait has an end, and the key is shown to one origin only.
+Every failure is raised as one of the project's four errors, every wait is limited, and the key is sent to one origin
+only.
 """
 
 import asyncio
@@ -34,25 +35,25 @@ T = TypeVar("T")
 
 USER_AGENT = "immich-facesets"
 KEEP_ALIVE_SECONDS = 4.0
-"""Immich closes idle connections after some 6 seconds; ours are let go before."""
+"""The lifetime of an idle connection: shorter than the some 6 seconds after which Immich closes it."""
 
 LARGE_BODY_BYTES = 256 * 1024
-"""JSON above this is parsed in a thread: a page of 1000 assets takes longer than the event loop may stand still."""
+"""JSON above this size is parsed in a thread: a page of 1000 assets would block the event loop for too long."""
 
 ERROR_BODY_BYTES = 64 * 1024
-"""Of an error's body no more than this is read."""
+"""The most that is read of an error's body."""
 
 MOST_REDIRECTS = 3
 _SAME_METHOD = {307, 308}
-"""Redirects after which a POST stays one (RFC 9110, 15.4)."""
+"""Redirects after which a POST stays a POST (RFC 9110, 15.4)."""
 
 
 class ImmichClient:
     """
     The connection of one source, under one API key.
 
-    ``requests`` counts what was asked, by route. ``answer_seconds`` is the longest silence on a connection,
-    ``total_seconds`` the longest a JSON answer and ``download_seconds`` the longest a picture may take over all.
+    ``requests`` counts the requests by route. The limits: ``answer_seconds`` for silence on a connection,
+    ``total_seconds`` for a whole JSON answer, and ``download_seconds`` for a whole picture.
     """
 
     def __init__(
@@ -85,14 +86,14 @@ class ImmichClient:
             "Accept-Encoding": "gzip, deflate",
         }
         self._timeout = httpx.Timeout(connect=5.0, read=answer_seconds, write=answer_seconds, pool=answer_seconds)
-        # Straight to the transport: what httpx.AsyncClient adds, a picture pays for with a third of a millisecond.
+        # The transport is used directly: httpx.AsyncClient adds a third of a millisecond per picture.
         self._transport = transport or AiohttpTransport(keepalive_seconds=KEEP_ALIVE_SECONDS, trust_env=True)
 
     async def close(self) -> None:
         await self._transport.aclose()
 
     async def server_version(self) -> Version:
-        """``GET /server/version``, open to everybody."""
+        """``GET /server/version``; needs no key."""
         return await self._json(Version, "GET", "server/version")
 
     async def own_key(self) -> ApiKey:
@@ -100,7 +101,7 @@ class ImmichClient:
         return await self._json(ApiKey, "GET", "api-keys/me")
 
     async def probe(self) -> None:
-        """The same read, past those who wait their turn: hung calls must not make a live server look dead."""
+        """``GET /api-keys/me`` outside the request queue: hung calls must not make a live server appear down."""
         await self._json(ApiKey, "GET", "api-keys/me", pacer=self._probe_pacer)
 
     async def me(self) -> User:
@@ -128,14 +129,14 @@ class ImmichClient:
 
     @asynccontextmanager
     async def original(self, asset_id: str, *, edited: bool = False) -> AsyncIterator[httpx.Response]:
-        """``GET /assets/{id}/original``: the bytes as they come; needs asset.download."""
+        """``GET /assets/{id}/original``: the bytes as a stream; needs asset.download."""
         query = "?edited=true" if edited else ""
         async with self._picture(asset_id, f"original{query}", "assets/{id}/original") as response:
             yield response
 
     @asynccontextmanager
     async def fullsize(self, asset_id: str) -> AsyncIterator[httpx.Response]:
-        """``GET /assets/{id}/thumbnail?size=fullsize``: Immich's largest JPEG of it; needs asset.view."""
+        """``GET /assets/{id}/thumbnail?size=fullsize``: Immich's largest JPEG of the asset; needs asset.view."""
         async with self._picture(asset_id, "thumbnail?size=fullsize", "assets/{id}/thumbnail") as response:
             yield response
 
@@ -179,7 +180,7 @@ class ImmichClient:
 
     @asynccontextmanager
     async def _picture(self, asset_id: str, what: str, route: str) -> AsyncIterator[httpx.Response]:
-        # Bytes as they are: a compressed picture would have another length than it says.
+        # Uncompressed transfer: a compressed picture's length would differ from the one in its headers.
         request = self._request(
             "GET", f"assets/{quote(asset_id, safe='')}/{what}", headers={"Accept": "*/*", "Accept-Encoding": "identity"}
         )
@@ -195,7 +196,7 @@ class ImmichClient:
     async def _exchange(
         self, request: httpx.Request, route: str, *, about_item: bool, total_seconds: float, pacer: Pacer
     ) -> AsyncIterator[httpx.Response]:
-        """One question and its answer, successful or an error of ours, also while the body is read."""
+        """Send one request and yield its answer; failures, also while the body is read, raise the project's errors."""
         async with pacer.slot(route) as slot:
             self.requests[f"{request.method} /{route}"] += 1
             try:
@@ -232,13 +233,13 @@ class ImmichClient:
         )
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
-        """The answer's head, after redirects within our origin."""
+        """Return the answer with its body unread, after redirects within the configured origin."""
         here = request.url
         for _ in range(MOST_REDIRECTS + 1):
             try:
                 response = await self._transport.handle_async_request(request)
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-                # An idle connection closed under us; everything here only reads, so asking again is safe.
+                # The server closed an idle connection; all requests here only read, so a retry is safe.
                 response = await self._transport.handle_async_request(request)
             response.request = request
             if not response.has_redirect_location:
@@ -254,7 +255,7 @@ class ImmichClient:
         raise self.troubles.of_redirect(here)
 
     async def _refuse(self, response: httpx.Response, *, about_item: bool) -> None:
-        """Raise what an answer other than 2xx stands for."""
+        """Raise the error for an answer other than 2xx."""
         content = b""
         async for block in response.aiter_bytes():
             content += block
@@ -268,7 +269,7 @@ class ImmichClient:
         raise self.troubles.no_api() from error
 
     async def _is_in_maintenance(self) -> bool:
-        """``GET /server/config``, past the pacer: the caller holds a slot already."""
+        """``GET /server/config``, outside the pacer: the caller holds a slot already."""
         self.requests["GET /server/config"] += 1
         response = await self._send(self._request("GET", "server/config"))
         try:
@@ -280,7 +281,7 @@ class ImmichClient:
 
 
 def base_url(url: str) -> httpx.URL:
-    """Where the API answers, from what a person typed: with or without ``/api`` and slashes at the end."""
+    """Return the API's base URL from a user's input, with or without ``/api`` and slashes at the end."""
     try:
         parsed = httpx.URL(url.strip())
     except httpx.InvalidURL as error:

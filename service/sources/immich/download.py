@@ -1,4 +1,4 @@
-"""A picture on its way from Immich to disk: checked as it comes, and a file only when it is whole."""
+"""The download of a picture from Immich to disk: checked on arrival, and made a file only when complete."""
 
 import asyncio
 from pathlib import Path
@@ -14,9 +14,9 @@ from service.sources.partial_files import BLOCK_BYTES, PartialFile
 
 async def stage(response: httpx.Response, folder: Path, asset: Asset, *, max_bytes: int) -> Staged:
     """
-    Write a picture's body into ``folder``; only a whole picture of the promised length leaves a file.
+    Write a picture's body into ``folder``; only a complete picture of the announced length leaves a file.
 
-    Raises ``ItemError`` (empty, too_large, not_a_picture, offline), ``AnswerError`` for a body cut short, and
+    Raises ``ItemError`` (empty, too_large, not_a_picture, offline), ``AnswerError`` for a truncated body, and
     ``SetupError`` when the folder cannot be written.
     """
     promised = _promised_bytes(response)
@@ -38,7 +38,7 @@ async def stage(response: httpx.Response, folder: Path, asset: Asset, *, max_byt
             if waiting >= BLOCK_BYTES:
                 await asyncio.to_thread(draft.absorb, blocks)
                 blocks, waiting = [], 0
-        # A proxy that packs what we asked for as it is speaks of the packed length.
+        # A proxy that compresses the answer against the request announces the compressed length.
         arrived = response.num_bytes_downloaded if "content-encoding" in response.headers else total
         if promised is not None and arrived != promised:
             raise AnswerError(f"a picture ended after {arrived} of {promised} bytes", reason="truncated")
@@ -64,7 +64,7 @@ def _too_large(size_bytes: int, max_bytes: int) -> ItemError:
 
 
 def _check_first_bytes(block: bytes, asset: Asset) -> None:
-    """No picture begins like JSON or HTML, whatever the label says."""
+    """Reject a body that begins like JSON or HTML, whatever its content type."""
     error: FacesetsError | None = None
     if block[:64].lstrip().startswith((b"{", b"[{")):
         if asset.is_offline or asset.is_external:

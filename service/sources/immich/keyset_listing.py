@@ -1,9 +1,9 @@
 """
-Every picture once, newest first, although Immich's pages drift: a keyset sweep.
+A keyset sweep that lists every picture once, newest first, although Immich's pages drift.
 
-Each question begins where the last answer ended (its last time plus a millisecond, because times are cut to
-milliseconds), always reads the first page, and what comes twice is dropped. Only when a whole page shares one instant
-are its pages walked. A window that Immich cannot list is halved until the bad spot is small, named, and passed.
+Each query begins where the last answer ended: at its last time plus a millisecond, because times are cut to
+milliseconds. It always reads the first page, and duplicates are dropped. Pages are walked only when a whole page
+shares one instant. A window that Immich cannot list is halved until the bad spot is small; it is reported and skipped.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,18 +25,18 @@ from service.sources.immich.payloads import (
 MILLISECOND = timedelta(milliseconds=1)
 
 WALK_SIZES = (1.0, 0.7, 0.5, 0.3)
-"""Page sizes, as parts of the whole, for walking a tie again: 2.7 loses other rows at other page edges."""
+"""Page sizes, as fractions of the full page, for rereading a tie: 2.7 loses different rows at different edges."""
 
 MOST_FAILED_QUESTIONS = 500
-"""Finding one bad spot takes some 50 failures; after this many it is not spots that are bad."""
+"""The most failed queries of a sweep. One bad spot takes some 50; beyond this, bad spots are not the cause."""
 
 Ask = Callable[[Query], Awaitable[AssetSection]]
-"""Puts one question and returns the answer; ``AnswerError`` is a question that Immich cannot answer."""
+"""A function that sends one query and returns the answer; ``AnswerError`` if Immich cannot answer it."""
 
 
 @dataclass(slots=True)
 class Found:
-    """Part of a sweep: pictures not seen before in it, or a window that could not be listed, in words."""
+    """Part of a sweep: pictures new to it, or a window that could not be listed, in words."""
 
     items: tuple[AssetPayload, ...] = ()
     bad_spot: str | None = None
@@ -45,9 +45,9 @@ class Found:
 @dataclass(slots=True)
 class Sweep:
     """
-    One sweep. ``seen`` holds the ids that came already and may be shared by several sweeps of one listing.
+    One sweep. ``seen`` holds the ids already listed and may be shared by several sweeps of one listing.
 
-    ``ask_once`` puts a question without patience: for looking for a bad spot, where failures are expected.
+    ``ask_once`` sends a query without retries: for locating a bad spot, where failures are expected.
     """
 
     dialect: Dialect
@@ -58,12 +58,12 @@ class Sweep:
     _failed: int = 0
 
     async def run(self) -> AsyncIterator[Found]:
-        """The whole of ``query``; raises ``SetupError`` when Immich ignores what was asked."""
+        """Yield all results of ``query``; raises ``SetupError`` if Immich ignores its conditions."""
         async for found in self._window(self.query.taken_from, self.query.taken_to, self.ask):
             yield found
 
     async def _window(self, first: datetime | None, last: datetime | None, ask: Ask) -> AsyncIterator[Found]:
-        """Everything taken between two instants, both inclusive; None is without end."""
+        """Yield all pictures taken between two instants, both inclusive; None is unbounded."""
         while True:
             query = self.query.between(first, last)
             try:
@@ -90,10 +90,10 @@ class Sweep:
 
     async def _tie(self, moment: datetime, page_size: int, ask: Ask) -> AsyncIterator[Found]:
         """
-        Walk the pages of one instant that more pictures share than a page holds.
+        Walk the pages of one instant that is shared by more pictures than fit on a page.
 
-        2.7 has no order among them: a row can come twice and another never. The pages together hold as many rows as
-        there are pictures, so it is known whether some are missing, and pages of another size find them.
+        2.7 has no order among them: one row can appear twice and another never. The pages together hold as many rows
+        as there are pictures, which reveals missing ones. Pages of another size find them.
         """
         query = self.query.between(_earlier(moment), _later(moment))
         ids: set[str] = set()
@@ -121,7 +121,7 @@ class Sweep:
         yield Found(bad_spot=f"{rows - len(ids)} of the {rows} pictures taken at {as_text(moment)}")
 
     async def _halves(self, first: datetime | None, last: datetime | None, error: AnswerError) -> AsyncIterator[Found]:
-        """Halve a window that Immich cannot list, the newer half first, down to a bad spot of a millisecond."""
+        """Halve a window that Immich cannot list, newer half first, down to a bad spot of a millisecond."""
         low, high = first or FIRST_INSTANT, last or LAST_INSTANT
         if self._failed == 0:
             await self._make_sure_that_searches_work(error)
@@ -137,7 +137,7 @@ class Sweep:
                 yield found
 
     async def _make_sure_that_searches_work(self, error: AnswerError) -> None:
-        """Ask for a window that is empty in every library; if even that fails, no window is to blame."""
+        """Search a window that is empty in every library; if even that fails, no window is the cause."""
         try:
             await self.ask(self.query.between(FIRST_INSTANT, FIRST_INSTANT + MILLISECOND))
         except AnswerError:
@@ -162,7 +162,7 @@ class Sweep:
 
 
 def broken_promise(items: tuple[AssetPayload, ...], query: Query) -> str | None:
-    """The first condition of the question that its answer does not keep, in words, or None."""
+    """Return the first condition of the query that its answer violates, in words, or None."""
     if len(items) > query.size:
         return f"{query.size} pictures were asked for, {len(items)} came"
     if items and (broken := _broken_order(items, query)):
@@ -172,7 +172,7 @@ def broken_promise(items: tuple[AssetPayload, ...], query: Query) -> str | None:
 
 def _broken_order(items: tuple[AssetPayload, ...], query: Query) -> str | None:
     times = [item.file_created_at for item in items]
-    # The texts have one form, so nearly always they compare like the times themselves.
+    # The texts have one format, so they nearly always compare like the times themselves.
     if any(older > newer and instant(older) > instant(newer) for newer, older in pairwise(times)):
         return "newest first"
     if query.taken_to is not None and instant(times[0]) > _later(query.taken_to):

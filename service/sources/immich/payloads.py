@@ -1,7 +1,7 @@
 """
-Immich's JSON as structs, and the step from there to our values.
+Immich's JSON as structs, and their conversion to the project's values.
 
-Unknown fields are ignored and times stay text until they are needed: one strange row must not spoil a page of 1000.
+Unknown fields are ignored and times stay text until needed: one odd row must not invalidate a page of 1000.
 """
 
 import binascii
@@ -20,7 +20,7 @@ FULLSIZE_SUFFIXES = frozenset({
     ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".svg", ".x3f",
 })
 # fmt: on
-"""Raw files, layered files and drawings: what Immich itself renders as a full-size JPEG."""
+"""Raw files, layered files and drawings, which Immich itself renders as a full-size JPEG."""
 
 
 FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
@@ -28,7 +28,7 @@ LAST_INSTANT = datetime.max.replace(microsecond=999_000, tzinfo=UTC)
 
 
 class Payload(msgspec.Struct, rename="camel", kw_only=True):
-    """Anything Immich answers."""
+    """The base of all structs of Immich's answers."""
 
 
 class Version(Payload):
@@ -68,7 +68,7 @@ class FacePayload(Payload):
 
 
 class PersonWithFaces(Payload):
-    """A person inside an asset; only 2.7 brings her faces along."""
+    """A person inside an asset; only 2.7 includes the person's faces."""
 
     id: str
     faces: tuple[FacePayload, ...] = ()
@@ -120,7 +120,7 @@ class PeopleAnswer(Payload):
 
 
 def instant(text: str) -> datetime:
-    """An aware UTC instant; years beyond what Python can hold become its first or last instant."""
+    """Return an aware UTC instant; years outside Python's range become its first or last instant."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -139,16 +139,16 @@ def hint_of(face: FacePayload, person_id: str | None) -> FaceHint:
 
 
 def hints_of_faces(faces: tuple[FacePayload, ...]) -> tuple[FaceHint, ...]:
-    """What ``GET /faces`` says."""
+    """Return the face hints of an answer to ``GET /faces``."""
     return tuple(hint_of(face, None if face.person is None else face.person.id) for face in faces)
 
 
 def inline_hints(asset: AssetPayload) -> tuple[FaceHint, ...] | None:
     """
-    The faces that 2.7 brings along with an asset.
+    Return the faces that 2.7 includes with an asset.
 
-    None for an edited asset: its search gives the boxes of the unedited picture, and only ``/faces`` those that fit
-    the edited bytes.
+    None for an edited asset: the search has the boxes of the unedited picture; only ``/faces`` has those that fit the
+    edited bytes.
     """
     if asset.is_edited:
         return None
@@ -165,7 +165,7 @@ def rendition_of(asset: AssetPayload) -> Rendition:
 
 
 def checksum_of(asset: AssetPayload) -> str | None:
-    """The SHA-1 of the original in hex; None for an external library, where it may be the hash of the path."""
+    """Return the SHA-1 of the original in hex; None for an external library, where it may hash the path."""
     if asset.library_id is not None:
         return None
     try:
@@ -176,7 +176,7 @@ def checksum_of(asset: AssetPayload) -> str | None:
 
 
 def asset_of(payload: AssetPayload, source: str, hints: tuple[FaceHint, ...] | None) -> Asset:
-    """Our value. Width and height are upright on every version, and those of the edit when there is one."""
+    """Return the project's asset. Width and height are upright on every version, and the edit's if there is one."""
     updated_at = instant(payload.updated_at)
     return Asset(
         source=source,

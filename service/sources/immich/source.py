@@ -34,14 +34,18 @@ NEEDED_PERMISSIONS = ("asset.read", "face.read", "asset.download", "asset.view",
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What opening found out: how to ask, and whose pictures these are."""
+    """The results of opening: the dialect to use, and the owner of the pictures."""
 
     dialect: Dialect
     facts: SourceFacts
 
 
 class ImmichSource:
-    """Keeps the contract of ``service.sources.Source``; its calls pass ``guard``, which the scheduler may wait for."""
+    """
+    Immich's implementation of ``service.sources.Source``.
+
+    Its calls pass through ``guard``, which the scheduler may wait for.
+    """
 
     def __init__(
         self,
@@ -65,7 +69,7 @@ class ImmichSource:
 
     @property
     def requests(self) -> Counter[str]:
-        """How often each route was asked, for the metrics."""
+        """The number of requests by route, for the metrics."""
         return self._client.requests
 
     async def open(self) -> SourceFacts:
@@ -88,10 +92,10 @@ class ImmichSource:
         self, *, updated_after: datetime | None = None, with_assets_without_faces: bool = True
     ) -> AsyncIterator[Page]:
         """
-        Timeline, archive and hidden pictures, and then those whose file is missing (``is_offline``), each once.
+        Yield timeline, archive and hidden pictures, then those with a missing file (``is_offline``), each once.
 
-        Where the server can tell (2.7, 3.2 and later), pictures without any face come with empty hints, so that nobody
-        asks for their faces now; without ``with_assets_without_faces`` they are left out.
+        If the server can tell (2.7, 3.2 and later), pictures without any face have empty hints, so that their faces
+        are not requested now. Without ``with_assets_without_faces`` they are left out.
         """
         opened = await self._open_once()
         tells = opened.dialect.finds_faces
@@ -122,7 +126,7 @@ class ImmichSource:
         except ItemError as error:
             if error.reason != "not_found":
                 raise
-            # Gone, unless it is the key that has changed.
+            # The asset is gone, unless the key has changed.
             self._check_permissions((await self._insist(self._client.own_key)).permissions)
             return None
         is_trash = payload.is_trashed and not payload.is_offline  # Immich also puts missing files into the trash
@@ -145,11 +149,11 @@ class ImmichSource:
 
     async def fetch(self, asset: Asset, folder: Path) -> Staged:
         """
-        The bytes that stand for the asset, as a new file in ``folder``.
+        Fetch the asset's original or rendition as a new file in ``folder``.
 
-        A rendition of a raw file can be smaller than the original: Immich gives the largest JPEG it has.
+        A rendition of a raw file can be smaller than the original: it is the largest JPEG that Immich has.
         """
-        for _ in range(2):  # a checksum that does not fit may be the line's fault, once
+        for _ in range(2):  # one checksum mismatch may be a transfer error
             staged = await self._about_item(lambda: self._stage(asset, folder))
             is_checked = asset.checksum is not None and asset.rendition is Rendition.ORIGINAL
             if not is_checked or staged.sha1 == asset.checksum:
@@ -173,7 +177,7 @@ class ImmichSource:
         try:
             return await self._client.server_version()
         except AnswerError as error:
-            if error.reason == "not_json":  # at the very first question this is a wrong address, not a hiccup
+            if error.reason == "not_json":  # at the first request this means a wrong address, not a passing error
                 raise SetupError(str(error)) from error
             raise
 
@@ -184,9 +188,9 @@ class ImmichSource:
 
     async def _own_user_id(self, granted: tuple[str, ...], dialect: Dialect) -> str:
         """
-        Whose key this is. Without user.read the owner of everything on the first page that has anything.
+        Return the id of the key's user. Without user.read: the owner of all pictures on the first page with any.
 
-        Empty while there is no picture to tell by; pictures of two owners (a partner's) are a ``SetupError``.
+        Empty while there are no pictures; pictures of two owners (a partner's) are a ``SetupError``.
         """
         if "user.read" in granted or "all" in granted:
             return (await self._insist(self._client.me)).id
@@ -202,7 +206,7 @@ class ImmichSource:
         return next(iter(owners), "")
 
     async def _ids_with_faces(self, opened: Opened, updated_after: datetime | None) -> set[str] | None:
-        """The ids of all pictures with any face, or None when that cannot be said of every picture."""
+        """Return the ids of all pictures with any face, or None if that cannot be known for every picture."""
         ids: set[str] = set()
         for scope in opened.dialect.scopes:
             query = Query(scope, updated_after=updated_after, only_with_faces=True)
@@ -221,7 +225,7 @@ class ImmichSource:
         )
 
     async def _ask(self, dialect: Dialect, query: Query, *, first: RetryRule = ONE_ITEM) -> AssetSection:
-        """One question of a sweep. An answer that is no use is soon told, because the sweep can ask another way."""
+        """Send one query of a sweep. An unusable answer is raised early, because the sweep can change the query."""
         body = dialect.body(query)
         try:
             return (await self.guard.call(lambda: self._client.search(body), rule=first)).assets
@@ -274,11 +278,11 @@ class ImmichSource:
             raise
 
     async def _insist(self, fn: Callable[[], Awaitable[T]]) -> T:
-        """For what everything else hangs on: go on until it works or the circuit has decided."""
+        """Run a call that all else depends on: retry until it succeeds or the circuit breaker opens."""
         return await self.guard.call(fn, rule=STUBBORN)
 
     async def _about_item(self, fn: Callable[[], Awaitable[T]]) -> T:
-        """For one item: what fails every time while the server is well is that item's own trouble."""
+        """Run a call for one item: if it fails every time while the server is healthy, the item is at fault."""
         try:
             return await self.guard.call(fn)
         except AnswerError as error:
