@@ -47,17 +47,18 @@ def order_by_diversity(worth: NDArray[np.float64], aspects: Sequence[Aspect]) ->
     Return the rows (n,) in the order in which to take them; ``worth`` is not negative, and rows come best first.
 
     No beginning of the order has a lower value than as many rows from the top. Constructed bins can make the greedy
-    order end below that; then rows from the top come first.
+    order end below that. Then the rows from the top come first, themselves ordered by diversity.
     """
     count = len(worth)
-    kept = 0
+    first: list[int] = []
     while True:
-        order = _greedy(worth, aspects, kept)
+        order = _greedy(worth, aspects, first)
         ours = _values(order, worth, aspects)
         behind = np.flatnonzero(ours < _values(list(range(len(order))), worth, aspects) - 1e-9)
         if not len(behind):
             break
         kept = int(behind[-1]) + 1
+        first = order_by_diversity(worth[:kept], [Aspect(aspect.bins[:kept], aspect.weight) for aspect in aspects])
     taken = set(order)
     return order + [row for row in range(count) if row not in taken]
 
@@ -107,15 +108,15 @@ def _moment(text: str | None) -> datetime | None:
         return None
 
 
-def _greedy(worth: NDArray[np.float64], aspects: Sequence[Aspect], kept: int) -> list[int]:
-    """Return the first ``kept`` rows in input order, then always the row that adds most; the upper one of equals."""
+def _greedy(worth: NDArray[np.float64], aspects: Sequence[Aspect], first: Sequence[int]) -> list[int]:
+    """Return the rows ``first``, then always the row that adds most; the upper one of equals."""
     tables = [_Table(aspect, len(worth)) for aspect in aspects]
     gains = worth.astype(np.float64).copy()
     for table in tables:
         gains += table.gains
     order: list[int] = []
     for step in range(min(len(worth), MOST_ORDERED)):
-        row = step if step < kept else int(gains.round(9).argmax())
+        row = first[step] if step < len(first) else int(gains.round(9).argmax())
         order.append(row)
         gains[row] = -np.inf
         for table in tables:
