@@ -1,7 +1,7 @@
 """
 Run the embedder: read settings, load the models, serve.
 
-Exit codes: 0 stopped, 1 a bug (or a worker that died), 3 a person must change something.
+Exit codes: 0 stopped, 1 a bug (or a worker thread that ended), 3 the user must change something.
 """
 
 import argparse
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 def open_engine(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEngine:
-    """The engine that the settings name; it counts in ``metrics``. What only one of them needs is imported only for it."""
+    """Return the engine that the settings name, counting in ``metrics``. Only the imports of that engine are loaded."""
     if settings.engine == "synthetic":
         from embedder.engines.synthetic import SyntheticEngine  # noqa: PLC0415
 
@@ -62,7 +62,7 @@ def _open_opencv(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEn
             f"FACESETS_EMBEDDER_PROVIDER={settings.provider}, but OpenCV's models run on the CPU only: set it to cpu, or "
             "FACESETS_EMBEDDER_ENGINE to onnx"
         )
-    provider_options(Device(precision=settings.precision, cache_dir=settings.cache_dir))  # refuses what has no meaning
+    provider_options(Device(precision=settings.precision, cache_dir=settings.cache_dir))  # refuses unusable options
     pack = open_pack(settings.models_dir, settings.model_pack, settings.recognisers, detector_task="yunet")
     if len(pack.recognisers) > 1:
         raise SetupError(f"{SHARES_NAME} names several recognisers; with FACESETS_EMBEDDER_ENGINE=opencv there is one")
@@ -77,7 +77,7 @@ def _open_opencv(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEn
 
 
 def _open_extras(settings: EmbedderSettings) -> Extras:
-    """What measures more than the engine does; drawn faces have nothing to measure."""
+    """Open the further models beside the engine's; there are none for drawn faces."""
     if settings.engine == "synthetic":
         return NO_EXTRAS
     files = find_extras(settings.models_dir, settings.model_pack)

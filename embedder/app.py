@@ -1,4 +1,4 @@
-"""The composition root: opens everything, hands it on, serves, and closes it in reverse."""
+"""The composition root: opens all parts, connects them, serves, and closes them in reverse order."""
 
 import asyncio
 import socket
@@ -39,11 +39,10 @@ async def serve(
     with_parent: bool = False,
 ) -> int:
     """
-    Serve until SIGTERM or SIGINT (or, ``with_parent``, until the parent is gone), then finish what was accepted;
-    returns the exit code.
+    Serve until SIGTERM or SIGINT (or, ``with_parent``, until the parent has ended), then finish accepted pictures.
 
-    ``metrics`` are those that the engine counts in, if it counts; ``extras`` are the models that measure more. The
-    address that was really bound is announced as one JSON line on stdout, and in the file ``announce``.
+    Returns the exit code. ``metrics`` are the engine's counters, if it has any; ``extras`` are the further models. The
+    bound address is announced as one JSON line on stdout, and in the file ``announce``.
     """
     ends = stop_event()
     if with_parent:
@@ -80,8 +79,10 @@ async def serve(
 
 def pipeline_size(settings: EmbedderSettings) -> PipelineSize:
     """
-    A GPU has one owner for each model, and full batches; so have OpenCV's models, which take one caller at a time. On a
-    CPU there are as many as cores, one thread each: threads that share one picture wait for each other.
+    Return the lanes' sizes for the device.
+
+    On a GPU one worker per model runs full batches; so it is for OpenCV's models, which allow one caller at a time. On
+    a CPU there are as many workers as cores, one thread each: threads that share one picture would block each other.
     """
     cores = settings.threads or available_cores()
     on_gpu = settings.engine == "onnx" and settings.provider is not Provider.CPU
@@ -111,7 +112,7 @@ async def _check_models(pipeline: Pipeline) -> None:
 
 
 async def _listen(runner: web.AppRunner, listen: Listen) -> Listen:
-    """Bind, and return the address with the port that was really given."""
+    """Bind, and return the address with the assigned port."""
     site = web.TCPSite(runner, listen.host, listen.port)
     try:
         await site.start()

@@ -1,4 +1,4 @@
-"""What this machine makes of the models: a table, and the settings that suit it. ``immich-facesets-embedder bench``."""
+"""The ``immich-facesets-embedder bench`` command: a table of measured speeds and the settings for this machine."""
 
 import asyncio
 import sys
@@ -23,14 +23,14 @@ from immich_facesets.errors import ItemError, SetupError
 MADE = 12
 ROUNDS = 2
 FACES_PER_PICTURE = 2
-"""For what is recommended without photos of one's own."""
+"""Faces per picture assumed in the recommendation when no folder of photos is given."""
 
 OpenEngine = Callable[[EmbedderSettings, EmbedderMetrics], FaceEngine]
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Pictures looked at and faces recognised in a second, under these settings."""
+    """Pictures searched and faces recognised per second, under these settings."""
 
     threads: int
     batch: int
@@ -39,16 +39,16 @@ class Speed:
 
     @property
     def library(self) -> float:
-        """Pictures a second of a library with so many faces in each."""
+        """Pictures per second for a library with this many faces in each picture."""
         return 1 / (1 / self.pictures + FACES_PER_PICTURE / self.faces)
 
     def better_of(self, other: "Speed") -> "Speed":
-        """What the machine can do is the faster of two measurements: other work only ever slows it down."""
+        """Return the faster of two measurements, because other work on the machine can only slow one down."""
         return Speed(self.threads, self.batch, max(self.pictures, other.pictures), max(self.faces, other.faces))
 
 
 def read_pictures(folder: Path | None) -> list[bytes]:
-    """Every file of a folder, or made-up ones of the size that telephones take."""
+    """Return every file of a folder, or generated pictures of the size that phones take."""
     if folder is None:
         return [_made(number) for number in range(MADE)]
     if not folder.is_dir():
@@ -107,7 +107,7 @@ def _settings_to_try(settings: EmbedderSettings) -> Iterator[EmbedderSettings]:
 async def _pictures_a_second(
     settings: EmbedderSettings, engine: FaceEngine, metrics: EmbedderMetrics, pictures: Sequence[bytes], seconds: float
 ) -> float:
-    """The whole way of a picture, as many at once as are accepted; unreadable files are passed over."""
+    """Measure the whole pipeline with as many pictures at once as it accepts; unreadable files are skipped."""
     deaths: list[BaseException] = []
     size = pipeline_size(settings)
     pipeline = Pipeline(
@@ -141,7 +141,7 @@ async def _pictures_a_second(
 
 
 def _faces_a_second(settings: EmbedderSettings, engine: FaceEngine, seconds: float) -> float:
-    """The recogniser alone, with as many owners and faces at once as the lanes would give it."""
+    """Measure the recogniser alone, with as many threads and faces per batch as the lanes would use."""
     size = pipeline_size(settings)
     pixels = np.random.default_rng(1).integers(0, 256, (240, 320, 3), dtype=np.uint8)
     faces = [engine.align(pixels, engine.probe())] * size.batch
@@ -160,7 +160,7 @@ def _faces_a_second(settings: EmbedderSettings, engine: FaceEngine, seconds: flo
 
 
 def _made(number: int) -> bytes:
-    """A 12-megapixel JPEG with about the detail of a photo, that shows nobody."""
+    """A generated 12-megapixel JPEG with about the detail of a photo and no face."""
     random = np.random.default_rng(number)
     layers = [
         cv2.resize(random.normal(0, spread, (3000 // step, 4000 // step, 3)), (4000, 3000))

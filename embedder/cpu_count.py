@@ -1,4 +1,4 @@
-"""How many processor cores this process may really use."""
+"""The number of processor cores that this process may use."""
 
 import math
 import os
@@ -9,10 +9,10 @@ CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 
 def available_cores(quota: Path = CPU_MAX) -> int:
     """
-    The cores that the scheduler and a container's quota leave us, at least 1.
+    Return the number of cores that the scheduler and a container's quota allow, at least 1.
 
-    ``os.cpu_count`` sees neither: in a container held to two of 64 cores it says 64. ``quota`` is the file of cgroup v2
-    with "<microseconds> <period>" or "max <period>".
+    ``os.cpu_count`` considers neither: in a container limited to two of 64 cores it returns 64. ``quota`` is the file
+    of cgroup v2 with "<microseconds> <period>" or "max <period>".
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:

@@ -1,4 +1,4 @@
-"""What looks at pictures: the one seam with two real implementations, ONNX models and drawn faces."""
+"""The interface of face engines, with the values that they take and return."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A face as the detector saw it, in upright original pixels."""
+    """A face as the detector found it, in upright original pixels."""
 
     box: Box
     landmarks: Landmarks
@@ -27,7 +27,7 @@ class Detection:
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
     """
-    What the detector is shown of a picture, ready for it, and the way back to the picture.
+    The detector's input for a picture or a part of it, and the mapping back to the picture.
 
     A point (u, v) of the view lies at ((u - margin_x) / x_factor + left, (v - margin_y) / y_factor + top).
     """
@@ -46,7 +46,7 @@ class Aligned:
     """
     A face moved onto the recogniser's template: ``crop`` (side, side, 3) RGB.
 
-    ``span`` is how many original pixels the side of the crop stands for.
+    ``span`` is the number of original pixels that the side of the crop covers.
     """
 
     crop: Pixels
@@ -56,7 +56,7 @@ class Aligned:
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
-    """What ``GET /v1/info`` says about an engine."""
+    """The facts about an engine that ``GET /v1/info`` reports."""
 
     kind: Literal["onnx", "opencv", "synthetic"]
     space: EmbeddingSpace
@@ -67,9 +67,9 @@ class EngineFacts:
     models: tuple[wire.ModelInfo, ...]
     provider: str
     distances: OperatingPoints | None = None
-    """Operating points stated beside a model of one's own."""
+    """Operating points stated in the notes beside a user's own model."""
     view_side: int = 0
-    """A picture whose longer side has this many pixels is seen as well as any larger one; 0: every pixel counts."""
+    """Pixels of the longer side above which detection gains nothing; 0: every pixel counts."""
     crop_side: int = 112
     """Pixels of an aligned face."""
 
@@ -85,13 +85,13 @@ class FaceEngine(Protocol):
 
     def view(self, pixels: Pixels, area: Box | None = None, *, closely: bool = False) -> View:
         """
-        Show the detector the whole picture, or ``area`` of it (which may reach outside).
+        Return the detector's input for the whole picture, or for ``area`` of it (which may reach outside).
 
-        ``closely`` says that a face fills much of the area, so that a coarser look is enough.
+        ``closely`` means that a face fills much of the area, so that a coarser resolution is enough.
         """
 
     def part(self, view: View, box: Box) -> View | None:
-        """What a view of the whole picture shows around a box, as it shows it; None where only the whole can be shown."""
+        """Cut the surroundings of a box out of a whole view, unscaled; None where only whole views are possible."""
 
     def detect(self, views: Sequence[View]) -> list[list[Detection]]:
         """The faces in each view, best first."""
@@ -100,7 +100,7 @@ class FaceEngine(Protocol):
         """The face on the template; ``ItemError`` when its points make no sense."""
 
     def recognise(self, faces: Sequence[Aligned]) -> NDArray[np.float32]:
-        """Unit vectors, (n, d); a face that gives no direction has a row of NaN."""
+        """Return unit vectors, (n, d); the row of a face whose embedding is degenerate is NaN."""
 
     def probe(self) -> Detection:
         """A face that can be aligned and recognised on any picture: for health checks."""

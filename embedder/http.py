@@ -1,4 +1,4 @@
-"""The embedder's HTTP doors: questions in, answers or ``wire.Trouble`` out."""
+"""The embedder's HTTP handlers, which answer requests with faces or with ``wire.Trouble``."""
 
 import asyncio
 import importlib.metadata
@@ -22,10 +22,10 @@ from immich_facesets.runtime.health import HEALTHZ, add_health, require_token, t
 log = structlog.get_logger(__name__)
 
 UPLOAD_SECONDS = 120.0
-"""How long a caller may take to send a picture: it holds a place all the while."""
+"""How long a caller may take to send a picture, which occupies a permit meanwhile."""
 
 READY_SECONDS = 5.0
-"""How long an answer of ``/readyz`` is taken as still true."""
+"""How long a result of ``/readyz`` is cached."""
 
 _MOST_BOX_BYTES = 1 << 20
 _MOST_HEADER_BYTES = 1 << 17  # a thousand boxes with all their decimals
@@ -38,7 +38,7 @@ _METRICS: web.AppKey[EmbedderMetrics] = web.AppKey("metrics", EmbedderMetrics)
 
 
 class Readiness:
-    """Whether the models work, asked at most every few seconds however many ask."""
+    """Whether the models work, checked at most every few seconds regardless of the number of callers."""
 
     def __init__(self, pipeline: Pipeline, stopping: asyncio.Event) -> None:
         self._pipeline = pipeline
@@ -62,7 +62,7 @@ class Readiness:
 
 
 def build_app(settings: EmbedderSettings, pipeline: Pipeline, metrics: EmbedderMetrics) -> web.Application:
-    """The doors of one embedder. Setting the event under its key ``stopping`` makes it refuse new pictures."""
+    """Return the web application of one embedder. It refuses new pictures once the event under ``stopping`` is set."""
     app = web.Application(
         middlewares=[_speak_trouble, require_token(settings.token, open_paths=(HEALTHZ,))],
         client_max_size=settings.max_bytes,
@@ -90,8 +90,9 @@ def build_app(settings: EmbedderSettings, pipeline: Pipeline, metrics: EmbedderM
 
 def build_runner(app: web.Application, *, stop_seconds: float) -> web.AppRunner:
     """
-    What runs the doors: a caller that leaves cancels its handler, boxes may fill a long header, and nothing is logged
-    per request.
+    Return the runner of the application.
+
+    A caller's disconnect cancels its handler, the header with boxes may be long, and nothing is logged per request.
     """
     return web.AppRunner(
         app,
@@ -135,7 +136,7 @@ async def _faces(request: web.Request) -> web.Response:
 
 
 async def _read_body(request: web.Request) -> tuple[bytes, bytes | None]:
-    """The picture, and the boxes of a form; a body or part that is too large is a 413."""
+    """Return the picture and the boxes of a form; a body or part that is too large is a 413."""
     limit = request.app[_LIMITS].max_bytes
     if request.content_length is not None and request.content_length > limit + _MOST_BOX_BYTES:
         raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=request.content_length)
@@ -200,7 +201,7 @@ async def _metrics(request: web.Request) -> web.Response:
 
 @web.middleware
 async def _speak_trouble(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn what was raised into an answer; a bug gets a reference, and its traceback goes to the log."""
+    """Turn an exception into an answer; a bug gets a reference, and its traceback is logged."""
     try:
         return await handler(request)
     except Exception as error:  # noqa: BLE001  the one place where a bug of a request ends

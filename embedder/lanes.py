@@ -1,9 +1,9 @@
 """
-Lanes: one kind of work each, done by threads of its own, several items at a time where that pays.
+Lanes: worker threads for one kind of work each, which process items in batches where that is faster.
 
-Every item accepted ends exactly once: with its result, with its own error, or unstarted because its caller left. A batch
-that fails is tried again item by item, so that one bad face fails alone. A worker that dies of anything but an
-``Exception`` takes its lane down and says so: the process must end rather than stay deaf.
+Every accepted item ends exactly once: with its result, with its own error, or unstarted because its caller left. A
+failed batch is retried item by item, so that one bad face fails alone. A worker that ends by anything but an
+``Exception`` closes its lane and reports it: the process must then end, because it could no longer answer.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ ResultT = TypeVar("ResultT")
 
 
 class LaneClosedError(TransientError):
-    """The lane takes nothing more: it was closed, or its worker died."""
+    """The lane accepts no more items: it was closed, or its worker ended by an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ class Lane(Generic[ItemT, ResultT]):
     """
     Runs ``work`` (a batch of items to as many results) in threads.
 
-    ``on_death`` is called in the dying thread, once. ``on_batch`` hears the size and seconds of every batch.
+    ``on_death`` is called once, in the thread that ends. ``on_batch`` is called with the size and seconds of every
+    batch.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Lane(Generic[ItemT, ResultT]):
         self._changed = threading.Condition()
         self._closed = False
         self._room = asyncio.Semaphore(size.room)
-        self._entry = asyncio.Lock()  # two callers that each held half of the room would wait for ever
+        self._entry = asyncio.Lock()  # two callers that each held half of the room would deadlock
         self._threads = [
             threading.Thread(target=self._serve, name=f"{name}-{number}", daemon=True) for number in range(size.workers)
         ]
@@ -95,7 +96,7 @@ class Lane(Generic[ItemT, ResultT]):
         return outcomes
 
     def close(self, *, wait_seconds: float = 0.0) -> None:
-        """Take nothing more, fail what is queued, and wait a while for what is being worked on."""
+        """Accept no more items, fail the queued ones, and wait up to ``wait_seconds`` for those in progress."""
         self._shut(LaneClosedError(f"the {self.name} lane is closed"))
         deadline = time.monotonic() + wait_seconds
         for thread in self._threads:
@@ -134,7 +135,7 @@ class Lane(Generic[ItemT, ResultT]):
         try:
             while batch := self._collect():
                 self._settle(batch)
-        except BaseException as error:  # noqa: BLE001  whatever kills a worker must be told, in this thread nobody else can
+        except BaseException as error:  # noqa: BLE001  only this thread can report what ended its worker
             self._shut(LaneClosedError(f"the {self.name} lane died"))
             self._on_death(self.name, error)
 
@@ -160,7 +161,7 @@ class Lane(Generic[ItemT, ResultT]):
         begun = time.perf_counter()
         try:
             self._try(jobs)
-        except Exception as error:  # noqa: BLE001  the batcher's job: an item's error is its caller's to judge
+        except Exception as error:  # noqa: BLE001  an item's error is passed to its caller
             self._settle_alone(jobs, error)
         except BaseException:
             for job in jobs:

@@ -1,4 +1,4 @@
-"""How much of memory the pictures under way may take: files as they came, and pixels as they were decoded."""
+"""The memory budget of the pictures in progress: their files and their decoded pixels."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager, contextmanager
 
 class MemoryBudget:
     """
-    Counts bytes up to ``most``. A file is let in or refused at once; pixels wait, for their file is here already.
+    Counts bytes up to ``most``. A file is accepted or refused at once; pixels wait, because their file is accepted
+    already.
 
-    Whoever is alone is always let in, however large: the limits of one picture are checked elsewhere. ``decoders`` are
-    let at their work at once, before anybody knows how much they will bring.
+    The only picture in progress is always accepted, whatever its size: the limits of one picture are checked elsewhere.
+    Up to ``decoders`` pictures are decoded at once, before the sizes of their pixels are counted.
     """
 
     def __init__(self, most: int, *, decoders: int) -> None:
@@ -28,7 +29,7 @@ class MemoryBudget:
         return self._file_bytes + self._pixel_bytes
 
     def has_for(self, size_bytes: int) -> bool:
-        """Whether a file of this size may come in."""
+        """Return whether a file of this size may be accepted."""
         return not self._files or self.taken + size_bytes <= self._most
 
     @contextmanager
@@ -44,7 +45,7 @@ class MemoryBudget:
 
     @asynccontextmanager
     async def turn_to_decode(self) -> AsyncIterator[None]:
-        """Wait until pixels may be added; ``pixels`` says inside how many it were."""
+        """Wait until pixels may be added; ``pixels``, called inside, counts their bytes."""
         async with self._decoding:
             while self._pictures and self.taken >= self._most:
                 self._freed.clear()

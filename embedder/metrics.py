@@ -10,7 +10,7 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
 class EmbedderMetrics:
-    """What is counted. Labels are few and fixed: no picture, person or caller ever becomes one."""
+    """The embedder's counters. Labels are few and fixed: none identifies a picture, person or caller."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

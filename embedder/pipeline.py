@@ -1,8 +1,8 @@
 """
-One picture's way: permit, decode, detect, align, recognise, answer. Each step runs in a lane of its own.
+The pipeline of a picture: permit, decode, detect, align, recognise, answer. Each step runs in a lane of its own.
 
-Whoever gets no permit is refused at once (back-pressure instead of a queue); whoever leaves frees the place, and what of
-it was not begun is withdrawn.
+A request without a permit is refused at once (back-pressure instead of a queue). A caller's disconnect frees its permit
+and withdraws the work that was not begun.
 """
 
 import asyncio
@@ -51,9 +51,9 @@ class PipelineSize:
     batch: int = 16
     linger_seconds: float = 0.0
     threads: int = 1
-    """CPU threads of one run of a model, 0 for all cores: told, not used here."""
+    """CPU threads of one run of a model, 0 for all cores: reported, not used here."""
     memory_bytes: int = 2 << 30
-    """What pictures under way may take, as files and as pixels."""
+    """Bytes that pictures in progress may take, as files and as pixels."""
 
 
 class Pipeline:
@@ -103,7 +103,7 @@ class Pipeline:
 
     @contextlib.contextmanager
     def permit(self, size_bytes: int = 0) -> Iterator[None]:
-        """A place among the accepted for a file of this size, or ``BusyError``."""
+        """Hold a permit for a file of this size, or raise ``BusyError``."""
         if self._taken >= self.size.max_in_flight:
             self._metrics.pictures.labels("busy").inc()
             raise BusyError(f"all {self.size.max_in_flight} places are taken", retry_after=1.0)
@@ -120,7 +120,7 @@ class Pipeline:
             self._metrics.in_flight.set(self._taken)
 
     async def answer(self, data: bytes, question: Question) -> wire.FacesAnswer:
-        """The faces in a picture; ``ItemError`` when this picture is at fault, ``TransientError`` when we are."""
+        """The faces in a picture; ``ItemError`` when the picture is at fault, ``TransientError`` when the embedder is."""
         begun = time.perf_counter()
         outcome = "failed"
         try:
@@ -140,7 +140,7 @@ class Pipeline:
         return answer
 
     async def self_check(self) -> None:
-        """Send a made-up picture through every lane; ``TransientError`` when something sensible does not come back."""
+        """Send a test picture through every lane; ``TransientError`` when the result is not a valid embedding."""
         try:
             async with asyncio.timeout(PROBE_SECONDS):
                 pixels = _test_picture()
@@ -195,24 +195,24 @@ class Pipeline:
     async def _seat(
         self, data: bytes, picture: Picture, view: View, question: Question
     ) -> tuple[list[PreparedFace], int]:
-        """The faces ready to be recognised, and how many were found: all that the picture's pixels are needed for."""
+        """Return the prepared faces and the number found; the picture's pixels are not needed after this."""
         try:
             detections = await self._finder.find(picture, view, question)
         except FacesetsError:
             raise
-        except Exception as error:  # a model's errors have no common class; who is to blame is found out
+        except Exception as error:  # a model's errors have no common class; ``_blame`` determines the cause
             raise await self._blame(error) from error
         sitters = await self._workers.run(functools.partial(self._sitting.take, data, picture, detections, question))
         return sitters, len(detections)
 
     async def _faces(self, kept: Sequence[tuple[PreparedFace, NDArray[np.float32]]]) -> list[wire.FaceAnswer]:
-        """What is answered of the faces that have a vector, with what further models say of them."""
+        """Return the answer for each face that has a vector, with the results of the further models."""
         scores = await self._extra_lanes.score([sitter.judged for sitter, _ in kept])
         try:
             enriched = await self._extra_lanes.enrich([sitter.look for sitter, _ in kept])
         except FacesetsError:
             raise
-        except Exception as error:  # as above: who is to blame is found out
+        except Exception as error:  # as above: ``_blame`` determines the cause
             raise await self._blame(error) from error
         told = zip(kept, scores, enriched, strict=True)
         return [face_answer(sitter, vector, score, more) for (sitter, vector), score, more in told]
@@ -222,7 +222,7 @@ class Pipeline:
         return picture, self.engine.view(picture.pixels), picture_hash(picture.pixels)
 
     async def _blame(self, error: Exception | None) -> FacesetsError:
-        """Whose fault a failed inference is: the picture's if a made-up one passes, ours otherwise."""
+        """Return the error for a failed inference: the picture is at fault if a test picture passes, else the embedder."""
         try:
             await self.self_check()
         except TransientError as trouble:
@@ -239,7 +239,7 @@ class Pipeline:
 
 @functools.cache
 def _test_picture() -> NDArray[np.uint8]:
-    """Soft colours and a disc: something to look at, that is nobody."""
+    """A test picture without a face: soft colours and a disc."""
     rows, columns = np.mgrid[:240, :320].astype(np.float32)
     disc = 120.0 * ((rows - 110) ** 2 / 2 + (columns - 160) ** 2 < 4000)
     picture = np.stack([rows / 2 + disc, columns / 3 + disc, (rows + columns) / 5], axis=-1)

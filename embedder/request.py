@@ -1,4 +1,4 @@
-"""What a caller asks of one picture, read from a request that nobody has checked yet."""
+"""The question about one picture, read and validated from an untrusted request."""
 
 import math
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ class CropWish:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """How faces are looked for, where, which are cut out, and what further models are asked of them."""
+    """How and where faces are searched, which are cropped, and which further measures are taken."""
 
     mode: wire.Mode = wire.Mode.FULL
     boxes: tuple[Box, ...] = ()
@@ -35,7 +35,7 @@ class Question:
 
 
 def read_question(query: Mapping[str, str], boxes: str | bytes | None) -> Question:
-    """The question in a request's query and its boxes (JSON); ``RequestError`` with status 400 when it makes no sense."""
+    """Return the question in a request's query and boxes (JSON); an invalid one is a ``RequestError`` of status 400."""
     mode_text = query.get("mode", wire.Mode.FULL)
     if mode_text not in set(wire.Mode):
         raise _bad(f"mode must be one of {', '.join(wire.Mode)}")
@@ -64,7 +64,7 @@ def _boxes(text: str | bytes | None) -> tuple[Box, ...]:
 
 
 def _enrichments(text: str) -> frozenset[wire.Enrichment]:
-    """The wishes of ``landmarks,pose``."""
+    """Parse a list of measures such as ``landmarks,pose``."""
     words = {word.strip() for word in text.split(",")} if text else set[str]()
     if not words <= set(wire.Enrichment):
         raise _bad(f"enrich must be one or more of {', '.join(wire.Enrichment)}, separated by commas")

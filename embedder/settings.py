@@ -16,7 +16,7 @@ from immich_facesets.runtime.settings import read_settings
 PREFIX = "FACESETS_EMBEDDER_"
 TOKEN_NAME = f"{PREFIX}TOKEN"
 SERVICE_NAMES = (f"{PREFIX}URLS",)
-"""What the service reads under our prefix: an environment that both share holds it, too."""
+"""Variables with the same prefix that the service reads: a shared environment contains them, too."""
 
 
 class EmbedderSettings(BaseSettings):
@@ -82,7 +82,7 @@ class EmbedderSettings(BaseSettings):
 
 def read_shares(text: str) -> Mapping[str, float]:
     """
-    The recognisers of ``a:0.6,b:0.4`` with their shares, which are scaled to add up to 1; without numbers all are equal.
+    Return the recognisers of ``a:0.6,b:0.4`` with their shares, scaled to add up to 1; without numbers all are equal.
 
     Anything else is a ``ValueError``.
     """

@@ -18,11 +18,11 @@ from immich_facesets.errors import SetupError
 from immich_facesets.faces import Box
 
 CLOSE_SIDE = 192
-"""The detector's input for a look at one face that fills much of what is shown."""
+"""Side of the detector's input, in pixels, for a view that one face mostly fills."""
 
 
 SHARPER = 1.5
-"""A picture this many times larger than the detector's input shows it all there is to see."""
+"""Detection gains nothing from a picture more than this many times larger than the detector's input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class OnnxEngine:
     """
     The sessions of a pack and the numbers that belong to its models.
 
-    ``on_degenerate`` hears the name of a recognition model and how many faces it gave no direction.
+    ``on_degenerate`` is called with the name of a recognition model and its number of degenerate embeddings.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ def _open(file: ModelFile, tuning: Tuning) -> onnxruntime.InferenceSession:
 
 
 def _detector_sides(pack: ModelPack, tuning: Tuning) -> tuple[int, int]:
-    """The detector's input for a whole picture and for a close look; both are the model's own where it is fixed."""
+    """Return the detector's input sides for a whole picture and a close view; a fixed input size is used for both."""
     height, width = next(iter(pack.detector.header.inputs.values()))[2:]
     if height is None or width is None:
         return tuning.detector_side, min(CLOSE_SIDE, tuning.detector_side)

@@ -1,8 +1,9 @@
 """
-The engine of OpenCV's own models, for those who may not use InsightFace's weights: YuNet finds faces, SFace recognises them.
+The engine with OpenCV's models: YuNet detects faces and SFace recognises them.
 
-Both come from the OpenCV Zoo under licences that allow everything (MIT and Apache-2.0), and run in OpenCV itself, on the
-CPU. SFace's 112-pixel template is ArcFace's, so faces are aligned as for the other engine; it takes raw RGB values.
+It is for users who may not use InsightFace's weights. Both models come from the OpenCV Zoo under permissive licences
+(MIT and Apache-2.0), and run in OpenCV itself, on the CPU. SFace's 112-pixel template is ArcFace's, so faces are
+aligned as for the other engine; it takes raw RGB values.
 """
 
 import threading
@@ -24,7 +25,7 @@ from immich_facesets.faces import Box
 
 CROP_SIDE = 112
 CLOSE_SIDE = 320
-"""Pixels of a close look's longer side: a face that fills much of it is then within the sizes YuNet was trained on."""
+"""Pixels of a close view's longer side: a face that fills it is then within YuNet's training sizes."""
 
 SUPPRESSION = 0.3
 MOST_FACES = 5000
@@ -45,7 +46,7 @@ class OpenCvEngine:
     """
     YuNet and SFace. OpenCV's objects remember the size of the last picture, so each thread has its own.
 
-    ``on_degenerate`` hears the name of a recognition model and how many faces it gave no direction.
+    ``on_degenerate`` is called with the name of a recognition model and its number of degenerate embeddings.
     """
 
     def __init__(self, pack: ModelPack, tuning: OpenCvTuning, *, on_degenerate: DegenerateHearer = nobody) -> None:
@@ -78,7 +79,7 @@ class OpenCvEngine:
         side = min(CLOSE_SIDE, self._tuning.detector_side) if closely else self._tuning.detector_side
         return whole_view(pixels, side) if area is None else area_view(pixels, area, side)
 
-    def part(self, view: View, box: Box) -> View | None:  # noqa: ARG002  YuNet's whole look costs as much as the cutting
+    def part(self, view: View, box: Box) -> View | None:  # noqa: ARG002  a whole view costs YuNet as much as the cutting
         return None
 
     def detect(self, views: Sequence[View]) -> list[list[Detection]]:
@@ -110,7 +111,7 @@ class OpenCvEngine:
         return sorted(found, key=lambda face: -face.score)
 
     def _vector(self, crop: Pixels) -> NDArray[np.float32]:
-        """What SFace gives for one crop, (1, d); it takes no batch."""
+        """Return SFace's vector for one crop, (1, d); the model takes no batch."""
         given = self._recogniser().feature(cv2.cvtColor(crop, cv2.COLOR_RGB2BGR))
         return np.array(given, dtype=np.float32).reshape(1, -1)
 
@@ -183,8 +184,8 @@ def _bgr(pixels: Pixels) -> Pixels:
 
 def _detection(row: NDArray[np.float64], view: View) -> Detection:
     """
-    One of YuNet's rows: x, y, width and height of the box, five points and the score. The points come in ArcFace's order
-    (the eye on the picture's left first).
+    One of YuNet's rows: x, y, width and height of the box, five points and the score. The points come in ArcFace's
+    order (the eye on the picture's left first).
     """
     factors, margin = np.array([view.x_factor, view.y_factor]), np.array([view.margin_x, view.margin_y])
     corners = np.array([row[:2], row[:2] + row[2:4]])

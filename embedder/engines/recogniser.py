@@ -17,15 +17,15 @@ Vectors = NDArray[np.float32]
 
 LEAST_LENGTH = 1e-6
 LEAST_SPREAD = 1e-3
-"""A vector whose numbers vary by less than this part of their size says the same of every face."""
+"""A vector whose numbers vary by less than this fraction of their size is degenerate: the same for every face."""
 
 
 DegenerateHearer = Callable[[str, int], None]
-"""Hears the name of a recognition model and how many faces it gave no direction."""
+"""Called with the name of a recognition model and its number of degenerate embeddings."""
 
 
 def nobody(_model: str, _faces: int) -> None:
-    """Hears, and does nothing."""
+    """Do nothing with the report."""
 
 
 class Recogniser:
@@ -44,7 +44,7 @@ class Recogniser:
         self.dimension = self._check()
 
     def vectors(self, crops: Sequence[Pixels]) -> Vectors:
-        """What the model gives for RGB crops of its side, (n, d), of any length."""
+        """Return the model's vectors for RGB crops of its side, (n, d), not scaled to unit length."""
         if self._one_by_one and len(crops) > 1:
             return np.vstack([self.vectors([crop]) for crop in crops])
         known, size = self.known, (self.known.side, self.known.side)
@@ -76,14 +76,14 @@ class Recognition:
     """
     The recognisers of one space. Their weights add up to 1.
 
-    A vector is the recognisers' unit vectors one after another, each scaled by the square root of its weight: it has unit
-    length, and the cosine of two such vectors is the weighted sum of the recognisers' cosines.
+    A vector is the recognisers' unit vectors one after another, each scaled by the square root of its weight: it has
+    unit length, and the cosine of two such vectors is the weighted sum of the recognisers' cosines.
 
-    A face for which one of them gives no direction is refused. Leaving that one out would need a rule that keeps the
-    vector comparable, and there is none: with zeros in its place a cosine with a whole vector loses that model's part
-    (the same person at a weighted 0.6 of two equal models comes out at 0.3), and scaled up to unit length it is still
-    short by the square root of the weight left, but not so against another vector with the same hole. One threshold
-    cannot fit all three, and the face would silently become a stranger.
+    A face is refused if one of the models gives a degenerate vector. No rule for leaving that model out keeps the
+    vectors comparable. With zeros in its place, a cosine with a complete vector loses that model's part: with two equal
+    models, a weighted 0.6 for the same person becomes 0.3. Scaled up to unit length, the cosine is still too small by
+    the square root of the remaining weight. Against another vector with the same gap it is not. One threshold cannot
+    fit all three cases, and the face would silently fail to match its own person.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Recognition:
         self.dimension = sum(item.dimension for item in self._recognisers)
 
     def vectors(self, crops: Sequence[Pixels]) -> Vectors:
-        """Unit vectors, (n, d); the row of a face that one of the models gives no direction is NaN."""
+        """Return unit vectors, (n, d); the row is NaN if one of the models gives a degenerate vector."""
         mirrored = [np.ascontiguousarray(crop[:, ::-1]) for crop in crops] if self._flip else []
         parts: list[Vectors] = []
         for recogniser in self._recognisers:

@@ -1,8 +1,8 @@
 """
 SCRFD: from a picture to its input, and from its outputs to boxes and points (Guo et al., 2021).
 
-The numbers (strides, two anchors a cell, (x - 127.5) / 128, suppression at 0.4 with boxes counted as inclusive) are those
-its models were published with; results are held equal to insightface's by a test.
+The constants are those published with its models: strides, two anchors per cell, (x - 127.5) / 128. Suppression is at
+0.4, with boxes counted as inclusive. A test keeps the results equal to insightface's.
 """
 
 import functools
@@ -18,10 +18,10 @@ from immich_facesets.faces import Box
 MEAN, SCALE = 127.5, 1 / 128.0
 SUPPRESSION = 0.4
 COARSEST = 32
-"""The largest stride: what is cut out of a view keeps its anchors only on this grid."""
+"""The largest stride: a part cut out of a view keeps its anchors only on this grid."""
 
 PART_MARGIN = 16
-"""Pixels of a view around a box that is looked at alone."""
+"""Pixels of a view kept around a box that is searched alone."""
 
 Floats = NDArray[np.float32]
 
@@ -64,8 +64,10 @@ def area_view(pixels: Pixels, area: Box, side: int) -> View:
 
 def part_view(view: View, box: Box) -> View | None:
     """
-    The part of a view around a box (in the picture's pixels), unscaled and on the grid of the coarsest stride, so that the
-    model sees there what it sees in the whole: its points depend on the scale. None for a box outside the view.
+    Return the part of a view around a box (in the picture's pixels); None for a box outside the view.
+
+    The part is unscaled and on the grid of the coarsest stride, so that the results equal those of the whole view: the
+    model's points depend on the scale.
     """
     height, width = view.tensor.shape[-2:]
     left, right = ((x - view.left) * view.x_factor + view.margin_x for x in (box.x1, box.x2))
@@ -81,7 +83,7 @@ def part_view(view: View, box: Box) -> View | None:
 
 
 def read_outputs(outputs: Sequence[Floats], view: View, threshold: float) -> list[Detection]:
-    """The faces that the model's outputs (scores, boxes and points, each per stride) speak of, best first."""
+    """Return the faces in the model's outputs (scores, boxes and points, each per stride), best first."""
     levels = len(outputs) // 3
     strides = (8, 16, 32, 64, 128)[:levels]
     anchors = 2 if levels == 3 else 1

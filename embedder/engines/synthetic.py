@@ -1,4 +1,4 @@
-"""The engine for drawn faces: the same seam without models, for demonstrations and tests of everything around it."""
+"""The engine for drawn faces: the engine interface without models, for demonstrations and tests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ CROP_SIDE = 112
 
 @dataclass(frozen=True, slots=True)
 class DrawnDetection(Detection):
-    """A drawn face says who it is where it is found; ``vector`` is kept until it is asked for."""
+    """A drawn face, whose embedding is read at detection; ``vector`` keeps it for recognition."""
 
     vector: NDArray[np.float32] = field(compare=False, repr=False)
 
@@ -55,7 +55,7 @@ class SyntheticEngine:
         part = pixels[top : min(height, int(area.y2) + 1), left : min(width, int(area.x2) + 1)]
         return View(part, left=left, top=top)
 
-    def part(self, view: View, box: Box) -> View | None:  # noqa: ARG002  looking at the whole costs next to nothing
+    def part(self, view: View, box: Box) -> View | None:  # noqa: ARG002  a whole view costs next to nothing
         return None
 
     def detect(self, views: Sequence[View]) -> list[list[Detection]]:

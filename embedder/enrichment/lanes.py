@@ -1,6 +1,7 @@
 """
-What further models say of faces: a quality of every face when there is a model for it, landmarks and head pose of chosen
-faces when a question asks for them. Each kind has a lane of its own.
+The lanes of the further models: the quality of every face, and landmarks and head pose of chosen faces.
+
+Quality is measured when there is a model for it, landmarks and pose when a request names them.
 """
 
 import math
@@ -38,17 +39,18 @@ Points = NDArray[np.float64]
 
 MARGIN = 1.5
 """
-The side of the square that landmark models see, in longer sides of the box: insightface's. FSA-Net was trained on looser
-boxes than SCRFD's, too: with this square it agrees with itself on mirrored photos to 1.1 degrees, with the bare box only
-to 4.
+The side of the landmark models' square, in longer sides of the box, as in insightface.
+
+FSA-Net, too, was trained on looser boxes than SCRFD's. On mirrored photos it agrees with itself to 1.1 degrees with
+this square, and only to 4 with the bare box.
 """
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LandmarkCrop:
     """
-    A chosen face: ``crop`` (192, 192, 3) RGB, nearly upright after ``turns`` quarter turns, and the ``matrix`` (2, 3) that
-    leads from the original to it.
+    A chosen face: ``crop`` (192, 192, 3) RGB, nearly upright after ``turns`` quarter turns, and the ``matrix`` (2, 3)
+    that leads from the original to it.
     """
 
     crop: Pixels
@@ -59,7 +61,7 @@ class LandmarkCrop:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Enriched:
-    """What was asked of one face: points (n, 2) or (n, 3) in the original, and where the head looks."""
+    """The requested measures of one face: points (n, 2) or (n, 3) in the original, and the head pose."""
 
     landmarks_106: Points | None = None
     landmarks_68: Points | None = None
@@ -71,9 +73,9 @@ NOTHING_ASKED = Enriched()
 
 def cut_look(pixels: Pixels, detection: Detection, wishes: frozenset[wire.Enrichment]) -> LandmarkCrop:
     """
-    A face of a whole picture as insightface shows it to its landmark models; one that lies is set upright first.
+    Cut a face out of a whole picture as insightface does for its landmark models, turned upright if it lies.
 
-    From a reduced picture the points come out up to 1.5 % of the face's size elsewhere.
+    With a reduced picture the points differ by up to 1.5 % of the face's size.
     """
     box, turns = detection.box, upright_turns(detection.landmarks)
     scale = LANDMARK_SIDE / (MARGIN * max(1.0, box.width, box.height))
@@ -84,7 +86,7 @@ def cut_look(pixels: Pixels, detection: Detection, wishes: frozenset[wire.Enrich
 
 
 class Enricher:
-    """Runs landmark and pose models on looks; each is opened when it is first needed. Any thread may ask."""
+    """Runs landmark and pose models on crops, each opened when it is first needed. It is thread-safe."""
 
     def __init__(self, files: ExtraFiles, device: Device) -> None:
         self._files = files
@@ -93,7 +95,7 @@ class Enricher:
         self._poses = _Lazy(lambda: tuple(PoseModel(file, device) for file in files.poses))
 
     def enrich(self, looks: Sequence[LandmarkCrop]) -> list[Enriched]:
-        """What each look asks for, as far as there are models for it."""
+        """Return the measures requested for each crop, as far as there are models for them."""
         marked = [number for number, look in enumerate(looks) if wire.Enrichment.LANDMARKS in look.wishes]
         posed = [number for number, look in enumerate(looks) if wire.Enrichment.POSE in look.wishes]
         by_points = [] if self._files.poses or not self._files.has_depth else posed
@@ -115,7 +117,7 @@ class Enricher:
         ]
 
     def _head_poses(self, looks: Sequence[LandmarkCrop], chosen: Sequence[int]) -> dict[int, Pose]:
-        """What all pose models say on average; turning a face upright first takes only from its roll."""
+        """Return the average of all pose models; turning a face upright first changes only its roll."""
         if not chosen:
             return {}
         models = self._poses.get()
@@ -142,13 +144,13 @@ NO_EXTRAS = Extras()
 
 
 def open_extras(files: ExtraFiles, device: Device) -> Extras:
-    """The quality model is opened at once, because every face needs it; the others at the first question that asks."""
+    """The quality model is opened at once, because every face needs it; the others at the first request for them."""
     quality = None if files.quality is None else QualityModel(files.quality, device)
     return Extras(files, quality, Enricher(files, device) if files.offers else None)
 
 
 class ExtraLanes:
-    """A lane for the quality of every face, and one for what was asked of chosen faces."""
+    """A lane for the quality of every face, and one for the measures requested for chosen faces."""
 
     def __init__(
         self,
@@ -167,7 +169,7 @@ class ExtraLanes:
             self._enrich = Lane("enrich", extras.enricher.enrich, size, on_death=on_death, on_batch=on_batch)
 
     async def score(self, crops: Sequence[Pixels | None]) -> list[float | None]:
-        """The quality of aligned faces; None for a face at which the model fails, and throughout where there is none."""
+        """Return the quality of aligned faces; None where the model fails, and throughout if there is no model."""
         found: list[float | None] = [None] * len(crops)
         shown = {number: crop for number, crop in enumerate(crops) if crop is not None}
         if self._quality is None or not shown:
@@ -180,7 +182,7 @@ class ExtraLanes:
         return found
 
     async def enrich(self, looks: Sequence[LandmarkCrop | None]) -> list[Enriched]:
-        """What each look asks for; nothing for a face that nobody chose. The first error is raised."""
+        """Return the measures requested for each crop; none for a face without one. The first error is raised."""
         found = [NOTHING_ASKED] * len(looks)
         chosen = {number: look for number, look in enumerate(looks) if look is not None}
         if self._enrich is None or not chosen:
@@ -192,7 +194,7 @@ class ExtraLanes:
         return found
 
     def queues(self) -> Iterator[tuple[str, Callable[[], int]]]:
-        """The lanes there are, each with how much waits in it."""
+        """Yield each lane that exists, with the number of items queued in it."""
         if (quality := self._quality) is not None:
             yield quality.name, lambda: quality.waiting
         if (enrich := self._enrich) is not None:
@@ -205,7 +207,7 @@ class ExtraLanes:
 
 
 class _Lazy(Generic[ModelT]):
-    """Something that is opened once, by whoever needs it first."""
+    """A model that is opened once, at its first use."""
 
     def __init__(self, opening: Callable[[], ModelT]) -> None:
         self._opening = opening
@@ -227,8 +229,8 @@ def _points(
     model: LandmarkModel | None, count: int, looks: Sequence[LandmarkCrop], chosen: Sequence[int]
 ) -> dict[int, Points]:
     """
-    The points of the chosen looks in the original, by their numbers; depth in the original's pixels, too. A face of which
-    the model gives no numbers is left out.
+    The points of the chosen looks in the original, by their numbers; depth in the original's pixels, too. A face of
+    which the model gives no numbers is left out.
     """
     if model is None or not chosen:
         return {}

@@ -1,9 +1,9 @@
 """
-Further models that the embedder takes when it finds them: face quality, more landmarks, head pose.
+The search for optional further models: face quality, more landmarks, head pose.
 
-They are looked for in the pack, and after it in the folder ``extra`` beside the packs. Quality and pose models are told by
-the beginning of their names (``ediffiqa``, ``fsanet``), because their shapes do not say how they want their input;
-landmark models by their input of 192 x 192, as insightface's loader does.
+The pack is searched first, then the folder ``extra`` beside the packs. Quality and pose models are recognised by the
+beginning of their names (``ediffiqa``, ``fsanet``), because their shapes do not determine their input format. Landmark
+models are recognised by their input of 192 x 192, as in insightface's loader.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ _MISSING = {
 
 @dataclass(frozen=True, slots=True)
 class ExtraFiles:
-    """The further models that are there. All of ``poses`` are asked and averaged, as their publisher does."""
+    """The further models found. The results of all ``poses`` are averaged, as their publisher does."""
 
     quality: ModelFile | None = None
     landmarks_106: ModelFile | None = None
@@ -43,14 +43,14 @@ class ExtraFiles:
 
     @property
     def offers(self) -> tuple[wire.Enrichment, ...]:
-        """What may be asked for."""
+        """The measures that a request may name."""
         can_mark = self.landmarks_106 is not None or self.landmarks_68 is not None
         can_turn = bool(self.poses) or self.has_depth
         told = {wire.Enrichment.LANDMARKS: can_mark, wire.Enrichment.POSE: can_turn}
         return tuple(wish for wish, is_there in told.items() if is_there)
 
     def check(self, wishes: frozenset[wire.Enrichment]) -> None:
-        """A ``RequestError`` that names the missing file when no model gives what is asked for."""
+        """Raise a ``RequestError`` that names the missing file when no model gives a requested measure."""
         for wish in sorted(wishes.difference(self.offers)):
             raise RequestError(
                 f"nothing here gives {wish}: put {_MISSING[wish]} into the model pack, or into the folder {FOLDER} of the "

@@ -1,4 +1,4 @@
-"""Running the further models: what each is fed, and what its numbers mean."""
+"""The further models: the input format of each, and the meaning of its outputs."""
 
 import math
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ BROWS, CHIN = slice(17, 27), slice(7, 10)
 
 @dataclass(frozen=True, slots=True)
 class Feeding:
-    """How a model wants its pixels: ``(x - mean) / std``, in this order of colours, ``side`` x ``side`` of them."""
+    """The input format of a model: ``(x - mean) / std``, in this order of colours, ``side`` x ``side`` of them."""
 
     side: int
     mean: float
@@ -57,7 +57,7 @@ class ExtraModel:
         self.length = self._check(file)
 
     def rows(self, crops: Sequence[Pixels]) -> Numbers:
-        """What the model gives for RGB crops of its side, (n, length)."""
+        """Return the model's outputs for RGB crops of its side, (n, length)."""
         if self._one_by_one and len(crops) > 1:
             return np.vstack([self.rows([crop]) for crop in crops])
         feeding, size = self.feeding, (self.feeding.side, self.feeding.side)
@@ -98,7 +98,7 @@ class QualityModel:
             )
 
     def scores(self, crops: Sequence[Pixels]) -> list[float | None]:
-        """In [0, 1]; None for a crop of which the model says nothing."""
+        """In [0, 1]; None for a crop without a usable output."""
         return [
             min(1.0, max(0.0, score)) if math.isfinite(score) else None
             for score in self._model.rows(crops)[:, 0].tolist()
@@ -109,7 +109,7 @@ class LandmarkModel:
     """
     A landmark model in insightface's way: points in [-1, 1] of the crop.
 
-    What it is fed is read from its graph by insightface's rule: raw pixels when it normalises them itself, otherwise
+    Its input format is read from its graph by insightface's rule: raw pixels when the graph normalises them, otherwise
     ``(x - 127.5) / 128``.
     """
 
@@ -130,8 +130,8 @@ class LandmarkModel:
 
 class PoseModel:
     """
-    FSA-Net (Yang et al., 2019) as omasaht/headpose-fsanet-pytorch exported it: BGR, ``(x - 127.5) / 128``, yaw, pitch and
-    roll in degrees, yaw positive to the *left* of the picture.
+    FSA-Net (Yang et al., 2019) as omasaht/headpose-fsanet-pytorch exported it: BGR, ``(x - 127.5) / 128``, yaw, pitch
+    and roll in degrees, yaw positive to the *left* of the picture.
     """
 
     def __init__(self, file: ModelFile, device: Device) -> None:
@@ -152,8 +152,8 @@ def pose_of_points(points: NDArray[np.float64]) -> Pose:
     """
     How a head is turned whose 68 points (68, 3) are known with their depth towards the viewer.
 
-    Its axes are taken from the points themselves: across from the left to the right of each pair, down from the brows to
-    the chin. No mean face is needed; at rest this line is within two degrees of upright.
+    Its axes are taken from the points themselves: across from the left to the right of each pair, down from the brows
+    to the chin. No mean face is needed; at rest this line is within two degrees of upright.
     """
     away = points * np.array([1.0, 1.0, -1.0])
     across = (away[list(RIGHT)] - away[list(LEFT)]).sum(axis=0)

@@ -1,4 +1,4 @@
-"""From what is found in a picture to faces ready to be recognised, and from their vectors to what is answered of them."""
+"""The extraction of faces: from detections to aligned faces, and from their embeddings to the answer."""
 
 import math
 from collections.abc import Sequence
@@ -25,19 +25,19 @@ from immich_facesets.quality.pose import upright_turns
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedFace:
-    """A face that is ready to be recognised, and what was taken from the picture meanwhile."""
+    """A face that is ready to be recognised, with the data taken from the picture for it."""
 
     aligned: Aligned
     measures: Measures
     crop: wire.CropAnswer | None
     judged: Pixels | None = None
-    """What the quality model sees, if there is one."""
+    """The crop for the quality model, if there is one."""
     look: LandmarkCrop | None = None
-    """What was asked for on top."""
+    """The crop for the further measures, if they were requested."""
 
 
 class FaceExtractor:
-    """Takes what is needed of a picture, and no more of its pixels than that. Every method blocks but ``allowed``."""
+    """Takes the data it needs from a picture, in as few pixels as possible. Every method but ``allowed`` blocks."""
 
     def __init__(self, engine: FaceEngine, decoder: Decoder, *, judges: bool) -> None:
         self._engine = engine
@@ -46,10 +46,11 @@ class FaceExtractor:
 
     def allowed(self, question: Question) -> Allow:
         """
-        How far a picture may be reduced for a question: as far as the detector sees no less, and the faces stay large.
+        Return how far a picture may be reduced for a request.
 
-        Without boxes nobody knows the faces yet. They are looked for first, unless crops are wanted: then the pixels will
-        be needed anyway, as they are for landmarks.
+        Detection must find as much as without reduction, and the faces must stay large enough. Without boxes the faces
+        are not known yet. They are searched first, unless crops or landmarks are requested, which need all pixels
+        anyway.
         """
         facts = self._engine.facts
         if not facts.view_side or question.enrich or (question.crops is not None and not question.boxes):
@@ -62,7 +63,7 @@ class FaceExtractor:
     def take(
         self, data: bytes, picture: Picture, detections: Sequence[Detection], question: Question
     ) -> list[PreparedFace]:
-        """Align and measure every face; one whose points make no sense is left out."""
+        """Align and measure every face; one with unusable landmarks is left out."""
         outside = [picture.outside(detection) for detection in detections]
         if picture.reduction > 1 and outside:
             boxes, facts = [detection.box for detection in outside], self._engine.facts
@@ -73,7 +74,7 @@ class FaceExtractor:
         return [sitter for sitter in sitters if sitter is not None]
 
     def _sitter(self, picture: Picture, detection: Detection, question: Question) -> PreparedFace | None:
-        """One face, found in the original, from the pixels at hand."""
+        """Prepare one face, given in the original's coordinates, from the decoded pixels."""
         at_hand = picture.at_hand(detection)
         try:
             aligned = self._engine.align(picture.pixels, picture.sampled(at_hand))

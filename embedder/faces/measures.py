@@ -1,4 +1,4 @@
-"""What is measured on one aligned face."""
+"""The measures of one aligned face."""
 
 import cv2
 import numpy as np

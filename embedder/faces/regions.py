@@ -1,7 +1,7 @@
 """
-How much of a picture is needed, and where it is looked at: the rules of guided detection and of second looks.
+The rules of guided detection and of second passes: the needed resolution and the searched areas.
 
-Guided detection cuts its parts out of the same view that ``full`` looks at. Close looks at another scale would be as
+Guided detection cuts its parts out of the same view that ``full`` searches. Close views at another scale would be as
 cheap, but a detector's points depend on the scale: vectors differ by a median cosine of 0.98 instead of 0.998.
 """
 
@@ -14,10 +14,10 @@ from embedder.request import CropWish
 from immich_facesets.faces import Box
 
 MARGIN = 2.0
-"""The side of the area looked at, in sides of the box."""
+"""The side of the searched area, in sides of the box."""
 
 LEAST_IOU = 0.25
-"""Below this overlap a detection is another face than the box speaks of (neighbours overlap far less)."""
+"""Below this overlap a detection is not the face of the box (neighbours overlap far less)."""
 
 SAME_FACE_IOU = 0.4
 """Above this overlap two detections are one face, as in the detector's own suppression."""
@@ -29,17 +29,17 @@ LEAST_FACE = 0.8
 """A face's shorter side, in sides of the aligned crop, below which its pixels are too few to be reduced further."""
 
 QUARTER_TURNS = (1, 2, 3)
-"""How a picture is turned in which nobody was found, or nobody for sure."""
+"""The quarter turns tried on a picture without a face, or without a face of a high score."""
 
 SURE_SCORE = 0.8
-"""A picture whose best face the detector scores like this is upright: portraits turned by hand reached 0.77."""
+"""A picture whose best face reaches this detector score is upright: manually turned portraits reached 0.77."""
 
 TURNED_LEAD = 0.02
-"""By so much a face must score better in a turned picture before that is believed."""
+"""The least gain in a face's score for which a picture counts as turned."""
 
 
 def look_area(box: Box) -> Box:
-    """The square around a box that the detector is shown."""
+    """Return the square around a box that is searched."""
     half = max(box.width, box.height) * MARGIN / 2
     x, y = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2
     return Box(x - half, y - half, x + half, y + half)
@@ -51,7 +51,7 @@ def padded_area(width: int, height: int) -> Box:
 
 
 def allowed_reduction(boxes: Sequence[Box], crop_side: int, wish: CropWish | None) -> float:
-    """How many times a picture with faces in these boxes may be reduced, for the vectors and the crops to stay as good."""
+    """Return by what factor a picture with these boxes may be reduced without harm to vectors and crops."""
     limits = [box.face_short / (LEAST_FACE * crop_side) for box in boxes]
     if wish is not None:
         wanted = [box for box in boxes if box.face_short >= wish.min_short]
@@ -60,7 +60,7 @@ def allowed_reduction(boxes: Sequence[Box], crop_side: int, wish: CropWish | Non
 
 
 def saves(parts: Sequence[View], view: View) -> bool:
-    """Whether looking at the parts is clearly less work than looking at the whole."""
+    """Return whether searching the parts is clearly less work than searching the whole view."""
     return sum(part.tensor.size for part in parts) <= LEAST_SAVING * view.tensor.size
 
 
@@ -75,7 +75,7 @@ def best_score(detections: Sequence[Detection]) -> float:
 
 
 def distinct(detections: Sequence[Detection]) -> list[Detection]:
-    """Each face once, best score first: several boxes, or several looks, may have found the same one."""
+    """Return each face once, best score first: several boxes or views may have found the same one."""
     kept: list[Detection] = []
     for detection in sorted(detections, key=lambda item: -item.score):
         if all(detection.box.iou(other.box) <= SAME_FACE_IOU for other in kept):
@@ -84,7 +84,7 @@ def distinct(detections: Sequence[Detection]) -> list[Detection]:
 
 
 def turned_back(detection: Detection, turns: int, width: int, height: int) -> Detection:
-    """A face found after so many quarter turns (counter-clockwise) of a picture of this size, in the picture itself."""
+    """Map a face found after ``turns`` counter-clockwise quarter turns back to the picture, whose size is given."""
     box = detection.box
     corners = [_turned_back(x, y, turns, width, height) for x, y in ((box.x1, box.y1), (box.x2, box.y2))]
     (left, right), (top, bottom) = sorted(x for x, _ in corners), sorted(y for _, y in corners)

@@ -1,4 +1,4 @@
-"""Where faces are looked for in one picture: everywhere, around known boxes, and again where nothing was found."""
+"""The search for faces in one picture: everywhere, around known boxes, and again where nothing was found."""
 
 import functools
 import itertools
@@ -19,7 +19,7 @@ ResultT = TypeVar("ResultT")
 
 
 class Finder:
-    """Finds the faces that a question asks for. The views are made by hand, the detector has a lane of its own."""
+    """Finds the faces for a request. Views are made in the worker lane; the detector has a lane of its own."""
 
     def __init__(self, engine: FaceEngine, workers: WorkerLane, detect: Lane[View, list[Detection]]) -> None:
         self._engine = engine
@@ -27,7 +27,7 @@ class Finder:
         self._detect = detect
 
     async def find(self, picture: Picture, view: View, question: Question) -> list[Detection]:
-        """The faces, in the pixels at hand; ``view`` shows the whole picture."""
+        """Return the faces in the coordinates of the decoded pixels; ``view`` covers the whole picture."""
         boxes = [picture.inside(box) for box in question.boxes]
         if question.mode is wire.Mode.GUIDED:
             found = await self._find_around(picture, view, boxes)
@@ -49,7 +49,7 @@ class Finder:
         )
 
     async def _find_around(self, picture: Picture, view: View, boxes: Sequence[Box]) -> list[Detection]:
-        """In the view's parts around the boxes; what is missing there in the whole, and then by a close look."""
+        """Search the view's parts around the boxes; for missing faces the whole view, then a close view."""
         parts = await self._workers.run(lambda: [self._engine.part(view, box) for box in boxes])
         shown = [part for part in parts if part is not None]
         picks: list[Detection | None] = []
@@ -73,11 +73,10 @@ class Finder:
         self, picture: Picture, only_there: Sequence[Box] | None, upright_score: float
     ) -> list[Detection]:
         """
-        Faces in a picture that lies on its side or stands on its head, told without a word by its EXIF; none when it is
-        upright already.
+        Return the faces in a picture that is turned though its EXIF does not state it; none when it is upright already.
 
-        The detector also finds faces that stand on their heads, with points that make no sense, but it is less sure of
-        them: the turn with the best score is the right one.
+        The detector also finds upside-down faces, with unusable points but a lower score. So the turn with the best
+        score is the right one.
         """
         height, width = picture.pixels.shape[:2]
         best: list[Detection] = []
@@ -92,7 +91,7 @@ class Finder:
         return best
 
     async def _likely_turns(self, picture: Picture, upright_score: float) -> Sequence[int]:
-        """Which turns are worth a full look: all where nobody was found, else what four coarse looks speak for."""
+        """Return the turns worth a full search: all if no face was found, else those favoured by four coarse views."""
         if not upright_score:
             return regions.QUARTER_TURNS
         ways = (0, *regions.QUARTER_TURNS)

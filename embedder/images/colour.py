@@ -35,7 +35,7 @@ def to_srgb(image: Image.Image) -> Pixels:
 
 
 def is_srgb(profile: bytes) -> bool:
-    """Whether a profile says it is sRGB, or cannot be read at all (then its pixels are taken as sRGB)."""
+    """Return whether a profile is sRGB or cannot be read at all (then its pixels are taken as sRGB)."""
     return _description(profile).lower().startswith(_SAME_AS_SRGB) or not _description(profile)
 
 
@@ -46,7 +46,7 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
 
 
 def cv2_array(array: object) -> Pixels:
-    """OpenCV's stubs promise any number; what goes in as bytes comes out as bytes."""
+    """Narrow the type of an OpenCV result: its stubs allow any number, but bytes in give bytes out."""
     return np.ascontiguousarray(array, dtype=np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Square cuts around faces, for exports: at native resolution, never enlarged, light on the compression."""
+"""Square crops around faces for exports: at native resolution, never enlarged, with light compression."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from immich_facesets.faces import Box
 
 QUALITY = 97
 ABOVE, ELSEWHERE = 0.5, 0.25
-"""What the readers' detectors need around a face box, in box heights: above it, and on the other sides."""
+"""Margin that the consumers' detectors need around a box, in box heights: above, and on the other sides."""
 
 
 @dataclass(frozen=True, slots=True)

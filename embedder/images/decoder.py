@@ -1,12 +1,12 @@
 """
-Bytes to an upright sRGB picture, or an ``ItemError`` that says why not. Only the bytes count, never a file name.
+The decoding of bytes to an upright sRGB picture, or an ``ItemError`` with the reason. File names are ignored.
 
 The number of pixels is read from the header and checked before any pixel is decoded. Plain JPEGs go through OpenCV
 (libjpeg-turbo, twice as fast and bit for bit the same as Pillow), camera RAW through LibRaw, all else through Pillow.
 All decoders release the GIL: call ``decode`` in worker threads.
 
-A large JPEG of which less will do is decoded at a half, a quarter or an eighth of its size, in a fraction of the time:
-libjpeg-turbo then leaves most of the inverse transform out.
+A large JPEG is decoded at a half, a quarter or an eighth of its size where that is enough. This takes a fraction of the
+time, because libjpeg-turbo then skips most of the inverse transform.
 """
 
 import io
@@ -18,7 +18,7 @@ from typing import Final
 import cv2
 import numpy as np
 import pillow_heif
-import pillow_jxl  # noqa: F401  its import teaches Pillow JPEG XL
+import pillow_jxl  # noqa: F401  its import registers JPEG XL with Pillow
 from PIL import Image, UnidentifiedImageError
 
 from embedder.engine import Pixels
@@ -34,13 +34,13 @@ FORMATS: Final = tuple(DECODED)
 ORIENTATION_TAG: Final = 0x0112
 
 _REDUCED: Final = {2: 16, 4: 32, 8: 64}
-"""OpenCV's flags for reduced decoding; its names for them include BGR, which cannot be had together with RGB."""
+"""OpenCV's flags for reduced decoding; its named constants include BGR, which excludes RGB."""
 
 _DECODER_ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, RuntimeError, ArithmeticError, AttributeError,
     struct.error, zlib.error, cv2.error, AssertionError,
 )  # fmt: skip
-"""What Pillow and its plugins are known to raise on damaged files."""
+"""Exceptions that Pillow and its plugins are known to raise on damaged files."""
 
 
 class Decoder:
@@ -54,7 +54,7 @@ class Decoder:
 
     def decode(self, data: bytes, allow: Allow = whole) -> Picture:
         """
-        The picture in ``data``, reduced by no more than ``allow`` says for its upright size.
+        Return the picture in ``data``, reduced by at most what ``allow`` returns for its upright size.
 
         ``ItemError`` with reason empty, not_a_picture, unsupported, corrupt, too_many_pixels.
         """
@@ -83,8 +83,8 @@ class Decoder:
                     pixels = _decode_jpeg(data, image.size, reduction)
                     if pixels is not None:
                         return Picture.of_jpeg(pixels, image.size, orientation, reduction)
-                # A TIFF is turned while it is loaded, and says no more how it was; AVIF is turned by its container. Others
-                # are asked only then: a PNG loads itself to answer, and would keep to itself that it is damaged.
+                # A TIFF is turned during loading and then no longer has its orientation; AVIF is turned by its container.
+                # The orientation of others is read after loading: reading it loads a PNG, and hides that it is damaged.
                 stored = _orientation(image) if image.format == "TIFF" else 1
                 image.load()
                 orientation = _orientation(image)
@@ -112,7 +112,7 @@ def _reduction(allow: Allow, size: tuple[int, int], orientation: int) -> int:
 
 
 def _decode_jpeg(data: bytes, size: tuple[int, int], reduction: int) -> Pixels | None:
-    """A JPEG's pixels as stored; None when Pillow should judge it: OpenCV 4 greys out what is missing without a word."""
+    """A JPEG's pixels as stored; None leaves it to Pillow: OpenCV 4 silently fills missing parts with grey."""
     if not _ends(data):
         return None
     how = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION | _REDUCED.get(reduction, 0)
@@ -159,7 +159,7 @@ def _jxl_size(data: bytes) -> tuple[int, int]:
 
 
 def _unidentified(data: bytes) -> ItemError:
-    """Why nobody could read these bytes."""
+    """Return the error that explains why no decoder could read these bytes."""
     known = (b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"8BPS")
     if data.startswith(known) or data[4:12] in {b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif", b"ftypmsf1"}:
         return ItemError("the picture is damaged: its header cannot be read", reason="corrupt")

@@ -1,7 +1,7 @@
 """
 The size in the header of a JPEG XL file (ISO/IEC 18181-1, SizeHeader; 18181-2 for the boxes).
 
-Needed because the decoder decodes all pixels before it tells the size, and a picture too large must be refused first.
+The decoder decodes all pixels before it returns the size, and a picture too large must be refused before that.
 """
 
 import struct

@@ -10,7 +10,7 @@ from embedder.images.colour import upright
 from immich_facesets.faces import Box
 
 Allow = Callable[[int, int], float]
-"""How many times a picture of this upright width and height may be reduced, by what is asked of it."""
+"""Returns by what factor a picture of this upright width and height may be reduced for a request."""
 
 _MIRRORED_ACROSS = {2, 3, 6, 7}
 _MIRRORED_DOWN = {3, 4, 7, 8}
@@ -27,9 +27,9 @@ class Picture:
     An upright picture in sRGB: ``pixels`` (height / reduction, width / reduction, 3) RGB.
 
     ``width`` and ``height`` are the upright original's. Column u of the pixels shows the original's columns from
-    ``left + u * reduction`` on; ``left`` and ``top`` are below 0 where a side that the reduction does not divide was
-    turned around: its last, incomplete pixel came to the beginning. ``orientation`` (EXIF, 1 to 8) is what was undone,
-    None where another rule than EXIF's turned it.
+    ``left + u * reduction`` on. ``left`` and ``top`` are below 0 where a side that the reduction does not divide was
+    reversed: its last, incomplete pixel is now the first. ``orientation`` (EXIF, 1 to 8) is the one that was undone,
+    None where another rule than EXIF's turned the picture.
     """
 
     pixels: Pixels
@@ -54,29 +54,29 @@ class Picture:
         return cls(pixels, width, height, reduction, left, top, orientation)
 
     def inside(self, box: Box) -> Box:
-        """A box of the original in the pixels at hand."""
+        """Map a box of the original to the decoded pixels."""
         return Box(*self._inside(box.x1, box.y1), *self._inside(box.x2, box.y2))
 
     def outside_box(self, box: Box) -> Box:
-        """A box of the pixels at hand in the original."""
+        """Map a box of the decoded pixels to the original."""
         return Box(*self._outside(box.x1, box.y1), *self._outside(box.x2, box.y2))
 
     def outside(self, detection: Detection) -> Detection:
-        """A face found in the pixels at hand, in the original."""
+        """Map a face found in the decoded pixels to the original."""
         a, b, c, d, e = (self._outside(x, y) for x, y in detection.landmarks)
         return dataclasses.replace(detection, box=self.outside_box(detection.box), landmarks=(a, b, c, d, e))
 
     def at_hand(self, detection: Detection) -> Detection:
-        """A face found in the original, in the pixels at hand."""
+        """Map a face of the original to the decoded pixels."""
         a, b, c, d, e = (self._inside(x, y) for x, y in detection.landmarks)
         return dataclasses.replace(detection, box=self.inside(detection.box), landmarks=(a, b, c, d, e))
 
     def sampled(self, detection: Detection) -> Detection:
         """
-        A face found in the pixels at hand, its points where the same samples of the original lie.
+        Move the points of a face found in the decoded pixels to where the same samples of the original lie.
 
-        Detectors count from a pixel's corner, sampling from its centre: with pixels that are ``reduction`` wide, these
-        are half a pixel less half an original one apart.
+        Detectors count from a pixel's corner, but sampling counts from its centre. With pixels that are ``reduction``
+        wide, the two differ by half a pixel minus half an original pixel.
         """
         shift = (1 - 1 / self.reduction) / 2
         a, b, c, d, e = ((x - shift, y - shift) for x, y in detection.landmarks)

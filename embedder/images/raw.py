@@ -1,8 +1,8 @@
 """
 Camera RAW and DNG through LibRaw (rawpy), where it is installed.
 
-Most RAW files are TIFFs whose first picture is only a thumbnail; and LibRaw takes many a plain TIFF for a RAW file. So a
-TIFF is RAW when Pillow cannot read it at all, or when a camera made it and LibRaw sees far more pixels than Pillow.
+Most RAW files are TIFFs whose first picture is only a thumbnail, and LibRaw accepts many plain TIFFs as RAW files. So a
+TIFF counts as RAW in two cases: Pillow cannot read it at all, or a camera made it and LibRaw finds far more pixels.
 """
 
 import importlib.util
@@ -27,7 +27,7 @@ _ONLY_RAW = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b
 
 
 def looks_raw(data: bytes) -> bool:
-    """Whether LibRaw might have to be asked."""
+    """Return whether the bytes may be a RAW file, which only LibRaw can decide."""
     return data.startswith(_TIFF + _ONLY_RAW)
 
 

@@ -1,5 +1,5 @@
 """
-What an ONNX file takes and gives, read from the file without loading its weights.
+The inputs and outputs of an ONNX file, read without loading its weights.
 
 Walks the protobuf wire format (varints and length-delimited fields) along onnx.proto: ModelProto.graph is field 7;
 GraphProto has node = 1, initializer = 5, input = 11, output = 12. So no ``onnx`` package is needed at run time, and a
@@ -31,7 +31,7 @@ class OnnxHeader:
     @property
     def normalises_input(self) -> bool:
         """
-        Whether the graph subtracts and multiplies first, hence wants raw pixels (the rule of insightface's loader).
+        Whether the graph subtracts and multiplies first, hence takes raw pixels (the rule of insightface's loader).
 
         Models converted from MXNet do; those exported from PyTorch are fed normalised pixels.
         """

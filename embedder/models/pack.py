@@ -1,4 +1,4 @@
-"""Which file of a pack does what: told by what a model takes and gives, as insightface's loader does."""
+"""The roles of a pack's files, recognised by the models' inputs and outputs as in insightface's loader."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _DETECTORS: Mapping[Task, str] = MappingProxyType(
     {"detection": "an SCRFD detector with landmarks (9 or 15 outputs)", "yunet": "the detector YuNet"}
 )
 _BY_NAME: Mapping[str, Task] = MappingProxyType({"ediffiqa": "quality", "fsanet": "pose"})
-"""How the names of files begin of which the shapes alone do not say what the numbers mean."""
+"""Beginnings of the names of models whose shapes alone do not determine their task."""
 
 NOTHING_SAID = RecogniserNote()
 
@@ -49,7 +49,7 @@ class KnownRecogniser:
     """
     A recognition model whose input is known, and its share of the space.
 
-    What the folder's notes say of it is stronger than what its graph shows, and that than what its family is known for.
+    The folder's notes take precedence over the graph, and the graph over the defaults of its family.
     """
 
     file: ModelFile
@@ -70,7 +70,7 @@ class KnownRecogniser:
 
     @property
     def side(self) -> int:
-        """The side of its input in pixels: what the model states, otherwise what is known of it."""
+        """The side of its input in pixels: what the model states, otherwise the noted or family value."""
         return next(iter(self.file.header.inputs.values()))[2] or self.note.input or self.family.side
 
 
@@ -98,7 +98,7 @@ class ModelPack:
     def family(self) -> str:
         """
         The key of the operating points. Several recognisers are a family of their own, shares included: distances
-        measured for one of them, or with other shares, say nothing about the sum.
+        measured for one of them, or with other shares, do not apply to the sum.
         """
         if len(self.recognisers) == 1:
             return self.recognisers[0].family.name
@@ -106,7 +106,7 @@ class ModelPack:
 
     @property
     def distances(self) -> OperatingPoints | None:
-        """What whoever brought the model measured of it; None for the known ones, and for several together."""
+        """Operating points stated in a user's notes; None for known models, and for several together."""
         notes = [item.note.distances for item in self.recognisers]
         return notes[0].points() if len(notes) == 1 and notes[0] is not None else None
 
@@ -121,10 +121,11 @@ class ModelPack:
 
 def classify(header: OnnxHeader) -> Task:
     """
-    What a model is for.
+    Return the task of a model.
 
-    SCRFD with landmarks gives scores, boxes and points for three strides (9 outputs) or five (15); YuNet gives two kinds
-    of scores, boxes and points for three, under names of their own. The recogniser is told from landmark (192 x 192) and attribute models (96 x 96) by its square input of 112 or more and one vector.
+    SCRFD with landmarks gives scores, boxes and points for three strides (9 outputs) or five (15). YuNet gives two
+    kinds of scores, boxes and points for three, under names of its own. A recogniser has a square input of 112 or more
+    and one vector; landmark models take 192 x 192, attribute models 96 x 96.
     """
     shape = next(iter(header.inputs.values()))
     if len(shape) != 4 or shape[1] != 3:
@@ -145,7 +146,7 @@ def classify(header: OnnxHeader) -> Task:
 
 
 def task_of(name: str, header: OnnxHeader) -> Task:
-    """What a file is for: by its name, where only that can tell, otherwise by what it takes and gives."""
+    """Return a file's task: by its name where only that determines it, otherwise by its inputs and outputs."""
     told = (task for beginning, task in _BY_NAME.items() if name.lower().startswith(beginning))
     return next(told, None) or classify(header)
 
@@ -158,7 +159,7 @@ def open_pack(
     detector_task: Literal["detection", "yunet"] = "detection",
 ) -> ModelPack:
     """
-    The pack with exactly one detector and its known recognisers; anything else is a ``SetupError`` that says what.
+    The pack with exactly one detector and its known recognisers; anything else is a ``SetupError`` with the reason.
 
     ``shares``: which recognisers, by file name without ``.onnx``, and their weights, which add up to 1. None takes the
     only one there is.
@@ -210,8 +211,8 @@ def _chosen(files: list[ModelFile], pack: str, shares: Mapping[str, float] | Non
 
 def _known(file: ModelFile, weight: float, notes: PackNotes) -> KnownRecogniser:
     """
-    The recogniser with what is known of its family, in this order: the family that the notes name, that of its file's
-    name, that of its content. A family of one's own needs the normalisation in the notes, unless the graph has it.
+    Return the recogniser with the data of its family: the one that the notes name, else that of its file's name, else
+    that of its content. An unknown family needs the normalisation in the notes, unless the graph has it.
     """
     note = notes.recognisers.get(file.path.stem, NOTHING_SAID)
     if note.family is not None:

@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions on the device that was asked for, and on no other."""
+"""ONNX Runtime sessions on the requested device, and on no other."""
 
 import contextlib
 import functools
@@ -15,11 +15,11 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 from immich_facesets.errors import SetupError
 
 RUN_ERRORS = (native.Fail, native.RuntimeException, native.InvalidArgument)
-"""What a run of a session can raise; ONNX Runtime's errors share no class of their own."""
+"""Exceptions that a session's run can raise; ONNX Runtime's errors share no class of their own."""
 
 
 class Precision(StrEnum):
-    """What is computed in, where the provider chooses."""
+    """The precision of computation, for providers that choose it themselves."""
 
     FP32 = "fp32"
     FP16 = "fp16"
@@ -52,9 +52,9 @@ class Device:
     """
     Where and how sessions run.
 
-    ``name`` is which device of the provider: a number, or for OpenVINO a name such as GPU.0. ``threads`` are those of one
-    run on the CPU, 0 for all cores. ``precision`` is what a provider computes in that chooses it itself; ``cache_dir``
-    keeps what it compiled, which saves minutes at the next start.
+    ``name`` is which device of the provider: a number, or for OpenVINO a name such as GPU.0. ``threads`` are those of
+    one run on the CPU, 0 for all cores. ``precision`` applies to providers that choose it themselves. ``cache_dir``
+    keeps compiled models, which saves minutes at the next start.
     """
 
     provider: Provider = Provider.CPU
@@ -66,10 +66,10 @@ class Device:
 
 def provider_options(device: Device) -> Mapping[str, str]:
     """
-    What the provider is told, in its own words; the precision is always said, because the providers' defaults differ
-    (OpenVINO computes in half precision on a GPU unless told otherwise).
+    Return the provider's options. The precision is always set, because the providers' defaults differ (OpenVINO's is
+    half precision on a GPU).
 
-    A wish that a provider cannot fulfil is a ``SetupError``.
+    An option that a provider does not support is a ``SetupError``.
     """
     half, cache = device.precision is Precision.FP16, device.cache_dir
     match device.provider:
@@ -161,8 +161,8 @@ def _load_cuda() -> None:
     """
     Load the CUDA and cuDNN libraries that came as Python packages, which no system path names.
 
-    What cannot be loaded is printed there; standard output is the parent's. A GPU that is then not to be had is told by
-    the session.
+    Failures to load are printed to standard error, because standard output is reserved for the parent. If the GPU is
+    then not usable, opening the session raises the error.
     """
     with contextlib.redirect_stdout(sys.stderr):
         onnxruntime.preload_dlls()

@@ -1,4 +1,4 @@
-"""The embedder as a child process: started when no address is given, watched, started again, and never outliving us."""
+"""The embedder as a child process: started when no address is given, restarted, and ended with its parent."""
 
 import asyncio
 import logging
@@ -22,14 +22,14 @@ log = structlog.get_logger(__name__)
 _START_SECONDS = 180.0  # a cold start loads models of several hundred megabytes from a slow disk
 _STOP_SECONDS = 4.0
 _PAUSES = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
-_STEADY_SECONDS = 60.0  # who lived so long is started again at once
+_STEADY_SECONDS = 60.0  # a process that ran this long is restarted at once
 
 
 class EmbedderChild:
     """
-    One embedder process of our own, on a loopback port that stays the same over restarts.
+    An embedder child process, on a loopback port that stays the same over restarts.
 
-    It holds the other end of our pipe as its standard input and ends when that closes, even if we are killed.
+    Its standard input is a pipe from the parent. It ends when the pipe closes, even if the parent is killed.
     """
 
     def __init__(self, settings: Settings, environ: Mapping[str, str] | None = None) -> None:
@@ -50,15 +50,15 @@ class EmbedderChild:
         return None if self._process is None else self._process.pid
 
     async def start(self) -> str:
-        """Start it and return its address; ``SetupError`` when it says that a person must change something."""
-        await asyncio.to_thread(self.find_models)  # the same trouble in our own words, and at once
+        """Start it and return its address; ``SetupError`` when its exit code means that the user must change something."""
+        await asyncio.to_thread(self.find_models)  # reports a missing pack at once, with the service's message
         announced = await self._launch()
         self._listen = f"{announced.host}:{announced.port}"
         self._watch = asyncio.create_task(self._keep_alive())
         return announced.url
 
     def find_models(self) -> InstalledPack | None:
-        """The pack it will serve, None when it needs none; ``SetupError`` when there is no such pack. Blocks."""
+        """Return the pack it will serve, None when it needs none; a missing pack is a ``SetupError``. Blocks."""
         if self._environment().get("FACESETS_EMBEDDER_ENGINE") == "synthetic":
             return None
         return find_pack(self._settings.models_dir, self._settings.model_pack)
@@ -87,7 +87,7 @@ class EmbedderChild:
             env=self._environment(),
         )
         self._process = process
-        assert process.stdout is not None  # noqa: S101 - asked for above
+        assert process.stdout is not None  # noqa: S101 - requested above
         try:
             async with asyncio.timeout(_START_SECONDS):
                 line = await process.stdout.readline()
@@ -102,7 +102,7 @@ class EmbedderChild:
         raise TransientError(f"the embedder ended at once with exit code {code}; its own message above says why")
 
     async def _keep_alive(self) -> None:
-        """Start it again whenever it ends, with growing pauses."""
+        """Restart it whenever it ends, with growing pauses."""
         falls = 0
         while True:
             process = self._process
@@ -126,7 +126,7 @@ class EmbedderChild:
                     break
 
     async def stop(self) -> None:
-        """Ask it to stop, and make it."""
+        """Request it to stop, and kill it if it does not."""
         self._closing = True
         if self._watch is not None:
             self._watch.cancel()

@@ -1,4 +1,4 @@
-"""One embedder over HTTP: its questions, and what its answers and its silence mean."""
+"""The HTTP client of one embedder, which turns its answers and failures into results and errors."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,20 +17,20 @@ from service.remote.guard import STUBBORN, Guard
 from service.remote.transport import AiohttpTransport
 
 _ADVICE = "Look at the embedder's log, or restart it; the sync goes on where it stopped."
-_LOOK_SECONDS = 0.5  # between two looks whether an embedder that went away is back
+_LOOK_SECONDS = 0.5  # between two checks whether a lost embedder is reachable again
 
 
 class EmbedderLostError(TransientError):
     """
-    The connection broke while the embedder had a picture: it ended, perhaps of this very picture.
+    The connection broke while the embedder had a picture: its process ended, perhaps because of this picture.
 
-    Nobody sends the picture again beside others: it would take them with it once more.
+    The picture is never sent again together with others: if it is the cause, they would be lost once more.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class CropWish:
-    """Ask for the square around every face that is big enough. ``min_short`` in pixels, ``padding`` of the box."""
+    """A request for the square around every large enough face: ``min_short`` in pixels, ``padding`` in box sides."""
 
     size: int
     min_short: float
@@ -43,8 +43,10 @@ class CropWish:
 @dataclass(frozen=True, slots=True)
 class Looking:
     """
-    Where faces are looked for: everywhere, or ``only_there``, in the ``boxes`` where some are known to be (upright
-    original pixels). Looking everywhere, the embedder does more where it would find nobody, if there are boxes.
+    Where faces are searched: everywhere, or with ``only_there`` in the ``boxes`` of known faces (upright original
+    pixels).
+
+    If there are boxes, a search everywhere that would find no face takes additional steps.
     """
 
     boxes: tuple[Box, ...] = ()
@@ -70,7 +72,7 @@ def _trouble(response: httpx.Response) -> wire.Trouble:
 
 
 def _check(response: httpx.Response, url: str) -> bytes:
-    """The body of a good answer; everything else becomes the error that says who should do what."""
+    """Return the body of a good answer; any other becomes an error with the remedy."""
     code = response.status_code
     if code == httpx.codes.OK:
         return response.content
@@ -87,7 +89,7 @@ def _check(response: httpx.Response, url: str) -> bytes:
 
 
 class Embedder:
-    """One embedder process. Its failures are counted by a circuit of its own."""
+    """The client of one embedder process, with a circuit breaker of its own."""
 
     def __init__(
         self,
@@ -115,7 +117,7 @@ class Embedder:
         self.guard = Guard(name, Breaker(threshold=failures), self._ask_info, advice=_ADVICE, on_change=on_change)
 
     async def info(self) -> wire.Info:
-        """What it serves."""
+        """Return the facts about the embedder: its space, models and limits."""
         return await self.guard.call(self._ask_info, rule=STUBBORN)
 
     async def _ask_info(self) -> wire.Info:
@@ -128,11 +130,11 @@ class Embedder:
             ) from error
 
     async def wait_until_back(self) -> wire.Info:
-        """What it serves, once it answers again, however long that takes."""
+        """Return the facts about the embedder once it answers again, however long that takes."""
         while True:
             try:
                 return await self.info()
-            except (TransientError, SetupError):  # something else may listen there meanwhile
+            except (TransientError, SetupError):  # another server may listen there meanwhile
                 await asyncio.sleep(_LOOK_SECONDS)
 
     async def faces(
@@ -143,9 +145,9 @@ class Embedder:
         enrich: frozenset[wire.Enrichment] = frozenset(),
     ) -> wire.FacesAnswer:
         """
-        The faces of one picture; ``enrich`` is what further models shall say of each.
+        Return the faces of one picture; ``enrich`` names the further measures of each.
 
-        ``EmbedderLostError`` at once, and without another try, when the embedder goes away meanwhile.
+        ``EmbedderLostError`` is raised at once, without a retry, when the connection is lost meanwhile.
         """
         params = {"mode": (wire.Mode.GUIDED if looking.boxes and looking.only_there else wire.Mode.FULL).value}
         headers = {"Accept": wire.MSGPACK, "Content-Type": "application/octet-stream"}
@@ -161,7 +163,7 @@ class Embedder:
             try:
                 return wire.decode_faces(await self._send("POST", "/v1/faces", headers, params=params, content=picture))
             except EmbedderLostError as error:
-                return error  # what is raised here, the guard tries again
+                return error  # returned, because the guard retries an error that is raised
 
         self.outstanding += 1
         try:

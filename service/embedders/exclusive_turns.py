@@ -1,4 +1,4 @@
-"""Many at once, or one alone: turns at something that several share."""
+"""A readers-writer lock for asyncio."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 
 class SharedLock:
-    """``together`` lets everybody in who asks; ``alone`` waits until nobody is in, and lets nobody else in meanwhile."""
+    """A readers-writer lock: ``together`` is shared; ``alone`` is exclusive, and waits until no holder is left."""
 
     def __init__(self) -> None:
         self._inside = 0
@@ -18,7 +18,7 @@ class SharedLock:
 
     @asynccontextmanager
     async def together(self) -> AsyncIterator[None]:
-        while not self._open.is_set():  # again: another may have closed it between the call and our turn
+        while not self._open.is_set():  # again: another task may have closed it before this one ran
             await self._open.wait()
         self._inside += 1
         self._empty.clear()

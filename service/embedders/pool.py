@@ -1,4 +1,4 @@
-"""The pool of embedders: spreads work by what is outstanding, and refuses one that serves another space."""
+"""The pool of embedders: distributes work by outstanding requests, and refuses an embedder of another space."""
 
 import asyncio
 import functools
@@ -20,14 +20,14 @@ log = structlog.get_logger(__name__)
 
 @functools.cache
 def _innocent() -> bytes:
-    """A small grey picture of nobody."""
+    """A small grey picture without a face."""
     stream = io.BytesIO()
     Image.new("RGB", (64, 64), (128, 128, 128)).save(stream, "BMP")
     return stream.getvalue()
 
 
 class EmbedderPool:
-    """Several embedders of one space, seen as one."""
+    """Several embedders of one space, used like one."""
 
     def __init__(self, embedders: Sequence[Embedder]) -> None:
         self._embedders = tuple(embedders)
@@ -39,7 +39,7 @@ class EmbedderPool:
 
     @property
     def info(self) -> wire.Info:
-        """What the pool serves; known once it was opened."""
+        """The facts about the pool's embedders; known once it was opened."""
         if self._info is None:
             raise SetupError("the embedder has not been asked yet")
         return self._info
@@ -49,7 +49,11 @@ class EmbedderPool:
         return self._info is not None
 
     async def open(self) -> wire.Info:
-        """Ask every embedder what it serves. One that is down is left out until it is back; two spaces are a ``SetupError``."""
+        """
+        Query every embedder's facts and return those of the pool.
+
+        One that is down is left out until it is reachable; two spaces are a ``SetupError``.
+        """
         answers = await asyncio.gather(*(item.info() for item in self._embedders), return_exceptions=True)
         infos: dict[Embedder, wire.Info] = {}
         down: TransientError | None = None
@@ -79,7 +83,7 @@ class EmbedderPool:
 
     @property
     def capacity(self) -> int:
-        """How many pictures may be under way at once without being refused."""
+        """The number of pictures that may be in progress at once without a refusal."""
         return max(1, sum(limits.max_in_flight for limits in self._usable.values()))
 
     async def faces(
@@ -99,10 +103,11 @@ class EmbedderPool:
         enrich: frozenset[wire.Enrichment] = frozenset(),
     ) -> wire.FacesAnswer:
         """
-        The faces of one picture, asked of the least busy embedder that is in reach.
+        Return the faces of one picture from the least busy embedder that is reachable.
 
-        ``EmbedderLostError``: an embedder went away with it. Ask for it ``alone`` then, while no other picture is under
-        way, to see whether it is the one. While every embedder is away, whoever asks waits here until one is back.
+        ``EmbedderLostError``: an embedder was lost while it had the picture. Send it ``alone`` then, while no other
+        picture is in progress, to find out whether it is the cause. While no embedder is reachable, the call waits for
+        one.
         """
         while True:
             await self._wait_until_back()
@@ -117,14 +122,14 @@ class EmbedderPool:
                         raise
 
     async def check_alive(self) -> None:
-        """Before a picture is blamed for an embedder's end: ``CircuitOpenError`` when that ends of any picture."""
+        """Raise ``CircuitOpenError`` if the embedder ends on any picture; to call before one is blamed for it."""
         try:
             await self.faces_of(_innocent(), alone=True)
         except EmbedderLostError as error:
             raise CircuitOpenError("the embedder ends whatever picture it is given: look at its log") from error
 
     def _lose(self, embedder: Embedder) -> None:
-        """Ask this one no more until it answers again."""
+        """Stop using this embedder until it answers again."""
         if embedder not in self._away:
             log.warning("embedder_lost", address=embedder.url)
             self._usable.pop(embedder, None)
@@ -147,7 +152,7 @@ class EmbedderPool:
             watch.cancel()
 
     async def _wait_until_back(self) -> None:
-        """Return while any embedder is in reach; otherwise when one is back, or raise when that takes too long."""
+        """Return as soon as any embedder is reachable, or raise when that takes too long."""
         while self._away and not self._usable:
             self._returned.clear()
             patience = max(embedder.patience_seconds for embedder in self._away)
@@ -158,7 +163,7 @@ class EmbedderPool:
                 await self._look_once()
 
     async def _look_once(self) -> None:
-        """Take back whoever answers now, between two looks of those who watch; nobody is what is in the way."""
+        """Use the first lost embedder that answers now, ahead of its watch task; ``CircuitOpenError`` if none does."""
         last = TransientError("no embedder is in reach")
         for embedder, watch in tuple(self._away.items()):
             try:
@@ -174,7 +179,7 @@ class EmbedderPool:
     async def _ask(
         self, picture: bytes, looking: Looking, crops: CropWish | None, enrich: frozenset[wire.Enrichment]
     ) -> wire.FacesAnswer:
-        """Ask the least busy embedder; when it cannot, the next. When none can: what hindered one that is not down."""
+        """Query the embedders, the least busy first. If all fail, raise preferably the error of one that is not down."""
         last: TransientError | None = None
         for embedder in self._takers(len(picture)):
             try:
@@ -196,7 +201,7 @@ class EmbedderPool:
         raise last or TransientError("no embedder is in reach")
 
     def _takers(self, size_bytes: int) -> list[Embedder]:
-        """Who takes a picture of this size, the least busy first; nobody is an ``ItemError``."""
+        """Return the usable embedders that accept this size, the least busy first; ``ItemError`` if it exceeds all limits."""
         most = max((limits.max_bytes for limits in self._usable.values()), default=size_bytes)
         if size_bytes > most:
             raise ItemError(

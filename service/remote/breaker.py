@@ -1,5 +1,5 @@
 """
-The circuit breaker as a pure state machine: it counts, remembers and says what is due, and calls nobody.
+The circuit breaker as a pure state machine, which counts failures and determines when a probe is due.
 
     closed --12 failures in a row--> a probe is due --it fails--> open --pause over--> probing --it succeeds--> closed
                                           └--it succeeds--> closed, counting from 0        └--it fails--> open, longer pause
@@ -12,7 +12,7 @@ from typing import Literal
 from service.progress import RemoteState
 
 Clock = Callable[[], datetime]
-"""Tells the time as an aware UTC instant."""
+"""Returns the current time as an aware UTC instant."""
 
 
 def utc_now() -> datetime:
@@ -21,10 +21,10 @@ def utc_now() -> datetime:
 
 class Breaker:
     """
-    One remote's circuit.
+    The circuit breaker of one remote.
 
-    ``threshold`` failures in a row make a probe due (PRODUCT 3.1: 12). While the circuit is open the pauses between
-    probes double from ``first_pause_seconds`` up to ``longest_pause_seconds``.
+    ``threshold`` failures in a row make a probe due (docs/architecture.md: 12). While the circuit is open, the pauses
+    between probes double from ``first_pause_seconds`` up to ``longest_pause_seconds``.
     """
 
     def __init__(
@@ -53,12 +53,12 @@ class Breaker:
 
     @property
     def is_closed(self) -> bool:
-        """Whether calls may pass. A circuit that was open stays shut to calls while it is being probed."""
+        """Whether calls may pass. A circuit that was open still refuses calls while it is being probed."""
         return self._circuit == "closed" or self._next_probe_at is None
 
     @property
     def must_probe(self) -> bool:
-        """Whether the failures so far ask for a probe before anything else is tried."""
+        """Whether the failures so far require a probe before any further call."""
         return self._circuit == "closed" and (self._is_suspect or self.failures >= self._threshold)
 
     @property
@@ -67,26 +67,26 @@ class Breaker:
         return self._circuit == "open" and self.pause_left_seconds() <= 0
 
     def pause_left_seconds(self) -> float:
-        """How long an open circuit rests before its next probe; never more than the pause it chose, clocks may jump."""
+        """Return the time until an open circuit's next probe, at most the chosen pause, because clocks may jump."""
         if self._next_probe_at is None:
             return 0.0
         left = (self._next_probe_at - self._clock()).total_seconds()
         return min(max(left, 0.0), self._pause)
 
     def succeeded(self) -> None:
-        """An answer came, be it a 404 or a refused key: the remote is up. Only a probe can close an open circuit."""
+        """Record an answer, even a 404 or a refused key: the remote is up. Only a probe can close an open circuit."""
         if self._circuit == "closed":
             self._reset()
 
     def failed(self, message: str) -> None:
-        """A call found the remote unable to answer; ``message`` says how."""
+        """Record a call that the remote could not answer; ``message`` is the reason."""
         if self._circuit != "open":
             self.failures += 1
             self.message = message
             self.down_since = self.down_since or self._clock()
 
     def suspect(self) -> None:
-        """A call used up all its time: as telling as ``threshold`` quick failures."""
+        """Record a call that used up all its time, which counts like ``threshold`` quick failures."""
         self._is_suspect = True
 
     def begin_probe(self) -> None:
@@ -104,7 +104,7 @@ class Breaker:
         self._circuit = "open"
 
     def snapshot(self, name: str, advice: str) -> RemoteState:
-        """The state for people to read; ``advice`` is shown only while something is wrong."""
+        """Return the state for display; ``advice`` is included only while the remote has failures."""
         return RemoteState(
             name=name,
             circuit=self._circuit,

@@ -1,8 +1,8 @@
 """
-The guard every call to a remote passes: bounded retries inside a circuit breaker.
+The guard of all calls to a remote: bounded retries inside a circuit breaker.
 
-Only ``TransientError`` is retried, and only idempotent calls may come here. Every failed attempt counts in the breaker,
-so a dead remote is noticed by whoever calls it, however many items are waiting.
+Only ``TransientError`` is retried, and only idempotent calls are allowed. Every failed attempt counts in the breaker,
+so an unreachable remote is detected by any of its callers, however many items are waiting.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ from service.remote.breaker import Breaker, Clock, utc_now
 T = TypeVar("T")
 
 Probe = Callable[[], Awaitable[object]]
-"""A cheap real read of the remote; raises ``TransientError`` when it is down. Any other answer proves it up."""
+"""A cheap real read of the remote; raises ``TransientError`` when it is down. Any other outcome proves that it is up."""
 
 log = structlog.get_logger(__name__)
 
 
 class CircuitOpenError(TransientError):
-    """The remote is known to be down, so it was not asked. One line says what is down, since when, and what to do."""
+    """The remote is known to be down, so it was not called. The message names it, the time since and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +42,21 @@ class RetryRule:
 
 
 ONE_ITEM = RetryRule()
-"""For a call about one item: some 2 seconds of patience, then the item waits for the next sync."""
+"""For a call about one item: retries for some 2 seconds, then the item is left to the next sync."""
 
 STUBBORN = RetryRule(tries=14)
-"""For a call that everything hangs on: some 20 seconds, enough failures for the circuit to decide by itself."""
+"""For a call that everything depends on: retries for some 20 seconds, enough failures to open the circuit."""
 
 ONCE = RetryRule(tries=1)
-"""For a question whose failure is an answer, too."""
+"""For a call whose failure is itself a result."""
 
 
 class Guard:
     """
-    ``call`` runs a function under the retry rule and the breaker; ``wait_until_closed`` is for those who can wait.
+    ``call`` runs a function under the retry rule and the breaker; ``wait_until_closed`` is for callers that can wait.
 
-    ``on_change`` gets the remote's state whenever it changes, on the event loop. ``advice`` says what a person can do
-    when the remote is down.
+    ``on_change`` gets the remote's state whenever it changes, on the event loop. ``advice`` is what the user
+    can do when the remote is down.
     """
 
     def __init__(
@@ -90,10 +90,10 @@ class Guard:
 
     async def call(self, fn: Callable[[], Awaitable[T]], *, rule: RetryRule = ONE_ITEM) -> T:
         """
-        What ``fn`` returns. ``fn`` must be idempotent and bounded in time by itself.
+        Return the result of ``fn``, which must be idempotent and bounded in time by itself.
 
         Raises ``CircuitOpenError`` at once while the circuit is open, and the last ``TransientError`` when the tries
-        or the time of ``rule`` are used up; every other error passes untouched.
+        or the time of ``rule`` are used up; every other error is passed on unchanged.
         """
         started = self._clock()
         retrying = AsyncRetrying(
@@ -127,7 +127,7 @@ class Guard:
         try:
             result = await fn()
         except CircuitOpenError:
-            raise  # another guard's word about another remote
+            raise  # raised by another guard, about another remote
         except TransientError as error:
             self._breaker.failed(str(error))
             self._tell()
@@ -144,7 +144,7 @@ class Guard:
     async def _admit(self) -> None:
         if self._breaker.circuit == "closed":
             return
-        if self._breaker.is_probe_due or self._breaker.is_closed:  # ours to probe, or a probe under way decides
+        if self._breaker.is_probe_due or self._breaker.is_closed:  # probe here, or await a probe in progress
             async with self._probing:
                 if self._breaker.is_probe_due:
                     await self._run_probe()
@@ -162,7 +162,7 @@ class Guard:
         was_closed = self._breaker.is_closed
         self._breaker.begin_probe()
         self._tell()
-        trouble: str | None = "the probe was interrupted"  # a circuit must not stay "probing" without a prober
+        trouble: str | None = "the probe was interrupted"  # a circuit must not stay "probing" without a probe
         try:
             async with asyncio.timeout(self._probe_seconds):
                 await self._probe()
@@ -171,7 +171,7 @@ class Guard:
             trouble = str(error)
         except TimeoutError:
             trouble = f"no answer within {self._probe_seconds:g} seconds"
-        except FacesetsError:  # it answered: whatever it refused, it is up
+        except FacesetsError:  # any answer, even a refusal, proves that it is up
             trouble = None
         finally:
             self._settle(trouble, was_closed=was_closed)

@@ -1,8 +1,8 @@
 """
-How many calls may be under way at once: additive increase, multiplicative decrease.
+The adaptive limit on concurrent calls: additive increase, multiplicative decrease.
 
-The rule of TCP (Chiu and Jain 1989): halve at a sign of trouble, grow by one after a long calm, so that a busy server
-gets room within one round trip and is never pushed harder than the person allowed.
+The rule of TCP (Chiu and Jain 1989): halve at a sign of overload, grow by one after a long time without. A busy server
+is relieved within one round trip, and the load never exceeds the limit that the user set.
 """
 
 import time
@@ -14,20 +14,20 @@ import anyio
 from immich_facesets.errors import TransientError
 
 CALM_ROUNDS = 4
-"""Grow by one after this many full rounds without trouble."""
+"""The limit grows by one after this many full rounds without a sign of overload."""
 
 LATENCY_JUMP = 5.0
-"""An answer this many times slower than usual is a sign of trouble ..."""
+"""An answer this many times slower than usual is a sign of overload ..."""
 
 LATENCY_FLOOR_SECONDS = 1.0
 """... unless it is still fast."""
 
 LATENCY_SAMPLES = 20
-"""Answers of one kind before "usual" means anything."""
+"""Answers of one kind before the usual latency is meaningful."""
 
 
 class Slot:
-    """One call under way; ``answered`` marks the moment the remote began to answer."""
+    """One call in progress; ``answered`` records the moment the remote began to answer."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -40,10 +40,10 @@ class Slot:
 
 class Pacer:
     """
-    An adaptive limit on calls under way, between 1 and ``most``.
+    An adaptive limit on calls in progress, between 1 and ``most``.
 
-    ``clock`` is monotonic, in seconds. A slot left by a ``TransientError`` is a sign of trouble, and so is a jump in
-    the time to the first answer among calls of one kind.
+    ``clock`` is monotonic, in seconds. A slot left by a ``TransientError`` is a sign of overload. So is a jump in the
+    time to the first answer among calls of one kind.
     """
 
     def __init__(self, *, start: int = 8, most: int = 8, clock: Callable[[], float] = time.monotonic) -> None:
@@ -61,7 +61,7 @@ class Pacer:
 
     @asynccontextmanager
     async def slot(self, kind: str = "") -> AsyncIterator[Slot]:
-        """Wait for room, hold it for the length of the ``with`` block, and learn from how the block ends."""
+        """Acquire a slot for the length of the ``with`` block, and adapt the limit to how the block ends."""
         tokens = self._limiter()
         holder = object()
         try:
@@ -84,7 +84,7 @@ class Pacer:
             tokens.release_on_behalf_of(holder)
 
     def _limiter(self) -> anyio.CapacityLimiter:
-        if self._tokens is None:  # anyio wants a running loop
+        if self._tokens is None:  # anyio needs a running event loop
             self._tokens = anyio.CapacityLimiter(self._limit)
         return self._tokens
 
@@ -95,7 +95,7 @@ class Pacer:
 
     def _shrink(self, slot: Slot) -> None:
         if slot.began <= self._cut_at:
-            return  # it was under way when the limit was cut: the same trouble, seen twice
+            return  # it began before the limit was cut: the same overload, not to be counted twice
         self._cut_at = self._clock()
         self._set_limit(max(1, self._limit // 2))
 

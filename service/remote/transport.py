@@ -1,9 +1,8 @@
 """
-aiohttp under httpx: httpx's client and errors, aiohttp's parser and connections.
+An aiohttp transport for httpx: httpx's client and errors, aiohttp's parser and connections.
 
-httpx's own connections (httpcore, h11) are pure Python: a picture costs them several times the processor time that
-aiohttp's parser in C needs, and pictures are most of what the service asks for. ``tests/bench/bench_staging.py``
-measures it.
+httpx's own connections (httpcore, h11) are pure Python. For a picture they need several times the processor time of
+aiohttp's C parser, and most of the service's requests are for pictures. ``tests/bench/bench_staging.py`` measures it.
 """
 
 import io
@@ -17,16 +16,16 @@ import httpx
 from yarl import URL
 
 READ_BUFFER_BYTES = 256 * 1024
-"""What a connection reads ahead: large enough that a picture comes in few pieces, small enough for many at once."""
+"""A connection's read-ahead: large enough for pictures in few pieces, small enough for many connections."""
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
     """
-    One request and its streamed answer, neither redirected nor unpacked: those are httpx's part.
+    The transport of one request and its streamed answer; redirects and decompression are left to httpx.
 
     ``keepalive_seconds`` is how long an idle connection is kept; a connection that the server closed meanwhile is
     replaced at once for a GET. There is no limit on connections: callers have their own. ``trust_env`` takes proxies
-    from the environment (aiohttp's own way of it reads ``.netrc`` in a thread for every request). Every failure is an
+    from the environment (aiohttp's own option reads ``.netrc`` in a thread for every request). Every failure is an
     ``httpx.TransportError``.
     """
 
@@ -60,7 +59,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             await self._session.close()
 
     def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:  # aiohttp wants a running loop
+        if self._session is None:  # aiohttp needs a running event loop
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=self._keepalive_seconds),
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -75,19 +74,19 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         return self._proxies.get(url.scheme) or self._proxies.get("all")
 
     def _context(self) -> ssl.SSLContext:
-        """The certificates that httpx trusts, ``SSL_CERT_FILE`` among them; read when TLS is first spoken."""
+        """The certificates that httpx trusts, ``SSL_CERT_FILE`` among them; read at the first use of TLS."""
         if self._tls is None:
             self._tls = httpx.create_ssl_context()
         return self._tls
 
 
 def _body(content: bytes) -> io.BytesIO | bytes | None:
-    """A large body is sent in pieces, so that the event loop has other turns."""
+    """A large body is sent in pieces, so that the event loop is not blocked."""
     return io.BytesIO(content) if len(content) > READ_BUFFER_BYTES else content or None
 
 
 class _Body(httpx.AsyncByteStream):
-    """The answer's bytes in the pieces they come in. Closed before its end, it takes the connection with it."""
+    """The answer's bytes in the received pieces. Closing it before its end also closes the connection."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
@@ -98,12 +97,12 @@ class _Body(httpx.AsyncByteStream):
                 yield piece
 
     async def aclose(self) -> None:
-        self._response.close()  # a connection whose answer was read to the end went back to the pool by then
+        self._response.close()  # a connection whose answer was read to the end is back in the pool already
 
 
 @contextmanager
 def _told_by_httpx() -> Iterator[None]:
-    """What fails in aiohttp fails in httpx's words, which everything above this file knows."""
+    """Turn aiohttp's errors into httpx's, which all callers handle."""
     try:
         yield
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
