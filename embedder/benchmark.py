@@ -16,9 +16,9 @@ from embedder.engine import FaceEngine
 from embedder.images.decoder import Decoder
 from embedder.metrics import EmbedderMetrics
 from embedder.pipeline import Pipeline
-from embedder.request import Question
 from embedder.settings import EmbedderSettings
 from immich_facesets.errors import ItemError, SetupError
+from immich_facesets.wire import FacesRequest
 
 MADE = 12
 ROUNDS = 2
@@ -122,7 +122,7 @@ async def _pictures_a_second(
             picture = pictures[number % len(pictures)]
             number += 1
             try:
-                await pipeline.answer(picture, Question())
+                await pipeline.answer(picture, FacesRequest())
             except ItemError:
                 continue
             done += 1

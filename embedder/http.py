@@ -13,7 +13,6 @@ from aiohttp.typedefs import Handler
 
 from embedder.metrics import EmbedderMetrics
 from embedder.pipeline import BusyError, Pipeline
-from embedder.request import read_question
 from embedder.settings import EmbedderSettings
 from immich_facesets import wire
 from immich_facesets.errors import ItemError, RequestError, SetupError, TransientError
@@ -128,9 +127,9 @@ async def _faces(request: web.Request) -> web.Response:
             raise RequestError(
                 f"the picture took longer than {UPLOAD_SECONDS:g} seconds to arrive", status=408
             ) from None
-        question = read_question(request.query, boxes or request.headers.get(wire.BOXES_HEADER))
-        pipeline.extras.files.check(question.enrich)
-        answer = await pipeline.answer(picture, question)
+        wanted = wire.FacesRequest.from_http(request.query, request.headers, boxes)
+        pipeline.extras.files.check(wanted.enrich)
+        answer = await pipeline.answer(picture, wanted)
         body, content_type = wire.encode(answer, accept=request.headers.get(hdrs.ACCEPT, ""))
         return web.Response(body=body, content_type=content_type)
 

@@ -25,7 +25,6 @@ from embedder.images.picture import Allow, Picture
 from embedder.lanes import Lane, LaneSize, WorkerLane
 from embedder.memory_budget import MemoryBudget
 from embedder.metrics import EmbedderMetrics
-from embedder.request import Question
 from immich_facesets import wire
 from immich_facesets.errors import FacesetsError, ItemError, TransientError
 from immich_facesets.near_duplicates.pictures import picture_hash
@@ -119,12 +118,12 @@ class Pipeline:
             self._taken -= 1
             self._metrics.in_flight.set(self._taken)
 
-    async def answer(self, data: bytes, question: Question) -> wire.FacesAnswer:
+    async def answer(self, data: bytes, request: wire.FacesRequest) -> wire.FacesAnswer:
         """The faces in a picture; ``ItemError`` when the picture is at fault, ``TransientError`` when the embedder is."""
         begun = time.perf_counter()
         outcome = "failed"
         try:
-            answer = await self._answer(data, question)
+            answer = await self._answer(data, request)
             outcome = "answered"
         except ItemError as error:
             outcome = error.reason
@@ -162,15 +161,15 @@ class Pipeline:
             lane.close(wait_seconds=wait_seconds)
         self._extra_lanes.close(wait_seconds=wait_seconds)
 
-    async def _answer(self, data: bytes, question: Question) -> wire.FacesAnswer:
+    async def _answer(self, data: bytes, request: wire.FacesRequest) -> wire.FacesAnswer:
         with contextlib.ExitStack() as held:
             async with self._room.turn_to_decode():
                 picture, view, phash = await self._workers.run(
-                    functools.partial(self._show, data, self._sitting.allowed(question))
+                    functools.partial(self._show, data, self._sitting.allowed(request))
                 )
                 held.enter_context(self._room.pixels(picture.pixels.nbytes))
             width, height, orientation = picture.width, picture.height, picture.orientation
-            sitters, found = await self._seat(data, picture, view, question)
+            sitters, found = await self._seat(data, picture, view, request)
             del picture, view  # counted as gone from here on
         outcomes = await self._recognise.run_many([sitter.aligned for sitter in sitters])
         kept = [
@@ -193,16 +192,16 @@ class Pipeline:
         )
 
     async def _seat(
-        self, data: bytes, picture: Picture, view: View, question: Question
+        self, data: bytes, picture: Picture, view: View, request: wire.FacesRequest
     ) -> tuple[list[PreparedFace], int]:
         """Return the prepared faces and the number found; the picture's pixels are not needed after this."""
         try:
-            detections = await self._finder.find(picture, view, question)
+            detections = await self._finder.find(picture, view, request)
         except FacesetsError:
             raise
         except Exception as error:  # a model's errors have no common class; ``_blame`` determines the cause
             raise await self._blame(error) from error
-        sitters = await self._workers.run(functools.partial(self._sitting.take, data, picture, detections, question))
+        sitters = await self._workers.run(functools.partial(self._sitting.take, data, picture, detections, request))
         return sitters, len(detections)
 
     async def _faces(self, kept: Sequence[tuple[PreparedFace, NDArray[np.float32]]]) -> list[wire.FaceAnswer]:

@@ -16,7 +16,6 @@ from embedder.images import alignment
 from embedder.images.crops import cut_crop
 from embedder.images.decoder import Decoder
 from embedder.images.picture import Allow, Picture, whole
-from embedder.request import Question
 from immich_facesets import wire
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Measures
@@ -44,7 +43,7 @@ class FaceExtractor:
         self._decoder = decoder
         self._judges = judges
 
-    def allowed(self, question: Question) -> Allow:
+    def allowed(self, request: wire.FacesRequest) -> Allow:
         """
         Return how far a picture may be reduced for a request.
 
@@ -53,27 +52,27 @@ class FaceExtractor:
         anyway.
         """
         facts = self._engine.facts
-        if not facts.view_side or question.enrich or (question.crops is not None and not question.boxes):
+        if not facts.view_side or request.enrich or (request.crop is not None and not request.boxes):
             return whole
         by_faces = (
-            regions.allowed_reduction(question.boxes, facts.crop_side, question.crops) if question.boxes else math.inf
+            regions.allowed_reduction(request.boxes, facts.crop_side, request.crop) if request.boxes else math.inf
         )
         return lambda width, height: min(max(width, height) / facts.view_side, by_faces)
 
     def take(
-        self, data: bytes, picture: Picture, detections: Sequence[Detection], question: Question
+        self, data: bytes, picture: Picture, detections: Sequence[Detection], request: wire.FacesRequest
     ) -> list[PreparedFace]:
         """Align and measure every face; one with unusable landmarks is left out."""
         outside = [picture.outside(detection) for detection in detections]
         if picture.reduction > 1 and outside:
             boxes, facts = [detection.box for detection in outside], self._engine.facts
-            allowed = regions.allowed_reduction(boxes, facts.crop_side, question.crops)
+            allowed = regions.allowed_reduction(boxes, facts.crop_side, request.crop)
             if picture.reduction > allowed:
                 picture = self._decoder.decode(data, lambda _width, _height: allowed)
-        sitters = (self._sitter(picture, detection, question) for detection in outside)
+        sitters = (self._sitter(picture, detection, request) for detection in outside)
         return [sitter for sitter in sitters if sitter is not None]
 
-    def _sitter(self, picture: Picture, detection: Detection, question: Question) -> PreparedFace | None:
+    def _sitter(self, picture: Picture, detection: Detection, request: wire.FacesRequest) -> PreparedFace | None:
         """Prepare one face, given in the original's coordinates, from the decoded pixels."""
         at_hand = picture.at_hand(detection)
         try:
@@ -81,10 +80,10 @@ class FaceExtractor:
         except ItemError:
             return None
         aligned = replace(aligned, span=aligned.span * picture.reduction, detection=detection)
-        crop, wish = None, question.crops
-        if wish is not None and detection.box.face_short >= wish.min_short:
-            crop = cut_crop(picture, detection.box, wish, turns=upright_turns(detection.landmarks))
-        look = cut_look(picture.pixels, detection, question.enrich) if question.enrich else None
+        crop, wanted = None, request.crop
+        if wanted is not None and detection.box.face_short >= wanted.min_short:
+            crop = cut_crop(picture, detection.box, wanted, turns=upright_turns(detection.landmarks))
+        look = cut_look(picture.pixels, detection, request.enrich) if request.enrich else None
         return PreparedFace(aligned, measure(aligned), crop, self._judged(picture, aligned, at_hand), look)
 
     def _judged(self, picture: Picture, aligned: Aligned, at_hand: Detection) -> Pixels | None:

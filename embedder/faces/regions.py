@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from embedder.engine import Detection, View
 from embedder.images.crops import plan_square
-from embedder.request import CropWish
 from immich_facesets.faces import Box
+from immich_facesets.wire import CropRequest
 
 MARGIN = 2.0
 """The side of the searched area, in sides of the box."""
@@ -50,12 +50,12 @@ def padded_area(width: int, height: int) -> Box:
     return Box(-width / 2, -height / 2, width * 1.5, height * 1.5)
 
 
-def allowed_reduction(boxes: Sequence[Box], crop_side: int, wish: CropWish | None) -> float:
+def allowed_reduction(boxes: Sequence[Box], crop_side: int, crop: CropRequest | None) -> float:
     """Return by what factor a picture with these boxes may be reduced without harm to vectors and crops."""
     limits = [box.face_short / (LEAST_FACE * crop_side) for box in boxes]
-    if wish is not None:
-        wanted = [box for box in boxes if box.face_short >= wish.min_short]
-        limits += [plan_square(box, wish.pad_ratio).side / wish.side for box in wanted]
+    if crop is not None:
+        wanted = [box for box in boxes if box.face_short >= crop.min_short]
+        limits += [plan_square(box, crop.pad_ratio).side / crop.side for box in wanted]
     return min(limits, default=1.0)
 
 

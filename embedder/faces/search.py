@@ -11,7 +11,6 @@ from embedder.engine import Detection, FaceEngine, Pixels, View
 from embedder.faces import regions
 from embedder.images.picture import Picture
 from embedder.lanes import Lane, WorkerLane
-from embedder.request import Question
 from immich_facesets import wire
 from immich_facesets.faces import Box
 
@@ -26,15 +25,15 @@ class Finder:
         self._workers = workers
         self._detect = detect
 
-    async def find(self, picture: Picture, view: View, question: Question) -> list[Detection]:
+    async def find(self, picture: Picture, view: View, request: wire.FacesRequest) -> list[Detection]:
         """Return the faces in the coordinates of the decoded pixels; ``view`` covers the whole picture."""
-        boxes = [picture.inside(box) for box in question.boxes]
-        if question.mode is wire.Mode.GUIDED:
+        boxes = [picture.inside(box) for box in request.boxes]
+        if request.mode is wire.Mode.GUIDED:
             found = await self._find_around(picture, view, boxes)
         else:
             found = await self._find_anywhere(picture, view)
         if boxes and regions.best_score(found) < regions.SURE_SCORE:
-            only_there = boxes if question.mode is wire.Mode.GUIDED else None
+            only_there = boxes if request.mode is wire.Mode.GUIDED else None
             found = await self._find_turned(picture, only_there, regions.best_score(found)) or found
         return regions.distinct(found)
 

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 
 from embedder.images.picture import Picture
-from embedder.request import CropWish
 from immich_facesets import wire
 from immich_facesets.faces import Box
 
@@ -36,19 +35,19 @@ def plan_square(box: Box, pad_ratio: float) -> Square:
     return Square(round((box.x1 + box.x2 - side) / 2), round(box.y1 - above), side)
 
 
-def cut_crop(picture: Picture, box: Box, wish: CropWish, *, turns: int = 0) -> wire.CropAnswer | None:
+def cut_crop(picture: Picture, box: Box, request: wire.CropRequest, *, turns: int = 0) -> wire.CropAnswer | None:
     """
     The JPEG of the square around a face (in the original), after ``turns`` quarter turns; None when the square lies
     wholly outside the picture.
     """
     pixels = picture.pixels
     height, width = pixels.shape[:2]
-    square = plan_square(picture.inside(box), wish.pad_ratio)
+    square = plan_square(picture.inside(box), request.pad_ratio)
     right, bottom = square.left + square.side, square.top + square.side
     x1, y1, x2, y2 = max(0, square.left), max(0, square.top), min(width, right), min(height, bottom)
     if x1 >= x2 or y1 >= y2:
         return None
-    side = min(square.side, wish.side)
+    side = min(square.side, request.side)
     factor = side / square.side
     above, below = round((y1 - square.top) * factor), round((bottom - y2) * factor)
     before, behind = round((x1 - square.left) * factor), round((right - x2) * factor)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import httpx
 import msgspec
@@ -10,7 +9,6 @@ from pydantic import SecretStr
 
 from immich_facesets import wire
 from immich_facesets.errors import ItemError, SetupError, TransientError
-from immich_facesets.faces import Box
 from service.progress import RemoteState
 from service.remote.breaker import Breaker
 from service.remote.guard import STUBBORN, Guard
@@ -26,34 +24,6 @@ class EmbedderLostError(TransientError):
 
     The picture is never sent again together with others: if it is the cause, they would be lost once more.
     """
-
-
-@dataclass(frozen=True, slots=True)
-class CropWish:
-    """A request for the square around every large enough face: ``min_short`` in pixels, ``padding`` in box sides."""
-
-    size: int
-    min_short: float
-    padding: float
-
-    def query(self) -> dict[str, str]:
-        return {"crops": str(self.size), "crop_min_short": f"{self.min_short:g}", "pad_ratio": f"{self.padding:g}"}
-
-
-@dataclass(frozen=True, slots=True)
-class Looking:
-    """
-    Where faces are searched: everywhere, or with ``only_there`` in the ``boxes`` of known faces (upright original
-    pixels).
-
-    If there are boxes, a search everywhere that would find no face takes additional steps.
-    """
-
-    boxes: tuple[Box, ...] = ()
-    only_there: bool = False
-
-
-EVERYWHERE = Looking()
 
 
 def _retry_after(response: httpx.Response) -> float | None:
@@ -137,27 +107,14 @@ class Embedder:
             except (TransientError, SetupError):  # another server may listen there meanwhile
                 await asyncio.sleep(_LOOK_SECONDS)
 
-    async def faces(
-        self,
-        picture: bytes,
-        looking: Looking,
-        crops: CropWish | None,
-        enrich: frozenset[wire.Enrichment] = frozenset(),
-    ) -> wire.FacesAnswer:
+    async def faces(self, picture: bytes, request: wire.FacesRequest) -> wire.FacesAnswer:
         """
-        Return the faces of one picture; ``enrich`` names the further measures of each.
+        Return the faces of one picture.
 
-        ``EmbedderLostError`` is raised at once, without a retry, when the connection is lost meanwhile.
+        An ``EmbedderLostError`` is raised at once, without another try, when the connection breaks.
         """
-        params = {"mode": (wire.Mode.GUIDED if looking.boxes and looking.only_there else wire.Mode.FULL).value}
-        headers = {"Accept": wire.MSGPACK, "Content-Type": "application/octet-stream"}
-        if looking.boxes:
-            places = [[round(side, 1) for side in (box.x1, box.y1, box.x2, box.y2)] for box in looking.boxes]
-            headers[wire.BOXES_HEADER] = msgspec.json.encode(places).decode()
-        if crops is not None:
-            params |= crops.query()
-        if enrich:
-            params["enrich"] = ",".join(sorted(enrich))
+        params, options = request.to_http()
+        headers = {"Accept": wire.MSGPACK, "Content-Type": "application/octet-stream"} | options
 
         async def ask() -> wire.FacesAnswer | EmbedderLostError:
             try:

@@ -11,11 +11,13 @@ from PIL import Image
 
 from immich_facesets import wire
 from immich_facesets.errors import ItemError, SetupError, TransientError
-from service.embedders.client import EVERYWHERE, CropWish, Embedder, EmbedderLostError, Looking
+from service.embedders.client import Embedder, EmbedderLostError
 from service.embedders.exclusive_turns import SharedLock
 from service.remote.guard import CircuitOpenError
 
 log = structlog.get_logger(__name__)
+
+WHOLE_PICTURE = wire.FacesRequest()
 
 
 @functools.cache
@@ -87,34 +89,26 @@ class EmbedderPool:
         return max(1, sum(limits.max_in_flight for limits in self._usable.values()))
 
     async def faces(
-        self, picture: Path, looking: Looking, crops: CropWish | None, *, alone: bool = False
-    ) -> wire.FacesAnswer:
-        """``faces_of`` for a picture on disk."""
-        self._takers((await asyncio.to_thread(picture.stat)).st_size)
-        return await self.faces_of(await asyncio.to_thread(picture.read_bytes), looking, crops, alone=alone)
-
-    async def faces_of(
-        self,
-        picture: bytes,
-        looking: Looking = EVERYWHERE,
-        crops: CropWish | None = None,
-        *,
-        alone: bool = False,
-        enrich: frozenset[wire.Enrichment] = frozenset(),
+        self, picture: bytes | Path, request: wire.FacesRequest = WHOLE_PICTURE, *, alone: bool = False
     ) -> wire.FacesAnswer:
         """
         Return the faces of one picture from the least busy embedder that is reachable.
+
+        A picture on disk that is too large for every embedder is not even read.
 
         ``EmbedderLostError``: an embedder was lost while it had the picture. Send it ``alone`` then, while no other
         picture is in progress, to find out whether it is the cause. While no embedder is reachable, the call waits for
         one.
         """
+        if isinstance(picture, Path):
+            self._takers((await asyncio.to_thread(picture.stat)).st_size)
+            picture = await asyncio.to_thread(picture.read_bytes)
         while True:
             await self._wait_until_back()
             losses = len(self._away)
             async with self._turns.alone() if alone else self._turns.together():
                 try:
-                    return await self._ask(picture, looking, crops, enrich)
+                    return await self._ask(picture, request)
                 except EmbedderLostError:
                     raise
                 except TransientError:
@@ -124,7 +118,7 @@ class EmbedderPool:
     async def check_alive(self) -> None:
         """Raise ``CircuitOpenError`` if the embedder ends on any picture; to call before one is blamed for it."""
         try:
-            await self.faces_of(_innocent(), alone=True)
+            await self.faces(_innocent(), alone=True)
         except EmbedderLostError as error:
             raise CircuitOpenError("the embedder ends whatever picture it is given: look at its log") from error
 
@@ -176,14 +170,12 @@ class EmbedderPool:
                 return
         raise CircuitOpenError(str(last)) from last
 
-    async def _ask(
-        self, picture: bytes, looking: Looking, crops: CropWish | None, enrich: frozenset[wire.Enrichment]
-    ) -> wire.FacesAnswer:
+    async def _ask(self, picture: bytes, request: wire.FacesRequest) -> wire.FacesAnswer:
         """Query the embedders, the least busy first. If all fail, raise preferably the error of one that is not down."""
         last: TransientError | None = None
         for embedder in self._takers(len(picture)):
             try:
-                answer = await embedder.faces(picture, looking, crops, enrich)
+                answer = await embedder.faces(picture, request)
             except EmbedderLostError:
                 self._lose(embedder)
                 raise

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from immich_facesets.assets import Asset
 from immich_facesets.errors import ItemError
-from immich_facesets.wire import FacesAnswer
-from service.embedders.client import CropWish, EmbedderLostError, Looking
+from immich_facesets.wire import FacesAnswer, FacesRequest
+from service.embedders.client import EmbedderLostError
 from service.embedders.pool import EmbedderPool
 from service.passes.context import PassContext
 from service.store import failures
@@ -31,7 +31,7 @@ class CrashIsolation:
         """Load the suspects of earlier runs; they are not sent beside other pictures again."""
         self._suspects = await self._conditions.store.read(failures.items_at_crash, "embed")
 
-    async def faces(self, asset: Asset, picture: Path, looking: Looking, crops: CropWish | None) -> FacesAnswer:
+    async def faces(self, asset: Asset, picture: Path, request: FacesRequest) -> FacesAnswer:
         """
         Return the faces of a picture.
 
@@ -40,7 +40,7 @@ class CrashIsolation:
         alone = asset.fingerprint in self._suspects
         while True:
             try:
-                answer = await self._pool.faces(picture, looking, crops, alone=alone)
+                answer = await self._pool.faces(picture, request, alone=alone)
             except EmbedderLostError as error:
                 await self._suspect(asset, error, alone=alone)
                 alone = True

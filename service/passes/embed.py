@@ -15,8 +15,7 @@ import structlog
 
 from immich_facesets.assets import Asset
 from immich_facesets.errors import ItemError, SetupError, TransientError
-from immich_facesets.wire import FacesAnswer
-from service.embedders.client import CropWish, Looking
+from immich_facesets.wire import CropRequest, FacesAnswer, FacesRequest, Mode
 from service.embedders.pool import EmbedderPool
 from service.files.crops import find_lost, keep_crop
 from service.files.staging import Staging
@@ -79,8 +78,8 @@ class Embed:
         self._metrics = metrics
         self._recipe = recipe_of(pool.info.space, conditions.settings)
         settings = conditions.settings
-        self._crops = CropWish(settings.crop_size, settings.export_min_face_short, settings.crop_padding)
-        self._only_there = settings.detection == "guided"
+        self._crop = CropRequest(settings.crop_size, settings.export_min_face_short, settings.crop_padding)
+        self._mode = Mode(settings.detection)
         self._put_off = 0
         self._under_way: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._asking = CrashIsolation(conditions, pool)
@@ -227,9 +226,10 @@ class Embed:
 
     async def _embed(self, asset: Asset, staged: Staged) -> None:
         boxes = tuple(await self._store.read(contents.boxes_of, asset.fingerprint))
-        looking = Looking(boxes, self._only_there and bool(boxes))  # without known boxes, search the whole picture
+        mode = self._mode if boxes else Mode.FULL  # without known boxes, search the whole picture
+        request = FacesRequest(mode, boxes, self._crop)
         try:
-            answer = await self._asking.faces(asset, staged.path, looking, self._crops)
+            answer = await self._asking.faces(asset, staged.path, request)
         except ItemError:
             self._staging.release(staged)
             raise

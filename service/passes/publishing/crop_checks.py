@@ -117,7 +117,7 @@ class CropLooks:
         image = await asyncio.to_thread(_bmp, picture)
         for alone in (False, True, True):
             try:
-                return await self._pool.faces_of(image, alone=alone)
+                return await self._pool.faces(image, alone=alone)
             except EmbedderLostError:
                 continue
         await self._pool.check_alive()

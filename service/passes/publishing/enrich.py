@@ -17,7 +17,7 @@ from immich_facesets.exports.crop_checks import main_face
 from immich_facesets.exports.crops import box_in_crop, points_in_original
 from immich_facesets.quality.landmarks import NOTHING_FOUND, Enriched
 from immich_facesets.quality.pose import Pose, upright_turns
-from immich_facesets.wire import Enrichment, FacesAnswer, HeadPose, Info
+from immich_facesets.wire import Enrichment, FacesAnswer, FacesRequest, HeadPose, Info
 from service.embedders.client import EmbedderLostError
 from service.embedders.pool import EmbedderPool
 from service.files.crops import read_crop
@@ -93,7 +93,7 @@ class Enrich:
     async def _look_into(self, image: bytes) -> FacesAnswer:
         for alone in (False, True, True):
             try:
-                return await self._pool.faces_of(image, alone=alone, enrich=self._wishes)
+                return await self._pool.faces(image, FacesRequest(enrich=self._wishes), alone=alone)
             except EmbedderLostError:
                 continue
         await self._pool.check_alive()

@@ -17,9 +17,9 @@ from embedder.faces.measures import measure
 from embedder.images.alignment import TEMPLATE, align, similarity, template
 from embedder.images.crops import cut_crop, plan_square
 from embedder.images.picture import Picture
-from embedder.request import CropWish
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Box, Landmarks
+from immich_facesets.wire import CropRequest
 
 
 def moved(scale: float, angle: float, x: float, y: float) -> Landmarks:
@@ -122,7 +122,7 @@ def test_a_tight_pad_gives_what_room_there_is_to_the_side_above() -> None:
 
 def test_a_crop_is_cut_at_its_own_size_and_never_enlarged() -> None:
     pixels = smooth()
-    crop = cut_crop(Picture.whole(pixels), Box(150, 100, 210, 180), CropWish(side=512))
+    crop = cut_crop(Picture.whole(pixels), Box(150, 100, 210, 180), CropRequest(side=512))
     assert crop is not None
     assert crop.area == (100.0, 60.0, 260.0, 220.0)
     frame = crop.image.index(b"\xff\xc0")
@@ -136,7 +136,7 @@ def test_a_crop_is_cut_at_its_own_size_and_never_enlarged() -> None:
 def test_beyond_the_picture_its_edge_goes_on() -> None:
     pixels = np.zeros((200, 200, 3), np.uint8)
     pixels[:, :40] = (200, 30, 30)
-    crop = cut_crop(Picture.whole(pixels), Box(5, 60, 65, 140), CropWish(side=512))
+    crop = cut_crop(Picture.whole(pixels), Box(5, 60, 65, 140), CropRequest(side=512))
     assert crop is not None
     assert crop.area[0] < 0
     shown = np.asarray(Image.open(io.BytesIO(crop.image)))
@@ -146,12 +146,12 @@ def test_beyond_the_picture_its_edge_goes_on() -> None:
 
 def test_a_crop_larger_than_wished_is_reduced_and_one_outside_is_none() -> None:
     pixels = smooth(1500, 1500)
-    crop = cut_crop(Picture.whole(pixels), Box(-200, -300, 900, 1000), CropWish(side=333))
+    crop = cut_crop(Picture.whole(pixels), Box(-200, -300, 900, 1000), CropRequest(side=333))
     assert crop is not None
     with Image.open(io.BytesIO(crop.image)) as image:
         assert image.size == (333, 333)
     assert crop.area[2] - crop.area[0] == 2600
-    assert cut_crop(Picture.whole(pixels), Box(4000, 0, 4010, 10), CropWish(side=64)) is None
+    assert cut_crop(Picture.whole(pixels), Box(4000, 0, 4010, 10), CropRequest(side=64)) is None
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1), (640, 640), (333, 1000)])

@@ -20,7 +20,7 @@ from testdata import shared_data
 
 from embedder.engines.onnx import OnnxEngine, Tuning
 from embedder.models.pack import open_pack
-from embedder.request import Question
+from immich_facesets.wire import FacesRequest
 
 DRAWN_COSINE = 0.999
 REAL_COSINE = 0.9999
@@ -111,7 +111,7 @@ async def test_flip_averaging_gives_the_unit_vector_between_a_face_and_its_mirro
     assert complaints(wrong.faces, photos, DRAWN_COSINE)["drawn"].startswith("a vector of length 0.")
     assert complaints(way.faces, photos, DRAWN_COSINE) == {}
     async with pipeline_of(OnnxEngine(pack, Tuning(flip=True))) as pipeline:
-        answer = await pipeline.answer(drawing.photo, Question())
+        answer = await pipeline.answer(drawing.photo, FacesRequest())
     assert complaint(answered(answer), drawing.truth, least_cosine=DRAWN_COSINE) is None
 
 
@@ -121,7 +121,7 @@ async def test_a_face_that_overflows_half_precision_is_lost_and_counted_and_the_
     drawing = draw()
     overflow_for_the_first_face(tmp_path, "drawn")
     async with pipeline_of(OnnxEngine(open_pack(tmp_path, "drawn"), Tuning())) as pipeline:
-        answer = await pipeline.answer(drawing.photo, Question())
+        answer = await pipeline.answer(drawing.photo, FacesRequest())
     assert answer.lost_faces == 1
     found = answered(answer)
     np.testing.assert_allclose(found.boxes, drawing.truth.boxes[1:], atol=1.0)

@@ -20,10 +20,10 @@ from embedder.images.alignment import align
 from embedder.images.crops import cut_crop
 from embedder.images.decoder import Decoder
 from embedder.images.picture import Picture
-from embedder.request import CropWish
 from immich_facesets import wire
 from immich_facesets.faces import Box
 from immich_facesets.quality.pose import upright_turns
+from immich_facesets.wire import CropRequest
 
 
 def jpeg(pixels: Pixels, orientation: int = 1) -> bytes:
@@ -222,7 +222,7 @@ class TestTurned:
         pixels[30:40, 30:70] = 250  # the brow is above
         for turns in (0, 1, 2, 3):
             photo = np.ascontiguousarray(np.rot90(pixels, -turns))
-            wish = CropWish(side=60, pad_ratio=0.1)
+            wish = CropRequest(side=60, pad_ratio=0.1)
             crop = cut_crop(Picture.whole(photo), Box(25, 25, 75, 75), wish, turns=turns)
             assert crop is not None
             shown = cv2.imdecode(np.frombuffer(crop.image, np.uint8), cv2.IMREAD_GRAYSCALE)

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from embedder.engine import EngineFacts, View
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from immich_facesets.faces import Box
-from service.embedders.client import EVERYWHERE, CropWish, Embedder, EmbedderLostError, Looking
+from immich_facesets.wire import CropRequest, FacesRequest, Mode
+from service.embedders.client import Embedder, EmbedderLostError
 from service.embedders.pool import EmbedderPool
 from service.progress import RemoteState
 
@@ -69,7 +70,7 @@ async def test_a_picture_comes_back_with_its_faces_and_the_crops_that_were_wishe
     async with running(token=SecretStr("t")) as scene, pool_of(address(scene), token="t") as pool:
         info = await pool.open()
         assert (info.pack, info.dimension) == ("scripted", 4)
-        answer = await pool.faces(file, EVERYWHERE, CropWish(size=64, min_short=50, padding=0.5))
+        answer = await pool.faces(file, FacesRequest(crop=CropRequest(side=64, min_short=50, pad_ratio=0.5)))
         assert answer.space == info.space
         (face,) = answer.faces
         assert face.face_box() == FACE
@@ -81,7 +82,7 @@ async def test_known_boxes_make_it_look_only_around_them() -> None:
     async with running() as scene, pool_of(address(scene)) as pool:
         await pool.open()
         scene.engine.can_part = True
-        await pool.faces_of(picture(), Looking((Box(100.04, 100, 200, 220),), only_there=True))
+        await pool.faces(picture(), FacesRequest(Mode.GUIDED, (Box(100.04, 100, 200, 220),)))
         (area,) = scene.engine.parts
         assert area == Box(100, 100, 200, 220)
 
@@ -94,9 +95,9 @@ async def test_a_bad_picture_is_told_with_the_embedders_own_reason(data: bytes, 
     async with running() as scene, pool_of(address(scene)) as pool:
         await pool.open()
         with pytest.raises(ItemError) as caught:
-            await pool.faces_of(data)
+            await pool.faces(data)
         assert caught.value.reason == reason
-        await pool.faces_of(picture())  # and it counts for nothing against the embedder
+        await pool.faces(picture())  # and it counts for nothing against the embedder
 
 
 async def test_a_picture_larger_than_every_embedder_takes_is_not_even_sent(tmp_path: Path) -> None:
@@ -109,12 +110,12 @@ async def test_a_picture_larger_than_every_embedder_takes_is_not_even_sent(tmp_p
     ):
         await pool.open()
         with pytest.raises(ItemError, match=r"300000 bytes.*200000.*FACESETS_EMBEDDER_MAX_BYTES") as caught:
-            await pool.faces(file, EVERYWHERE, None)
+            await pool.faces(file)
         assert caught.value.reason == "too_large"
         before = len(small.engine.looks)
         data = picture() + bytes(1000)
         for _ in range(3):
-            await pool.faces_of(data)
+            await pool.faces(data)
         assert len(small.engine.looks) == before  # what is too large for one goes to the other
 
 
@@ -134,9 +135,9 @@ async def test_an_embedder_that_changes_its_space_during_a_sync_ends_it() -> Non
         await pool.open()
         pool._embedders[0]._http.base_url = other.client.base_url  # as after a restart with other models
         with pytest.raises(SetupError, match="now serves another space"):
-            await pool.faces_of(picture())
+            await pool.faces(picture())
         await pool.open()
-        await pool.faces_of(picture())
+        await pool.faces(picture())
 
 
 @pytest.mark.parametrize("token", [None, "wrong"])
@@ -177,7 +178,7 @@ async def test_one_that_is_down_is_left_out_and_reported() -> None:
     async with running() as scene, pool_of(NOBODY, address(scene), states=states) as pool:
         await pool.open()
         assert pool.capacity == 8
-        await pool.faces_of(picture())
+        await pool.faces(picture())
     assert [(state.name, state.circuit) for state in states][-1] == (NOBODY, "open")
 
 
@@ -195,7 +196,7 @@ async def test_a_circuit_that_opens_during_the_work_hands_it_to_the_next() -> No
             pool = EmbedderPool([Embedder(address(scene), None, failures=1) for scene in (first, second)])
             await pool.open()
         await asyncio.sleep(0.1)  # the first is gone by now, and its connections are seen to be closed
-        answer = await pool.faces_of(picture())
+        answer = await pool.faces(picture())
         assert len(answer.faces) == 1
         await pool.close()
 
@@ -211,7 +212,7 @@ async def test_work_is_shared_by_how_much_each_takes_at_once() -> None:
         for scene in (small, large):
             scene.engine.looks.clear()
             scene.engine.before_detect = slow
-        await asyncio.gather(*(pool.faces_of(picture()) for _ in range(8)))
+        await asyncio.gather(*(pool.faces(picture()) for _ in range(8)))
         assert (len(small.engine.looks), len(large.engine.looks)) == (2, 6)  # and nobody was sent away busy
 
 
@@ -269,11 +270,11 @@ async def test_a_picture_whose_connection_broke_is_not_sent_again_unless_asked_f
         mortal = Mortal(scene, deadly)
         async with answering(mortal.handle) as url, pool_of(url, failures=12) as pool:
             await pool.open()
-            work = [asyncio.create_task(pool.faces_of(data)) for data in (deadly, *others)]
+            work = [asyncio.create_task(pool.faces(data)) for data in (deadly, *others)]
             with pytest.raises(EmbedderLostError):
                 await work[0]
             assert mortal.asked.count(deadly) == 1
-            again = asyncio.create_task(pool.faces_of(deadly, alone=True))
+            again = asyncio.create_task(pool.faces(deadly, alone=True))
             for task in work[1:]:
                 assert len((await task).faces) == 1
             with pytest.raises(EmbedderLostError):
@@ -289,9 +290,9 @@ async def test_an_embedder_that_does_not_come_back_is_an_outage() -> None:
             pool = EmbedderPool([Embedder(url, None, failures=2, answer_seconds=0.5)])
             await pool.open()
             with pytest.raises(EmbedderLostError):
-                await pool.faces_of(picture())
+                await pool.faces(picture())
             mortal._away_until = time.monotonic() + 99
             with pytest.raises(TransientError, match="embedder is down since"):
-                await pool.faces_of(picture(shade=7))
+                await pool.faces(picture(shade=7))
             assert len(mortal.asked) == 1
             await pool.close()

@@ -12,10 +12,10 @@ from testdata import shared_data
 
 from embedder.images.crops import cut_crop
 from embedder.images.picture import Picture as Decoded
-from embedder.request import CropWish
 from immich_facesets.exports.crops import box_in_crop, finished_picture, paint_over, png, provenance
 from immich_facesets.exports.fsz import bundle
 from immich_facesets.faces import Box
+from immich_facesets.wire import CropRequest
 
 pytestmark = pytest.mark.models
 TEXTS = provenance(asset_id="asset", identity=1, version="1")
@@ -39,7 +39,7 @@ def test_after_painting_over_strangers_a_reader_finds_one_face_in_each_picture_a
     pixels = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
     pngs, vectors, crowded = [], [], 0
     for face in detected(reader, image):
-        crop = cut_crop(Decoded.whole(pixels), as_box(face), CropWish(side=512))
+        crop = cut_crop(Decoded.whole(pixels), as_box(face), CropRequest(side=512))
         assert crop is not None
         picture = finished_picture(crop.image, 512)
         expected = box_in_crop(as_box(face), crop.area, 512)
