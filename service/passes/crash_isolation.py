@@ -6,7 +6,7 @@ from immich_facesets.assets import Asset
 from immich_facesets.errors import ItemError
 from immich_facesets.wire import FacesAnswer, FacesRequest
 from service.embedders.client import EmbedderLostError
-from service.embedders.pool import EmbedderPool
+from service.embedders.pool import WHOLE_PICTURE, EmbedderPool
 from service.passes.context import PassContext
 from service.store import failures
 
@@ -16,7 +16,7 @@ _CRASHES = 2
 
 class CrashIsolation:
     """
-    Requests of one run to the embedder. Each crash is recorded at once, so that it also counts after a kill.
+    Requests of one run to the embedder. Each crash on an original is stored at once, so that it counts after a kill.
 
     A crashing embedder has several pictures in progress. Each of them is sent again alone: this completes the harmless
     ones and identifies the cause.
@@ -31,24 +31,35 @@ class CrashIsolation:
         """Load the suspects of earlier runs; they are not sent beside other pictures again."""
         self._suspects = await self._conditions.store.read(failures.items_at_crash, "embed")
 
-    async def faces(self, asset: Asset, picture: Path, request: FacesRequest) -> FacesAnswer:
+    async def ask(
+        self, picture: Path | bytes, request: FacesRequest = WHOLE_PICTURE, *, asset: Asset | None = None
+    ) -> FacesAnswer:
         """
         Return the faces of a picture.
 
+        asset: the asset of an original, whose crashes are stored; those of a face crop count within this call only.
+
         ``ItemError`` when the embedder crashed often enough on this picture alone.
         """
-        alone = asset.fingerprint in self._suspects
+        alone = asset is not None and asset.fingerprint in self._suspects
+        crashes = 0
         while True:
             try:
-                answer = await self._pool.faces(picture, request, alone=alone)
+                return await self._pool.faces(picture, request, alone=alone)
             except EmbedderLostError as error:
-                await self._suspect(asset, error, alone=alone)
-                alone = True
-            else:
-                return answer
+                crashes = crashes + alone if asset is None else await self._record(asset, error, alone=alone)
+            if alone and crashes >= _CRASHES:
+                break
+            alone = True
+        await self._pool.check_alive()
+        raise ItemError(
+            f"the embedder ended {crashes} times while it had this picture and no other: its log may say why",
+            reason=failures.CRASHES_EMBEDDER,
+        )
 
-    async def _suspect(self, asset: Asset, error: EmbedderLostError, *, alone: bool) -> None:
-        crashes = await self._conditions.store.write(
+    async def _record(self, asset: Asset, error: EmbedderLostError, *, alone: bool) -> int:
+        """Store a crash and return how many there were with this picture alone."""
+        return await self._conditions.store.write(
             failures.record_crash,
             "embed",
             asset.source,
@@ -56,11 +67,4 @@ class CrashIsolation:
             message=f"{error} while it had this picture; it is asked for again alone",
             now=self._conditions.clock(),
             alone=alone,
-        )
-        if not alone or crashes < _CRASHES:
-            return
-        await self._pool.check_alive()
-        raise ItemError(
-            f"the embedder ended {crashes} times while it had this picture and no other: its log may say why",
-            reason=failures.CRASHES_EMBEDDER,
         )

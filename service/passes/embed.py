@@ -82,7 +82,7 @@ class Embed:
         self._mode = Mode(settings.detection)
         self._put_off = 0
         self._under_way: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._asking = CrashIsolation(conditions, pool)
+        self._isolation = CrashIsolation(conditions, pool)
         self.counts = EmbedCounts()
 
     async def run(self) -> None:
@@ -139,7 +139,7 @@ class Embed:
             raise SetupError("the embedder now serves another space than before: start the sync again")
 
     async def _run_crews(self) -> None:
-        await self._asking.prepare()
+        await self._isolation.prepare()
         at_embedder = self._pool.capacity
         queue: asyncio.Queue[tuple[Asset, Staged] | None] = asyncio.Queue(maxsize=at_embedder * _WAITING)
         try:
@@ -229,7 +229,7 @@ class Embed:
         mode = self._mode if boxes else Mode.FULL  # without known boxes, search the whole picture
         request = FacesRequest(mode, boxes, self._crop)
         try:
-            answer = await self._asking.faces(asset, staged.path, request)
+            answer = await self._isolation.ask(staged.path, request, asset=asset)
         except ItemError:
             self._staging.release(staged)
             raise

@@ -16,14 +16,13 @@ from immich_facesets.faces import Box
 from immich_facesets.facesets.faceset import Check, ExportFace, ExportRules, Verdict
 from immich_facesets.quality.pose import upright_turns
 from immich_facesets.wire import FacesAnswer
-from service.embedders.client import EmbedderLostError
 from service.embedders.pool import EmbedderPool
 from service.files.crops import read_crop
 from service.passes.context import PassContext
+from service.passes.crash_isolation import CrashIsolation
 from service.passes.workers import fan_out
 from service.store import exports
 from service.store.exports import StoredCrop
-from service.store.failures import CRASHES_EMBEDDER
 
 
 class CropLooks:
@@ -32,6 +31,7 @@ class CropLooks:
     def __init__(self, conditions: PassContext, pool: EmbedderPool, rules: ExportRules) -> None:
         self._conditions = conditions
         self._pool = pool
+        self._isolation = CrashIsolation(conditions, pool)
         self._rules = rules
         self.crops: dict[int, StoredCrop] = {}
         self.count = 0
@@ -96,32 +96,20 @@ class CropLooks:
         expected = box_in_crop(seen.box, crop.area_corners, rules.out_size, turns=upright_turns(seen.landmarks))
         try:
             picture = await asyncio.to_thread(self.finished, crop)
-            answer = await self._look_into(picture)
+            answer = await self._faces(picture)
             found = verdict(answer, expected, centroid, rules.outlier)
             if found is not Verdict.SECOND:
                 return found, ()
             others = strangers(answer, expected)
             painted = await asyncio.to_thread(paint_over, picture, others, expected)
-            answer = await self._look_into(painted)
+            answer = await self._faces(painted)
         except ItemError:
             return Verdict.NONE, ()
         again = verdict(answer, expected, centroid, rules.outlier)
         return (again, others) if again is Verdict.OK else (Verdict.SECOND, ())
 
-    async def _look_into(self, picture: Picture) -> FacesAnswer:
-        """
-        Return the faces in a finished crop.
-
-        ``ItemError`` when the embedder crashes on it, also while it has no other.
-        """
-        image = await asyncio.to_thread(_bmp, picture)
-        for alone in (False, True, True):
-            try:
-                return await self._pool.faces(image, alone=alone)
-            except EmbedderLostError:
-                continue
-        await self._pool.check_alive()
-        raise ItemError("the embedder ends of this face crop", reason=CRASHES_EMBEDDER)
+    async def _faces(self, picture: Picture) -> FacesAnswer:
+        return await self._isolation.ask(await asyncio.to_thread(_bmp, picture))
 
 
 def _bmp(picture: Picture) -> bytes:

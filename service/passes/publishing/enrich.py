@@ -18,14 +18,13 @@ from immich_facesets.exports.crops import box_in_crop, points_in_original
 from immich_facesets.quality.landmarks import NOTHING_FOUND, Enriched
 from immich_facesets.quality.pose import Pose, upright_turns
 from immich_facesets.wire import Enrichment, FacesAnswer, FacesRequest, HeadPose, Info
-from service.embedders.client import EmbedderLostError
 from service.embedders.pool import EmbedderPool
 from service.files.crops import read_crop
 from service.passes.context import PassContext
+from service.passes.crash_isolation import CrashIsolation
 from service.passes.workers import fan_out
 from service.store import enrichments
 from service.store.enrichments import Unenriched
-from service.store.failures import CRASHES_EMBEDDER
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +42,7 @@ class Enrich:
     def __init__(self, conditions: PassContext, pool: EmbedderPool) -> None:
         self._conditions = conditions
         self._pool = pool
+        self._isolation = CrashIsolation(conditions, pool)
         settings = conditions.settings
         self._wishes = frozenset[Enrichment]() if settings.enrich == "off" else frozenset(pool.info.enrich)
         self._models = models_of(pool.info)
@@ -82,22 +82,13 @@ class Enrich:
         """Return the models' result for one face, empty if the face is not found again or its crop is rejected."""
         try:
             image = await asyncio.to_thread(read_crop, self._conditions.crops_dir, item.crop.file)
-            answer = await self._look_into(image)
+            answer = await self._isolation.ask(image, FacesRequest(enrich=self._wishes))
         except ItemError as error:
             if error.reason == _REFUSED and not self._is_refused:  # one of several embedders lacks the models
                 self._is_refused = True
                 log.warning("enrich_refused", message=str(error))
             return NOTHING_FOUND
         return found_in(answer, item)
-
-    async def _look_into(self, image: bytes) -> FacesAnswer:
-        for alone in (False, True, True):
-            try:
-                return await self._pool.faces(image, FacesRequest(enrich=self._wishes), alone=alone)
-            except EmbedderLostError:
-                continue
-        await self._pool.check_alive()
-        raise ItemError("the embedder ends of this face crop", reason=CRASHES_EMBEDDER)
 
 
 def models_of(info: Info) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from embedder_scene import Scene, ScriptedEngine, picture, running
+from mortal_embedder import Mortal, answering
 from pydantic import SecretStr
 
 from embedder.engine import EngineFacts, View
@@ -48,20 +49,6 @@ async def pool_of(
         yield pool
     finally:
         await pool.close()
-
-
-@asynccontextmanager
-async def answering(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
-    """The address of something that answers every question in its own way."""
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 async def test_a_picture_comes_back_with_its_faces_and_the_crops_that_were_wished(tmp_path: Path) -> None:
@@ -229,41 +216,6 @@ async def test_waiting_ends_when_one_is_back() -> None:
             await pool.wait_until_usable()
 
 
-class Mortal:
-    """An embedder that breaks the connection off at every picture in ``deadly``, and is away for a while after it."""
-
-    def __init__(self, scene: Scene, *deadly: bytes) -> None:
-        self._scene = scene
-        self._deadly = deadly
-        self._away_until = 0.0
-        self.asked: list[bytes] = []
-        self.inside = self.most_inside = 0
-        self.beside: list[int] = []
-        """How many pictures were under way whenever a deadly one came."""
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        if time.monotonic() < self._away_until:
-            raise web.HTTPServiceUnavailable
-        if request.method == "GET":
-            answer = await self._scene.client.get(request.path, headers={"Accept": "application/msgpack"})
-            return web.Response(body=answer.content, headers={"Content-Type": "application/msgpack"})
-        self.asked.append(body)
-        self.inside += 1
-        self.most_inside = max(self.inside, self.most_inside)
-        try:
-            await asyncio.sleep(0.05)
-            if body in self._deadly:
-                self.beside.append(self.inside)
-                self._away_until = time.monotonic() + 0.3
-                assert request.transport is not None
-                request.transport.close()
-            answer = await self._scene.client.post("/v1/faces", content=body)
-            return web.Response(body=answer.content, headers={"Content-Type": "application/msgpack"})
-        finally:
-            self.inside -= 1
-
-
 async def test_a_picture_whose_connection_broke_is_not_sent_again_unless_asked_for_alone() -> None:
     deadly, others = picture(shade=1), [picture(shade=100 + number) for number in range(6)]
     async with running() as scene:
@@ -291,7 +243,7 @@ async def test_an_embedder_that_does_not_come_back_is_an_outage() -> None:
             await pool.open()
             with pytest.raises(EmbedderLostError):
                 await pool.faces(picture())
-            mortal._away_until = time.monotonic() + 99
+            mortal.away_until = time.monotonic() + 99
             with pytest.raises(TransientError, match="embedder is down since"):
                 await pool.faces(picture(shade=7))
             assert len(mortal.asked) == 1
