@@ -5,6 +5,7 @@ Count habits that make prose hard to read, in docstrings, comments and documents
 """
 
 import ast
+import inspect
 import io
 import re
 import sys
@@ -43,16 +44,22 @@ def findings(text: str, *, is_code: bool) -> Iterator[str]:
 
 
 def prose_of_code(source: str) -> Iterator[tuple[int, str]]:
-    """Yield line and text of every docstring and comment."""
+    """Yield line and text of every docstring and comment, without the examples in docstrings."""
     for node in ast.walk(ast.parse(source)):
         body = getattr(node, "body", None)
         for child in body if isinstance(body, list) else ():
             match child:
                 case ast.Expr(value=ast.Constant(value=str(text))):
-                    yield child.lineno, text
+                    yield child.lineno, without_examples(text)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string.lstrip("# ")
+
+
+def without_examples(docstring: str) -> str:
+    """Return a docstring without its indented blocks, which are code, a file or a drawing."""
+    paragraphs = re.split(r"\n\s*\n", inspect.cleandoc(docstring).strip("\n"))
+    return "\n\n".join(part for part in paragraphs if not all(line.startswith("    ") for line in part.splitlines()))
 
 
 def prose_of_document(source: str) -> Iterator[tuple[int, str]]:

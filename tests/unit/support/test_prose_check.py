@@ -29,5 +29,12 @@ def test_docstrings_and_comments_are_read_and_code_is_not() -> None:
     assert {text for _, text in prose_of_code(source)} == {"Module.", "a comment", "Pixels."}
 
 
+def test_examples_in_docstrings_are_left_alone() -> None:
+    module = '"""\nA module::\n\n    her = 1\n\n    his = 2\n\nMore of it.\n"""\n'
+    function = 'def f():\n    """\n    A list:\n\n    - of one\n      item\n\n        closed --> open\n    """\n'
+    assert [text for _, text in prose_of_code(module)] == ["A module::\n\nMore of it."]
+    assert [text for _, text in prose_of_code(function)] == ["A list:\n\n- of one\n  item"]
+
+
 def test_code_blocks_of_documents_are_left_alone() -> None:
     assert [text for _, text in prose_of_document("One `her`.\n```\nher\n```\n    her\n")] == ["One ."]
