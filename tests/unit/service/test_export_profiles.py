@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydantic import SecretStr
-from small_library import HEIGHT, WIDTH, Placed, draw_small_library, place
+from small_library import HEIGHT, WIDTH, Placed, SmallLibrary, place
 from sqlalchemy import Connection, select, update
 
 from immich_facesets.errors import RequestError
@@ -36,9 +38,9 @@ FIELDS: dict[str, Any] = {
 
 
 @pytest.fixture
-async def placed(tmp_path: Path) -> AsyncIterator[Placed]:
+async def placed(drawn: SmallLibrary) -> AsyncIterator[Placed]:
     async with FakeImmich("3.1.0") as immich:
-        yield place(immich, await asyncio.to_thread(draw_small_library, tmp_path / "drawn"))
+        yield place(immich, drawn)
 
 
 async def opened(placed: Placed, tmp_path: Path, **fields: Any) -> Any:
@@ -47,10 +49,24 @@ async def opened(placed: Placed, tmp_path: Path, **fields: Any) -> Any:
     return open_app(settings, users, asyncio.Event(), embedder_environ=SYNTHETIC)
 
 
+@pytest.fixture(scope="module")
+def synced(drawn: SmallLibrary, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of a service after its first sync; a test works on a copy."""
+    folder = tmp_path_factory.mktemp("synced")
+
+    async def sync() -> Path:
+        async with FakeImmich("3.1.0") as immich, await opened(place(immich, drawn), folder) as app:
+            assert (await app.runner.run("full")).outcome is Outcome.DONE
+        return folder / "data"
+
+    with ThreadPoolExecutor(1) as pool:  # a thread, because the loop of the test comes later
+        return pool.submit(asyncio.run, sync()).result()
+
+
 @pytest.fixture
-async def app(placed: Placed, tmp_path: Path) -> AsyncIterator[App]:
+async def app(placed: Placed, synced: Path, tmp_path: Path) -> AsyncIterator[App]:
+    shutil.copytree(synced, tmp_path / "data")
     async with await opened(placed, tmp_path) as found:
-        assert (await found.runner.run("full")).outcome is Outcome.DONE
         yield found
 
 
