@@ -268,13 +268,17 @@ def enricher() -> Enricher:
     return Enricher(find_extras(shared_data() / "data" / "models", "bench_s"), Device(threads=1))
 
 
+EXTENT = pytest.mark.parametrize("every", [16, pytest.param(4, marks=pytest.mark.slow)])
+"""The quick run looks at every 16th photo, the slow run at every fourth."""
+
+
 @functools.cache
-def enriched_photos() -> list[tuple[NDArray[np.uint8], Detection, Enriched]]:
-    """Every fourth labelled photo, each with its first upright face of 60 pixels or more as the reference found it."""
+def enriched_photos(every: int) -> list[tuple[NDArray[np.uint8], Detection, Enriched]]:
+    """Some labelled photos, each with its first upright face of 60 pixels or more as the reference found it."""
     data = shared_data() / "data"
     reference = np.load(data / "reference_bench_s.npz")
     found: list[tuple[NDArray[np.uint8], Detection, Enriched]] = []
-    for path in np.unique(reference["path"]).tolist()[::4]:
+    for path in np.unique(reference["path"]).tolist()[::every]:
         row = int(np.flatnonzero(reference["path"] == path)[0])
         box = Box(*reference["bbox"][row].tolist())
         a, b, c, d, e = ((x, y) for x, y in reference["kps"][row].tolist())
@@ -282,7 +286,7 @@ def enriched_photos() -> list[tuple[NDArray[np.uint8], Detection, Enriched]]:
         if box.face_short >= 60:
             pixels = Decoder(150_000_000).decode((data / path).read_bytes()).pixels
             found.append((pixels, detection, enricher().enrich([cut_look(pixels, detection, ALL)])[0]))
-    assert len(found) > 40
+    assert len(found) > 160 // every
     return found
 
 
@@ -301,14 +305,15 @@ def at(x: float, y: float) -> Detection:
 class TestRealPhotos:
     """Photos with real models: insightface's landmark class and the five-point estimate are the measure."""
 
-    def test_the_68_points_are_those_of_insightface(self) -> None:
+    @EXTENT
+    def test_the_68_points_are_those_of_insightface(self, every: int) -> None:
         from insightface.app.common import Face  # noqa: PLC0415  takes a second to import
         from insightface.model_zoo.landmark import Landmark  # noqa: PLC0415
 
         models = shared_data() / "data" / "models"
         theirs = Landmark(str(models / "bench_s" / "2d68.onnx"))
         furthest = 0.0
-        for pixels, detection, ours in enriched_photos():
+        for pixels, detection, ours in enriched_photos(every):
             box = detection.box
             face = Face(bbox=np.array([box.x1, box.y1, box.x2, box.y2], np.float32), det_score=0.9)
             points = theirs.get(np.ascontiguousarray(pixels[:, :, ::-1]), face)
@@ -317,8 +322,9 @@ class TestRealPhotos:
         print(f"68 points: at most {furthest:.3f} pixels from insightface's")  # noqa: T201  shown by pytest -s
         assert furthest < 1.0
 
-    def test_the_pose_model_and_the_five_points_agree(self) -> None:
-        pairs = [(estimate_pose(face.landmarks), more.head_pose) for _, face, more in enriched_photos()]
+    @EXTENT
+    def test_the_pose_model_and_the_five_points_agree(self, every: int) -> None:
+        pairs = [(estimate_pose(face.landmarks), more.head_pose) for _, face, more in enriched_photos(every)]
         few = np.array([(pose.yaw, pose.pitch, pose.roll) for pose, _ in pairs])
         many = np.array([(pose.yaw, pose.pitch, pose.roll) for _, pose in pairs if pose is not None])
         agreement = [float(np.corrcoef(few[:, axis], many[:, axis])[0, 1]) for axis in range(3)]
@@ -332,7 +338,7 @@ class TestRealPhotos:
     def test_a_mirrored_head_looks_the_other_way(self) -> None:
         ours = enricher()
         differences = []
-        for pixels, detection, more in enriched_photos()[::4]:
+        for pixels, detection, more in enriched_photos(16):
             mirrored = np.ascontiguousarray(pixels[:, ::-1])
             (other,) = ours.enrich([cut_look(mirrored, mirror(detection, pixels.shape[1]), ALL)])
             assert more.head_pose is not None
@@ -344,7 +350,7 @@ class TestRealPhotos:
     @pytest.mark.parametrize("turns", [1, 2, 3])
     def test_the_points_of_a_turned_photo_are_the_points_turned(self, turns: int) -> None:
         ours = enricher()
-        for pixels, detection, more in enriched_photos()[:12]:
+        for pixels, detection, more in enriched_photos(16)[:12]:
             height, width = pixels.shape[:2]
             # turned_back(k) undoes k quarter turns, so the way there is that of the other 4 - k
             lying = regions.turned_back(detection, 4 - turns, *((height, width) if turns % 2 else (width, height)))

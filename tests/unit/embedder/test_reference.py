@@ -43,13 +43,18 @@ def look(path: Path, using: OnnxEngine) -> Looked:
     return Looked(picture, faces, using.recognise(aligned) if aligned else np.zeros((0, 512), np.float32))
 
 
+EXTENT = pytest.mark.parametrize("every", [9, pytest.param(3, marks=pytest.mark.slow)])
+"""The quick run looks at every ninth photo and a third of the groups, the slow run at every third photo and all groups."""
+
+
 @functools.cache
-def looked() -> dict[str, Looked]:
-    """Every third photo of the reference, and every picture with several people."""
+def looked(every: int) -> dict[str, Looked]:
+    """Some photos of the reference, and some pictures of groups."""
     data = shared_data() / "data"
     paths = sorted(set(np.load(data / "reference_bench_s.npz")["path"].tolist()))
-    chosen = [path for number, path in enumerate(paths) if number % 3 == 0 or "/groups/" in path]
-    return {path: look(data / path, engine()) for path in chosen}
+    groups = [path for path in paths if "/groups/" in path]
+    chosen = {*paths[::every], *groups[:: every // 3]}
+    return {path: look(data / path, engine()) for path in sorted(chosen)}
 
 
 def has_own_colours(path: Path) -> bool:
@@ -61,13 +66,14 @@ def has_own_colours(path: Path) -> bool:
         return image.mode == "CMYK" or (isinstance(profile, bytes) and not is_srgb(profile))
 
 
-def test_the_same_faces_with_the_same_vectors() -> None:
+@EXTENT
+def test_the_same_faces_with_the_same_vectors(every: int) -> None:
     data = shared_data() / "data"
     reference = np.load(data / "reference_bench_s.npz")
     overlaps: list[float] = []
     cosines: list[float] = []
     shifts: list[float] = []
-    for path, found in looked().items():
+    for path, found in looked(every).items():
         rows = np.flatnonzero(reference["path"] == path)
         assert len(rows) == len(found.faces), path
         for row in rows:
@@ -78,7 +84,7 @@ def test_the_same_faces_with_the_same_vectors() -> None:
             if not has_own_colours(data / path):
                 cosines.append(float(found.vectors[best] @ reference["embedding"][row]))
                 shifts.append(float(np.abs(np.array(found.faces[best].landmarks) - reference["kps"][row]).max()))
-    assert len(cosines) > 150
+    assert len(cosines) > 450 // every
     assert np.mean(np.array(overlaps) > 0.9) >= 0.99
     assert np.mean(np.array(cosines) >= 0.9999) >= 0.99
     assert np.mean(np.array(shifts) < 1.0) >= 0.99
@@ -93,10 +99,11 @@ def test_pictures_without_people_show_no_face() -> None:
         assert look(data / path, engine()).faces == []
 
 
-def test_looking_only_around_known_boxes_finds_the_same_people() -> None:
+@EXTENT
+def test_looking_only_around_known_boxes_finds_the_same_people(every: int) -> None:
     found, overlaps, missed = list[float](), list[float](), 0
     using = engine()
-    for one in looked().values():
+    for one in looked(every).values():
         for face, vector in zip(one.faces, one.vectors, strict=True):
             view = using.view(one.picture.pixels, regions.look_area(face.box), closely=True)
             again = regions.pick(face.box, using.detect([view])[0])
@@ -106,16 +113,17 @@ def test_looking_only_around_known_boxes_finds_the_same_people() -> None:
             overlaps.append(again.box.iou(face.box))
             if len(found) < 80:
                 found.append(float(using.recognise([using.align(one.picture.pixels, again)])[0] @ vector))
-    total = sum(len(one.faces) for one in looked().values())
+    total = sum(len(one.faces) for one in looked(every).values())
     assert missed <= total * 0.03
     assert np.percentile(overlaps, 1) > 0.5
     assert np.percentile(found, 5) > 0.9
     assert np.median(found) > 0.96
 
 
-def test_a_face_that_fills_the_picture_is_found_from_farther_away() -> None:
+@EXTENT
+def test_a_face_that_fills_the_picture_is_found_from_farther_away(every: int) -> None:
     using, tried, found = engine(), 0, 0
-    for one in looked().values():
+    for one in looked(every).values():
         largest = max(one.faces, key=lambda face: face.box.area)
         if largest.box.face_short < 80:
             continue
@@ -129,12 +137,12 @@ def test_a_face_that_fills_the_picture_is_found_from_farther_away() -> None:
         found += any(hit.box.iou(Box(0, 0, width, height)) > 0.6 for hit in hits)
         if tried == 40:
             break
-    assert tried >= 20
+    assert tried >= 60 // every
     assert found >= tried * 0.9
 
 
 def test_batches_and_single_faces_give_the_same_vectors() -> None:
-    one = max(looked().values(), key=lambda item: len(item.faces))
+    one = max(looked(9).values(), key=lambda item: len(item.faces))
     aligned = [engine().align(one.picture.pixels, face) for face in one.faces]
     singly = np.vstack([engine().recognise([face]) for face in aligned])
     np.testing.assert_allclose((singly * one.vectors).sum(axis=1), 1.0, atol=1e-5)
@@ -143,7 +151,7 @@ def test_batches_and_single_faces_give_the_same_vectors() -> None:
 def test_flip_averaging_is_a_space_of_its_own_and_ignores_mirrors() -> None:
     flipped = engine(flip=True)
     assert flipped.facts.space.name != engine().facts.space.name
-    one = next(iter(looked().values()))
+    one = next(iter(looked(9).values()))
     aligned = flipped.align(one.picture.pixels, one.faces[0])
     mirrored = type(aligned)(np.ascontiguousarray(aligned.crop[:, ::-1]), aligned.span, aligned.detection)
     vectors = flipped.recognise([aligned, mirrored])
@@ -164,7 +172,7 @@ def test_one_person_is_near_and_two_are_far() -> None:
 def test_the_edgeface_pack_works_too() -> None:
     using = OnnxEngine(open_pack(shared_data() / "data" / "models", "bench_edge"), Tuning())
     assert using.facts.family == "edgeface_xs"
-    one = next(iter(looked().values()))
+    one = next(iter(looked(9).values()))
     vectors = using.recognise([using.align(one.picture.pixels, face) for face in one.faces])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
 
@@ -176,7 +184,7 @@ def test_a_recogniser_that_takes_one_face_at_a_time_is_fed_one_at_a_time(tmp_pat
     for name in ("det_2.5g.onnx", "w600k_mbf_int8_original.onnx"):
         (pack / name).symlink_to(models / name)
     using = OnnxEngine(open_pack(tmp_path, "int8"), Tuning())
-    one = max(looked().values(), key=lambda item: len(item.faces))
+    one = max(looked(9).values(), key=lambda item: len(item.faces))
     aligned = [using.align(one.picture.pixels, face) for face in one.faces[:3]]
     singly = np.vstack([using.recognise([face]) for face in aligned])
     np.testing.assert_allclose((singly * using.recognise(aligned)).sum(axis=1), 1.0, atol=1e-3)

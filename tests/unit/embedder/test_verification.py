@@ -95,7 +95,9 @@ def test_full_mode_tells_people_apart_as_insightface_does(sittings: Sittings) ->
     assert tar_at_far(sittings.full, sittings.names, FAR) >= 0.99
 
 
-@pytest.mark.parametrize("whose", ["insightface's boxes", "another detector's boxes"])
+@pytest.mark.parametrize(
+    "whose", [pytest.param("insightface's boxes", marks=pytest.mark.slow), "another detector's boxes"]
+)
 def test_guided_mode_is_as_good_as_full(whose: str, sittings: Sittings, embedder_of_bench_s: RealEmbedder) -> None:
     boxes = sittings.boxes if whose == "insightface's boxes" else boxes_of_another_detector(sittings.boxes)
     answers = embedder_of_bench_s.guided_of_all(sittings.photos, [[box] for box in boxes])

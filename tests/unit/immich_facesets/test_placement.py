@@ -21,9 +21,9 @@ POINTS = operating_points("w600k_mbf")
 CUTS = (0.5, 0.55, 0.6, 0.65, 0.7)
 
 
-@pytest.fixture(scope="module")
-def hard() -> HardLibrary:
-    return hard_library(seed=21, faces=2500, family=25)
+@pytest.fixture(scope="module", params=[900, pytest.param(2500, marks=pytest.mark.slow)])
+def hard(request: pytest.FixtureRequest) -> HardLibrary:
+    return hard_library(seed=21, faces=request.param, family=25)
 
 
 def test_a_hard_library_is_grouped_better_than_by_any_cut_of_average_linkage(hard: HardLibrary) -> None:

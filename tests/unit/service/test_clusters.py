@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from looked_at_library import LookedAt
 from mixtures import people, table_of
-from sklearn.cluster import AgglomerativeClustering
+from references import average_linkage_of_scikit_learn
 from syncing import tree
 
 from service.reports.clusters import cluster_faces
@@ -103,9 +103,7 @@ def test_clusters_are_those_of_average_linkage_whatever_the_order(seed: int, siz
     vectors, _ = people(rng, sizes, 0.9)
     found = cluster_faces(table_of(vectors), cut)
     if len(vectors) > 1:
-        labels = AgglomerativeClustering(
-            n_clusters=None, metric="cosine", linkage="average", distance_threshold=cut
-        ).fit_predict(vectors)
+        labels = average_linkage_of_scikit_learn(vectors, cut)
         expected = {frozenset((np.flatnonzero(labels == label) + 1).tolist()) for label in set(labels)}
         assert {frozenset(face for face, _ in cluster) for cluster in found} == expected
     assert [len(cluster) for cluster in found] == sorted(map(len, found), reverse=True)

@@ -1,0 +1,40 @@
+"""
+The libraries that our results are held against, each imported when a test asks for it.
+
+Every worker of pytest collects every test, and scikit-learn alone takes longer to import than all of ours.
+"""
+
+# ruff: noqa: PLC0415  imports stand in functions, so that collecting stays quick
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Labels = NDArray[np.int64]
+
+
+def average_linkage_of_scikit_learn(vectors: NDArray[np.floating], cut: float) -> Labels:
+    """Return scikit-learn's label of each row, cut where cosine distances exceed ``cut``."""
+    from sklearn.cluster import AgglomerativeClustering
+
+    model = AgglomerativeClustering(n_clusters=None, metric="cosine", linkage="average", distance_threshold=cut)
+    labels: Labels = model.fit_predict(vectors)
+    return labels
+
+
+def adjusted_rand(one: Any, other: Any) -> float:
+    """Return 1.0 for two equal partitions, whatever their labels are, and about 0 for unrelated ones."""
+    from sklearn.metrics import adjusted_rand_score
+
+    return float(adjusted_rand_score(one, other))
+
+
+def components_of_scipy(edges: NDArray[np.integer], n: int) -> Labels:
+    """Return the connected component of each of ``n`` nodes; ``edges`` (m, 2) holds pairs of them."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(n, n))
+    labels: Labels = connected_components(graph, directed=False)[1]
+    return labels
