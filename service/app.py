@@ -21,6 +21,7 @@ from service.files.export_tree import ExportTree
 from service.monitoring.metrics import Metrics
 from service.passes.context import PassContext
 from service.progress import ProgressBoard
+from service.remote.transport import CountRequest
 from service.settings import LEAST_TOKEN_CHARACTERS, Settings, User, load_users
 from service.source_registry import FolderSources
 from service.sources import Source
@@ -144,13 +145,13 @@ async def open_app(
         await asyncio.to_thread(tree.recover)
         sources: dict[str, Source] = {}
         for user in users:
-            source = build_immich_source(user, settings, on_change=board.update_remote)
+            source = build_immich_source(user, settings, on_change=board.update_remote, count=metrics.count_request)
             stack.push_async_callback(source.close)
             board.update_remote(source.guard.state)
             sources[user.name] = source
         folders = FolderSources(store, settings, board, tree, sources, [user.name for user in users])
         await folders.update()
-        child, pool = await _open_embedders(settings, board, stack, embedder_environ or {})
+        child, pool = await _open_embedders(settings, board, metrics, stack, embedder_environ or {})
         runner = Runner(conditions, sources, pool, tree, metrics, program_version(), update_sources=folders.update)
         _spare_collector()
         yield App(settings, conditions, store, board, sources, pool, tree, runner, metrics, child)
@@ -167,7 +168,7 @@ def _spare_collector() -> None:
 
 
 async def _open_embedders(
-    settings: Settings, board: ProgressBoard, stack: AsyncExitStack, environ: Mapping[str, str]
+    settings: Settings, board: ProgressBoard, metrics: Metrics, stack: AsyncExitStack, environ: Mapping[str, str]
 ) -> tuple[EmbedderChild | None, EmbedderPool]:
     addresses, token = settings.embedder_addresses, settings.embedder_token
     child: EmbedderChild | None = None
@@ -175,13 +176,18 @@ async def _open_embedders(
         child = EmbedderChild(settings, environ)
         stack.push_async_callback(child.stop)
         addresses, token = (await child.start(),), child.token
-    pool = build_pool(addresses, token, settings, board)
+    pool = build_pool(addresses, token, settings, board, count=metrics.count_request)
     stack.push_async_callback(pool.close)
     return child, pool
 
 
 def build_pool(
-    addresses: tuple[str, ...], token: SecretStr | None, settings: Settings, board: ProgressBoard
+    addresses: tuple[str, ...],
+    token: SecretStr | None,
+    settings: Settings,
+    board: ProgressBoard,
+    *,
+    count: CountRequest | None = None,
 ) -> EmbedderPool:
     """Return the pool of embedders at these addresses; no request is sent yet."""
     names = ["embedder"] if len(addresses) == 1 else [f"embedder {number}" for number in range(1, len(addresses) + 1)]
@@ -193,6 +199,7 @@ def build_pool(
             answer_seconds=settings.embedding_timeout,
             on_change=board.update_remote,
             name=name,
+            count=count,
         )
         for url, name in zip(addresses, names, strict=True)
     ]

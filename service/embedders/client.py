@@ -12,7 +12,7 @@ from immich_facesets.errors import ItemError, SetupError, TransientError
 from service.progress import RemoteState
 from service.remote.breaker import Breaker
 from service.remote.guard import STUBBORN, Guard
-from service.remote.transport import AiohttpTransport
+from service.remote.transport import ROUTE, AiohttpTransport, CountRequest
 
 _ADVICE = "Look at the embedder's log, or restart it; the sync goes on where it stopped."
 _LOOK_SECONDS = 0.5  # between two checks whether a lost embedder is reachable again
@@ -70,6 +70,7 @@ class Embedder:
         answer_seconds: float = 120.0,
         on_change: Callable[[RemoteState], None] | None = None,
         name: str = "embedder",
+        count: CountRequest | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         headers = {"Accept": f"{wire.MSGPACK}, {wire.JSON};q=0.5"}
@@ -82,7 +83,7 @@ class Embedder:
             base_url=url,
             headers=headers,
             timeout=httpx.Timeout(connect=5.0, read=answer_seconds, write=60.0, pool=30.0),
-            transport=transport or AiohttpTransport(),
+            transport=transport or AiohttpTransport(remote=name, count=count),
         )
         self.guard = Guard(name, Breaker(threshold=failures), self._ask_info, advice=_ADVICE, on_change=on_change)
 
@@ -140,7 +141,9 @@ class Embedder:
         content: bytes = b"",
     ) -> bytes:
         try:
-            response = await self._http.request(method, path, headers=headers, params=params, content=content)
+            response = await self._http.request(
+                method, path, headers=headers, params=params, content=content, extensions={ROUTE: path}
+            )
         except httpx.TimeoutException as error:
             raise TransientError(f"the embedder at {self.url} did not answer in time") from error
         except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:

@@ -5,11 +5,15 @@ httpx's own connections (httpcore, h11) are pure Python. For a picture they need
 aiohttp's C parser, and most of the service's requests are for pictures. ``tests/bench/bench_staging.py`` measures it.
 """
 
+import asyncio
 import io
+import re
 import ssl
+import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import aiohttp
 import httpx
@@ -17,6 +21,15 @@ from yarl import URL
 
 READ_BUFFER_BYTES = 256 * 1024
 """A connection's read-ahead: large enough for pictures in few pieces, small enough for many connections."""
+
+ROUTE = "route"
+"""The request extension that names the route, a template without ids; it becomes a label of metrics."""
+
+
+class CountRequest(Protocol):
+    """A function that counts one request; ``status`` is the HTTP status, or the kind of failure."""
+
+    def __call__(self, *, remote: str, route: str, status: str, seconds: float) -> None: ...
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
@@ -26,10 +39,19 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     ``keepalive_seconds`` is how long an idle connection is kept; a connection that the server closed meanwhile is
     replaced at once for a GET. There is no limit on connections: callers have their own. ``trust_env`` takes proxies
     from the environment (aiohttp's own option reads ``.netrc`` in a thread for every request). Every failure is an
-    ``httpx.TransportError``.
+    ``httpx.TransportError``. ``count`` is called once for each request, with the name of the ``remote``.
     """
 
-    def __init__(self, *, keepalive_seconds: float = 15.0, trust_env: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        keepalive_seconds: float = 15.0,
+        trust_env: bool = False,
+        remote: str = "",
+        count: CountRequest | None = None,
+    ) -> None:
+        self._remote = remote
+        self._count = count
         self._keepalive_seconds = keepalive_seconds
         self._proxies = urllib.request.getproxies() if trust_env else {}
         self._session: aiohttp.ClientSession | None = None
@@ -38,7 +60,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         timeout = request.extensions.get("timeout", {})
         content = await request.aread()
-        with _told_by_httpx():
+        measured = _MeasuredRequest(self._remote, request.extensions.get(ROUTE, ""), self._count)
+        with measured.failures(), _told_by_httpx():
             response = await self._open_session().request(
                 request.method,
                 URL(str(request.url), encoded=True),
@@ -52,7 +75,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 proxy=self._proxy(request.url),
                 ssl=self._context() if request.url.scheme == "https" else True,
             )
-        return httpx.Response(response.status, headers=response.raw_headers, stream=_Body(response))
+        measured.answered(response.status)
+        return httpx.Response(response.status, headers=response.raw_headers, stream=_Body(response, measured))
 
     async def aclose(self) -> None:
         if self._session is not None:
@@ -88,16 +112,61 @@ def _body(content: bytes) -> io.BytesIO | bytes | None:
 class _Body(httpx.AsyncByteStream):
     """The answer's bytes in the received pieces. Closing it before its end also closes the connection."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, measured: "_MeasuredRequest") -> None:
         self._response = response
+        self._measured = measured
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _told_by_httpx():
+        with self._measured.failures(), _told_by_httpx():
             async for piece in self._response.content.iter_any():
                 yield piece
 
     async def aclose(self) -> None:
+        self._measured.close()
         self._response.close()  # a connection whose answer was read to the end is back in the pool already
+
+
+class _MeasuredRequest:
+    """
+    The measurement of one request. It is counted once: when it fails, or when its answer is closed.
+
+    The time ends when the head of the answer arrives: how fast the body is read depends on this program, too.
+    """
+
+    def __init__(self, remote: str, route: str, count: CountRequest | None) -> None:
+        self._remote = remote
+        self._route = route
+        self._count = count
+        self._began = time.perf_counter()
+        self._seconds: float | None = None
+        self._status = ""
+
+    def answered(self, status: int) -> None:
+        self._status = str(status)
+        self._seconds = time.perf_counter() - self._began
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """Count a failure in this block, a cancellation for instance at the end of a time limit included."""
+        try:
+            yield
+        except (httpx.TransportError, asyncio.CancelledError) as error:
+            self._status = _kind(error)
+            self.close()
+            raise
+
+    def close(self) -> None:
+        count, self._count = self._count, None
+        if count is not None:
+            seconds = time.perf_counter() - self._began if self._seconds is None else self._seconds
+            count(remote=self._remote, route=self._route, status=self._status, seconds=seconds)
+
+
+def _kind(error: BaseException) -> str:
+    """Return a code such as ``connect_timeout``."""
+    if isinstance(error, asyncio.CancelledError):
+        return "cancelled"
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
 
 
 @contextmanager

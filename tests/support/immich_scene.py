@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from immich_facesets.assets import Asset
 from service.demo.immich import FakeAsset, FakeImmich, FakeUser
 from service.progress import RemoteState
+from service.remote.transport import CountRequest
 from service.settings import Settings, User
 from service.sources import Page
 from service.sources.immich import ImmichSource, build_immich_source
@@ -29,10 +30,12 @@ async def hurried(seconds: float) -> None:
 
 def source_of(immich: FakeImmich, user: FakeUser, *, key: str = "", **settings: Any) -> ImmichSource:
     states: list[RemoteState] = settings.pop("states", [])
+    count: CountRequest | None = settings.pop("count", None)
     return build_immich_source(
         User(name=user.name, api_key=SecretStr(key or user.api_key)),
         Settings(immich_url=immich.url, **settings),
         on_change=states.append,
+        count=count,
         sleep=hurried,
     )
 

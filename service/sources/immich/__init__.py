@@ -9,6 +9,7 @@ from service.progress import RemoteState
 from service.remote.breaker import Breaker, Clock, utc_now
 from service.remote.guard import Guard
 from service.remote.pacing import Pacer
+from service.remote.transport import CountRequest
 from service.settings import Settings, User
 from service.sources.immich.client import ImmichClient
 from service.sources.immich.source import ImmichSource
@@ -21,6 +22,7 @@ def build_immich_source(
     settings: Settings,
     *,
     on_change: Callable[[RemoteState], None] | None = None,
+    count: CountRequest | None = None,
     clock: Clock = utc_now,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     transport: httpx.AsyncBaseTransport | None = None,
@@ -33,10 +35,11 @@ def build_immich_source(
         # Reading faces may use twice the pictures in flight; the embed pass limits concurrent downloads itself.
         pacer=Pacer(start=settings.fetch_concurrency, most=2 * settings.fetch_concurrency),
         answer_seconds=settings.request_timeout,
+        count=count,
         transport=transport,
     )
     guard = Guard(
-        f"Immich ({user.name})",
+        client.name,
         Breaker(clock=clock, threshold=settings.breaker_failures),
         client.probe,
         advice=f"Check that Immich runs and answers at {client.troubles.place}; what is done stays done.",

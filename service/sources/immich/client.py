@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from immich_facesets.errors import SetupError
 from service.remote.pacing import Pacer
-from service.remote.transport import AiohttpTransport
+from service.remote.transport import ROUTE, AiohttpTransport, CountRequest
 from service.sources.immich.api_errors import NoSuchRouteError, Troubles, looks_like_html
 from service.sources.immich.payloads import (
     ApiKey,
@@ -66,12 +66,14 @@ class ImmichClient:
         answer_seconds: float = 30.0,
         total_seconds: float = 90.0,
         download_seconds: float = 900.0,
+        count: CountRequest | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         key = api_key if isinstance(api_key, str) else api_key.get_secret_value()
         if not key.strip() or not key.strip().isascii() or not key.strip().isprintable():
             raise SetupError(f"the API key of user {source!r} is empty or holds signs that no key has")
         base = base_url(url)
+        self.name = f"Immich ({source})"
         self.requests: Counter[str] = Counter()
         self.troubles = Troubles(source=source, place=base.netloc.decode())
         self._pacer = pacer
@@ -87,7 +89,9 @@ class ImmichClient:
         }
         self._timeout = httpx.Timeout(connect=5.0, read=answer_seconds, write=answer_seconds, pool=answer_seconds)
         # The transport is used directly: httpx.AsyncClient adds a third of a millisecond per picture.
-        self._transport = transport or AiohttpTransport(keepalive_seconds=KEEP_ALIVE_SECONDS, trust_env=True)
+        self._transport = transport or AiohttpTransport(
+            keepalive_seconds=KEEP_ALIVE_SECONDS, trust_env=True, remote=self.name, count=count
+        )
 
     async def close(self) -> None:
         await self._transport.aclose()
@@ -197,6 +201,7 @@ class ImmichClient:
         self, request: httpx.Request, route: str, *, about_item: bool, total_seconds: float, pacer: Pacer
     ) -> AsyncIterator[httpx.Response]:
         """Send one request and yield its answer; failures, also while the body is read, raise the project's errors."""
+        request.extensions[ROUTE] = f"/api/{route}"
         async with pacer.slot(route) as slot:
             self.requests[f"{request.method} /{route}"] += 1
             try:

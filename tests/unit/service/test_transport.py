@@ -11,7 +11,7 @@ import httpx
 import pytest
 import trustme
 
-from service.remote.transport import READ_BUFFER_BYTES, AiohttpTransport
+from service.remote.transport import READ_BUFFER_BYTES, ROUTE, AiohttpTransport
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -226,3 +226,59 @@ async def test_a_proxy_of_the_environment_is_used_where_asked_for(monkeypatch: p
             with pytest.raises(httpx.ConnectError):
                 await client.get("http://photos.invalid/x")
     assert [head.split(b"\r\n")[0] for head in heard] == [b"GET http://photos.invalid/x HTTP/1.1"]
+
+
+class Counted(list[tuple[str, str, str]]):
+    """What was counted: remote, route and status of every request."""
+
+    def __call__(self, *, remote: str, route: str, status: str, seconds: float) -> None:
+        assert 0 <= seconds < 5
+        self.append((remote, route, status))
+
+
+@asynccontextmanager
+async def a_counting_client(counted: Counted) -> AsyncIterator[httpx.AsyncClient]:
+    transport = AiohttpTransport(remote="there", count=counted)
+    async with httpx.AsyncClient(transport=transport, timeout=0.5) as client:
+        yield client
+
+
+async def test_every_request_is_counted_once_with_its_route_and_status() -> None:
+    counted = Counted()
+    refusal = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    async with a_server(says(OK)) as fine, a_server(says(refusal)) as refusing, a_counting_client(counted) as client:
+        await client.get(f"http://127.0.0.1:{fine}/pictures/7", extensions={ROUTE: "/pictures/{id}"})
+        await client.get(f"http://127.0.0.1:{refusing}/x", extensions={ROUTE: "/x"})
+    assert counted == [("there", "/pictures/{id}", "200"), ("there", "/x", "404")]
+
+
+async def test_failures_are_counted_by_their_kind() -> None:
+    async def say_nothing(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    counted = Counted()
+    cut = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nonly this"
+
+    async def cut_short(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await until_blank_line(reader)
+        writer.write(cut)
+        await writer.drain()
+
+    async with a_counting_client(counted) as client:
+        with pytest.raises(httpx.ConnectError):
+            await client.get("http://127.0.0.1:9/")
+        async with a_server(say_nothing) as port:
+            with pytest.raises(httpx.ReadTimeout):
+                await client.get(f"http://127.0.0.1:{port}/")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await client.get(f"http://127.0.0.1:{port}/")
+        async with a_server(cut_short) as port:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await client.get(f"http://127.0.0.1:{port}/")
+    assert [status for _, _, status in counted] == [
+        "connect_error",
+        "read_timeout",
+        "cancelled",
+        "remote_protocol_error",
+    ]

@@ -2,10 +2,17 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
+import pytest
+from embedder_scene import picture, running
+from immich_scene import scene as immich_scene
 from prometheus_client.parser import text_string_to_metric_families
 from web_scene import BEARER, TOKEN, Scene, busy_scene, visit
 
+from immich_facesets.errors import ItemError
+from immich_facesets.wire import FacesRequest
+from service.embedders.client import Embedder
 from service.monitoring.event_loop_lag import EventLoopWatch
 from service.monitoring.metrics import Metrics
 from service.progress import ProgressBoard, RemoteState
@@ -55,6 +62,32 @@ def test_what_is_counted_can_be_read() -> None:
     assert read("facesets_stage_seconds_sum", {"stage": "embed"}) == 12
     assert read("facesets_loop_lag_longest_seconds") == 0.2
     assert read("facesets_loop_lag_seconds_count") == 2
+
+
+async def test_requests_to_remotes_can_be_read_with_their_route_and_seconds() -> None:
+    scene = busy_scene()
+    metrics = Metrics(scene.board, version="1")
+    async with immich_scene("3.1.0", count=metrics.count_request) as (_, _, source), running() as embedder:
+        client = Embedder(str(embedder.client.base_url), None, count=metrics.count_request)
+        await source.open()
+        await client.info()
+        await client.faces(picture(), FacesRequest())
+        with pytest.raises(ItemError):
+            await client.faces(b"no picture", FacesRequest())
+        await client.close()
+        context = replace(scene.context(), registry=metrics.registry)
+        async with visit(scene, context) as visitor, visitor.get("/metrics", headers=BEARER) as answer:
+            told = samples(await answer.text())
+
+    def count(remote: str, route: str, status: str) -> float:
+        return told["facesets_requests_total", (("remote", remote), ("route", route), ("status", status))]
+
+    assert count("embedder", "/v1/info", "200") == 1
+    assert (count("embedder", "/v1/faces", "200"), count("embedder", "/v1/faces", "422")) == (1, 1)
+    assert count("Immich (anna)", "/api/server/version", "200") >= 1
+    faces = (("remote", "embedder"), ("route", "/v1/faces"))
+    assert told["facesets_request_seconds_count", faces] == 2
+    assert told["facesets_request_seconds_sum", faces] > 0
 
 
 async def test_two_services_in_one_process_count_apart() -> None:

@@ -63,6 +63,18 @@ async def test_a_sync_finds_people_and_a_second_one_finds_nothing_to_do(app: App
     assert facts.thresholds.space == facts.model.space
 
 
+async def test_the_metrics_count_what_a_sync_asks_of_immich_and_of_the_embedder(app: App, placed: Placed) -> None:
+    counts = (await app.runner.run("incremental")).counts
+
+    def requests(remote: str, route: str) -> float:
+        labels = {"remote": remote, "route": route, "status": "200"}
+        return app.metrics.registry.get_sample_value("facesets_requests_total", labels) or 0
+
+    originals = sum(requests(f"Immich ({name})", "/api/assets/{id}/original") for name in placed.users)
+    assert originals == placed.immich.requests.count("original") > 0
+    assert requests("embedder", "/v1/faces") >= counts["embed_embedded"] > 0
+
+
 async def test_pictures_come_and_go_and_numbers_stay(app: App, placed: Placed) -> None:
     await app.runner.run("full")
     before = {row.number: row for row in await app.store.read(members.list_identities)}
