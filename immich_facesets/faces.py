@@ -7,6 +7,9 @@ Point = tuple[float, float]
 Landmarks = tuple[Point, Point, Point, Point, Point]
 """Left eye, right eye, nose, left and right mouth corner (as seen in the picture), in upright original pixels."""
 
+SAME_FACE_IOU = 0.5
+"""The least IoU of two boxes of one face: two detectors differ, but never by more than this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Box:

@@ -19,7 +19,7 @@ MARGIN = 2.0
 LEAST_IOU = 0.25
 """Below this overlap a detection is not the face of the box (neighbours overlap far less)."""
 
-SAME_FACE_IOU = 0.4
+DUPLICATE_IOU = 0.4
 """Above this overlap two detections are one face, as in the detector's own suppression."""
 
 LEAST_SAVING = 0.8
@@ -78,7 +78,7 @@ def distinct(detections: Sequence[Detection]) -> list[Detection]:
     """Return each face once, best score first: several boxes or views may have found the same one."""
     kept: list[Detection] = []
     for detection in sorted(detections, key=lambda item: -item.score):
-        if all(detection.box.iou(other.box) <= SAME_FACE_IOU for other in kept):
+        if all(detection.box.iou(other.box) <= DUPLICATE_IOU for other in kept):
             kept.append(detection)
     return kept
 

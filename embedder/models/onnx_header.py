@@ -17,7 +17,6 @@ Shape = tuple[int | None, ...]
 """Lengths of the axes; None where the model leaves one open."""
 
 _FIRST_NODES = 8
-_Message = memoryview | mmap.mmap
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from immich_facesets.faces import Box
-from immich_facesets.imports.sorted_faces import SAME_FACE_IOU, SortedFace
+from immich_facesets.faces import SAME_FACE_IOU, Box
+from immich_facesets.imports.sorted_faces import SortedFace
 
 _LEAST_SHARED = 2
 """

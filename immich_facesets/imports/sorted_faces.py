@@ -5,10 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from immich_facesets.faces import Box
-
-SAME_FACE_IOU = 0.5
-"""Least overlap of the boxes of one face: two detectors differ, but never by more than this."""
+from immich_facesets.faces import SAME_FACE_IOU, Box
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,10 +45,6 @@ class EmbedderChild:
     def token(self) -> SecretStr:
         return SecretStr(self._token)
 
-    @property
-    def pid(self) -> int | None:
-        return None if self._process is None else self._process.pid
-
     async def start(self) -> str:
         """Start it and return its address; ``SetupError`` when its exit code means that the user must change something."""
         await asyncio.to_thread(self.find_models)  # reports a missing pack at once, with the service's message

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, and_, delete, exists, func, insert, select, true, update
 
 from immich_facesets.assets import Asset
-from immich_facesets.faces import Box
+from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.wire import FaceAnswer
 from service.store import failures
 from service.store.assets import asset_of
@@ -25,9 +25,6 @@ from service.store.tables import (
     vectors,
 )
 from service.store.upsert import upsert
-
-SAME_FACE_IOU = 0.5
-"""The least IoU of two detections on one content that count as the same face."""
 
 
 @dataclass(frozen=True, slots=True)

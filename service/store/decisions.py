@@ -4,10 +4,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, insert, select
 
-from immich_facesets.faces import Box
+from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.moderation.constraints import Constraints, constraints
 from immich_facesets.moderation.decisions import Decision, FaceRef, from_json, to_json
-from service.store.contents import SAME_FACE_IOU
 from service.store.tables import decisions, faces
 
 

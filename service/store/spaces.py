@@ -10,9 +10,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, exists, func, select
 
-from immich_facesets.faces import Box
+from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.grouping.plan import Carried, GroupingPlan
-from service.store.contents import SAME_FACE_IOU
 from service.store.eras import carry_eras
 from service.store.facts import read_fact, write_fact
 from service.store.identities import apply_grouping
