@@ -7,6 +7,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.dates import date_of
+
 _OLDEST, _MOST = 130, 30
 
 
@@ -38,7 +40,7 @@ class Childhood:
         """
         found = np.full(len(taken), -1, dtype=np.int64)
         for row in np.flatnonzero(~np.isnan(taken)).tolist():
-            age = self._age(date.fromordinal(int(taken[row]) + date(1970, 1, 1).toordinal()))
+            age = self._age(date_of(float(taken[row])))
             for place, window in enumerate(self.windows):
                 if window.first <= age <= window.last:
                     found[row] = place

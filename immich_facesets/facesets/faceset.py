@@ -4,9 +4,9 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from enum import StrEnum
 
+from immich_facesets.dates import read_date
 from immich_facesets.faces import Face, Gate
 from immich_facesets.near_duplicates.faces import DEFAULT_LIKENESS, Likeness
 from immich_facesets.quality.landmarks import Details
@@ -199,11 +199,10 @@ def is_minor(birth_date: str | None, taken: str | None) -> bool:
     """
     if birth_date is None:
         return False
-    try:
-        born, seen = _day(birth_date), _day(taken or "")
-    except ValueError:
+    born, seen = read_date(birth_date), read_date(taken)
+    if born is None or seen is None:
         return True
-    return seen < (born[0] + ADULT_AGE, born[1], born[2])
+    return (seen.year, seen.month, seen.day) < (born.year + ADULT_AGE, born.month, born.day)
 
 
 def digest(manifest: bytes) -> str:
@@ -233,9 +232,3 @@ def plan_publish(wanted: Iterable[tuple[str, str]], on_disk: Mapping[str, str]) 
         keep=tuple(directory for directory in digests if directory in same),
         remove=tuple(sorted(directory for directory in on_disk if directory not in digests)),
     )
-
-
-def _day(iso: str) -> tuple[int, int, int]:
-    """Return year, month and day of an ISO date or date and time; raise ``ValueError`` for anything else."""
-    day = date.fromisoformat(iso[:10])
-    return day.year, day.month, day.day

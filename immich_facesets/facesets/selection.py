@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.dates import day_of, read_date
 from immich_facesets.eras import EraRules, KeptEra
 from immich_facesets.facesets.curation import build_faceset, unchecked
 from immich_facesets.facesets.faceset import Candidate, EraYears, ExportRules, Faceset, Shelf
@@ -57,7 +58,7 @@ def _era_draft(
 ) -> FacesetDraft:
     rows = sorted(row_of[face] for face in era.face_ids if face in row_of)
     members = [candidates[row] for row in rows]
-    years = sorted(year for member in members if (year := _year(member.taken)) is not None)
+    years = sorted(day.year for member in members if (day := read_date(member.taken)) is not None)
     first, last = (years[0], years[-1]) if years else (era.from_year, era.to_year)
     return FacesetDraft(
         number,
@@ -114,20 +115,6 @@ def _first_year(draft: FacesetDraft) -> float:
     return np.inf if draft.era is None or draft.era.first is None else draft.era.first
 
 
-def _year(taken: str | None) -> int | None:
-    """Return the year of an ISO date, None when there is none."""
-    year = (taken or "")[:4]
-    return int(year) if year.isdecimal() else None
-
-
-def _day(taken: str | None) -> float:
-    """Return the days since 1970 of an ISO date, NaN when there is none."""
-    try:
-        return float(np.datetime64((taken or "")[:10], "D").astype(np.int64)) if taken else np.nan
-    except ValueError:
-        return np.nan
-
-
 def life_table(candidates: Sequence[Candidate], vectors: NDArray[np.float32]) -> FaceTable:
     """Return the candidates as columns; the day of a face is its local day."""
     codes: dict[str, int] = {}
@@ -139,7 +126,7 @@ def life_table(candidates: Sequence[Candidate], vectors: NDArray[np.float32]) ->
         face_short=np.array([face.face_short for face in faces], dtype=np.float32),
         blur=np.array([face.measures.blur for face in faces], dtype=np.float32),
         det_score=np.array([face.det_score for face in faces], dtype=np.float32),
-        taken=np.array([_day(candidate.taken) for candidate in candidates], dtype=np.float64),
+        taken=np.array([day_of(candidate.taken) for candidate in candidates], dtype=np.float64),  # NaN where unknown
         yaw=np.array([face.measures.yaw for face in faces], dtype=np.float32),
         quality=np.array([face.measures.quality for face in faces], dtype=np.float32),
     )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, and_, delete, func, insert, select, update
 
+from immich_facesets.dates import day_of_instant
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingPlan, Known
 from service.store.assets import hint_of
@@ -72,15 +73,10 @@ def face_table(tx: Connection, space: str, dimension: int) -> FaceTable:
         face_short=np.array([min(row.x2 - row.x1, row.y2 - row.y1) for row in rows], dtype=np.float32),
         blur=np.array([row.blur for row in rows], dtype=np.float32),
         det_score=np.array([row.det_score for row in rows], dtype=np.float32),
-        taken=np.array([_days(row.taken_at) for row in rows], dtype=np.float64),
+        taken=np.array([day_of_instant(row.taken_at) for row in rows], dtype=np.float64),  # NaN where unknown
         yaw=np.array([row.yaw for row in rows], dtype=np.float32),
         quality=np.array([row.quality for row in rows], dtype=np.float32),  # NaN where there is none
     )
-
-
-def _days(moment: datetime | None) -> float:
-    """Return the days since 1970, NaN if the moment is unknown."""
-    return np.nan if moment is None else moment.timestamp() / 86400
 
 
 def all_memberships(tx: Connection) -> dict[int, int]:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from immich_facesets.calibration.thresholds import PointsInUse
+from immich_facesets.dates import day_of
 from immich_facesets.errors import SetupError
 from immich_facesets.grouping.plan import Carried, FaceTable, GroupingPlan, plan_grouping
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
 from service.passes.context import PassContext
 from service.passes.grouping.operating_points import SpaceFacts, measure_points, points_in_use
-from service.passes.grouping.scope import basis_of, days_of, fresh_faces
+from service.passes.grouping.scope import basis_of, fresh_faces
 from service.store import contents, decisions, faces, identities, runs, spaces
 from service.store.database import Store
 from service.store.facts import Scope, read_scope, read_thresholds
@@ -49,7 +50,7 @@ async def decide(
     conditions.board.update_stage("group", total=len(table.face_ids))
     memberships = await store.read(identities.all_memberships)
     births = await store.read(identities.birth_dates)
-    known = [replace(one, born=days_of(births.get(one.number))) for one in await store.read(identities.all_known)]
+    known = [replace(one, born=day_of(births.get(one.number))) for one in await store.read(identities.all_known)]
     asserted = await store.read(identities.assertions, space.space)
     constraints: Constraints = await store.read(decisions.constraints_now, space.space)
     highest = await store.read(runs.highest_number)

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import asdict
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 import numpy as np
@@ -34,11 +34,3 @@ def fresh_faces(
         return None
     fresh = face_ids[face_ids > before.upto]
     return None if len(fresh) > MOST_FRESH * len(face_ids) else frozenset(fresh.tolist())
-
-
-def days_of(day: str | None) -> float | None:
-    """Return an ISO date as days since 1970; None without one, or for an invalid date."""
-    try:
-        return None if day is None else float((date.fromisoformat(day) - date(1970, 1, 1)).days)
-    except ValueError:
-        return None

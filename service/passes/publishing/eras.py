@@ -8,13 +8,13 @@ import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.dates import read_date
 from immich_facesets.eras import Childhood, EraRules, KeptEra, Window, plan_eras, split_again
 from immich_facesets.facesets.faceset import Candidate
 from immich_facesets.facesets.selection import life_table
@@ -84,13 +84,8 @@ class Eras:
 
     def childhood(self, identity: int) -> Childhood | None:
         """Return the age windows of an identity with a known birth date, if any are set."""
-        windows, born = self._conditions.settings.era_windows, self._births.get(identity)
-        if born is None or not windows:
-            return None
-        try:
-            return Childhood(date.fromisoformat(born[:10]), windows)
-        except ValueError:
-            return None
+        windows, born = self._conditions.settings.era_windows, read_date(self._births.get(identity))
+        return Childhood(born, windows) if born is not None and windows else None
 
     async def of(
         self, identity: int, candidates: Sequence[Candidate], vectors: NDArray[np.float32]

@@ -15,7 +15,7 @@ from immich_facesets.spaces import BUFFALO_L, operating_points
 from immich_facesets.wire import Info, Limits
 from service.passes.context import PassContext
 from service.passes.group import GUARDRAILS, Group
-from service.passes.grouping.scope import basis_of, days_of, fresh_faces
+from service.passes.grouping.scope import basis_of, fresh_faces
 from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store import assets, contents, decisions, facts, identities, sources
@@ -60,10 +60,6 @@ def test_all_that_a_grouping_goes_by_is_in_its_basis() -> None:
     ]
     assert len({usual, *others}) == 6
     assert basis_of("s", BUFFALO_L, GroupingRules(), 0) == usual
-
-
-def test_a_birthday_is_days_since_1970_and_nonsense_is_none() -> None:
-    assert [days_of(day) for day in ("1970-01-02", "1969-12-31", None, "soon")] == [1.0, -1.0, None, None]
 
 
 class Syncs:
