@@ -8,7 +8,7 @@ import typer
 
 from immich_facesets.errors import RequestError
 from service.app import open_reading
-from service.cli.terminal import err, out, plain
+from service.cli.terminal import err, print_line
 from service.passes.context import PassContext
 from service.passes.grouping.inputs import living_faces, space_in_use
 from service.passes.grouping.operating_points import points_in_use
@@ -50,12 +50,9 @@ async def _clusters(settings: Settings, to: Path, cut: float | None, *, is_copie
     count = await asyncio.to_thread(write_view, to, view, "copies" if is_copied else "links")
     people = len(view.shelves) - 2
     alone, faceless = (len(shelf.seen) for shelf in view.shelves[-2:])
-    out.print(
-        plain(
-            f"Done: {counted(people, 'cluster')}, {counted(alone, 'face')} alone, {counted(faceless, 'picture')} without a "
-            f"face, at the cut of {view.cut:g}; {counted(count, 'file')} in {to}."
-        ),
-        soft_wrap=True,
+    print_line(
+        f"Done: {counted(people, 'cluster')}, {counted(alone, 'face')} alone, {counted(faceless, 'picture')} without a "
+        f"face, at the cut of {view.cut:g}; {counted(count, 'file')} in {to}."
     )
 
 

@@ -58,15 +58,15 @@ async def _check() -> int:
     codes = [ExitCode.STOPPED]
     async for finding in _findings():
         if finding.trouble is None:
-            _tell("ok", "green", finding, finding.words)
+            _print_finding("ok", "green", finding, finding.words)
             continue
         down = isinstance(finding.trouble, TransientError)
         codes.append(ExitCode.OUTAGE if down else ExitCode.SETUP)
-        _tell("down" if down else "fix", "red", finding, str(finding.trouble))
+        _print_finding("down" if down else "fix", "red", finding, str(finding.trouble))
     return max(codes)
 
 
-def _tell(word: str, style: str, finding: Finding, words: str) -> None:
+def _print_finding(word: str, style: str, finding: Finding, words: str) -> None:
     out.print(Text.assemble((f"{word:<5}", style), plain(f"{finding.topic}: {words}")), soft_wrap=True)
 
 

@@ -11,7 +11,7 @@ from immich_facesets.errors import RequestError
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import chosen_users, open_app, open_reading
-from service.cli.terminal import out, plain, shown
+from service.cli.terminal import out, print_line, shown
 from service.passes.context import PassContext
 from service.passes.grouping.inputs import decide, living_faces, space_in_use
 from service.progress import ProgressBoard
@@ -57,7 +57,7 @@ async def _preview(settings: Settings) -> GroupingPreview:
 async def _discover(settings: Settings) -> int:
     async with open_app(settings, chosen_users(settings), stop_event()) as app, shown(app.board):
         counts = await app.runner.group_now()
-    _tell(
+    print_line(
         f"Done: {counted(counts.joined, 'face')} joined, {counted(counts.left, 'face')} left, "
         f"{counted(counts.new_identities, 'new identity', 'new identities')}. 'immich-facesets export' writes their face sets."
     )
@@ -67,33 +67,35 @@ async def _discover(settings: Settings) -> int:
 def _print(found: GroupingPreview) -> None:
     left, cut = found.survivors, found.distances
     scope = "all faces" if found.looks_at_all else "what came since the last grouping, and what it is near to"
-    _tell(
+    print_line(
         f"A look at {scope}: {counted(found.faces, 'face')}, cut {cut.cluster:g}, match {cut.match:g}. Nothing changes."
     )
-    _tell(
+    print_line(
         f"Faces of nobody: {left.faces:,}; large enough {left.large:,}, of these sharp enough {left.sharp:,}, surely a "
         f"face {left.sure:,}, and unlike poor ones {left.clear:,}"
     )
-    _tell(f"New identities: {len(found.new):,} (from {found.min_faces} different pictures on)")
+    print_line(f"New identities: {len(found.new):,} (from {found.min_faces} different pictures on)")
     for one in found.new[:_SHOWN]:
         gates = one.gates
         how = one.origin if gates is None else _gates(gates.faces, gates.clear, gates.near, gates.pictures)
-        _tell(f"  {one.identity:>5}: {counted(one.faces, 'face')} in {counted(one.pictures, 'picture')}; {how}")
+        print_line(f"  {one.identity:>5}: {counted(one.faces, 'face')} in {counted(one.pictures, 'picture')}; {how}")
     _rest(found.new)
-    _tell(f"Existing identities that get faces: {len(found.joins):,}")
+    print_line(f"Existing identities that get faces: {len(found.joins):,}")
     for joining in found.joins[:_SHOWN]:
         ways = ", ".join(f"{count} {how}" for how, count in sorted(joining.how.items()))
-        _tell(f"  {joining.identity:>5} {joining.label or ''}: {counted(joining.faces, 'face')} ({ways})")
+        print_line(f"  {joining.identity:>5} {joining.label or ''}: {counted(joining.faces, 'face')} ({ways})")
     _rest(found.joins)
     if found.leaves:
-        _tell(f"Faces that leave their identity: {found.leaves:,}")
-    _tell(f"Clusters that stay nobody: {len(found.clusters):,}")
+        print_line(f"Faces that leave their identity: {found.leaves:,}")
+    print_line(f"Clusters that stay nobody: {len(found.clusters):,}")
     for cluster in found.clusters[:_SHOWN]:
-        _tell(f"  {_gates(cluster.faces, cluster.clear, cluster.near, cluster.pictures)}")
+        print_line(f"  {_gates(cluster.faces, cluster.clear, cluster.near, cluster.pictures)}")
     _rest(found.clusters)
-    _tell(f"Left to you: {found.undecided:,} that two identities are as near to, {found.waiting:,} kept out by a lock")
+    print_line(
+        f"Left to you: {found.undecided:,} that two identities are as near to, {found.waiting:,} kept out by a lock"
+    )
     for message in found.guardrails:
-        _tell(f"Look at this: {message}")
+        print_line(f"Look at this: {message}")
 
 
 def _gates(faces: int, clear: int, near: int, pictures: int) -> str:
@@ -103,8 +105,4 @@ def _gates(faces: int, clear: int, near: int, pictures: int) -> str:
 def _rest(several: Iterable[object]) -> None:
     count = len(tuple(several)) - _SHOWN
     if count > 0:
-        _tell(f"  and {count:,} more: --json lists all")
-
-
-def _tell(line: str) -> None:
-    out.print(plain(line), soft_wrap=True)
+        print_line(f"  and {count:,} more: --json lists all")

@@ -9,7 +9,7 @@ import typer
 
 from immich_facesets.near_duplicates.pictures import MOST_BITS, PictureLikeness
 from service.app import open_reading
-from service.cli.terminal import out, plain
+from service.cli.terminal import print_line
 from service.reports.duplicates.page import read_holdings, write_page
 from service.reports.duplicates.search import Duplicates, Group, find_duplicates
 from service.settings import Settings, load_settings
@@ -39,7 +39,7 @@ def duplicates(
         return
     _print(found)
     if page is not None:
-        _tell(f"The page: {page}")
+        print_line(f"The page: {page}")
 
 
 async def _duplicates(settings: Settings, likeness: PictureLikeness, page: Path | None) -> Duplicates:
@@ -52,17 +52,17 @@ async def _duplicates(settings: Settings, likeness: PictureLikeness, page: Path 
 
 def _print(found: Duplicates) -> None:
     near, identical = found.of("near"), found.of("identical")
-    _tell(
+    print_line(
         f"{counted(found.places, 'picture')}; the looks of {found.looked_at:,} different ones compared, within "
         f"{found.within_bits} bits"
     )
     if found.without_hash:
-        _tell(
+        print_line(
             f"{counted(found.without_hash, 'picture')} embedded by an earlier version can only be compared byte by byte"
         )
-    _tell(f"Pictures that show the same: {counted(len(near), 'group')}")
+    print_line(f"Pictures that show the same: {counted(len(near), 'group')}")
     _list(near)
-    _tell(f"The same file in several places: {counted(len(identical), 'group')}")
+    print_line(f"The same file in several places: {counted(len(identical), 'group')}")
     _list(identical)
 
 
@@ -72,10 +72,6 @@ def _list(groups: tuple[Group, ...]) -> None:
             size = "size unknown" if not picture.width else f"{picture.width} x {picture.height}"
             mark = "largest" if picture.is_largest and len(group.pictures) > 1 else ""
             where = "; ".join(f"{one.source}: {one.path}" for one in picture.places)
-            _tell(f"  {number if not place else '':>4} {size:>13} {mark:7} {where}")
+            print_line(f"  {number if not place else '':>4} {size:>13} {mark:7} {where}")
     if len(groups) > _GROUPS_SHOWN:
-        _tell(f"  and {len(groups) - _GROUPS_SHOWN} more: --json lists all, --page shows them")
-
-
-def _tell(line: str) -> None:
-    out.print(plain(line), soft_wrap=True)
+        print_line(f"  and {len(groups) - _GROUPS_SHOWN} more: --json lists all, --page shows them")

@@ -12,7 +12,7 @@ from immich_facesets.eras import EraRules, KeptEra, Probe, Verdict, probe, verdi
 from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.grouping.face_table import FaceTable
 from service.app import open_reading
-from service.cli.terminal import err, out, plain
+from service.cli.terminal import err, out, plain, print_line
 from service.files.durable import disk_trouble
 from service.passes.publishing.eras import EraPlan, Eras
 from service.reports.evaluation.era_picture import era_picture
@@ -84,7 +84,7 @@ def look(
         return
     _print_probe(report)
     if picture is not None:
-        _tell(f"The picture: {picture}")
+        print_line(f"The picture: {picture}")
 
 
 @eras.command("split")
@@ -227,44 +227,44 @@ def _headline(found: Probe) -> str:
 def _print_probe(report: ProbeReport) -> None:
     found = report.probe
     name = "" if report.label is None else f", {report.label}"
-    _tell(f"Identity {report.identity}{name}: {counted(found.faces, 'face')}, {found.dated} of them dated")
-    _tell(f"It {_headline(found)}: {found.reason}")
-    _tell("")
+    print_line(f"Identity {report.identity}{name}: {counted(found.faces, 'face')}, {found.dated} of them dated")
+    print_line(f"It {_headline(found)}: {found.reason}")
+    print_line("")
     between = [every - same for every, same in zip(found.histogram, found.within, strict=True)]
     highest = [max(*kind, 1) for kind in (found.within, between)]
-    _tell(f"{'distance':>9}  {'pairs of one group':{_BAR}}  pairs of two groups")
+    print_line(f"{'distance':>9}  {'pairs of one group':{_BAR}}  pairs of two groups")
     for place, pair in enumerate(zip(found.within, between, strict=True)):
         if any(pair):
             bars = [
                 "#" * round(_BAR * count / most) or ("." if count else "")
                 for count, most in zip(pair, highest, strict=True)
             ]
-            _tell(f"{place * 0.05:9.2f}  {bars[0]:{_BAR}}  {bars[1]}")
-    _tell("")
+            print_line(f"{place * 0.05:9.2f}  {bars[0]:{_BAR}}  {bars[1]}")
+    print_line("")
     for cut, parts in found.parts:
         shown = [f"{part.size} ({_years(part.from_year, part.to_year)})" for part in parts[:_GROUPS_SHOWN]]
         more = f" and {len(parts) - _GROUPS_SHOWN} smaller" if len(parts) > _GROUPS_SHOWN else ""
-        _tell(f"Cut {cut:.3f}: {counted(len(parts), 'group')}: {', '.join(shown)}{more}")
+        print_line(f"Cut {cut:.3f}: {counted(len(parts), 'group')}: {', '.join(shown)}{more}")
     if report.eras:
-        _tell("")
-        _tell("Its eras now:")
+        print_line("")
+        print_line("Its eras now:")
         out.print(_table(list(report.eras)))
 
 
 def _print_split(rows: list[SplitRow]) -> None:
     for row in rows:
         name = "" if row.label is None else f", {row.label}"
-        _tell(f"Identity {row.identity}{name}: {row.reason}")
+        print_line(f"Identity {row.identity}{name}: {row.reason}")
         if row.eras:
             out.print(_table(list(row.eras)))
             changes = [f"new: {', '.join(row.new)}"] if row.new else []
             changes += [f"gone: {', '.join(row.gone)}"] if row.gone else []
             changes += [f"{counted(row.moved_faces, 'face')} moved"] if row.moved_faces else []
-            _tell(f"  {'; '.join(changes) or 'nothing changes'}")
+            print_line(f"  {'; '.join(changes) or 'nothing changes'}")
     if rows and not rows[0].is_written:
-        _tell("Nothing was changed.")
+        print_line("Nothing was changed.")
     else:
-        _tell("Done. The next sync writes the face sets; 'immich-facesets export' does it now.")
+        print_line("Done. The next sync writes the face sets; 'immich-facesets export' does it now.")
 
 
 def _table(rows: list[EraRow]) -> Table:
@@ -280,7 +280,3 @@ def _years(first: int | None, last: int | None) -> str:
     if first is None:
         return "undated"
     return str(first) if first == last else f"{first}-{last}"
-
-
-def _tell(line: str) -> None:
-    out.print(plain(line), soft_wrap=True)

@@ -16,7 +16,7 @@ from immich_facesets.evaluation.baselines import missing_packages
 from immich_facesets.evaluation.confusions import PersonScore
 from immich_facesets.evaluation.metrics import Said
 from service.app import open_reading
-from service.cli.terminal import err, out, plain
+from service.cli.terminal import err, out, plain, print_line
 from service.reports.evaluation.comparison import Scene, Trial, read_scene
 from service.reports.evaluation.labels import Labels, labels_of_people, labels_of_rows, read_rows
 from service.reports.evaluation.page import prepare_folder, write_report
@@ -75,7 +75,7 @@ def evaluate(
         return
     _print(findings)
     if page is not None:
-        _tell(f"The page: {page}")
+        print_line(f"The page: {page}")
 
 
 async def _trial(settings: Settings, path: Path | None, *, largest: bool) -> Trial:
@@ -119,12 +119,8 @@ def _working(what: str) -> Iterator[None]:
     err.print(plain(f"Measured: {what}, {time.perf_counter() - began:.1f} s"))
 
 
-def _tell(line: str) -> None:
-    out.print(plain(line), soft_wrap=True)
-
-
 def _print(findings: Findings) -> None:
-    _tell(
+    print_line(
         f"{findings.labelled} of {findings.faces} faces are labelled, {findings.people} people, by {findings.source}; "
         f"space {findings.space} ({findings.family})"
     )
@@ -139,29 +135,29 @@ def _print(findings: Findings) -> None:
 def _print_unused(unused: tuple[UnusedLabel, ...]) -> None:
     if not unused:
         return
-    _tell(f"{len(unused)} labels were not used:")
+    print_line(f"{len(unused)} labels were not used:")
     for one in unused[:_SHOWN]:
-        _tell(f"  {_line(one.line)}{one.reason}")
+        print_line(f"  {_line(one.line)}{one.reason}")
     if len(unused) > _SHOWN:
-        _tell(f"  and {len(unused) - _SHOWN} more: --json lists all")
+        print_line(f"  and {len(unused) - _SHOWN} more: --json lists all")
 
 
 def _print_figures(findings: Findings) -> None:
     """Print two lines per method, which fit a terminal of 80 columns."""
-    _tell(f"{'':<28} {'BCubed':^20} {'Pairwise':^20}")
-    _tell(f"{'':<28}" + f"{'P':>7}{'R':>7}{'F':>7}" * 2 + f"{'clusters':>9}")
+    print_line(f"{'':<28} {'BCubed':^20} {'Pairwise':^20}")
+    print_line(f"{'':<28}" + f"{'P':>7}{'R':>7}{'F':>7}" * 2 + f"{'clusters':>9}")
     for method in findings.methods:
         found = method.standing
         if found is None:
-            _tell(f"{method.name:<28}")
-            _tell(f"    {method.setting}")
+            print_line(f"{method.name:<28}")
+            print_line(f"    {method.setting}")
             continue
         rates = (one for rates in (found.bcubed, found.pairwise) for one in (rates.precision, rates.recall, rates.f))
-        _tell(f"{method.name:<28}" + "".join(f"{one:7.4f}" for one in rates) + f"{found.clusters:9}")
+        print_line(f"{method.name:<28}" + "".join(f"{one:7.4f}" for one in rates) + f"{found.clusters:9}")
         strangers = f"{found.strangers.foreign} of {found.strangers.faces} strangers"
         seconds = "" if method.seconds is None else f", {method.seconds:.1f} s"
-        _tell(f"    {method.setting}; {strangers}{seconds}")
-    _tell(
+        print_line(f"    {method.setting}; {strangers}{seconds}")
+    print_line(
         f"Clusters: over so many the labelled faces lie. Strangers: of the labelled faces in sets of "
         f"{findings.min_pictures} pictures and more, those of somebody else."
     )
@@ -174,21 +170,21 @@ def _print_confusions(method: MethodFindings) -> None:
     out.print()
     wrong = [one for one in found.people if one.f < 1]
     if not wrong:
-        _tell(f"{method.name}: nobody is confused")
+        print_line(f"{method.name}: nobody is confused")
     else:
-        _tell(
+        print_line(
             f"{method.name}: {len(found.people) - len(wrong)} of {len(found.people)} people are whole and pure; worst:"
         )
         out.print(_people(wrong[:_SHOWN]))
     if found.merged:
-        _tell("  Together though they are two people (faces that would have to leave):")
+        print_line("  Together though they are two people (faces that would have to leave):")
     for pair in found.merged[:_SHOWN]:
-        _tell(f"    {pair.faces:5} {pair.one} and {pair.other}")
+        print_line(f"    {pair.faces:5} {pair.one} and {pair.other}")
     if found.split:
-        _tell("  Torn apart (faces of each part):")
+        print_line("  Torn apart (faces of each part):")
     for one in found.split[:_SHOWN]:
         parts = ", ".join(map(str, one.parts[:6])) + (", ..." if len(one.parts) > 6 else "")
-        _tell(f"    {one.faces:5} {one.person}: {parts}")
+        print_line(f"    {one.faces:5} {one.person}: {parts}")
     _print_calibration(method.calibration)
 
 
@@ -203,6 +199,8 @@ def _people(people: list[PersonScore]) -> Table:
 def _print_calibration(classes: tuple[Said, ...]) -> None:
     if not classes:
         return
-    _tell("  How sure it was, and how many were right:")
+    print_line("  How sure it was, and how many were right:")
     for one in classes:
-        _tell(f"    {one.low:.2f} to {one.high:.2f}: {one.faces} faces, said {one.said:.3f}, right {one.right:.3f}")
+        print_line(
+            f"    {one.low:.2f} to {one.high:.2f}: {one.faces} faces, said {one.said:.3f}, right {one.right:.3f}"
+        )

@@ -13,7 +13,7 @@ from immich_facesets.imports.plan import ExistingIdentities, Fate, ImportPlan, p
 from immich_facesets.imports.problems import Findings, counted
 from immich_facesets.imports.sorted_faces import SortedSet
 from service.app import database_url, prepare_data_dir, sqlite_file
-from service.cli.terminal import err, out, plain
+from service.cli.terminal import err, out, plain, print_line
 from service.files.imported_sets import read_earlier
 from service.passes.context import utc_now
 from service.settings import Settings, load_settings
@@ -154,7 +154,7 @@ def _print(report: ImportReport, *, as_json: bool) -> None:
         if lines:
             out.print(title)
         for line in lines:
-            out.print(plain(f"  {line}"), soft_wrap=True)
+            print_line(f"  {line}")
     for title, lines in (("Wrong:", report.problems), ("Numbers that cannot be kept:", report.conflicts)):
         if lines:
             err.print(title)

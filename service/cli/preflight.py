@@ -9,7 +9,7 @@ import typer
 
 from immich_facesets.errors import RequestError
 from immich_facesets.exports.artifacts import PREFLIGHT
-from service.cli.terminal import out, plain
+from service.cli.terminal import out, print_line
 from service.files.export_tree import ExportTree
 from service.files.ownership import object_in
 from service.settings import load_settings
@@ -34,11 +34,11 @@ def preflight(
         return
     for directory, report in reports.items():
         events = report["events"]
-        _tell(f"{directory}: faces {report['faces']}, days {events['count']}, undated {events['undated']}")
+        print_line(f"{directory}: faces {report['faces']}, days {events['count']}, undated {events['undated']}")
         for finding in report["findings"]:
-            _tell(f"  - {finding['message']}")
+            print_line(f"  - {finding['message']}")
         for reason, count in report["left_out"].items():
-            _tell(f"    left out, {reason.replace('_', ' ')}: {count}")
+            print_line(f"    left out, {reason.replace('_', ' ')}: {count}")
 
 
 def _reports(folder: Path) -> dict[str, dict[str, Any]]:
@@ -50,7 +50,3 @@ def _reports(folder: Path) -> dict[str, dict[str, Any]]:
         if "findings" in report:
             found[directory] = report
     return found
-
-
-def _tell(line: str) -> None:
-    out.print(plain(line), soft_wrap=True)

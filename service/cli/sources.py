@@ -10,7 +10,7 @@ from rich.table import Table
 
 from immich_facesets.errors import RequestError, SetupError
 from service.app import database_url, open_reading, prepare_data_dir
-from service.cli.terminal import out, plain
+from service.cli.terminal import out, plain, print_line
 from service.settings import USER_NAME_RULE, Settings, is_user_name, load_settings, load_users
 from service.source_registry import own_folders
 from service.store import runs
@@ -98,7 +98,7 @@ def add(
     finally:
         store.close()
     how = "each folder in it is one person" if is_trusted else "anybody may be anywhere in it"
-    out.print(plain(f"{root} is the source {name}: {how}. The next sync takes it in."), soft_wrap=True)
+    print_line(f"{root} is the source {name}: {how}. The next sync takes it in.")
 
 
 @sources.command("remove")
@@ -109,7 +109,7 @@ def remove(name: str) -> None:
     The picture files are never touched, and face sets keep their numbers.
     """
     asyncio.run(_remove(name, load_settings()))
-    out.print(plain(f"{name} is no source any more: the next sync forgets its pictures."), soft_wrap=True)
+    print_line(f"{name} is no source any more: the next sync forgets its pictures.")
 
 
 async def _remove(name: str, settings: Settings) -> None:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from immich_facesets.errors import RequestError
 from service.app import open_reading
-from service.cli.terminal import out, plain
+from service.cli.terminal import out, plain, print_line
 from service.daemon import failure_of, library_of, reembedding_of, run_of
 from service.passes.context import PassContext
 from service.progress import ProgressBoard
@@ -43,30 +43,26 @@ def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
         return
     library = report.library
-    _tell(
+    print_line(
         f"{library.assets} pictures, {library.wanted} with faces worth fetching, {library.embedded} done; "
         f"{library.faces} faces, {library.identities} identities, {library.facesets} face sets"
     )
     if (other := report.reembedding) is not None:
-        _tell(f"Re-embedding for space {other.space}: {other.done} of {other.total} pictures")
+        print_line(f"Re-embedding for space {other.space}: {other.done} of {other.total} pictures")
     for run in report.runs[:5]:
         ended = "running" if run.outcome is None else f"{run.outcome}: {run.message}"
-        _tell(f"  {_when(run.started_at)} {run.kind} {ended}")
+        print_line(f"  {_when(run.started_at)} {run.kind} {ended}")
     if report.failures_by_reason:
-        _tell("Failures, tried again after growing pauses:")
+        print_line("Failures, tried again after growing pauses:")
     for reason, count in report.failures_by_reason.items():
-        _tell(f"  {count} x {reason}")
+        print_line(f"  {count} x {reason}")
         latest = [failure for failure in report.failures if failure.reason == reason][:_PICTURES_SHOWN]
         for failure in latest:
-            _tell(f"    {failure.source}: {failure.item}: {failure.message} (again {_when(failure.retry_at)})")
+            print_line(f"    {failure.source}: {failure.item}: {failure.message} (again {_when(failure.retry_at)})")
         if count > len(latest):
-            _tell(f"    and {count - len(latest)} more: 'immich-facesets status --json' lists the latest")
+            print_line(f"    and {count - len(latest)} more: 'immich-facesets status --json' lists the latest")
     for message in report.guardrails:
-        _tell(f"Look at this: {message}")
-
-
-def _tell(line: str) -> None:
-    out.print(plain(line), soft_wrap=True)
+        print_line(f"Look at this: {message}")
 
 
 def _when(moment: datetime) -> str:
@@ -131,7 +127,7 @@ def show(number: int, *, json: Annotated[bool, typer.Option("--json", help="Prin
     out.print(table)
     for one in found.provenance:
         ways = ", ".join(f"{count} {how}" for how, count in one.how.items())
-        _tell(f"From {one.source}: {counted(one.faces, 'face')} in {counted(one.pictures, 'picture')} ({ways})")
+        print_line(f"From {one.source}: {counted(one.faces, 'face')} in {counted(one.pictures, 'picture')} ({ways})")
 
 
 async def _identity(number: int) -> IdentityView | None:

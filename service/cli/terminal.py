@@ -30,6 +30,11 @@ def plain(text: str) -> Text:
     return Text(_UNSHOWN.sub(" ", text), overflow="fold")
 
 
+def print_line(line: str) -> None:
+    """Print one line of untrusted text; the terminal wraps it, so that copies of it have no line breaks."""
+    out.print(plain(line), soft_wrap=True)
+
+
 @asynccontextmanager
 async def shown(board: ProgressBoard) -> AsyncIterator[None]:
     """Show the progress of ``board`` on stderr while the context is open."""

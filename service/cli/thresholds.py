@@ -8,7 +8,7 @@ import typer
 
 from immich_facesets.calibration.thresholds import BIN_WIDTH, PointsInUse
 from service.app import open_reading
-from service.cli.terminal import out, plain
+from service.cli.terminal import out, print_line
 from service.settings import load_settings
 from service.store.facts import read_thresholds
 from service.web.formatting import counted
@@ -25,7 +25,7 @@ def thresholds(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.
         typer.echo(msgspec.json.format(msgspec.json.encode(used)).decode())
         return
     if used is None:
-        _tell("Nothing was measured yet: 'immich-facesets sync' does.")
+        print_line("Nothing was measured yet: 'immich-facesets sync' does.")
         return
     _draw(used)
     _explain(used)
@@ -45,14 +45,14 @@ def _draw(used: PointsInUse) -> None:
     highest = max(*genuine, *impostor)
     if not highest:
         return
-    _tell(f"{'distance':>8}  {'faces of one person':{_BAR}}  faces of two people")
+    print_line(f"{'distance':>8}  {'faces of one person':{_BAR}}  faces of two people")
     lines = [place for place, shares in enumerate(zip(genuine, impostor, strict=True)) if any(shares)]
     width = BIN_WIDTH * _BINS_OF_A_LINE
     for place in range(min(lines), max(lines) + 1):
         bars = [_bar(shares[place] / highest) for shares in (genuine, impostor)]
         mark = "  <- cut" if place * width <= used.points.cluster < (place + 1) * width else ""
-        _tell(f"{place * width:8.2f}  {bars[0]:{_BAR}}  {bars[1]}{mark}")
-    _tell("")
+        print_line(f"{place * width:8.2f}  {bars[0]:{_BAR}}  {bars[1]}{mark}")
+    print_line("")
 
 
 def _bar(share: float) -> str:
@@ -63,35 +63,33 @@ def _bar(share: float) -> str:
 def _explain(used: PointsInUse) -> None:
     measured, points = used.measured, used.points
     impostor, genuine = measured.impostor, measured.genuine
-    _tell(f"Model family {used.family}, space {used.space}")
-    _tell(measured.reason)
+    print_line(f"Model family {used.family}, space {used.space}")
+    print_line(measured.reason)
     if used.fixed:
         names = ", ".join(f"FACESETS_{name.upper()}_DISTANCE" for name in used.fixed)
-        _tell(f"Set by you, and obeyed as they are: {names}")
+        print_line(f"Set by you, and obeyed as they are: {names}")
     if not used.is_applied:
-        _tell("What was measured is only shown: FACESETS_THRESHOLDS or FACESETS_CLUSTER_DISTANCE fix the distances.")
-    _tell("")
-    _tell(f"{'':8}  in use  default")
+        print_line(
+            "What was measured is only shown: FACESETS_THRESHOLDS or FACESETS_CLUSTER_DISTANCE fix the distances."
+        )
+    print_line("")
+    print_line(f"{'':8}  in use  default")
     for name, value in msgspec.to_builtins(points).items():
-        _tell(f"{name:8}  {value:6.3f}  {getattr(measured.defaults, name):7.3f}")
-    _tell("")
-    _tell(
+        print_line(f"{name:8}  {value:6.3f}  {getattr(measured.defaults, name):7.3f}")
+    print_line("")
+    print_line(
         f"Two people: {counted(impostor.pairs, 'pair')} of {impostor.people:,} people seen together, worth "
         f"{impostor.effective:,.0f} independent ones; {counted(impostor.set_aside, 'pair')} of faces set aside as one "
         "person seen twice"
     )
     at = "the measured cut" if not used.is_applied else "the cut in use"
-    _tell(f"  taken for one, estimated: {rate(impostor.chosen)} at {at}, {rate(impostor.default)} at the default")
-    _tell(f"  wanted: {rate(measured.target)} (FACESETS_TARGET_FMR)")
+    print_line(f"  taken for one, estimated: {rate(impostor.chosen)} at {at}, {rate(impostor.default)} at the default")
+    print_line(f"  wanted: {rate(measured.target)} (FACESETS_TARGET_FMR)")
     named = counted(genuine.people, "named person", "named people")
-    _tell(f"One person: {named}; {counted(genuine.set_aside, 'pair')} of one moment left out")
-    _tell(f"  pairs beyond the cut: {percent(genuine.chosen)} at {at}, {percent(genuine.default)} at the default")
-    _tell("")
-    _tell(
+    print_line(f"One person: {named}; {counted(genuine.set_aside, 'pair')} of one moment left out")
+    print_line(f"  pairs beyond the cut: {percent(genuine.chosen)} at {at}, {percent(genuine.default)} at the default")
+    print_line("")
+    print_line(
         f"To keep the model's distances: FACESETS_THRESHOLDS=fixed. To pin this cut: "
         f"FACESETS_CLUSTER_DISTANCE={points.cluster:g}; then the others are no longer moved either."
     )
-
-
-def _tell(line: str) -> None:
-    out.print(plain(line), soft_wrap=True)
