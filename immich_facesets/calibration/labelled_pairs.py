@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from immich_facesets.clustering.blocked_products import pair_products
 from immich_facesets.clustering.linkage import average_linkage, by_first_appearance, split_by
-from immich_facesets.grouping.face_table import Assertion, Centroids, FaceTable, Rows, two_pass
+from immich_facesets.grouping.centroids import Centroids, without_outliers
+from immich_facesets.grouping.face_table import Assertion, FaceTable, Rows
 from immich_facesets.spaces import OperatingPoints
 
 MOST_FACES = 6000
@@ -108,7 +109,7 @@ def genuine_pairs(
     for assertion in sorted(assertions, key=lambda one: one.person):
         said = sorted(row_of[face] for face in assertion.face_ids if face in row_of)
         rows = np.array([row for row in said if is_good[row]], dtype=np.intp)
-        kept = two_pass(rows, centroids, faces.vectors, points.drop, points.outlier)[:SAMPLED_OF_PERSON]
+        kept = without_outliers(rows, centroids, points.drop, points.outlier)[:SAMPLED_OF_PERSON]
         one, two = np.triu_indices(len(kept), k=1)
         apart = 1.0 - pair_products(faces.vectors[kept].astype(np.float64), one, two)
         is_far = (apart > points.near) & (faces.pictures[kept[one]] != faces.pictures[kept[two]])

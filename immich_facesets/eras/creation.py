@@ -12,7 +12,8 @@ from immich_facesets.eras.probing import Verdict, judge
 from immich_facesets.eras.rules import EraRules
 from immich_facesets.eras.splitting import recover, split, without_events
 from immich_facesets.eras.years import NO_YEAR, dominant_year, years_of
-from immich_facesets.grouping.face_table import Centroids, FaceTable, Rows
+from immich_facesets.grouping.centroids import Centroids
+from immich_facesets.grouping.face_table import FaceTable, Rows
 
 
 def first_eras(table: FaceTable, rules: EraRules, childhood: Childhood | None) -> tuple[KeptEra, ...]:

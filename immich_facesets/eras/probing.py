@@ -11,7 +11,8 @@ from immich_facesets.clustering.linkage import average_linkage, split_by
 from immich_facesets.eras.rules import EraRules
 from immich_facesets.eras.splitting import anchors_among
 from immich_facesets.eras.years import NO_YEAR, Years, as_years, dominant_year, is_one_event, span, years_of
-from immich_facesets.grouping.face_table import FaceTable, Rows, distances
+from immich_facesets.grouping.centroids import cosine_distances
+from immich_facesets.grouping.face_table import FaceTable, Rows
 
 PROBED_CUTS = (0.30, 0.35, 0.40, 0.45, 0.50)
 """Cuts at which sub-clusters are inspected, in the buffalo_l space."""
@@ -156,7 +157,7 @@ def _histograms(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> tupl
     """Return histograms of the distances of all pairs, each counted once, and of the pairs with equal labels."""
     counts, within = np.zeros(BINS, dtype=np.int64), np.zeros(BINS, dtype=np.int64)
     for start in range(0, len(vectors), 1024):
-        gaps = distances(vectors[start : start + 1024], vectors[start:])
+        gaps = cosine_distances(vectors[start : start + 1024], vectors[start:])
         is_later = np.arange(len(vectors) - start)[None, :] > np.arange(len(gaps))[:, None]
         is_same = labels[start : start + 1024, None] == labels[None, start:]
         place = np.clip((gaps / BIN_WIDTH).astype(np.int64), 0, BINS - 1)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from immich_facesets.clustering.linkage import average_linkage, split_by
 from immich_facesets.eras.rules import EraRules
 from immich_facesets.eras.years import Years, as_years, dominant_year, is_one_event, span
-from immich_facesets.grouping.face_table import Centroids, FaceTable, Rows, distances
+from immich_facesets.grouping.centroids import Centroids, cosine_distances
+from immich_facesets.grouping.face_table import FaceTable, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def recover(table: FaceTable, is_seed: NDArray[np.bool_], centroids: Centroids, 
     """Return the rows within a wide distance of the seed, then admitted by the gate, then near their own centroid."""
     if not is_seed.any():
         return np.flatnonzero(is_seed)
-    wide = distances(table.vectors, centroids.of(np.flatnonzero(is_seed))[None])[:, 0] <= rules.recover
+    wide = cosine_distances(table.vectors, centroids.of(np.flatnonzero(is_seed))[None])[:, 0] <= rules.recover
     good = np.flatnonzero(wide & table.admitted(rules.gate))
     if len(good) == 0:
         return good
@@ -93,7 +94,7 @@ def _gather(
     fragments = [rows for rows in clusters if rows.tobytes() not in is_anchor]
     if not anchors or not fragments:
         return [(rows, rows) for rows in without_events(clusters, table.taken)]
-    gaps = distances(centroids.matrix(fragments), centroids.matrix(anchors))
+    gaps = cosine_distances(centroids.matrix(fragments), centroids.matrix(anchors))
     parts = [[rows] for rows in anchors]
     alone = []
     for fragment, gap in zip(fragments, gaps, strict=True):

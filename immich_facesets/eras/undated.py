@@ -17,7 +17,8 @@ photos have 12 such faces, whose times have one to four photos each: 9 are place
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.grouping.face_table import Rows, distances
+from immich_facesets.grouping.centroids import cosine_distances
+from immich_facesets.grouping.face_table import Rows
 
 AT_NO_MARGIN = 0.32
 PER_MARGIN = 37.4
@@ -37,7 +38,7 @@ def look(
 
     ``vectors``: (n, d), ``centroids``: (k, d), unit length.
     """
-    return _nearest(distances(vectors, centroids))
+    return _nearest(cosine_distances(vectors, centroids))
 
 
 def look_without_oneself(
@@ -48,7 +49,7 @@ def look_without_oneself(
 
     ``sets``: the rows that each centroid is made of.
     """
-    gaps = distances(vectors, centroids)
+    gaps = cosine_distances(vectors, centroids)
     for era, rows in enumerate(sets):
         mine = vectors[rows].astype(np.float64)
         others = mine.sum(axis=0) - mine

@@ -19,7 +19,8 @@ from immich_facesets.eras.rules import EraRules
 from immich_facesets.eras.splitting import recover
 from immich_facesets.eras.undated import confidence, look, look_without_oneself
 from immich_facesets.eras.years import NO_YEAR, dominant_year, is_one_event, span, years_of
-from immich_facesets.grouping.face_table import Centroids, FaceTable, Rows, distances
+from immich_facesets.grouping.centroids import Centroids, cosine_distances
+from immich_facesets.grouping.face_table import FaceTable, Rows
 
 
 def plan_eras(
@@ -110,7 +111,7 @@ class _Growth:
         eras, sets = self._awake()
         if not len(rows) or not eras:
             return
-        gaps = distances(self._table.vectors[rows], self._centroids.matrix(sets))
+        gaps = cosine_distances(self._table.vectors[rows], self._centroids.matrix(sets))
         is_of_time = self._is_of_time(rows, eras)
         if self._childhood is None:  # near in looks and then in years, or not at all
             place, limit = gaps.argmin(axis=1), self._rules.join
@@ -199,7 +200,7 @@ class _Growth:
         _, sets = self._awake()
         if len(rows) < self._rules.min_anchor or not sets:
             return False
-        gaps = distances(self._table.vectors[rows], self._centroids.matrix(sets))
+        gaps = cosine_distances(self._table.vectors[rows], self._centroids.matrix(sets))
         rows = rows[gaps.min(axis=1) > self._rules.join]
         near = np.intersect1d(rows, self._near_centre(np.ones(len(self._table), dtype=np.bool_)))
         labels = average_linkage(self._table.vectors[near], self._rules.cluster)

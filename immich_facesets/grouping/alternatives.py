@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.grouping.matching import candidates
-from immich_facesets.grouping.state import GroupingRules, GroupingState
+from immich_facesets.grouping.rules import GroupingRules
+from immich_facesets.grouping.state import GroupingState
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
 

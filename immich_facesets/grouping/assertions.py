@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.grouping.face_table import Assertion, Rows, distances, two_pass
+from immich_facesets.grouping.centroids import cosine_distances, without_outliers
+from immich_facesets.grouping.face_table import Assertion, Rows
 from immich_facesets.grouping.state import NOBODY, GroupingState
 
 
@@ -65,8 +66,7 @@ def drop_outliers(draft: GroupingState, assertion: Assertion) -> CleanedAssertio
     """Remove bystanders and wrong assignments from an assertion."""
     found = {draft.row_of[face] for face in assertion.face_ids if face in draft.row_of}
     rows = np.array(sorted(row for row in found if not draft.is_ignored[row]), dtype=np.intp)
-    vectors = draft.faces.vectors
-    accepted = two_pass(rows, draft.centroids, vectors, draft.points.drop, draft.points.outlier)
+    accepted = without_outliers(rows, draft.centroids, draft.points.drop, draft.points.outlier)
     gaps = draft.centroids.distances(accepted).tolist() if len(accepted) else []
     dropped = np.sort(draft.faces.face_ids[np.setdiff1d(rows, accepted)])
     return CleanedAssertion(assertion, accepted, gaps, tuple(dropped.tolist()))
@@ -106,7 +106,7 @@ def _holder(draft: GroupingState, hearing: CleanedAssertion) -> int | None:
 def _nearest(draft: GroupingState, hearing: CleanedAssertion) -> int | None:
     """Return the nearest identity within the merge distance to which the person may be attached."""
     standing = draft.standing()
-    gaps = distances(draft.centroids.of(hearing.accepted)[None], standing.centroids)[0]
+    gaps = cosine_distances(draft.centroids.of(hearing.accepted)[None], standing.centroids)[0]
     for place in np.argsort(gaps, kind="stable"):
         if gaps[place] > draft.points.merge:
             break

@@ -11,8 +11,9 @@ between 50 and 90 % it is 89 %.
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.grouping.centroids import BLOCK_ROWS
 from immich_facesets.grouping.cluster_linking import scales
-from immich_facesets.grouping.face_table import BLOCK_ROWS, Rows
+from immich_facesets.grouping.face_table import Rows
 from immich_facesets.grouping.state import GroupingState
 
 AT_NO_MARGIN = -2.12

@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.clustering.linkage import average_linkage, split_by
-from immich_facesets.grouping.face_table import Centroids, Rows, distances
+from immich_facesets.grouping.centroids import Centroids, cosine_distances
+from immich_facesets.grouping.face_table import Rows
 from immich_facesets.grouping.matching import candidates
-from immich_facesets.grouping.state import GateCounts, GroupingState, PlacedIdentities
+from immich_facesets.grouping.rules import GateCounts
+from immich_facesets.grouping.state import GroupingState, PlacedIdentities
 
 
 def discover(draft: GroupingState) -> "Discovery":
@@ -99,7 +101,7 @@ def merge_clusters(
         parts[count] = (rows, one_pictures | two_pictures)
         matrix[count] = centroids.of(rows)
         alive = np.fromiter((place for place in parts if place != count), dtype=np.intp, count=len(parts) - 1)
-        near = distances(matrix[alive], matrix[count][None])[:, 0]
+        near = cosine_distances(matrix[alive], matrix[count][None])[:, 0]
         for place, gap in zip(alive[near <= limit].tolist(), near[near <= limit].tolist(), strict=True):
             heapq.heappush(queue, (gap, place, count))
         count += 1
@@ -132,7 +134,7 @@ def _is_somebody(draft: GroupingState, standing: PlacedIdentities, rows: Rows, f
 
     The threshold is that for merging clusters. As there, a cluster and an identity that share a picture are two people.
     """
-    gaps = distances(draft.centroids.of(rows)[None], standing.centroids)[0]
+    gaps = cosine_distances(draft.centroids.of(rows)[None], standing.centroids)[0]
     for place in np.argsort(gaps, kind="stable"):
         if gaps[place] > draft.points.merge:
             return False
@@ -141,7 +143,7 @@ def _is_somebody(draft: GroupingState, standing: PlacedIdentities, rows: Rows, f
             continue
         if number in draft.locked:
             return True
-        reach = distances(draft.faces.vectors[rows], standing.centroids[place][None])[:, 0]
+        reach = cosine_distances(draft.faces.vectors[rows], standing.centroids[place][None])[:, 0]
         joined = [
             (row, gap)
             for row, gap in zip(rows.tolist(), reach.tolist(), strict=True)

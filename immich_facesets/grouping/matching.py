@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.grouping.face_table import BLOCK_ROWS, Rows, distances
+from immich_facesets.grouping.centroids import BLOCK_ROWS, cosine_distances
+from immich_facesets.grouping.face_table import Rows
 from immich_facesets.grouping.state import GroupingState
 
 
@@ -34,7 +35,7 @@ def candidates(
     found_rows, found_columns, found_gaps = [rows[:0]], [rows[:0]], [np.zeros(0)]
     for start in range(0, len(rows) if len(numbers) else 0, BLOCK_ROWS):
         block = rows[start : start + BLOCK_ROWS]
-        gaps = distances(vectors[block], centroids)
+        gaps = cosine_distances(vectors[block], centroids)
         row, column = np.nonzero(gaps <= limit)
         found_rows.append(block[row])
         found_columns.append(column)
@@ -49,7 +50,7 @@ def near_rows(vectors: NDArray[np.float32], rows: Rows, others: NDArray[np.float
     found = [rows[:0]]
     for start in range(0, len(rows) if len(others) else 0, BLOCK_ROWS):
         block = rows[start : start + BLOCK_ROWS]
-        found.append(block[distances(vectors[block], others).min(axis=1) <= limit])
+        found.append(block[cosine_distances(vectors[block], others).min(axis=1) <= limit])
     return np.concatenate(found)
 
 

@@ -8,12 +8,15 @@ from numpy.typing import NDArray
 
 from immich_facesets.grouping.assertions import CleanedAssertion, apply_assertions
 from immich_facesets.grouping.careful import place_carefully
+from immich_facesets.grouping.centroids import cosine_distances
 from immich_facesets.grouping.confidence import confidences
 from immich_facesets.grouping.discovery import Discovery, discover
-from immich_facesets.grouping.face_table import Assertion, FaceTable, Known, Origin, distances
+from immich_facesets.grouping.face_table import Assertion, FaceTable
+from immich_facesets.grouping.identities import Known, Origin
 from immich_facesets.grouping.matching import match
 from immich_facesets.grouping.report import GroupingReport, review
-from immich_facesets.grouping.state import NOBODY, GroupingRules, GroupingState, How, Method
+from immich_facesets.grouping.rules import GroupingRules, Method
+from immich_facesets.grouping.state import NOBODY, GroupingState, How
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
 
@@ -192,7 +195,7 @@ def _joins(draft: GroupingState, carried: Mapping[int, Carried]) -> tuple[Join, 
         if distance is None:
             if number not in centroids:
                 centroids[number] = draft.centroids.of(draft.members(number))
-            distance = float(distances(draft.faces.vectors[row : row + 1], centroids[number][None])[0, 0])
+            distance = float(cosine_distances(draft.faces.vectors[row : row + 1], centroids[number][None])[0, 0])
         confidence = None if how == "decided" or np.isnan(sure) else round(sure, 4)
         joins.append(Join(face, number, max(0.0, distance), how, confidence))
     return tuple(sorted(joins, key=lambda join: join.face_id))

@@ -7,9 +7,10 @@ import numpy as np
 
 from immich_facesets.faces import Gate
 from immich_facesets.grouping.assertions import CleanedAssertion
+from immich_facesets.grouping.centroids import BLOCK_ROWS, cosine_distances
 from immich_facesets.grouping.discovery import Discovery
-from immich_facesets.grouping.face_table import BLOCK_ROWS, distances
-from immich_facesets.grouping.state import NOBODY, GateCounts, GroupingState, PlacedIdentities
+from immich_facesets.grouping.rules import GateCounts
+from immich_facesets.grouping.state import NOBODY, GroupingState, PlacedIdentities
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ def _ambiguous(draft: GroupingState, standing: PlacedIdentities) -> tuple[Ambigu
     found = []
     for start in range(0, len(rows) if len(standing.numbers) > 1 else 0, BLOCK_ROWS):
         block = rows[start : start + BLOCK_ROWS]
-        gaps = distances(draft.faces.vectors[block], standing.centroids)
+        gaps = cosine_distances(draft.faces.vectors[block], standing.centroids)
         here, own = np.arange(len(block)), np.searchsorted(standing.numbers, draft.owner[block])
         own_gap = gaps[here, own]
         gaps[here, own] = np.inf
@@ -206,7 +207,7 @@ def _suspects(draft: GroupingState, standing: PlacedIdentities) -> tuple[Twice, 
     loose = draft.loose()
     for start in range(0, len(loose) if len(standing.numbers) else 0, BLOCK_ROWS):
         block = loose[start : start + BLOCK_ROWS]
-        gaps = distances(draft.faces.vectors[block], standing.centroids)
+        gaps = cosine_distances(draft.faces.vectors[block], standing.centroids)
         nearest = gaps.argmin(axis=1)
         for i in np.flatnonzero(gaps.min(axis=1) <= draft.points.match).tolist():
             row, number = int(block[i]), int(standing.numbers[nearest[i]])
@@ -224,7 +225,7 @@ def _suggested_merges(draft: GroupingState, standing: PlacedIdentities) -> tuple
     found = []
     closed = [draft.closed_pictures(rows) for rows in standing.members]
     for start in range(0, len(standing.numbers), BLOCK_ROWS):
-        gaps = distances(standing.centroids[start : start + BLOCK_ROWS], standing.centroids)
+        gaps = cosine_distances(standing.centroids[start : start + BLOCK_ROWS], standing.centroids)
         for i, two in np.argwhere(gaps <= draft.points.match).tolist():
             one = start + i
             pair = (int(standing.numbers[one]), int(standing.numbers[two]))

@@ -1,45 +1,24 @@
 """The mutable state of a grouping plan: current memberships, and which of them may still change."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.clustering.linkage import split_by
-from immich_facesets.faces import Gate
-from immich_facesets.grouping.face_table import Centroids, FaceTable, Known, Origin, People, Rows, distances
+from immich_facesets.grouping.centroids import Centroids, cosine_distances
+from immich_facesets.grouping.face_table import FaceTable, Rows
+from immich_facesets.grouping.identities import Known, Origin, People
 from immich_facesets.grouping.recognisability import recognisable
+from immich_facesets.grouping.rules import GateCounts, GroupingRules
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
 
 How = Literal["asserted", "discovered", "matched", "decided"]
-Method = Literal["careful", "plain"]
 
 NOBODY = -1
-
-
-@dataclass(frozen=True, slots=True)
-class GroupingRules:
-    """
-    The rules for new identities and for warnings, beside the distances of the space (docs/grouping.md).
-
-    ``min_faces``: different pictures that a discovered identity needs. ``min_asserted``: faces that an asserted
-    identity needs. ``margin``: two identities whose distances differ by less are both possible. ``singleton_share`` and
-    ``largest_share``: the guardrails. ``method``: ``plain`` uses one threshold and one centroid; ``careful`` is module
-    ``careful``. There a poor face joins an identity only when it is nearer than every other by ``poor_margin``.
-    """
-
-    method: Method = "careful"
-    poor_margin: float = 0.1
-
-    min_faces: int = 15
-    min_asserted: int = 1
-    gate: Gate = field(default_factory=Gate)
-    margin: float = 0.05
-    singleton_share: float = 0.5
-    largest_share: float = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +43,6 @@ class CannotLink:
         """Return the identities born after all of those rows were taken; empty if any of their dates is unknown."""
         last = self.taken[rows].max()  # NaN if any is NaN: then no identity matches
         return {number for number, born in self.born.items() if last < born - 1}
-
-
-@dataclass(frozen=True, slots=True)
-class GateCounts:
-    """
-    How many faces of a cluster that may become an identity remain after each gate.
-
-    ``faces``: all of its faces; ``clear``: those that show enough of a person; ``near``: of these, those near its
-    centre; ``pictures``: the different pictures that these are in.
-    """
-
-    faces: int
-    clear: int
-    near: int
-    pictures: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +173,7 @@ class GroupingState:
 
     def gaps(self, rows: Rows, number: int) -> NDArray[np.float64]:
         """Return the distance of each of ``rows`` from the centroid of an identity."""
-        return distances(self.faces.vectors[rows], self.centroids.of(self.members(number))[None])[:, 0]
+        return cosine_distances(self.faces.vectors[rows], self.centroids.of(self.members(number))[None])[:, 0]
 
     def standing(self) -> PlacedIdentities:
         """Return the identities that currently have faces."""

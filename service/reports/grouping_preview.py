@@ -5,7 +5,7 @@ from collections import Counter
 import msgspec
 
 from immich_facesets.grouping.report import Survivors
-from immich_facesets.grouping.state import GateCounts
+from immich_facesets.grouping.rules import GateCounts
 from immich_facesets.spaces import OperatingPoints
 from service.passes.context import PassContext
 from service.passes.grouping.inputs import Decided

@@ -3,8 +3,8 @@
 import numpy as np
 from mixtures import people, unit
 
+from immich_facesets.grouping.centroids import Centroids
 from immich_facesets.grouping.discovery import merge_clusters
-from immich_facesets.grouping.face_table import Centroids
 
 
 def centroids_of(vectors: np.ndarray) -> Centroids:

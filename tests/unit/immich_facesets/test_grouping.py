@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from immich_facesets.evaluation.metrics import bcubed
 from immich_facesets.faces import Gate
 from immich_facesets.grouping.plan import Carried, GroupingRules, Known, plan_grouping
-from immich_facesets.grouping.state import Method
+from immich_facesets.grouping.rules import Method
 from immich_facesets.moderation.constraints import Constraints
 
 

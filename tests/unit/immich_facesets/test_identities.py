@@ -7,7 +7,8 @@ import pytest
 from mixtures import people, table_of, unit
 
 from immich_facesets.faces import Box, Face, Gate, Measures
-from immich_facesets.grouping.face_table import Centroids, People, burst_weights, distances, two_pass
+from immich_facesets.grouping.centroids import Centroids, burst_weights, cosine_distances, without_outliers
+from immich_facesets.grouping.identities import People
 
 
 def centroids_of(vectors: np.ndarray, good: list[bool] | None = None, near: float = 0.05) -> Centroids:
@@ -40,7 +41,7 @@ def test_opposite_faces_have_some_centre() -> None:
 
 def test_distances_are_those_of_directions() -> None:
     one = np.array([[1, 0]], dtype=np.float32)
-    assert distances(one, np.array([[1, 0], [0, 1], [-1, 0]], dtype=np.float32)).tolist() == [[0, 1, 2]]
+    assert cosine_distances(one, np.array([[1, 0], [0, 1], [-1, 0]], dtype=np.float32)).tolist() == [[0, 1, 2]]
 
 
 def test_two_passes_find_the_bystander_whom_the_first_centre_still_covers() -> None:
@@ -49,15 +50,15 @@ def test_two_passes_find_the_bystander_whom_the_first_centre_still_covers() -> N
     vectors = unit(np.stack([np.cos(angles), np.sin(angles)], axis=1))
     rows = np.arange(6)
     centroids = centroids_of(vectors, near=0)
-    assert two_pass(rows, centroids, vectors, 0.4, 0.4).tolist() == [0, 1, 2, 3]
-    assert two_pass(rows, centroids, vectors, 0.4, 0.25).tolist() == [0, 1, 2]
-    assert two_pass(rows, centroids, vectors, 0.1, 0.25).tolist() == [3]
+    assert without_outliers(rows, centroids, 0.4, 0.4).tolist() == [0, 1, 2, 3]
+    assert without_outliers(rows, centroids, 0.4, 0.25).tolist() == [0, 1, 2]
+    assert without_outliers(rows, centroids, 0.1, 0.25).tolist() == [3]
 
 
 def test_nobody_is_left_of_nobody() -> None:
     vectors = np.eye(2, dtype=np.float32)
     nobody = np.zeros(0, dtype=np.intp)
-    assert len(two_pass(nobody, centroids_of(vectors), vectors, 0.5, 0.4)) == 0
+    assert len(without_outliers(nobody, centroids_of(vectors), 0.5, 0.4)) == 0
 
 
 def test_columns_of_different_length_are_refused() -> None:

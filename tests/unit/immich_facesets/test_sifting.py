@@ -6,7 +6,7 @@ from mixtures import Library, people, table_of
 
 from immich_facesets.grouping.plan import GroupingRules, Method
 from immich_facesets.grouping.report import Survivors
-from immich_facesets.grouping.state import GateCounts
+from immich_facesets.grouping.rules import GateCounts
 
 
 def library_of(method: Method) -> Library:
