@@ -1,15 +1,44 @@
 """
-Bundles for roop-unleashed (.fsz): a flat, stored ZIP of ``0.png``, ``1.png``, ... in rank order.
+The face sets' own directories, with bundles for roop-unleashed.
 
-The reader takes the entries in directory order, fails on folders, and averages every face it finds. A bundle therefore
-holds checked pictures of one face each, best first. The same pictures give the same bytes: the archive holds no
-timestamp and no host.
+A bundle (.fsz) is a flat, stored ZIP of ``0.png``, ``1.png``, ... in rank order. The reader takes the entries in
+directory order, fails on folders, and averages every face it finds. A bundle therefore holds checked pictures of one
+face each, best first. The same pictures give the same bytes: the archive holds no timestamp and no host.
 """
 
-import io
+import hashlib
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import BinaryIO
+
+from immich_facesets.exports.artifacts import Draw, ExportArtifact
+from immich_facesets.exports.contact_sheet import SHEET, Thumbnail, draw_sheet
+from immich_facesets.exports.file_names import THIN_NOTE, marker_name
+from immich_facesets.exports.manifests import (
+    NO_NOTES,
+    bundle_names,
+    face_file,
+    faceset_entry,
+    faceset_manifest,
+    json_bytes,
+    marker,
+    thin_note,
+)
+from immich_facesets.exports.picking import picked
+from immich_facesets.exports.profile import Content, FolderProfile, ReadBack
+from immich_facesets.facesets.faceset import ExportFace, ExportRules, Faceset, Shelf
+from immich_facesets.facesets.preflight import as_json, look_over
+from immich_facesets.imports.manifests import MANIFEST
+
+FSZ = FolderProfile(
+    name="fsz",
+    is_for_swapping=True,
+    usual_faces=None,  # all of them, and the best in a bundle of their own
+    settings=("FACESETS_EXPORT_TOP", "FACESETS_CROP_SIZE"),
+)
+
+PREFLIGHT = "preflight.json"
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a ZIP can hold
 _UNIX = 3
@@ -26,8 +55,63 @@ def write_bundle(file: BinaryIO, pictures: Iterable[bytes]) -> None:
             archive.writestr(entry, picture)
 
 
-def bundle(pictures: Iterable[bytes]) -> bytes:
-    """Return the bytes of a small bundle."""
-    file = io.BytesIO()
-    write_bundle(file, pictures)
-    return file.getvalue()
+def of_faceset(
+    faceset: Faceset, *, space: str, rules: ExportRules, draw: Draw, thumbnail: Thumbnail, without_crop: int = 0
+) -> ExportArtifact:
+    """
+    Return the face set itself: the profile ``fsz``. Candidates, which a moderator must review first, get no report.
+
+    ``without_crop``: how many faces of the identity were too small to be cut out.
+    """
+    is_reported = faceset.shelf is not Shelf.CANDIDATES
+    report = look_over(faceset, rules.top, without_crop=without_crop)
+    told = json_bytes(as_json(faceset, report))
+    notes = {PREFLIGHT: hashlib.sha256(told).hexdigest(), SHEET: None} if is_reported else NO_NOTES
+    manifest = faceset_manifest(faceset, space=space, rules=rules, notes=notes)
+    top = frozenset(face.candidate.face.face_id for face in picked(faceset, rules.top, is_for_swapping=True))
+
+    def for_people() -> Iterator[tuple[str, Content]]:
+        if is_reported:
+            yield PREFLIGHT, told
+            yield SHEET, draw_sheet(faceset, top, report, thumbnail)
+
+    def files() -> Iterator[tuple[str, Content]]:
+        def picture(face: ExportFace) -> bytes:
+            return draw(face, faceset.identity, None)
+
+        return faceset_files(faceset, manifest=manifest, top=rules.top, picture=picture, notes=for_people())
+
+    entry = faceset_entry(faceset, rules.top)
+    return ExportArtifact(faceset.directory, FSZ, faceset.identity, manifest, entry, files)
+
+
+def faceset_files(
+    faceset: Faceset,
+    *,
+    manifest: bytes,
+    top: int,
+    picture: Callable[[ExportFace], bytes],
+    notes: Iterable[tuple[str, Content]] = (),
+) -> Iterator[tuple[str, Content]]:
+    """
+    Yield the files of a faceset as (name, content), the manifest last.
+
+    ``picture`` makes the finished PNG of a face; it is called once for each, in order. ``notes`` are for users.
+    """
+    file_of = {face.candidate.face.face_id: face_file(rank) for rank, face in enumerate(faceset.faces, start=1)}
+    for face in faceset.faces:
+        yield file_of[face.candidate.face.face_id], picture(face)
+    names = bundle_names(faceset, top)
+    best = picked(faceset, top, is_for_swapping=True)
+    for name, faces in ((names["top"], best), (names["all"], faceset.swappable)):
+        if name is not None:
+            yield name, partial(_write_bundle, [file_of[face.candidate.face.face_id] for face in faces])
+    if faceset.shelf is Shelf.THIN:
+        yield THIN_NOTE, thin_note(faceset)
+    yield marker_name(faceset.label, faceset.name), marker(faceset)
+    yield from notes
+    yield MANIFEST, manifest
+
+
+def _write_bundle(files: list[str], file: BinaryIO, read_back: ReadBack) -> None:
+    write_bundle(file, (read_back(name) for name in files))

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from immich_facesets.exports.file_names import safe_name
 from immich_facesets.exports.manifests import face_entry
+from immich_facesets.exports.profile import FacesetLayout, FacesetProfile, PickedFaces
 from immich_facesets.facesets.faceset import ExportFace, Faceset
 
 METADATA = "metadata.jsonl"
@@ -49,3 +50,18 @@ def metadata(faceset: Faceset, class_name: str, faces: Mapping[str, ExportFace])
 def _class_name(identity: int, label: str | None) -> str:
     name = safe_name(label or "").lstrip("_.- ") or f"faceset_{identity:03d}"
     return _SPLITS.sub(lambda found: found[0].capitalize(), name)
+
+
+def lay_out(picked: PickedFaces) -> FacesetLayout:
+    """Return the pictures of a class, and their metadata."""
+    lines = metadata(picked.faceset, picked.name, dict(zip(picked.file_names, picked.faces, strict=True)))
+    return FacesetLayout(tuple(picked.file_names), {METADATA: lines})
+
+
+IMAGEFOLDER = FacesetProfile(
+    name="imagefolder",
+    lay_out=lay_out,
+    subfolder="train",
+    has_eras=False,  # an era would be a second class of the same person
+    directory_names=class_names,
+)

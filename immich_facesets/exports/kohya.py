@@ -8,6 +8,7 @@ name, so the file repeats the values; its paths are relative to its own location
 import re
 import unicodedata
 
+from immich_facesets.exports.profile import FacesetLayout, FacesetProfile, PickedFaces
 from immich_facesets.facesets.faceset import Faceset
 
 CONFIG = "dataset.toml"
@@ -69,3 +70,21 @@ def config(faceset: Faceset, pictures: int, pixels: int) -> bytes:
         f'class_tokens = "{tokens(faceset)}"\n'
         f"num_repeats = {repeats(pictures)}\n"
     ).encode()
+
+
+def lay_out(picked: PickedFaces) -> FacesetLayout:
+    """Return the pictures with their captions, and the TOML file."""
+    faceset, count = picked.faceset, len(picked.faces)
+    inside = f"{PICTURES}/{folder(faceset, count)}"
+    captions = {f"{inside}/{file.removesuffix('.png')}.txt": caption(faceset) for file in picked.file_names}
+    return FacesetLayout(
+        tuple(f"{inside}/{file}" for file in picked.file_names),
+        captions | {CONFIG: config(faceset, count, picked.pixels)},
+    )
+
+
+KOHYA = FacesetProfile(
+    name="kohya",
+    usual_faces=30,  # the usual number for training on one person
+    lay_out=lay_out,
+)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from immich_facesets.exports.requests import ExportRequest, Profile, picked
+from immich_facesets.exports.picking import picked
 from immich_facesets.faces import Box
 from immich_facesets.facesets.faceset import Candidate, EraYears, ExportFace, ExportRules, Faceset, Shelf
 
@@ -76,7 +76,7 @@ def faceset_manifest(
     ``notes``: files for users by name, with a digest where that is known before they are drawn.
     """
     is_candidates = faceset.shelf is Shelf.CANDIDATES
-    top = {face.candidate.face.face_id for face in picked(faceset, ExportRequest(Profile.FSZ, rules.top))}
+    top = {face.candidate.face.face_id for face in picked(faceset, rules.top, is_for_swapping=True)}
     return json_bytes(
         {
             "schema": SCHEMA,

@@ -5,13 +5,17 @@ Landmarks of 106 and 68 points are columns of that cache, too. Faces without mea
 no face has any, the column is omitted. The five points of the detector are in ``landmark_5``.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.exports.library import UserLibrary
+from immich_facesets.exports.profile import Content, LibraryLayout, LibraryProfile, ReadBack
 from immich_facesets.faces import Face
 from immich_facesets.quality.landmarks import NOTHING_FOUND, Enriched, Points
 
@@ -92,3 +96,61 @@ def _points(name: str, found: Sequence[Points | None], shape: tuple[int, int]) -
 def _texts(values: Sequence[str]) -> NDArray[np.str_]:
     """Return an array (n,) of fixed width. NumPy drops zeros at a text's end; no path and no digest has one."""
     return np.array([value.encode(errors="backslashreplace").decode() for value in values], dtype=np.str_)
+
+
+def lay_out(library: UserLibrary) -> LibraryLayout | None:
+    """Return the cache of a user's faces; None when the library has no picture."""
+    cache = cache_of(library)
+    return of_cache(cache, library.space) if cache.rows or cache.empty else None
+
+
+def of_cache(cache: Cache, space: str) -> LibraryLayout:
+    """Return the layout of a cache with embeddings of a space."""
+
+    def files() -> Iterator[tuple[str, Content]]:
+        yield CACHE, partial(_write, cache)
+
+    manifest = {
+        "space": space,
+        "bundles": {"cache": CACHE},
+        "faces": [],
+        "rows": len(cache.rows),
+        "pictures_without_a_face": len(cache.empty),
+        "columns": {
+            name: hashlib.sha256(np.ascontiguousarray(column).tobytes()).hexdigest()
+            for name, column in columns(cache).items()
+        },
+    }
+    return LibraryLayout(manifest, len(cache.rows), files)
+
+
+def cache_of(library: UserLibrary) -> Cache:
+    """Return the cache of a library: every face at the first path of its picture, by path and position."""
+    if library.vectors is None or len(library.vectors) != len(library.faces):
+        raise ValueError("npz needs the vector of every face")
+    first: dict[str, str] = {}
+    for place in library.pictures:  # by path
+        first.setdefault(place.sha256, place.path)
+    rows = [CacheRow(item.face, first[item.face.sha256], item.identity, item.enriched) for item in library.faces]
+    order = sorted(range(len(rows)), key=lambda row: _position(rows[row]))
+    return Cache(
+        rows=tuple(rows[row] for row in order),
+        vectors=library.vectors[order],
+        empty=tuple(
+            place.path for place in library.pictures if not place.has_faces and first[place.sha256] == place.path
+        ),
+        aliases=tuple(
+            (first[place.sha256], place.path) for place in library.pictures if first[place.sha256] != place.path
+        ),
+    )
+
+
+def _position(row: CacheRow) -> tuple[str, float, float, int]:
+    return (row.path, row.face.box.x1, row.face.box.y1, row.face.face_id)
+
+
+def _write(cache: Cache, file: BinaryIO, _read_back: ReadBack) -> None:
+    write_cache(file, cache)
+
+
+NPZ = LibraryProfile(name="npz", needs_vectors=True, lay_out=lay_out)

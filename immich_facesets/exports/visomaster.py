@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.errors import SetupError
+from immich_facesets.exports.profile import FacesetLayout, FacesetProfile, PickedFaces
 from immich_facesets.facesets.faceset import Faceset
 from immich_facesets.model_packs import PUBLISHED
 from immich_facesets.wire import Info
@@ -52,3 +53,22 @@ def embedding_file(faceset: Faceset, vectors: NDArray[np.float32]) -> bytes:
         name = f"{name} {faceset.era.name}"
     people = [{"name": name, "embedding_store": {KEY: values}}]
     return (json.dumps(people, ensure_ascii=True, allow_nan=False) + "\n").encode()
+
+
+def lay_out(picked: PickedFaces) -> FacesetLayout:
+    """Return one file of embeddings, without pictures."""
+    if picked.vectors is None or len(picked.vectors) != len(picked.faces):
+        raise ValueError("visomaster needs the vector of every face")
+    body = embedding_file(picked.faceset, picked.vectors)
+    return FacesetLayout((None,) * len(picked.faces), {f"{picked.faceset.name}.json": body})
+
+
+VISOMASTER = FacesetProfile(
+    name="visomaster",
+    is_for_swapping=True,
+    has_pictures=False,
+    needs_vectors=True,
+    require_space=require_space,
+    usual_faces=30,  # one vector, of which every face is a part
+    lay_out=lay_out,
+)

@@ -6,11 +6,15 @@ or the other. Both are relative to the stored picture, before its EXIF orientati
 upright one.
 """
 
-from collections.abc import Iterable
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from immich_facesets.exports.file_names import OURS
+from immich_facesets.exports.library import UserLibrary
+from immich_facesets.exports.profile import Content, LibraryLayout, LibraryProfile
 from immich_facesets.faces import Box
 
 _NAMESPACES = (
@@ -152,3 +156,56 @@ def _text(name: str) -> str:
     """Return the name in one line, without characters that XML 1.0 does not allow."""
     held = "".join(max(character, " ") for character in name if character not in _NO_XML)
     return " ".join(held.split())
+
+
+def lay_out(library: UserLibrary) -> LibraryLayout | None:
+    """
+    Return the sidecars of a user's pictures; None when no picture shows a named person.
+
+    The folders are those of the user's library, so that the tree can be copied over the library.
+    """
+    pictures, left_out = _regions(library)
+    return of_regions(pictures, left_out) if pictures else None
+
+
+def of_regions(pictures: Mapping[str, PictureRegions], left_out: Mapping[str, int]) -> LibraryLayout:
+    """Return the layout of these pictures, by the names of their sidecars."""
+    digests = {name: hashlib.sha256(sidecar(item)).hexdigest() for name, item in sorted(pictures.items())}
+
+    def files() -> Iterator[tuple[str, Content]]:
+        for name in digests:
+            yield name, sidecar(pictures[name])
+
+    manifest = {
+        "bundles": {},
+        "faces": [{"file": name, "sha256": value} for name, value in digests.items()],
+        "left_out": {reason: left_out[reason] for reason in sorted(left_out) if left_out[reason]},
+    }
+    return LibraryLayout(manifest, sum(len(item.regions) for item in pictures.values()), files)
+
+
+def _regions(library: UserLibrary) -> tuple[dict[str, PictureRegions], Counter[str]]:
+    """Return the regions of each picture by the name of its sidecar, and how many pictures have none, by reason."""
+    named: dict[str, list[tuple[str, Box]]] = {}
+    for found in library.faces:
+        if found.label is not None:
+            named.setdefault(found.face.sha256, []).append((found.label, found.face.box))
+    pictures: dict[str, PictureRegions] = {}
+    left_out: Counter[str] = Counter()
+    for place in library.pictures:
+        people = named.get(place.sha256, ())
+        if not people:
+            continue
+        name = sidecar_name(place.path)
+        if place.orientation is None:
+            left_out["orientation_unknown"] += 1
+        elif name is None:
+            left_out["unusable_path"] += 1
+        else:
+            regions = regions_in(people, Frame(place.width, place.height, place.orientation))
+            if regions is not None:
+                pictures[name] = regions
+    return pictures, left_out
+
+
+XMP = LibraryProfile(name="xmp", lay_out=lay_out)

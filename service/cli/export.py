@@ -36,11 +36,11 @@ def export(
     if profile is None and to is None and identity is None:
         return asyncio.run(_export(settings))
     return asyncio.run(
-        _copy(settings, _wish(profile, to, identity, everybody=everybody), identity, _folder(settings, to))
+        _copy(settings, _request(profile, to, identity, everybody=everybody), identity, _folder(settings, to))
     )
 
 
-def _wish(profile: str | None, to: Path | None, identity: int | None, *, everybody: bool) -> ExportRequest:
+def _request(profile: str | None, to: Path | None, identity: int | None, *, everybody: bool) -> ExportRequest:
     if profile is None:
         raise RequestError("say which form is meant: --profile fsz, for one")
     if to is None:
@@ -51,14 +51,14 @@ def _wish(profile: str | None, to: Path | None, identity: int | None, *, everybo
     if identity is not None and everybody:
         raise RequestError("--identity and --all exclude each other")
     try:
-        wishes = read_export_requests(profile)
+        requests = read_export_requests(profile)
     except ValueError as error:
         raise RequestError(f"--profile {error}") from error
-    if len(wishes) != 1:
+    if len(requests) != 1:
         raise RequestError("--profile takes one profile at a time")
-    if identity is not None and wishes[0].is_of_library:
-        raise RequestError(f"{wishes[0].profile} is about whole libraries: leave --identity out")
-    return wishes[0]
+    if identity is not None and requests[0].is_of_library:
+        raise RequestError(f"{requests[0].profile.name} is about whole libraries: leave --identity out")
+    return requests[0]
 
 
 def _folder(settings: Settings, to: Path | None) -> Path:
@@ -77,12 +77,14 @@ async def _export(settings: Settings) -> int:
     return ExitCode.STOPPED
 
 
-async def _copy(settings: Settings, wish: ExportRequest, identity: int | None, folder: Path) -> int:
+async def _copy(settings: Settings, request: ExportRequest, identity: int | None, folder: Path) -> int:
     stop = stop_event()
     async with open_app(settings, (), stop) as app, shown(app.board):
         tree = await asyncio.to_thread(_opened, folder)
-        counts = await app.runner.copy_now(wish, identity, tree)
-    out.print(f"Done: {counts.written + counts.forms} directories of {wish.profile} in {folder}.", soft_wrap=True)
+        counts = await app.runner.copy_now(request, identity, tree)
+    out.print(
+        f"Done: {counts.written + counts.forms} directories of {request.profile.name} in {folder}.", soft_wrap=True
+    )
     return ExitCode.STOPPED
 
 

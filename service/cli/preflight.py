@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from immich_facesets.errors import RequestError
-from immich_facesets.exports.artifacts import PREFLIGHT
+from immich_facesets.exports.fsz import PREFLIGHT
 from service.cli.terminal import out, print_line
 from service.files.export_tree import ExportTree
 from service.files.ownership import object_in

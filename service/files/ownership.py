@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from immich_facesets.errors import SetupError
-from immich_facesets.exports.artifacts import MANIFEST
 from immich_facesets.exports.file_names import OURS
 from immich_facesets.exports.manifests import SCHEMA
 from immich_facesets.facesets.faceset import digest
+from immich_facesets.imports.manifests import MANIFEST
 
 
 def real_folders(folder: Path) -> Iterator[Path]:

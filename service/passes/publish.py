@@ -13,13 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.errors import RequestError
-from immich_facesets.exports.artifacts import MANIFEST, ExportArtifact, of_faceset
+from immich_facesets.exports.artifacts import ExportArtifact
 from immich_facesets.exports.file_names import user_directories
+from immich_facesets.exports.fsz import of_faceset
 from immich_facesets.exports.manifests import faceset_entry, top_manifest, user_manifest
-from immich_facesets.exports.requests import FOLDERS, ExportRequest, Profile, read_export_requests
+from immich_facesets.exports.profile import FolderProfile
+from immich_facesets.exports.requests import ExportRequest, read_export_requests
 from immich_facesets.facesets.curation import build_faceset, choose, curate
 from immich_facesets.facesets.faceset import ExportRules, Faceset, Place, Shelf, plan_publish
 from immich_facesets.facesets.selection import FacesetDraft, drafts, rescue
+from immich_facesets.imports.manifests import MANIFEST
 from immich_facesets.spaces import OperatingPoints
 from service.embedders.pool import EmbedderPool
 from service.files.export_tree import USERS_FOLDER, ExportTree
@@ -84,14 +87,14 @@ class Publish:
             return
         self.counts.facesets = sum(faceset.shelf is Shelf.MAIN for faceset in facesets)
         forms = self._forms(facts)
-        editions = await forms.of(read_export_requests(self._conditions.settings.export_profiles), facesets)
-        await self._write([*await asyncio.to_thread(self._editions, facesets), *editions])
+        artifacts = await forms.of(read_export_requests(self._conditions.settings.export_profiles), facesets)
+        await self._write([*await asyncio.to_thread(self._artifacts, facesets), *artifacts])
         if not self._conditions.stop.is_set():
             await self._write_overviews(facesets)
         if forms.refused is not None:  # raised last, so that removals and other writes still happen
             raise forms.refused
 
-    async def copy(self, wish: ExportRequest, identity: int | None, tree: ExportTree) -> None:
+    async def copy(self, request: ExportRequest, identity: int | None, tree: ExportTree) -> None:
         """
         Write one form of all face sets, or of one identity's, into another folder.
 
@@ -109,24 +112,24 @@ class Publish:
             return
         chosen = [faceset for faceset in facesets if faceset.shelf is Shelf.MAIN]
         forms = self._forms(facts)
-        editions = await forms.of([wish], chosen)
+        artifacts = await forms.of([request], chosen)
         if forms.refused is not None:
             raise forms.refused
-        if wish.profile is Profile.FSZ:
-            editions = await asyncio.to_thread(self._editions, chosen)
-        for edition in editions:
-            name = edition.path.removeprefix(f"{_folder(wish.profile)}/")
-            if await asyncio.to_thread(tree.digest_of, name) != edition.digest:
-                await asyncio.to_thread(tree.write_directory, name, edition.files())
+        if isinstance(request.profile, FolderProfile):
+            artifacts = await asyncio.to_thread(self._artifacts, chosen)
+        for artifact in artifacts:
+            name = artifact.path.removeprefix(f"{request.profile.home}/")
+            if await asyncio.to_thread(tree.digest_of, name) != artifact.digest:
+                await asyncio.to_thread(tree.write_directory, name, artifact.files())
             await self._store.write(
                 exports.record_copy,
                 tree.place(name),
-                entry=edition.entry,
-                identity=edition.identity,
+                entry=artifact.entry,
+                identity=artifact.identity,
                 made_by=ASKED_BY,
                 now=self._conditions.clock(),
             )
-            self._count(edition)
+            self._count(artifact)
             if self._conditions.stop.is_set():
                 return
 
@@ -196,11 +199,11 @@ class Publish:
         built = build_faceset(choice, identity=draft.identity, label=label, era=draft.era, shelf=draft.shelf)
         return built, shortlist.centroid
 
-    def _editions(self, facesets: Sequence[Faceset]) -> list[ExportArtifact]:
+    def _artifacts(self, facesets: Sequence[Faceset]) -> list[ExportArtifact]:
         """Return the artifacts of these facesets. Blocking: a manifest describes every face in full."""
-        return [self._edition(faceset) for faceset in facesets]
+        return [self._artifact(faceset) for faceset in facesets]
 
-    def _edition(self, faceset: Faceset) -> ExportArtifact:
+    def _artifact(self, faceset: Faceset) -> ExportArtifact:
         return of_faceset(
             faceset,
             space=self._pool.info.space,
@@ -210,10 +213,10 @@ class Publish:
             without_crop=self._without_crop.get(faceset.identity, 0) if faceset.era is None else 0,
         )
 
-    async def _write(self, editions: Sequence[ExportArtifact]) -> None:
-        wanted = {edition.path: edition for edition in editions}
+    async def _write(self, artifacts: Sequence[ExportArtifact]) -> None:
+        wanted = {artifact.path: artifact for artifact in artifacts}
         on_disk = await asyncio.to_thread(self._tree.on_disk)
-        plan = plan_publish([(edition.path, edition.digest) for edition in editions], on_disk)
+        plan = plan_publish([(artifact.path, artifact.digest) for artifact in artifacts], on_disk)
         recorded = await self._store.read(exports.recorded)
         for directory in sorted({*plan.remove, *recorded} - wanted.keys()):  # a kill may come between removal and row
             await asyncio.to_thread(self._tree.remove_directory, directory)
@@ -228,27 +231,27 @@ class Publish:
                 return
             await self._write_one(wanted[directory])
 
-    async def _write_one(self, edition: ExportArtifact) -> None:
+    async def _write_one(self, artifact: ExportArtifact) -> None:
         """Write one directory: first its files, durably, then its row."""
-        await asyncio.to_thread(self._tree.write_directory, edition.path, edition.files())
-        await self._record(edition)
-        self._count(edition)
+        await asyncio.to_thread(self._tree.write_directory, artifact.path, artifact.files())
+        await self._record(artifact)
+        self._count(artifact)
         board = self._conditions.board
         board.update_stage("publish", done=board.stage("publish").done + 1)
 
-    def _count(self, edition: ExportArtifact) -> None:
-        if edition.profile is Profile.FSZ:
+    def _count(self, artifact: ExportArtifact) -> None:
+        if isinstance(artifact.profile, FolderProfile):
             self.counts.written += 1
         else:
             self.counts.forms += 1
 
-    async def _record(self, edition: ExportArtifact) -> None:
+    async def _record(self, artifact: ExportArtifact) -> None:
         await self._store.write(
             exports.record_export,
-            edition.path,
-            digest=edition.digest,
-            entry=edition.entry,
-            identity=edition.identity,
+            artifact.path,
+            digest=artifact.digest,
+            entry=artifact.entry,
+            identity=artifact.identity,
             made_by=MADE_BY,
             now=self._conditions.clock(),
         )
@@ -271,15 +274,6 @@ class Publish:
         previous = self._tree.read_file(MANIFEST)
         body = top_manifest(entries, space=self._pool.info.space, now=self._conditions.clock(), previous=previous)
         self._tree.write_file(MANIFEST, body)
-
-
-def _folder(profile: Profile) -> str:
-    """
-    Return the part of a directory's path that a copy leaves out.
-
-    A copy has one profile, so its name is redundant.
-    """
-    return FOLDERS.get(profile, "").removesuffix("/train")
 
 
 def _all_places(facesets: Sequence[Faceset]) -> Iterator[Place]:

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from immich_facesets.clustering.linkage import average_linkage, split_by
 from immich_facesets.errors import RequestError, SetupError
-from immich_facesets.exports.artifacts import MANIFEST
 from immich_facesets.exports.file_names import OURS, safe_name
 from immich_facesets.exports.manifests import SCHEMA, json_bytes
 from immich_facesets.grouping.face_table import FaceTable
+from immich_facesets.imports.manifests import MANIFEST
 from service.files.durable import discard, disk_trouble, exchange, sync_folder, write_durably
 from service.files.ownership import manifest_of
 from service.reports.thumbnails import folder_file

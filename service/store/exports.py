@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from immich_facesets.exports.requests import Profile
+from immich_facesets.exports.fsz import FSZ
 from immich_facesets.faces import Box, Face, Measures
 from service.store.tables import (
     assets,
@@ -217,7 +217,7 @@ def record_copy(
         insert(export_ledger).values(
             directory=directory[-_LONGEST_DIRECTORY:],
             identity=identity,
-            profile=entry.get("profile", Profile.FSZ.value),
+            profile=entry.get("profile", FSZ.name),
             action="written",
             faces=entry.get("faces", 0),
             made_by=made_by,
@@ -234,7 +234,7 @@ def record_removal(tx: Connection, directory: str, *, made_by: str, now: datetim
         insert(export_ledger).values(
             directory=directory,
             identity=entry.get("identity"),
-            profile=entry.get("profile", Profile.FSZ.value),
+            profile=entry.get("profile", FSZ.name),
             action="removed",
             faces=entry.get("faces", 0),
             made_by=made_by,

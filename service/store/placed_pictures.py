@@ -1,32 +1,12 @@
 """Whole pictures for picture exports: their locations, stored orientation, and the identities of their faces."""
 
-from dataclasses import dataclass, field
-
 from sqlalchemy import Connection, exists, or_, select
 
 from immich_facesets.assets import Rendition
+from immich_facesets.exports.library import PlacedPicture
 from immich_facesets.faces import Face
 from service.store.exports import face_of
 from service.store.tables import assets, contents, embeddings, faces, fingerprints, identities, memberships
-
-
-@dataclass(frozen=True, slots=True)
-class PlacedPicture:
-    """
-    One location of a content, of the user ``user``. ``width`` and ``height`` are upright.
-
-    ``orientation`` is None if the rotation of the file at ``path`` is unknown: other bytes than its own were
-    examined, or they were examined before the orientation was stored.
-    """
-
-    user: str
-    asset_id: str
-    path: str = field(repr=False)
-    sha256: str
-    width: int
-    height: int
-    orientation: int | None
-    has_faces: bool
 
 
 def placed_pictures(tx: Connection, space: str) -> list[PlacedPicture]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, exists, func, insert, select, true, update
 
-from immich_facesets.exports.requests import PROFILES_FOLDER
+from immich_facesets.exports.profile import PROFILES_FOLDER
 from service.store.spaces import active_space
 from service.store.tables import (
     assets,

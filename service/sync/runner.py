@@ -96,11 +96,11 @@ class Runner:
             await publish.run()
             return publish.counts
 
-    async def copy_now(self, wish: ExportRequest, identity: int | None, tree: ExportTree) -> PublishCounts:
+    async def copy_now(self, request: ExportRequest, identity: int | None, tree: ExportTree) -> PublishCounts:
         """Only write one form of the face sets, of one identity or of all, into another folder. Errors are raised."""
         async with self._turn, self._stage("publish"):
             publish = await self._open_publish()
-            await publish.copy(wish, identity, tree)
+            await publish.copy(request, identity, tree)
             return publish.counts
 
     async def group_now(self) -> GroupCounts:

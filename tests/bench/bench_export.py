@@ -25,8 +25,8 @@ import cv2
 import numpy as np
 from faceset_builders import RULES, candidate, face, jpeg, picture, vectors
 
-from immich_facesets.exports.artifacts import of_faceset
 from immich_facesets.exports.crops import PNG_SETTINGS, Picture, finished_picture
+from immich_facesets.exports.fsz import of_faceset
 from immich_facesets.faces import Box
 from immich_facesets.facesets.curation import build_faceset, choose, curate
 from immich_facesets.facesets.faceset import Candidate, Check, Faceset, Verdict

@@ -5,9 +5,11 @@ import re
 import pytest
 from testdata import ROOT
 
-from immich_facesets.exports.requests import Profile
+from immich_facesets.exports.profile import Profile
+from immich_facesets.exports.registry import PROFILES
 
-GUIDES = ROOT / "immich_facesets" / "exports" / "guides"
+EXPORTS = ROOT / "immich_facesets" / "exports"
+GUIDES = EXPORTS / "guides"
 CHAPTERS = (
     "What reads it",
     "What is written",
@@ -18,13 +20,13 @@ CHAPTERS = (
 
 
 def test_there_is_a_page_for_each_profile_and_no_other() -> None:
-    assert {path.stem for path in GUIDES.iterdir()} == set(Profile)
+    assert set(GUIDES.iterdir()) == {EXPORTS / profile.guide for profile in PROFILES.values()}
 
 
-@pytest.mark.parametrize("profile", Profile)
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=list(PROFILES))
 def test_a_page_says_what_its_reader_wants_to_know(profile: Profile) -> None:
-    text = (GUIDES / f"{profile}.md").read_text(encoding="utf-8")
-    assert text.startswith(f"# {profile}: ")
+    text = (EXPORTS / profile.guide).read_text(encoding="utf-8")
+    assert text.startswith(f"# {profile.name}: ")
     assert tuple(re.findall(r"^## (.+)$", text, re.MULTILINE)) == CHAPTERS
     for target in re.findall(r"\]\((?!https://)([^)#]+)\)", text):
         assert (GUIDES / target).is_file(), target
@@ -32,8 +34,10 @@ def test_a_page_says_what_its_reader_wants_to_know(profile: Profile) -> None:
 
 def test_the_readme_leads_to_every_page() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for profile in Profile:
-        assert re.search(rf"^\| `{profile}` \|.*\(immich_facesets/exports/guides/{profile}\.md\)", text, re.MULTILINE)
+    for profile in PROFILES.values():
+        assert re.search(
+            rf"^\| `{profile.name}` \|.*\(immich_facesets/exports/{re.escape(profile.guide)}\)", text, re.MULTILINE
+        )
 
 
 def test_every_setting_that_a_page_names_exists() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from immich_facesets.exports.faceset_folder import Content
+from immich_facesets.exports.profile import Content
 from service.files.durable import exchange
 from service.files.export_tree import ExportTree
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.exports.faceset_folder import Content
+from immich_facesets.exports.profile import Content
 from immich_facesets.faces import Box, Face, Landmarks, Measures
 from immich_facesets.facesets.curation import build_faceset, choose, curate
 from immich_facesets.facesets.faceset import Candidate, Check, EraYears, ExportRules, Faceset, Place, Shelf, Verdict

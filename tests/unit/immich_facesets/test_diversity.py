@@ -11,16 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from testdata import shared_data
 
-from immich_facesets.exports.requests import (
-    FOR_AVERAGING,
-    FOR_SHOWING,
-    FOR_SWAPPING,
-    ExportRequest,
-    Profile,
-    Weights,
-    picked,
-    terms,
-)
+from immich_facesets.exports.picking import FOR_AVERAGING, FOR_SHOWING, Weights, picked, terms
 from immich_facesets.faces import Box, Face, Landmarks, Measures
 from immich_facesets.facesets.coverage import Coverage
 from immich_facesets.facesets.curation import build_faceset, choose, curate
@@ -133,38 +124,38 @@ def days(faces: tuple[ExportFace, ...]) -> list[str]:
     return [str(item.candidate.taken) for item in faces]
 
 
-@pytest.mark.parametrize("profile", [Profile.FACEFUSION, Profile.KOHYA])
-def test_no_event_fills_a_set_while_there_are_others(profile: Profile) -> None:
+@pytest.mark.parametrize("is_for_swapping", [True, False])
+def test_no_event_fills_a_set_while_there_are_others(is_for_swapping: bool) -> None:
     wedding = [(0.0, "2020-05-01", 900.0 + number) for number in range(20)]
     others = [(0.0, f"2020-06-{number:02d}", 400.0) for number in range(1, 6)]
-    chosen = picked(person(*wedding, *others), ExportRequest(profile, 6))
+    chosen = picked(person(*wedding, *others), 6, is_for_swapping=is_for_swapping)
     assert days(chosen).count("2020-05-01") == 1
     scores = [item.quality.score for item in chosen]
     assert scores == sorted(scores, reverse=True)
 
 
-@pytest.mark.parametrize("profile", [Profile.FACEFUSION, Profile.KOHYA])
-def test_the_best_face_is_taken_also_when_it_has_no_date_but_undated_ones_fill_no_set(profile: Profile) -> None:
+@pytest.mark.parametrize("is_for_swapping", [True, False])
+def test_the_best_face_is_taken_also_when_it_has_no_date_but_undated_ones_fill_no_set(is_for_swapping: bool) -> None:
     undated = [(0.0, None, 900.0 + number) for number in range(20)]
     dated = [(0.0, f"2020-06-{number:02d}", 400.0) for number in range(1, 11)]
     faceset = person(*undated, *dated)
-    chosen = picked(faceset, ExportRequest(profile, 6))
+    chosen = picked(faceset, 6, is_for_swapping=is_for_swapping)
     assert chosen[0] == faceset.faces[0]
     assert [item.candidate.taken for item in chosen].count(None) == 1
 
 
 def test_a_set_to_learn_from_shows_both_sides_and_a_set_to_average_none() -> None:
     faces = [(float(yaw), f"2020-{month:02d}-01", 500.0) for month, yaw in enumerate([0, 2, -3, 4, 1, -60, 60, 30], 1)]
-    learnt = picked(person(*faces), ExportRequest(Profile.KOHYA, 5))
+    learnt = picked(person(*faces), 5, is_for_swapping=False)
     assert {item.candidate.face.measures.yaw for item in learnt} >= {-60.0, 60.0, 30.0}
-    averaged = picked(person(*faces), ExportRequest(Profile.FACEFUSION, 5))
+    averaged = picked(person(*faces), 5, is_for_swapping=True)
     assert {abs(item.candidate.face.measures.yaw) for item in averaged} <= {0.0, 1.0, 2.0, 3.0, 4.0}
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.permutations(range(12)), st.integers(1, 11), st.sampled_from([Profile.FSZ, Profile.PLAIN]))
+@given(st.permutations(range(12)), st.integers(1, 11), st.booleans())
 def test_a_choice_is_of_the_faces_there_are_and_their_order_does_not_matter(
-    order: list[int], count: int, profile: Profile
+    order: list[int], count: int, is_for_swapping: bool
 ) -> None:
     dice = np.random.default_rng(5)
     rows = [
@@ -179,14 +170,14 @@ def test_a_choice_is_of_the_faces_there_are_and_their_order_does_not_matter(
     vectors = np.tile(np.eye(1, 8, dtype=np.float32), (12, 1))
     straight = built(rows, vectors)
     mixed = built([rows[number] for number in order], vectors)
-    wish = ExportRequest(profile, count)
-    chosen = picked(straight, wish)
-    assert picked(mixed, wish) == chosen
-    allowed = straight.swappable if profile in FOR_SWAPPING else straight.faces
+    chosen = picked(straight, count, is_for_swapping=is_for_swapping)
+    assert picked(mixed, count, is_for_swapping=is_for_swapping) == chosen
+    allowed = straight.swappable if is_for_swapping else straight.faces
     assert len(chosen) == min(count, len(allowed))
     assert set(days(chosen)) <= set(days(allowed))
     assert all(item in allowed for item in chosen)
-    assert all(item in picked(straight, ExportRequest(profile, count + 1)) for item in chosen)
+    more = picked(straight, count + 1, is_for_swapping=is_for_swapping)
+    assert all(item in more for item in chosen)
 
 
 def shown(faces: list[ExportFace], rows: list[int]) -> tuple[int, int, float]:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from edition_builders import whole
+from artifact_builders import whole
 from faceset_builders import faceset
 
 from immich_facesets.errors import RequestError
@@ -17,8 +17,8 @@ def exports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("FACESETS_EXPORT_DIR", str(tmp_path))
     tree = ExportTree(tmp_path)
     for number in (1, 2):
-        edition = whole(faceset(3, identity=number, label=f"Anna {number}"))
-        tree.write_directory(edition.path, edition.files())
+        made = whole(faceset(3, identity=number, label=f"Anna {number}"))
+        tree.write_directory(made.path, made.files())
     return tmp_path
 
 

@@ -14,8 +14,9 @@ from export_child import NAME, files, manifest
 from faceset_builders import RULES, faceset
 
 from immich_facesets.errors import SetupError
-from immich_facesets.exports.faceset_folder import Content, faceset_files
+from immich_facesets.exports.fsz import faceset_files
 from immich_facesets.exports.manifests import faceset_manifest, user_manifest
+from immich_facesets.exports.profile import Content
 from immich_facesets.facesets.faceset import Faceset, digest, plan_publish
 from service.files.export_tree import PREFIX, ExportTree
 

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -9,9 +10,15 @@ from faceset_builders import picture
 from numpy.typing import NDArray
 
 from immich_facesets.exports.crops import png
-from immich_facesets.exports.fsz import bundle
+from immich_facesets.exports.fsz import write_bundle
 
 PICTURES = [png(picture(512, seed=seed), {"Asset": str(seed)}) for seed in range(12)]
+
+
+def bundled(pictures: Iterable[bytes]) -> bytes:
+    file = io.BytesIO()
+    write_bundle(file, pictures)
+    return file.getvalue()
 
 
 def read_like_the_reader(body: bytes) -> list[NDArray[np.uint8]]:
@@ -24,14 +31,14 @@ def read_like_the_reader(body: bytes) -> list[NDArray[np.uint8]]:
 
 
 def test_the_reader_finds_every_picture_best_first() -> None:
-    pictures = read_like_the_reader(bundle(PICTURES))
+    pictures = read_like_the_reader(bundled(PICTURES))
     assert len(pictures) == 12
     for seed, image in enumerate(pictures):
         assert np.array_equal(image, picture(512, seed=seed))
 
 
 def test_entries_are_numbered_from_0_and_stored_as_they_are() -> None:
-    with zipfile.ZipFile(io.BytesIO(bundle(PICTURES))) as archive:
+    with zipfile.ZipFile(io.BytesIO(bundled(PICTURES))) as archive:
         assert archive.namelist() == [f"{number}.png" for number in range(12)]
         for entry, body in zip(archive.infolist(), PICTURES, strict=True):
             assert entry.compress_type == zipfile.ZIP_STORED
@@ -40,10 +47,10 @@ def test_entries_are_numbered_from_0_and_stored_as_they_are() -> None:
 
 
 def test_sizes_stand_before_each_picture_for_readers_that_cannot_seek() -> None:
-    with zipfile.ZipFile(io.BytesIO(bundle(PICTURES))) as archive:
+    with zipfile.ZipFile(io.BytesIO(bundled(PICTURES))) as archive:
         assert not any(entry.flag_bits & 0x08 for entry in archive.infolist())
 
 
 def test_the_same_pictures_give_the_same_bytes() -> None:
-    assert bundle(PICTURES) == bundle(iter(PICTURES))
-    assert bundle(PICTURES) != bundle(PICTURES[::-1])
+    assert bundled(PICTURES) == bundled(iter(PICTURES))
+    assert bundled(PICTURES) != bundled(PICTURES[::-1])

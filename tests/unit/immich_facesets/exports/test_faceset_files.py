@@ -5,8 +5,8 @@ import zipfile
 
 from faceset_builders import candidate, faceset, gathered
 
-from immich_facesets.exports.faceset_folder import faceset_files
-from immich_facesets.exports.requests import ExportRequest, Profile, picked
+from immich_facesets.exports.fsz import faceset_files
+from immich_facesets.exports.picking import picked
 from immich_facesets.facesets.faceset import EraYears, ExportFace, Faceset, Shelf
 
 
@@ -38,7 +38,7 @@ def test_a_faceset_holds_its_faces_two_bundles_a_marker_and_the_manifest_last() 
 def test_the_small_bundle_holds_those_that_are_picked_for_it_and_the_other_all_both_by_rank() -> None:
     built = faceset(5)
     files = written(built)
-    small = [drawn(face) for face in picked(built, ExportRequest(Profile.FSZ, 2))]
+    small = [drawn(face) for face in picked(built, 2, is_for_swapping=True)]
     ranked = [drawn(face) for face in built.faces]
     assert bundled(files["faceset_001_top2.fsz"]) == small
     assert len(small) == 2

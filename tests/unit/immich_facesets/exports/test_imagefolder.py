@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from edition_builders import drawn, edition, put
+from artifact_builders import drawn, form, put
 from faceset_builders import candidate, faceset
 
 from immich_facesets.exports.imagefolder import class_names
@@ -56,7 +56,7 @@ def test_the_library_loads_every_person_as_a_class_of_one_training_split(tmp_pat
             label=label,
             candidates=[candidate(next(numbers)) for _ in range(2 + identity % 2)],
         )
-        put(tmp_path, edition("imagefolder:0:96", built, class_name=classes[identity]))
+        put(tmp_path, form("imagefolder:0:96", built, class_name=classes[identity]))
     rows = loaded(tmp_path / "_profiles/imagefolder", tmp_path / "cache")
     assert rows.keys() == {"train"}
     counts = {name: sum(row["label"] == name for row in rows["train"]) for name in classes.values()}
@@ -69,7 +69,7 @@ def test_the_library_loads_every_person_as_a_class_of_one_training_split(tmp_pat
 
 
 def test_one_person_alone_loads_too(tmp_path: Path) -> None:
-    put(tmp_path, edition("imagefolder", faceset(3)))
+    put(tmp_path, form("imagefolder", faceset(3)))
     (split,) = loaded(tmp_path / "_profiles/imagefolder", tmp_path / "cache").items()
     assert split[0] == "train"
     assert [row["label"] for row in split[1]] == ["Anna"] * 3
@@ -92,7 +92,7 @@ def test_classes_are_folders_of_their_own_that_no_reader_takes_for_a_split() -> 
 
 def test_a_line_of_metadata_stands_for_each_picture_and_the_pictures_are_those_of_the_face_set() -> None:
     built = faceset(3)
-    found = dict(edition("imagefolder", built).files())
+    found = dict(form("imagefolder", built).files())
     body = found["metadata.jsonl"]
     assert isinstance(body, bytes)
     lines = [json.loads(line) for line in body.splitlines()]

@@ -5,17 +5,29 @@ import json
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from faceset_builders import face, sha256
 from numpy.typing import NDArray
 from orientations import FROM_UPRIGHT
 from PIL import Image, ImageOps
 
-from immich_facesets.exports.artifacts import of_sidecars
-from immich_facesets.exports.xmp import Frame, PictureRegions, regions_in, sidecar, sidecar_name
+from immich_facesets.exports.artifacts import form_of_library
+from immich_facesets.exports.library import LibraryFace, PlacedPicture, UserLibrary
+from immich_facesets.exports.xmp import (
+    XMP,
+    Frame,
+    PictureRegions,
+    lay_out,
+    of_regions,
+    regions_in,
+    sidecar,
+    sidecar_name,
+)
 from immich_facesets.faces import Box
 
 WIDTH, HEIGHT = 400, 300
@@ -131,13 +143,34 @@ def test_a_sidecar_stands_where_its_picture_stands_in_the_library() -> None:
         assert sidecar_name(unusable) is None
 
 
+def library(*orientations: int | None, path: str = "/a.jpg", label: str | None = "Anna") -> UserLibrary:
+    """Pictures of one person, with these orientations."""
+    pictures = [
+        PlacedPicture("anna", "", f"/{number}{path}", sha256(number), WIDTH, HEIGHT, orientation, has_faces=True)
+        for number, orientation in enumerate(orientations)
+    ]
+    faces = [replace(face(number), sha256=sha256(number), box=PATCHES["Anna"]) for number in range(len(orientations))]
+    return UserLibrary("anna", "s", tuple(pictures), tuple(LibraryFace(item, 1, label) for item in faces))
+
+
 def test_the_sidecars_of_a_user_are_written_anew_only_when_one_says_something_else() -> None:
-    usual = of_sidecars("anna", "anna", {"a.jpg.xmp": regions()}, {})
-    again = of_sidecars("anna", "anna", {"a.jpg.xmp": regions()}, {"orientation_unknown": 0})
-    other = of_sidecars("anna", "anna", {"a.jpg.xmp": regions(6)}, {})
+    usual = form_of_library(XMP, library(1), "anna")
+    again = form_of_library(XMP, library(1), "anna")
+    other = form_of_library(XMP, library(6), "anna")
     assert usual is not None
     assert again is not None
     assert other is not None
     assert usual.digest == again.digest != other.digest
-    assert [name for name, _ in usual.files()] == ["a.jpg.xmp", "manifest.json"]
-    assert of_sidecars("anna", "anna", {}, {"orientation_unknown": 3}) is None
+    assert [name for name, _ in usual.files()] == ["0/a.jpg.xmp", "manifest.json"]
+    assert (usual.path, usual.entry["faces"]) == ("_profiles/xmp/anna", 1)
+    assert lay_out(library(None, None, None)) is None
+    named = {"a.jpg.xmp": regions()}
+    assert of_regions(named, {"orientation_unknown": 0}).manifest == of_regions(named, {}).manifest
+
+
+def test_pictures_without_a_sidecar_are_counted_by_reason_and_those_without_a_named_person_are_not() -> None:
+    mixed = lay_out(library(1, None, 3, None))
+    assert mixed is not None
+    assert mixed.manifest["left_out"] == {"orientation_unknown": 2}
+    assert lay_out(library(1, path="/a\\b.jpg")) is None
+    assert lay_out(library(1, label=None)) is None

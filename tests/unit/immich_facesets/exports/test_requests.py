@@ -3,27 +3,26 @@
 import json
 
 import pytest
-from edition_builders import edition, maybe, written
+from artifact_builders import form, maybe, written
 from faceset_builders import candidate, faceset
 
-from immich_facesets.exports.requests import (
-    FOR_SWAPPING,
-    WITHOUT_PICTURES,
-    ExportRequest,
-    Profile,
-    read_export_requests,
-)
+from immich_facesets.exports.fsz import FSZ
+from immich_facesets.exports.kohya import KOHYA
+from immich_facesets.exports.picture_folder import FACEFUSION, PLAIN
+from immich_facesets.exports.profile import FacesetProfile
+from immich_facesets.exports.registry import PROFILES
+from immich_facesets.exports.requests import ExportRequest, read_export_requests
 from immich_facesets.facesets.faceset import EraYears
 
-OF_FACES = [profile for profile in Profile if profile not in {Profile.FSZ, *WITHOUT_PICTURES}]
+OF_FACES = [name for name, profile in PROFILES.items() if isinstance(profile, FacesetProfile) and profile.has_pictures]
 
 
 def test_a_profile_may_say_how_many_faces_and_how_large() -> None:
     assert read_export_requests(" fsz, kohya:40:768,plain:0 ,Facefusion,") == (
-        ExportRequest(Profile.FSZ),
-        ExportRequest(Profile.KOHYA, 40, 768),
-        ExportRequest(Profile.PLAIN, None),
-        ExportRequest(Profile.FACEFUSION, 12),
+        ExportRequest(FSZ),
+        ExportRequest(KOHYA, 40, 768),
+        ExportRequest(PLAIN, None),
+        ExportRequest(FACEFUSION, 12),
     )
     assert read_export_requests("") == ()
 
@@ -47,8 +46,8 @@ def test_what_cannot_be_meant_is_said_so(text: str, told: str) -> None:
 
 
 @pytest.mark.parametrize("profile", OF_FACES)
-def test_the_best_faces_come_first_and_the_manifest_says_what_was_left_out(profile: Profile) -> None:
-    found = edition(f"{profile}:2", faceset(5))
+def test_the_best_faces_come_first_and_the_manifest_says_what_was_left_out(profile: str) -> None:
+    found = form(f"{profile}:2", faceset(5))
     manifest = json.loads(found.manifest)
     assert [face["rank"] for face in manifest["faces"]] == [1, 2]
     assert manifest["left_out"] == {"beyond_the_best": 3}
@@ -59,21 +58,21 @@ def test_the_best_faces_come_first_and_the_manifest_says_what_was_left_out(profi
 
 
 @pytest.mark.parametrize("profile", OF_FACES)
-def test_a_minors_face_is_in_no_form_that_is_made_for_face_swapping(profile: Profile) -> None:
+def test_a_minors_face_is_in_no_form_that_is_made_for_face_swapping(profile: str) -> None:
     built = faceset(candidates=[candidate(number, is_minor=number < 3) for number in (1, 2, 3)])
-    manifest = json.loads(edition(profile, built).manifest)
-    if profile in FOR_SWAPPING:
+    manifest = json.loads(form(profile, built).manifest)
+    if PROFILES[profile].is_for_swapping:
         assert [face["is_minor"] for face in manifest["faces"]] == [False]
         assert manifest["left_out"] == {"minor_not_in_swap_bundles": 2}
     else:
         assert len(manifest["faces"]) == 3
     children = faceset(candidates=[candidate(number, is_minor=True) for number in (1, 2)])
-    assert (maybe(profile, children) is None) is (profile in FOR_SWAPPING)
+    assert (maybe(profile, children) is None) is PROFILES[profile].is_for_swapping
 
 
 @pytest.mark.parametrize("profile", OF_FACES)
-def test_every_picture_carries_where_it_came_from_and_has_the_size_that_was_asked_for(profile: Profile) -> None:
-    pictures = [body for name, body in written(edition(f"{profile}:0:96")).items() if name.endswith(".png")]
+def test_every_picture_carries_where_it_came_from_and_has_the_size_that_was_asked_for(profile: str) -> None:
+    pictures = [body for name, body in written(form(f"{profile}:0:96")).items() if name.endswith(".png")]
     assert len(pictures) == 3
     for body in pictures:
         assert b"Asset\0asset-" in body
@@ -84,20 +83,20 @@ def test_every_picture_carries_where_it_came_from_and_has_the_size_that_was_aske
 
 @pytest.mark.parametrize("profile", OF_FACES)
 def test_a_form_has_another_digest_when_its_faces_its_size_or_its_name_change_and_else_the_same(
-    profile: Profile,
+    profile: str,
 ) -> None:
-    usual = edition(profile)
-    assert edition(profile).digest == usual.digest
-    assert written(edition(profile)) == written(usual)
+    usual = form(profile)
+    assert form(profile).digest == usual.digest
+    assert written(form(profile)) == written(usual)
     others = {
-        edition(profile, faceset(4)).digest,
-        edition(f"{profile}:2").digest,
-        edition(f"{profile}:0:96").digest,
-        edition(profile, faceset(3, label="Ben")).digest,
+        form(profile, faceset(4)).digest,
+        form(f"{profile}:2").digest,
+        form(f"{profile}:0:96").digest,
+        form(profile, faceset(3, label="Ben")).digest,
     }
     assert len(others) == 4
     assert usual.digest not in others
 
 
 def test_an_era_has_a_directory_of_its_own() -> None:
-    assert edition("plain", faceset(3, era=EraYears("2011", 2010, 2012))).path == "_profiles/plain/faceset_001_era_2011"
+    assert form("plain", faceset(3, era=EraYears("2011", 2010, 2012))).path == "_profiles/plain/faceset_001_era_2011"

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from edition_builders import edition, maybe, written
+from artifact_builders import form, maybe, written
 from faceset_builders import candidate, faceset
 
 from immich_facesets.errors import SetupError
@@ -38,7 +38,7 @@ def info(**fields: Any) -> Info:
 
 
 def test_the_list_holds_one_person_with_one_unit_vector_of_512_numbers() -> None:
-    files = written(edition("visomaster", vectors=VECTORS))
+    files = written(form("visomaster", vectors=VECTORS))
     assert list(files) == ["faceset_001.json", "manifest.json"]
     (person,) = json.loads(files["faceset_001.json"])
     assert person.keys() == {"name", "embedding_store"}
@@ -55,18 +55,16 @@ def test_an_era_is_called_after_the_person_and_the_time() -> None:
     assert json.loads(body)[0]["name"] == "Anna 2011"
 
 
-def test_another_vector_is_another_edition() -> None:
-    assert (
-        edition("visomaster", vectors=VECTORS).digest != edition("visomaster", vectors=VECTORS[::-1] * 0.5 + 0.1).digest
-    )
+def test_another_vector_is_another_artifact() -> None:
+    assert form("visomaster", vectors=VECTORS).digest != form("visomaster", vectors=VECTORS[::-1] * 0.5 + 0.1).digest
 
 
 def test_no_vector_of_a_minor_is_written() -> None:
     assert maybe("visomaster", faceset(candidates=[candidate(1, is_minor=True)])) is None
     built = faceset(candidates=[candidate(number, is_minor=number == 1) for number in (1, 2, 3)])
     with pytest.raises(ValueError, match="vector of every face"):
-        edition("visomaster", built, vectors=VECTORS)
-    manifest = json.loads(edition("visomaster", built, vectors=VECTORS[:2]).manifest)
+        form("visomaster", built, vectors=VECTORS)
+    manifest = json.loads(form("visomaster", built, vectors=VECTORS[:2]).manifest)
     assert len(manifest["faces"]) == 2
     assert manifest["left_out"] == {"minor_not_in_swap_bundles": 1}
 

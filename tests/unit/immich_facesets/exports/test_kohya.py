@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from edition_builders import edition, put
+from artifact_builders import form, put
 from faceset_builders import candidate, faceset
 
 from immich_facesets.exports.kohya import identifier, repeats
@@ -32,7 +32,7 @@ def by_folder_name(parent: Path) -> list[tuple[int, str, list[str]]]:
 
 @pytest.mark.parametrize("label", ["Anna", "Ánna-María", "李明", None, 'a "quoted" \\ name'])
 def test_the_folder_and_the_toml_file_say_the_same(tmp_path: Path, label: str | None) -> None:
-    folder = put(tmp_path, edition("kohya:0:768", faceset(3, label=label)))
+    folder = put(tmp_path, form("kohya:0:768", faceset(3, label=label)))
     config = tomllib.loads((folder / "dataset.toml").read_text(encoding="utf-8"))
     ((number, tokens, captions),) = by_folder_name(folder / "img")
     assert config.keys() == {"general", "datasets"}
@@ -65,4 +65,4 @@ def test_few_pictures_are_shown_more_often(pictures: int, times: int) -> None:
 
 
 def test_pictures_of_children_may_be_in_it_as_it_swaps_no_faces() -> None:
-    assert len(edition("kohya", faceset(candidates=[candidate(1, is_minor=True)])).manifest) > 0
+    assert len(form("kohya", faceset(candidates=[candidate(1, is_minor=True)])).manifest) > 0

@@ -1,4 +1,4 @@
-"""Editions of invented people, for the tests of every form that a face set is exported in."""
+"""Artifacts of invented people, for the tests of every form that a face set is exported in."""
 
 from pathlib import Path
 
@@ -6,8 +6,10 @@ import numpy as np
 from faceset_builders import RULES, faceset, gathered, picture
 from numpy.typing import NDArray
 
-from immich_facesets.exports.artifacts import ExportArtifact, of_faceset, of_reader
+from immich_facesets.exports.artifacts import ExportArtifact, form_of_faceset
 from immich_facesets.exports.crops import Picture, png, provenance, resized
+from immich_facesets.exports.fsz import of_faceset
+from immich_facesets.exports.profile import FacesetProfile
 from immich_facesets.exports.requests import read_export_requests
 from immich_facesets.facesets.faceset import Candidate, ExportFace, Faceset
 
@@ -28,31 +30,42 @@ def whole(built: Faceset, *, without_crop: int = 0) -> ExportArtifact:
     return of_faceset(built, space="space-1", rules=RULES, draw=drawn, thumbnail=small, without_crop=without_crop)
 
 
-def edition(
-    wish: str, built: Faceset | None = None, *, class_name: str = "Anna", vectors: NDArray[np.float32] | None = None
+def form(
+    request: str, built: Faceset | None = None, *, class_name: str = "Anna", vectors: NDArray[np.float32] | None = None
 ) -> ExportArtifact:
     """One form of a face set, which is of three faces unless another is given."""
-    found = maybe(wish, built or faceset(3), class_name=class_name, vectors=vectors)
+    found = maybe(request, built or faceset(3), class_name=class_name, vectors=vectors)
     assert found is not None
     return found
 
 
 def maybe(
-    wish: str, built: Faceset, *, class_name: str = "Anna", vectors: NDArray[np.float32] | None = None
+    request: str, built: Faceset, *, class_name: str = "Anna", vectors: NDArray[np.float32] | None = None
 ) -> ExportArtifact | None:
-    (one,) = read_export_requests(wish)
-    return of_reader(built, one, space="space-1", rules=RULES, draw=drawn, class_name=class_name, vectors=vectors)
+    (one,) = read_export_requests(request)
+    assert isinstance(one.profile, FacesetProfile)
+    return form_of_faceset(
+        one.profile,
+        built,
+        count=one.faces,
+        pixels=one.pixels,
+        space="space-1",
+        rules=RULES,
+        draw=drawn,
+        name=class_name if one.profile.directory_names is not None else None,
+        vectors=vectors,
+    )
 
 
-def written(edition: ExportArtifact) -> dict[str, bytes]:
-    """Every file by its name in the edition's directory."""
-    return gathered(edition.files())
+def written(made: ExportArtifact) -> dict[str, bytes]:
+    """Every file by its name in the artifact's directory."""
+    return gathered(made.files())
 
 
-def put(root: Path, edition: ExportArtifact) -> Path:
-    """The edition on a disk; returns its directory."""
-    folder = root / edition.path
-    for name, body in written(edition).items():
+def put(root: Path, made: ExportArtifact) -> Path:
+    """The artifact on a disk; returns its directory."""
+    folder = root / made.path
+    for name, body in written(made).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)

@@ -7,7 +7,7 @@ from io import BytesIO
 
 import cv2
 import numpy as np
-from edition_builders import small, whole, written
+from artifact_builders import small, whole, written
 from faceset_builders import candidate, face, faceset
 
 from immich_facesets.exports.contact_sheet import MOST_CHOSEN, MOST_LEFT_OUT, draw_sheet
@@ -48,7 +48,7 @@ def test_a_face_set_says_what_it_lacks_and_the_manifest_names_the_report_by_its_
         assert bundle.namelist() == [f"{number}.png" for number in range(5)]
 
 
-def test_another_finding_makes_another_edition_and_the_same_faces_the_same_bytes() -> None:
+def test_another_finding_makes_another_artifact_and_the_same_faces_the_same_bytes() -> None:
     one, same, other = whole(with_left_out()), whole(with_left_out()), whole(with_left_out(), without_crop=1)
     assert written(one) == written(same)
     assert one.digest == same.digest != other.digest

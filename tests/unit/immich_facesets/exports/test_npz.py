@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from faceset_builders import DIMENSION, face, vectors
+from faceset_builders import DIMENSION, face, sha256, vectors
 
-from immich_facesets.exports.artifacts import of_cache
-from immich_facesets.exports.npz import Cache, CacheRow, write_cache
+from immich_facesets.exports.artifacts import form_of_library
+from immich_facesets.exports.library import LibraryFace, PlacedPicture, UserLibrary
+from immich_facesets.exports.npz import NPZ, Cache, CacheRow, cache_of, lay_out, write_cache
 
 PATHS = ("/photos/a.jpg", "/photos/ä ö/b.jpg", "/photos/b.jpg")
 
@@ -66,15 +67,52 @@ def test_a_cache_without_faces_keeps_its_shapes() -> None:
     assert found["path_aliases"].shape == (0, 2)
 
 
+def library(count: int = 3) -> UserLibrary:
+    """The library that ``cache`` is made of, its faces in another order."""
+    faces = [face(number + 1, yaw=10.0, pitch=-5.0, roll=2.0) for number in range(count)]
+    shown = [(PATHS[number], faces[number].sha256) for number in range(count)]
+    places = [*shown, ("/photos/nobody.jpg", sha256(99)), ("/copies/a.jpg", faces[0].sha256)]
+    pictures = [
+        PlacedPicture("anna", "", path, sha, 640, 480, 1, has_faces=path != "/photos/nobody.jpg")
+        for path, sha in places
+    ]
+    order = list(range(count))[::-1]
+    return UserLibrary(
+        "anna",
+        "s",
+        tuple(pictures),
+        tuple(LibraryFace(faces[number], number) for number in order),
+        vectors(3)[:count][order],
+    )
+
+
+def test_the_cache_of_a_library_has_its_faces_by_path_and_each_other_path_of_the_same_bytes() -> None:
+    found = cache_of(library())
+    assert [(row.path, row.identity) for row in found.rows] == [(PATHS[number], number) for number in (0, 2, 1)]
+    np.testing.assert_array_equal(found.vectors, cache().vectors[[0, 2, 1]])
+    assert (found.empty, found.aliases) == (cache().empty, cache().aliases)
+    with pytest.raises(ValueError, match="vector of every face"):
+        cache_of(replace(library(), vectors=None))
+
+
 def test_the_same_cache_gives_the_same_bytes_and_another_one_another_digest() -> None:
     assert body_of(cache()) == body_of(cache())
+    usual = library()
+    others = (
+        usual,
+        library(2),
+        replace(usual, pictures=usual.pictures[:3]),
+        replace(usual, vectors=vectors(3, seed=1)),
+    )
     digests = set()
-    for other in (cache(), cache(2), replace(cache(), empty=()), replace(cache(), vectors=vectors(3, seed=1))):
-        found = of_cache("anna", "anna", other, space="s")
+    for other in others:
+        found = form_of_library(NPZ, other, "anna")
         assert found is not None
+        assert (found.path, found.entry["faces"]) == ("_profiles/npz/anna", len(other.faces))
+        assert [name for name, _ in found.files()] == ["cache.npz", "manifest.json"]
         digests.add(found.digest)
     assert len(digests) == 4
-    assert of_cache("anna", "anna", Cache((), vectors(3)[:0], (), ()), space="s") is None
+    assert lay_out(UserLibrary("anna", "s", (), (), vectors(3)[:0])) is None
 
 
 def test_a_name_that_is_no_text_is_escaped_and_rows_without_a_vector_are_a_bug() -> None:

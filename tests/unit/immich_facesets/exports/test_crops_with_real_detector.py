@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections.abc import Iterable
 from typing import Any
 
 import cv2
@@ -13,12 +14,18 @@ from testdata import shared_data
 from embedder.images.crops import cut_crop
 from embedder.images.picture import Picture as Decoded
 from immich_facesets.exports.crops import box_in_crop, finished_picture, paint_over, png, provenance
-from immich_facesets.exports.fsz import bundle
+from immich_facesets.exports.fsz import write_bundle
 from immich_facesets.faces import Box
 from immich_facesets.wire import CropRequest
 
 pytestmark = pytest.mark.models
 TEXTS = provenance(asset_id="asset", identity=1, version="1")
+
+
+def bundled(pictures: Iterable[bytes]) -> bytes:
+    file = io.BytesIO()
+    write_bundle(file, pictures)
+    return file.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +59,7 @@ def test_after_painting_over_strangers_a_reader_finds_one_face_in_each_picture_a
         vectors.append(face.normed_embedding)
     assert len(pngs) >= 12
     assert crowded >= 3
-    with zipfile.ZipFile(io.BytesIO(bundle(pngs))) as archive:
+    with zipfile.ZipFile(io.BytesIO(bundled(pngs))) as archive:
         bodies = [archive.read(entry) for entry in archive.infolist()]
     for body, vector in zip(bodies, vectors, strict=True):
         decoded = cv2.imdecode(np.frombuffer(body, dtype=np.uint8), cv2.IMREAD_COLOR)

@@ -1,0 +1,105 @@
+"""
+The faces of a face set that an export takes when it takes only so many.
+
+``picked`` alone selects them: by ``diversity``, with weights for the two kinds of readers.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.facesets.coverage import Coverage, view_of
+from immich_facesets.facesets.diversity import Aspect, order_by_diversity
+from immich_facesets.facesets.faceset import ExportFace, Faceset
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """
+    The value of a face to a reader, and the value of a new angle, light, expression or event beside it.
+
+    ``score`` weighs the quality, ``near`` the nearness to the centroid of the face set, ``moderate`` a small turn of
+    the head. ``even_light`` weighs how near the brightness is to the median of the face set. Each is in [0, 1]. The
+    others are those of ``diversity``: the value of the first face of a bin.
+    """
+
+    score: float = 1.0
+    near: float = 0.0
+    moderate: float = 0.0
+    even_light: float = 0.0
+    yaw: float = 0.0
+    pitch: float = 0.0
+    light: float = 0.0
+    expression: float = 0.0
+    event: float = 0.0
+
+
+FOR_AVERAGING = Weights(near=0.5, moderate=0.5, even_light=0.5, event=0.5)
+"""
+For readers that average raw vectors and reject nothing (docs/exports.md): faces alike in angle and light, near the
+centroid, and no day twice while there are others.
+"""
+
+FOR_SHOWING = Weights(yaw=0.6, pitch=0.4, light=0.4, expression=0.4, event=0.5)
+"""
+For readers that learn a person's looks: every available angle, light and expression. Scores of one person's faces lie
+within 0.3 of each other. A first side view therefore enters, and a tenth only as the better face.
+"""
+
+FULLY_TURNED = 45.0
+"""Least degrees between a head's direction and the camera at which a face is not moderate at all."""
+
+OTHER_LIGHT = 60.0
+"""
+Least difference in grey values between the mean of a face and the median of its set at which its light counts as
+completely different.
+"""
+
+
+def picked(faceset: Faceset, count: int | None, *, is_for_swapping: bool) -> tuple[ExportFace, ...]:
+    """Return so many faces of a face set, None for all, in the order of their ranks; for swapping no minor's."""
+    faces = faceset.swappable if is_for_swapping else faceset.faces
+    if count is None or count >= len(faces):
+        return faces
+    order = order_by_diversity(*terms(faces, FOR_AVERAGING if is_for_swapping else FOR_SHOWING))
+    return tuple(faces[row] for row in sorted(order[:count]))
+
+
+def terms(faces: Sequence[ExportFace], weights: Weights) -> tuple[NDArray[np.float64], list[Aspect]]:
+    """
+    Return the value of each face by itself, (n,), and the aspects in which faces differ, for ``diversity``.
+
+    All undated faces count as one event, which they may be: the first is worth as much as a dated one.
+    """
+    candidates = [face.candidate for face in faces]
+    coverage = Coverage.of(candidates)
+    light = np.array([candidate.face.measures.brightness for candidate in candidates])
+    turned = [_turned(view.yaw, view.pitch) for view in map(view_of, candidates)]
+    worth = (
+        weights.score * np.array([face.quality.score for face in faces])
+        + weights.near * _unit(1.0 - np.array([face.distance for face in faces]))
+        + weights.moderate * _unit(1.0 - np.array(turned) / FULLY_TURNED)
+        + weights.even_light * _unit(1.0 - np.abs(light - np.nanmedian(light)) / OTHER_LIGHT)
+    )
+    aspects = [
+        Aspect(coverage.yaw, weights.yaw),
+        Aspect(coverage.pitch, weights.pitch),
+        Aspect(coverage.light, weights.light),
+        Aspect(coverage.expression, weights.expression),
+        Aspect(np.where(coverage.event < 0, len(faces), coverage.event), weights.event),
+    ]
+    return worth, [aspect for aspect in aspects if aspect.weight > 0.0]
+
+
+def _turned(yaw: float, pitch: float) -> float:
+    """Return the angle between a head's direction and the camera, in degrees."""
+    return math.degrees(math.acos(max(-1.0, min(1.0, math.cos(math.radians(yaw)) * math.cos(math.radians(pitch))))))
+
+
+def _unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Map into [0, 1]; NaN becomes the worst value."""
+    clipped: NDArray[np.float64] = np.clip(np.nan_to_num(values, nan=0.0), 0.0, 1.0)
+    return clipped

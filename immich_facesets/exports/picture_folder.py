@@ -1,0 +1,18 @@
+"""Folders of numbered pictures, best first: for FaceFusion, which averages all of them, and for any other program."""
+
+from immich_facesets.exports.profile import FacesetLayout, FacesetProfile, PickedFaces
+
+
+def lay_out(picked: PickedFaces) -> FacesetLayout:
+    """Return the pictures alone."""
+    return FacesetLayout(tuple(picked.file_names))
+
+
+FACEFUSION = FacesetProfile(
+    name="facefusion",
+    is_for_swapping=True,
+    usual_faces=12,  # it averages all of them: a few good ones give a better result than many
+    lay_out=lay_out,
+)
+
+PLAIN = FacesetProfile(name="plain", lay_out=lay_out)

@@ -1,0 +1,158 @@
+"""
+What a profile is: a form that face sets or libraries are exported in, for one kind of program that reads them.
+
+Every profile is one module. It declares a value of one of these classes, and a pure function that turns values into
+files. ``registry`` collects the values.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.exports.library import UserLibrary
+from immich_facesets.facesets.faceset import ExportFace, Faceset
+from immich_facesets.wire import Info
+
+PROFILES_FOLDER = "_profiles"
+"""A folder in the export folder; names there that begin with _ are not face sets."""
+
+ReadBack = Callable[[str], bytes]
+"""Returns the bytes of a file that was written before, by its name in the directory."""
+
+Content = bytes | Callable[[BinaryIO, ReadBack], None]
+"""
+The bytes of a file, or a function that writes them into it: bundles of thousands of pictures are never held in memory.
+"""
+
+Files = Callable[[], Iterator[tuple[str, Content]]]
+
+
+@dataclass(frozen=True, slots=True)
+class PickedFaces:
+    """
+    The faces of a face set that a profile takes, best first; at least one.
+
+    ``name``: the directory's; ``pixels`` of a side; ``vectors``: (n, d), unit length, row by row, None when the profile
+    needs none.
+    """
+
+    faceset: Faceset
+    faces: tuple[ExportFace, ...]
+    name: str
+    pixels: int
+    vectors: NDArray[np.float32] | None = field(default=None, repr=False)
+
+    @property
+    def file_names(self) -> list[str]:
+        """The name of each face's picture, by rank."""
+        return [f"{rank:04d}.png" for rank in range(1, len(self.faces) + 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class FacesetLayout:
+    """
+    The directory of one face set in a profile, without its manifest.
+
+    ``pictures``: the file of each face, by rank, None without a picture; ``notes``: the other files by name.
+    """
+
+    pictures: tuple[str | None, ...]
+    notes: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryLayout:
+    """
+    The directory of one user in a profile. ``manifest``: its entries beside the names of profile and user.
+
+    ``faces``: how many faces it is about; ``files`` makes the files anew, without the manifest.
+    """
+
+    manifest: Mapping[str, Any]
+    faces: int
+    files: Files = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """
+    The facts about a profile that are no matter of its files.
+
+    name: in settings, manifests and paths.
+    is_for_swapping: no face of a minor is ever included (docs/exports.md).
+    has_pictures: whether a size in pixels has a meaning.
+    needs_vectors: whether the embeddings, and the results of further models, must be read for it.
+    require_space: raises ``SetupError`` for an embedder whose vectors it cannot use; None when any will do.
+    usual_faces, usual_pixels: what a request without numbers gets; None for all faces, and for the stored size.
+    settings: the settings that take the place of the numbers of a request; None when a request may have numbers.
+    """
+
+    name: str
+    is_for_swapping: bool = False
+    has_pictures: bool = True
+    needs_vectors: bool = False
+    require_space: Callable[[Info], None] | None = None
+    usual_faces: int | None = None
+    usual_pixels: int | None = None
+    settings: tuple[str, ...] | None = None
+
+    @property
+    def home(self) -> str:
+        """The folder of this profile, relative to the export folder; a copy in another folder leaves it out."""
+        return f"{PROFILES_FOLDER}/{self.name}"
+
+    @property
+    def folder(self) -> str:
+        """The folder that holds its directories, relative to the export folder."""
+        return self.home
+
+    @property
+    def guide(self) -> str:
+        """The page for those who use its files, relative to this package."""
+        return f"guides/{self.name}.md"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderProfile(Profile):
+    """The face sets' own directories, which are always written: in the export folder itself."""
+
+    @property
+    def home(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FacesetProfile(Profile):
+    """
+    A profile with one directory for each face set, which holds the best faces of a person.
+
+    lay_out: the pure function from picked faces to files.
+    subfolder: between the profile's folder and its directories.
+    has_eras: whether an era of a person is a face set of its own.
+    directory_names: the directory of each identity, by its label; None where the face set's name is used.
+    """
+
+    lay_out: Callable[[PickedFaces], FacesetLayout]
+    subfolder: str = ""
+    has_eras: bool = True
+    directory_names: Callable[[Mapping[int, str | None]], Mapping[int, str]] | None = None
+
+    @property
+    def folder(self) -> str:
+        return f"{self.home}/{self.subfolder}" if self.subfolder else self.home
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryProfile(Profile):
+    """
+    A profile with one directory for each user, about every picture of the user's library.
+
+    lay_out: the pure function from a library to files; None when nothing is to be written.
+    """
+
+    lay_out: Callable[[UserLibrary], LibraryLayout | None]
+    has_pictures: bool = False
+    settings: tuple[str, ...] | None = ()

@@ -1,0 +1,24 @@
+"""The registry of profiles: every profile has its line here, and nothing else needs to know it."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from immich_facesets.exports import fsz, imagefolder, kohya, npz, picture_folder, visomaster, xmp
+from immich_facesets.exports.profile import Profile
+
+PROFILES: Mapping[str, Profile] = MappingProxyType(
+    {
+        profile.name: profile
+        for profile in (
+            fsz.FSZ,
+            picture_folder.FACEFUSION,
+            visomaster.VISOMASTER,
+            kohya.KOHYA,
+            imagefolder.IMAGEFOLDER,
+            xmp.XMP,
+            npz.NPZ,
+            picture_folder.PLAIN,
+        )
+    }
+)
+"""Every profile by its name."""
