@@ -11,7 +11,7 @@ from immich_facesets.errors import RequestError
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import chosen_users, open_app, open_reading
-from service.cli.terminal import out, print_line, shown
+from service.cli.terminal import print_line, shown
 from service.passes.context import PassContext
 from service.passes.grouping.inputs import decide, living_faces, space_in_use
 from service.progress import ProgressBoard

@@ -9,7 +9,7 @@ import typer
 
 from immich_facesets.errors import RequestError
 from immich_facesets.exports.fsz import PREFLIGHT
-from service.cli.terminal import out, print_line
+from service.cli.terminal import print_line
 from service.files.export_tree import ExportTree
 from service.files.ownership import object_in
 from service.settings import load_settings

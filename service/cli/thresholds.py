@@ -8,7 +8,7 @@ import typer
 
 from immich_facesets.calibration.thresholds import BIN_WIDTH, PointsInUse
 from service.app import open_reading
-from service.cli.terminal import out, print_line
+from service.cli.terminal import print_line
 from service.settings import load_settings
 from service.store.facts import read_thresholds
 from service.web.formatting import counted
