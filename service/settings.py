@@ -79,7 +79,7 @@ class TomlSource(PydanticBaseSettingsSource):
 
 class Settings(BaseSettings):
     """
-    All settings: every field is one, and its description appears in the README.
+    All settings: every field is one, and its description appears in docs/settings.md.
 
     Distances left empty are those of the embedding space in use, which has its own operating points.
     """

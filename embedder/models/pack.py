@@ -226,7 +226,7 @@ def _known(file: ModelFile, weight: float, notes: PackNotes) -> KnownRecogniser:
             f"{file.path} is a recognition model of an unknown family: how its input is normalised is not known. Write "
             f"into {file.path.parent / NOTES_NAME} a section [recognisers.{file.path.stem}] with mean and std, for "
             "(pixel - mean) / std, or with family, if it is one of the known ones "
-            f"({', '.join(sorted(RECOGNISERS))}); the README's section on models says what else may stand there"
+            f"({', '.join(sorted(RECOGNISERS))}); docs/models.md lists what else may stand there"
         )
     mean, std = (0.0 if note.mean is None else note.mean), (1.0 if note.std is None else note.std)
     licence = notes.licence or UNKNOWN_LICENCE

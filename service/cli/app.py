@@ -29,7 +29,7 @@ from service.cli import (
 
 app = typer.Typer(
     name="immich-facesets",
-    help="Curated face sets of the people in an Immich library. Settings come from the environment: see the README.",
+    help="Curated face sets of the people in an Immich library. Settings come from the environment: see docs/settings.md.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
