@@ -2,10 +2,11 @@
 A pytest plugin: marks the tests that only ``make test-slow`` runs.
 
 The quick run keeps one of each kind. The slow run has the rest: the PostgreSQL twins of store tests, the image builds,
-and what a test marks as slow itself (more moments of the kill matrix, older versions of Immich).
+the older versions of Immich, and the variants that a test marks as slow itself (more photos, more moments of a kill).
 """
 
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Mapping
 
 import pytest
 
@@ -15,16 +16,39 @@ ON_POSTGRESQL = {"test_store.py", "test_stored_faces.py"}
 WHOLE_FILES = {"test_embedder_image.py", "test_service_image.py"}
 """Image builds, each with a complete installation."""
 
+ON_EVERY_VERSION = {
+    "test_fake_immich_openapi.py",
+    "test_fake_immich_recordings.py",
+    "test_immich_recordings.py",
+    "test_immich_sweep.py",
+}
+"""Files whose tests stay in the quick run for every version of Immich: recordings, API documents, whole listings."""
 
-def is_slow(path: Path, parameters: dict[str, object]) -> bool:
-    """Return whether a test belongs to the slow run by where it stands and what it runs on."""
-    if path.name in WHOLE_FILES:
+
+def parameters_of(item: pytest.Item) -> Mapping[str, object]:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params if callspec is not None else {}
+
+
+def is_slow(item: pytest.Item, newest: str) -> bool:
+    """
+    Return whether a test belongs to the slow run by where it stands and what it runs on.
+
+    ``newest`` is the newest version of Immich that the same test runs on, "" for none.
+    """
+    name, parameters = item.path.name, parameters_of(item)
+    if name in WHOLE_FILES:
         return True
-    return parameters.get("database_url") == "postgresql" and path.name not in ON_POSTGRESQL
+    if parameters.get("database_url") == "postgresql":
+        return name not in ON_POSTGRESQL
+    return parameters.get("version", newest) != newest and name not in ON_EVERY_VERSION
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        callspec = getattr(item, "callspec", None)
-        if is_slow(item.path, callspec.params if callspec is not None else {}):
+    newest: dict[str, str] = defaultdict(str)
+    tests = [item.nodeid.partition("[")[0] for item in items]
+    for test, item in zip(tests, items, strict=True):
+        newest[test] = max(newest[test], str(parameters_of(item).get("version", "")))
+    for test, item in zip(tests, items, strict=True):
+        if is_slow(item, newest[test]):
             item.add_marker(pytest.mark.slow)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from embedder_scene import ScriptedEngine, picture, running
 from passes_scene import Stage, staged
+from sqlalchemy import event
 
 from embedder.engine import EngineFacts
 from immich_facesets.errors import RequestError, SetupError
@@ -56,6 +57,17 @@ def add(stage: Stage, count: int = 3) -> None:
         stage.immich.add_face(asset, box=(120, 110, 192, 210), image_width=320, image_height=240)
 
 
+def make_impatient(stage: Stage) -> None:
+    """Let the service wait for a locked database a moment only, not ten seconds."""
+    engine = stage.store.engine
+
+    @event.listens_for(engine, "connect")
+    def hurry(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA busy_timeout=200")
+
+    engine.dispose()
+
+
 async def outcomes(stage: Stage) -> list[str | None]:
     return [run.outcome for run in await stage.store.read(runs.last_runs)]
 
@@ -96,6 +108,7 @@ async def test_nothing_is_exported_before_the_first_sync(tmp_path: Path) -> None
 
 async def test_a_database_that_is_locked_is_an_outage_of_this_sync_alone(tmp_path: Path) -> None:
     async with ready(tmp_path) as (stage, runner):
+        make_impatient(stage)
         add(stage)
         other = sqlite3.connect(tmp_path / "facesets.db", isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
@@ -108,6 +121,7 @@ async def test_a_database_that_is_locked_is_an_outage_of_this_sync_alone(tmp_pat
 
 async def test_an_end_that_cannot_be_written_down_is_no_good_end(tmp_path: Path) -> None:
     async with ready(tmp_path) as (stage, runner):
+        make_impatient(stage)
         other = sqlite3.connect(tmp_path / "facesets.db", isolation_level=None)
 
         async def lock_at_the_last_stage() -> None:

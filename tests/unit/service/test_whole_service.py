@@ -9,7 +9,7 @@ import httpx
 import pytest
 from journey import until
 from pydantic import SecretStr
-from small_library import Placed, change, draw_small_library, place
+from small_library import Placed, SmallLibrary, change, place
 
 from immich_facesets.errors import RequestError
 from service.app import App, open_app, web_token
@@ -30,9 +30,9 @@ FIELDS: dict[str, Any] = {
 
 
 @pytest.fixture
-async def placed(tmp_path: Path) -> AsyncIterator[Placed]:
+async def placed(drawn: SmallLibrary) -> AsyncIterator[Placed]:
     async with FakeImmich("2.7.5") as immich:
-        yield place(immich, await asyncio.to_thread(draw_small_library, tmp_path / "drawn"))
+        yield place(immich, drawn)
 
 
 @pytest.fixture
