@@ -245,7 +245,9 @@ async def test_a_killed_sync_of_a_folder_goes_on_and_ends_like_one_never_killed(
     assert trip.outcome().loose_ends() == []
 
 
-@pytest.mark.parametrize("moment", ["before", "during", "after"])
+@pytest.mark.parametrize(
+    "moment", ["during", *(pytest.param(moment, marks=pytest.mark.slow) for moment in ("before", "after"))]
+)
 async def test_a_folder_that_is_removed_leaves_nothing_in_the_exports(synced: Trip, moment: str) -> None:
     assert synced.shown()
     assert (await synced.run("sources", "remove", "album")).code == 0

@@ -24,6 +24,11 @@ IN_FLIGHT = 2 * 4 + 1
 before all were told to stop, and the unreadable one was let go before it could be written down."""
 
 
+def steps(quick: int, thorough: int) -> pytest.MarkDecorator:
+    """By how much the disk grows from sync to sync: the slow run breaks off in many more places."""
+    return pytest.mark.parametrize("step", [quick, pytest.param(thorough, marks=pytest.mark.slow)])
+
+
 async def run(journey: Journey, disk: SmallDisk, *arguments: str) -> Forked:
     service = disk.forks.start("service", *arguments, environ=journey.environ)
     await ended(service)
@@ -68,31 +73,36 @@ async def grow(journey: Journey, disk: SmallDisk, options: Iterable[str], data: 
     raise AssertionError("it never had enough")
 
 
-async def test_a_full_data_disk_loses_nothing(journey: Journey, unkilled: Unkilled, tmp_path: Path) -> None:
+@steps(600, 150)
+async def test_a_full_data_disk_loses_nothing(journey: Journey, unkilled: Unkilled, tmp_path: Path, step: int) -> None:
     with small_disk(journey.data, tmp_path) as disk:
         disk.run("mkdir", str(journey.data / "exports"))
         disk.run("mount", "-t", "tmpfs", "tmpfs", str(journey.data / "exports"))
-        said = await grow(journey, disk, (f"size={kilobytes}k" for kilobytes in range(50, 20_000, 150)), disk.seen_at)
+        said = await grow(journey, disk, (f"size={kilobytes}k" for kilobytes in range(50, 20_000, step)), disk.seen_at)
         assert len(said) >= 2, "it broke off in different places"
         found = shutil.copytree(disk.seen_at, tmp_path / "found")
     assert outcome(found).differences(unkilled.first) == []
 
 
+@steps(36, 9)
 async def test_a_disk_without_room_for_another_file_is_a_full_one(
-    journey: Journey, unkilled: Unkilled, tmp_path: Path
+    journey: Journey, unkilled: Unkilled, tmp_path: Path, step: int
 ) -> None:
     with small_disk(journey.data, tmp_path) as disk:
         disk.remount("size=60m")
-        said = await grow(journey, disk, (f"nr_inodes={number}" for number in range(3, 2000, 9)), disk.seen_at)
+        said = await grow(journey, disk, (f"nr_inodes={number}" for number in range(3, 2000, step)), disk.seen_at)
         assert len(said) >= 2
         found = shutil.copytree(disk.seen_at, tmp_path / "found")
     assert outcome(found).differences(unkilled.first) == []
 
 
-async def test_a_full_export_disk_loses_nothing(journey: Journey, unkilled: Unkilled, tmp_path: Path) -> None:
+@steps(900, 300)
+async def test_a_full_export_disk_loses_nothing(
+    journey: Journey, unkilled: Unkilled, tmp_path: Path, step: int
+) -> None:
     exports = journey.data / "exports"
     with small_disk(exports, tmp_path) as disk:
-        said = await grow(journey, disk, (f"size={kilobytes}k" for kilobytes in range(300, 20_000, 300)), journey.data)
+        said = await grow(journey, disk, (f"size={kilobytes}k" for kilobytes in range(300, 20_000, step)), journey.data)
         assert all(f"cannot write to {exports}: the disk is full: free some space" in line for line in said)
         found = shutil.copytree(journey.data, tmp_path / "found", ignore=shutil.ignore_patterns("exports"))
         shutil.copytree(disk.seen_at, found / "exports")

@@ -57,7 +57,7 @@ def check_told(service: Forked, remote: str) -> None:
         ("search", 3, FakeImmich.refuse),
         ("faces", 6, say_503),
         ("original", 8, FakeImmich.refuse),
-        ("original", 8, say_503),
+        pytest.param("original", 8, say_503, marks=pytest.mark.slow),
         ("original", 8, hang),
         ("original", PICTURES, FakeImmich.refuse),
     ],
@@ -80,7 +80,13 @@ async def test_an_immich_that_goes_away_ends_the_sync_with_one_line_and_later_it
 
 @pytest.mark.parametrize(
     ("trouble", "nth"),
-    [("refused", 5), ("hanging", 5), ("unavailable", 5), ("refused", PICTURES), ("refused", PICTURES + 12)],
+    [
+        ("refused", 5),
+        ("hanging", 5),
+        pytest.param("unavailable", 5, marks=pytest.mark.slow),
+        pytest.param("refused", PICTURES, marks=pytest.mark.slow),
+        ("refused", PICTURES + 12),
+    ],
 )
 async def test_an_embedder_that_goes_away_ends_the_sync_with_one_line_and_later_it_goes_on(
     journey: Journey, unkilled: Unkilled, embedder_url: str, trouble: Trouble, nth: int
