@@ -15,7 +15,7 @@ from service.remote.guard import STUBBORN, Guard
 from service.remote.transport import ROUTE, AiohttpTransport, CountRequest
 
 _ADVICE = "Look at the embedder's log, or restart it; the sync goes on where it stopped."
-_LOOK_SECONDS = 0.5  # between two checks whether a lost embedder is reachable again
+_POLL_SECONDS = 0.5  # between two checks whether a lost embedder is reachable again
 
 
 class EmbedderLostError(TransientError):
@@ -106,7 +106,7 @@ class Embedder:
             try:
                 return await self.info()
             except (TransientError, SetupError):  # another server may listen there meanwhile
-                await asyncio.sleep(_LOOK_SECONDS)
+                await asyncio.sleep(_POLL_SECONDS)
 
     async def faces(self, picture: bytes, request: wire.FacesRequest) -> wire.FacesAnswer:
         """

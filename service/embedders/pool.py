@@ -12,7 +12,7 @@ from PIL import Image
 from immich_facesets import wire
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from service.embedders.client import Embedder, EmbedderLostError
-from service.embedders.exclusive_turns import SharedLock
+from service.embedders.shared_lock import SharedLock
 from service.remote.guard import CircuitOpenError
 
 log = structlog.get_logger(__name__)
@@ -21,7 +21,7 @@ WHOLE_PICTURE = wire.FacesRequest()
 
 
 @functools.cache
-def _innocent() -> bytes:
+def _test_picture() -> bytes:
     """A small grey picture without a face."""
     stream = io.BytesIO()
     Image.new("RGB", (64, 64), (128, 128, 128)).save(stream, "BMP")
@@ -35,7 +35,7 @@ class EmbedderPool:
         self._embedders = tuple(embedders)
         self._usable: dict[Embedder, wire.Limits] = {}
         self._info: wire.Info | None = None
-        self._turns = SharedLock()
+        self._lock = SharedLock()
         self._away: dict[Embedder, asyncio.Task[None]] = {}
         self._returned = asyncio.Event()
 
@@ -69,10 +69,10 @@ class EmbedderPool:
         if down is not None and not infos:
             raise down
         if len({info.space for info in infos.values()}) > 1:
-            told = ", ".join(f"{embedder.url} serves {info.space} ({info.pack})" for embedder, info in infos.items())
+            spaces = ", ".join(f"{embedder.url} serves {info.space} ({info.pack})" for embedder, info in infos.items())
             raise SetupError(
                 "the embedders of FACESETS_EMBEDDER_URLS serve different spaces, whose vectors cannot be compared: "
-                f"{told}. Give all of them the same models and options"
+                f"{spaces}. Give all of them the same models and options"
             )
         self._usable = {embedder: info.limits for embedder, info in infos.items()}
         self._info = next(iter(infos.values()))
@@ -101,12 +101,12 @@ class EmbedderPool:
         one.
         """
         if isinstance(picture, Path):
-            self._takers((await asyncio.to_thread(picture.stat)).st_size)
+            self._candidates((await asyncio.to_thread(picture.stat)).st_size)
             picture = await asyncio.to_thread(picture.read_bytes)
         while True:
             await self._wait_until_back()
             losses = len(self._away)
-            async with self._turns.alone() if alone else self._turns.together():
+            async with self._lock.exclusive() if alone else self._lock.shared():
                 try:
                     return await self._ask(picture, request)
                 except EmbedderLostError:
@@ -118,7 +118,7 @@ class EmbedderPool:
     async def check_alive(self) -> None:
         """Raise ``CircuitOpenError`` if the embedder ends on any picture; to call before one is blamed for it."""
         try:
-            await self.faces(_innocent(), alone=True)
+            await self.faces(_test_picture(), alone=True)
         except EmbedderLostError as error:
             raise CircuitOpenError("the embedder ends whatever picture it is given: look at its log") from error
 
@@ -154,9 +154,9 @@ class EmbedderPool:
                 async with asyncio.timeout(patience):
                     await self._returned.wait()
             except TimeoutError:
-                await self._look_once()
+                await self._try_lost_embedders()
 
-    async def _look_once(self) -> None:
+    async def _try_lost_embedders(self) -> None:
         """Use the first lost embedder that answers now, ahead of its watch task; ``CircuitOpenError`` if none does."""
         last = TransientError("no embedder is in reach")
         for embedder, watch in tuple(self._away.items()):
@@ -173,7 +173,7 @@ class EmbedderPool:
     async def _ask(self, picture: bytes, request: wire.FacesRequest) -> wire.FacesAnswer:
         """Query the embedders, the least busy first. If all fail, raise preferably the error of one that is not down."""
         last: TransientError | None = None
-        for embedder in self._takers(len(picture)):
+        for embedder in self._candidates(len(picture)):
             try:
                 answer = await embedder.faces(picture, request)
             except EmbedderLostError:
@@ -192,7 +192,7 @@ class EmbedderPool:
             return answer
         raise last or TransientError("no embedder is in reach")
 
-    def _takers(self, size_bytes: int) -> list[Embedder]:
+    def _candidates(self, size_bytes: int) -> list[Embedder]:
         """Return the usable embedders that accept this size, the least busy first; ``ItemError`` if it exceeds all limits."""
         most = max((limits.max_bytes for limits in self._usable.values()), default=size_bytes)
         if size_bytes > most:
@@ -201,9 +201,9 @@ class EmbedderPool:
                 "(FACESETS_EMBEDDER_MAX_BYTES)",
                 reason="too_large",
             )
-        takers = [(embedder, limits) for embedder, limits in self._usable.items() if limits.max_bytes >= size_bytes]
-        takers.sort(key=lambda taker: taker[0].outstanding / max(1, taker[1].max_in_flight))
-        return [embedder for embedder, _ in takers]
+        candidates = [(embedder, limits) for embedder, limits in self._usable.items() if limits.max_bytes >= size_bytes]
+        candidates.sort(key=lambda candidate: candidate[0].outstanding / max(1, candidate[1].max_in_flight))
+        return [embedder for embedder, _ in candidates]
 
     async def wait_until_usable(self) -> None:
         """Return once at least one embedder answers again."""

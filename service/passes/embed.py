@@ -80,8 +80,8 @@ class Embed:
         settings = conditions.settings
         self._crop = CropRequest(settings.crop_size, settings.export_min_face_short, settings.crop_padding)
         self._mode = Mode(settings.detection)
-        self._put_off = 0
-        self._under_way: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._postponed = 0
+        self._in_progress: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._isolation = CrashIsolation(conditions, pool)
         self.counts = EmbedCounts()
 
@@ -99,14 +99,14 @@ class Embed:
             now = self._conditions.clock()
             total = await self._store.read(contents.count_to_embed, self._recipe, now, sources=tuple(self._sources))
             if number and total:
-                self.counts.failed -= self._put_off
+                self.counts.failed -= self._postponed
                 await self._ask_remotes()
-            self._put_off = 0
+            self._postponed = 0
             if total or not number:
                 self._conditions.board.update_stage("embed", done=0, total=total, failed=0)
             if not total:
                 break
-            await self._run_crews()
+            await self._run_tasks()
             if self._conditions.stop.is_set():
                 return
         await asyncio.to_thread(self._staging.sweep)
@@ -138,15 +138,15 @@ class Embed:
         if (await self._pool.open()).space != self._recipe.space:
             raise SetupError("the embedder now serves another space than before: start the sync again")
 
-    async def _run_crews(self) -> None:
+    async def _run_tasks(self) -> None:
         await self._isolation.prepare()
         at_embedder = self._pool.capacity
         queue: asyncio.Queue[tuple[Asset, Staged] | None] = asyncio.Queue(maxsize=at_embedder * _WAITING)
         try:
-            async with asyncio.TaskGroup() as crews:
-                crews.create_task(self._stage_all(queue, ends=at_embedder))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._stage_all(queue, ends=at_embedder))
                 for _ in range(at_embedder):
-                    crews.create_task(self._embed_all(queue))
+                    tasks.create_task(self._embed_all(queue))
         except BaseExceptionGroup as trouble:
             raise first_error(trouble) from None
 
@@ -160,11 +160,11 @@ class Embed:
                 await queue.put((asset, staged))
 
         workers = self._conditions.settings.fetch_concurrency
-        await fan_out(self._to_do(), stage, workers=workers, stop=self._conditions.stop)
+        await fan_out(self._pending(), stage, workers=workers, stop=self._conditions.stop)
         for _ in range(ends):
             await queue.put(None)
 
-    async def _to_do(self) -> AsyncIterator[Asset]:
+    async def _pending(self) -> AsyncIterator[Asset]:
         now = self._conditions.clock()
         after = ""
         while batch := await self._store.read(
@@ -218,9 +218,9 @@ class Embed:
 
         While the same bytes are in progress under another fingerprint, wait for that result.
         """
-        turn = self._under_way.setdefault(staged.sha256, asyncio.Lock())
-        is_second = turn.locked()
-        async with turn:
+        lock = self._in_progress.setdefault(staged.sha256, asyncio.Lock())
+        is_second = lock.locked()
+        async with lock:
             if not (is_second and await self._is_known(asset, staged)):
                 await self._embed(asset, staged)
 
@@ -271,7 +271,7 @@ class Embed:
         except CircuitOpenError:
             raise
         except (ItemError, TransientError) as error:
-            rests = await self._store.write(
+            is_paused = await self._store.write(
                 failures.record_failure,
                 "embed",
                 asset.source,
@@ -280,7 +280,7 @@ class Embed:
                 now=self._conditions.clock(),
             )
             self.counts.failed += 1
-            self._put_off += not rests
+            self._postponed += not is_paused
             self._metrics.count_failure(stage="embed", reason=failures.reason_of(error))
             self._advance(failed=1)
             return None

@@ -82,7 +82,7 @@ class Guard:
         self._probe_seconds = probe_seconds
         self._jitter = jitter
         self._probing = asyncio.Lock()
-        self._told = self.state
+        self._reported = self.state
 
     @property
     def state(self) -> RemoteState:
@@ -130,15 +130,15 @@ class Guard:
             raise  # raised by another guard, about another remote
         except TransientError as error:
             self._breaker.failed(str(error))
-            self._tell()
+            self._report()
             await self._probe_if_needed(error)
             raise
         except FacesetsError:
             self._breaker.succeeded()
-            self._tell()
+            self._report()
             raise
         self._breaker.succeeded()
-        self._tell()
+        self._report()
         return result
 
     async def _admit(self) -> None:
@@ -161,7 +161,7 @@ class Guard:
     async def _run_probe(self) -> None:
         was_closed = self._breaker.is_closed
         self._breaker.begin_probe()
-        self._tell()
+        self._report()
         trouble: str | None = "the probe was interrupted"  # a circuit must not stay "probing" without a probe
         try:
             async with asyncio.timeout(self._probe_seconds):
@@ -185,11 +185,11 @@ class Guard:
             self._breaker.probe_failed(trouble)
             if was_closed:
                 log.warning("remote_down", remote=self.name, reason=trouble)
-        self._tell()
+        self._report()
 
-    def _tell(self) -> None:
-        if self._on_change is not None and (state := self.state) != self._told:
-            self._told = state
+    def _report(self) -> None:
+        if self._on_change is not None and (state := self.state) != self._reported:
+            self._reported = state
             self._on_change(state)
 
     def _down_line(self) -> str:

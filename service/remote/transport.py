@@ -61,7 +61,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         timeout = request.extensions.get("timeout", {})
         content = await request.aread()
         measured = _MeasuredRequest(self._remote, request.extensions.get(ROUTE, ""), self._count)
-        with measured.failures(), _told_by_httpx():
+        with measured.failures(), _httpx_errors():
             response = await self._open_session().request(
                 request.method,
                 URL(str(request.url), encoded=True),
@@ -117,7 +117,7 @@ class _Body(httpx.AsyncByteStream):
         self._measured = measured
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        with self._measured.failures(), _told_by_httpx():
+        with self._measured.failures(), _httpx_errors():
             async for piece in self._response.content.iter_any():
                 yield piece
 
@@ -170,7 +170,7 @@ def _kind(error: BaseException) -> str:
 
 
 @contextmanager
-def _told_by_httpx() -> Iterator[None]:
+def _httpx_errors() -> Iterator[None]:
     """Turn aiohttp's errors into httpx's, which all callers handle."""
     try:
         yield

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 
 class SharedLock:
-    """A readers-writer lock: ``together`` is shared; ``alone`` is exclusive, and waits until no holder is left."""
+    """A readers-writer lock: ``shared`` by many holders, or ``exclusive`` once no other holder is left."""
 
     def __init__(self) -> None:
         self._inside = 0
@@ -17,7 +17,7 @@ class SharedLock:
         self._line = asyncio.Lock()
 
     @asynccontextmanager
-    async def together(self) -> AsyncIterator[None]:
+    async def shared(self) -> AsyncIterator[None]:
         while not self._open.is_set():  # again: another task may have closed it before this one ran
             await self._open.wait()
         self._inside += 1
@@ -30,7 +30,7 @@ class SharedLock:
                 self._empty.set()
 
     @asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
+    async def exclusive(self) -> AsyncIterator[None]:
         async with self._line:
             self._open.clear()
             try:
