@@ -14,8 +14,8 @@ import structlog
 
 from embedder.app import serve, threads_per_run
 from embedder.engine import FaceEngine
-from embedder.enrichment.lanes import NO_EXTRAS, Extras, open_extras
-from embedder.enrichment.model_discovery import find_extras
+from embedder.enrichment.lanes import NO_ENRICHMENT, EnrichmentModels, open_enrichment
+from embedder.enrichment.model_discovery import find_enrichment_files
 from embedder.http import version
 from embedder.metrics import EmbedderMetrics
 from embedder.models.pack import SHARES_NAME, ModelPack, open_pack
@@ -40,7 +40,7 @@ def open_engine(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEng
 
     check_provider(settings.provider)
     pack = open_pack(settings.models_dir, settings.model_pack, settings.recognisers)
-    _tell(pack)
+    _log_pack(pack)
     tuning = Tuning(
         provider=settings.provider,
         device=settings.device,
@@ -66,7 +66,7 @@ def _open_opencv(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEn
     pack = open_pack(settings.models_dir, settings.model_pack, settings.recognisers, detector_task="yunet")
     if len(pack.recognisers) > 1:
         raise SetupError(f"{SHARES_NAME} names several recognisers; with FACESETS_EMBEDDER_ENGINE=opencv there is one")
-    _tell(pack)
+    _log_pack(pack)
     tuning = OpenCvTuning(
         threads=threads_per_run(settings),
         detector_side=settings.det_size,
@@ -76,18 +76,18 @@ def _open_opencv(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEn
     return OpenCvEngine(pack, tuning, on_degenerate=metrics.count_degenerate)
 
 
-def _open_extras(settings: EmbedderSettings) -> Extras:
+def _open_enrichment(settings: EmbedderSettings) -> EnrichmentModels:
     """Open the further models beside the engine's; there are none for drawn faces."""
     if settings.engine == "synthetic":
-        return NO_EXTRAS
-    files = find_extras(settings.models_dir, settings.model_pack)
+        return NO_ENRICHMENT
+    files = find_enrichment_files(settings.models_dir, settings.model_pack)
     threads = threads_per_run(settings)
     device = Device(settings.provider, settings.device, threads, settings.precision, settings.cache_dir)
     log.info("further_models", files=[info.name for info in files.infos()], enrich=list(files.offers))
-    return open_extras(files, device)
+    return open_enrichment(files, device)
 
 
-def _tell(pack: ModelPack) -> None:
+def _log_pack(pack: ModelPack) -> None:
     log.info(
         "models",
         pack=pack.name,
@@ -104,19 +104,19 @@ def run(announce: Path | None, *, with_parent: bool) -> int:
     configure_logging(settings.log_json, settings.log_level)
     metrics = EmbedderMetrics()
     engine = open_engine(settings, metrics)
-    extras = _open_extras(settings)
+    enrichment = _open_enrichment(settings)
     return asyncio.run(
-        serve(settings, engine, metrics=metrics, extras=extras, announce=announce, with_parent=with_parent)
+        serve(settings, engine, metrics=metrics, enrichment=enrichment, announce=announce, with_parent=with_parent)
     )
 
 
-def try_out(folder: Path | None, seconds: float) -> int:
-    from embedder.benchmark import run_trial  # noqa: PLC0415  a server has no use for it
+def run_bench(folder: Path | None, seconds: float) -> int:
+    from embedder.benchmark import run_benchmark  # noqa: PLC0415  a server has no use for it
 
     configure_logging()
     settings = load_settings()
     configure_logging(settings.log_json, "WARNING")
-    return run_trial(settings, open_engine, folder, seconds)
+    return run_benchmark(settings, open_engine, folder, seconds)
 
 
 def main() -> None:
@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--version", action="version", version=version())
     arguments = parser.parse_args()
     if arguments.command == "bench":
-        code = run_reported(lambda: try_out(arguments.pictures, arguments.seconds))
+        code = run_reported(lambda: run_bench(arguments.pictures, arguments.seconds))
     else:
         code = run_reported(lambda: run(arguments.announce, with_parent=arguments.with_parent))
     sys.stdout.flush()

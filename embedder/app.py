@@ -9,7 +9,7 @@ from aiohttp import web
 
 from embedder.cpu_count import available_cores
 from embedder.engine import FaceEngine
-from embedder.enrichment.lanes import NO_EXTRAS, Extras
+from embedder.enrichment.lanes import NO_ENRICHMENT, EnrichmentModels
 from embedder.http import build_app, build_runner, stop_accepting
 from embedder.images.decoder import Decoder
 from embedder.metrics import EmbedderMetrics
@@ -34,30 +34,30 @@ async def serve(
     engine: FaceEngine,
     *,
     metrics: EmbedderMetrics | None = None,
-    extras: Extras = NO_EXTRAS,
+    enrichment: EnrichmentModels = NO_ENRICHMENT,
     announce: Path | None = None,
     with_parent: bool = False,
 ) -> int:
     """
     Serve until SIGTERM or SIGINT (or, ``with_parent``, until the parent has ended), then finish accepted pictures.
 
-    Returns the exit code. ``metrics`` are the engine's counters, if it has any; ``extras`` are the further models. The
-    bound address is announced as one JSON line on stdout, and in the file ``announce``.
+    Returns the exit code. ``metrics`` are the engine's counters, if it has any; ``enrichment`` holds the further
+    models. The bound address is announced as one JSON line on stdout, and in the file ``announce``.
     """
     ends = stop_event()
     if with_parent:
         leave_with_parent(ends)
     loop = asyncio.get_running_loop()
-    deaths: list[str] = []
+    crashed: list[str] = []
 
-    def on_death(lane: str, error: BaseException) -> None:
+    def on_crash(lane: str, error: BaseException) -> None:
         log.critical("lane_died", lane=lane, error=type(error).__name__, exc_info=error)
-        deaths.append(lane)
+        crashed.append(lane)
         loop.call_soon_threadsafe(ends.set)
 
     metrics = metrics or EmbedderMetrics()
     decoder, size = Decoder(settings.max_pixels), pipeline_size(settings)
-    pipeline = Pipeline(engine, decoder, size, metrics, on_death=on_death, extras=extras)
+    pipeline = Pipeline(engine, decoder, size, metrics, on_crash=on_crash, enrichment=enrichment)
     try:
         await _check_models(pipeline)
         app = build_app(settings, pipeline, metrics)
@@ -73,8 +73,8 @@ async def serve(
             await runner.cleanup()
     finally:
         pipeline.close(wait_seconds=0.5)
-    log.info("stopped", dead_lanes=deaths)
-    return ExitCode.BUG if deaths else ExitCode.STOPPED
+    log.info("stopped", dead_lanes=crashed)
+    return ExitCode.BUG if crashed else ExitCode.STOPPED
 
 
 def pipeline_size(settings: EmbedderSettings) -> PipelineSize:
@@ -89,7 +89,7 @@ def pipeline_size(settings: EmbedderSettings) -> PipelineSize:
     owners = 1 if on_gpu or settings.engine == "opencv" else cores
     return PipelineSize(
         max_in_flight=settings.max_in_flight,
-        hands=cores,
+        workers=cores,
         detectors=owners,
         recognisers=owners,
         batch=settings.batch,

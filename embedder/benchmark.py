@@ -59,7 +59,7 @@ def read_pictures(folder: Path | None) -> list[bytes]:
     return [path.read_bytes() for path in files[:200]]
 
 
-def run_trial(settings: EmbedderSettings, open_engine: OpenEngine, folder: Path | None, seconds: float) -> int:
+def run_benchmark(settings: EmbedderSettings, open_engine: OpenEngine, folder: Path | None, seconds: float) -> int:
     """Measure every sensible setting for about ``seconds`` each and print what came of it."""
     pictures = read_pictures(folder)
     best: dict[tuple[int, int], Speed] = {}
@@ -74,20 +74,20 @@ def run_trial(settings: EmbedderSettings, open_engine: OpenEngine, folder: Path 
             key = tried.threads, tried.batch
             best[key] = speed.better_of(best.get(key, speed))
     assert facts is not None  # noqa: S101  there is always something to try
-    _tell(
+    _print(
         f"{facts.pack} on {facts.provider}, {len(pictures)} pictures {_origin(folder)}; the better of {ROUNDS} rounds"
     )
-    _tell(f"{'threads':>8} {'batch':>6} {'pictures/s':>11} {'faces/s':>8} {'library pictures/s':>19}")
+    _print(f"{'threads':>8} {'batch':>6} {'pictures/s':>11} {'faces/s':>8} {'library pictures/s':>19}")
     for speed in best.values():
         numbers = f"{speed.pictures:11.1f} {speed.faces:8.1f} {speed.library:19.1f}"
-        _tell(f"{speed.threads:8} {speed.batch:6} {numbers}")
+        _print(f"{speed.threads:8} {speed.batch:6} {numbers}")
     fastest = max(best.values(), key=lambda speed: speed.library)
-    _tell(f"A library with {FACES_PER_PICTURE} faces a picture goes fastest with")
-    _tell(f"FACESETS_EMBEDDER_THREADS={fastest.threads}\nFACESETS_EMBEDDER_BATCH={fastest.batch}")
+    _print(f"A library with {FACES_PER_PICTURE} faces a picture goes fastest with")
+    _print(f"FACESETS_EMBEDDER_THREADS={fastest.threads}\nFACESETS_EMBEDDER_BATCH={fastest.batch}")
     return 0
 
 
-def _tell(line: str) -> None:
+def _print(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 
@@ -99,7 +99,7 @@ def _settings_to_try(settings: EmbedderSettings) -> Iterator[EmbedderSettings]:
     """On a CPU all cores and half of them; on a GPU batches of several sizes."""
     size = pipeline_size(settings)
     on_gpu = size.linger_seconds > 0
-    for threads in (size.hands,) if on_gpu else sorted({size.hands, max(1, size.hands // 2)}):
+    for threads in (size.workers,) if on_gpu else sorted({size.workers, max(1, size.workers // 2)}):
         for batch in (1, 4, 16, 32) if on_gpu else (1, 16):
             yield settings.model_copy(update={"threads": threads, "batch": batch})
 
@@ -108,10 +108,10 @@ async def _pictures_a_second(
     settings: EmbedderSettings, engine: FaceEngine, metrics: EmbedderMetrics, pictures: Sequence[bytes], seconds: float
 ) -> float:
     """Measure the whole pipeline with as many pictures at once as it accepts; unreadable files are skipped."""
-    deaths: list[BaseException] = []
+    crashed: list[BaseException] = []
     size = pipeline_size(settings)
     pipeline = Pipeline(
-        engine, Decoder(settings.max_pixels), size, metrics, on_death=lambda _lane, error: deaths.append(error)
+        engine, Decoder(settings.max_pixels), size, metrics, on_crash=lambda _lane, error: crashed.append(error)
     )
     done, number = 0, 0
     ends = float("inf")

@@ -31,7 +31,7 @@ _MOST_HEADER_BYTES = 1 << 17  # a thousand boxes with all their decimals
 _PIPELINE: web.AppKey[Pipeline] = web.AppKey("pipeline", Pipeline)
 _LIMITS: web.AppKey[wire.Limits] = web.AppKey("limits", wire.Limits)
 _LANES: web.AppKey[wire.Lanes] = web.AppKey("lanes", wire.Lanes)
-_EXTRA_MODELS: web.AppKey[tuple[wire.ModelInfo, ...]] = web.AppKey("extra_models", tuple)
+_ENRICHMENT_MODELS: web.AppKey[tuple[wire.ModelInfo, ...]] = web.AppKey("enrichment_models", tuple)
 _STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
 _METRICS: web.AppKey[EmbedderMetrics] = web.AppKey("metrics", EmbedderMetrics)
 
@@ -63,7 +63,7 @@ class Readiness:
 def build_app(settings: EmbedderSettings, pipeline: Pipeline, metrics: EmbedderMetrics) -> web.Application:
     """Return the web application of one embedder. It refuses new pictures once the event under ``stopping`` is set."""
     app = web.Application(
-        middlewares=[_speak_trouble, require_token(settings.token, open_paths=(HEALTHZ,))],
+        middlewares=[_answer_errors, require_token(settings.token, open_paths=(HEALTHZ,))],
         client_max_size=settings.max_bytes,
     )
     stopping = asyncio.Event()
@@ -72,14 +72,14 @@ def build_app(settings: EmbedderSettings, pipeline: Pipeline, metrics: EmbedderM
         max_pixels=settings.max_pixels, max_bytes=settings.max_bytes, max_in_flight=settings.max_in_flight
     )
     app[_LANES] = wire.Lanes(
-        hands=pipeline.size.hands,
+        workers=pipeline.size.workers,
         detectors=pipeline.size.detectors,
         recognisers=pipeline.size.recognisers,
         batch=pipeline.size.batch,
         threads=pipeline.size.threads,
         precision=settings.precision,
     )
-    app[_EXTRA_MODELS] = pipeline.extras.files.infos()
+    app[_ENRICHMENT_MODELS] = pipeline.enrichment.files.infos()
     add_health(app, Readiness(pipeline, stopping).objections)
     app.router.add_post("/v1/faces", _faces)
     app.router.add_get("/v1/info", _info)
@@ -128,7 +128,7 @@ async def _faces(request: web.Request) -> web.Response:
                 f"the picture took longer than {UPLOAD_SECONDS:g} seconds to arrive", status=408
             ) from None
         wanted = wire.FacesRequest.from_http(request.query, request.headers, boxes)
-        pipeline.extras.files.check(wanted.enrich)
+        pipeline.enrichment.files.check(wanted.enrich)
         answer = await pipeline.answer(picture, wanted)
         body, content_type = wire.encode(answer, accept=request.headers.get(hdrs.ACCEPT, ""))
         return web.Response(body=body, content_type=content_type)
@@ -179,12 +179,12 @@ async def _info(request: web.Request) -> web.Response:
         engine=facts.kind,
         pack=facts.pack,
         licence=facts.licence,
-        models=(*facts.models, *request.app[_EXTRA_MODELS]),
+        models=(*facts.models, *request.app[_ENRICHMENT_MODELS]),
         provider=facts.provider,
         limits=request.app[_LIMITS],
         version=version(),
         distances=facts.distances,
-        enrich=pipeline.extras.files.offers,
+        enrich=pipeline.enrichment.files.offers,
         lanes=request.app[_LANES],
         flip=facts.space.flip,
     )
@@ -199,15 +199,15 @@ async def _metrics(request: web.Request) -> web.Response:
 
 
 @web.middleware
-async def _speak_trouble(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn an exception into an answer; a bug gets a reference, and its traceback is logged."""
     try:
         return await handler(request)
     except Exception as error:  # noqa: BLE001  the one place where a bug of a request ends
-        return _trouble_of(request, error)
+        return _error_answer(request, error)
 
 
-def _trouble_of(request: web.Request, error: Exception) -> web.Response:
+def _error_answer(request: web.Request, error: Exception) -> web.Response:
     pause: float | None = None
     message = str(error)
     match error:

@@ -29,13 +29,13 @@ class LaneClosedError(TransientError):
 class LaneSize:
     """
     ``workers`` threads take up to ``batch`` items at once, after waiting at most ``linger_seconds`` for more than one;
-    ``room`` items at most are queued or worked on.
+    ``capacity`` items at most are queued or worked on.
     """
 
     workers: int = 1
     batch: int = 1
     linger_seconds: float = 0.0
-    room: int = 64
+    capacity: int = 64
 
 
 @dataclass(slots=True, eq=False)
@@ -48,7 +48,7 @@ class Lane(Generic[ItemT, ResultT]):
     """
     Runs ``work`` (a batch of items to as many results) in threads.
 
-    ``on_death`` is called once, in the thread that ends. ``on_batch`` is called with the size and seconds of every
+    ``on_crash`` is called once, in the thread that ends. ``on_batch`` is called with the size and seconds of every
     batch.
     """
 
@@ -58,18 +58,18 @@ class Lane(Generic[ItemT, ResultT]):
         work: Callable[[Sequence[ItemT]], Sequence[ResultT]],
         size: LaneSize,
         *,
-        on_death: Callable[[str, BaseException], None],
+        on_crash: Callable[[str, BaseException], None],
         on_batch: Callable[[str, int, float], None] = lambda _name, _size, _seconds: None,
     ) -> None:
         self.name = name
         self._work = work
         self._size = size
-        self._on_death = on_death
+        self._on_crash = on_crash
         self._on_batch = on_batch
         self._queue: deque[_Job[ItemT, ResultT]] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._room = asyncio.Semaphore(size.room)
+        self._slots = asyncio.Semaphore(size.capacity)
         self._entry = asyncio.Lock()  # two callers that each held half of the room would deadlock
         self._threads = [
             threading.Thread(target=self._serve, name=f"{name}-{number}", daemon=True) for number in range(size.workers)
@@ -84,13 +84,13 @@ class Lane(Generic[ItemT, ResultT]):
 
     async def run(self, item: ItemT) -> ResultT:
         """The result of one item; waits for room first. Cancelling withdraws an item that was not begun."""
-        async with self._room:
+        async with self._slots:
             return await asyncio.wrap_future(self._submit([item])[0])
 
     async def run_many(self, items: Sequence[ItemT]) -> list[ResultT | Exception]:
         """The result or error of each item; the items are queued together, as many as there is room for."""
         outcomes: list[ResultT | Exception] = []
-        step = max(1, min(self._size.room, 4 * self._size.batch))
+        step = max(1, min(self._size.capacity, 4 * self._size.batch))
         for start in range(0, len(items), step):
             outcomes += await self._run_together(items[start : start + step])
         return outcomes
@@ -108,13 +108,13 @@ class Lane(Generic[ItemT, ResultT]):
         try:
             async with self._entry:
                 for _ in items:
-                    await self._room.acquire()
+                    await self._slots.acquire()
                     taken += 1
             futures = [asyncio.wrap_future(future) for future in self._submit(items)]
             results = await asyncio.gather(*futures, return_exceptions=True)
         finally:
             for _ in range(taken):
-                self._room.release()
+                self._slots.release()
         outcomes: list[ResultT | Exception] = []
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, Exception):
@@ -137,7 +137,7 @@ class Lane(Generic[ItemT, ResultT]):
                 self._settle(batch)
         except BaseException as error:  # noqa: BLE001  only this thread can report what ended its worker
             self._shut(LaneClosedError(f"the {self.name} lane died"))
-            self._on_death(self.name, error)
+            self._on_crash(self.name, error)
 
     def _collect(self) -> list[_Job[ItemT, ResultT]]:
         """The next batch of items whose callers still wait; empty when the lane is closed."""
@@ -199,22 +199,22 @@ class WorkerLane:
     """
     A lane for any call: decoding, cutting and aligning, in ``workers`` threads of its own.
 
-    ``on_death`` and ``on_batch`` are those of ``Lane``.
+    ``on_crash`` and ``on_batch`` are those of ``Lane``.
     """
 
     def __init__(
         self,
         workers: int,
-        room: int,
+        capacity: int,
         *,
-        on_death: Callable[[str, BaseException], None],
+        on_crash: Callable[[str, BaseException], None],
         on_batch: Callable[[str, int, float], None],
     ) -> None:
         self.lane: Lane[Callable[[], object], object] = Lane(
-            "hands",
+            "hands",  # the label of the exported metrics
             lambda calls: [call() for call in calls],
-            LaneSize(workers=workers, room=room),
-            on_death=on_death,
+            LaneSize(workers=workers, capacity=capacity),
+            on_crash=on_crash,
             on_batch=on_batch,
         )
 

@@ -17,7 +17,7 @@ import structlog
 from numpy.typing import NDArray
 
 from embedder.engine import Aligned, Detection, FaceEngine, View
-from embedder.enrichment.lanes import NO_EXTRAS, ExtraLanes, Extras
+from embedder.enrichment.lanes import NO_ENRICHMENT, EnrichmentLanes, EnrichmentModels
 from embedder.faces.extraction import FaceExtractor, PreparedFace, face_answer
 from embedder.faces.search import Finder
 from embedder.images.decoder import Decoder
@@ -41,10 +41,10 @@ class BusyError(TransientError):
 
 @dataclass(frozen=True, slots=True)
 class PipelineSize:
-    """How many requests are accepted, and how many threads each lane has; ``hands`` decode, align and encode."""
+    """How many requests are accepted, and how many threads each lane has; ``workers`` decode, align and encode."""
 
     max_in_flight: int = 16
-    hands: int = 1
+    workers: int = 1
     detectors: int = 1
     recognisers: int = 1
     batch: int = 16
@@ -65,24 +65,24 @@ class Pipeline:
         size: PipelineSize,
         metrics: EmbedderMetrics,
         *,
-        on_death: Callable[[str, BaseException], None],
-        extras: Extras = NO_EXTRAS,
+        on_crash: Callable[[str, BaseException], None],
+        enrichment: EnrichmentModels = NO_ENRICHMENT,
     ) -> None:
         self.engine = engine
-        self.extras = extras
+        self.enrichment = enrichment
         self.size = size
         self.space = engine.facts.space.name
         self._decoder = decoder
         self._metrics = metrics
         self._taken = 0
-        self._room = MemoryBudget(size.memory_bytes, decoders=size.hands)
-        room = max(size.max_in_flight, 4) * 2
-        self._workers = WorkerLane(size.hands, room, on_death=on_death, on_batch=metrics.count_batch)
+        self._memory = MemoryBudget(size.memory_bytes, decoders=size.workers)
+        capacity = max(size.max_in_flight, 4) * 2
+        self._workers = WorkerLane(size.workers, capacity, on_crash=on_crash, on_batch=metrics.count_batch)
         self._detect: Lane[View, list[Detection]] = Lane(
             "detect",
             engine.detect,
-            LaneSize(workers=size.detectors, room=room),
-            on_death=on_death,
+            LaneSize(workers=size.detectors, capacity=capacity),
+            on_crash=on_crash,
             on_batch=metrics.count_batch,
         )
         for_faces = LaneSize(size.recognisers, size.batch, size.linger_seconds, max(64, 4 * size.batch))
@@ -90,11 +90,11 @@ class Pipeline:
             "recognise",
             lambda faces: list(engine.recognise(faces)),
             for_faces,
-            on_death=on_death,
+            on_crash=on_crash,
             on_batch=metrics.count_batch,
         )
-        self._extra_lanes = ExtraLanes(extras, for_faces, on_death=on_death, on_batch=metrics.count_batch)
-        self._sitting = FaceExtractor(engine, decoder, judges=extras.quality is not None)
+        self._enrichment_lanes = EnrichmentLanes(enrichment, for_faces, on_crash=on_crash, on_batch=metrics.count_batch)
+        self._extractor = FaceExtractor(engine, decoder, has_quality_model=enrichment.quality is not None)
         self._finder = Finder(engine, self._workers, self._detect)
         metrics.describe(space=self.space, family=engine.facts.family, provider=engine.facts.provider)
         for name, waiting in self._queues():
@@ -106,13 +106,13 @@ class Pipeline:
         if self._taken >= self.size.max_in_flight:
             self._metrics.pictures.labels("busy").inc()
             raise BusyError(f"all {self.size.max_in_flight} places are taken", retry_after=1.0)
-        if not self._room.has_for(size_bytes):
+        if not self._memory.has_for(size_bytes):
             self._metrics.pictures.labels("busy").inc()
             raise BusyError("the pictures under way take all the memory they may", retry_after=1.0)
         self._taken += 1
         self._metrics.in_flight.set(self._taken)
         try:
-            with self._room.file(size_bytes):
+            with self._memory.file(size_bytes):
                 yield
         finally:
             self._taken -= 1
@@ -159,22 +159,22 @@ class Pipeline:
     def close(self, *, wait_seconds: float = 0.0) -> None:
         for lane in (self._workers.lane, self._detect, self._recognise):
             lane.close(wait_seconds=wait_seconds)
-        self._extra_lanes.close(wait_seconds=wait_seconds)
+        self._enrichment_lanes.close(wait_seconds=wait_seconds)
 
     async def _answer(self, data: bytes, request: wire.FacesRequest) -> wire.FacesAnswer:
         with contextlib.ExitStack() as held:
-            async with self._room.turn_to_decode():
+            async with self._memory.turn_to_decode():
                 picture, view, phash = await self._workers.run(
-                    functools.partial(self._show, data, self._sitting.allowed(request))
+                    functools.partial(self._show, data, self._extractor.allowed(request))
                 )
-                held.enter_context(self._room.pixels(picture.pixels.nbytes))
+                held.enter_context(self._memory.pixels(picture.pixels.nbytes))
             width, height, orientation = picture.width, picture.height, picture.orientation
-            sitters, found = await self._seat(data, picture, view, request)
+            prepared, found = await self._prepare(data, picture, view, request)
             del picture, view  # counted as gone from here on
-        outcomes = await self._recognise.run_many([sitter.aligned for sitter in sitters])
+        outcomes = await self._recognise.run_many([face.aligned for face in prepared])
         kept = [
-            (sitter, outcome)
-            for sitter, outcome in zip(sitters, outcomes, strict=True)
+            (face, outcome)
+            for face, outcome in zip(prepared, outcomes, strict=True)
             if not isinstance(outcome, Exception) and np.isfinite(outcome).all()
         ]
         if found and not kept:
@@ -191,7 +191,7 @@ class Pipeline:
             phash=phash,
         )
 
-    async def _seat(
+    async def _prepare(
         self, data: bytes, picture: Picture, view: View, request: wire.FacesRequest
     ) -> tuple[list[PreparedFace], int]:
         """Return the prepared faces and the number found; the picture's pixels are not needed after this."""
@@ -201,20 +201,20 @@ class Pipeline:
             raise
         except Exception as error:  # a model's errors have no common class; ``_blame`` determines the cause
             raise await self._blame(error) from error
-        sitters = await self._workers.run(functools.partial(self._sitting.take, data, picture, detections, request))
-        return sitters, len(detections)
+        prepared = await self._workers.run(functools.partial(self._extractor.take, data, picture, detections, request))
+        return prepared, len(detections)
 
     async def _faces(self, kept: Sequence[tuple[PreparedFace, NDArray[np.float32]]]) -> list[wire.FaceAnswer]:
         """Return the answer for each face that has a vector, with the results of the further models."""
-        scores = await self._extra_lanes.score([sitter.judged for sitter, _ in kept])
+        scores = await self._enrichment_lanes.score([face.quality_crop for face, _ in kept])
         try:
-            enriched = await self._extra_lanes.enrich([sitter.look for sitter, _ in kept])
+            enriched = await self._enrichment_lanes.enrich([face.landmark_crop for face, _ in kept])
         except FacesetsError:
             raise
         except Exception as error:  # as above: ``_blame`` determines the cause
             raise await self._blame(error) from error
-        told = zip(kept, scores, enriched, strict=True)
-        return [face_answer(sitter, vector, score, more) for (sitter, vector), score, more in told]
+        answers = zip(kept, scores, enriched, strict=True)
+        return [face_answer(face, vector, score, more) for (face, vector), score, more in answers]
 
     def _show(self, data: bytes, allow: Allow) -> tuple[Picture, View, str]:
         picture = self._decoder.decode(data, allow)
@@ -233,7 +233,7 @@ class Pipeline:
         yield "hands", lambda: self._workers.lane.waiting
         yield "detect", lambda: self._detect.waiting
         yield "recognise", lambda: self._recognise.waiting
-        yield from self._extra_lanes.queues()
+        yield from self._enrichment_lanes.queues()
 
 
 @functools.cache

@@ -249,15 +249,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_in_flight: int
 
 
-class Lanes(msgspec.Struct, frozen=True, kw_only=True):
+class Lanes(msgspec.Struct, frozen=True, kw_only=True, rename={"workers": "hands"}):
     """
     The embedder's use of its machine.
 
-    It holds the threads of each kind of work (``hands`` decode, align and encode) and the faces recognised at once. It
-    also holds the CPU threads of one run of a model (0: all cores) and the provider's number format.
+    It holds the threads of each kind of work (``workers`` decode, align and encode; on the wire they are ``hands``) and
+    the faces recognised at once. It also holds the CPU threads of one run of a model (0: all cores) and the provider's
+    number format.
     """
 
-    hands: int
+    workers: int
     detectors: int
     recognisers: int
     batch: int

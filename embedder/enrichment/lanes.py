@@ -16,7 +16,7 @@ import structlog
 from numpy.typing import NDArray
 
 from embedder.engine import Detection, Pixels
-from embedder.enrichment.model_discovery import NO_FILES, ExtraFiles
+from embedder.enrichment.model_discovery import NO_FILES, EnrichmentFiles
 from embedder.enrichment.models import (
     LANDMARK_SIDE,
     LandmarkModel,
@@ -56,7 +56,7 @@ class LandmarkCrop:
     crop: Pixels
     matrix: Points
     turns: int
-    wishes: frozenset[wire.Enrichment]
+    requested: frozenset[wire.Enrichment]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +71,7 @@ class Enriched:
 NOTHING_ASKED = Enriched()
 
 
-def cut_look(pixels: Pixels, detection: Detection, wishes: frozenset[wire.Enrichment]) -> LandmarkCrop:
+def cut_landmark_crop(pixels: Pixels, detection: Detection, requested: frozenset[wire.Enrichment]) -> LandmarkCrop:
     """
     Cut a face out of a whole picture as insightface does for its landmark models, turned upright if it lies.
 
@@ -82,28 +82,28 @@ def cut_look(pixels: Pixels, detection: Detection, wishes: frozenset[wire.Enrich
     linear = scale * np.linalg.matrix_power(np.array([[0.0, 1.0], [-1.0, 0.0]]), turns)
     middle = np.array([(box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2])
     matrix = np.hstack([linear, (LANDMARK_SIDE / 2 - linear @ middle)[:, None]])
-    return LandmarkCrop(warp(pixels, matrix, LANDMARK_SIDE), matrix, turns, wishes)
+    return LandmarkCrop(warp(pixels, matrix, LANDMARK_SIDE), matrix, turns, requested)
 
 
 class Enricher:
     """Runs landmark and pose models on crops, each opened when it is first needed. It is thread-safe."""
 
-    def __init__(self, files: ExtraFiles, device: Device) -> None:
+    def __init__(self, files: EnrichmentFiles, device: Device) -> None:
         self._files = files
         self._of_106 = _Lazy(lambda: _maybe(files.landmarks_106, device))
         self._of_68 = _Lazy(lambda: _maybe(files.landmarks_68, device))
         self._poses = _Lazy(lambda: tuple(PoseModel(file, device) for file in files.poses))
 
-    def enrich(self, looks: Sequence[LandmarkCrop]) -> list[Enriched]:
+    def enrich(self, crops: Sequence[LandmarkCrop]) -> list[Enriched]:
         """Return the measures requested for each crop, as far as there are models for them."""
-        marked = [number for number, look in enumerate(looks) if wire.Enrichment.LANDMARKS in look.wishes]
-        posed = [number for number, look in enumerate(looks) if wire.Enrichment.POSE in look.wishes]
+        marked = [number for number, crop in enumerate(crops) if wire.Enrichment.LANDMARKS in crop.requested]
+        posed = [number for number, crop in enumerate(crops) if wire.Enrichment.POSE in crop.requested]
         by_points = [] if self._files.poses or not self._files.has_depth else posed
-        many = _points(self._of_106.get() if marked else None, 106, looks, marked)
+        many = _points(self._of_106.get() if marked else None, 106, crops, marked)
         need_68 = sorted({*marked, *by_points})
-        few = _points(self._of_68.get() if need_68 else None, 68, looks, need_68)
+        few = _points(self._of_68.get() if need_68 else None, 68, crops, need_68)
         poses = (
-            self._head_poses(looks, posed)
+            self._head_poses(crops, posed)
             if self._files.poses
             else {n: pose_of_points(few[n]) for n in by_points if n in few}
         )
@@ -113,60 +113,60 @@ class Enricher:
                 few.get(number) if number in marked else None,
                 as_head_pose(poses[number]) if number in poses else None,
             )
-            for number in range(len(looks))
+            for number in range(len(crops))
         ]
 
-    def _head_poses(self, looks: Sequence[LandmarkCrop], chosen: Sequence[int]) -> dict[int, Pose]:
+    def _head_poses(self, crops: Sequence[LandmarkCrop], chosen: Sequence[int]) -> dict[int, Pose]:
         """Return the average of all pose models; turning a face upright first changes only its roll."""
         if not chosen:
             return {}
         models = self._poses.get()
         angles = np.mean(
-            [model.angles([_reduced(looks[n].crop, model.side) for n in chosen]) for model in models], axis=0
+            [model.angles([_reduced(crops[n].crop, model.side) for n in chosen]) for model in models], axis=0
         )
         poses: dict[int, Pose] = {}
         for number, (yaw, pitch, roll) in zip(chosen, angles.tolist(), strict=True):
             if math.isfinite(yaw + pitch + roll):
-                poses[number] = Pose(yaw, pitch, (roll + 90.0 * looks[number].turns + 180.0) % 360.0 - 180.0)
+                poses[number] = Pose(yaw, pitch, (roll + 90.0 * crops[number].turns + 180.0) % 360.0 - 180.0)
         return poses
 
 
 @dataclass(frozen=True, slots=True)
-class Extras:
+class EnrichmentModels:
     """The further models of an embedder; without files nothing is measured."""
 
-    files: ExtraFiles = NO_FILES
+    files: EnrichmentFiles = NO_FILES
     quality: QualityModel | None = None
     enricher: Enricher | None = None
 
 
-NO_EXTRAS = Extras()
+NO_ENRICHMENT = EnrichmentModels()
 
 
-def open_extras(files: ExtraFiles, device: Device) -> Extras:
+def open_enrichment(files: EnrichmentFiles, device: Device) -> EnrichmentModels:
     """The quality model is opened at once, because every face needs it; the others at the first request for them."""
     quality = None if files.quality is None else QualityModel(files.quality, device)
-    return Extras(files, quality, Enricher(files, device) if files.offers else None)
+    return EnrichmentModels(files, quality, Enricher(files, device) if files.offers else None)
 
 
-class ExtraLanes:
+class EnrichmentLanes:
     """A lane for the quality of every face, and one for the measures requested for chosen faces."""
 
     def __init__(
         self,
-        extras: Extras,
+        enrichment: EnrichmentModels,
         size: LaneSize,
         *,
-        on_death: Callable[[str, BaseException], None],
+        on_crash: Callable[[str, BaseException], None],
         on_batch: Callable[[str, int, float], None],
     ) -> None:
-        self.extras = extras
+        self.enrichment = enrichment
         self._quality: Lane[Pixels, float | None] | None = None
         self._enrich: Lane[LandmarkCrop, Enriched] | None = None
-        if extras.quality is not None:
-            self._quality = Lane("quality", extras.quality.scores, size, on_death=on_death, on_batch=on_batch)
-        if extras.enricher is not None:
-            self._enrich = Lane("enrich", extras.enricher.enrich, size, on_death=on_death, on_batch=on_batch)
+        if enrichment.quality is not None:
+            self._quality = Lane("quality", enrichment.quality.scores, size, on_crash=on_crash, on_batch=on_batch)
+        if enrichment.enricher is not None:
+            self._enrich = Lane("enrich", enrichment.enricher.enrich, size, on_crash=on_crash, on_batch=on_batch)
 
     async def score(self, crops: Sequence[Pixels | None]) -> list[float | None]:
         """Return the quality of aligned faces; None where the model fails, and throughout if there is no model."""
@@ -181,10 +181,10 @@ class ExtraLanes:
                 found[number] = outcome
         return found
 
-    async def enrich(self, looks: Sequence[LandmarkCrop | None]) -> list[Enriched]:
+    async def enrich(self, crops: Sequence[LandmarkCrop | None]) -> list[Enriched]:
         """Return the measures requested for each crop; none for a face without one. The first error is raised."""
-        found = [NOTHING_ASKED] * len(looks)
-        chosen = {number: look for number, look in enumerate(looks) if look is not None}
+        found = [NOTHING_ASKED] * len(crops)
+        chosen = {number: crop for number, crop in enumerate(crops) if crop is not None}
         if self._enrich is None or not chosen:
             return found
         for number, outcome in zip(chosen, await self._enrich.run_many(list(chosen.values())), strict=True):
@@ -226,18 +226,18 @@ def _maybe(file: ModelFile | None, device: Device) -> LandmarkModel | None:
 
 
 def _points(
-    model: LandmarkModel | None, count: int, looks: Sequence[LandmarkCrop], chosen: Sequence[int]
+    model: LandmarkModel | None, count: int, crops: Sequence[LandmarkCrop], chosen: Sequence[int]
 ) -> dict[int, Points]:
     """
-    The points of the chosen looks in the original, by their numbers; depth in the original's pixels, too. A face of
+    The points of the chosen crops in the original, by their numbers; depth in the original's pixels, too. A face of
     which the model gives no numbers is left out.
     """
     if model is None or not chosen:
         return {}
-    found = model.points([looks[number].crop for number in chosen], count).astype(np.float64)
+    found = model.points([crops[number].crop for number in chosen], count).astype(np.float64)
     back: dict[int, Points] = {}
     for number, points in zip(chosen, found, strict=True):
-        linear, shift = looks[number].matrix[:, :2], looks[number].matrix[:, 2]
+        linear, shift = crops[number].matrix[:, :2], crops[number].matrix[:, 2]
         places = (points[:, :2] - shift) @ np.linalg.inv(linear).T
         if np.isfinite(points).all():
             back[number] = np.hstack([places, points[:, 2:] / np.hypot(*linear[0])])

@@ -28,7 +28,7 @@ _MISSING = {
 
 
 @dataclass(frozen=True, slots=True)
-class ExtraFiles:
+class EnrichmentFiles:
     """The further models found. The results of all ``poses`` are averaged, as their publisher does."""
 
     quality: ModelFile | None = None
@@ -46,14 +46,14 @@ class ExtraFiles:
         """The measures that a request may name."""
         can_mark = self.landmarks_106 is not None or self.landmarks_68 is not None
         can_turn = bool(self.poses) or self.has_depth
-        told = {wire.Enrichment.LANDMARKS: can_mark, wire.Enrichment.POSE: can_turn}
-        return tuple(wish for wish, is_there in told.items() if is_there)
+        offered = {wire.Enrichment.LANDMARKS: can_mark, wire.Enrichment.POSE: can_turn}
+        return tuple(measure for measure, is_there in offered.items() if is_there)
 
-    def check(self, wishes: frozenset[wire.Enrichment]) -> None:
+    def check(self, requested: frozenset[wire.Enrichment]) -> None:
         """Raise a ``RequestError`` that names the missing file when no model gives a requested measure."""
-        for wish in sorted(wishes.difference(self.offers)):
+        for measure in sorted(requested.difference(self.offers)):
             raise RequestError(
-                f"nothing here gives {wish}: put {_MISSING[wish]} into the model pack, or into the folder {FOLDER} of the "
+                f"nothing here gives {measure}: put {_MISSING[measure]} into the model pack, or into the folder {FOLDER} of the "
                 "models folder, and start the embedder again",
                 status=400,
             )
@@ -68,16 +68,16 @@ class ExtraFiles:
                 yield file
 
 
-NO_FILES = ExtraFiles()
+NO_FILES = EnrichmentFiles()
 
 
-def find_extras(models_dir: Path, pack: str) -> ExtraFiles:
+def find_enrichment_files(models_dir: Path, pack: str) -> EnrichmentFiles:
     """
     The further models of a pack and of the folder ``extra``; the pack's own come first.
 
     A folder whose files are not those that were installed is a ``SetupError``, as for every pack.
     """
-    found = ExtraFiles()
+    found = EnrichmentFiles()
     for folder in (pack, FOLDER):
         if any((models_dir / folder).glob("*.onnx")):
             for file in _files_in(models_dir, folder):
@@ -91,7 +91,7 @@ def _files_in(models_dir: Path, folder: str) -> list[ModelFile]:
     return [ModelFile(installed.path / name, task_of(name, header), header) for name, header in headers.items()]
 
 
-def _with(found: ExtraFiles, file: ModelFile) -> ExtraFiles:
+def _with(found: EnrichmentFiles, file: ModelFile) -> EnrichmentFiles:
     """``found`` and this file, unless there is one of its kind already."""
     match file.task:
         case "quality" if found.quality is None:

@@ -41,7 +41,7 @@ class Feeding:
     is_bgr: bool = False
 
 
-class ExtraModel:
+class FaceModel:
     """
     One further model and its session.
 
@@ -91,7 +91,7 @@ class QualityModel:
 
     def __init__(self, file: ModelFile, device: Device) -> None:
         side = side_of(file, QUALITY_SIDE)
-        self._model = ExtraModel(file, Feeding(side, 127.5, 127.5), device)
+        self._model = FaceModel(file, Feeding(side, 127.5, 127.5), device)
         if side != QUALITY_SIDE or self._model.length != 1:
             raise SetupError(
                 f"{file.path} is not eDifFIQA: it takes {side} pixels and gives {self._model.length} numbers"
@@ -117,7 +117,7 @@ class LandmarkModel:
         first = file.header.first_nodes[:3]
         is_raw = file.header.normalises_input or "bn_data" in first
         side = side_of(file, LANDMARK_SIDE)
-        self._model = ExtraModel(file, Feeding(side, 0.0 if is_raw else 127.5, 1.0 if is_raw else 128.0), device)
+        self._model = FaceModel(file, Feeding(side, 0.0 if is_raw else 127.5, 1.0 if is_raw else 128.0), device)
         self.side = side
 
     def points(self, crops: Sequence[Pixels], count: int) -> Numbers:
@@ -136,7 +136,7 @@ class PoseModel:
 
     def __init__(self, file: ModelFile, device: Device) -> None:
         side = side_of(file, POSE_SIDE)
-        self._model = ExtraModel(file, Feeding(side, 127.5, 128.0, is_bgr=True), device)
+        self._model = FaceModel(file, Feeding(side, 127.5, 128.0, is_bgr=True), device)
         self.side = side
         if self._model.length != 3:
             raise SetupError(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedder.engine import Aligned, Detection, FaceEngine, Pixels
-from embedder.enrichment.lanes import Enriched, LandmarkCrop, cut_look
+from embedder.enrichment.lanes import Enriched, LandmarkCrop, cut_landmark_crop
 from embedder.enrichment.models import QUALITY_SIDE
 from embedder.faces import regions
 from embedder.faces.measures import measure
@@ -29,19 +29,19 @@ class PreparedFace:
     aligned: Aligned
     measures: Measures
     crop: wire.CropAnswer | None
-    judged: Pixels | None = None
+    quality_crop: Pixels | None = None
     """The crop for the quality model, if there is one."""
-    look: LandmarkCrop | None = None
+    landmark_crop: LandmarkCrop | None = None
     """The crop for the further measures, if they were requested."""
 
 
 class FaceExtractor:
     """Takes the data it needs from a picture, in as few pixels as possible. Every method but ``allowed`` blocks."""
 
-    def __init__(self, engine: FaceEngine, decoder: Decoder, *, judges: bool) -> None:
+    def __init__(self, engine: FaceEngine, decoder: Decoder, *, has_quality_model: bool) -> None:
         self._engine = engine
         self._decoder = decoder
-        self._judges = judges
+        self._has_quality_model = has_quality_model
 
     def allowed(self, request: wire.FacesRequest) -> Allow:
         """
@@ -69,10 +69,10 @@ class FaceExtractor:
             allowed = regions.allowed_reduction(boxes, facts.crop_side, request.crop)
             if picture.reduction > allowed:
                 picture = self._decoder.decode(data, lambda _width, _height: allowed)
-        sitters = (self._sitter(picture, detection, request) for detection in outside)
-        return [sitter for sitter in sitters if sitter is not None]
+        prepared = (self._prepare(picture, detection, request) for detection in outside)
+        return [face for face in prepared if face is not None]
 
-    def _sitter(self, picture: Picture, detection: Detection, request: wire.FacesRequest) -> PreparedFace | None:
+    def _prepare(self, picture: Picture, detection: Detection, request: wire.FacesRequest) -> PreparedFace | None:
         """Prepare one face, given in the original's coordinates, from the decoded pixels."""
         at_hand = picture.at_hand(detection)
         try:
@@ -83,12 +83,14 @@ class FaceExtractor:
         crop, wanted = None, request.crop
         if wanted is not None and detection.box.face_short >= wanted.min_short:
             crop = cut_crop(picture, detection.box, wanted, turns=upright_turns(detection.landmarks))
-        look = cut_look(picture.pixels, detection, request.enrich) if request.enrich else None
-        return PreparedFace(aligned, measure(aligned), crop, self._judged(picture, aligned, at_hand), look)
+        landmark_crop = cut_landmark_crop(picture.pixels, detection, request.enrich) if request.enrich else None
+        return PreparedFace(
+            aligned, measure(aligned), crop, self._quality_crop(picture, aligned, at_hand), landmark_crop
+        )
 
-    def _judged(self, picture: Picture, aligned: Aligned, at_hand: Detection) -> Pixels | None:
+    def _quality_crop(self, picture: Picture, aligned: Aligned, at_hand: Detection) -> Pixels | None:
         """The crop for the quality model: the recogniser's, unless that has another side."""
-        if not self._judges:
+        if not self._has_quality_model:
             return None
         if aligned.crop.shape[0] == QUALITY_SIDE:
             return aligned.crop
@@ -96,17 +98,17 @@ class FaceExtractor:
 
 
 def face_answer(
-    sitter: PreparedFace, vector: NDArray[np.float32], score: float | None, more: Enriched
+    face: PreparedFace, vector: NDArray[np.float32], score: float | None, more: Enriched
 ) -> wire.FaceAnswer:
-    detection = sitter.aligned.detection
+    detection = face.aligned.detection
     box = detection.box
     return wire.FaceAnswer(
         box=(box.x1, box.y1, box.x2, box.y2),
         landmarks=detection.landmarks,
         det_score=detection.score,
         embedding=np.asarray(vector, dtype="<f4").tobytes(),
-        quality=sitter.measures if score is None else replace(sitter.measures, quality=score),
-        crop=sitter.crop,
+        quality=face.measures if score is None else replace(face.measures, quality=score),
+        crop=face.crop,
         landmarks_106=_as_points(more.landmarks_106),
         landmarks_68=_as_points(more.landmarks_68),
         depth_68=_as_depths(more.landmarks_68),

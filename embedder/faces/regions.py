@@ -38,7 +38,7 @@ TURNED_LEAD = 0.02
 """The least gain in a face's score for which a picture counts as turned."""
 
 
-def look_area(box: Box) -> Box:
+def search_area(box: Box) -> Box:
     """Return the square around a box that is searched."""
     half = max(box.width, box.height) * MARGIN / 2
     x, y = (box.x1 + box.x2) / 2, (box.y1 + box.y2) / 2

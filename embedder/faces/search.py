@@ -53,8 +53,8 @@ class Finder:
         shown = [part for part in parts if part is not None]
         picks: list[Detection | None] = []
         if len(shown) == len(boxes) and regions.saves(shown, view):
-            looks = _all_good(await self._detect.run_many(shown))
-            picks = [regions.pick(box, found) for box, found in zip(boxes, looks, strict=True)]
+            found_in_parts = _all_good(await self._detect.run_many(shown))
+            picks = [regions.pick(box, found) for box, found in zip(boxes, found_in_parts, strict=True)]
         missing = [box for box, one in itertools.zip_longest(boxes, picks) if one is None]
         if missing:
             everywhere = await self._find_anywhere(picture, view)
@@ -62,10 +62,10 @@ class Finder:
             picks += again
             unseen = [box for box, one in zip(missing, again, strict=True) if one is None]
             closely = await self._workers.run(
-                lambda: [self._engine.view(picture.pixels, regions.look_area(box), closely=True) for box in unseen]
+                lambda: [self._engine.view(picture.pixels, regions.search_area(box), closely=True) for box in unseen]
             )
-            looks = _all_good(await self._detect.run_many(closely))
-            picks += [regions.pick(box, found) for box, found in zip(unseen, looks, strict=True)]
+            found_in_parts = _all_good(await self._detect.run_many(closely))
+            picks += [regions.pick(box, found) for box, found in zip(unseen, found_in_parts, strict=True)]
         return [one for one in picks if one is not None]
 
     async def _find_turned(

@@ -147,8 +147,8 @@ def classify(header: OnnxHeader) -> Task:
 
 def task_of(name: str, header: OnnxHeader) -> Task:
     """Return a file's task: by its name where only that determines it, otherwise by its inputs and outputs."""
-    told = (task for beginning, task in _BY_NAME.items() if name.lower().startswith(beginning))
-    return next(told, None) or classify(header)
+    tasks = (task for beginning, task in _BY_NAME.items() if name.lower().startswith(beginning))
+    return next(tasks, None) or classify(header)
 
 
 def open_pack(

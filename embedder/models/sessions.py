@@ -44,7 +44,7 @@ _NAMES = {
     Provider.MIGRAPHX: "MIGraphXExecutionProvider",
     Provider.DIRECTML: "DmlExecutionProvider",
 }
-_EXTRAS = {Provider.TENSORRT: "embedder-cuda"}
+_PACKAGE_EXTRAS = {Provider.TENSORRT: "embedder-cuda"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +74,8 @@ def provider_options(device: Device) -> Mapping[str, str]:
     half, cache = device.precision is Precision.FP16, device.cache_dir
     match device.provider:
         case Provider.CPU | Provider.CUDA | Provider.DIRECTML:
-            for name, is_wish in (("PRECISION", half), ("CACHE_DIR", cache is not None)):
-                if is_wish:
+            for name, is_set in (("PRECISION", half), ("CACHE_DIR", cache is not None)):
+                if is_set:
                     raise SetupError(
                         f"FACESETS_EMBEDDER_{name} has no meaning for FACESETS_EMBEDDER_PROVIDER={device.provider}: it runs "
                         "a model as it is. Choose a model of another precision with FACESETS_EMBEDDER_RECOGNISERS"
@@ -104,7 +104,7 @@ def check_provider(provider: Provider) -> None:
     """Refuse a provider that this ONNX Runtime was not built with."""
     available = onnxruntime.get_available_providers()
     if _NAMES[provider] not in available:
-        extra = _EXTRAS.get(provider, f"embedder-{provider}")
+        extra = _PACKAGE_EXTRAS.get(provider, f"embedder-{provider}")
         raise SetupError(
             f"FACESETS_EMBEDDER_PROVIDER={provider}, but the installed ONNX Runtime has only {', '.join(available)}: "
             f"install immich-facesets[{extra}] (in place of another onnxruntime), or take the image for this device"

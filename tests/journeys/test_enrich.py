@@ -16,8 +16,8 @@ from sqlalchemy import func, select
 
 from embedder.engines.synthetic import SyntheticEngine
 from embedder.enrichment.lanes import Enriched as Found
-from embedder.enrichment.lanes import Enricher, Extras, LandmarkCrop
-from embedder.enrichment.model_discovery import FOLDER, ExtraFiles, find_extras
+from embedder.enrichment.lanes import Enricher, EnrichmentModels, LandmarkCrop
+from embedder.enrichment.model_discovery import FOLDER, EnrichmentFiles, find_enrichment_files
 from embedder.models.sessions import Device
 from immich_facesets.quality.landmarks import Enriched
 from service.store.enrichments import enriched_faces
@@ -34,7 +34,7 @@ SETTINGS = {"FACESETS_EXPORT_PROFILES": "fsz,npz"}
 class Watched(Enricher):
     """Counts the faces it is shown."""
 
-    def __init__(self, files: ExtraFiles) -> None:
+    def __init__(self, files: EnrichmentFiles) -> None:
         super().__init__(files, Device(threads=1))
         self.count = 0
 
@@ -48,13 +48,13 @@ class Watched(Enricher):
         return count
 
 
-def models(folder: Path, *, yaw: float = 128.0) -> tuple[Extras, Watched]:
+def models(folder: Path, *, yaw: float = 128.0) -> tuple[EnrichmentModels, Watched]:
     """Models that see every face alike: 106 points at the same places, and a head whose yaw is the colour."""
     write_pooled(folder / "pack" / "2d106det.onnx", np.zeros((3, 212)), bias=PLACES.reshape(-1), side=192)
     write_pooled(folder / FOLDER / "fsanet.onnx", np.eye(3) * yaw, side=64, batch=1)
-    files = find_extras(folder, "pack")
+    files = find_enrichment_files(folder, "pack")
     watched = Watched(files)
-    return Extras(files, enricher=watched), watched
+    return EnrichmentModels(files, enricher=watched), watched
 
 
 class Beside:
@@ -100,7 +100,7 @@ async def test_every_face_that_may_be_exported_is_measured_once_through_kills_an
     journey: Journey, unkilled: Unkilled, tmp_path: Path
 ) -> None:
     extras, watched = models(tmp_path / "models")
-    async with running(cast("Any", SyntheticEngine()), extras=extras) as scene:
+    async with running(cast("Any", SyntheticEngine()), enrichment=extras) as scene:
         beside = Beside(journey, scene, unkilled.embedded)
         beside.begin()
         await beside.sync(more={"FACESETS_ENRICH": "off"})
@@ -124,7 +124,7 @@ async def test_every_face_that_may_be_exported_is_measured_once_through_kills_an
         assert count <= watched.shown() <= count + 3 * under_way
         assert beside.outcome().files == whole.files
     extras, watched = models(tmp_path / "others", yaw=60.0)
-    async with running(cast("Any", SyntheticEngine()), extras=extras) as scene:
+    async with running(cast("Any", SyntheticEngine()), enrichment=extras) as scene:
         beside.settings["FACESETS_EMBEDDER_URLS"] = str(scene.client.base_url).rstrip("/")
         await beside.sync()
         await beside.sync()

@@ -14,7 +14,7 @@ from aiohttp import web
 from numpy.typing import NDArray
 
 from embedder.engine import Aligned, Detection, EngineFacts, View
-from embedder.enrichment.lanes import NO_EXTRAS, Extras
+from embedder.enrichment.lanes import NO_ENRICHMENT, EnrichmentModels
 from embedder.http import build_app, build_runner, stop_accepting
 from embedder.images import alignment
 from embedder.images.decoder import Decoder
@@ -131,21 +131,21 @@ async def running(
     engine: ScriptedEngine | None = None,
     *,
     size: PipelineSize | None = None,
-    extras: Extras = NO_EXTRAS,
+    enrichment: EnrichmentModels = NO_ENRICHMENT,
     **settings: object,
 ) -> AsyncIterator[Scene]:
     """An embedder with these settings and further models; everything is closed again afterwards."""
     engine = engine or ScriptedEngine()
     chosen = EmbedderSettings.model_validate({"max_in_flight": 8, "max_pixels": 1_000_000, **settings})
-    size = size or PipelineSize(max_in_flight=chosen.max_in_flight, hands=2)
+    size = size or PipelineSize(max_in_flight=chosen.max_in_flight, workers=2)
     metrics, deaths = EmbedderMetrics(), list[str]()
     pipeline = Pipeline(
         engine,
         Decoder(chosen.max_pixels),
         size,
         metrics,
-        on_death=lambda lane, _error: deaths.append(lane),
-        extras=extras,
+        on_crash=lambda lane, _error: deaths.append(lane),
+        enrichment=enrichment,
     )
     app = build_app(chosen, pipeline, metrics)
     runner = build_runner(app, stop_seconds=2)

@@ -77,7 +77,7 @@ async def pipeline_of(engine: FaceEngine) -> AsyncIterator[Pipeline]:
         Decoder(150_000_000),
         PipelineSize(),
         EmbedderMetrics(),
-        on_death=lambda lane, _error: deaths.append(lane),
+        on_crash=lambda lane, _error: deaths.append(lane),
     )
     try:
         yield pipeline

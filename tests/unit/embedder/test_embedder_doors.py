@@ -342,7 +342,7 @@ async def test_one_bad_face_fails_alone() -> None:
 
     gate = threading.Event()
     engine = ScriptedEngine(before_recognise=refuse_dark, before_detect=lambda _views: _wait(gate))
-    async with running(engine, size=PipelineSize(max_in_flight=8, hands=2, batch=8, linger_seconds=0.2)) as scene:
+    async with running(engine, size=PipelineSize(max_in_flight=8, workers=2, batch=8, linger_seconds=0.2)) as scene:
         asked = [asyncio.create_task(scene.ask(picture(shade=shade))) for shade in (200, 2, 120)]
         gate.set()
         good, bad, other = await asyncio.gather(*asked)

@@ -17,8 +17,15 @@ from small_models import write_pooled
 from testdata import shared_data
 
 from embedder.engine import Detection
-from embedder.enrichment.lanes import Enriched, Enricher, Extras, LandmarkCrop, cut_look, open_extras
-from embedder.enrichment.model_discovery import FOLDER, ExtraFiles, find_extras
+from embedder.enrichment.lanes import (
+    Enriched,
+    Enricher,
+    EnrichmentModels,
+    LandmarkCrop,
+    cut_landmark_crop,
+    open_enrichment,
+)
+from embedder.enrichment.model_discovery import FOLDER, EnrichmentFiles, find_enrichment_files
 from embedder.enrichment.models import LEFT, RIGHT, pose_of_points
 from embedder.faces import regions
 from embedder.images.decoder import Decoder
@@ -45,8 +52,8 @@ def write_pose(path: Path, *, last: str | None = None) -> Path:
     return write_pooled(path, np.eye(3) * 128, side=64, batch=1, last=last)
 
 
-def extras(models: Path) -> Extras:
-    return open_extras(find_extras(models, "pack"), Device(threads=1))
+def extras(models: Path) -> EnrichmentModels:
+    return open_enrichment(find_enrichment_files(models, "pack"), Device(threads=1))
 
 
 def many_points() -> NDArray[np.float64]:
@@ -82,7 +89,7 @@ def turned(points: NDArray[np.float64], pose: Pose) -> NDArray[np.float64]:
 async def test_points_come_in_pixels_of_the_original(tmp_path: Path) -> None:
     places = many_points()
     write_landmarks(tmp_path / "pack" / "2d106det.onnx", places)
-    async with running(extras=extras(tmp_path)) as scene:
+    async with running(enrichment=extras(tmp_path)) as scene:
         (face,) = (await scene.answer(picture(), enrich="landmarks")).faces
         assert face.landmarks_106 is not None
         assert np.array(face.landmarks_106) == pytest.approx(CENTRE + places * 75, abs=0.01)
@@ -93,7 +100,7 @@ async def test_points_come_in_pixels_of_the_original(tmp_path: Path) -> None:
 class Watched(Enricher):
     """Counts the faces it is given."""
 
-    def __init__(self, files: ExtraFiles) -> None:
+    def __init__(self, files: EnrichmentFiles) -> None:
         super().__init__(files, Device(threads=1))
         self.faces = 0
 
@@ -102,17 +109,17 @@ class Watched(Enricher):
         return super().enrich(looks)
 
 
-def watched(models: Path) -> tuple[Extras, Watched]:
-    files = find_extras(models, "pack")
+def watched(models: Path) -> tuple[EnrichmentModels, Watched]:
+    files = find_enrichment_files(models, "pack")
     watcher = Watched(files)
-    return Extras(files, enricher=watcher), watcher
+    return EnrichmentModels(files, enricher=watcher), watcher
 
 
 async def test_no_model_is_opened_or_run_for_those_who_do_not_ask(tmp_path: Path) -> None:
     file = write_landmarks(tmp_path / "pack" / "2d106det.onnx", many_points())
     write_pose(tmp_path / FOLDER / "fsanet.onnx")
     lazy, watcher = watched(tmp_path)
-    async with running(extras=lazy) as scene:
+    async with running(enrichment=lazy) as scene:
         file.unlink()
         (face,) = (await scene.answer(picture())).faces
         assert (face.landmarks_106, face.landmarks_68, face.head_pose) == (None, None, None)
@@ -126,7 +133,7 @@ async def test_only_chosen_faces_are_enriched(tmp_path: Path) -> None:
     write_landmarks(tmp_path / "pack" / "2d106det.onnx", many_points())
     counted, watcher = watched(tmp_path)
     seen = [face_at(14, 60), face_at(124, 60), face_at(234, 60)]
-    async with running(ScriptedEngine(seen=seen), extras=counted) as scene:
+    async with running(ScriptedEngine(seen=seen), enrichment=counted) as scene:
         boxes = {wire.BOXES_HEADER: json.dumps([[234, 60, 306, 160]])}
         response = await scene.client.post(
             "/v1/faces", content=picture(), params={"mode": "guided", "enrich": "landmarks"}, headers=boxes
@@ -152,7 +159,7 @@ async def test_what_no_model_gives_is_a_400_that_names_the_missing_file(asked: s
 @pytest.mark.parametrize("asked", ["age", "landmarks;pose", ","])
 async def test_a_wish_that_nobody_knows_is_a_400(tmp_path: Path, asked: str) -> None:
     write_pose(tmp_path / FOLDER / "fsanet.onnx")
-    async with running(extras=extras(tmp_path)) as scene:
+    async with running(enrichment=extras(tmp_path)) as scene:
         assert "landmarks, pose" in told(await scene.ask(picture(), enrich=asked)).message
 
 
@@ -163,18 +170,20 @@ def told(response: httpx.Response) -> wire.Trouble:
 
 async def test_info_says_what_can_be_asked_for_and_how_the_lanes_are_sized(tmp_path: Path) -> None:
     write_pose(tmp_path / FOLDER / "fsanet.onnx")
-    size = PipelineSize(max_in_flight=5, hands=3, detectors=2, recognisers=1, batch=7, threads=4)
-    async with running(size=size, extras=extras(tmp_path)) as scene:
-        info = msgspec.json.decode((await scene.client.get("/v1/info")).content, type=wire.Info)
+    size = PipelineSize(max_in_flight=5, workers=3, detectors=2, recognisers=1, batch=7, threads=4)
+    async with running(size=size, enrichment=extras(tmp_path)) as scene:
+        content = (await scene.client.get("/v1/info")).content
+        info = msgspec.json.decode(content, type=wire.Info)
+        assert msgspec.json.decode(content)["lanes"]["hands"] == 3, "the name on the wire"
         assert info.enrich == (wire.Enrichment.POSE,)
         assert [(model.task, model.name) for model in info.models] == [("pose", "fsanet.onnx")]
-        assert info.lanes == wire.Lanes(hands=3, detectors=2, recognisers=1, batch=7, threads=4, precision="fp32")
+        assert info.lanes == wire.Lanes(workers=3, detectors=2, recognisers=1, batch=7, threads=4, precision="fp32")
 
 
 async def test_the_pose_model_is_fed_bgr_and_turned_into_our_signs(tmp_path: Path) -> None:
     write_pose(tmp_path / FOLDER / "fsanet.onnx")
     shades = np.full((240, 320, 3), (127.5 + 20, 127.5 + 11, 127.5 - 5), np.uint8)
-    async with running(extras=extras(tmp_path)) as scene:
+    async with running(enrichment=extras(tmp_path)) as scene:
         data = cv2.imencode(".png", shades)[1].tobytes()
         (face,) = (await scene.answer(data, enrich="pose")).faces
         assert face.head_pose is not None
@@ -186,7 +195,7 @@ async def test_the_pose_model_is_fed_bgr_and_turned_into_our_signs(tmp_path: Pat
 async def test_several_pose_models_are_averaged(tmp_path: Path) -> None:
     write_pose(tmp_path / FOLDER / "fsanet-1x1.onnx")
     write_pose(tmp_path / FOLDER / "fsanet-var.onnx", last="Neg")
-    async with running(extras=extras(tmp_path)) as scene:
+    async with running(enrichment=extras(tmp_path)) as scene:
         (face,) = (await scene.answer(picture(shade=150), enrich="pose")).faces
         assert face.head_pose is not None
         assert (face.head_pose.yaw, face.head_pose.pitch, face.head_pose.roll) == pytest.approx((0, 0, 0), abs=1e-4)
@@ -195,7 +204,7 @@ async def test_several_pose_models_are_averaged(tmp_path: Path) -> None:
 async def test_the_points_of_a_whole_head_show_where_it_looks(tmp_path: Path) -> None:
     points = turned(head(), Pose(25, -10, 8))
     write_landmarks(tmp_path / "pack" / "1k3d68.onnx", whole_head(points))
-    async with running(extras=extras(tmp_path)) as scene:
+    async with running(enrichment=extras(tmp_path)) as scene:
         (face,) = (await scene.answer(picture(), enrich="pose,landmarks")).faces
         assert face.head_pose is not None
         angles = (face.head_pose.yaw, face.head_pose.pitch, face.head_pose.roll)
@@ -212,7 +221,7 @@ async def test_the_points_of_a_head_that_lies_on_its_side_are_those_of_an_uprigh
     write_landmarks(tmp_path / "pack" / "1k3d68.onnx", whole_head(points))
     a, b, c, d, e = ((CENTRE[0] - (y - CENTRE[1]), CENTRE[1] + (x - CENTRE[0])) for x, y in FACE.landmarks)
     lying = Detection(Box(106, 124, 206, 196), (a, b, c, d, e), 0.9)
-    async with running(ScriptedEngine(seen=[lying]), extras=extras(tmp_path)) as scene:
+    async with running(ScriptedEngine(seen=[lying]), enrichment=extras(tmp_path)) as scene:
         (face,) = (await scene.answer(picture(), enrich="pose,landmarks")).faces
         assert face.head_pose is not None
         assert (face.head_pose.yaw, face.head_pose.pitch, face.head_pose.roll) == pytest.approx((25, -10, 98), abs=0.1)
@@ -250,7 +259,7 @@ def insightface_pose() -> tuple[NDArray[np.float32], Any]:
 async def test_a_model_that_gives_no_numbers_for_a_face_leaves_its_answer_out(tmp_path: Path) -> None:
     write_pose(tmp_path / FOLDER / "fsanet.onnx", last="Sqrt")
     write_landmarks(tmp_path / "pack" / "2d106det.onnx", np.full((106, 2), np.nan))
-    async with running(extras=extras(tmp_path)) as scene:
+    async with running(enrichment=extras(tmp_path)) as scene:
         (face,) = (await scene.answer(picture(shade=20), enrich="landmarks,pose")).faces
         assert (face.landmarks_106, face.head_pose) == (None, None)
         assert len(face.vector()) == 4
@@ -258,14 +267,14 @@ async def test_a_model_that_gives_no_numbers_for_a_face_leaves_its_answer_out(tm
 
 def test_a_model_that_gives_no_angles_is_no_pose_model(tmp_path: Path) -> None:
     write_pooled(tmp_path / FOLDER / "fsanet.onnx", np.ones((3, 5)), side=64)
-    files = find_extras(tmp_path, "pack")
+    files = find_enrichment_files(tmp_path, "pack")
     with pytest.raises(SetupError, match="three angles"):
-        Enricher(files, Device(threads=1)).enrich([cut_look(np.zeros((240, 320, 3), np.uint8), FACE, ALL)])
+        Enricher(files, Device(threads=1)).enrich([cut_landmark_crop(np.zeros((240, 320, 3), np.uint8), FACE, ALL)])
 
 
 @functools.cache
 def enricher() -> Enricher:
-    return Enricher(find_extras(shared_data() / "data" / "models", "bench_s"), Device(threads=1))
+    return Enricher(find_enrichment_files(shared_data() / "data" / "models", "bench_s"), Device(threads=1))
 
 
 EXTENT = pytest.mark.parametrize("every", [16, pytest.param(4, marks=pytest.mark.slow)])
@@ -285,7 +294,7 @@ def enriched_photos(every: int) -> list[tuple[NDArray[np.uint8], Detection, Enri
         detection = Detection(box, (a, b, c, d, e), float(reference["det_score"][row]))
         if box.face_short >= 60:
             pixels = Decoder(150_000_000).decode((data / path).read_bytes()).pixels
-            found.append((pixels, detection, enricher().enrich([cut_look(pixels, detection, ALL)])[0]))
+            found.append((pixels, detection, enricher().enrich([cut_landmark_crop(pixels, detection, ALL)])[0]))
     assert len(found) > 160 // every
     return found
 
@@ -340,7 +349,7 @@ class TestRealPhotos:
         differences = []
         for pixels, detection, more in enriched_photos(16):
             mirrored = np.ascontiguousarray(pixels[:, ::-1])
-            (other,) = ours.enrich([cut_look(mirrored, mirror(detection, pixels.shape[1]), ALL)])
+            (other,) = ours.enrich([cut_landmark_crop(mirrored, mirror(detection, pixels.shape[1]), ALL)])
             assert more.head_pose is not None
             assert other.head_pose is not None
             here, there = more.head_pose, other.head_pose
@@ -354,7 +363,7 @@ class TestRealPhotos:
             height, width = pixels.shape[:2]
             # turned_back(k) undoes k quarter turns, so the way there is that of the other 4 - k
             lying = regions.turned_back(detection, 4 - turns, *((height, width) if turns % 2 else (width, height)))
-            (other,) = ours.enrich([cut_look(np.ascontiguousarray(np.rot90(pixels, turns)), lying, ALL)])
+            (other,) = ours.enrich([cut_landmark_crop(np.ascontiguousarray(np.rot90(pixels, turns)), lying, ALL)])
             assert other.head_pose is not None
             assert more.head_pose is not None
             apart = other.head_pose.roll - (more.head_pose.roll - 90 * turns)

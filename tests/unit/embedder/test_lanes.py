@@ -17,7 +17,7 @@ def lane(work: object = None, *, size: LaneSize | None = None, deaths: Deaths | 
 
     told = [] if deaths is None else deaths
     chosen = work if callable(work) else double
-    return Lane("test", chosen, size or LaneSize(), on_death=lambda name, error: told.append((name, error)))
+    return Lane("test", chosen, size or LaneSize(), on_crash=lambda name, error: told.append((name, error)))
 
 
 async def test_every_item_gets_its_own_result() -> None:
@@ -134,7 +134,7 @@ async def test_what_was_withdrawn_is_never_worked_on() -> None:
 
 
 async def test_two_callers_with_more_items_than_there_is_room_both_get_through() -> None:
-    narrow = lane(size=LaneSize(batch=2, room=5))
+    narrow = lane(size=LaneSize(batch=2, capacity=5))
     async with asyncio.timeout(10):
         results = await asyncio.gather(*(narrow.run_many(range(20)) for _ in range(6)))
     assert all(result == [2 * item for item in range(20)] for result in results)
@@ -148,7 +148,7 @@ async def test_the_queue_is_never_longer_than_its_room() -> None:
         gate.wait(10)
         return list(items)
 
-    narrow = lane(work, size=LaneSize(room=3))
+    narrow = lane(work, size=LaneSize(capacity=3))
     tasks = [asyncio.create_task(narrow.run(item)) for item in range(10)]
     await asyncio.sleep(0.1)
     assert narrow.waiting <= 3

@@ -11,8 +11,8 @@ from embedder_scene import FACE, Pixels, ScriptedEngine, face_at, running
 from small_models import write_pooled, write_recogniser
 
 from embedder.engine import Aligned, Detection
-from embedder.enrichment.lanes import Extras, open_extras
-from embedder.enrichment.model_discovery import FOLDER, find_extras
+from embedder.enrichment.lanes import EnrichmentModels, open_enrichment
+from embedder.enrichment.model_discovery import FOLDER, find_enrichment_files
 from embedder.images import alignment
 from embedder.models.onnx_header import read_header
 from embedder.models.pack import open_pack, task_of
@@ -32,8 +32,8 @@ def painted(red: int, green: int = 0, blue: int = 0) -> bytes:
     return cv2.imencode(".png", picture)[1].tobytes()
 
 
-def opened(models: Path) -> Extras:
-    return open_extras(find_extras(models, "pack"), Device(threads=1))
+def opened(models: Path) -> EnrichmentModels:
+    return open_enrichment(find_enrichment_files(models, "pack"), Device(threads=1))
 
 
 def judge(
@@ -44,14 +44,14 @@ def judge(
     batch: int | str = "N",
     window: tuple[int, int, int, int] | None = None,
     last: str | None = None,
-) -> Extras:
+) -> EnrichmentModels:
     """The further models of a folder with one quality model of this shape."""
     write_pooled(models / "pack" / FILE, weights, side=side, batch=batch, window=window, last=last)
     return opened(models)
 
 
 async def test_without_a_model_nothing_is_said(tmp_path: Path) -> None:
-    async with running(extras=opened(tmp_path)) as scene:
+    async with running(enrichment=opened(tmp_path)) as scene:
         (face,) = (await scene.answer(painted(204))).faces
         assert face.quality.quality is None
         info = msgspec.json.decode((await scene.client.get("/v1/info")).content, type=wire.Info)
@@ -60,14 +60,14 @@ async def test_without_a_model_nothing_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("red", "said"), [(204, 0.6), (255, 1.0), (166, 0.302), (20, 0.0)])
 async def test_the_model_sees_rgb_between_minus_one_and_one(tmp_path: Path, red: int, said: float) -> None:
-    async with running(extras=judge(tmp_path)) as scene:
+    async with running(enrichment=judge(tmp_path)) as scene:
         (face,) = (await scene.answer(painted(red, green=90, blue=255))).faces
         assert face.quality.quality == pytest.approx(said, abs=0.002)
         assert face.quality.brightness > 0
 
 
 async def test_the_model_is_among_the_models_that_are_served(tmp_path: Path) -> None:
-    async with running(extras=judge(tmp_path)) as scene:
+    async with running(enrichment=judge(tmp_path)) as scene:
         info = msgspec.json.decode((await scene.client.get("/v1/info")).content, type=wire.Info)
         assert [(model.task, model.name) for model in info.models] == [("quality", FILE)]
         assert len(info.models[0].sha256) == 64
@@ -79,14 +79,14 @@ async def test_each_face_of_a_picture_has_its_own_quality(tmp_path: Path, batch:
     for x, red in ((0, 160), (110, 200), (220, 240)):
         picture[:, x : x + 100, 2] = red
     engine = ScriptedEngine(seen=[face_at(14, 60, 0.9), face_at(124, 60, 0.8), face_at(234, 60, 0.7)])
-    async with running(engine, extras=judge(tmp_path, batch=batch, window=(50, 50, 62, 80))) as scene:
+    async with running(engine, enrichment=judge(tmp_path, batch=batch, window=(50, 50, 62, 80))) as scene:
         answer = await scene.answer(cv2.imencode(".png", picture)[1].tobytes())
         said = [face.quality.quality for face in answer.faces]
         assert said == pytest.approx([160 / 127.5 - 1, 200 / 127.5 - 1, 240 / 127.5 - 1], abs=0.01)
 
 
 async def test_a_face_at_which_the_model_fails_is_answered_without_its_quality(tmp_path: Path) -> None:
-    async with running(extras=judge(tmp_path, last="Sqrt")) as scene:
+    async with running(enrichment=judge(tmp_path, last="Sqrt")) as scene:
         (good,) = (await scene.answer(painted(204))).faces
         (bad,) = (await scene.answer(painted(20))).faces
         assert good.quality.quality == pytest.approx(0.6**0.5, abs=0.01)
@@ -107,7 +107,7 @@ async def test_the_model_sees_the_face_where_it_was_trained_to(tmp_path: Path, e
     x, y = FACE.landmarks[0]
     cv2.circle(picture, (round(x), round(y)), 4, (255, 255, 255), -1)
     extras = judge(tmp_path, window=(36, 50, 40, 54))
-    async with running(engine(), extras=extras) as scene:
+    async with running(engine(), enrichment=extras) as scene:
         (face,) = (await scene.answer(cv2.imencode(".png", picture)[1].tobytes())).faces
         assert face.quality.quality == pytest.approx(1.0)
 
@@ -115,7 +115,7 @@ async def test_the_model_sees_the_face_where_it_was_trained_to(tmp_path: Path, e
 @pytest.mark.parametrize("folder", ["pack", FOLDER])
 def test_the_model_is_found_in_the_pack_and_in_the_folder_beside_the_packs(tmp_path: Path, folder: str) -> None:
     path = write_pooled(tmp_path / folder / FILE, RED)
-    found = find_extras(tmp_path, "pack").quality
+    found = find_enrichment_files(tmp_path, "pack").quality
     assert found is not None
     assert found.path == path
 
@@ -123,7 +123,7 @@ def test_the_model_is_found_in_the_pack_and_in_the_folder_beside_the_packs(tmp_p
 def test_the_packs_own_model_comes_first(tmp_path: Path) -> None:
     write_pooled(tmp_path / FOLDER / FILE, RED)
     own = write_pooled(tmp_path / "pack" / FILE, RED)
-    found = find_extras(tmp_path, "pack").quality
+    found = find_enrichment_files(tmp_path, "pack").quality
     assert found is not None
     assert found.path == own
 
@@ -144,10 +144,10 @@ def test_a_file_that_is_not_this_model_is_refused_at_the_start(tmp_path: Path) -
 def test_a_model_that_changed_since_it_was_installed_is_refused(tmp_path: Path) -> None:
     write_pooled(tmp_path / FOLDER / FILE, RED)
     record_pack(tmp_path / FOLDER)
-    find_extras(tmp_path, "pack")
+    find_enrichment_files(tmp_path, "pack")
     write_pooled(tmp_path / FOLDER / FILE, RED * 2)
     with pytest.raises(SetupError, match="changed"):
-        find_extras(tmp_path, "pack")
+        find_enrichment_files(tmp_path, "pack")
 
 
 def test_a_pack_is_served_with_the_model_in_it(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_looking_only_around_known_boxes_finds_the_same_people(every: int) -> No
     using = engine()
     for one in looked(every).values():
         for face, vector in zip(one.faces, one.vectors, strict=True):
-            view = using.view(one.picture.pixels, regions.look_area(face.box), closely=True)
+            view = using.view(one.picture.pixels, regions.search_area(face.box), closely=True)
             again = regions.pick(face.box, using.detect([view])[0])
             if again is None:
                 missed += 1

@@ -75,7 +75,7 @@ async def test_a_picture_too_many_for_memory_is_answered_429_and_taken_later() -
 
     data = picture()
     engine = ScriptedEngine(before_detect=wait)
-    size = PipelineSize(max_in_flight=8, hands=2, memory_bytes=len(data) + 1000)
+    size = PipelineSize(max_in_flight=8, workers=2, memory_bytes=len(data) + 1000)
     async with running(engine, size=size) as scene:
         first = asyncio.create_task(scene.ask(data))
         await until(lambda: engine.looks)
