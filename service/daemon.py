@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import Callable
 
+import msgspec
 import structlog
 from pydantic import SecretStr
 
@@ -11,11 +12,10 @@ from immich_facesets.errors import FacesetsError, RequestError
 from immich_facesets.runtime.listen_address import Listen, check_exposure
 from service.app import App, database_url, program_version, web_token
 from service.monitoring.event_loop_lag import EventLoopWatch
-from service.passes.group import GUARDRAILS
 from service.passes.workers import first_error
+from service.reports.status import stored_status
 from service.sources import SourceAwayError
-from service.store import facts, failures, runs, spaces
-from service.store.facts import read_thresholds
+from service.store import facts
 from service.sync.outcome import Outcome, Result
 from service.sync.runner import Kind, until_stopped
 from service.sync.schedule import Bell, trigger_of
@@ -157,85 +157,14 @@ class Service:
 
 
 async def status_facts(app: App) -> shown.StatusFacts:
-    """Return the current facts from the store and the disk."""
-    store, settings = app.store, app.settings
-    census = await store.read(runs.census)
-    reasons = await store.read(failures.count_by_reason)
+    """Return the current facts from the store, the embedders and the disk."""
+    settings = app.settings
     info = app.pool.info if app.pool.is_open else None
     free = await asyncio.to_thread(shutil.disk_usage, settings.data_dir)
-    return shown.StatusFacts(
-        library=library_of(census),
-        runs=tuple(run_of(run) for run in await store.read(runs.last_runs)),
-        failures=tuple(failure_of(item) for item in await store.read(failures.list_failures)),
-        failures_by_reason=tuple(
-            shown.ReasonCount(reason=reason, count=count)
-            for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-        ),
-        guardrails=tuple(await store.read(facts.read_fact, GUARDRAILS) or ()),
-        reembedding=reembedding_of(await store.read(spaces.reembedding)),
-        model=None
-        if info is None
-        else shown.ModelFacts(
-            space=info.space, pack=info.pack, family=info.family, licence=info.licence, provider=info.provider
-        ),
-        thresholds=await store.read(read_thresholds),
+    return msgspec.structs.replace(
+        await stored_status(app.store),
+        model=msgspec.convert(info, shown.ModelFacts | None, from_attributes=True),
         database=database_url(settings).partition(":")[0],
         export_dir=str(settings.export_dir),
         disk_free_bytes=free.free,
-    )
-
-
-def library_of(census: runs.Census) -> shown.LibraryCounts:
-    """Return the store's counts as the web part shows them."""
-    return shown.LibraryCounts(
-        assets=census.assets,
-        wanted=census.wanted,
-        contents=census.contents,
-        embedded=census.embedded,
-        faces=census.faces,
-        identities=census.identities,
-        facesets=census.facesets,
-        sources=tuple(
-            shown.SourceCounts(
-                name=item.name,
-                kind=item.kind,
-                assets=item.assets,
-                wanted=item.wanted,
-                embedded=item.embedded,
-                full_listing_at=item.full_listing_at,
-            )
-            for item in census.sources
-        ),
-    )
-
-
-def reembedding_of(found: spaces.Reembedding | None) -> shown.Reembedding | None:
-    """Return the progress of filling another space, as the web part shows it."""
-    return None if found is None else shown.Reembedding(space=found.space, done=found.done, total=found.total)
-
-
-def run_of(run: runs.Run) -> shown.Run:
-    """Return a stored run as the web part shows it."""
-    return shown.Run(
-        id=run.run_id,
-        kind=run.kind,
-        started_at=run.started_at,
-        ended_at=run.ended_at,
-        outcome=run.outcome,
-        message=run.message,
-        sources=run.sources,
-        counts=run.counts,
-    )
-
-
-def failure_of(failure: failures.Failure) -> shown.Failure:
-    """Return a stored failure as the web part shows it."""
-    return shown.Failure(
-        stage=failure.stage,
-        source=failure.source,
-        item=failure.path or failure.item,
-        reason=failure.reason,
-        message=failure.message,
-        tries=failure.tries,
-        retry_at=failure.retry_at,
     )

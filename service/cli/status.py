@@ -11,14 +11,12 @@ from rich.table import Table
 from immich_facesets.errors import RequestError
 from service.app import open_reading
 from service.cli.terminal import out, plain, print_line
-from service.daemon import failure_of, library_of, reembedding_of, run_of
 from service.passes.context import PassContext
 from service.progress import ProgressBoard
 from service.reports.identity import IdentityView, view_identity
+from service.reports.status import stored_status
 from service.settings import load_settings
-from service.store import failures, runs, spaces
-from service.store import members as stored
-from service.store.facts import read_fact
+from service.store.members import IdentityRow, list_identities
 from service.web.formatting import counted
 from service.web.schemas import Failure, LibraryCounts, Reembedding, Run
 
@@ -71,14 +69,15 @@ def _when(moment: datetime) -> str:
 
 async def _status() -> StatusReport:
     async with open_reading(load_settings()) as store:
-        return StatusReport(
-            library=library_of(await store.read(runs.census)),
-            runs=tuple(run_of(run) for run in await store.read(runs.last_runs)),
-            failures=tuple(failure_of(item) for item in await store.read(failures.list_failures)),
-            failures_by_reason=await store.read(failures.count_by_reason),
-            guardrails=tuple(await store.read(read_fact, "guardrails") or ()),
-            reembedding=reembedding_of(await store.read(spaces.reembedding)),
-        )
+        stored = await stored_status(store)
+    return StatusReport(
+        library=stored.library,
+        runs=stored.runs,
+        failures=stored.failures,
+        failures_by_reason=dict(sorted((one.reason, one.count) for one in stored.failures_by_reason)),
+        guardrails=stored.guardrails,
+        reembedding=stored.reembedding,
+    )
 
 
 identities = typer.Typer(help="The people that were found.", no_args_is_help=True)
@@ -97,9 +96,9 @@ def list_all(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")
     out.print(table)
 
 
-async def _identities() -> list[stored.IdentityRow]:
+async def _identities() -> list[IdentityRow]:
     async with open_reading(load_settings()) as store:
-        return await store.read(stored.list_identities)
+        return await store.read(list_identities)
 
 
 @identities.command("show")

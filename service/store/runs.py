@@ -27,7 +27,7 @@ from service.store.tables import (
 class Run:
     """One sync. ``outcome`` is None while it runs."""
 
-    run_id: int
+    id: int
     kind: str
     sources: tuple[str, ...]
     started_at: datetime

@@ -1,0 +1,35 @@
+"""What the database adds to a status: counts, syncs, failures and warnings, for the page and for the command."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import msgspec
+
+from service.passes.group import GUARDRAILS
+from service.store import failures, runs, spaces
+from service.store.database import Store
+from service.store.facts import read_fact, read_thresholds
+from service.web.schemas import Failure, LibraryCounts, ReasonCount, Reembedding, Run, StatusFacts
+
+
+async def stored_status(store: Store) -> StatusFacts:
+    """Return the facts that the database holds; those of the model, the disk and the settings keep their defaults."""
+    reasons = await store.read(failures.count_by_reason)
+    return StatusFacts(
+        library=msgspec.convert(await store.read(runs.census), LibraryCounts, from_attributes=True),
+        runs=msgspec.convert(await store.read(runs.last_runs), tuple[Run, ...], from_attributes=True),
+        failures=_named(await store.read(failures.list_failures)),
+        failures_by_reason=tuple(
+            ReasonCount(reason=reason, count=count)
+            for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+        ),
+        guardrails=tuple(await store.read(read_fact, GUARDRAILS) or ()),
+        reembedding=msgspec.convert(await store.read(spaces.reembedding), Reembedding | None, from_attributes=True),
+        thresholds=await store.read(read_thresholds),
+    )
+
+
+def _named(stored: Iterable[failures.Failure]) -> tuple[Failure, ...]:
+    """Return the failures under the paths of their pictures, where these are known."""
+    named = [replace(failure, item=failure.path or failure.item) for failure in stored]
+    return msgspec.convert(named, tuple[Failure, ...], from_attributes=True)
