@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from immich_facesets.errors import RequestError, SetupError
+from immich_facesets.errors import RequestError
 from immich_facesets.facesets.selection import life_table
 from immich_facesets.grouping.face_table import FaceTable
 from service.passes.context import PassContext
@@ -16,8 +16,7 @@ from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store.database import Store
 from service.store.faces import dimension_of
-from service.store.facts import read_thresholds
-from service.store.spaces import active_space
+from service.store.spaces import grouped_points
 
 
 @dataclass(frozen=True)
@@ -32,13 +31,11 @@ class Lives:
     @classmethod
     async def read(cls, store: Store, settings: Settings) -> Self:
         """Read everything except the embeddings; a library that was never grouped raises a ``SetupError``."""
-        space, used = await store.read(active_space), await store.read(read_thresholds)
-        if space is None or used is None or used.space != space:
-            raise SetupError("nothing was grouped yet by this version: run 'immich-facesets sync' first")
-        facts = await gather_facts(store, space)
+        used = await store.read(grouped_points)
+        facts = await gather_facts(store, used.space)
         conditions = PassContext(store, settings, ProgressBoard(), asyncio.Event())
         eras = await Eras.read(conditions, points_today(settings, used), facts.birth_dates)
-        return cls(store, facts, eras, await store.read(dimension_of, space))
+        return cls(store, facts, eras, await store.read(dimension_of, used.space))
 
     @property
     def labels(self) -> Mapping[int, str]:

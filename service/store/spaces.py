@@ -10,10 +10,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, exists, func, select
 
+from immich_facesets.calibration.thresholds import PointsInUse
+from immich_facesets.errors import SetupError
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.grouping.plan import Carried, GroupingPlan
 from service.store.eras import carry_eras
-from service.store.facts import read_fact, write_fact
+from service.store.facts import read_fact, read_thresholds, write_fact
 from service.store.identities import apply_grouping
 from service.store.tables import assets, embeddings, faces, fingerprints, memberships
 
@@ -40,6 +42,14 @@ def active_space(tx: Connection) -> str | None:
     """Return the space whose vectors are in use, None before the first."""
     value: str | None = read_fact(tx, _IN_USE)
     return value
+
+
+def grouped_points(tx: Connection) -> PointsInUse:
+    """Return the operating points of the space in use; ``SetupError`` before its first grouping."""
+    space, used = active_space(tx), read_thresholds(tx)
+    if space is None or used is None or used.space != space:
+        raise SetupError("nothing was grouped yet by this version: run 'immich-facesets sync' first")
+    return used
 
 
 def coming_space(tx: Connection) -> str | None:

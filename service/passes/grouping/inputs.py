@@ -8,7 +8,6 @@ import numpy as np
 
 from immich_facesets.calibration.thresholds import PointsInUse
 from immich_facesets.dates import day_of
-from immich_facesets.errors import SetupError
 from immich_facesets.grouping.plan import Carried, FaceTable, GroupingPlan, plan_grouping
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
@@ -17,7 +16,7 @@ from service.passes.grouping.operating_points import SpaceFacts, measure_points,
 from service.passes.grouping.scope import basis_of, fresh_faces
 from service.store import contents, decisions, faces, identities, runs, spaces
 from service.store.database import Store
-from service.store.facts import Scope, read_scope, read_thresholds
+from service.store.facts import Scope, read_scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,5 @@ async def decide(
 async def space_in_use(conditions: PassContext) -> SpaceFacts:
     """Return the space of the identities, from the store; ``SetupError`` before the first grouping."""
     store = conditions.store
-    space, used = await store.read(spaces.active_space), await store.read(read_thresholds)
-    if space is None or used is None or used.space != space:
-        raise SetupError("nothing was grouped yet by this version: run 'immich-facesets sync' first")
-    return SpaceFacts(space, used.family, await store.read(faces.dimension_of, space), used.stated)
+    used = await store.read(spaces.grouped_points)
+    return SpaceFacts(used.space, used.family, await store.read(faces.dimension_of, used.space), used.stated)

@@ -9,7 +9,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.errors import SetupError
 from immich_facesets.evaluation import metrics
 from immich_facesets.evaluation.baselines import BASELINES, Baseline, Material, run_baseline
 from immich_facesets.evaluation.confusions import confusions, faces_in
@@ -30,8 +29,7 @@ from service.reports.evaluation.results import (
 from service.settings import Settings
 from service.store.database import Store
 from service.store.faces import StoredLibrary, read_library
-from service.store.facts import read_thresholds
-from service.store.spaces import active_space
+from service.store.spaces import grouped_points
 
 Groups = NDArray[np.int64]
 
@@ -54,15 +52,10 @@ class Scene:
 
 async def read_scene(store: Store, settings: Settings) -> Scene:
     """Read everything in the space in use; a library that was never grouped raises a ``SetupError``."""
-    space = await store.read(active_space)
-    used = await store.read(read_thresholds)
-    if space is None or used is None or used.space != space:
-        raise SetupError(
-            "nothing was grouped yet by this version: run 'immich-facesets sync' first, and evaluate after it"
-        )
+    used = await store.read(grouped_points)
     return Scene(
-        library=await store.read(read_library, space),
-        space=space,
+        library=await store.read(read_library, used.space),
+        space=used.space,
         family=used.family,
         points=points_today(settings, used),
         rules=settings.grouping_rules,

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import NOON, RECIPE, asset, content, face_answer, hint, nothing_to_report, one_identity, plans
+from web_scene import invented_thresholds
 
 from immich_facesets.assets import Person
 from immich_facesets.eras import KeptEra
-from immich_facesets.errors import ItemError
+from immich_facesets.errors import ItemError, SetupError
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import GroupingPlan, Join, Link
 from immich_facesets.imports.plan import Fate, ImportPlan, PlannedSet
@@ -101,6 +102,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     runs.census: (),
     runs.highest_number: (),
     spaces.active_space: (),
+    spaces.grouped_points: (),
 }
 """Every question to the store, with what is asked of the space in use."""
 
@@ -118,7 +120,7 @@ CHANGES = {
     "remember_source judge_again remember_page record_look mark_gone finish_listing remember_people record_alias",
     "record_content drop_orphans forget_lost record_decision record_phash record_verdict record_export record_copy",
     "record_removal record_enrichment",
-    "write_fact write_scope forget_scope write_last_complete_sync write_thresholds record_failure record_crash clear forget_gone retry_all apply_grouping begin_run end_run",
+    "write_fact write_scope forget_scope write_last_complete_sync write_thresholds record_failure record_crash clear forget_gone apply_grouping begin_run end_run",
     "announce_space use_space see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
 }
 
@@ -152,6 +154,7 @@ def fill(store: Store) -> None:
     store.write_now(failures.record_failure, "embed", "anna", BROKEN.fingerprint, error=broken, now=NOON)
     plan = dataclasses.replace(one_identity(1), links=(Link("anna", "p1", 1),))
     store.write_now(spaces.use_space, RECIPE.space, plan, NOON)
+    store.write_now(facts.write_thresholds, dataclasses.replace(invented_thresholds(), space=RECIPE.space))
     imported = PlannedSet(3, 3, "faceset_003", Fate.NEW, "Ida", (SORTED,))
     store.write_now(imports.record_import, ImportPlan((imported,), ()), NOON)
     found = KeptEra("1999", 1999, 1999, 1999, frozenset({1}))
@@ -202,6 +205,17 @@ def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:
     }
     asked = {question.__name__ for question in (*READS, *OF_ANOTHER)}
     assert found == asked | PARTS | set(" ".join(CHANGES).split())
+
+
+def test_a_library_without_a_grouping_in_its_space_asks_for_a_sync(store: Store) -> None:
+    points = dataclasses.replace(invented_thresholds(), space=OTHER.space)
+    for write in (None, (facts.write_fact, "space", RECIPE.space), (facts.write_thresholds, points)):
+        if write is not None:
+            store.write_now(*write)
+        with pytest.raises(SetupError, match="run 'immich-facesets sync' first"):
+            store.read_now(spaces.grouped_points)
+    store.write_now(facts.write_thresholds, dataclasses.replace(points, space=RECIPE.space))
+    assert store.read_now(spaces.grouped_points).points == points.points
 
 
 def test_no_question_about_the_space_in_use_is_answered_with_anything_of_another(store: Store) -> None:
