@@ -56,10 +56,6 @@ class PlannedSet:
     label: str | None = field(repr=False)
     faces: tuple[SortedFace, ...] = field(repr=False)
 
-    @property
-    def is_renumbered(self) -> bool:
-        return self.number != self.identity
-
 
 @dataclass(frozen=True, slots=True)
 class ImportPlan:

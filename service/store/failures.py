@@ -162,11 +162,6 @@ def resting(stage: str, item: ColumnElement[str], now: datetime) -> ColumnElemen
     return exists().where(failures.c.stage == stage, failures.c.item == item, failures.c.retry_at > now)
 
 
-def retry_all(tx: Connection, now: datetime) -> int:
-    """End every pause and return how many items were released."""
-    return tx.execute(failures.update().where(failures.c.retry_at > now).values(retry_at=now)).rowcount
-
-
 def list_failures(tx: Connection, *, limit: int = 200) -> list[Failure]:
     """Return the failures, latest first."""
     path = (
