@@ -92,11 +92,6 @@ class Asset:
         own = f"{self.source}\n{self.asset_id}\n{self.updated_at.isoformat()}"
         return f"{self.rendition}:@{hashlib.sha1(own.encode(), usedforsecurity=False).hexdigest()}"
 
-    def face_short(self) -> float:
-        """Return the short edge, at original size, of the largest hinted face; 0 without any."""
-        boxes = (hint.original_box(self.width, self.height) for hint in self.hints or ())
-        return max((box.face_short for box in boxes), default=0.0)
-
 
 def is_rendition_path(path: str) -> bool:
     """Return whether a path is Immich's own rendition, indexed by an external library with missing exclusions."""

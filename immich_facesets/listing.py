@@ -75,10 +75,14 @@ def next_look(asset_id: str, created_at: datetime, looks: int, now: datetime, ru
     return now + rules.second_look * (0.5 + spread)
 
 
+def is_big_enough(hint: FaceHint, width: int | None, height: int | None, rules: ListingRules) -> bool:
+    """Return whether a face in an original of ``width`` x ``height`` pixels is worth the download."""
+    return hint.original_box(width, height).face_short >= rules.min_face_short
+
+
 def is_wanted(asset: Asset, hints: Iterable[FaceHint], rules: ListingRules) -> bool:
-    """Return whether at least one face is big enough, at original size, to be worth the download."""
-    boxes = (hint.original_box(asset.width, asset.height) for hint in hints)
-    return any(box.face_short >= rules.min_face_short for box in boxes)
+    """Return whether at least one face makes the picture worth the download."""
+    return any(is_big_enough(hint, asset.width, asset.height, rules) for hint in hints)
 
 
 def plan_page(

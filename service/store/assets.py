@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, exists, func, select
 
 from immich_facesets.assets import Asset, FaceHint, Rendition
 from immich_facesets.faces import Box
-from immich_facesets.listing import AssetPlan, KnownAsset, ListingRules, is_wanted, next_look
+from immich_facesets.listing import AssetPlan, KnownAsset, ListingRules, is_big_enough, is_wanted, next_look
 from service.store import failures
 from service.store.sources import FOLDER
 from service.store.tables import assets, hints, sources
@@ -39,7 +39,7 @@ def judge_again(tx: Connection, rules: ListingRules) -> None:
         )
     )
     for row in rows:
-        if hint_of(row).original_box(row.width, row.height).face_short >= rules.min_face_short:
+        if is_big_enough(hint_from_row(row), row.width, row.height, rules):
             wanted.add((row.source, row.asset_id))
     places = tx.execute(
         select(assets.c.source, assets.c.asset_id, assets.c.is_wanted)
@@ -210,7 +210,7 @@ def to_look_at(tx: Connection, source: str, now: datetime, *, after: str = "", l
         .order_by(assets.c.asset_id)
         .limit(limit)
     )
-    return [asset_of(row) for row in rows]
+    return [asset_from_row(row) for row in rows]
 
 
 def count_due(tx: Connection, source: str, now: datetime) -> tuple[int, int]:
@@ -237,7 +237,7 @@ def mark_gone(tx: Connection, source: str, asset_id: str) -> None:
     tx.execute(delete(hints).where(hints.c.source == source, hints.c.asset_id == asset_id))
 
 
-def asset_of(row: Any) -> Asset:
+def asset_from_row(row: Any) -> Asset:
     """Return the stored asset as a value, without its hints."""
     return Asset(
         source=row.source,
@@ -261,7 +261,7 @@ def asset_of(row: Any) -> Asset:
     )
 
 
-def hint_of(row: Any) -> FaceHint:
+def hint_from_row(row: Any) -> FaceHint:
     """Return one stored hint as a value."""
     return FaceHint(
         face_id=row.face_id,

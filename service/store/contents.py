@@ -13,7 +13,7 @@ from immich_facesets.assets import Asset
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.wire import FaceAnswer
 from service.store import failures
-from service.store.assets import asset_of
+from service.store.assets import asset_from_row, hint_from_row
 from service.store.tables import (
     assets,
     contents,
@@ -120,7 +120,7 @@ def to_embed(
         .where(assets.c.source + "\n" + assets.c.asset_id == first.c.place)
         .order_by(assets.c.fingerprint)
     )
-    return [asset_of(row) for row in rows]
+    return [asset_from_row(row) for row in rows]
 
 
 def count_to_embed(tx: Connection, recipe: Recipe, now: datetime, *, sources: Collection[str] | None = None) -> int:
@@ -139,9 +139,7 @@ def boxes_of(tx: Connection, fingerprint: str) -> list[Box]:
     )
     boxes: list[Box] = []
     for row in rows:
-        box = Box(row.x1, row.y1, row.x2, row.y2)
-        if row.width and row.height and row.image_width and row.image_height:
-            box = box.scaled(row.width / row.image_width, row.height / row.image_height)
+        box = hint_from_row(row).original_box(row.width, row.height)
         if all(box.iou(other) < SAME_FACE_IOU for other in boxes):
             boxes.append(box)
     return boxes

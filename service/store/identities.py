@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, delete, func, insert, select, update
 from immich_facesets.dates import day_of_instant
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingPlan, Known
-from service.store.assets import hint_of
+from service.store.assets import hint_from_row
 from service.store.imported_faces import hear_imports
 from service.store.sources import FOLDER
 from service.store.tables import (
@@ -134,7 +134,7 @@ def assertions(tx: Connection, space: str) -> list[Assertion]:
         .order_by(hints.c.source, hints.c.person_id, hints.c.face_id)
     )
     for row in rows:
-        box = hint_of(row).original_box(row.width, row.height)
+        box = hint_from_row(row).original_box(row.width, row.height)
         overlap, face_id = max(((box.iou(other), -face) for face, other in boxes.get(row.sha256, ())), default=(0.0, 0))
         if overlap >= _HINT_IOU:
             said.setdefault((row.source, row.person_id), set()).add(-face_id)

@@ -23,10 +23,10 @@ from service.sources.immich.payloads import (
     AssetPayload,
     SearchAnswer,
     Version,
-    asset_of,
+    asset_from_payload,
     hints_of_faces,
     inline_hints,
-    person_of,
+    person_from_payload,
 )
 
 VERSIONS = ("immich-2.7.5", "immich-3.1.0", "immich-3.2-dialect")
@@ -84,7 +84,7 @@ def a_picture(**changes: Any) -> Asset:
     fields = {"id": ID, "owner_id": "owner", "type": "IMAGE", "original_path": "/data/a.jpg", "visibility": "timeline"}
     fields |= {"original_file_name": "a.jpg", "file_created_at": "2020-01-01T00:00:00.000Z", "checksum": ""}
     fields |= {"local_date_time": "2020-01-01T00:00:00.000Z", "updated_at": "2020-01-01T00:00:00.000Z"}
-    return asset_of(AssetPayload(**(fields | changes)), "anna", None)
+    return asset_from_payload(AssetPayload(**(fields | changes)), "anna", None)
 
 
 async def download(client: ImmichClient, folder: Path, *, fullsize: bool) -> int:
@@ -164,7 +164,7 @@ def check_parsed(told: Recording, parsed: object) -> None:
         case SearchAnswer():
             assert [item.id for item in parsed.assets.items] == [item["id"] for item in told.body["assets"]["items"]]
             for item in parsed.assets.items:
-                asset = asset_of(item, "anna", inline_hints(item))
+                asset = asset_from_payload(item, "anna", inline_hints(item))
                 assert asset.taken_at.tzinfo is not None
                 assert len(asset.local_date) == 10
         case tuple():
@@ -193,7 +193,7 @@ async def faces_of(version: str, name: str) -> tuple[FaceHint, ...]:
 
 async def asset_named(version: str, name: str) -> Asset:
     client = replaying(recording(version, name))
-    asset = asset_of(await client.asset(ID), "anna", None)
+    asset = asset_from_payload(await client.asset(ID), "anna", None)
     await client.close()
     return asset
 
@@ -240,7 +240,7 @@ async def test_the_listing_of_2_7_brings_assigned_and_unassigned_faces() -> None
 @pytest.mark.parametrize("version", ["immich-2.7.5", "immich-3.1.0"])
 async def test_checksums_are_trusted_except_those_of_external_libraries(version: str) -> None:
     items = await searched(version, "search_with_people_all")
-    own = {item.original_file_name: asset_of(item, "anna", None) for item in items}
+    own = {item.original_file_name: asset_from_payload(item, "anna", None) for item in items}
     # The recorder wrote down the SHA-1 of the bytes it was given.
     original = recording(version, "original_a_o1").body["$sha1"]
     checksum = own["orient1.jpg"].checksum
@@ -257,13 +257,13 @@ async def test_a_missing_file_is_offline_and_not_merely_trash(version: str) -> N
     (item,) = await searched(version, "search_offline")
     assert item.is_offline
     assert item.is_trashed
-    assert asset_of(item, "anna", None).is_offline
+    assert asset_from_payload(item, "anna", None).is_offline
 
 
 @pytest.mark.parametrize("version", ["immich-2.7.5", "immich-3.1.0"])
 async def test_people_come_with_names_birth_dates_and_the_hidden_ones(version: str) -> None:
     client = replaying(recording(version, "people"))
-    people = [person_of(payload) for payload in (await client.people(1)).people]
+    people = [person_from_payload(payload) for payload in (await client.people(1)).people]
     await client.close()
     assert {(person.name, person.birth_date, person.is_hidden) for person in people} == {
         ("Anna", "1980-01-02", False),

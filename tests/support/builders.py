@@ -48,6 +48,22 @@ def asset(asset_id: str = "a1", **changes: Any) -> Asset:
     return Asset(**(fields | changes))
 
 
+def _small(side: float, *, size: int = 1000) -> FaceHint:
+    return hint(box=Box(0, 0, side, 500), size=size)
+
+
+WORTH_FETCHING = [
+    (asset(hints=(hint("f0", box=Box(0, 0, 20, 20)), _small(90))), True),
+    (asset(hints=(hint("f0", box=Box(0, 0, 20, 20)), _small(89.9))), False),
+    (asset(hints=(_small(50, size=500),)), True),
+    (asset(hints=(_small(50, size=500),), width=500, height=500), False),
+    (asset(hints=(_small(50, size=500),), width=None, height=None), False),  # unknown: the box counts as it is
+    (asset(hints=(_small(90, size=0),)), True),
+    (asset(hints=()), False),
+]
+"""Assets, and whether ``RULES`` make them worth fetching: the size counts in the original, not in the preview."""
+
+
 def plans(*assets: Asset, now: datetime = NOON) -> tuple[AssetPlan, ...]:
     return plan_page(assets, {}, now, RULES)
 

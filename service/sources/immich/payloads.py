@@ -128,7 +128,7 @@ def instant(text: str) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def hint_of(face: FacePayload, person_id: str | None) -> FaceHint:
+def hint_from_payload(face: FacePayload, person_id: str | None) -> FaceHint:
     return FaceHint(
         face_id=face.id,
         box=Box(face.bounding_box_x1, face.bounding_box_y1, face.bounding_box_x2, face.bounding_box_y2),
@@ -140,7 +140,7 @@ def hint_of(face: FacePayload, person_id: str | None) -> FaceHint:
 
 def hints_of_faces(faces: tuple[FacePayload, ...]) -> tuple[FaceHint, ...]:
     """Return the face hints of an answer to ``GET /faces``."""
-    return tuple(hint_of(face, None if face.person is None else face.person.id) for face in faces)
+    return tuple(hint_from_payload(face, None if face.person is None else face.person.id) for face in faces)
 
 
 def inline_hints(asset: AssetPayload) -> tuple[FaceHint, ...] | None:
@@ -152,8 +152,8 @@ def inline_hints(asset: AssetPayload) -> tuple[FaceHint, ...] | None:
     """
     if asset.is_edited:
         return None
-    known = [hint_of(face, person.id) for person in asset.people for face in person.faces]
-    return (*known, *(hint_of(face, None) for face in asset.unassigned_faces))
+    known = [hint_from_payload(face, person.id) for person in asset.people for face in person.faces]
+    return (*known, *(hint_from_payload(face, None) for face in asset.unassigned_faces))
 
 
 def rendition_of(asset: AssetPayload) -> Rendition:
@@ -175,7 +175,7 @@ def checksum_of(asset: AssetPayload) -> str | None:
     return digest.hex() if len(digest) == 20 else None
 
 
-def asset_of(payload: AssetPayload, source: str, hints: tuple[FaceHint, ...] | None) -> Asset:
+def asset_from_payload(payload: AssetPayload, source: str, hints: tuple[FaceHint, ...] | None) -> Asset:
     """Return the project's asset. Width and height are upright on every version, and the edit's if there is one."""
     updated_at = instant(payload.updated_at)
     return Asset(
@@ -200,7 +200,7 @@ def asset_of(payload: AssetPayload, source: str, hints: tuple[FaceHint, ...] | N
     )
 
 
-def person_of(payload: PersonPayload) -> Person:
+def person_from_payload(payload: PersonPayload) -> Person:
     return Person(
         person_id=payload.id,
         name=payload.name,

@@ -21,10 +21,10 @@ from service.sources.immich.payloads import (
     AssetPayload,
     AssetSection,
     Version,
-    asset_of,
+    asset_from_payload,
     hints_of_faces,
     inline_hints,
-    person_of,
+    person_from_payload,
 )
 
 T = TypeVar("T")
@@ -143,7 +143,7 @@ class ImmichSource:
             number = page
             answer = await self._insist(lambda: self._client.people(number))  # noqa: B023 - awaited before it changes
             known = len(people)
-            people.update((payload.id, person_of(payload)) for payload in answer.people)
+            people.update((payload.id, person_from_payload(payload)) for payload in answer.people)
             has_more = answer.has_next_page and len(people) > known
         return tuple(people.values())
 
@@ -259,7 +259,7 @@ class ImmichSource:
             hints = inline_hints(payload)
         elif with_faces is not None and payload.id not in with_faces and not payload.is_offline:
             hints = ()
-        return asset_of(payload, self._name, hints)
+        return asset_from_payload(payload, self._name, hints)
 
     async def _stage(self, asset: Asset, folder: Path) -> Staged:
         match asset.rendition:

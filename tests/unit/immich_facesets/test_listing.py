@@ -5,12 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from builders import NOON, RULES, asset, hint
+from builders import NOON, RULES, WORTH_FETCHING, asset
 from hypothesis import given
 from hypothesis import strategies as st
 
 from immich_facesets.assets import Asset
-from immich_facesets.faces import Box
 from immich_facesets.listing import AssetPlan, KnownAsset, ListingRules, is_wanted, next_look, plan_page
 
 MINUTES = (5, 30, 120, 720, 2880, 7200, 14400)
@@ -37,18 +36,9 @@ def plan(of: Asset, before: KnownAsset | None = None, now: datetime = NOON) -> A
     return planned
 
 
-@pytest.mark.parametrize(("side", "wanted"), [(90, True), (89.9, False)])
-def test_a_face_of_the_least_size_makes_a_picture_worth_fetching(side: float, wanted: bool) -> None:
-    small = hint(box=Box(0, 0, 20, 20))
-    assert is_wanted(asset(), [small, hint(box=Box(0, 0, side, 500))], RULES) is wanted
-
-
-def test_the_size_counts_in_the_original_and_not_in_the_preview() -> None:
-    box = hint(box=Box(0, 0, 50, 50), size=500)
-    assert is_wanted(asset(width=1000, height=1000), [box], RULES)
-    assert not is_wanted(asset(width=500, height=500), [box], RULES)
-    assert not is_wanted(asset(width=None, height=None), [box], RULES), "unknown: as it is"
-    assert not is_wanted(asset(), [], RULES)
+@pytest.mark.parametrize(("of", "wanted"), WORTH_FETCHING)
+def test_a_big_face_in_the_original_makes_a_picture_worth_fetching(of: Asset, wanted: bool) -> None:
+    assert is_wanted(of, of.hints or (), RULES) is wanted
 
 
 def test_a_new_asset_with_its_faces_is_taken_at_once() -> None:

@@ -9,7 +9,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from builders import NOON, RECIPE, RULES, asset, content, face_answer, hint, one_identity, plans
+from builders import NOON, RECIPE, RULES, WORTH_FETCHING, asset, content, face_answer, hint, one_identity, plans
 from sqlalchemy import Connection, text
 
 from immich_facesets.assets import Asset, Person
@@ -167,6 +167,14 @@ def test_a_changed_size_rule_is_applied_to_what_is_known(store: Store) -> None:
     assert {item.asset_id for item in store.read_now(contents.to_embed, RECIPE, NOON)} == {"a1", "a2"}
     store.write_now(assets.judge_again, type(RULES)(min_face_short=500))
     assert store.read_now(contents.to_embed, RECIPE, NOON) == []
+
+
+@pytest.mark.parametrize(("of", "wanted"), WORTH_FETCHING)
+def test_the_store_judges_stored_faces_as_a_listing_does(store: Store, of: Asset, wanted: bool) -> None:
+    remember(store, of)
+    for rules in (type(RULES)(min_face_short=5000), type(RULES)(min_face_short=1), RULES):
+        store.write_now(assets.judge_again, rules)
+    assert bool(store.read_now(contents.to_embed, RECIPE, NOON)) is wanted
 
 
 def test_a_named_person_asserts_the_face_at_the_place_of_her_box(store: Store) -> None:
