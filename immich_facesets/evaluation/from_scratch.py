@@ -25,7 +25,7 @@ def partition(table: FaceTable, points: OperatingPoints, rules: GroupingRules) -
         known=(),
         assertions=(),
         constraints=Constraints(),
-        points=points,
+        thresholds=points,
         rules=replace(rules, min_faces=1),
         next_number=1,
     )

@@ -3,40 +3,47 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
+from immich_facesets.grouping.centroids import Centroids
 from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.grouping.matching import candidates
+from immich_facesets.grouping.problem import owners
+from immich_facesets.grouping.recognisability import clear_faces
 from immich_facesets.grouping.rules import GroupingRules
-from immich_facesets.grouping.state import GroupingState
-from immich_facesets.moderation.constraints import Constraints
+from immich_facesets.grouping.state import placed_identities
 from immich_facesets.spaces import OperatingPoints
 
 
 @dataclass(frozen=True, slots=True)
-class Rival:
+class Alternative:
     """Another identity, and the distance of its centroid from the face."""
 
     identity: int
     distance: float
 
 
-def rivals_of(
+def alternatives(
     table: FaceTable,
     memberships: Mapping[int, int],
     number: int,
-    points: OperatingPoints,
+    thresholds: OperatingPoints,
     rules: GroupingRules,
-) -> dict[int, tuple[Rival, ...]]:
+) -> dict[int, tuple[Alternative, ...]]:
     """
     Return, for each face of an identity, the other identities within the match distance, nearest first.
 
     Faces without any are missing. The centroids are those that grouping uses. Decisions are ignored: they determine
     memberships, not distances.
     """
-    draft = GroupingState(table, memberships, [], Constraints(), points, rules, next_number=1)
-    standing = draft.standing()
-    pairs = candidates(draft.faces.vectors, draft.members(number), standing.centroids, standing.numbers, points.match)
-    found: dict[int, list[Rival]] = {}
-    for row, other, gap in zip(pairs.rows.tolist(), pairs.numbers.tolist(), pairs.gaps.tolist(), strict=True):
+    faces = table.in_order_of_content()
+    owner = owners({face: row for row, face in enumerate(faces.face_ids.tolist())}, memberships)
+    centroids = Centroids(faces.vectors, clear_faces(faces, rules, thresholds.match), thresholds.near)
+    placed = placed_identities(owner, centroids)
+    rows = np.flatnonzero(owner == number)
+    pairs = candidates(faces.vectors, rows, placed.centroids, placed.numbers, thresholds.match)
+    found: dict[int, list[Alternative]] = {}
+    for row, other, distance in zip(pairs.rows.tolist(), pairs.numbers.tolist(), pairs.distances.tolist(), strict=True):
         if other != number:
-            found.setdefault(int(draft.faces.face_ids[row]), []).append(Rival(other, round(max(0.0, gap), 4)))
+            found.setdefault(int(faces.face_ids[row]), []).append(Alternative(other, round(max(0.0, distance), 4)))
     return {face: tuple(others) for face, others in found.items()}

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from immich_facesets.grouping.centroids import cosine_distances, without_outliers
 from immich_facesets.grouping.face_table import Assertion, Rows
-from immich_facesets.grouping.state import NOBODY, GroupingState
+from immich_facesets.grouping.identities import UNASSIGNED, Identities
+from immich_facesets.grouping.problem import GroupingProblem
+from immich_facesets.grouping.state import GroupingState, placed_identities
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,7 @@ class CleanedAssertion:
 
     assertion: Assertion
     accepted: Rows
-    gaps: list[float]
+    distances: list[float]
     dropped: tuple[int, ...]
 
 
@@ -25,123 +27,131 @@ class CleanedAssertion:
 class Claim:
     """A claim of a person's identity on a row, with the row's distance from the asserted faces; nearest first."""
 
-    gap: float
+    distance: float
     row: int
     person: tuple[str, str]
     number: int
 
 
-def apply_assertions(draft: GroupingState, assertions: Sequence[Assertion]) -> list[CleanedAssertion]:
+def apply_assertions(
+    problem: GroupingProblem, state: GroupingState, assertions: Sequence[Assertion]
+) -> list[CleanedAssertion]:
     """
     Attach every asserted person to an identity, a new one if necessary, and move the accepted faces there.
 
     ``assertions``: one for each person. Once a person is attached, nothing here depends on distances to identities, so
     planning again gives the same result.
     """
-    hearings = [drop_outliers(draft, assertion) for assertion in assertions]
-    hearings.sort(key=lambda one: (-len(one.accepted), one.accepted.tolist(), one.assertion.person))
-    heard = [one for one in hearings if len(one.accepted)]
-    is_new = [one.assertion.person not in draft.people.identity_of for one in heard]
-    owner, is_fixed = draft.owner, draft.is_fixed
-    draft.owner = owner.copy()
+    cleaned = [drop_outliers(problem, assertion) for assertion in assertions]
+    cleaned.sort(key=lambda one: (-len(one.accepted), one.accepted.tolist(), one.assertion.person))
+    accepted = [one for one in cleaned if len(one.accepted)]
+    is_new = [one.assertion.person not in state.identities.people.identity_of for one in accepted]
+    constraints, is_fixed = problem.constraints, problem.constraints.is_fixed(state.owner)
+    provisional = state.owner.copy()  # as if every claim succeeded; all are resolved below
     claims = []
     for place in np.argsort(is_new, kind="stable"):  # attached people first: they affect the choice for the others
-        hearing = heard[place]
-        number = _identity_of(draft, hearing, is_fixed)
+        one = accepted[place]
+        number = _identity_of(problem, state.identities, provisional, one, is_fixed)
         if number is None:
             continue
-        may = hearing.accepted[[(row, number) not in draft.barred for row in hearing.accepted.tolist()]]
-        if number in draft.locked:
-            draft.is_held[may[owner[may] == NOBODY]] = True  # held until the identity is unlocked
+        allowed = one.accepted[[(row, number) not in constraints.cannot_link for row in one.accepted.tolist()]]
+        if number in constraints.locked:
+            state.is_held[allowed[state.owner[allowed] == UNASSIGNED]] = True  # held until the identity is unlocked
             continue
-        draft.owner[may[~is_fixed[may]]] = number  # provisional; all claims are settled below
-        gap_of = dict(zip(hearing.accepted.tolist(), hearing.gaps, strict=True))
-        claims += [Claim(gap_of[row], row, hearing.assertion.person, number) for row in may[~is_fixed[may]].tolist()]
-    draft.owner = owner
-    _settle_claims(draft, claims)
-    return hearings
+        movable = allowed[~is_fixed[allowed]]
+        provisional[movable] = number
+        distance_of = dict(zip(one.accepted.tolist(), one.distances, strict=True))
+        claims += [Claim(distance_of[row], row, one.assertion.person, number) for row in movable.tolist()]
+    _resolve_claims(problem, state, claims)
+    return cleaned
 
 
-def drop_outliers(draft: GroupingState, assertion: Assertion) -> CleanedAssertion:
+def drop_outliers(problem: GroupingProblem, assertion: Assertion) -> CleanedAssertion:
     """Remove bystanders and wrong assignments from an assertion."""
-    found = {draft.row_of[face] for face in assertion.face_ids if face in draft.row_of}
-    rows = np.array(sorted(row for row in found if not draft.is_ignored[row]), dtype=np.intp)
-    accepted = without_outliers(rows, draft.centroids, draft.points.drop, draft.points.outlier)
-    gaps = draft.centroids.distances(accepted).tolist() if len(accepted) else []
-    dropped = np.sort(draft.faces.face_ids[np.setdiff1d(rows, accepted)])
-    return CleanedAssertion(assertion, accepted, gaps, tuple(dropped.tolist()))
+    found = {problem.row_of[face] for face in assertion.face_ids if face in problem.row_of}
+    rows = np.array(sorted(row for row in found if not problem.constraints.is_ignored[row]), dtype=np.intp)
+    accepted = without_outliers(rows, problem.centroids, problem.thresholds.drop, problem.thresholds.outlier)
+    distances = problem.centroids.distances(accepted).tolist() if len(accepted) else []
+    dropped = np.sort(problem.faces.face_ids[np.setdiff1d(rows, accepted)])
+    return CleanedAssertion(assertion, accepted, distances, tuple(dropped.tolist()))
 
 
-def _identity_of(draft: GroupingState, hearing: CleanedAssertion, is_fixed: NDArray[np.bool_]) -> int | None:
+def _identity_of(
+    problem: GroupingProblem,
+    identities: Identities,
+    owner: NDArray[np.int64],
+    cleaned: CleanedAssertion,
+    is_fixed: NDArray[np.bool_],
+) -> int | None:
     """
     Return the identity of an asserted person; None where a new one may not be created.
 
     In this order: the identity attached before, the one that holds most of the faces, the nearest one, or a new one.
     """
-    person = hearing.assertion.person
-    attached = draft.people.identity_of.get(person)
+    person = cleaned.assertion.person
+    attached = identities.people.identity_of.get(person)
     if attached is not None:
         return attached
-    number = _holder(draft, hearing)
+    number = _holder(identities, owner, cleaned)
     if number is None:
-        number = _nearest(draft, hearing)
+        number = _nearest(problem, identities, owner, cleaned)
     if number is None:
-        if len(hearing.accepted) < draft.rules.min_asserted or is_fixed[hearing.accepted].all():
+        if len(cleaned.accepted) < problem.rules.min_asserted or is_fixed[cleaned.accepted].all():
             return None
-        number = draft.create("asserted")
-    draft.people.attach(person, number)
+        number = identities.create("asserted")
+    identities.people.attach(person, number)
     return number
 
 
-def _holder(draft: GroupingState, hearing: CleanedAssertion) -> int | None:
+def _holder(identities: Identities, owner: NDArray[np.int64], cleaned: CleanedAssertion) -> int | None:
     """Return the identity that holds more than half of the accepted faces, if the person may be attached to it."""
-    owners = draft.owner[hearing.accepted]
-    numbers, counts = np.unique(owners[owners != NOBODY], return_counts=True)
+    owners = owner[cleaned.accepted]
+    numbers, counts = np.unique(owners[owners != UNASSIGNED], return_counts=True)
     for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-        if count * 2 > len(owners) and not draft.people.has_other(number, hearing.assertion.person):
+        if count * 2 > len(owners) and not identities.people.has_other(number, cleaned.assertion.person):
             return int(number)
     return None
 
 
-def _nearest(draft: GroupingState, hearing: CleanedAssertion) -> int | None:
+def _nearest(
+    problem: GroupingProblem, identities: Identities, owner: NDArray[np.int64], cleaned: CleanedAssertion
+) -> int | None:
     """Return the nearest identity within the merge distance to which the person may be attached."""
-    standing = draft.standing()
-    gaps = cosine_distances(draft.centroids.of(hearing.accepted)[None], standing.centroids)[0]
-    for place in np.argsort(gaps, kind="stable"):
-        if gaps[place] > draft.points.merge:
+    placed = placed_identities(owner, problem.centroids)
+    distances = cosine_distances(problem.centroids.of(cleaned.accepted)[None], placed.centroids)[0]
+    for place in np.argsort(distances, kind="stable"):
+        if distances[place] > problem.thresholds.merge:
             break
-        number = int(standing.numbers[place])
-        if not draft.people.has_other(number, hearing.assertion.person):
+        number = int(placed.numbers[place])
+        if not identities.people.has_other(number, cleaned.assertion.person):
             return number
     return None
 
 
-def _settle_claims(draft: GroupingState, claims: Sequence[Claim]) -> None:
+def _resolve_claims(problem: GroupingProblem, state: GroupingState, claims: Sequence[Claim]) -> None:
     """
     Assign each row to its nearest claim, and each identity at most one face per picture.
 
     Of two faces in one picture, decided ones take precedence over asserted ones, and these over the others.
     """
-    pictures = draft.faces.pictures
-    is_fixed = draft.is_fixed
-    settled: set[int] = set()
-    seats: dict[tuple[int, int], list[int]] = {}
-    for row in np.flatnonzero((draft.owner != NOBODY) & ~draft.is_open).tolist():
-        seats.setdefault((int(draft.owner[row]), int(pictures[row])), []).append(row)
-    taken = {seat for seat, rows in seats.items() if is_fixed[rows].any()}
+    constraints = problem.constraints
+    is_fixed = constraints.is_fixed(state.owner)
+    resolved: set[int] = set()
+    occupants = constraints.occupants(state.owner)
+    occupied = {pair for pair, rows in occupants.items() if is_fixed[rows].any()}
     for claim in sorted(claims):
-        if claim.row in settled:
+        if claim.row in resolved:
             continue
-        settled.add(claim.row)
-        if not draft.is_open[claim.row]:
-            seat = (claim.number, int(pictures[claim.row]))
-            if seat in taken:
-                if draft.owner[claim.row] == claim.number:
-                    draft.release(claim.row)
+        resolved.add(claim.row)
+        if not constraints.may_repeat[claim.row]:
+            pair = (claim.number, int(constraints.pictures[claim.row]))
+            if pair in occupied:
+                if state.owner[claim.row] == claim.number:
+                    state.release(claim.row)
                 continue
-            taken.add(seat)
-            for other in seats.get(seat, []):
-                if other != claim.row and draft.owner[other] == claim.number:
-                    draft.release(other)
-        if draft.owner[claim.row] != claim.number:
-            draft.place(claim.row, claim.number, "asserted", claim.gap)
+            occupied.add(pair)
+            for other in occupants.get(pair, []):
+                if other != claim.row and state.owner[other] == claim.number:
+                    state.release(other)
+        if state.owner[claim.row] != claim.number:
+            state.place(claim.row, claim.number, "asserted", claim.distance)

@@ -3,7 +3,7 @@ The careful grouping method: assign whole clusters, clear faces before poor ones
 
 First, clear faces are clustered so tightly that hardly any cluster is mixed. Then clusters and identities are linked
 (``cluster_linking``), which joins what the first pass left apart. Poor faces come last. They join an identity that is
-near and clearly nearer than all others; they neither found an identity nor move its centroid.
+near and clearly nearer than all others; they neither create an identity nor move its centroid.
 """
 
 from collections.abc import Collection
@@ -13,184 +13,197 @@ import numpy as np
 
 from immich_facesets.clustering.linkage import average_linkage, split_by
 from immich_facesets.grouping.cluster_linking import Clusters, least_likeness, link
-from immich_facesets.grouping.discovery import Discovery, found_identity, one_a_picture
+from immich_facesets.grouping.discovery import Discovery, create_identity, joinable, one_per_picture
 from immich_facesets.grouping.face_table import Rows
-from immich_facesets.grouping.matching import Candidates, assign, candidates, near_rows, stand_out
-from immich_facesets.grouping.state import NOBODY, GroupingState, PlacedIdentities
+from immich_facesets.grouping.identities import UNASSIGNED
+from immich_facesets.grouping.matching import Candidates, assign, candidates, near_rows, unambiguous
+from immich_facesets.grouping.problem import GroupingProblem
+from immich_facesets.grouping.row_constraints import RowConstraints
+from immich_facesets.grouping.state import GroupingState, PlacedIdentities, placed_identities
 
 
-def place_carefully(draft: GroupingState) -> Discovery:
+def place_carefully(problem: GroupingProblem, state: GroupingState) -> Discovery:
     """Place loose faces until no more can be placed; return the last discovery, which changed nothing."""
-    grown = set(draft.owner[(draft.owner != draft.before) & (draft.owner != NOBODY)].tolist())
+    grown = set(state.owner[(state.owner != problem.before) & (state.owner != UNASSIGNED)].tolist())
     while True:
-        _wake(draft, grown)
-        before = draft.owner.copy()
-        found = _place_clear(draft)
-        found.changes += _place_poor(draft)
+        _activate(problem, state, grown)
+        before = state.owner.copy()
+        found = _place_clear(problem, state)
+        found.changes += _place_poor(problem, state)
         if not found.changes:
             return found
-        grown = set(draft.owner[draft.owner != before].tolist())
+        grown = set(state.owner[state.owner != before].tolist())
 
 
-def _wake(draft: GroupingState, grown: Collection[int]) -> None:
+def _activate(problem: GroupingProblem, state: GroupingState, grown: Collection[int]) -> None:
     """
-    Reactivate resting faces near something new: a fresh face, another reactivated face, or an identity that grew.
+    Activate the inactive faces near something new: a fresh face, another activated face, or an identity that grew.
 
     "Near" means that two single faces could be linked. Links that only whole clusters would make are left to the next
     grouping of all faces.
     """
-    resting = draft.resting()
-    if len(resting) == 0:
+    inactive = state.inactive(problem.constraints)
+    if len(inactive) == 0:
         return
-    vectors, least = draft.faces.vectors, least_likeness(draft.points.cluster)
+    vectors, least = problem.faces.vectors, least_likeness(problem.thresholds.cluster)
     if grown:
-        members = [draft.members(number) for number in sorted(grown)]
-        centroids = draft.centroids.matrix(members)
-        reach = max(1.0 - least, draft.points.match + draft.rules.poor_margin)
-        draft.is_active[near_rows(vectors, resting, centroids, reach)] = True
-    front = draft.loose()
-    front = front[draft.is_good[front]]
+        centroids = problem.centroids.matrix([state.members(number) for number in sorted(grown)])
+        reach = max(1.0 - least, problem.thresholds.match + problem.rules.poor_margin)
+        state.is_active[near_rows(vectors, inactive, centroids, reach)] = True
+    front = state.loose(problem.constraints)
+    front = front[problem.is_clear[front]]
     while len(front):
-        resting = draft.resting()
-        resting = resting[draft.is_good[resting]]
-        front = near_rows(vectors, resting, vectors[front], 1.0 - least)
-        draft.is_active[front] = True
+        inactive = state.inactive(problem.constraints)
+        inactive = inactive[problem.is_clear[inactive]]
+        front = near_rows(vectors, inactive, vectors[front], 1.0 - least)
+        state.is_active[front] = True
 
 
 @dataclass(frozen=True)
-class _Loose:
-    """A cluster of clear loose faces, and the identities that one of its faces must not join."""
+class _LooseCluster:
+    """A cluster of clear loose faces, and the identities that decisions forbid for one of its faces."""
 
     rows: Rows
-    barred: set[int]  # by decisions; birthdays are added later
+    cannot_link: frozenset[int]
 
 
-def _place_clear(draft: GroupingState) -> Discovery:
+def _place_clear(problem: GroupingProblem, state: GroupingState) -> Discovery:
     """Link clusters of clear loose faces with identities and with each other."""
-    draft.torn.clear()
-    loose = draft.loose()
-    draft.is_waiting[loose] = False
-    loose = loose[draft.is_good[loose]]
-    parts = [loose[part] for part in split_by(average_linkage(draft.faces.vectors[loose], draft.points.match))]
-    clusters = [cluster for rows in parts for cluster in _apart(draft, rows)]
-    standing = _sound(draft)
-    anchors = len(standing.numbers)
+    state.ambiguous.clear()
+    loose = state.loose(problem.constraints)
+    state.is_waiting[loose] = False
+    clusters = _loose_clusters(problem, loose[problem.is_clear[loose]])
+    placed = _growable(problem, state)
+    anchors = len(placed.numbers)
     linked = link(
-        _clusters(draft, standing, clusters), least=least_likeness(draft.points.cluster), margin=draft.rules.margin
+        _linkage_input(problem, placed, clusters),
+        least=least_likeness(problem.thresholds.cluster),
+        margin=problem.rules.margin,
     )
-    groups = [[place - anchors for place in group if place >= anchors] for group in linked.groups]
-    found = Discovery([np.concatenate([clusters[place].rows for place in group]) for group in groups if group])
+    groups = []
+    for places in linked.groups:
+        several = [clusters[place - anchors].rows for place in places if place >= anchors]
+        if several:
+            groups.append((places[0], np.sort(np.concatenate(several))))
+    found = Discovery([rows for _, rows in groups])
     new = []
-    for places, group in zip(linked.groups, groups, strict=True):
-        rows = np.sort(np.concatenate([clusters[place].rows for place in group])) if group else loose[:0]
-        if len(rows) and places[0] < anchors:
-            found.changes += _join(draft, int(standing.numbers[places[0]]), rows)
-        elif len(rows) and places[0] in linked.torn:
-            one, other = (int(standing.numbers[anchor]) for anchor in linked.torn[places[0]])
-            draft.torn.update(dict.fromkeys(rows.tolist(), (one, other)))
-        elif len(rows):
+    for first, rows in groups:
+        if first < anchors:
+            found.changes += _join(problem, state, int(placed.numbers[first]), rows)
+        elif first in linked.ambiguous:
+            one, other = (int(placed.numbers[anchor]) for anchor in linked.ambiguous[first])
+            state.ambiguous.update(dict.fromkeys(rows.tolist(), (one, other)))
+        else:
             new.append(rows)
-    new.sort(key=lambda rows: (-len(np.unique(draft.faces.pictures[rows])), rows[0]))
+    new.sort(key=lambda rows: (-len(np.unique(problem.faces.pictures[rows])), rows[0]))
     for rows in new:
-        found_identity(draft, rows, found)
+        create_identity(problem, state, rows, found)
     return found
 
 
-def _sound(draft: GroupingState) -> PlacedIdentities:
+def _growable(problem: GroupingProblem, state: GroupingState) -> PlacedIdentities:
     """
     Return the identities that may grow: asserted ones, or those with clear faces in half of ``min_faces`` pictures.
 
-    A small library does not yet show what poor faces have in common. An identity that was founded on poor faces by
+    A small library does not yet show what poor faces have in common. An identity that was created from poor faces by
     mistake must not grow.
     """
-    standing = draft.standing()
+    placed = placed_identities(state.owner, problem.centroids)
     kept = [
         place
-        for place, (number, rows) in enumerate(zip(standing.numbers.tolist(), standing.members, strict=True))
-        if number in draft.asserted
-        or draft.new.get(number) == "asserted"
-        or 2 * len(np.unique(draft.faces.pictures[rows[draft.is_good[rows]]])) >= draft.rules.min_faces
+        for place, (number, rows) in enumerate(zip(placed.numbers.tolist(), placed.members, strict=True))
+        if state.identities.is_asserted(number)
+        or 2 * len(np.unique(problem.faces.pictures[rows[problem.is_clear[rows]]])) >= problem.rules.min_faces
     ]
-    return PlacedIdentities(
-        standing.numbers[kept], [standing.members[place] for place in kept], standing.centroids[kept]
-    )
+    return PlacedIdentities(placed.numbers[kept], [placed.members[place] for place in kept], placed.centroids[kept])
 
 
-def _apart(draft: GroupingState, rows: Rows) -> list[_Loose]:
-    """Split a cluster so that each part has one face per picture and each barred face is alone."""
-    alone = [row for row in rows.tolist() if row in draft.barred_of]
-    rows = np.setdiff1d(rows, alone)
-    parts = [_Loose(np.array([row]), draft.barred_of[row]) for row in alone]
-    while len(rows):
-        first = one_a_picture(draft, rows)
-        parts.append(_Loose(first, set()))
-        rows = np.setdiff1d(rows, first)
+def _loose_clusters(problem: GroupingProblem, loose: Rows) -> list[_LooseCluster]:
+    """
+    Cluster rows tightly.
+
+    A cluster is split so that each part has one face per picture, and each face for which a decision forbids an
+    identity is alone.
+    """
+    by_row = problem.constraints.cannot_link.by_row
+    parts = []
+    for part in split_by(average_linkage(problem.faces.vectors[loose], problem.thresholds.match)):
+        rows = loose[part]
+        alone = [row for row in rows.tolist() if row in by_row]
+        rows = np.setdiff1d(rows, alone)
+        parts += [_LooseCluster(np.array([row]), by_row[row]) for row in alone]
+        while len(rows):
+            first = one_per_picture(rows, problem.constraints, problem.centroids)
+            parts.append(_LooseCluster(first, frozenset()))
+            rows = np.setdiff1d(rows, first)
     return parts
 
 
-def _clusters(draft: GroupingState, standing: PlacedIdentities, loose: list[_Loose]) -> Clusters:
+def _linkage_input(problem: GroupingProblem, placed: PlacedIdentities, loose: list[_LooseCluster]) -> Clusters:
     """Return identities and loose clusters as input for ``link``; near-identical pictures weigh as one."""
-    masses = [draft.centroids.mass(rows) for rows in (*standing.members, *(one.rows for one in loose))]
-    sums = np.array([mass.total for mass in masses]).reshape(len(masses), draft.faces.vectors.shape[1])
-    weights = np.array([mass.weight for mass in masses])
-    seats = [draft.closed_pictures(rows) for rows in (*standing.members, *(one.rows for one in loose))]
-    barred = [set[int]() for _ in standing.numbers]
-    place_of = {int(number): place for place, number in enumerate(standing.numbers)}
+    constraints = problem.constraints
+    sets = [*placed.members, *(one.rows for one in loose)]
+    masses = [problem.centroids.mass(rows) for rows in sets]
+    place_of = {int(number): place for place, number in enumerate(placed.numbers)}
+    cannot_link = [set[int]() for _ in placed.numbers]
     for one in loose:
-        numbers = one.barred | draft.barred.before_birth(one.rows)
-        barred.append({place_of[number] for number in numbers if number in place_of})
-    return Clusters(sums, weights, seats, barred, anchors=len(standing.numbers))
+        numbers = one.cannot_link | constraints.cannot_link.before_birth(one.rows)
+        cannot_link.append({place_of[number] for number in numbers if number in place_of})
+    return Clusters(
+        sums=np.array([mass.total for mass in masses]).reshape(len(masses), problem.faces.vectors.shape[1]),
+        weights=np.array([mass.weight for mass in masses]),
+        pictures=[constraints.exclusive_pictures(rows) for rows in sets],
+        cannot_link=cannot_link,
+        anchors=len(placed.numbers),
+    )
 
 
-def _join(draft: GroupingState, number: int, rows: Rows) -> int:
+def _join(problem: GroupingProblem, state: GroupingState, number: int, rows: Rows) -> int:
     """
     Add the faces of a cluster that are near enough to an identity; return how many.
 
     A locked identity accepts no faces: they are marked as waiting.
     """
-    if number in draft.locked:
-        draft.is_waiting[rows] = True
+    if number in problem.constraints.locked:
+        state.is_waiting[rows] = True
         return 0
-    gaps = draft.gaps(rows, number).tolist()
-    joined = [
-        (row, gap)
-        for row, gap in zip(rows.tolist(), gaps, strict=True)
-        if gap <= draft.points.drop and (row, number) not in draft.barred
-    ]
-    for row, gap in joined:
-        draft.place(row, number, "matched", gap)
+    distances = problem.centroids.distances_to(state.members(number), rows)
+    joined = joinable(problem, number, rows, distances)
+    for row, distance in joined:
+        state.place(row, number, "matched", distance)
     return len(joined)
 
 
-def _place_poor(draft: GroupingState) -> int:
+def _place_poor(problem: GroupingProblem, state: GroupingState) -> int:
     """Add each poor face to the identity that is clearly the nearest; return how many were added."""
-    loose = draft.loose()
-    loose = loose[~draft.is_good[loose]]
-    standing = _sound(draft)
-    reach = draft.points.match + draft.rules.poor_margin
-    pairs = candidates(draft.faces.vectors, loose, standing.centroids, standing.numbers, reach)
-    taken = draft.taken()
+    constraints, margin = problem.constraints, problem.rules.poor_margin
+    loose = state.loose(constraints)
+    loose = loose[~problem.is_clear[loose]]
+    placed = _growable(problem, state)
+    limit = problem.thresholds.match
+    pairs = candidates(problem.faces.vectors, loose, placed.centroids, placed.numbers, limit + margin)
+    occupied = constraints.occupied(state.owner)
     matches = assign(
-        stand_out(_possible(draft, pairs, taken), draft.points.match, draft.rules.poor_margin),
-        pictures=draft.faces.pictures,
-        is_open=draft.is_open,
-        taken=taken,
-        barred=draft.barred,
-        locked=draft.locked,
+        unambiguous(_allowed(pairs, constraints, occupied), limit, margin),
+        pictures=constraints.pictures,
+        may_repeat=constraints.may_repeat,
+        occupied=occupied,
+        cannot_link=constraints.cannot_link,
+        locked=constraints.locked,
     )
     for row, _, _ in matches.waiting:
-        draft.is_waiting[row] = True
-    for row, number, gap in matches.joins:
-        draft.place(row, number, "matched", gap)
+        state.is_waiting[row] = True
+    for row, number, distance in matches.joins:
+        state.place(row, number, "matched", distance)
     return len(matches.joins)
 
 
-def _possible(draft: GroupingState, pairs: Candidates, taken: set[tuple[int, int]]) -> Candidates:
+def _allowed(pairs: Candidates, constraints: RowConstraints, occupied: set[tuple[int, int]]) -> Candidates:
     """Return the pairs that no constraint forbids; a forbidden identity must not make another look ambiguous."""
     kept = [
         place
         for place, (row, number) in enumerate(zip(pairs.rows.tolist(), pairs.numbers.tolist(), strict=True))
-        if (row, number) not in draft.barred
-        and (draft.is_open[row] or (number, int(draft.faces.pictures[row])) not in taken)
+        if (row, number) not in constraints.cannot_link
+        and (constraints.may_repeat[row] or (number, int(constraints.pictures[row])) not in occupied)
     ]
-    return Candidates(pairs.rows[kept], pairs.numbers[kept], pairs.gaps[kept])
+    return Candidates(pairs.rows[kept], pairs.numbers[kept], pairs.distances[kept])

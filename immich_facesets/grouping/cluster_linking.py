@@ -37,14 +37,14 @@ class Clusters:
     """
     The clusters to link. The first ``anchors`` are existing identities, which never merge with each other.
 
-    ``sums``: (k, d) weighted sums of unit vectors; ``weights``: (k,). ``seats``: for each cluster, its pictures that
-    may hold a person only once. ``barred``: for each cluster, the anchors that it must not join.
+    ``sums``: (k, d) weighted sums of unit vectors; ``weights``: (k,). ``pictures``: for each cluster, its pictures that
+    may hold a person only once. ``cannot_link``: for each cluster, the anchors that it must not join.
     """
 
     sums: NDArray[np.float64]
     weights: NDArray[np.float64]
-    seats: Sequence[set[int]]
-    barred: Sequence[set[int]]
+    pictures: Sequence[set[int]]
+    cannot_link: Sequence[set[int]]
     anchors: int
 
 
@@ -53,19 +53,19 @@ class Linked:
     """
     The result of linking.
 
-    ``groups``: places of clusters that are one person, its anchor first. ``torn``: for the place of each ambiguous
+    ``groups``: places of clusters that are one person, its anchor first. ``ambiguous``: for the place of each ambiguous
     cluster, its two possible anchors.
     """
 
     groups: list[list[int]] = field(default_factory=list)
-    torn: dict[int, tuple[int, int]] = field(default_factory=dict)
+    ambiguous: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
 def link(clusters: Clusters, *, least: float, margin: float) -> Linked:
     """
     Merge the two most similar clusters until no allowed pair has a likeness of ``least`` or more.
 
-    A cluster whose likenesses to two anchors differ by less than ``margin`` joins neither and is ``torn``.
+    A cluster whose likenesses to two anchors differ by less than ``margin`` joins neither and is ambiguous.
     """
     return _Linking(clusters, least, margin).run()
 
@@ -86,87 +86,87 @@ class _Linking:
         self.anchors = clusters.anchors
         self.weights = clusters.weights.copy()
         self.scales = scales(clusters.sums, self.weights)
-        self.looks: NDArray[np.float64] = clusters.sums / self.scales[:, None]
-        self.seats = [set(seats) for seats in clusters.seats]
-        self.barred = [set(barred) for barred in clusters.barred]
+        self.representatives: NDArray[np.float64] = clusters.sums / self.scales[:, None]
+        self.pictures = [set(pictures) for pictures in clusters.pictures]
+        self.cannot_link = [set(cannot_link) for cannot_link in clusters.cannot_link]
         self.members = [[place] for place in range(len(self.weights))]
-        self.age = [0] * len(self.weights)
-        self.near: list[set[int]] = [set() for _ in self.members]
+        self.version = [0] * len(self.weights)
+        self.neighbours: list[set[int]] = [set() for _ in self.members]
         self.merged: set[int] = set()
-        self.torn: dict[int, tuple[int, int]] = {}
+        self.ambiguous: dict[int, tuple[int, int]] = {}
         self.queue: list[tuple[float, int, int, int, int]] = []
 
     def run(self) -> Linked:
-        everybody = np.arange(len(self.members))
-        self._look(everybody, everybody, self.floor)
+        every_place = np.arange(len(self.members))
+        self._track(every_place, every_place, self.floor)
         while self.queue:
             while self.queue:
-                _, one, two, age_one, age_two = heapq.heappop(self.queue)
-                if self.age[one] != age_one or self.age[two] != age_two or not self._may(one, two):
+                _, one, two, version_one, version_two = heapq.heappop(self.queue)
+                if self.version[one] != version_one or self.version[two] != version_two or not self._may(one, two):
                     continue
-                if one < self.anchors and self._is_torn(two):
+                if one < self.anchors and self._is_ambiguous(two):
                     continue
                 self._merge(one, two)
             merged = np.array(sorted(self.merged), dtype=np.intp)
             self.merged.clear()
-            self._look(merged, np.flatnonzero(np.array(self.age) >= 0), self.least)
-        alive = [place for place, age in enumerate(self.age) if age >= 0]
-        return Linked([self.members[place] for place in alive], self.torn)
+            self._track(merged, np.flatnonzero(np.array(self.version) >= 0), self.least)
+        remaining = [place for place, version in enumerate(self.version) if version >= 0]
+        return Linked([self.members[place] for place in remaining], self.ambiguous)
 
-    def _look(self, some: NDArray[np.intp], others: NDArray[np.intp], floor: float) -> None:
+    def _track(self, some: NDArray[np.intp], others: NDArray[np.intp], floor: float) -> None:
         """Start to track the pairs of ``some`` and ``others`` with a likeness of ``floor`` or more."""
-        for one, two in _alike(self.looks, some, others, floor):
-            if one == two or two in self.near[one] or max(one, two) < self.anchors:
+        for one, two in _alike(self.representatives, some, others, floor):
+            if one == two or two in self.neighbours[one] or max(one, two) < self.anchors:
                 continue
-            self.near[one].add(two)
-            self.near[two].add(one)
-            self._enqueue(one, [two], self.looks[[two]] @ self.looks[one])
+            self.neighbours[one].add(two)
+            self.neighbours[two].add(one)
+            self._enqueue(one, [two], self.representatives[[two]] @ self.representatives[one])
 
     def _may(self, one: int, two: int) -> bool:
         """Return whether no constraint separates the two; ``one`` is the lower place, hence the anchor if any is."""
-        return one not in self.barred[two] and self.seats[one].isdisjoint(self.seats[two])
+        return one not in self.cannot_link[two] and self.pictures[one].isdisjoint(self.pictures[two])
 
-    def _is_torn(self, place: int) -> bool:
+    def _is_ambiguous(self, place: int) -> bool:
         """Return whether the two best anchors that a cluster may join are almost equally similar to it."""
-        anchors = sorted(other for other in self.near[place] if other < self.anchors and self._may(other, place))
-        likeness = self.looks[anchors] @ self.looks[place]
+        anchors = sorted(other for other in self.neighbours[place] if other < self.anchors and self._may(other, place))
+        likeness = self.representatives[anchors] @ self.representatives[place]
         first, second = (*np.argsort(-likeness, kind="stable")[:2].tolist(), None)[:2]
         if second is None or likeness[second] < self.least or likeness[first] - likeness[second] >= self.margin:
             return False
-        self.torn[place] = (anchors[first], anchors[second])
+        self.ambiguous[place] = (anchors[first], anchors[second])
         return True
 
     def _merge(self, one: int, two: int) -> None:
-        total = self.looks[one] * self.scales[one] + self.looks[two] * self.scales[two]
+        total = self.representatives[one] * self.scales[one] + self.representatives[two] * self.scales[two]
         self.weights[one] += self.weights[two]
         self.scales[one] = scales(total[None], self.weights[one : one + 1])[0]
-        self.looks[one] = total / self.scales[one]
+        self.representatives[one] = total / self.scales[one]
         self.members[one] += self.members[two]
-        self.seats[one] |= self.seats[two]
-        self.barred[one] |= self.barred[two]
-        self.age[one] += 1
-        self.age[two] = -1
+        self.pictures[one] |= self.pictures[two]
+        self.cannot_link[one] |= self.cannot_link[two]
+        self.version[one] += 1
+        self.version[two] = -1
         self.merged.discard(two)
         self.merged.add(one)
-        self._acquaint(one, two)
-        for place in [place for place, pair in self.torn.items() if place in (one, two) or one in pair]:
-            del self.torn[place]
+        self._replace_neighbours(one, two)
+        for place in [place for place, pair in self.ambiguous.items() if place in (one, two) or one in pair]:
+            del self.ambiguous[place]
             if place not in (one, two):  # one of the two anchors changed: the cluster may no longer be ambiguous
-                anchors = sorted(other for other in self.near[place] if other < self.anchors)
-                self._enqueue(place, anchors, self.looks[anchors] @ self.looks[place])
+                anchors = sorted(other for other in self.neighbours[place] if other < self.anchors)
+                self._enqueue(place, anchors, self.representatives[anchors] @ self.representatives[place])
 
-    def _acquaint(self, one: int, two: int) -> None:
+    def _replace_neighbours(self, one: int, two: int) -> None:
         """Track the clusters near either part of a merged cluster as near the whole, unless they are now too far."""
-        known = self.near[one] | self.near[two]
+        known = self.neighbours[one] | self.neighbours[two]
         for other in known:
-            self.near[other] -= {one, two}
+            self.neighbours[other] -= {one, two}
         others = sorted(other for other in known - {one, two} if max(one, other) >= self.anchors)
-        likeness = self.looks[others] @ self.looks[one]
-        self.near[one] = {
+        likeness = self.representatives[others] @ self.representatives[one]
+        self.neighbours[one] = {
             other for other, is_near in zip(others, (likeness >= self.floor).tolist(), strict=True) if is_near
         }
-        for other in self.near[one]:
-            self.near[other].add(one)
+        for other in self.neighbours[one]:
+            self.neighbours[other].add(one)
         self._enqueue(one, others, likeness)
 
     def _enqueue(self, place: int, others: list[int], likeness: NDArray[np.float64]) -> None:
@@ -174,7 +174,7 @@ class _Linking:
         for other, alike in zip(others, likeness.tolist(), strict=True):
             if alike >= self.least:
                 one, two = min(place, other), max(place, other)
-                heapq.heappush(self.queue, (-alike, one, two, self.age[one], self.age[two]))
+                heapq.heappush(self.queue, (-alike, one, two, self.version[one], self.version[two]))
 
 
 def scales(sums: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -184,14 +184,14 @@ def scales(sums: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[n
 
 
 def _alike(
-    looks: NDArray[np.float64], some: NDArray[np.intp], others: NDArray[np.intp], floor: float
+    representatives: NDArray[np.float64], some: NDArray[np.intp], others: NDArray[np.intp], floor: float
 ) -> Iterator[tuple[int, int]]:
     """Yield pairs of ``some`` and ``others`` with a likeness of ``floor``, less the error of single precision."""
-    coarse = looks[others].astype(np.float32)
+    coarse = representatives[others].astype(np.float32)
     side = max(1, math.isqrt(BLOCK_CELLS))
     for start in range(0, len(some), side):
         block = some[start : start + side]
-        singles = looks[block].astype(np.float32)
+        singles = representatives[block].astype(np.float32)
         # When all clusters are compared with all, earlier blocks have already covered the pairs before ``start``.
         for first in range(start if some is others else 0, len(others), side):
             likeness = singles @ coarse[first : first + side].T

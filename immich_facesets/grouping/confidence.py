@@ -11,10 +11,10 @@ between 50 and 90 % it is 89 %.
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.grouping.centroids import BLOCK_ROWS
+from immich_facesets.grouping.centroids import BLOCK_ROWS, Centroids
 from immich_facesets.grouping.cluster_linking import scales
 from immich_facesets.grouping.face_table import Rows
-from immich_facesets.grouping.state import GroupingState
+from immich_facesets.grouping.state import placed_identities
 
 AT_NO_MARGIN = -2.12
 PER_MARGIN = 29.2
@@ -24,35 +24,35 @@ MOST_MARGIN = 0.3
 """Larger margins do not raise the confidence: the errors that remain there are wrong labels."""
 
 
-def confidences(draft: GroupingState, rows: Rows) -> NDArray[np.float64]:
+def confidences(
+    rows: Rows, owner: NDArray[np.int64], vectors: NDArray[np.float32], centroids: Centroids
+) -> NDArray[np.float64]:
     """
     Return the confidence, in [0, 1], that each of ``rows`` (members) is in the right identity, (n,).
 
     It is NaN where a face is alone. A face is compared with its own identity without itself and without pictures of the
     same moment.
     """
-    standing = draft.standing()
-    masses = [draft.centroids.mass(members) for members in standing.members]
-    totals = np.array([mass.total for mass in masses]).reshape(len(masses), draft.faces.vectors.shape[1])
+    placed = placed_identities(owner, centroids)
+    masses = [centroids.mass(members) for members in placed.members]
+    totals = np.array([mass.total for mass in masses]).reshape(len(masses), vectors.shape[1])
     weights = np.array([mass.weight for mass in masses])
     of_all = totals / scales(totals, weights)[:, None]
-    sure = np.empty(len(rows))
+    found = np.empty(len(rows))
     for start in range(0, len(rows), BLOCK_ROWS):
         block = rows[start : start + BLOCK_ROWS]
-        vectors = draft.faces.vectors[block].astype(np.float64)
-        own = np.searchsorted(standing.numbers, draft.owner[block])
+        faces = vectors[block].astype(np.float64)
+        own = np.searchsorted(placed.numbers, owner[block])
         here = np.arange(len(block))
-        likeness = vectors @ of_all.T
+        likeness = faces @ of_all.T
         likeness[here, own] = 0.0
         other = likeness.max(axis=1)
-        share = np.array(
-            [float(draft.centroids.counts(standing.members[i], int(r))) for i, r in zip(own, block, strict=True)]
-        )
+        share = np.array([float(centroids.counts(placed.members[i], int(r))) for i, r in zip(own, block, strict=True)])
         rest = weights[own] - share
-        without = totals[own] - share[:, None] * vectors
+        without = totals[own] - share[:, None] * faces
         without /= scales(without, np.maximum(rest, 1e-9))[:, None]
-        margin = np.clip(np.einsum("ij,ij->i", vectors, without) - np.maximum(other, 0.0), -1.0, MOST_MARGIN)
-        sure[start : start + BLOCK_ROWS] = np.where(
+        margin = np.clip(np.einsum("ij,ij->i", faces, without) - np.maximum(other, 0.0), -1.0, MOST_MARGIN)
+        found[start : start + BLOCK_ROWS] = np.where(
             rest > 1e-6, 1.0 / (1.0 + np.exp(-(AT_NO_MARGIN + PER_MARGIN * margin))), np.nan
         )
-    return sure
+    return found

@@ -1,4 +1,4 @@
-"""The discovery step: cluster loose faces, merge over-split clusters, and found identities on the reliable ones."""
+"""The discovery step: cluster loose faces, merge over-split clusters, and create identities from the reliable ones."""
 
 import heapq
 from collections.abc import Sequence
@@ -10,29 +10,28 @@ from immich_facesets.clustering.linkage import average_linkage, split_by
 from immich_facesets.grouping.centroids import Centroids, cosine_distances
 from immich_facesets.grouping.face_table import Rows
 from immich_facesets.grouping.matching import candidates
+from immich_facesets.grouping.problem import GroupingProblem
+from immich_facesets.grouping.row_constraints import RowConstraints
 from immich_facesets.grouping.rules import GateCounts
-from immich_facesets.grouping.state import GroupingState, PlacedIdentities
+from immich_facesets.grouping.state import GroupingState, PlacedIdentities, placed_identities
 
 
-def discover(draft: GroupingState) -> "Discovery":
-    """Cluster the loose faces that are not waiting; add clusters to identities, and found new identities."""
-    loose = draft.loose()
-    loose = loose[~draft.is_waiting[loose]]
-    clusters = [loose[part] for part in split_by(average_linkage(draft.faces.vectors[loose], draft.points.cluster))]
+def discover(problem: GroupingProblem, state: GroupingState) -> "Discovery":
+    """Cluster the loose faces that are not waiting; add clusters to identities, and create new identities."""
+    constraints, vectors = problem.constraints, problem.faces.vectors
+    loose = state.loose(constraints)
+    loose = loose[~state.is_waiting[loose]]
+    clusters = [loose[part] for part in split_by(average_linkage(vectors[loose], problem.thresholds.cluster))]
     found = Discovery(clusters)
-    several = [one_a_picture(draft, rows) for rows in clusters if len(rows) > 1]
-    merged = merge_clusters(
-        [rows for rows in several if len(rows) > 1],
-        draft.centroids,
-        [draft.closed_pictures(rows) for rows in several if len(rows) > 1],
-        draft.points.merge,
-    )
-    merged.sort(key=lambda rows: (-len(np.unique(draft.faces.pictures[rows])), rows[0]))
-    standing = draft.standing()
+    several = [one_per_picture(rows, constraints, problem.centroids) for rows in clusters if len(rows) > 1]
+    several = [rows for rows in several if len(rows) > 1]
+    pictures = [constraints.exclusive_pictures(rows) for rows in several]
+    merged = merge_clusters(several, problem.centroids, pictures, problem.thresholds.merge)
+    merged.sort(key=lambda rows: (-len(np.unique(constraints.pictures[rows])), rows[0]))
+    placed = placed_identities(state.owner, problem.centroids)
     for rows in merged:
-        if _is_somebody(draft, standing, rows, found):
-            continue
-        found_identity(draft, rows, found)
+        if not _belongs_to_existing(problem, state, placed, rows, found):
+            create_identity(problem, state, rows, found)
     return found
 
 
@@ -41,40 +40,40 @@ class Discovery:
     The result of one discovery step.
 
     ``singletons``: faces alone in their cluster; ``largest``: faces in the largest cluster; ``changes``: faces that
-    were placed. ``nobody``: gate counts of the clusters that did not become identities.
+    were placed. ``rejected``: gate counts of the clusters that did not become identities.
     """
 
     def __init__(self, clusters: Sequence[Rows]) -> None:
         self.singletons = sum(len(rows) == 1 for rows in clusters)
         self.largest = max((len(rows) for rows in clusters), default=0)
         self.changes = 0
-        self.nobody: list[GateCounts] = []
+        self.rejected: list[GateCounts] = []
 
 
-def found_identity(draft: GroupingState, rows: Rows, found: Discovery) -> None:
-    """Found an identity if the faces that pass the gates come from enough pictures."""
-    kept = refine(draft, rows)
-    pictures = len(np.unique(draft.faces.pictures[kept]))
-    sifting = GateCounts(len(rows), int(draft.is_good[rows].sum()), len(kept), pictures)
-    if pictures < max(1, draft.rules.min_faces):
-        found.nobody += [sifting] if len(rows) > 1 else []
+def create_identity(problem: GroupingProblem, state: GroupingState, rows: Rows, found: Discovery) -> None:
+    """Create an identity of a cluster if the faces that pass the gates come from enough pictures."""
+    kept = _without_poor_and_far(problem, rows)
+    pictures = len(np.unique(problem.faces.pictures[kept]))
+    counts = GateCounts(len(rows), int(problem.is_clear[rows].sum()), len(kept), pictures)
+    if pictures < max(1, problem.rules.min_faces):
+        found.rejected += [counts] if len(rows) > 1 else []
         return
-    number = draft.create("discovered")
-    draft.founded[number] = sifting
+    number = state.identities.create("discovered")
+    state.identities.gate_counts[number] = counts
     found.changes += len(kept)
-    for row, gap in zip(kept.tolist(), draft.centroids.distances(kept).tolist(), strict=True):
-        draft.place(row, number, "discovered", gap)
+    for row, distance in zip(kept.tolist(), problem.centroids.distances(kept).tolist(), strict=True):
+        state.place(row, number, "discovered", distance)
 
 
-def one_a_picture(draft: GroupingState, rows: Rows) -> Rows:
-    """Keep of each picture the face nearest to the centroid, or all where a picture may hold a person twice."""
-    pictures = draft.faces.pictures[rows]
+def one_per_picture(rows: Rows, constraints: RowConstraints, centroids: Centroids) -> Rows:
+    """Return of each picture the row nearest to the centroid, or all where a picture may hold a person twice."""
+    pictures = constraints.pictures[rows]
     if len(np.unique(pictures)) == len(rows):
         return rows
-    nearest_first = np.lexsort((rows, draft.centroids.distances(rows)))
+    nearest_first = np.lexsort((rows, centroids.distances(rows)))
     is_first = np.zeros(len(rows), dtype=np.bool_)
     is_first[nearest_first[np.unique(pictures[nearest_first], return_index=True)[1]]] = True
-    return rows[is_first | draft.is_open[rows]]
+    return rows[is_first | constraints.may_repeat[rows]]
 
 
 def merge_clusters(
@@ -100,10 +99,11 @@ def merge_clusters(
         rows = np.sort(np.concatenate([one_rows, two_rows]))
         parts[count] = (rows, one_pictures | two_pictures)
         matrix[count] = centroids.of(rows)
-        alive = np.fromiter((place for place in parts if place != count), dtype=np.intp, count=len(parts) - 1)
-        near = cosine_distances(matrix[alive], matrix[count][None])[:, 0]
-        for place, gap in zip(alive[near <= limit].tolist(), near[near <= limit].tolist(), strict=True):
-            heapq.heappush(queue, (gap, place, count))
+        others = np.fromiter((place for place in parts if place != count), dtype=np.intp, count=len(parts) - 1)
+        distances = cosine_distances(matrix[others], matrix[count][None])[:, 0]
+        is_near = distances <= limit
+        for place, distance in zip(others[is_near].tolist(), distances[is_near].tolist(), strict=True):
+            heapq.heappush(queue, (distance, place, count))
         count += 1
     return [rows for rows, _ in parts.values()]
 
@@ -114,45 +114,55 @@ def _enqueue(
     """Add every pair of the first ``count`` centroids within ``limit`` to the queue."""
     pairs = candidates(matrix, rows, matrix[:count], np.arange(count), limit)
     is_upper = pairs.rows < pairs.numbers
-    queue.extend(
-        zip(pairs.gaps[is_upper].tolist(), pairs.rows[is_upper].tolist(), pairs.numbers[is_upper].tolist(), strict=True)
-    )
+    columns = (pairs.distances[is_upper], pairs.rows[is_upper], pairs.numbers[is_upper])
+    queue.extend(zip(*(column.tolist() for column in columns), strict=True))
     heapq.heapify(queue)
 
 
-def refine(draft: GroupingState, rows: Rows) -> Rows:
-    """Return the faces of a cluster that pass the gate; of four or more, only those near the centroid."""
-    good = rows[draft.is_good[rows]]
-    if len(good) < 4:
-        return good
-    return good[draft.centroids.distances(good) <= draft.points.drop]
+def _without_poor_and_far(problem: GroupingProblem, rows: Rows) -> Rows:
+    """Return the clear faces of a cluster; of four or more, only those near the centroid."""
+    clear = rows[problem.is_clear[rows]]
+    if len(clear) < 4:
+        return clear
+    return clear[problem.centroids.distances(clear) <= problem.thresholds.drop]
 
 
-def _is_somebody(draft: GroupingState, standing: PlacedIdentities, rows: Rows, found: Discovery) -> bool:
+def _belongs_to_existing(
+    problem: GroupingProblem, state: GroupingState, placed: PlacedIdentities, rows: Rows, found: Discovery
+) -> bool:
     """
     Return whether a cluster is an over-split part of an existing identity; add its faces unless that is locked.
 
     The threshold is that for merging clusters. As there, a cluster and an identity that share a picture are two people.
     """
-    gaps = cosine_distances(draft.centroids.of(rows)[None], standing.centroids)[0]
-    for place in np.argsort(gaps, kind="stable"):
-        if gaps[place] > draft.points.merge:
+    constraints = problem.constraints
+    pictures = constraints.exclusive_pictures(rows)
+    distances = cosine_distances(problem.centroids.of(rows)[None], placed.centroids)[0]
+    for place in np.argsort(distances, kind="stable"):
+        if distances[place] > problem.thresholds.merge:
             return False
-        number = int(standing.numbers[place])
-        if not draft.closed_pictures(rows).isdisjoint(draft.closed_pictures(draft.members(number))):
+        number = int(placed.numbers[place])
+        if not pictures.isdisjoint(constraints.exclusive_pictures(state.members(number))):
             continue
-        if number in draft.locked:
+        if number in constraints.locked:
             return True
-        reach = cosine_distances(draft.faces.vectors[rows], standing.centroids[place][None])[:, 0]
-        joined = [
-            (row, gap)
-            for row, gap in zip(rows.tolist(), reach.tolist(), strict=True)
-            if gap <= draft.points.drop and (row, number) not in draft.barred
-        ]
+        to_centroid = cosine_distances(problem.faces.vectors[rows], placed.centroids[place][None])[:, 0]
+        joined = joinable(problem, number, rows, to_centroid)
         if not joined:
             continue
-        for row, gap in joined:
-            draft.place(row, number, "matched", gap)
+        for row, distance in joined:
+            state.place(row, number, "matched", distance)
         found.changes += len(joined)
         return True
     return False
+
+
+def joinable(
+    problem: GroupingProblem, number: int, rows: Rows, distances: NDArray[np.float64]
+) -> list[tuple[int, float]]:
+    """Return the rows of a cluster that may join an identity and are near enough to it, with their distances."""
+    return [
+        (row, distance)
+        for row, distance in zip(rows.tolist(), distances.tolist(), strict=True)
+        if distance <= problem.thresholds.drop and (row, number) not in problem.constraints.cannot_link
+    ]

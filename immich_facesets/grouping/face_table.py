@@ -1,5 +1,6 @@
 """The table of all faces of one space, and the people whom sources name in it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from typing import Self
 
@@ -44,6 +45,10 @@ class FaceTable:
         is_large = self.face_short >= np.float32(gate.face_short)
         is_sharp = self.blur >= np.float32(gate.blur)
         return is_large & is_sharp & (self.det_score >= np.float32(gate.det_score))
+
+    def is_among(self, face_ids: Collection[int]) -> NDArray[np.bool_]:
+        """Return which faces have one of ``face_ids``, (n,)."""
+        return np.isin(self.face_ids, np.fromiter(face_ids, dtype=np.int64, count=len(face_ids)))
 
     def in_order_of_content(self) -> Self:
         """

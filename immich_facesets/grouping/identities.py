@@ -1,10 +1,19 @@
-"""Identities, and the attachments of the sources' people to them."""
+"""Identities: the existing ones, those that a grouping creates, and the sources' people attached to them."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.grouping.rules import GateCounts
+from immich_facesets.moderation.constraints import Constraints
+
 Origin = Literal["asserted", "discovered"]
+
+UNASSIGNED = -1
+"""The number that stands for no identity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +61,48 @@ class People:
         """Return whether the same source has people attached to both identities."""
         sources = {source for source, _ in self.of(one)}
         return any(source in sources for source, _ in self.of(two))
+
+
+class Identities:
+    """
+    The identities while a plan is made: the people attached to them, and the new ones.
+
+    ``origins`` and ``gate_counts``: of new identities, by number; the counts are those of the cluster that became one.
+    ``first_new``: the lowest number of an identity that grouping creates. Such numbers are provisional until
+    ``renumber``.
+    """
+
+    def __init__(self, known: Sequence[Known], constraints: Constraints, first_new: int) -> None:
+        self.people = People({})
+        for identity in sorted(known, key=lambda one: one.number):
+            for person in sorted(identity.people):
+                self.people.attach(person, constraints.current(identity.number))
+        for person, number in constraints.attached.items():
+            self.people.attach(person, number)
+        self.origins: dict[int, Origin] = {}
+        self.gate_counts: dict[int, GateCounts] = {}
+        self.first_new = first_new
+        self._next = first_new
+        self._asserted = {constraints.current(one.number) for one in known if one.origin == "asserted"}
+
+    def is_asserted(self, number: int) -> bool:
+        """Return whether a source or a decision named the identity, rather than discovery."""
+        return number in self._asserted or self.origins.get(number) == "asserted"
+
+    def create(self, origin: Origin) -> int:
+        """Create an identity and return its number."""
+        number, self._next = self._next, self._next + 1
+        self.origins[number] = origin
+        return number
+
+    def drop_empty(self, owner: NDArray[np.int64]) -> None:
+        """Discard new identities without faces, and detach all people from them."""
+        empty = self.origins.keys() - set(owner.tolist())
+        self.origins = {number: origin for number, origin in self.origins.items() if number not in empty}
+        self.people.detach(empty)
+
+    def renumber(self, final: Mapping[int, int]) -> None:
+        """Give all new identities their final numbers; counts of identities that were dropped are discarded."""
+        self.origins = {final[number]: origin for number, origin in self.origins.items()}
+        self.gate_counts = {final[number]: counts for number, counts in self.gate_counts.items() if number in final}
+        self.people.renumber(final)

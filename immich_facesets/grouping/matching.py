@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from immich_facesets.grouping.centroids import BLOCK_ROWS, cosine_distances
 from immich_facesets.grouping.face_table import Rows
-from immich_facesets.grouping.state import GroupingState
+from immich_facesets.grouping.problem import GroupingProblem
+from immich_facesets.grouping.state import GroupingState, placed_identities
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class Candidates:
 
     rows: NDArray[np.intp]
     numbers: NDArray[np.int64]
-    gaps: NDArray[np.float64]
+    distances: NDArray[np.float64]
 
 
 def candidates(
@@ -32,17 +33,18 @@ def candidates(
 
     ``vectors``: (n, d); ``centroids``: (k, d), those of ``numbers`` (k,). Takes O(rows k d) time, in blocks.
     """
-    found_rows, found_columns, found_gaps = [rows[:0]], [rows[:0]], [np.zeros(0)]
+    found_rows, found_columns, found_distances = [rows[:0]], [rows[:0]], [np.zeros(0)]
     for start in range(0, len(rows) if len(numbers) else 0, BLOCK_ROWS):
         block = rows[start : start + BLOCK_ROWS]
-        gaps = cosine_distances(vectors[block], centroids)
-        row, column = np.nonzero(gaps <= limit)
+        distances = cosine_distances(vectors[block], centroids)
+        row, column = np.nonzero(distances <= limit)
         found_rows.append(block[row])
         found_columns.append(column)
-        found_gaps.append(gaps[row, column])
-    row, column, gap = np.concatenate(found_rows), np.concatenate(found_columns), np.concatenate(found_gaps)
-    order = np.lexsort((column, row, gap))
-    return Candidates(row[order], numbers[column[order]], gap[order])
+        found_distances.append(distances[row, column])
+    row, column = np.concatenate(found_rows), np.concatenate(found_columns)
+    distance = np.concatenate(found_distances)
+    order = np.lexsort((column, row, distance))
+    return Candidates(row[order], numbers[column[order]], distance[order])
 
 
 def near_rows(vectors: NDArray[np.float32], rows: Rows, others: NDArray[np.float32], limit: float) -> Rows:
@@ -54,7 +56,7 @@ def near_rows(vectors: NDArray[np.float32], rows: Rows, others: NDArray[np.float
     return np.concatenate(found)
 
 
-def stand_out(pairs: Candidates, limit: float, margin: float) -> Candidates:
+def unambiguous(pairs: Candidates, limit: float, margin: float) -> Candidates:
     """
     Return the nearest pair of each row, if it is clear enough.
 
@@ -65,13 +67,14 @@ def stand_out(pairs: Candidates, limit: float, margin: float) -> Candidates:
     is_other[first] = False
     _, second = np.unique(pairs.rows[is_other], return_index=True)
     others = np.flatnonzero(is_other)[second]
-    next_gap = dict(zip(pairs.rows[others].tolist(), pairs.gaps[others].tolist(), strict=True))
+    distance_to_next = dict(zip(pairs.rows[others].tolist(), pairs.distances[others].tolist(), strict=True))
     kept = [
         place
         for place in np.sort(first).tolist()
-        if pairs.gaps[place] <= limit and next_gap.get(int(pairs.rows[place]), np.inf) - pairs.gaps[place] >= margin
+        if pairs.distances[place] <= limit
+        and distance_to_next.get(int(pairs.rows[place]), np.inf) - pairs.distances[place] >= margin
     ]
-    return Candidates(pairs.rows[kept], pairs.numbers[kept], pairs.gaps[kept])
+    return Candidates(pairs.rows[kept], pairs.numbers[kept], pairs.distances[kept])
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,47 +89,50 @@ def assign(
     pairs: Candidates,
     *,
     pictures: NDArray[np.int64],
-    is_open: NDArray[np.bool_],
-    taken: set[tuple[int, int]],
-    barred: Container[tuple[int, int]],
+    may_repeat: NDArray[np.bool_],
+    occupied: set[tuple[int, int]],
+    cannot_link: Container[tuple[int, int]],
     locked: Container[int],
 ) -> Matches:
     """
     Assign each row to its nearest identity, one to one within a picture; nearer faces of a picture come first.
 
-    ``taken``: the (identity, picture) pairs that have a face already; it is extended in place. Rows marked in
-    ``is_open`` are exempt. A row whose nearest identity is locked takes the picture's place there and waits.
+    ``occupied``: the (identity, picture) pairs that have a face already; it is extended in place. Rows marked in
+    ``may_repeat`` are exempt. A row whose nearest identity is locked takes the picture's place there and waits.
     """
     matches = Matches([], [])
-    settled: set[int] = set()
-    for row, number, gap in zip(pairs.rows.tolist(), pairs.numbers.tolist(), pairs.gaps.tolist(), strict=True):
-        if row in settled or (row, number) in barred:
+    assigned: set[int] = set()
+    for row, number, distance in zip(
+        pairs.rows.tolist(), pairs.numbers.tolist(), pairs.distances.tolist(), strict=True
+    ):
+        if row in assigned or (row, number) in cannot_link:
             continue
-        seat = (number, int(pictures[row]))
-        if not is_open[row]:
-            if seat in taken:
+        pair = (number, int(pictures[row]))
+        if not may_repeat[row]:
+            if pair in occupied:
                 continue
-            taken.add(seat)
-        settled.add(row)
-        (matches.waiting if number in locked else matches.joins).append((row, number, gap))
+            occupied.add(pair)
+        assigned.add(row)
+        (matches.waiting if number in locked else matches.joins).append((row, number, distance))
     return matches
 
 
-def match(draft: GroupingState) -> bool:
+def match(problem: GroupingProblem, state: GroupingState) -> bool:
     """Assign all loose rows to identities within reach; return whether any joined."""
-    standing = draft.standing()
-    pairs = candidates(draft.faces.vectors, draft.loose(), standing.centroids, standing.numbers, draft.points.match)
+    constraints = problem.constraints
+    placed = placed_identities(state.owner, problem.centroids)
+    loose, limit = state.loose(constraints), problem.thresholds.match
     matches = assign(
-        pairs,
-        pictures=draft.faces.pictures,
-        is_open=draft.is_open,
-        taken=draft.taken(),
-        barred=draft.barred,
-        locked=draft.locked,
+        candidates(problem.faces.vectors, loose, placed.centroids, placed.numbers, limit),
+        pictures=constraints.pictures,
+        may_repeat=constraints.may_repeat,
+        occupied=constraints.occupied(state.owner),
+        cannot_link=constraints.cannot_link,
+        locked=constraints.locked,
     )
-    draft.is_waiting[:] = False
+    state.is_waiting[:] = False
     for row, _, _ in matches.waiting:
-        draft.is_waiting[row] = True
-    for row, number, gap in matches.joins:
-        draft.place(row, number, "matched", gap)
+        state.is_waiting[row] = True
+    for row, number, distance in matches.joins:
+        state.place(row, number, "matched", distance)
     return bool(matches.joins)

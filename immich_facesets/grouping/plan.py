@@ -4,19 +4,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from immich_facesets.grouping.assertions import CleanedAssertion, apply_assertions
 from immich_facesets.grouping.careful import place_carefully
-from immich_facesets.grouping.centroids import cosine_distances
 from immich_facesets.grouping.confidence import confidences
 from immich_facesets.grouping.discovery import Discovery, discover
-from immich_facesets.grouping.face_table import Assertion, FaceTable
-from immich_facesets.grouping.identities import Known, Origin
+from immich_facesets.grouping.face_table import Assertion, FaceTable, Rows
+from immich_facesets.grouping.identities import UNASSIGNED, Known, Origin
 from immich_facesets.grouping.matching import match
+from immich_facesets.grouping.problem import GroupingProblem, grouping_problem
 from immich_facesets.grouping.report import GroupingReport, review
 from immich_facesets.grouping.rules import GroupingRules, Method
-from immich_facesets.grouping.state import NOBODY, GroupingState, How
+from immich_facesets.grouping.state import GroupingState, How, initial_state
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
 
@@ -101,7 +100,7 @@ def plan_grouping(
     known: Sequence[Known],
     assertions: Sequence[Assertion],
     constraints: Constraints,
-    points: OperatingPoints,
+    thresholds: OperatingPoints,
     rules: GroupingRules,
     next_number: int,
     carried: Mapping[int, Carried] | None = None,
@@ -124,94 +123,105 @@ def plan_grouping(
     """
     if carried is not None:
         memberships = {face: member.identity for face, member in carried.items()}
-    draft = GroupingState(table, memberships, known, constraints, points, rules, next_number, fresh)
-    hearings, found = _decide(draft, assertions)
-    new = _number(draft)
-    report = review(draft, hearings, found)
+    if rules.method == "plain":
+        fresh = None
+    problem = grouping_problem(table, memberships, known, constraints, thresholds, rules)
+    state = initial_state(problem, constraints, known, memberships, next_number, fresh)
+    cleaned, last = _decide(problem, state, assertions)
+    new = _number(state)
+    report = review(problem, state, cleaned, last, is_complete=fresh is None)
     return GroupingPlan(
-        new=new, joins=_joins(draft, carried or {}), leaves=_leaves(draft), links=_links(draft, known), report=report
+        new=new,
+        joins=_joins(problem, state, carried or {}),
+        leaves=_leaves(problem, state),
+        links=_links(state, known),
+        report=report,
     )
 
 
-def _decide(draft: GroupingState, assertions: Sequence[Assertion]) -> tuple[list[CleanedAssertion], Discovery]:
+def _decide(
+    problem: GroupingProblem, state: GroupingState, assertions: Sequence[Assertion]
+) -> tuple[list[CleanedAssertion], Discovery]:
     """
     Apply assertions, match and discover in turn until nothing changes.
 
-    Some people get an identity only after the others are settled. Faces that an identity lost to a nearer assertion can
+    Some people get an identity only after the others have one. Faces that an identity lost to a nearer assertion can
     found another identity, or join one. Attached people stay attached, so there are at most as many turns as people.
     """
-    hearings, found = apply_assertions(draft, assertions), _place_loose(draft)
-    draft.drop_empty()
+    cleaned, last = apply_assertions(problem, state, assertions), _place_loose(problem, state)
+    state.identities.drop_empty(state.owner)
     for _ in assertions:
-        owner, attached = draft.owner.copy(), dict(draft.people.identity_of)
-        hearings = apply_assertions(draft, assertions)
-        if (draft.owner != owner).any():
-            found = _place_loose(draft)
-        draft.drop_empty()
-        if (draft.owner == owner).all() and draft.people.identity_of == attached:
+        owner, attached = state.owner.copy(), dict(state.identities.people.identity_of)
+        cleaned = apply_assertions(problem, state, assertions)
+        if (state.owner != owner).any():
+            last = _place_loose(problem, state)
+        state.identities.drop_empty(state.owner)
+        if (state.owner == owner).all() and state.identities.people.identity_of == attached:
             break
-    return hearings, found
+    return cleaned, last
 
 
-def _place_loose(draft: GroupingState) -> Discovery:
+def _place_loose(problem: GroupingProblem, state: GroupingState) -> Discovery:
     """Place loose faces until no more can be placed; return the last discovery, which changed nothing."""
-    if draft.rules.method == "careful":
-        return place_carefully(draft)
+    if problem.rules.method == "careful":
+        return place_carefully(problem, state)
     while True:
-        while match(draft):
+        while match(problem, state):
             pass
-        found = discover(draft)
+        found = discover(problem, state)
         if not found.changes:
             return found
 
 
-def _number(draft: GroupingState) -> tuple[NewIdentity, ...]:
+def _number(state: GroupingState) -> tuple[NewIdentity, ...]:
     """Assign final numbers to new identities: largest first, ties by content. Numbers from decisions stay."""
-    members = {number: draft.members(number) for number in draft.new}
-    found = [number for number in members if number >= draft.first_new]
-    found.sort(key=lambda number: (-len(members[number]), members[number][0]))
-    final = {number: number for number in members if number < draft.first_new}
-    final |= {number: draft.first_new + place for place, number in enumerate(found)}
-    for number, place in final.items():
-        draft.owner[members[number]] = place
-    draft.founded = {final[number]: sifting for number, sifting in draft.founded.items() if number in final}
-    draft.people.renumber(final)
+    identities = state.identities
+    members = {number: state.members(number) for number in identities.origins}
+    created = [number for number in members if number >= identities.first_new]
+    created.sort(key=lambda number: (-len(members[number]), members[number][0]))
+    final = {number: number for number in members if number < identities.first_new}
+    final |= {number: identities.first_new + place for place, number in enumerate(created)}
+    for number, final_number in final.items():
+        state.owner[members[number]] = final_number
+    identities.renumber(final)
     return tuple(
-        NewIdentity(final[number], draft.new[number], draft.people.of(final[number]))
-        for number in sorted(final, key=lambda number: final[number])
+        NewIdentity(number, identities.origins[number], identities.people.of(number))
+        for number in sorted(identities.origins)
     )
 
 
-def _joins(draft: GroupingState, carried: Mapping[int, Carried]) -> tuple[Join, ...]:
+def _joins(problem: GroupingProblem, state: GroupingState, carried: Mapping[int, Carried]) -> tuple[Join, ...]:
     """Return the faces whose identity changed or was carried over, ordered by face id."""
     joins = []
-    centroids: dict[int, NDArray[np.float32]] = {}
-    is_new = (draft.owner != draft.before) | np.isin(draft.faces.face_ids, list(carried))
-    rows = np.flatnonzero(is_new & (draft.owner != NOBODY))
-    for row, sure in zip(rows.tolist(), confidences(draft, rows).tolist(), strict=True):
-        number, face = int(draft.owner[row]), int(draft.faces.face_ids[row])
-        stays = draft.owner[row] == draft.before[row]
-        how, distance = (carried[face].how, None) if stays else draft.how[row]
+    members: dict[int, Rows] = {}
+    faces, owner, before, centroids = problem.faces, state.owner, problem.before, problem.centroids
+    is_new = (owner != before) | np.isin(faces.face_ids, list(carried))
+    rows = np.flatnonzero(is_new & (owner != UNASSIGNED))
+    found = confidences(rows, owner, faces.vectors, centroids).tolist()
+    for row, confidence in zip(rows.tolist(), found, strict=True):
+        number, face = int(owner[row]), int(faces.face_ids[row])
+        stays = owner[row] == before[row]
+        how, distance = (carried[face].how, None) if stays else state.how[row]
         if distance is None:
-            if number not in centroids:
-                centroids[number] = draft.centroids.of(draft.members(number))
-            distance = float(cosine_distances(draft.faces.vectors[row : row + 1], centroids[number][None])[0, 0])
-        confidence = None if how == "decided" or np.isnan(sure) else round(sure, 4)
-        joins.append(Join(face, number, max(0.0, distance), how, confidence))
+            if number not in members:
+                members[number] = state.members(number)
+            distance = float(centroids.distances_to(members[number], np.array([row]))[0])
+        is_known = how != "decided" and not np.isnan(confidence)
+        joins.append(Join(face, number, max(0.0, distance), how, round(confidence, 4) if is_known else None))
     return tuple(sorted(joins, key=lambda join: join.face_id))
 
 
-def _leaves(draft: GroupingState) -> tuple[int, ...]:
+def _leaves(problem: GroupingProblem, state: GroupingState) -> tuple[int, ...]:
     """Return the ids of the faces that no longer belong to an identity."""
-    rows = np.flatnonzero((draft.before != NOBODY) & (draft.owner == NOBODY))
-    return tuple(np.sort(draft.faces.face_ids[rows]).tolist())
+    rows = np.flatnonzero((problem.before != UNASSIGNED) & (state.owner == UNASSIGNED))
+    return tuple(np.sort(problem.faces.face_ids[rows]).tolist())
 
 
-def _links(draft: GroupingState, known: Sequence[Known]) -> tuple[Link, ...]:
+def _links(state: GroupingState, known: Sequence[Known]) -> tuple[Link, ...]:
     """Return the people whose identity changed, ordered by source and id."""
     before = {person: identity.number for identity in known for person in identity.people}
     return tuple(
         Link(*person, number)
-        for person, number in sorted(draft.people.identity_of.items())
+        for person, number in sorted(state.identities.people.identity_of.items())
         if before.get(person) != number
     )

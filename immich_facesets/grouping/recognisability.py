@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from immich_facesets.clustering.linkage import average_linkage
 from immich_facesets.faces import Gate
 from immich_facesets.grouping.face_table import FaceTable
+from immich_facesets.grouping.rules import GroupingRules
 
 MOST_OF_ONE = 0.02
 """The largest weight of one person in a mean: a child with many small faces must not dominate the poor faces."""
@@ -32,6 +33,11 @@ OUTSIDE = 3.0
 
 MOST_FACES = 5000
 """The most faces that a mean is computed from: more do not improve it."""
+
+
+def clear_faces(table: FaceTable, rules: GroupingRules, match: float) -> NDArray[np.bool_]:
+    """Return which faces may found an identity and move a centroid, (n,); the plain method uses the gate alone."""
+    return table.admitted(rules.gate) if rules.method == "plain" else recognisable(table, rules.gate, match)
 
 
 def recognisable(table: FaceTable, gate: Gate, match: float) -> NDArray[np.bool_]:

@@ -9,8 +9,10 @@ from immich_facesets.faces import Gate
 from immich_facesets.grouping.assertions import CleanedAssertion
 from immich_facesets.grouping.centroids import BLOCK_ROWS, cosine_distances
 from immich_facesets.grouping.discovery import Discovery
+from immich_facesets.grouping.identities import UNASSIGNED, People
+from immich_facesets.grouping.problem import GroupingProblem
 from immich_facesets.grouping.rules import GateCounts
-from immich_facesets.grouping.state import NOBODY, GroupingState, PlacedIdentities
+from immich_facesets.grouping.state import GroupingState, PlacedIdentities, placed_identities
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,8 @@ class GroupingReport:
     ``singleton_share``: faces alone in their cluster; ``largest_share``: faces in the largest identity or cluster. Both
     are shares of all ``faces`` that are not ignored. ``waiting``: faces kept out of an identity only by a lock.
     ``guardrails``: None where only fresh faces were examined, as they do not represent the whole library. ``founded``:
-    gate counts of the clusters that became identities, by number. ``nobody``: gate counts of the other clusters of two
-    or more faces, largest first.
+    gate counts of the clusters that became identities, by number. ``rejected``: gate counts of the other clusters of
+    two or more faces, largest first.
     """
 
     faces: int
@@ -99,52 +101,62 @@ class GroupingReport:
     suggested_merges: tuple[Suggestion, ...]
     survivors: Survivors
     founded: Mapping[int, GateCounts]
-    nobody: tuple[GateCounts, ...]
+    rejected: tuple[GateCounts, ...]
 
 
-def review(draft: GroupingState, hearings: Sequence[CleanedAssertion], last: Discovery) -> GroupingReport:
-    """Return the report of a finished draft; ``last`` is the last discovery, which changed nothing."""
-    standing = draft.standing()
-    faces = int(np.count_nonzero(~draft.is_ignored))
-    largest = max([len(rows) for rows in standing.members] + [last.largest])
+def review(
+    problem: GroupingProblem,
+    state: GroupingState,
+    cleaned: Sequence[CleanedAssertion],
+    last: Discovery,
+    *,
+    is_complete: bool,
+) -> GroupingReport:
+    """
+    Return the report of a finished grouping.
+
+    ``last``: the last discovery, which changed nothing. ``is_complete``: whether all faces were examined.
+    """
+    placed = placed_identities(state.owner, problem.centroids)
+    faces = int(np.count_nonzero(~problem.constraints.is_ignored))
+    largest = max([len(rows) for rows in placed.members] + [last.largest])
     singleton_share = last.singletons / faces if faces else 0.0
     largest_share = largest / faces if faces else 0.0
+    ambiguous = (*_ambiguous_members(problem, state, placed), *_ambiguous_loose(problem, state, placed))
     return GroupingReport(
         faces=faces,
-        members=int(np.count_nonzero(draft.owner != NOBODY)),
-        waiting=int(np.count_nonzero(draft.is_waiting | draft.is_held)),
+        members=int(np.count_nonzero(state.owner != UNASSIGNED)),
+        waiting=int(np.count_nonzero(state.is_waiting | state.is_held)),
         singleton_share=singleton_share,
         largest_share=largest_share,
-        guardrails=_guardrails(draft, singleton_share, largest_share) if draft.is_whole else None,
+        guardrails=_guardrails(problem, singleton_share, largest_share) if is_complete else None,
         dropped=tuple(
             Dropped(one.assertion.source, one.assertion.person_id, len(one.accepted), one.dropped)
-            for one in sorted(hearings, key=lambda one: one.assertion.person)
+            for one in sorted(cleaned, key=lambda one: one.assertion.person)
             if one.dropped
         ),
-        ambiguous=tuple(
-            sorted((*_ambiguous(draft, standing), *_torn(draft, standing)), key=lambda one: (one.margin, one.face_id))
-        ),
-        suspects=_suspects(draft, standing),
-        suggested_merges=_suggested_merges(draft, standing),
-        survivors=_survivors(draft),
-        founded=draft.founded,
-        nobody=tuple(sorted(last.nobody, key=lambda one: (-one.faces, -one.clear, -one.near, -one.pictures))),
+        ambiguous=tuple(sorted(ambiguous, key=lambda one: (one.margin, one.face_id))),
+        suspects=_suspects(problem, state, placed),
+        suggested_merges=_suggested_merges(problem, state.identities.people, placed),
+        survivors=_survivors(problem, state),
+        founded=state.identities.gate_counts,
+        rejected=tuple(sorted(last.rejected, key=lambda one: (-one.faces, -one.clear, -one.near, -one.pictures))),
     )
 
 
-def _survivors(draft: GroupingState) -> Survivors:
+def _survivors(problem: GroupingProblem, state: GroupingState) -> Survivors:
     """Count how many of the previously unassigned faces pass each gate."""
-    faces, gate = draft.faces, draft.rules.gate
-    here = (draft.before == NOBODY) & ~draft.is_ignored & draft.is_active
+    faces, gate = problem.faces, problem.rules.gate
+    here = (problem.before == UNASSIGNED) & ~problem.constraints.is_ignored & state.is_active
     large = here & faces.admitted(Gate(face_short=gate.face_short, blur=-np.inf, det_score=-np.inf))
     sharp = large & faces.admitted(Gate(face_short=gate.face_short, blur=gate.blur, det_score=-np.inf))
-    sure, clear = here & faces.admitted(gate), here & draft.is_good
+    sure, clear = here & faces.admitted(gate), here & problem.is_clear
     return Survivors(*(int(np.count_nonzero(kept)) for kept in (here, large, sharp, sure, clear)))
 
 
-def _guardrails(draft: GroupingState, singleton_share: float, largest_share: float) -> tuple[str, ...]:
+def _guardrails(problem: GroupingProblem, singleton_share: float, largest_share: float) -> tuple[str, ...]:
     """Return a message for each sign of wrong distances, with the setting to change (docs/grouping.md)."""
-    rules, cut = draft.rules, draft.points.cluster
+    rules, cut = problem.rules, problem.thresholds.cluster
     messages = []
     if singleton_share > rules.singleton_share:
         messages.append(
@@ -160,76 +172,79 @@ def _guardrails(draft: GroupingState, singleton_share: float, largest_share: flo
     return tuple(messages)
 
 
-def _ambiguous(draft: GroupingState, standing: PlacedIdentities) -> tuple[Ambiguous, ...]:
+def _ambiguous_members(problem: GroupingProblem, state: GroupingState, placed: PlacedIdentities) -> list[Ambiguous]:
     """Return the movable faces for which another identity is within reach and hardly farther than their own."""
-    rows = np.flatnonzero((draft.owner != NOBODY) & ~draft.is_fixed)
+    rows = np.flatnonzero((state.owner != UNASSIGNED) & ~problem.constraints.is_fixed(state.owner))
     found = []
-    for start in range(0, len(rows) if len(standing.numbers) > 1 else 0, BLOCK_ROWS):
+    for start in range(0, len(rows) if len(placed.numbers) > 1 else 0, BLOCK_ROWS):
         block = rows[start : start + BLOCK_ROWS]
-        gaps = cosine_distances(draft.faces.vectors[block], standing.centroids)
-        here, own = np.arange(len(block)), np.searchsorted(standing.numbers, draft.owner[block])
-        own_gap = gaps[here, own]
-        gaps[here, own] = np.inf
-        other = gaps.argmin(axis=1)
-        margin = gaps[here, other] - own_gap
-        is_doubtful = (gaps[here, other] <= draft.points.match) & (margin < draft.rules.margin)
+        distances = cosine_distances(problem.faces.vectors[block], placed.centroids)
+        here, own = np.arange(len(block)), np.searchsorted(placed.numbers, state.owner[block])
+        own_distance = distances[here, own]
+        distances[here, own] = np.inf
+        other = distances.argmin(axis=1)
+        margin = distances[here, other] - own_distance
+        is_doubtful = (distances[here, other] <= problem.thresholds.match) & (margin < problem.rules.margin)
         found += [
             Ambiguous(
-                int(draft.faces.face_ids[block[i]]),
-                int(draft.owner[block[i]]),
-                int(standing.numbers[other[i]]),
+                int(problem.faces.face_ids[block[i]]),
+                int(state.owner[block[i]]),
+                int(placed.numbers[other[i]]),
                 float(margin[i]),
             )
             for i in np.flatnonzero(is_doubtful).tolist()
-            if (int(block[i]), int(standing.numbers[other[i]])) not in draft.barred
+            if (int(block[i]), int(placed.numbers[other[i]])) not in problem.constraints.cannot_link
         ]
-    return tuple(found)
-
-
-def _torn(draft: GroupingState, standing: PlacedIdentities) -> list[Ambiguous]:
-    """Return the faces left unassigned because two identities are equally near."""
-    found, alive = [], set(standing.numbers.tolist())
-    for row, pair in sorted(draft.torn.items()):
-        if not alive.issuperset(pair):  # it lost its last face to an assertion
-            continue
-        gaps = sorted((float(draft.gaps(np.array([row]), number)[0]), number) for number in pair)
-        margin = gaps[1][0] - gaps[0][0]
-        found.append(Ambiguous(int(draft.faces.face_ids[row]), gaps[0][1], gaps[1][1], margin, is_member=False))
     return found
 
 
-def _suspects(draft: GroupingState, standing: PlacedIdentities) -> tuple[Twice, ...]:
+def _ambiguous_loose(problem: GroupingProblem, state: GroupingState, placed: PlacedIdentities) -> list[Ambiguous]:
+    """Return the faces left unassigned because two identities are equally near."""
+    found, remaining = [], set(placed.numbers.tolist())
+    for row, pair in sorted(state.ambiguous.items()):
+        if not remaining.issuperset(pair):  # it lost its last face to an assertion
+            continue
+        rows = np.array([row])
+        distances = sorted(
+            (float(problem.centroids.distances_to(state.members(number), rows)[0]), number) for number in pair
+        )
+        (nearest, identity), (next_nearest, other) = distances
+        face_id = int(problem.faces.face_ids[row])
+        found.append(Ambiguous(face_id, identity, other, next_nearest - nearest, is_member=False))
+    return found
+
+
+def _suspects(problem: GroupingProblem, state: GroupingState, placed: PlacedIdentities) -> tuple[Twice, ...]:
     """Return the pictures in which an identity has two faces, or has one and another face matches it."""
-    pictures, ids = draft.faces.pictures, draft.faces.face_ids
-    seats: dict[tuple[int, int], set[int]] = {}
-    for row in np.flatnonzero((draft.owner != NOBODY) & ~draft.is_open).tolist():
-        seats.setdefault((int(draft.owner[row]), int(pictures[row])), set()).add(row)
-    loose = draft.loose()
-    for start in range(0, len(loose) if len(standing.numbers) else 0, BLOCK_ROWS):
+    constraints, ids = problem.constraints, problem.faces.face_ids
+    occupants = constraints.occupants(state.owner)
+    loose = state.loose(constraints)
+    for start in range(0, len(loose) if len(placed.numbers) else 0, BLOCK_ROWS):
         block = loose[start : start + BLOCK_ROWS]
-        gaps = cosine_distances(draft.faces.vectors[block], standing.centroids)
-        nearest = gaps.argmin(axis=1)
-        for i in np.flatnonzero(gaps.min(axis=1) <= draft.points.match).tolist():
-            row, number = int(block[i]), int(standing.numbers[nearest[i]])
-            if (row, number) not in draft.barred and (number, int(pictures[row])) in seats:
-                seats[number, int(pictures[row])].add(row)
+        distances = cosine_distances(problem.faces.vectors[block], placed.centroids)
+        nearest = distances.argmin(axis=1)
+        for i in np.flatnonzero(distances.min(axis=1) <= problem.thresholds.match).tolist():
+            row, number = int(block[i]), int(placed.numbers[nearest[i]])
+            pair = (number, int(constraints.pictures[row]))
+            if (row, number) not in constraints.cannot_link and pair in occupants:
+                occupants[pair].append(row)
     return tuple(
-        Twice(number, tuple(sorted(ids[list(rows)].tolist())))
-        for (number, _), rows in sorted(seats.items())
+        Twice(number, tuple(sorted(ids[rows].tolist())))
+        for (number, _), rows in sorted(occupants.items())
         if len(rows) > 1
     )
 
 
-def _suggested_merges(draft: GroupingState, standing: PlacedIdentities) -> tuple[Suggestion, ...]:
+def _suggested_merges(problem: GroupingProblem, people: People, placed: PlacedIdentities) -> tuple[Suggestion, ...]:
     """Return identities within the match distance of each other that no picture, source or decision separates."""
     found = []
-    closed = [draft.closed_pictures(rows) for rows in standing.members]
-    for start in range(0, len(standing.numbers), BLOCK_ROWS):
-        gaps = cosine_distances(standing.centroids[start : start + BLOCK_ROWS], standing.centroids)
-        for i, two in np.argwhere(gaps <= draft.points.match).tolist():
+    pictures = [problem.constraints.exclusive_pictures(rows) for rows in placed.members]
+    for start in range(0, len(placed.numbers), BLOCK_ROWS):
+        distances = cosine_distances(placed.centroids[start : start + BLOCK_ROWS], placed.centroids)
+        for i, two in np.argwhere(distances <= problem.thresholds.match).tolist():
             one = start + i
-            pair = (int(standing.numbers[one]), int(standing.numbers[two]))
-            is_apart = one >= two or pair in draft.constraints.apart or draft.people.conflict(*pair)
-            if not is_apart and closed[one].isdisjoint(closed[two]):
-                found.append(Suggestion(*pair, float(gaps[i, two])))
+            pair = (int(placed.numbers[one]), int(placed.numbers[two]))
+            is_apart = one >= two or pair in problem.constraints.apart or people.conflict(*pair)
+            if not is_apart and pictures[one].isdisjoint(pictures[two]):
+                found.append(Suggestion(*pair, float(distances[i, two])))
     return tuple(sorted(found, key=lambda pair: (pair.distance, pair.identity, pair.other)))

@@ -1,48 +1,21 @@
-"""The mutable state of a grouping plan: current memberships, and which of them may still change."""
+"""The mutable state of a grouping: current memberships, and the faces that may still change."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.clustering.linkage import split_by
-from immich_facesets.grouping.centroids import Centroids, cosine_distances
-from immich_facesets.grouping.face_table import FaceTable, Rows
-from immich_facesets.grouping.identities import Known, Origin, People
-from immich_facesets.grouping.recognisability import recognisable
-from immich_facesets.grouping.rules import GateCounts, GroupingRules
+from immich_facesets.grouping.centroids import Centroids
+from immich_facesets.grouping.face_table import Rows
+from immich_facesets.grouping.identities import UNASSIGNED, Identities, Known
+from immich_facesets.grouping.problem import GroupingProblem
+from immich_facesets.grouping.row_constraints import RowConstraints
 from immich_facesets.moderation.constraints import Constraints
-from immich_facesets.spaces import OperatingPoints
 
 How = Literal["asserted", "discovered", "matched", "decided"]
-
-NOBODY = -1
-
-
-@dataclass(frozen=True, slots=True)
-class CannotLink:
-    """
-    The cannot-link constraints, as (row, identity) pairs: forbidden by a decision, or taken before the person's birth.
-
-    ``taken``: (n,) days since 1970; ``born``: days since 1970 by identity, where known. NaN never counts as too early.
-    """
-
-    pairs: frozenset[tuple[int, int]]
-    taken: NDArray[np.float64]
-    born: Mapping[int, float]
-
-    def __contains__(self, pair: object) -> bool:
-        if not isinstance(pair, tuple):
-            return False
-        row, number = pair
-        return pair in self.pairs or bool(self.taken[row] < self.born.get(number, -np.inf) - 1)  # a day for time zones
-
-    def before_birth(self, rows: Rows) -> set[int]:
-        """Return the identities born after all of those rows were taken; empty if any of their dates is unknown."""
-        last = self.taken[rows].max()  # NaN if any is NaN: then no identity matches
-        return {number for number, born in self.born.items() if last < born - 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,159 +27,105 @@ class PlacedIdentities:
     centroids: NDArray[np.float32]
 
 
+def placed_identities(owner: NDArray[np.int64], centroids: Centroids) -> PlacedIdentities:
+    """Return the identities that have faces according to ``owner``, (n,)."""
+    placed = np.flatnonzero(owner != UNASSIGNED)
+    members = [placed[part] for part in split_by(owner[placed])]
+    numbers = np.array([owner[rows[0]] for rows in members], dtype=np.int64)
+    return PlacedIdentities(numbers, members, centroids.matrix(members))
+
+
+@dataclass(slots=True)
 class GroupingState:
     """
-    The state that the steps of grouping change; rows are those of ``faces``, which is in the order of content.
+    The part of a grouping that its steps change; rows are those of the problem.
 
-    ``owner``: (n,) the identity of each row, or ``NOBODY``. ``is_held``: rows that a source assigns to a locked
-    identity, which therefore wait. ``is_waiting``: rows whose nearest identity is locked. ``barred``: the cannot-link
-    constraints on (row, identity). ``is_open``: rows of pictures that may hold one person twice.
+    ``owner``: (n,) the identity of each row, or ``UNASSIGNED``. ``how``: the way and the distance of each new member, by
+    row. ``is_active``: (n,) rows to examine. ``is_held``: (n,) rows that a source assigns to a locked identity.
+    ``is_waiting``: (n,) rows whose nearest identity is locked. ``ambiguous``: rows that are left unassigned because two
+    identities are equally near, with these two.
     """
 
-    def __init__(
-        self,
-        table: FaceTable,
-        memberships: Mapping[int, int],
-        known: Sequence[Known],
-        constraints: Constraints,
-        points: OperatingPoints,
-        rules: GroupingRules,
-        next_number: int,
-        fresh: Collection[int] | None = None,
-    ) -> None:
-        faces = self.faces = table.in_order_of_content()
-        self.points, self.rules, self.constraints = points, rules, constraints
-        self.row_of = {face: row for row, face in enumerate(faces.face_ids.tolist())}
-        is_plain = rules.method == "plain"
-        self.is_good = faces.admitted(rules.gate) if is_plain else recognisable(faces, rules.gate, points.match)
-        self.centroids = Centroids(faces.vectors, self.is_good, points.near)
-        locks = {identity.number: identity.is_locked for identity in known} | dict(constraints.locks)
-        self.locked = frozenset(number for number, is_on in locks.items() if is_on and number not in constraints.merged)
-        self.new: dict[int, Origin] = {}
-        self.founded: dict[int, GateCounts] = {}
-        self.asserted = frozenset(constraints.current(one.number) for one in known if one.origin == "asserted")
-        self.people = People({constraints.current(one.number): frozenset[tuple[str, str]]() for one in known})
-        for identity in sorted(known, key=lambda one: one.number):
-            for person in sorted(identity.people):
-                self.people.attach(person, constraints.current(identity.number))
-        for person, number in constraints.attached.items():
-            self.people.attach(person, number)
-        n = len(faces)
-        self.before = np.full(n, NOBODY, dtype=np.int64)
-        self.how: dict[int, tuple[How, float | None]] = {}
-        self.is_held = np.zeros(n, dtype=np.bool_)
-        self.is_waiting = np.zeros(n, dtype=np.bool_)
-        self.is_decided = np.zeros(n, dtype=np.bool_)
-        self.is_ignored = self._marked(constraints.ignored)
-        self.is_open = np.isin(faces.pictures, faces.pictures[self._marked(constraints.together)])
-        self.is_whole = fresh is None or rules.method == "plain"
-        self.is_active = np.ones(n, dtype=np.bool_) if self.is_whole or fresh is None else self._marked(fresh)
-        pairs = frozenset((self.row_of[face], number) for face, number in constraints.must_not if face in self.row_of)
-        born: dict[int, float] = {}
-        for identity in known:
-            if identity.born is not None:
-                number = constraints.current(identity.number)
-                born[number] = min(identity.born, born.get(number, np.inf))
-        self.barred = CannotLink(pairs, faces.taken, born)
-        self.barred_of: dict[int, set[int]] = {}
-        for row, number in sorted(pairs):
-            self.barred_of.setdefault(row, set()).add(number)
-        self.torn: dict[int, tuple[int, int]] = {}
-        for face, number in memberships.items():
-            if face in self.row_of:
-                self.before[self.row_of[face]] = number
-        used = {next_number - 1, *memberships.values(), *(one.number for one in known), *constraints.numbers()}
-        self._next = self.first_new = max(used) + 1
-        self._obey({one.number for one in known} | set(memberships.values()))
+    owner: NDArray[np.int64]
+    how: dict[int, tuple[How, float | None]]
+    identities: Identities
+    is_active: NDArray[np.bool_]
+    is_held: NDArray[np.bool_]
+    is_waiting: NDArray[np.bool_]
+    ambiguous: dict[int, tuple[int, int]] = field(default_factory=dict)
 
-    def _marked(self, face_ids: Collection[int]) -> NDArray[np.bool_]:
-        return np.isin(self.faces.face_ids, np.fromiter(face_ids, dtype=np.int64, count=len(face_ids)))
-
-    def _obey(self, existing: set[int]) -> None:
-        """Set the initial memberships: the stored ones, as changed by decisions."""
-        constraints = self.constraints
-        self.owner = np.array([constraints.current(number) for number in self.before.tolist()], dtype=np.int64)
-        self.how = dict.fromkeys(np.flatnonzero(self.owner != self.before).tolist(), ("decided", None))
-        for row, number in self.barred.pairs:
-            if self.owner[row] == number:
-                self.owner[row] = NOBODY
-        self.owner[self.is_ignored] = NOBODY
-        for face, number in constraints.must.items():
-            if face not in self.row_of:
-                continue
-            row = self.row_of[face]
-            self.is_decided[row] = True
-            self.is_ignored[row] = False
-            self.owner[row] = number
-            self.how[row] = ("decided", None)
-            if number not in existing:
-                self.new[number] = "asserted"
-        self._make_room()
-
-    def _make_room(self) -> None:
-        """Remove an identity's other, undecided faces of a picture where a decision placed a face."""
-        decided = np.flatnonzero(self.is_decided & ~self.is_open)
-        seats = set(zip(self.owner[decided].tolist(), self.faces.pictures[decided].tolist(), strict=True))
-        for row in np.flatnonzero((self.owner != NOBODY) & ~self.is_fixed & ~self.is_open).tolist():
-            if (int(self.owner[row]), int(self.faces.pictures[row])) in seats:
-                self.owner[row] = NOBODY
-
-    @property
-    def is_fixed(self) -> NDArray[np.bool_]:
-        """Rows that grouping does not move: decided, or in a locked identity."""
-        return self.is_decided | np.isin(self.owner, list(self.locked))
-
-    def loose(self) -> Rows:
+    def loose(self, constraints: RowConstraints) -> Rows:
         """Return the active rows without an identity that may get one."""
-        return np.flatnonzero(self._is_free() & self.is_active)
+        return np.flatnonzero(self._is_free(constraints) & self.is_active)
 
-    def resting(self) -> Rows:
+    def inactive(self, constraints: RowConstraints) -> Rows:
         """Return the inactive rows without an identity that may get one: nothing new came near them."""
-        return np.flatnonzero(self._is_free() & ~self.is_active)
+        return np.flatnonzero(self._is_free(constraints) & ~self.is_active)
 
-    def _is_free(self) -> NDArray[np.bool_]:
-        is_free: NDArray[np.bool_] = (self.owner == NOBODY) & ~self.is_ignored & ~self.is_held
+    def _is_free(self, constraints: RowConstraints) -> NDArray[np.bool_]:
+        is_free: NDArray[np.bool_] = (self.owner == UNASSIGNED) & ~constraints.is_ignored & ~self.is_held
         return is_free
 
     def members(self, number: int) -> Rows:
+        """Return the rows of an identity, ascending."""
         return np.flatnonzero(self.owner == number)
 
-    def gaps(self, rows: Rows, number: int) -> NDArray[np.float64]:
-        """Return the distance of each of ``rows`` from the centroid of an identity."""
-        return cosine_distances(self.faces.vectors[rows], self.centroids.of(self.members(number))[None])[:, 0]
-
-    def standing(self) -> PlacedIdentities:
-        """Return the identities that currently have faces."""
-        placed = np.flatnonzero(self.owner != NOBODY)
-        members = [placed[part] for part in split_by(self.owner[placed])]
-        numbers = np.array([self.owner[rows[0]] for rows in members], dtype=np.int64)
-        return PlacedIdentities(numbers, members, self.centroids.matrix(members))
-
-    def taken(self) -> set[tuple[int, int]]:
-        """Return the (identity, picture) pairs where a second face of that picture may not join."""
-        rows = np.flatnonzero((self.owner != NOBODY) & ~self.is_open)
-        return set(zip(self.owner[rows].tolist(), self.faces.pictures[rows].tolist(), strict=True))
-
-    def closed_pictures(self, rows: Rows) -> set[int]:
-        """Return the pictures of ``rows`` that may hold a person only once."""
-        return set(self.faces.pictures[rows[~self.is_open[rows]]].tolist())
-
-    def create(self, origin: Origin) -> int:
-        """Create an identity and return its number, which is provisional until the plan is finished."""
-        number, self._next = self._next, self._next + 1
-        self.new[number] = origin
-        return number
-
-    def drop_empty(self) -> None:
-        """Discard new identities without faces, and detach all people from them."""
-        empty = self.new.keys() - set(self.owner.tolist())
-        self.new = {number: origin for number, origin in self.new.items() if number not in empty}
-        self.people.detach(empty)
-
     def place(self, row: int, number: int, how: How, distance: float) -> None:
+        """Make a row a member of an identity."""
         self.owner[row] = number
         self.how[row] = (how, distance)
 
     def release(self, row: int) -> None:
-        self.owner[row] = NOBODY
+        """Take a row out of its identity, to be placed anew."""
+        self.owner[row] = UNASSIGNED
         self.is_active[row] = True
+
+
+def initial_state(
+    problem: GroupingProblem,
+    constraints: Constraints,
+    known: Sequence[Known],
+    memberships: Mapping[int, int],
+    next_number: int,
+    fresh: Collection[int] | None,
+) -> GroupingState:
+    """Return the stored memberships as changed by decisions; the arguments are those of ``plan_grouping``."""
+    existing = {one.number for one in known} | set(memberships.values())
+    first_new = max({next_number - 1, *existing, *constraints.numbers()}) + 1
+    identities = Identities(known, constraints, first_new)
+    must_link = problem.constraints.must_link
+    for number in np.unique(must_link[must_link != UNASSIGNED]).tolist():
+        if number not in existing:
+            identities.origins[number] = "asserted"
+    n = len(problem.faces)
+    merged = np.array([constraints.current(number) for number in problem.before.tolist()], dtype=np.int64)
+    decided = np.flatnonzero((merged != problem.before) | (must_link != UNASSIGNED))
+    return GroupingState(
+        owner=_allowed_owners(merged, problem.constraints),
+        how=dict.fromkeys(decided.tolist(), ("decided", None)),
+        identities=identities,
+        is_active=np.ones(n, dtype=np.bool_) if fresh is None else problem.faces.is_among(fresh),
+        is_held=np.zeros(n, dtype=np.bool_),
+        is_waiting=np.zeros(n, dtype=np.bool_),
+    )
+
+
+def _allowed_owners(owner: NDArray[np.int64], constraints: RowConstraints) -> NDArray[np.int64]:
+    """
+    Return ``owner`` as decisions require it.
+
+    Where a decision placed a face, the identity loses its other, undecided faces of that picture.
+    """
+    owner = owner.copy()
+    for row, numbers in constraints.cannot_link.by_row.items():
+        if owner[row] in numbers:
+            owner[row] = UNASSIGNED
+    owner[constraints.is_ignored] = UNASSIGNED
+    is_decided = constraints.must_link != UNASSIGNED
+    owner[is_decided] = constraints.must_link[is_decided]
+    decided_pairs = constraints.occupied(np.where(is_decided, owner, UNASSIGNED))
+    movable = np.flatnonzero((owner != UNASSIGNED) & ~constraints.is_fixed(owner) & ~constraints.may_repeat)
+    for row in movable.tolist() if decided_pairs else ():
+        if (int(owner[row]), int(constraints.pictures[row])) in decided_pairs:
+            owner[row] = UNASSIGNED
+    return owner

@@ -98,7 +98,7 @@ async def preview(conditions: PassContext, space: str, decided: Decided) -> Grou
             if number not in new
         ),
         leaves=len(plan.leaves),
-        clusters=report.nobody,
+        clusters=report.rejected,
         undecided=sum(not one.is_member for one in report.ambiguous),
         waiting=report.waiting,
         singleton_share=round(report.singleton_share, 4),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from immich_facesets.grouping.alternatives import Rival, rivals_of
+from immich_facesets.grouping.alternatives import Alternative, alternatives
 from service.passes.context import PassContext
 from service.passes.grouping.inputs import space_in_use
 from service.passes.grouping.operating_points import points_in_use
@@ -37,7 +37,7 @@ class ShownFace(MemberRow, frozen=True, kw_only=True):
     The face belongs to its identity because that was nearest, or by a user's decision.
     """
 
-    candidates: tuple[Rival, ...]
+    candidates: tuple[Alternative, ...]
 
 
 class IdentityView(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +56,8 @@ async def view_identity(conditions: PassContext, number: int) -> IdentityView | 
     if not members:
         return None
     space = await space_in_use(conditions)
-    rivals = await asyncio.to_thread(
-        rivals_of,
+    others = await asyncio.to_thread(
+        alternatives,
         await store.read(identities.face_table, space.space, space.dimension),
         await store.read(identities.all_memberships),
         number,
@@ -69,7 +69,7 @@ async def view_identity(conditions: PassContext, number: int) -> IdentityView | 
         number=number,
         label=(await store.read(identities.labels)).get(number),
         provenance=provenance_of(members, sources),
-        faces=tuple(_shown(member, rivals.get(member.face_id, ())) for member in members),
+        faces=tuple(_shown(member, others.get(member.face_id, ())) for member in members),
     )
 
 
@@ -92,5 +92,5 @@ def provenance_of(members: Sequence[MemberRow], sources: Mapping[str, StoredSour
     )
 
 
-def _shown(member: MemberRow, candidates: tuple[Rival, ...]) -> ShownFace:
+def _shown(member: MemberRow, candidates: tuple[Alternative, ...]) -> ShownFace:
     return ShownFace(**msgspec.structs.asdict(member), candidates=candidates)

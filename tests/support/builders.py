@@ -119,7 +119,7 @@ def nothing_to_report() -> GroupingReport:
         known=[],
         assertions=[],
         constraints=constraints([], lambda _: None),
-        points=BUFFALO_L,
+        thresholds=BUFFALO_L,
         rules=GroupingRules(),
         next_number=1,
     ).report

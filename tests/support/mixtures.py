@@ -78,7 +78,7 @@ class Library:
             known=list(self.known.values()),
             assertions=self.assertions,
             constraints=self.constraints,
-            points=self.points,
+            thresholds=self.points,
             rules=self.rules,
             next_number=max(self.known, default=0) + 1,
             fresh=self.fresh,

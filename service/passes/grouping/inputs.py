@@ -70,7 +70,7 @@ async def decide(
         known=known,
         assertions=asserted,
         constraints=constraints,
-        points=points,
+        thresholds=points,
         rules=settings.grouping_rules,
         next_number=highest + 1,
         carried=carried,

@@ -633,7 +633,7 @@ class TestComingFromAnotherSpace:
             known=list(library.known.values()),
             assertions=(),
             constraints=Constraints(),
-            points=library.points,
+            thresholds=library.points,
             rules=library.rules,
             next_number=3,
             carried=carried,

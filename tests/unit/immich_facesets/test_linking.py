@@ -16,10 +16,10 @@ from immich_facesets.grouping.cluster_linking import Clusters, Linked, least_lik
 TINY = 1e-9
 
 
-def singles(vectors: NDArray[np.floating], *, anchors: int = 0, seats: Sequence[set[int]] | None = None) -> Clusters:
+def singles(vectors: NDArray[np.floating], *, anchors: int = 0, pictures: Sequence[set[int]] | None = None) -> Clusters:
     """Each face a cluster, which may join any other unless seats say no."""
     k = len(vectors)
-    places = [set[int]() for _ in range(k)] if seats is None else seats
+    places = [set[int]() for _ in range(k)] if pictures is None else pictures
     return Clusters(vectors.astype(np.float64), np.ones(k), places, [set() for _ in range(k)], anchors)
 
 
@@ -39,8 +39,8 @@ def likeness_of(clusters: Clusters, one: Sequence[int], two: Sequence[int]) -> f
 def may(clusters: Clusters, one: Sequence[int], two: Sequence[int]) -> bool:
     """Whether nothing known tells two groups apart."""
     anchor_one, anchor_two = ({place for place in group if place < clusters.anchors} for group in (one, two))
-    barred_one, barred_two = (set().union(*(clusters.barred[place] for place in group)) for group in (one, two))
-    seats_one, seats_two = (set().union(*(clusters.seats[place] for place in group)) for group in (one, two))
+    barred_one, barred_two = (set().union(*(clusters.cannot_link[place] for place in group)) for group in (one, two))
+    seats_one, seats_two = (set().union(*(clusters.pictures[place] for place in group)) for group in (one, two))
     if anchor_one and anchor_two:
         return False
     return not (anchor_one & barred_two or anchor_two & barred_one or seats_one & seats_two)
@@ -69,17 +69,17 @@ def plain_link(clusters: Clusters, least: float, margin: float) -> Linked:
     """The two most alike first, everything compared anew each time."""
     groups = [[place] for place in range(len(clusters.weights))]
     while True:
-        torn = {min(group): torn_between(clusters, groups, group, least, margin) for group in groups}
+        ambiguous = {min(group): torn_between(clusters, groups, group, least, margin) for group in groups}
         pairs = [
             (likeness_of(clusters, one, two), one, two)
             for one, two in combinations(groups, 2)
             if may(clusters, one, two)
-            and not (min(one) < clusters.anchors and torn[min(two)])
-            and not (min(two) < clusters.anchors and torn[min(one)])
+            and not (min(one) < clusters.anchors and ambiguous[min(two)])
+            and not (min(two) < clusters.anchors and ambiguous[min(one)])
         ]
         likeness, one, two = max(pairs, default=(-2.0, [], []))
         if likeness < least:
-            return Linked(groups, {place: pair for place, pair in torn.items() if pair is not None})
+            return Linked(groups, {place: pair for place, pair in ambiguous.items() if pair is not None})
         groups = [group for group in groups if group not in (one, two)] + [one + two]
 
 
@@ -126,10 +126,10 @@ class TestAnyClusters:
         for group in linked.groups:
             assert group[0] == min(group)
             assert sum(place < clusters.anchors for place in group) <= 1
-            assert sum(len(clusters.seats[place]) for place in group) == len(
-                set().union(*(clusters.seats[place] for place in group))
+            assert sum(len(clusters.pictures[place]) for place in group) == len(
+                set().union(*(clusters.pictures[place] for place in group))
             )
-            assert not any(group[0] in clusters.barred[place] for place in group)
+            assert not any(group[0] in clusters.cannot_link[place] for place in group)
 
     @settings(max_examples=100, deadline=None)
     @given(clusters=some_clusters(40), least=LEAST, margin=MARGIN)
@@ -139,7 +139,7 @@ class TestAnyClusters:
         linked = link(clusters, least=least, margin=margin)
         for one, two in combinations(linked.groups, 2):
             has_anchor = min(*one, *two) < clusters.anchors
-            if has_anchor and (one[0] in linked.torn or two[0] in linked.torn):
+            if has_anchor and (one[0] in linked.ambiguous or two[0] in linked.ambiguous):
                 continue
             assert not may(clusters, one, two) or likeness_of(clusters, one, two) < least + TINY
 
@@ -150,7 +150,7 @@ class TestAnyClusters:
     ) -> None:
         linked = link(clusters, least=least, margin=margin)
         expected = {min(group): torn_between(clusters, linked.groups, group, least, margin) for group in linked.groups}
-        assert linked.torn == {place: pair for place, pair in expected.items() if pair is not None}
+        assert linked.ambiguous == {place: pair for place, pair in expected.items() if pair is not None}
 
     @settings(max_examples=100, deadline=None)
     @given(clusters=some_clusters(), least=LEAST, margin=MARGIN)
@@ -159,7 +159,7 @@ class TestAnyClusters:
     ) -> None:
         linked, plain = link(clusters, least=least, margin=margin), plain_link(clusters, least, margin)
         assert parts(linked) == parts(plain)
-        assert linked.torn == plain.torn
+        assert linked.ambiguous == plain.ambiguous
 
     @settings(max_examples=100, deadline=None)
     @given(clusters=some_clusters(40), least=LEAST, margin=MARGIN, seed=st.integers(0, 2**32 - 1))
@@ -173,13 +173,15 @@ class TestAnyClusters:
         mixed = Clusters(
             clusters.sums[old],
             clusters.weights[old],
-            [clusters.seats[place] for place in old],
-            [{int(new[anchor]) for anchor in clusters.barred[place]} for place in old],
+            [clusters.pictures[place] for place in old],
+            [{int(new[anchor]) for anchor in clusters.cannot_link[place]} for place in old],
             anchors,
         )
         linked, again = link(clusters, least=least, margin=margin), link(mixed, least=least, margin=margin)
         assert parts(linked) == {frozenset(old[group].tolist()) for group in again.groups}
-        assert sorted(linked.torn.values()) == sorted((int(old[a]), int(old[b])) for a, b in again.torn.values())
+        assert sorted(linked.ambiguous.values()) == sorted(
+            (int(old[a]), int(old[b])) for a, b in again.ambiguous.values()
+        )
 
     @given(clusters=some_clusters(), margin=MARGIN)
     def test_nobody_is_more_alike_than_the_same(self, clusters: Clusters, margin: float) -> None:
@@ -189,11 +191,11 @@ class TestAnyClusters:
     @given(clusters=some_clusters(), least=LEAST)
     def test_what_is_given_stays_as_it_is(self, clusters: Clusters, least: float) -> None:
         sums, weights = clusters.sums.copy(), clusters.weights.copy()
-        seats, barred = [set(one) for one in clusters.seats], [set(one) for one in clusters.barred]
+        seats, barred = [set(one) for one in clusters.pictures], [set(one) for one in clusters.cannot_link]
         link(clusters, least=least, margin=0.05)
         assert (clusters.sums == sums).all()
         assert (clusters.weights == weights).all()
-        assert (clusters.seats, clusters.barred) == (seats, barred)
+        assert (clusters.pictures, clusters.cannot_link) == (seats, barred)
 
 
 class TestSmallCases:
@@ -212,9 +214,9 @@ class TestSmallCases:
 
     def test_equal_faces_join_the_only_anchor_and_are_torn_between_two(self) -> None:
         assert link(singles(np.ones((4, 1)), anchors=1), least=0.5, margin=0.05).groups[0][0] == 0
-        torn = link(singles(np.ones((4, 1)), anchors=2), least=0.5, margin=0.05)
-        assert parts(torn) == {frozenset({0}), frozenset({1}), frozenset({2, 3})}
-        assert torn.torn == {2: (0, 1)}
+        ambiguous = link(singles(np.ones((4, 1)), anchors=2), least=0.5, margin=0.05)
+        assert parts(ambiguous) == {frozenset({0}), frozenset({1}), frozenset({2, 3})}
+        assert ambiguous.ambiguous == {2: (0, 1)}
 
     @pytest.mark.parametrize("least", [0.0, -0.2, -1.0])
     def test_a_cut_so_wide_that_opposites_are_one_person_is_obeyed(self, least: float) -> None:
@@ -259,12 +261,12 @@ class TestSmallCases:
 
     def test_whom_a_merger_takes_a_seat_from_stays_outside(self) -> None:
         """The two nearest merge first, and the third shares a picture with one of them."""
-        faces = singles(on_circle(0, 10, 25), seats=[{1}, {2}, {1}])
+        faces = singles(on_circle(0, 10, 25), pictures=[{1}, {2}, {1}])
         assert parts(link(faces, least=0.5, margin=0.05)) == {frozenset({0, 1}), frozenset({2})}
 
     def test_a_bar_holds_for_whoever_merged_with_the_barred(self) -> None:
         faces = singles(on_circle(0, 20, 25), anchors=1)
-        faces.barred[2].add(0)
+        faces.cannot_link[2].add(0)
         assert parts(link(faces, least=0.5, margin=0.05)) == {frozenset({0}), frozenset({1, 2})}
 
     def test_whoever_comes_near_by_a_merger_merges_in_turn(self) -> None:
@@ -297,27 +299,27 @@ class TestTorn:
 
     def test_an_anchor_that_must_not_be_or_is_too_far_makes_no_doubt(self) -> None:
         barred = singles(on_circle(0, 50, 24), anchors=2)
-        barred.barred[2].add(0)
-        seated = singles(on_circle(0, 50, 24), anchors=2, seats=[{7}, set(), {7}])
+        barred.cannot_link[2].add(0)
+        seated = singles(on_circle(0, 50, 24), anchors=2, pictures=[{7}, set(), {7}])
         for faces in (barred, seated):
             assert link(faces, least=0.5, margin=0.05) == Linked([[0], [1, 2]], {})
         assert link(singles(on_circle(0, 50, 24), anchors=2), least=0.9, margin=0.05) == Linked([[0, 2], [1]], {})
 
     def test_of_three_anchors_the_best_two_are_told(self) -> None:
         linked = link(singles(on_circle(58, 0, 50, 24), anchors=3), least=0.5, margin=0.05)
-        assert linked.torn == {3: (1, 2)}
+        assert linked.ambiguous == {3: (1, 2)}
 
     def test_doubt_ends_when_one_of_the_two_finds_others(self) -> None:
         """The second anchor takes a face from behind it, which moves it away from the one in between."""
         faces = on_circle(0, 50, 24, 80)
-        assert link(singles(faces[:3], anchors=2), least=0.5, margin=0.05).torn == {2: (0, 1)}
+        assert link(singles(faces[:3], anchors=2), least=0.5, margin=0.05).ambiguous == {2: (0, 1)}
         assert link(singles(faces, anchors=2), least=0.5, margin=0.05) == Linked([[0, 2], [1, 3]], {})
 
     def test_doubt_ends_when_a_merger_takes_the_seat_at_one_of_the_two(self) -> None:
-        faces = singles(on_circle(0, 50, 24, 51), anchors=2, seats=[set(), set(), {9}, {9}])
+        faces = singles(on_circle(0, 50, 24, 51), anchors=2, pictures=[set(), set(), {9}, {9}])
         assert link(faces, least=0.5, margin=0.05) == Linked([[0, 2], [1, 3]], {})
 
     def test_who_is_torn_may_still_merge_with_others_who_settle_it(self) -> None:
         faces = singles(on_circle(0, 50, 24, 52), anchors=2)
-        faces.barred[3].add(1)
+        faces.cannot_link[3].add(1)
         assert link(faces, least=0.5, margin=0.05) == Linked([[0, 2, 3], [1]], {})

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from immich_facesets.grouping.matching import Candidates, assign, candidates, stand_out
+from immich_facesets.grouping.matching import Candidates, assign, candidates, unambiguous
 
 
 def pairs(*triples: tuple[int, int, float]) -> Candidates:
@@ -22,18 +22,18 @@ def joined(
     some: Candidates,
     pictures: list[int],
     *,
-    taken: set[tuple[int, int]] | None = None,
-    opened: tuple[int, ...] = (),
-    barred: frozenset[tuple[int, int]] = frozenset(),
+    occupied: set[tuple[int, int]] | None = None,
+    repeated: tuple[int, ...] = (),
+    cannot_link: frozenset[tuple[int, int]] = frozenset(),
     locked: frozenset[int] = frozenset(),
 ) -> tuple[dict[int, int], dict[int, int]]:
-    is_open: NDArray[np.bool_] = np.isin(np.arange(len(pictures)), opened)
+    may_repeat: NDArray[np.bool_] = np.isin(np.arange(len(pictures)), repeated)
     matches = assign(
         some,
         pictures=np.array(pictures),
-        is_open=is_open,
-        taken=set() if taken is None else taken,
-        barred=barred,
+        may_repeat=may_repeat,
+        occupied=set() if occupied is None else occupied,
+        cannot_link=cannot_link,
         locked=locked,
     )
     return {row: number for row, number, _ in matches.joins}, {row: number for row, number, _ in matches.waiting}
@@ -42,7 +42,7 @@ def joined(
 def test_the_distance_itself_is_still_within_reach() -> None:
     vectors = np.array([[1, 0], [0, 1]], dtype=np.float32)
     found = candidates(vectors, np.arange(2), vectors[:1], np.array([7]), 1.0)
-    assert (found.rows.tolist(), found.numbers.tolist(), found.gaps.tolist()) == ([0, 1], [7, 7], [0, 1])
+    assert (found.rows.tolist(), found.numbers.tolist(), found.distances.tolist()) == ([0, 1], [7, 7], [0, 1])
     assert candidates(vectors, np.arange(2), vectors[:1], np.array([7]), 0.99).rows.tolist() == [0]
 
 
@@ -63,15 +63,15 @@ def test_the_nearest_of_a_picture_joins_and_the_other_takes_its_second_choice() 
 
 
 def test_a_place_that_is_taken_stays_taken() -> None:
-    assert joined(pairs((0, 1, 0.3)), [5], taken={(1, 5)}) == ({}, {})
+    assert joined(pairs((0, 1, 0.3)), [5], occupied={(1, 5)}) == ({}, {})
 
 
 def test_an_open_picture_has_room_for_all() -> None:
-    assert joined(pairs((0, 1, 0.3), (1, 1, 0.2)), [5, 5], taken={(1, 5)}, opened=(0, 1)) == ({0: 1, 1: 1}, {})
+    assert joined(pairs((0, 1, 0.3), (1, 1, 0.2)), [5, 5], occupied={(1, 5)}, repeated=(0, 1)) == ({0: 1, 1: 1}, {})
 
 
 def test_what_a_decision_keeps_apart_does_not_join() -> None:
-    assert joined(pairs((0, 1, 0.1), (0, 2, 0.2)), [0], barred=frozenset({(0, 1)})) == ({0: 2}, {})
+    assert joined(pairs((0, 1, 0.1), (0, 2, 0.2)), [0], cannot_link=frozenset({(0, 1)})) == ({0: 2}, {})
 
 
 def test_a_face_of_a_locked_identity_waits_instead_of_joining_another() -> None:
@@ -83,8 +83,8 @@ def test_only_one_face_of_a_picture_waits_for_a_locked_identity() -> None:
 
 
 def chosen(some: Candidates, limit: float = 0.45, margin: float = 0.1) -> list[tuple[int, int, float]]:
-    found = stand_out(some, limit, margin)
-    return list(zip(found.rows.tolist(), found.numbers.tolist(), found.gaps.tolist(), strict=True))
+    found = unambiguous(some, limit, margin)
+    return list(zip(found.rows.tolist(), found.numbers.tolist(), found.distances.tolist(), strict=True))
 
 
 def test_a_face_near_one_identity_only_stands_out() -> None:
@@ -92,7 +92,7 @@ def test_a_face_near_one_identity_only_stands_out() -> None:
     assert chosen(pairs((0, 7, 0.2), (0, 8, 0.4))) == [(0, 7, 0.2)]
 
 
-def test_a_face_between_two_identities_does_not_stand_out() -> None:
+def test_a_face_between_two_identities_does_not_unambiguous() -> None:
     assert chosen(pairs((0, 7, 0.3), (0, 8, 0.35))) == []
     assert chosen(pairs((0, 7, 0.3), (0, 8, 0.3))) == []
 
@@ -112,8 +112,8 @@ def test_only_the_next_best_makes_doubt_and_only_about_its_own_face() -> None:
 
 
 def test_of_nobody_nobody_stands_out() -> None:
-    nobody = stand_out(Candidates(np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.int64), np.zeros(0)), 0.45, 0.1)
-    assert [len(column) for column in (nobody.rows, nobody.numbers, nobody.gaps)] == [0, 0, 0]
+    nobody = unambiguous(Candidates(np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.int64), np.zeros(0)), 0.45, 0.1)
+    assert [len(column) for column in (nobody.rows, nobody.numbers, nobody.distances)] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.1])
@@ -123,9 +123,9 @@ def test_faces_stand_out_nearest_first_as_if_each_was_asked_alone(
 ) -> None:
     expected = []
     for row in range(5):
-        gaps = sorted((gap, number) for (one, number), gap in triples.items() if one == row)
-        if gaps and gaps[0][0] <= 0.45 and (len(gaps) == 1 or gaps[1][0] - gaps[0][0] >= margin):
-            expected.append((row, gaps[0][0]))
+        near = sorted((distance, number) for (one, number), distance in triples.items() if one == row)
+        if near and near[0][0] <= 0.45 and (len(near) == 1 or near[1][0] - near[0][0] >= margin):
+            expected.append((row, near[0][0]))
     found = chosen(pairs(*((row, number, gap) for (row, number), gap in triples.items())), margin=margin)
     assert sorted((row, gap) for row, _, gap in found) == expected
     assert [gap for _, _, gap in found] == sorted(gap for _, _, gap in found)

@@ -182,7 +182,7 @@ def test_who_looks_like_somebody_not_yet_born_is_somebody_else() -> None:
         known=[Known(1, "asserted", is_locked=False, people=frozenset(), born=1000.0)],
         assertions=(),
         constraints=Constraints(),
-        points=POINTS,
+        thresholds=POINTS,
         rules=GroupingRules(min_faces=3),
         next_number=2,
     )
@@ -199,7 +199,7 @@ def test_nobody_is_found_on_a_picture_that_is_older_than_she_is() -> None:
         known=known,
         assertions=(),
         constraints=Constraints(),
-        points=POINTS,
+        thresholds=POINTS,
         rules=GroupingRules(min_faces=3),
         next_number=2,
     )
@@ -215,7 +215,7 @@ def test_two_birthdays_of_one_person_bar_only_what_is_before_both() -> None:
         known=[Known(n, "asserted", is_locked=False, people=frozenset(), born=n * 1000.0) for n in (1, 2)],
         assertions=(),
         constraints=Constraints(merged={2: 1}),
-        points=POINTS,
+        thresholds=POINTS,
         rules=GroupingRules(min_faces=3),
         next_number=3,
     )

@@ -3,7 +3,7 @@
 import numpy as np
 from mixtures import Library, people, table_of, unit
 
-from immich_facesets.grouping.alternatives import rivals_of
+from immich_facesets.grouping.alternatives import alternatives
 from immich_facesets.grouping.plan import GroupingRules
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
@@ -27,13 +27,13 @@ def test_every_identity_within_reach_of_a_face_is_told_nearest_first() -> None:
     library.group()
     mine = library.memberships[face]
     assert mine == library.memberships[1]
-    told = rivals_of(library.table, library.memberships, mine, POINTS, RULES)
+    told = alternatives(library.table, library.memberships, mine, POINTS, RULES)
     assert [one.identity for one in told[face]] == [library.memberships[9]]
     vectors = library.table.vectors
     centre = unit(vectors[8:16].mean(axis=0)[None])[0]
     assert abs(told[face][0].distance - (1 - float(vectors[24] @ centre))) < 1e-3
     assert told.keys() == {face}, "whoever is near to nobody else has no candidates"
-    assert rivals_of(library.table, library.memberships, library.memberships[17], POINTS, RULES) == {}
+    assert alternatives(library.table, library.memberships, library.memberships[17], POINTS, RULES) == {}
 
 
 def test_a_decision_outweighs_the_nearest_and_the_nearest_stays_a_candidate() -> None:
@@ -43,10 +43,10 @@ def test_a_decision_outweighs_the_nearest_and_the_nearest_stays_a_candidate() ->
     library.constraints = Constraints(must={face: other})
     library.group()
     assert library.memberships[face] == other
-    told = rivals_of(library.table, library.memberships, other, POINTS, RULES)
+    told = alternatives(library.table, library.memberships, other, POINTS, RULES)
     assert [one.identity for one in told[face]] == [nearest]
 
 
 def test_nobody_has_rivals_where_nobody_is() -> None:
     nobody = table_of(np.empty((0, 64), np.float32))
-    assert rivals_of(nobody, {}, 1, POINTS, RULES) == {}
+    assert alternatives(nobody, {}, 1, POINTS, RULES) == {}

@@ -1,0 +1,119 @@
+"""The constraints on grouping, by row of the face table: what decisions, birth dates and pictures allow."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.grouping.face_table import FaceTable, Rows
+from immich_facesets.grouping.identities import UNASSIGNED, Known
+from immich_facesets.moderation.constraints import Constraints
+
+
+@dataclass(frozen=True, slots=True)
+class CannotLink:
+    """
+    The cannot-link constraints, as (row, identity) pairs: forbidden by a decision, or taken before the person's birth.
+
+    ``by_row``: the identities that decisions forbid, for the rows that have any. ``taken_days``: (n,) days since 1970;
+    ``born_days``: days since 1970 by identity, where known. NaN never counts as too early.
+    """
+
+    by_row: Mapping[int, frozenset[int]]
+    taken_days: NDArray[np.float64]
+    born_days: Mapping[int, float]
+
+    def __contains__(self, pair: object) -> bool:
+        if not isinstance(pair, tuple):
+            return False
+        row, number = pair
+        if number in self.by_row.get(row, ()):
+            return True
+        return bool(self.taken_days[row] < self.born_days.get(number, -np.inf) - 1)  # a day for time zones
+
+    def before_birth(self, rows: Rows) -> set[int]:
+        """Return the identities born after all of those rows were taken; empty if any of their dates is unknown."""
+        last = self.taken_days[rows].max()  # NaN if any is NaN: then no identity matches
+        return {number for number, born in self.born_days.items() if last < born - 1}
+
+
+@dataclass(frozen=True, slots=True)
+class RowConstraints:
+    """
+    All constraints on the rows of one face table.
+
+    ``must_link``: (n,) the identity that a decision requires, or ``UNASSIGNED``. ``cannot_link``: the forbidden
+    (row, identity) pairs. ``is_ignored``: (n,) rows that belong to no identity. ``locked``: identities whose faces do
+    not change. ``apart``: pairs of identities (lower first) that are two people. ``pictures``: (n,) an identity has one
+    face of each at most, except in rows marked in ``may_repeat``, (n,).
+    """
+
+    must_link: NDArray[np.int64]
+    cannot_link: CannotLink
+    is_ignored: NDArray[np.bool_]
+    locked: frozenset[int]
+    apart: frozenset[tuple[int, int]]
+    pictures: NDArray[np.int64]
+    may_repeat: NDArray[np.bool_]
+
+    def is_fixed(self, owner: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return the rows that grouping does not move: decided, or in a locked identity."""
+        is_fixed: NDArray[np.bool_] = (self.must_link != UNASSIGNED) | np.isin(owner, list(self.locked))
+        return is_fixed
+
+    def exclusive_pictures(self, rows: Rows) -> set[int]:
+        """Return the pictures of ``rows`` that may hold a person only once."""
+        return set(self.pictures[rows[~self.may_repeat[rows]]].tolist())
+
+    def occupied(self, owner: NDArray[np.int64]) -> set[tuple[int, int]]:
+        """Return the (identity, picture) pairs where a second face of that picture may not join."""
+        rows = np.flatnonzero((owner != UNASSIGNED) & ~self.may_repeat)
+        return set(zip(owner[rows].tolist(), self.pictures[rows].tolist(), strict=True))
+
+    def occupants(self, owner: NDArray[np.int64]) -> dict[tuple[int, int], list[int]]:
+        """Return the rows at each of the ``occupied`` pairs."""
+        found: dict[tuple[int, int], list[int]] = {}
+        for row in np.flatnonzero((owner != UNASSIGNED) & ~self.may_repeat).tolist():
+            found.setdefault((int(owner[row]), int(self.pictures[row])), []).append(row)
+        return found
+
+
+def row_constraints(
+    faces: FaceTable, row_of: Mapping[int, int], known: Sequence[Known], constraints: Constraints
+) -> RowConstraints:
+    """Return the constraints on the rows of ``faces``; faces that are not in the table have none."""
+    must_link = np.full(len(faces), UNASSIGNED, dtype=np.int64)
+    for face, number in constraints.must.items():
+        if face in row_of:
+            must_link[row_of[face]] = number
+    by_row: dict[int, set[int]] = {}
+    for face, number in constraints.must_not:
+        if face in row_of:
+            by_row.setdefault(row_of[face], set()).add(number)
+    forbidden = {row: frozenset(numbers) for row, numbers in by_row.items()}
+    repeated = faces.pictures[faces.is_among(constraints.together)]
+    return RowConstraints(
+        must_link=must_link,
+        cannot_link=CannotLink(forbidden, faces.taken, _born_days(known, constraints)),
+        is_ignored=faces.is_among(constraints.ignored) & (must_link == UNASSIGNED),
+        locked=_locked(known, constraints),
+        apart=constraints.apart,
+        pictures=faces.pictures,
+        may_repeat=np.isin(faces.pictures, repeated),
+    )
+
+
+def _locked(known: Sequence[Known], constraints: Constraints) -> frozenset[int]:
+    locks = {identity.number: identity.is_locked for identity in known} | dict(constraints.locks)
+    return frozenset(number for number, is_on in locks.items() if is_on and number not in constraints.merged)
+
+
+def _born_days(known: Sequence[Known], constraints: Constraints) -> dict[int, float]:
+    """Return the birthdays by current number; of merged identities, the earliest."""
+    born_days: dict[int, float] = {}
+    for identity in known:
+        if identity.born is not None:
+            number = constraints.current(identity.number)
+            born_days[number] = min(identity.born, born_days.get(number, np.inf))
+    return born_days
