@@ -27,7 +27,7 @@ from embedder.memory_budget import MemoryBudget
 from embedder.metrics import EmbedderMetrics
 from immich_facesets import wire
 from immich_facesets.errors import FacesetsError, ItemError, TransientError
-from immich_facesets.near_duplicates.pictures import picture_hash
+from immich_facesets.near_duplicates.perceptual_hash import picture_hash
 
 log = structlog.get_logger(__name__)
 

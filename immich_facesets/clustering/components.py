@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.clustering.blocked_products import SLACK
+from immich_facesets.clustering.disjoint_sets import DisjointSets, Places
 
-Places = NDArray[np.intp]
 Singles = NDArray[np.float32]
 
 TILE = (1024, 2048)
@@ -41,91 +41,57 @@ SKETCH = 128
 SURENESS = 2.0
 """The tolerance, in standard deviations, for pairs whose sketches are less near than the vectors."""
 
-STRANGERS = 3.0
+LEAST_FLOOR = 3.0
 """
 The least floor for sketches, in standard deviations of the products of strangers.
 
 Below it, too many of these would need full products.
 """
 
-
-CROWDED = 4
-"""A tile with more near pairs than this per row and column is crowded."""
-
-
-class DisjointSets:
-    """Disjoint sets (union-find): each place refers to a lower place of its set, and the lowest to itself."""
-
-    def __init__(self, n: int) -> None:
-        self._lower = np.arange(n)
-
-    def lowest(self, places: Places) -> Places:
-        found: Places = self._lower[places]
-        while True:
-            lower = self._lower[found]
-            if np.array_equal(lower, found):
-                break
-            found = lower
-        self._lower[places] = found
-        return found
-
-    def join(self, one: Places, two: Places) -> None:
-        """Merge the sets of both sides of each pair."""
-        while len(one):
-            one, two = self.lowest(one), self.lowest(two)
-            is_apart = one != two
-            one, two = one[is_apart], two[is_apart]
-            np.minimum.at(self._lower, np.maximum(one, two), np.minimum(one, two))
-
-    def is_one(self, places: Places) -> bool:
-        """Return whether all ``places`` are already in one set."""
-        lowest = self.lowest(places)
-        return bool((lowest == lowest[0]).all())
-
-    def labels(self) -> NDArray[np.int64]:
-        return self.lowest(np.arange(len(self._lower))).astype(np.int64)
+DENSE = 4
+"""A tile with more near pairs than this per row and column is dense."""
 
 
-def join_near(forest: DisjointSets, units: Singles, floor: float, rows: slice = slice(None)) -> None:
+def join_near(sets: DisjointSets, units: Singles, floor: float, rows: slice = slice(None)) -> None:
     """Join pairs with a product of ``floor`` or more, of ``rows`` with themselves and all following rows."""
-    for one, two in _near_pairs(forest, units, floor, rows):
-        forest.join(one, two)
+    for one, two in _near_pairs(sets, units, floor, rows):
+        sets.join(one, two)
 
 
-def join_likely(forest: DisjointSets, units: Singles, floor: float, rows: slice = slice(None)) -> None:
+def join_likely(sets: DisjointSets, units: Singles, floor: float, rows: slice = slice(None)) -> None:
     """Join the same pairs as `join_near`, but find them by sketches; the rows must be of unit length."""
     d = units.shape[1]
     deviation = (1 - floor**2) * np.sqrt((1 - SKETCH / d) / SKETCH) if d > 2 * SKETCH else np.inf
-    if floor - SURENESS * deviation < STRANGERS / np.sqrt(SKETCH):
-        join_near(forest, units, floor, rows)
+    if floor - SURENESS * deviation < LEAST_FLOOR / np.sqrt(SKETCH):
+        join_near(sets, units, floor, rows)
         return
-    for one, two in _near_pairs(forest, _sketches(units), floor - SURENESS * deviation, rows):
-        is_apart = forest.lowest(one) != forest.lowest(two)
+    for one, two in _near_pairs(sets, _sketches(units), floor - SURENESS * deviation, rows):
+        is_apart = sets.lowest(one) != sets.lowest(two)
         close, other = one[is_apart], two[is_apart]
         for start in range(0, len(close), 8192):
             some, others = close[start : start + 8192], other[start : start + 8192]
             is_near = np.einsum("ij,ij->i", units[some], units[others]) >= floor
-            forest.join(some[is_near], others[is_near])
+            sets.join(some[is_near], others[is_near])
 
 
-def _near_pairs(forest: DisjointSets, units: Singles, floor: float, rows: slice) -> Iterator[tuple[Places, Places]]:
+def _near_pairs(sets: DisjointSets, units: Singles, floor: float, rows: slice) -> Iterator[tuple[Places, Places]]:
     """
     Yield, tile by tile, the pairs with a product of ``floor`` or more that are not joined yet.
 
-    For a crowded tile, one pair of each row is yielded first. Once these are joined, hardly any are left to list.
+    For a dense tile, one pair of each row is yielded first. Once these are joined, hardly any are left to list.
     """
     start, stop, _ = rows.indices(len(units))
     for top in range(start, stop, TILE[0]):
         ones = np.arange(top, min(top + TILE[0], stop))
         for left in range(top, len(units), TILE[1]):
             twos = np.arange(left, min(left + TILE[1], len(units)))
-            if forest.is_one(np.concatenate((ones, twos))):
+            if sets.is_one(np.concatenate((ones, twos))):
                 continue
             is_near = units[ones[0] : ones[-1] + 1] @ units[twos[0] : twos[-1] + 1].T >= np.float32(floor)
-            if np.count_nonzero(is_near) > CROWDED * (len(ones) + len(twos)):
+            if np.count_nonzero(is_near) > DENSE * (len(ones) + len(twos)):
                 some = np.flatnonzero(is_near.any(axis=1))
                 yield ones[some], twos[is_near[some].argmax(axis=1)]
-                is_near &= forest.lowest(ones)[:, None] != forest.lowest(twos)
+                is_near &= sets.lowest(ones)[:, None] != sets.lowest(twos)
             one, two = np.divmod(np.flatnonzero(is_near), len(twos))
             yield ones[one], twos[two]
 
@@ -133,9 +99,9 @@ def _near_pairs(forest: DisjointSets, units: Singles, floor: float, rows: slice)
 def _sketches(units: Singles) -> Singles:
     """Return projections of the rows onto a fixed random subspace, scaled to unit length, (n, SKETCH)."""
     square = np.random.default_rng(0).standard_normal((units.shape[1], SKETCH))
-    shadow = np.linalg.qr(square)[0].astype(np.float32)
+    projection = np.linalg.qr(square)[0].astype(np.float32)
     sketches = np.empty((len(units), SKETCH), dtype=np.float32)
     for start in range(0, len(units), 4096):
-        part = units[start : start + 4096] @ shadow
+        part = units[start : start + 4096] @ projection
         sketches[start : start + 4096] = part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), SLACK)
     return sketches

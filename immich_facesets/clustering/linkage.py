@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from immich_facesets.clustering.agglomeration import Labels, merge_within, split_by
 from immich_facesets.clustering.blocked_products import SLACK, Directions, Vectors
-from immich_facesets.clustering.components import DisjointSets, join_near
-from immich_facesets.clustering.sampled_linkage import crowd_linkage
+from immich_facesets.clustering.components import join_near
+from immich_facesets.clustering.disjoint_sets import DisjointSets
+from immich_facesets.clustering.sampled_linkage import sampled_linkage
 
 __all__ = ["Labels", "Vectors", "average_linkage", "by_first_appearance", "content_order", "split_by"]
 
@@ -30,7 +31,7 @@ def average_linkage(vectors: Vectors, cut: float, *, exact_rows: int = EXACT_ROW
     ``vectors``: (n, d), finite, none of them zero; they need not have unit length. Returns (n,) labels, 0, 1, ... in
     the order of first appearance. The partition is that of scikit-learn's ``AgglomerativeClustering(n_clusters=None,
     metric="cosine", linkage="average", distance_threshold=cut)``, which also merges strictly below its threshold. For
-    more than ``exact_rows`` vectors it is an approximation (`crowd_linkage`). Memory is O(n d). The time is that of one
+    more than ``exact_rows`` vectors it is an approximation (`sampled_linkage`). Memory is O(n d). The time is that of one
     pass of products over all pairs, and of the merges within components.
 
     Raises ``ValueError`` for vectors that are not a matrix, not finite or zero, and for a cut that is not a distance.
@@ -47,11 +48,11 @@ def average_linkage(vectors: Vectors, cut: float, *, exact_rows: int = EXACT_ROW
     faces = Directions(vectors, norms, first)
     floor = 1.0 - cut - SLACK
     if len(first) > exact_rows:
-        clusters = crowd_linkage(faces, twins, cut, floor)
+        clusters = sampled_linkage(faces, twins, cut, floor)
     else:
-        forest = DisjointSets(len(first))
-        join_near(forest, faces.singles(np.arange(len(first))), floor)
-        clusters = merge_within(forest.labels(), faces.doubles, twins, cut)
+        sets = DisjointSets(len(first))
+        join_near(sets, faces.singles(np.arange(len(first))), floor)
+        clusters = merge_within(sets.labels(), faces.doubles, twins, cut)
     labels = np.empty(len(vectors), dtype=np.int64)
     labels[order] = clusters[twin_of]
     return by_first_appearance(labels)

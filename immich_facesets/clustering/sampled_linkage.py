@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from immich_facesets.clustering.agglomeration import Labels, merge_within, split_by
 from immich_facesets.clustering.blocked_products import Directions
-from immich_facesets.clustering.components import DisjointSets, join_likely, join_near
+from immich_facesets.clustering.components import join_likely, join_near
+from immich_facesets.clustering.disjoint_sets import DisjointSets
 
 Sizes = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -23,10 +24,10 @@ SAMPLE = 65_536
 WELL_KNOWN = 3
 """The least number of faces in the sample whose mean represents a person."""
 
-NOBODY = -1
+UNASSIGNED = -1
 
 
-def crowd_linkage(faces: Directions, sizes: Sizes, cut: float, floor: float, sample_rows: int = SAMPLE) -> Labels:
+def sampled_linkage(faces: Directions, sizes: Sizes, cut: float, floor: float, sample_rows: int = SAMPLE) -> Labels:
     """
     Cluster ``faces``, each of which counts ``sizes`` (n,) times; return (n,) labels.
 
@@ -36,20 +37,20 @@ def crowd_linkage(faces: Directions, sizes: Sizes, cut: float, floor: float, sam
     item, groups = _condense(faces, person, sizes, cut)
     item_sizes: Sizes = np.bincount(item, weights=sizes).astype(np.float64)
     means = _means(faces, item, sizes, groups)
-    forest = DisjointSets(len(means))
-    join_near(forest, means, floor, slice(groups))
-    join_likely(forest, means, floor, slice(groups, None))
-    merged = merge_within(forest.labels(), lambda places: means[places].astype(np.float64), item_sizes, cut)
+    sets = DisjointSets(len(means))
+    join_near(sets, means, floor, slice(groups))
+    join_likely(sets, means, floor, slice(groups, None))
+    merged = merge_within(sets.labels(), lambda places: means[places].astype(np.float64), item_sizes, cut)
     return merged[item]
 
 
 def _familiar(faces: Directions, sizes: Sizes, cut: float, floor: float, sample_rows: int) -> Labels:
-    """Return the well-known person of a sample nearest to each face, (n,); NOBODY beyond the cut."""
-    person = np.full(len(faces), NOBODY, dtype=np.int64)
+    """Return the well-known person of a sample nearest to each face, (n,); UNASSIGNED beyond the cut."""
+    person = np.full(len(faces), UNASSIGNED, dtype=np.int64)
     sample = np.unique(np.linspace(0, len(faces) - 1, sample_rows).astype(np.intp))
-    forest = DisjointSets(len(sample))
-    join_near(forest, faces.singles(sample), floor)
-    found = merge_within(forest.labels(), lambda places: faces.doubles(sample[places]), sizes[sample], cut)
+    sets = DisjointSets(len(sample))
+    join_near(sets, faces.singles(sample), floor)
+    found = merge_within(sets.labels(), lambda places: faces.doubles(sample[places]), sizes[sample], cut)
     known = [sample[places] for places in split_by(found) if len(places) >= WELL_KNOWN]
     if not known:
         return person
@@ -57,11 +58,11 @@ def _familiar(faces: Directions, sizes: Sizes, cut: float, floor: float, sample_
     for number, places in enumerate(known):
         person[places] = number
         means[number] = np.average(faces.doubles(places), axis=0, weights=sizes[places])
-    others = np.flatnonzero(person == NOBODY)
+    others = np.flatnonzero(person == UNASSIGNED)
     for start in range(0, len(others), 1024):
         some = others[start : start + 1024]
         likeness = faces.singles(some) @ means.T
-        person[some] = np.where(likeness.max(axis=1) >= np.float32(floor), likeness.argmax(axis=1), NOBODY)
+        person[some] = np.where(likeness.max(axis=1) >= np.float32(floor), likeness.argmax(axis=1), UNASSIGNED)
     return person
 
 
@@ -71,7 +72,7 @@ def _condense(faces: Directions, person: Labels, sizes: Sizes, cut: float) -> tu
 
     An item is a group (a cluster of several faces) or a single face; groups are numbered first.
     """
-    known = np.flatnonzero(person != NOBODY)
+    known = np.flatnonzero(person != UNASSIGNED)
     cluster = np.arange(len(person)) + len(known)
     cluster[known] = merge_within(person[known], lambda places: faces.doubles(known[places]), sizes[known], cut)
     counts = np.bincount(cluster)

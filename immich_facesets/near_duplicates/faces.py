@@ -9,13 +9,12 @@ same wall look alike, and a recogniser is built to ignore the differences betwee
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-HASH_SIDE = 8
-_DCT_SIDE = 32
-_FLAT = 1e-2  # a coefficient below this is rounding noise of the transform: a step of one grey value gives more
+from immich_facesets.clustering.disjoint_sets import DisjointSets, Places
+from immich_facesets.clustering.linkage import split_by
+
 _BLOCK = 2048  # rows compared at once: at most 2048 x n distances in memory
 _PAIRS = 8192  # pairs checked at once: 64 MiB of float64 at 512 dimensions
 _SLACK = 1e-4  # far above the rounding of a float32 product of unit vectors, far below any threshold
@@ -40,30 +39,6 @@ class Likeness:
 DEFAULT_LIKENESS = Likeness()
 
 
-def perceptual_hash(grey: NDArray[np.uint8]) -> int:
-    """
-    Return the 64-bit perceptual hash of a grey picture (h, w) of any size.
-
-    It is the usual pHash: 32 x 32 pixels, cosine transform, the lowest 8 x 8 coefficients; a bit is set where one
-    exceeds their median. A flat picture hashes to 0 except for the bit of its mean.
-    """
-    small = cv2.resize(grey, (_DCT_SIDE, _DCT_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
-    low = cv2.dct(small)[:HASH_SIDE, :HASH_SIDE]
-    low = np.where(np.abs(low) < _FLAT, np.float32(0), low)
-    bits = (low > np.median(low)).ravel()
-    return int.from_bytes(np.packbits(bits).tobytes(), "big")
-
-
-def hash_text(value: int) -> str:
-    """Return a hash in its stored form: 16 hexadecimal digits."""
-    return f"{value:016x}"
-
-
-def bits_apart(first: int, second: int) -> int:
-    """Return the Hamming distance of two hashes, 0 to 64."""
-    return (first ^ second).bit_count()
-
-
 def near_groups(
     vectors: NDArray[np.float32], hashes: Sequence[int], likeness: Likeness = DEFAULT_LIKENESS
 ) -> tuple[tuple[int, ...], ...]:
@@ -76,15 +51,11 @@ def near_groups(
     if len(vectors) != len(hashes):
         raise ValueError(f"{len(vectors)} vectors, but {len(hashes)} hashes")
     prints = np.array(hashes, dtype=np.uint64)
-    parent = list(range(len(prints)))
+    sets = DisjointSets(len(prints))
     for start in range(0, len(prints), _BLOCK):
-        for one, other in _pairs(vectors, prints, start, likeness):
-            low, high = sorted((_root(parent, one), _root(parent, other)))
-            parent[high] = low
-    groups: dict[int, list[int]] = {}
-    for row in range(len(parent)):
-        groups.setdefault(_root(parent, row), []).append(row)
-    return tuple(tuple(rows) for rows in groups.values())
+        for ones, others in _pairs(vectors, prints, start, likeness):
+            sets.join(ones, others)
+    return tuple(tuple(rows.tolist()) for rows in split_by(sets.labels()))
 
 
 def collapse(groups: Iterable[Sequence[int]], places: Mapping[int, int]) -> tuple[int, ...]:
@@ -100,8 +71,8 @@ def collapse(groups: Iterable[Sequence[int]], places: Mapping[int, int]) -> tupl
 
 def _pairs(
     vectors: NDArray[np.float32], prints: NDArray[np.uint64], start: int, likeness: Likeness
-) -> Iterator[tuple[int, int]]:
-    """Yield the near-duplicate pairs whose first row is in the block that begins at ``start``."""
+) -> Iterator[tuple[Places, Places]]:
+    """Yield, in blocks, the near-duplicate pairs whose first row is in the block that begins at ``start``."""
     block = slice(start, start + _BLOCK)
     close = vectors[block] @ vectors[start:].T >= 1.0 - likeness.distance - _SLACK
     ones, others = np.nonzero(np.triu(close, 1))
@@ -112,11 +83,4 @@ def _pairs(
         some = slice(first, first + _PAIRS)
         left, right = vectors[ones[some]].astype(np.float64), vectors[others[some]].astype(np.float64)
         near = 1.0 - (left * right).sum(axis=1) <= likeness.distance
-        yield from zip(ones[some][near].tolist(), others[some][near].tolist(), strict=True)
-
-
-def _root(parent: list[int], row: int) -> int:
-    while parent[row] != row:
-        parent[row] = parent[parent[row]]
-        row = parent[row]
-    return row
+        yield ones[some][near], others[some][near]

@@ -10,17 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from itertools import pairwise
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.near_duplicates.faces import hash_text, perceptual_hash
+from immich_facesets.clustering.disjoint_sets import DisjointSets
+from immich_facesets.clustering.linkage import split_by
 
 MOST_BITS = 16
 """The most bits to allow: beyond it unrelated pictures begin to match, and bands are as slow as all pairs."""
 
 _HASH_BITS = 64
-_SAMPLES = 256  # along the shorter side: 8 x 8 of them make one of the pixels that the hash is computed from
 _TILE_ROWS, _TILE_COLUMNS = 256, 4096  # compared at once: 8 MiB, which stay in the cache
 
 
@@ -76,18 +75,6 @@ class Pictures:
         return len(self.hashes)
 
 
-def picture_hash(pixels: NDArray[np.uint8]) -> str:
-    """
-    Return the hash of a whole upright picture (h, w, 3) RGB, as 16 hexadecimal digits.
-
-    Of a large picture only every k-th pixel is used, which takes a hundredth of the time and changes at most one or two
-    bits.
-    """
-    step = max(1, min(pixels.shape[:2]) // _SAMPLES)
-    grey = cv2.cvtColor(np.ascontiguousarray(pixels[::step, ::step]), cv2.COLOR_RGB2GRAY)
-    return hash_text(perceptual_hash(np.asarray(grey, dtype=np.uint8)))
-
-
 def near_hashes(hashes: NDArray[np.uint64], bits: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """
     Yield every pair of hashes that differ in at most ``bits`` (0 to 16) of their 64 bits, each once, lower row first.
@@ -119,20 +106,16 @@ def near_identical(pictures: Pictures, likeness: PictureLikeness | None = None) 
     """
     likeness = likeness or PictureLikeness()
     counts = np.diff(pictures.starts)
-    group_of = np.arange(len(pictures))
+    sets = DisjointSets(len(pictures))
     for low, high in near_hashes(pictures.hashes, likeness.bits):
         may_be = counts[low] == counts[high]
         has_faces = may_be & (counts[low] > 0)
         is_alike = may_be & ~has_faces & _faceless_alike(pictures, low, high, likeness)
-        for one, other in zip(low[is_alike].tolist(), high[is_alike].tolist(), strict=True):
-            _join(group_of, one, other)
+        sets.join(low[is_alike], high[is_alike])
         for one, other in zip(low[has_faces].tolist(), high[has_faces].tolist(), strict=True):
-            if _root(group_of, one) != _root(group_of, other) and _faces_alike(pictures, one, other, likeness):
-                _join(group_of, one, other)
-    groups: dict[int, list[int]] = {}
-    for row in range(len(pictures)):
-        groups.setdefault(_root(group_of, row), []).append(row)
-    return tuple(tuple(rows) for rows in groups.values() if len(rows) > 1)
+            if not sets.is_joined(one, other) and _faces_alike(pictures, one, other, likeness):
+                sets.join(np.array([one]), np.array([other]))
+    return tuple(tuple(rows.tolist()) for rows in split_by(sets.labels()) if len(rows) > 1)
 
 
 def _bands(count: int) -> list[np.uint64]:
@@ -189,15 +172,3 @@ def _overlaps(ones: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray
     areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (ones, others)]
     overlap: NDArray[np.float32] = shared / np.maximum(areas[0][:, None] + areas[1][None] - shared, 1e-12)
     return overlap
-
-
-def _join(group_of: NDArray[np.intp], one: int, other: int) -> None:
-    low, high = sorted((_root(group_of, one), _root(group_of, other)))
-    group_of[high] = low
-
-
-def _root(group_of: NDArray[np.intp], row: int) -> int:
-    while group_of[row] != row:
-        group_of[row] = group_of[group_of[row]]
-        row = int(group_of[row])
-    return row

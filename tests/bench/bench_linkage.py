@@ -22,7 +22,7 @@ from own_process import Measured, Recipe, measured
 
 from immich_facesets.clustering.blocked_products import SLACK, Directions
 from immich_facesets.clustering.linkage import EXACT_ROWS, average_linkage
-from immich_facesets.clustering.sampled_linkage import crowd_linkage
+from immich_facesets.clustering.sampled_linkage import sampled_linkage
 from immich_facesets.evaluation.metrics import bcubed, pairwise
 
 DATA = Path(os.environ.get("FACESETS_TEST_DATA") or Path(__file__).resolve().parents[2].parent / "shared") / "data"
@@ -43,7 +43,7 @@ def reference(vectors: Vectors, cut: float) -> Labels:
 def as_of_a_million(vectors: Vectors, cut: float) -> Labels:
     """The way of a million faces with a sample as small in proportion."""
     faces = Directions(vectors, np.linalg.norm(vectors, axis=1).astype(np.float64), np.arange(len(vectors)))
-    return crowd_linkage(faces, np.ones(len(vectors)), cut, 1.0 - cut - SLACK, sample_rows=len(vectors) // 15)
+    return sampled_linkage(faces, np.ones(len(vectors)), cut, 1.0 - cut - SLACK, sample_rows=len(vectors) // 15)
 
 
 def some_people(n: int, faces: int) -> NDArray[np.intp]:

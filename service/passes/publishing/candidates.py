@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from immich_facesets.exports.crops import grey_picture
 from immich_facesets.facesets.faceset import Candidate, Place, is_minor
 from immich_facesets.moderation.constraints import Constraints
-from immich_facesets.near_duplicates.faces import hash_text, perceptual_hash
+from immich_facesets.near_duplicates.perceptual_hash import hash_text, perceptual_hash
 from immich_facesets.quality.landmarks import Details, Enriched, details
 from service.files.crops import read_crop
 from service.store import contents, enrichments, exports, identities

@@ -11,9 +11,10 @@ from references import adjusted_rand, components_of_scipy
 
 from immich_facesets.clustering import components
 from immich_facesets.clustering.blocked_products import SLACK, Directions
-from immich_facesets.clustering.components import DisjointSets, join_likely, join_near
+from immich_facesets.clustering.components import join_likely, join_near
+from immich_facesets.clustering.disjoint_sets import DisjointSets
 from immich_facesets.clustering.linkage import average_linkage
-from immich_facesets.clustering.sampled_linkage import crowd_linkage
+from immich_facesets.clustering.sampled_linkage import sampled_linkage
 from immich_facesets.evaluation.metrics import pairwise
 
 CUT = 0.55
@@ -24,7 +25,7 @@ Vectors = NDArray[np.float32]
 def crowd(vectors: Vectors, cut: float, sample_rows: int) -> NDArray[np.int64]:
     norms = np.linalg.norm(vectors, axis=1).astype(np.float64)
     faces = Directions(vectors, norms, np.arange(len(vectors)))
-    return crowd_linkage(faces, np.ones(len(vectors)), cut, 1.0 - cut - SLACK, sample_rows)
+    return sampled_linkage(faces, np.ones(len(vectors)), cut, 1.0 - cut - SLACK, sample_rows)
 
 
 def test_a_great_library_falls_into_the_exact_clusters() -> None:
@@ -117,10 +118,10 @@ def test_pictures_that_occur_twice_count_twice() -> None:
 )
 def test_sets_grow_together_along_pairs(n: int, pairs: list[tuple[int, int]], parts: int) -> None:
     edges = np.array([(a % n, b % n) for a, b in pairs], dtype=np.intp).reshape(-1, 2)
-    forest = DisjointSets(n)
+    sets = DisjointSets(n)
     for part in np.array_split(edges, parts):
-        forest.join(part[:, 0], part[:, 1])
-    assert adjusted_rand(components_of_scipy(edges, n), forest.labels()) == 1.0
+        sets.join(part[:, 0], part[:, 1])
+    assert adjusted_rand(components_of_scipy(edges, n), sets.labels()) == 1.0
 
 
 @pytest.mark.parametrize("tile", [(1, 1), (7, 3), (3, 7), (64, 64)])
@@ -128,23 +129,23 @@ def test_tiles_of_any_shape_find_the_same_components(tile: tuple[int, int], monk
     vectors, _ = people(np.random.default_rng(5), [9, 7, 5, 1, 1, 1], 1.1)
     near = vectors @ vectors.T >= 0.5
     monkeypatch.setattr(components, "TILE", tile)
-    forest = DisjointSets(len(vectors))
-    join_near(forest, vectors, 0.5)
-    assert adjusted_rand(components_of_scipy(np.argwhere(near), len(near)), forest.labels()) == 1.0
+    sets = DisjointSets(len(vectors))
+    join_near(sets, vectors, 0.5)
+    assert adjusted_rand(components_of_scipy(np.argwhere(near), len(near)), sets.labels()) == 1.0
 
 
 def test_rows_are_compared_with_themselves_and_those_behind_them_only() -> None:
     same = np.ones((4, 1), dtype=np.float32)
-    forest = DisjointSets(4)
-    join_near(forest, same, 0.5, slice(2, None))
-    assert forest.labels().tolist() == [0, 1, 2, 2]
+    sets = DisjointSets(4)
+    join_near(sets, same, 0.5, slice(2, None))
+    assert sets.labels().tolist() == [0, 1, 2, 2]
 
 
 def test_sketches_find_the_only_other_face_of_somebody() -> None:
     vectors, who = people(np.random.default_rng(6), [2] * 600, 0.83, d=512)  # a cosine of 0.59
-    forest = DisjointSets(len(vectors))
-    join_likely(forest, vectors, 1 - CUT)
-    together = pairwise(who, forest.labels())
+    sets = DisjointSets(len(vectors))
+    join_likely(sets, vectors, 1 - CUT)
+    together = pairwise(who, sets.labels())
     assert together.precision == 1
     assert together.recall > 0.99
 

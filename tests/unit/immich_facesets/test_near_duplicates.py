@@ -4,19 +4,13 @@ import cv2
 import numpy as np
 import pytest
 from faceset_builders import picture, vectors
+from hashes import bits_apart
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from immich_facesets.near_duplicates.faces import (
-    DEFAULT_LIKENESS,
-    Likeness,
-    bits_apart,
-    collapse,
-    hash_text,
-    near_groups,
-    perceptual_hash,
-)
+from immich_facesets.near_duplicates.faces import DEFAULT_LIKENESS, Likeness, collapse, near_groups
+from immich_facesets.near_duplicates.perceptual_hash import hash_text, perceptual_hash
 
 
 def grey(seed: int, side: int = 200) -> NDArray[np.uint8]:

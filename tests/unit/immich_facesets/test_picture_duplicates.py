@@ -7,18 +7,19 @@ from itertools import combinations
 import cv2
 import numpy as np
 import pytest
+from hashes import bits_apart
 from hypothesis import given
 from hypothesis import strategies as st
 from mixtures import unit
 from numpy.typing import NDArray
 
+from immich_facesets.near_duplicates.perceptual_hash import picture_hash
 from immich_facesets.near_duplicates.pictures import (
     MOST_BITS,
     PictureLikeness,
     Pictures,
     near_hashes,
     near_identical,
-    picture_hash,
 )
 
 ANNA, BEN = unit(np.random.default_rng(5).normal(size=(2, 64)))
@@ -154,7 +155,7 @@ def test_copies_of_a_large_picture_have_its_hash_and_others_do_not() -> None:
     small = np.asarray(cv2.resize(large, (300, 225), interpolation=cv2.INTER_AREA), np.uint8)
 
     def apart(one: NDArray[np.uint8], two: NDArray[np.uint8]) -> int:
-        return (int(picture_hash(one), 16) ^ int(picture_hash(two), 16)).bit_count()
+        return bits_apart(int(picture_hash(one), 16), int(picture_hash(two), 16))
 
     assert apart(large, noisy) <= 2
     assert apart(large, small) <= 2
