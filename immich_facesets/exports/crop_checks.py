@@ -3,33 +3,95 @@ The check of a finished crop: which faces a program that reads the faceset will 
 
 roop-unleashed takes every face that its detector finds in a PNG. A crop is therefore exported only under one condition
 (docs/exports.md): our own detector finds exactly one face in it, in the middle, and that face is the person's.
+
+The detector's findings are facts and are stored. Whether the crop passes follows from them for any person and threshold.
 """
 
 import math
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.faces import Box
-from immich_facesets.facesets.faceset import Verdict
+from immich_facesets.facesets.faceset import Check, Verdict
 from immich_facesets.wire import FaceAnswer, FacesAnswer
 
 
-def verdict(answer: FacesAnswer, expected: Box, centroid: NDArray[np.float32], outlier: float) -> Verdict:
+class SeenFace(msgspec.Struct, frozen=True, array_like=True):
+    """A face in a finished crop: its box in the crop's pixels, and the detector's score."""
+
+    box: tuple[float, float, float, float]
+    score: float
+
+
+class SeenFaces(msgspec.Struct, frozen=True):
     """
-    Return the verdict on a finished crop.
+    The faces in one picture. ``main``: which of them is in the expected place, None for none of them.
+
+    ``vector``: of the main face, unit length, little-endian float32; empty without a main face.
+    """
+
+    faces: tuple[SeenFace, ...] = ()
+    main: int | None = None
+    vector: bytes = b""
+
+    @property
+    def strangers(self) -> tuple[Box, ...]:
+        """The boxes of all faces but the main one: the areas to paint over."""
+        return tuple(Box(*face.box) for number, face in enumerate(self.faces) if number != self.main)
+
+
+class CropFacts(msgspec.Struct, frozen=True):
+    """
+    The detector's findings in a finished crop, and in the same crop with the strangers painted over.
+
+    ``painted`` is None where there is nothing to paint over, or no main face to keep.
+    """
+
+    finished: SeenFaces
+    painted: SeenFaces | None = None
+
+    def encoded(self) -> bytes:
+        """The facts as they are stored (MessagePack)."""
+        return msgspec.msgpack.encode(self)
+
+
+NOTHING_SEEN = CropFacts(SeenFaces())
+
+
+def decoded(stored: bytes) -> CropFacts:
+    """Return the facts from ``CropFacts.encoded``."""
+    return msgspec.msgpack.decode(stored, type=CropFacts)
+
+
+def seen_faces(answer: FacesAnswer, expected: Box) -> SeenFaces:
+    """
+    Return the facts of one picture.
 
     ``answer``: the embedder's response to the finished crop itself; ``expected``: the expected box of the face, in its
-    pixels (``box_in_crop``); ``centroid``: (d,), unit length; ``outlier``: a cosine distance. A second face is checked
-    last, because it is the only problem that painting over can correct.
+    pixels (``box_in_crop``).
     """
-    face = main_face(answer, expected)
-    if face is None:
-        return Verdict.NONE
-    distance = 1.0 - float(face.vector().astype(np.float64) @ centroid.astype(np.float64))
-    if not distance <= outlier:
-        return Verdict.FAR
-    return Verdict.OK if len(answer.faces) == 1 else Verdict.SECOND
+    faces = tuple(SeenFace(face.box, face.det_score) for face in answer.faces)
+    main = main_face(answer, expected)
+    if main is None:
+        return SeenFaces(faces)
+    number = next(number for number, face in enumerate(answer.faces) if face is main)
+    return SeenFaces(faces, number, main.vector().astype("<f4").tobytes())
+
+
+def check(facts: CropFacts, centroid: NDArray[np.float32], outlier: float) -> Check:
+    """
+    Return whether a crop passes, for a person and a threshold.
+
+    ``centroid``: (d,), unit length; ``outlier``: a cosine distance. With a second face, the crop passes when it does so
+    after painting over.
+    """
+    verdict = _verdict(facts.finished, centroid, outlier)
+    if verdict is not Verdict.SECOND:
+        return Check(verdict)
+    is_masked = facts.painted is not None and _verdict(facts.painted, centroid, outlier) is Verdict.OK
+    return Check(Verdict.OK if is_masked else Verdict.SECOND, is_masked=is_masked)
 
 
 def main_face(answer: FacesAnswer, expected: Box) -> FaceAnswer | None:
@@ -38,10 +100,14 @@ def main_face(answer: FacesAnswer, expected: Box) -> FaceAnswer | None:
     return min(touching, key=lambda face: (_apart(face.face_box(), expected), face.box), default=None)
 
 
-def strangers(answer: FacesAnswer, expected: Box) -> tuple[Box, ...]:
-    """Return the boxes of all faces but the main one: the areas to paint over."""
-    main = main_face(answer, expected)
-    return tuple(face.face_box() for face in answer.faces if face is not main)
+def _verdict(seen: SeenFaces, centroid: NDArray[np.float32], outlier: float) -> Verdict:
+    """Return the verdict on one picture. A second face comes last: painting over can correct that problem alone."""
+    if seen.main is None:
+        return Verdict.NONE
+    vector = np.frombuffer(seen.vector, dtype="<f4").astype(np.float64)
+    if not 1.0 - float(vector @ centroid.astype(np.float64)) <= outlier:  # also when a number is not a number
+        return Verdict.FAR
+    return Verdict.OK if len(seen.faces) == 1 else Verdict.SECOND
 
 
 def _apart(one: Box, other: Box) -> float:

@@ -1,5 +1,5 @@
 """
-What a profile is: a form that face sets or libraries are exported in, for one kind of program that reads them.
+The kinds of profiles: forms that face sets or libraries are exported in, each for one kind of program.
 
 Every profile is one module. It declares a value of one of these classes, and a pure function that turns values into
 files. ``registry`` collects the values.

@@ -6,7 +6,7 @@ crop before it is exported. The programs that read facesets take every face they
 
     shortlist = curate(candidates, vectors, rules)
     while (choice := choose(shortlist, checks)).unchecked:
-        checks |= look_at(choice.unchecked)
+        checks |= check(choice.unchecked)
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,7 +2,7 @@
 Publish pass: bring the export folder in line with the current identities.
 
 Pure rules decide the wanted content, and the existing content is read from the disk itself. Only differences are
-written, one faceset at a time. The detector checks each finished crop once, before its first export.
+written, one faceset at a time. The detector looks at each finished crop once, before its first export.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from immich_facesets.exports.manifests import faceset_entry, top_manifest, user_
 from immich_facesets.exports.profile import FolderProfile
 from immich_facesets.exports.requests import ExportRequest, read_export_requests
 from immich_facesets.facesets.curation import build_faceset, choose, curate
-from immich_facesets.facesets.faceset import ExportRules, Faceset, Place, Shelf, plan_publish
+from immich_facesets.facesets.faceset import Check, ExportRules, Faceset, Place, Shelf, plan_publish
 from immich_facesets.facesets.selection import FacesetDraft, drafts, rescue
 from immich_facesets.imports.manifests import MANIFEST
 from immich_facesets.spaces import OperatingPoints
@@ -28,7 +28,7 @@ from service.embedders.pool import EmbedderPool
 from service.files.export_tree import USERS_FOLDER, ExportTree
 from service.passes.context import PassContext
 from service.passes.publishing.candidates import Facts, candidates_of, gather_facts, hash_crops
-from service.passes.publishing.crop_checks import CropLooks
+from service.passes.publishing.crop_checks import CropChecks
 from service.passes.publishing.crop_rendering import Drawing
 from service.passes.publishing.enrich import Enrich
 from service.passes.publishing.eras import Eras
@@ -74,8 +74,8 @@ class Publish:
             out_size=settings.crop_size,
             gate=settings.gate,
         )
-        self._looks = CropLooks(conditions, pool, self._rules)
-        self._drawing = Drawing(self._looks, self._rules, version)
+        self._checks = CropChecks(conditions, pool, self._rules)
+        self._drawing = Drawing(self._checks, self._rules, version)
         self._without_crop: dict[int, int] = {}
         self.counts = PublishCounts()
 
@@ -164,7 +164,7 @@ class Publish:
         await enrich.run()
         self.counts.enriched = enrich.count
         facts = await gather_facts(self._store, space)
-        self._looks.crops = facts.crops
+        self._checks.crops = facts.crops
         self._without_crop = facts.without_crop
         return facts
 
@@ -188,11 +188,10 @@ class Publish:
     async def _faceset(self, draft: FacesetDraft, facts: Facts) -> tuple[Faceset | None, NDArray[np.float32]]:
         """Return the faceset of a draft, its crops checked, and the centroid of its faces."""
         shortlist = await asyncio.to_thread(curate, draft.candidates, draft.vectors, self._rules)
-        looks = self._looks
-        checks = looks.known(draft.identity, [item.face.face_id for item in draft.candidates])
+        checks: dict[int, Check] = {}
         while (choice := choose(shortlist, checks)).unchecked:
-            checks |= await looks.look_at(choice.unchecked, draft.identity, shortlist.centroid)
-            self.counts.checked = looks.count
+            checks |= await self._checks.of(choice.unchecked, draft.identity, shortlist.centroid)
+            self.counts.checked = self._checks.count
             if self._conditions.stop.is_set():
                 return None, shortlist.centroid
         label = facts.labels.get(draft.identity)

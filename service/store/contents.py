@@ -250,7 +250,7 @@ def _record_parts(tx: Connection, face_id: int, face: FoundFace) -> None:
         return
     x1, y1, x2, y2 = crop.area
     row = {"face_id": face_id, "file": face.crop_file, "x1": x1, "y1": y1, "x2": x2, "y2": y2}
-    upsert(tx, crops, [{**row, "phash": None, "check_key": None, "verdict": None, "painted": None}])
+    upsert(tx, crops, [{**row, "phash": None, "check_key": None, "seen": None, "verdict": None, "painted": None}])
 
 
 _ORPHANED = ~exists().where(

@@ -25,7 +25,7 @@ from service.store.upsert import upsert
 
 @dataclass(frozen=True, slots=True)
 class StoredCrop:
-    """The square crop around a face, and the detector's verdict on the finished crop."""
+    """The square crop around a face, and a verdict on the finished crop that was stored without its facts."""
 
     file: str
     area: Box
@@ -64,6 +64,7 @@ class Member:
     how: str | None = None
 
 
+_AT_ONCE = 500  # face ids in one query; SQLite allows 999 parameters
 _LONGEST_DIRECTORY = 300  # the column's size in characters
 
 CROP_COLUMNS = (
@@ -161,11 +162,24 @@ def record_phash(tx: Connection, hashes: Sequence[tuple[int, str]]) -> None:
         tx.execute(update(crops).where(crops.c.face_id == face_id).values(phash=phash))
 
 
-def record_verdict(tx: Connection, face_id: int, *, check_key: str, verdict: str, painted: Sequence[Box]) -> None:
-    """Store the detector's verdict on a finished crop, so that it runs once, and the boxes painted over."""
-    boxes = [[box.x1, box.y1, box.x2, box.y2] for box in painted]
+def crop_facts(tx: Connection, face_ids: Sequence[int], key: str) -> dict[int, bytes]:
+    """Return what the detector saw in the finished crops of these faces, by face id, where the key is this one."""
+    found: dict[int, bytes] = {}
+    for start in range(0, len(face_ids), _AT_ONCE):
+        some = face_ids[start : start + _AT_ONCE]
+        rows = tx.execute(
+            select(crops.c.face_id, crops.c.seen).where(
+                crops.c.face_id.in_(some), crops.c.check_key == key, crops.c.seen.is_not(None)
+            )
+        )
+        found.update({row.face_id: row.seen for row in rows})
+    return found
+
+
+def record_crop_facts(tx: Connection, face_id: int, *, key: str, seen: bytes) -> None:
+    """Store what the detector saw in a finished crop, so that it looks once; a verdict without facts is replaced."""
     tx.execute(
-        update(crops).where(crops.c.face_id == face_id).values(check_key=check_key, verdict=verdict, painted=boxes)
+        update(crops).where(crops.c.face_id == face_id).values(check_key=key, seen=seen, verdict=None, painted=None)
     )
 
 

@@ -210,9 +210,10 @@ crops = Table(
     Column("x2", Float, nullable=False),
     Column("y2", Float, nullable=False),
     Column("phash", String(16)),  # 64-bit perceptual hash, hex; computed when first published
-    Column("check_key", String(64)),  # what the verdict below depends on: space, crop settings
-    Column("verdict", String(20)),  # ok, none, second, far; of the detector looking at the finished crop
-    Column("painted", JSON),  # boxes [x1, y1, x2, y2] in the finished crop, painted over so that it passed
+    Column("check_key", String(64)),  # what the facts below depend on: space, crop settings
+    Column("seen", LargeBinary),  # the faces in the finished crop, as ``CropFacts`` encodes them
+    Column("verdict", String(20)),  # written before 0009, for one identity and threshold: ok, none, second, far
+    Column("painted", JSON),  # as old: boxes [x1, y1, x2, y2] in the finished crop, painted over so that it passed
 )
 
 # The results of further models for the crop of a face that may be exported, as points in upright original pixels. One

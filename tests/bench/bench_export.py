@@ -34,7 +34,7 @@ from service.embedders.pool import EmbedderPool
 from service.files.crops import keep_crop
 from service.files.export_tree import ExportTree
 from service.passes.context import PassContext
-from service.passes.publishing.crop_checks import CropLooks
+from service.passes.publishing.crop_checks import CropChecks
 from service.passes.publishing.crop_rendering import Drawing
 from service.progress import ProgressBoard
 from service.settings import Settings
@@ -88,10 +88,10 @@ class Export:
         settings = Settings(data_dir=folder / "data", immich_url="http://127.0.0.1:1")
         nothing = cast("Store", None)
         conditions = PassContext(nothing, settings, ProgressBoard(), asyncio.Event())
-        looks = CropLooks(conditions, cast("EmbedderPool", None), RULES)
+        checks = CropChecks(conditions, cast("EmbedderPool", None), RULES)
         area = Box(0, 0, 2 * SIDE, 2 * SIDE)
-        looks.crops = {number: StoredCrop(name, area, None, None, "ok", ()) for number, name in enumerate(names)}
-        self.drawing = Drawing(looks, RULES, "1")
+        checks.crops = {number: StoredCrop(name, area, None, None, "ok", ()) for number, name in enumerate(names)}
+        self.drawing = Drawing(checks, RULES, "1")
         (folder / "exports").mkdir()
         self.tree = ExportTree(folder / "exports")
 

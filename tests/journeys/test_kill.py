@@ -49,8 +49,8 @@ FIRST: dict[str, tuple[Kill, ...]] = {
     ),
     "publish": (
         ("record_phash", 1, "bda"),
-        ("record_verdict", 1, "bda"),
-        ("record_verdict", 9, "a"),
+        ("record_crop_facts", 1, "bda"),
+        ("record_crop_facts", 9, "a"),
         ("record_export", 1, "bda"),
         ("record_export", 2, "bda"),
         ("write_last_complete_sync", 2, "bda"),
@@ -72,8 +72,8 @@ COPY: tuple[Kill, ...] = (("record_copy", 1, "bda"), ("record_copy", 2, "bda"))
 
 ERAS: tuple[Kill, ...] = (
     ("record_eras", 1, "bda"),
-    ("record_verdict", 10, "a"),
-    ("record_verdict", 15, "d"),
+    ("record_crop_facts", 10, "a"),
+    ("record_crop_facts", 15, "d"),
     ("record_export", 2, "b"),
 )
 """Those of a long life."""

@@ -32,7 +32,7 @@ Row = tuple[Any, ...]
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """
-    ``faces``, of the space in use: (content, box) to (identity number, how, distance, crop file, verdict); ``files``: of
+    ``faces``, of the space in use: (content, box) to (identity number, how, distance, crop file, facts of the crop); ``files``: of
     the export folder; ``crops`` are stored, ``needed`` those of faces of any space.
     """
 
@@ -128,7 +128,7 @@ def _digest(path: Path) -> str:
 
 def _rows(tx: Connection) -> dict[str, Any]:
     listed = tx.execute(
-        select(faces, memberships.c.identity, memberships.c.how, memberships.c.distance, crops.c.file, crops.c.verdict)
+        select(faces, memberships.c.identity, memberships.c.how, memberships.c.distance, crops.c.file, crops.c.seen)
         .outerjoin(memberships, memberships.c.face_id == faces.c.face_id)
         .outerjoin(crops, crops.c.face_id == faces.c.face_id)
     ).all()
@@ -140,7 +140,7 @@ def _rows(tx: Connection) -> dict[str, Any]:
             row.how,
             None if row.distance is None else round(row.distance, 5),
             row.file,
-            row.verdict,
+            row.seen,
         )
         for row in listed
     }

@@ -1,16 +1,20 @@
-"""Check of finished crops: the detector determines once for each whether it shows one face, and the right one."""
+"""
+Check of finished crops: whether each shows one face, and the right one.
+
+The detector looks at a finished crop once. Its findings are stored, so that another person or another threshold needs
+no further look.
+"""
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.errors import ItemError
-from immich_facesets.exports.crop_checks import strangers, verdict
+from immich_facesets.exports.crop_checks import NOTHING_SEEN, CropFacts, check, decoded, seen_faces
 from immich_facesets.exports.crops import Picture, box_in_crop, finished_picture, paint_over
 from immich_facesets.faces import Box
 from immich_facesets.facesets.faceset import Check, ExportFace, ExportRules, Verdict
@@ -25,51 +29,42 @@ from service.store import exports
 from service.store.exports import StoredCrop
 
 
-class CropLooks:
-    """Crop checks of one publish pass. ``crops`` holds every crop by face id, with its current results."""
+class CropChecks:
+    """
+    Crop checks of one publish pass. ``crops`` holds every crop by face id.
+
+    ``count``: how many crops the embedder was asked about.
+    """
 
     def __init__(self, conditions: PassContext, pool: EmbedderPool, rules: ExportRules) -> None:
         self._conditions = conditions
         self._pool = pool
         self._isolation = CrashIsolation(conditions, pool)
         self._rules = rules
+        self._painted: dict[int, tuple[Box, ...]] = {}
         self.crops: dict[int, StoredCrop] = {}
         self.count = 0
 
-    def known(self, identity: int, face_ids: Iterable[int]) -> dict[int, Check]:
-        """Return the results of earlier checks that are still valid."""
-        key = self._key(identity)
-        crops = ((face_id, self.crops[face_id]) for face_id in face_ids)
-        return {
-            face_id: Check(Verdict(crop.verdict), is_masked=bool(crop.painted))
-            for face_id, crop in crops
-            if crop.verdict is not None and crop.check_key == key
-        }
+    async def of(self, faces: Sequence[ExportFace], identity: int, centroid: NDArray[np.float32]) -> dict[int, Check]:
+        """
+        Return the checks of these faces' crops, for a face set of an identity with this centroid.
 
-    async def look_at(
-        self, faces: Sequence[ExportFace], identity: int, centroid: NDArray[np.float32]
-    ) -> dict[int, Check]:
-        """Check the crops of these faces and store the results; a stop leaves some out."""
-        key = self._key(identity)
-        checks: dict[int, Check] = {}
+        Crops without facts are looked at, and the facts are stored; a stop leaves some out.
+        """
+        face_ids = [face.candidate.face.face_id for face in faces]
+        stored = await self._conditions.store.read(exports.crop_facts, face_ids, self._facts_key)
+        facts = {face_id: decoded(body) for face_id, body in stored.items()}
+        earlier = self._earlier([face_id for face_id in face_ids if face_id not in facts], identity)
+        facts |= await self._look_at([face for face in faces if face.candidate.face.face_id not in {*facts, *earlier}])
+        checks = {face_id: check(found, centroid, self._rules.outlier) for face_id, found in facts.items()}
+        for face_id, found in checks.items():
+            if found.is_masked:
+                self._painted[face_id] = facts[face_id].finished.strangers
+        return checks | earlier
 
-        async def one(face: ExportFace) -> None:
-            face_id = face.candidate.face.face_id
-            found, painted = await self._check(face, centroid)
-            await self._conditions.store.write(
-                exports.record_verdict, face_id, check_key=key, verdict=found.value, painted=painted
-            )
-            crop = self.crops[face_id]  # not checked again for an era of the identity, now or later
-            self.crops[face_id] = replace(crop, painted=painted, verdict=found.value, check_key=key)
-            checks[face_id] = Check(found, is_masked=bool(painted))
-            self.count += 1
-
-        async def each() -> AsyncIterator[ExportFace]:
-            for face in faces:
-                yield face
-
-        await fan_out(each(), one, workers=self._pool.capacity, stop=self._conditions.stop)
-        return checks
+    def painted(self, face_id: int) -> tuple[Box, ...]:
+        """Return the areas that are painted over in the crop of a face that passed its check so."""
+        return self._painted.get(face_id, ())
 
     def finished(self, crop: StoredCrop) -> Picture:
         """Return a crop as exports show it. Blocking."""
@@ -79,37 +74,69 @@ class CropLooks:
         """Return the bytes of a crop as stored. Blocking."""
         return read_crop(self._conditions.crops_dir, crop.file)
 
-    def _key(self, identity: int) -> str:
-        """Return a digest of everything that a verdict on a crop depends on."""
+    @property
+    def _facts_key(self) -> str:
+        """A digest of everything that the facts of a crop depend on."""
+        return _digest(f"{self._pool.info.space};{self._rules.out_size};{self._rules.pad_ratio:g}")
+
+    def _earlier(self, face_ids: Sequence[int], identity: int) -> dict[int, Check]:
+        """Return the verdicts without facts, of versions before 0009, that were made for this very question."""
         rules = self._rules
-        text = f"{self._pool.info.space};{rules.out_size};{rules.pad_ratio:g};{rules.outlier:g};{identity}"
-        return hashlib.sha256(text.encode()).hexdigest()
+        key = _digest(f"{self._pool.info.space};{rules.out_size};{rules.pad_ratio:g};{rules.outlier:g};{identity}")
+        found: dict[int, Check] = {}
+        for face_id in face_ids:
+            crop = self.crops[face_id]
+            if crop.verdict is not None and crop.check_key == key:
+                found[face_id] = Check(Verdict(crop.verdict), is_masked=bool(crop.painted))
+                self._painted[face_id] = crop.painted
+        return found
 
-    async def _check(self, face: ExportFace, centroid: NDArray[np.float32]) -> tuple[Verdict, tuple[Box, ...]]:
-        """
-        Return the detector's verdict on the finished crop.
+    async def _look_at(self, faces: Sequence[ExportFace]) -> dict[int, CropFacts]:
+        """Look at the crops of these faces and store the facts; a stop leaves some out."""
+        facts: dict[int, CropFacts] = {}
 
-        A second face is painted over, and the crop is checked again.
+        async def one(face: ExportFace) -> None:
+            face_id = face.candidate.face.face_id
+            found = await self._facts(face)
+            await self._conditions.store.write(
+                exports.record_crop_facts, face_id, key=self._facts_key, seen=found.encoded()
+            )
+            facts[face_id] = found
+            self.count += 1
+
+        async def each() -> AsyncIterator[ExportFace]:
+            for face in faces:
+                yield face
+
+        await fan_out(each(), one, workers=self._pool.capacity, stop=self._conditions.stop)
+        return facts
+
+    async def _facts(self, face: ExportFace) -> CropFacts:
         """
-        seen = face.candidate.face
-        crop, rules = self.crops[seen.face_id], self._rules
-        expected = box_in_crop(seen.box, crop.area_corners, rules.out_size, turns=upright_turns(seen.landmarks))
+        Return what the detector sees in the finished crop, and in the same crop with all strangers painted over.
+
+        A crop that cannot be read, or of which the embedder ends, shows nothing.
+        """
+        candidate = face.candidate.face
+        crop, rules = self.crops[candidate.face_id], self._rules
+        turns = upright_turns(candidate.landmarks)
+        expected = box_in_crop(candidate.box, crop.area_corners, rules.out_size, turns=turns)
         try:
             picture = await asyncio.to_thread(self.finished, crop)
-            answer = await self._faces(picture)
-            found = verdict(answer, expected, centroid, rules.outlier)
-            if found is not Verdict.SECOND:
-                return found, ()
-            others = strangers(answer, expected)
-            painted = await asyncio.to_thread(paint_over, picture, others, expected)
-            answer = await self._faces(painted)
+            finished = seen_faces(await self._faces(picture), expected)
+            if finished.main is None or not finished.strangers:
+                return CropFacts(finished)
+            picture = await asyncio.to_thread(paint_over, picture, finished.strangers, expected)
+            return CropFacts(finished, seen_faces(await self._faces(picture), expected))
         except ItemError:
-            return Verdict.NONE, ()
-        again = verdict(answer, expected, centroid, rules.outlier)
-        return (again, others) if again is Verdict.OK else (Verdict.SECOND, ())
+            return NOTHING_SEEN
 
     async def _faces(self, picture: Picture) -> FacesAnswer:
         return await self._isolation.ask(await asyncio.to_thread(_bmp, picture))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _bmp(picture: Picture) -> bytes:

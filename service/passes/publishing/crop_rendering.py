@@ -3,14 +3,14 @@
 from immich_facesets.exports.crops import Picture, box_in_crop, paint_over, png, provenance, resized, small_picture
 from immich_facesets.facesets.faceset import Candidate, ExportFace, ExportRules
 from immich_facesets.quality.pose import upright_turns
-from service.passes.publishing.crop_checks import CropLooks
+from service.passes.publishing.crop_checks import CropChecks
 
 
 class Drawing:
-    """Renders the crops that ``looks`` contains."""
+    """Renders the crops that ``checks`` contains."""
 
-    def __init__(self, looks: CropLooks, rules: ExportRules, version: str) -> None:
-        self._looks = looks
+    def __init__(self, checks: CropChecks, rules: ExportRules, version: str) -> None:
+        self._checks = checks
         self._rules = rules
         self._version = version
 
@@ -22,16 +22,17 @@ class Drawing:
 
     def thumbnail(self, candidate: Candidate, side: int) -> Picture:
         """Return the crop of a face with sides of ``side`` pixels, strangers painted over as in its PNG."""
-        crop = self._looks.crops[candidate.face.face_id]
-        if crop.painted:
+        crop = self._checks.crops[candidate.face.face_id]
+        if self._checks.painted(candidate.face.face_id):
             return resized(self._finished(candidate), side)
-        return small_picture(self._looks.stored(crop), side, round(min(self._rules.out_size, crop.area.width)))
+        return small_picture(self._checks.stored(crop), side, round(min(self._rules.out_size, crop.area.width)))
 
     def _finished(self, candidate: Candidate) -> Picture:
-        crop = self._looks.crops[candidate.face.face_id]
-        picture = self._looks.finished(crop)
-        if crop.painted:
+        crop = self._checks.crops[candidate.face.face_id]
+        picture = self._checks.finished(crop)
+        painted = self._checks.painted(candidate.face.face_id)
+        if painted:
             turns = upright_turns(candidate.face.landmarks)
             expected = box_in_crop(candidate.face.box, crop.area_corners, self._rules.out_size, turns=turns)
-            picture = paint_over(picture, crop.painted, expected)
+            picture = paint_over(picture, painted, expected)
         return picture

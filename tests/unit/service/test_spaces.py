@@ -52,6 +52,8 @@ BROKEN = asset("a4")
 SHA256 = content(ANNA).sha256
 SORTED = SortedFace(SHA256, (), Box(100, 100, 300, 300))
 
+KEY = "k" * 64
+
 READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     assets.known_assets: ("anna", ["a1", "a2", "a3"]),
     assets.to_look_at: ("anna", NOON + timedelta(days=999)),
@@ -79,6 +81,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     exports.members: (RECIPE.space,),
     exports.strays: (RECIPE.space,),
     exports.places: (RECIPE.space,),
+    exports.crop_facts: ([1, 2], KEY),
     exports.crops_without_hash: (RECIPE.space,),
     exports.users_of_sources: (),
     exports.recorded: (),
@@ -118,7 +121,7 @@ OF_ANOTHER = {spaces.coming_space, spaces.reembedding, spaces.progress_of, space
 
 CHANGES = {
     "remember_source judge_again remember_page record_look mark_gone finish_listing remember_people record_alias",
-    "record_content drop_orphans forget_lost record_decision record_phash record_verdict record_export record_copy",
+    "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_export record_copy",
     "record_removal record_enrichment",
     "write_fact write_scope forget_scope write_last_complete_sync write_thresholds record_failure record_crash clear forget_gone apply_grouping begin_run end_run",
     "announce_space use_space see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
@@ -163,6 +166,7 @@ def fill(store: Store) -> None:
     )
     reject = Reject((FaceRef(SHA256, Box(100, 100, 300, 300)),), identity=7)
     store.write_now(decisions.record_decision, reject, made_by="anna", now=NOON)
+    store.write_now(exports.record_crop_facts, 1, key=KEY, seen=b"facts")
     store.write_now(enrichments.record_enrichment, 2, Enriched(pose=Pose(1.0, 2.0, 3.0)), models="models")
     entry = {"faces": 1, "identity": 1}
     store.write_now(exports.record_export, "faceset_001", digest="d", entry=entry, identity=1, made_by="sync", now=NOON)

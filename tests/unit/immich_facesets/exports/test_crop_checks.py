@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 
-from immich_facesets.exports.crop_checks import main_face, strangers, verdict
+from immich_facesets.exports.crop_checks import (
+    NOTHING_SEEN,
+    CropFacts,
+    check,
+    decoded,
+    main_face,
+    seen_faces,
+)
 from immich_facesets.faces import Box, Measures
-from immich_facesets.facesets.faceset import Verdict
+from immich_facesets.facesets.faceset import Check, Verdict
 from immich_facesets.wire import FaceAnswer, FacesAnswer
 
 CENTRE = (156.0, 156.0, 356.0, 356.0)
@@ -28,6 +35,11 @@ def answer(*faces: FaceAnswer) -> FacesAnswer:
     return FacesAnswer(space="s", width=512, height=512, faces=faces)
 
 
+def facts(*faces: FaceAnswer, painted: tuple[FaceAnswer, ...] | None = None) -> CropFacts:
+    again = None if painted is None else seen_faces(answer(*painted), EXPECTED)
+    return CropFacts(seen_faces(answer(*faces), EXPECTED), again)
+
+
 @pytest.mark.parametrize(
     ("faces", "expected"),
     [
@@ -44,7 +56,7 @@ def answer(*faces: FaceAnswer) -> FacesAnswer:
 def test_a_crop_is_good_when_it_holds_one_face_in_its_place_and_that_is_the_persons(
     faces: tuple[FaceAnswer, ...], expected: Verdict
 ) -> None:
-    assert verdict(answer(*faces), EXPECTED, OWN, 0.45) is expected
+    assert check(facts(*faces), OWN, 0.45).verdict is expected
 
 
 def test_a_vector_that_is_no_number_is_not_the_persons() -> None:
@@ -55,7 +67,7 @@ def test_a_vector_that_is_no_number_is_not_the_persons() -> None:
         embedding=np.full(2, np.nan, dtype="<f4").tobytes(),
         quality=MEASURES,
     )
-    assert verdict(answer(broken), EXPECTED, OWN, 0.45) is Verdict.FAR
+    assert check(facts(broken), OWN, 0.45) == Check(Verdict.FAR)
 
 
 def test_the_face_nearest_to_its_place_is_the_main_one_and_all_others_are_strangers() -> None:
@@ -64,4 +76,24 @@ def test_the_face_nearest_to_its_place_is_the_main_one_and_all_others_are_strang
     main = main_face(both, EXPECTED)
     assert main is not None
     assert main.box == CENTRE
-    assert strangers(both, EXPECTED) == (Box(*beside), Box(*CORNER))
+    assert seen_faces(both, EXPECTED).strangers == (Box(*beside), Box(*CORNER))
+
+
+def test_a_second_face_is_corrected_when_the_painted_crop_holds_the_person_alone() -> None:
+    both = (found(CENTRE), found(CORNER, 0.9))
+    assert check(facts(*both, painted=(found(CENTRE, 0.2),)), OWN, 0.45) == Check(Verdict.OK, is_masked=True)
+    for painted in ((), both, (found(CENTRE, 0.9),), None):
+        assert check(facts(*both, painted=painted), OWN, 0.45) == Check(Verdict.SECOND)
+    far = (found(CENTRE, 0.9), found(CORNER, 0.1))
+    assert check(facts(*far, painted=(found(CENTRE, 0.2),)), OWN, 0.45) == Check(Verdict.FAR)
+
+
+def test_the_same_facts_answer_for_every_threshold_and_every_person() -> None:
+    seen = facts(found(CENTRE, 0.4))
+    assert [check(seen, OWN, outlier).verdict for outlier in (0.3, 0.5)] == [Verdict.FAR, Verdict.OK]
+    assert check(seen, OWN[::-1].copy(), 0.3).verdict is Verdict.OK
+
+
+def test_facts_are_stored_exactly() -> None:
+    for seen in (NOTHING_SEEN, facts(found(CENTRE, 1 / 3), found(CORNER, 0.9), painted=(found(CENTRE, 0.1),))):
+        assert decoded(seen.encoded()) == seen
