@@ -1,12 +1,11 @@
 """Crops kept in the data folder: one small JPEG per face, so that an export fetches no picture again."""
 
 import hashlib
-import os
 from collections.abc import Collection
 from pathlib import Path
 
 from immich_facesets.errors import SetupError
-from service.files.durable import discard, disk_trouble, sync_folder
+from service.files.durable import discard, disk_trouble, sync_folder, write_durably
 
 
 def keep_crop(folder: Path, sha256: str, image: bytes) -> str:
@@ -22,10 +21,8 @@ def keep_crop(folder: Path, sha256: str, image: bytes) -> str:
     draft = path.with_suffix(".draft")
     with disk_trouble(folder):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as stream:
-            stream.write(image)
-            stream.flush()
-            os.fsync(stream.fileno())
+        discard(draft)
+        write_durably(draft, image)
         draft.replace(path)
         sync_folder(path.parent)
     return name

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,9 +41,13 @@ def disk_trouble(folder: Path) -> Iterator[None]:
         raise SetupError(f"cannot write to {folder}: {advice}. Nothing half-written is visible there") from error
 
 
-def write_durably(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None:
-    """Write a new file from these bytes, or with the callable; ``FileExistsError`` when the name is taken."""
-    with path.open("xb") as file:
+def write_durably(path: Path, content: bytes | Callable[[BinaryIO], None], *, mode: int = 0o666) -> None:
+    """
+    Write a new file from these bytes, or with the callable; ``FileExistsError`` when the name is taken.
+
+    ``mode``: the permissions of the file, before the umask.
+    """
+    with open(path, "xb", opener=partial(os.open, mode=mode)) as file:
         if isinstance(content, bytes):
             file.write(content)
         else:
@@ -55,11 +60,7 @@ def replace_privately(path: Path, content: bytes) -> None:
     """Replace a file atomically, readable by its owner only: readers see the old or the new one, whole."""
     draft = path.with_name(f".{path.name}.draft")
     discard(draft)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    write_durably(draft, content, mode=0o600)
     draft.replace(path)
 
 
