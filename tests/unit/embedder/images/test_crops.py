@@ -1,0 +1,79 @@
+"""Square cuts around faces, for exports."""
+
+import io
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from embedder.images.crops import cut_crop, plan_square
+from embedder.images.picture import Picture
+from immich_facesets.faces import Box
+from immich_facesets.wire import CropRequest
+
+
+def smooth(height: int = 300, width: int = 400) -> NDArray[np.uint8]:
+    rows, columns = np.mgrid[:height, :width]
+    return np.stack([columns % 256, rows % 256, (rows + columns) % 256], axis=-1).astype(np.uint8)
+
+
+@given(
+    width=st.floats(20, 500), ratio=st.floats(1.0, 1.6), x=st.floats(-50, 500), y=st.floats(-50, 500),
+    pad=st.floats(0.5, 2),
+)  # fmt: skip
+def test_half_a_box_is_left_above_and_a_quarter_elsewhere(
+    width: float, ratio: float, x: float, y: float, pad: float
+) -> None:
+    height = width * ratio
+    square = plan_square(Box(x, y, x + width, y + height), pad)
+    assert square.side == round(max(width, height) * (1 + 2 * pad))
+    assert y - square.top >= 0.5 * height - 2
+    assert square.top + square.side - (y + height) >= 0.25 * height - 2
+    assert x - square.left >= 0.25 * width - 2
+    assert square.left + square.side - (x + width) >= 0.25 * width - 2
+
+
+def test_a_wide_pad_leaves_the_face_in_the_middle() -> None:
+    square = plan_square(Box(100, 100, 180, 200), 1.0)
+    assert (square.side, square.left, square.top) == (300, -10, 0)
+
+
+def test_a_tight_pad_gives_what_room_there_is_to_the_side_above() -> None:
+    square = plan_square(Box(100, 100, 180, 200), 0.3)
+    assert (square.side, 100 - square.top, square.top + square.side - 200) == (160, 35, 25)
+
+
+def test_a_crop_is_cut_at_its_own_size_and_never_enlarged() -> None:
+    pixels = smooth()
+    crop = cut_crop(Picture.whole(pixels), Box(150, 100, 210, 180), CropRequest(side=512))
+    assert crop is not None
+    assert crop.area == (100.0, 60.0, 260.0, 220.0)
+    frame = crop.image.index(b"\xff\xc0")
+    assert [crop.image[frame + 11 + 3 * channel] for channel in range(3)] == [0x11] * 3  # 4:4:4
+    with Image.open(io.BytesIO(crop.image)) as image:
+        assert image.size == (160, 160)
+        shown = np.asarray(image).astype(int)
+    assert np.abs(shown[8:-8, 8:-8] - pixels[68:212, 108:252]).mean() < 6
+
+
+def test_beyond_the_picture_its_edge_goes_on() -> None:
+    pixels = np.zeros((200, 200, 3), np.uint8)
+    pixels[:, :40] = (200, 30, 30)
+    crop = cut_crop(Picture.whole(pixels), Box(5, 60, 65, 140), CropRequest(side=512))
+    assert crop is not None
+    assert crop.area[0] < 0
+    shown = np.asarray(Image.open(io.BytesIO(crop.image)))
+    assert shown.shape == (160, 160, 3)
+    assert np.abs(shown[:, :40].astype(int) - (200, 30, 30)).max() < 12
+
+
+def test_a_crop_larger_than_wished_is_reduced_and_one_outside_is_none() -> None:
+    pixels = smooth(1500, 1500)
+    crop = cut_crop(Picture.whole(pixels), Box(-200, -300, 900, 1000), CropRequest(side=333))
+    assert crop is not None
+    with Image.open(io.BytesIO(crop.image)) as image:
+        assert image.size == (333, 333)
+    assert crop.area[2] - crop.area[0] == 2600
+    assert cut_crop(Picture.whole(pixels), Box(4000, 0, 4010, 10), CropRequest(side=64)) is None
