@@ -20,7 +20,7 @@ from immich_facesets.exports.profile import Content
 from immich_facesets.facesets.faceset import Faceset, digest, plan_publish
 from service.files.export_tree import PREFIX, ExportTree
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 OWN_MOUNTS = ("unshare", "--user", "--mount", "--map-root-user")
 OURS = b'{"schema": 1, "facesets": []}'
 

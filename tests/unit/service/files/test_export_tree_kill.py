@@ -13,7 +13,7 @@ from export_child import DIED, NAME, files, manifest
 from service.files.export_tree import PREFIX, ExportTree
 
 pytestmark = pytest.mark.kill
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 MOST_STEPS = 20
 
 
