@@ -97,8 +97,8 @@ class Export:
 
     def write(self, faceset: Faceset) -> None:
         drawing = self.drawing
-        edition = of_faceset(faceset, space="space", rules=RULES, draw=drawing.picture, thumbnail=drawing.thumbnail)
-        self.tree.write_directory(edition.path, edition.files())
+        artifact = of_faceset(faceset, space="space", rules=RULES, draw=drawing.picture, thumbnail=drawing.thumbnail)
+        self.tree.write_directory(artifact.path, artifact.files())
 
 
 def bare(pictures: list[Picture]) -> None:

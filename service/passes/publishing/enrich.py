@@ -44,14 +44,14 @@ class Enrich:
         self._pool = pool
         self._isolation = CrashIsolation(conditions, pool)
         settings = conditions.settings
-        self._wishes = frozenset[Enrichment]() if settings.enrich == "off" else frozenset(pool.info.enrich)
+        self._requested = frozenset[Enrichment]() if settings.enrich == "off" else frozenset(pool.info.enrich)
         self._models = models_of(pool.info)
         self._is_refused = False
         self.count = 0
 
     async def run(self) -> None:
         """Request results for every face that these models have not seen; a stop leaves the rest to the next run."""
-        if not self._wishes:
+        if not self._requested:
             return
         settings, store = self._conditions.settings, self._conditions.store
         todo = await store.read(
@@ -82,7 +82,7 @@ class Enrich:
         """Return the models' result for one face, empty if the face is not found again or its crop is rejected."""
         try:
             image = await asyncio.to_thread(read_crop, self._conditions.crops_dir, item.crop.file)
-            answer = await self._isolation.ask(image, FacesRequest(enrich=self._wishes))
+            answer = await self._isolation.ask(image, FacesRequest(enrich=self._requested))
         except ItemError as error:
             if error.reason == _REFUSED and not self._is_refused:  # one of several embedders lacks the models
                 self._is_refused = True
