@@ -31,7 +31,8 @@ UPGRADE ?=
 
 PIP := $(BIN)/python -m pip --quiet --quiet --no-input --disable-pip-version-check
 PROVIDERS := cpu cuda openvino migraphx
-PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+# One thread for each product of matrices: several processes with a thread for each core slow each other down.
+PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 LOCKS := docker/service.lock $(PROVIDERS:%=docker/embedder-%.lock)
 
 .PHONY: help setup system run demo test test-quick test-slow lint bench lock clean
@@ -117,7 +118,7 @@ demo: $(INSTALLED)  ## Show the whole product on invented people
 
 # Unit tests are measured for coverage. Journeys start processes that end without writing any, so they are not.
 # Style and types are checked beside the tests: make runs the three with -j2.
-test: setup  ## The quick checks: style, types, imports and most tests (about 8 minutes on two cores)
+test: setup  ## Lint and the quick tests (below 8 minutes on two cores)
 	@$(MAKE) --jobs=2 --output-sync=target lint test-quick
 
 test-quick: $(INSTALLED)
@@ -125,14 +126,15 @@ test-quick: $(INSTALLED)
 	  --cov --cov-branch --cov-report term --cov-fail-under $(COVERAGE) $(PYTEST_FLAGS)
 	@$(PYTEST) $(OTHER_TESTS) -m "not slow" $(PYTEST_FLAGS)
 
-test-slow: setup  ## The other tests: all moments of a kill, PostgreSQL twins, image builds, all versions
+test-slow: setup  ## The other tests: all photos, kills, versions of Immich, PostgreSQL twins, image builds
 	@$(PYTEST) $(TESTS) -m slow $(PYTEST_FLAGS)
 
-lint: $(INSTALLED)  ## Style, types and who may import whom
+lint: $(INSTALLED)  ## Style, types, prose and who may import whom
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python tests/support/prose_check.py
 
 bench: $(INSTALLED)  ## Measure what the README claims
 	@if [ ! -e tests/bench/run.py ]; then echo "bench: this tree has no benchmarks" >&2; exit 1; fi

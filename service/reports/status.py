@@ -1,4 +1,4 @@
-"""What the database adds to a status: counts, syncs, failures and warnings, for the page and for the command."""
+"""The stored part of a status: counts, syncs, failures and warnings, for the page and for the command."""
 
 from collections.abc import Iterable
 from dataclasses import replace
