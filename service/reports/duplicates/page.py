@@ -1,16 +1,13 @@
-"""HTML page of duplicates: one file that needs no network, no script and no other file."""
+"""HTML page of duplicates."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from immich_facesets.errors import SetupError
-from service.files.durable import disk_trouble, replace_privately, sync_folder
 from service.reports.duplicates.search import DuplicatePicture, Duplicates, Group
+from service.reports.standalone_page import render_page, write_page
 from service.reports.thumbnails import folder_file, thumbnail
 from service.sources.folder.picture_facts import silence_pillow
 from service.store.database import Store
@@ -65,43 +62,33 @@ async def read_holdings(store: Store, crops_dir: Path) -> Holdings:
     return Holdings(places, crops)
 
 
-async def write_page(path: Path, found: Duplicates, holdings: Holdings) -> None:
+async def write_duplicates(path: Path, found: Duplicates, holdings: Holdings) -> None:
     """
     Write the page, readable by its owner only, whole or not at all.
 
     A missing folder or a disk error raises a ``SetupError``.
     """
     html = await asyncio.to_thread(render, found, holdings)
-    await asyncio.to_thread(_write, path, html.encode(errors="backslashreplace"))
+    await asyncio.to_thread(_write, path, html)
 
 
 def render(found: Duplicates, holdings: Holdings) -> str:
     """Return the page as text. Blocking: it reads every picture that it shows."""
     silence_pillow()
-    environment = Environment(
-        loader=PackageLoader("service.reports.duplicates", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    environment.filters["whole"] = lambda value: f"{value:,}"
-    environment.filters["size"] = lambda count: f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"
 
     def shown(groups: Sequence[Group]) -> list[tuple[Group, list[Shown]]]:
         return [(group, [holdings.show(picture) for picture in group.pictures]) for group in groups[:MOST_GROUPS]]
 
-    return environment.get_template("page.html").render(
+    return render_page(
+        "duplicates/page.html",
         found=found,
         near=shown(found.of("near")),
         identical=shown(found.of("identical")),
         most=MOST_GROUPS,
-        written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     )
 
 
-def _write(path: Path, body: bytes) -> None:
+def _write(path: Path, html: str) -> None:
     if path.is_dir() or not path.parent.is_dir():
         raise SetupError(f"--page must name a file in a folder that exists, not {path}")
-    with disk_trouble(path.parent):
-        replace_privately(path, body)
-        sync_folder(path.parent)
+    write_page(path, html)

@@ -1,17 +1,16 @@
-"""HTML page of an evaluation: one file that needs no network, no script and no other file."""
+"""HTML page of an evaluation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from immich_facesets.errors import SetupError
-from service.files.durable import disk_trouble, replace_privately, sync_folder
+from service.files.durable import disk_trouble, replace_privately
 from service.reports.evaluation.histogram import Plot, plot
 from service.reports.evaluation.results import Findings, Histogram
+from service.reports.standalone_page import render_page, write_page
 from service.reports.thumbnails import thumbnail
 from service.store.faces import StoredLibrary
 
@@ -48,28 +47,19 @@ def write_report(folder: Path, findings: Findings, library: StoredLibrary, crops
     html = render(findings, library, crops)
     with disk_trouble(folder):
         replace_privately(folder / FIGURES, msgspec.json.format(msgspec.json.encode(findings)))
-        replace_privately(folder / PAGE, html.encode())
-        sync_folder(folder)
+    write_page(folder / PAGE, html)
     return folder / PAGE
 
 
 def render(findings: Findings, library: StoredLibrary, crops: Path) -> str:
     """Return the page. ``crops``: the folder in the data folder with the face crops."""
-    environment = Environment(
-        loader=PackageLoader("service.reports.evaluation", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    environment.filters["share"] = lambda value: f"{value:.4f}"
-    environment.filters["whole"] = lambda value: f"{value:,}"
     best = max((method.standing.bcubed.f for method in findings.methods if method.standing is not None), default=0.0)
-    return environment.get_template("page.html").render(
+    return render_page(
+        "evaluation/page.html",
         found=findings,
         best=best,
         faces=_faces(findings, library, crops),
         plot=_plot(findings.histogram),
-        written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     )
 
 
