@@ -7,12 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mixtures import people, unit
 from numpy.typing import NDArray
-from references import adjusted_rand, components_of_scipy
+from references import adjusted_rand
 
-from immich_facesets.clustering import components
 from immich_facesets.clustering.blocked_products import SLACK, Directions
-from immich_facesets.clustering.components import join_likely, join_near
-from immich_facesets.clustering.disjoint_sets import DisjointSets
 from immich_facesets.clustering.linkage import average_linkage
 from immich_facesets.clustering.sampled_linkage import sampled_linkage
 from immich_facesets.evaluation.metrics import pairwise
@@ -108,46 +105,6 @@ def test_pictures_that_occur_twice_count_twice() -> None:
     exact, found = average_linkage(twice, 0.5), average_linkage(twice, 0.5, exact_rows=0)
     assert adjusted_rand(exact, found) > 0.98
     assert found[: len(vectors)][::2].tolist() == found[len(vectors) : -10].tolist()
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    n=st.integers(1, 60),
-    pairs=st.lists(st.tuples(st.integers(0, 59), st.integers(0, 59)), max_size=80),
-    parts=st.integers(1, 4),
-)
-def test_sets_grow_together_along_pairs(n: int, pairs: list[tuple[int, int]], parts: int) -> None:
-    edges = np.array([(a % n, b % n) for a, b in pairs], dtype=np.intp).reshape(-1, 2)
-    sets = DisjointSets(n)
-    for part in np.array_split(edges, parts):
-        sets.join(part[:, 0], part[:, 1])
-    assert adjusted_rand(components_of_scipy(edges, n), sets.labels()) == 1.0
-
-
-@pytest.mark.parametrize("tile", [(1, 1), (7, 3), (3, 7), (64, 64)])
-def test_tiles_of_any_shape_find_the_same_components(tile: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    vectors, _ = people(np.random.default_rng(5), [9, 7, 5, 1, 1, 1], 1.1)
-    near = vectors @ vectors.T >= 0.5
-    monkeypatch.setattr(components, "TILE", tile)
-    sets = DisjointSets(len(vectors))
-    join_near(sets, vectors, 0.5)
-    assert adjusted_rand(components_of_scipy(np.argwhere(near), len(near)), sets.labels()) == 1.0
-
-
-def test_rows_are_compared_with_themselves_and_those_behind_them_only() -> None:
-    same = np.ones((4, 1), dtype=np.float32)
-    sets = DisjointSets(4)
-    join_near(sets, same, 0.5, slice(2, None))
-    assert sets.labels().tolist() == [0, 1, 2, 2]
-
-
-def test_sketches_find_the_only_other_face_of_somebody() -> None:
-    vectors, who = people(np.random.default_rng(6), [2] * 600, 0.83, d=512)  # a cosine of 0.59
-    sets = DisjointSets(len(vectors))
-    join_likely(sets, vectors, 1 - CUT)
-    together = pairwise(who, sets.labels())
-    assert together.precision == 1
-    assert together.recall > 0.99
 
 
 def test_an_invented_library_has_the_people_it_says() -> None:

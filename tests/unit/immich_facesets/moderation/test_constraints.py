@@ -1,14 +1,11 @@
-"""What moderators said: later wins, an undo gives back, and nothing is lost in JSON."""
+"""Constraints of decisions: later ones win, and an undo gives back."""
 
-import json
 from collections.abc import Sequence
 
-import pytest
+from decision_builders import ONE_OF_EACH, face
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immich_facesets.errors import RequestError
-from immich_facesets.faces import Box
 from immich_facesets.moderation.constraints import Constraints, constraints
 from immich_facesets.moderation.decisions import (
     AllowTogether,
@@ -28,14 +25,7 @@ from immich_facesets.moderation.decisions import (
     Split,
     Undo,
     Unlock,
-    from_json,
-    kind_of,
-    to_json,
 )
-
-
-def face(number: int) -> FaceRef:
-    return FaceRef(f"{number:064x}", Box(1.5, 2, 30, 40))
 
 
 def said(*decisions: Decision, missing: Sequence[int] = ()) -> Constraints:
@@ -46,45 +36,6 @@ def said(*decisions: Decision, missing: Sequence[int] = ()) -> Constraints:
         return None if number in missing else number
 
     return constraints(list(enumerate(decisions, start=1)), resolve)
-
-
-ONE_OF_EACH: list[Decision] = [
-    Merge(into=1, parts=(Part(2, (face(3),), (("anna", "p1"),)),)),
-    Split(identity=1, faces=(face(1), face(2)), number=7),
-    Move(faces=(face(1),), into=2, origin=1),
-    Reject(faces=(face(1),), identity=2),
-    KeepApart(identity=1, other=2),
-    Lock(identity=1),
-    Unlock(identity=1),
-    Label(identity=1, label="Ada"),
-    Ignore(faces=(face(1),), origin=4),
-    AllowTogether(faces=(face(1),)),
-    Forget(identity=1, faces=(face(1),)),
-    NeverExport(identity=1),
-    Cover(identity=1, face=face(1)),
-    Undo(decision=1),
-]
-
-
-@pytest.mark.parametrize("decision", ONE_OF_EACH, ids=kind_of)
-def test_every_decision_survives_json(decision: Decision) -> None:
-    body = json.loads(json.dumps(to_json(decision)))
-    assert body["kind"] == kind_of(decision)
-    assert from_json(body) == decision
-
-
-def test_each_kind_has_a_name_of_its_own() -> None:
-    assert len({kind_of(decision) for decision in ONE_OF_EACH}) == len(ONE_OF_EACH)
-
-
-@pytest.mark.parametrize(
-    "body",
-    [None, {}, {"kind": "praise"}, {"kind": "lock"}, {"kind": "lock", "identity": "1"}, {"kind": "lock", "x": 1}],
-)
-def test_what_is_no_decision_is_refused(body: object) -> None:
-    with pytest.raises(RequestError, match="no decision") as refused:
-        from_json(body)
-    assert refused.value.status == 400
 
 
 def test_nothing_said_demands_nothing() -> None:

@@ -4,16 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 
-import cv2
 import numpy as np
 import pytest
-from hashes import bits_apart
 from hypothesis import given
 from hypothesis import strategies as st
 from mixtures import unit
 from numpy.typing import NDArray
 
-from immich_facesets.near_duplicates.perceptual_hash import picture_hash
 from immich_facesets.near_duplicates.pictures import (
     MOST_BITS,
     PictureLikeness,
@@ -145,18 +142,3 @@ def test_columns_that_do_not_fit_are_refused() -> None:
         replace(whole, width=whole.width[:1])
     with pytest.raises(ValueError, match="fit"):
         replace(whole, starts=np.array([0, 1, 2]))
-
-
-def test_copies_of_a_large_picture_have_its_hash_and_others_do_not() -> None:
-    dice = np.random.default_rng(2)
-    scenes = [cv2.resize(dice.integers(0, 256, (9, 12, 3), np.uint8), (1600, 1200)) for _ in range(2)]
-    large, other = (np.asarray(scene, np.uint8) for scene in scenes)
-    noisy = np.clip(large.astype(np.int16) + dice.integers(-20, 21, large.shape), 0, 255).astype(np.uint8)
-    small = np.asarray(cv2.resize(large, (300, 225), interpolation=cv2.INTER_AREA), np.uint8)
-
-    def apart(one: NDArray[np.uint8], two: NDArray[np.uint8]) -> int:
-        return bits_apart(int(picture_hash(one), 16), int(picture_hash(two), 16))
-
-    assert apart(large, noisy) <= 2
-    assert apart(large, small) <= 2
-    assert apart(large, other) > MOST_BITS

@@ -1,0 +1,44 @@
+"""Decisions of moderators, one of each kind."""
+
+from immich_facesets.faces import Box
+from immich_facesets.moderation.decisions import (
+    AllowTogether,
+    Cover,
+    Decision,
+    FaceRef,
+    Forget,
+    Ignore,
+    KeepApart,
+    Label,
+    Lock,
+    Merge,
+    Move,
+    NeverExport,
+    Part,
+    Reject,
+    Split,
+    Undo,
+    Unlock,
+)
+
+
+def face(number: int) -> FaceRef:
+    return FaceRef(f"{number:064x}", Box(1.5, 2, 30, 40))
+
+
+ONE_OF_EACH: list[Decision] = [
+    Merge(into=1, parts=(Part(2, (face(3),), (("anna", "p1"),)),)),
+    Split(identity=1, faces=(face(1), face(2)), number=7),
+    Move(faces=(face(1),), into=2, origin=1),
+    Reject(faces=(face(1),), identity=2),
+    KeepApart(identity=1, other=2),
+    Lock(identity=1),
+    Unlock(identity=1),
+    Label(identity=1, label="Ada"),
+    Ignore(faces=(face(1),), origin=4),
+    AllowTogether(faces=(face(1),)),
+    Forget(identity=1, faces=(face(1),)),
+    NeverExport(identity=1),
+    Cover(identity=1, face=face(1)),
+    Undo(decision=1),
+]
