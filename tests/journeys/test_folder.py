@@ -197,7 +197,7 @@ async def test_loops_unreadable_folders_and_odd_names_stop_nothing(trip: Trip) -
     closed.chmod(0)
     try:
         if os.access(closed, os.R_OK):
-            pytest.skip("nothing is unreadable for root; test_folder_source looks at such folders with other rights")
+            pytest.skip("nothing is unreadable for root; the unit tests of the folder source cover it")
         counts = await trip.sync()
         assert ("Closed", "denied") in trip.failed()
         assert counts["discover_gone"] == 0

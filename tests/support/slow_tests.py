@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import pytest
 
-ON_POSTGRESQL = {"test_store.py", "test_stored_faces.py"}
-"""Files whose PostgreSQL twins stay in the quick run: upserts, migrations, transactions."""
+ON_POSTGRESQL = {("store", "test_store.py"), ("store", "test_faces.py")}
+"""Folders and files whose PostgreSQL twins stay in the quick run: upserts, migrations, transactions."""
 
 WHOLE_FILES = {"test_embedder_image.py", "test_service_image.py"}
 """Image builds, each with a complete installation."""
@@ -20,7 +20,7 @@ ON_EVERY_VERSION = {
     "test_fake_immich_openapi.py",
     "test_fake_immich_recordings.py",
     "test_immich_recordings.py",
-    "test_immich_sweep.py",
+    "test_keyset_listing.py",
 }
 """Files whose tests stay in the quick run for every version of Immich: recordings, API documents, whole listings."""
 
@@ -40,7 +40,7 @@ def is_slow(item: pytest.Item, newest: str) -> bool:
     if name in WHOLE_FILES:
         return True
     if parameters.get("database_url") == "postgresql":
-        return name not in ON_POSTGRESQL
+        return item.path.parts[-2:] not in ON_POSTGRESQL
     return parameters.get("version", newest) != newest and name not in ON_EVERY_VERSION
 
 
