@@ -40,18 +40,18 @@ class NearPairs:
         counts, others, distances = [np.zeros(1, dtype=np.int64)], [], []
         step = max(1, BLOCK_CELLS // max(1, n))
         for start in range(0, n, step):
-            gaps = 1 - vectors[start : start + step] @ vectors.T
-            here = np.arange(len(gaps))
-            gaps[here, here + start] = np.inf
-            row, column = np.nonzero(gaps <= limit)
+            block = 1 - vectors[start : start + step] @ vectors.T
+            here = np.arange(len(block))
+            block[here, here + start] = np.inf
+            row, column = np.nonzero(block <= limit)
             total += len(row)
             if total > MOST_PAIRS:
                 raise TooManyPairsError(f"more than {MOST_PAIRS:,} pairs are within {limit:.2f}")
-            gap = gaps[row, column]
-            order = np.lexsort((column, gap, row))
-            counts.append(np.bincount(row, minlength=len(gaps)))
+            distance = block[row, column]
+            order = np.lexsort((column, distance, row))
+            counts.append(np.bincount(row, minlength=len(block)))
             others.append(column[order].astype(np.int32))
-            distances.append(np.maximum(gap[order], 0))
+            distances.append(np.maximum(distance[order], 0))
         return cls(
             np.cumsum(np.concatenate(counts)),
             np.concatenate(others) if others else np.zeros(0, np.int32),

@@ -146,7 +146,7 @@ def _decide(
     Apply assertions, match and discover in turn until nothing changes.
 
     Some people get an identity only after the others have one. Faces that an identity lost to a nearer assertion can
-    found another identity, or join one. Attached people stay attached, so there are at most as many turns as people.
+    make another identity, or join one. Attached people stay attached, so there are at most as many turns as people.
     """
     cleaned, last = apply_assertions(problem, state, assertions), _place_loose(problem, state)
     state.identities.drop_empty(state.owner)

@@ -1,5 +1,5 @@
 """
-The selection of faces that show enough of a person to found an identity or to move its centroid.
+The selection of faces that show enough of a person to create an identity or to move its centroid.
 
 Poor faces (blurred, tiny, turned away, covered) lose the features that distinguish people. Their embeddings are much
 the same, so they lie together and cluster by their poor quality. (Source: Deng, Xiong and others, "Harnessing
@@ -36,7 +36,7 @@ MOST_FACES = 5000
 
 
 def clear_faces(table: FaceTable, rules: GroupingRules, match: float) -> NDArray[np.bool_]:
-    """Return which faces may found an identity and move a centroid, (n,); the plain method uses the gate alone."""
+    """Return which faces may create an identity and move a centroid, (n,); the plain method uses the gate alone."""
     return table.admitted(rules.gate) if rules.method == "plain" else recognisable(table, rules.gate, match)
 
 
@@ -48,20 +48,20 @@ def recognisable(table: FaceTable, gate: Gate, match: float) -> NDArray[np.bool_
     alone finds 61 % of them, and both tests together 93 %. The second test rejects 1 in 1,000 good faces. Of the faces
     of LFW, where poor ones differ little, it rejects 2 in 1,000.
     """
-    is_good = table.admitted(gate)
-    poor, good = np.flatnonzero(~is_good), np.flatnonzero(is_good)
+    is_admitted = table.admitted(gate)
+    poor, good = np.flatnonzero(~is_admitted), np.flatnonzero(is_admitted)
     if len(poor) == 0 or len(good) == 0:
-        return is_good
+        return is_admitted
     of_poor, most = _mean(table.vectors, poor, match)
     of_good, _ = _mean(table.vectors, good, match)
     difference = of_poor - of_good
     length = float(np.linalg.norm(difference))
     if length < CLEARLY * most:
-        return is_good
+        return is_admitted
     likeness = table.vectors @ (difference / length).astype(np.float32)
     usual = float(np.median(likeness[good]))
     spread = 1.4826 * float(np.median(np.abs(likeness[good] - usual)))
-    return is_good & (likeness <= usual + OUTSIDE * spread)
+    return is_admitted & (likeness <= usual + OUTSIDE * spread)
 
 
 def _mean(vectors: NDArray[np.float32], rows: NDArray[np.intp], match: float) -> tuple[NDArray[np.float64], float]:
