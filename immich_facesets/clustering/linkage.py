@@ -31,8 +31,8 @@ def average_linkage(vectors: Vectors, cut: float, *, exact_rows: int = EXACT_ROW
     ``vectors``: (n, d), finite, none of them zero; they need not have unit length. Returns (n,) labels, 0, 1, ... in
     the order of first appearance. The partition is that of scikit-learn's ``AgglomerativeClustering(n_clusters=None,
     metric="cosine", linkage="average", distance_threshold=cut)``, which also merges strictly below its threshold. For
-    more than ``exact_rows`` vectors it is an approximation (`sampled_linkage`). Memory is O(n d). The time is that of one
-    pass of products over all pairs, and of the merges within components.
+    more than ``exact_rows`` vectors it is an approximation (`sampled_linkage`). Memory is O(n d). The time is that of
+    one pass of products over all pairs, and of the merges within components.
 
     Raises ``ValueError`` for vectors that are not a matrix, not finite or zero, and for a cut that is not a distance.
     """

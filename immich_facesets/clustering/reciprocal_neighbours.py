@@ -24,9 +24,9 @@ class Rounds:
     """
     The clusters of a component while they merge. ``means``: (m, d); a place is a row of it.
 
-    ``merged_into``: the place that each place was merged into, or itself. ``is_stale``: places whose ``nearest`` has merged
-    since. Among them, ``is_new`` are searched at once; the others when they are the nearest of a place that is not
-    stale.
+    ``merged_into``: the place that each place was merged into, or itself. ``is_stale``: places whose ``nearest`` has
+    merged since. Among them, ``is_new`` are searched at once; the others when they are the nearest of a place that is
+    not stale.
     """
 
     def __init__(self, units: NDArray[np.float64], sizes: NDArray[np.float64], cut: float) -> None:

@@ -40,8 +40,8 @@ class GroupingState:
     """
     The part of a grouping that its steps change; rows are those of the problem.
 
-    ``owner``: (n,) the identity of each row, or ``UNASSIGNED``. ``how``: the way and the distance of each new member, by
-    row. ``is_active``: (n,) rows to examine. ``is_held``: (n,) rows that a source assigns to a locked identity.
+    ``owner``: (n,) the identity of each row, or ``UNASSIGNED``. ``how``: by row, the way and the distance of each new
+    member. ``is_active``: (n,) rows to examine. ``is_held``: (n,) rows that a source assigns to a locked identity.
     ``is_waiting``: (n,) rows whose nearest identity is locked. ``ambiguous``: rows that are left unassigned because two
     identities are equally near, with these two.
     """
