@@ -44,7 +44,7 @@ class App:
     """All resources that are open while a command runs."""
 
     settings: Settings
-    conditions: PassContext
+    context: PassContext
     store: Store
     board: ProgressBoard
     sources: Mapping[str, Source]
@@ -140,7 +140,7 @@ async def open_app(
         stack.push_async_callback(asyncio.to_thread, store.close)
         board = ProgressBoard()
         metrics = Metrics(board, version=program_version())
-        conditions = PassContext(store=store, settings=settings, board=board, stop=stop)
+        context = PassContext(store=store, settings=settings, board=board, stop=stop)
         tree = await asyncio.to_thread(open_exports, settings)
         await asyncio.to_thread(tree.recover)
         sources: dict[str, Source] = {}
@@ -152,9 +152,9 @@ async def open_app(
         folders = FolderSources(store, settings, board, tree, sources, [user.name for user in users])
         await folders.update()
         child, pool = await _open_embedders(settings, board, metrics, stack, embedder_environ or {})
-        runner = Runner(conditions, sources, pool, tree, metrics, program_version(), update_sources=folders.update)
+        runner = Runner(context, sources, pool, tree, metrics, program_version(), update_sources=folders.update)
         _spare_collector()
-        yield App(settings, conditions, store, board, sources, pool, tree, runner, metrics, child)
+        yield App(settings, context, store, board, sources, pool, tree, runner, metrics, child)
 
 
 def _spare_collector() -> None:

@@ -40,7 +40,7 @@ class Service:
         self._app = app
         self._on_serving = on_serving
         self._bell = Bell(trigger_of(app.settings), on_next=app.board.set_next_sync)
-        self._wishes: asyncio.Queue[tuple[Kind, str | None]] = asyncio.Queue(maxsize=1)
+        self._requests: asyncio.Queue[tuple[Kind, str | None]] = asyncio.Queue(maxsize=1)
         self._last: Result | None = None
 
     async def run(self) -> None:
@@ -69,17 +69,17 @@ class Service:
                 async with asyncio.TaskGroup() as tasks:
                     work = tasks.create_task(self._work())
                     watching = tasks.create_task(watch.run())
-                    await app.conditions.stop.wait()
+                    await app.context.stop.wait()
                     watching.cancel()
-                    await until_stopped(work, app.conditions.stop)
-            except BaseExceptionGroup as trouble:
-                raise first_error(trouble) from None
+                    await until_stopped(work, app.context.stop)
+            except BaseExceptionGroup as errors:
+                raise first_error(errors) from None
             finally:
                 self._bell.stop()
 
     async def _work(self) -> None:
-        while not self._app.conditions.stop.is_set():
-            kind, source = await self._next_wish()
+        while not self._app.context.stop.is_set():
+            kind, source = await self._next_request()
             try:
                 result = await self._app.runner.run(kind, source=source)
             except RequestError as error:  # the source was removed after the sync was requested
@@ -91,15 +91,15 @@ class Service:
             elif result.outcome is Outcome.BUG:
                 await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _next_wish(self) -> tuple[Kind, str | None]:
+    async def _next_request(self) -> tuple[Kind, str | None]:
         ring = asyncio.create_task(self._bell.wait())
-        wish = asyncio.create_task(self._wishes.get())
+        request = asyncio.create_task(self._requests.get())
         try:
-            await asyncio.wait([ring, wish], return_when=asyncio.FIRST_COMPLETED)
-            return wish.result() if wish.done() else ("incremental", None)
+            await asyncio.wait([ring, request], return_when=asyncio.FIRST_COMPLETED)
+            return request.result() if request.done() else ("incremental", None)
         finally:
             ring.cancel()
-            wish.cancel()
+            request.cancel()
 
     async def _wait_for_recovery(self) -> None:
         """Probe with growing pauses until the database and every remote respond, then trigger a sync at once."""
@@ -131,9 +131,9 @@ class Service:
         """Request a sync; refused while one runs."""
         if source is not None and source not in self._app.runner.source_names:
             raise RequestError(f"there is no source {source!r}", status=404)
-        if self._app.runner.is_running or self._wishes.full():
+        if self._app.runner.is_running or self._requests.full():
             return "already_running"
-        self._wishes.put_nowait(("full" if kind == "full" else "incremental", source))
+        self._requests.put_nowait(("full" if kind == "full" else "incremental", source))
         return "accepted"
 
     async def ready(self) -> shown.Readiness:

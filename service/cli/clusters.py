@@ -43,10 +43,10 @@ def clusters(
 
 async def _clusters(settings: Settings, to: Path, cut: float | None, *, is_copied: bool) -> None:
     async with open_reading(settings) as store:
-        conditions = PassContext(store, settings, ProgressBoard(), asyncio.Event())
+        context = PassContext(store, settings, ProgressBoard(), asyncio.Event())
         closed = [*own_folders(settings), *(folder.root for folder in await store.read(folders))]
         await asyncio.to_thread(check_target, to, closed)
-        view = await _view(conditions, cut)
+        view = await _view(context, cut)
     count = await asyncio.to_thread(write_view, to, view, "copies" if is_copied else "links")
     people = len(view.shelves) - 2
     alone, faceless = (len(shelf.seen) for shelf in view.shelves[-2:])
@@ -56,9 +56,9 @@ async def _clusters(settings: Settings, to: Path, cut: float | None, *, is_copie
     )
 
 
-async def _view(conditions: PassContext, cut: float | None) -> ClusterView:
-    store, space = conditions.store, await space_in_use(conditions)
-    cut = (await points_in_use(conditions, space)).cluster if cut is None else cut
+async def _view(context: PassContext, cut: float | None) -> ClusterView:
+    store, space = context.store, await space_in_use(context)
+    cut = (await points_in_use(context, space)).cluster if cut is None else cut
     table = await living_faces(store, space)
     err.print(f"Clustering {counted(len(table), 'face')} ...")
     found = await asyncio.to_thread(cluster_faces, table, cut)
@@ -71,4 +71,4 @@ async def _view(conditions: PassContext, cut: float | None) -> ClusterView:
     members = await store.read(identities.all_memberships)
     known = [[(face, gap) for face, gap in cluster if face in crops] for cluster in found]
     shelves = shelves_of([cluster for cluster in known if cluster], crops, members, faceless)
-    return ClusterView(space.space, cut, shelves, places, conditions.crops_dir)
+    return ClusterView(space.space, cut, shelves, places, context.crops_dir)

@@ -36,11 +36,11 @@ _AGES: dict[Age, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one probe. ``trouble`` is None when the probe succeeded."""
+    """The result of one probe. ``error`` is None when the probe succeeded."""
 
     topic: str
     words: str
-    trouble: FacesetsError | None = None
+    error: FacesetsError | None = None
 
 
 @config.callback()
@@ -57,12 +57,12 @@ def check() -> int:
 async def _check() -> int:
     codes = [ExitCode.STOPPED]
     async for finding in _findings():
-        if finding.trouble is None:
+        if finding.error is None:
             _print_finding("ok", "green", finding, finding.words)
             continue
-        down = isinstance(finding.trouble, TransientError)
+        down = isinstance(finding.error, TransientError)
         codes.append(ExitCode.OUTAGE if down else ExitCode.SETUP)
-        _print_finding("down" if down else "fix", "red", finding, str(finding.trouble))
+        _print_finding("down" if down else "fix", "red", finding, str(finding.error))
     return max(codes)
 
 
@@ -88,8 +88,8 @@ async def _findings() -> AsyncIterator[Finding]:
     if not settings.embedder_addresses:
         models = await _ask("models", lambda: _models(settings))
         yield models
-        if models.trouble is not None:
-            return  # our own embedder process would report the same trouble
+        if models.error is not None:
+            return  # our own embedder process would report the same error
     yield await _ask("embedder", lambda: _embedder(settings))
 
 
@@ -151,7 +151,7 @@ async def _folders(settings: Settings) -> AsyncIterator[Finding]:
             source = build_folder_source(folder, store, settings)
             yield await _ask(f"folder {folder.name}", lambda source=source: _folder(source))  # type: ignore[misc]  # a default binds the loop's value
     except FacesetsError:
-        return  # the database probe has already reported this trouble
+        return  # the database probe has already reported this error
     finally:
         store.close()
 

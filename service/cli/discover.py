@@ -48,10 +48,10 @@ def discover(
 
 async def _preview(settings: Settings) -> GroupingPreview:
     async with open_reading(settings) as store:
-        conditions = PassContext(store, settings, ProgressBoard(), asyncio.Event())
-        space = await space_in_use(conditions)
+        context = PassContext(store, settings, ProgressBoard(), asyncio.Event())
+        space = await space_in_use(context)
         table = await living_faces(store, space)
-        return await preview(conditions, space.space, await decide(conditions, space, table))
+        return await preview(context, space.space, await decide(context, space, table))
 
 
 async def _discover(settings: Settings) -> int:

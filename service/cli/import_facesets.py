@@ -73,20 +73,20 @@ def import_facesets(
         _print(_report(findings, (), _NOTHING, ImportPlan((), ()), written=False), as_json=json)
         raise RequestError(f"nothing was imported: {counted(len(findings.problems), 'thing is', 'things are')} wrong")
     if dry_run:
-        standing = _surveyed(settings, sets)
-        plan = plan_import(sets, standing.standing)
+        surveyed = _surveyed(settings, sets)
+        plan = plan_import(sets, surveyed.existing)
     else:
-        standing, plan = _import(settings, sets, renumber=renumber)
+        surveyed, plan = _import(settings, sets, renumber=renumber)
     stopped = bool(plan.conflicts) and not renumber
     written = not (dry_run or stopped or plan.is_empty)
-    _print(_report(findings, sets, standing, plan, written=written), as_json=json)
+    _print(_report(findings, sets, surveyed, plan, written=written), as_json=json)
     if stopped:
         raise RequestError(
             f"nothing was imported: {counted(len(plan.conflicts), 'number')} cannot be kept here; with --renumber these people "
             "take the numbers shown"
         )
     if not json:
-        _tell_end(sets, standing, plan, dry_run=dry_run)
+        _print_end(sets, surveyed, plan, dry_run=dry_run)
 
 
 def _surveyed(settings: Settings, sets: Sequence[SortedSet]) -> Survey:
@@ -111,17 +111,17 @@ def _import(settings: Settings, sets: Sequence[SortedSet], *, renumber: bool) ->
         store = Store(open_engine(database_url(settings)))
         try:
             migrate(store.engine)
-            standing = store.read_now(survey, sets)
-            plan = plan_import(sets, standing.standing)
+            surveyed = store.read_now(survey, sets)
+            plan = plan_import(sets, surveyed.existing)
             if not plan.is_empty and (renumber or not plan.conflicts):
                 store.write_now(record_import, plan, utc_now())
-            return standing, plan
+            return surveyed, plan
         finally:
             store.close()
 
 
 def _report(
-    findings: Findings, sets: Sequence[SortedSet], standing: Survey, plan: ImportPlan, *, written: bool
+    findings: Findings, sets: Sequence[SortedSet], surveyed: Survey, plan: ImportPlan, *, written: bool
 ) -> ImportReport:
     by_number = {one.number: one for one in sets}
     return ImportReport(
@@ -137,7 +137,7 @@ def _report(
                 label=by_number[one.number].label,
                 faces=len(by_number[one.number].faces),
                 new=len(one.faces),
-                found=standing.found.get(one.number, 0),
+                found=surveyed.found.get(one.number, 0),
                 eras=tuple(period.name for period in by_number[one.number].periods),
             )
             for one in plan.sets
@@ -175,8 +175,8 @@ def _print(report: ImportReport, *, as_json: bool) -> None:
         out.print(table)
 
 
-def _tell_end(sets: Sequence[SortedSet], standing: Survey, plan: ImportPlan, *, dry_run: bool) -> None:
-    faces, found = sum(len(one.faces) for one in sets), sum(standing.found.values())
+def _print_end(sets: Sequence[SortedSet], surveyed: Survey, plan: ImportPlan, *, dry_run: bool) -> None:
+    faces, found = sum(len(one.faces) for one in sets), sum(surveyed.found.values())
     if plan.is_empty:
         out.print("Nothing changes: all of it is here already.")
     elif dry_run:

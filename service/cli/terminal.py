@@ -78,16 +78,16 @@ def _draw(bars: Progress, tasks: dict[Stage, TaskID], now: Snapshot) -> None:
 
 async def _lines(board: ProgressBoard) -> None:
     """Print a line when a stage begins and ends, and at most every ten seconds in between."""
-    told: dict[Stage, tuple[str, float]] = dict.fromkeys(STAGES, ("waiting", 0.0))
+    reported: dict[Stage, tuple[str, float]] = dict.fromkeys(STAGES, ("waiting", 0.0))
     clock = asyncio.get_running_loop().time
     async for now in board.changes():
         for stage in now.stages:
-            state, at = told[stage.stage]
+            state, at = reported[stage.stage]
             if stage.state == "waiting" or (stage.state == state and clock() - at < 10):
                 continue
             if stage.state == state and state != "running":
                 continue
-            told[stage.stage] = (stage.state, clock())
+            reported[stage.stage] = (stage.state, clock())
             numbers = f"{stage.done}" if stage.total is None else f"{stage.done} of {stage.total}"
             if stage.state == "done" and not stage.done and stage.note:
                 numbers = stage.note

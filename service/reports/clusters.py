@@ -151,15 +151,15 @@ def _is_own_name(name: str) -> bool:
 
 
 def _fill(draft: Path, view: ClusterView, how: How) -> int:
-    told: list[dict[str, Any]] = []
+    clusters: list[dict[str, Any]] = []
     count = 0
     for shelf in view.shelves:
         folder = draft / shelf.name
         folder.mkdir()
         entries = list(_entries(folder, shelf, view, how))
         count += len({entry["file"] for entry in entries} - {None})
-        told.append({"name": shelf.name, "faces": sum(one.face is not None for one in shelf.seen), "seen": entries})
-    manifest = {"schema": SCHEMA, "kind": KIND, "space": view.space, "cut": view.cut, "how": how, "clusters": told}
+        clusters.append({"name": shelf.name, "faces": sum(one.face is not None for one in shelf.seen), "seen": entries})
+    manifest = {"schema": SCHEMA, "kind": KIND, "space": view.space, "cut": view.cut, "how": how, "clusters": clusters}
     write_durably(draft / MANIFEST, json_bytes(manifest))
     sync_folder(draft)
     return count

@@ -63,10 +63,10 @@ class GroupingPreview(msgspec.Struct, frozen=True, kw_only=True):
     guardrails: tuple[str, ...]
 
 
-async def preview(conditions: PassContext, space: str, decided: Decided) -> GroupingPreview:
+async def preview(context: PassContext, space: str, decided: Decided) -> GroupingPreview:
     """Summarise the decisions of a grouping."""
     plan, report = decided.plan, decided.plan.report
-    labels = await conditions.store.read(identities.labels)
+    labels = await context.store.read(identities.labels)
     joined: dict[int, Counter[str]] = {}
     for join in plan.joins:
         joined.setdefault(join.identity, Counter())[join.how] += 1
@@ -78,7 +78,7 @@ async def preview(conditions: PassContext, space: str, decided: Decided) -> Grou
     return GroupingPreview(
         space=space,
         distances=decided.points,
-        min_faces=conditions.settings.min_faces,
+        min_faces=context.settings.min_faces,
         looks_at_all=decided.measured is not None,
         faces=report.faces,
         survivors=report.survivors,

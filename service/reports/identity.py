@@ -49,20 +49,20 @@ class IdentityView(msgspec.Struct, frozen=True, kw_only=True):
     faces: tuple[ShownFace, ...]
 
 
-async def view_identity(conditions: PassContext, number: int) -> IdentityView | None:
+async def view_identity(context: PassContext, number: int) -> IdentityView | None:
     """Return the current view of an identity; None when it has no faces."""
-    store = conditions.store
+    store = context.store
     members = await store.read(members_of, number)
     if not members:
         return None
-    space = await space_in_use(conditions)
+    space = await space_in_use(context)
     others = await asyncio.to_thread(
         alternatives,
         await store.read(identities.face_table, space.space, space.dimension),
         await store.read(identities.all_memberships),
         number,
-        await points_in_use(conditions, space),
-        conditions.settings.grouping_rules,
+        await points_in_use(context, space),
+        context.settings.grouping_rules,
     )
     sources = {source.name: source for source in await store.read(stored_sources)}
     return IdentityView(

@@ -33,8 +33,8 @@ class Lives:
         """Read everything except the embeddings; a library that was never grouped raises a ``SetupError``."""
         used = await store.read(grouped_points)
         facts = await gather_facts(store, used.space)
-        conditions = PassContext(store, settings, ProgressBoard(), asyncio.Event())
-        eras = await Eras.read(conditions, points_today(settings, used), facts.birth_dates)
+        context = PassContext(store, settings, ProgressBoard(), asyncio.Event())
+        eras = await Eras.read(context, points_today(settings, used), facts.birth_dates)
         return cls(store, facts, eras, await store.read(dimension_of, used.space))
 
     @property

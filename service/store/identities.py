@@ -11,7 +11,7 @@ from immich_facesets.dates import day_of_instant
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingPlan, Known
 from service.store.assets import hint_from_row
-from service.store.imported_faces import hear_imports
+from service.store.imported_faces import add_import_assertions
 from service.store.sources import FOLDER
 from service.store.tables import (
     assets,
@@ -116,7 +116,7 @@ def assertions(tx: Connection, space: str) -> list[Assertion]:
         .order_by(faces.c.face_id)
     ):
         boxes.setdefault(row.sha256, []).append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
-    said: dict[tuple[str, str], set[int]] = {}
+    asserted: dict[tuple[str, str], set[int]] = {}
     names: dict[tuple[str, str], str] = {}
     rows = tx.execute(
         select(
@@ -137,20 +137,22 @@ def assertions(tx: Connection, space: str) -> list[Assertion]:
         box = hint_from_row(row).original_box(row.width, row.height)
         overlap, face_id = max(((box.iou(other), -face) for face, other in boxes.get(row.sha256, ())), default=(0.0, 0))
         if overlap >= _HINT_IOU:
-            said.setdefault((row.source, row.person_id), set()).add(-face_id)
+            asserted.setdefault((row.source, row.person_id), set()).add(-face_id)
             names[row.source, row.person_id] = row.name
-    _hear_folders(tx, {sha256: [face for face, _ in found] for sha256, found in boxes.items()}, said, names)
-    hear_imports(tx, boxes, said, names)
+    _add_folder_assertions(
+        tx, {sha256: [face for face, _ in found] for sha256, found in boxes.items()}, asserted, names
+    )
+    add_import_assertions(tx, boxes, asserted, names)
     return [
         Assertion(source=source, person_id=person, label=names[source, person], face_ids=tuple(sorted(face_ids)))
-        for (source, person), face_ids in sorted(said.items())
+        for (source, person), face_ids in sorted(asserted.items())
     ]
 
 
-def _hear_folders(
+def _add_folder_assertions(
     tx: Connection,
     faces_in: Mapping[str, list[int]],
-    said: dict[tuple[str, str], set[int]],
+    asserted: dict[tuple[str, str], set[int]],
     names: dict[tuple[str, str], str],
 ) -> None:
     """Add the assertions of trusted folders. ``faces_in``: the faces of each content."""
@@ -170,7 +172,7 @@ def _hear_folders(
     for source, asset_id, sha256 in places:
         person, below, _ = asset_id.partition("/")
         if below and (source, person) in known and sha256 in faces_in:
-            said.setdefault((source, person), set()).update(faces_in[sha256])
+            asserted.setdefault((source, person), set()).update(faces_in[sha256])
             names[source, person] = known[source, person]
 
 

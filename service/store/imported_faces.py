@@ -52,8 +52,8 @@ def imported_people(tx: Connection, *, to_find: bool = False) -> list[ImportedPe
     return [ImportedPerson(row.person_id, row.identity, tuple(faces.get(row.person_id, ()))) for row in known]
 
 
-def hear_imports(
-    tx: Connection, boxes: Boxes, said: dict[tuple[str, str], set[int]], names: dict[tuple[str, str], str]
+def add_import_assertions(
+    tx: Connection, boxes: Boxes, asserted: dict[tuple[str, str], set[int]], names: dict[tuple[str, str], str]
 ) -> None:
     """Add the imported assertions (which stored face is of which person) to those of the sources."""
     imported = imported_people(tx, to_find=True)
@@ -63,7 +63,7 @@ def hear_imports(
     for person in imported:
         found = {number for face in person.faces if (number := resolver.face_of(face)) is not None}
         if found:
-            said[IMPORTED, person.person_id] = found
+            asserted[IMPORTED, person.person_id] = found
             names[IMPORTED, person.person_id] = ""
 
 

@@ -26,7 +26,7 @@ class Survey:
     ``found``: by number, how many of the set's faces match stored ones.
     """
 
-    standing: ExistingIdentities
+    existing: ExistingIdentities
     found: Mapping[int, int]
 
 

@@ -43,7 +43,7 @@ class Runner:
 
     def __init__(
         self,
-        conditions: PassContext,
+        context: PassContext,
         sources: Mapping[str, Source],
         pool: EmbedderPool,
         tree: ExportTree,
@@ -52,7 +52,7 @@ class Runner:
         *,
         update_sources: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self._conditions = conditions
+        self._context = context
         self._sources = sources
         self._pool = pool
         self._tree = tree
@@ -106,20 +106,20 @@ class Runner:
     async def group_now(self) -> GroupCounts:
         """Only group the existing faces. Errors are raised, not turned into an outcome."""
         async with self._turn, self._stage("group"):
-            group = Group(self._conditions, await self._info_in_use(), sources=self._sources)
+            group = Group(self._context, await self._info_in_use(), sources=self._sources)
             await group.run()
             return group.counts
 
     async def _open_publish(self) -> Publish:
         """Return a publish pass for the space in use, outside of a sync."""
         info = await self._info_in_use()
-        points = await points_in_use(self._conditions, info)
-        return Publish(self._conditions, self._pool, self._tree, points, version=self._version)
+        points = await points_in_use(self._context, info)
+        return Publish(self._context, self._pool, self._tree, points, version=self._version)
 
     async def _info_in_use(self) -> Info:
         """Return the embedder's info; ``SetupError`` unless it serves the space in use."""
         info = await self._pool.open()
-        active = await self._conditions.store.read(spaces.active_space)
+        active = await self._context.store.read(spaces.active_space)
         if active is None:  # otherwise an export folder from elsewhere would be emptied
             raise SetupError("nothing was synced yet: run 'immich-facesets sync' first")
         if active != info.space:
@@ -130,7 +130,7 @@ class Runner:
         return info
 
     async def _run(self, kind: Kind, names: tuple[str, ...]) -> Result:
-        store, clock, board = self._conditions.store, self._conditions.clock, self._conditions.board
+        store, clock, board = self._context.store, self._context.clock, self._context.board
         started = clock()
         counts: dict[str, int] = {}
         try:
@@ -152,9 +152,9 @@ class Runner:
 
     async def _write_end(self, run_id: int, result: Result) -> Result:
         """Store how a sync ended; an error in doing so becomes the outcome when there was no other."""
-        outcome, now = result.outcome.value, self._conditions.clock()
+        outcome, now = result.outcome.value, self._context.clock()
         try:
-            await self._conditions.store.write(
+            await self._context.store.write(
                 runs.end_run, run_id, outcome=outcome, message=result.message, counts=result.counts, now=now
             )
         except (TransientError, SetupError) as error:
@@ -177,12 +177,12 @@ class Runner:
 
     async def _stages(self, kind: Kind, names: tuple[str, ...], run_id: int, counts: dict[str, int]) -> str:
         """Run all stages in order; return the message for the user."""
-        conditions = self._conditions
+        context = self._context
         await self._judge_again()
         refused: dict[str, SetupError | SourceAwayError] = {}
         async with self._stage("discover"):
             for name in names:
-                discover = Discover(conditions, self._sources[name], run_id=run_id)
+                discover = Discover(context, self._sources[name], run_id=run_id)
                 with adding_up(counts, "discover", discover.counts):
                     try:
                         await discover.run(whole=kind == "full")
@@ -195,15 +195,15 @@ class Runner:
                 raise together(refused.values())
         async with self._stage("embed"):
             info = await self._pool.open()
-            conditions.settings.points(
+            context.settings.points(
                 info.family, info.distances
             )  # report an unknown model before fetching anything for it
             chosen = {name: self._sources[name] for name in names if name not in refused}
-            staging = Staging(conditions.staging_dir, room=conditions.settings.staging_bytes)
-            embed = Embed(conditions, chosen, self._pool, staging, self._metrics)
+            staging = Staging(context.staging_dir, room=context.settings.staging_bytes)
+            embed = Embed(context, chosen, self._pool, staging, self._metrics)
             with adding_up(counts, "embed", embed.counts):
                 await embed.run()
-        settling = UnchangedCheck(conditions, self._tree, info, self._version, self._sources)
+        settling = UnchangedCheck(context, self._tree, info, self._version, self._sources)
         facesets = await settling.facesets() if kind == "incremental" else None
         if facesets is None:
             async with settling.begun() as ended:
@@ -218,31 +218,31 @@ class Runner:
     def _leave_settled(self, facesets: int, counts: dict[str, int]) -> None:
         """Mark grouping and publishing as done without changes."""
         for stage in _SECOND_HALF:
-            self._conditions.board.update_stage(stage, state="done", note="nothing changed")
+            self._context.board.update_stage(stage, state="done", note="nothing changed")
         with adding_up(counts, "group", GroupCounts()), adding_up(counts, "publish", PublishCounts(facesets)):
             pass
 
     async def _group_and_publish(self, info: Info, counts: dict[str, int]) -> tuple[str, int | None]:
         """Return the message for the user, and the number of face sets when all are as they should be."""
-        conditions = self._conditions
+        context = self._context
         async with self._stage("group"):
-            group = Group(conditions, info, sources=self._sources)
+            group = Group(context, info, sources=self._sources)
             with adding_up(counts, "group", group.counts):
                 await group.run()
         if group.waits_for is not None:
             log.info("space_incomplete", **asdict(group.waits_for))
-            conditions.board.update_stage("group", state="waiting", note="for another space")
+            context.board.update_stage("group", state="waiting", note="for another space")
             return str(group.waits_for), None
         async with self._stage("publish"):
-            points = await points_in_use(conditions, info)
-            publish = Publish(conditions, self._pool, self._tree, points, version=self._version)
+            points = await points_in_use(context, info)
+            publish = Publish(context, self._pool, self._tree, points, version=self._version)
             with adding_up(counts, "publish", publish.counts):
                 await publish.run()
         return UP_TO_DATE, publish.counts.facesets
 
     async def _judge_again(self) -> None:
         """Apply a changed size rule to known assets too, not only to new ones."""
-        store, rules = self._conditions.store, self._conditions.settings.listing_rules
+        store, rules = self._context.store, self._context.settings.listing_rules
         if await store.read(facts.read_fact, "min_face_short") != rules.min_face_short:
             await store.write(assets.judge_again, rules)
             await store.write(facts.write_fact, "min_face_short", rules.min_face_short)
@@ -250,7 +250,7 @@ class Runner:
     @asynccontextmanager
     async def _stage(self, stage: Stage) -> AsyncIterator[None]:
         """Show and time one stage; end the sync after it when a stop was requested."""
-        board = self._conditions.board
+        board = self._context.board
         board.update_stage(stage, state="running")
         began = time.monotonic()
         try:
@@ -260,7 +260,7 @@ class Runner:
             raise
         finally:
             self._metrics.stage_seconds.labels(stage).observe(time.monotonic() - began)
-        if self._conditions.stop.is_set():
+        if self._context.stop.is_set():
             board.update_stage(stage, state="waiting", note="stopped")
             raise _StopWishedError
         board.update_stage(stage, state="done", note="")
@@ -272,9 +272,9 @@ async def until_stopped(work: asyncio.Task[T], stop: asyncio.Event) -> None:
 
     Items in progress may finish; after 3 seconds they are cancelled, which loses no completed work.
     """
-    wish = asyncio.create_task(stop.wait())
-    await asyncio.wait([work, wish], return_when=asyncio.FIRST_COMPLETED)
-    wish.cancel()
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
     await asyncio.wait([work], timeout=_END_SECONDS)
     work.cancel()
     await asyncio.wait([work])

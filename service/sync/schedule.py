@@ -81,7 +81,7 @@ class Bell:
 
     def start(self) -> None:
         self._scheduler.start()
-        self._tell()
+        self._report_next()
 
     def ring(self) -> None:
         """Ring now."""
@@ -89,11 +89,11 @@ class Bell:
 
     async def wait(self) -> None:
         """Return at the next ring, or at once if there was one since the last ``wait``."""
-        self._tell()
+        self._report_next()
         await self._ring.wait()
         self._ring.clear()
 
-    def _tell(self) -> None:
+    def _report_next(self) -> None:
         moment: datetime | None = self._job.next_run_time
         self._on_next(None if moment is None else moment.astimezone(UTC))
 

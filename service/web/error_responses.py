@@ -80,7 +80,7 @@ def _answer_error(request: web.Request, error: FacesetsError) -> web.Response:
 
 
 @web.middleware
-async def answer_troubles(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Assign the request an id for the log, and convert any exception to a response; outermost middleware."""
     request[REQUEST_ID] = request_id(request)
     with structlog.contextvars.bound_contextvars(request_id=request[REQUEST_ID]):

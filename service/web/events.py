@@ -12,7 +12,7 @@ from aiohttp_sse import EventSourceResponse, sse_response
 from immich_facesets.errors import FacesetsError
 from service.progress import Progress, ProgressBoard
 from service.web.context import CLOSING, CONTEXT
-from service.web.pages import ask_standing, render_part, status_view
+from service.web.pages import page_state, render_part, status_view
 from service.web.routes import Answer, Route
 
 log = structlog.get_logger(__name__)
@@ -97,7 +97,7 @@ async def stream_page(request: web.Request) -> web.StreamResponse:
     """
     context, closing = request.app[CONTEXT], request.app[CLOSING]
     occasion, asked_at = _occasion(context.board.now), context.uptime()
-    standing = await ask_standing(context)
+    state = await page_state(context)
     async with (
         _stream(request) as stream,
         contextlib.aclosing(snapshots(context.board, closing, idle_seconds=REFRESH_SECONDS)) as latest,
@@ -107,14 +107,14 @@ async def stream_page(request: web.Request) -> web.StreamResponse:
             if _occasion(progress) != occasion or context.uptime() - asked_at >= REFRESH_SECONDS:
                 occasion, asked_at = _occasion(progress), context.uptime()
                 try:
-                    standing = await ask_standing(context)
+                    state = await page_state(context)
                 except FacesetsError as error:
                     log.warning("status_unknown", message=str(error))
                     break
                 await stream.send(
-                    render_part(request, "standing", status_view(context, progress, standing)), event="standing"
+                    render_part(request, "standing", status_view(context, progress, state)), event="standing"
                 )
-            view = status_view(context, progress, standing)
+            view = status_view(context, progress, state)
             await stream.send(render_part(request, "progress", view), event="progress", id=_moment(progress))
     return stream
 

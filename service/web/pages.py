@@ -43,7 +43,7 @@ class PageState:
         return next((run for run in self.facts.runs if run.ended_at is not None), None)
 
 
-async def ask_standing(context: WebContext) -> PageState:
+async def page_state(context: WebContext) -> PageState:
     facts, readiness = await asyncio.gather(context.status(), context.ready())
     return PageState(facts, readiness.objections)
 
@@ -53,7 +53,7 @@ class StatusView:
     """The complete content of the status page."""
 
     progress: Progress
-    standing: PageState
+    state: PageState
     now: datetime
     version: str
     notice: str = ""
@@ -61,24 +61,24 @@ class StatusView:
     @property
     def objections(self) -> tuple[Objection, ...]:
         """The objections without those that the state of a connection already shows."""
-        told = {remote.message for remote in self.progress.remotes if remote.circuit != "closed"}
-        return tuple(objection for objection in self.standing.objections if objection.message not in told)
+        shown = {remote.message for remote in self.progress.remotes if remote.circuit != "closed"}
+        return tuple(objection for objection in self.state.objections if objection.message not in shown)
 
     @property
     def headline(self) -> formatting.Headline:
-        return formatting.headline(self.progress, self.standing.last_run, self.objections, self.now)
+        return formatting.headline(self.progress, self.state.last_run, self.objections, self.now)
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        return self.standing.facts.runs[:SHOWN_RUNS]
+        return self.state.facts.runs[:SHOWN_RUNS]
 
     @property
     def is_running(self) -> bool:
         return self.progress.run_id is not None
 
 
-def status_view(context: WebContext, progress: Progress, standing: PageState, notice: str = "") -> StatusView:
-    return StatusView(progress, standing, datetime.now(UTC), context.version, notice)
+def status_view(context: WebContext, progress: Progress, state: PageState, notice: str = "") -> StatusView:
+    return StatusView(progress, state, datetime.now(UTC), context.version, notice)
 
 
 Part = Literal["progress", "standing"]
@@ -91,9 +91,9 @@ def render_part(request: web.Request, part: Part, view: StatusView) -> str:
 
 async def show_status(request: web.Request) -> web.StreamResponse:
     context = request.app[CONTEXT]
-    standing = await ask_standing(context)
+    state = await page_state(context)
     notice = NOTICES.get(request.query.get("notice", ""), "")
-    view = status_view(context, context.board.now, standing, notice)
+    view = status_view(context, context.board.now, state, notice)
     return aiohttp_jinja2.render_template("status.html", request, {"view": view})
 
 

@@ -70,7 +70,7 @@ def is_cross_origin(request: web.Request) -> bool:
 
 
 @web.middleware
-async def guard_doors(request: web.Request, handler: AnyHandler) -> web.StreamResponse:
+async def guard_request(request: web.Request, handler: AnyHandler) -> web.StreamResponse:
     """Check host, origin and token; browsers without a session are redirected to the login page."""
     context, keyring = request.app[CONTEXT], request.app[KEYRING]
     if (keyring.is_open or context.allowed_hosts) and not is_known_host(

@@ -12,10 +12,10 @@ from immich_facesets.runtime.listen_address import Listen, check_exposure
 from service.web import api, auth, events, openapi, pages
 from service.web.auth import install_auth
 from service.web.context import CLOSING, CONTEXT, WebContext
-from service.web.error_responses import answer_troubles
+from service.web.error_responses import answer_errors
 from service.web.openapi import install_document
 from service.web.pages import install_pages
-from service.web.request_guard import EVERYBODYS, add_headers, guard_doors
+from service.web.request_guard import EVERYBODYS, add_headers, guard_request
 from service.web.routes import Access, Route
 
 __all__ = ["ROUTES", "WebContext", "build_web", "serve_web"]
@@ -30,7 +30,7 @@ STOP_SECONDS = 2.0
 
 def build_web(context: WebContext) -> web.Application:
     """Return the application. Run it with ``handler_cancellation=True``, as ``serve_web`` does."""
-    app = web.Application(middlewares=[answer_troubles, guard_doors], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[answer_errors, guard_request], client_max_size=MAX_BODY_BYTES)
     app[CONTEXT] = context
     app[CLOSING] = asyncio.Event()
     install_auth(app)

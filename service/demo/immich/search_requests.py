@@ -103,8 +103,8 @@ def refused(wrong: Mapping[str, UnfitError], dialect: Dialect) -> RefusedError:
         return RefusedError(400, "Validation failed", issues=issues)
     for name in DATES:  # a date error is raised while parsing: alone, and as one sentence
         if name in wrong:
-            return RefusedError(400, f"{name} {wrong[name].said}")
-    return RefusedError(400, [f"{name} {error.said}" for name, error in wrong.items()])
+            return RefusedError(400, f"{name} {wrong[name].message_2x}")
+    return RefusedError(400, [f"{name} {error.message_2x}" for name, error in wrong.items()])
 
 
 def locked() -> RefusedError:

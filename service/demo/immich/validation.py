@@ -15,12 +15,12 @@ DATE = re.compile(DATE_PATTERN.strip("/"))
 
 
 class UnfitError(Exception):
-    """A value that a field cannot take: ``issue`` for 3.x, ``said`` (after the field's name) for 2.x."""
+    """A value that a field cannot take: ``issue`` for 3.x, ``message_2x`` (after the field's name) for 2.x."""
 
-    def __init__(self, issue: Issue, said: str, path: Sequence[str] = ()) -> None:
-        super().__init__(said)
+    def __init__(self, issue: Issue, message_2x: str, path: Sequence[str] = ()) -> None:
+        super().__init__(message_2x)
         self.issue = issue
-        self.said = said
+        self.message_2x = message_2x
         self.path = list(path)
 
 
@@ -44,9 +44,9 @@ def kind_of(value: object) -> str:
     return "object"
 
 
-def wrong_type(expected: str, value: object, said: str, path: Sequence[str] = ()) -> UnfitError:
+def wrong_type(expected: str, value: object, message_2x: str, path: Sequence[str] = ()) -> UnfitError:
     message = f"Invalid input: expected {expected}, received {kind_of(value)}"
-    return UnfitError({"expected": expected, "code": "invalid_type", "message": message}, said, path)
+    return UnfitError({"expected": expected, "code": "invalid_type", "message": message}, message_2x, path)
 
 
 def text(value: object) -> str:

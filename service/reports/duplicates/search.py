@@ -86,7 +86,7 @@ async def find_duplicates(store: Store, likeness: PictureLikeness) -> Duplicates
         suspects = await asyncio.to_thread(_suspects, comparable, likeness.bits)
         found = await store.read(faces_in, space, [look.sha256 for look in suspects])
         near = await asyncio.to_thread(_near, suspects, found, likeness)
-    return _told(everywhere, known, near, looked_at=len(comparable), bits=likeness.bits)
+    return _report(everywhere, known, near, looked_at=len(comparable), bits=likeness.bits)
 
 
 def _suspects(known: Sequence[StoredLook], bits: int) -> list[StoredLook]:
@@ -117,7 +117,7 @@ def _hashes(known: Sequence[StoredLook]) -> NDArray[np.uint64]:
     return np.array([int(look.phash or "", 16) for look in known], dtype=np.uint64)
 
 
-def _told(
+def _report(
     everywhere: Sequence[Copy],
     known: Sequence[StoredLook],
     near: Sequence[Sequence[StoredLook]],

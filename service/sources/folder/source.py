@@ -76,7 +76,7 @@ class FolderSource:
     async def open(self) -> SourceFacts:
         """Check the root; ``SourceAwayError`` if it is missing, or empty although pictures are known."""
         await self._check_there()
-        self._tell("")
+        self._report_state("")
         return SourceFacts(
             name=self._name,
             kind="folder",
@@ -225,14 +225,14 @@ class FolderSource:
             f"the folder of source {self._name!r} is out of reach ({self.root}: {why[:1].lower()}{why[1:]}): is it "
             "mounted? What is known of it stays as it is; to give it up, run 'immich-facesets sources remove'"
         )
-        self._tell(str(error))
+        self._report_state(str(error))
         return error
 
-    def _tell(self, trouble: str) -> None:
+    def _report_state(self, message: str) -> None:
         if self._on_change is not None:
-            advice = f"Mount it at {self.root}, or move the source with 'sources add-folder'." if trouble else ""
-            circuit: Literal["open", "closed"] = "open" if trouble else "closed"
-            self._on_change(RemoteState(name=f"folder {self._name}", circuit=circuit, message=trouble, advice=advice))
+            advice = f"Mount it at {self.root}, or move the source with 'sources add-folder'." if message else ""
+            circuit: Literal["open", "closed"] = "open" if message else "closed"
+            self._on_change(RemoteState(name=f"folder {self._name}", circuit=circuit, message=message, advice=advice))
 
 
 def _take(found: Iterator[Found]) -> list[Found]:

@@ -42,7 +42,7 @@ def build_immich_source(
         client.name,
         Breaker(clock=clock, threshold=settings.breaker_failures),
         client.probe,
-        advice=f"Check that Immich runs and answers at {client.troubles.place}; what is done stays done.",
+        advice=f"Check that Immich runs and answers at {client.errors.place}; what is done stays done.",
         clock=clock,
         sleep=sleep,
         on_change=on_change,

@@ -40,7 +40,7 @@ class NoSuchRouteError(TransientError):
 
 
 @dataclass(frozen=True, slots=True)
-class Troubles:
+class ApiErrors:
     """The error messages for one source: ``source`` is its configured name, ``place`` the host and port."""
 
     source: str
@@ -132,8 +132,8 @@ class Troubles:
     def _forbidden(self, message: str | None) -> SetupError:
         if message is not None and message.startswith(_MISSING_PERMISSION):
             return self.missing_permissions([message.removeprefix(_MISSING_PERMISSION)])
-        said = message or "no reason given"
-        return SetupError(f"{self.place} forbids the request ({said}): is a proxy or firewall in front of Immich?")
+        reason = message or "no reason given"
+        return SetupError(f"{self.place} forbids the request ({reason}): is a proxy or firewall in front of Immich?")
 
     def _not_found(self, message: str | None, *, about_item: bool) -> FacesetsError:
         if message is None:  # not Immich's own message: a proxy also answers this while Immich is starting
@@ -169,8 +169,8 @@ def message_of(body: bytes) -> str | None:
         return None
     if not isinstance(answer, dict) or "message" not in answer:
         return None
-    said = answer["message"]
-    text = "; ".join(map(str, said)) if isinstance(said, list) else str(said)
+    reason = answer["message"]
+    text = "; ".join(map(str, reason)) if isinstance(reason, list) else str(reason)
     issues = answer.get("errors")
     if not isinstance(issues, list):
         return text

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from immich_facesets.errors import SetupError
 from service.remote.pacing import Pacer
 from service.remote.transport import ROUTE, AiohttpTransport, CountRequest
-from service.sources.immich.api_errors import NoSuchRouteError, Troubles, looks_like_html
+from service.sources.immich.api_errors import ApiErrors, NoSuchRouteError, looks_like_html
 from service.sources.immich.payloads import (
     ApiKey,
     AssetPayload,
@@ -75,7 +75,7 @@ class ImmichClient:
         base = base_url(url)
         self.name = f"Immich ({source})"
         self.requests: Counter[str] = Counter()
-        self.troubles = Troubles(source=source, place=base.netloc.decode())
+        self.errors = ApiErrors(source=source, place=base.netloc.decode())
         self._pacer = pacer
         self._probe_pacer = Pacer(start=1, most=1)
         self._total_seconds = total_seconds
@@ -175,12 +175,12 @@ class ImmichClient:
             return msgspec.json.decode(content, type=kind)
         except msgspec.ValidationError as error:
             raise SetupError(
-                f"Immich at {self.troubles.place} answers in a way this program does not know ({error}); "
+                f"Immich at {self.errors.place} answers in a way this program does not know ({error}); "
                 "is this version of Immich newer than this program?"
             ) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             what = "HTML" if looks_like_html(content) else "something that is not JSON"
-            raise self.troubles.of_page(what) from error
+            raise self.errors.of_page(what) from error
 
     @asynccontextmanager
     async def _picture(self, asset_id: str, what: str, route: str) -> AsyncIterator[httpx.Response]:
@@ -193,7 +193,7 @@ class ImmichClient:
         )
         async with exchange as response:
             if response.headers.get("content-type", "").startswith("text/html"):
-                raise self.troubles.of_page("HTML", reason="not_a_picture")
+                raise self.errors.of_page("HTML", reason="not_a_picture")
             yield response
 
     @asynccontextmanager
@@ -215,9 +215,9 @@ class ImmichClient:
                     finally:
                         await response.aclose()
             except httpx.HTTPError as error:
-                raise self.troubles.of_transport(error) from error
+                raise self.errors.of_transport(error) from error
             except TimeoutError as error:
-                raise self.troubles.too_slow(total_seconds) from error
+                raise self.errors.too_slow(total_seconds) from error
 
     def _request(
         self,
@@ -255,9 +255,9 @@ class ImmichClient:
             except httpx.InvalidURL as error:
                 raise httpx.RemoteProtocolError("a redirect to what is no address") from error
             if origin(there) != origin(here) or (request.method != "GET" and response.status_code not in _SAME_METHOD):
-                raise self.troubles.of_redirect(there)
+                raise self.errors.of_redirect(there)
             request.url = here = there
-        raise self.troubles.of_redirect(here)
+        raise self.errors.of_redirect(here)
 
     async def _refuse(self, response: httpx.Response, *, about_item: bool) -> None:
         """Raise the error for an answer other than 2xx."""
@@ -266,12 +266,12 @@ class ImmichClient:
             content += block
             if len(content) > ERROR_BODY_BYTES:
                 break
-        error = self.troubles.of_answer(response.status_code, response.headers, content, about_item=about_item)
+        error = self.errors.of_answer(response.status_code, response.headers, content, about_item=about_item)
         if not isinstance(error, NoSuchRouteError):
             raise error
         if await self._is_in_maintenance():
-            raise self.troubles.maintenance() from error
-        raise self.troubles.no_api() from error
+            raise self.errors.maintenance() from error
+        raise self.errors.no_api() from error
 
     async def _is_in_maintenance(self) -> bool:
         """``GET /server/config``, outside the pacer: the caller holds a slot already."""

@@ -184,7 +184,7 @@ class ImmichSource:
     def _check_permissions(self, granted: tuple[str, ...]) -> None:
         missing = [name for name in NEEDED_PERMISSIONS if name not in granted and "all" not in granted]
         if missing:
-            raise self._client.troubles.missing_permissions(missing)
+            raise self._client.errors.missing_permissions(missing)
 
     async def _own_user_id(self, granted: tuple[str, ...], dialect: Dialect) -> str:
         """

@@ -112,7 +112,7 @@ async def test_serve_syncs_at_once_takes_wishes_one_at_a_time_and_stops_quickly(
         assert status["progress"]["next_sync_at"] is not None
         assert (await client.post("/api/sync", json={"kind": "full"})).status_code == 202
         assert (await client.post("/api/sync", json={"source": "carla"})).status_code == 404
-    app.conditions.stop.set()
+    app.context.stop.set()
     async with asyncio.timeout(10):
         await serving
 

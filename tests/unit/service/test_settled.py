@@ -41,7 +41,7 @@ class Scene:
         """Sync, and say whether grouping and publishing were begun."""
         app = self.app
         conditions = replace(
-            app.conditions,
+            app.context,
             clock=lambda: datetime.now(UTC) + self.later,
             settings=app.settings.model_copy(update=self.settings),
         )

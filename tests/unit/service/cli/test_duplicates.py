@@ -10,7 +10,7 @@ from looked_at_library import LookedAt
 from sqlalchemy import Connection, update
 from syncing import tree
 
-from service.reports.duplicates.search import _told
+from service.reports.duplicates.search import _report
 from service.store.database import Store, open_engine
 from service.store.picture_copies import Copy
 from service.store.tables import contents
@@ -89,5 +89,5 @@ def test_groups_of_the_same_size_are_ordered_by_their_places() -> None:
 
     everywhere = [copy("ben", "3", "b"), copy("ben", "4", "b"), copy("anna", "1", "a"), copy("anna", "2", "a")]
     for order in (everywhere, everywhere[::-1]):
-        found = _told(order, [], [], looked_at=0, bits=10)
+        found = _report(order, [], [], looked_at=0, bits=10)
         assert [group.pictures[0].places[0].source for group in found.groups] == ["anna", "ben"]

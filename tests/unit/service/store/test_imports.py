@@ -34,7 +34,7 @@ def album(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def brought(store: Store, one: SortedSet) -> Fate:
     """Import one set; what became of it."""
-    plan = plan_import([one], store.read_now(imports.survey, [one]).standing)
+    plan = plan_import([one], store.read_now(imports.survey, [one]).existing)
     store.write_now(imports.record_import, plan, NOON)
     return plan.sets[0].fate
 

@@ -109,7 +109,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
 }
 """Every question to the store, with what is asked of the space in use."""
 
-PARTS = {"hear_imports", "imported_eras", "resolver_of"} | {
+PARTS = {"add_import_assertions", "imported_eras", "resolver_of"} | {
     "read_scope",
     "read_last_complete_sync",
     "read_thresholds",
