@@ -102,7 +102,7 @@ class Identities:
         self.people.detach(empty)
 
     def renumber(self, final: Mapping[int, int]) -> None:
-        """Give all new identities their final numbers; counts of identities that were dropped are discarded."""
-        self.origins = {final[number]: origin for number, origin in self.origins.items()}
+        """Replace provisional numbers, the keys of ``final``; counts of identities that were dropped are discarded."""
+        self.origins = {final.get(number, number): origin for number, origin in self.origins.items()}
         self.gate_counts = {final[number]: counts for number, counts in self.gate_counts.items() if number in final}
         self.people.renumber(final)

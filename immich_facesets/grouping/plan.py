@@ -176,14 +176,9 @@ def _place_loose(problem: GroupingProblem, state: GroupingState) -> Discovery:
 def _number(state: GroupingState) -> tuple[NewIdentity, ...]:
     """Assign final numbers to new identities: largest first, ties by content. Numbers from decisions stay."""
     identities = state.identities
-    members = {number: state.members(number) for number in identities.origins}
-    created = [number for number in members if number >= identities.first_new]
-    created.sort(key=lambda number: (-len(members[number]), members[number][0]))
-    final = {number: number for number in members if number < identities.first_new}
-    final |= {number: identities.first_new + place for place, number in enumerate(created)}
-    for number, final_number in final.items():
-        state.owner[members[number]] = final_number
-    identities.renumber(final)
+    created = {number: state.members(number) for number in identities.origins if number >= identities.first_new}
+    by_size = sorted(created, key=lambda number: (-len(created[number]), created[number][0]))
+    state.renumber({number: identities.first_new + place for place, number in enumerate(by_size)})
     return tuple(
         NewIdentity(number, identities.origins[number], identities.people.of(number))
         for number in sorted(identities.origins)

@@ -80,6 +80,16 @@ class GroupingState:
         self.owner[row] = UNASSIGNED
         self.is_active[row] = True
 
+    def renumber(self, final: Mapping[int, int]) -> None:
+        """Replace the provisional numbers of new identities, the keys of ``final``, wherever the state has them."""
+        members = {number: self.members(number) for number in final}
+        for number, rows in members.items():
+            self.owner[rows] = final[number]
+        self.ambiguous = {
+            row: (final.get(one, one), final.get(other, other)) for row, (one, other) in self.ambiguous.items()
+        }
+        self.identities.renumber(final)
+
 
 def initial_state(
     problem: GroupingProblem,
