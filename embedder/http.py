@@ -1,4 +1,4 @@
-"""The embedder's HTTP handlers, which answer requests with faces or with ``wire.Trouble``."""
+"""The embedder's HTTP handlers, which answer requests with faces or with ``wire.ErrorBody``."""
 
 import asyncio
 import importlib.metadata
@@ -16,7 +16,7 @@ from embedder.pipeline import BusyError, Pipeline
 from embedder.settings import EmbedderSettings
 from immich_facesets import wire
 from immich_facesets.errors import ItemError, RequestError, SetupError, TransientError
-from immich_facesets.runtime.health import HEALTHZ, add_health, require_token, trouble
+from immich_facesets.runtime.health import HEALTHZ, add_health, error_response, require_token
 
 log = structlog.get_logger(__name__)
 
@@ -232,4 +232,4 @@ def _error_answer(request: web.Request, error: Exception) -> web.Response:
             log.error("bug", reference=reference, path=request.path, exc_info=error)
             status, reason = 500, "bug"
             message = f"an error of the embedder itself; its log has the reference {reference}"
-    return trouble(request, status, reason, message, retry_after=pause)
+    return error_response(request, status, reason, message, retry_after=pause)

@@ -224,8 +224,8 @@ class Pipeline:
         """Return the error for a failed inference: the picture is at fault if a test picture passes, else the embedder."""
         try:
             await self.self_check()
-        except TransientError as trouble:
-            return trouble
+        except TransientError as failure:
+            return failure
         log.warning("inference_failed", error=type(error).__name__ if error else "no_direction", exc_info=error)
         return ItemError("the models fail on this picture, though they work", reason="inference_failed")
 

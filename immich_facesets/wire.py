@@ -291,7 +291,7 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
     flip: bool = False
 
 
-class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
     """The body of every error: a stable code and a sentence."""
 
     reason: str

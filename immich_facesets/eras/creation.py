@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.eras.ages import Childhood
-from immich_facesets.eras.era import KeptEra, founded, free_name, year_name
+from immich_facesets.eras.era import KeptEra, free_name, new_era, year_name
 from immich_facesets.eras.probing import Verdict, judge
 from immich_facesets.eras.rules import EraRules
 from immich_facesets.eras.splitting import recover, split, without_events
@@ -25,7 +25,7 @@ def first_eras(table: FaceTable, rules: EraRules, childhood: Childhood | None) -
         large = {place: rows for place, rows in found.items() if len(rows) >= rules.least_thin}
         kept = {rows.tobytes() for rows in without_events(list(large.values()), table.taken)}
         return tuple(
-            founded(table, rows, childhood.windows[place].name)
+            new_era(table, rows, childhood.windows[place].name)
             for place, rows in large.items()
             if rows.tobytes() in kept
         )

@@ -34,7 +34,7 @@ class KeptEra:
         return replace(self, joined={**self.joined, **joined})
 
 
-def founded(table: FaceTable, rows: Rows, name: str) -> KeptEra:
+def new_era(table: FaceTable, rows: Rows, name: str) -> KeptEra:
     years = years_of(table.taken[rows])
     first, last = span(years)
     return KeptEra(name, first, dominant_year(years), last, frozenset(table.face_ids[rows].tolist()))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from immich_facesets.clustering.linkage import average_linkage, split_by
 from immich_facesets.eras.ages import Childhood
 from immich_facesets.eras.creation import by_window, first_eras, with_old_names
-from immich_facesets.eras.era import KeptEra, founded, free_name, year_name
+from immich_facesets.eras.era import KeptEra, free_name, new_era, year_name
 from immich_facesets.eras.rules import EraRules
 from immich_facesets.eras.splitting import recover
 from immich_facesets.eras.undated import confidence, look, look_without_oneself
@@ -229,6 +229,6 @@ class _Growth:
 
     def _add(self, sets: Mapping[str, Rows]) -> bool:
         for name, rows in sets.items():
-            self.eras[name] = founded(self._table, rows, name)
+            self.eras[name] = new_era(self._table, rows, name)
             self._is_loose[rows] = False
         return bool(sets)

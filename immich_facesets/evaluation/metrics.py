@@ -89,8 +89,8 @@ def cluster_count(labels: ArrayLike) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """Calibration of faces with a confidence from ``low`` to ``high``: mean confidence ``said``, share ``right``."""
+class CalibrationBin:
+    """Calibration of faces with a confidence from ``low`` to ``high``: mean ``said``, share ``right``."""
 
     low: float
     high: float
@@ -105,20 +105,22 @@ SURE_AT = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
 
 def calibration(
     is_right: NDArray[np.bool_], confidences: NDArray[np.floating], edges: Sequence[float] = SURE_AT
-) -> tuple[Said, ...]:
+) -> tuple[CalibrationBin, ...]:
     """
     Return how many faces of each confidence class are right; classes without faces are left out.
 
     ``confidences``: (n,) in [0, 1], NaN for faces without one. A class includes its lower edge; the last one includes
     both.
     """
-    said = np.flatnonzero(~np.isnan(confidences))
-    place = np.clip(np.searchsorted(np.asarray(edges), confidences[said], side="right") - 1, 0, len(edges) - 2)
+    has_confidence = np.flatnonzero(~np.isnan(confidences))
+    place = np.clip(
+        np.searchsorted(np.asarray(edges), confidences[has_confidence], side="right") - 1, 0, len(edges) - 2
+    )
     classes = []
     for number in np.unique(place).tolist():
-        rows = said[place == number]
+        rows = has_confidence[place == number]
         means = float(confidences[rows].mean()), float(is_right[rows].mean())
-        classes.append(Said(edges[number], edges[number + 1], len(rows), *means))
+        classes.append(CalibrationBin(edges[number], edges[number + 1], len(rows), *means))
     return tuple(classes)
 
 

@@ -84,9 +84,9 @@ class GroupingReport:
 
     ``singleton_share``: faces alone in their cluster; ``largest_share``: faces in the largest identity or cluster. Both
     are shares of all ``faces`` that are not ignored. ``waiting``: faces kept out of an identity only by a lock.
-    ``guardrails``: None where only fresh faces were examined, as they do not represent the whole library. ``founded``:
-    gate counts of the clusters that became identities, by number. ``rejected``: gate counts of the other clusters of
-    two or more faces, largest first.
+    ``guardrails``: None where only fresh faces were examined, as they do not represent the whole library.
+    ``gate_counts``: those of the clusters that became identities, by number. ``rejected``: those of the other clusters
+    of two or more faces, largest first.
     """
 
     faces: int
@@ -100,7 +100,7 @@ class GroupingReport:
     suspects: tuple[Twice, ...]
     suggested_merges: tuple[Suggestion, ...]
     survivors: Survivors
-    founded: Mapping[int, GateCounts]
+    gate_counts: Mapping[int, GateCounts]
     rejected: tuple[GateCounts, ...]
 
 
@@ -139,7 +139,7 @@ def review(
         suspects=_suspects(problem, state, placed),
         suggested_merges=_suggested_merges(problem, state.identities.people, placed),
         survivors=_survivors(problem, state),
-        founded=state.identities.gate_counts,
+        gate_counts=state.identities.gate_counts,
         rejected=tuple(sorted(last.rejected, key=lambda one: (-one.faces, -one.clear, -one.near, -one.pictures))),
     )
 

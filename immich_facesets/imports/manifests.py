@@ -72,7 +72,7 @@ def read_sets(top: bytes | None, folders: Sequence[SetFolder], findings: Finding
     Where anything is wrong the result is unusable; every reason is among the problems.
     """
     entries = _entries(top, findings)
-    said: dict[str, Json] = {}
+    entry_of: dict[str, Json] = {}
     for entry in entries:
         name = _text(entry, ("directory", "name", "dir", "folder")).rstrip("/").rpartition("/")[2]
         if not is_set_folder(name):
@@ -80,16 +80,16 @@ def read_sets(top: bytes | None, folders: Sequence[SetFolder], findings: Finding
                 f"{MANIFEST}: the entry {_short(name)} is not called faceset_NNN or faceset_NNN_era_..."
             )
             continue
-        said[name] = entry
+        entry_of[name] = entry
     parts = [
-        _folder(folder, said.get(folder.name, {}), findings) for folder in sorted(folders, key=lambda one: one.path)
+        _folder(folder, entry_of.get(folder.name, {}), findings) for folder in sorted(folders, key=lambda one: one.path)
     ]
     there = {folder.name for folder in folders}
-    for name in sorted(said.keys() - there):
+    for name in sorted(entry_of.keys() - there):
         findings.missing.append(
             f"{name}: named in {MANIFEST} and not there; its number and label are kept, without faces"
         )
-        parts.append(_part(name, said[name], None, findings))
+        parts.append(_part(name, entry_of[name], None, findings))
     if not parts and not findings.problems:
         findings.problems.append(f"there are no face sets: neither folders faceset_NNN nor a {MANIFEST} that names any")
     return _sets([part for part in parts if part is not None], findings)
@@ -133,13 +133,13 @@ def _folder(folder: SetFolder, entry: Json, findings: Findings) -> _Part | None:
     return _part(folder.name, {**entry, **labelled}, faces, findings)
 
 
-def _part(name: str, said: Json, faces: tuple[SortedFace, ...] | None, findings: Findings) -> _Part | None:
+def _part(name: str, entry: Json, faces: tuple[SortedFace, ...] | None, findings: Findings) -> _Part | None:
     match = _NAME.fullmatch(name)
     number = 0 if match is None else int(match[1][:12])
     if match is None or not 0 < number <= HIGHEST_NUMBER:
         findings.problems.append(f"{_short(name)}: numbers of face sets are from 1 to {HIGHEST_NUMBER:,}")
         return None
-    return _Part(number, match[2] is None, _label(said), faces)
+    return _Part(number, match[2] is None, _label(entry), faces)
 
 
 def _faces(manifest: Json, where: str, period: Period | None, findings: Findings) -> tuple[SortedFace, ...] | None:
@@ -151,16 +151,16 @@ def _faces(manifest: Json, where: str, period: Period | None, findings: Findings
     if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
         findings.problems.append(f"{where}: {key!r} is no list of objects")
         return None
-    troubles: dict[str, list[int]] = {}
+    problems: dict[str, list[int]] = {}
     found = []
     for place, item in enumerate(listed):
-        face, trouble = face_of(item, period)
-        if trouble:
-            troubles.setdefault(trouble, []).append(place)
+        face, problem = face_of(item, period)
+        if problem:
+            problems.setdefault(problem, []).append(place)
         elif face is not None:
             found.append(face)
-    for trouble, places in troubles.items():
-        findings.problems.append(f"{where}: {counted(len(places), 'face')} (first: {key}[{places[0]}]): {trouble}")
+    for problem, places in problems.items():
+        findings.problems.append(f"{where}: {counted(len(places), 'face')} (first: {key}[{places[0]}]): {problem}")
     if nowhere := sum(not face.is_placeable for face in found):
         findings.missing.append(
             f"{where}: {counted(nowhere, 'face')} without a path or a digest of the picture: left out, since nothing says "
@@ -169,12 +169,12 @@ def _faces(manifest: Json, where: str, period: Period | None, findings: Findings
     return tuple(face for face in found if face.is_placeable)
 
 
-def _period(name: str, said: Json) -> Period | None:
+def _period(name: str, entry: Json) -> Period | None:
     """Return the period of a folder: its name from the folder's, its years from the manifest, or from the name."""
     match = _NAME.fullmatch(name)
     if match is None or match[2] is None:
         return None
-    era = said.get("era") or said.get("years")
+    era = entry.get("era") or entry.get("years")
     if isinstance(era, Mapping):
         years = [era.get(one, era.get(two)) for one, two in (("from", "start"), ("to", "end"))]
     elif isinstance(era, list) and len(era) == 2:
@@ -201,14 +201,14 @@ def _sets(parts: Sequence[_Part], findings: Findings) -> tuple[SortedSet, ...]:
     return tuple(sets)
 
 
-def _label(said: Json) -> str | None:
-    text = " ".join(_text(said, ("label", "person", "display_name")).split())
+def _label(entry: Json) -> str | None:
+    text = " ".join(_text(entry, ("label", "person", "display_name")).split())
     return text[:200] or None
 
 
-def _text(said: Json, keys: Iterable[str]) -> str:
+def _text(entry: Json, keys: Iterable[str]) -> str:
     """Return the first of these values that is a text, "" without any."""
-    return next((said[key] for key in keys if isinstance(said.get(key), str) and said[key]), "")
+    return next((entry[key] for key in keys if isinstance(entry.get(key), str) and entry[key]), "")
 
 
 def _object(body: bytes, where: str, findings: Findings) -> Json:

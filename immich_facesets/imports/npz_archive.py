@@ -66,8 +66,8 @@ def read_headers(archive: zipfile.ZipFile, name: str, findings: Findings) -> dic
         except _DAMAGE as error:
             findings.problems.append(f"{name}: the array {array!r} cannot be read ({error or 'it ends too early'})")
             continue
-        if trouble := _trouble(header, array, info.file_size):
-            findings.problems.append(f"{name}: the array {array!r} {trouble}")
+        if problem := _problem(header, array, info.file_size):
+            findings.problems.append(f"{name}: the array {array!r} {problem}")
             continue
         headers[array] = header
     if not headers and not findings.problems:
@@ -103,7 +103,7 @@ def _header(name: str, member: Any) -> Header:
     return Header(name, shape, dtype)
 
 
-def _trouble(header: Header, array: str, file_bytes: int) -> str:
+def _problem(header: Header, array: str, file_bytes: int) -> str:
     """Return why an array must not be read, "" when it may be."""
     if header.dtype.hasobject:
         return (

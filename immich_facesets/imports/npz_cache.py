@@ -209,9 +209,9 @@ def _of_records(
         texts = _texts(array.reshape(-1))
         records = json.loads(texts[0]) if array.shape in _JSON_SHAPES else [json.loads(text) for text in texts]
         for row, record in enumerate([records] if isinstance(records, dict) else records):
-            face, trouble = face_of(record)
-            if trouble:
-                findings.problems.append(f"{name}: record {row}: {trouble}")
+            face, problem = face_of(record)
+            if problem:
+                findings.problems.append(f"{name}: record {row}: {problem}")
             if face is not None and face.box is not None:
                 others = [other for place in face.places for other in aliases.get(place, ())]
                 faces.append(SortedFace(face.sha256, tuple(dict.fromkeys((*face.places, *others))), face.box))

@@ -84,13 +84,13 @@ def constraints(decisions: Iterable[tuple[int, Decision]], resolve: Resolve) -> 
     """
     made = dict(decisions)
     undone = _undone(made)
-    ledger = _Ledger(resolve)
+    active = _ActiveDecisions(resolve)
     for decision_id in sorted(made):
         if decision_id in undone:
-            ledger.take_back(made[decision_id])
+            active.take_back(made[decision_id])
         else:
-            ledger.enter(made[decision_id])
-    return ledger.close()
+            active.enter(made[decision_id])
+    return active.close()
 
 
 def _undone(made: Mapping[int, Decision]) -> frozenset[int]:
@@ -105,7 +105,7 @@ def _undone(made: Mapping[int, Decision]) -> frozenset[int]:
     return frozenset(undone)
 
 
-class _Ledger:
+class _ActiveDecisions:
     """An accumulator of decisions, entered one by one; later ones overwrite earlier ones on the same subject."""
 
     def __init__(self, resolve: Resolve) -> None:

@@ -15,13 +15,13 @@ ReadyCheck = Callable[[], Awaitable[Sequence[str]]]
 """Returns the reasons why the process is not ready, one sentence each; empty when it is ready."""
 
 
-def trouble(
+def error_response(
     request: web.Request, status: int, reason: str, message: str, *, retry_after: float | None = None
 ) -> web.Response:
-    """Return an error response: ``wire.Trouble``, as JSON unless the caller prefers msgpack."""
+    """Return an error response: ``wire.ErrorBody``, as JSON unless the caller prefers msgpack."""
     asked = request.headers.get(hdrs.ACCEPT, "")
     body, content_type = wire.encode(
-        wire.Trouble(reason=reason, message=message), accept=wire.MSGPACK if wire.MSGPACK in asked else wire.JSON
+        wire.ErrorBody(reason=reason, message=message), accept=wire.MSGPACK if wire.MSGPACK in asked else wire.JSON
     )
     headers = {} if retry_after is None else {hdrs.RETRY_AFTER: str(max(1, round(retry_after)))}
     return web.Response(status=status, body=body, content_type=content_type, headers=headers)
@@ -36,7 +36,7 @@ def require_token(token: SecretStr | None, *, open_paths: Collection[str] = (HEA
         if expected is not None and request.path not in open_paths:
             given = request.headers.get(hdrs.AUTHORIZATION, "").encode("utf-8", "surrogateescape")
             if not hmac.compare_digest(given, expected):
-                answer = trouble(request, 401, "unauthorized", "a bearer token is required, and this is not it")
+                answer = error_response(request, 401, "unauthorized", "a bearer token is required, and this is not it")
                 answer.headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
                 return answer
         return await handler(request)

@@ -13,7 +13,7 @@ from service.passes.context import PassContext
 from service.passes.grouping.inputs import living_faces, space_in_use
 from service.passes.grouping.operating_points import points_in_use
 from service.progress import ProgressBoard
-from service.reports.clusters import ClusterView, check_target, cluster_faces, shelves_of, write_view
+from service.reports.clusters import ClusterView, check_target, cluster_faces, folders_of, write_view
 from service.settings import Settings, load_settings
 from service.source_registry import own_folders
 from service.store import identities, picture_copies
@@ -48,8 +48,8 @@ async def _clusters(settings: Settings, to: Path, cut: float | None, *, is_copie
         await asyncio.to_thread(check_target, to, closed)
         view = await _view(context, cut)
     count = await asyncio.to_thread(write_view, to, view, "copies" if is_copied else "links")
-    people = len(view.shelves) - 2
-    alone, faceless = (len(shelf.seen) for shelf in view.shelves[-2:])
+    people = len(view.folders) - 2
+    alone, faceless = (len(folder.seen) for folder in view.folders[-2:])
     print_line(
         f"Done: {counted(people, 'cluster')}, {counted(alone, 'face')} alone, {counted(faceless, 'picture')} without a "
         f"face, at the cut of {view.cut:g}; {counted(count, 'file')} in {to}."
@@ -70,5 +70,5 @@ async def _view(context: PassContext, cut: float | None) -> ClusterView:
             places.setdefault(copy.sha256, []).append(copy)
     members = await store.read(identities.all_memberships)
     known = [[(face, gap) for face, gap in cluster if face in crops] for cluster in found]
-    shelves = shelves_of([cluster for cluster in known if cluster], crops, members, faceless)
-    return ClusterView(space.space, cut, shelves, places, context.crops_dir)
+    folders = folders_of([cluster for cluster in known if cluster], crops, members, faceless)
+    return ClusterView(space.space, cut, folders, places, context.crops_dir)

@@ -14,7 +14,7 @@ from rich.table import Table
 from immich_facesets.errors import SetupError
 from immich_facesets.evaluation.baselines import missing_packages
 from immich_facesets.evaluation.confusions import PersonScore
-from immich_facesets.evaluation.metrics import Said
+from immich_facesets.evaluation.metrics import CalibrationBin
 from service.app import open_reading
 from service.cli.terminal import err, out, plain, print_line
 from service.reports.evaluation.comparison import Scene, Trial, read_scene
@@ -196,7 +196,7 @@ def _people(people: list[PersonScore]) -> Table:
     return table
 
 
-def _print_calibration(classes: tuple[Said, ...]) -> None:
+def _print_calibration(classes: tuple[CalibrationBin, ...]) -> None:
     if not classes:
         return
     print_line("  How sure it was, and how many were right:")

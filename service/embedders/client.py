@@ -33,12 +33,12 @@ def _retry_after(response: httpx.Response) -> float | None:
         return None
 
 
-def _trouble(response: httpx.Response) -> wire.Trouble:
+def _error_body(response: httpx.Response) -> wire.ErrorBody:
     decode = msgspec.msgpack.decode if wire.MSGPACK in response.headers.get("Content-Type", "") else msgspec.json.decode
     try:
-        return decode(response.content, type=wire.Trouble)
+        return decode(response.content, type=wire.ErrorBody)
     except msgspec.DecodeError:
-        return wire.Trouble(reason="bad_answer", message=f"HTTP {response.status_code} without a reason of ours")
+        return wire.ErrorBody(reason="bad_answer", message=f"HTTP {response.status_code} without a reason of ours")
 
 
 def _check(response: httpx.Response, url: str) -> bytes:
@@ -46,16 +46,16 @@ def _check(response: httpx.Response, url: str) -> bytes:
     code = response.status_code
     if code == httpx.codes.OK:
         return response.content
-    trouble = _trouble(response)
+    error = _error_body(response)
     match code:
         case 413 | 422 | 400:
-            raise ItemError(f"the embedder cannot use the picture: {trouble.message}", reason=trouble.reason)
+            raise ItemError(f"the embedder cannot use the picture: {error.message}", reason=error.reason)
         case 401 | 403:
             raise SetupError(f"the embedder at {url} refuses the token: set FACESETS_EMBEDDER_TOKEN to the embedder's")
         case _ if code in {404, 405} or response.is_redirect:
             raise SetupError(f"what answers at {url} is no embedder: check FACESETS_EMBEDDER_URLS")
         case _:
-            raise TransientError(f"the embedder answered {code}: {trouble.message}", retry_after=_retry_after(response))
+            raise TransientError(f"the embedder answered {code}: {error.message}", retry_after=_retry_after(response))
 
 
 class Embedder:

@@ -22,14 +22,14 @@ class CrashIsolation:
     ones and identifies the cause.
     """
 
-    def __init__(self, conditions: PassContext, pool: EmbedderPool) -> None:
-        self._conditions = conditions
+    def __init__(self, context: PassContext, pool: EmbedderPool) -> None:
+        self._context = context
         self._pool = pool
         self._suspects: set[str] = set()
 
     async def prepare(self) -> None:
         """Load the suspects of earlier runs; they are not sent beside other pictures again."""
-        self._suspects = await self._conditions.store.read(failures.items_at_crash, "embed")
+        self._suspects = await self._context.store.read(failures.items_at_crash, "embed")
 
     async def ask(
         self, picture: Path | bytes, request: FacesRequest = WHOLE_PICTURE, *, asset: Asset | None = None
@@ -59,12 +59,12 @@ class CrashIsolation:
 
     async def _record(self, asset: Asset, error: EmbedderLostError, *, alone: bool) -> int:
         """Store a crash and return how many there were with this picture alone."""
-        return await self._conditions.store.write(
+        return await self._context.store.write(
             failures.record_crash,
             "embed",
             asset.source,
             asset.fingerprint,
             message=f"{error} while it had this picture; it is asked for again alone",
-            now=self._conditions.clock(),
+            now=self._context.clock(),
             alone=alone,
         )

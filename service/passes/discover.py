@@ -48,13 +48,13 @@ class DiscoverCounts:
 class Discover:
     """A discover pass over one source in one run."""
 
-    def __init__(self, conditions: PassContext, source: Source, *, run_id: int) -> None:
-        self._conditions = conditions
-        self._store = conditions.store
+    def __init__(self, context: PassContext, source: Source, *, run_id: int) -> None:
+        self._context = context
+        self._store = context.store
         self._source = source
         self._run_id = run_id
-        self._rules = conditions.settings.listing_rules
-        self._put_off: set[str] = set()
+        self._rules = context.settings.listing_rules
+        self._postponed: set[str] = set()
         self.counts = DiscoverCounts()
 
     async def run(self, *, whole: bool) -> None:
@@ -62,8 +62,8 @@ class Discover:
         facts = await self._source.open()
         self._rules = replace(self._rules, every_picture=not facts.knows_faces)
         marks = await self._store.write(sources.remember_source, facts.name, facts.kind, facts.user_id)
-        now = self._conditions.clock()
-        interval = self._conditions.settings.full_listing_interval
+        now = self._context.clock()
+        interval = self._context.settings.full_listing_interval
         whole = (
             whole or not facts.lists_changes or marks.full_listing_at is None or now - marks.full_listing_at >= interval
         )
@@ -73,23 +73,23 @@ class Discover:
             whole = due > max(1, known // _PAGE)
         await self._store.write(sources.remember_people, facts.name, await self._source.people())
         await self._list(None if whole or marks.watermark is None else marks.watermark - OVERLAP)
-        if self._conditions.stop.is_set():
+        if self._context.stop.is_set():
             return
         await self._look()
 
     async def _list(self, updated_after: datetime | None) -> None:
         newest: datetime | None = None
-        started = self._conditions.clock()
+        started = self._context.clock()
         async for page in self._source.listing(updated_after=updated_after):
             await self._remember(page)
             moments = [asset.updated_at for asset in page.assets]
             newest = max([*moments, newest] if newest else moments, default=None)
-            if self._conditions.stop.is_set():
+            if self._context.stop.is_set():
                 return
         whole = updated_after is None
         if whole and not self.counts.bad_spots:
             await self._confirm_gone()
-            if self._conditions.stop.is_set():
+            if self._context.stop.is_set():
                 return
         await self._store.write(
             sources.finish_listing, self._source.name, watermark=newest, full_at=started if whole else None
@@ -100,7 +100,7 @@ class Discover:
         self.counts.bad_spots += len(page.bad_spots)
         if page.failed:
             self.counts.failed += len(page.failed)
-            await self._store.write(failures.record_unlisted, self._source.name, page.failed, self._conditions.clock())
+            await self._store.write(failures.record_unlisted, self._source.name, page.failed, self._context.clock())
         if page.unchanged:
             await self._store.write(assets.see_again, self._source.name, page.unchanged, run_id=self._run_id)
             self._count_listed(len(page.unchanged))
@@ -111,7 +111,7 @@ class Discover:
         known = await self._store.read(
             assets.known_assets, self._source.name, [asset.asset_id for asset in page.assets]
         )
-        plans = await asyncio.to_thread(plan_page, page.assets, known, self._conditions.clock(), self._rules)
+        plans = await asyncio.to_thread(plan_page, page.assets, known, self._context.clock(), self._rules)
         counts = await self._store.write(assets.remember_page, plans, run_id=self._run_id)
         self.counts.new += counts.new
         self.counts.changed += counts.changed
@@ -119,7 +119,7 @@ class Discover:
 
     def _count_listed(self, number: int) -> None:
         self.counts.listed += number
-        board = self._conditions.board
+        board = self._context.board
         board.update_stage("discover", done=board.stage("discover").done + number, note="listing")
 
     async def _confirm_gone(self) -> None:
@@ -130,7 +130,7 @@ class Discover:
             for asset_id in missing:
                 yield asset_id
 
-        await fan_out(ids(), self._confirm, workers=_LOOKS_AT_ONCE, stop=self._conditions.stop)
+        await fan_out(ids(), self._confirm, workers=_LOOKS_AT_ONCE, stop=self._context.stop)
 
     async def _confirm(self, asset_id: str) -> None:
         try:
@@ -156,17 +156,17 @@ class Discover:
         for number in range(ROUNDS):
             if number:
                 await self._source.open()  # go on only while the source's circuit allows it
-                self.counts.failed -= len(self._put_off)
-            self._put_off.clear()
-            await fan_out(self._due(), self._look_at, workers=_LOOKS_AT_ONCE, stop=self._conditions.stop)
-            if not self._put_off or self._conditions.stop.is_set():
+                self.counts.failed -= len(self._postponed)
+            self._postponed.clear()
+            await fan_out(self._due(), self._look_at, workers=_LOOKS_AT_ONCE, stop=self._context.stop)
+            if not self._postponed or self._context.stop.is_set():
                 return
 
     async def _due(self) -> AsyncIterator[Asset]:
-        now = self._conditions.clock()
+        now = self._context.clock()
         due, _ = await self._store.read(assets.count_due, self._source.name, now)
         if due:
-            board = self._conditions.board
+            board = self._context.board
             board.update_stage("discover", done=0, total=due, note="reading faces")
         after = ""
         while batch := await self._store.read(assets.to_look_at, self._source.name, now, after=after):
@@ -175,7 +175,7 @@ class Discover:
             after = batch[-1].asset_id
 
     async def _look_at(self, asset: Asset) -> None:
-        now = self._conditions.clock()
+        now = self._context.clock()
         try:
             found = await self._read_hints(asset)
         except CircuitOpenError:
@@ -187,12 +187,12 @@ class Discover:
                 failures.record_failure, "discover", source, asset.asset_id, error=error, now=now
             )
             if not rests:
-                self._put_off.add(asset.asset_id)
+                self._postponed.add(asset.asset_id)
             return
         if found is not None:
             await self._store.write(assets.record_look, asset, found, now=now, rules=self._rules)
             self.counts.looked += 1
-        board = self._conditions.board
+        board = self._context.board
         board.update_stage("discover", done=board.stage("discover").done + 1)
 
     async def _read_hints(self, asset: Asset) -> tuple[FaceHint, ...] | None:

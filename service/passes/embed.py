@@ -64,25 +64,25 @@ class Embed:
 
     def __init__(
         self,
-        conditions: PassContext,
+        context: PassContext,
         sources: Mapping[str, Source],
         pool: EmbedderPool,
         staging: Staging,
         metrics: Metrics,
     ) -> None:
-        self._conditions = conditions
-        self._store = conditions.store
+        self._context = context
+        self._store = context.store
         self._sources = sources
         self._pool = pool
         self._staging = staging
         self._metrics = metrics
-        self._recipe = recipe_of(pool.info.space, conditions.settings)
-        settings = conditions.settings
+        self._recipe = recipe_of(pool.info.space, context.settings)
+        settings = context.settings
         self._crop = CropRequest(settings.crop_size, settings.export_min_face_short, settings.crop_padding)
         self._mode = Mode(settings.detection)
         self._postponed = 0
         self._in_progress: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._isolation = CrashIsolation(conditions, pool)
+        self._isolation = CrashIsolation(context, pool)
         self.counts = EmbedCounts()
 
     async def run(self) -> None:
@@ -96,18 +96,18 @@ class Embed:
         await self._announce_space()
         await self._forget_lost()
         for number in range(ROUNDS):
-            now = self._conditions.clock()
+            now = self._context.clock()
             total = await self._store.read(contents.count_to_embed, self._recipe, now, sources=tuple(self._sources))
             if number and total:
                 self.counts.failed -= self._postponed
                 await self._ask_remotes()
             self._postponed = 0
             if total or not number:
-                self._conditions.board.update_stage("embed", done=0, total=total, failed=0)
+                self._context.board.update_stage("embed", done=0, total=total, failed=0)
             if not total:
                 break
             await self._run_tasks()
-            if self._conditions.stop.is_set():
+            if self._context.stop.is_set():
                 return
         await asyncio.to_thread(self._staging.sweep)
 
@@ -126,7 +126,7 @@ class Embed:
         """
         space = self._recipe.space
         needed = await self._store.read(contents.crop_files, space)
-        lost = await asyncio.to_thread(find_lost, self._conditions.crops_dir, needed)
+        lost = await asyncio.to_thread(find_lost, self._context.crops_dir, needed)
         if lost:
             log.warning("crops_lost", count=len(lost))
             await self._store.write(contents.forget_lost, lost, space)
@@ -147,25 +147,25 @@ class Embed:
                 tasks.create_task(self._stage_all(queue, ends=at_embedder))
                 for _ in range(at_embedder):
                     tasks.create_task(self._embed_all(queue))
-        except BaseExceptionGroup as trouble:
-            raise first_error(trouble) from None
+        except BaseExceptionGroup as error:
+            raise first_error(error) from None
 
     async def _stage_all(self, queue: asyncio.Queue[tuple[Asset, Staged] | None], *, ends: int) -> None:
         async def stage(asset: Asset) -> None:
             await self._staging.wait_for_room()
-            if self._conditions.stop.is_set():
+            if self._context.stop.is_set():
                 return
             staged = await self._attempt(asset, self._stage(asset))
             if staged is not None:
                 await queue.put((asset, staged))
 
-        workers = self._conditions.settings.fetch_concurrency
-        await fan_out(self._pending(), stage, workers=workers, stop=self._conditions.stop)
+        workers = self._context.settings.fetch_concurrency
+        await fan_out(self._pending(), stage, workers=workers, stop=self._context.stop)
         for _ in range(ends):
             await queue.put(None)
 
     async def _pending(self) -> AsyncIterator[Asset]:
-        now = self._conditions.clock()
+        now = self._context.clock()
         after = ""
         while batch := await self._store.read(
             contents.to_embed, self._recipe, now, sources=tuple(self._sources), after=after
@@ -207,7 +207,7 @@ class Embed:
     async def _embed_all(self, queue: asyncio.Queue[tuple[Asset, Staged] | None]) -> None:
         while (item := await queue.get()) is not None:
             asset, staged = item
-            if self._conditions.stop.is_set():
+            if self._context.stop.is_set():
                 self._staging.leave(staged)
                 continue
             await self._attempt(asset, self._embed_once(asset, staged))
@@ -249,7 +249,7 @@ class Embed:
             orientation=answer.orientation,
             phash=answer.phash,
         )
-        await self._store.write(contents.record_content, embedded, self._conditions.clock())
+        await self._store.write(contents.record_content, embedded, self._context.clock())
         self._staging.release(staged)
         self.counts.embedded += 1
         self.counts.faces += len(found)
@@ -258,7 +258,7 @@ class Embed:
 
     def _keep_crops(self, sha256: str, answer: FacesAnswer) -> tuple[FoundFace, ...]:
         """Write the crops durably, before any row refers to them."""
-        folder = self._conditions.crops_dir
+        folder = self._context.crops_dir
         return tuple(
             FoundFace(face, None if face.crop is None else keep_crop(folder, sha256, face.crop.image))
             for face in answer.faces
@@ -277,7 +277,7 @@ class Embed:
                 asset.source,
                 asset.fingerprint,
                 error=error,
-                now=self._conditions.clock(),
+                now=self._context.clock(),
             )
             self.counts.failed += 1
             self._postponed += not is_paused
@@ -286,6 +286,6 @@ class Embed:
             return None
 
     def _advance(self, *, failed: int = 0) -> None:
-        board = self._conditions.board
+        board = self._context.board
         before = board.stage("embed")
         board.update_stage("embed", done=before.done + 1, failed=before.failed + failed)

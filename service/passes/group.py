@@ -40,9 +40,9 @@ class GroupCounts:
 class Group:
     """One group pass over all faces of the space in use."""
 
-    def __init__(self, conditions: PassContext, info: Info, *, sources: Collection[str]) -> None:
-        self._conditions = conditions
-        self._store = conditions.store
+    def __init__(self, context: PassContext, info: Info, *, sources: Collection[str]) -> None:
+        self._context = context
+        self._store = context.store
         self._info = info
         self._sources = tuple(sources)
         self.waits_for: Reembedding | None = None
@@ -64,20 +64,20 @@ class Group:
         self.counts.dropped_contents = await store.write(contents.drop_orphans)
         carried = await store.read(spaces.carried_members, active, space) if active is not None and is_another else None
         table = await store.read(identities.face_table, space, self._info.dimension)
-        decided = await decide(self._conditions, SpaceFacts.of(self._info), table, carried=carried)
+        decided = await decide(self._context, SpaceFacts.of(self._info), table, carried=carried)
         plan = decided.plan
         if decided.measured is not None:
             await remember_points(store, decided.measured)
         if active != space:
-            await store.write(spaces.use_space, space, plan, self._conditions.clock())
+            await store.write(spaces.use_space, space, plan, self._context.clock())
             log.info("space_in_use", space=space, before=active)
         elif not plan.is_empty:
-            await store.write(identities.apply_grouping, plan, self._conditions.clock())
+            await store.write(identities.apply_grouping, plan, self._context.clock())
         if plan.report.guardrails is not None:
             await store.write(facts.write_fact, GUARDRAILS, list(plan.report.guardrails))
         await store.write(write_scope, decided.scope)  # written last: the next sync repeats an interrupted grouping
         needed = await store.read(contents.crop_files)
-        await asyncio.to_thread(crops.tidy, self._conditions.crops_dir, needed)
+        await asyncio.to_thread(crops.tidy, self._context.crops_dir, needed)
         self._tell(plan, is_carried=carried is not None)
         return plan.report
 
@@ -87,8 +87,8 @@ class Group:
 
         Pictures that are set aside after failures do not count.
         """
-        recipe = recipe_of(self._info.space, self._conditions.settings)
-        now = self._conditions.clock()
+        recipe = recipe_of(self._info.space, self._context.settings)
+        now = self._context.clock()
         return await self._store.read(contents.count_to_embed, recipe, now, sources=self._sources)
 
     def _tell(self, plan: GroupingPlan, *, is_carried: bool) -> None:
@@ -98,4 +98,4 @@ class Group:
         self.counts.left = len(plan.leaves)
         self.counts.new_identities = len(plan.new)
         self.counts.undecided = sum(not one.is_member for one in plan.report.ambiguous)
-        self._conditions.board.update_stage("group", done=plan.report.faces, total=plan.report.faces)
+        self._context.board.update_stage("group", done=plan.report.faces, total=plan.report.faces)

@@ -32,7 +32,7 @@ from service.passes.publishing.crop_checks import CropChecks
 from service.passes.publishing.crop_rendering import Drawing
 from service.passes.publishing.enrich import Enrich
 from service.passes.publishing.eras import Eras
-from service.passes.publishing.profiles import Forms
+from service.passes.publishing.profiles import ProfileArtifacts
 from service.store import decisions, exports
 
 MADE_BY, ASKED_BY = "sync", "export command"
@@ -58,13 +58,13 @@ class Publish:
     """One publish pass over all identities."""
 
     def __init__(
-        self, conditions: PassContext, pool: EmbedderPool, tree: ExportTree, points: OperatingPoints, *, version: str
+        self, context: PassContext, pool: EmbedderPool, tree: ExportTree, points: OperatingPoints, *, version: str
     ) -> None:
-        self._conditions = conditions
-        self._store = conditions.store
+        self._context = context
+        self._store = context.store
         self._pool = pool
         self._tree = tree
-        settings = conditions.settings
+        settings = context.settings
         self._points = points
         self._rules = ExportRules(
             outlier=self._points.outlier,
@@ -74,7 +74,7 @@ class Publish:
             out_size=settings.crop_size,
             gate=settings.gate,
         )
-        self._checks = CropChecks(conditions, pool, self._rules)
+        self._checks = CropChecks(context, pool, self._rules)
         self._drawing = Drawing(self._checks, self._rules, version)
         self._without_crop: dict[int, int] = {}
         self.counts = PublishCounts()
@@ -86,10 +86,10 @@ class Publish:
         if facesets is None:
             return
         self.counts.facesets = sum(faceset.shelf is Shelf.MAIN for faceset in facesets)
-        forms = self._forms(facts)
-        artifacts = await forms.of(read_export_requests(self._conditions.settings.export_profiles), facesets)
+        forms = self._profile_artifacts(facts)
+        artifacts = await forms.of(read_export_requests(self._context.settings.export_profiles), facesets)
         await self._write([*await asyncio.to_thread(self._artifacts, facesets), *artifacts])
-        if not self._conditions.stop.is_set():
+        if not self._context.stop.is_set():
             await self._write_overviews(facesets)
         if forms.refused is not None:  # raised last, so that removals and other writes still happen
             raise forms.refused
@@ -111,7 +111,7 @@ class Publish:
         if facesets is None:
             return
         chosen = [faceset for faceset in facesets if faceset.shelf is Shelf.MAIN]
-        forms = self._forms(facts)
+        forms = self._profile_artifacts(facts)
         artifacts = await forms.of([request], chosen)
         if forms.refused is not None:
             raise forms.refused
@@ -127,22 +127,22 @@ class Publish:
                 entry=artifact.entry,
                 identity=artifact.identity,
                 made_by=ASKED_BY,
-                now=self._conditions.clock(),
+                now=self._context.clock(),
             )
             self._count(artifact)
-            if self._conditions.stop.is_set():
+            if self._context.stop.is_set():
                 return
 
-    def _forms(self, facts: Facts) -> Forms:
-        return Forms(self._store, self._pool.info, self._rules, self._drawing.picture, facts.labels)
+    def _profile_artifacts(self, facts: Facts) -> ProfileArtifacts:
+        return ProfileArtifacts(self._store, self._pool.info, self._rules, self._drawing.picture, facts.labels)
 
     async def _choose(self, facts: Facts) -> list[Faceset] | None:
         """Return the face sets of these identities, their crops checked; None when a stop interrupted it."""
-        board = self._conditions.board
+        board = self._context.board
         board.update_stage("publish", done=0, total=len(facts.members), note="choosing faces")
         facesets: list[Faceset] = []
         centroids: dict[int, NDArray[np.float32]] = {}
-        eras = await Eras.read(self._conditions, self._points, facts.birth_dates)
+        eras = await Eras.read(self._context, self._points, facts.birth_dates)
         for number, members in facts.members.items():
             candidates, vectors = await candidates_of(self._store, facts, members, self._pool.info.dimension)
             kept = await eras.of(number, candidates, vectors)
@@ -151,16 +151,16 @@ class Publish:
                 if draft.era is None:
                     centroids[number] = centroid
                 facesets += [found] if found is not None else []
-            if self._conditions.stop.is_set():
+            if self._context.stop.is_set():
                 return None
             board.update_stage("publish", done=board.stage("publish").done + 1)
         facesets += await self._rescue(facts, centroids)
-        return None if self._conditions.stop.is_set() else facesets
+        return None if self._context.stop.is_set() else facesets
 
     async def _gather(self) -> Facts:
         space = self._pool.info.space
-        await hash_crops(self._store, space, self._conditions.crops_dir)
-        enrich = Enrich(self._conditions, self._pool)
+        await hash_crops(self._store, space, self._context.crops_dir)
+        enrich = Enrich(self._context, self._pool)
         await enrich.run()
         self.counts.enriched = enrich.count
         facts = await gather_facts(self._store, space)
@@ -192,7 +192,7 @@ class Publish:
         while (choice := choose(shortlist, checks)).unchecked:
             checks |= await self._checks.of(choice.unchecked, draft.identity, shortlist.centroid)
             self.counts.checked = self._checks.count
-            if self._conditions.stop.is_set():
+            if self._context.stop.is_set():
                 return None, shortlist.centroid
         label = facts.labels.get(draft.identity)
         built = build_faceset(choice, identity=draft.identity, label=label, era=draft.era, shelf=draft.shelf)
@@ -219,14 +219,14 @@ class Publish:
         recorded = await self._store.read(exports.recorded)
         for directory in sorted({*plan.remove, *recorded} - wanted.keys()):  # a kill may come between removal and row
             await asyncio.to_thread(self._tree.remove_directory, directory)
-            await self._store.write(exports.record_removal, directory, made_by=MADE_BY, now=self._conditions.clock())
+            await self._store.write(exports.record_removal, directory, made_by=MADE_BY, now=self._context.clock())
             self.counts.removed += 1
-        self._conditions.board.update_stage("publish", done=len(plan.keep), total=len(wanted), note="writing")
+        self._context.board.update_stage("publish", done=len(plan.keep), total=len(wanted), note="writing")
         for directory in plan.keep:
             if recorded.get(directory) != wanted[directory].digest:  # a kill may also come between directory and row
                 await self._record(wanted[directory])
         for directory in plan.write:
-            if self._conditions.stop.is_set():
+            if self._context.stop.is_set():
                 return
             await self._write_one(wanted[directory])
 
@@ -235,7 +235,7 @@ class Publish:
         await asyncio.to_thread(self._tree.write_directory, artifact.path, artifact.files())
         await self._record(artifact)
         self._count(artifact)
-        board = self._conditions.board
+        board = self._context.board
         board.update_stage("publish", done=board.stage("publish").done + 1)
 
     def _count(self, artifact: ExportArtifact) -> None:
@@ -252,7 +252,7 @@ class Publish:
             entry=artifact.entry,
             identity=artifact.identity,
             made_by=MADE_BY,
-            now=self._conditions.clock(),
+            now=self._context.clock(),
         )
 
     async def _write_overviews(self, facesets: Sequence[Faceset]) -> None:
@@ -271,7 +271,7 @@ class Publish:
             self._tree.write_file(f"{USERS_FOLDER}/{folder}/{MANIFEST}", user_manifest(user, facesets))
         entries = [faceset_entry(faceset, self._rules.top) for faceset in facesets]
         previous = self._tree.read_file(MANIFEST)
-        body = top_manifest(entries, space=self._pool.info.space, now=self._conditions.clock(), previous=previous)
+        body = top_manifest(entries, space=self._pool.info.space, now=self._context.clock(), previous=previous)
         self._tree.write_file(MANIFEST, body)
 
 

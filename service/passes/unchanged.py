@@ -40,26 +40,26 @@ class UnchangedCheck:
     """
 
     def __init__(
-        self, conditions: PassContext, tree: ExportTree, info: Info, version: str, sources: Collection[str]
+        self, context: PassContext, tree: ExportTree, info: Info, version: str, sources: Collection[str]
     ) -> None:
-        self._conditions = conditions
-        self._store = conditions.store
+        self._context = context
+        self._store = context.store
         self._tree = tree
-        self._basis = basis_of(conditions.settings, info, version, sources)
+        self._basis = basis_of(context.settings, info, version, sources)
 
     async def facesets(self) -> int | None:
         """Return the number of face sets when a sync would change none; None where that is not certain."""
-        before, now = await self._store.read(read_last_complete_sync), self._conditions.clock()
+        before, now = await self._store.read(read_last_complete_sync), self._context.clock()
         if before is None or before.basis != self._basis or before.state != await self._store.read(read_state):
             return None
-        if not timedelta() <= now - before.at < self._conditions.settings.full_listing_interval:
+        if not timedelta() <= now - before.at < self._context.settings.full_listing_interval:
             return None
         return before.facesets if await asyncio.to_thread(self._tree.outline) == before.outline else None
 
     @asynccontextmanager
     async def begun(self) -> AsyncIterator[SyncEnd]:
         """Context manager around the work, which sets how it ended."""
-        ended, began = SyncEnd(), self._conditions.clock()
+        ended, began = SyncEnd(), self._context.clock()
         state = await self._store.read(read_state)
         await self._store.write(write_last_complete_sync, None)
         with consequences():

@@ -35,8 +35,8 @@ async def fan_out(
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(worker())
-    except BaseExceptionGroup as trouble:
-        raise first_error(trouble) from None
+    except BaseExceptionGroup as error:
+        raise first_error(error) from None
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

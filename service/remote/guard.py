@@ -162,29 +162,29 @@ class Guard:
         was_closed = self._breaker.is_closed
         self._breaker.begin_probe()
         self._report()
-        trouble: str | None = "the probe was interrupted"  # a circuit must not stay "probing" without a probe
+        failure: str | None = "the probe was interrupted"  # a circuit must not stay "probing" without a probe
         try:
             async with asyncio.timeout(self._probe_seconds):
                 await self._probe()
-            trouble = None
+            failure = None
         except TransientError as error:
-            trouble = str(error)
+            failure = str(error)
         except TimeoutError:
-            trouble = f"no answer within {self._probe_seconds:g} seconds"
+            failure = f"no answer within {self._probe_seconds:g} seconds"
         except FacesetsError:  # any answer, even a refusal, proves that it is up
-            trouble = None
+            failure = None
         finally:
-            self._settle(trouble, was_closed=was_closed)
+            self._settle(failure, was_closed=was_closed)
 
-    def _settle(self, trouble: str | None, *, was_closed: bool) -> None:
-        if trouble is None:
+    def _settle(self, failure: str | None, *, was_closed: bool) -> None:
+        if failure is None:
             self._breaker.probe_succeeded()
             if not was_closed:
                 log.info("remote_back", remote=self.name)
         else:
-            self._breaker.probe_failed(trouble)
+            self._breaker.probe_failed(failure)
             if was_closed:
-                log.warning("remote_down", remote=self.name, reason=trouble)
+                log.warning("remote_down", remote=self.name, reason=failure)
         self._report()
 
     def _report(self) -> None:

@@ -49,7 +49,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class ClusterFolder:
     """One folder of the view."""
 
     name: str
@@ -62,7 +62,7 @@ class ClusterView:
 
     space: str
     cut: float
-    shelves: tuple[Shelf, ...]
+    folders: tuple[ClusterFolder, ...]
     places: dict[str, list[Copy]] = field(repr=False)
     crops: Path
 
@@ -79,21 +79,21 @@ def cluster_faces(table: FaceTable, cut: float) -> list[tuple[tuple[int, float],
     return [_nearest_first(faces, rows) for rows in parts]
 
 
-def shelves_of(
+def folders_of(
     clusters: Sequence[Sequence[tuple[int, float]]],
     crops: dict[int, FaceCrop],
     identities: dict[int, int],
     faceless: Sequence[str],
-) -> tuple[Shelf, ...]:
+) -> tuple[ClusterFolder, ...]:
     """Return the folders: one per cluster, then single faces, then pictures without a face."""
     seen = [
         tuple(Seen(crops[face].sha256, crops[face], distance, identities.get(face)) for face, distance in cluster)
         for cluster in clusters
     ]
     several = [one for one in seen if len(one) > 1]
-    people = [Shelf(f"{_PERSON}{number:03d}", one) for number, one in enumerate(several, start=1)]
+    people = [ClusterFolder(f"{_PERSON}{number:03d}", one) for number, one in enumerate(several, start=1)]
     alone = tuple(one[0] for one in seen if len(one) == 1)
-    return (*people, Shelf(SINGLETONS, alone), Shelf(NO_FACE, tuple(map(Seen, faceless))))
+    return (*people, ClusterFolder(SINGLETONS, alone), ClusterFolder(NO_FACE, tuple(map(Seen, faceless))))
 
 
 def check_target(target: Path, closed: Sequence[Path]) -> None:
@@ -153,22 +153,24 @@ def _is_own_name(name: str) -> bool:
 def _fill(draft: Path, view: ClusterView, how: How) -> int:
     clusters: list[dict[str, Any]] = []
     count = 0
-    for shelf in view.shelves:
-        folder = draft / shelf.name
+    for cluster in view.folders:
+        folder = draft / cluster.name
         folder.mkdir()
-        entries = list(_entries(folder, shelf, view, how))
+        entries = list(_entries(folder, cluster, view, how))
         count += len({entry["file"] for entry in entries} - {None})
-        clusters.append({"name": shelf.name, "faces": sum(one.face is not None for one in shelf.seen), "seen": entries})
+        clusters.append(
+            {"name": cluster.name, "faces": sum(one.face is not None for one in cluster.seen), "seen": entries}
+        )
     manifest = {"schema": SCHEMA, "kind": KIND, "space": view.space, "cut": view.cut, "how": how, "clusters": clusters}
     write_durably(draft / MANIFEST, json_bytes(manifest))
     sync_folder(draft)
     return count
 
 
-def _entries(folder: Path, shelf: Shelf, view: ClusterView, how: How) -> Iterator[dict[str, Any]]:
+def _entries(folder: Path, cluster: ClusterFolder, view: ClusterView, how: How) -> Iterator[dict[str, Any]]:
     """Write the files of one folder, and yield the manifest entry of each face with its file."""
     file_of: dict[Path, str] = {}
-    for rank, one in enumerate(shelf.seen, start=1):
+    for rank, one in enumerate(cluster.seen, start=1):
         places = view.places.get(one.sha256, [])
         file = None
         for source in _at_hand(one, places, view.crops):
@@ -177,7 +179,7 @@ def _entries(folder: Path, shelf: Shelf, view: ClusterView, how: How) -> Iterato
                 break
         box = None if one.face is None else one.face.box
         yield {
-            "file": None if file is None else f"{shelf.name}/{file}",
+            "file": None if file is None else f"{cluster.name}/{file}",
             "sha256": one.sha256,
             "box": None if box is None else [round(edge, 2) for edge in (box.x1, box.y1, box.x2, box.y2)],
             "distance": None if one.distance is None else round(one.distance, 4),

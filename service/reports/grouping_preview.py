@@ -88,7 +88,7 @@ async def preview(context: PassContext, space: str, decided: Decided) -> Groupin
                 origin=one.origin,
                 faces=joined[number].total(),
                 pictures=len(pictures[number]),
-                gates=report.founded.get(number),
+                gates=report.gate_counts.get(number),
             )
             for number, one in sorted(new.items())
         ),

@@ -21,7 +21,7 @@ from service.store.upsert import BOOKS, upsert
 _STATE = "state"
 _CHANGED = "facesets_changed"
 _IS_CONSEQUENCE: ContextVar[bool] = ContextVar("is_consequence", default=False)
-_TOLD = frozenset(table.name for table in (export_ledger, exports, failures, sync_runs))
+_LOG_TABLES = frozenset(table.name for table in (export_ledger, exports, failures, sync_runs))
 
 
 def watch(engine: Engine) -> None:
@@ -33,7 +33,10 @@ def watch(engine: Engine) -> None:
     ) -> None:
         if not (context.isinsert or context.isupdate or context.isdelete) or cursor.rowcount == 0:
             return
-        if context.compiled.statement.table.name not in _TOLD and not context.execution_options.keys() & BOOKS.keys():
+        if (
+            context.compiled.statement.table.name not in _LOG_TABLES
+            and not context.execution_options.keys() & BOOKS.keys()
+        ):
             connection.info[_CHANGED] = True
 
 

@@ -51,7 +51,7 @@ def forget_scope(tx: Connection) -> None:
     write_fact(tx, _SCOPE, None)
 
 
-_SETTLED = "settled"
+_LAST_COMPLETE_SYNC = "settled"
 
 
 class CompleteSync(msgspec.Struct, frozen=True):
@@ -72,14 +72,14 @@ class CompleteSync(msgspec.Struct, frozen=True):
 def read_last_complete_sync(tx: Connection) -> CompleteSync | None:
     """Return the state of the last such sync; None before the first, or when another version wrote it."""
     try:
-        return msgspec.convert(read_fact(tx, _SETTLED), CompleteSync | None)
+        return msgspec.convert(read_fact(tx, _LAST_COMPLETE_SYNC), CompleteSync | None)
     except msgspec.ValidationError:
         return None
 
 
-def write_last_complete_sync(tx: Connection, settled: CompleteSync | None) -> None:
+def write_last_complete_sync(tx: Connection, sync: CompleteSync | None) -> None:
     """Store the settled state; None clears it until another sync completes."""
-    write_fact(tx, _SETTLED, msgspec.to_builtins(settled), options=BOOKS)
+    write_fact(tx, _LAST_COMPLETE_SYNC, msgspec.to_builtins(sync), options=BOOKS)
 
 
 _THRESHOLDS = "thresholds"

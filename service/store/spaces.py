@@ -107,10 +107,10 @@ def _same_places(tx: Connection, before: str, after: str) -> dict[int, tuple[int
             if old.iou(box) >= SAME_FACE_IOU
         ]
     carried: dict[int, tuple[int, Carried]] = {}
-    settled: set[int] = set()
+    done: set[int] = set()
     for _, old_id, face_id, membership in sorted(pairs, key=lambda pair: pair[:3]):  # the best overlap first
-        if old_id not in settled and face_id not in carried:
-            settled.add(old_id)
+        if old_id not in done and face_id not in carried:
+            done.add(old_id)
             carried[face_id] = (old_id, membership)
     return carried
 

@@ -7,8 +7,8 @@ from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from immich_facesets.errors import RequestError
-from immich_facesets.runtime.health import HEALTHZ, READYZ, trouble
-from immich_facesets.wire import Trouble
+from immich_facesets.runtime.health import HEALTHZ, READYZ, error_response
+from immich_facesets.wire import ErrorBody
 from service.web.auth import KEYRING
 from service.web.context import CONTEXT
 from service.web.routes import Access, Answer, Route, json_answer
@@ -79,11 +79,11 @@ async def post_sync(request: web.Request) -> web.StreamResponse:
         raise RequestError(f"this is not a wish for a sync: {error}", status=400) from error
     result = request.app[CONTEXT].request_sync(question.kind, question.source)
     if result == "already_running":
-        return trouble(request, 409, result, "A sync is running already.")
+        return error_response(request, 409, result, "A sync is running already.")
     return json_answer(SyncAnswer(result=result), status=202)
 
 
-NOT_AVAILABLE = Answer("Not available now; the message says why", body=Trouble)
+NOT_AVAILABLE = Answer("Not available now; the message gives the reason", body=ErrorBody)
 
 ROUTES = (
     Route(
@@ -138,9 +138,9 @@ ROUTES = (
         question=SyncQuestion,
         answers={
             202: Answer("Started", body=SyncAnswer),
-            400: Answer("Not a wish for a sync", body=Trouble),
-            404: Answer("No such source", body=Trouble),
-            409: Answer("A sync is running already", body=Trouble),
+            400: Answer("Not a valid sync request", body=ErrorBody),
+            404: Answer("No such source", body=ErrorBody),
+            409: Answer("A sync is running already", body=ErrorBody),
         },
     ),
 )

@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from immich_facesets.errors import FacesetsError, ItemError, RequestError, TransientError
-from immich_facesets.runtime.health import trouble
+from immich_facesets.runtime.health import error_response
 from service.web.request_guard import REQUEST_ID, request_id, wants_html
 
 log = structlog.get_logger(__name__)
@@ -44,7 +44,7 @@ def answer_trouble(
 ) -> web.Response:
     """Return the response to a failed request: a page where the caller accepts HTML, else JSON."""
     if not wants_html(request):
-        return trouble(request, status, reason, message, retry_after=retry_after)
+        return error_response(request, status, reason, message, retry_after=retry_after)
     view = {
         "title": TITLES.get(status, "That did not work"),
         "status": status,

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from immich_facesets.wire import Trouble
+from immich_facesets.wire import ErrorBody
 from service.web.context import CONTEXT
 from service.web.routes import Access, Answer, Route
 
@@ -17,7 +17,7 @@ Document = dict[str, Any]
 
 DOCUMENT = web.AppKey("document", bytes)
 
-UNAUTHORIZED = Answer("A token is required", body=Trouble)
+UNAUTHORIZED = Answer("A token is required", body=ErrorBody)
 
 
 def _reference(struct: type[msgspec.Struct]) -> Document:
@@ -74,7 +74,7 @@ def _operation(route: Route) -> Document:
 def describe(routes: Sequence[Route], *, version: str) -> Document:
     """Return the OpenAPI document of all routes."""
     structs = {answer.body for route in routes for answer in route.answers.values() if answer.body is not None}
-    structs |= {route.question for route in routes if route.question is not None} | {Trouble}
+    structs |= {route.question for route in routes if route.question is not None} | {ErrorBody}
     _, schemas = msgspec.json.schema_components(
         sorted(structs, key=lambda struct: struct.__name__), ref_template=REFERENCE
     )

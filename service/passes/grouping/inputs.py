@@ -42,24 +42,24 @@ async def living_faces(store: Store, space: SpaceFacts) -> FaceTable:
 
 
 async def decide(
-    conditions: PassContext, space: SpaceFacts, table: FaceTable, *, carried: Mapping[int, Carried] | None = None
+    context: PassContext, space: SpaceFacts, table: FaceTable, *, carried: Mapping[int, Carried] | None = None
 ) -> Decided:
     """Decide which of these faces belongs to which identity."""
-    store, settings, now = conditions.store, conditions.settings, conditions.clock()
-    conditions.board.update_stage("group", total=len(table.face_ids))
+    store, settings, now = context.store, context.settings, context.clock()
+    context.board.update_stage("group", total=len(table.face_ids))
     memberships = await store.read(identities.all_memberships)
     births = await store.read(identities.birth_dates)
     known = [replace(one, born=day_of(births.get(one.number))) for one in await store.read(identities.all_known)]
     asserted = await store.read(identities.assertions, space.space)
     constraints: Constraints = await store.read(decisions.constraints_now, space.space)
     highest = await store.read(runs.highest_number)
-    points, measured = await points_in_use(conditions, space), None
+    points, measured = await points_in_use(context, space), None
     decided = await store.read(decisions.last_id)
     basis = basis_of(space.space, points, settings.grouping_rules, decided)
     before = await store.read(read_scope)
     fresh = fresh_faces(table.face_ids, before, basis, now, settings.full_listing_interval)
     if fresh is None:
-        measured = await measure_points(conditions, space, table, asserted, constraints)
+        measured = await measure_points(context, space, table, asserted, constraints)
         points = measured.points
         basis = basis_of(space.space, points, settings.grouping_rules, decided)
     whole_at = now if fresh is None or before is None else before.whole_at
@@ -79,8 +79,8 @@ async def decide(
     return Decided(plan, table, points, measured, Scope(basis, int(table.face_ids.max(initial=0)), whole_at))
 
 
-async def space_in_use(conditions: PassContext) -> SpaceFacts:
+async def space_in_use(context: PassContext) -> SpaceFacts:
     """Return the space of the identities, from the store; ``SetupError`` before the first grouping."""
-    store = conditions.store
+    store = context.store
     used = await store.read(spaces.grouped_points)
     return SpaceFacts(used.space, used.family, await store.read(faces.dimension_of, used.space), used.stated)

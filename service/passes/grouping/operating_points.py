@@ -43,16 +43,16 @@ class SpaceFacts:
 
 
 async def measure_points(
-    conditions: PassContext,
+    context: PassContext,
     space: SpaceFacts,
     table: FaceTable,
     assertions: Sequence[Assertion],
     constraints: Constraints,
 ) -> PointsInUse:
     """Measure anew and return the distances to use; nothing is stored."""
-    before = await conditions.store.read(read_thresholds)
-    measured = await asyncio.to_thread(_measure, conditions.settings, space, before, table, assertions, constraints)
-    return _applied(conditions.settings, space, measured)
+    before = await context.store.read(read_thresholds)
+    measured = await asyncio.to_thread(_measure, context.settings, space, before, table, assertions, constraints)
+    return _applied(context.settings, space, measured)
 
 
 async def remember_points(store: Store, used: PointsInUse) -> None:
@@ -65,13 +65,13 @@ async def remember_points(store: Store, used: PointsInUse) -> None:
             log.info("thresholds", cluster=used.points.cluster, shift=measured.shift, reason=measured.reason)
 
 
-async def points_in_use(conditions: PassContext, info: Info | SpaceFacts) -> OperatingPoints:
+async def points_in_use(context: PassContext, info: Info | SpaceFacts) -> OperatingPoints:
     """Return the distances in use: the last measured ones, as far as the current settings apply them."""
-    defaults = conditions.settings.points(info.family, info.distances)
-    known = await conditions.store.read(read_thresholds)
+    defaults = context.settings.points(info.family, info.distances)
+    known = await context.store.read(read_thresholds)
     if known is None or known.space != info.space or known.measured.defaults != defaults:
         return defaults
-    return _applied(conditions.settings, info, known.measured).points
+    return _applied(context.settings, info, known.measured).points
 
 
 def points_today(settings: Settings, known: PointsInUse) -> OperatingPoints:

@@ -36,10 +36,10 @@ class CropChecks:
     ``count``: how many crops the embedder was asked about.
     """
 
-    def __init__(self, conditions: PassContext, pool: EmbedderPool, rules: ExportRules) -> None:
-        self._conditions = conditions
+    def __init__(self, context: PassContext, pool: EmbedderPool, rules: ExportRules) -> None:
+        self._context = context
         self._pool = pool
-        self._isolation = CrashIsolation(conditions, pool)
+        self._isolation = CrashIsolation(context, pool)
         self._rules = rules
         self._painted: dict[int, tuple[Box, ...]] = {}
         self.crops: dict[int, StoredCrop] = {}
@@ -52,7 +52,7 @@ class CropChecks:
         Crops without facts are looked at, and the facts are stored; a stop leaves some out.
         """
         face_ids = [face.candidate.face.face_id for face in faces]
-        stored = await self._conditions.store.read(exports.crop_facts, face_ids, self._facts_key)
+        stored = await self._context.store.read(exports.crop_facts, face_ids, self._facts_key)
         facts = {face_id: decoded(body) for face_id, body in stored.items()}
         earlier = self._earlier([face_id for face_id in face_ids if face_id not in facts], identity)
         facts |= await self._look_at([face for face in faces if face.candidate.face.face_id not in {*facts, *earlier}])
@@ -72,7 +72,7 @@ class CropChecks:
 
     def stored(self, crop: StoredCrop) -> bytes:
         """Return the bytes of a crop as stored. Blocking."""
-        return read_crop(self._conditions.crops_dir, crop.file)
+        return read_crop(self._context.crops_dir, crop.file)
 
     @property
     def _facts_key(self) -> str:
@@ -98,7 +98,7 @@ class CropChecks:
         async def one(face: ExportFace) -> None:
             face_id = face.candidate.face.face_id
             found = await self._facts(face)
-            await self._conditions.store.write(
+            await self._context.store.write(
                 exports.record_crop_facts, face_id, key=self._facts_key, seen=found.encoded()
             )
             facts[face_id] = found
@@ -108,7 +108,7 @@ class CropChecks:
             for face in faces:
                 yield face
 
-        await fan_out(each(), one, workers=self._pool.capacity, stop=self._conditions.stop)
+        await fan_out(each(), one, workers=self._pool.capacity, stop=self._context.stop)
         return facts
 
     async def _facts(self, face: ExportFace) -> CropFacts:

@@ -39,11 +39,11 @@ class Enrich:
     It does nothing when the embedder lacks such models or the setting is off.
     """
 
-    def __init__(self, conditions: PassContext, pool: EmbedderPool) -> None:
-        self._conditions = conditions
+    def __init__(self, context: PassContext, pool: EmbedderPool) -> None:
+        self._context = context
         self._pool = pool
-        self._isolation = CrashIsolation(conditions, pool)
-        settings = conditions.settings
+        self._isolation = CrashIsolation(context, pool)
+        settings = context.settings
         self._requested = frozenset[Enrichment]() if settings.enrich == "off" else frozenset(pool.info.enrich)
         self._models = models_of(pool.info)
         self._is_refused = False
@@ -53,14 +53,14 @@ class Enrich:
         """Request results for every face that these models have not seen; a stop leaves the rest to the next run."""
         if not self._requested:
             return
-        settings, store = self._conditions.settings, self._conditions.store
+        settings, store = self._context.settings, self._context.store
         todo = await store.read(
             enrichments.to_enrich,
             self._pool.info.space,
             self._models,
             settings.export_min_face_short,
         )
-        board = self._conditions.board
+        board = self._context.board
         board.update_stage("publish", done=0, total=len(todo), note="landmarks and head pose")
 
         async def each() -> AsyncIterator[Unenriched]:
@@ -76,12 +76,12 @@ class Enrich:
             self.count += 1
             board.update_stage("publish", done=self.count)
 
-        await fan_out(each(), one, workers=self._pool.capacity, stop=self._conditions.stop)
+        await fan_out(each(), one, workers=self._pool.capacity, stop=self._context.stop)
 
     async def _ask(self, item: Unenriched) -> Enriched:
         """Return the models' result for one face, empty if the face is not found again or its crop is rejected."""
         try:
-            image = await asyncio.to_thread(read_crop, self._conditions.crops_dir, item.crop.file)
+            image = await asyncio.to_thread(read_crop, self._context.crops_dir, item.crop.file)
             answer = await self._isolation.ask(image, FacesRequest(enrich=self._requested))
         except ItemError as error:
             if error.reason == _REFUSED and not self._is_refused:  # one of several embedders lacks the models

@@ -68,23 +68,23 @@ class Eras:
     """The eras of all identities as stored at one moment, and their update."""
 
     def __init__(
-        self, conditions: PassContext, rules: EraRules, births: Mapping[int, str], lives: Mapping[int, KeptLife]
+        self, context: PassContext, rules: EraRules, births: Mapping[int, str], lives: Mapping[int, KeptLife]
     ) -> None:
-        self._conditions = conditions
+        self._context = context
         self._births = births
         self.rules = rules
         self.lives = lives
 
     @classmethod
-    async def read(cls, conditions: PassContext, points: OperatingPoints, births: Mapping[int, str]) -> Self:
+    async def read(cls, context: PassContext, points: OperatingPoints, births: Mapping[int, str]) -> Self:
         """Read the stored eras. ``births``: ISO dates by identity."""
-        settings = conditions.settings
+        settings = context.settings
         rules = EraRules.scaled(points, replace(settings.gate, face_short=settings.export_min_face_short))
-        return cls(conditions, rules, births, await conditions.store.read(eras.kept_lives))
+        return cls(context, rules, births, await context.store.read(eras.kept_lives))
 
     def childhood(self, identity: int) -> Childhood | None:
         """Return the age windows of an identity with a known birth date, if any are set."""
-        windows, born = self._conditions.settings.era_windows, read_date(self._births.get(identity))
+        windows, born = self._context.settings.era_windows, read_date(self._births.get(identity))
         return Childhood(born, windows) if born is not None and windows else None
 
     async def of(
@@ -106,14 +106,14 @@ class Eras:
         look = plan.after.look
         if look is None:
             return True
-        return await self._conditions.store.write(
+        return await self._context.store.write(
             eras.record_eras,
             identity,
             plan.after.eras,
             leaves=plan.leaves,
             before=plan.before.look,
             look=look,
-            now=self._conditions.clock(),
+            now=self._context.clock(),
         )
 
 

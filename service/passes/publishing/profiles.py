@@ -20,7 +20,7 @@ from service.store import contents, enrichments, exports, placed_pictures
 from service.store.database import Store
 
 
-class Forms:
+class ProfileArtifacts:
     """
     The artifacts of one publish besides the face sets themselves.
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from immich_facesets.evaluation.confusions import Confusions
-from immich_facesets.evaluation.metrics import Said, Score, Strangers
+from immich_facesets.evaluation.metrics import CalibrationBin, Score, Strangers
 
 
 class Rates(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ class MethodFindings(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
     standing: MethodScore | None = None
     confusions: Confusions | None = None
-    calibration: tuple[Said, ...] = ()
+    calibration: tuple[CalibrationBin, ...] = ()
 
 
 class Histogram(msgspec.Struct, frozen=True, kw_only=True):

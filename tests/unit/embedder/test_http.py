@@ -20,8 +20,8 @@ from immich_facesets import wire
 TOKEN = "a token of this test"
 
 
-def trouble(response: httpx.Response) -> wire.Trouble:
-    return msgspec.json.decode(response.content, type=wire.Trouble)
+def trouble(response: httpx.Response) -> wire.ErrorBody:
+    return msgspec.json.decode(response.content, type=wire.ErrorBody)
 
 
 async def test_the_answer_is_the_wire_contract() -> None:

@@ -126,7 +126,7 @@ async def test_no_model_is_opened_or_run_for_those_who_do_not_ask(tmp_path: Path
         assert watcher.faces == 0
         assert (await scene.answer(picture(), enrich="pose")).faces[0].head_pose is not None
         asked = await scene.ask(picture(), enrich="landmarks")
-        assert (asked.status_code, msgspec.json.decode(asked.content, type=wire.Trouble).reason) == (503, "setup")
+        assert (asked.status_code, msgspec.json.decode(asked.content, type=wire.ErrorBody).reason) == (503, "setup")
 
 
 async def test_only_chosen_faces_are_enriched(tmp_path: Path) -> None:
@@ -163,9 +163,9 @@ async def test_a_wish_that_nobody_knows_is_a_400(tmp_path: Path, asked: str) -> 
         assert "landmarks, pose" in told(await scene.ask(picture(), enrich=asked)).message
 
 
-def told(response: httpx.Response) -> wire.Trouble:
+def told(response: httpx.Response) -> wire.ErrorBody:
     assert response.status_code == 400
-    return msgspec.json.decode(response.content, type=wire.Trouble)
+    return msgspec.json.decode(response.content, type=wire.ErrorBody)
 
 
 async def test_info_says_what_can_be_asked_for_and_how_the_lanes_are_sized(tmp_path: Path) -> None:

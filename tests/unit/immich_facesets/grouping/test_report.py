@@ -24,16 +24,16 @@ def test_survivors_of_each_gate_are_those_that_found_an_identity(method: Method,
     library = library_of(method)
     plan = library.group()
     assert plan.report.survivors == Survivors(faces=8, large=7, sharp=6, sure=5, clear=5)
-    assert plan.report.founded == {1: GateCounts(faces=faces, clear=3, near=3, pictures=3)}
+    assert plan.report.gate_counts == {1: GateCounts(faces=faces, clear=3, near=3, pictures=3)}
     assert plan.report.rejected == (GateCounts(faces=2, clear=2, near=2, pictures=2),)
     assert sum(join.how == "discovered" for join in plan.joins) == 3
     again = library.plan().report
-    assert (again.founded, again.survivors.faces) == ({}, 8 - len(library.memberships))
+    assert (again.gate_counts, again.survivors.faces) == ({}, 8 - len(library.memberships))
 
 
 def test_pictures_count_once_however_many_faces_they_hold() -> None:
     library = library_of("plain")
     library.table.pictures[3:6] = 3
     report = library.group().report
-    assert report.founded == {}
+    assert report.gate_counts == {}
     assert all(one.pictures < 3 for one in report.rejected)

@@ -27,7 +27,7 @@ from testdata import ROOT
 
 from immich_facesets.evaluation.baselines import BASELINES, missing_packages
 from immich_facesets.evaluation.confusions import confusions
-from immich_facesets.evaluation.metrics import Said, Strangers
+from immich_facesets.evaluation.metrics import CalibrationBin, Strangers
 from immich_facesets.faces import Box
 from service.reports.evaluation.histogram import HEIGHT, WIDTH, plot
 from service.reports.evaluation.labels import LabelRow, labels_of_rows, read_rows
@@ -385,7 +385,7 @@ def invented(**changes: Any) -> Findings:
                 setting="now",
                 standing=standing,
                 confusions=confusions(["anna", "anna"], [1, 1]),
-                calibration=(Said(0.9, 1.0, 40, 0.951, 0.925),),
+                calibration=(CalibrationBin(0.9, 1.0, 40, 0.951, 0.925),),
             ),
             MethodFindings(name="HDBSCAN", setting="left out: too many faces"),
         ),
