@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     token: SecretStr | None = Field(None, description="the token of pages and API; empty: one is made and kept in `<data>/token`")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much is logged")
 
-    min_face_short: float = Field(90, ge=1, description="short edge in pixels (at original size) a face needs to be fetched, and to found an identity")
+    min_face_short: float = Field(90, ge=1, description="shortest edge of a face, in pixels at original size; smaller faces cause no download and form no identity")
     min_blur: float = Field(40.0, ge=0, description="sharpness (variance of the Laplacian) a face needs to count")
     min_det_score: float = Field(0.6, ge=0, le=1, description="detector's score a face needs to count")
     grouping: Method = Field("careful", description="`careful` groups clear faces first, links their clusters, and leaves ties to a person; `plain` is one distance to one centre")
@@ -123,11 +123,11 @@ class Settings(BaseSettings):
     outlier_distance: Distance | None = Field(None, description="the gate of exports around the centre (buffalo_l: 0.45)")
     near_distance: Distance | None = Field(None, description="pictures of one moment, which count once (0.05)")
     thresholds: Literal["measured", "fixed"] = Field("measured", description="`measured` moves the distances left empty by up to 0.05, to what pairs of people in your own pictures say; `fixed` keeps the model's")
-    target_fmr: float | None = Field(None, ge=1e-7, le=1e-2, description="the share of pairs of two people that the measured cut may take for one; empty: 0.000022, where 0.65 stands for w600k_mbf")
+    target_fmr: float | None = Field(None, ge=1e-7, le=1e-2, description="the share of pairs of two people that the measured cut may take for one; empty: 0.000022, the rate measured for w600k_mbf at its usual cut of 0.65")
 
     export_min_face_short: float = Field(100, ge=1, description="short edge in pixels a face needs to be exported")
     export_top: int = Field(30, ge=1, description="how many faces the top bundle holds")
-    export_profiles: str = Field("fsz", description="forms of the face sets to keep up to date, separated by commas: `fsz` (always), `facefusion`, `visomaster`, `kohya`, `imagefolder`, `xmp`, `npz`, `plain`; `kohya:40:768` takes 40 faces of 768 pixels")
+    export_profiles: str = Field("fsz", description="formats of the face sets to keep up to date, separated by commas: `fsz` (always), `facefusion`, `visomaster`, `kohya`, `imagefolder`, `xmp`, `npz`, `plain`; `kohya:40:768` takes 40 faces of 768 pixels")
     era_ages: str = Field("", description="eras by age instead of by likeness for people whose birth date Immich knows, such as `0-2,3-5,6-9,10-13,14-17`; empty: none")
     enrich: Literal["auto", "off"] = Field("auto", description="`auto` asks the embedder for landmarks and head pose of the faces that may be exported, where it has models for them; `off` never does")
     crop_size: int = Field(512, ge=64, le=4096, description="side of an exported crop in pixels")
