@@ -30,7 +30,7 @@ The number of dated faces, those of the most similar margins, that measure how r
 """
 
 
-def look(
+def nearest_era(
     vectors: NDArray[np.float32], centroids: NDArray[np.float32]
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
     """
@@ -41,11 +41,11 @@ def look(
     return _nearest(cosine_distances(vectors, centroids))
 
 
-def look_without_oneself(
+def nearest_era_leave_one_out(
     vectors: NDArray[np.float32], centroids: NDArray[np.float32], sets: list[Rows]
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
     """
-    Do the same for dated faces, each left out of its own centroid.
+    Return the same for dated faces, each left out of its own centroid.
 
     ``sets``: the rows that each centroid is made of.
     """

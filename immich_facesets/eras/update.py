@@ -17,7 +17,7 @@ from immich_facesets.eras.creation import by_window, first_eras, with_old_names
 from immich_facesets.eras.era import KeptEra, free_name, new_era, year_name
 from immich_facesets.eras.rules import EraRules
 from immich_facesets.eras.splitting import recover
-from immich_facesets.eras.undated import confidence, look, look_without_oneself
+from immich_facesets.eras.undated import confidence, nearest_era, nearest_era_leave_one_out
 from immich_facesets.eras.years import NO_YEAR, dominant_year, is_one_event, span, years_of
 from immich_facesets.grouping.centroids import Centroids, cosine_distances
 from immich_facesets.grouping.face_table import FaceTable, Rows
@@ -91,7 +91,7 @@ class _Growth:
         """Return the faces of no era that are good enough for one."""
         return np.flatnonzero(self._is_loose & ((self._when != NO_YEAR) == dated))
 
-    def _awake(self) -> tuple[list[KeptEra], list[Rows]]:
+    def _comparable_eras(self) -> tuple[list[KeptEra], list[Rows]]:
         """
         Return the eras that can be compared with, and the rows that represent them: founders, while any of them is
         left.
@@ -108,7 +108,7 @@ class _Growth:
 
     def _join_dated(self) -> None:
         rows = self._rows(dated=True)
-        eras, sets = self._awake()
+        eras, sets = self._comparable_eras()
         if not len(rows) or not eras:
             return
         gaps = cosine_distances(self._table.vectors[rows], self._centroids.matrix(sets))
@@ -138,16 +138,16 @@ class _Growth:
 
     def _place_undated(self) -> None:
         rows = self._rows(dated=False)
-        eras, sets = self._awake()
+        eras, sets = self._comparable_eras()
         if not len(rows) or len(eras) < 2:  # with a single one there is nothing to compare
             return
         vectors, matrix = self._table.vectors, self._centroids.matrix(sets)
         dated = np.flatnonzero(self._is_good & (self._when != NO_YEAR))
-        place, gap, margin = look_without_oneself(vectors, matrix, sets)
+        place, gap, margin = nearest_era_leave_one_out(vectors, matrix, sets)
         known = dated[gap[dated] <= self._rules.join]
         known, right = self._right_eras(known, eras)
         is_right = place[known] == right
-        place, gap, margin_here = look(vectors[rows], matrix)
+        place, gap, margin_here = nearest_era(vectors[rows], matrix)
         sure = confidence(margin_here, margin[known], is_right, self._rules.scale)
         self._take(eras, rows, place, (gap <= self._rules.join) & (sure >= self._rules.sure), sure)
 
@@ -186,7 +186,7 @@ class _Growth:
         if self._childhood is not None and self._window is not None:
             sets = by_window(self._table, rows, self._window, self._rules)
             named = {self._childhood.windows[place].name: found for place, found in sets.items()}
-            fresh = {name: found for name, found in named.items() if name not in self._inhabited()}
+            fresh = {name: found for name, found in named.items() if name not in self._names_in_use()}
         else:
             near = np.intersect1d(rows, self._near_centre(self._when != NO_YEAR))
             labels = average_linkage(self._table.vectors[near], self._rules.cluster)
@@ -197,7 +197,7 @@ class _Growth:
     def _found_undated(self) -> bool:
         """Create an era of undated faces that are similar only to each other, when they are enough for an anchor."""
         rows = self._rows(dated=False)
-        _, sets = self._awake()
+        _, sets = self._comparable_eras()
         if len(rows) < self._rules.min_anchor or not sets:
             return False
         gaps = cosine_distances(self._table.vectors[rows], self._centroids.matrix(sets))
@@ -216,14 +216,14 @@ class _Growth:
 
     def _named(self, sets: Iterable[Rows]) -> dict[str, Rows]:
         """Return the sets by free names after their main years, earliest first."""
-        taken = self._inhabited()
+        taken = self._names_in_use()
         named: dict[str, Rows] = {}
         for rows in sorted(sets, key=lambda rows: (span(self._when[rows])[0] or 0, -len(rows))):
             if len(rows) >= self._rules.least_thin:
                 named[free_name(year_name(dominant_year(self._when[rows])), taken | named.keys())] = rows
         return named
 
-    def _inhabited(self) -> set[str]:
+    def _names_in_use(self) -> set[str]:
         """Return the taken names; the name of an era whose faces are all gone is free for the next era of that name."""
         return {name for name, era in self.eras.items() if era.face_ids}
 

@@ -115,7 +115,7 @@ def _first_year(draft: FacesetDraft) -> float:
     return np.inf if draft.era is None or draft.era.first is None else draft.era.first
 
 
-def life_table(candidates: Sequence[Candidate], vectors: NDArray[np.float32]) -> FaceTable:
+def era_face_table(candidates: Sequence[Candidate], vectors: NDArray[np.float32]) -> FaceTable:
     """Return the candidates as columns; the day of a face is its local day."""
     codes: dict[str, int] = {}
     faces = [candidate.face for candidate in candidates]

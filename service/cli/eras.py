@@ -16,9 +16,9 @@ from service.cli.terminal import err, out, plain, print_line
 from service.files.durable import disk_trouble
 from service.passes.publishing.eras import EraPlan, Eras
 from service.reports.evaluation.era_picture import era_picture
-from service.reports.lives import Lives
+from service.reports.stored_eras import IdentityEras
 from service.settings import Settings, load_settings
-from service.store.eras import kept_lives
+from service.store.eras import stored_eras
 from service.store.identities import labels
 from service.web.formatting import counted
 
@@ -127,24 +127,24 @@ def list_all(
 
 async def _rows(settings: Settings, identity: int | None) -> list[EraRow]:
     async with open_reading(settings) as store:
-        lives, names = await store.read(kept_lives), await store.read(labels)
+        stored, names = await store.read(stored_eras), await store.read(labels)
     return [
         _row(number, names.get(number), era)
-        for number, life in lives.items()
+        for number, kept in stored.items()
         if identity in {None, number}
-        for era in life.eras
+        for era in kept.eras
         if era.face_ids
     ]
 
 
 async def _probe(settings: Settings, identity: int) -> ProbeReport:
     async with open_reading(settings) as store:
-        lives = await Lives.read(store, settings)
-        table = await lives.table(identity)
+        identities = await IdentityEras.read(store, settings)
+        table = await identities.table(identity)
         with err.status("Comparing faces"):
-            found = await asyncio.to_thread(_probed, table, lives.eras.rules)
-        kept = lives.eras.lives[identity].eras if identity in lives.eras.lives else ()
-        label = lives.labels.get(identity)
+            found = await asyncio.to_thread(_probed, table, identities.eras.rules)
+        kept = identities.eras.stored[identity].eras if identity in identities.eras.stored else ()
+        label = identities.labels.get(identity)
         return ProbeReport(
             identity=identity,
             label=label,
@@ -162,16 +162,16 @@ def _probed(table: FaceTable, rules: EraRules) -> Probe:
 async def _split(settings: Settings, identity: int | None, *, is_written: bool) -> list[SplitRow]:
     rows = []
     async with open_reading(settings) as store:
-        lives = await Lives.read(store, settings)
+        identities = await IdentityEras.read(store, settings)
         with err.status("Splitting") as status:
-            for number in sorted(lives.facts.members) if identity is None else [identity]:
+            for number in sorted(identities.facts.members) if identity is None else [identity]:
                 status.update(f"Splitting identity {number}")
-                table = await lives.table(number)
-                plan = await lives.eras.plan(number, table, anew=True)
-                reason = await asyncio.to_thread(_reason, table, lives.eras, number)
-                if is_written and not plan.is_done and not await lives.eras.record(number, plan):
+                table = await identities.table(number)
+                plan = await identities.eras.plan(number, table, anew=True)
+                reason = await asyncio.to_thread(_reason, table, identities.eras, number)
+                if is_written and not plan.is_done and not await identities.eras.record(number, plan):
                     raise RequestError(f"a sync changed the eras of identity {number} meanwhile: run this again")
-                rows.append(_split_row(number, lives.labels.get(number), plan, reason, is_written=is_written))
+                rows.append(_split_row(number, identities.labels.get(number), plan, reason, is_written=is_written))
     return rows
 
 
@@ -184,7 +184,7 @@ def _reason(table: FaceTable, kept: Eras, number: int) -> str:
 
 
 def _split_row(number: int, label: str | None, plan: EraPlan, reason: str, *, is_written: bool) -> SplitRow:
-    before, after = ({era.name: era.face_ids for era in life.eras} for life in (plan.before, plan.after))
+    before, after = ({era.name: era.face_ids for era in kept.eras} for kept in (plan.before, plan.after))
     era_of = {face: name for name, faces in before.items() for face in faces}
     moved = [face for name, faces in after.items() for face in faces if era_of.get(face, name) != name]
     return SplitRow(

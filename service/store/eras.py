@@ -22,14 +22,14 @@ class EraVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptLife:
+class StoredEras:
     """The eras of one identity, by name, and the basis of their computation; None before the first one."""
 
     eras: tuple[KeptEra, ...] = ()
     look: EraVersion | None = None
 
 
-def kept_lives(tx: Connection) -> dict[int, KeptLife]:
+def stored_eras(tx: Connection) -> dict[int, StoredEras]:
     """
     Return every identity that has eras or was examined. A face is in an era only while it is in the identity.
 
@@ -53,7 +53,7 @@ def kept_lives(tx: Connection) -> dict[int, KeptLife]:
     for number, brought in imported_eras(tx).items():
         found[number] = list(take_over(found.get(number, []), brought))
     return {
-        number: KeptLife(tuple(found.get(number, ())), looks.get(number)) for number in sorted(found.keys() | looks)
+        number: StoredEras(tuple(found.get(number, ())), looks.get(number)) for number in sorted(found.keys() | looks)
     }
 
 

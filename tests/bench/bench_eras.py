@@ -26,8 +26,8 @@ from own_process import Measured, Recipe, measured
 from immich_facesets.eras import EraRules, KeptEra, plan_eras, probe, years_of
 from immich_facesets.eras.probing import PROBED_CUTS
 from immich_facesets.grouping.face_table import FaceTable
-from service.passes.publishing.eras import plan_life
-from service.store.eras import KeptLife
+from service.passes.publishing.eras import plan_identity_eras
+from service.store.eras import StoredEras
 
 DATA = Path(os.environ.get("FACESETS_TEST_DATA") or Path(__file__).resolve().parents[2].parent / "shared") / "data"
 RULES = EraRules()
@@ -54,14 +54,14 @@ def eras_of(table: FaceTable) -> list[int]:
     return sorted(len(era.face_ids) for era in plan_eras(table, (), RULES))
 
 
-def looked_at(table: FaceTable, fresh: int) -> tuple[FaceTable, KeptLife]:
+def looked_at(table: FaceTable, fresh: int) -> tuple[FaceTable, StoredEras]:
     """All faces, and what was kept when the last ``fresh`` of them were not there yet."""
     before = table.rows(np.arange(len(table) - fresh))
-    return table, plan_life(before, KeptLife(), RULES, None).after
+    return table, plan_identity_eras(before, StoredEras(), RULES, None).after
 
 
-def looked_at_again(scene: tuple[FaceTable, KeptLife]) -> bool:
-    return plan_life(*scene, RULES, None).is_done
+def looked_at_again(scene: tuple[FaceTable, StoredEras]) -> bool:
+    return plan_identity_eras(*scene, RULES, None).is_done
 
 
 def told(what: str, found: Measured[object]) -> None:
@@ -78,7 +78,7 @@ def bench_cost(faces: int) -> None:
     told("a sync with 20 new faces", measured(looked_at_again, Recipe(_scene, (faces, 20))))
 
 
-def _scene(faces: int, fresh: int) -> tuple[FaceTable, KeptLife]:
+def _scene(faces: int, fresh: int) -> tuple[FaceTable, StoredEras]:
     return looked_at(long_life(1, faces), fresh)
 
 

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from immich_facesets.dates import read_date
 from immich_facesets.eras import Childhood, EraRules, KeptEra, Window, plan_eras, split_again
 from immich_facesets.facesets.faceset import Candidate
-from immich_facesets.facesets.selection import life_table
+from immich_facesets.facesets.selection import era_face_table
 from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.spaces import OperatingPoints
 from service.passes.context import PassContext
 from service.store import eras
-from service.store.eras import EraVersion, KeptLife
+from service.store.eras import EraVersion, StoredEras
 
 BY_YEARS, BY_AGES = "years", "ages"
 
@@ -31,8 +31,8 @@ BY_YEARS, BY_AGES = "years", "ages"
 class EraPlan:
     """The planned eras of one identity, and the previous ones. ``is_done``: there is nothing to write."""
 
-    before: KeptLife
-    after: KeptLife
+    before: StoredEras
+    after: StoredEras
     leaves: frozenset[int]
 
     @property
@@ -40,8 +40,8 @@ class EraPlan:
         return self.before == self.after
 
 
-def plan_life(
-    table: FaceTable, before: KeptLife, rules: EraRules, childhood: Childhood | None, *, anew: bool = False
+def plan_identity_eras(
+    table: FaceTable, before: StoredEras, rules: EraRules, childhood: Childhood | None, *, anew: bool = False
 ) -> EraPlan:
     """
     Plan the current eras of one identity. Eras by years and by age are not mixed: those of the other kind are removed.
@@ -54,13 +54,13 @@ def plan_life(
     if is_same and not anew and before.look == EraVersion(basis, _digest(table, rules, kept)):
         return EraPlan(before, before, frozenset())
     found = (split_again if anew else plan_eras)(table, kept, rules, childhood)
-    if not found and before == KeptLife() and len(table) < 2 * rules.min_anchor:
+    if not found and before == StoredEras() and len(table) < 2 * rules.min_anchor:
         return EraPlan(before, before, frozenset())  # repeating the check costs less than storing it
     members = {face for era in found for face in era.face_ids}
     leaves = {face for era in before.eras for face in era.face_ids} - members
     present = frozenset(table.face_ids.tolist())
     return EraPlan(
-        before, KeptLife(found, EraVersion(basis, _digest(table, rules, found))), frozenset(leaves & present)
+        before, StoredEras(found, EraVersion(basis, _digest(table, rules, found))), frozenset(leaves & present)
     )
 
 
@@ -68,19 +68,19 @@ class Eras:
     """The eras of all identities as stored at one moment, and their update."""
 
     def __init__(
-        self, context: PassContext, rules: EraRules, births: Mapping[int, str], lives: Mapping[int, KeptLife]
+        self, context: PassContext, rules: EraRules, births: Mapping[int, str], stored: Mapping[int, StoredEras]
     ) -> None:
         self._context = context
         self._births = births
         self.rules = rules
-        self.lives = lives
+        self.stored = stored
 
     @classmethod
     async def read(cls, context: PassContext, points: OperatingPoints, births: Mapping[int, str]) -> Self:
         """Read the stored eras. ``births``: ISO dates by identity."""
         settings = context.settings
         rules = EraRules.scaled(points, replace(settings.gate, face_short=settings.export_min_face_short))
-        return cls(context, rules, births, await context.store.read(eras.kept_lives))
+        return cls(context, rules, births, await context.store.read(eras.stored_eras))
 
     def childhood(self, identity: int) -> Childhood | None:
         """Return the age windows of an identity with a known birth date, if any are set."""
@@ -91,15 +91,15 @@ class Eras:
         self, identity: int, candidates: Sequence[Candidate], vectors: NDArray[np.float32]
     ) -> tuple[KeptEra, ...]:
         """Return the current eras of one identity; new ones are stored first."""
-        plan = await self.plan(identity, await asyncio.to_thread(life_table, candidates, vectors))
+        plan = await self.plan(identity, await asyncio.to_thread(era_face_table, candidates, vectors))
         if plan.is_done or await self.record(identity, plan):
             return plan.after.eras
         return plan.before.eras  # a user split them meanwhile: the next sync continues from there
 
     async def plan(self, identity: int, table: FaceTable, *, anew: bool = False) -> EraPlan:
         """Return the eras that would be written. ``table``: all faces that may be exported."""
-        before, childhood = self.lives.get(identity, KeptLife()), self.childhood(identity)
-        return await asyncio.to_thread(plan_life, table, before, self.rules, childhood, anew=anew)
+        before, childhood = self.stored.get(identity, StoredEras()), self.childhood(identity)
+        return await asyncio.to_thread(plan_identity_eras, table, before, self.rules, childhood, anew=anew)
 
     async def record(self, identity: int, plan: EraPlan) -> bool:
         """Write a plan; False when the eras have changed since they were read."""

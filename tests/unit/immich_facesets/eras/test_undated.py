@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mixtures import unit
 
-from immich_facesets.eras.undated import WITNESSES, confidence, look, look_without_oneself
+from immich_facesets.eras.undated import WITNESSES, confidence, nearest_era, nearest_era_leave_one_out
 
 
 def sure(margin: float, of_dated: list[float], is_right: list[bool], scale: float = 1.0) -> float:
@@ -41,7 +41,7 @@ def test_only_faces_of_a_like_margin_are_witnesses() -> None:
 
 def test_the_nearest_era_and_by_how_much() -> None:
     centroids = np.eye(3, dtype=np.float32)
-    place, gap, margin = look(unit(np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 1.0]])), centroids)
+    place, gap, margin = nearest_era(unit(np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 1.0]])), centroids)
     assert place.tolist() == [0, 2]
     assert gap[1] == pytest.approx(0)
     assert margin[0] == pytest.approx(1 / np.sqrt(5), abs=1e-6)
@@ -51,6 +51,6 @@ def test_a_founder_does_not_vouch_for_itself() -> None:
     vectors = unit(np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 1.0, 0.1], [0.0, 1.0, 0.2]]))
     sets = [np.array([0, 1]), np.array([2, 3])]
     centroids = unit(np.stack([vectors[rows].mean(axis=0) for rows in sets]))
-    place, gap, _ = look_without_oneself(vectors, centroids, sets)
+    place, gap, _ = nearest_era_leave_one_out(vectors, centroids, sets)
     assert place[1] == 1, "without itself its era is all the first face"
     assert gap[0] == pytest.approx(1.0)

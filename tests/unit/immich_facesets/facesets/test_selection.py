@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.eras import EraRules, plan_eras
 from immich_facesets.facesets.faceset import Candidate, ExportRules, Shelf
-from immich_facesets.facesets.selection import FacesetDraft, drafts, life_table, rescue
+from immich_facesets.facesets.selection import FacesetDraft, drafts, era_face_table, rescue
 
 RULES = ExportRules(outlier=0.45)
 
@@ -29,7 +29,7 @@ def life(*periods: tuple[int, int]) -> tuple[list[Candidate], NDArray[np.float32
 
 
 def drafts_of(candidates: list[Candidate], vectors: NDArray[np.float32]) -> tuple[FacesetDraft, ...]:
-    eras = plan_eras(life_table(candidates, vectors), (), EraRules())
+    eras = plan_eras(era_face_table(candidates, vectors), (), EraRules())
     return drafts(7, candidates, vectors, eras, rules=EraRules())
 
 

@@ -17,7 +17,7 @@ from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store import assets, contents, identities, sources, spaces
 from service.store.database import Store
-from service.store.eras import EraVersion, KeptLife, kept_lives, record_eras
+from service.store.eras import EraVersion, StoredEras, record_eras, stored_eras
 from service.store.tables import eras, faces
 
 LOOK = EraVersion("years", "d1")
@@ -50,8 +50,8 @@ def record(
     return store.write_now(record_eras, 1, wanted, leaves=leaves, before=before, look=look, now=NOON)
 
 
-def life(store: Store) -> KeptLife:
-    return store.read_now(kept_lives)[1]
+def life(store: Store) -> StoredEras:
+    return store.read_now(stored_eras)[1]
 
 
 def move(store: Store, number: int, *face_ids: int) -> None:
@@ -62,11 +62,11 @@ def move(store: Store, number: int, *face_ids: int) -> None:
 
 
 def test_what_is_written_is_read(filled: Store) -> None:
-    assert filled.read_now(kept_lives) == {}
+    assert filled.read_now(stored_eras) == {}
     assert record(filled, [YOUNG, OLD])
-    assert life(filled) == KeptLife((YOUNG, OLD), LOOK)
+    assert life(filled) == StoredEras((YOUNG, OLD), LOOK)
     assert record(filled, [], before=LOOK, look=EraVersion("years", "d2"))
-    assert life(filled) == KeptLife((), EraVersion("years", "d2"))
+    assert life(filled) == StoredEras((), EraVersion("years", "d2"))
 
 
 def test_a_face_that_leaves_the_identity_leaves_its_era_and_finds_it_again(filled: Store) -> None:
@@ -127,7 +127,7 @@ async def test_eras_are_by_age_where_it_is_wished_and_a_birth_date_is_known(
 async def test_somebody_who_wrote_meanwhile_is_not_overwritten_by_a_sync(filled: Store) -> None:
     conditions = PassContext(filled, Settings(), ProgressBoard(), asyncio.Event())
     found = await Eras.read(conditions, BUFFALO_L, {})
-    plan = EraPlan(KeptLife(), KeptLife((YOUNG,), LOOK), frozenset())
+    plan = EraPlan(StoredEras(), StoredEras((YOUNG,), LOOK), frozenset())
     record(filled, [OLD], look=EraVersion("years", "by a person"))
     assert not await found.record(1, plan)
     assert life(filled).eras == (OLD,)

@@ -75,7 +75,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     decisions.all_decisions: (),
     decisions.constraints_now: (RECIPE.space,),
     decisions.last_id: (),
-    eras.kept_lives: (),
+    eras.stored_eras: (),
     enrichments.enriched_faces: (RECIPE.space,),
     enrichments.to_enrich: (RECIPE.space, "other", 50.0),
     exports.members: (RECIPE.space,),
@@ -257,7 +257,7 @@ def test_members_are_carried_to_the_faces_at_their_places_and_back_again(store: 
     assert store.read_now(spaces.progress_of, OTHER.space) == spaces.Reembedding(OTHER.space, 3, 4)
     store.write_now(spaces.use_space, OTHER.space, carried_plan(store), NOON)
     assert store.read_now(spaces.reembedding) is None
-    (life,) = store.read_now(eras.kept_lives).values()
+    (life,) = store.read_now(eras.stored_eras).values()
     assert (life.eras[0].name, life.eras[0].founders) == ("1999", frozenset({face_id}))
     (new,) = store.read_now(members.members_of, 1)
     assert (new.face_id, new.box, new.sha256) == (face_id, Box(110, 105, 305, 302), old[0].sha256)

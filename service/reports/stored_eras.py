@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from immich_facesets.errors import RequestError
-from immich_facesets.facesets.selection import life_table
+from immich_facesets.facesets.selection import era_face_table
 from immich_facesets.grouping.face_table import FaceTable
 from service.passes.context import PassContext
 from service.passes.grouping.operating_points import points_today
@@ -20,8 +20,8 @@ from service.store.spaces import grouped_points
 
 
 @dataclass(frozen=True)
-class Lives:
-    """All identities that may be exported, and the stored eras."""
+class IdentityEras:
+    """All identities that may be exported, with their stored eras."""
 
     store: Store
     facts: Facts
@@ -51,4 +51,4 @@ class Lives:
                 status=404,
             )
         found = await candidates_of(self.store, self.facts, members, self.dimension)
-        return await asyncio.to_thread(life_table, *found)
+        return await asyncio.to_thread(era_face_table, *found)
