@@ -15,7 +15,7 @@ from service.monitoring.event_loop_lag import EventLoopWatch
 from service.passes.workers import first_error
 from service.reports.status import stored_status
 from service.sources import SourceAwayError
-from service.store import facts
+from service.store import named_values
 from service.sync.outcome import Outcome, Result
 from service.sync.runner import Kind, until_stopped
 from service.sync.schedule import Bell, trigger_of
@@ -116,7 +116,7 @@ class Service:
         pause = _FIRST_LOOK_SECONDS
         while True:
             try:
-                await self._app.store.read(facts.read_fact, "space")
+                await self._app.store.read(named_values.read_value, "space")
             except FacesetsError as error:
                 if pause == _FIRST_LOOK_SECONDS:
                     log.warning("database_down", message=str(error))
@@ -146,7 +146,7 @@ class Service:
         if self._last is not None and self._last.outcome is Outcome.SETUP:
             objections.append(shown.Objection(message=self._last.message, advice="Change it, then sync again."))
         try:
-            await self._app.store.read(facts.read_fact, "space")
+            await self._app.store.read(named_values.read_value, "space")
         except FacesetsError as error:
             objections.append(shown.Objection(message=str(error)))
         return shown.Readiness(objections=tuple(objections))

@@ -10,7 +10,7 @@ from immich_facesets.calibration.thresholds import BIN_WIDTH, PointsInUse
 from service.app import open_reading
 from service.cli.terminal import print_line
 from service.settings import load_settings
-from service.store.facts import read_thresholds
+from service.store.named_values import read_thresholds
 from service.web.formatting import counted
 from service.web.histogram import percent, rate
 

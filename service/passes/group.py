@@ -13,8 +13,8 @@ from service.passes.context import PassContext
 from service.passes.embed import recipe_of
 from service.passes.grouping.inputs import decide
 from service.passes.grouping.operating_points import SpaceFacts, remember_points
-from service.store import contents, facts, identities, spaces
-from service.store.facts import write_scope
+from service.store import contents, identities, named_values, spaces
+from service.store.named_values import write_scope
 from service.store.spaces import Reembedding
 
 log = structlog.get_logger(__name__)
@@ -74,7 +74,7 @@ class Group:
         elif not plan.is_empty:
             await store.write(identities.apply_grouping, plan, self._context.clock())
         if plan.report.guardrails is not None:
-            await store.write(facts.write_fact, GUARDRAILS, list(plan.report.guardrails))
+            await store.write(named_values.write_value, GUARDRAILS, list(plan.report.guardrails))
         await store.write(write_scope, decided.scope)  # written last: the next sync repeats an interrupted grouping
         needed = await store.read(contents.crop_files)
         await asyncio.to_thread(crops.tidy, self._context.crops_dir, needed)

@@ -21,7 +21,7 @@ from service.files.export_tree import ExportTree
 from service.passes.context import PassContext
 from service.settings import Settings
 from service.store.change_tracking import consequences, read_state
-from service.store.facts import CompleteSync, read_last_complete_sync, write_last_complete_sync
+from service.store.named_values import CompleteSync, read_last_complete_sync, write_last_complete_sync
 
 
 @dataclass

@@ -8,7 +8,7 @@ import msgspec
 from service.passes.group import GUARDRAILS
 from service.store import failures, runs, spaces
 from service.store.database import Store
-from service.store.facts import read_fact, read_thresholds
+from service.store.named_values import read_thresholds, read_value
 from service.web.schemas import Failure, LibraryCounts, ReasonCount, Reembedding, Run, StatusFacts
 
 
@@ -23,7 +23,7 @@ async def stored_status(store: Store) -> StatusFacts:
             ReasonCount(reason=reason, count=count)
             for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
         ),
-        guardrails=tuple(await store.read(read_fact, GUARDRAILS) or ()),
+        guardrails=tuple(await store.read(read_value, GUARDRAILS) or ()),
         reembedding=msgspec.convert(await store.read(spaces.reembedding), Reembedding | None, from_attributes=True),
         thresholds=await store.read(read_thresholds),
     )

@@ -13,7 +13,7 @@ from immich_facesets.listing import AssetPlan, KnownAsset, ListingRules, is_big_
 from service.store import failures
 from service.store.sources import FOLDER
 from service.store.tables import assets, hints, sources
-from service.store.upsert import BOOKS, upsert
+from service.store.upsert import BOOKKEEPING, upsert
 
 _IDS_AT_ONCE = 500
 _SEEN = frozenset({"hints_read_at", "hints_due_at", "hint_looks", "listing_seen"})
@@ -119,7 +119,7 @@ def remember_page(tx: Connection, plans: Sequence[AssetPlan], *, run_id: int) ->
     """Write one page of a listing. This is the commit point of discover."""
     rows = [_row(plan, run_id) for plan in plans]
     upsert(tx, assets, rows, keep=_SEEN)
-    upsert(tx, assets, rows, keep=[column.name for column in assets.c if column.name not in _SEEN], options=BOOKS)
+    upsert(tx, assets, rows, keep=[column.name for column in assets.c if column.name not in _SEEN], options=BOOKKEEPING)
     for plan in plans:
         if plan.hints is not None:
             _replace_hints(tx, plan.asset.source, plan.asset.asset_id, plan.hints, is_new=plan.is_new)
@@ -153,7 +153,7 @@ def see_again(tx: Connection, source: str, asset_ids: Sequence[str], *, run_id: 
         some = asset_ids[start : start + _IDS_AT_ONCE]
         tx.execute(
             update(assets).where(assets.c.source == source, assets.c.asset_id.in_(some)).values(listing_seen=run_id),
-            execution_options=BOOKS,
+            execution_options=BOOKKEEPING,
         )
 
 
@@ -191,7 +191,7 @@ def record_look(
     due = next_look(asset.asset_id, asset.created_at, looks, now, rules)
     tx.execute(
         update(assets).where(*place).values(hints_read_at=now, hints_due_at=due, hint_looks=looks),
-        execution_options=BOOKS,
+        execution_options=BOOKKEEPING,
     )
     failures.clear(tx, "discover", asset.asset_id)
 

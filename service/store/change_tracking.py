@@ -2,7 +2,7 @@
 A random token that changes whenever the data behind people and their face sets changes.
 
 The token is renewed in every transaction with a statement that wrote a row, whatever it wrote. Exempt are tables that
-only log events, statements marked as bookkeeping (``BOOKS``), and writes derived from other state (``consequences``).
+only log events, statements marked as bookkeeping (``BOOKKEEPING``), and writes derived from other state (``consequences``).
 A statement that was not considered here causes at most a sync without work; no change is missed.
 """
 
@@ -14,9 +14,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 
-from service.store.facts import read_fact
+from service.store.named_values import read_value
 from service.store.tables import export_ledger, exports, facts, failures, sync_runs
-from service.store.upsert import BOOKS, upsert
+from service.store.upsert import BOOKKEEPING, upsert
 
 _STATE = "state"
 _CHANGED = "facesets_changed"
@@ -35,7 +35,7 @@ def watch(engine: Engine) -> None:
             return
         if (
             context.compiled.statement.table.name not in _LOG_TABLES
-            and not context.execution_options.keys() & BOOKS.keys()
+            and not context.execution_options.keys() & BOOKKEEPING.keys()
         ):
             connection.info[_CHANGED] = True
 
@@ -63,5 +63,5 @@ def mark(tx: Connection) -> None:
 
 def read_state(tx: Connection) -> str | None:
     """Return the token; None until something is written."""
-    state: str | None = read_fact(tx, _STATE)
+    state: str | None = read_value(tx, _STATE)
     return state

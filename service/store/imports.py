@@ -11,9 +11,9 @@ from sqlalchemy import Connection, insert, select, update
 from immich_facesets.faces import Box
 from immich_facesets.imports.plan import ExistingIdentities, Fate, ImportPlan
 from immich_facesets.imports.sorted_faces import SortedSet
-from service.store.facts import forget_scope
 from service.store.identities import all_memberships, labels
 from service.store.imported_faces import IMPORTED, Boxes, imported_people, resolver_of
+from service.store.named_values import forget_scope
 from service.store.spaces import active_space
 from service.store.tables import faces, identities, imported_faces, people
 

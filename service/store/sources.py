@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, select, update
 from immich_facesets.assets import Person
 from service.store import failures
 from service.store.tables import people, sources
-from service.store.upsert import BOOKS, upsert
+from service.store.upsert import BOOKKEEPING, upsert
 
 FOLDER = "folder"
 """The kind of a source that is a folder."""
@@ -50,7 +50,7 @@ def finish_listing(tx: Connection, source: str, *, watermark: datetime | None, f
         values["full_listing_at"] = full_at
         failures.forget_unlisted(tx, source, full_at)
     if values:
-        tx.execute(update(sources).where(sources.c.name == source).values(**values), execution_options=BOOKS)
+        tx.execute(update(sources).where(sources.c.name == source).values(**values), execution_options=BOOKKEEPING)
 
 
 def remember_people(tx: Connection, source: str, found: Sequence[Person]) -> None:

@@ -15,8 +15,8 @@ from immich_facesets.errors import SetupError
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.grouping.plan import Carried, GroupingPlan
 from service.store.eras import carry_eras
-from service.store.facts import read_fact, read_thresholds, write_fact
 from service.store.identities import apply_grouping
+from service.store.named_values import read_thresholds, read_value, write_value
 from service.store.tables import assets, embeddings, faces, fingerprints, memberships
 
 _IN_USE, _COMING = "space", "coming_space"
@@ -40,7 +40,7 @@ class Reembedding:
 
 def active_space(tx: Connection) -> str | None:
     """Return the space whose vectors are in use, None before the first."""
-    value: str | None = read_fact(tx, _IN_USE)
+    value: str | None = read_value(tx, _IN_USE)
     return value
 
 
@@ -54,13 +54,13 @@ def grouped_points(tx: Connection) -> PointsInUse:
 
 def coming_space(tx: Connection) -> str | None:
     """Return the space being filled to replace the one in use, None when there is none."""
-    value: str | None = read_fact(tx, _COMING)
+    value: str | None = read_value(tx, _COMING)
     return value
 
 
 def announce_space(tx: Connection, space: str | None) -> None:
     """Set the space to be filled, and used once it is complete; None: no space."""
-    write_fact(tx, _COMING, space)
+    write_value(tx, _COMING, space)
 
 
 def reembedding(tx: Connection) -> Reembedding | None:
@@ -129,5 +129,5 @@ def use_space(tx: Connection, space: str, plan: GroupingPlan, now: datetime) -> 
     tx.execute(delete(faces).where(faces.c.space.not_in(kept)))
     tx.execute(delete(embeddings).where(embeddings.c.space.not_in(kept)))
     apply_grouping(tx, plan, now)
-    write_fact(tx, _IN_USE, space)
-    write_fact(tx, _COMING, None)
+    write_value(tx, _IN_USE, space)
+    write_value(tx, _COMING, None)

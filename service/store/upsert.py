@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, Connection, Table, or_
 from sqlalchemy.dialects import postgresql, sqlite
 
-BOOKS = {"facesets_keeps_books": True}
+BOOKKEEPING = {"facesets_bookkeeping": True}
 """Execution options of a bookkeeping statement, which only changes when something was seen or done."""
 
 _ROWS_AT_ONCE = 500  # SQLite allows 32,766 variables per statement; executemany needs no limit, but it bounds memory

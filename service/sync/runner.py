@@ -26,7 +26,7 @@ from service.passes.publish import Publish, PublishCounts
 from service.passes.unchanged import UnchangedCheck
 from service.progress import Stage
 from service.sources import Source, SourceAwayError
-from service.store import assets, facts, runs, spaces
+from service.store import assets, named_values, runs, spaces
 from service.sync.outcome import UP_TO_DATE, Outcome, Result, cut_off, ended_by, together
 
 log = structlog.get_logger(__name__)
@@ -243,9 +243,9 @@ class Runner:
     async def _judge_again(self) -> None:
         """Apply a changed size rule to known assets too, not only to new ones."""
         store, rules = self._context.store, self._context.settings.listing_rules
-        if await store.read(facts.read_fact, "min_face_short") != rules.min_face_short:
+        if await store.read(named_values.read_value, "min_face_short") != rules.min_face_short:
             await store.write(assets.judge_again, rules)
-            await store.write(facts.write_fact, "min_face_short", rules.min_face_short)
+            await store.write(named_values.write_value, "min_face_short", rules.min_face_short)
 
     @asynccontextmanager
     async def _stage(self, stage: Stage) -> AsyncIterator[None]:

@@ -25,7 +25,7 @@ FIRST: dict[str, tuple[Kill, ...]] = {
     "discover": (
         ("begin_run", 1, "da"),
         ("judge_again", 1, "da"),
-        ("write_fact", 1, "da"),
+        ("write_value", 1, "da"),
         ("remember_source", 1, "da"),
         ("remember_people", 1, "da"),
         ("remember_page", 1, "bda"),
@@ -44,7 +44,7 @@ FIRST: dict[str, tuple[Kill, ...]] = {
         ("drop_orphans", 1, "da"),
         ("write_thresholds", 1, "bda"),
         ("use_space", 1, "bda"),
-        ("write_fact", 1, "da"),
+        ("write_value", 1, "da"),
         ("write_scope", 1, "bda"),
     ),
     "publish": (

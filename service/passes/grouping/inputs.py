@@ -16,7 +16,7 @@ from service.passes.grouping.operating_points import SpaceFacts, measure_points,
 from service.passes.grouping.scope import basis_of, fresh_faces
 from service.store import contents, decisions, faces, identities, runs, spaces
 from service.store.database import Store
-from service.store.facts import Scope, read_scope
+from service.store.named_values import Scope, read_scope
 
 
 @dataclass(frozen=True, slots=True)

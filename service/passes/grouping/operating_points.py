@@ -23,7 +23,7 @@ from immich_facesets.wire import Info
 from service.passes.context import PassContext
 from service.settings import Settings
 from service.store.database import Store
-from service.store.facts import read_thresholds, write_thresholds
+from service.store.named_values import read_thresholds, write_thresholds
 
 log = structlog.get_logger(__name__)
 

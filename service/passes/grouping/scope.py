@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.grouping.plan import GroupingRules
 from immich_facesets.spaces import OperatingPoints
-from service.store.facts import Scope
+from service.store.named_values import Scope
 
 MOST_FRESH = 0.2
 """Above this share of new faces, examining all of them costs hardly more and gives a better result."""

@@ -20,9 +20,9 @@ from service.settings import Settings, User
 from service.store import decisions
 from service.store.change_tracking import consequences, read_state
 from service.store.database import Store
-from service.store.facts import read_last_complete_sync, write_fact
+from service.store.named_values import read_last_complete_sync, write_value
 from service.store.tables import failures, people
-from service.store.upsert import BOOKS, upsert
+from service.store.upsert import BOOKKEEPING, upsert
 from service.sync.outcome import Outcome
 from service.sync.runner import Runner
 
@@ -170,11 +170,11 @@ def test_only_what_changes_something_gives_the_library_another_state(store: Stor
     assert not renews(say, "Mira")  # she is called that already
     assert renews(say, "Mira Q.")
     assert not renews(rename, "nobody", {})
-    assert not renews(rename, "p", BOOKS)
+    assert not renews(rename, "p", BOOKKEEPING)
     assert not renews(fail)
     with consequences():
         assert not renews(say, "Mira R.")
-    assert renews(write_fact, "a fact", 1)
+    assert renews(write_value, "a fact", 1)
     assert renews(lambda tx: tx.execute(delete(people)))
     assert not renews(lambda tx: tx.execute(delete(people)))
     before = store.read_now(read_state)

@@ -9,7 +9,7 @@ from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Join, NewIdentity
 from immich_facesets.imports.plan import Fate, plan_import
 from immich_facesets.imports.sorted_faces import Period, SortedFace, SortedSet
-from service.store import assets, contents, eras, facts, identities, imports, members, sources, spaces
+from service.store import assets, contents, eras, identities, imports, members, named_values, sources, spaces
 from service.store.database import Store
 from service.store.folders import Folder, add_folder
 
@@ -41,14 +41,14 @@ def brought(store: Store, one: SortedSet) -> Fate:
 
 def test_an_imported_set_speaks_for_its_faces_by_content_or_by_path(album: Store) -> None:
     faces = (SortedFace(content(PICTURES[1]).sha256, (), HERE), SortedFace(None, ("D:\\a\\2019\\3.jpg",), HERE))
-    album.write_now(facts.write_scope, facts.Scope("basis", 3, NOON))
+    album.write_now(named_values.write_scope, named_values.Scope("basis", 3, NOON))
     assert brought(album, SortedSet(9, "Ida", faces)) is Fate.NEW, "half of her faces are no majority"
     (said,) = album.read_now(identities.assertions, RECIPE.space)
     assert (said.face_ids, said.label) == ((2, 3), "")
     assert album.read_now(identities.labels) == {9: "Ida"}
     known = {one.number: (one.origin, one.people) for one in album.read_now(identities.all_known)}
     assert known[9] == ("asserted", frozenset({said.person}))
-    assert album.read_now(facts.read_scope) is None, "the next sync looks at all faces"
+    assert album.read_now(named_values.read_scope) is None, "the next sync looks at all faces"
     assert [row.number for row in album.read_now(members.list_identities)] == [1, 2], "until then she has none"
 
 
@@ -70,6 +70,6 @@ def test_eras_come_along_with_their_names_and_stay_when_others_are_kept(album: S
 def test_importing_again_writes_nothing(album: Store) -> None:
     one = SortedSet(9, "Ida", (SortedFace(content(PICTURES[0]).sha256, (), None),))
     brought(album, one)
-    album.write_now(facts.write_fact, "grouped", "as it was")
+    album.write_now(named_values.write_value, "grouped", "as it was")
     assert brought(album, one) is Fate.KNOWN
-    assert album.read_now(facts.read_fact, "grouped") == "as it was"
+    assert album.read_now(named_values.read_value, "grouped") == "as it was"

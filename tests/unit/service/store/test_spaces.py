@@ -28,12 +28,12 @@ from service.store import (
     enrichments,
     eras,
     exports,
-    facts,
     failures,
     identities,
     imported_faces,
     imports,
     members,
+    named_values,
     picture_copies,
     placed_pictures,
     runs,
@@ -85,7 +85,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     exports.crops_without_hash: (RECIPE.space,),
     exports.users_of_sources: (),
     exports.recorded: (),
-    facts.read_fact: ("space",),
+    named_values.read_value: ("space",),
     failures.items_at_crash: ("embed",),
     failures.list_failures: (),
     failures.count_by_reason: (),
@@ -123,7 +123,7 @@ CHANGES = {
     "remember_source judge_again remember_page record_look mark_gone finish_listing remember_people record_alias",
     "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_export record_copy",
     "record_removal record_enrichment",
-    "write_fact write_scope forget_scope write_last_complete_sync write_thresholds record_failure record_crash clear forget_gone apply_grouping begin_run end_run",
+    "write_value write_scope forget_scope write_last_complete_sync write_thresholds record_failure record_crash clear forget_gone apply_grouping begin_run end_run",
     "announce_space use_space see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
 }
 
@@ -157,7 +157,7 @@ def fill(store: Store) -> None:
     store.write_now(failures.record_failure, "embed", "anna", BROKEN.fingerprint, error=broken, now=NOON)
     plan = dataclasses.replace(one_identity(1), links=(Link("anna", "p1", 1),))
     store.write_now(spaces.use_space, RECIPE.space, plan, NOON)
-    store.write_now(facts.write_thresholds, dataclasses.replace(invented_thresholds(), space=RECIPE.space))
+    store.write_now(named_values.write_thresholds, dataclasses.replace(invented_thresholds(), space=RECIPE.space))
     imported = PlannedSet(3, 3, "faceset_003", Fate.NEW, "Ida", (SORTED,))
     store.write_now(imports.record_import, ImportPlan((imported,), ()), NOON)
     found = KeptEra("1999", 1999, 1999, 1999, frozenset({1}))
@@ -189,12 +189,12 @@ def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:
         enrichments,
         eras,
         exports,
-        facts,
         failures,
         identities,
         imported_faces,
         imports,
         members,
+        named_values,
         placed_pictures,
         runs,
         sources,
@@ -213,12 +213,12 @@ def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:
 
 def test_a_library_without_a_grouping_in_its_space_asks_for_a_sync(store: Store) -> None:
     points = dataclasses.replace(invented_thresholds(), space=OTHER.space)
-    for write in (None, (facts.write_fact, "space", RECIPE.space), (facts.write_thresholds, points)):
+    for write in (None, (named_values.write_value, "space", RECIPE.space), (named_values.write_thresholds, points)):
         if write is not None:
             store.write_now(*write)
         with pytest.raises(SetupError, match="run 'immich-facesets sync' first"):
             store.read_now(spaces.grouped_points)
-    store.write_now(facts.write_thresholds, dataclasses.replace(points, space=RECIPE.space))
+    store.write_now(named_values.write_thresholds, dataclasses.replace(points, space=RECIPE.space))
     assert store.read_now(spaces.grouped_points).points == points.points
 
 

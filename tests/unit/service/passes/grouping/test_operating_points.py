@@ -19,7 +19,7 @@ from service.passes.grouping.operating_points import SpaceFacts, measure_points,
 from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store.database import Store
-from service.store.facts import read_thresholds, write_fact, write_thresholds
+from service.store.named_values import read_thresholds, write_thresholds, write_value
 from service.web.histogram import chart_of, rate
 
 DEFAULTS = operating_points("w600k_mbf")
@@ -136,7 +136,7 @@ async def test_a_picture_that_may_hold_a_person_twice_is_no_evidence(store: Stor
 
 
 async def test_what_another_version_remembered_is_forgotten(store: Store, tmp_path: Path) -> None:
-    await store.write(write_fact, "thresholds", {"cut": 1})
+    await store.write(write_value, "thresholds", {"cut": 1})
     assert await store.read(read_thresholds) is None
     assert (await measured(conditions(store, tmp_path), company())).cluster < DEFAULTS.cluster
 

@@ -18,9 +18,9 @@ from service.passes.group import GUARDRAILS, Group
 from service.passes.grouping.scope import basis_of, fresh_faces
 from service.progress import ProgressBoard
 from service.settings import Settings
-from service.store import assets, contents, decisions, facts, identities, sources
+from service.store import assets, contents, decisions, identities, named_values, sources
 from service.store.database import Store
-from service.store.facts import Scope, read_scope, write_scope
+from service.store.named_values import Scope, read_scope, write_scope
 
 DAY = timedelta(days=1)
 IDS = np.arange(1, 101)
@@ -108,12 +108,12 @@ async def test_the_first_sync_looks_at_all_and_the_next_only_at_what_came(store:
     syncs.add(*(f"mira{number}" for number in range(5)), *(f"stranger{number}" for number in range(6)))
     assert (await syncs.group()).guardrails is not None
     assert len(store.read_now(identities.all_memberships)) == 5
-    told = store.read_now(facts.read_fact, GUARDRAILS)
+    told = store.read_now(named_values.read_value, GUARDRAILS)
     syncs.add("mira5")
     syncs.now += timedelta(hours=1)
     assert (await syncs.group()).guardrails is None
     assert len(store.read_now(identities.all_memberships)) == 6
-    assert store.read_now(facts.read_fact, GUARDRAILS) == told, "what was said of the whole still stands"
+    assert store.read_now(named_values.read_value, GUARDRAILS) == told, "what was said of the whole still stands"
     syncs.now += DAY
     assert (await syncs.group()).guardrails is not None, "once a day"
 
@@ -158,5 +158,5 @@ async def test_a_face_that_two_people_are_as_near_to_is_counted_for_a_person_to_
 
 
 async def test_a_scope_of_another_version_is_forgotten(store: Store) -> None:
-    store.write_now(facts.write_fact, "grouped", {"some": "thing"})
+    store.write_now(named_values.write_value, "grouped", {"some": "thing"})
     assert store.read_now(read_scope) is None

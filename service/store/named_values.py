@@ -1,4 +1,4 @@
-"""Small named facts: settings that stored results depend on."""
+"""Small named values: settings that stored results depend on."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,16 +9,16 @@ from sqlalchemy import Connection, select
 
 from immich_facesets.calibration.thresholds import PointsInUse
 from service.store.tables import facts
-from service.store.upsert import BOOKS, upsert
+from service.store.upsert import BOOKKEEPING, upsert
 
 
-def read_fact(tx: Connection, name: str) -> Any:
-    """Return the value of a fact (any JSON value), None when it was never written."""
+def read_value(tx: Connection, name: str) -> Any:
+    """Return the value of this name (any JSON value), None when it was never written."""
     return tx.scalar(select(facts.c.value).where(facts.c.name == name))
 
 
-def write_fact(tx: Connection, name: str, value: Any, *, options: Mapping[str, Any] | None = None) -> None:
-    """Store a fact; ``options`` as `upsert` takes them."""
+def write_value(tx: Connection, name: str, value: Any, *, options: Mapping[str, Any] | None = None) -> None:
+    """Store a value; ``options`` as `upsert` takes them."""
     upsert(tx, facts, [{"name": name, "value": value}], options=options)
 
 
@@ -36,19 +36,19 @@ class Scope(msgspec.Struct, frozen=True):
 def read_scope(tx: Connection) -> Scope | None:
     """Return the scope of the last grouping; None before the first, or when another version wrote it."""
     try:
-        return msgspec.convert(read_fact(tx, _SCOPE), Scope | None)
+        return msgspec.convert(read_value(tx, _SCOPE), Scope | None)
     except msgspec.ValidationError:
         return None
 
 
 def write_scope(tx: Connection, scope: Scope) -> None:
     """Store the scope of a grouping."""
-    write_fact(tx, _SCOPE, msgspec.to_builtins(scope))
+    write_value(tx, _SCOPE, msgspec.to_builtins(scope))
 
 
 def forget_scope(tx: Connection) -> None:
     """Make the next grouping examine all faces."""
-    write_fact(tx, _SCOPE, None)
+    write_value(tx, _SCOPE, None)
 
 
 _LAST_COMPLETE_SYNC = "settled"
@@ -72,14 +72,14 @@ class CompleteSync(msgspec.Struct, frozen=True):
 def read_last_complete_sync(tx: Connection) -> CompleteSync | None:
     """Return the state of the last such sync; None before the first, or when another version wrote it."""
     try:
-        return msgspec.convert(read_fact(tx, _LAST_COMPLETE_SYNC), CompleteSync | None)
+        return msgspec.convert(read_value(tx, _LAST_COMPLETE_SYNC), CompleteSync | None)
     except msgspec.ValidationError:
         return None
 
 
 def write_last_complete_sync(tx: Connection, sync: CompleteSync | None) -> None:
     """Store the settled state; None clears it until another sync completes."""
-    write_fact(tx, _LAST_COMPLETE_SYNC, msgspec.to_builtins(sync), options=BOOKS)
+    write_value(tx, _LAST_COMPLETE_SYNC, msgspec.to_builtins(sync), options=BOOKKEEPING)
 
 
 _THRESHOLDS = "thresholds"
@@ -88,11 +88,11 @@ _THRESHOLDS = "thresholds"
 def read_thresholds(tx: Connection) -> PointsInUse | None:
     """Return the last grouping's thresholds; None before the first, or when another version wrote them."""
     try:
-        return msgspec.convert(read_fact(tx, _THRESHOLDS), PointsInUse | None)
+        return msgspec.convert(read_value(tx, _THRESHOLDS), PointsInUse | None)
     except msgspec.ValidationError:
         return None
 
 
 def write_thresholds(tx: Connection, used: PointsInUse) -> None:
     """Store the thresholds in use."""
-    write_fact(tx, _THRESHOLDS, msgspec.to_builtins(used))
+    write_value(tx, _THRESHOLDS, msgspec.to_builtins(used))
