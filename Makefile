@@ -136,7 +136,7 @@ lint: $(INSTALLED)  ## Style, types, prose and who may import whom
 	@$(BIN)/lint-imports
 	@$(BIN)/python tests/support/prose_check.py
 
-bench: $(INSTALLED)  ## Measure what the README claims
+bench: $(INSTALLED)  ## Measure what docs/accuracy.md claims
 	@if [ ! -e tests/bench/run.py ]; then echo "bench: this tree has no benchmarks" >&2; exit 1; fi
 	@$(BIN)/python tests/bench/run.py
 

@@ -12,7 +12,7 @@ from immich_facesets.errors import FacesetsError, RequestError
 from immich_facesets.runtime.listen_address import Listen, check_exposure
 from service.app import App, database_url, program_version, web_token
 from service.monitoring.event_loop_lag import EventLoopWatch
-from service.passes.workers import first_error
+from service.passes.fan_out import first_error
 from service.reports.status import stored_status
 from service.sources import SourceAwayError
 from service.store import named_values

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.exports.face_choice import picked
 from immich_facesets.exports.library import UserLibrary
 from immich_facesets.exports.manifests import SCHEMA, Json, face_entry, json_bytes, years
-from immich_facesets.exports.picking import picked
 from immich_facesets.exports.profile import Content, FacesetProfile, Files, LibraryProfile, PickedFaces, Profile
 from immich_facesets.facesets.faceset import ExportFace, ExportRules, Faceset, Reason, digest
 from immich_facesets.imports.manifests import MANIFEST

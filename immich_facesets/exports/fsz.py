@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from immich_facesets.exports.artifacts import Draw, ExportArtifact
 from immich_facesets.exports.contact_sheet import SHEET, Thumbnail, draw_sheet
+from immich_facesets.exports.face_choice import picked
 from immich_facesets.exports.file_names import THIN_NOTE, marker_name
 from immich_facesets.exports.manifests import (
     NO_NOTES,
@@ -25,7 +26,6 @@ from immich_facesets.exports.manifests import (
     marker,
     thin_note,
 )
-from immich_facesets.exports.picking import picked
 from immich_facesets.exports.profile import Content, FolderProfile, ReadBack
 from immich_facesets.facesets.faceset import ExportFace, ExportRules, Faceset, Shelf
 from immich_facesets.facesets.preflight import as_json, look_over

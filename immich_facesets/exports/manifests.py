@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from immich_facesets.exports.picking import picked
+from immich_facesets.exports.face_choice import picked
 from immich_facesets.faces import Box
 from immich_facesets.facesets.faceset import Candidate, EraYears, ExportFace, ExportRules, Faceset, Shelf
 

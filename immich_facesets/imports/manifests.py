@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from immich_facesets.imports.findings import Findings, counted
 from immich_facesets.imports.json_faces import Json, face_of
-from immich_facesets.imports.problems import Findings, counted
 from immich_facesets.imports.sorted_faces import Gathering, Period, SortedFace, SortedSet
 
 HIGHEST_NUMBER = 999_999

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from immich_facesets.faces import Box
+from immich_facesets.imports.findings import Findings, counted
 from immich_facesets.imports.npz_cache import EarlierCache
-from immich_facesets.imports.problems import Findings, counted
 from immich_facesets.imports.sorted_faces import Gathering, SortedFace, SortedSet
 
 

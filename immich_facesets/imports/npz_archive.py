@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.imports.problems import Findings
+from immich_facesets.imports.findings import Findings
 
 MOST_BYTES = 2**31
 """The largest size of one array that is read into memory."""

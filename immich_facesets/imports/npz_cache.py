@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.faces import Box
+from immich_facesets.imports.findings import Findings, counted
 from immich_facesets.imports.json_faces import face_of, is_sha256
 from immich_facesets.imports.npz_archive import Header, open_archive, read_arrays, read_headers
-from immich_facesets.imports.problems import Findings, counted
 from immich_facesets.imports.sorted_faces import SortedFace
 
 _ROWS, _ANY = -1, 0

@@ -10,8 +10,8 @@ from immich_facesets.errors import RequestError
 from service.app import open_reading
 from service.cli.terminal import err, print_line
 from service.passes.context import PassContext
-from service.passes.grouping.inputs import living_faces, space_in_use
-from service.passes.grouping.operating_points import points_in_use
+from service.passes.group_inputs.inputs import living_faces, space_in_use
+from service.passes.group_inputs.operating_points import points_in_use
 from service.progress import ProgressBoard
 from service.reports.clusters import ClusterView, check_target, cluster_faces, folders_of, write_view
 from service.settings import Settings, load_settings

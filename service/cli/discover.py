@@ -13,7 +13,7 @@ from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import chosen_users, open_app, open_reading
 from service.cli.terminal import print_line, shown
 from service.passes.context import PassContext
-from service.passes.grouping.inputs import decide, living_faces, space_in_use
+from service.passes.group_inputs.inputs import decide, living_faces, space_in_use
 from service.progress import ProgressBoard
 from service.reports.grouping_preview import GroupingPreview, preview
 from service.settings import Settings, load_settings

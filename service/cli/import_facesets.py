@@ -9,8 +9,8 @@ import typer
 from rich.table import Table
 
 from immich_facesets.errors import RequestError, SetupError
+from immich_facesets.imports.findings import Findings, counted
 from immich_facesets.imports.plan import ExistingIdentities, Fate, ImportPlan, plan_import
-from immich_facesets.imports.problems import Findings, counted
 from immich_facesets.imports.sorted_faces import SortedSet
 from service.app import database_url, prepare_data_dir, sqlite_file
 from service.cli.terminal import err, out, plain, print_line

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from immich_facesets.imports.findings import Findings
 from immich_facesets.imports.manifests import MANIFEST, SHELVES, SetFolder, is_set_folder, read_sets
 from immich_facesets.imports.merge import gather
 from immich_facesets.imports.npz_cache import read_cache
-from immich_facesets.imports.problems import Findings
 from immich_facesets.imports.sorted_faces import SortedSet
 
 _MOST_MANIFEST_BYTES = 512 * 2**20

@@ -17,7 +17,7 @@ from immich_facesets.assets import Asset, FaceHint
 from immich_facesets.errors import ItemError, TransientError
 from immich_facesets.listing import plan_page
 from service.passes.context import PassContext
-from service.passes.workers import ROUNDS, fan_out
+from service.passes.fan_out import ROUNDS, fan_out
 from service.remote.guard import CircuitOpenError
 from service.sources import Page, Source
 from service.store import assets, failures, sources

@@ -22,7 +22,7 @@ from service.files.staging import Staging
 from service.monitoring.metrics import Metrics
 from service.passes.context import PassContext
 from service.passes.crash_isolation import CrashIsolation
-from service.passes.workers import ROUNDS, fan_out, first_error
+from service.passes.fan_out import ROUNDS, fan_out, first_error
 from service.remote.guard import CircuitOpenError
 from service.settings import Settings
 from service.sources import Source, Staged

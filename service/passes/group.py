@@ -11,8 +11,8 @@ from immich_facesets.wire import Info
 from service.files import crops
 from service.passes.context import PassContext
 from service.passes.embed import recipe_of
-from service.passes.grouping.inputs import decide
-from service.passes.grouping.operating_points import SpaceFacts, remember_points
+from service.passes.group_inputs.inputs import decide
+from service.passes.group_inputs.operating_points import SpaceFacts, remember_points
 from service.store import contents, identities, named_values, spaces
 from service.store.named_values import write_scope
 from service.store.spaces import Reembedding

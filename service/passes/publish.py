@@ -21,7 +21,7 @@ from immich_facesets.exports.profile import FolderProfile
 from immich_facesets.exports.requests import ExportRequest, read_export_requests
 from immich_facesets.facesets.curation import build_faceset, choose, curate
 from immich_facesets.facesets.faceset import Check, ExportRules, Faceset, Place, Shelf, plan_publish
-from immich_facesets.facesets.selection import FacesetDraft, drafts, rescue
+from immich_facesets.facesets.faceset_drafts import FacesetDraft, drafts, rescue
 from immich_facesets.imports.manifests import MANIFEST
 from immich_facesets.spaces import OperatingPoints
 from service.embedders.pool import EmbedderPool

@@ -8,7 +8,7 @@ from immich_facesets.grouping.report import Survivors
 from immich_facesets.grouping.rules import GateCounts
 from immich_facesets.spaces import OperatingPoints
 from service.passes.context import PassContext
-from service.passes.grouping.inputs import Decided
+from service.passes.group_inputs.inputs import Decided
 from service.store import identities
 
 

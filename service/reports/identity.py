@@ -8,8 +8,8 @@ import msgspec
 
 from immich_facesets.grouping.alternatives import Alternative, alternatives
 from service.passes.context import PassContext
-from service.passes.grouping.inputs import space_in_use
-from service.passes.grouping.operating_points import points_in_use
+from service.passes.group_inputs.inputs import space_in_use
+from service.passes.group_inputs.operating_points import points_in_use
 from service.store import identities
 from service.store.folders import StoredSource, stored_sources
 from service.store.members import MemberRow, members_of

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Self
 
 from immich_facesets.errors import RequestError
-from immich_facesets.facesets.selection import era_face_table
+from immich_facesets.facesets.faceset_drafts import era_face_table
 from immich_facesets.grouping.face_table import FaceTable
 from service.passes.context import PassContext
-from service.passes.grouping.operating_points import points_today
+from service.passes.group_inputs.operating_points import points_today
 from service.passes.publishing.candidates import Facts, candidates_of, gather_facts
 from service.passes.publishing.eras import Eras
 from service.progress import ProgressBoard

@@ -21,7 +21,7 @@ from service.passes.counts import Counts, counts_of
 from service.passes.discover import Discover
 from service.passes.embed import Embed
 from service.passes.group import Group, GroupCounts
-from service.passes.grouping.operating_points import points_in_use
+from service.passes.group_inputs.operating_points import points_in_use
 from service.passes.publish import Publish, PublishCounts
 from service.passes.unchanged import UnchangedCheck
 from service.progress import Stage

@@ -84,9 +84,11 @@ def status_view(context: WebContext, progress: Progress, state: PageState, notic
 Part = Literal["progress", "standing"]
 """A part of the status page that is sent live; also the id of its element and the name of its event."""
 
+_TEMPLATES: Mapping[Part, str] = {"progress": "_progress.html", "standing": "_library_status.html"}
+
 
 def render_part(request: web.Request, part: Part, view: StatusView) -> str:
-    return aiohttp_jinja2.render_string(f"_{part}.html", request, {"view": view})
+    return aiohttp_jinja2.render_string(_TEMPLATES[part], request, {"view": view})
 
 
 async def show_status(request: web.Request) -> web.StreamResponse:

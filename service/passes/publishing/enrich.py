@@ -22,7 +22,7 @@ from service.embedders.pool import EmbedderPool
 from service.files.crops import read_crop
 from service.passes.context import PassContext
 from service.passes.crash_isolation import CrashIsolation
-from service.passes.workers import fan_out
+from service.passes.fan_out import fan_out
 from service.store import enrichments
 from service.store.enrichments import Unenriched
 

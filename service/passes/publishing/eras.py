@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from immich_facesets.dates import read_date
 from immich_facesets.eras import Childhood, EraRules, KeptEra, Window, plan_eras, split_again
 from immich_facesets.facesets.faceset import Candidate
-from immich_facesets.facesets.selection import era_face_table
+from immich_facesets.facesets.faceset_drafts import era_face_table
 from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.spaces import OperatingPoints
 from service.passes.context import PassContext

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from immich_facesets.errors import SetupError
 from immich_facesets.exports.artifacts import Draw, ExportArtifact, form_of_faceset, form_of_library
+from immich_facesets.exports.face_choice import picked
 from immich_facesets.exports.file_names import user_directories
 from immich_facesets.exports.library import LibraryFace, PlacedPicture, UserLibrary
-from immich_facesets.exports.picking import picked
 from immich_facesets.exports.profile import FacesetProfile, LibraryProfile
 from immich_facesets.exports.requests import ExportRequest
 from immich_facesets.facesets.faceset import ExportRules, Faceset, Shelf

@@ -15,7 +15,7 @@ from immich_facesets.evaluation.confusions import confusions, faces_in
 from immich_facesets.evaluation.from_scratch import partition, with_nobody_alone
 from immich_facesets.grouping.plan import GroupingRules
 from immich_facesets.spaces import OperatingPoints
-from service.passes.grouping.operating_points import points_today
+from service.passes.group_inputs.operating_points import points_today
 from service.reports.evaluation.labels import Labels
 from service.reports.evaluation.results import (
     ExampleFace,

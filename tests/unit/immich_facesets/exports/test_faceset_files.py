@@ -5,8 +5,8 @@ import zipfile
 
 from faceset_builders import candidate, faceset, gathered
 
+from immich_facesets.exports.face_choice import picked
 from immich_facesets.exports.fsz import faceset_files
-from immich_facesets.exports.picking import picked
 from immich_facesets.facesets.faceset import EraYears, ExportFace, Faceset, Shelf
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from testdata import shared_data
 
-from immich_facesets.exports.picking import FOR_AVERAGING, FOR_SHOWING, Weights, picked, terms
+from immich_facesets.exports.face_choice import FOR_AVERAGING, FOR_SHOWING, Weights, picked, terms
 from immich_facesets.faces import Box, Face, Landmarks, Measures
 from immich_facesets.facesets.coverage import Coverage
 from immich_facesets.facesets.curation import build_faceset, choose, curate

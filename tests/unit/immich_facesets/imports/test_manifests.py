@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from immich_facesets.exports.manifests import faceset_entry, faceset_manifest
 from immich_facesets.faces import Box
 from immich_facesets.facesets.faceset import EraYears
+from immich_facesets.imports.findings import Findings
 from immich_facesets.imports.manifests import SetFolder, read_sets
-from immich_facesets.imports.problems import Findings
 from immich_facesets.imports.sorted_faces import Period, SortedSet
 
 FACE = {"file": "0001.png", "source": "/photos/a.jpg", "box": [1, 2, 30, 40]}

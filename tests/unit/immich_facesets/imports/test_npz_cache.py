@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from immich_facesets.exports.npz import Cache, CacheRow, write_cache
 from immich_facesets.faces import Box
+from immich_facesets.imports.findings import Findings
 from immich_facesets.imports.npz_cache import EarlierCache, read_cache
-from immich_facesets.imports.problems import Findings
 from immich_facesets.imports.sorted_faces import SortedFace
 
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from immich_facesets.faces import Box
 from immich_facesets.imports.face_lookup import Resolver
+from immich_facesets.imports.findings import Findings
 from immich_facesets.imports.merge import gather
 from immich_facesets.imports.npz_cache import EarlierCache
 from immich_facesets.imports.plan import ExistingIdentities, Fate, ImportedPerson, ImportPlan, plan_import
-from immich_facesets.imports.problems import Findings
 from immich_facesets.imports.sorted_faces import Gathering, Period, SortedFace, SortedSet
 
 HERE, NEAR, ELSEWHERE = Box(0, 0, 100, 100), Box(10, 5, 108, 102), Box(300, 0, 400, 100)

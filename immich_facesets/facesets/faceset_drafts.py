@@ -1,4 +1,4 @@
-"""Selection: the facesets of an identity (itself, and its eras), and the unassigned faces that may belong to it."""
+"""Drafts of face sets: those of an identity (itself, and its eras), and unassigned faces that may belong to it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace

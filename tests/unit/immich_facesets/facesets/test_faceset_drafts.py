@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.eras import EraRules, plan_eras
 from immich_facesets.facesets.faceset import Candidate, ExportRules, Shelf
-from immich_facesets.facesets.selection import FacesetDraft, drafts, era_face_table, rescue
+from immich_facesets.facesets.faceset_drafts import FacesetDraft, drafts, era_face_table, rescue
 
 RULES = ExportRules(outlier=0.45)
 

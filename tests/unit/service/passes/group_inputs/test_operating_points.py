@@ -15,7 +15,7 @@ from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints, operating_points
 from immich_facesets.wire import Info, Limits
 from service.passes.context import PassContext
-from service.passes.grouping.operating_points import SpaceFacts, measure_points, points_in_use, remember_points
+from service.passes.group_inputs.operating_points import SpaceFacts, measure_points, points_in_use, remember_points
 from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store.database import Store

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from immich_facesets.errors import SetupError, TransientError
-from service.passes.workers import fan_out, first_error
+from service.passes.fan_out import fan_out, first_error
 
 
 async def each(items: Sequence[int]) -> AsyncIterator[int]:

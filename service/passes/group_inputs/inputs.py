@@ -12,8 +12,8 @@ from immich_facesets.grouping.plan import Carried, FaceTable, GroupingPlan, plan
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
 from service.passes.context import PassContext
-from service.passes.grouping.operating_points import SpaceFacts, measure_points, points_in_use
-from service.passes.grouping.scope import basis_of, fresh_faces
+from service.passes.group_inputs.operating_points import SpaceFacts, measure_points, points_in_use
+from service.passes.group_inputs.scope import basis_of, fresh_faces
 from service.store import contents, decisions, faces, identities, runs, spaces
 from service.store.database import Store
 from service.store.named_values import Scope, read_scope

@@ -15,7 +15,7 @@ from immich_facesets.spaces import BUFFALO_L, operating_points
 from immich_facesets.wire import Info, Limits
 from service.passes.context import PassContext
 from service.passes.group import GUARDRAILS, Group
-from service.passes.grouping.scope import basis_of, fresh_faces
+from service.passes.group_inputs.scope import basis_of, fresh_faces
 from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store import assets, contents, decisions, identities, named_values, sources
