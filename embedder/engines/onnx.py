@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from embedder.engine import Aligned, Detection, EngineFacts, Pixels, View
 from embedder.engines import scrfd
-from embedder.engines.recogniser import DegenerateHearer, Recogniser, Recognition, nobody
+from embedder.engines.recogniser import OnDegenerate, Recogniser, Recognition, ignore_degenerate
 from embedder.images import alignment
 from embedder.models.pack import ModelFile, ModelPack
 from embedder.models.sessions import Device, Precision, Provider, open_session
@@ -51,7 +51,7 @@ class OnnxEngine:
         pack: ModelPack,
         tuning: Tuning,
         *,
-        on_degenerate: DegenerateHearer = nobody,
+        on_degenerate: OnDegenerate = ignore_degenerate,
     ) -> None:
         self._tuning = tuning
         self._detector = _open(pack.detector, tuning)

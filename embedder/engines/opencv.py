@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedder.engine import Aligned, Detection, EngineFacts, Pixels, View
-from embedder.engines.recogniser import DegenerateHearer, nobody, unit_rows
+from embedder.engines.recogniser import OnDegenerate, ignore_degenerate, unit_rows
 from embedder.images import alignment
 from embedder.images.colour import cv2_array
 from embedder.models.pack import ModelPack
@@ -49,7 +49,9 @@ class OpenCvEngine:
     ``on_degenerate`` is called with the name of a recognition model and its number of degenerate embeddings.
     """
 
-    def __init__(self, pack: ModelPack, tuning: OpenCvTuning, *, on_degenerate: DegenerateHearer = nobody) -> None:
+    def __init__(
+        self, pack: ModelPack, tuning: OpenCvTuning, *, on_degenerate: OnDegenerate = ignore_degenerate
+    ) -> None:
         self._pack = pack
         self._tuning = tuning
         self._on_degenerate = on_degenerate

@@ -20,12 +20,12 @@ LEAST_SPREAD = 1e-3
 """A vector whose numbers vary by less than this fraction of their size is degenerate: the same for every face."""
 
 
-DegenerateHearer = Callable[[str, int], None]
+OnDegenerate = Callable[[str, int], None]
 """Called with the name of a recognition model and its number of degenerate embeddings."""
 
 
-def nobody(_model: str, _faces: int) -> None:
-    """Do nothing with the report."""
+def ignore_degenerate(_model: str, _faces: int) -> None:
+    """Do nothing: the default where degenerate embeddings are not counted."""
 
 
 class Recogniser:
@@ -91,7 +91,7 @@ class Recognition:
         recognisers: Sequence[Recogniser],
         *,
         flip: bool = False,
-        on_degenerate: DegenerateHearer = nobody,
+        on_degenerate: OnDegenerate = ignore_degenerate,
     ) -> None:
         self._recognisers = tuple(recognisers)
         self._flip = flip

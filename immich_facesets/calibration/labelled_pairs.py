@@ -70,7 +70,7 @@ def impostor_pairs(faces: FaceTable, is_good: NDArray[np.bool_], may_repeat: Con
     ``faces``: in the order of content. ``is_good``: (n,) the faces that count. ``may_repeat``: pictures that may hold a
     person twice. ``cut``: the cut of the clustering, tight enough that no cluster holds two people.
     """
-    rows = _in_company(faces, is_good, may_repeat)
+    rows = _in_shared_pictures(faces, is_good, may_repeat)
     if len(rows) == 0:
         return NO_PAIRS
     vectors = faces.vectors[rows]
@@ -107,8 +107,8 @@ def genuine_pairs(
     centroids = Centroids(faces.vectors, is_good, points.near)
     distances, weights, people, near = [np.zeros(0)], [np.zeros(0)], 0, 0
     for assertion in sorted(assertions, key=lambda one: one.person):
-        said = sorted(row_of[face] for face in assertion.face_ids if face in row_of)
-        rows = np.array([row for row in said if is_good[row]], dtype=np.intp)
+        asserted = sorted(row_of[face] for face in assertion.face_ids if face in row_of)
+        rows = np.array([row for row in asserted if is_good[row]], dtype=np.intp)
         kept = without_outliers(rows, centroids, points.drop, points.outlier)[:SAMPLED_OF_PERSON]
         one, two = np.triu_indices(len(kept), k=1)
         apart = 1.0 - pair_products(faces.vectors[kept].astype(np.float64), one, two)
@@ -121,7 +121,7 @@ def genuine_pairs(
     return Pairs(np.concatenate(distances), np.concatenate(weights), people, people, float(people), near)
 
 
-def _in_company(faces: FaceTable, is_good: NDArray[np.bool_], may_repeat: Container[int]) -> Rows:
+def _in_shared_pictures(faces: FaceTable, is_good: NDArray[np.bool_], may_repeat: Container[int]) -> Rows:
     """Return the good faces, ascending, of pictures that hold two or more; whole pictures, until there are enough."""
     rows = np.flatnonzero(is_good)
     if len(rows) == 0:

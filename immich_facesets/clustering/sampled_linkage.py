@@ -33,7 +33,7 @@ def sampled_linkage(faces: Directions, sizes: Sizes, cut: float, floor: float, s
 
     ``floor``: the likeness at the cut. Beyond the faces, it needs memory for as many vectors as there are strangers.
     """
-    person = _familiar(faces, sizes, cut, floor, sample_rows)
+    person = _assign_to_sample(faces, sizes, cut, floor, sample_rows)
     item, groups = _condense(faces, person, sizes, cut)
     item_sizes: Sizes = np.bincount(item, weights=sizes).astype(np.float64)
     means = _means(faces, item, sizes, groups)
@@ -44,7 +44,7 @@ def sampled_linkage(faces: Directions, sizes: Sizes, cut: float, floor: float, s
     return merged[item]
 
 
-def _familiar(faces: Directions, sizes: Sizes, cut: float, floor: float, sample_rows: int) -> Labels:
+def _assign_to_sample(faces: Directions, sizes: Sizes, cut: float, floor: float, sample_rows: int) -> Labels:
     """Return the well-known person of a sample nearest to each face, (n,); UNASSIGNED beyond the cut."""
     person = np.full(len(faces), UNASSIGNED, dtype=np.int64)
     sample = np.unique(np.linspace(0, len(faces) - 1, sample_rows).astype(np.intp))

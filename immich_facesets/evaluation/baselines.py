@@ -131,7 +131,7 @@ def hdbscan(material: Material) -> Outcome:
     for size in sizes:
         model = HDBSCAN(min_cluster_size=size, algorithm="brute", metric="euclidean", copy=True)
         labels = model.fit_predict(material.vectors.astype(np.float64))
-        found.append((size, alone(labels.astype(np.int64))))
+        found.append((size, with_singletons(labels.astype(np.int64))))
     best = max(found, key=lambda one: material.judge(one[1]))
     return Outcome(best[1], f"at least {best[0]} faces, best of {len(found)}")
 
@@ -197,7 +197,7 @@ def immich_labels(pairs: NearPairs, min_faces: int = IMMICH_FACES) -> Labels:
         known = near[person[near] >= 0]
         if len(known):
             person[face] = person[known[0]]
-    return alone(person)
+    return with_singletons(person)
 
 
 def infomap(material: Material) -> Outcome:
@@ -218,11 +218,11 @@ def _modules(pairs: NearPairs) -> Labels:
         network.add_links(links.astype(np.float64))
         for face, module in network.run().modules().items():
             labels[face] = module
-    return alone(labels)
+    return with_singletons(labels)
 
 
-def alone(labels: Labels) -> Labels:
-    """Return the same labels, with a label of its own for each face without an identity (below 0)."""
+def with_singletons(labels: Labels) -> Labels:
+    """Return the same labels; each face without an identity (below 0) gets a label of its own, above all others."""
     nobody = np.flatnonzero(labels < 0)
     result = labels.copy()
     result[nobody] = labels.max(initial=0) + 1 + np.arange(len(nobody))

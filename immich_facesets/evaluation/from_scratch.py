@@ -30,9 +30,9 @@ def partition(table: FaceTable, points: OperatingPoints, rules: GroupingRules) -
         next_number=1,
     )
     owner = {join.face_id: join.identity for join in plan.joins}
-    return with_nobody_alone([owner.get(face) for face in table.face_ids.tolist()])
+    return identity_labels([owner.get(face) for face in table.face_ids.tolist()])
 
 
-def with_nobody_alone(identities: list[int] | list[int | None]) -> NDArray[np.int64]:
+def identity_labels(identities: list[int] | list[int | None]) -> NDArray[np.int64]:
     """Return identity numbers as labels; each face without an identity (None) gets its own label below zero."""
     return np.array([-1 - row if one is None else one for row, one in enumerate(identities)], dtype=np.int64)

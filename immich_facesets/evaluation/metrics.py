@@ -99,12 +99,12 @@ class CalibrationBin:
     right: float
 
 
-SURE_AT = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
+CONFIDENCE_EDGES = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 1.0)
 """Edges of the confidence classes: finer where confidences are high."""
 
 
 def calibration(
-    is_right: NDArray[np.bool_], confidences: NDArray[np.floating], edges: Sequence[float] = SURE_AT
+    is_right: NDArray[np.bool_], confidences: NDArray[np.floating], edges: Sequence[float] = CONFIDENCE_EDGES
 ) -> tuple[CalibrationBin, ...]:
     """
     Return how many faces of each confidence class are right; classes without faces are left out.

@@ -27,8 +27,8 @@ from immich_facesets.exports.manifests import (
     thin_note,
 )
 from immich_facesets.exports.profile import Content, FolderProfile, ReadBack
-from immich_facesets.facesets.faceset import ExportFace, ExportRules, Faceset, Shelf
-from immich_facesets.facesets.preflight import as_json, look_over
+from immich_facesets.facesets.faceset import ExportFace, ExportRules, Faceset, FacesetFolder
+from immich_facesets.facesets.preflight import as_json, check_faceset
 from immich_facesets.imports.manifests import MANIFEST
 
 FSZ = FolderProfile(
@@ -63,16 +63,16 @@ def of_faceset(
 
     ``without_crop``: how many faces of the identity were too small to be cut out.
     """
-    is_reported = faceset.shelf is not Shelf.CANDIDATES
-    report = look_over(faceset, rules.top, without_crop=without_crop)
-    told = json_bytes(as_json(faceset, report))
-    notes = {PREFLIGHT: hashlib.sha256(told).hexdigest(), SHEET: None} if is_reported else NO_NOTES
+    is_reported = faceset.folder is not FacesetFolder.CANDIDATES
+    report = check_faceset(faceset, rules.top, without_crop=without_crop)
+    report_bytes = json_bytes(as_json(faceset, report))
+    notes = {PREFLIGHT: hashlib.sha256(report_bytes).hexdigest(), SHEET: None} if is_reported else NO_NOTES
     manifest = faceset_manifest(faceset, space=space, rules=rules, notes=notes)
     top = frozenset(face.candidate.face.face_id for face in picked(faceset, rules.top, is_for_swapping=True))
 
     def for_people() -> Iterator[tuple[str, Content]]:
         if is_reported:
-            yield PREFLIGHT, told
+            yield PREFLIGHT, report_bytes
             yield SHEET, draw_sheet(faceset, top, report, thumbnail)
 
     def files() -> Iterator[tuple[str, Content]]:
@@ -106,7 +106,7 @@ def faceset_files(
     for name, faces in ((names["top"], best), (names["all"], faceset.swappable)):
         if name is not None:
             yield name, partial(_write_bundle, [file_of[face.candidate.face.face_id] for face in faces])
-    if faceset.shelf is Shelf.THIN:
+    if faceset.folder is FacesetFolder.THIN:
         yield THIN_NOTE, thin_note(faceset)
     yield marker_name(faceset.label, faceset.name), marker(faceset)
     yield from notes

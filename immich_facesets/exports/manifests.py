@@ -14,7 +14,7 @@ from typing import Any
 
 from immich_facesets.exports.face_choice import picked
 from immich_facesets.faces import Box
-from immich_facesets.facesets.faceset import Candidate, EraYears, ExportFace, ExportRules, Faceset, Shelf
+from immich_facesets.facesets.faceset import Candidate, EraYears, ExportFace, ExportRules, Faceset, FacesetFolder
 
 SCHEMA = 1
 NO_NOTES: Mapping[str, str | None] = MappingProxyType({})
@@ -57,9 +57,9 @@ def top_manifest(entries: Iterable[Mapping[str, Any]], *, space: str, now: datet
         "schema": SCHEMA,
         "space": space,
         "generated_at": now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "facesets": _on(Shelf.MAIN, ordered),
-        "thin_eras": _on(Shelf.THIN, ordered),
-        "candidates": _on(Shelf.CANDIDATES, ordered),
+        "facesets": _on(FacesetFolder.MAIN, ordered),
+        "thin_eras": _on(FacesetFolder.THIN, ordered),
+        "candidates": _on(FacesetFolder.CANDIDATES, ordered),
     }
     before = _parsed(previous)
     if previous is not None and {**before, "generated_at": None} == {**manifest, "generated_at": None}:
@@ -75,7 +75,7 @@ def faceset_manifest(
 
     ``notes``: files for users by name, with a digest where that is known before they are drawn.
     """
-    is_candidates = faceset.shelf is Shelf.CANDIDATES
+    is_candidates = faceset.folder is FacesetFolder.CANDIDATES
     top = {face.candidate.face.face_id for face in picked(faceset, rules.top, is_for_swapping=True)}
     return json_bytes(
         {
@@ -84,7 +84,7 @@ def faceset_manifest(
             "identity": faceset.identity,
             "label": faceset.label,
             "era": years(faceset.era),
-            "is_thin": faceset.shelf is Shelf.THIN,
+            "is_thin": faceset.folder is FacesetFolder.THIN,
             "is_candidates": is_candidates,
             "space": space,
             "settings": asdict(rules),
@@ -105,7 +105,9 @@ def faceset_manifest(
 def user_manifest(user: str, facesets: Iterable[Faceset]) -> bytes:
     """Return the facesets as seen by one user: the user's assets in each, and those left out, with reasons."""
     ordered = sorted(facesets, key=lambda faceset: (faceset.identity, faceset.name))
-    seen = [(faceset, _assets_of(user, faceset)) for faceset in ordered if faceset.shelf is not Shelf.CANDIDATES]
+    seen = [
+        (faceset, _assets_of(user, faceset)) for faceset in ordered if faceset.folder is not FacesetFolder.CANDIDATES
+    ]
     return json_bytes(
         {
             "schema": SCHEMA,
@@ -219,9 +221,9 @@ def _box(box: Box) -> list[float]:
     return [round(edge, 2) for edge in (box.x1, box.y1, box.x2, box.y2)]
 
 
-def _on(shelf: Shelf, entries: Iterable[Json]) -> list[Json]:
-    """Return the entries whose directories are on one shelf."""
-    return [entry for entry in entries if str(entry["directory"]).rpartition("/")[0] == shelf]
+def _on(folder: FacesetFolder, entries: Iterable[Json]) -> list[Json]:
+    """Return the entries whose directories are in one folder."""
+    return [entry for entry in entries if str(entry["directory"]).rpartition("/")[0] == folder]
 
 
 def _parsed(body: bytes | None) -> Json:

@@ -22,9 +22,9 @@ from immich_facesets.facesets.faceset import (
     ExportFace,
     ExportRules,
     Faceset,
+    FacesetFolder,
     Omission,
     Reason,
-    Shelf,
     Verdict,
 )
 from immich_facesets.near_duplicates.faces import collapse, near_groups
@@ -128,7 +128,7 @@ def build_faceset(
     identity: int,
     label: str | None,
     era: EraYears | None = None,
-    shelf: Shelf = Shelf.MAIN,
+    folder: FacesetFolder = FacesetFolder.MAIN,
     never_export: bool = False,
 ) -> Faceset | None:
     """Return the faceset of a final choice; None when it is empty, or when the person must not be exported."""
@@ -136,7 +136,7 @@ def build_faceset(
         raise ValueError(f"{len(choice.unchecked)} crops of identity {identity} were not checked yet")
     if never_export or not choice.faces:
         return None
-    return Faceset(identity=identity, label=label, era=era, shelf=shelf, faces=choice.faces, omitted=choice.omitted)
+    return Faceset(identity=identity, label=label, era=era, folder=folder, faces=choice.faces, omitted=choice.omitted)
 
 
 def unchecked(

@@ -18,7 +18,7 @@ EXPORT_FORMAT = 1
 ADULT_AGE = 18
 
 
-class Shelf(StrEnum):
+class FacesetFolder(StrEnum):
     """The folder of a faceset: the export folder itself, or a folder of facesets that a moderator must review first."""
 
     MAIN = ""
@@ -148,7 +148,7 @@ class Faceset:
     identity: int
     label: str | None
     era: EraYears | None
-    shelf: Shelf
+    folder: FacesetFolder
     faces: tuple[ExportFace, ...]
     omitted: tuple[Omission, ...]
 
@@ -160,12 +160,12 @@ class Faceset:
     @property
     def directory(self) -> str:
         """Return the directory relative to the export folder."""
-        return f"{self.shelf}/{self.name}" if self.shelf else self.name
+        return f"{self.folder}/{self.name}" if self.folder else self.name
 
     @property
     def swappable(self) -> tuple[ExportFace, ...]:
         """Return the faces allowed in a bundle for face swapping: no minors (docs/exports.md) and no candidates."""
-        if self.shelf is Shelf.CANDIDATES:
+        if self.folder is FacesetFolder.CANDIDATES:
             return ()
         return tuple(face for face in self.faces if not face.candidate.is_minor)
 

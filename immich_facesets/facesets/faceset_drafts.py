@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from immich_facesets.dates import day_of, read_date
 from immich_facesets.eras import EraRules, KeptEra
 from immich_facesets.facesets.curation import build_faceset, unchecked
-from immich_facesets.facesets.faceset import Candidate, EraYears, ExportRules, Faceset, Shelf
+from immich_facesets.facesets.faceset import Candidate, EraYears, ExportRules, Faceset, FacesetFolder
 from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.quality.score import quality
 
@@ -23,7 +23,7 @@ class FacesetDraft:
 
     identity: int
     era: EraYears | None
-    shelf: Shelf
+    folder: FacesetFolder
     candidates: tuple[Candidate, ...]
     vectors: NDArray[np.float32] = field(repr=False)
 
@@ -45,7 +45,7 @@ def drafts(
     row_of = {candidate.face.face_id: row for row, candidate in enumerate(candidates)}
     parts = [_era_draft(number, era, candidates, vectors, row_of, rules) for era in eras]
     found = sorted((part for part in parts if part.candidates), key=_first_year)
-    return (FacesetDraft(number, None, Shelf.MAIN, tuple(candidates), vectors), *found)
+    return (FacesetDraft(number, None, FacesetFolder.MAIN, tuple(candidates), vectors), *found)
 
 
 def _era_draft(
@@ -63,7 +63,7 @@ def _era_draft(
     return FacesetDraft(
         number,
         EraYears(era.name, first, last),
-        Shelf.THIN if len(rows) < rules.min_anchor else Shelf.MAIN,
+        FacesetFolder.THIN if len(rows) < rules.min_anchor else FacesetFolder.MAIN,
         tuple(replace(member, era_confidence=era.joined.get(member.face.face_id)) for member in members),
         vectors[rows],
     )
@@ -103,7 +103,7 @@ def rescue(
             unchecked([strays[row] for row in rows], vectors[rows], centroids[number], rules),
             identity=number,
             label=labels.get(number),
-            shelf=Shelf.CANDIDATES,
+            folder=FacesetFolder.CANDIDATES,
         )
         for number, rows in sorted(rows_of.items())
     )

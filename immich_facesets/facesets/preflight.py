@@ -59,7 +59,7 @@ class Preflight:
     without_crop: int
 
 
-def look_over(faceset: Faceset, top: int, *, without_crop: int = 0) -> Preflight:
+def check_faceset(faceset: Faceset, top: int, *, without_crop: int = 0) -> Preflight:
     """Return the report on a face set whose small bundle takes ``top`` faces."""
     coverage = Coverage.of([face.candidate for face in faceset.faces])
     shown = {
@@ -70,12 +70,12 @@ def look_over(faceset: Faceset, top: int, *, without_crop: int = 0) -> Preflight
     }
     sizes = Counter(coverage.event[coverage.event >= 0].tolist())
     undated = int((coverage.event < 0).sum())
-    told = [
+    findings = [
         *_few(faceset, top),
         *_events(sizes, undated, len(faceset.faces)),
         *_looks(shown, len(faceset.faces)),
     ]
-    return Preflight(tuple(told), shown, len(sizes), max(sizes.values(), default=0), undated, without_crop)
+    return Preflight(tuple(findings), shown, len(sizes), max(sizes.values(), default=0), undated, without_crop)
 
 
 def as_json(faceset: Faceset, report: Preflight) -> dict[str, Any]:
@@ -105,56 +105,56 @@ def as_json(faceset: Faceset, report: Preflight) -> dict[str, Any]:
 def _few(faceset: Faceset, top: int) -> list[Finding]:
     count, swappable = len(faceset.faces), len(faceset.swappable)
     sharp = sum(face.quality.sharpness >= SHARP for face in faceset.faces)
-    told = []
+    findings = []
     if count < FEW_FACES:
-        told.append(Finding("few_faces", f"{count} of the {FEW_FACES} faces that are a start", count, FEW_FACES))
+        findings.append(Finding("few_faces", f"{count} of the {FEW_FACES} faces that are a start", count, FEW_FACES))
     if swappable < top:
         message = f"the small bundle has room for {top} and holds {swappable}"
-        told.append(Finding("top_not_full", message, swappable, top))
+        findings.append(Finding("top_not_full", message, swappable, top))
     if sharp < min(FEW_SHARP, count):
-        told.append(Finding("few_sharp", f"sharp faces: {sharp} of {count}", sharp, FEW_SHARP))
-    return told
+        findings.append(Finding("few_sharp", f"sharp faces: {sharp} of {count}", sharp, FEW_SHARP))
+    return findings
 
 
 def _events(sizes: Counter[int], undated: int, count: int) -> list[Finding]:
-    told = []
+    findings = []
     dated = count - undated
     if undated > MUCH_UNDATED * count:
         message = f"{undated} of {count} faces have no date, so that events cannot be told apart"
-        told.append(Finding("undated", message, undated / count, MUCH_UNDATED))
+        findings.append(Finding("undated", message, undated / count, MUCH_UNDATED))
     if dated > 1 and len(sizes) == 1:
-        told.append(Finding("one_event", f"all {dated} dated faces are of one day", 1, 2))
+        findings.append(Finding("one_event", f"all {dated} dated faces are of one day", 1, 2))
     elif dated > 1 and len(sizes) < FEW_EVENTS:
-        told.append(Finding("few_events", f"the dated faces are of {len(sizes)} days only", len(sizes), FEW_EVENTS))
+        findings.append(Finding("few_events", f"the dated faces are of {len(sizes)} days only", len(sizes), FEW_EVENTS))
     largest = max(sizes.values(), default=0)
     if len(sizes) > 1 and largest > LARGE_EVENT * dated:
         message = f"{largest} of {dated} dated faces are of one day"
-        told.append(Finding("large_event", message, round(largest / dated, 4), LARGE_EVENT))
-    return told
+        findings.append(Finding("large_event", message, round(largest / dated, 4), LARGE_EVENT))
+    return findings
 
 
 def _looks(shown: dict[str, dict[str, int]], count: int) -> list[Finding]:
-    told = []
+    findings = []
     yaw, light, expression = shown["yaw"], shown["light"], shown["expression"]
     profiles = yaw["profile_left"] + yaw["profile_right"]
     if not profiles:
-        told.append(Finding("no_profile_views", "no face is seen from the side", 0, 1))
-    told += [
+        findings.append(Finding("no_profile_views", "no face is seen from the side", 0, 1))
+    findings += [
         Finding(f"none_to_the_{side}", f"no face looks to the {side} of the picture", 0, 1)
         for side in ("left", "right")
         if not yaw[f"half_{side}"] + yaw[f"profile_{side}"]
     ]
     if not yaw["front"]:
-        told.append(Finding("no_front_views", "no face looks into the camera", 0, 1))
+        findings.append(Finding("no_front_views", "no face looks into the camera", 0, 1))
     most = max(light.values())
     if count >= FEW_EVENTS and most > ONE_LIGHT * count:
-        told.append(
+        findings.append(
             Finding("one_light", f"{most} of {count} faces are in one light", round(most / count, 4), ONE_LIGHT)
         )
     if expression["eyes_closed"]:
         number = expression["eyes_closed"]
-        told.append(Finding("eyes_closed", f"faces with closed eyes: {number}", number, 1))
-    return told
+        findings.append(Finding("eyes_closed", f"faces with closed eyes: {number}", number, 1))
+    return findings
 
 
 def _counts(bins: NDArray[np.int64], names: Sequence[str]) -> dict[str, int]:

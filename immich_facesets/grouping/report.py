@@ -45,7 +45,7 @@ class Ambiguous:
 
 
 @dataclass(frozen=True, slots=True)
-class Twice:
+class RepeatedInPicture:
     """Faces of one picture that all look like one identity: a mirror, a collage, or a wrong match."""
 
     identity: int
@@ -97,7 +97,7 @@ class GroupingReport:
     guardrails: tuple[str, ...] | None
     dropped: tuple[Dropped, ...]
     ambiguous: tuple[Ambiguous, ...]
-    suspects: tuple[Twice, ...]
+    suspects: tuple[RepeatedInPicture, ...]
     suggested_merges: tuple[Suggestion, ...]
     survivors: Survivors
     gate_counts: Mapping[int, GateCounts]
@@ -214,7 +214,9 @@ def _ambiguous_loose(problem: GroupingProblem, state: GroupingState, placed: Pla
     return found
 
 
-def _suspects(problem: GroupingProblem, state: GroupingState, placed: PlacedIdentities) -> tuple[Twice, ...]:
+def _suspects(
+    problem: GroupingProblem, state: GroupingState, placed: PlacedIdentities
+) -> tuple[RepeatedInPicture, ...]:
     """Return the pictures in which an identity has two faces, or has one and another face matches it."""
     constraints, ids = problem.constraints, problem.faces.face_ids
     occupants = constraints.occupants(state.owner)
@@ -229,7 +231,7 @@ def _suspects(problem: GroupingProblem, state: GroupingState, placed: PlacedIden
             if (row, number) not in constraints.cannot_link and pair in occupants:
                 occupants[pair].append(row)
     return tuple(
-        Twice(number, tuple(sorted(ids[rows].tolist())))
+        RepeatedInPicture(number, tuple(sorted(ids[rows].tolist())))
         for (number, _), rows in sorted(occupants.items())
         if len(rows) > 1
     )

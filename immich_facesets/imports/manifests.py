@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from immich_facesets.imports.findings import Findings, counted
 from immich_facesets.imports.json_faces import Json, face_of
-from immich_facesets.imports.sorted_faces import Gathering, Period, SortedFace, SortedSet
+from immich_facesets.imports.sorted_faces import DistinctFaces, Period, SortedFace, SortedSet
 
 HIGHEST_NUMBER = 999_999
 """
@@ -22,7 +22,7 @@ all later ones up.
 """
 
 MANIFEST = "manifest.json"
-SHELVES = ("", "_thin")
+PARENT_FOLDERS = ("", "_thin")
 """Folders that hold face sets, relative to the import folder. Other folders hold unassigned faces, or copies."""
 
 _NAME = re.compile(
@@ -196,7 +196,7 @@ def _sets(parts: Sequence[_Part], findings: Findings) -> tuple[SortedSet, ...]:
             findings.missing.append(
                 f"faceset_{number:03d}: its folders say {len(labels)} different names; the first counts"
             )
-        faces = Gathering(face for part in mine for face in part.faces or ())
+        faces = DistinctFaces(face for part in mine for face in part.faces or ())
         sets.append(SortedSet(number, labels[0] if labels else None, faces.faces))
     return tuple(sets)
 

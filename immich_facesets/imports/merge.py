@@ -6,7 +6,7 @@ from dataclasses import replace
 from immich_facesets.faces import Box
 from immich_facesets.imports.findings import Findings, counted
 from immich_facesets.imports.npz_cache import EarlierCache
-from immich_facesets.imports.sorted_faces import Gathering, SortedFace, SortedSet
+from immich_facesets.imports.sorted_faces import DistinctFaces, SortedFace, SortedSet
 
 
 def gather(sets: Sequence[SortedSet], caches: Sequence[EarlierCache], findings: Findings) -> tuple[SortedSet, ...]:
@@ -36,7 +36,7 @@ def gather(sets: Sequence[SortedSet], caches: Sequence[EarlierCache], findings: 
         )
     gathered = []
     for one in completed:
-        faces = Gathering((*one.faces, *members.get(one.number, ())))
+        faces = DistinctFaces((*one.faces, *members.get(one.number, ())))
         gathered.append(replace(one, faces=faces.faces))
     if blind := sum(face.box is None for one in gathered for face in one.faces):
         findings.missing.append(f"{counted(blind, 'face')} without a box: found where a picture holds one face only")

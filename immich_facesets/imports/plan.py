@@ -5,12 +5,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from immich_facesets.imports.sorted_faces import Gathering, SortedFace, SortedSet
+from immich_facesets.imports.sorted_faces import DistinctFaces, SortedFace, SortedSet
 
 _COUNTED = re.compile(r" \(\d+\)$")
 
 
-class Fate(StrEnum):
+class ImportOutcome(StrEnum):
     """The outcome for a set: an identity of its own, an existing one, or nothing new."""
 
     NEW = "new"
@@ -52,7 +52,7 @@ class PlannedSet:
     number: int
     identity: int
     person_id: str
-    fate: Fate
+    outcome: ImportOutcome
     label: str | None = field(repr=False)
     faces: tuple[SortedFace, ...] = field(repr=False)
 
@@ -71,10 +71,10 @@ class ImportPlan:
     @property
     def is_empty(self) -> bool:
         """Return whether nothing changes."""
-        return all(one.fate is Fate.KNOWN and not one.faces and one.label is None for one in self.sets)
+        return all(one.outcome is ImportOutcome.KNOWN and not one.faces and one.label is None for one in self.sets)
 
 
-def plan_import(sets: Sequence[SortedSet], standing: ExistingIdentities) -> ImportPlan:
+def plan_import(sets: Sequence[SortedSet], existing: ExistingIdentities) -> ImportPlan:
     """
     Plan the identity number of each set.
 
@@ -82,26 +82,26 @@ def plan_import(sets: Sequence[SortedSet], standing: ExistingIdentities) -> Impo
     kept. Any other set gets the next number that was never used. Planning again on the applied plan gives an empty
     plan.
     """
-    people = {one.person_id for one in standing.imported}
-    following = max((*standing.numbers, *(one.number for one in sets)), default=0) + 1
+    people = {one.person_id for one in existing.imported}
+    following = max((*existing.numbers, *(one.number for one in sets)), default=0) + 1
     planned, conflicts = [], []
     for one in sorted(sets, key=lambda one: one.number):
-        before = _before(one, standing.imported)
+        before = _before(one, existing.imported)
         if before is not None:
-            planned.append(_again(one, before, standing))
+            planned.append(_again(one, before, existing))
             continue
         person_id = _unused(one.name, people)
         people.add(person_id)
-        identity, fate = standing.holder.get(one.number), Fate.JOINS
+        identity, outcome = existing.holder.get(one.number), ImportOutcome.JOINS
         if identity is None:
-            identity, fate = one.number, Fate.NEW
-            if identity in standing.numbers:
+            identity, outcome = one.number, ImportOutcome.NEW
+            if identity in existing.numbers:
                 conflicts.append(f"{one.name}: the number {one.number} is somebody else's here")
                 identity, following = following, following + 1
         elif identity != one.number:
             conflicts.append(f"{one.name}: most of its faces are identity {identity} here already")
-        label = None if identity in standing.labelled and fate is Fate.JOINS else one.label
-        planned.append(PlannedSet(one.number, identity, person_id, fate, label, one.faces))
+        label = None if identity in existing.labelled and outcome is ImportOutcome.JOINS else one.label
+        planned.append(PlannedSet(one.number, identity, person_id, outcome, label, one.faces))
     return ImportPlan(tuple(planned), tuple(conflicts))
 
 
@@ -109,17 +109,17 @@ def _before(one: SortedSet, imported: Sequence[ImportedPerson]) -> ImportedPerso
     """Return the earlier import of this set: it had this name, and a face in common, or no faces then or now."""
     for person in imported:
         if person.name == one.name:
-            known = Gathering(person.faces)
+            known = DistinctFaces(person.faces)
             if not one.faces or not person.faces or any(known.holds(face) for face in one.faces):
                 return person
     return None
 
 
-def _again(one: SortedSet, before: ImportedPerson, standing: ExistingIdentities) -> PlannedSet:
-    known = Gathering(before.faces)
+def _again(one: SortedSet, before: ImportedPerson, existing: ExistingIdentities) -> PlannedSet:
+    known = DistinctFaces(before.faces)
     fresh = tuple(face for face in one.faces if not known.holds(face))
-    label = None if before.identity in standing.labelled else one.label
-    return PlannedSet(one.number, before.identity, before.person_id, Fate.KNOWN, label, fresh)
+    label = None if before.identity in existing.labelled else one.label
+    return PlannedSet(one.number, before.identity, before.person_id, ImportOutcome.KNOWN, label, fresh)
 
 
 def _unused(name: str, used: Collection[str]) -> str:

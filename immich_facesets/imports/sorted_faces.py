@@ -69,7 +69,7 @@ class SortedSet:
         return tuple(found[name] for name in sorted(found))
 
 
-class Gathering:
+class DistinctFaces:
     """The faces of one set, each once, even if several sources describe it differently."""
 
     def __init__(self, faces: Iterable[SortedFace] = ()) -> None:

@@ -29,18 +29,18 @@ class Part(msgspec.Struct, frozen=True):
     people: tuple[tuple[str, str], ...] = ()
 
 
-class _Said(msgspec.Struct, frozen=True, tag_field="kind", forbid_unknown_fields=True):
+class _DecisionBase(msgspec.Struct, frozen=True, tag_field="kind", forbid_unknown_fields=True):
     """The base of all decisions; the JSON of each has its kind in ``kind``."""
 
 
-class Merge(_Said, frozen=True, tag="merge"):
+class Merge(_DecisionBase, frozen=True, tag="merge"):
     """The parts are the same person as ``into``."""
 
     into: int
     parts: tuple[Part, ...]
 
 
-class Split(_Said, frozen=True, tag="split"):
+class Split(_DecisionBase, frozen=True, tag="split"):
     """These faces of ``identity`` are another person, identity ``number``; the two are kept apart from now on."""
 
     identity: int
@@ -48,7 +48,7 @@ class Split(_Said, frozen=True, tag="split"):
     number: int
 
 
-class Move(_Said, frozen=True, tag="move"):
+class Move(_DecisionBase, frozen=True, tag="move"):
     """These faces belong to ``into``; ``origin`` is their previous identity, or None."""
 
     faces: tuple[FaceRef, ...]
@@ -56,7 +56,7 @@ class Move(_Said, frozen=True, tag="move"):
     origin: int | None = None
 
 
-class Reject(_Said, frozen=True, tag="reject"):
+class Reject(_DecisionBase, frozen=True, tag="reject"):
     """These faces never belong to ``identity``. ``was_member``: they were members until now."""
 
     faces: tuple[FaceRef, ...]
@@ -64,33 +64,33 @@ class Reject(_Said, frozen=True, tag="reject"):
     was_member: bool = True
 
 
-class KeepApart(_Said, frozen=True, tag="keep_apart"):
+class KeepApart(_DecisionBase, frozen=True, tag="keep_apart"):
     """Two identities are two people: their merge is never suggested again."""
 
     identity: int
     other: int
 
 
-class Lock(_Said, frozen=True, tag="lock"):
+class Lock(_DecisionBase, frozen=True, tag="lock"):
     """Grouping never changes this identity."""
 
     identity: int
 
 
-class Unlock(_Said, frozen=True, tag="unlock"):
+class Unlock(_DecisionBase, frozen=True, tag="unlock"):
     """Grouping may change this identity again."""
 
     identity: int
 
 
-class Label(_Said, frozen=True, tag="label"):
+class Label(_DecisionBase, frozen=True, tag="label"):
     """The name that a moderator gives this identity; None removes the name."""
 
     identity: int
     label: str | None
 
 
-class Ignore(_Said, frozen=True, tag="ignore"):
+class Ignore(_DecisionBase, frozen=True, tag="ignore"):
     """
     Permanently ignore single faces, which then belong to no identity, or a whole identity.
 
@@ -103,34 +103,34 @@ class Ignore(_Said, frozen=True, tag="ignore"):
     origin: int | None = None
 
 
-class AllowTogether(_Said, frozen=True, tag="allow_together"):
+class AllowTogether(_DecisionBase, frozen=True, tag="allow_together"):
     """The pictures of these faces may hold one person twice: a mirror, a collage."""
 
     faces: tuple[FaceRef, ...]
 
 
-class Forget(_Said, frozen=True, tag="forget"):
+class Forget(_DecisionBase, frozen=True, tag="forget"):
     """Erase the data of an identity. Its faces are never processed again, and this cannot be undone."""
 
     identity: int
     faces: tuple[FaceRef, ...]
 
 
-class NeverExport(_Said, frozen=True, tag="never_export"):
+class NeverExport(_DecisionBase, frozen=True, tag="never_export"):
     """An identity is never exported; ``is_on=False`` reverts that."""
 
     identity: int
     is_on: bool = True
 
 
-class Cover(_Said, frozen=True, tag="cover"):
+class Cover(_DecisionBase, frozen=True, tag="cover"):
     """The cover face that represents an identity."""
 
     identity: int
     face: FaceRef
 
 
-class Undo(_Said, frozen=True, tag="undo"):
+class Undo(_DecisionBase, frozen=True, tag="undo"):
     """The decision with this id is no longer in effect; undoing an undo restores it."""
 
     decision: int

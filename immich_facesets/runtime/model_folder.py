@@ -185,9 +185,7 @@ def _check_manifest(draft: Path) -> None:
         if not (draft / name).is_file():
             raise SetupError(f"the pack's {MANIFEST_NAME} names {name}, which is not in the archive")
         if digest_file(draft / name) != digest:
-            raise SetupError(
-                f"{name} is not the file that the pack's {MANIFEST_NAME} speaks of: the archive is damaged"
-            )
+            raise SetupError(f"{name} is not the file that the pack's {MANIFEST_NAME} lists: the archive is damaged")
 
 
 def _add_files(draft: Path, path: Path) -> None:

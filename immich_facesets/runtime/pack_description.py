@@ -88,9 +88,9 @@ def read_notes(folder: Path) -> PackNotes:
         raise SetupError(f"{manifest} cannot be used: {error}") from None
     if not own.is_file():
         return notes
-    said = _read_own(own.read_bytes(), own)
-    recognisers = {name.removesuffix(".onnx"): note for name, note in said.recognisers.items()}
-    return replace(notes, licence=said.licence, recognisers={**notes.recognisers, **recognisers})
+    description = _read_own(own.read_bytes(), own)
+    recognisers = {name.removesuffix(".onnx"): note for name, note in description.recognisers.items()}
+    return replace(notes, licence=description.licence, recognisers={**notes.recognisers, **recognisers})
 
 
 def stated_licence(data: bytes) -> str | None:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.imports.findings import Findings, counted
-from immich_facesets.imports.plan import ExistingIdentities, Fate, ImportPlan, plan_import
+from immich_facesets.imports.plan import ExistingIdentities, ImportOutcome, ImportPlan, plan_import
 from immich_facesets.imports.sorted_faces import SortedSet
 from service.app import database_url, prepare_data_dir, sqlite_file
 from service.cli.terminal import err, out, plain, print_line
@@ -21,7 +21,7 @@ from service.store.database import DataLock, Store, age, migrate, open_engine
 from service.store.imports import Survey, record_import, survey
 
 _NOTHING = Survey(ExistingIdentities(frozenset(), frozenset(), (), {}), {})
-_WORDS = {Fate.NEW: "new", Fate.JOINS: "is here already", Fate.KNOWN: "imported before"}
+_WORDS = {ImportOutcome.NEW: "new", ImportOutcome.JOINS: "is here already", ImportOutcome.KNOWN: "imported before"}
 
 
 class ImportedSet(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +133,7 @@ def _report(
             ImportedSet(
                 name=by_number[one.number].name,
                 identity=one.identity,
-                fate=one.fate.value,
+                fate=one.outcome.value,
                 label=by_number[one.number].label,
                 faces=len(by_number[one.number].faces),
                 new=len(one.faces),
@@ -167,7 +167,7 @@ def _print(report: ImportReport, *, as_json: bool) -> None:
                 one.name,
                 str(one.identity),
                 plain(one.label or ""),
-                _WORDS[Fate(one.fate)],
+                _WORDS[ImportOutcome(one.fate)],
                 str(one.faces),
                 str(one.found),
                 plain(" ".join(one.eras)),

@@ -23,7 +23,7 @@ from immich_facesets.errors import SetupError
 from immich_facesets.exports.file_names import OURS
 from immich_facesets.exports.profile import PROFILES_FOLDER, Content
 from immich_facesets.exports.registry import PROFILES
-from immich_facesets.facesets.faceset import Shelf
+from immich_facesets.facesets.faceset import FacesetFolder
 from service.files.durable import discard, disk_trouble, exchange, sync_folder, write_durably
 from service.files.ownership import digest_at, is_ours, object_in, real_folders, refuse_foreign_folder
 
@@ -92,7 +92,7 @@ class ExportTree:
         It is read from the disk, so it is correct after a kill, a restored backup or a lost database.
         """
         found: dict[str, str] = {}
-        for place in dict.fromkeys((*Shelf, *(profile.folder for profile in PROFILES.values()))):
+        for place in dict.fromkeys((*FacesetFolder, *(profile.folder for profile in PROFILES.values()))):
             for path in self._folders_in(place):
                 name = f"{place}/{path.name}" if place else path.name
                 held = digest_at(path)

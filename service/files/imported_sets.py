@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from immich_facesets.imports.findings import Findings
-from immich_facesets.imports.manifests import MANIFEST, SHELVES, SetFolder, is_set_folder, read_sets
+from immich_facesets.imports.manifests import MANIFEST, PARENT_FOLDERS, SetFolder, is_set_folder, read_sets
 from immich_facesets.imports.merge import gather
 from immich_facesets.imports.npz_cache import read_cache
 from immich_facesets.imports.sorted_faces import SortedSet
@@ -35,12 +35,12 @@ def read_earlier(folder: Path, caches: Sequence[Path], findings: Findings) -> tu
 
 def _set_folders(folder: Path, findings: Findings) -> list[SetFolder]:
     found = []
-    for shelf in SHELVES:
+    for parent in PARENT_FOLDERS:
         try:
-            inside = sorted(path for path in (folder / shelf).iterdir() if is_set_folder(path.name) and path.is_dir())
+            inside = sorted(path for path in (folder / parent).iterdir() if is_set_folder(path.name) and path.is_dir())
         except OSError as error:
-            if not shelf or not isinstance(error, FileNotFoundError):
-                findings.problems.append(f"the folder {shelf or folder} cannot be read ({error.strerror})")
+            if not parent or not isinstance(error, FileNotFoundError):
+                findings.problems.append(f"the folder {parent or folder} cannot be read ({error.strerror})")
             continue
         for path in inside:
             name = path.relative_to(folder).as_posix()

@@ -20,7 +20,7 @@ from immich_facesets.exports.manifests import faceset_entry, top_manifest, user_
 from immich_facesets.exports.profile import FolderProfile
 from immich_facesets.exports.requests import ExportRequest, read_export_requests
 from immich_facesets.facesets.curation import build_faceset, choose, curate
-from immich_facesets.facesets.faceset import Check, ExportRules, Faceset, Place, Shelf, plan_publish
+from immich_facesets.facesets.faceset import Check, ExportRules, Faceset, FacesetFolder, Place, plan_publish
 from immich_facesets.facesets.faceset_drafts import FacesetDraft, drafts, rescue
 from immich_facesets.imports.manifests import MANIFEST
 from immich_facesets.spaces import OperatingPoints
@@ -85,7 +85,7 @@ class Publish:
         facesets = await self._choose(facts)
         if facesets is None:
             return
-        self.counts.facesets = sum(faceset.shelf is Shelf.MAIN for faceset in facesets)
+        self.counts.facesets = sum(faceset.folder is FacesetFolder.MAIN for faceset in facesets)
         forms = self._profile_artifacts(facts)
         artifacts = await forms.of(read_export_requests(self._context.settings.export_profiles), facesets)
         await self._write([*await asyncio.to_thread(self._artifacts, facesets), *artifacts])
@@ -110,7 +110,7 @@ class Publish:
         facesets = await self._choose(facts if identity is None else facts.of_one(identity))
         if facesets is None:
             return
-        chosen = [faceset for faceset in facesets if faceset.shelf is Shelf.MAIN]
+        chosen = [faceset for faceset in facesets if faceset.folder is FacesetFolder.MAIN]
         forms = self._profile_artifacts(facts)
         artifacts = await forms.of([request], chosen)
         if forms.refused is not None:
@@ -195,7 +195,7 @@ class Publish:
             if self._context.stop.is_set():
                 return None, shortlist.centroid
         label = facts.labels.get(draft.identity)
-        built = build_faceset(choice, identity=draft.identity, label=label, era=draft.era, shelf=draft.shelf)
+        built = build_faceset(choice, identity=draft.identity, label=label, era=draft.era, folder=draft.folder)
         return built, shortlist.centroid
 
     def _artifacts(self, facesets: Sequence[Faceset]) -> list[ExportArtifact]:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from immich_facesets.faces import Box
-from immich_facesets.imports.plan import ExistingIdentities, Fate, ImportPlan
+from immich_facesets.imports.plan import ExistingIdentities, ImportOutcome, ImportPlan
 from immich_facesets.imports.sorted_faces import SortedSet
 from service.store.identities import all_memberships, labels
 from service.store.imported_faces import IMPORTED, Boxes, imported_people, resolver_of
@@ -56,11 +56,11 @@ def survey(tx: Connection, sets: Sequence[SortedSet]) -> Survey:
 def record_import(tx: Connection, plan: ImportPlan, now: datetime) -> None:
     """Write an import. The next sync examines all faces again."""
     for one in plan.sets:
-        if one.fate is Fate.NEW:
+        if one.outcome is ImportOutcome.NEW:
             tx.execute(insert(identities).values(number=one.identity, origin="asserted", created_at=now))
         if one.label is not None:
             tx.execute(update(identities).where(identities.c.number == one.identity).values(label=one.label))
-        if one.fate is not Fate.KNOWN:
+        if one.outcome is not ImportOutcome.KNOWN:
             person = {"source": IMPORTED, "person_id": one.person_id, "name": "", "is_hidden": False}
             tx.execute(insert(people).values(**person, identity=one.identity))
         rows = [

@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from immich_facesets.exports.profile import Content
 from immich_facesets.faces import Box, Face, Landmarks, Measures
 from immich_facesets.facesets.curation import build_faceset, choose, curate
-from immich_facesets.facesets.faceset import Candidate, Check, EraYears, ExportRules, Faceset, Place, Shelf, Verdict
+from immich_facesets.facesets.faceset import (
+    Candidate,
+    Check,
+    EraYears,
+    ExportRules,
+    Faceset,
+    FacesetFolder,
+    Place,
+    Verdict,
+)
 
 RULES = ExportRules(outlier=0.45)
 DIMENSION = 64
@@ -83,14 +92,14 @@ def faceset(
     identity: int = 1,
     label: str | None = "Anna",
     era: EraYears | None = None,
-    shelf: Shelf = Shelf.MAIN,
+    folder: FacesetFolder = FacesetFolder.MAIN,
     candidates: list[Candidate] | None = None,
 ) -> Faceset:
     """A faceset whose crops all passed their check."""
     rows = candidates or [candidate(number) for number in range(1, count + 1)]
     shortlist = curate(rows, vectors(len(rows)), RULES)
     checks = {row.face.face_id: Check(Verdict.OK) for row in rows}
-    built = build_faceset(choose(shortlist, checks), identity=identity, label=label, era=era, shelf=shelf)
+    built = build_faceset(choose(shortlist, checks), identity=identity, label=label, era=era, folder=folder)
     assert built is not None
     return built
 

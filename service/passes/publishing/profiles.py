@@ -13,7 +13,7 @@ from immich_facesets.exports.file_names import user_directories
 from immich_facesets.exports.library import LibraryFace, PlacedPicture, UserLibrary
 from immich_facesets.exports.profile import FacesetProfile, LibraryProfile
 from immich_facesets.exports.requests import ExportRequest
-from immich_facesets.facesets.faceset import ExportRules, Faceset, Shelf
+from immich_facesets.facesets.faceset import ExportRules, Faceset, FacesetFolder
 from immich_facesets.quality.landmarks import NOTHING_FOUND
 from immich_facesets.wire import Info
 from service.store import contents, enrichments, exports, placed_pictures
@@ -63,7 +63,9 @@ class ProfileArtifacts:
         self, profile: FacesetProfile, request: ExportRequest, facesets: Sequence[Faceset]
     ) -> list[ExportArtifact]:
         chosen = [
-            faceset for faceset in facesets if faceset.shelf is Shelf.MAIN and (profile.has_eras or faceset.era is None)
+            faceset
+            for faceset in facesets
+            if faceset.folder is FacesetFolder.MAIN and (profile.has_eras or faceset.era is None)
         ]
         labels = {faceset.identity: faceset.label for faceset in chosen}
         names = profile.directory_names(labels) if profile.directory_names is not None else {}

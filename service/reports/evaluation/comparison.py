@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from immich_facesets.evaluation import metrics
 from immich_facesets.evaluation.baselines import BASELINES, Baseline, Material, run_baseline
 from immich_facesets.evaluation.confusions import confusions, faces_in
-from immich_facesets.evaluation.from_scratch import partition, with_nobody_alone
+from immich_facesets.evaluation.from_scratch import identity_labels, partition
 from immich_facesets.grouping.plan import GroupingRules
 from immich_facesets.spaces import OperatingPoints
 from service.passes.group_inputs.operating_points import points_today
@@ -105,7 +105,7 @@ class Trial:
     def _here(self) -> MethodFindings:
         library = self.scene.library
         ids = self._ids.tolist()
-        groups = with_nobody_alone([library.identities.get(face) for face in ids])
+        groups = identity_labels([library.identities.get(face) for face in ids])
         sure = np.array([library.confidences.get(ids[row], np.nan) for row in self.rows])
         return msgspec.structs.replace(
             self._ours(HERE, "as it is now, with names and decisions", groups, None),

@@ -8,7 +8,14 @@ from immich_facesets.clustering import neighbour_graph
 from immich_facesets.clustering.linkage import average_linkage
 from immich_facesets.clustering.neighbour_graph import NearPairs
 from immich_facesets.evaluation import baselines
-from immich_facesets.evaluation.baselines import BASELINES, Baseline, Material, alone, immich_labels, run_baseline
+from immich_facesets.evaluation.baselines import (
+    BASELINES,
+    Baseline,
+    Material,
+    immich_labels,
+    run_baseline,
+    with_singletons,
+)
 from immich_facesets.evaluation.metrics import bcubed
 from immich_facesets.spaces import OperatingPoints
 
@@ -127,4 +134,4 @@ def test_immich_never_joins_two_people_again() -> None:
 
 
 def test_faces_of_nobody_are_each_alone_under_labels_of_their_own() -> None:
-    assert alone(np.array([4, -1, 4, -1])).tolist() == [4, 5, 4, 6]
+    assert with_singletons(np.array([4, -1, 4, -1])).tolist() == [4, 5, 4, 6]

@@ -3,7 +3,7 @@
 import numpy as np
 from mixtures import people, table_of
 
-from immich_facesets.evaluation.from_scratch import partition, with_nobody_alone
+from immich_facesets.evaluation.from_scratch import identity_labels, partition
 from immich_facesets.evaluation.metrics import bcubed
 from immich_facesets.faces import Gate
 from immich_facesets.grouping.plan import GroupingRules
@@ -39,4 +39,4 @@ def test_no_faces_make_no_groups() -> None:
 
 
 def test_faces_of_nobody_are_each_alone() -> None:
-    assert len(set(with_nobody_alone([3, None, 3, None, None]).tolist())) == 4
+    assert len(set(identity_labels([3, None, 3, None, None]).tolist())) == 4

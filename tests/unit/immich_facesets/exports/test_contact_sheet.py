@@ -11,8 +11,8 @@ from artifact_builders import small, whole, written
 from faceset_builders import candidate, face, faceset
 
 from immich_facesets.exports.contact_sheet import MOST_CHOSEN, MOST_LEFT_OUT, draw_sheet
-from immich_facesets.facesets.faceset import Faceset, Omission, Reason, Shelf
-from immich_facesets.facesets.preflight import look_over
+from immich_facesets.facesets.faceset import Faceset, FacesetFolder, Omission, Reason
+from immich_facesets.facesets.preflight import check_faceset
 
 
 def with_left_out(count: int = 5, left_out: int = 4) -> Faceset:
@@ -20,11 +20,11 @@ def with_left_out(count: int = 5, left_out: int = 4) -> Faceset:
     omitted = tuple(
         Omission(candidate(number, of=face(number)), Reason.SECOND_FACE) for number in range(500, 500 + left_out)
     )
-    return Faceset(1, "Zoë", None, Shelf.MAIN, built.faces, omitted)
+    return Faceset(1, "Zoë", None, FacesetFolder.MAIN, built.faces, omitted)
 
 
 def sheet(built: Faceset) -> bytes:
-    return draw_sheet(built, frozenset({1, 2}), look_over(built, 30), small)
+    return draw_sheet(built, frozenset({1, 2}), check_faceset(built, 30), small)
 
 
 def shape(body: bytes) -> tuple[int, int]:
@@ -55,14 +55,14 @@ def test_another_finding_makes_another_artifact_and_the_same_faces_the_same_byte
 
 
 def test_candidates_get_no_report() -> None:
-    built = Faceset(1, None, None, Shelf.CANDIDATES, faceset(3).faces, ())
+    built = Faceset(1, None, None, FacesetFolder.CANDIDATES, faceset(3).faces, ())
     files = written(whole(built))
     assert not {"preflight.json", "contact_sheet.jpg"} & set(files)
     assert not [name for name in files if name.endswith(".fsz")]
 
 
 def test_each_candidate_says_whom_it_is_nearest_to_and_how_near() -> None:
-    built = Faceset(7, None, None, Shelf.CANDIDATES, faceset(3).faces, ())
+    built = Faceset(7, None, None, FacesetFolder.CANDIDATES, faceset(3).faces, ())
     faces = json.loads(written(whole(built))["manifest.json"])["faces"]
     assert [one["nearest"] for one in faces] == [{"identity": 7, "distance": one["distance"]} for one in faces]
     assert "nearest" not in json.loads(written(whole(faceset(1)))["manifest.json"])["faces"][0]
@@ -73,7 +73,7 @@ def test_the_sheet_shows_every_crop_and_says_how_many_more_there_are() -> None:
     assert shape(sheet(with_left_out(9, 0)))[0] > few[0]
     assert shape(sheet(with_left_out(8, 12)))[0] > few[0]
     full = with_left_out(MOST_CHOSEN, MOST_LEFT_OUT)
-    fuller = Faceset(1, None, None, Shelf.MAIN, full.faces * 2, full.omitted * 3)
+    fuller = Faceset(1, None, None, FacesetFolder.MAIN, full.faces * 2, full.omitted * 3)
     assert shape(sheet(fuller))[0] - shape(sheet(full))[0] < 60
 
 
@@ -81,7 +81,7 @@ def test_the_sheet_shows_the_crops_themselves_in_the_order_of_their_ranks() -> N
     built = with_left_out(8, 0)
     picture = cv2.imdecode(np.frombuffer(sheet(built), dtype=np.uint8), cv2.IMREAD_COLOR)
     assert picture is not None
-    top = 22 * (1 + len(look_over(built, 30).findings)) + 2  # below the lines of text
+    top = 22 * (1 + len(check_faceset(built, 30).findings)) + 2  # below the lines of text
     for place, one in enumerate(built.faces):
         shown = picture[top + 8 : top + 120, place * 132 + 10 : place * 132 + 122].astype(np.float64)
         gaps = [float(np.abs(shown - small(other.candidate, 128)[8:120, 8:120]).mean()) for other in built.faces]

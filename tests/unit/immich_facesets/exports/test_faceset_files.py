@@ -7,7 +7,7 @@ from faceset_builders import candidate, faceset, gathered
 
 from immich_facesets.exports.face_choice import picked
 from immich_facesets.exports.fsz import faceset_files
-from immich_facesets.facesets.faceset import EraYears, ExportFace, Faceset, Shelf
+from immich_facesets.facesets.faceset import EraYears, ExportFace, Faceset, FacesetFolder
 
 
 def drawn(face: ExportFace) -> bytes:
@@ -60,7 +60,7 @@ def test_a_faceset_of_minors_has_faces_but_nothing_to_swap() -> None:
 
 
 def test_a_thin_era_says_that_it_is_one() -> None:
-    files = written(faceset(era=EraYears("2007", 2006, 2008), shelf=Shelf.THIN, label="Thin"))
+    files = written(faceset(era=EraYears("2007", 2006, 2008), folder=FacesetFolder.THIN, label="Thin"))
     assert "THIN.txt" in files
     assert "_Thin.txt" in files
     assert "faceset_001_era_2007_top2.fsz" in files

@@ -16,7 +16,7 @@ from immich_facesets.exports.manifests import (
     user_manifest,
 )
 from immich_facesets.facesets.curation import build_faceset, choose, curate
-from immich_facesets.facesets.faceset import Check, EraYears, Faceset, Place, Shelf, Verdict, digest
+from immich_facesets.facesets.faceset import Check, EraYears, Faceset, FacesetFolder, Place, Verdict, digest
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
@@ -43,7 +43,7 @@ def with_left_out() -> Faceset:
 
 
 def test_the_top_manifest_has_the_keys_others_rely_on() -> None:
-    manifest = parsed(top(faceset(12, label=None), faceset(era=ERA, shelf=Shelf.THIN)))
+    manifest = parsed(top(faceset(12, label=None), faceset(era=ERA, folder=FacesetFolder.THIN)))
     assert list(manifest) == ["schema", "space", "generated_at", "facesets", "thin_eras", "candidates"]
     assert manifest["schema"] == 1
     assert manifest["generated_at"] == "2026-03-01T12:00:00Z"
@@ -77,7 +77,7 @@ def test_the_clock_moves_when_facesets_thin_eras_or_the_space_change() -> None:
     before = top(faceset())
     changes = (
         top(faceset(4), now=LATER, previous=before),
-        top(faceset(), faceset(era=ERA, shelf=Shelf.THIN), now=LATER, previous=before),
+        top(faceset(), faceset(era=ERA, folder=FacesetFolder.THIN), now=LATER, previous=before),
         top(faceset(), space="other", now=LATER, previous=before),
     )
     for after in changes:
@@ -128,7 +128,7 @@ def test_the_digest_follows_everything_the_files_are_made_of() -> None:
             (faceset(2, label="Ben"), "space"),
             (faceset(2, identity=2), "space"),
             (faceset(2, era=ERA), "space"),
-            (faceset(2, era=ERA, shelf=Shelf.THIN), "space"),
+            (faceset(2, era=ERA, folder=FacesetFolder.THIN), "space"),
             (faceset(candidates=[candidate(1), candidate(2, is_minor=True)]), "space"),
             (faceset(candidates=[candidate(1), candidate(2, places=TWICE)]), "space"),
             (faceset(candidates=[candidate(1), candidate(2, taken=None)]), "space"),
@@ -200,4 +200,4 @@ def test_a_label_of_several_lines_stays_one_line_in_the_marker() -> None:
 
 
 def test_the_note_of_a_thin_era_says_how_few_faces_there_are() -> None:
-    assert thin_note(faceset(3, era=ERA, shelf=Shelf.THIN)).startswith(b"faceset_001_era_2011 holds 3 faces.")
+    assert thin_note(faceset(3, era=ERA, folder=FacesetFolder.THIN)).startswith(b"faceset_001_era_2011 holds 3 faces.")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from immich_facesets.facesets.curation import Choice, build_faceset, choose, curate
-from immich_facesets.facesets.faceset import Candidate, Check, EraYears, Reason, Shelf, Verdict
+from immich_facesets.facesets.faceset import Candidate, Check, EraYears, FacesetFolder, Reason, Verdict
 
 
 def settled(rows: list[Candidate], matrix: NDArray[np.float32], failing: dict[int, Verdict] | None = None) -> Choice:
@@ -135,7 +135,9 @@ def test_nobody_at_all_is_curated_without_trouble() -> None:
 
 def test_an_era_is_a_faceset_of_its_own() -> None:
     era = EraYears("2011", 2010, 2013)
-    built = build_faceset(settled([candidate(1)], vectors(1)), identity=1, label=None, era=era, shelf=Shelf.THIN)
+    built = build_faceset(
+        settled([candidate(1)], vectors(1)), identity=1, label=None, era=era, folder=FacesetFolder.THIN
+    )
     assert built is not None
     assert (built.name, built.directory) == ("faceset_001_era_2011", "_thin/faceset_001_era_2011")
 

@@ -16,7 +16,7 @@ from immich_facesets.faces import Box, Face, Landmarks, Measures
 from immich_facesets.facesets.coverage import Coverage
 from immich_facesets.facesets.curation import build_faceset, choose, curate
 from immich_facesets.facesets.diversity import MOST_ORDERED, Aspect, binned, events, order_by_diversity, value
-from immich_facesets.facesets.faceset import Candidate, Check, ExportFace, Faceset, Shelf, Verdict
+from immich_facesets.facesets.faceset import Candidate, Check, ExportFace, Faceset, FacesetFolder, Verdict
 from immich_facesets.quality.pose import estimate_pose
 from immich_facesets.quality.score import quality
 
@@ -115,7 +115,7 @@ def person(*seen: tuple[float, str | None, float]) -> Faceset:
 
 def built(rows: list[Candidate], vectors: NDArray[np.float32]) -> Faceset:
     choice = choose(curate(rows, vectors, RULES), {row.face.face_id: Check(Verdict.OK) for row in rows})
-    found = build_faceset(choice, identity=1, label=None, shelf=Shelf.MAIN)
+    found = build_faceset(choice, identity=1, label=None, folder=FacesetFolder.MAIN)
     assert found is not None
     return found
 

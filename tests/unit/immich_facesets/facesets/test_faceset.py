@@ -5,7 +5,7 @@ from faceset_builders import candidate, faceset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immich_facesets.facesets.faceset import EraYears, PublishPlan, Shelf, digest, is_minor, plan_publish
+from immich_facesets.facesets.faceset import EraYears, FacesetFolder, PublishPlan, digest, is_minor, plan_publish
 
 directories = st.dictionaries(st.sampled_from([f"faceset_{number:03d}" for number in range(8)]), st.sampled_from("abc"))
 
@@ -18,7 +18,7 @@ def test_a_number_has_three_digits_and_more_when_needed(identity: int, name: str
 def test_an_era_is_named_after_its_year_and_a_thin_one_is_kept_apart() -> None:
     era = EraYears("2011", 2010, 2013)
     assert faceset(era=era).directory == "faceset_001_era_2011"
-    assert faceset(era=era, shelf=Shelf.THIN).directory == "_thin/faceset_001_era_2011"
+    assert faceset(era=era, folder=FacesetFolder.THIN).directory == "_thin/faceset_001_era_2011"
 
 
 def test_the_faces_of_a_minor_never_reach_a_swap_bundle_and_are_counted() -> None:

@@ -6,7 +6,7 @@ from faceset_builders import candidate
 from numpy.typing import NDArray
 
 from immich_facesets.eras import EraRules, plan_eras
-from immich_facesets.facesets.faceset import Candidate, ExportRules, Shelf
+from immich_facesets.facesets.faceset import Candidate, ExportRules, FacesetFolder
 from immich_facesets.facesets.faceset_drafts import FacesetDraft, drafts, era_face_table, rescue
 
 RULES = ExportRules(outlier=0.45)
@@ -35,17 +35,17 @@ def drafts_of(candidates: list[Candidate], vectors: NDArray[np.float32]) -> tupl
 
 def test_a_short_life_is_one_faceset() -> None:
     (whole,) = drafts_of(*life((2010, 30)))
-    assert (whole.era, whole.shelf, len(whole.candidates)) == (None, Shelf.MAIN, 30)
+    assert (whole.era, whole.folder, len(whole.candidates)) == (None, FacesetFolder.MAIN, 30)
 
 
 def test_a_long_life_gives_the_whole_and_each_period_and_small_periods_are_set_apart() -> None:
     candidates, vectors = life((2001, 25), (2012, 30), (2021, 8))
     whole, *eras = drafts_of(candidates, vectors)
     assert len(whole.candidates) == 63
-    assert [(era.era.name if era.era else "", len(era.candidates), era.shelf) for era in eras] == [
-        ("2001", 25, Shelf.MAIN),
-        ("2012", 30, Shelf.MAIN),
-        ("2021", 8, Shelf.THIN),
+    assert [(era.era.name if era.era else "", len(era.candidates), era.folder) for era in eras] == [
+        ("2001", 25, FacesetFolder.MAIN),
+        ("2012", 30, FacesetFolder.MAIN),
+        ("2021", 8, FacesetFolder.THIN),
     ]
     for era in eras:
         assert all(item.taken == f"{era.era.name}-06-01" for item in era.candidates if era.era)

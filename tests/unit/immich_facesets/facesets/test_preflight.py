@@ -10,7 +10,7 @@ from immich_facesets.faces import Face
 from immich_facesets.facesets.coverage import LIGHTS, YAWS
 from immich_facesets.facesets.curation import build_faceset, choose, curate
 from immich_facesets.facesets.faceset import Candidate, Check, Faceset, Verdict
-from immich_facesets.facesets.preflight import Preflight, as_json, look_over
+from immich_facesets.facesets.preflight import Preflight, as_json, check_faceset
 from immich_facesets.quality.landmarks import Details
 
 EVERY_WAY = (-60.0, -30.0, 0.0, 30.0, 60.0)
@@ -48,7 +48,7 @@ def codes(report: Preflight) -> set[str]:
 
 
 def test_a_face_set_with_all_it_needs_gets_no_finding() -> None:
-    report = look_over(built(rows()), 20)
+    report = check_faceset(built(rows()), 20)
     assert codes(report) == set()
     assert (report.events, report.largest_event, report.undated) == (24, 1, 0)
     assert sum(report.shown["yaw"].values()) == 24
@@ -77,23 +77,27 @@ def test_what_is_missing_is_said_with_the_figure_and_its_threshold(code: str, ch
     ((name, value),) = change.items()
     assert callable(value)
     changed = [replace(item, **{"face" if name == "of" else name: value(item.face.face_id)}) for item in rows()]
-    found = {finding.code: finding for finding in look_over(built(changed), 20).findings}
+    found = {finding.code: finding for finding in check_faceset(built(changed), 20).findings}
     assert code in found
     assert found[code].value != found[code].threshold or code == "eyes_closed"
     assert found.keys() - {code} <= {"one_light", "no_profile_views", "large_event"}
 
 
 def test_nobody_is_said_to_have_closed_eyes_where_nobody_looked() -> None:
-    assert look_over(built(rows()), 20).shown["expression"] == {"eyes_closed": 0, "mouth_closed": 0, "mouth_open": 0}
+    assert check_faceset(built(rows()), 20).shown["expression"] == {
+        "eyes_closed": 0,
+        "mouth_closed": 0,
+        "mouth_open": 0,
+    }
 
 
 def test_few_faces_are_said_to_be_few() -> None:
-    assert {"few_faces", "top_not_full"} <= codes(look_over(built(rows(5)), 20))
+    assert {"few_faces", "top_not_full"} <= codes(check_faceset(built(rows(5)), 20))
 
 
 def test_every_face_that_was_left_out_is_in_the_report_with_its_reason_and_its_places() -> None:
     faceset = built(rows(), failing=(4, 7))
-    told = as_json(faceset, look_over(faceset, 20, without_crop=3))
+    told = as_json(faceset, check_faceset(faceset, 20, without_crop=3))
     assert told["left_out"] == {"second_face_in_crop": 2, "too_small_for_a_crop": 3}
     assert {one["assets"][0]["asset_id"] for one in told["left_out_faces"]} == {"asset-4", "asset-7"}
     assert {one["reason"] for one in told["left_out_faces"]} == {"second_face_in_crop"}

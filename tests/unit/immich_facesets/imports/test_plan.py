@@ -11,8 +11,8 @@ from immich_facesets.imports.face_lookup import Resolver
 from immich_facesets.imports.findings import Findings
 from immich_facesets.imports.merge import gather
 from immich_facesets.imports.npz_cache import EarlierCache
-from immich_facesets.imports.plan import ExistingIdentities, Fate, ImportedPerson, ImportPlan, plan_import
-from immich_facesets.imports.sorted_faces import Gathering, Period, SortedFace, SortedSet
+from immich_facesets.imports.plan import ExistingIdentities, ImportedPerson, ImportOutcome, ImportPlan, plan_import
+from immich_facesets.imports.sorted_faces import DistinctFaces, Period, SortedFace, SortedSet
 
 HERE, NEAR, ELSEWHERE = Box(0, 0, 100, 100), Box(10, 5, 108, 102), Box(300, 0, 400, 100)
 NOTHING = ExistingIdentities(frozenset(), frozenset(), (), {})
@@ -102,7 +102,7 @@ def test_a_face_is_gathered_once_whoever_names_it_first(order: list[int]) -> Non
         at("/a"),
         face(1, box=ELSEWHERE),
     )
-    gathered = Gathering(known[number] for number in order)
+    gathered = DistinctFaces(known[number] for number in order)
     assert len(gathered.faces) == 2
     assert all(gathered.holds(one) for one in known)
 
@@ -110,14 +110,14 @@ def test_a_face_is_gathered_once_whoever_names_it_first(order: list[int]) -> Non
 # numbers
 
 
-def applied(plan: ImportPlan, standing: ExistingIdentities, holder: Mapping[int, int]) -> ExistingIdentities:
+def applied(plan: ImportPlan, existing: ExistingIdentities, holder: Mapping[int, int]) -> ExistingIdentities:
     """The store after a plan was written."""
-    people = {person.person_id: person for person in standing.imported}
+    people = {person.person_id: person for person in existing.imported}
     for one in plan.sets:
         before = people[one.person_id].faces if one.person_id in people else ()
         people[one.person_id] = ImportedPerson(one.person_id, one.identity, (*before, *one.faces))
-    numbers = standing.numbers | {one.identity for one in plan.sets}
-    labelled = standing.labelled | {one.identity for one in plan.sets if one.label is not None}
+    numbers = existing.numbers | {one.identity for one in plan.sets}
+    labelled = existing.labelled | {one.identity for one in plan.sets if one.label is not None}
     return ExistingIdentities(numbers, labelled, tuple(people[name] for name in sorted(people)), holder)
 
 
@@ -134,12 +134,12 @@ def test_planning_again_on_the_applied_plan_plans_nothing(
     sets: list[SortedSet], numbers: frozenset[int], data: st.DataObject
 ) -> None:
     held = st.dictionaries(st.integers(1, 9), st.sampled_from(sorted(numbers)), max_size=3) if numbers else st.just({})
-    standing = ExistingIdentities(numbers, frozenset(), (), data.draw(held))
-    plan = plan_import(sets, standing)
-    new = [one.identity for one in plan.sets if one.fate is Fate.NEW]
+    existing = ExistingIdentities(numbers, frozenset(), (), data.draw(held))
+    plan = plan_import(sets, existing)
+    new = [one.identity for one in plan.sets if one.outcome is ImportOutcome.NEW]
     assert len(set(new)) == len(new)
     assert numbers.isdisjoint(new), "no number is ever given twice"
-    after = applied(plan, standing, {})
+    after = applied(plan, existing, {})
     again = plan_import(sets, after)
     assert again.is_empty
     assert again.conflicts == ()
@@ -147,30 +147,35 @@ def test_planning_again_on_the_applied_plan_plans_nothing(
 
 
 def test_free_numbers_are_kept_and_taken_ones_are_conflicts_with_a_next_free_one() -> None:
-    standing = ExistingIdentities(frozenset({2, 6}), frozenset({6}), (), {})
-    plan = plan_import([of(1, face(1), label="Ida"), of(2, face(2)), of(9, face(3))], standing)
-    assert [(one.number, one.identity, one.fate) for one in plan.sets] == [
-        (1, 1, Fate.NEW),
-        (2, 10, Fate.NEW),
-        (9, 9, Fate.NEW),
+    existing = ExistingIdentities(frozenset({2, 6}), frozenset({6}), (), {})
+    plan = plan_import([of(1, face(1), label="Ida"), of(2, face(2)), of(9, face(3))], existing)
+    assert [(one.number, one.identity, one.outcome) for one in plan.sets] == [
+        (1, 1, ImportOutcome.NEW),
+        (2, 10, ImportOutcome.NEW),
+        (9, 9, ImportOutcome.NEW),
     ]
     assert plan.conflicts == ("faceset_002: the number 2 is somebody else's here",)
 
 
 def test_a_person_who_is_here_already_keeps_her_number_and_her_name() -> None:
-    standing = ExistingIdentities(frozenset({1, 2}), frozenset({1}), (), {1: 1, 5: 2})
-    plan = plan_import([of(1, face(1), label="Ida"), of(5, face(2), label="Ben")], standing)
-    assert [(one.identity, one.fate, one.label) for one in plan.sets] == [(1, Fate.JOINS, None), (2, Fate.JOINS, "Ben")]
+    existing = ExistingIdentities(frozenset({1, 2}), frozenset({1}), (), {1: 1, 5: 2})
+    plan = plan_import([of(1, face(1), label="Ida"), of(5, face(2), label="Ben")], existing)
+    assert [(one.identity, one.outcome, one.label) for one in plan.sets] == [
+        (1, ImportOutcome.JOINS, None),
+        (2, ImportOutcome.JOINS, "Ben"),
+    ]
     assert plan.conflicts == ("faceset_005: most of its faces are identity 2 here already",)
 
 
 def test_what_grew_since_the_last_import_brings_its_new_faces_alone() -> None:
     first = plan_import([of(3, face(1))], NOTHING)
     later = plan_import([of(3, face(1), face(2))], applied(first, NOTHING, {}))
-    assert [(one.fate, one.faces) for one in later.sets] == [(Fate.KNOWN, (face(2),))]
+    assert [(one.outcome, one.faces) for one in later.sets] == [(ImportOutcome.KNOWN, (face(2),))]
 
 
 def test_another_tools_set_of_the_same_name_is_another_person() -> None:
     first = plan_import([of(3, face(1))], NOTHING)
     other = plan_import([of(3, face(2))], applied(first, NOTHING, {}))
-    assert [(one.person_id, one.identity, one.fate) for one in other.sets] == [("faceset_003 (2)", 4, Fate.NEW)]
+    assert [(one.person_id, one.identity, one.outcome) for one in other.sets] == [
+        ("faceset_003 (2)", 4, ImportOutcome.NEW)
+    ]

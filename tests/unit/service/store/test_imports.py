@@ -7,7 +7,7 @@ from builders import NOON, RECIPE, asset, content, face_answer, one_identity, pl
 
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Join, NewIdentity
-from immich_facesets.imports.plan import Fate, plan_import
+from immich_facesets.imports.plan import ImportOutcome, plan_import
 from immich_facesets.imports.sorted_faces import Period, SortedFace, SortedSet
 from service.store import assets, contents, eras, identities, imports, members, named_values, sources, spaces
 from service.store.database import Store
@@ -32,17 +32,17 @@ def album(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
     return store
 
 
-def brought(store: Store, one: SortedSet) -> Fate:
+def brought(store: Store, one: SortedSet) -> ImportOutcome:
     """Import one set; what became of it."""
     plan = plan_import([one], store.read_now(imports.survey, [one]).existing)
     store.write_now(imports.record_import, plan, NOON)
-    return plan.sets[0].fate
+    return plan.sets[0].outcome
 
 
 def test_an_imported_set_speaks_for_its_faces_by_content_or_by_path(album: Store) -> None:
     faces = (SortedFace(content(PICTURES[1]).sha256, (), HERE), SortedFace(None, ("D:\\a\\2019\\3.jpg",), HERE))
     album.write_now(named_values.write_scope, named_values.Scope("basis", 3, NOON))
-    assert brought(album, SortedSet(9, "Ida", faces)) is Fate.NEW, "half of her faces are no majority"
+    assert brought(album, SortedSet(9, "Ida", faces)) is ImportOutcome.NEW, "half of her faces are no majority"
     (said,) = album.read_now(identities.assertions, RECIPE.space)
     assert (said.face_ids, said.label) == ((2, 3), "")
     assert album.read_now(identities.labels) == {9: "Ida"}
@@ -55,7 +55,7 @@ def test_an_imported_set_speaks_for_its_faces_by_content_or_by_path(album: Store
 def test_eras_come_along_with_their_names_and_stay_when_others_are_kept(album: Store) -> None:
     period = Period("2011", 2010, 2013)
     faces = tuple(SortedFace(content(picture).sha256, (), HERE, period) for picture in PICTURES)
-    assert brought(album, SortedSet(1, None, faces)) is Fate.JOINS
+    assert brought(album, SortedSet(1, None, faces)) is ImportOutcome.JOINS
     life = album.read_now(eras.stored_eras)[1]
     (era,) = life.eras
     assert (era.name, era.from_year, era.main_year, era.to_year) == ("2011", 2010, 2011, 2013)
@@ -71,5 +71,5 @@ def test_importing_again_writes_nothing(album: Store) -> None:
     one = SortedSet(9, "Ida", (SortedFace(content(PICTURES[0]).sha256, (), None),))
     brought(album, one)
     album.write_now(named_values.write_value, "grouped", "as it was")
-    assert brought(album, one) is Fate.KNOWN
+    assert brought(album, one) is ImportOutcome.KNOWN
     assert album.read_now(named_values.read_value, "grouped") == "as it was"

@@ -16,7 +16,7 @@ from immich_facesets.eras import KeptEra
 from immich_facesets.errors import ItemError, SetupError
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import GroupingPlan, Join, Link
-from immich_facesets.imports.plan import Fate, ImportPlan, PlannedSet
+from immich_facesets.imports.plan import ImportOutcome, ImportPlan, PlannedSet
 from immich_facesets.imports.sorted_faces import SortedFace, SortedSet
 from immich_facesets.moderation.decisions import FaceRef, Reject
 from immich_facesets.quality.landmarks import Enriched
@@ -158,7 +158,7 @@ def fill(store: Store) -> None:
     plan = dataclasses.replace(one_identity(1), links=(Link("anna", "p1", 1),))
     store.write_now(spaces.use_space, RECIPE.space, plan, NOON)
     store.write_now(named_values.write_thresholds, dataclasses.replace(invented_thresholds(), space=RECIPE.space))
-    imported = PlannedSet(3, 3, "faceset_003", Fate.NEW, "Ida", (SORTED,))
+    imported = PlannedSet(3, 3, "faceset_003", ImportOutcome.NEW, "Ida", (SORTED,))
     store.write_now(imports.record_import, ImportPlan((imported,), ()), NOON)
     found = KeptEra("1999", 1999, 1999, 1999, frozenset({1}))
     assert store.write_now(
