@@ -39,7 +39,10 @@ class EmbedderSettings(BaseSettings):
     engine: Literal["onnx", "opencv", "synthetic"] = Field(
         "onnx", description="ONNX Runtime, OpenCV's own YuNet and SFace, or synthetic: drawn faces for trying out."
     )
-    provider: Provider = Field(Provider.CPU, description="Where the models run: cpu, cuda, tensorrt, openvino, migraphx or directml. The embedder refuses to start where it is missing.")
+    provider: Provider = Field(
+        Provider.CPU,
+        description="Where the models run: cpu, cuda, tensorrt, openvino, migraphx or directml. The embedder refuses to start where it is missing.",
+    )
     device: str = Field("", description="Which device of the provider: a number, or OpenVINO's name for it.")
     recognisers: Annotated[Mapping[str, float] | None, NoDecode] = Field(
         None, description="Which recognition models of the pack, by file name, and their shares: a:0.6,b:0.4."

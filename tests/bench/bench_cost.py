@@ -1,9 +1,9 @@
 """
-What a large library costs the service: memory, requests per asset, stalls of the event loop.
+Cost of a large library for the service: memory, requests for each asset, stalls of the event loop.
 
 A fake Immich (2.7: faces come with the listing) holds 50,000 assets; 20,000 of them show a face that is worth fetching.
-The embedder is a stub in a process of its own that answers at once with one made-up face per picture, so what is
-measured is the service and nothing else. Run: python tests/bench/bench_cost.py [assets] [faces]
+The embedder is a stub in a process of its own. It answers at once with one invented face for each picture. Only the
+service is measured therefore. Run: python tests/bench/bench_cost.py [assets] [faces]
 """
 
 import asyncio
@@ -35,7 +35,7 @@ CROP = bytes(range(256)) * 4
 
 
 def stub_embedder() -> None:
-    """Serve answers as an embedder would, without looking: whose face it is, is in the picture's bytes."""
+    """Serve answers like an embedder without decoding: the picture's bytes name the person."""
     centres = np.random.default_rng(1).normal(size=(PEOPLE, 512))
 
     async def faces(request: web.Request) -> web.Response:
@@ -111,7 +111,7 @@ class Cost:
 
 
 async def watched(environ: dict[str, str]) -> Cost:
-    """Run ``sync``, and beside it an event loop that does nothing: how long that stalls is the machine's doing."""
+    """Run ``sync`` beside an idle event loop, whose stalls are caused by the machine."""
     idle = await asyncio.create_subprocess_exec(
         sys.executable, str(Path(__file__)), "idle", env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -139,7 +139,7 @@ def longest_stall(stdout: bytes) -> float:
 
 
 def idle_watched() -> None:
-    """An event loop that only waits for its input to end, with a watch on it."""
+    """Run an event loop that only waits for the end of its input, and measure its stalls."""
     from service.monitoring.event_loop_lag import EventLoopWatch  # noqa: PLC0415 - only in the child
 
     async def run() -> None:
@@ -153,7 +153,7 @@ def idle_watched() -> None:
 
 
 def sync_watched() -> None:
-    """One sync in this process, with a watch on its event loop."""
+    """Run one sync in this process, and measure the stalls of its event loop."""
     from service.app import open_app  # noqa: PLC0415 - only in the child
     from service.monitoring.event_loop_lag import EventLoopWatch  # noqa: PLC0415
     from service.settings import load_settings, load_users  # noqa: PLC0415

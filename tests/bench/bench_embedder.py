@@ -1,14 +1,14 @@
 """
-What the embedder adds to its models: pictures per second over HTTP against the bare ONNX Runtime calls.
+Overhead of the embedder: pictures per second over HTTP against the bare ONNX Runtime calls.
 
-Run: python tests/bench/bench_embedder.py [--pictures N] [--threads N] [--in-flight N] [--rounds N]
+    python tests/bench/bench_embedder.py [--pictures N] [--threads N] [--in-flight N] [--rounds N]
 
-The bare figure runs the same models on the same tensors (one detection and one batch of faces per picture) one after
-the other and does nothing else: no decoding, no alignment, no HTTP. 1.0 would mean that all the rest is free. Measured
-twice, with the small models of the shared data and with models of buffalo_l's size and random weights.
-``ratio`` compares seconds by the clock, against ONNX Runtime as it comes (its threads spin while they wait) and means
-something on an idle machine only; ``cpu_ratio`` compares seconds of the processor, against threads that do not spin, and
-can be read on a busy machine, too.
+The bare figure runs the same models on the same tensors, one after the other. These are one detection and one batch of
+faces for each picture, without decoding, alignment or HTTP. A ratio of 1.0 would mean that all the rest is free. It is
+measured twice: with the small models of the shared data, and with random models of buffalo_l's size. ``ratio`` compares
+wall-clock seconds against ONNX Runtime with its defaults, whose threads spin while they wait. It is meaningful on an
+idle machine only. ``cpu_ratio`` compares processor seconds against threads that do not spin. It is meaningful on a busy
+machine, too.
 """
 
 import argparse
@@ -54,7 +54,7 @@ class Took:
 
 
 def bare(models: Path, name: str, pictures: list[bytes], threads: int, *, spinning: bool) -> Took:
-    """Nothing but the runs of the models."""
+    """Measure only the runs of the models."""
     pack = open_pack(models, name)
     engine = OnnxEngine(pack, Tuning(threads=threads))
     decoder = Decoder(150_000_000)
@@ -85,7 +85,9 @@ def bare(models: Path, name: str, pictures: list[bytes], threads: int, *, spinni
 
 
 async def served(url: str, process: psutil.Process, pictures: list[bytes], in_flight: int) -> Took:
-    """From the first question to the last answer, with ``in_flight`` callers; the processor's seconds are the server's."""
+    """
+    Measure from the first request to the last answer, with ``in_flight`` clients; processor seconds are the server's.
+    """
     left = list(reversed(pictures))
     faces = 0
 
@@ -104,7 +106,7 @@ async def served(url: str, process: psutil.Process, pictures: list[bytes], in_fl
 
 
 def compare(name: str, models: Path, pack: str, pictures: list[bytes], asked: argparse.Namespace) -> None:
-    """One row: the same pictures served, and as bare runs, in turns."""
+    """Measure one row: the same pictures over HTTP and as bare runs, in turns."""
     ratios, cpu_ratios, rates = [], [], []
     with measured_embedder(models, pack, threads=asked.threads) as (url, process):
         for _ in range(asked.rounds):

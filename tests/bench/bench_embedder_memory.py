@@ -1,10 +1,10 @@
 """
-Whether the embedder's memory grows: 5,000 pictures over HTTP, every 25th of them huge.
+Growth of the embedder's memory over 5,000 pictures by HTTP, every 25th of them huge.
 
-Run: python tests/bench/bench_embedder_memory.py [--pictures N] [--in-flight N]
+    python tests/bench/bench_embedder_memory.py [--pictures N] [--in-flight N]
 
-The huge ones are photos enlarged to 24 megapixels, asked with crops, so that every pixel is decoded. What counts is the
-resident memory after each tenth of the pictures, when nothing is under way: the first tenth warms up.
+The huge ones are photos enlarged to 24 megapixels, requested with crops, so that every pixel is decoded. The resident
+memory is read after each tenth of the pictures, when no request is in flight. The first tenth is the warm-up.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """
-How fast pictures go through the whole service: fetched, embedded and recorded, against the bare ONNX Runtime calls.
+Throughput of the whole service: pictures fetched, embedded and recorded, against the bare ONNX Runtime calls.
 
-The labelled photos, the models of bench_s, a fake Immich in a process of its own and the embedder as a child, as a user
-runs them. Run: python tests/bench/bench_end_to_end.py. The seconds are those of the embed stage; ``ratio`` is by the
-clock and needs an idle machine.
+The benchmark takes the labelled photos and the models of bench_s. A fake Immich runs in a process of its own, and the
+embedder is a child process, as users run it. Run: python tests/bench/bench_end_to_end.py. The seconds are those of the
+embed stage. ``ratio`` compares wall-clock seconds and needs an idle machine.
 """
 
 import asyncio

@@ -1,10 +1,10 @@
 """
-What eras cost, and whether faces without a date are as sure as they say: ``python tests/bench/bench_eras.py [faces]``.
+Cost of eras, and calibration of the confidence of undated faces: ``python tests/bench/bench_eras.py [faces]``.
 
-Probe and split of one identity are measured in processes of their own against scikit-learn's agglomerative clustering,
-which makes the sub-clusters of the five cuts and nothing else. The lives are invented: their look drifts without a break,
-as the synthetic engine draws it. How sure placing is is measured on lives that nothing was fitted to, of which three dates
-in ten are held back.
+Probe and split of one identity are measured in processes of their own. The reference is scikit-learn's agglomerative
+clustering, which makes only the sub-clusters of the five cuts. The identities are invented: their appearance drifts
+without a break, as the synthetic engine draws it. The confidence is measured on identities that no parameter was fitted
+to, with three dates in ten held back.
 """
 
 import csv
@@ -55,7 +55,7 @@ def eras_of(table: FaceTable) -> list[int]:
 
 
 def looked_at(table: FaceTable, fresh: int) -> tuple[FaceTable, StoredEras]:
-    """All faces, and what was kept when the last ``fresh`` of them were not there yet."""
+    """Return all faces, and the eras stored before the last ``fresh`` of them were added."""
     before = table.rows(np.arange(len(table) - fresh))
     return table, plan_identity_eras(before, StoredEras(), RULES, None).after
 
@@ -83,7 +83,7 @@ def _scene(faces: int, fresh: int) -> tuple[FaceTable, StoredEras]:
 
 
 def held_out(seed: int) -> tuple[NDArray[np.float64], NDArray[np.bool_], int]:
-    """How sure undated faces are said to be, whether they are right, and how many are placed at all."""
+    """Measure confidence and accuracy of undated faces, and the share that gets an era."""
     dice = np.random.default_rng([seed, 3])
     life = long_life(seed, int(dice.integers(150, 700)), bursts=int(dice.choice([0, 4, 6, 9, 12, 16])))
     is_hidden = dice.random(len(life)) < 0.3
@@ -103,7 +103,7 @@ def held_out(seed: int) -> tuple[NDArray[np.float64], NDArray[np.bool_], int]:
 
 
 def _era_of_time(eras: tuple[KeptEra, ...], known: dict[int, float], when: float) -> str:
-    """Where most dated faces of the same twelve months are."""
+    """The era of most dated faces of the same twelve months."""
     counts = {era.name: sum(face in known and abs(known[face] - when) <= 365 for face in era.face_ids) for era in eras}
     return max(counts, key=lambda name: counts[name])
 
@@ -126,7 +126,7 @@ def bench_placing() -> None:
 
 
 def bench_photos(data: Path) -> None:
-    """Real photos of two times of one person: too few for eras, but each can be asked which time it looks like."""
+    """Measure on real photos of two times of one person: too few for eras, but each can be assigned to a time."""
     photos = labelled_photos(data)
     paths = np.load(data / "reference_bench_s.npz")["path"].tolist()
     with (data / "labels.csv").open(newline="") as rows:

@@ -1,12 +1,13 @@
 """
-What writing face sets costs against the bare encoding of their PNGs, with the encoder's own settings.
+Cost of writing face sets against the bare encoding of their PNGs, with the encoder's own settings.
 
     PYTHONPATH=.:tests/support python tests/bench/bench_export.py [face sets, 12] [faces of each, 100]
 
-The kept crops are drawn, noisy as photos are. Ours is everything a publish does with a face set that is due: choosing, the
-manifest, reading and resizing the crops, the PNGs with their texts, both bundles, the report, the contact sheet, and every
-file durable on disk. Both sides go over the same pictures in turns, face set by face set, and processor time is what counts,
-because others may use the machine. The aim is 1.3 times the bare cost. The second export links what has not changed.
+The kept crops are drawn, with the noise of photos. Our side is the whole publishing of a face set that is due. It
+selects faces, reads and resizes the crops, and encodes the PNGs with their texts. It also writes the manifest, both
+bundles, the report and the contact sheet, and syncs every file to disk. Both sides process the same pictures in turns,
+face set by face set. Processor time is compared, because other programs may use the machine. The aim is 1.3 times the
+bare cost. The second export links unchanged files.
 """
 
 import asyncio
@@ -46,7 +47,7 @@ SIDE = 512
 
 
 def kept_crops(folder: Path, count: int) -> list[str]:
-    """The names of crops as they are kept: broad shapes under the grain of a photo."""
+    """Write kept crops, broad shapes under the grain of a photo, and return their names."""
     names = []
     for seed in range(count):
         grain = np.random.default_rng(seed).normal(0.0, 3.0, (SIDE, SIDE, 3))
@@ -56,7 +57,7 @@ def kept_crops(folder: Path, count: int) -> list[str]:
 
 
 def face_sets(count: int, faces: int) -> list[Faceset]:
-    """Face sets whose faces were taken on many days, from many sides; every sixth crop failed its check."""
+    """Face sets with faces of many days and angles; every sixth crop failed its check."""
     rows = [life(faces + faces // 5)] * count
     near = vectors(len(rows[0]))
     found = []

@@ -1,11 +1,12 @@
 """
-How fast a folder is listed when nothing is new, against a bare walk that asks the system for every file.
+Speed of listing a folder without new files, against a bare walk that asks the system for every file.
 
     PYTHONPATH=.:tests/support python tests/bench/bench_folder.py [files]
 
-Both sides go over the same small files in turns, so that a busy machine disturbs them alike. The memory of a listing is
-measured in a second, ten times smaller folder as well: it must not grow with the number of files. Last comes the command
-itself, with an embedder of drawn faces that it starts, over the same folder and over an empty one: what it takes to start.
+Both sides list the same small files in turns, so that other load disturbs them alike. The memory of a listing is
+measured in a second, ten times smaller folder as well. It must not grow with the number of files. The last measurement
+is the command itself, with an embedder of drawn faces that it starts. It runs over the same folder and over an empty
+one, whose time is that of the start.
 """
 
 import asyncio
@@ -52,7 +53,7 @@ def bare(root: Path) -> float:
 
 
 class Listing:
-    """A folder, and a store that learns of it."""
+    """A folder source and its store."""
 
     def __init__(self, folder: Path, files: int) -> None:
         self.root = folder / "album"
@@ -66,7 +67,7 @@ class Listing:
         self.conditions = PassContext(self.store, self.settings, ProgressBoard(), asyncio.Event())
 
     async def sync(self) -> tuple[DiscoverCounts, int, float]:
-        """Discover, and ask what is to be embedded; returns the counts, how much that is, and the seconds."""
+        """Run discover and query the pictures to embed; return the counts, their number, and the seconds."""
         started = time.perf_counter()
         run_id = await self.store.write(runs.begin_run, "incremental", ["album"], self.conditions.clock())
         source = build_folder_source(Folder("album", self.root, "mixed"), self.store, self.settings)
@@ -77,7 +78,7 @@ class Listing:
         return discover.counts, missing, time.perf_counter() - started
 
     async def embed_all(self) -> None:
-        """Note that every picture was looked at, and shows nobody."""
+        """Record that every picture was embedded and shows no face."""
         recipe, now, after = recipe_of(self.space, self.settings), self.conditions.clock(), ""
         while batch := await self.store.read(contents.to_embed, recipe, now, after=after, limit=2000):
             for number, asset in enumerate(batch):
@@ -116,10 +117,10 @@ def _children_seconds() -> float:
 
 
 def tell_command(listing: Listing, files: int) -> None:
-    """The whole command where nothing is new, less what it takes where nothing is."""
+    """Measure the whole command without new files, less its time on an empty folder."""
     nothing = Listing(listing.folder.with_name("nothing"), 1)
     for one in (listing, nothing):
-        one.command()  # the first one settles
+        one.command()  # the first one is a warm-up
     times = [(*listing.command(), *nothing.command()) for _ in range(ROUNDS)]
     clock, cores, least, start = (statistics.median(column) for column in zip(*times, strict=True))
     print(

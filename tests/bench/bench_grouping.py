@@ -1,8 +1,8 @@
 """
-How fast and how small grouping is: ``python tests/bench/bench_grouping.py``. How right, ``bench_methods.py`` says.
+Speed and memory of grouping: ``python tests/bench/bench_grouping.py``; ``bench_methods.py`` measures accuracy.
 
-Real faces come from FACESETS_TEST_DATA. Each measurement is made in a process of its own, so that its peak memory is its
-own.
+Real faces come from FACESETS_TEST_DATA. Each measurement is made in a process of its own, so that its peak memory is
+its own.
 """
 
 import os
@@ -50,7 +50,10 @@ def bench_grouping(name: str, vectors: Vectors, points: OperatingPoints, min_fac
 
 
 def arrive(vectors: Vectors, fresh: int, points: OperatingPoints) -> tuple[float, float, float]:
-    """The seconds to group the last ``fresh`` faces alone and all of them, and how alike the ends are (BCubed F)."""
+    """
+    Return the seconds to group the last ``fresh`` faces alone and all of them, and the similarity of both results
+    (BCubed F).
+    """
     table, rules = table_of(vectors), GroupingRules(gate=Gate(60, 0, 0.5))
     before = Library(table.rows(np.arange(len(table) - fresh)), rules=rules, points=points)
     before.group()

@@ -1,5 +1,5 @@
 """
-What average linkage costs at any size, and what is lost where it is not exact: ``bench_linkage.py [--million]``.
+Cost of average linkage at any size, and its loss of accuracy where it is not exact: ``bench_linkage.py [--million]``.
 
 Each measurement is made in a process of its own. ``--million`` takes a quarter of an hour or more and 8 GB; it also
 compares the partition of the million with the exact one of a hundred thousand of its faces.
@@ -41,7 +41,7 @@ def reference(vectors: Vectors, cut: float) -> Labels:
 
 
 def as_of_a_million(vectors: Vectors, cut: float) -> Labels:
-    """The way of a million faces with a sample as small in proportion."""
+    """Cluster as for a million faces, with a sample of the same proportion."""
     faces = Directions(vectors, np.linalg.norm(vectors, axis=1).astype(np.float64), np.arange(len(vectors)))
     return sampled_linkage(faces, np.ones(len(vectors)), cut, 1.0 - cut - SLACK, sample_rows=len(vectors) // 15)
 

@@ -1,8 +1,11 @@
 """
-Ours and the methods of others on the same vectors: ``python tests/bench/bench_methods.py [--set NAME] [--ours]``.
+Accuracy of our grouping and of other methods on the same vectors.
 
-The sets: LFW, the labelled photos (people at several ages, and group photos, apart) and the invented hard library. Real
-faces come from FACESETS_TEST_DATA. Methods of others choose their best threshold by the labels; ours never sees them.
+    python tests/bench/bench_methods.py [--set NAME] [--ours]
+
+The sets are LFW, the labelled photos (people at several ages, and group photos, apart) and the invented hard library.
+Real faces come from FACESETS_TEST_DATA. Each other method gets the best threshold by the labels; ours has no access to
+them.
 """
 
 import argparse
@@ -42,7 +45,10 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class LabelledSet:
-    """``who``: of each face, (n,), where ``is_known``; ``views``: rows to judge by, under a name, beside all that are known."""
+    """
+    ``who``: of each face, (n,), where ``is_known``; ``views``: named subsets of the known rows to score, besides all of
+    them.
+    """
 
     name: str
     table: FaceTable
@@ -72,7 +78,7 @@ def lfw() -> LabelledSet:
 
 
 def photos() -> LabelledSet:
-    """Every face of the photos is grouped; those that somebody marked are judged."""
+    """All faces of the photos are grouped; the labelled ones are scored."""
     found = labelled_photos(DATA)
     is_known = np.array([name is not None for name in found.names])
     years = defaultdict(set)
@@ -104,7 +110,10 @@ def ours(given: LabelledSet) -> Outcome:
 
 
 def ours_as_kept(given: LabelledSet) -> Outcome:
-    """What a library keeps by default: identities of 15 pictures, founded by good faces; all others are nobody's."""
+    """
+    The default result of a library: identities of at least 15 pictures, founded by good faces; other faces stay
+    unassigned.
+    """
     library = Library(given.table, rules=GroupingRules(min_faces=EXPORTED_PICTURES), points=POINTS)
     library.group()
     return Outcome(np.array(library.labels()), f"identities of {EXPORTED_PICTURES} pictures and more, default gates")

@@ -1,15 +1,15 @@
 """
-What each classic mistake of a face project costs: verification on the labelled portraits, right and wrong in one run.
+Cost of each classic mistake in face recognition: verification on the labelled portraits, right and wrong in one run.
 
-Run: python tests/bench/bench_mistakes.py [--every N]
+    python tests/bench/bench_mistakes.py [--every N]
 
-The portraits are framed as a camera would have taken them: landscape, and held in four ways with only EXIF to say so
-(most of them are square and upright by themselves, and would forgive stretching and a forgotten orientation).
+The portraits are framed as a camera would have taken them: landscape, and held in four ways, recorded in EXIF only.
+Most of the originals are square and upright, so that stretching and an ignored orientation would do no harm.
 
-``TAR``: at FAR 1e-3, with a threshold of the mistake's own, so that what is made everywhere alike may look harmless.
-``TAR`` and ``FAR at the right threshold``: the threshold is the right way's, as a product's settings are. ``cosine``:
-the median with the right vector of the same face, which is what hurts where a wrong program meets the vectors of a right
-one. ``lost``: portraits without a face or a usable vector; they match nobody.
+``TAR``: at FAR 1e-3, with a threshold fitted to the mistake, so that a consistent error may look harmless. ``TAR`` and
+``FAR at the right threshold``: the threshold is that of the right pipeline, as in a product's settings. ``cosine``: the
+median cosine with the right vector of the same face. It matters where vectors of a wrong program are compared with
+right ones. ``lost``: portraits without a face or a usable vector; they match no other portrait.
 """
 
 import argparse
@@ -40,7 +40,7 @@ DIMENSION = 512
 LANDSCAPE = 1.5
 ORIENTATION_TAG = 0x0112
 HELD = ((1, None), (6, Image.Transpose.ROTATE_90), (3, Image.Transpose.ROTATE_180), (8, Image.Transpose.ROTATE_270))
-"""EXIF orientations and how the camera stored the upright picture then."""
+"""EXIF orientations and the conversion of the upright picture to the stored one."""
 
 
 def framed(path: Path, number: int) -> bytes:
@@ -70,7 +70,7 @@ def main_vector(faces: Faces, centre: tuple[float, float], dimension: int) -> ND
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """A photo as the right way decodes it, and whom it finds."""
+    """A photo as the right pipeline decodes it, and the face that it finds."""
 
     photo: bytes
     pixels: Pixels
@@ -78,7 +78,7 @@ class Seen:
 
 
 def vectors_of(way: Way, right: Way, seen: list[Seen]) -> NDArray[np.float64]:
-    """The vector of whom each photo shows, (n, d); what the way does as the right one does is not done again."""
+    """The vector of the person in each photo, (n, d); steps equal to the right pipeline's are not repeated."""
     rows = []
     for one in seen:
         pixels = one.pixels if way.decode is right.decode else way.decode(one.photo)

@@ -1,7 +1,8 @@
 """
-What rounding a recogniser costs and gains: the same crops through the same model in 32, 16 and 8 bits.
+Accuracy and speed of a recogniser in 32, 16 and 8 bits, on the same crops.
 
-On the labelled photos of FACESETS_TEST_DATA, on one thread, one face at a time: python tests/bench/bench_precision.py
+It takes the labelled photos of FACESETS_TEST_DATA, one thread, one face at a time. Run: python
+tests/bench/bench_precision.py
 """
 
 import os
@@ -73,7 +74,7 @@ def main() -> None:
         vectors = {kind: Recognition([model]).vectors(crops) for kind, model in models.items()}
         seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
         for crop in crops[:120]:
-            for kind, model in models.items():  # in turns, so that others on this machine disturb all alike
+            for kind, model in models.items():  # in turns, so that other load disturbs all alike
                 begun = time.perf_counter()
                 model.vectors([crop])
                 seconds[kind].append(time.perf_counter() - begun)

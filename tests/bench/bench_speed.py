@@ -1,12 +1,11 @@
 """
-Pictures per second of the embedder over HTTP against the usual way: a loop of cv2.imdecode and FaceAnalysis.get.
+Pictures per second of the embedder over HTTP against a loop of cv2.imdecode and FaceAnalysis.get.
 
-Run: python tests/bench/bench_speed.py [--small N] [--large N] [--rounds N] [--in-flight N]
+    python tests/bench/bench_speed.py [--small N] [--large N] [--rounds N] [--in-flight N]
 
-Both have the same models (every model of bench_s for the loop, as it loads them), the same photos and the same cores, in
-processes of their own and in turns. Large photos are the small ones enlarged to 12 megapixels. ``clock`` compares
-seconds by the clock, ``cpu`` seconds of the processor: on a machine that does something else, too, only the latter says
-anything.
+Both have the same models, the same photos and the same cores, in processes of their own and in turns. The loop loads
+every model of bench_s, as FaceAnalysis does. Large photos are the small ones enlarged to 12 megapixels. ``clock``
+compares wall-clock seconds, ``cpu`` processor seconds. On a busy machine only the latter is meaningful.
 """
 
 import argparse
@@ -40,7 +39,7 @@ Boxes = list[list[float]]
 
 @dataclass(frozen=True)
 class Photo:
-    """A JPEG and where the reference found faces in it."""
+    """A JPEG and the face boxes of the reference."""
 
     data: bytes
     boxes: Boxes
@@ -75,7 +74,7 @@ def photos(data: Path, count: int, *, large: bool) -> list[Photo]:
 
 
 def usual_way(models: Path) -> None:
-    """The other side, in a process of its own: photos by standard input, seconds by standard output."""
+    """Run the loop in a process of its own: photos on standard input, seconds on standard output."""
     from insightface.app import FaceAnalysis  # noqa: PLC0415  only this process has it
 
     sys.stdout, answers = sys.stderr, sys.stdout.buffer
@@ -142,7 +141,7 @@ def compare(name: str, chosen: Sequence[Photo], models: Path, rounds: int, in_fl
             for mode in ("full", "guided"):
                 measured[mode] = asyncio.run(ask_embedder(url, process, chosen, mode, in_flight))
             for side, one in measured.items():
-                took[side] += [one] * (number > 0)  # the first round warms up
+                took[side] += [one] * (number > 0)  # the first round is a warm-up
     for side, rows in took.items():
         clock = statistics.median(theirs.clock / ours.clock for theirs, ours in zip(took["loop"], rows, strict=True))
         cpu = statistics.median(

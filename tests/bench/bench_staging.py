@@ -1,10 +1,10 @@
 """
-How much our client slows downloads down: pictures staged (verified, hashed, on disk) against bare httpx.
+Overhead of our client in downloads: pictures staged (verified, hashed, on disk) against bare httpx.
 
     PYTHONPATH=.:tests/support python tests/bench/bench_staging.py [pictures] [bytes] [in flight]
 
 The fake Immich runs in a process of its own. Both sides fetch the same pictures over as many connections, in turns, so
-that a busy machine disturbs them alike; the rate of each is the median of its rounds.
+that other load disturbs them alike. The rate of each is the median of its rounds.
 """
 
 import asyncio
@@ -40,13 +40,13 @@ class Server:
 
 
 def serve(pictures: int, size: int, pipe: Connection) -> None:
-    """The server's process: says where it is, and ends when told."""
+    """Run the server: print its address, and stop on request."""
 
     async def run() -> None:
         async with FakeImmich("3.1.0") as immich:
             anna = immich.add_user("anna")
             for number in range(pictures):
-                # The same bytes with another beginning: much memory would disturb what is measured.
+                # The same bytes with another beginning, because much memory would disturb the measurement.
                 data = b"\xff\xd8\xff\xe0" + number.to_bytes(4, "big") + os.urandom(size - 8)
                 name = f"{number}.jpg"
                 immich.add_asset(data=data, file_name=name, owner="anna", width=64, height=64, taken_at=MOMENT)

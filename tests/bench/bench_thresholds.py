@@ -1,9 +1,10 @@
 """
-What thresholds measured on a library's own pairs are worth: ``python tests/bench/bench_thresholds.py``.
+Accuracy of thresholds measured on a library's own pairs: ``python tests/bench/bench_thresholds.py``.
 
-First, how well a fit of few impostor pairs finds the distance at a false match rate that is far too small to count, held
-out: the shape comes from one half of the people of LFW, pairs and truth from the other. Then what grouping gains or loses
-by the measured distances, with the right defaults and with wrong ones. Real faces come from FACESETS_TEST_DATA.
+The first part fits few impostor pairs and finds the distance at a false match rate far too small to count. It is held
+out: the shape comes from one half of the people of LFW, pairs and truth from the other. The second part measures the
+gain or loss of grouping by these distances, with right and with wrong defaults. Real faces come from
+FACESETS_TEST_DATA.
 """
 
 import os
@@ -49,7 +50,7 @@ Fitting = Callable[[Distances, float], float]
 
 @dataclass(frozen=True)
 class People:
-    """Faces and whose they are."""
+    """Faces and the person of each."""
 
     vectors: NDArray[np.float32]
     who: NDArray[np.intp]
@@ -79,7 +80,7 @@ def quantile(counts: NDArray[np.float64], rate: float) -> float:
 
 
 def shape_of(counts: NDArray[np.float64]) -> Callable[[float], float]:
-    """How many standard deviations below the mean a rate stands, impostors too near to be any left out."""
+    """Return the rate's distance below the mean in standard deviations, without too near impostor pairs."""
     middles = (EDGES[1:] + EDGES[:-1]) / 2
     fit = fit_impostors(middles[counts > 0], counts[counts > 0])
     assert fit is not None
@@ -87,7 +88,7 @@ def shape_of(counts: NDArray[np.float64]) -> Callable[[float], float]:
 
 
 def moments(apart: Distances) -> tuple[float, float, float, float]:
-    """Mean, deviation, skewness and excess, without those too near to be impostors."""
+    """Mean, deviation, skewness and excess kurtosis, without too near impostor pairs."""
     fit = fit_impostors(apart, np.ones(len(apart)))
     assert fit is not None
     middle = np.median(apart)
@@ -176,7 +177,7 @@ def bench_fits(everybody: People) -> None:
 
 
 def bench_reference(everybody: People) -> None:
-    """The figures that the module rests on, measured again."""
+    """Measure the constants of the calibration module again."""
     counts = everybody.impostors()
     shape = shape_of(counts)
     print(
@@ -199,7 +200,7 @@ def bench_reference(everybody: People) -> None:
 def bench_library(
     name: str, table: FaceTable, truth: Sequence[object], rules: GroupingRules, *, marked: Sequence[int] | None = None
 ) -> None:
-    """BCubed of grouping at the defaults and at what is measured from them."""
+    """BCubed of grouping at the defaults and at the thresholds measured from them."""
     rows = range(len(table)) if marked is None else marked
     for called, defaults in DEFAULTS.items():
         measured = measure_thresholds(table, defaults=defaults, gate=rules.gate)
@@ -220,7 +221,7 @@ def bench_library(
 
 
 def bench_stability(table: FaceTable) -> None:
-    """One part in a hundred of the pictures comes later, twenty times over."""
+    """Add one hundredth of the pictures, twenty times over."""
     everything = measure_thresholds(table, defaults=RIGHT, gate=Gate())
     rng = np.random.default_rng(0)
     changes, moved = [], 0

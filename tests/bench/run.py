@@ -1,4 +1,4 @@
-"""Every benchmark, one after the other, each in a process of its own: what `make bench` runs."""
+"""Run every benchmark, one after the other, each in a process of its own: ``make bench``."""
 
 import os
 import subprocess

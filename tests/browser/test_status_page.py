@@ -1,4 +1,4 @@
-"""The status page in a real Chromium: what a person sees, hears and can do."""
+"""The status page in a real Chromium: display, accessibility and buttons."""
 
 import asyncio
 import contextlib
@@ -62,7 +62,7 @@ CONTRASTS = """() => {
 
 @dataclass
 class Visitor:
-    """A page, and every complaint its console made."""
+    """A page, and every error of its console."""
 
     page: Page
     complaints: list[str] = field(default_factory=list)
@@ -111,7 +111,7 @@ async def visitor(
 
 
 def troubled_scene() -> Scene:
-    """Everything at once that the page can have to say."""
+    """Show every message of the page at once."""
     scene = busy_scene()
     scene.readiness = Readiness(objections=(Objection(message="The key is refused.", advice="Make a new one."),))
     scene.board.update_remote(
@@ -196,7 +196,7 @@ async def test_everything_can_be_done_with_the_keyboard() -> None:
         await page.keyboard.press("Enter")
         await expect(page.locator("#toast")).to_have_text("A sync is running already.")
         assert scene.wishes == [("incremental", None)]
-        # The browser itself logs the 401 of the wrong token; nothing else may complain.
+        # The browser itself logs the 401 of the wrong token; there may be no other error.
         assert [text for text in guest.complaints if "401" not in text] == []
 
 

@@ -1,5 +1,5 @@
 """
-The documents are true: tables equal the settings, commands exist, links and paths lead somewhere.
+Documentation: tables equal the settings, documented commands exist, links and paths resolve.
 
 Run as a program it writes the tables and the layers of imports: python tests/contracts/test_docs.py
 """
@@ -53,7 +53,7 @@ our_documents = pytest.mark.parametrize(
 
 
 def shown(value: Any) -> str:
-    """A default as a person would write it."""
+    """Return a default as it stands in the documents."""
     match value:
         case None | "" | SecretStr():
             return ""
@@ -95,7 +95,7 @@ def filled(text: str, name: str, body: str) -> str:
 
 
 def written(path: Path) -> str:
-    """A document as it should be, its generated parts written anew."""
+    """Return a document with its generated parts written anew."""
     text = path.read_text(encoding="utf-8")
     if path == SETTINGS:
         for name, model in TABLES.items():
@@ -199,7 +199,7 @@ def test_every_path_a_document_names_is_there(document: Path) -> None:
     pattern = r"(?<![\w/.-])((?:immich_facesets|service|embedder|tests|docker|docs|\.github)/[\w./-]*[\w/])"
     for name in re.findall(pattern, text):
         path = ROOT / name
-        # Given as the next of a row (0009_...) or to be written by the user: named, and not there yet.
+        # Documented files that do not exist: the next migration (0009_...) and files that the user writes.
         assert path.exists() or name == "docker/.env", name
 
 

@@ -1,4 +1,4 @@
-"""Who may see what on the fake: keys, permissions, foreign assets, people, maintenance."""
+"""Access control of the fake Immich: keys, permissions, foreign assets, people, maintenance."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A client that others wrote for the real server works with the fake."""
+"""The fake Immich with a client generated from the official API document."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,7 +11,7 @@ from immichpy.client.generated import exceptions
 from immichpy.client.generated.models.metadata_search_dto import MetadataSearchDto
 
 VERSION = "3.3.5"
-"""The one whose document the installed client was generated from."""
+"""The version whose API document the installed client was generated from."""
 
 
 @pytest.fixture

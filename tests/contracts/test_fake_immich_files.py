@@ -1,4 +1,4 @@
-"""The files of the fake: originals, parts of them, previews, edited pictures."""
+"""File downloads of the fake Immich: originals, byte ranges, previews, edited pictures."""
 
 import base64
 import hashlib
@@ -124,7 +124,7 @@ async def test_the_boxes_of_an_edited_picture_differ_between_search_and_faces(ve
         moved = made.immich.add_face(asset, box=(400, 800, 600, 950), image_width=600, image_height=800)
         asset.edited_faces, asset.faces = [moved], asset.faces[:1]
         (face,) = (await made.get(f"/api/faces?id={asset.asset_id}")).json()
-        assert (face["boundingBoxX1"], face["boundingBoxY2"]) == (400, 950)  # outside the picture, as measured
+        assert (face["boundingBoxX1"], face["boundingBoxY2"]) == (400, 950)  # outside the picture, as on a real server
         if version == "2.7.5":
             item = (await made.search({"withPeople": True}))["items"][0]
             assert item["unassignedFaces"][0]["boundingBoxX1"] == 600

@@ -1,4 +1,4 @@
-"""A library described by a file is served, in this process or in one of its own."""
+"""Libraries described by a file, served by the fake Immich in this process or in one of its own."""
 
 import asyncio
 import io

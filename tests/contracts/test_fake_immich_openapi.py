@@ -1,4 +1,4 @@
-"""What the fake answers is what the official API documents allow, for each version."""
+"""Answers of the fake Immich against the official API documents of each version."""
 
 import json
 from typing import Any

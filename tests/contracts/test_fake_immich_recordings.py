@@ -1,4 +1,4 @@
-"""The fake, holding what real servers held, answers what the real servers were recorded to answer."""
+"""Answers of the fake Immich against recorded answers of real servers with the same content."""
 
 import json
 from collections.abc import Collection
@@ -16,17 +16,17 @@ NOT_PLAYED = {
     *("sync_ack_with_key", "sync_stream_faces_with_key", "sync_stream_with_key", "tags", "timeline_bucket"),
     *("timeline_buckets", "maintenance_on_status", "maintenance_status_after", "maintenance_status_off"),
 }
-"""Routes that nothing of ours asks."""
+"""Routes that our client never requests."""
 OF_THE_INSTALLATION = {
     *("api_keys_me", "api_keys_me_minimal", "server_about", "server_config", "users_me"),
 }
-"""Answers full of names and moments of one installation: only their shape is compared."""
+"""Answers with names and times of one installation: only their shape is compared."""
 UNTIED = {"search_partner_view", "search_with_deleted", "search_with_people_all"}
-"""2.7 lists equal instants in any order: compared by id. A part of a list may then hold others altogether."""
+"""2.7 lists equal instants in any order: compared by id. Part of a list may then hold entirely different assets."""
 PARTS_OF_TIES = {"search_with_people_page1_of_size10", "search_without_people"}
 NEVER_EQUAL = {"correlationId", "deviceId", "deviceAssetId", "email", "avatarColor", "profileChangedAt", "pattern"}
 LATER = {"otherPeople", "sharedBy", "sharedWith", "clusterGroupId"}
-"""Of 3.2 and later; the recorded build had only the search of it."""
+"""Routes of 3.2 and later; the recorded build had only its search."""
 UNKNOWN_SIZE = {"original_trashed"}
 
 
@@ -47,7 +47,7 @@ def by_id(body: Any) -> Any:
 
 
 def without_strangers(body: Any, owner: str) -> Any:
-    """Whose names a partner's people bear in a search of 3.2 is not known; leave them out."""
+    """Return the answer without a partner's people, whose names in a search of 3.2 are not known."""
     if "assets" not in body:
         return body
     items = [item | ({} if item["ownerId"] == owner else {"people": []}) for item in body["assets"]["items"]]

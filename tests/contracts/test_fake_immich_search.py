@@ -1,4 +1,4 @@
-"""The search of the fake: what each version lists, in which order, on which page."""
+"""Search of the fake Immich: the assets, order and pages of each version."""
 
 import base64
 import json
@@ -149,7 +149,7 @@ async def test_bounds_belong_to_the_answer_and_are_cut_to_milliseconds(version: 
         told = stamp(taken)
         assert (await made.search())["items"][0]["fileCreatedAt"] == told
         following = stamp(taken + timedelta(milliseconds=1))
-        assert await made.names({"takenBefore": told}) == []  # the stored instant is finer than the one told
+        assert await made.names({"takenBefore": told}) == []  # the stored time is finer than the one in the answer
         assert await made.names({"takenBefore": following}) == ["one"]
         assert await made.names({"takenAfter": told}) == ["one"]
         assert await made.names({"takenAfter": following}) == []

@@ -1,4 +1,4 @@
-"""The trouble the fake can make, and its memory of what was asked."""
+"""Faults that the fake Immich injects, and its log of requests."""
 
 import asyncio
 import gc
@@ -173,7 +173,7 @@ async def test_idle_connections_are_closed() -> None:
 
 
 async def test_a_connection_that_arrives_as_the_server_goes_is_not_left_open() -> None:
-    for turns in range(6):  # of the loop, between the arrival and the end
+    for turns in range(6):  # turns of the event loop between the arrival and the end
         with socket.socket() as guest:
             async with FakeImmich() as immich:
                 address = urlsplit(immich.url)
@@ -183,7 +183,7 @@ async def test_a_connection_that_arrives_as_the_server_goes_is_not_left_open() -
                     await asyncio.sleep(0)
     with warnings.catch_warnings():
         warnings.simplefilter("error", ResourceWarning)
-        gc.collect()  # what was left open says so here, and pytest fails
+        gc.collect()  # an unclosed connection warns here, and pytest fails
 
 
 async def test_assets_with_known_checksums_are_listed_without_being_read() -> None:

@@ -1,4 +1,4 @@
-"""Every form of the face sets has a page for whoever reads it, and the README leads there."""
+"""Guides: every export profile has a page for the program that reads it, and the README links to it."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Every recorded answer of real Immich servers parses, or becomes the right one of our errors."""
+"""Our client against recorded answers of real Immich servers: each parses or becomes the right error."""
 
 import json
 import re
@@ -47,7 +47,7 @@ class Recording:
         return json.dumps(self.body).encode()
 
     def response(self) -> httpx.Response:
-        # Lengths were recorded before paths were shortened in the JSON; httpx writes those that fit.
+        # Lengths were recorded before paths in the JSON were shortened; httpx computes the right ones.
         headers = {name: value for name, value in self.headers.items() if name != "content-length"}
         return httpx.Response(self.status, headers=headers, content=self.content())
 
@@ -68,7 +68,7 @@ def recording(version: str, name: str) -> Recording:
 
 
 def replaying(answer: Recording, *, maintenance: bool = False) -> ImmichClient:
-    """A client whose every question gets this one answer."""
+    """A client whose every request gets this one answer."""
 
     def handle(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/api/server/config" and answer.path != "/api/server/config":
@@ -94,7 +94,7 @@ async def download(client: ImmichClient, folder: Path, *, fullsize: bool) -> int
 
 
 def question_of(told: Recording, client: ImmichClient, folder: Path) -> Callable[[], Awaitable[object]] | None:
-    """The client's method that asks what was asked in the recording, or None where we never ask."""
+    """The client's method for the recorded request, None where our client never makes it."""
     path = told.path.removeprefix("/api/").partition("?")[0]
     fixed: dict[str, Callable[[], Awaitable[object]]] = {
         "search/metadata": lambda: client.search({}),
@@ -241,7 +241,7 @@ async def test_the_listing_of_2_7_brings_assigned_and_unassigned_faces() -> None
 async def test_checksums_are_trusted_except_those_of_external_libraries(version: str) -> None:
     items = await searched(version, "search_with_people_all")
     own = {item.original_file_name: asset_from_payload(item, "anna", None) for item in items}
-    # The recorder wrote down the SHA-1 of the bytes it was given.
+    # The recording holds the SHA-1 of the received bytes.
     original = recording(version, "original_a_o1").body["$sha1"]
     checksum = own["orient1.jpg"].checksum
     assert checksum is not None
@@ -274,7 +274,7 @@ async def test_people_come_with_names_birth_dates_and_the_hidden_ones(version: s
 
 
 async def test_servers_that_ignore_conditions_in_silence_are_caught() -> None:
-    """3.1 answers a filter with everything: what came back must be held against what was asked."""
+    """3.1 ignores a filter and returns everything: the answer must be checked against the request."""
     until_2015 = datetime(2015, 1, 1, tzinfo=UTC)
     ignored = await searched("immich-3.1.0", "search_filter_ignored_before_3_2")
     assert "taken until" in str(broken_promise(ignored, Query(("timeline", "archive"), taken_to=until_2015)))
@@ -343,7 +343,7 @@ def test_an_immich_that_is_too_old_is_a_setup_error(version: tuple[int, int]) ->
 
 
 def test_questions_have_the_shape_that_was_recorded() -> None:
-    """The fields we send are among those that real servers were seen to take."""
+    """Every field that we send is in a recorded request."""
     told = json.loads((shared_data() / "recordings/immich-3.2-dialect/search_taken_lte.json").read_text())
     mine = dialect_of(Version(major=3, minor=2)).body(Query(("timeline", "archive")))
     assert mine["filter"] == {k: v for k, v in told["request"]["body"]["filter"].items() if k != "takenAt"}

@@ -1,4 +1,4 @@
-"""The compose files: valid alone and merged, hardened, and in step with the settings of both processes."""
+"""Compose files: valid alone and merged, hardened, and consistent with the settings of both processes."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from service.settings import Settings
 DOCKER = REPOSITORY / "docker"
 OVERRIDES = ("compose.cuda.yml", "compose.openvino.yml", "compose.rocm.yml", "compose.users.yml")
 
-# Where a container's files and doors are is compose.yml's business, not the operator's.
+# Paths and ports of a container that compose.yml fixes; users do not set them.
 SERVICE_FIXED = {
     "FACESETS_CONFIG", "FACESETS_DATA_DIR", "FACESETS_EMBEDDER_TOKEN", "FACESETS_EMBEDDER_URLS", "FACESETS_EXPORT_DIR",
     "FACESETS_LISTEN", "FACESETS_MODELS_DIR", "FACESETS_MODEL_PACK", "FACESETS_TOKEN", "FACESETS_USERS_FILE",
@@ -38,7 +38,10 @@ def load(name: str) -> Tree:
 
 
 def merge(base: Any, over: Any) -> Any:
-    """What `docker compose --file base --file over` sees: mappings merge, lists append, everything else is replaced."""
+    """
+    Return the merge of `docker compose --file base --file over`: mappings merge, lists append, other values are
+    replaced.
+    """
     if isinstance(base, dict) and isinstance(over, dict):
         merged = {key: merge(value, over[key]) if key in over else value for key, value in base.items()}
         return merged | {key: value for key, value in over.items() if key not in base}
@@ -69,7 +72,7 @@ def test_the_files_obey_the_compose_specification_alone_and_merged(tmp_path: Pat
     written = [DOCKER / name for name in ("compose.yml", *OVERRIDES)]
     for override in OVERRIDES:
         merged = merge(load("compose.yml"), load(override))
-        assert set(merged["services"]) == {"service", "embedder"}, "an override must not invent a service by a typo"
+        assert set(merged["services"]) == {"service", "embedder"}, "an override must not add a service by a typo"
         written.append(tmp_path / override)
         written[-1].write_text(yaml.safe_dump(merged), encoding="utf-8")
     assert schema_trouble(*written) == ""
@@ -126,7 +129,7 @@ def test_secrets_come_from_files_and_nowhere_else(override: str | None) -> None:
 def test_an_operator_can_set_every_setting(name: str, settings: type[BaseSettings], fixed: set[str]) -> None:
     handed_on = set(load("compose.yml")["services"][name]["environment"])
     wanted = set(variable_names(settings).values()) - fixed
-    assert wanted - handed_on == set(), "compose.yml does not hand these on (or name them fixed in this test)"
+    assert wanted - handed_on == set(), "compose.yml does not pass these on (or fixes them)"
     assert wanted - set(shown()) == set(), "example.env does not show these"
 
 
@@ -146,7 +149,7 @@ def test_every_name_of_the_example_is_used() -> None:
 
 
 def test_the_example_shows_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert shown(comment="") == {}, "the example changes nothing"
+    assert shown(comment="") == {}, "example.env has only default values"
     for name in [name for name in os.environ if name.startswith(("FACESETS_", "IMMICH_"))]:
         monkeypatch.delenv(name)
     compose = {

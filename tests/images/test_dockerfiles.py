@@ -1,4 +1,4 @@
-"""The Dockerfiles as texts: clean, pinned, and one stage and lock for each kind of hardware."""
+"""Text of the Dockerfiles: no lint findings, pinned bases, one stage and one lock for each kind of hardware."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""The embedder's image, built without a container engine: every RUN line runs here, word for word."""
+"""The embedder's image, built without a container engine by running every RUN line as it is written."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The locks: what a fresh machine and each image install, and that all of them agree."""
+"""Lock files: what a fresh machine and each image install, and agreement between the locks."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""The service's image, built without a container engine: every RUN line runs here, word for word."""
+"""The service's image, built without a container engine by running every RUN line as it is written."""
 
 from collections.abc import Iterator
 

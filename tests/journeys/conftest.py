@@ -1,4 +1,4 @@
-"""What the journeys with drawn people share: the library, a server that forks processes, and one embedder."""
+"""Fixtures of the journeys with drawn people: the library, a fork server and one embedder."""
 
 import asyncio
 import shutil
@@ -38,5 +38,5 @@ def unkilled(
             assert (await journey.sync(die_at=("drop_orphans", "before", 1))).code == KILLED
             return Unkilled(first, second, journey.data, synced)
 
-    with ThreadPoolExecutor(1) as pool:  # a thread, because the loop of the test comes later
+    with ThreadPoolExecutor(1) as pool:  # a thread, because the event loop of the test starts later
         return pool.submit(asyncio.run, run()).result()

@@ -1,4 +1,4 @@
-"""Another model takes over: all is embedded anew in the background, and nobody who looks sees two spaces at once."""
+"""A change of the embedding model: everything is embedded again in the background, and only one space is visible."""
 
 import json
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ async def sync(journey: Journey, *arguments: str, **options: Any) -> Forked:
 
 
 def shown(journey: Journey) -> dict[str, Any]:
-    """What people see: identities with their faces' places, and every file of the exports."""
+    """The visible result: identities with their faces' places, and every file of the exports."""
     outcome = journey.outcome()
     return {
         "identities": read(journey.data, list_identities),
@@ -61,7 +61,7 @@ def identity_of(outcome: Outcome, sha256: str, box: Box) -> int | None:
 
 
 def check_carried(before: Outcome, after: Outcome) -> None:
-    """Every face is whose it was, under the same number, and exports are those of the same people."""
+    """Check that every face keeps its identity and number, and that exports are of the same people."""
     assert len(before.faces) == len(after.faces)
     assert before.faces.keys().isdisjoint(after.faces)
     for (sha256, *edges), row in before.faces.items():
@@ -162,7 +162,7 @@ async def test_a_service_killed_on_its_way_to_another_space_ends_like_one_never_
     await sync(journey, settings=other)
     assert journey.outcome().differences(undisturbed) == []
     again = journey.fetched()[asked:]
-    assert len(again) - len(set(again)) <= 4 * 6  # those on their way at the first six kills
+    assert len(again) - len(set(again)) <= 4 * 6  # those in flight at the first six kills
 
 
 async def test_serve_says_how_far_the_other_space_is(

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a picture, a name, a setting or a disk: it is said what to do, and nothing is lost."""
+"""Bad pictures, names, settings and disks: the message names the remedy, and no data is lost."""
 
 import asyncio
 import json
@@ -24,11 +24,11 @@ from service.demo.immich import FakeAsset
 pytestmark = pytest.mark.timeout(600)
 
 NASTY = "../../etc/[/] [red]Änne 🦊\r\n\x1b[2J"
-"""A path, markup of our own output, an emoji, a line break and an order to a terminal, in one name."""
+"""One name with a path, markup of our own output, an emoji, a line break and a terminal escape sequence."""
 
 
 def add(journey: Journey, name: str, data: bytes, **fields: Any) -> FakeAsset:
-    """A picture of Anna's in which Immich once saw a face."""
+    """A picture of Anna's with a face that Immich detected."""
     immich = journey.immich
     number = len(immich.library.assets)
     usual: dict[str, Any] = {
@@ -50,14 +50,14 @@ def start(journey: Journey, *arguments: str, **settings: str) -> Forked:
 
 
 async def sync(journey: Journey, *arguments: str, **settings: str) -> Forked:
-    """One sync that ended."""
+    """The counts of one finished sync."""
     service = start(journey, "sync", *arguments, **settings)
     await ended(service)
     return service
 
 
 async def told(service: Forked) -> str:
-    """The line that says what to change, of a command that must fail with exit code 3; no other tells of trouble."""
+    """Return the line that names the remedy, of a command that must fail with exit code 3 and no other error line."""
     assert await ended(service) == 3, service.stderr[-3000:]
     lines = [line for line in service.stderr.splitlines() if line.strip() and '"level": "info"' not in line]
     progress = [line for line in lines if re.match(r"[A-Z][a-z]+ [a-z ]+: (running|done|failed), ", line)]
@@ -79,7 +79,7 @@ def failures(found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def let_pauses_end(journey: Journey) -> dict[str, float]:
-    """As if the pauses were over; how long each of them was, in hours, by the picture's fingerprint."""
+    """End all pauses; return the length of each in hours, by the picture's fingerprint."""
     with sqlite3.connect(journey.data / "facesets.db") as database:
         rows = database.execute("SELECT item, last_at, retry_at FROM failures").fetchall()
         database.execute("UPDATE failures SET retry_at = last_at")
@@ -132,7 +132,7 @@ async def test_bad_pictures_are_recorded_rest_and_stop_nothing(journey: Journey)
     assert {failure["tries"] for failure in found["failures"]} == {1}
     by_reason = {reason: list(expected.values()).count(reason) for reason in sorted(set(expected.values()))}
     assert found["failures_by_reason"] == by_reason
-    assert journey.outcome().identities, "the others were sorted all the same"
+    assert journey.outcome().identities, "all others are assigned to identities"
     assert {asset.asset_id for asset in fine} <= set(journey.fetched())
 
     shown = start(journey, "status")
@@ -140,12 +140,12 @@ async def test_bad_pictures_are_recorded_rest_and_stop_nothing(journey: Journey)
     for reason, count in by_reason.items():
         assert f"  {count} x {reason}\n" in shown.stdout
     assert "anna: /photos/cut.jpg: the embedder cannot use the picture: the picture is damaged" in shown.stdout
-    assert "anna: /photos/odd [2J[/red] 🦊.jpg: " in shown.stdout, "no markup, and nothing a terminal would obey"
+    assert "anna: /photos/odd [2J[/red] 🦊.jpg: " in shown.stdout, "no markup, and no terminal escape sequence"
     assert "\x1b" not in shown.stdout
 
     asked = len(journey.fetched())
     assert (await sync(journey)).code == 0
-    assert journey.fetched()[asked:] == [], "they rest"
+    assert journey.fetched()[asked:] == [], "failed pictures are not retried during their pause"
 
     journey.immich.faults.clear()
     assert set(let_pauses_end(journey).values()) == {1.0}
@@ -190,7 +190,7 @@ async def test_names_are_only_ever_shown(journey: Journey, tmp_path: Path) -> No
 
     top = json.loads((exports / "manifest.json").read_text(encoding="utf-8"))
     labelled = [entry for entry in top["facesets"] if entry["label"] == NASTY]
-    assert labelled, "manifests hold the name as it is"
+    assert labelled, "manifests hold the unchanged name"
     markers = [path.name for entry in labelled for path in (exports / entry["directory"]).glob("*.txt")]
     assert markers
     assert all("etc" in name and "🦊" in name and name.isprintable() and "/" not in name for name in markers)
@@ -272,7 +272,7 @@ class OtherSpace(ScriptedEngine):
 
 
 class UnknownFamily(ScriptedEngine):
-    """An embedder with a model nobody has measured."""
+    """An embedder with a model without measured thresholds."""
 
     @property
     def facts(self) -> EngineFacts:
@@ -436,7 +436,7 @@ async def test_two_services_never_work_in_one_data_folder(journey: Journey) -> N
         assert f"another immich-facesets is working in the data folder {journey.data}: stop it first" in line
         assert "FACESETS_DATA_DIR" in line
     looking = start(journey, "status")
-    assert await ended(looking) == 0, "looking is allowed"
+    assert await ended(looking) == 0, "read-only commands are allowed"
     assert "incremental running" in looking.stdout
     journey.immich.faults.clear()
     assert await ended(first) == 0, first.stderr[-3000:]

@@ -1,4 +1,4 @@
-"""What changes in Immich changes here: deleted pictures, restored ones, and names."""
+"""Changes in Immich between syncs: deleted pictures, restored pictures, new names."""
 
 import json
 from pathlib import Path
@@ -9,11 +9,11 @@ from outcome import Outcome, Row
 from small_library import Placed
 
 LIFE, NEIGHBOURS, CHILD = 0, 12, 17
-"""The first picture of the long life, one of the friend and the neighbour, the first of the child."""
+"""The first picture of the person with eras, one of the friend and the neighbour, the first of the child."""
 
 
 def identities_on(found: Outcome, placed: Placed, number: int) -> set[Any]:
-    """The identities of the faces on one picture of the library; empty when nothing is known of it."""
+    """The identities of the faces on one picture of the library; empty for an unknown picture."""
     sha256 = placed.library.digests[number]
     return {row[0] for place, row in found.faces.items() if place[0] == sha256}
 
@@ -31,7 +31,7 @@ def shown(data: Path) -> set[tuple[str, str]]:
 
 
 def labels(data: Path) -> dict[str, str | None]:
-    """What each faceset of the top manifest is called."""
+    """The name of each face set in the top manifest."""
     top = json.loads((data / "exports" / "manifest.json").read_text(encoding="utf-8"))
     return {entry["name"]: entry["label"] for entry in top["facesets"]}
 
@@ -58,7 +58,7 @@ async def test_a_deleted_or_trashed_picture_leaves_identities_and_exports_and_a_
     assert identities_on(gone, placed, LIFE) == set()
     assert identities_on(gone, placed, NEIGHBOURS + 1) == set()
     assert {("anna", deleted.asset_id), ("anna", trashed.asset_id)}.isdisjoint(shown(journey.data))
-    assert numbers(gone).items() <= numbers(before).items()  # nobody else moved
+    assert numbers(gone).items() <= numbers(before).items()  # all other faces keep their identity
 
     trashed.is_trashed = False
     journey.immich.touch(trashed)

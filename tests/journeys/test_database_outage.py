@@ -1,4 +1,4 @@
-"""PostgreSQL goes away and comes back: one clear line, exit code 2 or a service that waits, and nothing is lost."""
+"""An outage of PostgreSQL: one clear line and exit code 2, or a service that waits; no data is lost."""
 
 import asyncio
 import tempfile
@@ -82,7 +82,7 @@ async def test_a_service_without_its_database_says_so_stays_alive_and_recovers_b
 
 
 async def outcomes(client: httpx.AsyncClient) -> list[str]:
-    """How the syncs ended that have ended, the oldest first."""
+    """The outcomes of all finished syncs, the oldest first."""
     runs: list[dict[str, Any]] = (await client.get("/api/runs")).json()["runs"]
     return [run["outcome"] for run in reversed(runs) if run["outcome"]]
 

@@ -1,4 +1,4 @@
-"""A picture of which the embedder dies: it is set aside, and everything else of the sync goes on."""
+"""A picture that crashes the embedder is isolated, and the sync goes on with all others."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -16,12 +16,12 @@ from service.store.failures import list_failures
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(600)]
 
 DEADLY = 8
-"""The shot of which the embedder dies, in the middle of the library."""
+"""The shot that crashes the embedder, in the middle of the library."""
 
 
 @asynccontextmanager
 async def fragile(journey: Journey, folder: Path, kind: str) -> AsyncIterator[tuple[Fragility, dict[str, str]]]:
-    """The settings for a service beside an embedder that dies of one picture, and comes back."""
+    """The settings of a service beside an embedder that crashes on one picture and is restarted."""
     fragility = Fragility(folder, [journey.placed.library.files[DEADLY].read_bytes()])
     if kind == "our own":
         yield fragility, {"FACESETS_EMBEDDER_URLS": "", "PYTHONPATH": fragility.python_path}
@@ -31,7 +31,7 @@ async def fragile(journey: Journey, folder: Path, kind: str) -> AsyncIterator[tu
 
 
 def check_set_aside(journey: Journey, unkilled: Unkilled, service: Forked) -> None:
-    """Of that one picture alone there is nothing, and a person can read why."""
+    """Check that only that picture has no faces, and that the stored reason is readable."""
     assert service.code == 0, service.stderr[-3000:]
     (broken, deadly) = sorted(read(journey.data, list_failures), key=lambda failure: failure.reason != "corrupt")
     sha1 = hashlib.sha1(journey.placed.library.files[DEADLY].read_bytes(), usedforsecurity=False).hexdigest()
@@ -52,7 +52,7 @@ async def test_a_picture_of_which_the_embedder_dies_is_set_aside_and_nothing_els
 ) -> None:
     async with fragile(journey, tmp_path, kind) as (fragility, settings):
         check_set_aside(journey, unkilled, await journey.sync(settings=settings))
-        assert 2 <= fragility.deaths <= 3  # beside others, and twice alone
+        assert 2 <= fragility.deaths <= 3  # once beside others, and twice alone
         before, asked = fragility.deaths, len(journey.fetched())
         check_set_aside(journey, unkilled, await journey.sync(settings=settings))
         assert fragility.deaths == before

@@ -1,4 +1,4 @@
-"""The demonstration, as a stranger starts it: no network, no weights, no Immich."""
+"""The demonstration as a new user starts it: no network, no weights, no Immich."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from testdata import ROOT
 
 
 def bare_environment() -> dict[str, str]:
-    """Nothing of ours is set; no proxy is in the way."""
+    """An environment without our settings and without a proxy."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FACESETS_", "IMMICH_"))}
     return {**kept, "PYTHONPATH": str(ROOT)}
 

@@ -1,4 +1,4 @@
-"""The same library through every Immich there is gives the same face sets, and costs few questions."""
+"""The same library through every supported version of Immich: equal face sets, and few requests."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Landmarks and head pose of faces that may be exported: measured once each, whatever happens meanwhile."""
+"""Landmarks and head pose of faces that may be exported: measured once each, across kills and restarts."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ SETTINGS = {"FACESETS_EXPORT_PROFILES": "fsz,npz"}
 
 
 class Watched(Enricher):
-    """Counts the faces it is shown."""
+    """A landmark model that counts its input faces."""
 
     def __init__(self, files: EnrichmentFiles) -> None:
         super().__init__(files, Device(threads=1))
@@ -43,13 +43,13 @@ class Watched(Enricher):
         return super().enrich(looks)
 
     def shown(self) -> int:
-        """How many faces since it was last asked."""
+        """Return the number of faces since the last call."""
         count, self.count = self.count, 0
         return count
 
 
 def models(folder: Path, *, yaw: float = 128.0) -> tuple[EnrichmentModels, Watched]:
-    """Models that see every face alike: 106 points at the same places, and a head whose yaw is the colour."""
+    """Models with the same answer for every face: 106 fixed points, and a head whose yaw is the colour."""
     write_pooled(folder / "pack" / "2d106det.onnx", np.zeros((3, 212)), bias=PLACES.reshape(-1), side=192)
     write_pooled(folder / FOLDER / "fsanet.onnx", np.eye(3) * yaw, side=64, batch=1)
     files = find_enrichment_files(folder, "pack")
@@ -58,7 +58,7 @@ def models(folder: Path, *, yaw: float = 128.0) -> tuple[EnrichmentModels, Watch
 
 
 class Beside:
-    """A journey whose service asks this embedder."""
+    """A journey whose service uses this embedder."""
 
     def __init__(self, journey: Journey, scene: Scene, start: Path) -> None:
         self.journey = journey
@@ -81,7 +81,9 @@ class Beside:
         return self.journey.outcome()
 
     def check_points(self) -> None:
-        """Every face that may be exported has its points, around the middle of its box in the original picture."""
+        """
+        Check that every face that may be exported has points around the middle of its box in the original picture.
+        """
         faces = read(self.journey.data, lambda tx: exportable_faces(tx, active_space(tx) or ""))
         exportable = [face for face, identity in faces if identity and face.face_short >= 40]
         found = self.found()

@@ -1,4 +1,4 @@
-"""The eras of a long life, as their owner sees them: from sync to sync, and by command."""
+"""Eras of a person with pictures over many years: from sync to sync, and by command."""
 
 import json
 from pathlib import Path
@@ -11,14 +11,14 @@ from small_library import LATE, add_shot, draw_small_library, known_id, long_lif
 
 
 async def told(journey: Journey, *arguments: str) -> Any:
-    """What a command prints as JSON."""
+    """Return the JSON output of a command."""
     service = journey.start(*arguments, "--json")
     assert await ended(service) == 0, service.stderr[-3000:]
     return json.loads(service.stdout)
 
 
 def eras_of(journey: Journey) -> dict[str, int]:
-    """The directories of eras, and how many faces may be in each."""
+    """The directories of eras, and the possible numbers of faces in each."""
     found = {}
     for path in (journey.data / "exports").rglob("faceset_*_era_*/manifest.json"):
         manifest = json.loads(path.read_bytes())

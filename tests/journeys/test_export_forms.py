@@ -1,4 +1,4 @@
-"""Every export profile made of real photos, and read as the programs that take it do: real models, a real XMP reader."""
+"""Every export profile made of real photos and read by its consumers: real models, a real XMP reader."""
 
 import json
 import shutil
@@ -30,12 +30,12 @@ PROFILES = "fsz,facefusion,kohya:3:256,imagefolder,xmp,npz,plain"
 EXTENT = pytest.mark.parametrize(
     ("people", "orientations"), [(2, {1, 6}), pytest.param(6, set(range(1, 9)), marks=pytest.mark.slow)]
 )
-"""How many people with portraits there are, and in which EXIF orientations a group."""
+"""The number of people with portraits, and the EXIF orientations of the group photo."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What a sync wrote: the export folder, the photo behind each asset, and how the service was run."""
+    """The result of a sync: the export folder, the photo of each asset, and the settings of the service."""
 
     people: int
     orientations: set[int]
@@ -123,7 +123,10 @@ async def test_every_form_of_real_photos_is_what_its_reader_wants(
 
 
 def check_pictures(reader: Any, pictures: list[Path]) -> NDArray[np.float32]:
-    """FaceFusion's rule: of each file the largest face, and their mean. Exactly one face must be there to be the largest."""
+    """
+    Return the mean vector by FaceFusion's rule: the largest face of each file counts. Each file must have exactly one
+    face.
+    """
     assert 0 < len(pictures) <= 12
     vectors = []
     for path in pictures:
@@ -132,12 +135,12 @@ def check_pictures(reader: Any, pictures: list[Path]) -> NDArray[np.float32]:
         vectors.append(faces[0].normed_embedding)
     mean = np.mean(vectors, axis=0)
     mean /= np.linalg.norm(mean)
-    assert all(1.0 - float(vector @ mean) < 0.6 for vector in vectors)  # the gate of these weights
+    assert all(1.0 - float(vector @ mean) < 0.6 for vector in vectors)  # the size gate of these weights
     return np.asarray(mean, dtype=np.float32)
 
 
 def check_people_differ(exported: Exported, averages: Mapping[str, NDArray[np.float32]]) -> None:
-    """Each average is of one person alone, and no two are alike."""
+    """Check that each average is of one person alone, and that no two are similar."""
     names = sorted(averages)
     matrix = np.stack([averages[name] for name in names])
     likeness = matrix @ matrix.T - 2 * np.eye(len(names))
@@ -161,7 +164,7 @@ def check_kohya(reader: Any, root: Path) -> None:
 
 
 def check_cache(exported: Exported, path: Path) -> None:
-    """The vectors are insightface's own, which made the reference, on the pictures of which it says so."""
+    """Check vectors against insightface's own in the reference, on the pictures that it covers."""
     reference = np.load(shared_data() / "data" / "reference_bench_s.npz")
     with np.load(path, allow_pickle=False) as cache:
         assert cache["embedding"].shape == (len(cache["path"]), 512)
@@ -175,7 +178,7 @@ def check_cache(exported: Exported, path: Path) -> None:
 
 
 def check_sidecars(exported: Exported, root: Path) -> None:
-    """All six people stand where they are in the pixels as stored, in each of the orientations."""
+    """Check the place of all six people in the stored pixels, in each of the orientations."""
     if shutil.which("exiftool") is None:
         pytest.skip("ExifTool is not installed: on Debian it is libimage-exiftool-perl, which 'make setup' installs")
     orientations = set()
@@ -200,7 +203,7 @@ def check_sidecars(exported: Exported, root: Path) -> None:
 
 
 def stored(box: Box, photo: Path, orientation: int) -> Box:
-    """Where a box of the upright picture lies in the stored one, found by turning its pixels."""
+    """Return the place of a box of the upright picture in the stored one, found by rotating its pixels."""
     width, height = upright_size(photo)
     mask = np.zeros((height, width), np.uint8)
     mask[round(box.y1) : round(box.y2), round(box.x1) : round(box.x2)] = 255
@@ -212,7 +215,9 @@ def stored(box: Box, photo: Path, orientation: int) -> Box:
 
 
 async def check_copies(exported: Exported, target: Path) -> None:
-    """One form of one person, written by hand; what cannot be is refused in words, and the export folder stays as it is."""
+    """
+    Check a single export by command: an invalid one is refused with a message, and the export folder stays the same.
+    """
     before = tree(exported.root)
     facesets = json.loads((exported.root / "manifest.json").read_bytes())["facesets"]
     number = next(faceset["identity"] for faceset in facesets if faceset["faces"] > 2)

@@ -1,4 +1,4 @@
-"""A folder of pictures from its first sync to its removal, alone and beside Immich."""
+"""A folder source from its first sync to its removal, alone and beside Immich."""
 
 import json
 import os
@@ -49,13 +49,13 @@ class Trip:
         return outcome(self.data)
 
     def files(self) -> dict[str, bytes]:
-        """Every exported file but the manifests, which say where pictures lie."""
+        """Every exported file but the manifests, which contain the paths of pictures."""
         tree = self.data / "exports"
         found = (path for path in tree.rglob("*") if path.is_file() and path.name != "manifest.json")
         return {path.relative_to(tree).as_posix(): path.read_bytes() for path in found}
 
     def shown(self, user: str = "album") -> set[str]:
-        """The places that a user's manifest names."""
+        """The picture paths in a user's manifest."""
         manifest = json.loads((self.data / "exports" / "users" / user / "manifest.json").read_text(encoding="utf-8"))
         return {place["path"] for faceset in manifest["facesets"] for place in faceset["assets"]}
 
@@ -70,7 +70,7 @@ class Trip:
         return found
 
     def failed(self) -> set[tuple[str, str]]:
-        """What failed, and why."""
+        """The failed pictures and the reason of each."""
         rows = read(self.data, lambda tx: tx.execute(select(failures.c.item, failures.c.reason)).all())
         return {(row.item, row.reason) for row in rows}
 
@@ -109,7 +109,7 @@ async def test_a_folder_alone_becomes_face_sets_and_a_sync_without_news_changes_
     assert any(path.startswith("Summer/") for path in trip.shown())
     before = trip.outcome()
     for path in trip.root.rglob("*.jpg"):
-        path.chmod(0)  # changes their time of change alone: that is not enough to say that nothing happened
+        path.chmod(0)  # this changes only the time of change, which must not hide a changed file
         path.chmod(0o644)
     assert (await trip.sync())["discover_listed"] == pictures
     again = await trip.sync()
@@ -271,7 +271,7 @@ async def test_the_same_bytes_in_immich_and_in_a_folder_are_embedded_once(
     many = read(trip.data, lambda tx: len(tx.execute(select(contents)).all()))
     await trip.add()
     counts = await trip.sync()
-    late = 3  # two are in the folder alone, and on one Immich knows no face
+    late = 3  # two are only in the folder, and one has no face in Immich
     assert counts["discover_new"] == len(drawn.files)
     assert counts["embed_embedded"] == late
     assert read(trip.data, lambda tx: len(tx.execute(select(contents)).all())) == many + late
@@ -302,7 +302,7 @@ async def test_an_unmounted_folder_does_not_keep_immich_from_being_synced(beside
 
 
 def sort_by_hand(root: Path, library: SmallLibrary) -> None:
-    """One folder for each of two people, with bystanders in it and a wrong picture, and the rest beside them."""
+    """One folder for each of two people, with bystanders and a wrong picture, and all other pictures beside them."""
     people = {"Mira": range(6, 11), "Child": range(16, 21)}
     for number, file in enumerate(library.files):
         owner = next((name for name, numbers in people.items() if number in numbers), "")
@@ -314,7 +314,7 @@ def sort_by_hand(root: Path, library: SmallLibrary) -> None:
 
 
 def who(data: Path) -> dict[str, tuple[str, int]]:
-    """The origin and the number of faces of everybody who has a name."""
+    """The origin and the number of faces of every named identity."""
     return {row.label: (row.origin, row.faces) for row in read(data, list_identities) if row.label}
 
 
@@ -323,7 +323,8 @@ async def test_hand_sorted_folders_name_people_and_leave_bystanders_out(trip: Tr
     sort_by_hand(trip.root, drawn)
     await trip.add(None, "--trusted-by-subfolder")
     await trip.sync()
-    assert who(trip.data) == {"Mira": ("asserted", 12), "Child": ("asserted", 5)}  # Mira is outside her folder, too
+    # Mira is also on pictures outside the folder of that name.
+    assert who(trip.data) == {"Mira": ("asserted", 12), "Child": ("asserted", 5)}
     said = read(trip.data, lambda tx: tx.execute(select(memberships.c.how)).scalars().all())
     assert said.count("asserted") == 10, "neither the bystanders nor the wrong picture"
     assert "trusted: 2 people" in (await trip.run("config", "check")).stdout
@@ -385,7 +386,7 @@ async def test_a_running_service_takes_up_a_folder_with_its_next_sync(trip: Trip
 
 
 async def idle(client: httpx.AsyncClient, ended_runs: int) -> bool:
-    """Whether so many syncs have ended, and none runs."""
+    """Return whether so many syncs have ended and none runs."""
     runs = (await client.get("/api/status")).json()["facts"]["runs"]
     return len(runs) >= ended_runs and all(run["outcome"] for run in runs)
 

@@ -1,4 +1,4 @@
-"""A full disk, or one that cannot be written: the sync says so, ends with 3, and goes on once there is room."""
+"""A full or read-only disk: the sync reports it, ends with exit code 3, and continues once there is space."""
 
 import re
 import shutil
@@ -20,12 +20,14 @@ from immich_facesets.errors import TransientError
 pytestmark = pytest.mark.timeout(900)
 
 IN_FLIGHT = 2 * 4 + 1
-"""Pictures that may be fetched again after a sync that broke off: four come at once, each of which may have had a successor
-before all were told to stop, and the unreadable one was let go before it could be written down."""
+"""
+Pictures that may be fetched again after an aborted sync. Four are in flight, each may have had a successor before all
+stopped, and the unreadable one was released unrecorded.
+"""
 
 
 def steps(quick: int, thorough: int) -> pytest.MarkDecorator:
-    """By how much the disk grows from sync to sync: the slow run breaks off in many more places."""
+    """Growth of the disk from sync to sync: smaller steps in the slow run abort in many more places."""
     return pytest.mark.parametrize("step", [quick, pytest.param(thorough, marks=pytest.mark.slow)])
 
 
@@ -36,20 +38,20 @@ async def run(journey: Journey, disk: SmallDisk, *arguments: str) -> Forked:
 
 
 def done(journey: Journey, data: Path) -> set[str]:
-    """What need not be fetched again, by a copy of a data folder that has no room to be read in."""
+    """The assets that need not be fetched again, read from a copy, because the full disk has no space for SQLite."""
     with tempfile.TemporaryDirectory() as folder:
         seen = shutil.copytree(data, Path(folder, "seen"), ignore=shutil.ignore_patterns("crops", "exports"))
         try:
             return journey.done(seen)
-        except TransientError:  # there was not even room for tables
+        except TransientError:  # there was no space even for tables
             return set()
 
 
 async def grow(journey: Journey, disk: SmallDisk, options: Iterable[str], data: Path) -> set[str]:
     """
-    Give the disk a little more each time until a sync succeeds; the different things said before.
+    Enlarge the disk a little each time until a sync succeeds; return the different messages before.
 
-    ``data``: where the data folder is to be seen from here.
+    ``data``: the path of the data folder in this process.
     """
     said: set[str] = set()
     held: set[str] = set()
@@ -58,10 +60,10 @@ async def grow(journey: Journey, disk: SmallDisk, options: Iterable[str], data: 
         before, kept = len(journey.fetched()), done(journey, data)
         service = await run(journey, disk, "sync")
         again = set(journey.fetched()[before:]).intersection(journey.fetched()[:before])
-        assert not again & kept, "what is done is not fetched again"
+        assert not again & kept, "finished pictures are not fetched again"
         held |= kept
         if service.code == 0:
-            assert held, "nothing was ever kept, so nothing could be fetched again"
+            assert held, "no picture was kept, so the check above is void"
             return said
         assert service.code == 3, f"with {option}: {service.stderr[-3000:]}"
         last = service.stderr.strip().splitlines()[-1]
@@ -69,7 +71,7 @@ async def grow(journey: Journey, disk: SmallDisk, options: Iterable[str], data: 
         assert "free some space" in last
         assert "Traceback" not in service.stderr
         said.add(last)
-        assert len(again) <= IN_FLIGHT, "what is whole on disk is not fetched again"
+        assert len(again) <= IN_FLIGHT, "staged pictures are not fetched again"
     raise AssertionError("it never had enough")
 
 
@@ -79,7 +81,7 @@ async def test_a_full_data_disk_loses_nothing(journey: Journey, unkilled: Unkill
         disk.run("mkdir", str(journey.data / "exports"))
         disk.run("mount", "-t", "tmpfs", "tmpfs", str(journey.data / "exports"))
         said = await grow(journey, disk, (f"size={kilobytes}k" for kilobytes in range(50, 20_000, step)), disk.seen_at)
-        assert len(said) >= 2, "it broke off in different places"
+        assert len(said) >= 2, "the syncs ended in different places"
         found = shutil.copytree(disk.seen_at, tmp_path / "found")
     assert outcome(found).differences(unkilled.first) == []
 

@@ -1,4 +1,4 @@
-"""Somebody moves here from another tool, or from another service of ours: numbers, names and members come along."""
+"""Import of face sets of another tool or another installation: numbers, names and members are kept."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from service.store.tables import faces, memberships
 pytestmark = pytest.mark.timeout(300)
 
 LIFE, OTHERS = slice(0, 6), slice(11, 21)
-"""The long life comes in with the second sync, so that her number is not what a fresh start would give."""
+"""The person with eras is added with the second sync, so that its number differs from that of a fresh start."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Home:
         database.close()
 
     def dump(self) -> list[str]:
-        """All that the database says."""
+        """The whole content of the database."""
         database = sqlite3.connect(self.data / "facesets.db")
         try:
             return list(database.iterdump())
@@ -127,7 +127,7 @@ async def test_whoever_moves_here_keeps_numbers_names_and_members(
     again = json.loads((await new.run(*arguments, "--json")).stdout)
     assert (again["written"], {one["fate"] for one in again["sets"]}) == (False, {"known"})
     await old.run(*arguments)
-    assert old.members() == before, "and who imports her own work finds herself"
+    assert old.members() == before, "an import of our own export matches its identities"
 
 
 async def test_another_tools_sets_join_people_who_are_here_already_only_when_asked_to(

@@ -1,4 +1,4 @@
-"""kill -9 at every commit point, between them, and at any moment: the next run ends where an unkilled one does."""
+"""kill -9 at and between all commit points: the next run reaches the state of an undisturbed run."""
 
 import ast
 import asyncio
@@ -19,7 +19,7 @@ from service.store.runs import last_runs
 pytestmark = [pytest.mark.kill, pytest.mark.timeout(900)]
 
 Kill = tuple[str, int, str]
-"""The point, which of them, and the moments: b(efore), d(uring: all but the commit) and a(fter)."""
+"""The point, its occurrence, and the moments: b(efore), d(uring: all but the commit) and a(fter)."""
 
 FIRST: dict[str, tuple[Kill, ...]] = {
     "discover": (
@@ -68,7 +68,7 @@ SECOND: tuple[Kill, ...] = (
     ("record_export", 1, "b"),
 )
 COPY: tuple[Kill, ...] = (("record_copy", 1, "bda"), ("record_copy", 2, "bda"))
-"""Those of ``export --to``, which makes copies on demand."""
+"""Commit points of ``export --to``, which makes copies on demand."""
 
 ERAS: tuple[Kill, ...] = (
     ("record_eras", 1, "bda"),
@@ -76,11 +76,11 @@ ERAS: tuple[Kill, ...] = (
     ("record_crop_facts", 15, "d"),
     ("record_export", 2, "b"),
 )
-"""Those of a long life."""
+"""Commit points of a person with eras."""
 
 ELSEWHERE = {"record_crash", "announce_space", "see_again", "record_unlisted", "forget_removed", "record_enrichment"}
 """
-Those that need an embedder that ends, another model, more models, or a folder: ``test_deadly_picture``,
+Commit points that need a crashing embedder, another model, more models, or a folder. ``test_deadly_picture``,
 ``test_another_model``, ``test_enrich`` and ``test_folder`` kill there.
 """
 FROM_EMBEDDED = {"group", "publish"}
@@ -99,14 +99,14 @@ def moments_of(when: str, *, is_complete: bool) -> list[str]:
 
 
 class Killed:
-    """A service that is started again and again, and the pictures that it must not fetch a second time."""
+    """A service that is restarted after kills, and the pictures that it must not fetch a second time."""
 
     def __init__(self, journey: Journey, *, is_complete: bool = True) -> None:
         self.journey = journey
         self.is_complete = is_complete
 
     async def sync(self, *arguments: str, die_at: tuple[str, str, int] | tuple[()] = ()) -> int:
-        """One sync; returns its exit code. Nothing that was on disk before is asked for."""
+        """Run one sync and return its exit code. It must not fetch anything that was on disk before."""
         done, asked = self.journey.done(), len(self.journey.fetched())
         service = await self.journey.sync(*arguments, die_at=die_at)
         again = done.intersection(self.journey.fetched()[asked:])
@@ -116,21 +116,21 @@ class Killed:
         return service.code
 
     async def at_each(self, kills: Sequence[Kill], *arguments: str) -> None:
-        """Kill it at these points, one after another, each time going on from what the last kill left."""
+        """Kill it at these points, one after another, each time continuing from the state of the last kill."""
         for name, nth, when in kills:
             for moment in moments_of(when, is_complete=self.is_complete):
                 code = await self.sync(*arguments, die_at=(name, moment, nth))
                 assert code == KILLED, f"{name} {nth} was not reached"
 
     async def ends_like(self, unkilled: Outcome, *arguments: str) -> None:
-        """Let it come to its end, and once more, where nothing is left to do."""
+        """Run one sync to its end, and a second one without any work."""
         for _ in range(2):
             assert await self.sync(*arguments) == 0
             assert self.journey.outcome().differences(unkilled) == []
 
 
 def commit_points() -> set[str]:
-    """The functions that the service gives to ``write``, as its source says."""
+    """The functions that the service passes to ``write``, found in its source."""
     found: set[str] = set()
     for path in (ROOT / "service").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -163,7 +163,7 @@ async def test_a_later_sync_killed_at_its_commit_points_ends_like_one_never_kill
     journey: Journey, unkilled: Unkilled
 ) -> None:
     journey.begin_from(unkilled.synced)
-    next(iter(sorted((journey.data / "crops").glob("*/*")))).unlink()  # so that there is something to forget
+    next(iter(sorted((journey.data / "crops").glob("*/*")))).unlink()  # so that some rows are to be deleted
     change(journey.placed)
     killed = Killed(journey)
     await killed.at_each(SECOND, "--full")
@@ -235,7 +235,7 @@ async def test_eras_are_the_same_although_their_crops_were_looked_at_in_several_
             unkilled = await journey.finish()
             assert sum("_era_" in directory for directory in unkilled.exports) == 2
             (run,) = read(journey.data, last_runs)
-            assert run.counts["publish_checked"] <= len(unkilled.faces)  # an era does not look at its crops again
+            assert run.counts["publish_checked"] <= len(unkilled.faces)  # crops of an era are not checked again
             door.trip("POST /v1/faces", 1, door.open)
             assert (await journey.finish()).differences(unkilled) == []
             assert not door.tripped.is_set()

@@ -1,4 +1,4 @@
-"""Several syncs that each bring pictures: numbers, names, directories and whose face is whose stay as they were."""
+"""Several syncs with new pictures: numbers, names, directories and members of identities stay the same."""
 
 import json
 import os
@@ -20,13 +20,13 @@ from service.store.tables import faces, identities, memberships
 NAMED = "Kim"
 FIRST = (0, 1, 2, 6, 7, 8, 11, 12, 13)
 LATER = ((3, 9, 14, 19, 23), (4, 5, 10, 15, 20, 21, 22, 24))
-"""The shots that each sync finds; those of the person with a name come to a folder of hers."""
+"""The new shots of each sync; those of the named person go to a folder of that name."""
 OF_NAMED = (16, 17, 18, 19, 20)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a person knows after a sync: numbers with their origin, names, whose face is whose, and what is exported."""
+    """The visible state after a sync: numbers with their origin, names, identities of faces, and exported files."""
 
     numbers: Mapping[int, str]
     names: Mapping[int, str]

@@ -1,4 +1,4 @@
-"""The main job on real input: real models, real photos, two users of one Immich."""
+"""A complete sync of real photos with real models, for two users of one Immich."""
 
 import json
 import zipfile
@@ -82,7 +82,9 @@ def members(library: Library) -> dict[int, set[str]]:
 
 
 def labelled(library: Library) -> tuple[list[str], list[int]]:
-    """For every labelled face that was found: who it is, and which identity it joined (strangers: one of their own)."""
+    """
+    For every labelled face that was found: its person and its identity (a different one for each unassigned face).
+    """
     store = Store(open_engine(f"sqlite:///{library.folder / 'data' / 'facesets.db'}"))
     try:
         table = store.read_now(rows_of_faces)
@@ -102,7 +104,7 @@ def labelled(library: Library) -> tuple[list[str], list[int]]:
 
 
 def off_centre(box: Box, width: int, height: int) -> float:
-    """Labelled portraits show their person large and in the middle."""
+    """Return the face of the labelled person: large and in the middle."""
     x, y = (box.x1 + box.x2) / 2 / width - 0.5, (box.y1 + box.y2) / 2 / height - 0.5
     return float(np.hypot(x, y) - box.face_short / min(width, height))
 
@@ -122,7 +124,7 @@ def rows_of_faces(tx: Connection) -> list[tuple[list[tuple[str, str]], list[tupl
 
 
 def check_tree(library: Library) -> dict[str, Any]:
-    """The tree of EXPORTS, read as the programs that use it do; returns the top manifest."""
+    """Read the export tree as its consumers do; returns the top manifest."""
     top: dict[str, Any] = json.loads((library.exports / "manifest.json").read_text(encoding="utf-8"))
     assert top["schema"] == 1
     for entry in top["facesets"]:
@@ -143,7 +145,7 @@ def check_tree(library: Library) -> dict[str, Any]:
 
 
 def pure(library: Library, top: dict[str, Any]) -> float:
-    """The share of exported faces that are of the person most of their faceset is of."""
+    """The share of exported faces that are of the majority person of their face set."""
     right = total = 0
     for entry in top["facesets"]:
         manifest = json.loads((library.exports / entry["directory"] / "manifest.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""Immich or an embedder goes away in the middle of a sync: one clear line, exit code 2, and later it simply goes on."""
+"""An outage of Immich or of an embedder during a sync: one clear line, exit code 2, and a later sync continues."""
 
 import asyncio
 import signal
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(600)
 IMPATIENT = {"FACESETS_REQUEST_TIMEOUT": "1", "FACESETS_EMBEDDING_TIMEOUT": "3"}
 FACES = "POST /v1/faces"
 PICTURES = 23
-"""Different pictures with faces in the small library, the unreadable one among them."""
+"""The number of different pictures with faces in the small library, with the unreadable one."""
 
 
 async def hang(immich: FakeImmich) -> None:
@@ -40,14 +40,14 @@ async def recover(immich: FakeImmich) -> None:
 
 
 def check_told(service: Forked, remote: str) -> None:
-    """It ended as an outage does, and its last line says what is down, since when, and what to do."""
+    """Check the exit code of an outage and its last line: the remote, the time, and the remedy."""
     lines = [line for line in service.stderr.splitlines() if not line.startswith("{")]
     assert service.code == ExitCode.OUTAGE, service.stderr[-3000:]
     assert lines[-1].startswith(f"outage: {remote}"), lines[-1]
     assert " is down since " in lines[-1]
     assert lines[-1].endswith(".")
     assert sum(line.startswith("outage:") for line in lines) == 1
-    assert service.stderr.count('"remote_down"') <= 2  # one for each remote that was seen to be down
+    assert service.stderr.count('"remote_down"') <= 2  # one for each remote that was down
     assert "Traceback" not in service.stderr
 
 
@@ -73,7 +73,7 @@ async def test_an_immich_that_goes_away_ends_the_sync_with_one_line_and_later_it
     await outage(immich)
     await ended(service)
     check_told(service, "Immich (")
-    assert len(arrived - journey.done()) <= 4  # those under way were cut off, whatever had arrived was kept
+    assert len(arrived - journey.done()) <= 4  # those in flight were cut off, finished ones were kept
     await recover(immich)
     await journey.goes_on(unkilled.first, IMPATIENT)
 
@@ -125,7 +125,7 @@ async def test_an_embedder_away_for_a_moment_at_the_end_of_the_pictures_does_not
             back.append(asyncio.create_task(come_back()))
 
         async def come_back() -> None:
-            await asyncio.sleep(2.5)  # longer than one picture is patient
+            await asyncio.sleep(2.5)  # longer than the timeout of one picture
             await door.open()
 
         back: list[asyncio.Task[None]] = []
@@ -147,7 +147,7 @@ async def test_a_picture_that_immich_fails_for_a_moment_is_not_missing_when_face
     journey.immich.faults.add(route, "status", status=503, times=6, asset_id=asset.asset_id)
     service = await journey.sync()
     assert service.code == 0, service.stderr[-3000:]
-    assert "1 pictures failed" in " ".join(service.stdout.split())  # the unreadable one alone
+    assert "1 pictures failed" in " ".join(service.stdout.split())  # only the unreadable one
     assert journey.outcome().differences(unkilled.first) == []
 
 

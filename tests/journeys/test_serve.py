@@ -1,4 +1,4 @@
-"""``serve`` in all weathers: it recovers by itself, stops when told, and never syncs twice at once."""
+"""``serve``: recovery from outages, shutdown on signals, and never two syncs at once."""
 
 import asyncio
 import signal
@@ -27,7 +27,7 @@ async def last_run(client: httpx.AsyncClient) -> dict[str, Any]:
 
 
 async def until_run(client: httpx.AsyncClient, outcome: str) -> dict[str, Any]:
-    """The last run, once it ended like this."""
+    """The last run, once it has this outcome."""
 
     async def found() -> dict[str, Any] | None:
         run = await last_run(client)

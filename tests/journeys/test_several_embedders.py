@@ -1,4 +1,4 @@
-"""Two embedders for one service: both work, and either may go away and come back without anything being lost."""
+"""One service with two embedders: both work, and the loss of either costs no picture."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ FACES = "POST /v1/faces"
 
 @asynccontextmanager
 async def two_embedders(journey: Journey, folder: Path) -> AsyncIterator[tuple[list[Forked], list[Door]]]:
-    """Two processes of their own, each behind a door."""
+    """Two embedder processes, each behind a proxy."""
     async with AsyncExitStack() as stack:
         processes, doors = [], []
         for number in range(2):
@@ -40,7 +40,7 @@ def settings_for(doors: list[Door]) -> dict[str, str]:
 
 
 async def answered(door: Door) -> int:
-    """How many pictures the embedder behind a door has answered."""
+    """The number of pictures that the embedder behind a proxy has answered."""
     async with httpx.AsyncClient(base_url=door.url) as client:
         page = (await client.get("/metrics")).text
     found = re.search(r'^facesets_embedder_pictures_total{outcome="answered"} (\S+)', page, re.MULTILINE)
@@ -139,7 +139,7 @@ async def test_one_of_another_space_is_refused_before_anything_is_mixed(journey:
 
 
 def answer_space(body: bytes) -> bytes:
-    """The space in an answer of /v1/info, as it stands there."""
+    """The text of the space in an answer of /v1/info."""
     found = re.search(rb"space\xb0([0-9a-f]{16})", body)
     assert found is not None
     return found.group(1)

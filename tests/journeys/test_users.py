@@ -1,4 +1,4 @@
-"""Several users of one Immich: what happens to one does not stop the others."""
+"""Several users of one Immich: a failure of one does not stop the others."""
 
 from journey import Journey
 

@@ -1,4 +1,4 @@
-"""Artifacts of invented people, for the tests of every form that a face set is exported in."""
+"""Export artifacts of invented people, for the tests of every export profile."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def whole(built: Faceset, *, without_crop: int = 0) -> ExportArtifact:
 def form(
     request: str, built: Faceset | None = None, *, class_name: str = "Anna", vectors: NDArray[np.float32] | None = None
 ) -> ExportArtifact:
-    """One form of a face set, which is of three faces unless another is given."""
+    """One artifact of a face set, by default of one with three faces."""
     found = maybe(request, built or faceset(3), class_name=class_name, vectors=vectors)
     assert found is not None
     return found

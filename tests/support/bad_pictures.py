@@ -1,4 +1,4 @@
-"""Files that are no pictures, or too much of one: what a library collects over the years."""
+"""Files that are not pictures, or too large when decoded, as libraries hold them."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def zeros(size_bytes: int) -> bytes:
-    """So many zero bytes, packed: a thousandth of that."""
+    """Return so many zero bytes, compressed to about a thousandth of the size."""
     packer, block = zlib.compressobj(1), bytes(1 << 20)
     packed = b"".join(packer.compress(block) for _ in range(size_bytes >> 20))
     return packed + packer.compress(bytes(size_bytes & 0xFFFFF)) + packer.flush()

@@ -1,4 +1,4 @@
-"""Values for tests, whole by default."""
+"""Values for tests, valid by default."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -61,7 +61,7 @@ WORTH_FETCHING = [
     (asset(hints=(_small(90, size=0),)), True),
     (asset(hints=()), False),
 ]
-"""Assets, and whether ``RULES`` make them worth fetching: the size counts in the original, not in the preview."""
+"""Assets, and whether ``RULES`` select them for fetching: the face size in the original counts, not in the preview."""
 
 
 def plans(*assets: Asset, now: datetime = NOON) -> tuple[AssetPlan, ...]:

@@ -1,4 +1,4 @@
-"""A small library with one of everything, on a fake Immich of any version."""
+"""A small library with one asset of every kind, on a fake Immich of any version."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from service.demo.immich import FakeAsset, FakeImmich, FakePerson, FakeUser
 
 VERSIONS = ("2.7.5", "3.1.0", "3.3.5")
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-"""Shared, because making one reads every certificate of the machine."""
+"""Shared, because creating one reads every certificate of the machine."""
 NOON = datetime(2020, 6, 1, 12, tzinfo=UTC)
 JPEG = b"\xff\xd8\xff" + bytes(range(256)) * 4
 IMAGES = {"type": {"eq": "IMAGE"}, "trashedAt": {"eq": None}, "visibility": {"in": ["timeline", "archive"]}}
@@ -21,7 +21,9 @@ IMAGES = {"type": {"eq": "IMAGE"}, "trashedAt": {"eq": None}, "visibility": {"in
 
 @dataclass
 class Scene:
-    """Anna's library, her partner Ben's pictures in her timeline, and a stranger's that she must not see."""
+    """
+    Anna's library, pictures of the partner Ben in its timeline, and a third user's pictures, which Anna must not see.
+    """
 
     immich: FakeImmich
     client: httpx.AsyncClient
@@ -69,7 +71,7 @@ def key_of(user: FakeUser) -> dict[str, str]:
 
 @asynccontextmanager
 async def scene(version: str, **options: Any) -> AsyncIterator[Scene]:
-    """An empty scene: three users and a client that speaks as Anna."""
+    """An empty scene: three users and a client with Anna's key."""
     async with FakeImmich(version, **options) as immich:
         anna = immich.add_user("Anna", is_admin=True)
         ben = immich.add_user("Ben", shares_with=["Anna"])
@@ -80,7 +82,7 @@ async def scene(version: str, **options: Any) -> AsyncIterator[Scene]:
 
 @asynccontextmanager
 async def full_scene(version: str, **options: Any) -> AsyncIterator[Scene]:
-    """One of everything that a listing treats in a way of its own."""
+    """One asset of every kind that a listing treats differently."""
     async with scene(version, **options) as made:
         for name, owner in (("Clara", "Anna"), ("Hidden", "Anna"), ("", "Anna"), ("Zoe", "Ben")):
             made.people[name or "unnamed"] = made.immich.add_person(owner=owner, name=name, is_hidden=name == "Hidden")

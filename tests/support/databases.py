@@ -25,7 +25,7 @@ class Cluster:
     address: str
     start: Callable[[], None]
     stop: Callable[[], None]
-    """As a power cut would."""
+    """Stop the server as a power cut would."""
 
 
 @contextmanager

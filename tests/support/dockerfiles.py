@@ -1,10 +1,10 @@
 """
-Dockerfiles, read and carried out without a container engine.
+A reader and builder of Dockerfiles that needs no container engine.
 
-The reader knows the instructions that our Dockerfiles use and refuses every other, so that nothing in them goes
-untried. The builder gives each stage a folder of its own as root, inside a mount namespace: what the stage wrote, the
-machine's programs (read-only) beside it, and the Python of the tests at /usr/local, where the official image has its
-own. RUN lines therefore run word for word, as root, at their real paths, and cannot touch the machine.
+The reader accepts the instructions that our Dockerfiles use and refuses every other, so that none stays untested. The
+builder gives each stage a folder of its own as root, inside a mount namespace. It holds the stage's files, the
+machine's programs (read-only), and the Python of the tests at /usr/local, as in the official image. RUN lines therefore
+run unchanged, as root, at their real paths, and cannot modify the machine.
 """
 
 import json
@@ -84,7 +84,7 @@ def assignments(text: str) -> dict[str, str]:
 
 @dataclass
 class Image:
-    """What a stage ends as: its files under ``root``, and what its instructions said of the container."""
+    """The result of a stage: its files under ``root``, and the container's settings from its instructions."""
 
     root: Path
     env: dict[str, str] = field(default_factory=lambda: {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"})
@@ -210,7 +210,7 @@ def _copy(text: str, image: Image, built: Mapping[str, Image]) -> None:
 
 
 def _is_sent(source: str) -> bool:
-    """Whether .dockerignore, which leaves out everything and takes some back, lets ``source`` through."""
+    """Return whether .dockerignore, which excludes everything and then lists exceptions, includes ``source``."""
     lines = (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").splitlines()
     return "*" in lines and any(
         Path(source).match(line[1:]) or source == line[1:] for line in lines if line.startswith("!")
@@ -263,7 +263,7 @@ exec chroot "$root" /usr/bin/env --ignore-environment --chdir "$workdir" "$@"
 
 
 def can_build() -> str:
-    """Why images cannot be built here, or nothing."""
+    """Return why images cannot be built here, "" when they can."""
     if sys.platform != "linux":
         return "building images needs Linux"
     if os.geteuid() != 0:
@@ -309,9 +309,9 @@ def run_in(image: Image, command: Sequence[str]) -> subprocess.CompletedProcess[
 
 def start_in(image: Image, command: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[str]:
     """
-    Start a command as compose.yml starts the container: its user, no capability, nothing writable but volumes and /tmp.
+    Start a command as compose.yml starts the container: its user, no capability, only volumes and /tmp writable.
 
-    Nothing stands between the caller and the process: a signal to it is a signal to the command.
+    There is no process in between: a signal to the returned process is a signal to the command.
     """
     user, group = image.user.split(":")
     hardened = ["/usr/bin/setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", "--no-new-privs"]

@@ -1,4 +1,4 @@
-"""A door in front of a server: it lets bytes through, or is shut in one of the ways in which servers fail."""
+"""A TCP proxy in front of a server: it forwards connections, or fails in one of the ways in which servers fail."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ class Door:
     """
     A TCP proxy on a port of its own.
 
-    ``trip`` orders what happens when the n-th request of a kind passes; that request never gets an answer.
+    ``trip`` sets the fault at the n-th request of a kind; that request never gets an answer.
     """
 
     def __init__(self, url: str) -> None:
@@ -38,16 +38,16 @@ class Door:
         return f"http://127.0.0.1:{self._port}"
 
     def trip(self, request: str, nth: int, action: Callable[[], Awaitable[None]]) -> None:
-        """At the ``nth`` request whose head begins with ``request`` from now on, do this."""
+        """Call this at the ``nth`` request from now on whose head begins with ``request``."""
         self._awaited, self._left, self._action = request.encode(), nth, action
 
     async def open(self) -> None:
-        """Let everything through (again)."""
+        """Forward everything (again)."""
         self._trouble = None
         await self._listen()
 
     async def shut(self, trouble: Trouble, *, only: str = "") -> None:
-        """Break every connection that is open, and meet new ones with this trouble, or ``only`` requests like this."""
+        """Break every open connection, and give new ones this fault, or ``only`` requests like this."""
         self._trouble, self._only = trouble, only.encode()
         if trouble == "refused" and self._listener is not None:
             await close_listener(self._listener)
@@ -79,7 +79,7 @@ class Door:
                 while await reader.read(65536):
                     pass
         except (OSError, asyncio.IncompleteReadError):
-            pass  # either side went away, as it may
+            pass  # either side may close the connection
         finally:
             self._writers.discard(writer)
             writer.close()
@@ -110,7 +110,7 @@ class Door:
                     self.tripped.set()
                     return
             if is_asking and self._trouble is not None and block.startswith(self._only):
-                return  # to the one who asks it looks as if the server broke off
+                return  # to the client it looks as if the server broke off
             writer.write(block)
             await writer.drain()
 

@@ -1,9 +1,9 @@
 """
 Drawn people whose every number is known by design, and tiny models that find and recognise them: no test data needed.
 
-A face is a tile of soft colours, tilted, with a red disc. The detector finds discs: at the first stride a cell that is
-red throughout has a score, and box and points lie at fixed distances from it. All of it fits one scale of the view,
-so that whoever shows the detector another scale or shape, or scales the answer wrongly, gets other numbers.
+A face is a tilted tile of soft colours with a red disc. The detector finds discs: at the first stride a cell that is
+red throughout has a score. Box and points lie at fixed distances from it. Everything fits one scale of the view. A
+caller that shows another scale or shape, or scales the answer wrongly, gets other numbers therefore.
 """
 
 import io
@@ -36,7 +36,7 @@ _PLACES = ((200, 160), (472, 304))
 
 _TURN = np.array([[np.cos(TILT), -np.sin(TILT)], [np.sin(TILT), np.cos(TILT)]])
 _POINTS_IN_VIEW = (TEMPLATE - DISC) @ _TURN.T
-"""The five points from the disc's centre: a tile is drawn so large that it is 112 pixels wide in the view."""
+"""The five points relative to the disc's centre: a tile is drawn 112 pixels wide in the view."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,23 +102,25 @@ def write_models(folder: Path, pack: str) -> None:
 
 
 def overflow_for_the_first_face(folder: Path, pack: str) -> None:
-    """Make the recogniser a model of half precision with one sum that is too large for that when it sees the first face."""
+    """Make the recogniser a float16 model in which one sum overflows on the first face."""
     projection, bias = _recogniser_weights()
     looks = _cells(_tile(0))
-    pattern = looks - looks.mean()  # other pictures have little of it
+    pattern = looks - looks.mean()  # other pictures have little of this component
     projection[:, 0] = pattern * (1.5 * float(np.finfo(np.float16).max) / float(looks @ pattern))
     _write_recogniser(folder / pack / "w600k_mbf.onnx", projection.astype(np.float16), bias.astype(np.float16))
 
 
 def _recogniser_weights() -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Of a projection of 7 x 7 cells of three colours; the bias makes it notice an input of the wrong scale."""
+    """
+    Weights of a projection of 7 x 7 cells of three colours; the bias changes the vector of a wrongly scaled input.
+    """
     rng = np.random.default_rng(0)
     projection, bias = rng.standard_normal((147, 512)), 7 * rng.standard_normal(512)
     return projection.astype(np.float32), bias.astype(np.float32)
 
 
 def _write_recogniser(path: Path, projection: NDArray[np.floating], bias: NDArray[np.floating]) -> None:
-    """``cells(crop) @ projection + bias``, in the precision of these."""
+    """Nodes of ``cells(crop) @ projection + bias``, in the precision of these arrays."""
     save(
         path,
         [
@@ -135,7 +137,7 @@ def _write_recogniser(path: Path, projection: NDArray[np.floating], bias: NDArra
 
 
 def _tile(number: int) -> NDArray[np.uint8]:
-    """Soft colours without red, and the disc."""
+    """A tile of soft colours without red, with the disc."""
     small = np.random.default_rng(number).integers(0, 256, (7, 7, 3), dtype=np.uint8)
     small[..., 1:] = np.maximum(small[..., 1:], 150)
     tile = np.asarray(cv2.resize(small, (112, 112), interpolation=cv2.INTER_CUBIC), np.uint8)
@@ -146,7 +148,7 @@ def _tile(number: int) -> NDArray[np.uint8]:
 
 
 def _expected_vector(tile: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """What the recogniser's formula gives for the tile: worked out here, without ONNX Runtime."""
+    """The vector of the tile by the recogniser's formula, computed without ONNX Runtime."""
     projection, bias = _recogniser_weights()
     vector: NDArray[np.float64] = _cells(tile) @ projection.astype(np.float64) + bias
     return vector
@@ -165,7 +167,7 @@ def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _stored(pixels: NDArray[np.uint8], orientation: int) -> bytes:
-    """A fine JPEG whose EXIF says how to turn it upright."""
+    """A JPEG of high quality with this EXIF orientation."""
     image = Image.fromarray(pixels)
     if orientation in FROM_UPRIGHT:
         image = image.transpose(FROM_UPRIGHT[orientation])

@@ -1,4 +1,4 @@
-"""A real embedder on a loopback port, with an engine whose every answer the test decides."""
+"""A real embedder on a loopback port, with an engine whose answers the test sets."""
 
 import threading
 from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
@@ -38,7 +38,7 @@ def face_at(x: float, y: float, score: float = 0.9) -> Detection:
 
 
 def picture(*, width: int = 320, height: int = 240, shade: int = 120) -> bytes:
-    """A PNG of one grey shade: the engine decides what is in it."""
+    """A PNG of one grey shade, whose faces the engine invents."""
     done, encoded = cv2.imencode(".png", np.full((height, width, 3), shade, np.uint8))
     assert done
     return encoded.tobytes()
@@ -47,7 +47,7 @@ def picture(*, width: int = 320, height: int = 240, shade: int = 120) -> bytes:
 @dataclass
 class ScriptedEngine:
     """
-    Sees what ``seen`` holds, wherever it looks; recognises a face by the shade of its crop.
+    Detects the faces in ``seen`` in every picture; recognises a face by the shade of its crop.
 
     ``before_detect`` and ``before_recognise`` run in the lane, for tests that make it wait or fail.
     """

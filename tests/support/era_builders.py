@@ -1,4 +1,4 @@
-"""Lives of invented people, dated to the day, for the tests and benchmarks of eras."""
+"""Dated faces of invented people over many years, for the tests and benchmarks of eras."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,13 +14,13 @@ UNKNOWN = float("nan")
 
 
 def day(year: int, day_of_year: int = 150) -> float:
-    """Days since 1970."""
+    """Return the day as days since 1970."""
     return float((np.datetime64(f"{year}-01-01") + day_of_year - np.datetime64("1970-01-01")).astype(np.int64))
 
 
 @dataclass(frozen=True)
 class Period:
-    """So many faces of one look: in ``year``, on as many ``days`` of it (0: nobody dated them)."""
+    """So many faces of one look, in ``year``, on this many ``days`` of it (0: undated)."""
 
     year: int
     count: int
@@ -36,10 +36,10 @@ def periods(
     *spans: Period, seed: int = 0, step: float = 0.75, noise: float = 0.35, first_id: int = 1, looks: Sequence[int] = ()
 ) -> FaceTable:
     """
-    Faces whose look moves on between periods, and hardly within one; ids count up from ``first_id``.
+    Faces whose look changes between periods, and hardly within one; ids count up from ``first_id``.
 
-    The look of a period depends on the seed and its place alone, or on its number in ``looks``: so more faces of the same
-    period can be made later.
+    The look of a period depends on the seed and its place alone, or on its number in ``looks``: so more faces of the
+    same period can be made later.
     """
     person = np.random.default_rng([1, seed]).normal(size=128)
     vectors: list[NDArray[np.float64]] = []
@@ -64,7 +64,7 @@ def together(*tables: FaceTable) -> FaceTable:
 
 def long_life(seed: int, faces: int, *, years: int = 40, bursts: int = 0) -> FaceTable:
     """
-    A life whose look drifts without a break, as the synthetic engine draws it, photographed on many days.
+    Faces of one person whose look drifts without a break, as the synthetic engine draws it, on many days.
 
     ``bursts``: around so many moments rather than evenly over the years.
     """

@@ -1,5 +1,5 @@
 """
-Writes into an export folder in a process of its own, and dies at a chosen step.
+Write into an export folder in a child process that is killed at a chosen step.
 
 Each line of standard input is JSON: [folder, "write" | "remove" | "file", "swap" | "moves" (a file system that cannot
 exchange names), number of the step to die at]. Each is done in a fork; the line printed is how it ended: 9 when it
@@ -34,7 +34,7 @@ def manifest(version: str) -> bytes:
 
 
 def files(version: str) -> Iterator[tuple[str, Content]]:
-    """A small faceset whose every file says which version it is of."""
+    """A small face set whose every file contains its version."""
     for number in range(3):
         yield f"faces/{number}.png", version.encode()
 

@@ -1,4 +1,4 @@
-"""The one check that protects the way from photo to vector: these faces against the true ones."""
+"""The check of embedder answers: faces, boxes, points and vectors against the true ones."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from immich_facesets.faces import Box
 
 LEAST_IOU = 0.9
 MOST_SHIFT = 0.02
-"""How far a point may lie from the true one, in short sides of the face; at least a pixel is allowed."""
+"""Largest distance of a point from the true one, in short sides of the face; at least a pixel is allowed."""
 
 LENGTH_ERROR = 1e-3
 
@@ -25,7 +25,7 @@ class Faces:
 
 
 def answered(answer: wire.FacesAnswer) -> Faces:
-    """What the embedder answered."""
+    """The embedder's answer."""
     return Faces(
         np.array([face.box for face in answer.faces], np.float64).reshape(-1, 4),
         np.array([face.landmarks for face in answer.faces], np.float64).reshape(-1, 5, 2),
@@ -35,9 +35,10 @@ def answered(answer: wire.FacesAnswer) -> Faces:
 
 def complaint(found: Faces, truth: Faces, *, least_cosine: float) -> str | None:
     """
-    What is wrong with faces that should be the true ones; None when nothing is.
+    Return how these faces differ from the true ones, None when they are right.
 
-    The same number of faces, each in its place with its points, and a finite unit vector in the true direction.
+    Right means the same number of faces, each in its place with its points and a finite unit vector in the true
+    direction.
     """
     if len(found.boxes) != len(truth.boxes):
         return f"{len(found.boxes)} faces instead of {len(truth.boxes)}"
@@ -55,7 +56,7 @@ def complaint(found: Faces, truth: Faces, *, least_cosine: float) -> str | None:
 
 
 def direction_trouble(vector: NDArray[np.float64], true_vector: NDArray[np.float64], least_cosine: float) -> str | None:
-    """What is wrong with one vector that should be a unit vector in a true direction."""
+    """Return how a vector differs from a unit vector in the true direction, None when it is right."""
     if not np.isfinite(vector).all():
         return "a vector that is not finite"
     length = float(np.linalg.norm(vector))

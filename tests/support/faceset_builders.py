@@ -1,4 +1,4 @@
-"""Faces, candidates and facesets of invented people, for the tests of everything an export is made of."""
+"""Faces, candidates and face sets of invented people, for the tests of exports."""
 
 import io
 from collections.abc import Iterable
@@ -61,7 +61,7 @@ def candidate(
     taken: str | None = "2020-05-01",
     is_minor: bool = False,
 ) -> Candidate:
-    """A candidate whose picture looks like no other's, unless a hash is given."""
+    """A candidate whose picture has no near-duplicate, unless a hash is given."""
     return Candidate(
         face=of or face(number),
         phash=unlike_hash(number) if phash is None else phash,
@@ -116,7 +116,7 @@ def jpeg(image: NDArray[np.uint8], quality: int = 97) -> bytes:
 
 
 def gathered(files: Iterable[tuple[str, Content]]) -> dict[str, bytes]:
-    """Every file of a directory, the way a writer makes it."""
+    """Return every file of a directory as the writer makes it."""
     bodies: dict[str, bytes] = {}
     for name, content in files:
         assert name not in bodies

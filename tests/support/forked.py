@@ -1,8 +1,8 @@
 """
-The service and the embedder as processes that start at once: a server imports everything and forks for each.
+A fork server that starts the service and the embedder within milliseconds.
 
-Run as a script it is that server; imported, ``ForkServer`` and ``Forked`` are what tests hold. A forked service can be
-told to kill itself, the hard way, at one of the points it passes:
+Run as a script it is that server: it imports everything once and forks for each process. Tests import ``ForkServer``
+and ``Forked``. A forked service can be told to kill itself with SIGKILL at one of these points:
 
 - every transaction of the store, by its function's name: ``before`` it, ``during`` it (all done but the commit), ``after``;
 - ``file``: before a file or folder below its data folder is made, renamed or removed;
@@ -29,13 +29,13 @@ ROOT = Path(__file__).resolve().parents[2]
 KILLED = -signal.SIGKILL
 PROGRAMS = ("embedder.app", "embedder.engines.synthetic", "service.cli.app")
 ANOTHER_MODEL = "ANOTHER_MODEL"
-"""The variable that makes a forked embedder serve another space, under this name."""
+"""The environment variable that makes a forked embedder serve another space, whose name it holds."""
 LATE_IMPORTS = ("anyio._backends._asyncio", "numpy.ma")
-"""What every fork would otherwise import for itself, when it first asks something."""
+"""Modules that every fork would otherwise import by itself at its first request."""
 
 
 class Forked:
-    """A process that was forked for us."""
+    """A process that the fork server started."""
 
     def __init__(self, connection: socket.socket, output: Path) -> None:
         self._lines = connection.makefile("r")
@@ -54,11 +54,11 @@ class Forked:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended; never blocks."""
+        """Return whether the process still runs; never blocks."""
         return self.code is None and not select.select([self._connection], [], [], 0)[0]
 
     def wait(self, seconds: float = 120.0) -> int:
-        """Its exit code, negative for a signal. Blocks; ``TimeoutError`` when it takes longer."""
+        """Return the exit code, negative for a signal. Blocks; raises ``TimeoutError`` when it takes longer."""
         if self.code is None:
             self._connection.settimeout(seconds)
             self.code = int(self._lines.readline())
@@ -70,7 +70,7 @@ class Forked:
                 os.kill(self.pid, number)
 
     def close(self) -> None:
-        """End it, whatever it does."""
+        """Kill the process."""
         self.signal(signal.SIGKILL)
         with contextlib.suppress(OSError, ValueError):
             self.wait(20)
@@ -85,7 +85,7 @@ class ForkServer:
         self._folder = tempfile.TemporaryDirectory(prefix="forked-")
         address = str(Path(self._folder.name) / "s")
         environ = {name: value for name, value in os.environ.items() if not name.startswith(("FACESETS_", "IMMICH_"))}
-        environ |= {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}  # a fork must not inherit half a thread pool
+        environ |= {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}  # a fork loses the threads of a pool
         self._process = subprocess.Popen(
             [sys.executable, __file__, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ, cwd=ROOT
         )
@@ -100,12 +100,13 @@ class ForkServer:
         """
         ``service`` or ``embedder`` with these arguments and exactly this environment.
 
-        ``die_at``: the name of a point, the moment ("" for any) and which of those it is; ("any", "", n) counts them all.
+        ``die_at``: the name of a point, the moment ("" for any) and the how many-th of those; ("any", "", n) counts
+        all.
         """
         self._number += 1
         output = Path(self._folder.name) / f"{self._number}"
         for suffix in (".out", ".err"):
-            output.with_suffix(suffix).touch()  # nobody need wait until the process makes them
+            output.with_suffix(suffix).touch()  # the caller need not wait until the process makes them
         job = {
             "program": program,
             "arguments": arguments,
@@ -138,7 +139,7 @@ class ForkServer:
 
 
 class Points:
-    """Counts the points this process passes, and dies at the one it was told."""
+    """Counts the points this process passes, and kills the process at the chosen one."""
 
     def __init__(self, name: str, moment: str, nth: int) -> None:
         self._name, self._moment, self._nth = name, moment, nth
@@ -152,11 +153,11 @@ class Points:
             self._seen += 1
             if self._seen == self._nth:
                 os.kill(os.getpid(), signal.SIGKILL)
-                threading.Event().wait()  # nothing more is done here until the signal has done its work
+                threading.Event().wait()  # nothing may happen here before the signal has ended the process
 
 
 def watch_commits(points: Points) -> None:
-    """Every transaction is three points."""
+    """Make every transaction three points."""
     from service.store.database import Store  # noqa: PLC0415 - imported by the server alone
 
     write_now: Any = Store.write_now
@@ -178,7 +179,7 @@ def watch_commits(points: Points) -> None:
 
 
 def watch_files(points: Points, folder: str) -> None:
-    """Every change of the names below the data folder is a point."""
+    """Make every change of a name below the data folder a point."""
     names = {"os.rename", "os.remove", "os.rmdir", "os.mkdir"}
     writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
@@ -192,7 +193,7 @@ def watch_files(points: Points, folder: str) -> None:
 
 
 def watch_exports(points: Points) -> None:
-    """Every step of the export folder is a point."""
+    """Make every step of the export folder a point."""
     from service.files.export_tree import ExportTree  # noqa: PLC0415 - imported by the server alone
 
     begin: Any = ExportTree.__init__
@@ -216,7 +217,7 @@ def run_service(job: Mapping[str, Any]) -> int:
 
 
 def be_another_model(name: str) -> None:
-    """Draw the boxes a little elsewhere, and turn every vector, so that those of another space mean nothing here."""
+    """Shift the boxes a little and rotate every vector, so that vectors of another space do not match."""
     from embedder.engines.synthetic import SyntheticEngine  # noqa: PLC0415 - imported by the server alone
 
     begin: Any = SyntheticEngine.__init__
@@ -268,7 +269,7 @@ def become(job: dict[str, Any]) -> None:
 
 
 def attend(connection: socket.socket) -> None:
-    """Fork the program, and say which process it is and how it ended."""
+    """Fork the program, and report its process id and how it ended."""
     with connection, connection.makefile("rw") as stream:
         job = json.loads(stream.readline())
         pid = os.fork()
@@ -284,7 +285,7 @@ def attend(connection: socket.socket) -> None:
 
 
 def serve(address: str) -> None:
-    """Fork for every caller until standard input closes."""
+    """Fork for every request until standard input closes."""
     for module in (*PROGRAMS, *LATE_IMPORTS):
         importlib.import_module(module)
     listener = socket.socket(socket.AF_UNIX)

@@ -1,4 +1,4 @@
-"""An embedder process that ends, as by kill -9, whenever it is given one of some pictures, and a supervisor for it."""
+"""An embedder process that exits, as by kill -9, on chosen pictures, and a supervisor that restarts it."""
 
 import asyncio
 import hashlib
@@ -35,7 +35,7 @@ if "embedder" in sys.orig_argv:
 
 
 class Fragility:
-    """What makes an embedder fragile: a folder for its ``PYTHONPATH``."""
+    """A folder for an embedder's ``PYTHONPATH`` whose ``sitecustomize`` makes it crash on chosen pictures."""
 
     def __init__(self, folder: Path, deadly: Collection[bytes]) -> None:
         self.folder = folder / "fragile"
@@ -47,7 +47,7 @@ class Fragility:
 
     @property
     def deaths(self) -> int:
-        """How many embedders ended of a picture so far."""
+        """The number of embedder processes that crashed on a picture so far."""
         return self._deaths.stat().st_size if self._deaths.is_file() else 0
 
     @property

@@ -1,9 +1,9 @@
 """
-An invented library of any size, as large libraries are: most faces belong to few people, many to people seen once.
+An invented library of any size with the distribution of large libraries: few frequent people, many strangers.
 
 Four faces of ten are strangers. The others' people have two to ``MOST`` faces, by a power law. Two faces of one person
-have a cosine of about 0.59; those of two people spread about 0 by 0.06, as on real photos (LFW, a MobileFaceNet), because
-the directions of people, like those of real ones, do not fill the space evenly.
+have a cosine of about 0.59. Those of two people spread about 0 by 0.06, as on real photos (LFW, a MobileFaceNet). The
+directions of people, like those of real ones, do not fill the space evenly.
 """
 
 import numpy as np
@@ -15,11 +15,11 @@ MOST = 4000
 STRANGERS = 0.4
 LIKENESS = 0.59
 EVENNESS = 54
-"""After so many dimensions the variance of people's directions has fallen to a third."""
+"""The number of dimensions after which the variance of people's directions has fallen to a third."""
 
 
 def sizes_of(n: int, seed: int = 0) -> NDArray[np.int64]:
-    """How many faces each person has, in no order; their sum is ``n``."""
+    """Return the number of faces of each person, in no order; their sum is ``n``."""
     rng = np.random.default_rng(seed)
     strangers = int(STRANGERS * n)
     drawn = np.minimum(2 + rng.pareto(0.75, size=n), MOST).astype(np.int64)
@@ -37,7 +37,7 @@ def who_of(n: int, seed: int = 0) -> NDArray[np.int64]:
 
 
 def great_library(n: int, seed: int = 0, d: int = 512) -> Vectors:
-    """Vectors of unit length, (n, d), made in blocks: nothing of that size is needed but the result."""
+    """Vectors of unit length, (n, d), made in blocks, so that only the result is of that size."""
     sizes = sizes_of(n, seed)
     places = _places(n, seed)
     evenness = np.exp(-np.arange(d) / (2 * EVENNESS), dtype=np.float32)

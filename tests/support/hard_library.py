@@ -1,10 +1,10 @@
 """
-A hard library, invented: kin, lives of twenty years, bursts, strangers seen once, bad faces, and children who look alike.
+A hard library, invented: relatives, two decades, bursts, strangers, bad faces, and children who look alike.
 
-The geometry is that of a MobileFaceNet on LFW, measured on people with five pictures and more: two faces of one person
-have a cosine of 0.59 in the mean, two people 0.02 with a standard deviation of 0.067; the variance between people fades
-along the leading directions as exp(-k / 60), and the variance within a person along the same directions as
-exp(-k / 165). What is invented beyond it is named below. Nothing here knows how faces are grouped.
+The geometry is that of a MobileFaceNet on LFW, measured on people with five pictures and more. Two faces of one person
+have a mean cosine of 0.59, two people 0.02 with a standard deviation of 0.067. The variance between people fades along
+the leading directions as exp(-k / 60). The variance within a person fades along the same directions as exp(-k / 165).
+Everything else is invented and named below. The module does not depend on how faces are grouped.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ GENUINE = 0.593
 """Mean cosine of two faces of one person in one year."""
 
 KIN = 0.4
-"""Cosine of the centres of two kin: they are 0.6 apart."""
+"""Cosine of the centres of two relatives: they are 0.6 apart."""
 
 YEARS = 20
 STRANGERS = 0.4
@@ -33,9 +33,9 @@ _WITHIN = np.exp(-np.arange(DIMENSION) / 165)
 @dataclass(frozen=True)
 class HardLibrary:
     """
-    Columns of equal length n. ``who``: the person of each face, strangers each their own. ``taken``: days since some
-    day; ``is_bad``: faces of which little of the person is left. ``born``: the birthday of each person, NaN for most.
-    ``kin``: pairs of persons. Measures are what an embedder would say, and say so only roughly.
+    Columns of equal length n. ``who``: the person of each face, a different one for each stranger. ``taken``: days
+    since some day; ``is_bad``: faces with little information about the person. ``born``: the birthday of each person,
+    NaN for most. ``kin``: pairs of persons. The measures are those of an embedder, with noise.
     """
 
     vectors: Vectors
@@ -51,7 +51,7 @@ class HardLibrary:
     kin: NDArray[np.int64]
 
     def table(self) -> FaceTable:
-        """The faces as grouping gets them: who they are, which are bad and who was born when is left out."""
+        """The faces as the input of grouping: without persons, without ``is_bad``, and without birthdays."""
         return table_of(
             self.vectors,
             pictures=self.pictures,
@@ -64,7 +64,7 @@ class HardLibrary:
 
 
 def hard_library(seed: int = 0, faces: int = 6000, family: int = 60) -> HardLibrary:
-    """About ``faces`` faces: ``family`` people who come again and again, and strangers."""
+    """About ``faces`` faces: ``family`` frequent people, and strangers."""
     return _Maker(np.random.default_rng(seed), faces, family).make()
 
 
@@ -75,8 +75,8 @@ class _Maker:
         self.between = np.sqrt(_BETWEEN / _BETWEEN.sum())
         self.within = np.sqrt(_WITHIN / _WITHIN.sum())
         self.mean = unit(rng.normal(size=(1, DIMENSION)) * self.between)[0]
-        self.bad = unit(rng.normal(size=(1, DIMENSION)) * self.between)[0]  # what blurred faces share
-        self.child = unit(rng.normal(size=(1, DIMENSION)) * self.between)[0]  # what small children share
+        self.bad = unit(rng.normal(size=(1, DIMENSION)) * self.between)[0]  # the direction common to blurred faces
+        self.child = unit(rng.normal(size=(1, DIMENSION)) * self.between)[0]  # the direction common to small children
         self.rows: list[tuple[np.ndarray, int, int, float, float, float]] = []
 
     def make(self) -> HardLibrary:
@@ -88,7 +88,7 @@ class _Maker:
             picture = self._event(picture)
         strangers = self.family
         while len(self.rows) < self.faces:
-            beside = rng.random() < 0.5 and picture  # half stand behind somebody of the family
+            beside = rng.random() < 0.5 and picture  # half are in the background of a family member's picture
             where = int(rng.integers(picture)) if beside else picture
             day = self.day_of[where] if beside else rng.uniform(0, YEARS * 365)
             if not beside:
@@ -99,7 +99,7 @@ class _Maker:
         return self._columns(strangers)
 
     def _people(self) -> None:
-        """Who there is: kin in pairs, every second person born within the years the library spans."""
+        """The people: relatives in pairs, every second person born within the years of the library."""
         rng, n = self.rng, self.family
         seeds = rng.normal(size=(n, DIMENSION))
         self.young = np.stack([self._centre(seed) for seed in seeds])
@@ -108,7 +108,7 @@ class _Maker:
         for one, two in self.kin:
             own = self.young[two] - (self.young[two] @ self.young[one]) * self.young[one]
             self.young[two] = KIN * self.young[one] + np.sqrt(1 - KIN**2) * own / np.linalg.norm(own)
-        # Where the years lead: for a child to a face a cosine of about 0.35 away, for an adult of about 0.8.
+        # The direction of ageing: the cosine of young and old is about 0.35 for a child, about 0.8 for an adult.
         self.is_child = np.arange(n) % 5 < 2
         self.birthday = np.where(self.is_child, rng.uniform(0, 8, n), rng.uniform(-50, -18, n)) * 365
         reach = np.where(self.is_child, 0.35, 0.8)
@@ -124,7 +124,7 @@ class _Maker:
         return np.asarray(mixed[0], dtype=np.float64)
 
     def _centre_on(self, person: int, day: float) -> np.ndarray:
-        """How a person looks on a day: along the arc from young to old, children fastest while they are small."""
+        """The look of a person on a day: a place on the arc from young to old, which small children pass fastest."""
         age = (day - self.birthday[person]) / 365
         part = float(np.clip(1 - np.exp(-age / 7) if self.is_child[person] else day / (YEARS * 365), 0, 1))
         angle = np.arccos(np.clip(self.young[person] @ self.old[person], -1, 1))
@@ -136,7 +136,7 @@ class _Maker:
         return result
 
     def _event(self, picture: int) -> int:
-        """One day: some people, kin together more often than not, on a few pictures, some of these in bursts."""
+        """One day: some people, relatives usually together, on a few pictures, some of these in bursts."""
         rng = self.rng
         day = float(rng.uniform(0, YEARS * 365))
         born = np.flatnonzero(self.birthday < day)
@@ -167,12 +167,12 @@ class _Maker:
         clear = 1.0
         vector = np.sqrt(GENUINE) * centre + np.sqrt(1 - GENUINE) * noise
         if rng.random() < BAD:
-            clear = float(rng.uniform(0.15, 0.75))  # how much of the person is left
+            clear = float(rng.uniform(0.15, 0.75))  # the share of the person's direction in the vector
             vector = clear * vector + (1 - clear) * (0.8 * self.bad + 0.6 * rng.normal(size=DIMENSION) * self.within)
         self.rows.append((unit(vector[None])[0], who, picture, day, clear, float(rng.normal(0, 22))))
 
     def _again(self, row: int, picture: int) -> None:
-        """The same moment a second later: 0.01 to 0.06 away."""
+        """The next frame of a burst: at a cosine distance of 0.01 to 0.06."""
         vector, who, _, day, clear, yaw = self.rows[row]
         near = float(self.rng.uniform(0.1, 0.25))
         moved = vector + near * np.sqrt(2) * self.rng.normal(size=DIMENSION) * self.within
@@ -181,7 +181,7 @@ class _Maker:
     def _columns(self, people: int) -> HardLibrary:
         rng, n = self.rng, len(self.rows)
         clear = np.array([row[4] for row in self.rows])
-        seen = np.clip(clear + rng.normal(0, 0.12, n), 0.05, 1)  # measures say it only roughly
+        seen = np.clip(clear + rng.normal(0, 0.12, n), 0.05, 1)  # measures carry noise
         born = np.full(people, np.nan)
         told = np.flatnonzero(self.is_child & (rng.random(self.family) < 0.5))
         born[told] = self.birthday[told]

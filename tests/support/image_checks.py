@@ -1,4 +1,4 @@
-"""What must be true of each of our images, once it is built."""
+"""Checks that each of our images must pass once it is built."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 from dockerfiles import REPOSITORY, Image, build, can_build, run_in, start_in
 
-# What python:3.12-slim holds: libc6's own, libstdc++ and libgcc (with apt), zlib (with Python).
+# Shared libraries of python:3.12-slim: libc6's own, libstdc++ and libgcc (with apt), zlib (with Python).
 _SLIM_LIBRARIES = re.compile(r"^(linux-vdso|ld-linux.*|lib(c|m|mvec|dl|rt|pthread|util|resolv|gcc_s|stdc\+\+|z))\.")
 
 _TRY_TO_WRITE = """
@@ -43,7 +43,7 @@ print(json.dumps(troubles))
 
 
 def built(dockerfile: str, factory: pytest.TempPathFactory) -> Iterator[Image]:
-    """The image of one Dockerfile, for a fixture; where none can be built, the tests skip and say why."""
+    """The image of one Dockerfile, for a fixture; where none can be built, the tests are skipped with the reason."""
     if reason := can_build():
         pytest.skip(reason)
     folder = factory.mktemp("image")
@@ -65,11 +65,11 @@ def check_that_an_operator_can_trust(image: Image) -> None:
         assert (state.st_uid, state.st_gid, state.st_mode & 0o777) == (int(user), int(group), 0o750)
     assert not (image.root / "opt/build").exists(), "pip and the builder stay behind"
     assert not list((image.root / "opt/venv/bin").glob("pip*"))
-    assert not (image.root / "src").exists(), "and so does the source tree"
+    assert not (image.root / "src").exists(), "the source tree stays behind, too"
 
 
 def check_libraries(image: Image) -> None:
-    """Every shared library that anything in the image loads is in the image or in its slim base."""
+    """Check that every shared library loaded by a file of the image is in the image or in its slim base."""
     script = "find /opt/venv -name '*.so*' -type f -exec ldd {} + 2>/dev/null"
     lines = (line.split() for line in run_in(image, ["/bin/sh", "-c", script]).stdout.splitlines())
     needed = {(words[0], words[2]) for words in lines if len(words) > 2 and words[1] == "=>"}
@@ -83,14 +83,14 @@ def check_libraries(image: Image) -> None:
 
 
 def check_packages(image: Image) -> None:
-    """Everything that an installed package asks for is installed too, in a version that it takes."""
+    """Check that every requirement of an installed package is installed in an accepted version."""
     pip = ["/opt/build/bin/python", "-m", "pip", "--python", "/opt/venv/bin/python"]
     checked = run_in(image.stages["build"], [*pip, "check"])
     assert checked.returncode == 0, checked.stdout
 
 
 def check_imports(image: Image, package: str) -> None:
-    """No module of the process needs a package that its lock lacks; `pip check` cannot know that."""
+    """Check that no module of the process needs a package that its lock lacks; `pip check` cannot find that."""
     process = start_in(image, ["/opt/venv/bin/python", "-c", _IMPORT_ALL, "immich_facesets", package], {})
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
@@ -112,7 +112,7 @@ def check_help(image: Image) -> None:
 
 
 def check_life(image: Image, settings: dict[str, str]) -> None:
-    """Start what the image starts, ask its own HEALTHCHECK until it says yes, and stop it with its own signal."""
+    """Start the image's command, run its HEALTHCHECK until it succeeds, and stop it with its stop signal."""
     process = start_in(image, [*image.entrypoint, *image.command], settings)
     try:
         deadline = time.monotonic() + 90
@@ -136,7 +136,7 @@ def _is_healthy(image: Image, settings: dict[str, str]) -> bool:
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on now."""
+    """Return a free port of the loopback address."""
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         port: int = door.getsockname()[1]

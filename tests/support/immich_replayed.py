@@ -1,4 +1,4 @@
-"""A fake Immich filled with what real servers were recorded to hold, so that their recordings can be asked of it."""
+"""A fake Immich with the content of recorded servers, so that their recorded requests can be repeated against it."""
 
 import json
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ KEYS = {
 
 @dataclass(frozen=True)
 class Recording:
-    """One question of a real server and its answer."""
+    """One recorded request to a real server and its answer."""
 
     name: str
     method: str
@@ -58,12 +58,12 @@ def recordings(folder: str) -> list[Recording]:
 
 
 def recorded_assets(told: list[Recording]) -> dict[str, Json]:
-    """Every asset that some answer showed, with everything that some answer said of it."""
+    """Every asset in any answer, with all its fields from all answers."""
     assets: dict[str, Json] = {}
     for recording in told:
         for item in assets_in(recording):
             known = assets.setdefault(item["id"], {})
-            # People and faces may be left out of an answer; what was once told stays.
+            # An answer may lack people and faces; values of other answers stay.
             fuller = {name: value for name, value in item.items() if value or name not in known}
             known.update(fuller)
     return assets
@@ -96,7 +96,7 @@ def face_of(told: Json, person_id: str | None) -> FakeFace:
 
 
 def inline_faces(asset: Json) -> list[FakeFace]:
-    """Boxes as 2.7 tells them; later versions name the people only, so each gets a box somewhere."""
+    """Boxes as in answers of 2.7; later versions name the people only, so each gets an invented box."""
     faces = []
     for person in asset.get("people", ()):
         boxes = person.get("faces")
@@ -111,7 +111,7 @@ class Replayed:
 
     def __init__(self, folder: str, version: str) -> None:
         self.recordings = recordings(folder)
-        # The build with the later search held the same library as the 3.1.0 it was made of.
+        # The build with the later search had the same library as the 3.1.0 that it is based on.
         library = recordings("immich-3.1.0") if folder == "immich-3.2-dialect" else self.recordings
         self.immich = FakeImmich(version)
         self.secrets: dict[str | None, str] = {"invalid": "no-such-key"}
@@ -154,7 +154,7 @@ class Replayed:
             shown = [face_of(face, (face["person"] or {}).get("id")) for face in listed]
             if told["isEdited"]:
                 edited = shown
-            if owner != ALICE:  # a partner's people are named by the search only
+            if owner != ALICE:  # only the search names a partner's people
                 whose = [face.person_id for face in faces]
                 faces = [replace(face, person_id=who) for face, who in zip(shown, whose, strict=True)]
             elif not (told["isEdited"] and faces):

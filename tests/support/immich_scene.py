@@ -1,4 +1,4 @@
-"""A fake Immich with a user, and our source looking at it: the stage of the tests about Immich."""
+"""A fake Immich with a user, and our source connected to it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -19,7 +19,7 @@ from service.sources.immich import ImmichSource, build_immich_source
 VERSIONS = ("2.7.5", "3.1.0", "3.3.5")
 NOON = datetime(2024, 5, 5, 12, 0, tzinfo=UTC)
 PIXELS = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 8
-"""Begins like a JPEG; nothing here ever decodes it."""
+"""The first bytes of a JPEG; no test decodes it."""
 
 
 async def hurried(seconds: float) -> None:
@@ -44,7 +44,7 @@ def source_of(immich: FakeImmich, user: FakeUser, *, key: str = "", **settings: 
 async def scene(
     version: str, *, permissions: Iterable[str] | None = None, page_limit: int = 1000, **settings: Any
 ) -> AsyncIterator[tuple[FakeImmich, FakeUser, ImmichSource]]:
-    """A running server, its user anna, and her source, unopened."""
+    """A running server, its user anna, and the source of that user, unopened."""
     immich = FakeImmich(version, page_limit=page_limit)
     async with immich:
         anna = immich.add_user("anna") if permissions is None else immich.add_user("anna", permissions)
@@ -71,7 +71,7 @@ async def pages_of(source: ImmichSource, **options: Any) -> list[Page]:
 
 
 async def listed(source: ImmichSource, **options: Any) -> dict[str, Asset]:
-    """Everything listed, by file name; nothing may come twice."""
+    """Return everything listed, by file name; fail on duplicates."""
     assets = [asset for page in await pages_of(source, **options) for asset in page.assets]
     assert len({asset.asset_id for asset in assets}) == len(assets)
     return {asset.file_name: asset for asset in assets}

@@ -1,4 +1,4 @@
-"""Comparing JSON answers: by shape (which keys, which types, what may be null), and by value."""
+"""Comparison of JSON answers by shape (keys, types, which values may be null) and by value."""
 
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -45,7 +45,7 @@ def shape(value: Any, path: str = "$") -> dict[str, set[str]]:
 
 def shape_differences(ours: Any, theirs: Any, extra: Collection[str] = ()) -> list[str]:
     """
-    Where our answer has another shape than theirs; ``extra`` names keys that ours alone may have.
+    Return the paths at which our answer has another shape than theirs; ``extra`` names keys that ours alone may have.
 
     A path below an empty list is known to only one side and passes.
     """
@@ -65,12 +65,12 @@ def shape_differences(ours: Any, theirs: Any, extra: Collection[str] = ()) -> li
 
 
 def parent(path: str, name: str) -> str:
-    """Whatever lies below a key of this name."""
+    """Yield every value below a key of this name."""
     return f".{name}[]" if f".{name}[]" in path else f".{name}."
 
 
 def value_differences(ours: Any, theirs: Any, ignored: Collection[str] = (), path: str = "$") -> Iterator[str]:
-    """Where our answer says something else than theirs, except under the keys ignored."""
+    """Return the paths at which our answer has another value than theirs, except under the keys ignored."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         for name in sorted(ours.keys() | theirs.keys()):
             if name in ignored:

@@ -1,4 +1,4 @@
-"""insightface, set up the way the programs that read face sets set it up."""
+"""insightface, configured as the programs that read face sets configure it."""
 
 import warnings
 from typing import Any
@@ -12,7 +12,7 @@ def face_reader() -> Any:
     """A ``FaceAnalysis`` with the small models of the test data; skips where they are missing."""
     root = str(shared_data() / "data")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the libraries insightface imports
+        warnings.simplefilter("ignore")  # warnings of libraries that insightface imports
         from insightface.app import FaceAnalysis  # noqa: PLC0415  # slow, and only where the models are
 
         app = FaceAnalysis(
@@ -28,5 +28,5 @@ def face_reader() -> Any:
 def detected(reader: Any, picture: NDArray[np.uint8]) -> list[Any]:
     """Every face that a reader finds in a BGR picture."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of scikit-image, which insightface calls in an old way
+        warnings.simplefilter("ignore")  # a warning of scikit-image, which insightface calls in a deprecated way
         return list(reader.get(picture))

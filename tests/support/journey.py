@@ -1,4 +1,4 @@
-"""A service on its way: started, stopped, killed, and looked at from outside, as its owner could."""
+"""A service process as a test runs it: started, stopped, killed, and inspected from outside."""
 
 import asyncio
 import json
@@ -24,12 +24,12 @@ from service.demo.immich import FakeImmich
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 PATIENCE = 120.0
-"""Seconds that anything may take on a busy machine."""
+"""Timeout of any step on a busy machine, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Journey:
-    """A fake Immich with a library, and what a service beside it needs to know."""
+    """A fake Immich with a library, and the settings of a service beside it."""
 
     forks: ForkServer
     immich: FakeImmich
@@ -43,19 +43,19 @@ class Journey:
     async def sync(
         self, *arguments: str, settings: Mapping[str, str] = NOTHING, die_at: tuple[Any, ...] = ()
     ) -> Forked:
-        """Run one sync to its end, whatever that is."""
+        """Run one sync and return how it ended."""
         service = self.start("sync", *arguments, settings=settings, die_at=die_at)
         await ended(service)
         return service
 
     async def finish(self, *arguments: str) -> Outcome:
-        """Run a sync that must succeed, and look at what there is."""
+        """Run a sync that must succeed, and return the resulting data."""
         service = await self.sync(*arguments)
         assert service.code == 0, service.stderr[-3000:]
         return self.outcome()
 
     async def goes_on(self, unkilled: Outcome, settings: Mapping[str, str] = NOTHING) -> None:
-        """A sync comes to what an undisturbed one comes to, and fetches nothing that is here already."""
+        """Check that a sync has the result of an undisturbed one, and fetches nothing that is stored already."""
         done, asked = self.done(), len(self.fetched())
         again = await self.sync(settings=settings)
         assert again.code == 0, again.stderr[-3000:]
@@ -75,9 +75,9 @@ class Journey:
 
     def done(self, data: Path | None = None) -> set[str]:
         """
-        The assets whose pictures are done, or lie whole on disk: they need never be fetched again.
+        The assets whose pictures are done or staged: they need never be fetched again.
 
-        ``data``: where the data folder is to be seen from here.
+        ``data``: the path of the data folder in this process.
         """
         data = data or self.data
         if not (data / "facesets.db").is_file():
@@ -89,7 +89,7 @@ class Journey:
 
 @dataclass(frozen=True, slots=True)
 class Unkilled:
-    """What syncs that nobody disturbed come to, and the data folders to start from."""
+    """The results of undisturbed syncs, and data folders to start from."""
 
     first: Outcome
     second: Outcome
@@ -99,7 +99,7 @@ class Unkilled:
 
 @asynccontextmanager
 async def begun(forks: ForkServer, drawn: SmallLibrary, embedder_url: str, folder: Path) -> AsyncIterator[Journey]:
-    """A fake Immich with the small library, and a service beside it that nobody has started yet."""
+    """A fake Immich with the small library, and a service beside it that is not started yet."""
     async with FakeImmich("3.1.0") as immich:
         placed = place(immich, drawn)
         users = write_users(immich, folder)
@@ -111,7 +111,7 @@ async def begun(forks: ForkServer, drawn: SmallLibrary, embedder_url: str, folde
 async def serving(
     journey: Journey, settings: Mapping[str, str] = NOTHING
 ) -> AsyncIterator[tuple[Forked, httpx.AsyncClient]]:
-    """The service and a client that knows its token."""
+    """The service and a client with its token."""
     token = "a token for the tests alone"
     own = {"FACESETS_LISTEN": "127.0.0.1:0", "FACESETS_TOKEN": token, "FACESETS_SYNC_INTERVAL": "3600"}
     service = journey.start("serve", settings={**own, **settings})
@@ -136,7 +136,7 @@ async def ended(process: Forked, seconds: float = PATIENCE) -> int:
 
 
 async def until(condition: Any, seconds: float = PATIENCE, *, pause: float = 0.01) -> Any:
-    """What ``condition()`` gives (awaited where need be) once that is true."""
+    """Return the result of ``condition()`` (awaited where necessary) as soon as it is true."""
     deadline = time.monotonic() + seconds
     while True:
         value = condition()

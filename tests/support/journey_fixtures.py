@@ -1,4 +1,4 @@
-"""What tests with a whole service share, for the conftest of each folder that has some: import the fixtures from here."""
+"""Fixtures of tests with a whole service, imported by the conftest of each folder that has such tests."""
 
 from collections.abc import Iterator
 
@@ -21,5 +21,5 @@ def forks() -> Iterator[ForkServer]:
 
 @pytest.fixture(scope="session")
 def embedder_url(forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An embedder that lives as long as the tests."""
+    """An embedder that runs until the tests end."""
     return announced_embedder(forks, tmp_path_factory.mktemp("embedder") / "address.json")[1]

@@ -1,4 +1,4 @@
-"""The labelled photos of the test data as a face table, and who is in them."""
+"""The labelled photos of the test data as a face table, with the names of the people."""
 
 import csv
 import json
@@ -15,7 +15,9 @@ from immich_facesets.grouping.face_table import FaceTable
 
 @dataclass(frozen=True)
 class LabelledPhotos:
-    """``table``: every face the reference finds; ``names``: of each, None where nobody marked it; ``is_single``: (n,)."""
+    """
+    ``table``: every face the reference finds; ``names``: of each, None where it has no label; ``is_single``: (n,).
+    """
 
     table: FaceTable
     names: list[str | None]
@@ -31,7 +33,7 @@ def labelled_photos(data: Path) -> LabelledPhotos:
     groups = json.loads((data / "groups.json").read_text())
     names: list[str | None] = [None] * len(paths)
     is_single = np.zeros(len(paths), dtype=np.bool_)
-    # Whom a single shows is the largest and most central face; only LFW's, of 250 x 250 pixels, hold others beside.
+    # A single portrait is of its largest and most central face; only LFW's, of 250 x 250 pixels, show others beside.
     offset = np.stack([boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]]) / 2 - 125
     sides = np.stack([boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]])
     prominence = sides.prod(axis=0) - 2 * (offset**2).sum(axis=0)

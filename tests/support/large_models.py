@@ -1,9 +1,9 @@
 """
-Models of buffalo_l's shapes with random weights: as much work as the real ones, and nobody's property.
+Models of buffalo_l's shapes with random weights: as much work as the real ones, without their licence.
 
-The recogniser is an IResNet-50 (6.3 GMAC for 112 x 112; He et al. 2016, Deng et al. 2019), the detector has SCRFD-10G's
-backbone of basic blocks, its pyramid and its shared heads (about 13 GMAC for 640 x 640; Guo et al. 2021). Its answers are
-fixed: two faces at known places.
+The recogniser is an IResNet-50 (6.3 GMAC for 112 x 112; He et al. 2016, Deng et al. 2019). The detector has SCRFD-10G's
+backbone of basic blocks, its pyramid and its shared heads (Guo et al. 2021). It costs about 13 GMAC for 640 x 640. Its
+answers are fixed: two faces at known places.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ SIDE = 640
 STRIDES = (8, 16, 32)
 EYES_TO_MOUTH = ((38.3, 51.7), (73.5, 51.5), (56.0, 71.7), (41.5, 92.4), (70.7, 92.2))
 FACES = ((120, 100), (360, 160))
-"""Where the two faces begin, in a view of 640 x 640; each is 112 wide."""
+"""Left upper corners of the two faces in a view of 640 x 640; each is 112 wide."""
 
 Floats = NDArray[np.float32]
 
@@ -55,7 +55,7 @@ class Graph:
         return self.add("Relu", x)
 
     def basic(self, x: str, channels: tuple[int, int], *, stride: int) -> str:
-        """Two convolutions around which the input passes."""
+        """A residual block of two convolutions."""
         before, after = channels
         inner = self.relu(self.conv(x, (before, after), stride=stride))
         way = x if stride == 1 and before == after else self.conv(x, channels, size=1, stride=stride)
@@ -129,7 +129,7 @@ def write_detector(path: Path) -> None:
 
 
 def _fixed_answers() -> dict[str, list[Floats]]:
-    """For each stride what the heads say: nothing anywhere but at two anchors of the coarsest."""
+    """The outputs of the heads for each stride: scores at two anchors of the coarsest only."""
     answers: dict[str, list[Floats]] = {"score": [], "box": [], "points": []}
     for stride in STRIDES:
         cells = SIDE // stride
@@ -148,7 +148,7 @@ def _fixed_answers() -> dict[str, list[Floats]]:
 
 
 def write_pack(models_dir: Path, name: str = "buffalo_l") -> None:
-    """A folder that the embedder takes for buffalo_l."""
+    """A model folder that the embedder loads as buffalo_l."""
     folder = models_dir / name
     folder.mkdir(parents=True)
     write_detector(folder / "det_10g.onnx")

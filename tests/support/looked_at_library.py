@@ -1,4 +1,4 @@
-"""A library that was synced once, beside an album of copies: for the commands that only look."""
+"""A library that was synced once, beside an album of copies, for the read-only commands."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ NOBODY = {"IMMICH_URL": "", "FACESETS_USERS_FILE": "", "FACESETS_EMBEDDER_URLS":
 
 @dataclass(frozen=True)
 class LookedAt:
-    """A data folder, the album beside it, and how to run a command on them while no remote is there."""
+    """A data folder and the album beside it, with a method to run a command on them without any remote."""
 
     forks: ForkServer
     environ: Mapping[str, str]
@@ -49,8 +49,8 @@ class LookedAt:
 
 def fill_album(album: Path, drawn: SmallLibrary) -> None:
     """
-    A file of Immich's byte by byte, twice; another one twice again in other words; a meadow twice, once darker; and a
-    second meadow.
+    Two byte-identical copies of a file of Immich's, two copies of another one with other metadata, a meadow twice, once
+    darker, and a second meadow.
     """
     (album / "old").mkdir(parents=True)
     shutil.copy(drawn.files[1], album / "copy.jpg")
@@ -68,7 +68,7 @@ def fill_album(album: Path, drawn: SmallLibrary) -> None:
 def looked_at(
     forks: ForkServer, drawn: SmallLibrary, embedder_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> LookedAt:
-    """Synced once; whoever changes it works on a copy."""
+    """A library that was synced once; tests that change it work on a copy."""
     folder = tmp_path_factory.mktemp("looked-at")
 
     async def sync() -> LookedAt:
@@ -80,5 +80,5 @@ def looked_at(
             assert service.code == 0, service.stderr[-3000:]
             return library
 
-    with ThreadPoolExecutor(1) as pool:  # a thread, because the loop of the test comes later
+    with ThreadPoolExecutor(1) as pool:  # a thread, because the event loop of the test starts later
         return pool.submit(asyncio.run, sync()).result()

@@ -1,4 +1,4 @@
-"""An embedder process that a benchmark asks and watches."""
+"""An embedder process whose throughput and memory a benchmark measures."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @contextmanager
 def measured_embedder(models: Path, pack: str = "bench_s", *, threads: int = 0) -> Iterator[tuple[str, psutil.Process]]:
-    """Its address and its process."""
+    """Yield the address and the process of an embedder."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),

@@ -14,7 +14,7 @@ Vectors = NDArray[np.float32]
 
 
 def unit(vectors: NDArray[np.floating]) -> Vectors:
-    """The same directions at length 1."""
+    """Return the vectors at length 1."""
     lengths: NDArray[np.float64] = np.linalg.norm(vectors, axis=1, keepdims=True)
     return (vectors / lengths).astype(np.float32)
 
@@ -23,8 +23,8 @@ def people(
     rng: np.random.Generator, sizes: Sequence[int], spread: float, d: int = 64
 ) -> tuple[Vectors, NDArray[np.int64]]:
     """
-    Unit vectors of ``len(sizes)`` people, and who each is. Two faces of one person are about
-    ``spread**2 / (1 + spread**2)`` apart, two people about 1.
+    Unit vectors of ``len(sizes)`` people, and the person of each. Two faces of one person are about ``spread**2 / (1 +
+    spread**2)`` apart, two people about 1.
     """
     centres = unit(rng.normal(size=(len(sizes), d)))
     who = np.repeat(np.arange(len(sizes)), sizes)
@@ -60,7 +60,7 @@ def table_of(
 
 @dataclass
 class Library:
-    """What a store holds of one space, with the plan applied as the store does it."""
+    """The grouping data of one space, with plans applied as the store does it."""
 
     table: FaceTable
     assertions: Sequence[Assertion] = ()
@@ -85,7 +85,7 @@ class Library:
         )
 
     def group(self) -> GroupingPlan:
-        """Plan and apply."""
+        """Make a plan and apply it."""
         plan = self.plan()
         for new in plan.new:
             assert new.number not in self.known
@@ -110,7 +110,7 @@ class Library:
         return {face for face, to in self.memberships.items() if to == number}
 
     def labels(self) -> list[int]:
-        """The identity of each row; faces of nobody are each their own."""
+        """Return the identity of each row, a different one for each unassigned face."""
         return [self.memberships.get(face, -face) for face in self.table.face_ids.tolist()]
 
     def parts(self) -> set[frozenset[int]]:
@@ -137,5 +137,5 @@ def extended(table: FaceTable, vectors: NDArray[np.floating], pictures: Sequence
 
 
 def told(face_ids: Mapping[str, Sequence[int]], source: str = "anna") -> list[Assertion]:
-    """What a source asserts: a person id and the faces it gives to that person."""
+    """An assertion of a source: a person id and the faces of that person."""
     return [Assertion(source, person, person, tuple(faces)) for person, faces in face_ids.items()]

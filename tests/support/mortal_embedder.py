@@ -1,4 +1,4 @@
-"""An embedder on a loopback port that ends of certain pictures, and comes back."""
+"""An embedder on a loopback port that crashes on chosen pictures and comes back."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from embedder_scene import Scene
 
 @asynccontextmanager
 async def answering(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
-    """The address of something that answers every question in its own way."""
+    """Yield the address of a server with this handler for every request."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app)
@@ -24,7 +24,9 @@ async def answering(handler: Callable[[web.Request], Awaitable[web.StreamRespons
 
 
 class Mortal:
-    """An embedder that breaks the connection off at every picture in ``deadly``, and is away for a while after it."""
+    """
+    An embedder that breaks off the connection at every picture in ``deadly``, and is unreachable for a while after it.
+    """
 
     def __init__(self, scene: Scene, *deadly: bytes) -> None:
         self._scene = scene
@@ -34,7 +36,7 @@ class Mortal:
         self.kills_all = False
         self.inside = self.most_inside = 0
         self.beside: list[int] = []
-        """How many pictures were under way whenever a deadly one came."""
+        """The number of pictures in flight at each deadly one."""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()

@@ -1,4 +1,4 @@
-"""How pictures are stored: what makes of upright pixels the stored ones, by EXIF orientation."""
+"""Conversion of upright pixels to stored ones, by EXIF orientation."""
 
 from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Everything a sync leaves behind, in words that do not depend on row numbers: what two runs are compared by."""
+"""The result of a sync without row numbers, by which two runs are compared."""
 
 import hashlib
 import json
@@ -32,8 +32,8 @@ Row = tuple[Any, ...]
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """
-    ``faces``, of the space in use: (content, box) to (identity number, how, distance, crop file, facts of the crop); ``files``: of
-    the export folder; ``crops`` are stored, ``needed`` those of faces of any space.
+    ``faces``, of the space in use: (content, box) to (identity number, how, distance, crop file, data of the crop).
+    ``files``: those of the export folder. ``crops``: the stored ones. ``needed``: those of faces of any space.
     """
 
     faces: dict[Row, Row]
@@ -52,7 +52,9 @@ class Outcome:
     endless_runs: int
 
     def loose_ends(self) -> list[str]:
-        """What no finished sync leaves: half-done files, crops nobody needs or misses, rows without facesets."""
+        """
+        Return leftovers that no finished sync has: partial files, unused or missing crops, rows without face sets.
+        """
         shown = {name.rpartition("/")[0] for name in self.files if name.endswith("manifest.json")}
         shown = {name for name in shown if name and not name.startswith("users/")}
         told = [f"left over: {sorted(self.leftovers)}"] if self.leftovers else []
@@ -62,7 +64,7 @@ class Outcome:
         return [*told, *([f"runs without an end: {self.endless_runs}"] if self.endless_runs else [])]
 
     def differences(self, other: "Outcome") -> list[str]:
-        """In which parts the two differ, and by what, and what is loose here; empty when they are equal."""
+        """Return the differences of the two by part, and the leftovers here; empty when they are equal."""
         told = self.loose_ends()
         for name in self.__dataclass_fields__:
             mine, yours = getattr(self, name), getattr(other, name)
@@ -80,7 +82,7 @@ def _told(mine: Any, yours: Any) -> str:
 
 
 def outcome(data: Path) -> Outcome:
-    """What is in a data folder now, its export folder and database included."""
+    """Read the content of a data folder, with its export folder and database."""
     found = read(data, _rows)
     tree = data / "exports"
     files = {path.relative_to(tree).as_posix(): _digest(path) for path in sorted(tree.rglob("*")) if path.is_file()}
@@ -94,7 +96,7 @@ def outcome(data: Path) -> Outcome:
 
 
 def read(data: Path, function: Any) -> Any:
-    """Ask the database in a data folder."""
+    """Run a query on the database in a data folder."""
     store = Store(open_engine(f"sqlite:///{data / 'facesets.db'}"))
     try:
         return store.read_now(function)
@@ -103,7 +105,7 @@ def read(data: Path, function: Any) -> Any:
 
 
 def fetched_already(tx: Connection, staged: set[str]) -> set[str]:
-    """The ids of the assets whose pictures are done, or staged (``staged``: what the names there begin with)."""
+    """The ids of the assets whose pictures are done, or staged (``staged``: prefixes of file names)."""
     done = set(
         tx.scalars(
             select(assets.c.asset_id)

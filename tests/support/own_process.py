@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Measured(Generic[T]):
-    """``extra`` and ``total``: megabytes of memory at the peak, beyond what was there before and in all."""
+    """``extra`` and ``total``: megabytes of memory at the peak, above the level before, and in all."""
 
     result: T
     seconds: float
@@ -23,7 +23,7 @@ class Measured(Generic[T]):
 
 
 def megabytes(field: str) -> float:
-    """A figure of this process as Linux gives it: ``VmRSS`` is now, ``VmHWM`` the peak since it was last reset."""
+    """Return a figure of this process from Linux: ``VmRSS`` is now, ``VmHWM`` the peak since it was last reset."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
     return int(line.split()[1]) / 1024
 
@@ -41,7 +41,7 @@ def measured(work: Callable[..., T], *arguments: object) -> Measured[T]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """An argument too large to be sent."""
+    """A function whose result is an argument too large to be sent."""
 
     make: Callable[..., object]
     of: tuple[object, ...]

@@ -1,4 +1,4 @@
-"""One pass alone: a fake Immich, a real database and a real embedder, under a clock that the test sets."""
+"""One sync pass alone: a fake Immich, a real database and a real embedder, under a clock that the test sets."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ START = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 @dataclass
 class Clock:
-    """Stands still until it is moved on."""
+    """A clock that only the test moves."""
 
     now: datetime = START
 
@@ -40,7 +40,7 @@ class Clock:
 
 @dataclass
 class Stage:
-    """What the passes of one service need, and the server they look at."""
+    """The objects that the passes of one service need, and the fake Immich."""
 
     immich: FakeImmich
     clock: Clock

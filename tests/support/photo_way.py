@@ -1,4 +1,4 @@
-"""The way from the bytes of a photo to its faces, put together from the embedder's own parts, and the mistakes people make."""
+"""The pipeline from the bytes of a photo to face vectors, made of the embedder's parts, with replaceable steps."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -23,16 +23,16 @@ Vectors = NDArray[np.float64]
 
 RESIZED_SIDE = 640
 LOUD = 1000.0
-"""A model without a last normalisation gives vectors of any length; ours are about 22 long, so such a one is played."""
+"""The vector length of a simulated model without a last normalisation; ours gives vectors of length 22 or so."""
 
 
 @dataclass(frozen=True)
 class Way:
     """
-    Each step can be replaced by a wrong one.
+    The steps of the pipeline, each replaceable by a wrong one.
 
-    ``crop`` cuts a face out for the recogniser (side, side, 3); ``feed`` runs it on crops and gives (n, d) of any length;
-    ``finish`` makes vectors to be compared of what ``feed`` gave for the crops and for their mirror images.
+    ``crop`` cuts a face out for the recogniser (side, side, 3); ``feed`` runs it on crops and gives (n, d) of any
+    length; ``finish`` combines the results for the crops and for their mirror images into the final vectors.
     """
 
     pack: ModelPack
@@ -76,7 +76,7 @@ def right_way(pack: ModelPack, *, flip: bool = False) -> Way:
 
 
 def without_alignment(way: Way) -> Way:
-    """The box as it is, stretched to the recogniser's input."""
+    """Return the box without alignment, stretched to the recogniser's input."""
 
     def box_crop(pixels: Pixels, face: Detection) -> Pixels:
         height, width = pixels.shape[:2]
@@ -98,7 +98,7 @@ def with_red_and_blue_swapped(way: Way) -> Way:
 
 
 def stretched(way: Way) -> Way:
-    """The detector is shown the picture made square, whatever its shape; the way back is right."""
+    """Stretch the picture to a square for the detector; results are scaled back correctly."""
 
     def detect(pixels: Pixels) -> list[Detection]:
         height, width = pixels.shape[:2]
@@ -109,7 +109,7 @@ def stretched(way: Way) -> Way:
 
 
 def without_exif(way: Way) -> Way:
-    """The pixels as they are stored, however the camera was held."""
+    """Return the pixels as stored, without the EXIF orientation."""
 
     def decode(photo: bytes) -> Pixels:
         with Image.open(io.BytesIO(photo)) as image:
@@ -130,7 +130,7 @@ def flipped_without_renormalising(way: Way) -> Way:
 
 
 def with_points_of_the_resized_picture(way: Way) -> Way:
-    """The points as the detector saw them in the picture made smaller or larger, used on the original."""
+    """Use the points of the scaled picture on the original without scaling them back."""
 
     def crop(pixels: Pixels, face: Detection) -> Pixels:
         factor = RESIZED_SIDE / max(pixels.shape[:2])

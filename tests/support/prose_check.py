@@ -1,7 +1,7 @@
 """
 Count habits that make prose hard to read, in docstrings, comments and documents; exit 1 above zero.
 
-`make lint` runs it on the three packages and the documents. The rules stand in CONTRIBUTING.md.
+`make lint` runs it on the three packages, the tests and the documents. The rules stand in CONTRIBUTING.md.
 """
 
 import ast
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("immich_facesets", "service", "embedder")
+PYTHON = ("immich_facesets", "service", "embedder", "tests")
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs")
 MOST_WORDS = 25
 
@@ -74,7 +74,7 @@ def prose_of_document(source: str) -> Iterator[tuple[int, str]]:
 
 def main() -> int:
     count = 0
-    for path in sorted(found for name in PACKAGES for found in (ROOT / name).rglob("*.py")):
+    for path in sorted(found for name in PYTHON for found in (ROOT / name).rglob("*.py")):
         for line, text in prose_of_code(path.read_text(encoding="utf-8")):
             for finding in findings(text, is_code=True):
                 count += 1

@@ -1,4 +1,4 @@
-"""The embedder as its users have it: a process of its own with real models, asked over HTTP."""
+"""The embedder as users run it: a process of its own with real models, called over HTTP."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ from immich_facesets.runtime.listen_address import Announcement
 
 
 class RealEmbedder:
-    """Asks a running embedder; ``boxes`` make a question guided."""
+    """A client of a running embedder; with ``boxes`` a request is guided."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
@@ -70,7 +70,7 @@ def real_embedder(models: Path, pack: str, **settings: str) -> Iterator[RealEmbe
 
 @asynccontextmanager
 async def pipeline_of(engine: FaceEngine) -> AsyncIterator[Pipeline]:
-    """The embedder without its doors, for engines that no setting can ask for."""
+    """The embedder without its HTTP server, for engines that no setting selects."""
     deaths: list[str] = []
     pipeline = Pipeline(
         engine,

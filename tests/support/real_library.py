@@ -1,4 +1,4 @@
-"""The labelled photos of the shared data as the libraries of two users, with everything known about who is in them."""
+"""The labelled photos of the shared data as the libraries of two users, with all labels."""
 
 import csv
 import json
@@ -18,12 +18,12 @@ ENVIRONMENT = {
     "FACESETS_EXPORT_MIN_FACE_SHORT": "60",
     "FACESETS_MODEL_PACK": "bench_s",
 }
-"""Small photos: what the product's defaults would leave out."""
+"""Settings for small photos, which the product's defaults would leave out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """One labelled photo. ``identity`` is empty unless exactly one person is in it."""
+    """One labelled photo. ``identity`` is empty unless it shows exactly one person."""
 
     path: Path
     name: str
@@ -70,7 +70,7 @@ def group_truth(data: Path) -> dict[str, tuple[list[Box], list[str]]]:
 
 
 def add_photo(immich: FakeImmich, user: str, photo: Photo, number: int) -> FakeAsset:
-    """Put a photo into a user's library, with the faces Immich would have found."""
+    """Add a photo to a user's library, with the faces that Immich would have found."""
     width, height = photo.size
     asset = immich.add_asset(
         data=photo.path,

@@ -1,7 +1,7 @@
 """
-The libraries that our results are held against, each imported when a test asks for it.
+Reference implementations that our results are compared with, each imported on use.
 
-Every worker of pytest collects every test, and scikit-learn alone takes longer to import than all of ours.
+Every worker of pytest collects every test, and scikit-learn alone takes longer to import than all of our modules.
 """
 
 # ruff: noqa: PLC0415  imports stand in functions, so that collecting stays quick

@@ -1,8 +1,8 @@
 """
 A pytest plugin: marks the tests that only ``make test-slow`` runs.
 
-The quick run keeps one of each kind. The slow run has the rest: the PostgreSQL twins of store tests, the image builds,
-the older versions of Immich, and the variants that a test marks as slow itself (more photos, more moments of a kill).
+The quick run keeps one of each kind. The slow run has the PostgreSQL twins of store tests, the image builds, and the
+older versions of Immich. It also has the variants that a test marks as slow itself: more photos, more moments of a kill.
 """
 
 from collections import defaultdict
@@ -32,7 +32,7 @@ def parameters_of(item: pytest.Item) -> Mapping[str, object]:
 
 def is_slow(item: pytest.Item, newest: str) -> bool:
     """
-    Return whether a test belongs to the slow run by where it stands and what it runs on.
+    Return whether a test belongs to the slow run by its path and its parameters.
 
     ``newest`` is the newest version of Immich that the same test runs on, "" for none.
     """

@@ -1,4 +1,4 @@
-"""A disk that is soon full, or cannot be written: a tmpfs in a mount namespace, with a fork server that lives in it."""
+"""A small or read-only disk: a tmpfs in a mount namespace, with a fork server inside."""
 
 import subprocess
 import sys
@@ -13,7 +13,9 @@ from forked import ForkServer
 
 @dataclass(frozen=True, slots=True)
 class SmallDisk:
-    """Mounted on ``folder`` for whatever ``forks`` starts; everybody else sees its files below ``seen_at``."""
+    """
+    A file system mounted on ``folder`` for processes of ``forks``; other processes find its files below ``seen_at``.
+    """
 
     folder: Path
     keeper: int
@@ -32,7 +34,7 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(folder: Path, scripts: Path) -> Iterator[SmallDisk]:
-    """The disk, empty and of a megabyte, and its processes; the test is skipped where an ordinary user may not mount."""
+    """Yield an empty disk of a megabyte and its fork server; skip the test where an ordinary user may not mount."""
     folder.mkdir(parents=True, exist_ok=True)
     inside = f"mount -t tmpfs -o size=1m tmpfs '{folder}' && echo ready && exec cat"
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A small drawn library of two users: quick to sync, and with every case that makes a service do something else."""
+"""A small drawn library of two users: quick to sync, and with every case that the service treats differently."""
 
 import hashlib
 import io
@@ -21,7 +21,7 @@ ENVIRONMENT = {
     "FACESETS_CROP_SIZE": "128",
     "FACESETS_FETCH_CONCURRENCY": "4",
 }
-"""Small faces, and few pictures under way at once, so that there is a middle in which things can go wrong."""
+"""Settings for small faces, and for few pictures in flight, so that faults can occur in the middle of a sync."""
 
 _LONG_LIFE, _FRIEND, _COUSIN, _NEIGHBOUR, _CHILD, _STRANGER = 11, 700, 1500, 2300, 3100, 3900
 _NAMED = (("anna", _LONG_LIFE, "Mira"), ("ben", _LONG_LIFE, "Mira B."), ("ben", _COUSIN, "Theo"), ("anna", _FRIEND, ""))
@@ -30,13 +30,13 @@ _ADDED = datetime(2024, 5, 5, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One picture: who took it, in which year, and the sitters with their ages, left to right."""
+    """One picture: its owner, its year, and the people with their ages, left to right."""
 
     user: str
     year: int
     sitters: tuple[tuple[int, float], ...]
     size: float = 66.0
-    """Of the faces, in pixels."""
+    """Size of the faces, in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Placed:
 
 
 def _shots() -> tuple[Shot, ...]:
-    """Identities of like size, so that only content can say which comes first."""
+    """Identities of equal size, so that only content can decide their order."""
     life = [Shot("anna", 2001 + i // 3, ((_LONG_LIFE, 8.0 + i // 3),)) for i in range(6)]
     life += [Shot("ben", 2023 + i // 4, ((_LONG_LIFE, 30.0 + i // 4), (_COUSIN, 40.0))) for i in range(5)]
     friends = [Shot("anna", 2015, ((_FRIEND, 44.0), (_NEIGHBOUR, 61.0))) for _ in range(5)]
@@ -79,11 +79,11 @@ def _shots() -> tuple[Shot, ...]:
 
 COPIED = (1, 12)
 LATE = 2
-"""So many of the last shots are not in the library at first."""
+"""The number of last shots that are not in the library at first."""
 
 
 def long_life() -> tuple[Shot, ...]:
-    """One person as a child and as a grown-up, often and large enough for two eras."""
+    """One person as a child and as an adult, with enough large faces for two eras."""
     young = [Shot("anna", 2001, ((_LONG_LIFE, 8.0),), 112.0) for _ in range(22)]
     return (*young, *(Shot("anna", 2023, ((_LONG_LIFE, 30.0),), 112.0) for _ in range(22 + LATE)))
 
@@ -124,16 +124,16 @@ def _placed(shot: Shot, place: int, number: int) -> tuple[Sitter, Pose]:
 
 
 def known_id(*of: object) -> str:
-    """The same version 4 UUID for the same words, so that two fakes agree on every id."""
+    """Return the same version 4 UUID for the same text, so that two fakes have the same ids."""
     made = uuid.uuid5(uuid.NAMESPACE_OID, "/".join(map(str, of)))
     return str(uuid.UUID(bytes=made.bytes, version=4))
 
 
 def place(immich: FakeImmich, library: SmallLibrary) -> Placed:
     """
-    Put the library into a fake Immich: every asset id, key and date is the same each time.
+    Add the library to a fake Immich: every asset id, key and date is the same each time.
 
-    Two pictures of Anna's lie in Ben's library too, byte for byte.
+    Two pictures of Anna's are in Ben's library too, byte for byte.
     """
     users = {
         name: immich.add_user(name, api_key=f"key-of-{name}", user_id=known_id("user", name))
@@ -150,9 +150,9 @@ def place(immich: FakeImmich, library: SmallLibrary) -> Placed:
 
 def change(placed: Placed) -> None:
     """
-    A later day: pictures come and go, a person is renamed, and one picture lies in an external library as well.
+    Change the library: add and delete pictures, rename a person, and put one picture into an external library as well.
 
-    All pictures of the child are gone, and with them her faceset.
+    All pictures of the child are gone, and so is its face set.
     """
     immich, shots = placed.immich, placed.library.shots
     for asset, shot in zip(placed.assets, shots, strict=False):
@@ -163,7 +163,7 @@ def change(placed: Placed) -> None:
     immich.library.people["anna", known_id("person", "anna", _LONG_LIFE)].name = "Mira Q."
     late = [add_shot(immich, placed.library, number) for number in range(len(shots) - LATE, len(shots))]
     outside = add_shot(immich, placed.library, 2, name="external")
-    outside.library_id, outside.checksum = known_id("library"), "bm90IHRoZSBjaGVja3N1bSE="  # says nothing of the bytes
+    outside.library_id, outside.checksum = known_id("library"), "bm90IHRoZSBjaGVja3N1bSE="  # not that of the bytes
     for number, asset in enumerate([placed.assets[12], *late, outside]):
         asset.created_at = asset.updated_at = _ADDED + timedelta(days=30, seconds=number)
 
@@ -171,7 +171,7 @@ def change(placed: Placed) -> None:
 def add_shot(
     immich: FakeImmich, library: SmallLibrary, number: int, *, user: str = "", name: str = "shot"
 ) -> FakeAsset:
-    """One picture with the faces Immich knows on it."""
+    """One picture with the faces that Immich knows."""
     shot = library.shots[number]
     user = user or shot.user
     asset = _add(immich, f"{name}-{number}", library.files[number], user, shot.year)

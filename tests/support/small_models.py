@@ -1,4 +1,4 @@
-"""Tiny ONNX models of the right shapes, written by the tests that need one."""
+"""Tiny ONNX models of the right shapes, written at test time."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ def write_recogniser(
     path: Path, *, dimension: int = 512, side: int = 112, seed: int = 0, batch: int | str = "N", half: bool = False
 ) -> Path:
     """
-    A random projection of the crop, averaged down to 7 x 7: the same crop gives the same vector, other crops others.
+    A random projection of the crop, averaged down to 7 x 7: equal crops give equal vectors.
 
-    A crop that is black throughout gives zeros. ``half`` makes it a float16 model.
+    An entirely black crop gives zeros. ``half`` makes it a float16 model.
     """
     cells = side // 16
     kind, numbers = (TensorProto.FLOAT16, np.float16) if half else (TensorProto.FLOAT, np.float32)

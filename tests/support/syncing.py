@@ -1,4 +1,4 @@
-"""Running the service as a user does: as a process, against a fake Immich in this one."""
+"""The service run as a process against a fake Immich in this process."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from testdata import ROOT
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a command ended."""
+    """The result of a command."""
 
     code: int
     stdout: str
@@ -20,7 +20,7 @@ class Ended:
 
 
 def environment(url: str, users: Path, folder: Path, **more: str) -> dict[str, str]:
-    """What a service needs to know; nothing of this process's own settings is inherited."""
+    """The settings of a service; none of this process's own settings is inherited."""
     inherited = {
         name: value
         for name, value in os.environ.items()
@@ -68,7 +68,7 @@ async def run(environ: Mapping[str, str], *arguments: str, seconds: float = 240.
 
 
 def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Every file below a folder: inode-independent time of change and bytes, by relative path."""
+    """Return time of change and bytes of every file below a folder, by relative path."""
     return {
         path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, path.read_bytes())
         for path in sorted(folder.rglob("*"))

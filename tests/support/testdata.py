@@ -1,4 +1,4 @@
-"""Where the shared test data lies: real models, labelled photos, recorded answers. Never part of the project."""
+"""The folder of the shared test data: real models, labelled photos, recorded answers. It is not in the repository."""
 
 import os
 from pathlib import Path

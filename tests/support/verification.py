@@ -1,4 +1,4 @@
-"""Verification: of all pairs of the same person, how many are told to be one at a given rate of false ones."""
+"""Face verification: the true acceptance rate of pairs at a given false acceptance rate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class Pairs:
     different: NDArray[np.float64]
 
     def threshold(self, far: float) -> float:
-        """The distance that ``far`` of the pairs of different people fall below."""
+        """The distance below which the share ``far`` of the pairs of different people lies."""
         ordered = np.sort(self.different)
         return float(ordered[int(far * len(ordered))])
 
@@ -27,7 +27,7 @@ class Pairs:
 
 
 def pairs_of(vectors: NDArray[np.floating], names: Sequence[str]) -> Pairs:
-    """All pairs of rows of ``vectors`` (n, d); rows that are zeros or not finite are nowhere near anything."""
+    """All pairs of rows of ``vectors`` (n, d); rows that are zeros or not finite match no other row."""
     rows = np.asarray(vectors, np.float64)
     lengths: NDArray[np.float64] = np.linalg.norm(rows, axis=1)
     usable: NDArray[np.bool_] = np.isfinite(lengths) & (lengths > 0)

@@ -1,4 +1,4 @@
-"""A service to look at: the web part over invented facts, with a stand-in for the runner behind the sync button."""
+"""The web part over invented facts, with a stub in place of the sync runner."""
 
 import contextlib
 import math
@@ -31,7 +31,7 @@ TOKEN = "a-token-for-tests"
 
 
 def invented_thresholds() -> PointsInUse:
-    """A library whose people resemble each other a little more than usual: the cut moved down."""
+    """Calibration of a library whose people are a little more similar than usual: a lower cut."""
 
     def hill(mean: float, deviation: float) -> tuple[float, ...]:
         heights = [math.exp(-(((place + 0.5) * BIN_WIDTH - mean) ** 2) / (2 * deviation**2)) for place in range(BINS)]
@@ -51,7 +51,7 @@ def invented_thresholds() -> PointsInUse:
 
 
 def invented_facts(now: datetime) -> StatusFacts:
-    """A library in the middle of its life: two sources, a few failures, a week of syncs."""
+    """The state of a library in use: two sources, a few failures, a week of syncs."""
     return StatusFacts(
         library=LibraryCounts(
             assets=48_211,
@@ -130,7 +130,7 @@ def invented_facts(now: datetime) -> StatusFacts:
 
 @dataclass(slots=True)
 class Scene:
-    """What a test changes and looks at: the board, the facts, what objects, and the wishes that came in."""
+    """The objects that a test changes and reads: progress board, facts, problems, and requested syncs."""
 
     board: ProgressBoard = field(default_factory=ProgressBoard)
     facts: StatusFacts = field(default_factory=StatusFacts)
@@ -170,7 +170,7 @@ class Scene:
 
 
 def busy_scene() -> Scene:
-    """A sync in its second stage, with everything well."""
+    """A sync in its second stage, without any error."""
     now = datetime.now(UTC)
     scene = Scene(facts=invented_facts(now))
     scene.board.update_remote(RemoteState(name="Immich"))

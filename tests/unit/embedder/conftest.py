@@ -1,4 +1,4 @@
-"""One embedder with the real models of the test data, shared by every test that only asks it."""
+"""One embedder with the real models of the test data, shared by all read-only tests."""
 
 from collections.abc import Iterator
 

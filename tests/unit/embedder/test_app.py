@@ -1,4 +1,4 @@
-"""The embedder as a process: how it starts, what it says, and how it ends."""
+"""The embedder process: start, log output and shutdown."""
 
 import asyncio
 import io
@@ -44,7 +44,7 @@ async def start(*command: str, **settings: str) -> Process:
 
 @asynccontextmanager
 async def started(*command: str, **settings: str) -> AsyncIterator[tuple[Process, Announcement]]:
-    """A process that has announced itself; killed at the end if it is still there."""
+    """A process that has logged its address; killed at the end if it still runs."""
     process = await start(*command, **{**SYNTHETIC, **settings})
     try:
         assert process.stdout is not None

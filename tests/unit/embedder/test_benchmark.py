@@ -1,4 +1,4 @@
-"""The bench that a person runs on their own hardware: it measures what is set, and recommends one of what it measured."""
+"""The ``bench`` command of the embedder: it measures the settings and recommends one of the measured ones."""
 
 import re
 import subprocess

@@ -1,9 +1,9 @@
 """
-The mistakes that every face project makes once, and the check that catches each of them.
+Classic mistakes in face recognition, and the check that detects each of them.
 
-One check (``face_check.complaint``) holds the embedder's answers over HTTP to the truth: on drawn people, whose numbers
-are known by design, and on real photos, where insightface itself says them. Each mistake is then made on purpose, in
-the way put together from the embedder's parts, and the same check must complain about it.
+One check (``face_check.complaint``) compares the embedder's answers over HTTP with the truth. The truth is known by
+design for drawn people; for real photos it comes from insightface itself. Each mistake is then made on purpose, in a
+pipeline of the embedder's parts, and the same check must detect it.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ Photos = dict[str, tuple[bytes, Faces]]
 
 @dataclass(frozen=True, eq=False)
 class People:
-    """Photos with the faces in them, an embedder that answers about them, and the way to their faces."""
+    """Photos with their true faces, a running embedder, and the pipeline to the faces."""
 
     photos: Photos
     embedder: RealEmbedder
@@ -37,7 +37,7 @@ class People:
     least_cosine: float
 
     def complaints(self, faces_of: Callable[[bytes], Faces]) -> dict[str, str]:
-        """What the check says, for each photo that it says something about."""
+        """Return the finding of the check for each photo that fails it."""
         return complaints(faces_of, self.photos, self.least_cosine)
 
 
@@ -116,7 +116,7 @@ async def test_flip_averaging_gives_the_unit_vector_between_a_face_and_its_mirro
 
 
 async def test_a_face_that_overflows_half_precision_is_lost_and_counted_and_the_others_stay(tmp_path: Path) -> None:
-    """float16 ends at 65,504: what a model of half precision adds up beyond that is infinite."""
+    """float16 ends at 65,504: larger sums in a float16 model are infinite."""
     write_models(tmp_path, "drawn")
     drawing = draw()
     overflow_for_the_first_face(tmp_path, "drawn")

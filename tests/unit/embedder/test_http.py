@@ -1,4 +1,4 @@
-"""What a caller meets at the embedder's doors."""
+"""HTTP behaviour of the embedder: authentication, limits and error answers."""
 
 import asyncio
 import io

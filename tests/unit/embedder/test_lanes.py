@@ -1,4 +1,4 @@
-"""Lanes: every item ends exactly once, and a lane that cannot go on says so."""
+"""Worker lanes: every item ends exactly once, and a lane that cannot go on reports it."""
 
 import asyncio
 import threading

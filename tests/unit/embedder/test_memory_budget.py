@@ -1,4 +1,4 @@
-"""Memory is refused before it is taken: by files at the door, by pixels before they are decoded."""
+"""Memory budget: requests are refused before memory is allocated, by file size and by pixels."""
 
 import asyncio
 import threading

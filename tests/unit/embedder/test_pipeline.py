@@ -1,4 +1,4 @@
-"""What the embedder says a whole picture looks like."""
+"""Pipeline: the measures of a whole picture in the embedder's answer."""
 
 import io
 

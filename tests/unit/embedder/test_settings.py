@@ -1,4 +1,4 @@
-"""The embedder's own settings."""
+"""Settings of the embedder."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Telling people apart by what the embedder answers, in full and in guided mode, on the labelled photos."""
+"""Face verification over HTTP, in full and in guided mode, on the labelled photos."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ Vectors = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Sittings:
-    """One face in each of ``photos``: whose it is, its box by insightface, and its vector by ``full``."""
+    """One face in each of ``photos``: its person, its box by insightface, and its vector by ``full``."""
 
     photos: list[bytes]
     names: list[str]
@@ -48,7 +48,7 @@ def boxes_of_another_detector(boxes: list[Box]) -> list[Box]:
 
 
 def vector_at(answer: wire.FacesAnswer, box: Box) -> NDArray[np.float64]:
-    """The vector of the face at a box; zeros, which are like nobody, where there is none."""
+    """The vector of the face at a box; zeros, which match no face, where there is none."""
     found = answered(answer)
     ious = [box.iou(Box(*other.tolist())) for other in found.boxes]
     if not ious or max(ious) < regions.LEAST_IOU:

@@ -1,3 +1,5 @@
+"""Dates as days since 1970."""
+
 from datetime import UTC, date, datetime
 
 import pytest

@@ -1,4 +1,4 @@
-"""What a page of a listing changes, and when the faces of an asset are read again."""
+"""Listing plans: changes of a page of assets, and assets whose faces must be read again."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ MINUTES = (5, 30, 120, 720, 2880, 7200, 14400)
 
 
 def known_after(plan: AssetPlan) -> KnownAsset:
-    """What the store remembers of an asset once its plan is written."""
+    """The stored values of an asset after its plan was written."""
     of = plan.asset
     return KnownAsset(
         fingerprint=of.fingerprint,

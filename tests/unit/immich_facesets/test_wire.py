@@ -1,4 +1,4 @@
-"""A request for faces: what the service encodes is what the embedder reads."""
+"""The faces request on the wire: the embedder decodes what the service encodes."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""Stores for the tests of the service, each on every database there is, and what it takes to run it whole."""
+"""Stores for the tests of the service on every database, and fixtures of a whole service."""
 
 import shutil
 import tempfile

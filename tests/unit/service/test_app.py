@@ -1,4 +1,4 @@
-"""The service in this process, beside a fake Immich and an embedder child: what each part does for the others."""
+"""The whole service in this process, beside a fake Immich and an embedder child process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -84,7 +84,7 @@ async def test_pictures_come_and_go_and_numbers_stay(app: App, placed: Placed) -
     result = await app.runner.run("full")
     assert result.counts["discover_gone"] > 0
     after = {row.number: row for row in await app.store.read(members.list_identities)}
-    assert after.keys() < before.keys()  # the child is gone, and her number with her
+    assert after.keys() < before.keys()  # the child is gone, and so is its number
     assert "Mira Q." in {row.label for row in after.values()}
     assert (await app.runner.publish_now()).written == 0
 

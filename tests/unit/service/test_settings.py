@@ -1,4 +1,4 @@
-"""What a person may set, and what she is told when it cannot be."""
+"""Settings of the service: valid values, and the error message of each invalid one."""
 
 import dataclasses
 import os
@@ -25,7 +25,7 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refused(**variables: str) -> str:
-    """What is said about these variables."""
+    """Return the error message for these variables."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)

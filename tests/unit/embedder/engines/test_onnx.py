@@ -1,4 +1,4 @@
-"""Our results are those of insightface itself, on real photos with real models."""
+"""ONNX engine: results equal those of insightface on real photos with real models."""
 
 import csv
 import functools
@@ -44,7 +44,7 @@ def look(path: Path, using: OnnxEngine) -> Looked:
 
 
 EXTENT = pytest.mark.parametrize("every", [9, pytest.param(3, marks=pytest.mark.slow)])
-"""The quick run looks at every ninth photo and a third of the groups, the slow run at every third photo and all groups."""
+"""The quick run takes every ninth photo and a third of the groups, the slow run every third photo and all groups."""
 
 
 @functools.cache
@@ -58,7 +58,7 @@ def looked(every: int) -> dict[str, Looked]:
 
 
 def has_own_colours(path: Path) -> bool:
-    """Whether the reference, which ignores colour profiles, saw other pixels than we."""
+    """Return whether the reference, which ignores colour profiles, decoded other pixels."""
     if path.suffix.lower() in {".dng", ".kdc"}:
         return True
     with Image.open(path) as image:

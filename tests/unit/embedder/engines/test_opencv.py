@@ -1,4 +1,4 @@
-"""OpenCV's own models, YuNet and SFace, as the second real engine. SFace's weights are stood in for by random ones."""
+"""OpenCV engine: YuNet and SFace, the latter with random weights."""
 
 import csv
 import os

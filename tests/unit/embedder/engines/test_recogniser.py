@@ -1,4 +1,4 @@
-"""Several recognition models as one space, and outputs that say nothing."""
+"""Recogniser: ensembles of models as one space, and unusable model outputs."""
 
 import math
 from pathlib import Path

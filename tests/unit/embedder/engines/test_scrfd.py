@@ -1,4 +1,4 @@
-"""What SCRFD is shown of a picture, and which of its boxes stay."""
+"""SCRFD detector: its input made of a picture, and the boxes that it keeps."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Landmarks and head pose on request: insightface's own points, and only of the faces that somebody chose."""
+"""Landmarks and head pose on request: insightface's own points, for the requested faces only."""
 
 import functools
 import json
@@ -38,17 +38,17 @@ from immich_facesets.quality.pose import Pose, estimate_pose, pose_of
 
 ALL = frozenset(wire.Enrichment)
 CENTRE = (156.0, 160.0)
-"""The middle of the box of ``FACE``, which is 72 x 100: landmark models see 150 pixels around it."""
+"""The middle of the box of ``FACE``, which is 72 x 100: landmark models get 150 pixels around it."""
 
 
 def write_landmarks(path: Path, places: NDArray[np.float64]) -> Path:
-    """A model that always sees its points (n, 2 or 3) there, in [-1, 1]."""
+    """A model that always returns these points (n, 2 or 3), in [-1, 1]."""
     numbers = places.reshape(-1)
     return write_pooled(path, np.zeros((3, len(numbers))), bias=numbers, side=192)
 
 
 def write_pose(path: Path, *, last: str | None = None) -> Path:
-    """A model whose three angles are the colours it is fed, in their order."""
+    """A model whose three angles are the colours of its input, in their order."""
     return write_pooled(path, np.eye(3) * 128, side=64, batch=1, last=last)
 
 
@@ -71,7 +71,7 @@ def head(seed: int = 2) -> NDArray[np.float64]:
 
 
 def whole_head(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """As insightface's model gives it: 1103 points, of which the last 68 are known."""
+    """The layout of insightface's model: 1103 points, of which the last 68 are known."""
     return np.vstack([np.full((1103 - 68, 3), 9.0), points])
 
 
@@ -98,7 +98,7 @@ async def test_points_come_in_pixels_of_the_original(tmp_path: Path) -> None:
 
 
 class Watched(Enricher):
-    """Counts the faces it is given."""
+    """A model that counts its input faces."""
 
     def __init__(self, files: EnrichmentFiles) -> None:
         super().__init__(files, Device(threads=1))
@@ -278,7 +278,7 @@ def enricher() -> Enricher:
 
 
 EXTENT = pytest.mark.parametrize("every", [16, pytest.param(4, marks=pytest.mark.slow)])
-"""The quick run looks at every 16th photo, the slow run at every fourth."""
+"""The quick run takes every 16th photo, the slow run every fourth."""
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""What is said of a face's quality: by a model, when there is one, and never by a guess."""
+"""Quality models: a model's answer where there is a model, and no value otherwise."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from immich_facesets.runtime.model_folder import record_pack
 
 FILE = "ediffiqa_tiny_jun2024.onnx"
 RED = np.array([[1.0], [0.0], [0.0]])
-"""A model that answers with the first channel of what it is fed."""
+"""A model whose answer is the first channel of its input."""
 
 
 def painted(red: int, green: int = 0, blue: int = 0) -> bytes:
@@ -95,7 +95,7 @@ async def test_a_face_at_which_the_model_fails_is_answered_without_its_quality(t
 
 
 class WideEngine(ScriptedEngine):
-    """An engine whose recogniser sees 128 pixels, with the face elsewhere in them."""
+    """An engine whose recogniser takes 128 pixels, with the face elsewhere in them."""
 
     def align(self, pixels: Pixels, detection: Detection) -> Aligned:
         return alignment.align(pixels, detection, 128)

@@ -1,4 +1,4 @@
-"""Pictures decoded no larger than needed, and what is found in them told in the original's pixels."""
+"""Face extraction: reduced decoding, and results in pixels of the original."""
 
 import io
 import json
@@ -85,7 +85,7 @@ def test_a_face_goes_into_the_picture_at_hand_and_back(x: float, y: float, reduc
 
 
 def test_an_aligned_face_is_the_same_from_reduced_pixels() -> None:
-    """The shift between a pixel's corner and its centre: without it the crop is off by 0.4 pixels."""
+    """Check the shift between a pixel's corner and its centre: without it the crop is off by 0.4 pixels."""
     rows, columns = np.mgrid[:2048, :2048]
     wave = 127 + 60 * np.sin(columns / 31) + 60 * np.cos(rows / 43)
     soft = np.repeat(wave[..., None], 3, axis=2).astype(np.uint8)
@@ -103,12 +103,12 @@ def test_an_aligned_face_is_the_same_from_reduced_pixels() -> None:
 
 
 class TestOverHttp:
-    """Which reductions a question leads to: the engine sees the size of what it is shown."""
+    """An engine that records the size of its input, which shows the reduction of a request."""
 
     seen: list[tuple[int, ...]]
 
     def engine(self, face: Box | None) -> ScriptedEngine:
-        """Sees one face (in the original of 1600 x 1200) whatever it is shown."""
+        """Detects one face (in the original of 1600 x 1200) in every picture."""
         self.seen = []
 
         def see(view: View) -> list[Detection]:
@@ -173,11 +173,11 @@ class TestOverHttp:
 
 
 class TestTurned:
-    """Nobody is found, and the caller knows that somebody is there."""
+    """Finds no face, where the caller knows of one."""
 
     @staticmethod
     def lying(width: int, height: int) -> ScriptedEngine:
-        """Sees a face at a fixed place of a picture that shows its bright spot at the upper left."""
+        """Detects a face at a fixed place of a picture whose bright spot is at the upper left."""
 
         def see(view: View) -> list[Detection]:
             rows, columns = view.tensor.shape[:2]

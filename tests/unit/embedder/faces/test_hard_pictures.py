@@ -1,4 +1,4 @@
-"""Real photos as people take them: too near, too far, from the side, crowded, and in every format."""
+"""Face extraction from difficult real photos: close-ups, distant faces, profiles, crowds, and every format."""
 
 import io
 from pathlib import Path
@@ -20,11 +20,14 @@ pytestmark = pytest.mark.models
 
 Pixels = NDArray[np.uint8]
 SAME_PERSON = 0.3
-"""With these models two people are never this similar (0.35 at most on the labelled set), one person mostly is."""
+"""
+With these models the similarity of two people is always lower (0.35 at most on the labelled set), of one person mostly
+higher.
+"""
 
 
 class Portraits:
-    """The labelled single portraits, what insightface finds in them, and who is on them."""
+    """The labelled single portraits with insightface's faces and the names of the people."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
@@ -65,7 +68,7 @@ def portraits() -> Portraits:
 
 @pytest.fixture(scope="module")
 def upright(embedder_of_bench_s: RealEmbedder) -> Faces:
-    """The faces of the photo that others of the set store otherwise."""
+    """The faces of the photo that other files of the set hold in other formats."""
     photo = (shared_data() / "data" / "images/exif_orientation/orient_1.jpg").read_bytes()
     return answered(embedder_of_bench_s.faces(photo))
 
@@ -77,7 +80,7 @@ def png(pixels: Pixels) -> bytes:
 
 
 def at(found: Faces, box: Box) -> tuple[float, NDArray[np.float64]]:
-    """The overlap and the vector of the face that lies best on a box; no overlap and zeros where nobody was found."""
+    """The overlap and the vector of the face that lies best on a box; no overlap and zeros where no face was found."""
     ious = [box.iou(Box(*other.tolist())) for other in found.boxes]
     if not ious:
         return 0.0, np.zeros(512)
@@ -113,7 +116,7 @@ def test_faces_that_fill_the_picture_are_found_and_known(
 def test_tiny_faces_are_found_and_mostly_known(
     short: int, least_found: float, least_known: float, portraits: Portraits, embedder_of_bench_s: RealEmbedder
 ) -> None:
-    """Faces of so many pixels in a picture of the detector's own size: smaller ones nobody could tell apart."""
+    """Faces of so many pixels in a picture of the detector's input size: smaller ones cannot be told apart."""
     rows = portraits.one_a_person("/lfw/", 12)
     canvas = np.full((480, 640, 3), 110, np.uint8)
     boxes = []
@@ -203,7 +206,7 @@ def test_the_same_photo_in_any_format_and_orientation_shows_the_same_faces(
 
 
 def test_a_photo_keeps_its_faces_when_it_is_stored_in_another_way(embedder_of_bench_s: RealEmbedder) -> None:
-    """The same pixels as a fine JPEG, in CMYK and in AVIF, made here."""
+    """The same pixels as a JPEG of high quality, in CMYK and in AVIF."""
     data = shared_data() / "data"
     with Image.open(data / "images/groups/2007_007763.jpg") as image:
         plain = image.convert("RGB")

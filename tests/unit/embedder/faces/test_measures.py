@@ -1,4 +1,4 @@
-"""Measurements of aligned faces."""
+"""Measures of aligned faces: sharpness, light and the like."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Faces on the template of the recogniser."""
+"""Alignment of faces to the template of the recogniser."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Square cuts around faces, for exports."""
+"""Square crops around faces, for exports."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Pictures as people keep them: any format, any orientation, any colours, and any damage."""
+"""Decoder: formats, orientations, colour spaces and damaged files."""
 
 import contextlib
 import io
@@ -17,13 +17,13 @@ from embedder.images.decoder import Decoder
 from embedder.images.jxl_header import jxl_size
 from immich_facesets.errors import ItemError
 
-pytestmark = pytest.mark.filterwarnings("default")  # Pillow remarks on the damaged files that these tests make
+pytestmark = pytest.mark.filterwarnings("default")  # Pillow warns about the damaged files of these tests
 
 MAX_PIXELS = 1_000_000
 
 
 def blocks(width: int = 96, height: int = 64) -> Image.Image:
-    """A picture of which no rotation or mirror image looks like another."""
+    """A picture without any symmetry of rotation or mirroring."""
     rows, columns = np.mgrid[:height, :width]
     red, green = 255 * columns // width, 255 * rows // height
     blue = np.where((rows < height // 2) & (columns < width // 3), 220, 30)
@@ -90,7 +90,7 @@ def test_pictures_are_upright_whatever_their_orientation(format_: str, value: in
 @pytest.mark.parametrize("value", range(1, 9))
 def test_the_fast_way_and_the_other_agree_on_orientation(value: int) -> None:
     options: dict[str, Any] = {"quality": 95, "subsampling": 0, "exif": orientation(value)}
-    profile = _renamed(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())  # makes it go the other way
+    profile = _renamed(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())  # forces the slow path
     fast, other = stored(blocks(), "JPEG", **options), stored(blocks(), "JPEG", icc_profile=profile, **options)
     assert far(decode(fast), decode(other)) < 2
 

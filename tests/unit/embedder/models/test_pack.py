@@ -1,4 +1,4 @@
-"""Telling models apart by what they take and give."""
+"""Model packs: classification of models by their inputs and outputs."""
 
 import json
 from dataclasses import replace
@@ -25,7 +25,7 @@ CHANGES: list[dict[str, Any]] = [{"digest": "x"}, {"mean": 1.0}, {"std": 2.0}, {
 def model(
     path: Path, inputs: dict[str, Shape], outputs: dict[str, Shape], nodes: tuple[str, ...] = ("Conv_0",)
 ) -> Path:
-    """A graph that only states its shapes; weights are among its inputs, as old exporters left them."""
+    """A graph with only its shapes; weights are among its inputs, as in files of old exporters."""
     weight = helper.make_tensor("weight", TensorProto.FLOAT, [2, 3], [0.0] * 6)
     graph = helper.make_graph(
         [helper.make_node("Identity", [next(iter(inputs))], [f"n{i}"], name=name) for i, name in enumerate(nodes)],

@@ -1,4 +1,4 @@
-"""Thresholds measured on a library's own pairs: what moves them, what must not, and how far."""
+"""Thresholds measured on a library's own pairs: sensitivity, robustness and bounds."""
 
 from dataclasses import fields, replace
 
@@ -29,7 +29,7 @@ D = 256
 
 
 def gathering(count: int = 120, pictures: int = 260, *, seed: int = 0, d: int = D) -> tuple[FaceTable, np.ndarray]:
-    """Pictures of three different people each, and who is where."""
+    """Pictures of three different people each, and the person of each face."""
     rng = np.random.default_rng(seed)
     who = np.concatenate([rng.choice(count, size=3, replace=False) for _ in range(pictures)])
     centres = unit(rng.normal(size=(count, d)))
@@ -46,7 +46,7 @@ def chosen_rows(table: FaceTable, rows: np.ndarray) -> FaceTable:
 
 
 def joined(one: FaceTable, two: FaceTable) -> FaceTable:
-    """Both tables in one; ``two`` keeps its pictures, and its ids follow."""
+    """Both tables in one; ``two`` keeps its pictures, and its ids come after those of ``one``."""
     columns = {
         column.name: np.concatenate([getattr(one, column.name), getattr(two, column.name)]) for column in fields(one)
     }

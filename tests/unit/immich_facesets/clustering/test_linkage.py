@@ -140,7 +140,7 @@ def test_what_is_no_matrix_is_refused() -> None:
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), cut=st.floats(0.05, 1.2), grid=st.booleans())
 def test_the_order_of_faces_decides_nothing(seed: int, cut: float, grid: bool) -> None:
-    """Not even where ties abound, as they do on a grid."""
+    """Also with many ties, as on a grid."""
     rng = np.random.default_rng(seed)
     vectors = rng.integers(-2, 3, size=(40, 4)).astype(np.float32) if grid else people(rng, [9, 7, 3, 1], 0.9)[0]
     vectors = vectors[np.any(vectors, axis=1)]

@@ -1,4 +1,4 @@
-"""Average linkage of crowds: nearly the exact partition, by a sample, sketches and means."""
+"""Average linkage of many faces: nearly the exact partition, by a sample, sketches and means."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Eras by age: windows of a childhood."""
+"""Eras by age: age windows of a childhood."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""Eras: parts of a life, never glued together through the years."""
+"""Creation of eras: periods of a person, never merged across years."""
 
 import numpy as np
 import pytest
@@ -63,13 +63,15 @@ class TestSplit:
         assert [len(era.face_ids) for era in eras_of(table_of(vectors), [2010] * len(when), rules)] == [25, 6]
 
     def test_anchors_never_merge_however_near(self) -> None:
-        """Both are within the reach of a fragment, and of the same year."""
+        """Two anchors of the same year, both near enough to a fragment."""
         vectors, when = life(np.random.default_rng(4), [22, 24], 0.86)
         eras = eras_of(table_of(vectors), [2010] * len(when))
         assert sorted(len(era.face_ids) for era in eras) == [22, 24]
 
     def test_fragments_do_not_carry_each_other_along(self) -> None:
-        """The second fragment is near the first, which joins, and too far from the anchor itself."""
+        """
+        Two fragments: the first joins the anchor; the second is near the first and too far from the anchor itself.
+        """
         vectors, when = life(np.random.default_rng(5), [40, 5, 5], 0.75)
         rules = EraRules(recover=2, tighten=2, join=0.3)
         eras = eras_of(table_of(vectors), [2010] * len(when), rules)

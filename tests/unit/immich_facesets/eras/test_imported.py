@@ -1,4 +1,4 @@
-"""Eras that came from another tool, beside those that are kept here."""
+"""Eras imported from another tool, beside computed eras."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +9,7 @@ FACES = st.frozensets(st.integers(1, 12), max_size=8)
 
 
 def eras(named: dict[str, frozenset[int]], *, apart: bool) -> list[KeptEra]:
-    """One era a name; ``apart``: a face is in one of them at most."""
+    """One era for each name; ``apart``: a face is in at most one of them."""
     taken: frozenset[int] = frozenset()
     found = []
     for name, faces in sorted(named.items()):

@@ -1,4 +1,4 @@
-"""What a probe says, and why."""
+"""Era probe: its verdict and the reasons for it."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""How sure it is where a face belongs that nobody has dated."""
+"""Assignment of undated faces to eras, and its confidence."""
 
 import numpy as np
 import pytest
@@ -52,5 +52,5 @@ def test_a_founder_does_not_vouch_for_itself() -> None:
     sets = [np.array([0, 1]), np.array([2, 3])]
     centroids = unit(np.stack([vectors[rows].mean(axis=0) for rows in sets]))
     place, gap, _ = nearest_era_leave_one_out(vectors, centroids, sets)
-    assert place[1] == 1, "without itself its era is all the first face"
+    assert place[1] == 1, "without the face itself its era consists of the first face"
     assert gap[0] == pytest.approx(1.0)

@@ -1,4 +1,4 @@
-"""Eras that last: what was named keeps its name and its faces, whatever comes later."""
+"""Update of eras: a named era keeps its name and its faces across syncs."""
 
 import random
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ YOUNG, OLD = Period(2001, 25), Period(2015, 30)
 
 
 def first() -> tuple[FaceTable, tuple[KeptEra, ...]]:
-    """A long life, and its eras."""
+    """A person with several periods, and their eras."""
     table = periods(YOUNG, OLD)
     return table, plan_eras(table, (), RULES)
 
 
 def more(*spans: Period, looks: Sequence[int] = (0, 1), first_id: int = 1000, step: float = 0.75) -> FaceTable:
-    """Faces of the same person that come later; ``looks``: like which of her periods."""
+    """Faces of the same person that are added later; ``looks``: the numbers of the periods that they resemble."""
     return periods(*spans, looks=looks, first_id=first_id, step=step)
 
 
@@ -167,7 +167,7 @@ def test_faces_that_are_away_keep_their_era() -> None:
     away = table.rows(np.flatnonzero(table.face_ids > 25))
     assert plan_eras(away, eras, RULES) == eras
     late = together(away, more(Period(2001, 2), looks=[0]))
-    assert plan_eras(late, eras, RULES) == eras, "there is nobody left to compare them with"
+    assert plan_eras(late, eras, RULES) == eras, "there is no face left to compare them with"
 
 
 def test_without_its_founders_an_era_goes_by_those_who_joined() -> None:
@@ -240,7 +240,7 @@ def test_whatever_comes_names_never_change_and_faces_never_move(syncs: list[tupl
     order=st.randoms(use_true_random=False),
 )
 def test_who_joins_an_era_does_not_depend_on_who_came_first(syncs: list[tuple[int, int]], order: random.Random) -> None:
-    """Two or three faces at a time, too few to found an era."""
+    """Batches of two or three faces, too few to found an era."""
     table, eras = first()
     parts = [more(Period(year, 1), looks=[look], first_id=1000 * n) for n, (year, look) in enumerate(syncs, start=1)]
     rules = EraRules(least_thin=100)

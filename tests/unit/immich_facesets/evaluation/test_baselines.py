@@ -1,4 +1,4 @@
-"""The methods of others: each does what its makers say, on faces where the answer is known."""
+"""Baseline methods of other projects, on faces where the right answer is known."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def material(sizes: list[int], spread: float = 0.6, seed: int = 0) -> tuple[Mate
 
 
 def on_a_line(*degrees: float) -> NearPairs:
-    """Faces in a plane; one degree is little, 60 degrees are a distance of 0.5."""
+    """Faces in a plane; 60 degrees are a distance of 0.5."""
     angles = np.radians(degrees)
     vectors = unit(np.stack([np.cos(angles), np.sin(angles)], axis=1))
     return NearPairs.within(vectors, 0.5)
@@ -113,7 +113,7 @@ def test_blocks_of_rows_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_immich_founds_a_person_on_a_face_with_two_neighbours() -> None:
     assert len(set(immich_labels(on_a_line(0, 10, 20)).tolist())) == 1
-    assert len(set(immich_labels(on_a_line(0, 10)).tolist())) == 2, "two faces are no person yet"
+    assert len(set(immich_labels(on_a_line(0, 10)).tolist())) == 2, "two faces are too few for a person"
 
 
 def test_immich_lets_faces_on_the_edge_wait_until_all_core_faces_are_done() -> None:

@@ -1,4 +1,4 @@
-"""Where a grouping errs, against examples worked out by hand."""
+"""Confused identities of a grouping, against examples computed by hand."""
 
 import numpy as np
 import pytest
@@ -27,8 +27,8 @@ def test_two_people_in_one_cluster_are_told_with_faces_of_both() -> None:
     found = confusions(["ben", "anna", "ben", "carl", "anna", "ben", "anna"], [1, 1, 1, 2, 1, 3, 3])
     (pair,) = found.merged
     assert (pair.one, pair.other) == ("anna", "ben")
-    assert (pair.faces, pair.clusters) == (3, 2), "two must leave the first cluster, one the other"
-    assert (pair.one_examples, pair.other_examples) == ((1, 4), (0, 2)), "from where it is worst"
+    assert (pair.faces, pair.clusters) == (3, 2), "two faces must leave the first cluster, one the other"
+    assert (pair.one_examples, pair.other_examples) == ((1, 4), (0, 2)), "an example of the worst cluster"
 
 
 def test_of_two_people_the_fewer_faces_would_have_to_leave() -> None:

@@ -1,4 +1,4 @@
-"""What grouping makes of faces alone: every face gets a place, and nothing but the faces decides."""
+"""Grouping from scratch: every face gets a label, and only the faces decide it."""
 
 import numpy as np
 from mixtures import people, table_of

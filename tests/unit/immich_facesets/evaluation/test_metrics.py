@@ -1,4 +1,4 @@
-"""The measures of a grouping, against examples worked out by hand."""
+"""Accuracy metrics of a grouping, against examples computed by hand."""
 
 import numpy as np
 import pytest

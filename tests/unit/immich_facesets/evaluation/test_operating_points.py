@@ -1,4 +1,4 @@
-"""The distances of the small model, held to real faces whose names are known."""
+"""Default distances of the small model, against real labelled faces."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Pre-flight files of a face set: a report and a picture for people, which readers of face sets never see."""
+"""Pre-flight files of a face set: a report and a contact sheet, both invisible to readers of face sets."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The check of a finished crop: exactly one face, in its place, of the right person."""
+"""Check of a finished crop: exactly one face, in its place, of the right person."""
 
 import numpy as np
 import pytest

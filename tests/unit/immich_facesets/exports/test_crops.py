@@ -1,4 +1,4 @@
-"""Finished pictures: the right size, the right pixels, the right texts, the same bytes every time."""
+"""Finished crops: size, pixels, embedded texts, and reproducible bytes."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a reader really finds: a real detector on the finished crops of a real, crowded picture."""
+"""Finished crops of a real group photo, read by a real detector."""
 
 import io
 import zipfile
@@ -65,4 +65,4 @@ def test_after_painting_over_strangers_a_reader_finds_one_face_in_each_picture_a
         decoded = cv2.imdecode(np.frombuffer(body, dtype=np.uint8), cv2.IMREAD_COLOR)
         faces = detected(reader, np.asarray(decoded, dtype=np.uint8))
         assert len(faces) == 1
-        assert 1.0 - float(faces[0].normed_embedding @ vector) < 0.6  # the gate of these weights
+        assert 1.0 - float(faces[0].normed_embedding @ vector) < 0.6  # the size gate of these weights

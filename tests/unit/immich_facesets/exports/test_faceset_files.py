@@ -1,4 +1,4 @@
-"""One faceset's directory: which files are in it, and what the readers find in them."""
+"""Files of a face set's directory, and what readers find in them."""
 
 import io
 import zipfile

@@ -1,4 +1,4 @@
-"""Names on disk made from what people typed."""
+"""File names made from names that users typed."""
 
 from pathlib import Path
 

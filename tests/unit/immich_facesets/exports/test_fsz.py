@@ -1,4 +1,4 @@
-"""Bundles as roop-unleashed reads them: entries in directory order, ``.png`` only, no folder anywhere."""
+""".fsz bundles as roop-unleashed reads them: entries in directory order, ``.png`` only, no folder."""
 
 import io
 import zipfile

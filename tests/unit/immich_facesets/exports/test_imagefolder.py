@@ -1,4 +1,4 @@
-"""What Hugging Face's ``datasets`` makes of the imagefolder export: loaded with the library itself, offline."""
+"""The imagefolder export, loaded with Hugging Face's ``datasets`` offline."""
 
 import importlib.util
 import json
@@ -30,7 +30,7 @@ print(json.dumps(rows, default=str))
 
 
 def loaded(folder: Path, cache: Path) -> dict[str, list[dict[str, Any]]]:
-    """The rows of every split, in a process of its own: the library reads its settings when it is imported."""
+    """The rows of every split, read in a child process, because the library reads its settings on import."""
     if importlib.util.find_spec("datasets") is None:
         pytest.skip("the library datasets is not installed: make setup")
     run = subprocess.run(

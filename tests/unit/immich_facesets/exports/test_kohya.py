@@ -1,4 +1,4 @@
-"""What kohya's trainers read: by the folder's name, and by the TOML file with its paths."""
+"""The kohya export as its trainers read it: by folder names, and by the TOML file with its paths."""
 
 import tomllib
 from pathlib import Path
@@ -13,11 +13,13 @@ from immich_facesets.facesets.faceset import EraYears
 GENERAL = {"caption_extension", "keep_tokens"}
 DATASET = {"resolution", "batch_size", "subsets"}
 SUBSET = {"image_dir", "class_tokens", "num_repeats"}
-"""Of all that the trainer's schema knows: it refuses keys that it does not."""
+"""Keys of the trainer's schema, which refuses any other key."""
 
 
 def by_folder_name(parent: Path) -> list[tuple[int, str, list[str]]]:
-    """What sd-scripts makes of ``--train_data_dir``: folders ``<repeats>_<tokens>``; all others are ignored."""
+    """
+    Return the folders ``<repeats>_<tokens>`` that sd-scripts reads below ``--train_data_dir``; it ignores all others.
+    """
     found = []
     for folder in parent.iterdir():
         number, _, tokens = folder.name.partition("_")

@@ -1,4 +1,4 @@
-"""Manifests: the keys that others rely on, in a fixed order, and not a byte more often than needed."""
+"""Manifests: documented keys, fixed order, and no rewriting of unchanged files."""
 
 import json
 from datetime import UTC, datetime, timedelta

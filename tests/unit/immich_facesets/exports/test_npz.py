@@ -1,4 +1,4 @@
-"""The npz cache, read as its readers do: with NumPy, without pickles, by names and shapes."""
+"""The npz cache as its readers load it: with NumPy, without pickles, by names and shapes."""
 
 import io
 from dataclasses import replace
@@ -68,7 +68,7 @@ def test_a_cache_without_faces_keeps_its_shapes() -> None:
 
 
 def library(count: int = 3) -> UserLibrary:
-    """The library that ``cache`` is made of, its faces in another order."""
+    """The library of ``cache`` with its faces in another order."""
     faces = [face(number + 1, yaw=10.0, pitch=-5.0, roll=2.0) for number in range(count)]
     shown = [(PATHS[number], faces[number].sha256) for number in range(count)]
     places = [*shown, ("/photos/nobody.jpg", sha256(99)), ("/copies/a.jpg", faces[0].sha256)]

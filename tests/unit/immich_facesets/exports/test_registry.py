@@ -1,4 +1,4 @@
-"""The registry of profiles: it has every profile that a module declares."""
+"""Registry of export profiles: it has every profile that a module declares."""
 
 import pkgutil
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Profiles: what people may ask for, and which faces of a face set each of them gets."""
+"""Export requests: valid profiles, and the faces of a face set that each profile takes."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Embeddings for VisoMaster: the list it loads, and the models whose vectors it must not get."""
+"""Embeddings for VisoMaster: the list that it loads, and the models whose vectors are refused."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""XMP sidecars, read by ExifTool and held against the pixels of pictures that are stored in all eight orientations."""
+"""XMP sidecars, read by ExifTool and compared with pixels stored in all eight orientations."""
 
 import io
 import json
@@ -43,7 +43,7 @@ def upright() -> Image.Image:
 
 
 def stored(orientation: int) -> bytes:
-    """The picture as a file that says how it is turned."""
+    """The picture as a file with this EXIF orientation."""
     image = upright() if orientation == 1 else upright().transpose(FROM_UPRIGHT[orientation])
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -79,7 +79,7 @@ def told_by_exiftool(folder: Path, body: bytes) -> dict[str, Any]:
 
 
 def is_filled(pixels: NDArray[np.uint8], area: tuple[float, float, float, float], colour: tuple[int, ...]) -> bool:
-    """Whether an area (x1, y1, x2, y2 in shares) is of one colour, to its edges, and nothing beside it is."""
+    """Return whether exactly the area (x1, y1, x2, y2 in shares) is of one colour."""
     height, width = pixels.shape[:2]
     x1, x2 = (round(edge * width) for edge in area[::2])
     y1, y2 = (round(edge * height) for edge in area[1::2])

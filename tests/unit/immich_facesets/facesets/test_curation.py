@@ -1,4 +1,4 @@
-"""Curation: which faces of an identity are exported, and in which order."""
+"""Curation: selection and order of the faces of an identity for export."""
 
 import random
 from dataclasses import replace
@@ -15,7 +15,7 @@ from immich_facesets.facesets.faceset import Candidate, Check, EraYears, Faceset
 
 
 def settled(rows: list[Candidate], matrix: NDArray[np.float32], failing: dict[int, Verdict] | None = None) -> Choice:
-    """What a shell ends up with: it looks at every crop it is asked for, until nobody asks."""
+    """Return the final result: check every requested crop until no more is requested."""
     verdicts = failing or {}
     shortlist, checks = curate(rows, matrix, RULES), dict[int, Check]()
     while (choice := choose(shortlist, checks)).unchecked:

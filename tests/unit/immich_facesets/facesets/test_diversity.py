@@ -1,4 +1,4 @@
-"""Diversity: a choice of faces shows more of a person than the best of them do, and every rule of the choice holds."""
+"""Diversity: the selection covers more of a person than the best faces do, and obeys every rule."""
 
 import csv
 from itertools import combinations
@@ -37,7 +37,7 @@ TOP_ROWS_FIRST = (
     np.array([1.0, 1.0, 1.0, 0.25, 0.25, 0.25, 0.0, 0.0]),
     [Aspect(np.array([0, 0, 0, 0, 0, 1, 0, 1]), 0.5), Aspect(np.array([-1, 0, 0, 1, 1, 0, 0, 1]), 1.0)],
 )
-"""The greedy order ends below the top rows here, so that these come first; in rank order they broke the bound."""
+"""The greedy order ends below the top rows here, so that these come first; in rank order they violated the bound."""
 
 
 @settings(max_examples=60, deadline=None)
@@ -181,7 +181,7 @@ def test_a_choice_is_of_the_faces_there_are_and_their_order_does_not_matter(
 
 
 def shown(faces: list[ExportFace], rows: list[int]) -> tuple[int, int, float]:
-    """How many bins of angle, and events, the rows show, and their mean quality."""
+    """The numbers of angle bins and events of the rows, and their mean quality."""
     some = [faces[row] for row in rows]
     coverage = Coverage.of([item.candidate for item in some])
     angles = set(zip(coverage.yaw.tolist(), coverage.pitch.tolist(), strict=True))
@@ -190,7 +190,9 @@ def shown(faces: list[ExportFace], rows: list[int]) -> tuple[int, int, float]:
 
 @pytest.fixture(scope="module")
 def photos() -> list[ExportFace]:
-    """The labelled portraits, ranked, as if they were of one person, whom nobody has hundreds of; a year is an event."""
+    """
+    The labelled portraits, ranked as if they were of one person, because no person has hundreds; a year is an event.
+    """
     data = shared_data() / "data"
     labels = csv.DictReader((data / "labels.csv").read_text(encoding="utf-8").splitlines())
     years = {row["file"]: row["year"][:4] for row in labels}

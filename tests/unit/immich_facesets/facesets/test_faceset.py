@@ -1,4 +1,4 @@
-"""Facesets: their names, who may be in a swap bundle, and which files must change."""
+"""Face sets: names, members of a swap bundle, and files that must change."""
 
 import pytest
 from faceset_builders import candidate, faceset
@@ -34,7 +34,7 @@ def test_the_faces_of_a_minor_never_reach_a_swap_bundle_and_are_counted() -> Non
         ("2000-06-15", "2018-06-14", True),
         ("2000-06-15", "2018-06-15", False),
         ("2000-06-15", "2018-06-14T23:59:59.000", True),
-        ("2000-06-15", "1999-01-01", True),  # a camera's wrong clock proves nothing
+        ("2000-06-15", "1999-01-01", True),  # the clock of a camera may be wrong
         ("2000-02-29", "2018-02-28", True),
         ("2000-02-29", "2018-03-01", False),
         ("2000-06-15", None, True),

@@ -1,3 +1,5 @@
+"""Selection of face sets: the whole identity, its eras, and the faces of each."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +15,7 @@ RULES = ExportRules(outlier=0.45)
 
 
 def life(*periods: tuple[int, int]) -> tuple[list[Candidate], NDArray[np.float32]]:
-    """(year, faces) of each period; the person's look moves on between periods, and hardly within one."""
+    """(year, faces) of each period; the person's look changes between periods, and hardly within one."""
     dice = np.random.default_rng(3)
     person = dice.normal(size=512)
     candidates: list[Candidate] = []

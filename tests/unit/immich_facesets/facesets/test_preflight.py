@@ -1,4 +1,4 @@
-"""The pre-flight report: what a face set lacks is said, and what it does not lack is not."""
+"""Pre-flight report: it names every defect of a face set and no other."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ def seen(number: int, *, yaw: float = 0.0, brightness: float = 120.0, blur: floa
 
 
 def rows(count: int = 24) -> list[Candidate]:
-    """Faces that leave nothing to be wished for: every angle, two lights, a day each."""
+    """Faces without a defect: every angle, two kinds of light, a day each."""
     return [
         candidate(
             number,

@@ -1,4 +1,4 @@
-"""A face is routed to everybody who is near: the nearest gets it unless somebody decided, and the others stay visible."""
+"""Alternative identities of a face: the nearest gets it unless a moderator decided, and the others stay visible."""
 
 import numpy as np
 from mixtures import Library, people, table_of, unit
@@ -13,7 +13,7 @@ POINTS = OperatingPoints()
 
 
 def crowd() -> tuple[Library, int]:
-    """Two people who look alike, a third, and a face between the first two, a little nearer to the first; its id."""
+    """Two similar people, a third, and a face between the first two, a little nearer to the first; returns its id."""
     rng = np.random.default_rng(4)
     vectors, _ = people(rng, [8, 8, 8], 0.5)
     first, second = (unit(vectors[rows].mean(axis=0)[None])[0] for rows in (slice(0, 8), slice(8, 16)))
@@ -32,7 +32,7 @@ def test_every_identity_within_reach_of_a_face_is_told_nearest_first() -> None:
     vectors = library.table.vectors
     centre = unit(vectors[8:16].mean(axis=0)[None])[0]
     assert abs(told[face][0].distance - (1 - float(vectors[24] @ centre))) < 1e-3
-    assert told.keys() == {face}, "whoever is near to nobody else has no candidates"
+    assert told.keys() == {face}, "a face near to no other identity has no candidates"
     assert alternatives(library.table, library.memberships, library.memberships[17], POINTS, RULES) == {}
 
 

@@ -1,4 +1,4 @@
-"""The careful method: clear faces first, poor ones last, ties to a person, and nobody before she was born."""
+"""The careful grouping method: good faces first, poor ones last, ambiguous faces, and dates of birth."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def test_the_plain_method_can_be_chosen_and_is_another(hard: HardLibrary) -> Non
 
 
 def grown(table: FaceTable, batches: list[NDArray[np.intp]], rules: GroupingRules, *, fresh: bool) -> list[int]:
-    """The labels after one sync for each batch; ``fresh``: of all but the first only what is new is looked at."""
+    """The labels after one sync for each batch; ``fresh``: all but the first group new faces only."""
     library = Library(table.rows(batches[0][:0]), rules=rules, points=POINTS)
     seen = batches[0][:0]
     for batch in batches:
@@ -146,7 +146,7 @@ def test_a_poor_face_that_cannot_be_the_nearest_joins_the_next() -> None:
     points = replace(POINTS, match=0.15, cluster=0.2, merge=0.1)
     library = Library(table_of(vectors, blur=blur), rules=GroupingRules(min_faces=3), points=points)
     library.group()
-    assert 9 not in library.memberships, "two are as near"
+    assert 9 not in library.memberships, "two identities are equally near"
     first, second = (next(n for n in library.known if face in library.faces_of(n)) for face in (1, 5))
     library.constraints = Constraints(must_not=frozenset({(9, first)}))
     library.group()

@@ -1,4 +1,4 @@
-"""Centroids: clear faces count, a burst counts once, and bystanders are left out."""
+"""Centroids: good faces count, a burst counts once, and outliers are left out."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_distances_are_those_of_directions() -> None:
 
 
 def test_two_passes_find_the_bystander_whom_the_first_centre_still_covers() -> None:
-    """Two strangers drag the first centre to 42 degrees; once they are gone, it lies at 14, far from the one at 60."""
+    """Two outliers move the first centre to 42 degrees; without them it is at 14, far from the one at 60."""
     angles = np.deg2rad([0, 0, 0, 60, 100, 100])
     vectors = unit(np.stack([np.cos(angles), np.sin(angles)], axis=1))
     rows = np.arange(6)

@@ -1,4 +1,4 @@
-"""Linking clusters: who ends together, held against a slow and plain greedy one."""
+"""Linking of clusters, against a slow and plain greedy implementation."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -17,7 +17,7 @@ TINY = 1e-9
 
 
 def singles(vectors: NDArray[np.floating], *, anchors: int = 0, pictures: Sequence[set[int]] | None = None) -> Clusters:
-    """Each face a cluster, which may join any other unless seats say no."""
+    """Each face is a cluster, which may join any other unless a cannot-link forbids it."""
     k = len(vectors)
     places = [set[int]() for _ in range(k)] if pictures is None else pictures
     return Clusters(vectors.astype(np.float64), np.ones(k), places, [set() for _ in range(k)], anchors)
@@ -29,7 +29,7 @@ def on_circle(*degrees: float) -> NDArray[np.float64]:
 
 
 def likeness_of(clusters: Clusters, one: Sequence[int], two: Sequence[int]) -> float:
-    """The definition, from sums and weights alone."""
+    """The definition, computed from sums and weights."""
     sum_one, sum_two = clusters.sums[list(one)].sum(axis=0), clusters.sums[list(two)].sum(axis=0)
     weight_one, weight_two = clusters.weights[list(one)].sum(), clusters.weights[list(two)].sum()
     length_one, length_two = np.linalg.norm(sum_one), np.linalg.norm(sum_two)
@@ -37,7 +37,7 @@ def likeness_of(clusters: Clusters, one: Sequence[int], two: Sequence[int]) -> f
 
 
 def may(clusters: Clusters, one: Sequence[int], two: Sequence[int]) -> bool:
-    """Whether nothing known tells two groups apart."""
+    """Return whether no constraint separates two groups."""
     anchor_one, anchor_two = ({place for place in group if place < clusters.anchors} for group in (one, two))
     barred_one, barred_two = (set().union(*(clusters.cannot_link[place] for place in group)) for group in (one, two))
     seats_one, seats_two = (set().union(*(clusters.pictures[place] for place in group)) for group in (one, two))
@@ -49,7 +49,7 @@ def may(clusters: Clusters, one: Sequence[int], two: Sequence[int]) -> bool:
 def torn_between(
     clusters: Clusters, groups: Sequence[Sequence[int]], group: Sequence[int], least: float, margin: float
 ) -> tuple[int, int] | None:
-    """The two anchors that a group cannot choose between, the better one first."""
+    """The two anchors between which a group is ambiguous, the better one first."""
     if min(group) < clusters.anchors:
         return None
     possible = sorted(
@@ -66,7 +66,7 @@ def torn_between(
 
 
 def plain_link(clusters: Clusters, least: float, margin: float) -> Linked:
-    """The two most alike first, everything compared anew each time."""
+    """Merge the two most similar first, with all similarities computed anew each time."""
     groups = [[place] for place in range(len(clusters.weights))]
     while True:
         ambiguous = {min(group): torn_between(clusters, groups, group, least, margin) for group in groups}
@@ -89,7 +89,7 @@ def parts(linked: Linked) -> set[frozenset[int]]:
 
 @st.composite
 def some_clusters(draw: st.DrawFn, most: int = 14) -> Clusters:
-    """People around centres, of several spreads, weights and sureness, with seats, bars and anchors."""
+    """People around centres, with various spreads, weights and confidences, with cannot-links and anchors."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     k = draw(st.integers(0, most))
     d = draw(st.sampled_from([3, 8, 128]))
@@ -98,7 +98,7 @@ def some_clusters(draw: st.DrawFn, most: int = 14) -> Clusters:
     vectors = unit(centres[rng.integers(len(centres), size=k)] + spread / np.sqrt(d) * rng.normal(size=(k, d)))
     weights = np.ones(k)
     sums = vectors.astype(np.float64)
-    if draw(st.booleans()):  # not single faces: many weigh more, and their means are short
+    if draw(st.booleans()):  # clusters rather than single faces: larger weights, shorter means
         weights = np.ceil(rng.pareto(1.0, size=k) + TINY)
         sums *= (weights * rng.uniform(0.3, 1.0, size=k))[:, None]
     anchors = draw(st.integers(0, min(k, 5)))
@@ -270,7 +270,7 @@ class TestSmallCases:
         assert parts(link(faces, least=0.5, margin=0.05)) == {frozenset({0}), frozenset({1, 2})}
 
     def test_whoever_comes_near_by_a_merger_merges_in_turn(self) -> None:
-        """Two pairs, no two faces of which are near, are more alike as pairs than one of them and a fifth face."""
+        """Two pairs without near faces, which are more similar as pairs than one of them and a fifth face."""
         likeness = np.eye(5)
         for one, two, cosine in [(0, 1, 0.6), (2, 3, 0.6), (2, 4, 0.52), (3, 4, 0.45), (0, 4, 0.1), (1, 4, 0.1)]:
             likeness[one, two] = likeness[two, one] = cosine
@@ -280,7 +280,9 @@ class TestSmallCases:
         assert parts(link(faces, least=0.5, margin=0.05)) == {frozenset({0, 1, 2, 3}), frozenset({4})}
 
     def test_two_people_whose_faces_are_all_far_apart_are_one_when_their_means_say_so(self) -> None:
-        """Faces of each 0.5 apart and of both 0.6: below what is followed, until means are long enough."""
+        """
+        Distances of 0.5 within each and of 0.6 between both: below the candidate limit until means are long enough.
+        """
         likeness = np.kron(np.eye(2), np.full((20, 20), 0.10)) + 0.40 + 0.5 * np.eye(40)
         faces = np.linalg.cholesky(likeness)
         assert likeness[0, 20] < 0.49**1.25
@@ -310,7 +312,7 @@ class TestTorn:
         assert linked.ambiguous == {3: (1, 2)}
 
     def test_doubt_ends_when_one_of_the_two_finds_others(self) -> None:
-        """The second anchor takes a face from behind it, which moves it away from the one in between."""
+        """The second anchor gets a face on its far side, which moves it away from the face in between."""
         faces = on_circle(0, 50, 24, 80)
         assert link(singles(faces[:3], anchors=2), least=0.5, margin=0.05).ambiguous == {2: (0, 1)}
         assert link(singles(faces, anchors=2), least=0.5, margin=0.05) == Linked([[0, 2], [1, 3]], {})

@@ -1,4 +1,4 @@
-"""Discovering: merging what was split too far, and telling apart what must not merge."""
+"""Discovery of identities: merging of clusters that were split, and separation of those that must not merge."""
 
 import numpy as np
 from mixtures import people, unit

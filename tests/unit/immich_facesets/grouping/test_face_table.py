@@ -1,4 +1,4 @@
-"""The table of faces: equal columns, the gate, and an order without ids."""
+"""The face table: columns of equal length, the quality gate, and an order without ids."""
 
 from dataclasses import replace
 

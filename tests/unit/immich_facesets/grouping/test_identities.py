@@ -1,4 +1,4 @@
-"""People of sources, attached to identities."""
+"""Assignment of people of sources to identities."""
 
 from immich_facesets.grouping.identities import People
 

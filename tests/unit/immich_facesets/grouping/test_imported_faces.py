@@ -1,4 +1,4 @@
-"""How grouping treats what was imported: numbers reserved at once, faces that come when their pictures do."""
+"""Grouping of imported face sets: reserved numbers, and faces that appear with their pictures."""
 
 import numpy as np
 from mixtures import Library, extended, people, table_of, told
@@ -36,7 +36,7 @@ def test_imported_faces_take_their_number_once_they_are_known_and_bystanders_sta
     before = dict(found.memberships)
     found.group()
     assert found.faces_of(NUMBER) == {10, 11, 12, 13}
-    assert {face: found.memberships[face] for face in before} == before, "a stranger among them moves nobody"
+    assert {face: found.memberships[face] for face in before} == before, "a stranger among them moves no other face"
     assert found.plan().is_empty
 
 

@@ -1,4 +1,4 @@
-"""Matching: who joins whom, given distances."""
+"""Matching of faces to identities by given distances."""
 
 import numpy as np
 import pytest

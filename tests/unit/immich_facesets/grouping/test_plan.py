@@ -1,4 +1,4 @@
-"""Grouping as a whole: what a person may rely on from sync to sync."""
+"""The grouping plan as a whole: the guarantees from sync to sync."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ from immich_facesets.moderation.constraints import Constraints
 
 
 def near(centre: NDArray[np.floating], distance: float, toward: NDArray[np.floating]) -> Vectors:
-    """The unit vector at a cosine distance from a unit vector, in the plane of another."""
+    """The unit vector at a cosine distance from a unit vector, in the plane of both."""
     side = toward - (toward @ centre) * centre
     side /= np.linalg.norm(side)
     cosine = 1 - distance
@@ -164,7 +164,7 @@ class TestOnePersonOncePerPicture:
         assert library.group().is_empty
 
     def test_the_one_left_over_goes_to_the_next_nearest_person(self) -> None:
-        """Two sisters in one picture, both nearer to the elder: the nearer of the two is she."""
+        """Two sisters in one picture, both nearer to the elder: only the nearer face is assigned to the elder."""
         elder, younger = axis(0), near(axis(0), 0.5, axis(1))
         faces = [near(one, 0.02, axis(place)) for one in (elder, younger) for place in range(3, 7)]
         library = Library(table_of(np.stack(faces)))
@@ -194,7 +194,7 @@ class TestOnePersonOncePerPicture:
         assert [twice.face_ids for twice in plan.report.suspects] == [(3, 4)]
 
     def test_clusters_that_share_a_picture_are_two_people(self) -> None:
-        """Twins: their centres are within a merge, but they stand side by side."""
+        """Twins: their centres are near enough for a merge, but they share a picture."""
         rules = GroupingRules(min_faces=3, method="plain")
         one, two = axis(0), near(axis(0), 0.3, axis(1))
         rng = np.random.default_rng(9)
@@ -494,7 +494,7 @@ def libraries(draw: st.DrawFn) -> Library:
     method = draw(st.sampled_from(METHODS))
     rules = GroupingRules(method=method, min_faces=draw(st.integers(1, 4)), gate=Gate(90, 40, 0.6))
     library = Library(table, assertions=assertions, rules=rules)
-    if draw(st.booleans()):  # a life before this sync
+    if draw(st.booleans()):  # the state before this sync
         seen = np.flatnonzero(rng.random(n) < 0.6)
         library.table, library.assertions = table.rows(seen), []
         library.group()

@@ -1,4 +1,4 @@
-"""Later syncs only add: who has a number keeps it, whatever comes, in whichever order and however it is looked at."""
+"""Incremental grouping: members keep their number for any new faces, order and scope."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -10,7 +10,7 @@ from immich_facesets.grouping.plan import GroupingRules, Method
 
 @st.composite
 def arrivals(draw: st.DrawFn) -> tuple[np.random.Generator, list[int], float, int]:
-    """Dice, the sizes of people, how unlike the faces of one person are, and in how many syncs they come."""
+    """A seed, the faces of each person, the spread within a person, and the number of syncs."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     sizes = draw(st.lists(st.integers(1, 12), min_size=1, max_size=6))
     return rng, sizes, draw(st.sampled_from([0.4, 0.8, 1.0])), draw(st.integers(2, 5))
@@ -34,7 +34,7 @@ def test_numbers_and_members_of_earlier_syncs_never_change(
         members, known = dict(library.memberships), set(library.known)
         plan = library.group()
         assert plan.leaves == ()
-        assert members.items() <= library.memberships.items(), "nobody moves"
+        assert members.items() <= library.memberships.items(), "no face changes its identity"
         assert min((new.number for new in plan.new), default=max(known, default=0) + 1) > max(known, default=0)
         assert known <= library.known.keys()
         sizes_of_new = [len(library.faces_of(new.number)) for new in plan.new]

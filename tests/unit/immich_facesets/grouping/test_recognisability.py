@@ -1,4 +1,4 @@
-"""Which faces show enough of a person: those that fail the gate, and those that are like them."""
+"""Recognisability of faces: faces that fail the gate, and faces similar to them."""
 
 from dataclasses import replace
 from functools import cache
@@ -145,7 +145,7 @@ class TestRealFaces:
 
     @pytest.mark.parametrize("share", [0.02, 0.1])
     def test_of_good_faces_at_most_one_in_two_hundred_is_lost(self, share: float) -> None:
-        """The gate by size lets all but that share of the faces pass."""
+        """A gate by size that all but that share of the faces pass."""
         found = np.load(shared_data() / "data" / "lfw_embeddings.npz")
         boxes = found["bbox"].astype(np.float64)
         short = np.minimum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What the gates leave, told as it was decided."""
+"""The grouping report: counts of the faces that each gate drops."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from immich_facesets.grouping.rules import GateCounts
 
 
 def library_of(method: Method) -> Library:
-    """Somebody on six pictures, one of them small, one blurred, one doubtful; and two pictures of somebody else."""
+    """One person on six pictures, one of them small, one blurred, one doubtful; and two pictures of another person."""
     vectors, _ = people(np.random.default_rng(3), [6, 2], 0.5)
     face_short = np.array([50, 200, 200, 200, 200, 200, 200, 200], np.float32)
     blur = np.array([90, 5, 90, 90, 90, 90, 90, 90], np.float32)

@@ -1,4 +1,4 @@
-"""The state of a grouping while its steps change it."""
+"""The state of a grouping between its steps."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Manifests of other tools: by the keys they have in common, and everything that is wrong with them."""
+"""Manifests of other tools: recognised by their common keys, with every error reported."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Caches of other tools: found by name and shape, and told what is wrong with them, all of it."""
+"""npz caches of other tools: recognised by name and shape, with every error reported."""
 
 import io
 import json
@@ -56,7 +56,7 @@ def test_what_we_write_we_read() -> None:
         SortedFace(sha256(2), ("Summer/b.jpg",), face(2).box),
     )
     assert cache.identities == (7, 0)
-    assert any("landmark_2d_106" in line for line in findings.missing), "what nobody measured is told"
+    assert any("landmark_2d_106" in line for line in findings.missing), "missing measures are reported"
 
 
 def test_a_library_without_a_face_is_no_trouble() -> None:

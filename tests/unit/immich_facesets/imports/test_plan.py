@@ -1,4 +1,4 @@
-"""Faces of other tools found among ours, put together from what manifests and caches know, and numbered."""
+"""The import plan: matching of imported faces with ours, from manifests and caches, and their numbers."""
 
 from collections.abc import Mapping
 
@@ -52,14 +52,14 @@ def test_without_a_digest_the_path_counts_also_after_the_library_moved() -> None
     assert ours.face_of(at("D:\\old\\2020\\a.jpg")) == 2
     assert ours.face_of(at("b.jpg")) == 3
     assert Resolver({sha256(1): [(1, HERE)]}, places[:1]).face_of(at("/other/a.jpg")) is None, (
-        "a name alone says little"
+        "a file name alone is not sufficient"
     )
 
 
 def test_two_pictures_at_paths_as_alike_are_none() -> None:
     ours = Resolver({sha256(1): [(1, HERE)]}, [("/one/x/a.jpg", sha256(1)), ("/two/x/a.jpg", sha256(2))])
     assert ours.face_of(at("/three/x/a.jpg")) is None
-    assert ours.face_of(at("/home/one/x/a.jpg")) == 1, "the longer end decides"
+    assert ours.face_of(at("/home/one/x/a.jpg")) == 1, "the longer common path suffix decides"
 
 
 # manifests and caches

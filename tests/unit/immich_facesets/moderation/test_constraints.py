@@ -1,4 +1,4 @@
-"""Constraints of decisions: later ones win, and an undo gives back."""
+"""Constraints of moderators' decisions: later ones win, and an undo restores the former state."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Decisions as JSON: nothing is lost, and anything else is refused."""
+"""Decisions as JSON: lossless round trip, and refusal of anything else."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Near-duplicates: copies of one photo count once, two photos of one person count twice."""
+"""Near-duplicate faces: copies of one photo count once, two photos of one person count twice."""
 
 import numpy as np
 import pytest

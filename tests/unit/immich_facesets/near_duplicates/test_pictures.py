@@ -1,4 +1,4 @@
-"""Pictures that show the same: no pair is missed, and looking alike is not enough."""
+"""Near-duplicate pictures: every pair is found, and similar pictures are not duplicates."""
 
 from collections.abc import Sequence
 from dataclasses import replace

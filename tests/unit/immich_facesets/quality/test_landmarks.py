@@ -1,4 +1,4 @@
-"""Landmarks: symmetry and openings of drawn faces whose geometry is known."""
+"""Landmark measures: symmetry and openings of drawn faces whose geometry is known."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def head(count: int, *, eyes: float = 0.3, mouth: float = 0.0) -> Points:
 
 
 def turned(points: Points, *, yaw: float = 0.0, roll: float = 0.0) -> Points:
-    """The points after the head turned, in pixels somewhere in a picture."""
+    """The points after a rotation of the head, in pixels of a picture."""
     about_y, about_z = np.radians(yaw), np.radians(roll)
     across = points[:, 0] * np.cos(about_y) + points[:, 2] * np.sin(about_y)
     spun = np.stack(

@@ -1,4 +1,4 @@
-"""Where a head looks, from five points."""
+"""Head pose estimated from five points."""
 
 import math
 

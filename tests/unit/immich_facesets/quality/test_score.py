@@ -1,4 +1,4 @@
-"""The quality of a face: bounded, monotone, blind to mirrors and tilted heads."""
+"""Quality score of a face: bounded, monotone, invariant to mirroring and roll."""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Model packs on disk: installed from local files only, whole or not at all, and checked afterwards."""
+"""Model packs on disk: installed from local files only, completely or not at all, and verified afterwards."""
 
 import hashlib
 import json
@@ -184,7 +184,7 @@ def test_what_a_pack_says_of_itself_is_installed_with_it(tmp_path: Path) -> None
 
 
 def raccoon(recogniser: bytes, **recognition: object) -> dict[str, bytes]:
-    """A pack in the layout of insightface 2: a manifest says which file has which task."""
+    """A pack in the layout of insightface 2: a manifest with the task of each file."""
     tasks = {
         "detection": {"file": "face.onnx", "preprocessing": {"mean": 127.5, "std": 128.0}},
         "verification": {"file": "check.onnx", "preprocessing": "embedded"},

@@ -1,4 +1,4 @@
-"""Drawn people are found again, wherever and however they were drawn, and nobody else is."""
+"""The synthetic engine: drawn people are found in every picture they are drawn in, and no others."""
 
 import io
 
@@ -34,7 +34,7 @@ def portrait(seed: int = 5, size: float = 100, **how: float) -> tuple[Picture, B
 
 
 def stored(picture: Picture, kind: str, **how: int) -> Picture:
-    """The picture after a trip through a file."""
+    """The picture after encoding and decoding."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, kind, **how)
     return np.asarray(Image.open(file).convert("RGB"))

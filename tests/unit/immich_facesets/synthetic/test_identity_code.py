@@ -1,4 +1,4 @@
-"""Vectors of drawn faces behave like those of a real recogniser, and bands are read through dirt."""
+"""Identity codes of drawn faces: vectors as of a real recogniser, and bands that are read despite noise."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ Vectors = NDArray[np.float32]
 
 
 def vectors(sitters: list[tuple[Sitter, Pose]], per_picture: int = 24) -> Vectors:
-    """The vectors of sitters drawn side by side, in order; everyone must be found."""
+    """The vectors of people drawn side by side, in order; all must be found."""
     rows: list[NDArray[np.float32]] = []
     for start in range(0, len(sitters), per_picture):
         group = [

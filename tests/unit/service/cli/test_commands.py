@@ -1,4 +1,4 @@
-"""Every command as a person types it: what it prints, and the exit code that a script sees."""
+"""Every command on the command line: its output and its exit code."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ async def journey(forks: ForkServer, drawn: SmallLibrary, embedder_url: str, tmp
 def synced_data(
     forks: ForkServer, drawn: SmallLibrary, embedder_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The data folder of a service that has synced once; copy it before changing it."""
+    """The data folder of a service that has synced once; tests change a copy."""
     folder = tmp_path_factory.mktemp("synced")
 
     async def sync() -> Path:
@@ -49,7 +49,7 @@ def synced_data(
             assert await ended(service) == 0, service.stderr[-3000:]
             return found.data
 
-    with ThreadPoolExecutor(1) as pool:  # a thread, because the loop of the test comes later
+    with ThreadPoolExecutor(1) as pool:  # a thread, because the event loop of the test starts later
         return pool.submit(asyncio.run, sync()).result()
 
 
@@ -138,7 +138,7 @@ async def test_a_command_that_is_none_is_refused_with_help(journey: Journey, arg
 async def test_looking_before_the_first_sync_is_told_so(journey: Journey, arguments: tuple[str, ...]) -> None:
     service = await refused(journey, *arguments)
     assert f"nothing was synced into {journey.data} yet: run 'immich-facesets sync' first" in service.stderr
-    assert not journey.data.exists(), "and looking makes nothing"
+    assert not journey.data.exists(), "a read-only command creates nothing"
     await run(journey, "config", "check")
     assert "nothing was synced" in (await refused(journey, *arguments)).stderr
 
@@ -201,7 +201,7 @@ async def test_one_source_alone_can_be_synced(journey: Journey) -> None:
     assert owners == {"ben"}
     found = json.loads((await run(journey, "status", "--json")).stdout)
     assert [source["name"] for source in found["library"]["sources"]] == ["ben"]
-    assert found["library"]["wanted"] == found["library"]["embedded"], "also what Anna has, too"
+    assert found["library"]["wanted"] == found["library"]["embedded"], "also pictures that are in Anna's library, too"
 
 
 async def test_a_source_that_does_not_exist_is_told_with_those_that_do(journey: Journey) -> None:
@@ -408,7 +408,7 @@ async def test_models_are_installed_listed_and_verified(journey: Journey, tmp_pa
 
 
 async def address_of(service: Forked) -> str:
-    """Where a service says it serves."""
+    """The logged address of a service."""
 
     def announced() -> str | None:
         assert service.is_running, service.stderr[-3000:]
@@ -438,7 +438,7 @@ async def test_serve_without_a_token_makes_one_and_shows_nothing_without_it(sync
 
     again = start(synced, "serve", FACESETS_LISTEN="127.0.0.1:0")
     await address_of(again)
-    assert file.read_text(encoding="ascii").strip() == token, "it stays the same"
+    assert file.read_text(encoding="ascii").strip() == token, "the printed value stays the same"
     again.signal(signal.SIGTERM)
     assert await ended(again, 20) == 0
 
@@ -500,7 +500,7 @@ async def test_neither_names_nor_keys_nor_vectors_are_logged(journey: Journey) -
     private = {"FACESETS_LOG_LEVEL": "DEBUG", "FACESETS_TOKEN": TOKEN, "FACESETS_EMBEDDER_TOKEN": TOKEN}
     own = {"FACESETS_EMBEDDER_URLS": "", "FACESETS_EMBEDDER_LOG_LEVEL": "DEBUG", **private}
     service = await run(journey, "sync", **own)
-    assert '"level": "debug"' in service.stderr or '"level": "info"' in service.stderr, "it says something at all"
+    assert '"level": "debug"' in service.stderr or '"level": "info"' in service.stderr, "the log is not empty"
     check_nothing_private(service)
     for command in (("sync", "--full"), ("export",), ("config", "check")):
         check_nothing_private(await run(journey, *command, **private))

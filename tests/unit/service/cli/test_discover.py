@@ -1,4 +1,4 @@
-"""``discover``: what it says beforehand is what a sync then does, and saying it changes nothing."""
+"""``discover``: its prediction equals the next sync, and it changes no data."""
 
 import json
 from collections import Counter
@@ -20,7 +20,7 @@ from service.store.tables import assets, faces, fingerprints, identities, member
 pytestmark = pytest.mark.timeout(600)
 
 CHANGED = {"FACESETS_MIN_FACES": "4"}
-"""Other rules than those of the sync before: everything is looked at again."""
+"""Other rules than those of the sync before: every asset is decided again."""
 
 
 def everything(tx: Connection) -> dict[str, list[Any]]:
@@ -28,7 +28,7 @@ def everything(tx: Connection) -> dict[str, list[Any]]:
 
 
 def forget_some(tx: Connection) -> None:
-    """Everybody who was discovered, and two faces of each of the others."""
+    """Every discovered identity, and two faces of each other identity."""
     found = select(identities.c.number).where(identities.c.origin == "discovered")
     tx.execute(delete(memberships).where(memberships.c.identity.in_(found)))
     tx.execute(delete(identities).where(identities.c.origin == "discovered"))
@@ -40,7 +40,7 @@ def forget_some(tx: Connection) -> None:
 
 
 def lose_one(tx: Connection) -> int:
-    """A picture that one asset alone shows goes away, of faces that are nobody's now; how many faces are in it."""
+    """Delete a picture of one asset alone with unassigned faces only; return its number of faces."""
     sha256, count = tx.execute(
         select(faces.c.sha256, func.count(faces.c.face_id.distinct()))
         .join(fingerprints, fingerprints.c.sha256 == faces.c.sha256)
@@ -80,14 +80,14 @@ async def discover(journey: Journey, *arguments: str, code: int = 0) -> Forked:
 
 
 async def told_beforehand(journey: Journey, **settings: str) -> Any:
-    """What a dry run says, while no remote is there."""
+    """Return the output of a dry run without any remote."""
     service = journey.start("discover", "--dry-run", "--json", settings={**CHANGED, **NOBODY, **settings})
     assert await ended(service) == 0, (service.stdout + service.stderr)[-3000:]
     return json.loads(service.stdout)
 
 
 def compare(told: Any, before: dict[int, tuple[int, str]], after: dict[int, tuple[int, str]]) -> None:
-    """What was told, against the memberships before and after."""
+    """Compare the predicted changes with the memberships before and after."""
     joined: dict[int, Counter[str]] = {}
     for face, (number, how) in after.items():
         if before.get(face, (None,))[0] != number:
@@ -141,7 +141,7 @@ async def test_discover_groups_what_is_there_without_asking_anybody_for_news(jou
     gone = store.write_now(lose_one)
     store.close()
     told = await told_beforehand(journey)
-    assert told["faces"] == whole["faces"] - gone > 0, "what the next sync drops does not count"
+    assert told["faces"] == whole["faces"] - gone > 0, "faces that the next sync drops do not count"
     earlier, asked = read(journey.data, members), len(journey.immich.requests)
     printed = (await discover(journey)).stdout
     compare(told, earlier, read(journey.data, members))

@@ -1,4 +1,4 @@
-"""``duplicates`` as a person types it, on a library with an album of copies."""
+"""``duplicates`` on the command line, on a library with an album of copies."""
 
 import html
 import re
@@ -26,7 +26,7 @@ async def test_files_that_are_the_same_are_found_wherever_they_lie(looked_at: Lo
     assert {source for source, _ in of_album} == {"album", "anna", "ben"}
     assert ("album", "old/again.jpg") in of_album
     assert len(of_album) == 4
-    assert len(places) == 2  # ben has another of anna's pictures, too
+    assert len(places) == 2  # another of anna's pictures is in ben's library, too
 
 
 async def test_pictures_that_show_the_same_are_found_largest_first(looked_at: LookedAt) -> None:

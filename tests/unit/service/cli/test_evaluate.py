@@ -1,4 +1,4 @@
-"""``evaluate`` as a person types it, on a library that was synced, and the ways in which labels can be wrong."""
+"""``evaluate`` on the command line, on a synced library, with right and with wrong labels."""
 
 import asyncio
 import csv
@@ -53,7 +53,7 @@ def synced_data(
             assert service.code == 0, service.stderr[-3000:]
             return found.data
 
-    with ThreadPoolExecutor(1) as pool:  # a thread, because the loop of the test comes later
+    with ThreadPoolExecutor(1) as pool:  # a thread, because the event loop of the test starts later
         return pool.submit(asyncio.run, sync()).result()
 
 
@@ -61,7 +61,7 @@ def synced_data(
 async def journey(
     forks: ForkServer, drawn: SmallLibrary, embedder_url: str, synced_data: Path, tmp_path: Path
 ) -> AsyncIterator[Journey]:
-    """A service that has synced once, whose embedder and Immich are not needed any more."""
+    """A service that has synced once; its embedder and Immich are gone."""
     async with begun(forks, drawn, embedder_url, tmp_path) as found:
         shutil.copytree(synced_data, found.data)
         yield found
@@ -143,9 +143,9 @@ async def test_wrong_labels_are_found_in_the_confusions(journey: Journey) -> Non
 async def test_names_in_immich_are_labels_too_and_decide_nothing_when_grouping_from_nothing(journey: Journey) -> None:
     findings = await found(journey, "--people")
     assert findings["source"] == "the people named in Immich"
-    assert findings["people"] == 3, "two of Anna's and Ben's, and one they call differently"
+    assert findings["people"] == 3, "two in Anna's and Ben's libraries, and one with a different name in each"
     (pair,) = by_name(findings)["this library"]["confusions"]["merged"]
-    assert (pair["one"], pair["other"]) == ("Mira", "Mira B."), "one face of hers is in both libraries"
+    assert (pair["one"], pair["other"]) == ("Mira", "Mira B."), "one face of that person is in both libraries"
     assert [one["reason"] for one in findings["unused"]] == ["users give the same face different names"]
 
 
@@ -254,7 +254,7 @@ async def test_pictures_can_be_named_by_path_by_the_end_of_it_or_by_the_name_the
 
 
 async def places(journey: Journey, asset_ids: list[str]) -> list[tuple[str, str, str]]:
-    """Of some assets (source, id, path), as the commands of the service tell them."""
+    """The lines of some assets (source, id, path), as the service's commands print them."""
     rows = []
     numbers = json.loads((await ran(journey, "identities", "list", "--json")).stdout)
     for number in numbers:
@@ -368,7 +368,7 @@ async def test_names_go_to_the_terminal_and_never_to_the_log(journey: Journey) -
 
 
 def invented(**changes: Any) -> Findings:
-    """What an evaluation of two faces of one person found."""
+    """The result of an evaluation of two faces of one person."""
     rates = Rates(1.0, 1.0, 1.0)
     standing = MethodScore(bcubed=rates, pairwise=rates, clusters=1, strangers=Strangers(0, 0))
     found = Findings(

@@ -1,4 +1,4 @@
-"""The command export as a person mistypes it: every refusal says what to do, before anything is opened."""
+"""``export`` with wrong arguments: each error names the remedy, before any file is opened."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The command preflight: it reads what the export folder holds, and says so when that is nothing."""
+"""``preflight``: its report on the export folder, and its message where the folder is empty."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The drawn library is what it says it is, and a fake Immich can serve it."""
+"""The drawn library of the demonstration, and a fake Immich that serves it."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""Several embedders seen as one: who gets the work, and what is said when one of them cannot be used."""
+"""The pool of embedders: distribution of requests, and errors where one cannot be used."""
 
 import asyncio
 import time
@@ -84,7 +84,7 @@ async def test_a_bad_picture_is_told_with_the_embedders_own_reason(data: bytes, 
         with pytest.raises(ItemError) as caught:
             await pool.faces(data)
         assert caught.value.reason == reason
-        await pool.faces(picture())  # and it counts for nothing against the embedder
+        await pool.faces(picture())  # and it is no failure of the embedder
 
 
 async def test_a_picture_larger_than_every_embedder_takes_is_not_even_sent(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ async def test_a_picture_larger_than_every_embedder_takes_is_not_even_sent(tmp_p
         data = picture() + bytes(1000)
         for _ in range(3):
             await pool.faces(data)
-        assert len(small.engine.looks) == before  # what is too large for one goes to the other
+        assert len(small.engine.looks) == before  # a picture too large for one goes to the other
 
 
 async def test_two_spaces_are_refused_and_told_apart() -> None:
@@ -120,7 +120,7 @@ async def test_two_spaces_are_refused_and_told_apart() -> None:
 async def test_an_embedder_that_changes_its_space_during_a_sync_ends_it() -> None:
     async with running() as one, running(OtherEngine()) as other, pool_of(address(one)) as pool:
         await pool.open()
-        pool._embedders[0]._http.base_url = other.client.base_url  # as after a restart with other models
+        pool._embedders[0]._http.base_url = other.client.base_url  # a restart with other models
         with pytest.raises(SetupError, match="now serves another space"):
             await pool.faces(picture())
         await pool.open()
@@ -182,7 +182,7 @@ async def test_a_circuit_that_opens_during_the_work_hands_it_to_the_next() -> No
         async with running() as first:
             pool = EmbedderPool([Embedder(address(scene), None, failures=1) for scene in (first, second)])
             await pool.open()
-        await asyncio.sleep(0.1)  # the first is gone by now, and its connections are seen to be closed
+        await asyncio.sleep(0.1)  # the first is closed by now, and so are its connections
         answer = await pool.faces(picture())
         assert len(answer.faces) == 1
         await pool.close()
@@ -200,7 +200,7 @@ async def test_work_is_shared_by_how_much_each_takes_at_once() -> None:
             scene.engine.looks.clear()
             scene.engine.before_detect = slow
         await asyncio.gather(*(pool.faces(picture()) for _ in range(8)))
-        assert (len(small.engine.looks), len(large.engine.looks)) == (2, 6)  # and nobody was sent away busy
+        assert (len(small.engine.looks), len(large.engine.looks)) == (2, 6)  # no request was refused as busy
 
 
 def slow(views: Sequence[View]) -> None:

@@ -1,4 +1,4 @@
-"""The crops in the data folder: written durably, named by what they show, and tidied."""
+"""Crops in the data folder: durable writes, names by content, and clean-up."""
 
 import os
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def test_half_a_crop_of_a_kill_is_written_over(tmp_path: Path) -> None:
 
 @contextmanager
 def small_files(most_bytes: int) -> Iterator[None]:
-    """No file may grow larger, as on a disk that is full."""
+    """Limit the size of files, as on a full disk."""
     resource = pytest.importorskip("resource", reason="limits of files exist on POSIX systems only")
     signal = pytest.importorskip("signal")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -64,7 +64,7 @@ def small_files(most_bytes: int) -> Iterator[None]:
 def test_a_disk_that_refuses_is_a_thing_to_mend(tmp_path: Path) -> None:
     with small_files(1000), pytest.raises(SetupError, match="cannot write to"):
         keep_crop(tmp_path, SHA, os.urandom(5000))
-    assert not [name for name in files(tmp_path) if name.endswith(".jpg")], "no half crop has a crop's name"
+    assert not [name for name in files(tmp_path) if name.endswith(".jpg")], "no partial file has a crop's name"
     name = keep_crop(tmp_path, SHA, b"small")
     assert crops.tidy(tmp_path, {name}) == 1
 

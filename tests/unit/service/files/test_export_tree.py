@@ -1,4 +1,4 @@
-"""The export folder: whole facesets, nothing foreign lost, and trouble said in words."""
+"""The export folder: complete face sets, foreign files untouched, and clear error messages."""
 
 import errno
 import os
@@ -35,7 +35,7 @@ def everything(root: Path) -> dict[str, bytes]:
 
 
 def publish(tree: ExportTree, *facesets: Faceset) -> tuple[int, int, int]:
-    """Plan against the disk and carry the plan out; says how many were written, kept and removed."""
+    """Plan against the disk and carry the plan out; return how many were written, kept and removed."""
     manifests = {each.directory: (each, faceset_manifest(each, space="s", rules=RULES)) for each in facesets}
     plan = plan_publish([(name, digest(body)) for name, (_, body) in manifests.items()], tree.on_disk())
     for name in plan.remove:
@@ -151,7 +151,7 @@ def test_a_reader_never_finds_half_a_faceset_while_it_is_rewritten(tree: ExportT
             try:
                 bodies = {_read_at(folder, f"faces/{number}.png") for number in range(3)}
                 looks += 1
-            except FileNotFoundError:  # it had the old one open, which is gone by now
+            except FileNotFoundError:  # the reader has the old one open, which is deleted by now
                 continue
             finally:
                 os.close(folder)
@@ -310,7 +310,7 @@ def test_a_check_that_passes_leaves_nothing_behind(tree: ExportTree, tmp_path: P
     ],
 )
 def test_a_disk_that_cannot_be_written_says_what_to_do(tmp_path: Path, mount: str, advice: str) -> None:
-    """On a real file system of its own, in a user namespace."""
+    """Run on a real file system of its own, in a user namespace."""
     code = (
         "import sys, pathlib\n"
         "from service.files.export_tree import ExportTree\n"
@@ -344,7 +344,7 @@ def _made(folder: Path) -> Path:
 
 
 def test_files_that_did_not_change_stay_the_very_files_they_were(tree: ExportTree, tmp_path: Path) -> None:
-    """A library has many small files; those that are there and durable are not written, nor synced, again."""
+    """Existing durable files are neither written nor synced again, because a library has many small files."""
     same, other = b"same", [b"old", b"new"]
     seen = []
     for body in other:

@@ -1,4 +1,4 @@
-"""A process that dies at any step of a write: a reader sees the old or the new, and the next start cleans up."""
+"""Kills at any step of an export write: readers find the old or the new files, and the next start cleans up."""
 
 import json
 import os
@@ -26,7 +26,7 @@ class Children:
         self._ask, self._answers = server.stdin, server.stdout
 
     def died(self, root: Path, action: str, way: str, step: int) -> bool:
-        """Run one write that dies at ``step``; False when it lived to the end."""
+        """Run one write that is killed at ``step``; return False when it ended before."""
         self._ask.write(json.dumps([str(root), action, way, step]) + "\n")
         self._ask.flush()
         code = int(self._answers.readline())
@@ -48,7 +48,7 @@ def children() -> Iterator[Children]:
 
 
 def seen(root: Path) -> str | None:
-    """The version a reader finds, None for no faceset at all; a mix or a part fails the test."""
+    """Return the version that a reader finds, None for no face set; fail on a mix or a part."""
     folder = root / NAME
     if not folder.exists():
         return None
@@ -71,7 +71,7 @@ def recovered(root: Path) -> str | None:
     version = seen(root)
     assert list(tree.on_disk()) == ([NAME] if version else [])
     assert "" not in tree.on_disk().values()
-    tree.write_directory(NAME, files("old"))  # nothing is in the way of the next write
+    tree.write_directory(NAME, files("old"))  # the next write succeeds
     assert (seen(root), leftovers(root)) == ("old", [])
     return version
 
@@ -89,7 +89,7 @@ def test_a_rewrite_killed_at_any_step_shows_the_old_or_the_new(
         outcomes.append(recovered(tmp_path))
     assert views == between
     assert len(outcomes) >= 10
-    switch = outcomes.index("new")  # the old up to one step, from there on the new, never neither
+    switch = outcomes.index("new")  # the old one up to one step, the new one from there on, always one of both
     assert set(outcomes[:switch]) == {"old"}
     assert set(outcomes[switch:]) == {"new"}
     assert seen(tmp_path) == "new"

@@ -1,4 +1,4 @@
-"""Pictures between Immich and the embedder: what was fetched once is found again, and the disk is never flooded."""
+"""Staging of pictures: reuse of fetched files, and a bound on the disk space."""
 
 import asyncio
 import hashlib
@@ -35,7 +35,7 @@ async def test_a_picture_that_was_kept_is_found_by_the_next_run_with_its_digests
     found = await second.find("original:abc")
     assert found == kept
     assert found.path.read_bytes() == b"picture"
-    assert await second.find("original:abc") is None, "each is given to one alone"
+    assert await second.find("original:abc") is None, "each picture is given to one caller only"
     assert await second.find("original:other") is None
 
 

@@ -1,4 +1,4 @@
-"""What Prometheus reads, and what watches the event loop."""
+"""Prometheus metrics, and the monitor of event loop stalls."""
 
 import asyncio
 import time
@@ -115,7 +115,7 @@ async def test_showing_the_page_never_stalls_the_loop() -> None:
     watch = EventLoopWatch(interval_seconds=0.005)
     async with asyncio.TaskGroup() as group, visit(scene) as client:
         async with client.get("/", headers={**BEARER, "Accept": "text/html"}) as answer:
-            assert answer.status == 200  # templates are read once, before the watch begins
+            assert answer.status == 200  # templates are read once, before the monitor starts
         watching = group.create_task(watch.run())
         for path in ("/", "/api/status", "/metrics", "/api/openapi.json") * 10:
             async with client.get(path, headers={**BEARER, "Accept": "text/html"}) as answer:

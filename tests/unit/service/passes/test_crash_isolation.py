@@ -1,4 +1,4 @@
-"""A picture of which the embedder ends is sent again alone, and blamed only then."""
+"""Crash isolation: a picture that crashes the embedder is retried alone before it counts as a failure."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -42,7 +42,7 @@ async def test_a_crop_of_which_the_embedder_ends_twice_alone_is_given_up(tmp_pat
         with pytest.raises(ItemError, match="ended 2 times while it had this picture and no other") as caught:
             await crashes.ask(DEADLY)
         assert caught.value.reason == CRASHES_EMBEDDER
-        assert mortal.asked.count(DEADLY) == 3, "beside others, and twice alone"
+        assert mortal.asked.count(DEADLY) == 3, "once beside others, and twice alone"
         assert len((await crashes.ask(picture())).faces) == 1
 
 

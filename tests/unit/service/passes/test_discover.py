@@ -1,4 +1,4 @@
-"""Discover, alone: what is new, which faces are known, and what is really gone."""
+"""The discover pass alone: new assets, known faces, and deleted assets."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def living(stage: Stage) -> set[str]:
 
 
 def updated_after(stage: Stage) -> set[str | None]:
-    """From when on the searches since the log was cleared asked for changes; None is everything."""
+    """The start times of the searches since the log was cleared; None is a search without one."""
     found: set[str | None] = set()
     for body in stage.immich.requests.bodies():
         assert isinstance(body, dict)
@@ -63,7 +63,7 @@ async def test_later_runs_ask_for_changes_and_reach_back_a_little(version: str, 
         await stage.discover()
         stage.clock.move(hours=1)
         stage.add("new.jpg")
-        stage.add("late.jpg", updated_at=START - timedelta(minutes=5))  # a commit that took its time
+        stage.add("late.jpg", updated_at=START - timedelta(minutes=5))  # a commit that took long
         stage.immich.requests.clear()
         counts = await stage.discover()
         assert {instant(text) for text in updated_after(stage)} == {START - OVERLAP}
@@ -182,10 +182,10 @@ async def test_what_is_missing_from_a_listing_is_gone_only_when_asking_for_it_sa
         await stage.discover()
         stage.immich.delete_asset(deleted)
         stage.immich.trash_asset(trashed)
-        film.type = "VIDEO"  # out of the listing, and not gone
+        film.type = "VIDEO"  # missing from the listing, but not deleted
         stage.immich.library.revision += 1
         counts = await stage.discover()
-        assert counts.gone == 0, "a listing of changes proves nothing"
+        assert counts.gone == 0, "a listing of changes does not prove a deletion"
         stage.immich.requests.clear()
         counts = await stage.discover(whole=True)
         assert counts.gone == 2
@@ -212,7 +212,7 @@ async def test_what_cannot_be_confirmed_stays_until_it_can_and_ends_nothing(tmp_
 
 
 def window_with(moment: datetime) -> Callable[[str, object], bool]:
-    """Searches whose window holds this moment."""
+    """Searches whose window contains this time."""
 
     def holds(_query: str, body: object) -> bool:
         assert isinstance(body, dict)
@@ -335,7 +335,7 @@ async def test_a_name_that_is_another_users_now_starts_over(tmp_path: Path) -> N
         stage.add("annas.jpg")
         stage.add("bens.jpg", owner="ben")
         await stage.discover("anna")
-        stage.sources["ben"]._name = "anna"  # as if the users file had swapped the keys
+        stage.sources["ben"]._name = "anna"  # as with swapped keys in the users file
         stage.clock.move(hours=1)
         stage.immich.requests.clear()
         counts = await stage.discover("ben")

@@ -1,4 +1,4 @@
-"""Embed, alone: every picture worth it is fetched once, turned into faces once, and what fails is remembered."""
+"""The embed pass alone: each picture is fetched and embedded once, and failures are stored."""
 
 import asyncio
 import threading
@@ -30,7 +30,7 @@ SETTINGS: dict[str, Any] = {"min_face_short": 40, "export_min_face_short": 40, "
 
 
 class Bench:
-    """The stage of the passes with an embedder beside it."""
+    """The scene of the passes with an embedder beside it."""
 
     def __init__(self, stage: Stage, embedder: Scene) -> None:
         self.stage = stage
@@ -38,14 +38,14 @@ class Bench:
         self.room = 1 << 30
 
     def add(self, name: str, *, shade: int = 120, **fields: Any) -> FakeAsset:
-        """A picture in which Immich knows a face where the engine sees one."""
+        """A picture with a face at the same place in Immich and in the engine."""
         usual = {"data": picture(shade=shade), "created_at": START - timedelta(days=99), **SIZE}
         asset = self.stage.add(name, face=False, **(usual | fields))
         self.stage.immich.add_face(asset, box=(120, 110, 192, 210), image_width=320, image_height=240)
         return asset
 
     async def embed(self, *names: str, token: str | None = None) -> EmbedCounts:
-        """One run over these users' pictures, all of them by default."""
+        """Run embed over the pictures of these users, by default of all."""
         url = str(self.embedder.client.base_url)
         pool = EmbedderPool([Embedder(url, None if token is None else SecretStr(token))])
         try:
@@ -60,7 +60,7 @@ class Bench:
             await pool.close()
 
     async def sync(self) -> EmbedCounts:
-        """Discover for everybody, then embed."""
+        """Run discover for all users, then embed."""
         for name in self.stage.sources:
             await self.stage.discover(name)
         return await self.embed()
@@ -79,7 +79,7 @@ class Bench:
         return sorted(self.stage.conditions.staging_dir.iterdir())
 
     def failures(self) -> dict[str, tuple[str, int, timedelta]]:
-        """By file name: the reason, the tries, and how long it rests from now."""
+        """By file name: the reason, the tries, and the rest of the pause."""
         names = {row.fingerprint: row.file_name for row in self.stage.rows(assets)}
         return {
             names[row.item]: (row.reason, row.tries, row.retry_at - self.stage.clock())
@@ -156,7 +156,7 @@ async def test_the_same_bytes_under_two_names_at_the_same_moment_are_no_two_new_
         work = asyncio.create_task(on.embed())
         await asyncio.to_thread(at_engine.wait, 20)
         await until(lambda: len(on.staging_files) == 2)
-        await asyncio.sleep(0.2)  # neither is known when the other is asked about
+        await asyncio.sleep(0.2)  # neither is stored before the other is requested
         go_on.set()
         counts = await work
         assert (counts.embedded, counts.aliases, counts.faces, counts.failed) == (1, 1, 1, 0)
@@ -338,11 +338,11 @@ async def test_what_was_fetched_and_not_yet_embedded_is_not_fetched_again(tmp_pa
         go_on.set()
         async with asyncio.timeout(20):
             counts = await work
-        assert counts.embedded == 1, "what was begun is finished"
+        assert counts.embedded == 1, "pictures in flight are finished"
         kept, asked = len(on.staging_files), len(on.fetched)
         assert kept >= 4
-        assert (await on.embed()).reused == 0, "a run that is stopped before it begins asks for nothing"
-        assert len(on.staging_files) == kept, "and throws nothing away"
+        assert (await on.embed()).reused == 0, "a run that is stopped before it begins fetches nothing"
+        assert len(on.staging_files) == kept, "a stopped run deletes nothing"
         on.stage.conditions.stop.clear()
         again = await on.embed()
         assert (again.reused, again.embedded) == (kept, 5)
@@ -385,7 +385,7 @@ async def test_a_stop_ends_also_those_who_wait_for_room(tmp_path: Path) -> None:
         work = asyncio.create_task(on.embed())
         await asyncio.to_thread(at_engine.wait, 20)
         await until(lambda: len(on.staging_files) >= 3)
-        await asyncio.sleep(0.1)  # everybody else waits for room now
+        await asyncio.sleep(0.1)  # all others wait for space now
         assert len(on.fetched) == 3
         on.stage.conditions.stop.set()
         go_on.set()
@@ -394,11 +394,11 @@ async def test_a_stop_ends_also_those_who_wait_for_room(tmp_path: Path) -> None:
         assert len(on.fetched) == 3, "nothing is begun after the stop"
         on.stage.conditions.stop.clear()
         async with asyncio.timeout(60):
-            assert (await on.embed()).embedded == 7, "with little room it goes on, one after another"
+            assert (await on.embed()).embedded == 7, "with little space it continues one by one"
 
 
 def hold(on: Bench) -> tuple[threading.Event, threading.Event]:
-    """Make the engine wait: the first is set when it does, the second lets it go on."""
+    """Make the engine wait: the first event is set when it waits, the second releases it."""
     at_engine, go_on = threading.Event(), threading.Event()
 
     def wait(_views: object) -> None:

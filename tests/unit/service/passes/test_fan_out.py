@@ -1,4 +1,4 @@
-"""Work on many items at once: as many as allowed, in order, and the first error is the one that counts."""
+"""Bounded concurrency over many items: the limit, the order, and the first error."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -16,7 +16,7 @@ async def each(items: Sequence[int]) -> AsyncIterator[int]:
 
 
 class Bench:
-    """Where items are worked on: keeps count."""
+    """A worker that counts concurrent items."""
 
     def __init__(self, *, steps: int = 50) -> None:
         self.begun: list[int] = []

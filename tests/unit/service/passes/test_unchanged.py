@@ -1,4 +1,4 @@
-"""A sync that finds nothing new begins neither grouping nor publishing; whatever may matter makes it look again."""
+"""A sync without changes skips grouping and publishing; every relevant change prevents that."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -38,7 +38,7 @@ class Scene:
     version: str = "1"
 
     async def looks(self, kind: str = "incremental") -> bool:
-        """Sync, and say whether grouping and publishing were begun."""
+        """Sync, and return whether grouping and publishing were begun."""
         app = self.app
         conditions = replace(
             app.context,
@@ -118,8 +118,8 @@ async def test_a_sync_looks_again_after_whatever_may_matter_and_only_then(scene:
     assert not await scene.looks()
     for change in CHANGES:
         change(scene)
-        assert await scene.looks(), f"it did not notice: {change.__name__}"
-        assert not await scene.looks(), f"it never comes to rest after: {change.__name__}"
+        assert await scene.looks(), f"the sync missed a change: {change.__name__}"
+        assert not await scene.looks(), f"every later sync works again after: {change.__name__}"
 
 
 async def test_nothing_is_settled_while_it_is_at_work_and_what_is_written_then_makes_the_next_sync_look(
@@ -167,7 +167,7 @@ def test_only_what_changes_something_gives_the_library_another_state(store: Stor
 
     assert store.read_now(read_state) is None
     assert renews(say, "Mira")
-    assert not renews(say, "Mira")  # she is called that already
+    assert not renews(say, "Mira")  # the person has that name already
     assert renews(say, "Mira Q.")
     assert not renews(rename, "nobody", {})
     assert not renews(rename, "p", BOOKKEEPING)

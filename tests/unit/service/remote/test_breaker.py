@@ -1,4 +1,4 @@
-"""The circuit breaker alone: no remote, no sleep, a clock that stands still until it is moved."""
+"""The circuit breaker alone: no remote, no sleep, a clock that the test moves."""
 
 from datetime import UTC, datetime, timedelta
 

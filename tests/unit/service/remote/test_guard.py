@@ -1,4 +1,4 @@
-"""The guard: bounded retries, a circuit that opens in time, and a way back."""
+"""The guard of a remote: bounded retries, a circuit breaker, and recovery."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ from service.remote.guard import ONCE, STUBBORN, CircuitOpenError, Guard
 
 
 class Remote:
-    """A remote that fails on order, and a world whose time passes only while somebody sleeps."""
+    """A remote that fails on demand, and a clock that advances only in sleep."""
 
     def __init__(self, *, silence_seconds: float = 0.0) -> None:
         self.now = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The pacer: room is given back at once when a server struggles, and taken again slowly."""
+"""The pacer: its concurrency limit falls at once under failures and rises slowly."""
 
 import asyncio
 
@@ -29,7 +29,7 @@ async def answer(pacer: Pacer, watch: Watch, seconds: float, kind: str = "search
 
 
 async def busy_round(pacer: Pacer) -> None:
-    """As many calls at once as the limit allows, all of them fine."""
+    """Make as many calls at once as the limit allows, all successful."""
     together = asyncio.Barrier(pacer.limit)
 
     async def call() -> None:

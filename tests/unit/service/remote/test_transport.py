@@ -1,4 +1,4 @@
-"""The transport against real sockets: its answers, and its failures in httpx's words."""
+"""The transport against real sockets: answers, and failures with httpx's messages."""
 
 import asyncio
 import gzip
@@ -18,7 +18,7 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def a_server(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """A port of this host, where ``talk`` has the word on every connection."""
+    """Yield a port of this host on which ``talk`` handles every connection."""
     talks: set[asyncio.Task[None]] = set()
 
     async def attend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -47,7 +47,7 @@ async def a_client(**options: bool | float) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def says(answer: bytes, heard: list[bytes] | None = None) -> Talk:
-    """Answers every request without a body on a connection with these bytes."""
+    """Return a handler that answers every request without a body with these bytes."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while head := await until_blank_line(reader):
@@ -229,7 +229,7 @@ async def test_a_proxy_of_the_environment_is_used_where_asked_for(monkeypatch: p
 
 
 class Counted(list[tuple[str, str, str]]):
-    """What was counted: remote, route and status of every request."""
+    """The counters of requests by remote, route and status."""
 
     def __call__(self, *, remote: str, route: str, status: str, seconds: float) -> None:
         assert 0 <= seconds < 5

@@ -1,4 +1,4 @@
-"""``clusters``: what the clustering itself finds, as folders that a person can browse."""
+"""``clusters``: the raw clusters, written as folders for browsing."""
 
 import json
 import stat

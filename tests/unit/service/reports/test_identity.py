@@ -1,4 +1,4 @@
-"""Where a person's faces come from, and how they came to be hers: on the command line and beside the face set."""
+"""``identity``: origin and assignment of an identity's faces, on the command line and beside the face set."""
 
 import json
 from collections import Counter

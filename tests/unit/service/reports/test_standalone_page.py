@@ -1,3 +1,5 @@
+"""Stand-alone HTML pages of the reports: readable by their owner only."""
+
 import stat
 from pathlib import Path
 

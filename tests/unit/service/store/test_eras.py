@@ -1,4 +1,4 @@
-"""Eras in the store: who is in which, from one sync to the next."""
+"""Eras in the store: members from one sync to the next."""
 
 import asyncio
 import dataclasses
@@ -55,7 +55,7 @@ def life(store: Store) -> StoredEras:
 
 
 def move(store: Store, number: int, *face_ids: int) -> None:
-    """A grouping takes these faces to an identity."""
+    """Assign these faces to an identity by a grouping."""
     joins = tuple(Join(face, number, 0.1, "decided") for face in face_ids)
     plan = GroupingPlan(new=(), joins=joins, leaves=(), links=(), report=nothing_to_report())
     store.write_now(identities.apply_grouping, plan, NOON)

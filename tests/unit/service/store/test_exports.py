@@ -1,4 +1,4 @@
-"""What publish stores about finished crops, in databases of this version and of the one before."""
+"""Finished crops in the store, in databases of this version and of the one before."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Everything that labels are held against, as every database gives it."""
+"""Faces for evaluation, as read from every database."""
 
 from builders import NOON, asset, content, face_answer, one_identity, plans
 from sqlalchemy import Connection, update

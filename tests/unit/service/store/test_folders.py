@@ -1,4 +1,4 @@
-"""What the store knows of folders: their files, what could not be listed, whom they name, and giving one up."""
+"""Folder sources in the store: files, unreadable files, names and removal."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -100,7 +100,7 @@ def test_what_a_listing_could_not_read_is_told_until_one_could(store: Store) -> 
     remember(store, file("a.jpg"))
     store.write_now(failures.record_unlisted, "album", [("closed", DENIED)], NOON)
     store.write_now(contents.drop_orphans)
-    assert store.read_now(failures.count_by_reason) == {"denied": 1}, "although it never was a picture we know"
+    assert store.read_now(failures.count_by_reason) == {"denied": 1}, "although it was never a known picture"
     later = NOON + timedelta(hours=1)
     store.write_now(failures.record_unlisted, "album", [("closed", DENIED)], later)
     store.write_now(sources.finish_listing, "album", watermark=None, full_at=later)
@@ -153,4 +153,4 @@ def test_adding_a_folder_again_moves_it_and_removing_it_forgets_everything(store
     assert not store.read_now(has_work)
     assert store.read_now(failures.count_by_reason) == {}
     assert wanted(store) == {"i1": True}
-    assert store.write_now(contents.drop_orphans) == 1, "what Immich has, too, stays"
+    assert store.write_now(contents.drop_orphans) == 1, "pictures that are also in Immich stay"

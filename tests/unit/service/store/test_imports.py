@@ -1,4 +1,4 @@
-"""What an import writes, on every database: who asserts what, and the eras that come along."""
+"""Imports in the store, on every database: assertions and imported eras."""
 
 from dataclasses import replace
 
@@ -33,7 +33,7 @@ def album(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def brought(store: Store, one: SortedSet) -> ImportOutcome:
-    """Import one set; what became of it."""
+    """Import one set; return the result."""
     plan = plan_import([one], store.read_now(imports.survey, [one]).existing)
     store.write_now(imports.record_import, plan, NOON)
     return plan.sets[0].outcome
@@ -42,14 +42,14 @@ def brought(store: Store, one: SortedSet) -> ImportOutcome:
 def test_an_imported_set_speaks_for_its_faces_by_content_or_by_path(album: Store) -> None:
     faces = (SortedFace(content(PICTURES[1]).sha256, (), HERE), SortedFace(None, ("D:\\a\\2019\\3.jpg",), HERE))
     album.write_now(named_values.write_scope, named_values.Scope("basis", 3, NOON))
-    assert brought(album, SortedSet(9, "Ida", faces)) is ImportOutcome.NEW, "half of her faces are no majority"
+    assert brought(album, SortedSet(9, "Ida", faces)) is ImportOutcome.NEW, "half of the faces are no majority"
     (said,) = album.read_now(identities.assertions, RECIPE.space)
     assert (said.face_ids, said.label) == ((2, 3), "")
     assert album.read_now(identities.labels) == {9: "Ida"}
     known = {one.number: (one.origin, one.people) for one in album.read_now(identities.all_known)}
     assert known[9] == ("asserted", frozenset({said.person}))
-    assert album.read_now(named_values.read_scope) is None, "the next sync looks at all faces"
-    assert [row.number for row in album.read_now(members.list_identities)] == [1, 2], "until then she has none"
+    assert album.read_now(named_values.read_scope) is None, "the next sync groups all faces"
+    assert [row.number for row in album.read_now(members.list_identities)] == [1, 2], "until then the identity has none"
 
 
 def test_eras_come_along_with_their_names_and_stay_when_others_are_kept(album: Store) -> None:
@@ -59,7 +59,7 @@ def test_eras_come_along_with_their_names_and_stay_when_others_are_kept(album: S
     life = album.read_now(eras.stored_eras)[1]
     (era,) = life.eras
     assert (era.name, era.from_year, era.main_year, era.to_year) == ("2011", 2010, 2011, 2013)
-    assert era.founders == {1, 2}, "the third face is somebody else's by now"
+    assert era.founders == {1, 2}, "the third face belongs to another identity by now"
     look = eras.EraVersion("years", "d")
     renamed = (replace(era, name="1999"),)
     assert album.write_now(eras.record_eras, 1, renamed, leaves=(), before=life.look, look=look, now=NOON)

@@ -1,4 +1,4 @@
-"""What exports about whole pictures read: every place, how each file is stored, and nobody who must not be exported."""
+"""Whole pictures for exports: every face box, the stored form of each file, and no excluded person."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ WAITING = asset("a4")
 
 
 def fill(store: Store) -> None:
-    """A picture on its side with two faces, its edited form, an old one without faces, and one not yet done."""
+    """A rotated picture with two faces, its edited form, an old one without faces, and one not yet done."""
     store.write_now(sources.remember_source, "anna", "immich", "user-1")
     store.write_now(assets.remember_page, plans(SIDEWAYS, EDITED, OLD, WAITING), run_id=1)
     two = (face_answer(1), face_answer(2, box=Box(500, 500, 700, 700)))

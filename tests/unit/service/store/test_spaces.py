@@ -1,4 +1,4 @@
-"""Two embedding spaces in one store: nothing that is read of the one in use knows of the other."""
+"""Two embedding spaces in one store: queries about one return nothing of the other."""
 
 import dataclasses
 import inspect
@@ -107,17 +107,17 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     spaces.active_space: (),
     spaces.grouped_points: (),
 }
-"""Every question to the store, with what is asked of the space in use."""
+"""Every query of the store, with its arguments for the space in use."""
 
 PARTS = {"add_import_assertions", "imported_eras", "resolver_of"} | {
     "read_scope",
     "read_last_complete_sync",
     "read_thresholds",
-}  # facts of no space
-"""What takes a transaction as a part of questions that are asked."""
+}  # data of no space
+"""Functions that take a transaction, as parts of the tested queries."""
 
 OF_ANOTHER = {spaces.coming_space, spaces.reembedding, spaces.progress_of, spaces.carried_members}
-"""The questions that are about another space."""
+"""The queries that concern another space."""
 
 CHANGES = {
     "remember_source judge_again remember_page record_look mark_gone finish_listing remember_people record_alias",
@@ -129,11 +129,11 @@ CHANGES = {
 
 
 def plain(value: Any) -> Any:
-    """A value that can be compared."""
+    """Return a value that can be compared."""
     if isinstance(value, np.ndarray):
         return (
             value.tolist() if value.dtype.kind != "f" else np.nan_to_num(value, nan=-9e9).tolist()
-        )  # NaN is not itself
+        )  # NaN differs from itself
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if dataclasses.is_dataclass(value):
@@ -173,7 +173,7 @@ def fill(store: Store) -> None:
 
 
 def fill_other(store: Store) -> None:
-    """More in another space, whose detector draws other boxes and sees one face more in each picture."""
+    """Add faces in another space, whose detector finds other boxes and one face more in each picture."""
     store.write_now(spaces.announce_space, OTHER.space)
     for item, seed in ((ANNA, 11), (BEN, 12), (NEW, 13)):
         found = face_answer(seed, box=Box(110, 105, 305, 302)), face_answer(seed + 20, box=Box(600, 600, 760, 780))
@@ -227,12 +227,12 @@ def test_no_question_about_the_space_in_use_is_answered_with_anything_of_another
     before = answers(store)
     fill_other(store)
     after = answers(store)
-    assert after["census"].pop("contents") == before["census"].pop("contents") + 1, "a picture that is known, not shown"
+    assert after["census"].pop("contents") == before["census"].pop("contents") + 1, (
+        "a known asset without an embedded picture"
+    )
     assert after == before
     told = {name for name, answer in before.items() if not answer}
-    assert told <= {"to_look_at", "items_at_crash", "stamps", "orphaned_faces"}, (
-        "a question that finds nothing proves nothing"
-    )
+    assert told <= {"to_look_at", "items_at_crash", "stamps", "orphaned_faces"}, "a query without rows proves nothing"
 
 
 def carried_plan(store: Store, number: int = 1) -> GroupingPlan:
@@ -262,7 +262,9 @@ def test_members_are_carried_to_the_faces_at_their_places_and_back_again(store: 
     (new,) = store.read_now(members.members_of, 1)
     assert (new.face_id, new.box, new.sha256) == (face_id, Box(110, 105, 305, 302), old[0].sha256)
     assert store.read_now(decisions.constraints_now, OTHER.space).must_not == {(face_id, 7)}
-    assert len(store.read_now(identities.face_table, RECIPE.space, 512).face_ids) == 2, "kept for whoever goes back"
+    assert len(store.read_now(identities.face_table, RECIPE.space, 512).face_ids) == 2, (
+        "kept for a return to that space"
+    )
     store.write_now(spaces.use_space, RECIPE.space, carried_plan(store), NOON)
     (back,) = store.read_now(members.members_of, 1)
     assert back.face_id == old[0].face_id

@@ -1,3 +1,5 @@
+"""The store on every database: assets, faces, identities, failures and runs."""
+
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -131,7 +133,7 @@ def test_a_picture_of_which_the_embedder_ended_rests_only_when_it_was_alone_ofte
         store.write_now(failures.record_crash, *place, message="it ended", now=NOON, alone=alone)
         for alone in (False, False, True, True)
     ]
-    assert crashes == [0, 0, 1, 2], "what happened beside others is not held against it"
+    assert crashes == [0, 0, 1, 2], "failures beside other pictures do not count"
     assert store.read_now(contents.count_to_embed, RECIPE, NOON) == 1
     assert not store.write_now(failures.record_failure, *place, error=TransientError("it answered 503"), now=NOON)
     assert store.read_now(failures.items_at_crash, "embed") == {fingerprint}

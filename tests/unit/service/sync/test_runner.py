@@ -1,4 +1,4 @@
-"""One whole sync at a time, and how it ends, whatever happens."""
+"""The sync runner: one sync at a time, and the recorded outcome of each."""
 
 import asyncio
 import sqlite3
@@ -38,7 +38,7 @@ HURRY: dict[str, Any] = {"min_face_short": 40, "export_min_face_short": 40, "cro
 
 @asynccontextmanager
 async def ready(folder: Path, *users: str) -> AsyncIterator[tuple[Stage, Runner]]:
-    """A runner with everything it needs; nothing was synced yet. Distances are set, for the scripted engine has none."""
+    """A runner with all its parts, before any sync. Distances are set, because the scripted engine has no defaults."""
     distances: dict[str, Any] = {f"{name}_distance": 0.5 for name in ("match", "cluster", "merge", "drop", "outlier")}
     async with running() as embedder, staged(folder, users=users or ("anna",), **HURRY, **distances) as stage:
         pool = EmbedderPool([Embedder(str(embedder.client.base_url), None)])
@@ -58,7 +58,7 @@ def add(stage: Stage, count: int = 3) -> None:
 
 
 def make_impatient(stage: Stage) -> None:
-    """Let the service wait for a locked database a moment only, not ten seconds."""
+    """Shorten the wait for a locked database from ten seconds to a moment."""
     engine = stage.store.engine
 
     @event.listens_for(engine, "connect")

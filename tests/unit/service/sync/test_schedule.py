@@ -1,4 +1,4 @@
-"""When the bell rings: crontab lines mean what crontab(5) says, and nobody hears more rings than can be worked off."""
+"""The schedule: crontab lines as in crontab(5), and no pile-up of missed times."""
 
 import asyncio
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def _in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def rings(line: str, count: int) -> list[str]:
-    """The next rings of a crontab line: weekday, day and time."""
+    """The next times of a crontab line: weekday, day and time."""
     trigger = trigger_of(Settings(sync_cron=line), NOW)
     moments: list[datetime] = []
     while len(moments) < count:

@@ -1,4 +1,4 @@
-"""What programs ask, and the errors they get."""
+"""The HTTP API: answers to programs, and error answers."""
 
 import asyncio
 import dataclasses

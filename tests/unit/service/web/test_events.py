@@ -1,4 +1,4 @@
-"""What listeners hear, how often, and what happens to them when the service stops."""
+"""Server-sent events: content, rate, and the end of connections at shutdown."""
 
 import asyncio
 import time
@@ -103,7 +103,7 @@ async def test_a_feed_that_is_left_lets_go_of_the_board_at_once() -> None:
     feed = snapshots(board, asyncio.Event())
     await anext(feed)
     board.update_stage("embed", done=1)
-    await asyncio.sleep(0.01)  # the change has come in and waits to be told
+    await asyncio.sleep(0.01)  # the change has arrived and is queued
     await feed.aclose()
     assert not board._wakers
 
@@ -165,5 +165,5 @@ async def test_a_listener_that_takes_nothing_does_not_hold_the_stop() -> None:
         begin = time.monotonic()
     seconds = time.monotonic() - begin
     writer.transport.abort()
-    await asyncio.sleep(0.1)  # the server's end of the socket notices
+    await asyncio.sleep(0.1)  # the server's end of the socket is closed
     assert seconds < 5

@@ -1,4 +1,4 @@
-"""The OpenAPI document is true and whole."""
+"""The OpenAPI document: complete and consistent with the routes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What people read, with and without scripts."""
+"""HTML pages, with and without scripts."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Who gets in, and what every answer carries."""
+"""Authentication and the security headers of every answer."""
 
 import pytest
 from aiohttp import ClientSession

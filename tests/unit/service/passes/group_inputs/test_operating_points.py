@@ -1,4 +1,4 @@
-"""Distances measured by the service: remembered, applied as the settings want, and shown."""
+"""Distances measured by the service: stored, applied according to the settings, and shown."""
 
 import asyncio
 from dataclasses import replace
@@ -44,7 +44,7 @@ def conditions(store: Store, folder: Path, **settings: object) -> PassContext:
 
 
 def company() -> FaceTable:
-    """Pictures of three people each, who resemble each other more than the model's defaults expect."""
+    """Pictures of three people each, who are more similar than the model's defaults assume."""
     rng = np.random.default_rng(0)
     who = np.concatenate([rng.choice(120, size=3, replace=False) for _ in range(250)])
     centres = unit(rng.normal(size=(120, DIMENSION)))
@@ -81,7 +81,7 @@ async def test_a_sync_leaves_the_cut_in_use_where_it_is_for_less_than_a_step(sto
     assert told.estimate is not None
     trust = told.impostor.effective / (told.impostor.effective + PRIOR_PAIRS)
     side = STEP if trust * (told.estimate - DEFAULTS.cluster) > told.shift else -STEP
-    assert abs(told.shift) < BOUND, "the bound must not decide"
+    assert abs(told.shift) < BOUND, "the bound must not determine the value"
     near = shifted(DEFAULTS, round(told.shift + side, 6))
     await store.write(write_thresholds, replace(known, points=near, measured=replace(told, chosen=near)))
     assert await measured(found, company()) == near

@@ -1,4 +1,4 @@
-"""How much a grouping looks at: everything when what it goes by changed or the bell rings, else what came."""
+"""Scope of a grouping: all faces after a change of its inputs or by the schedule, otherwise new ones only."""
 
 import asyncio
 from datetime import timedelta
@@ -63,7 +63,7 @@ def test_all_that_a_grouping_goes_by_is_in_its_basis() -> None:
 
 
 class Syncs:
-    """Groupings of one store, whose clock a test moves."""
+    """Groupings of one store, with a clock that the test moves."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         self.store, self.now = store, NOON
@@ -113,7 +113,7 @@ async def test_the_first_sync_looks_at_all_and_the_next_only_at_what_came(store:
     syncs.now += timedelta(hours=1)
     assert (await syncs.group()).guardrails is None
     assert len(store.read_now(identities.all_memberships)) == 6
-    assert store.read_now(named_values.read_value, GUARDRAILS) == told, "what was said of the whole still stands"
+    assert store.read_now(named_values.read_value, GUARDRAILS) == told, "the report of the full grouping is kept"
     syncs.now += DAY
     assert (await syncs.group()).guardrails is not None, "once a day"
 

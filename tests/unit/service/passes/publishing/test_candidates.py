@@ -1,4 +1,4 @@
-"""Which faces of nobody a person may be asked about, and about whom."""
+"""Candidates: unassigned faces that are offered to moderators, and for which identity."""
 
 from dataclasses import replace
 

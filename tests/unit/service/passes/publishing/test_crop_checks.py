@@ -1,4 +1,4 @@
-"""Crop checks in a whole service: the embedder is asked once about each finished crop, whatever follows from it."""
+"""Crop checks in a whole service: the embedder checks each finished crop once."""
 
 import asyncio
 import hashlib
@@ -126,7 +126,7 @@ async def test_a_verdict_without_facts_holds_for_the_threshold_it_was_made_with(
         failed = min(found)
         await app.store.write(as_before_facts)
         counts = await app.runner.publish_now()
-        assert counts.checked <= 1, "at most the next best in place of the one that failed"
+        assert counts.checked <= 1, "at most the next best crop in place of the failed one"
         assert counts.written == 1, "the face set that lost the crop"
         assert rows(app)[failed].verdict == "far"
     async with opened(placed, tmp_path, embedder_url, outlier_distance=0.7) as app:

@@ -1,4 +1,4 @@
-"""What is found in a kept crop, in the picture it was cut from."""
+"""Enrichment of kept crops: landmarks in pixels of the original picture."""
 
 from dataclasses import replace
 

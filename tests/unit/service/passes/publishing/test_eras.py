@@ -1,4 +1,4 @@
-"""When eras are computed at all, and from what."""
+"""Conditions under which eras are computed, and their input."""
 
 from dataclasses import replace
 from datetime import date
@@ -67,6 +67,4 @@ def test_a_split_on_purpose_looks_whatever_was_looked_at() -> None:
     assert [len(era.face_ids) for era in plan.after.eras] == [25, 30]
     assert plan_identity_eras(TABLE, before, RULES, None, anew=True).is_done
     lost = StoredEras((*before.eras, before.eras[0].__class__("2030", 2030, 2030, 2030, frozenset({999}))), before.look)
-    assert plan_identity_eras(TABLE, lost, RULES, None, anew=True).leaves == frozenset(), (
-        "a face that is away is not touched"
-    )
+    assert plan_identity_eras(TABLE, lost, RULES, None, anew=True).leaves == frozenset(), "an absent face is not moved"

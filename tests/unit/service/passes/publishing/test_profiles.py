@@ -1,4 +1,4 @@
-"""Export profiles in a whole service: every form is written, kept, renamed and removed as its person is."""
+"""Export profiles in a whole service: written, kept, renamed and removed with their identity."""
 
 import asyncio
 import json
@@ -51,7 +51,7 @@ async def opened(placed: Placed, tmp_path: Path, **fields: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def synced(drawn: SmallLibrary, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data folder of a service after its first sync; a test works on a copy."""
+    """The data folder of a service after its first sync; tests work on a copy."""
     folder = tmp_path_factory.mktemp("synced")
 
     async def sync() -> Path:
@@ -59,7 +59,7 @@ def synced(drawn: SmallLibrary, tmp_path_factory: pytest.TempPathFactory) -> Pat
             assert (await app.runner.run("full")).outcome is Outcome.DONE
         return folder / "data"
 
-    with ThreadPoolExecutor(1) as pool:  # a thread, because the loop of the test comes later
+    with ThreadPoolExecutor(1) as pool:  # a thread, because the event loop of the test starts later
         return pool.submit(asyncio.run, sync()).result()
 
 
@@ -172,7 +172,7 @@ async def test_the_ledger_says_what_was_written_for_which_profile_and_by_whom(ap
     (copied,) = (row for row in ledger if row.made_by != "sync")
     assert (copied.profile, copied.identity, copied.faces) == ("imagefolder", number, 2)
     assert copied.made_by == "export command"
-    assert (await app.runner.publish_now()).removed == 0  # a copy is nobody's to keep
+    assert (await app.runner.publish_now()).removed == 0  # the service does not keep copies
     assert files(target)
 
 

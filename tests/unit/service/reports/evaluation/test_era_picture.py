@@ -1,4 +1,4 @@
-"""The picture of a probe."""
+"""The picture of an era probe."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""A folder as a source: what it lists, what it reads again, and what it makes of trouble."""
+"""The folder source: listing, changed files and errors."""
 
 import asyncio
 import contextlib
@@ -38,7 +38,7 @@ TAKEN = "2019:07:14 23:30:05"
 
 @dataclass
 class Remembered:
-    """What a store would know: the stamps of what was listed."""
+    """The stamps of listed files, as a store would keep them."""
 
     known: dict[str, str] = field(default_factory=dict)
 
@@ -61,7 +61,7 @@ class Listed:
 
 @dataclass
 class Album:
-    """A folder, its source, and what is known of it."""
+    """A folder, its source, and the stored state."""
 
     root: Path
     memory: Remembered = field(default_factory=Remembered)
@@ -88,7 +88,7 @@ class Album:
         return path
 
     async def listed(self) -> Listed:
-        """List everything, and remember it."""
+        """List everything, and store the state."""
         found = Listed()
         async for page in self.source.listing():
             for asset in page.assets:
@@ -150,7 +150,7 @@ async def test_everything_below_the_root_is_listed_once_and_the_rest_is_counted(
     one = found.assets["b.jpg"]
     assert (one.path, one.file_name, one.mime_type) == ("b.jpg", "b.jpg", "image/jpeg")
     assert one.checksum == hashlib.sha1(b"b.jpg", usedforsecurity=False).hexdigest(), (
-        "what Immich would say of these bytes"
+        "the date that Immich reads from these bytes"
     )
     assert one.fingerprint == f"original:{one.checksum}"
 
@@ -230,10 +230,10 @@ async def test_without_a_date_of_its_own_a_picture_has_that_of_its_file_and_says
     os.utime(path, (1e9, 1e9))
     one = (await album.listed()).assets["a.jpg"]
     assert one.taken_at == datetime.fromtimestamp(1e9, UTC)
-    assert one.local_date == "", "so nobody takes it for the day the picture was taken"
+    assert one.local_date == "", "a file time is not the date of the picture"
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's remarks, which a source does not pass on
+@pytest.mark.filterwarnings("ignore::UserWarning")  # warnings of Pillow, which a source does not pass on
 @given(st.binary(max_size=200))
 def test_damaged_metadata_is_no_reason_to_leave_a_picture_out(block: bytes) -> None:
     with tempfile.NamedTemporaryFile() as file:
@@ -293,7 +293,7 @@ async def test_loops_end_and_linked_folders_are_listed_once(album: Album, tmp_pa
 
 @contextlib.contextmanager
 def as_nobody() -> Iterator[None]:
-    """Meet files with the rights of nobody, in this thread, also where the tests run as root."""
+    """Drop the rights of this thread to those of user nobody, where the tests run as root."""
     if os.getuid() != 0:
         yield
         return

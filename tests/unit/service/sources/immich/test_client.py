@@ -1,4 +1,4 @@
-"""One question to Immich: where it goes, who sees the key, and what each failure is called."""
+"""The Immich client: URLs, handling of the API key, and the error of each failure."""
 
 import asyncio
 import ssl
@@ -32,7 +32,7 @@ def version(request: httpx.Request) -> httpx.Response:
 
 
 async def error_of(handle: Handle) -> FacesetsError:
-    """What asking for the version of such a server ends with."""
+    """Return the error of a version request to such a server."""
     client = client_of(handle)
     with pytest.raises(FacesetsError) as caught:
         await client.server_version()
@@ -287,7 +287,7 @@ async def test_an_id_cannot_leave_its_place_in_the_path() -> None:
 
 
 async def test_an_answer_that_only_drips_is_given_up_in_time() -> None:
-    """Every byte comes before the read timeout, and yet the whole never ends."""
+    """Every byte arrives before the read timeout, but the answer never ends."""
 
     async def drip() -> AsyncIterator[bytes]:
         while True:

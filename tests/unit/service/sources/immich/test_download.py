@@ -1,4 +1,4 @@
-"""Pictures on their way to disk: whole and verified, or not at all."""
+"""Downloads from Immich: complete and verified on disk, or absent."""
 
 import asyncio
 import errno
@@ -60,7 +60,7 @@ def files_in(folder: Path) -> list[Path]:
 
 
 async def refusal(source: ImmichSource, asset: Asset, folder: Path) -> ItemError:
-    """The item error a fetch ends with; nothing may be left behind."""
+    """Return the item error of a fetch; no file may be left behind."""
     with pytest.raises(ItemError) as caught:
         await source.fetch(asset, folder)
     assert files_in(folder) == []

@@ -1,4 +1,4 @@
-"""Every picture is listed once, whatever the pages do."""
+"""Keyset listing: every asset once, for any behaviour of pages."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ async def test_a_keyset_sweep_sees_every_picture_once(version: str) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_pictures_that_share_an_instant_across_a_page_edge_are_all_seen(version: str) -> None:
-    """By page, 2.7 would lose some of these and show others twice."""
+    """By page number, 2.7 would lose some of these and list others twice."""
     async with scene(version, page_limit=10) as (immich, _, source):
         ids = fill(immich, (n // 4 * 60 for n in range(97)))
         assets = await listed(source)
@@ -50,7 +50,7 @@ async def test_more_pictures_in_one_instant_than_a_page_holds_are_all_seen(versi
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("step", [0.00023, 0.00035, 0.0007])
 async def test_times_finer_than_a_millisecond_lose_nothing(version: str, step: float) -> None:
-    """The database knows microseconds, the answers only milliseconds."""
+    """The database stores microseconds, the answers hold only milliseconds."""
     async with scene(version, page_limit=10) as (immich, _, source):
         ids = fill(immich, (n * step for n in range(80)))
         assets = await listed(source)
@@ -90,7 +90,7 @@ async def test_a_large_library_costs_few_questions(version: str) -> None:
         await source.open()
         immich.requests.clear()
         assert len(await listed(source)) == 2500
-    # three pages of 1000, and one question for each other kind of picture
+    # three pages of 1000, and one request for each other kind of picture
     assert searches(immich) <= {"2.7.5": 8, "3.1.0": 8, "3.3.5": 5}[version]
 
 
@@ -161,7 +161,7 @@ async def test_a_search_that_never_works_is_an_outage_and_not_a_thousand_bad_spo
 
 
 async def test_a_library_that_changes_meanwhile_is_still_listed_whole() -> None:
-    """Pages by number would drift: each new picture would push one over the edge."""
+    """Pages by number would shift: each new picture would move one to the next page."""
     async with scene("3.1.0", page_limit=10) as (immich, _, source):
         ids = fill(immich, (n * 60 for n in range(50)))
         found: list[str] = []
@@ -173,7 +173,7 @@ async def test_a_library_that_changes_meanwhile_is_still_listed_whole() -> None:
 
 
 async def test_a_server_that_ignores_the_window_is_a_setup_error() -> None:
-    """Such as one that speaks another dialect than its version promises: nothing it lists can be trusted."""
+    """A server with another API than that of its version: its listings cannot be trusted."""
     async with scene("3.1.0", page_limit=10) as (immich, _, source):
         fill(immich, (n * 60 for n in range(40)))
         await source.open()

@@ -1,4 +1,4 @@
-"""One Immich user as a source: whose pictures, which faces, what is gone, and what is wrong with the key."""
+"""One Immich user as a source: assets, faces, deletions, and errors of the key."""
 
 from collections import Counter
 from datetime import UTC, datetime
