@@ -18,7 +18,7 @@ from service.sources import SourceAwayError
 from service.store import named_values
 from service.sync.outcome import Outcome, Result
 from service.sync.runner import Kind, until_stopped
-from service.sync.schedule import Bell, trigger_of
+from service.sync.schedule import SyncTrigger, trigger_of
 from service.web import schemas as shown
 from service.web.context import WebContext
 from service.web.server import serve_web
@@ -39,7 +39,7 @@ class Service:
     def __init__(self, app: App, *, on_serving: Callable[[Listen], None] | None = None) -> None:
         self._app = app
         self._on_serving = on_serving
-        self._bell = Bell(trigger_of(app.settings), on_next=app.board.set_next_sync)
+        self._trigger = SyncTrigger(trigger_of(app.settings), on_next=app.board.set_next_sync)
         self._requests: asyncio.Queue[tuple[Kind, str | None]] = asyncio.Queue(maxsize=1)
         self._last: Result | None = None
 
@@ -63,8 +63,8 @@ class Service:
             log.info("serving", address=f"http://{bound}", token_file=app.settings.token is None)
             if self._on_serving is not None:
                 self._on_serving(bound)
-            self._bell.start()
-            self._bell.ring()
+            self._trigger.start()
+            self._trigger.fire()
             try:
                 async with asyncio.TaskGroup() as tasks:
                     work = tasks.create_task(self._work())
@@ -75,7 +75,7 @@ class Service:
             except BaseExceptionGroup as errors:
                 raise first_error(errors) from None
             finally:
-                self._bell.stop()
+                self._trigger.stop()
 
     async def _work(self) -> None:
         while not self._app.context.stop.is_set():
@@ -92,13 +92,13 @@ class Service:
                 await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _next_request(self) -> tuple[Kind, str | None]:
-        ring = asyncio.create_task(self._bell.wait())
+        fired = asyncio.create_task(self._trigger.wait())
         request = asyncio.create_task(self._requests.get())
         try:
-            await asyncio.wait([ring, request], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([fired, request], return_when=asyncio.FIRST_COMPLETED)
             return request.result() if request.done() else ("incremental", None)
         finally:
-            ring.cancel()
+            fired.cancel()
             request.cancel()
 
     async def _wait_for_recovery(self) -> None:
@@ -109,7 +109,7 @@ class Service:
         for source in self._app.sources.values():
             await source.wait_until_up()
         await self._app.pool.wait_until_usable()
-        self._bell.ring()
+        self._trigger.fire()
 
     async def _wait_for_database(self) -> bool:
         """Wait until the database responds; return whether it was down."""

@@ -10,7 +10,7 @@ from immich_facesets.errors import RequestError
 from service.app import open_reading
 from service.cli.terminal import err, print_line
 from service.passes.context import PassContext
-from service.passes.group_inputs.inputs import living_faces, space_in_use
+from service.passes.group_inputs.inputs import current_faces, space_in_use
 from service.passes.group_inputs.operating_points import points_in_use
 from service.progress import ProgressBoard
 from service.reports.clusters import ClusterView, check_target, cluster_faces, folders_of, write_view
@@ -59,7 +59,7 @@ async def _clusters(settings: Settings, to: Path, cut: float | None, *, is_copie
 async def _view(context: PassContext, cut: float | None) -> ClusterView:
     store, space = context.store, await space_in_use(context)
     cut = (await points_in_use(context, space)).cluster if cut is None else cut
-    table = await living_faces(store, space)
+    table = await current_faces(store, space)
     err.print(f"Clustering {counted(len(table), 'face')} ...")
     found = await asyncio.to_thread(cluster_faces, table, cut)
     crops = {face.face_id: face for face in await store.read(picture_copies.face_crops, space.space)}

@@ -13,7 +13,7 @@ from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import chosen_users, open_app, open_reading
 from service.cli.terminal import print_line, shown
 from service.passes.context import PassContext
-from service.passes.group_inputs.inputs import decide, living_faces, space_in_use
+from service.passes.group_inputs.inputs import current_faces, decide, space_in_use
 from service.progress import ProgressBoard
 from service.reports.grouping_preview import GroupingPreview, preview
 from service.settings import Settings, load_settings
@@ -50,7 +50,7 @@ async def _preview(settings: Settings) -> GroupingPreview:
     async with open_reading(settings) as store:
         context = PassContext(store, settings, ProgressBoard(), asyncio.Event())
         space = await space_in_use(context)
-        table = await living_faces(store, space)
+        table = await current_faces(store, space)
         return await preview(context, space.space, await decide(context, space, table))
 
 

@@ -10,7 +10,7 @@ import typer
 from immich_facesets.near_duplicates.pictures import MOST_BITS, PictureLikeness
 from service.app import open_reading
 from service.cli.terminal import print_line
-from service.reports.duplicates.page import read_holdings, write_duplicates
+from service.reports.duplicates.page import read_local_images, write_duplicates
 from service.reports.duplicates.search import Duplicates, Group, find_duplicates
 from service.settings import Settings, load_settings
 from service.web.formatting import counted
@@ -46,7 +46,7 @@ async def _duplicates(settings: Settings, likeness: PictureLikeness, page: Path 
     async with open_reading(settings) as store:
         found = await find_duplicates(store, likeness)
         if page is not None:
-            await write_duplicates(page, found, await read_holdings(store, settings.data_dir / "crops"))
+            await write_duplicates(page, found, await read_local_images(store, settings.data_dir / "crops"))
         return found
 
 

@@ -17,7 +17,7 @@ from immich_facesets.evaluation.confusions import PersonScore
 from immich_facesets.evaluation.metrics import CalibrationBin
 from service.app import open_reading
 from service.cli.terminal import err, out, plain, print_line
-from service.reports.evaluation.comparison import Scene, Trial, read_scene
+from service.reports.evaluation.comparison import Evaluation, EvaluationInput, read_evaluation_input
 from service.reports.evaluation.labels import Labels, labels_of_people, labels_of_rows, read_rows
 from service.reports.evaluation.page import prepare_folder, write_report
 from service.reports.evaluation.results import Findings, MethodFindings, UnusedLabel
@@ -60,16 +60,20 @@ def evaluate(
             "pip install 'immich-facesets[baselines]', or leave --baselines out"
         )
     settings = load_settings()
-    trial = asyncio.run(_trial(settings, labels, largest=largest))
+    evaluation = asyncio.run(_evaluation(settings, labels, largest=largest))
     if report is not None:
         prepare_folder(report)
     methods = []
-    for name, judged in trial.methods(with_baselines=baselines):
+    for name, judged in evaluation.methods(with_baselines=baselines):
         with _working(name):
             methods.append(judged())
     with _working("distances of pairs"):
-        findings = trial.findings(tuple(methods))
-    page = None if report is None else write_report(report, findings, trial.scene.library, settings.data_dir / "crops")
+        findings = evaluation.findings(tuple(methods))
+    page = (
+        None
+        if report is None
+        else write_report(report, findings, evaluation.inputs.library, settings.data_dir / "crops")
+    )
     if json:
         typer.echo(msgspec.json.format(msgspec.json.encode(findings)).decode())
         return
@@ -78,22 +82,22 @@ def evaluate(
         print_line(f"The page: {page}")
 
 
-async def _trial(settings: Settings, path: Path | None, *, largest: bool) -> Trial:
+async def _evaluation(settings: Settings, path: Path | None, *, largest: bool) -> Evaluation:
     if path is None:
-        scene = await _scene(settings)
-        labels, source = labels_of_people(scene.library.named), "the people named in Immich"
+        inputs = await _read_input(settings)
+        labels, source = labels_of_people(inputs.library.named), "the people named in Immich"
     else:
         rows, unused = await asyncio.to_thread(read_rows, path)
-        scene = await _scene(settings)
-        labels, source = labels_of_rows(rows, unused, scene.library, largest=largest), path.name
+        inputs = await _read_input(settings)
+        labels, source = labels_of_rows(rows, unused, inputs.library, largest=largest), path.name
     if not labels.names:
         raise SetupError(_nothing(labels, source))
-    return Trial(scene, labels, source)
+    return Evaluation(inputs, labels, source)
 
 
-async def _scene(settings: Settings) -> Scene:
+async def _read_input(settings: Settings) -> EvaluationInput:
     async with open_reading(settings) as store:
-        return await read_scene(store, settings)
+        return await read_evaluation_input(store, settings)
 
 
 def _nothing(labels: Labels, source: str) -> str:

@@ -69,7 +69,8 @@ def add(
     name: Annotated[str, typer.Option(help="What to call it in manifests.")],
     *,
     trusted: Annotated[
-        bool, typer.Option("--trusted-by-subfolder", help="Each folder directly below it is one person, and her name.")
+        bool,
+        typer.Option("--trusted-by-subfolder", help="Each folder directly below it is one person, named after it."),
     ] = False,
     mixed: Annotated[
         bool, typer.Option("--mixed", help="Anybody may be anywhere in it; what is meant by default.")

@@ -78,7 +78,7 @@ class Group:
         await store.write(write_scope, decided.scope)  # written last: the next sync repeats an interrupted grouping
         needed = await store.read(contents.crop_files)
         await asyncio.to_thread(crops.tidy, self._context.crops_dir, needed)
-        self._tell(plan, is_carried=carried is not None)
+        self._count_and_log(plan, is_carried=carried is not None)
         return plan.report
 
     async def _count_missing(self) -> int:
@@ -91,7 +91,7 @@ class Group:
         now = self._context.clock()
         return await self._store.read(contents.count_to_embed, recipe, now, sources=self._sources)
 
-    def _tell(self, plan: GroupingPlan, *, is_carried: bool) -> None:
+    def _count_and_log(self, plan: GroupingPlan, *, is_carried: bool) -> None:
         for message in plan.report.guardrails or ():
             log.warning("guardrail", message=message)
         self.counts.joined = 0 if is_carried else len(plan.joins)

@@ -26,7 +26,7 @@ class PageCounts:
     changed: int
 
 
-def judge_again(tx: Connection, rules: ListingRules) -> None:
+def apply_size_rule(tx: Connection, rules: ListingRules) -> None:
     """
     Decide again, from the stored hints, which assets are worth fetching, after the smallest face size has changed.
 

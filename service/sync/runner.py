@@ -164,7 +164,7 @@ class Runner:
     async def _judge(self, work: Awaitable[str], counts: dict[str, int]) -> Result:
         try:
             message = await work
-        except _StopWishedError:
+        except _StopRequestedError:
             return Result(Outcome.STOPPED, "stopped on request; the next sync goes on from here", counts)
         except (TransientError, SetupError) as error:
             return ended_by(error, counts)
@@ -178,7 +178,7 @@ class Runner:
     async def _stages(self, kind: Kind, names: tuple[str, ...], run_id: int, counts: dict[str, int]) -> str:
         """Run all stages in order; return the message for the user."""
         context = self._context
-        await self._judge_again()
+        await self._apply_size_rule()
         refused: dict[str, SetupError | SourceAwayError] = {}
         async with self._stage("discover"):
             for name in names:
@@ -240,11 +240,11 @@ class Runner:
                 await publish.run()
         return UP_TO_DATE, publish.counts.facesets
 
-    async def _judge_again(self) -> None:
+    async def _apply_size_rule(self) -> None:
         """Apply a changed size rule to known assets too, not only to new ones."""
         store, rules = self._context.store, self._context.settings.listing_rules
         if await store.read(named_values.read_value, "min_face_short") != rules.min_face_short:
-            await store.write(assets.judge_again, rules)
+            await store.write(assets.apply_size_rule, rules)
             await store.write(named_values.write_value, "min_face_short", rules.min_face_short)
 
     @asynccontextmanager
@@ -262,7 +262,7 @@ class Runner:
             self._metrics.stage_seconds.labels(stage).observe(time.monotonic() - began)
         if self._context.stop.is_set():
             board.update_stage(stage, state="waiting", note="stopped")
-            raise _StopWishedError
+            raise _StopRequestedError
         board.update_stage(stage, state="done", note="")
 
 
@@ -280,7 +280,7 @@ async def until_stopped(work: asyncio.Task[T], stop: asyncio.Event) -> None:
     await asyncio.wait([work])
 
 
-class _StopWishedError(Exception):
+class _StopRequestedError(Exception):
     """A requested stop that ended the sync between two items."""
 
 

@@ -70,28 +70,28 @@ def _weekday(text: str) -> int:
     return int(text)
 
 
-class Bell:
-    """Event set at the times of a trigger; several rings before a ``wait`` count as one."""
+class SyncTrigger:
+    """Event set at the times of a schedule; if it fires several times before a ``wait``, that counts as one."""
 
     def __init__(self, trigger: BaseTrigger, *, on_next: Callable[[datetime | None], None]) -> None:
-        self._ring = asyncio.Event()
+        self._fired = asyncio.Event()
         self._on_next = on_next
         self._scheduler = AsyncIOScheduler(timezone=UTC)
-        self._job = self._scheduler.add_job(self.ring, trigger, coalesce=True, max_instances=1, misfire_grace_time=None)
+        self._job = self._scheduler.add_job(self.fire, trigger, coalesce=True, max_instances=1, misfire_grace_time=None)
 
     def start(self) -> None:
         self._scheduler.start()
         self._report_next()
 
-    def ring(self) -> None:
-        """Ring now."""
-        self._ring.set()
+    def fire(self) -> None:
+        """Start a sync now."""
+        self._fired.set()
 
     async def wait(self) -> None:
-        """Return at the next ring, or at once if there was one since the last ``wait``."""
+        """Return when it fires next, or at once if it fired since the last ``wait``."""
         self._report_next()
-        await self._ring.wait()
-        self._ring.clear()
+        await self._fired.wait()
+        self._fired.clear()
 
     def _report_next(self) -> None:
         moment: datetime | None = self._job.next_run_time

@@ -76,7 +76,7 @@ async def post_sync(request: web.Request) -> web.StreamResponse:
     try:
         question = msgspec.json.decode(body or b"{}", type=SyncQuestion)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RequestError(f"this is not a wish for a sync: {error}", status=400) from error
+        raise RequestError(f"this is not a valid sync request: {error}", status=400) from error
     result = request.app[CONTEXT].request_sync(question.kind, question.source)
     if result == "already_running":
         return error_response(request, 409, result, "A sync is running already.")

@@ -39,7 +39,7 @@ TITLES = {
 }
 
 
-def answer_trouble(
+def error_answer(
     request: web.Request, status: int, reason: str, message: str, *, retry_after: float | None = None
 ) -> web.Response:
     """Return the response to a failed request: a page where the caller accepts HTML, else JSON."""
@@ -60,7 +60,7 @@ def answer_trouble(
 def _answer_refusal(request: web.Request, refusal: web.HTTPException) -> web.Response:
     status = refusal.status
     message = MESSAGES.get(status, refusal.reason or "")
-    answer = answer_trouble(request, status, REASONS.get(status, "refused"), message)
+    answer = error_answer(request, status, REASONS.get(status, "refused"), message)
     for name in (hdrs.ALLOW, hdrs.WWW_AUTHENTICATE):
         if name in refusal.headers:
             answer.headers[name] = refusal.headers[name]
@@ -70,13 +70,13 @@ def _answer_refusal(request: web.Request, refusal: web.HTTPException) -> web.Res
 def _answer_error(request: web.Request, error: FacesetsError) -> web.Response:
     match error:
         case TransientError():
-            return answer_trouble(request, 503, "unavailable", str(error), retry_after=error.retry_after or 5)
+            return error_answer(request, 503, "unavailable", str(error), retry_after=error.retry_after or 5)
         case ItemError():
-            return answer_trouble(request, 422, error.reason, str(error))
+            return error_answer(request, 422, error.reason, str(error))
         case RequestError():
-            return answer_trouble(request, error.status, REASONS.get(error.status, "refused"), str(error))
+            return error_answer(request, error.status, REASONS.get(error.status, "refused"), str(error))
         case _:
-            return answer_trouble(request, 503, "setup", str(error))
+            return error_answer(request, 503, "setup", str(error))
 
 
 @web.middleware
@@ -95,4 +95,4 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         except Exception:
             log.exception("bug", method=request.method, path=request.path)
             message = f"This is a fault of ours. The log tells more under {request[REQUEST_ID]}."
-            return answer_trouble(request, 500, "bug", message)
+            return error_answer(request, 500, "bug", message)

@@ -24,7 +24,7 @@ Kill = tuple[str, int, str]
 FIRST: dict[str, tuple[Kill, ...]] = {
     "discover": (
         ("begin_run", 1, "da"),
-        ("judge_again", 1, "da"),
+        ("apply_size_rule", 1, "da"),
         ("write_value", 1, "da"),
         ("remember_source", 1, "da"),
         ("remember_people", 1, "da"),

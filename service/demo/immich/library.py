@@ -191,7 +191,7 @@ class Library:
 
     def add_asset(self, asset: FakeAsset) -> FakeAsset:
         if asset.owner not in self.users:
-            raise ValueError("add the user before her assets")
+            raise ValueError("add the user before the user's assets")
         if asset.taken_at.tzinfo is None:
             raise ValueError("taken_at must be an aware instant")
         now = self.clock()

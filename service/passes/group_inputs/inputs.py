@@ -34,7 +34,7 @@ class Decided:
     scope: Scope
 
 
-async def living_faces(store: Store, space: SpaceFacts) -> FaceTable:
+async def current_faces(store: Store, space: SpaceFacts) -> FaceTable:
     """Return all faces except those in orphaned contents, which the next sync drops."""
     table = await store.read(identities.face_table, space.space, space.dimension)
     orphans = await store.read(contents.orphaned_faces, space.space)

@@ -30,7 +30,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Holdings:
+class LocalImages:
     """Local images by content: files of folders, and crops of faces, largest first."""
 
     places: Mapping[str, Sequence[Copy]]
@@ -48,7 +48,7 @@ class Holdings:
         return Shown(picture, None, is_face=False)
 
 
-async def read_holdings(store: Store, crops_dir: Path) -> Holdings:
+async def read_local_images(store: Store, crops_dir: Path) -> LocalImages:
     """Return the local images of every picture."""
     space = await store.read(active_space)
     places: dict[str, list[Copy]] = {}
@@ -59,25 +59,25 @@ async def read_holdings(store: Store, crops_dir: Path) -> Holdings:
         if face.file is not None:
             crops.setdefault(face.sha256, []).append(crops_dir / face.file)
     places.pop("", None)
-    return Holdings(places, crops)
+    return LocalImages(places, crops)
 
 
-async def write_duplicates(path: Path, found: Duplicates, holdings: Holdings) -> None:
+async def write_duplicates(path: Path, found: Duplicates, images: LocalImages) -> None:
     """
     Write the page, readable by its owner only, whole or not at all.
 
     A missing folder or a disk error raises a ``SetupError``.
     """
-    html = await asyncio.to_thread(render, found, holdings)
+    html = await asyncio.to_thread(render, found, images)
     await asyncio.to_thread(_write, path, html)
 
 
-def render(found: Duplicates, holdings: Holdings) -> str:
+def render(found: Duplicates, images: LocalImages) -> str:
     """Return the page as text. Blocking: it reads every picture that it shows."""
     silence_pillow()
 
     def shown(groups: Sequence[Group]) -> list[tuple[Group, list[Shown]]]:
-        return [(group, [holdings.show(picture) for picture in group.pictures]) for group in groups[:MOST_GROUPS]]
+        return [(group, [images.show(picture) for picture in group.pictures]) for group in groups[:MOST_GROUPS]]
 
     return render_page(
         "duplicates/page.html",

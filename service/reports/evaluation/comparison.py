@@ -40,7 +40,7 @@ _EDGES = np.linspace(0, 1.2, 61)
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class EvaluationInput:
     """The current library, with the operating points and rules of a grouping today."""
 
     library: StoredLibrary = field(repr=False)
@@ -50,10 +50,10 @@ class Scene:
     rules: GroupingRules
 
 
-async def read_scene(store: Store, settings: Settings) -> Scene:
+async def read_evaluation_input(store: Store, settings: Settings) -> EvaluationInput:
     """Read everything in the space in use; a library that was never grouped raises a ``SetupError``."""
     used = await store.read(grouped_points)
-    return Scene(
+    return EvaluationInput(
         library=await store.read(read_library, used.space),
         space=used.space,
         family=used.family,
@@ -62,18 +62,18 @@ async def read_scene(store: Store, settings: Settings) -> Scene:
     )
 
 
-class Trial:
+class Evaluation:
     """
     One evaluation. Every method gets all faces of the library, unlabelled ones included; the labelled ones are scored.
 
     Blocking, for as long as each method takes.
     """
 
-    def __init__(self, scene: Scene, labels: Labels, source: str) -> None:
-        self.scene = scene
+    def __init__(self, inputs: EvaluationInput, labels: Labels, source: str) -> None:
+        self.inputs = inputs
         self.labels = labels
         self._source = source
-        self._ids = scene.library.table.face_ids
+        self._ids = inputs.library.table.face_ids
         ids = self._ids.tolist()
         self.rows = np.array([row for row, face in enumerate(ids) if face in labels.names], dtype=np.intp)
         self.truth = np.array([labels.names[ids[row]] for row in self.rows], dtype=np.str_)
@@ -90,12 +90,12 @@ class Trial:
         """Return all findings."""
         return Findings(
             source=self._source,
-            space=self.scene.space,
-            family=self.scene.family,
-            faces=len(self.scene.library.table),
+            space=self.inputs.space,
+            family=self.inputs.family,
+            faces=len(self.inputs.library.table),
             labelled=len(self.rows),
             people=len(np.unique(self.truth)),
-            min_pictures=self.scene.rules.min_faces,
+            min_pictures=self.inputs.rules.min_faces,
             methods=methods,
             histogram=self._histogram(),
             unused=tuple(UnusedLabel(one.line, one.reason) for one in self.labels.unused),
@@ -103,7 +103,7 @@ class Trial:
         )
 
     def _here(self) -> MethodFindings:
-        library = self.scene.library
+        library = self.inputs.library
         ids = self._ids.tolist()
         groups = identity_labels([library.identities.get(face) for face in ids])
         sure = np.array([library.confidences.get(ids[row], np.nan) for row in self.rows])
@@ -113,9 +113,9 @@ class Trial:
         )
 
     def _fresh(self) -> MethodFindings:
-        scene, began = self.scene, time.perf_counter()
-        groups = partition(scene.library.table, scene.points, scene.rules)
-        setting = f"ours, without names or decisions, cut {scene.points.cluster:.3g}"
+        inputs, began = self.inputs, time.perf_counter()
+        groups = partition(inputs.library.table, inputs.points, inputs.rules)
+        setting = f"ours, without names or decisions, cut {inputs.points.cluster:.3g}"
         return self._ours(FRESH, setting, groups, time.perf_counter() - began)
 
     def _ours(self, name: str, setting: str, groups: Groups, seconds: float | None) -> MethodFindings:
@@ -123,7 +123,7 @@ class Trial:
             name=name,
             setting=setting,
             seconds=seconds,
-            standing=self._standing(groups),
+            standing=self._score(groups),
             confusions=confusions(self.truth, groups[self.rows], face_ids=self._ids[self.rows]),
         )
 
@@ -133,19 +133,19 @@ class Trial:
         seconds = time.perf_counter() - began
         if outcome.labels is None:
             return MethodFindings(name=baseline.name, setting=outcome.setting)
-        standing = self._standing(outcome.labels)
-        return MethodFindings(name=baseline.name, setting=outcome.setting, seconds=seconds, standing=standing)
+        score = self._score(outcome.labels)
+        return MethodFindings(name=baseline.name, setting=outcome.setting, seconds=seconds, standing=score)
 
     @cached_property
     def _material(self) -> Material:
         return Material(
-            self.scene.library.table.vectors,
-            self.scene.points,
+            self.inputs.library.table.vectors,
+            self.inputs.points,
             lambda groups: metrics.bcubed(self.truth, groups[self.rows]).f,
         )
 
-    def _standing(self, groups: Groups) -> MethodScore:
-        mine, table = groups[self.rows], self.scene.library.table
+    def _score(self, groups: Groups) -> MethodScore:
+        mine, table = groups[self.rows], self.inputs.library.table
         is_known = np.zeros(len(table), dtype=np.bool_)
         is_known[self.rows] = True
         names = np.full(len(table), "", dtype=self.truth.dtype)
@@ -154,13 +154,13 @@ class Trial:
             bcubed=Rates.of(metrics.bcubed(self.truth, mine)),
             pairwise=Rates.of(metrics.pairwise(self.truth, mine)),
             clusters=metrics.cluster_count(mine),
-            strangers=metrics.strangers_in_sets(names, groups, table.pictures, is_known, self.scene.rules.min_faces),
+            strangers=metrics.strangers_in_sets(names, groups, table.pictures, is_known, self.inputs.rules.min_faces),
         )
 
     def _examples(self, methods: tuple[MethodFindings, ...]) -> tuple[ExampleFace, ...]:
         """Return the places of the faces in the examples of confusions."""
         shown = {face for method in methods if method.confusions is not None for face in faces_in(method.confusions)}
-        library = self.scene.library
+        library = self.inputs.library
         places = {picture.sha256: picture for picture in reversed(library.pictures)}
         found = []
         for face in library.faces:
@@ -178,9 +178,9 @@ class Trial:
         chosen = np.arange(len(self.rows))
         if len(chosen) > _HISTOGRAM_FACES:
             chosen = np.sort(np.random.default_rng(0).choice(chosen, _HISTOGRAM_FACES, replace=False))
-        vectors = self.scene.library.table.vectors[self.rows[chosen]]
+        vectors = self.inputs.library.table.vectors[self.rows[chosen]]
         same, different = metrics.pair_histogram(vectors, self.truth[chosen], _EDGES)
-        points = self.scene.points
+        points = self.inputs.points
         return Histogram(
             edges=tuple(_EDGES.round(6).tolist()),
             same=tuple(same.tolist()),

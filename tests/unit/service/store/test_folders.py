@@ -84,7 +84,7 @@ def test_every_picture_of_a_folder_is_wanted_whatever_size_faces_must_have(store
     store.write_now(sources.remember_source, "anna", "immich", "user-1")
     store.write_now(assets.remember_page, plan_page([asset("i1")], {}, NOON, ListingRules()), run_id=1)
     assert wanted(store) == {"a.jpg": True, "i1": True}
-    store.write_now(assets.judge_again, ListingRules(min_face_short=5000))
+    store.write_now(assets.apply_size_rule, ListingRules(min_face_short=5000))
     assert wanted(store) == {"a.jpg": True, "i1": False}
     assert store.read_now(assets.count_due, "album", NOON + timedelta(days=99)) == (0, 1)
 

@@ -120,7 +120,7 @@ OF_ANOTHER = {spaces.coming_space, spaces.reembedding, spaces.progress_of, space
 """The queries that concern another space."""
 
 CHANGES = {
-    "remember_source judge_again remember_page record_look mark_gone finish_listing remember_people record_alias",
+    "remember_source apply_size_rule remember_page record_look mark_gone finish_listing remember_people record_alias",
     "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_export record_copy",
     "record_removal record_enrichment",
     "write_value write_scope forget_scope write_last_complete_sync write_thresholds record_failure record_crash clear forget_gone apply_grouping begin_run end_run",

@@ -165,9 +165,9 @@ def test_a_source_name_that_changes_hands_starts_over(store: Store) -> None:
 
 def test_a_changed_size_rule_is_applied_to_what_is_known(store: Store) -> None:
     remember(store, asset("a1"), asset("a2", hints=(hint(box=Box(0, 0, 70, 70)),)))
-    store.write_now(assets.judge_again, type(RULES)(min_face_short=60))
+    store.write_now(assets.apply_size_rule, type(RULES)(min_face_short=60))
     assert {item.asset_id for item in store.read_now(contents.to_embed, RECIPE, NOON)} == {"a1", "a2"}
-    store.write_now(assets.judge_again, type(RULES)(min_face_short=500))
+    store.write_now(assets.apply_size_rule, type(RULES)(min_face_short=500))
     assert store.read_now(contents.to_embed, RECIPE, NOON) == []
 
 
@@ -175,7 +175,7 @@ def test_a_changed_size_rule_is_applied_to_what_is_known(store: Store) -> None:
 def test_the_store_judges_stored_faces_as_a_listing_does(store: Store, of: Asset, wanted: bool) -> None:
     remember(store, of)
     for rules in (type(RULES)(min_face_short=5000), type(RULES)(min_face_short=1), RULES):
-        store.write_now(assets.judge_again, rules)
+        store.write_now(assets.apply_size_rule, rules)
     assert bool(store.read_now(contents.to_embed, RECIPE, NOON)) is wanted
 
 

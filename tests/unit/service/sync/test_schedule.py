@@ -10,7 +10,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from immich_facesets.errors import SetupError
 from service.settings import Settings
-from service.sync.schedule import Bell, trigger_of
+from service.sync.schedule import SyncTrigger, trigger_of
 
 NOW = datetime(2026, 5, 13, 12, 7, tzinfo=UTC)
 """A Wednesday."""
@@ -79,9 +79,9 @@ def test_without_a_crontab_line_the_interval_counts() -> None:
 
 
 @contextmanager
-def bell(seconds: float) -> Iterator[tuple[Bell, list[datetime | None]]]:
+def sync_trigger(seconds: float) -> Iterator[tuple[SyncTrigger, list[datetime | None]]]:
     told: list[datetime | None] = []
-    opened = Bell(IntervalTrigger(seconds=seconds, timezone=UTC), on_next=told.append)
+    opened = SyncTrigger(IntervalTrigger(seconds=seconds, timezone=UTC), on_next=told.append)
     opened.start()
     try:
         yield opened, told
@@ -90,29 +90,29 @@ def bell(seconds: float) -> Iterator[tuple[Bell, list[datetime | None]]]:
 
 
 async def test_the_bell_rings_by_itself_and_says_when_next() -> None:
-    with bell(0.05) as (rung, told):
+    with sync_trigger(0.05) as (trigger, told):
         async with asyncio.timeout(10):
-            await rung.wait()
-            await rung.wait()
+            await trigger.wait()
+            await trigger.wait()
         assert told[-1] is not None
         assert told[-1].tzinfo is UTC
 
 
 async def test_rings_during_the_work_are_heard_once() -> None:
-    with bell(3600) as (rung, _):
+    with sync_trigger(3600) as (trigger, _):
         for _ in range(3):
-            rung.ring()
+            trigger.fire()
         async with asyncio.timeout(10):
-            await rung.wait()
+            await trigger.wait()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
-                await rung.wait()
+                await trigger.wait()
 
 
 async def test_a_stopped_bell_is_silent() -> None:
-    with bell(0.05) as (rung, _):
+    with sync_trigger(0.05) as (trigger, _):
         pass
-    rung._ring.clear()
+    trigger._fired.clear()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):
-            await rung._ring.wait()
+            await trigger._fired.wait()
