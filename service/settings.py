@@ -252,11 +252,11 @@ class Settings(BaseSettings):
 
         Settings come first, then those in ``stated``, supplied with a custom model, then those measured for the family.
         """
-        said = self._own_distances
+        own = self._own_distances
         needed = {"match", "cluster", "merge", "drop", "outlier"}
-        if needed <= said.keys():
-            return OperatingPoints(**said)
-        return dataclasses.replace(stated or operating_points(family), **said)
+        if needed <= own.keys():
+            return OperatingPoints(**own)
+        return dataclasses.replace(stated or operating_points(family), **own)
 
 
 class User(BaseModel):

@@ -216,8 +216,8 @@ def _object(body: bytes, where: str, findings: Findings) -> Json:
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
-        told = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else type(error).__name__
-        findings.problems.append(f"{where} is no JSON ({told}): damaged, or cut short")
+        place = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else type(error).__name__
+        findings.problems.append(f"{where} is no JSON ({place}): damaged, or cut short")
         return {}
     if not isinstance(value, dict):
         findings.problems.append(f"{where} is no manifest: it holds no JSON object")

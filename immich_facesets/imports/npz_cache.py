@@ -173,8 +173,8 @@ def _check_rows(chosen: Mapping[str, Header], name: str, findings: Findings) -> 
         )
     rows = {one.name: chosen[one.name].shape[0] for one in _COLUMNS if one.name in chosen and _ROWS in one.shape}
     if len(set(rows.values())) > 1:
-        told = ", ".join(f"{column} {count:,}" for column, count in rows.items())
-        findings.problems.append(f"{name}: the arrays do not belong together, their rows differ: {told}")
+        counts = ", ".join(f"{column} {count:,}" for column, count in rows.items())
+        findings.problems.append(f"{name}: the arrays do not belong together, their rows differ: {counts}")
 
 
 def _of_columns(
@@ -243,8 +243,8 @@ def _aliases(array: NDArray[Any] | None, name: str, findings: Findings) -> dict[
             found[path] = (*found.get(path, ()), other)
         return found
     try:
-        said = json.loads(_texts(array.reshape(-1))[0])
-        return {path: tuple(str(other) for other in others) for path, others in said.items()}
+        aliases = json.loads(_texts(array.reshape(-1))[0])
+        return {path: tuple(str(other) for other in others) for path, others in aliases.items()}
     except (ValueError, AttributeError, TypeError, RecursionError):
         findings.problems.append(
             f"{name}: the array 'path_aliases' is neither pairs of paths nor a JSON object of lists"

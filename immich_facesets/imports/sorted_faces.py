@@ -40,8 +40,8 @@ class SortedFace:
     def key(self) -> str:
         """Return an identifier of the face within its set, 40 hex digits."""
         corners = None if self.box is None else [self.box.x1, self.box.y1, self.box.x2, self.box.y2]
-        said = json.dumps([self.sha256 or min(self.places, default=""), corners])
-        return hashlib.sha1(said.encode(), usedforsecurity=False).hexdigest()
+        content = json.dumps([self.sha256 or min(self.places, default=""), corners])
+        return hashlib.sha1(content.encode(), usedforsecurity=False).hexdigest()
 
     def is_same(self, other: "SortedFace") -> bool:
         """Return whether both are one face, given that they share a content or a location."""

@@ -118,10 +118,10 @@ def check_pack(models_dir: Path, pack: str) -> InstalledPack:
     installed = find_pack(models_dir, pack)
     differences = () if installed.digests is None else verify_pack(models_dir, pack)
     if differences:
-        told = ", ".join(f"{item.file} is {item.problem}" for item in differences)
+        listed = ", ".join(f"{item.file} is {item.problem}" for item in differences)
         raise SetupError(
-            f"the pack {pack} is not as it was installed: {told}. Remove {installed.path} and install it again, or add a "
-            f"file that you meant to add with: immich-facesets models install {pack} --from FILE"
+            f"the pack {pack} is not as it was installed: {listed}. Remove {installed.path} and install it again, or add "
+            f"a file that you meant to add with: immich-facesets models install {pack} --from FILE"
         )
     return installed
 

@@ -73,6 +73,6 @@ class UnchangedCheck:
 
 def basis_of(settings: Settings, info: Info, version: str, sources: Collection[str]) -> str:
     """Return a digest of all inputs of the second half of a sync, other than the store."""
-    said = settings.model_dump(mode="json")  # secrets are masked and have no influence
+    chosen = settings.model_dump(mode="json")  # secrets are masked and have no influence
     models = (info.space, info.family, info.distances, info.enrich, info.models, info.version)
-    return hashlib.sha256(msgspec.json.encode((version, EXPORT_FORMAT, said, models, sorted(sources)))).hexdigest()
+    return hashlib.sha256(msgspec.json.encode((version, EXPORT_FORMAT, chosen, models, sorted(sources)))).hexdigest()

@@ -26,7 +26,7 @@ class StoredEras:
     """The eras of one identity, by name, and the basis of their computation; None before the first one."""
 
     eras: tuple[KeptEra, ...] = ()
-    look: EraVersion | None = None
+    version: EraVersion | None = None
 
 
 def stored_eras(tx: Connection) -> dict[int, StoredEras]:
@@ -64,7 +64,7 @@ def record_eras(
     *,
     leaves: Collection[int],
     before: EraVersion | None,
-    look: EraVersion,
+    version: EraVersion,
     now: datetime,
 ) -> bool:
     """
@@ -81,7 +81,7 @@ def record_eras(
     for start in range(0, len(gone), 500):
         some = gone[start : start + 500]
         tx.execute(delete(era_faces).where(era_faces.c.identity == identity, era_faces.c.face_id.in_(some)))
-    kind = look.basis.partition(":")[0]
+    kind = version.basis.partition(":")[0]
     upsert(
         tx,
         eras,
@@ -100,7 +100,7 @@ def record_eras(
         keep=["made_at"],
     )
     upsert(tx, era_faces, [row for era in wanted for row in _rows(identity, era)])
-    upsert(tx, era_looks, [{"identity": identity, "basis": look.basis, "digest": look.digest}])
+    upsert(tx, era_looks, [{"identity": identity, "basis": version.basis, "digest": version.digest}])
     return True
 
 

@@ -18,8 +18,8 @@ MOST_FRESH = 0.2
 
 def basis_of(space: str, points: OperatingPoints, rules: GroupingRules, decided: int) -> str:
     """Return a digest of all inputs of a grouping except the faces; ``decided`` is the id of the last decision."""
-    said = msgspec.json.encode((space, asdict(points), asdict(rules), decided))
-    return hashlib.sha256(said).hexdigest()[:16]
+    inputs = msgspec.json.encode((space, asdict(points), asdict(rules), decided))
+    return hashlib.sha256(inputs).hexdigest()[:16]
 
 
 def fresh_faces(

@@ -120,8 +120,8 @@ def _with_depth(points: Sequence[tuple[float, float]], depth: Sequence[float] | 
     return np.column_stack([points, np.full(len(points), np.nan) if depth is None else depth])
 
 
-def _pose(told: HeadPose | None, turns: int) -> Pose | None:
+def _pose(pose: HeadPose | None, turns: int) -> Pose | None:
     """Return the pose in the original, from the pose seen in a crop that is turned upright."""
-    if told is None:
+    if pose is None:
         return None
-    return Pose(told.yaw, told.pitch, (told.roll + 90.0 * turns + 180.0) % 360.0 - 180.0)
+    return Pose(pose.yaw, pose.pitch, (pose.roll + 90.0 * turns + 180.0) % 360.0 - 180.0)

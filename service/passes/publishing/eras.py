@@ -49,9 +49,9 @@ def plan_identity_eras(
     ``anew``: split again on purpose, regardless of the last check. Blocking.
     """
     basis = BY_YEARS if childhood is None else f"{BY_AGES}:{childhood.born}:{_text(childhood.windows)}"
-    is_same = before.look is None or before.look.basis == basis
+    is_same = before.version is None or before.version.basis == basis
     kept = before.eras if is_same else ()
-    if is_same and not anew and before.look == EraVersion(basis, _digest(table, rules, kept)):
+    if is_same and not anew and before.version == EraVersion(basis, _digest(table, rules, kept)):
         return EraPlan(before, before, frozenset())
     found = (split_again if anew else plan_eras)(table, kept, rules, childhood)
     if not found and before == StoredEras() and len(table) < 2 * rules.min_anchor:
@@ -103,16 +103,16 @@ class Eras:
 
     async def record(self, identity: int, plan: EraPlan) -> bool:
         """Write a plan; False when the eras have changed since they were read."""
-        look = plan.after.look
-        if look is None:
+        version = plan.after.version
+        if version is None:
             return True
         return await self._context.store.write(
             eras.record_eras,
             identity,
             plan.after.eras,
             leaves=plan.leaves,
-            before=plan.before.look,
-            look=look,
+            before=plan.before.version,
+            version=version,
             now=self._context.clock(),
         )
 

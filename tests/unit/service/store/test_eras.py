@@ -45,9 +45,9 @@ def record(
     *,
     leaves: frozenset[int] = frozenset(),
     before: EraVersion | None = None,
-    look: EraVersion = LOOK,
+    version: EraVersion = LOOK,
 ) -> bool:
-    return store.write_now(record_eras, 1, wanted, leaves=leaves, before=before, look=look, now=NOON)
+    return store.write_now(record_eras, 1, wanted, leaves=leaves, before=before, version=version, now=NOON)
 
 
 def life(store: Store) -> StoredEras:
@@ -65,7 +65,7 @@ def test_what_is_written_is_read(filled: Store) -> None:
     assert filled.read_now(stored_eras) == {}
     assert record(filled, [YOUNG, OLD])
     assert life(filled) == StoredEras((YOUNG, OLD), LOOK)
-    assert record(filled, [], before=LOOK, look=EraVersion("years", "d2"))
+    assert record(filled, [], before=LOOK, version=EraVersion("years", "d2"))
     assert life(filled) == StoredEras((), EraVersion("years", "d2"))
 
 
@@ -74,7 +74,7 @@ def test_a_face_that_leaves_the_identity_leaves_its_era_and_finds_it_again(fille
     move(filled, 2, 1, 3, 5)
     assert [era.face_ids for era in life(filled).eras] == [{2}, {4}]
     mine = KeptEra("2001", 2001, 2001, 2001, frozenset({1}))
-    filled.write_now(record_eras, 2, [mine], leaves=(), before=None, look=LOOK, now=NOON)
+    filled.write_now(record_eras, 2, [mine], leaves=(), before=None, version=LOOK, now=NOON)
     move(filled, 1, 1, 3, 5)
     assert life(filled).eras == (YOUNG, OLD)
 
@@ -90,7 +90,7 @@ def test_a_split_on_purpose_moves_faces_and_forgets_names(filled: Store) -> None
     record(filled, [YOUNG, OLD])
     other = KeptEra("2008", 2008, 2008, 2008, frozenset({1, 4}))
     smaller = dataclasses.replace(YOUNG, founders=frozenset({2}), joined={})
-    assert record(filled, [smaller, other], leaves=frozenset({3, 5}), before=LOOK, look=EraVersion("years", "d2"))
+    assert record(filled, [smaller, other], leaves=frozenset({3, 5}), before=LOOK, version=EraVersion("years", "d2"))
     assert life(filled).eras == (smaller, other)
 
 
@@ -105,7 +105,7 @@ def test_an_era_is_as_old_as_its_first_writing(filled: Store) -> None:
     record(filled, [YOUNG])
     later = NOON.replace(year=NOON.year + 1)
     grown = YOUNG.with_joined({4: None})
-    filled.write_now(record_eras, 1, [grown], leaves=(), before=LOOK, look=EraVersion("years", "d2"), now=later)
+    filled.write_now(record_eras, 1, [grown], leaves=(), before=LOOK, version=EraVersion("years", "d2"), now=later)
     with filled.engine.connect() as connection:
         assert connection.scalar(select(eras.c.made_at)) == NOON
     assert life(filled).eras == (grown,)
@@ -128,6 +128,6 @@ async def test_somebody_who_wrote_meanwhile_is_not_overwritten_by_a_sync(filled:
     conditions = PassContext(filled, Settings(), ProgressBoard(), asyncio.Event())
     found = await Eras.read(conditions, BUFFALO_L, {})
     plan = EraPlan(StoredEras(), StoredEras((YOUNG,), LOOK), frozenset())
-    record(filled, [OLD], look=EraVersion("years", "by a person"))
+    record(filled, [OLD], version=EraVersion("years", "by a person"))
     assert not await found.record(1, plan)
     assert life(filled).eras == (OLD,)

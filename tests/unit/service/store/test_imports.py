@@ -60,9 +60,9 @@ def test_eras_come_along_with_their_names_and_stay_when_others_are_kept(album: S
     (era,) = life.eras
     assert (era.name, era.from_year, era.main_year, era.to_year) == ("2011", 2010, 2011, 2013)
     assert era.founders == {1, 2}, "the third face belongs to another identity by now"
-    look = eras.EraVersion("years", "d")
+    version = eras.EraVersion("years", "d")
     renamed = (replace(era, name="1999"),)
-    assert album.write_now(eras.record_eras, 1, renamed, leaves=(), before=life.look, look=look, now=NOON)
+    assert album.write_now(eras.record_eras, 1, renamed, leaves=(), before=life.version, version=version, now=NOON)
     (life,) = album.read_now(eras.stored_eras).values()
     assert [era.name for era in life.eras] == ["1999"]
 

@@ -162,7 +162,7 @@ def fill(store: Store) -> None:
     store.write_now(imports.record_import, ImportPlan((imported,), ()), NOON)
     found = KeptEra("1999", 1999, 1999, 1999, frozenset({1}))
     assert store.write_now(
-        eras.record_eras, 1, [found], leaves=(), before=None, look=EraVersion("years", "d"), now=NOON
+        eras.record_eras, 1, [found], leaves=(), before=None, version=EraVersion("years", "d"), now=NOON
     )
     reject = Reject((FaceRef(SHA256, Box(100, 100, 300, 300)),), identity=7)
     store.write_now(decisions.record_decision, reject, made_by="anna", now=NOON)

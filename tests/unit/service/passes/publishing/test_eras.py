@@ -62,9 +62,11 @@ def test_a_wish_for_eras_by_age_replaces_those_by_years_and_back() -> None:
 
 def test_a_split_on_purpose_looks_whatever_was_looked_at() -> None:
     before = plan_identity_eras(TABLE, StoredEras(), RULES, None).after
-    wrong = StoredEras((before.eras[0].with_joined({26: None}), *before.eras[1:]), before.look)
+    wrong = StoredEras((before.eras[0].with_joined({26: None}), *before.eras[1:]), before.version)
     plan = plan_identity_eras(TABLE, wrong, RULES, None, anew=True)
     assert [len(era.face_ids) for era in plan.after.eras] == [25, 30]
     assert plan_identity_eras(TABLE, before, RULES, None, anew=True).is_done
-    lost = StoredEras((*before.eras, before.eras[0].__class__("2030", 2030, 2030, 2030, frozenset({999}))), before.look)
+    lost = StoredEras(
+        (*before.eras, before.eras[0].__class__("2030", 2030, 2030, 2030, frozenset({999}))), before.version
+    )
     assert plan_identity_eras(TABLE, lost, RULES, None, anew=True).leaves == frozenset(), "an absent face is not moved"
