@@ -20,8 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from era_builders import long_life
+from isolated_measurement import Measured, Recipe, measured
 from labelled_photos import labelled_photos
-from own_process import Measured, Recipe, measured
 
 from immich_facesets.eras import EraRules, KeptEra, plan_eras, probe, years_of
 from immich_facesets.eras.probing import PROBED_CUTS

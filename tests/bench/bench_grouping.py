@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
+from isolated_measurement import measured
 from mixtures import Library, people, table_of, unit
-from own_process import measured
 
 from immich_facesets.evaluation.metrics import bcubed
 from immich_facesets.faces import Gate

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from great_library import great_library, who_of
+from isolated_measurement import Measured, Recipe, measured
+from large_library import large_library, persons_of
 from mixtures import people, unit
-from own_process import Measured, Recipe, measured
 
 from immich_facesets.clustering.blocked_products import SLACK, Directions
 from immich_facesets.clustering.linkage import EXACT_ROWS, average_linkage
@@ -47,8 +47,8 @@ def as_of_a_million(vectors: Vectors, cut: float) -> Labels:
 
 
 def some_people(n: int, faces: int) -> NDArray[np.intp]:
-    """The rows of people of `great_library`, taken at random until they have so many faces."""
-    who = who_of(n)
+    """The rows of people of `large_library`, taken at random until they have so many faces."""
+    who = persons_of(n)
     sizes = np.bincount(who)
     order = np.random.default_rng(5).permutation(len(sizes))
     chosen = order[: np.searchsorted(np.cumsum(sizes[order]), faces)]
@@ -56,7 +56,7 @@ def some_people(n: int, faces: int) -> NDArray[np.intp]:
 
 
 def part_of_great_library(n: int, faces: int) -> Vectors:
-    return great_library(n)[some_people(n, faces)]
+    return large_library(n)[some_people(n, faces)]
 
 
 def lfw() -> tuple[Vectors, NDArray[np.str_]]:
@@ -97,7 +97,7 @@ def tell_loss(exact: Labels, likely: Labels) -> None:
 
 def bench_curve() -> None:
     for n in (5_000, 19_480, 50_000, 100_000, 200_000):
-        library = Recipe(great_library, (n,))
+        library = Recipe(large_library, (n,))
         ours = measured(average_linkage, library, CUT)
         tell("a great library" if n <= EXACT_ROWS else "a great library, not exact", n, ours)
         if n < 20_000:
@@ -106,7 +106,7 @@ def bench_curve() -> None:
             likely = measured(as_of_a_million, library, CUT)
             tell("the same as if of a million", n, likely)
             tell_loss(ours.result, likely.result)
-        print(f"  against the truth: pairwise F {pairwise(who_of(n), ours.result).f:.6f}", flush=True)
+        print(f"  against the truth: pairwise F {pairwise(persons_of(n), ours.result).f:.6f}", flush=True)
 
 
 def bench_real_faces() -> None:
@@ -132,9 +132,9 @@ def bench_hub() -> None:
 
 
 def bench_million(n: int = 1_000_000, faces: int = 100_000) -> None:
-    ours = measured(average_linkage, Recipe(great_library, (n,)), CUT)
+    ours = measured(average_linkage, Recipe(large_library, (n,)), CUT)
     tell("a great library, not exact", n, ours)
-    print(f"  against the truth: pairwise F {pairwise(who_of(n), ours.result).f:.6f}", flush=True)
+    print(f"  against the truth: pairwise F {pairwise(persons_of(n), ours.result).f:.6f}", flush=True)
     exact = measured(average_linkage, Recipe(part_of_great_library, (n, faces)), CUT)
     tell("some of its people, exact", len(exact.result), exact)
     tell_loss(exact.result, ours.result[some_people(n, faces)])

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 from face_check import Faces  # noqa: E402  the repository must be found first
-from photo_way import MISTAKES, Pixels, Way, right_way  # noqa: E402  the repository must be found first
+from photo_pipeline import MISTAKES, PhotoPipeline, Pixels, right_pipeline  # noqa: E402  the repository must be found first
 from verification import pairs_of  # noqa: E402  the repository must be found first
 
 from embedder.engine import Detection  # noqa: E402  the repository must be found first
@@ -77,19 +77,21 @@ class Seen:
     found: list[Detection]
 
 
-def vectors_of(way: Way, right: Way, seen: list[Seen]) -> NDArray[np.float64]:
+def vectors_of(pipeline: PhotoPipeline, right: PhotoPipeline, seen: list[Seen]) -> NDArray[np.float64]:
     """The vector of the person in each photo, (n, d); steps equal to the right pipeline's are not repeated."""
     rows = []
     for one in seen:
-        pixels = one.pixels if way.decode is right.decode else way.decode(one.photo)
-        is_known = way.decode is right.decode and way.detect is right.detect
-        faces = way.faces_at(pixels, one.found if is_known else way.detect(pixels))
+        pixels = one.pixels if pipeline.decode is right.decode else pipeline.decode(one.photo)
+        is_known = pipeline.decode is right.decode and pipeline.detect is right.detect
+        faces = pipeline.faces_at(pixels, one.found if is_known else pipeline.detect(pixels))
         height, width = pixels.shape[:2]
         rows.append(main_vector(faces, (width / 2, height / 2), DIMENSION))
     return np.stack(rows)
 
 
-def print_table(ways: Mapping[str, Way], right: Way, seen: list[Seen], names: list[str]) -> None:
+def print_table(
+    pipelines: Mapping[str, PhotoPipeline], right: PhotoPipeline, seen: list[Seen], names: list[str]
+) -> None:
     true_vectors = vectors_of(right, right, seen)
     true_pairs = pairs_of(true_vectors, names)
     threshold = true_pairs.threshold(FAR)
@@ -97,8 +99,8 @@ def print_table(ways: Mapping[str, Way], right: Way, seen: list[Seen], names: li
     print(f"{len(names)} portraits, {len(true_pairs.same)} same and {len(true_pairs.different)} different pairs")
     print(f"| way | TAR at FAR {FAR:g} | cost, points | TAR, FAR at the right threshold | cosine | lost |")
     print("|---|---|---|---|---|---|")
-    for name, way in ways.items():
-        vectors = vectors_of(way, right, seen)
+    for name, pipeline in pipelines.items():
+        vectors = vectors_of(pipeline, right, seen)
         pairs = pairs_of(vectors, names)
         tar = pairs.tar(pairs.threshold(FAR))
         fixed = f"{pairs.tar(threshold):.1%}, {pairs.far(threshold):.2%}"
@@ -119,15 +121,15 @@ def main() -> None:
     names = [name for _file, name in singles]
     photos = [framed(data / file, number) for number, (file, _name) in enumerate(singles)]
     pack = open_pack(data / "models", "bench_s")
-    right = right_way(pack)
+    right = right_pipeline(pack)
     flipping = replace(right, flip=True)
-    ways = {"the right way": right, "the right way, with flip": flipping}
-    ways |= {name: mistake(right) for name, mistake in MISTAKES.items()}
+    pipelines = {"the right way": right, "the right way, with flip": flipping}
+    pipelines |= {name: mistake(right) for name, mistake in MISTAKES.items()}
     seen = []
     for photo in photos:
         pixels = right.decode(photo)
         seen.append(Seen(photo, pixels, right.detect(pixels)))
-    print_table(ways, right, seen, names)
+    print_table(pipelines, right, seen, names)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from forked import KILLED, ForkServer
+from fork_server import KILLED, ForkServer
 from journey import Journey, Unkilled, begun
 from journey_fixtures import drawn, embedder_url, forks
 from small_library import SmallLibrary, change

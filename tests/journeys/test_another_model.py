@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forked import ANOTHER_MODEL, KILLED, Forked, ForkServer
+from fork_server import ANOTHER_MODEL, KILLED, ForkedProcess, ForkServer
 from journey import Journey, Unkilled, announced_embedder, serving, until
-from outcome import Outcome, read
+from service_process import tree
 from small_library import LATE, add_shot
-from syncing import tree
+from sync_result import SyncResult, read
 
 from immich_facesets.faces import Box
 from service.store.members import list_identities
@@ -28,7 +28,7 @@ def other(forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     process.close()
 
 
-async def sync(journey: Journey, *arguments: str, **options: Any) -> Forked:
+async def sync(journey: Journey, *arguments: str, **options: Any) -> ForkedProcess:
     service = await journey.sync(*arguments, **options)
     assert service.code == 0, service.stderr[-3000:]
     return service
@@ -36,7 +36,7 @@ async def sync(journey: Journey, *arguments: str, **options: Any) -> Forked:
 
 def shown(journey: Journey) -> dict[str, Any]:
     """The visible result: identities with their faces' places, and every file of the exports."""
-    outcome = journey.outcome()
+    outcome = journey.result()
     return {
         "identities": read(journey.data, list_identities),
         "faces": outcome.faces,
@@ -51,7 +51,7 @@ async def status(journey: Journey) -> dict[str, Any]:
     return report
 
 
-def identity_of(outcome: Outcome, sha256: str, box: Box) -> int | None:
+def identity_of(outcome: SyncResult, sha256: str, box: Box) -> int | None:
     """The identity of the face that is at this place."""
     found: list[int | None] = [
         row[0] for (content, *edges), row in outcome.faces.items() if content == sha256 and Box(*edges).iou(box) > 0.8
@@ -60,7 +60,7 @@ def identity_of(outcome: Outcome, sha256: str, box: Box) -> int | None:
     return identity
 
 
-def check_carried(before: Outcome, after: Outcome) -> None:
+def check_carried(before: SyncResult, after: SyncResult) -> None:
     """Check that every face keeps its identity and number, and that exports are of the same people."""
     assert len(before.faces) == len(after.faces)
     assert before.faces.keys().isdisjoint(after.faces)
@@ -76,9 +76,9 @@ async def test_another_model_takes_over_with_every_number_and_the_former_one_com
     journey: Journey, unkilled: Unkilled, other: dict[str, str]
 ) -> None:
     journey.begin_from(unkilled.synced)
-    before, space = journey.outcome(), read(journey.data, active_space)
+    before, space = journey.result(), read(journey.data, active_space)
     await sync(journey, settings=other)
-    after, its_space = journey.outcome(), read(journey.data, active_space)
+    after, its_space = journey.result(), read(journey.data, active_space)
     check_carried(before, after)
     assert its_space != space
     manifests = list((journey.data / "exports").glob("*/manifest.json"))
@@ -88,10 +88,10 @@ async def test_another_model_takes_over_with_every_number_and_the_former_one_com
     assert asked == len(set(journey.fetched()))
     assert len(journey.immich.library.assets) > 0
     await sync(journey, settings=other)
-    assert journey.outcome().differences(after) == []
+    assert journey.result().differences(after) == []
     await sync(journey)
     assert read(journey.data, active_space) == space
-    back = journey.outcome()
+    back = journey.result()
     assert {place: row[0] for place, row in back.faces.items()} == {
         place: row[0] for place, row in before.faces.items()
     }
@@ -118,7 +118,7 @@ async def test_until_the_other_space_is_complete_all_stays_as_it_is(
     await sync(journey, settings=other)
     assert (await status(journey))["reembedding"] is None
     assert late.asset_id in journey.fetched()
-    assert len(journey.outcome().faces) > len(before["faces"])
+    assert len(journey.result().faces) > len(before["faces"])
 
 
 async def test_whoever_goes_back_before_the_other_space_is_complete_loses_nothing(
@@ -140,7 +140,7 @@ async def test_a_service_killed_on_its_way_to_another_space_ends_like_one_never_
 ) -> None:
     journey.begin_from(unkilled.synced)
     await sync(journey, settings=other)
-    undisturbed = journey.outcome()
+    undisturbed = journey.result()
     journey.data.rename(tmp_path / "undisturbed")
     journey.begin_from(unkilled.synced)
     before, space = shown(journey), read(journey.data, active_space)
@@ -160,7 +160,7 @@ async def test_a_service_killed_on_its_way_to_another_space_ends_like_one_never_
         assert (await journey.sync(settings=other, die_at=(name, moment, 1))).code == KILLED, name
         assert read(journey.data, active_space) != space
     await sync(journey, settings=other)
-    assert journey.outcome().differences(undisturbed) == []
+    assert journey.result().differences(undisturbed) == []
     again = journey.fetched()[asked:]
     assert len(again) - len(set(again)) <= 4 * 6  # those in flight at the first six kills
 

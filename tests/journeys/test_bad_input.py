@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import syncing
+import service_process
 from bad_pictures import black_png, exploding_png, with_broken_pixels
 from embedder_scene import ScriptedEngine, running
-from forked import Forked
+from fork_server import ForkedProcess
 from journey import Journey, ended
 from pydantic import SecretStr
 
@@ -45,18 +45,18 @@ def add(journey: Journey, name: str, data: bytes, **fields: Any) -> FakeAsset:
     return asset
 
 
-def start(journey: Journey, *arguments: str, **settings: str) -> Forked:
+def start(journey: Journey, *arguments: str, **settings: str) -> ForkedProcess:
     return journey.forks.start("service", *arguments, environ={**journey.environ, **settings})
 
 
-async def sync(journey: Journey, *arguments: str, **settings: str) -> Forked:
+async def sync(journey: Journey, *arguments: str, **settings: str) -> ForkedProcess:
     """The counts of one finished sync."""
     service = start(journey, "sync", *arguments, **settings)
     await ended(service)
     return service
 
 
-async def told(service: Forked) -> str:
+async def told(service: ForkedProcess) -> str:
     """Return the line that names the remedy, of a command that must fail with exit code 3 and no other error line."""
     assert await ended(service) == 3, service.stderr[-3000:]
     lines = [line for line in service.stderr.splitlines() if line.strip() and '"level": "info"' not in line]
@@ -132,7 +132,7 @@ async def test_bad_pictures_are_recorded_rest_and_stop_nothing(journey: Journey)
     assert {failure["tries"] for failure in found["failures"]} == {1}
     by_reason = {reason: list(expected.values()).count(reason) for reason in sorted(set(expected.values()))}
     assert found["failures_by_reason"] == by_reason
-    assert journey.outcome().identities, "all others are assigned to identities"
+    assert journey.result().identities, "all others are assigned to identities"
     assert {asset.asset_id for asset in fine} <= set(journey.fetched())
 
     shown = start(journey, "status")
@@ -210,7 +210,7 @@ async def test_names_are_only_ever_shown(journey: Journey, tmp_path: Path) -> No
     listed = start(journey, "identities", "list", "--json")
     assert await ended(listed) == 0
     assert NASTY in {row["label"] for row in json.loads(listed.stdout)}
-    poor = await syncing.run({**journey.environ, "PYTHONIOENCODING": "ascii"}, "identities", "list")
+    poor = await service_process.run({**journey.environ, "PYTHONIOENCODING": "ascii"}, "identities", "list")
     assert poor.code == 0, poor.stderr[-3000:]
     assert "\\xc4nne \\U0001f98a" in poor.stdout
 

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from journey import Journey
-from outcome import Outcome, Row
 from small_library import Placed
+from sync_result import Row, SyncResult
 
 LIFE, NEIGHBOURS, CHILD = 0, 12, 17
 """The first picture of the person with eras, one of the friend and the neighbour, the first of the child."""
 
 
-def identities_on(found: Outcome, placed: Placed, number: int) -> set[Any]:
+def identities_on(found: SyncResult, placed: Placed, number: int) -> set[Any]:
     """The identities of the faces on one picture of the library; empty for an unknown picture."""
     sha256 = placed.library.digests[number]
     return {row[0] for place, row in found.faces.items() if place[0] == sha256}
@@ -36,7 +36,7 @@ def labels(data: Path) -> dict[str, str | None]:
     return {entry["name"]: entry["label"] for entry in top["facesets"]}
 
 
-def numbers(found: Outcome) -> dict[Row, Any]:
+def numbers(found: SyncResult) -> dict[Row, Any]:
     """The identity number of every face."""
     return {place: row[0] for place, row in found.faces.items()}
 

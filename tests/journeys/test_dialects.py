@@ -4,12 +4,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from forked import ForkServer
+from fork_server import ForkServer
 from journey import Journey
-from outcome import Outcome
 from real_library import write_users
+from service_process import environment
 from small_library import ENVIRONMENT, SmallLibrary, place
-from syncing import environment
+from sync_result import SyncResult
 
 from service.demo.immich import FakeImmich
 
@@ -18,7 +18,7 @@ VERSIONS = ("2.7.5", "3.1.0", "3.3.5")
 
 async def synced(
     version: str, forks: ForkServer, drawn: SmallLibrary, embedder_url: str, folder: Path, **more: str
-) -> tuple[Outcome, FakeImmich]:
+) -> tuple[SyncResult, FakeImmich]:
     await asyncio.to_thread(folder.mkdir)
     async with FakeImmich(version) as immich:
         placed = place(immich, drawn)

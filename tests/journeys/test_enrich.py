@@ -8,11 +8,11 @@ from typing import Any, cast
 import numpy as np
 import pytest
 from embedder_scene import Scene, running
-from forked import KILLED
+from fork_server import KILLED
 from journey import NOTHING, Journey, Unkilled
-from outcome import Outcome, read
 from small_models import write_pooled
 from sqlalchemy import func, select
+from sync_result import SyncResult, read
 
 from embedder.engines.synthetic import SyntheticEngine
 from embedder.enrichment.lanes import Enriched as Found
@@ -77,8 +77,8 @@ class Beside:
         found: dict[int, Enriched] = read(self.journey.data, lambda tx: enriched_faces(tx, active_space(tx) or ""))
         return found
 
-    def outcome(self) -> Outcome:
-        return self.journey.outcome()
+    def result(self) -> SyncResult:
+        return self.journey.result()
 
     def check_points(self) -> None:
         """
@@ -108,10 +108,10 @@ async def test_every_face_that_may_be_exported_is_measured_once_through_kills_an
         await beside.sync(more={"FACESETS_ENRICH": "off"})
         assert beside.found() == {}
         assert watched.shown() == 0
-        plain = beside.outcome().files
+        plain = beside.result().files
         await beside.sync()
         beside.check_points()
-        whole, count = beside.outcome(), len(beside.found())
+        whole, count = beside.result(), len(beside.found())
         assert whole.files != plain
         (cache,) = (path for path in (journey.data / "exports").rglob("anna/cache.npz"))
         with np.load(cache, allow_pickle=False) as columns:
@@ -124,7 +124,7 @@ async def test_every_face_that_may_be_exported_is_measured_once_through_kills_an
         await beside.sync()
         under_way = scene.pipeline.size.max_in_flight
         assert count <= watched.shown() <= count + 3 * under_way
-        assert beside.outcome().files == whole.files
+        assert beside.result().files == whole.files
     extras, watched = models(tmp_path / "others", yaw=60.0)
     async with running(cast("Any", SyntheticEngine()), enrichment=extras) as scene:
         beside.settings["FACESETS_EMBEDDER_URLS"] = str(scene.client.base_url).rstrip("/")
@@ -134,7 +134,7 @@ async def test_every_face_that_may_be_exported_is_measured_once_through_kills_an
         rows = read(journey.data, lambda tx: tx.scalar(select(func.count()).select_from(enrichments)))
         assert rows == count
     async with running(cast("Any", SyntheticEngine())) as scene:  # without such models everything stays as it is
-        before = beside.outcome().files
+        before = beside.result().files
         beside.settings["FACESETS_EMBEDDER_URLS"] = str(scene.client.base_url).rstrip("/")
         await beside.sync()
-        assert beside.outcome().files == before
+        assert beside.result().files == before

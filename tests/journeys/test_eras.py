@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from forked import ForkServer
+from fork_server import ForkServer
 from journey import Journey, begun, ended
 from PIL import Image
 from small_library import LATE, add_shot, draw_small_library, known_id, long_life

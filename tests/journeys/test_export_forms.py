@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from orientations import FROM_UPRIGHT
 from PIL import Image
 from real_library import ENVIRONMENT, Photo, add_photo, group_truth, labelled_photos, upright_size, write_users
-from syncing import environment, run, tree
+from service_process import environment, run, tree
 from testdata import shared_data
 
 from immich_facesets.faces import Box

@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
-from forked import KILLED, Forked, ForkServer
+from fork_server import KILLED, ForkedProcess, ForkServer
 from journey import Journey, ended, serving, until
-from outcome import Outcome, outcome, read
 from small_library import ENVIRONMENT, SmallLibrary
 from sqlalchemy import Connection, select
+from sync_result import SyncResult, read, read_result
 
 from service.store.members import list_identities
 from service.store.runs import last_runs
@@ -30,7 +30,7 @@ class Trip:
     data: Path
     root: Path
 
-    async def run(self, *arguments: str, die_at: tuple[Any, ...] = ()) -> Forked:
+    async def run(self, *arguments: str, die_at: tuple[Any, ...] = ()) -> ForkedProcess:
         service = self.forks.start("service", *arguments, environ=self.environ, die_at=die_at)
         await ended(service)
         return service
@@ -45,8 +45,8 @@ class Trip:
         assert service.code == code, service.stderr[-3000:]
         return dict(read(self.data, last_runs)[0].counts)
 
-    def outcome(self) -> Outcome:
-        return outcome(self.data)
+    def result(self) -> SyncResult:
+        return read_result(self.data)
 
     def files(self) -> dict[str, bytes]:
         """Every exported file but the manifests, which contain the paths of pictures."""
@@ -107,25 +107,25 @@ async def test_a_folder_alone_becomes_face_sets_and_a_sync_without_news_changes_
     assert counts["discover_new"] == counts["embed_embedded"] == pictures
     assert counts["publish_facesets"] >= 4
     assert any(path.startswith("Summer/") for path in trip.shown())
-    before = trip.outcome()
+    before = trip.result()
     for path in trip.root.rglob("*.jpg"):
         path.chmod(0)  # this changes only the time of change, which must not hide a changed file
         path.chmod(0o644)
     assert (await trip.sync())["discover_listed"] == pictures
     again = await trip.sync()
     assert (again["discover_listed"], again["discover_changed"], again["embed_fetched"]) == (pictures, 0, 0)
-    assert trip.outcome().differences(before) == []
+    assert trip.result().differences(before) == []
 
 
 async def test_files_that_are_renamed_and_moved_are_known_again(synced: Trip) -> None:
-    before, files = synced.outcome(), synced.files()
+    before, files = synced.result(), synced.files()
     (synced.root / "Summer").rename(synced.root / "Holidays")
     moved = min((synced.root / "Winter").iterdir())
     moved.rename(synced.root / "first of all.jpg")
     counts = await synced.sync()
     assert (counts["embed_fetched"], counts["embed_embedded"], counts["group_dropped_contents"]) == (0, 0, 0)
     assert counts["discover_gone"] == counts["discover_new"] > 1
-    after = synced.outcome()
+    after = synced.result()
     assert after.faces == before.faces
     assert after.identities == before.identities
     assert synced.files().keys() == files.keys()
@@ -134,12 +134,12 @@ async def test_files_that_are_renamed_and_moved_are_known_again(synced: Trip) ->
 
 
 async def test_nothing_changes_when_the_root_moves(synced: Trip, tmp_path: Path) -> None:
-    before = synced.outcome()
+    before = synced.result()
     shutil.move(synced.root, tmp_path / "elsewhere")
     await synced.add(tmp_path / "elsewhere")
     counts = await synced.sync()
     assert (counts["discover_changed"], counts["discover_gone"], counts["publish_written"]) == (0, 0, 0)
-    assert synced.outcome().differences(before) == []
+    assert synced.result().differences(before) == []
 
 
 async def test_every_place_of_the_same_bytes_is_in_the_manifests(synced: Trip) -> None:
@@ -151,7 +151,7 @@ async def test_every_place_of_the_same_bytes_is_in_the_manifests(synced: Trip) -
 
 @pytest.mark.parametrize("trouble", ["missing", "empty", "without pictures"])
 async def test_an_unmounted_folder_loses_nothing(synced: Trip, tmp_path: Path, trouble: str) -> None:
-    before = synced.outcome()
+    before = synced.result()
     synced.root.rename(tmp_path / "away")
     if trouble != "missing":
         synced.root.mkdir()
@@ -165,7 +165,7 @@ async def test_an_unmounted_folder_loses_nothing(synced: Trip, tmp_path: Path, t
         shutil.rmtree(synced.root)
     (tmp_path / "away").rename(synced.root)
     assert (await synced.sync())["embed_fetched"] == 0
-    assert synced.outcome().differences(before) == []
+    assert synced.result().differences(before) == []
 
 
 async def test_deleted_files_are_gone_after_the_next_sync(synced: Trip) -> None:
@@ -229,20 +229,20 @@ async def test_a_killed_sync_of_a_folder_goes_on_and_ends_like_one_never_killed(
     await trip.add()
     fresh = shutil.copytree(trip.data, tmp_path / "fresh")
     await trip.sync()
-    unkilled = trip.outcome()
+    unkilled = trip.result()
     shutil.rmtree(trip.data)
     fresh.rename(trip.data)
     for name, moment, nth in KILLS[:-1]:
         assert (await trip.run("sync", die_at=(name, moment, nth))).code == KILLED, (name, moment)
     counts = await trip.sync()
     assert counts["embed_fetched"] == 0
-    differences = trip.outcome().differences(unkilled)
+    differences = trip.result().differences(unkilled)
     assert [part for part in differences if not part.startswith(("failures", "ledger"))] == []
     (trip.root / "Summer" / "IMG_000.jpg").unlink()
     assert (await trip.run("sync", die_at=KILLS[-1])).code == KILLED
     await trip.sync()
     assert trip.listed()["Summer/IMG_000.jpg"]
-    assert trip.outcome().loose_ends() == []
+    assert trip.result().loose_ends() == []
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ async def test_a_folder_that_is_removed_leaves_nothing_in_the_exports(synced: Tr
         await synced.sync()
         assert synced.files() == {}
         assert not (synced.data / "exports" / "users" / "album").exists()
-        assert synced.outcome().crops == set()
+        assert synced.result().crops == set()
     assert synced.listed() == {}
     assert all(path.is_file() for path in synced.root.rglob("*.jpg"))
 
@@ -328,9 +328,9 @@ async def test_hand_sorted_folders_name_people_and_leave_bystanders_out(trip: Tr
     said = read(trip.data, lambda tx: tx.execute(select(memberships.c.how)).scalars().all())
     assert said.count("asserted") == 10, "neither the bystanders nor the wrong picture"
     assert "trusted: 2 people" in (await trip.run("config", "check")).stdout
-    before = trip.outcome()
+    before = trip.result()
     await trip.sync()
-    assert trip.outcome().differences(before) == []
+    assert trip.result().differences(before) == []
 
 
 async def test_trust_changes_no_identity_that_is_there_already(trip: Trip, drawn: SmallLibrary) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from forked import Forked
+from fork_server import ForkedProcess
 from journey import Journey, Unkilled, ended, until
-from outcome import outcome
 from small_disk import SmallDisk, small_disk
 from small_library import LATE, add_shot
+from sync_result import read_result
 
 from immich_facesets.errors import TransientError
 
@@ -31,7 +31,7 @@ def steps(quick: int, thorough: int) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("step", [quick, pytest.param(thorough, marks=pytest.mark.slow)])
 
 
-async def run(journey: Journey, disk: SmallDisk, *arguments: str) -> Forked:
+async def run(journey: Journey, disk: SmallDisk, *arguments: str) -> ForkedProcess:
     service = disk.forks.start("service", *arguments, environ=journey.environ)
     await ended(service)
     return service
@@ -83,7 +83,7 @@ async def test_a_full_data_disk_loses_nothing(journey: Journey, unkilled: Unkill
         said = await grow(journey, disk, (f"size={kilobytes}k" for kilobytes in range(50, 20_000, step)), disk.seen_at)
         assert len(said) >= 2, "the syncs ended in different places"
         found = shutil.copytree(disk.seen_at, tmp_path / "found")
-    assert outcome(found).differences(unkilled.first) == []
+    assert read_result(found).differences(unkilled.first) == []
 
 
 @steps(36, 9)
@@ -95,7 +95,7 @@ async def test_a_disk_without_room_for_another_file_is_a_full_one(
         said = await grow(journey, disk, (f"nr_inodes={number}" for number in range(3, 2000, step)), disk.seen_at)
         assert len(said) >= 2
         found = shutil.copytree(disk.seen_at, tmp_path / "found")
-    assert outcome(found).differences(unkilled.first) == []
+    assert read_result(found).differences(unkilled.first) == []
 
 
 @steps(900, 300)
@@ -108,7 +108,7 @@ async def test_a_full_export_disk_loses_nothing(
         assert all(f"cannot write to {exports}: the disk is full: free some space" in line for line in said)
         found = shutil.copytree(journey.data, tmp_path / "found", ignore=shutil.ignore_patterns("exports"))
         shutil.copytree(disk.seen_at, found / "exports")
-    assert outcome(found).differences(unkilled.first) == []
+    assert read_result(found).differences(unkilled.first) == []
 
 
 @pytest.mark.parametrize("place", ["data", "exports"])

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forked import KILLED, Forked, ForkServer
+from fork_server import KILLED, ForkedProcess, ForkServer
 from journey import ended
-from outcome import read
 from small_library import ENVIRONMENT, SmallLibrary
 from sqlalchemy import Connection, select
+from sync_result import read
 
 from service.store.identities import labels
 from service.store.tables import faces, memberships
@@ -34,7 +34,7 @@ class Home:
     environ: Mapping[str, str]
     data: Path
 
-    async def run(self, *arguments: str, code: int = 0, die_at: tuple[Any, ...] = ()) -> Forked:
+    async def run(self, *arguments: str, code: int = 0, die_at: tuple[Any, ...] = ()) -> ForkedProcess:
         environ = {**self.environ, "FACESETS_DATA_DIR": str(self.data)}
         service = self.forks.start("service", *arguments, environ=environ, die_at=die_at)
         assert await ended(service) == code, (service.stdout + service.stderr)[-3000:]

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from door import Door
-from forked import KILLED, ForkServer
+from faulty_proxy import FaultyProxy
+from fork_server import KILLED, ForkServer
 from journey import Journey, Unkilled, begun, ended, until
-from outcome import Outcome, read
 from small_library import change, draw_small_library, long_life
+from sync_result import SyncResult, read
 from testdata import ROOT
 
 from service.store.runs import last_runs
@@ -122,11 +122,11 @@ class Killed:
                 code = await self.sync(*arguments, die_at=(name, moment, nth))
                 assert code == KILLED, f"{name} {nth} was not reached"
 
-    async def ends_like(self, unkilled: Outcome, *arguments: str) -> None:
+    async def ends_like(self, unkilled: SyncResult, *arguments: str) -> None:
         """Run one sync to its end, and a second one without any work."""
         for _ in range(2):
             assert await self.sync(*arguments) == 0
-            assert self.journey.outcome().differences(unkilled) == []
+            assert self.journey.result().differences(unkilled) == []
 
 
 def commit_points() -> set[str]:
@@ -230,15 +230,15 @@ async def test_eras_are_the_same_although_their_crops_were_looked_at_in_several_
 ) -> None:
     library = draw_small_library(tmp_path / "drawn", long_life())
     (tmp_path / "unkilled").mkdir()
-    async with Door(embedder_url) as door:
-        async with begun(forks, library, door.url, tmp_path / "unkilled") as journey:
+    async with FaultyProxy(embedder_url) as proxy:
+        async with begun(forks, library, proxy.url, tmp_path / "unkilled") as journey:
             unkilled = await journey.finish()
             assert sum("_era_" in directory for directory in unkilled.exports) == 2
             (run,) = read(journey.data, last_runs)
             assert run.counts["publish_checked"] <= len(unkilled.faces)  # crops of an era are not checked again
-            door.trip("POST /v1/faces", 1, door.open)
+            proxy.trip("POST /v1/faces", 1, proxy.open)
             assert (await journey.finish()).differences(unkilled) == []
-            assert not door.tripped.is_set()
+            assert not proxy.tripped.is_set()
         (tmp_path / "killed").mkdir()
         async with begun(forks, library, embedder_url, tmp_path / "killed") as journey:
             killed = Killed(journey)

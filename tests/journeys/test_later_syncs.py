@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forked import ForkServer
+from fork_server import ForkServer
 from journey import ended
-from outcome import read
 from small_library import ENVIRONMENT, SmallLibrary
 from sqlalchemy import Connection, select
+from sync_result import read
 
 from service.store.identities import labels
 from service.store.tables import faces, identities, memberships

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 from real_library import ENVIRONMENT, Photo, add_photo, labelled_photos, two_users, write_users
+from service_process import environment, run, tree
 from sqlalchemy import Connection, select
-from syncing import environment, run, tree
 from testdata import shared_data
 
 from immich_facesets.evaluation.metrics import bcubed

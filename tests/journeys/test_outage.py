@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from door import Door, Trouble
-from forked import Forked
+from faulty_proxy import Fault, FaultyProxy
+from fork_server import ForkedProcess
 from journey import Journey, Unkilled, announced_embedder, ended, until
 
 from immich_facesets.runtime.shutdown import ExitCode
@@ -39,7 +39,7 @@ async def recover(immich: FakeImmich) -> None:
     await immich.resume()
 
 
-def check_told(service: Forked, remote: str) -> None:
+def check_told(service: ForkedProcess, remote: str) -> None:
     """Check the exit code of an outage and its last line: the remote, the time, and the remedy."""
     lines = [line for line in service.stderr.splitlines() if not line.startswith("{")]
     assert service.code == ExitCode.OUTAGE, service.stderr[-3000:]
@@ -79,7 +79,7 @@ async def test_an_immich_that_goes_away_ends_the_sync_with_one_line_and_later_it
 
 
 @pytest.mark.parametrize(
-    ("trouble", "nth"),
+    ("fault", "nth"),
     [
         ("refused", 5),
         ("hanging", 5),
@@ -89,14 +89,14 @@ async def test_an_immich_that_goes_away_ends_the_sync_with_one_line_and_later_it
     ],
 )
 async def test_an_embedder_that_goes_away_ends_the_sync_with_one_line_and_later_it_goes_on(
-    journey: Journey, unkilled: Unkilled, embedder_url: str, trouble: Trouble, nth: int
+    journey: Journey, unkilled: Unkilled, embedder_url: str, fault: Fault, nth: int
 ) -> None:
-    async with Door(embedder_url) as door:
-        door.trip(FACES, nth, partial(door.shut, trouble))
-        service = journey.start("sync", settings={**IMPATIENT, "FACESETS_EMBEDDER_URLS": door.url})
+    async with FaultyProxy(embedder_url) as proxy:
+        proxy.trip(FACES, nth, partial(proxy.shut, fault))
+        service = journey.start("sync", settings={**IMPATIENT, "FACESETS_EMBEDDER_URLS": proxy.url})
         await ended(service)
         check_told(service, "embedder")
-        await door.open()
+        await proxy.open()
         await journey.goes_on(unkilled.first, IMPATIENT)
 
 
@@ -108,9 +108,9 @@ async def test_an_embedder_that_is_killed_ends_the_sync_and_a_new_one_goes_on(
     async def kill() -> None:
         embedder.signal(signal.SIGKILL)
 
-    async with Door(url) as door:
-        door.trip(FACES, 5, kill)
-        await ended(service := journey.start("sync", settings={**IMPATIENT, "FACESETS_EMBEDDER_URLS": door.url}))
+    async with FaultyProxy(url) as proxy:
+        proxy.trip(FACES, 5, kill)
+        await ended(service := journey.start("sync", settings={**IMPATIENT, "FACESETS_EMBEDDER_URLS": proxy.url}))
         check_told(service, "embedder")
     await journey.goes_on(unkilled.first, IMPATIENT)
 
@@ -118,24 +118,24 @@ async def test_an_embedder_that_is_killed_ends_the_sync_and_a_new_one_goes_on(
 async def test_an_embedder_away_for_a_moment_at_the_end_of_the_pictures_does_not_change_what_is_found(
     journey: Journey, unkilled: Unkilled, embedder_url: str
 ) -> None:
-    async with Door(embedder_url) as door:
+    async with FaultyProxy(embedder_url) as proxy:
 
         async def stumble() -> None:
-            await door.shut("refused")
+            await proxy.shut("refused")
             back.append(asyncio.create_task(come_back()))
 
         async def come_back() -> None:
             await asyncio.sleep(2.5)  # longer than the timeout of one picture
-            await door.open()
+            await proxy.open()
 
         back: list[asyncio.Task[None]] = []
-        door.trip(FACES, PICTURES, stumble)
-        one_by_one = {"FACESETS_FETCH_CONCURRENCY": "1", "FACESETS_EMBEDDER_URLS": door.url}
+        proxy.trip(FACES, PICTURES, stumble)
+        one_by_one = {"FACESETS_FETCH_CONCURRENCY": "1", "FACESETS_EMBEDDER_URLS": proxy.url}
         journey.immich.faults.add("original", "slow", delay=0.1)
         service = journey.start("sync", settings={**IMPATIENT, **one_by_one})
         assert await ended(service) == 0, service.stderr[-3000:]
         assert back
-        assert journey.outcome().differences(unkilled.first) == []
+        assert journey.result().differences(unkilled.first) == []
         assert len(journey.fetched()) == len(set(journey.fetched()))
 
 
@@ -148,7 +148,7 @@ async def test_a_picture_that_immich_fails_for_a_moment_is_not_missing_when_face
     service = await journey.sync()
     assert service.code == 0, service.stderr[-3000:]
     assert "1 pictures failed" in " ".join(service.stdout.split())  # only the unreadable one
-    assert journey.outcome().differences(unkilled.first) == []
+    assert journey.result().differences(unkilled.first) == []
 
 
 async def test_a_killed_embedder_of_our_own_is_started_again_and_nothing_is_lost(

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from door import Door
+from faulty_proxy import FaultyProxy
 from journey import Journey, Unkilled, ended, serving, until
 
 from immich_facesets.runtime.shutdown import ExitCode
@@ -70,37 +70,37 @@ async def test_it_goes_on_by_itself_when_immich_is_back(
         assert set((await circuits(client)).values()) == {"closed"}
         assert (await client.get("/readyz")).status_code == 200
         assert done.isdisjoint(journey.fetched()[asked:])
-        assert journey.outcome().differences(unkilled.first) == []
+        assert journey.result().differences(unkilled.first) == []
         assert service.is_running
 
 
 async def test_it_goes_on_by_itself_when_the_embedder_is_back(
     journey: Journey, unkilled: Unkilled, embedder_url: str
 ) -> None:
-    async with Door(embedder_url) as door:
+    async with FaultyProxy(embedder_url) as proxy:
 
         async def shut() -> None:
-            await door.shut("refused")
+            await proxy.shut("refused")
 
-        door.trip("POST /v1/faces", 5, shut)
-        async with serving(journey, {**IMPATIENT, "FACESETS_EMBEDDER_URLS": door.url}) as (_, client):
+        proxy.trip("POST /v1/faces", 5, shut)
+        async with serving(journey, {**IMPATIENT, "FACESETS_EMBEDDER_URLS": proxy.url}) as (_, client):
             await until_run(client, "outage")
             assert (await circuits(client))["embedder"] == "open"
             done, asked = journey.done(), len(journey.fetched())
-            await door.open()
+            await proxy.open()
             await until_run(client, "done")
             assert set((await circuits(client)).values()) == {"closed"}
             assert done.isdisjoint(journey.fetched()[asked:])
-            assert journey.outcome().differences(unkilled.first) == []
+            assert journey.result().differences(unkilled.first) == []
 
 
 async def test_a_failure_that_no_circuit_sees_is_not_met_by_one_sync_after_another(
     journey: Journey, unkilled: Unkilled, embedder_url: str
 ) -> None:
     journey.begin_from(unkilled.embedded)
-    async with Door(embedder_url) as door:
-        await door.shut("unavailable", only="POST /v1/faces")
-        async with serving(journey, {**IMPATIENT, "FACESETS_EMBEDDER_URLS": door.url}) as (_, client):
+    async with FaultyProxy(embedder_url) as proxy:
+        await proxy.shut("unavailable", only="POST /v1/faces")
+        async with serving(journey, {**IMPATIENT, "FACESETS_EMBEDDER_URLS": proxy.url}) as (_, client):
             first = await until_run(client, "outage")
             await asyncio.sleep(4)
             assert await last_run(client) == first
@@ -119,7 +119,7 @@ async def test_told_to_stop_in_mid_sync_it_ends_soon_leaves_nobody_behind_and_go
         assert await ended(service) == ExitCode.STOPPED, service.stderr[-3000:]
         assert time.monotonic() - began < STOP_SECONDS
         assert not any(child.is_running() for child in children)
-    assert journey.outcome().last_run == "stopped"
+    assert journey.result().last_run == "stopped"
     journey.immich.faults.clear()
     await journey.goes_on(unkilled.first)
 
@@ -132,7 +132,7 @@ async def test_told_to_stop_it_does_not_wait_for_a_server_that_hangs(journey: Jo
         service.signal(signal.SIGTERM)
         assert await ended(service) == ExitCode.STOPPED, service.stderr[-3000:]
         assert time.monotonic() - began < STOP_SECONDS
-    assert journey.outcome().last_run == "stopped"
+    assert journey.result().last_run == "stopped"
 
 
 async def test_a_sync_told_to_stop_does_not_wait_for_a_server_that_hangs_either(

@@ -10,8 +10,8 @@ async def test_a_revoked_key_of_one_user_does_not_stop_the_others(journey: Journ
     assert "ben" in service.stderr
     owners = {asset_id: asset.owner for asset_id, asset in journey.immich.library.assets.items()}
     assert {owners[asset_id] for asset_id in journey.fetched()} == {"anna"}
-    assert journey.outcome().identities
-    assert any(name.endswith(".fsz") for name in journey.outcome().files)
+    assert journey.result().identities
+    assert any(name.endswith(".fsz") for name in journey.result().files)
 
 
 async def test_all_keys_revoked_is_one_clear_line(journey: Journey) -> None:

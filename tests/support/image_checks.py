@@ -137,7 +137,7 @@ def _is_healthy(image: Image, settings: dict[str, str]) -> bool:
 
 def free_port() -> int:
     """Return a free port of the loopback address."""
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        port: int = door.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
         return port

@@ -13,11 +13,11 @@ from types import MappingProxyType
 from typing import Any
 
 import httpx
-from forked import Forked, ForkServer
-from outcome import Outcome, fetched_already, outcome, read
+from fork_server import ForkedProcess, ForkServer
 from real_library import write_users
+from service_process import environment
 from small_library import ENVIRONMENT, Placed, SmallLibrary, place
-from syncing import environment
+from sync_result import SyncResult, fetched_already, read, read_result
 
 from immich_facesets.runtime.listen_address import Announcement
 from service.demo.immich import FakeImmich
@@ -37,33 +37,35 @@ class Journey:
     environ: Mapping[str, str]
     data: Path
 
-    def start(self, *arguments: str, settings: Mapping[str, str] = NOTHING, die_at: tuple[Any, ...] = ()) -> Forked:
+    def start(
+        self, *arguments: str, settings: Mapping[str, str] = NOTHING, die_at: tuple[Any, ...] = ()
+    ) -> ForkedProcess:
         return self.forks.start("service", *arguments, environ={**self.environ, **settings}, die_at=die_at)
 
     async def sync(
         self, *arguments: str, settings: Mapping[str, str] = NOTHING, die_at: tuple[Any, ...] = ()
-    ) -> Forked:
+    ) -> ForkedProcess:
         """Run one sync and return how it ended."""
         service = self.start("sync", *arguments, settings=settings, die_at=die_at)
         await ended(service)
         return service
 
-    async def finish(self, *arguments: str) -> Outcome:
+    async def finish(self, *arguments: str) -> SyncResult:
         """Run a sync that must succeed, and return the resulting data."""
         service = await self.sync(*arguments)
         assert service.code == 0, service.stderr[-3000:]
-        return self.outcome()
+        return self.result()
 
-    async def goes_on(self, unkilled: Outcome, settings: Mapping[str, str] = NOTHING) -> None:
+    async def goes_on(self, unkilled: SyncResult, settings: Mapping[str, str] = NOTHING) -> None:
         """Check that a sync has the result of an undisturbed one, and fetches nothing that is stored already."""
         done, asked = self.done(), len(self.fetched())
         again = await self.sync(settings=settings)
         assert again.code == 0, again.stderr[-3000:]
         assert done.isdisjoint(self.fetched()[asked:])
-        assert self.outcome().differences(unkilled) == []
+        assert self.result().differences(unkilled) == []
 
-    def outcome(self) -> Outcome:
-        return outcome(self.data)
+    def result(self) -> SyncResult:
+        return read_result(self.data)
 
     def begin_from(self, folder: Path) -> None:
         """Start from a copy of another service's data."""
@@ -91,8 +93,8 @@ class Journey:
 class Unkilled:
     """The results of undisturbed syncs, and data folders to start from."""
 
-    first: Outcome
-    second: Outcome
+    first: SyncResult
+    second: SyncResult
     embedded: Path
     synced: Path
 
@@ -110,7 +112,7 @@ async def begun(forks: ForkServer, drawn: SmallLibrary, embedder_url: str, folde
 @asynccontextmanager
 async def serving(
     journey: Journey, settings: Mapping[str, str] = NOTHING
-) -> AsyncIterator[tuple[Forked, httpx.AsyncClient]]:
+) -> AsyncIterator[tuple[ForkedProcess, httpx.AsyncClient]]:
     """The service and a client with its token."""
     token = "a token for the tests alone"
     own = {"FACESETS_LISTEN": "127.0.0.1:0", "FACESETS_TOKEN": token, "FACESETS_SYNC_INTERVAL": "3600"}
@@ -131,7 +133,7 @@ async def serving(
             await ended(service)
 
 
-async def ended(process: Forked, seconds: float = PATIENCE) -> int:
+async def ended(process: ForkedProcess, seconds: float = PATIENCE) -> int:
     return await asyncio.to_thread(process.wait, seconds)
 
 
@@ -151,7 +153,7 @@ async def until(condition: Any, seconds: float = PATIENCE, *, pause: float = 0.0
 
 def announced_embedder(
     forks: ForkServer, place: Path, *, port: int = 0, settings: Mapping[str, str] = NOTHING
-) -> tuple[Forked, str]:
+) -> tuple[ForkedProcess, str]:
     """A synthetic embedder and its address. Blocks until it listens."""
     environ = {"FACESETS_EMBEDDER_ENGINE": "synthetic", "FACESETS_EMBEDDER_LISTEN": f"127.0.0.1:{port}"}
     place.unlink(missing_ok=True)

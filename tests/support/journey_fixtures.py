@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from forked import ForkServer
+from fork_server import ForkServer
 from journey import announced_embedder
 from small_library import SmallLibrary, draw_small_library
 

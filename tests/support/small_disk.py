@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from forked import ForkServer
+from fork_server import ForkServer
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from drawn_detector import draw, overflow_for_the_first_face, write_models
 from face_check import Faces, answered, complaint
-from photo_way import MISTAKES, Way, flipped_without_renormalising, right_way
+from photo_pipeline import MISTAKES, PhotoPipeline, flipped_without_renormalising, right_pipeline
 from real_embedder import RealEmbedder, pipeline_of, real_embedder
 from testdata import shared_data
 
@@ -33,7 +33,7 @@ class People:
 
     photos: Photos
     embedder: RealEmbedder
-    way: Way
+    pipeline: PhotoPipeline
     least_cosine: float
 
     def complaints(self, faces_of: Callable[[bytes], Faces]) -> dict[str, str]:
@@ -60,7 +60,7 @@ def drawn_people(drawn_models: Path) -> Iterator[People]:
     drawings = {f"orientation {number}": draw(number) for number in (6, 5, 1, 2, 3, 4, 7, 8)}
     photos = {name: (drawing.photo, drawing.truth) for name, drawing in drawings.items()}
     with real_embedder(drawn_models, "drawn") as running:
-        yield People(photos, running, right_way(open_pack(drawn_models, "drawn")), DRAWN_COSINE)
+        yield People(photos, running, right_pipeline(open_pack(drawn_models, "drawn")), DRAWN_COSINE)
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +76,7 @@ def real_people(embedder_of_bench_s: RealEmbedder) -> People:
         here = reference["path"] == path
         truth = Faces(*(reference[name][here].astype(np.float64) for name in ("bbox", "kps", "embedding")))
         photos[path] = ((data / path).read_bytes(), truth)
-    return People(photos, embedder_of_bench_s, right_way(open_pack(data / "models", "bench_s")), REAL_COSINE)
+    return People(photos, embedder_of_bench_s, right_pipeline(open_pack(data / "models", "bench_s")), REAL_COSINE)
 
 
 @pytest.fixture(params=["drawn_people", pytest.param("real_people", marks=pytest.mark.models)])
@@ -90,12 +90,12 @@ def test_the_embedder_makes_none_of_the_mistakes(people: People) -> None:
 
 
 def test_nor_does_the_way_in_which_they_are_made_on_purpose(people: People) -> None:
-    assert people.complaints(people.way.faces) == {}
+    assert people.complaints(people.pipeline.faces) == {}
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_each_mistake_is_caught_by_the_same_check(mistake: str, people: People) -> None:
-    wrong = MISTAKES[mistake](people.way)
+    wrong = MISTAKES[mistake](people.pipeline)
     assert any(
         complaint(wrong.faces(photo), truth, least_cosine=people.least_cosine)
         for photo, truth in people.photos.values()
@@ -106,10 +106,10 @@ async def test_flip_averaging_gives_the_unit_vector_between_a_face_and_its_mirro
     pack = open_pack(drawn_models, "drawn")
     drawing = draw(flip=True)
     photos = {"drawn": (drawing.photo, drawing.truth)}
-    way = right_way(pack, flip=True)
-    wrong = flipped_without_renormalising(way)
+    right = right_pipeline(pack, flip=True)
+    wrong = flipped_without_renormalising(right)
     assert complaints(wrong.faces, photos, DRAWN_COSINE)["drawn"].startswith("a vector of length 0.")
-    assert complaints(way.faces, photos, DRAWN_COSINE) == {}
+    assert complaints(right.faces, photos, DRAWN_COSINE) == {}
     async with pipeline_of(OnnxEngine(pack, Tuning(flip=True))) as pipeline:
         answer = await pipeline.answer(drawing.photo, FacesRequest())
     assert complaint(answered(answer), drawing.truth, least_cosine=DRAWN_COSINE) is None

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from databases import postgres_cluster, postgres_programs
 from journey_fixtures import drawn, embedder_url, forks
-from looked_at_library import looked_at
 from sqlalchemy import create_engine, make_url, text
+from synced_library import synced_library
 
 from service.store.database import Store, migrate, open_engine
 
-__all__ = ["drawn", "embedder_url", "forks", "looked_at"]
+__all__ = ["drawn", "embedder_url", "forks", "synced_library"]
 
 
 @pytest.fixture(scope="session")

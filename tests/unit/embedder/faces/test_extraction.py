@@ -103,7 +103,7 @@ def test_an_aligned_face_is_the_same_from_reduced_pixels() -> None:
 
 
 class TestOverHttp:
-    """An engine that records the size of its input, which shows the reduction of a request."""
+    """Reductions that a request leads to; the engine records the size of its input."""
 
     seen: list[tuple[int, ...]]
 

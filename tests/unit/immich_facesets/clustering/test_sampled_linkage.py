@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from great_library import great_library, sizes_of, who_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from large_library import large_library, persons_of, sizes_of
 from mixtures import people, unit
 from numpy.typing import NDArray
 from references import adjusted_rand
@@ -26,7 +26,7 @@ def crowd(vectors: Vectors, cut: float, sample_rows: int) -> NDArray[np.int64]:
 
 
 def test_a_great_library_falls_into_the_exact_clusters() -> None:
-    vectors = great_library(4000)
+    vectors = large_library(4000)
     exact = average_linkage(vectors, CUT)
     found = crowd(vectors, CUT, sample_rows=300)
     assert pairwise(exact, found).f >= 0.999
@@ -71,7 +71,7 @@ def test_the_order_of_a_crowd_decides_nothing(seed: int, cut: float, grid: bool)
 
 
 def test_the_same_crowd_is_clustered_the_same_again() -> None:
-    vectors = great_library(1500)
+    vectors = large_library(1500)
     assert np.array_equal(crowd(vectors, CUT, sample_rows=200), crowd(vectors, CUT, sample_rows=200))
 
 
@@ -108,6 +108,6 @@ def test_pictures_that_occur_twice_count_twice() -> None:
 
 
 def test_an_invented_library_has_the_people_it_says() -> None:
-    vectors, who, sizes = great_library(3000), who_of(3000), sizes_of(3000)
+    vectors, who, sizes = large_library(3000), persons_of(3000), sizes_of(3000)
     assert np.bincount(who).tolist() == sizes.tolist()
     assert pairwise(who, average_linkage(vectors, CUT)).f > 0.999

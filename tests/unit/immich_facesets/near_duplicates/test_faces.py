@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from faceset_builders import vectors
-from hashes import bits_apart
+from hamming import hamming_distance
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ def plain_groups(rows: NDArray[np.float32], hashes: list[int], likeness: Likenes
     for one in range(len(hashes)):
         for other in range(one):
             distance = 1.0 - float((rows[one].astype(float) * rows[other].astype(float)).sum())
-            if distance <= likeness.distance and bits_apart(hashes[one], hashes[other]) <= likeness.bits:
+            if distance <= likeness.distance and hamming_distance(hashes[one], hashes[other]) <= likeness.bits:
                 first = next(group for group in groups if one in group)
                 second = next(group for group in groups if other in group)
                 if first is not second:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from faceset_builders import picture
-from hashes import bits_apart
+from hamming import hamming_distance
 from numpy.typing import NDArray
 
 from immich_facesets.near_duplicates.faces import DEFAULT_LIKENESS
@@ -30,12 +30,12 @@ def test_a_resaved_shrunk_or_brightened_copy_keeps_its_hash_nearly(seed: int) ->
         np.asarray(cv2.convertScaleAbs(original, alpha=0.9, beta=12), dtype=np.uint8),
     )
     for copy in copies:
-        assert bits_apart(perceptual_hash(original), perceptual_hash(copy)) <= DEFAULT_LIKENESS.bits
+        assert hamming_distance(perceptual_hash(original), perceptual_hash(copy)) <= DEFAULT_LIKENESS.bits
 
 
 def test_different_pictures_have_different_hashes() -> None:
     hashes = [perceptual_hash(grey(seed)) for seed in range(12)]
-    apart = [bits_apart(one, other) for place, one in enumerate(hashes) for other in hashes[:place]]
+    apart = [hamming_distance(one, other) for place, one in enumerate(hashes) for other in hashes[:place]]
     assert min(apart) > DEFAULT_LIKENESS.bits
 
 
@@ -57,7 +57,7 @@ def test_copies_of_a_large_picture_have_its_hash_and_others_do_not() -> None:
     small = np.asarray(cv2.resize(large, (300, 225), interpolation=cv2.INTER_AREA), np.uint8)
 
     def apart(one: NDArray[np.uint8], two: NDArray[np.uint8]) -> int:
-        return bits_apart(int(picture_hash(one), 16), int(picture_hash(two), 16))
+        return hamming_distance(int(picture_hash(one), 16), int(picture_hash(two), 16))
 
     assert apart(large, noisy) <= 2
     assert apart(large, small) <= 2

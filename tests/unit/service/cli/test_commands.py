@@ -14,12 +14,12 @@ from typing import Any
 import httpx
 import pytest
 from embedder_scene import running
-from forked import Forked, ForkServer
+from fork_server import ForkedProcess, ForkServer
 from journey import Journey, begun, ended, until
+from service_process import tree
 from small_library import SmallLibrary
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import SQLAlchemyError
-from syncing import tree
 
 from service.store.database import Store, migrate, open_engine
 from service.store.tables import people, sources
@@ -60,21 +60,21 @@ def synced(journey: Journey, synced_data: Path) -> Journey:
     return journey
 
 
-def start(journey: Journey, *arguments: str, **settings: str) -> Forked:
+def start(journey: Journey, *arguments: str, **settings: str) -> ForkedProcess:
     return journey.forks.start("service", *arguments, environ={**journey.environ, **settings})
 
 
-async def run(journey: Journey, *arguments: str, **settings: str) -> Forked:
+async def run(journey: Journey, *arguments: str, **settings: str) -> ForkedProcess:
     """A command that must succeed."""
     return await ends(start(journey, *arguments, **settings), 0)
 
 
-async def refused(journey: Journey, *arguments: str, **settings: str) -> Forked:
+async def refused(journey: Journey, *arguments: str, **settings: str) -> ForkedProcess:
     """A command that must end with "a person must change something"."""
     return await ends(start(journey, *arguments, **settings), 3)
 
 
-async def ends(service: Forked, code: int) -> Forked:
+async def ends(service: ForkedProcess, code: int) -> ForkedProcess:
     assert await ended(service) == code, (service.stdout + service.stderr)[-3000:]
     return service
 
@@ -407,7 +407,7 @@ async def test_models_are_installed_listed_and_verified(journey: Journey, tmp_pa
 # serving
 
 
-async def address_of(service: Forked) -> str:
+async def address_of(service: ForkedProcess) -> str:
     """The logged address of a service."""
 
     def announced() -> str | None:
@@ -469,7 +469,7 @@ async def test_an_address_that_is_taken_or_none_is_told(synced: Journey, embedde
 # what is logged
 
 
-def check_nothing_private(service: Forked) -> None:
+def check_nothing_private(service: ForkedProcess) -> None:
     printed = service.stdout + service.stderr
     for secret in (NAME, "Unsayable", "key-of-anna", "key-of-ben", TOKEN, "Oma Erna", "Geburtstag"):
         assert secret not in printed, secret

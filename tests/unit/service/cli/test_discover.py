@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forked import Forked, ForkServer
+from fork_server import ForkedProcess, ForkServer
 from journey import Journey, begun, ended
-from looked_at_library import NOBODY, LookedAt
-from outcome import read
 from small_library import SmallLibrary
 from sqlalchemy import Connection, delete, func, select, update
+from sync_result import read
+from synced_library import NO_REMOTES, SyncedLibrary
 
 from service.store.database import Store, open_engine
 from service.store.tables import assets, faces, fingerprints, identities, memberships, metadata
@@ -63,17 +63,17 @@ def members(tx: Connection) -> dict[int, tuple[int, str]]:
 
 @pytest.fixture
 async def journey(
-    forks: ForkServer, drawn: SmallLibrary, embedder_url: str, looked_at: LookedAt, tmp_path: Path
+    forks: ForkServer, drawn: SmallLibrary, embedder_url: str, synced_library: SyncedLibrary, tmp_path: Path
 ) -> AsyncIterator[Journey]:
     async with begun(forks, drawn, embedder_url, tmp_path) as found:
-        found.begin_from(looked_at.data)
+        found.begin_from(synced_library.data)
         store = Store(open_engine(f"sqlite:///{found.data / 'facesets.db'}"))
         store.write_now(forget_some)
         store.close()
         yield found
 
 
-async def discover(journey: Journey, *arguments: str, code: int = 0) -> Forked:
+async def discover(journey: Journey, *arguments: str, code: int = 0) -> ForkedProcess:
     service = journey.start("discover", *arguments, settings=CHANGED)
     assert await ended(service) == code, (service.stdout + service.stderr)[-3000:]
     return service
@@ -81,7 +81,7 @@ async def discover(journey: Journey, *arguments: str, code: int = 0) -> Forked:
 
 async def told_beforehand(journey: Journey, **settings: str) -> Any:
     """Return the output of a dry run without any remote."""
-    service = journey.start("discover", "--dry-run", "--json", settings={**CHANGED, **NOBODY, **settings})
+    service = journey.start("discover", "--dry-run", "--json", settings={**CHANGED, **NO_REMOTES, **settings})
     assert await ended(service) == 0, (service.stdout + service.stderr)[-3000:]
     return json.loads(service.stdout)
 

@@ -6,9 +6,9 @@ import stat
 from pathlib import Path
 
 import pytest
-from looked_at_library import LookedAt
+from service_process import tree
 from sqlalchemy import Connection, update
-from syncing import tree
+from synced_library import SyncedLibrary
 
 from service.reports.duplicates.search import _report
 from service.store.database import Store, open_engine
@@ -18,8 +18,8 @@ from service.store.tables import contents
 pytestmark = pytest.mark.timeout(600)
 
 
-async def test_files_that_are_the_same_are_found_wherever_they_lie(looked_at: LookedAt) -> None:
-    found = await looked_at.told("duplicates")
+async def test_files_that_are_the_same_are_found_wherever_they_lie(synced_library: SyncedLibrary) -> None:
+    found = await synced_library.told("duplicates")
     same = [group["pictures"] for group in found["groups"] if group["kind"] == "identical"]
     places = {frozenset((place["source"], place["path"]) for place in one["places"]) for (one,) in same}
     (of_album,) = [several for several in places if ("album", "copy.jpg") in several]
@@ -29,8 +29,8 @@ async def test_files_that_are_the_same_are_found_wherever_they_lie(looked_at: Lo
     assert len(places) == 2  # another of anna's pictures is in ben's library, too
 
 
-async def test_pictures_that_show_the_same_are_found_largest_first(looked_at: LookedAt) -> None:
-    found = await looked_at.told("duplicates")
+async def test_pictures_that_show_the_same_are_found_largest_first(synced_library: SyncedLibrary) -> None:
+    found = await synced_library.told("duplicates")
     near = [group["pictures"] for group in found["groups"] if group["kind"] == "near"]
     names = [[one["places"][0]["path"].rpartition("/")[2] for one in group] for group in near]
     (people,) = [group for group in names if "resaved.jpg" in group]
@@ -40,14 +40,16 @@ async def test_pictures_that_show_the_same_are_found_largest_first(looked_at: Lo
     assert meadows == {"meadow.jpg", "darker.jpg"}
     assert all([one["is_largest"] for one in group] == [True] + [False] * (len(group) - 1) for group in near)
     assert (found["without_hash"], found["within_bits"]) == (0, 10)
-    strict = await looked_at.told("duplicates", "--within", "0")
+    strict = await synced_library.told("duplicates", "--within", "0")
     assert strict["within_bits"] == 0
 
 
-async def test_a_page_shows_every_group_and_is_for_its_owner_alone(looked_at: LookedAt, tmp_path: Path) -> None:
-    before = tree(looked_at.data / "crops") | tree(looked_at.album)
+async def test_a_page_shows_every_group_and_is_for_its_owner_alone(
+    synced_library: SyncedLibrary, tmp_path: Path
+) -> None:
+    before = tree(synced_library.data / "crops") | tree(synced_library.album)
     page = tmp_path / "copies.html"
-    printed = (await looked_at.run("duplicates", "--page", page)).stdout
+    printed = (await synced_library.run("duplicates", "--page", page)).stdout
     text = page.read_text(encoding="utf-8")
     assert str(page) in printed
     assert stat.S_IMODE(page.stat().st_mode) == 0o600
@@ -56,19 +58,19 @@ async def test_a_page_shows_every_group_and_is_for_its_owner_alone(looked_at: Lo
     for name in ("resaved.jpg", "smaller.png", "meadow.jpg", "darker.jpg", "old/again.jpg"):
         assert html.escape(name) in text
     assert text.count("data:image/jpeg;base64,") >= 7
-    assert tree(looked_at.data / "crops") | tree(looked_at.album) == before
+    assert tree(synced_library.data / "crops") | tree(synced_library.album) == before
     assert list(tree(tmp_path)) == [page.name]
 
 
-async def test_a_page_that_cannot_be_written_says_so(looked_at: LookedAt, tmp_path: Path) -> None:
-    service = await looked_at.run("duplicates", "--page", tmp_path / "nowhere" / "page.html", code=3)
+async def test_a_page_that_cannot_be_written_says_so(synced_library: SyncedLibrary, tmp_path: Path) -> None:
+    service = await synced_library.run("duplicates", "--page", tmp_path / "nowhere" / "page.html", code=3)
     assert "nowhere" in service.stderr
 
 
 async def test_pictures_of_an_earlier_version_are_counted_and_still_compared_byte_by_byte(
-    looked_at: LookedAt, tmp_path: Path
+    synced_library: SyncedLibrary, tmp_path: Path
 ) -> None:
-    library = looked_at.copy(tmp_path)
+    library = synced_library.copy(tmp_path)
 
     def forget(tx: Connection) -> None:
         tx.execute(update(contents).values(phash=None))

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 from filelock import FileLock
-from forked import Forked, ForkServer
+from fork_server import ForkedProcess, ForkServer
 from journey import Journey, begun, ended
 from mixtures import table_of
 from msgspec import structs
+from service_process import run, tree
 from small_library import SmallLibrary
-from syncing import run, tree
 from testdata import ROOT
 
 from immich_facesets.evaluation.baselines import BASELINES, missing_packages
@@ -67,7 +67,7 @@ async def journey(
         yield found
 
 
-async def evaluate(journey: Journey, *arguments: object, code: int = 0) -> Forked:
+async def evaluate(journey: Journey, *arguments: object, code: int = 0) -> ForkedProcess:
     nobody = {"IMMICH_URL": "", "FACESETS_USERS_FILE": "", "FACESETS_EMBEDDER_URLS": ""}
     service = journey.forks.start("service", "evaluate", *map(str, arguments), environ={**journey.environ, **nobody})
     assert await ended(service) == code, (service.stdout + service.stderr)[-3000:]
@@ -264,7 +264,7 @@ async def places(journey: Journey, asset_ids: list[str]) -> list[tuple[str, str,
     return [known[asset_id] for asset_id in asset_ids]
 
 
-async def ran(journey: Journey, *arguments: str) -> Forked:
+async def ran(journey: Journey, *arguments: str) -> ForkedProcess:
     service = journey.start(*arguments)
     assert await ended(service) == 0, service.stderr[-3000:]
     return service

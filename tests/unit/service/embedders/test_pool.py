@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from crashing_embedder import CrashingEmbedder, answering
 from embedder_scene import Scene, ScriptedEngine, picture, running
-from mortal_embedder import Mortal, answering
 from pydantic import SecretStr
 
 from embedder.engine import EngineFacts, View
@@ -219,32 +219,32 @@ async def test_waiting_ends_when_one_is_back() -> None:
 async def test_a_picture_whose_connection_broke_is_not_sent_again_unless_asked_for_alone() -> None:
     deadly, others = picture(shade=1), [picture(shade=100 + number) for number in range(6)]
     async with running() as scene:
-        mortal = Mortal(scene, deadly)
-        async with answering(mortal.handle) as url, pool_of(url, failures=12) as pool:
+        crashing = CrashingEmbedder(scene, deadly)
+        async with answering(crashing.handle) as url, pool_of(url, failures=12) as pool:
             await pool.open()
             work = [asyncio.create_task(pool.faces(data)) for data in (deadly, *others)]
             with pytest.raises(EmbedderLostError):
                 await work[0]
-            assert mortal.asked.count(deadly) == 1
+            assert crashing.asked.count(deadly) == 1
             again = asyncio.create_task(pool.faces(deadly, alone=True))
             for task in work[1:]:
                 assert len((await task).faces) == 1
             with pytest.raises(EmbedderLostError):
                 await again
-            assert mortal.beside[-1] == 1, "alone"
-            assert mortal.most_inside > 1
+            assert crashing.beside[-1] == 1, "alone"
+            assert crashing.most_inside > 1
 
 
 async def test_an_embedder_that_does_not_come_back_is_an_outage() -> None:
     async with running() as scene:
-        mortal = Mortal(scene, picture())
-        async with answering(mortal.handle) as url:
+        crashing = CrashingEmbedder(scene, picture())
+        async with answering(crashing.handle) as url:
             pool = EmbedderPool([Embedder(url, None, failures=2, answer_seconds=0.5)])
             await pool.open()
             with pytest.raises(EmbedderLostError):
                 await pool.faces(picture())
-            mortal.away_until = time.monotonic() + 99
+            crashing.away_until = time.monotonic() + 99
             with pytest.raises(TransientError, match="embedder is down since"):
                 await pool.faces(picture(shade=7))
-            assert len(mortal.asked) == 1
+            assert len(crashing.asked) == 1
             await pool.close()

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from crashing_embedder import CrashingEmbedder, answering
 from embedder_scene import picture, running
-from mortal_embedder import Mortal, answering
 from passes_scene import staged
 
 from immich_facesets.errors import ItemError
@@ -23,26 +23,26 @@ DEADLY = picture(shade=1)
 @asynccontextmanager
 async def isolation(
     folder: Path, *deadly: bytes, kills_all: bool = False
-) -> AsyncIterator[tuple[Mortal, CrashIsolation]]:
+) -> AsyncIterator[tuple[CrashingEmbedder, CrashIsolation]]:
     async with running() as scene, staged(folder) as stage:
-        mortal = Mortal(scene, *deadly)
-        mortal.kills_all = kills_all
-        async with answering(mortal.handle) as url:
+        crashing = CrashingEmbedder(scene, *deadly)
+        crashing.kills_all = kills_all
+        async with answering(crashing.handle) as url:
             pool = EmbedderPool([Embedder(url, None, failures=12)])
             try:
                 await pool.open()
-                yield mortal, CrashIsolation(stage.conditions, pool)
+                yield crashing, CrashIsolation(stage.conditions, pool)
                 assert stage.rows(failures) == [], "the crash of a face crop is no failure of an original"
             finally:
                 await pool.close()
 
 
 async def test_a_crop_of_which_the_embedder_ends_twice_alone_is_given_up(tmp_path: Path) -> None:
-    async with isolation(tmp_path, DEADLY) as (mortal, crashes):
+    async with isolation(tmp_path, DEADLY) as (crashing, crashes):
         with pytest.raises(ItemError, match="ended 2 times while it had this picture and no other") as caught:
             await crashes.ask(DEADLY)
         assert caught.value.reason == CRASHES_EMBEDDER
-        assert mortal.asked.count(DEADLY) == 3, "once beside others, and twice alone"
+        assert crashing.asked.count(DEADLY) == 3, "once beside others, and twice alone"
         assert len((await crashes.ask(picture())).faces) == 1
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from looked_at_library import LookedAt
 from mixtures import people, table_of
 from references import average_linkage_of_scikit_learn
-from syncing import tree
+from service_process import tree
+from synced_library import SyncedLibrary
 
 from service.reports.clusters import cluster_faces
 
@@ -33,11 +33,11 @@ def names_in(folder: Path) -> list[str]:
 
 
 async def test_clusters_are_shown_largest_first_with_the_files_that_we_hold(
-    looked_at: LookedAt, tmp_path: Path
+    synced_library: SyncedLibrary, tmp_path: Path
 ) -> None:
     view = tmp_path / "view"
-    before = tree(looked_at.data) | tree(looked_at.album)
-    await looked_at.run("clusters", "--to", view)
+    before = tree(synced_library.data) | tree(synced_library.album)
+    await synced_library.run("clusters", "--to", view)
     told = manifest(view)
     names = [cluster["name"] for cluster in told["clusters"]]
     count = len(names) - 2
@@ -51,48 +51,54 @@ async def test_clusters_are_shown_largest_first_with_the_files_that_we_hold(
     assert links(view).keys() == shown
     targets = set(links(view).values())
     assert all(target.is_file() for target in targets)
-    assert {target.parent for target in targets if target.is_relative_to(looked_at.album)} >= {looked_at.album}
-    assert any(target.is_relative_to(looked_at.data / "crops") for target in targets)
+    assert {target.parent for target in targets if target.is_relative_to(synced_library.album)} >= {
+        synced_library.album
+    }
+    assert any(target.is_relative_to(synced_library.data / "crops") for target in targets)
     faceless = {name.rpartition("_")[2] for name in links(view) if name.startswith("_noface/")}
     assert faceless == {"meadow.jpg", "darker.jpg", "other.jpg"}
     assert stat.S_IMODE(view.stat().st_mode) == 0o700
     assert {
-        name: body for name, body in (tree(looked_at.data) | tree(looked_at.album)).items() if "db" not in name
+        name: body
+        for name, body in (tree(synced_library.data) | tree(synced_library.album)).items()
+        if "db" not in name
     } == {name: body for name, body in before.items() if "db" not in name}
 
 
-async def test_a_view_is_replaced_whole_and_a_foreign_folder_never(looked_at: LookedAt, tmp_path: Path) -> None:
+async def test_a_view_is_replaced_whole_and_a_foreign_folder_never(
+    synced_library: SyncedLibrary, tmp_path: Path
+) -> None:
     view = tmp_path / "view"
-    await looked_at.run("clusters", "--to", view, "--copies", "--cut", "0.01")
+    await synced_library.run("clusters", "--to", view, "--copies", "--cut", "0.01")
     alone = manifest(view)
     assert not links(view)
     assert alone["how"] == "copies"
-    await looked_at.run("clusters", "--to", view)
+    await synced_library.run("clusters", "--to", view)
     assert manifest(view)["cut"] != 0.01
     assert len(manifest(view)["clusters"][-2]["seen"]) < len(alone["clusters"][-2]["seen"])
     assert names_in(tmp_path) == ["view"]
     before = tree(view)
     (view / "notes.txt").write_text("mine")
-    assert "notes.txt" in (await looked_at.run("clusters", "--to", view, code=3)).stderr
+    assert "notes.txt" in (await synced_library.run("clusters", "--to", view, code=3)).stderr
     (view / "notes.txt").unlink()
     assert tree(view) == before
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "a.jpg").write_bytes(b"mine")
-    await looked_at.run("clusters", "--to", foreign, code=3)
-    await looked_at.run("clusters", "--to", foreign / "a.jpg", code=3)
+    await synced_library.run("clusters", "--to", foreign, code=3)
+    await synced_library.run("clusters", "--to", foreign / "a.jpg", code=3)
     assert list(tree(foreign)) == ["a.jpg"]
 
 
 @pytest.mark.parametrize("place", ["album/view", "data/view", "data/exports/view", "."])
-async def test_a_view_never_lies_where_pictures_are_looked_for(looked_at: LookedAt, place: str) -> None:
-    root = looked_at.album.parent
-    assert "source or our own" in (await looked_at.run("clusters", "--to", root / place, code=3)).stderr
+async def test_a_view_never_lies_where_pictures_are_looked_for(synced_library: SyncedLibrary, place: str) -> None:
+    root = synced_library.album.parent
+    assert "source or our own" in (await synced_library.run("clusters", "--to", root / place, code=3)).stderr
     assert not (root / place / "manifest.json").exists()
 
 
-async def test_links_and_copies_exclude_each_other(looked_at: LookedAt, tmp_path: Path) -> None:
-    await looked_at.run("clusters", "--to", tmp_path / "view", "--links", "--copies", code=3)
+async def test_links_and_copies_exclude_each_other(synced_library: SyncedLibrary, tmp_path: Path) -> None:
+    await synced_library.run("clusters", "--to", tmp_path / "view", "--links", "--copies", code=3)
     assert not (tmp_path / "view").exists()
 
 

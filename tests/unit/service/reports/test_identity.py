@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from looked_at_library import LookedAt
+from synced_library import SyncedLibrary
 
 from immich_facesets.faces import Box
 from service.reports.identity import provenance_of
@@ -37,14 +37,14 @@ def test_a_face_counts_in_every_source_that_has_its_picture() -> None:
     assert (old.mode, old.faces, old.how) == ("trusted", 1, {"asserted": 1})
 
 
-async def shown(looked_at: LookedAt, label: str) -> Any:
-    rows = await looked_at.told("identities", "list")
+async def shown(synced_library: SyncedLibrary, label: str) -> Any:
+    rows = await synced_library.told("identities", "list")
     (number,) = [row["number"] for row in rows if row["label"] == label]
-    return await looked_at.told("identities", "show", number)
+    return await synced_library.told("identities", "show", number)
 
 
-async def test_sources_are_told_with_counts_beside_the_faces_and_in_the_manifest(looked_at: LookedAt) -> None:
-    told = await shown(looked_at, "Mira")
+async def test_sources_are_told_with_counts_beside_the_faces_and_in_the_manifest(synced_library: SyncedLibrary) -> None:
+    told = await shown(synced_library, "Mira")
     by_source = {one["source"]: one for one in told["provenance"]}
     assert by_source.keys() == {"album", "anna", "ben"}
     assert {by_source[name]["kind"] for name in ("anna", "ben")} == {"immich"}
@@ -53,10 +53,10 @@ async def test_sources_are_told_with_counts_beside_the_faces_and_in_the_manifest
         ways = Counter(face["how"] for face in told["faces"] if name in {place[0] for place in face["places"]})
         assert one["how"] == dict(ways)
         assert one["faces"] == ways.total()
-    printed = (await looked_at.run("identities", "show", told["number"])).stdout
+    printed = (await synced_library.run("identities", "show", told["number"])).stdout
     assert f"From anna: {by_source['anna']['faces']} faces" in printed
 
-    folder = looked_at.data / "exports" / f"faceset_{told['number']:03d}"
+    folder = synced_library.data / "exports" / f"faceset_{told['number']:03d}"
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     assert [one["user"] for one in manifest["provenance"]] == ["album", "anna", "ben"]
     for one in manifest["provenance"]:

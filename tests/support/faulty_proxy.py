@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 
 from service.demo.immich.server import close_listener, reset
 
-Trouble = Literal["refused", "hanging", "unavailable"]
+Fault = Literal["refused", "hanging", "unavailable"]
 
 _UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-class Door:
+class FaultyProxy:
     """
     A TCP proxy on a port of its own.
 
@@ -23,12 +23,12 @@ class Door:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._behind = (parts.hostname, parts.port)
-        self._trouble: Trouble | None = None
+        self._fault: Fault | None = None
         self._only = b""
         self._listener: asyncio.Server | None = None
         self._port = 0
         self._writers: set[asyncio.StreamWriter] = set()
-        self._meetings: set[asyncio.Task[None]] = set()
+        self._connections: set[asyncio.Task[None]] = set()
         self._awaited, self._left = b"", 0
         self._action: Callable[[], Awaitable[None]] | None = None
         self.tripped = asyncio.Event()
@@ -43,13 +43,13 @@ class Door:
 
     async def open(self) -> None:
         """Forward everything (again)."""
-        self._trouble = None
+        self._fault = None
         await self._listen()
 
-    async def shut(self, trouble: Trouble, *, only: str = "") -> None:
+    async def shut(self, fault: Fault, *, only: str = "") -> None:
         """Break every open connection, and give new ones this fault, or ``only`` requests like this."""
-        self._trouble, self._only = trouble, only.encode()
-        if trouble == "refused" and self._listener is not None:
+        self._fault, self._only = fault, only.encode()
+        if fault == "refused" and self._listener is not None:
             await close_listener(self._listener)
             self._listener = None
         for writer in self._writers:
@@ -57,21 +57,21 @@ class Door:
 
     async def _listen(self) -> None:
         if self._listener is None:
-            self._listener = await asyncio.start_server(self._welcome, "127.0.0.1", self._port)
+            self._listener = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
             self._port = self._listener.sockets[0].getsockname()[1]
 
-    def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Not a coroutine: a task that is cancelled before its first step would leave its connection open."""
         self._writers.add(writer)
-        meeting = asyncio.create_task(self._meet(reader, writer))
-        self._meetings.add(meeting)
-        meeting.add_done_callback(self._meetings.discard)
+        connection = asyncio.create_task(self._handle(reader, writer))
+        self._connections.add(connection)
+        connection.add_done_callback(self._connections.discard)
 
-    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            if self._trouble is None or self._only:
-                await self._let_through(reader, writer)
-            elif self._trouble == "unavailable":
+            if self._fault is None or self._only:
+                await self._forward(reader, writer)
+            elif self._fault == "unavailable":
                 await reader.readuntil(b"\r\n\r\n")
                 writer.write(_UNAVAILABLE)
                 await writer.drain()
@@ -84,7 +84,7 @@ class Door:
             self._writers.discard(writer)
             writer.close()
 
-    async def _let_through(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         inner_reader, inner_writer = await asyncio.open_connection(*self._behind)
         self._writers.add(inner_writer)
         try:
@@ -109,7 +109,7 @@ class Door:
                     await action()
                     self.tripped.set()
                     return
-            if is_asking and self._trouble is not None and block.startswith(self._only):
+            if is_asking and self._fault is not None and block.startswith(self._only):
                 return  # to the client it looks as if the server broke off
             writer.write(block)
             await writer.drain()
@@ -122,5 +122,5 @@ class Door:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.shut("refused")
-        if self._meetings:
-            await asyncio.wait(self._meetings)
+        if self._connections:
+            await asyncio.wait(self._connections)

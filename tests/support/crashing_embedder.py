@@ -23,7 +23,7 @@ async def answering(handler: Callable[[web.Request], Awaitable[web.StreamRespons
         await runner.cleanup()
 
 
-class Mortal:
+class CrashingEmbedder:
     """
     An embedder that breaks off the connection at every picture in ``deadly``, and is unreachable for a while after it.
     """

@@ -27,7 +27,7 @@ LOUD = 1000.0
 
 
 @dataclass(frozen=True)
-class Way:
+class PhotoPipeline:
     """
     The steps of the pipeline, each replaceable by a wrong one.
 
@@ -61,10 +61,10 @@ class Way:
         return self.finish(self.feed(crops), self.feed(mirrored) if self.flip else None)
 
 
-def right_way(pack: ModelPack, *, flip: bool = False) -> Way:
+def right_pipeline(pack: ModelPack, *, flip: bool = False) -> PhotoPipeline:
     engine = OnnxEngine(pack, Tuning())
     decoder = Decoder(150_000_000)
-    return Way(
+    return PhotoPipeline(
         pack=pack,
         decode=lambda photo: decoder.decode(photo).pixels,
         detect=lambda pixels: engine.detect([engine.view(pixels)])[0],
@@ -75,8 +75,8 @@ def right_way(pack: ModelPack, *, flip: bool = False) -> Way:
     )
 
 
-def without_alignment(way: Way) -> Way:
-    """Return the box without alignment, stretched to the recogniser's input."""
+def without_alignment(pipeline: PhotoPipeline) -> PhotoPipeline:
+    """Cut out the box without alignment, stretched to the recogniser's input."""
 
     def box_crop(pixels: Pixels, face: Detection) -> Pixels:
         height, width = pixels.shape[:2]
@@ -84,41 +84,43 @@ def without_alignment(way: Way) -> Way:
         top, bottom = (round(min(max(y, 0), height)) for y in (face.box.y1, face.box.y2))
         return np.asarray(cv2.resize(pixels[top:bottom, left:right], (112, 112)), np.uint8)
 
-    return replace(way, crop=box_crop)
+    return replace(pipeline, crop=box_crop)
 
 
-def with_pixels_over_255(way: Way) -> Way:
+def with_pixels_over_255(pipeline: PhotoPipeline) -> PhotoPipeline:
     """x / 255, as many other models want it, instead of this model's own mean and std."""
-    return replace(way, feed=_feeding(way.pack, mean=0.0, std=255.0))
+    return replace(pipeline, feed=_feeding(pipeline.pack, mean=0.0, std=255.0))
 
 
-def with_red_and_blue_swapped(way: Way) -> Way:
+def with_red_and_blue_swapped(pipeline: PhotoPipeline) -> PhotoPipeline:
     """BGR, as OpenCV reads pictures, given to a model of RGB."""
-    return replace(way, feed=lambda crops: way.feed([np.ascontiguousarray(crop[..., ::-1]) for crop in crops]))
+    return replace(
+        pipeline, feed=lambda crops: pipeline.feed([np.ascontiguousarray(crop[..., ::-1]) for crop in crops])
+    )
 
 
-def stretched(way: Way) -> Way:
+def stretched(pipeline: PhotoPipeline) -> PhotoPipeline:
     """Stretch the picture to a square for the detector; results are scaled back correctly."""
 
     def detect(pixels: Pixels) -> list[Detection]:
         height, width = pixels.shape[:2]
         square = np.asarray(cv2.resize(pixels, (RESIZED_SIDE, RESIZED_SIDE)), np.uint8)
-        return [_scaled(face, width / RESIZED_SIDE, height / RESIZED_SIDE) for face in way.detect(square)]
+        return [_scaled(face, width / RESIZED_SIDE, height / RESIZED_SIDE) for face in pipeline.detect(square)]
 
-    return replace(way, detect=detect)
+    return replace(pipeline, detect=detect)
 
 
-def without_exif(way: Way) -> Way:
+def without_exif(pipeline: PhotoPipeline) -> PhotoPipeline:
     """Return the pixels as stored, without the EXIF orientation."""
 
     def decode(photo: bytes) -> Pixels:
         with Image.open(io.BytesIO(photo)) as image:
             return np.ascontiguousarray(np.asarray(image.convert("RGB")))
 
-    return replace(way, decode=decode)
+    return replace(pipeline, decode=decode)
 
 
-def flipped_without_renormalising(way: Way) -> Way:
+def flipped_without_renormalising(pipeline: PhotoPipeline) -> PhotoPipeline:
     """The mean of two unit vectors, which is shorter than one."""
 
     def finish(vectors: Vectors, mirrored: Vectors | None) -> Vectors:
@@ -126,20 +128,20 @@ def flipped_without_renormalising(way: Way) -> Way:
         mean: Vectors = (_unit(vectors) + _unit(mirrored)) / 2
         return mean
 
-    return replace(way, flip=True, finish=finish)
+    return replace(pipeline, flip=True, finish=finish)
 
 
-def with_points_of_the_resized_picture(way: Way) -> Way:
+def with_points_of_the_resized_picture(pipeline: PhotoPipeline) -> PhotoPipeline:
     """Use the points of the scaled picture on the original without scaling them back."""
 
     def crop(pixels: Pixels, face: Detection) -> Pixels:
         factor = RESIZED_SIDE / max(pixels.shape[:2])
-        return way.crop(pixels, _scaled(face, factor, factor))
+        return pipeline.crop(pixels, _scaled(face, factor, factor))
 
-    return replace(way, crop=crop)
+    return replace(pipeline, crop=crop)
 
 
-def overflowing_half_precision(way: Way) -> Way:
+def overflowing_half_precision(pipeline: PhotoPipeline) -> PhotoPipeline:
     """Long vectors kept in 16 bits before they are unit vectors: their squares exceed 65,504."""
 
     def finish(vectors: Vectors, _mirrored: Vectors | None) -> Vectors:
@@ -148,10 +150,10 @@ def overflowing_half_precision(way: Way) -> Way:
             units = halves / np.sqrt((halves * halves).sum(axis=1, keepdims=True, dtype=np.float16))
         return np.asarray(units, np.float64)
 
-    return replace(way, finish=finish)
+    return replace(pipeline, finish=finish)
 
 
-MISTAKES: Mapping[str, Callable[[Way], Way]] = {
+MISTAKES: Mapping[str, Callable[[PhotoPipeline], PhotoPipeline]] = {
     "no alignment (raw box crop)": without_alignment,
     "x / 255 instead of mean and std": with_pixels_over_255,
     "red and blue swapped": with_red_and_blue_swapped,

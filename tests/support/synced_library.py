@@ -11,18 +11,18 @@ from typing import Any, Self
 
 import numpy as np
 import pytest
-from forked import Forked, ForkServer
+from fork_server import ForkedProcess, ForkServer
 from journey import begun, ended
 from PIL import Image
 from small_library import HEIGHT, WIDTH, SmallLibrary
 
 from immich_facesets.synthetic import draw_picture
 
-NOBODY = {"IMMICH_URL": "", "FACESETS_USERS_FILE": "", "FACESETS_EMBEDDER_URLS": ""}
+NO_REMOTES = {"IMMICH_URL": "", "FACESETS_USERS_FILE": "", "FACESETS_EMBEDDER_URLS": ""}
 
 
 @dataclass(frozen=True)
-class LookedAt:
+class SyncedLibrary:
     """A data folder and the album beside it, with a method to run a command on them without any remote."""
 
     forks: ForkServer
@@ -30,8 +30,8 @@ class LookedAt:
     data: Path
     album: Path
 
-    async def run(self, *arguments: object, code: int = 0, with_remotes: bool = False) -> Forked:
-        environ = {**self.environ, **({} if with_remotes else NOBODY)}
+    async def run(self, *arguments: object, code: int = 0, with_remotes: bool = False) -> ForkedProcess:
+        environ = {**self.environ, **({} if with_remotes else NO_REMOTES)}
         service = self.forks.start("service", *map(str, arguments), environ=environ)
         assert await ended(service) == code, (service.stdout + service.stderr)[-3000:]
         assert "Traceback" not in service.stderr
@@ -65,16 +65,16 @@ def fill_album(album: Path, drawn: SmallLibrary) -> None:
 
 
 @pytest.fixture(scope="session")
-def looked_at(
+def synced_library(
     forks: ForkServer, drawn: SmallLibrary, embedder_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> LookedAt:
+) -> SyncedLibrary:
     """A library that was synced once; tests that change it work on a copy."""
     folder = tmp_path_factory.mktemp("looked-at")
 
-    async def sync() -> LookedAt:
+    async def sync() -> SyncedLibrary:
         async with begun(forks, drawn, embedder_url, folder) as found:
             fill_album(folder / "album", drawn)
-            library = LookedAt(forks, found.environ, found.data, folder / "album")
+            library = SyncedLibrary(forks, found.environ, found.data, folder / "album")
             await library.run("sources", "add-folder", library.album, "--name", "album", with_remotes=True)
             service = await found.sync()
             assert service.code == 0, service.stderr[-3000:]

@@ -28,15 +28,15 @@ def sizes_of(n: int, seed: int = 0) -> NDArray[np.int64]:
     return rng.permutation(np.concatenate([people, np.ones(strangers, dtype=np.int64)]))
 
 
-def who_of(n: int, seed: int = 0) -> NDArray[np.int64]:
-    """The person of each face of `great_library`."""
+def persons_of(n: int, seed: int = 0) -> NDArray[np.int64]:
+    """The person of each face of `large_library`."""
     sizes = sizes_of(n, seed)
     who = np.empty(n, dtype=np.int64)
     who[_places(n, seed)] = np.repeat(np.arange(len(sizes)), sizes)
     return who
 
 
-def great_library(n: int, seed: int = 0, d: int = 512) -> Vectors:
+def large_library(n: int, seed: int = 0, d: int = 512) -> Vectors:
     """Vectors of unit length, (n, d), made in blocks, so that only the result is of that size."""
     sizes = sizes_of(n, seed)
     places = _places(n, seed)

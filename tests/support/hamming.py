@@ -1,6 +1,6 @@
 """Distances of perceptual hashes."""
 
 
-def bits_apart(first: int, second: int) -> int:
+def hamming_distance(first: int, second: int) -> int:
     """Return the Hamming distance of two hashes, 0 to 64."""
     return (first ^ second).bit_count()

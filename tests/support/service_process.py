@@ -11,7 +11,7 @@ from testdata import ROOT
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class CommandResult:
     """The result of a command."""
 
     code: int
@@ -54,7 +54,7 @@ async def start(environ: Mapping[str, str], *arguments: str) -> asyncio.subproce
     )
 
 
-async def run(environ: Mapping[str, str], *arguments: str, seconds: float = 240.0) -> Ended:
+async def run(environ: Mapping[str, str], *arguments: str, seconds: float = 240.0) -> CommandResult:
     """Run ``immich-facesets`` to its end."""
     process = await start(environ, *arguments)
     try:
@@ -64,7 +64,7 @@ async def run(environ: Mapping[str, str], *arguments: str, seconds: float = 240.
         process.kill()
         await process.wait()
         raise
-    return Ended(process.returncode or 0, stdout.decode(), stderr.decode())
+    return CommandResult(process.returncode or 0, stdout.decode(), stderr.decode())
 
 
 def tree(folder: Path) -> dict[str, tuple[int, bytes]]:

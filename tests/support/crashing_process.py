@@ -14,7 +14,7 @@ from testdata import ROOT
 from immich_facesets.runtime.listen_address import Announcement
 
 _DEADLY = '''\
-"""Read by every Python that starts with this folder on its path; only an embedder is made fragile."""
+"""Read by every Python that starts with this folder on its path; only an embedder crashes."""
 import hashlib, os, signal, sys
 
 if "embedder" in sys.orig_argv:
@@ -23,22 +23,22 @@ if "embedder" in sys.orig_argv:
 
     decode = Decoder.decode
 
-    def fragile(self, data, *more, **named):
+    def crashing(self, data, *more, **named):
         if hashlib.sha256(data).hexdigest() in {deadly!r}:
             with open({deaths!r}, "ab") as deaths:
                 deaths.write(b"x")
             os.kill(os.getpid(), signal.SIGKILL)
         return decode(self, data, *more, **named)
 
-    Decoder.decode = fragile
+    Decoder.decode = crashing
 '''
 
 
-class Fragility:
+class CrashingProcess:
     """A folder for an embedder's ``PYTHONPATH`` whose ``sitecustomize`` makes it crash on chosen pictures."""
 
     def __init__(self, folder: Path, deadly: Collection[bytes]) -> None:
-        self.folder = folder / "fragile"
+        self.folder = folder / "crashing"
         self.folder.mkdir()
         self._deaths = self.folder / "deaths"
         digests = {hashlib.sha256(data).hexdigest() for data in deadly}
@@ -56,11 +56,11 @@ class Fragility:
 
 
 @asynccontextmanager
-async def supervised(fragility: Fragility, *, pause: float = 0.3) -> AsyncIterator[str]:
+async def supervised(crashing: CrashingProcess, *, pause: float = 0.3) -> AsyncIterator[str]:
     """The address of a synthetic embedder that is started again whenever it ends."""
-    announced = fragility.folder / "address.json"
+    announced = crashing.folder / "address.json"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("FACESETS_")}
-    environ |= {"FACESETS_EMBEDDER_ENGINE": "synthetic", "PYTHONPATH": fragility.python_path}
+    environ |= {"FACESETS_EMBEDDER_ENGINE": "synthetic", "PYTHONPATH": crashing.python_path}
     listen = "127.0.0.1:0"
     process: asyncio.subprocess.Process
 

@@ -30,7 +30,7 @@ Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SyncResult:
     """
     ``faces``, of the space in use: (content, box) to (identity number, how, distance, crop file, data of the crop).
     ``files``: those of the export folder. ``crops``: the stored ones. ``needed``: those of faces of any space.
@@ -63,7 +63,7 @@ class Outcome:
         told += [f"last run: {self.last_run}"] if self.last_run != "done" else []
         return [*told, *([f"runs without an end: {self.endless_runs}"] if self.endless_runs else [])]
 
-    def differences(self, other: "Outcome") -> list[str]:
+    def differences(self, other: "SyncResult") -> list[str]:
         """Return the differences of the two by part, and the leftovers here; empty when they are equal."""
         told = self.loose_ends()
         for name in self.__dataclass_fields__:
@@ -81,7 +81,7 @@ def _told(mine: Any, yours: Any) -> str:
     return str(mine)[:1500]
 
 
-def outcome(data: Path) -> Outcome:
+def read_result(data: Path) -> SyncResult:
     """Read the content of a data folder, with its export folder and database."""
     found = read(data, _rows)
     tree = data / "exports"
@@ -92,7 +92,7 @@ def outcome(data: Path) -> Outcome:
         for path in data.rglob("*")
         if path.name.startswith(".") or path.suffix in {".draft", ".part"} or path.parent == data / "staging"
     }
-    return Outcome(**found, files=files, crops=stored, leftovers=drafts)
+    return SyncResult(**found, files=files, crops=stored, leftovers=drafts)
 
 
 def read(data: Path, function: Any) -> Any:

@@ -2,7 +2,7 @@
 A fork server that starts the service and the embedder within milliseconds.
 
 Run as a script it is that server: it imports everything once and forks for each process. Tests import ``ForkServer``
-and ``Forked``. A forked service can be told to kill itself with SIGKILL at one of these points:
+and ``ForkedProcess``. A forked service can be told to kill itself with SIGKILL at one of these points:
 
 - every transaction of the store, by its function's name: ``before`` it, ``during`` it (all done but the commit), ``after``;
 - ``file``: before a file or folder below its data folder is made, renamed or removed;
@@ -34,7 +34,7 @@ LATE_IMPORTS = ("anyio._backends._asyncio", "numpy.ma")
 """Modules that every fork would otherwise import by itself at its first request."""
 
 
-class Forked:
+class ForkedProcess:
     """A process that the fork server started."""
 
     def __init__(self, connection: socket.socket, output: Path) -> None:
@@ -94,9 +94,11 @@ class ForkServer:
             raise RuntimeError("the fork server did not start")
         self._address = address
         self._number = 0
-        self._started: list[Forked] = []
+        self._started: list[ForkedProcess] = []
 
-    def start(self, program: str, *arguments: str, environ: Mapping[str, str], die_at: Sequence[Any] = ()) -> Forked:
+    def start(
+        self, program: str, *arguments: str, environ: Mapping[str, str], die_at: Sequence[Any] = ()
+    ) -> ForkedProcess:
         """
         ``service`` or ``embedder`` with these arguments and exactly this environment.
 
@@ -117,7 +119,7 @@ class ForkServer:
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(self._address)
         connection.sendall(json.dumps(job).encode() + b"\n")
-        forked = Forked(connection, output)
+        forked = ForkedProcess(connection, output)
         self._started.append(forked)
         return forked
 
