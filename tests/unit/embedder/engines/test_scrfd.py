@@ -19,7 +19,7 @@ def test_any_shape_of_picture_can_be_shown_to_the_detector(shape: tuple[int, int
     assert view.x_factor == view.y_factor
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(x=st.floats(-300, 500), y=st.floats(-300, 400), side=st.floats(5, 900))
 def test_a_look_at_an_area_knows_the_way_back(x: float, y: float, side: float) -> None:
     pixels = np.zeros((300, 400, 3), np.uint8)

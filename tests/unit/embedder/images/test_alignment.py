@@ -27,7 +27,7 @@ def smooth(height: int = 300, width: int = 400) -> NDArray[np.uint8]:
     return np.stack([columns % 256, rows % 256, (rows + columns) % 256], axis=-1).astype(np.uint8)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(scale=st.floats(0.2, 20), angle=st.floats(-180, 180), x=st.floats(-2000, 2000), y=st.floats(-2000, 2000))
 def test_the_transform_brings_a_moved_template_back(scale: float, angle: float, x: float, y: float) -> None:
     points = moved(scale, angle, x, y)

@@ -96,7 +96,7 @@ def test_what_a_person_fixed_does_not_move() -> None:
     assert (moved.cluster, moved.merge, moved.outlier) == (0.67, 0.52, 0.62)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 2**20))
 def test_neither_the_order_of_faces_nor_their_ids_decide(seed: int) -> None:
     table, _ = gathering(40, 60)
@@ -108,7 +108,7 @@ def test_neither_the_order_of_faces_nor_their_ids_decide(seed: int) -> None:
     assert measure(other) == measure(table)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(d=st.integers(8, 600), seed=st.integers(0, 2**20), in_use=st.none() | st.floats(0.3, 1.2))
 def test_no_library_moves_them_beyond_the_bounds_or_out_of_order(d: int, seed: int, in_use: float | None) -> None:
     measured = measure(gathering(60, 80, seed=seed, d=d)[0], cut_in_use=in_use)
@@ -117,7 +117,7 @@ def test_no_library_moves_them_beyond_the_bounds_or_out_of_order(d: int, seed: i
     assert points.near < points.merge < points.match < points.outlier < points.cluster == points.drop
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(d=st.integers(60, 400), in_use=st.sampled_from([None, 0.6, 0.63, 0.65, 0.68, 0.7]))
 def test_asking_again_with_the_answer_in_use_answers_the_same(d: int, in_use: float | None) -> None:
     table, _ = gathering(60, 80, d=d)
@@ -125,7 +125,7 @@ def test_asking_again_with_the_answer_in_use_answers_the_same(d: int, in_use: fl
     assert measure(table, cut_in_use=once.chosen.cluster).chosen == once.chosen
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(seed=st.integers(0, 2**20))
 def test_a_few_more_faces_hardly_move_the_estimate_and_never_the_cut(seed: int) -> None:
     table, _ = gathering(120, 300, seed=seed)
@@ -157,7 +157,7 @@ def test_poor_faces_say_nothing() -> None:
     assert measure(replace(table, blur=np.zeros_like(table.blur))).impostor.pairs == 0
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(seed=st.integers(0, 2**20), share=st.floats(0, 0.3))
 def test_mirrors_and_photos_of_photos_do_not_move_them(seed: int, share: float) -> None:
     table, _ = gathering()

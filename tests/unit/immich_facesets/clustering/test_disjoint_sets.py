@@ -8,7 +8,7 @@ from references import adjusted_rand, components_of_scipy
 from immich_facesets.clustering.disjoint_sets import DisjointSets
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     n=st.integers(1, 60),
     pairs=st.lists(st.tuples(st.integers(0, 59), st.integers(0, 59)), max_size=80),

@@ -63,7 +63,7 @@ class TestSamePartitionAsScikitLearn:
         vectors, _ = people(rng, [30, 30, 30], 0.9)
         assert_same_partition(vectors * rng.uniform(1e-3, 1e3, size=(90, 1)).astype(np.float32), 0.5)
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(
         seed=st.integers(0, 2**32 - 1),
         sizes=st.lists(st.integers(1, 25), min_size=2, max_size=8),
@@ -137,7 +137,7 @@ def test_what_is_no_matrix_is_refused() -> None:
         average_linkage(np.ones(4, dtype=np.float32), 0.5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), cut=st.floats(0.05, 1.2), grid=st.booleans())
 def test_the_order_of_faces_decides_nothing(seed: int, cut: float, grid: bool) -> None:
     """Also with many ties, as on a grid."""
@@ -149,7 +149,7 @@ def test_the_order_of_faces_decides_nothing(seed: int, cut: float, grid: bool) -
     assert adjusted_rand(direct[order], shuffled) == 1.0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), cut=st.floats(0.01, 1.2))
 def test_twins_share_a_cluster(seed: int, cut: float) -> None:
     rng = np.random.default_rng(seed)

@@ -40,7 +40,7 @@ def test_any_cut_is_near_the_exact_one_where_people_differ_clearly(cut: float) -
     assert adjusted_rand(average_linkage(vectors, cut), crowd(vectors, cut, sample_rows=60)) > 0.95
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32 - 1),
     sizes=st.lists(st.integers(1, 30), min_size=2, max_size=8),
@@ -59,7 +59,7 @@ def test_no_cluster_of_several_faces_stays_within_the_cut_of_another(
     assert (1 - likeness >= cut - 2 * SLACK).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), cut=st.floats(0.05, 1.2), grid=st.booleans())
 def test_the_order_of_a_crowd_decides_nothing(seed: int, cut: float, grid: bool) -> None:
     rng = np.random.default_rng(seed)

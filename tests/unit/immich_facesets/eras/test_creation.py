@@ -110,7 +110,7 @@ class TestSplit:
         with pytest.raises(ValueError, match="year"):
             split(table_of(np.eye(2)), [2010], rules=RULES)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(
         seed=st.integers(0, 2**32 - 1),
         sizes=st.lists(st.integers(1, 30), min_size=1, max_size=5),

@@ -216,7 +216,7 @@ class TestSplitAgain:
 spans = st.builds(Period, st.sampled_from([1999, 2001, 2008, 2015]), st.integers(1, 7), st.sampled_from([0, 1, 1000]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(syncs=st.lists(st.tuples(spans, st.sampled_from([0, 1, 5])), min_size=1, max_size=5), seed=st.integers(0, 99))
 def test_whatever_comes_names_never_change_and_faces_never_move(syncs: list[tuple[Period, int]], seed: int) -> None:
     table, eras = first()
@@ -234,7 +234,7 @@ def test_whatever_comes_names_never_change_and_faces_never_move(syncs: list[tupl
         eras = grown
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     syncs=st.lists(st.tuples(st.integers(1997, 2019), st.sampled_from([0, 1])), min_size=2, max_size=8),
     order=st.randoms(use_true_random=False),

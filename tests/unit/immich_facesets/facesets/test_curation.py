@@ -143,7 +143,7 @@ def test_an_era_is_a_faceset_of_its_own() -> None:
 
 
 @given(st.integers(1, 14), st.integers(0, 10_000))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_the_order_of_the_candidates_changes_nothing(count: int, seed: int) -> None:
     dice = random.Random(seed)
     rows = [

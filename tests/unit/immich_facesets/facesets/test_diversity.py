@@ -40,7 +40,7 @@ TOP_ROWS_FIRST = (
 """The greedy order ends below the top rows here, so that these come first; in rank order they violated the bound."""
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example(TOP_ROWS_FIRST)
 @given(problems())
 def test_every_beginning_is_worth_what_is_promised_and_no_less_than_the_best_alone(
@@ -56,7 +56,7 @@ def test_every_beginning_is_worth_what_is_promised_and_no_less_than_the_best_alo
         assert ours >= BOUND * best - 1e-9
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(problems())
 def test_more_faces_are_worth_more_and_each_adds_less_the_more_there_are(
     problem: tuple[NDArray[np.float64], list[Aspect]],
@@ -152,7 +152,7 @@ def test_a_set_to_learn_from_shows_both_sides_and_a_set_to_average_none() -> Non
     assert {abs(item.candidate.face.measures.yaw) for item in averaged} <= {0.0, 1.0, 2.0, 3.0, 4.0}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.permutations(range(12)), st.integers(1, 11), st.booleans())
 def test_a_choice_is_of_the_faces_there_are_and_their_order_does_not_matter(
     order: list[int], count: int, is_for_swapping: bool

@@ -116,7 +116,7 @@ MARGIN = st.sampled_from([0.0, 0.05, 0.2])
 
 
 class TestAnyClusters:
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(clusters=some_clusters(40), least=LEAST, margin=MARGIN)
     def test_nobody_is_lost_and_nobody_is_with_whom_they_must_not_be(
         self, clusters: Clusters, least: float, margin: float
@@ -131,7 +131,7 @@ class TestAnyClusters:
             )
             assert not any(group[0] in clusters.cannot_link[place] for place in group)
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(clusters=some_clusters(40), least=LEAST, margin=MARGIN)
     def test_whoever_is_alike_enough_ends_together_or_is_torn(
         self, clusters: Clusters, least: float, margin: float
@@ -143,7 +143,7 @@ class TestAnyClusters:
                 continue
             assert not may(clusters, one, two) or likeness_of(clusters, one, two) < least + TINY
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(clusters=some_clusters(40), least=LEAST, margin=MARGIN)
     def test_who_is_torn_has_two_anchors_hardly_less_alike_than_each_other(
         self, clusters: Clusters, least: float, margin: float
@@ -152,7 +152,7 @@ class TestAnyClusters:
         expected = {min(group): torn_between(clusters, linked.groups, group, least, margin) for group in linked.groups}
         assert linked.ambiguous == {place: pair for place, pair in expected.items() if pair is not None}
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(clusters=some_clusters(), least=LEAST, margin=MARGIN)
     def test_the_same_as_comparing_everything_anew_each_time(
         self, clusters: Clusters, least: float, margin: float
@@ -161,7 +161,7 @@ class TestAnyClusters:
         assert parts(linked) == parts(plain)
         assert linked.ambiguous == plain.ambiguous
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(clusters=some_clusters(40), least=LEAST, margin=MARGIN, seed=st.integers(0, 2**32 - 1))
     def test_the_order_of_clusters_decides_nothing(
         self, clusters: Clusters, least: float, margin: float, seed: int

@@ -529,7 +529,7 @@ def libraries(draw: st.DrawFn) -> Library:
     return library
 
 
-anything = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+anything = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 @anything

@@ -16,7 +16,7 @@ def arrivals(draw: st.DrawFn) -> tuple[np.random.Generator, list[int], float, in
     return rng, sizes, draw(st.sampled_from([0.4, 0.8, 1.0])), draw(st.integers(2, 5))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(arriving=arrivals(), method=st.sampled_from(["careful", "plain"]), looks_at_fresh=st.booleans())
 def test_numbers_and_members_of_earlier_syncs_never_change(
     *, arriving: tuple[np.random.Generator, list[int], float, int], method: Method, looks_at_fresh: bool

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from faceset_builders import vectors
 from hamming import hamming_distance
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -59,7 +59,6 @@ def plain_groups(rows: NDArray[np.float32], hashes: list[int], likeness: Likenes
 
 
 @given(crowds(), st.randoms())
-@settings(deadline=None)
 def test_groups_are_exact_and_ignore_the_order(crowd: tuple[NDArray[np.float32], list[int]], dice: object) -> None:
     rows, hashes = crowd
     groups = near_groups(rows, hashes)

@@ -39,7 +39,7 @@ def test_the_signs_are_those_that_are_documented() -> None:
     assert estimate_pose(clockwise).roll > 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     yaw=st.floats(-75, 75), pitch=st.floats(-50, 50), roll=st.floats(-170, 170),
     scale=st.floats(0.1, 30), x=st.floats(-5000, 5000),

@@ -102,7 +102,7 @@ async def test_links_and_copies_exclude_each_other(synced_library: SyncedLibrary
     assert not (tmp_path / "view").exists()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**32), st.lists(st.integers(1, 6), min_size=1, max_size=6), st.sampled_from([0.3, 0.55, 0.9]))
 def test_clusters_are_those_of_average_linkage_whatever_the_order(seed: int, sizes: list[int], cut: float) -> None:
     rng = np.random.default_rng(seed)
