@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mixtures import people, table_of, told, unit
 
+from immich_facesets.calibration.labelled_pairs import SAMPLED_OF_PERSON
 from immich_facesets.calibration.thresholds import (
     BOUND,
     PRIOR_PAIRS,
@@ -267,12 +268,30 @@ def test_named_people_tell_how_many_of_their_own_faces_a_cut_misses() -> None:
 
 def test_what_is_wrongly_assigned_and_what_is_of_one_moment_is_no_genuine_pair() -> None:
     rng = np.random.default_rng(0)
-    vectors, _ = people(rng, [20, 3], 0.7, D)
+    vectors, _ = people(rng, [14, 3], 0.7, D)
     burst = unit(vectors[:1] + 0.01 / np.sqrt(D) * rng.normal(size=(6, D)))
     table = table_of(np.concatenate([vectors, burst]))
+    assert len(table) <= SAMPLED_OF_PERSON, "all faces are compared, the wrong ones and the burst among them"
     measured = measure(table, assertions=told({"p": range(1, len(table) + 1)}))
     assert sum(measured.genuine.shares[int(0.8 / 0.02) :]) == 0
-    assert measured.genuine.set_aside > 0
+    assert measured.genuine.set_aside == 7 * 6 // 2, "the pairs of the first face and its burst, and no others"
+
+
+@settings(max_examples=8)
+@given(seed=st.integers(0, 2**20))
+def test_neither_the_order_of_a_named_persons_faces_nor_their_ids_decide_which_are_compared(seed: int) -> None:
+    count = SAMPLED_OF_PERSON + 6
+    vectors, who = people(np.random.default_rng(0), [count] * 3, 1.0, D)
+    table = table_of(vectors)
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(len(table))
+    other = replace(chosen_rows(table, rows), face_ids=rng.permutation(10 * len(table))[: len(table)] + 1)
+    said, said_again = (
+        told({f"p{person}": faces.face_ids[persons == person].tolist() for person in range(3)})
+        for faces, persons in ((table, who), (other, who[rows]))
+    )
+    assert measure(table, assertions=said).genuine.people == 3
+    assert measure(other, assertions=said_again) == measure(table, assertions=said)
 
 
 def test_shares_of_impostors_add_up() -> None:
