@@ -36,7 +36,7 @@ async def test_each_route_names_the_permission_that_is_missing(version: str) -> 
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_a_stranger_is_told_whether_the_key_is_missing_or_wrong(version: str) -> None:
+async def test_an_unauthorised_client_is_told_whether_the_key_is_missing_or_wrong(version: str) -> None:
     async with scene(version) as made:
         del made.client.headers["x-api-key"]
         assert (await made.get("/api/users/me")).json()["message"] == "Authentication required"

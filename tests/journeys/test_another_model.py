@@ -121,7 +121,7 @@ async def test_until_the_other_space_is_complete_all_stays_as_it_is(
     assert len(journey.result().faces) > len(before["faces"])
 
 
-async def test_whoever_goes_back_before_the_other_space_is_complete_loses_nothing(
+async def test_a_return_before_the_other_space_is_complete_loses_nothing(
     journey: Journey, unkilled: Unkilled, other: dict[str, str]
 ) -> None:
     journey.begin_from(unkilled.synced)

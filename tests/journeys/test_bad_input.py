@@ -257,7 +257,7 @@ async def test_a_wrong_address_of_immich_is_told(journey: Journey, embedder_url:
     assert said in line
 
 
-async def test_nobody_at_the_address_is_an_outage(journey: Journey) -> None:
+async def test_an_address_without_a_server_is_an_outage(journey: Journey) -> None:
     service = await sync(journey, IMMICH_URL="http://127.0.0.1:9", FACESETS_BREAKER_FAILURES="1")
     assert service.code == 2
     assert "nobody answers at 127.0.0.1:9" in service.stderr

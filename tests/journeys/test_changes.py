@@ -95,7 +95,7 @@ async def test_a_person_of_whom_everything_is_deleted_has_no_faceset_and_her_num
     assert {row[0] for row in after.faces.values()} <= {row[0] for row in before.faces.values()} - {child}
 
 
-async def test_the_name_in_immich_is_the_label_and_a_new_name_renumbers_nobody(journey: Journey) -> None:
+async def test_the_name_in_immich_is_the_label_and_a_new_name_changes_no_number(journey: Journey) -> None:
     before = await journey.finish()
     assert labels(journey.data)["faceset_001"] == "Mira"
     theo = next(number for _, _, name, number in before.people if name == "Theo")

@@ -27,7 +27,7 @@ def eras_of(journey: Journey) -> dict[str, int]:
     return found
 
 
-async def test_eras_stay_what_they_are_while_their_faces_grow_and_follow_a_persons_wish(
+async def test_eras_are_kept_while_their_faces_grow_and_follow_a_users_setting(
     forks: ForkServer, embedder_url: str, tmp_path: Path
 ) -> None:
     library = draw_small_library(tmp_path / "drawn", long_life())
@@ -74,7 +74,9 @@ async def test_eras_stay_what_they_are_while_their_faces_grow_and_follow_a_perso
         ]
 
 
-async def test_eras_of_nobody_are_refused_in_words(forks: ForkServer, embedder_url: str, tmp_path: Path) -> None:
+async def test_eras_of_an_unknown_identity_are_refused_with_a_message(
+    forks: ForkServer, embedder_url: str, tmp_path: Path
+) -> None:
     library = draw_small_library(tmp_path / "drawn")
     async with begun(forks, library, embedder_url, tmp_path) as journey:
         early = journey.start("eras", "probe", "1")

@@ -350,7 +350,9 @@ async def test_trust_changes_no_identity_that_is_there_already(trip: Trip, drawn
     assert {(row.number, row.origin, row.faces) for row in read(trip.data, list_identities)} == before
 
 
-async def test_a_folder_renames_nobody_whom_immich_names(journey: Journey, drawn: SmallLibrary, tmp_path: Path) -> None:
+async def test_a_folder_never_renames_a_person_named_in_immich(
+    journey: Journey, drawn: SmallLibrary, tmp_path: Path
+) -> None:
     trip = Trip(journey.forks, journey.environ, journey.data, tmp_path / "album")
     await trip.sync()
     before = who(trip.data)
@@ -399,7 +401,7 @@ async def test_where_only_known_faces_are_looked_at_a_folder_is_looked_at_whole(
     assert counts["publish_facesets"] >= 4
 
 
-async def test_a_wish_for_a_source_that_was_just_removed_does_not_end_the_service(trip: Trip) -> None:
+async def test_a_request_for_a_source_that_was_just_removed_does_not_end_the_service(trip: Trip) -> None:
     await trip.add()
     journey = Journey(trip.forks, None, None, trip.environ, trip.data)  # type: ignore[arg-type]  # there is no Immich
     async with serving(journey) as (service, client):

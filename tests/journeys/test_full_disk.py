@@ -87,7 +87,7 @@ async def test_a_full_data_disk_loses_nothing(journey: Journey, unkilled: Unkill
 
 
 @steps(36, 9)
-async def test_a_disk_without_room_for_another_file_is_a_full_one(
+async def test_a_disk_without_space_for_another_file_is_a_full_one(
     journey: Journey, unkilled: Unkilled, tmp_path: Path, step: int
 ) -> None:
     with small_disk(journey.data, tmp_path) as disk:
@@ -125,7 +125,7 @@ async def test_a_disk_that_cannot_be_written_is_told_at_once(journey: Journey, t
     assert journey.fetched() == []
 
 
-async def test_serve_outlives_a_full_disk(journey: Journey, tmp_path: Path) -> None:
+async def test_serve_survives_a_full_disk(journey: Journey, tmp_path: Path) -> None:
     token = "a-token-for-this-test"
     environ = {**journey.environ, "FACESETS_LISTEN": "127.0.0.1:0", "FACESETS_TOKEN": token}
     with small_disk(journey.data, tmp_path) as disk:

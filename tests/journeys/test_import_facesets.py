@@ -79,7 +79,7 @@ def environ(embedder_url: str) -> dict[str, str]:
     return {**kept, **ENVIRONMENT, **profiles, "FACESETS_EMBEDDER_URLS": embedder_url}
 
 
-async def test_whoever_moves_here_keeps_numbers_names_and_members(
+async def test_an_import_keeps_numbers_names_and_members(
     forks: ForkServer, drawn: SmallLibrary, environ: dict[str, str], tmp_path: Path
 ) -> None:
     root, old = tmp_path / "album" / "Summer", Home(forks, environ, tmp_path / "old")

@@ -106,7 +106,7 @@ async def test_a_failure_that_no_circuit_sees_is_not_met_by_one_sync_after_anoth
             assert await last_run(client) == first
 
 
-async def test_told_to_stop_in_mid_sync_it_ends_soon_leaves_nobody_behind_and_goes_on_later(
+async def test_a_stop_during_a_sync_ends_soon_leaves_no_process_and_continues_later(
     journey: Journey, unkilled: Unkilled
 ) -> None:
     journey.immich.faults.add("original", "slow", delay=0.4)

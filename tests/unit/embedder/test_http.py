@@ -142,7 +142,7 @@ async def _drip(count: int) -> Any:
         yield b"x" * 100
 
 
-async def test_every_door_but_healthz_wants_the_token() -> None:
+async def test_every_route_but_healthz_requires_the_token() -> None:
     async with running(token=TOKEN) as scene:
         assert (await scene.client.get("/healthz")).status_code == 200
         for path in ("/readyz", "/metrics", "/v1/info", "/nowhere"):
@@ -228,7 +228,7 @@ async def test_models_that_fail_make_it_not_ready_but_alive() -> None:
         assert int(response.headers["Retry-After"]) >= 1
 
 
-async def test_whoever_comes_while_it_stops_is_sent_away_and_whoever_was_accepted_is_served() -> None:
+async def test_requests_during_shutdown_are_refused_and_accepted_ones_are_answered() -> None:
     gate = threading.Event()
     async with running(ScriptedEngine(before_detect=lambda _views: _wait(gate))) as scene:
         accepted = asyncio.create_task(scene.ask(picture()))
@@ -255,7 +255,7 @@ async def test_a_bug_is_a_500_with_a_reference_and_tells_nothing_else() -> None:
         assert line["reference"] == told.message.rsplit(" ", 1)[-1]
 
 
-async def test_an_unknown_door_is_a_404_in_the_same_words() -> None:
+async def test_an_unknown_route_is_a_404_of_the_same_form() -> None:
     async with running() as scene:
         response = await scene.client.get("/v1/nothing")
         assert (response.status_code, trouble(response).reason) == (404, "no_such_door")

@@ -69,7 +69,7 @@ async def test_too_few_results_are_an_error_and_not_a_mix_up() -> None:
     forgetful.close(wait_seconds=2)
 
 
-async def test_a_worker_that_dies_tells_and_leaves_nobody_waiting() -> None:
+async def test_a_worker_that_dies_reports_it_and_leaves_no_caller_waiting() -> None:
     gate, deaths = threading.Event(), Deaths()
 
     def work(items: Sequence[int]) -> list[int]:
@@ -133,7 +133,7 @@ async def test_what_was_withdrawn_is_never_worked_on() -> None:
     working.close(wait_seconds=2)
 
 
-async def test_two_callers_with_more_items_than_there_is_room_both_get_through() -> None:
+async def test_two_callers_with_more_items_than_the_limit_both_finish() -> None:
     narrow = lane(size=LaneSize(batch=2, capacity=5))
     async with asyncio.timeout(10):
         results = await asyncio.gather(*(narrow.run_many(range(20)) for _ in range(6)))
@@ -141,7 +141,7 @@ async def test_two_callers_with_more_items_than_there_is_room_both_get_through()
     narrow.close(wait_seconds=2)
 
 
-async def test_the_queue_is_never_longer_than_its_room() -> None:
+async def test_the_queue_is_never_longer_than_its_limit() -> None:
     gate = threading.Event()
 
     def work(items: Sequence[int]) -> list[int]:

@@ -13,7 +13,7 @@ from embedder.memory_budget import MemoryBudget
 from embedder.pipeline import PipelineSize
 
 
-def test_a_file_is_let_in_while_there_is_room_and_alone_whatever_its_size() -> None:
+def test_a_file_is_admitted_within_the_budget_and_alone_at_any_size() -> None:
     room = MemoryBudget(100, decoders=1)
     assert room.has_for(1000)
     with room.file(60):
@@ -51,7 +51,7 @@ async def test_pixels_wait_until_others_have_gone_and_never_for_themselves() -> 
 
 
 @pytest.mark.parametrize("is_cancelled", [False, True])
-async def test_whoever_waits_for_room_and_leaves_takes_nothing(*, is_cancelled: bool) -> None:
+async def test_a_caller_that_stops_waiting_takes_no_space(*, is_cancelled: bool) -> None:
     room = MemoryBudget(10, decoders=1)
     with room.pixels(10):
         waiting = asyncio.create_task(room.turn_to_decode().__aenter__())

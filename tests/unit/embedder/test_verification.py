@@ -24,7 +24,7 @@ Vectors = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Sittings:
+class ReferenceFaces:
     """One face in each of ``photos``: its person, its box by insightface, and its vector by ``full``."""
 
     photos: list[bytes]
@@ -76,7 +76,7 @@ def chosen_rows(data: Path) -> tuple[list[int], list[str]]:
 
 
 @pytest.fixture(scope="module")
-def sittings(embedder_of_bench_s: RealEmbedder) -> Sittings:
+def reference_faces(embedder_of_bench_s: RealEmbedder) -> ReferenceFaces:
     data = shared_data() / "data"
     reference = np.load(data / "reference_bench_s.npz")
     rows, names = chosen_rows(data)
@@ -84,26 +84,32 @@ def sittings(embedder_of_bench_s: RealEmbedder) -> Sittings:
     boxes = [Box(*reference["bbox"][row].tolist()) for row in rows]
     answers = embedder_of_bench_s.faces_of_all(photos)
     full = np.stack([vector_at(answer, box) for answer, box in zip(answers, boxes, strict=True)])
-    return Sittings(photos, names, boxes, full)
+    return ReferenceFaces(photos, names, boxes, full)
 
 
-def test_full_mode_tells_people_apart_as_insightface_does(sittings: Sittings) -> None:
+def test_full_mode_tells_people_apart_as_insightface_does(reference_faces: ReferenceFaces) -> None:
     data = shared_data() / "data"
     reference = np.load(data / "reference_bench_s.npz")["embedding"][chosen_rows(data)[0]]
-    assert float(np.median((sittings.full * reference).sum(axis=1))) > 0.9999
-    assert tar_at_far(sittings.full, sittings.names, FAR) >= tar_at_far(reference, sittings.names, FAR)
-    assert tar_at_far(sittings.full, sittings.names, FAR) >= 0.99
+    assert float(np.median((reference_faces.full * reference).sum(axis=1))) > 0.9999
+    assert tar_at_far(reference_faces.full, reference_faces.names, FAR) >= tar_at_far(
+        reference, reference_faces.names, FAR
+    )
+    assert tar_at_far(reference_faces.full, reference_faces.names, FAR) >= 0.99
 
 
 @pytest.mark.parametrize(
     "whose", [pytest.param("insightface's boxes", marks=pytest.mark.slow), "another detector's boxes"]
 )
-def test_guided_mode_is_as_good_as_full(whose: str, sittings: Sittings, embedder_of_bench_s: RealEmbedder) -> None:
-    boxes = sittings.boxes if whose == "insightface's boxes" else boxes_of_another_detector(sittings.boxes)
-    answers = embedder_of_bench_s.guided_of_all(sittings.photos, [[box] for box in boxes])
-    guided = np.stack([vector_at(answer, box) for answer, box in zip(answers, sittings.boxes, strict=True)])
-    cosines = (guided * sittings.full).sum(axis=1)
+def test_guided_mode_is_as_good_as_full(
+    whose: str, reference_faces: ReferenceFaces, embedder_of_bench_s: RealEmbedder
+) -> None:
+    boxes = (
+        reference_faces.boxes if whose == "insightface's boxes" else boxes_of_another_detector(reference_faces.boxes)
+    )
+    answers = embedder_of_bench_s.guided_of_all(reference_faces.photos, [[box] for box in boxes])
+    guided = np.stack([vector_at(answer, box) for answer, box in zip(answers, reference_faces.boxes, strict=True)])
+    cosines = (guided * reference_faces.full).sum(axis=1)
     assert float(np.median(cosines)) >= 0.99
     assert float(cosines.min()) >= 0.9
-    full, mine = (tar_at_far(vectors, sittings.names, FAR) for vectors in (sittings.full, guided))
+    full, mine = (tar_at_far(vectors, reference_faces.names, FAR) for vectors in (reference_faces.full, guided))
     assert mine >= full - 0.001

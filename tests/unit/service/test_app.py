@@ -98,7 +98,7 @@ async def test_an_unknown_source_is_refused_and_one_source_is_synced_alone(app: 
     assert asked == {"anna"}
 
 
-async def test_serve_syncs_at_once_takes_wishes_one_at_a_time_and_stops_quickly(app: App) -> None:
+async def test_serve_syncs_at_once_takes_requests_one_at_a_time_and_stops_quickly(app: App) -> None:
     bound: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(Service(app, on_serving=lambda listen: bound.set_result(str(listen))).run())
     token = {"Authorization": f"Bearer {web_token(app.settings)}"}

@@ -157,7 +157,7 @@ async def test_what_no_model_gives_is_a_400_that_names_the_missing_file(asked: s
 
 
 @pytest.mark.parametrize("asked", ["age", "landmarks;pose", ","])
-async def test_a_wish_that_nobody_knows_is_a_400(tmp_path: Path, asked: str) -> None:
+async def test_an_unknown_enrichment_is_a_400(tmp_path: Path, asked: str) -> None:
     write_pose(tmp_path / FOLDER / "fsanet.onnx")
     async with running(enrichment=extras(tmp_path)) as scene:
         assert "landmarks, pose" in told(await scene.ask(picture(), enrich=asked)).message

@@ -40,7 +40,7 @@ def test_a_wide_pad_leaves_the_face_in_the_middle() -> None:
     assert (square.side, square.left, square.top) == (300, -10, 0)
 
 
-def test_a_tight_pad_gives_what_room_there_is_to_the_side_above() -> None:
+def test_a_tight_pad_gives_the_available_space_to_the_side_above() -> None:
     square = plan_square(Box(100, 100, 180, 200), 0.3)
     assert (square.side, 100 - square.top, square.top + square.side - 200) == (160, 35, 25)
 
@@ -69,7 +69,7 @@ def test_beyond_the_picture_its_edge_goes_on() -> None:
     assert np.abs(shown[:, :40].astype(int) - (200, 30, 30)).max() < 12
 
 
-def test_a_crop_larger_than_wished_is_reduced_and_one_outside_is_none() -> None:
+def test_a_crop_larger_than_requested_is_reduced_and_one_outside_is_none() -> None:
     pixels = smooth(1500, 1500)
     crop = cut_crop(Picture.whole(pixels), Box(-200, -300, 900, 1000), CropRequest(side=333))
     assert crop is not None

@@ -268,7 +268,7 @@ def test_the_precision_is_said_to_every_provider_that_chooses_one() -> None:
 
 
 @pytest.mark.parametrize("provider", [Provider.CPU, Provider.CUDA, Provider.DIRECTML])
-def test_a_wish_that_a_provider_cannot_fulfil_is_refused(provider: Provider, tmp_path: Path) -> None:
+def test_an_option_that_a_provider_lacks_is_refused(provider: Provider, tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="FACESETS_EMBEDDER_PRECISION has no meaning"):
         provider_options(Device(provider, precision=Precision.FP16))
     with pytest.raises(SetupError, match="FACESETS_EMBEDDER_CACHE_DIR has no meaning"):

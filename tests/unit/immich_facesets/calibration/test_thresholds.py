@@ -232,7 +232,7 @@ def test_equal_distances_have_no_spread_to_go_by() -> None:
     assert fit_impostors(np.ones(50), np.ones(50)) is None
 
 
-def test_a_model_whose_defaults_stand_nobody_knows_where_is_only_tightened() -> None:
+def test_distances_of_a_model_without_known_defaults_are_only_tightened() -> None:
     far, near = gathering()[0], gathering(d=128)[0]
     kept = measure(far, may_loosen=False)
     assert kept.chosen == DEFAULTS

@@ -52,7 +52,7 @@ class TestSamePartitionAsScikitLearn:
         assert_same_partition(np.concatenate([vectors, unit(twins)]), cut)
 
     @pytest.mark.parametrize("cut", [0.02, 0.1, 0.4, 1.0])
-    def test_a_life_that_drifts_in_a_chain(self, cut: float) -> None:
+    def test_a_chain_of_gradually_changing_faces(self, cut: float) -> None:
         rng = np.random.default_rng(10)
         steps = np.cumsum(rng.uniform(0.01, 0.03, size=150))
         chain = np.stack([np.cos(steps), np.sin(steps), 0.05 * rng.normal(size=150)], axis=1)

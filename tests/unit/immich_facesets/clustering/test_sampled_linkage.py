@@ -61,7 +61,7 @@ def test_no_cluster_of_several_faces_stays_within_the_cut_of_another(
 
 @settings(max_examples=25)
 @given(seed=st.integers(0, 2**32 - 1), cut=st.floats(0.05, 1.2), grid=st.booleans())
-def test_the_order_of_a_crowd_decides_nothing(seed: int, cut: float, grid: bool) -> None:
+def test_the_order_of_many_faces_decides_nothing(seed: int, cut: float, grid: bool) -> None:
     rng = np.random.default_rng(seed)
     vectors = rng.integers(-2, 3, size=(60, 4)).astype(np.float32) if grid else people(rng, [19, 17, 3, 1], 0.9)[0]
     vectors = vectors[np.any(vectors, axis=1)]
@@ -70,7 +70,7 @@ def test_the_order_of_a_crowd_decides_nothing(seed: int, cut: float, grid: bool)
     assert adjusted_rand(direct[order], shuffled) == 1.0
 
 
-def test_the_same_crowd_is_clustered_the_same_again() -> None:
+def test_the_same_faces_are_clustered_the_same_again() -> None:
     vectors = large_library(1500)
     assert np.array_equal(crowd(vectors, CUT, sample_rows=200), crowd(vectors, CUT, sample_rows=200))
 
@@ -88,7 +88,7 @@ def test_beyond_opposites_everything_is_one_cluster(exact_rows: int) -> None:
     assert average_linkage(opposites, 2.1, exact_rows=exact_rows).tolist() == [0] * 6
 
 
-def test_no_face_and_one_face_are_no_crowd() -> None:
+def test_zero_and_one_face_are_valid_inputs() -> None:
     assert average_linkage(np.zeros((0, 8), dtype=np.float32), 0.5, exact_rows=0).tolist() == []
     assert average_linkage(np.ones((1, 8), dtype=np.float32), 0.5, exact_rows=0).tolist() == [0]
 

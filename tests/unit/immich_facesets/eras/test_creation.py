@@ -137,7 +137,7 @@ class TestSplit:
 
 
 class TestProbe:
-    def test_a_long_life_can_be_sorted(self) -> None:
+    def test_a_person_with_separate_periods_can_be_split(self) -> None:
         vectors, when = life(np.random.default_rng(10), [25, 30], 1.0)
         found = probe(vectors, [2000 + 10 * int(period) for period in when])
         assert found.is_sortable
@@ -151,7 +151,7 @@ class TestProbe:
         ]
 
     @pytest.mark.parametrize("years", [[2010] * 55, [None] * 55], ids=["one year", "no dates"])
-    def test_a_life_without_time_cannot(self, years: list[int | None]) -> None:
+    def test_a_person_without_dates_cannot_be_split(self, years: list[int | None]) -> None:
         vectors, _ = life(np.random.default_rng(10), [25, 30], 1.0)
         found = probe(vectors, years)
         assert not found.is_sortable

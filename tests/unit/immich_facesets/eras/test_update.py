@@ -195,7 +195,7 @@ class TestSplitAgain:
         again = split_again(together(table, more(Period(2008, 8), looks=[5])), mixed, RULES)
         assert names(again) == {"2001": 25, "2008": 8, "mine": 30}
 
-    def test_an_era_of_which_nobody_holds_more_than_half_loses_its_name(self) -> None:
+    def test_an_era_without_a_majority_in_any_new_era_loses_its_name(self) -> None:
         table, _ = first()
         table = together(table, more(Period(2030, 4), looks=[5], step=1.15))
         mixed = KeptEra("mixed", 2001, 2001, 2015, frozenset({*range(1, 11), *range(26, 36), *range(1000, 1004)}))

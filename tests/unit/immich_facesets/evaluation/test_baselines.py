@@ -133,5 +133,5 @@ def test_immich_never_joins_two_people_again() -> None:
     assert len(set(apart.tolist())) == 2, "a face between two people does not make them one"
 
 
-def test_faces_of_nobody_are_each_alone_under_labels_of_their_own() -> None:
+def test_unassigned_faces_are_each_alone_under_labels_of_their_own() -> None:
     assert with_singletons(np.array([4, -1, 4, -1])).tolist() == [4, 5, 4, 6]

@@ -55,13 +55,13 @@ def test_only_the_worst_are_told() -> None:
     assert [one.person for one in found.split] == ["e"]
 
 
-def test_a_heap_of_strangers_is_told_by_its_largest_people_only() -> None:
+def test_a_heap_of_strangers_is_reported_by_its_largest_people_only() -> None:
     people = PEOPLE_A_CLUSTER + 30
     found = confusions(np.arange(people), np.zeros(people), limit=10_000)
     assert len(found.merged) == PEOPLE_A_CLUSTER * (PEOPLE_A_CLUSTER - 1) // 2
 
 
-def test_nobody_is_not_confused() -> None:
+def test_no_faces_give_no_confusions() -> None:
     found = confusions([], [])
     assert (found.people, found.merged, found.split) == ((), (), ())
 

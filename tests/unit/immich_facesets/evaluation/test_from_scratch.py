@@ -38,5 +38,5 @@ def test_no_faces_make_no_groups() -> None:
     assert partition(table_of(np.zeros((0, 8))), POINTS, GroupingRules()).tolist() == []
 
 
-def test_faces_of_nobody_are_each_alone() -> None:
+def test_unassigned_faces_are_each_alone() -> None:
     assert len(set(identity_labels([3, None, 3, None, None]).tolist())) == 4

@@ -43,7 +43,7 @@ def test_a_crop_that_is_not_quite_square_still_becomes_one() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"no picture", jpeg(picture(64))[:80]])
-def test_a_broken_crop_is_the_trouble_of_this_item_alone(body: bytes) -> None:
+def test_a_broken_crop_is_an_error_of_this_item_alone(body: bytes) -> None:
     with pytest.raises(ItemError) as trouble:
         finished_picture(body, 512)
     assert trouble.value.reason == "bad_crop"

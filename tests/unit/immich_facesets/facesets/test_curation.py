@@ -129,7 +129,7 @@ def test_without_a_face_worth_exporting_there_is_no_faceset() -> None:
     assert build_faceset(choice, identity=1, label="Anna") is None
 
 
-def test_nobody_at_all_is_curated_without_trouble() -> None:
+def test_an_empty_identity_is_curated_without_an_error() -> None:
     assert settled([], vectors(1)[:0]).faces == ()
 
 

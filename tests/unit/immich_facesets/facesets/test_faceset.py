@@ -57,7 +57,7 @@ def test_a_digest_names_the_manifest() -> None:
     assert len(digest(b"{}")) == 64
 
 
-def test_a_plan_writes_what_is_new_or_changed_and_removes_what_nobody_wants() -> None:
+def test_a_plan_writes_new_and_changed_face_sets_and_removes_unwanted_ones() -> None:
     plan = plan_publish([("a", "1"), ("b", "2"), ("c", "3")], {"a": "1", "b": "old", "z": "9"})
     assert plan == PublishPlan(write=("b", "c"), keep=("a",), remove=("z",))
 

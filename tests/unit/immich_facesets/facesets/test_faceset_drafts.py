@@ -35,12 +35,12 @@ def drafts_of(candidates: list[Candidate], vectors: NDArray[np.float32]) -> tupl
     return drafts(7, candidates, vectors, eras, rules=EraRules())
 
 
-def test_a_short_life_is_one_faceset() -> None:
+def test_a_person_without_periods_is_one_faceset() -> None:
     (whole,) = drafts_of(*life((2010, 30)))
     assert (whole.era, whole.folder, len(whole.candidates)) == (None, FacesetFolder.MAIN, 30)
 
 
-def test_a_long_life_gives_the_whole_and_each_period_and_small_periods_are_set_apart() -> None:
+def test_a_person_with_periods_gives_the_whole_and_each_period_and_small_periods_are_set_apart() -> None:
     candidates, vectors = life((2001, 25), (2012, 30), (2021, 8))
     whole, *eras = drafts_of(candidates, vectors)
     assert len(whole.candidates) == 63
@@ -55,7 +55,7 @@ def test_a_long_life_gives_the_whole_and_each_period_and_small_periods_are_set_a
         np.testing.assert_array_equal(era.vectors, vectors[rows])
 
 
-def test_a_face_of_nobody_near_an_identity_is_a_candidate_and_in_no_bundle() -> None:
+def test_an_unassigned_face_near_an_identity_is_a_candidate_and_in_no_bundle() -> None:
     candidates, vectors = life((2010, 3))
     centroids = {4: vectors[0], 5: -vectors[0]}
     far = np.random.default_rng(9).normal(size=512).astype(np.float32)

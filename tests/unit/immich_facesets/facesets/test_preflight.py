@@ -83,7 +83,7 @@ def test_what_is_missing_is_said_with_the_figure_and_its_threshold(code: str, ch
     assert found.keys() - {code} <= {"one_light", "no_profile_views", "large_event"}
 
 
-def test_nobody_is_said_to_have_closed_eyes_where_nobody_looked() -> None:
+def test_closed_eyes_are_not_reported_without_landmarks() -> None:
     assert check_faceset(built(rows()), 20).shown["expression"] == {
         "eyes_closed": 0,
         "mouth_closed": 0,

@@ -47,6 +47,6 @@ def test_a_decision_outweighs_the_nearest_and_the_nearest_stays_a_candidate() ->
     assert [one.identity for one in told[face]] == [nearest]
 
 
-def test_nobody_has_rivals_where_nobody_is() -> None:
+def test_there_are_no_alternatives_without_identities() -> None:
     nobody = table_of(np.empty((0, 64), np.float32))
     assert alternatives(nobody, {}, 1, POINTS, RULES) == {}

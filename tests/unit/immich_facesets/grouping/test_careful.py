@@ -121,7 +121,7 @@ def test_a_face_between_two_identities_joins_neither_and_is_reported() -> None:
     assert torn.margin < 0.01
 
 
-def test_poor_faces_found_nobody_and_move_nobody() -> None:
+def test_poor_faces_found_no_identity_and_move_no_face() -> None:
     vectors, _ = people(np.random.default_rng(5), [12], 0.4)
     poor = table_of(vectors, blur=10)
     library = Library(poor, rules=GroupingRules(min_faces=3))
@@ -153,7 +153,7 @@ def test_a_poor_face_that_cannot_be_the_nearest_joins_the_next() -> None:
     assert 9 in library.faces_of(second)
 
 
-def test_an_identity_of_poor_faces_takes_nobody() -> None:
+def test_an_identity_of_poor_faces_gets_no_faces() -> None:
     vectors, _ = people(np.random.default_rng(6), [8], 0.3)
     library = Library(table_of(vectors[:6]), rules=GroupingRules(min_faces=6))
     library.group()
@@ -189,7 +189,7 @@ def test_who_looks_like_somebody_not_yet_born_is_somebody_else() -> None:
     assert [(join.face_id, join.identity) for join in plan.joins] == [(face, 2) for face in range(6, 11)]
 
 
-def test_nobody_is_found_on_a_picture_that_is_older_than_she_is() -> None:
+def test_no_person_is_found_on_a_picture_older_than_the_person() -> None:
     vectors, _ = people(np.random.default_rng(7), [8], 0.3)
     table = table_of(vectors, taken=np.array([5000.0] * 5 + [900, 1100, np.nan]))
     known = [Known(1, "asserted", is_locked=False, people=frozenset(), born=1000.0)]
@@ -230,7 +230,7 @@ def test_what_a_person_decided_has_no_confidence_of_ours() -> None:
     assert [(join.face_id, join.how, join.confidence) for join in library.group().joins] == [(1, "decided", None)]
 
 
-def test_who_had_to_make_room_is_looked_at_again_though_nothing_of_hers_is_new() -> None:
+def test_a_displaced_face_is_grouped_again_without_new_faces() -> None:
     axes = np.eye(24)
     mira = unit(axes[0] + 0.2 * axes[2:7])
     nora = unit(axes[1] + 0.2 * axes[7:12])
@@ -249,7 +249,7 @@ def test_who_had_to_make_room_is_looked_at_again_though_nothing_of_hers_is_new()
     assert library.memberships[11] == 2
 
 
-def test_a_membership_says_how_sure_it_is_and_a_rival_makes_it_less_sure() -> None:
+def test_a_membership_has_a_confidence_and_an_alternative_lowers_it() -> None:
     rng = np.random.default_rng(8)
     vectors, _ = people(rng, [10, 10], 0.6, d=128)
     library = Library(table_of(vectors), rules=GroupingRules(min_faces=3), points=POINTS)
@@ -262,7 +262,7 @@ def test_a_membership_says_how_sure_it_is_and_a_rival_makes_it_less_sure() -> No
     assert join.confidence < 0.95
 
 
-def test_nobody_vouches_for_herself() -> None:
+def test_a_face_is_no_evidence_for_itself() -> None:
     alone = unit(np.random.default_rng(9).normal(size=(1, 32)))
     library = Library(table_of(alone), rules=GroupingRules(min_faces=1))
     (join,) = library.group().joins

@@ -51,7 +51,7 @@ def test_two_passes_find_the_bystander_whom_the_first_centre_still_covers() -> N
     assert without_outliers(rows, centroids, 0.1, 0.25).tolist() == [3]
 
 
-def test_nobody_is_left_of_nobody() -> None:
+def test_no_rows_stay_no_rows() -> None:
     vectors = np.eye(2, dtype=np.float32)
     none = np.zeros(0, dtype=np.intp)
     assert len(without_outliers(none, centroids_of(vectors), 0.5, 0.4)) == 0

@@ -118,7 +118,7 @@ MARGIN = st.sampled_from([0.0, 0.05, 0.2])
 class TestAnyClusters:
     @settings(max_examples=100)
     @given(clusters=some_clusters(40), least=LEAST, margin=MARGIN)
-    def test_nobody_is_lost_and_nobody_is_with_whom_they_must_not_be(
+    def test_no_face_is_lost_and_no_cannot_link_is_violated(
         self, clusters: Clusters, least: float, margin: float
     ) -> None:
         linked = link(clusters, least=least, margin=margin)
@@ -133,9 +133,7 @@ class TestAnyClusters:
 
     @settings(max_examples=100)
     @given(clusters=some_clusters(40), least=LEAST, margin=MARGIN)
-    def test_whoever_is_alike_enough_ends_together_or_is_torn(
-        self, clusters: Clusters, least: float, margin: float
-    ) -> None:
+    def test_similar_clusters_are_linked_or_ambiguous(self, clusters: Clusters, least: float, margin: float) -> None:
         linked = link(clusters, least=least, margin=margin)
         for one, two in combinations(linked.groups, 2):
             has_anchor = min(*one, *two) < clusters.anchors
@@ -184,7 +182,7 @@ class TestAnyClusters:
         )
 
     @given(clusters=some_clusters(), margin=MARGIN)
-    def test_nobody_is_more_alike_than_the_same(self, clusters: Clusters, margin: float) -> None:
+    def test_nothing_is_linked_above_a_similarity_of_one(self, clusters: Clusters, margin: float) -> None:
         linked = link(clusters, least=1.0 + TINY, margin=margin)
         assert linked == Linked([[place] for place in range(len(clusters.weights))], {})
 
@@ -203,7 +201,7 @@ class TestSmallCases:
     def test_one_alone_stays_alone(self, anchors: int) -> None:
         assert link(singles(np.ones((1, 1)), anchors=anchors), least=0.5, margin=0.05) == Linked([[0]], {})
 
-    def test_of_nobody_there_are_no_groups(self) -> None:
+    def test_of_no_faces_there_are_no_groups(self) -> None:
         assert link(singles(np.zeros((0, 4))), least=0.5, margin=0.05) == Linked([], {})
 
     def test_anchors_alone_stay_apart_however_alike(self) -> None:
@@ -264,12 +262,12 @@ class TestSmallCases:
         faces = singles(on_circle(0, 10, 25), pictures=[{1}, {2}, {1}])
         assert parts(link(faces, least=0.5, margin=0.05)) == {frozenset({0, 1}), frozenset({2})}
 
-    def test_a_bar_holds_for_whoever_merged_with_the_barred(self) -> None:
+    def test_a_cannot_link_holds_for_merged_clusters(self) -> None:
         faces = singles(on_circle(0, 20, 25), anchors=1)
         faces.cannot_link[2].add(0)
         assert parts(link(faces, least=0.5, margin=0.05)) == {frozenset({0}), frozenset({1, 2})}
 
-    def test_whoever_comes_near_by_a_merger_merges_in_turn(self) -> None:
+    def test_clusters_brought_near_by_a_merge_merge_in_turn(self) -> None:
         """Two pairs without near faces, which are more similar as pairs than one of them and a fifth face."""
         likeness = np.eye(5)
         for one, two, cosine in [(0, 1, 0.6), (2, 3, 0.6), (2, 4, 0.52), (3, 4, 0.45), (0, 4, 0.1), (1, 4, 0.1)]:

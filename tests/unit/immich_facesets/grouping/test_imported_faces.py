@@ -20,7 +20,7 @@ def imported(*face_ids: int) -> Assertion:
     return Assertion(*PERSON, "", face_ids)
 
 
-def test_a_reserved_number_waits_and_whoever_is_discovered_comes_after_it() -> None:
+def test_a_reserved_number_is_kept_and_discovered_people_get_later_ones() -> None:
     found = library((5, 4))
     found.group()
     assert sorted(set(found.memberships.values())) == [10, 11]

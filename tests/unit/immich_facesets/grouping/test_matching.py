@@ -46,7 +46,7 @@ def test_the_distance_itself_is_still_within_reach() -> None:
     assert candidates(vectors, np.arange(2), vectors[:1], np.array([7]), 0.99).rows.tolist() == [0]
 
 
-def test_without_identities_or_faces_there_is_nobody_to_join() -> None:
+def test_without_identities_or_faces_there_are_no_joins() -> None:
     vectors = np.eye(2, dtype=np.float32)
     assert len(candidates(vectors, np.arange(2), vectors[:0], np.zeros(0, dtype=np.int64), 1).rows) == 0
     assert len(candidates(vectors, np.arange(0), vectors, np.arange(2), 1).rows) == 0
@@ -66,7 +66,7 @@ def test_a_place_that_is_taken_stays_taken() -> None:
     assert joined(pairs((0, 1, 0.3)), [5], occupied={(1, 5)}) == ({}, {})
 
 
-def test_an_open_picture_has_room_for_all() -> None:
+def test_a_picture_that_may_repeat_a_person_allows_several_joins() -> None:
     assert joined(pairs((0, 1, 0.3), (1, 1, 0.2)), [5, 5], occupied={(1, 5)}, repeated=(0, 1)) == ({0: 1, 1: 1}, {})
 
 
@@ -97,7 +97,7 @@ def test_a_face_between_two_identities_does_not_unambiguous() -> None:
     assert chosen(pairs((0, 7, 0.3), (0, 8, 0.3))) == []
 
 
-def test_an_identity_beyond_the_limit_is_joined_by_nobody_but_makes_doubt() -> None:
+def test_an_identity_beyond_the_limit_is_not_joined_but_causes_ambiguity() -> None:
     assert chosen(pairs((0, 7, 0.46))) == []
     assert chosen(pairs((0, 7, 0.44), (0, 8, 0.5))) == []
 
@@ -111,7 +111,7 @@ def test_only_the_next_best_makes_doubt_and_only_about_its_own_face() -> None:
     assert chosen(some) == [(0, 7, 0.1), (1, 8, 0.11)]
 
 
-def test_of_nobody_nobody_stands_out() -> None:
+def test_no_candidates_give_no_unambiguous_ones() -> None:
     nobody = unambiguous(Candidates(np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.int64), np.zeros(0)), 0.45, 0.1)
     assert [len(column) for column in (nobody.rows, nobody.numbers, nobody.distances)] == [0, 0, 0]
 

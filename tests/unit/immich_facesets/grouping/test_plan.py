@@ -387,7 +387,7 @@ class TestDecisions:
         library.group()
         assert library.parts() == {frozenset(range(1, 6)), frozenset(range(6, 11))}
 
-    def test_an_ignored_face_belongs_to_nobody(self) -> None:
+    def test_an_ignored_face_has_no_identity(self) -> None:
         vectors, _ = people(np.random.default_rng(20), [6], 0.5)
         library = Library(table_of(vectors), constraints=Constraints(ignored=frozenset({2})))
         plan = library.group()

@@ -18,7 +18,7 @@ def arrivals(draw: st.DrawFn) -> tuple[np.random.Generator, list[int], float, in
 
 @settings(max_examples=25)
 @given(arriving=arrivals(), method=st.sampled_from(["careful", "plain"]), looks_at_fresh=st.booleans())
-def test_numbers_and_members_of_earlier_syncs_never_change(
+def test_numbers_and_members_of_previous_syncs_never_change(
     *, arriving: tuple[np.random.Generator, list[int], float, int], method: Method, looks_at_fresh: bool
 ) -> None:
     rng, sizes, spread, syncs = arriving

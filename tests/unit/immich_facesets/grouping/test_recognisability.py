@@ -54,7 +54,7 @@ class TestBadFacesThatShareADirection:
         is_good = table.admitted(GATE) & ~library.is_bad
         assert (is_good & ~recognisable(table, GATE, MATCH)).sum() <= 0.002 * is_good.sum()
 
-    def test_whoever_fails_the_gate_stays_poor(self) -> None:
+    def test_faces_that_fail_the_gate_stay_poor(self) -> None:
         table = hard().table()
         assert not (recognisable(table, GATE, MATCH) & ~table.admitted(GATE)).any()
 
@@ -84,7 +84,7 @@ class TestNothingInCommon:
         is_small = small_ones(len(vectors), list(range(poor)))
         assert (recognisable(with_small(vectors, is_small), GATE, MATCH) == ~is_small).all()
 
-    def test_of_nobody_nobody_shows(self) -> None:
+    def test_of_no_faces_none_is_recognisable(self) -> None:
         assert recognisable(table_of(np.zeros((0, 8))), GATE, MATCH).shape == (0,)
 
     def test_only_poor_faces_are_all_poor(self) -> None:
@@ -93,7 +93,7 @@ class TestNothingInCommon:
 
     @pytest.mark.parametrize("seed", range(4))
     @pytest.mark.parametrize("poor", [20, 60, 100])
-    def test_small_faces_of_everybody_cost_nobody_her_good_ones(self, poor: int, seed: int) -> None:
+    def test_small_faces_of_every_person_cost_hardly_any_good_faces(self, poor: int, seed: int) -> None:
         vectors, who = crowd(seed, [25] * 40 + [1] * 100, d=64)
         is_small = small_ones(len(vectors), np.random.default_rng(seed).permutation(len(vectors))[:poor])
         lost = ~recognisable(with_small(vectors, is_small), GATE, MATCH) & ~is_small
@@ -134,7 +134,7 @@ class TestOneWhoIsOftenSmall:
 
 class TestRealFaces:
     @pytest.mark.parametrize("seed", range(4))
-    def test_small_faces_of_anybody_cost_nobody_her_good_ones(self, seed: int) -> None:
+    def test_small_faces_of_real_people_cost_hardly_any_good_faces(self, seed: int) -> None:
         found = np.load(shared_data() / "data" / "lfw_embeddings.npz")
         _, who, faces = np.unique(found["identity"], return_inverse=True, return_counts=True)
         often = faces[who] >= 20

@@ -59,7 +59,7 @@ def test_what_we_write_we_read() -> None:
     assert any("landmark_2d_106" in line for line in findings.missing), "missing measures are reported"
 
 
-def test_a_library_without_a_face_is_no_trouble() -> None:
+def test_a_library_without_a_face_is_no_error() -> None:
     file = io.BytesIO()
     write_cache(file, Cache((), vectors(1)[:0], ("none.jpg",), ()))
     cache, findings = read(file.getvalue())

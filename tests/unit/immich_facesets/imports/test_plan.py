@@ -95,7 +95,7 @@ def test_a_cache_of_another_library_is_a_problem() -> None:
 
 
 @given(order=st.permutations(range(4)))
-def test_a_face_is_gathered_once_whoever_names_it_first(order: list[int]) -> None:
+def test_a_face_is_collected_once_in_any_order(order: list[int]) -> None:
     known = (
         face(1, places=("/a",)),
         SortedFace(sha256(1), ("/a",), NEAR, Period("2011", None, None)),

@@ -132,7 +132,7 @@ class TestUndo:
         assert said(Move((face(1),), 2, origin=1), Undo(1)).must == {1: 1}
         assert said(Move((face(1),), 2), Undo(1)).must == {}
 
-    def test_of_an_earlier_move_changes_nothing_that_was_said_later(self) -> None:
+    def test_of_a_previous_move_does_not_change_later_decisions(self) -> None:
         assert said(Move((face(1),), 2, origin=1), Move((face(1),), 3, origin=2), Undo(1)).must == {1: 3}
 
     def test_of_an_undo_brings_the_decision_back(self) -> None:

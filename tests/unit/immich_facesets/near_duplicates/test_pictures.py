@@ -121,7 +121,7 @@ def test_landscapes_are_one_when_taken_in_one_moment_or_nearly_equal_and_of_one_
     assert near_identical(pictures([0, 3]), PictureLikeness(bits=1)) == ()
 
 
-def test_whoever_is_like_one_of_a_group_is_in_it() -> None:
+def test_a_row_similar_to_one_of_a_group_is_in_it() -> None:
     steps = [0, 0b111, 0b111111, 2**63]
     assert near_identical(pictures(steps), PictureLikeness(bits=3)) == ((0, 1, 2, 3),)
 

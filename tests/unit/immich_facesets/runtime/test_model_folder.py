@@ -210,7 +210,7 @@ def test_a_pack_with_a_manifest_says_which_file_does_what(tmp_path: Path) -> Non
     assert verify_pack(tmp_path / "models", "raccoon_l") == (Difference("manifest.json", "changed"),)
 
 
-def test_a_pack_whose_manifest_speaks_of_other_bytes_is_not_installed(tmp_path: Path) -> None:
+def test_a_pack_whose_manifest_has_other_digests_is_not_installed(tmp_path: Path) -> None:
     files = raccoon(b"\x08id")
     files["raccoon_x/models/id.onnx"] = b"\x08cut"
     with pytest.raises(SetupError, match=r"id\.onnx is not the file"):

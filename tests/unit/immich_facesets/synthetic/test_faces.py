@@ -143,7 +143,7 @@ def test_photos_hold_no_drawn_faces() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (3, 500, 3), (20, 20, 3)])
-def test_a_tiny_picture_is_no_trouble(shape: tuple[int, int, int]) -> None:
+def test_a_tiny_picture_is_no_error(shape: tuple[int, int, int]) -> None:
     assert find_faces(np.full(shape, 128, dtype=np.uint8)) == []
 
 

@@ -331,7 +331,7 @@ async def test_a_fresh_installation_is_green_too_and_starts_its_own_embedder(jou
     assert not (journey.data / "facesets.db").exists()
 
 
-async def test_every_trouble_is_named_with_its_fix(journey: Journey, tmp_path: Path) -> None:
+async def test_every_problem_is_named_with_its_fix(journey: Journey, tmp_path: Path) -> None:
     journey.immich.revoke_key("key-of-ben")
     async with running(token="right") as other:
         settings = {

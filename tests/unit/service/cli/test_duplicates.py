@@ -67,7 +67,7 @@ async def test_a_page_that_cannot_be_written_says_so(synced_library: SyncedLibra
     assert "nowhere" in service.stderr
 
 
-async def test_pictures_of_an_earlier_version_are_counted_and_still_compared_byte_by_byte(
+async def test_pictures_of_a_previous_version_are_counted_and_still_compared_byte_by_byte(
     synced_library: SyncedLibrary, tmp_path: Path
 ) -> None:
     library = synced_library.copy(tmp_path)

@@ -315,7 +315,7 @@ def test_a_file_from_a_spreadsheet_is_read(tmp_path: Path) -> None:
 # the page
 
 
-async def test_the_page_shows_the_confused_faces_and_asks_nobody_for_anything(journey: Journey) -> None:
+async def test_the_page_shows_the_confused_faces_and_loads_nothing(journey: Journey) -> None:
     lines = truth(journey)
     for line in lines[:2]:
         line["name"] = "Ada <b>& Co</b>"
@@ -399,7 +399,7 @@ def invented(**changes: Any) -> Findings:
 NOBODY = StoredLibrary(table_of(np.zeros((0, 8))), (), (), {}, {}, ())
 
 
-def test_the_page_says_when_nobody_is_confused_and_which_method_was_left_out(tmp_path: Path) -> None:
+def test_the_page_reports_no_confusion_and_omitted_methods(tmp_path: Path) -> None:
     page = render(invented(), NOBODY, tmp_path)
     assert "Nobody is confused: 1 person is whole and pure." in page
     assert "left out: too many faces" in page

@@ -26,7 +26,7 @@ def _data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["--profile", "xmp", "--identity", "1", "--to", "x"], "about whole libraries"),
     ],
 )
-def test_a_wish_that_cannot_be_meant_is_refused(arguments: list[str], told: str, tmp_path: Path) -> None:
+def test_a_contradictory_request_is_refused(arguments: list[str], told: str, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=told):
         run(["export", *(str(tmp_path / item) if item == "x" else item for item in arguments)])
     assert list(tmp_path.iterdir()) == []
@@ -40,7 +40,7 @@ def test_a_copy_never_lands_in_the_export_folder(tmp_path: Path) -> None:
             run(["export", "--profile", "plain", "--to", str(tmp_path / way)])
 
 
-def test_a_profile_that_nobody_knows_is_a_setting_to_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_profile_is_a_setup_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACESETS_EXPORT_PROFILES", "fsz,imagefold")
     with pytest.raises(SetupError, match=r"FACESETS_EXPORT_PROFILES: knows no such profile .did you mean imagefolder"):
         run(["export"])

@@ -51,7 +51,7 @@ async def pool_of(
         await pool.close()
 
 
-async def test_a_picture_comes_back_with_its_faces_and_the_crops_that_were_wished(tmp_path: Path) -> None:
+async def test_a_picture_is_answered_with_its_faces_and_the_requested_crops(tmp_path: Path) -> None:
     file = tmp_path / "a.png"
     file.write_bytes(picture())
     async with running(token=SecretStr("t")) as scene, pool_of(address(scene), token="t") as pool:

@@ -202,7 +202,7 @@ def test_a_foreign_manifest_is_not_overwritten(tree: ExportTree, tmp_path: Path)
     assert (tmp_path / "manifest.json").read_bytes() == b'{"short_name": "a web app"}'
 
 
-def test_an_empty_folder_in_the_way_is_no_trouble(tree: ExportTree, tmp_path: Path) -> None:
+def test_an_empty_folder_in_the_way_is_no_error(tree: ExportTree, tmp_path: Path) -> None:
     (tmp_path / NAME).mkdir(parents=True)
     tree.write_directory(NAME, files("new"))
     assert (tmp_path / NAME / "manifest.json").exists()
@@ -235,7 +235,7 @@ def test_links_inside_a_faceset_are_removed_and_not_what_they_point_to(tree: Exp
     assert everything(tmp_path) == {"photos/1.jpg": b"photo"}
 
 
-def test_a_draft_that_is_a_link_is_cleaned_up_without_following_it(tree: ExportTree, tmp_path: Path) -> None:
+def test_a_partial_file_that_is_a_link_is_cleaned_up_without_following_it(tree: ExportTree, tmp_path: Path) -> None:
     photos = _made(tmp_path / "photos")
     (photos / "1.jpg").write_bytes(b"photo")
     (tmp_path / f"{PREFIX}draft-faceset_001").symlink_to(photos)
@@ -383,7 +383,7 @@ def test_forms_are_found_recovered_and_removed_with_the_folders_they_were_in(tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_forms_behind_a_link_are_nobodys(tmp_path: Path) -> None:
+def test_artifacts_behind_a_link_are_foreign(tmp_path: Path) -> None:
     outside, root = tmp_path / "outside", _made(tmp_path / "root")
     body = b'{"schema": 1, "name": "one", "faces": [], "bundles": {}}'
     ExportTree(_made(outside)).write_directory("kohya/one", [("manifest.json", body)])

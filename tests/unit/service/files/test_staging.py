@@ -64,7 +64,7 @@ def test_whatever_else_lies_there_is_removed_at_the_beginning(tmp_path: Path) ->
     assert list(folder.iterdir()) == []
 
 
-async def test_pictures_that_nobody_asked_for_are_swept_and_the_others_stay(tmp_path: Path) -> None:
+async def test_unused_pictures_are_deleted_and_the_others_stay(tmp_path: Path) -> None:
     first = staging(tmp_path)
     for name in ("asked", "unasked"):
         first.keep(name, fetched(first.folder, name.encode()))
@@ -95,7 +95,7 @@ async def is_let_in(opened: Staging) -> bool:
     return True
 
 
-async def test_fetching_waits_while_there_is_no_room(tmp_path: Path) -> None:
+async def test_fetching_waits_while_there_is_no_space(tmp_path: Path) -> None:
     opened = staging(tmp_path, room=100)
     assert await is_let_in(opened)
     large = opened.keep("large", fetched(opened.folder, bytes(100)))
@@ -107,7 +107,7 @@ async def test_fetching_waits_while_there_is_no_room(tmp_path: Path) -> None:
         await asyncio.gather(*waiting)
 
 
-async def test_pictures_of_an_earlier_run_take_room_too_and_leaving_one_gives_it_back(tmp_path: Path) -> None:
+async def test_pictures_of_a_previous_run_count_and_leaving_one_frees_its_space(tmp_path: Path) -> None:
     first = staging(tmp_path)
     first.keep("large", fetched(first.folder, bytes(100)))
     second = staging(tmp_path, room=10)
@@ -119,7 +119,7 @@ async def test_pictures_of_an_earlier_run_take_room_too_and_leaving_one_gives_it
     assert await is_let_in(second)
 
 
-async def test_one_who_gave_up_waiting_blocks_nobody(tmp_path: Path) -> None:
+async def test_a_caller_that_stopped_waiting_blocks_no_other(tmp_path: Path) -> None:
     opened = staging(tmp_path, room=10)
     large = opened.keep("large", fetched(opened.folder, bytes(100)))
     impatient = asyncio.create_task(opened.wait_for_room())

@@ -365,7 +365,7 @@ async def test_a_picture_whose_crop_is_lost_is_done_again_and_its_face_stays_the
         assert {row.face_id: row.file for row in on.stage.rows(crops)} == before
 
 
-async def test_pictures_of_earlier_runs_that_nobody_asks_for_leave_the_disk(tmp_path: Path) -> None:
+async def test_unused_pictures_of_previous_runs_are_deleted(tmp_path: Path) -> None:
     async with bench(tmp_path) as on:
         on.add("a.png")
         stray = on.stage.conditions.staging_dir / f"{'0' * 40}.{'0' * 64}"
@@ -375,7 +375,7 @@ async def test_pictures_of_earlier_runs_that_nobody_asks_for_leave_the_disk(tmp_
         assert on.staging_files == []
 
 
-async def test_a_stop_ends_also_those_who_wait_for_room(tmp_path: Path) -> None:
+async def test_a_stop_also_ends_callers_that_wait_for_space(tmp_path: Path) -> None:
     async with bench(tmp_path, embedder={"max_in_flight": 1}, fetch_concurrency=3) as on:
         on.room = 1
         for number in range(8):

@@ -86,7 +86,7 @@ async def test_an_error_of_the_list_itself_is_raised() -> None:
         await fan_out(broken(), bench.work, workers=2, stop=asyncio.Event())
 
 
-async def test_a_cancelled_caller_leaves_nobody_at_work() -> None:
+async def test_a_cancelled_caller_leaves_no_worker_running() -> None:
     ended: list[int] = []
 
     async def work(item: int) -> None:

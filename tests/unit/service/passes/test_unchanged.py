@@ -122,7 +122,7 @@ async def test_a_sync_looks_again_after_whatever_may_matter_and_only_then(scene:
         assert not await scene.looks(), f"every later sync works again after: {change.__name__}"
 
 
-async def test_nothing_is_settled_while_it_is_at_work_and_what_is_written_then_makes_the_next_sync_look(
+async def test_no_complete_sync_is_stored_during_work_and_a_write_then_makes_the_next_sync_run(
     scene: Scene,
 ) -> None:
     app, decision = scene.app, Label(1, "Somebody")
@@ -184,7 +184,7 @@ def test_only_what_changes_something_gives_the_library_another_state(store: Stor
     assert store.read_now(read_state) == before
 
 
-async def test_a_consequence_is_one_whoever_writes_it(store: Store) -> None:
+async def test_a_consequence_is_recognised_in_every_task(store: Store) -> None:
     with consequences():
         await asyncio.gather(store.write(say, "Mira"), asyncio.create_task(store.write(say, "Nora")))
     assert await store.read(read_state) is None

@@ -64,7 +64,7 @@ def failing(*errors: Exception) -> Callable[[], Awaitable[str]]:
     return call
 
 
-async def test_a_hiccup_is_tried_again_and_nobody_notices() -> None:
+async def test_a_transient_failure_is_retried_without_an_error() -> None:
     remote = Remote()
     assert await remote.guard.call(failing(TransientError("hiccup"), TransientError("hiccup"))) == "data"
     assert remote.guard.state.failures == 0
@@ -81,7 +81,7 @@ async def test_the_tries_for_one_item_are_bounded() -> None:
 
 
 @pytest.mark.parametrize("error", [SetupError("bad key"), ItemError("gone", reason="not_found")])
-async def test_only_transient_trouble_is_tried_again(error: Exception) -> None:
+async def test_only_transient_errors_are_retried(error: Exception) -> None:
     remote = Remote()
     with pytest.raises(type(error)):
         await remote.guard.call(failing(error))

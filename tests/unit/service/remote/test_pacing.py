@@ -55,7 +55,7 @@ async def test_never_more_are_under_way_than_the_limit() -> None:
     assert peak == 3
 
 
-async def test_trouble_halves_the_limit_down_to_one() -> None:
+async def test_failures_halve_the_limit_down_to_one() -> None:
     watch = Watch()
     pacer = Pacer(clock=watch)
     limits = []
@@ -82,7 +82,7 @@ async def test_calls_that_fail_together_halve_it_only_once() -> None:
     assert pacer.limit == 4
 
 
-async def test_an_error_about_one_item_is_no_sign_of_trouble() -> None:
+async def test_an_error_about_one_item_does_not_count_as_a_failure() -> None:
     pacer = Pacer()
     await fail(pacer, ItemError("gone", reason="not_found"))
     assert pacer.limit == 8
@@ -104,7 +104,7 @@ async def test_calm_makes_it_grow_slowly_and_never_above_the_most() -> None:
     assert pacer.limit == 8
 
 
-async def test_a_limit_that_nobody_uses_does_not_grow() -> None:
+async def test_an_unused_limit_does_not_grow() -> None:
     pacer = Pacer(start=2, most=8)
     for _ in range(100):
         async with pacer.slot():
@@ -123,7 +123,7 @@ async def test_a_jump_of_the_latency_halves_it() -> None:
     assert pacer.limit == 4
 
 
-async def test_a_kind_of_call_that_is_always_slow_is_no_trouble() -> None:
+async def test_a_kind_of_call_that_is_always_slow_is_no_failure() -> None:
     watch = Watch()
     pacer = Pacer(clock=watch)
     for _ in range(LATENCY_SAMPLES):
@@ -133,7 +133,7 @@ async def test_a_kind_of_call_that_is_always_slow_is_no_trouble() -> None:
     assert pacer.limit == 8
 
 
-async def test_a_cancelled_call_gives_its_room_back() -> None:
+async def test_a_cancelled_call_releases_its_slot() -> None:
     pacer = Pacer(start=1, most=1)
 
     async def hang() -> None:

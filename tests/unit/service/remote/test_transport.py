@@ -139,7 +139,7 @@ async def test_a_body_left_early_takes_its_connection_with_it() -> None:
         await asyncio.wait_for(left.wait(), 5)
 
 
-async def test_nobody_there_is_a_connect_error() -> None:
+async def test_a_port_without_a_server_is_a_connect_error() -> None:
     async with a_server(says(OK)) as port:
         pass
     async with a_client() as client:

@@ -115,7 +115,7 @@ def test_an_era_is_as_old_as_its_first_writing(filled: Store) -> None:
     ("born", "ages", "is_by_age"),
     [("2001-02-03", "0-5", True), ("2001-02-03", "", False), (None, "0-5", False), ("0000-13-01", "0-5", False)],
 )
-async def test_eras_are_by_age_where_it_is_wished_and_a_birth_date_is_known(
+async def test_eras_are_by_age_where_it_is_set_and_a_birth_date_is_known(
     store: Store, born: str | None, ages: str, is_by_age: bool
 ) -> None:
     conditions = PassContext(store, Settings(era_ages=ages), ProgressBoard(), asyncio.Event())

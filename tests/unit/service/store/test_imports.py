@@ -39,7 +39,7 @@ def brought(store: Store, one: SortedSet) -> ImportOutcome:
     return plan.sets[0].outcome
 
 
-def test_an_imported_set_speaks_for_its_faces_by_content_or_by_path(album: Store) -> None:
+def test_an_imported_set_asserts_its_faces_by_content_or_by_path(album: Store) -> None:
     faces = (SortedFace(content(PICTURES[1]).sha256, (), HERE), SortedFace(None, ("D:\\a\\2019\\3.jpg",), HERE))
     album.write_now(named_values.write_scope, named_values.Scope("basis", 3, NOON))
     assert brought(album, SortedSet(9, "Ida", faces)) is ImportOutcome.NEW, "half of the faces are no majority"

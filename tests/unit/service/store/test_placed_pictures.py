@@ -41,7 +41,7 @@ def test_how_a_file_is_stored_is_known_only_of_the_very_file_that_was_looked_at(
     assert {place.asset_id for place in store.read_now(placed_pictures.placed_pictures, RECIPE.space)} == {"a2", "a3"}
 
 
-def test_a_person_who_must_never_be_exported_is_among_nobodys_faces_neither(store: Store) -> None:
+def test_an_excluded_person_is_not_among_the_unassigned_faces(store: Store) -> None:
     fill(store)
     seen = store.read_now(placed_pictures.exportable_faces, RECIPE.space)
     assert [(face.face_id, identity) for face, identity in seen] == [(1, 1), (2, 0), (3, 0)]

@@ -29,7 +29,7 @@ def remember(store: Store, *items: Asset, run_id: int = 1) -> None:
     store.write_now(assets.remember_page, plans(*items), run_id=run_id)
 
 
-def test_the_migrations_make_exactly_the_tables_the_code_speaks_of(store: Store) -> None:
+def test_the_migrations_make_exactly_the_tables_of_the_code(store: Store) -> None:
     with store.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
@@ -156,7 +156,7 @@ def test_only_assets_missing_from_a_whole_listing_are_asked_about(store: Store) 
     assert store.read_now(assets.unseen, "anna", 2) == ["a2"]
 
 
-def test_a_source_name_that_changes_hands_starts_over(store: Store) -> None:
+def test_a_source_name_that_gets_another_owner_starts_over(store: Store) -> None:
     store.write_now(sources.remember_source, "anna", "immich", "user-1")
     store.write_now(sources.finish_listing, "anna", watermark=NOON, full_at=NOON)
     assert store.write_now(sources.remember_source, "anna", "immich", "user-1").watermark == NOON
@@ -233,7 +233,7 @@ def test_a_database_of_a_newer_version_is_refused_untouched(database_url: str) -
     engine.dispose()
 
 
-def test_the_tables_of_an_earlier_version_keep_what_they_hold(store: Store) -> None:
+def test_the_tables_of_a_previous_version_keep_their_rows(store: Store) -> None:
     remember(store, asset("a1"))
     store.write_now(contents.record_content, content(asset("a1"), face_answer()), NOON)
     store.write_now(identities.apply_grouping, one_identity(1), NOON)

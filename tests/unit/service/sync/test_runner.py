@@ -154,7 +154,7 @@ async def test_another_model_is_taken_up_although_a_user_is_gone(tmp_path: Path)
             await pool.close()
 
 
-async def test_trouble_that_a_person_must_mend_and_bugs_are_outcomes_too(tmp_path: Path) -> None:
+async def test_setup_errors_and_bugs_are_outcomes_too(tmp_path: Path) -> None:
     async with ready(tmp_path) as (stage, runner):
         add(stage)
         stage.immich.revoke_key(stage.immich.library.users["anna"].api_key)

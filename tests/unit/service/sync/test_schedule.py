@@ -89,7 +89,7 @@ def sync_trigger(seconds: float) -> Iterator[tuple[SyncTrigger, list[datetime | 
         opened.stop()
 
 
-async def test_the_bell_rings_by_itself_and_says_when_next() -> None:
+async def test_the_schedule_starts_a_sync_and_reports_the_next_time() -> None:
     with sync_trigger(0.05) as (trigger, told):
         async with asyncio.timeout(10):
             await trigger.wait()
@@ -98,7 +98,7 @@ async def test_the_bell_rings_by_itself_and_says_when_next() -> None:
         assert told[-1].tzinfo is UTC
 
 
-async def test_rings_during_the_work_are_heard_once() -> None:
+async def test_times_during_a_sync_start_one_further_sync() -> None:
     with sync_trigger(3600) as (trigger, _):
         for _ in range(3):
             trigger.fire()
@@ -109,7 +109,7 @@ async def test_rings_during_the_work_are_heard_once() -> None:
                 await trigger.wait()
 
 
-async def test_a_stopped_bell_is_silent() -> None:
+async def test_a_stopped_schedule_starts_no_sync() -> None:
     with sync_trigger(0.05) as (trigger, _):
         pass
     trigger._fired.clear()

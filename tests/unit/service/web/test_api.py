@@ -20,7 +20,7 @@ async def test_health_needs_no_token() -> None:
             assert answer.status == 200
 
 
-async def test_strangers_hear_whether_it_is_ready_but_not_why() -> None:
+async def test_readiness_is_open_but_its_reasons_need_the_token() -> None:
     scene = Scene()
     async with visit(scene) as client:
         async with client.get("/readyz") as answer:
@@ -44,7 +44,7 @@ async def test_the_status_is_whole_and_typed() -> None:
     assert (status.version, status.ready) == ("1.2.3", True)
 
 
-async def test_runs_and_failures_have_doors_of_their_own() -> None:
+async def test_runs_and_failures_have_routes_of_their_own() -> None:
     scene = Scene(facts=invented_facts(datetime.now(UTC)))
     async with visit(scene) as client:
         async with client.get("/api/runs", headers=BEARER) as answer:
@@ -96,7 +96,7 @@ async def test_a_request_of_endless_length_is_refused() -> None:
         (RequestError("It is locked."), 409, "conflict"),
     ],
 )
-async def test_each_kind_of_trouble_has_its_answer(trouble: FacesetsError, status: int, reason: str) -> None:
+async def test_each_kind_of_error_has_its_answer(trouble: FacesetsError, status: int, reason: str) -> None:
     scene = Scene(trouble=trouble)
     async with visit(scene) as client:
         async with client.get("/api/status", headers=BEARER) as answer:

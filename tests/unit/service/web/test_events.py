@@ -38,7 +38,7 @@ async def next_progress(events: AsyncIterator[tuple[str, str]]) -> Progress:
 
 
 @pytest.mark.parametrize("last_id", [None, "2026-01-01T00:00:00+00:00", "nonsense", "-1"])
-async def test_a_listener_hears_the_snapshot_and_each_change(last_id: str | None) -> None:
+async def test_a_listener_gets_the_snapshot_and_each_change(last_id: str | None) -> None:
     scene = busy_scene()
     headers = BEARER if last_id is None else {**BEARER, "Last-Event-ID": last_id}
     async with visit(scene) as client, client.get("/api/events", headers=headers) as answer:
@@ -69,7 +69,7 @@ async def test_a_storm_of_changes_is_four_snapshots_a_second_and_ends_with_the_l
     assert len(seen) <= seconds * 4 + 2
 
 
-async def test_the_status_page_hears_its_parts() -> None:
+async def test_the_status_page_gets_updates_of_its_parts() -> None:
     scene = busy_scene()
     async with visit(scene) as client, client.get("/events", headers=BEARER) as answer:
         events = read_events(answer)
@@ -85,7 +85,7 @@ async def test_the_status_page_hears_its_parts() -> None:
         assert (name, "4,321" in html) == ("standing", True)
 
 
-async def test_the_status_page_hears_what_objects_when_a_connection_comes_or_goes() -> None:
+async def test_the_status_page_gets_problems_when_a_connection_comes_or_goes() -> None:
     scene = busy_scene()
     async with visit(scene) as client, client.get("/events", headers=BEARER) as answer:
         events = read_events(answer)

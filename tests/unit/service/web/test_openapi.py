@@ -34,7 +34,7 @@ async def test_every_route_is_in_the_document() -> None:
     assert documented == served
 
 
-async def test_the_document_says_which_doors_need_the_token() -> None:
+async def test_the_document_names_the_routes_that_need_the_token() -> None:
     paths = (await document())["paths"]
     for route in ROUTES:
         operation = paths[route.path][route.method.lower()]

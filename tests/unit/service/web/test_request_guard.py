@@ -20,14 +20,14 @@ async def log_in(client: ClientSession, token: str = TOKEN, goal: str = "/") -> 
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=lambda route: f"{route.method} {route.path}")
-async def test_a_stranger_gets_nothing_from_a_guarded_door(route: Route) -> None:
+async def test_a_guarded_route_refuses_requests_without_a_token(route: Route) -> None:
     async with visit(busy_scene()) as client, client.request(route.method, route.path) as answer:
         assert answer.status == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"
         assert (await answer.json())["reason"] == "unauthorized"
 
 
-async def test_a_wrong_bearer_is_a_stranger() -> None:
+async def test_a_wrong_bearer_token_is_refused() -> None:
     async with visit(busy_scene()) as client:
         for value in ("Bearer wrong", "Bearer", f"Basic {TOKEN}", "Bearer \udcff", f"Bearer {TOKEN}x"):
             headers = {"Authorization": value.encode("utf-8", "surrogateescape").decode("latin-1")}
@@ -40,7 +40,7 @@ async def test_the_bearer_opens_the_api() -> None:
         assert answer.status == 200
 
 
-async def test_a_page_sends_strangers_to_the_login_and_back_again() -> None:
+async def test_a_page_redirects_to_the_login_and_back_again() -> None:
     async with visit(busy_scene()) as client:
         async with client.get("/?notice=accepted", headers=HTML) as answer:
             assert answer.url.path == "/login"
@@ -66,7 +66,7 @@ async def test_the_session_cookie_is_closed_to_scripts_and_other_sites() -> None
             assert answer.cookies[SESSION_COOKIE]["secure"]
 
 
-async def test_logging_out_closes_the_door_again() -> None:
+async def test_logging_out_ends_the_access() -> None:
     async with visit(busy_scene()) as client:
         assert await log_in(client) == 303
         async with client.get("/api/runs") as answer:

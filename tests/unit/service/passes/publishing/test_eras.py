@@ -49,7 +49,7 @@ def test_of_somebody_with_few_faces_nothing_is_remembered() -> None:
     assert plan_identity_eras(TABLE.rows(np.arange(30)), StoredEras(), RULES, None).is_done
 
 
-def test_a_wish_for_eras_by_age_replaces_those_by_years_and_back() -> None:
+def test_a_setting_for_eras_by_age_replaces_those_by_years_and_back() -> None:
     by_years = plan_identity_eras(TABLE, StoredEras(), RULES, None).after
     by_age = plan_identity_eras(TABLE, by_years, RULES, CHILDHOOD)
     assert [era.name for era in by_age.after.eras] == ["age_00_05", "age_10_20"]

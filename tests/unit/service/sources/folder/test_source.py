@@ -400,7 +400,7 @@ async def test_a_root_that_shows_no_picture_any_more_ends_the_listing_and_a_new_
         await album.listed()
 
 
-async def test_nobody_waits_for_a_folder_that_is_there(album: Album) -> None:
+async def test_an_existing_folder_needs_no_wait(album: Album) -> None:
     async with asyncio.timeout(5):
         await album.source.wait_until_up()
 

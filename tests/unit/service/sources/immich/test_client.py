@@ -232,7 +232,7 @@ async def test_every_failed_connection_has_its_error(
     assert words in str(error)
 
 
-async def test_a_certificate_nobody_trusts_is_a_setup_error() -> None:
+async def test_an_untrusted_certificate_is_a_setup_error() -> None:
     def handle(request: httpx.Request) -> httpx.Response:
         del request
         raise httpx.ConnectError("tls") from ssl.SSLCertVerificationError(1, "self-signed certificate")

@@ -273,7 +273,7 @@ async def test_a_download_that_is_cancelled_leaves_no_file(tmp_path: Path) -> No
     assert files_in(tmp_path) == []
 
 
-def test_a_draft_that_was_discarded_while_a_thread_still_wrote_stays_away(tmp_path: Path) -> None:
+def test_a_partial_file_discarded_during_a_write_stays_deleted(tmp_path: Path) -> None:
     draft = PartialFile(tmp_path)
     draft.absorb([PIXELS])
     late = threading.Thread(target=draft.finish, args=([PIXELS],))
@@ -283,7 +283,7 @@ def test_a_draft_that_was_discarded_while_a_thread_still_wrote_stays_away(tmp_pa
     assert files_in(tmp_path) == []
 
 
-def test_a_draft_whose_taker_was_cancelled_at_the_last_moment_leaves_no_file(tmp_path: Path) -> None:
+def test_a_partial_file_of_a_cancelled_caller_is_deleted(tmp_path: Path) -> None:
     draft = PartialFile(tmp_path)
     staged = draft.finish([PIXELS])
     assert staged.path.exists()
