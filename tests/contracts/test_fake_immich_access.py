@@ -72,7 +72,7 @@ async def test_a_partners_faces_have_no_person(version: str) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_a_partner_shares_neither_her_archive_nor_her_trash(version: str) -> None:
+async def test_a_partner_shares_neither_archive_nor_trash(version: str) -> None:
     async with full_scene(version) as made:
         path = f"/api/assets/{made.assets['partner'].asset_id}"
         assert (await made.get(path)).status_code == 200
@@ -111,7 +111,7 @@ async def test_unnamed_people_below_the_minimum_are_counted_and_not_listed(versi
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_a_person_is_shown_to_her_user_only(version: str) -> None:
+async def test_a_person_is_shown_to_its_user_only(version: str) -> None:
     async with full_scene(version) as made:
         clara = made.people["Clara"].person_id
         assert (await made.get(f"/api/people/{clara}")).json()["birthDate"] == "1980-01-02"

@@ -79,7 +79,7 @@ async def test_a_copy_in_another_library_keeps_its_faces_when_one_of_the_two_is_
     assert ("anna", placed.assets[1].asset_id) not in shown(journey.data)
 
 
-async def test_a_person_of_whom_everything_is_deleted_has_no_faceset_and_her_number_is_not_used_again(
+async def test_a_person_without_remaining_pictures_has_no_faceset_and_its_number_is_not_used_again(
     journey: Journey,
 ) -> None:
     placed = journey.placed

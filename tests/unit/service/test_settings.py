@@ -270,7 +270,7 @@ def test_without_an_immich_or_a_key_it_is_said_what_to_set() -> None:
         load_users(read(IMMICH_URL="http://immich:2283"))
 
 
-def test_one_user_is_called_what_she_wants_to_be_called() -> None:
+def test_a_single_user_has_the_configured_name() -> None:
     name = "anna/../🦊 [b]"
     (user,) = load_users(read(IMMICH_URL="http://immich:2283", IMMICH_API_KEY=KEY, FACESETS_USER=name))
     assert (user.name, user.api_key.get_secret_value()) == (name, KEY)

@@ -22,7 +22,7 @@ def test_a_space_in_which_faces_are_farther_apart_needs_larger_margins() -> None
     assert sure(0.1, [], [], scale=2.0) == pytest.approx(sure(0.05, [], []))
 
 
-def test_who_hardly_changes_is_placed_by_looks_no_surer_than_her_dated_faces_were() -> None:
+def test_a_hardly_changing_person_is_placed_by_looks_no_surer_than_the_dated_faces_were() -> None:
     half = [place % 2 == 0 for place in range(60)]
     assert sure(0.2, [0.2] * 60, half) == pytest.approx(0.5)
     assert sure(0.2, [0.2] * 60, [True] * 60) == pytest.approx((WITNESSES + 1) / (WITNESSES + 2))

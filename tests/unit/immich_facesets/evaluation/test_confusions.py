@@ -15,7 +15,7 @@ def test_nothing_is_confused_in_the_truth() -> None:
     ]
 
 
-def test_a_person_is_judged_by_the_cluster_that_holds_most_of_her() -> None:
+def test_a_person_is_scored_by_the_cluster_with_most_of_its_faces() -> None:
     found = confusions(["anna"] * 4 + ["ben"] * 2, [1, 1, 1, 2, 1, 3])
     by_name = {one.person: one for one in found.people}
     assert (by_name["anna"].completeness, by_name["anna"].purity, by_name["anna"].parts) == (3 / 4, 3 / 4, 2)

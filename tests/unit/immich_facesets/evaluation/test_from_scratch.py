@@ -12,7 +12,7 @@ from immich_facesets.spaces import OperatingPoints
 POINTS = OperatingPoints()
 
 
-def test_every_person_is_found_however_few_and_poor_her_pictures() -> None:
+def test_every_person_is_found_with_few_and_poor_pictures() -> None:
     vectors, who = people(np.random.default_rng(3), [9, 4, 2, 1, 1], 0.5)
     table = table_of(vectors, face_short=20, blur=1, det_score=0.1)
     anything = GroupingRules(min_faces=15, gate=Gate(0, 0, 0))

@@ -150,7 +150,7 @@ def _fields(number: int) -> dict[str, Any]:
     return {name: getattr(plain, name) for name in ("sha256", "box", "landmarks", "det_score", "measures")}
 
 
-def test_a_user_sees_her_own_assets_and_what_became_of_them() -> None:
+def test_the_manifest_of_a_user_lists_all_assets_and_the_reason_of_omitted_ones() -> None:
     manifest = parsed(user_manifest("anna", [with_left_out()]))
     assert list(manifest) == ["schema", "user", "facesets"]
     (seen,) = manifest["facesets"]

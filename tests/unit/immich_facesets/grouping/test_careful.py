@@ -164,7 +164,7 @@ def test_an_identity_of_poor_faces_gets_no_faces() -> None:
     assert library.faces_of(1) == {1, 2, 3, 4, 5, 6}
 
 
-def test_somebody_with_a_name_takes_her_faces_however_few_she_has() -> None:
+def test_a_named_person_takes_any_number_of_faces() -> None:
     vectors, _ = people(np.random.default_rng(11), [4], 0.3)
     library = Library(table_of(vectors[:2]), rules=GroupingRules(min_faces=10), assertions=told({"mira": [1, 2]}))
     library.group()

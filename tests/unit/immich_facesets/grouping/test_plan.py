@@ -209,7 +209,7 @@ class TestOnePersonOncePerPicture:
 
 
 class TestAssertions:
-    def test_a_named_person_is_an_identity_whatever_her_number_of_faces(self) -> None:
+    def test_a_named_person_is_an_identity_with_any_number_of_faces(self) -> None:
         vectors, _ = people(np.random.default_rng(10), [1, 6], 0.5)
         library = Library(table_of(vectors), assertions=told({"p1": [1]}))
         plan = library.group()

@@ -104,7 +104,7 @@ class TestOneWhoIsOftenSmall:
     @pytest.mark.parametrize("seed", range(3))
     @pytest.mark.parametrize("share", [0.1, 0.3])
     @pytest.mark.parametrize("poor", [30, 100, 300])
-    def test_she_keeps_her_good_faces(self, poor: int, share: float, seed: int) -> None:
+    def test_a_person_keeps_the_good_faces(self, poor: int, share: float, seed: int) -> None:
         hers = int(poor * share)
         vectors, who = crowd(seed, [100 + hers, *[25] * 39, *[1] * 300])
         others = np.random.default_rng(seed).permutation(np.flatnonzero(who != 0))[: poor - hers]
@@ -112,7 +112,7 @@ class TestOneWhoIsOftenSmall:
         assert recognisable(with_small(vectors, is_small), GATE, MATCH)[(who == 0) & ~is_small].all()
 
     @pytest.mark.parametrize("seed", range(3))
-    def test_she_keeps_them_beside_faces_that_do_share_a_direction(self, seed: int) -> None:
+    def test_a_person_keeps_the_good_faces_beside_faces_that_share_a_direction(self, seed: int) -> None:
         library = hard()
         rng = np.random.default_rng(seed)
         hers, _ = people(rng, [160], spread=0.8, d=library.vectors.shape[1])
@@ -122,7 +122,7 @@ class TestOneWhoIsOftenSmall:
         assert recognisable(with_small(vectors, is_small), GATE, MATCH)[-100:].all()
 
     @pytest.mark.parametrize("copies", [50, 1000])
-    def test_copies_of_one_small_picture_cost_her_nothing(self, copies: int) -> None:
+    def test_copies_of_one_small_picture_cost_no_good_face(self, copies: int) -> None:
         vectors, who = crowd(7, [60, *[25] * 20, *[1] * 200])
         rng = np.random.default_rng(8)
         again = unit(vectors[:1] + 0.1 / np.sqrt(200) * rng.normal(size=(copies, 200)))

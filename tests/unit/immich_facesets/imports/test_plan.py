@@ -157,7 +157,7 @@ def test_free_numbers_are_kept_and_taken_ones_are_conflicts_with_a_next_free_one
     assert plan.conflicts == ("faceset_002: the number 2 is somebody else's here",)
 
 
-def test_a_person_who_is_here_already_keeps_her_number_and_her_name() -> None:
+def test_a_known_person_keeps_its_number_and_name() -> None:
     existing = ExistingIdentities(frozenset({1, 2}), frozenset({1}), (), {1: 1, 5: 2})
     plan = plan_import([of(1, face(1), label="Ida"), of(5, face(2), label="Ben")], existing)
     assert [(one.identity, one.outcome, one.label) for one in plan.sets] == [

@@ -179,7 +179,7 @@ def test_the_store_judges_stored_faces_as_a_listing_does(store: Store, of: Asset
     assert bool(store.read_now(contents.to_embed, RECIPE, NOON)) is wanted
 
 
-def test_a_named_person_asserts_the_face_at_the_place_of_her_box(store: Store) -> None:
+def test_a_named_person_asserts_the_face_at_the_place_of_its_box(store: Store) -> None:
     remember(store, asset("a1", hints=(hint("f1", person_id="p1"), hint("f2", box=Box(600, 0, 800, 200)))))
     store.write_now(sources.remember_people, "anna", [Person("p1", "Berta", "1980-02-01", is_hidden=False)])
     found = content(asset("a1"), face_answer(1), face_answer(2, box=Box(610, 0, 800, 200)))

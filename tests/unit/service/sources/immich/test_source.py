@@ -57,7 +57,7 @@ async def test_a_key_that_may_do_everything_needs_no_list() -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_without_the_permission_to_read_the_user_her_pictures_tell_who_she_is(version: str) -> None:
+async def test_without_the_permission_to_read_the_user_the_pictures_identify_the_user(version: str) -> None:
     async with scene(version, permissions=NEEDED_PERMISSIONS) as (immich, anna, source):
         add_picture(immich, visibility="archive")
         assert (await source.open()).user_id == anna.user_id
