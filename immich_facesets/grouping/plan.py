@@ -71,7 +71,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """A membership carried over from another space: the identity, and how the face became its member there."""
+    """A membership from before: in another space, or before the picture was absent; and how the face got it."""
 
     identity: int
     how: How
@@ -114,15 +114,15 @@ def plan_grouping(
     discovery in turn. Existing members stay. Planning again after the plan was applied yields no changes. The order of
     rows and the values of face ids do not affect the result. A membership whose face is not in the table is ignored.
 
-    ``carried`` replaces ``memberships`` after a change of space, by face id of this space. These memberships stay, and
-    all of them are among the joins, with distances of this space.
+    ``carried``: memberships to restore, by face id: those of another space, or of faces that are back. They count as
+    existing ones, and all of them are among the joins, with distances of this space.
 
     ``fresh``: the faces added since the last grouping with the same rules, distances and decisions; None examines all
     faces. Of the other faces, only those near something new are examined, so the cost depends on the number of fresh
     faces. Only the careful method supports this; the plain one always examines all faces.
     """
-    if carried is not None:
-        memberships = {face: member.identity for face, member in carried.items()}
+    carried = carried or {}
+    memberships = {**memberships, **{face: member.identity for face, member in carried.items()}}
     if rules.method == "plain":
         fresh = None
     problem = grouping_problem(table, memberships, known, constraints, thresholds, rules)
@@ -132,7 +132,7 @@ def plan_grouping(
     report = review(problem, state, cleaned, last, is_complete=fresh is None)
     return GroupingPlan(
         new=new,
-        joins=_joins(problem, state, carried or {}),
+        joins=_joins(problem, state, carried),
         leaves=_leaves(problem, state),
         links=_links(state, known),
         report=report,

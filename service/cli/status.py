@@ -45,6 +45,7 @@ def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         f"{library.assets} pictures, {library.wanted} with faces worth fetching, {library.embedded} done; "
         f"{library.faces} faces, {library.identities} identities, {library.facesets} face sets"
     )
+    _print_unavailable(report)
     if (other := report.reembedding) is not None:
         print_line(f"Re-embedding for space {other.space}: {other.done} of {other.total} pictures")
     for run in report.runs[:5]:
@@ -61,6 +62,16 @@ def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
             print_line(f"    and {count - len(latest)} more: 'immich-facesets status --json' lists the latest")
     for message in report.guardrails:
         print_line(f"Look at this: {message}")
+
+
+def _print_unavailable(report: StatusReport) -> None:
+    """Print how many pictures of each source are shown as they last were."""
+    for source in report.library.sources:
+        if source.unavailable:
+            print_line(
+                f"{source.name}: {counted(source.unavailable, 'picture')} unavailable now (offline, or changed and not "
+                "fetched yet); faces, numbers and face sets stay as they were"
+            )
 
 
 def _when(moment: datetime) -> str:

@@ -71,11 +71,37 @@ class Discover:
             # A whole listing returns the faces of 1,000 assets per request: cheaper than reading each one.
             due, known = await self._store.read(assets.count_due, facts.name, now)
             whole = due > max(1, known // _PAGE)
-        await self._store.write(sources.remember_people, facts.name, await self._source.people())
+        await self._read_people()
         await self._list(None if whole or marks.watermark is None else marks.watermark - OVERLAP)
         if self._context.stop.is_set():
             return
         await self._look()
+
+    async def _read_people(self) -> None:
+        """Read the people of the source; those that its list omits are looked up by id before they count as gone."""
+        listed = await self._source.people()
+        await self._store.write(sources.remember_people, self._source.name, listed)
+        ids = [person.person_id for person in listed]
+        absent = await self._store.read(sources.absent_people, self._source.name, ids)
+
+        async def each() -> AsyncIterator[str]:
+            for person_id in absent:
+                yield person_id
+
+        await fan_out(each(), self._find_person, workers=_LOOKS_AT_ONCE, stop=self._context.stop)
+
+    async def _find_person(self, person_id: str) -> None:
+        try:
+            person = await self._source.find_person(person_id)
+        except CircuitOpenError:
+            raise
+        except (ItemError, TransientError):
+            return  # state unknown: the person stays, and is looked up again by the next sync
+        name = self._source.name
+        if person is None:
+            await self._store.write(sources.mark_person_gone, name, person_id, self._context.clock())
+        else:
+            await self._store.write(sources.remember_people, name, [person])
 
     async def _list(self, updated_after: datetime | None) -> None:
         newest: datetime | None = None

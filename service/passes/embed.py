@@ -116,7 +116,7 @@ class Embed:
         active = await self._store.read(spaces.active_space)
         coming = None if active in {None, self._recipe.space} else self._recipe.space
         if await self._store.read(spaces.coming_space) != coming:
-            await self._store.write(spaces.announce_space, coming)
+            await self._store.write(spaces.announce_space, coming, self._context.clock())
 
     async def _forget_lost(self) -> None:
         """

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -13,7 +13,7 @@ from service.passes.context import PassContext
 from service.passes.embed import recipe_of
 from service.passes.group_inputs.inputs import decide
 from service.passes.group_inputs.operating_points import SpaceFacts, remember_points
-from service.store import contents, identities, named_values, spaces
+from service.store import contents, former_members, identities, named_values, spaces
 from service.store.named_values import write_scope
 from service.store.spaces import Reembedding
 
@@ -58,13 +58,18 @@ class Group:
         store, space = self._store, self._info.space
         active = await store.read(spaces.active_space)
         is_another = active is not None and active != space
-        if is_another and await self._count_missing():
-            self.waits_for = await store.read(spaces.progress_of, space)
-            return None
+        if active is not None and is_another:
+            self.waits_for = await self._missing(active)
+            if self.waits_for is not None:
+                return None
         self.counts.dropped_contents = await store.write(contents.drop_orphans)
-        carried = await store.read(spaces.carried_members, active, space) if active is not None and is_another else None
+        carried = await store.read(former_members.returned_members, space)
+        if active is not None and is_another:
+            carried |= await store.read(spaces.carried_members, active, space)
         table = await store.read(identities.face_table, space, self._info.dimension)
-        decided = await decide(self._context, SpaceFacts.of(self._info), table, carried=carried)
+        decided = await decide(
+            self._context, SpaceFacts.of(self._info), table, carried=carried, is_another_space=is_another
+        )
         plan = decided.plan
         if decided.measured is not None:
             await remember_points(store, decided.measured)
@@ -78,18 +83,24 @@ class Group:
         await store.write(write_scope, decided.scope)  # written last: the next sync repeats an interrupted grouping
         needed = await store.read(contents.crop_files)
         await asyncio.to_thread(crops.tidy, self._context.crops_dir, needed)
-        self._count_and_log(plan, is_carried=carried is not None)
+        self._count_and_log(plan, is_carried=is_another)
         return plan.report
 
-    async def _count_missing(self) -> int:
+    async def _missing(self, active: str) -> Reembedding | None:
         """
-        Return the number of embeddable pictures still missing in the embedder's space.
+        Return the progress of the embedder's space while it must not be used yet, else None.
 
-        Pictures that are set aside after failures do not count.
+        It waits for every picture that can be embedded. For a limited time it also waits for members' pictures that
+        are offline, or set aside after failures: the faces of these would leave their face sets.
         """
-        recipe = recipe_of(self._info.space, self._context.settings)
-        now = self._context.clock()
-        return await self._store.read(contents.count_to_embed, recipe, now, sources=self._sources)
+        store, space, now = self._store, self._info.space, self._context.clock()
+        missing = await store.read(
+            contents.count_to_embed, recipe_of(space, self._context.settings), now, sources=self._sources
+        )
+        late = await store.read(spaces.count_late_members, active, space)
+        if not missing and not (late and await store.read(spaces.may_wait, now)):
+            return None
+        return replace(await store.read(spaces.progress_of, space), late=late)
 
     def _count_and_log(self, plan: GroupingPlan, *, is_carried: bool) -> None:
         for message in plan.report.guardrails or ():

@@ -80,7 +80,10 @@ class Source(Protocol):
         """Return one asset's current state, or None if it is certainly gone (deleted or trashed)."""
 
     async def people(self) -> tuple[Person, ...]:
-        """Return the people of this source, hidden ones included."""
+        """Return the people that this source lists, hidden ones included; absence from it proves nothing."""
+
+    async def find_person(self, person_id: str) -> Person | None:
+        """Return one person's current state, or None if the person is certainly gone (deleted or merged)."""
 
     async def fetch(self, asset: Asset, folder: Path) -> Staged:
         """Write the asset's bytes into ``folder`` as a new file, verified against its checksum if it has one."""

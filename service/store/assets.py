@@ -12,7 +12,7 @@ from immich_facesets.faces import Box
 from immich_facesets.listing import AssetPlan, KnownAsset, ListingRules, is_big_enough, is_wanted, next_look
 from service.store import failures
 from service.store.sources import FOLDER
-from service.store.tables import assets, hints, sources
+from service.store.tables import assets, fingerprints, hints, sources
 from service.store.upsert import BOOKKEEPING, upsert
 
 _IDS_AT_ONCE = 500
@@ -120,10 +120,28 @@ def remember_page(tx: Connection, plans: Sequence[AssetPlan], *, run_id: int) ->
     rows = [_row(plan, run_id) for plan in plans]
     upsert(tx, assets, rows, keep=_SEEN)
     upsert(tx, assets, rows, keep=[column.name for column in assets.c if column.name not in _SEEN], options=BOOKKEEPING)
+    _show_known_contents(tx, [plan.asset for plan in plans if plan.is_new or plan.is_changed])
     for plan in plans:
         if plan.hints is not None:
             _replace_hints(tx, plan.asset.source, plan.asset.asset_id, plan.hints, is_new=plan.is_new)
     return PageCounts(sum(plan.is_new for plan in plans), sum(plan.is_changed for plan in plans))
+
+
+def _show_known_contents(tx: Connection, changed: Sequence[Asset]) -> None:
+    """Link assets to the contents of their fingerprints, where these are known; the others keep what they showed."""
+    known = select(fingerprints.c.sha256).where(fingerprints.c.fingerprint == assets.c.fingerprint).scalar_subquery()
+    for start in range(0, len(changed), _IDS_AT_ONCE):
+        some = changed[start : start + _IDS_AT_ONCE]
+        tx.execute(
+            update(assets)
+            .where(
+                assets.c.source.in_({asset.source for asset in some}),
+                assets.c.asset_id.in_([asset.asset_id for asset in some]),
+                known.is_not(None),
+                assets.c.content.is_distinct_from(known),
+            )
+            .values(content=known)
+        )
 
 
 def stamps(tx: Connection, source: str, asset_ids: Sequence[str]) -> dict[str, str]:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, and_, delete, exists, func, insert, select, true, update
+from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, true, update
 
 from immich_facesets.assets import Asset
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.wire import FaceAnswer
 from service.store import failures
 from service.store.assets import asset_from_row, hint_from_row
+from service.store.former_members import remember_members
 from service.store.tables import (
     assets,
     contents,
@@ -68,14 +69,21 @@ _BOX = (faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
 
 
 def _missing(recipe: Recipe, now: datetime, sources: Collection[str] | None) -> Any:
-    """Return the condition for work: wanted, present, not done with this recipe, and not paused after a failure."""
+    """
+    Return the condition for work: wanted, present, not done with this recipe, and not paused after a failure.
+
+    A known picture that was changed is fetched in any case: its old faces stay until the new bytes are seen.
+    """
     done = exists().where(
         fingerprints.c.fingerprint == assets.c.fingerprint,
         embeddings.c.sha256 == fingerprints.c.sha256,
         *_done(recipe),
     )
+    is_changed = and_(
+        assets.c.content.is_not(None), ~exists().where(fingerprints.c.fingerprint == assets.c.fingerprint)
+    )
     return and_(
-        assets.c.is_wanted.is_(True),
+        or_(assets.c.is_wanted.is_(True), is_changed),
         assets.c.is_gone.is_(False),
         assets.c.is_offline.is_(False),
         ~done,
@@ -152,8 +160,18 @@ def is_embedded(tx: Connection, sha256: str, recipe: Recipe) -> bool:
 
 def record_alias(tx: Connection, fingerprint: str, sha256: str) -> None:
     """Store another fingerprint of bytes that are already known."""
-    upsert(tx, fingerprints, [{"fingerprint": fingerprint, "sha256": sha256}])
+    _link(tx, fingerprint, sha256)
     failures.clear(tx, "embed", fingerprint)
+
+
+def _link(tx: Connection, fingerprint: str, sha256: str) -> None:
+    """Store the content of a fingerprint; every asset with this fingerprint shows it from now on."""
+    upsert(tx, fingerprints, [{"fingerprint": fingerprint, "sha256": sha256}])
+    tx.execute(
+        update(assets)
+        .where(assets.c.fingerprint == fingerprint, assets.c.content.is_distinct_from(sha256))
+        .values(content=sha256)
+    )
 
 
 def record_content(tx: Connection, found: EmbeddedContent, now: datetime) -> None:
@@ -173,7 +191,7 @@ def record_content(tx: Connection, found: EmbeddedContent, now: datetime) -> Non
             }
         ],
     )
-    upsert(tx, fingerprints, [{"fingerprint": found.fingerprint, "sha256": found.sha256}])
+    _link(tx, found.fingerprint, found.sha256)
     upsert(
         tx,
         embeddings,
@@ -253,27 +271,29 @@ def _record_parts(tx: Connection, face_id: int, face: FoundFace) -> None:
     upsert(tx, crops, [{**row, "phash": None, "check_key": None, "seen": None, "verdict": None, "painted": None}])
 
 
-_ORPHANED = ~exists().where(
-    fingerprints.c.sha256 == contents.c.sha256,
-    assets.c.fingerprint == fingerprints.c.fingerprint,
-    assets.c.is_gone.is_(False),
-)
+_ORPHANED = ~exists().where(assets.c.content == contents.c.sha256, assets.c.is_gone.is_(False))
 
 
 def orphaned_faces(tx: Connection, space: str) -> set[int]:
-    """Return the faces of the space in contents that no remaining asset shows."""
+    """Return the faces of the space in contents that no asset shows which is not gone."""
     found = select(faces.c.face_id).join(contents, contents.c.sha256 == faces.c.sha256)
     return set(tx.scalars(found.where(faces.c.space == space, _ORPHANED)))
 
 
 def drop_orphans(tx: Connection) -> int:
-    """Drop every content that no remaining asset shows, with its faces and failures; return how many."""
+    """
+    Drop every content that no asset shows which is not gone, with its faces and failures; return how many.
+
+    The memberships of its faces are remembered.
+    """
     failures.forget_gone(tx)
     orphans = list(tx.scalars(select(contents.c.sha256).where(_ORPHANED)))
-    living = exists().where(assets.c.fingerprint == fingerprints.c.fingerprint, assets.c.is_gone.is_(False))
-    tx.execute(delete(fingerprints).where(~living))
+    remember_members(tx, orphans)
+    in_use = exists().where(assets.c.fingerprint == fingerprints.c.fingerprint, assets.c.is_gone.is_(False))
+    tx.execute(delete(fingerprints).where(~in_use))
     for start in range(0, len(orphans), 500):
         some: Sequence[str] = orphans[start : start + 500]
+        tx.execute(delete(fingerprints).where(fingerprints.c.sha256.in_(some)))
         tx.execute(delete(faces).where(faces.c.sha256.in_(some)))
         tx.execute(delete(embeddings).where(embeddings.c.sha256.in_(some)))
         tx.execute(delete(contents).where(contents.c.sha256.in_(some)))

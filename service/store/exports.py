@@ -15,7 +15,6 @@ from service.store.tables import (
     export_ledger,
     exports,
     faces,
-    fingerprints,
     identities,
     memberships,
     sources,
@@ -146,9 +145,8 @@ def places(tx: Connection, space: str) -> dict[str, tuple[StoredPlace, ...]]:
     found: dict[str, list[StoredPlace]] = {}
     holding = select(faces.c.sha256).where(faces.c.space == space)
     rows = tx.execute(
-        select(fingerprints.c.sha256, assets.c.source, assets.c.asset_id, assets.c.path, assets.c.local_date)
-        .join(assets, assets.c.fingerprint == fingerprints.c.fingerprint)
-        .where(assets.c.is_gone.is_(False), fingerprints.c.sha256.in_(holding))
+        select(assets.c.content.label("sha256"), assets.c.source, assets.c.asset_id, assets.c.path, assets.c.local_date)
+        .where(assets.c.is_gone.is_(False), assets.c.content.in_(holding))
         .order_by(assets.c.source, assets.c.asset_id)
     )
     for row in rows:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Assertion, FaceTable
 from service.store.identities import all_memberships, assertions, face_table
-from service.store.tables import assets, crops, faces, fingerprints, memberships, vectors
+from service.store.tables import assets, crops, faces, memberships, vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +85,8 @@ def _faces(tx: Connection, space: str) -> list[StoredFace]:
 def _pictures(tx: Connection) -> tuple[StoredPicture, ...]:
     """Return every asset that is not gone."""
     rows = tx.execute(
-        select(assets.c.source, assets.c.asset_id, assets.c.path, assets.c.file_name, fingerprints.c.sha256)
-        .outerjoin(fingerprints, fingerprints.c.fingerprint == assets.c.fingerprint)
+        select(assets.c.source, assets.c.asset_id, assets.c.path, assets.c.file_name, assets.c.content)
         .where(assets.c.is_gone.is_(False))
         .order_by(assets.c.source, assets.c.asset_id)
     )
-    return tuple(StoredPicture(row.source, row.asset_id, row.path, row.file_name, row.sha256) for row in rows)
+    return tuple(StoredPicture(row.source, row.asset_id, row.path, row.file_name, row.content) for row in rows)

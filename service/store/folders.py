@@ -81,7 +81,12 @@ def remove_source(tx: Connection, name: str) -> None:
 
 
 def forget_removed(tx: Connection, names: Sequence[str]) -> None:
-    """Delete removed sources, with all data that only they supplied."""
-    for table in (hints, people, failures, assets):
+    """
+    Delete removed sources, with all data that only they supplied.
+
+    Their people stay as gone ones: a source that is added again under its name has its people's numbers again.
+    """
+    for table in (hints, failures, assets):
         tx.execute(delete(table).where(table.c.source.in_(names)))
+    tx.execute(update(people).where(people.c.source.in_(names)).values(is_gone=True))
     tx.execute(delete(sources).where(sources.c.name.in_(names)))

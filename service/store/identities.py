@@ -5,12 +5,13 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
 
 from immich_facesets.dates import day_of_instant
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingPlan, Known
 from service.store.assets import hint_from_row
+from service.store.former_members import forget_returned
 from service.store.imported_faces import add_import_assertions
 from service.store.sources import FOLDER
 from service.store.tables import (
@@ -27,6 +28,16 @@ from service.store.tables import (
 )
 from service.store.upsert import upsert
 
+_FITS_CONTENT = or_(
+    exists().where(fingerprints.c.fingerprint == assets.c.fingerprint, fingerprints.c.sha256 == assets.c.content),
+    and_(assets.c.width == contents.c.width, assets.c.height == contents.c.height),
+)
+"""
+The condition that an asset's boxes fit the content that it last showed.
+
+After a change whose bytes are not here yet, they fit only if the size is the same: an edit may have moved them.
+"""
+
 _HINT_IOU = 0.3
 """The least IoU of a face and a source's box that count as one; it is low because detectors' boxes differ."""
 
@@ -38,10 +49,9 @@ def face_table(tx: Connection, space: str, dimension: int) -> FaceTable:
     The date of a file alone is no evidence of when a picture was taken.
     """
     taken = (
-        select(fingerprints.c.sha256, func.min(assets.c.taken_at).label("taken_at"))
-        .join(assets, assets.c.fingerprint == fingerprints.c.fingerprint)
-        .where(assets.c.is_gone.is_(False), assets.c.local_date != "")
-        .group_by(fingerprints.c.sha256)
+        select(assets.c.content.label("sha256"), func.min(assets.c.taken_at).label("taken_at"))
+        .where(assets.c.is_gone.is_(False), assets.c.local_date != "", assets.c.content.is_not(None))
+        .group_by(assets.c.content)
         .subquery()
     )
     rows = tx.execute(
@@ -85,9 +95,9 @@ def all_memberships(tx: Connection) -> dict[int, int]:
 
 
 def all_known(tx: Connection) -> list[Known]:
-    """Return every identity ever numbered, with the sources' people attached to it."""
+    """Return every identity ever numbered, with the people attached to it that their sources still have."""
     attached: dict[int, set[tuple[str, str]]] = {}
-    for row in tx.execute(select(people).where(people.c.identity.is_not(None))):
+    for row in tx.execute(select(people).where(people.c.identity.is_not(None), people.c.is_gone.is_(False))):
         attached.setdefault(row.identity, set()).add((row.source, row.person_id))
     rows = tx.execute(select(identities).order_by(identities.c.number))
     return [
@@ -122,15 +132,14 @@ def assertions(tx: Connection, space: str) -> list[Assertion]:
         select(
             hints,
             people.c.name,
-            fingerprints.c.sha256,
+            assets.c.content.label("sha256"),
             func.coalesce(assets.c.width, contents.c.width).label("width"),
             func.coalesce(assets.c.height, contents.c.height).label("height"),
         )
         .join(people, and_(people.c.source == hints.c.source, people.c.person_id == hints.c.person_id))
         .join(assets, and_(assets.c.source == hints.c.source, assets.c.asset_id == hints.c.asset_id))
-        .join(fingerprints, fingerprints.c.fingerprint == assets.c.fingerprint)
-        .join(contents, contents.c.sha256 == fingerprints.c.sha256)
-        .where(people.c.name != "", assets.c.is_gone.is_(False))
+        .join(contents, contents.c.sha256 == assets.c.content)
+        .where(people.c.name != "", people.c.is_gone.is_(False), assets.c.is_gone.is_(False), _FITS_CONTENT)
         .order_by(hints.c.source, hints.c.person_id, hints.c.face_id)
     )
     for row in rows:
@@ -157,17 +166,17 @@ def _add_folder_assertions(
 ) -> None:
     """Add the assertions of trusted folders. ``faces_in``: the faces of each content."""
     rows: Any = tx.execute(
-        select(people.c.source, people.c.person_id, people.c.name).join(
-            sources, and_(sources.c.name == people.c.source, sources.c.mode == "trusted")
-        )
+        select(people.c.source, people.c.person_id, people.c.name)
+        .join(sources, and_(sources.c.name == people.c.source, sources.c.mode == "trusted"))
+        .where(people.c.is_gone.is_(False))
     )
     known = {(source, person): name for source, person, name in rows}
     if not known:
         return
     places: Any = tx.execute(
-        select(assets.c.source, assets.c.asset_id, fingerprints.c.sha256)
-        .join(fingerprints, fingerprints.c.fingerprint == assets.c.fingerprint)
-        .where(assets.c.source.in_({source for source, _ in known}), assets.c.is_gone.is_(False))
+        select(assets.c.source, assets.c.asset_id, assets.c.content).where(
+            assets.c.source.in_({source for source, _ in known}), assets.c.is_gone.is_(False)
+        )
     )
     for source, asset_id, sha256 in places:
         person, below, _ = asset_id.partition("/")
@@ -199,6 +208,7 @@ def apply_grouping(tx: Connection, plan: GroupingPlan, now: datetime) -> None:
             for join in plan.joins
         ],
     )
+    forget_returned(tx, [join.face_id for join in plan.joins])
     for link in plan.links:
         tx.execute(
             update(people)
@@ -217,7 +227,7 @@ def labels(tx: Connection) -> dict[int, str]:
     for row in tx.execute(
         select(people.c.identity, people.c.name)
         .outerjoin(sources, sources.c.name == people.c.source)
-        .where(people.c.identity.is_not(None), people.c.name != "")
+        .where(people.c.identity.is_not(None), people.c.name != "", people.c.is_gone.is_(False))
         .order_by(people.c.identity, sources.c.kind == FOLDER, people.c.source, people.c.person_id)
     ):
         found.setdefault(row.identity, row.name)

@@ -11,7 +11,7 @@ from immich_facesets.imports.face_lookup import Resolver
 from immich_facesets.imports.plan import ImportedPerson
 from immich_facesets.imports.sorted_faces import Period, SortedFace
 from service.store.sources import FOLDER
-from service.store.tables import assets, faces, fingerprints, imported_faces, memberships, people, sources
+from service.store.tables import assets, faces, imported_faces, memberships, people, sources
 
 IMPORTED = ""
 """The source name of imported people. No user and no folder can have this name."""
@@ -79,10 +79,9 @@ def resolver_of(tx: Connection, boxes: Boxes, faces: Sequence[SortedFace]) -> Re
 def _places(tx: Connection) -> list[tuple[str, str]]:
     """Return the path of each stored content: below its root for a folder, else as the source gives it."""
     rows: Any = tx.execute(
-        select(assets.c.path, fingerprints.c.sha256, sources.c.kind, sources.c.root)
-        .join(fingerprints, fingerprints.c.fingerprint == assets.c.fingerprint)
+        select(assets.c.path, assets.c.content, sources.c.kind, sources.c.root)
         .join(sources, sources.c.name == assets.c.source)
-        .where(assets.c.is_gone.is_(False))
+        .where(assets.c.is_gone.is_(False), assets.c.content.is_not(None))
     )
     places = []
     for path, sha256, kind, root in rows:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from immich_facesets.faces import Box
 from service.store.identities import labels
-from service.store.tables import assets, faces, fingerprints, identities, memberships
+from service.store.tables import assets, faces, identities, memberships
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,8 @@ def members_of(tx: Connection, number: int) -> list[MemberRow]:
     ).all()
     where: dict[str, list[tuple[str, str, str]]] = {}
     found: Any = tx.execute(
-        select(fingerprints.c.sha256, assets.c.source, assets.c.asset_id, assets.c.path)
-        .join(assets, assets.c.fingerprint == fingerprints.c.fingerprint)
-        .join(faces, faces.c.sha256 == fingerprints.c.sha256)
+        select(assets.c.content, assets.c.source, assets.c.asset_id, assets.c.path)
+        .join(faces, faces.c.sha256 == assets.c.content)
         .join(memberships, memberships.c.face_id == faces.c.face_id)
         .where(memberships.c.identity == number, assets.c.is_gone.is_(False))
         .distinct()

@@ -103,15 +103,13 @@ def copies(tx: Connection, space: str | None) -> list[Copy]:
 def looks(tx: Connection, space: str | None) -> list[StoredLook]:
     """Return every content that is done in the space and that a source still has, by hash."""
     living = exists().where(
-        fingerprints.c.sha256 == contents.c.sha256,
-        assets.c.fingerprint == fingerprints.c.fingerprint,
+        assets.c.content == contents.c.sha256,
         assets.c.is_gone.is_(False),
     )
     taken = (
-        select(fingerprints.c.sha256, func.min(assets.c.taken_at).label("taken_at"))
-        .join(assets, assets.c.fingerprint == fingerprints.c.fingerprint)
-        .where(assets.c.is_gone.is_(False), assets.c.local_date != "")
-        .group_by(fingerprints.c.sha256)
+        select(assets.c.content.label("sha256"), func.min(assets.c.taken_at).label("taken_at"))
+        .where(assets.c.is_gone.is_(False), assets.c.local_date != "", assets.c.content.is_not(None))
+        .group_by(assets.c.content)
         .subquery()
     )
     seen = (

@@ -6,7 +6,7 @@ from immich_facesets.assets import Rendition
 from immich_facesets.exports.library import PlacedPicture
 from immich_facesets.faces import Face
 from service.store.exports import face_of
-from service.store.tables import assets, contents, embeddings, faces, fingerprints, identities, memberships
+from service.store.tables import assets, contents, embeddings, faces, identities, memberships
 
 
 def placed_pictures(tx: Connection, space: str) -> list[PlacedPicture]:
@@ -24,8 +24,7 @@ def placed_pictures(tx: Connection, space: str) -> list[PlacedPicture]:
             contents.c.orientation,
             has_faces.label("has_faces"),
         )
-        .join(fingerprints, fingerprints.c.fingerprint == assets.c.fingerprint)
-        .join(contents, contents.c.sha256 == fingerprints.c.sha256)
+        .join(contents, contents.c.sha256 == assets.c.content)
         .join(embeddings, embeddings.c.sha256 == contents.c.sha256)
         .where(assets.c.is_gone.is_(False), embeddings.c.space == space)
         .order_by(assets.c.source, assets.c.path, assets.c.asset_id)

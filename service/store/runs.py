@@ -82,13 +82,17 @@ def last_runs(tx: Connection, *, limit: int = 20) -> list[Run]:
 
 @dataclass(frozen=True, slots=True)
 class SourceCensus:
-    """The counts of one source. ``embedded``: assets with a picture that is done."""
+    """
+    The counts of one source. ``embedded``: assets with a picture that is done. ``unavailable``: assets that are shown
+    as they last were, because the source cannot give their bytes now, or has changed ones that were not fetched yet.
+    """
 
     name: str
     kind: str
     assets: int
     wanted: int
     embedded: int
+    unavailable: int
     full_listing_at: datetime | None
 
 
@@ -119,6 +123,7 @@ def census(tx: Connection) -> Census:
     done = exists().where(
         fingerprints.c.fingerprint == assets.c.fingerprint, embeddings.c.sha256 == fingerprints.c.sha256, used[0]
     )
+    is_fetched = exists().where(fingerprints.c.fingerprint == assets.c.fingerprint)
     numbers = {
         row.source: row
         for row in tx.execute(
@@ -127,6 +132,9 @@ def census(tx: Connection) -> Census:
                 func.count().label("assets"),
                 func.count().filter(assets.c.is_wanted).label("wanted"),
                 func.count().filter(done).label("embedded"),
+                func.count()
+                .filter(assets.c.content.is_not(None), assets.c.is_offline | ~is_fetched)
+                .label("unavailable"),
             )
             .where(living)
             .group_by(assets.c.source)
@@ -142,6 +150,7 @@ def census(tx: Connection) -> Census:
                 assets=row.assets if row else 0,
                 wanted=row.wanted if row else 0,
                 embedded=row.embedded if row else 0,
+                unavailable=row.unavailable if row else 0,
                 full_listing_at=source.full_listing_at,
             )
         )

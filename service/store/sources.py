@@ -1,15 +1,15 @@
 """The sources: the list of them, the progress of their listings, and their people."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, select, update
 
 from immich_facesets.assets import Person
 from service.store import failures
-from service.store.tables import people, sources
+from service.store.tables import assets, hints, people, sources
 from service.store.upsert import BOOKKEEPING, upsert
 
 FOLDER = "folder"
@@ -54,9 +54,7 @@ def finish_listing(tx: Connection, source: str, *, watermark: datetime | None, f
 
 
 def remember_people(tx: Connection, source: str, found: Sequence[Person]) -> None:
-    """Write the people of a source; drop those it no longer has, and keep the others' links to identities."""
-    ids = [person.person_id for person in found]
-    tx.execute(delete(people).where(people.c.source == source, people.c.person_id.not_in(ids)))
+    """Write people of a source, with their links to identities kept; absence from ``found`` changes nothing."""
     rows = [
         {
             "source": source,
@@ -64,7 +62,36 @@ def remember_people(tx: Connection, source: str, found: Sequence[Person]) -> Non
             "name": person.name,
             "birth_date": person.birth_date,
             "is_hidden": person.is_hidden,
+            "is_gone": False,
         }
         for person in found
     ]
     upsert(tx, people, rows)
+
+
+def absent_people(tx: Connection, source: str, found: Collection[str]) -> list[str]:
+    """Return the ids of a source's people that are not among ``found`` and were not confirmed as gone."""
+    rows = tx.scalars(
+        select(people.c.person_id)
+        .where(people.c.source == source, people.c.is_gone.is_(False))
+        .order_by(people.c.person_id)
+    )
+    known = set(found)
+    return [person_id for person_id in rows if person_id not in known]
+
+
+def mark_person_gone(tx: Connection, source: str, person_id: str, now: datetime) -> None:
+    """
+    Record that a source no longer has a person (confirmed by id), and let its faces be read again at once.
+
+    The row stays, with its link to an identity: a person that returns has its number again. Where the person was merged,
+    the faces name another person by now.
+    """
+    tx.execute(update(people).where(people.c.source == source, people.c.person_id == person_id).values(is_gone=True))
+    shown = select(hints.c.asset_id).where(hints.c.source == source, hints.c.person_id == person_id)
+    tx.execute(
+        update(assets)
+        .where(assets.c.source == source, assets.c.is_gone.is_(False), assets.c.asset_id.in_(shown))
+        .values(hints_due_at=now),
+        execution_options=BOOKKEEPING,
+    )

@@ -6,35 +6,50 @@ While another space is being filled, display, grouping and export ignore it.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, exists, func, select
 
 from immich_facesets.calibration.thresholds import PointsInUse
 from immich_facesets.errors import SetupError
-from immich_facesets.faces import SAME_FACE_IOU, Box
+from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Carried, GroupingPlan
 from service.store.eras import carry_eras
+from service.store.former_members import remember_left_behind, same_places
 from service.store.identities import apply_grouping
 from service.store.named_values import read_thresholds, read_value, write_value
 from service.store.tables import assets, embeddings, faces, fingerprints, memberships
 
-_IN_USE, _COMING = "space", "coming_space"
+_IN_USE, _COMING, _COMING_SINCE = "space", "coming_space", "coming_space_since"
+LONGEST_WAIT = timedelta(days=14)
+"""How long a new space waits for members' pictures that cannot be read now; the longest pause after a failure."""
+
 _BOX = (faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
 
 
 @dataclass(frozen=True, slots=True)
 class Reembedding:
-    """The progress of another space: ``done`` of the ``total`` pictures that can be embedded in it."""
+    """
+    The progress of another space: ``done`` of the ``total`` pictures that can be embedded in it.
+
+    ``late``: pictures of members that cannot be read now, for which the switch waits.
+    """
 
     space: str
     done: int
     total: int
+    late: int = 0
 
     def __str__(self) -> str:
+        late = (
+            f" Pictures of known people that cannot be read now: {self.late}; the switch waits for them for at most "
+            f"{LONGEST_WAIT.days} days."
+            if self.late
+            else ""
+        )
         return (
             f"re-embedding for space {self.space}: {self.done} of {self.total} pictures; until all are done, identities "
-            "and face sets stay as they are"
+            f"and face sets stay as they are.{late}"
         )
 
 
@@ -58,9 +73,16 @@ def coming_space(tx: Connection) -> str | None:
     return value
 
 
-def announce_space(tx: Connection, space: str | None) -> None:
+def announce_space(tx: Connection, space: str | None, now: datetime) -> None:
     """Set the space to be filled, and used once it is complete; None: no space."""
     write_value(tx, _COMING, space)
+    write_value(tx, _COMING_SINCE, None if space is None else now.isoformat())
+
+
+def may_wait(tx: Connection, now: datetime) -> bool:
+    """Return whether the space being filled may still wait for pictures that cannot be read now."""
+    since: str | None = read_value(tx, _COMING_SINCE)
+    return since is None or now - datetime.fromisoformat(since) < LONGEST_WAIT
 
 
 def reembedding(tx: Connection) -> Reembedding | None:
@@ -93,26 +115,26 @@ def _same_places(tx: Connection, before: str, after: str) -> dict[int, tuple[int
         select(faces.c.face_id, faces.c.sha256, *_BOX).where(faces.c.space == after).order_by(faces.c.face_id)
     ):
         new.setdefault(row.sha256, []).append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
-    held = (
+    members = tx.execute(
         select(faces.c.face_id, faces.c.sha256, *_BOX, memberships.c.identity, memberships.c.how)
         .join(memberships, memberships.c.face_id == faces.c.face_id)
         .where(faces.c.space == before)
+    ).all()
+    membership = {row.face_id: Carried(row.identity, row.how) for row in members}
+    old = [(row.face_id, row.sha256, Box(row.x1, row.y1, row.x2, row.y2)) for row in members]
+    return {face_id: (old_id, membership[old_id]) for face_id, old_id in same_places(old, new).items()}
+
+
+def count_late_members(tx: Connection, before: str, after: str) -> int:
+    """Return how many pictures with members in space ``before`` are not embedded in space ``after``."""
+    done = exists().where(embeddings.c.sha256 == faces.c.sha256, embeddings.c.space == after)
+    shown = exists().where(assets.c.content == faces.c.sha256, assets.c.is_gone.is_(False))
+    late = (
+        select(func.count(faces.c.sha256.distinct()))
+        .join(memberships, memberships.c.face_id == faces.c.face_id)
+        .where(faces.c.space == before, ~done, shown)
     )
-    pairs = []
-    for member in tx.execute(held):
-        old = Box(member.x1, member.y1, member.x2, member.y2)
-        pairs += [
-            (-old.iou(box), member.face_id, face_id, Carried(member.identity, member.how))
-            for face_id, box in new.get(member.sha256, ())
-            if old.iou(box) >= SAME_FACE_IOU
-        ]
-    carried: dict[int, tuple[int, Carried]] = {}
-    done: set[int] = set()
-    for _, old_id, face_id, membership in sorted(pairs, key=lambda pair: pair[:3]):  # the best overlap first
-        if old_id not in done and face_id not in carried:
-            done.add(old_id)
-            carried[face_id] = (old_id, membership)
-    return carried
+    return tx.scalar(late) or 0
 
 
 def use_space(tx: Connection, space: str, plan: GroupingPlan, now: datetime) -> None:
@@ -124,7 +146,9 @@ def use_space(tx: Connection, space: str, plan: GroupingPlan, now: datetime) -> 
     before = active_space(tx)
     kept = [space] if before is None else [space, before]
     if before is not None:
-        carry_eras(tx, {new: old for new, (old, _) in _same_places(tx, before, space).items()})
+        old_of = {new: old for new, (old, _) in _same_places(tx, before, space).items()}
+        carry_eras(tx, old_of)
+        remember_left_behind(tx, before, set(old_of.values()))
     tx.execute(delete(memberships))
     tx.execute(delete(faces).where(faces.c.space.not_in(kept)))
     tx.execute(delete(embeddings).where(embeddings.c.space.not_in(kept)))

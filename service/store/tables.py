@@ -27,6 +27,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 
 
@@ -103,7 +104,10 @@ assets = Table(
     Column("hint_looks", Integer, nullable=False, default=0),
     Column("listing_seen", Integer, nullable=False, default=0),  # sync run of the last listing that contained it
     Column("stamp", String(80)),  # size and times of a file when it was last read; None elsewhere
+    # The bytes that it last showed, a content's sha256. After a change it stays until the new bytes are embedded.
+    Column("content", String(64)),
     Index("ix_assets_fingerprint", "fingerprint"),
+    Index("ix_assets_content", "content"),
     Index("ix_assets_due", "source", "hints_due_at"),
     Index("ix_assets_listing", "source", "listing_seen"),
 )
@@ -133,6 +137,9 @@ people = Table(
     Column("birth_date", String(10)),
     Column("is_hidden", Boolean, nullable=False),
     Column("identity", Integer, ForeignKey("identities.number")),
+    Column(
+        "is_gone", Boolean, nullable=False, default=False, server_default=false()
+    ),  # confirmed by id; kept for a return
 )
 
 contents = Table(
@@ -249,6 +256,20 @@ memberships = Table(
     Column("distance", Float, nullable=False),  # to the centroid when it joined
     Column("how", String(20), nullable=False),  # asserted | discovered | matched | decided
     Column("confidence", Float),  # in [0, 1], that the face is this person's; None where a user decided it
+)
+
+# The memberships of faces that are not there now: their picture is gone, or not yet embedded in the space in use. A face
+# found again at this place of this content gets its identity back.
+former_members = Table(
+    "former_members",
+    metadata,
+    Column("sha256", String(64), primary_key=True),  # no foreign key: the content may be gone
+    Column("x1", Float, primary_key=True),
+    Column("y1", Float, primary_key=True),
+    Column("x2", Float, primary_key=True),
+    Column("y2", Float, primary_key=True),
+    Column("identity", Integer, ForeignKey("identities.number"), nullable=False),
+    Column("how", String(20), nullable=False),
 )
 
 # The named periods of an identity's life. A name stays with its faces; it is not given to other faces.

@@ -18,13 +18,18 @@ SyncKind = Literal["incremental", "full"]
 
 
 class SourceCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """The counts of one source. ``wanted`` assets have a face worth fetching; ``embedded`` of them are done."""
+    """
+    The counts of one source. ``wanted`` assets have a face worth fetching; ``embedded`` of them are done.
+
+    ``unavailable`` ones are shown as they last were: offline now, or changed and not fetched yet.
+    """
 
     name: str
     kind: str
     assets: int = 0
     wanted: int = 0
     embedded: int = 0
+    unavailable: int = 0
     full_listing_at: Instant | None = None
 
 

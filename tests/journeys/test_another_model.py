@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from small_library import LATE, add_shot
 from sync_result import SyncResult, read
 
 from immich_facesets.faces import Box
+from service.store import spaces
+from service.store.database import Store, open_engine
 from service.store.members import list_identities
 from service.store.spaces import active_space
 
@@ -178,3 +181,40 @@ async def test_serve_says_how_far_the_other_space_is(
         page = (await client.get("/", headers={"Accept": "text/html"})).text
         assert "Re-embedding for space" in page
         journey.immich.faults.clear()
+
+
+async def test_members_whose_pictures_cannot_be_read_keep_their_identity_through_the_switch(
+    journey: Journey, unkilled: Unkilled, other: dict[str, str]
+) -> None:
+    journey.begin_from(unkilled.synced)
+    before = journey.result()
+    numbers = {number for row in before.faces.values() if (number := row[0]) is not None}
+    away = [asset for number, asset in enumerate(journey.placed.assets) if number in range(16, 21)]
+    for asset in away:
+        asset.is_offline = True
+        journey.immich.touch(asset)
+    told = await sync(journey, "--full", settings=other)
+    assert "cannot be read now: 5" in told.stdout
+    assert journey.result().exports == before.exports, "the switch waits"
+
+    wait_no_longer(journey.data)
+    await sync(journey, settings=other)
+    switched = journey.result()
+    left = {row[0] for row in switched.faces.values()} - {None}
+    assert len(numbers - left) == 1, "the person whose pictures are all offline"
+
+    for asset in away:
+        asset.is_offline = False
+        journey.immich.touch(asset)
+    await sync(journey, "--full", settings=other)
+    check_carried(before, journey.result())
+
+
+def wait_no_longer(data: Path) -> None:
+    """Move the announcement of the other space to a time that is long past."""
+    store = Store(open_engine(f"sqlite:///{data / 'facesets.db'}"))
+    try:
+        space = store.read_now(spaces.coming_space)
+        store.write_now(spaces.announce_space, space, datetime(2020, 1, 1, tzinfo=UTC))
+    finally:
+        store.close()

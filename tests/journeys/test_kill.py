@@ -58,6 +58,7 @@ FIRST: dict[str, tuple[Kill, ...]] = {
     ),
 }
 SECOND: tuple[Kill, ...] = (
+    ("mark_person_gone", 1, "bda"),
     ("mark_gone", 1, "da"),
     ("mark_gone", 2, "a"),
     ("forget_lost", 1, "da"),

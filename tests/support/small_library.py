@@ -150,7 +150,8 @@ def place(immich: FakeImmich, library: SmallLibrary) -> Placed:
 
 def change(placed: Placed) -> None:
     """
-    Change the library: add and delete pictures, rename a person, and put one picture into an external library as well.
+    Change the library: add and delete pictures, rename a person, delete another, and put one picture into an external
+    library as well.
 
     All pictures of the child are gone, and so is its face set.
     """
@@ -161,6 +162,7 @@ def change(placed: Placed) -> None:
     immich.delete_asset(placed.assets[0])
     placed.assets[12].is_trashed = True
     immich.library.people["anna", known_id("person", "anna", _LONG_LIFE)].name = "Mira Q."
+    del immich.library.people["anna", known_id("person", "anna", _FRIEND)]
     late = [add_shot(immich, placed.library, number) for number in range(len(shots) - LATE, len(shots))]
     outside = add_shot(immich, placed.library, 2, name="external")
     outside.library_id, outside.checksum = known_id("library"), "bm90IHRoZSBjaGVja3N1bSE="  # not that of the bytes

@@ -158,7 +158,9 @@ def _rows(tx: Connection) -> dict[str, Any]:
         ),
         "hints": _set(tx, hints.c.source, hints.c.asset_id, hints.c.face_id, hints.c.person_id),
         "identities": _set(tx, identities.c.number, identities.c.origin, identities.c.label),
-        "people": _set(tx, people.c.source, people.c.person_id, people.c.name, people.c.identity),
+        "people": {
+            (row.source, row.person_id, row.name, row.identity) for row in tx.execute(select(people)) if not row.is_gone
+        },
         "failures": _set(tx, failures.c.stage, failures.c.item, failures.c.reason, failures.c.tries),
         "exports": written,
         "ledger": sorted(ledger, key=str),

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from service.passes.group_inputs.scope import basis_of, fresh_faces
 from service.store import contents, decisions, faces, identities, runs, spaces
 from service.store.database import Store
 from service.store.named_values import Scope, read_scope
+
+NOTHING_CARRIED: Mapping[int, Carried] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,21 @@ async def current_faces(store: Store, space: SpaceFacts) -> FaceTable:
 
 
 async def decide(
-    context: PassContext, space: SpaceFacts, table: FaceTable, *, carried: Mapping[int, Carried] | None = None
+    context: PassContext,
+    space: SpaceFacts,
+    table: FaceTable,
+    *,
+    carried: Mapping[int, Carried] = NOTHING_CARRIED,
+    is_another_space: bool = False,
 ) -> Decided:
-    """Decide which of these faces belongs to which identity."""
+    """
+    Decide which of these faces belongs to which identity.
+
+    ``carried``: memberships to be restored. They are the only ones where the faces are those of another space.
+    """
     store, settings, now = context.store, context.settings, context.clock()
     context.board.update_stage("group", total=len(table.face_ids))
-    memberships = await store.read(identities.all_memberships)
+    memberships = {} if is_another_space else await store.read(identities.all_memberships)
     births = await store.read(identities.birth_dates)
     known = [replace(one, born=day_of(births.get(one.number))) for one in await store.read(identities.all_known)]
     asserted = await store.read(identities.assertions, space.space)

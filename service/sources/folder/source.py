@@ -138,6 +138,10 @@ class FolderSource:
         found = (shown(name) for name in names)
         return tuple(Person(name, name, None, is_hidden=False) for name in found if len(name) <= _LONGEST_PERSON)
 
+    async def find_person(self, person_id: str) -> Person | None:
+        """Return the person of a folder that is there now."""
+        return next((person for person in await self.people() if person.person_id == person_id), None)
+
     async def fetch(self, asset: Asset, folder: Path) -> Staged:
         """Copy the file with exactly the listed bytes; a file changed since then is left to the next listing."""
         draft = PartialFile(folder)

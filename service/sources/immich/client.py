@@ -25,6 +25,7 @@ from service.sources.immich.payloads import (
     AssetPayload,
     FacePayload,
     PeopleAnswer,
+    PersonPayload,
     SearchAnswer,
     ServerConfig,
     User,
@@ -130,6 +131,12 @@ class ImmichClient:
         """``GET /people``, 1000 a page from page 1 on, hidden ones included; needs person.read."""
         params = {"page": page, "size": 1000, "withHidden": "true"}
         return await self._json(PeopleAnswer, "GET", "people", params=params)
+
+    async def person(self, person_id: str) -> PersonPayload:
+        """``GET /people/{id}``, also for people that the list omits; needs person.read."""
+        return await self._json(
+            PersonPayload, "GET", f"people/{quote(person_id, safe='')}", route="people/{id}", about_item=True
+        )
 
     @asynccontextmanager
     async def original(self, asset_id: str, *, edited: bool = False) -> AsyncIterator[httpx.Response]:

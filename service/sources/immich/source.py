@@ -121,13 +121,8 @@ class ImmichSource:
 
     async def find(self, asset_id: str) -> Asset | None:
         opened = await self._open_once()
-        try:
-            payload = await self._about_item(lambda: self._client.asset(asset_id))
-        except ItemError as error:
-            if error.reason != "not_found":
-                raise
-            # The asset is gone, unless the key has changed.
-            self._check_permissions((await self._insist(self._client.own_key)).permissions)
+        payload = await self._find(lambda: self._client.asset(asset_id))
+        if payload is None:
             return None
         is_trash = payload.is_trashed and not payload.is_offline  # Immich also puts missing files into the trash
         if is_trash or payload.owner_id != opened.facts.user_id:
@@ -146,6 +141,10 @@ class ImmichSource:
             people.update((payload.id, person_from_payload(payload)) for payload in answer.people)
             has_more = answer.has_next_page and len(people) > known
         return tuple(people.values())
+
+    async def find_person(self, person_id: str) -> Person | None:
+        payload = await self._find(lambda: self._client.person(person_id))
+        return None if payload is None else person_from_payload(payload)
 
     async def fetch(self, asset: Asset, folder: Path) -> Staged:
         """
@@ -280,6 +279,16 @@ class ImmichSource:
     async def _insist(self, fn: Callable[[], Awaitable[T]]) -> T:
         """Run a call that all else depends on: retry until it succeeds or the circuit breaker opens."""
         return await self.guard.call(fn, rule=STUBBORN)
+
+    async def _find(self, fn: Callable[[], Awaitable[T]]) -> T | None:
+        """Run a call for one item; return None when the server has no such item, and the key still may see it."""
+        try:
+            return await self._about_item(fn)
+        except ItemError as error:
+            if error.reason != "not_found":
+                raise
+            self._check_permissions((await self._insist(self._client.own_key)).permissions)
+            return None
 
     async def _about_item(self, fn: Callable[[], Awaitable[T]]) -> T:
         """Run a call for one item: if it fails every time while the server is healthy, the item is at fault."""

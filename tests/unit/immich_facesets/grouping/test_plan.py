@@ -629,7 +629,7 @@ class TestComingFromAnotherSpace:
         }
         plan = plan_grouping(
             library.table,
-            memberships={1: 99},
+            memberships={},
             known=list(library.known.values()),
             assertions=(),
             constraints=Constraints(),

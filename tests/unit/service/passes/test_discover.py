@@ -302,7 +302,8 @@ async def test_people_are_kept_as_the_source_has_them_now(tmp_path: Path) -> Non
         del stage.immich.library.people["anna", hidden.person_id]
         stage.clock.move(hours=1)
         await stage.discover()
-        assert {row.person_id: row.name for row in stage.rows(people)} == {person.person_id: "Mira B."}
+        rows = {row.person_id: (row.name, row.is_gone) for row in stage.rows(people)}
+        assert rows == {person.person_id: ("Mira B.", False), hidden.person_id: ("", True)}
 
 
 async def test_a_listing_that_was_stopped_is_begun_again(tmp_path: Path) -> None:

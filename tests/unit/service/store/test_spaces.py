@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import NOON, RECIPE, asset, content, face_answer, hint, nothing_to_report, one_identity, plans
+from sqlalchemy import Connection, insert
 from web_scene import invented_thresholds
 
 from immich_facesets.assets import Person
@@ -29,6 +30,7 @@ from service.store import (
     eras,
     exports,
     failures,
+    former_members,
     identities,
     imported_faces,
     imports,
@@ -39,6 +41,7 @@ from service.store import (
     runs,
     sources,
     spaces,
+    tables,
 )
 from service.store.contents import Recipe
 from service.store.database import Store
@@ -99,9 +102,11 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     imports.survey: ([SortedSet(3, None, (SORTED,))],),
     members.list_identities: (),
     members.members_of: (1,),
+    former_members.returned_members: (RECIPE.space,),
     placed_pictures.placed_pictures: (RECIPE.space,),
     placed_pictures.exportable_faces: (RECIPE.space,),
     runs.last_runs: (),
+    sources.absent_people: ("anna", ["p2"]),
     runs.census: (),
     runs.highest_number: (),
     spaces.active_space: (),
@@ -116,11 +121,20 @@ PARTS = {"add_import_assertions", "imported_eras", "resolver_of"} | {
 }  # data of no space
 """Functions that take a transaction, as parts of the tested queries."""
 
-OF_ANOTHER = {spaces.coming_space, spaces.reembedding, spaces.progress_of, spaces.carried_members}
+OF_ANOTHER = {
+    spaces.coming_space,
+    spaces.reembedding,
+    spaces.progress_of,
+    spaces.carried_members,
+    spaces.count_late_members,
+    spaces.may_wait,
+}
 """The queries that concern another space."""
 
 CHANGES = {
+    "remember_members remember_left_behind forget_returned",
     "remember_source apply_size_rule remember_page record_look mark_gone finish_listing remember_people record_alias",
+    "mark_person_gone",
     "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_export record_copy",
     "record_removal record_enrichment",
     "write_value write_scope forget_scope write_last_complete_sync write_thresholds record_failure record_crash clear forget_gone apply_grouping begin_run end_run",
@@ -145,6 +159,12 @@ def answers(store: Store) -> dict[str, Any]:
     return {question.__name__: plain(store.read_now(question, *args)) for question, args in READS.items()}
 
 
+def add_former_member(tx: Connection) -> None:
+    """The second picture's face was a member of identity 1 before."""
+    place = {"sha256": content(BEN, face_answer(2)).sha256, "x1": 100.0, "y1": 100.0, "x2": 300.0, "y2": 300.0}
+    tx.execute(insert(tables.former_members).values(**place, identity=1, how="matched"))
+
+
 def fill(store: Store) -> None:
     """Two pictures done in the space in use, with an identity, a decision, an export and a failure; one is not done."""
     store.write_now(sources.remember_source, "anna", "immich", "user-1")
@@ -158,6 +178,7 @@ def fill(store: Store) -> None:
     plan = dataclasses.replace(one_identity(1), links=(Link("anna", "p1", 1),))
     store.write_now(spaces.use_space, RECIPE.space, plan, NOON)
     store.write_now(named_values.write_thresholds, dataclasses.replace(invented_thresholds(), space=RECIPE.space))
+    store.write_now(add_former_member)
     imported = PlannedSet(3, 3, "faceset_003", ImportOutcome.NEW, "Ida", (SORTED,))
     store.write_now(imports.record_import, ImportPlan((imported,), ()), NOON)
     found = KeptEra("1999", 1999, 1999, 1999, frozenset({1}))
@@ -174,7 +195,7 @@ def fill(store: Store) -> None:
 
 def fill_other(store: Store) -> None:
     """Add faces in another space, whose detector finds other boxes and one face more in each picture."""
-    store.write_now(spaces.announce_space, OTHER.space)
+    store.write_now(spaces.announce_space, OTHER.space, NOON)
     for item, seed in ((ANNA, 11), (BEN, 12), (NEW, 13)):
         found = face_answer(seed, box=Box(110, 105, 305, 302)), face_answer(seed + 20, box=Box(600, 600, 760, 780))
         store.write_now(contents.record_content, content(item, *found, recipe=OTHER), NOON)
@@ -190,6 +211,7 @@ def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:
         eras,
         exports,
         failures,
+        former_members,
         identities,
         imported_faces,
         imports,

@@ -1,0 +1,123 @@
+"""
+Memberships of faces that are absent: their picture is gone, or not yet embedded in the space in use.
+
+A number belongs to the content and the place of a face for good. When the face is there again, it is a member again.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, delete, select
+
+from immich_facesets.faces import SAME_FACE_IOU, Box
+from immich_facesets.grouping.plan import Carried
+from service.store.tables import faces, former_members, memberships
+from service.store.upsert import upsert
+
+_BOX = (faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
+_FORMER_BOX = (former_members.c.x1, former_members.c.y1, former_members.c.x2, former_members.c.y2)
+_AT_ONCE = 500
+
+BoxesOfContents = Mapping[str, Sequence[tuple[int, Box]]]
+"""The faces of each content, by its hash: (face id, box)."""
+
+
+def same_places(old: Iterable[tuple[int, str, Box]], new: BoxesOfContents) -> dict[int, int]:
+    """
+    Return for each new face the old one at its place, by id; ``old`` holds (id, sha256, box).
+
+    The best overlap comes first, and each old and each new face is matched at most once.
+    """
+    pairs = [
+        (-before.iou(box), old_id, face_id)
+        for old_id, sha256, before in old
+        for face_id, box in new.get(sha256, ())
+        if before.iou(box) >= SAME_FACE_IOU
+    ]
+    found: dict[int, int] = {}
+    done: set[int] = set()
+    for _, old_id, face_id in sorted(pairs):
+        if old_id not in done and face_id not in found:
+            done.add(old_id)
+            found[face_id] = old_id
+    return found
+
+
+def remember_members(tx: Connection, sha256s: Sequence[str]) -> None:
+    """Store the memberships of all faces in these contents, which are about to be dropped."""
+    for start in range(0, len(sha256s), _AT_ONCE):
+        some = sha256s[start : start + _AT_ONCE]
+        _remember(tx, faces.c.sha256.in_(some))
+
+
+def remember_left_behind(tx: Connection, space: str, carried: Collection[int]) -> None:
+    """Store the memberships of the faces of a space, except ``carried`` ones, which a new space replaces."""
+    _remember(tx, faces.c.space == space, but=carried)
+
+
+def _remember(tx: Connection, condition: Any, *, but: Collection[int] = ()) -> None:
+    rows = tx.execute(
+        select(faces.c.face_id, faces.c.sha256, *_BOX, memberships.c.identity, memberships.c.how)
+        .join(memberships, memberships.c.face_id == faces.c.face_id)
+        .where(condition)
+    )
+    left_out = set(but)
+    upsert(
+        tx,
+        former_members,
+        [
+            {name: value for name, value in row._mapping.items() if name != "face_id"}  # noqa: SLF001 - SQLAlchemy's documented mapping access
+            for row in rows
+            if row.face_id not in left_out
+        ],
+    )
+
+
+def returned_members(tx: Connection, space: str) -> dict[int, Carried]:
+    """Return the former membership of each face of a space that is a member of nothing, by face id."""
+    if tx.scalar(select(former_members.c.identity).limit(1)) is None:
+        return {}
+    new: dict[str, list[tuple[int, Box]]] = {}
+    rows = tx.execute(
+        select(faces.c.face_id, faces.c.sha256, *_BOX)
+        .outerjoin(memberships, memberships.c.face_id == faces.c.face_id)
+        .where(faces.c.space == space, memberships.c.face_id.is_(None))
+        .where(faces.c.sha256.in_(select(former_members.c.sha256)))
+        .order_by(faces.c.face_id)
+    )
+    for row in rows:
+        new.setdefault(row.sha256, []).append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
+    former = tx.execute(select(former_members).order_by(former_members.c.sha256, *_FORMER_BOX)).all()
+    old = [(number, row.sha256, Box(row.x1, row.y1, row.x2, row.y2)) for number, row in enumerate(former)]
+    return {
+        face_id: Carried(former[number].identity, former[number].how)
+        for face_id, number in same_places(old, new).items()
+    }
+
+
+def forget_returned(tx: Connection, face_ids: Sequence[int]) -> None:
+    """Delete the former memberships at the places of these faces, which have an identity again."""
+    new: dict[str, list[tuple[int, Box]]] = {}
+    for start in range(0, len(face_ids), _AT_ONCE):
+        some = face_ids[start : start + _AT_ONCE]
+        for row in tx.execute(select(faces.c.face_id, faces.c.sha256, *_BOX).where(faces.c.face_id.in_(some))):
+            new.setdefault(row.sha256, []).append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
+    shas = sorted(new)
+    for start in range(0, len(shas), _AT_ONCE):
+        former = tx.execute(
+            select(former_members).where(former_members.c.sha256.in_(shas[start : start + _AT_ONCE]))
+        ).all()
+        old = [(number, row.sha256, Box(row.x1, row.y1, row.x2, row.y2)) for number, row in enumerate(former)]
+        back = [former[number] for number in same_places(old, new).values()]
+        if back:
+            tx.execute(
+                delete(former_members).where(
+                    and_(
+                        *(
+                            former_members.c[name] == bindparam(f"b_{name}")
+                            for name in ("sha256", "x1", "y1", "x2", "y2")
+                        )
+                    )
+                ),
+                [{f"b_{name}": getattr(row, name) for name in ("sha256", "x1", "y1", "x2", "y2")} for row in back],
+            )
