@@ -22,6 +22,10 @@ class TransientError(FacesetsError):
         self.retry_after = retry_after
 
 
+class OutOfServiceError(TransientError):
+    """The remote itself reports that it is out of service, such as in maintenance: no retry helps until that ends."""
+
+
 class ItemError(FacesetsError):
     """
     One item failed and will fail again; record it and continue with the next.

@@ -2,7 +2,8 @@
 The guard of all calls to a remote: bounded retries inside a circuit breaker.
 
 Only ``TransientError`` is retried, and only idempotent calls are allowed. Every failed attempt counts in the breaker,
-so an unreachable remote is detected by any of its callers, however many items are waiting.
+so an unreachable remote is detected by any of its callers, however many items are waiting. A remote that reports
+itself out of service opens the circuit at once.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from typing import TypeVar
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
-from immich_facesets.errors import FacesetsError, TransientError
+from immich_facesets.errors import FacesetsError, OutOfServiceError, TransientError
 from service.progress import RemoteState
 from service.remote.breaker import Breaker, Clock, utc_now
 
@@ -128,6 +129,9 @@ class Guard:
             result = await fn()
         except CircuitOpenError:
             raise  # raised by another guard, about another remote
+        except OutOfServiceError as error:
+            await self._open_at_once(error)
+            raise CircuitOpenError(self._down_line()) from error
         except TransientError as error:
             self._breaker.failed(str(error))
             self._report()
@@ -157,6 +161,11 @@ class Guard:
                 await self._run_probe()
         if not self._breaker.is_closed:
             raise CircuitOpenError(self._down_line()) from error
+
+    async def _open_at_once(self, error: OutOfServiceError) -> None:
+        async with self._probing:
+            if self._breaker.circuit == "closed":
+                self._settle(str(error), was_closed=True)
 
     async def _run_probe(self) -> None:
         was_closed = self._breaker.is_closed

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +29,11 @@ async def hang(immich: FakeImmich) -> None:
     immich.faults.add("all", "hang")
 
 
+async def close_for_maintenance(immich: FakeImmich) -> None:
+    immich.faults.clear()
+    immich.maintenance = True
+
+
 async def say_503(immich: FakeImmich) -> None:
     immich.faults.clear()
     immich.faults.add("all", "status", status=503)
@@ -35,6 +41,7 @@ async def say_503(immich: FakeImmich) -> None:
 
 async def recover(immich: FakeImmich) -> None:
     immich.faults.clear()
+    immich.maintenance = False
     await immich.refuse()
     await immich.resume()
 
@@ -59,6 +66,8 @@ def check_told(service: ForkedProcess, remote: str) -> None:
         ("original", 8, FakeImmich.refuse),
         pytest.param("original", 8, say_503, marks=pytest.mark.slow),
         ("original", 8, hang),
+        ("search", 3, close_for_maintenance),
+        ("original", 8, close_for_maintenance),
         ("original", PICTURES, FakeImmich.refuse),
     ],
 )
@@ -76,6 +85,22 @@ async def test_an_immich_that_goes_away_ends_the_sync_with_one_line_and_later_it
     assert len(arrived - journey.done()) <= 4  # those in flight were cut off, finished ones were kept
     await recover(immich)
     await journey.goes_on(unkilled.first, IMPATIENT)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--full",)])
+async def test_a_sync_with_an_immich_in_maintenance_is_an_outage_that_takes_nothing_away(
+    journey: Journey, unkilled: Unkilled, arguments: tuple[str, ...]
+) -> None:
+    journey.begin_from(unkilled.synced)
+    before = journey.outcome()
+    journey.immich.maintenance = True
+    service = await journey.sync(*arguments)
+    check_told(service, "Immich (")
+    assert "Immich is in maintenance mode" in service.stderr
+    assert replace(journey.outcome(), last_run="done").differences(before) == []
+    await recover(journey.immich)
+    assert (await journey.finish()).differences(before) == []
+    assert journey.fetched() == []
 
 
 @pytest.mark.parametrize(

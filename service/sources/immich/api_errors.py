@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 import httpx
 
-from immich_facesets.errors import FacesetsError, ItemError, SetupError, TransientError
+from immich_facesets.errors import FacesetsError, ItemError, OutOfServiceError, SetupError, TransientError
 
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
 """The limit of a pause from ``Retry-After``: longer ones are cut to an hour."""
@@ -105,8 +105,8 @@ class ApiErrors:
     def too_slow(self, seconds: float) -> AnswerError:
         return AnswerError(f"an answer of Immich at {self.place} took more than {seconds:g} seconds", reason="timeout")
 
-    def maintenance(self) -> TransientError:
-        return TransientError("Immich is in maintenance mode")
+    def maintenance(self) -> OutOfServiceError:
+        return OutOfServiceError("Immich is in maintenance mode, which an administrator ends in Immich")
 
     def no_api(self) -> SetupError:
         return SetupError(f"there is no Immich API at {self.place}: is IMMICH_URL right, is this Immich 2.7 or later?")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from immich_facesets.errors import ItemError, SetupError, TransientError
+from immich_facesets.errors import ItemError, OutOfServiceError, SetupError, TransientError
 from service.progress import RemoteState
 from service.remote.breaker import Breaker
 from service.remote.guard import ONCE, STUBBORN, CircuitOpenError, Guard
@@ -140,6 +140,20 @@ async def test_eight_at_once_notice_a_dead_remote_within_bounded_calls() -> None
     assert 12 <= remote.calls <= 20
     assert remote.probes == 1
     assert sum(remote.slept) / 8 < 5
+
+
+async def test_a_remote_that_reports_itself_out_of_service_is_not_asked_again_until_a_pause_is_over() -> None:
+    remote = Remote()
+    closed = failing(OutOfServiceError("closed for maintenance"))
+    with pytest.raises(CircuitOpenError, match=r"is down since .*: closed for maintenance\. Start it\."):
+        await remote.guard.call(closed, rule=STUBBORN)
+    with pytest.raises(CircuitOpenError):
+        await remote.guard.call(remote.read)
+    assert (remote.calls, remote.probes, remote.slept) == (0, 0, [])
+    assert remote.states[-1].circuit == "open"
+    await remote.guard.wait_until_closed()
+    assert await remote.guard.call(remote.read) == "data"
+    assert remote.probes == 1
 
 
 async def test_a_stubborn_call_goes_on_until_the_circuit_has_decided() -> None:

@@ -242,6 +242,18 @@ async def test_maintenance_is_never_read_as_deleted(version: str) -> None:
         assert await source.find(asset.asset_id) is not None
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_maintenance_is_reported_after_one_refused_request(version: str) -> None:
+    async with scene(version) as (immich, _, source):
+        immich.maintenance = True
+        with pytest.raises(TransientError, match="maintenance mode"):
+            await source.open()
+        assert immich.requests.count("key") == 1
+        with pytest.raises(TransientError, match="maintenance mode"):
+            await source.open()
+        assert immich.requests.count("key") == 1
+
+
 async def test_a_permission_taken_away_is_never_read_as_deleted() -> None:
     async with scene("3.1.0") as (immich, anna, source):
         asset = add_picture(immich)
