@@ -10,16 +10,25 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import anyio.lowlevel
+import structlog
 from pydantic import SecretStr
 
 from immich_facesets.errors import SetupError
+from immich_facesets.runtime.file_modes import (
+    PRIVATE_FOLDER,
+    SHARED_FOLDER,
+    close_to_others,
+    close_tree_to_others,
+    is_open_to_others,
+    make_folder,
+)
 from service.embedders.child_process import EmbedderChild
 from service.embedders.client import Embedder
 from service.embedders.pool import EmbedderPool
-from service.files.durable import discard, disk_trouble
+from service.files.durable import discard, disk_trouble, write_durably
 from service.files.export_tree import ExportTree
 from service.monitoring.metrics import Metrics
-from service.passes.context import PassContext
+from service.passes.context import CROPS_FOLDER, STAGING_FOLDER, PassContext
 from service.progress import ProgressBoard
 from service.remote.transport import CountRequest
 from service.settings import LEAST_TOKEN_CHARACTERS, Settings, User, load_users
@@ -29,6 +38,11 @@ from service.sources.immich import build_immich_source
 from service.store.database import DataLock, Store, age, migrate, open_engine
 from service.store.folders import has_work
 from service.sync.runner import Runner
+
+log = structlog.get_logger(__name__)
+
+OPEN_TO_OTHERS = "other users of this machine can read it: make it yours, with mode 700"
+"""Advice about a data folder whose mode could not be changed."""
 
 
 def program_version() -> str:
@@ -56,13 +70,22 @@ class App:
 
 
 def prepare_data_dir(settings: Settings) -> Path:
-    """Return the data folder, created if necessary and readable by its owner only."""
+    """
+    Return the data folder, created if necessary; it and all of ours in it are accessible by their owner only.
+
+    ``is_open_to_others`` is still true of it where another user owns it, or the file system has no modes.
+    """
     folder = settings.data_dir
-    _make_folder(folder, "FACESETS_DATA_DIR", mode=0o700)
+    _make_folder(folder, "FACESETS_DATA_DIR", mode=PRIVATE_FOLDER)
     with disk_trouble(folder):
         probe = folder / f".probe-{secrets.token_hex(4)}"
-        probe.write_bytes(b"")
+        write_durably(probe, b"")
         probe.unlink()
+    close_to_others(folder)
+    for name in ("lock", "token"):
+        close_to_others(folder / name)
+    for name in (CROPS_FOLDER, STAGING_FOLDER):
+        close_tree_to_others(folder / name)
     return folder
 
 
@@ -74,16 +97,16 @@ def open_exports(settings: Settings) -> ExportTree:
     """
     folder = settings.export_dir
     if folder.is_relative_to(settings.data_dir):
-        _make_folder(folder, "FACESETS_EXPORT_DIR")
+        _make_folder(folder, "FACESETS_EXPORT_DIR", mode=SHARED_FOLDER)
     tree = ExportTree(folder)
     tree.check()
     return tree
 
 
-def _make_folder(folder: Path, setting: str, mode: int = 0o777) -> None:
+def _make_folder(folder: Path, setting: str, *, mode: int) -> None:
     try:
         with disk_trouble(folder):
-            folder.mkdir(parents=True, exist_ok=True, mode=mode)
+            make_folder(folder, mode=mode)
     except (FileExistsError, NotADirectoryError) as error:
         raise SetupError(f"{setting} is {folder}, and a file is in the way: move it, or set another folder") from error
 
@@ -132,7 +155,9 @@ async def open_app(
     """
     await anyio.lowlevel.checkpoint()  # load anyio's backend now, not between two requests
     async with AsyncExitStack() as stack:
-        folder = prepare_data_dir(settings)
+        folder = await asyncio.to_thread(prepare_data_dir, settings)
+        if is_open_to_others(folder):
+            log.warning("data_folder_open_to_others", folder=str(folder), advice=OPEN_TO_OTHERS)
         stack.enter_context(DataLock(folder))
         engine = open_engine(database_url(settings))
         await asyncio.to_thread(migrate, engine)
@@ -243,8 +268,7 @@ def web_token(settings: Settings) -> str:
         if not path.is_file() or not path.stat().st_size:  # empty after a power cut
             draft = path.with_suffix(".draft")
             discard(draft)
-            draft.touch(mode=0o600)
-            draft.write_text(secrets.token_urlsafe(32) + "\n", encoding="ascii")
+            write_durably(draft, f"{secrets.token_urlsafe(32)}\n".encode("ascii"))
             draft.replace(path)
         token = path.read_text(encoding="utf-8", errors="replace").strip()
     if len(token) < LEAST_TOKEN_CHARACTERS:

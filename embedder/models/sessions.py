@@ -13,6 +13,7 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 from immich_facesets.errors import SetupError
+from immich_facesets.runtime.file_modes import make_folder
 
 RUN_ERRORS = (native.Fail, native.RuntimeException, native.InvalidArgument)
 """Exceptions that a session's run can raise; ONNX Runtime's errors share no class of their own."""
@@ -150,7 +151,7 @@ def _wanted(device: Device) -> list[Any]:
         wanted.append((_NAMES[Provider.CUDA], dict(provider_options(Device(Provider.CUDA, device.name)))))
     if device.cache_dir is not None:
         try:
-            device.cache_dir.mkdir(parents=True, exist_ok=True)
+            make_folder(device.cache_dir)
         except OSError as error:
             raise SetupError(f"FACESETS_EMBEDDER_CACHE_DIR cannot be written to: {error}") from error
     return wanted

@@ -20,6 +20,7 @@ from typing import IO
 
 from immich_facesets.errors import SetupError
 from immich_facesets.model_packs import PUBLISHED, pack_licence, recogniser_family
+from immich_facesets.runtime.file_modes import SHARED_FOLDER, make_folder, shared_opener
 from immich_facesets.runtime.pack_description import (
     LICENCE_NAME,
     MANIFEST_NAME,
@@ -132,7 +133,8 @@ def record_pack(path: Path) -> Mapping[str, str]:
     recorded = [*sorted(path.glob("*.onnx")), *([manifest] if manifest.is_file() else [])]
     digests = {item.name: digest_file(item) for item in recorded}
     text = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
-    (path / RECORD_NAME).write_text(text, encoding="ascii", newline="\n")
+    with open(path / RECORD_NAME, "wb", opener=shared_opener) as record:
+        record.write(text.encode("ascii"))
     return digests
 
 
@@ -152,7 +154,7 @@ def install_from_archive(archive: Path, models_dir: Path, pack: str, *, accept_l
             raise SetupError(
                 f"the models of {pack} are licensed: {licence}. Read these terms, and accept them with --accept-license"
             )
-        models_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(models_dir, mode=SHARED_FOLDER)
         draft = Path(tempfile.mkdtemp(dir=models_dir, prefix=f".{pack}."))
         try:
             for name, open_source in source.items():
@@ -160,7 +162,7 @@ def install_from_archive(archive: Path, models_dir: Path, pack: str, *, accept_l
                     _copy_model(stream, draft / name)
             _check_manifest(draft)
             record_pack(draft)
-            draft.chmod(0o755)
+            draft.chmod(SHARED_FOLDER)
             if path.exists():
                 _add_files(draft, path)
             else:
@@ -286,7 +288,7 @@ def _unique(archive: Path, items: Iterable[tuple[str, _Opener]]) -> Mapping[str,
 
 def _copy_model(stream: IO[bytes], path: Path) -> None:
     """Copy one file durably; refuse a file that is plainly no model, or too large."""
-    with path.open("xb") as target:
+    with open(path, "xb", opener=shared_opener) as target:
         size = 0
         while chunk := stream.read(_CHUNK):
             if size == 0 and chunk.startswith(_NOT_A_MODEL) and path.suffix == ".onnx":

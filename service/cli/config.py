@@ -10,9 +10,18 @@ import typer
 from rich.text import Text
 
 from immich_facesets.errors import FacesetsError, TransientError
+from immich_facesets.runtime.file_modes import is_open_to_others
 from immich_facesets.runtime.listen_address import Listen
 from immich_facesets.runtime.shutdown import ExitCode
-from service.app import build_pool, chosen_users, database_url, open_exports, prepare_data_dir, sqlite_file
+from service.app import (
+    OPEN_TO_OTHERS,
+    build_pool,
+    chosen_users,
+    database_url,
+    open_exports,
+    prepare_data_dir,
+    sqlite_file,
+)
 from service.cli.terminal import out, plain
 from service.embedders.child_process import EmbedderChild
 from service.progress import ProgressBoard
@@ -110,7 +119,8 @@ async def _data(settings: Settings) -> str:
     folder = await asyncio.to_thread(prepare_data_dir, settings)
     free = shutil.disk_usage(folder).free
     low = "; that is little" if free < _LOW_DISK_BYTES else ""
-    return f"{folder}, {free / 2**30:.1f} GiB free{low}"
+    is_open = f"; {OPEN_TO_OTHERS}" if is_open_to_others(folder) else ""
+    return f"{folder}, {free / 2**30:.1f} GiB free{low}{is_open}"
 
 
 async def _database(settings: Settings) -> str:

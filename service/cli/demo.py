@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from immich_facesets.errors import SetupError
+from immich_facesets.runtime.file_modes import SHARED_FOLDER, make_folder
 from immich_facesets.runtime.listen_address import Listen
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
@@ -48,7 +49,7 @@ def _fresh(folder: Path) -> Path:
         raise SetupError(f"{folder} holds something else: choose another folder with --folder")
     if folder.exists():
         shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    make_folder(folder)
     (folder / _MARK).touch()
     return folder.resolve()
 
@@ -75,7 +76,7 @@ async def _demo(folder: Path, people: int, pictures: int, listen: str, *, once: 
         min_faces=6,
         listen=listen,
     )
-    settings.export_dir.mkdir()
+    make_folder(settings.export_dir, mode=SHARED_FOLDER)
     try:
         async with open_app(settings, users, stop, embedder_environ=EMBEDDER) as app:
             return await _sync_and_serve(app, once=once)

@@ -13,7 +13,7 @@ from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.grouping.face_table import FaceTable
 from service.app import open_reading
 from service.cli.terminal import err, out, plain, print_line
-from service.files.durable import disk_trouble
+from service.files.durable import disk_trouble, replace_privately
 from service.passes.publishing.eras import EraPlan, Eras
 from service.reports.evaluation.era_picture import era_picture
 from service.reports.stored_eras import IdentityEras
@@ -215,7 +215,7 @@ def _row(number: int, label: str | None, era: KeptEra) -> EraRow:
 def _write(path: Path, body: bytes) -> None:
     try:
         with disk_trouble(path.parent):
-            path.write_bytes(body)
+            replace_privately(path, body)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise SetupError(f"--picture {path} cannot be written: its folder must exist") from error
 

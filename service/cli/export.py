@@ -8,6 +8,7 @@ import typer
 
 from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.exports.requests import ExportRequest, read_export_requests
+from immich_facesets.runtime.file_modes import SHARED_FOLDER, make_folder
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import open_app
@@ -92,7 +93,7 @@ def _opened(folder: Path) -> ExportTree:
     """Return the export tree of ``folder``, which is created and checked. Blocks."""
     try:
         with disk_trouble(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder, mode=SHARED_FOLDER)
     except (FileExistsError, NotADirectoryError) as error:
         raise SetupError(f"--to names {folder}, and a file is in the way") from error
     tree = ExportTree(folder)

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from immich_facesets.errors import SetupError
+from immich_facesets.runtime.file_modes import make_folder
 from service.files.durable import discard, disk_trouble, sync_folder, write_durably
 
 
@@ -20,7 +21,7 @@ def keep_crop(folder: Path, sha256: str, image: bytes) -> str:
         return name
     draft = path.with_suffix(".draft")
     with disk_trouble(folder):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         discard(draft)
         write_durably(draft, image)
         draft.replace(path)

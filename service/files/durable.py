@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from immich_facesets.errors import SetupError
+from immich_facesets.runtime.file_modes import PRIVATE_FILE
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2  # linux/fs.h
@@ -41,11 +42,11 @@ def disk_trouble(folder: Path) -> Iterator[None]:
         raise SetupError(f"cannot write to {folder}: {advice}. Nothing half-written is visible there") from error
 
 
-def write_durably(path: Path, content: bytes | Callable[[BinaryIO], None], *, mode: int = 0o666) -> None:
+def write_durably(path: Path, content: bytes | Callable[[BinaryIO], None], *, mode: int = PRIVATE_FILE) -> None:
     """
     Write a new file from these bytes, or with the callable; ``FileExistsError`` when the name is taken.
 
-    ``mode``: the permissions of the file, before the umask.
+    ``mode``: the permissions of the file, before the umask; usually only its owner can access it.
     """
     with open(path, "xb", opener=partial(os.open, mode=mode)) as file:
         if isinstance(content, bytes):
@@ -60,8 +61,13 @@ def replace_privately(path: Path, content: bytes) -> None:
     """Replace a file atomically, readable by its owner only: readers see the old or the new one, whole."""
     draft = path.with_name(f".{path.name}.draft")
     discard(draft)
-    write_durably(draft, content, mode=0o600)
-    draft.replace(path)
+    try:
+        write_durably(draft, content)
+        draft.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            discard(draft)
+        raise
 
 
 def discard(path: Path) -> None:

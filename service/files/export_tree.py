@@ -24,6 +24,7 @@ from immich_facesets.exports.file_names import OURS
 from immich_facesets.exports.profile import PROFILES_FOLDER, Content
 from immich_facesets.exports.registry import PROFILES
 from immich_facesets.facesets.faceset import FacesetFolder
+from immich_facesets.runtime.file_modes import SHARED_FILE, SHARED_FOLDER, make_folder
 from service.files.durable import discard, disk_trouble, exchange, sync_folder, write_durably
 from service.files.ownership import digest_at, is_ours, object_in, real_folders, refuse_foreign_folder
 
@@ -66,7 +67,7 @@ class ExportTree:
         with disk_trouble(self._root):
             try:
                 discard(probe)
-                write_durably(probe, bytes(_PROBE_BYTES))
+                write_durably(probe, bytes(_PROBE_BYTES), mode=SHARED_FILE)
             finally:
                 with contextlib.suppress(OSError):
                     discard(probe)
@@ -134,7 +135,7 @@ class ExportTree:
             self._make_folders(target.parent)
             _settle(target)
             refuse_foreign_folder(target)
-            draft.mkdir()
+            draft.mkdir(mode=SHARED_FOLDER)
         self._step("draft")
         try:
             self._fill(draft, target, files)
@@ -182,7 +183,7 @@ class ExportTree:
             draft = _beside(target, _DRAFT)
             discard(draft)
             try:
-                write_durably(draft, body)
+                write_durably(draft, body, mode=SHARED_FILE)
                 self._step("draft")
                 draft.replace(target)
             except BaseException:
@@ -224,7 +225,7 @@ class ExportTree:
                 continue
             if path.exists():
                 raise SetupError(f"{path} is no folder: move it away, or set another export folder")
-            path.mkdir()
+            path.mkdir(mode=SHARED_FOLDER)
             sync_folder(path.parent)
 
     def _fill(self, draft: Path, target: Path, files: Iterable[tuple[str, Content]]) -> None:
@@ -232,9 +233,9 @@ class ExportTree:
         for name, content in files:
             path = draft.joinpath(*_parts(name))
             with disk_trouble(self._root):
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(path.parent, mode=SHARED_FOLDER)
                 if not (isinstance(content, bytes) and _linked(target.joinpath(*_parts(name)), path, content)):
-                    write_durably(path, _bound(content, draft))
+                    write_durably(path, _bound(content, draft), mode=SHARED_FILE)
             folders.update(parent for parent in path.parents if parent.is_relative_to(draft))
             self._step("file")
         with disk_trouble(self._root):

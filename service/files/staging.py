@@ -5,6 +5,7 @@ import hashlib
 from collections import deque
 from pathlib import Path
 
+from immich_facesets.runtime.file_modes import make_folder
 from service.files.durable import discard, disk_trouble
 from service.sources import Staged
 
@@ -42,7 +43,7 @@ class Staging:
     def prepare(self) -> None:
         """Create the folder and remove incomplete pictures. Blocking; call it in a thread."""
         with disk_trouble(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             for path in self.folder.iterdir():
                 key, _, digest = path.name.partition(".")
                 if len(key) == 40 and len(digest) == 64:

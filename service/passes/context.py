@@ -10,6 +10,9 @@ from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store.database import Store
 
+CROPS_FOLDER, STAGING_FOLDER = "crops", "staging"
+"""Names in the data folder."""
+
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
@@ -27,8 +30,8 @@ class PassContext:
 
     @property
     def crops_dir(self) -> Path:
-        return self.settings.data_dir / "crops"
+        return self.settings.data_dir / CROPS_FOLDER
 
     @property
     def staging_dir(self) -> Path:
-        return self.settings.data_dir / "staging"
+        return self.settings.data_dir / STAGING_FOLDER

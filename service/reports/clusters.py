@@ -20,6 +20,7 @@ from immich_facesets.exports.file_names import OURS, safe_name
 from immich_facesets.exports.manifests import SCHEMA, json_bytes
 from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.imports.manifests import MANIFEST
+from immich_facesets.runtime.file_modes import make_folder, private_opener
 from service.files.durable import discard, disk_trouble, exchange, sync_folder, write_durably
 from service.files.ownership import manifest_of
 from service.reports.thumbnails import folder_file
@@ -127,10 +128,10 @@ def write_view(target: Path, view: ClusterView, how: How) -> int:
     target = target.resolve()
     draft = target.with_name(f"{OURS}draft-{target.name}")
     with disk_trouble(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         discard(draft)
         try:
-            draft.mkdir(mode=0o700)
+            make_folder(draft)
             count = _fill(draft, view, how)
             _swap(draft, target)
         finally:
@@ -155,7 +156,7 @@ def _fill(draft: Path, view: ClusterView, how: How) -> int:
     count = 0
     for cluster in view.folders:
         folder = draft / cluster.name
-        folder.mkdir()
+        make_folder(folder)
         entries = list(_entries(folder, cluster, view, how))
         count += len({entry["file"] for entry in entries} - {None})
         clusters.append(
@@ -204,7 +205,8 @@ def _put(source: Path, path: Path, how: How) -> bool:
     """Link or copy a file; False when it is missing or unreadable."""
     if how == "copies":
         try:
-            shutil.copyfile(source, path)
+            with source.open("rb") as content, open(path, "xb", opener=private_opener) as copy:
+                shutil.copyfileobj(content, copy)
         except (FileNotFoundError, PermissionError):
             return False
         return True

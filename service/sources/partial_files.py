@@ -12,6 +12,7 @@ from typing import IO
 from uuid import uuid4
 
 from immich_facesets.errors import SetupError
+from immich_facesets.runtime.file_modes import make_folder, private_opener
 from service.sources import Staged
 
 BLOCK_BYTES = 1024 * 1024
@@ -81,11 +82,8 @@ class PartialFile:
                 self._path.unlink(missing_ok=True)
 
     def _create(self) -> IO[bytes]:
-        try:
-            return self._draft.open("xb", buffering=0)
-        except FileNotFoundError:
-            self._draft.parent.mkdir(parents=True, exist_ok=True)
-            return self._draft.open("xb", buffering=0)
+        make_folder(self._draft.parent)
+        return open(self._draft, "xb", buffering=0, opener=private_opener)
 
     def _cannot_write(self, error: OSError) -> SetupError:
         folder = self._draft.parent

@@ -1,6 +1,7 @@
 """Database access: opening, the lock against a second service, migrations, transactions off the event loop."""
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, SQLAlchemyError
 
 from immich_facesets.errors import SetupError, TransientError
+from immich_facesets.runtime.file_modes import PRIVATE_FILE, close_to_others, private_opener
 from service.store import change_tracking
 
 Age = Literal["empty", "older", "current"]
@@ -36,7 +38,7 @@ class DataLock:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lock = FileLock(folder / "lock")
+        self._lock = FileLock(folder / "lock", mode=PRIVATE_FILE)
 
     def __enter__(self) -> Self:
         try:
@@ -60,8 +62,15 @@ def _prepare_sqlite(engine: Engine) -> None:
     """
     Configure SQLite: WAL, enforced foreign keys, durable commits, and explicit BEGIN.
 
-    Writers begin with BEGIN IMMEDIATE, which avoids deadlocks from upgrading a read lock.
+    Writers begin with BEGIN IMMEDIATE, which avoids deadlocks from upgrading a read lock. The files of a database are
+    accessible by their owner only.
     """
+
+    @event.listens_for(engine, "do_connect")
+    def before_connect(*_: Any) -> None:
+        database = engine.url.database or ":memory:"
+        if not database.startswith((":memory:", "file:")):
+            _keep_private(database)
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: Any) -> None:
@@ -75,6 +84,20 @@ def _prepare_sqlite(engine: Engine) -> None:
     def on_begin(connection: Connection) -> None:
         read_only = connection.get_execution_options().get("facesets_read_only", False)
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _keep_private(database: str) -> None:
+    """
+    Create a missing database file, and take access to its files from other users.
+
+    SQLite gives the files beside it the mode of the database. An existing file is never opened here: closing it would
+    release the locks that SQLite holds on it.
+    """
+    with contextlib.suppress(OSError):  # SQLite reports what is wrong
+        with contextlib.suppress(FileExistsError), open(database, "xb", opener=private_opener):
+            pass
+        for suffix in ("", "-wal", "-shm"):
+            close_to_others(Path(f"{database}{suffix}"))
 
 
 def open_engine(url: str) -> Engine:

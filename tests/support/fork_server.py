@@ -97,10 +97,15 @@ class ForkServer:
         self._started: list[ForkedProcess] = []
 
     def start(
-        self, program: str, *arguments: str, environ: Mapping[str, str], die_at: Sequence[Any] = ()
+        self,
+        program: str,
+        *arguments: str,
+        environ: Mapping[str, str],
+        die_at: Sequence[Any] = (),
+        umask: int | None = None,
     ) -> ForkedProcess:
         """
-        ``service`` or ``embedder`` with these arguments and exactly this environment.
+        ``service`` or ``embedder`` with these arguments, exactly this environment, and this umask (None: our own).
 
         ``die_at``: the name of a point, the moment ("" for any) and the how many-th of those; ("any", "", n) counts
         all.
@@ -114,6 +119,7 @@ class ForkServer:
             "arguments": arguments,
             "environ": dict(environ),
             "die_at": list(die_at),
+            "umask": umask,
             "output": str(output),
         }
         connection = socket.socket(socket.AF_UNIX)
@@ -255,6 +261,8 @@ def become(job: dict[str, Any]) -> None:
     """Turn this fork into the program; does not return."""
     os.environ.clear()
     os.environ.update(job["environ"])
+    if job["umask"] is not None:
+        os.umask(job["umask"])
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     for number, suffix in ((1, "out"), (2, "err")):

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from immich_facesets.errors import SetupError
+from immich_facesets.runtime.file_modes import make_folder
 from service.files.durable import disk_trouble, replace_privately
 from service.reports.evaluation.histogram import Plot, plot
 from service.reports.evaluation.results import Findings, Histogram
@@ -32,7 +33,7 @@ def prepare_folder(folder: Path) -> None:
     """Create the folder of a page, accessible by its owner only; failure raises a ``SetupError``. Blocking."""
     try:
         with disk_trouble(folder):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(folder)
     except (FileExistsError, NotADirectoryError) as error:
         raise SetupError(f"the page cannot be written to {folder}: a file is in the way") from error
 

@@ -73,6 +73,8 @@ async def test_a_view_is_replaced_whole_and_a_foreign_folder_never(
     alone = manifest(view)
     assert not links(view)
     assert alone["how"] == "copies"
+    modes = {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in (view, *view.rglob("*"))}
+    assert modes == {(True, 0o700), (False, 0o600)}
     await synced_library.run("clusters", "--to", view)
     assert manifest(view)["cut"] != 0.01
     assert len(manifest(view)["clusters"][-2]["seen"]) < len(alone["clusters"][-2]["seen"])

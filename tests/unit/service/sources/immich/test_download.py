@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import resource
+import stat
 import sys
 import threading
 import time
@@ -289,6 +290,16 @@ def test_a_partial_file_of_a_cancelled_caller_is_deleted(tmp_path: Path) -> None
     assert staged.path.exists()
     draft.discard()
     assert files_in(tmp_path) == []
+
+
+def test_a_picture_on_its_way_is_for_its_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        staged = PartialFile(tmp_path / "staging").finish([PIXELS])
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(staged.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(staged.path.parent.stat().st_mode) == 0o700
 
 
 def test_a_disk_quota_counts_as_a_full_disk(tmp_path: Path) -> None:
