@@ -16,7 +16,7 @@ from embedder.pipeline import BusyError, Pipeline
 from embedder.settings import EmbedderSettings
 from immich_facesets import wire
 from immich_facesets.errors import ItemError, RequestError, SetupError, TransientError
-from immich_facesets.runtime.health import HEALTHZ, add_health, error_response, require_token
+from immich_facesets.runtime.health import add_health, error_response, require_token
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +63,7 @@ class Readiness:
 def build_app(settings: EmbedderSettings, pipeline: Pipeline, metrics: EmbedderMetrics) -> web.Application:
     """Return the web application of one embedder. It refuses new pictures once the event under ``stopping`` is set."""
     app = web.Application(
-        middlewares=[_answer_errors, require_token(settings.token, open_paths=(HEALTHZ,))],
+        middlewares=[_answer_errors, require_token(settings.token)],
         client_max_size=settings.max_bytes,
     )
     stopping = asyncio.Event()
@@ -80,7 +80,7 @@ def build_app(settings: EmbedderSettings, pipeline: Pipeline, metrics: EmbedderM
         precision=settings.precision,
     )
     app[_ENRICHMENT_MODELS] = pipeline.enrichment.files.infos()
-    add_health(app, Readiness(pipeline, stopping).objections)
+    add_health(app, Readiness(pipeline, stopping).objections, settings.token)
     app.router.add_post("/v1/faces", _faces)
     app.router.add_get("/v1/info", _info)
     app.router.add_get("/metrics", _metrics)

@@ -137,19 +137,29 @@ class Service:
         return "accepted"
 
     async def ready(self) -> shown.Readiness:
-        """Return whether the service is ready: not while a user must change something or a remote is down."""
+        """Return whether the service is ready: not while a remote is down, and not after a sync that ended early."""
         objections = [
             shown.Objection(message=remote.message or f"{remote.name} is down", advice=remote.advice)
             for remote in self._app.board.now.remotes
             if remote.circuit != "closed"
         ]
-        if self._last is not None and self._last.outcome is Outcome.SETUP:
-            objections.append(shown.Objection(message=self._last.message, advice="Change it, then sync again."))
+        if (last := self._last_objection()) is not None and last.message not in {one.message for one in objections}:
+            objections.append(last)
         try:
             await self._app.store.read(named_values.read_value, "space")
         except FacesetsError as error:
             objections.append(shown.Objection(message=str(error)))
         return shown.Readiness(objections=tuple(objections))
+
+    def _last_objection(self) -> shown.Objection | None:
+        """Return what the last sync objects to; an outage and a bug count until the next one has begun."""
+        match self._last:
+            case Result(outcome=Outcome.SETUP, message=message):
+                return shown.Objection(message=message, advice="Change it, then sync again.")
+            case Result(outcome=Outcome.OUTAGE | Outcome.BUG, message=message) if not self._app.runner.is_running:
+                return shown.Objection(message=message, advice="The next sync tries again by itself.")
+            case _:
+                return None
 
     async def status(self) -> shown.StatusFacts:
         """Return everything that the status page shows beside the progress."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from forked import Forked
+from fork_server import ForkedProcess
 from journey import Journey, ended, until
 
 pytestmark = [
@@ -27,7 +27,7 @@ def exports(tmp_path: Path) -> Path:
     return folder
 
 
-def start(journey: Journey, exports: Path, *arguments: str, **settings: str) -> Forked:
+def start(journey: Journey, exports: Path, *arguments: str, **settings: str) -> ForkedProcess:
     environ = {
         **journey.environ,
         "FACESETS_EXPORT_DIR": str(exports),

@@ -92,12 +92,12 @@ async def test_a_sync_with_an_immich_in_maintenance_is_an_outage_that_takes_noth
     journey: Journey, unkilled: Unkilled, arguments: tuple[str, ...]
 ) -> None:
     journey.begin_from(unkilled.synced)
-    before = journey.outcome()
+    before = journey.result()
     journey.immich.maintenance = True
     service = await journey.sync(*arguments)
     check_told(service, "Immich (")
     assert "Immich is in maintenance mode" in service.stderr
-    assert replace(journey.outcome(), last_run="done").differences(before) == []
+    assert replace(journey.result(), last_run="done").differences(before) == []
     await recover(journey.immich)
     assert (await journey.finish()).differences(before) == []
     assert journey.fetched() == []

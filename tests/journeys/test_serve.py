@@ -37,6 +37,14 @@ async def until_run(client: httpx.AsyncClient, outcome: str) -> dict[str, Any]:
     return run
 
 
+async def objected(client: httpx.AsyncClient) -> list[dict[str, str]]:
+    """The reasons why the service is not ready."""
+    answer = await client.get("/readyz")
+    objections: list[dict[str, str]] = answer.json().get("objections", [])
+    assert answer.status_code == (503 if objections else 200)
+    return objections
+
+
 async def circuits(client: httpx.AsyncClient) -> dict[str, str]:
     remotes = (await client.get("/api/status")).json()["progress"]["remotes"]
     return {remote["name"]: remote["circuit"] for remote in remotes}
@@ -102,6 +110,8 @@ async def test_a_failure_that_no_circuit_sees_is_not_met_by_one_sync_after_anoth
         await proxy.shut("unavailable", only="POST /v1/faces")
         async with serving(journey, {**IMPATIENT, "FACESETS_EMBEDDER_URLS": proxy.url}) as (_, client):
             first = await until_run(client, "outage")
+            objections = await until(lambda: objected(client))
+            assert objections == [{"message": first["message"], "advice": "The next sync tries again by itself."}]
             await asyncio.sleep(4)
             assert await last_run(client) == first
 

@@ -142,10 +142,11 @@ async def _drip(count: int) -> Any:
         yield b"x" * 100
 
 
-async def test_every_route_but_healthz_requires_the_token() -> None:
+async def test_every_route_but_those_of_health_requires_the_token() -> None:
     async with running(token=TOKEN) as scene:
         assert (await scene.client.get("/healthz")).status_code == 200
-        for path in ("/readyz", "/metrics", "/v1/info", "/nowhere"):
+        assert (await scene.client.get("/readyz")).json() == {"status": "ready"}
+        for path in ("/metrics", "/v1/info", "/nowhere"):
             for given in (None, "Bearer wrong", TOKEN, f"Bearer {TOKEN}x", "Bearer"):
                 headers = {} if given is None else {"Authorization": given}
                 response = await scene.client.get(path, headers=headers)
