@@ -8,6 +8,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 # Tests start hundreds of processes: our modules are compiled once, whatever the environment says.
 unexport PYTHONDONTWRITEBYTECODE
+# Tests and benchmarks also load ONNX Runtime without our packages.
+export ORT_DISABLE_TELEMETRY := 1
 
 # The Python to build .venv with; any of at least 3.11 is found by itself.
 PYTHON ?=
@@ -15,8 +17,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# Debian packages that tests want: a browser, a database server, glyphs to draw, a reader of XMP. Empty it to be left alone.
-SYSTEM_PACKAGES ?= chromium postgresql fonts-dejavu-core libimage-exiftool-perl
+# Debian packages that tests want: a browser, a database server, glyphs to draw, a reader of XMP, a tracer of system calls. Empty it to be left alone.
+SYSTEM_PACKAGES ?= chromium postgresql fonts-dejavu-core libimage-exiftool-perl strace
 # What of the packages' branches the tests must reach, in percent.
 COVERAGE ?= 88
 # Where the tests stand, and what else pytest is told.
@@ -82,7 +84,7 @@ system:
 	@missing=(); \
 	for package in $(SYSTEM_PACKAGES); do \
 	  case $$package in \
-	    chromium) command -v chromium >/dev/null || missing+=("$$package");; \
+	    chromium|strace) command -v "$$package" >/dev/null || missing+=("$$package");; \
 	    postgresql) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null \
 	      || missing+=("$$package");; \
 	    libimage-exiftool-perl) command -v exiftool >/dev/null || missing+=("$$package");; \

@@ -15,6 +15,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as native
 from immich_facesets.errors import SetupError
 from immich_facesets.runtime.file_modes import make_folder
 
+onnxruntime.disable_telemetry_events()  # the switch of builds for Windows, which read no variable
+
 RUN_ERRORS = (native.Fail, native.RuntimeException, native.InvalidArgument)
 """Exceptions that a session's run can raise; ONNX Runtime's errors share no class of their own."""
 
