@@ -57,7 +57,7 @@ def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         print_line(f"  {count} x {reason}")
         latest = [failure for failure in report.failures if failure.reason == reason][:_PICTURES_SHOWN]
         for failure in latest:
-            print_line(f"    {failure.source}: {failure.item}: {failure.message} (again {_when(failure.retry_at)})")
+            print_line(f"    {failure.source}: {failure.name}: {failure.message} (again {_when(failure.retry_at)})")
         if count > len(latest):
             print_line(f"    and {count - len(latest)} more: 'immich-facesets status --json' lists the latest")
     for message in report.guardrails:

@@ -1,8 +1,5 @@
 """The stored part of a status: counts, syncs, failures and warnings, for the page and for the command."""
 
-from collections.abc import Iterable
-from dataclasses import replace
-
 import msgspec
 
 from service.passes.group import GUARDRAILS
@@ -18,7 +15,7 @@ async def stored_status(store: Store) -> StatusFacts:
     return StatusFacts(
         library=msgspec.convert(await store.read(runs.census), LibraryCounts, from_attributes=True),
         runs=msgspec.convert(await store.read(runs.last_runs), tuple[Run, ...], from_attributes=True),
-        failures=_named(await store.read(failures.list_failures)),
+        failures=msgspec.convert(await store.read(failures.list_failures), tuple[Failure, ...], from_attributes=True),
         failures_by_reason=tuple(
             ReasonCount(reason=reason, count=count)
             for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
@@ -27,9 +24,3 @@ async def stored_status(store: Store) -> StatusFacts:
         reembedding=msgspec.convert(await store.read(spaces.reembedding), Reembedding | None, from_attributes=True),
         thresholds=await store.read(read_thresholds),
     )
-
-
-def _named(stored: Iterable[failures.Failure]) -> tuple[Failure, ...]:
-    """Return the failures under the paths of their pictures, where these are known."""
-    named = [replace(failure, item=failure.path or failure.item) for failure in stored]
-    return msgspec.convert(named, tuple[Failure, ...], from_attributes=True)

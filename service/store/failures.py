@@ -1,6 +1,7 @@
 """Failed items, the reasons, and the times of their retries."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select
 
 from immich_facesets.errors import ItemError, TransientError
-from service.store.tables import assets, failures
+from service.store.tables import assets, failures, sources
 from service.store.upsert import upsert
 
 _FIRST_PAUSE = timedelta(hours=1)
@@ -31,7 +32,8 @@ class Failure:
     """
     One failed item; ``retry_at`` is the time of its next try.
 
-    ``path`` is the source's own path of a picture with these bytes, None when the item is no longer a picture.
+    ``name`` is the file's name in Immich, or the path below a folder; the item itself when it is not a known picture.
+    ``path`` is the source's own path of that picture, None when there is none.
     """
 
     stage: str
@@ -43,6 +45,7 @@ class Failure:
     first_at: datetime
     last_at: datetime
     retry_at: datetime
+    name: str
     path: str | None = None
 
 
@@ -164,16 +167,33 @@ def resting(stage: str, item: ColumnElement[str], now: datetime) -> ColumnElemen
 
 def list_failures(tx: Connection, *, limit: int = 200) -> list[Failure]:
     """Return the failures, latest first."""
-    path = (
-        select(func.min(assets.c.path))
-        .where(
-            assets.c.source == failures.c.source,
-            or_(assets.c.fingerprint == failures.c.item, assets.c.asset_id == failures.c.item),
-        )
-        .scalar_subquery()
-    )
-    latest = select(failures, path.label("path")).order_by(failures.c.last_at.desc(), failures.c.item)
-    return [Failure(**row._mapping) for row in tx.execute(latest.limit(limit))]  # noqa: SLF001 - SQLAlchemy's documented mapping access
+    latest = tx.execute(select(failures).order_by(failures.c.last_at.desc(), failures.c.item).limit(limit)).all()
+    pictures = _pictures_of(tx, {row.item for row in latest}, {row.source for row in latest})
+    found = []
+    for row in latest:
+        # The failing source may hold the bytes no longer: then another one gives the name.
+        known = sorted(pictures.get(row.item, ()), key=lambda one: (one.source != row.source, one.is_gone, one.path))
+        name, path = (_name(known[0]), known[0].path) if known else (row.item, None)
+        found.append(Failure(**row._mapping, name=name, path=path))  # noqa: SLF001 - SQLAlchemy's documented mapping access
+    return found
+
+
+def _name(picture: Any) -> str:
+    """Return the name under which a user finds a picture: Immich's own paths hold only ids."""
+    name: str = picture.path if picture.kind == "folder" else picture.file_name
+    return name
+
+
+def _pictures_of(tx: Connection, items: Collection[str], among: Collection[str]) -> dict[str, list[Any]]:
+    """Return the pictures, gone ones included, by fingerprint, and by their id in one of the sources ``among``."""
+    found: dict[str, list[Any]] = defaultdict(list)
+    known = select(assets.c.source, assets.c.path, assets.c.file_name, assets.c.is_gone, sources.c.kind)
+    by_id = and_(assets.c.source.in_(among), assets.c.asset_id.in_(items))
+    for key, is_meant in ((assets.c.fingerprint, assets.c.fingerprint.in_(items)), (assets.c.asset_id, by_id)):
+        chosen = known.add_columns(key.label("item")).join(sources, sources.c.name == assets.c.source)
+        for row in tx.execute(chosen.where(is_meant)):
+            found[row.item].append(row)
+    return found
 
 
 def count_by_reason(tx: Connection) -> dict[str, int]:

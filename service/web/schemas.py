@@ -64,15 +64,22 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """One item that failed and will be tried again. ``reason`` is the stable code, ``message`` its explanation."""
+    """
+    One item that failed and will be tried again.
+
+    ``name`` is what a user knows it by: the file's name in Immich, or the path below a folder. ``path`` is the source's
+    own path. ``item`` is the internal key. ``reason`` is the stable code, ``message`` its explanation.
+    """
 
     stage: str
     source: str
+    name: str
     item: str
     reason: str
     message: str
     tries: int
     retry_at: Instant
+    path: str | None = None
 
 
 class ReasonCount(msgspec.Struct, frozen=True, kw_only=True):

@@ -97,7 +97,9 @@ def invented_facts(now: datetime) -> StatusFacts:
             Failure(
                 stage="embed",
                 source="anna",
-                item="3f0d6c1e-8f5b-4a57-9d7b-1d5a3e0c7b11",
+                name="IMG_2041.jpg",
+                item="original:5f1c0a6be3b0c2b7c7e2f3f1c3a1d2b4e5f60718",
+                path="/data/upload/anna/3f0d6c1e-8f5b-4a57-9d7b-1d5a3e0c7b11.jpg",
                 reason="corrupt",
                 message="The file ends in the middle of the picture.",
                 tries=3,
@@ -106,7 +108,9 @@ def invented_facts(now: datetime) -> StatusFacts:
             Failure(
                 stage="embed",
                 source="scans-1974",
+                name="album-03/panorama_0007.tif",
                 item="album-03/panorama_0007.tif",
+                path="album-03/panorama_0007.tif",
                 reason="too_large",
                 message="412 million pixels; the embedder takes 120 million (FACESETS_EMBEDDER_MAX_PIXELS).",
                 tries=1,

@@ -55,8 +55,9 @@ async def test_a_sync_finds_people_and_a_second_one_finds_nothing_to_do(app: App
     facts = await status_facts(app)
     assert facts.library.identities == first.counts["group_new_identities"]
     (failure,) = facts.failures
-    assert failure.item.startswith("/data/upload/")
-    assert failure.item.endswith(".jpg")
+    assert failure.name == placed.broken.file_name
+    assert failure.path is not None
+    assert failure.path.startswith("/data/upload/")
     assert facts.failures_by_reason[0].count == 1
     assert facts.model is not None
     assert facts.thresholds is not None

@@ -93,7 +93,16 @@ def test_ids_may_be_as_long_as_paths(store: Store) -> None:
     name = "d" * 990 + ".jpg"
     remember(store, file(name))
     store.write_now(failures.record_unlisted, "album", [(name, DENIED)], NOON)
-    assert store.read_now(failures.list_failures)[0].item == name
+    assert store.read_now(failures.list_failures)[0].name == name
+
+
+def test_a_failure_in_a_folder_has_the_path_below_it_for_a_name(store: Store) -> None:
+    picture = file("Summer/a.jpg", file_name="a.jpg")
+    remember(store, picture)
+    broken = ItemError("the picture is cut short", reason="corrupt")
+    store.write_now(failures.record_failure, "embed", "album", picture.fingerprint, error=broken, now=NOON)
+    store.write_now(failures.record_unlisted, "album", [("closed", DENIED)], NOON)
+    assert {failure.name for failure in store.read_now(failures.list_failures)} == {"Summer/a.jpg", "closed"}
 
 
 def test_what_a_listing_could_not_read_is_told_until_one_could(store: Store) -> None:

@@ -106,6 +106,29 @@ def test_a_failed_item_rests_for_growing_pauses_and_is_forgotten_when_it_is_done
     assert store.read_now(failures.list_failures) == []
 
 
+def test_a_failure_has_the_name_that_its_picture_has_in_immich_and_that_of_a_copy_where_its_own_is_gone(
+    store: Store,
+) -> None:
+    store.write_now(sources.remember_source, "ben", "immich", "user-2")
+    twin = asset("b1", source="ben", checksum=asset("a1").checksum, file_name="IMG_7.jpg", path="/data/upload/b.jpg")
+    remember(
+        store, asset("a1", file_name="IMG_1.jpg", path="/data/upload/a.jpg"), asset("a2", file_name="IMG_2.jpg"), twin
+    )
+    broken = ItemError("the picture is cut short", reason="corrupt")
+    for stage, item in (("embed", asset("a1").fingerprint), ("discover", "a2")):
+        store.write_now(failures.record_failure, stage, "anna", item, error=broken, now=NOON)
+
+    def named() -> list[tuple[str, str | None]]:
+        return sorted((failure.name, failure.path) for failure in store.read_now(failures.list_failures))
+
+    assert named() == [("IMG_1.jpg", "/data/upload/a.jpg"), ("IMG_2.jpg", "/photos/a2.jpg")]
+    store.write_now(assets.mark_gone, "anna", "a1")
+    assert named()[0] == ("IMG_1.jpg", "/data/upload/a.jpg"), "still the name under which it failed"
+    edited = replace(asset("a1", file_name="IMG_1.jpg"), checksum="f" * 40)
+    store.write_now(assets.remember_page, plans(edited), run_id=2)
+    assert named() == [("IMG_2.jpg", "/photos/a2.jpg"), ("IMG_7.jpg", "/data/upload/b.jpg")]
+
+
 def test_an_item_that_only_met_an_outage_is_tried_again_at_once(store: Store) -> None:
     remember(store, asset("a1"))
     error = TransientError("Immich answered 503")

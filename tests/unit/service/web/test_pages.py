@@ -57,7 +57,17 @@ async def test_what_others_wrote_is_shown_as_text() -> None:
     evil = "<script>alert(1)</script>"
     facts = StatusFacts(
         failures=(
-            Failure(stage=evil, source=evil, item=evil, reason=evil, message=evil, tries=1, retry_at=datetime.now(UTC)),
+            Failure(
+                stage=evil,
+                source=evil,
+                name=evil,
+                item=evil,
+                reason=evil,
+                message=evil,
+                tries=1,
+                retry_at=datetime.now(UTC),
+                path=f'"{evil}',
+            ),
         ),
         failures_by_reason=(ReasonCount(reason=evil, count=1),),
         guardrails=(evil,),
@@ -96,17 +106,26 @@ async def test_an_empty_service_has_a_page_too() -> None:
     assert "not known before the embedder answers" in page
 
 
+async def test_a_failure_has_the_name_of_its_file_and_its_path_as_a_hint() -> None:
+    page = await page_of(busy_scene())
+    path = "/data/upload/anna/3f0d6c1e-8f5b-4a57-9d7b-1d5a3e0c7b11.jpg"
+    assert f'<code title="{path}">IMG_2041.jpg</code>' in page
+    assert "original:" not in page
+
+
 async def test_long_lists_are_cut_and_say_so() -> None:
     now = datetime.now(UTC)
     failures = tuple(
-        Failure(stage="embed", source="a", item=f"item-{n:03}", reason="corrupt", message="", tries=1, retry_at=now)
+        Failure(
+            stage="embed", source="a", name=f"{n:03}.jpg", item="a", reason="corrupt", message="", tries=1, retry_at=now
+        )
         for n in range(50)
     )
     runs = tuple(Run(id=n, kind="full", started_at=now, ended_at=now, outcome="done") for n in range(50))
     facts = StatusFacts(failures=failures, failures_by_reason=(ReasonCount(reason="corrupt", count=1234),), runs=runs)
     page = await page_of(Scene(facts=facts))
-    assert "item-019" in page
-    assert "item-020" not in page
+    assert "019.jpg" in page
+    assert "020.jpg" not in page
     assert "The latest 20 of 1,234" in page
     assert page.count('class="outcome') == 10
 
