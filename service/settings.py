@@ -130,8 +130,8 @@ class Settings(BaseSettings):
     export_profiles: str = Field("fsz", description="formats of the face sets to keep up to date, separated by commas: `fsz` (always), `facefusion`, `visomaster`, `kohya`, `imagefolder`, `xmp`, `npz`, `plain`; `kohya:40:768` takes 40 faces of 768 pixels")
     era_ages: str = Field("", description="eras by age instead of by likeness for people whose birth date Immich knows, such as `0-2,3-5,6-9,10-13,14-17`; empty: none")
     enrich: Literal["auto", "off"] = Field("auto", description="`auto` asks the embedder for landmarks and head pose of the faces that may be exported, where it has models for them; `off` never does")
-    crop_size: int = Field(512, ge=64, le=4096, description="side of an exported crop in pixels")
-    crop_padding: float = Field(0.5, ge=0.25, le=2, description="how much of the box is added around it (`pad_ratio`)")
+    crop_size: int = Field(512, ge=64, le=4096, description="side of an exported crop in pixels; pictures are fetched again only where a stored crop lacks pixels that the original has")
+    crop_padding: float = Field(0.5, ge=0.25, le=2, description="how much of the box is added around it (`pad_ratio`); more than before fetches pictures with faces again")
 
     fetch_concurrency: int = Field(8, ge=1, le=64, description="pictures in flight; adapts down when Immich is slow")
     max_file_bytes: int = Field(512 * 2**20, ge=1, description="larger originals are recorded as failures")

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from embedder.engine import Detection, View
-from embedder.images.crops import plan_square
+from immich_facesets.exports.crop_geometry import plan_square
 from immich_facesets.faces import Box
 from immich_facesets.wire import CropRequest
 

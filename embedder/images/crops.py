@@ -1,38 +1,14 @@
 """Square crops around faces for exports: at native resolution, never enlarged, with light compression."""
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 
 from embedder.images.picture import Picture
 from immich_facesets import wire
+from immich_facesets.exports.crop_geometry import plan_square
 from immich_facesets.faces import Box
 
 QUALITY = 97
-ABOVE, ELSEWHERE = 0.5, 0.25
-"""Margin that the consumers' detectors need around a box, in box heights: above, and on the other sides."""
-
-
-@dataclass(frozen=True, slots=True)
-class Square:
-    """Whole pixels of the picture; it may reach outside."""
-
-    left: int
-    top: int
-    side: int
-
-
-def plan_square(box: Box, pad_ratio: float) -> Square:
-    """
-    The square of ``1 + 2 * pad_ratio`` times the box's longer side around the box.
-
-    Centred, but moved up when that leaves less than half a box above, as long as a quarter stays below.
-    """
-    side = max(1, round(max(box.width, box.height) * (1 + 2 * pad_ratio)))
-    slack = side - box.height
-    above = max(slack / 2, min(ABOVE * box.height, slack - ELSEWHERE * box.height))
-    return Square(round((box.x1 + box.x2 - side) / 2), round(box.y1 - above), side)
 
 
 def cut_crop(picture: Picture, box: Box, request: wire.CropRequest, *, turns: int = 0) -> wire.CropAnswer | None:

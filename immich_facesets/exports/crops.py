@@ -42,14 +42,23 @@ def grey_picture(stored: bytes) -> NDArray[np.uint8]:
     return cv2.cvtColor(_decoded(stored), cv2.COLOR_BGR2GRAY).astype(np.uint8, copy=False)
 
 
-def finished_picture(stored: bytes, out_size: int) -> Picture:
+def finished_picture(stored: bytes, out_size: int, part: Box | None = None) -> Picture:
     """
-    Return a stored crop at exactly ``out_size`` x ``out_size`` pixels.
+    Return a stored crop, or the square ``part`` of it (in shares of its side), at ``out_size`` x ``out_size`` pixels.
 
     It is shrunk by area averaging (no moire), or enlarged by Lanczos (keeps edges that bicubic softens). A crop that
     cannot be read is an ``ItemError``.
     """
-    return resized(_decoded(stored), out_size)
+    picture = _decoded(stored)
+    return resized(picture if part is None else _cut(picture, part), out_size)
+
+
+def _cut(picture: Picture, part: Box) -> Picture:
+    """Return a square part of a square picture, in whole pixels; ``part`` is in shares of its side."""
+    whole = min(picture.shape[:2])
+    side = min(max(1, round(part.width * whole)), whole)
+    left, top = (min(max(0, round(edge * whole)), whole - side) for edge in (part.x1, part.y1))
+    return picture[top : top + side, left : left + side]
 
 
 def small_picture(stored: bytes, side: int, stored_side: int) -> Picture:

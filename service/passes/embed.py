@@ -54,7 +54,9 @@ def recipe_of(space: str, settings: Settings) -> Recipe:
     """Return the settings that stored results depend on."""
     return Recipe(
         space=space,
-        text=f"{settings.detection};crop={settings.crop_size};padding={settings.crop_padding:g}",
+        detection=settings.detection,
+        crop_size=settings.crop_size,
+        crop_padding=settings.crop_padding,
         crop_short=settings.export_min_face_short,
     )
 

@@ -33,11 +33,14 @@ class Recipe:
     """
     The settings for embedding a content: the space, and all else that its stored results depend on.
 
-    ``text`` names detection mode and crop geometry; faces of ``crop_short`` pixels (short edge) or more get a crop.
+    ``detection`` is the mode. Faces of ``crop_short`` pixels (short edge) or more get a crop of at most ``crop_size``
+    pixels, with ``crop_padding`` of the box around it.
     """
 
     space: str
-    text: str
+    detection: str
+    crop_size: int
+    crop_padding: float
     crop_short: float
 
 
@@ -93,11 +96,37 @@ def _missing(recipe: Recipe, now: datetime, sources: Collection[str] | None) -> 
 
 
 def _done(recipe: Recipe) -> tuple[Any, ...]:
+    """Return the conditions for embeddings whose stored results serve this recipe, whatever recipe made them."""
     return (
         embeddings.c.space == recipe.space,
-        embeddings.c.recipe == recipe.text,
-        embeddings.c.crop_short <= recipe.crop_short,
+        embeddings.c.detection == recipe.detection,
+        or_(embeddings.c.crop_short <= recipe.crop_short, ~_face_without_crop(recipe)),
+        ~_crop_too_small(recipe),
     )
+
+
+_OF_EMBEDDING = and_(faces.c.sha256 == embeddings.c.sha256, faces.c.space == embeddings.c.space)
+
+
+def _face_without_crop(recipe: Recipe) -> Any:
+    """Return the condition that a face has no crop and is large enough for one."""
+    large = and_(faces.c.x2 - faces.c.x1 >= recipe.crop_short, faces.c.y2 - faces.c.y1 >= recipe.crop_short)
+    has_crop = exists().where(crops.c.face_id == faces.c.face_id)
+    return exists().where(_OF_EMBEDDING, large, ~has_crop).correlate(embeddings)
+
+
+def _crop_too_small(recipe: Recipe) -> Any:
+    """
+    Return the condition that a stored crop shows or resolves less than the recipe asks for, and the original has more.
+
+    A crop that was never reduced has every pixel of the original, so it serves any size.
+    """
+    stored = embeddings.c
+    is_reduced = crops.c.x2 - crops.c.x1 > stored.crop_size
+    is_coarse = stored.crop_size * (1 + 2 * recipe.crop_padding) < recipe.crop_size * (1 + 2 * stored.crop_padding)
+    shows_less = stored.crop_padding < recipe.crop_padding
+    of_face = crops.c.face_id == faces.c.face_id
+    return exists().where(_OF_EMBEDDING, of_face, or_(shows_less, and_(is_reduced, is_coarse))).correlate(embeddings)
 
 
 def to_embed(
@@ -199,9 +228,11 @@ def record_content(tx: Connection, found: EmbeddedContent, now: datetime) -> Non
             {
                 "sha256": found.sha256,
                 "space": found.recipe.space,
-                "recipe": found.recipe.text,
                 "crop_short": found.recipe.crop_short,
                 "embedded_at": now,
+                "detection": found.recipe.detection,
+                "crop_size": found.recipe.crop_size,
+                "crop_padding": found.recipe.crop_padding,
             }
         ],
     )

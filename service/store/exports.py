@@ -12,6 +12,7 @@ from immich_facesets.faces import Box, Face, Measures
 from service.store.tables import (
     assets,
     crops,
+    embeddings,
     export_ledger,
     exports,
     faces,
@@ -24,10 +25,15 @@ from service.store.upsert import upsert
 
 @dataclass(frozen=True, slots=True)
 class StoredCrop:
-    """The square crop around a face, and a verdict on the finished crop that was stored without its facts."""
+    """
+    The square crop around a face, and a verdict on the finished crop that was stored without its facts.
+
+    ``area`` is what it shows of the original, with ``pad_ratio`` of the box around it.
+    """
 
     file: str
     area: Box
+    pad_ratio: float
     phash: str | None
     check_key: str | None
     verdict: str | None
@@ -76,6 +82,11 @@ CROP_COLUMNS = (
     crops.c.check_key,
     crops.c.verdict,
     crops.c.painted,
+    select(embeddings.c.crop_padding)
+    .where(embeddings.c.sha256 == faces.c.sha256, embeddings.c.space == faces.c.space)
+    .correlate(faces)
+    .scalar_subquery()
+    .label("crop_padding"),
 )
 
 
@@ -111,6 +122,7 @@ def crop_of(row: Any) -> StoredCrop | None:
     return StoredCrop(
         file=row.file,
         area=Box(row.cx1, row.cy1, row.cx2, row.cy2),
+        pad_ratio=row.crop_padding or 0.0,
         phash=row.phash,
         check_key=row.check_key,
         verdict=row.verdict,

@@ -162,16 +162,18 @@ fingerprints = Table(
     Column("sha256", String(64), ForeignKey("contents.sha256"), nullable=False, index=True),
 )
 
-# The contents that are done in each space. ``recipe`` names detection mode and crop geometry; ``crop_short`` is the
-# smallest face (short edge, pixels) that got a crop.
+# The contents that are done in each space. ``detection`` is the mode. A crop is at most ``crop_size`` pixels wide, with
+# ``crop_padding`` of the box around it; ``crop_short`` is the smallest face (short edge, pixels) that got one.
 embeddings = Table(
     "embeddings",
     metadata,
     Column("sha256", String(64), ForeignKey("contents.sha256"), primary_key=True),
     Column("space", String(64), primary_key=True),
-    Column("recipe", String(100), nullable=False),
     Column("crop_short", Float, nullable=False),
     Column("embedded_at", Instant, nullable=False),
+    Column("detection", String(20), nullable=False),
+    Column("crop_size", Integer, nullable=False),
+    Column("crop_padding", Float, nullable=False),
 )
 
 faces = Table(

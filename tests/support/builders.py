@@ -17,7 +17,7 @@ from service.store.contents import EmbeddedContent, FoundFace, Recipe
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 RULES = ListingRules()
-RECIPE = Recipe(space="space-1", text="full;crop=512;padding=0.5", crop_short=100.0)
+RECIPE = Recipe(space="space-1", detection="full", crop_size=512, crop_padding=0.5, crop_short=100.0)
 
 
 def hint(face_id: str = "f1", *, box: Box | None = None, person_id: str | None = None, size: int = 1000) -> FaceHint:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from immich_facesets.errors import ItemError
 from immich_facesets.exports.crop_checks import NOTHING_SEEN, CropFacts, check, decoded, seen_faces
+from immich_facesets.exports.crop_geometry import shown_area
 from immich_facesets.exports.crops import Picture, box_in_crop, finished_picture, paint_over
-from immich_facesets.faces import Box
+from immich_facesets.faces import Box, Face
 from immich_facesets.facesets.faceset import Check, ExportFace, ExportRules, Verdict
 from immich_facesets.quality.pose import upright_turns
 from immich_facesets.wire import FacesAnswer
@@ -66,9 +67,24 @@ class CropChecks:
         """Return the areas that are painted over in the crop of a face that passed its check so."""
         return self._painted.get(face_id, ())
 
-    def finished(self, crop: StoredCrop) -> Picture:
-        """Return a crop as exports show it. Blocking."""
-        return finished_picture(self.stored(crop), self._rules.out_size)
+    def finished(self, face: Face) -> Picture:
+        """Return the crop of a face as exports show it. Blocking."""
+        crop = self.crops[face.face_id]
+        part = None
+        if (shown := self._shown(face)) != crop.area:
+            part = box_in_crop(shown, crop.area_corners, 1, turns=upright_turns(face.landmarks))
+        return finished_picture(self.stored(crop), self._rules.out_size, part)
+
+    def place(self, face: Face) -> Box:
+        """Return the place of a face in its finished crop."""
+        shown = self._shown(face)
+        area, turns = (shown.x1, shown.y1, shown.x2, shown.y2), upright_turns(face.landmarks)
+        return box_in_crop(face.box, area, self._rules.out_size, turns=turns)
+
+    def _shown(self, face: Face) -> Box:
+        """Return the square of the original that the finished crop of a face shows."""
+        crop = self.crops[face.face_id]
+        return shown_area(face.box, crop.area, stored_pad=crop.pad_ratio, pad_ratio=self._rules.pad_ratio)
 
     def stored(self, crop: StoredCrop) -> bytes:
         """Return the bytes of a crop as stored. Blocking."""
@@ -118,11 +134,9 @@ class CropChecks:
         A crop that cannot be read, or of which the embedder ends, shows nothing.
         """
         candidate = face.candidate.face
-        crop, rules = self.crops[candidate.face_id], self._rules
-        turns = upright_turns(candidate.landmarks)
-        expected = box_in_crop(candidate.box, crop.area_corners, rules.out_size, turns=turns)
+        expected = self.place(candidate)
         try:
-            picture = await asyncio.to_thread(self.finished, crop)
+            picture = await asyncio.to_thread(self.finished, candidate)
             finished = seen_faces(await self._faces(picture), expected)
             if finished.main is None or not finished.strangers:
                 return CropFacts(finished)

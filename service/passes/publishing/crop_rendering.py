@@ -1,8 +1,7 @@
 """Crops as exports show them: the PNG of a chosen face, and the thumbnail of any. Everything here blocks."""
 
-from immich_facesets.exports.crops import Picture, box_in_crop, paint_over, png, provenance, resized, small_picture
+from immich_facesets.exports.crops import Picture, paint_over, png, provenance, resized, small_picture
 from immich_facesets.facesets.faceset import Candidate, ExportFace, ExportRules
-from immich_facesets.quality.pose import upright_turns
 from service.passes.publishing.crop_checks import CropChecks
 
 
@@ -22,17 +21,13 @@ class Drawing:
 
     def thumbnail(self, candidate: Candidate, side: int) -> Picture:
         """Return the crop of a face with sides of ``side`` pixels, strangers painted over as in its PNG."""
-        crop = self._checks.crops[candidate.face.face_id]
-        if self._checks.painted(candidate.face.face_id):
+        face = candidate.face
+        crop = self._checks.crops[face.face_id]
+        if self._checks.painted(face.face_id) or crop.pad_ratio > self._rules.pad_ratio:
             return resized(self._finished(candidate), side)
         return small_picture(self._checks.stored(crop), side, round(min(self._rules.out_size, crop.area.width)))
 
     def _finished(self, candidate: Candidate) -> Picture:
-        crop = self._checks.crops[candidate.face.face_id]
-        picture = self._checks.finished(crop)
+        picture = self._checks.finished(candidate.face)
         painted = self._checks.painted(candidate.face.face_id)
-        if painted:
-            turns = upright_turns(candidate.face.landmarks)
-            expected = box_in_crop(candidate.face.box, crop.area_corners, self._rules.out_size, turns=turns)
-            picture = paint_over(picture, painted, expected)
-        return picture
+        return paint_over(picture, painted, self._checks.place(candidate.face)) if painted else picture

@@ -3,13 +3,16 @@
 import io
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from embedder.images.crops import cut_crop, plan_square
+from embedder.images.crops import cut_crop
 from embedder.images.picture import Picture
+from immich_facesets.exports.crop_geometry import plan_square, shown_area
+from immich_facesets.exports.crops import box_in_crop, finished_picture
 from immich_facesets.faces import Box
 from immich_facesets.wire import CropRequest
 
@@ -77,3 +80,22 @@ def test_a_crop_larger_than_requested_is_reduced_and_one_outside_is_none() -> No
         assert image.size == (333, 333)
     assert crop.area[2] - crop.area[0] == 2600
     assert cut_crop(Picture.whole(pixels), Box(4000, 0, 4010, 10), CropRequest(side=64)) is None
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+@pytest.mark.parametrize("box", [Box(150, 100, 210, 180), Box(5, 60, 65, 140), Box(340, 220, 395, 299)])
+def test_a_part_of_a_stored_crop_is_what_a_crop_with_less_around_it_shows(box: Box, turns: int) -> None:
+    picture = Picture.whole(smooth())
+    stored, wanted = (cut_crop(picture, box, CropRequest(side=1000, pad_ratio=pad), turns=turns) for pad in (0.75, 0.3))
+    assert stored is not None
+    assert wanted is not None
+    area = shown_area(box, Box(*stored.area), stored_pad=0.75, pad_ratio=0.3)
+    assert (area.x1, area.y1, area.x2, area.y2) == wanted.area
+    part = finished_picture(stored.image, 96, box_in_crop(area, stored.area, 1, turns=turns))
+    assert np.abs(part.astype(int) - finished_picture(wanted.image, 96)).mean() < 2
+
+
+def test_a_stored_crop_with_less_around_it_than_wanted_is_shown_whole() -> None:
+    stored = Box(100, 60, 260, 220)
+    assert shown_area(Box(150, 100, 210, 180), stored, stored_pad=0.5, pad_ratio=0.5) == stored
+    assert shown_area(Box(150, 100, 210, 180), stored, stored_pad=0.5, pad_ratio=2.0) == stored

@@ -53,6 +53,29 @@ def test_another_crop_of_a_face_has_no_facts(store: Store) -> None:
     assert store.read_now(exports.crop_facts, [1], KEY) == {}
 
 
+def test_a_database_that_held_the_crops_geometry_as_text_needs_no_picture_again(store: Store) -> None:
+    with_one_crop(store)
+    at_version(store, "0009")
+    with store.engine.connect() as connection:
+        assert connection.execute(text("SELECT recipe FROM embeddings")).scalars().all() == [
+            "full;crop=512;padding=0.5"
+        ]
+    migrate(store.engine)
+    (member,) = store.read_now(exports.strays, RECIPE.space)
+    assert member.crop is not None
+    assert member.crop.pad_ratio == 0.5
+    assert store.read_now(contents.count_to_embed, RECIPE, NOON) == 0
+
+
+def test_a_database_whose_crops_have_an_unknown_geometry_makes_them_again(store: Store) -> None:
+    with_one_crop(store)
+    at_version(store, "0009")
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE embeddings SET recipe = 'something else'"))
+    migrate(store.engine)
+    assert store.read_now(contents.count_to_embed, RECIPE, NOON) == 1
+
+
 def test_a_database_of_the_version_before_facts_keeps_its_verdicts(store: Store) -> None:
     with_one_crop(store)
     at_version(store, "0008")

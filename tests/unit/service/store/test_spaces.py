@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -43,11 +44,10 @@ from service.store import (
     spaces,
     tables,
 )
-from service.store.contents import Recipe
 from service.store.database import Store
 from service.store.eras import EraVersion
 
-OTHER = Recipe("space-2", RECIPE.text, RECIPE.crop_short)
+OTHER = replace(RECIPE, space="space-2")
 ANNA = asset("a1", hints=(hint(person_id="p1"),))
 BEN = asset("a2")
 NEW = asset("a3")
@@ -297,7 +297,7 @@ def test_two_spaces_are_kept_and_no_third(store: Store) -> None:
     fill(store)
     fill_other(store)
     store.write_now(spaces.use_space, OTHER.space, carried_plan(store), NOON)
-    third = Recipe("space-3", RECIPE.text, RECIPE.crop_short)
+    third = replace(RECIPE, space="space-3")
     store.write_now(contents.record_content, content(ANNA, face_answer(31), recipe=third), NOON)
     nobody = GroupingPlan(new=(), joins=(), leaves=(), links=(), report=nothing_to_report())
     store.write_now(spaces.use_space, third.space, nobody, NOON)

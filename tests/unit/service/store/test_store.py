@@ -45,13 +45,58 @@ def test_what_is_wanted_and_not_done_is_to_be_embedded_once_for_equal_bytes(stor
     assert store.read_now(contents.count_to_embed, RECIPE, NOON) == 0
 
 
-def test_a_smaller_export_size_asks_for_the_contents_again_and_a_larger_one_does_not(store: Store) -> None:
-    remember(store, asset("a1"))
+def test_smaller_exported_faces_ask_again_only_for_contents_with_such_a_face(store: Store) -> None:
+    remember(store, asset("a1"), asset("a2"))
+    small = face_answer(2, box=Box(600, 0, 680, 90), crop=False)
     store.write_now(contents.record_content, content(asset("a1"), face_answer()), NOON)
-    larger = contents.Recipe(RECIPE.space, RECIPE.text, 200.0)
-    smaller = contents.Recipe(RECIPE.space, RECIPE.text, 50.0)
-    assert store.read_now(contents.count_to_embed, larger, NOON) == 0
-    assert store.read_now(contents.count_to_embed, smaller, NOON) == 1
+    store.write_now(contents.record_content, content(asset("a2"), face_answer(), small), NOON)
+
+    def asked(crop_short: float) -> list[str]:
+        todo = store.read_now(contents.to_embed, replace(RECIPE, crop_short=crop_short), NOON)
+        return [item.asset_id for item in todo]
+
+    assert asked(200.0) == []
+    assert asked(81.0) == []
+    assert asked(80.0) == ["a2"]
+
+
+@pytest.mark.parametrize(
+    ("crop_size", "crop_padding", "native", "reduced"),
+    [
+        (512, 0.5, False, False),
+        (256, 0.5, False, False),
+        (1024, 0.5, False, True),
+        (513, 0.5, False, True),
+        (512, 0.25, False, True),
+        (384, 0.25, False, False),
+        (512, 0.6, True, True),
+        (64, 0.6, True, True),
+        (4096, 0.25, False, True),
+    ],
+)
+def test_another_crop_asks_again_only_for_contents_whose_stored_crops_lack_pixels_of_the_original(
+    store: Store, crop_size: int, crop_padding: float, native: bool, reduced: bool
+) -> None:
+    """Crops have the size 512 and padding 0.5. One was cut at 400 pixels, the other at 1000 and reduced."""
+    remember(store, asset("native"), asset("reduced"), asset("faceless"))
+    for name, side in (("native", 400.0), ("reduced", 1000.0)):
+        face = face_answer()
+        assert face.crop is not None
+        cut = msgspec.structs.replace(face, crop=msgspec.structs.replace(face.crop, area=(0.0, 0.0, side, side)))
+        store.write_now(contents.record_content, content(asset(name), cut), NOON)
+    store.write_now(contents.record_content, content(asset("faceless")), NOON)
+    recipe = replace(RECIPE, crop_size=crop_size, crop_padding=crop_padding)
+    asked = {item.asset_id for item in store.read_now(contents.to_embed, recipe, NOON)}
+    assert asked == {name for name, again in (("native", native), ("reduced", reduced)) if again}
+    for name in ("native", "reduced", "faceless"):
+        sha256 = content(asset(name)).sha256
+        assert store.read_now(contents.is_embedded, sha256, recipe) == (name not in asked)
+
+
+def test_another_way_of_detection_asks_for_everything_again(store: Store) -> None:
+    remember(store, asset("a1"))
+    store.write_now(contents.record_content, content(asset("a1")), NOON)
+    assert store.read_now(contents.count_to_embed, replace(RECIPE, detection="guided"), NOON) == 1
 
 
 def test_a_face_seen_again_keeps_its_row_and_its_identity(store: Store) -> None:
