@@ -53,9 +53,26 @@ def check(trace: Trace, folders: Mapping[str, Path], *, remotes: frozenset[int] 
     assert trace.looked_up == (), trace.looked_up[:3]
     assert {host for host, _ in trace.connected} <= {"127.0.0.1"}
     assert remotes <= {port for _, port in trace.connected}
-    assert trace.written_outside([folders["work"], folders["tmp"]]) == set()
+    ours = [folders["work"] / "data", folders["work"] / "demo", folders["tmp"]]
+    assert trace.written_outside(ours) == set()
     assert [path.name for path in folders["home"].rglob("*")] == []
     assert [path.name for path in folders["tmp"].rglob("*")] == []
+
+
+def test_a_trace_shows_a_look_up_a_connection_and_a_file(
+    environ: Mapping[str, str], folders: Mapping[str, Path]
+) -> None:
+    code = """import contextlib, pathlib, socket
+with contextlib.suppress(OSError): socket.getaddrinfo("name.invalid", 80)
+with contextlib.suppress(OSError): socket.create_connection(("127.0.0.2", 9), 1)
+pathlib.Path.home().joinpath("folder").mkdir(exist_ok=True)
+pathlib.Path("file").touch()"""
+    found = trace("timeit", "-n", "1", "-r", "1", code, environ=environ, log=folders["work"] / "trace")
+    assert found.code == 0, found.output
+    assert any("/etc/hosts" in line for line in found.looked_up)
+    assert ("127.0.0.2", 9) in found.connected
+    outside = found.written_outside([folders["work"] / "data"])
+    assert outside == {str(folders["home"] / "folder"), str(folders["work"] / "file")}
 
 
 async def beside_immich(
@@ -89,8 +106,17 @@ async def test_a_check_of_the_settings_asks_the_same(environ: Mapping[str, str],
     await beside_immich(environ, folders, "config", "check")
 
 
+@pytest.mark.slow
 def test_a_benchmark_asks_nobody(environ: Mapping[str, str], folders: Mapping[str, Path]) -> None:
     found = trace("embedder", "bench", "--seconds", "0.2", environ=environ, log=folders["work"] / "trace")
+    assert found.code == 0, found.output[-3000:]
+    check(found, folders)
+
+
+@pytest.mark.slow
+def test_the_demo_asks_only_its_own_fake_immich(environ: Mapping[str, str], folders: Mapping[str, Path]) -> None:
+    small = ("--once", "--people", "2", "--pictures", "12", "--folder", str(folders["work"] / "demo"))
+    found = trace("service", "demo", *small, environ=environ, log=folders["work"] / "trace")
     assert found.code == 0, found.output[-3000:]
     check(found, folders)
 
