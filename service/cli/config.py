@@ -3,12 +3,13 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import typer
 from rich.text import Text
 
+from immich_facesets.accounts import check_account
 from immich_facesets.errors import FacesetsError, TransientError
 from immich_facesets.runtime.file_modes import is_open_to_others
 from immich_facesets.runtime.listen_address import Listen
@@ -31,6 +32,7 @@ from service.sources.folder import FolderSource
 from service.sources.immich import build_immich_source
 from service.store.database import Age, Store, age, open_engine
 from service.store.folders import folders
+from service.store.sources import bound_accounts
 from service.sync.schedule import trigger_of
 
 config = typer.Typer(help="The settings.", no_args_is_help=True)
@@ -90,8 +92,9 @@ async def _findings() -> AsyncIterator[Finding]:
         users = chosen_users(settings)
     except FacesetsError as error:
         yield Finding("Immich", "", error)
+    accounts = await _bound_accounts(settings)
     for user in users:
-        yield await _ask(f"Immich, user {user.name}", lambda user=user: _immich(user, settings))  # type: ignore[misc]  # a default binds the loop's value
+        yield await _ask(f"Immich, user {user.name}", lambda user=user: _immich(user, settings, accounts))  # type: ignore[misc]  # a default binds the loop's value
     async for finding in _folders(settings):
         yield finding
     if not settings.embedder_addresses:
@@ -139,29 +142,48 @@ async def _exports(settings: Settings) -> str:
     return str(settings.export_dir)
 
 
-async def _immich(user: User, settings: Settings) -> str:
+async def _immich(user: User, settings: Settings, accounts: dict[str, str]) -> str:
+    """Probe one user; ``accounts`` holds those of the known sources, and gets this user's."""
     source = build_immich_source(user, settings)
     try:
         facts = await source.open()
     finally:
         await source.close()
+    check_account(user.name, facts.user_id, accounts)
+    accounts[user.name] = facts.user_id
     return f"version {facts.version}, every permission that is needed"
 
 
+async def _bound_accounts(settings: Settings) -> dict[str, str]:
+    """Return the account of each known source; none when the database cannot be read."""
+    async with _known_store(settings) as store:
+        return {} if store is None else await store.read(bound_accounts)
+
+
 async def _folders(settings: Settings) -> AsyncIterator[Finding]:
-    """Yield a finding for each folder source; none when the database is missing, outdated or unreachable."""
-    if settings.database_url is None and not sqlite_file(settings).is_file():
-        return
-    engine = open_engine(database_url(settings))
-    store = Store(engine)
-    try:
-        if await asyncio.to_thread(age, engine) != "current":
+    """Yield a finding for each folder source; none when the database cannot be read."""
+    async with _known_store(settings) as store:
+        if store is None:
             return
         for folder in await store.read(folders):
             source = build_folder_source(folder, store, settings)
             yield await _ask(f"folder {folder.name}", lambda source=source: _folder(source))  # type: ignore[misc]  # a default binds the loop's value
+
+
+@asynccontextmanager
+async def _known_store(settings: Settings) -> AsyncIterator[Store | None]:
+    """Open the store; None when it is missing, outdated or unreachable, which the database probe reports."""
+    if settings.database_url is None and not sqlite_file(settings).is_file():
+        yield None
+        return
+    try:
+        store = Store(open_engine(database_url(settings)))
+        is_current = await asyncio.to_thread(age, store.engine) == "current"
     except FacesetsError:
-        return  # the database probe has already reported this error
+        yield None
+        return
+    try:
+        yield store if is_current else None
     finally:
         store.close()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from immich_facesets.accounts import check_account
 from immich_facesets.assets import Person
 from service.store import failures
 from service.store.tables import assets, hints, people, sources
@@ -24,21 +25,24 @@ class SourceMarks:
     full_listing_at: datetime | None
 
 
+def bound_accounts(tx: Connection) -> dict[str, str]:
+    """Return the account of each source that is bound to one, by the source's name."""
+    rows: Any = tx.execute(select(sources.c.name, sources.c.user_id).where(sources.c.user_id != ""))
+    return {name: account for name, account in rows}  # noqa: C416 - rows are not pairs for the type checker
+
+
 def remember_source(tx: Connection, name: str, kind: str, user_id: str) -> SourceMarks:
     """
-    Store a source and return the progress of its listings.
+    Store a source, bind it to the account of its key, and return the progress of its listings.
 
-    If the name now belongs to another user at the source, its marks are cleared and it starts over.
+    A key of another account, or an account that another source is bound to, is a ``SetupError``. ``user_id`` is empty
+    for a folder.
     """
-    before = tx.execute(select(sources).where(sources.c.name == name)).one_or_none()
-    if before is not None and before.user_id == user_id:
-        return SourceMarks(before.watermark, before.full_listing_at)
-    upsert(
-        tx,
-        sources,
-        [{"name": name, "kind": kind, "user_id": user_id, "watermark": None, "full_listing_at": None}],
-    )
-    return SourceMarks(None, None)
+    if user_id:
+        check_account(name, user_id, bound_accounts(tx))
+    upsert(tx, sources, [{"name": name, "kind": kind, "user_id": user_id}])
+    row = tx.execute(select(sources).where(sources.c.name == name)).one()
+    return SourceMarks(row.watermark, row.full_listing_at)
 
 
 def finish_listing(tx: Connection, source: str, *, watermark: datetime | None, full_at: datetime | None) -> None:

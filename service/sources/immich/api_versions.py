@@ -24,7 +24,8 @@ class Query:
     One search query. ``taken_from`` and ``taken_to`` are both inclusive, to the millisecond.
 
     ``offline`` selects exactly the pictures with a missing file, which Immich otherwise leaves out like trash.
-    ``place`` is where to continue: the page or cursor from the previous answer.
+    ``place`` is where to continue: the page or cursor from the previous answer. ``person_id`` selects the pictures of
+    one person; only flat dialects have it.
     """
 
     visibilities: tuple[str, ...]
@@ -33,6 +34,7 @@ class Query:
     taken_to: datetime | None = None
     offline: bool = False
     only_with_faces: bool = False
+    person_id: str | None = None
     size: int = PAGE_SIZE
     place: str | None = None
 
@@ -52,6 +54,10 @@ class Dialect(Protocol):
         """Whether ``only_with_faces`` is supported."""
 
     @property
+    def people_are_private(self) -> bool:
+        """Whether a person belongs to one account, so that only its own pictures show the person."""
+
+    @property
     def scopes(self) -> tuple[tuple[str, ...], ...]:
         """The groups of visibilities that one query can cover."""
 
@@ -68,6 +74,7 @@ class FlatDialect:
 
     hints_inline: bool
     finds_faces: bool = False
+    people_are_private: bool = True
     scopes: tuple[tuple[str, ...], ...] = tuple((visibility,) for visibility in VISIBILITIES)
 
     def body(self, query: Query) -> dict[str, Any]:
@@ -77,6 +84,8 @@ class FlatDialect:
             body["withPeople"] = True
         if query.offline:
             body["isOffline"] = True
+        if query.person_id is not None:
+            body["personIds"] = [query.person_id]
         if query.updated_after is not None:
             body["updatedAfter"] = as_text(query.updated_after)
         if query.taken_from is not None:
@@ -98,6 +107,7 @@ class FilterDialect:
 
     hints_inline: bool = False
     finds_faces: bool = True
+    people_are_private: bool = False
     scopes: tuple[tuple[str, ...], ...] = (VISIBILITIES,)
 
     @staticmethod

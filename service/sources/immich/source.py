@@ -12,6 +12,7 @@ from immich_facesets.assets import Asset, FaceHint, Person, Rendition, is_rendit
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from service.remote.guard import ONCE, ONE_ITEM, STUBBORN, CircuitOpenError, Guard, RetryRule
 from service.sources import Page, SourceFacts, Staged
+from service.sources.immich.account import AccountProof
 from service.sources.immich.api_errors import AnswerError
 from service.sources.immich.api_versions import Dialect, Query, dialect_of
 from service.sources.immich.client import ImmichClient
@@ -61,6 +62,7 @@ class ImmichSource:
         self._max_file_bytes = max_file_bytes
         self._include_renditions = include_renditions
         self._opened: Opened | None = None
+        self._account_id: str | None = None
         self.guard = guard
 
     @property
@@ -77,12 +79,13 @@ class ImmichSource:
         dialect = dialect_of(version)
         key = await self._insist(self._client.own_key)
         self._check_permissions(key.permissions)
-        user_id = await self._own_user_id(key.permissions, dialect)
+        if self._account_id is None:  # it is the same as long as the key is
+            self._account_id = await self._account(key.permissions, dialect)
         facts = SourceFacts(
             name=self._name,
             kind="immich",
             version=str(version),
-            user_id=user_id,
+            user_id=self._account_id,
             hints_inline=dialect.hints_inline,
         )
         self._opened = Opened(dialect=dialect, facts=facts)
@@ -185,24 +188,20 @@ class ImmichSource:
         if missing:
             raise self._client.errors.missing_permissions(missing)
 
-    async def _own_user_id(self, granted: tuple[str, ...], dialect: Dialect) -> str:
-        """
-        Return the id of the key's user. Without user.read: the owner of all pictures on the first page with any.
-
-        Empty while there are no pictures; pictures of two owners (a partner's) are a ``SetupError``.
-        """
+    async def _account(self, granted: tuple[str, ...], dialect: Dialect) -> str:
+        """Return the id of the key's account."""
         if "user.read" in granted or "all" in granted:
             return (await self._insist(self._client.me)).id
-        owners: set[str] = set()
-        for scope in dialect.scopes:
-            if not owners:
-                owners = {item.owner_id for item in (await self._ask(dialect, Query(scope))).items}
-        if len(owners) > 1:
-            raise SetupError(
-                f"the API key of user {self._name!r} also sees a partner's pictures, and cannot tell them apart: add "
-                "the permission user.read in Immich under Account settings, API keys"
-            )
-        return next(iter(owners), "")
+        return await AccountProof(
+            people=lambda: self._insist(lambda: self._client.people(1)),
+            search=lambda query: self._found(dialect, query),
+            asset=lambda asset_id: self._about_item(lambda: self._client.asset(asset_id)),
+            people_are_private=dialect.people_are_private,
+        ).find(self._name)
+
+    async def _found(self, dialect: Dialect, query: Query) -> AsyncIterator[tuple[AssetPayload, ...]]:
+        async for found in self._sweep(dialect, query, set()).run():
+            yield found.items
 
     async def _ids_with_faces(self, opened: Opened, updated_after: datetime | None) -> set[str] | None:
         """Return the ids of all pictures with any face, or None if that cannot be known for every picture."""

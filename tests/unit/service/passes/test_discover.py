@@ -331,18 +331,29 @@ async def test_what_immich_made_itself_is_skipped_and_counted(tmp_path: Path) ->
         assert living(stage) == {"a.jpg"}
 
 
-async def test_a_name_that_is_another_users_now_starts_over(tmp_path: Path) -> None:
-    async with staged(tmp_path, users=("anna", "ben")) as stage:
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_the_key_of_another_account_touches_nothing_of_a_source(version: str, tmp_path: Path) -> None:
+    async with staged(tmp_path, version, users=("anna", "ben")) as stage:
         stage.add("annas.jpg")
         stage.add("bens.jpg", owner="ben")
+        stage.immich.add_person(owner="anna", name="Mira")
         await stage.discover("anna")
-        stage.sources["ben"]._name = "anna"  # as with swapped keys in the users file
-        stage.clock.move(hours=1)
-        stage.immich.requests.clear()
-        counts = await stage.discover("ben")
-        assert updated_after(stage) == {None}
-        assert (counts.new, counts.gone) == (1, 1)
-        assert living(stage) == {"bens.jpg"}
+        before = [stage.rows(table) for table in (sources, assets, hints, people)]
+        stage.sources["ben"]._name = "anna"  # as if the users file had swapped the keys
+        stage.clock.move(hours=25)
+        with pytest.raises(SetupError, match="belongs to another Immich account than the one 'anna' was made with"):
+            await stage.discover("ben", whole=True)
+        assert [stage.rows(table) for table in (sources, assets, hints, people)] == before
+
+
+async def test_a_second_source_of_one_account_is_refused(tmp_path: Path) -> None:
+    async with staged(tmp_path, users=("anna", "ben")) as stage:
+        stage.add("annas.jpg")
+        await stage.discover("anna")
+        stage.sources["anna"]._name = "again"
+        with pytest.raises(SetupError, match="users 'anna' and 'again' belong to one Immich account"):
+            await stage.discover("anna")
+        assert [row.name for row in stage.rows(sources)] == ["anna"]
 
 
 async def test_a_missing_permission_ends_the_run_before_anything_is_written(tmp_path: Path) -> None:

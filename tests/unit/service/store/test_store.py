@@ -224,11 +224,25 @@ def test_only_assets_missing_from_a_whole_listing_are_asked_about(store: Store) 
     assert store.read_now(assets.unseen, "anna", 2) == ["a2"]
 
 
-def test_a_source_name_that_gets_another_owner_starts_over(store: Store) -> None:
+def test_a_source_is_bound_to_its_account(store: Store) -> None:
     store.write_now(sources.remember_source, "anna", "immich", "user-1")
     store.write_now(sources.finish_listing, "anna", watermark=NOON, full_at=NOON)
+    with pytest.raises(SetupError, match="belongs to another Immich account"):
+        store.write_now(sources.remember_source, "anna", "immich", "user-2")
     assert store.write_now(sources.remember_source, "anna", "immich", "user-1").watermark == NOON
-    assert store.write_now(sources.remember_source, "anna", "immich", "user-2").watermark is None
+
+
+def test_one_account_has_one_source(store: Store) -> None:
+    store.write_now(sources.remember_source, "anna", "immich", "user-1")
+    with pytest.raises(SetupError, match="users 'anna' and 'ben' belong to one Immich account"):
+        store.write_now(sources.remember_source, "ben", "immich", "user-1")
+    assert store.read_now(sources.bound_accounts) == {"anna": "user-1"}
+
+
+def test_a_source_of_an_unknown_account_is_bound_at_the_next_sync(store: Store) -> None:
+    store.write_now(sources.remember_source, "anna", "immich", "")
+    store.write_now(sources.remember_source, "anna", "immich", "user-1")
+    assert store.read_now(sources.bound_accounts) == {"anna": "user-1"}
 
 
 def test_a_changed_size_rule_is_applied_to_what_is_known(store: Store) -> None:

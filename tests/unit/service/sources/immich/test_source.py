@@ -64,12 +64,46 @@ async def test_without_the_permission_to_read_the_user_the_pictures_identify_the
         assert set(await listed(source)) == {"a.jpg"}
 
 
-async def test_a_key_that_cannot_tell_its_own_pictures_from_a_partners_is_a_setup_error() -> None:
-    async with scene("3.1.0", permissions=NEEDED_PERMISSIONS) as (immich, _, source):
-        immich.add_user("carol", shares_with=["anna"])
-        add_picture(immich, "own.jpg")
-        add_picture(immich, "hers.jpg", owner="carol")
-        with pytest.raises(SetupError, match=r"user\.read"):
+def add_partner(immich: FakeImmich) -> None:
+    """A partner whose pictures fill the first page of the timeline, an archived one among them."""
+    immich.add_user("carol", shares_with=["anna"])
+    person = immich.add_person(owner="carol", name="Zoe").person_id
+    for number in range(1001):
+        asset = add_picture(immich, f"{number}.jpg", seconds=number, owner="carol", data=PIXELS)
+        if number < 3:
+            add_face(immich, asset, person_id=person)
+    add_picture(immich, "kept.jpg", seconds=2000, owner="carol", visibility="archive")
+
+
+@pytest.mark.parametrize("version", ["2.7.5", "3.1.0"])
+async def test_a_person_tells_whose_key_it_is_behind_a_page_of_a_partners_pictures(version: str) -> None:
+    async with scene(version, permissions=NEEDED_PERMISSIONS) as (immich, anna, source):
+        add_partner(immich)
+        own = add_picture(immich, "own.jpg", seconds=-1)
+        add_face(immich, own, person_id=immich.add_person(owner="anna", name="Mira").person_id)
+        assert (await source.open()).user_id == anna.user_id
+        assert set(await listed(source)) == {"own.jpg"}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_an_archived_picture_tells_whose_key_it_is_behind_a_page_of_a_partners_pictures(version: str) -> None:
+    async with scene(version, permissions=NEEDED_PERMISSIONS) as (immich, anna, source):
+        add_partner(immich)
+        add_picture(immich, "own.jpg", seconds=-1, visibility="archive")
+        assert (await source.open()).user_id == anna.user_id
+        assert set(await listed(source)) == {"own.jpg"}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("own", [0, 3])
+async def test_a_key_whose_account_nothing_proves_is_a_setup_error_that_names_the_permission(
+    version: str, own: int
+) -> None:
+    async with scene(version, permissions=NEEDED_PERMISSIONS) as (immich, _, source):
+        add_partner(immich)
+        for number in range(own):
+            add_picture(immich, f"own-{number}.jpg", seconds=-1 - number)
+        with pytest.raises(SetupError, match=r"add the permission user\.read"):
             await source.open()
 
 
