@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 import structlog
@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 _PAUSE_SECONDS = 60.0
 _FIRST_LOOK_SECONDS = 1.0
+_OTHERS_SECONDS = 300.0
+"""How long sources that are back wait for the others: the longest pause between two probes of a remote."""
 
 
 class Service:
@@ -42,6 +44,7 @@ class Service:
         self._trigger = SyncTrigger(trigger_of(app.settings), on_next=app.board.set_next_sync)
         self._requests: asyncio.Queue[tuple[Kind, str | None]] = asyncio.Queue(maxsize=1)
         self._last: Result | None = None
+        self._away: frozenset[str] = frozenset()
 
     async def run(self) -> None:
         """Serve until the stop event is set; then end between two items, within 10 seconds."""
@@ -86,28 +89,48 @@ class Service:
                 log.warning("wish_not_met", message=str(error))
                 continue
             self._last = result
-            if result.outcome is Outcome.OUTAGE and not isinstance(result.error, SourceAwayError):
+            self._away = result.error.sources if isinstance(result.error, SourceAwayError) else frozenset()
+            if result.outcome is Outcome.OUTAGE and not self._away:
                 await self._wait_for_recovery()
             elif result.outcome is Outcome.BUG:
                 await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _next_request(self) -> tuple[Kind, str | None]:
-        fired = asyncio.create_task(self._trigger.wait())
+        """Return the next sync: a requested one, or that of the schedule or of a source that is back."""
         request = asyncio.create_task(self._requests.get())
+        waiting = [request, asyncio.create_task(self._trigger.wait())]
+        if self._away:
+            waiting.append(asyncio.create_task(self._wait_for_away()))
         try:
-            await asyncio.wait([fired, request], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             return request.result() if request.done() else ("incremental", None)
         finally:
-            fired.cancel()
-            request.cancel()
+            for task in waiting:
+                task.cancel()
+
+    async def _wait_for_away(self) -> None:
+        """Return when a source that is away is back; not before a minute, as the others are synced anyway."""
+        await asyncio.sleep(_PAUSE_SECONDS)
+        await self._wait_for_sources(self._away)
+
+    async def _wait_for_sources(self, names: Collection[str]) -> None:
+        """Return when these sources are up, or some time after the first: a folder may never be mounted again."""
+        sources = self._app.sources
+        waiting = [asyncio.create_task(sources[name].wait_until_up()) for name in names if name in sources]
+        try:
+            if waiting:
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(waiting, timeout=_OTHERS_SECONDS)
+        finally:
+            for task in waiting:
+                task.cancel()
 
     async def _wait_for_recovery(self) -> None:
-        """Probe with growing pauses until the database and every remote respond, then trigger a sync at once."""
+        """Probe with growing pauses until database, sources and embedder respond, then trigger a sync at once."""
         database_was_down = await self._wait_for_database()
         if not database_was_down and all(remote.circuit == "closed" for remote in self._app.board.now.remotes):
             await asyncio.sleep(_PAUSE_SECONDS)  # no known cause: avoid syncs without a pause
-        for source in self._app.sources.values():
-            await source.wait_until_up()
+        await self._wait_for_sources(self._app.sources)
         await self._app.pool.wait_until_usable()
         self._trigger.fire()
 

@@ -23,10 +23,11 @@ from service.monitoring.metrics import Metrics
 from service.passes.context import PassContext
 from service.passes.crash_isolation import CrashIsolation
 from service.passes.fan_out import ROUNDS, fan_out, first_error
+from service.passes.fetch import Fetch, FetchCounts
 from service.remote.guard import CircuitOpenError
 from service.settings import Settings
 from service.sources import Source, Staged
-from service.store import assets, contents, failures, spaces
+from service.store import contents, failures, spaces
 from service.store.contents import EmbeddedContent, FoundFace, Recipe
 
 log = structlog.get_logger(__name__)
@@ -38,12 +39,9 @@ _WAITING = 4
 
 
 @dataclass
-class EmbedCounts:
+class EmbedCounts(FetchCounts):
     """Counts of one embed pass, for the row of the run."""
 
-    fetched: int = 0
-    fetched_bytes: int = 0
-    reused: int = 0
     embedded: int = 0
     faces: int = 0
     aliases: int = 0
@@ -74,7 +72,6 @@ class Embed:
     ) -> None:
         self._context = context
         self._store = context.store
-        self._sources = sources
         self._pool = pool
         self._staging = staging
         self._metrics = metrics
@@ -86,10 +83,18 @@ class Embed:
         self._in_progress: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._isolation = CrashIsolation(context, pool)
         self.counts = EmbedCounts()
+        self._fetch = Fetch(context, sources, staging, metrics, self.counts)
+
+    @property
+    def away(self) -> dict[str, CircuitOpenError]:
+        """The sources that went down during the pass, each with its error."""
+        return self._fetch.away
 
     async def run(self) -> None:
         """
-        Embed everything that is missing; ends early, keeping completed work, when a remote is down or on stop.
+        Embed everything that is missing; ends early, keeping completed work, when every embedder is down or on stop.
+
+        A source that goes down is left out (``away``), and the pictures of the others are embedded.
 
         Pictures that failed for reasons outside themselves get further rounds. Faces that are only late must not be
         missing when identities are numbered.
@@ -99,7 +104,7 @@ class Embed:
         await self._forget_lost()
         for number in range(ROUNDS):
             now = self._context.clock()
-            total = await self._store.read(contents.count_to_embed, self._recipe, now, sources=tuple(self._sources))
+            total = await self._store.read(contents.count_to_embed, self._recipe, now, sources=self._fetch.available)
             if number and total:
                 self.counts.failed -= self._postponed
                 await self._ask_remotes()
@@ -111,7 +116,8 @@ class Embed:
             await self._run_tasks()
             if self._context.stop.is_set():
                 return
-        await asyncio.to_thread(self._staging.sweep)
+        if not await self._store.read(contents.count_to_embed, self._recipe, self._context.clock()):
+            await asyncio.to_thread(self._staging.sweep)  # otherwise a source that is left out still needs them
 
     async def _announce_space(self) -> None:
         """Record that a space other than the one in use is being filled, or no longer is."""
@@ -135,8 +141,7 @@ class Embed:
 
     async def _ask_remotes(self) -> None:
         """Check that the remotes work, according to their circuits, before the next round."""
-        for source in self._sources.values():
-            await source.open()
+        await self._fetch.ask_sources()
         if (await self._pool.open()).space != self._recipe.space:
             raise SetupError("the embedder now serves another space than before: start the sync again")
 
@@ -170,31 +175,16 @@ class Embed:
         now = self._context.clock()
         after = ""
         while batch := await self._store.read(
-            contents.to_embed, self._recipe, now, sources=tuple(self._sources), after=after
+            contents.to_embed, self._recipe, now, sources=self._fetch.available, after=after
         ):
             for asset in batch:
                 yield asset
             after = batch[-1].fingerprint
 
     async def _stage(self, asset: Asset) -> Staged | None:
-        """Return the asset's picture on disk, or None when its bytes are already known."""
-        staged = await self._staging.find(asset.fingerprint)
-        if staged is None:
-            source = self._sources[asset.source]
-            try:
-                fetched = await source.fetch(asset, self._staging.folder)
-            except ItemError:
-                if await source.find(asset.asset_id) is not None:
-                    raise
-                await self._store.write(assets.mark_gone, asset.source, asset.asset_id)
-                return None
-            staged = self._staging.keep(asset.fingerprint, fetched)
-            self.counts.fetched += 1
-            self.counts.fetched_bytes += staged.size_bytes
-            self._metrics.count_download(source=asset.source, size_bytes=staged.size_bytes)
-        else:
-            self.counts.reused += 1
-        return None if await self._is_known(asset, staged) else staged
+        """Return the asset's picture on disk; None when there is nothing to embed, or it cannot be fetched now."""
+        staged = await self._fetch.picture(asset)
+        return None if staged is None or await self._is_known(asset, staged) else staged
 
     async def _is_known(self, asset: Asset, staged: Staged) -> bool:
         """Return whether these bytes are done under another fingerprint; then nothing is left to do for this one."""

@@ -1,6 +1,6 @@
 """The interface of all picture sources."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,15 @@ from service.remote.guard import CircuitOpenError
 
 
 class SourceAwayError(CircuitOpenError):
-    """A whole source is unreachable: the state of its pictures is unknown, and other sources continue without it."""
+    """
+    Whole sources are unreachable: the state of their pictures is unknown, and other sources continue without them.
+
+    ``sources`` are their names, where several sources were tried.
+    """
+
+    def __init__(self, message: str, *, sources: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.sources = frozenset(sources)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,11 @@ from service.store import change_tracking
 
 Age = Literal["empty", "older", "current"]
 
+
+class DatabaseAwayError(TransientError):
+    """The database does not answer, or is locked: no source is at fault."""
+
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -196,9 +201,9 @@ def _database_trouble(error: SQLAlchemyError) -> SetupError | TransientError:
             if name.startswith(beginnings):
                 return SetupError(advice)
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            return TransientError("the database is locked by another program")
+            return DatabaseAwayError("the database is locked by another program")
     if isinstance(error, OperationalError):
-        return TransientError("the database does not answer: check FACESETS_DATABASE_URL and the database server")
+        return DatabaseAwayError("the database does not answer: check FACESETS_DATABASE_URL and the database server")
     raise error
 
 

@@ -1,10 +1,11 @@
 """Outcome of a sync, and its message."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from immich_facesets.errors import SetupError, TransientError
+from service.remote.guard import CircuitOpenError
 from service.sources import SourceAwayError
 
 UP_TO_DATE = "everything is up to date"
@@ -35,11 +36,19 @@ def cut_off(counts: dict[str, int]) -> Result:
     return Result(Outcome.STOPPED, "cut off by a stop; the next sync goes on from here", counts)
 
 
-def together(errors: Collection[SetupError | SourceAwayError]) -> SetupError | SourceAwayError:
-    """Combine the errors of several sources: those that a user must fix take precedence over transient ones."""
-    message = "; ".join(dict.fromkeys(map(str, errors)))
-    is_setup = any(isinstance(error, SetupError) for error in errors)
-    return SetupError(message) if is_setup else SourceAwayError(message)
+def together(errors: Mapping[str, SetupError | TransientError], *, of: int) -> SetupError | CircuitOpenError:
+    """
+    Combine the errors of several sources, by name; ``of`` sources were to be synced.
+
+    Errors for a user to fix take precedence over an outage. A ``SourceAwayError`` means that there is more to sync than
+    what is away.
+    """
+    message = "; ".join(dict.fromkeys(map(str, errors.values())))
+    if any(isinstance(error, SetupError) for error in errors.values()):
+        return SetupError(message)
+    if len(errors) < of or any(isinstance(error, SourceAwayError) for error in errors.values()):
+        return SourceAwayError(message, sources=errors)
+    return CircuitOpenError(message)
 
 
 def ended_by(error: TransientError | SetupError, counts: dict[str, int]) -> Result:

@@ -25,8 +25,9 @@ from service.passes.group_inputs.operating_points import points_in_use
 from service.passes.publish import Publish, PublishCounts
 from service.passes.unchanged import UnchangedCheck
 from service.progress import Stage
-from service.sources import Source, SourceAwayError
+from service.sources import Source
 from service.store import assets, named_values, runs, spaces
+from service.store.database import DatabaseAwayError
 from service.sync.outcome import UP_TO_DATE, Outcome, Result, cut_off, ended_by, together
 
 log = structlog.get_logger(__name__)
@@ -179,20 +180,19 @@ class Runner:
         """Run all stages in order; return the message for the user."""
         context = self._context
         await self._apply_size_rule()
-        refused: dict[str, SetupError | SourceAwayError] = {}
+        refused: dict[str, SetupError | TransientError] = {}
         async with self._stage("discover"):
             for name in names:
                 discover = Discover(context, self._sources[name], run_id=run_id)
                 with adding_up(counts, "discover", discover.counts):
                     try:
                         await discover.run(whole=kind == "full")
-                    except (
-                        SetupError,
-                        SourceAwayError,
-                    ) as error:  # a failing source must not stop the others
+                    except DatabaseAwayError:
+                        raise
+                    except (SetupError, TransientError) as error:  # a failing source must not stop the others
                         refused[name] = error
             if refused and len(refused) == len(names):
-                raise together(refused.values())
+                raise together(refused, of=len(names))
         async with self._stage("embed"):
             info = await self._pool.open()
             context.settings.points(
@@ -203,6 +203,8 @@ class Runner:
             embed = Embed(context, chosen, self._pool, staging, self._metrics)
             with adding_up(counts, "embed", embed.counts):
                 await embed.run()
+            if embed.away:  # grouping waits for pictures that are only late, so that numbers do not depend on it
+                raise together(refused | embed.away, of=len(names))
         settling = UnchangedCheck(context, self._tree, info, self._version, self._sources)
         facesets = await settling.facesets() if kind == "incremental" else None
         if facesets is None:
@@ -212,7 +214,7 @@ class Runner:
             message = UP_TO_DATE
             self._leave_settled(facesets, counts)
         if refused:
-            raise together(refused.values())
+            raise together(refused, of=len(names))
         return message
 
     def _leave_settled(self, facesets: int, counts: dict[str, int]) -> None:

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +299,45 @@ async def test_an_unmounted_folder_does_not_keep_immich_from_being_synced(beside
     assert counts["discover_gone"] == 1
     assert counts["publish_facesets"] > 0
     assert not any(beside.listed().values())
+
+
+async def test_an_immich_that_is_down_does_not_keep_a_folder_from_being_synced(
+    beside: Trip, journey: Journey, drawn: SmallLibrary
+) -> None:
+    before, of_immich = beside.listed(), select(assets).where(assets.c.source != "album")
+    known = read(beside.data, lambda tx: len(tx.execute(of_immich.where(assets.c.is_gone.is_(False))).all()))
+    new = beside.root / "Winter" / "new.jpg"
+    shutil.copy(drawn.files[-1], new)
+    with new.open("ab") as file:
+        file.write(b"other bytes")
+    deleted = min(name for name in before if name.startswith("Summer/"))
+    (beside.root / deleted).unlink()
+    await journey.immich.refuse()
+    service = await beside.run("sync", "--full")
+    assert service.code == 2
+    assert service.stderr.splitlines()[-1].startswith("outage: Immich (anna) is down since ")
+    counts = read(beside.data, last_runs)[0].counts
+    assert (counts["discover_new"], counts["discover_gone"], counts["embed_embedded"]) == (1, 1, 1)
+    assert "Winter/new.jpg" in beside.shown()
+    after = beside.listed()
+    assert [asset_id for asset_id, is_gone in after.items() if is_gone] == [deleted]
+    assert read(beside.data, lambda tx: len(tx.execute(of_immich.where(assets.c.is_gone.is_(False))).all())) == known
+    assert known > 0
+    await journey.immich.resume()
+    assert (await beside.run("sync")).code == 0
+
+
+@pytest.mark.slow
+async def test_a_service_syncs_at_once_when_a_source_is_back_that_others_went_on_without(
+    beside: Trip, journey: Journey
+) -> None:
+    await journey.immich.refuse()
+    async with serving(replace(journey, environ=beside.environ)) as (_, client):
+        await until(lambda: idle(client, 2))
+        await journey.immich.resume()
+        await until(lambda: idle(client, 3), 400)
+        runs = (await client.get("/api/status")).json()["facts"]["runs"]
+        assert [run["outcome"] for run in runs][:2] == ["done", "outage"]
 
 
 def sort_by_hand(root: Path, library: SmallLibrary) -> None:

@@ -9,7 +9,7 @@ any source, and a moved or renamed file is recognised.
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -59,6 +59,7 @@ class FolderSource:
         max_file_bytes: int = 512 * 2**20,
         closed: Sequence[Path] = (),
         on_change: Callable[[RemoteState], None] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._name = name
         self.root = root
@@ -67,6 +68,7 @@ class FolderSource:
         self._max_file_bytes = max_file_bytes
         self._closed = tuple(closed)
         self._on_change = on_change
+        self._sleep = sleep
         silence_pillow()
 
     @property
@@ -159,11 +161,12 @@ class FolderSource:
         return staged
 
     async def wait_until_up(self) -> None:
-        """Do not wait: the other sources continue without the folder, and every sync checks for it again."""
-        try:
-            await self._check_there()
-        except SourceAwayError:
-            await asyncio.sleep(_PAUSE_SECONDS)
+        """Look every minute until the folder is there."""
+        while True:
+            try:
+                return await self._check_there()
+            except SourceAwayError:
+                await self._sleep(_PAUSE_SECONDS)
 
     async def close(self) -> None:
         """Do nothing: there are no connections."""

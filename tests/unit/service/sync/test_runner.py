@@ -10,15 +10,21 @@ from typing import Any
 
 import pytest
 from embedder_scene import ScriptedEngine, picture, running
+from immich_scene import hurried
 from passes_scene import Stage, staged
+from pydantic import SecretStr
 from sqlalchemy import event
 
 from embedder.engine import EngineFacts
 from immich_facesets.errors import RequestError, SetupError
+from service.demo.immich import FakeImmich
 from service.embedders.client import Embedder
 from service.embedders.pool import EmbedderPool
 from service.files.export_tree import ExportTree
 from service.monitoring.metrics import Metrics
+from service.settings import User
+from service.sources import SourceAwayError
+from service.sources.immich import build_immich_source
 from service.store import runs, spaces
 from service.sync.outcome import Outcome
 from service.sync.runner import Runner
@@ -166,6 +172,47 @@ async def test_setup_errors_and_bugs_are_outcomes_too(tmp_path: Path) -> None:
         result = await runner.run("full")
         assert (result.outcome, result.message) == (Outcome.BUG, "a bug ended the sync (TypeError); the log says more")
         assert await outcomes(stage) == ["bug", "setup"]
+
+
+async def test_a_user_whose_server_is_up_is_synced_although_another_server_is_down(tmp_path: Path) -> None:
+    async with ready(tmp_path, "anna", "ben") as (stage, runner), FakeImmich("3.1.0", clock=stage.clock) as other:
+        add(stage)
+        url, key = other.url, SecretStr(other.add_user("ben").api_key)
+        await other.refuse()
+        settings = stage.conditions.settings.model_copy(update={"immich_url": url})
+        await stage.sources["ben"].close()
+        stage.sources["ben"] = build_immich_source(User(name="ben", api_key=key), settings, sleep=hurried)
+        result = await runner.run("full")
+        assert (result.outcome, result.counts["embed_embedded"]) == (Outcome.OUTAGE, 3)
+        assert result.message.startswith("Immich (ben) is down since")
+        assert isinstance(result.error, SourceAwayError)
+        assert result.error.sources == {"ben"}
+        assert await stage.store.read(spaces.active_space) is not None, "what there is was grouped"
+        await other.resume()
+        await stage.sources["ben"].wait_until_up()
+        assert (await runner.run("full")).outcome is Outcome.DONE
+
+
+async def test_a_source_that_goes_down_while_pictures_are_fetched_is_left_out(tmp_path: Path) -> None:
+    async with ready(tmp_path, "anna", "ben") as (stage, runner):
+        add(stage)
+        for number in range(3):
+            shade = picture(shade=200 + number)
+            asset = stage.add(f"b{number}.png", face=False, data=shade, width=320, height=240, owner="ben")
+            stage.immich.add_face(asset, box=(120, 110, 192, 210), image_width=320, image_height=240)
+            stage.immich.faults.add("original", "status", status=503, asset_id=asset.asset_id)
+        await stage.sources["ben"].open()
+        stage.immich.faults.add(
+            "key", "status", status=503, when=lambda *_: stage.immich.requests.count("original") > 0
+        )
+        result = await runner.run("full")
+        assert result.outcome is Outcome.OUTAGE
+        assert result.message.startswith("Immich (ben) is down since")
+        assert result.counts["embed_embedded"] == 3
+        assert await stage.store.read(spaces.active_space) is None, "grouping waits for pictures that are only late"
+        stage.immich.faults.clear()
+        await stage.sources["ben"].wait_until_up()
+        assert (await runner.run("full")).outcome is Outcome.DONE
 
 
 async def test_a_sync_that_is_cut_off_says_so_in_its_row(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import shutil
 import struct
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,6 +68,7 @@ class Album:
     mode: Mode = "mixed"
     closed: tuple[Path, ...] = ()
     told: list[RemoteState] = field(default_factory=list)
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     @property
     def source(self) -> FolderSource:
@@ -79,6 +80,7 @@ class Album:
             max_file_bytes=1 << 20,
             closed=self.closed,
             on_change=self.told.append,
+            sleep=self.sleep,
         )
 
     def put(self, name: str, body: bytes | None = None) -> Path:
@@ -398,6 +400,21 @@ async def test_a_root_that_shows_no_picture_any_more_ends_the_listing_and_a_new_
     (album.root / "README.txt").touch()
     with pytest.raises(SourceAwayError, match="holds no picture any more"):
         await album.listed()
+
+
+async def test_a_folder_that_is_away_is_looked_at_every_minute_until_it_is_there(album: Album) -> None:
+    pauses: list[float] = []
+    album.root.rmdir()
+
+    async def mount_at_the_third(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            album.root.mkdir()
+
+    album.sleep = mount_at_the_third
+    async with asyncio.timeout(5):
+        await album.source.wait_until_up()
+    assert pauses == [60.0] * 3
 
 
 async def test_an_existing_folder_needs_no_wait(album: Album) -> None:
