@@ -29,7 +29,7 @@ class CrashIsolation:
 
     async def prepare(self) -> None:
         """Load the suspects of earlier runs; they are not sent beside other pictures again."""
-        self._suspects = await self._context.store.read(failures.items_at_crash, "embed")
+        self._suspects = await self._context.store.read(failures.items_at_crash, failures.EMBED)
 
     async def ask(
         self, picture: Path | bytes, request: FacesRequest = WHOLE_PICTURE, *, asset: Asset | None = None
@@ -61,7 +61,7 @@ class CrashIsolation:
         """Store a crash and return how many there were with this picture alone."""
         return await self._context.store.write(
             failures.record_crash,
-            "embed",
+            failures.EMBED,
             asset.source,
             asset.fingerprint,
             message=f"{error} while it had this picture; it is asked for again alone",

@@ -8,7 +8,6 @@ the embedder. The work is read from the store, never passed on by discover.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -31,8 +30,6 @@ from service.store import contents, failures, spaces
 from service.store.contents import EmbeddedContent, FoundFace, Recipe
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 _WAITING = 4
 """Pictures waiting on disk for each one in progress at the embedder: enough that neither group of tasks is idle."""
@@ -83,7 +80,7 @@ class Embed:
         self._in_progress: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._isolation = CrashIsolation(context, pool)
         self.counts = EmbedCounts()
-        self._fetch = Fetch(context, sources, staging, metrics, self.counts)
+        self._fetch = Fetch(context, sources, staging, metrics, self._recipe, self.counts, self._count_failure)
 
     @property
     def away(self) -> dict[str, CircuitOpenError]:
@@ -162,9 +159,8 @@ class Embed:
             await self._staging.wait_for_room()
             if self._context.stop.is_set():
                 return
-            staged = await self._attempt(asset, self._stage(asset))
-            if staged is not None:
-                await queue.put((asset, staged))
+            if (found := await self._fetch.picture(asset)) is not None and not await self._is_known(*found):
+                await queue.put(found)
 
         workers = self._context.settings.fetch_concurrency
         await fan_out(self._pending(), stage, workers=workers, stop=self._context.stop)
@@ -180,11 +176,6 @@ class Embed:
             for asset in batch:
                 yield asset
             after = batch[-1].fingerprint
-
-    async def _stage(self, asset: Asset) -> Staged | None:
-        """Return the asset's picture on disk; None when there is nothing to embed, or it cannot be fetched now."""
-        staged = await self._fetch.picture(asset)
-        return None if staged is None or await self._is_known(asset, staged) else staged
 
     async def _is_known(self, asset: Asset, staged: Staged) -> bool:
         """Return whether these bytes are done under another fingerprint; then nothing is left to do for this one."""
@@ -256,26 +247,28 @@ class Embed:
             for face in answer.faces
         )
 
-    async def _attempt(self, asset: Asset, work: Awaitable[T]) -> T | None:
-        """Return the result of ``work``; an error of this one item is recorded, and None returned."""
+    async def _attempt(self, asset: Asset, work: Awaitable[None]) -> None:
+        """Do ``work``; an error of these bytes alone is recorded."""
         try:
-            return await work
+            await work
         except CircuitOpenError:
             raise
         except (ItemError, TransientError) as error:
             is_paused = await self._store.write(
                 failures.record_failure,
-                "embed",
+                failures.EMBED,
                 asset.source,
                 asset.fingerprint,
                 error=error,
                 now=self._context.clock(),
             )
-            self.counts.failed += 1
-            self._postponed += not is_paused
-            self._metrics.count_failure(stage="embed", reason=failures.reason_of(error))
-            self._advance(failed=1)
-            return None
+            self._metrics.count_failure(stage=failures.EMBED, reason=failures.reason_of(error))
+            self._count_failure(is_paused=is_paused)
+
+    def _count_failure(self, *, is_paused: bool) -> None:
+        self.counts.failed += 1
+        self._postponed += not is_paused
+        self._advance(failed=1)
 
     def _advance(self, *, failed: int = 0) -> None:
         board = self._context.board

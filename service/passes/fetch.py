@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from immich_facesets.assets import Asset
-from immich_facesets.errors import ItemError
+from immich_facesets.errors import ItemError, TransientError
 from service.files.staging import Staging
 from service.monitoring.metrics import Metrics
 from service.passes.context import PassContext
 from service.remote.guard import CircuitOpenError
 from service.sources import Source, Staged
-from service.store import assets
+from service.store import assets, contents, failures
+from service.store.contents import Recipe
 
 
 @dataclass
@@ -20,6 +22,19 @@ class FetchCounts:
     fetched: int = 0
     fetched_bytes: int = 0
     reused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """One place that could not give the bytes; unless it is paused, it is tried again in this sync."""
+
+    is_paused: bool
+
+
+class OnFailed(Protocol):
+    """A function that is told that no place could give some bytes."""
+
+    def __call__(self, *, is_paused: bool) -> None: ...
 
 
 class Fetch:
@@ -35,14 +50,19 @@ class Fetch:
         sources: Mapping[str, Source],
         staging: Staging,
         metrics: Metrics,
+        recipe: Recipe,
         counts: FetchCounts,
+        on_failed: OnFailed,
     ) -> None:
+        self._context = context
         self._store = context.store
         self._sources = sources
         self._staging = staging
         self._metrics = metrics
         self.away: dict[str, CircuitOpenError] = {}
+        self._recipe = recipe
         self._counts = counts
+        self._on_failed = on_failed
 
     @property
     def available(self) -> tuple[str, ...]:
@@ -57,8 +77,35 @@ class Fetch:
             except CircuitOpenError as error:
                 self.away[name] = error
 
-    async def picture(self, asset: Asset) -> Staged | None:
-        """Return the asset's picture on disk; None when the asset is gone, or its source is away."""
+    async def picture(self, asset: Asset) -> tuple[Asset, Staged] | None:
+        """
+        Return the bytes of this asset on disk, and the asset that gave them: each place of the bytes is tried in turn.
+
+        None when no place can give them now. A place that fails rests alone; ``on_failed`` is told when all have.
+        """
+        results: list[_Failed] = []
+        tried: list[str] = []
+        place: Asset | None = asset
+        while place is not None:
+            found = await self._try(place)
+            if isinstance(found, Staged):
+                return place, found
+            results += [] if found is None else [found]
+            tried.append(contents.place_of(place))
+            place = await self._store.read(
+                contents.other_place,
+                self._recipe,
+                self._context.clock(),
+                asset.fingerprint,
+                tried,
+                self.available,
+            )
+        if results:
+            self._on_failed(is_paused=all(result.is_paused for result in results))
+        return None
+
+    async def _try(self, asset: Asset) -> "Staged | _Failed | None":
+        """Return the picture from one place; None when the asset is gone, or its source is away."""
         staged = await self._staging.find(asset.fingerprint)
         if staged is not None:
             self._counts.reused += 1
@@ -70,7 +117,16 @@ class Fetch:
         except CircuitOpenError as error:
             self.away[asset.source] = error
             return None
+        except (ItemError, TransientError) as error:
+            return await self._record(asset, error)
         return None if fetched is None else self._keep(asset, fetched)
+
+    async def _record(self, asset: Asset, error: ItemError | TransientError) -> "_Failed":
+        now = self._context.clock()
+        source, item = asset.source, asset.asset_id
+        is_paused = await self._store.write(failures.record_failure, failures.FETCH, source, item, error=error, now=now)
+        self._metrics.count_failure(stage=failures.FETCH, reason=failures.reason_of(error))
+        return _Failed(is_paused)
 
     async def _fetched(self, asset: Asset) -> Staged | None:
         """Return the fetched picture; None when the asset turns out to be gone."""

@@ -211,7 +211,7 @@ def record_look(
         update(assets).where(*place).values(hints_read_at=now, hints_due_at=due, hint_looks=looks),
         execution_options=BOOKKEEPING,
     )
-    failures.clear(tx, "discover", asset.asset_id)
+    failures.clear(tx, "discover", asset.asset_id, source=asset.source)
 
 
 def to_look_at(tx: Connection, source: str, now: datetime, *, after: str = "", limit: int = 1000) -> list[Asset]:
@@ -223,7 +223,7 @@ def to_look_at(tx: Connection, source: str, now: datetime, *, after: str = "", l
             assets.c.hints_due_at <= now,
             assets.c.is_gone.is_(False),
             assets.c.asset_id > after,
-            ~failures.resting("discover", assets.c.asset_id, now),
+            ~failures.resting_place("discover", now),
         )
         .order_by(assets.c.asset_id)
         .limit(limit)

@@ -68,6 +68,7 @@ class EmbeddedContent:
     phash: str | None = None
 
 
+_PLACE = assets.c.source + "\n" + assets.c.asset_id
 _BOX = (faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
 
 
@@ -90,7 +91,8 @@ def _missing(recipe: Recipe, now: datetime, sources: Collection[str] | None) -> 
         assets.c.is_gone.is_(False),
         assets.c.is_offline.is_(False),
         ~done,
-        ~failures.resting("embed", assets.c.fingerprint, now),
+        ~failures.resting(failures.EMBED, assets.c.fingerprint, now),
+        ~failures.resting_place(failures.FETCH, now),
         true() if sources is None else assets.c.source.in_(sources),
     )
 
@@ -129,6 +131,11 @@ def _crop_too_small(recipe: Recipe) -> Any:
     return exists().where(_OF_EMBEDDING, of_face, or_(shows_less, and_(is_reduced, is_coarse))).correlate(embeddings)
 
 
+def place_of(asset: Asset) -> str:
+    """Return the key of one place where bytes lie."""
+    return f"{asset.source}\n{asset.asset_id}"
+
+
 def to_embed(
     tx: Connection,
     recipe: Recipe,
@@ -144,7 +151,7 @@ def to_embed(
     ``sources`` are the available ones, None for all; ``after`` is the last fingerprint of the previous batch.
     """
     first = (
-        select(assets.c.fingerprint, func.min(assets.c.source + "\n" + assets.c.asset_id).label("place"))
+        select(assets.c.fingerprint, func.min(_PLACE).label("place"))
         .where(_missing(recipe, now, sources), assets.c.fingerprint > after)
         .group_by(assets.c.fingerprint)
         .order_by(assets.c.fingerprint)
@@ -154,10 +161,23 @@ def to_embed(
     rows = tx.execute(
         select(assets)
         .join(first, first.c.fingerprint == assets.c.fingerprint)
-        .where(assets.c.source + "\n" + assets.c.asset_id == first.c.place)
+        .where(first.c.place == _PLACE)
         .order_by(assets.c.fingerprint)
     )
     return [asset_from_row(row) for row in rows]
+
+
+def other_place(
+    tx: Connection, recipe: Recipe, now: datetime, fingerprint: str, tried: Collection[str], sources: Collection[str]
+) -> Asset | None:
+    """Return an asset with these bytes that is not among ``tried`` (see ``place_of``), or None; as in ``to_embed``."""
+    row = tx.execute(
+        select(assets)
+        .where(_missing(recipe, now, sources), assets.c.fingerprint == fingerprint, _PLACE.not_in(tried))
+        .order_by(assets.c.source, assets.c.asset_id)
+        .limit(1)
+    ).one_or_none()
+    return None if row is None else asset_from_row(row)
 
 
 def count_to_embed(tx: Connection, recipe: Recipe, now: datetime, *, sources: Collection[str] | None = None) -> int:
@@ -190,7 +210,8 @@ def is_embedded(tx: Connection, sha256: str, recipe: Recipe) -> bool:
 def record_alias(tx: Connection, fingerprint: str, sha256: str) -> None:
     """Store another fingerprint of bytes that are already known."""
     _link(tx, fingerprint, sha256)
-    failures.clear(tx, "embed", fingerprint)
+    failures.clear(tx, failures.EMBED, fingerprint)
+    failures.clear_places(tx, fingerprint)
 
 
 def _link(tx: Connection, fingerprint: str, sha256: str) -> None:
@@ -237,7 +258,8 @@ def record_content(tx: Connection, found: EmbeddedContent, now: datetime) -> Non
         ],
     )
     _record_faces(tx, found)
-    failures.clear(tx, "embed", found.fingerprint)
+    failures.clear(tx, failures.EMBED, found.fingerprint)
+    failures.clear_places(tx, found.fingerprint)
 
 
 def _record_faces(tx: Connection, found: EmbeddedContent) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select, true
 
 from immich_facesets.errors import ItemError, TransientError
 from service.store.tables import assets, failures, sources
@@ -21,6 +21,10 @@ AT_CRASH = "at_crash"
 """The reason of a picture in process when the embedder ended: possibly one of several, and not the cause."""
 CRASHES_EMBEDDER = "crashes_embedder"
 """The reason of a picture that was the only one in process when the embedder ended."""
+FETCH = "fetch"
+"""The stage name for pictures that a source could not give: the item is one asset, and only that place rests."""
+EMBED = "embed"
+"""The stage name for bytes that the embedder cannot use: the item is their fingerprint, whichever source gave them."""
 LISTING = "listing"
 """The stage name for files and folders that a listing could not read."""
 _CRASHED = (AT_CRASH, CRASHES_EMBEDDER)
@@ -60,8 +64,9 @@ def record_failure(
     The record of embedder crashes with the item is kept.
     """
     reason = reason_of(error)
-    before = _find(tx, stage, source, item)
+    before = _taken(tx, stage, source, item)
     if reason == UNAVAILABLE and before is not None and before.reason in _CRASHED:
+        upsert(tx, failures, [dict(before._mapping)])  # noqa: SLF001 - SQLAlchemy's documented mapping access
         return False
     is_alike = before is not None and (before.reason in _BLAMELESS) == (reason in _BLAMELESS)
     tries = before.tries + 1 if before is not None and is_alike else 1
@@ -95,8 +100,9 @@ def record_crash(
 
     Returns how often it ended with this picture alone, since the picture was last done or failed otherwise.
     """
-    before = _find(tx, stage, source, item)
+    before = _taken(tx, stage, source, item)
     if before is not None and before.reason == CRASHES_EMBEDDER:
+        upsert(tx, failures, [dict(before._mapping)])  # noqa: SLF001 - SQLAlchemy's documented mapping access
         return int(before.tries) + alone
     crashes = int(before.tries if before is not None and before.reason == AT_CRASH else 0) + alone
     row = {
@@ -119,14 +125,29 @@ def items_at_crash(tx: Connection, stage: str) -> set[str]:
     return set(tx.scalars(select(failures.c.item).where(failures.c.stage == stage, failures.c.reason.in_(_CRASHED))))
 
 
-def _find(tx: Connection, stage: str, source: str, item: str) -> Any:
-    place = (failures.c.stage == stage, failures.c.source == source, failures.c.item == item)
-    return tx.execute(select(failures).where(*place)).one_or_none()
+def _taken(tx: Connection, stage: str, source: str, item: str) -> Any:
+    """Remove and return the failure of an item, for the caller to write it anew; bytes have one, whatever its source."""
+    place = [failures.c.stage == stage, failures.c.item == item]
+    if stage != EMBED:
+        place.append(failures.c.source == source)
+    before = tx.execute(select(failures).where(*place).order_by(failures.c.last_at.desc()).limit(1)).one_or_none()
+    if before is not None:
+        tx.execute(delete(failures).where(*place))
+    return before
 
 
-def clear(tx: Connection, stage: str, item: str) -> None:
-    """Delete the failure of an item that has now been done."""
-    tx.execute(delete(failures).where(failures.c.stage == stage, failures.c.item == item))
+def clear(tx: Connection, stage: str, item: str, *, source: str | None = None) -> None:
+    """Delete the failure of an item that has now been done; ``source`` None: whichever source it came from."""
+    of_source = true() if source is None else failures.c.source == source
+    tx.execute(delete(failures).where(failures.c.stage == stage, failures.c.item == item, of_source))
+
+
+def clear_places(tx: Connection, fingerprint: str) -> None:
+    """Delete the failures of fetching these bytes, at every place: they have been fetched now."""
+    places = exists().where(
+        assets.c.fingerprint == fingerprint, assets.c.source == failures.c.source, assets.c.asset_id == failures.c.item
+    )
+    tx.execute(delete(failures).where(failures.c.stage == FETCH, places))
 
 
 def record_unlisted(tx: Connection, source: str, failed: Sequence[tuple[str, ItemError]], now: datetime) -> None:
@@ -163,6 +184,12 @@ def forget_gone(tx: Connection) -> None:
 def resting(stage: str, item: ColumnElement[str], now: datetime) -> ColumnElement[bool]:
     """Return the condition that an item failed and its pause is not over."""
     return exists().where(failures.c.stage == stage, failures.c.item == item, failures.c.retry_at > now)
+
+
+def resting_place(stage: str, now: datetime) -> ColumnElement[bool]:
+    """Return the condition that the asset of a row failed in this stage and its pause is not over."""
+    here = (failures.c.source == assets.c.source, failures.c.item == assets.c.asset_id)
+    return exists().where(failures.c.stage == stage, *here, failures.c.retry_at > now)
 
 
 def list_failures(tx: Connection, *, limit: int = 200) -> list[Failure]:

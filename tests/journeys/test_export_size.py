@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from journey import Journey, Unkilled
-from outcome import Outcome
+from sync_result import Outcome
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -20,7 +20,7 @@ LARGER = {"FACESETS_CROP_SIZE": "150"}
 async def synced(journey: Journey, settings: Mapping[str, str]) -> Outcome:
     service = await journey.sync(settings=settings)
     assert service.code == 0, service.stderr[-3000:]
-    return journey.outcome()
+    return journey.result()
 
 
 def sizes(exports: Path) -> set[tuple[int, int]]:
@@ -39,7 +39,7 @@ async def test_smaller_crops_with_less_around_them_are_made_of_stored_ones(
 ) -> None:
     journey.begin_from(unkilled.synced)
     exports = journey.data / "exports"
-    before, shown = journey.outcome(), faces_in(exports)
+    before, shown = journey.result(), faces_in(exports)
     assert sizes(exports) == {(128, 128)}
     smaller = await synced(journey, SMALLER)
     assert sizes(exports) == {(96, 96)}

@@ -39,7 +39,7 @@ async def test_a_key_of_another_account_stops_one_source_and_loses_nothing(journ
     service = await journey.sync("--full")
     assert service.code == 3
     assert "the API key of user 'ben' belongs to another Immich account" in service.stderr
-    assert replace(journey.outcome(), last_run=before.last_run) == before
+    assert replace(journey.result(), last_run=before.last_run) == before
     check = journey.start("config", "check")
     assert await ended(check) == 3
     assert "fix  Immich, user ben: the API key of user 'ben' belongs to another Immich account" in check.stdout

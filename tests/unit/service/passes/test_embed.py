@@ -80,7 +80,8 @@ class Bench:
 
     def failures(self) -> dict[str, tuple[str, int, timedelta]]:
         """By file name: the reason, the tries, and the rest of the pause."""
-        names = {row.fingerprint: row.file_name for row in self.stage.rows(assets)}
+        rows = self.stage.rows(assets)
+        names = {key: row.file_name for row in rows for key in (row.fingerprint, row.asset_id)}
         return {
             names[row.item]: (row.reason, row.tries, row.retry_at - self.stage.clock())
             for row in self.stage.rows(failures)
@@ -129,6 +130,56 @@ async def test_equal_bytes_of_several_users_are_fetched_once(tmp_path: Path) -> 
         assert (counts.fetched, counts.embedded, counts.aliases) == (1, 1, 0)
         assert len(on.fetched) == 1
         assert len(on.stage.rows(fingerprints)) == 1
+
+
+@pytest.mark.parametrize("trouble", ["lost", "foreign", "flaky"])
+async def test_a_good_copy_is_tried_at_once_while_another_users_copy_is_lost(tmp_path: Path, trouble: str) -> None:
+    async with bench(tmp_path, users=("anna", "ben", "cleo")) as on:
+        lost = [on.add("annas.png"), on.add("bens.png", owner="ben")]
+        good = on.add("cleos.png", owner="cleo")
+        for asset in lost:
+            if trouble == "lost":
+                asset.data = tmp_path / "missing"
+            else:
+                on.stage.immich.faults.add(
+                    "original", "status", status=404 if trouble == "foreign" else 503, asset_id=asset.asset_id
+                )
+        counts = await on.sync()
+        assert (counts.fetched, counts.embedded, counts.failed) == (1, 1, 0)
+        assert on.fetched[-1] == good.asset_id
+        assert on.failures() == {}, "nothing is left to be done"
+
+
+async def test_a_lost_place_rests_and_the_same_bytes_elsewhere_do_not(tmp_path: Path) -> None:
+    async with bench(tmp_path, users=("anna", "ben")) as on:
+        annas = on.add("annas.png")
+        annas.measure()
+        good, annas.data = annas.data, tmp_path / "missing"
+        counts = await on.sync()
+        assert (counts.embedded, counts.failed) == (0, 1)
+        assert on.failures() == {"annas.png": ("not_found", 1, timedelta(hours=1))}
+        on.stage.clock.move(minutes=10)
+        on.add("bens.png", owner="ben")
+        on.stage.immich.requests.clear()
+        assert (await on.sync()).embedded == 1
+        assert annas.asset_id not in on.fetched
+        assert on.failures() == {}
+        assert good
+
+
+async def test_bytes_that_the_embedder_cannot_use_are_tried_once_whoever_has_them(tmp_path: Path) -> None:
+    async with bench(tmp_path, users=("anna", "ben")) as on:
+        annas = on.add("annas.png", data=b"no picture")
+        on.add("bens.png", owner="ben", data=b"no picture")
+        counts = await on.sync()
+        assert (counts.fetched, counts.failed) == (1, 1)
+        (failure,) = on.stage.rows(failures)
+        assert (failure.stage, failure.tries) == ("embed", 1)
+        on.stage.immich.delete_asset(annas)
+        on.stage.clock.move(hours=25)
+        assert (await on.sync()).failed == 1
+        (failure,) = on.stage.rows(failures)
+        assert (failure.source, failure.tries) == ("ben", 2), "the pause grows whichever copy is tried"
 
 
 async def test_bytes_known_under_another_name_are_not_embedded_again(tmp_path: Path) -> None:

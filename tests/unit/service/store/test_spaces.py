@@ -70,6 +70,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     contents.is_embedded: (SHA256, RECIPE),
     contents.crop_files: (RECIPE.space,),
     contents.vectors_of: ([1, 2], 512),
+    contents.other_place: (RECIPE, NOON, NEW.fingerprint, [], ["anna"]),
     contents.orphaned_faces: (RECIPE.space,),
     picture_copies.copies: (RECIPE.space,),
     picture_copies.looks: (RECIPE.space,),
@@ -109,6 +110,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     sources.absent_people: ("anna", ["p2"]),
     runs.census: (),
     runs.highest_number: (),
+    sources.bound_accounts: (),
     spaces.active_space: (),
     spaces.grouped_points: (),
 }
@@ -137,7 +139,7 @@ CHANGES = {
     "mark_person_gone",
     "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_export record_copy",
     "record_removal record_enrichment",
-    "write_value write_scope forget_scope write_last_complete_sync write_thresholds record_failure record_crash clear forget_gone apply_grouping begin_run end_run",
+    "write_value write_scope forget_scope write_last_complete_sync write_thresholds record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
     "announce_space use_space see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
 }
 

@@ -329,6 +329,20 @@ def test_the_tables_of_a_previous_version_keep_their_rows(store: Store) -> None:
     assert np.isnan(store.read_now(identities.face_table, "space-1", 512).quality).tolist() == [True]
 
 
+def test_pictures_that_rested_for_want_of_one_place_are_tried_again_after_an_upgrade(store: Store) -> None:
+    remember(store, asset("a1"), asset("a2"))
+    for item, reason in (("a1", "offline"), ("a2", "crashes_embedder")):
+        error = ItemError("it failed", reason=reason)
+        store.write_now(failures.record_failure, "embed", "anna", asset(item).fingerprint, error=error, now=NOON)
+    with store.engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0009")
+    migrate(store.engine)
+    assert store.read_now(failures.count_by_reason) == {"crashes_embedder": 1}
+
+
 def test_a_face_was_taken_when_the_earliest_of_its_assets_says(store: Store) -> None:
     first, twin = (
         asset("a1"),
