@@ -76,8 +76,12 @@ def next_look(asset_id: str, created_at: datetime, looks: int, now: datetime, ru
 
 
 def is_big_enough(hint: FaceHint, width: int | None, height: int | None, rules: ListingRules) -> bool:
-    """Return whether a face in an original of ``width`` x ``height`` pixels is worth the download."""
-    return hint.original_box(width, height).face_short >= rules.min_face_short
+    """
+    Return whether a face in an original of ``width`` x ``height`` pixels is worth the download.
+
+    A box without area (0, 0, 0, 0, as some builds of Immich write it) says only that somebody is there.
+    """
+    return hint.box.area == 0 or hint.original_box(width, height).face_short >= rules.min_face_short
 
 
 def is_wanted(asset: Asset, hints: Iterable[FaceHint], rules: ListingRules) -> bool:

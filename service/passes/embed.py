@@ -208,9 +208,9 @@ class Embed:
                 await self._embed(asset, staged)
 
     async def _embed(self, asset: Asset, staged: Staged) -> None:
-        boxes = tuple(await self._store.read(contents.boxes_of, asset.fingerprint))
-        mode = self._mode if boxes else Mode.FULL  # without known boxes, search the whole picture
-        request = FacesRequest(mode, boxes, self._crop)
+        known = await self._store.read(contents.boxes_of, asset.fingerprint)
+        mode = self._mode if known.boxes and known.are_all else Mode.FULL  # without a place, search the whole picture
+        request = FacesRequest(mode, known.boxes, self._crop)
         try:
             answer = await self._isolation.ask(staged.path, request, asset=asset)
         except ItemError:

@@ -186,8 +186,20 @@ def count_to_embed(tx: Connection, recipe: Recipe, now: datetime, *, sources: Co
     return tx.scalar(wanted) or 0
 
 
-def boxes_of(tx: Connection, fingerprint: str) -> list[Box]:
-    """Return the sources' face boxes of every asset with these bytes, in upright original pixels."""
+@dataclass(frozen=True, slots=True)
+class KnownBoxes:
+    """The boxes around which bytes are searched for faces. ``are_all``: each face the sources know of has a place."""
+
+    boxes: tuple[Box, ...]
+    are_all: bool
+
+
+def boxes_of(tx: Connection, fingerprint: str) -> KnownBoxes:
+    """
+    Return the sources' face boxes of every asset with these bytes, in upright original pixels.
+
+    A box without area becomes the whole picture: somebody is there, at a place that is not known.
+    """
     rows = tx.execute(
         select(hints, assets.c.width, assets.c.height)
         .join(assets, and_(assets.c.source == hints.c.source, assets.c.asset_id == hints.c.asset_id))
@@ -195,11 +207,15 @@ def boxes_of(tx: Connection, fingerprint: str) -> list[Box]:
         .order_by(hints.c.face_id)
     )
     boxes: list[Box] = []
+    are_all = True
     for row in rows:
         box = hint_from_row(row).original_box(row.width, row.height)
-        if all(box.iou(other) < SAME_FACE_IOU for other in boxes):
+        if box.area == 0:
+            are_all = False
+            box = Box(0.0, 0.0, row.width or 0, row.height or 0)
+        if box.area > 0 and all(box.iou(other) < SAME_FACE_IOU for other in boxes):
             boxes.append(box)
-    return boxes
+    return KnownBoxes(tuple(boxes), are_all)
 
 
 def is_embedded(tx: Connection, sha256: str, recipe: Recipe) -> bool:

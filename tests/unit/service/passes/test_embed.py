@@ -243,6 +243,23 @@ async def test_guided_detection_looks_around_the_boxes_in_original_pixels(
         assert (area.x1, area.y1, area.x2, area.y2) == (120, 110, 192, 210)
 
 
+@pytest.mark.parametrize("detection", ["full", "guided"])
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize("version", ["2.7.5", "3.1.0", "3.3.5"])
+async def test_a_box_of_zeros_says_that_somebody_is_there(
+    tmp_path: Path, version: str, beside: bool, detection: str
+) -> None:
+    async with bench(tmp_path, version=version, detection=detection) as on:
+        asset = on.add("a.png")
+        asset.faces.clear()
+        on.stage.immich.add_face(asset, box=(0, 0, 0, 0), image_width=320, image_height=240)
+        if beside:
+            on.stage.immich.add_face(asset, box=(10, 10, 20, 20), image_width=320, image_height=240)
+        on.embedder.engine.can_part = True
+        counts = await on.sync()
+        assert (counts.embedded, counts.faces, counts.failed) == (1, 1, 0)
+
+
 async def test_a_picture_that_lies_on_its_side_is_turned_because_immich_knows_a_face_in_it(tmp_path: Path) -> None:
     def see(view: View) -> list[Detection]:
         height, width = view.tensor.shape[:2]

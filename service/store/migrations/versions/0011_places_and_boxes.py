@@ -1,4 +1,8 @@
-"""Forget why pictures failed: fetching rests the place of the bytes from now on, and no longer the bytes."""
+"""
+Forget what was judged by older rules.
+
+Fetching rests the place of the bytes, and no longer the bytes. Boxes without area are worth a download.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,7 +17,9 @@ def upgrade() -> None:
     failures = sa.table("failures", sa.column("stage", sa.String), sa.column("reason", sa.String))
     crashes = ("at_crash", "crashes_embedder")
     op.execute(failures.delete().where(failures.c.stage == "embed", failures.c.reason.not_in(crashes)))
+    facts = sa.table("facts", sa.column("name", sa.String))
+    op.execute(facts.delete().where(facts.c.name == "min_face_short"))
 
 
 def downgrade() -> None:
-    """Do nothing: the pictures are tried again."""
+    """Do nothing: everything is judged again."""
