@@ -55,6 +55,7 @@ class Discover:
         self._run_id = run_id
         self._rules = context.settings.listing_rules
         self._postponed: set[str] = set()
+        self._server_now = context.clock()
         self.counts = DiscoverCounts()
 
     async def run(self, *, whole: bool) -> None:
@@ -72,7 +73,11 @@ class Discover:
             due, known = await self._store.read(assets.count_due, facts.name, now)
             whole = due > max(1, known // _PAGE)
         await self._read_people()
-        await self._list(None if whole or marks.watermark is None else marks.watermark - OVERLAP)
+        self._server_now = facts.server_time or now
+        watermark = marks.watermark
+        if watermark is not None and watermark > self._server_now + OVERLAP:
+            watermark = None  # an earlier version took a date in the future for it: what changed since is not known
+        await self._list(None if whole or watermark is None else watermark - OVERLAP)
         if self._context.stop.is_set():
             return
         await self._look()
@@ -112,6 +117,8 @@ class Discover:
             newest = max([*moments, newest] if newest else moments, default=None)
             if self._context.stop.is_set():
                 return
+        if newest is not None:
+            newest = min(newest, self._server_now)  # a change dated in the future must not skip what comes before it
         whole = updated_after is None
         if whole and not self.counts.bad_spots:
             await self._confirm_gone()

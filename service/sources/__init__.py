@@ -33,6 +33,8 @@ class SourceFacts:
     user_id: str
     hints_inline: bool
     """Whether the listing includes the faces; otherwise each asset's hints are read one by one."""
+    server_time: datetime | None = None
+    """The source's own clock when it was opened, which dates its changes; None where it has none."""
     knows_faces: bool = True
     """Whether the source has face boxes; if not, every picture is wanted."""
     lists_changes: bool = True

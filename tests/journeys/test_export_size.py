@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from journey import Journey, Unkilled
-from sync_result import Outcome
+from sync_result import SyncResult
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -17,7 +17,7 @@ LARGER = {"FACESETS_CROP_SIZE": "150"}
 """The drawn faces have crops of 150 to 200 pixels; most are stored at 128."""
 
 
-async def synced(journey: Journey, settings: Mapping[str, str]) -> Outcome:
+async def synced(journey: Journey, settings: Mapping[str, str]) -> SyncResult:
     service = await journey.sync(settings=settings)
     assert service.code == 0, service.stderr[-3000:]
     return journey.result()

@@ -5,6 +5,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs
@@ -317,7 +318,8 @@ class FakeImmich:
 
     def _response(self, reply: Reply) -> web.Response:
         self.bytes_sent += len(reply.body)
-        return web.Response(status=reply.status, body=reply.body, headers=reply.headers)
+        date = {"Date": format_datetime(self.library.clock().astimezone(UTC), usegmt=True)}
+        return web.Response(status=reply.status, body=reply.body, headers=date | reply.headers)
 
 
 def retry_after(fault: Fault) -> dict[str, str]:

@@ -9,6 +9,8 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -77,6 +79,7 @@ class ImmichClient:
         self.name = f"Immich ({source})"
         self.requests: Counter[str] = Counter()
         self.errors = ApiErrors(source=source, place=base.netloc.decode())
+        self._last_date = ""
         self._pacer = pacer
         self._probe_pacer = Pacer(start=1, most=1)
         self._total_seconds = total_seconds
@@ -96,6 +99,15 @@ class ImmichClient:
 
     async def close(self) -> None:
         await self._transport.aclose()
+
+    @property
+    def server_time(self) -> datetime | None:
+        """The server's clock at its last answer, to the second (RFC 9110, 6.6.1); None where it sends no date."""
+        try:
+            moment = parsedate_to_datetime(self._last_date)
+        except ValueError:
+            return None
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
     async def server_version(self) -> Version:
         """``GET /server/version``; needs no key."""
@@ -214,6 +226,7 @@ class ImmichClient:
             try:
                 async with asyncio.timeout(total_seconds):
                     response = await self._send(request)
+                    self._last_date = response.headers.get("date", "")
                     slot.answered()
                     try:
                         if not response.is_success:

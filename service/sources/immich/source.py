@@ -78,6 +78,7 @@ class ImmichSource:
         version = await self._insist(self._server_version)
         dialect = dialect_of(version)
         key = await self._insist(self._client.own_key)
+        server_time = self._client.server_time
         self._check_permissions(key.permissions)
         if self._account_id is None:  # it is the same as long as the key is
             self._account_id = await self._account(key.permissions, dialect)
@@ -87,6 +88,7 @@ class ImmichSource:
             version=str(version),
             user_id=self._account_id,
             hints_inline=dialect.hints_inline,
+            server_time=server_time,
         )
         self._opened = Opened(dialect=dialect, facts=facts)
         return facts

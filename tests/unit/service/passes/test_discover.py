@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from passes_scene import START, Stage, staged
+from passes_scene import START, Clock, Stage, staged
 
 from immich_facesets.errors import SetupError
 from service.demo.immich import FakeAsset
 from service.passes.discover import OVERLAP
 from service.progress import StageProgress
 from service.store import runs
+from service.store.sources import finish_listing
 from service.store.tables import assets, failures, hints, people, sources
 
 VERSIONS = ("2.7.5", "3.1.0", "3.3.5")
@@ -71,6 +72,42 @@ async def test_later_runs_ask_for_changes_and_reach_back_a_little(version: str, 
         assert wanted(stage) == {"new.jpg", "late.jpg"}
         (source,) = stage.rows(sources)
         assert (source.full_listing_at, source.watermark) == (START, START + timedelta(hours=1))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_change_dated_in_the_future_does_not_blind_later_listings(version: str, tmp_path: Path) -> None:
+    async with staged(tmp_path, version) as stage:
+        stage.add("future.jpg", updated_at=START + timedelta(days=900))
+        await stage.discover()
+        assert stage.rows(sources)[0].watermark == START
+        stage.clock.move(hours=1)
+        stage.add("new.jpg")
+        stage.immich.requests.clear()
+        assert (await stage.discover()).new == 1
+        assert {instant(text) for text in updated_after(stage)} == {START - OVERLAP}
+
+
+async def test_the_watermark_follows_the_servers_clock_and_not_our_own(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        stage.add("future.jpg", updated_at=START + timedelta(days=900))
+        slow = Clock(START - timedelta(days=2))
+        stage.immich.library.clock = slow
+        await stage.discover()
+        assert stage.rows(sources)[0].watermark == slow.now
+
+
+async def test_a_watermark_in_the_future_is_mended_by_a_whole_listing(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        stage.add()
+        await stage.discover()
+        future = START + timedelta(days=900)
+        stage.store.write_now(finish_listing, "anna", watermark=future, full_at=None)
+        stage.clock.move(hours=1)
+        stage.add("new.jpg", updated_at=START)
+        stage.immich.requests.clear()
+        assert (await stage.discover()).new == 1
+        assert None in updated_after(stage)
+        assert stage.rows(sources)[0].watermark == START
 
 
 def instant(text: str | None) -> datetime:
