@@ -43,7 +43,7 @@ def modes(folder: Path) -> Mapping[str, int]:
 
 
 def unlike(folder: Path, kind: str) -> dict[str, str]:
-    """What in a folder has other modes than that kind has."""
+    """The modes in a folder that differ from those of its kind."""
     wanted = MODES[kind]
     return {name: oct(mode) for name, mode in modes(folder).items() if mode != wanted[(folder / name).is_file()]}
 

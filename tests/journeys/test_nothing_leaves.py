@@ -32,7 +32,7 @@ def folders(tmp_path: Path) -> Mapping[str, Path]:
 
 @pytest.fixture
 def environ(folders: Mapping[str, Path]) -> Mapping[str, str]:
-    """The environment of a process of ours; a user's wish for telemetry is not ours."""
+    """The environment of one of our processes, without any telemetry settings of the user."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(folders["home"]),
