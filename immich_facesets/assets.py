@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from immich_facesets.dates import DateKind
 from immich_facesets.faces import Box
 
 
@@ -55,8 +56,8 @@ class Asset:
 
     ``checksum`` is the SHA-1 (hex) of the original bytes, or None where the source's value is not reliable. ``width``
     and ``height`` are those of the upright original, None while unknown. ``taken_at`` is the source's sort key (UTC).
-    ``local_date`` is the wall-clock date at the place (ISO). It is empty when the capture time is unknown and
-    ``taken_at`` is only the date of a file. ``hints`` is None until they were read. ``stamp`` is a cheap property of a
+    ``local_date`` is the wall-clock date at the place (ISO). It is empty when the picture carries no date and
+    ``taken_at`` is only that of a file. ``date_kind`` is what the two are worth. ``hints`` is None until they were read. ``stamp`` is a cheap property of a
     file: while it is unchanged, so are the bytes.
     """
 
@@ -68,6 +69,7 @@ class Asset:
     mime_type: str
     taken_at: datetime
     local_date: str
+    date_kind: DateKind
     created_at: datetime
     updated_at: datetime
     width: int | None

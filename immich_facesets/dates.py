@@ -1,10 +1,65 @@
-"""Dates as ISO text, and as days since 1970."""
+"""Dates as ISO text, and as days since 1970, and what the date of a picture is worth."""
 
-from datetime import date, datetime
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _SECONDS_PER_DAY = 86400
 _DATE_LENGTH = 10  # of YYYY-MM-DD; a time may follow
+
+FIRST_PHOTOGRAPH = date(1826, 1, 1)
+"""No photograph is older."""
+
+_CLOCKS = timedelta(days=1)
+"""Local dates are ahead of UTC by up to 14 hours, and clocks differ: a date this little in the future is possible."""
+
+
+class DateKind(StrEnum):
+    """
+    The worth of the date of a picture.
+
+    ``CAMERA``: a camera wrote it when it took the picture. ``METADATA``: other metadata state when the picture was
+    taken, written by a program or a person. ``FILE``: when the file was made, changed, scanned or uploaded.
+    ``IMPOSSIBLE``: in the future, or before photography. A date before the birth of a person in the picture is
+    impossible too, but only for that person.
+    """
+
+    CAMERA = "camera"
+    METADATA = "metadata"
+    FILE = "file"
+    IMPOSSIBLE = "impossible"
+
+    @property
+    def is_evidence(self) -> bool:
+        """Whether such a date tells when the picture was taken."""
+        return self in EVIDENCE
+
+
+EVIDENCE = (DateKind.CAMERA, DateKind.METADATA)
+"""The kinds of dates that tell when a picture was taken, best first. Ages and eras use no others."""
+
+_BEST_FIRST = tuple(DateKind)
+
+
+@dataclass(frozen=True, slots=True)
+class StatedDate:
+    """A date that a picture carries, and what it is worth. ``moment``: local time there, aware where the zone is."""
+
+    moment: datetime
+    kind: DateKind
+
+
+def judged(kind: DateKind, day: date, latest: date) -> DateKind:
+    """Return the worth of a date; ``latest``: the day when the picture certainly existed, such as today."""
+    return kind if FIRST_PHOTOGRAPH <= day <= latest + _CLOCKS else DateKind.IMPOSSIBLE
+
+
+def best_date(stated: Iterable[StatedDate], latest: date) -> StatedDate | None:
+    """Return the date that is worth most, the first of equal ones; None without any."""
+    found = [StatedDate(one.moment, judged(one.kind, one.moment.date(), latest)) for one in stated]
+    return min(found, key=lambda one: _BEST_FIRST.index(one.kind), default=None)
 
 
 def read_date(text: str | None) -> date | None:

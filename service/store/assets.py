@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, delete, exists, func, select, update
 
 from immich_facesets.assets import Asset, FaceHint, Rendition
+from immich_facesets.dates import DateKind
 from immich_facesets.faces import Box
 from immich_facesets.listing import AssetPlan, KnownAsset, ListingRules, is_big_enough, is_wanted, next_look
 from service.store import failures
@@ -97,6 +98,7 @@ def _row(plan: AssetPlan, run_id: int) -> dict[str, Any]:
         "mime_type": asset.mime_type,
         "taken_at": asset.taken_at,
         "local_date": asset.local_date,
+        "date_kind": asset.date_kind.value,
         "created_at": asset.created_at,
         "updated_at": asset.updated_at,
         "width": asset.width,
@@ -266,6 +268,7 @@ def asset_from_row(row: Any) -> Asset:
         mime_type=row.mime_type,
         taken_at=row.taken_at,
         local_date=row.local_date,
+        date_kind=DateKind(row.date_kind),
         created_at=row.created_at,
         updated_at=row.updated_at,
         width=row.width,

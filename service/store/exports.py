@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, case, delete, insert, select, update
 
+from immich_facesets.dates import EVIDENCE
 from immich_facesets.exports.fsz import FSZ
 from immich_facesets.faces import Box, Face, Measures
 from service.store.tables import (
@@ -51,7 +52,11 @@ class StoredCrop:
 
 @dataclass(frozen=True, slots=True)
 class StoredPlace:
-    """One location of a content: the configured user, the asset, its path, and the local date it was taken (ISO)."""
+    """
+    One location of a content: the configured user, the asset, its path, and the local date it was taken (ISO).
+
+    ``taken`` is empty where no date tells when that was.
+    """
 
     user: str
     asset_id: str
@@ -157,12 +162,18 @@ def places(tx: Connection, space: str) -> dict[str, tuple[StoredPlace, ...]]:
     found: dict[str, list[StoredPlace]] = {}
     holding = select(faces.c.sha256).where(faces.c.space == space)
     rows = tx.execute(
-        select(assets.c.content.label("sha256"), assets.c.source, assets.c.asset_id, assets.c.path, assets.c.local_date)
+        select(
+            assets.c.content.label("sha256"),
+            assets.c.source,
+            assets.c.asset_id,
+            assets.c.path,
+            case((assets.c.date_kind.in_(EVIDENCE), assets.c.local_date), else_="").label("taken"),
+        )
         .where(assets.c.is_gone.is_(False), assets.c.content.in_(holding))
         .order_by(assets.c.source, assets.c.asset_id)
     )
     for row in rows:
-        found.setdefault(row.sha256, []).append(StoredPlace(row.source, row.asset_id, row.path, row.local_date))
+        found.setdefault(row.sha256, []).append(StoredPlace(row.source, row.asset_id, row.path, row.taken))
     return {sha256: tuple(items) for sha256, items in found.items()}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
 
-from immich_facesets.dates import day_of_instant
+from immich_facesets.dates import EVIDENCE, day_of_instant
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingPlan, Known
 from service.store.assets import hint_from_row
@@ -46,11 +46,11 @@ def face_table(tx: Connection, space: str, dimension: int) -> FaceTable:
     """
     Return every face of a space with its vector, in order of face id; a content's date is that of its first asset.
 
-    The date of a file alone is no evidence of when a picture was taken.
+    Only dates that tell when a picture was taken count: those of files do not.
     """
     taken = (
         select(assets.c.content.label("sha256"), func.min(assets.c.taken_at).label("taken_at"))
-        .where(assets.c.is_gone.is_(False), assets.c.local_date != "", assets.c.content.is_not(None))
+        .where(assets.c.is_gone.is_(False), assets.c.date_kind.in_(EVIDENCE), assets.c.content.is_not(None))
         .group_by(assets.c.content)
         .subquery()
     )

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import Connection, case, exists, func, select
 
+from immich_facesets.dates import EVIDENCE
 from immich_facesets.faces import Box
 from service.store.tables import assets, contents, crops, embeddings, faces, fingerprints, sources, vectors
 
@@ -21,6 +22,7 @@ class Copy:
 
     ``sha256`` is None until the picture is done in the space; ``root`` is a folder's root, None for Immich.
     ``stamp`` is the file's stamp when it was read; ``width`` and ``height`` are as given by the source.
+    ``taken``: the local date when it was taken (ISO), empty where no date tells.
     """
 
     source: str
@@ -32,7 +34,7 @@ class Copy:
     sha256: str | None
     width: int | None
     height: int | None
-    local_date: str
+    taken: str
 
     @property
     def bytes_name(self) -> str:
@@ -90,7 +92,7 @@ def copies(tx: Connection, space: str | None) -> list[Copy]:
             fingerprints.c.sha256,
             assets.c.width,
             assets.c.height,
-            assets.c.local_date,
+            case((assets.c.date_kind.in_(EVIDENCE), assets.c.local_date), else_=""),
         )
         .join(sources, sources.c.name == assets.c.source)
         .outerjoin(fingerprints, (fingerprints.c.fingerprint == assets.c.fingerprint) & is_done)
@@ -108,7 +110,7 @@ def looks(tx: Connection, space: str | None) -> list[StoredLook]:
     )
     taken = (
         select(assets.c.content.label("sha256"), func.min(assets.c.taken_at).label("taken_at"))
-        .where(assets.c.is_gone.is_(False), assets.c.local_date != "", assets.c.content.is_not(None))
+        .where(assets.c.is_gone.is_(False), assets.c.date_kind.in_(EVIDENCE), assets.c.content.is_not(None))
         .group_by(assets.c.content)
         .subquery()
     )

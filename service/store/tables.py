@@ -89,6 +89,7 @@ assets = Table(
     Column("mime_type", String(100), nullable=False),
     Column("taken_at", Instant, nullable=False),
     Column("local_date", String(40), nullable=False),
+    Column("date_kind", String(10), nullable=False),  # camera | metadata | file | impossible: what the dates are worth
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("width", Integer),

@@ -24,12 +24,16 @@ from service.sources.immich.payloads import (
     SearchAnswer,
     Version,
     asset_from_payload,
+    date_kind_of,
     hints_of_faces,
     inline_hints,
     person_from_payload,
 )
 
 VERSIONS = ("immich-2.7.5", "immich-3.1.0", "immich-3.2-dialect")
+WITHOUT_EXIF = {"noexif.jpg", "pic.png", "anim.gif", "corrupt.jpg"}
+"""The seeded pictures without a date in the file; so are those that fill the library (``mltest``)."""
+
 ID = "de3b6a03-5074-4421-8ae8-fae1b624ae1d"
 
 
@@ -258,6 +262,18 @@ async def test_a_missing_file_is_offline_and_not_merely_trash(version: str) -> N
     assert item.is_offline
     assert item.is_trashed
     assert asset_from_payload(item, "anna", None).is_offline
+
+
+@pytest.mark.parametrize("version", ["immich-2.7.5", "immich-3.1.0"])
+async def test_the_seeded_pictures_without_exif_have_the_dates_of_their_files_and_the_others_do_not(
+    version: str,
+) -> None:
+    items = {item.original_file_name: item for item in await searched(version, "search_with_people_all")}
+    seeded = {name: date_kind_of(item).value for name, item in items.items()}
+    without = {name for name, kind in seeded.items() if kind == "file"}
+    assert without == {name for name in seeded if name in WITHOUT_EXIF or name.startswith("mltest")}
+    assert {"noexif.jpg", "orient1.jpg", "ext0.jpg"} <= seeded.keys()
+    assert set(seeded.values()) == {"file", "metadata"}
 
 
 @pytest.mark.parametrize("version", ["immich-2.7.5", "immich-3.1.0"])

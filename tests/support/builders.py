@@ -7,6 +7,7 @@ import numpy as np
 from mixtures import table_of
 
 from immich_facesets.assets import Asset, FaceHint, Rendition
+from immich_facesets.dates import DateKind
 from immich_facesets.faces import Box, Measures
 from immich_facesets.grouping.plan import GroupingPlan, GroupingReport, GroupingRules, Join, NewIdentity, plan_grouping
 from immich_facesets.listing import AssetPlan, ListingRules, plan_page
@@ -34,6 +35,7 @@ def asset(asset_id: str = "a1", **changes: Any) -> Asset:
         "mime_type": "image/jpeg",
         "taken_at": NOON - timedelta(days=365),
         "local_date": "2025-05-01T12:00:00",
+        "date_kind": DateKind.METADATA,
         "created_at": NOON - timedelta(days=300),
         "updated_at": NOON - timedelta(days=300),
         "width": 1000,

@@ -8,6 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from alembic import command
+from alembic.config import Config
+
+from service.store import database
+from service.store.database import Store
+
+
+def at_version(store: Store, version: str) -> None:
+    """Take a database back to an older version of the tables."""
+    with store.engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+        config.attributes["connection"] = connection
+        command.downgrade(config, version)
+
 
 def postgres_programs() -> Path | None:
     """The folder of initdb and pg_ctl, None where PostgreSQL is not installed."""

@@ -58,7 +58,8 @@ async def scene(
 def add_picture(immich: FakeImmich, name: str = "a.jpg", *, seconds: float = 0.0, **fields: Any) -> FakeAsset:
     """A picture of anna's, ``seconds`` after noon."""
     usual: dict[str, Any] = {"data": PIXELS + name.encode(), "owner": "anna", "width": 1600, "height": 1200}
-    return immich.add_asset(file_name=name, taken_at=NOON + timedelta(seconds=seconds), **(usual | fields))
+    usual["taken_at"] = NOON + timedelta(seconds=seconds)
+    return immich.add_asset(file_name=name, **(usual | fields))
 
 
 def add_face(immich: FakeImmich, asset: FakeAsset, **fields: Any) -> None:

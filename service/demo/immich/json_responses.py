@@ -101,7 +101,7 @@ class Answers:
             "fileSizeInByte": asset.size,
             "orientation": "1",
             "dateTimeOriginal": asset.taken_at.astimezone(UTC).isoformat(),
-            "modifyDate": (asset.modified_at or asset.taken_at).astimezone(UTC).isoformat(),
+            "modifyDate": asset.changed_at.astimezone(UTC).isoformat(),
         }
         plain |= dict.fromkeys(NO_EXIF) | {"description": "", "projectionType": None, "rating": None}
         return f'"exifInfo":{json.dumps(plain | (asset.exif or {}))},'
@@ -114,7 +114,7 @@ class Answers:
         taken, born = instant(asset.taken_at), instant(asset.created_at or asset.taken_at)
         same = asset.updated_at is None or asset.updated_at is asset.created_at
         changed = born if same else instant(asset.updated_at or asset.taken_at)
-        modified = taken if asset.modified_at is None else instant(asset.modified_at)
+        modified = instant(asset.changed_at)
         width = "null" if asset.width is None else asset.width
         height = "null" if asset.height is None else asset.height
         local = taken if asset.local_taken_at is None else instant(asset.local_taken_at)

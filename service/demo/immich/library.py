@@ -71,7 +71,11 @@ class FakeAsset:
     updated_at: datetime | None = None
     """`Library.add_asset` sets ``created_at`` and ``updated_at`` when they are None."""
     modified_at: datetime | None = None
-    """The modification time of the file; ``taken_at`` when None."""
+    """
+    The modification time of the file; ``created_at`` when None, so that the picture has a date of its own.
+
+    A picture without any date in its metadata has the same time here and in ``taken_at``.
+    """
     local_taken_at: datetime | None = None
     visibility: str = "timeline"
     type: str = "IMAGE"
@@ -97,6 +101,11 @@ class FakeAsset:
     live_photo_video_id: str | None = None
     size: int | None = None
     """Size of the data in bytes, measured on first use."""
+
+    @property
+    def changed_at(self) -> datetime:
+        """The modification time of the file."""
+        return self.modified_at or self.created_at or self.taken_at
 
     @property
     def trashed(self) -> bool:

@@ -235,7 +235,7 @@ class Routes:
     async def file(self, ask: Ask, asset: FakeAsset, data: Data, content_type: str, name: str) -> Reply:
         """Return the file, or the part of it that the request headers select."""
         own = data is asset.data
-        modified = (asset.modified_at or asset.taken_at) if own else (asset.updated_at or asset.taken_at)
+        modified = asset.changed_at if own else (asset.updated_at or asset.taken_at)
         try:
             if own and asset.is_offline:
                 raise FileNotFoundError

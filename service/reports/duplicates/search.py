@@ -156,7 +156,7 @@ def _picture(several: Sequence[Copy], look: StoredLook | None) -> DuplicatePictu
         width=first.width if look is None else look.width,
         height=first.height if look is None else look.height,
         size_bytes=None if look is None else look.size_bytes,
-        taken=taken or min((copy.local_date for copy in several if copy.local_date), default=None),
+        taken=taken or min((copy.taken for copy in several if copy.taken), default=None),
         faces=None if look is None else look.faces,
         is_largest=False,
         places=tuple(Place(copy.source, copy.asset_id, copy.path) for copy in several),

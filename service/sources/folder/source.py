@@ -10,12 +10,13 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Literal, Protocol
 
 from immich_facesets.assets import Asset, FaceHint, Person, Rendition
+from immich_facesets.dates import DateKind
 from immich_facesets.errors import ItemError
 from immich_facesets.picture_formats import picture_type
 from service.progress import RemoteState
@@ -60,8 +61,10 @@ class FolderSource:
         closed: Sequence[Path] = (),
         on_change: Callable[[RemoteState], None] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._name = name
+        self._clock = clock
         self.root = root
         self.mode = mode
         self._memory = memory
@@ -127,7 +130,7 @@ class FolderSource:
         except OSError as error:
             raise unreadable(error) from error
         changed_at = moment(status.st_mtime)
-        return self._asset(asset_id, Reading("", stamp_of(status), changed_at, None, ""))
+        return self._asset(asset_id, Reading("", stamp_of(status), changed_at, None, "", DateKind.FILE))
 
     async def people(self) -> tuple[Person, ...]:
         """Return the people of a trusted folder: one for each person's folder directly below the root."""
@@ -186,7 +189,8 @@ class FolderSource:
 
     def _try(self, file: FoundFile) -> Asset | ItemError:
         try:
-            return self._asset(file.asset_id, read(self.root / file.name, max_bytes=self._max_file_bytes))
+            path, today = self.root / file.name, self._clock().date()
+            return self._asset(file.asset_id, read(path, max_bytes=self._max_file_bytes, today=today))
         except ItemError as error:
             return error
 
@@ -207,6 +211,7 @@ class FolderSource:
             mime_type=picture_type(file_name) or "application/octet-stream",
             taken_at=reading.taken_at or reading.changed_at,
             local_date=reading.local_date,
+            date_kind=reading.date_kind,
             created_at=reading.changed_at,
             updated_at=reading.changed_at,
             width=None,

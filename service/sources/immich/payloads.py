@@ -6,11 +6,12 @@ Unknown fields are ignored and times stay text until needed: one odd row must no
 
 import binascii
 from base64 import b64decode
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from immich_facesets.assets import Asset, FaceHint, Person, Rendition
+from immich_facesets.dates import DateKind, judged
 from immich_facesets.faces import Box
 
 # fmt: off
@@ -25,6 +26,10 @@ FULLSIZE_SUFFIXES = frozenset({
 
 FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
 LAST_INSTANT = datetime.max.replace(microsecond=999_000, tzinfo=UTC)
+
+
+_FILE_STEP, _UPLOAD = timedelta(seconds=2), timedelta(seconds=60)
+"""Some file systems keep times in steps of two seconds; an upload takes a while."""
 
 
 class Payload(msgspec.Struct, rename="camel", kw_only=True):
@@ -86,6 +91,7 @@ class AssetPayload(Payload):
     visibility: str
     checksum: str
     created_at: str | None = None
+    file_modified_at: str | None = None
     original_mime_type: str | None = None
     library_id: str | None = None
     is_trashed: bool = False
@@ -175,6 +181,22 @@ def checksum_of(asset: AssetPayload) -> str | None:
     return digest.hex() if len(digest) == 20 else None
 
 
+def date_kind_of(asset: AssetPayload) -> DateKind:
+    """
+    Return what the date of a picture is worth.
+
+    A listing does not say where Immich has a date from, and ``exifInfo`` repeats the date in either case. Without a
+    date in the metadata the server takes the time when the file was changed, or made on its disk, which is the upload.
+    It then gives no local time of its own. So a date that equals one of the two is the file's. A person who sets the
+    date in Immich makes it differ.
+    """
+    taken, local = instant(asset.file_created_at), instant(asset.local_date_time)
+    uploaded = instant(asset.created_at or asset.updated_at)
+    changed = instant(asset.file_modified_at or asset.updated_at)
+    is_files = local == taken and (abs(taken - changed) <= _FILE_STEP or abs(taken - uploaded) <= _UPLOAD)
+    return judged(DateKind.FILE if is_files else DateKind.METADATA, local.date(), uploaded.date())
+
+
 def asset_from_payload(payload: AssetPayload, source: str, hints: tuple[FaceHint, ...] | None) -> Asset:
     """Return the project's asset. Width and height are upright on every version, and the edit's if there is one."""
     updated_at = instant(payload.updated_at)
@@ -187,6 +209,7 @@ def asset_from_payload(payload: AssetPayload, source: str, hints: tuple[FaceHint
         mime_type=payload.original_mime_type or "",
         taken_at=instant(payload.file_created_at),
         local_date=payload.local_date_time[:10],
+        date_kind=date_kind_of(payload),
         created_at=updated_at if payload.created_at is None else instant(payload.created_at),
         updated_at=updated_at,
         width=int(payload.width) if payload.width else None,

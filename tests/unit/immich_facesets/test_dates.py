@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from immich_facesets.dates import date_of, day_of, day_of_instant, read_date
+from immich_facesets.dates import DateKind, StatedDate, best_date, date_of, day_of, day_of_instant, judged, read_date
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,33 @@ def test_a_day_is_the_same_date_again(day: date) -> None:
     number = day_of(day.isoformat())
     assert number is not None
     assert date_of(number) == day
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [
+        (date(1825, 12, 31), DateKind.IMPOSSIBLE),
+        (date(1826, 1, 1), DateKind.CAMERA),
+        (date(2026, 5, 2), DateKind.CAMERA),  # local dates are ahead of UTC
+        (date(2026, 5, 3), DateKind.IMPOSSIBLE),
+        (date(2050, 1, 1), DateKind.IMPOSSIBLE),
+    ],
+)
+def test_a_date_in_the_future_or_before_photography_is_impossible(day: date, expected: DateKind) -> None:
+    assert judged(DateKind.CAMERA, day, date(2026, 5, 1)) is expected
+
+
+def test_the_date_that_is_worth_most_counts_and_of_equal_ones_the_first() -> None:
+    def stated(year: int, kind: DateKind) -> StatedDate:
+        return StatedDate(datetime(year, 1, 1, tzinfo=UTC), kind)
+
+    future = stated(2050, DateKind.CAMERA)
+    given = [future, stated(2026, DateKind.FILE), stated(1995, DateKind.METADATA), stated(1996, DateKind.METADATA)]
+    assert best_date(given, date(2026, 5, 1)) == given[2]
+    assert best_date(given[:2], date(2026, 5, 1)) == given[1]
+    assert best_date([future], date(2026, 5, 1)) == StatedDate(future.moment, DateKind.IMPOSSIBLE)
+    assert best_date([], date(2026, 5, 1)) is None
+
+
+def test_only_the_dates_of_cameras_and_metadata_are_evidence() -> None:
+    assert [kind.value for kind in DateKind if kind.is_evidence] == ["camera", "metadata"]

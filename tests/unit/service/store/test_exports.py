@@ -1,15 +1,13 @@
 """Finished crops in the store, in databases of this version and of the one before."""
 
-from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
 from builders import NOON, RECIPE, asset, content, face_answer, plans
+from databases import at_version
 from sqlalchemy import Connection, select, text
 
 from immich_facesets.faces import Box
-from service.store import assets, contents, database, exports, sources
+from service.store import assets, contents, exports, sources
 from service.store.database import Store, migrate
 from service.store.tables import crops
 
@@ -20,14 +18,6 @@ def with_one_crop(store: Store) -> None:
     store.write_now(sources.remember_source, "anna", "immich", "user-1")
     store.write_now(assets.remember_page, plans(asset()), run_id=1)
     store.write_now(contents.record_content, content(asset(), face_answer()), NOON)
-
-
-def at_version(store: Store, version: str) -> None:
-    with store.engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
-        config.attributes["connection"] = connection
-        command.downgrade(config, version)
 
 
 def row(store: Store) -> Any:

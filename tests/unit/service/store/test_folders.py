@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from builders import NOON, asset, content, face_answer
+from builders import NOON, asset, content, face_answer, plans
+from databases import at_version
 from sqlalchemy import Connection, select
 
 from immich_facesets.assets import Asset, Person
+from immich_facesets.dates import DateKind
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Box
 from immich_facesets.listing import ListingRules, plan_page
-from service.store import assets, contents, failures, identities, sources
-from service.store.database import Store
+from service.store import assets, contents, exports, failures, identities, sources
+from service.store.database import Store, migrate
 from service.store.folders import (
     Folder,
     FolderMemory,
@@ -52,6 +54,13 @@ def embed(store: Store, of: Asset, *seeds: int) -> None:
     boxes = [Box(100 + 300 * place, 100, 300 + 300 * place, 300) for place in range(len(seeds))]
     found = [face_answer(seed, box=box) for seed, box in zip(seeds, boxes, strict=True)]
     store.write_now(contents.record_content, content(of, *found), NOON)
+
+
+def rows(store: Store) -> list[Any]:
+    def ask(tx: Connection) -> list[Any]:
+        return list(tx.execute(select(assets_table)))
+
+    return store.read_now(ask)
 
 
 def wanted(store: Store) -> dict[str, bool]:
@@ -120,12 +129,29 @@ def test_what_a_listing_could_not_read_is_told_until_one_could(store: Store) -> 
 
 
 def test_the_date_of_a_file_is_not_taken_for_the_day_of_the_picture(store: Store) -> None:
-    undated, dated = file("a.jpg", local_date=""), file("b.jpg", local_date="2025-05-01")
-    remember(store, undated, dated)
-    embed(store, undated, 1)
-    embed(store, dated, 2)
+    undated, dated = file("a.jpg", date_kind=DateKind.FILE), file("b.jpg", date_kind=DateKind.CAMERA)
+    future = file("c.jpg", date_kind=DateKind.IMPOSSIBLE)
+    remember(store, undated, dated, future)
+    for number, one in enumerate((undated, dated, future), start=1):
+        embed(store, one, number)
     taken = store.read_now(identities.face_table, "space-1", 512).taken
-    assert np.isnan(taken).tolist() == [True, False]
+    assert np.isnan(taken).tolist() == [True, False, True]
+    places = store.read_now(exports.places, "space-1")
+    assert sorted(place.taken for found in places.values() for place in found) == ["", "", "2025-05-01T12:00:00"]
+
+
+def test_a_database_without_the_worth_of_dates_has_them_read_again(store: Store) -> None:
+    remember(store, file("a.jpg", local_date="2025-05-01"), file("b.jpg", local_date=""))
+    store.write_now(sources.remember_source, "anna", "immich", "user-1")
+    store.write_now(assets.remember_page, plans(asset(checksum="c" * 40)), run_id=1)
+    store.write_now(sources.finish_listing, "anna", watermark=NOON, full_at=NOON)
+    at_version(store, "0009")
+    migrate(store.engine)
+    kinds = {row.asset_id: row.date_kind for row in rows(store)}
+    assert kinds == {"a.jpg": "camera", "b.jpg": "file", "a1": "metadata"}, "until the next sync"
+    assert store.read_now(assets.stamps, "album", ["a.jpg", "b.jpg"]) == {}, "so that the next listing reads both"
+    marks = store.write_now(sources.remember_source, "anna", "immich", "user-1")
+    assert (marks.watermark, marks.full_listing_at) == (NOON, None), "so that the next listing is a whole one"
 
 
 def test_only_a_trusted_folder_says_whose_faces_those_below_a_persons_own_folder_are(store: Store) -> None:

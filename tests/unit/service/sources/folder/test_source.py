@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pillow_heif
@@ -24,6 +24,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from embedder.images.decoder import FORMATS
 from immich_facesets.assets import Asset
+from immich_facesets.dates import DateKind
 from immich_facesets.errors import ItemError
 from immich_facesets.picture_formats import DECODED, picture_type
 from service.progress import RemoteState
@@ -34,6 +35,7 @@ from service.sources.folder.picture_facts import read
 from service.sources.folder.walk import Unreadable, walk
 
 TAKEN = "2019:07:14 23:30:05"
+TODAY = date(2026, 5, 1)
 
 
 @dataclass
@@ -210,9 +212,10 @@ def test_the_date_is_that_of_the_camera_in_every_format(tmp_path: Path, kind: st
         pillow_heif.register_heif_opener()
     path = tmp_path / "a"
     path.write_bytes(picture(kind, exif(offset="+02:00")))
-    found = read(path, max_bytes=1 << 20)
+    found = read(path, max_bytes=1 << 20, today=TODAY)
     assert found.taken_at == datetime(2019, 7, 14, 21, 30, 5, tzinfo=UTC)
     assert found.local_date == "2019-07-14"
+    assert found.date_kind is DateKind.CAMERA
 
 
 def test_the_date_of_canons_newest_raw_files_is_found(tmp_path: Path) -> None:
@@ -223,7 +226,7 @@ def test_the_date_of_canons_newest_raw_files_is_found(tmp_path: Path) -> None:
     directory.save(block)
     path = tmp_path / "a.cr3"
     path.write_bytes(b"\0\0\0\x18ftypcrx " + bytes(40) + struct.pack(">I", 99) + b"CMT2" + block.getvalue() + bytes(99))
-    assert read(path, max_bytes=1 << 20).local_date == "2019-07-14"
+    assert read(path, max_bytes=1 << 20, today=TODAY).local_date == "2019-07-14"
 
 
 @pytest.mark.parametrize("taken", ["", "0000:00:00 00:00:00", "nonsense", "2019:13:45 00:00:00"])
@@ -233,6 +236,7 @@ async def test_without_a_date_of_its_own_a_picture_has_that_of_its_file_and_says
     one = (await album.listed()).assets["a.jpg"]
     assert one.taken_at == datetime.fromtimestamp(1e9, UTC)
     assert one.local_date == "", "a file time is not the date of the picture"
+    assert one.date_kind is DateKind.FILE
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # warnings of Pillow, which a source does not pass on
@@ -241,7 +245,7 @@ def test_damaged_metadata_is_no_reason_to_leave_a_picture_out(block: bytes) -> N
     with tempfile.NamedTemporaryFile() as file:
         file.write(b"\xff\xd8\xff\xe1Exif\0\0II*\0" + block)
         file.flush()
-        assert read(Path(file.name), max_bytes=1 << 20).sha1
+        assert read(Path(file.name), max_bytes=1 << 20, today=TODAY).sha1
 
 
 # names
@@ -320,7 +324,7 @@ def test_what_may_not_be_read_is_told_and_stops_nothing() -> None:
         with as_nobody():
             found = list(walk(folder))
             with pytest.raises(ItemError, match="access is denied") as error:
-                read(folder / "open" / "b.jpg", max_bytes=99)
+                read(folder / "open" / "b.jpg", max_bytes=99, today=TODAY)
         assert error.value.reason == "denied"
         (closed,) = (item for item in found if isinstance(item, Unreadable))
         assert (closed.item, closed.error.reason) == ("closed", "denied")

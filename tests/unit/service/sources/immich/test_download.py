@@ -18,6 +18,7 @@ import pytest
 from immich_scene import NOON, PIXELS, VERSIONS, add_picture, listed, scene, source_of
 
 from immich_facesets.assets import Asset, Rendition
+from immich_facesets.dates import DateKind
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from service.demo.immich import FakeAsset, FakeImmich
 from service.remote.guard import CircuitOpenError
@@ -44,6 +45,7 @@ def an_asset() -> Asset:
         mime_type="image/jpeg",
         taken_at=NOON,
         local_date="2024-05-05",
+        date_kind=DateKind.METADATA,
         created_at=NOON,
         updated_at=NOON,
         width=None,

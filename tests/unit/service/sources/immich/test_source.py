@@ -1,10 +1,11 @@
 """One Immich user as a source: assets, faces, deletions, and errors of the key."""
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from immich_scene import PIXELS, VERSIONS, add_face, add_picture, listed, pages_of, scene, source_of
+from immich_scene import NOON, PIXELS, VERSIONS, add_face, add_picture, listed, pages_of, scene, source_of
 
 from immich_facesets.assets import Rendition
 from immich_facesets.errors import ItemError, SetupError, TransientError
@@ -396,6 +397,31 @@ async def test_times_are_aware_and_the_local_date_is_the_one_at_the_place() -> N
     assert asset.taken_at == datetime(2024, 5, 5, 12, 0, tzinfo=UTC)
     assert asset.local_date == "2024-05-06"
     assert asset.updated_at.tzinfo is not None
+
+
+UPLOADED = NOON + timedelta(days=100)
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({}, "metadata"),
+        ({"modified_at": NOON}, "file"),  # no date in the picture: the file's
+        ({"modified_at": NOON + timedelta(seconds=1)}, "file"),  # FAT keeps even seconds
+        ({"taken_at": UPLOADED - timedelta(seconds=9)}, "file"),  # nor in the file: the upload's
+        ({"modified_at": NOON, "local_taken_at": NOON + timedelta(hours=2)}, "metadata"),  # only EXIF has a zone
+        ({"modified_at": NOON, "taken_at": NOON - timedelta(days=9000)}, "metadata"),  # set by a person
+        ({"taken_at": UPLOADED + timedelta(days=3)}, "impossible"),
+        ({"taken_at": NOON.replace(year=1700)}, "impossible"),
+    ],
+)
+@pytest.mark.parametrize("version", ["2.7.5", "3.1.0"])
+async def test_a_date_that_is_only_the_files_or_the_uploads_is_told_from_one_in_the_picture(
+    version: str, fields: dict[str, Any], kind: str
+) -> None:
+    async with scene(version) as (immich, _, source):
+        add_picture(immich, **({"created_at": UPLOADED} | fields))
+        assert (await listed(source))["a.jpg"].date_kind.value == kind
 
 
 async def test_users_of_one_server_do_not_see_each_other() -> None:
