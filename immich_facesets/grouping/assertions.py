@@ -39,6 +39,8 @@ def apply_assertions(
     """
     Attach every asserted person to an identity, a new one if necessary, and move the accepted faces there.
 
+    Members that are older than the person are released: they are of somebody else, or their dates are wrong.
+
     ``assertions``: one for each person. Once a person is attached, nothing here depends on distances to identities, so
     planning again gives the same result.
     """
@@ -54,6 +56,7 @@ def apply_assertions(
         number = _identity_of(problem, state.identities, provisional, one, is_fixed)
         if number is None:
             continue
+        constraints.cannot_link.birthdays.add(number, one.assertion.born)
         allowed = one.accepted[[(row, number) not in constraints.cannot_link for row in one.accepted.tolist()]]
         if number in constraints.locked:
             state.is_held[allowed[state.owner[allowed] == UNASSIGNED]] = True  # held until the identity is unlocked
@@ -63,6 +66,8 @@ def apply_assertions(
         distance_of = dict(zip(one.accepted.tolist(), one.distances, strict=True))
         claims += [Claim(distance_of[row], row, one.assertion.person, number) for row in movable.tolist()]
     _resolve_claims(problem, state, claims)
+    for row in constraints.unborn(state.owner).tolist():  # a birthday may be newer than the members
+        state.release(row)
     return cleaned
 
 

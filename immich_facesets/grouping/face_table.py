@@ -72,12 +72,17 @@ class FaceTable:
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """A person named by a source, and the faces that the source assigns to this person."""
+    """
+    A person named by a source, and the faces that the source assigns to this person.
+
+    ``born``: the birthday in days since 1970, where the source knows it.
+    """
 
     source: str
     person_id: str
     label: str = field(repr=False)
     face_ids: tuple[int, ...]
+    born: float | None = None
 
     @property
     def person(self) -> tuple[str, str]:

@@ -32,6 +32,33 @@ class Known:
     born: float | None = None
 
 
+class Birthdays:
+    """
+    The birthdays of identities, in days since 1970, while a plan is made. Of two, the earliest counts.
+
+    An identity gets them from its people, those attached before and those that the plan attaches.
+    """
+
+    def __init__(self) -> None:
+        self._days: dict[int, float] = {}
+
+    def add(self, number: int, born: float | None) -> None:
+        if born is not None:
+            self._days[number] = min(born, self._days.get(number, np.inf))
+
+    def of(self, number: int) -> float:
+        """Return the birthday of an identity, minus infinity where it is not known."""
+        return self._days.get(number, -np.inf)
+
+    def known(self) -> list[tuple[int, float]]:
+        """Return the identities whose birthdays are known, with these."""
+        return list(self._days.items())
+
+    def renumber(self, final: Mapping[int, int]) -> None:
+        """Move birthdays to the final numbers of their identities."""
+        self._days = {final.get(number, number): born for number, born in self._days.items()}
+
+
 class People:
     """The attachments of the sources' people to identities, while a plan is made."""
 

@@ -10,7 +10,7 @@ from immich_facesets.grouping.careful import place_carefully
 from immich_facesets.grouping.confidence import confidences
 from immich_facesets.grouping.discovery import Discovery, discover
 from immich_facesets.grouping.face_table import Assertion, FaceTable, Rows
-from immich_facesets.grouping.identities import UNASSIGNED, Known, Origin
+from immich_facesets.grouping.identities import UNASSIGNED, Birthdays, Known, Origin
 from immich_facesets.grouping.matching import match
 from immich_facesets.grouping.problem import GroupingProblem, grouping_problem
 from immich_facesets.grouping.report import GroupingReport, review
@@ -128,7 +128,7 @@ def plan_grouping(
     problem = grouping_problem(table, memberships, known, constraints, thresholds, rules)
     state = initial_state(problem, constraints, known, memberships, next_number, fresh)
     cleaned, last = _decide(problem, state, assertions)
-    new = _number(state)
+    new = _number(state, problem.constraints.cannot_link.birthdays)
     report = review(problem, state, cleaned, last, is_complete=fresh is None)
     return GroupingPlan(
         new=new,
@@ -173,12 +173,12 @@ def _place_loose(problem: GroupingProblem, state: GroupingState) -> Discovery:
             return found
 
 
-def _number(state: GroupingState) -> tuple[NewIdentity, ...]:
+def _number(state: GroupingState, birthdays: Birthdays) -> tuple[NewIdentity, ...]:
     """Assign final numbers to new identities: largest first, ties by content. Numbers from decisions stay."""
     identities = state.identities
     created = {number: state.members(number) for number in identities.origins if number >= identities.first_new}
     by_size = sorted(created, key=lambda number: (-len(created[number]), created[number][0]))
-    state.renumber({number: identities.first_new + place for place, number in enumerate(by_size)})
+    state.renumber({number: identities.first_new + place for place, number in enumerate(by_size)}, birthdays)
     return tuple(
         NewIdentity(number, identities.origins[number], identities.people.of(number))
         for number in sorted(identities.origins)

@@ -1,4 +1,4 @@
-"""The input of a grouping: faces, stored memberships, constraints, distances and rules, none of which change."""
+"""The input of a grouping: faces, stored memberships, constraints, distances and rules. Only birthdays may be added."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from immich_facesets.spaces import OperatingPoints
 @dataclass(frozen=True, slots=True)
 class GroupingProblem:
     """
-    The immutable input of a grouping; rows are those of ``faces``, which is in the order of content.
+    The input of a grouping; rows are those of ``faces``, which is in the order of content.
 
     ``row_of``: by face id. ``before``: (n,) the identity of each row as stored, or ``UNASSIGNED``. ``is_clear``: (n,)
     rows that show enough of a person (module ``recognisability``).

@@ -7,8 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.grouping.face_table import FaceTable, Rows
-from immich_facesets.grouping.identities import UNASSIGNED, Known
+from immich_facesets.grouping.identities import UNASSIGNED, Birthdays, Known
 from immich_facesets.moderation.constraints import Constraints
+
+_TIME_ZONES = 1.0
+"""Days that local dates and UTC may be apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +19,13 @@ class CannotLink:
     """
     The cannot-link constraints, as (row, identity) pairs: forbidden by a decision, or taken before the person's birth.
 
-    ``by_row``: the identities that decisions forbid, for the rows that have any. ``taken_days``: (n,) days since 1970;
-    ``born_days``: days since 1970 by identity, where known. NaN never counts as too early.
+    ``by_row``: the identities that decisions forbid, for the rows that have any. ``taken_days``: (n,) days since 1970.
+    NaN never counts as too early. ``birthdays`` grow while people are attached to identities.
     """
 
     by_row: Mapping[int, frozenset[int]]
     taken_days: NDArray[np.float64]
-    born_days: Mapping[int, float]
+    birthdays: Birthdays
 
     def __contains__(self, pair: object) -> bool:
         if not isinstance(pair, tuple):
@@ -30,12 +33,16 @@ class CannotLink:
         row, number = pair
         if number in self.by_row.get(row, ()):
             return True
-        return bool(self.taken_days[row] < self.born_days.get(number, -np.inf) - 1)  # a day for time zones
+        return self.is_before_birth(row, number)
+
+    def is_before_birth(self, row: int, number: int) -> bool:
+        """Return whether a row was certainly taken before the birth of the person."""
+        return bool(self.taken_days[row] < self.birthdays.of(number) - _TIME_ZONES)
 
     def before_birth(self, rows: Rows) -> set[int]:
         """Return the identities born after all of those rows were taken; empty if any of their dates is unknown."""
         last = self.taken_days[rows].max()  # NaN if any is NaN: then no identity matches
-        return {number for number, born in self.born_days.items() if last < born - 1}
+        return {number for number, born in self.birthdays.known() if last < born - _TIME_ZONES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,13 @@ class RowConstraints:
         """Return the rows that grouping does not move: decided, or in a locked identity."""
         is_fixed: NDArray[np.bool_] = (self.must_link != UNASSIGNED) | np.isin(owner, list(self.locked))
         return is_fixed
+
+    def unborn(self, owner: NDArray[np.int64]) -> Rows:
+        """Return the rows that grouping may move and that are older than the person they are assigned to."""
+        numbers, places = np.unique(owner, return_inverse=True)
+        birthdays = np.array([self.cannot_link.birthdays.of(number) for number in numbers.tolist()], dtype=np.float64)
+        is_older = self.cannot_link.taken_days < birthdays[places] - _TIME_ZONES
+        return np.flatnonzero(is_older & ~self.is_fixed(owner))
 
     def exclusive_pictures(self, rows: Rows) -> set[int]:
         """Return the pictures of ``rows`` that may hold a person only once."""
@@ -95,7 +109,7 @@ def row_constraints(
     repeated = faces.pictures[faces.is_among(constraints.together)]
     return RowConstraints(
         must_link=must_link,
-        cannot_link=CannotLink(forbidden, faces.taken, _born_days(known, constraints)),
+        cannot_link=CannotLink(forbidden, faces.taken, _birthdays(known, constraints)),
         is_ignored=faces.is_among(constraints.ignored) & (must_link == UNASSIGNED),
         locked=_locked(known, constraints),
         apart=constraints.apart,
@@ -109,11 +123,9 @@ def _locked(known: Sequence[Known], constraints: Constraints) -> frozenset[int]:
     return frozenset(number for number, is_on in locks.items() if is_on and number not in constraints.merged)
 
 
-def _born_days(known: Sequence[Known], constraints: Constraints) -> dict[int, float]:
-    """Return the birthdays by current number; of merged identities, the earliest."""
-    born_days: dict[int, float] = {}
+def _birthdays(known: Sequence[Known], constraints: Constraints) -> Birthdays:
+    """Return the birthdays by current number."""
+    birthdays = Birthdays()
     for identity in known:
-        if identity.born is not None:
-            number = constraints.current(identity.number)
-            born_days[number] = min(identity.born, born_days.get(number, np.inf))
-    return born_days
+        birthdays.add(constraints.current(identity.number), identity.born)
+    return birthdays

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from immich_facesets.clustering.linkage import split_by
 from immich_facesets.grouping.centroids import Centroids
 from immich_facesets.grouping.face_table import Rows
-from immich_facesets.grouping.identities import UNASSIGNED, Identities, Known
+from immich_facesets.grouping.identities import UNASSIGNED, Birthdays, Identities, Known
 from immich_facesets.grouping.problem import GroupingProblem
 from immich_facesets.grouping.row_constraints import RowConstraints
 from immich_facesets.moderation.constraints import Constraints
@@ -80,8 +80,8 @@ class GroupingState:
         self.owner[row] = UNASSIGNED
         self.is_active[row] = True
 
-    def renumber(self, final: Mapping[int, int]) -> None:
-        """Replace the provisional numbers of new identities, the keys of ``final``, wherever the state has them."""
+    def renumber(self, final: Mapping[int, int], birthdays: Birthdays) -> None:
+        """Replace the provisional numbers of new identities, the keys of ``final``, wherever they are."""
         members = {number: self.members(number) for number in final}
         for number, rows in members.items():
             self.owner[rows] = final[number]
@@ -89,6 +89,7 @@ class GroupingState:
             row: (final.get(one, one), final.get(other, other)) for row, (one, other) in self.ambiguous.items()
         }
         self.identities.renumber(final)
+        birthdays.renumber(final)
 
 
 def initial_state(

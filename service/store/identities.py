@@ -1,15 +1,16 @@
 """Identities as group reads and writes them, and their labels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
 
-from immich_facesets.dates import EVIDENCE, day_of_instant
+from immich_facesets.dates import EVIDENCE, day_of, day_of_instant
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingPlan, Known
+from service.store import births
 from service.store.assets import hint_from_row
 from service.store.former_members import forget_returned
 from service.store.imported_faces import add_import_assertions
@@ -99,6 +100,10 @@ def all_known(tx: Connection) -> list[Known]:
     attached: dict[int, set[tuple[str, str]]] = {}
     for row in tx.execute(select(people).where(people.c.identity.is_not(None), people.c.is_gone.is_(False))):
         attached.setdefault(row.identity, set()).add((row.source, row.person_id))
+    known = births.births_of_people(tx)
+    born = {
+        number: [day for one in mine if (day := _born(known, one)) is not None] for number, mine in attached.items()
+    }
     rows = tx.execute(select(identities).order_by(identities.c.number))
     return [
         Known(
@@ -106,9 +111,15 @@ def all_known(tx: Connection) -> list[Known]:
             origin=row.origin,
             is_locked=row.is_locked,
             people=frozenset(attached.get(row.number, ())),
+            born=min(born.get(row.number, ()), default=None),
         )
         for row in rows
     ]
+
+
+def _born(known: Mapping[births.Person, Sequence[str]], person: births.Person) -> float | None:
+    """Return the earliest birthday of a person in days since 1970."""
+    return day_of(min(known.get(person, ()), default=None))
 
 
 def assertions(tx: Connection, space: str) -> list[Assertion]:
@@ -152,8 +163,15 @@ def assertions(tx: Connection, space: str) -> list[Assertion]:
         tx, {sha256: [face for face, _ in found] for sha256, found in boxes.items()}, asserted, names
     )
     add_import_assertions(tx, boxes, asserted, names)
+    known = births.births_of_people(tx)
     return [
-        Assertion(source=source, person_id=person, label=names[source, person], face_ids=tuple(sorted(face_ids)))
+        Assertion(
+            source=source,
+            person_id=person,
+            label=names[source, person],
+            face_ids=tuple(sorted(face_ids)),
+            born=_born(known, (source, person)),
+        )
         for (source, person), face_ids in sorted(asserted.items())
     ]
 
@@ -237,11 +255,12 @@ def labels(tx: Connection) -> dict[int, str]:
 
 
 def birth_dates(tx: Connection) -> dict[int, str]:
-    """Return the birth date (ISO) of each identity that has one at a source."""
-    rows = tx.execute(
-        select(people.c.identity, people.c.birth_date)
-        .where(people.c.identity.is_not(None), people.c.birth_date.is_not(None))
-        .order_by(people.c.identity, people.c.birth_date)
-    )
-    # If two sources disagree, the latest date is the careful choice: it makes the person younger in a picture.
-    return {row.identity: row.birth_date for row in rows}
+    """Return the birth date (ISO) of each identity whose people have one, known now or before."""
+    known = births.births_of_people(tx)
+    found: dict[int, str] = {}
+    for row in tx.execute(select(people).where(people.c.identity.is_not(None))):
+        # If two sources disagree, the latest date is the careful choice: it makes the person younger in a picture.
+        dates = [*known.get((row.source, row.person_id), ()), found.get(row.identity, "")]
+        if latest := max(dates):
+            found[row.identity] = latest
+    return found

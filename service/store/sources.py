@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select, update
 
 from immich_facesets.accounts import check_account
 from immich_facesets.assets import Person
-from service.store import failures
+from service.store import births, failures
 from service.store.tables import assets, hints, people, sources
 from service.store.upsert import BOOKKEEPING, upsert
 
@@ -71,6 +71,7 @@ def remember_people(tx: Connection, source: str, found: Sequence[Person]) -> Non
         for person in found
     ]
     upsert(tx, people, rows)
+    births.remember_births(tx, source, {one.person_id: one.birth_date for one in found if one.birth_date is not None})
 
 
 def absent_people(tx: Connection, source: str, found: Collection[str]) -> list[str]:

@@ -143,6 +143,17 @@ people = Table(
     ),  # confirmed by id; kept for a return
 )
 
+# Every birth date that an account ever stated of a person; nothing is deleted here when the person is not listed.
+births = Table(
+    "births",
+    metadata,
+    Column("source", String(200), primary_key=True),
+    Column("account", String(200), primary_key=True),  # the user at the source when it was stated
+    Column("person_id", String(200), primary_key=True),
+    Column("birth_date", String(10), primary_key=True),
+    Column("is_last", Boolean, nullable=False),  # the account stated no other since
+)
+
 contents = Table(
     "contents",
     metadata,

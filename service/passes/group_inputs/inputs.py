@@ -2,20 +2,19 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
 
 from immich_facesets.calibration.thresholds import PointsInUse
-from immich_facesets.dates import day_of
 from immich_facesets.grouping.plan import Carried, FaceTable, GroupingPlan, plan_grouping
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
 from service.passes.context import PassContext
 from service.passes.group_inputs.operating_points import SpaceFacts, measure_points, points_in_use
 from service.passes.group_inputs.scope import basis_of, fresh_faces
-from service.store import contents, decisions, faces, identities, runs, spaces
+from service.store import births, contents, decisions, faces, identities, runs, spaces
 from service.store.database import Store
 from service.store.named_values import Scope, read_scope
 
@@ -60,20 +59,20 @@ async def decide(
     store, settings, now = context.store, context.settings, context.clock()
     context.board.update_stage("group", total=len(table.face_ids))
     memberships = {} if is_another_space else await store.read(identities.all_memberships)
-    births = await store.read(identities.birth_dates)
-    known = [replace(one, born=day_of(births.get(one.number))) for one in await store.read(identities.all_known)]
+    known = await store.read(identities.all_known)
     asserted = await store.read(identities.assertions, space.space)
     constraints: Constraints = await store.read(decisions.constraints_now, space.space)
     highest = await store.read(runs.highest_number)
     points, measured = await points_in_use(context, space), None
     decided = await store.read(decisions.last_id)
-    basis = basis_of(space.space, points, settings.grouping_rules, decided)
+    born = await store.read(births.births_of_people)
+    basis = basis_of(space.space, points, settings.grouping_rules, decided, born)
     before = await store.read(read_scope)
     fresh = fresh_faces(table.face_ids, before, basis, now, settings.full_listing_interval)
     if fresh is None:
         measured = await measure_points(context, space, table, asserted, constraints)
         points = measured.points
-        basis = basis_of(space.space, points, settings.grouping_rules, decided)
+        basis = basis_of(space.space, points, settings.grouping_rules, decided, born)
     whole_at = now if fresh is None or before is None else before.whole_at
     plan = await asyncio.to_thread(
         plan_grouping,

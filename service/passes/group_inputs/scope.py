@@ -1,6 +1,7 @@
 """Scope of a grouping: all faces at intervals, otherwise only those added since the last one."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
@@ -16,9 +17,19 @@ MOST_FRESH = 0.2
 """Above this share of new faces, examining all of them costs hardly more and gives a better result."""
 
 
-def basis_of(space: str, points: OperatingPoints, rules: GroupingRules, decided: int) -> str:
-    """Return a digest of all inputs of a grouping except the faces; ``decided`` is the id of the last decision."""
-    inputs = msgspec.json.encode((space, asdict(points), asdict(rules), decided))
+def basis_of(
+    space: str,
+    points: OperatingPoints,
+    rules: GroupingRules,
+    decided: int,
+    born: Mapping[tuple[str, str], tuple[str, ...]],
+) -> str:
+    """
+    Return a digest of all inputs of a grouping except the faces.
+
+    ``decided`` is the id of the last decision, ``born`` are the birth dates of the sources' people.
+    """
+    inputs = msgspec.json.encode((space, asdict(points), asdict(rules), decided, sorted(born.items())))
     return hashlib.sha256(inputs).hexdigest()[:16]
 
 

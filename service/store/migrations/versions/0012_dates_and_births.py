@@ -1,5 +1,5 @@
 """
-Add what the date of each picture is worth, and read the dates of all pictures again.
+Add what the date of each picture is worth, and every birth date that was ever stated; read all dates again.
 
 Until then the date of a file that had one is taken for a camera's, and that of Immich for one from metadata.
 """
@@ -20,7 +20,22 @@ def upgrade() -> None:
     op.execute(f"UPDATE assets SET date_kind = 'camera' WHERE local_date <> '' AND source IN ({folders})")  # noqa: S608
     op.execute(f"UPDATE assets SET stamp = NULL WHERE source IN ({folders})")  # noqa: S608
     op.execute("UPDATE sources SET full_listing_at = NULL")
+    op.create_table(
+        "births",
+        sa.Column("source", sa.String(length=200), nullable=False),
+        sa.Column("account", sa.String(length=200), nullable=False),
+        sa.Column("person_id", sa.String(length=200), nullable=False),
+        sa.Column("birth_date", sa.String(length=10), nullable=False),
+        sa.Column("is_last", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("source", "account", "person_id", "birth_date", name="pk_births"),
+    )
+    op.execute(
+        "INSERT INTO births (source, account, person_id, birth_date, is_last) "
+        "SELECT people.source, coalesce(sources.user_id, ''), person_id, birth_date, true FROM people "
+        "LEFT JOIN sources ON sources.name = people.source WHERE birth_date IS NOT NULL"
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("births")
     op.drop_column("assets", "date_kind")

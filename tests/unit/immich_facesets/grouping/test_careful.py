@@ -13,7 +13,7 @@ from immich_facesets.clustering.neighbour_graph import NearPairs
 from immich_facesets.evaluation.baselines import immich_labels
 from immich_facesets.evaluation.from_scratch import partition
 from immich_facesets.evaluation.metrics import bcubed
-from immich_facesets.grouping.plan import FaceTable, GroupingRules, Known, plan_grouping
+from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingRules, Known, plan_grouping
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import operating_points
 
@@ -204,6 +204,49 @@ def test_no_person_is_found_on_a_picture_older_than_the_person() -> None:
         next_number=2,
     )
     assert [(join.face_id, join.identity) for join in plan.joins] == [(7, 1), (8, 1)]
+
+
+def test_a_birthday_counts_in_the_very_sync_that_links_its_person() -> None:
+    vectors, _ = people(np.random.default_rng(7), [9], 0.3)
+    table = table_of(vectors, taken=np.array([5000.0] * 6 + [900, 900, np.nan]))
+    mira = Assertion("anna", "p", "Mira", tuple(range(1, 9)), born=1000.0)  # the last two are older than the birthday
+    for fresh in (None, frozenset[int]()):
+        plan = plan_grouping(
+            table,
+            memberships=dict.fromkeys(range(1, 10), 1) if fresh is not None else {},
+            known=[Known(1, "discovered", is_locked=False, people=frozenset())] if fresh is not None else [],
+            assertions=[mira],
+            constraints=Constraints(),
+            thresholds=POINTS,
+            rules=GroupingRules(min_faces=3),
+            next_number=2 if fresh is not None else 1,
+            fresh=fresh,
+        )
+        if fresh is None:
+            assert {join.face_id for join in plan.joins if join.identity == 1} == {1, 2, 3, 4, 5, 6, 9}
+        assert [link.identity for link in plan.links] == [1]
+
+
+def test_a_birthday_that_comes_later_takes_older_pictures_out_again() -> None:
+    vectors, _ = people(np.random.default_rng(7), [8], 0.3)
+    table = table_of(vectors, taken=np.array([5000.0] * 5 + [900, 1100, np.nan]))
+
+    def leaving(constraints: Constraints, *, is_locked: bool = False) -> tuple[int, ...]:
+        return plan_grouping(
+            table,
+            memberships=dict.fromkeys(range(1, 9), 1),
+            known=[Known(1, "asserted", is_locked=is_locked, people=frozenset({("anna", "p")}), born=1000.0)],
+            assertions=[Assertion("anna", "p", "Mira", tuple(range(1, 9)), born=1000.0)],
+            constraints=constraints,
+            thresholds=POINTS,
+            rules=GroupingRules(min_faces=3),
+            next_number=2,
+            fresh=frozenset(),
+        ).leaves
+
+    assert leaving(Constraints()) == (6,)
+    assert leaving(Constraints(must={6: 1})) == (), "a person decided it"
+    assert leaving(Constraints(), is_locked=True) == (), "nor does grouping change what is locked"
 
 
 def test_two_birthdays_of_one_person_bar_only_what_is_before_both() -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from immich_facesets.grouping.identities import UNASSIGNED, Identities, Known
+from immich_facesets.grouping.identities import UNASSIGNED, Birthdays, Identities, Known
 from immich_facesets.grouping.plan import _number
 from immich_facesets.grouping.rules import GateCounts
 from immich_facesets.grouping.state import GroupingState
@@ -25,7 +25,10 @@ def test_final_numbers_replace_provisional_ones_everywhere() -> None:
         is_waiting=np.zeros(8, np.bool_),
         ambiguous={6: (smaller, larger), 7: (2, smaller)},
     )
-    new = _number(state)
+    birthdays = Birthdays()
+    birthdays.add(smaller, 1000.0)
+    new = _number(state, birthdays)
+    assert birthdays.known() == [(6, 1000.0)]
     assert [(one.number, one.origin, one.people) for one in new] == [
         (5, "discovered", frozenset()),
         (6, "asserted", frozenset({("immich", "anna")})),

@@ -25,6 +25,7 @@ from immich_facesets.quality.landmarks import Enriched
 from immich_facesets.quality.pose import Pose
 from service.store import (
     assets,
+    births,
     contents,
     decisions,
     enrichments,
@@ -98,6 +99,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     identities.all_known: (),
     identities.assertions: (RECIPE.space,),
     identities.labels: (),
+    births.births_of_people: (),
     identities.birth_dates: (),
     imported_faces.imported_people: (),
     imports.survey: ([SortedSet(3, None, (SORTED,))],),
@@ -135,7 +137,7 @@ OF_ANOTHER = {
 
 CHANGES = {
     "remember_members remember_left_behind forget_returned",
-    "remember_source apply_size_rule remember_page record_look mark_gone finish_listing remember_people record_alias",
+    "remember_source apply_size_rule remember_page record_look mark_gone finish_listing remember_people remember_births record_alias",
     "mark_person_gone",
     "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_export record_copy",
     "record_removal record_enrichment",
@@ -206,6 +208,7 @@ def fill_other(store: Store) -> None:
 def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:
     modules = (
         assets,
+        births,
         contents,
         picture_copies,
         decisions,

@@ -50,16 +50,17 @@ def test_all_faces_are_looked_at_when_it_may_matter(before: Scope | None, basis:
 
 
 def test_all_that_a_grouping_goes_by_is_in_its_basis() -> None:
-    usual = basis_of("s", BUFFALO_L, GroupingRules(), 0)
+    usual = basis_of("s", BUFFALO_L, GroupingRules(), 0, {})
     others = [
-        basis_of("t", BUFFALO_L, GroupingRules(), 0),
-        basis_of("s", operating_points("w600k_mbf"), GroupingRules(), 0),
-        basis_of("s", BUFFALO_L, GroupingRules(min_faces=6), 0),
-        basis_of("s", BUFFALO_L, GroupingRules(method="plain"), 0),
-        basis_of("s", BUFFALO_L, GroupingRules(), 1),
+        basis_of("t", BUFFALO_L, GroupingRules(), 0, {}),
+        basis_of("s", operating_points("w600k_mbf"), GroupingRules(), 0, {}),
+        basis_of("s", BUFFALO_L, GroupingRules(min_faces=6), 0, {}),
+        basis_of("s", BUFFALO_L, GroupingRules(method="plain"), 0, {}),
+        basis_of("s", BUFFALO_L, GroupingRules(), 1, {}),
+        basis_of("s", BUFFALO_L, GroupingRules(), 0, {("anna", "p"): ("2001-02-03",)}),
     ]
-    assert len({usual, *others}) == 6
-    assert basis_of("s", BUFFALO_L, GroupingRules(), 0) == usual
+    assert len({usual, *others}) == 7
+    assert basis_of("s", BUFFALO_L, GroupingRules(), 0, {}) == usual
 
 
 class Syncs:
