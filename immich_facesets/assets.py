@@ -23,7 +23,7 @@ class FaceHint:
     A face that the source already knows before our own detection.
 
     ``box`` is in the upright picture of ``image_width`` x ``image_height`` pixels (Immich: normally the preview).
-    ``person_id`` is opaque and belongs to this source alone.
+    ``person_id`` is opaque and belongs to this source alone. ``birth_date`` (ISO) is that of the person.
     """
 
     face_id: str
@@ -31,6 +31,7 @@ class FaceHint:
     image_width: int
     image_height: int
     person_id: str | None = None
+    birth_date: str | None = None
 
     def original_box(self, width: int | None, height: int | None) -> Box:
         """Return the box in the upright original of ``width`` x ``height`` pixels; unscaled when these are unknown."""

@@ -16,7 +16,7 @@ from immich_facesets.exports.face_choice import picked
 from immich_facesets.exports.library import UserLibrary
 from immich_facesets.exports.manifests import SCHEMA, Json, face_entry, json_bytes, years
 from immich_facesets.exports.profile import Content, FacesetProfile, Files, LibraryProfile, PickedFaces, Profile
-from immich_facesets.facesets.faceset import ExportFace, ExportRules, Faceset, Reason, digest
+from immich_facesets.facesets.faceset import ExportFace, ExportRules, Faceset, digest
 from immich_facesets.imports.manifests import MANIFEST
 
 Draw = Callable[[ExportFace, int, int | None], bytes]
@@ -118,9 +118,9 @@ def form_of_library(profile: LibraryProfile, library: UserLibrary, directory: st
 
 def _left_out(faceset: Faceset, profile: Profile, count: int) -> dict[str, int]:
     """Return how many of the face set's faces are left out, by reason."""
-    minors = sum(face.candidate.is_minor for face in faceset.faces) if profile.is_for_swapping else 0
-    reasons = {str(Reason.MINOR): minors, "beyond_the_best": len(faceset.faces) - minors - count}
-    return {reason: number for reason, number in reasons.items() if number}
+    held = dict(sorted(faceset.held_back.items())) if profile.is_for_swapping else {}
+    beyond = len(faceset.faces) - sum(held.values()) - count
+    return held | ({"beyond_the_best": beyond} if beyond else {})
 
 
 def _entry(profile: Profile, identity: int | None, faces: int) -> Json:

@@ -6,16 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from immich_facesets.dates import read_date
 from immich_facesets.faces import Face, Gate
+from immich_facesets.facesets.minors import Held
 from immich_facesets.near_duplicates.faces import DEFAULT_LIKENESS, Likeness
 from immich_facesets.quality.landmarks import Details
 from immich_facesets.quality.score import QualityParts
 
 EXPORT_FORMAT = 1
 """Format version. Increase it when the same facts must give other files: every faceset is then written again."""
-
-ADULT_AGE = 18
 
 
 class FacesetFolder(StrEnum):
@@ -36,7 +34,7 @@ class Verdict(StrEnum):
 
 
 class Reason(StrEnum):
-    """The reason why a face of an identity is not in its faceset; the last one: not in the swap bundles."""
+    """The reason why a face of an identity is not in its faceset; see ``Held`` for the swap bundles."""
 
     SMALL = "too_small"
     OUTLIER = "outlier"
@@ -44,7 +42,6 @@ class Reason(StrEnum):
     NO_FACE = "no_face_in_crop"
     SECOND_FACE = "second_face_in_crop"
     UNLIKE = "crop_unlike_identity"
-    MINOR = "minor_not_in_swap_bundles"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -62,9 +59,9 @@ class Candidate:
     A face of the identity, with all facts that an export contains. Its vector is the matrix row of the same number.
 
     ``phash``: of the stored crop (``perceptual_hash``); ``crop_sha256``: hex digest of the stored crop's bytes;
-    ``taken``: local ISO date or None; ``is_minor``: see the function of that name; ``details``: results of further
-    models; ``era_confidence``: in [0, 1], the confidence that an undated face is of its era; ``how`` the face became a
-    member.
+    ``taken``: local ISO date or None; ``held``: why the face may show a minor, None where it does not; ``details``:
+    results of further models; ``era_confidence``: in [0, 1], the confidence that an undated face is of its era; ``how``
+    the face became a member.
     """
 
     face: Face
@@ -72,7 +69,7 @@ class Candidate:
     crop_sha256: str
     places: tuple[Place, ...]
     taken: str | None
-    is_minor: bool = False
+    held: Held | None = None
     details: Details | None = None
     era_confidence: float | None = None
     how: str | None = None
@@ -164,17 +161,21 @@ class Faceset:
 
     @property
     def swappable(self) -> tuple[ExportFace, ...]:
-        """Return the faces allowed in a bundle for face swapping: no minors (docs/exports.md) and no candidates."""
+        """Return the faces allowed in a bundle for face swapping: none held back (docs/exports.md), no candidates."""
         if self.folder is FacesetFolder.CANDIDATES:
             return ()
-        return tuple(face for face in self.faces if not face.candidate.is_minor)
+        return tuple(face for face in self.faces if face.candidate.held is None)
 
     @property
     def left_out(self) -> dict[str, int]:
-        """Return how many faces are left out, by reason; those of a minor are left out of the swap bundles only."""
-        counts = Counter(str(omission.reason) for omission in self.omitted)
-        counts[str(Reason.MINOR)] += sum(face.candidate.is_minor for face in self.faces)
-        return {reason: counts[reason] for reason in sorted(counts) if counts[reason]}
+        """Return how many faces are left out, by reason; those held back are left out of the swap bundles only."""
+        counts = Counter(str(omission.reason) for omission in self.omitted) + self.held_back
+        return {reason: counts[reason] for reason in sorted(counts)}
+
+    @property
+    def held_back(self) -> Counter[str]:
+        """Return how many faces may show a minor and are in no bundle for swapping, by reason."""
+        return Counter(str(face.candidate.held) for face in self.faces if face.candidate.held is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,21 +189,6 @@ class PublishPlan:
     write: tuple[str, ...]
     keep: tuple[str, ...]
     remove: tuple[str, ...]
-
-
-def is_minor(birth_date: str | None, taken: str | None) -> bool:
-    """
-    Return whether a face may show a minor: photographed before its owner's 18th birthday (ISO dates).
-
-    Without a birth date nothing is known, and the result is False. With one, a photo without a usable date counts as a
-    minor's. A person born on 29 February comes of age on 1 March.
-    """
-    if birth_date is None:
-        return False
-    born, seen = read_date(birth_date), read_date(taken)
-    if born is None or seen is None:
-        return True
-    return (seen.year, seen.month, seen.day) < (born.year + ADULT_AGE, born.month, born.day)
 
 
 def digest(manifest: bytes) -> str:

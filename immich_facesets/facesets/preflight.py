@@ -72,6 +72,7 @@ def check_faceset(faceset: Faceset, top: int, *, without_crop: int = 0) -> Prefl
     undated = int((coverage.event < 0).sum())
     findings = [
         *_few(faceset, top),
+        *_held(faceset),
         *_events(sizes, undated, len(faceset.faces)),
         *_looks(shown, len(faceset.faces)),
     ]
@@ -114,6 +115,14 @@ def _few(faceset: Faceset, top: int) -> list[Finding]:
     if sharp < min(FEW_SHARP, count):
         findings.append(Finding("few_sharp", f"sharp faces: {sharp} of {count}", sharp, FEW_SHARP))
     return findings
+
+
+def _held(faceset: Faceset) -> list[Finding]:
+    number = faceset.held_back.total()
+    if not number:
+        return []
+    message = f"{number} of {len(faceset.faces)} faces may show a minor and are in no bundle for swapping"
+    return [Finding("held_back", message, number, 0)]
 
 
 def _events(sizes: Counter[int], undated: int, count: int) -> list[Finding]:

@@ -17,6 +17,7 @@ from immich_facesets.moderation.decisions import (
     Merge,
     Move,
     NeverExport,
+    OfAge,
     Reject,
     Split,
     Undo,
@@ -36,7 +37,8 @@ class Constraints:
     identity). ``ignored``: faces that belong to no identity; ``strangers``: identities that are never shown.
     ``forgotten``: identities whose data was erased. ``merged``: old number to the number it was merged into, chains
     resolved. ``apart``: pairs of identities (lower first) that are two people. ``attached``: people (source, person id)
-    whose identity a decision set. ``together``: faces whose pictures may hold one person twice. ``locks``, ``labels``,
+    whose identity a decision set. ``together``: faces whose pictures may hold one person twice. ``of_age`` and
+    ``adults``: faces and identities that show an adult. ``locks``, ``labels``,
     ``hidden`` (from exports) and ``covers`` hold the last decision for each identity. The value is False or None where
     it was undone; without a decision there is no entry.
     """
@@ -50,6 +52,8 @@ class Constraints:
     apart: frozenset[tuple[int, int]] = frozenset()
     attached: Mapping[tuple[str, str], int] = field(default_factory=dict)
     together: frozenset[int] = frozenset()
+    of_age: frozenset[int] = frozenset()
+    adults: frozenset[int] = frozenset()
     locks: Mapping[int, bool] = field(default_factory=dict)
     labels: Mapping[int, str | None] = field(default_factory=dict, repr=False)
     hidden: Mapping[int, bool] = field(default_factory=dict)
@@ -120,6 +124,8 @@ class _ActiveDecisions:
         self._apart: set[tuple[int, int]] = set()
         self._attached: dict[tuple[str, str], int] = {}
         self._together: set[int] = set()
+        self._of_age: set[int] = set()
+        self._adults: set[int] = set()
         self._locks: dict[int, bool] = {}
         self._labels: dict[int, str | None] = {}
         self._hidden: dict[int, bool] = {}
@@ -151,6 +157,9 @@ class _ActiveDecisions:
                 self._labels[decision.identity] = decision.label
             case NeverExport():
                 self._hidden[decision.identity] = decision.is_on
+            case OfAge():
+                self._of_age.update(self._rows(decision.faces))
+                self._adults.update(() if decision.identity is None else (decision.identity,))
             case Cover():
                 self._covers[decision.identity] = self._resolve(decision.face)
             case Undo():
@@ -181,7 +190,7 @@ class _ActiveDecisions:
                 self._hidden.setdefault(decision.identity, False)
             case Cover():
                 self._covers.setdefault(decision.identity, None)
-            case KeepApart() | AllowTogether() | Forget() | Undo():
+            case KeepApart() | AllowTogether() | OfAge() | Forget() | Undo():
                 pass
             case _:
                 assert_never(decision)
@@ -201,6 +210,8 @@ class _ActiveDecisions:
             apart=frozenset((one, two) for one, two in apart if one != two),
             attached={person: merged.get(number, number) for person, number in self._attached.items()},
             together=frozenset(self._together),
+            of_age=frozenset(self._of_age),
+            adults=frozenset(merged.get(number, number) for number in self._adults),
             locks=self._locks,
             labels=self._labels,
             hidden=self._hidden,

@@ -123,6 +123,13 @@ class NeverExport(_DecisionBase, frozen=True, tag="never_export"):
     is_on: bool = True
 
 
+class OfAge(_DecisionBase, frozen=True, tag="of_age"):
+    """These faces, or all of an identity, show an adult: no birth date and no date of a picture holds them back."""
+
+    faces: tuple[FaceRef, ...] = ()
+    identity: int | None = None
+
+
 class Cover(_DecisionBase, frozen=True, tag="cover"):
     """The cover face that represents an identity."""
 
@@ -149,6 +156,7 @@ Decision = (
     | AllowTogether
     | Forget
     | NeverExport
+    | OfAge
     | Cover
     | Undo
 )

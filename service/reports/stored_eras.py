@@ -32,9 +32,10 @@ class IdentityEras:
     async def read(cls, store: Store, settings: Settings) -> Self:
         """Read everything except the embeddings; a library that was never grouped raises a ``SetupError``."""
         used = await store.read(grouped_points)
-        facts = await gather_facts(store, used.space)
+        points = points_today(settings, used)
+        facts = await gather_facts(store, used.space, within=points.match)
         context = PassContext(store, settings, ProgressBoard(), asyncio.Event())
-        eras = await Eras.read(context, points_today(settings, used), facts.birth_dates)
+        eras = await Eras.read(context, points, facts.birth_dates)
         return cls(store, facts, eras, await store.read(dimension_of, used.space))
 
     @property

@@ -1,6 +1,6 @@
 """The sources' assets, and the faces the sources know of."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from immich_facesets.assets import Asset, FaceHint, Rendition
 from immich_facesets.dates import DateKind
 from immich_facesets.faces import Box
 from immich_facesets.listing import AssetPlan, KnownAsset, ListingRules, is_big_enough, is_wanted, next_look
-from service.store import failures
+from service.store import births, failures, past_people
 from service.store.sources import FOLDER
 from service.store.tables import assets, fingerprints, hints, sources
 from service.store.upsert import BOOKKEEPING, upsert
@@ -177,7 +177,7 @@ def see_again(tx: Connection, source: str, asset_ids: Sequence[str], *, run_id: 
         )
 
 
-def _replace_hints(tx: Connection, source: str, asset_id: str, found: Iterable[FaceHint], *, is_new: bool) -> None:
+def _replace_hints(tx: Connection, source: str, asset_id: str, found: Collection[FaceHint], *, is_new: bool) -> None:
     place = (hints.c.source == source, hints.c.asset_id == asset_id)
     rows = [
         {
@@ -194,7 +194,11 @@ def _replace_hints(tx: Connection, source: str, asset_id: str, found: Iterable[F
         }
         for hint in found
     ]
+    births.remember_births(
+        tx, source, {one.person_id: one.birth_date for one in found if one.person_id and one.birth_date}
+    )
     if not is_new:
+        past_people.keep_hints(tx, source, asset_id, {hint.face_id: hint.person_id for hint in found})
         tx.execute(delete(hints).where(*place, hints.c.face_id.not_in([row["face_id"] for row in rows])))
     upsert(tx, hints, rows)
 
@@ -254,6 +258,7 @@ def mark_gone(tx: Connection, source: str, asset_id: str) -> None:
     """Mark an asset as deleted at its source (confirmed by id), and drop its hints."""
     place = (assets.c.source == source, assets.c.asset_id == asset_id)
     tx.execute(update(assets).where(*place).values(is_gone=True, is_wanted=False, hints_due_at=None))
+    past_people.keep_hints(tx, source, asset_id, {})
     tx.execute(delete(hints).where(hints.c.source == source, hints.c.asset_id == asset_id))
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, sele
 from immich_facesets.dates import EVIDENCE, day_of, day_of_instant
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingPlan, Known
-from service.store import births
+from service.store import births, past_people
 from service.store.assets import hint_from_row
 from service.store.former_members import forget_returned
 from service.store.imported_faces import add_import_assertions
@@ -38,9 +38,6 @@ The condition that an asset's boxes fit the content that it last showed.
 
 After a change whose bytes are not here yet, they fit only if the size is the same: an edit may have moved them.
 """
-
-_HINT_IOU = 0.3
-"""The least IoU of a face and a source's box that count as one; it is low because detectors' boxes differ."""
 
 
 def face_table(tx: Connection, space: str, dimension: int) -> FaceTable:
@@ -156,7 +153,7 @@ def assertions(tx: Connection, space: str) -> list[Assertion]:
     for row in rows:
         box = hint_from_row(row).original_box(row.width, row.height)
         overlap, face_id = max(((box.iou(other), -face) for face, other in boxes.get(row.sha256, ())), default=(0.0, 0))
-        if overlap >= _HINT_IOU:
+        if overlap >= past_people.HINT_IOU:
             asserted.setdefault((row.source, row.person_id), set()).add(-face_id)
             names[row.source, row.person_id] = row.name
     _add_folder_assertions(
@@ -233,6 +230,7 @@ def apply_grouping(tx: Connection, plan: GroupingPlan, now: datetime) -> None:
             .where(people.c.source == link.source, people.c.person_id == link.person_id)
             .values(identity=link.identity)
         )
+    past_people.keep_links(tx, plan.links)
 
 
 def labels(tx: Connection) -> dict[int, str]:

@@ -154,6 +154,31 @@ births = Table(
     Column("is_last", Boolean, nullable=False),  # the account stated no other since
 )
 
+# The identities to which a person was ever attached.
+past_links = Table(
+    "past_links",
+    metadata,
+    Column("source", String(200), primary_key=True),
+    Column("person_id", String(200), primary_key=True),
+    Column("identity", Integer, ForeignKey("identities.number"), primary_key=True),
+)
+
+# The faces that a source once gave to a person and does not give to that person any more; columns as in ``hints``.
+past_hints = Table(
+    "past_hints",
+    metadata,
+    Column("source", String(200), primary_key=True),
+    Column("asset_id", String(1000), primary_key=True),
+    Column("face_id", String(200), primary_key=True),
+    Column("person_id", String(200), primary_key=True),
+    Column("x1", Float, nullable=False),
+    Column("y1", Float, nullable=False),
+    Column("x2", Float, nullable=False),
+    Column("y2", Float, nullable=False),
+    Column("image_width", Integer, nullable=False),
+    Column("image_height", Integer, nullable=False),
+)
+
 contents = Table(
     "contents",
     metadata,

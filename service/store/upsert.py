@@ -35,7 +35,7 @@ def upsert(
     names = [name for name in rows[0] if name not in kept]
     statement = insert(table)
     changed = {name: statement.excluded[name] for name in names}
-    is_comparable = not any(isinstance(table.c[name].type, JSON) for name in names)
+    is_comparable = bool(changed) and not any(isinstance(table.c[name].type, JSON) for name in names)
     differs = or_(*(table.c[name].is_distinct_from(new) for name, new in changed.items())) if is_comparable else None
     final = (
         statement.on_conflict_do_update(index_elements=key, set_=changed, where=differs)

@@ -14,6 +14,7 @@ from immich_facesets.moderation.decisions import (
     Merge,
     Move,
     NeverExport,
+    OfAge,
     Part,
     Reject,
     Split,
@@ -39,6 +40,7 @@ ONE_OF_EACH: list[Decision] = [
     AllowTogether(faces=(face(1),)),
     Forget(identity=1, faces=(face(1),)),
     NeverExport(identity=1),
+    OfAge(faces=(face(1),)),
     Cover(identity=1, face=face(1)),
     Undo(decision=1),
 ]

@@ -20,6 +20,7 @@ from immich_facesets.facesets.faceset import (
     Place,
     Verdict,
 )
+from immich_facesets.facesets.minors import Held
 
 RULES = ExportRules(outlier=0.45)
 DIMENSION = 64
@@ -68,7 +69,7 @@ def candidate(
         crop_sha256=sha256(1_000_000 + number),
         places=places or (Place(user, f"asset-{number}", f"/photos/{number}.jpg"),),
         taken=taken,
-        is_minor=is_minor,
+        held=Held.MINOR if is_minor else None,
     )
 
 

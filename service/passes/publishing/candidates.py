@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.exports.crops import grey_picture
-from immich_facesets.facesets.faceset import Candidate, Place, is_minor
+from immich_facesets.facesets.faceset import Candidate, Place
+from immich_facesets.facesets.minors import Held
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.near_duplicates.perceptual_hash import hash_text, perceptual_hash
 from immich_facesets.quality.landmarks import Details, Enriched, details
 from service.files.crops import read_crop
+from service.passes.publishing.minors import held_faces
 from service.store import contents, enrichments, exports, identities
 from service.store.database import Store
 from service.store.exports import Member, StoredCrop, StoredPlace
@@ -25,7 +27,7 @@ _HASHES_AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All facts about the identities except the embeddings."""
+    """All facts about the identities except the embeddings. ``held``: the faces that may show a minor, by face id."""
 
     members: Mapping[int, tuple[Member, ...]]
     strays: tuple[Member, ...]
@@ -33,6 +35,7 @@ class Facts:
     labels: Mapping[int, str]
     birth_dates: Mapping[int, str]
     details: Mapping[int, Details]
+    held: Mapping[int, Held]
 
     @property
     def crops(self) -> dict[int, StoredCrop]:
@@ -85,8 +88,12 @@ async def hash_crops(store: Store, space: str, folder: Path) -> None:
         await store.write(exports.record_phash, hashes)
 
 
-async def gather_facts(store: Store, space: str) -> Facts:
-    """Return all current facts from the store, except the embeddings."""
+async def gather_facts(store: Store, space: str, *, within: float) -> Facts:
+    """
+    Return all current facts from the store, except the embeddings.
+
+    ``within``: the cosine distance at which two identities may be one person.
+    """
     rows = await store.read(exports.members, space)
     enriched = await store.read(enrichments.enriched_faces, space)
     return Facts(
@@ -96,6 +103,7 @@ async def gather_facts(store: Store, space: str) -> Facts:
         labels=await store.read(identities.labels),
         birth_dates=await store.read(identities.birth_dates),
         details=await asyncio.to_thread(_details, enriched),
+        held=await held_faces(store, space, within=within),
     )
 
 
@@ -126,7 +134,7 @@ def _candidate(member: Member, crop: StoredCrop, facts: Facts) -> Candidate:
         crop_sha256=crop.sha256,
         places=tuple(Place(place.user, place.asset_id, place.path) for place in places),
         taken=taken,
-        is_minor=is_minor(facts.birth_dates.get(member.identity), taken),
+        held=facts.held.get(member.face.face_id),
         details=facts.details.get(member.face.face_id),
         how=member.how,
     )

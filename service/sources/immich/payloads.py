@@ -59,6 +59,7 @@ class User(Payload):
 
 class PersonRef(Payload):
     id: str
+    birth_date: str | None = None
 
 
 class FacePayload(Payload):
@@ -76,6 +77,7 @@ class PersonWithFaces(Payload):
     """A person inside an asset; only 2.7 includes the person's faces."""
 
     id: str
+    birth_date: str | None = None
     faces: tuple[FacePayload, ...] = ()
 
 
@@ -134,19 +136,25 @@ def instant(text: str) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def hint_from_payload(face: FacePayload, person_id: str | None) -> FaceHint:
+def iso_day(text: str | None) -> str | None:
+    """Return the date of a birth date, to which some versions add a time."""
+    return text[:10] if text else None
+
+
+def hint_from_payload(face: FacePayload, person: PersonRef | PersonWithFaces | None) -> FaceHint:
     return FaceHint(
         face_id=face.id,
         box=Box(face.bounding_box_x1, face.bounding_box_y1, face.bounding_box_x2, face.bounding_box_y2),
         image_width=int(face.image_width),
         image_height=int(face.image_height),
-        person_id=person_id,
+        person_id=None if person is None else person.id,
+        birth_date=None if person is None else iso_day(person.birth_date),
     )
 
 
 def hints_of_faces(faces: tuple[FacePayload, ...]) -> tuple[FaceHint, ...]:
     """Return the face hints of an answer to ``GET /faces``."""
-    return tuple(hint_from_payload(face, None if face.person is None else face.person.id) for face in faces)
+    return tuple(hint_from_payload(face, face.person) for face in faces)
 
 
 def inline_hints(asset: AssetPayload) -> tuple[FaceHint, ...] | None:
@@ -158,7 +166,7 @@ def inline_hints(asset: AssetPayload) -> tuple[FaceHint, ...] | None:
     """
     if asset.is_edited:
         return None
-    known = [hint_from_payload(face, person.id) for person in asset.people for face in person.faces]
+    known = [hint_from_payload(face, person) for person in asset.people for face in person.faces]
     return (*known, *(hint_from_payload(face, None) for face in asset.unassigned_faces))
 
 
@@ -227,6 +235,6 @@ def person_from_payload(payload: PersonPayload) -> Person:
     return Person(
         person_id=payload.id,
         name=payload.name,
-        birth_date=payload.birth_date[:10] if payload.birth_date else None,
+        birth_date=iso_day(payload.birth_date),
         is_hidden=payload.is_hidden,
     )

@@ -1,5 +1,7 @@
 """
-Add what the date of each picture is worth, and every birth date that was ever stated; read all dates again.
+Add what the date of each picture is worth, and what was ever stated of births and of whose faces are whose.
+
+The next sync reads all dates again.
 
 Until then the date of a file that had one is taken for a camera's, and that of Immich for one from metadata.
 """
@@ -35,7 +37,29 @@ def upgrade() -> None:
         "LEFT JOIN sources ON sources.name = people.source WHERE birth_date IS NOT NULL"
     )
 
+    op.create_table(
+        "past_links",
+        sa.Column("source", sa.String(length=200), nullable=False),
+        sa.Column("person_id", sa.String(length=200), nullable=False),
+        sa.Column("identity", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["identity"], ["identities.number"], name="fk_past_links_identity_identities"),
+        sa.PrimaryKeyConstraint("source", "person_id", "identity", name="pk_past_links"),
+    )
+    op.execute("INSERT INTO past_links SELECT source, person_id, identity FROM people WHERE identity IS NOT NULL")
+    op.create_table(
+        "past_hints",
+        sa.Column("source", sa.String(length=200), nullable=False),
+        sa.Column("asset_id", sa.String(length=1000), nullable=False),
+        sa.Column("face_id", sa.String(length=200), nullable=False),
+        sa.Column("person_id", sa.String(length=200), nullable=False),
+        *(sa.Column(name, sa.Float(), nullable=False) for name in ("x1", "y1", "x2", "y2")),
+        *(sa.Column(name, sa.Integer(), nullable=False) for name in ("image_width", "image_height")),
+        sa.PrimaryKeyConstraint("source", "asset_id", "face_id", "person_id", name="pk_past_hints"),
+    )
+
 
 def downgrade() -> None:
+    op.drop_table("past_hints")
+    op.drop_table("past_links")
     op.drop_table("births")
     op.drop_column("assets", "date_kind")

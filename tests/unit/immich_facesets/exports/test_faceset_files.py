@@ -48,7 +48,7 @@ def test_the_small_bundle_holds_those_that_are_picked_for_it_and_the_other_all_b
 def test_no_bundle_holds_a_face_of_a_minor_and_the_next_best_moves_up() -> None:
     built = faceset(candidates=[candidate(number, is_minor=number == 1) for number in (1, 2, 3)])
     files = written(built)
-    adults = [drawn(face) for face in built.faces if not face.candidate.is_minor]
+    adults = [drawn(face) for face in built.faces if face.candidate.held is None]
     assert bundled(files["faceset_001_top2.fsz"]) == bundled(files["faceset_001_all.fsz"]) == adults
     assert len(adults) == 2
     assert b"picture of 1" in files.values()

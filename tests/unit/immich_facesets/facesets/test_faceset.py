@@ -5,7 +5,7 @@ from faceset_builders import candidate, faceset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immich_facesets.facesets.faceset import EraYears, FacesetFolder, PublishPlan, digest, is_minor, plan_publish
+from immich_facesets.facesets.faceset import EraYears, FacesetFolder, PublishPlan, digest, plan_publish
 
 directories = st.dictionaries(st.sampled_from([f"faceset_{number:03d}" for number in range(8)]), st.sampled_from("abc"))
 
@@ -26,29 +26,6 @@ def test_the_faces_of_a_minor_never_reach_a_swap_bundle_and_are_counted() -> Non
     assert sorted(face.candidate.face.face_id for face in built.swappable) == [3, 4, 5]
     assert len(built.faces) == 5
     assert built.left_out == {"minor_not_in_swap_bundles": 2}
-
-
-@pytest.mark.parametrize(
-    ("birth_date", "taken", "expected"),
-    [
-        ("2000-06-15", "2018-06-14", True),
-        ("2000-06-15", "2018-06-15", False),
-        ("2000-06-15", "2018-06-14T23:59:59.000", True),
-        ("2000-06-15", "1999-01-01", True),  # the clock of a camera may be wrong
-        ("2000-02-29", "2018-02-28", True),
-        ("2000-02-29", "2018-03-01", False),
-        ("2000-06-15", None, True),
-        ("2000-06-15", "", True),
-        ("2000-06-15", "yesterday", True),
-        ("someday", "2018-06-15", True),
-        (None, "1950-01-01", False),
-        (None, None, False),
-    ],
-)
-def test_of_age_is_who_had_the_18th_birthday_when_the_photo_was_taken(
-    birth_date: str | None, taken: str | None, expected: bool
-) -> None:
-    assert is_minor(birth_date, taken) is expected
 
 
 def test_a_digest_names_the_manifest() -> None:

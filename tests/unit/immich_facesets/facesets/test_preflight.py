@@ -10,6 +10,7 @@ from immich_facesets.faces import Face
 from immich_facesets.facesets.coverage import LIGHTS, YAWS
 from immich_facesets.facesets.curation import build_faceset, choose, curate
 from immich_facesets.facesets.faceset import Candidate, Check, Faceset, Verdict
+from immich_facesets.facesets.minors import Held
 from immich_facesets.facesets.preflight import Preflight, as_json, check_faceset
 from immich_facesets.quality.landmarks import Details
 
@@ -56,6 +57,10 @@ def test_a_face_set_with_all_it_needs_gets_no_finding() -> None:
     assert set(report.shown["light"]) == set(LIGHTS)
 
 
+HOLDING = {"held_back", "top_not_full"}
+"""The findings that come together where faces are held back."""
+
+
 @pytest.mark.parametrize(
     ("code", "change"),
     [
@@ -70,7 +75,8 @@ def test_a_face_set_with_all_it_needs_gets_no_finding() -> None:
         ("few_sharp", {"of": lambda number: seen(number, yaw=EVERY_WAY[number % 5], blur=45.0)}),
         ("one_light", {"of": lambda number: seen(number, yaw=EVERY_WAY[number % 5])}),
         ("eyes_closed", {"details": lambda number: Details(eyes=0.1 if number == 3 else 0.3, mouth=0.1)}),
-        ("top_not_full", {"is_minor": lambda number: number < 10}),
+        ("top_not_full", {"held": lambda number: Held.MINOR if number < 10 else None}),
+        ("held_back", {"held": lambda number: Held.UNDATED if number < 10 else None}),
     ],
 )
 def test_what_is_missing_is_said_with_the_figure_and_its_threshold(code: str, change: dict[str, object]) -> None:
@@ -80,7 +86,7 @@ def test_what_is_missing_is_said_with_the_figure_and_its_threshold(code: str, ch
     found = {finding.code: finding for finding in check_faceset(built(changed), 20).findings}
     assert code in found
     assert found[code].value != found[code].threshold or code == "eyes_closed"
-    assert found.keys() - {code} <= {"one_light", "no_profile_views", "large_event"}
+    assert found.keys() - {code} <= {"one_light", "no_profile_views", "large_event"} | HOLDING
 
 
 def test_closed_eyes_are_not_reported_without_landmarks() -> None:
@@ -102,3 +108,12 @@ def test_every_face_that_was_left_out_is_in_the_report_with_its_reason_and_its_p
     assert {one["assets"][0]["asset_id"] for one in told["left_out_faces"]} == {"asset-4", "asset-7"}
     assert {one["reason"] for one in told["left_out_faces"]} == {"second_face_in_crop"}
     assert "Anna" not in str(told)
+
+
+def test_faces_that_may_show_a_minor_are_counted_by_reason() -> None:
+    items = [replace(item, held=Held.ALIKE if item.face.face_id in {1, 2} else None) for item in rows()]
+    faceset = built(items)
+    told = as_json(faceset, check_faceset(faceset, 20))
+    assert told["left_out"] == {"like_a_minor_not_in_swap_bundles": 2}
+    (finding,) = (one for one in told["findings"] if one["code"] == "held_back")
+    assert finding["message"] == "2 of 24 faces may show a minor and are in no bundle for swapping"

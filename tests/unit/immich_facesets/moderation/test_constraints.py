@@ -20,6 +20,7 @@ from immich_facesets.moderation.decisions import (
     Merge,
     Move,
     NeverExport,
+    OfAge,
     Part,
     Reject,
     Split,
@@ -206,3 +207,10 @@ def test_whatever_is_said_the_demands_do_not_contradict_each_other(decisions: li
     assert not demand.merged.keys() & set(demand.merged.values())
     assert not demand.merged.keys() & set(demand.must.values())
     assert not demand.merged.keys() & {number for _, number in demand.must_not}
+
+
+def test_a_face_or_an_identity_of_age_is_that_until_it_is_undone() -> None:
+    assert said(OfAge((face(1),)), OfAge(identity=4)).of_age == {1}
+    assert said(OfAge((face(1),)), OfAge(identity=4), Merge(7, (Part(4),))).adults == {7}
+    taken_back = said(OfAge((face(1),), identity=4), Undo(1))
+    assert (taken_back.of_age, taken_back.adults) == (frozenset(), frozenset())

@@ -22,6 +22,7 @@ def facts(strays: dict[int, int], members: dict[int, int]) -> Facts:
         labels={},
         birth_dates={},
         details={},
+        held={},
     )
 
 

@@ -1,0 +1,149 @@
+"""
+The people behind faces and identities, now or ever: nothing here goes when a person is merged, deleted or not listed.
+
+The rule for minors asks it (``immich_facesets.facesets.minors``).
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, select
+
+from immich_facesets.assets import FaceHint
+from immich_facesets.dates import EVIDENCE, read_date
+from immich_facesets.faces import Box
+from immich_facesets.facesets.minors import DatedFace
+from immich_facesets.grouping.plan import Link
+from service.store.births import Person
+from service.store.tables import (
+    assets,
+    contents,
+    faces,
+    fingerprints,
+    hints,
+    memberships,
+    past_hints,
+    past_links,
+    people,
+)
+from service.store.upsert import upsert
+
+HINT_IOU = 0.3
+"""The least IoU of a face and a source's box that count as one; it is low because detectors' boxes differ."""
+
+
+_CONTENT = func.coalesce(assets.c.content, fingerprints.c.sha256)
+"""The content that an asset shows or last showed, of one that is gone too."""
+
+
+def keep_links(tx: Connection, links: Iterable[Link]) -> None:
+    """Record that these people were attached to identities."""
+    rows = [{"source": link.source, "person_id": link.person_id, "identity": link.identity} for link in links]
+    upsert(tx, past_links, rows)
+
+
+def keep_hints(tx: Connection, source: str, asset_id: str, now: Mapping[str, str | None]) -> None:
+    """
+    Record the faces of an asset that a source gave to a person until now.
+
+    ``now``: the person to whom it gives each face from now on, by its face id.
+    """
+    rows: Any = tx.execute(
+        select(hints).where(hints.c.source == source, hints.c.asset_id == asset_id, hints.c.person_id.is_not(None))
+    ).mappings()
+    upsert(tx, past_hints, [dict(row) for row in rows if now.get(row["face_id"]) != row["person_id"]])
+
+
+def dated_faces(tx: Connection, space: str) -> list[DatedFace]:
+    """
+    Return every face of a space with its identity (0: none) and date, by face id.
+
+    The date is the earliest that says when the picture was taken, of all copies. Those that are gone count too: a date
+    does not get better because the copy that has it is deleted.
+    """
+    taken = (
+        select(_CONTENT.label("sha256"), func.min(assets.c.local_date).label("taken"))
+        .select_from(assets)
+        .outerjoin(fingerprints, fingerprints.c.fingerprint == assets.c.fingerprint)
+        .where(assets.c.date_kind.in_(EVIDENCE))
+        .group_by(_CONTENT)
+        .subquery()
+    )
+    rows = tx.execute(
+        select(faces.c.face_id, memberships.c.identity, taken.c.taken)
+        .outerjoin(memberships, memberships.c.face_id == faces.c.face_id)
+        .outerjoin(taken, taken.c.sha256 == faces.c.sha256)
+        .where(faces.c.space == space)
+        .order_by(faces.c.face_id)
+    )
+    return [DatedFace(row.face_id, row.identity or 0, read_date(row.taken)) for row in rows]
+
+
+def people_of_identities(tx: Connection, wanted: Collection[Person]) -> dict[int, frozenset[Person]]:
+    """Return which of these people are or were attached to each identity, by number."""
+    found: dict[int, set[Person]] = {}
+    for table in (people, past_links):
+        rows = tx.execute(
+            select(table.c.source, table.c.person_id, table.c.identity).where(table.c.identity.is_not(None))
+        )
+        for source, person_id, identity in rows:
+            if (source, person_id) in wanted:
+                found.setdefault(identity, set()).add((source, person_id))
+    return {identity: frozenset(known) for identity, known in found.items()}
+
+
+def people_of_faces(tx: Connection, space: str, wanted: Collection[Person]) -> dict[int, frozenset[Person]]:
+    """
+    Return to which of these people sources gave each face of a space, now or ever, by face id.
+
+    Where no face is at the place of a source's box, those that touch it count. A box without any extent means that the
+    person is somewhere in the picture: then all faces of the picture count.
+    """
+    given = _given(tx, wanted)
+    boxes: dict[str, list[tuple[int, Box]]] = {}
+    for row in tx.execute(
+        select(faces.c.face_id, faces.c.sha256, faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2).where(
+            faces.c.space == space
+        )
+    ):
+        if row.sha256 in given:
+            boxes.setdefault(row.sha256, []).append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
+    found: dict[int, set[Person]] = {}
+    for sha256, several in given.items():
+        for box, person in several:
+            for face_id in _faces_at(box, boxes.get(sha256, ())):
+                found.setdefault(face_id, set()).add(person)
+    return {face_id: frozenset(known) for face_id, known in found.items()}
+
+
+def _given(tx: Connection, wanted: Collection[Person]) -> dict[str, list[tuple[Box, Person]]]:
+    """Return the boxes that sources give or gave to these people, by content, in upright original pixels."""
+    given: dict[str, list[tuple[Box, Person]]] = {}
+    for table in (hints, past_hints):
+        rows = tx.execute(
+            select(
+                table,
+                contents.c.sha256,
+                func.coalesce(assets.c.width, contents.c.width).label("width"),
+                func.coalesce(assets.c.height, contents.c.height).label("height"),
+            )
+            .join(assets, and_(assets.c.source == table.c.source, assets.c.asset_id == table.c.asset_id))
+            .outerjoin(fingerprints, fingerprints.c.fingerprint == assets.c.fingerprint)
+            .join(contents, contents.c.sha256 == _CONTENT)
+            .where(table.c.person_id.is_not(None))
+        )
+        for row in rows:
+            if (row.source, row.person_id) in wanted:
+                hint = FaceHint(row.face_id, Box(row.x1, row.y1, row.x2, row.y2), row.image_width, row.image_height)
+                given.setdefault(row.sha256, []).append(
+                    (hint.original_box(row.width, row.height), (row.source, row.person_id))
+                )
+    return given
+
+
+def _faces_at(box: Box, found: Collection[tuple[int, Box]]) -> list[int]:
+    if box.face_short <= 0:
+        return [face_id for face_id, _ in found]
+    overlaps = [(face_id, box.iou(other)) for face_id, other in found]
+    least = HINT_IOU if any(overlap >= HINT_IOU for _, overlap in overlaps) else 0.0
+    return [face_id for face_id, overlap in overlaps if overlap > 0 and overlap >= least]

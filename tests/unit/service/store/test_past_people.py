@@ -1,0 +1,104 @@
+"""Whose faces are whose, now or ever: nothing is forgotten because a source says something else today."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from builders import NOON, RECIPE, RULES, asset, content, face_answer, hint, one_identity, plans
+from databases import at_version
+
+from immich_facesets.assets import Asset, FaceHint, Person
+from immich_facesets.dates import DateKind
+from immich_facesets.faces import Box
+from immich_facesets.facesets.minors import DatedFace
+from immich_facesets.grouping.plan import Link
+from service.store import assets, births, contents, identities, past_people, sources
+from service.store.database import Store, migrate
+
+MIA = ("anna", "mia")
+LEFT, RIGHT = Box(100, 100, 300, 300), Box(600, 100, 800, 300)
+
+
+def seen(person: str | None = "mia", *, box: Box = LEFT, **more: Any) -> FaceHint:
+    return replace(hint("f1", box=box, person_id=person), **more)
+
+
+def put(store: Store, *hints: FaceHint, **changes: Any) -> Asset:
+    """A picture of two faces, the left one face 1, the right one face 2, in which Immich has these."""
+    store.write_now(sources.remember_source, "anna", "immich", "user-1")
+    item = asset(hints=hints, **changes)
+    store.write_now(assets.remember_page, plans(item), run_id=1)
+    found = content(item, face_answer(1, box=LEFT), face_answer(2, box=RIGHT))
+    store.write_now(contents.record_content, found, NOON)
+    return item
+
+
+def look(store: Store, item: Asset, *hints: FaceHint) -> None:
+    store.write_now(assets.record_look, item, hints, now=NOON, rules=RULES)
+
+
+def given(store: Store) -> dict[int, frozenset[births.Person]]:
+    return store.read_now(past_people.people_of_faces, RECIPE.space, {MIA})
+
+
+@pytest.mark.parametrize("later", [(), (seen("other"),), (seen(None),)], ids=["deleted", "reassigned", "unassigned"])
+def test_a_face_once_given_to_a_person_stays_known_as_that(store: Store, later: tuple[FaceHint, ...]) -> None:
+    item = put(store, seen())
+    assert given(store) == {1: {MIA}}
+    look(store, item, *later)
+    look(store, item, *later)
+    assert given(store) == {1: {MIA}}
+
+
+def test_the_copy_of_a_deleted_picture_still_shows_the_same_person(store: Store) -> None:
+    put(store, seen())
+    store.write_now(sources.remember_source, "ben", "immich", "user-2")
+    store.write_now(assets.remember_page, plans(asset("b1", source="ben", checksum=asset().checksum)), run_id=1)
+    store.write_now(assets.mark_gone, "anna", "a1")
+    assert given(store) == {1: {MIA}}
+
+
+def test_a_box_without_extent_means_any_face_of_the_picture(store: Store) -> None:
+    put(store, seen(box=Box(0, 0, 0, 0)))
+    assert given(store) == {1: {MIA}, 2: {MIA}}
+
+
+def test_where_no_face_is_at_the_place_of_a_box_those_that_touch_it_count(store: Store) -> None:
+    put(store, seen(box=Box(290, 100, 610, 300)))
+    assert given(store) == {1: {MIA}, 2: {MIA}}
+
+
+def test_a_birth_date_beside_a_face_is_known_though_the_person_is_in_no_list(store: Store) -> None:
+    item = put(store, seen(birth_date="2015-02-03"))
+    store.write_now(sources.remember_people, "anna", [])
+    look(store, item, seen())
+    assert store.read_now(births.births_of_people) == {MIA: ("2015-02-03",)}
+
+
+def test_an_identity_keeps_everybody_who_was_ever_attached_to_it(store: Store) -> None:
+    put(store, seen())
+    store.write_now(sources.remember_people, "anna", [Person("mia", "Mia", None, is_hidden=False)])
+    linked = replace(one_identity(1), links=(Link("anna", "mia", 1),))
+    store.write_now(identities.apply_grouping, linked, NOON)
+    at_version(store, "0009")
+    migrate(store.engine)
+    store.write_now(sources.remember_people, "anna", [])
+    assert store.read_now(past_people.people_of_identities, {MIA}) == {1: {MIA}}
+    assert store.read_now(past_people.people_of_identities, {("anna", "eva")}) == {}
+
+
+def test_the_date_of_a_face_is_the_earliest_that_says_something_of_all_copies_ever(store: Store) -> None:
+    put(store, seen(), local_date="2026-01-01", date_kind=DateKind.FILE)
+    assert [str(face.taken) for face in store.read_now(past_people.dated_faces, RECIPE.space)] == ["None", "None"]
+    for number, day in enumerate(("2020-01-01", "2019-01-01")):
+        copy = asset(f"b{number}", checksum=asset().checksum, local_date=day, date_kind=DateKind.METADATA)
+        store.write_now(assets.remember_page, plans(copy), run_id=1)
+    store.write_now(assets.mark_gone, "anna", "b1")
+    found = store.read_now(past_people.dated_faces, RECIPE.space)
+    assert [(face.face_id, face.identity, str(face.taken)) for face in found] == [
+        (1, 0, "2019-01-01"),
+        (2, 0, "2019-01-01"),
+    ]
+    store.write_now(identities.apply_grouping, one_identity(2), NOON)
+    assert isinstance(store.read_now(past_people.dated_faces, RECIPE.space)[1], DatedFace)
+    assert store.read_now(past_people.dated_faces, RECIPE.space)[1].identity == 1
