@@ -167,6 +167,15 @@ class ExportTree:
         self._step("deleted")
         return True
 
+    def remove_files(self, name: str, files: Iterable[str]) -> None:
+        """Delete files of a directory of ours. It then counts as incomplete, and the next publish writes it again."""
+        target = self._path(name)
+        with disk_trouble(self._root):
+            refuse_foreign_folder(target)
+            for file in files:
+                discard(target.joinpath(*_parts(file)))
+            sync_folder(target)
+
     def write_file(self, name: str, body: bytes) -> bool:
         """Write a manifest atomically; False, without any write, when it is unchanged."""
         self._require_root()

@@ -24,6 +24,7 @@ from service.passes.group import Group, GroupCounts
 from service.passes.group_inputs.operating_points import points_in_use
 from service.passes.publish import Publish, PublishCounts
 from service.passes.unchanged import UnchangedCheck
+from service.passes.withdraw import withdraw
 from service.progress import Stage
 from service.sources import Source
 from service.store import assets, named_values, runs, spaces
@@ -180,6 +181,7 @@ class Runner:
         """Run all stages in order; return the message for the user."""
         context = self._context
         await self._apply_size_rule()
+        await withdraw(context, self._tree)  # an earlier sync may have ended before
         refused: dict[str, SetupError | TransientError] = {}
         async with self._stage("discover"):
             for name in names:
@@ -193,6 +195,7 @@ class Runner:
                         refused[name] = error
             if refused and len(refused) == len(names):
                 raise together(refused, of=len(names))
+        await withdraw(context, self._tree)
         async with self._stage("embed"):
             info = await self._pool.open()
             context.settings.points(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from forked import ANOTHER_MODEL, ForkServer
+from fork_server import ANOTHER_MODEL, ForkServer
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from journey import announced_embedder
@@ -132,6 +132,10 @@ def change_model(family: Family) -> None:
     family.embedder = 1 - family.embedder
 
 
+def lose_embedder(family: Family) -> None:
+    family.is_without_embedder = not family.is_without_embedder
+
+
 def reverse_sources(family: Family) -> None:
     family.is_reversed = not family.is_reversed
 
@@ -179,6 +183,7 @@ CHANGES: tuple[Callable[[Family], None], ...] = (
     trash,
     swap_keys,
     change_model,
+    lose_embedder,
     reverse_sources,
     upload_another,
     upload_a_copy,
@@ -187,7 +192,7 @@ CHANGES: tuple[Callable[[Family], None], ...] = (
 Change = Callable[[Family], None]
 Beginning = dict[str, str | bool | None]
 History = list[tuple[list[Change], str]]
-"""What changes before each sync, and the kind of the sync."""
+"""The changes before each sync, and the kind of the sync."""
 
 BEGINNINGS: st.SearchStrategy[Beginning] = st.sampled_from(
     [
@@ -211,7 +216,12 @@ async def live(family: Family, beginning: Beginning, history: History) -> None:
     family.fill(**beginning)
     assert await family.sync() is Outcome.DONE
     if "birth_date" in beginning:
+        assert family.bundled() & minors, "nothing is known yet"
         change_person(family, birth_date=BORN)
+        family.is_without_embedder = True
+        assert await family.sync("incremental") is Outcome.OUTAGE
+        assert not family.bundled() & minors, "withdrawn before anything is published again"
+        family.is_without_embedder = False
         assert await family.sync("incremental") is Outcome.DONE
     assert family.bundled() & grown, "the grown people are free"
     assert not family.bundled() & minors

@@ -39,8 +39,12 @@ FIELDS: dict[str, Any] = {
     "export_min_face_short": 40,
     "crop_size": 128,
     "min_faces": 3,
+    "breaker_failures": 1,
     "export_profiles": "fsz,facefusion,plain",
 }
+NOWHERE = "http://127.0.0.1:9"
+"""The address of an embedder that is down."""
+
 SWAPPING = frozenset(profile.name for profile in PROFILES.values() if profile.is_for_swapping)
 
 
@@ -90,6 +94,7 @@ class Family:
     days: int = 0
     is_swapped: bool = False
     is_reversed: bool = False
+    is_without_embedder: bool = False
     late: int = 0
     assets: dict[int, FakeAsset] = field(default_factory=dict)
 
@@ -140,7 +145,7 @@ class Family:
         return [asset for number, asset in self.assets.items() if self.photos[number].is_of_minor]
 
     def changed(self, asset: FakeAsset) -> None:
-        """What the server does to an asset whose row it wrote."""
+        """Move the date of change, as the server does when it writes the row."""
         asset.updated_at = ADDED + timedelta(days=self.days, hours=1)
         self.immich.touch(asset)
 
@@ -150,7 +155,7 @@ class Family:
         settings = Settings(
             immich_url=self.immich.url,
             data_dir=self.folder / "data",
-            embedder_urls=self.embedders[self.embedder],
+            embedder_urls=NOWHERE if self.is_without_embedder else self.embedders[self.embedder],
             **FIELDS,
         )
         names = ["anna", "ben"]
