@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from immich_facesets.assets import Asset, FaceHint
+from immich_facesets.dates import DateKind
 
 _YOUNG_LOOKS = tuple(
     timedelta(minutes=minutes) for minutes in (5, 30, 120, 12 * 60, 2 * 24 * 60, 5 * 24 * 60, 10 * 24 * 60)
@@ -19,6 +20,7 @@ class KnownAsset:
 
     fingerprint: str
     updated_at: datetime
+    date_kind: DateKind
     width: int | None
     height: int | None
     is_wanted: bool

@@ -7,15 +7,16 @@ because its marks move only at its end.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
 
 from immich_facesets.assets import Asset, FaceHint
+from immich_facesets.dates import DateKind
 from immich_facesets.errors import ItemError, TransientError
-from immich_facesets.listing import plan_page
+from immich_facesets.listing import KnownAsset, plan_page
 from service.passes.context import PassContext
 from service.passes.fan_out import ROUNDS, fan_out
 from service.remote.guard import CircuitOpenError
@@ -28,6 +29,9 @@ OVERLAP = timedelta(minutes=10)
 """How far a listing of changes reaches back before the newest known change: clocks and commits are not in step."""
 
 _LOOKS_AT_ONCE = 16
+_LOOKED_UP = (DateKind.FILE, DateKind.CAMERA)
+"""The possible worth of a date that may be the file's, once it is looked up."""
+
 _PAGE = 1000  # assets per listing request
 
 
@@ -54,6 +58,7 @@ class Discover:
         self._source = source
         self._run_id = run_id
         self._rules = context.settings.listing_rules
+        self._finds_dates = False
         self._postponed: set[str] = set()
         self._server_now = context.clock()
         self.counts = DiscoverCounts()
@@ -62,6 +67,7 @@ class Discover:
         """List new pictures (or all of them when ``whole`` or due), then read the faces that are due."""
         facts = await self._source.open()
         self._rules = replace(self._rules, every_picture=not facts.knows_faces)
+        self._finds_dates = facts.finds_dates
         marks = await self._store.write(sources.remember_source, facts.name, facts.kind, facts.user_id)
         now = self._context.clock()
         interval = self._context.settings.full_listing_interval
@@ -144,11 +150,47 @@ class Discover:
         known = await self._store.read(
             assets.known_assets, self._source.name, [asset.asset_id for asset in page.assets]
         )
-        plans = await asyncio.to_thread(plan_page, page.assets, known, self._context.clock(), self._rules)
+        dated = await self._with_dates(page.assets, known)
+        if dated is None:
+            return  # the listing begins again
+        plans = await asyncio.to_thread(plan_page, dated, known, self._context.clock(), self._rules)
         counts = await self._store.write(assets.remember_page, plans, run_id=self._run_id)
         self.counts.new += counts.new
         self.counts.changed += counts.changed
         self._count_listed(len(plans))
+
+    async def _with_dates(self, found: Sequence[Asset], known: Mapping[str, KnownAsset]) -> tuple[Asset, ...] | None:
+        """
+        Return the assets with what their dates are worth; None when a stop left some open.
+
+        A date that may be the file's is looked up for each asset that is new or changed. One that cannot be looked up
+        counts as the file's.
+        """
+        kinds: dict[str, DateKind] = {}
+        unclear: list[str] = []
+        for asset in found if self._finds_dates else ():
+            before = known.get(asset.asset_id)
+            if asset.date_kind is not DateKind.FILE:
+                continue
+            if before is not None and before.updated_at == asset.updated_at and before.date_kind in _LOOKED_UP:
+                kinds[asset.asset_id] = before.date_kind
+            else:
+                unclear.append(asset.asset_id)
+
+        async def look_up(asset_id: str) -> None:
+            try:
+                asset = await self._source.find(asset_id)
+            except CircuitOpenError:
+                raise
+            except (ItemError, TransientError):
+                return
+            if asset is not None:
+                kinds[asset_id] = asset.date_kind
+
+        await fan_out(_each(unclear), look_up, workers=_LOOKS_AT_ONCE, stop=self._context.stop)
+        if unclear and self._context.stop.is_set():
+            return None
+        return tuple(replace(asset, date_kind=kinds.get(asset.asset_id, asset.date_kind)) for asset in found)
 
     def _count_listed(self, number: int) -> None:
         self.counts.listed += number
@@ -159,11 +201,7 @@ class Discover:
         """Check each missing asset by id: absence from one listing proves nothing."""
         missing = await self._store.read(assets.unseen, self._source.name, self._run_id)
 
-        async def ids() -> AsyncIterator[str]:
-            for asset_id in missing:
-                yield asset_id
-
-        await fan_out(ids(), self._confirm, workers=_LOOKS_AT_ONCE, stop=self._context.stop)
+        await fan_out(_each(missing), self._confirm, workers=_LOOKS_AT_ONCE, stop=self._context.stop)
 
     async def _confirm(self, asset_id: str) -> None:
         try:
@@ -236,3 +274,8 @@ class Discover:
             if not await self._mark_if_gone(asset.asset_id):
                 raise
             return None
+
+
+async def _each(asset_ids: Iterable[str]) -> AsyncIterator[str]:
+    for asset_id in asset_ids:
+        yield asset_id

@@ -39,6 +39,8 @@ class SourceFacts:
     """Whether the source has face boxes; if not, every picture is wanted."""
     lists_changes: bool = True
     """Whether the source can list only the changes since a moment; otherwise every listing is whole."""
+    finds_dates: bool = False
+    """Whether ``find`` says more than the listing about where the date of an asset is from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ def known_assets(tx: Connection, source: str, asset_ids: Sequence[str]) -> dict[
             found[row.asset_id] = KnownAsset(
                 fingerprint=row.fingerprint,
                 updated_at=row.updated_at,
+                date_kind=DateKind(row.date_kind),
                 width=row.width,
                 height=row.height,
                 is_wanted=row.is_wanted,

@@ -7,6 +7,7 @@ Unknown fields are ignored and times stay text until needed: one odd row must no
 import binascii
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -81,6 +82,21 @@ class PersonWithFaces(Payload):
     faces: tuple[FacePayload, ...] = ()
 
 
+class ExifPayload(Payload):
+    """The metadata of a picture; of any type, because one odd value must not invalidate an answer."""
+
+    make: Any = None
+    model: Any = None
+    exposure_time: Any = None
+    f_number: Any = None
+    iso: Any = None
+
+    @property
+    def is_of_camera(self) -> bool:
+        """Whether a camera wrote metadata into the picture."""
+        return any((self.make, self.model, self.exposure_time, self.f_number, self.iso))
+
+
 class AssetPayload(Payload):
     id: str
     owner_id: str
@@ -101,6 +117,7 @@ class AssetPayload(Payload):
     is_edited: bool = False
     width: float | None = None
     height: float | None = None
+    exif_info: ExifPayload | None = None
     people: tuple[PersonWithFaces, ...] = ()
     unassigned_faces: tuple[FacePayload, ...] = ()
 
@@ -197,12 +214,18 @@ def date_kind_of(asset: AssetPayload) -> DateKind:
     date in the metadata the server takes the time when the file was changed, or made on its disk, which is the upload.
     It then gives no local time of its own. So a date that equals one of the two is the file's. A person who sets the
     date in Immich makes it differ.
+
+    In the zone of UTC a phone's date may equal its file's too. Where the answer has the metadata of a camera, the date
+    is the camera's.
     """
     taken, local = instant(asset.file_created_at), instant(asset.local_date_time)
     uploaded = instant(asset.created_at or asset.updated_at)
     changed = instant(asset.file_modified_at or asset.updated_at)
     is_files = local == taken and (abs(taken - changed) <= _FILE_STEP or abs(taken - uploaded) <= _UPLOAD)
-    return judged(DateKind.FILE if is_files else DateKind.METADATA, local.date(), uploaded.date())
+    kind = DateKind.METADATA
+    if is_files:
+        kind = DateKind.CAMERA if asset.exif_info is not None and asset.exif_info.is_of_camera else DateKind.FILE
+    return judged(kind, local.date(), uploaded.date())
 
 
 def asset_from_payload(payload: AssetPayload, source: str, hints: tuple[FaceHint, ...] | None) -> Asset:

@@ -89,6 +89,7 @@ class ImmichSource:
             user_id=self._account_id,
             hints_inline=dialect.hints_inline,
             server_time=server_time,
+            finds_dates=True,
         )
         self._opened = Opened(dialect=dialect, facts=facts)
         return facts

@@ -21,6 +21,7 @@ def known_after(plan: AssetPlan) -> KnownAsset:
     return KnownAsset(
         fingerprint=of.fingerprint,
         updated_at=of.updated_at,
+        date_kind=of.date_kind,
         width=of.width,
         height=of.height,
         is_wanted=plan.is_wanted,

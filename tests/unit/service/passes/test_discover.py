@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from passes_scene import START, Clock, Stage, staged
@@ -422,3 +423,24 @@ async def test_progress_counts_pictures_and_then_faces(tmp_path: Path) -> None:
         watching.cancel()
         assert ("listing", 5, None) in [(one.note, one.done, one.total) for one in seen]
         assert (seen[-1].note, seen[-1].done, seen[-1].total) == ("reading faces", 5, 5)
+
+
+async def test_a_date_that_may_be_the_files_is_looked_up_once(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        taken = START - timedelta(days=400)
+        dated: dict[str, Any] = {"taken_at": taken, "modified_at": taken, "created_at": START}
+        phone = stage.add("phone.jpg", exif={"make": "Phone"}, **dated)
+        scan = stage.add("scan.jpg", **dated)
+        stage.add("clear.jpg", taken_at=taken, created_at=START)
+        await stage.discover()
+        asked = stage.immich.requests.assets("asset")
+        assert sorted(asked) == sorted([phone.asset_id, scan.asset_id])
+        assert (stage.row(assets, phone).date_kind, stage.row(assets, scan).date_kind) == ("camera", "file")
+        await stage.discover(whole=True)
+        assert stage.immich.requests.assets("asset") == asked, "nothing has changed"
+        assert stage.row(assets, phone).date_kind == "camera"
+        stage.clock.move(days=1)
+        phone.exif, phone.updated_at = {}, stage.clock()
+        stage.immich.touch(phone)
+        await stage.discover()
+        assert stage.row(assets, phone).date_kind == "file"
