@@ -40,7 +40,12 @@ async def _serve(settings: Settings) -> None:
 def sync(
     source: Annotated[str | None, typer.Option(help="Only this user or folder; all of them otherwise.")] = None,
     *,
-    full: Annotated[bool, typer.Option("--full", help="List the whole library, not only what changed.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="List the whole library, not only what changed, and read all faces again.")
+    ] = False,
+    faces: Annotated[
+        bool, typer.Option("--faces", help="Read the faces of all pictures again; of the library, only what changed.")
+    ] = False,
 ) -> int:
     """
     Run one complete sync and stop.
@@ -50,7 +55,7 @@ def sync(
     """
     settings = load_settings()
     configure_logging(level=settings.log_level if settings.log_level == "DEBUG" else "WARNING")
-    return asyncio.run(_sync(settings, "full" if full else "incremental", source))
+    return asyncio.run(_sync(settings, "full" if full else "faces" if faces else "incremental", source))
 
 
 async def _sync(settings: Settings, kind: Kind, source: str | None) -> int:

@@ -20,8 +20,9 @@ from immich_facesets.listing import KnownAsset, plan_page
 from service.passes.context import PassContext
 from service.passes.fan_out import ROUNDS, fan_out
 from service.remote.guard import CircuitOpenError
-from service.sources import Page, Source
+from service.sources import Page, Source, SourceFacts
 from service.store import assets, failures, sources
+from service.store.sources import SourceMarks
 
 log = structlog.get_logger(__name__)
 
@@ -61,23 +62,24 @@ class Discover:
         self._finds_dates = False
         self._postponed: set[str] = set()
         self._server_now = context.clock()
+        self._reads_all = False
         self.counts = DiscoverCounts()
 
-    async def run(self, *, whole: bool) -> None:
-        """List new pictures (or all of them when ``whole`` or due), then read the faces that are due."""
+    async def run(self, *, whole: bool, faces: bool = False) -> None:
+        """
+        List new pictures (or all of them when ``whole`` or due), then read the faces that are due.
+
+        ``faces``: the faces of every picture are due. An interrupted reading is continued by the next run.
+        """
         facts = await self._source.open()
         self._rules = replace(self._rules, every_picture=not facts.knows_faces)
         self._finds_dates = facts.finds_dates
         marks = await self._store.write(sources.remember_source, facts.name, facts.kind, facts.user_id)
         now = self._context.clock()
-        interval = self._context.settings.full_listing_interval
-        whole = (
-            whole or not facts.lists_changes or marks.full_listing_at is None or now - marks.full_listing_at >= interval
-        )
-        if facts.hints_inline and not whole:
-            # A whole listing returns the faces of 1,000 assets per request: cheaper than reading each one.
-            due, known = await self._store.read(assets.count_due, facts.name, now)
-            whole = due > max(1, known // _PAGE)
+        self._reads_all = marks.is_reading_faces or (faces and facts.knows_faces)
+        if self._reads_all:
+            await self._store.write(sources.begin_reading_faces, facts.name, now)
+        whole = await self._must_list_all(facts, marks, now, whole=whole)
         await self._read_people()
         self._server_now = facts.server_time or now
         watermark = marks.watermark
@@ -87,6 +89,18 @@ class Discover:
         if self._context.stop.is_set():
             return
         await self._look()
+        if self._reads_all and not self._context.stop.is_set():
+            await self._store.write(sources.finish_reading_faces, facts.name)
+
+    async def _must_list_all(self, facts: SourceFacts, marks: SourceMarks, now: datetime, *, whole: bool) -> bool:
+        interval = self._context.settings.full_listing_interval
+        if whole or not facts.lists_changes or marks.full_listing_at is None or now - marks.full_listing_at >= interval:
+            return True
+        if not facts.hints_inline:
+            return False
+        # A whole listing returns the faces of 1,000 assets per request: cheaper than reading each one.
+        due, known = await self._store.read(assets.count_due, facts.name, now)
+        return due > max(1, known // _PAGE)
 
     async def _read_people(self) -> None:
         """Read the people of the source; those that its list omits are looked up by id before they count as gone."""
@@ -130,9 +144,32 @@ class Discover:
             await self._confirm_gone()
             if self._context.stop.is_set():
                 return
+        await self._settle_faceless(None if self._reads_all else updated_after)
         await self._store.write(
             sources.finish_listing, self._source.name, watermark=newest, full_at=started if whole else None
         )
+
+    async def _settle_faceless(self, updated_after: datetime | None) -> None:
+        """
+        Find out which pictures without known faces have one, by one question instead of one for each.
+
+        It is asked after the listing: a picture that changed in between is then among those with faces. Known faces
+        are never dropped here, but only by reading the faces of their picture.
+        """
+        with_faces = await self._source.ids_with_faces(updated_after=updated_after)
+        if with_faces is None:
+            return
+        now, name = self._context.clock(), self._source.name
+        listed_by = None if updated_after is None else self._run_id
+        after = ""
+        while batch := await self._store.read(assets.without_hints, name, now, listed_by=listed_by, after=after):
+            due = [one.asset_id for one in batch if one.is_due and one.asset_id not in with_faces]
+            late = [one.asset_id for one in batch if not one.is_due and one.asset_id in with_faces]
+            if due:
+                await self._store.write(assets.record_no_faces, name, due, now=now, rules=self._rules)
+            if late:
+                await self._store.write(assets.make_due, name, late, now=now)
+            after = batch[-1].asset_id
 
     async def _remember(self, page: Page) -> None:
         self.counts.skipped.update(page.skipped)

@@ -80,10 +80,15 @@ class Source(Protocol):
         A ``SetupError`` names the problem.
         """
 
-    def listing(
-        self, *, updated_after: datetime | None = None, with_assets_without_faces: bool = True
-    ) -> AsyncIterator[Page]:
+    def listing(self, *, updated_after: datetime | None = None) -> AsyncIterator[Page]:
         """Yield every asset the key can see (or those changed since ``updated_after``), newest first, each once."""
+
+    async def ids_with_faces(self, *, updated_after: datetime | None = None) -> set[str] | None:
+        """
+        Return the ids of all pictures with any face (of those changed since ``updated_after``).
+
+        None if the source cannot tell this for every picture. Pictures with a missing file are left out.
+        """
 
     async def read_hints(self, asset_id: str) -> tuple[FaceHint, ...]:
         """Return the faces the source currently has for one asset."""

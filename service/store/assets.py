@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, exists, func, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, exists, func, select, true, update
 
 from immich_facesets.assets import Asset, FaceHint, Rendition
 from immich_facesets.dates import DateKind
@@ -219,6 +219,72 @@ def record_look(
         execution_options=BOOKKEEPING,
     )
     failures.clear(tx, "discover", asset.asset_id, source=asset.source)
+
+
+@dataclass(frozen=True, slots=True)
+class FacelessAsset:
+    """An asset of which no face is known. ``is_due``: its faces are to be read again."""
+
+    asset_id: str
+    is_due: bool
+
+
+def without_hints(
+    tx: Connection, source: str, now: datetime, *, listed_by: int | None = None, after: str = "", limit: int = 1000
+) -> list[FacelessAsset]:
+    """
+    Return the assets without any known face, by id; those with a missing file are left out.
+
+    ``listed_by``: only those that this run has listed. ``after``: the last id of the previous batch.
+    """
+    listed = true() if listed_by is None else assets.c.listing_seen == listed_by
+    known = exists().where(hints.c.source == assets.c.source, hints.c.asset_id == assets.c.asset_id)
+    here = (assets.c.source == source, assets.c.is_gone.is_(False), assets.c.is_offline.is_(False))
+    rows = tx.execute(
+        select(assets.c.asset_id, assets.c.hints_due_at)
+        .where(*here, listed, ~known, assets.c.asset_id > after)
+        .order_by(assets.c.asset_id)
+        .limit(limit)
+    )
+    return [FacelessAsset(row.asset_id, row.hints_due_at is not None and row.hints_due_at <= now) for row in rows]
+
+
+def record_no_faces(
+    tx: Connection, source: str, asset_ids: Sequence[str], *, now: datetime, rules: ListingRules
+) -> None:
+    """Write that the source has no face on these assets, and when the next look at each is due."""
+    for start in range(0, len(asset_ids), _IDS_AT_ONCE):
+        some = asset_ids[start : start + _IDS_AT_ONCE]
+        found = tx.execute(
+            select(assets.c.asset_id, assets.c.created_at, assets.c.hint_looks).where(
+                assets.c.source == source, assets.c.asset_id.in_(some)
+            )
+        ).all()
+        looked = [
+            {
+                "id": row.asset_id,
+                "looks": row.hint_looks + 1,
+                "due": next_look(row.asset_id, row.created_at, row.hint_looks + 1, now, rules),
+            }
+            for row in found
+        ]
+        tx.execute(
+            update(assets)
+            .where(assets.c.source == source, assets.c.asset_id == bindparam("id"))
+            .values(hints_read_at=now, hints_due_at=bindparam("due"), hint_looks=bindparam("looks")),
+            looked,
+            execution_options=BOOKS,
+        )
+
+
+def make_due(tx: Connection, source: str, asset_ids: Sequence[str], *, now: datetime) -> None:
+    """Have the faces of these assets read again now."""
+    for start in range(0, len(asset_ids), _IDS_AT_ONCE):
+        some = asset_ids[start : start + _IDS_AT_ONCE]
+        tx.execute(
+            update(assets).where(assets.c.source == source, assets.c.asset_id.in_(some)).values(hints_due_at=now),
+            execution_options=BOOKS,
+        )
 
 
 def to_look_at(tx: Connection, source: str, now: datetime, *, after: str = "", limit: int = 1000) -> list[Asset]:

@@ -19,10 +19,11 @@ FOLDER = "folder"
 
 @dataclass(frozen=True, slots=True)
 class SourceMarks:
-    """The progress of a source's listings."""
+    """The progress of a source's listings. ``is_reading_faces``: all faces were asked for, and not all are read."""
 
     watermark: datetime | None
     full_listing_at: datetime | None
+    is_reading_faces: bool = False
 
 
 def bound_accounts(tx: Connection) -> dict[str, str]:
@@ -42,7 +43,25 @@ def remember_source(tx: Connection, name: str, kind: str, user_id: str) -> Sourc
         check_account(name, user_id, bound_accounts(tx))
     upsert(tx, sources, [{"name": name, "kind": kind, "user_id": user_id}])
     row = tx.execute(select(sources).where(sources.c.name == name)).one()
-    return SourceMarks(row.watermark, row.full_listing_at)
+    return SourceMarks(row.watermark, row.full_listing_at, row.faces_asked_at is not None)
+
+
+def begin_reading_faces(tx: Connection, source: str, now: datetime) -> None:
+    """
+    Have the faces of every asset of a source read again.
+
+    While an earlier such reading is open, nothing changes: what it has not reached yet is still due.
+    """
+    begun = update(sources).where(sources.c.name == source, sources.c.faces_asked_at.is_(None))
+    if tx.execute(begun.values(faces_asked_at=now), execution_options=BOOKKEEPING).rowcount:
+        mine = (assets.c.source == source, assets.c.is_gone.is_(False))
+        tx.execute(update(assets).where(*mine).values(hints_due_at=now), execution_options=BOOKKEEPING)
+
+
+def finish_reading_faces(tx: Connection, source: str) -> None:
+    """Record that the faces of every asset have been read again."""
+    open_one = (sources.c.name == source, sources.c.faces_asked_at.is_not(None))
+    tx.execute(update(sources).where(*open_one).values(faces_asked_at=None), execution_options=BOOKKEEPING)
 
 
 def finish_listing(tx: Connection, source: str, *, watermark: datetime | None, full_at: datetime | None) -> None:

@@ -72,6 +72,7 @@ sources = Table(
     Column("user_id", String(200), nullable=False),
     Column("watermark", Instant),  # the newest change seen by a finished listing
     Column("full_listing_at", Instant),  # when the last whole listing ended
+    Column("faces_asked_at", Instant),  # since when all faces are being read again; None: no such reading is open
     Column("root", Text),  # of a folder
     Column("mode", String(20)),  # mixed | trusted | removed; None: as configured
 )

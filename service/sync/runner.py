@@ -33,7 +33,7 @@ from service.sync.outcome import UP_TO_DATE, Outcome, Result, cut_off, ended_by,
 
 log = structlog.get_logger(__name__)
 
-Kind = Literal["full", "incremental"]
+Kind = Literal["full", "faces", "incremental"]
 T = TypeVar("T")
 
 _END_SECONDS = 3.0
@@ -188,7 +188,7 @@ class Runner:
                 discover = Discover(context, self._sources[name], run_id=run_id)
                 with adding_up(counts, "discover", discover.counts):
                     try:
-                        await discover.run(whole=kind == "full")
+                        await discover.run(whole=kind == "full", faces=kind != "incremental")
                     except DatabaseAwayError:
                         raise
                     except (SetupError, TransientError) as error:  # a failing source must not stop the others
@@ -209,7 +209,7 @@ class Runner:
             if embed.away:  # grouping waits for pictures that are only late, so that numbers do not depend on it
                 raise together(refused | embed.away, of=len(names))
         settling = UnchangedCheck(context, self._tree, info, self._version, self._sources)
-        facesets = await settling.facesets() if kind == "incremental" else None
+        facesets = await settling.facesets() if kind != "full" else None
         if facesets is None:
             async with settling.begun() as ended:
                 message, ended.facesets = await self._group_and_publish(info, counts)

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from fork_server import ForkServer
+from fork_server import KILLED, ForkServer
 from journey import Journey
 from real_library import write_users
 from service_process import environment
@@ -54,6 +54,28 @@ async def test_from_3_2_on_pictures_without_faces_are_not_asked_about(
     with_faces = {asset.asset_id for asset in immich.library.assets.values() if asset.faces}
     assert len(with_faces) < len(immich.library.assets)
     assert set(immich.requests.assets("faces")) == with_faces
+
+
+async def test_from_3_2_on_a_sync_killed_while_faceless_pictures_are_settled_goes_on(
+    forks: ForkServer, drawn: SmallLibrary, embedder_url: str, tmp_path: Path
+) -> None:
+    unkilled, _ = await synced("3.3.5", forks, drawn, embedder_url, tmp_path / "unkilled")
+    (tmp_path / "killed").mkdir()
+    async with FakeImmich("3.3.5") as immich:
+        placed = place(immich, drawn)
+        users = write_users(immich, tmp_path / "killed")
+        environ = environment(
+            immich.url, users, tmp_path / "killed", FACESETS_EMBEDDER_URLS=embedder_url, **ENVIRONMENT
+        )
+        journey = Journey(forks, immich, placed, environ, tmp_path / "killed" / "data")
+        assert (await journey.sync(die_at=("record_no_faces", "during", 1))).code == KILLED
+        late = next(asset for asset in placed.assets if asset.faces)
+        known, late.faces = late.faces, []
+        assert (await journey.sync()).code == 0
+        late.faces = known
+        whole = {"FACESETS_FULL_LISTING_INTERVAL": "1"}
+        assert (await journey.sync(settings=whole, die_at=("make_due", "during", 1))).code == KILLED
+        assert (await journey.finish("--full")).hints == unkilled.hints
 
 
 async def test_guided_detection_finds_the_same_people(

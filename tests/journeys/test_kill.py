@@ -59,6 +59,8 @@ FIRST: dict[str, tuple[Kill, ...]] = {
 }
 SECOND: tuple[Kill, ...] = (
     ("mark_person_gone", 1, "bda"),
+    ("begin_reading_faces", 1, "bda"),
+    ("finish_reading_faces", 1, "bda"),
     ("mark_gone", 1, "da"),
     ("mark_gone", 2, "a"),
     ("forget_lost", 1, "da"),
@@ -79,10 +81,20 @@ ERAS: tuple[Kill, ...] = (
 )
 """Commit points of a person with eras."""
 
-ELSEWHERE = {"record_crash", "announce_space", "see_again", "record_unlisted", "forget_removed", "record_enrichment"}
+ELSEWHERE = {
+    "record_crash",
+    "announce_space",
+    "see_again",
+    "record_unlisted",
+    "forget_removed",
+    "record_enrichment",
+} | {
+    "record_no_faces",
+    "make_due",
+}
 """
-Commit points that need a crashing embedder, another model, more models, or a folder. ``test_deadly_picture``,
-``test_another_model``, ``test_enrich`` and ``test_folder`` kill there.
+Commit points that need a crashing embedder, another model, more models, a folder, or a later Immich.
+``test_deadly_picture``, ``test_another_model``, ``test_enrich``, ``test_folder`` and ``test_dialects`` kill there.
 """
 FROM_EMBEDDED = {"group", "publish"}
 

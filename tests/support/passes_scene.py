@@ -51,11 +51,11 @@ class Stage:
     def store(self) -> Store:
         return self.conditions.store
 
-    async def discover(self, name: str = "anna", *, whole: bool = False) -> DiscoverCounts:
+    async def discover(self, name: str = "anna", *, whole: bool = False, faces: bool = False) -> DiscoverCounts:
         """One run of discover over one user."""
         run_id = await self.store.write(runs.begin_run, "incremental", [name], self.clock())
         discover = Discover(self.conditions, self.sources[name], run_id=run_id)
-        await discover.run(whole=whole)
+        await discover.run(whole=whole, faces=faces)
         return discover.counts
 
     def rows(self, table: FromClause) -> list[Row[Any]]:

@@ -92,11 +92,9 @@ class FolderSource:
             lists_changes=False,
         )
 
-    async def listing(
-        self, *, updated_after: datetime | None = None, with_assets_without_faces: bool = True
-    ) -> AsyncIterator[Page]:
+    async def listing(self, *, updated_after: datetime | None = None) -> AsyncIterator[Page]:
         """Yield every picture once; unchanged ones only as their ids."""
-        del updated_after, with_assets_without_faces  # a folder has no change log and no face boxes
+        del updated_after  # a folder has no change log
         found = walk(self.root, closed=self._closed)
         is_empty = True
         while chunk := await asyncio.to_thread(_take, found):
@@ -115,6 +113,9 @@ class FolderSource:
                 yield await self._read_all(changed[start : start + _READ_AT_ONCE])
         if is_empty and await self._memory.has_any():
             raise self._away("holds no picture any more")
+
+    async def ids_with_faces(self, *, updated_after: datetime | None = None) -> None:
+        del updated_after  # a folder has no face boxes
 
     async def read_hints(self, asset_id: str) -> tuple[FaceHint, ...]:
         del asset_id

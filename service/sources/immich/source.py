@@ -94,33 +94,29 @@ class ImmichSource:
         self._opened = Opened(dialect=dialect, facts=facts)
         return facts
 
-    async def listing(
-        self, *, updated_after: datetime | None = None, with_assets_without_faces: bool = True
-    ) -> AsyncIterator[Page]:
-        """
-        Yield timeline, archive and hidden pictures, then those with a missing file (``is_offline``), each once.
-
-        If the server can tell (2.7, 3.2 and later), pictures without any face have empty hints, so that their faces
-        are not requested now. Without ``with_assets_without_faces`` they are left out.
-        """
+    async def listing(self, *, updated_after: datetime | None = None) -> AsyncIterator[Page]:
+        """Yield timeline, archive and hidden pictures, then those with a missing file (``is_offline``), each once."""
         opened = await self._open_once()
-        tells = opened.dialect.finds_faces
-        with_faces = await self._ids_with_faces(opened, updated_after) if tells and with_assets_without_faces else None
         seen: set[str] = set()
         for offline in (False, True):
             for scope in opened.dialect.scopes:
-                query = Query(
-                    scope,
-                    updated_after=updated_after,
-                    offline=offline,
-                    only_with_faces=tells and not with_assets_without_faces,
-                )
+                query = Query(scope, updated_after=updated_after, offline=offline)
                 async for found in self._sweep(opened.dialect, query, seen).run():
-                    page = await asyncio.to_thread(
-                        self._page, opened, found, with_faces, with_assets_without_faces=with_assets_without_faces
-                    )
+                    page = await asyncio.to_thread(self._page, opened, found)
                     if page.assets or page.skipped or page.bad_spots:
                         yield page
+
+    async def ids_with_faces(self, *, updated_after: datetime | None = None) -> set[str] | None:
+        opened = await self._open_once()
+        if not opened.dialect.finds_faces:
+            return None
+        ids: set[str] = set()
+        for scope in opened.dialect.scopes:
+            query = Query(scope, updated_after=updated_after, only_with_faces=True)
+            async for found in self._sweep(opened.dialect, query, ids).run():
+                if found.bad_spot is not None:
+                    return None
+        return ids
 
     async def read_hints(self, asset_id: str) -> tuple[FaceHint, ...]:
         return hints_of_faces(await self._about_item(lambda: self._client.faces(asset_id)))
@@ -133,7 +129,7 @@ class ImmichSource:
         is_trash = payload.is_trashed and not payload.is_offline  # Immich also puts missing files into the trash
         if is_trash or payload.owner_id != opened.facts.user_id:
             return None
-        return self._asset(opened, payload, None)
+        return self._asset(opened, payload)
 
     async def people(self) -> tuple[Person, ...]:
         people: dict[str, Person] = {}
@@ -206,16 +202,6 @@ class ImmichSource:
         async for found in self._sweep(dialect, query, set()).run():
             yield found.items
 
-    async def _ids_with_faces(self, opened: Opened, updated_after: datetime | None) -> set[str] | None:
-        """Return the ids of all pictures with any face, or None if that cannot be known for every picture."""
-        ids: set[str] = set()
-        for scope in opened.dialect.scopes:
-            query = Query(scope, updated_after=updated_after, only_with_faces=True)
-            async for found in self._sweep(opened.dialect, query, ids).run():
-                if found.bad_spot is not None:
-                    return None
-        return ids
-
     def _sweep(self, dialect: Dialect, query: Query, seen: set[str]) -> Sweep:
         return Sweep(
             dialect=dialect,
@@ -237,9 +223,7 @@ class ImmichSource:
                 raise
             return (await self._insist(lambda: self._client.search(body))).assets
 
-    def _page(
-        self, opened: Opened, found: Found, with_faces: set[str] | None, *, with_assets_without_faces: bool
-    ) -> Page:
+    def _page(self, opened: Opened, found: Found) -> Page:
         skipped: Counter[str] = Counter()
         assets = []
         for payload in found.items:
@@ -248,18 +232,12 @@ class ImmichSource:
             elif not self._include_renditions and is_rendition_path(payload.original_path):
                 skipped["rendition"] += 1
             else:
-                asset = self._asset(opened, payload, with_faces)
-                if with_assets_without_faces or asset.hints != ():
-                    assets.append(asset)
+                assets.append(self._asset(opened, payload))
         bad_spots = () if found.bad_spot is None else (found.bad_spot,)
         return Page(assets=tuple(assets), skipped=dict(skipped), bad_spots=bad_spots)
 
-    def _asset(self, opened: Opened, payload: AssetPayload, with_faces: set[str] | None) -> Asset:
-        hints: tuple[FaceHint, ...] | None = None
-        if opened.dialect.hints_inline:
-            hints = inline_hints(payload)
-        elif with_faces is not None and payload.id not in with_faces and not payload.is_offline:
-            hints = ()
+    def _asset(self, opened: Opened, payload: AssetPayload) -> Asset:
+        hints = inline_hints(payload) if opened.dialect.hints_inline else None
         return asset_from_payload(payload, self._name, hints)
 
     async def _stage(self, asset: Asset, folder: Path) -> Staged:

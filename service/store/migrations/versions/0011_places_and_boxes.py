@@ -1,5 +1,5 @@
 """
-Forget what was judged by older rules.
+Add when all faces of a source were asked for again, and forget what was judged by older rules.
 
 Fetching rests the place of the bytes, and no longer the bytes. Boxes without area are worth a download.
 """
@@ -14,6 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column("sources", sa.Column("faces_asked_at", sa.DateTime(timezone=True)))
     failures = sa.table("failures", sa.column("stage", sa.String), sa.column("reason", sa.String))
     crashes = ("at_crash", "crashes_embedder")
     op.execute(failures.delete().where(failures.c.stage == "embed", failures.c.reason.not_in(crashes)))
@@ -22,4 +23,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Do nothing: everything is judged again."""
+    op.drop_column("sources", "faces_asked_at")

@@ -210,6 +210,94 @@ async def test_where_faces_come_along_one_due_look_is_one_question(tmp_path: Pat
         assert None not in updated_after(stage)
 
 
+@pytest.mark.parametrize("kind", ["listing", "faces"])
+async def test_an_asset_touched_between_listing_and_the_question_for_faces_keeps_its_faces(
+    kind: str, tmp_path: Path
+) -> None:
+    async with staged(tmp_path, "3.3.5") as stage:
+        old: dict[str, Any] = {"created_at": START - timedelta(days=99), "updated_at": START - timedelta(days=99)}
+        moved, still = stage.add("moved.jpg", **old), stage.add("still.jpg", **old)
+        stage.add("new.jpg", face=False)
+        await stage.discover()
+
+        def touch(_query: str, body: object) -> bool:
+            """Its faces are there all the time."""
+            assert isinstance(body, dict)
+            if ("hasPeople" in body["filter"]) == (kind == "faces"):
+                moved.taken_at += timedelta(days=30)
+                stage.immich.touch(moved)
+            return False
+
+        stage.immich.faults.add("search", "status", status=500, when=touch)
+        for _ in range(3):
+            stage.clock.move(hours=1)
+            await stage.discover()
+            assert {row.asset_id for row in stage.rows(hints)} == {moved.asset_id, still.asset_id}
+            assert wanted(stage) == {"moved.jpg", "still.jpg"}
+
+
+async def test_faces_found_after_the_first_look_are_read_after_the_next_whole_listing(tmp_path: Path) -> None:
+    async with staged(tmp_path, "3.3.5") as stage:
+        old: dict[str, Any] = {"created_at": START - timedelta(days=99), "updated_at": START - timedelta(days=99)}
+        asset = stage.add("late.jpg", face=False, **old)
+        stage.add("empty.jpg", face=False, **old)
+        await stage.discover()
+        stage.add_face(asset)
+        stage.clock.move(hours=25)
+        stage.immich.requests.clear()
+        assert (await stage.discover()).looked == 1
+        assert stage.immich.requests.assets("faces") == [asset.asset_id]
+        assert wanted(stage) == {"late.jpg"}
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_all_faces_are_read_again_when_a_user_asks_for_it(version: str, whole: bool, tmp_path: Path) -> None:
+    async with staged(tmp_path, version) as stage:
+        old: dict[str, Any] = {"created_at": START - timedelta(days=99), "updated_at": START - timedelta(days=99)}
+        several = [stage.add(f"{number}.jpg", face=number != 2, **old) for number in range(4)]
+        stage.add("new.jpg", face=False)
+        await stage.discover()
+        stage.clock.move(hours=1)
+        stage.add_face(several[2])
+        several[3].faces.clear()
+        await stage.discover()
+        assert wanted(stage) == {"0.jpg", "1.jpg", "3.jpg"}, "no change of faces moves a date"
+        stage.immich.requests.clear()
+        await stage.discover(whole=whole, faces=True)
+        assert wanted(stage) == {"0.jpg", "1.jpg", "2.jpg"}
+        assert stage.immich.requests.count("faces") == {"2.7.5": 0, "3.1.0": 5, "3.3.5": 4}[version]
+        assert [row.faces_asked_at for row in stage.rows(sources)] == [None]
+
+
+async def test_an_interrupted_reading_of_all_faces_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        old: dict[str, Any] = {"created_at": START - timedelta(days=99), "updated_at": START - timedelta(days=99)}
+        several = [stage.add(f"{number}.jpg", **old) for number in range(60)]
+        await stage.discover()
+        stage.clock.move(hours=1)
+        stage.immich.requests.clear()
+
+        def stop_after_some(_query: str, _body: object) -> bool:
+            if stage.immich.requests.count("faces") >= 20:
+                stage.conditions.stop.set()
+            return False
+
+        stage.immich.faults.add("faces", "status", status=500, when=stop_after_some)
+        await stage.discover(faces=True)
+        first = stage.immich.requests.assets("faces")
+        assert 20 <= len(first) < 60
+        assert stage.rows(sources)[0].faces_asked_at == stage.clock()
+        stage.conditions.stop.clear()
+        stage.immich.faults.clear()
+        stage.clock.move(minutes=1)
+        stage.immich.requests.clear()
+        await stage.discover(faces=True)
+        second = stage.immich.requests.assets("faces")
+        assert sorted([*first, *second]) == sorted(asset.asset_id for asset in several), "each once"
+        assert stage.rows(sources)[0].faces_asked_at is None
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_what_is_missing_from_a_listing_is_gone_only_when_asking_for_it_says_so(
     version: str, tmp_path: Path
