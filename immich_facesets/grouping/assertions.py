@@ -1,32 +1,45 @@
 """Assertions of sources: accept the faces that belong to a named person, and choose the person's identity."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from immich_facesets.grouping.centroids import cosine_distances, without_outliers
+from immich_facesets.grouping.attachment import attach_people
+from immich_facesets.grouping.centroids import without_outliers
 from immich_facesets.grouping.face_table import Assertion, Rows
-from immich_facesets.grouping.identities import UNASSIGNED, Identities
+from immich_facesets.grouping.identities import UNASSIGNED
 from immich_facesets.grouping.problem import GroupingProblem
-from immich_facesets.grouping.state import GroupingState, placed_identities
+from immich_facesets.grouping.state import GroupingState
 
 
 @dataclass(frozen=True, slots=True)
 class CleanedAssertion:
-    """An assertion without its outliers: the accepted rows, and the distance of each from their centroid."""
+    """
+    An assertion without its outliers: the accepted rows, and the distance of each from their centroid.
+
+    ``dropped``: the face ids of the outliers. ``given`` and ``taken``: the rows that the owner moved by hand to the
+    person, and away. ``contradicted``: the ids of given faces that are outliers by their vectors.
+    """
 
     assertion: Assertion
     accepted: Rows
     distances: list[float]
     dropped: tuple[int, ...]
+    given: Rows
+    taken: Rows
+    contradicted: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Claim:
-    """A claim of a person's identity on a row, with the row's distance from the asserted faces; nearest first."""
+    """
+    A claim of a person's identity on a row, with the row's distance from the asserted faces.
 
+    Claims by an owner's own hand come first, then the nearest.
+    """
+
+    is_usual: bool
     distance: float
     row: int
     person: tuple[str, str]
@@ -37,100 +50,88 @@ def apply_assertions(
     problem: GroupingProblem, state: GroupingState, assertions: Sequence[Assertion]
 ) -> list[CleanedAssertion]:
     """
-    Attach every asserted person to an identity, a new one if necessary, and move the accepted faces there.
+    Attach every asserted person to an identity, and move the accepted faces there.
 
-    Members that are older than the person are released: they are of somebody else, or their dates are wrong.
+    Members that are older than the person are released: they are of somebody else, or their dates are wrong. Faces that
+    their owner took from a person leave that person's identity, and do not return to it.
 
-    ``assertions``: one for each person. Once a person is attached, nothing here depends on distances to identities, so
-    planning again gives the same result.
+    ``assertions``: one for each person.
     """
     cleaned = [drop_outliers(problem, assertion) for assertion in assertions]
     cleaned.sort(key=lambda one: (-len(one.accepted), one.accepted.tolist(), one.assertion.person))
     accepted = [one for one in cleaned if len(one.accepted)]
-    is_new = [one.assertion.person not in state.identities.people.identity_of for one in accepted]
-    constraints, is_fixed = problem.constraints, problem.constraints.is_fixed(state.owner)
-    provisional = state.owner.copy()  # as if every claim succeeded; all are resolved below
+    evidence = {one.assertion.person: one.accepted for one in accepted}
+    attach_people(problem, state, evidence, {one.assertion.person: _rows(problem, one.dropped) for one in accepted})
+    _forbid_taken(problem, state, cleaned)
+    constraints, number_of = problem.constraints, state.identities.people.identity_of
     claims = []
-    for place in np.argsort(is_new, kind="stable"):  # attached people first: they affect the choice for the others
-        one = accepted[place]
-        number = _identity_of(problem, state.identities, provisional, one, is_fixed)
+    for one in accepted:
+        number = number_of.get(one.assertion.person)
         if number is None:
             continue
         constraints.cannot_link.birthdays.add(number, one.assertion.born)
-        allowed = one.accepted[[(row, number) not in constraints.cannot_link for row in one.accepted.tolist()]]
         if number in constraints.locked:
+            allowed = one.accepted[[(row, number) not in constraints.cannot_link for row in one.accepted.tolist()]]
             state.is_held[allowed[state.owner[allowed] == UNASSIGNED]] = True  # held until the identity is unlocked
             continue
-        movable = allowed[~is_fixed[allowed]]
-        provisional[movable] = number
         distance_of = dict(zip(one.accepted.tolist(), one.distances, strict=True))
-        claims += [Claim(distance_of[row], row, one.assertion.person, number) for row in movable.tolist()]
+        given = set(one.given.tolist())
+        claims += [
+            Claim(row not in given, distance_of[row], row, one.assertion.person, number)
+            for row in constraints.claimable(one.accepted, number, state.owner).tolist()
+        ]
     _resolve_claims(problem, state, claims)
     for row in constraints.unborn(state.owner).tolist():  # a birthday may be newer than the members
         state.release(row)
     return cleaned
 
 
+def _forbid_taken(problem: GroupingProblem, state: GroupingState, cleaned: Sequence[CleanedAssertion]) -> None:
+    """Bar each face from the identity of the person from whom its owner took it, unless somebody gave it there."""
+    number_of, constraints = state.identities.people.identity_of, problem.constraints
+    given = {(row, number_of.get(one.assertion.person)) for one in cleaned for row in one.given.tolist()}
+    is_fixed = constraints.is_fixed(state.owner)
+    for one in cleaned:
+        number = number_of.get(one.assertion.person)
+        for row in one.taken.tolist() if number is not None else ():
+            if number is None or (row, number) in given or constraints.must_link[row] == number:
+                continue
+            constraints.cannot_link.forbid(row, number)
+            if state.owner[row] == number and not is_fixed[row]:
+                state.release(row)
+
+
 def drop_outliers(problem: GroupingProblem, assertion: Assertion) -> CleanedAssertion:
-    """Remove bystanders and wrong assignments from an assertion."""
-    found = {problem.row_of[face] for face in assertion.face_ids if face in problem.row_of}
-    rows = np.array(sorted(row for row in found if not problem.constraints.is_ignored[row]), dtype=np.intp)
-    accepted = without_outliers(rows, problem.centroids, problem.thresholds.drop, problem.thresholds.outlier)
-    distances = problem.centroids.distances(accepted).tolist() if len(accepted) else []
-    dropped = np.sort(problem.faces.face_ids[np.setdiff1d(rows, accepted)])
-    return CleanedAssertion(assertion, accepted, distances, tuple(dropped.tolist()))
-
-
-def _identity_of(
-    problem: GroupingProblem,
-    identities: Identities,
-    owner: NDArray[np.int64],
-    cleaned: CleanedAssertion,
-    is_fixed: NDArray[np.bool_],
-) -> int | None:
     """
-    Return the identity of an asserted person; None where a new one may not be created.
+    Remove bystanders and wrong assignments from an assertion.
 
-    In this order: the identity attached before, the one that holds most of the faces, the nearest one, or a new one.
+    A face that the owner gave to the person stays, whatever its distance. It does not weigh on the person's centroid.
     """
-    person = cleaned.assertion.person
-    attached = identities.people.identity_of.get(person)
-    if attached is not None:
-        return attached
-    number = _holder(identities, owner, cleaned)
-    if number is None:
-        number = _nearest(problem, identities, owner, cleaned)
-    if number is None:
-        if len(cleaned.accepted) < problem.rules.min_asserted or is_fixed[cleaned.accepted].all():
-            return None
-        number = identities.create("asserted")
-    identities.people.attach(person, number)
-    return number
+    rows = _rows(problem, assertion.face_ids)
+    kept = without_outliers(rows, problem.centroids, problem.thresholds.drop, problem.thresholds.outlier)
+    given = np.intersect1d(_rows(problem, assertion.given), rows)
+    accepted = np.union1d(kept, given)
+    centre = kept if len(kept) else accepted
+    distances: list[float] = problem.centroids.distances_to(centre, accepted).tolist() if len(accepted) else []
+    return CleanedAssertion(
+        assertion=assertion,
+        accepted=accepted,
+        distances=distances,
+        dropped=_ids(problem, np.setdiff1d(rows, accepted)),
+        given=given,
+        taken=_rows(problem, assertion.taken),
+        contradicted=_ids(problem, np.setdiff1d(given, kept)),
+    )
 
 
-def _holder(identities: Identities, owner: NDArray[np.int64], cleaned: CleanedAssertion) -> int | None:
-    """Return the identity that holds more than half of the accepted faces, if the person may be attached to it."""
-    owners = owner[cleaned.accepted]
-    numbers, counts = np.unique(owners[owners != UNASSIGNED], return_counts=True)
-    for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-        if count * 2 > len(owners) and not identities.people.has_other(number, cleaned.assertion.person):
-            return int(number)
-    return None
+def _rows(problem: GroupingProblem, face_ids: Iterable[int]) -> Rows:
+    """Return the rows of those faces that are in the table and not ignored, ascending."""
+    found = {problem.row_of[face] for face in face_ids if face in problem.row_of}
+    return np.array(sorted(row for row in found if not problem.constraints.is_ignored[row]), dtype=np.intp)
 
 
-def _nearest(
-    problem: GroupingProblem, identities: Identities, owner: NDArray[np.int64], cleaned: CleanedAssertion
-) -> int | None:
-    """Return the nearest identity within the merge distance to which the person may be attached."""
-    placed = placed_identities(owner, problem.centroids)
-    distances = cosine_distances(problem.centroids.of(cleaned.accepted)[None], placed.centroids)[0]
-    for place in np.argsort(distances, kind="stable"):
-        if distances[place] > problem.thresholds.merge:
-            break
-        number = int(placed.numbers[place])
-        if not identities.people.has_other(number, cleaned.assertion.person):
-            return number
-    return None
+def _ids(problem: GroupingProblem, rows: Rows) -> tuple[int, ...]:
+    return tuple(np.sort(problem.faces.face_ids[rows]).tolist())
 
 
 def _resolve_claims(problem: GroupingProblem, state: GroupingState, claims: Sequence[Claim]) -> None:

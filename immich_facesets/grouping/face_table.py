@@ -75,7 +75,8 @@ class Assertion:
     """
     A person named by a source, and the faces that the source assigns to this person.
 
-    ``born``: the birthday in days since 1970, where the source knows it.
+    ``born``: the birthday in days since 1970, where the source knows it. ``given``: those of the faces that the owner
+    moved to the person by hand. ``taken``: faces that the owner moved away from the person, or deleted there.
     """
 
     source: str
@@ -83,6 +84,8 @@ class Assertion:
     label: str = field(repr=False)
     face_ids: tuple[int, ...]
     born: float | None = None
+    given: tuple[int, ...] = ()
+    taken: tuple[int, ...] = ()
 
     @property
     def person(self) -> tuple[str, str]:

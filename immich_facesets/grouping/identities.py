@@ -60,13 +60,24 @@ class Birthdays:
 
 
 class People:
-    """The attachments of the sources' people to identities, while a plan is made."""
+    """
+    The attachments of the sources' people to identities, while a plan is made.
 
-    def __init__(self, known: Mapping[int, frozenset[tuple[str, str]]]) -> None:
+    ``names``: the label of every person whom a source asserts now. Other attached people, such as those without a name
+    any more, keep their attachment, but separate nothing.
+    """
+
+    def __init__(
+        self, known: Mapping[int, frozenset[tuple[str, str]]], names: Mapping[tuple[str, str], str] | None = None
+    ) -> None:
         self.identity_of = {person: number for number in sorted(known) for person in sorted(known[number])}
+        self._names = {person: " ".join(name.split()).casefold() for person, name in (names or {}).items()}
 
     def attach(self, person: tuple[str, str], number: int) -> None:
         self.identity_of[person] = number
+
+    def detach_person(self, person: tuple[str, str]) -> None:
+        del self.identity_of[person]
 
     def renumber(self, final: Mapping[int, int]) -> None:
         """Move people to the final numbers of their identities."""
@@ -76,18 +87,30 @@ class People:
         """Detach all people from the given identities."""
         self.identity_of = {person: number for person, number in self.identity_of.items() if number not in numbers}
 
+    def is_named(self, person: tuple[str, str]) -> bool:
+        """Return whether a source asserts this person now."""
+        return person in self._names
+
     def has_other(self, number: int, person: tuple[str, str]) -> bool:
-        """Return whether another person of the same source is attached; a source names different people on purpose."""
-        source = person[0]
-        return any(to == number and other[0] == source and other != person for other, to in self.identity_of.items())
+        """Return whether a person is attached whom the source of ``person`` tells apart from them, by another name."""
+        return any(to == number and self._differ(other, person) for other, to in self.identity_of.items())
 
     def of(self, number: int) -> frozenset[tuple[str, str]]:
         return frozenset(person for person, to in self.identity_of.items() if to == number)
 
     def conflict(self, one: int, two: int) -> bool:
-        """Return whether the same source has people attached to both identities."""
-        sources = {source for source, _ in self.of(one)}
-        return any(source in sources for source, _ in self.of(two))
+        """Return whether one source has people of different names attached to the two identities."""
+        others = self.of(two)
+        return any(self._differ(person, other) for person in self.of(one) for other in others)
+
+    def name_of(self, person: tuple[str, str]) -> str:
+        """Return the name by which a source asserts a person, in one spelling of capitals and spaces; else nothing."""
+        return self._names.get(person, "")
+
+    def _differ(self, one: tuple[str, str], two: tuple[str, str]) -> bool:
+        if one == two or one[0] != two[0] or not (self.is_named(one) and self.is_named(two)):
+            return False
+        return not self.name_of(one) or self.name_of(one) != self.name_of(two)
 
 
 class Identities:
@@ -99,8 +122,14 @@ class Identities:
     ``renumber``.
     """
 
-    def __init__(self, known: Sequence[Known], constraints: Constraints, first_new: int) -> None:
-        self.people = People({})
+    def __init__(
+        self,
+        known: Sequence[Known],
+        constraints: Constraints,
+        first_new: int,
+        names: Mapping[tuple[str, str], str] | None = None,
+    ) -> None:
+        self.people = People({}, names)
         for identity in sorted(known, key=lambda one: one.number):
             for person in sorted(identity.people):
                 self.people.attach(person, constraints.current(identity.number))

@@ -10,10 +10,11 @@ from immich_facesets.grouping.careful import place_carefully
 from immich_facesets.grouping.confidence import confidences
 from immich_facesets.grouping.discovery import Discovery, discover
 from immich_facesets.grouping.face_table import Assertion, FaceTable, Rows
-from immich_facesets.grouping.identities import UNASSIGNED, Birthdays, Known, Origin
+from immich_facesets.grouping.identities import UNASSIGNED, Known, Origin
 from immich_facesets.grouping.matching import match
 from immich_facesets.grouping.problem import GroupingProblem, grouping_problem
 from immich_facesets.grouping.report import GroupingReport, review
+from immich_facesets.grouping.row_constraints import CannotLink
 from immich_facesets.grouping.rules import GroupingRules, Method
 from immich_facesets.grouping.state import GroupingState, How, initial_state
 from immich_facesets.moderation.constraints import Constraints
@@ -126,9 +127,9 @@ def plan_grouping(
     if rules.method == "plain":
         fresh = None
     problem = grouping_problem(table, memberships, known, constraints, thresholds, rules)
-    state = initial_state(problem, constraints, known, memberships, next_number, fresh)
+    state = initial_state(problem, constraints, known, memberships, next_number, fresh, assertions)
     cleaned, last = _decide(problem, state, assertions)
-    new = _number(state, problem.constraints.cannot_link.birthdays)
+    new = _number(state, problem.constraints.cannot_link)
     report = review(problem, state, cleaned, last, is_complete=fresh is None)
     return GroupingPlan(
         new=new,
@@ -146,11 +147,12 @@ def _decide(
     Apply assertions, match and discover in turn until nothing changes.
 
     Some people get an identity only after the others have one. Faces that an identity lost to a nearer assertion can
-    make another identity, or join one. Attached people stay attached, so there are at most as many turns as people.
+    make another identity, or join one. Identities only merge, and a detached person gets one of their own, so two turns
+    for each person are enough.
     """
     cleaned, last = apply_assertions(problem, state, assertions), _place_loose(problem, state)
     state.identities.drop_empty(state.owner)
-    for _ in assertions:
+    for _ in range(2 * len(assertions)):
         owner, attached = state.owner.copy(), dict(state.identities.people.identity_of)
         cleaned = apply_assertions(problem, state, assertions)
         if (state.owner != owner).any():
@@ -173,12 +175,14 @@ def _place_loose(problem: GroupingProblem, state: GroupingState) -> Discovery:
             return found
 
 
-def _number(state: GroupingState, birthdays: Birthdays) -> tuple[NewIdentity, ...]:
+def _number(state: GroupingState, cannot_link: CannotLink) -> tuple[NewIdentity, ...]:
     """Assign final numbers to new identities: largest first, ties by content. Numbers from decisions stay."""
     identities = state.identities
     created = {number: state.members(number) for number in identities.origins if number >= identities.first_new}
     by_size = sorted(created, key=lambda number: (-len(created[number]), created[number][0]))
-    state.renumber({number: identities.first_new + place for place, number in enumerate(by_size)}, birthdays)
+    final = {number: identities.first_new + place for place, number in enumerate(by_size)}
+    state.renumber(final)
+    cannot_link.renumber(final)
     return tuple(
         NewIdentity(number, identities.origins[number], identities.people.of(number))
         for number in sorted(identities.origins)

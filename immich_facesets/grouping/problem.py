@@ -1,4 +1,4 @@
-"""The input of a grouping: faces, stored memberships, constraints, distances and rules. Only birthdays may be added."""
+"""The input of a grouping: faces, memberships, constraints, distances and rules. Assertions extend constraints."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

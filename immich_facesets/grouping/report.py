@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -27,6 +28,24 @@ class Dropped:
     @property
     def count(self) -> int:
         return len(self.face_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Contradicted:
+    """Faces that their owner gave to a person by hand, and that look unlike the person's other faces."""
+
+    source: str
+    person_id: str
+    face_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SameName:
+    """Two identities with people of one name at one source, whose faces are too far apart to be taken for one."""
+
+    source: str
+    identity: int
+    other: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +115,8 @@ class GroupingReport:
     largest_share: float
     guardrails: tuple[str, ...] | None
     dropped: tuple[Dropped, ...]
+    contradicted: tuple[Contradicted, ...]
+    same_names: tuple[SameName, ...]
     ambiguous: tuple[Ambiguous, ...]
     suspects: tuple[RepeatedInPicture, ...]
     suggested_merges: tuple[Suggestion, ...]
@@ -135,6 +156,12 @@ def review(
             for one in sorted(cleaned, key=lambda one: one.assertion.person)
             if one.dropped
         ),
+        contradicted=tuple(
+            Contradicted(one.assertion.source, one.assertion.person_id, one.contradicted)
+            for one in sorted(cleaned, key=lambda one: one.assertion.person)
+            if one.contradicted
+        ),
+        same_names=_same_names(state.identities.people),
         ambiguous=tuple(sorted(ambiguous, key=lambda one: (one.margin, one.face_id))),
         suspects=_suspects(problem, state, placed),
         suggested_merges=_suggested_merges(problem, state.identities.people, placed),
@@ -142,6 +169,16 @@ def review(
         gate_counts=state.identities.gate_counts,
         rejected=tuple(sorted(last.rejected, key=lambda one: (-one.faces, -one.clear, -one.near, -one.pictures))),
     )
+
+
+def _same_names(people: People) -> tuple[SameName, ...]:
+    """Return the pairs of identities whose people a source gives one name."""
+    by_name: dict[tuple[str, str], set[int]] = {}
+    for person, number in people.identity_of.items():
+        if name := people.name_of(person):
+            by_name.setdefault((person[0], name), set()).add(number)
+    found = {(source, pair) for (source, _), numbers in by_name.items() for pair in combinations(sorted(numbers), 2)}
+    return tuple(SameName(source, *pair) for source, pair in sorted(found))
 
 
 def _survivors(problem: GroupingProblem, state: GroupingState) -> Survivors:

@@ -19,11 +19,11 @@ class CannotLink:
     """
     The cannot-link constraints, as (row, identity) pairs: forbidden by a decision, or taken before the person's birth.
 
-    ``by_row``: the identities that decisions forbid, for the rows that have any. ``taken_days``: (n,) days since 1970.
-    NaN never counts as too early. ``birthdays`` grow while people are attached to identities.
+    ``by_row``: the identities that decisions, or the owners of pictures, forbid; for the rows that have any.
+    ``taken_days``: (n,) days since 1970. NaN never counts as too early. ``birthdays`` grow while people are attached.
     """
 
-    by_row: Mapping[int, frozenset[int]]
+    by_row: dict[int, frozenset[int]]
     taken_days: NDArray[np.float64]
     birthdays: Birthdays
 
@@ -39,6 +39,16 @@ class CannotLink:
         """Return whether a row was certainly taken before the birth of the person."""
         return bool(self.taken_days[row] < self.birthdays.of(number) - _TIME_ZONES)
 
+    def forbid(self, row: int, number: int) -> None:
+        """Bar a row from an identity, from now on."""
+        self.by_row[row] = self.by_row.get(row, frozenset()) | {number}
+
+    def renumber(self, final: Mapping[int, int]) -> None:
+        """Replace provisional numbers, the keys of ``final``."""
+        for row, numbers in self.by_row.items():
+            self.by_row[row] = frozenset(final.get(number, number) for number in numbers)
+        self.birthdays.renumber(final)
+
     def before_birth(self, rows: Rows) -> set[int]:
         """Return the identities born after all of those rows were taken; empty if any of their dates is unknown."""
         last = self.taken_days[rows].max()  # NaN if any is NaN: then no identity matches
@@ -48,18 +58,20 @@ class CannotLink:
 @dataclass(frozen=True, slots=True)
 class RowConstraints:
     """
-    All constraints on the rows of one face table.
+    All constraints on the rows of one face table. None changes but ``cannot_link``, which assertions extend.
 
     ``must_link``: (n,) the identity that a decision requires, or ``UNASSIGNED``. ``cannot_link``: the forbidden
     (row, identity) pairs. ``is_ignored``: (n,) rows that belong to no identity. ``locked``: identities whose faces do
-    not change. ``apart``: pairs of identities (lower first) that are two people. ``pictures``: (n,) an identity has one
-    face of each at most, except in rows marked in ``may_repeat``, (n,).
+    not change. ``decided``: identities that a decision mentions. ``apart``: pairs of identities (lower first) that are
+    two people. ``pictures``: (n,) an identity has one face of each at most, except in rows marked in ``may_repeat``,
+    (n,).
     """
 
     must_link: NDArray[np.int64]
     cannot_link: CannotLink
     is_ignored: NDArray[np.bool_]
     locked: frozenset[int]
+    decided: frozenset[int]
     apart: frozenset[tuple[int, int]]
     pictures: NDArray[np.int64]
     may_repeat: NDArray[np.bool_]
@@ -75,6 +87,13 @@ class RowConstraints:
         birthdays = np.array([self.cannot_link.birthdays.of(number) for number in numbers.tolist()], dtype=np.float64)
         is_older = self.cannot_link.taken_days < birthdays[places] - _TIME_ZONES
         return np.flatnonzero(is_older & ~self.is_fixed(owner))
+
+    def claimable(self, rows: Rows, number: int, owner: NDArray[np.int64]) -> Rows:
+        """Return those of ``rows`` that may move to an identity, given the owner of each row, (n,)."""
+        is_fixed = (self.must_link[rows] != UNASSIGNED) | np.isin(owner[rows], list(self.locked))
+        is_allowed = np.array([(row, number) not in self.cannot_link for row in rows.tolist()], dtype=np.bool_)
+        found: Rows = rows[is_allowed & ~is_fixed]
+        return found
 
     def exclusive_pictures(self, rows: Rows) -> set[int]:
         """Return the pictures of ``rows`` that may hold a person only once."""
@@ -112,6 +131,7 @@ def row_constraints(
         cannot_link=CannotLink(forbidden, faces.taken, _birthdays(known, constraints)),
         is_ignored=faces.is_among(constraints.ignored) & (must_link == UNASSIGNED),
         locked=_locked(known, constraints),
+        decided=_decided(constraints),
         apart=constraints.apart,
         pictures=faces.pictures,
         may_repeat=np.isin(faces.pictures, repeated),
@@ -121,6 +141,14 @@ def row_constraints(
 def _locked(known: Sequence[Known], constraints: Constraints) -> frozenset[int]:
     locks = {identity.number: identity.is_locked for identity in known} | dict(constraints.locks)
     return frozenset(number for number, is_on in locks.items() if is_on and number not in constraints.merged)
+
+
+def _decided(constraints: Constraints) -> frozenset[int]:
+    """Return the identities that any decision mentions."""
+    settings = (constraints.locks, constraints.labels, constraints.hidden, constraints.covers)
+    apart = {number for pair in constraints.apart for number in pair}
+    named = constraints.numbers() | apart | constraints.strangers | constraints.forgotten
+    return frozenset(named.union(*settings))
 
 
 def _birthdays(known: Sequence[Known], constraints: Constraints) -> Birthdays:

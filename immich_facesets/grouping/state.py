@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from immich_facesets.clustering.linkage import split_by
 from immich_facesets.grouping.centroids import Centroids
-from immich_facesets.grouping.face_table import Rows
-from immich_facesets.grouping.identities import UNASSIGNED, Birthdays, Identities, Known
+from immich_facesets.grouping.face_table import Assertion, Rows
+from immich_facesets.grouping.identities import UNASSIGNED, Identities, Known
 from immich_facesets.grouping.problem import GroupingProblem
 from immich_facesets.grouping.row_constraints import RowConstraints
 from immich_facesets.moderation.constraints import Constraints
@@ -80,7 +80,7 @@ class GroupingState:
         self.owner[row] = UNASSIGNED
         self.is_active[row] = True
 
-    def renumber(self, final: Mapping[int, int], birthdays: Birthdays) -> None:
+    def renumber(self, final: Mapping[int, int]) -> None:
         """Replace the provisional numbers of new identities, the keys of ``final``, wherever they are."""
         members = {number: self.members(number) for number in final}
         for number, rows in members.items():
@@ -89,7 +89,6 @@ class GroupingState:
             row: (final.get(one, one), final.get(other, other)) for row, (one, other) in self.ambiguous.items()
         }
         self.identities.renumber(final)
-        birthdays.renumber(final)
 
 
 def initial_state(
@@ -99,11 +98,13 @@ def initial_state(
     memberships: Mapping[int, int],
     next_number: int,
     fresh: Collection[int] | None,
+    assertions: Sequence[Assertion],
 ) -> GroupingState:
     """Return the stored memberships as changed by decisions; the arguments are those of ``plan_grouping``."""
     existing = {one.number for one in known} | set(memberships.values())
     first_new = max({next_number - 1, *existing, *constraints.numbers()}) + 1
-    identities = Identities(known, constraints, first_new)
+    names = {one.person: one.label for one in assertions}
+    identities = Identities(known, constraints, first_new, names)
     must_link = problem.constraints.must_link
     for number in np.unique(must_link[must_link != UNASSIGNED]).tolist():
         if number not in existing:

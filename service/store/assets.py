@@ -273,7 +273,7 @@ def record_no_faces(
             .where(assets.c.source == source, assets.c.asset_id == bindparam("id"))
             .values(hints_read_at=now, hints_due_at=bindparam("due"), hint_looks=bindparam("looks")),
             looked,
-            execution_options=BOOKS,
+            execution_options=BOOKKEEPING,
         )
 
 
@@ -283,7 +283,7 @@ def make_due(tx: Connection, source: str, asset_ids: Sequence[str], *, now: date
         some = asset_ids[start : start + _IDS_AT_ONCE]
         tx.execute(
             update(assets).where(assets.c.source == source, assets.c.asset_id.in_(some)).values(hints_due_at=now),
-            execution_options=BOOKS,
+            execution_options=BOOKKEEPING,
         )
 
 

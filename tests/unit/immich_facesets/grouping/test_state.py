@@ -4,6 +4,7 @@ import numpy as np
 
 from immich_facesets.grouping.identities import UNASSIGNED, Birthdays, Identities, Known
 from immich_facesets.grouping.plan import _number
+from immich_facesets.grouping.row_constraints import CannotLink
 from immich_facesets.grouping.rules import GateCounts
 from immich_facesets.grouping.state import GroupingState
 from immich_facesets.moderation.constraints import Constraints
@@ -27,8 +28,10 @@ def test_final_numbers_replace_provisional_ones_everywhere() -> None:
     )
     birthdays = Birthdays()
     birthdays.add(smaller, 1000.0)
-    new = _number(state, birthdays)
+    cannot_link = CannotLink({7: frozenset({larger})}, np.zeros(8), birthdays)
+    new = _number(state, cannot_link)
     assert birthdays.known() == [(6, 1000.0)]
+    assert cannot_link.by_row == {7: frozenset({5})}
     assert [(one.number, one.origin, one.people) for one in new] == [
         (5, "discovered", frozenset()),
         (6, "asserted", frozenset({("immich", "anna")})),
