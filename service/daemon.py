@@ -17,8 +17,9 @@ from service.reports.status import stored_status
 from service.sources import SourceAwayError
 from service.store import named_values
 from service.sync.outcome import Outcome, Result
-from service.sync.runner import Kind, until_stopped
+from service.sync.runner import Kind
 from service.sync.schedule import SyncTrigger, trigger_of
+from service.sync.stopping import until_stopped
 from service.web import schemas as shown
 from service.web.context import WebContext
 from service.web.server import serve_web

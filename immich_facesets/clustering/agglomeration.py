@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.clustering.reciprocal_neighbours import EMPTY, Rounds
 
 Labels = NDArray[np.int64]
@@ -67,6 +68,7 @@ def _merge_matrix(means: Doubles, sizes: Doubles, cut: float) -> Labels:
     labels = np.arange(len(means))
     sizes = sizes.copy()
     for seed in range(len(means)):
+        checkpoint()
         chain = [seed]
         while chain:
             tip = chain[-1]

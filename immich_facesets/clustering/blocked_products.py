@@ -1,7 +1,11 @@
 """Inner products of unit vectors in blocks of limited memory, and a bound on their rounding error."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
+
+from immich_facesets.checkpoints import checkpoint
 
 Vectors = NDArray[np.float32] | NDArray[np.float64]
 
@@ -16,9 +20,22 @@ def pair_products(vectors: NDArray[np.float64], one: NDArray[np.intp], two: NDAr
     """Return the products of pairs of rows, (pairs,), bit for bit independent of the order within a pair."""
     products = np.empty(len(one))
     for start in range(0, len(one), 8192):
+        checkpoint()
         part = slice(start, start + 8192)
         products[part] = np.einsum("ij,ij->i", vectors[one[part]], vectors[two[part]])
     return products
+
+
+def row_blocks(rows: int, columns: int, *, most_rows: int = 2048) -> Iterator[slice]:
+    """
+    Yield slices of ``rows`` so small that their product with ``columns`` has at most ``BLOCK_CELLS`` cells.
+
+    A computation may be ended before each of them.
+    """
+    step = max(1, min(most_rows, BLOCK_CELLS // max(1, columns)))
+    for start in range(0, rows, step):
+        checkpoint()
+        yield slice(start, start + step)
 
 
 class Directions:
@@ -42,5 +59,6 @@ class Directions:
         """Return unit vectors in single precision, divided in double; written into ``out`` where given."""
         directions = np.empty((len(places), self.d), dtype=np.float32) if out is None else out
         for start in range(0, len(places), 4096):
+            checkpoint()
             directions[start : start + 4096] = self.doubles(places[start : start + 4096])
         return directions

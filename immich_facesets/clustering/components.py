@@ -27,6 +27,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.clustering.blocked_products import SLACK
 from immich_facesets.clustering.disjoint_sets import DisjointSets, Places
 
@@ -69,6 +70,7 @@ def join_likely(sets: DisjointSets, units: Singles, floor: float, rows: slice = 
         is_apart = sets.lowest(one) != sets.lowest(two)
         close, other = one[is_apart], two[is_apart]
         for start in range(0, len(close), 8192):
+            checkpoint()
             some, others = close[start : start + 8192], other[start : start + 8192]
             is_near = np.einsum("ij,ij->i", units[some], units[others]) >= floor
             sets.join(some[is_near], others[is_near])
@@ -84,6 +86,7 @@ def _near_pairs(sets: DisjointSets, units: Singles, floor: float, rows: slice) -
     for top in range(start, stop, TILE[0]):
         ones = np.arange(top, min(top + TILE[0], stop))
         for left in range(top, len(units), TILE[1]):
+            checkpoint()
             twos = np.arange(left, min(left + TILE[1], len(units)))
             if sets.is_one(np.concatenate((ones, twos))):
                 continue
@@ -102,6 +105,7 @@ def _sketches(units: Singles) -> Singles:
     projection = np.linalg.qr(square)[0].astype(np.float32)
     sketches = np.empty((len(units), SKETCH), dtype=np.float32)
     for start in range(0, len(units), 4096):
+        checkpoint()
         part = units[start : start + 4096] @ projection
         sketches[start : start + 4096] = part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), SLACK)
     return sketches

@@ -12,6 +12,7 @@ on nothing else, not even through rounding or ties.
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.clustering.agglomeration import Labels, merge_within, split_by
 from immich_facesets.clustering.blocked_products import SLACK, Directions, Vectors
 from immich_facesets.clustering.components import join_near
@@ -96,6 +97,7 @@ def _collapse_equals(
     """
     is_first = np.ones(len(order), dtype=np.bool_)
     for start in range(1, len(order), 4096):
+        checkpoint()
         part = vectors[order[start - 1 : start + 4096]]
         is_first[start : start + 4096] = (part[1:] != part[:-1]).any(axis=1)
     twin_of = np.cumsum(is_first) - 1

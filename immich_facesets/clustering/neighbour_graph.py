@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.clustering.blocked_products import BLOCK_CELLS
+from immich_facesets.clustering.blocked_products import row_blocks
 
 MOST_PAIRS = 40_000_000
 """The most pairs to hold in memory: 480 MB."""
@@ -38,11 +38,10 @@ class NearPairs:
         """Return every pair of unit vectors (n, d) at cosine distance ``limit`` or less. O(n^2 d) time, in blocks."""
         n, total = len(vectors), 0
         counts, others, distances = [np.zeros(1, dtype=np.int64)], [], []
-        step = max(1, BLOCK_CELLS // max(1, n))
-        for start in range(0, n, step):
-            block = 1 - vectors[start : start + step] @ vectors.T
+        for rows in row_blocks(n, n, most_rows=n):
+            block = 1 - vectors[rows] @ vectors.T
             here = np.arange(len(block))
-            block[here, here + start] = np.inf
+            block[here, here + rows.start] = np.inf
             row, column = np.nonzero(block <= limit)
             total += len(row)
             if total > MOST_PAIRS:

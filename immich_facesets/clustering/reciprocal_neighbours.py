@@ -10,6 +10,7 @@ over all means is rare. Full searches use single precision; double precision dec
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.clustering.blocked_products import BLOCK_CELLS, SLACK, pair_products
 
 Places = NDArray[np.intp]
@@ -79,6 +80,7 @@ class Rounds:
         """
         is_known = np.zeros(len(places), dtype=np.bool_)
         for start in range(0, len(places), 256):
+            checkpoint()
             part = slice(start, start + 256)
             is_known[part] = self._recall_some(places[part], lists[part], floors[part])
         return is_known
@@ -111,6 +113,7 @@ class Rounds:
         width = min(REMEMBERED, len(self.is_removed) - 1)
         step = max(1, BLOCK_CELLS // len(self.is_removed))
         for start in range(0, len(places), step):
+            checkpoint()
             some = places[start : start + step]
             here = np.arange(len(some))[:, None]
             likeness = self.coarse[some] @ self.coarse.T

@@ -10,8 +10,9 @@ cluster of several faces stays within the cut of another. Only the order in whic
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.clustering.agglomeration import Labels, merge_within, split_by
-from immich_facesets.clustering.blocked_products import Directions
+from immich_facesets.clustering.blocked_products import Directions, row_blocks
 from immich_facesets.clustering.components import join_likely, join_near
 from immich_facesets.clustering.disjoint_sets import DisjointSets
 
@@ -56,11 +57,12 @@ def _assign_to_sample(faces: Directions, sizes: Sizes, cut: float, floor: float,
         return person
     means = np.empty((len(known), faces.d), dtype=np.float32)
     for number, places in enumerate(known):
+        checkpoint()
         person[places] = number
         means[number] = np.average(faces.doubles(places), axis=0, weights=sizes[places])
     others = np.flatnonzero(person == UNASSIGNED)
-    for start in range(0, len(others), 1024):
-        some = others[start : start + 1024]
+    for block in row_blocks(len(others), len(known), most_rows=1024):
+        some = others[block]
         likeness = faces.singles(some) @ means.T
         person[some] = np.where(likeness.max(axis=1) >= np.float32(floor), likeness.argmax(axis=1), UNASSIGNED)
     return person
@@ -89,6 +91,7 @@ def _means(faces: Directions, item: Labels, sizes: Sizes, groups: int) -> Single
     singles = order[start_of[-1] :]
     means = np.empty((groups + len(singles), faces.d), dtype=np.float32)
     for number in range(groups):
+        checkpoint()
         places = order[start_of[number] : start_of[number + 1]]
         means[number] = np.average(faces.doubles(places), axis=0, weights=sizes[places])
     faces.singles(singles, out=means[groups:])

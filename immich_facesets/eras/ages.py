@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.dates import date_of
 
 _OLDEST, _MOST = 130, 30
@@ -40,6 +41,7 @@ class Childhood:
         """
         found = np.full(len(taken), -1, dtype=np.int64)
         for row in np.flatnonzero(~np.isnan(taken)).tolist():
+            checkpoint()
             age = self._age(date_of(float(taken[row])))
             for place, window in enumerate(self.windows):
                 if window.first <= age <= window.last:

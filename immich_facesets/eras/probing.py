@@ -7,6 +7,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.clustering.blocked_products import row_blocks
 from immich_facesets.clustering.linkage import average_linkage, split_by
 from immich_facesets.eras.rules import EraRules
 from immich_facesets.eras.splitting import anchors_among
@@ -156,10 +157,11 @@ def _parts(sets: Sequence[Rows], years: Years) -> tuple[Part, ...]:
 def _histograms(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return histograms of the distances of all pairs, each counted once, and of the pairs with equal labels."""
     counts, within = np.zeros(BINS, dtype=np.int64), np.zeros(BINS, dtype=np.int64)
-    for start in range(0, len(vectors), 1024):
-        gaps = cosine_distances(vectors[start : start + 1024], vectors[start:])
+    for rows in row_blocks(len(vectors), len(vectors), most_rows=1024):
+        start = rows.start
+        gaps = cosine_distances(vectors[rows], vectors[start:])
         is_later = np.arange(len(vectors) - start)[None, :] > np.arange(len(gaps))[:, None]
-        is_same = labels[start : start + 1024, None] == labels[None, start:]
+        is_same = labels[rows, None] == labels[None, start:]
         place = np.clip((gaps / BIN_WIDTH).astype(np.int64), 0, BINS - 1)
         counts += np.bincount(place[is_later], minlength=BINS)
         within += np.bincount(place[is_later & is_same], minlength=BINS)

@@ -17,6 +17,7 @@ photos have 12 such faces, whose times have one to four photos each: 9 are place
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.clustering.blocked_products import row_blocks
 from immich_facesets.grouping.centroids import cosine_distances
 from immich_facesets.grouping.face_table import Rows
 
@@ -71,8 +72,11 @@ def confidence(
     if len(of_dated) == 0:
         return usual
     count = min(WITNESSES, len(of_dated))
-    likest = np.argsort(np.abs(margins[:, None] - of_dated[None, :]), axis=1, kind="stable")[:, :count]
-    here = (is_right[likest].sum(axis=1) + 1.0) / (count + 2.0)  # the rule of succession
+    here = np.empty(len(margins))
+    for rows in row_blocks(len(margins), len(of_dated)):
+        apart = np.abs(margins[rows, None] - of_dated[None, :])
+        likest = np.argsort(apart, axis=1, kind="stable")[:, :count]
+        here[rows] = (is_right[likest].sum(axis=1) + 1.0) / (count + 2.0)  # the rule of succession
     lower: NDArray[np.float64] = np.minimum(usual, here)
     return lower
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from immich_facesets.clustering.blocked_products import row_blocks
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -167,11 +169,11 @@ def pair_histogram(
     """
     kind = np.unique(np.asarray(labels), return_inverse=True)[1]
     counts = np.zeros((2, len(edges) - 1), dtype=np.int64)
-    for start in range(0, len(vectors), 1024):
-        stop = start + 1024
-        gaps = 1 - vectors[start:stop] @ vectors[start:].T
+    for rows in row_blocks(len(vectors), len(vectors), most_rows=1024):
+        start = rows.start
+        gaps = 1 - vectors[rows] @ vectors[start:].T
         is_upper = np.triu(np.ones(gaps.shape, dtype=np.bool_), k=1)
-        is_same = kind[start:stop, None] == kind[None, start:]
+        is_same = kind[rows, None] == kind[None, start:]
         clipped = np.clip(gaps, edges[0], edges[-1])
         counts[0] += np.histogram(clipped[is_upper & is_same], edges)[0]
         counts[1] += np.histogram(clipped[is_upper & ~is_same], edges)[0]

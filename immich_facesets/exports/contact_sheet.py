@@ -11,6 +11,7 @@ from itertools import islice
 import cv2
 import numpy as np
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.exports.crops import Picture
 from immich_facesets.facesets.faceset import Candidate, Faceset
 from immich_facesets.facesets.preflight import Preflight
@@ -66,6 +67,7 @@ def _rows(cells: Sequence[tuple[Candidate, str]], side: int, thumbnail: Thumbnai
     """Yield rows of pictures, each with its text below it, in as many lines as the longest text needs."""
     rest = iter(cells)
     while row := list(islice(rest, _WIDTH // side)):
+        checkpoint()
         words = [_wrapped(text, side) for _, text in row]
         height = side + _LINE * max(map(len, words))
         band = _paper(height)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import BinaryIO
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.exports.artifacts import Draw, ExportArtifact
 from immich_facesets.exports.contact_sheet import SHEET, Thumbnail, draw_sheet
 from immich_facesets.exports.face_choice import picked
@@ -49,6 +50,7 @@ def write_bundle(file: BinaryIO, pictures: Iterable[bytes]) -> None:
     """Write a bundle into an empty, seekable file; only one picture (PNG) is held in memory at a time."""
     with zipfile.ZipFile(file, "w", compression=zipfile.ZIP_STORED) as archive:
         for number, picture in enumerate(pictures):
+            checkpoint()
             entry = zipfile.ZipInfo(f"{number}.png", date_time=_EPOCH)
             entry.create_system = _UNIX
             entry.external_attr = _READABLE

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.facesets.faceset import (
     Candidate,
     Check,
@@ -78,6 +79,7 @@ def curate(candidates: Sequence[Candidate], vectors: NDArray[np.float32], rules:
     graded: dict[int, ExportFace] = {}
     omitted: list[Omission] = []
     for row, candidate in enumerate(candidates):
+        checkpoint()
         distance = round(max(0.0, float(distances[row])), 4)
         if candidate.face.face_short < rules.min_face_short:
             omitted.append(Omission(candidate, Reason.SMALL))

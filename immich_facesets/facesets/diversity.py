@@ -21,6 +21,8 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.checkpoints import checkpoint
+
 MOST_ORDERED = 500
 """The number of faces chosen by what they add; after them every bin is full, and the others follow in input order."""
 
@@ -116,6 +118,7 @@ def _greedy(worth: NDArray[np.float64], aspects: Sequence[Aspect], first: Sequen
         gains += table.gains
     order: list[int] = []
     for step in range(min(len(worth), MOST_ORDERED)):
+        checkpoint()
         row = first[step] if step < len(first) else int(gains.round(9).argmax())
         order.append(row)
         gains[row] = -np.inf

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.clustering.blocked_products import row_blocks
 from immich_facesets.dates import day_of, read_date
 from immich_facesets.eras import EraRules, KeptEra
 from immich_facesets.facesets.curation import build_faceset, unchecked
@@ -88,15 +89,10 @@ def rescue(
     numbers = sorted(centroids)
     rows_of: dict[int, list[int]] = {}
     if strays and numbers:
-        distances = 1.0 - vectors @ np.stack([centroids[number] for number in numbers]).T
-        row_of = {candidate.face.face_id: row for row, candidate in enumerate(strays)}
-        column_of = {number: column for column, number in enumerate(numbers)}
-        for face_id, number in barred:
-            if face_id in row_of and number in column_of:
-                distances[row_of[face_id], column_of[number]] = np.inf
-        nearest = distances.argmin(axis=1)
+        face_ids = [candidate.face.face_id for candidate in strays]
+        nearest, distances = _nearest(face_ids, vectors, numbers, centroids, barred)
         for row, candidate in enumerate(strays):
-            if distances[row, nearest[row]] <= within and quality(candidate.face).score >= LEAST_CANDIDATE:
+            if distances[row] <= within and quality(candidate.face).score >= LEAST_CANDIDATE:
                 rows_of.setdefault(numbers[nearest[row]], []).append(row)
     built = (
         build_faceset(
@@ -108,6 +104,29 @@ def rescue(
         for number, rows in sorted(rows_of.items())
     )
     return tuple(faceset for faceset in built if faceset is not None)
+
+
+def _nearest(
+    face_ids: Sequence[int],
+    vectors: NDArray[np.float32],
+    numbers: Sequence[int],
+    centroids: Mapping[int, NDArray[np.float32]],
+    barred: Collection[tuple[int, int]],
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return the place in ``numbers`` of the nearest identity that each face may join, and its distance."""
+    matrix = np.stack([centroids[number] for number in numbers])
+    column_of = {number: column for column, number in enumerate(numbers)}
+    barred_columns: dict[int, list[int]] = {}
+    for face_id, number in barred:
+        if number in column_of:
+            barred_columns.setdefault(face_id, []).append(column_of[number])
+    nearest, least = np.empty(len(face_ids), dtype=np.intp), np.empty(len(face_ids), dtype=np.float32)
+    for rows in row_blocks(len(face_ids), len(numbers)):
+        distances = 1.0 - vectors[rows] @ matrix.T
+        for here, face_id in enumerate(face_ids[rows]):
+            distances[here, barred_columns.get(face_id, [])] = np.inf
+        nearest[rows], least[rows] = distances.argmin(axis=1), distances.min(axis=1)
+    return nearest, least
 
 
 def _first_year(draft: FacesetDraft) -> float:

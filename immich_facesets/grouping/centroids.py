@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.clustering.blocked_products import SLACK
 from immich_facesets.clustering.linkage import average_linkage
 from immich_facesets.grouping.face_table import Rows
@@ -38,6 +39,7 @@ class Centroids:
 
     def mass(self, rows: Rows) -> "Mass":
         """Return the contribution of ``rows`` (ascending, at least one) to a centroid."""
+        checkpoint()
         key = rows.tobytes()
         found = self._cache.get(key)
         if found is None:
@@ -95,6 +97,7 @@ def burst_weights(vectors: NDArray[np.float32], near: float) -> NDArray[np.float
 
 def cosine_distances(vectors: NDArray[np.float32], centroids: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the cosine distances of unit vectors (n, d) to unit centroids (k, d), as (n, k)."""
+    checkpoint()
     return 1.0 - (vectors @ centroids.T).astype(np.float64)
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.clustering.blocked_products import BLOCK_CELLS, SLACK
 
 PAIR_NORM = 0.8
@@ -101,6 +102,7 @@ class _Linking:
         self._track(every_place, every_place, self.floor)
         while self.queue:
             while self.queue:
+                checkpoint()
                 _, one, two, version_one, version_two = heapq.heappop(self.queue)
                 if self.version[one] != version_one or self.version[two] != version_two or not self._may(one, two):
                     continue
@@ -116,6 +118,7 @@ class _Linking:
     def _track(self, some: NDArray[np.intp], others: NDArray[np.intp], floor: float) -> None:
         """Start to track the pairs of ``some`` and ``others`` with a likeness of ``floor`` or more."""
         for one, two in _alike(self.representatives, some, others, floor):
+            checkpoint()
             if one == two or two in self.neighbours[one] or max(one, two) < self.anchors:
                 continue
             self.neighbours[one].add(two)
@@ -194,6 +197,7 @@ def _alike(
         singles = representatives[block].astype(np.float32)
         # When all clusters are compared with all, earlier blocks have already covered the pairs before ``start``.
         for first in range(start if some is others else 0, len(others), side):
+            checkpoint()
             likeness = singles @ coarse[first : first + side].T
             ones, twos = np.divmod(np.flatnonzero(likeness >= floor - SLACK), likeness.shape[1])
             yield from zip(block[ones].tolist(), others[first + twos].tolist(), strict=True)

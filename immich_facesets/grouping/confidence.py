@@ -11,7 +11,8 @@ between 50 and 90 % it is 89 %.
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.grouping.centroids import BLOCK_ROWS, Centroids
+from immich_facesets.clustering.blocked_products import row_blocks
+from immich_facesets.grouping.centroids import Centroids
 from immich_facesets.grouping.cluster_linking import scales
 from immich_facesets.grouping.face_table import Rows
 from immich_facesets.grouping.state import placed_identities
@@ -39,8 +40,8 @@ def confidences(
     weights = np.array([mass.weight for mass in masses])
     of_all = totals / scales(totals, weights)[:, None]
     found = np.empty(len(rows))
-    for start in range(0, len(rows), BLOCK_ROWS):
-        block = rows[start : start + BLOCK_ROWS]
+    for part in row_blocks(len(rows), len(masses)):
+        block = rows[part]
         faces = vectors[block].astype(np.float64)
         own = np.searchsorted(placed.numbers, owner[block])
         here = np.arange(len(block))
@@ -52,7 +53,5 @@ def confidences(
         without = totals[own] - share[:, None] * faces
         without /= scales(without, np.maximum(rest, 1e-9))[:, None]
         margin = np.clip(np.einsum("ij,ij->i", faces, without) - np.maximum(other, 0.0), -1.0, MOST_MARGIN)
-        found[start : start + BLOCK_ROWS] = np.where(
-            rest > 1e-6, 1.0 / (1.0 + np.exp(-(AT_NO_MARGIN + PER_MARGIN * margin))), np.nan
-        )
+        found[part] = np.where(rest > 1e-6, 1.0 / (1.0 + np.exp(-(AT_NO_MARGIN + PER_MARGIN * margin))), np.nan)
     return found

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.clustering.blocked_products import row_blocks
 from immich_facesets.grouping.centroids import BLOCK_ROWS, cosine_distances
 from immich_facesets.grouping.face_table import Rows
 from immich_facesets.grouping.problem import GroupingProblem
@@ -34,8 +35,8 @@ def candidates(
     ``vectors``: (n, d); ``centroids``: (k, d), those of ``numbers`` (k,). Takes O(rows k d) time, in blocks.
     """
     found_rows, found_columns, found_distances = [rows[:0]], [rows[:0]], [np.zeros(0)]
-    for start in range(0, len(rows) if len(numbers) else 0, BLOCK_ROWS):
-        block = rows[start : start + BLOCK_ROWS]
+    for part in row_blocks(len(rows) if len(numbers) else 0, len(numbers)):
+        block = rows[part]
         distances = cosine_distances(vectors[block], centroids)
         row, column = np.nonzero(distances <= limit)
         found_rows.append(block[row])
@@ -49,11 +50,12 @@ def candidates(
 
 def near_rows(vectors: NDArray[np.float32], rows: Rows, others: NDArray[np.float32], limit: float) -> Rows:
     """Return those of ``rows`` that are within ``limit`` of any of the unit vectors ``others`` (m, d)."""
-    found = [rows[:0]]
-    for start in range(0, len(rows) if len(others) else 0, BLOCK_ROWS):
-        block = rows[start : start + BLOCK_ROWS]
-        found.append(block[cosine_distances(vectors[block], others).min(axis=1) <= limit])
-    return np.concatenate(found)
+    is_near = np.zeros(len(rows), dtype=np.bool_)
+    for part in row_blocks(len(others), BLOCK_ROWS):
+        for start in range(0, len(rows), BLOCK_ROWS):
+            far = start + np.flatnonzero(~is_near[start : start + BLOCK_ROWS])
+            is_near[far] = (cosine_distances(vectors[rows[far]], others[part]) <= limit).any(axis=1)
+    return rows[is_near]
 
 
 def unambiguous(pairs: Candidates, limit: float, margin: float) -> Candidates:

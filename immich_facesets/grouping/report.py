@@ -6,9 +6,10 @@ from itertools import combinations
 
 import numpy as np
 
+from immich_facesets.clustering.blocked_products import row_blocks
 from immich_facesets.faces import Gate
 from immich_facesets.grouping.assertions import CleanedAssertion
-from immich_facesets.grouping.centroids import BLOCK_ROWS, cosine_distances
+from immich_facesets.grouping.centroids import cosine_distances
 from immich_facesets.grouping.discovery import Discovery
 from immich_facesets.grouping.identities import UNASSIGNED, People
 from immich_facesets.grouping.problem import GroupingProblem
@@ -213,8 +214,8 @@ def _ambiguous_members(problem: GroupingProblem, state: GroupingState, placed: P
     """Return the movable faces for which another identity is within reach and hardly farther than their own."""
     rows = np.flatnonzero((state.owner != UNASSIGNED) & ~problem.constraints.is_fixed(state.owner))
     found = []
-    for start in range(0, len(rows) if len(placed.numbers) > 1 else 0, BLOCK_ROWS):
-        block = rows[start : start + BLOCK_ROWS]
+    for part in row_blocks(len(rows) if len(placed.numbers) > 1 else 0, len(placed.numbers)):
+        block = rows[part]
         distances = cosine_distances(problem.faces.vectors[block], placed.centroids)
         here, own = np.arange(len(block)), np.searchsorted(placed.numbers, state.owner[block])
         own_distance = distances[here, own]
@@ -258,8 +259,8 @@ def _suspects(
     constraints, ids = problem.constraints, problem.faces.face_ids
     occupants = constraints.occupants(state.owner)
     loose = state.loose(constraints)
-    for start in range(0, len(loose) if len(placed.numbers) else 0, BLOCK_ROWS):
-        block = loose[start : start + BLOCK_ROWS]
+    for part in row_blocks(len(loose) if len(placed.numbers) else 0, len(placed.numbers)):
+        block = loose[part]
         distances = cosine_distances(problem.faces.vectors[block], placed.centroids)
         nearest = distances.argmin(axis=1)
         for i in np.flatnonzero(distances.min(axis=1) <= problem.thresholds.match).tolist():
@@ -278,10 +279,10 @@ def _suggested_merges(problem: GroupingProblem, people: People, placed: PlacedId
     """Return identities within the match distance of each other that no picture, source or decision separates."""
     found = []
     pictures = [problem.constraints.exclusive_pictures(rows) for rows in placed.members]
-    for start in range(0, len(placed.numbers), BLOCK_ROWS):
-        distances = cosine_distances(placed.centroids[start : start + BLOCK_ROWS], placed.centroids)
+    for part in row_blocks(len(placed.numbers), len(placed.numbers)):
+        distances = cosine_distances(placed.centroids[part], placed.centroids)
         for i, two in np.argwhere(distances <= problem.thresholds.match).tolist():
-            one = start + i
+            one = part.start + i
             pair = (int(placed.numbers[one]), int(placed.numbers[two]))
             is_apart = one >= two or pair in problem.constraints.apart or people.conflict(*pair)
             if not is_apart and pictures[one].isdisjoint(pictures[two]):

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.clustering.linkage import split_by
 from immich_facesets.grouping.centroids import Centroids
 from immich_facesets.grouping.face_table import Assertion, Rows
@@ -68,6 +69,7 @@ class GroupingState:
 
     def members(self, number: int) -> Rows:
         """Return the rows of an identity, ascending."""
+        checkpoint()
         return np.flatnonzero(self.owner == number)
 
     def place(self, row: int, number: int, how: How, distance: float) -> None:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.checkpoints import checkpoint
+from immich_facesets.clustering.blocked_products import row_blocks
 from immich_facesets.clustering.disjoint_sets import DisjointSets, Places
 from immich_facesets.clustering.linkage import split_by
 
-_BLOCK = 2048  # rows compared at once: at most 2048 x n distances in memory
 _PAIRS = 8192  # pairs checked at once: 64 MiB of float64 at 512 dimensions
 _SLACK = 1e-4  # far above the rounding of a float32 product of unit vectors, far below any threshold
 
@@ -52,8 +53,8 @@ def near_groups(
         raise ValueError(f"{len(vectors)} vectors, but {len(hashes)} hashes")
     prints = np.array(hashes, dtype=np.uint64)
     sets = DisjointSets(len(prints))
-    for start in range(0, len(prints), _BLOCK):
-        for ones, others in _pairs(vectors, prints, start, likeness):
+    for block in row_blocks(len(prints), len(prints)):
+        for ones, others in _pairs(vectors, prints, block, likeness):
             sets.join(ones, others)
     return tuple(tuple(rows.tolist()) for rows in split_by(sets.labels()))
 
@@ -70,16 +71,17 @@ def collapse(groups: Iterable[Sequence[int]], places: Mapping[int, int]) -> tupl
 
 
 def _pairs(
-    vectors: NDArray[np.float32], prints: NDArray[np.uint64], start: int, likeness: Likeness
+    vectors: NDArray[np.float32], prints: NDArray[np.uint64], block: slice, likeness: Likeness
 ) -> Iterator[tuple[Places, Places]]:
-    """Yield, in blocks, the near-duplicate pairs whose first row is in the block that begins at ``start``."""
-    block = slice(start, start + _BLOCK)
+    """Yield, in blocks, the near-duplicate pairs whose first row is in ``block``."""
+    start = block.start
     close = vectors[block] @ vectors[start:].T >= 1.0 - likeness.distance - _SLACK
     ones, others = np.nonzero(np.triu(close, 1))
     ones, others = ones + start, others + start
     alike = np.bitwise_count(prints[ones] ^ prints[others]) <= likeness.bits
     ones, others = ones[alike], others[alike]
     for first in range(0, len(ones), _PAIRS):
+        checkpoint()
         some = slice(first, first + _PAIRS)
         left, right = vectors[ones[some]].astype(np.float64), vectors[others[some]].astype(np.float64)
         near = 1.0 - (left * right).sum(axis=1) <= likeness.distance

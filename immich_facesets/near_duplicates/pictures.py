@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.clustering.disjoint_sets import DisjointSets
 from immich_facesets.clustering.linkage import split_by
 
@@ -113,6 +114,7 @@ def near_identical(pictures: Pictures, likeness: PictureLikeness | None = None) 
         is_alike = may_be & ~has_faces & _faceless_alike(pictures, low, high, likeness)
         sets.join(low[is_alike], high[is_alike])
         for one, other in zip(low[has_faces].tolist(), high[has_faces].tolist(), strict=True):
+            checkpoint()
             if not sets.is_joined(one, other) and _faces_alike(pictures, one, other, likeness):
                 sets.join(np.array([one]), np.array([other]))
     return tuple(tuple(rows.tolist()) for rows in split_by(sets.labels()) if len(rows) > 1)
@@ -132,6 +134,7 @@ def _near_in_runs(
     for top in range(0, len(keys), _TILE_ROWS):
         bottom = min(top + _TILE_ROWS, len(keys))
         for left in range(top, int(ends[bottom - 1]), _TILE_COLUMNS):
+            checkpoint()
             right = min(left + _TILE_COLUMNS, int(ends[bottom - 1]))
             apart = np.bitwise_count(hashes[top:bottom, None] ^ hashes[None, left:right])
             ones, others = np.nonzero(apart <= bits)

@@ -9,6 +9,7 @@ import typer
 from immich_facesets.errors import RequestError
 from service.app import open_reading
 from service.cli.terminal import err, print_line
+from service.computation import compute
 from service.passes.context import PassContext
 from service.passes.group_inputs.inputs import current_faces, space_in_use
 from service.passes.group_inputs.operating_points import points_in_use
@@ -45,9 +46,9 @@ async def _clusters(settings: Settings, to: Path, cut: float | None, *, is_copie
     async with open_reading(settings) as store:
         context = PassContext(store, settings, ProgressBoard(), asyncio.Event())
         closed = [*own_folders(settings), *(folder.root for folder in await store.read(folders))]
-        await asyncio.to_thread(check_target, to, closed)
+        await compute(check_target, to, closed)
         view = await _view(context, cut)
-    count = await asyncio.to_thread(write_view, to, view, "copies" if is_copied else "links")
+    count = await compute(write_view, to, view, "copies" if is_copied else "links")
     people = len(view.folders) - 2
     alone, faceless = (len(folder.seen) for folder in view.folders[-2:])
     print_line(
@@ -61,7 +62,7 @@ async def _view(context: PassContext, cut: float | None) -> ClusterView:
     cut = (await points_in_use(context, space)).cluster if cut is None else cut
     table = await current_faces(store, space)
     err.print(f"Clustering {counted(len(table), 'face')} ...")
-    found = await asyncio.to_thread(cluster_faces, table, cut)
+    found = await compute(cluster_faces, table, cut)
     crops = {face.face_id: face for face in await store.read(picture_copies.face_crops, space.space)}
     faceless = [look.sha256 for look in await store.read(picture_copies.looks, space.space) if look.faces == 0]
     places: dict[str, list[Copy]] = {}

@@ -15,11 +15,13 @@ from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import App, open_app, web_token
 from service.cli.sync import report
 from service.cli.terminal import out, shown
+from service.computation import compute
 from service.daemon import Service
 from service.demo.immich import FakeImmich
 from service.demo.library import draw_library, fill
 from service.settings import Settings, User
-from service.sync.outcome import Outcome
+from service.sync.outcome import Outcome, cut_off
+from service.sync.stopping import unless_stopped
 
 _MARK = ".immich-facesets-demo"
 _USERS = ("anna", "ben")
@@ -57,8 +59,9 @@ def _fresh(folder: Path) -> Path:
 async def _demo(folder: Path, people: int, pictures: int, listen: str, *, once: bool) -> int:
     stop = stop_event()
     out.print(f"Drawing {pictures} pictures of {people} invented people ...")
-    library = await asyncio.to_thread(draw_library, folder / "pictures", people=people, pictures=pictures, users=_USERS)
-    if stop.is_set():
+    drawing = compute(draw_library, folder / "pictures", people=people, pictures=pictures, users=_USERS)
+    library = await unless_stopped(drawing, stop)
+    if library is None or stop.is_set():
         return ExitCode.STOPPED
     immich = FakeImmich("3.1.0")
     users = tuple(User(name=name, api_key=user.api_key) for name, user in sorted(fill(immich, library).items()))
@@ -86,7 +89,8 @@ async def _demo(folder: Path, people: int, pictures: int, listen: str, *, once: 
 
 async def _sync_and_serve(app: App, *, once: bool) -> int:
     async with shown(app.board):
-        result = await app.runner.run("full")
+        found = await unless_stopped(app.runner.run("full"), app.context.stop)
+    result = cut_off({}) if found is None else found
     code = report(result)
     out.print(f"Face sets: {app.settings.export_dir}", soft_wrap=True)
     if once or result.outcome is not Outcome.DONE:

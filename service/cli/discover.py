@@ -11,12 +11,13 @@ from immich_facesets.errors import RequestError
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import chosen_users, open_app, open_reading
-from service.cli.terminal import print_line, shown
+from service.cli.terminal import print_line, print_stopped, shown
 from service.passes.context import PassContext
 from service.passes.group_inputs.inputs import current_faces, decide, space_in_use
 from service.progress import ProgressBoard
 from service.reports.grouping_preview import GroupingPreview, preview
 from service.settings import Settings, load_settings
+from service.sync.stopping import unless_stopped
 from service.web.formatting import counted
 
 _SHOWN = 20
@@ -55,8 +56,11 @@ async def _preview(settings: Settings) -> GroupingPreview:
 
 
 async def _discover(settings: Settings) -> int:
-    async with open_app(settings, chosen_users(settings), stop_event()) as app, shown(app.board):
-        counts = await app.runner.group_now()
+    stop = stop_event()
+    async with open_app(settings, chosen_users(settings), stop) as app, shown(app.board):
+        counts = await unless_stopped(app.runner.group_now(), stop)
+    if counts is None:
+        return print_stopped()
     print_line(
         f"Done: {counted(counts.joined, 'face')} joined, {counted(counts.left, 'face')} left, "
         f"{counted(counts.new_identities, 'new identity', 'new identities')}. 'immich-facesets export' writes their face sets."

@@ -13,6 +13,7 @@ from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.grouping.face_table import FaceTable
 from service.app import open_reading
 from service.cli.terminal import err, out, plain, print_line
+from service.computation import compute
 from service.files.durable import disk_trouble, replace_privately
 from service.passes.publishing.eras import EraPlan, Eras
 from service.reports.evaluation.era_picture import era_picture
@@ -142,7 +143,7 @@ async def _probe(settings: Settings, identity: int) -> ProbeReport:
         identities = await IdentityEras.read(store, settings)
         table = await identities.table(identity)
         with err.status("Comparing faces"):
-            found = await asyncio.to_thread(_probed, table, identities.eras.rules)
+            found = await compute(_probed, table, identities.eras.rules)
         kept = identities.eras.stored[identity].eras if identity in identities.eras.stored else ()
         label = identities.labels.get(identity)
         return ProbeReport(
@@ -168,7 +169,7 @@ async def _split(settings: Settings, identity: int | None, *, is_written: bool) 
                 status.update(f"Splitting identity {number}")
                 table = await identities.table(number)
                 plan = await identities.eras.plan(number, table, anew=True)
-                reason = await asyncio.to_thread(_reason, table, identities.eras, number)
+                reason = await compute(_reason, table, identities.eras, number)
                 if is_written and not plan.is_done and not await identities.eras.record(number, plan):
                     raise RequestError(f"a sync changed the eras of identity {number} meanwhile: run this again")
                 rows.append(_split_row(number, identities.labels.get(number), plan, reason, is_written=is_written))

@@ -12,10 +12,11 @@ from immich_facesets.runtime.file_modes import SHARED_FOLDER, make_folder
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import open_app
-from service.cli.terminal import out, shown
+from service.cli.terminal import out, print_stopped, shown
 from service.files.durable import disk_trouble
 from service.files.export_tree import ExportTree
 from service.settings import Settings, load_settings
+from service.sync.stopping import unless_stopped
 
 
 def export(
@@ -72,7 +73,9 @@ def _folder(settings: Settings, to: Path | None) -> Path:
 async def _export(settings: Settings) -> int:
     stop = stop_event()
     async with open_app(settings, (), stop) as app, shown(app.board):
-        counts = await app.runner.publish_now()
+        counts = await unless_stopped(app.runner.publish_now(), stop)
+    if counts is None:
+        return print_stopped()
     forms = f", {counts.forms} forms for other readers" if counts.forms else ""
     out.print(f"Done: {counts.facesets} face sets, {counts.written} written{forms}, {counts.removed} removed.")
     return ExitCode.STOPPED
@@ -82,7 +85,9 @@ async def _copy(settings: Settings, request: ExportRequest, identity: int | None
     stop = stop_event()
     async with open_app(settings, (), stop) as app, shown(app.board):
         tree = await asyncio.to_thread(_opened, folder)
-        counts = await app.runner.copy_now(request, identity, tree)
+        counts = await unless_stopped(app.runner.copy_now(request, identity, tree), stop)
+    if counts is None:
+        return print_stopped()
     out.print(
         f"Done: {counts.written + counts.forms} directories of {request.profile.name} in {folder}.", soft_wrap=True
     )

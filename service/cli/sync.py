@@ -12,7 +12,8 @@ from service.cli.terminal import err, out, shown
 from service.daemon import Service
 from service.settings import Settings, load_settings
 from service.sync.outcome import UP_TO_DATE, Outcome, Result, cut_off
-from service.sync.runner import Kind, until_stopped
+from service.sync.runner import Kind
+from service.sync.stopping import unless_stopped
 
 _CODES = {
     Outcome.DONE: ExitCode.STOPPED,
@@ -61,10 +62,8 @@ def sync(
 async def _sync(settings: Settings, kind: Kind, source: str | None) -> int:
     stop = stop_event()
     async with open_app(settings, chosen_users(settings), stop) as app, shown(app.board):
-        work = asyncio.create_task(app.runner.run(kind, source=source))
-        await until_stopped(work, stop)
-        result = cut_off({}) if work.cancelled() else work.result()
-    return report(result)
+        result = await unless_stopped(app.runner.run(kind, source=source), stop)
+    return report(cut_off({}) if result is None else result)
 
 
 def report(result: Result) -> int:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from immich_facesets.runtime.shutdown import ExitCode
 from service.progress import STAGES, ProgressBoard, Stage
 from service.progress import Progress as Snapshot
 
@@ -33,6 +34,12 @@ def plain(text: str) -> Text:
 def print_line(line: str) -> None:
     """Print one line of untrusted text; the terminal wraps it, so that copies of it have no line breaks."""
     out.print(plain(line), soft_wrap=True)
+
+
+def print_stopped() -> int:
+    """Print that a requested stop ended the command, and return the exit code for it."""
+    err.print("stopped: by request; the same command goes on from here")
+    return ExitCode.STOPPED
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.faces import Box
 from immich_facesets.synthetic import draw_picture
 from service.demo.album import Member, Shot, cast, plan_shots
@@ -111,9 +112,13 @@ def draw_library(
     members = cast(people, users, dice)
     files = _files(folder, plan_shots(members, pictures, users, dice))
     with ThreadPoolExecutor(max_workers=2) as pool:
-        for done, _ in enumerate(pool.map(_draw, files), start=1):
-            if progress is not None:
-                progress(done, len(files))
+        try:
+            for done, _ in enumerate(pool.map(_draw, files), start=1):
+                checkpoint()
+                if progress is not None:
+                    progress(done, len(files))
+        finally:
+            pool.shutdown(cancel_futures=True)
     copies = [_copied(folder, file, members, users) for file in files[3 :: max(len(files) // 5, 4)]]
     everything = sorted([*files, *(copy for copy in copies if copy is not None)], key=lambda file: str(file.path))
     described = _Describer(members, users, everything, dice)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.errors import SetupError
 from immich_facesets.runtime.file_modes import make_folder
 from service.files.durable import discard, disk_trouble, sync_folder, write_durably
@@ -51,8 +52,12 @@ def find_lost(folder: Path, needed: Collection[str]) -> set[str]:
     """
     if not folder.is_dir():
         return set(needed)
-    kept = (f"{part.name}/{path.name}" for part in folder.iterdir() if part.is_dir() for path in part.iterdir())
-    return set(needed).difference(kept)
+    lost = set(needed)
+    for part in folder.iterdir():
+        checkpoint()
+        if part.is_dir():
+            lost.difference_update(f"{part.name}/{path.name}" for path in part.iterdir())
+    return lost
 
 
 def tidy(folder: Path, needed: Collection[str]) -> int:
@@ -64,6 +69,7 @@ def tidy(folder: Path, needed: Collection[str]) -> int:
     removed = 0
     with disk_trouble(folder):
         for path in folder.glob("*/*"):
+            checkpoint()
             if path.relative_to(folder).as_posix() not in needed:
                 discard(path)
                 removed += 1

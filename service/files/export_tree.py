@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.errors import SetupError
 from immich_facesets.exports.file_names import OURS
 from immich_facesets.exports.profile import PROFILES_FOLDER, Content
@@ -95,6 +96,7 @@ class ExportTree:
         found: dict[str, str] = {}
         for place in dict.fromkeys((*FacesetFolder, *(profile.folder for profile in PROFILES.values()))):
             for path in self._folders_in(place):
+                checkpoint()
                 name = f"{place}/{path.name}" if place else path.name
                 held = digest_at(path)
                 if held is not None:
@@ -109,6 +111,7 @@ class ExportTree:
         """
         found = hashlib.sha256()
         for folder, folders, files in os.walk(self._root):
+            checkpoint()
             folders.sort()
             for path in sorted(Path(folder, name) for name in (*folders, *files)):
                 found.update(os.fsencode(path) + b"\0")
@@ -240,6 +243,7 @@ class ExportTree:
     def _fill(self, draft: Path, target: Path, files: Iterable[tuple[str, Content]]) -> None:
         folders = {draft}
         for name, content in files:
+            checkpoint()
             path = draft.joinpath(*_parts(name))
             with disk_trouble(self._root):
                 make_folder(path.parent, mode=SHARED_FOLDER)

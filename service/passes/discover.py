@@ -5,7 +5,6 @@ Listing pages are planned by ``plan_page`` and committed one by one. An interrup
 because its marks move only at its end.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from immich_facesets.assets import Asset, FaceHint
 from immich_facesets.dates import DateKind
 from immich_facesets.errors import ItemError, TransientError
 from immich_facesets.listing import KnownAsset, plan_page
+from service.computation import compute
 from service.passes.context import PassContext
 from service.passes.fan_out import ROUNDS, fan_out
 from service.remote.guard import CircuitOpenError
@@ -190,7 +190,7 @@ class Discover:
         dated = await self._with_dates(page.assets, known)
         if dated is None:
             return  # the listing begins again
-        plans = await asyncio.to_thread(plan_page, dated, known, self._context.clock(), self._rules)
+        plans = await compute(plan_page, dated, known, self._context.clock(), self._rules)
         counts = await self._store.write(assets.remember_page, plans, run_id=self._run_id)
         self.counts.new += counts.new
         self.counts.changed += counts.changed

@@ -15,6 +15,7 @@ import structlog
 from immich_facesets.assets import Asset
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from immich_facesets.wire import CropRequest, FacesAnswer, FacesRequest, Mode
+from service.computation import compute
 from service.embedders.pool import EmbedderPool
 from service.files.crops import find_lost, keep_crop
 from service.files.staging import Staging
@@ -131,7 +132,7 @@ class Embed:
         """
         space = self._recipe.space
         needed = await self._store.read(contents.crop_files, space)
-        lost = await asyncio.to_thread(find_lost, self._context.crops_dir, needed)
+        lost = await compute(find_lost, self._context.crops_dir, needed)
         if lost:
             log.warning("crops_lost", count=len(lost))
             await self._store.write(contents.forget_lost, lost, space)

@@ -1,6 +1,5 @@
 """Group pass: assign faces to identities, decided by one pure function and written in one transaction."""
 
-import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
@@ -8,6 +7,7 @@ import structlog
 
 from immich_facesets.grouping.plan import GroupingPlan, GroupingReport
 from immich_facesets.wire import Info
+from service.computation import compute
 from service.files import crops
 from service.passes.context import PassContext
 from service.passes.embed import recipe_of
@@ -82,7 +82,7 @@ class Group:
             await store.write(named_values.write_value, GUARDRAILS, list(plan.report.guardrails))
         await store.write(write_scope, decided.scope)  # written last: the next sync repeats an interrupted grouping
         needed = await store.read(contents.crop_files)
-        await asyncio.to_thread(crops.tidy, self._context.crops_dir, needed)
+        await compute(crops.tidy, self._context.crops_dir, needed)
         self._count_and_log(plan, is_carried=is_another)
         return plan.report
 

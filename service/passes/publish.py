@@ -5,13 +5,13 @@ Pure rules decide the wanted content, and the existing content is read from the 
 written, one faceset at a time. The detector looks at each finished crop once, before its first export.
 """
 
-import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.errors import RequestError
 from immich_facesets.exports.artifacts import ExportArtifact
 from immich_facesets.exports.file_names import user_directories
@@ -24,6 +24,7 @@ from immich_facesets.facesets.faceset import Check, ExportRules, Faceset, Facese
 from immich_facesets.facesets.faceset_drafts import FacesetDraft, drafts, rescue
 from immich_facesets.imports.manifests import MANIFEST
 from immich_facesets.spaces import OperatingPoints
+from service.computation import compute
 from service.embedders.pool import EmbedderPool
 from service.files.export_tree import USERS_FOLDER, ExportTree
 from service.passes.context import PassContext
@@ -88,7 +89,7 @@ class Publish:
         self.counts.facesets = sum(faceset.folder is FacesetFolder.MAIN for faceset in facesets)
         forms = self._profile_artifacts(facts)
         artifacts = await forms.of(read_export_requests(self._context.settings.export_profiles), facesets)
-        await self._write([*await asyncio.to_thread(self._artifacts, facesets), *artifacts])
+        await self._write([*await compute(self._artifacts, facesets), *artifacts])
         if not self._context.stop.is_set():
             await self._write_overviews(facesets)
         if forms.refused is not None:  # raised last, so that removals and other writes still happen
@@ -116,11 +117,11 @@ class Publish:
         if forms.refused is not None:
             raise forms.refused
         if isinstance(request.profile, FolderProfile):
-            artifacts = await asyncio.to_thread(self._artifacts, chosen)
+            artifacts = await compute(self._artifacts, chosen)
         for artifact in artifacts:
             name = artifact.path.removeprefix(f"{request.profile.home}/")
-            if await asyncio.to_thread(tree.digest_of, name) != artifact.digest:
-                await asyncio.to_thread(tree.write_directory, name, artifact.files())
+            if await compute(tree.digest_of, name) != artifact.digest:
+                await compute(tree.write_directory, name, artifact.files())
             await self._store.write(
                 exports.record_copy,
                 tree.place(name),
@@ -173,7 +174,7 @@ class Publish:
         info = self._pool.info
         strays, barred = facts.unclaimed(await self._store.read(decisions.constraints_now, info.space))
         candidates, vectors = await candidates_of(self._store, facts, strays, info.dimension)
-        found = await asyncio.to_thread(
+        found = await compute(
             rescue,
             candidates,
             vectors,
@@ -187,7 +188,7 @@ class Publish:
 
     async def _faceset(self, draft: FacesetDraft, facts: Facts) -> tuple[Faceset | None, NDArray[np.float32]]:
         """Return the faceset of a draft, its crops checked, and the centroid of its faces."""
-        shortlist = await asyncio.to_thread(curate, draft.candidates, draft.vectors, self._rules)
+        shortlist = await compute(curate, draft.candidates, draft.vectors, self._rules)
         checks: dict[int, Check] = {}
         while (choice := choose(shortlist, checks)).unchecked:
             checks |= await self._checks.of(choice.unchecked, draft.identity, shortlist.centroid)
@@ -200,7 +201,11 @@ class Publish:
 
     def _artifacts(self, facesets: Sequence[Faceset]) -> list[ExportArtifact]:
         """Return the artifacts of these facesets. Blocking: a manifest describes every face in full."""
-        return [self._artifact(faceset) for faceset in facesets]
+        artifacts = []
+        for faceset in facesets:
+            checkpoint()
+            artifacts.append(self._artifact(faceset))
+        return artifacts
 
     def _artifact(self, faceset: Faceset) -> ExportArtifact:
         return of_faceset(
@@ -214,11 +219,11 @@ class Publish:
 
     async def _write(self, artifacts: Sequence[ExportArtifact]) -> None:
         wanted = {artifact.path: artifact for artifact in artifacts}
-        on_disk = await asyncio.to_thread(self._tree.on_disk)
+        on_disk = await compute(self._tree.on_disk)
         plan = plan_publish([(artifact.path, artifact.digest) for artifact in artifacts], on_disk)
         recorded = await self._store.read(exports.recorded)
         for directory in sorted({*plan.remove, *recorded} - wanted.keys()):  # a kill may come between removal and row
-            await asyncio.to_thread(self._tree.remove_directory, directory)
+            await compute(self._tree.remove_directory, directory)
             await self._store.write(exports.record_removal, directory, made_by=MADE_BY, now=self._context.clock())
             self.counts.removed += 1
         self._context.board.update_stage("publish", done=len(plan.keep), total=len(wanted), note="writing")
@@ -232,7 +237,7 @@ class Publish:
 
     async def _write_one(self, artifact: ExportArtifact) -> None:
         """Write one directory: first its files, durably, then its row."""
-        await asyncio.to_thread(self._tree.write_directory, artifact.path, artifact.files())
+        await compute(self._tree.write_directory, artifact.path, artifact.files())
         await self._record(artifact)
         self._count(artifact)
         board = self._context.board
@@ -258,7 +263,7 @@ class Publish:
     async def _write_overviews(self, facesets: Sequence[Faceset]) -> None:
         """Write the manifests of each user and of the whole folder; unchanged ones are left as they are."""
         known = await self._store.read(exports.users_of_sources)
-        await asyncio.to_thread(self._write_manifests, known, facesets)
+        await compute(self._write_manifests, known, facesets)
 
     def _write_manifests(self, known: Collection[str], facesets: Sequence[Faceset]) -> None:
         """

@@ -6,7 +6,6 @@ and in the export folder; later changes to its files show in their sizes and tim
 ``FACESETS_FULL_LISTING_INTERVAL`` both passes run anyway; ``sync --full`` and ``export`` always run them.
 """
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ import msgspec
 
 from immich_facesets.facesets.faceset import EXPORT_FORMAT
 from immich_facesets.wire import Info
+from service.computation import compute
 from service.files.export_tree import ExportTree
 from service.passes.context import PassContext
 from service.settings import Settings
@@ -54,7 +54,7 @@ class UnchangedCheck:
             return None
         if not timedelta() <= now - before.at < self._context.settings.full_listing_interval:
             return None
-        return before.facesets if await asyncio.to_thread(self._tree.outline) == before.outline else None
+        return before.facesets if await compute(self._tree.outline) == before.outline else None
 
     @asynccontextmanager
     async def begun(self) -> AsyncIterator[SyncEnd]:
@@ -65,7 +65,7 @@ class UnchangedCheck:
         with consequences():
             yield ended
         if ended.facesets is not None:
-            outline = await asyncio.to_thread(self._tree.outline)
+            outline = await compute(self._tree.outline)
             await self._store.write(
                 write_last_complete_sync, CompleteSync(state, self._basis, outline, ended.facesets, began)
             )

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.clustering.linkage import average_linkage, split_by
 from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.exports.file_names import OURS, safe_name
@@ -140,6 +141,7 @@ def write_view(target: Path, view: ClusterView, how: How) -> int:
 
 
 def _nearest_first(faces: FaceTable, rows: NDArray[np.intp]) -> tuple[tuple[int, float], ...]:
+    checkpoint()
     mean = faces.vectors[rows].mean(axis=0, dtype=np.float64)
     length = float(np.linalg.norm(mean)) or 1.0
     gaps = np.maximum(0.0, 1.0 - faces.vectors[rows] @ (mean / length))
@@ -172,6 +174,7 @@ def _entries(folder: Path, cluster: ClusterFolder, view: ClusterView, how: How) 
     """Write the files of one folder, and yield the manifest entry of each face with its file."""
     file_of: dict[Path, str] = {}
     for rank, one in enumerate(cluster.seen, start=1):
+        checkpoint()
         places = view.places.get(one.sha256, [])
         file = None
         for source in _at_hand(one, places, view.crops):

@@ -1,12 +1,12 @@
 """View of one identity: its faces, their sources, how they joined, and other possible identities."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from immich_facesets.grouping.alternatives import Alternative, alternatives
+from service.computation import compute
 from service.passes.context import PassContext
 from service.passes.group_inputs.inputs import space_in_use
 from service.passes.group_inputs.operating_points import points_in_use
@@ -56,7 +56,7 @@ async def view_identity(context: PassContext, number: int) -> IdentityView | Non
     if not members:
         return None
     space = await space_in_use(context)
-    others = await asyncio.to_thread(
+    others = await compute(
         alternatives,
         await store.read(identities.face_table, space.space, space.dimension),
         await store.read(identities.all_memberships),

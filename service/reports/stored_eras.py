@@ -8,6 +8,7 @@ from typing import Self
 from immich_facesets.errors import RequestError
 from immich_facesets.facesets.faceset_drafts import era_face_table
 from immich_facesets.grouping.face_table import FaceTable
+from service.computation import compute
 from service.passes.context import PassContext
 from service.passes.group_inputs.operating_points import points_today
 from service.passes.publishing.candidates import Facts, candidates_of, gather_facts
@@ -52,4 +53,4 @@ class IdentityEras:
                 status=404,
             )
         found = await candidates_of(self.store, self.facts, members, self.dimension)
-        return await asyncio.to_thread(era_face_table, *found)
+        return await compute(era_face_table, *found)

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
-from typing import Literal, TypeVar
+from typing import Literal
 
 import structlog
 
@@ -30,13 +30,12 @@ from service.sources import Source
 from service.store import assets, named_values, runs, spaces
 from service.store.database import DatabaseAwayError
 from service.sync.outcome import UP_TO_DATE, Outcome, Result, cut_off, ended_by, together
+from service.sync.stopping import StopRequestedError
 
 log = structlog.get_logger(__name__)
 
 Kind = Literal["full", "faces", "incremental"]
-T = TypeVar("T")
 
-_END_SECONDS = 3.0
 _SECOND_HALF: tuple[Stage, ...] = ("group", "publish")
 
 
@@ -166,7 +165,7 @@ class Runner:
     async def _judge(self, work: Awaitable[str], counts: dict[str, int]) -> Result:
         try:
             message = await work
-        except _StopRequestedError:
+        except StopRequestedError:
             return Result(Outcome.STOPPED, "stopped on request; the next sync goes on from here", counts)
         except (TransientError, SetupError) as error:
             return ended_by(error, counts)
@@ -267,26 +266,8 @@ class Runner:
             self._metrics.stage_seconds.labels(stage).observe(time.monotonic() - began)
         if self._context.stop.is_set():
             board.update_stage(stage, state="waiting", note="stopped")
-            raise _StopRequestedError
+            raise StopRequestedError
         board.update_stage(stage, state="done", note="")
-
-
-async def until_stopped(work: asyncio.Task[T], stop: asyncio.Event) -> None:
-    """
-    Return when the work is done, or soon after a stop is requested.
-
-    Items in progress may finish; after 3 seconds they are cancelled, which loses no completed work.
-    """
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait([work, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    await asyncio.wait([work], timeout=_END_SECONDS)
-    work.cancel()
-    await asyncio.wait([work])
-
-
-class _StopRequestedError(Exception):
-    """A requested stop that ended the sync between two items."""
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Decide what a grouping would change now: all its inputs are read, and nothing is written."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -11,6 +10,7 @@ from immich_facesets.calibration.thresholds import PointsInUse
 from immich_facesets.grouping.plan import Carried, FaceTable, GroupingPlan, plan_grouping
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
+from service.computation import compute
 from service.passes.context import PassContext
 from service.passes.group_inputs.operating_points import SpaceFacts, measure_points, points_in_use
 from service.passes.group_inputs.scope import basis_of, fresh_faces
@@ -74,7 +74,7 @@ async def decide(
         points = measured.points
         basis = basis_of(space.space, points, settings.grouping_rules, decided, born)
     whole_at = now if fresh is None or before is None else before.whole_at
-    plan = await asyncio.to_thread(
+    plan = await compute(
         plan_grouping,
         table,
         memberships=memberships,

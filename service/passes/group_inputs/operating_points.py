@@ -1,6 +1,5 @@
 """Distances in use: those of the space, adjusted by pairs of faces measured in the library itself."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -20,6 +19,7 @@ from immich_facesets.grouping.face_table import Assertion, FaceTable
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
 from immich_facesets.wire import Info
+from service.computation import compute
 from service.passes.context import PassContext
 from service.settings import Settings
 from service.store.database import Store
@@ -51,7 +51,7 @@ async def measure_points(
 ) -> PointsInUse:
     """Measure anew and return the distances to use; nothing is stored."""
     before = await context.store.read(read_thresholds)
-    measured = await asyncio.to_thread(_measure, context.settings, space, before, table, assertions, constraints)
+    measured = await compute(_measure, context.settings, space, before, table, assertions, constraints)
     return _applied(context.settings, space, measured)
 
 

@@ -1,6 +1,5 @@
 """Candidates for publishing: the faces of every identity with their crops, places, names and dates."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -16,6 +15,7 @@ from immich_facesets.facesets.minors import Held
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.near_duplicates.perceptual_hash import hash_text, perceptual_hash
 from immich_facesets.quality.landmarks import Details, Enriched, details
+from service.computation import compute
 from service.files.crops import read_crop
 from service.passes.publishing.minors import held_faces
 from service.store import contents, enrichments, exports, identities
@@ -84,7 +84,7 @@ async def hash_crops(store: Store, space: str, folder: Path) -> None:
     """Compute the perceptual hash of every crop, once."""
     missing = await store.read(exports.crops_without_hash, space)
     for start in range(0, len(missing), _HASHES_AT_ONCE):
-        hashes = await asyncio.to_thread(_hashes, folder, missing[start : start + _HASHES_AT_ONCE])
+        hashes = await compute(_hashes, folder, missing[start : start + _HASHES_AT_ONCE])
         await store.write(exports.record_phash, hashes)
 
 
@@ -102,7 +102,7 @@ async def gather_facts(store: Store, space: str, *, within: float) -> Facts:
         places=await store.read(exports.places, space),
         labels=await store.read(identities.labels),
         birth_dates=await store.read(identities.birth_dates),
-        details=await asyncio.to_thread(_details, enriched),
+        details=await compute(_details, enriched),
         held=await held_faces(store, space, within=within),
     )
 

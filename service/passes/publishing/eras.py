@@ -4,7 +4,6 @@ Eras of the identities for publishing: stored eras, updated where anything chang
 Most identities are unchanged since the last check, which then costs only a digest.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from immich_facesets.facesets.faceset import Candidate
 from immich_facesets.facesets.faceset_drafts import era_face_table
 from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.spaces import OperatingPoints
+from service.computation import compute
 from service.passes.context import PassContext
 from service.store import eras
 from service.store.eras import EraVersion, StoredEras
@@ -91,7 +91,7 @@ class Eras:
         self, identity: int, candidates: Sequence[Candidate], vectors: NDArray[np.float32]
     ) -> tuple[KeptEra, ...]:
         """Return the current eras of one identity; new ones are stored first."""
-        plan = await self.plan(identity, await asyncio.to_thread(era_face_table, candidates, vectors))
+        plan = await self.plan(identity, await compute(era_face_table, candidates, vectors))
         if plan.is_done or await self.record(identity, plan):
             return plan.after.eras
         return plan.before.eras  # a user split them meanwhile: the next sync continues from there
@@ -99,7 +99,7 @@ class Eras:
     async def plan(self, identity: int, table: FaceTable, *, anew: bool = False) -> EraPlan:
         """Return the eras that would be written. ``table``: all faces that may be exported."""
         before, childhood = self.stored.get(identity, StoredEras()), self.childhood(identity)
-        return await asyncio.to_thread(plan_identity_eras, table, before, self.rules, childhood, anew=anew)
+        return await compute(plan_identity_eras, table, before, self.rules, childhood, anew=anew)
 
     async def record(self, identity: int, plan: EraPlan) -> bool:
         """Write a plan; False when the eras have changed since they were read."""

@@ -1,6 +1,5 @@
 """Other forms of face sets and libraries, set or requested: gathered here, decided by pure rules."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,6 +15,7 @@ from immich_facesets.exports.requests import ExportRequest
 from immich_facesets.facesets.faceset import ExportRules, Faceset, FacesetFolder
 from immich_facesets.quality.landmarks import NOTHING_FOUND
 from immich_facesets.wire import Info
+from service.computation import compute
 from service.store import contents, enrichments, exports, placed_pictures
 from service.store.database import Store
 
@@ -103,7 +103,7 @@ class ProfileArtifacts:
         artifacts = []
         for user, directory in directories.items():
             library = await self._library(profile, user, pictures.get(user, ()), faces)
-            artifacts.append(await asyncio.to_thread(form_of_library, profile, library, directory))
+            artifacts.append(await compute(form_of_library, profile, library, directory))
         return [artifact for artifact in artifacts if artifact is not None]
 
     async def _library_faces(self, profile: LibraryProfile) -> list[LibraryFace]:

@@ -1,11 +1,12 @@
 """HTML page of duplicates."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.errors import SetupError
+from service.computation import compute
 from service.reports.duplicates.search import DuplicatePicture, Duplicates, Group
 from service.reports.standalone_page import render_page, write_page
 from service.reports.thumbnails import folder_file, thumbnail
@@ -38,6 +39,7 @@ class LocalImages:
 
     def show(self, picture: DuplicatePicture) -> Shown:
         """Return the file itself where available, else its largest face, else no image; originals are not fetched."""
+        checkpoint()
         for copy in self.places.get(picture.sha256 or "", ()):
             path = folder_file(copy)
             image = None if path is None else thumbnail(path, _SIDE)
@@ -68,8 +70,8 @@ async def write_duplicates(path: Path, found: Duplicates, images: LocalImages) -
 
     A missing folder or a disk error raises a ``SetupError``.
     """
-    html = await asyncio.to_thread(render, found, images)
-    await asyncio.to_thread(_write, path, html)
+    html = await compute(render, found, images)
+    await compute(_write, path, html)
 
 
 def render(found: Duplicates, images: LocalImages) -> str:

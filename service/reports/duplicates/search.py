@@ -1,6 +1,5 @@
 """Search for duplicate pictures, with results that can be printed as JSON."""
 
-import asyncio
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.near_duplicates.pictures import PictureLikeness, Pictures, near_hashes, near_identical
+from service.computation import compute
 from service.store.database import Store
 from service.store.picture_copies import Copy, StoredFaces, StoredLook, copies, faces_in, looks
 from service.store.spaces import active_space
@@ -83,9 +83,9 @@ async def find_duplicates(store: Store, likeness: PictureLikeness) -> Duplicates
     comparable = [look for look in known if look.phash is not None]
     near: list[list[StoredLook]] = []
     if space is not None:
-        suspects = await asyncio.to_thread(_suspects, comparable, likeness.bits)
+        suspects = await compute(_suspects, comparable, likeness.bits)
         found = await store.read(faces_in, space, [look.sha256 for look in suspects])
-        near = await asyncio.to_thread(_near, suspects, found, likeness)
+        near = await compute(_near, suspects, found, likeness)
     return _report(everywhere, known, near, looked_at=len(comparable), bits=likeness.bits)
 
 

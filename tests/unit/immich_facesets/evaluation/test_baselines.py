@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mixtures import people, unit
 
-from immich_facesets.clustering import neighbour_graph
+from immich_facesets.clustering import blocked_products, neighbour_graph
 from immich_facesets.clustering.linkage import average_linkage
 from immich_facesets.clustering.neighbour_graph import NearPairs
 from immich_facesets.evaluation import baselines
@@ -103,7 +103,7 @@ def test_neighbours_come_nearest_first_and_a_face_is_not_its_own() -> None:
 def test_blocks_of_rows_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     given, _ = material([9, 7, 3])
     whole = NearPairs.within(given.vectors, 0.6)
-    monkeypatch.setattr(neighbour_graph, "BLOCK_CELLS", 40)
+    monkeypatch.setattr(blocked_products, "BLOCK_CELLS", 40)
     parts = NearPairs.within(given.vectors, 0.6)
     assert (whole.starts.tolist(), whole.others.tolist()) == (parts.starts.tolist(), parts.others.tolist())
 

@@ -1,0 +1,38 @@
+"""Long computations beside the event loop, which end soon after their caller is cancelled."""
+
+import asyncio
+from collections.abc import Callable
+from threading import Event
+from typing import ParamSpec, TypeVar
+
+from immich_facesets.checkpoints import checked_by
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class AbandonedError(Exception):
+    """The end of a computation whose result is no longer awaited; it never reaches a user."""
+
+
+async def compute(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """
+    Call a blocking function in a thread.
+
+    A thread cannot be killed, and the process waits for it before it exits. So when the caller is cancelled, the
+    function ends at its next checkpoint.
+    """
+    abandoned = Event()
+
+    def check() -> None:
+        if abandoned.is_set():
+            raise AbandonedError
+
+    def work() -> T:
+        with checked_by(check):
+            return function(*args, **kwargs)
+
+    try:
+        return await asyncio.to_thread(work)
+    finally:
+        abandoned.set()
