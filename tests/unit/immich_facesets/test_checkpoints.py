@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from era_builders import Period, periods
-from large_library import who_of
 from mixtures import Library, table_of, told
 from numpy.typing import NDArray
 
@@ -65,7 +64,7 @@ def watched(stop_at: int = -1) -> Iterator[Watch]:
 
 
 def group(n: int, method: Any) -> Any:
-    named = told({str(one): (np.flatnonzero(who_of(n) == one)[:20] + 1).tolist() for one in range(5)})
+    named = told({str(one): (np.flatnonzero(persons_of(n) == one)[:20] + 1).tolist() for one in range(5)})
     rules = GroupingRules(min_faces=5, gate=Gate(60, 0, 0.5), method=method)
     return Library(table_of(large_library(n, d=128)), named, rules=rules, points=POINTS).plan()
 
@@ -103,7 +102,7 @@ def curated(n: int) -> Any:
 
 
 def histogram(n: int) -> Any:
-    return [row.tolist() for row in pair_histogram(large_library(n, d=128), who_of(n), np.linspace(0, 1.2, 61))]
+    return [row.tolist() for row in pair_histogram(large_library(n, d=128), persons_of(n), np.linspace(0, 1.2, 61))]
 
 
 def linked(n: int) -> Any:
