@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+from large_library import large_library
 from sqlalchemy import Connection, func, insert, select
 
 from service.store import tables

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from era_builders import Period, periods
+from large_library import large_library, persons_of
 from mixtures import Library, table_of, told
 from numpy.typing import NDArray
 
