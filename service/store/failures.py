@@ -83,6 +83,8 @@ def record_failure(
         "last_at": now,
         "retry_at": now + pause,
     }
+    if stage == EMBED:
+        clear_places(tx, item)  # the bytes were fetched, whatever failed afterwards
     upsert(tx, failures, [row])
     return pause > timedelta(0)
 

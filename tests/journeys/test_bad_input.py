@@ -75,7 +75,7 @@ async def status(journey: Journey) -> dict[str, Any]:
 
 def failures(found: Mapping[str, Any]) -> dict[str, str]:
     """The reason of every failure, by the name of the picture."""
-    return {failure["item"].rsplit("/", 1)[-1]: failure["reason"] for failure in found["failures"]}
+    return {failure["name"].rsplit("/", 1)[-1]: failure["reason"] for failure in found["failures"]}
 
 
 def let_pauses_end(journey: Journey) -> dict[str, float]:

@@ -342,6 +342,16 @@ async def test_a_failure_is_forgotten_when_the_picture_is_done_after_all(tmp_pat
         assert on.failures() == {}
 
 
+async def test_fetched_bytes_that_cannot_be_used_leave_no_failure_of_fetching(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        asset = on.add("cut.png", data=picture()[:60])
+        on.stage.immich.faults.add("original", "status", status=503, asset_id=asset.asset_id)
+        await on.sync()
+        on.stage.immich.faults.clear()
+        await on.embed()
+        assert [(row.stage, row.reason) for row in on.stage.rows(failures)] == [("embed", "corrupt")]
+
+
 async def test_a_moments_failure_is_made_good_in_the_same_run(tmp_path: Path) -> None:
     async with bench(tmp_path) as on:
         asset = on.add("a.png")
