@@ -1,6 +1,6 @@
 """Which account of the server a source belongs to: a source is bound to the account that it was made with."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from immich_facesets.errors import SetupError
 
@@ -25,3 +25,22 @@ def check_account(name: str, account: str, bound: Mapping[str, str]) -> None:
             f"the API keys of users {twin!r} and {name!r} belong to one Immich account: take one of them out of the "
             "settings"
         )
+
+
+def former_name(name: str, account: str, bound: Mapping[str, str], configured: Collection[str]) -> str | None:
+    """
+    Return the former name of a source that only has another name in the settings now; None if there is none.
+
+    That is a source of the same account which the settings, with the names ``configured``, no longer name.
+    """
+    if not account or name in bound:
+        return None
+    return next((old for old, of in sorted(bound.items()) if of == account and old not in configured), None)
+
+
+def dropped_warning(name: str) -> str:
+    """Return what to say of an Immich user that is known and is not in the settings any more."""
+    return (
+        f"the user {name!r} is not in the settings any more: what is known of this user stays, and is exported. Put "
+        f"the key back, or run 'immich-facesets sources remove {name}'"
+    )

@@ -129,6 +129,14 @@ def chosen_users(settings: Settings) -> tuple[User, ...]:
     return () if says_nothing and _has_folders(settings) else load_users(settings)
 
 
+def configured_users(settings: Settings) -> frozenset[str] | None:
+    """Return the names of the Immich users in the settings; None when these cannot be read."""
+    try:
+        return frozenset(user.name for user in chosen_users(settings))
+    except SetupError:
+        return None
+
+
 def _has_folders(settings: Settings) -> bool:
     if settings.database_url is None and not sqlite_file(settings).is_file():
         return False

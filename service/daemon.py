@@ -13,7 +13,7 @@ from immich_facesets.runtime.listen_address import Listen, check_exposure
 from service.app import App, database_url, program_version, web_token
 from service.monitoring.event_loop_lag import EventLoopWatch
 from service.passes.fan_out import first_error
-from service.reports.status import stored_status
+from service.reports.status import dropped_warnings, stored_status
 from service.sources import SourceAwayError
 from service.store import named_values
 from service.sync.outcome import Outcome, Result
@@ -64,6 +64,8 @@ class Service:
         )
         watch = EventLoopWatch(app.metrics.observe_lag)
         async with serve_web(context, listen) as bound:
+            if dropped := await dropped_warnings(app.store, app.sources):
+                log.warning("users_not_in_settings", count=len(dropped), advice="'immich-facesets status' names them")
             log.info("serving", address=f"http://{bound}", token_file=app.settings.token is None)
             if self._on_serving is not None:
                 self._on_serving(bound)
@@ -196,7 +198,7 @@ async def status_facts(app: App) -> shown.StatusFacts:
     info = app.pool.info if app.pool.is_open else None
     free = await asyncio.to_thread(shutil.disk_usage, settings.data_dir)
     return msgspec.structs.replace(
-        await stored_status(app.store),
+        await stored_status(app.store, app.sources),
         model=msgspec.convert(info, shown.ModelFacts | None, from_attributes=True),
         database=database_url(settings).partition(":")[0],
         export_dir=str(settings.export_dir),

@@ -14,7 +14,8 @@ from service.settings import Settings
 from service.sources import Source
 from service.sources.folder import FolderSource
 from service.store.database import Store
-from service.store.folders import REMOVED, Folder, FolderMemory, folders, forget_removed, stored_sources
+from service.store.folders import Folder, FolderMemory, folders, forget_removed, stored_sources
+from service.store.sources import REMOVED
 
 log = structlog.get_logger(__name__)
 

@@ -2,14 +2,14 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import typer
 from rich.text import Text
 
-from immich_facesets.accounts import check_account
+from immich_facesets.accounts import check_account, former_name
 from immich_facesets.errors import FacesetsError, TransientError
 from immich_facesets.runtime.file_modes import is_open_to_others
 from immich_facesets.runtime.listen_address import Listen
@@ -92,9 +92,9 @@ async def _findings() -> AsyncIterator[Finding]:
         users = chosen_users(settings)
     except FacesetsError as error:
         yield Finding("Immich", "", error)
-    accounts = await _bound_accounts(settings)
+    accounts, names = await _bound_accounts(settings), {user.name for user in users}
     for user in users:
-        yield await _ask(f"Immich, user {user.name}", lambda user=user: _immich(user, settings, accounts))  # type: ignore[misc]  # a default binds the loop's value
+        yield await _ask(f"Immich, user {user.name}", lambda user=user: _immich(user, settings, accounts, names))  # type: ignore[misc]  # a default binds the loop's value
     async for finding in _folders(settings):
         yield finding
     if not settings.embedder_addresses:
@@ -142,16 +142,20 @@ async def _exports(settings: Settings) -> str:
     return str(settings.export_dir)
 
 
-async def _immich(user: User, settings: Settings, accounts: dict[str, str]) -> str:
-    """Probe one user; ``accounts`` holds those of the known sources, and gets this user's."""
+async def _immich(user: User, settings: Settings, accounts: dict[str, str], names: Collection[str]) -> str:
+    """Probe one of the users with these names; ``accounts`` holds those of the known sources, and gets this user's."""
     source = build_immich_source(user, settings)
     try:
         facts = await source.open()
     finally:
         await source.close()
+    old = former_name(user.name, facts.user_id, accounts, names)
+    if old is not None:
+        del accounts[old]
     check_account(user.name, facts.user_id, accounts)
     accounts[user.name] = facts.user_id
-    return f"version {facts.version}, every permission that is needed"
+    renamed = "" if old is None else f"; called {old!r} before, which the next sync follows"
+    return f"version {facts.version}, every permission that is needed{renamed}"
 
 
 async def _bound_accounts(settings: Settings) -> dict[str, str]:

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from immich_facesets.errors import RequestError
-from service.app import open_reading
+from service.app import configured_users, open_reading
 from service.cli.terminal import out, plain, print_line
 from service.passes.context import PassContext
 from service.progress import ProgressBoard
@@ -79,8 +79,9 @@ def _when(moment: datetime) -> str:
 
 
 async def _status() -> StatusReport:
-    async with open_reading(load_settings()) as store:
-        stored = await stored_status(store)
+    settings = load_settings()
+    async with open_reading(settings) as store:
+        stored = await stored_status(store, configured_users(settings))
     return StatusReport(
         library=stored.library,
         runs=stored.runs,

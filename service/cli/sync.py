@@ -10,6 +10,7 @@ from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import chosen_users, open_app
 from service.cli.terminal import err, out, shown
 from service.daemon import Service
+from service.reports.status import dropped_warnings
 from service.settings import Settings, load_settings
 from service.sync.outcome import UP_TO_DATE, Outcome, Result, cut_off
 from service.sync.runner import Kind
@@ -63,6 +64,8 @@ async def _sync(settings: Settings, kind: Kind, source: str | None) -> int:
     stop = stop_event()
     async with open_app(settings, chosen_users(settings), stop) as app, shown(app.board):
         result = await unless_stopped(app.runner.run(kind, source=source), stop)
+        for warning in await dropped_warnings(app.store, app.sources):  # after the sync, which follows new names
+            out.print(f"Look at this: {warning}", soft_wrap=True, markup=False)
     return report(cut_off({}) if result is None else result)
 
 

@@ -27,7 +27,7 @@ from immich_facesets.exports.registry import PROFILES
 from immich_facesets.facesets.faceset import FacesetFolder
 from immich_facesets.runtime.file_modes import SHARED_FILE, SHARED_FOLDER, make_folder
 from service.files.durable import discard, disk_trouble, exchange, sync_folder, write_durably
-from service.files.ownership import digest_at, is_ours, object_in, real_folders, refuse_foreign_folder
+from service.files.ownership import digest_at, is_ours, manifest_of, object_in, real_folders, refuse_foreign_folder
 
 USERS_FOLDER = "users"
 PREFIX = OURS
@@ -102,6 +102,10 @@ class ExportTree:
                 if held is not None:
                     found[name] = held
         return found
+
+    def users_on_disk(self) -> set[str]:
+        """Return the directories of users that hold a manifest of ours."""
+        return {path.name for path in self._folders_in(USERS_FOLDER) if is_ours(manifest_of(path))}
 
     def outline(self) -> str:
         """

@@ -6,12 +6,13 @@ because its marks move only at its end.
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
 
+from immich_facesets.accounts import former_name
 from immich_facesets.assets import Asset, FaceHint
 from immich_facesets.dates import DateKind
 from immich_facesets.errors import ItemError, TransientError
@@ -21,7 +22,7 @@ from service.passes.context import PassContext
 from service.passes.fan_out import ROUNDS, fan_out
 from service.remote.guard import CircuitOpenError
 from service.sources import Page, Source, SourceFacts
-from service.store import assets, failures, sources
+from service.store import assets, failures, source_names, sources
 from service.store.sources import SourceMarks
 
 log = structlog.get_logger(__name__)
@@ -53,11 +54,13 @@ class DiscoverCounts:
 class Discover:
     """A discover pass over one source in one run."""
 
-    def __init__(self, context: PassContext, source: Source, *, run_id: int) -> None:
+    def __init__(self, context: PassContext, source: Source, *, run_id: int, configured: Collection[str]) -> None:
+        """``configured``: the names of all sources in the settings."""
         self._context = context
         self._store = context.store
         self._source = source
         self._run_id = run_id
+        self._configured = configured
         self._rules = context.settings.listing_rules
         self._finds_dates = False
         self._postponed: set[str] = set()
@@ -74,6 +77,7 @@ class Discover:
         facts = await self._source.open()
         self._rules = replace(self._rules, every_picture=not facts.knows_faces)
         self._finds_dates = facts.finds_dates
+        await self._follow_rename(facts)
         marks = await self._store.write(sources.remember_source, facts.name, facts.kind, facts.user_id)
         now = self._context.clock()
         self._reads_all = marks.is_reading_faces or (faces and facts.knows_faces)
@@ -91,6 +95,14 @@ class Discover:
         await self._look()
         if self._reads_all and not self._context.stop.is_set():
             await self._store.write(sources.finish_reading_faces, facts.name)
+
+    async def _follow_rename(self, facts: SourceFacts) -> None:
+        """Give the account's source its new name, if the settings now have another for it."""
+        bound = await self._store.read(sources.bound_accounts)
+        old = former_name(facts.name, facts.user_id, bound, self._configured)
+        if old is not None:
+            await self._store.write(source_names.rename_source, old, facts.name)
+            log.info("source_renamed")
 
     async def _must_list_all(self, facts: SourceFacts, marks: SourceMarks, now: datetime, *, whole: bool) -> bool:
         interval = self._context.settings.full_listing_interval

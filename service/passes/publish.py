@@ -272,7 +272,10 @@ class Publish:
         Blocking: a user's manifest lists all pictures of that user.
         """
         users = sorted({*known, *(place.user for place in _all_places(facesets))})
-        for user, folder in user_directories(users).items():
+        directories = user_directories(users)
+        for former in sorted(self._tree.users_on_disk() - set(directories.values())):  # of a user with a new name
+            self._tree.remove_directory(f"{USERS_FOLDER}/{former}")
+        for user, folder in directories.items():
             self._tree.write_file(f"{USERS_FOLDER}/{folder}/{MANIFEST}", user_manifest(user, facesets))
         entries = [faceset_entry(faceset, self._rules.top) for faceset in facesets]
         previous = self._tree.read_file(MANIFEST)

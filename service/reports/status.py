@@ -1,16 +1,24 @@
 """The stored part of a status: counts, syncs, failures and warnings, for the page and for the command."""
 
+from collections.abc import Collection
+
 import msgspec
 
+from immich_facesets.accounts import dropped_warning
 from service.passes.group import GUARDRAILS
 from service.store import failures, runs, spaces
 from service.store.database import Store
 from service.store.named_values import read_thresholds, read_value
+from service.store.source_names import dropped_users
 from service.web.schemas import Failure, LibraryCounts, ReasonCount, Reembedding, Run, StatusFacts
 
 
-async def stored_status(store: Store) -> StatusFacts:
-    """Return the facts that the database holds; those of the model, the disk and the settings keep their defaults."""
+async def stored_status(store: Store, configured: Collection[str] | None) -> StatusFacts:
+    """
+    Return the facts that the database holds; those of the model, the disk and the settings keep their defaults.
+
+    ``configured``: the names of the Immich users in the settings, None when these cannot be read.
+    """
     reasons = await store.read(failures.count_by_reason)
     return StatusFacts(
         library=msgspec.convert(await store.read(runs.census), LibraryCounts, from_attributes=True),
@@ -20,7 +28,13 @@ async def stored_status(store: Store) -> StatusFacts:
             ReasonCount(reason=reason, count=count)
             for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
         ),
-        guardrails=tuple(await store.read(read_value, GUARDRAILS) or ()),
+        guardrails=(*await dropped_warnings(store, configured), *(await store.read(read_value, GUARDRAILS) or ())),
         reembedding=msgspec.convert(await store.read(spaces.reembedding), Reembedding | None, from_attributes=True),
         thresholds=await store.read(read_thresholds),
     )
+
+
+async def dropped_warnings(store: Store, configured: Collection[str] | None) -> list[str]:
+    """Return a sentence for each known Immich user that the settings no longer name."""
+    dropped = [] if configured is None else await store.read(dropped_users, configured)
+    return [dropped_warning(name) for name in dropped]

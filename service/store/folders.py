@@ -9,11 +9,10 @@ from sqlalchemy import Connection, delete, exists, insert, or_, select, update
 
 from service.store.assets import has_any, stamps
 from service.store.database import Store
-from service.store.sources import FOLDER
+from service.store.sources import FOLDER, REMOVED
 from service.store.tables import assets, failures, hints, people, sources
 
 Mode = Literal["mixed", "trusted"]
-REMOVED = "removed"
 
 
 @dataclass(frozen=True, slots=True)

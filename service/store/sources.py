@@ -15,6 +15,8 @@ from service.store.upsert import BOOKKEEPING, upsert
 
 FOLDER = "folder"
 """The kind of a source that is a folder."""
+REMOVED = "removed"
+"""The mode of a source that the next sync forgets."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ class Runner:
         refused: dict[str, SetupError | TransientError] = {}
         async with self._stage("discover"):
             for name in names:
-                discover = Discover(context, self._sources[name], run_id=run_id)
+                discover = Discover(context, self._sources[name], run_id=run_id, configured=self._sources)
                 with adding_up(counts, "discover", discover.counts):
                     try:
                         await discover.run(whole=kind == "full", faces=kind != "incremental")

@@ -71,7 +71,7 @@ class Listing:
         started = time.perf_counter()
         run_id = await self.store.write(runs.begin_run, "incremental", ["album"], self.conditions.clock())
         source = build_folder_source(Folder("album", self.root, "mixed"), self.store, self.settings)
-        discover = Discover(self.conditions, source, run_id=run_id)
+        discover = Discover(self.conditions, source, run_id=run_id, configured=())
         await discover.run(whole=False)
         recipe = recipe_of(self.space, self.settings)
         missing = await self.store.read(contents.count_to_embed, recipe, self.conditions.clock())

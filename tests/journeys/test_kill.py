@@ -91,10 +91,12 @@ ELSEWHERE = {
 } | {
     "record_no_faces",
     "make_due",
+    "rename_source",
 }
 """
-Commit points that need a crashing embedder, another model, more models, a folder, or a later Immich.
-``test_deadly_picture``, ``test_another_model``, ``test_enrich``, ``test_folder`` and ``test_dialects`` kill there.
+Commit points that need a crashing embedder, another model, more models, a folder, a later Immich, or another name.
+``test_deadly_picture``, ``test_another_model``, ``test_enrich``, ``test_folder``, ``test_dialects`` and ``test_users``
+kill there.
 """
 FROM_EMBEDDED = {"group", "publish"}
 

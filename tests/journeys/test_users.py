@@ -1,8 +1,10 @@
 """Several users of one Immich: a failure of one does not stop the others."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from journey import Journey, ended
+from small_library import known_id
 
 from service.demo.immich import ALL_NEEDED
 
@@ -52,3 +54,58 @@ async def test_two_users_with_keys_of_one_account_are_told_before_the_first_sync
     check = journey.start("config", "check")
     assert await ended(check) == 3
     assert "fix  Immich, user ben: the API keys of users 'anna' and 'ben' belong to one Immich account" in check.stdout
+
+
+def write_names(journey: Journey, **keys: str) -> None:
+    """Write the file of users anew: the key of each name."""
+    text = "".join(f'[users.{name}]\napi_key = "{key}"\n' for name, key in keys.items())
+    Path(journey.environ["FACESETS_USERS_FILE"]).write_text(text, encoding="utf-8")
+
+
+async def test_a_user_with_a_new_name_keeps_everything(journey: Journey) -> None:
+    outside = journey.placed.assets[3]
+    outside.library_id, outside.checksum = known_id("library"), "bm90IHRoZSBjaGVja3N1bSE="  # known by its source alone
+    before = await journey.finish()
+    write_names(journey, annika="key-of-anna", ben="key-of-ben")
+    check = journey.start("config", "check")
+    assert await ended(check) == 0
+    assert "called 'anna' before, which the next sync follows" in check.stdout
+    asked = len(journey.fetched())
+    service = await journey.sync()
+    assert service.code == 0
+    assert "Look at this" not in service.stdout
+    after = journey.result()
+    assert len(journey.fetched()) == asked
+    assert (after.faces, after.identities, after.crops) == (before.faces, before.identities, before.crops)
+    assert {row[0] for row in after.people} == {"annika", "ben"}
+    folders = {name.split("/")[1] for name in after.files if name.startswith("users/")}
+    assert folders == {"annika", "ben"}
+    pictures = {name for name in before.files if not name.startswith("users/")}
+    assert {name for name in after.files if not name.startswith("users/")} == pictures
+
+
+async def test_a_rename_that_was_killed_is_made_up_for(journey: Journey) -> None:
+    before = await journey.finish()
+    write_names(journey, annika="key-of-anna", ben="key-of-ben")
+    for moment in ("before", "during", "after"):
+        await journey.sync(die_at=("rename_source", moment, 1))
+    assert (await journey.finish()).identities == before.identities
+
+
+async def test_a_user_who_is_not_in_the_settings_any_more_is_told_until_removed(journey: Journey) -> None:
+    before = await journey.finish()
+    write_names(journey, anna="key-of-anna")
+    word = "the user 'ben' is not in the settings any more"
+    for arguments in (("sync",), ("sync", "--full"), ("status",)):
+        service = journey.start(*arguments)
+        assert await ended(service) == 0
+        assert word in service.stdout
+        assert "'immich-facesets sources remove ben'" in service.stdout
+    assert journey.result().identities == before.identities
+    removed = journey.start("sources", "remove", "ben")
+    assert await ended(removed) == 0, removed.stderr
+    after = await journey.finish()
+    assert {row[0] for row in after.people} == {"anna"}
+    status = journey.start("status")
+    assert await ended(status) == 0
+    assert word not in status.stdout

@@ -54,7 +54,7 @@ class Stage:
     async def discover(self, name: str = "anna", *, whole: bool = False, faces: bool = False) -> DiscoverCounts:
         """One run of discover over one user."""
         run_id = await self.store.write(runs.begin_run, "incremental", [name], self.clock())
-        discover = Discover(self.conditions, self.sources[name], run_id=run_id)
+        discover = Discover(self.conditions, self.sources[name], run_id=run_id, configured=self.sources)
         await discover.run(whole=whole, faces=faces)
         return discover.counts
 

@@ -42,6 +42,7 @@ from service.store import (
     picture_copies,
     placed_pictures,
     runs,
+    source_names,
     sources,
     spaces,
     tables,
@@ -118,6 +119,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     runs.census: (),
     runs.highest_number: (),
     sources.bound_accounts: (),
+    source_names.dropped_users: (["ben"],),
     spaces.active_space: (),
     spaces.grouped_points: (),
 }
@@ -147,7 +149,7 @@ CHANGES = {
     "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_export record_copy",
     "record_removal record_enrichment",
     "write_value write_scope forget_scope write_last_complete_sync write_thresholds record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
-    "announce_space use_space begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
+    "announce_space use_space rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
 }
 
 
@@ -230,6 +232,7 @@ def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:
         past_people,
         placed_pictures,
         runs,
+        source_names,
         sources,
         spaces,
     )
