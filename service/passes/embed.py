@@ -27,7 +27,7 @@ from service.passes.fetch import Fetch, FetchCounts
 from service.remote.guard import CircuitOpenError
 from service.settings import Settings
 from service.sources import Source, Staged
-from service.store import contents, failures, spaces
+from service.store import asked_boxes, contents, failures, spaces
 from service.store.contents import EmbeddedContent, FoundFace, Recipe
 
 log = structlog.get_logger(__name__)
@@ -100,6 +100,9 @@ class Embed:
         await asyncio.to_thread(self._staging.prepare)
         await self._announce_space()
         await self._forget_lost()
+        if self._mode is Mode.GUIDED:
+            rules = self._context.settings.listing_rules
+            await self._store.write(asked_boxes.mark_unasked, self._recipe.space, rules)
         for number in range(ROUNDS):
             now = self._context.clock()
             total = await self._store.read(contents.count_to_embed, self._recipe, now, sources=self._fetch.available)
@@ -232,6 +235,7 @@ class Embed:
             faces=found,
             orientation=answer.orientation,
             phash=answer.phash,
+            asked=known.boxes if mode is Mode.GUIDED else None,
         )
         await self._store.write(contents.record_content, embedded, self._context.clock())
         self._staging.release(staged)

@@ -54,7 +54,7 @@ class FoundFace:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedContent:
-    """One embedded picture: its hashes, size and faces."""
+    """One embedded picture: its hashes, size and faces. ``asked``: the boxes of a guided search, else None."""
 
     fingerprint: str
     sha256: str
@@ -66,6 +66,7 @@ class EmbeddedContent:
     faces: tuple[FoundFace, ...]
     orientation: int | None = None
     phash: str | None = None
+    asked: tuple[Box, ...] | None = None
 
 
 _PLACE = assets.c.source + "\n" + assets.c.asset_id
@@ -270,12 +271,17 @@ def record_content(tx: Connection, found: EmbeddedContent, now: datetime) -> Non
                 "detection": found.recipe.detection,
                 "crop_size": found.recipe.crop_size,
                 "crop_padding": found.recipe.crop_padding,
+                "asked": _sides(found.asked),
             }
         ],
     )
     _record_faces(tx, found)
     failures.clear(tx, failures.EMBED, found.fingerprint)
     failures.clear_places(tx, found.fingerprint)
+
+
+def _sides(boxes: tuple[Box, ...] | None) -> list[list[float]] | None:
+    return None if boxes is None else [[box.x1, box.y1, box.x2, box.y2] for box in boxes]
 
 
 def _record_faces(tx: Connection, found: EmbeddedContent) -> None:

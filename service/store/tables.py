@@ -212,6 +212,7 @@ embeddings = Table(
     Column("detection", String(20), nullable=False),
     Column("crop_size", Integer, nullable=False),
     Column("crop_padding", Float, nullable=False),
+    Column("asked", JSON(none_as_null=True)),  # the boxes of a guided search, [x1, y1, x2, y2]; None: looked at whole
 )
 
 faces = Table(

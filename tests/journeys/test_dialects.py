@@ -85,3 +85,21 @@ async def test_guided_detection_finds_the_same_people(
     guided, _ = await synced("3.1.0", forks, drawn, embedder_url, tmp_path / "guided", FACESETS_DETECTION="guided")
     assert guided.identities == full.identities
     assert guided.faces.keys() == full.faces.keys()
+
+
+async def test_a_sync_killed_while_a_guided_search_is_due_again_goes_on(
+    journey: Journey,
+) -> None:
+    guided = {"FACESETS_DETECTION": "guided"}
+    late = next(asset for asset in journey.placed.assets if len(asset.faces) == 2)
+    face = late.faces.pop()
+    assert (await journey.sync(settings=guided)).code == 0
+    faces = len(journey.outcome().faces)
+    late.faces.append(face)
+    assert (await journey.sync("--faces", settings=guided, die_at=("mark_unasked", "during", 1))).code == KILLED
+    asked = len(journey.fetched())
+    assert (await journey.sync(settings=guided)).code == 0
+    assert len(journey.outcome().faces) == faces + 1
+    assert journey.fetched()[asked:] == [late.asset_id]
+    assert (await journey.sync("--faces", settings=guided)).code == 0
+    assert len(journey.fetched()) == asked + 1, "a box once asked about is not asked about again"

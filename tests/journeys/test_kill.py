@@ -92,6 +92,7 @@ ELSEWHERE = {
     "record_no_faces",
     "make_due",
     "rename_source",
+    "mark_unasked",
 }
 """
 Commit points that need a crashing embedder, another model, more models, a folder, a later Immich, or another name.

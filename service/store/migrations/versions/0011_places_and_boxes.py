@@ -1,6 +1,7 @@
 """
-Add when all faces of a source were asked for again, and forget what was judged by older rules.
+Add when all faces of a source were asked for again, and the boxes of guided searches; forget older judgements.
 
+Which boxes earlier guided searches had is not known: only the faces that they found count as asked about.
 Fetching rests the place of the bytes, and no longer the bytes. Boxes without area are worth a download.
 """
 
@@ -15,6 +16,9 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("sources", sa.Column("faces_asked_at", sa.DateTime(timezone=True)))
+    op.add_column("embeddings", sa.Column("asked", sa.JSON()))
+    embeddings = sa.table("embeddings", sa.column("asked", sa.JSON), sa.column("recipe", sa.String))
+    op.execute(embeddings.update().where(embeddings.c.recipe.startswith("guided;")).values(asked=[]))
     failures = sa.table("failures", sa.column("stage", sa.String), sa.column("reason", sa.String))
     crashes = ("at_crash", "crashes_embedder")
     op.execute(failures.delete().where(failures.c.stage == "embed", failures.c.reason.not_in(crashes)))
@@ -23,4 +27,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_column("embeddings", "asked")
     op.drop_column("sources", "faces_asked_at")

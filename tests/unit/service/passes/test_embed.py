@@ -243,6 +243,31 @@ async def test_guided_detection_looks_around_the_boxes_in_original_pixels(
         assert (area.x1, area.y1, area.x2, area.y2) == (120, 110, 192, 210)
 
 
+async def test_a_guided_search_is_made_again_for_a_face_that_immich_learns_of_later(tmp_path: Path) -> None:
+    async with bench(tmp_path, detection="guided", users=("anna", "ben")) as on:
+        asset = on.add("a.png")
+        on.embedder.engine.can_part = True
+        await on.sync()
+        known = {row.face_id for row in on.stage.rows(faces)}
+        assert len(known) == 1
+
+        async def later(box: tuple[int, int, int, int], name: str = "anna") -> int:
+            """How many pictures are fetched once Immich knows this box too."""
+            copy = asset if name == "anna" else on.add("copy.png", owner=name)
+            on.stage.immich.add_face(copy, box=box, image_width=320, image_height=240)
+            on.stage.clock.move(days=60)
+            return (await on.sync()).fetched
+
+        assert await later((121, 111, 193, 211)) == 0, "the same face once more"
+        assert await later((10, 10, 30, 30)) == 0, "too small for a download"
+        assert await later((200, 20, 260, 80)) == 1
+        assert await later((201, 21, 261, 81)) == 0, "nothing was found there, and nothing is asked again"
+        assert await later((20, 150, 80, 220), "ben") == 1, "a copy of another user"
+        assert {row.face_id for row in on.stage.rows(faces)} >= known
+        assert await later((0, 0, 0, 0)) == 1, "somebody, somewhere"
+        assert await later((100, 10, 160, 70)) == 0, "it was looked at whole"
+
+
 @pytest.mark.parametrize("detection", ["full", "guided"])
 @pytest.mark.parametrize("beside", [False, True])
 @pytest.mark.parametrize("version", ["2.7.5", "3.1.0", "3.3.5"])

@@ -24,6 +24,7 @@ from immich_facesets.moderation.decisions import FaceRef, Reject
 from immich_facesets.quality.landmarks import Enriched
 from immich_facesets.quality.pose import Pose
 from service.store import (
+    asked_boxes,
     assets,
     births,
     contents,
@@ -149,7 +150,7 @@ CHANGES = {
     "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_export record_copy",
     "record_removal record_enrichment",
     "write_value write_scope forget_scope write_last_complete_sync write_thresholds record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
-    "announce_space use_space rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
+    "announce_space use_space mark_unasked rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
 }
 
 
@@ -214,6 +215,7 @@ def fill_other(store: Store) -> None:
 
 def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:
     modules = (
+        asked_boxes,
         assets,
         births,
         contents,
