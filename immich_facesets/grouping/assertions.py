@@ -18,17 +18,19 @@ class CleanedAssertion:
     """
     An assertion without its outliers: the accepted rows, and the distance of each from their centroid.
 
-    ``dropped``: the face ids of the outliers. ``given`` and ``taken``: the rows that the owner moved by hand to the
-    person, and away. ``contradicted``: the ids of given faces that are outliers by their vectors.
+    ``evidence``: the accepted rows whose vectors agree. ``dropped``: the face ids of the outliers. ``given`` and
+    ``taken``: the rows that the owner moved by hand to the person, and away. ``contradicted``: the given rows that are
+    outliers by their vectors.
     """
 
     assertion: Assertion
     accepted: Rows
+    evidence: Rows
     distances: list[float]
     dropped: tuple[int, ...]
     given: Rows
     taken: Rows
-    contradicted: tuple[int, ...]
+    contradicted: Rows
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -60,7 +62,7 @@ def apply_assertions(
     cleaned = [drop_outliers(problem, assertion) for assertion in assertions]
     cleaned.sort(key=lambda one: (-len(one.accepted), one.accepted.tolist(), one.assertion.person))
     accepted = [one for one in cleaned if len(one.accepted)]
-    evidence = {one.assertion.person: one.accepted for one in accepted}
+    evidence = {one.assertion.person: one.evidence for one in accepted}
     attach_people(problem, state, evidence, {one.assertion.person: _rows(problem, one.dropped) for one in accepted})
     _forbid_taken(problem, state, cleaned)
     constraints, number_of = problem.constraints, state.identities.people.identity_of
@@ -105,23 +107,37 @@ def drop_outliers(problem: GroupingProblem, assertion: Assertion) -> CleanedAsse
     """
     Remove bystanders and wrong assignments from an assertion.
 
-    A face that the owner gave to the person stays, whatever its distance. It does not weigh on the person's centroid.
+    A face that the owner gave to the person stays, whatever its distance. The others alone tell whether it is alike.
     """
-    rows = _rows(problem, assertion.face_ids)
-    kept = without_outliers(rows, problem.centroids, problem.thresholds.drop, problem.thresholds.outlier)
+    rows, thresholds = _rows(problem, assertion.face_ids), problem.thresholds
     given = np.intersect1d(_rows(problem, assertion.given), rows)
-    accepted = np.union1d(kept, given)
-    centre = kept if len(kept) else accepted
-    distances: list[float] = problem.centroids.distances_to(centre, accepted).tolist() if len(accepted) else []
+    usual = np.setdiff1d(rows, given) if len(given) < len(rows) else rows
+    evidence = without_outliers(usual, problem.centroids, thresholds.drop, thresholds.outlier)
+    if len(given) and len(evidence):
+        evidence = np.union1d(evidence, given[problem.centroids.distances_to(evidence, given) <= thresholds.outlier])
+    accepted = np.union1d(evidence, given)
+    if len(evidence) == 0:
+        evidence = accepted
+    distances: list[float] = problem.centroids.distances_to(evidence, accepted).tolist() if len(accepted) else []
     return CleanedAssertion(
         assertion=assertion,
         accepted=accepted,
+        evidence=evidence,
         distances=distances,
         dropped=_ids(problem, np.setdiff1d(rows, accepted)),
         given=given,
         taken=_rows(problem, assertion.taken),
-        contradicted=_ids(problem, np.setdiff1d(given, kept)),
+        contradicted=np.setdiff1d(given, evidence),
     )
+
+
+def disregard_contradicted(problem: GroupingProblem, assertions: Sequence[Assertion]) -> None:
+    """Let no face that its owner gave to a person by hand move a centroid, where it looks unlike the person."""
+    cleaned = [drop_outliers(problem, one) for one in assertions if one.given]
+    rows = [row for one in cleaned for row in one.contradicted.tolist()]
+    if rows:
+        problem.is_clear[rows] = False
+        problem.centroids.forget()
 
 
 def _rows(problem: GroupingProblem, face_ids: Iterable[int]) -> Rows:

@@ -28,6 +28,10 @@ class Centroids:
         self._near = near
         self._cache: dict[bytes, Mass] = {}
 
+    def forget(self) -> None:
+        """Empty the cache, after another row became clear or poor."""
+        self._cache.clear()
+
     def of(self, rows: Rows) -> NDArray[np.float32]:
         """Return the centroid of ``rows`` (ascending, at least one), (d,), unit length."""
         total = self.mass(rows).total

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from immich_facesets.grouping.assertions import CleanedAssertion, apply_assertions
+from immich_facesets.grouping.assertions import CleanedAssertion, apply_assertions, disregard_contradicted
 from immich_facesets.grouping.careful import place_carefully
 from immich_facesets.grouping.confidence import confidences
 from immich_facesets.grouping.discovery import Discovery, discover
@@ -127,6 +127,7 @@ def plan_grouping(
     if rules.method == "plain":
         fresh = None
     problem = grouping_problem(table, memberships, known, constraints, thresholds, rules)
+    disregard_contradicted(problem, assertions)
     state = initial_state(problem, constraints, known, memberships, next_number, fresh, assertions)
     cleaned, last = _decide(problem, state, assertions)
     new = _number(state, problem.constraints.cannot_link)

@@ -33,10 +33,11 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class Contradicted:
-    """Faces that their owner gave to a person by hand, and that look unlike the person's other faces."""
+    """Faces that their owner gave to an identity's person by hand, and that look unlike the person's other faces."""
 
     source: str
     person_id: str
+    identity: int
     face_ids: tuple[int, ...]
 
 
@@ -157,11 +158,7 @@ def review(
             for one in sorted(cleaned, key=lambda one: one.assertion.person)
             if one.dropped
         ),
-        contradicted=tuple(
-            Contradicted(one.assertion.source, one.assertion.person_id, one.contradicted)
-            for one in sorted(cleaned, key=lambda one: one.assertion.person)
-            if one.contradicted
-        ),
+        contradicted=_contradicted(problem, state.identities.people, cleaned),
         same_names=_same_names(state.identities.people),
         ambiguous=tuple(sorted(ambiguous, key=lambda one: (one.margin, one.face_id))),
         suspects=_suspects(problem, state, placed),
@@ -169,6 +166,20 @@ def review(
         survivors=_survivors(problem, state),
         gate_counts=state.identities.gate_counts,
         rejected=tuple(sorted(last.rejected, key=lambda one: (-one.faces, -one.clear, -one.near, -one.pictures))),
+    )
+
+
+def _contradicted(
+    problem: GroupingProblem, people: People, cleaned: Sequence[CleanedAssertion]
+) -> tuple[Contradicted, ...]:
+    """Return the faces that their owner moved by hand to a person whom they do not resemble."""
+    return tuple(
+        Contradicted(*person, people.identity_of[person], tuple(sorted(problem.faces.face_ids[rows].tolist())))
+        for person, rows in sorted(
+            ((one.assertion.person, one.contradicted) for one in cleaned if len(one.contradicted)),
+            key=lambda pair: pair[0],
+        )
+        if person in people.identity_of
     )
 
 

@@ -19,7 +19,8 @@ from service.store.spaces import Reembedding
 
 log = structlog.get_logger(__name__)
 
-GUARDRAILS = "guardrails"
+GUARDRAILS, QUESTIONS = "guardrails", "questions"
+"""The facts with sentences for the status: what looks wrong, and what only a user can answer."""
 
 
 @dataclass
@@ -35,6 +36,21 @@ class GroupCounts:
     new_identities: int = 0
     undecided: int = 0
     dropped_contents: int = 0
+
+
+def questions(report: GroupingReport) -> tuple[str, ...]:
+    """Return a sentence for each doubt that only a user can settle, by numbers and without names."""
+    same = [
+        f"{one.source} gives one name to identities {one.identity} and {one.other}, whose faces are far apart: if they are "
+        "one person, merge them in Immich; if not, give one of them another name"
+        for one in report.same_names
+    ]
+    unlike = [
+        f"{len(one.face_ids)} of the faces that {one.source} moved to identity {one.identity} by hand look unlike it: "
+        f"compare them with 'immich-facesets identities show {one.identity}'"
+        for one in report.contradicted
+    ]
+    return (*same, *unlike)
 
 
 class Group:
@@ -80,6 +96,7 @@ class Group:
             await store.write(identities.apply_grouping, plan, self._context.clock())
         if plan.report.guardrails is not None:
             await store.write(named_values.write_value, GUARDRAILS, list(plan.report.guardrails))
+        await store.write(named_values.write_value, QUESTIONS, list(questions(plan.report)))
         await store.write(write_scope, decided.scope)  # written last: the next sync repeats an interrupted grouping
         needed = await store.read(contents.crop_files)
         await compute(crops.tidy, self._context.crops_dir, needed)

@@ -5,7 +5,7 @@ from collections.abc import Collection
 import msgspec
 
 from immich_facesets.accounts import dropped_warning
-from service.passes.group import GUARDRAILS
+from service.passes.group import GUARDRAILS, QUESTIONS
 from service.store import failures, runs, spaces
 from service.store.database import Store
 from service.store.named_values import read_thresholds, read_value
@@ -28,7 +28,11 @@ async def stored_status(store: Store, configured: Collection[str] | None) -> Sta
             ReasonCount(reason=reason, count=count)
             for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
         ),
-        guardrails=(*await dropped_warnings(store, configured), *(await store.read(read_value, GUARDRAILS) or ())),
+        guardrails=(
+            *await dropped_warnings(store, configured),
+            *(await store.read(read_value, GUARDRAILS) or ()),
+            *(await store.read(read_value, QUESTIONS) or ()),
+        ),
         reembedding=msgspec.convert(await store.read(spaces.reembedding), Reembedding | None, from_attributes=True),
         thresholds=await store.read(read_thresholds),
     )

@@ -1,6 +1,6 @@
 """The sources' assets, and the faces the sources know of."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,7 @@ from immich_facesets.dates import DateKind
 from immich_facesets.faces import Box
 from immich_facesets.listing import AssetPlan, KnownAsset, ListingRules, is_big_enough, is_wanted, next_look
 from service.store import births, failures, past_people
+from service.store.moved_faces import record_moves
 from service.store.sources import FOLDER
 from service.store.tables import assets, fingerprints, hints, sources
 from service.store.upsert import BOOKKEEPING, upsert
@@ -178,8 +179,11 @@ def see_again(tx: Connection, source: str, asset_ids: Sequence[str], *, run_id: 
         )
 
 
-def _replace_hints(tx: Connection, source: str, asset_id: str, found: Collection[FaceHint], *, is_new: bool) -> None:
+def _replace_hints(tx: Connection, source: str, asset_id: str, found: Sequence[FaceHint], *, is_new: bool) -> None:
     place = (hints.c.source == source, hints.c.asset_id == asset_id)
+    before = () if is_new else [hint_from_row(row) for row in tx.execute(select(hints).where(*place))]
+    if before:
+        record_moves(tx, source, asset_id, before, found)
     rows = [
         {
             "source": source,
@@ -200,6 +204,7 @@ def _replace_hints(tx: Connection, source: str, asset_id: str, found: Collection
     )
     if not is_new:
         past_people.keep_hints(tx, source, asset_id, {hint.face_id: hint.person_id for hint in found})
+    if before:
         tx.execute(delete(hints).where(*place, hints.c.face_id.not_in([row["face_id"] for row in rows])))
     upsert(tx, hints, rows)
 

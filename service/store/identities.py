@@ -14,6 +14,7 @@ from service.store import births, past_people
 from service.store.assets import hint_from_row
 from service.store.former_members import forget_returned
 from service.store.imported_faces import add_import_assertions
+from service.store.moved_faces import moved
 from service.store.sources import FOLDER
 from service.store.tables import (
     assets,
@@ -161,15 +162,17 @@ def assertions(tx: Connection, space: str) -> list[Assertion]:
     )
     add_import_assertions(tx, boxes, asserted, names)
     known = births.births_of_people(tx)
+    by_hand = moved(tx, boxes, asserted, past_people.HINT_IOU)
     return [
         Assertion(
-            source=source,
-            person_id=person,
-            label=names[source, person],
+            *person,
+            label=names[person],
             face_ids=tuple(sorted(face_ids)),
-            born=_born(known, (source, person)),
+            born=_born(known, person),
+            given=tuple(sorted(by_hand.given.get(person, ()))),
+            taken=tuple(sorted(by_hand.taken.get(person, ()))),
         )
-        for (source, person), face_ids in sorted(asserted.items())
+        for person, face_ids in sorted(asserted.items())
     ]
 
 

@@ -130,6 +130,23 @@ hints = Table(
     Index("ix_hints_person", "source", "person_id"),
 )
 
+# Faces that an owner took from a person by hand: moved to another, or deleted. A user's word, kept until it is undone.
+moved_faces = Table(
+    "moved_faces",
+    metadata,
+    Column("move_id", RowId, primary_key=True, autoincrement=True),
+    Column("source", String(200), nullable=False),
+    Column("asset_id", String(1000), nullable=False),
+    Column("x1", Float, nullable=False),  # in shares of the upright picture's width and height
+    Column("y1", Float, nullable=False),
+    Column("x2", Float, nullable=False),
+    Column("y2", Float, nullable=False),
+    Column("taken_from", String(200), nullable=False),  # the person before
+    Column("given_to", String(200)),  # the person then; None where the face was deleted
+    Index("ix_moved_faces_place", "source", "asset_id"),
+    sqlite_autoincrement=True,
+)
+
 people = Table(
     "people",
     metadata,

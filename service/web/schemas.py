@@ -112,7 +112,7 @@ class StatusFacts(msgspec.Struct, frozen=True, kw_only=True):
     The current facts from the store and the disk.
 
     ``runs`` and ``failures`` are the latest, newest first; ``failures_by_reason`` counts every failure, most frequent
-    first. ``guardrails`` are warnings: what looks wrong, and what to change.
+    first. ``guardrails`` are warnings: what looks wrong, and what to change, or what only a user can answer.
     ``thresholds`` is None before the first grouping.
     """
 

@@ -94,12 +94,12 @@ async def test_a_sync_killed_while_a_guided_search_is_due_again_goes_on(
     late = next(asset for asset in journey.placed.assets if len(asset.faces) == 2)
     face = late.faces.pop()
     assert (await journey.sync(settings=guided)).code == 0
-    faces = len(journey.outcome().faces)
+    faces = len(journey.result().faces)
     late.faces.append(face)
     assert (await journey.sync("--faces", settings=guided, die_at=("mark_unasked", "during", 1))).code == KILLED
     asked = len(journey.fetched())
     assert (await journey.sync(settings=guided)).code == 0
-    assert len(journey.outcome().faces) == faces + 1
+    assert len(journey.result().faces) == faces + 1
     assert journey.fetched()[asked:] == [late.asset_id]
     assert (await journey.sync("--faces", settings=guided)).code == 0
     assert len(journey.fetched()) == asked + 1, "a box once asked about is not asked about again"

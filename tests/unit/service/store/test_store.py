@@ -389,3 +389,55 @@ def test_a_transaction_that_fails_leaves_no_trace(store: Store) -> None:
     with pytest.raises(ItemError):
         store.write_now(half)
     assert store.read_now(runs.census).sources == ()
+
+
+class TestMovedByHand:
+    """The owner moves faces between people in Immich."""
+
+    MIA, ZOE = Person("mia", "Mia", None, is_hidden=False), Person("zoe", "Zoe", None, is_hidden=False)
+
+    def look(self, store: Store, name: str, person: str | None, *, face_id: str = "f1") -> None:
+        found = (hint(face_id, person_id=person),) if person else ()
+        store.write_now(assets.record_look, asset(name), found, now=NOON, rules=RULES)
+
+    def asserted(self, store: Store) -> dict[str, tuple[int, int, int]]:
+        """How many faces each person has, was given by hand, and had taken away by hand."""
+        return {
+            one.person_id: (len(one.face_ids), len(one.given), len(one.taken))
+            for one in store.read_now(identities.assertions, RECIPE.space)
+        }
+
+    @pytest.fixture
+    def library(self, store: Store) -> Store:
+        for name in ("a1", "a2", "a3"):
+            remember(store, asset(name, hints=(hint("f1", person_id="mia"),)))
+            store.write_now(contents.record_content, content(asset(name), face_answer()), NOON)
+        store.write_now(sources.remember_people, "anna", [self.MIA, self.ZOE])
+        assert self.asserted(store) == {"mia": (3, 0, 0)}
+        return store
+
+    def test_a_face_is_given_to_another_person_and_back(self, library: Store) -> None:
+        self.look(library, "a1", "zoe")
+        assert self.asserted(library) == {"mia": (2, 0, 1), "zoe": (1, 1, 0)}
+        self.look(library, "a1", "mia")
+        assert self.asserted(library) == {"mia": (3, 0, 0)}
+
+    def test_a_deleted_face_is_remembered_as_taken(self, library: Store) -> None:
+        self.look(library, "a1", None)
+        assert self.asserted(library) == {"mia": (2, 0, 1)}
+        self.look(library, "a1", None)
+        assert self.asserted(library) == {"mia": (2, 0, 1)}, "another look at the same"
+        self.look(library, "a1", "mia", face_id="f9")
+        assert self.asserted(library) == {"mia": (3, 0, 0)}
+
+    def test_a_merge_of_people_is_no_word_about_single_faces(self, library: Store) -> None:
+        for name in ("a1", "a2"):
+            self.look(library, name, "zoe")
+        library.write_now(sources.remember_people, "anna", [self.ZOE])
+        assert self.asserted(library) == {"zoe": (2, 0, 0)}
+        self.look(library, "a3", "zoe")
+        assert self.asserted(library) == {"zoe": (3, 0, 0)}
+
+    def test_a_picture_that_is_not_listed_withdraws_nothing(self, library: Store) -> None:
+        library.write_now(assets.remember_page, plans(asset("a1", hints=None)), run_id=2)
+        assert self.asserted(library) == {"mia": (3, 0, 0)}

@@ -7,9 +7,11 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from builders import NOON, RECIPE, asset, content, face_answer, plans, unit
+from builders import NOON, RECIPE, asset, content, face_answer, hint, plans, unit
 
+from immich_facesets.assets import Person
 from immich_facesets.grouping.plan import GroupingReport, GroupingRules
+from immich_facesets.listing import ListingRules
 from immich_facesets.moderation.decisions import Label
 from immich_facesets.spaces import BUFFALO_L, operating_points
 from immich_facesets.wire import Info, Limits
@@ -17,6 +19,7 @@ from service.passes.context import PassContext
 from service.passes.group import GUARDRAILS, Group
 from service.passes.group_inputs.scope import basis_of, fresh_faces
 from service.progress import ProgressBoard
+from service.reports.status import stored_status
 from service.settings import Settings
 from service.store import assets, contents, decisions, identities, named_values, sources
 from service.store.database import Store
@@ -161,3 +164,41 @@ async def test_a_face_that_two_people_are_as_near_to_is_counted_for_a_person_to_
 async def test_a_scope_of_another_version_is_forgotten(store: Store) -> None:
     store.write_now(named_values.write_value, "grouped", {"some": "thing"})
     assert store.read_now(read_scope) is None
+
+
+async def test_a_face_that_its_owner_moves_follows_and_the_status_names_it(store: Store, tmp_path: Path) -> None:
+    syncs = Syncs(store, tmp_path)
+    names = {"mira": [f"mira{number}" for number in range(5)], "zoe": [f"zoe{number}" for number in range(4)]}
+    syncs.add(*names["mira"])
+    syncs.add(*names["zoe"], vector=unit(77))
+    store.write_now(sources.remember_people, "anna", [Person(name, name, None, is_hidden=False) for name in names])
+
+    def look(name: str, person: str | None) -> None:
+        found = (hint("f1", person_id=person),) if person else ()
+        item = asset(name, checksum=name.rjust(40, "0"))
+        store.write_now(assets.record_look, item, found, now=NOON, rules=ListingRules())
+
+    for person, pictures in names.items():
+        for picture in pictures:
+            look(picture, person)
+    await syncs.group()
+    numbers = {name: number for number, name in store.read_now(identities.labels).items()}
+    members = store.read_now(identities.all_memberships)
+    assert sorted(members.values()) == sorted([numbers["mira"]] * 5 + [numbers["zoe"]] * 4)
+    assert (await stored_status(store, None)).guardrails == ()
+
+    look("mira0", "zoe")
+    look("mira1", None)
+    await syncs.group()
+    after = store.read_now(identities.all_memberships)
+    assert {face: (members[face], after.get(face)) for face in members if after.get(face) != members[face]} == {
+        1: (numbers["mira"], numbers["zoe"]),
+        2: (numbers["mira"], None),
+    }
+    (sentence,) = (await stored_status(store, None)).guardrails
+    assert f"identity {numbers['zoe']}" in sentence
+    assert "anna" in sentence
+    assert "mira" not in sentence
+    syncs.now += DAY
+    await syncs.group()
+    assert store.read_now(identities.all_memberships) == after, "also when all is looked at again"
