@@ -105,6 +105,8 @@ def read_shares(text: str) -> Mapping[str, float]:
     if len({bool(":" in part) for part in text.split(",")}) > 1:
         raise ValueError("either every recogniser has a share, or none")
     total = sum(shares.values())
+    if not math.isfinite(total):
+        raise ValueError("the shares are too large: write such as a:0.6,b:0.4")
     return {name: share / total for name, share in shares.items()}
 
 

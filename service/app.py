@@ -109,6 +109,8 @@ def _make_folder(folder: Path, setting: str, *, mode: int) -> None:
             make_folder(folder, mode=mode)
     except (FileExistsError, NotADirectoryError) as error:
         raise SetupError(f"{setting} is {folder}, and a file is in the way: move it, or set another folder") from error
+    except OSError as error:
+        raise SetupError(f"{setting} cannot be made ({error.strerror}): set another folder") from error
 
 
 def database_url(settings: Settings) -> str:

@@ -19,6 +19,13 @@ from immich_facesets.grouping.plan import GroupingRules, Method
 from immich_facesets.listing import ListingRules
 from immich_facesets.runtime.settings import read_secret, read_settings
 from immich_facesets.spaces import OperatingPoints, operating_points
+from service.setting_values import (
+    checked_address,
+    checked_addresses,
+    checked_header_value,
+    checked_interval,
+    checked_listen,
+)
 
 PREFIX = "FACESETS_"
 CONFIG_FILE = "FACESETS_CONFIG"
@@ -85,7 +92,12 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, populate_by_name=True, extra="forbid"
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        populate_by_name=True,
+        extra="forbid",
+        allow_inf_nan=False,
     )
 
     # fmt: off
@@ -162,10 +174,31 @@ class Settings(BaseSettings):
 
     @field_validator("sync_interval", "full_listing_interval")
     @classmethod
-    def _positive(cls, value: timedelta) -> timedelta:
-        if value < timedelta(seconds=1):
-            raise ValueError("must be a second at least")
+    def _usable_interval(cls, value: timedelta) -> timedelta:
+        return checked_interval(value)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_nul(cls, value: object) -> object:
+        """Refuse a sign that no path and no variable can hold, though a TOML file can."""
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError("must not hold a NUL sign")
         return value
+
+    @field_validator("immich_api_key", "embedder_token")
+    @classmethod
+    def _sendable(cls, value: SecretStr | None) -> SecretStr | None:
+        return value if value is None else SecretStr(checked_header_value(value.get_secret_value()))
+
+    @field_validator("immich_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        return value if value is None else checked_address(value, "an address such as http://immich-server:2283")
+
+    @field_validator("listen")
+    @classmethod
+    def _listen_address(cls, value: str) -> str:
+        return checked_listen(value)
 
     @field_validator("token")
     @classmethod
@@ -184,11 +217,7 @@ class Settings(BaseSettings):
     @field_validator("embedder_urls")
     @classmethod
     def _addresses(cls, value: str) -> str:
-        for url in filter(None, map(str.strip, value.split(","))):
-            scheme, separator, rest = url.partition("://")
-            if scheme not in {"http", "https"} or not separator or not rest.strip("/"):
-                raise ValueError("must be addresses such as http://embedder:8786, separated by commas")
-        return value
+        return checked_addresses(value, "http://embedder:8786")
 
     @field_validator("export_profiles")
     @classmethod

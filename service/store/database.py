@@ -17,7 +17,7 @@ from alembic.util import CommandError
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from immich_facesets.errors import SetupError, TransientError
 from immich_facesets.runtime.file_modes import PRIVATE_FILE, close_to_others, private_opener
@@ -109,7 +109,7 @@ def open_engine(url: str) -> Engine:
     """Return an engine for SQLite or PostgreSQL; anything else, or a missing driver, is a ``SetupError``."""
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise SetupError("FACESETS_DATABASE_URL is not a database URL (sqlite:///... or postgresql://...)") from error
     kind = parsed.get_backend_name()
     if kind == "postgresql":
@@ -118,6 +118,8 @@ def open_engine(url: str) -> Engine:
             parsed = parsed.update_query_dict({"connect_timeout": str(_CONNECT_SECONDS)})
     elif kind != "sqlite":
         raise SetupError(f"FACESETS_DATABASE_URL names {kind!r}: only SQLite and PostgreSQL are supported")
+    else:
+        parsed = parsed.set(drivername="sqlite", query={})
     try:
         engine = create_engine(
             parsed,
@@ -181,8 +183,8 @@ def _age(connection: Connection) -> Age:
 _SQLITE_ADVICE = {
     ("SQLITE_FULL",): "the disk with the data folder is full: free some space, then start again; nothing is lost",
     ("SQLITE_READONLY", "SQLITE_PERM"): "the database cannot be written: make FACESETS_DATA_DIR writable for this user",
-    ("SQLITE_CANTOPEN",): "the database files cannot be opened or made: make FACESETS_DATA_DIR writable for this user, "
-    "and free some space if its disk is full",
+    ("SQLITE_CANTOPEN",): "the database files cannot be opened or made: make the folder of FACESETS_DATA_DIR, or of "
+    "FACESETS_DATABASE_URL where that is set, writable for this user, and free some space if its disk is full",
     (
         "SQLITE_CORRUPT",
         "SQLITE_NOTADB",
@@ -202,6 +204,8 @@ def _database_trouble(error: SQLAlchemyError) -> SetupError | TransientError:
                 return SetupError(advice)
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return DatabaseAwayError("the database is locked by another program")
+    if isinstance(error, ProgrammingError) and error.statement is None:  # raised before any statement: by the address
+        return SetupError("FACESETS_DATABASE_URL has options that the database driver does not know: remove them")
     if isinstance(error, OperationalError):
         return DatabaseAwayError("the database does not answer: check FACESETS_DATABASE_URL and the database server")
     raise error

@@ -1,8 +1,11 @@
 """Schedule of the syncs: apscheduler only sets an event, and the waiting task does the work."""
 
 import asyncio
+import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
@@ -26,7 +29,7 @@ def trigger_of(settings: Settings, now: datetime | None = None) -> BaseTrigger:
     if not settings.sync_cron:
         return IntervalTrigger(seconds=settings.sync_interval.total_seconds(), timezone=UTC)
     try:
-        trigger = _crontab(settings.sync_cron)
+        trigger = _crontab(settings.sync_cron, _local_zone())
     except ValueError as error:
         raise SetupError(f"FACESETS_SYNC_CRON is no crontab line (such as '*/30 * * * *'): {error}") from error
     if trigger.get_next_fire_time(None, now or datetime.now(UTC)) is None:
@@ -34,8 +37,26 @@ def trigger_of(settings: Settings, now: datetime | None = None) -> BaseTrigger:
     return trigger
 
 
-def _crontab(line: str) -> BaseTrigger:
-    """Return the trigger of a crontab line, in local time; ``ValueError`` when it is invalid."""
+def _local_zone() -> tzinfo:
+    """Return the time zone that TZ names, otherwise that of the machine; an unknown one raises a ``SetupError``."""
+    said = os.environ.get("TZ", "").removeprefix(":")
+    try:
+        if not said:
+            machine: tzinfo = CronTrigger(hour=0).timezone
+            return machine
+        if Path(said).is_absolute():
+            with Path(said).open("rb") as file:
+                return ZoneInfo.from_file(file, key="local")
+        return ZoneInfo(said)
+    except (LookupError, ValueError, OSError) as error:  # what the libraries of time zones raise
+        reason = f"TZ names no time zone ({said!r})" if said else "the time zone of this machine is not known"
+        raise SetupError(
+            f"{reason}, and FACESETS_SYNC_CRON is in local time: set TZ to a name such as Europe/Berlin or UTC"
+        ) from error
+
+
+def _crontab(line: str, zone: tzinfo) -> BaseTrigger:
+    """Return the trigger of a crontab line in a time zone; ``ValueError`` when it is invalid."""
     fields = line.split()
     if len(fields) != 5:
         raise ValueError(f"it has {len(fields)} fields instead of 5")
@@ -43,9 +64,11 @@ def _crontab(line: str) -> BaseTrigger:
     times = {"minute": minute, "hour": hour, "month": month}
     weekdays = _weekdays(weekday)
     if day.startswith("*") or weekday.startswith("*"):
-        return CronTrigger(**times, day=day, day_of_week=weekdays)
+        return CronTrigger(**times, day=day, day_of_week=weekdays, timezone=zone)
     # crontab(5): when both are restricted, a match of either is enough
-    return OrTrigger([CronTrigger(**times, day=day), CronTrigger(**times, day_of_week=weekdays)])
+    return OrTrigger(
+        [CronTrigger(**times, day=day, timezone=zone), CronTrigger(**times, day_of_week=weekdays, timezone=zone)]
+    )
 
 
 def _weekdays(field: str) -> str:

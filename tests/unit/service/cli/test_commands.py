@@ -355,8 +355,8 @@ async def test_what_is_down_is_told_apart_from_what_must_be_changed(journey: Jou
     service = await ends(start(journey, "config", "check", **down), 2)
     assert "down embedder: embedder is down since" in service.stdout
     assert "fix" not in service.stdout
-    service = await refused(journey, "config", "check", FACESETS_LISTEN="somewhere", **down)
-    assert "fix  settings: not an address to listen on: 'somewhere'" in service.stdout
+    service = await refused(journey, "config", "check", FACESETS_SYNC_CRON="sometimes", **down)
+    assert "fix  settings: FACESETS_SYNC_CRON is no crontab line" in service.stdout
 
 
 async def test_an_immich_in_maintenance_is_named_after_one_request_for_each_user(journey: Journey) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from apscheduler.triggers.interval import IntervalTrigger
@@ -116,3 +117,19 @@ async def test_a_stopped_schedule_starts_no_sync() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):
             await trigger._fired.wait()
+
+
+@pytest.mark.parametrize("zone", ["UTC+2", "CET-1CEST,M3.5.0,M10.5.0/3", "Europe/Berln", "nonsense", "/nowhere", ":x"])
+def test_a_time_zone_without_a_name_is_told_with_the_way_out(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    with pytest.raises(SetupError, match=r"TZ names no time zone .*FACESETS_SYNC_CRON.*Europe/Berlin"):
+        trigger_of(Settings(sync_cron="0 3 * * *"))
+    assert trigger_of(Settings(sync_interval=timedelta(minutes=5))) is not None
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "UTC", "America/New_York"])
+def test_a_crontab_line_is_in_the_time_zone_of_the_machine(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    now = datetime(2026, 1, 10, 12, tzinfo=UTC)
+    found = trigger_of(Settings(sync_cron="0 3 * * *"), now).get_next_fire_time(None, now)
+    assert found.astimezone(ZoneInfo(zone)).hour == 3

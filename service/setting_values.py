@@ -1,0 +1,55 @@
+"""Checks of the values of settings; every error is a ``ValueError`` that says what the value must be."""
+
+from datetime import timedelta
+
+import httpx
+
+from immich_facesets.errors import SetupError
+from immich_facesets.runtime.listen_address import Listen
+
+LONGEST_INTERVAL = timedelta(days=3650)
+"""Beyond it, dates of the schedule would leave the calendar."""
+
+
+def checked_addresses(text: str, example: str) -> str:
+    """Return a list of HTTP addresses, separated by commas."""
+    for url in filter(None, map(str.strip, text.split(","))):
+        checked_address(url, f"addresses such as {example}, separated by commas")
+    return text
+
+
+def checked_address(url: str, what: str) -> str:
+    """Return an HTTP address with a host and, if any, a possible port."""
+    try:
+        parsed = httpx.URL(url.strip())
+        port = parsed.port
+    except (httpx.InvalidURL, ValueError):
+        raise ValueError(f"must be {what}") from None
+    if parsed.scheme not in {"http", "https"} or not parsed.host or not 0 < (port or 80) < 65536:
+        raise ValueError(f"must be {what}")
+    return url
+
+
+def checked_listen(text: str) -> str:
+    """Return an address to listen on."""
+    try:
+        Listen.parse(text)
+    except SetupError as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+def checked_interval(value: timedelta) -> timedelta:
+    """Return a pause that a schedule can add to a date."""
+    if value < timedelta(seconds=1):
+        raise ValueError("must be a second at least")
+    if value > LONGEST_INTERVAL:
+        raise ValueError(f"must be {LONGEST_INTERVAL.days} days at most")
+    return value
+
+
+def checked_header_value(secret: str) -> str:
+    """Return a key or token that fits into the header of a request."""
+    if not secret.strip() or not secret.strip().isascii() or not secret.strip().isprintable():
+        raise ValueError("is blank or holds signs that no key has: copy it again")
+    return secret
