@@ -22,7 +22,7 @@ class Known:
     An existing identity.
 
     ``people``: the (source, person id) pairs attached to it. ``born``: the birthday in days since 1970, where a source
-    provides it.
+    provides it. ``named_by``: the person whose name it shows, as long as that person is attached and has a name.
     """
 
     number: int
@@ -30,6 +30,7 @@ class Known:
     is_locked: bool
     people: frozenset[tuple[str, str]]
     born: float | None = None
+    named_by: tuple[str, str] | None = None
 
 
 class Birthdays:

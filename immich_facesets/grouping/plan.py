@@ -31,6 +31,7 @@ __all__ = [
     "Known",
     "Link",
     "Method",
+    "Naming",
     "NewIdentity",
     "plan_grouping",
 ]
@@ -71,6 +72,15 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Naming:
+    """The person whose name an identity shows from now on."""
+
+    identity: int
+    source: str
+    person_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Carried:
     """A membership from before: in another space, or before the picture was absent; and how the face got it."""
 
@@ -80,18 +90,19 @@ class Carried:
 
 @dataclass(frozen=True, slots=True)
 class GroupingPlan:
-    """The changes: first create ``new``, then drop ``leaves`` (face ids), then add ``joins`` and set ``links``."""
+    """The changes: first create ``new``, then drop ``leaves`` (face ids), then add ``joins``, set ``links`` and ``namings``."""
 
     new: tuple[NewIdentity, ...]
     joins: tuple[Join, ...]
     leaves: tuple[int, ...]
     links: tuple[Link, ...]
     report: GroupingReport
+    namings: tuple[Naming, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing changes."""
-        return not (self.new or self.joins or self.leaves or self.links)
+        return not (self.new or self.joins or self.leaves or self.links or self.namings)
 
 
 def plan_grouping(
@@ -138,6 +149,7 @@ def plan_grouping(
         leaves=_leaves(problem, state),
         links=_links(state, known),
         report=report,
+        namings=_namings(state, known, cleaned),
     )
 
 
@@ -224,4 +236,27 @@ def _links(state: GroupingState, known: Sequence[Known]) -> tuple[Link, ...]:
         Link(*person, number)
         for person, number in sorted(state.identities.people.identity_of.items())
         if before.get(person) != number
+    )
+
+
+def _namings(state: GroupingState, known: Sequence[Known], cleaned: Sequence[CleanedAssertion]) -> tuple[Naming, ...]:
+    """
+    Return the identities that get their name from another person than before, by number.
+
+    A name stays as long as its person has it and is attached. Otherwise that of the person with the most faces that
+    agree is taken, among equals the one whose faces are nearest to each other.
+    """
+    people = state.identities.people
+    before = {identity.number: identity.named_by for identity in known}
+    first: dict[int, tuple[float, float, tuple[str, str]]] = {}
+    for one in cleaned:
+        person, number = one.assertion.person, people.identity_of.get(one.assertion.person)
+        if number is None or not people.name_of(person) or len(one.evidence) == 0:
+            continue
+        rank = (-len(one.evidence), float(np.mean(one.distances)), person)
+        first[number] = min(first.get(number, rank), rank)
+    return tuple(
+        Naming(number, *person)
+        for number, (_, _, person) in sorted(first.items())
+        if (shown := before.get(number)) is None or people.identity_of.get(shown) != number
     )

@@ -136,6 +136,9 @@ def show(number: int, *, json: Annotated[bool, typer.Option("--json", help="Prin
         size = f"{row.box.face_short:.0f}"
         table.add_row(f"{row.distance:.2f}", sure, f"{row.det_score:.2f}", size, row.how, others, plain(places))
     out.print(table)
+    if len(found.names) > 1:
+        names = "; ".join(f"{one.source}: {one.name}{' (shown)' if one.is_shown else ''}" for one in found.names)
+        print_line(f"Names: {names}")
     for one in found.provenance:
         ways = ", ".join(f"{count} {how}" for how, count in one.how.items())
         print_line(f"From {one.source}: {counted(one.faces, 'face')} in {counted(one.pictures, 'picture')} ({ways})")

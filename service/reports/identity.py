@@ -40,11 +40,24 @@ class ShownFace(MemberRow, frozen=True, kw_only=True):
     candidates: tuple[Alternative, ...]
 
 
+class NameView(msgspec.Struct, frozen=True, kw_only=True):
+    """A name that a source gives to an identity."""
+
+    source: str
+    name: str
+    is_shown: bool
+
+
 class IdentityView(msgspec.Struct, frozen=True, kw_only=True):
-    """All facts about one identity; ``faces`` are sorted by distance to its centroid, nearest first."""
+    """
+    All facts about one identity; ``faces`` are sorted by distance to its centroid, nearest first.
+
+    ``names``: those that sources give to it. A name stays the one that is shown until its source changes it.
+    """
 
     number: int
     label: str | None
+    names: tuple[NameView, ...]
     provenance: tuple[Provenance, ...]
     faces: tuple[ShownFace, ...]
 
@@ -65,9 +78,11 @@ async def view_identity(context: PassContext, number: int) -> IdentityView | Non
         context.settings.grouping_rules,
     )
     sources = {source.name: source for source in await store.read(stored_sources)}
+    names = await store.read(identities.given_names)
     return IdentityView(
         number=number,
         label=(await store.read(identities.labels)).get(number),
+        names=msgspec.convert(names.get(number, ()), tuple[NameView, ...], from_attributes=True),
         provenance=provenance_of(members, sources),
         faces=tuple(_shown(member, others.get(member.face_id, ())) for member in members),
     )

@@ -1,11 +1,12 @@
 """Identities as group reads and writes them, and their labels."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, case, delete, exists, func, insert, or_, select, update
 
 from immich_facesets.dates import EVIDENCE, day_of, day_of_instant
 from immich_facesets.faces import Box
@@ -96,8 +97,11 @@ def all_memberships(tx: Connection) -> dict[int, int]:
 def all_known(tx: Connection) -> list[Known]:
     """Return every identity ever numbered, with the people attached to it that their sources still have."""
     attached: dict[int, set[tuple[str, str]]] = {}
+    named: set[tuple[int, str, str]] = set()
     for row in tx.execute(select(people).where(people.c.identity.is_not(None), people.c.is_gone.is_(False))):
         attached.setdefault(row.identity, set()).add((row.source, row.person_id))
+        if row.name:
+            named.add((row.identity, row.source, row.person_id))
     known = births.births_of_people(tx)
     born = {
         number: [day for one in mine if (day := _born(known, one)) is not None] for number, mine in attached.items()
@@ -110,6 +114,9 @@ def all_known(tx: Connection) -> list[Known]:
             is_locked=row.is_locked,
             people=frozenset(attached.get(row.number, ())),
             born=min(born.get(row.number, ()), default=None),
+            named_by=(row.named_by_source, row.named_by_person)
+            if (row.number, row.named_by_source, row.named_by_person) in named
+            else None,
         )
         for row in rows
     ]
@@ -234,24 +241,57 @@ def apply_grouping(tx: Connection, plan: GroupingPlan, now: datetime) -> None:
             .values(identity=link.identity)
         )
     past_people.keep_links(tx, plan.links)
+    for naming in plan.namings:
+        tx.execute(
+            update(identities)
+            .where(identities.c.number == naming.identity)
+            .values(named_by_source=naming.source, named_by_person=naming.person_id)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GivenName:
+    """A name that a source gives to an identity; ``is_shown``: whether it is the identity's label."""
+
+    source: str
+    name: str
+    is_shown: bool
 
 
 def labels(tx: Connection) -> dict[int, str]:
     """
-    Return the label of each identity: a moderator's label first, else the person's name at a source.
+    Return the label of each identity: a moderator's label first, else the name that grouping chose among the sources'.
 
-    A folder's name has the lowest priority, so that adding a folder renames no identity.
+    Before grouping has chosen, it is the first by source and person, with folders last.
     """
-    found: dict[int, str] = {}
-    for row in tx.execute(
-        select(people.c.identity, people.c.name)
-        .outerjoin(sources, sources.c.name == people.c.source)
-        .where(people.c.identity.is_not(None), people.c.name != "", people.c.is_gone.is_(False))
-        .order_by(people.c.identity, sources.c.kind == FOLDER, people.c.source, people.c.person_id)
-    ):
-        found.setdefault(row.identity, row.name)
+    found = {number: next(one.name for one in names if one.is_shown) for number, names in given_names(tx).items()}
     for row in tx.execute(select(identities.c.number, identities.c.label).where(identities.c.label.is_not(None))):
         found[row.number] = row.label
+    return found
+
+
+def given_names(tx: Connection) -> dict[int, list[GivenName]]:
+    """Return the names that sources give to each identity, by number; the one that is shown first."""
+    found: dict[int, list[GivenName]] = {}
+    is_chosen = and_(
+        people.c.source == identities.c.named_by_source, people.c.person_id == identities.c.named_by_person
+    )
+    rows: Any = tx.execute(
+        select(people.c.identity, people.c.source, people.c.name)
+        .join(identities, identities.c.number == people.c.identity)
+        .outerjoin(sources, sources.c.name == people.c.source)
+        .where(people.c.name != "", people.c.is_gone.is_(False))
+        .order_by(
+            people.c.identity,
+            case((is_chosen, 0), else_=1),
+            sources.c.kind == FOLDER,
+            people.c.source,
+            people.c.person_id,
+        )
+    )
+    for number, source, name in rows:
+        names = found.setdefault(number, [])
+        names.append(GivenName(source, name, is_shown=not names))
     return found
 
 

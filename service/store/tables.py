@@ -301,6 +301,8 @@ identities = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("origin", String(20), nullable=False),  # asserted | discovered
     Column("label", Text),
+    Column("named_by_source", String(200)),  # the person of a source whose name is shown
+    Column("named_by_person", String(200)),
     Column("is_locked", Boolean, nullable=False, default=False),
     Column("never_export", Boolean, nullable=False, default=False),
     Column("created_at", Instant, nullable=False),

@@ -1,7 +1,7 @@
 """Invented faces as vectors: people with a spread around a centre, and tables, plans and stores made of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,14 +97,15 @@ class Library:
             self.memberships[join.face_id] = join.identity
         attached = {person: one.number for one in self.known.values() for person in one.people}
         attached |= {(link.source, link.person_id): link.identity for link in plan.links}
+        shown = {one.identity: (one.source, one.person_id) for one in plan.namings}
         for number, one in self.known.items():
             mine = frozenset(person for person, to in attached.items() if to == number)
-            self.known[number] = Known(number, one.origin, one.is_locked, mine)
+            named_by = shown.get(number, one.named_by)
+            self.known[number] = replace(one, people=mine, named_by=named_by)
         return plan
 
     def lock(self, number: int) -> None:
-        one = self.known[number]
-        self.known[number] = Known(number, one.origin, is_locked=True, people=one.people)
+        self.known[number] = replace(self.known[number], is_locked=True)
 
     def faces_of(self, number: int) -> set[int]:
         return {face for face, to in self.memberships.items() if to == number}

@@ -21,7 +21,7 @@ from service.progress import ProgressBoard
 from service.settings import Settings, load_settings
 from service.sources.immich import build_immich_source
 from service.store.database import Store, migrate, open_engine
-from service.sync.schedule import Bell, trigger_of
+from service.sync.schedule import SyncTrigger, trigger_of
 
 FOLDERS = {"FACESETS_DATA_DIR"}
 """Variables whose folder is made: the text is a name below a folder of the test."""
@@ -65,16 +65,16 @@ def all_of(settings: Settings) -> None:
 
 
 async def _parts_with_a_loop(settings: Settings, trigger: BaseTrigger) -> None:
-    bell = Bell(trigger, on_next=lambda _: None)
-    bell.start()
-    bell.stop()
+    sync_trigger = SyncTrigger(trigger, on_next=lambda _: None)
+    sync_trigger.start()
+    sync_trigger.stop()
     for user in chosen_users(settings):
         await build_immich_source(user, settings).close()
     await build_pool(settings.embedder_addresses, settings.embedder_token, settings, ProgressBoard()).close()
 
 
 def refusal(name: str, text: str, load: Callable[[], object], use: Callable[..., None]) -> str | None:
-    """What is said about this text, None where it is taken."""
+    """Return the message that refuses this text, None where it is a value."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMMICH_URL", "http://immich:2283")
         patch.setenv("IMMICH_API_KEY", "a-key")

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mixtures import Library, Vectors, people, table_of, told, unit
 
+from immich_facesets.grouping.identities import Origin
 from immich_facesets.grouping.plan import Assertion, FaceTable, Known
 from immich_facesets.moderation.constraints import Constraints
 
@@ -51,8 +52,8 @@ def test_identities_that_merge_keep_the_older_number_and_the_other_is_never_used
     vectors, _ = people(np.random.default_rng(0), [12, 8], 0.5)
     library = Library(table_of(vectors), memberships=dict.fromkeys(range(1, 7), 3) | dict.fromkeys(range(7, 13), 5))
     library.known = {
-        3: Known(3, "asserted", is_locked=False, people=frozenset({("anna", "a")})),
-        5: Known(5, "asserted", is_locked=False, people=frozenset({("berta", "b")})),
+        3: someone(3, "a"),
+        5: someone(5, "b", "berta"),
     }
     library.assertions = [*told({"a": range(1, 7)}), *told({"b": range(7, 13)}, source="berta")]
     plan = library.group()
@@ -61,12 +62,18 @@ def test_identities_that_merge_keep_the_older_number_and_the_other_is_never_used
     assert [new.number for new in plan.new] == [6]
 
 
+def someone(number: int, person: str, source: str = "anna", origin: Origin = "asserted") -> Known:
+    """An identity that has the name of this person."""
+    whose = (source, person)
+    return Known(number, origin, is_locked=False, people=frozenset({whose}), named_by=whose)
+
+
 def merged(constraints: Constraints, *, lock: bool = False) -> Library:
     vectors, _ = people(np.random.default_rng(0), [12], 0.5)
     library = Library(table_of(vectors), memberships=dict.fromkeys(range(1, 7), 3) | dict.fromkeys(range(7, 13), 5))
     library.known = {
         3: Known(3, "asserted", is_locked=lock, people=frozenset({("anna", "a")})),
-        5: Known(5, "asserted", is_locked=False, people=frozenset({("berta", "b")})),
+        5: someone(5, "b", "berta"),
     }
     library.assertions = [*told({"a": range(1, 7)}), *told({"b": range(7, 13)}, source="berta")]
     library.constraints = constraints
@@ -86,8 +93,8 @@ def test_people_side_by_side_in_a_picture_are_two_however_alike() -> None:
     library = Library(table_of(vectors, pictures=[0, 1, 2, 3, 4, 5, 0, 6, 7, 8, 9, 10]))
     library.memberships = dict.fromkeys(range(1, 7), 1) | dict.fromkeys(range(7, 13), 2)
     library.known = {
-        1: Known(1, "asserted", is_locked=False, people=frozenset({("anna", "a")})),
-        2: Known(2, "asserted", is_locked=False, people=frozenset({("berta", "b")})),
+        1: someone(1, "a"),
+        2: someone(2, "b", "berta"),
     }
     library.assertions = [*told({"a": range(1, 7)}), *told({"b": range(7, 13)}, source="berta")]
     assert library.plan().is_empty
@@ -138,8 +145,8 @@ class TestMergedAtTheSource:
         library = Library(table_of(vectors), assertions=told({"p": range(1, 10), "q": range(13, 22)}))
         library.memberships = dict.fromkeys(range(1, 13), 1) | dict.fromkeys(range(13, 25), 2)
         library.known = {
-            1: Known(1, "asserted", is_locked=False, people=frozenset({("anna", "p")})),
-            2: Known(2, "asserted", is_locked=False, people=frozenset({("anna", "q")})),
+            1: someone(1, "p"),
+            2: someone(2, "q"),
         }
         assert library.plan().is_empty, "two people of one user stay two"
         library.assertions = told({"q": [*range(1, 10), *range(13, 22)]})
@@ -153,8 +160,8 @@ class TestMergedAtTheSource:
         library = Library(table_of(vectors), assertions=told({"q": range(1, 21)}))
         library.memberships = dict.fromkeys([*range(1, 11), *range(21, 26)], 1) | dict.fromkeys(range(11, 21), 2)
         library.known = {
-            1: Known(1, "discovered", is_locked=False, people=frozenset({("anna", "p")})),
-            2: Known(2, "asserted", is_locked=False, people=frozenset({("anna", "q")})),
+            1: someone(1, "p", origin="discovered"),
+            2: someone(2, "q"),
         }
         library.group()
         assert library.faces_of(1) == set(range(1, 21))
@@ -237,3 +244,33 @@ class TestTheOwnersHand:
         library = self.library()
         library.assertions = told({"p": range(1, 4), "q": range(9, 17)})
         assert library.group().is_empty
+
+
+class TestTheNameThatIsShown:
+    def library(self) -> Library:
+        vectors, _ = people(np.random.default_rng(6), [12], 0.5)
+        library = Library(table_of(vectors), assertions=told({"b": range(1, 7)}, source="berta"))
+        library.group()
+        assert library.known[1].named_by == ("berta", "b")
+        return library
+
+    def test_a_further_user_renames_nobody(self) -> None:
+        library = self.library()
+        library.assertions = [*told({"a": range(1, 13)}, source="aaron"), *told({"b": range(1, 7)}, source="berta")]
+        assert not library.group().namings
+        assert library.known[1].people == {("aaron", "a"), ("berta", "b")}
+        assert library.known[1].named_by == ("berta", "b")
+
+    def test_of_two_at_once_most_faces_decide_and_not_the_alphabet(self) -> None:
+        library = self.library()
+        library.known[1] = replace(library.known[1], named_by=None)
+        library.assertions = [*told({"a": range(1, 5)}, source="aaron"), *told({"b": range(1, 13)}, source="berta")]
+        library.group()
+        assert library.known[1].named_by == ("berta", "b")
+
+    def test_the_other_name_is_shown_once_the_person_is_another_identitys(self) -> None:
+        library = self.library()
+        library.known[1] = replace(library.known[1], people=frozenset({("aaron", "a")}))
+        library.assertions = told({"a": range(1, 5)}, source="aaron")
+        library.group()
+        assert library.known[1].named_by == ("aaron", "a")

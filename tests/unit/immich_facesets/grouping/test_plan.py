@@ -321,7 +321,7 @@ class TestLocks:
 
     def test_a_locked_identity_keeps_what_a_source_gives_to_another(self) -> None:
         library = self.library()
-        library.known[1] = replace(library.known[1], people=frozenset({("anna", "p1")}))
+        library.known[1] = replace(library.known[1], people=frozenset({("anna", "p1")}), named_by=("anna", "p1"))
         library.assertions = told({"p1": [7], "p2": range(1, 7)})
         assert library.group().is_empty
 

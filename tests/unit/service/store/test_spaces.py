@@ -101,6 +101,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     identities.face_table: (RECIPE.space, 512),
     identities.all_memberships: (),
     identities.all_known: (),
+    identities.given_names: (),
     identities.assertions: (RECIPE.space,),
     identities.labels: (),
     births.births_of_people: (),

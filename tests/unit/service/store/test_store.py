@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from immich_facesets.assets import Asset, Person
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from immich_facesets.faces import Box
-from immich_facesets.grouping.plan import GroupingPlan, Link
+from immich_facesets.grouping.plan import GroupingPlan, Link, Naming
 from immich_facesets.listing import plan_page
 from service.store import assets, contents, database, exports, failures, identities, members, runs, sources
 from service.store.database import DataLock, Store, migrate, open_engine
@@ -441,3 +441,45 @@ class TestMovedByHand:
     def test_a_picture_that_is_not_listed_withdraws_nothing(self, library: Store) -> None:
         library.write_now(assets.remember_page, plans(asset("a1", hints=None)), run_id=2)
         assert self.asserted(library) == {"mia": (3, 0, 0)}
+
+
+class TestNamesOfOneIdentity:
+    def library(self, store: Store) -> None:
+        remember(store, asset("a1", hints=(hint("f1", person_id="p1"),)))
+        store.write_now(contents.record_content, content(asset("a1"), face_answer()), NOON)
+        for source, name in (("berta", "Anna"), ("aaron", "Grandma")):
+            store.write_now(sources.remember_people, source, [Person("p1", name, None, is_hidden=False)])
+
+    def test_all_are_kept_and_the_chosen_one_is_shown(self, store: Store) -> None:
+        self.library(store)
+        plan = one_identity(1)
+        links = (Link("aaron", "p1", 1), Link("berta", "p1", 1))
+        linked = GroupingPlan(plan.new, plan.joins, (), links, plan.report, (Naming(1, "berta", "p1"),))
+        store.write_now(identities.apply_grouping, linked, NOON)
+        assert store.read_now(identities.labels) == {1: "Anna"}
+        assert [(one.source, one.name, one.is_shown) for one in store.read_now(identities.given_names)[1]] == [
+            ("berta", "Anna", True),
+            ("aaron", "Grandma", False),
+        ]
+        (known,) = store.read_now(identities.all_known)
+        assert known.named_by == ("berta", "p1")
+        store.write_now(sources.remember_people, "berta", [Person("p1", "", None, is_hidden=False)])
+        (known,) = store.read_now(identities.all_known)
+        assert known.named_by is None, "a person without a name names nothing"
+        assert store.read_now(identities.labels) == {1: "Grandma"}
+
+    def test_an_older_database_keeps_the_names_that_it_showed(self, store: Store) -> None:
+        self.library(store)
+        plan = one_identity(1)
+        links = (Link("aaron", "p1", 1), Link("berta", "p1", 1))
+        store.write_now(identities.apply_grouping, GroupingPlan(plan.new, plan.joins, (), links, plan.report), NOON)
+        before = store.read_now(identities.labels)
+        with store.engine.begin() as connection:
+            config = Config()
+            config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
+            config.attributes["connection"] = connection
+            command.downgrade(config, "0009")
+        migrate(store.engine)
+        assert store.read_now(identities.labels) == before == {1: "Grandma"}
+        (known,) = store.read_now(identities.all_known)
+        assert known.named_by == ("aaron", "p1")
