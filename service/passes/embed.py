@@ -27,8 +27,9 @@ from service.passes.fetch import Fetch, FetchCounts
 from service.remote.guard import CircuitOpenError
 from service.settings import Settings
 from service.sources import Source, Staged
-from service.store import asked_boxes, contents, failures, spaces
-from service.store.contents import EmbeddedContent, FoundFace, Recipe
+from service.store import asked_boxes, contents, embedding_work, failures, spaces
+from service.store.contents import EmbeddedContent, FoundFace
+from service.store.embedding_work import Recipe
 
 log = structlog.get_logger(__name__)
 
@@ -105,7 +106,9 @@ class Embed:
             await self._store.write(asked_boxes.mark_unasked, self._recipe.space, rules)
         for number in range(ROUNDS):
             now = self._context.clock()
-            total = await self._store.read(contents.count_to_embed, self._recipe, now, sources=self._fetch.available)
+            total = await self._store.read(
+                embedding_work.count_to_embed, self._recipe, now, sources=self._fetch.available
+            )
             if number and total:
                 self.counts.failed -= self._postponed
                 await self._ask_remotes()
@@ -117,7 +120,7 @@ class Embed:
             await self._run_tasks()
             if self._context.stop.is_set():
                 return
-        if not await self._store.read(contents.count_to_embed, self._recipe, self._context.clock()):
+        if not await self._store.read(embedding_work.count_to_embed, self._recipe, self._context.clock()):
             await asyncio.to_thread(self._staging.sweep)  # otherwise a source that is left out still needs them
 
     async def _announce_space(self) -> None:
@@ -175,7 +178,7 @@ class Embed:
         now = self._context.clock()
         after = ""
         while batch := await self._store.read(
-            contents.to_embed, self._recipe, now, sources=self._fetch.available, after=after
+            embedding_work.to_embed, self._recipe, now, sources=self._fetch.available, after=after
         ):
             for asset in batch:
                 yield asset
@@ -183,7 +186,7 @@ class Embed:
 
     async def _is_known(self, asset: Asset, staged: Staged) -> bool:
         """Return whether these bytes are done under another fingerprint; then nothing is left to do for this one."""
-        if not await self._store.read(contents.is_embedded, staged.sha256, self._recipe):
+        if not await self._store.read(embedding_work.is_embedded, staged.sha256, self._recipe):
             return False
         await self._store.write(contents.record_alias, asset.fingerprint, staged.sha256)
         self._staging.release(staged)
@@ -212,7 +215,7 @@ class Embed:
                 await self._embed(asset, staged)
 
     async def _embed(self, asset: Asset, staged: Staged) -> None:
-        known = await self._store.read(contents.boxes_of, asset.fingerprint)
+        known = await self._store.read(embedding_work.boxes_of, asset.fingerprint)
         mode = self._mode if known.boxes and known.are_all else Mode.FULL  # without a place, search the whole picture
         request = FacesRequest(mode, known.boxes, self._crop)
         try:

@@ -11,8 +11,8 @@ from service.monitoring.metrics import Metrics
 from service.passes.context import PassContext
 from service.remote.guard import CircuitOpenError
 from service.sources import Source, Staged
-from service.store import assets, contents, failures
-from service.store.contents import Recipe
+from service.store import assets, embedding_work, failures
+from service.store.embedding_work import Recipe
 
 
 @dataclass
@@ -91,9 +91,9 @@ class Fetch:
             if isinstance(found, Staged):
                 return place, found
             results += [] if found is None else [found]
-            tried.append(contents.place_of(place))
+            tried.append(embedding_work.place_of(place))
             place = await self._store.read(
-                contents.other_place,
+                embedding_work.other_place,
                 self._recipe,
                 self._context.clock(),
                 asset.fingerprint,

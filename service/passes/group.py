@@ -13,7 +13,7 @@ from service.passes.context import PassContext
 from service.passes.embed import recipe_of
 from service.passes.group_inputs.inputs import decide
 from service.passes.group_inputs.operating_points import SpaceFacts, remember_points
-from service.store import contents, former_members, identities, named_values, spaces
+from service.store import contents, embedding_work, former_members, identities, named_values, spaces
 from service.store.named_values import write_scope
 from service.store.spaces import Reembedding
 
@@ -112,7 +112,7 @@ class Group:
         """
         store, space, now = self._store, self._info.space, self._context.clock()
         missing = await store.read(
-            contents.count_to_embed, recipe_of(space, self._context.settings), now, sources=self._sources
+            embedding_work.count_to_embed, recipe_of(space, self._context.settings), now, sources=self._sources
         )
         late = await store.read(spaces.count_late_members, active, space)
         if not missing and not (late and await store.read(spaces.may_wait, now)):

@@ -27,7 +27,7 @@ from service.passes.embed import recipe_of
 from service.progress import ProgressBoard
 from service.settings import Settings
 from service.source_registry import build_folder_source
-from service.store import contents, runs, spaces
+from service.store import contents, embedding_work, runs, spaces
 from service.store.contents import EmbeddedContent
 from service.store.database import Store, migrate, open_engine
 from service.store.folders import Folder, add_folder
@@ -74,13 +74,13 @@ class Listing:
         discover = Discover(self.conditions, source, run_id=run_id, configured=())
         await discover.run(whole=False)
         recipe = recipe_of(self.space, self.settings)
-        missing = await self.store.read(contents.count_to_embed, recipe, self.conditions.clock())
+        missing = await self.store.read(embedding_work.count_to_embed, recipe, self.conditions.clock())
         return discover.counts, missing, time.perf_counter() - started
 
     async def embed_all(self) -> None:
         """Record that every picture was embedded and shows no face."""
         recipe, now, after = recipe_of(self.space, self.settings), self.conditions.clock(), ""
-        while batch := await self.store.read(contents.to_embed, recipe, now, after=after, limit=2000):
+        while batch := await self.store.read(embedding_work.to_embed, recipe, now, after=after, limit=2000):
             for number, asset in enumerate(batch):
                 sha256 = f"{asset.checksum}{number:024}"
                 done = EmbeddedContent(asset.fingerprint, sha256, asset.checksum or "", 1003, 64, 64, recipe, ())

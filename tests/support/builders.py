@@ -14,7 +14,8 @@ from immich_facesets.listing import AssetPlan, ListingRules, plan_page
 from immich_facesets.moderation.constraints import constraints
 from immich_facesets.spaces import BUFFALO_L
 from immich_facesets.wire import CropAnswer, FaceAnswer
-from service.store.contents import EmbeddedContent, FoundFace, Recipe
+from service.store.contents import EmbeddedContent, FoundFace
+from service.store.embedding_work import Recipe
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 RULES = ListingRules()

@@ -7,7 +7,7 @@ from databases import at_version
 from sqlalchemy import Connection, select, text
 
 from immich_facesets.faces import Box
-from service.store import assets, contents, exports, sources
+from service.store import assets, contents, embedding_work, exports, sources
 from service.store.database import Store, migrate
 from service.store.tables import crops
 
@@ -54,7 +54,7 @@ def test_a_database_that_held_the_crops_geometry_as_text_needs_no_picture_again(
     (member,) = store.read_now(exports.strays, RECIPE.space)
     assert member.crop is not None
     assert member.crop.pad_ratio == 0.5
-    assert store.read_now(contents.count_to_embed, RECIPE, NOON) == 0
+    assert store.read_now(embedding_work.count_to_embed, RECIPE, NOON) == 0
 
 
 def test_a_database_whose_crops_have_an_unknown_geometry_makes_them_again(store: Store) -> None:
@@ -63,7 +63,7 @@ def test_a_database_whose_crops_have_an_unknown_geometry_makes_them_again(store:
     with store.engine.begin() as connection:
         connection.execute(text("UPDATE embeddings SET recipe = 'something else'"))
     migrate(store.engine)
-    assert store.read_now(contents.count_to_embed, RECIPE, NOON) == 1
+    assert store.read_now(embedding_work.count_to_embed, RECIPE, NOON) == 1
 
 
 def test_a_database_of_the_version_before_facts_keeps_its_verdicts(store: Store) -> None:

@@ -29,6 +29,7 @@ from service.store import (
     births,
     contents,
     decisions,
+    embedding_work,
     enrichments,
     eras,
     exports,
@@ -69,13 +70,13 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     assets.without_hints: ("anna", NOON),
     assets.stamps: ("anna", ["a1"]),
     assets.has_any: ("anna",),
-    contents.to_embed: (RECIPE, NOON),
-    contents.count_to_embed: (RECIPE, NOON),
-    contents.boxes_of: (ANNA.fingerprint,),
-    contents.is_embedded: (SHA256, RECIPE),
+    embedding_work.to_embed: (RECIPE, NOON),
+    embedding_work.count_to_embed: (RECIPE, NOON),
+    embedding_work.boxes_of: (ANNA.fingerprint,),
+    embedding_work.is_embedded: (SHA256, RECIPE),
     contents.crop_files: (RECIPE.space,),
     contents.vectors_of: ([1, 2], 512),
-    contents.other_place: (RECIPE, NOON, NEW.fingerprint, [], ["anna"]),
+    embedding_work.other_place: (RECIPE, NOON, NEW.fingerprint, [], ["anna"]),
     contents.orphaned_faces: (RECIPE.space,),
     picture_copies.copies: (RECIPE.space,),
     picture_copies.looks: (RECIPE.space,),
@@ -220,6 +221,7 @@ def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:
         assets,
         births,
         contents,
+        embedding_work,
         picture_copies,
         decisions,
         enrichments,
@@ -325,7 +327,7 @@ def test_two_spaces_are_kept_and_no_third(store: Store) -> None:
         for name in (RECIPE.space, OTHER.space, third.space)
     ]
     assert sizes == [0, 6, 1]
-    assert store.read_now(contents.is_embedded, SHA256, RECIPE) is False
+    assert store.read_now(embedding_work.is_embedded, SHA256, RECIPE) is False
 
 
 def test_of_two_old_faces_at_one_new_place_the_nearer_is_carried(store: Store) -> None:
@@ -345,5 +347,5 @@ def test_a_crop_that_is_lost_is_made_again_in_its_own_space_alone(store: Store) 
     fill_other(store)
     lost = store.read_now(contents.crop_files, RECIPE.space)
     store.write_now(contents.forget_lost, lost, RECIPE.space)
-    assert not store.read_now(contents.is_embedded, SHA256, RECIPE)
-    assert store.read_now(contents.is_embedded, SHA256, OTHER)
+    assert not store.read_now(embedding_work.is_embedded, SHA256, RECIPE)
+    assert store.read_now(embedding_work.is_embedded, SHA256, OTHER)

@@ -19,7 +19,18 @@ from immich_facesets.errors import ItemError, SetupError, TransientError
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import GroupingPlan, Link, Naming
 from immich_facesets.listing import plan_page
-from service.store import assets, contents, database, exports, failures, identities, members, runs, sources
+from service.store import (
+    assets,
+    contents,
+    database,
+    embedding_work,
+    exports,
+    failures,
+    identities,
+    members,
+    runs,
+    sources,
+)
 from service.store.database import DataLock, Store, migrate, open_engine
 from service.store.tables import metadata
 
@@ -38,11 +49,11 @@ def test_what_is_wanted_and_not_done_is_to_be_embedded_once_for_equal_bytes(stor
     twin = asset("a2", checksum=asset("a1").checksum)
     small = asset("a3", hints=(hint(box=Box(0, 0, 50, 50)),))
     remember(store, asset("a1"), twin, small)
-    todo = store.read_now(contents.to_embed, RECIPE, NOON)
+    todo = store.read_now(embedding_work.to_embed, RECIPE, NOON)
     assert [item.asset_id for item in todo] == ["a1"]
     store.write_now(contents.record_content, content(todo[0], face_answer()), NOON)
-    assert store.read_now(contents.to_embed, RECIPE, NOON) == []
-    assert store.read_now(contents.count_to_embed, RECIPE, NOON) == 0
+    assert store.read_now(embedding_work.to_embed, RECIPE, NOON) == []
+    assert store.read_now(embedding_work.count_to_embed, RECIPE, NOON) == 0
 
 
 def test_smaller_exported_faces_ask_again_only_for_contents_with_such_a_face(store: Store) -> None:
@@ -52,7 +63,7 @@ def test_smaller_exported_faces_ask_again_only_for_contents_with_such_a_face(sto
     store.write_now(contents.record_content, content(asset("a2"), face_answer(), small), NOON)
 
     def asked(crop_short: float) -> list[str]:
-        todo = store.read_now(contents.to_embed, replace(RECIPE, crop_short=crop_short), NOON)
+        todo = store.read_now(embedding_work.to_embed, replace(RECIPE, crop_short=crop_short), NOON)
         return [item.asset_id for item in todo]
 
     assert asked(200.0) == []
@@ -86,17 +97,17 @@ def test_another_crop_asks_again_only_for_contents_whose_stored_crops_lack_pixel
         store.write_now(contents.record_content, content(asset(name), cut), NOON)
     store.write_now(contents.record_content, content(asset("faceless")), NOON)
     recipe = replace(RECIPE, crop_size=crop_size, crop_padding=crop_padding)
-    asked = {item.asset_id for item in store.read_now(contents.to_embed, recipe, NOON)}
+    asked = {item.asset_id for item in store.read_now(embedding_work.to_embed, recipe, NOON)}
     assert asked == {name for name, again in (("native", native), ("reduced", reduced)) if again}
     for name in ("native", "reduced", "faceless"):
         sha256 = content(asset(name)).sha256
-        assert store.read_now(contents.is_embedded, sha256, recipe) == (name not in asked)
+        assert store.read_now(embedding_work.is_embedded, sha256, recipe) == (name not in asked)
 
 
 def test_another_way_of_detection_asks_for_everything_again(store: Store) -> None:
     remember(store, asset("a1"))
     store.write_now(contents.record_content, content(asset("a1")), NOON)
-    assert store.read_now(contents.count_to_embed, replace(RECIPE, detection="guided"), NOON) == 1
+    assert store.read_now(embedding_work.count_to_embed, replace(RECIPE, detection="guided"), NOON) == 1
 
 
 def test_a_face_seen_again_keeps_its_row_and_its_identity(store: Store) -> None:
@@ -144,8 +155,8 @@ def test_a_failed_item_rests_for_growing_pauses_and_is_forgotten_when_it_is_done
         (failure,) = store.read_now(failures.list_failures)
         pauses.append(failure.retry_at - NOON)
     assert pauses == [timedelta(hours=1), timedelta(hours=4), timedelta(hours=16)]
-    assert store.read_now(contents.count_to_embed, RECIPE, NOON) == 0
-    assert store.read_now(contents.count_to_embed, RECIPE, NOON + timedelta(hours=17)) == 1
+    assert store.read_now(embedding_work.count_to_embed, RECIPE, NOON) == 0
+    assert store.read_now(embedding_work.count_to_embed, RECIPE, NOON + timedelta(hours=17)) == 1
     assert store.read_now(failures.count_by_reason) == {"corrupt": 1}
     store.write_now(contents.record_content, content(asset("a1"), face_answer()), NOON)
     assert store.read_now(failures.list_failures) == []
@@ -178,7 +189,7 @@ def test_an_item_that_only_met_an_outage_is_tried_again_at_once(store: Store) ->
     remember(store, asset("a1"))
     error = TransientError("Immich answered 503")
     store.write_now(failures.record_failure, "embed", "anna", asset("a1").fingerprint, error=error, now=NOON)
-    assert store.read_now(contents.count_to_embed, RECIPE, NOON) == 1
+    assert store.read_now(embedding_work.count_to_embed, RECIPE, NOON) == 1
 
 
 def test_what_an_outage_did_to_an_item_is_not_held_against_it(store: Store) -> None:
@@ -202,7 +213,7 @@ def test_a_picture_of_which_the_embedder_ended_rests_only_when_it_was_alone_ofte
         for alone in (False, False, True, True)
     ]
     assert crashes == [0, 0, 1, 2], "failures beside other pictures do not count"
-    assert store.read_now(contents.count_to_embed, RECIPE, NOON) == 1
+    assert store.read_now(embedding_work.count_to_embed, RECIPE, NOON) == 1
     assert not store.write_now(failures.record_failure, *place, error=TransientError("it answered 503"), now=NOON)
     assert store.read_now(failures.items_at_crash, "embed") == {fingerprint}
     pauses = []
@@ -212,7 +223,7 @@ def test_a_picture_of_which_the_embedder_ended_rests_only_when_it_was_alone_ofte
         pauses.append(failure.retry_at - NOON)
         assert store.write_now(failures.record_crash, *place, message="it ended", now=NOON, alone=True) >= 2
     assert pauses == [timedelta(hours=1), timedelta(hours=4)]
-    assert store.read_now(contents.count_to_embed, RECIPE, NOON) == 0
+    assert store.read_now(embedding_work.count_to_embed, RECIPE, NOON) == 0
     assert store.read_now(failures.items_at_crash, "embed") == {fingerprint}
     store.write_now(contents.record_content, content(asset("a1"), face_answer()), NOON)
     assert store.read_now(failures.items_at_crash, "embed") == set()
@@ -248,9 +259,9 @@ def test_a_source_of_an_unknown_account_is_bound_at_the_next_sync(store: Store) 
 def test_a_changed_size_rule_is_applied_to_what_is_known(store: Store) -> None:
     remember(store, asset("a1"), asset("a2", hints=(hint(box=Box(0, 0, 70, 70)),)))
     store.write_now(assets.apply_size_rule, type(RULES)(min_face_short=60))
-    assert {item.asset_id for item in store.read_now(contents.to_embed, RECIPE, NOON)} == {"a1", "a2"}
+    assert {item.asset_id for item in store.read_now(embedding_work.to_embed, RECIPE, NOON)} == {"a1", "a2"}
     store.write_now(assets.apply_size_rule, type(RULES)(min_face_short=500))
-    assert store.read_now(contents.to_embed, RECIPE, NOON) == []
+    assert store.read_now(embedding_work.to_embed, RECIPE, NOON) == []
 
 
 @pytest.mark.parametrize(("of", "wanted"), WORTH_FETCHING)
@@ -258,7 +269,7 @@ def test_the_store_judges_stored_faces_as_a_listing_does(store: Store, of: Asset
     remember(store, of)
     for rules in (type(RULES)(min_face_short=5000), type(RULES)(min_face_short=1), RULES):
         store.write_now(assets.apply_size_rule, rules)
-    assert bool(store.read_now(contents.to_embed, RECIPE, NOON)) is wanted
+    assert bool(store.read_now(embedding_work.to_embed, RECIPE, NOON)) is wanted
 
 
 def test_a_named_person_asserts_the_face_at_the_place_of_its_box(store: Store) -> None:
