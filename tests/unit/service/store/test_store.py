@@ -445,6 +445,7 @@ class TestMovedByHand:
         for name in ("a1", "a2"):
             self.look(library, name, "zoe")
         library.write_now(sources.remember_people, "anna", [self.ZOE])
+        library.write_now(sources.mark_person_gone, "anna", "mia", NOON)
         assert self.asserted(library) == {"zoe": (2, 0, 0)}
         self.look(library, "a3", "zoe")
         assert self.asserted(library) == {"zoe": (3, 0, 0)}
