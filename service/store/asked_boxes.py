@@ -8,9 +8,8 @@ from sqlalchemy import Connection, and_, exists, or_, select, update
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.listing import ListingRules, is_big_enough
 from service.store.assets import hint_from_row
+from service.store.chunks import chunks
 from service.store.tables import assets, embeddings, faces, fingerprints, hints
-
-_AT_ONCE = 500
 
 
 def mark_unasked(tx: Connection, space: str, rules: ListingRules) -> int:
@@ -30,10 +29,9 @@ def mark_unasked(tx: Connection, space: str, rules: ListingRules) -> int:
         known = [*(Box(*sides) for sides in row.asked), *found[row.sha256]]
         if all(box.iou(other) < SAME_FACE_IOU for other in known):
             stale.add(row.sha256)
-    some = sorted(stale)
-    for start in range(0, len(some), _AT_ONCE):
-        here = (embeddings.c.space == space, embeddings.c.sha256.in_(some[start : start + _AT_ONCE]))
-        tx.execute(update(embeddings).where(*here).values(recipe=""))
+    for some in chunks(sorted(stale)):
+        here = (embeddings.c.space == space, embeddings.c.sha256.in_(some))
+        tx.execute(update(embeddings).where(*here).values(detection=""))
     return len(stale)
 
 
@@ -61,8 +59,7 @@ def _later_hints(space: str) -> Any:
 
 def _faces_in(tx: Connection, contents: list[str], space: str) -> dict[str, list[Box]]:
     found: dict[str, list[Box]] = defaultdict(list)
-    for start in range(0, len(contents), _AT_ONCE):
-        some = contents[start : start + _AT_ONCE]
+    for some in chunks(contents):
         for row in tx.execute(select(faces).where(faces.c.space == space, faces.c.sha256.in_(some))):
             found[row.sha256].append(Box(row.x1, row.y1, row.x2, row.y2))
     return found

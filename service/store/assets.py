@@ -12,12 +12,12 @@ from immich_facesets.dates import DateKind
 from immich_facesets.faces import Box
 from immich_facesets.listing import AssetPlan, KnownAsset, ListingRules, is_big_enough, is_wanted, next_look
 from service.store import births, failures, past_people
+from service.store.chunks import chunks, delete_others
 from service.store.moved_faces import record_moves
 from service.store.sources import FOLDER
 from service.store.tables import assets, fingerprints, hints, sources
 from service.store.upsert import BOOKKEEPING, upsert
 
-_IDS_AT_ONCE = 500
 _SEEN = frozenset({"hints_read_at", "hints_due_at", "hint_looks", "listing_seen"})
 """The columns that record when an asset was looked at; they do not describe the asset itself."""
 
@@ -65,12 +65,8 @@ def apply_size_rule(tx: Connection, rules: ListingRules) -> None:
 def known_assets(tx: Connection, source: str, asset_ids: Sequence[str]) -> dict[str, KnownAsset]:
     """Return the stored state of these assets of a source, by asset id."""
     found: dict[str, KnownAsset] = {}
-    for start in range(0, len(asset_ids), _IDS_AT_ONCE):
-        rows = tx.execute(
-            select(assets).where(
-                assets.c.source == source, assets.c.asset_id.in_(asset_ids[start : start + _IDS_AT_ONCE])
-            )
-        )
+    for some in chunks(asset_ids):
+        rows = tx.execute(select(assets).where(assets.c.source == source, assets.c.asset_id.in_(some)))
         for row in rows:
             found[row.asset_id] = KnownAsset(
                 fingerprint=row.fingerprint,
@@ -134,8 +130,7 @@ def remember_page(tx: Connection, plans: Sequence[AssetPlan], *, run_id: int) ->
 def _show_known_contents(tx: Connection, changed: Sequence[Asset]) -> None:
     """Link assets to the contents of their fingerprints, where these are known; the others keep what they showed."""
     known = select(fingerprints.c.sha256).where(fingerprints.c.fingerprint == assets.c.fingerprint).scalar_subquery()
-    for start in range(0, len(changed), _IDS_AT_ONCE):
-        some = changed[start : start + _IDS_AT_ONCE]
+    for some in chunks(changed):
         tx.execute(
             update(assets)
             .where(
@@ -151,11 +146,11 @@ def _show_known_contents(tx: Connection, changed: Sequence[Asset]) -> None:
 def stamps(tx: Connection, source: str, asset_ids: Sequence[str]) -> dict[str, str]:
     """Return the stamps of these files at their last reading, by asset id; assets that are gone are left out."""
     found: dict[str, str] = {}
-    for start in range(0, len(asset_ids), _IDS_AT_ONCE):
+    for some in chunks(asset_ids):
         rows: Any = tx.execute(
             select(assets.c.asset_id, assets.c.stamp).where(
                 assets.c.source == source,
-                assets.c.asset_id.in_(asset_ids[start : start + _IDS_AT_ONCE]),
+                assets.c.asset_id.in_(some),
                 assets.c.is_gone.is_(False),
                 assets.c.stamp.is_not(None),
             )
@@ -171,8 +166,7 @@ def has_any(tx: Connection, source: str) -> bool:
 
 def see_again(tx: Connection, source: str, asset_ids: Sequence[str], *, run_id: int) -> None:
     """Record that a listing contained these assets and that they are unchanged."""
-    for start in range(0, len(asset_ids), _IDS_AT_ONCE):
-        some = asset_ids[start : start + _IDS_AT_ONCE]
+    for some in chunks(asset_ids):
         tx.execute(
             update(assets).where(assets.c.source == source, assets.c.asset_id.in_(some)).values(listing_seen=run_id),
             execution_options=BOOKKEEPING,
@@ -205,7 +199,7 @@ def _replace_hints(tx: Connection, source: str, asset_id: str, found: Sequence[F
     if not is_new:
         past_people.keep_hints(tx, source, asset_id, {hint.face_id: hint.person_id for hint in found})
     if before:
-        tx.execute(delete(hints).where(*place, hints.c.face_id.not_in([row["face_id"] for row in rows])))
+        delete_others(tx, hints.c.face_id, [row["face_id"] for row in rows], *place)
     upsert(tx, hints, rows)
 
 
@@ -258,8 +252,7 @@ def record_no_faces(
     tx: Connection, source: str, asset_ids: Sequence[str], *, now: datetime, rules: ListingRules
 ) -> None:
     """Write that the source has no face on these assets, and when the next look at each is due."""
-    for start in range(0, len(asset_ids), _IDS_AT_ONCE):
-        some = asset_ids[start : start + _IDS_AT_ONCE]
+    for some in chunks(asset_ids):
         found = tx.execute(
             select(assets.c.asset_id, assets.c.created_at, assets.c.hint_looks).where(
                 assets.c.source == source, assets.c.asset_id.in_(some)
@@ -284,8 +277,7 @@ def record_no_faces(
 
 def make_due(tx: Connection, source: str, asset_ids: Sequence[str], *, now: datetime) -> None:
     """Have the faces of these assets read again now."""
-    for start in range(0, len(asset_ids), _IDS_AT_ONCE):
-        some = asset_ids[start : start + _IDS_AT_ONCE]
+    for some in chunks(asset_ids):
         tx.execute(
             update(assets).where(assets.c.source == source, assets.c.asset_id.in_(some)).values(hints_due_at=now),
             execution_options=BOOKKEEPING,

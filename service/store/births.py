@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, select, update
 
+from service.store.chunks import chunks
 from service.store.tables import births, sources
 from service.store.upsert import upsert
 
@@ -20,9 +21,7 @@ def remember_births(tx: Connection, source: str, stated: Mapping[str, str]) -> N
     A person without a date, hidden, merged or deleted keeps the last one; another date of the same person replaces it.
     """
     account = tx.scalar(select(sources.c.user_id).where(sources.c.name == source)) or ""
-    people = sorted(stated)
-    for start in range(0, len(people), _AT_ONCE):
-        some = people[start : start + _AT_ONCE]
+    for some in chunks(sorted(stated)):
         mine = (births.c.source == source, births.c.account == account, births.c.person_id.in_(some))
         rows = tx.execute(select(births).where(*mine, births.c.is_last.is_(True)))
         last = {row.person_id: row.birth_date for row in rows}

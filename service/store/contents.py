@@ -12,6 +12,7 @@ from sqlalchemy import Connection, delete, exists, insert, select, true, update
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.wire import FaceAnswer
 from service.store import failures
+from service.store.chunks import chunks
 from service.store.embedding_work import Recipe
 from service.store.former_members import remember_members
 from service.store.tables import (
@@ -133,8 +134,8 @@ def _record_faces(tx: Connection, found: EmbeddedContent) -> None:
         tx.execute(update(faces).where(faces.c.face_id == face_id).values(**_face_row(found, face.answer)))
         _record_parts(tx, face_id, face)
     gone = [face_id for face_id, _ in before if face_id not in kept]
-    if gone:
-        tx.execute(delete(faces).where(faces.c.face_id.in_(gone)))
+    for some in chunks(gone):
+        tx.execute(delete(faces).where(faces.c.face_id.in_(some)))
     for face in fresh:
         result = tx.execute(insert(faces).values(**_face_row(found, face.answer)))
         primary_key = result.inserted_primary_key
@@ -196,8 +197,7 @@ def drop_orphans(tx: Connection) -> int:
     remember_members(tx, orphans)
     in_use = exists().where(assets.c.fingerprint == fingerprints.c.fingerprint, assets.c.is_gone.is_(False))
     tx.execute(delete(fingerprints).where(~in_use))
-    for start in range(0, len(orphans), 500):
-        some: Sequence[str] = orphans[start : start + 500]
+    for some in chunks(orphans):
         tx.execute(delete(fingerprints).where(fingerprints.c.sha256.in_(some)))
         tx.execute(delete(faces).where(faces.c.sha256.in_(some)))
         tx.execute(delete(embeddings).where(embeddings.c.sha256.in_(some)))
@@ -213,8 +213,7 @@ def crop_files(tx: Connection, space: str | None = None) -> set[str]:
 
 def forget_lost(tx: Connection, files: Collection[str], space: str) -> None:
     """Mark contents with lost crops to be embedded again in this space; their faces are kept."""
-    for start in range(0, len(files), 500):
-        some = list(files)[start : start + 500]
+    for some in chunks(files):
         lost = (
             select(faces.c.sha256)
             .join(crops, crops.c.face_id == faces.c.face_id)
@@ -227,8 +226,7 @@ def vectors_of(tx: Connection, face_ids: Sequence[int], dimension: int) -> NDArr
     """Return the (n, d) matrix of these faces' unit vectors, in their order."""
     matrix = np.zeros((len(face_ids), dimension), dtype=np.float32)
     place = {face_id: row for row, face_id in enumerate(face_ids)}
-    for start in range(0, len(face_ids), 500):
-        some = list(face_ids[start : start + 500])
+    for some in chunks(face_ids):
         for row in tx.execute(select(vectors).where(vectors.c.face_id.in_(some))):
             matrix[place[row.face_id]] = np.frombuffer(row.vector, dtype="<f4")
     return matrix

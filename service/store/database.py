@@ -105,6 +105,20 @@ def _keep_private(database: str) -> None:
             close_to_others(Path(f"{database}{suffix}"))
 
 
+def _prepare_postgresql(engine: Engine) -> None:
+    """
+    Set the time zone of every session to UTC.
+
+    PostgreSQL returns instants in the zone of the session. In another zone the first and last days of the calendar lie
+    outside of what Python can hold.
+    """
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: Any) -> None:
+        connection.execute("SET TIME ZONE 'UTC'")
+        connection.commit()  # a later rollback would undo it
+
+
 def open_engine(url: str) -> Engine:
     """Return an engine for SQLite or PostgreSQL; anything else, or a missing driver, is a ``SetupError``."""
     try:
@@ -131,6 +145,8 @@ def open_engine(url: str) -> Engine:
         raise SetupError("the PostgreSQL driver is missing: install immich-facesets[postgres]") from error
     if kind == "sqlite":
         _prepare_sqlite(engine)
+    else:
+        _prepare_postgresql(engine)
     change_tracking.watch(engine)
     return engine
 

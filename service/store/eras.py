@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, select
 
 from immich_facesets.eras import KeptEra, take_over
+from service.store.chunks import chunks, delete_others
 from service.store.imported_faces import imported_eras
 from service.store.tables import era_faces, era_looks, eras, memberships
 from service.store.upsert import upsert
@@ -75,11 +76,9 @@ def record_eras(
     here = tx.execute(select(era_looks).where(era_looks.c.identity == identity)).one_or_none()
     if (None if here is None else EraVersion(here.basis, here.digest)) != before:
         return False
-    names = [era.name for era in wanted]
-    tx.execute(delete(eras).where(eras.c.identity == identity, eras.c.name.not_in(names)))
+    delete_others(tx, eras.c.name, [era.name for era in wanted], eras.c.identity == identity)
     gone = sorted(leaves)
-    for start in range(0, len(gone), 500):
-        some = gone[start : start + 500]
+    for some in chunks(gone):
         tx.execute(delete(era_faces).where(era_faces.c.identity == identity, era_faces.c.face_id.in_(some)))
     kind = version.basis.partition(":")[0]
     upsert(

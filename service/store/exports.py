@@ -10,6 +10,7 @@ from sqlalchemy import Connection, case, delete, insert, select, update
 from immich_facesets.dates import EVIDENCE
 from immich_facesets.exports.fsz import FSZ
 from immich_facesets.faces import Box, Face, Measures
+from service.store.chunks import chunks
 from service.store.tables import (
     assets,
     crops,
@@ -74,7 +75,6 @@ class Member:
     how: str | None = None
 
 
-_AT_ONCE = 500  # face ids in one query; SQLite allows 999 parameters
 _LONGEST_DIRECTORY = 300  # the column's size in characters
 
 CROP_COLUMNS = (
@@ -186,8 +186,7 @@ def record_phash(tx: Connection, hashes: Sequence[tuple[int, str]]) -> None:
 def crop_facts(tx: Connection, face_ids: Sequence[int], key: str) -> dict[int, bytes]:
     """Return what the detector saw in the finished crops of these faces, by face id, where the key is this one."""
     found: dict[int, bytes] = {}
-    for start in range(0, len(face_ids), _AT_ONCE):
-        some = face_ids[start : start + _AT_ONCE]
+    for some in chunks(face_ids):
         rows = tx.execute(
             select(crops.c.face_id, crops.c.seen).where(
                 crops.c.face_id.in_(some), crops.c.check_key == key, crops.c.seen.is_not(None)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, delete, exists, insert, or_, select, update
 
 from service.store.assets import has_any, stamps
+from service.store.chunks import chunks
 from service.store.database import Store
 from service.store.sources import FOLDER, REMOVED
 from service.store.tables import assets, failures, hints, moved_faces, people, sources
@@ -85,7 +86,8 @@ def forget_removed(tx: Connection, names: Sequence[str]) -> None:
 
     Their people stay as gone ones: a source that is added again under its name has its people's numbers again.
     """
-    for table in (hints, moved_faces, failures, assets):
-        tx.execute(delete(table).where(table.c.source.in_(names)))
-    tx.execute(update(people).where(people.c.source.in_(names)).values(is_gone=True))
-    tx.execute(delete(sources).where(sources.c.name.in_(names)))
+    for some in chunks(names):
+        for table in (hints, moved_faces, failures, assets):
+            tx.execute(delete(table).where(table.c.source.in_(some)))
+        tx.execute(update(people).where(people.c.source.in_(some)).values(is_gone=True))
+        tx.execute(delete(sources).where(sources.c.name.in_(some)))

@@ -11,13 +11,12 @@ from sqlalchemy import Connection, and_, bindparam, delete, select
 
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.grouping.plan import Carried
+from service.store.chunks import chunks
 from service.store.tables import faces, former_members, memberships
 from service.store.upsert import upsert
 
 _BOX = (faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
 _FORMER_BOX = (former_members.c.x1, former_members.c.y1, former_members.c.x2, former_members.c.y2)
-_AT_ONCE = 500
-
 BoxesOfContents = Mapping[str, Sequence[tuple[int, Box]]]
 """The faces of each content, by its hash: (face id, box)."""
 
@@ -45,8 +44,7 @@ def same_places(old: Iterable[tuple[int, str, Box]], new: BoxesOfContents) -> di
 
 def remember_members(tx: Connection, sha256s: Sequence[str]) -> None:
     """Store the memberships of all faces in these contents, which are about to be dropped."""
-    for start in range(0, len(sha256s), _AT_ONCE):
-        some = sha256s[start : start + _AT_ONCE]
+    for some in chunks(sha256s):
         _remember(tx, faces.c.sha256.in_(some))
 
 
@@ -98,15 +96,11 @@ def returned_members(tx: Connection, space: str) -> dict[int, Carried]:
 def forget_returned(tx: Connection, face_ids: Sequence[int]) -> None:
     """Delete the former memberships at the places of these faces, which have an identity again."""
     new: dict[str, list[tuple[int, Box]]] = {}
-    for start in range(0, len(face_ids), _AT_ONCE):
-        some = face_ids[start : start + _AT_ONCE]
+    for some in chunks(face_ids):
         for row in tx.execute(select(faces.c.face_id, faces.c.sha256, *_BOX).where(faces.c.face_id.in_(some))):
             new.setdefault(row.sha256, []).append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
-    shas = sorted(new)
-    for start in range(0, len(shas), _AT_ONCE):
-        former = tx.execute(
-            select(former_members).where(former_members.c.sha256.in_(shas[start : start + _AT_ONCE]))
-        ).all()
+    for shown in chunks(sorted(new)):
+        former = tx.execute(select(former_members).where(former_members.c.sha256.in_(shown))).all()
         old = [(number, row.sha256, Box(row.x1, row.y1, row.x2, row.y2)) for number, row in enumerate(former)]
         back = [former[number] for number in same_places(old, new).values()]
         if back:

@@ -13,6 +13,7 @@ from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingPlan, Known
 from service.store import births, past_people
 from service.store.assets import hint_from_row
+from service.store.chunks import chunks
 from service.store.former_members import forget_returned
 from service.store.imported_faces import add_import_assertions
 from service.store.moved_faces import moved
@@ -215,10 +216,8 @@ def apply_grouping(tx: Connection, plan: GroupingPlan, now: datetime) -> None:
     if plan.new:
         rows = [{"number": new.number, "origin": new.origin, "created_at": now} for new in plan.new]
         tx.execute(insert(identities), rows)
-    if plan.leaves:
-        leaves = list(plan.leaves)
-        for start in range(0, len(leaves), 500):
-            tx.execute(delete(memberships).where(memberships.c.face_id.in_(leaves[start : start + 500])))
+    for leaves in chunks(plan.leaves):
+        tx.execute(delete(memberships).where(memberships.c.face_id.in_(leaves)))
     upsert(
         tx,
         memberships,

@@ -10,9 +10,8 @@ from sqlalchemy import Connection, case, exists, func, select
 
 from immich_facesets.dates import EVIDENCE
 from immich_facesets.faces import Box
+from service.store.chunks import chunks
 from service.store.tables import assets, contents, crops, embeddings, faces, fingerprints, sources, vectors
-
-_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +146,7 @@ def faces_in(tx: Connection, space: str, sha256s: Sequence[str]) -> StoredFaces:
     names: list[str] = []
     boxes: list[tuple[float, float, float, float]] = []
     found: list[bytes] = []
-    for start in range(0, len(sha256s), _AT_ONCE):
-        some = sha256s[start : start + _AT_ONCE]
+    for some in chunks(sha256s):
         rows = tx.execute(
             select(faces, contents.c.width, contents.c.height, vectors.c.vector)
             .join(contents, contents.c.sha256 == faces.c.sha256)

@@ -9,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 BOOKKEEPING = {"facesets_bookkeeping": True}
 """Execution options of a bookkeeping statement, which only changes when something was seen or done."""
 
-_ROWS_AT_ONCE = 500  # SQLite allows 32,766 variables per statement; executemany needs no limit, but it bounds memory
+_ROWS_AT_ONCE = 500  # each row is a statement of its own (executemany); this bounds memory
 
 
 def upsert(
