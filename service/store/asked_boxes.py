@@ -49,7 +49,7 @@ def _later_hints(space: str) -> Any:
         .join(embeddings, embeddings.c.sha256 == fingerprints.c.sha256)
         .where(
             embeddings.c.space == space,
-            embeddings.c.recipe != "",
+            embeddings.c.detection != "",
             embeddings.c.asked.is_not(None),
             assets.c.is_gone.is_(False),
             is_later,
