@@ -1,6 +1,7 @@
 """``serve``: the schedule, the web server and the syncs, until a stop is requested."""
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import Callable, Collection
 
@@ -8,7 +9,7 @@ import msgspec
 import structlog
 from pydantic import SecretStr
 
-from immich_facesets.errors import FacesetsError, RequestError
+from immich_facesets.errors import FacesetsError, RequestError, TransientError
 from immich_facesets.runtime.listen_address import Listen, check_exposure
 from service.app import App, database_url, program_version, web_token
 from service.monitoring.event_loop_lag import EventLoopWatch
@@ -64,8 +65,7 @@ class Service:
         )
         watch = EventLoopWatch(app.metrics.observe_lag)
         async with serve_web(context, listen) as bound:
-            if dropped := await dropped_warnings(app.store, app.sources):
-                log.warning("users_not_in_settings", count=len(dropped), advice="'immich-facesets status' names them")
+            await self._warn_of_dropped_users()
             log.info("serving", address=f"http://{bound}", token_file=app.settings.token is None)
             if self._on_serving is not None:
                 self._on_serving(bound)
@@ -82,6 +82,11 @@ class Service:
                 raise first_error(errors) from None
             finally:
                 self._trigger.stop()
+
+    async def _warn_of_dropped_users(self) -> None:
+        with contextlib.suppress(TransientError):  # the first sync tells of a database that is down
+            if dropped := await dropped_warnings(self._app.store, self._app.sources):
+                log.warning("users_not_in_settings", count=len(dropped), advice="'immich-facesets status' names them")
 
     async def _work(self) -> None:
         while not self._app.context.stop.is_set():

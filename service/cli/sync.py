@@ -1,13 +1,15 @@
 """The ``serve`` and ``sync`` commands."""
 
 import asyncio
+import contextlib
 from typing import Annotated
 
 import typer
 
+from immich_facesets.errors import TransientError
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
-from service.app import chosen_users, open_app
+from service.app import App, chosen_users, open_app
 from service.cli.terminal import err, out, shown
 from service.daemon import Service
 from service.reports.status import dropped_warnings
@@ -64,9 +66,15 @@ async def _sync(settings: Settings, kind: Kind, source: str | None) -> int:
     stop = stop_event()
     async with open_app(settings, chosen_users(settings), stop) as app, shown(app.board):
         result = await unless_stopped(app.runner.run(kind, source=source), stop)
-        for warning in await dropped_warnings(app.store, app.sources):  # after the sync, which follows new names
-            out.print(f"Look at this: {warning}", soft_wrap=True, markup=False)
+        await _print_dropped(app)  # not before the sync, which follows new names
     return report(cut_off({}) if result is None else result)
+
+
+async def _print_dropped(app: App) -> None:
+    """Name the users who are not in the settings any more; a database that is down is told by the outcome already."""
+    with contextlib.suppress(TransientError):
+        for warning in await dropped_warnings(app.store, app.sources):
+            out.print(f"Look at this: {warning}", soft_wrap=True, markup=False)
 
 
 def report(result: Result) -> int:
