@@ -3,8 +3,9 @@
 import asyncio
 import gc
 import secrets
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,6 +28,8 @@ from service.embedders.client import Embedder
 from service.embedders.pool import EmbedderPool
 from service.files.durable import discard, disk_trouble, write_durably
 from service.files.export_tree import ExportTree
+from service.files.folder_id import NAME as ID_NAME
+from service.files.folder_id import ensure_id, read_id
 from service.monitoring.metrics import Metrics
 from service.passes.context import CROPS_FOLDER, STAGING_FOLDER, PassContext
 from service.progress import ProgressBoard
@@ -35,7 +38,9 @@ from service.settings import LEAST_TOKEN_CHARACTERS, Settings, User, load_users
 from service.source_registry import FolderSources
 from service.sources import Source
 from service.sources.immich import build_immich_source
+from service.store.data_folder import DataFolder, claim_data_folder, data_folder
 from service.store.database import DataLock, Store, age, migrate, open_engine
+from service.store.database_lock import DatabaseLock
 from service.store.folders import has_work
 from service.sync.runner import Runner
 
@@ -149,6 +154,39 @@ def _has_folders(settings: Settings) -> bool:
         store.close()
 
 
+@contextmanager
+def open_own_store(settings: Settings, folder: Path, *, is_locked: bool = True) -> Iterator[Store]:
+    """
+    Open the database for writing: locked, up to date, and belonging to this data folder. Blocks.
+
+    A database that another service uses, or that belongs to another data folder, raises a ``SetupError``.
+    ``is_locked`` is False for small changes beside a running service.
+    """
+    engine = open_engine(database_url(settings))
+    with ExitStack() as stack:
+        lock = None
+        if is_locked and settings.database_url is not None:  # otherwise it lies in the data folder, which is locked
+            lock = stack.enter_context(DatabaseLock(engine))
+        store = Store(engine, lock)
+        stack.callback(store.close)
+        migrate(engine)
+        if settings.database_url is not None:
+            mine = DataFolder(ensure_id(folder), str(folder.absolute()), socket.gethostname())
+            refuse_other_folder(store.write_now(claim_data_folder, mine), mine.id, folder)
+        yield store
+
+
+def refuse_other_folder(owner: DataFolder | None, own_id: str | None, folder: Path) -> None:
+    """Raise a ``SetupError`` when a database has an owner, and it is not the data folder with this id."""
+    if owner is not None and owner.id != own_id:
+        raise SetupError(
+            f"the database belongs to another data folder, last used as {owner.place} on {owner.host}: set "
+            "FACESETS_DATA_DIR to that folder, or FACESETS_DATABASE_URL to a database for this one. If that folder is "
+            f"lost, and this one takes its place, write {owner.id} into {folder / ID_NAME}: the next sync fetches what "
+            "is missing"
+        )
+
+
 @asynccontextmanager
 async def open_app(
     settings: Settings,
@@ -169,10 +207,9 @@ async def open_app(
         if is_open_to_others(folder):
             log.warning("data_folder_open_to_others", folder=str(folder), advice=OPEN_TO_OTHERS)
         stack.enter_context(DataLock(folder))
-        engine = open_engine(database_url(settings))
-        await asyncio.to_thread(migrate, engine)
-        store = Store(engine)
-        stack.push_async_callback(asyncio.to_thread, store.close)
+        opened = open_own_store(settings, folder)
+        store = await asyncio.to_thread(opened.__enter__)
+        stack.push_async_callback(asyncio.to_thread, opened.__exit__, None, None, None)
         board = ProgressBoard()
         metrics = Metrics(board, version=program_version())
         context = PassContext(store=store, settings=settings, board=board, stop=stop)
@@ -260,6 +297,8 @@ async def open_reading(settings: Settings) -> AsyncIterator[Store]:
                     "the database is from an older version of immich-facesets: run 'immich-facesets sync' of this one, "
                     "which brings it up to date"
                 )
+        if settings.database_url is not None:
+            refuse_other_folder(await store.read(data_folder), read_id(settings.data_dir), settings.data_dir)
         yield store
     finally:
         store.close()

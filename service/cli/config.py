@@ -21,15 +21,18 @@ from service.app import (
     database_url,
     open_exports,
     prepare_data_dir,
+    refuse_other_folder,
     sqlite_file,
 )
 from service.cli.terminal import out, plain
 from service.embedders.child_process import EmbedderChild
+from service.files.folder_id import read_id
 from service.progress import ProgressBoard
 from service.settings import Settings, User, load_settings
 from service.source_registry import build_folder_source
 from service.sources.folder import FolderSource
 from service.sources.immich import build_immich_source
+from service.store.data_folder import data_folder
 from service.store.database import Age, Store, age, open_engine
 from service.store.folders import folders
 from service.store.sources import bound_accounts
@@ -132,6 +135,9 @@ async def _database(settings: Settings) -> str:
     engine = open_engine(database_url(settings))
     try:
         found = await asyncio.to_thread(age, engine)
+        if settings.database_url is not None and found == "current":
+            owner = await asyncio.to_thread(Store(engine).read_now, data_folder)
+            refuse_other_folder(owner, read_id(settings.data_dir), settings.data_dir)
     finally:
         engine.dispose()
     return f"{engine.dialect.name}, {_AGES[found]}"

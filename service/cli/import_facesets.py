@@ -12,12 +12,12 @@ from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.imports.findings import Findings, counted
 from immich_facesets.imports.plan import ExistingIdentities, ImportOutcome, ImportPlan, plan_import
 from immich_facesets.imports.sorted_faces import SortedSet
-from service.app import database_url, prepare_data_dir, sqlite_file
+from service.app import database_url, open_own_store, prepare_data_dir, sqlite_file
 from service.cli.terminal import err, out, plain, print_line
 from service.files.imported_sets import read_earlier
 from service.passes.context import utc_now
 from service.settings import Settings, load_settings
-from service.store.database import DataLock, Store, age, migrate, open_engine
+from service.store.database import DataLock, Store, age, open_engine
 from service.store.imports import Survey, record_import, survey
 
 _NOTHING = Survey(ExistingIdentities(frozenset(), frozenset(), (), {}), {})
@@ -107,17 +107,13 @@ def _surveyed(settings: Settings, sets: Sequence[SortedSet]) -> Survey:
 
 def _import(settings: Settings, sets: Sequence[SortedSet], *, renumber: bool) -> tuple[Survey, ImportPlan]:
     """Plan and write under the data lock, because a sync also assigns identity numbers."""
-    with DataLock(prepare_data_dir(settings)):
-        store = Store(open_engine(database_url(settings)))
-        try:
-            migrate(store.engine)
-            surveyed = store.read_now(survey, sets)
-            plan = plan_import(sets, surveyed.existing)
-            if not plan.is_empty and (renumber or not plan.conflicts):
-                store.write_now(record_import, plan, utc_now())
-            return surveyed, plan
-        finally:
-            store.close()
+    folder = prepare_data_dir(settings)
+    with DataLock(folder), open_own_store(settings, folder) as store:
+        surveyed = store.read_now(survey, sets)
+        plan = plan_import(sets, surveyed.existing)
+        if not plan.is_empty and (renumber or not plan.conflicts):
+            store.write_now(record_import, plan, utc_now())
+        return surveyed, plan
 
 
 def _report(

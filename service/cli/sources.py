@@ -9,12 +9,12 @@ import typer
 from rich.table import Table
 
 from immich_facesets.errors import RequestError, SetupError
-from service.app import database_url, open_reading, prepare_data_dir
+from service.app import open_own_store, open_reading, prepare_data_dir
 from service.cli.terminal import out, plain, print_line
 from service.settings import USER_NAME_RULE, Settings, is_user_name, load_settings, load_users
 from service.source_registry import own_folders
 from service.store import runs
-from service.store.database import Store, migrate, open_engine
+from service.store.database import Store
 from service.store.folders import Folder, StoredSource, add_folder, remove_source, stored_sources
 
 sources = typer.Typer(help="Where pictures come from: Immich users, and folders.", no_args_is_help=True)
@@ -87,17 +87,12 @@ def add(
     if not is_user_name(name):
         raise RequestError(f"{name!r} is no name for a source: {USER_NAME_RULE}", status=400)
     root = _checked(path, settings)
-    prepare_data_dir(settings)
-    store = Store(open_engine(database_url(settings)))
-    try:
-        migrate(store.engine)
+    with open_own_store(settings, prepare_data_dir(settings), is_locked=False) as store:
         before = _find(store, name)
         if name in _users(settings) or (before is not None and before.kind != "folder"):
             raise RequestError(f"{name!r} is an Immich user: call the folder something else")
         is_trusted = trusted or (not mixed and before is not None and before.mode == "trusted")
         store.write_now(add_folder, Folder(name, root, "trusted" if is_trusted else "mixed"))
-    finally:
-        store.close()
     how = "each folder in it is one person" if is_trusted else "anybody may be anywhere in it"
     print_line(f"{root} is the source {name}: {how}. The next sync takes it in.")
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -17,17 +16,15 @@ from alembic.util import CommandError
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError, ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from immich_facesets.errors import SetupError, TransientError
+from immich_facesets.errors import SetupError
 from immich_facesets.runtime.file_modes import PRIVATE_FILE, close_to_others, private_opener
 from service.store import change_tracking
+from service.store.database_errors import database_error
+from service.store.database_lock import DatabaseLock
 
 Age = Literal["empty", "older", "current"]
-
-
-class DatabaseAwayError(TransientError):
-    """The database does not answer, or is locked: no source is at fault."""
 
 
 P = ParamSpec("P")
@@ -165,7 +162,7 @@ def migrate(engine: Engine) -> None:
             _age(connection)
             command.upgrade(_alembic(connection), "head")
     except SQLAlchemyError as error:
-        raise _database_trouble(error) from error
+        raise database_error(error) from error
 
 
 def age(engine: Engine) -> Age:
@@ -178,7 +175,7 @@ def age(engine: Engine) -> Age:
         with engine.connect().execution_options(facesets_read_only=True) as connection:
             return _age(connection)
     except SQLAlchemyError as error:
-        raise _database_trouble(error) from error
+        raise database_error(error) from error
 
 
 def _age(connection: Connection) -> Age:
@@ -196,42 +193,16 @@ def _age(connection: Connection) -> Age:
     return "current" if found == script.get_current_head() else "older"
 
 
-_SQLITE_ADVICE = {
-    ("SQLITE_FULL",): "the disk with the data folder is full: free some space, then start again; nothing is lost",
-    ("SQLITE_READONLY", "SQLITE_PERM"): "the database cannot be written: make FACESETS_DATA_DIR writable for this user",
-    ("SQLITE_CANTOPEN",): "the database files cannot be opened or made: make the folder of FACESETS_DATA_DIR, or of "
-    "FACESETS_DATABASE_URL where that is set, writable for this user, and free some space if its disk is full",
-    (
-        "SQLITE_CORRUPT",
-        "SQLITE_NOTADB",
-    ): "the database file is damaged or no database: restore it from a backup, or move it away to start anew",
-    ("SQLITE_IOERR",): "the disk with the data folder fails to read or write: check the disk, free some space if it is "
-    "full, then start again",
-}
-
-
-def _database_trouble(error: SQLAlchemyError) -> SetupError | TransientError:
-    """Return the error to show the operator for a database failure, without statements or parameters."""
-    original = error.orig if isinstance(error, DatabaseError) else None
-    if isinstance(original, sqlite3.Error):
-        name = getattr(original, "sqlite_errorname", "") or ""
-        for beginnings, advice in _SQLITE_ADVICE.items():
-            if name.startswith(beginnings):
-                return SetupError(advice)
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-            return DatabaseAwayError("the database is locked by another program")
-    if isinstance(error, ProgrammingError) and error.statement is None:  # raised before any statement: by the address
-        return SetupError("FACESETS_DATABASE_URL has options that the database driver does not know: remove them")
-    if isinstance(error, OperationalError):
-        return DatabaseAwayError("the database does not answer: check FACESETS_DATABASE_URL and the database server")
-    raise error
-
-
 class Store:
-    """The transaction runner: writers one at a time in their own thread, readers concurrently."""
+    """
+    The transaction runner: writers one at a time in their own thread, readers concurrently.
 
-    def __init__(self, engine: Engine) -> None:
+    Nothing is written unless ``lock``, where there is one, is held.
+    """
+
+    def __init__(self, engine: Engine, lock: DatabaseLock | None = None) -> None:
         self.engine = engine
+        self._lock = lock
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
 
@@ -250,6 +221,8 @@ class Store:
 
     def write_now(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """``write`` for callers without an event loop."""
+        if self._lock is not None:
+            self._lock.ensure()
         try:
             with self.engine.begin() as connection:
                 change_tracking.forget(connection)
@@ -257,7 +230,7 @@ class Store:
                 change_tracking.mark(connection)
                 return result
         except SQLAlchemyError as error:
-            raise _database_trouble(error) from error
+            raise database_error(error) from error
 
     def read_now(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """``read`` for callers without an event loop."""
@@ -265,7 +238,7 @@ class Store:
             with self.engine.connect().execution_options(facesets_read_only=True) as connection, connection.begin():
                 return function(connection, *args, **kwargs)
         except SQLAlchemyError as error:
-            raise _database_trouble(error) from error
+            raise database_error(error) from error
 
     @staticmethod
     async def _run(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:

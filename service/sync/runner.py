@@ -28,7 +28,7 @@ from service.passes.withdraw import withdraw
 from service.progress import Stage
 from service.sources import Source
 from service.store import assets, named_values, runs, spaces
-from service.store.database import DatabaseAwayError
+from service.store.database_errors import DatabaseAwayError
 from service.sync.outcome import UP_TO_DATE, Outcome, Result, cut_off, ended_by, together
 from service.sync.stopping import StopRequestedError
 

@@ -1,0 +1,42 @@
+"""Failures of a database as our errors, without statements or parameters."""
+
+import sqlite3
+
+from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError, SQLAlchemyError
+
+from immich_facesets.errors import SetupError, TransientError
+
+
+class DatabaseAwayError(TransientError):
+    """The database does not answer, or is locked: no source is at fault."""
+
+
+_SQLITE_ADVICE = {
+    ("SQLITE_FULL",): "the disk with the data folder is full: free some space, then start again; nothing is lost",
+    ("SQLITE_READONLY", "SQLITE_PERM"): "the database cannot be written: make FACESETS_DATA_DIR writable for this user",
+    ("SQLITE_CANTOPEN",): "the database files cannot be opened or made: make the folder of FACESETS_DATA_DIR, or of "
+    "FACESETS_DATABASE_URL where that is set, writable for this user, and free some space if its disk is full",
+    (
+        "SQLITE_CORRUPT",
+        "SQLITE_NOTADB",
+    ): "the database file is damaged or no database: restore it from a backup, or move it away to start anew",
+    ("SQLITE_IOERR",): "the disk with the data folder fails to read or write: check the disk, free some space if it is "
+    "full, then start again",
+}
+
+
+def database_error(error: SQLAlchemyError) -> SetupError | TransientError:
+    """Return the error to show the operator for a database failure, without statements or parameters."""
+    original = error.orig if isinstance(error, DatabaseError) else None
+    if isinstance(original, sqlite3.Error):
+        name = getattr(original, "sqlite_errorname", "") or ""
+        for beginnings, advice in _SQLITE_ADVICE.items():
+            if name.startswith(beginnings):
+                return SetupError(advice)
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            return DatabaseAwayError("the database is locked by another program")
+    if isinstance(error, ProgrammingError) and error.statement is None:  # raised before any statement: by the address
+        return SetupError("FACESETS_DATABASE_URL has options that the database driver does not know: remove them")
+    if isinstance(error, OperationalError):
+        return DatabaseAwayError("the database does not answer: check FACESETS_DATABASE_URL and the database server")
+    raise error
