@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, text
 from immich_facesets.errors import SetupError
 from service.app import open_own_store, open_reading, prepare_data_dir
 from service.settings import Settings
-from service.store import facts
+from service.store import named_values
 from service.store.database import Store
 
 TAKEN = "another immich-facesets is working on this database"
@@ -21,7 +21,7 @@ def settings_of(folder: Path, database_url: str) -> Settings:
 
 
 def write(store: Store, value: str) -> None:
-    store.write_now(facts.write_fact, "test", value)
+    store.write_now(named_values.write_value, "test", value)
 
 
 def refusal(folder: Path, database_url: str) -> str:
@@ -41,7 +41,7 @@ def test_a_second_service_on_one_database_is_refused_while_the_first_runs(databa
         with open_own_store(settings, tmp_path / "one", is_locked=False) as beside:
             write(beside, "beside it")
     with open_own_store(settings, tmp_path / "one") as store:
-        assert store.read_now(facts.read_fact, "test") == "beside it"
+        assert store.read_now(named_values.read_value, "test") == "beside it"
 
 
 def test_another_data_folder_is_refused_when_nobody_runs_and_told_the_way_in(database_url: str, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_another_data_folder_is_refused_when_nobody_runs_and_told_the_way_in(dat
     (tmp_path / "two" / "id").write_text(f"{own_id}\n", encoding="utf-8")
     restored = settings_of(tmp_path / "two", database_url)
     with open_own_store(restored, tmp_path / "two") as store:
-        assert store.read_now(facts.read_fact, "test") == "first"
+        assert store.read_now(named_values.read_value, "test") == "first"
 
 
 async def test_a_command_that_only_reads_is_refused_in_another_data_folder_too(
@@ -66,7 +66,7 @@ async def test_a_command_that_only_reads_is_refused_in_another_data_folder_too(
     settings = settings_of(tmp_path / "one", database_url)
     with open_own_store(settings, prepare_data_dir(settings)):
         async with open_reading(settings) as reading:
-            assert await reading.read(facts.read_fact, "test") is None
+            assert await reading.read(named_values.read_value, "test") is None
         with pytest.raises(SetupError, match=OTHER):
             async with open_reading(settings_of(tmp_path / "two", database_url)):
                 pass
@@ -97,7 +97,7 @@ def test_a_service_takes_the_lock_again_after_the_server_ended_its_sessions(
             write(other, "the other's")
             with pytest.raises(SetupError, match=TAKEN):
                 write(store, "lost")
-            assert other.read_now(facts.read_fact, "test") == "the other's"
+            assert other.read_now(named_values.read_value, "test") == "the other's"
 
 
 def end_sessions(postgres: str, database_url: str) -> None:
