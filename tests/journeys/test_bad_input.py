@@ -139,8 +139,8 @@ async def test_bad_pictures_are_recorded_rest_and_stop_nothing(journey: Journey)
     assert await ended(shown) == 0
     for reason, count in by_reason.items():
         assert f"  {count} x {reason}\n" in shown.stdout
-    assert "anna: /photos/cut.jpg: the embedder cannot use the picture: the picture is damaged" in shown.stdout
-    assert "anna: /photos/odd [2J[/red] 🦊.jpg: " in shown.stdout, "no markup, and no terminal escape sequence"
+    assert "anna: cut.jpg: the embedder cannot use the picture: the picture is damaged" in shown.stdout
+    assert "anna: odd [2J[/red] 🦊.jpg: " in shown.stdout, "no markup, and no terminal escape sequence"
     assert "\x1b" not in shown.stdout
 
     asked = len(journey.fetched())
@@ -246,9 +246,9 @@ async def test_a_login_proxy_in_front_of_immich_is_guessed(journey: Journey) -> 
     ("address", "said"),
     [
         ("{embedder}", "there is no Immich API at 127.0.0.1"),
-        ("immich-server:2283", "IMMICH_URL must look like http://immich-server:2283"),
-        ("ftp://immich-server", "IMMICH_URL must look like http://immich-server:2283"),
-        ("http://", "IMMICH_URL must look like http://immich-server:2283"),
+        ("immich-server:2283", "IMMICH_URL: must be an address such as http://immich-server:2283"),
+        ("ftp://immich-server", "IMMICH_URL: must be an address such as http://immich-server:2283"),
+        ("http://", "IMMICH_URL: must be an address such as http://immich-server:2283"),
         ("", "IMMICH_URL is not set"),
     ],
 )
