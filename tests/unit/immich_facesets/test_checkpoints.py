@@ -125,15 +125,15 @@ def neighbours(n: int) -> Any:
 
 
 COMPUTATIONS: dict[str, tuple[Callable[[int], Any], int, int]] = {
-    "linkage": (linked, 3000, 50_000),
-    "sampled linkage": (sampled, 3000, 50_000),
-    "careful grouping": (lambda n: group(n, "careful"), 1500, 50_000),
+    "linkage": (linked, 3000, 20_000),
+    "sampled linkage": (sampled, 3000, 20_000),
+    "careful grouping": (lambda n: group(n, "careful"), 1500, 30_000),
     "plain grouping": (lambda n: group(n, "plain"), 1500, 20_000),
-    "matching": (matched, 3000, 20_000),
+    "matching": (matched, 3000, 8000),
     "neighbours": (neighbours, 6000, 50_000),
     "thresholds": (measure, 2000, 50_000),
-    "eras": (split, 800, 20_000),
-    "probing": (probed, 600, 8000),
+    "eras": (split, 800, 8000),
+    "probing": (probed, 600, 4000),
     "near-duplicates": (duplicates, 6000, 50_000),
     "pictures": (looks, 6000, 50_000),
     "diversity": (curated, 800, 50_000),
