@@ -5,7 +5,7 @@ from databases import at_version
 from sqlalchemy import text
 
 from immich_facesets.assets import Person
-from service.store import assets, births, sources
+from service.store import assets, births, folders, sources
 from service.store.database import Store, migrate
 
 
@@ -35,6 +35,7 @@ def test_a_corrected_birth_date_counts_and_a_third_one_after_it(store: Store) ->
 
 def test_another_account_in_the_same_place_takes_no_birth_date_away(store: Store) -> None:
     state(store, "2015-02-03")
+    store.write_now(folders.forget_removed, ["anna"])
     state(store, "1980-01-01", account="user-2")
     state(store, "1990-01-01", person="p2", account="user-2")
     assert known(store) == {("anna", "p1"): ("1980-01-01", "2015-02-03"), ("anna", "p2"): ("1990-01-01",)}
