@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.grouping.face_table import Rows
 from immich_facesets.grouping.identities import UNASSIGNED
 from immich_facesets.grouping.matching import candidates
@@ -34,6 +35,7 @@ def attach_people(
     provisional = _claimed(problem, state, evidence)
     people = state.identities.people
     for person, rows in evidence.items():
+        checkpoint()
         if person in people.identity_of:
             continue
         number = _choice(problem, state, provisional, person, rows)
@@ -42,6 +44,7 @@ def attach_people(
         people.attach(person, number)
         _claim(problem, state, provisional, rows, number)
     while (pair := _one_person(problem, state, evidence)) is not None:
+        checkpoint()
         _absorb(problem, state, evidence, *pair)
 
 
@@ -72,6 +75,7 @@ def _detach_contradicted(
     """
     people = state.identities.people
     for number, attached in _attached(state, evidence).items():
+        checkpoint()
         if not _is_free(problem, number):
             continue
         members = state.members(number)
@@ -173,6 +177,7 @@ def _one_person(problem: GroupingProblem, state: GroupingState, evidence: Eviden
     numbers = [number for number in attached if _is_free(problem, number)]
     rows_of = {number: _union(evidence[person] for person in attached[number]) for number in numbers}
     for number in numbers:
+        checkpoint()
         if (other := _covered(problem, state, rows_of[number], number, attached)) is not None:
             return min(number, other), max(number, other)
     centroids = problem.centroids.matrix([rows_of[number] for number in numbers])
