@@ -50,7 +50,10 @@ def _add(tx: Connection, count: int) -> None:
         names = [hashlib.sha256(str(number).encode()).hexdigest() for number in numbers]
         for table, own in (
             (tables.contents, [{"sha256": name, "sha1": name[:40]} for name in names]),
-            (tables.assets, [{"asset_id": name, "fingerprint": name, "checksum": name[:40]} for name in names]),
+            (
+                tables.assets,
+                [{"asset_id": name, "fingerprint": name, "checksum": name[:40], "content": name} for name in names],
+            ),
             (tables.embeddings, [{"sha256": name} for name in names]),
             (
                 tables.faces,
