@@ -71,7 +71,7 @@ def _detach_contradicted(
     Detach people from identities whose other faces are of somebody else.
 
     One wrong face may have attached a person before the others arrived. An identity that was created for a person
-    remains theirs, unless it was created for such a face and most of it came with that.
+    remains theirs, unless it has such a face.
     """
     people = state.identities.people
     for number, attached in _attached(state, evidence).items():
@@ -82,7 +82,7 @@ def _detach_contradicted(
         if len(attached) == 1 and state.identities.is_asserted(number):
             (owner,) = attached
             has_wrong = bool(np.isin(dropped[owner], members).any())
-            if not has_wrong or len(np.setdiff1d(members, evidence[owner])) <= len(evidence[owner]):
+            if not has_wrong:
                 continue
         for person in sorted(attached, key=lambda one: (len(evidence[one]), evidence[one].tolist(), one)):
             if contradicts(problem, members, evidence[person]):
@@ -91,9 +91,9 @@ def _detach_contradicted(
 
 
 def contradicts(problem: GroupingProblem, members: Rows, evidence: Rows) -> bool:
-    """Return whether the rest of an identity's faces is too far from a person's own to be the same person."""
+    """Return whether most of an identity's faces are others, and too far from a person's own to be the same person."""
     rest = np.setdiff1d(members, evidence)
-    if len(rest) == 0:
+    if len(rest) <= len(evidence):
         return False
     centroids = problem.centroids
     distance = 1.0 - float(centroids.of(rest).astype(np.float64) @ centroids.of(evidence).astype(np.float64))
@@ -185,7 +185,10 @@ def _one_person(problem: GroupingProblem, state: GroupingState, evidence: Eviden
     near = candidates(centroids, places, centroids, places, problem.thresholds.merge)
     for place, other_place in zip(near.rows.tolist(), near.numbers.tolist(), strict=True):
         one, two = numbers[place], numbers[other_place]
-        if one < two and not _are_apart(problem, state, one, two) and _is_disjoint(problem, rows_of[one], rows_of[two]):
+        if one >= two or _are_apart(problem, state, one, two) or not _is_disjoint(problem, rows_of[one], rows_of[two]):
+            continue
+        members = _union([state.members(one), state.members(two), rows_of[one], rows_of[two]])
+        if not any(contradicts(problem, members, evidence[person]) for person in (*attached[one], *attached[two])):
             return one, two
     return None
 
