@@ -1,7 +1,7 @@
 """Concurrent work on many items, by tasks with an owner."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -37,6 +37,12 @@ async def fan_out(
                 group.create_task(worker())
     except BaseExceptionGroup as error:
         raise first_error(error) from None
+
+
+async def each(items: Iterable[T]) -> AsyncIterator[T]:
+    """Yield the items, for ``fan_out``."""
+    for item in items:
+        yield item
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

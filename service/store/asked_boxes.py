@@ -7,8 +7,8 @@ from sqlalchemy import Connection, and_, exists, or_, select, update
 
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.listing import ListingRules, is_big_enough
-from service.store.assets import hint_from_row
 from service.store.chunks import chunks
+from service.store.hints import hint_from_row
 from service.store.tables import assets, embeddings, faces, fingerprints, hints
 
 

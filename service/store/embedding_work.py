@@ -10,7 +10,8 @@ from sqlalchemy import Connection, and_, exists, func, or_, select, true
 from immich_facesets.assets import Asset
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from service.store import failures
-from service.store.assets import asset_from_row, hint_from_row
+from service.store.assets import asset_from_row
+from service.store.hints import hint_from_row
 from service.store.tables import assets, crops, embeddings, faces, fingerprints, hints
 
 

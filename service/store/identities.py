@@ -12,9 +12,9 @@ from immich_facesets.dates import EVIDENCE, day_of, day_of_instant
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingPlan, Known
 from service.store import births, past_people
-from service.store.assets import hint_from_row
 from service.store.chunks import chunks
 from service.store.former_members import forget_returned
+from service.store.hints import hint_from_row
 from service.store.imported_faces import add_import_assertions
 from service.store.moved_faces import moved
 from service.store.sources import FOLDER

@@ -27,7 +27,7 @@ from service.passes.unchanged import UnchangedCheck
 from service.passes.withdraw import withdraw
 from service.progress import Stage
 from service.sources import Source
-from service.store import assets, named_values, runs, spaces
+from service.store import face_readings, named_values, runs, spaces
 from service.store.database_errors import DatabaseAwayError
 from service.sync.outcome import UP_TO_DATE, Outcome, Result, cut_off, ended_by, together
 from service.sync.stopping import StopRequestedError
@@ -248,7 +248,7 @@ class Runner:
         """Apply a changed size rule to known assets too, not only to new ones."""
         store, rules = self._context.store, self._context.settings.listing_rules
         if await store.read(named_values.read_value, "min_face_short") != rules.min_face_short:
-            await store.write(assets.apply_size_rule, rules)
+            await store.write(face_readings.apply_size_rule, rules)
             await store.write(named_values.write_value, "min_face_short", rules.min_face_short)
 
     @asynccontextmanager

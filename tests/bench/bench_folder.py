@@ -22,7 +22,8 @@ import tracemalloc
 from pathlib import Path
 
 from service.passes.context import PassContext
-from service.passes.discover import Discover, DiscoverCounts
+from service.passes.discover import Discover
+from service.passes.discovering.counts import DiscoverCounts
 from service.passes.embed import recipe_of
 from service.progress import ProgressBoard
 from service.settings import Settings

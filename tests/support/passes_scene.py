@@ -15,7 +15,8 @@ from sqlalchemy.sql import FromClause
 
 from service.demo.immich import FakeAsset, FakeImmich
 from service.passes.context import PassContext
-from service.passes.discover import Discover, DiscoverCounts
+from service.passes.discover import Discover
+from service.passes.discovering.counts import DiscoverCounts
 from service.progress import ProgressBoard
 from service.settings import Settings, User
 from service.sources.immich import ImmichSource, build_immich_source

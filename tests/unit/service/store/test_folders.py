@@ -14,7 +14,7 @@ from immich_facesets.dates import DateKind
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Box
 from immich_facesets.listing import ListingRules, plan_page
-from service.store import assets, contents, exports, failures, identities, sources
+from service.store import assets, contents, exports, face_readings, failures, identities, sources
 from service.store.database import Store, migrate
 from service.store.folders import (
     Folder,
@@ -93,9 +93,9 @@ def test_every_picture_of_a_folder_is_wanted_whatever_size_faces_must_have(store
     store.write_now(sources.remember_source, "anna", "immich", "user-1")
     store.write_now(assets.remember_page, plan_page([asset("i1")], {}, NOON, ListingRules()), run_id=1)
     assert wanted(store) == {"a.jpg": True, "i1": True}
-    store.write_now(assets.apply_size_rule, ListingRules(min_face_short=5000))
+    store.write_now(face_readings.apply_size_rule, ListingRules(min_face_short=5000))
     assert wanted(store) == {"a.jpg": True, "i1": False}
-    assert store.read_now(assets.count_due, "album", NOON + timedelta(days=99)) == (0, 1)
+    assert store.read_now(face_readings.count_due, "album", NOON + timedelta(days=99)) == (0, 1)
 
 
 def test_ids_may_be_as_long_as_paths(store: Store) -> None:

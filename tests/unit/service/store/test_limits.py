@@ -15,7 +15,18 @@ import service.store
 from immich_facesets.assets import FaceHint, Person
 from immich_facesets.faces import Box
 from immich_facesets.listing import ListingRules, plan_page
-from service.store import assets, contents, eras, exports, folders, identities, picture_copies, sources, tables
+from service.store import (
+    assets,
+    contents,
+    eras,
+    exports,
+    face_readings,
+    folders,
+    identities,
+    picture_copies,
+    sources,
+    tables,
+)
 from service.store.database import Store, open_engine
 from service.store.eras import EraVersion
 
@@ -57,7 +68,7 @@ def test_a_picture_may_have_more_faces_than_a_statement_has_parameters(store: St
     store.write_now(assets.remember_page, plan_page([asset("a1")], {}, NOON, ListingRules()), run_id=1)
     hints = tuple(FaceHint(name, Box(0, 0, 10, 10), 100, 100, None) for name in names())
     for found in (hints, hints[1:]):
-        store.write_now(assets.record_look, asset("a1"), found, now=NOON, rules=ListingRules())
+        store.write_now(face_readings.record_look, asset("a1"), found, now=NOON, rules=ListingRules())
     assert store.read_now(lambda tx: len(tx.execute(select(tables.hints)).all())) == MANY - 1
 
 

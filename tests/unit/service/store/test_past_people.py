@@ -12,7 +12,7 @@ from immich_facesets.dates import DateKind
 from immich_facesets.faces import Box
 from immich_facesets.facesets.minors import DatedFace
 from immich_facesets.grouping.plan import Link
-from service.store import assets, births, contents, identities, past_people, sources
+from service.store import assets, births, contents, face_readings, identities, past_people, sources
 from service.store.database import Store, migrate
 
 MIA = ("anna", "mia")
@@ -34,7 +34,7 @@ def put(store: Store, *hints: FaceHint, **changes: Any) -> Asset:
 
 
 def look(store: Store, item: Asset, *hints: FaceHint) -> None:
-    store.write_now(assets.record_look, item, hints, now=NOON, rules=RULES)
+    store.write_now(face_readings.record_look, item, hints, now=NOON, rules=RULES)
 
 
 def given(store: Store) -> dict[int, frozenset[births.Person]]:

@@ -2,9 +2,12 @@
 
 import dataclasses
 import inspect
+import pkgutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ from builders import NOON, RECIPE, asset, content, face_answer, hint, nothing_to
 from sqlalchemy import Connection, insert
 from web_scene import invented_thresholds
 
+import service.store
 from immich_facesets.assets import Person
 from immich_facesets.eras import KeptEra
 from immich_facesets.errors import ItemError, SetupError
@@ -24,7 +28,6 @@ from immich_facesets.moderation.decisions import FaceRef, Reject
 from immich_facesets.quality.landmarks import Enriched
 from immich_facesets.quality.pose import Pose
 from service.store import (
-    asked_boxes,
     assets,
     births,
     contents,
@@ -33,7 +36,10 @@ from service.store import (
     enrichments,
     eras,
     exports,
+    face_readings,
+    faces,
     failures,
+    folders,
     former_members,
     identities,
     imported_faces,
@@ -64,10 +70,10 @@ KEY = "k" * 64
 
 READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     assets.known_assets: ("anna", ["a1", "a2", "a3"]),
-    assets.to_look_at: ("anna", NOON + timedelta(days=999)),
-    assets.count_due: ("anna", NOON),
+    face_readings.to_look_at: ("anna", NOON + timedelta(days=999)),
+    face_readings.count_due: ("anna", NOON),
     assets.unseen: ("anna", 2),
-    assets.without_hints: ("anna", NOON),
+    face_readings.without_hints: ("anna", NOON),
     assets.stamps: ("anna", ["a1"]),
     assets.has_any: ("anna",),
     embedding_work.to_embed: (RECIPE, NOON),
@@ -125,10 +131,17 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     source_names.dropped_users: (["ben"],),
     spaces.active_space: (),
     spaces.grouped_points: (),
+    faces.dimension_of: (RECIPE.space,),
+    faces.read_library: (RECIPE.space,),
+    folders.folders: (),
+    folders.has_work: (),
+    folders.stored_sources: (),
 }
 """Every query of the store, with its arguments for the space in use."""
 
-PARTS = {"add_import_assertions", "imported_eras", "resolver_of"} | {
+PARTS = {"add_import_assertions", "imported_eras", "resolver_of", "moved"} | {
+    "read_state",
+    "data_folder",
     "read_scope",
     "read_last_complete_sync",
     "read_thresholds",
@@ -146,6 +159,7 @@ OF_ANOTHER = {
 """The queries that concern another space."""
 
 CHANGES = {
+    "forget mark delete_others claim_data_folder add_folder forget_removed remove_source replace_hints record_moves upsert",
     "remember_members remember_left_behind forget_returned",
     "remember_source apply_size_rule remember_page record_look mark_gone finish_listing remember_people remember_births keep_links keep_hints record_alias",
     "mark_person_gone",
@@ -182,6 +196,7 @@ def add_former_member(tx: Connection) -> None:
 def fill(store: Store) -> None:
     """Two pictures done in the space in use, with an identity, a decision, an export and a failure; one is not done."""
     store.write_now(sources.remember_source, "anna", "immich", "user-1")
+    store.write_now(folders.add_folder, folders.Folder("album", Path("/album"), "mixed"))
     store.write_now(assets.remember_page, plans(ANNA, BEN, NEW, BROKEN), run_id=1)
     store.write_now(runs.begin_run, "full", ["anna"], NOON)
     store.write_now(sources.remember_people, "anna", [Person("p1", "Mira", "1980-01-01", is_hidden=False)])
@@ -216,31 +231,7 @@ def fill_other(store: Store) -> None:
 
 
 def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:
-    modules = (
-        asked_boxes,
-        assets,
-        births,
-        contents,
-        embedding_work,
-        picture_copies,
-        decisions,
-        enrichments,
-        eras,
-        exports,
-        failures,
-        former_members,
-        identities,
-        imported_faces,
-        imports,
-        members,
-        named_values,
-        past_people,
-        placed_pictures,
-        runs,
-        source_names,
-        sources,
-        spaces,
-    )
+    modules = [import_module(f"service.store.{found.name}") for found in pkgutil.iter_modules(service.store.__path__)]
     found = {
         function.__name__
         for module in modules
@@ -270,6 +261,10 @@ def test_no_question_about_the_space_in_use_is_answered_with_anything_of_another
     after = answers(store)
     assert after["census"].pop("contents") == before["census"].pop("contents") + 1, (
         "a known asset without an embedded picture"
+    )
+    known, now_known = (one["read_library"].pop("pictures") for one in (before, after))
+    assert [old.asset_id for old, new in zip(known, now_known, strict=True) if old != new] == [NEW.asset_id], (
+        "the hash of its bytes is known now, and belongs to no space"
     )
     assert after == before
     told = {name for name, answer in before.items() if not answer}

@@ -25,6 +25,7 @@ from service.store import (
     database,
     embedding_work,
     exports,
+    face_readings,
     failures,
     identities,
     members,
@@ -140,7 +141,7 @@ def test_an_asset_deleted_at_its_source_takes_its_faces_along_unless_another_sho
 def test_a_picture_whose_boxes_vanish_for_a_while_keeps_its_faces(store: Store) -> None:
     remember(store, asset("a1"))
     store.write_now(contents.record_content, content(asset("a1"), face_answer()), NOON)
-    store.write_now(assets.record_look, asset("a1"), (), now=NOON, rules=RULES)
+    store.write_now(face_readings.record_look, asset("a1"), (), now=NOON, rules=RULES)
     assert store.write_now(contents.drop_orphans) == 0
     assert len(store.read_now(identities.face_table, "space-1", 512).face_ids) == 1
 
@@ -258,9 +259,9 @@ def test_a_source_of_an_unknown_account_is_bound_at_the_next_sync(store: Store) 
 
 def test_a_changed_size_rule_is_applied_to_what_is_known(store: Store) -> None:
     remember(store, asset("a1"), asset("a2", hints=(hint(box=Box(0, 0, 70, 70)),)))
-    store.write_now(assets.apply_size_rule, type(RULES)(min_face_short=60))
+    store.write_now(face_readings.apply_size_rule, type(RULES)(min_face_short=60))
     assert {item.asset_id for item in store.read_now(embedding_work.to_embed, RECIPE, NOON)} == {"a1", "a2"}
-    store.write_now(assets.apply_size_rule, type(RULES)(min_face_short=500))
+    store.write_now(face_readings.apply_size_rule, type(RULES)(min_face_short=500))
     assert store.read_now(embedding_work.to_embed, RECIPE, NOON) == []
 
 
@@ -268,7 +269,7 @@ def test_a_changed_size_rule_is_applied_to_what_is_known(store: Store) -> None:
 def test_the_store_judges_stored_faces_as_a_listing_does(store: Store, of: Asset, wanted: bool) -> None:
     remember(store, of)
     for rules in (type(RULES)(min_face_short=5000), type(RULES)(min_face_short=1), RULES):
-        store.write_now(assets.apply_size_rule, rules)
+        store.write_now(face_readings.apply_size_rule, rules)
     assert bool(store.read_now(embedding_work.to_embed, RECIPE, NOON)) is wanted
 
 
@@ -409,7 +410,7 @@ class TestMovedByHand:
 
     def look(self, store: Store, name: str, person: str | None, *, face_id: str = "f1") -> None:
         found = (hint(face_id, person_id=person),) if person else ()
-        store.write_now(assets.record_look, asset(name), found, now=NOON, rules=RULES)
+        store.write_now(face_readings.record_look, asset(name), found, now=NOON, rules=RULES)
 
     def asserted(self, store: Store) -> dict[str, tuple[int, int, int]]:
         """How many faces each person has, was given by hand, and had taken away by hand."""

@@ -21,7 +21,7 @@ from service.passes.group_inputs.scope import basis_of, fresh_faces
 from service.progress import ProgressBoard
 from service.reports.status import stored_status
 from service.settings import Settings
-from service.store import assets, contents, decisions, identities, named_values, sources
+from service.store import assets, contents, decisions, face_readings, identities, named_values, sources
 from service.store.database import Store
 from service.store.named_values import Scope, read_scope, write_scope
 
@@ -176,7 +176,7 @@ async def test_a_face_that_its_owner_moves_follows_and_the_status_names_it(store
     def look(name: str, person: str | None) -> None:
         found = (hint("f1", person_id=person),) if person else ()
         item = asset(name, checksum=name.rjust(40, "0"))
-        store.write_now(assets.record_look, item, found, now=NOON, rules=ListingRules())
+        store.write_now(face_readings.record_look, item, found, now=NOON, rules=ListingRules())
 
     for person, pictures in names.items():
         for picture in pictures:

@@ -1,0 +1,1 @@
+"""Parts of discover beside the listing itself: people, dates, and the faces that a source knows."""
