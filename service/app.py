@@ -34,7 +34,7 @@ from service.monitoring.metrics import Metrics
 from service.passes.context import CROPS_FOLDER, STAGING_FOLDER, PassContext
 from service.progress import ProgressBoard
 from service.remote.transport import CountRequest
-from service.settings import LEAST_TOKEN_CHARACTERS, Settings, User, load_users
+from service.settings import LEAST_TOKEN_CHARACTERS, Settings
 from service.source_registry import FolderSources
 from service.sources import Source
 from service.sources.immich import build_immich_source
@@ -43,6 +43,7 @@ from service.store.database import DataLock, Store, age, migrate, open_engine
 from service.store.database_lock import DatabaseLock
 from service.store.folders import has_work
 from service.sync.runner import Runner
+from service.users import User, load_users
 
 log = structlog.get_logger(__name__)
 

@@ -10,6 +10,17 @@ from immich_facesets.runtime.listen_address import Listen
 LONGEST_INTERVAL = timedelta(days=3650)
 """Beyond it, dates of the schedule would leave the calendar."""
 
+USER_NAME_RULE = "a user's name must be 1 to 100 printable characters, without blanks around them"
+
+
+def is_user_name(name: str) -> bool:
+    """
+    Return whether this is a valid user name.
+
+    The name is used in messages and manifests and, made safe, as a folder's name.
+    """
+    return bool(name) and name == name.strip() and len(name) <= 100 and name.isprintable()
+
 
 def checked_addresses(text: str, example: str) -> str:
     """Return a list of HTTP addresses, separated by commas."""

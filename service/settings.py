@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from immich_facesets.eras import Window, read_windows
@@ -17,14 +17,16 @@ from immich_facesets.exports.requests import read_export_requests
 from immich_facesets.faces import Gate
 from immich_facesets.grouping.plan import GroupingRules, Method
 from immich_facesets.listing import ListingRules
-from immich_facesets.runtime.settings import read_secret, read_settings
+from immich_facesets.runtime.settings import read_settings
 from immich_facesets.spaces import OperatingPoints, operating_points
 from service.setting_values import (
+    USER_NAME_RULE,
     checked_address,
     checked_addresses,
     checked_header_value,
     checked_interval,
     checked_listen,
+    is_user_name,
 )
 
 PREFIX = "FACESETS_"
@@ -41,18 +43,6 @@ EMBEDDER_NAMES = tuple(f"FACESETS_EMBEDDER_{name}" for name in (
 
 LEAST_TOKEN_CHARACTERS = 16
 """Minimum length of a token; shorter ones can be guessed."""
-
-USER_NAME_RULE = "a user's name must be 1 to 100 printable characters, without blanks around them"
-
-
-def is_user_name(name: str) -> bool:
-    """
-    Return whether this is a valid user name.
-
-    The name is used in messages and manifests and, made safe, as a folder's name.
-    """
-    return bool(name) and name == name.strip() and len(name) <= 100 and name.isprintable()
-
 
 Distance = Annotated[float, Field(gt=0, le=2)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -288,75 +278,6 @@ class Settings(BaseSettings):
         return dataclasses.replace(stated or operating_points(family), **own)
 
 
-class User(BaseModel):
-    """An Immich user: the name used for it here, and its API key."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    api_key: SecretStr
-
-
-class _UserEntry(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    api_key: SecretStr | None = None
-    api_key_file: Path | None = None
-
-
-class _UsersFile(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    users: dict[str, _UserEntry]
-
-
 def load_settings() -> Settings:
     """Return the settings of this process; any mistake in them raises a ``SetupError``."""
     return read_settings(Settings, prefix=PREFIX, other_names=EMBEDDER_NAMES)
-
-
-def load_users(settings: Settings) -> tuple[User, ...]:
-    """
-    Return the users whose libraries are synced, by name.
-
-    A missing Immich address or key raises a ``SetupError`` that names the setting to change.
-    """
-    if settings.immich_url is None:
-        raise SetupError("IMMICH_URL is not set: the address of your Immich, such as http://immich-server:2283")
-    if settings.users_file is not None:
-        return _read_users(settings.users_file)
-    if settings.immich_api_key is None:
-        raise SetupError(
-            "no API key: set IMMICH_API_KEY (or IMMICH_API_KEY_FILE) to a key made in Immich under Account settings, "
-            "API keys; or FACESETS_USERS_FILE for several users"
-        )
-    return (User(name=settings.user, api_key=settings.immich_api_key),)
-
-
-def _read_users(path: Path) -> tuple[User, ...]:
-    try:
-        parsed = _UsersFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise SetupError(f"FACESETS_USERS_FILE names a file that cannot be read ({error.strerror}): {path}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SetupError(f"{path} is not TOML: {error}") from error
-    except ValidationError as error:
-        place = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise SetupError(
-            f"{path}: {place}: each user is a table [users.NAME] with api_key or api_key_file, and nothing else"
-        ) from None
-    users = []
-    for name, entry in sorted(parsed.users.items()):
-        if not is_user_name(name):
-            raise SetupError(f"{path}: users.{name!r}: {USER_NAME_RULE}")
-        files = {} if entry.api_key_file is None else {"KEY_FILE": str(path.parent / entry.api_key_file)}
-        try:
-            key = entry.api_key or read_secret("KEY", files)
-        except SetupError as error:
-            raise SetupError(f"{path}: users.{name}: api_key_file: {str(error).removeprefix('KEY_FILE ')}") from error
-        if key is None or not key.get_secret_value() or (entry.api_key and entry.api_key_file):
-            raise SetupError(f"{path}: users.{name} needs exactly one of api_key and api_key_file")
-        users.append(User(name=name, api_key=key))
-    if not users:
-        raise SetupError(f"{path} names no user: add a table [users.NAME] with api_key or api_key_file")
-    return tuple(users)

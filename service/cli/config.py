@@ -28,7 +28,7 @@ from service.cli.terminal import out, plain
 from service.embedders.child_process import EmbedderChild
 from service.files.folder_id import read_id
 from service.progress import ProgressBoard
-from service.settings import Settings, User, load_settings
+from service.settings import Settings, load_settings
 from service.source_registry import build_folder_source
 from service.sources.folder import FolderSource
 from service.sources.immich import build_immich_source
@@ -37,6 +37,7 @@ from service.store.database import Age, Store, age, open_engine
 from service.store.folders import folders
 from service.store.sources import bound_accounts
 from service.sync.schedule import trigger_of
+from service.users import User
 
 config = typer.Typer(help="The settings.", no_args_is_help=True)
 

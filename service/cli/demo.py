@@ -19,9 +19,10 @@ from service.computation import compute
 from service.daemon import Service
 from service.demo.immich import FakeImmich
 from service.demo.library import draw_library, fill
-from service.settings import Settings, User
+from service.settings import Settings
 from service.sync.outcome import Outcome, cut_off
 from service.sync.stopping import unless_stopped
+from service.users import User
 
 _MARK = ".immich-facesets-demo"
 _USERS = ("anna", "ben")

@@ -156,7 +156,8 @@ def sync_watched() -> None:
     """Run one sync in this process, and measure the stalls of its event loop."""
     from service.app import open_app  # noqa: PLC0415 - only in the child
     from service.monitoring.event_loop_lag import EventLoopWatch  # noqa: PLC0415
-    from service.settings import load_settings, load_users  # noqa: PLC0415
+    from service.settings import load_settings  # noqa: PLC0415
+    from service.users import load_users  # noqa: PLC0415
 
     async def run() -> None:
         settings = load_settings()

@@ -21,7 +21,8 @@ from bench import bench_embedder  # noqa: E402 - the repository must be found fi
 from real_library import ENVIRONMENT, labelled_photos  # noqa: E402
 
 from service.app import open_app  # noqa: E402
-from service.settings import load_settings, load_users  # noqa: E402
+from service.settings import load_settings  # noqa: E402
+from service.users import load_users  # noqa: E402
 
 STAGES = ("discover", "embed", "group", "publish")
 

@@ -26,8 +26,9 @@ from pydantic import SecretStr
 
 from immich_facesets.assets import Asset
 from service.demo.immich import FakeImmich
-from service.settings import Settings, User
+from service.settings import Settings
 from service.sources.immich import build_immich_source
+from service.users import User
 
 ROUNDS = 5
 MOMENT = datetime(2024, 1, 1, tzinfo=UTC)

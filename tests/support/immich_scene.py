@@ -12,9 +12,10 @@ from immich_facesets.assets import Asset
 from service.demo.immich import FakeAsset, FakeImmich, FakeUser
 from service.progress import RemoteState
 from service.remote.transport import CountRequest
-from service.settings import Settings, User
+from service.settings import Settings
 from service.sources import Page
 from service.sources.immich import ImmichSource, build_immich_source
+from service.users import User
 
 VERSIONS = ("2.7.5", "3.1.0", "3.3.5")
 NOON = datetime(2024, 5, 5, 12, 0, tzinfo=UTC)

@@ -26,9 +26,10 @@ from immich_facesets.synthetic import Pose, Sitter, draw_picture
 from service.app import open_app
 from service.demo.immich import FakeAsset, FakeImmich
 from service.files.export_tree import ExportTree
-from service.settings import Settings, User
+from service.settings import Settings
 from service.sync.outcome import Outcome
 from service.sync.runner import Runner
+from service.users import User
 
 CHILD, MOTHER, STRANGER = 3100, 700, 1500
 BORN = "2012-03-04"

@@ -18,10 +18,11 @@ from service.passes.context import PassContext
 from service.passes.discover import Discover
 from service.passes.discovering.counts import DiscoverCounts
 from service.progress import ProgressBoard
-from service.settings import Settings, User
+from service.settings import Settings
 from service.sources.immich import ImmichSource, build_immich_source
 from service.store import runs
 from service.store.database import Store, migrate, open_engine
+from service.users import User
 
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
 

@@ -10,9 +10,10 @@ from service.remote.breaker import Breaker, Clock, utc_now
 from service.remote.guard import Guard
 from service.remote.pacing import Pacer
 from service.remote.transport import CountRequest
-from service.settings import Settings, User
+from service.settings import Settings
 from service.sources.immich.client import ImmichClient
 from service.sources.immich.source import ImmichSource
+from service.users import User
 
 __all__ = ["ImmichSource", "build_immich_source"]
 

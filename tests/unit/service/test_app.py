@@ -15,9 +15,10 @@ from immich_facesets.errors import RequestError
 from service.app import App, open_app, web_token
 from service.daemon import Service, status_facts
 from service.demo.immich import FakeImmich
-from service.settings import Settings, User
+from service.settings import Settings
 from service.store import members
 from service.sync.outcome import Outcome
+from service.users import User
 
 SYNTHETIC: Mapping[str, str] = {"FACESETS_EMBEDDER_ENGINE": "synthetic"}
 FIELDS: dict[str, Any] = {

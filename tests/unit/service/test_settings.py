@@ -12,7 +12,8 @@ from embedder.settings import load_settings as load_embedder_settings
 from immich_facesets.errors import SetupError
 from immich_facesets.runtime.settings import known_names
 from immich_facesets.spaces import BUFFALO_L, OperatingPoints
-from service.settings import EMBEDDER_NAMES, Settings, load_settings, load_users
+from service.settings import EMBEDDER_NAMES, Settings, load_settings
+from service.users import load_users
 
 KEY = "k" * 43
 

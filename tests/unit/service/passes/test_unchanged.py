@@ -16,7 +16,7 @@ from sqlalchemy import Connection, delete, insert, update
 from immich_facesets.moderation.decisions import Label
 from service.app import App, open_app
 from service.demo.immich import FakeImmich
-from service.settings import Settings, User
+from service.settings import Settings
 from service.store import decisions
 from service.store.change_tracking import consequences, read_state
 from service.store.database import Store
@@ -25,6 +25,7 @@ from service.store.tables import failures, people
 from service.store.upsert import BOOKKEEPING, upsert
 from service.sync.outcome import Outcome
 from service.sync.runner import Runner
+from service.users import User
 
 
 @dataclass

@@ -22,12 +22,12 @@ from service.embedders.client import Embedder
 from service.embedders.pool import EmbedderPool
 from service.files.export_tree import ExportTree
 from service.monitoring.metrics import Metrics
-from service.settings import User
 from service.sources import SourceAwayError
 from service.sources.immich import build_immich_source
 from service.store import runs, spaces
 from service.sync.outcome import Outcome
 from service.sync.runner import Runner
+from service.users import User
 
 
 class OtherEngine(ScriptedEngine):

@@ -14,9 +14,10 @@ from sqlalchemy import Connection, select, update
 
 from service.app import App, open_app
 from service.demo.immich import FakeImmich
-from service.settings import Settings, User
+from service.settings import Settings
 from service.store.tables import crops, memberships
 from service.sync.outcome import Outcome
+from service.users import User
 
 FIELDS: dict[str, Any] = {
     "min_face_short": 40,

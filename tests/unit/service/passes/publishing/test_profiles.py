@@ -20,11 +20,12 @@ from immich_facesets.exports.requests import read_export_requests
 from service.app import App, open_app
 from service.demo.immich import FakeImmich
 from service.files.export_tree import ExportTree
-from service.settings import Settings, User
+from service.settings import Settings
 from service.store import exports, members, runs
 from service.store.tables import export_ledger
 from service.store.tables import identities as identity_rows
 from service.sync.outcome import Outcome
+from service.users import User
 
 SYNTHETIC: Mapping[str, str] = {"FACESETS_EMBEDDER_ENGINE": "synthetic"}
 FIELDS: dict[str, Any] = {
