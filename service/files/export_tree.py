@@ -21,20 +21,15 @@ from typing import BinaryIO
 
 from immich_facesets.checkpoints import checkpoint
 from immich_facesets.errors import SetupError
-from immich_facesets.exports.file_names import OURS
 from immich_facesets.exports.profile import PROFILES_FOLDER, Content
 from immich_facesets.exports.registry import PROFILES
 from immich_facesets.facesets.faceset import FacesetFolder
 from immich_facesets.runtime.file_modes import SHARED_FILE, SHARED_FOLDER, make_folder
+from service.files.directory_swap import DRAFT, GONE, PREFIX, beside, interrupted, put_in_place, settle
 from service.files.durable import discard, disk_trouble, exchange, sync_folder, write_durably
 from service.files.ownership import digest_at, is_ours, manifest_of, object_in, real_folders, refuse_foreign_folder
 
 USERS_FOLDER = "users"
-PREFIX = OURS
-"""Prefix of names that the service may delete at any time."""
-
-_DRAFT, _OLD, _GONE = f"{PREFIX}draft-", f"{PREFIX}old-", f"{PREFIX}gone-"
-_KINDS = (_DRAFT, _OLD, _GONE)
 _PROBE_BYTES = 1 << 20  # written by ``check`` to test for free space
 
 
@@ -64,7 +59,7 @@ class ExportTree:
         If not, raise a ``SetupError`` with advice.
         """
         self._require_root()
-        probe = self._root / f"{_DRAFT}probe"
+        probe = self._root / f"{DRAFT}probe"
         with disk_trouble(self._root):
             try:
                 discard(probe)
@@ -81,9 +76,9 @@ class ExportTree:
         """Finish or undo interrupted writes. Call it before anything else is written or planned."""
         with disk_trouble(self._root):
             for folder in list(self._writable_folders()):
-                leaves = _cut_short(folder)
+                leaves = interrupted(folder)
                 for leaf in leaves:
-                    _settle(folder / leaf)
+                    settle(folder / leaf)
                 if leaves:
                     sync_folder(folder)
 
@@ -137,35 +132,35 @@ class ExportTree:
         """
         self._require_root()
         target = self._path(name)
-        draft = _beside(target, _DRAFT)
+        draft = beside(target, DRAFT)
         with disk_trouble(self._root):
             self._make_folders(target.parent)
-            _settle(target)
+            settle(target)
             refuse_foreign_folder(target)
             draft.mkdir(mode=SHARED_FOLDER)
         self._step("draft")
         try:
             self._fill(draft, target, files)
             with disk_trouble(self._root):
-                self._put_in_place(draft, target)
+                put_in_place(draft, target, swap=self._swap, step=self._step)
         finally:
             with disk_trouble(self._root):
-                _settle(target)
+                settle(target)
         self._step("deleted")
 
     def remove_directory(self, name: str) -> bool:
         """Remove a directory of ours, at once for every reader; False when there was none."""
         target = self._path(name)
         with disk_trouble(self._root):
-            _settle(target)
+            settle(target)
             if not target.exists():
                 return False
             refuse_foreign_folder(target)
-            target.rename(_beside(target, _GONE))
+            target.rename(beside(target, GONE))
             self._step("gone")
             sync_folder(target.parent)
             self._step("durable")
-            _settle(target)
+            settle(target)
             with contextlib.suppress(OSError):  # not empty: other directories are in it
                 for parent in target.parents:
                     if parent == self._root:
@@ -196,7 +191,7 @@ class ExportTree:
                     f"{target} was not written by this program: move it away, or set another export folder"
                 )
             self._make_folders(target.parent)
-            draft = _beside(target, _DRAFT)
+            draft = beside(target, DRAFT)
             discard(draft)
             try:
                 write_durably(draft, body, mode=SHARED_FILE)
@@ -260,17 +255,6 @@ class ExportTree:
                 sync_folder(folder)
         self._step("synced")
 
-    def _put_in_place(self, draft: Path, target: Path) -> None:
-        exists = target.exists()
-        if not (exists and self._swap(draft, target)):
-            if exists:
-                target.rename(_beside(target, _OLD))
-                self._step("moved away")
-            draft.rename(target)
-        self._step("swapped")
-        sync_folder(target.parent)
-        self._step("durable")
-
     def _folders_in(self, place: str) -> Iterator[Path]:
         """Return the real folders in a place, none when a link leads there."""
         folder = self._root / place
@@ -317,23 +301,3 @@ def _bound(content: Content, draft: Path) -> bytes | Callable[[BinaryIO], None]:
     if isinstance(content, bytes):
         return content
     return lambda file: content(file, lambda name: draft.joinpath(*_parts(name)).read_bytes())
-
-
-def _beside(target: Path, prefix: str) -> Path:
-    return target.with_name(f"{prefix}{target.name}")
-
-
-def _cut_short(folder: Path) -> list[str]:
-    """Return the names in a folder that a kill may have left between two states."""
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.name.startswith(PREFIX)]
-    return sorted({name.removeprefix(prefix) for name in names for prefix in _KINDS if name.startswith(prefix)})
-
-
-def _settle(target: Path) -> None:
-    """Clean up one name: finish a half-done swap, and delete leftovers."""
-    draft, old, gone = (_beside(target, prefix) for prefix in _KINDS)
-    if old.is_dir() and not target.exists():
-        (draft if draft.is_dir() else old).rename(target)
-    for leftover in (draft, old, gone):
-        discard(leftover)

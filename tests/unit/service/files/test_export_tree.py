@@ -18,7 +18,8 @@ from immich_facesets.exports.fsz import faceset_files
 from immich_facesets.exports.manifests import faceset_manifest, user_manifest
 from immich_facesets.exports.profile import Content
 from immich_facesets.facesets.faceset import Faceset, digest, plan_publish
-from service.files.export_tree import PREFIX, ExportTree
+from service.files.directory_swap import PREFIX
+from service.files.export_tree import ExportTree
 
 ROOT = Path(__file__).resolve().parents[4]
 OWN_MOUNTS = ("unshare", "--user", "--mount", "--map-root-user")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from export_child import DIED, NAME, files, manifest
 
-from service.files.export_tree import PREFIX, ExportTree
+from service.files.directory_swap import PREFIX
+from service.files.export_tree import ExportTree
 
 pytestmark = pytest.mark.kill
 ROOT = Path(__file__).resolve().parents[4]
