@@ -1,10 +1,10 @@
 """The faces that may show a minor: everything known about them is gathered here, and decided by a pure rule."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from immich_facesets.facesets.minors import DatedFace, Held, Knowledge, Likenesses, Person, held_back
 from immich_facesets.moderation.constraints import Constraints
+from service.computation import compute
 from service.store import births, contents, decisions, faces, past_people
 from service.store.database import Store
 
@@ -27,9 +27,9 @@ async def held_faces(store: Store, space: str, *, within: float) -> dict[int, He
     for start in range(0, len(seen), _VECTORS_AT_ONCE):
         some = seen[start : start + _VECTORS_AT_ONCE]
         vectors = await store.read(contents.vectors_of, [face.face_id for face in some], dimension)
-        await asyncio.to_thread(likenesses.add, some, vectors)
-    alike = await asyncio.to_thread(likenesses.of_minors, within)
-    return await asyncio.to_thread(held_back, seen, known, alike)
+        await compute(likenesses.add, some, vectors)
+    alike = await compute(likenesses.of_minors, within)
+    return await compute(held_back, seen, known, alike)
 
 
 async def _knowledge(
