@@ -13,13 +13,27 @@ from immich_facesets.grouping.plan import GroupingPlan, GroupingReport, Grouping
 from immich_facesets.listing import AssetPlan, ListingRules, plan_page
 from immich_facesets.moderation.constraints import constraints
 from immich_facesets.spaces import BUFFALO_L
-from immich_facesets.wire import CropAnswer, FaceAnswer
+from immich_facesets.wire import CropAnswer, FaceAnswer, Info, Limits
 from service.store.contents import EmbeddedContent, FoundFace
 from service.store.embedding_work import Recipe
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 RULES = ListingRules()
 RECIPE = Recipe(space="space-1", detection="full", crop_size=512, crop_padding=0.5, crop_short=100.0)
+
+INFO = Info(
+    space=RECIPE.space,
+    family="w600k_mbf",
+    dimension=512,
+    engine="onnx",
+    pack="p",
+    licence="",
+    models=(),
+    provider="cpu",
+    limits=Limits(max_pixels=1, max_bytes=1, max_in_flight=1),
+    version="1",
+)
+"""The description of an embedder that serves the space of ``RECIPE``."""
 
 
 def hint(face_id: str = "f1", *, box: Box | None = None, person_id: str | None = None, size: int = 1000) -> FaceHint:

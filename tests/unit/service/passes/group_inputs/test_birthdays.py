@@ -5,30 +5,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from builders import NOON, RECIPE, asset, content, face_answer, hint, plans
+from builders import INFO, NOON, RECIPE, asset, content, face_answer, hint, plans
 
 from immich_facesets.assets import Person
 from immich_facesets.dates import DateKind
-from immich_facesets.wire import Info, Limits
 from service.passes.context import PassContext
 from service.passes.group import Group
 from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store import assets, contents, identities, sources
 from service.store.database import Store
-
-INFO = Info(
-    space=RECIPE.space,
-    family="w600k_mbf",
-    dimension=512,
-    engine="onnx",
-    pack="p",
-    licence="",
-    models=(),
-    provider="cpu",
-    limits=Limits(max_pixels=1, max_bytes=1, max_in_flight=1),
-    version="1",
-)
 
 
 def add(store: Store, name: str, year: int, kind: DateKind = DateKind.METADATA) -> None:

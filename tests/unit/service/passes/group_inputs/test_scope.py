@@ -7,14 +7,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from builders import NOON, RECIPE, asset, content, face_answer, hint, plans, unit
+from builders import INFO, NOON, asset, content, face_answer, hint, plans, unit
 
 from immich_facesets.assets import Person
 from immich_facesets.grouping.plan import GroupingReport, GroupingRules
 from immich_facesets.listing import ListingRules
 from immich_facesets.moderation.decisions import Label
 from immich_facesets.spaces import BUFFALO_L, operating_points
-from immich_facesets.wire import Info, Limits
 from service.passes.context import PassContext
 from service.passes.group import GUARDRAILS, Group
 from service.passes.group_inputs.scope import basis_of, fresh_faces
@@ -75,18 +74,7 @@ class Syncs:
         self.conditions = PassContext(
             store=store, settings=settings, board=ProgressBoard(), stop=asyncio.Event(), clock=lambda: self.now
         )
-        self.info = Info(
-            space=RECIPE.space,
-            family="w600k_mbf",
-            dimension=512,
-            engine="onnx",
-            pack="p",
-            licence="",
-            models=(),
-            provider="cpu",
-            limits=Limits(max_pixels=1, max_bytes=1, max_in_flight=1),
-            version="1",
-        )
+        self.info = INFO
         store.write_now(sources.remember_source, "anna", "immich", "user-1")
 
     def add(self, *names: str, vector: bytes | None = None) -> None:
