@@ -23,7 +23,7 @@ def check_account(name: str, account: str, bound: Mapping[str, str]) -> None:
     if twin is not None:
         raise SetupError(
             f"the API keys of users {twin!r} and {name!r} belong to one Immich account: take one of them out of the "
-            "settings"
+            "settings, and remove what is known of it with 'immich-facesets sources remove NAME'"
         )
 
 

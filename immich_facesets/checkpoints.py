@@ -2,8 +2,8 @@
 Checkpoints: the places where the caller of a long computation may end it.
 
 Between two of them lies a bounded amount of work: one block of a matrix product, one merge, one set of faces, one file.
-The caller sets a check, which raises an error to end the computation. Computations change nothing but their results, so
-nothing is lost. The check is a context variable, because it concerns every function on the way and the result of none.
+The caller sets a check, which raises an error to end the computation. A computation changes nothing but its result, and
+a writer of files leaves a draft at most, so nothing is lost. The check is a context variable, because it concerns every function on the way and the result of none.
 """
 
 from collections.abc import Callable, Iterator

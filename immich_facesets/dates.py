@@ -22,7 +22,8 @@ class DateKind(StrEnum):
 
     ``CAMERA``: a camera wrote it when it took the picture. ``METADATA``: other metadata state when the picture was
     taken, written by a program or a person. ``FILE``: when the file was made, changed, scanned or uploaded.
-    ``IMPOSSIBLE``: in the future, or before photography. A date before the birth of a person in the picture is
+    ``IMPOSSIBLE``: in the future, or before photography. ``OPEN``: not known yet, because the source could not be asked.
+    A date before the birth of a person in the picture is
     impossible too, but only for that person.
     """
 
@@ -30,11 +31,7 @@ class DateKind(StrEnum):
     METADATA = "metadata"
     FILE = "file"
     IMPOSSIBLE = "impossible"
-
-    @property
-    def is_evidence(self) -> bool:
-        """Whether such a date tells when the picture was taken."""
-        return self in EVIDENCE
+    OPEN = "open"
 
 
 EVIDENCE = (DateKind.CAMERA, DateKind.METADATA)

@@ -25,10 +25,10 @@ def moves(before: Sequence[FaceHint], after: Sequence[FaceHint]) -> list[Move]:
     """
     Return what the owner changed between two readings of all faces of a picture.
 
-    A source never takes a face from a person by itself. A face without a person now is no move: a new detection loses
-    the person, and finds it again later.
+    A face without a person now is no move: a new detection loses the person, and finds it again later. Faces that vanish
+    together are none either: an owner deletes them one by one, and a new detection may miss several.
     """
-    found = []
+    found, deleted = [], []
     by_id = {hint.face_id: hint for hint in after}
     for hint in before:
         box = relative_box(hint)
@@ -36,10 +36,10 @@ def moves(before: Sequence[FaceHint], after: Sequence[FaceHint]) -> list[Move]:
             continue
         now = by_id.get(hint.face_id) or _at(box, after)
         if now is None:
-            found.append(Move(box, hint.person_id, None))
+            deleted.append(Move(box, hint.person_id, None))
         elif now.person_id not in (None, hint.person_id):
             found.append(Move(box, hint.person_id, now.person_id))
-    return found
+    return found + (deleted if len(deleted) == 1 else [])
 
 
 def is_returned(move: Move, after: Iterable[FaceHint]) -> bool:

@@ -170,9 +170,12 @@ def open_own_store(settings: Settings, folder: Path, *, is_locked: bool = True) 
             lock = stack.enter_context(DatabaseLock(engine))
         store = Store(engine, lock)
         stack.callback(store.close)
-        migrate(engine)
         if settings.database_url is not None:
             mine = DataFolder(ensure_id(folder), str(folder.absolute()), socket.gethostname())
+            if age(engine) != "empty":  # before anything is written: migrations cannot be taken back
+                refuse_other_folder(store.read_now(data_folder), mine.id, folder)
+        migrate(engine)
+        if settings.database_url is not None:
             refuse_other_folder(store.write_now(claim_data_folder, mine), mine.id, folder)
         yield store
 

@@ -255,3 +255,4 @@ def _absorb(problem: GroupingProblem, state: GroupingState, evidence: Evidence, 
         occupied.add(pair)
     for person in people.of(gone):
         people.attach(person, kept)
+    state.identities.absorb(gone, kept)

@@ -119,6 +119,7 @@ class Identities:
     The identities while a plan is made: the people attached to them, and the new ones.
 
     ``origins`` and ``gate_counts``: of new identities, by number; the counts are those of the cluster that became one.
+    ``absorbed``: the identity that took over all of an existing one, by the number of that one.
     ``first_new``: the lowest number of an identity that grouping creates. Such numbers are provisional until
     ``renumber``.
     """
@@ -138,6 +139,7 @@ class Identities:
             self.people.attach(person, number)
         self.origins: dict[int, Origin] = {}
         self.gate_counts: dict[int, GateCounts] = {}
+        self.absorbed: dict[int, int] = {}
         self.first_new = first_new
         self._next = first_new
         self._asserted = {constraints.current(one.number) for one in known if one.origin == "asserted"}
@@ -152,6 +154,12 @@ class Identities:
         self.origins[number] = origin
         return number
 
+    def absorb(self, gone: int, kept: int) -> None:
+        """Record that one identity took over all of another."""
+        self.absorbed = {old: kept if new == gone else new for old, new in self.absorbed.items()}
+        if gone < self.first_new:
+            self.absorbed[gone] = kept
+
     def drop_empty(self, owner: NDArray[np.int64]) -> None:
         """Discard new identities without faces, and detach all people from them."""
         empty = self.origins.keys() - set(owner.tolist())
@@ -162,4 +170,5 @@ class Identities:
         """Replace provisional numbers, the keys of ``final``; counts of identities that were dropped are discarded."""
         self.origins = {final.get(number, number): origin for number, origin in self.origins.items()}
         self.gate_counts = {final[number]: counts for number, counts in self.gate_counts.items() if number in final}
+        self.absorbed = {old: final.get(new, new) for old, new in self.absorbed.items()}
         self.people.renumber(final)

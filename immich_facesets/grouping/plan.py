@@ -90,7 +90,11 @@ class Carried:
 
 @dataclass(frozen=True, slots=True)
 class GroupingPlan:
-    """The changes: first create ``new``, then drop ``leaves`` (face ids), then add ``joins``, set ``links`` and ``namings``."""
+    """
+    The changes: first create ``new``, then drop ``leaves`` (face ids), then add ``joins``, set ``links`` and ``namings``.
+
+    ``absorbed``: (number, number of the identity that took over all of it); what else is known of it follows.
+    """
 
     new: tuple[NewIdentity, ...]
     joins: tuple[Join, ...]
@@ -98,6 +102,7 @@ class GroupingPlan:
     links: tuple[Link, ...]
     report: GroupingReport
     namings: tuple[Naming, ...] = ()
+    absorbed: tuple[tuple[int, int], ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -150,6 +155,7 @@ def plan_grouping(
         links=_links(state, known),
         report=report,
         namings=_namings(state, known, cleaned),
+        absorbed=tuple(sorted(state.identities.absorbed.items())),
     )
 
 

@@ -38,9 +38,9 @@ class Constraints:
     ``forgotten``: identities whose data was erased. ``merged``: old number to the number it was merged into, chains
     resolved. ``apart``: pairs of identities (lower first) that are two people. ``attached``: people (source, person id)
     whose identity a decision set. ``together``: faces whose pictures may hold one person twice. ``of_age`` and
-    ``adults``: faces and identities that show an adult. ``locks``, ``labels``,
-    ``hidden`` (from exports) and ``covers`` hold the last decision for each identity. The value is False or None where
-    it was undone; without a decision there is no entry.
+    ``adults``: faces and identities that show an adult. ``locks``, ``labels``, ``hidden`` (from exports) and ``covers``
+    hold the last decision for each identity. The value is False or None where it was undone; without a decision there
+    is no entry.
     """
 
     must: Mapping[int, int] = field(default_factory=dict)

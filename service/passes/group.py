@@ -114,7 +114,7 @@ class Group:
         missing = await store.read(
             embedding_work.count_to_embed, recipe_of(space, self._context.settings), now, sources=self._sources
         )
-        late = await store.read(spaces.count_late_members, active, space)
+        late = await store.read(spaces.count_late_members, active, space, self._sources)
         if not missing and not (late and await store.read(spaces.may_wait, now)):
             return None
         return replace(await store.read(spaces.progress_of, space), late=late)

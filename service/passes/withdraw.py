@@ -20,7 +20,7 @@ from service.files.ownership import object_in
 from service.passes.context import PassContext
 from service.passes.group_inputs.operating_points import points_today
 from service.passes.publishing.minors import held_faces
-from service.store import exports, spaces
+from service.store import exports, faces, spaces
 from service.store.change_tracking import read_state
 from service.store.named_values import read_last_complete_sync, read_thresholds
 
@@ -43,10 +43,7 @@ async def withdraw(context: PassContext, tree: ExportTree) -> int:
     if used is None or used.space != await store.read(spaces.active_space):
         return 0
     held = await held_faces(store, used.space, within=points_today(context.settings, used).match)
-    boxes: dict[str, list[Box]] = {}
-    for member in await store.read(exports.members, used.space) if held else ():
-        if member.face.face_id in held:
-            boxes.setdefault(member.face.sha256, []).append(member.face.box)
+    boxes = await store.read(faces.boxes_of_faces, sorted(held))  # of strays too: an older bundle may have one
     withdrawn = await asyncio.to_thread(_withdraw, tree, boxes) if boxes else {}
     for directory, is_removed in withdrawn.items():
         if is_removed:

@@ -219,7 +219,8 @@ def forget_lost(tx: Connection, files: Collection[str], space: str) -> None:
             .join(crops, crops.c.face_id == faces.c.face_id)
             .where(crops.c.file.in_(some), faces.c.space == space)
         )
-        tx.execute(delete(embeddings).where(embeddings.c.sha256.in_(lost), embeddings.c.space == space))
+        here = (embeddings.c.sha256.in_(lost), embeddings.c.space == space)
+        tx.execute(update(embeddings).where(*here).values(detection=""))
 
 
 def vectors_of(tx: Connection, face_ids: Sequence[int], dimension: int) -> NDArray[np.float32]:

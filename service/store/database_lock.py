@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from immich_facesets.errors import SetupError
+from immich_facesets.runtime.file_modes import PRIVATE_FILE
 from service.store.database_errors import database_error
 
 _KEY = 0x0FACE5E7
@@ -37,7 +38,7 @@ class DatabaseLock:
                 engine.url, poolclass=NullPool, isolation_level="AUTOCOMMIT", hide_parameters=True
             )
         elif database and database != ":memory:":
-            self._file = FileLock(Path(f"{database}.lock"))
+            self._file = FileLock(Path(f"{database}.lock"), mode=PRIVATE_FILE)
 
     def __enter__(self) -> Self:
         if self._file is not None:

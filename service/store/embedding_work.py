@@ -12,7 +12,7 @@ from immich_facesets.faces import SAME_FACE_IOU, Box
 from service.store import failures
 from service.store.assets import asset_from_row
 from service.store.hints import hint_from_row
-from service.store.tables import assets, crops, embeddings, faces, fingerprints, hints
+from service.store.tables import assets, crops, embeddings, faces, fingerprints, hints, memberships
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,8 @@ def _missing(recipe: Recipe, now: datetime, sources: Collection[str] | None) -> 
     """
     Return the condition for work: wanted, present, not done with this recipe, and not paused after a failure.
 
-    A known picture that was changed is fetched in any case: its old faces stay until the new bytes are seen.
+    A known picture that was changed is fetched in any case: its old faces stay until the new bytes are seen. So is one
+    with a member of an identity, which a new space or recipe must not lose.
     """
     done = exists().where(
         fingerprints.c.fingerprint == assets.c.fingerprint,
@@ -48,8 +49,9 @@ def _missing(recipe: Recipe, now: datetime, sources: Collection[str] | None) -> 
     is_changed = and_(
         assets.c.content.is_not(None), ~exists().where(fingerprints.c.fingerprint == assets.c.fingerprint)
     )
+    has_member = exists().where(faces.c.sha256 == assets.c.content, memberships.c.face_id == faces.c.face_id)
     return and_(
-        or_(assets.c.is_wanted.is_(True), is_changed),
+        or_(assets.c.is_wanted.is_(True), is_changed, has_member),
         assets.c.is_gone.is_(False),
         assets.c.is_offline.is_(False),
         ~done,

@@ -1,12 +1,13 @@
 """Faces with their boxes in pictures, and the pictures under all their names: the data labels are matched with."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, func, select
 
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Assertion, FaceTable
+from service.store.chunks import chunks
 from service.store.identities import all_memberships, assertions, face_table
 from service.store.tables import assets, crops, faces, memberships, vectors
 
@@ -71,6 +72,16 @@ def dimension_of(tx: Connection, space: str) -> int:
     """Return the dimension of the vectors of the space; 1 while there is none."""
     holds = select(func.length(vectors.c.vector)).join(faces, faces.c.face_id == vectors.c.face_id)
     return (tx.scalar(holds.where(faces.c.space == space).limit(1)) or 4) // 4
+
+
+def boxes_of_faces(tx: Connection, face_ids: Collection[int]) -> dict[str, list[Box]]:
+    """Return the boxes of these faces in upright original pixels, by the SHA-256 of the picture."""
+    found: dict[str, list[Box]] = {}
+    for some in chunks(face_ids):
+        columns = select(faces.c.sha256, faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
+        for sha256, *edges in tx.execute(columns.where(faces.c.face_id.in_(some)).order_by(faces.c.face_id)):
+            found.setdefault(sha256, []).append(Box(*edges))
+    return found
 
 
 def _faces(tx: Connection, space: str) -> list[StoredFace]:

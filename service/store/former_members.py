@@ -7,7 +7,7 @@ A number belongs to the content and the place of a face for good. When the face 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, select
+from sqlalchemy import Connection, and_, bindparam, delete, select, update
 
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.grouping.plan import Carried
@@ -115,3 +115,8 @@ def forget_returned(tx: Connection, face_ids: Sequence[int]) -> None:
                 ),
                 [{f"b_{name}": getattr(row, name) for name in ("sha256", "x1", "y1", "x2", "y2")} for row in back],
             )
+
+
+def move_former_members(tx: Connection, old: int, new: int) -> None:
+    """Let faces that return join the identity that took over all of another, instead of that one."""
+    tx.execute(update(former_members).where(former_members.c.identity == old).values(identity=new))

@@ -1,5 +1,6 @@
 """Identities as group reads and writes them, and their labels."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,7 @@ from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingPlan, Known
 from service.store import births, past_people
 from service.store.chunks import chunks
-from service.store.former_members import forget_returned
+from service.store.former_members import forget_returned, move_former_members
 from service.store.hints import hint_from_row
 from service.store.imported_faces import add_import_assertions
 from service.store.moved_faces import moved
@@ -99,14 +100,15 @@ def all_known(tx: Connection) -> list[Known]:
     """Return every identity ever numbered, with the people attached to it that their sources still have."""
     attached: dict[int, set[tuple[str, str]]] = {}
     named: set[tuple[int, str, str]] = set()
-    for row in tx.execute(select(people).where(people.c.identity.is_not(None), people.c.is_gone.is_(False))):
+    known, born = births.births_of_people(tx), defaultdict[int, list[float]](list)
+    for row in tx.execute(select(people).where(people.c.identity.is_not(None))):
+        if (day := _born(known, (row.source, row.person_id))) is not None:
+            born[row.identity].append(day)  # of people who are gone too
+        if row.is_gone:
+            continue
         attached.setdefault(row.identity, set()).add((row.source, row.person_id))
         if row.name:
             named.add((row.identity, row.source, row.person_id))
-    known = births.births_of_people(tx)
-    born = {
-        number: [day for one in mine if (day := _born(known, one)) is not None] for number, mine in attached.items()
-    }
     rows = tx.execute(select(identities).order_by(identities.c.number))
     return [
         Known(
@@ -233,6 +235,9 @@ def apply_grouping(tx: Connection, plan: GroupingPlan, now: datetime) -> None:
         ],
     )
     forget_returned(tx, [join.face_id for join in plan.joins])
+    for old, new in plan.absorbed:
+        past_people.move_links(tx, old, new)
+        move_former_members(tx, old, new)
     for link in plan.links:
         tx.execute(
             update(people)

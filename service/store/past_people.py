@@ -7,7 +7,7 @@ The rule for minors asks it (``immich_facesets.facesets.minors``).
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, func, select, update
 
 from immich_facesets.assets import FaceHint
 from immich_facesets.dates import EVIDENCE, read_date
@@ -40,6 +40,14 @@ def keep_links(tx: Connection, links: Iterable[Link]) -> None:
     """Record that these people were attached to identities."""
     rows = [{"source": link.source, "person_id": link.person_id, "identity": link.identity} for link in links]
     upsert(tx, past_links, rows)
+
+
+def move_links(tx: Connection, old: int, new: int) -> None:
+    """Attach the people of one identity, those of the past too, to the identity that took over all of it."""
+    for table in (people, past_links):
+        rows: Any = tx.execute(select(table.c.source, table.c.person_id).where(table.c.identity == old))
+        upsert(tx, past_links, [{"source": source, "person_id": person, "identity": new} for source, person in rows])
+    tx.execute(update(people).where(people.c.identity == old, people.c.is_gone.is_(True)).values(identity=new))
 
 
 def keep_hints(tx: Connection, source: str, asset_id: str, now: Mapping[str, str | None]) -> None:

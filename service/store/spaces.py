@@ -5,6 +5,7 @@ Faces, vectors and crops of several spaces are stored side by side; memberships 
 While another space is being filled, display, grouping and export ignore it.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -80,9 +81,13 @@ def announce_space(tx: Connection, space: str | None, now: datetime) -> None:
 
 
 def may_wait(tx: Connection, now: datetime) -> bool:
-    """Return whether the space being filled may still wait for pictures that cannot be read now."""
+    """
+    Return whether the space being filled may still wait for pictures that cannot be read now.
+
+    A space that an earlier version announced has no time of its announcement, and does not wait.
+    """
     since: str | None = read_value(tx, _COMING_SINCE)
-    return since is None or now - datetime.fromisoformat(since) < LONGEST_WAIT
+    return since is not None and now - datetime.fromisoformat(since) < LONGEST_WAIT
 
 
 def reembedding(tx: Connection) -> Reembedding | None:
@@ -125,10 +130,16 @@ def _same_places(tx: Connection, before: str, after: str) -> dict[int, tuple[int
     return {face_id: (old_id, membership[old_id]) for face_id, old_id in same_places(old, new).items()}
 
 
-def count_late_members(tx: Connection, before: str, after: str) -> int:
-    """Return how many pictures with members in space ``before`` are not embedded in space ``after``."""
+def count_late_members(tx: Connection, before: str, after: str, sources: Collection[str]) -> int:
+    """
+    Return how many pictures with members in space ``before`` are not embedded in space ``after``.
+
+    Only pictures of ``sources`` count: nobody can read those of others.
+    """
     done = exists().where(embeddings.c.sha256 == faces.c.sha256, embeddings.c.space == after)
-    shown = exists().where(assets.c.content == faces.c.sha256, assets.c.is_gone.is_(False))
+    shown = exists().where(
+        assets.c.content == faces.c.sha256, assets.c.is_gone.is_(False), assets.c.source.in_(sources)
+    )
     late = (
         select(func.count(faces.c.sha256.distinct()))
         .join(memberships, memberships.c.face_id == faces.c.face_id)

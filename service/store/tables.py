@@ -217,7 +217,8 @@ fingerprints = Table(
     Column("sha256", String(64), ForeignKey("contents.sha256"), nullable=False, index=True),
 )
 
-# The contents that are done in each space. ``detection`` is the mode. A crop is at most ``crop_size`` pixels wide, with
+# The contents that are done in each space. ``detection`` is the mode; empty or "unknown": to be
+# searched again. A crop is at most ``crop_size`` pixels wide, with
 # ``crop_padding`` of the box around it; ``crop_short`` is the smallest face (short edge, pixels) that got one.
 embeddings = Table(
     "embeddings",

@@ -111,6 +111,7 @@ def fetched_already(tx: Connection, staged: set[str]) -> set[str]:
             select(assets.c.asset_id)
             .join(fingerprints, fingerprints.c.fingerprint == assets.c.fingerprint)
             .join(embeddings, embeddings.c.sha256 == fingerprints.c.sha256)
+            .where(embeddings.c.detection != "")  # empty: its crops are lost, so it is searched again
         )
     )
     for row in tx.execute(select(assets.c.asset_id, assets.c.fingerprint)):

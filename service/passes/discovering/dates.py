@@ -24,10 +24,10 @@ async def with_dates(
     Return the assets with what their dates are worth; None when a stop left some open.
 
     A date that may be the file's is looked up for each asset that is new or changed. One that cannot be looked up
-    counts as the file's.
+    stays open, and the next listing of the asset asks again.
     """
     kinds: dict[str, DateKind] = {}
-    unclear: list[str] = []
+    unclear: list[str] = []  # open until they are looked up
     for asset in found:
         before = known.get(asset.asset_id)
         if asset.date_kind is not DateKind.FILE:
@@ -36,6 +36,7 @@ async def with_dates(
             kinds[asset.asset_id] = before.date_kind
         else:
             unclear.append(asset.asset_id)
+            kinds[asset.asset_id] = DateKind.OPEN
 
     async def look_up(asset_id: str) -> None:
         try:

@@ -4,7 +4,17 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from immich_facesets.dates import DateKind, StatedDate, best_date, date_of, day_of, day_of_instant, judged, read_date
+from immich_facesets.dates import (
+    EVIDENCE,
+    DateKind,
+    StatedDate,
+    best_date,
+    date_of,
+    day_of,
+    day_of_instant,
+    judged,
+    read_date,
+)
 
 
 @pytest.mark.parametrize(
@@ -64,4 +74,4 @@ def test_the_date_that_is_worth_most_counts_and_of_equal_ones_the_first() -> Non
 
 
 def test_only_the_dates_of_cameras_and_metadata_are_evidence() -> None:
-    assert [kind.value for kind in DateKind if kind.is_evidence] == ["camera", "metadata"]
+    assert [kind.value for kind in EVIDENCE] == ["camera", "metadata"]

@@ -22,6 +22,11 @@ def test_a_deleted_face_is_taken_from_its_person() -> None:
     assert moves([face()], [face("zoe", "f2", box=Box(500, 500, 700, 700))]) == [Move(BOX, "mia", None)]
 
 
+def test_faces_that_vanish_together_are_a_new_detection_and_no_word_of_the_owner() -> None:
+    other = face("zoe", "f2", box=Box(500, 500, 700, 700))
+    assert moves([face(), other], []) == []
+
+
 def test_a_new_detection_of_the_same_face_is_no_move() -> None:
     again = face("mia", "f9", box=Box(105, 100, 300, 310))
     assert moves([face()], [again]) == []

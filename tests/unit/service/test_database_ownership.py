@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from databases import at_version
 from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 
@@ -58,6 +59,17 @@ def test_another_data_folder_is_refused_when_nobody_runs_and_told_the_way_in(dat
     restored = settings_of(tmp_path / "two", database_url)
     with open_own_store(restored, tmp_path / "two") as store:
         assert store.read_now(named_values.read_value, "test") == "first"
+
+
+def test_another_data_folder_is_refused_before_the_tables_change(database_url: str, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path / "one", database_url)
+    with open_own_store(settings, prepare_data_dir(settings)) as store:
+        at_version(store, "0013")
+    assert OTHER in refusal(tmp_path / "two", database_url)
+    engine = create_engine(database_url)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0013"
+    engine.dispose()
 
 
 async def test_a_command_that_only_reads_is_refused_in_another_data_folder_too(

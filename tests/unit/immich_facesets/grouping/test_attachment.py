@@ -57,6 +57,7 @@ def test_identities_that_merge_keep_the_older_number_and_the_other_is_never_used
     }
     library.assertions = [*told({"a": range(1, 7)}), *told({"b": range(7, 13)}, source="berta")]
     plan = library.group()
+    assert plan.absorbed == ((5, 3),)
     assert library.faces_of(3) == set(range(1, 13))
     assert library.known[3].people == {("anna", "a"), ("berta", "b")}
     assert [new.number for new in plan.new] == [6]

@@ -532,3 +532,15 @@ async def test_a_date_that_may_be_the_files_is_looked_up_once(tmp_path: Path) ->
         stage.immich.touch(phone)
         await stage.discover()
         assert stage.row(assets, phone).date_kind == "file"
+
+
+async def test_a_date_that_could_not_be_looked_up_is_asked_for_again(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        taken = START - timedelta(days=400)
+        phone = stage.add("phone.jpg", exif={"make": "Phone"}, taken_at=taken, modified_at=taken, created_at=START)
+        stage.immich.faults.add("asset", "status", status=500, asset_id=phone.asset_id)
+        await stage.discover()
+        assert stage.row(assets, phone).date_kind == "open"
+        stage.immich.faults.clear()
+        await stage.discover(whole=True)
+        assert stage.row(assets, phone).date_kind == "camera"

@@ -131,6 +131,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     source_names.dropped_users: (["ben"],),
     spaces.active_space: (),
     spaces.grouped_points: (),
+    faces.boxes_of_faces: ([1, 2],),
     faces.dimension_of: (RECIPE.space,),
     faces.read_library: (RECIPE.space,),
     folders.folders: (),
@@ -160,6 +161,7 @@ OF_ANOTHER = {
 
 CHANGES = {
     "forget mark delete_others claim_data_folder add_folder forget_removed remove_source replace_hints record_moves upsert",
+    "move_links move_former_members",
     "remember_members remember_left_behind forget_returned",
     "remember_source apply_size_rule remember_page record_look mark_gone finish_listing remember_people remember_births keep_links keep_hints record_alias",
     "mark_person_gone",
@@ -344,3 +346,17 @@ def test_a_crop_that_is_lost_is_made_again_in_its_own_space_alone(store: Store) 
     store.write_now(contents.forget_lost, lost, RECIPE.space)
     assert not store.read_now(embedding_work.is_embedded, SHA256, RECIPE)
     assert store.read_now(embedding_work.is_embedded, SHA256, OTHER)
+
+
+def test_a_space_announced_by_an_earlier_version_does_not_wait(store: Store) -> None:
+    store.write_now(spaces.announce_space, OTHER.space, NOON)
+    assert store.read_now(spaces.may_wait, NOON + timedelta(days=13))
+    assert not store.read_now(spaces.may_wait, NOON + timedelta(days=14))
+    store.write_now(named_values.write_value, "coming_space_since", None)
+    assert not store.read_now(spaces.may_wait, NOON)
+
+
+def test_members_of_a_source_that_is_not_in_the_settings_hold_up_no_other_space(store: Store) -> None:
+    fill(store)
+    assert store.read_now(spaces.count_late_members, RECIPE.space, OTHER.space, ["anna"]) == 1
+    assert store.read_now(spaces.count_late_members, RECIPE.space, OTHER.space, ["ben"]) == 0
