@@ -301,6 +301,7 @@ async def test_an_unmounted_folder_does_not_keep_immich_from_being_synced(beside
     assert not any(beside.listed().values())
 
 
+@pytest.mark.slow
 async def test_an_immich_that_is_down_does_not_keep_a_folder_from_being_synced(
     beside: Trip, journey: Journey, drawn: SmallLibrary
 ) -> None:

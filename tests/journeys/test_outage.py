@@ -61,14 +61,14 @@ def check_told(service: ForkedProcess, remote: str) -> None:
 @pytest.mark.parametrize(
     ("route", "nth", "outage"),
     [
-        ("search", 3, FakeImmich.refuse),
+        pytest.param("search", 3, FakeImmich.refuse, marks=pytest.mark.slow),
         ("faces", 6, say_503),
         ("original", 8, FakeImmich.refuse),
         pytest.param("original", 8, say_503, marks=pytest.mark.slow),
-        ("original", 8, hang),
+        pytest.param("original", 8, hang, marks=pytest.mark.slow),
         ("search", 3, close_for_maintenance),
         ("original", 8, close_for_maintenance),
-        ("original", PICTURES, FakeImmich.refuse),
+        pytest.param("original", PICTURES, FakeImmich.refuse, marks=pytest.mark.slow),
     ],
 )
 async def test_an_immich_that_goes_away_ends_the_sync_with_one_line_and_later_it_goes_on(

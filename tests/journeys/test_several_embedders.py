@@ -86,6 +86,7 @@ async def test_one_that_hangs_is_left_out_and_taken_back(journey: Journey, unkil
         assert await answered(proxies[0]) >= before
 
 
+@pytest.mark.slow
 async def test_one_that_is_down_at_the_beginning_is_done_without(
     journey: Journey, unkilled: Unkilled, tmp_path: Path
 ) -> None:
@@ -98,6 +99,7 @@ async def test_one_that_is_down_at_the_beginning_is_done_without(
         assert len(remotes) <= 1
 
 
+@pytest.mark.slow
 async def test_one_that_comes_late_takes_its_part(journey: Journey, unkilled: Unkilled, tmp_path: Path) -> None:
     async with two_embedders(journey, tmp_path) as (_, proxies):
         await proxies[0].shut("refused")

@@ -119,6 +119,7 @@ async def test_serve_syncs_at_once_takes_requests_one_at_a_time_and_stops_quickl
         await serving
 
 
+@pytest.mark.slow
 async def test_serve_waits_for_an_immich_that_is_down_and_goes_on_by_itself(app: App, placed: Placed) -> None:
     placed.immich.die_after(12)
     result = await app.runner.run("incremental")
