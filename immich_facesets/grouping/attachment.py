@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.checkpoints import checkpoint
 from immich_facesets.grouping.face_table import Rows
+from immich_facesets.grouping.former_numbers import former_number
 from immich_facesets.grouping.identities import UNASSIGNED
 from immich_facesets.grouping.matching import candidates
 from immich_facesets.grouping.problem import GroupingProblem
@@ -76,7 +77,7 @@ def _detach_contradicted(
     people = state.identities.people
     for number, attached in _attached(state, evidence).items():
         checkpoint()
-        if not _is_free(problem, number):
+        if not problem.constraints.is_free(number):
             continue
         members = state.members(number)
         if len(attached) == 1 and state.identities.is_asserted(number):
@@ -106,7 +107,7 @@ def _choice(
     """
     Return the identity of a person who has none; None where a new one may not be created.
 
-    In this order: the identity that holds most of the faces, the nearest one, or a new one.
+    In this order: the identity that holds most of the faces, the nearest one, a former one of these faces, or a new one.
     """
     number = _holder(problem, state, owner, person, rows)
     if number is None:
@@ -115,8 +116,8 @@ def _choice(
         is_fixed = problem.constraints.is_fixed(state.owner)
         if len(rows) < problem.rules.min_asserted or is_fixed[rows].all():
             return None
-        number = state.identities.create("asserted")
-    return number
+        number = former_number(problem, state, rows)
+    return state.identities.create("asserted") if number is None else number
 
 
 def _holder(
@@ -166,15 +167,10 @@ def _attached(state: GroupingState, evidence: Evidence) -> dict[int, list[Person
     return dict(sorted(found.items()))
 
 
-def _is_free(problem: GroupingProblem, number: int) -> bool:
-    """Return whether neither a lock nor a decision has settled an identity."""
-    return number not in problem.constraints.locked and number not in problem.constraints.decided
-
-
 def _one_person(problem: GroupingProblem, state: GroupingState, evidence: Evidence) -> tuple[int, int] | None:
     """Return two identities that the sources' people show to be one person, the surest first; None without any."""
     attached = _attached(state, evidence)
-    numbers = [number for number in attached if _is_free(problem, number)]
+    numbers = [number for number in attached if problem.constraints.is_free(number)]
     rows_of = {number: _union(evidence[person] for person in attached[number]) for number in numbers}
     for number in numbers:
         checkpoint()
@@ -209,7 +205,7 @@ def _covered(
     is_second = np.isin(problem.constraints.pictures[rows], list(taken)) & ~problem.constraints.may_repeat[rows]
     numbers, counts = np.unique(state.owner[rows[~is_second]], return_counts=True)
     for other, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-        is_another = other not in (UNASSIGNED, number) and other not in attached and _is_free(problem, other)
+        is_another = other not in (UNASSIGNED, number) and other not in attached and problem.constraints.is_free(other)
         if is_another and 2 * count > len(state.members(other)) and not _are_apart(problem, state, number, other):
             return int(other)
     return None

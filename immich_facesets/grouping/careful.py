@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from immich_facesets.clustering.linkage import average_linkage, split_by
 from immich_facesets.grouping.cluster_linking import Clusters, least_likeness, link
 from immich_facesets.grouping.discovery import Discovery, create_identity, joinable, one_per_picture
 from immich_facesets.grouping.face_table import Rows
@@ -103,16 +102,18 @@ def _place_clear(problem: GroupingProblem, state: GroupingState) -> Discovery:
 
 def _growable(problem: GroupingProblem, state: GroupingState) -> PlacedIdentities:
     """
-    Return the identities that may grow: asserted ones, or those with clear faces in half of ``min_faces`` pictures.
+    Return the identities that may grow: named and asserted ones, or those with clear faces in half of ``min_faces`` pictures.
 
     A small library does not yet show what poor faces have in common. An identity that was created from poor faces by
     mistake must not grow.
     """
     placed = placed_identities(state.owner, problem.centroids)
+    named = state.identities.people.named()
     kept = [
         place
         for place, (number, rows) in enumerate(zip(placed.numbers.tolist(), placed.members, strict=True))
-        if state.identities.is_asserted(number)
+        if number in named
+        or state.identities.is_asserted(number)
         or 2 * len(np.unique(problem.faces.pictures[rows[problem.is_clear[rows]]])) >= problem.rules.min_faces
     ]
     return PlacedIdentities(placed.numbers[kept], [placed.members[place] for place in kept], placed.centroids[kept])
@@ -127,15 +128,14 @@ def _loose_clusters(problem: GroupingProblem, loose: Rows) -> list[_LooseCluster
     """
     by_row = problem.constraints.cannot_link.by_row
     parts = []
-    for part in split_by(average_linkage(problem.faces.vectors[loose], problem.thresholds.match)):
-        rows = loose[part]
+    for rows in problem.clusterings.of(loose, problem.thresholds.match):
         alone = [row for row in rows.tolist() if row in by_row]
-        rows = np.setdiff1d(rows, alone)
+        rest = np.setdiff1d(rows, alone)
         parts += [_LooseCluster(np.array([row]), by_row[row]) for row in alone]
-        while len(rows):
-            first = one_per_picture(rows, problem.constraints, problem.centroids)
+        while len(rest):
+            first = one_per_picture(rest, problem.constraints, problem.centroids)
             parts.append(_LooseCluster(first, frozenset()))
-            rows = np.setdiff1d(rows, first)
+            rest = np.setdiff1d(rest, first)
     return parts
 
 

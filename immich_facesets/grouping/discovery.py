@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.clustering.linkage import average_linkage, split_by
 from immich_facesets.grouping.centroids import Centroids, cosine_distances
 from immich_facesets.grouping.face_table import Rows
+from immich_facesets.grouping.former_numbers import former_number
 from immich_facesets.grouping.matching import candidates
 from immich_facesets.grouping.problem import GroupingProblem
 from immich_facesets.grouping.row_constraints import RowConstraints
@@ -18,10 +18,10 @@ from immich_facesets.grouping.state import GroupingState, PlacedIdentities, plac
 
 def discover(problem: GroupingProblem, state: GroupingState) -> "Discovery":
     """Cluster the loose faces that are not waiting; add clusters to identities, and create new identities."""
-    constraints, vectors = problem.constraints, problem.faces.vectors
+    constraints = problem.constraints
     loose = state.loose(constraints)
     loose = loose[~state.is_waiting[loose]]
-    clusters = [loose[part] for part in split_by(average_linkage(vectors[loose], problem.thresholds.cluster))]
+    clusters = problem.clusterings.of(loose, problem.thresholds.cluster)
     found = Discovery(clusters)
     several = [one_per_picture(rows, constraints, problem.centroids) for rows in clusters if len(rows) > 1]
     several = [rows for rows in several if len(rows) > 1]
@@ -51,14 +51,23 @@ class Discovery:
 
 
 def create_identity(problem: GroupingProblem, state: GroupingState, rows: Rows, found: Discovery) -> None:
-    """Create an identity of a cluster if the faces that pass the gates come from enough pictures."""
+    """
+    Create an identity of a cluster if the faces that pass the gates come from enough pictures.
+
+    If they are those of a former identity, it has its number again.
+    """
     kept = _without_poor_and_far(problem, rows)
     pictures = len(np.unique(problem.faces.pictures[kept]))
     counts = GateCounts(len(rows), int(problem.is_clear[rows].sum()), len(kept), pictures)
     if pictures < max(1, problem.rules.min_faces):
         found.rejected += [counts] if len(rows) > 1 else []
         return
-    number = state.identities.create("discovered")
+    number = former_number(problem, state, kept)
+    allowed = kept if number is None else problem.constraints.claimable(kept, number, state.owner)
+    if number is None or len(np.unique(problem.faces.pictures[allowed])) < problem.rules.min_faces:
+        number = state.identities.create("discovered")
+    else:
+        kept = allowed
     state.identities.gate_counts[number] = counts
     found.changes += len(kept)
     for row, distance in zip(kept.tolist(), problem.centroids.distances(kept).tolist(), strict=True):

@@ -92,6 +92,10 @@ class People:
         """Return whether a source asserts this person now."""
         return person in self._names
 
+    def named(self) -> set[int]:
+        """Return the identities of the people whom a source asserts now."""
+        return {number for person, number in self.identity_of.items() if self.is_named(person)}
+
     def has_other(self, number: int, person: tuple[str, str]) -> bool:
         """Return whether a person is attached whom the source of ``person`` tells apart from them, by another name."""
         return any(to == number and self._differ(other, person) for other, to in self.identity_of.items())
@@ -154,11 +158,24 @@ class Identities:
         self.origins[number] = origin
         return number
 
+    def may_return(self, number: int) -> bool:
+        """Return whether an identity without faces may get some again: it is an existing one, or was not discarded."""
+        return number < self.first_new or number in self.origins
+
     def absorb(self, gone: int, kept: int) -> None:
         """Record that one identity took over all of another."""
         self.absorbed = {old: kept if new == gone else new for old, new in self.absorbed.items()}
         if gone < self.first_new:
             self.absorbed[gone] = kept
+
+    def restore(self, new: int, number: int) -> None:
+        """Let a new identity be an existing one."""
+        self.absorbed.pop(number, None)
+        del self.origins[new]
+        if new in self.gate_counts:
+            self.gate_counts[number] = self.gate_counts.pop(new)
+        self.absorbed = {old: number if to == new else to for old, to in self.absorbed.items()}
+        self.people.renumber({new: number})
 
     def drop_empty(self, owner: NDArray[np.int64]) -> None:
         """Discard new identities without faces, and detach all people from them."""
@@ -169,6 +186,10 @@ class Identities:
     def renumber(self, final: Mapping[int, int]) -> None:
         """Replace provisional numbers, the keys of ``final``; counts of identities that were dropped are discarded."""
         self.origins = {final.get(number, number): origin for number, origin in self.origins.items()}
-        self.gate_counts = {final[number]: counts for number, counts in self.gate_counts.items() if number in final}
+        self.gate_counts = {
+            final.get(number, number): counts
+            for number, counts in self.gate_counts.items()
+            if number in final or number < self.first_new
+        }
         self.absorbed = {old: final.get(new, new) for old, new in self.absorbed.items()}
         self.people.renumber(final)

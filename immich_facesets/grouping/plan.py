@@ -1,22 +1,23 @@
 """The grouping of all faces as a pure function: repeat matching and discovery until stable; return the changes."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from immich_facesets.grouping.assertions import CleanedAssertion, apply_assertions, disregard_contradicted
 from immich_facesets.grouping.careful import place_carefully
+from immich_facesets.grouping.changes import Carried, Former, GroupingPlan, Join, Link, Naming, NewIdentity
 from immich_facesets.grouping.confidence import confidences
 from immich_facesets.grouping.discovery import Discovery, discover
 from immich_facesets.grouping.face_table import Assertion, FaceTable, Rows
-from immich_facesets.grouping.identities import UNASSIGNED, Known, Origin
+from immich_facesets.grouping.identities import UNASSIGNED, Known
 from immich_facesets.grouping.matching import match
 from immich_facesets.grouping.problem import GroupingProblem, grouping_problem
+from immich_facesets.grouping.regrouping import dissolved_rows, follow_members, may_regroup, release_placed
 from immich_facesets.grouping.report import GroupingReport, review
 from immich_facesets.grouping.row_constraints import CannotLink
 from immich_facesets.grouping.rules import GroupingRules, Method
-from immich_facesets.grouping.state import GroupingState, How, initial_state
+from immich_facesets.grouping.state import GroupingState, initial_state
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
 
@@ -37,79 +38,6 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class NewIdentity:
-    """An identity to create; its ``people`` are also among the plan's links."""
-
-    number: int
-    origin: Origin
-    people: frozenset[tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Join:
-    """
-    A face that becomes a member of an identity, and of no other; ``distance`` is to what it was compared with.
-
-    ``confidence``: in [0, 1], that the membership is right. It is None where a user decided, or where the identity has
-    no other face to compare with.
-    """
-
-    face_id: int
-    identity: int
-    distance: float
-    how: How
-    confidence: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """An attachment of a source's person to an identity."""
-
-    source: str
-    person_id: str
-    identity: int
-
-
-@dataclass(frozen=True, slots=True)
-class Naming:
-    """The person whose name an identity shows from now on."""
-
-    identity: int
-    source: str
-    person_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """A membership from before: in another space, or before the picture was absent; and how the face got it."""
-
-    identity: int
-    how: How
-
-
-@dataclass(frozen=True, slots=True)
-class GroupingPlan:
-    """
-    The changes: first create ``new``, then drop ``leaves`` (face ids), then add ``joins``, set ``links`` and ``namings``.
-
-    ``absorbed``: (number, number of the identity that took over all of it); what else is known of it follows.
-    """
-
-    new: tuple[NewIdentity, ...]
-    joins: tuple[Join, ...]
-    leaves: tuple[int, ...]
-    links: tuple[Link, ...]
-    report: GroupingReport
-    namings: tuple[Naming, ...] = ()
-    absorbed: tuple[tuple[int, int], ...] = ()
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing changes."""
-        return not (self.new or self.joins or self.leaves or self.links or self.namings)
-
-
 def plan_grouping(
     table: FaceTable,
     *,
@@ -121,6 +49,8 @@ def plan_grouping(
     rules: GroupingRules,
     next_number: int,
     carried: Mapping[int, Carried] | None = None,
+    incomplete: Collection[int] = (),
+    dissolved: Mapping[int, int] | None = None,
     fresh: Collection[int] | None = None,
 ) -> GroupingPlan:
     """
@@ -128,24 +58,30 @@ def plan_grouping(
 
     ``memberships``: face id to identity number, as stored. ``known``: every identity ever numbered. ``next_number``:
     one past the highest number ever used. Decisions come first, then the assertions of sources, then matching and
-    discovery in turn. Existing members stay. Planning again after the plan was applied yields no changes. The order of
-    rows and the values of face ids do not affect the result. A membership whose face is not in the table is ignored.
+    discovery in turn. Planning again after the plan was applied yields no changes. The order of rows and the values of
+    face ids do not affect the result. A membership whose face is not in the table is ignored.
 
     ``carried``: memberships to restore, by face id: those of another space, or of faces that are back. They count as
     existing ones, and all of them are among the joins, with distances of this space.
 
     ``fresh``: the faces added since the last grouping with the same rules, distances and decisions; None examines all
     faces. Of the other faces, only those near something new are examined, so the cost depends on the number of fresh
-    faces. Only the careful method supports this; the plain one always examines all faces.
+    faces. Only the careful method supports this; the plain one always examines all faces. Where some are fresh, existing
+    members stay. Else those that grouping placed are placed anew (module ``regrouping``).
+
+    ``incomplete``: identities with members that are not in the table and may come back: their members stay.
+    ``dissolved``: former members of identities that ended: face id to number.
     """
     carried = carried or {}
     memberships = {**memberships, **{face: member.identity for face, member in carried.items()}}
+    is_whole = fresh is None
     if rules.method == "plain":
         fresh = None
     problem = grouping_problem(table, memberships, known, constraints, thresholds, rules)
     disregard_contradicted(problem, assertions)
-    state = initial_state(problem, constraints, known, memberships, next_number, fresh, assertions)
-    cleaned, last = _decide(problem, state, assertions)
+    state = initial_state(problem, constraints, known, memberships, next_number, fresh, assertions, dissolved or {})
+    kept = incomplete if is_whole and may_regroup(problem) else None
+    cleaned, last = _decide(problem, state, assertions, kept)
     new = _number(state, problem.constraints.cannot_link)
     report = review(problem, state, cleaned, last, is_complete=fresh is None)
     return GroupingPlan(
@@ -155,12 +91,13 @@ def plan_grouping(
         links=_links(state, known),
         report=report,
         namings=_namings(state, known, cleaned),
-        absorbed=tuple(sorted(state.identities.absorbed.items())),
+        absorbed=_absorbed(state),
+        dissolved=_dissolved(problem, state),
     )
 
 
 def _decide(
-    problem: GroupingProblem, state: GroupingState, assertions: Sequence[Assertion]
+    problem: GroupingProblem, state: GroupingState, assertions: Sequence[Assertion], kept: Collection[int] | None
 ) -> tuple[list[CleanedAssertion], Discovery]:
     """
     Apply assertions, match and discover in turn until nothing changes.
@@ -168,18 +105,29 @@ def _decide(
     Some people get an identity only after the others have one. Faces that an identity lost to a nearer assertion can
     make another identity, or join one. Identities only merge, and a detached person gets one of their own, so two turns
     for each person are enough.
+
+    ``kept``: the identities that are not placed anew; None for all.
     """
-    cleaned, last = apply_assertions(problem, state, assertions), _place_loose(problem, state)
-    state.identities.drop_empty(state.owner)
-    for _ in range(2 * len(assertions)):
+    cleaned: list[CleanedAssertion] = []
+    last = Discovery([])
+    for _ in range(2 * len(assertions) + 2):
         owner, attached = state.owner.copy(), dict(state.identities.people.identity_of)
         cleaned = apply_assertions(problem, state, assertions)
-        if (state.owner != owner).any():
-            last = _place_loose(problem, state)
+        last = _place(problem, state, cleaned, kept)
         state.identities.drop_empty(state.owner)
+        follow_members(problem, state)
         if (state.owner == owner).all() and state.identities.people.identity_of == attached:
             break
     return cleaned, last
+
+
+def _place(
+    problem: GroupingProblem, state: GroupingState, cleaned: Sequence[CleanedAssertion], kept: Collection[int] | None
+) -> Discovery:
+    """Place the loose faces; before that, release what grouping placed, except in ``kept`` identities."""
+    if kept is not None:
+        release_placed(problem, state, cleaned, kept)
+    return _place_loose(problem, state)
 
 
 def _place_loose(problem: GroupingProblem, state: GroupingState) -> Discovery:
@@ -233,6 +181,19 @@ def _leaves(problem: GroupingProblem, state: GroupingState) -> tuple[int, ...]:
     """Return the ids of the faces that no longer belong to an identity."""
     rows = np.flatnonzero((problem.before != UNASSIGNED) & (state.owner == UNASSIGNED))
     return tuple(np.sort(problem.faces.face_ids[rows]).tolist())
+
+
+def _absorbed(state: GroupingState) -> tuple[tuple[int, int], ...]:
+    """Return the identities that others took over, with these; faces placed anew may have one of them again."""
+    has_faces = set(state.owner.tolist())
+    return tuple((old, new) for old, new in sorted(state.identities.absorbed.items()) if old not in has_faces)
+
+
+def _dissolved(problem: GroupingProblem, state: GroupingState) -> tuple[Former, ...]:
+    """Return the former members of identities that end, by face id."""
+    rows = dissolved_rows(problem, state)
+    found = zip(problem.faces.face_ids[rows].tolist(), problem.before[rows].tolist(), strict=True)
+    return tuple(Former(face, number) for face, number in sorted(found))
 
 
 def _links(state: GroupingState, known: Sequence[Known]) -> tuple[Link, ...]:

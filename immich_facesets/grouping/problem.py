@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.grouping.centroids import Centroids
+from immich_facesets.grouping.clusterings import Clusterings
 from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.grouping.identities import UNASSIGNED, Known
 from immich_facesets.grouping.recognisability import clear_faces
@@ -30,6 +31,7 @@ class GroupingProblem:
     before: NDArray[np.int64]
     is_clear: NDArray[np.bool_]
     centroids: Centroids
+    clusterings: Clusterings
     constraints: RowConstraints
     thresholds: OperatingPoints
     rules: GroupingRules
@@ -53,6 +55,7 @@ def grouping_problem(
         before=owners(row_of, memberships),
         is_clear=is_clear,
         centroids=Centroids(faces.vectors, is_clear, thresholds.near),
+        clusterings=Clusterings(faces.vectors),
         constraints=row_constraints(faces, row_of, known, constraints),
         thresholds=thresholds,
         rules=rules,

@@ -81,6 +81,10 @@ class RowConstraints:
         is_fixed: NDArray[np.bool_] = (self.must_link != UNASSIGNED) | np.isin(owner, list(self.locked))
         return is_fixed
 
+    def is_free(self, number: int) -> bool:
+        """Return whether neither a lock nor a decision has settled an identity."""
+        return number not in self.locked and number not in self.decided
+
     def unborn(self, owner: NDArray[np.int64]) -> Rows:
         """Return the rows that grouping may move and that are older than the person they are assigned to."""
         numbers, places = np.unique(owner, return_inverse=True)

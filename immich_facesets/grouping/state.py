@@ -12,7 +12,7 @@ from immich_facesets.clustering.linkage import split_by
 from immich_facesets.grouping.centroids import Centroids
 from immich_facesets.grouping.face_table import Assertion, Rows
 from immich_facesets.grouping.identities import UNASSIGNED, Identities, Known
-from immich_facesets.grouping.problem import GroupingProblem
+from immich_facesets.grouping.problem import GroupingProblem, owners
 from immich_facesets.grouping.row_constraints import RowConstraints
 from immich_facesets.moderation.constraints import Constraints
 
@@ -41,13 +41,15 @@ class GroupingState:
     """
     The part of a grouping that its steps change; rows are those of the problem.
 
-    ``owner``: (n,) the identity of each row, or ``UNASSIGNED``. ``how``: by row, the way and the distance of each new
+    ``owner``: (n,) the identity of each row, or ``UNASSIGNED``. ``former``: (n,) the same before this
+    grouping, or before the identity was dissolved. ``how``: by row, the way and the distance of each new
     member. ``is_active``: (n,) rows to examine. ``is_held``: (n,) rows that a source assigns to a locked identity.
     ``is_waiting``: (n,) rows whose nearest identity is locked. ``ambiguous``: rows that are left unassigned because two
     identities are equally near, with these two.
     """
 
     owner: NDArray[np.int64]
+    former: NDArray[np.int64]
     how: dict[int, tuple[How, float | None]]
     identities: Identities
     is_active: NDArray[np.bool_]
@@ -82,6 +84,22 @@ class GroupingState:
         self.owner[row] = UNASSIGNED
         self.is_active[row] = True
 
+    def release_all(self, rows: Rows) -> None:
+        """Take rows out of their identities, to be placed anew; of rows that had none before, new numbers are remembered."""
+        is_new = (self.former[rows] == UNASSIGNED) | (self.former[rows] >= self.identities.first_new)
+        self.former[rows[is_new]] = self.owner[rows[is_new]]
+        self.owner[rows] = UNASSIGNED
+        self.is_active[rows] = True
+
+    def restore(self, new: int, number: int) -> None:
+        """Give a new identity the number of an existing one without faces."""
+        self.owner[self.owner == new] = number
+        self.ambiguous = {
+            row: (number if one == new else one, number if other == new else other)
+            for row, (one, other) in self.ambiguous.items()
+        }
+        self.identities.restore(new, number)
+
     def renumber(self, final: Mapping[int, int]) -> None:
         """Replace the provisional numbers of new identities, the keys of ``final``, wherever they are."""
         members = {number: self.members(number) for number in final}
@@ -101,6 +119,7 @@ def initial_state(
     next_number: int,
     fresh: Collection[int] | None,
     assertions: Sequence[Assertion],
+    dissolved: Mapping[int, int],
 ) -> GroupingState:
     """Return the stored memberships as changed by decisions; the arguments are those of ``plan_grouping``."""
     existing = {one.number for one in known} | set(memberships.values())
@@ -116,6 +135,7 @@ def initial_state(
     decided = np.flatnonzero((merged != problem.before) | (must_link != UNASSIGNED))
     return GroupingState(
         owner=_allowed_owners(merged, problem.constraints),
+        former=np.where(merged == UNASSIGNED, owners(problem.row_of, dissolved), merged),
         how=dict.fromkeys(decided.tolist(), ("decided", None)),
         identities=identities,
         is_active=np.ones(n, dtype=np.bool_) if fresh is None else problem.faces.is_among(fresh),

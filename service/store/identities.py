@@ -14,7 +14,7 @@ from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingPlan, Known
 from service.store import births, past_people
 from service.store.chunks import chunks
-from service.store.former_members import forget_returned, move_former_members
+from service.store.former_members import forget_returned, move_former_members, record_dissolved
 from service.store.hints import hint_from_row
 from service.store.imported_faces import add_import_assertions
 from service.store.moved_faces import moved
@@ -234,6 +234,7 @@ def apply_grouping(tx: Connection, plan: GroupingPlan, now: datetime) -> None:
             for join in plan.joins
         ],
     )
+    record_dissolved(tx, plan.dissolved)
     forget_returned(tx, [join.face_id for join in plan.joins])
     for old, new in plan.absorbed:
         past_people.move_links(tx, old, new)

@@ -320,7 +320,8 @@ memberships = Table(
 )
 
 # The memberships of faces that are not there now: their picture is gone, or not yet embedded in the space in use. A face
-# found again at this place of this content gets its identity back.
+# found again at this place of this content gets its identity back. Faces whose identity was dissolved are kept here too:
+# they are members of nothing, but an identity that they found has the number again.
 former_members = Table(
     "former_members",
     metadata,
@@ -331,6 +332,7 @@ former_members = Table(
     Column("y2", Float, primary_key=True),
     Column("identity", Integer, ForeignKey("identities.number"), nullable=False),
     Column("how", String(20), nullable=False),
+    Column("is_dissolved", Boolean, nullable=False, server_default=false()),
 )
 
 # The named periods of an identity's life. A name stays with its faces; it is not given to other faces.

@@ -1,6 +1,6 @@
 """Invented faces as vectors: people with a spread around a centre, and tables, plans and stores made of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -70,6 +70,8 @@ class Library:
     memberships: dict[int, int] = field(default_factory=dict)
     known: dict[int, Known] = field(default_factory=dict)
     fresh: frozenset[int] | None = None
+    incomplete: Collection[int] = ()
+    dissolved: Mapping[int, int] = field(default_factory=dict)
 
     def plan(self) -> GroupingPlan:
         return plan_grouping(
@@ -81,6 +83,8 @@ class Library:
             thresholds=self.points,
             rules=self.rules,
             next_number=max(self.known, default=0) + 1,
+            incomplete=self.incomplete,
+            dissolved=self.dissolved,
             fresh=self.fresh,
         )
 

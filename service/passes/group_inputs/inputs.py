@@ -1,6 +1,6 @@
 """Decide what a grouping would change now: all its inputs are read, and nothing is written."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -14,7 +14,7 @@ from service.computation import compute
 from service.passes.context import PassContext
 from service.passes.group_inputs.operating_points import SpaceFacts, measure_points, points_in_use
 from service.passes.group_inputs.scope import basis_of, fresh_faces
-from service.store import births, contents, decisions, faces, identities, runs, spaces
+from service.store import births, contents, decisions, faces, former_members, identities, runs, spaces
 from service.store.database import Store
 from service.store.named_values import Scope, read_scope
 
@@ -73,6 +73,7 @@ async def decide(
         measured = await measure_points(context, space, table, asserted, constraints)
         points = measured.points
         basis = basis_of(space.space, points, settings.grouping_rules, decided, born)
+    incomplete, dissolved = await _absent(store, space.space, carried, is_another_space=is_another_space)
     whole_at = now if fresh is None or before is None else before.whole_at
     plan = await compute(
         plan_grouping,
@@ -85,9 +86,26 @@ async def decide(
         rules=settings.grouping_rules,
         next_number=highest + 1,
         carried=carried,
+        incomplete=incomplete,
+        dissolved=dissolved,
         fresh=fresh,
     )
     return Decided(plan, table, points, measured, Scope(basis, int(table.face_ids.max(initial=0)), whole_at))
+
+
+async def _absent(
+    store: Store, space: str, carried: Mapping[int, Carried], *, is_another_space: bool
+) -> tuple[Collection[int], Mapping[int, int]]:
+    """
+    Return the identities with members that may come back, and the dissolved identities of faces.
+
+    Nothing is placed anew when another space comes into use: its distances say little yet of each identity.
+    """
+    if is_another_space:
+        incomplete: Collection[int] = {member.identity for member in carried.values()}
+    else:
+        incomplete = await store.read(former_members.incomplete_identities, space)
+    return incomplete, await store.read(former_members.dissolved_members, space)
 
 
 async def space_in_use(context: PassContext) -> SpaceFacts:

@@ -149,7 +149,8 @@ class TestMergedAtTheSource:
             1: someone(1, "p"),
             2: someone(2, "q"),
         }
-        assert library.plan().is_empty, "two people of one user stay two"
+        plan = library.plan()
+        assert (plan.new, plan.links, plan.absorbed) == ((), (), ()), "two people of one user stay two"
         library.assertions = told({"q": [*range(1, 10), *range(13, 22)]})
         library.group()
         assert library.faces_of(1) == set(range(1, 25)), "the older number"

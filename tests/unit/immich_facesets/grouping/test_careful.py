@@ -13,6 +13,7 @@ from immich_facesets.clustering.neighbour_graph import NearPairs
 from immich_facesets.evaluation.baselines import immich_labels
 from immich_facesets.evaluation.from_scratch import partition
 from immich_facesets.evaluation.metrics import bcubed
+from immich_facesets.grouping.changes import Former
 from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingRules, Known, plan_grouping
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import operating_points
@@ -114,6 +115,7 @@ def test_a_face_between_two_identities_joins_neither_and_is_reported() -> None:
     library = Library(table_of(unit(np.stack(one + two))), rules=GroupingRules(min_faces=3), points=POINTS)
     library.group()
     library.table = extended(library.table, unit((base[0] + base[1])[None]))
+    library.fresh = frozenset({9})
     plan = library.group()
     assert 9 not in library.memberships
     (torn,) = [found for found in plan.report.ambiguous if not found.is_member]
@@ -153,15 +155,19 @@ def test_a_poor_face_that_cannot_be_the_nearest_joins_the_next() -> None:
     assert 9 in library.faces_of(second)
 
 
-def test_an_identity_of_poor_faces_gets_no_faces() -> None:
+def test_an_identity_of_poor_faces_gets_no_faces_and_ends_when_all_are_placed_anew() -> None:
     vectors, _ = people(np.random.default_rng(6), [8], 0.3)
     library = Library(table_of(vectors[:6]), rules=GroupingRules(min_faces=6))
     library.group()
     assert len(library.faces_of(1)) == 6
     blur = np.array([10] * 5 + [100] * 3, dtype=np.float32)  # measured anew: five of them are bad
-    library.table = table_of(vectors, blur=blur)
+    library.table, library.fresh = table_of(vectors, blur=blur), frozenset({7, 8})
     library.group()
     assert library.faces_of(1) == {1, 2, 3, 4, 5, 6}
+    library.fresh = None
+    plan = library.group()
+    assert not library.memberships
+    assert plan.dissolved == tuple(Former(face, 1) for face in range(1, 7))
 
 
 def test_a_named_person_takes_any_number_of_faces() -> None:

@@ -98,6 +98,7 @@ class TestFromSyncToSync:
         library.group()
         before = dict(library.memberships)
         library.table = extended(library.table, vectors[~first])
+        library.fresh = frozenset(library.table.face_ids[24:].tolist())
         plan = library.group()
         assert not plan.new
         assert {join.how for join in plan.joins} == {"matched"}
@@ -107,6 +108,7 @@ class TestFromSyncToSync:
     def test_members_stay_though_the_centre_moved_away_from_them(self) -> None:
         library = Library(table_of(np.stack([axis(0), axis(1), axis(2)])), memberships={1: 5, 2: 5, 3: 5})
         library.known[5] = Known(5, "discovered", is_locked=False, people=frozenset())
+        library.fresh = frozenset()
         assert library.plan().is_empty
 
     def test_a_face_that_is_gone_from_the_table_is_not_the_plans_business(self) -> None:
@@ -173,6 +175,7 @@ class TestOnePersonOncePerPicture:
         pair = np.stack([near(elder, 0.05, younger), near(elder, 0.1, younger)])
         assert 1 - pair[1] @ elder < 1 - pair[1] @ younger < 0.45
         library.table = extended(library.table, pair, pictures=[50, 50])
+        library.fresh = frozenset({9, 10})
         library.group()
         assert library.memberships[9] == library.memberships[1]
         assert library.memberships[10] == library.memberships[5]
@@ -637,6 +640,7 @@ class TestComingFromAnotherSpace:
             rules=library.rules,
             next_number=3,
             carried=carried,
+            incomplete={1, 2},
         )
         assert {join.face_id: (join.identity, join.how) for join in plan.joins} == {
             **{face: (member.identity, member.how) for face, member in carried.items()},

@@ -19,6 +19,7 @@ def test_final_numbers_replace_provisional_ones_everywhere() -> None:
     owner = np.array([2, smaller, smaller, larger, larger, larger, UNASSIGNED, UNASSIGNED])
     state = GroupingState(
         owner=owner,
+        former=np.full(8, UNASSIGNED),
         how={},
         identities=identities,
         is_active=np.ones(8, np.bool_),

@@ -38,7 +38,7 @@ BOUNDED = {
     "some", "shown", "changed",  # chunks, and parts of them
     "leaves", "{asset.source for asset in some}", "[asset.asset_id for asset in some]",  # parts of chunks
     "kept", "sources", "among",  # spaces in use; sources of the settings
-    "EVIDENCE", "select(former_members.c.sha256)",  # kinds of dates; a subquery
+    "EVIDENCE", "select(former_members.c.sha256).where(is_wanted)",  # kinds of dates; a subquery
     "items", "tried",  # a page of failures; the places of one picture
     "{source for source, _ in known}", "_CRASHED", "holding", "lost",  # sources, constants, subqueries
 }  # fmt: skip
