@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections import deque
+from collections.abc import Collection
 from pathlib import Path
 
 from immich_facesets.runtime.file_modes import make_folder
@@ -101,9 +102,18 @@ class Staging:
             if not turn.done():
                 turn.set_result(None)
 
-    def sweep(self) -> None:
-        """Remove pictures of earlier runs that were not reused. Blocking; call it in a thread."""
+    @property
+    def has_unused(self) -> bool:
+        """Whether pictures of earlier runs were not reused."""
+        return bool(self._found)
+
+    def sweep(self, needed: Collection[str]) -> None:
+        """
+        Remove pictures of earlier runs that were not reused, but for those of the ``needed`` fingerprints.
+
+        Blocking; call it in a thread.
+        """
+        kept = {_key(fingerprint) for fingerprint in needed}
         with disk_trouble(self.folder):
-            for path in self._found.values():
-                path.unlink(missing_ok=True)
-        self._found.clear()
+            for key in self._found.keys() - kept:
+                self._found.pop(key).unlink(missing_ok=True)

@@ -6,7 +6,7 @@ the embedder. The work is read from the store, never passed on by discover.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -68,8 +68,12 @@ class Embed:
         pool: EmbedderPool,
         staging: Staging,
         metrics: Metrics,
+        *,
+        configured: Collection[str],
     ) -> None:
+        """``sources`` can be read in this sync; ``configured``: the names of all sources in the settings."""
         self._context = context
+        self._configured = tuple(configured)
         self._store = context.store
         self._pool = pool
         self._staging = staging
@@ -120,8 +124,15 @@ class Embed:
             await self._run_tasks()
             if self._context.stop.is_set():
                 return
-        if not await self._store.read(embedding_work.count_to_embed, self._recipe, self._context.clock()):
-            await asyncio.to_thread(self._staging.sweep)  # otherwise a source that is left out still needs them
+        await self._sweep()
+
+    async def _sweep(self) -> None:
+        """Delete pictures of earlier runs that no source in the settings needs; one that is left out now still does."""
+        if not self._staging.has_unused:
+            return
+        pending = self._pending(self._configured)
+        needed = {asset.fingerprint async for asset in pending}
+        await asyncio.to_thread(self._staging.sweep, needed)
 
     async def _announce_space(self) -> None:
         """Record that a space other than the one in use is being filled, or no longer is."""
@@ -174,11 +185,16 @@ class Embed:
         for _ in range(ends):
             await queue.put(None)
 
-    async def _pending(self) -> AsyncIterator[Asset]:
+    async def _pending(self, sources: Collection[str] | None = None) -> AsyncIterator[Asset]:
+        """Yield an asset of each content that is missing, of ``sources``; None: of those that are available."""
         now = self._context.clock()
         after = ""
         while batch := await self._store.read(
-            embedding_work.to_embed, self._recipe, now, sources=self._fetch.available, after=after
+            embedding_work.to_embed,
+            self._recipe,
+            now,
+            sources=self._fetch.available if sources is None else sources,
+            after=after,
         ):
             for asset in batch:
                 yield asset

@@ -56,11 +56,15 @@ def questions(report: GroupingReport) -> tuple[str, ...]:
 class Group:
     """One group pass over all faces of the space in use."""
 
-    def __init__(self, context: PassContext, info: Info, *, sources: Collection[str]) -> None:
+    def __init__(
+        self, context: PassContext, info: Info, *, sources: Collection[str], unreadable: Collection[str] = ()
+    ) -> None:
+        """``sources``: the names of all sources in the settings; ``unreadable``: those that cannot be read now."""
         self._context = context
         self._store = context.store
         self._info = info
         self._sources = tuple(sources)
+        self._readable = tuple(name for name in sources if name not in unreadable)
         self.waits_for: Reembedding | None = None
         self.counts = GroupCounts()
 
@@ -108,16 +112,17 @@ class Group:
         Return the progress of the embedder's space while it must not be used yet, else None.
 
         It waits for every picture that can be embedded. For a limited time it also waits for members' pictures that
-        are offline, or set aside after failures: the faces of these would leave their face sets.
+        are offline, set aside after failures, or of a source that cannot be read: the faces of these would leave their
+        face sets.
         """
         store, space, now = self._store, self._info.space, self._context.clock()
         missing = await store.read(
-            embedding_work.count_to_embed, recipe_of(space, self._context.settings), now, sources=self._sources
+            embedding_work.count_to_embed, recipe_of(space, self._context.settings), now, sources=self._readable
         )
         late = await store.read(spaces.count_late_members, active, space, self._sources)
         if not missing and not (late and await store.read(spaces.may_wait, now)):
             return None
-        return replace(await store.read(spaces.progress_of, space), late=late)
+        return replace(await store.read(spaces.progress_of, space, self._readable), late=late)
 
     def _count_and_log(self, plan: GroupingPlan, *, is_carried: bool) -> None:
         for message in plan.report.guardrails or ():

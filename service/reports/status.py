@@ -33,7 +33,9 @@ async def stored_status(store: Store, configured: Collection[str] | None) -> Sta
             *(await store.read(read_value, GUARDRAILS) or ()),
             *(await store.read(read_value, QUESTIONS) or ()),
         ),
-        reembedding=msgspec.convert(await store.read(spaces.reembedding), Reembedding | None, from_attributes=True),
+        reembedding=msgspec.convert(
+            await store.read(spaces.reembedding, configured), Reembedding | None, from_attributes=True
+        ),
         thresholds=await store.read(read_thresholds),
     )
 

@@ -21,6 +21,17 @@ def dropped_users(tx: Connection, configured: Collection[str]) -> list[str]:
     return [name for name in known if name not in configured]
 
 
+def sources_in_use(tx: Connection, users: Collection[str] | None) -> list[str]:
+    """
+    Return the sources that syncs read: the folders, and the Immich users in the settings, but no removed source.
+
+    ``users``: the names of those users; None counts all that are known.
+    """
+    is_kept = or_(sources.c.mode.is_(None), sources.c.mode != REMOVED)
+    known = tx.execute(select(sources.c.name, sources.c.kind).where(is_kept).order_by(sources.c.name))
+    return [row.name for row in known if row.kind == FOLDER or users is None or row.name in users]
+
+
 def rename_source(tx: Connection, old: str, new: str) -> None:
     """
     Give a source another name, with everything that is known of it: nothing is fetched or numbered anew.

@@ -19,6 +19,7 @@ from service.store.eras import carry_eras
 from service.store.former_members import remember_left_behind, same_places
 from service.store.identities import apply_grouping
 from service.store.named_values import read_thresholds, read_value, write_value
+from service.store.source_names import sources_in_use
 from service.store.tables import assets, embeddings, faces, fingerprints, memberships
 
 _IN_USE, _COMING, _COMING_SINCE = "space", "coming_space", "coming_space_since"
@@ -90,15 +91,24 @@ def may_wait(tx: Connection, now: datetime) -> bool:
     return since is not None and now - datetime.fromisoformat(since) < LONGEST_WAIT
 
 
-def reembedding(tx: Connection) -> Reembedding | None:
-    """Return the progress of the next space, None when there is none."""
+def reembedding(tx: Connection, users: Collection[str] | None) -> Reembedding | None:
+    """
+    Return the progress of the next space, None when there is none.
+
+    ``users``: the names of the Immich users in the settings, None when these cannot be read.
+    """
     space = coming_space(tx)
-    return None if space is None else progress_of(tx, space)
+    return None if space is None else progress_of(tx, space, sources_in_use(tx, users))
 
 
-def progress_of(tx: Connection, space: str) -> Reembedding:
-    """Return the progress of this space."""
-    there = (assets.c.is_wanted.is_(True), assets.c.is_gone.is_(False), assets.c.is_offline.is_(False))
+def progress_of(tx: Connection, space: str, sources: Collection[str]) -> Reembedding:
+    """Return the progress of this space with the pictures of these sources; those of others are never embedded."""
+    there = (
+        assets.c.is_wanted.is_(True),
+        assets.c.is_gone.is_(False),
+        assets.c.is_offline.is_(False),
+        assets.c.source.in_(sources),
+    )
     done = exists().where(
         fingerprints.c.fingerprint == assets.c.fingerprint,
         embeddings.c.sha256 == fingerprints.c.sha256,

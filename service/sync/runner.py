@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from typing import Literal
@@ -202,7 +202,7 @@ class Runner:
             )  # report an unknown model before fetching anything for it
             chosen = {name: self._sources[name] for name in names if name not in refused}
             staging = Staging(context.staging_dir, room=context.settings.staging_bytes)
-            embed = Embed(context, chosen, self._pool, staging, self._metrics)
+            embed = Embed(context, chosen, self._pool, staging, self._metrics, configured=self._sources)
             with adding_up(counts, "embed", embed.counts):
                 await embed.run()
             if embed.away:  # grouping waits for pictures that are only late, so that numbers do not depend on it
@@ -211,7 +211,7 @@ class Runner:
         facesets = await settling.facesets() if kind != "full" else None
         if facesets is None:
             async with settling.begun() as ended:
-                message, ended.facesets = await self._group_and_publish(info, counts)
+                message, ended.facesets = await self._group_and_publish(info, refused, counts)
         else:
             message = UP_TO_DATE
             self._leave_settled(facesets, counts)
@@ -226,11 +226,17 @@ class Runner:
         with adding_up(counts, "group", GroupCounts()), adding_up(counts, "publish", PublishCounts(facesets)):
             pass
 
-    async def _group_and_publish(self, info: Info, counts: dict[str, int]) -> tuple[str, int | None]:
-        """Return the message for the user, and the number of face sets when all are as they should be."""
+    async def _group_and_publish(
+        self, info: Info, refused: Collection[str], counts: dict[str, int]
+    ) -> tuple[str, int | None]:
+        """
+        Return the message for the user, and the number of face sets when all are as they should be.
+
+        ``refused``: the sources that cannot be read now.
+        """
         context = self._context
         async with self._stage("group"):
-            group = Group(context, info, sources=self._sources)
+            group = Group(context, info, sources=self._sources, unreadable=refused)
             with adding_up(counts, "group", group.counts):
                 await group.run()
         if group.waits_for is not None:

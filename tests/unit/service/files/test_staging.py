@@ -66,13 +66,14 @@ def test_whatever_else_lies_there_is_removed_at_the_beginning(tmp_path: Path) ->
 
 async def test_unused_pictures_are_deleted_and_the_others_stay(tmp_path: Path) -> None:
     first = staging(tmp_path)
-    for name in ("asked", "unasked"):
-        first.keep(name, fetched(first.folder, name.encode()))
+    kept = {
+        name: first.keep(name, fetched(first.folder, name.encode())).path for name in ("asked", "unasked", "needed")
+    }
     second = staging(tmp_path)
     found = await second.find("asked")
-    second.sweep()
     assert found is not None
-    assert list(second.folder.iterdir()) == [found.path]
+    second.sweep(["needed", "never fetched"])
+    assert set(second.folder.iterdir()) == {found.path, kept["needed"]}
 
 
 async def test_what_is_done_with_is_gone_and_what_is_left_stays_for_later(tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ async def test_what_is_done_with_is_gone_and_what_is_left_stays_for_later(tmp_pa
     left = opened.keep("left", fetched(opened.folder, b"left"))
     opened.release(done)
     opened.leave(left)
-    opened.sweep()
+    opened.sweep(())
     assert list(opened.folder.iterdir()) == [left.path]
     assert await staging(tmp_path).find("left") == left
 

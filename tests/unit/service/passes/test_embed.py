@@ -1,6 +1,7 @@
 """The embed pass alone: each picture is fetched and embedded once, and failures are stored."""
 
 import asyncio
+import hashlib
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from service.embedders.pool import EmbedderPool
 from service.files.staging import Staging
 from service.monitoring.metrics import Metrics
 from service.passes.embed import Embed, EmbedCounts
+from service.sources import Staged
 from service.store.tables import assets, contents, crops, embeddings, faces, failures, fingerprints, vectors
 
 SIZE: dict[str, Any] = {"width": 320, "height": 240}
@@ -44,8 +46,10 @@ class Bench:
         self.stage.immich.add_face(asset, box=(120, 110, 192, 210), image_width=320, image_height=240)
         return asset
 
-    async def embed(self, *names: str, token: str | None = None) -> EmbedCounts:
-        """Run embed over the pictures of these users, by default of all."""
+    async def embed(
+        self, *names: str, token: str | None = None, configured: tuple[str, ...] | None = None
+    ) -> EmbedCounts:
+        """Run embed over the pictures of these users, by default of all; ``configured``: None for all too."""
         url = str(self.embedder.client.base_url)
         pool = EmbedderPool([Embedder(url, None if token is None else SecretStr(token))])
         try:
@@ -53,7 +57,8 @@ class Bench:
             chosen = {name: self.stage.sources[name] for name in names or self.stage.sources}
             staging = Staging(self.stage.conditions.staging_dir, room=self.room)
             metrics = Metrics(self.stage.conditions.board, version="0")
-            embed = Embed(self.stage.conditions, chosen, pool, staging, metrics)
+            known = tuple(self.stage.sources) if configured is None else configured
+            embed = Embed(self.stage.conditions, chosen, pool, staging, metrics, configured=known)
             await embed.run()
             return embed.counts
         finally:
@@ -481,6 +486,36 @@ async def test_unused_pictures_of_previous_runs_are_deleted(tmp_path: Path) -> N
         stray.write_bytes(b"of a picture that was deleted meanwhile")
         await on.sync()
         assert on.staging_files == []
+
+
+async def test_an_unfinished_picture_of_a_dropped_user_keeps_nothing_in_staging(tmp_path: Path) -> None:
+    """Of three users with a fetched picture each, one is read, one is left out this time, one is not in the settings."""
+    async with bench(tmp_path, users=("anna", "bea", "cara")) as on:
+        added = {name: on.add(f"{name}.png", owner=name, shade=100 + at) for at, name in enumerate(on.stage.sources)}
+        for name in added:
+            await on.stage.discover(name)
+        staged_files = {name: stage_by_hand(on, asset) for name, asset in added.items()}
+        stray = on.stage.conditions.staging_dir / f"{'0' * 40}.{'0' * 64}"
+        stray.write_bytes(b"of a picture that was deleted meanwhile")
+        counts = await on.embed("anna", configured=("anna", "bea"))
+        assert (counts.reused, counts.embedded) == (1, 1)
+        assert on.staging_files == [staged_files["bea"]]
+        assert (await on.embed("bea", configured=("anna", "bea"))).reused == 1
+        assert (on.staging_files, on.fetched) == ([], [])
+        assert (await on.embed()).fetched == 1, "a user who is back in the settings has the picture fetched again"
+
+
+def stage_by_hand(on: Bench, asset: FakeAsset) -> Path:
+    """The picture in staging, as a run leaves it that was killed before it was embedded."""
+    staging = Staging(on.stage.conditions.staging_dir, room=on.room)
+    staging.prepare()
+    path = staging.folder / ".part"
+    data = asset.data
+    assert isinstance(data, bytes)
+    path.write_bytes(data)
+    sha1, sha256 = (hashlib.new(name, data, usedforsecurity=False).hexdigest() for name in ("sha1", "sha256"))
+    found = Staged(path, len(data), sha1, sha256)
+    return staging.keep(on.stage.row(assets, asset).fingerprint, found).path
 
 
 async def test_a_stop_also_ends_callers_that_wait_for_space(tmp_path: Path) -> None:

@@ -131,6 +131,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     runs.highest_number: (),
     sources.bound_accounts: (),
     source_names.dropped_users: (["ben"],),
+    source_names.sources_in_use: (["anna"],),
     spaces.active_space: (),
     spaces.grouped_points: (),
     faces.boxes_of_faces: ([1, 2],),
@@ -153,11 +154,11 @@ PARTS = {"add_import_assertions", "imported_eras", "resolver_of", "moved"} | {
 
 OF_ANOTHER = {
     spaces.coming_space,
-    spaces.reembedding,
-    spaces.progress_of,
     spaces.carried_members,
     spaces.count_late_members,
     spaces.may_wait,
+    spaces.reembedding,
+    spaces.progress_of,
 }
 """The queries that concern another space."""
 
@@ -297,9 +298,9 @@ def test_members_are_carried_to_the_faces_at_their_places_and_back_again(store: 
     carried = store.read_now(spaces.carried_members, RECIPE.space, OTHER.space)
     ((face_id, member),) = carried.items()
     assert (member.identity, member.how) == (1, "discovered")
-    assert store.read_now(spaces.progress_of, OTHER.space) == spaces.Reembedding(OTHER.space, 3, 4)
+    assert store.read_now(spaces.progress_of, OTHER.space, ["anna"]) == spaces.Reembedding(OTHER.space, 3, 4)
     store.write_now(spaces.use_space, OTHER.space, carried_plan(store), NOON)
-    assert store.read_now(spaces.reembedding) is None
+    assert store.read_now(spaces.reembedding, ["anna"]) is None
     (life,) = store.read_now(eras.stored_eras).values()
     assert (life.eras[0].name, life.eras[0].founders) == ("1999", frozenset({face_id}))
     (new,) = store.read_now(members.members_of, 1)
@@ -363,3 +364,25 @@ def test_members_of_a_source_that_is_not_in_the_settings_hold_up_no_other_space(
     fill(store)
     assert store.read_now(spaces.count_late_members, RECIPE.space, OTHER.space, ["anna"]) == 1
     assert store.read_now(spaces.count_late_members, RECIPE.space, OTHER.space, ["ben"]) == 0
+
+
+def test_the_progress_of_a_space_counts_only_pictures_that_a_sync_reads(store: Store) -> None:
+    """A dropped user, a removed folder and a folder in use have one picture each that is not done."""
+    fill(store)
+    fill_other(store)
+    store.write_now(sources.remember_source, "ben", "immich", "user-2")
+    store.write_now(folders.add_folder, folders.Folder("old", Path("/old"), "mixed"))
+    for number, name in enumerate(("ben", "old", "album")):
+        unfinished = asset(f"b{number}", source=name, checksum=f"{number}" * 40)
+        store.write_now(assets.remember_page, plans(unfinished), run_id=1)
+    store.write_now(folders.remove_source, "old")
+
+    def progress(users: list[str] | None) -> tuple[int, int]:
+        found = store.read_now(spaces.reembedding, users)
+        assert found is not None
+        return found.done, found.total
+
+    assert progress(["anna"]) == (3, 5), "anna's four, and the album's one"
+    assert progress(["anna", "ben"]) == (3, 6)
+    assert progress(None) == (3, 6), "without settings that can be read, every known user counts"
+    assert progress(["cara"]) == (0, 1)
