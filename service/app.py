@@ -37,7 +37,7 @@ from service.remote.transport import CountRequest
 from service.settings import LEAST_TOKEN_CHARACTERS, Settings
 from service.source_registry import FolderSources
 from service.sources import Source
-from service.sources.immich import build_immich_source
+from service.sources.immich import ServerGuards, build_immich_source
 from service.store.data_folder import DataFolder, claim_data_folder, data_folder
 from service.store.database import DataLock, Store, age, migrate, open_engine
 from service.store.database_lock import DatabaseLock
@@ -220,8 +220,11 @@ async def open_app(
         tree = await asyncio.to_thread(open_exports, settings)
         await asyncio.to_thread(tree.recover)
         sources: dict[str, Source] = {}
+        guards: ServerGuards = {}
         for user in users:
-            source = build_immich_source(user, settings, on_change=board.update_remote, count=metrics.count_request)
+            source = build_immich_source(
+                user, settings, guards=guards, on_change=board.update_remote, count=metrics.count_request
+            )
             stack.push_async_callback(source.close)
             board.update_remote(source.guard.state)
             sources[user.name] = source

@@ -31,7 +31,7 @@ from service.progress import ProgressBoard
 from service.settings import Settings, load_settings
 from service.source_registry import build_folder_source
 from service.sources.folder import FolderSource
-from service.sources.immich import build_immich_source
+from service.sources.immich import ServerGuards, build_immich_source
 from service.store.data_folder import data_folder
 from service.store.database import Age, Store, age, open_engine
 from service.store.folders import folders
@@ -96,9 +96,10 @@ async def _findings() -> AsyncIterator[Finding]:
         users = chosen_users(settings)
     except FacesetsError as error:
         yield Finding("Immich", "", error)
-    accounts, names = await _bound_accounts(settings), {user.name for user in users}
-    for user in users:
-        yield await _ask(f"Immich, user {user.name}", lambda user=user: _immich(user, settings, accounts, names))  # type: ignore[misc]  # a default binds the loop's value
+    async with AsyncExitStack() as stack:
+        probes = _UserProbes(settings, await _bound_accounts(settings), [user.name for user in users], stack)
+        for user in users:
+            yield await _ask(f"Immich, user {user.name}", lambda user=user: probes.ask(user))  # type: ignore[misc]  # a default binds the loop's value
     async for finding in _folders(settings):
         yield finding
     if not settings.embedder_addresses:
@@ -149,20 +150,35 @@ async def _exports(settings: Settings) -> str:
     return str(settings.export_dir)
 
 
-async def _immich(user: User, settings: Settings, accounts: dict[str, str], names: Collection[str]) -> str:
-    """Probe one of the users with these names; ``accounts`` holds those of the known sources, and gets this user's."""
-    source = build_immich_source(user, settings)
-    try:
+class _UserProbes:
+    """
+    The probes of the Immich users with these names, one after the other.
+
+    ``accounts`` holds those of the known sources, and gets those of the users. Connections stay open until ``stack``
+    ends, because the users of one server share its probe.
+    """
+
+    def __init__(
+        self, settings: Settings, accounts: dict[str, str], names: Collection[str], stack: AsyncExitStack
+    ) -> None:
+        self._settings = settings
+        self._accounts = accounts
+        self._names = names
+        self._stack = stack
+        self._guards: ServerGuards = {}
+
+    async def ask(self, user: User) -> str:
+        source = build_immich_source(user, self._settings, guards=self._guards)
+        self._stack.push_async_callback(source.close)
         facts = await source.open()
-    finally:
-        await source.close()
-    old = former_name(user.name, facts.user_id, accounts, names)
-    if old is not None:
-        del accounts[old]
-    check_account(user.name, facts.user_id, accounts)
-    accounts[user.name] = facts.user_id
-    renamed = "" if old is None else f"; called {old!r} before, which the next sync follows"
-    return f"version {facts.version}, every permission that is needed{renamed}"
+        accounts = self._accounts
+        old = former_name(user.name, facts.user_id, accounts, self._names)
+        if old is not None:
+            del accounts[old]
+        check_account(user.name, facts.user_id, accounts)
+        accounts[user.name] = facts.user_id
+        renamed = "" if old is None else f"; called {old!r} before, which the next sync follows"
+        return f"version {facts.version}, every permission that is needed{renamed}"
 
 
 async def _bound_accounts(settings: Settings) -> dict[str, str]:

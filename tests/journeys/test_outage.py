@@ -81,7 +81,7 @@ async def test_an_immich_that_goes_away_ends_the_sync_with_one_line_and_later_it
     arrived = set(journey.fetched()) - {journey.placed.broken.asset_id}
     await outage(immich)
     await ended(service)
-    check_told(service, "Immich (")
+    check_told(service, "Immich at ")
     assert len(arrived - journey.done()) <= 4  # those in flight were cut off, finished ones were kept
     await recover(immich)
     await journey.goes_on(unkilled.first, IMPATIENT)
@@ -95,7 +95,7 @@ async def test_a_sync_with_an_immich_in_maintenance_is_an_outage_that_takes_noth
     before = journey.result()
     journey.immich.maintenance = True
     service = await journey.sync(*arguments)
-    check_told(service, "Immich (")
+    check_told(service, "Immich at ")
     assert "Immich is in maintenance mode" in service.stderr
     assert replace(journey.result(), last_run="done").differences(before) == []
     await recover(journey.immich)

@@ -19,7 +19,7 @@ from service.passes.discover import Discover
 from service.passes.discovering.counts import DiscoverCounts
 from service.progress import ProgressBoard
 from service.settings import Settings
-from service.sources.immich import ImmichSource, build_immich_source
+from service.sources.immich import ImmichSource, ServerGuards, build_immich_source
 from service.store import runs
 from service.store.database import Store, migrate, open_engine
 from service.users import User
@@ -106,10 +106,11 @@ async def staged(
         conditions = PassContext(store=store, settings=chosen, board=ProgressBoard(), stop=asyncio.Event(), clock=clock)
         stage = Stage(immich, clock, conditions)
         try:
+            guards: ServerGuards = {}
             for name in users:
                 user = immich.add_user(name)
                 found = User(name=name, api_key=SecretStr(user.api_key))
-                stage.sources[name] = build_immich_source(found, chosen, sleep=hurried)
+                stage.sources[name] = build_immich_source(found, chosen, guards=guards, sleep=hurried)
             yield stage
         finally:
             for source in stage.sources.values():

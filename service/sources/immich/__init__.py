@@ -1,7 +1,7 @@
 """Immich as a source: the only package with code specific to Immich's names, routes and versions."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 
 import httpx
 
@@ -15,20 +15,29 @@ from service.sources.immich.client import ImmichClient
 from service.sources.immich.source import ImmichSource
 from service.users import User
 
-__all__ = ["ImmichSource", "build_immich_source"]
+__all__ = ["ImmichSource", "ServerGuards", "build_immich_source"]
+
+
+ServerGuards = MutableMapping[str, Guard]
+"""The guard of each Immich server, by its address. A server that one user found down is down for its other users too."""
 
 
 def build_immich_source(
     user: User,
     settings: Settings,
     *,
+    guards: ServerGuards | None = None,
     on_change: Callable[[RemoteState], None] | None = None,
     count: CountRequest | None = None,
     clock: Clock = utc_now,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> ImmichSource:
-    """Return one user's unopened source; nothing is sent yet. ``settings.immich_url`` is set if there is a user."""
+    """
+    Return one user's unopened source; nothing is sent yet. ``settings.immich_url`` is set if there is a user.
+
+    ``guards`` holds the guards of the servers so far, and gets that of a further server; None: the source has its own.
+    """
     client = ImmichClient(
         user.name,
         settings.immich_url or "",
@@ -40,7 +49,7 @@ def build_immich_source(
         transport=transport,
     )
     guard = Guard(
-        client.name,
+        f"Immich at {client.errors.place}",
         Breaker(clock=clock, threshold=settings.breaker_failures),
         client.probe,
         advice=f"Check that Immich runs and answers at {client.errors.place}; what is done stays done.",
@@ -48,6 +57,8 @@ def build_immich_source(
         sleep=sleep,
         on_change=on_change,
     )
+    if guards is not None:
+        guard = guards.setdefault(client.address, guard)
     return ImmichSource(
         client,
         guard,

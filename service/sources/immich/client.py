@@ -55,8 +55,8 @@ class ImmichClient:
     """
     The connection of one source, under one API key.
 
-    ``requests`` counts the requests by route. The limits: ``answer_seconds`` for silence on a connection,
-    ``total_seconds`` for a whole JSON answer, and ``download_seconds`` for a whole picture.
+    ``address`` is the API's base URL. ``requests`` counts the requests by route. The limits: ``answer_seconds`` for
+    silence on a connection, ``total_seconds`` for a whole JSON answer, and ``download_seconds`` for a whole picture.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class ImmichClient:
         self._probe_pacer = Pacer(start=1, most=1)
         self._total_seconds = total_seconds
         self._download_seconds = download_seconds
-        self._base = str(base)
+        self.address = str(base)
         self._headers = {
             "x-api-key": key.strip(),
             "User-Agent": USER_AGENT,
@@ -250,7 +250,7 @@ class ImmichClient:
     ) -> httpx.Request:
         return httpx.Request(
             method,
-            self._base + path,
+            self.address + path,
             headers=self._headers | dict(headers or {}),
             params=params,
             json=body,

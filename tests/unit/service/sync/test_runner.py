@@ -174,17 +174,22 @@ async def test_setup_errors_and_bugs_are_outcomes_too(tmp_path: Path) -> None:
         assert await outcomes(stage) == ["bug", "setup"]
 
 
+async def move_ben(stage: Stage, other: FakeImmich) -> None:
+    """Let ben's pictures come from another server."""
+    user = User(name="ben", api_key=SecretStr(other.add_user("ben").api_key))
+    settings = stage.conditions.settings.model_copy(update={"immich_url": other.url})
+    await stage.sources["ben"].close()
+    stage.sources["ben"] = build_immich_source(user, settings, sleep=hurried)
+
+
 async def test_a_user_whose_server_is_up_is_synced_although_another_server_is_down(tmp_path: Path) -> None:
     async with ready(tmp_path, "anna", "ben") as (stage, runner), FakeImmich("3.1.0", clock=stage.clock) as other:
         add(stage)
-        url, key = other.url, SecretStr(other.add_user("ben").api_key)
+        await move_ben(stage, other)
         await other.refuse()
-        settings = stage.conditions.settings.model_copy(update={"immich_url": url})
-        await stage.sources["ben"].close()
-        stage.sources["ben"] = build_immich_source(User(name="ben", api_key=key), settings, sleep=hurried)
         result = await runner.run("full")
         assert (result.outcome, result.counts["embed_embedded"]) == (Outcome.OUTAGE, 3)
-        assert result.message.startswith("Immich (ben) is down since")
+        assert result.message.startswith(f"Immich at {other.url.removeprefix('http://')} is down since")
         assert isinstance(result.error, SourceAwayError)
         assert result.error.sources == {"ben"}
         assert await stage.store.read(spaces.active_space) is not None, "what there is was grouped"
@@ -194,25 +199,39 @@ async def test_a_user_whose_server_is_up_is_synced_although_another_server_is_do
 
 
 async def test_a_source_that_goes_down_while_pictures_are_fetched_is_left_out(tmp_path: Path) -> None:
-    async with ready(tmp_path, "anna", "ben") as (stage, runner):
+    async with ready(tmp_path, "anna", "ben") as (stage, runner), FakeImmich("3.1.0", clock=stage.clock) as other:
         add(stage)
+        await move_ben(stage, other)
         for number in range(3):
             shade = picture(shade=200 + number)
-            asset = stage.add(f"b{number}.png", face=False, data=shade, width=320, height=240, owner="ben")
-            stage.immich.add_face(asset, box=(120, 110, 192, 210), image_width=320, image_height=240)
-            stage.immich.faults.add("original", "status", status=503, asset_id=asset.asset_id)
-        await stage.sources["ben"].open()
-        stage.immich.faults.add(
-            "key", "status", status=503, when=lambda *_: stage.immich.requests.count("original") > 0
-        )
+            fields: dict[str, Any] = {"file_name": f"b{number}.png", "data": shade, "owner": "ben"}
+            asset = other.add_asset(width=320, height=240, taken_at=stage.clock(), **fields)
+            other.add_face(asset, box=(120, 110, 192, 210), image_width=320, image_height=240)
+        other.faults.add("original", "status", status=503)
+        other.faults.add("key", "status", status=503, when=lambda *_: other.requests.count("original") > 0)
         result = await runner.run("full")
         assert result.outcome is Outcome.OUTAGE
-        assert result.message.startswith("Immich (ben) is down since")
+        assert result.message.startswith(f"Immich at {other.url.removeprefix('http://')} is down since")
         assert result.counts["embed_embedded"] == 3
         assert await stage.store.read(spaces.active_space) is None, "grouping waits for pictures that are only late"
-        stage.immich.faults.clear()
+        other.faults.clear()
         await stage.sources["ben"].wait_until_up()
         assert (await runner.run("full")).outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize("users", [("anna",), ("anna", "ben", "cara")], ids=["one", "three"])
+async def test_a_server_that_is_down_is_waited_for_once_however_many_users_it_has(
+    tmp_path: Path, users: tuple[str, ...]
+) -> None:
+    async with ready(tmp_path, *users) as (stage, runner):
+        add(stage)
+        stage.immich.faults.add("all", "status", status=503)
+        result = await runner.run("full")
+        assert result.outcome is Outcome.OUTAGE
+        assert result.message.count("is down since") == 1, "one server, one sentence"
+        asked = {name: sum(source.requests.values()) for name, source in stage.sources.items()}
+        assert asked == {name: 13 if name == "anna" else 0 for name in users}, "12 failures, and a probe"
+        assert len({source.guard for source in stage.sources.values()}) == 1, "and it is back for all at once"
 
 
 async def test_a_sync_that_is_cut_off_says_so_in_its_row(tmp_path: Path) -> None:
