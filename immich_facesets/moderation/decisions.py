@@ -167,6 +167,19 @@ def kind_of(decision: Decision) -> str:
     return str(decision.__struct_config__.tag)
 
 
+def rename_source(decision: Decision, old: str, new: str) -> Decision:
+    """Return a decision in which people of the source ``old`` are people of ``new``."""
+    if not isinstance(decision, Merge):
+        return decision
+    parts = (
+        msgspec.structs.replace(
+            part, people=tuple((new if source == old else source, person_id) for source, person_id in part.people)
+        )
+        for part in decision.parts
+    )
+    return msgspec.structs.replace(decision, parts=tuple(parts))
+
+
 def to_json(decision: Decision) -> dict[str, Any]:
     """Return a decision as plain JSON values, with its kind under ``kind``."""
     plain: dict[str, Any] = msgspec.to_builtins(decision)

@@ -1,12 +1,12 @@
-"""Moderators' decisions: append-only, and the only data here that cannot be computed again."""
+"""Moderators' decisions: only ever added, and the only data here that cannot be computed again."""
 
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.moderation.constraints import Constraints, constraints
-from immich_facesets.moderation.decisions import Decision, FaceRef, from_json, to_json
+from immich_facesets.moderation.decisions import Decision, FaceRef, from_json, rename_source, to_json
 from service.store.tables import decisions, faces
 
 
@@ -22,6 +22,15 @@ def all_decisions(tx: Connection) -> list[tuple[int, Decision]]:
     """Return every decision with its number, in the order they were made."""
     rows = tx.execute(select(decisions).order_by(decisions.c.decision_id))
     return [(row.decision_id, from_json(row.body)) for row in rows]
+
+
+def rename_in_decisions(tx: Connection, old: str, new: str) -> None:
+    """Give the people of a source in all decisions the source's new name; nothing else of a decision ever changes."""
+    for decision_id, decision in all_decisions(tx):
+        renamed = rename_source(decision, old, new)
+        if renamed != decision:
+            mine = update(decisions).where(decisions.c.decision_id == decision_id)
+            tx.execute(mine.values(body=to_json(renamed)))
 
 
 def last_id(tx: Connection) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, bindparam, delete, exists, insert, or_, select, update
 
 from service.store.assets import asset_from_row
+from service.store.decisions import rename_in_decisions
 from service.store.sources import FOLDER, REMOVED
 from service.store.tables import assets, failures, fingerprints, metadata, people, sources
 
@@ -43,6 +44,7 @@ def rename_source(tx: Connection, old: str, new: str) -> None:
     tx.execute(insert(sources).values(dict(row._mapping) | {"name": new}))  # noqa: SLF001 - SQLAlchemy's documented mapping access
     _rename_fingerprints(tx, old, new)
     _take_over_links(tx, old, new)
+    rename_in_decisions(tx, old, new)
     for table in metadata.sorted_tables:
         for column in table.c:
             if column.name in NAMING_COLUMNS:

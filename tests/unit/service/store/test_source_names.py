@@ -1,12 +1,15 @@
 """Sources under another name: everything that is known of them follows, whatever an earlier source left there."""
 
 from dataclasses import replace
+from typing import get_args
 
+import msgspec
 from builders import NOON, asset, hint, one_identity, plans
 from sqlalchemy import Connection, insert, update
 
 from immich_facesets.assets import Person
-from service.store import assets, births, folders, identities, source_names, sources, tables
+from immich_facesets.moderation.decisions import Decision, FaceRef, Lock, Merge, Part, Undo
+from service.store import assets, births, decisions, folders, identities, source_names, sources, tables
 from service.store.database import Store
 
 
@@ -41,6 +44,32 @@ def test_the_name_that_is_shown_stays_shown(store: Store) -> None:
     assert store.read_now(identities.labels) == {1: "Mum"}
     store.write_now(source_names.rename_source, "ben", "benny")
     assert store.read_now(identities.labels) == {1: "Mum"}
+
+
+def test_a_decision_about_people_of_a_source_follows_its_new_name(store: Store) -> None:
+    """A merge that was undone attaches the people of its parts; another source has a person of the same id."""
+    for name in ("anna", "ben"):
+        store.write_now(sources.remember_source, name, "immich", f"user-{name}")
+    people = (("anna", "p1"), ("ben", "p1"), ("anna", "p2"))
+    merge = store.write_now(decisions.record_decision, Merge(1, (Part(2, people=people),)), made_by="anna", now=NOON)
+    store.write_now(decisions.record_decision, Lock(2), made_by="anna", now=NOON)
+    store.write_now(decisions.record_decision, Undo(merge), made_by="anna", now=NOON)
+    before = store.read_now(decisions.constraints_now, "space")
+    assert before.attached == {("anna", "p1"): 2, ("ben", "p1"): 2, ("anna", "p2"): 2}
+    store.write_now(source_names.rename_source, "anna", "ann")
+    renamed = {("ann", "p1"): 2, ("ben", "p1"): 2, ("ann", "p2"): 2}
+    assert store.read_now(decisions.constraints_now, "space") == replace(before, attached=renamed)
+
+
+def test_a_merge_is_the_only_kind_of_decision_that_names_people() -> None:
+    """Another kind that does needs its new name in ``rename_source`` too."""
+    texts = {
+        (kind.__name__, field.name)
+        for kind in (*get_args(Decision), Part, FaceRef)
+        for field in msgspec.structs.fields(kind)
+        if "str" in str(field.type)
+    }
+    assert texts == {("Label", "label"), ("Part", "people"), ("FaceRef", "sha256")}
 
 
 def test_every_column_that_holds_the_name_of_a_source_is_known() -> None:
