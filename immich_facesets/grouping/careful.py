@@ -14,6 +14,7 @@ import numpy as np
 from immich_facesets.grouping.cluster_linking import Clusters, least_likeness, link
 from immich_facesets.grouping.discovery import Discovery, create_identity, joinable, one_per_picture
 from immich_facesets.grouping.face_table import Rows
+from immich_facesets.grouping.founders import moments
 from immich_facesets.grouping.identities import UNASSIGNED
 from immich_facesets.grouping.matching import Candidates, assign, candidates, near_rows, unambiguous
 from immich_facesets.grouping.problem import GroupingProblem
@@ -114,7 +115,7 @@ def _growable(problem: GroupingProblem, state: GroupingState) -> PlacedIdentitie
         for place, (number, rows) in enumerate(zip(placed.numbers.tolist(), placed.members, strict=True))
         if number in named
         or state.identities.is_asserted(number)
-        or 2 * len(np.unique(problem.faces.pictures[rows[problem.is_clear[rows]]])) >= problem.rules.min_faces
+        or 2 * moments(problem, rows[problem.is_clear[rows]]) >= problem.rules.min_faces
     ]
     return PlacedIdentities(placed.numbers[kept], [placed.members[place] for place in kept], placed.centroids[kept])
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from immich_facesets.grouping.centroids import Centroids, cosine_distances
 from immich_facesets.grouping.face_table import Rows
 from immich_facesets.grouping.former_numbers import former_number
+from immich_facesets.grouping.founders import moments, without_second_faces
 from immich_facesets.grouping.matching import candidates
 from immich_facesets.grouping.problem import GroupingProblem
 from immich_facesets.grouping.row_constraints import RowConstraints
@@ -52,19 +53,19 @@ class Discovery:
 
 def create_identity(problem: GroupingProblem, state: GroupingState, rows: Rows, found: Discovery) -> None:
     """
-    Create an identity of a cluster if the faces that pass the gates come from enough pictures.
+    Create an identity of a cluster if the faces that pass the gates come from enough different pictures.
 
     If they are those of a former identity, it has its number again.
     """
     kept = _without_poor_and_far(problem, rows)
-    pictures = len(np.unique(problem.faces.pictures[kept]))
+    pictures = moments(problem, without_second_faces(problem, state, kept))
     counts = GateCounts(len(rows), int(problem.is_clear[rows].sum()), len(kept), pictures)
     if pictures < max(1, problem.rules.min_faces):
         found.rejected += [counts] if len(rows) > 1 else []
         return
     number = former_number(problem, state, kept)
     allowed = kept if number is None else problem.constraints.claimable(kept, number, state.owner)
-    if number is None or len(np.unique(problem.faces.pictures[allowed])) < problem.rules.min_faces:
+    if number is None or moments(problem, allowed) < problem.rules.min_faces:
         number = state.identities.create("discovered")
     else:
         kept = allowed

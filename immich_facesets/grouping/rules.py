@@ -13,7 +13,7 @@ class GroupingRules:
     """
     The rules for new identities and for warnings, beside the distances of the space (docs/grouping.md).
 
-    ``min_faces``: different pictures that a discovered identity needs. ``min_asserted``: faces that an asserted
+    ``min_faces``: different pictures that a discovered identity needs; near-identical ones count once. ``min_asserted``: faces that an asserted
     identity needs. ``margin``: two identities whose distances differ by less are both possible. ``singleton_share`` and
     ``largest_share``: the guardrails. ``method``: ``plain`` uses one threshold and one centroid; ``careful`` is module
     ``careful``. There a poor face joins an identity only when it is nearer than every other by ``poor_margin``.
@@ -36,7 +36,7 @@ class GateCounts:
     How many faces of a cluster that may become an identity remain after each gate.
 
     ``faces``: all of its faces; ``clear``: those that show enough of a person; ``near``: of these, those near its
-    centre; ``pictures``: the different pictures that these are in.
+    centre; ``pictures``: the different pictures that these are in, without second faces of another identity's pictures.
     """
 
     faces: int

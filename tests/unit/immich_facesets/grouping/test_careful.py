@@ -18,7 +18,7 @@ from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingRules, K
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import operating_points
 
-POINTS = operating_points("w600k_mbf")
+POINTS = replace(operating_points("w600k_mbf"), near=0.01)
 CUTS = (0.5, 0.55, 0.6, 0.65, 0.7)
 
 
@@ -286,7 +286,7 @@ def test_a_displaced_face_is_grouped_again_without_new_faces() -> None:
     between = unit((1.1 * axes[0] + axes[1])[None])
     hers = unit((axes[0] + 0.3 * axes[12])[None])
     table = table_of(np.concatenate([mira, nora, between, hers]), pictures=[*range(11), 10])
-    library = Library(table, rules=GroupingRules(min_faces=3), fresh=frozenset())
+    library = Library(table, rules=GroupingRules(min_faces=3), points=POINTS, fresh=frozenset())
     library.assertions = told({"mira": [1, 2, 3, 4, 5, 11, 12]})
     library.memberships = dict.fromkeys([1, 2, 3, 4, 5, 11, 12], 1) | dict.fromkeys([6, 7, 8, 9, 10], 2)
     library.known = {

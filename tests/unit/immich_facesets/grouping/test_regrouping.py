@@ -8,7 +8,7 @@ from arrivals import arrive
 from hard_library import hard_library
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mixtures import Library, extended, people, table_of, told
+from mixtures import Library, Vectors, extended, people, table_of, told, unit
 
 from immich_facesets.evaluation.metrics import pairwise
 from immich_facesets.grouping.changes import Former
@@ -20,6 +20,12 @@ from immich_facesets.spaces import OperatingPoints, operating_points
 def library_of(sizes: list[int], *, min_faces: int = 3, seed: int = 1) -> Library:
     vectors, _ = people(np.random.default_rng(seed), sizes, 0.5)
     return Library(table_of(vectors), rules=GroupingRules(min_faces=min_faces))
+
+
+def people_like(vectors: Vectors) -> Vectors:
+    """Other faces of the person of these."""
+    rng = np.random.default_rng(3)
+    return unit(vectors.mean(axis=0) + 0.1 * rng.normal(size=vectors.shape))
 
 
 class TestOrderOfArrival:
@@ -115,8 +121,7 @@ class TestFounding:
 
     def test_its_number_comes_back_with_most_of_its_faces(self) -> None:
         library, plan = self.ended()
-        vectors, _ = people(np.random.default_rng(1), [6], 0.5)
-        library.table = extended(library.table, vectors)
+        library.table = extended(library.table, people_like(library.table.vectors))
         library.dissolved = {one.face_id: one.identity for one in plan.dissolved}
         assert not library.group().new
         assert library.faces_of(1) == set(range(1, 13))
@@ -153,3 +158,43 @@ class TestFounding:
             library.fresh = frozenset()
         library.group()
         assert library.faces_of(1) == set(range(1, 7))
+
+
+class TestWhoFounds:
+    def near(self, vectors: Vectors) -> Vectors:
+        """The same shots again, as another file has them."""
+        rng = np.random.default_rng(5)
+        return unit(vectors + 0.01 * rng.normal(size=vectors.shape))
+
+    @pytest.mark.parametrize("method", ["careful", "plain"])
+    def test_six_files_of_one_shot_are_one_picture(self, method: Method) -> None:
+        vectors, _ = people(np.random.default_rng(1), [2], 0.5)
+        six = np.concatenate([self.near(vectors[:1]) for _ in range(6)])
+        rules = GroupingRules(min_faces=3, method=method)
+        library = Library(table_of(np.concatenate([vectors[1:], six])), rules=rules)
+        assert library.group().report.rejected[0].pictures <= 2
+        assert not library.memberships
+
+    @pytest.mark.parametrize("method", ["careful", "plain"])
+    @pytest.mark.parametrize("is_by_and_by", [False, True])
+    def test_second_faces_of_one_person_found_nobody(self, method: Method, *, is_by_and_by: bool) -> None:
+        """Collages: each of six pictures holds two faces of one person."""
+        vectors, _ = people(np.random.default_rng(1), [18], 0.5)
+        rules = GroupingRules(min_faces=3, method=method)
+        table = table_of(vectors, pictures=[*range(12), *range(6)])
+        library = Library(table.rows(np.arange(12)) if is_by_and_by else table, rules=rules)
+        library.group()
+        library.table = table
+        for library.fresh in (frozenset(range(13, 19)), None):
+            library.group()
+            assert len(library.parts()) == 1
+            assert len(library.memberships) == 12
+        assert {one.identity for one in library.plan().report.suspects} == {1}, "they wait for a decision"
+
+    def test_twins_who_are_seen_apart_are_two_people(self) -> None:
+        vectors, _ = people(np.random.default_rng(1), [8, 8], 0.5)
+        twin = unit(vectors[8:] + 1.2 * vectors[:8].mean(axis=0))
+        library = Library(table_of(np.concatenate([vectors[:8], twin]), pictures=[*range(8), 0, 1, 2, *range(8, 13)]))
+        library.points = replace(library.points, cluster=0.4, match=0.3, merge=0.2)
+        library.group()
+        assert library.parts() == {frozenset(range(1, 9)), frozenset(range(9, 17))}
