@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, delete, exists, insert, or_, select, update
 
+from service.store import past_people
 from service.store.assets import has_any, stamps
 from service.store.chunks import chunks
 from service.store.database import Store
@@ -84,8 +85,10 @@ def forget_removed(tx: Connection, names: Sequence[str]) -> None:
     """
     Delete removed sources, with all data that only they supplied.
 
-    Their people stay as gone ones: a source that is added again under its name has its people's numbers again.
+    Their people stay as gone ones: a source that is added again under its name has its people's numbers again. The
+    knowledge that holds back pictures of minors stays too.
     """
+    past_people.keep_knowledge(tx, names)
     for some in chunks(names):
         for table in (hints, moved_faces, failures, assets):
             tx.execute(delete(table).where(table.c.source.in_(some)))

@@ -14,16 +14,20 @@ from immich_facesets.dates import EVIDENCE, read_date
 from immich_facesets.faces import Box
 from immich_facesets.facesets.minors import DatedFace
 from immich_facesets.grouping.plan import Link
-from service.store.births import Person
+from service.store.births import Person, births_of_people
+from service.store.chunks import chunks
 from service.store.tables import (
     assets,
     contents,
     faces,
     fingerprints,
+    former_members,
     hints,
     memberships,
+    past_dates,
     past_hints,
     past_links,
+    past_places,
     people,
 )
 from service.store.upsert import upsert
@@ -62,21 +66,56 @@ def keep_hints(tx: Connection, source: str, asset_id: str, now: Mapping[str, str
     upsert(tx, past_hints, [dict(row) for row in rows if now.get(row["face_id"]) != row["person_id"]])
 
 
+def keep_knowledge(tx: Connection, names: Collection[str]) -> None:
+    """
+    Record what these sources, which are about to be removed, know of minors; their birth dates stay in any case.
+
+    That is where they gave a face to a person with a birth date, and the dates of the pictures of known people. Both
+    are kept by content: other sources may have the same picture.
+    """
+    wanted = [person for person in births_of_people(tx) if person[0] in names]
+    places = [
+        {
+            "source": source,
+            "person_id": person,
+            "sha256": sha256,
+            "x1": box.x1,
+            "y1": box.y1,
+            "x2": box.x2,
+            "y2": box.y2,
+        }
+        for sha256, several in _given(tx, frozenset(wanted)).items()
+        for box, (source, person) in several
+    ]
+    upsert(tx, past_places, places)
+    members = select(faces.c.sha256).join(memberships, memberships.c.face_id == faces.c.face_id)
+    of_known = members.union(select(former_members.c.sha256), select(past_places.c.sha256))
+    for some in chunks(names):
+        stated = _stated_dates(assets.c.source.in_(some)).subquery()
+        dates: Any = tx.execute(select(stated).where(stated.c.sha256.in_(of_known))).mappings()
+        upsert(tx, past_dates, [dict(row) for row in dates])
+
+
+def _stated_dates(*conditions: Any) -> Any:
+    """Return the query for the dates that say when a picture was taken, of each asset's content."""
+    return (
+        select(_CONTENT.label("sha256"), assets.c.local_date.label("local_date"))
+        .select_from(assets)
+        .outerjoin(fingerprints, fingerprints.c.fingerprint == assets.c.fingerprint)
+        .where(assets.c.date_kind.in_(EVIDENCE), _CONTENT.is_not(None), *conditions)
+        .distinct()
+    )
+
+
 def dated_faces(tx: Connection, space: str) -> list[DatedFace]:
     """
     Return every face of a space with its identity (0: none) and date, by face id.
 
     The date is the earliest that says when the picture was taken, of all copies. Those that are gone count too: a date
-    does not get better because the copy that has it is deleted.
+    does not get better because the copy that has it is deleted, or its source is removed.
     """
-    taken = (
-        select(_CONTENT.label("sha256"), func.min(assets.c.local_date).label("taken"))
-        .select_from(assets)
-        .outerjoin(fingerprints, fingerprints.c.fingerprint == assets.c.fingerprint)
-        .where(assets.c.date_kind.in_(EVIDENCE))
-        .group_by(_CONTENT)
-        .subquery()
-    )
+    stated = _stated_dates().union_all(select(past_dates.c.sha256, past_dates.c.local_date)).subquery()
+    taken = select(stated.c.sha256, func.min(stated.c.local_date).label("taken")).group_by(stated.c.sha256).subquery()
     rows = tx.execute(
         select(faces.c.face_id, memberships.c.identity, taken.c.taken)
         .outerjoin(memberships, memberships.c.face_id == faces.c.face_id)
@@ -127,18 +166,22 @@ def people_of_faces(tx: Connection, space: str, wanted: Collection[Person]) -> d
 def _given(tx: Connection, wanted: Collection[Person]) -> dict[str, list[tuple[Box, Person]]]:
     """Return the boxes that sources give or gave to these people, by content, in upright original pixels."""
     given: dict[str, list[tuple[Box, Person]]] = {}
+    for row in tx.execute(select(past_places)):
+        if (row.source, row.person_id) in wanted:
+            place = (Box(row.x1, row.y1, row.x2, row.y2), (row.source, row.person_id))
+            given.setdefault(row.sha256, []).append(place)
     for table in (hints, past_hints):
         rows = tx.execute(
             select(
                 table,
-                contents.c.sha256,
+                _CONTENT.label("sha256"),
                 func.coalesce(assets.c.width, contents.c.width).label("width"),
                 func.coalesce(assets.c.height, contents.c.height).label("height"),
             )
             .join(assets, and_(assets.c.source == table.c.source, assets.c.asset_id == table.c.asset_id))
             .outerjoin(fingerprints, fingerprints.c.fingerprint == assets.c.fingerprint)
-            .join(contents, contents.c.sha256 == _CONTENT)
-            .where(table.c.person_id.is_not(None))
+            .outerjoin(contents, contents.c.sha256 == _CONTENT)
+            .where(table.c.person_id.is_not(None), _CONTENT.is_not(None))
         )
         for row in rows:
             if (row.source, row.person_id) in wanted:

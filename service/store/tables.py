@@ -197,6 +197,27 @@ past_hints = Table(
     Column("image_height", Integer, nullable=False),
 )
 
+# Where a source that was removed gave a face to a person with a birth date, in upright original pixels.
+past_places = Table(
+    "past_places",
+    metadata,
+    Column("source", String(200), primary_key=True),
+    Column("person_id", String(200), primary_key=True),
+    Column("sha256", String(64), primary_key=True),  # no foreign key: the content may return later
+    Column("x1", Float, primary_key=True),
+    Column("y1", Float, primary_key=True),
+    Column("x2", Float, primary_key=True),
+    Column("y2", Float, primary_key=True),
+)
+
+# The dates that removed sources stated of pictures of known people, where they say when a picture was taken.
+past_dates = Table(
+    "past_dates",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("local_date", String(40), primary_key=True),
+)
+
 contents = Table(
     "contents",
     metadata,

@@ -165,6 +165,14 @@ def upload_a_copy(family: Family) -> None:
         family.immich.add_face(copy, box=first.faces[0].box, image_width=480, image_height=360)
 
 
+def share_all(family: Family) -> None:
+    family.share_all()
+
+
+def remove_anna(family: Family) -> None:
+    family.remove_anna()
+
+
 CHANGES: tuple[Callable[[Family], None], ...] = (
     archive,
     merge,
@@ -187,6 +195,8 @@ CHANGES: tuple[Callable[[Family], None], ...] = (
     reverse_sources,
     upload_another,
     upload_a_copy,
+    share_all,
+    remove_anna,
 )
 
 Change = Callable[[Family], None]
@@ -252,6 +262,13 @@ def test_one_change_puts_no_minor_into_a_bundle(
     photos: tuple[Photo, ...], embedders: tuple[str, str], beginning: Beginning, change: Change
 ) -> None:
     run(photos, embedders, beginning, [([change], "full"), ([upload_another], "incremental")])
+
+
+@pytest.mark.parametrize("beginning", [{}, {"name": ""}], ids=["named", "nameless"])
+def test_the_childs_pictures_stay_out_of_bundles_when_her_source_is_removed(
+    photos: tuple[Photo, ...], embedders: tuple[str, str], beginning: Beginning
+) -> None:
+    run(photos, embedders, beginning, [([share_all], "full"), ([remove_anna], "full"), ([archive], "full")])
 
 
 @pytest.mark.slow

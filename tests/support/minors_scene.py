@@ -27,6 +27,8 @@ from service.app import open_app
 from service.demo.immich import FakeAsset, FakeImmich
 from service.files.export_tree import ExportTree
 from service.settings import Settings
+from service.store.database import Store, open_engine
+from service.store.folders import remove_source
 from service.sync.outcome import Outcome
 from service.sync.runner import Runner
 from service.users import User
@@ -96,8 +98,10 @@ class Family:
     is_swapped: bool = False
     is_reversed: bool = False
     is_without_embedder: bool = False
+    is_without_anna: bool = False
     late: int = 0
     assets: dict[int, FakeAsset] = field(default_factory=dict)
+    copies: dict[int, FakeAsset] = field(default_factory=dict)
 
     def fill(self, **child: Any) -> None:
         """The first six pictures of the child, and all of the others; ``child``: fields of Immich's person."""
@@ -145,6 +149,35 @@ class Family:
     def childs(self) -> list[FakeAsset]:
         return [asset for number, asset in self.assets.items() if self.photos[number].is_of_minor]
 
+    def share_all(self) -> None:
+        """Ben has a copy of every picture that there is of the child, byte by byte, and Immich knows nobody in it."""
+        for number, photo in enumerate(self.photos):
+            if photo.is_of_minor and number in self.assets and number not in self.copies:
+                first = self.assets[number]
+                self.copies[number] = self.immich.add_asset(
+                    asset_id=known_id("asset", "ben", number),
+                    data=photo.data,
+                    file_name=f"copy {number}.jpg",
+                    owner="ben",
+                    width=WIDTH,
+                    height=HEIGHT,
+                    taken_at=UPLOADED,
+                    modified_at=UPLOADED,
+                    created_at=ADDED,
+                )
+                self.immich.add_face(
+                    self.copies[number], box=first.faces[0].box, image_width=WIDTH, image_height=HEIGHT
+                )
+
+    def remove_anna(self) -> None:
+        """Take Anna out of the settings, and remove the source."""
+        self.is_without_anna, self.is_swapped = True, False
+        store = Store(open_engine(f"sqlite:///{self.folder / 'data' / 'facesets.db'}"))
+        try:
+            store.write_now(remove_source, "anna")
+        finally:
+            store.close()
+
     def changed(self, asset: FakeAsset) -> None:
         """Move the date of change, as the server does when it writes the row."""
         asset.updated_at = ADDED + timedelta(days=self.days, hours=1)
@@ -159,7 +192,7 @@ class Family:
             embedder_urls=NOWHERE if self.is_without_embedder else self.embedders[self.embedder],
             **FIELDS,
         )
-        names = ["anna", "ben"]
+        names = ["ben"] if self.is_without_anna else ["anna", "ben"]
         keys = {name: f"key-of-{name}" for name in names}
         if self.is_swapped:
             keys = {"anna": keys["ben"], "ben": keys["anna"]}

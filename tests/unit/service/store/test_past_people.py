@@ -12,7 +12,7 @@ from immich_facesets.dates import DateKind
 from immich_facesets.faces import Box
 from immich_facesets.facesets.minors import DatedFace
 from immich_facesets.grouping.plan import Link
-from service.store import assets, births, contents, face_readings, identities, past_people, sources
+from service.store import assets, births, contents, face_readings, folders, identities, past_people, sources
 from service.store.database import Store, migrate
 
 MIA = ("anna", "mia")
@@ -56,6 +56,56 @@ def test_the_copy_of_a_deleted_picture_still_shows_the_same_person(store: Store)
     store.write_now(assets.remember_page, plans(asset("b1", source="ben", checksum=asset().checksum)), run_id=1)
     store.write_now(assets.mark_gone, "anna", "a1")
     assert given(store) == {1: {MIA}}
+
+
+def share(store: Store, **changes: Any) -> None:
+    """Ben has the same bytes, and Immich knows nobody in the copy."""
+    store.write_now(sources.remember_source, "ben", "immich", "user-2")
+    copy = asset("b1", source="ben", checksum=asset().checksum, **changes)
+    store.write_now(assets.remember_page, plans(copy), run_id=1)
+
+
+def remove_anna(store: Store) -> None:
+    store.write_now(folders.remove_source, "anna")
+    store.write_now(folders.forget_removed, ["anna"])
+
+
+def test_a_face_of_a_minor_stays_known_after_its_source_is_removed(store: Store) -> None:
+    put(store, seen(birth_date="2015-02-03"))
+    share(store)
+    remove_anna(store)
+    assert given(store) == {1: {MIA}}
+    assert store.read_now(births.births_of_people) == {MIA: ("2015-02-03",)}
+
+
+def test_a_face_of_a_minor_stays_known_when_its_picture_returns_from_elsewhere(store: Store) -> None:
+    put(store, seen(birth_date="2015-02-03"))
+    remove_anna(store)
+    store.write_now(contents.drop_orphans)
+    share(store)
+    store.write_now(contents.record_content, content(asset(), face_answer(1, box=LEFT)), NOON)
+    assert list(given(store).values()) == [{MIA}]
+
+
+def test_of_people_without_a_birth_date_nothing_stays_of_a_removed_source(store: Store) -> None:
+    put(store, seen())
+    share(store)
+    remove_anna(store)
+    assert given(store) == {}
+
+
+def test_a_date_of_a_removed_source_counts_for_known_people_alone(store: Store) -> None:
+    put(store, seen(), local_date="2001-01-01T10:00:00", date_kind=DateKind.METADATA)
+    unknown = asset("a2", local_date="2001-01-01T10:00:00", date_kind=DateKind.METADATA)
+    store.write_now(assets.remember_page, plans(unknown), run_id=1)
+    store.write_now(contents.record_content, content(unknown, face_answer(3)), NOON)
+    share(store, local_date="2019-01-01", date_kind=DateKind.METADATA)
+    twin = asset("b2", source="ben", checksum=unknown.checksum, local_date="2019-01-01", date_kind=DateKind.METADATA)
+    store.write_now(assets.remember_page, plans(twin), run_id=1)
+    store.write_now(identities.apply_grouping, one_identity(1), NOON)
+    remove_anna(store)
+    found = {face.face_id: str(face.taken) for face in store.read_now(past_people.dated_faces, RECIPE.space)}
+    assert found == {1: "2001-01-01", 2: "2001-01-01", 3: "2019-01-01"}
 
 
 def test_a_box_without_extent_means_any_face_of_the_picture(store: Store) -> None:
