@@ -8,8 +8,9 @@ from builders import NOON, asset, hint, one_identity, plans
 from sqlalchemy import Connection, insert, update
 
 from immich_facesets.assets import Person
+from immich_facesets.grouping.plan import Link
 from immich_facesets.moderation.decisions import Decision, FaceRef, Lock, Merge, Part, Undo
-from service.store import assets, births, decisions, folders, identities, source_names, sources, tables
+from service.store import assets, births, decisions, folders, identities, past_people, source_names, sources, tables
 from service.store.database import Store
 
 
@@ -88,6 +89,22 @@ def test_what_is_known_of_an_identity_follows_it_into_another(store: Store) -> N
     known = {one.number: one.born for one in store.read_now(identities.all_known)}
     assert known[2] is not None, "a birthday counts though the person is gone"
     assert store.read_now(identities.birth_dates) == {2: "2015-02-03"}
+
+
+def test_a_birthday_and_a_name_leave_an_identity_together_with_their_person(store: Store) -> None:
+    """Publish reads these after a grouping that attached the person elsewhere."""
+    sync(store, "anna", mira())
+    for number in (1, 2):
+        store.write_now(add_identity, number)
+    linked = replace(one_identity(2), new=(), joins=(), links=(Link("anna", "p1", 1),))
+    store.write_now(identities.apply_grouping, linked, NOON)
+    assert store.read_now(identities.birth_dates) == {1: "2015-02-03"}
+    store.write_now(identities.apply_grouping, replace(linked, links=(Link("anna", "p1", 2),)), NOON)
+    assert store.read_now(identities.birth_dates) == {2: "2015-02-03"}
+    assert store.read_now(identities.labels) == {2: "Mira"}
+    assert {one.number: one.born is not None for one in store.read_now(identities.all_known)} == {1: False, 2: True}
+    minors = store.read_now(past_people.people_of_identities, {("anna", "p1")})
+    assert minors == {1: {("anna", "p1")}, 2: {("anna", "p1")}}, "the rule for minors asks every link there ever was"
 
 
 def add_identity(tx: Connection, number: int) -> None:
