@@ -40,6 +40,10 @@ class FaceHint:
         return self.box.scaled(width / self.image_width, height / self.image_height)
 
 
+PersonKey = tuple[str, str]
+"""The key of a person: the source, and the person's id there, which means nothing elsewhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """A person in a source. ``name`` is empty if there is none; ``birth_date`` is ISO (YYYY-MM-DD)."""

@@ -15,6 +15,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.assets import PersonKey
 from immich_facesets.dates import read_date
 
 ADULT_AGE = 18
@@ -24,9 +25,6 @@ LEAST_SHARE = 0.1
 
 _WINDOW = 3
 """Years of a childhood that are compared as one: children change fast, and a mean over all years resembles none."""
-
-Person = tuple[str, str]
-"""A person of a source: the source and the person's id there."""
 
 Sums = dict[int | None, NDArray[np.float64]]
 """The sum of the vectors of each year; None: of undated faces."""
@@ -65,12 +63,12 @@ class Knowledge:
     face ids of which a user decided that they show an adult.
     """
 
-    births: Mapping[Person, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    of_faces: Mapping[int, frozenset[Person]] = field(default_factory=dict)
-    of_identities: Mapping[int, frozenset[Person]] = field(default_factory=dict)
+    births: Mapping[PersonKey, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    of_faces: Mapping[int, frozenset[PersonKey]] = field(default_factory=dict)
+    of_identities: Mapping[int, frozenset[PersonKey]] = field(default_factory=dict)
     of_age: frozenset[int] = frozenset()
 
-    def born(self, people: Iterable[Person]) -> set[str]:
+    def born(self, people: Iterable[PersonKey]) -> set[str]:
         """Return all birth dates of these people."""
         return {born for person in people for born in self.births.get(person, ())}
 
@@ -81,8 +79,8 @@ class Likenesses:
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
         self._of_identities: dict[int, Sums] = {}
-        self._of_people: dict[Person, Sums] = {}
-        self._given: Counter[tuple[int, Person]] = Counter()
+        self._of_people: dict[PersonKey, Sums] = {}
+        self._given: Counter[tuple[int, PersonKey]] = Counter()
         self._faces: Counter[int] = Counter()
 
     def add(self, faces: Sequence[DatedFace], vectors: NDArray[np.float32]) -> None:

@@ -21,7 +21,7 @@ from service.passes.discovering.counts import DiscoverCounts
 from service.passes.discovering.dates import with_dates
 from service.passes.discovering.face_readings import FaceReadings
 from service.passes.discovering.people import read_people
-from service.passes.fan_out import each, fan_out
+from service.passes.fan_out import QUESTIONS_AT_ONCE, each, fan_out
 from service.remote.guard import CircuitOpenError
 from service.sources import Page, Source, SourceFacts
 from service.store import assets, face_readings, failures, source_names, sources
@@ -32,7 +32,6 @@ log = structlog.get_logger(__name__)
 OVERLAP = timedelta(minutes=10)
 """How far a listing of changes reaches back before the newest known change: clocks and commits are not in step."""
 
-_LOOKS_AT_ONCE = 16
 _PAGE = 1000  # assets per listing request
 
 
@@ -156,7 +155,7 @@ class Discover:
     async def _confirm_gone(self) -> None:
         """Check each missing asset by id: absence from one listing proves nothing."""
         missing = await self._store.read(assets.unseen, self._source.name, self._run_id)
-        await fan_out(each(missing), self._confirm, workers=_LOOKS_AT_ONCE, stop=self._context.stop)
+        await fan_out(each(missing), self._confirm, workers=QUESTIONS_AT_ONCE, stop=self._context.stop)
 
     async def _confirm(self, asset_id: str) -> None:
         try:

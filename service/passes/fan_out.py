@@ -9,6 +9,9 @@ T = TypeVar("T")
 ROUNDS = 3
 """Number of rounds over the items; each further one repeats those that failed because of a remote."""
 
+QUESTIONS_AT_ONCE = 16
+"""How many questions about single assets or people one source is asked at once, at most; its pacing may admit fewer."""
+
 
 async def fan_out(
     items: AsyncIterator[T], work: Callable[[T], Awaitable[None]], *, workers: int, stop: asyncio.Event

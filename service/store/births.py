@@ -4,14 +4,12 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, select, update
 
+from immich_facesets.assets import PersonKey
 from service.store.chunks import chunks
 from service.store.tables import births, sources
 from service.store.upsert import upsert
 
 _AT_ONCE = 500  # person ids in one query
-
-Person = tuple[str, str]
-"""A person of a source: the source and the person's id there."""
 
 
 def remember_births(tx: Connection, source: str, stated: Mapping[str, str]) -> None:
@@ -35,13 +33,13 @@ def remember_births(tx: Connection, source: str, stated: Mapping[str, str]) -> N
         upsert(tx, births, [{"source": source, "account": account, **one, "is_last": True} for one in named])
 
 
-def births_of_people(tx: Connection) -> dict[Person, tuple[str, ...]]:
+def births_of_people(tx: Connection) -> dict[PersonKey, tuple[str, ...]]:
     """
     Return the birth dates (ISO) of each person, earliest first: the last that each account of the source stated.
 
     People who are gone are among them.
     """
-    found: dict[Person, list[str]] = {}
+    found: dict[PersonKey, list[str]] = {}
     rows = tx.execute(select(births).where(births.c.is_last.is_(True)).order_by(births.c.birth_date))
     for row in rows:
         found.setdefault((row.source, row.person_id), []).append(row.birth_date)

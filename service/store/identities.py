@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, and_, case, delete, exists, func, insert, or_, select, update
 
+from immich_facesets.assets import PersonKey
 from immich_facesets.dates import EVIDENCE, day_of, day_of_instant
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingPlan, Known
@@ -98,7 +99,7 @@ def all_memberships(tx: Connection) -> dict[int, int]:
 
 def all_known(tx: Connection) -> list[Known]:
     """Return every identity ever numbered, with the people attached to it that their sources still have."""
-    attached: dict[int, set[tuple[str, str]]] = {}
+    attached: dict[int, set[PersonKey]] = {}
     named: set[tuple[int, str, str]] = set()
     known, born = births.births_of_people(tx), defaultdict[int, list[float]](list)
     for row in tx.execute(select(people).where(people.c.identity.is_not(None))):
@@ -125,7 +126,7 @@ def all_known(tx: Connection) -> list[Known]:
     ]
 
 
-def _born(known: Mapping[births.Person, Sequence[str]], person: births.Person) -> float | None:
+def _born(known: Mapping[PersonKey, Sequence[str]], person: PersonKey) -> float | None:
     """Return the earliest birthday of a person in days since 1970."""
     return day_of(min(known.get(person, ()), default=None))
 
@@ -145,8 +146,8 @@ def assertions(tx: Connection, space: str) -> list[Assertion]:
         .order_by(faces.c.face_id)
     ):
         boxes.setdefault(row.sha256, []).append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
-    asserted: dict[tuple[str, str], set[int]] = {}
-    names: dict[tuple[str, str], str] = {}
+    asserted: dict[PersonKey, set[int]] = {}
+    names: dict[PersonKey, str] = {}
     rows = tx.execute(
         select(
             hints,
@@ -189,8 +190,8 @@ def assertions(tx: Connection, space: str) -> list[Assertion]:
 def _add_folder_assertions(
     tx: Connection,
     faces_in: Mapping[str, list[int]],
-    asserted: dict[tuple[str, str], set[int]],
-    names: dict[tuple[str, str], str],
+    asserted: dict[PersonKey, set[int]],
+    names: dict[PersonKey, str],
 ) -> None:
     """Add the assertions of trusted folders. ``faces_in``: the faces of each content."""
     rows: Any = tx.execute(

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, case, exists, select
 
+from immich_facesets.assets import PersonKey
 from immich_facesets.eras import KeptEra, imported_era
 from immich_facesets.faces import Box
 from immich_facesets.imports.face_lookup import Resolver
@@ -53,7 +54,7 @@ def imported_people(tx: Connection, *, to_find: bool = False) -> list[ImportedPe
 
 
 def add_import_assertions(
-    tx: Connection, boxes: Boxes, asserted: dict[tuple[str, str], set[int]], names: dict[tuple[str, str], str]
+    tx: Connection, boxes: Boxes, asserted: dict[PersonKey, set[int]], names: dict[PersonKey, str]
 ) -> None:
     """Add the imported assertions (which stored face is of which person) to those of the sources."""
     imported = imported_people(tx, to_find=True)

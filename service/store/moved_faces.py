@@ -5,12 +5,10 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, and_, delete, exists, func, insert, select
 
-from immich_facesets.assets import FaceHint
+from immich_facesets.assets import FaceHint, PersonKey
 from immich_facesets.faces import Box
 from immich_facesets.moves import Move, is_returned, moves
 from service.store.tables import assets, contents, hints, moved_faces, people
-
-Person = tuple[str, str]
 
 
 def record_moves(
@@ -43,12 +41,12 @@ def record_moves(
 class Moved:
     """The stored faces that owners gave to people, and took from them."""
 
-    given: dict[Person, set[int]] = field(default_factory=dict)
-    taken: dict[Person, set[int]] = field(default_factory=dict)
+    given: dict[PersonKey, set[int]] = field(default_factory=dict)
+    taken: dict[PersonKey, set[int]] = field(default_factory=dict)
 
 
 def moved(
-    tx: Connection, boxes: Mapping[str, Sequence[tuple[int, Box]]], asserted: Mapping[Person, set[int]], iou: float
+    tx: Connection, boxes: Mapping[str, Sequence[tuple[int, Box]]], asserted: Mapping[PersonKey, set[int]], iou: float
 ) -> Moved:
     """
     Return the moves that count now. ``boxes``: the stored faces of each content; ``asserted``: those of each person.

@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, func, select, update
 
-from immich_facesets.assets import FaceHint
+from immich_facesets.assets import FaceHint, PersonKey
 from immich_facesets.dates import EVIDENCE, read_date
 from immich_facesets.faces import Box
 from immich_facesets.facesets.minors import DatedFace
 from immich_facesets.grouping.plan import Link
-from service.store.births import Person, births_of_people
+from service.store.births import births_of_people
 from service.store.chunks import chunks
 from service.store.tables import (
     assets,
@@ -126,9 +126,9 @@ def dated_faces(tx: Connection, space: str) -> list[DatedFace]:
     return [DatedFace(row.face_id, row.identity or 0, read_date(row.taken)) for row in rows]
 
 
-def people_of_identities(tx: Connection, wanted: Collection[Person]) -> dict[int, frozenset[Person]]:
+def people_of_identities(tx: Connection, wanted: Collection[PersonKey]) -> dict[int, frozenset[PersonKey]]:
     """Return which of these people are or were attached to each identity, by number."""
-    found: dict[int, set[Person]] = {}
+    found: dict[int, set[PersonKey]] = {}
     for table in (people, past_links):
         rows = tx.execute(
             select(table.c.source, table.c.person_id, table.c.identity).where(table.c.identity.is_not(None))
@@ -139,7 +139,7 @@ def people_of_identities(tx: Connection, wanted: Collection[Person]) -> dict[int
     return {identity: frozenset(known) for identity, known in found.items()}
 
 
-def people_of_faces(tx: Connection, space: str, wanted: Collection[Person]) -> dict[int, frozenset[Person]]:
+def people_of_faces(tx: Connection, space: str, wanted: Collection[PersonKey]) -> dict[int, frozenset[PersonKey]]:
     """
     Return to which of these people sources gave each face of a space, now or ever, by face id.
 
@@ -155,7 +155,7 @@ def people_of_faces(tx: Connection, space: str, wanted: Collection[Person]) -> d
     ):
         if row.sha256 in given:
             boxes.setdefault(row.sha256, []).append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
-    found: dict[int, set[Person]] = {}
+    found: dict[int, set[PersonKey]] = {}
     for sha256, several in given.items():
         for box, person in several:
             for face_id in _faces_at(box, boxes.get(sha256, ())):
@@ -163,9 +163,9 @@ def people_of_faces(tx: Connection, space: str, wanted: Collection[Person]) -> d
     return {face_id: frozenset(known) for face_id, known in found.items()}
 
 
-def _given(tx: Connection, wanted: Collection[Person]) -> dict[str, list[tuple[Box, Person]]]:
+def _given(tx: Connection, wanted: Collection[PersonKey]) -> dict[str, list[tuple[Box, PersonKey]]]:
     """Return the boxes that sources give or gave to these people, by content, in upright original pixels."""
-    given: dict[str, list[tuple[Box, Person]]] = {}
+    given: dict[str, list[tuple[Box, PersonKey]]] = {}
     for row in tx.execute(select(past_places)):
         if (row.source, row.person_id) in wanted:
             place = (Box(row.x1, row.y1, row.x2, row.y2), (row.source, row.person_id))

@@ -8,11 +8,10 @@ from immich_facesets.dates import DateKind
 from immich_facesets.errors import ItemError, TransientError
 from immich_facesets.listing import KnownAsset
 from service.passes.context import PassContext
-from service.passes.fan_out import each, fan_out
+from service.passes.fan_out import QUESTIONS_AT_ONCE, each, fan_out
 from service.remote.guard import CircuitOpenError
 from service.sources import Source
 
-_AT_ONCE = 16
 _LOOKED_UP = (DateKind.FILE, DateKind.CAMERA)
 """The possible worth of a date that may be the file's, once it is looked up."""
 
@@ -48,7 +47,7 @@ async def with_dates(
         if asset is not None:
             kinds[asset_id] = asset.date_kind
 
-    await fan_out(each(unclear), look_up, workers=_AT_ONCE, stop=context.stop)
+    await fan_out(each(unclear), look_up, workers=QUESTIONS_AT_ONCE, stop=context.stop)
     if unclear and context.stop.is_set():
         return None
     return tuple(replace(asset, date_kind=kinds.get(asset.asset_id, asset.date_kind)) for asset in found)

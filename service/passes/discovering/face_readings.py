@@ -8,12 +8,10 @@ from immich_facesets.errors import ItemError, TransientError
 from immich_facesets.listing import ListingRules
 from service.passes.context import PassContext
 from service.passes.discovering.counts import DiscoverCounts
-from service.passes.fan_out import ROUNDS, fan_out
+from service.passes.fan_out import QUESTIONS_AT_ONCE, ROUNDS, fan_out
 from service.remote.guard import CircuitOpenError
 from service.sources import Source
 from service.store import face_readings, failures
-
-_AT_ONCE = 16
 
 
 class FaceReadings:
@@ -72,7 +70,7 @@ class FaceReadings:
                 await self._source.open()  # go on only while the source's circuit allows it
                 self._counts.failed -= len(self._postponed)
             self._postponed.clear()
-            await fan_out(self._due(), self._read, workers=_AT_ONCE, stop=self._context.stop)
+            await fan_out(self._due(), self._read, workers=QUESTIONS_AT_ONCE, stop=self._context.stop)
             if not self._postponed or self._context.stop.is_set():
                 return
 

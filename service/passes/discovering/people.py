@@ -2,12 +2,10 @@
 
 from immich_facesets.errors import ItemError, TransientError
 from service.passes.context import PassContext
-from service.passes.fan_out import each, fan_out
+from service.passes.fan_out import QUESTIONS_AT_ONCE, each, fan_out
 from service.remote.guard import CircuitOpenError
 from service.sources import Source
 from service.store import sources
-
-_AT_ONCE = 16
 
 
 async def read_people(context: PassContext, source: Source) -> None:
@@ -29,4 +27,4 @@ async def read_people(context: PassContext, source: Source) -> None:
         else:
             await store.write(sources.remember_people, source.name, [person])
 
-    await fan_out(each(absent), find, workers=_AT_ONCE, stop=context.stop)
+    await fan_out(each(absent), find, workers=QUESTIONS_AT_ONCE, stop=context.stop)

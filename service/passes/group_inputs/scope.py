@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.assets import PersonKey
 from immich_facesets.grouping.plan import GroupingRules
 from immich_facesets.spaces import OperatingPoints
 from service.store.named_values import Scope
@@ -22,7 +23,7 @@ def basis_of(
     points: OperatingPoints,
     rules: GroupingRules,
     decided: int,
-    born: Mapping[tuple[str, str], tuple[str, ...]],
+    born: Mapping[PersonKey, tuple[str, ...]],
 ) -> str:
     """
     Return a digest of all inputs of a grouping except the faces.

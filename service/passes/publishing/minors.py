@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from immich_facesets.facesets.minors import DatedFace, Held, Knowledge, Likenesses, Person, held_back
+from immich_facesets.assets import PersonKey
+from immich_facesets.facesets.minors import DatedFace, Held, Knowledge, Likenesses, held_back
 from immich_facesets.moderation.constraints import Constraints
 from service.computation import compute
 from service.store import births, contents, decisions, faces, past_people
@@ -35,11 +36,11 @@ async def held_faces(store: Store, space: str, *, within: float) -> dict[int, He
 async def _knowledge(
     store: Store,
     space: str,
-    born: Mapping[Person, tuple[str, ...]],
+    born: Mapping[PersonKey, tuple[str, ...]],
     seen: Sequence[DatedFace],
     constraints: Constraints,
 ) -> Knowledge:
-    of_identities: dict[int, frozenset[Person]] = {}
+    of_identities: dict[int, frozenset[PersonKey]] = {}
     for number, people in (await store.read(past_people.people_of_identities, born.keys())).items():
         current = constraints.current(number)
         of_identities[current] = of_identities.get(current, frozenset()) | people

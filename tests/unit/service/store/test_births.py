@@ -4,7 +4,7 @@ from builders import NOON, asset, plans
 from databases import at_version
 from sqlalchemy import text
 
-from immich_facesets.assets import Person
+from immich_facesets.assets import Person, PersonKey
 from service.store import assets, births, folders, sources
 from service.store.database import Store, migrate
 
@@ -15,7 +15,7 @@ def state(store: Store, born: str | None, *, person: str = "p1", account: str = 
     store.write_now(sources.remember_people, "anna", [Person(person, "Mira", born, is_hidden=False)])
 
 
-def known(store: Store) -> dict[births.Person, tuple[str, ...]]:
+def known(store: Store) -> dict[PersonKey, tuple[str, ...]]:
     return store.read_now(births.births_of_people)
 
 

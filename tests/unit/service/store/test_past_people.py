@@ -7,7 +7,7 @@ import pytest
 from builders import NOON, RECIPE, RULES, asset, content, face_answer, hint, one_identity, plans
 from databases import at_version
 
-from immich_facesets.assets import Asset, FaceHint, Person
+from immich_facesets.assets import Asset, FaceHint, Person, PersonKey
 from immich_facesets.dates import DateKind
 from immich_facesets.faces import Box
 from immich_facesets.facesets.minors import DatedFace
@@ -37,7 +37,7 @@ def look(store: Store, item: Asset, *hints: FaceHint) -> None:
     store.write_now(face_readings.record_look, item, hints, now=NOON, rules=RULES)
 
 
-def given(store: Store) -> dict[int, frozenset[births.Person]]:
+def given(store: Store) -> dict[int, frozenset[PersonKey]]:
     return store.read_now(past_people.people_of_faces, RECIPE.space, {MIA})
 
 
