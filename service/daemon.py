@@ -14,11 +14,11 @@ from immich_facesets.runtime.listen_address import Listen, check_exposure
 from service.app import App, database_url, program_version, web_token
 from service.monitoring.event_loop_lag import EventLoopWatch
 from service.passes.fan_out import first_error
+from service.progress import SyncKind
 from service.reports.status import dropped_warnings, stored_status
 from service.sources import SourceAwayError
 from service.store import named_values
 from service.sync.outcome import Outcome, Result
-from service.sync.runner import Kind
 from service.sync.schedule import SyncTrigger, trigger_of
 from service.sync.stopping import until_stopped
 from service.web import schemas as shown
@@ -44,7 +44,7 @@ class Service:
         self._app = app
         self._on_serving = on_serving
         self._trigger = SyncTrigger(trigger_of(app.settings), on_next=app.board.set_next_sync)
-        self._requests: asyncio.Queue[tuple[Kind, str | None]] = asyncio.Queue(maxsize=1)
+        self._requests: asyncio.Queue[tuple[SyncKind, str | None]] = asyncio.Queue(maxsize=1)
         self._last: Result | None = None
         self._away: frozenset[str] = frozenset()
 
@@ -103,7 +103,7 @@ class Service:
             elif result.outcome is Outcome.BUG:
                 await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _next_request(self) -> tuple[Kind, str | None]:
+    async def _next_request(self) -> tuple[SyncKind, str | None]:
         """Return the next sync: a requested one, or that of the schedule or of a source that is back."""
         request = asyncio.create_task(self._requests.get())
         waiting = [request, asyncio.create_task(self._trigger.wait())]
@@ -158,13 +158,13 @@ class Service:
                     log.info("database_back")
                 return pause > _FIRST_LOOK_SECONDS
 
-    def request_sync(self, kind: str, source: str | None) -> shown.SyncRequest:
+    def request_sync(self, kind: SyncKind, source: str | None) -> shown.SyncRequest:
         """Request a sync; refused while one runs."""
         if source is not None and source not in self._app.runner.source_names:
             raise RequestError(f"there is no source {source!r}", status=404)
         if self._app.runner.is_running or self._requests.full():
             return "already_running"
-        self._requests.put_nowait(("full" if kind == "full" else "incremental", source))
+        self._requests.put_nowait((kind, source))
         return "accepted"
 
     async def ready(self) -> shown.Readiness:

@@ -10,6 +10,9 @@ import msgspec
 Stage = Literal["discover", "embed", "group", "publish"]
 STAGES: tuple[Stage, ...] = ("discover", "embed", "group", "publish")
 
+SyncKind = Literal["incremental", "faces", "full"]
+"""The kinds of syncs: of changes; of changes and of the faces of all pictures; of the whole library."""
+
 
 class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
     """Progress of one stage. ``total`` is None while it is unknown."""

@@ -12,10 +12,10 @@ from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import App, chosen_users, open_app
 from service.cli.terminal import err, out, shown
 from service.daemon import Service
+from service.progress import SyncKind
 from service.reports.status import dropped_warnings
 from service.settings import Settings, load_settings
 from service.sync.outcome import UP_TO_DATE, Outcome, Result, cut_off
-from service.sync.runner import Kind
 from service.sync.stopping import unless_stopped
 
 _CODES = {
@@ -62,7 +62,7 @@ def sync(
     return asyncio.run(_sync(settings, "full" if full else "faces" if faces else "incremental", source))
 
 
-async def _sync(settings: Settings, kind: Kind, source: str | None) -> int:
+async def _sync(settings: Settings, kind: SyncKind, source: str | None) -> int:
     stop = stop_event()
     async with open_app(settings, chosen_users(settings), stop) as app, shown(app.board):
         result = await unless_stopped(app.runner.run(kind, source=source), stop)

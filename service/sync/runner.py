@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
-from typing import Literal
 
 import structlog
 
@@ -25,7 +24,7 @@ from service.passes.group_inputs.operating_points import points_in_use
 from service.passes.publish import Publish, PublishCounts
 from service.passes.unchanged import UnchangedCheck
 from service.passes.withdraw import withdraw
-from service.progress import Stage
+from service.progress import Stage, SyncKind
 from service.sources import Source
 from service.store import face_readings, named_values, runs, spaces
 from service.store.database_errors import DatabaseAwayError
@@ -33,8 +32,6 @@ from service.sync.outcome import UP_TO_DATE, Outcome, Result, cut_off, ended_by,
 from service.sync.stopping import StopRequestedError
 
 log = structlog.get_logger(__name__)
-
-Kind = Literal["full", "faces", "incremental"]
 
 _SECOND_HALF: tuple[Stage, ...] = ("group", "publish")
 
@@ -70,7 +67,7 @@ class Runner:
     def source_names(self) -> tuple[str, ...]:
         return tuple(self._sources)
 
-    async def run(self, kind: Kind, *, source: str | None = None) -> Result:
+    async def run(self, kind: SyncKind, *, source: str | None = None) -> Result:
         """
         Run one whole sync of every source, or of one. Any error becomes its outcome; cancellation passes through.
 
@@ -130,7 +127,7 @@ class Runner:
             )
         return info
 
-    async def _run(self, kind: Kind, names: tuple[str, ...]) -> Result:
+    async def _run(self, kind: SyncKind, names: tuple[str, ...]) -> Result:
         store, clock, board = self._context.store, self._context.clock, self._context.board
         started = clock()
         counts: dict[str, int] = {}
@@ -176,7 +173,7 @@ class Runner:
             )
         return Result(Outcome.DONE, message, counts)
 
-    async def _stages(self, kind: Kind, names: tuple[str, ...], run_id: int, counts: dict[str, int]) -> str:
+    async def _stages(self, kind: SyncKind, names: tuple[str, ...], run_id: int, counts: dict[str, int]) -> str:
         """Run all stages in order; return the message for the user."""
         context = self._context
         await self._apply_size_rule()

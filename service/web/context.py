@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from service.progress import ProgressBoard
+from service.progress import ProgressBoard, SyncKind
 from service.web.schemas import Readiness, StatusFacts, SyncRequest
 
 
@@ -25,7 +25,7 @@ class WebContext:
 
     board: ProgressBoard
     token: str | None = field(repr=False)
-    request_sync: Callable[[str, str | None], SyncRequest]
+    request_sync: Callable[[SyncKind, str | None], SyncRequest]
     status: Callable[[], Awaitable[StatusFacts]]
     ready: Callable[[], Awaitable[Readiness]]
     registry: CollectorRegistry

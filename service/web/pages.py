@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import aiohttp_jinja2
 import jinja2
 from aiohttp import hdrs, web
 
 from immich_facesets.errors import RequestError
-from service.progress import Progress
+from service.progress import Progress, SyncKind
 from service.web import formatting, histogram
 from service.web.context import CONTEXT, WebContext
 from service.web.routes import Access, Answer, Route
@@ -101,9 +101,10 @@ async def show_status(request: web.Request) -> web.StreamResponse:
 
 async def sync_from_form(request: web.Request) -> web.StreamResponse:
     """Start a sync from the button of the status page, for browsers without scripts."""
-    kind = str((await request.post()).get("kind", "incremental"))
-    if kind not in {"incremental", "full"}:
-        raise RequestError("there is no such kind of sync", status=400)
+    asked = (await request.post()).get("kind", "incremental")
+    kind = next((known for known in get_args(SyncKind) if known == asked), None)
+    if kind is None:
+        raise RequestError(f"there is no such kind of sync; there are: {', '.join(get_args(SyncKind))}", status=400)
     result = request.app[CONTEXT].request_sync(kind, None)
     raise web.HTTPSeeOther(f"/?notice={result}")
 
@@ -186,7 +187,7 @@ ROUTES = (
         path="/sync",
         handler=sync_from_form,
         summary="Start a sync from the status page",
-        form={"kind": "incremental or full"},
+        form={"kind": " or ".join(get_args(SyncKind))},
         answers={303: Answer("To the status page, which says what became of it", redirects=True)},
     ),
     Route(

@@ -6,15 +6,13 @@ from typing import Annotated, Literal
 import msgspec
 
 from immich_facesets.calibration.thresholds import PointsInUse
-from service.progress import Progress
+from service.progress import Progress, SyncKind
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """An aware datetime; ISO 8601 on the wire."""
 
 SyncRequest = Literal["accepted", "already_running"]
 """The result of a sync request: a sync was started, or one is already running and the request has no effect."""
-
-SyncKind = Literal["incremental", "full"]
 
 
 class SourceCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,7 +182,12 @@ class FailuresAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SyncQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A request for a sync of one source, or of all when ``source`` is None."""
+    """
+    A request for a sync of one source, or of all when ``source`` is None.
+
+    ``incremental`` lists what changed. ``faces`` also reads the faces of all pictures again. ``full`` lists the whole
+    library, which finds deleted pictures, and reads all faces too.
+    """
 
     kind: SyncKind = "incremental"
     source: str | None = None

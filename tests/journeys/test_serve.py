@@ -160,6 +160,25 @@ async def test_a_sync_told_to_stop_does_not_wait_for_a_server_that_hangs_either(
     await journey.goes_on(unkilled.first)
 
 
+async def test_a_sync_of_faces_by_the_api_reads_the_faces_of_all_pictures_again(
+    journey: Journey, unkilled: Unkilled
+) -> None:
+    journey.begin_from(unkilled.synced)
+    async with serving(journey) as (_, client):
+        first = await until_run(client, "done")
+        read = journey.immich.requests.count("faces")
+        assert (await client.post("/api/sync", json={"kind": "faces"})).status_code == 202
+
+        async def ended_after_it() -> dict[str, Any] | None:
+            run = await last_run(client)
+            return run if run["id"] > first["id"] and run["outcome"] is not None else None
+
+        run: dict[str, Any] = await until(ended_after_it, pause=0.1)
+        assert (run["kind"], run["outcome"]) == ("faces", "done")
+        shown = [asset for asset in journey.immich.library.assets.values() if not asset.is_trashed]
+        assert journey.immich.requests.count("faces") - read >= len(shown)
+
+
 async def test_there_are_never_two_syncs_at_once(journey: Journey) -> None:
     journey.immich.faults.add("original", "slow", delay=0.5)
     async with serving(journey) as (_, client):

@@ -3,12 +3,14 @@
 import asyncio
 import dataclasses
 from datetime import UTC, datetime
+from typing import get_args
 
 import msgspec
 import pytest
 from web_scene import BEARER, HTML, Scene, busy_scene, invented_facts, visit
 
 from immich_facesets.errors import FacesetsError, ItemError, RequestError, SetupError, TransientError
+from service.progress import SyncKind
 from service.web.schemas import Objection, Readiness, StatusAnswer
 
 
@@ -71,6 +73,22 @@ async def test_a_sync_without_words_is_incremental_and_of_everything() -> None:
     async with visit(scene) as client, client.post("/api/sync", headers=BEARER) as answer:
         assert answer.status == 202
     assert scene.wishes == [("incremental", None)]
+
+
+@pytest.mark.parametrize("kind", get_args(SyncKind))
+async def test_every_kind_of_sync_can_be_asked_for(kind: SyncKind) -> None:
+    scene = Scene()
+    async with visit(scene) as client:
+        async with client.post("/api/sync", headers=BEARER, json={"kind": kind}) as answer:
+            assert answer.status == 202
+        async with client.get("/api/openapi.json", headers=BEARER) as answer:
+            question = (await answer.json())["components"]["schemas"]["SyncQuestion"]
+        async with client.get("/", headers=BEARER) as answer:
+            page = await answer.text()
+    assert scene.wishes == [(kind, None)]
+    assert kind in question["properties"]["kind"]["enum"]
+    assert f"``{kind}``" in question["description"]
+    assert f'name="kind" value="{kind}"' in page
 
 
 @pytest.mark.parametrize("body", [b"{", b'{"kind": "half"}', b'{"sauce": "anna"}', b"[]", b"\xff\xfe"])

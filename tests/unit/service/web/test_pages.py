@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from web_scene import BEARER, HTML, Scene, busy_scene, invented_facts, visit
 from immich_facesets.calibration.thresholds import in_use, measure_thresholds
 from immich_facesets.faces import Gate
 from immich_facesets.spaces import OperatingPoints
-from service.progress import Progress, RemoteState
+from service.progress import Progress, RemoteState, SyncKind
 from service.web import formatting
 from service.web.schemas import Failure, Objection, Readiness, ReasonCount, Run, StatusFacts
 
@@ -130,17 +131,19 @@ async def test_long_lists_are_cut_and_say_so() -> None:
     assert page.count('class="outcome') == 10
 
 
-async def test_the_button_works_without_scripts() -> None:
+@pytest.mark.parametrize("kind", get_args(SyncKind))
+async def test_the_buttons_work_without_scripts(kind: SyncKind) -> None:
     scene = Scene()
     async with visit(scene) as client:
-        async with client.post("/sync", data={"kind": "full"}, headers=BROWSER) as answer:
+        async with client.post("/sync", data={"kind": kind}, headers=BROWSER) as answer:
             assert answer.url.path == "/"
             assert "The sync is starting." in await answer.text()
         async with client.post("/sync", data={"kind": "full"}, headers=BROWSER) as answer:
             assert "A sync is running already." in await answer.text()
         async with client.post("/sync", data={"kind": "half"}, headers=BROWSER) as answer:
             assert answer.status == 400
-    assert scene.wishes == [("full", None)]
+            assert "incremental, faces, full" in await answer.text()
+    assert scene.wishes == [(kind, None)]
 
 
 async def test_a_remote_that_is_down_is_named_with_what_to_do() -> None:
