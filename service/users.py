@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from immich_facesets.errors import SetupError
+from immich_facesets.names import name_key
 from immich_facesets.runtime.settings import read_secret
 from service.setting_values import USER_NAME_RULE, is_user_name
 from service.settings import Settings
@@ -63,10 +64,16 @@ def _read_users(path: Path) -> tuple[User, ...]:
         raise SetupError(
             f"{path}: {place}: each user is a table [users.NAME] with api_key or api_key_file, and nothing else"
         ) from None
-    users = []
+    users: list[User] = []
+    spelt: dict[str, str] = {}
     for name, entry in sorted(parsed.users.items()):
         if not is_user_name(name):
             raise SetupError(f"{path}: users.{name!r}: {USER_NAME_RULE}")
+        if (other := spelt.setdefault(name_key(name), name)) != name:
+            raise SetupError(
+                f"{path}: users.{other} and users.{name} differ in capitals or in the encoding of accents alone: give "
+                "one of them another name"
+            )
         files = {} if entry.api_key_file is None else {"KEY_FILE": str(path.parent / entry.api_key_file)}
         try:
             key = entry.api_key or read_secret("KEY", files)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from immich_facesets.assets import PersonKey
 from immich_facesets.grouping.attachment import attach_people
 from immich_facesets.grouping.centroids import without_outliers
 from immich_facesets.grouping.face_table import Assertion, Rows
@@ -44,7 +45,7 @@ class Claim:
     is_usual: bool
     distance: float
     row: int
-    person: tuple[str, str]
+    person: PersonKey
     number: int
 
 

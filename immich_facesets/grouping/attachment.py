@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.assets import PersonKey
 from immich_facesets.checkpoints import checkpoint
 from immich_facesets.grouping.face_table import Rows
 from immich_facesets.grouping.former_numbers import former_number
@@ -18,13 +19,12 @@ from immich_facesets.grouping.matching import candidates
 from immich_facesets.grouping.problem import GroupingProblem
 from immich_facesets.grouping.state import GroupingState, placed_identities
 
-Person = tuple[str, str]
-Evidence = Mapping[Person, Rows]
+Evidence = Mapping[PersonKey, Rows]
 """The accepted rows of each asserted person, at least one, ascending."""
 
 
 def attach_people(
-    problem: GroupingProblem, state: GroupingState, evidence: Evidence, dropped: Mapping[Person, Rows]
+    problem: GroupingProblem, state: GroupingState, evidence: Evidence, dropped: Mapping[PersonKey, Rows]
 ) -> None:
     """
     Attach every person in ``evidence`` to an identity, a new one if necessary, and merge identities of one person.
@@ -66,7 +66,7 @@ def _claim(
 
 
 def _detach_contradicted(
-    problem: GroupingProblem, state: GroupingState, evidence: Evidence, dropped: Mapping[Person, Rows]
+    problem: GroupingProblem, state: GroupingState, evidence: Evidence, dropped: Mapping[PersonKey, Rows]
 ) -> None:
     """
     Detach people from identities whose other faces are of somebody else.
@@ -102,7 +102,7 @@ def contradicts(problem: GroupingProblem, members: Rows, evidence: Rows) -> bool
 
 
 def _choice(
-    problem: GroupingProblem, state: GroupingState, owner: NDArray[np.int64], person: Person, rows: Rows
+    problem: GroupingProblem, state: GroupingState, owner: NDArray[np.int64], person: PersonKey, rows: Rows
 ) -> int | None:
     """
     Return the identity of a person who has none; None where a new one may not be created.
@@ -121,7 +121,7 @@ def _choice(
 
 
 def _holder(
-    problem: GroupingProblem, state: GroupingState, owner: NDArray[np.int64], person: Person, rows: Rows
+    problem: GroupingProblem, state: GroupingState, owner: NDArray[np.int64], person: PersonKey, rows: Rows
 ) -> int | None:
     """Return the identity that holds more than half of the accepted faces, if the person may be attached to it."""
     owners = owner[rows]
@@ -133,7 +133,7 @@ def _holder(
 
 
 def _nearest(
-    problem: GroupingProblem, state: GroupingState, owner: NDArray[np.int64], person: Person, rows: Rows
+    problem: GroupingProblem, state: GroupingState, owner: NDArray[np.int64], person: PersonKey, rows: Rows
 ) -> int | None:
     """Return the nearest identity within the merge distance to which the person may be attached."""
     placed = placed_identities(owner, problem.centroids)
@@ -149,7 +149,7 @@ def _may_attach(
     problem: GroupingProblem,
     state: GroupingState,
     owner: NDArray[np.int64],
-    person: Person,
+    person: PersonKey,
     rows: Rows,
     number: int,
 ) -> bool:
@@ -158,9 +158,9 @@ def _may_attach(
     return number in problem.constraints.locked or not contradicts(problem, np.flatnonzero(owner == number), rows)
 
 
-def _attached(state: GroupingState, evidence: Evidence) -> dict[int, list[Person]]:
+def _attached(state: GroupingState, evidence: Evidence) -> dict[int, list[PersonKey]]:
     """Return the people with evidence who are attached to each identity, by number."""
-    found: dict[int, list[Person]] = {}
+    found: dict[int, list[PersonKey]] = {}
     for person in evidence:
         if (number := state.identities.people.identity_of.get(person)) is not None:
             found.setdefault(number, []).append(person)
@@ -194,7 +194,7 @@ def _union(several: Iterable[Rows]) -> Rows:
 
 
 def _covered(
-    problem: GroupingProblem, state: GroupingState, rows: Rows, number: int, attached: Mapping[int, Sequence[Person]]
+    problem: GroupingProblem, state: GroupingState, rows: Rows, number: int, attached: Mapping[int, Sequence[PersonKey]]
 ) -> int | None:
     """
     Return an identity of which a person's faces are more than half, and that no other person has; None without any.

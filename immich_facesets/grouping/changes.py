@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from immich_facesets.assets import PersonKey
 from immich_facesets.grouping.identities import Origin
 from immich_facesets.grouping.report import GroupingReport
 from immich_facesets.grouping.state import How
@@ -13,7 +14,7 @@ class NewIdentity:
 
     number: int
     origin: Origin
-    people: frozenset[tuple[str, str]]
+    people: frozenset[PersonKey]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.assets import PersonKey
 from immich_facesets.clustering.linkage import content_order
 from immich_facesets.faces import Gate
 
@@ -88,5 +89,5 @@ class Assertion:
     taken: tuple[int, ...] = ()
 
     @property
-    def person(self) -> tuple[str, str]:
+    def person(self) -> PersonKey:
         return (self.source, self.person_id)

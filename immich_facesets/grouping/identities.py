@@ -7,8 +7,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.assets import PersonKey
 from immich_facesets.grouping.rules import GateCounts
 from immich_facesets.moderation.constraints import Constraints
+from immich_facesets.names import name_key
 
 Origin = Literal["asserted", "discovered"]
 
@@ -28,9 +30,9 @@ class Known:
     number: int
     origin: Origin
     is_locked: bool
-    people: frozenset[tuple[str, str]]
+    people: frozenset[PersonKey]
     born: float | None = None
-    named_by: tuple[str, str] | None = None
+    named_by: PersonKey | None = None
 
 
 class Birthdays:
@@ -68,16 +70,14 @@ class People:
     any more, keep their attachment, but separate nothing.
     """
 
-    def __init__(
-        self, known: Mapping[int, frozenset[tuple[str, str]]], names: Mapping[tuple[str, str], str] | None = None
-    ) -> None:
+    def __init__(self, known: Mapping[int, frozenset[PersonKey]], names: Mapping[PersonKey, str] | None = None) -> None:
         self.identity_of = {person: number for number in sorted(known) for person in sorted(known[number])}
-        self._names = {person: " ".join(name.split()).casefold() for person, name in (names or {}).items()}
+        self._names = {person: name_key(name) for person, name in (names or {}).items()}
 
-    def attach(self, person: tuple[str, str], number: int) -> None:
+    def attach(self, person: PersonKey, number: int) -> None:
         self.identity_of[person] = number
 
-    def detach_person(self, person: tuple[str, str]) -> None:
+    def detach_person(self, person: PersonKey) -> None:
         del self.identity_of[person]
 
     def renumber(self, final: Mapping[int, int]) -> None:
@@ -88,7 +88,7 @@ class People:
         """Detach all people from the given identities."""
         self.identity_of = {person: number for person, number in self.identity_of.items() if number not in numbers}
 
-    def is_named(self, person: tuple[str, str]) -> bool:
+    def is_named(self, person: PersonKey) -> bool:
         """Return whether a source asserts this person now."""
         return person in self._names
 
@@ -96,11 +96,11 @@ class People:
         """Return the identities of the people whom a source asserts now."""
         return {number for person, number in self.identity_of.items() if self.is_named(person)}
 
-    def has_other(self, number: int, person: tuple[str, str]) -> bool:
+    def has_other(self, number: int, person: PersonKey) -> bool:
         """Return whether a person is attached whom the source of ``person`` tells apart from them, by another name."""
         return any(to == number and self._differ(other, person) for other, to in self.identity_of.items())
 
-    def of(self, number: int) -> frozenset[tuple[str, str]]:
+    def of(self, number: int) -> frozenset[PersonKey]:
         return frozenset(person for person, to in self.identity_of.items() if to == number)
 
     def conflict(self, one: int, two: int) -> bool:
@@ -108,11 +108,11 @@ class People:
         others = self.of(two)
         return any(self._differ(person, other) for person in self.of(one) for other in others)
 
-    def name_of(self, person: tuple[str, str]) -> str:
+    def name_of(self, person: PersonKey) -> str:
         """Return the name by which a source asserts a person, in one spelling of capitals and spaces; else nothing."""
         return self._names.get(person, "")
 
-    def _differ(self, one: tuple[str, str], two: tuple[str, str]) -> bool:
+    def _differ(self, one: PersonKey, two: PersonKey) -> bool:
         if one == two or one[0] != two[0] or not (self.is_named(one) and self.is_named(two)):
             return False
         return not self.name_of(one) or self.name_of(one) != self.name_of(two)
@@ -133,7 +133,7 @@ class Identities:
         known: Sequence[Known],
         constraints: Constraints,
         first_new: int,
-        names: Mapping[tuple[str, str], str] | None = None,
+        names: Mapping[PersonKey, str] | None = None,
     ) -> None:
         self.people = People({}, names)
         for identity in sorted(known, key=lambda one: one.number):

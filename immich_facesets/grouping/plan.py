@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from immich_facesets.assets import PersonKey
 from immich_facesets.grouping.assertions import CleanedAssertion, apply_assertions, disregard_contradicted
 from immich_facesets.grouping.careful import place_carefully
 from immich_facesets.grouping.changes import Carried, Former, GroupingPlan, Join, Link, Naming, NewIdentity
@@ -215,7 +216,7 @@ def _namings(state: GroupingState, known: Sequence[Known], cleaned: Sequence[Cle
     """
     people = state.identities.people
     before = {identity.number: identity.named_by for identity in known}
-    first: dict[int, tuple[float, float, tuple[str, str]]] = {}
+    first: dict[int, tuple[float, float, PersonKey]] = {}
     for one in cleaned:
         person, number = one.assertion.person, people.identity_of.get(one.assertion.person)
         if number is None or not people.name_of(person) or len(one.evidence) == 0:

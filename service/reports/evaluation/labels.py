@@ -1,6 +1,7 @@
 """Labels: the person that a face shows, from a CSV file or the named people of Immich."""
 
 import csv
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from immich_facesets.errors import SetupError
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Assertion
+from immich_facesets.names import name_key
 from service.store.faces import StoredFace, StoredLibrary, StoredPicture
 
 SAME_PLACE = 0.3
@@ -114,6 +116,7 @@ def labels_of_rows(
     for face in library.faces:
         faces[face.sha256].append(face)
     names: dict[int, str] = {}
+    spelling: dict[str, str] = {}
     left = list(unused)
     contested: dict[int, list[int]] = defaultdict(list)
     for row in rows:
@@ -123,7 +126,8 @@ def labels_of_rows(
             left.append(Unused(row.line, found))
             continue
         contested[found.face_id].append(row.line)
-        if names.setdefault(found.face_id, row.name) != row.name:
+        name = spelling.setdefault(name_key(row.name), row.name)
+        if names.setdefault(found.face_id, name) != name:
             names[found.face_id] = ""  # two names: neither is used
     for face_id in [face_id for face_id, name in names.items() if not name]:
         del names[face_id]
@@ -140,7 +144,7 @@ class _Album:
         for picture in pictures:
             self._by_asset[picture.asset_id].append(picture)
             for name in {PurePosixPath(picture.path).name, picture.file_name}:
-                self._by_name[name].append(picture)
+                self._by_name[_composed(name)].append(picture)
 
     def find(self, row: LabelRow) -> StoredPicture | str:
         """
@@ -151,11 +155,11 @@ class _Album:
         if row.asset:
             found = self._by_asset.get(row.asset, [])
         else:
-            wanted = PurePosixPath(row.path.replace("\\", "/").removeprefix("./"))
+            wanted = PurePosixPath(_composed(row.path.replace("\\", "/").removeprefix("./")))
             same_name = self._by_name.get(wanted.name, [])
-            found = [picture for picture in same_name if picture.path == str(wanted)]
+            found = [picture for picture in same_name if _composed(picture.path) == str(wanted)]
             found = found or [picture for picture in same_name if _ends_with(picture.path, wanted)]
-            found = found or [picture for picture in same_name if picture.file_name == str(wanted)]
+            found = found or [picture for picture in same_name if _composed(picture.file_name) == str(wanted)]
         if not found:
             return "no such picture is known: it is not in the library, or was deleted there"
         if len({picture.sha256 or picture.asset_id for picture in found}) > 1:
@@ -163,9 +167,14 @@ class _Album:
         return next((picture for picture in found if picture.sha256 is not None), found[0])
 
 
+def _composed(path: str) -> str:
+    """Return a path in one composition of accents: macOS writes another than most programs."""
+    return unicodedata.normalize("NFC", path)
+
+
 def _ends_with(path: str, wanted: PurePosixPath) -> bool:
     tail = tuple(part for part in wanted.parts if part != "/")
-    return PurePosixPath(path).parts[-len(tail) :] == tail
+    return PurePosixPath(_composed(path)).parts[-len(tail) :] == tail
 
 
 def _face(
@@ -188,12 +197,16 @@ def labels_of_people(named: Iterable[Assertion]) -> Labels:
     """
     Return the faces that sources assign to named people; equal names mean one person, also across users.
 
+    Names that differ in case or composition alone are equal; the first spelling is used.
+
     A face with different names from two users gets no label.
     """
     names: dict[int, set[str]] = defaultdict(set)
+    spelling: dict[str, str] = {}
     for assertion in named:
+        name = spelling.setdefault(name_key(assertion.label), assertion.label)
         for face_id in assertion.face_ids:
-            names[face_id].add(assertion.label)
+            names[face_id].add(name)
     sure = {face_id: next(iter(found)) for face_id, found in names.items() if len(found) == 1}
     return Labels(
         sure, tuple(Unused(0, "users give the same face different names") for _ in range(len(names) - len(sure)))

@@ -302,6 +302,11 @@ def test_several_users_come_from_a_file_with_keys_or_files_of_keys_beside_it(tmp
         (f'[users."{"x" * 101}"]\napi_key = "{KEY}"', "a user's name must be"),
         ('[users.anna]\napi_key_file = "none.key"', "users.anna: api_key_file: names a file that cannot be read"),
         (f"[users.anna\napi_key = {KEY}", "is not TOML"),
+        (
+            f'[users.anna]\napi_key = "{KEY}"\n[users.Anna]\napi_key = "{KEY}"',
+            "users.Anna and users.anna differ in capitals",
+        ),
+        (f'[users."Zo\u00eb"]\napi_key = "{KEY}"\n[users."Zoe\u0308"]\napi_key = "{KEY}"', "encoding of accents"),
     ],
 )
 def test_a_users_file_that_is_wrong_is_told(text: str, said: str, tmp_path: Path) -> None:

@@ -29,8 +29,9 @@ from immich_facesets.evaluation.baselines import BASELINES, missing_packages
 from immich_facesets.evaluation.confusions import confusions
 from immich_facesets.evaluation.metrics import CalibrationBin, Strangers
 from immich_facesets.faces import Box
+from immich_facesets.grouping.face_table import Assertion
 from service.reports.evaluation.histogram import HEIGHT, WIDTH, plot
-from service.reports.evaluation.labels import LabelRow, labels_of_rows, read_rows
+from service.reports.evaluation.labels import LabelRow, labels_of_people, labels_of_rows, read_rows
 from service.reports.evaluation.page import render
 from service.reports.evaluation.results import Findings, Histogram, MethodFindings, MethodScore, Rates, UnusedLabel
 from service.store.faces import StoredFace, StoredLibrary, StoredPicture
@@ -238,6 +239,17 @@ def test_the_largest_face_is_the_one_of_the_largest_area() -> None:
     row = LabelRow(2, "a", "", None, "X")
     assert labels_of_rows([row], [], library, largest=True).names == {2: "X"}
     assert labels_of_rows([row], [], library, largest=False).names == {}
+
+
+def test_names_and_paths_are_compared_whatever_their_composition() -> None:
+    faces = (StoredFace(1, "5" * 64, Box(0, 0, 30, 30), None),)
+    pictures = (StoredPicture("anna", "a", "/Zoe\u0308/a.jpg", "a.jpg", "5" * 64),)
+    library = StoredLibrary(table_of(np.eye(1, 3)), faces, pictures, {}, {}, ())
+    rows = [LabelRow(2, "", "Zo\u00eb/a.jpg", None, "Zo\u00eb"), LabelRow(3, "", "/Zoe\u0308/a.jpg", None, "zoe\u0308")]
+    found = labels_of_rows(rows, [], library, largest=False)
+    assert (found.names, found.unused) == ({1: "Zo\u00eb"}, ())
+    both = [Assertion("anna", "p", "Zo\u00eb", (1,)), Assertion("ben", "q", "zoe\u0308", (1,))]
+    assert labels_of_people(both).names == {1: "Zo\u00eb"}
 
 
 async def test_pictures_can_be_named_by_path_by_the_end_of_it_or_by_the_name_they_came_with(journey: Journey) -> None:
