@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from immich_facesets.grouping.centroids import Centroids, cosine_distances
 from immich_facesets.grouping.face_table import Rows
 from immich_facesets.grouping.former_numbers import former_number
-from immich_facesets.grouping.founders import moments, without_second_faces
+from immich_facesets.grouping.founders import founding_pictures, moments
 from immich_facesets.grouping.matching import candidates
 from immich_facesets.grouping.problem import GroupingProblem
 from immich_facesets.grouping.row_constraints import RowConstraints
@@ -58,7 +58,7 @@ def create_identity(problem: GroupingProblem, state: GroupingState, rows: Rows, 
     If they are those of a former identity, it has its number again.
     """
     kept = _without_poor_and_far(problem, rows)
-    pictures = moments(problem, without_second_faces(problem, state, kept))
+    pictures = founding_pictures(problem, state, kept)
     counts = GateCounts(len(rows), int(problem.is_clear[rows].sum()), len(kept), pictures)
     if pictures < max(1, problem.rules.min_faces):
         found.rejected += [counts] if len(rows) > 1 else []

@@ -16,7 +16,15 @@ def moments(problem: GroupingProblem, rows: Rows) -> int:
     return min(different, len(np.unique(problem.faces.pictures[rows])))
 
 
-def without_second_faces(problem: GroupingProblem, state: GroupingState, rows: Rows) -> Rows:
+def founding_pictures(problem: GroupingProblem, state: GroupingState, rows: Rows) -> int:
+    """Return how many different pictures of ``rows`` (ascending) count for the founding of an identity."""
+    found = moments(problem, rows)
+    if found < problem.rules.min_faces:
+        return found
+    return moments(problem, _without_second_faces(problem, state, rows))
+
+
+def _without_second_faces(problem: GroupingProblem, state: GroupingState, rows: Rows) -> Rows:
     """
     Return ``rows`` without those that an identity would have, if the picture did not hold one of its faces already.
 

@@ -101,7 +101,7 @@ def _decide(
     problem: GroupingProblem, state: GroupingState, assertions: Sequence[Assertion], kept: Collection[int] | None
 ) -> tuple[list[CleanedAssertion], Discovery]:
     """
-    Apply assertions, match and discover in turn until nothing changes.
+    Apply assertions, and place the other faces, in turn until nothing changes.
 
     Some people get an identity only after the others have one. Faces that an identity lost to a nearer assertion can
     make another identity, or join one. Identities only merge, and a detached person gets one of their own, so two turns
@@ -111,24 +111,22 @@ def _decide(
     """
     cleaned: list[CleanedAssertion] = []
     last = Discovery([])
+    start: tuple[bytes, dict[PersonKey, int]] | None = None
     for _ in range(2 * len(assertions) + 2):
-        owner, attached = state.owner.copy(), dict(state.identities.people.identity_of)
         cleaned = apply_assertions(problem, state, assertions)
-        last = _place(problem, state, cleaned, kept)
+        applied = state.owner.copy()
+        if kept is not None:
+            release_placed(problem, state, cleaned, kept)
+        before, start = start, (state.owner.tobytes(), dict(state.identities.people.identity_of))
+        if start == before:  # placing from here gave what there is
+            state.owner[:] = applied
+            break
+        last = _place_loose(problem, state)
         state.identities.drop_empty(state.owner)
         follow_members(problem, state)
-        if (state.owner == owner).all() and state.identities.people.identity_of == attached:
-            break
+        if kept is None:
+            start = (state.owner.tobytes(), dict(state.identities.people.identity_of))
     return cleaned, last
-
-
-def _place(
-    problem: GroupingProblem, state: GroupingState, cleaned: Sequence[CleanedAssertion], kept: Collection[int] | None
-) -> Discovery:
-    """Place the loose faces; before that, release what grouping placed, except in ``kept`` identities."""
-    if kept is not None:
-        release_placed(problem, state, cleaned, kept)
-    return _place_loose(problem, state)
 
 
 def _place_loose(problem: GroupingProblem, state: GroupingState) -> Discovery:
