@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fork_server import ANOTHER_MODEL, ForkServer
+from fork_server import ANOTHER_MODEL, PUBLISHED_MODEL, ForkServer
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from journey import announced_embedder
-from minors_scene import ADDED, BORN, CHILD, MOTHER, UPLOADED, Family, Photo, draw_photos
+from minors_scene import ADDED, BORN, CHILD, MOTHER, SWAPPING, UPLOADED, Family, Photo, draw_photos
 
 from service.demo.immich import FakeImmich
 from service.sync.outcome import Outcome
@@ -24,14 +24,15 @@ def photos() -> tuple[Photo, ...]:
 
 
 @pytest.fixture(scope="module")
-def embedders(
-    forks: ForkServer, embedder_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, str]]:
-    """Two embedders of two spaces."""
-    place = tmp_path_factory.mktemp("other") / "address.json"
-    process, url = announced_embedder(forks, place, settings={ANOTHER_MODEL: "drawn-2"})
-    yield embedder_url, url
-    process.close()
+def embedders(forks: ForkServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Two embedders of two spaces, of a recogniser whose vectors every profile accepts."""
+    folder = tmp_path_factory.mktemp("embedders")
+    one, first = announced_embedder(forks, folder / "first.json", settings={PUBLISHED_MODEL: "w600k_r50"})
+    settings = {PUBLISHED_MODEL: "w600k_r50", ANOTHER_MODEL: "drawn-2"}
+    two, second = announced_embedder(forks, folder / "second.json", settings=settings)
+    yield first, second
+    one.close()
+    two.close()
 
 
 def archive(family: Family) -> None:
@@ -234,6 +235,7 @@ async def live(family: Family, beginning: Beginning, history: History) -> None:
         family.is_without_embedder = False
         assert await family.sync("incremental") is Outcome.DONE
     assert family.bundled() & grown, "the grown people are free"
+    assert family.forms() == {"data": SWAPPING, "copy": SWAPPING}, "and every form for swapping is looked into"
     assert not family.bundled() & minors
     done = []
     for changes, kind in history:

@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 KILLED = -signal.SIGKILL
 PROGRAMS = ("embedder.app", "embedder.engines.synthetic", "service.cli.app")
 ANOTHER_MODEL = "ANOTHER_MODEL"
+PUBLISHED_MODEL = "PUBLISHED_MODEL"
 """The environment variable that makes a forked embedder serve another space, whose name it holds."""
 LATE_IMPORTS = ("anyio._backends._asyncio", "numpy.ma")
 """Modules that every fork would otherwise import by itself at its first request."""
@@ -247,11 +248,30 @@ def be_another_model(name: str) -> None:
     SyntheticEngine.detect = detects  # type: ignore[method-assign]  # the same
 
 
+def be_published_model(family: str) -> None:
+    """State the name and digest of a published recogniser, for exports that accept its vectors alone."""
+    from embedder.engines.synthetic import SyntheticEngine  # noqa: PLC0415 - imported by the server alone
+    from immich_facesets.model_packs import PUBLISHED  # noqa: PLC0415 - the same
+    from immich_facesets.wire import ModelInfo  # noqa: PLC0415 - the same
+
+    begin: Any = SyntheticEngine.__init__
+    file = f"{family}.onnx"
+    model = ModelInfo(task="recognition", name=file, sha256=PUBLISHED[file])
+
+    def published(self: SyntheticEngine) -> None:
+        begin(self)
+        self._facts = dataclasses.replace(self.facts, family=family, models=(model,))
+
+    SyntheticEngine.__init__ = published  # type: ignore[method-assign]  # this process is made to be another one
+
+
 def run_embedder(job: Mapping[str, Any]) -> int:
     from embedder.__main__ import main  # noqa: PLC0415 - imported by the server alone
 
     if name := os.environ.get(ANOTHER_MODEL):
         be_another_model(name)
+    if name := os.environ.get(PUBLISHED_MODEL):
+        be_published_model(name)
     sys.argv = ["embedder", *job["arguments"]]
     main()
     return 0

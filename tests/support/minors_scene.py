@@ -17,7 +17,7 @@ from PIL import Image
 from pydantic import SecretStr
 from small_library import HEIGHT, WIDTH, known_id
 
-from immich_facesets.errors import SetupError
+from immich_facesets.errors import SetupError, TransientError
 from immich_facesets.exports.registry import PROFILES
 from immich_facesets.exports.requests import read_export_requests
 from immich_facesets.faces import Box
@@ -37,18 +37,17 @@ CHILD, MOTHER, STRANGER = 3100, 700, 1500
 BORN = "2012-03-04"
 ADDED = datetime(2026, 5, 5, tzinfo=UTC)
 UPLOADED = ADDED - timedelta(days=1)
+SWAPPING = frozenset(profile.name for profile in PROFILES.values() if profile.is_for_swapping)
 FIELDS: dict[str, Any] = {
     "min_face_short": 40,
     "export_min_face_short": 40,
     "crop_size": 128,
     "min_faces": 3,
     "breaker_failures": 1,
-    "export_profiles": "fsz,facefusion,plain",
+    "export_profiles": ",".join((*sorted(SWAPPING), "plain")),
 }
 NOWHERE = "http://127.0.0.1:9"
 """The address of an embedder that is down."""
-
-SWAPPING = frozenset(profile.name for profile in PROFILES.values() if profile.is_for_swapping)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,19 +204,32 @@ class Family:
             runner = Runner(context, app.sources, app.pool, app.tree, app.metrics, "1")
             result = await runner.run("full" if kind == "full" else "incremental")
             shutil.rmtree(self.folder / "copy", ignore_errors=True)
-            if result.outcome is Outcome.DONE:
-                await self._copy(runner)
+            await self._export(runner)
             return result.outcome
 
-    async def _copy(self, runner: Runner) -> None:
-        """The same on the way of ``export --to``, which is refused while another space is being filled."""
-        folder = self.folder / "copy"
-        folder.mkdir()
-        tree = ExportTree(folder)
-        tree.check()
-        with suppress(SetupError):
-            for request in read_export_requests("fsz,facefusion"):
+    async def _export(self, runner: Runner) -> None:
+        """
+        The same on the ways of ``export`` and ``export --to``, however the sync ended.
+
+        Both are refused while there is no embedder, and while another space is being filled.
+        """
+        with suppress(SetupError, TransientError):
+            for request in read_export_requests(",".join(sorted(SWAPPING))):
+                folder = self.folder / "copy" / request.profile.name
+                folder.mkdir(parents=True)
+                tree = ExportTree(folder)
+                tree.check()
                 await runner.copy_now(request, None, tree)
+            await runner.publish_now()
+
+    def forms(self) -> dict[str, set[str]]:
+        """The profiles for swapping that are there, by the folder in which they are."""
+        found: dict[str, set[str]] = {"data": set(), "copy": set()}
+        for name, profiles in found.items():
+            for manifest in (self.folder / name).rglob(MANIFEST):
+                told = json.loads(manifest.read_bytes())
+                profiles.update({told.get("profile", "fsz")} & SWAPPING if told.get("faces") else ())
+        return found
 
     def bundled(self) -> set[str]:
         """The pictures (SHA-256) of all faces in what programs for face swapping load, on every path."""
