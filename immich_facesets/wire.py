@@ -25,7 +25,11 @@ JSON = "application/json"
 BOXES_HEADER = "X-Boxes"
 """JSON list of [x1, y1, x2, y2] in upright original pixels: the areas of ``guided`` detection."""
 
+FACE_SHORT = 90.0
+"""The short edge, in pixels, from which on every face is searched for, unless a request names another."""
+
 MOST_BOXES = 1000
+LEAST_FACE_SHORT = 1.0
 LARGEST_CROP = 4096
 LARGEST_PAD = 4.0
 LARGEST_COORDINATE = 1e7
@@ -79,13 +83,14 @@ class FacesRequest:
     The options of ``POST /v1/faces``, beside the picture.
 
     ``boxes`` are areas known to show a face, in upright original pixels. ``guided`` searches only there. ``full``
-    searches the whole picture, and tries harder when it finds no face although there are boxes.
+    searches the whole picture, whatever the boxes, so closely that faces of ``face_short`` pixels (short edge) are found.
     """
 
     mode: Mode = Mode.FULL
     boxes: tuple[Box, ...] = ()
     crop: CropRequest | None = None
     enrich: frozenset[Enrichment] = frozenset()
+    face_short: float = FACE_SHORT
 
     def to_http(self) -> tuple[dict[str, str], dict[str, str]]:
         """Return the query and the headers; boxes are rounded to a tenth of a pixel."""
@@ -98,6 +103,8 @@ class FacesRequest:
             query |= self.crop.to_query()
         if self.enrich:
             query["enrich"] = ",".join(sorted(self.enrich))
+        if self.face_short != FACE_SHORT:
+            query["face_short"] = f"{self.face_short:g}"
         return query, headers
 
     @classmethod
@@ -113,7 +120,8 @@ class FacesRequest:
         boxes = _boxes(form_boxes or headers.get(BOXES_HEADER))
         if mode == Mode.GUIDED and not boxes:
             raise _bad(f"guided needs boxes, in the header {BOXES_HEADER} or the form field boxes")
-        return cls(Mode(mode), boxes, CropRequest.from_query(query), _enrichments(query.get("enrich", "")))
+        crop, enrich = CropRequest.from_query(query), _enrichments(query.get("enrich", ""))
+        return cls(Mode(mode), boxes, crop, enrich, _number(query, "face_short", FACE_SHORT, LEAST_FACE_SHORT, 1e6))
 
 
 def _boxes(text: str | bytes | None) -> tuple[Box, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from embedder.engine import Aligned, Detection, EngineFacts, Pixels, View
+from embedder.engine import DOUBTFUL_SCORE, Aligned, Detection, EngineFacts, Pixels, View
 from embedder.engines import scrfd
 from embedder.engines.recogniser import OnDegenerate, Recogniser, Recognition, ignore_degenerate
 from embedder.images import alignment
@@ -74,6 +74,9 @@ class OnnxEngine:
             distances=pack.distances,
             view_side=round(self._sides[0] * SHARPER),
             crop_side=self._crop_side,
+            look_side=self._sides[0],
+            least_score=tuning.detector_threshold,
+            least_face=scrfd.LEAST_FACE,
         )
 
     @property
@@ -84,12 +87,19 @@ class OnnxEngine:
         side = self._sides[1] if closely else self._sides[0]
         return scrfd.whole_view(pixels, side) if area is None else scrfd.area_view(pixels, area, side)
 
+    def closer_view(self, pixels: Pixels, area: Box, factor: float) -> View:
+        return scrfd.closer_view(pixels, area, factor, self._sides[0] if self._is_fixed else None)
+
     def part(self, view: View, box: Box) -> View | None:
         return None if self._is_fixed else scrfd.part_view(view, box)
 
     def detect(self, views: Sequence[View]) -> list[list[Detection]]:
         threshold = self._tuning.detector_threshold
-        return [scrfd.read_outputs(_run(self._detector, view.tensor), view, threshold) for view in views]
+        doubtful = min(threshold, DOUBTFUL_SCORE)
+        return [
+            scrfd.read_outputs(_run(self._detector, view.tensor), view, doubtful if view.doubtful else threshold)
+            for view in views
+        ]
 
     def align(self, pixels: Pixels, detection: Detection) -> Aligned:
         return alignment.align(pixels, detection, self._crop_side)

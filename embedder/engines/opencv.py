@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from embedder.engine import Aligned, Detection, EngineFacts, Pixels, View
+from embedder.engine import DOUBTFUL_SCORE, Aligned, Detection, EngineFacts, Pixels, View
 from embedder.engines.recogniser import OnDegenerate, ignore_degenerate, unit_rows
 from embedder.images import alignment
 from embedder.images.colour import cv2_array
@@ -26,6 +26,13 @@ from immich_facesets.faces import Box
 CROP_SIDE = 112
 CLOSE_SIDE = 320
 """Pixels of a close view's longer side: a face that fills it is then within YuNet's training sizes."""
+
+LEAST_FACE = 13.0
+"""
+Pixels of a view that the shorter side of a face needs to be noticed in it, be it doubtfully.
+
+YuNet finds 95 % of faces of 14 pixels, and 48 % of those of 10 (``tests/bench/bench_looks.py``).
+"""
 
 SUPPRESSION = 0.3
 MOST_FACES = 5000
@@ -71,6 +78,9 @@ class OpenCvEngine:
             models=(pack.detector.info(), pack.recogniser.info()),
             provider="cpu",
             distances=pack.distances,
+            look_side=tuning.detector_side,
+            least_score=tuning.detector_threshold,
+            least_face=LEAST_FACE,
         )
 
     @property
@@ -80,6 +90,9 @@ class OpenCvEngine:
     def view(self, pixels: Pixels, area: Box | None = None, *, closely: bool = False) -> View:
         side = min(CLOSE_SIDE, self._tuning.detector_side) if closely else self._tuning.detector_side
         return whole_view(pixels, side) if area is None else area_view(pixels, area, side)
+
+    def closer_view(self, pixels: Pixels, area: Box, factor: float) -> View:
+        return closer_view(pixels, area, factor)
 
     def part(self, view: View, box: Box) -> View | None:  # noqa: ARG002  a whole view costs YuNet as much as the cutting
         return None
@@ -107,6 +120,8 @@ class OpenCvEngine:
     def _detect(self, view: View) -> list[Detection]:
         detector = self._detector()
         height, width = view.tensor.shape[:2]
+        threshold = self._tuning.detector_threshold
+        detector.setScoreThreshold(min(threshold, DOUBTFUL_SCORE) if view.doubtful else threshold)
         detector.setInputSize((width, height))
         _, rows = detector.detect(view.tensor)
         found = [] if rows is None else [_detection(row, view) for row in np.asarray(rows, dtype=np.float64)]
@@ -171,6 +186,14 @@ def area_view(pixels: Pixels, area: Box, side: int) -> View:
     right, bottom = max(0, round((area.x2 - x2) * factor)), max(0, round((area.y2 - y2) * factor))
     framed = cv2_array(cv2.copyMakeBorder(_bgr(shown), top, bottom, left, right, cv2.BORDER_CONSTANT))
     return View(framed, *factors, left, top, x1, y1)
+
+
+def closer_view(pixels: Pixels, area: Box, factor: float) -> View:
+    """A part of the picture, in whole pixels, with its sides times ``factor``."""
+    x1, y1, x2, y2 = (round(value) for value in (area.x1, area.y1, area.x2, area.y2))
+    width, height = (max(1, round(length * factor)) for length in (x2 - x1, y2 - y1))
+    shown = _resized(pixels[y1:y2, x1:x2], width, height)
+    return View(_bgr(shown), width / (x2 - x1), height / (y2 - y1), left=x1, top=y1)
 
 
 def _resized(pixels: Pixels, width: int, height: int) -> Pixels:

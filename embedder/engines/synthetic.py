@@ -55,6 +55,9 @@ class SyntheticEngine:
         part = pixels[top : min(height, int(area.y2) + 1), left : min(width, int(area.x2) + 1)]
         return View(part, left=left, top=top)
 
+    def closer_view(self, pixels: Pixels, area: Box, factor: float) -> View:  # noqa: ARG002  as above
+        return self.view(pixels, area)
+
     def part(self, view: View, box: Box) -> View | None:  # noqa: ARG002  a whole view costs next to nothing
         return None
 

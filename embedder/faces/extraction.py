@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from embedder.engine import Aligned, Detection, FaceEngine, Pixels
 from embedder.enrichment.lanes import Enriched, LandmarkCrop, cut_landmark_crop
 from embedder.enrichment.models import QUALITY_SIDE
-from embedder.faces import regions
+from embedder.faces import looks, regions
 from embedder.faces.measures import measure
 from embedder.images import alignment
 from embedder.images.crops import cut_crop
@@ -57,7 +57,13 @@ class FaceExtractor:
         by_faces = (
             regions.allowed_reduction(request.boxes, facts.crop_side, request.crop) if request.boxes else math.inf
         )
-        return lambda width, height: min(max(width, height) / facts.view_side, by_faces)
+
+        def reduction(width: int, height: int) -> float:
+            finest = looks.finest_factor(width, height, request.face_short, facts)
+            is_closer = finest and request.mode is wire.Mode.FULL
+            return min(1 / finest if is_closer else max(width, height) / facts.view_side, by_faces)
+
+        return reduction
 
     def take(
         self, data: bytes, picture: Picture, detections: Sequence[Detection], request: wire.FacesRequest

@@ -83,6 +83,22 @@ def distinct(detections: Sequence[Detection]) -> list[Detection]:
     return kept
 
 
+def likelier(found: list[Detection], upright: Sequence[Detection], turned: list[Detection]) -> list[Detection]:
+    """
+    Return the faces of a turned picture when they beat the upright ones and those of other turns, else ``found``.
+
+    The detector also finds upside-down faces, with unusable points but a lower score. So the turn with the best score is
+    the right one.
+    """
+    least = max(best_score(upright) + TURNED_LEAD, best_score(found))
+    return turned if best_score(turned) > least else found
+
+
+def all_turned_back(found: Sequence[Detection], turns: int, shape: tuple[int, ...]) -> list[Detection]:
+    """Map the faces found after ``turns`` counter-clockwise quarter turns back to a picture of this shape."""
+    return [turned_back(one, turns, shape[1], shape[0]) for one in found]
+
+
 def turned_back(detection: Detection, turns: int, width: int, height: int) -> Detection:
     """Map a face found after ``turns`` counter-clockwise quarter turns back to the picture, whose size is given."""
     box = detection.box

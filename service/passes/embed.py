@@ -233,7 +233,7 @@ class Embed:
     async def _embed(self, asset: Asset, staged: Staged) -> None:
         known = await self._store.read(embedding_work.boxes_of, asset.fingerprint)
         mode = self._mode if known.boxes and known.are_all else Mode.FULL  # without a place, search the whole picture
-        request = FacesRequest(mode, known.boxes, self._crop)
+        request = FacesRequest(mode, known.boxes, self._crop, face_short=self._context.settings.min_face_short)
         try:
             answer = await self._isolation.ask(staged.path, request, asset=asset)
         except ItemError:

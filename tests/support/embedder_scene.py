@@ -3,7 +3,7 @@
 import threading
 from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -59,7 +59,10 @@ class ScriptedEngine:
     looks: list[tuple[Box | None, bool]] = field(default_factory=list)
     can_part: bool = True
     view_side: int = 0
+    look_side: int = 0
+    least_face: float = 0.0
     flips: bool = False
+    closer: list[tuple[Box, float]] = field(default_factory=list)
     parts: list[Box] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -67,12 +70,19 @@ class ScriptedEngine:
     @property
     def facts(self) -> EngineFacts:
         space = EmbeddingSpace("d", (SpaceRecogniser("r", 127.5, 127.5),), alignment.ALIGNMENT, flip=self.flips)
-        return EngineFacts("synthetic", space, "synthetic", 4, "scripted", "none", (), "cpu", view_side=self.view_side)
+        facts = EngineFacts("synthetic", space, "synthetic", 4, "scripted", "none", (), "cpu")
+        return replace(facts, view_side=self.view_side, look_side=self.look_side, least_face=self.least_face)
 
     def view(self, pixels: Pixels, area: Box | None = None, *, closely: bool = False) -> View:
         with self.lock:
             self.looks.append((area, closely))
         return View(pixels, left=0 if area is None else round(area.x1), top=0 if area is None else round(area.y1))
+
+    def closer_view(self, pixels: Pixels, area: Box, factor: float) -> View:
+        with self.lock:
+            self.closer.append((area, factor))
+        part = pixels[round(area.y1) : round(area.y2), round(area.x1) : round(area.x2)]
+        return View(part, left=round(area.x1), top=round(area.y1))
 
     def part(self, view: View, box: Box) -> View | None:
         if not self.can_part:

@@ -22,13 +22,13 @@ from immich_facesets.runtime.listen_address import Announcement
 
 
 class RealEmbedder:
-    """A client of a running embedder; with ``boxes`` a request is guided."""
+    """A client of a running embedder; with ``boxes`` a request is guided, unless it names another mode."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
 
-    def faces(self, photo: bytes, boxes: Sequence[Box] = ()) -> wire.FacesAnswer:
-        mode = wire.Mode.GUIDED if boxes else wire.Mode.FULL
+    def faces(self, photo: bytes, boxes: Sequence[Box] = (), mode: wire.Mode | None = None) -> wire.FacesAnswer:
+        mode = mode or (wire.Mode.GUIDED if boxes else wire.Mode.FULL)
         rows = msgspec.json.encode([(box.x1, box.y1, box.x2, box.y2) for box in boxes]).decode()
         headers = {wire.BOXES_HEADER: rows} if boxes else {}
         response = self._client.post("/v1/faces", content=photo, params={"mode": mode}, headers=headers)

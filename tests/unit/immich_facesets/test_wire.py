@@ -29,7 +29,8 @@ crops = st.builds(
 def requests(draw: st.DrawFn) -> FacesRequest:
     known = tuple(draw(st.lists(boxes(), max_size=5)))
     mode = draw(st.sampled_from(Mode)) if known else Mode.FULL
-    return FacesRequest(mode, known, draw(st.none() | crops), draw(st.frozensets(st.sampled_from(Enrichment))))
+    short = draw(st.integers(4, 4000)) / 4
+    return FacesRequest(mode, known, draw(st.none() | crops), draw(st.frozensets(st.sampled_from(Enrichment))), short)
 
 
 @given(requests())

@@ -12,6 +12,8 @@ from embedder_scene import POINTS, ScriptedEngine, running
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from real_embedder import RealEmbedder
+from testdata import shared_data
 
 from embedder.cpu_count import available_cores
 from embedder.engine import Detection, Pixels, View
@@ -173,7 +175,7 @@ class TestOverHttp:
 
 
 class TestTurned:
-    """Finds no face, where the caller knows of one."""
+    """Finds no face in the upright picture; the same bytes give the same faces with and without boxes."""
 
     @staticmethod
     def lying(width: int, height: int) -> ScriptedEngine:
@@ -205,8 +207,7 @@ class TestTurned:
             (face,) = wire.decode_faces(answer.content).faces
             assert face.face_box() == box
             assert np.allclose(face.landmarks, expected.landmarks)
-            without = await scene.answer(png.tobytes())
-            assert without.faces == ()
+            assert (await scene.answer(png.tobytes())).faces == (face,)
 
     def test_turning_back_lands_where_the_pixel_came_from(self) -> None:
         photo = np.arange(6 * 9).reshape(6, 9)
@@ -245,3 +246,25 @@ def test_cores_are_those_the_container_may_use(tmp_path: Path) -> None:
     assert available_cores(quota) == 1
     quota.write_text(f"{100000 * (everything + 4)} 100000\n")
     assert available_cores(quota) == everything
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_turned_photo_has_the_same_faces_with_boxes_and_without(
+    turns: int, embedder_of_bench_s: RealEmbedder
+) -> None:
+    data = shared_data() / "data"
+    reference = np.load(data / "reference_bench_s.npz")
+    photos = sorted({str(path) for path in reference["path"] if "portraits_pd" in str(path)})[:8]
+    for path in photos:
+        (row, *_) = np.flatnonzero(reference["path"] == path)
+        with Image.open(data / path) as image:
+            upright = np.asarray(image.convert("RGB"))
+        photo = jpeg(np.ascontiguousarray(np.rot90(upright, -turns)))
+        height, width = upright.shape[1::-1] if turns % 2 else upright.shape[:2]
+        lying = regions.turned_back(Detection(Box(*reference["bbox"][row].tolist()), POINTS, 0.9), turns, width, height)
+        plain = embedder_of_bench_s.faces(photo)
+        hinted = embedder_of_bench_s.faces(photo, [lying.box], mode=wire.Mode.FULL)
+        assert hinted.faces == plain.faces
+        best = max(plain.faces, key=lambda one: one.face_box().iou(lying.box))
+        assert float(best.vector() @ reference["embedding"][row]) > 0.9
