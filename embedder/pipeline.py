@@ -168,7 +168,7 @@ class Pipeline:
                     functools.partial(self._show, data, self._extractor.allowed(request))
                 )
                 held.enter_context(self._memory.pixels(picture.pixels.nbytes))
-            width, height, orientation = picture.width, picture.height, picture.orientation
+            width, height, orientation, missing = picture.width, picture.height, picture.orientation, picture.missing
             prepared, found = await self._prepare(data, picture, view, request)
             del picture, view  # counted as gone from here on
         outcomes = await self._recognise.run_many([face.aligned for face in prepared])
@@ -189,6 +189,7 @@ class Pipeline:
             lost_faces=found - len(faces),
             orientation=orientation,
             phash=phash,
+            missing=missing,
         )
 
     async def _prepare(
@@ -201,6 +202,7 @@ class Pipeline:
             raise
         except Exception as error:  # a model's errors have no common class; ``_blame`` determines the cause
             raise await self._blame(error) from error
+        detections = [one for one in detections if picture.holds(one)]
         prepared = await self._workers.run(functools.partial(self._extractor.take, data, picture, detections, request))
         return prepared, len(detections)
 

@@ -230,6 +230,7 @@ class FacesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     ``width`` and ``height`` are those of the upright original; ``lost_faces`` counts faces that were detected but gave
     no vector; ``orientation`` (EXIF, 1 to 8) leads from the stored picture to the upright one, None where unknown.
     ``phash`` is the perceptual hash of the whole picture (``picture_duplicates``), None from an embedder without it.
+    ``missing`` is the share of the picture that its file does not hold because it ends too early; no face touches it.
     """
 
     space: str
@@ -239,6 +240,7 @@ class FacesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     lost_faces: int = 0
     orientation: int | None = None
     phash: PictureHash | None = None
+    missing: float = 0.0
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ import pillow_jxl  # noqa: F401  its import registers JPEG XL with Pillow
 from PIL import Image, UnidentifiedImageError
 
 from embedder.engine import Pixels
+from embedder.images import truncated_jpeg
 from embedder.images.colour import cv2_array, is_srgb, to_srgb, upright
 from embedder.images.jxl_header import is_jxl, jxl_size
 from embedder.images.picture import Allow, Picture, whole
@@ -71,10 +72,12 @@ class Decoder:
         except MemoryError:
             raise ItemError("the picture needs more memory than there is", reason="too_many_pixels") from None
 
-    def _decode_with_pillow(self, data: bytes, allow: Allow) -> Picture:
+    def _decode_with_pillow(self, data: bytes, allow: Allow, *, may_be_cut_off: bool = True) -> Picture:
         try:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 self._check(*image.size)
+                if may_be_cut_off and image.format in {"JPEG", "MPO"} and not truncated_jpeg.ends(data):
+                    return self._decode_what_is_left(data, allow)
                 profile = image.info.get("icc_profile")
                 plain = image.format in {"JPEG", "MPO"} and image.mode in {"RGB", "L"}
                 if plain and (not isinstance(profile, bytes) or is_srgb(profile)):
@@ -96,6 +99,14 @@ class Decoder:
         except _DECODER_ERRORS as error:
             raise ItemError(f"the picture is damaged: {type(error).__name__}", reason="corrupt") from error
 
+    def _decode_what_is_left(self, data: bytes, allow: Allow) -> Picture:
+        """The picture in a JPEG that ends too early, with the area that is whole."""
+        rows = truncated_jpeg.whole_rows(data)
+        if not rows:
+            raise ItemError("the picture is damaged: it ends too early, and most of it is missing", reason="corrupt")
+        picture = self._decode_with_pillow(truncated_jpeg.completed(data), allow, may_be_cut_off=False)
+        return picture.cut_off(rows)
+
     def _check(self, width: int, height: int) -> None:
         if width * height > self.max_pixels:
             raise ItemError(
@@ -112,28 +123,12 @@ def _reduction(allow: Allow, size: tuple[int, int], orientation: int) -> int:
 
 
 def _decode_jpeg(data: bytes, size: tuple[int, int], reduction: int) -> Pixels | None:
-    """A JPEG's pixels as stored; None leaves it to Pillow: OpenCV 4 silently fills missing parts with grey."""
-    if not _ends(data):
-        return None
+    """A JPEG's pixels as stored; None leaves it to Pillow."""
     how = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION | _REDUCED.get(reduction, 0)
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), how)
     if pixels is None or pixels.shape[1::-1] != tuple(-(-side // reduction) for side in size):
         return None
     return cv2_array(pixels)
-
-
-def _ends(data: bytes) -> bool:
-    """Whether a JPEG's scan is followed by an end marker; a thumbnail in the headers has one of its own."""
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == 0xDA:
-            return data.find(b"\xff\xd9", position) >= 0
-        if marker in {0xFF, 0x01} or 0xD0 <= marker <= 0xD7:
-            position += 1 if marker == 0xFF else 2
-        else:
-            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    return False
 
 
 def _orientation(image: Image.Image) -> int:

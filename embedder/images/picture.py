@@ -12,6 +12,9 @@ from immich_facesets.faces import Box
 Allow = Callable[[int, int], float]
 """Returns by what factor a picture of this upright width and height may be reduced for a request."""
 
+AROUND_BOX = 0.25
+"""The margin around a box, in sides of the box, that an aligned face reaches into."""
+
 _MIRRORED_ACROSS = {2, 3, 6, 7}
 _MIRRORED_DOWN = {3, 4, 7, 8}
 
@@ -39,6 +42,8 @@ class Picture:
     left: int = 0
     top: int = 0
     orientation: int | None = 1
+    whole_area: Box | None = None
+    """The part of the original that its file holds, None for all of it. The pixels beside it are invented."""
 
     @classmethod
     def whole(cls, pixels: Pixels, orientation: int | None = 1) -> Self:
@@ -52,6 +57,32 @@ class Picture:
         left = width - int(pixels.shape[1]) * reduction if orientation in _MIRRORED_ACROSS else 0
         top = height - int(pixels.shape[0]) * reduction if orientation in _MIRRORED_DOWN else 0
         return cls(pixels, width, height, reduction, left, top, orientation)
+
+    def cut_off(self, rows: int) -> Self:
+        """Return the picture of a file that holds only the first ``rows``, as they are stored."""
+        is_turned, width, height = (self.orientation or 1) >= 5, self.width, self.height
+        if is_turned:
+            left = width - rows if self.orientation in _MIRRORED_ACROSS else 0
+            area = Box(left, 0, left + rows, height)
+        else:
+            top = height - rows if self.orientation in _MIRRORED_DOWN else 0
+            area = Box(0, top, width, top + rows)
+        return self if area.area == width * height else dataclasses.replace(self, whole_area=area)
+
+    @property
+    def missing(self) -> float:
+        """The share of the picture that its file does not hold."""
+        return 0.0 if self.whole_area is None else 1 - self.whole_area.area / (self.width * self.height)
+
+    def holds(self, detection: Detection) -> bool:
+        """Return whether the file holds a face found in the decoded pixels, with what alignment takes around its box."""
+        if self.whole_area is None:
+            return True
+        box, area = self.outside_box(detection.box), self.whole_area
+        margin = AROUND_BOX * max(box.width, box.height)
+        across = (area.x1 == 0 or box.x1 - margin >= area.x1) and (area.x2 == self.width or box.x2 + margin <= area.x2)
+        down = (area.y1 == 0 or box.y1 - margin >= area.y1) and (area.y2 == self.height or box.y2 + margin <= area.y2)
+        return across and down
 
     def inside(self, box: Box) -> Box:
         """Map a box of the original to the decoded pixels."""

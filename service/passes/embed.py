@@ -242,6 +242,8 @@ class Embed:
         except TransientError:
             self._staging.leave(staged)
             raise
+        if answer.missing:
+            log.warning("picture_cut_off", source=asset.source, asset=asset.asset_id, missing=round(answer.missing, 2))
         found = await asyncio.to_thread(self._keep_crops, staged.sha256, answer)
         embedded = EmbeddedContent(
             fingerprint=asset.fingerprint,

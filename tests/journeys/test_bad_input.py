@@ -99,7 +99,7 @@ async def test_bad_pictures_are_recorded_rest_and_stop_nothing(journey: Journey)
     bad = {
         "zero-bytes.jpg": (b"", "empty"),
         "broken.png": (with_broken_pixels(good), "corrupt"),
-        "cut.jpg": (good[: len(good) // 2], "corrupt"),
+        "cut.jpg": (good[: len(good) // 4], "corrupt"),
         "noise.jpg": (good[:2] + bytes(range(256)) * 9, "corrupt"),
         "huge.png": (black_png(20_000, 10_000), "too_many_pixels"),
         "bomb.png": (black_png(40_000, 40_000), "too_many_pixels"),
@@ -112,6 +112,7 @@ async def test_bad_pictures_are_recorded_rest_and_stop_nothing(journey: Journey)
     for name, (data, _) in bad.items():
         add(journey, name, data)
     fine = [add(journey, "a-png.jpg", black_png(480, 360)), add(journey, "a-jpeg.png", good[:-2] + b"\0\xff\xd9")]
+    fine += [add(journey, "no-end.jpg", good[:-2]), add(journey, "cut-late.jpg", good[: len(good) * 9 // 10])]
     ill = {
         "proxy.jpg": ("html", "not_a_picture"),
         "breaks-off.jpg": ("truncate", "truncated"),

@@ -1,0 +1,101 @@
+"""
+JPEGs that end too early: how much of them is whole.
+
+Their missing part cannot be told from the pixels: the decoder fills it with what came before. So the file is completed in
+two ways. Rows that depend on the missing part differ between the two pictures, and those above the first difference are
+whole.
+"""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+END = b"\xff\xd9"
+
+LEAST_WHOLE = 0.5
+"""The share of a picture's rows below which what is left of it counts as damage."""
+
+_START_OF_SCAN = 0xDA
+_PROGRESSIVE = 0xC2
+_FILLERS = (b"\0" * 64, b"\x55" * 64)
+_BLOCK = 16
+"""Rows of the largest block that is coded together: the one with the first difference counts as missing."""
+
+_COLOUR_ROWS = 1
+"""Rows above a block whose colours depend on it, as colours are coded at half the resolution."""
+
+
+def ends(data: bytes) -> bool:
+    """Return whether a scan is followed by an end marker; a thumbnail in the headers has one of its own."""
+    first = next(_scans(data), None)
+    return first is not None and data.find(END, first) >= 0
+
+
+def whole_rows(data: bytes) -> int:
+    """Return how many rows as stored, from the top, do not depend on what is missing at the end; 0 for too few."""
+    if not _is_coded_fully(data):
+        return 0
+    how = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+    head = data.rstrip(b"\xff")  # half a marker
+    one, other = (cv2.imdecode(np.frombuffer(head + tail + END, np.uint8), how) for tail in _FILLERS)
+    if one is None or other is None or one.shape != other.shape:
+        return 0
+    differing = np.flatnonzero((one != other).any(axis=1))
+    rows = int(differing[0]) // _BLOCK * _BLOCK - _COLOUR_ROWS if differing.size else one.shape[0]
+    return rows if rows >= LEAST_WHOLE * one.shape[0] else 0
+
+
+def completed(data: bytes) -> bytes:
+    """Return the file with an end marker, for decoders that insist on one."""
+    return data.rstrip(b"\xff") + END
+
+
+def _is_coded_fully(data: bytes) -> bool:
+    """
+    Return whether the last scan completes the picture.
+
+    A progressive JPEG comes in scans of growing precision. Before the last one of each coefficient every row is coarse.
+    """
+    open_ = set[tuple[int, int]]()
+    is_progressive = False
+    for marker, body in _segments(data):
+        if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC} and len(body) >= 6:
+            is_progressive = marker == _PROGRESSIVE
+            components = [body[at] for at in range(6, len(body), 3)]
+            open_ = {(component, place) for component in components for place in range(64)}
+        elif marker == _START_OF_SCAN and is_progressive and len(body) >= 4:
+            count = body[0]
+            start, stop, precision = body[1 + 2 * count : 4 + 2 * count]
+            if precision & 15 == 0:
+                scanned = body[1 : 1 + 2 * count : 2]
+                open_ -= {(component, place) for component in scanned for place in range(start, stop + 1)}
+    return not is_progressive or not open_
+
+
+def _scans(data: bytes) -> Iterator[int]:
+    """Yield the positions of the markers that start scans."""
+    for position, marker, _ in _placed_segments(data):
+        if marker == _START_OF_SCAN:
+            yield position
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    return ((marker, body) for _, marker, body in _placed_segments(data))
+
+
+def _placed_segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield position, marker and body of each segment; coded data between scans is skipped."""
+    position = 2
+    while position + 4 <= len(data):
+        if data[position] != 0xFF or data[position + 1] in {0x00, 0xFF, 0x01} or 0xD0 <= data[position + 1] <= 0xD7:
+            position = data.find(b"\xff", position + 1)
+            if position < 0:
+                return
+            continue
+        marker = data[position + 1]
+        if marker == END[1]:
+            return
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
+        yield position, marker, data[position + 4 : position + 2 + length]
+        position += 2 + length
