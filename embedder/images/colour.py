@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from embedder.engine import Pixels
+from embedder.images.hdr import Cicp, tone_mapped
 
 _UNDO: Mapping[int, Callable[[Pixels], object]] = {
     2: lambda pixels: cv2.flip(pixels, 1),
@@ -23,10 +24,16 @@ _UNDO: Mapping[int, Callable[[Pixels], object]] = {
 _SAME_AS_SRGB = ("srgb", "c2")
 
 
-def to_srgb(image: Image.Image) -> Pixels:
-    """The pixels of a loaded picture in sRGB, alpha flattened on white. Orientation is left alone."""
+def to_srgb(image: Image.Image, cicp: Cicp | None = None) -> Pixels:
+    """
+    The pixels of a loaded picture in sRGB, alpha flattened on white. Orientation is left alone.
+
+    ``cicp``: the code points of its container. They take precedence over a profile where the range is high.
+    """
     profile = image.info.get("icc_profile")
     image = _flat(_eight_bits(image))
+    if cicp is not None and cicp.is_hdr:
+        return tone_mapped(np.asarray(image.convert("RGB")), cicp)
     if isinstance(profile, bytes) and not is_srgb(profile):
         image = _converted(image, profile)
     if image.mode != "RGB":

@@ -24,6 +24,8 @@ from PIL import Image, UnidentifiedImageError
 from embedder.engine import Pixels
 from embedder.images import truncated_jpeg
 from embedder.images.colour import cv2_array, is_srgb, to_srgb, upright
+from embedder.images.hdr import Cicp, png_cicp
+from embedder.images.heif_boxes import heif_properties
 from embedder.images.jxl_header import is_jxl, jxl_size
 from embedder.images.picture import Allow, Picture, whole
 from embedder.images.raw import decode_raw, looks_raw
@@ -86,14 +88,7 @@ class Decoder:
                     pixels = _decode_jpeg(data, image.size, reduction)
                     if pixels is not None:
                         return Picture.of_jpeg(pixels, image.size, orientation, reduction)
-                # A TIFF is turned during loading and then no longer has its orientation; AVIF is turned by its container.
-                # The orientation of others is read after loading: reading it loads a PNG, and hides that it is damaged.
-                stored = _orientation(image) if image.format == "TIFF" else 1
-                image.load()
-                orientation = _orientation(image)
-                if image.format not in {"AVIF", "TIFF"}:
-                    stored = orientation
-                return Picture.whole(np.ascontiguousarray(upright(to_srgb(image), orientation)), stored)
+                return _decode_whole(data, image)
         except UnidentifiedImageError:
             raise _unidentified(data) from None
         except _DECODER_ERRORS as error:
@@ -113,6 +108,45 @@ class Decoder:
                 f"the picture has {width} x {height} pixels, more than the {self.max_pixels} this embedder takes",
                 reason="too_many_pixels",
             )
+
+
+def _decode_whole(data: bytes, image: Image.Image) -> Picture:
+    """The picture through Pillow, with all its pixels."""
+    if image.format in {"HEIF", "AVIF"}:
+        properties = heif_properties(data)
+        stored = 1 if properties.is_turned else _exif_orientation(image)
+        image.load()
+        left_to_undo = _orientation(image) if properties.is_turned else stored
+        return Picture.whole(_upright_srgb(image, left_to_undo, properties.cicp), stored)
+    # A TIFF is turned during loading and then no longer has its orientation. That of others is read after loading:
+    # reading it loads a PNG, and hides that it is damaged.
+    stored = _orientation(image) if image.format == "TIFF" else 1
+    image.load()
+    orientation = _orientation(image)
+    cicp = png_cicp(data) if image.format == "PNG" else None
+    return Picture.whole(_upright_srgb(image, orientation, cicp), stored if image.format == "TIFF" else orientation)
+
+
+def _upright_srgb(image: Image.Image, orientation: int, cicp: Cicp | None) -> Pixels:
+    return np.ascontiguousarray(upright(to_srgb(image, cicp), orientation))
+
+
+def _exif_orientation(image: Image.Image) -> int:
+    """
+    The orientation in the EXIF of a HEIF or AVIF file, 1 where there is none.
+
+    Their plugins replace it by that of the container, which counts alone where there is one.
+    """
+    try:
+        if image.format == "HEIF":
+            value = image.info.get("original_orientation") if ORIENTATION_TAG in image.getexif() else 1
+        else:
+            exif = Image.Exif()
+            exif.load(image._decoder.get_info()[4] or b"")  # type: ignore[attr-defined]  # noqa: SLF001  Pillow keeps it nowhere else
+            value = exif.get(ORIENTATION_TAG, 1)
+    except _DECODER_ERRORS:
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _reduction(allow: Allow, size: tuple[int, int], orientation: int) -> int:

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from bad_pictures import with_broken_pixels
 from numpy.typing import NDArray
+from orientations import FROM_UPRIGHT
 from PIL import Image, ImageCms, ImageOps
 from testdata import shared_data
 
 from embedder.images.decoder import Decoder
+from embedder.images.heif_boxes import heif_properties
 from embedder.images.jxl_header import jxl_size
 from immich_facesets.errors import ItemError
 
@@ -85,6 +87,52 @@ def test_pictures_are_upright_whatever_their_orientation(format_: str, value: in
     with Image.open(io.BytesIO(data)) as image:
         expected = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     assert far(decode(data), expected) < 3
+
+
+def turned_by_exif_only(format_: str, value: int) -> bytes:
+    """The blocks, stored turned, in a container that does not say so: only its EXIF does."""
+    stands_for = Image.Exif()
+    stands_for[0x0128] = value  # as the orientation, this is a short number, and the encoders leave it alone
+    upright = blocks()
+    turned = upright if value == 1 else upright.transpose(FROM_UPRIGHT[value])
+    data = stored(turned, format_, exif=stands_for.tobytes(), **FORMATS[format_])
+    entry = struct.pack("<HHI", 0x0128, 3, 1)
+    places = [data.find(entry), data.find(struct.pack(">HHI", 0x0128, 3, 1))]
+    at = max(places)
+    assert at > 0
+    return data[:at] + struct.pack("<H" if at == places[0] else ">H", 0x0112) + data[at + 2 :]
+
+
+@pytest.mark.parametrize("value", range(1, 9))
+@pytest.mark.parametrize("format_", ["HEIF", "AVIF"])
+def test_what_only_the_exif_of_a_container_turns_is_turned_once(format_: str, value: int) -> None:
+    picture = Decoder(MAX_PIXELS).decode(turned_by_exif_only(format_, value))
+    assert far(picture.pixels, np.asarray(blocks())) < 3
+    assert picture.orientation == value
+
+
+@pytest.mark.parametrize("value", range(2, 9))
+@pytest.mark.parametrize("format_", ["HEIF", "AVIF"])
+def test_what_the_container_turns_is_not_turned_again_by_exif(format_: str, value: int) -> None:
+    turned = blocks().transpose(FROM_UPRIGHT[value])
+    data = stored(turned, format_, exif=orientation(value), **FORMATS[format_])
+    assert b"irot" in data or b"imir" in data
+    picture = Decoder(MAX_PIXELS).decode(data)
+    assert far(picture.pixels, np.asarray(blocks())) < 3
+    assert picture.orientation == 1
+
+
+@pytest.mark.parametrize("format_", ["HEIF", "AVIF"])
+def test_damaged_boxes_of_a_container_spoil_nothing_else(format_: str) -> None:
+    good = stored(blocks(), format_, exif=orientation(6), **FORMATS[format_])
+    dice = np.random.default_rng(3)
+    for _ in range(200):
+        data = bytearray(good)
+        for place in dice.integers(0, min(len(data), 400), 4):
+            data[place] = dice.integers(0, 256)
+        heif_properties(bytes(data))
+        heif_properties(bytes(data[: dice.integers(0, 400)]))
+    assert heif_properties(good).is_turned
 
 
 @pytest.mark.parametrize("value", range(1, 9))
