@@ -53,7 +53,11 @@ class EmbedderSettings(BaseSettings):
     cache_dir: Path | None = Field(
         None, description="Folder for what TensorRT and OpenVINO compile; without it they compile at every start."
     )
-    max_pixels: int = Field(150_000_000, ge=1, description="Larger pictures are refused before they are decoded.")
+    max_pixels: int = Field(
+        150_000_000,
+        ge=1,
+        description="Larger JPEGs are decoded at a half, a quarter or an eighth of their size; other pictures are refused.",
+    )
     max_bytes: int = Field(200 << 20, ge=1, description="Larger bodies are refused.")
     max_in_flight: int = Field(16, ge=1, le=1024, description="Requests at once; more are answered 429.")
     max_memory: int = Field(

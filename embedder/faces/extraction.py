@@ -72,7 +72,8 @@ class FaceExtractor:
         outside = [picture.outside(detection) for detection in detections]
         if picture.reduction > 1 and outside:
             boxes, facts = [detection.box for detection in outside], self._engine.facts
-            allowed = regions.allowed_reduction(boxes, facts.crop_side, request.crop)
+            by_faces = regions.allowed_reduction(boxes, facts.crop_side, request.crop)
+            allowed = max(by_faces, self._decoder.least_reduction(picture.width, picture.height))
             if picture.reduction > allowed:
                 picture = self._decoder.decode(data, lambda _width, _height: allowed)
         prepared = (self._prepare(picture, detection, request) for detection in outside)

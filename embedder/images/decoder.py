@@ -1,7 +1,8 @@
 """
 The decoding of bytes to an upright sRGB picture, or an ``ItemError`` with the reason. File names are ignored.
 
-The number of pixels is read from the header and checked before any pixel is decoded. Plain JPEGs go through OpenCV
+The number of pixels is read from the header and checked before any pixel is decoded. A JPEG
+beyond the limit is decoded at a half, a quarter or an eighth of its size; other formats are refused. Plain JPEGs go through OpenCV
 (libjpeg-turbo, twice as fast and bit for bit the same as Pillow), camera RAW through LibRaw, all else through Pillow.
 All decoders release the GIL: call ``decode`` in worker threads.
 
@@ -47,7 +48,7 @@ _DECODER_ERRORS = (
 
 
 class Decoder:
-    """Decodes pictures of at most ``max_pixels``."""
+    """Decodes pictures to at most ``max_pixels``."""
 
     def __init__(self, max_pixels: int) -> None:
         self.max_pixels = max_pixels
@@ -77,35 +78,53 @@ class Decoder:
     def _decode_with_pillow(self, data: bytes, allow: Allow, *, may_be_cut_off: bool = True) -> Picture:
         try:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                self._check(*image.size)
+                least = self._least_reduction(image)
                 if may_be_cut_off and image.format in {"JPEG", "MPO"} and not truncated_jpeg.ends(data):
-                    return self._decode_what_is_left(data, allow)
+                    return self._decode_what_is_left(data, image.size, allow)
                 profile = image.info.get("icc_profile")
                 plain = image.format in {"JPEG", "MPO"} and image.mode in {"RGB", "L"}
                 if plain and (not isinstance(profile, bytes) or is_srgb(profile)):
                     orientation = _orientation(image)
-                    reduction = _reduction(allow, image.size, orientation)
+                    reduction = max(least, _reduction(allow, image.size, orientation))
                     pixels = _decode_jpeg(data, image.size, reduction)
                     if pixels is not None:
                         return Picture.of_jpeg(pixels, image.size, orientation, reduction)
-                return _decode_whole(data, image)
+                return _decode_whole(data, image) if least == 1 else _decode_reduced(image, least)
         except UnidentifiedImageError:
             raise _unidentified(data) from None
         except _DECODER_ERRORS as error:
             raise ItemError(f"the picture is damaged: {type(error).__name__}", reason="corrupt") from error
 
-    def _decode_what_is_left(self, data: bytes, allow: Allow) -> Picture:
+    def _decode_what_is_left(self, data: bytes, size: tuple[int, int], allow: Allow) -> Picture:
         """The picture in a JPEG that ends too early, with the area that is whole."""
+        self._check(*size)  # both ways of completing it are decoded whole
         rows = truncated_jpeg.whole_rows(data)
         if not rows:
             raise ItemError("the picture is damaged: it ends too early, and most of it is missing", reason="corrupt")
         picture = self._decode_with_pillow(truncated_jpeg.completed(data), allow, may_be_cut_off=False)
         return picture.cut_off(rows)
 
+    def least_reduction(self, width: int, height: int) -> int:
+        """Return by what factor a picture of this size must be reduced to fit; 0 where no factor is enough."""
+        return next((one for one in (1, *_REDUCED) if width * height <= self.max_pixels * one**2), 0)
+
+    def _least_reduction(self, image: Image.Image) -> int:
+        """
+        Return by what factor a picture must be reduced; ``ItemError`` for one too large that cannot be reduced.
+
+        A progressive JPEG cannot: its decoder keeps the coefficients of every pixel.
+        """
+        is_baseline = image.format in {"JPEG", "MPO"} and "progressive" not in image.info
+        least = self.least_reduction(*image.size)
+        if not (least and is_baseline):
+            self._check(*image.size)
+        return least
+
     def _check(self, width: int, height: int) -> None:
         if width * height > self.max_pixels:
             raise ItemError(
-                f"the picture has {width} x {height} pixels, more than the {self.max_pixels} this embedder takes",
+                f"the picture has {width} x {height} pixels, more than the {self.max_pixels} this embedder takes "
+                "(FACESETS_EMBEDDER_MAX_PIXELS)",
                 reason="too_many_pixels",
             )
 
@@ -125,6 +144,16 @@ def _decode_whole(data: bytes, image: Image.Image) -> Picture:
     orientation = _orientation(image)
     cicp = png_cicp(data) if image.format == "PNG" else None
     return Picture.whole(_upright_srgb(image, orientation, cicp), stored if image.format == "TIFF" else orientation)
+
+
+def _decode_reduced(image: Image.Image, reduction: int) -> Picture:
+    """A JPEG through Pillow, with its sides divided by ``reduction``."""
+    size = image.size
+    image.draft(None, (size[0] // reduction, size[1] // reduction))
+    image.load()
+    if image.size != tuple(-(-side // reduction) for side in size):
+        raise ItemError("the picture is damaged: it cannot be decoded at a part of its size", reason="corrupt")
+    return Picture.of_jpeg(to_srgb(image), size, _orientation(image), reduction)
 
 
 def _upright_srgb(image: Image.Image, orientation: int, cicp: Cicp | None) -> Pixels:

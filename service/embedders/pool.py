@@ -88,6 +88,15 @@ class EmbedderPool:
         """The number of pictures that may be in progress at once without a refusal."""
         return max(1, sum(limits.max_in_flight for limits in self._usable.values()))
 
+    @property
+    def limits(self) -> dict[str, int]:
+        """The largest picture that any usable embedder takes, in pixels and bytes."""
+        usable = self._usable.values()
+        return {
+            "max_pixels": max((limits.max_pixels for limits in usable), default=0),
+            "max_bytes": max((limits.max_bytes for limits in usable), default=0),
+        }
+
     async def faces(
         self, picture: bytes | Path, request: wire.FacesRequest = WHOLE_PICTURE, *, alone: bool = False
     ) -> wire.FacesAnswer:

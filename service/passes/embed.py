@@ -105,6 +105,8 @@ class Embed:
         await asyncio.to_thread(self._staging.prepare)
         await self._announce_space()
         await self._forget_lost()
+        limits = self._pool.limits | {"max_file_bytes": self._context.settings.max_file_bytes}
+        await self._store.write(failures.retry_above_limits, limits, self._context.clock())
         if self._mode is Mode.GUIDED:
             rules = self._context.settings.listing_rules
             await self._store.write(asked_boxes.mark_unasked, self._recipe.space, rules)

@@ -1,16 +1,17 @@
 """Failed items, the reasons, and the times of their retries."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select, true, update
 
 from immich_facesets.errors import ItemError, TransientError
+from service.store.named_values import read_value, write_value
 from service.store.tables import assets, failures, sources
-from service.store.upsert import upsert
+from service.store.upsert import BOOKKEEPING, upsert
 
 _FIRST_PAUSE = timedelta(hours=1)
 _LONGEST_PAUSE = timedelta(days=14)
@@ -27,6 +28,9 @@ EMBED = "embed"
 """The stage name for bytes that the embedder cannot use: the item is their fingerprint, whichever source gave them."""
 LISTING = "listing"
 """The stage name for files and folders that a listing could not read."""
+_BY_LIMIT = ("too_many_pixels", "too_large")
+"""The reasons of items that exceed a limit which a user sets."""
+_LIMITS = "limits_of_failures"
 _CRASHED = (AT_CRASH, CRASHES_EMBEDDER)
 _BLAMELESS = (UNAVAILABLE, AT_CRASH)
 
@@ -170,6 +174,17 @@ def forget_unlisted(tx: Connection, source: str, before: datetime) -> None:
     """
     mine = (failures.c.stage == LISTING, failures.c.source == source)
     tx.execute(delete(failures).where(*mine, failures.c.last_at < before))
+
+
+def retry_above_limits(tx: Connection, limits: Mapping[str, int], now: datetime) -> None:
+    """End the pauses of items that exceeded a limit if any of the ``limits``, by name, was raised since the last call."""
+    before = read_value(tx, _LIMITS) or {}
+    if before == limits:
+        return
+    if any(limit > before.get(name, 0) for name, limit in limits.items()):
+        paused = (failures.c.reason.in_(_BY_LIMIT), failures.c.retry_at > now)
+        tx.execute(update(failures).where(*paused).values(retry_at=now))
+    write_value(tx, _LIMITS, dict(limits), options=BOOKKEEPING)
 
 
 def forget_gone(tx: Connection) -> None:

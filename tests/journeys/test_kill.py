@@ -35,6 +35,7 @@ FIRST: dict[str, tuple[Kill, ...]] = {
         ("finish_listing", 2, "da"),
     ),
     "embed": (
+        ("retry_above_limits", 1, "bda"),
         ("record_failure", 1, "bda"),
         ("record_content", 1, "bda"),
         ("record_content", 3, "bd"),

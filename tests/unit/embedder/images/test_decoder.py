@@ -18,6 +18,7 @@ from embedder.images.decoder import Decoder
 from embedder.images.heif_boxes import heif_properties
 from embedder.images.jxl_header import jxl_size
 from immich_facesets.errors import ItemError
+from immich_facesets.faces import Box
 
 pytestmark = pytest.mark.filterwarnings("default")  # Pillow warns about the damaged files of these tests
 
@@ -212,9 +213,40 @@ def test_too_many_pixels_are_refused_before_any_is_decoded() -> None:
     header = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sIIBBBBB", 13, b"IHDR", 20_000, 10_000, 8, 2, 0, 0, 0)
     header += struct.pack(">I", zlib.crc32(header[12:29])) + struct.pack(">I4s", 9, b"IDAT")
     assert reason(header) == "too_many_pixels"
-    for format_ in ("JPEG", "JXL", "HEIF", "GIF", "TIFF", "WEBP"):
+    for format_ in ("JXL", "HEIF", "GIF", "TIFF", "WEBP"):
         assert reason(stored(blocks(), format_), max_pixels=96 * 64 - 1) == "too_many_pixels"
         assert decode(stored(blocks(), format_), max_pixels=96 * 64).shape == (64, 96, 3)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "profile"])
+def test_too_large_a_picture_is_decoded_reduced_where_its_format_can(mode: str) -> None:
+    image = blocks(403, 301)
+    options: dict[str, Any] = {"quality": 95, "subsampling": 0, "exif": orientation(6)}
+    if mode == "profile":
+        profile = _renamed(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+        options |= {"icc_profile": profile}
+    else:
+        image = image.convert(mode)
+    data = stored(image, "JPEG", **options)
+    whole = Decoder(403 * 301).decode(data)
+    for most, reduction in ((403 * 301 - 1, 2), (403 * 301 // 4, 4), (403 * 301 // 60, 8)):
+        picture = Decoder(most).decode(data)
+        assert picture.reduction == reduction
+        assert (picture.width, picture.height) == (whole.width, whole.height)
+        assert max(picture.pixels.shape) == -(-403 // reduction)
+        place, spot = picture.outside_box(Box(10, 12, 11, 13)), whole.pixels
+        shown = spot[round(place.y1) : round(place.y2), round(place.x1) : round(place.x2)].mean(axis=(0, 1))
+        assert np.abs(shown - picture.pixels[12, 10]).max() < 12
+    with pytest.raises(ItemError) as caught:
+        Decoder(1000).decode(data)
+    assert caught.value.reason == "too_many_pixels"
+    assert "FACESETS_EMBEDDER_MAX_PIXELS" in str(caught.value)
+
+
+def test_a_progressive_jpeg_that_is_too_large_is_refused() -> None:
+    data = stored(blocks(), "JPEG", progressive=True)
+    assert reason(data, max_pixels=96 * 64 - 1) == "too_many_pixels"
+    assert decode(data, max_pixels=96 * 64).shape == (64, 96, 3)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (96, 64), (257, 1), (1, 700), (5000, 3), (640, 480), (512, 512)])

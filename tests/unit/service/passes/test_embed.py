@@ -25,7 +25,9 @@ from service.files.staging import Staging
 from service.monitoring.metrics import Metrics
 from service.passes.embed import Embed, EmbedCounts
 from service.sources import Staged
+from service.sources.immich import build_immich_source
 from service.store.tables import assets, contents, crops, embeddings, faces, failures, fingerprints, vectors
+from service.users import User
 
 SIZE: dict[str, Any] = {"width": 320, "height": 240}
 SETTINGS: dict[str, Any] = {"min_face_short": 40, "export_min_face_short": 40, "crop_size": 64}
@@ -550,3 +552,31 @@ def hold(on: Bench) -> tuple[threading.Event, threading.Event]:
 
     on.embedder.engine.before_detect = wait
     return at_engine, go_on
+
+
+async def test_a_picture_above_a_limit_is_tried_again_when_the_limit_is_raised(tmp_path: Path) -> None:
+    async with bench(tmp_path, embedder={"max_pixels": 320 * 240 - 1}) as scene:
+        scene.add("large.png")
+        assert (await scene.sync()).failed == 1
+        scene.stage.clock.move(minutes=1)
+        assert (await scene.sync()).failed == 0, "it rests"
+        assert len(scene.fetched) == 1
+        async with running(scene.embedder.engine, max_pixels=320 * 240) as larger:
+            scene.embedder = larger
+            counts = await scene.sync()
+        assert (counts.embedded, counts.failed) == (1, 0)
+
+
+async def test_a_file_above_the_size_limit_is_tried_again_when_that_is_raised(tmp_path: Path) -> None:
+    async with bench(tmp_path, max_file_bytes=100) as scene:
+        scene.add("large.png")
+        assert (await scene.sync()).failed == 1
+        assert (await scene.sync()).failed == 0, "it rests"
+        scene.change(max_file_bytes=1 << 20)
+        settings = scene.stage.conditions.settings
+        found = User(name="anna", api_key=SecretStr(scene.stage.immich.library.users["anna"].api_key))
+        await scene.stage.sources["anna"].close()
+        scene.stage.sources["anna"] = build_immich_source(found, settings)
+        assert (await scene.sync()).embedded == 1
+        scene.change(max_file_bytes=100)
+        assert (await scene.sync()).failed == 0

@@ -40,7 +40,7 @@ BOUNDED = {
     "kept", "sources", "among",  # spaces in use; sources of the settings
     "EVIDENCE", "select(former_members.c.sha256).where(is_wanted)",  # kinds of dates; a subquery
     "items", "tried",  # a page of failures; the places of one picture
-    "{source for source, _ in known}", "_CRASHED", "holding", "lost", "of_known",  # sources, constants, subqueries
+    "{source for source, _ in known}", "_CRASHED", "_BY_LIMIT", "holding", "lost", "of_known",  # sources, constants, subqueries
 }  # fmt: skip
 """The expressions that a statement may list."""
 
