@@ -85,7 +85,7 @@ class EngineFacts:
     least_score: float = 0.5
     """The score of a detected face."""
     least_face: float = 0.0
-    """Pixels of a view that the shorter side of a face must have to be found in it (``bench_looks``)."""
+    """Pixels of a view that the shorter side of a face must have to be noticed in it (``bench_looks``)."""
     crop_side: int = 112
     """Pixels of an aligned face."""
 

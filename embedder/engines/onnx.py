@@ -88,7 +88,8 @@ class OnnxEngine:
         return scrfd.whole_view(pixels, side) if area is None else scrfd.area_view(pixels, area, side)
 
     def closer_view(self, pixels: Pixels, area: Box, factor: float) -> View:
-        return scrfd.closer_view(pixels, area, factor, self._sides[0] if self._is_fixed else None)
+        is_free = not self._is_fixed and self._tuning.provider is Provider.CPU  # others compile for each new shape
+        return scrfd.closer_view(pixels, area, factor, None if is_free else self._sides[0])
 
     def part(self, view: View, box: Box) -> View | None:
         return None if self._is_fixed else scrfd.part_view(view, box)

@@ -60,8 +60,8 @@ class FaceExtractor:
 
         def reduction(width: int, height: int) -> float:
             finest = looks.finest_factor(width, height, request.face_short, facts)
-            is_closer = finest and request.mode is wire.Mode.FULL
-            return min(1 / finest if is_closer else max(width, height) / facts.view_side, by_faces)
+            by_looks = 1 / finest if finest and request.mode is wire.Mode.FULL else math.inf
+            return min(max(width, height) / facts.view_side, by_looks, by_faces)
 
         return reduction
 

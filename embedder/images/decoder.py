@@ -40,6 +40,9 @@ ORIENTATION_TAG: Final = 0x0112
 _REDUCED: Final = {2: 16, 4: 32, 8: 64}
 """OpenCV's flags for reduced decoding; its named constants include BGR, which excludes RGB."""
 
+_MOST_STORED: Final = 1 << 30
+"""Pixels of the largest JPEG that OpenCV decodes at any size."""
+
 _DECODER_ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, RuntimeError, ArithmeticError, AttributeError,
     struct.error, zlib.error, cv2.error, AssertionError,
@@ -106,6 +109,8 @@ class Decoder:
 
     def least_reduction(self, width: int, height: int) -> int:
         """Return by what factor a picture of this size must be reduced to fit; 0 where no factor is enough."""
+        if width * height > max(_MOST_STORED, self.max_pixels):
+            return 0
         return next((one for one in (1, *_REDUCED) if width * height <= self.max_pixels * one**2), 0)
 
     def _least_reduction(self, image: Image.Image) -> int:

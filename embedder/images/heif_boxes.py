@@ -18,21 +18,28 @@ _MOST_PROPERTIES = 4096
 class HeifProperties:
     """``is_turned``: whether the container states how to turn the picture, which its decoder then does."""
 
-    is_turned: bool = False
+    is_turned: bool
     cicp: Cicp | None = None
 
 
+UNREADABLE = HeifProperties(is_turned=True)
+"""Of a container that is not understood here: its decoder is trusted, as a second turn would be worse than none."""
+
+
 def heif_properties(data: bytes) -> HeifProperties:
-    """Return the properties of the primary picture; none for a file without them, or a damaged one."""
+    """Return the properties of the primary picture."""
     try:
         properties = _primary_properties(memoryview(data))
+        points = [
+            Cicp(*struct.unpack_from(">HH", body, 4))
+            for kind, body in properties
+            if kind == b"colr" and bytes(body[:4]) == b"nclx"
+        ]
     except (struct.error, ValueError, IndexError):
-        return HeifProperties()
-    cicp = None
-    for kind, body in properties:
-        if kind == b"colr" and bytes(body[:4]) == b"nclx":
-            cicp = Cicp(*struct.unpack_from(">HH", body, 4))
-    return HeifProperties(any(kind in _TURNS for kind, _ in properties), cicp)
+        return UNREADABLE
+    if not properties:
+        return UNREADABLE
+    return HeifProperties(any(kind in _TURNS for kind, _ in properties), points[-1] if points else None)
 
 
 def _primary_properties(data: memoryview) -> list[tuple[bytes, memoryview]]:
@@ -41,7 +48,8 @@ def _primary_properties(data: memoryview) -> list[tuple[bytes, memoryview]]:
     (primary,) = struct.unpack_from(">I" if pitm[0] else ">H", pitm, 4)
     iprp = _child(meta, b"iprp")
     known = [box for box, _ in zip(_boxes(_child(iprp, b"ipco")), range(_MOST_PROPERTIES), strict=False)]
-    return [known[index - 1] for index in _associated(_child(iprp, b"ipma"), primary) if 0 < index <= len(known)]
+    numbers = [number for kind, body in _boxes(iprp) if kind == b"ipma" for number in _associated(body, primary)]
+    return [known[number - 1] for number in numbers if 0 < number <= len(known)]
 
 
 def _associated(ipma: memoryview, item: int) -> list[int]:

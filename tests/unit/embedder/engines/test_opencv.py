@@ -3,6 +3,7 @@
 import csv
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -50,6 +51,21 @@ def photo(path: Path) -> Pixels:
 
 def group() -> Pixels:
     return photo(shared_data() / "data" / "images" / "groups" / "composite_03_12faces.jpg")
+
+
+def test_yunet_finds_in_a_tile_what_it_finds_in_the_whole(models: Path) -> None:
+    pixels, using = group(), engine(models)
+    faces = using.detect([using.view(pixels)])[0]
+    assert len(faces) >= 12
+    height, width = pixels.shape[:2]
+    tile = Box(0, 0, width // 2, height)
+    seen = using.detect([using.closer_view(pixels, tile, 0.8)])[0]
+    inside = [face.box for face in faces if face.box.x2 < tile.x2 - 20]
+    assert inside
+    assert all(max(one.box.iou(box) for one in seen) > 0.6 for box in inside)
+    sure = len(faces)
+    assert len(using.detect([replace(using.view(pixels), doubtful=True)])[0]) >= sure
+    assert len(using.detect([using.view(pixels)])[0]) == sure
 
 
 def test_the_faces_are_those_that_scrfd_finds(models: Path) -> None:

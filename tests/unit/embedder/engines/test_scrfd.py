@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embedder.engines.scrfd import area_view, suppress, whole_view
+from embedder.engines.scrfd import area_view, closer_view, suppress, whole_view
 from immich_facesets.faces import Box
 
 
@@ -36,6 +36,23 @@ def test_a_look_at_an_area_knows_the_way_back(x: float, y: float, side: float) -
         (column - view.margin_x) / view.x_factor + view.left - 0.5,
         (row - view.margin_y) / view.y_factor + view.top - 0.5,
     )
+    assert found == pytest.approx((u, v), abs=1.0)
+
+
+@pytest.mark.parametrize("side", [None, 640])
+@pytest.mark.parametrize(("factor", "area"), [(0.4, Box(300, 200, 1500, 1100)), (1.0, Box(0, 0, 600, 333))])
+def test_a_closer_look_knows_the_way_back(side: int | None, factor: float, area: Box) -> None:
+    pixels = np.zeros((1200, 1600, 3), np.uint8)
+    u, v = round(area.x1) + 411, round(area.y1) + 222
+    cv2.circle(pixels, (u, v), 6, (255, 255, 255), -1)
+    view = closer_view(pixels, area, factor, side)
+    height, width = view.tensor.shape[-2:]
+    assert (height, width) == ((640, 640) if side else (-(-round(area.height * factor) // 32) * 32, width))
+    assert width % 32 == 0
+    plane = np.asarray(view.tensor)[0, 0] + 127.5 / 128
+    rows, columns = np.mgrid[:height, :width]
+    column, row = (plane * columns).sum() / plane.sum() + 0.5, (plane * rows).sum() / plane.sum() + 0.5
+    found = column / view.x_factor + view.left - 0.5, row / view.y_factor + view.top - 0.5
     assert found == pytest.approx((u, v), abs=1.0)
 
 

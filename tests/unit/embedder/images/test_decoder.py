@@ -134,6 +134,8 @@ def test_damaged_boxes_of_a_container_spoil_nothing_else(format_: str) -> None:
         heif_properties(bytes(data))
         heif_properties(bytes(data[: dice.integers(0, 400)]))
     assert heif_properties(good).is_turned
+    assert not heif_properties(turned_by_exif_only(format_, 6)).is_turned
+    assert heif_properties(good.replace(b"ipma", b"abcd")).is_turned, "the decoder is trusted"
 
 
 @pytest.mark.parametrize("value", range(1, 9))
