@@ -119,7 +119,11 @@ class FaceEngine(Protocol):
         """The face on the template; ``ItemError`` when its points make no sense."""
 
     def recognise(self, faces: Sequence[Aligned]) -> NDArray[np.float32]:
-        """Return unit vectors, (n, d); the row of a face whose embedding is degenerate is NaN."""
+        """
+        Return vectors, (n, d); the row of a face whose embedding is degenerate is NaN.
+
+        Directions are compared. The length is the model's own, or 1 where no single model has one.
+        """
 
     def probe(self) -> Detection:
         """A face that can be aligned and recognised on any picture: for health checks."""

@@ -1,4 +1,4 @@
-"""From aligned faces to unit vectors: one recognition model, or several that make one space."""
+"""From aligned faces to vectors: one recognition model, or several that make one space."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -99,7 +99,12 @@ class Recognition:
         self.dimension = sum(item.dimension for item in self._recognisers)
 
     def vectors(self, crops: Sequence[Pixels]) -> Vectors:
-        """Return unit vectors, (n, d); the row is NaN if one of the models gives a degenerate vector."""
+        """
+        Return vectors, (n, d); the row is NaN if one of the models gives a degenerate vector.
+
+        A single model's vectors keep their length, which programs beside ours average. Joined or mirrored ones have
+        unit length: no other program computes them.
+        """
         mirrored = [np.ascontiguousarray(crop[:, ::-1]) for crop in crops] if self._flip else []
         parts: list[Vectors] = []
         for recogniser in self._recognisers:
@@ -110,6 +115,8 @@ class Recognition:
             lost = int(np.isnan(units[:, 0]).sum())
             if lost:
                 self._on_degenerate(recogniser.known.file.name, lost)
+            if len(self._recognisers) == 1 and not self._flip:
+                return np.where(np.isnan(units), np.float32(np.nan), vectors)
             parts.append(units * np.float32(math.sqrt(recogniser.known.weight)))
         joined = np.hstack(parts)
         joined[np.isnan(joined).any(axis=1)] = np.nan

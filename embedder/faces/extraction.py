@@ -107,13 +107,17 @@ class FaceExtractor:
 def face_answer(
     face: PreparedFace, vector: NDArray[np.float32], score: float | None, more: Enriched
 ) -> wire.FaceAnswer:
+    """Return the answer for a face; ``vector`` (d,) has the model's own length."""
     detection = face.aligned.detection
     box = detection.box
+    exact = vector.astype(np.float64)
+    length = float(np.linalg.norm(exact))
     return wire.FaceAnswer(
         box=(box.x1, box.y1, box.x2, box.y2),
         landmarks=detection.landmarks,
         det_score=detection.score,
-        embedding=np.asarray(vector, dtype="<f4").tobytes(),
+        embedding=np.asarray(exact / length, dtype="<f4").tobytes(),
+        length=length,
         quality=face.measures if score is None else replace(face.measures, quality=score),
         crop=face.crop,
         landmarks_106=_as_points(more.landmarks_106),

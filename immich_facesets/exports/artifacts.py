@@ -53,6 +53,7 @@ def form_of_faceset(
     rules: ExportRules,
     draw: Draw,
     name: str | None = None,
+    title: str | None = None,
     vectors: NDArray[np.float32] | None = None,
 ) -> ExportArtifact | None:
     """
@@ -61,14 +62,15 @@ def form_of_faceset(
     count: faces to pick, None for all.
     pixels: of a side, None for the stored size.
     name: the directory's, unless it is the face set's.
-    vectors: (n, d) of the picked faces, for profiles that need them.
+    title: the person's name, unless it is the label.
+    vectors: (n, d) of the picked faces, as long as the recogniser makes them, for profiles that need them.
     """
     faces = picked(faceset, count, is_for_swapping=profile.is_for_swapping)
     if not faces:
         return None
     leaf = name or faceset.name
     side = pixels or rules.out_size
-    layout = profile.lay_out(PickedFaces(faceset, faces, leaf, side, vectors))
+    layout = profile.lay_out(PickedFaces(faceset, faces, leaf, _with_era(title, faceset), side, vectors))
     drawn = list(zip(faces, layout.pictures, strict=True))
     manifest = json_bytes(
         {
@@ -114,6 +116,12 @@ def form_of_library(profile: LibraryProfile, library: UserLibrary, directory: st
 
     entry = _entry(profile, None, layout.faces)
     return ExportArtifact(f"{profile.folder}/{directory}", profile, None, manifest, entry, files)
+
+
+def _with_era(title: str | None, faceset: Faceset) -> str:
+    """Return the name of a face set for users: the person's, and the era's."""
+    who = title or faceset.label or f"faceset_{faceset.identity:03d}"
+    return who if faceset.era is None else f"{who} {faceset.era.name}"
 
 
 def _left_out(faceset: Faceset, profile: Profile, count: int) -> dict[str, int]:

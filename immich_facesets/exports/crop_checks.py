@@ -29,12 +29,14 @@ class SeenFaces(msgspec.Struct, frozen=True):
     """
     The faces in one picture. ``main``: which of them is in the expected place, None for none of them.
 
-    ``vector``: of the main face, unit length, little-endian float32; empty without a main face.
+    ``vector``: of the main face, unit length, little-endian float32; empty without a main face. ``length``: of the
+    model's own vector of it; None where that is not known.
     """
 
     faces: tuple[SeenFace, ...] = ()
     main: int | None = None
     vector: bytes = b""
+    length: float | None = None
 
     @property
     def strangers(self) -> tuple[Box, ...]:
@@ -51,6 +53,11 @@ class CropFacts(msgspec.Struct, frozen=True):
 
     finished: SeenFaces
     painted: SeenFaces | None = None
+
+    @property
+    def length(self) -> float | None:
+        """The length of the model's own vector of the face as it is exported; None where that is not known."""
+        return self.finished.length if self.painted is None else self.painted.length
 
     def encoded(self) -> bytes:
         """The facts as they are stored (MessagePack)."""
@@ -77,7 +84,7 @@ def seen_faces(answer: FacesAnswer, expected: Box) -> SeenFaces:
     if main is None:
         return SeenFaces(faces)
     number = next(number for number, face in enumerate(answer.faces) if face is main)
-    return SeenFaces(faces, number, main.vector().astype("<f4").tobytes())
+    return SeenFaces(faces, number, main.vector().astype("<f4").tobytes(), main.length)
 
 
 def check(facts: CropFacts, centroid: NDArray[np.float32], outlier: float) -> Check:

@@ -3,7 +3,10 @@
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TypeVar
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 MAX_NAME_BYTES = 120
 """File systems allow 255 bytes a name; this leaves room for a suffix and for a deep folder on Windows."""
@@ -29,10 +32,26 @@ def safe_name(text: str) -> str:
     composed = unicodedata.normalize("NFC", text)
     kept = "".join(_kept(character) for character in composed)
     name = " ".join(kept.split()).strip(". ")
+    stem, dot, rest = name.partition(".")
+    if stem.strip().casefold() in _DEVICES:  # "con" and "con.old" alike; readers skip names that begin with "_"
+        name = f"{stem.strip()}_{dot}{rest}"
     name = name.encode()[:MAX_NAME_BYTES].decode(errors="ignore").strip(". ")
-    if not name.replace("_", "").strip(". "):
-        return ""
-    return f"_{name}" if name.split(".")[0].strip().casefold() in _DEVICES else name
+    return name if name.replace("_", "").strip(". ") else ""
+
+
+def unique_names(names: Mapping[_Key, str], suffixes: Mapping[_Key, str]) -> dict[_Key, str]:
+    """
+    Return the names, those that equal another one except for case or composition with ``-`` and their suffix.
+
+    No two of the result are equal: a name that equals another with a suffix gets one, too. Suffixes differ, and hold
+    no ``-``. A unique name stays as it is.
+    """
+    found = dict(names)
+    while True:
+        folded = Counter(map(_folded, found.values()))
+        if len(folded) == len(found):
+            return found
+        found = {key: name if folded[_folded(name)] == 1 else f"{name}-{suffixes[key]}" for key, name in found.items()}
 
 
 def marker_name(label: str | None, faceset: str) -> str:
@@ -44,6 +63,12 @@ def marker_name(label: str | None, faceset: str) -> str:
     return f"_{name}.txt" if f"{name}.txt".casefold() == THIN_NOTE.casefold() else f"{name}.txt"
 
 
+def titles_of(labels: Mapping[int, str | None]) -> dict[int, str]:
+    """Return the name of every identity as programs show it: its label, with its number where another has that, too."""
+    names = {identity: label or f"faceset_{identity:03d}" for identity, label in labels.items()}
+    return unique_names(names, {identity: f"{identity:03d}" for identity in names})
+
+
 def user_directories(users: Iterable[str]) -> dict[str, str]:
     """
     Return the directory of every user below ``users/``: the name itself where it is safe.
@@ -51,12 +76,18 @@ def user_directories(users: Iterable[str]) -> dict[str, str]:
     A name gets a suffix from its hash if it had to be changed, or if it equals another except for case. Two users
     therefore never share a directory.
     """
-    names = {user: safe_name(user) or "user" for user in users}
-    folded = Counter(name.casefold() for name in names.values())
-    return {
-        user: name if name == user and folded[name.casefold()] == 1 else f"{name}-{_suffix(user)}"
-        for user, name in names.items()
+    safe = {user: safe_name(user) or "user" for user in users}
+    folded = Counter(map(_folded, safe.values()))
+    names = {
+        user: name if name == user and folded[_folded(name)] == 1 else f"{name}-{_suffix(user)}"
+        for user, name in safe.items()
     }
+    return unique_names(names, {user: _suffix(user) for user in names})
+
+
+def _folded(name: str) -> str:
+    """Return the name as file systems compare it that ignore case and composition."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _kept(character: str) -> str:

@@ -7,10 +7,9 @@ another split. With metadata it does not derive labels from folders, so each lin
 
 import json
 import re
-from collections import Counter
 from collections.abc import Mapping
 
-from immich_facesets.exports.file_names import safe_name
+from immich_facesets.exports.file_names import safe_name, unique_names
 from immich_facesets.exports.manifests import face_entry
 from immich_facesets.exports.profile import FacesetLayout, FacesetProfile, PickedFaces
 from immich_facesets.facesets.faceset import ExportFace, Faceset
@@ -27,10 +26,7 @@ def class_names(labels: Mapping[int, str | None]) -> dict[int, str]:
     The reader skips folders that begin with two underscores, and treats those named after a split as that split.
     """
     names = {identity: _class_name(identity, label) for identity, label in labels.items()}
-    folded = Counter(name.casefold() for name in names.values())
-    return {
-        identity: name if folded[name.casefold()] == 1 else f"{name}-{identity:03d}" for identity, name in names.items()
-    }
+    return unique_names(names, {identity: f"{identity:03d}" for identity in names})
 
 
 def metadata(faceset: Faceset, class_name: str, faces: Mapping[str, ExportFace]) -> bytes:
@@ -48,7 +44,7 @@ def metadata(faceset: Faceset, class_name: str, faces: Mapping[str, ExportFace])
 
 
 def _class_name(identity: int, label: str | None) -> str:
-    name = safe_name(label or "").lstrip("_.- ") or f"faceset_{identity:03d}"
+    name = safe_name(safe_name(label or "").lstrip("_.- ")) or f"faceset_{identity:03d}"
     return _SPLITS.sub(lambda found: found[0].capitalize(), name)
 
 

@@ -35,13 +35,14 @@ class PickedFaces:
     """
     The faces of a face set that a profile takes, best first; at least one.
 
-    ``name``: the directory's; ``pixels`` of a side; ``vectors``: (n, d), unit length, row by row, None when the profile
-    needs none.
+    ``name``: the directory's; ``title``: the person's and the era's for users, unique among the face sets; ``pixels`` of
+    a side; ``vectors``: (n, d), as long as the recogniser makes them, row by row, None when the profile needs none.
     """
 
     faceset: Faceset
     faces: tuple[ExportFace, ...]
     name: str
+    title: str
     pixels: int
     vectors: NDArray[np.float32] | None = field(default=None, repr=False)
 

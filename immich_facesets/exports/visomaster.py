@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from immich_facesets.errors import SetupError
 from immich_facesets.exports.profile import FacesetLayout, FacesetProfile, PickedFaces
-from immich_facesets.facesets.faceset import Faceset
 from immich_facesets.model_packs import PUBLISHED
 from immich_facesets.wire import Info
 
@@ -36,22 +35,17 @@ def require_space(info: Info) -> None:
     )
 
 
-def embedding_file(faceset: Faceset, vectors: NDArray[np.float32]) -> bytes:
+def embedding_file(title: str, vectors: NDArray[np.float32]) -> bytes:
     """
-    Return one person. ``vectors``: (n, 512), unit length, n at least 1; their normalised mean is written, to eight
-    digits.
+    Return one person. ``vectors``: (n, 512), of the recogniser's own length, n at least 1; their mean is written.
+
+    The reader averages the vectors that its recogniser gives, and does not scale them. One of unit length would almost
+    vanish beside one of its own.
     """
     if vectors.ndim != 2 or vectors.shape[1] != _DIMENSION or len(vectors) == 0:
         raise ValueError(f"{KEY} takes vectors of {_DIMENSION} numbers, one at least")
-    mean = vectors.astype(np.float64).mean(axis=0)
-    length = float(np.linalg.norm(mean))
-    if length == 0.0:
-        raise ValueError("opposite vectors have no mean direction")
-    values = [round(float(value), 8) for value in mean / length]
-    name = faceset.label or faceset.name
-    if faceset.era is not None:
-        name = f"{name} {faceset.era.name}"
-    people = [{"name": name, "embedding_store": {KEY: values}}]
+    values = [round(float(value), 8) for value in vectors.astype(np.float64).mean(axis=0)]
+    people = [{"name": title, "embedding_store": {KEY: values}}]
     return (json.dumps(people, ensure_ascii=True, allow_nan=False) + "\n").encode()
 
 
@@ -59,7 +53,7 @@ def lay_out(picked: PickedFaces) -> FacesetLayout:
     """Return one file of embeddings, without pictures."""
     if picked.vectors is None or len(picked.vectors) != len(picked.faces):
         raise ValueError("visomaster needs the vector of every face")
-    body = embedding_file(picked.faceset, picked.vectors)
+    body = embedding_file(picked.title, picked.vectors)
     return FacesetLayout((None,) * len(picked.faces), {f"{picked.faceset.name}.json": body})
 
 

@@ -5,35 +5,34 @@ Pure rules decide the wanted content, and the existing content is read from the 
 written, one faceset at a time. The detector looks at each finished crop once, before its first export.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.checkpoints import checkpoint
-from immich_facesets.errors import RequestError
+from immich_facesets.errors import ItemError, RequestError, SetupError
 from immich_facesets.exports.artifacts import ExportArtifact
-from immich_facesets.exports.file_names import user_directories
 from immich_facesets.exports.fsz import of_faceset
-from immich_facesets.exports.manifests import faceset_entry, top_manifest, user_manifest
 from immich_facesets.exports.profile import FolderProfile
 from immich_facesets.exports.requests import ExportRequest, read_export_requests
 from immich_facesets.facesets.curation import build_faceset, choose, curate
-from immich_facesets.facesets.faceset import Check, ExportRules, Faceset, FacesetFolder, Place, plan_publish
+from immich_facesets.facesets.faceset import Check, ExportRules, Faceset, FacesetFolder, plan_publish
 from immich_facesets.facesets.faceset_drafts import FacesetDraft, drafts, rescue
-from immich_facesets.imports.manifests import MANIFEST
 from immich_facesets.spaces import OperatingPoints
 from service.computation import compute
 from service.embedders.pool import EmbedderPool
-from service.files.export_tree import USERS_FOLDER, ExportTree
+from service.files.export_tree import ExportTree
 from service.passes.context import PassContext
 from service.passes.publishing.candidates import Facts, candidates_of, gather_facts, hash_crops
 from service.passes.publishing.crop_checks import CropChecks
 from service.passes.publishing.crop_rendering import Drawing
 from service.passes.publishing.enrich import Enrich
 from service.passes.publishing.eras import Eras
+from service.passes.publishing.overviews import FolderFacts, write_overviews
 from service.passes.publishing.profiles import ProfileArtifacts
+from service.passes.publishing.write_failures import WriteFailures
 from service.store import decisions, exports
 
 MADE_BY, ASKED_BY = "sync", "export command"
@@ -78,6 +77,7 @@ class Publish:
         self._checks = CropChecks(context, pool, self._rules)
         self._drawing = Drawing(self._checks, self._rules, version)
         self._without_crop: dict[int, int] = {}
+        self._failures = WriteFailures()
         self.counts = PublishCounts()
 
     async def run(self) -> None:
@@ -89,11 +89,14 @@ class Publish:
         self.counts.facesets = sum(faceset.folder is FacesetFolder.MAIN for faceset in facesets)
         forms = self._profile_artifacts(facts)
         artifacts = await forms.of(read_export_requests(self._context.settings.export_profiles), facesets)
+        if self._context.stop.is_set():
+            return
         await self._write([*await compute(self._artifacts, facesets), *artifacts])
         if not self._context.stop.is_set():
             await self._write_overviews(facesets)
         if forms.refused is not None:  # raised last, so that removals and other writes still happen
             raise forms.refused
+        self._failures.raise_if_any()
 
     async def copy(self, request: ExportRequest, identity: int | None, tree: ExportTree) -> None:
         """
@@ -120,8 +123,8 @@ class Publish:
             artifacts = await compute(self._artifacts, chosen)
         for artifact in artifacts:
             name = artifact.path.removeprefix(f"{request.profile.home}/")
-            if await compute(tree.digest_of, name) != artifact.digest:
-                await compute(tree.write_directory, name, artifact.files())
+            if await compute(tree.digest_of, name) != artifact.digest and not await self._wrote(tree, name, artifact):
+                continue
             await self._store.write(
                 exports.record_copy,
                 tree.place(name),
@@ -133,9 +136,10 @@ class Publish:
             self._count(artifact)
             if self._context.stop.is_set():
                 return
+        self._failures.raise_if_any()
 
     def _profile_artifacts(self, facts: Facts) -> ProfileArtifacts:
-        return ProfileArtifacts(self._store, self._pool.info, self._rules, self._drawing.picture, facts.labels)
+        return ProfileArtifacts(self._context, self._pool.info, self._checks, self._drawing.picture, facts.labels)
 
     async def _choose(self, facts: Facts) -> list[Faceset] | None:
         """Return the face sets of these identities, their crops checked; None when a stop interrupted it."""
@@ -222,8 +226,13 @@ class Publish:
         on_disk = await compute(self._tree.on_disk)
         plan = plan_publish([(artifact.path, artifact.digest) for artifact in artifacts], on_disk)
         recorded = await self._store.read(exports.recorded)
+        self._failures = WriteFailures(on_disk)
         for directory in sorted({*plan.remove, *recorded} - wanted.keys()):  # a kill may come between removal and row
-            await compute(self._tree.remove_directory, directory)
+            try:
+                await compute(self._tree.remove_directory, directory)
+            except SetupError as error:
+                self._failures.add(directory, error)
+                continue
             await self._store.write(exports.record_removal, directory, made_by=MADE_BY, now=self._context.clock())
             self.counts.removed += 1
         self._context.board.update_stage("publish", done=len(plan.keep), total=len(wanted), note="writing")
@@ -236,12 +245,21 @@ class Publish:
             await self._write_one(wanted[directory])
 
     async def _write_one(self, artifact: ExportArtifact) -> None:
-        """Write one directory: first its files, durably, then its row."""
-        await compute(self._tree.write_directory, artifact.path, artifact.files())
+        """Write one directory: first its files, durably, then its row. A failure is kept, and stops no other."""
+        if not await self._wrote(self._tree, artifact.path, artifact):
+            return
         await self._record(artifact)
         self._count(artifact)
         board = self._context.board
         board.update_stage("publish", done=board.stage("publish").done + 1)
+
+    async def _wrote(self, tree: ExportTree, name: str, artifact: ExportArtifact) -> bool:
+        try:
+            await compute(tree.write_directory, name, artifact.files())
+        except (ItemError, SetupError) as error:
+            self._failures.add(name, error)
+            return False
+        return True
 
     def _count(self, artifact: ExportArtifact) -> None:
         if isinstance(artifact.profile, FolderProfile):
@@ -261,29 +279,8 @@ class Publish:
         )
 
     async def _write_overviews(self, facesets: Sequence[Faceset]) -> None:
-        """Write the manifests of each user and of the whole folder; unchanged ones are left as they are."""
+        """Write the manifests of each user and of the whole folder, about the face sets that are in place."""
         known = await self._store.read(exports.users_of_sources)
-        await compute(self._write_manifests, known, facesets)
-
-    def _write_manifests(self, known: Collection[str], facesets: Sequence[Faceset]) -> None:
-        """
-        Write the manifests of all users and of the whole folder.
-
-        Blocking: a user's manifest lists all pictures of that user.
-        """
-        users = sorted({*known, *(place.user for place in _all_places(facesets))})
-        directories = user_directories(users)
-        for former in sorted(self._tree.users_on_disk() - set(directories.values())):  # of a user with a new name
-            self._tree.remove_directory(f"{USERS_FOLDER}/{former}")
-        for user, folder in directories.items():
-            self._tree.write_file(f"{USERS_FOLDER}/{folder}/{MANIFEST}", user_manifest(user, facesets))
-        entries = [faceset_entry(faceset, self._rules.top) for faceset in facesets]
-        previous = self._tree.read_file(MANIFEST)
-        body = top_manifest(entries, space=self._pool.info.space, now=self._context.clock(), previous=previous)
-        self._tree.write_file(MANIFEST, body)
-
-
-def _all_places(facesets: Sequence[Faceset]) -> Iterator[Place]:
-    for faceset in facesets:
-        for face in faceset.faces:
-            yield from face.candidate.places
+        there = [faceset for faceset in facesets if not self._failures.is_missing(faceset.directory)]
+        about = FolderFacts(self._pool.info.space, self._rules.top, self._context.clock())
+        await compute(write_overviews, self._tree, known, there, about)

@@ -32,7 +32,7 @@ from service.store.exports import StoredCrop
 
 class CropChecks:
     """
-    Crop checks of one publish pass. ``crops`` holds every crop by face id.
+    Crop checks of one publish pass, by its ``rules``. ``crops`` holds every crop by face id.
 
     ``count``: how many crops the embedder was asked about.
     """
@@ -41,7 +41,7 @@ class CropChecks:
         self._context = context
         self._pool = pool
         self._isolation = CrashIsolation(context, pool)
-        self._rules = rules
+        self.rules = rules
         self._painted: dict[int, tuple[Box, ...]] = {}
         self.crops: dict[int, StoredCrop] = {}
         self.count = 0
@@ -57,11 +57,24 @@ class CropChecks:
         facts = {face_id: decoded(body) for face_id, body in stored.items()}
         earlier = self._earlier([face_id for face_id in face_ids if face_id not in facts], identity)
         facts |= await self._look_at([face for face in faces if face.candidate.face.face_id not in {*facts, *earlier}])
-        checks = {face_id: check(found, centroid, self._rules.outlier) for face_id, found in facts.items()}
+        checks = {face_id: check(found, centroid, self.rules.outlier) for face_id, found in facts.items()}
         for face_id, found in checks.items():
             if found.is_masked:
                 self._painted[face_id] = facts[face_id].finished.strangers
         return checks | earlier
+
+    async def lengths(self, faces: Sequence[ExportFace]) -> dict[int, float]:
+        """
+        Return the length of the recogniser's own vector of each face, by face id, as it sees the exported crop.
+
+        Crops whose facts were stored without it are looked at again; a stop leaves some out.
+        """
+        face_ids = [face.candidate.face.face_id for face in faces]
+        stored = await self._context.store.read(exports.crop_facts, face_ids, self._facts_key)
+        found = {face_id: decoded(body).length for face_id, body in stored.items()}
+        again = [face for face in faces if found.get(face.candidate.face.face_id) is None]
+        found |= {face_id: facts.length for face_id, facts in (await self._look_at(again)).items()}
+        return {face_id: length for face_id, length in found.items() if length is not None}
 
     def painted(self, face_id: int) -> tuple[Box, ...]:
         """Return the areas that are painted over in the crop of a face that passed its check so."""
@@ -73,18 +86,18 @@ class CropChecks:
         part = None
         if (shown := self._shown(face)) != crop.area:
             part = box_in_crop(shown, crop.area_corners, 1, turns=upright_turns(face.landmarks))
-        return finished_picture(self.stored(crop), self._rules.out_size, part)
+        return finished_picture(self.stored(crop), self.rules.out_size, part)
 
     def place(self, face: Face) -> Box:
         """Return the place of a face in its finished crop."""
         shown = self._shown(face)
         area, turns = (shown.x1, shown.y1, shown.x2, shown.y2), upright_turns(face.landmarks)
-        return box_in_crop(face.box, area, self._rules.out_size, turns=turns)
+        return box_in_crop(face.box, area, self.rules.out_size, turns=turns)
 
     def _shown(self, face: Face) -> Box:
         """Return the square of the original that the finished crop of a face shows."""
         crop = self.crops[face.face_id]
-        return shown_area(face.box, crop.area, stored_pad=crop.pad_ratio, pad_ratio=self._rules.pad_ratio)
+        return shown_area(face.box, crop.area, stored_pad=crop.pad_ratio, pad_ratio=self.rules.pad_ratio)
 
     def stored(self, crop: StoredCrop) -> bytes:
         """Return the bytes of a crop as stored. Blocking."""
@@ -93,11 +106,11 @@ class CropChecks:
     @property
     def _facts_key(self) -> str:
         """A digest of everything that the facts of a crop depend on."""
-        return _digest(f"{self._pool.info.space};{self._rules.out_size};{self._rules.pad_ratio:g}")
+        return _digest(f"{self._pool.info.space};{self.rules.out_size};{self.rules.pad_ratio:g}")
 
     def _earlier(self, face_ids: Sequence[int], identity: int) -> dict[int, Check]:
         """Return the verdicts without facts, of versions before 0009, that were made for this very question."""
-        rules = self._rules
+        rules = self.rules
         key = _digest(f"{self._pool.info.space};{rules.out_size};{rules.pad_ratio:g};{rules.outlier:g};{identity}")
         found: dict[int, Check] = {}
         for face_id in face_ids:

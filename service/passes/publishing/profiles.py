@@ -8,16 +8,17 @@ from numpy.typing import NDArray
 from immich_facesets.errors import SetupError
 from immich_facesets.exports.artifacts import Draw, ExportArtifact, form_of_faceset, form_of_library
 from immich_facesets.exports.face_choice import picked
-from immich_facesets.exports.file_names import user_directories
+from immich_facesets.exports.file_names import titles_of, user_directories
 from immich_facesets.exports.library import LibraryFace, PlacedPicture, UserLibrary
 from immich_facesets.exports.profile import FacesetProfile, LibraryProfile
 from immich_facesets.exports.requests import ExportRequest
-from immich_facesets.facesets.faceset import ExportRules, Faceset, FacesetFolder
+from immich_facesets.facesets.faceset import Faceset, FacesetFolder
 from immich_facesets.quality.landmarks import NOTHING_FOUND
 from immich_facesets.wire import Info
 from service.computation import compute
+from service.passes.context import PassContext
+from service.passes.publishing.crop_checks import CropChecks
 from service.store import contents, enrichments, exports, placed_pictures
-from service.store.database import Store
 
 
 class ProfileArtifacts:
@@ -27,10 +28,13 @@ class ProfileArtifacts:
     ``refused`` holds the reason why one of the requests produced none.
     """
 
-    def __init__(self, store: Store, info: Info, rules: ExportRules, draw: Draw, labels: Mapping[int, str]) -> None:
-        self._store = store
+    def __init__(
+        self, context: PassContext, info: Info, checks: CropChecks, draw: Draw, labels: Mapping[int, str]
+    ) -> None:
+        self._store = context.store
+        self._stop = context.stop
         self._info = info
-        self._rules = rules
+        self._checks = checks
         self._draw = draw
         self._labels = labels
         self.refused: SetupError | None = None
@@ -39,25 +43,22 @@ class ProfileArtifacts:
         """Return the artifacts of these requests; the face sets' own directories are none of them."""
         artifacts: list[ExportArtifact] = []
         for request in requests:
-            profile = request.profile
-            if not self._accepts_space(request):
-                continue
-            if isinstance(profile, FacesetProfile):
-                artifacts += await self._of_facesets(profile, request, facesets)
-            elif isinstance(profile, LibraryProfile):
-                artifacts += await self._of_libraries(profile)
+            try:
+                artifacts += await self._of_request(request, facesets)
+            except SetupError as error:  # the other profiles are written all the same
+                self.refused = error
         return artifacts
 
-    def _accepts_space(self, request: ExportRequest) -> bool:
-        """Return whether the profile can use the vectors of this space; the reason against it is kept."""
-        if request.profile.require_space is None:
-            return True
-        try:
-            request.profile.require_space(self._info)
-        except SetupError as error:
-            self.refused = error
-            return False
-        return True
+    async def _of_request(self, request: ExportRequest, facesets: Sequence[Faceset]) -> list[ExportArtifact]:
+        """Return the artifacts of one request; ``SetupError`` when the profile cannot use these vectors."""
+        profile = request.profile
+        if profile.require_space is not None:
+            profile.require_space(self._info)
+        if isinstance(profile, FacesetProfile):
+            return await self._of_facesets(profile, request, facesets)
+        if isinstance(profile, LibraryProfile):
+            return await self._of_libraries(profile)
+        return []
 
     async def _of_facesets(
         self, profile: FacesetProfile, request: ExportRequest, facesets: Sequence[Faceset]
@@ -69,30 +70,42 @@ class ProfileArtifacts:
         ]
         labels = {faceset.identity: faceset.label for faceset in chosen}
         names = profile.directory_names(labels) if profile.directory_names is not None else {}
-        artifacts = [
-            form_of_faceset(
-                profile,
-                faceset,
-                count=request.faces,
-                pixels=request.pixels,
-                space=self._info.space,
-                rules=self._rules,
-                draw=self._draw,
-                name=names.get(faceset.identity),
-                vectors=await self._vectors(profile, request, faceset),
+        titles = titles_of(labels)
+        artifacts = []
+        for faceset in chosen:
+            vectors = await self._vectors(profile, request, faceset) if profile.needs_vectors else None
+            if self._stop.is_set():
+                return []
+            artifacts.append(
+                form_of_faceset(
+                    profile,
+                    faceset,
+                    count=request.faces,
+                    pixels=request.pixels,
+                    space=self._info.space,
+                    rules=self._checks.rules,
+                    draw=self._draw,
+                    name=names.get(faceset.identity),
+                    title=titles[faceset.identity],
+                    vectors=vectors,
+                )
             )
-            for faceset in chosen
-        ]
         return [artifact for artifact in artifacts if artifact is not None]
 
-    async def _vectors(
-        self, profile: FacesetProfile, request: ExportRequest, faceset: Faceset
-    ) -> NDArray[np.float32] | None:
-        if not profile.needs_vectors:
-            return None
+    async def _vectors(self, profile: FacesetProfile, request: ExportRequest, faceset: Faceset) -> NDArray[np.float32]:
+        """Return the vectors of the picked faces, (n, d), as long as the recogniser makes them."""
         faces = picked(faceset, request.faces, is_for_swapping=profile.is_for_swapping)
         face_ids = [face.candidate.face.face_id for face in faces]
-        return await self._store.read(contents.vectors_of, face_ids, self._info.dimension)
+        known = await self._checks.lengths(faces)
+        if faces and not known and not self._stop.is_set():
+            raise SetupError(
+                f"the profile {profile.name} needs vectors as long as the recogniser makes them, and the embedder does "
+                "not tell how long these are: update it to the version of the service"
+            )
+        usual = float(np.median(list(known.values()))) if known else 0.0  # of a crop that could not be read again
+        lengths = np.array([known.get(face_id, usual) for face_id in face_ids], dtype=np.float32)
+        vectors = await self._store.read(contents.vectors_of, face_ids, self._info.dimension)
+        return vectors * lengths[:, None]
 
     async def _of_libraries(self, profile: LibraryProfile) -> list[ExportArtifact]:
         pictures: dict[str, list[PlacedPicture]] = {}

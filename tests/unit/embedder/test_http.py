@@ -364,6 +364,17 @@ async def test_a_face_that_gives_no_direction_is_left_out_and_counted() -> None:
         assert answer.lost_faces == 1
 
 
+async def test_a_vector_has_unit_length_and_its_own_length_beside_it() -> None:
+    class Long(ScriptedEngine):
+        def recognise(self, faces: Any) -> Any:
+            return 21.5 * super().recognise(faces)
+
+    async with running(Long(seen=[FACE])) as scene:
+        (face,) = (await scene.answer(picture())).faces
+        assert float(np.linalg.norm(face.vector())) == pytest.approx(1.0, abs=1e-6)
+        assert face.length == pytest.approx(21.5, abs=1e-4)
+
+
 async def test_faces_of_one_picture_are_recognised_together() -> None:
     engine = ScriptedEngine(seen=[face_at(10 + 40 * number, 10) for number in range(5)])
     async with running(engine) as scene:

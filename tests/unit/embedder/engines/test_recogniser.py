@@ -38,10 +38,17 @@ def test_the_cosine_of_a_fused_space_is_the_weighted_sum_of_the_cosines(tmp_path
     first, second = (write_recogniser(tmp_path / f"{seed}.onnx", seed=seed) for seed in (1, 2))
     faces = crops(6)
     fused = Recognition([recogniser(first, 0.7), recogniser(second, 0.3)]).vectors(faces)
-    one, two = (Recognition([recogniser(path)]).vectors(faces) for path in (first, second))
+    one, two = (unit_rows(Recognition([recogniser(path)]).vectors(faces)) for path in (first, second))
     assert fused.shape == (6, 1024)
     np.testing.assert_allclose(np.linalg.norm(fused, axis=1), 1.0, atol=1e-6)
     np.testing.assert_allclose(fused @ fused.T, 0.7 * one @ one.T + 0.3 * two @ two.T, atol=1e-5)
+
+
+def test_a_single_model_keeps_the_length_of_its_vectors(tmp_path: Path) -> None:
+    one, faces = recogniser(write_recogniser(tmp_path / "one.onnx")), crops(3)
+    vectors = Recognition([one]).vectors(faces)
+    np.testing.assert_array_equal(vectors, one.vectors(faces))
+    assert not np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=0.1)
 
 
 def test_a_face_that_one_model_says_nothing_about_is_refused_and_counted(tmp_path: Path) -> None:
@@ -98,7 +105,7 @@ def test_a_model_of_half_precision_is_fed_half_precision(tmp_path: Path) -> None
     whole = Recognition([recogniser(write_recogniser(tmp_path / "whole.onnx"))]).vectors(crops(4))
     half = Recognition([recogniser(write_recogniser(tmp_path / "half.onnx", half=True))]).vectors(crops(4))
     assert half.dtype == np.float32
-    assert ((whole * half).sum(axis=1) > 0.9999).all()
+    assert ((unit_rows(whole) * unit_rows(half)).sum(axis=1) > 0.9999).all()
 
 
 def test_half_precision_that_overflows_is_a_refused_face_and_no_vector(tmp_path: Path) -> None:
@@ -137,5 +144,5 @@ def test_two_real_recognisers_are_served_as_one_space(tmp_path: Path) -> None:
     picture = Decoder(150_000_000).decode(path.read_bytes())
     faces = fused.detect([fused.view(picture.pixels)])[0]
     aligned = [fused.align(picture.pixels, face) for face in faces]
-    cosines = [(rows := engine.recognise(aligned)) @ rows.T for engine in (single, other, fused)]
+    cosines = [(rows := unit_rows(engine.recognise(aligned))) @ rows.T for engine in (single, other, fused)]
     np.testing.assert_allclose(cosines[2], 0.6 * cosines[0] + 0.4 * cosines[1], atol=1e-5)

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immich_facesets.exports.file_names import MAX_NAME_BYTES, marker_name, safe_name, user_directories
+from immich_facesets.exports.file_names import (
+    MAX_NAME_BYTES,
+    marker_name,
+    safe_name,
+    titles_of,
+    unique_names,
+    user_directories,
+)
 
 anything = st.text(st.characters(codec=None), max_size=200)
 
@@ -27,10 +34,10 @@ anything = st.text(st.characters(codec=None), max_size=200)
         ("right\u202eto left", "rightto left.txt"),
         ("half a pair \ud83d", "half a pair.txt"),
         ('who? "me" <you>|*:', "who_ _me_ _you____.txt"),
-        ("CON", "_CON.txt"),
-        ("nul.old", "_nul.old.txt"),
-        ("com1", "_com1.txt"),
-        ("LPT¹", "_LPT¹.txt"),
+        ("CON", "CON_.txt"),
+        ("nul.old", "nul_.old.txt"),
+        ("com1", "com1_.txt"),
+        ("LPT¹", "LPT¹_.txt"),
         ("Conrad", "Conrad.txt"),
         ("thin", "_thin.txt"),
         ("", "faceset_001.txt"),
@@ -65,6 +72,25 @@ def test_no_label_leaves_its_folder(label: str) -> None:
 @given(anything)
 def test_a_safe_name_is_safe_already(text: str) -> None:
     assert safe_name(safe_name(text)) == safe_name(text)
+
+
+@given(st.dictionaries(st.integers(1, 999), st.sampled_from(["a", "A", "a-001", "a-002", "a-001-001", "b"])))
+def test_unique_names_are_unique_and_leave_those_alone_that_were(names: dict[int, str]) -> None:
+    found = unique_names(names, {key: f"{key:03d}" for key in names})
+    folded = [name.casefold() for name in found.values()]
+    assert len(set(folded)) == len(names)
+    assert all(found[key].startswith(name) for key, name in names.items())
+    if len({name.casefold() for name in names.values()}) == len(names):
+        assert found == names
+
+
+def test_people_of_one_name_are_shown_with_their_numbers() -> None:
+    assert titles_of({1: "Anna", 2: "Anna", 3: None, 4: "Ben"}) == {
+        1: "Anna-001",
+        2: "Anna-002",
+        3: "faceset_003",
+        4: "Ben",
+    }
 
 
 @given(st.sets(anything, max_size=8))

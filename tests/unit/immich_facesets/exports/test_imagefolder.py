@@ -90,6 +90,20 @@ def test_classes_are_folders_of_their_own_that_no_reader_takes_for_a_split() -> 
     }
 
 
+def test_a_name_with_a_number_never_meets_a_name_that_has_it_already() -> None:
+    labels = {1: "Anna", 2: "Anna", 3: "Anna-001", 4: "Zoe\u0308", 5: "ZOË"}
+    names = class_names(labels)
+    assert names == {1: "Anna-001-001", 2: "Anna-002", 3: "Anna-001-003", 4: "Zoë-004", 5: "ZOË-005"}
+
+
+@pytest.mark.parametrize("label", ["con", "_con", "NUL.old", ". aux"])
+def test_no_class_is_a_device_of_windows(label: str) -> None:
+    (name,) = class_names({1: label}).values()
+    stem = name.split(".")[0]
+    assert stem.endswith("_")
+    assert stem[:-1].casefold() in {"con", "nul", "aux"}
+
+
 def test_a_line_of_metadata_stands_for_each_picture_and_the_pictures_are_those_of_the_face_set() -> None:
     built = faceset(3)
     found = dict(form("imagefolder", built).files())

@@ -37,8 +37,9 @@ def info(**fields: Any) -> Info:
     return Info(**(usual | fields))
 
 
-def test_the_list_holds_one_person_with_one_unit_vector_of_512_numbers() -> None:
-    files = written(form("visomaster", vectors=VECTORS))
+def test_the_list_holds_one_person_with_the_mean_of_the_recognisers_own_vectors() -> None:
+    raw = VECTORS * np.array([[18.0], [24.0], [30.0]], dtype=np.float32)
+    files = written(form("visomaster", vectors=raw))
     assert list(files) == ["faceset_001.json", "manifest.json"]
     (person,) = json.loads(files["faceset_001.json"])
     assert person.keys() == {"name", "embedding_store"}
@@ -46,13 +47,25 @@ def test_the_list_holds_one_person_with_one_unit_vector_of_512_numbers() -> None
     assert person["embedding_store"].keys() == {"Inswapper128ArcFace"}
     vector = np.array(person["embedding_store"]["Inswapper128ArcFace"])
     assert vector.shape == (512,)
-    np.testing.assert_allclose(vector[:4], [3**-0.5] * 3 + [0.0], atol=1e-7)
+    np.testing.assert_allclose(vector[:4], [6.0, 8.0, 10.0, 0.0], atol=1e-7)
     assert all(face["file"] is None for face in json.loads(files["manifest.json"])["faces"])
 
 
+def test_a_vector_of_the_reader_and_ours_weigh_the_same_in_its_mean() -> None:
+    """The reader merges people by the mean of their vectors, which it does not scale."""
+    ours = np.array(json.loads(embedding_file("Anna", 20 * VECTORS[:1]))[0]["embedding_store"]["Inswapper128ArcFace"])
+    theirs = 20 * VECTORS[1]
+    merged = (ours + theirs) / 2
+    assert float(merged @ ours / np.linalg.norm(merged) / np.linalg.norm(ours)) == pytest.approx(0.5**0.5, abs=1e-6)
+
+
 def test_an_era_is_called_after_the_person_and_the_time() -> None:
-    body = embedding_file(faceset(3, era=EraYears("2011", 2010, 2012)), VECTORS)
-    assert json.loads(body)[0]["name"] == "Anna 2011"
+    (person,) = json.loads(
+        written(form("visomaster", faceset(3, era=EraYears("2011", 2010, 2012)), vectors=VECTORS))[
+            "faceset_001_era_2011.json"
+        ]
+    )
+    assert person["name"] == "Anna 2011"
 
 
 def test_another_vector_is_another_artifact() -> None:
@@ -88,7 +101,7 @@ def test_only_the_published_model_alone_and_unmirrored_is_what_the_key_says() ->
         require_space(info(flip=True))
 
 
-@pytest.mark.parametrize("vectors", [VECTORS[:0], VECTORS[:, :128], np.stack([VECTORS[0], -VECTORS[0]])])
-def test_what_is_no_direction_of_512_numbers_is_not_written(vectors: Any) -> None:
-    with pytest.raises(ValueError, match=r"512 numbers|no mean direction"):
-        embedding_file(faceset(1), vectors)
+@pytest.mark.parametrize("vectors", [VECTORS[:0], VECTORS[:, :128]])
+def test_vectors_of_another_length_are_not_written(vectors: Any) -> None:
+    with pytest.raises(ValueError, match="512 numbers"):
+        embedding_file("Anna", vectors)

@@ -7,14 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
+from faceset_builders import candidate
 from pydantic import SecretStr
 from small_library import Placed, draw_small_library, place
 from sqlalchemy import Connection, select, update
 
+from immich_facesets.exports.crop_checks import decoded
+from immich_facesets.facesets.faceset import ExportFace, ExportRules
+from immich_facesets.quality.score import quality
 from service.app import App, open_app
 from service.demo.immich import FakeImmich
+from service.passes.publishing.crop_checks import CropChecks
 from service.settings import Settings
+from service.store import exports
 from service.store.tables import crops, memberships
 from service.sync.outcome import Outcome
 from service.users import User
@@ -134,3 +141,35 @@ async def test_a_verdict_without_facts_holds_for_the_threshold_it_was_made_with(
         assert (await app.runner.publish_now()).checked > 1
         assert rows(app)[failed].seen is not None
         assert rows(app)[failed].verdict is None
+
+
+async def test_the_length_of_a_vector_is_asked_for_once_where_it_is_not_known(
+    placed: Placed, tmp_path: Path, embedder_url: str
+) -> None:
+    async with opened(placed, tmp_path, embedder_url) as app:
+        await app.runner.run("full")
+        seen = {face_id: row for face_id, row in rows(app).items() if row.seen is not None}
+        faces = [
+            ExportFace(candidate(of=member.face), quality(member.face), 0.1)
+            for member in await app.store.read(exports.members, app.pool.info.space)
+            if member.face.face_id in seen
+        ]
+
+        def forget_lengths(tx: Connection) -> None:
+            """Give the crops the facts of an embedder that does not tell lengths."""
+            for face_id, row in seen.items():
+                facts = decoded(row.seen)
+                older = msgspec.structs.replace(facts, finished=msgspec.structs.replace(facts.finished, length=None))
+                tx.execute(update(crops).where(crops.c.face_id == face_id).values(seen=older.encoded()))
+
+        await app.store.write(forget_lengths)
+        rules = ExportRules(0.6, out_size=128)
+        for asked in (len(faces), 0):
+            checks = CropChecks(app.context, app.pool, rules)
+            checks.crops = {
+                member.face.face_id: member.crop
+                for member in await app.store.read(exports.members, app.pool.info.space)
+                if member.crop is not None
+            }
+            assert await checks.lengths(faces) == dict.fromkeys(seen, pytest.approx(1.0))
+            assert checks.count == asked

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from small_library import HEIGHT, WIDTH, Placed, SmallLibrary, place
 from sqlalchemy import Connection, select, update
 
-from immich_facesets.errors import RequestError
+from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.exports.requests import read_export_requests
 from service.app import App, open_app
 from service.demo.immich import FakeImmich
@@ -175,6 +175,27 @@ async def test_the_ledger_says_what_was_written_for_which_profile_and_by_whom(ap
     assert copied.made_by == "export command"
     assert (await app.runner.publish_now()).removed == 0  # the service does not keep copies
     assert files(target)
+
+
+async def test_a_face_set_that_cannot_be_written_stops_no_other(app: App) -> None:
+    root = app.settings.export_dir
+    before = files(root)
+    for name in ("_profiles/plain", "faceset_001", "_profiles/kohya"):
+        shutil.rmtree(root / name)
+    (root / "faceset_001").mkdir()
+    (root / "faceset_001/mine.txt").write_text("a note of somebody else", encoding="utf-8")
+    with pytest.raises(SetupError, match=r"brought up to date: 1, .* is faceset_001: .* not written by this program"):
+        await app.runner.publish_now()
+    after = files(root)
+    assert {name for name in before if name not in after} == {
+        name for name in before if name.startswith("faceset_001/")
+    }
+    named = [entry["directory"] for entry in json.loads(after["manifest.json"])["facesets"]]
+    assert named
+    assert "faceset_001" not in named
+    shutil.rmtree(root / "faceset_001")
+    await app.runner.publish_now()
+    assert files(root).keys() == before.keys()
 
 
 async def test_a_form_for_a_model_that_is_not_there_is_refused_and_everything_else_is_written(

@@ -1,0 +1,43 @@
+"""The manifests of each user and of the whole export folder."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from immich_facesets.exports.file_names import user_directories
+from immich_facesets.exports.manifests import faceset_entry, top_manifest, user_manifest
+from immich_facesets.facesets.faceset import Faceset, Place
+from immich_facesets.imports.manifests import MANIFEST
+from service.files.export_tree import USERS_FOLDER, ExportTree
+
+
+@dataclass(frozen=True, slots=True)
+class FolderFacts:
+    """Facts of the top manifest: the space, how many faces the small bundles take, and the current time."""
+
+    space: str
+    top: int
+    now: datetime
+
+
+def write_overviews(tree: ExportTree, known: Collection[str], facesets: Sequence[Faceset], about: FolderFacts) -> None:
+    """
+    Write the manifests of all users and of the whole folder; unchanged ones are left as they are.
+
+    ``known``: the users who each get a manifest, even an empty one. Blocking: a manifest lists all pictures of a user.
+    """
+    users = sorted({*known, *(place.user for place in _all_places(facesets))})
+    directories = user_directories(users)
+    for former in sorted(tree.users_on_disk() - set(directories.values())):  # of a user with a new name
+        tree.remove_directory(f"{USERS_FOLDER}/{former}")
+    for user, folder in directories.items():
+        tree.write_file(f"{USERS_FOLDER}/{folder}/{MANIFEST}", user_manifest(user, facesets))
+    entries = [faceset_entry(faceset, about.top) for faceset in facesets]
+    body = top_manifest(entries, space=about.space, now=about.now, previous=tree.read_file(MANIFEST))
+    tree.write_file(MANIFEST, body)
+
+
+def _all_places(facesets: Sequence[Faceset]) -> Iterator[Place]:
+    for faceset in facesets:
+        for face in faceset.faces:
+            yield from face.candidate.places
