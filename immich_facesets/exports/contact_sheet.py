@@ -13,6 +13,7 @@ import numpy as np
 
 from immich_facesets.checkpoints import checkpoint
 from immich_facesets.exports.crops import Picture
+from immich_facesets.exports.origin_marks import marked_jpeg
 from immich_facesets.facesets.faceset import Candidate, Faceset
 from immich_facesets.facesets.preflight import Preflight
 
@@ -60,7 +61,7 @@ def draw_sheet(faceset: Faceset, top: frozenset[int], report: Preflight, thumbna
     is_encoded, body = cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not is_encoded:
         raise ValueError("OpenCV could not encode a contact sheet")
-    return bytes(body.tobytes())
+    return marked_jpeg(body.tobytes())
 
 
 def _rows(cells: Sequence[tuple[Candidate, str]], side: int, thumbnail: Thumbnail) -> Iterator[Picture]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.errors import ItemError
+from immich_facesets.exports.origin_marks import software
 from immich_facesets.faces import Box
 
 Picture = NDArray[np.uint8]
@@ -148,7 +149,7 @@ def png(picture: Picture, texts: Mapping[str, str]) -> bytes:
 
 def provenance(*, asset_id: str, identity: int, version: str) -> dict[str, str]:
     """Return the texts that every exported PNG carries (docs/exports.md)."""
-    return {"Software": f"immich-facesets {version}", "Asset": asset_id, "Identity": str(identity)}
+    return {"Software": software(version), "Asset": asset_id, "Identity": str(identity)}
 
 
 def _text_chunk(keyword: str, text: str) -> bytes:

@@ -15,7 +15,10 @@ from service.app import open_app
 from service.cli.terminal import out, print_stopped, shown
 from service.files.durable import disk_trouble
 from service.files.export_tree import ExportTree
+from service.files.ownership import refuse_closed_folder
 from service.settings import Settings, load_settings
+from service.source_registry import own_folders
+from service.store.folders import folders
 from service.sync.stopping import unless_stopped
 
 
@@ -84,6 +87,8 @@ async def _export(settings: Settings) -> int:
 async def _copy(settings: Settings, request: ExportRequest, identity: int | None, folder: Path) -> int:
     stop = stop_event()
     async with open_app(settings, (), stop) as app, shown(app.board):
+        closed = [*own_folders(settings), *(source.root for source in await app.store.read(folders))]
+        await asyncio.to_thread(refuse_closed_folder, folder, closed)
         tree = await asyncio.to_thread(_opened, folder)
         counts = await unless_stopped(app.runner.copy_now(request, identity, tree), stop)
     if counts is None:

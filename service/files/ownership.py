@@ -2,11 +2,11 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from immich_facesets.errors import SetupError
+from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.exports.file_names import OURS
 from immich_facesets.exports.manifests import SCHEMA
 from immich_facesets.facesets.faceset import digest
@@ -30,6 +30,19 @@ def refuse_foreign_folder(target: Path) -> None:
             f"{target} was not written by this program and will not be deleted: "
             "move it away, or set another export folder"
         )
+
+
+def refuse_closed_folder(target: Path, closed: Sequence[Path]) -> None:
+    """
+    Raise a ``RequestError`` for a folder in or around ``closed`` ones: sources and the service's own folders.
+
+    Pictures written there would be taken in by the next sync.
+    """
+    real = target.resolve()
+    for folder in closed:
+        there = folder.resolve()
+        if real.is_relative_to(there) or there.is_relative_to(real):
+            raise RequestError(f"--to must lead elsewhere than to {folder}, which is a source or our own", status=400)
 
 
 def manifest_of(folder: Path) -> dict[str, Any]:

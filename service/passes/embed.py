@@ -8,12 +8,14 @@ the embedder. The work is read from the store, never passed on by discover.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from weakref import WeakValueDictionary
 
 import structlog
 
 from immich_facesets.assets import Asset
 from immich_facesets.errors import ItemError, SetupError, TransientError
+from immich_facesets.exports.origin_marks import HEAD_BYTES, is_own_picture
 from immich_facesets.wire import CropRequest, FacesAnswer, FacesRequest, Mode
 from service.computation import compute
 from service.embedders.pool import EmbedderPool
@@ -233,6 +235,9 @@ class Embed:
                 await self._embed(asset, staged)
 
     async def _embed(self, asset: Asset, staged: Staged) -> None:
+        if await asyncio.to_thread(_is_own, staged.path):
+            self._staging.release(staged)
+            raise ItemError("this picture was exported by this program and is not taken in", reason="own_export")
         known = await self._store.read(embedding_work.boxes_of, asset.fingerprint)
         mode = self._mode if known.boxes and known.are_all else Mode.FULL  # without a place, search the whole picture
         request = FacesRequest(mode, known.boxes, self._crop, face_short=self._context.settings.min_face_short)
@@ -302,3 +307,9 @@ class Embed:
         board = self._context.board
         before = board.stage("embed")
         board.update_stage("embed", done=before.done + 1, failed=before.failed + failed)
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether this program wrote the picture. Blocking."""
+    with path.open("rb") as file:
+        return is_own_picture(file.read(HEAD_BYTES))

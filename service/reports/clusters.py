@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from immich_facesets.checkpoints import checkpoint
 from immich_facesets.clustering.linkage import average_linkage, split_by
-from immich_facesets.errors import RequestError, SetupError
+from immich_facesets.errors import SetupError
 from immich_facesets.exports.file_names import OURS, safe_name
 from immich_facesets.exports.manifests import SCHEMA, json_bytes
 from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.imports.manifests import MANIFEST
 from immich_facesets.runtime.file_modes import make_folder, private_opener
 from service.files.durable import discard, disk_trouble, exchange, sync_folder, write_durably
-from service.files.ownership import manifest_of
+from service.files.ownership import manifest_of, refuse_closed_folder
 from service.reports.thumbnails import folder_file
 from service.store.picture_copies import Copy, FaceCrop
 
@@ -99,16 +99,8 @@ def folders_of(
 
 
 def check_target(target: Path, closed: Sequence[Path]) -> None:
-    """
-    Refuse a folder with foreign content, and one in or around ``closed`` ones: sources and the service's own folders.
-
-    Pictures in a source would be taken in by the next sync.
-    """
-    real = target.resolve()
-    for folder in closed:
-        there = folder.resolve()
-        if real.is_relative_to(there) or there.is_relative_to(real):
-            raise RequestError(f"--to must lead elsewhere than to {folder}, which is a source or our own", status=400)
+    """Refuse a folder with foreign content, and one in or around ``closed`` ones: sources and the service's own folders."""
+    refuse_closed_folder(target, closed)
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     manifest = manifest_of(target) if target.is_dir() else {}

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from service_process import tree
+from synced_library import SyncedLibrary
 
 from immich_facesets.errors import RequestError, SetupError
 from service.cli.app import run
@@ -38,6 +40,16 @@ def test_a_copy_never_lands_in_the_export_folder(tmp_path: Path) -> None:
     for way in ("data/exports", "data/exports/mine", "link", "link/mine"):
         with pytest.raises(RequestError, match="out of the export folder"):
             run(["export", "--profile", "plain", "--to", str(tmp_path / way)])
+
+
+@pytest.mark.parametrize("place", ["album/mine", "data/mine", "."])
+async def test_a_copy_never_lands_where_pictures_are_looked_for(synced_library: SyncedLibrary, place: str) -> None:
+    root = synced_library.album.parent
+    before = tree(synced_library.album)
+    refused = await synced_library.run("export", "--profile", "plain", "--to", root / place, code=3)
+    assert "source or our own" in refused.stderr
+    assert tree(synced_library.album) == before
+    assert not (root / "data/mine").exists()
 
 
 def test_an_unknown_profile_is_a_setup_error(monkeypatch: pytest.MonkeyPatch) -> None:

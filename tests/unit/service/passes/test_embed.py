@@ -10,6 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from embedder_scene import FACE, Scene, picture, running
 from journey import until
@@ -18,6 +20,8 @@ from pydantic import SecretStr
 
 from embedder.engine import Detection, View
 from immich_facesets.errors import SetupError
+from immich_facesets.exports.crops import png, provenance
+from immich_facesets.exports.origin_marks import marked_jpeg
 from service.demo.immich import FakeAsset
 from service.embedders.client import Embedder
 from service.embedders.pool import EmbedderPool
@@ -580,3 +584,20 @@ async def test_a_file_above_the_size_limit_is_tried_again_when_that_is_raised(tm
         assert (await scene.sync()).embedded == 1
         scene.change(max_file_bytes=100)
         assert (await scene.sync()).failed == 0
+
+
+async def test_a_crop_of_an_export_is_never_taken_in(tmp_path: Path) -> None:
+    exported = png(np.full((240, 320, 3), 90, np.uint8), provenance(asset_id="a", identity=1, version="1.0"))
+    sheet = marked_jpeg(cv2.imencode(".jpg", np.full((240, 320, 3), 90, np.uint8))[1].tobytes())
+    async with bench(tmp_path) as on:
+        on.add("0001.png", data=exported)
+        on.add("sheet.jpg", data=sheet)
+        on.add("photo.png")
+        counts = await on.sync()
+        assert (counts.embedded, counts.failed) == (1, 2)
+        assert len(on.stage.rows(faces)) == 1
+        assert {name: reason for name, (reason, _, _) in on.failures().items()} == {
+            "0001.png": "own_export",
+            "sheet.jpg": "own_export",
+        }
+        assert on.staging_files == []

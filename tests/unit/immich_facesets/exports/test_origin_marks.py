@@ -1,0 +1,28 @@
+"""Marks by which exported pictures are known again."""
+
+import cv2
+import numpy as np
+from artifact_builders import whole, written
+from faceset_builders import faceset
+
+from immich_facesets.exports.crops import png
+from immich_facesets.exports.origin_marks import is_own_picture, marked_jpeg, software
+
+PIXELS = np.full((40, 60, 3), 90, np.uint8)
+PLAIN = cv2.imencode(".jpg", PIXELS)[1].tobytes()
+
+
+def test_every_picture_of_a_face_set_is_known_again() -> None:
+    pictures = {name: body for name, body in written(whole(faceset(3))).items() if name.endswith((".png", ".jpg"))}
+    assert len(pictures) == 4
+    assert all(is_own_picture(body) for body in pictures.values())
+
+
+def test_pictures_of_other_programs_are_not_ours() -> None:
+    for body in (PLAIN, png(PIXELS, {"Software": "GIMP 3.0"}), png(PIXELS, {"Comment": software("1")}), b"", b"\xff"):
+        assert not is_own_picture(body)
+
+
+def test_a_marked_jpeg_shows_the_same_pixels() -> None:
+    marked = cv2.imdecode(np.frombuffer(marked_jpeg(PLAIN), np.uint8), cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(marked, cv2.imdecode(np.frombuffer(PLAIN, np.uint8), cv2.IMREAD_COLOR))
