@@ -12,7 +12,7 @@ from immich_facesets.runtime.file_modes import SHARED_FOLDER, make_folder
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import open_app
-from service.cli.terminal import out, print_stopped, shown
+from service.cli.terminal import kept_note, out, print_stopped, shown
 from service.files.durable import disk_trouble
 from service.files.export_tree import ExportTree
 from service.files.ownership import refuse_closed_folder
@@ -81,6 +81,8 @@ async def _export(settings: Settings) -> int:
         return print_stopped()
     forms = f", {counts.forms} forms for other readers" if counts.forms else ""
     out.print(f"Done: {counts.facesets} face sets, {counts.written} written{forms}, {counts.removed} removed.")
+    if counts.kept:
+        out.print(kept_note(counts.kept))
     return ExitCode.STOPPED
 
 
@@ -96,6 +98,8 @@ async def _copy(settings: Settings, request: ExportRequest, identity: int | None
     out.print(
         f"Done: {counts.written + counts.forms} directories of {request.profile.name} in {folder}.", soft_wrap=True
     )
+    if counts.kept:
+        out.print(kept_note(counts.kept))
     return ExitCode.STOPPED
 
 

@@ -10,7 +10,7 @@ from immich_facesets.errors import TransientError
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import App, chosen_users, open_app
-from service.cli.terminal import err, out, shown
+from service.cli.terminal import err, kept_note, out, shown
 from service.daemon import Service
 from service.progress import SyncKind
 from service.reports.status import dropped_warnings
@@ -89,6 +89,8 @@ def report(result: Result) -> int:
         )
         if result.message != UP_TO_DATE:
             out.print(f"{result.message[:1].upper()}{result.message[1:]}.", soft_wrap=True, markup=False)
+        if kept := counts.get("publish_kept", 0):
+            out.print(kept_note(kept), soft_wrap=True)
         failed = counts.get("embed_failed", 0) + counts.get("discover_failed", 0)
         if failed:
             out.print(

@@ -100,3 +100,8 @@ async def _lines(board: ProgressBoard) -> None:
                 numbers = stage.note
             failed = f", {stage.failed} failed" if stage.failed else ""
             err.print(f"{WORDS[stage.stage]}: {stage.state}, {numbers}{failed}")
+
+
+def kept_note(count: int) -> str:
+    """Return the sentence about files of others that a publish kept."""
+    return f"{count} files that were added or changed by hand in the export folder were kept."

@@ -8,7 +8,8 @@ A directory is written as a draft beside its place, made durable, and swapped in
 - where the file system cannot swap two names (NFS, SMB), the old directory, moved away first. Between the two renames
   readers find nothing; the draft is whole by then, and ``recover`` puts it in place.
 
-Only directories written by this program are deleted: they hold a manifest of ours. There is one writer at a time; the
+Only directories written by this program are deleted: they hold a manifest of ours. Files of others in them, and files
+of ours that were changed, are kept (``kept_files``). There is one writer at a time; the
 store's lock excludes a second service.
 """
 
@@ -17,16 +18,17 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from immich_facesets.checkpoints import checkpoint
 from immich_facesets.errors import SetupError
 from immich_facesets.exports.profile import PROFILES_FOLDER, Content
 from immich_facesets.exports.registry import PROFILES
 from immich_facesets.facesets.faceset import FacesetFolder
-from immich_facesets.runtime.file_modes import SHARED_FILE, SHARED_FOLDER, make_folder
-from service.files.directory_swap import DRAFT, GONE, PREFIX, beside, interrupted, put_in_place, settle
+from immich_facesets.runtime.file_modes import SHARED_FILE, SHARED_FOLDER
+from service.files.directory_swap import DRAFT, GONE, beside, interrupted, put_in_place, settle
+from service.files.draft_files import fill_draft, parts_of
 from service.files.durable import discard, disk_trouble, exchange, sync_folder, write_durably
+from service.files.kept_files import KEPT_FOLDER, carry_over, keep_apart
 from service.files.ownership import digest_at, is_ours, manifest_of, object_in, real_folders, refuse_foreign_folder
 
 USERS_FOLDER = "users"
@@ -51,6 +53,7 @@ class ExportTree:
         self._root = root.resolve()
         self._step = step
         self._swap = swap
+        self._kept: list[Path] = []
 
     def check(self) -> None:
         """
@@ -67,6 +70,11 @@ class ExportTree:
             finally:
                 with contextlib.suppress(OSError):
                     discard(probe)
+
+    def take_kept(self) -> list[Path]:
+        """Return the files of others that the writes since the last call kept, where they are now."""
+        kept, self._kept = self._kept, []
+        return kept
 
     def place(self, name: str) -> str:
         """Return the path of a directory of this folder on this machine."""
@@ -128,7 +136,7 @@ class ExportTree:
         Write a directory, replacing any of the same name.
 
         ``name`` and the files' names are relative, with slashes. ``files`` is read during writing. When it or the disk
-        fails, the old directory stays unchanged.
+        fails, the old directory stays unchanged. Files of others in it are kept (``take_kept``).
         """
         self._require_root()
         target = self._path(name)
@@ -149,13 +157,18 @@ class ExportTree:
         self._step("deleted")
 
     def remove_directory(self, name: str) -> bool:
-        """Remove a directory of ours, at once for every reader; False when there was none."""
+        """
+        Remove a directory of ours, at once for every reader; False when there was none.
+
+        Files of others in it are kept apart (``take_kept``).
+        """
         target = self._path(name)
         with disk_trouble(self._root):
             settle(target)
             if not target.exists():
                 return False
             refuse_foreign_folder(target)
+            self._kept += keep_apart(target, self._beside(target))
             target.rename(beside(target, GONE))
             self._step("gone")
             sync_folder(target.parent)
@@ -175,7 +188,7 @@ class ExportTree:
         with disk_trouble(self._root):
             refuse_foreign_folder(target)
             for file in files:
-                discard(target.joinpath(*_parts(file)))
+                discard(target.joinpath(*parts_of(file)))
             sync_folder(target)
 
     def write_file(self, name: str, body: bytes) -> bool:
@@ -223,7 +236,7 @@ class ExportTree:
     def _path(self, name: str) -> Path:
         """Return the path of a name. A link on the way there raises a ``SetupError``: it may lead anywhere."""
         path = self._root
-        for part in _parts(name):
+        for part in parts_of(name):
             path /= part
             if path.is_symlink():
                 raise SetupError(f"{path} is a link, and the export folder must hold none: remove the link")
@@ -240,20 +253,16 @@ class ExportTree:
             sync_folder(path.parent)
 
     def _fill(self, draft: Path, target: Path, files: Iterable[tuple[str, Content]]) -> None:
-        folders = {draft}
-        for name, content in files:
-            checkpoint()
-            path = draft.joinpath(*_parts(name))
-            with disk_trouble(self._root):
-                make_folder(path.parent, mode=SHARED_FOLDER)
-                if not (isinstance(content, bytes) and _linked(target.joinpath(*_parts(name)), path, content)):
-                    write_durably(path, _bound(content, draft), mode=SHARED_FILE)
-            folders.update(parent for parent in path.parents if parent.is_relative_to(draft))
-            self._step("file")
+        fill_draft(draft, target, files, self._root, step=self._step)
         with disk_trouble(self._root):
-            for folder in sorted(folders, reverse=True):
+            self._kept += carry_over(target, draft, self._beside(target))
+            for folder in sorted({draft, *(path for path in draft.rglob("*") if path.is_dir())}, reverse=True):
                 sync_folder(folder)
         self._step("synced")
+
+    def _beside(self, target: Path) -> Path:
+        """Return the folder for files of others that have no place in a directory any more."""
+        return self._root / KEPT_FOLDER / target.relative_to(self._root)
 
     def _folders_in(self, place: str) -> Iterator[Path]:
         """Return the real folders in a place, none when a link leads there."""
@@ -271,33 +280,3 @@ class ExportTree:
             for folder in self._folders_in(PROFILES_FOLDER):
                 yield folder
                 yield from real_folders(folder)
-
-
-def _parts(name: str) -> list[str]:
-    parts = name.split("/")
-    if any(part in {"", ".", ".."} or part.startswith(PREFIX) or set(part) & {"\\", "\0"} for part in parts):
-        raise ValueError("a name in the export folder is relative and stays inside")
-    return parts
-
-
-def _linked(before: Path, path: Path, body: bytes) -> bool:
-    """
-    Link the unchanged file of the previous directory at ``path``; return whether it was linked.
-
-    The file is durable already, which saves thousands of fsync calls. There is no link where it differs, is a link
-    itself, or the file system has no hard links.
-    """
-    if before.is_symlink() or not before.is_file() or before.read_bytes() != body:
-        return False
-    try:
-        path.hardlink_to(before)
-    except OSError:
-        return False
-    return True
-
-
-def _bound(content: Content, draft: Path) -> bytes | Callable[[BinaryIO], None]:
-    """Return the content bound to the draft, so that a file made from others can read them back from there."""
-    if isinstance(content, bytes):
-        return content
-    return lambda file: content(file, lambda name: draft.joinpath(*_parts(name)).read_bytes())

@@ -43,13 +43,14 @@ class PublishCounts:
     """
     Counts of one publish pass, for the row of the run.
 
-    ``forms``: number of face sets written in formats of other programs.
+    ``forms``: number of face sets written in formats of other programs. ``kept``: files of others that stayed.
     """
 
     facesets: int = 0
     written: int = 0
     forms: int = 0
     removed: int = 0
+    kept: int = 0
     checked: int = 0
     enriched: int = 0
 
@@ -233,6 +234,7 @@ class Publish:
             except SetupError as error:
                 self._failures.add(directory, error)
                 continue
+            self.counts.kept += len(self._tree.take_kept())
             await self._store.write(exports.record_removal, directory, made_by=MADE_BY, now=self._context.clock())
             self.counts.removed += 1
         self._context.board.update_stage("publish", done=len(plan.keep), total=len(wanted), note="writing")
@@ -259,6 +261,7 @@ class Publish:
         except (ItemError, SetupError) as error:
             self._failures.add(name, error)
             return False
+        self.counts.kept += len(tree.take_kept())
         return True
 
     def _count(self, artifact: ExportArtifact) -> None:

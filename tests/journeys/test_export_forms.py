@@ -225,7 +225,7 @@ async def check_copies(exported: Exported, target: Path) -> None:
     done = await run(exported.environ, *by_hand, "plain:2")
     assert done.code == 0, done.stderr
     name = f"faceset_{number:03d}"
-    assert tree(target).keys() == {f"{name}/{file}" for file in ("0001.png", "0002.png", "manifest.json")}
+    assert tree(target).keys() == {f"{name}/{file}" for file in ("0001.png", "0002.png", "manifest.json", "SHA256SUMS")}
     wrong = {
         "visomaster needs vectors of w600k_r50": (*by_hand, "visomaster"),
         "did you mean kohya": (*by_hand, "kohia"),

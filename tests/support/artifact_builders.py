@@ -12,6 +12,7 @@ from immich_facesets.exports.fsz import of_faceset
 from immich_facesets.exports.profile import FacesetProfile
 from immich_facesets.exports.requests import read_export_requests
 from immich_facesets.facesets.faceset import Candidate, ExportFace, Faceset
+from service.files.export_tree import ExportTree
 
 
 def drawn(face: ExportFace, identity: int, pixels: int | None) -> bytes:
@@ -63,10 +64,6 @@ def written(made: ExportArtifact) -> dict[str, bytes]:
 
 
 def put(root: Path, made: ExportArtifact) -> Path:
-    """The artifact on a disk; returns its directory."""
-    folder = root / made.path
-    for name, body in written(made).items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(body)
-    return folder
+    """The artifact on a disk, as the service writes it; returns its directory."""
+    ExportTree(root).write_directory(made.path, made.files())
+    return root / made.path

@@ -1,5 +1,6 @@
 """Kills at any step of an export write: readers find the old or the new files, and the next start cleans up."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -57,7 +58,9 @@ def seen(root: Path) -> str | None:
     found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     body = version.encode()
     pictures = {f"faces/{number}.png": body for number in range(3)}
-    assert found == {**pictures, "all.fsz": body * 3, "manifest.json": manifest(version)}
+    digests = "".join(f"{hashlib.sha256(body).hexdigest()}  {name}\n" for name in pictures).encode()
+    rest = {"all.fsz": body * 3, "manifest.json": manifest(version), "SHA256SUMS": digests}
+    assert found == {**pictures, **rest}
     return version
 
 

@@ -160,7 +160,7 @@ async def test_the_ledger_says_what_was_written_for_which_profile_and_by_whom(ap
     counts = await app.runner.copy_now(read_export_requests("imagefolder:2")[0], number, ExportTree(target))
     assert counts.forms == 1
     assert set(files(target)) == {
-        f"train/Mira/{name}" for name in ("0001.png", "0002.png", "metadata.jsonl", "manifest.json")
+        f"train/Mira/{name}" for name in ("0001.png", "0002.png", "metadata.jsonl", "manifest.json", "SHA256SUMS")
     }
 
     def rows(tx: Connection) -> list[Any]:
