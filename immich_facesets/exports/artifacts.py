@@ -6,8 +6,9 @@ written again. All artifacts are planned, written, removed and recorded in one w
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,16 @@ from immich_facesets.exports.profile import Content, FacesetProfile, Files, Libr
 from immich_facesets.facesets.faceset import ExportFace, ExportRules, Faceset, digest
 from immich_facesets.imports.manifests import MANIFEST
 
-Draw = Callable[[ExportFace, int, int | None], bytes]
-"""Returns the PNG of a face of an identity (its number), with sides of so many pixels, or at stored size."""
+
+class Draw(Protocol):
+    """
+    A function that returns the PNG of a face of an identity (its number), with sides of so many pixels, or at stored
+    size.
+
+    A reader ``for_swapping`` detects faces again: it gets the crop that was checked. Others get the picture alone.
+    """
+
+    def __call__(self, face: ExportFace, identity: int, pixels: int | None, *, for_swapping: bool) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,9 @@ def form_of_faceset(
             "settings": {"faces": count, "pixels": side, "out_size": rules.out_size, "pad": rules.pad_ratio},
             "bundles": {note: note for note in layout.notes if "/" not in note},
             "notes": {note: hashlib.sha256(body).hexdigest() for note, body in layout.notes.items()},
-            "faces": [face_entry(rank, face, file) for rank, (face, file) in enumerate(drawn, start=1)],
+            "faces": [
+                face_entry(rank, _as_read(face, profile), file) for rank, (face, file) in enumerate(drawn, start=1)
+            ],
             "left_out": _left_out(faceset, profile, len(faces)),
         }
     )
@@ -93,7 +104,7 @@ def form_of_faceset(
     def files() -> Iterator[tuple[str, Content]]:
         for face, file in drawn:
             if file is not None:
-                yield file, draw(face, faceset.identity, pixels)
+                yield file, draw(face, faceset.identity, pixels, for_swapping=profile.is_for_swapping)
         yield from layout.notes.items()
         yield MANIFEST, manifest
 
@@ -122,6 +133,11 @@ def _with_era(title: str | None, faceset: Faceset) -> str:
     """Return the name of a face set for users: the person's, and the era's."""
     who = title or faceset.label or f"faceset_{faceset.identity:03d}"
     return who if faceset.era is None else f"{who} {faceset.era.name}"
+
+
+def _as_read(face: ExportFace, profile: Profile) -> ExportFace:
+    """Return a face without the facts about the crop that only readers for swapping get."""
+    return face if profile.is_for_swapping else replace(face, is_masked=False, frame=None)
 
 
 def _left_out(faceset: Faceset, profile: Profile, count: int) -> dict[str, int]:

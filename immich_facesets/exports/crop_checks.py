@@ -46,18 +46,21 @@ class SeenFaces(msgspec.Struct, frozen=True):
 
 class CropFacts(msgspec.Struct, frozen=True):
     """
-    The detector's findings in a finished crop, and in the same crop with the strangers painted over.
+    The detector's findings in a finished crop, and in less of it where there are strangers.
 
-    ``painted`` is None where there is nothing to paint over, or no main face to keep.
+    ``framed``: in the square ``frame`` without them, in shares of the crop's side, where there is such a square.
+    ``painted``: in the crop with the strangers painted over, where a frame does not help, and there is a main face.
     """
 
     finished: SeenFaces
     painted: SeenFaces | None = None
+    framed: SeenFaces | None = None
+    frame: tuple[float, float, float, float] | None = None
 
     @property
     def length(self) -> float | None:
         """The length of the model's own vector of the face as it is exported; None where that is not known."""
-        return self.finished.length if self.painted is None else self.painted.length
+        return (self.painted or self.framed or self.finished).length
 
     def encoded(self) -> bytes:
         """The facts as they are stored (MessagePack)."""
@@ -91,12 +94,15 @@ def check(facts: CropFacts, centroid: NDArray[np.float32], outlier: float) -> Ch
     """
     Return whether a crop passes, for a person and a threshold.
 
-    ``centroid``: (d,), unit length; ``outlier``: a cosine distance. With a second face, the crop passes when it does so
-    after painting over.
+    ``centroid``: (d,), unit length; ``outlier``: a cosine distance. With a second face, the crop passes when the square
+    without that face does, or the crop after painting over.
     """
     verdict = _verdict(facts.finished, centroid, outlier)
     if verdict is not Verdict.SECOND:
         return Check(verdict)
+    is_framed = facts.framed is not None and _verdict(facts.framed, centroid, outlier) is Verdict.OK
+    if is_framed and facts.frame is not None:
+        return Check(Verdict.OK, frame=Box(*facts.frame))
     is_masked = facts.painted is not None and _verdict(facts.painted, centroid, outlier) is Verdict.OK
     return Check(Verdict.OK if is_masked else Verdict.SECOND, is_masked=is_masked)
 

@@ -60,10 +60,17 @@ completely different.
 
 
 def picked(faceset: Faceset, count: int | None, *, is_for_swapping: bool) -> tuple[ExportFace, ...]:
-    """Return so many faces of a face set, None for all, in the order of their ranks; for swapping no minor's."""
+    """
+    Return so many faces of a face set, None for all, in the order of their ranks; for swapping no minor's.
+
+    Painted crops, which come last, are taken only when there are too few others.
+    """
     faces = faceset.swappable if is_for_swapping else faceset.faces
     if count is None or count >= len(faces):
         return faces
+    clean = sum(not face.is_masked for face in faces)
+    if count <= clean:
+        faces = faces[:clean]
     order = order_by_diversity(*terms(faces, FOR_AVERAGING if is_for_swapping else FOR_SHOWING))
     return tuple(faces[row] for row in sorted(order[:count]))
 

@@ -79,7 +79,7 @@ def of_faceset(
 
     def files() -> Iterator[tuple[str, Content]]:
         def picture(face: ExportFace) -> bytes:
-            return draw(face, faceset.identity, None)
+            return draw(face, faceset.identity, None, for_swapping=True)
 
         return faceset_files(faceset, manifest=manifest, top=rules.top, picture=picture, notes=for_people())
 

@@ -7,7 +7,7 @@ JSON, UTF-8, keys in a fixed order, no timestamp but ``generated_at`` of the top
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
@@ -184,6 +184,7 @@ def face_entry(rank: int, face: ExportFace, file: str | None) -> Json:
         "sha256": candidate.face.sha256,
         "crop_sha256": candidate.crop_sha256,
         "is_masked": face.is_masked,
+        "frame": None if face.frame is None else [round(edge, 4) for edge in astuple(face.frame)],
         "is_minor": candidate.held is not None,
         "held_back": candidate.held,
         "taken": candidate.taken,

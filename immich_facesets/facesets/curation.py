@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from immich_facesets.checkpoints import checkpoint
 from immich_facesets.facesets.faceset import (
+    INTACT,
+    LEAST_OF_CROP,
+    LEAST_OF_FACE,
     Candidate,
     Check,
     EraYears,
@@ -85,8 +88,11 @@ def curate(candidates: Sequence[Candidate], vectors: NDArray[np.float32], rules:
             omitted.append(Omission(candidate, Reason.SMALL))
         elif distance > rules.outlier:
             omitted.append(Omission(candidate, Reason.OUTLIER))
+        elif candidate.visible.face < LEAST_OF_FACE or candidate.visible.crop < LEAST_OF_CROP:
+            omitted.append(Omission(candidate, Reason.OUTSIDE))
         else:
-            graded[row] = ExportFace(candidate, quality(candidate.face, candidate.details), distance)
+            parts = quality(candidate.face, candidate.details, inside=candidate.visible.crop)
+            graded[row] = ExportFace(candidate, parts, distance)
     rows = sorted(graded, key=lambda row: (-graded[row].quality.score, row))
     position = {row: place for place, row in enumerate(rows)}
     remaining = (tuple(sorted(position[row] for row in group if row in position)) for group in groups)
@@ -102,21 +108,24 @@ def choose(shortlist: Shortlist, checks: Mapping[int, Check]) -> Choice:
     """
     Return the best face of every group of near-duplicates whose crop passed its check; ``checks`` by ``face_id``.
 
-    When the best of a group fails, the next best takes its place and needs a check in turn.
+    A crop that is not painted over is better than any painted one, also in rank. One that lies wholly in its picture is
+    better than others. When the best of a group fails, the next best takes its place and needs a check in turn.
     """
     omitted = list(shortlist.omitted)
-    places: dict[int, int] = {}
+    places: dict[int, tuple[int, ...]] = {}
     for place, face in enumerate(shortlist.ranked):
         check = checks.get(face.candidate.face.face_id)
         if check is None or check.verdict is Verdict.OK:
-            places[place] = place
+            is_masked = check is not None and check.is_masked
+            places[place] = (is_masked, face.candidate.visible.crop < INTACT, place)
         else:
             omitted.append(Omission(face.candidate, _REASON_OF[check.verdict]))
     chosen = set(collapse(shortlist.groups, places))
     omitted += [
         Omission(shortlist.ranked[place].candidate, Reason.NEAR_DUPLICATE) for place in places if place not in chosen
     ]
-    faces = tuple(_checked(shortlist.ranked[place], checks) for place in sorted(chosen))
+    ranks = sorted(chosen, key=lambda place: (places[place][0], place))
+    faces = tuple(_checked(shortlist.ranked[place], checks) for place in ranks)
     return Choice(
         faces=faces,
         omitted=tuple(sorted(omitted, key=lambda omission: omission.candidate.place_in_order)),
@@ -177,4 +186,4 @@ def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _checked(face: ExportFace, checks: Mapping[int, Check]) -> ExportFace:
     check = checks.get(face.candidate.face.face_id)
-    return face if check is None else replace(face, is_masked=check.is_masked)
+    return face if check is None else replace(face, is_masked=check.is_masked, frame=check.frame)

@@ -6,11 +6,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from immich_facesets.faces import Face, Gate
+from immich_facesets.faces import Box, Face, Gate
 from immich_facesets.facesets.minors import Held
 from immich_facesets.near_duplicates.faces import DEFAULT_LIKENESS, Likeness
 from immich_facesets.quality.landmarks import Details
 from immich_facesets.quality.score import QualityParts
+from immich_facesets.quality.visibility import Visible
+
+WHOLLY = Visible()
+
+LEAST_OF_FACE, LEAST_OF_CROP = 0.85, 0.5
+"""
+The least shares of a face, as it is aligned, and of its crop that lie in the picture. A crop of 50 % padding around a
+face in the corner of a picture has 0.56; a face that the edge cuts in half has 0.5 of itself.
+"""
+
+INTACT = 0.95
+"""From this share on, a crop counts as wholly in the picture: hair above the upper edge costs less."""
 
 EXPORT_FORMAT = 1
 """Format version. Increase it when the same facts must give other files: every faceset is then written again."""
@@ -37,6 +49,7 @@ class Reason(StrEnum):
     """The reason why a face of an identity is not in its faceset; see ``Held`` for the swap bundles."""
 
     SMALL = "too_small"
+    OUTSIDE = "outside_the_picture"
     OUTLIER = "outlier"
     NEAR_DUPLICATE = "near_duplicate"
     NO_FACE = "no_face_in_crop"
@@ -59,7 +72,7 @@ class Candidate:
     A face of the identity, with all facts that an export contains. Its vector is the matrix row of the same number.
 
     ``phash``: of the stored crop (``perceptual_hash``); ``crop_sha256``: hex digest of the stored crop's bytes;
-    ``taken``: local ISO date or None; ``held``: why the face may show a minor, None where it does not; ``details``:
+    ``visible``: how much of it lies in the picture; ``taken``: local ISO date or None; ``held``: why the face may show a minor, None where it does not; ``details``:
     results of further models; ``era_confidence``: in [0, 1], the confidence that an undated face is of its era; ``how``
     the face became a member.
     """
@@ -73,6 +86,7 @@ class Candidate:
     details: Details | None = None
     era_confidence: float | None = None
     how: str | None = None
+    visible: Visible = WHOLLY
 
     @property
     def place_in_order(self) -> tuple[str, float, float, float, float]:
@@ -83,10 +97,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The verdict on a finished crop. ``is_masked``: a second face had to be painted over first."""
+    """
+    The verdict on a finished crop, where it is good of the whole crop, or of less of it.
+
+    ``frame``: the square of the crop, in shares of its side, that holds the face alone; ``is_masked``: a second face
+    had to be painted over.
+    """
 
     verdict: Verdict
     is_masked: bool = False
+    frame: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +129,17 @@ class ExportRules:
 
 @dataclass(frozen=True, slots=True)
 class ExportFace:
-    """A face good enough to export; ``distance`` is the cosine distance to the centroid of its faceset."""
+    """
+    A face good enough to export; ``distance`` is the cosine distance to the centroid of its faceset.
+
+    ``frame`` and ``is_masked`` are those of its ``Check``.
+    """
 
     candidate: Candidate
     quality: QualityParts
     distance: float
     is_masked: bool = False
+    frame: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ def rescue(
         face_ids = [candidate.face.face_id for candidate in strays]
         nearest, distances = _nearest(face_ids, vectors, numbers, centroids, barred)
         for row, candidate in enumerate(strays):
-            if distances[row] <= within and quality(candidate.face).score >= LEAST_CANDIDATE:
+            if distances[row] <= within and _score(candidate) >= LEAST_CANDIDATE:
                 rows_of.setdefault(numbers[nearest[row]], []).append(row)
     built = (
         build_faceset(
@@ -104,6 +104,10 @@ def rescue(
         for number, rows in sorted(rows_of.items())
     )
     return tuple(faceset for faceset in built if faceset is not None)
+
+
+def _score(candidate: Candidate) -> float:
+    return quality(candidate.face, inside=candidate.visible.crop).score
 
 
 def _nearest(

@@ -59,9 +59,9 @@ def near_groups(
     return tuple(tuple(rows.tolist()) for rows in split_by(sets.labels()))
 
 
-def collapse(groups: Iterable[Sequence[int]], places: Mapping[int, int]) -> tuple[int, ...]:
+def collapse(groups: Iterable[Sequence[int]], places: Mapping[int, tuple[int, ...]]) -> tuple[int, ...]:
     """
-    Return the row that represents each group: the one with the lowest place.
+    Return the row that represents each group: the one with the lowest place; places are compared as tuples.
 
     Rows without a place cannot represent a group, as their crop failed its check. A group of only such rows is left
     out.

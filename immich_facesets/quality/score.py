@@ -1,5 +1,5 @@
 """
-The quality of a face for an export: a score, and the five parts it is composed of (docs/exports.md).
+The quality of a face for an export: a score, and the parts it is composed of (docs/exports.md).
 
 Every part lies in [0, 1]; higher is better. It is rounded to four digits, so that noise in the last bits of a model
 neither reorders a faceset nor rewrites its files. A face, its mirror image, and the same face with a tilted head score
@@ -27,17 +27,22 @@ HALF_SHARP = 300.0
 
 @dataclass(frozen=True, slots=True)
 class QualityParts:
-    """The five parts of a face's quality, each in [0, 1]."""
+    """The five parts of a face's quality, and the share of its crop that lies ``inside`` the picture; all in [0, 1]."""
 
     frontality: float
     det_score: float
     symmetry: float
     size: float
     sharpness: float
+    inside: float = 1.0
 
     @property
     def score(self) -> float:
-        """The weighted sum, in [0, 1]. Frontal views matter most for every use of a faceset."""
+        """
+        The weighted sum, times the share inside: in [0, 1].
+
+        Frontal views matter most for every use of a faceset. Area outside the picture shows nobody.
+        """
         total = (
             0.30 * self.frontality
             + 0.20 * self.det_score
@@ -45,12 +50,14 @@ class QualityParts:
             + 0.15 * self.size
             + 0.15 * self.sharpness
         )
-        return round(total, 4)
+        return round(total * self.inside, 4)
 
 
-def quality(face: Face, details: Details | None = None) -> QualityParts:
+def quality(face: Face, details: Details | None = None, *, inside: float = 1.0) -> QualityParts:
     """
     Return the parts of one face's quality. A measure that is not a number counts as the worst value.
+
+    ``inside``: the share of its crop that lies in the picture.
 
     Pose and symmetry from further models, where available, replace the estimates from five points.
     """
@@ -62,6 +69,7 @@ def quality(face: Face, details: Details | None = None) -> QualityParts:
         symmetry=_unit(symmetry(face.landmarks) if evenness is None else evenness),
         size=_unit(face.face_short / FULL_SIZE),
         sharpness=_unit(sharpness(face.measures.blur)),
+        inside=_unit(inside),
     )
 
 

@@ -169,7 +169,7 @@ class Publish:
         enrich = Enrich(self._context, self._pool)
         await enrich.run()
         self.counts.enriched = enrich.count
-        facts = await gather_facts(self._store, space, within=self._points.match)
+        facts = await gather_facts(self._store, space, within=self._points.match, pad_ratio=self._rules.pad_ratio)
         self._checks.crops = facts.crops
         self._without_crop = facts.without_crop
         return facts

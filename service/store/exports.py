@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, insert, select, update
+from sqlalchemy import Column, Connection, case, delete, insert, select, update
 
 from immich_facesets.dates import EVIDENCE
 from immich_facesets.exports.fsz import FSZ
@@ -13,6 +13,7 @@ from immich_facesets.faces import Box, Face, Measures
 from service.store.chunks import chunks
 from service.store.tables import (
     assets,
+    contents,
     crops,
     embeddings,
     export_ledger,
@@ -30,11 +31,14 @@ class StoredCrop:
     """
     The square crop around a face, and a verdict on the finished crop that was stored without its facts.
 
-    ``area`` is what it shows of the original, with ``pad_ratio`` of the box around it.
+    ``area`` is what it shows of the original, with ``pad_ratio`` of the box around it. ``width`` and ``height`` are the
+    original's; what lies outside has no pixels of its own.
     """
 
     file: str
     area: Box
+    width: int
+    height: int
     pad_ratio: float
     phash: str | None
     check_key: str | None
@@ -77,6 +81,12 @@ class Member:
 
 _LONGEST_DIRECTORY = 300  # the column's size in characters
 
+
+def _of_content(column: Column[int]) -> Any:
+    """Return a column of the content that a row of ``faces`` belongs to."""
+    return select(column).where(contents.c.sha256 == faces.c.sha256).correlate(faces).scalar_subquery()
+
+
 CROP_COLUMNS = (
     crops.c.file,
     crops.c.x1.label("cx1"),
@@ -92,6 +102,8 @@ CROP_COLUMNS = (
     .correlate(faces)
     .scalar_subquery()
     .label("crop_padding"),
+    _of_content(contents.c.width).label("picture_width"),
+    _of_content(contents.c.height).label("picture_height"),
 )
 
 
@@ -127,6 +139,8 @@ def crop_of(row: Any) -> StoredCrop | None:
     return StoredCrop(
         file=row.file,
         area=Box(row.cx1, row.cy1, row.cx2, row.cy2),
+        width=row.picture_width,
+        height=row.picture_height,
         pad_ratio=row.crop_padding or 0.0,
         phash=row.phash,
         check_key=row.check_key,

@@ -91,7 +91,10 @@ class Export:
         conditions = PassContext(nothing, settings, ProgressBoard(), asyncio.Event())
         checks = CropChecks(conditions, cast("EmbedderPool", None), RULES)
         area = Box(0, 0, 2 * SIDE, 2 * SIDE)
-        checks.crops = {number: StoredCrop(name, area, 0.5, None, None, "ok", ()) for number, name in enumerate(names)}
+        checks.crops = {
+            number: StoredCrop(name, area, 2 * SIDE, 2 * SIDE, 0.5, None, None, "ok", ())
+            for number, name in enumerate(names)
+        }
         self.drawing = Drawing(checks, RULES, "1")
         (folder / "exports").mkdir()
         self.tree = ExportTree(folder / "exports")

@@ -15,8 +15,9 @@ from immich_facesets.facesets.faceset import Candidate, ExportFace, Faceset
 from service.files.export_tree import ExportTree
 
 
-def drawn(face: ExportFace, identity: int, pixels: int | None) -> bytes:
-    """A picture of broad shapes, of which no two are alike."""
+def drawn(face: ExportFace, identity: int, pixels: int | None, *, for_swapping: bool = False) -> bytes:
+    """A picture of broad shapes, of which no two are alike, whatever reads it."""
+    del for_swapping
     shown = resized(picture(64, seed=face.candidate.face.face_id), pixels or 64)
     return png(shown, provenance(asset_id=min(face.candidate.places).asset_id, identity=identity, version="1"))
 

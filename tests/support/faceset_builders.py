@@ -11,6 +11,7 @@ from immich_facesets.exports.profile import Content
 from immich_facesets.faces import Box, Face, Landmarks, Measures
 from immich_facesets.facesets.curation import build_faceset, choose, curate
 from immich_facesets.facesets.faceset import (
+    WHOLLY,
     Candidate,
     Check,
     EraYears,
@@ -21,6 +22,7 @@ from immich_facesets.facesets.faceset import (
     Verdict,
 )
 from immich_facesets.facesets.minors import Held
+from immich_facesets.quality.visibility import Visible
 
 RULES = ExportRules(outlier=0.45)
 DIMENSION = 64
@@ -61,6 +63,7 @@ def candidate(
     places: tuple[Place, ...] | None = None,
     taken: str | None = "2020-05-01",
     is_minor: bool = False,
+    visible: Visible = WHOLLY,
 ) -> Candidate:
     """A candidate whose picture has no near-duplicate, unless a hash is given."""
     return Candidate(
@@ -70,6 +73,7 @@ def candidate(
         places=places or (Place(user, f"asset-{number}", f"/photos/{number}.jpg"),),
         taken=taken,
         held=Held.MINOR if is_minor else None,
+        visible=visible,
     )
 
 

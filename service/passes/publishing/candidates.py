@@ -9,12 +9,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.exports.crop_geometry import shown_area
 from immich_facesets.exports.crops import grey_picture
 from immich_facesets.facesets.faceset import Candidate, Place
 from immich_facesets.facesets.minors import Held
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.near_duplicates.perceptual_hash import hash_text, perceptual_hash
 from immich_facesets.quality.landmarks import Details, Enriched, details
+from immich_facesets.quality.visibility import visible
 from service.computation import compute
 from service.files.crops import read_crop
 from service.passes.publishing.minors import held_faces
@@ -27,7 +29,11 @@ _HASHES_AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All facts about the identities except the embeddings. ``held``: the faces that may show a minor, by face id."""
+    """
+    All facts about the identities except the embeddings. ``held``: the faces that may show a minor, by face id.
+
+    ``pad_ratio``: the margin of a finished crop.
+    """
 
     members: Mapping[int, tuple[Member, ...]]
     strays: tuple[Member, ...]
@@ -36,6 +42,7 @@ class Facts:
     birth_dates: Mapping[int, str]
     details: Mapping[int, Details]
     held: Mapping[int, Held]
+    pad_ratio: float
 
     @property
     def crops(self) -> dict[int, StoredCrop]:
@@ -88,11 +95,11 @@ async def hash_crops(store: Store, space: str, folder: Path) -> None:
         await store.write(exports.record_phash, hashes)
 
 
-async def gather_facts(store: Store, space: str, *, within: float) -> Facts:
+async def gather_facts(store: Store, space: str, *, within: float, pad_ratio: float) -> Facts:
     """
     Return all current facts from the store, except the embeddings.
 
-    ``within``: the cosine distance at which two identities may be one person.
+    ``within``: the cosine distance at which two identities may be one person; ``pad_ratio``: the margin of crops.
     """
     rows = await store.read(exports.members, space)
     enriched = await store.read(enrichments.enriched_faces, space)
@@ -104,6 +111,7 @@ async def gather_facts(store: Store, space: str, *, within: float) -> Facts:
         birth_dates=await store.read(identities.birth_dates),
         details=await compute(_details, enriched),
         held=await held_faces(store, space, within=within),
+        pad_ratio=pad_ratio,
     )
 
 
@@ -127,6 +135,7 @@ def _hashes(folder: Path, crops: Sequence[tuple[int, str]]) -> list[tuple[int, s
 def _candidate(member: Member, crop: StoredCrop, facts: Facts) -> Candidate:
     """Return a member as the export rules see it."""
     places = facts.places[member.face.sha256]
+    shown = shown_area(member.face.box, crop.area, stored_pad=crop.pad_ratio, pad_ratio=facts.pad_ratio)
     taken = min((place.taken for place in places if place.taken), default=None)
     return Candidate(
         face=member.face,
@@ -137,4 +146,5 @@ def _candidate(member: Member, crop: StoredCrop, facts: Facts) -> Candidate:
         held=facts.held.get(member.face.face_id),
         details=facts.details.get(member.face.face_id),
         how=member.how,
+        visible=visible(member.face, shown, crop.width, crop.height),
     )

@@ -8,15 +8,17 @@ no further look.
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import astuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.errors import ItemError
-from immich_facesets.exports.crop_checks import NOTHING_SEEN, CropFacts, check, decoded, seen_faces
-from immich_facesets.exports.crop_geometry import shown_area
-from immich_facesets.exports.crops import Picture, box_in_crop, finished_picture, paint_over
+from immich_facesets.exports.crop_checks import NOTHING_SEEN, CropFacts, SeenFaces, check, decoded, seen_faces
+from immich_facesets.exports.crop_geometry import part_in_picture, shown_area
+from immich_facesets.exports.crops import Picture, blacken_outside, box_in_crop, finished_picture, paint_over
+from immich_facesets.exports.framing import frame_for_detectors, in_frame
 from immich_facesets.faces import Box, Face
 from immich_facesets.facesets.faceset import Check, ExportFace, ExportRules, Verdict
 from immich_facesets.quality.pose import upright_turns
@@ -28,6 +30,9 @@ from service.passes.crash_isolation import CrashIsolation
 from service.passes.fan_out import fan_out
 from service.store import exports
 from service.store.exports import StoredCrop
+
+_LOOK = 2
+"""Version of what is looked at. Increase it when the same crop is finished differently: all are looked at again."""
 
 
 class CropChecks:
@@ -42,7 +47,7 @@ class CropChecks:
         self._pool = pool
         self._isolation = CrashIsolation(context, pool)
         self.rules = rules
-        self._painted: dict[int, tuple[Box, ...]] = {}
+        self._strangers: dict[int, tuple[Box, ...]] = {}
         self.crops: dict[int, StoredCrop] = {}
         self.count = 0
 
@@ -58,9 +63,7 @@ class CropChecks:
         earlier = self._earlier([face_id for face_id in face_ids if face_id not in facts], identity)
         facts |= await self._look_at([face for face in faces if face.candidate.face.face_id not in {*facts, *earlier}])
         checks = {face_id: check(found, centroid, self.rules.outlier) for face_id, found in facts.items()}
-        for face_id, found in checks.items():
-            if found.is_masked:
-                self._painted[face_id] = facts[face_id].finished.strangers
+        self._strangers |= {face_id: found.finished.strangers for face_id, found in facts.items()}
         return checks | earlier
 
     async def lengths(self, faces: Sequence[ExportFace]) -> dict[int, float]:
@@ -76,17 +79,31 @@ class CropChecks:
         found |= {face_id: facts.length for face_id, facts in (await self._look_at(again)).items()}
         return {face_id: length for face_id, length in found.items() if length is not None}
 
-    def painted(self, face_id: int) -> tuple[Box, ...]:
-        """Return the areas that are painted over in the crop of a face that passed its check so."""
-        return self._painted.get(face_id, ())
+    def strangers(self, face_id: int) -> tuple[Box, ...]:
+        """Return the other faces in the finished crop of a face, in its pixels; none of a crop that was not checked."""
+        return self._strangers.get(face_id, ())
 
-    def finished(self, face: Face) -> Picture:
-        """Return the crop of a face as exports show it. Blocking."""
-        crop = self.crops[face.face_id]
-        part = None
-        if (shown := self._shown(face)) != crop.area:
-            part = box_in_crop(shown, crop.area_corners, 1, turns=upright_turns(face.landmarks))
-        return finished_picture(self.stored(crop), self.rules.out_size, part)
+    def finished(self, face: Face, frame: Box | None = None) -> Picture:
+        """
+        Return the crop of a face as exports show it, black outside its picture. Blocking.
+
+        ``frame``: the square of it to show, in its pixels; None for all of it.
+        """
+        crop, side = self.crops[face.face_id], self.rules.out_size
+        shown = box_in_crop(self._shown(face), crop.area_corners, 1, turns=upright_turns(face.landmarks))
+        frame = frame or Box(0.0, 0.0, side, side)
+        corner, factor = Box(shown.x1, shown.y1, shown.x1, shown.y1), shown.width / side
+        part = Box(*(start + edge * factor for start, edge in zip(astuple(corner), astuple(frame), strict=True)))
+        whole = Box(0.0, 0.0, 1.0, 1.0)
+        picture = finished_picture(self.stored(crop), side, None if part == whole else part)
+        return blacken_outside(picture, in_frame(self.inside(face), frame, side))
+
+    def inside(self, face: Face) -> Box:
+        """Return the part of the finished crop of a face that lies in its picture, in pixels of the crop."""
+        crop, shown = self.crops[face.face_id], self._shown(face)
+        part = part_in_picture(shown, crop.width, crop.height)
+        corners = (shown.x1, shown.y1, shown.x2, shown.y2)
+        return box_in_crop(part, corners, self.rules.out_size, turns=upright_turns(face.landmarks))
 
     def place(self, face: Face) -> Box:
         """Return the place of a face in its finished crop."""
@@ -106,7 +123,7 @@ class CropChecks:
     @property
     def _facts_key(self) -> str:
         """A digest of everything that the facts of a crop depend on."""
-        return _digest(f"{self._pool.info.space};{self.rules.out_size};{self.rules.pad_ratio:g}")
+        return _digest(f"{_LOOK};{self._pool.info.space};{self.rules.out_size};{self.rules.pad_ratio:g}")
 
     def _earlier(self, face_ids: Sequence[int], identity: int) -> dict[int, Check]:
         """Return the verdicts without facts, of versions before 0009, that were made for this very question."""
@@ -117,7 +134,7 @@ class CropChecks:
             crop = self.crops[face_id]
             if crop.verdict is not None and crop.check_key == key:
                 found[face_id] = Check(Verdict(crop.verdict), is_masked=bool(crop.painted))
-                self._painted[face_id] = crop.painted
+                self._strangers[face_id] = crop.painted
         return found
 
     async def _look_at(self, faces: Sequence[ExportFace]) -> dict[int, CropFacts]:
@@ -142,7 +159,7 @@ class CropChecks:
 
     async def _facts(self, face: ExportFace) -> CropFacts:
         """
-        Return what the detector sees in the finished crop, and in the same crop with all strangers painted over.
+        Return what the detector sees in the finished crop, and in less of it where it sees strangers there.
 
         A crop that cannot be read, or of which the embedder ends, shows nothing.
         """
@@ -153,10 +170,26 @@ class CropChecks:
             finished = seen_faces(await self._faces(picture), expected)
             if finished.main is None or not finished.strangers:
                 return CropFacts(finished)
+            framed = await self._framed(candidate, finished)
+            if framed is not None:
+                return framed
             picture = await asyncio.to_thread(paint_over, picture, finished.strangers, expected)
             return CropFacts(finished, seen_faces(await self._faces(picture), expected))
         except ItemError:
             return NOTHING_SEEN
+
+    async def _framed(self, face: Face, finished: SeenFaces) -> CropFacts | None:
+        """Return the facts of a crop of which a square without the strangers shows one face; None without such one."""
+        expected, side = self.place(face), float(self.rules.out_size)
+        frame = frame_for_detectors(expected, finished.strangers, side)
+        if frame is None:
+            return None
+        picture = await asyncio.to_thread(self.finished, face, frame)
+        framed = seen_faces(await self._faces(picture), in_frame(expected, frame, side))
+        if framed.main is None or framed.strangers:
+            return None
+        shares = frame.scaled(1 / side, 1 / side)
+        return CropFacts(finished, framed=framed, frame=(shares.x1, shares.y1, shares.x2, shares.y2))
 
     async def _faces(self, picture: Picture) -> FacesAnswer:
         return await self._isolation.ask(await asyncio.to_thread(_bmp, picture))

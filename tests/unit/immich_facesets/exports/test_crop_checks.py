@@ -88,6 +88,14 @@ def test_a_second_face_is_corrected_when_the_painted_crop_holds_the_person_alone
     assert check(facts(*far, painted=(found(CENTRE, 0.2),)), OWN, 0.45) == Check(Verdict.FAR)
 
 
+def test_a_square_without_the_second_face_is_better_than_paint() -> None:
+    both = seen_faces(answer(found(CENTRE), found(CORNER, 0.9)), EXPECTED)
+    framed = CropFacts(both, framed=seen_faces(answer(found(CENTRE, 0.2)), EXPECTED), frame=(0.2, 0.1, 1.0, 0.9))
+    assert check(framed, OWN, 0.45) == Check(Verdict.OK, frame=Box(0.2, 0.1, 1.0, 0.9))
+    assert check(framed, OWN, 0.15) == Check(Verdict.SECOND)
+    assert decoded(framed.encoded()) == framed
+
+
 def test_the_same_facts_answer_for_every_threshold_and_every_person() -> None:
     seen = facts(found(CENTRE, 0.4))
     assert [check(seen, OWN, outlier).verdict for outlier in (0.3, 0.5)] == [Verdict.FAR, Verdict.OK]

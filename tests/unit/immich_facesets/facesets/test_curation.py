@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from immich_facesets.faces import Box
 from immich_facesets.facesets.curation import Choice, build_faceset, choose, curate
 from immich_facesets.facesets.faceset import Candidate, Check, EraYears, FacesetFolder, Reason, Verdict
+from immich_facesets.quality.visibility import Visible
 
 
 def settled(rows: list[Candidate], matrix: NDArray[np.float32], failing: dict[int, Verdict] | None = None) -> Choice:
@@ -110,6 +112,52 @@ def test_only_crops_that_may_be_exported_are_looked_at() -> None:
 def test_a_mended_crop_is_exported_and_marked() -> None:
     choice = choose(curate([candidate(1)], vectors(1), RULES), {1: Check(Verdict.OK, is_masked=True)})
     assert [each.is_masked for each in choice.faces] == [True]
+
+
+def test_a_painted_crop_ranks_below_every_clean_one_and_loses_to_a_clean_copy() -> None:
+    rows = [
+        candidate(1, of=face(1), phash=5),
+        candidate(2, of=face(2, yaw=20.0), phash=5),
+        candidate(3, of=face(3)),
+        candidate(4, of=face(4, yaw=60.0)),
+    ]
+    matrix = vectors(4, spread=0.05)
+    checks = {number: Check(Verdict.OK, is_masked=number in {1, 3}) for number in (1, 2, 3, 4)}
+    choice = choose(curate(rows, matrix, RULES), checks)
+    assert ids(choice) == [2, 4, 3]
+    assert reasons(choice) == {1: Reason.NEAR_DUPLICATE}
+
+
+def test_a_frame_without_the_neighbour_costs_no_rank() -> None:
+    frame = Box(0.1, 0.0, 0.9, 0.8)
+    rows = [candidate(1), candidate(2, of=face(2, yaw=20.0))]
+    checks = {1: Check(Verdict.OK, frame=frame), 2: Check(Verdict.OK)}
+    choice = choose(curate(rows, vectors(2), RULES), checks)
+    assert ids(choice) == [1, 2]
+    assert [each.frame for each in choice.faces] == [frame, None]
+
+
+@pytest.mark.parametrize("part", [Visible(face=0.84, crop=0.9), Visible(face=1.0, crop=0.49)])
+def test_a_face_that_is_largely_outside_its_picture_is_left_out_with_that_reason(part: Visible) -> None:
+    choice = settled([candidate(1), candidate(2, visible=part)], vectors(2))
+    assert reasons(choice) == {2: Reason.OUTSIDE}
+
+
+def test_what_lies_outside_the_picture_lowers_the_quality() -> None:
+    whole, part = settled([candidate(1), candidate(2, visible=Visible(crop=0.75))], vectors(2)).faces
+    assert ids(settled([candidate(1, visible=Visible(crop=0.75)), candidate(2)], vectors(2))) == [2, 1]
+    assert part.quality.inside == 0.75
+    assert part.quality.score == pytest.approx(0.75 * whole.quality.score, abs=1e-3)
+
+
+def test_a_crop_that_reaches_outside_loses_to_a_poorer_copy_in_an_intact_picture() -> None:
+    rows = [
+        candidate(1, phash=5, visible=Visible(crop=0.94)),
+        candidate(2, of=face(2, blur=60.0, size=120.0), phash=5),
+    ]
+    choice = settled(rows, vectors(2, spread=0.05))
+    assert ids(choice) == [2]
+    assert reasons(choice) == {1: Reason.NEAR_DUPLICATE}
 
 
 def test_a_choice_that_was_not_checked_makes_no_faceset() -> None:

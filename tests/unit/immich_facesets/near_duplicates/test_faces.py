@@ -84,8 +84,8 @@ def test_copies_far_apart_in_a_large_identity_are_found() -> None:
 
 def test_the_first_in_order_stands_for_its_group_and_rows_without_a_place_never_do() -> None:
     groups = ((0, 1, 2), (3,), (4, 5))
-    assert collapse(groups, {0: 7, 1: 3, 2: 9, 3: 1, 4: 0, 5: 2}) == (1, 3, 4)
-    assert collapse(groups, {0: 7, 2: 9, 5: 2}) == (0, 5)
+    assert collapse(groups, {0: (7,), 1: (3,), 2: (9,), 3: (1,), 4: (0, 1), 5: (0, 0)}) == (1, 3, 5)
+    assert collapse(groups, {0: (7,), 2: (9,), 5: (2,)}) == (0, 5)
 
 
 def test_a_matrix_of_another_length_is_refused() -> None:

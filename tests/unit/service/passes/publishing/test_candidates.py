@@ -23,6 +23,7 @@ def facts(strays: dict[int, int], members: dict[int, int]) -> Facts:
         birth_dates={},
         details={},
         held={},
+        pad_ratio=0.5,
     )
 
 

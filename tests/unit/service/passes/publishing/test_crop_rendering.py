@@ -1,0 +1,100 @@
+"""Pictures of exports made of stored crops: no invented area in any, and a frame without neighbours."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+import pytest
+from faceset_builders import candidate, face
+from numpy.typing import NDArray
+
+from embedder.images.crops import cut_crop
+from embedder.images.picture import Picture
+from immich_facesets.exports.crop_geometry import plan_square
+from immich_facesets.faces import Box, Landmarks
+from immich_facesets.facesets.faceset import ExportFace, ExportRules
+from immich_facesets.quality.pose import upright_turns
+from immich_facesets.quality.score import quality
+from immich_facesets.wire import CropRequest
+from service.embedders.pool import EmbedderPool
+from service.files.crops import keep_crop
+from service.passes.context import PassContext
+from service.passes.publishing.crop_checks import CropChecks
+from service.passes.publishing.crop_rendering import Drawing
+from service.progress import ProgressBoard
+from service.settings import Settings
+from service.store.database import Store
+from service.store.exports import StoredCrop
+
+WIDTH, HEIGHT, SIDE = 400, 300, 256
+RULES = ExportRules(0.45, out_size=SIDE)
+UPRIGHT: Landmarks = ((60.0, 60.0), (100.0, 60.0), (80.0, 80.0), (65.0, 100.0), (95.0, 100.0))
+LYING: Landmarks = ((60.0, 100.0), (60.0, 60.0), (80.0, 80.0), (100.0, 95.0), (100.0, 65.0))
+
+
+def drawing(folder: Path, seen: ExportFace) -> tuple[Drawing, CropChecks]:
+    """A drawing of one face in a picture without a black pixel, whose crop was cut by the embedder."""
+    dice = np.random.default_rng(1)
+    pixels = (
+        dice.integers(120, 256, (HEIGHT // 10, WIDTH // 10, 3), dtype=np.uint8).repeat(10, axis=0).repeat(10, axis=1)
+    )
+    shown, turns = seen.candidate.face, upright_turns(seen.candidate.face.landmarks)
+    cut = cut_crop(Picture(np.ascontiguousarray(pixels), WIDTH, HEIGHT), shown.box, CropRequest(SIDE), turns=turns)
+    assert cut is not None
+    settings = Settings(data_dir=folder, immich_url="http://127.0.0.1:1")
+    context = PassContext(cast("Store", None), settings, ProgressBoard(), asyncio.Event())
+    checks = CropChecks(context, cast("EmbedderPool", None), RULES)
+    context.crops_dir.mkdir(parents=True)
+    file = keep_crop(context.crops_dir, shown.sha256, cut.image)
+    checks.crops = {shown.face_id: StoredCrop(file, Box(*cut.area), WIDTH, HEIGHT, 0.5, None, None, None, ())}
+    return Drawing(checks, RULES, "1"), checks
+
+
+def exported(box: Box, points: Landmarks = UPRIGHT, frame: Box | None = None) -> ExportFace:
+    shown = replace(face(1), box=box, landmarks=points)
+    return ExportFace(candidate(of=shown), quality(shown), 0.1, frame=frame)
+
+
+def pixels_of(png: bytes) -> NDArray[np.uint8]:
+    return cast("NDArray[np.uint8]", cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR))
+
+
+def black_share(picture: NDArray[np.uint8]) -> float:
+    return float((picture.max(axis=2) < 8).mean())
+
+
+@pytest.mark.parametrize("points", [UPRIGHT, LYING])
+def test_a_face_at_the_edge_has_black_beside_it_for_detectors_and_nothing_for_people(
+    tmp_path: Path, points: Landmarks
+) -> None:
+    seen = exported(Box(20, 30, 120, 130), points)
+    made, checks = drawing(tmp_path, seen)
+    shown = checks.crops[1].area
+    inside = (min(shown.x2, WIDTH) - max(shown.x1, 0)) * (min(shown.y2, HEIGHT) - max(shown.y1, 0))
+    for_detectors = pixels_of(made.picture(seen, 1, None, for_swapping=True))
+    assert black_share(for_detectors) == pytest.approx(1 - inside / shown.area, abs=0.02)
+    for_people = pixels_of(made.picture(seen, 1, None, for_swapping=False))
+    assert for_people.shape == for_detectors.shape
+    assert black_share(for_people) == 0.0
+
+
+def test_a_face_in_the_middle_is_the_same_for_everybody(tmp_path: Path) -> None:
+    seen = exported(Box(150, 110, 230, 190))
+    made, checks = drawing(tmp_path, seen)
+    one, other = (pixels_of(made.picture(seen, 1, None, for_swapping=swap)) for swap in (True, False))
+    np.testing.assert_array_equal(one, other)
+    assert black_share(one) == 0.0
+    square = plan_square(seen.candidate.face.box, 0.5)
+    assert (checks.crops[1].area.x1, checks.crops[1].area.y1) == (square.left, square.top)
+
+
+def test_a_frame_is_shown_alone_and_at_full_size(tmp_path: Path) -> None:
+    seen = exported(Box(150, 110, 230, 190), frame=Box(0.0, 0.25, 0.5, 0.75))
+    made, _ = drawing(tmp_path, seen)
+    framed = pixels_of(made.picture(seen, 1, None, for_swapping=True))
+    whole = pixels_of(made.picture(replace(seen, frame=None), 1, None, for_swapping=True))
+    part = cv2.resize(whole[SIDE // 4 : 3 * SIDE // 4, : SIDE // 2], (SIDE, SIDE), interpolation=cv2.INTER_LANCZOS4)
+    assert float(np.abs(framed.astype(int) - part.astype(int)).mean()) < 6.0
