@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from embedder.engine import Aligned, Detection, EngineFacts, Pixels, View
 from embedder.images import alignment
+from immich_facesets.face_template import TEMPLATE
 from immich_facesets.faces import Box
 from immich_facesets.spaces import EmbeddingSpace, SpaceRecogniser
 from immich_facesets.synthetic import find_faces
@@ -72,7 +73,7 @@ class SyntheticEngine:
         return np.vstack(rows).astype(np.float32)
 
     def probe(self) -> Detection:
-        left_eye, right_eye, nose, left_mouth, right_mouth = ((x, y) for x, y in alignment.TEMPLATE.tolist())
+        left_eye, right_eye, nose, left_mouth, right_mouth = ((x, y) for x, y in TEMPLATE.tolist())
         vector = np.full(DIMENSION, DIMENSION**-0.5, dtype=np.float32)
         points = (left_eye, right_eye, nose, left_mouth, right_mouth)
         return DrawnDetection(Box(20, 20, 92, 110), points, 1.0, vector)

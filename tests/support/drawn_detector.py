@@ -19,7 +19,7 @@ from orientations import FROM_UPRIGHT
 from PIL import Image
 from small_models import save
 
-from embedder.images.alignment import TEMPLATE
+from immich_facesets.face_template import TEMPLATE
 
 WIDTH, HEIGHT, VIEW_SIDE = 1280, 960, 640
 FACTOR = VIEW_SIDE / WIDTH

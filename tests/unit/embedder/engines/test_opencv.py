@@ -17,12 +17,12 @@ from embedder.__main__ import open_engine
 from embedder.engine import Detection
 from embedder.engines.opencv import OpenCvEngine, OpenCvTuning, area_view, whole_view
 from embedder.faces.regions import padded_area
-from embedder.images.alignment import TEMPLATE
 from embedder.images.decoder import Decoder
 from embedder.metrics import EmbedderMetrics
 from embedder.models.pack import open_pack
 from embedder.settings import load_settings
 from immich_facesets.errors import SetupError
+from immich_facesets.face_template import TEMPLATE
 from immich_facesets.faces import Box
 
 pytestmark = pytest.mark.models

@@ -6,7 +6,7 @@ import pytest
 
 from embedder.engine import Aligned, Detection
 from embedder.faces.measures import measure
-from embedder.images.alignment import TEMPLATE
+from immich_facesets.face_template import TEMPLATE
 from immich_facesets.faces import Box
 
 
