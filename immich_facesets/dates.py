@@ -1,5 +1,6 @@
 """Dates as ISO text, and as days since 1970, and what the date of a picture is worth."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -81,3 +82,23 @@ def day_of_instant(moment: datetime | None) -> float | None:
 def date_of(day: float) -> date:
     """Return the date of a number of days since 1970."""
     return date.fromordinal(int(day) + _EPOCH)
+
+
+def span_of(text: str | None) -> tuple[float, float]:
+    """
+    Return the earliest and the latest moment that an ISO date states, in seconds of its own clock.
+
+    A date without a time is a whole day; anything else is all time.
+    """
+    day = read_date(text)
+    if day is None or text is None:
+        return (-math.inf, math.inf)
+    start = float(day.toordinal() * _SECONDS_PER_DAY)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or len(text) <= _DATE_LENGTH:
+        return (start, start + _SECONDS_PER_DAY)
+    seconds = start + timedelta(hours=moment.hour, minutes=moment.minute, seconds=moment.second).total_seconds()
+    return (seconds, seconds)

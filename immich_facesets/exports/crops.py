@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.errors import ItemError
 from immich_facesets.exports.origin_marks import software
-from immich_facesets.faces import Box
+from immich_facesets.faces import Box, Landmarks
 
 Picture = NDArray[np.uint8]
 Area = tuple[float, float, float, float]
@@ -93,6 +93,12 @@ def box_in_crop(box: Box, area: Area, out_size: int, *, turns: int = 0) -> Box:
     for _ in range(turns % 4):
         found = Box(found.y1, out_size - found.x2, found.y2, out_size - found.x1)
     return found
+
+
+def points_in_crop(points: Landmarks, area: Area, size: int, *, turns: int = 0) -> Landmarks:
+    """Return the five points of an original in the finished picture, as ``box_in_crop`` does for a box."""
+    a, b, c, d, e = (box_in_crop(Box(x, y, x, y), area, size, turns=turns) for x, y in points)
+    return ((a.x1, a.y1), (b.x1, b.y1), (c.x1, c.y1), (d.x1, d.y1), (e.x1, e.y1))
 
 
 def points_in_original(points: NDArray[np.float64], area: Area, size: int, *, turns: int = 0) -> NDArray[np.float64]:

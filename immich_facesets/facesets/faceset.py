@@ -71,7 +71,7 @@ class Candidate:
     """
     A face of the identity, with all facts that an export contains. Its vector is the matrix row of the same number.
 
-    ``phash``: of the stored crop (``perceptual_hash``); ``crop_sha256``: hex digest of the stored crop's bytes;
+    ``phash``: of the aligned face (``face_hash``); ``crop_sha256``: hex digest of the stored crop's bytes;
     ``visible``: how much of it lies in the picture; ``taken``: local ISO date or None; ``held``: why the face may show a minor, None where it does not; ``details``:
     results of further models; ``era_confidence``: in [0, 1], the confidence that an undated face is of its era; ``how``
     the face became a member.

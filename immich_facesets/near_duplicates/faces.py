@@ -1,13 +1,15 @@
 """
-Near-duplicate faces: re-saved, shrunk, recoloured or slightly cropped copies of one photo, which count once.
+Near-duplicate faces: copies of one photo, and shots of one moment, which count once.
 
 Byte-identical files share one content and are not compared here. Two faces are near-duplicates when two independent
-criteria agree: the perceptual hashes are similar, and the vectors are near. Either alone errs. Two portraits before the
-same wall look alike, and a recogniser is built to ignore the differences between two photos of a person.
+criteria agree: the hashes of the aligned faces are similar, as they are or mirrored, and the vectors are near. Either
+alone errs. Two portraits before the same wall look alike, and a recogniser is built to ignore the differences between
+two photos of a person. Vectors below a space's ``near`` decide alone where the dates allow one moment.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,45 +18,85 @@ from immich_facesets.checkpoints import checkpoint
 from immich_facesets.clustering.blocked_products import row_blocks
 from immich_facesets.clustering.disjoint_sets import DisjointSets, Places
 from immich_facesets.clustering.linkage import split_by
+from immich_facesets.dates import span_of
+from immich_facesets.near_duplicates.perceptual_hash import MIRRORED
 
 _PAIRS = 8192  # pairs checked at once: 64 MiB of float64 at 512 dimensions
 _SLACK = 1e-4  # far above the rounding of a float32 product of unit vectors, far below any threshold
 
 
+MOMENT_SECONDS = 10.0
+"""Pictures taken within so many seconds may show one moment."""
+
+
 @dataclass(frozen=True, slots=True)
 class Likeness:
     """
-    The largest differences between two faces that are near-duplicates; both limits must hold.
+    The largest differences between two faces that are near-duplicates.
 
-    ``bits``: Hamming distance of the perceptual hashes. ``distance``: cosine distance. Both were measured on 77
-    labelled photos and their copies: re-saved at quality 50, halved, cropped, brightened, noisy, or grey. Of the
-    copies, 95 % lie within 10 bits. None of 295 pairs of different photos of one person came below 14 bits. Of the
-    copies, 95 % lie within a distance of 0.10 (grey ones up to 0.15). Of the pairs of different photos, 99 % lie beyond
-    0.21. The limit is wider than a space's ``near`` point, where the vector is the only criterion.
+    ``bits``: Hamming distance of the hashes, ``distance``: cosine distance; both must hold. ``near``: the cosine
+    distance below which faces that may be of one moment are near-duplicates whatever their hashes.
+
+    Measured on 110 labelled photos and their copies: turned by 1 to 8 degrees, cropped, mirrored, re-saved at quality
+    50, halved, brightened, noisy, or grey. Of each kind, 98 % lie within both limits. Of 237 pairs of different photos
+    of one person none came below 14 bits, and none below a distance of 0.13.
     """
 
     bits: int = 10
     distance: float = 0.15
+    near: float = 0.05
 
 
 DEFAULT_LIKENESS = Likeness()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Looks:
+    """
+    The facts about n faces that tell copies: the hashes of the aligned faces, and when each picture was taken.
+
+    ``earliest`` and ``latest``: in seconds, the day's ends for a date without a time, infinite for no date.
+    """
+
+    hashes: NDArray[np.uint64]
+    earliest: NDArray[np.float64]
+    latest: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, hashes: Sequence[int], taken: Sequence[str | None]) -> Self:
+        """``taken``: local ISO dates, with or without a time; None where unknown."""
+        spans = np.array([span_of(text) for text in taken], dtype=np.float64).reshape(-1, 2)
+        inset = np.where(spans[:, 0] < spans[:, 1], MOMENT_SECONDS, 0.0)  # whole days that follow each other stay apart
+        return cls(np.array(hashes, dtype=np.uint64), spans[:, 0] + inset, spans[:, 1] - inset)
+
+    def are_similar(self, ones: Places, others: Places, bits: int) -> NDArray[np.bool_]:
+        """Return which pairs have hashes within so many bits, as they are or one of them mirrored."""
+        apart = self.hashes[ones] ^ self.hashes[others]
+        similar: NDArray[np.bool_] = (np.bitwise_count(apart) <= bits) | (np.bitwise_count(apart ^ MIRRORED) <= bits)
+        return similar
+
+    def may_be_one_moment(self, ones: Places, others: Places) -> NDArray[np.bool_]:
+        first = np.minimum(self.latest[ones], self.latest[others])
+        last = np.maximum(self.earliest[ones], self.earliest[others])
+        within: NDArray[np.bool_] = last - first <= MOMENT_SECONDS
+        return within
+
+
 def near_groups(
-    vectors: NDArray[np.float32], hashes: Sequence[int], likeness: Likeness = DEFAULT_LIKENESS
+    vectors: NDArray[np.float32], looks: Looks, likeness: Likeness = DEFAULT_LIKENESS
 ) -> tuple[tuple[int, ...], ...]:
     """
     Return the connected components of the near-duplicate relation, as row numbers; every row is in exactly one.
 
-    ``vectors``: (n, d), unit length; ``hashes``: one per row. The result is exact and independent of the order of the
-    rows: each pair is compared in float64. Groups and their rows ascend. O(n^2 d) time, O(n) memory.
+    ``vectors``: (n, d), unit length; ``looks``: of the same rows. The result is exact and independent of the order of
+    the rows: each pair is compared in float64. Groups and their rows ascend. O(n^2 d) time, O(n) memory.
     """
-    if len(vectors) != len(hashes):
-        raise ValueError(f"{len(vectors)} vectors, but {len(hashes)} hashes")
-    prints = np.array(hashes, dtype=np.uint64)
-    sets = DisjointSets(len(prints))
-    for block in row_blocks(len(prints), len(prints)):
-        for ones, others in _pairs(vectors, prints, block, likeness):
+    count = len(looks.hashes)
+    if len(vectors) != count:
+        raise ValueError(f"{len(vectors)} vectors, but {count} hashes")
+    sets = DisjointSets(count)
+    for block in row_blocks(count, count):
+        for ones, others in _pairs(vectors, looks, block, likeness):
             sets.join(ones, others)
     return tuple(tuple(rows.tolist()) for rows in split_by(sets.labels()))
 
@@ -71,18 +113,23 @@ def collapse(groups: Iterable[Sequence[int]], places: Mapping[int, tuple[int, ..
 
 
 def _pairs(
-    vectors: NDArray[np.float32], prints: NDArray[np.uint64], block: slice, likeness: Likeness
+    vectors: NDArray[np.float32], looks: Looks, block: slice, likeness: Likeness
 ) -> Iterator[tuple[Places, Places]]:
     """Yield, in blocks, the near-duplicate pairs whose first row is in ``block``."""
     start = block.start
-    close = vectors[block] @ vectors[start:].T >= 1.0 - likeness.distance - _SLACK
-    ones, others = np.nonzero(np.triu(close, 1))
-    ones, others = ones + start, others + start
-    alike = np.bitwise_count(prints[ones] ^ prints[others]) <= likeness.bits
-    ones, others = ones[alike], others[alike]
-    for first in range(0, len(ones), _PAIRS):
+    products = vectors[block] @ vectors[start:].T
+    rows, columns = np.nonzero(np.triu(products >= 1.0 - max(likeness.distance, likeness.near) - _SLACK, 1))
+    for first in range(0, len(rows), _PAIRS):
         checkpoint()
-        some = slice(first, first + _PAIRS)
-        left, right = vectors[ones[some]].astype(np.float64), vectors[others[some]].astype(np.float64)
-        near = 1.0 - (left * right).sum(axis=1) <= likeness.distance
-        yield ones[some][near], others[some][near]
+        ones, others = rows[first : first + _PAIRS], columns[first : first + _PAIRS]
+        is_near = products[ones, others] >= 1.0 - likeness.near - _SLACK
+        ones, others = ones + start, others + start
+        is_similar = looks.are_similar(ones, others, likeness.bits)
+        is_moment = is_near & looks.may_be_one_moment(ones, others)
+        limits = np.where(is_similar, likeness.distance, -1.0)
+        limits = np.where(is_moment, np.maximum(limits, likeness.near), limits)
+        may_be = is_similar | is_moment
+        ones, others, limits = ones[may_be], others[may_be], limits[may_be]
+        left, right = vectors[ones].astype(np.float64), vectors[others].astype(np.float64)
+        near = 1.0 - (left * right).sum(axis=1) <= limits
+        yield ones[near], others[near]

@@ -4,6 +4,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.face_template import TEMPLATE, TEMPLATE_SIDE, similarity
+from immich_facesets.faces import Landmarks
+
 HASH_SIDE = 8
 _DCT_SIDE = 32
 _SAMPLES = 256  # along the shorter side: 8 x 8 of them make one of the pixels that the hash is computed from
@@ -22,6 +25,30 @@ def perceptual_hash(grey: NDArray[np.uint8]) -> int:
     low = np.where(np.abs(low) < _FLAT, np.float32(0), low)
     bits = (low > np.median(low)).ravel()
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+MIRRORED = np.uint64(0x5555555555555555)
+"""
+The bits that differ between a picture and its mirror image: those of odd horizontal frequencies.
+
+Of the aligned faces of 237 pairs of photos, half have 4 further bits that differ, and 95 % at most 7.
+"""
+
+_FACE_SIDE = 128
+_FACE_SHARE = 0.8  # of the side, for the square of ArcFace: hair and chin count, the background hardly
+
+
+def face_hash(grey: NDArray[np.uint8], points: Landmarks) -> int:
+    """
+    Return the perceptual hash of an aligned face; ``points``: its five points in the grey picture.
+
+    A copy that was straightened, turned or framed anew has the same aligned face. Points on one spot are an
+    ``ItemError``.
+    """
+    target = (TEMPLATE / TEMPLATE_SIDE * _FACE_SHARE + (1.0 - _FACE_SHARE) / 2) * _FACE_SIDE
+    size = (_FACE_SIDE, _FACE_SIDE)
+    face = cv2.warpAffine(grey, similarity(points, target), size, borderMode=cv2.BORDER_REPLICATE)
+    return perceptual_hash(np.asarray(face, dtype=np.uint8))
 
 
 def hash_text(value: int) -> str:

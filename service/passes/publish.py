@@ -6,7 +6,7 @@ written, one faceset at a time. The detector looks at each finished crop once, b
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from immich_facesets.exports.requests import ExportRequest, read_export_requests
 from immich_facesets.facesets.curation import build_faceset, choose, curate
 from immich_facesets.facesets.faceset import Check, ExportRules, Faceset, FacesetFolder, plan_publish
 from immich_facesets.facesets.faceset_drafts import FacesetDraft, drafts, rescue
+from immich_facesets.near_duplicates.faces import DEFAULT_LIKENESS
 from immich_facesets.spaces import OperatingPoints
 from service.computation import compute
 from service.embedders.pool import EmbedderPool
@@ -74,6 +75,7 @@ class Publish:
             pad_ratio=settings.crop_padding,
             out_size=settings.crop_size,
             gate=settings.gate,
+            likeness=replace(DEFAULT_LIKENESS, near=points.near),
         )
         self._checks = CropChecks(context, pool, self._rules)
         self._drawing = Drawing(self._checks, self._rules, version)

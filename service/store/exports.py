@@ -217,15 +217,15 @@ def record_crop_facts(tx: Connection, face_id: int, *, key: str, seen: bytes) ->
     )
 
 
-def crops_without_hash(tx: Connection, space: str) -> list[tuple[int, str]]:
-    """Return the crops of the space without a perceptual hash: (face id, file)."""
+def crops_without_hash(tx: Connection, space: str) -> list[tuple[Face, StoredCrop]]:
+    """Return the faces of the space whose crop has no perceptual hash, with the crop."""
     rows = tx.execute(
-        select(crops.c.face_id, crops.c.file)
-        .join(faces, faces.c.face_id == crops.c.face_id)
+        select(faces, *CROP_COLUMNS)
+        .join(crops, crops.c.face_id == faces.c.face_id)
         .where(crops.c.phash.is_(None), faces.c.space == space)
         .order_by(crops.c.face_id)
     )
-    return [(row.face_id, row.file) for row in rows]
+    return [(face_of(row), crop) for row in rows if (crop := crop_of(row)) is not None]
 
 
 def users_of_sources(tx: Connection) -> list[str]:

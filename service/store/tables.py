@@ -296,7 +296,7 @@ crops = Table(
     Column("y1", Float, nullable=False),
     Column("x2", Float, nullable=False),
     Column("y2", Float, nullable=False),
-    Column("phash", String(16)),  # 64-bit perceptual hash, hex; computed when first published
+    Column("phash", String(16)),  # 64-bit perceptual hash of the aligned face, hex; computed when first published
     Column("check_key", String(64)),  # what the facts below depend on: space, crop settings
     Column("seen", LargeBinary),  # the faces in the finished crop, as ``CropFacts`` encodes them
     Column("verdict", String(20)),  # written before 0009, for one identity and threshold: ok, none, second, far

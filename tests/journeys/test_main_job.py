@@ -133,8 +133,8 @@ def check_tree(library: Library) -> dict[str, Any]:
         assert manifest["name"] == entry["name"]
         assert len(manifest["faces"]) == entry["faces"] == len(list((folder / "faces").iterdir()))
         assert [face["rank"] for face in manifest["faces"]] == list(range(1, entry["faces"] + 1))
-        scores = [face["score"] for face in manifest["faces"]]
-        assert scores == sorted(scores, reverse=True)
+        ranks = [(face["is_masked"], -face["score"]) for face in manifest["faces"]]  # painted crops come last
+        assert ranks == sorted(ranks)
         picture = cv2.imread(str(folder / manifest["faces"][0]["file"]))
         assert picture is not None
         assert picture.shape == (512, 512, 3)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable
+from datetime import date, timedelta
 
 import cv2
 import numpy as np
@@ -61,17 +62,17 @@ def candidate(
     phash: int | None = None,
     user: str = "anna",
     places: tuple[Place, ...] | None = None,
-    taken: str | None = "2020-05-01",
+    taken: str | None = "",
     is_minor: bool = False,
     visible: Visible = WHOLLY,
 ) -> Candidate:
-    """A candidate whose picture has no near-duplicate, unless a hash is given."""
+    """A candidate whose picture has no near-duplicate, unless a hash is given; taken on a day of its own, if none is."""
     return Candidate(
         face=of or face(number),
         phash=unlike_hash(number) if phash is None else phash,
         crop_sha256=sha256(1_000_000 + number),
         places=places or (Place(user, f"asset-{number}", f"/photos/{number}.jpg"),),
-        taken=taken,
+        taken=str(date(2020, 5, 1) + 2 * timedelta(days=number - 1)) if taken == "" else taken,
         held=Held.MINOR if is_minor else None,
         visible=visible,
     )

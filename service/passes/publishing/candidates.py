@@ -9,13 +9,16 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.errors import ItemError
 from immich_facesets.exports.crop_geometry import shown_area
-from immich_facesets.exports.crops import grey_picture
+from immich_facesets.exports.crops import grey_picture, points_in_crop
+from immich_facesets.faces import Face
 from immich_facesets.facesets.faceset import Candidate, Place
 from immich_facesets.facesets.minors import Held
 from immich_facesets.moderation.constraints import Constraints
-from immich_facesets.near_duplicates.perceptual_hash import hash_text, perceptual_hash
+from immich_facesets.near_duplicates.perceptual_hash import face_hash, hash_text, perceptual_hash
 from immich_facesets.quality.landmarks import Details, Enriched, details
+from immich_facesets.quality.pose import upright_turns
 from immich_facesets.quality.visibility import visible
 from service.computation import compute
 from service.files.crops import read_crop
@@ -88,7 +91,7 @@ class Facts:
 
 
 async def hash_crops(store: Store, space: str, folder: Path) -> None:
-    """Compute the perceptual hash of every crop, once."""
+    """Compute the perceptual hash of the face in every crop, once."""
     missing = await store.read(exports.crops_without_hash, space)
     for start in range(0, len(missing), _HASHES_AT_ONCE):
         hashes = await compute(_hashes, folder, missing[start : start + _HASHES_AT_ONCE])
@@ -128,8 +131,18 @@ def _details(enriched: Mapping[int, Enriched]) -> dict[int, Details]:
     return {face_id: details(found) for face_id, found in enriched.items()}
 
 
-def _hashes(folder: Path, crops: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
-    return [(face_id, hash_text(perceptual_hash(grey_picture(read_crop(folder, file))))) for face_id, file in crops]
+def _hashes(folder: Path, crops: Sequence[tuple[Face, StoredCrop]]) -> list[tuple[int, str]]:
+    return [(face.face_id, hash_text(_hash(face, crop, read_crop(folder, crop.file)))) for face, crop in crops]
+
+
+def _hash(face: Face, crop: StoredCrop, stored: bytes) -> int:
+    """Return the hash of the aligned face in a stored crop; of the whole crop where the points make no sense."""
+    grey = grey_picture(stored)
+    points = points_in_crop(face.landmarks, crop.area_corners, grey.shape[0], turns=upright_turns(face.landmarks))
+    try:
+        return face_hash(grey, points)
+    except ItemError:
+        return perceptual_hash(grey)
 
 
 def _candidate(member: Member, crop: StoredCrop, facts: Facts) -> Candidate:

@@ -1,5 +1,6 @@
 """Dates as days since 1970."""
 
+import math
 from datetime import UTC, date, datetime
 
 import pytest
@@ -14,6 +15,7 @@ from immich_facesets.dates import (
     day_of_instant,
     judged,
     read_date,
+    span_of,
 )
 
 
@@ -75,3 +77,24 @@ def test_the_date_that_is_worth_most_counts_and_of_equal_ones_the_first() -> Non
 
 def test_only_the_dates_of_cameras_and_metadata_are_evidence() -> None:
     assert [kind.value for kind in EVIDENCE] == ["camera", "metadata"]
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("2020-05-01", 86400.0),
+        ("2020-05-01T10:20:30", 0.0),
+        ("2020-05-01T10:20:30+02:00", 0.0),
+        ("2020-05-01 later", 86400.0),
+    ],
+)
+def test_a_date_spans_its_day_and_a_time_only_itself(text: str, length: float) -> None:
+    first, last = span_of(text)
+    day = span_of("2020-05-01")
+    assert last - first == length
+    assert day[0] <= first <= last <= day[1]
+
+
+@pytest.mark.parametrize("text", [None, "", "soon", "2020-13-01"])
+def test_no_date_spans_all_time(text: str | None) -> None:
+    assert span_of(text) == (-math.inf, math.inf)

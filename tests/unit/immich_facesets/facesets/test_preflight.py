@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from faceset_builders import RULES, candidate, face
+from faceset_builders import RULES, candidate, face, vectors
 
 from immich_facesets.faces import Face
 from immich_facesets.facesets.coverage import LIGHTS, YAWS
@@ -35,11 +34,12 @@ def rows(count: int = 24) -> list[Candidate]:
 
 
 def built(candidates: list[Candidate], failing: tuple[int, ...] = ()) -> Faceset:
-    vectors = np.tile(np.eye(1, 8, dtype=np.float32), (len(candidates), 1))
     checks = {
         item.face.face_id: Check(Verdict.SECOND if item.face.face_id in failing else Verdict.OK) for item in candidates
     }
-    found = build_faceset(choose(curate(candidates, vectors, RULES), checks), identity=3, label="Anna")
+    found = build_faceset(
+        choose(curate(candidates, vectors(len(candidates), spread=0.5), RULES), checks), identity=3, label="Anna"
+    )
     assert found is not None
     return found
 
