@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from typing import TypeVar
 
+from immich_facesets.names import name_key
+
 _Key = TypeVar("_Key", bound=Hashable)
 
 MAX_NAME_BYTES = 120
@@ -48,10 +50,10 @@ def unique_names(names: Mapping[_Key, str], suffixes: Mapping[_Key, str]) -> dic
     """
     found = dict(names)
     while True:
-        folded = Counter(map(_folded, found.values()))
+        folded = Counter(map(name_key, found.values()))
         if len(folded) == len(found):
             return found
-        found = {key: name if folded[_folded(name)] == 1 else f"{name}-{suffixes[key]}" for key, name in found.items()}
+        found = {key: name if folded[name_key(name)] == 1 else f"{name}-{suffixes[key]}" for key, name in found.items()}
 
 
 def marker_name(label: str | None, faceset: str) -> str:
@@ -77,17 +79,12 @@ def user_directories(users: Iterable[str]) -> dict[str, str]:
     therefore never share a directory.
     """
     safe = {user: safe_name(user) or "user" for user in users}
-    folded = Counter(map(_folded, safe.values()))
+    folded = Counter(map(name_key, safe.values()))
     names = {
-        user: name if name == user and folded[_folded(name)] == 1 else f"{name}-{_suffix(user)}"
+        user: name if name == user and folded[name_key(name)] == 1 else f"{name}-{_suffix(user)}"
         for user, name in safe.items()
     }
     return unique_names(names, {user: _suffix(user) for user in names})
-
-
-def _folded(name: str) -> str:
-    """Return the name as file systems compare it that ignore case and composition."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _kept(character: str) -> str:
