@@ -26,7 +26,7 @@ class Library:
 
     def __init__(self, store: Store, folder: Path) -> None:
         self.store, self.now = store, NOON
-        settings = Settings(data_dir=folder, min_faces=3, thresholds="fixed")
+        settings = Settings(data_dir=folder, min_faces=3, thresholds="fixed", near_distance=0.0)
         self.context = PassContext(
             store=store, settings=settings, board=ProgressBoard(), stop=asyncio.Event(), clock=lambda: self.now
         )
