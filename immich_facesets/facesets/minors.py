@@ -72,6 +72,15 @@ class Knowledge:
         """Return all birth dates of these people."""
         return {born for person in people for born in self.births.get(person, ())}
 
+    def people_of(self, faces: Iterable[DatedFace]) -> set[PersonKey]:
+        """Return the people with a birth date whom these faces may show, as sources state."""
+        return {
+            person
+            for face in faces
+            for person in (*self.of_faces.get(face.face_id, ()), *self.of_identities.get(face.identity, ()))
+            if person in self.births
+        }
+
 
 class Likenesses:
     """The mean looks of identities and of people with a birth date, by year, collected face by face."""
@@ -96,22 +105,23 @@ class Likenesses:
                 if person in known.births:
                     _add(self._of_people.setdefault(person, {}), face.taken, vector)
 
-    def of_minors(self, within: float) -> dict[int, set[str]]:
+    def of_minors(self, within: float) -> dict[int, set[tuple[PersonKey, str]]]:
         """
-        Return the birth dates of the minors whom each identity resembles, by number.
+        Return the minors whom each identity resembles, with their birth dates, by number.
 
         An identity resembles a minor if a mean of its faces is within this cosine distance of a mean of the minor's.
         The means are of all years, of the years in question, and of parts of these. An identity also resembles a minor
         to whom a source gave a tenth of its faces.
         """
-        found: dict[int, set[str]] = {}
+        found: dict[int, set[tuple[PersonKey, str]]] = {}
         for (number, person), count in self._given.items():
             if count >= LEAST_SHARE * self._faces[number]:
-                found.setdefault(number, set()).update(self._knowledge.births.get(person, ()))
+                births = self._knowledge.births.get(person, ())
+                found.setdefault(number, set()).update((person, born) for born in births)
         for person, sums in self._of_people.items():
             for born in self._knowledge.births[person]:
                 for number in self._near(_anchors(sums, born), born, within):
-                    found.setdefault(number, set()).add(born)
+                    found.setdefault(number, set()).add((person, born))
         return found
 
     def _near(self, anchors: Sequence[NDArray[np.float64]], born: str, within: float) -> list[int]:

@@ -13,6 +13,7 @@ from service.passes.context import PassContext
 from service.passes.embed import recipe_of
 from service.passes.group_inputs.inputs import decide
 from service.passes.group_inputs.operating_points import SpaceFacts, remember_points
+from service.passes.publishing.minors import keep_likenesses
 from service.store import contents, embedding_work, former_members, identities, named_values, spaces
 from service.store.named_values import write_scope
 from service.store.spaces import Reembedding
@@ -82,6 +83,7 @@ class Group:
             self.waits_for = await self._missing(active)
             if self.waits_for is not None:
                 return None
+        await keep_likenesses(self._context)
         self.counts.dropped_contents = await store.write(contents.drop_orphans)
         carried = await store.read(former_members.returned_members, space)
         if active is not None and is_another:

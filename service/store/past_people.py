@@ -26,6 +26,7 @@ from service.store.tables import (
     memberships,
     past_dates,
     past_hints,
+    past_likenesses,
     past_links,
     past_places,
     people,
@@ -46,11 +47,25 @@ def keep_links(tx: Connection, links: Iterable[Link]) -> None:
     upsert(tx, past_links, rows)
 
 
+def keep_likenesses(tx: Connection, alike: Iterable[Link]) -> None:
+    """Record that these minors are resembled by identities."""
+    rows = [{"source": one.source, "person_id": one.person_id, "identity": one.identity} for one in alike]
+    upsert(tx, past_likenesses, rows)
+
+
+def minors_alike(tx: Connection) -> dict[int, frozenset[PersonKey]]:
+    """Return the minors whom each identity resembled when pictures of these went, by number."""
+    found: dict[int, set[PersonKey]] = {}
+    for row in tx.execute(select(past_likenesses)):
+        found.setdefault(row.identity, set()).add((row.source, row.person_id))
+    return {identity: frozenset(known) for identity, known in found.items()}
+
+
 def move_links(tx: Connection, old: int, new: int) -> None:
     """Attach the people of one identity, those of the past too, to the identity that took over all of it."""
-    for table in (people, past_links):
+    for table, past in ((people, past_links), (past_links, past_links), (past_likenesses, past_likenesses)):
         rows: Any = tx.execute(select(table.c.source, table.c.person_id).where(table.c.identity == old))
-        upsert(tx, past_links, [{"source": source, "person_id": person, "identity": new} for source, person in rows])
+        upsert(tx, past, [{"source": source, "person_id": person, "identity": new} for source, person in rows])
     tx.execute(update(people).where(people.c.identity == old, people.c.is_gone.is_(True)).values(identity=new))
 
 

@@ -210,6 +210,15 @@ past_places = Table(
     Column("y2", Float, primary_key=True),
 )
 
+# The identities that resembled a minor when pictures of the minor went: with these go the faces to compare.
+past_likenesses = Table(
+    "past_likenesses",
+    metadata,
+    Column("source", String(200), primary_key=True),
+    Column("person_id", String(200), primary_key=True),
+    Column("identity", Integer, ForeignKey("identities.number"), primary_key=True),
+)
+
 # The dates that removed sources stated of pictures of known people, where they say when a picture was taken.
 past_dates = Table(
     "past_dates",

@@ -93,6 +93,7 @@ ELSEWHERE = {
     "record_no_faces",
     "make_due",
     "rename_source",
+    "keep_likenesses",
     "mark_unasked",
 }
 """

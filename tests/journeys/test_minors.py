@@ -125,6 +125,13 @@ def trash(family: Family) -> None:
         family.changed(asset)
 
 
+def trash_annas(family: Family) -> None:
+    for asset in family.childs:
+        if asset.owner == "anna":
+            asset.is_trashed = not asset.is_trashed
+            family.changed(asset)
+
+
 def swap_keys(family: Family) -> None:
     family.is_swapped = not family.is_swapped
 
@@ -170,6 +177,10 @@ def share_all(family: Family) -> None:
     family.share_all()
 
 
+def let_ben_take_some(family: Family) -> None:
+    family.let_ben_take_some()
+
+
 def remove_anna(family: Family) -> None:
     family.remove_anna()
 
@@ -190,6 +201,7 @@ CHANGES: tuple[Callable[[Family], None], ...] = (
     date_before_birth,
     go_offline,
     trash,
+    trash_annas,
     swap_keys,
     change_model,
     lose_embedder,
@@ -197,6 +209,7 @@ CHANGES: tuple[Callable[[Family], None], ...] = (
     upload_another,
     upload_a_copy,
     share_all,
+    let_ben_take_some,
     remove_anna,
 )
 
@@ -266,14 +279,24 @@ def test_one_change_puts_no_minor_into_a_bundle(
     run(photos, embedders, beginning, [([change], "full"), ([upload_another], "incremental")])
 
 
-@pytest.mark.parametrize("beginning", [{}, {"name": ""}], ids=["named", "nameless"])
-def test_the_childs_pictures_stay_out_of_bundles_when_her_source_is_removed(
-    photos: tuple[Photo, ...], embedders: tuple[str, str], beginning: Beginning
+@pytest.mark.parametrize(
+    ("beginning", "others", "loss"),
+    [
+        ({}, share_all, remove_anna),
+        ({"name": ""}, share_all, remove_anna),
+        ({}, let_ben_take_some, remove_anna),
+        ({"name": ""}, let_ben_take_some, remove_anna),
+        ({"name": ""}, let_ben_take_some, trash_annas),
+    ],
+)
+def test_pictures_of_the_child_stay_out_of_bundles_when_the_sources_that_know_the_child_are_gone(
+    photos: tuple[Photo, ...], embedders: tuple[str, str], beginning: Beginning, others: Change, loss: Change
 ) -> None:
-    run(photos, embedders, beginning, [([share_all], "full"), ([remove_anna], "full"), ([archive], "full")])
+    run(photos, embedders, beginning, [([others], "full"), ([loss], "full"), ([archive], "full")])
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 @settings(
     max_examples=60, deadline=None, phases=[Phase.reuse, Phase.generate]
 )  # a history is short; to shrink it takes minutes

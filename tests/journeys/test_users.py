@@ -3,10 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+from fork_server import KILLED
 from journey import Journey, ended
 from small_library import known_id
+from sync_result import Row, SyncResult, read
 
 from service.demo.immich import ALL_NEEDED
+from service.store.members import list_identities
 
 
 async def test_a_revoked_key_of_one_user_does_not_stop_the_others(journey: Journey) -> None:
@@ -109,3 +113,49 @@ async def test_a_user_who_is_not_in_the_settings_any_more_is_told_until_removed(
     status = journey.start("status")
     assert await ended(status) == 0
     assert word not in status.stdout
+
+
+async def remove_ben(journey: Journey) -> None:
+    write_names(journey, anna="key-of-anna")
+    removed = journey.start("sources", "remove", "ben")
+    assert await ended(removed) == 0, removed.stderr
+
+
+def numbers(found: SyncResult) -> dict[Row, object]:
+    """The identity number of every face."""
+    return {place: row[0] for place, row in found.faces.items()}
+
+
+@pytest.mark.parametrize("name", ["ben", pytest.param("benny", marks=pytest.mark.slow)])
+async def test_a_user_who_is_removed_and_added_again_has_every_number_again(journey: Journey, name: str) -> None:
+    before = await journey.finish()
+    people = read(journey.data, list_identities)
+    await remove_ben(journey)
+    assert (await journey.finish()).loose_ends() == []
+    write_names(journey, anna="key-of-anna", **{name: "key-of-ben"})
+    back = await journey.finish()
+    assert back.loose_ends() == []
+    assert numbers(back) == numbers(before)
+    assert read(journey.data, list_identities) == people
+
+
+async def test_a_name_of_a_dropped_user_is_not_taken_by_another_account(journey: Journey) -> None:
+    before = await journey.finish()
+    write_names(journey, ben="key-of-anna")
+    service = await journey.sync("--full")
+    assert service.code == 3
+    assert "give the other account a name of its own in the settings" in service.stderr
+    assert replace(journey.result(), last_run=before.last_run) == before
+
+
+async def test_a_removal_that_was_killed_is_made_up_for(journey: Journey) -> None:
+    child = next(one for one in journey.immich.library.people.values() if one.owner == "ben")
+    child.birth_date = "2012-03-04"
+    await journey.finish()
+    await remove_ben(journey)
+    for point in ("forget_removed", "keep_likenesses"):
+        for moment in ("before", "during", "after"):
+            assert (await journey.sync(die_at=(point, moment, 1))).code == KILLED
+    after = await journey.finish()
+    assert {row[0] for row in after.people} == {"anna"}
+    assert after.loose_ends() == []

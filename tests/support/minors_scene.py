@@ -35,6 +35,8 @@ from service.users import User
 
 CHILD, MOTHER, STRANGER = 3100, 700, 1500
 BORN = "2012-03-04"
+BENS = 4
+"""How many pictures of the child Ben may take, the last ones of all."""
 ADDED = datetime(2026, 5, 5, tzinfo=UTC)
 UPLOADED = ADDED - timedelta(days=1)
 SWAPPING = frozenset(profile.name for profile in PROFILES.values() if profile.is_for_swapping)
@@ -69,9 +71,14 @@ class Photo:
 
 
 def draw_photos() -> tuple[Photo, ...]:
-    """Eight pictures of the child, the last two for later, and some of grown people. About 20 ms each; blocks."""
+    """
+    Eight pictures of the child, the last two for later, some of grown people, and further ones of the child for Ben.
+
+    About 20 ms each; blocks.
+    """
     shots = [(CHILD, 2019 + number // 3, 7.0 + number // 3) for number in range(8)]
     shots += [(seed, 2020, age) for seed, age in ((MOTHER, 40.0), (STRANGER, 50.0)) for _ in range(4)]
+    shots += [(CHILD, 2020, 8.0)] * BENS
     return tuple(_drawn(number, *shot) for number, shot in enumerate(shots))
 
 
@@ -167,6 +174,12 @@ class Family:
                 self.immich.add_face(
                     self.copies[number], box=first.faces[0].box, image_width=WIDTH, image_height=HEIGHT
                 )
+
+    def let_ben_take_some(self) -> None:
+        """Ben takes pictures of the child too, and Immich knows nobody in them."""
+        for number in range(len(self.photos) - BENS, len(self.photos)):
+            if number not in self.assets:
+                self.add(number, is_known=False, owner="ben")
 
     def remove_anna(self) -> None:
         """Take Anna out of the settings, and remove the source."""

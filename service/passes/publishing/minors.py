@@ -4,10 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from immich_facesets.assets import PersonKey
 from immich_facesets.facesets.minors import DatedFace, Held, Knowledge, Likenesses, held_back
+from immich_facesets.grouping.plan import Link
 from immich_facesets.moderation.constraints import Constraints
 from service.computation import compute
-from service.store import births, contents, decisions, faces, past_people
+from service.passes.context import PassContext
+from service.passes.group_inputs.operating_points import points_today
+from service.store import births, contents, decisions, faces, past_people, spaces
 from service.store.database import Store
+from service.store.named_values import read_thresholds
 
 _VECTORS_AT_ONCE = 20_000
 
@@ -24,13 +28,50 @@ async def held_faces(store: Store, space: str, *, within: float) -> dict[int, He
     constraints: Constraints = await store.read(decisions.constraints_now, space)
     seen = await store.read(past_people.dated_faces, space)
     known = await _knowledge(store, space, born, seen, constraints)
+    alike = {
+        number: {birth for _, birth in minors}
+        for number, minors in (await _alike(store, space, known, seen, within=within)).items()
+    }
+    for number, people in (await store.read(past_people.minors_alike)).items():
+        alike.setdefault(constraints.current(number), set()).update(known.born(people))
+    return await compute(held_back, seen, known, alike)
+
+
+async def keep_likenesses(context: PassContext) -> None:
+    """
+    Record which identities resemble minors, before faces of these are dropped because no source has their pictures.
+
+    With them goes the knowledge how the minors look, and other sources' pictures of the same children stay.
+    """
+    store = context.store
+    used, born = await store.read(read_thresholds), await store.read(births.births_of_people)
+    if not born or used is None or used.space != await store.read(spaces.active_space):
+        return
+    orphans: set[int] = await store.read(contents.orphaned_faces, used.space)
+    if not orphans:
+        return
+    seen = await store.read(past_people.dated_faces, used.space)
+    constraints: Constraints = await store.read(decisions.constraints_now, used.space)
+    known = await _knowledge(store, used.space, born, seen, constraints)
+    lost = known.people_of(face for face in seen if face.face_id in orphans)
+    if not lost:
+        return
+    within = points_today(context.settings, used).match
+    alike = await _alike(store, used.space, known, seen, within=within)
+    links = {Link(*person, number) for number, minors in alike.items() for person, _ in minors if person in lost}
+    await store.write(past_people.keep_likenesses, links)
+
+
+async def _alike(
+    store: Store, space: str, known: Knowledge, seen: Sequence[DatedFace], *, within: float
+) -> dict[int, set[tuple[PersonKey, str]]]:
+    """Return the minors whom each identity resembles, with their birth dates, by number."""
     likenesses, dimension = Likenesses(known), await store.read(faces.dimension_of, space)
     for start in range(0, len(seen), _VECTORS_AT_ONCE):
         some = seen[start : start + _VECTORS_AT_ONCE]
         vectors = await store.read(contents.vectors_of, [face.face_id for face in some], dimension)
         await compute(likenesses.add, some, vectors)
-    alike = await compute(likenesses.of_minors, within)
-    return await compute(held_back, seen, known, alike)
+    return await compute(likenesses.of_minors, within)
 
 
 async def _knowledge(

@@ -105,7 +105,10 @@ class TestLikenesses:
         likenesses = Likenesses(known)
         for faces, vectors in parts:
             likenesses.add(faces, vectors)
-        return likenesses.of_minors(within)
+        found = likenesses.of_minors(within)
+        people = {person for minors in found.values() for person, _ in minors}
+        assert people <= known.births.keys()
+        return {number: {born for _, born in minors} for number, minors in found.items()}
 
     def test_an_identity_like_a_known_minor_is_found_and_no_other(self) -> None:
         known = Knowledge(births=BIRTHS, of_identities={1: frozenset({MIA})})

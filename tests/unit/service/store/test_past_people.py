@@ -94,6 +94,17 @@ def test_of_people_without_a_birth_date_nothing_stays_of_a_removed_source(store:
     assert given(store) == {}
 
 
+def test_whom_an_identity_resembled_follows_it_into_another(store: Store) -> None:
+    put(store, seen(birth_date="2015-02-03"))
+    store.write_now(identities.apply_grouping, one_identity(1), NOON)
+    store.write_now(past_people.keep_likenesses, [Link("anna", "mia", 1)])
+    assert store.read_now(past_people.minors_alike) == {1: {MIA}}
+    into = replace(one_identity(1), joins=(), absorbed=((1, 2),))
+    into = replace(into, new=(replace(into.new[0], number=2),))
+    store.write_now(identities.apply_grouping, into, NOON)
+    assert store.read_now(past_people.minors_alike) == {1: {MIA}, 2: {MIA}}
+
+
 def test_a_date_of_a_removed_source_counts_for_known_people_alone(store: Store) -> None:
     put(store, seen(), local_date="2001-01-01T10:00:00", date_kind=DateKind.METADATA)
     unknown = asset("a2", local_date="2001-01-01T10:00:00", date_kind=DateKind.METADATA)

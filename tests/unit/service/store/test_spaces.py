@@ -118,6 +118,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     members.list_identities: (),
     past_people.dated_faces: (RECIPE.space,),
     past_people.people_of_identities: ({("anna", "p1")},),
+    past_people.minors_alike: (),
     past_people.people_of_faces: (RECIPE.space, {("anna", "p1")}),
     members.members_of: (1,),
     former_members.returned_members: (RECIPE.space,),
@@ -169,7 +170,7 @@ CHANGES = {
     "remember_source apply_size_rule remember_page record_look mark_gone finish_listing remember_people remember_births keep_links keep_hints record_alias",
     "mark_person_gone",
     "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_export record_copy",
-    "record_removal record_enrichment rename_in_decisions keep_knowledge",
+    "record_removal record_enrichment rename_in_decisions keep_knowledge keep_likenesses",
     "write_value write_scope forget_scope write_last_complete_sync write_thresholds record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
     "announce_space use_space mark_unasked rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
 }
@@ -213,6 +214,7 @@ def fill(store: Store) -> None:
     store.write_now(spaces.use_space, RECIPE.space, plan, NOON)
     store.write_now(named_values.write_thresholds, dataclasses.replace(invented_thresholds(), space=RECIPE.space))
     store.write_now(add_former_member)
+    store.write_now(past_people.keep_likenesses, [Link("anna", "p1", 1)])
     imported = PlannedSet(3, 3, "faceset_003", ImportOutcome.NEW, "Ida", (SORTED,))
     store.write_now(imports.record_import, ImportPlan((imported,), ()), NOON)
     found = KeptEra("1999", 1999, 1999, 1999, frozenset({1}))
