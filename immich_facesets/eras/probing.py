@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from immich_facesets.clustering.blocked_products import row_blocks
 from immich_facesets.clustering.linkage import average_linkage, split_by
 from immich_facesets.eras.rules import EraRules
-from immich_facesets.eras.splitting import anchors_among
+from immich_facesets.eras.splitting import anchors_among, look_alikes
 from immich_facesets.eras.years import NO_YEAR, Years, as_years, dominant_year, is_one_event, span, years_of
 from immich_facesets.grouping.centroids import cosine_distances
 from immich_facesets.grouping.face_table import FaceTable, Rows
@@ -110,10 +110,13 @@ def judge(
 ) -> tuple[tuple[Part, ...], Verdict, str]:
     """Return the anchors among the dated faces, whether ``split`` makes sense, and why. At most one clustering."""
     dated = np.flatnonzero(when != NO_YEAR)
-    if len(dated) < 2 * rules.min_anchor:  # there must be two anchors at least
-        found = f"{len(dated)} of {len(when)} faces are dated, and two groups of {rules.min_anchor} are needed"
+    if len(dated) < rules.least_faces:
+        found = (
+            f"{len(dated)} of {len(when)} faces are dated, and groups of {rules.min_anchor} and of {rules.least_thin} are "
+            "needed"
+        )
         return (), Verdict.FEW_DATED, found
-    clusters = [dated[part] for part in split_by(average_linkage(vectors[dated], rules.cluster))]
+    clusters = look_alikes(dated, vectors[dated], when, rules)
     large = _parts([rows for rows in clusters if len(rows) >= rules.min_anchor], when)
     anchors = _parts(anchors_among(clusters, taken, rules), when)
     if not anchors:
@@ -123,9 +126,11 @@ def judge(
             Verdict.NO_ANCHOR,
             f"no {rules.min_anchor} dated faces look alike: the largest group has {largest}",
         )
-    if _reach(anchors) > rules.max_years:
-        main = sorted(part.dominant_year for part in anchors if part.dominant_year is not None)
-        return anchors, Verdict.SORTABLE, f"{len(anchors)} groups that look alike, {main[0]} to {main[-1]}"
+    thin = _parts([rows for rows in clusters if rules.least_thin <= len(rows) and not is_one_event(taken[rows])], when)
+    groups = list(dict.fromkeys((*anchors, *thin)))
+    if _is_apart(anchors, groups, rules):
+        main = sorted(part.dominant_year for part in groups if part.dominant_year is not None)
+        return anchors, Verdict.SORTABLE, f"{len(groups)} groups that look alike, {main[0]} to {main[-1]}"
     if is_one_event(taken[dated]):
         return anchors, Verdict.ONE_EVENT, "all dated faces are of one day"
     if _reach(large) > rules.max_years:
@@ -136,6 +141,12 @@ def judge(
         Verdict.ONE_PERIOD,
         f"no two groups are more than {rules.max_years} years apart: most faces are of {main_years}",
     )
+
+
+def _is_apart(anchors: Sequence[Part], groups: Sequence[Part], rules: EraRules) -> bool:
+    """Return whether a group is of another time than an anchor."""
+    years = [[part.dominant_year for part in parts if part.dominant_year is not None] for parts in (anchors, groups)]
+    return any(abs(one - other) > rules.max_years for one in years[0] for other in years[1])
 
 
 def _reach(parts: Sequence[Part]) -> int:

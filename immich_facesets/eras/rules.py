@@ -44,6 +44,11 @@ class EraRules:
         )
 
     @property
+    def least_faces(self) -> int:
+        """Return the least dated faces of two periods: an anchor, and a thin era."""
+        return self.min_anchor + self.least_thin
+
+    @property
     def scale(self) -> float:
         """Return the ratio of distances in this space to those in the buffalo_l space."""
         return self.cluster / EraRules().cluster

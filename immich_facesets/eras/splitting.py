@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.clustering.linkage import average_linkage, split_by
 from immich_facesets.eras.rules import EraRules
-from immich_facesets.eras.years import Years, as_years, dominant_year, is_one_event, span
+from immich_facesets.eras.years import NO_YEAR, Years, as_years, dominant_year, is_one_event, span
 from immich_facesets.grouping.centroids import Centroids, cosine_distances
 from immich_facesets.grouping.face_table import FaceTable, Rows
 
@@ -53,10 +53,30 @@ def split(
     is_seed = np.array([face in seeds for face in table.face_ids.tolist()], dtype=np.bool_)
     centroids = Centroids(table.vectors, np.ones(len(table), dtype=np.bool_), rules.near)
     rows = recover(table, is_seed, centroids, rules)
-    clusters = [rows[part] for part in split_by(average_linkage(table.vectors[rows], rules.cluster))]
+    clusters = look_alikes(rows, table.vectors[rows], when, rules)
     parts = _gather(table, when, clusters, centroids, rules)
     eras = [_era(table, when, founders, everybody, rules) for founders, everybody in parts]
     return tuple(sorted(eras, key=lambda era: (era.from_year is None, era.from_year or 0, -len(era.face_ids))))
+
+
+def look_alikes(rows: Rows, vectors: NDArray[np.float32], when: Years, rules: EraRules) -> list[Rows]:
+    """
+    Return the sub-clusters of these rows; ``vectors``: (n, d), theirs; ``when``: the year of every row of the table.
+
+    Faces that look alike and are dated far from most of their sub-cluster form another one: looks and date together
+    make a period.
+    """
+    clusters = []
+    for part in split_by(average_linkage(vectors, rules.cluster)):
+        rest = rows[part]
+        while len(rest):
+            main = dominant_year(when[rest])
+            is_of_time = when[rest] == NO_YEAR
+            if main is not None:
+                is_of_time |= np.abs(when[rest] - main) <= rules.max_years
+            clusters.append(rest[is_of_time])
+            rest = rest[~is_of_time]
+    return clusters
 
 
 def recover(table: FaceTable, is_seed: NDArray[np.bool_], centroids: Centroids, rules: EraRules) -> Rows:

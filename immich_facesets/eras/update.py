@@ -16,7 +16,7 @@ from immich_facesets.eras.ages import Childhood
 from immich_facesets.eras.creation import by_window, first_eras, with_old_names
 from immich_facesets.eras.era import KeptEra, free_name, new_era, year_name
 from immich_facesets.eras.rules import EraRules
-from immich_facesets.eras.splitting import recover
+from immich_facesets.eras.splitting import look_alikes, recover
 from immich_facesets.eras.undated import confidence, nearest_era, nearest_era_leave_one_out
 from immich_facesets.eras.years import NO_YEAR, dominant_year, is_one_event, span, years_of
 from immich_facesets.grouping.centroids import Centroids, cosine_distances
@@ -189,8 +189,7 @@ class _Growth:
             fresh = {name: found for name, found in named.items() if name not in self._names_in_use()}
         else:
             near = np.intersect1d(rows, self._near_centre(self._when != NO_YEAR))
-            labels = average_linkage(self._table.vectors[near], self._rules.cluster)
-            fresh = self._named([near[part] for part in split_by(labels)])
+            fresh = self._named(look_alikes(near, self._table.vectors[near], self._when, self._rules))
         sized = {name: found for name, found in fresh.items() if len(found) >= self._rules.least_thin}
         return self._add({name: found for name, found in sized.items() if not is_one_event(self._table.taken[found])})
 

@@ -20,11 +20,14 @@ LEAST_CANDIDATE = 0.40
 
 @dataclass(frozen=True, slots=True)
 class FacesetDraft:
-    """A faceset before curation: its possible faces, and their unit vectors (n, d), row by row."""
+    """
+    A faceset before curation: its possible faces, and their unit vectors (n, d), row by row.
+
+    Its folder follows from the faces that are left: an era is thin when these are few.
+    """
 
     identity: int
     era: EraYears | None
-    folder: FacesetFolder
     candidates: tuple[Candidate, ...]
     vectors: NDArray[np.float32] = field(repr=False)
 
@@ -34,8 +37,6 @@ def drafts(
     candidates: Sequence[Candidate],
     vectors: NDArray[np.float32],
     eras: Sequence[KeptEra],
-    *,
-    rules: EraRules,
 ) -> tuple[FacesetDraft, ...]:
     """
     Return drafts of the identity as a whole, and of its eras, earliest first.
@@ -44,9 +45,9 @@ def drafts(
     A candidate placed in it by similarity carries the confidence.
     """
     row_of = {candidate.face.face_id: row for row, candidate in enumerate(candidates)}
-    parts = [_era_draft(number, era, candidates, vectors, row_of, rules) for era in eras]
+    parts = [_era_draft(number, era, candidates, vectors, row_of) for era in eras]
     found = sorted((part for part in parts if part.candidates), key=_first_year)
-    return (FacesetDraft(number, None, FacesetFolder.MAIN, tuple(candidates), vectors), *found)
+    return (FacesetDraft(number, None, tuple(candidates), vectors), *found)
 
 
 def _era_draft(
@@ -55,7 +56,6 @@ def _era_draft(
     candidates: Sequence[Candidate],
     vectors: NDArray[np.float32],
     row_of: Mapping[int, int],
-    rules: EraRules,
 ) -> FacesetDraft:
     rows = sorted(row_of[face] for face in era.face_ids if face in row_of)
     members = [candidates[row] for row in rows]
@@ -64,10 +64,15 @@ def _era_draft(
     return FacesetDraft(
         number,
         EraYears(era.name, first, last),
-        FacesetFolder.THIN if len(rows) < rules.min_anchor else FacesetFolder.MAIN,
         tuple(replace(member, era_confidence=era.joined.get(member.face.face_id)) for member in members),
         vectors[rows],
     )
+
+
+def folder_of(draft: FacesetDraft, faces: int, rules: EraRules) -> FacesetFolder:
+    """Return the folder of a face set of so many exported faces: near-duplicates and poor crops make no era."""
+    is_thin = draft.era is not None and faces < rules.min_anchor
+    return FacesetFolder.THIN if is_thin else FacesetFolder.MAIN
 
 
 def rescue(

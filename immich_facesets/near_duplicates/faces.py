@@ -46,6 +46,11 @@ class Likeness:
     distance: float = 0.15
     near: float = 0.05
 
+    @classmethod
+    def in_space(cls, near: float) -> Self:
+        """Return the limits for a space in which vectors of one moment lie within ``near``: the others in proportion."""
+        return cls(distance=near * cls().distance / cls().near, near=near)
+
 
 DEFAULT_LIKENESS = Likeness()
 

@@ -1,7 +1,9 @@
 """The ``eras`` commands: probe, split and list the periods of people's lives."""
 
 import asyncio
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import msgspec
@@ -10,6 +12,7 @@ from rich.table import Table
 
 from immich_facesets.eras import EraRules, KeptEra, Probe, Verdict, probe, verdict_of, years_of
 from immich_facesets.errors import RequestError, SetupError
+from immich_facesets.facesets.faceset import FacesetFolder
 from immich_facesets.grouping.face_table import FaceTable
 from service.app import open_reading
 from service.cli.terminal import err, out, plain, print_line
@@ -17,20 +20,27 @@ from service.computation import compute
 from service.files.durable import disk_trouble, replace_privately
 from service.passes.publishing.eras import EraPlan, Eras
 from service.reports.evaluation.era_picture import era_picture
-from service.reports.stored_eras import IdentityEras
+from service.reports.stored_eras import IdentityEras, years_of_faces
 from service.settings import Settings, load_settings
 from service.store.eras import stored_eras
+from service.store.exports import recorded
 from service.store.identities import labels
 from service.web.formatting import counted
 
 eras = typer.Typer(help="The periods of people's lives.", no_args_is_help=True)
+
+NO_YEARS: Mapping[int, int] = MappingProxyType({})
 
 _BAR = 30
 _GROUPS_SHOWN = 8
 
 
 class EraRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One era as the commands show it. ``placed``: undated faces assigned to it by their embeddings."""
+    """
+    One era as the commands show it. ``placed``: undated faces assigned to it by their embeddings.
+
+    ``is_exported``: whether the last publish wrote a face set of it; None where the command does not know.
+    """
 
     identity: int
     label: str | None
@@ -40,6 +50,7 @@ class EraRow(msgspec.Struct, frozen=True, kw_only=True):
     faces: int
     placed: int
     is_thin: bool
+    is_exported: bool | None = None
 
 
 class SplitRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,13 +140,23 @@ def list_all(
 async def _rows(settings: Settings, identity: int | None) -> list[EraRow]:
     async with open_reading(settings) as store:
         stored, names = await store.read(stored_eras), await store.read(labels)
+        written, years = await store.read(recorded), await years_of_faces(store)
     return [
-        _row(number, names.get(number), era)
+        _as_written(_row(number, names.get(number), era, years), written)
         for number, kept in stored.items()
         if identity in {None, number}
         for era in kept.eras
         if era.face_ids
     ]
+
+
+def _as_written(row: EraRow, written: Collection[str]) -> EraRow:
+    """Return the row with what the last publish made of the era: near-duplicates count once there."""
+    name = f"faceset_{row.identity:03d}_era_{row.name}"
+    is_thin, is_main = f"{FacesetFolder.THIN}/{name}" in written, name in written
+    return msgspec.structs.replace(
+        row, is_thin=is_thin or (row.is_thin and not is_main), is_exported=is_thin or is_main
+    )
 
 
 async def _probe(settings: Settings, identity: int) -> ProbeReport:
@@ -200,13 +221,15 @@ def _split_row(number: int, label: str | None, plan: EraPlan, reason: str, *, is
     )
 
 
-def _row(number: int, label: str | None, era: KeptEra) -> EraRow:
+def _row(number: int, label: str | None, era: KeptEra, years: Mapping[int, int] = NO_YEARS) -> EraRow:
+    """Return an era as shown; its years are those of its faces, as in manifests, or as found where none is known."""
+    known = [years[face] for face in era.face_ids if face in years]
     return EraRow(
         identity=number,
         label=label,
         name=era.name,
-        from_year=era.from_year,
-        to_year=era.to_year,
+        from_year=min(known) if known else era.from_year,
+        to_year=max(known) if known else era.to_year,
         faces=len(era.face_ids),
         placed=sum(sure is not None for sure in era.joined.values()),
         is_thin=len(era.face_ids) < EraRules().min_anchor,
@@ -271,9 +294,9 @@ def _print_split(rows: list[SplitRow]) -> None:
 def _table(rows: list[EraRow]) -> Table:
     table = Table("Identity", "Name", "Era", "Years", "Faces", "By looks", "", box=None)
     for row in rows:
-        years, thin = _years(row.from_year, row.to_year), "thin" if row.is_thin else ""
-        name = plain(row.label or "")
-        table.add_row(str(row.identity), name, plain(row.name), years, str(row.faces), str(row.placed or ""), thin)
+        years, name = _years(row.from_year, row.to_year), plain(row.label or "")
+        state = "not exported: no face passes" if row.is_exported is False else "thin" if row.is_thin else ""
+        table.add_row(str(row.identity), name, plain(row.name), years, str(row.faces), str(row.placed or ""), state)
     return table
 
 

@@ -6,12 +6,14 @@ written, one faceset at a time. The detector looks at each finished crop once, b
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from immich_facesets.checkpoints import checkpoint
+from immich_facesets.eras import EraRules
 from immich_facesets.errors import ItemError, RequestError, SetupError
 from immich_facesets.exports.artifacts import ExportArtifact
 from immich_facesets.exports.fsz import of_faceset
@@ -19,8 +21,8 @@ from immich_facesets.exports.profile import FolderProfile
 from immich_facesets.exports.requests import ExportRequest, read_export_requests
 from immich_facesets.facesets.curation import build_faceset, choose, curate
 from immich_facesets.facesets.faceset import Check, ExportRules, Faceset, FacesetFolder, plan_publish
-from immich_facesets.facesets.faceset_drafts import FacesetDraft, drafts, rescue
-from immich_facesets.near_duplicates.faces import DEFAULT_LIKENESS
+from immich_facesets.facesets.faceset_drafts import FacesetDraft, drafts, folder_of, rescue
+from immich_facesets.near_duplicates.faces import Likeness
 from immich_facesets.spaces import OperatingPoints
 from service.computation import compute
 from service.embedders.pool import EmbedderPool
@@ -35,6 +37,8 @@ from service.passes.publishing.overviews import FolderFacts, write_overviews
 from service.passes.publishing.profiles import ProfileArtifacts
 from service.passes.publishing.write_failures import WriteFailures
 from service.store import decisions, exports
+
+log = structlog.get_logger(__name__)
 
 MADE_BY, ASKED_BY = "sync", "export command"
 
@@ -75,7 +79,7 @@ class Publish:
             pad_ratio=settings.crop_padding,
             out_size=settings.crop_size,
             gate=settings.gate,
-            likeness=replace(DEFAULT_LIKENESS, near=points.near),
+            likeness=Likeness.in_space(points.near),
         )
         self._checks = CropChecks(context, pool, self._rules)
         self._drawing = Drawing(self._checks, self._rules, version)
@@ -154,8 +158,8 @@ class Publish:
         for number, members in facts.members.items():
             candidates, vectors = await candidates_of(self._store, facts, members, self._pool.info.dimension)
             kept = await eras.of(number, candidates, vectors)
-            for draft in drafts(number, candidates, vectors, kept, rules=eras.rules):
-                found, centroid = await self._faceset(draft, facts)
+            for draft in drafts(number, candidates, vectors, kept):
+                found, centroid = await self._faceset(draft, facts, eras.rules)
                 if draft.era is None:
                     centroids[number] = centroid
                 facesets += [found] if found is not None else []
@@ -193,7 +197,9 @@ class Publish:
         )
         return list(found)
 
-    async def _faceset(self, draft: FacesetDraft, facts: Facts) -> tuple[Faceset | None, NDArray[np.float32]]:
+    async def _faceset(
+        self, draft: FacesetDraft, facts: Facts, rules: EraRules
+    ) -> tuple[Faceset | None, NDArray[np.float32]]:
         """Return the faceset of a draft, its crops checked, and the centroid of its faces."""
         shortlist = await compute(curate, draft.candidates, draft.vectors, self._rules)
         checks: dict[int, Check] = {}
@@ -203,7 +209,10 @@ class Publish:
             if self._context.stop.is_set():
                 return None, shortlist.centroid
         label = facts.labels.get(draft.identity)
-        built = build_faceset(choice, identity=draft.identity, label=label, era=draft.era, folder=draft.folder)
+        folder = folder_of(draft, len(choice.faces), rules)
+        built = build_faceset(choice, identity=draft.identity, label=label, era=draft.era, folder=folder)
+        if built is None and draft.era is not None and draft.candidates:
+            log.info("era_without_faces", identity=draft.identity, left_out=len(choice.omitted))
         return built, shortlist.centroid
 
     def _artifacts(self, facesets: Sequence[Faceset]) -> list[ExportArtifact]:

@@ -17,7 +17,8 @@ from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store.database import Store
 from service.store.faces import dimension_of
-from service.store.spaces import grouped_points
+from service.store.past_people import dated_faces
+from service.store.spaces import active_space, grouped_points
 
 
 @dataclass(frozen=True)
@@ -54,3 +55,10 @@ class IdentityEras:
             )
         found = await candidates_of(self.store, self.facts, members, self.dimension)
         return await compute(era_face_table, *found)
+
+
+async def years_of_faces(store: Store) -> dict[int, int]:
+    """Return the year of each dated face of the space in use, by face id."""
+    space = await store.read(active_space)
+    faces = [] if space is None else await store.read(dated_faces, space)
+    return {face.face_id: face.taken.year for face in faces if face.taken is not None}

@@ -42,7 +42,7 @@ async def test_eras_are_kept_while_their_faces_grow_and_follow_a_users_setting(
         await journey.finish("--full")
         assert eras_of(journey).keys() == first.keys()
         rows = await told(journey, "eras", "list")
-        assert {row["name"]: row["faces"] for row in rows} == {"2001": 22, "2023": 24}
+        assert {row["name"]: row["faces"] for row in rows} == {"2001": 26, "2023": 28}
         assert await told(journey, "eras", "list", "999") == []
 
         picture = tmp_path / "probe.png"

@@ -84,8 +84,8 @@ LATE = 2
 
 def long_life() -> tuple[Shot, ...]:
     """One person as a child and as an adult, with enough large faces for two eras."""
-    young = [Shot("anna", 2001, ((_LONG_LIFE, 8.0),), 112.0) for _ in range(22)]
-    return (*young, *(Shot("anna", 2023, ((_LONG_LIFE, 30.0),), 112.0) for _ in range(22 + LATE)))
+    young = [Shot("anna", 2001, ((_LONG_LIFE, 8.0),), 112.0) for _ in range(26)]
+    return (*young, *(Shot("anna", 2023, ((_LONG_LIFE, 30.0),), 112.0) for _ in range(26 + LATE)))
 
 
 def draw_small_library(folder: Path, shots: Sequence[Shot] = ()) -> SmallLibrary:

@@ -54,7 +54,7 @@ def plan_identity_eras(
     if is_same and not anew and before.version == EraVersion(basis, _digest(table, rules, kept)):
         return EraPlan(before, before, frozenset())
     found = (split_again if anew else plan_eras)(table, kept, rules, childhood)
-    if not found and before == StoredEras() and len(table) < 2 * rules.min_anchor:
+    if not found and before == StoredEras() and len(table) < rules.least_faces:
         return EraPlan(before, before, frozenset())  # repeating the check costs less than storing it
     members = {face for era in found for face in era.face_ids}
     leaves = {face for era in before.eras for face in era.face_ids} - members

@@ -100,6 +100,15 @@ class TestSplit:
         (era,) = split(table_of(np.concatenate([one, other])), [2010] * 65, curated=curated, rules=RULES)
         assert set(era.face_ids) == set(range(1, 26))
 
+    def test_faces_of_another_time_are_not_of_the_era_they_look_like(self) -> None:
+        """A group that looks alike, of which a third is dated years earlier than the rest."""
+        vectors, _ = life(np.random.default_rng(12), [30], 0)
+        years: list[int | None] = [2003] * 6 + [2004] * 3 + [2011] * 20 + [None]
+        thin, era = eras_of(table_of(vectors), years)
+        assert (era.from_year, era.to_year, set(era.face_ids)) == (2011, 2011, set(range(10, 31)))
+        assert (thin.from_year, thin.to_year, set(thin.face_ids)) == (2003, 2004, set(range(1, 10)))
+        assert (era.is_thin, thin.is_thin) == (False, True)
+
     def test_nothing_to_split(self) -> None:
         empty = table_of(np.zeros((0, 8), dtype=np.float32))
         assert split(empty, [], rules=RULES) == ()

@@ -17,7 +17,15 @@ YOUNG, OLD, WEDDING = Period(2001, 25), Period(2015, 30), Period(2015, 30, days=
     [
         (periods(YOUNG, OLD), Verdict.SORTABLE, "2 groups that look alike, 2001 to 2015"),
         (periods(WEDDING, Period(2001, 30, days=1)), Verdict.SORTABLE, "2 groups"),
-        (periods(YOUNG, Period(2015, 30, days=0)), Verdict.FEW_DATED, "25 of 55 faces are dated"),
+        (periods(Period(2001, 24), Period(2015, 30, days=0)), Verdict.FEW_DATED, "24 of 54 faces are dated"),
+        (periods(YOUNG, Period(2015, 30, days=0)), Verdict.ONE_PERIOD, "most faces are of 2001"),
+        (
+            periods(Period(2003, 22), Period(2010, 15), Period(2011, 14), step=1.2),
+            Verdict.SORTABLE,
+            "3 groups that look alike, 2003 to 2011",
+        ),
+        (periods(YOUNG, Period(2015, 15, days=1)), Verdict.ONE_PERIOD, "most faces are of 2001"),
+        (periods(YOUNG, Period(2015, 4)), Verdict.ONE_PERIOD, "most faces are of 2001"),
         (
             periods(*[Period(2000 + year, 9) for year in range(6)], step=1.2),
             Verdict.NO_ANCHOR,

@@ -68,10 +68,10 @@ def test_a_face_of_another_time_stays_out_however_much_it_looks_alike() -> None:
 
 
 def test_an_era_takes_faces_of_all_the_years_it_was_made_of() -> None:
-    table = periods(Period(2001, 12), Period(2008, 9), Period(2020, 25), looks=[0, 0, 1])
+    table = periods(Period(2001, 12), Period(2006, 9), Period(2020, 25), looks=[0, 0, 1])
     eras = plan_eras(table, (), RULES)
-    assert [(era.name, era.from_year, era.to_year) for era in eras] == [("2001", 2001, 2008), ("2020", 2020, 2020)]
-    late = more(Period(2007, 1), Period(2009, 1), looks=[0, 0])
+    assert [(era.name, era.from_year, era.to_year) for era in eras] == [("2001", 2001, 2006), ("2020", 2020, 2020)]
+    late = more(Period(2005, 1), Period(2009, 1), looks=[0, 0])
     assert plan_eras(together(table, late), eras, RULES)[0].joined == {1000: None}
 
 
@@ -210,7 +210,7 @@ class TestSplitAgain:
 
     def test_what_cannot_be_sorted_any_more_stays_as_it_is(self) -> None:
         table, eras = first()
-        assert split_again(table.rows(np.arange(30)), eras, RULES) == eras
+        assert split_again(table.rows(np.arange(29)), eras, RULES) == eras
 
 
 spans = st.builds(Period, st.sampled_from([1999, 2001, 2008, 2015]), st.integers(1, 7), st.sampled_from([0, 1, 1000]))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.eras import EraRules, plan_eras
 from immich_facesets.facesets.faceset import Candidate, ExportRules, FacesetFolder
-from immich_facesets.facesets.faceset_drafts import FacesetDraft, drafts, era_face_table, rescue
+from immich_facesets.facesets.faceset_drafts import FacesetDraft, drafts, era_face_table, folder_of, rescue
 
 RULES = ExportRules(outlier=0.45)
 
@@ -32,22 +32,27 @@ def life(*periods: tuple[int, int]) -> tuple[list[Candidate], NDArray[np.float32
 
 def drafts_of(candidates: list[Candidate], vectors: NDArray[np.float32]) -> tuple[FacesetDraft, ...]:
     eras = plan_eras(era_face_table(candidates, vectors), (), EraRules())
-    return drafts(7, candidates, vectors, eras, rules=EraRules())
+    return drafts(7, candidates, vectors, eras)
 
 
 def test_a_person_without_periods_is_one_faceset() -> None:
     (whole,) = drafts_of(*life((2010, 30)))
-    assert (whole.era, whole.folder, len(whole.candidates)) == (None, FacesetFolder.MAIN, 30)
+    assert (whole.era, len(whole.candidates)) == (None, 30)
+    assert folder_of(whole, 3, EraRules()) is FacesetFolder.MAIN
 
 
 def test_a_person_with_periods_gives_the_whole_and_each_period_and_small_periods_are_set_apart() -> None:
     candidates, vectors = life((2001, 25), (2012, 30), (2021, 8))
     whole, *eras = drafts_of(candidates, vectors)
     assert len(whole.candidates) == 63
-    assert [(era.era.name if era.era else "", len(era.candidates), era.folder) for era in eras] == [
-        ("2001", 25, FacesetFolder.MAIN),
-        ("2012", 30, FacesetFolder.MAIN),
-        ("2021", 8, FacesetFolder.THIN),
+    assert [(era.era.name if era.era else "", len(era.candidates)) for era in eras] == [
+        ("2001", 25),
+        ("2012", 30),
+        ("2021", 8),
+    ]
+    assert [folder_of(eras[0], faces, EraRules()) for faces in (25, 20, 19, 2)] == [
+        *[FacesetFolder.MAIN] * 2,
+        *[FacesetFolder.THIN] * 2,
     ]
     for era in eras:
         assert all(item.taken == f"{era.era.name}-06-01" for item in era.candidates if era.era)

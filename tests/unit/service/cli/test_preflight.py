@@ -25,7 +25,7 @@ def exports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_what_face_sets_lack_is_printed(exports: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["preflight"]) == 0
     told = capsys.readouterr().out
-    assert "faceset_001: faces 3, days 1, undated 0" in told
+    assert "faceset_001: faces 3, days 3, undated 0" in told
     assert "- no face is seen from the side" in told
     assert "faceset_002" in told
     (exports / "faceset_001/preflight.json").write_bytes(b"[]")

@@ -46,7 +46,7 @@ def test_a_new_face_another_date_or_another_rule_is_a_reason_to_look() -> None:
 
 
 def test_of_somebody_with_few_faces_nothing_is_remembered() -> None:
-    assert plan_identity_eras(TABLE.rows(np.arange(30)), StoredEras(), RULES, None).is_done
+    assert plan_identity_eras(TABLE.rows(np.arange(24)), StoredEras(), RULES, None).is_done
 
 
 def test_a_setting_for_eras_by_age_replaces_those_by_years_and_back() -> None:
