@@ -63,10 +63,13 @@ def picked(faceset: Faceset, count: int | None, *, is_for_swapping: bool) -> tup
     """
     Return so many faces of a face set, None for all, in the order of their ranks; for swapping no minor's.
 
-    Painted crops, which come last, are taken only when there are too few others.
+    Painted crops, which come last, are taken only when there are too few others. Averaged faces have a floor of
+    sharpness and size (``Faceset.averaged``), so that there may be fewer than asked for.
     """
-    faces = faceset.swappable if is_for_swapping else faceset.faces
-    if count is None or count >= len(faces):
+    if count is None:
+        return faceset.swappable if is_for_swapping else faceset.faces
+    faces = faceset.averaged if is_for_swapping else faceset.faces
+    if count >= len(faces):
         return faces
     clean = sum(not face.is_masked for face in faces)
     if count <= clean:

@@ -21,6 +21,15 @@ The least shares of a face, as it is aligned, and of its crop that lie in the pi
 face in the corner of a picture has 0.56; a face that the edge cuts in half has 0.5 of itself.
 """
 
+SHARP, FEW_SHARP = 0.4, 8
+"""
+The sharpness of a sharp face (a variance of the Laplacian of 200), and the least number of sharp faces in a bundle: its
+advised size.
+"""
+
+UNENLARGED = 112.0
+"""Short edge in pixels of a face that a recogniser need not enlarge."""
+
 INTACT = 0.95
 """From this share on, a crop counts as wholly in the picture: hair above the upper edge costs less."""
 
@@ -190,6 +199,21 @@ class Faceset:
         if self.folder is FacesetFolder.CANDIDATES:
             return ()
         return tuple(face for face in self.faces if face.candidate.held is None)
+
+    @property
+    def averaged(self) -> tuple[ExportFace, ...]:
+        """
+        Return the faces allowed in a bundle whose reader averages them.
+
+        While there are enough sharp faces of a good size, no other one is among them, even of a day of its own.
+        """
+        faces = self.swappable
+        good = tuple(
+            face
+            for face in faces
+            if face.quality.sharpness >= SHARP and face.candidate.face.face_short >= UNENLARGED and not face.is_masked
+        )
+        return good if len(good) >= FEW_SHARP else faces
 
     @property
     def left_out(self) -> dict[str, int]:

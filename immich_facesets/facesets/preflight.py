@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.facesets.coverage import EXPRESSIONS, LIGHTS, PITCHES, YAWS, Coverage
-from immich_facesets.facesets.faceset import Faceset
+from immich_facesets.facesets.faceset import FEW_SHARP, SHARP, Faceset
 
 FEW_FACES = 20
 """Fewer faces than an era needs (docs/eras.md) are few for any training."""
@@ -26,12 +26,6 @@ LARGE_EVENT = 0.5
 
 MUCH_UNDATED = 0.5
 """The share of undated faces from which on events say little."""
-
-SHARP, FEW_SHARP = 0.4, 8
-"""
-The sharpness of a sharp face (a variance of the Laplacian of 200), and the least number of sharp faces in a bundle: its
-advised size.
-"""
 
 ONE_LIGHT = 0.9
 """The largest share of the faces that one light may have."""
@@ -104,14 +98,14 @@ def as_json(faceset: Faceset, report: Preflight) -> dict[str, Any]:
 
 
 def _few(faceset: Faceset, top: int) -> list[Finding]:
-    count, swappable = len(faceset.faces), len(faceset.swappable)
+    count, bundled = len(faceset.faces), len(faceset.averaged)
     sharp = sum(face.quality.sharpness >= SHARP for face in faceset.faces)
     findings = []
     if count < FEW_FACES:
         findings.append(Finding("few_faces", f"{count} of the {FEW_FACES} faces that are a start", count, FEW_FACES))
-    if swappable < top:
-        message = f"the small bundle has room for {top} and holds {swappable}"
-        findings.append(Finding("top_not_full", message, swappable, top))
+    if bundled < top:
+        message = f"the small bundle has room for {top} and holds {bundled}"
+        findings.append(Finding("top_not_full", message, bundled, top))
     if sharp < min(FEW_SHARP, count):
         findings.append(Finding("few_sharp", f"sharp faces: {sharp} of {count}", sharp, FEW_SHARP))
     return findings

@@ -1,11 +1,12 @@
 """Face sets: names, members of a swap bundle, and files that must change."""
 
 import pytest
-from faceset_builders import candidate, faceset
+from faceset_builders import candidate, face, faceset
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immich_facesets.facesets.faceset import EraYears, FacesetFolder, PublishPlan, digest, plan_publish
+from immich_facesets.exports.face_choice import picked
+from immich_facesets.facesets.faceset import EraYears, Faceset, FacesetFolder, PublishPlan, digest, plan_publish
 
 directories = st.dictionaries(st.sampled_from([f"faceset_{number:03d}" for number in range(8)]), st.sampled_from("abc"))
 
@@ -55,3 +56,34 @@ def test_planning_again_after_the_plan_was_carried_out_plans_nothing(
 def test_two_facesets_never_share_a_directory() -> None:
     with pytest.raises(ValueError, match="same directory"):
         plan_publish([("a", "1"), ("a", "1")], {})
+
+
+def poor_and_good(good: int) -> Faceset:
+    """Face sets with two faces out of focus, a small one, and so many good ones."""
+    rows = [
+        candidate(1, of=face(1, blur=60.0)),
+        candidate(2, of=face(2, blur=90.0)),
+        candidate(3, of=face(3, size=105.0)),
+        *(candidate(number) for number in range(10, 10 + good)),
+    ]
+    return faceset(candidates=rows)
+
+
+def test_what_is_averaged_is_sharp_and_large_while_there_are_eight_of_that_kind() -> None:
+    built = poor_and_good(8)
+    assert {item.candidate.face.face_id for item in built.averaged} == set(range(10, 18))
+    assert len(built.swappable) == 11
+    assert picked(built, 30, is_for_swapping=True) == built.averaged
+    assert len(picked(built, None, is_for_swapping=True)) == 11
+    assert len(picked(built, 30, is_for_swapping=False)) == 11
+
+
+def test_with_fewer_good_faces_the_others_are_taken_too() -> None:
+    built = poor_and_good(7)
+    assert len(built.averaged) == 10
+    assert len(picked(built, 9, is_for_swapping=True)) == 9
+
+
+def test_no_minor_is_averaged() -> None:
+    rows = [candidate(number, is_minor=number == 3) for number in range(1, 11)]
+    assert 3 not in {item.candidate.face.face_id for item in faceset(candidates=rows).averaged}
