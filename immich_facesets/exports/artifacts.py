@@ -6,6 +6,7 @@ written again. All artifacts are planned, written, removed and recorded in one w
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -97,6 +98,7 @@ def form_of_faceset(
             "faces": [
                 face_entry(rank, _as_read(face, profile), file) for rank, (face, file) in enumerate(drawn, start=1)
             ],
+            "known": faceset.known,
             "left_out": _left_out(faceset, profile, len(faces)),
         }
     )
@@ -141,10 +143,11 @@ def _as_read(face: ExportFace, profile: Profile) -> ExportFace:
 
 
 def _left_out(faceset: Faceset, profile: Profile, count: int) -> dict[str, int]:
-    """Return how many of the face set's faces are left out, by reason."""
-    held = dict(sorted(faceset.held_back.items())) if profile.is_for_swapping else {}
-    beyond = len(faceset.faces) - sum(held.values()) - count
-    return held | ({"beyond_the_best": beyond} if beyond else {})
+    """Return how many of the person's known faces are left out, by reason; with ``count`` they add up to ``known``."""
+    counts = Counter(str(omission.reason) for omission in faceset.omitted)
+    held = faceset.held_back if profile.is_for_swapping else Counter[str]()
+    counts += held + Counter(beyond_the_best=len(faceset.faces) - held.total() - count)
+    return {reason: counts[reason] for reason in sorted(counts)}
 
 
 def _entry(profile: Profile, identity: int | None, faces: int) -> Json:

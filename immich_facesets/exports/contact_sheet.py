@@ -46,15 +46,18 @@ def draw_sheet(faceset: Faceset, top: frozenset[int], report: Preflight, thumbna
     left_out = [
         (omission.candidate, str(omission.reason).replace("_", " "))
         for omission in sorted(faceset.omitted, key=lambda item: (item.reason, item.candidate.place_in_order))
+        if omission.candidate.crop_sha256 is not None
     ]
+    without_crop = len(faceset.omitted) - len(left_out)
     parts = [
         _text([f"{faceset.name}: {len(chosen)} faces, {len(top)} of them (*) in the small bundle"], _INK),
         _text([f"- {finding.message}" for finding in report.findings], _FAINT),
         *_rows(chosen[:MOST_CHOSEN], _CHOSEN, thumbnail),
         _text(_more(chosen, MOST_CHOSEN), _FAINT),
     ]
-    if left_out:
-        parts.append(_text([f"Left out: {len(left_out)}"], _INK))
+    if faceset.omitted:
+        small = f", {without_crop} of them too small for a crop" if without_crop else ""
+        parts.append(_text([f"Left out: {len(faceset.omitted)}{small}"], _INK))
         parts += _rows(left_out[:MOST_LEFT_OUT], _LEFT_OUT, thumbnail)
         parts.append(_text(_more(left_out, MOST_LEFT_OUT), _FAINT))
     sheet = np.vstack([part for part in parts if len(part)])

@@ -57,16 +57,10 @@ def write_bundle(file: BinaryIO, pictures: Iterable[bytes]) -> None:
             archive.writestr(entry, picture)
 
 
-def of_faceset(
-    faceset: Faceset, *, space: str, rules: ExportRules, draw: Draw, thumbnail: Thumbnail, without_crop: int = 0
-) -> ExportArtifact:
-    """
-    Return the face set itself: the profile ``fsz``. Candidates, which a moderator must review first, get no report.
-
-    ``without_crop``: how many faces of the identity were too small to be cut out.
-    """
+def of_faceset(faceset: Faceset, *, space: str, rules: ExportRules, draw: Draw, thumbnail: Thumbnail) -> ExportArtifact:
+    """Return the face set itself: the profile ``fsz``. Candidates, which a moderator must review first, get no report."""
     is_reported = faceset.folder is not FacesetFolder.CANDIDATES
-    report = check_faceset(faceset, rules.top, without_crop=without_crop)
+    report = check_faceset(faceset, rules.top)
     report_bytes = json_bytes(as_json(faceset, report))
     notes = {PREFLIGHT: hashlib.sha256(report_bytes).hexdigest(), SHEET: None} if is_reported else NO_NOTES
     manifest = faceset_manifest(faceset, space=space, rules=rules, notes=notes)

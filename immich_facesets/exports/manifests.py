@@ -97,6 +97,7 @@ def faceset_manifest(
                 | ({"nearest": {"identity": faceset.identity, "distance": face.distance}} if is_candidates else {})
                 for rank, face in enumerate(faceset.faces, start=1)
             ],
+            "known": faceset.known,
             "left_out": faceset.left_out,
         }
     )
@@ -136,7 +137,7 @@ def marker(faceset: Faceset) -> bytes:
         _line(faceset.label or faceset.name),
         "",
         f"Identity {faceset.identity}, {faceset.name}",
-        f"Faces: {len(faceset.faces)}, best first in faces/",
+        f"Faces: {len(faceset.faces)} of {faceset.known} known, best first in faces/",
         f"In the bundles for face swapping: {len(faceset.swappable)}",
     ]
     if taken:

@@ -11,6 +11,7 @@ crop before it is exported. The programs that read facesets take every face they
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,11 @@ class Choice:
     faces: tuple[ExportFace, ...]
     omitted: tuple[Omission, ...]
     unchecked: tuple[ExportFace, ...]
+
+    def without(self, others: Sequence[Omission]) -> Self:
+        """Return the same choice of more faces, of which these others were left out before."""
+        omitted = sorted((*self.omitted, *others), key=lambda omission: omission.candidate.place_in_order)
+        return replace(self, omitted=tuple(omitted))
 
 
 def curate(candidates: Sequence[Candidate], vectors: NDArray[np.float32], rules: ExportRules) -> Shortlist:

@@ -80,7 +80,8 @@ class Candidate:
     """
     A face of the identity, with all facts that an export contains. Its vector is the matrix row of the same number.
 
-    ``phash``: of the aligned face (``face_hash``); ``crop_sha256``: hex digest of the stored crop's bytes;
+    ``phash``: of the aligned face (``face_hash``); ``crop_sha256``: hex digest of the stored crop's bytes, None
+    without a crop;
     ``visible``: how much of it lies in the picture; ``taken``: local ISO date or None; ``held``: why the face may show a minor, None where it does not; ``details``:
     results of further models; ``era_confidence``: in [0, 1], the confidence that an undated face is of its era; ``how``
     the face became a member.
@@ -88,7 +89,7 @@ class Candidate:
 
     face: Face
     phash: int
-    crop_sha256: str
+    crop_sha256: str | None
     places: tuple[Place, ...]
     taken: str | None
     held: Held | None = None
@@ -214,6 +215,11 @@ class Faceset:
             if face.quality.sharpness >= SHARP and face.candidate.face.face_short >= UNENLARGED and not face.is_masked
         )
         return good if len(good) >= FEW_SHARP else faces
+
+    @property
+    def known(self) -> int:
+        """Return the number of faces known of the person, or of the era: those exported and those left out."""
+        return len(self.faces) + len(self.omitted)
 
     @property
     def left_out(self) -> dict[str, int]:

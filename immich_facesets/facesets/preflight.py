@@ -43,17 +43,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """``shown``: how many faces each bin of each aspect has; ``without_crop``: faces too small to be cut out."""
+    """``shown``: how many faces each bin of each aspect has."""
 
     findings: tuple[Finding, ...]
     shown: dict[str, dict[str, int]]
     events: int
     largest_event: int
     undated: int
-    without_crop: int
 
 
-def check_faceset(faceset: Faceset, top: int, *, without_crop: int = 0) -> Preflight:
+def check_faceset(faceset: Faceset, top: int) -> Preflight:
     """Return the report on a face set whose small bundle takes ``top`` faces."""
     coverage = Coverage.of([face.candidate for face in faceset.faces])
     shown = {
@@ -70,7 +69,7 @@ def check_faceset(faceset: Faceset, top: int, *, without_crop: int = 0) -> Prefl
         *_events(sizes, undated, len(faceset.faces)),
         *_looks(shown, len(faceset.faces)),
     ]
-    return Preflight(tuple(findings), shown, len(sizes), max(sizes.values(), default=0), undated, without_crop)
+    return Preflight(tuple(findings), shown, len(sizes), max(sizes.values(), default=0), undated)
 
 
 def as_json(faceset: Faceset, report: Preflight) -> dict[str, Any]:
@@ -83,7 +82,8 @@ def as_json(faceset: Faceset, report: Preflight) -> dict[str, Any]:
         "findings": [asdict(finding) for finding in report.findings],
         "shown": report.shown,
         "events": {"count": report.events, "largest": report.largest_event, "undated": report.undated},
-        "left_out": faceset.left_out | ({"too_small_for_a_crop": report.without_crop} if report.without_crop else {}),
+        "known": faceset.known,
+        "left_out": faceset.left_out,
         "left_out_faces": [
             {
                 "reason": str(omission.reason),

@@ -83,7 +83,6 @@ class Publish:
         )
         self._checks = CropChecks(context, pool, self._rules)
         self._drawing = Drawing(self._checks, self._rules, version)
-        self._without_crop: dict[int, int] = {}
         self._failures = WriteFailures()
         self.counts = PublishCounts()
 
@@ -175,9 +174,14 @@ class Publish:
         enrich = Enrich(self._context, self._pool)
         await enrich.run()
         self.counts.enriched = enrich.count
-        facts = await gather_facts(self._store, space, within=self._points.match, pad_ratio=self._rules.pad_ratio)
+        facts = await gather_facts(
+            self._store,
+            space,
+            within=self._points.match,
+            pad_ratio=self._rules.pad_ratio,
+            min_face_short=self._rules.min_face_short,
+        )
         self._checks.crops = facts.crops
-        self._without_crop = facts.without_crop
         return facts
 
     async def _rescue(self, facts: Facts, centroids: Mapping[int, NDArray[np.float32]]) -> list[Faceset]:
@@ -208,6 +212,8 @@ class Publish:
             self.counts.checked = self._checks.count
             if self._context.stop.is_set():
                 return None, shortlist.centroid
+        if draft.era is None:
+            choice = choice.without(facts.too_small(facts.members[draft.identity]))
         label = facts.labels.get(draft.identity)
         folder = folder_of(draft, len(choice.faces), rules)
         built = build_faceset(choice, identity=draft.identity, label=label, era=draft.era, folder=folder)
@@ -230,7 +236,6 @@ class Publish:
             rules=self._rules,
             draw=self._drawing.picture,
             thumbnail=self._drawing.thumbnail,
-            without_crop=self._without_crop.get(faceset.identity, 0) if faceset.era is None else 0,
         )
 
     async def _write(self, artifacts: Sequence[ExportArtifact]) -> None:

@@ -35,7 +35,13 @@ class IdentityEras:
         """Read everything except the embeddings; a library that was never grouped raises a ``SetupError``."""
         used = await store.read(grouped_points)
         points = points_today(settings, used)
-        facts = await gather_facts(store, used.space, within=points.match, pad_ratio=settings.crop_padding)
+        facts = await gather_facts(
+            store,
+            used.space,
+            within=points.match,
+            pad_ratio=settings.crop_padding,
+            min_face_short=settings.export_min_face_short,
+        )
         context = PassContext(store, settings, ProgressBoard(), asyncio.Event())
         eras = await Eras.read(context, points, facts.birth_dates)
         return cls(store, facts, eras, await store.read(dimension_of, used.space))

@@ -27,9 +27,9 @@ def small(candidate: Candidate, side: int) -> Picture:
     return resized(picture(64, seed=candidate.face.face_id), side)
 
 
-def whole(built: Faceset, *, without_crop: int = 0) -> ExportArtifact:
+def whole(built: Faceset) -> ExportArtifact:
     """A face set's own directory."""
-    return of_faceset(built, space="space-1", rules=RULES, draw=drawn, thumbnail=small, without_crop=without_crop)
+    return of_faceset(built, space="space-1", rules=RULES, draw=drawn, thumbnail=small)
 
 
 def form(

@@ -13,13 +13,13 @@ from immich_facesets.errors import ItemError
 from immich_facesets.exports.crop_geometry import shown_area
 from immich_facesets.exports.crops import grey_picture, points_in_crop
 from immich_facesets.faces import Face
-from immich_facesets.facesets.faceset import Candidate, Place
+from immich_facesets.facesets.faceset import WHOLLY, Candidate, Omission, Place, Reason
 from immich_facesets.facesets.minors import Held
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.near_duplicates.perceptual_hash import face_hash, hash_text, perceptual_hash
 from immich_facesets.quality.landmarks import Details, Enriched, details
 from immich_facesets.quality.pose import upright_turns
-from immich_facesets.quality.visibility import visible
+from immich_facesets.quality.visibility import Visible, visible
 from service.computation import compute
 from service.files.crops import read_crop
 from service.passes.publishing.minors import held_faces
@@ -35,7 +35,8 @@ class Facts:
     """
     All facts about the identities except the embeddings. ``held``: the faces that may show a minor, by face id.
 
-    ``pad_ratio``: the margin of a finished crop.
+    ``pad_ratio``: the margin of a finished crop. ``min_face_short``: the short edge, in pixels, of the smallest face
+    to export.
     """
 
     members: Mapping[int, tuple[Member, ...]]
@@ -46,6 +47,7 @@ class Facts:
     details: Mapping[int, Details]
     held: Mapping[int, Held]
     pad_ratio: float
+    min_face_short: float
 
     @property
     def crops(self) -> dict[int, StoredCrop]:
@@ -54,16 +56,27 @@ class Facts:
         return {one.face.face_id: one.crop for one in everybody if one.crop is not None}
 
     def usable(self, members: Sequence[Member]) -> list[Member]:
-        """Return the members with a crop and a place; a face below the minimum export size has no crop."""
-        return [member for member in members if member.crop is not None and self.places.get(member.face.sha256)]
+        """
+        Return the members with a place that are large enough for an export, and have a crop.
 
-    @property
-    def without_crop(self) -> dict[int, int]:
-        """Number of faces without a crop by identity, because they are below the minimum export size."""
-        return {
-            number: sum(member.crop is None and bool(self.places.get(member.face.sha256)) for member in group)
-            for number, group in self.members.items()
-        }
+        Smaller ones may have a crop, too, from a time with another setting; the result is the same without it.
+        """
+        return [one for one in self._placed(members) if one.crop is not None and not self._is_small(one)]
+
+    def too_small(self, members: Sequence[Member]) -> tuple[Omission, ...]:
+        """Return the members with a place that are left out for their size."""
+        omitted = set(map(id, self.usable(members)))
+        return tuple(
+            Omission(_candidate(one, self), Reason.SMALL if self._is_small(one) else Reason.OUTSIDE)
+            for one in self._placed(members)
+            if id(one) not in omitted
+        )
+
+    def _placed(self, members: Sequence[Member]) -> list[Member]:
+        return [member for member in members if self.places.get(member.face.sha256)]
+
+    def _is_small(self, member: Member) -> bool:
+        return member.face.face_short < self.min_face_short
 
     def unclaimed(self, constraints: Constraints) -> tuple[tuple[Member, ...], frozenset[tuple[int, int]]]:
         """
@@ -98,11 +111,12 @@ async def hash_crops(store: Store, space: str, folder: Path) -> None:
         await store.write(exports.record_phash, hashes)
 
 
-async def gather_facts(store: Store, space: str, *, within: float, pad_ratio: float) -> Facts:
+async def gather_facts(store: Store, space: str, *, within: float, pad_ratio: float, min_face_short: float) -> Facts:
     """
     Return all current facts from the store, except the embeddings.
 
-    ``within``: the cosine distance at which two identities may be one person; ``pad_ratio``: the margin of crops.
+    ``within``: the cosine distance at which two identities may be one person; ``pad_ratio``: the margin of crops;
+    ``min_face_short``: of the smallest face to export.
     """
     rows = await store.read(exports.members, space)
     enriched = await store.read(enrichments.enriched_faces, space)
@@ -115,6 +129,7 @@ async def gather_facts(store: Store, space: str, *, within: float, pad_ratio: fl
         details=await compute(_details, enriched),
         held=await held_faces(store, space, within=within),
         pad_ratio=pad_ratio,
+        min_face_short=min_face_short,
     )
 
 
@@ -124,7 +139,7 @@ async def candidates_of(
     """Return the usable members as the export rules see them, and their embeddings (n, d), row by row."""
     usable = facts.usable(members)
     vectors = await store.read(contents.vectors_of, [member.face.face_id for member in usable], dimension)
-    return tuple(_candidate(member, member.crop, facts) for member in usable if member.crop is not None), vectors
+    return tuple(_candidate(member, facts) for member in usable), vectors
 
 
 def _details(enriched: Mapping[int, Enriched]) -> dict[int, Details]:
@@ -145,19 +160,22 @@ def _hash(face: Face, crop: StoredCrop, stored: bytes) -> int:
         return perceptual_hash(grey)
 
 
-def _candidate(member: Member, crop: StoredCrop, facts: Facts) -> Candidate:
+def _candidate(member: Member, facts: Facts) -> Candidate:
     """Return a member as the export rules see it."""
-    places = facts.places[member.face.sha256]
-    shown = shown_area(member.face.box, crop.area, stored_pad=crop.pad_ratio, pad_ratio=facts.pad_ratio)
-    taken = min((place.taken for place in places if place.taken), default=None)
+    face, crop, places = member.face, member.crop, facts.places[member.face.sha256]
     return Candidate(
-        face=member.face,
-        phash=int(crop.phash or "0", 16),
-        crop_sha256=crop.sha256,
+        face=face,
+        phash=0 if crop is None else int(crop.phash or "0", 16),
+        crop_sha256=None if crop is None else crop.sha256,
         places=tuple(Place(place.user, place.asset_id, place.path) for place in places),
-        taken=taken,
-        held=facts.held.get(member.face.face_id),
-        details=facts.details.get(member.face.face_id),
+        taken=min((place.taken for place in places if place.taken), default=None),
+        held=facts.held.get(face.face_id),
+        details=facts.details.get(face.face_id),
         how=member.how,
-        visible=visible(member.face, shown, crop.width, crop.height),
+        visible=WHOLLY if crop is None else _visible(face, crop, facts.pad_ratio),
     )
+
+
+def _visible(face: Face, crop: StoredCrop, pad_ratio: float) -> Visible:
+    shown = shown_area(face.box, crop.area, stored_pad=crop.pad_ratio, pad_ratio=pad_ratio)
+    return visible(face, shown, crop.width, crop.height)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import zipfile
+from dataclasses import replace
 from io import BytesIO
 
 import cv2
@@ -33,8 +34,16 @@ def shape(body: bytes) -> tuple[int, int]:
     return picture.shape[0], picture.shape[1]
 
 
+def with_small(built: Faceset, count: int) -> Faceset:
+    """The face set with further faces that have no crop."""
+    tiny = [
+        replace(candidate(900 + number, of=face(900 + number, size=50.0)), crop_sha256=None) for number in range(count)
+    ]
+    return replace(built, omitted=(*built.omitted, *(Omission(one, Reason.SMALL) for one in tiny)))
+
+
 def test_a_face_set_says_what_it_lacks_and_the_manifest_names_the_report_by_its_digest() -> None:
-    files = written(whole(with_left_out(), without_crop=2))
+    files = written(whole(with_small(with_left_out(), 2)))
     manifest = json.loads(files["manifest.json"])
     assert manifest["notes"] == {
         "preflight.json": hashlib.sha256(files["preflight.json"]).hexdigest(),
@@ -42,14 +51,16 @@ def test_a_face_set_says_what_it_lacks_and_the_manifest_names_the_report_by_its_
     }
     assert list(files)[-1] == "manifest.json"
     report = json.loads(files["preflight.json"])
-    assert report["left_out"] == {"second_face_in_crop": 4, "too_small_for_a_crop": 2}
+    assert report["left_out"] == manifest["left_out"] == {"second_face_in_crop": 4, "too_small": 2}
+    assert report["known"] == manifest["known"] == report["faces"] + 6
+    assert [one["crop_sha256"] for one in report["left_out_faces"] if one["reason"] == "too_small"] == [None] * 2
     assert report["findings"]
     with zipfile.ZipFile(BytesIO(files["faceset_001_all.fsz"])) as bundle:
         assert bundle.namelist() == [f"{number}.png" for number in range(5)]
 
 
 def test_another_finding_makes_another_artifact_and_the_same_faces_the_same_bytes() -> None:
-    one, same, other = whole(with_left_out()), whole(with_left_out()), whole(with_left_out(), without_crop=1)
+    one, same, other = whole(with_left_out()), whole(with_left_out()), whole(with_small(with_left_out(), 1))
     assert written(one) == written(same)
     assert one.digest == same.digest != other.digest
 

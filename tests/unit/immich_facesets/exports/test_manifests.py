@@ -186,7 +186,7 @@ def test_the_marker_tells_who_from_where_and_how_many() -> None:
     text = marker(with_left_out()).decode()
     for line in (
         "Anna",
-        "Faces: 1,",
+        "Faces: 1 of 3 known,",
         "Pictures of anna: 1",
         "Pictures of ben: 1",
         "Left out, too small: 1",

@@ -103,8 +103,9 @@ def test_few_faces_are_said_to_be_few() -> None:
 
 def test_every_face_that_was_left_out_is_in_the_report_with_its_reason_and_its_places() -> None:
     faceset = built(rows(), failing=(4, 7))
-    told = as_json(faceset, check_faceset(faceset, 20, without_crop=3))
-    assert told["left_out"] == {"second_face_in_crop": 2, "too_small_for_a_crop": 3}
+    told = as_json(faceset, check_faceset(faceset, 20))
+    assert told["left_out"] == {"second_face_in_crop": 2}
+    assert told["known"] == told["faces"] + 2 == 24
     assert {one["assets"][0]["asset_id"] for one in told["left_out_faces"]} == {"asset-4", "asset-7"}
     assert {one["reason"] for one in told["left_out_faces"]} == {"second_face_in_crop"}
     assert "Anna" not in str(told)

@@ -24,6 +24,7 @@ def facts(strays: dict[int, int], members: dict[int, int]) -> Facts:
         details={},
         held={},
         pad_ratio=0.5,
+        min_face_short=100.0,
     )
 
 

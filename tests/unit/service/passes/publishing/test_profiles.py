@@ -230,3 +230,34 @@ async def test_a_cache_holds_one_users_pictures_only(app: App, placed: Placed) -
             told = {*cache["path"].tolist(), *cache["noface_path"].tolist(), *cache["path_aliases"].ravel().tolist()}
             assert all(placed.users[user].user_id in path for path in told)
             assert len(cache["embedding"]) == len(cache["path"]) > 5
+
+
+async def test_known_faces_are_those_exported_and_those_left_out_whatever_the_setting_was_before(
+    placed: Placed, tmp_path: Path
+) -> None:
+    """The smallest exported face is raised after the crops were made, or from the beginning: the numbers are the same."""
+    async with await opened(placed, tmp_path / "raised", export_profiles="plain:2") as app:
+        assert (await app.runner.run("full")).outcome is Outcome.DONE
+        shorts = sorted(one.face.face_short for one in await app.store.read(exports.members, app.pool.info.space))
+    size = round(shorts[len(shorts) // 3]) + 0.5  # of no face exactly
+    found: list[dict[str, Any]] = []
+    for name in ("raised", "fresh"):
+        folder = tmp_path / name
+        async with await opened(placed, folder, export_min_face_short=size, export_profiles="plain:2") as app:
+            assert (await app.runner.run("full")).outcome is Outcome.DONE
+            root = app.settings.export_dir
+        manifests = {
+            path.relative_to(root).parent.as_posix(): json.loads(path.read_bytes())
+            for path in sorted(root.rglob("faceset_*/manifest.json"))
+            if "_candidates" not in path.parts
+        }
+        assert any("too_small" in manifest["left_out"] for manifest in manifests.values())
+        for manifest in manifests.values():
+            counted = {key: value for key, value in manifest["left_out"].items() if "minor" not in key}
+            assert manifest["known"] == len(manifest["faces"]) + sum(counted.values())
+        users = {
+            path.parent.name: sum(len(entry["assets"]) for entry in json.loads(path.read_bytes())["facesets"])
+            for path in root.glob("users/*/manifest.json")
+        }
+        found.append({"users": users} | {key: (one["known"], one["left_out"]) for key, one in manifests.items()})
+    assert found[0] == found[1]
