@@ -29,7 +29,7 @@ _NAME = re.compile(
     r"faceset_([0-9]{1,9})(?:_era_([^/\\\x00-\x1f]{1,60}))?"
 )  # both name folders again: no path, no control
 _YEARS = re.compile(r"(\d{4})[-–_](\d{4})")
-_NOTES = ("thin", "readme")
+_NOTES = ("thin", "readme", "osrc")
 _FACES = ("faces", "crops", "images", "members")
 
 
@@ -76,13 +76,15 @@ def read_sets(top: bytes | None, folders: Sequence[SetFolder], findings: Finding
     for entry in entries:
         name = _text(entry, ("directory", "name", "dir", "folder")).rstrip("/").rpartition("/")[2]
         if not is_set_folder(name):
-            findings.problems.append(
-                f"{MANIFEST}: the entry {_short(name)} is not called faceset_NNN or faceset_NNN_era_..."
+            findings.missing.append(
+                f"{MANIFEST}: the entry {_short(name)} is not called faceset_NNN or faceset_NNN_era_...: left out"
             )
             continue
         entry_of[name] = entry
+    notes = _shared_markers(folders, findings)
     parts = [
-        _folder(folder, entry_of.get(folder.name, {}), findings) for folder in sorted(folders, key=lambda one: one.path)
+        _folder(folder, entry_of.get(folder.name, {}), notes, findings)
+        for folder in sorted(folders, key=lambda one: one.path)
     ]
     there = {folder.name for folder in folders}
     for name in sorted(entry_of.keys() - there):
@@ -116,7 +118,22 @@ def _entries(top: bytes | None, findings: Findings) -> list[Json]:
     return found
 
 
-def _folder(folder: SetFolder, entry: Json, findings: Findings) -> _Part | None:
+def _shared_markers(folders: Sequence[SetFolder], findings: Findings) -> frozenset[str]:
+    """Return the text files, without ``.txt``, that lie in the folders of several people: they name none of them."""
+    people: dict[str, set[str]] = {}
+    for folder in folders:
+        match = _NAME.fullmatch(folder.name)
+        for marker in folder.markers:
+            people.setdefault(marker.lower(), set()).add(folder.name if match is None else match[1])
+    shared = frozenset(marker for marker, numbers in people.items() if len(numbers) > 1 and marker not in _NOTES)
+    findings.missing += [
+        f"{_short(f'{marker}.txt')} lies in the folders of {len(people[marker])} people, so that it is nobody's name"
+        for marker in sorted(shared)
+    ]
+    return shared
+
+
+def _folder(folder: SetFolder, entry: Json, notes: frozenset[str], findings: Findings) -> _Part | None:
     manifest: Json = {}
     faces: tuple[SortedFace, ...] | None = None
     if folder.manifest is None:
@@ -127,7 +144,7 @@ def _folder(folder: SetFolder, entry: Json, findings: Findings) -> _Part | None:
         where = f"{folder.path}/{MANIFEST}"
         manifest = _object(folder.manifest, where, findings)
         faces = _faces(manifest, where, _period(folder.name, {**entry, **manifest}), findings) if manifest else None
-    markers = [text for text in folder.markers if text.lower() not in _NOTES and not is_set_folder(text)]
+    markers = [text for text in folder.markers if text.lower() not in notes.union(_NOTES) and not is_set_folder(text)]
     marked = {"label": markers[0]} if len(markers) == 1 else {}
     labelled = next((one for one in (manifest, entry) if _label(one) is not None), marked)
     return _part(folder.name, {**entry, **labelled}, faces, findings)

@@ -155,6 +155,8 @@ def _chosen(headers: Mapping[str, Header], name: str, findings: Findings) -> dic
             )
         elif column.without:
             absent.setdefault(column.without, []).append(column.name)
+    if "record" in chosen and not {"path", "sha256"} & chosen.keys():  # the records state these themselves
+        absent = {without: names for without, names in absent.items() if not {"path", "sha256", "box"} & set(names)}
     findings.missing += [f"{', '.join(names)}: {without}" for without, names in absent.items()]
     if "embedding" in chosen:
         findings.missing.append(

@@ -18,7 +18,7 @@ def read_earlier(folder: Path, caches: Sequence[Path], findings: Findings) -> tu
 
     In that case ``findings.problems`` holds all reasons, and the result must not be used.
     """
-    sets = read_sets(_body(folder / MANIFEST, findings), _set_folders(folder, findings), findings)
+    sets = read_sets(_manifest(folder, findings), _set_folders(folder, findings), findings)
     if not caches:
         findings.missing.append("cache: none was given; the manifests alone say where the faces are")
     read = []
@@ -30,7 +30,13 @@ def read_earlier(folder: Path, caches: Sequence[Path], findings: Findings) -> tu
             findings.problems.append(f"{path.name} cannot be read ({error.strerror})")
     known = [cache for cache in read if cache is not None]
     findings.found += [f"{len(cache.faces):,} faces in a cache" for cache in known]
-    return gather(sets, known, findings) if len(known) == len(caches) else sets
+    sets = gather(sets, known, findings) if len(known) == len(caches) else sets
+    if empty := [one.name for one in sets if not one.faces]:
+        findings.missing.append(
+            f"{', '.join(empty[:8])}{' and more' if len(empty) > 8 else ''}: no face is known, and the number and the name "
+            "alone are kept"
+        )
+    return sets
 
 
 def _set_folders(folder: Path, findings: Findings) -> list[SetFolder]:
@@ -49,8 +55,18 @@ def _set_folders(folder: Path, findings: Findings) -> list[SetFolder]:
             except OSError as error:
                 findings.problems.append(f"{name} cannot be read ({error.strerror})")
                 continue
-            found.append(SetFolder(name, _body(path / MANIFEST, findings), markers))
+            found.append(SetFolder(name, _manifest(path, findings), markers))
     return found
+
+
+def _manifest(folder: Path, findings: Findings) -> bytes | None:
+    """Return the bytes of a folder's manifest; of the only other ``*_manifest.json`` where it is called so."""
+    if not (folder / MANIFEST).exists():
+        others = sorted(folder.glob(f"*_{MANIFEST}")) if folder.is_dir() else []
+        if len(others) == 1:
+            findings.found.append(f"{folder.name}/{others[0].name}, in place of {MANIFEST}")
+            return _body(others[0], findings)
+    return _body(folder / MANIFEST, findings)
 
 
 def _body(path: Path, findings: Findings) -> bytes | None:

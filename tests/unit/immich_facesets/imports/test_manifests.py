@@ -93,15 +93,6 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a list": ({"folders": [SetFolder("faceset_001", b"[]")]}, "holds no JSON object"),
     "faces of text": ({"folders": [SetFolder("faceset_001", body({"faces": ["a"]}))]}, "'faces' is no list of objects"),
     "entries of text": ({"top": {"facesets": ["a"]}}, "'facesets' is no list of objects"),
-    "another name": ({"top": {"facesets": [{"name": "person_1"}]}}, "is not called faceset_NNN"),
-    "a number beyond all numbers": (
-        {"top": {"facesets": [{"name": "faceset_" + "9" * 10}]}},
-        "is not called faceset_NNN",
-    ),
-    "an era that is no name": (
-        {"top": {"facesets": [{"name": "faceset_001_era_20\\11"}]}},
-        "is not called faceset_NNN",
-    ),
     "number nought": ({"folders": [SetFolder("faceset_000", body({"faces": []}))]}, "are from 1 to"),
     "a huge number": ({"folders": [SetFolder("faceset_" + "9" * 30, body({"faces": []}))]}, "are from 1 to"),
     "nothing": ({}, "there are no face sets"),
@@ -113,6 +104,27 @@ def test_whatever_is_wrong_with_manifests_is_told(name: str) -> None:
     case, told = WRONG[name]
     _, findings = read(*case.get("folders", ()), top=case.get("top"))
     assert told in " ".join(findings.problems)
+
+
+@pytest.mark.parametrize("name", ["person_1", "faceset_" + "9" * 10, "faceset_001_era_20\\11"])
+def test_an_entry_with_a_foreign_name_is_left_out_and_stops_no_other(name: str) -> None:
+    own = SetFolder("faceset_002", body({"faces": [FACE]}))
+    (found,), findings = read(own, top={"facesets": [{"name": name}, {"name": "faceset_002"}]})
+    assert (found.number, len(found.faces)) == (2, 1)
+    assert findings.problems == []
+    assert any("is not called faceset_NNN" in line and line.endswith("left out") for line in findings.missing)
+
+
+def test_a_text_file_that_several_people_have_is_nobodys_name() -> None:
+    folders = (
+        SetFolder("faceset_001", body({"faces": []}), ("origin", "Anna")),
+        SetFolder("faceset_001_era_2011", body({"faces": []}), ("origin", "Anna")),
+        SetFolder("faceset_002", body({"faces": []}), ("Origin",)),
+        SetFolder("faceset_003", body({"faces": []}), ("osrc",)),
+    )
+    found, findings = read(*folders)
+    assert [each.label for each in found] == ["Anna", None, None]
+    assert "'origin.txt' lies in the folders of 2 people, so that it is nobody's name" in findings.missing
 
 
 def test_every_wrong_face_is_counted_and_the_first_is_named() -> None:
