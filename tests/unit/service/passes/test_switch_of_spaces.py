@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from builders import INFO, NOON, asset, content, face_answer, plans
+from builders import INFO, NOON, asset, content, face_answer, plans, unit_like
 
 from immich_facesets.assets import Asset
 from immich_facesets.wire import Info
@@ -26,7 +26,7 @@ class Library:
 
     def __init__(self, store: Store, folder: Path) -> None:
         self.store, self.now = store, NOON
-        settings = Settings(data_dir=folder, min_faces=3, thresholds="fixed", near_distance=0.0)
+        settings = Settings(data_dir=folder, min_faces=3, thresholds="fixed")
         self.context = PassContext(
             store=store, settings=settings, board=ProgressBoard(), stop=asyncio.Event(), clock=lambda: self.now
         )
@@ -40,7 +40,8 @@ class Library:
     def embed(self, info: Info, *pictures: Asset) -> None:
         recipe = recipe_of(info.space, self.context.settings)
         for item in pictures:
-            found = content(item, face_answer(1), sha256=item.asset_id.encode().hex().rjust(64, "0"), recipe=recipe)
+            answer = msgspec.structs.replace(face_answer(1), embedding=unit_like(1, sum(item.asset_id.encode())))
+            found = content(item, answer, sha256=item.asset_id.encode().hex().rjust(64, "0"), recipe=recipe)
             self.store.write_now(contents.record_content, found, NOON)
 
     async def use(self, *pictures: Asset) -> None:
