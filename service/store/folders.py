@@ -88,8 +88,8 @@ def forget_removed(tx: Connection, names: Sequence[str]) -> None:
     Their people stay as gone ones: a source that is added again under its name has its people's numbers again. The
     knowledge that holds back pictures of minors stays too.
     """
-    past_people.keep_knowledge(tx, names)
     for some in chunks(names):
+        past_people.keep_knowledge(tx, assets.c.source.in_(some))
         for table in (hints, moved_faces, failures, assets):
             tx.execute(delete(table).where(table.c.source.in_(some)))
         tx.execute(update(people).where(people.c.source.in_(some)).values(is_gone=True))

@@ -15,7 +15,6 @@ from immich_facesets.faces import Box
 from immich_facesets.facesets.minors import DatedFace
 from immich_facesets.grouping.plan import Link
 from service.store.births import births_of_people
-from service.store.chunks import chunks
 from service.store.tables import (
     assets,
     contents,
@@ -81,14 +80,13 @@ def keep_hints(tx: Connection, source: str, asset_id: str, now: Mapping[str, str
     upsert(tx, past_hints, [dict(row) for row in rows if now.get(row["face_id"]) != row["person_id"]])
 
 
-def keep_knowledge(tx: Connection, names: Collection[str]) -> None:
+def keep_knowledge(tx: Connection, *which: Any) -> None:
     """
-    Record what these sources, which are about to be removed, know of minors; their birth dates stay in any case.
+    Record what assets show of minors, before they are removed or show other bytes; ``which``: conditions on ``assets``.
 
-    That is where they gave a face to a person with a birth date, and the dates of the pictures of known people. Both
-    are kept by content: other sources may have the same picture.
+    That is where a source gave a face to a person with a birth date, and the dates of the pictures of known people.
+    Both are kept by content: other sources may have the same picture. Birth dates stay in any case.
     """
-    wanted = [person for person in births_of_people(tx) if person[0] in names]
     places = [
         {
             "source": source,
@@ -99,16 +97,15 @@ def keep_knowledge(tx: Connection, names: Collection[str]) -> None:
             "x2": box.x2,
             "y2": box.y2,
         }
-        for sha256, several in _given(tx, frozenset(wanted)).items()
+        for sha256, several in _given(tx, births_of_people(tx).keys(), *which).items()
         for box, (source, person) in several
     ]
     upsert(tx, past_places, places)
     members = select(faces.c.sha256).join(memberships, memberships.c.face_id == faces.c.face_id)
     of_known = members.union(select(former_members.c.sha256), select(past_places.c.sha256))
-    for some in chunks(names):
-        stated = _stated_dates(assets.c.source.in_(some)).subquery()
-        dates: Any = tx.execute(select(stated).where(stated.c.sha256.in_(of_known))).mappings()
-        upsert(tx, past_dates, [dict(row) for row in dates])
+    stated = _stated_dates(*which).subquery()
+    dates: Any = tx.execute(select(stated).where(stated.c.sha256.in_(of_known))).mappings()
+    upsert(tx, past_dates, [dict(row) for row in dates])
 
 
 def _stated_dates(*conditions: Any) -> Any:
@@ -162,6 +159,10 @@ def people_of_faces(tx: Connection, space: str, wanted: Collection[PersonKey]) -
     person is somewhere in the picture: then all faces of the picture count.
     """
     given = _given(tx, wanted)
+    for row in tx.execute(select(past_places)):
+        if (row.source, row.person_id) in wanted:
+            place = (Box(row.x1, row.y1, row.x2, row.y2), (row.source, row.person_id))
+            given.setdefault(row.sha256, []).append(place)
     boxes: dict[str, list[tuple[int, Box]]] = {}
     for row in tx.execute(
         select(faces.c.face_id, faces.c.sha256, faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2).where(
@@ -178,13 +179,13 @@ def people_of_faces(tx: Connection, space: str, wanted: Collection[PersonKey]) -
     return {face_id: frozenset(known) for face_id, known in found.items()}
 
 
-def _given(tx: Connection, wanted: Collection[PersonKey]) -> dict[str, list[tuple[Box, PersonKey]]]:
-    """Return the boxes that sources give or gave to these people, by content, in upright original pixels."""
+def _given(tx: Connection, wanted: Collection[PersonKey], *which: Any) -> dict[str, list[tuple[Box, PersonKey]]]:
+    """
+    Return the boxes that sources give or gave to these people, by content, in upright original pixels.
+
+    ``which``: conditions on ``assets``.
+    """
     given: dict[str, list[tuple[Box, PersonKey]]] = {}
-    for row in tx.execute(select(past_places)):
-        if (row.source, row.person_id) in wanted:
-            place = (Box(row.x1, row.y1, row.x2, row.y2), (row.source, row.person_id))
-            given.setdefault(row.sha256, []).append(place)
     for table in (hints, past_hints):
         rows = tx.execute(
             select(
@@ -196,7 +197,7 @@ def _given(tx: Connection, wanted: Collection[PersonKey]) -> dict[str, list[tupl
             .join(assets, and_(assets.c.source == table.c.source, assets.c.asset_id == table.c.asset_id))
             .outerjoin(fingerprints, fingerprints.c.fingerprint == assets.c.fingerprint)
             .outerjoin(contents, contents.c.sha256 == _CONTENT)
-            .where(table.c.person_id.is_not(None), _CONTENT.is_not(None))
+            .where(table.c.person_id.is_not(None), _CONTENT.is_not(None), *which)
         )
         for row in rows:
             if (row.source, row.person_id) in wanted:

@@ -39,6 +39,7 @@ BOUNDED = {
     "leaves", "{asset.source for asset in some}", "[asset.asset_id for asset in some]",  # parts of chunks
     "kept", "sources", "among",  # spaces in use; sources of the settings
     "EVIDENCE", "select(former_members.c.sha256).where(is_wanted)",  # kinds of dates; a subquery
+    "set(sources)", "asset_ids", "others",  # parts of chunks
     "items", "tried",  # a page of failures; the places of one picture
     "{source for source, _ in known}", "_CRASHED", "_BY_LIMIT", "holding", "lost", "of_known",  # sources, constants, subqueries
 }  # fmt: skip

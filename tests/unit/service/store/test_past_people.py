@@ -12,6 +12,7 @@ from immich_facesets.dates import DateKind
 from immich_facesets.faces import Box
 from immich_facesets.facesets.minors import DatedFace
 from immich_facesets.grouping.plan import Link
+from immich_facesets.listing import plan_page
 from service.store import assets, births, contents, face_readings, folders, identities, past_people, sources
 from service.store.database import Store, migrate
 
@@ -76,6 +77,18 @@ def test_a_face_of_a_minor_stays_known_after_its_source_is_removed(store: Store)
     remove_anna(store)
     assert given(store) == {1: {MIA}}
     assert store.read_now(births.births_of_people) == {MIA: ("2015-02-03",)}
+
+
+def test_a_face_of_a_minor_stays_known_where_an_edit_cut_it_off(store: Store) -> None:
+    """Ben has the bytes that Anna's asset showed before."""
+    item = put(store, seen(birth_date="2015-02-03"))
+    share(store)
+    cut = replace(item, checksum="c" * 40, width=400, height=400, hints=(), updated_at=NOON)
+    known = store.read_now(assets.known_assets, "anna", ["a1"])
+    store.write_now(assets.remember_page, plan_page([cut], known, NOON, RULES), run_id=2)
+    look(store, cut)
+    store.write_now(contents.record_content, content(cut), NOON)
+    assert given(store) == {1: {MIA}}
 
 
 def test_a_face_of_a_minor_stays_known_when_its_picture_returns_from_elsewhere(store: Store) -> None:
