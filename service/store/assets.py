@@ -81,7 +81,7 @@ def _row(plan: AssetPlan, run_id: int) -> dict[str, Any]:
 def remember_page(tx: Connection, plans: Sequence[AssetPlan], *, run_id: int) -> PageCounts:
     """Write one page of a listing. This is the commit point of discover."""
     rows = [_row(plan, run_id) for plan in plans]
-    _keep_knowledge(tx, [plan.asset for plan in plans if plan.is_changed])
+    _keep_places(tx, [plan.asset for plan in plans if plan.is_changed])
     upsert(tx, assets, rows, keep=_SEEN)
     upsert(tx, assets, rows, keep=[column.name for column in assets.c if column.name not in _SEEN], options=BOOKKEEPING)
     _show_known_contents(tx, [plan.asset for plan in plans if plan.is_new or plan.is_changed])
@@ -91,8 +91,8 @@ def remember_page(tx: Connection, plans: Sequence[AssetPlan], *, run_id: int) ->
     return PageCounts(sum(plan.is_new for plan in plans), sum(plan.is_changed for plan in plans))
 
 
-def _keep_knowledge(tx: Connection, changed: Sequence[Asset]) -> None:
-    """Keep what is known of minors in the bytes that these assets show no longer; nothing if the bytes are the same."""
+def _keep_places(tx: Connection, changed: Sequence[Asset]) -> None:
+    """Keep where minors are in the bytes that these assets may show no longer: their boxes are those of other bytes."""
     for some in chunks(changed):
         now = {(asset.source, asset.asset_id): asset.fingerprint for asset in some}
         sources, asset_ids = zip(*now, strict=True)
@@ -103,7 +103,7 @@ def _keep_knowledge(tx: Connection, changed: Sequence[Asset]) -> None:
         )
         others = [(source, asset_id) for source, asset_id, before in rows if now.get((source, asset_id)) != before]
         if others:
-            past_people.keep_knowledge(tx, tuple_(assets.c.source, assets.c.asset_id).in_(others))
+            past_people.keep_places(tx, tuple_(assets.c.source, assets.c.asset_id).in_(others))
 
 
 def _show_known_contents(tx: Connection, changed: Sequence[Asset]) -> None:

@@ -89,7 +89,8 @@ def forget_removed(tx: Connection, names: Sequence[str]) -> None:
     knowledge that holds back pictures of minors stays too.
     """
     for some in chunks(names):
-        past_people.keep_knowledge(tx, assets.c.source.in_(some))
+        past_people.keep_places(tx, assets.c.source.in_(some))
+        past_people.keep_dates(tx, assets.c.source.in_(some))
         for table in (hints, moved_faces, failures, assets):
             tx.execute(delete(table).where(table.c.source.in_(some)))
         tx.execute(update(people).where(people.c.source.in_(some)).values(is_gone=True))

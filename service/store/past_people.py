@@ -7,7 +7,7 @@ The rule for minors asks it (``immich_facesets.facesets.minors``).
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, select, update
+from sqlalchemy import Connection, and_, exists, func, select, update
 
 from immich_facesets.assets import FaceHint, PersonKey
 from immich_facesets.dates import EVIDENCE, read_date
@@ -80,12 +80,11 @@ def keep_hints(tx: Connection, source: str, asset_id: str, now: Mapping[str, str
     upsert(tx, past_hints, [dict(row) for row in rows if now.get(row["face_id"]) != row["person_id"]])
 
 
-def keep_knowledge(tx: Connection, *which: Any) -> None:
+def keep_places(tx: Connection, *which: Any) -> None:
     """
-    Record what assets show of minors, before they are removed or show other bytes; ``which``: conditions on ``assets``.
+    Record where sources gave faces to people with a birth date in assets that are removed, or will show other bytes.
 
-    That is where a source gave a face to a person with a birth date, and the dates of the pictures of known people.
-    Both are kept by content: other sources may have the same picture. Birth dates stay in any case.
+    ``which``: conditions on ``assets``. The places are kept by content: other sources may have the same picture.
     """
     places = [
         {
@@ -101,6 +100,10 @@ def keep_knowledge(tx: Connection, *which: Any) -> None:
         for box, (source, person) in several
     ]
     upsert(tx, past_places, places)
+
+
+def keep_dates(tx: Connection, *which: Any) -> None:
+    """Record the dates of pictures of known people in assets that are removed; ``which``: conditions on ``assets``."""
     members = select(faces.c.sha256).join(memberships, memberships.c.face_id == faces.c.face_id)
     of_known = members.union(select(former_members.c.sha256), select(past_places.c.sha256))
     stated = _stated_dates(*which).subquery()
@@ -111,7 +114,7 @@ def keep_knowledge(tx: Connection, *which: Any) -> None:
 def _stated_dates(*conditions: Any) -> Any:
     """Return the query for the dates that say when a picture was taken, of each asset's content."""
     return (
-        select(_CONTENT.label("sha256"), assets.c.local_date.label("local_date"))
+        select(assets.c.source, _CONTENT.label("sha256"), assets.c.local_date.label("local_date"))
         .select_from(assets)
         .outerjoin(fingerprints, fingerprints.c.fingerprint == assets.c.fingerprint)
         .where(assets.c.date_kind.in_(EVIDENCE), _CONTENT.is_not(None), *conditions)
@@ -124,9 +127,11 @@ def dated_faces(tx: Connection, space: str) -> list[DatedFace]:
     Return every face of a space with its identity (0: none) and date, by face id.
 
     The date is the earliest that says when the picture was taken, of all copies. Those that are gone count too: a date
-    does not get better because the copy that has it is deleted, or its source is removed.
+    does not get better because the copy that has it is deleted, or its source is removed. A source that was added again
+    states it anew.
     """
-    stated = _stated_dates().union_all(select(past_dates.c.sha256, past_dates.c.local_date)).subquery()
+    is_back = exists().where(assets.c.source == past_dates.c.source, assets.c.content == past_dates.c.sha256)
+    stated = _stated_dates().union_all(select(past_dates).where(~is_back)).subquery()
     taken = select(stated.c.sha256, func.min(stated.c.local_date).label("taken")).group_by(stated.c.sha256).subquery()
     rows = tx.execute(
         select(faces.c.face_id, memberships.c.identity, taken.c.taken)

@@ -197,7 +197,8 @@ past_hints = Table(
     Column("image_height", Integer, nullable=False),
 )
 
-# Where a source that was removed gave a face to a person with a birth date, in upright original pixels.
+# Where a source gave a face to a person with a birth date, in upright original pixels: a source that was removed, or an
+# asset that shows other bytes now.
 past_places = Table(
     "past_places",
     metadata,
@@ -223,6 +224,7 @@ past_likenesses = Table(
 past_dates = Table(
     "past_dates",
     metadata,
+    Column("source", String(200), primary_key=True),
     Column("sha256", String(64), primary_key=True),
     Column("local_date", String(40), primary_key=True),
 )

@@ -20,9 +20,10 @@ def upgrade() -> None:
     )
     op.create_table(
         "past_dates",
+        sa.Column("source", sa.String(length=200), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("local_date", sa.String(length=40), nullable=False),
-        sa.PrimaryKeyConstraint("sha256", "local_date", name="pk_past_dates"),
+        sa.PrimaryKeyConstraint("source", "sha256", "local_date", name="pk_past_dates"),
     )
 
 

@@ -107,6 +107,26 @@ def test_of_people_without_a_birth_date_nothing_stays_of_a_removed_source(store:
     assert given(store) == {}
 
 
+def test_a_better_date_counts_also_after_a_removal_and_in_an_external_library(store: Store) -> None:
+    """An asset of an external library has another fingerprint after every change, with the same bytes."""
+    wrong = {"local_date": "2001-01-01", "date_kind": DateKind.METADATA, "checksum": None}
+    item = put(store, seen(birth_date="1995-02-03"), **wrong)
+    store.write_now(identities.apply_grouping, one_identity(1), NOON)
+    assert dates(store) == {1: "2001-01-01", 2: "2001-01-01"}
+    right = replace(item, local_date="2019-01-01", updated_at=NOON)
+    known = store.read_now(assets.known_assets, "anna", ["a1"])
+    store.write_now(assets.remember_page, plan_page([right], known, NOON, RULES), run_id=2)
+    assert dates(store) == {1: "2019-01-01", 2: "2019-01-01"}
+    remove_anna(store)
+    assert dates(store) == {1: "2019-01-01", 2: "2019-01-01"}
+    put(store, seen(), local_date="2020-02-02", date_kind=DateKind.METADATA, checksum=None)
+    assert dates(store) == {1: "2020-02-02", 2: "2020-02-02"}, "the same source states it anew"
+
+
+def dates(store: Store) -> dict[int, str]:
+    return {face.face_id: str(face.taken) for face in store.read_now(past_people.dated_faces, RECIPE.space)}
+
+
 def test_whom_an_identity_resembled_follows_it_into_another(store: Store) -> None:
     put(store, seen(birth_date="2015-02-03"))
     store.write_now(identities.apply_grouping, one_identity(1), NOON)
@@ -128,8 +148,7 @@ def test_a_date_of_a_removed_source_counts_for_known_people_alone(store: Store) 
     store.write_now(assets.remember_page, plans(twin), run_id=1)
     store.write_now(identities.apply_grouping, one_identity(1), NOON)
     remove_anna(store)
-    found = {face.face_id: str(face.taken) for face in store.read_now(past_people.dated_faces, RECIPE.space)}
-    assert found == {1: "2001-01-01", 2: "2001-01-01", 3: "2019-01-01"}
+    assert dates(store) == {1: "2001-01-01", 2: "2001-01-01", 3: "2019-01-01"}
 
 
 def test_a_box_without_extent_means_any_face_of_the_picture(store: Store) -> None:

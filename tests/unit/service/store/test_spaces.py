@@ -170,7 +170,7 @@ CHANGES = {
     "remember_source apply_size_rule remember_page record_look mark_gone finish_listing remember_people remember_births keep_links keep_hints record_alias",
     "mark_person_gone",
     "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_export record_copy",
-    "record_removal record_enrichment rename_in_decisions keep_knowledge keep_likenesses",
+    "record_removal record_enrichment rename_in_decisions keep_places keep_dates keep_likenesses",
     "write_value write_scope forget_scope write_last_complete_sync write_thresholds record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
     "announce_space use_space mark_unasked rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
 }
