@@ -56,8 +56,8 @@ def draw_sheet(faceset: Faceset, top: frozenset[int], report: Preflight, thumbna
         _text(_more(chosen, MOST_CHOSEN), _FAINT),
     ]
     if faceset.omitted:
-        small = f", {without_crop} of them too small for a crop" if without_crop else ""
-        parts.append(_text([f"Left out: {len(faceset.omitted)}{small}"], _INK))
+        unseen = f", {without_crop} of them without a crop" if without_crop else ""
+        parts.append(_text([f"Left out: {len(faceset.omitted)}{unseen}"], _INK))
         parts += _rows(left_out[:MOST_LEFT_OUT], _LEFT_OUT, thumbnail)
         parts.append(_text(_more(left_out, MOST_LEFT_OUT), _FAINT))
     sheet = np.vstack([part for part in parts if len(part)])

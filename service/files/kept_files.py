@@ -15,6 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from immich_facesets.checkpoints import checkpoint
+from immich_facesets.exports.fsz import FSZ
+from immich_facesets.exports.registry import PROFILES
 from immich_facesets.imports.manifests import MANIFEST
 from immich_facesets.runtime.file_modes import SHARED_FOLDER, make_folder
 from service.files.draft_files import SUMS, digests_in
@@ -81,10 +83,7 @@ def _of_others(folder: Path) -> Iterator[str]:
     digests = digests_in(folder)
     if digests is None:
         return
-    manifest = manifest_of(folder)
-    bundles = manifest.get("bundles")
-    ours = {MANIFEST, SUMS, *_Pictures.of(manifest).face_of}
-    ours |= {str(name) for name in bundles.values()} if isinstance(bundles, dict) else set()
+    ours = _always_ours(manifest_of(folder), digests)
     for path in sorted(_files(folder)):
         checkpoint()
         name = path.relative_to(folder).as_posix()
@@ -92,6 +91,21 @@ def _of_others(folder: Path) -> Iterator[str]:
         is_unchanged = written is not None and _digest(path) == written
         if name not in ours and not is_unchanged:
             yield name
+
+
+def _always_ours(manifest: Mapping[str, Any], digests: Mapping[str, str]) -> set[str]:
+    """
+    Return the files that are ours even when changed: pictures, bundles and manifests.
+
+    Of a profile for swapping these are all files that its readers load. None is kept when a face is held back.
+    """
+    named = manifest.get("bundles")
+    bundles = {str(name) for name in named.values()} if isinstance(named, dict) else set[str]()
+    profile = PROFILES.get(str(manifest.get("profile", FSZ.name)))
+    is_for_swapping = profile is None or profile.is_for_swapping
+    return {MANIFEST, SUMS, *_Pictures.of(manifest).face_of} | (
+        bundles if is_for_swapping else bundles - digests.keys()
+    )
 
 
 def _place(name: str, old: _Pictures, new: _Pictures) -> str | None:

@@ -8,7 +8,6 @@ no further look.
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import astuple
 
 import cv2
 import numpy as np
@@ -92,9 +91,8 @@ class CropChecks:
         crop, side = self.crops[face.face_id], self.rules.out_size
         shown = box_in_crop(self._shown(face), crop.area_corners, 1, turns=upright_turns(face.landmarks))
         frame = frame or Box(0.0, 0.0, side, side)
-        corner, factor = Box(shown.x1, shown.y1, shown.x1, shown.y1), shown.width / side
-        part = Box(*(start + edge * factor for start, edge in zip(astuple(corner), astuple(frame), strict=True)))
-        whole = Box(0.0, 0.0, 1.0, 1.0)
+        left, top, shares = shown.x1, shown.y1, frame.scaled(shown.width / side, shown.height / side)
+        part, whole = Box(left + shares.x1, top + shares.y1, left + shares.x2, top + shares.y2), Box(0.0, 0.0, 1.0, 1.0)
         picture = finished_picture(self.stored(crop), side, None if part == whole else part)
         return blacken_outside(picture, in_frame(self.inside(face), frame, side))
 

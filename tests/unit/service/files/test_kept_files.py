@@ -29,7 +29,7 @@ def write(tree: ExportTree, faces: Sequence[str], *, repeats: int = 7, config: b
             "name": "faceset_001",
             "profile": "kohya",
             "faces": [{"file": file, "sha256": face, "box": [1, 2, 3, 4]} for file, face in files.items()],
-            "bundles": {"all": "all.fsz"},
+            "bundles": {"all": "all.fsz", "dataset.toml": "dataset.toml"},
         }
     )
     pictures = {file: f"picture of {face}".encode() for file, face in files.items()}
@@ -132,6 +132,15 @@ def test_changed_pictures_and_bundles_of_ours_are_written_again_and_go_with_thei
         f"{NAME}/img/7_anna/0001.txt": "anna b",
     }
     assert tree.take_kept() == []
+
+
+def test_a_changed_vector_for_swapping_never_outlives_its_directory(tree: ExportTree, tmp_path: Path) -> None:
+    name = "_profiles/visomaster/faceset_001"
+    manifest = {"schema": 1, "name": "faceset_001", "profile": "visomaster", "faces": [], "bundles": {"a": "a.json"}}
+    tree.write_directory(name, [("a.json", b"[1]"), ("manifest.json", json_bytes(manifest))])
+    (tmp_path / name / "a.json").write_text("[2]", encoding="utf-8")
+    assert tree.remove_directory(name) is True
+    assert found(tmp_path) == {}
 
 
 def test_nothing_is_kept_of_a_directory_that_nobody_touched(tree: ExportTree, tmp_path: Path) -> None:
