@@ -78,14 +78,21 @@ class Decoder:
         except MemoryError:
             raise ItemError("the picture needs more memory than there is", reason="too_many_pixels") from None
 
-    def _decode_with_pillow(self, data: bytes, allow: Allow, *, may_be_cut_off: bool = True) -> Picture:
+    def _decode_with_pillow(
+        self, data: bytes, allow: Allow, *, may_be_cut_off: bool = True, may_use_opencv: bool = True
+    ) -> Picture:
+        """
+        Decode through Pillow, or plain JPEGs through OpenCV, which is faster.
+
+        OpenCV's decoder writes a warning to the terminal where a JPEG is cut off.
+        """
         try:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 least = self._least_reduction(image)
                 if may_be_cut_off and image.format in {"JPEG", "MPO"} and not truncated_jpeg.ends(data):
                     return self._decode_what_is_left(data, image.size, allow)
                 profile = image.info.get("icc_profile")
-                plain = image.format in {"JPEG", "MPO"} and image.mode in {"RGB", "L"}
+                plain = may_use_opencv and image.format in {"JPEG", "MPO"} and image.mode in {"RGB", "L"}
                 if plain and (not isinstance(profile, bytes) or is_srgb(profile)):
                     orientation = _orientation(image)
                     reduction = max(least, _reduction(allow, image.size, orientation))
@@ -104,7 +111,10 @@ class Decoder:
         rows = truncated_jpeg.whole_rows(data)
         if not rows:
             raise ItemError("the picture is damaged: it ends too early, and most of it is missing", reason="corrupt")
-        picture = self._decode_with_pillow(truncated_jpeg.completed(data), allow, may_be_cut_off=False)
+        is_whole = rows == size[1]
+        picture = self._decode_with_pillow(
+            truncated_jpeg.completed(data), allow, may_be_cut_off=False, may_use_opencv=is_whole
+        )
         return picture.cut_off(rows)
 
     def least_reduction(self, width: int, height: int) -> int:

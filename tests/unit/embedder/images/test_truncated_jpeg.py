@@ -1,5 +1,6 @@
 """JPEGs that end too early: what is whole is read, and the rest is named."""
 
+import contextlib
 import io
 from typing import Any
 
@@ -35,6 +36,17 @@ def orientation(value: int) -> Image.Exif:
     exif = Image.Exif()
     exif[0x0112] = value
     return exif
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+@pytest.mark.parametrize("share", [0.4, 0.95, 0.99])
+def test_no_decoder_writes_to_the_terminal(
+    options: dict[str, Any], share: float, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = jpeg(scene(), **options)
+    with contextlib.suppress(ItemError):
+        Decoder(10**6).decode(data[: int(len(data) * share)])
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_rows": 1}])
