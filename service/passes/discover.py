@@ -19,7 +19,7 @@ from service.computation import compute
 from service.passes.context import PassContext
 from service.passes.discovering.counts import DiscoverCounts
 from service.passes.discovering.dates import with_dates
-from service.passes.discovering.face_readings import FaceReadings
+from service.passes.discovering.face_readings import PAGE, FaceReadings
 from service.passes.discovering.people import read_people
 from service.passes.fan_out import QUESTIONS_AT_ONCE, each, fan_out
 from service.remote.guard import CircuitOpenError
@@ -31,8 +31,6 @@ log = structlog.get_logger(__name__)
 
 OVERLAP = timedelta(minutes=10)
 """How far a listing of changes reaches back before the newest known change: clocks and commits are not in step."""
-
-_PAGE = 1000  # assets per listing request
 
 
 class Discover:
@@ -96,7 +94,7 @@ class Discover:
             return False
         # A whole listing returns the faces of 1,000 assets per request: cheaper than reading each one.
         due, known = await self._store.read(face_readings.count_due, facts.name, now)
-        return due > max(1, known // _PAGE)
+        return due > max(1, known // PAGE)
 
     async def _list(self, updated_after: datetime | None, readings: FaceReadings) -> None:
         newest: datetime | None = None

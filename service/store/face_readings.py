@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, and_, bindparam, exists, func, select, true, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, exists, func, or_, select, true, update
 
 from immich_facesets.assets import Asset, FaceHint
 from immich_facesets.listing import ListingRules, is_big_enough, is_wanted, next_look
@@ -85,15 +85,26 @@ def without_hints(
     ``listed_by``: only those that this run has listed. ``after``: the last id of the previous batch.
     """
     listed = true() if listed_by is None else assets.c.listing_seen == listed_by
-    known = exists().where(hints.c.source == assets.c.source, hints.c.asset_id == assets.c.asset_id)
-    here = (assets.c.source == source, assets.c.is_gone.is_(False), assets.c.is_offline.is_(False))
     rows = tx.execute(
         select(assets.c.asset_id, assets.c.hints_due_at)
-        .where(*here, listed, ~known, assets.c.asset_id > after)
+        .where(*_faceless(source), listed, assets.c.asset_id > after)
         .order_by(assets.c.asset_id)
         .limit(limit)
     )
     return [FacelessAsset(row.asset_id, row.hints_due_at is not None and row.hints_due_at <= now) for row in rows]
+
+
+def count_due_without_hints(tx: Connection, source: str, now: datetime, listed_by: int) -> int:
+    """Return how many assets without any known face are due, beside those that this run has listed."""
+    elsewhere = assets.c.listing_seen != listed_by
+    due = assets.c.hints_due_at <= now
+    return tx.scalar(select(func.count()).select_from(assets).where(*_faceless(source), elsewhere, due)) or 0
+
+
+def _faceless(source: str) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of an asset of which no face is known, and whose file is there."""
+    known = exists().where(hints.c.source == assets.c.source, hints.c.asset_id == assets.c.asset_id)
+    return (assets.c.source == source, assets.c.is_gone.is_(False), assets.c.is_offline.is_(False), ~known)
 
 
 def record_no_faces(
@@ -132,18 +143,28 @@ def make_due(tx: Connection, source: str, asset_ids: Sequence[str], *, now: date
         )
 
 
-def to_look_at(tx: Connection, source: str, now: datetime, *, after: str = "", limit: int = 1000) -> list[Asset]:
-    """Return the assets whose faces are due to be read again, by id; ``after``: the last id of the previous batch."""
+def to_look_at(
+    tx: Connection, source: str, now: datetime, *, after: Asset | None = None, limit: int = 1000
+) -> list[Asset]:
+    """
+    Return the assets whose faces are due to be read again, newest first.
+
+    ``after``: the last one of the previous batch.
+    """
+    older: ColumnElement[bool] = true()
+    if after is not None:
+        tie = and_(assets.c.taken_at == after.taken_at, assets.c.asset_id > after.asset_id)
+        older = or_(assets.c.taken_at < after.taken_at, tie)
     rows = tx.execute(
         select(assets)
         .where(
             assets.c.source == source,
             assets.c.hints_due_at <= now,
             assets.c.is_gone.is_(False),
-            assets.c.asset_id > after,
+            older,
             ~failures.resting_place("discover", now),
         )
-        .order_by(assets.c.asset_id)
+        .order_by(assets.c.taken_at.desc(), assets.c.asset_id)
         .limit(limit)
     )
     return [asset_from_row(row) for row in rows]

@@ -13,6 +13,9 @@ from service.remote.guard import CircuitOpenError
 from service.sources import Source
 from service.store import face_readings, failures
 
+PAGE = 1000
+"""The most assets in one answer of a listing, or of the question for those with faces."""
+
 
 class FaceReadings:
     """
@@ -43,8 +46,10 @@ class FaceReadings:
 
         It is asked after the listing: a picture that changed in between is then among those with faces. Known faces
         are never dropped here, but only by reading the faces of their picture. ``listed_by``: only assets that this
-        run has listed.
+        run has listed; all of them are settled where that takes fewer requests than reading the due ones.
         """
+        if listed_by is not None and await self._is_whole_answer_cheaper(listed_by):
+            updated_after = listed_by = None
         with_faces = await self._source.ids_with_faces(updated_after=updated_after)
         if with_faces is None:
             return
@@ -59,9 +64,16 @@ class FaceReadings:
                 await store.write(face_readings.make_due, name, late, now=now)
             after = batch[-1].asset_id
 
+    async def _is_whole_answer_cheaper(self, listed_by: int) -> bool:
+        """Return whether more pictures without known faces are due than there can be pages of those with faces."""
+        name, now = self._source.name, self._context.clock()
+        due = await self._store.read(face_readings.count_due_without_hints, name, now, listed_by)
+        _, known = await self._store.read(face_readings.count_due, name, now)
+        return due > max(1, known // PAGE)
+
     async def run(self) -> None:
         """
-        Read the faces that are due.
+        Read the faces that are due, those of the newest pictures first.
 
         Failures of the source, rather than of the asset, get further rounds.
         """
@@ -79,11 +91,11 @@ class FaceReadings:
         due, _ = await self._store.read(face_readings.count_due, self._source.name, now)
         if due:
             self._context.board.update_stage("discover", done=0, total=due, note="reading faces")
-        after = ""
+        after: Asset | None = None
         while batch := await self._store.read(face_readings.to_look_at, self._source.name, now, after=after):
             for asset in batch:
                 yield asset
-            after = batch[-1].asset_id
+            after = batch[-1]
 
     async def _read(self, asset: Asset) -> None:
         now = self._context.clock()

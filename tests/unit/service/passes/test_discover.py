@@ -12,12 +12,16 @@ from passes_scene import START, Clock, Stage, staged
 from immich_facesets.errors import SetupError
 from service.demo.immich import FakeAsset
 from service.passes.discover import OVERLAP
+from service.passes.fan_out import QUESTIONS_AT_ONCE
 from service.progress import StageProgress
 from service.store import runs
 from service.store.sources import finish_listing
 from service.store.tables import assets, failures, hints, people, sources
 
 VERSIONS = ("2.7.5", "3.1.0", "3.3.5")
+
+YESTERDAY: dict[str, Any] = {"created_at": START - timedelta(days=1), "updated_at": START - timedelta(days=1)}
+"""A young picture that a listing of changes leaves out, once a newer one is known."""
 
 
 def wanted(stage: Stage) -> set[str]:
@@ -36,6 +40,12 @@ def updated_after(stage: Stage) -> set[str | None]:
         condition = body.get("filter", {}).get("updatedAt", {})
         found.add(body.get("updatedAfter") or condition.get("gte"))
     return found
+
+
+def faces_updated_after(stage: Stage) -> set[str | None]:
+    """The start times of the questions for pictures with faces; None is a question about all of them."""
+    filters = [body["filter"] for body in stage.immich.requests.bodies() if isinstance(body, dict)]
+    return {one.get("updatedAt", {}).get("gte") for one in filters if "hasPeople" in one}
 
 
 def looks(stage: Stage, asset: FakeAsset) -> int:
@@ -248,6 +258,74 @@ async def test_faces_found_after_the_first_look_are_read_after_the_next_whole_li
         assert (await stage.discover()).looked == 1
         assert stage.immich.requests.assets("faces") == [asset.asset_id]
         assert wanted(stage) == {"late.jpg"}
+
+
+async def test_only_pictures_with_faces_cost_a_request_each(tmp_path: Path) -> None:
+    async with staged(tmp_path, "3.3.5") as stage:
+        several = [stage.add(f"{number}.jpg", face=number % 10 == 0, **YESTERDAY) for number in range(200)]
+        with_faces = {asset.asset_id for asset in several if asset.faces}
+        stage.add_face(several[10], person_id="p1")  # a person, and an unassigned face beside it
+        await stage.discover()
+        assert sorted(stage.immich.requests.assets("faces")) == sorted(with_faces)
+        assert stage.immich.requests.count("search") <= 3, "a page of pictures, of lost files, of those with faces"
+        assert stage.immich.requests.count() <= 20 + 3 + 5, "and a few about the server, the key and the people"
+        assert {row.asset_id for row in stage.rows(hints)} == with_faces
+
+
+async def test_later_looks_at_many_young_pictures_without_faces_are_one_question(tmp_path: Path) -> None:
+    async with staged(tmp_path, "3.3.5") as stage:
+        several = [stage.add(f"{number}.jpg", face=number % 10 == 0, **YESTERDAY) for number in range(200)]
+        known = [asset.asset_id for asset in several if asset.faces]
+        await stage.discover()
+        stage.add("newest.jpg", face=False)
+        await stage.discover()
+        stage.add_face(several[1])
+        stage.clock.move(minutes=6)
+        stage.immich.requests.clear()
+        await stage.discover()
+        assert None not in updated_after(stage) - faces_updated_after(stage), "the listing is that of changes"
+        assert sorted(stage.immich.requests.assets("faces")) == sorted([*known, several[1].asset_id])
+        assert "1.jpg" in wanted(stage)
+        (due,) = {
+            row.hints_due_at - stage.clock.now for row in stage.rows(assets) if row.file_name in {"2.jpg", "1.jpg"}
+        }
+        assert due == timedelta(minutes=30)
+
+
+async def test_a_look_at_one_picture_without_faces_is_no_question_for_all(tmp_path: Path) -> None:
+    async with staged(tmp_path, "3.3.5") as stage:
+        old: dict[str, Any] = {"created_at": START - timedelta(days=99), "updated_at": START - timedelta(days=99)}
+        for number in range(5):
+            stage.add(f"{number}.jpg", **old)
+        young = stage.add("young.jpg", face=False, **YESTERDAY)
+        await stage.discover()
+        stage.add("newest.jpg", face=False)
+        await stage.discover()
+        stage.clock.move(minutes=6)
+        stage.immich.requests.clear()
+        await stage.discover()
+        assert looks(stage, young) == 1
+        assert None not in faces_updated_after(stage)
+
+
+@pytest.mark.parametrize("version", VERSIONS[1:])
+async def test_a_reading_that_is_stopped_has_read_the_newest_pictures(version: str, tmp_path: Path) -> None:
+    async with staged(tmp_path, version) as stage:
+        several = [
+            stage.add(f"{number}.jpg", taken_at=START - timedelta(days=400 + number * 37 % 60)) for number in range(60)
+        ]
+        several.sort(key=lambda asset: asset.taken_at, reverse=True)
+
+        def stop_after_some(_query: str, _body: object) -> bool:
+            if stage.immich.requests.count("faces") >= 5:
+                stage.conditions.stop.set()
+            return False
+
+        stage.immich.faults.add("faces", "status", status=500, when=stop_after_some)
+        await stage.discover()
+        read = set(stage.immich.requests.assets("faces"))
+        assert 5 <= len(read) <= 5 + QUESTIONS_AT_ONCE
+        assert read == {asset.asset_id for asset in several[: len(read)]}
 
 
 @pytest.mark.parametrize("whole", [True, False])
