@@ -56,9 +56,10 @@ class Measures:
     """
     The embedder's measurements of one face.
 
-    ``blur`` is the variance of the Laplacian on the aligned grey crop (higher is sharper). ``blur_size`` is the number
-    of original pixels along the side of that crop; below 112 it was magnified, and is smooth for that reason alone.
-    ``brightness`` and ``contrast`` are the mean and standard deviation of the grey crop in [0, 255]. ``yaw``,
+    ``blur`` is the variance of the Laplacian on the aligned grey crop, without that of noise (higher is sharper).
+    ``blur_size`` is the number of original pixels along the side of that crop; below 112 it was magnified, and is
+    smooth for that reason alone. ``brightness`` and ``contrast`` are the mean and standard deviation of the grey crop
+    in [0, 255]. ``yaw``,
     ``pitch``, ``roll`` are degrees, 0 is frontal and upright. ``quality`` in [0, 1] is the score of a face quality
     model (higher is better), None where the embedder has none.
     """

@@ -114,7 +114,9 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much is logged")
 
     min_face_short: float = Field(90, ge=1, le=100_000, description="shortest edge of a face, in pixels at original size; smaller faces cause no download and form no identity")
-    min_blur: float = Field(40.0, ge=0, description="sharpness (variance of the Laplacian) a face needs to count")
+    min_blur: float = Field(
+        40.0, ge=0, description="sharpness (variance of the Laplacian, without that of noise) a face needs to count"
+    )
     min_det_score: float = Field(0.6, ge=0, le=1, description="detector's score a face needs to count")
     grouping: Method = Field("careful", description="`careful` groups clear faces first, links their clusters, and leaves ties to a person; `plain` is one distance to one centre")
     min_faces: int = Field(15, ge=1, description="different pictures a new identity needs; 6 suits small libraries")
