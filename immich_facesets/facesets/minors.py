@@ -181,8 +181,17 @@ def is_under_age(born: str, taken: date) -> bool:
 
 
 def _anchors(sums: Sums, born: str) -> list[NDArray[np.float64]]:
-    """Return the mean looks of a minor: of all years, of the childhood and of its parts; none without a childhood."""
-    childhood = {year: vector for year, vector in sums.items() if _is_of_childhood(year, born)}
+    """
+    Return the mean looks of a minor: of all years, of the childhood and of its parts; none without a childhood.
+
+    The faces are the minor's, so a year before the birth is impossible, and counts as no date.
+    """
+    day = read_date(born)
+    childhood: Sums = {}
+    for stated, vector in sums.items():
+        year = None if stated is None or (day is not None and stated < day.year) else stated
+        if _is_of_childhood(year, born):
+            childhood[year] = childhood.get(year, 0.0) + vector
     if not childhood:
         return []
     parts = [list(sums.values()), list(childhood.values())]

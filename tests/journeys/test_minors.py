@@ -128,7 +128,7 @@ def trash(family: Family) -> None:
 def trash_annas(family: Family) -> None:
     for asset in family.childs:
         if asset.owner == "anna":
-            asset.is_trashed = not asset.is_trashed
+            asset.is_trashed = True
             family.changed(asset)
 
 
@@ -178,7 +178,8 @@ def share_all(family: Family) -> None:
 
 
 def let_ben_take_some(family: Family) -> None:
-    family.let_ben_take_some()
+    if not family.is_forgotten:
+        family.let_ben_take_some()
 
 
 def remove_anna(family: Family) -> None:

@@ -175,6 +175,12 @@ class Family:
                     self.copies[number], box=first.faces[0].box, image_width=WIDTH, image_height=HEIGHT
                 )
 
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether no picture is left that says how the child looks: then nothing can be known of another one."""
+        kept = [asset for asset in self.childs if not asset.is_trashed and not asset.is_offline]
+        return self.is_without_anna or not kept
+
     def let_ben_take_some(self) -> None:
         """Ben takes pictures of the child too, and Immich knows nobody in them."""
         for number in range(len(self.photos) - BENS, len(self.photos)):

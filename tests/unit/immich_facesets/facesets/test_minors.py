@@ -110,6 +110,16 @@ class TestLikenesses:
         assert people <= known.births.keys()
         return {number: {born for _, born in minors} for number, minors in found.items()}
 
+    def test_a_known_minor_whose_pictures_are_dated_before_the_birth_is_resembled_too(self) -> None:
+        known = Knowledge(births=BIRTHS, of_identities={1: frozenset({MIA})})
+        faces = self.faces(1, 12)
+        mine = (self.seen(1, 1, date(1999, 6, 1)), faces[:6])
+        for number, taken in ((2, date(2020, 6, 1)), (3, None)):
+            other = (self.seen(number * 10, number, taken), faces[6:])
+            assert self.minors(known, mine, other).get(number) == set(BIRTHS[MIA])
+        another_person = (self.seen(40, 4, date(1998, 6, 1)), faces[6:])
+        assert 4 not in self.minors(known, mine, another_person), "of other faces that date may be right"
+
     def test_an_identity_like_a_known_minor_is_found_and_no_other(self) -> None:
         known = Knowledge(births=BIRTHS, of_identities={1: frozenset({MIA})})
         mine, other = self.faces(1, 12), self.faces(2)
