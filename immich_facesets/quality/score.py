@@ -24,10 +24,20 @@ FULL_SIZE = 256.0
 HALF_SHARP = 300.0
 """The variance of the Laplacian for sharpness 0.5: the median of sharp photos with faces of 100 pixels or more."""
 
+LIT = 40.0
+"""The mean grey of a face that is light enough; those of clean labelled portraits are 70 and more, of 255."""
+
+CONTRASTY = 20.0
+"""The standard deviation of grey of a face that is not flat; those of clean labelled portraits are 34 and more."""
+
 
 @dataclass(frozen=True, slots=True)
 class QualityParts:
-    """The five parts of a face's quality, and the share of its crop that lies ``inside`` the picture; all in [0, 1]."""
+    """
+    The five parts of a face's quality, and two factors; all in [0, 1].
+
+    ``inside``: the share of its crop that lies in the picture. ``light``: 1 unless the face is too dark or too flat.
+    """
 
     frontality: float
     det_score: float
@@ -35,13 +45,15 @@ class QualityParts:
     size: float
     sharpness: float
     inside: float = 1.0
+    light: float = 1.0
 
     @property
     def score(self) -> float:
         """
-        The weighted sum, times the share inside: in [0, 1].
+        The weighted sum, times the share inside and the light: in [0, 1].
 
-        Frontal views matter most for every use of a faceset. Area outside the picture shows nobody.
+        Frontal views matter most for every use of a faceset. Area outside the picture shows nobody, and neither does
+        a dark or flat crop.
         """
         total = (
             0.30 * self.frontality
@@ -50,7 +62,7 @@ class QualityParts:
             + 0.15 * self.size
             + 0.15 * self.sharpness
         )
-        return round(total * self.inside, 4)
+        return round(total * self.inside * self.light, 4)
 
 
 def quality(face: Face, details: Details | None = None, *, inside: float = 1.0) -> QualityParts:
@@ -70,6 +82,7 @@ def quality(face: Face, details: Details | None = None, *, inside: float = 1.0) 
         size=_unit(face.face_short / FULL_SIZE),
         sharpness=_unit(sharpness(face.measures.blur)),
         inside=_unit(inside),
+        light=_unit(light(face.measures.brightness, face.measures.contrast)),
     )
 
 
@@ -103,6 +116,11 @@ def sharpness(blur: float) -> float:
     """Return a saturating function of the variance of the Laplacian, comparable only within one ``blur_size``."""
     blur = max(0.0, blur)
     return blur / (blur + HALF_SHARP) if math.isfinite(blur) else 0.0
+
+
+def light(brightness: float, contrast: float) -> float:
+    """Return 1 for a face that is light enough and not flat, falling to 0 for a black or a plain one."""
+    return _unit(brightness / LIT) * _unit(contrast / CONTRASTY)
 
 
 def _unit(value: float) -> float:

@@ -104,7 +104,7 @@ def test_the_manifest_of_a_faceset_has_the_keys_others_rely_on() -> None:
     assert first["sha256"] == sha256(1)
     assert first["taken"] == "2020-05-01"
     assert first["is_masked"] is True
-    assert set(first["quality"]) == {"frontality", "det_score", "symmetry", "size", "sharpness", "inside"}
+    assert set(first["quality"]) == {"frontality", "det_score", "symmetry", "size", "sharpness", "inside", "light"}
     assert 0 < first["score"] <= 1
     assert 0 <= first["distance"] <= 0.45
 

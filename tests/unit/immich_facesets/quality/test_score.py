@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from immich_facesets.faces import Face, Landmarks
-from immich_facesets.quality.score import QualityParts, frontality, quality, sharpness, symmetry
+from immich_facesets.quality.score import QualityParts, frontality, light, quality, sharpness, symmetry
 
 ROUNDING = 2e-4  # two scores may be rounded to different sides
 angles = st.floats(-90, 90)
@@ -58,6 +58,7 @@ def test_the_weights_are_those_of_the_product() -> None:
     assert QualityParts(0, 0, 0, 1, 0).score == 0.15
     assert QualityParts(0, 0, 0, 0, 1).score == 0.15
     assert QualityParts(1, 1, 1, 1, 1).score == 1.0
+    assert QualityParts(1, 1, 1, 1, 1, inside=0.5, light=0.5).score == 0.25
 
 
 @given(faces())
@@ -113,6 +114,25 @@ def test_sharpness_rises_without_end_and_never_reaches_1() -> None:
     assert values[0] == 0.0
     assert values[2] == 0.5
     assert values[-1] < 1.0
+
+
+def test_a_dark_or_flat_face_scores_less_and_an_ordinary_one_the_same() -> None:
+    def seen(brightness: float, contrast: float) -> QualityParts:
+        one = face()
+        return quality(replace(one, measures=replace(one.measures, brightness=brightness, contrast=contrast)))
+
+    good = seen(120, 50)
+    assert seen(70, 34).score == seen(200, 60).score == good.score
+    assert seen(20, 50).score == pytest.approx(good.score / 2, abs=ROUNDING)
+    assert seen(120, 10).score == pytest.approx(good.score / 2, abs=ROUNDING)
+    assert seen(15, 6).score < 0.15
+    assert seen(0, 0).score == seen(math.nan, 50).score == seen(120, math.nan).score == 0.0
+
+
+def test_light_never_falls_with_brightness_or_contrast() -> None:
+    for one, more in pairwise((0, 5, 20, 39, 40, 90, 255)):
+        assert light(one, 50) <= light(more, 50)
+        assert light(120, one / 2) <= light(120, more / 2)
 
 
 def test_measures_that_are_no_numbers_count_as_the_worst() -> None:
