@@ -127,9 +127,8 @@ def trash(family: Family) -> None:
 
 def trash_annas(family: Family) -> None:
     for asset in family.childs:
-        if asset.owner == "anna":
-            asset.is_trashed = True
-            family.changed(asset)
+        asset.is_trashed = True
+        family.changed(asset)
 
 
 def swap_keys(family: Family) -> None:

@@ -153,7 +153,9 @@ class Family:
 
     @property
     def childs(self) -> list[FakeAsset]:
-        return [asset for number, asset in self.assets.items() if self.photos[number].is_of_minor]
+        """Anna's pictures of the child."""
+        found = (asset for number, asset in self.assets.items() if self.photos[number].is_of_minor)
+        return [asset for asset in found if asset.owner == "anna"]
 
     def share_all(self) -> None:
         """Ben has a copy of every picture that there is of the child, byte by byte, and Immich knows nobody in it."""
