@@ -10,12 +10,15 @@ import msgspec
 Stage = Literal["discover", "embed", "group", "publish"]
 STAGES: tuple[Stage, ...] = ("discover", "embed", "group", "publish")
 
+ENOUGH_ITEMS = 20
+"""The least number of items whose rate tells how long the others take."""
+
 SyncKind = Literal["incremental", "faces", "full"]
 """The kinds of syncs: of changes; of changes and of the faces of all pictures; of the whole library."""
 
 
 class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """Progress of one stage. ``total`` is None while it is unknown."""
+    """Progress of one stage. ``total`` and ``seconds_left``, an estimate, are None while they are unknown."""
 
     stage: Stage
     state: Literal["waiting", "running", "done", "failed"] = "waiting"
@@ -23,6 +26,14 @@ class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
     total: int | None = None
     failed: int = 0
     note: str = ""
+    seconds_left: float | None = None
+
+
+def seconds_left(*, done: int, left: int, seconds: float) -> float | None:
+    """Return how long ``left`` items take at the rate of ``done`` in ``seconds``; None if these are too few to tell."""
+    if left <= 0 or seconds <= 0 or done < ENOUGH_ITEMS:
+        return None
+    return left * seconds / done
 
 
 class RemoteState(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,13 +11,13 @@ from rich.table import Table
 from immich_facesets.errors import RequestError
 from service.app import configured_users, open_reading
 from service.cli.terminal import out, plain, print_line
-from service.passes.context import PassContext
+from service.passes.context import PassContext, utc_now
 from service.progress import ProgressBoard
 from service.reports.identity import IdentityView, view_identity
-from service.reports.status import stored_status
+from service.reports.status import FacesToRead, faces_to_read, stored_status
 from service.settings import load_settings
 from service.store.members import IdentityRow, list_identities
-from service.web.formatting import counted
+from service.web.formatting import counted, time_left
 from service.web.schemas import Failure, LibraryCounts, Reembedding, Run
 
 _PICTURES_SHOWN = 5  # for each reason
@@ -32,6 +32,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     failures_by_reason: dict[str, int]
     guardrails: tuple[str, ...]
     reembedding: Reembedding | None
+    faces_to_read: FacesToRead | None
 
 
 def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
@@ -48,6 +49,9 @@ def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     _print_unavailable(report)
     if (other := report.reembedding) is not None:
         print_line(f"Re-embedding for space {other.space}: {other.done} of {other.total} pictures")
+    if (reading := report.faces_to_read) is not None:
+        left = "" if reading.seconds_left is None else f", {time_left(reading.seconds_left)}"
+        print_line(f"The running sync has yet to read the faces of {counted(reading.pictures, 'picture')}{left}")
     for run in report.runs[:5]:
         ended = "running" if run.outcome is None else f"{run.outcome}: {run.message}"
         print_line(f"  {_when(run.started_at)} {run.kind} {ended}")
@@ -82,6 +86,7 @@ async def _status() -> StatusReport:
     settings = load_settings()
     async with open_reading(settings) as store:
         stored = await stored_status(store, configured_users(settings))
+        reading = await faces_to_read(store, utc_now())
     return StatusReport(
         library=stored.library,
         runs=stored.runs,
@@ -89,6 +94,7 @@ async def _status() -> StatusReport:
         failures_by_reason=dict(sorted((one.reason, one.count) for one in stored.failures_by_reason)),
         guardrails=stored.guardrails,
         reembedding=stored.reembedding,
+        faces_to_read=reading,
     )
 
 

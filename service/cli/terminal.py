@@ -12,6 +12,7 @@ from rich.text import Text
 from immich_facesets.runtime.shutdown import ExitCode
 from service.progress import STAGES, ProgressBoard, Stage
 from service.progress import Progress as Snapshot
+from service.web.formatting import stage_note, time_left
 
 WORDS: dict[Stage, str] = {
     "discover": "Looking for new pictures",
@@ -77,7 +78,7 @@ def _draw(bars: Progress, tasks: dict[Stage, TaskID], now: Snapshot) -> None:
             continue
         if stage.stage not in tasks:
             tasks[stage.stage] = bars.add_task(WORDS[stage.stage], total=None, note="")
-        note = stage.note if not stage.failed else f"{stage.note} {stage.failed} failed".strip()
+        note = stage_note(stage) if not stage.failed else f"{stage_note(stage)} {stage.failed} failed".strip()
         bars.update(tasks[stage.stage], completed=stage.done, total=stage.total, note=note)
         if stage.state == "done" and stage.total is None:
             bars.update(tasks[stage.stage], total=stage.done)
@@ -99,7 +100,8 @@ async def _lines(board: ProgressBoard) -> None:
             if stage.state == "done" and not stage.done and stage.note:
                 numbers = stage.note
             failed = f", {stage.failed} failed" if stage.failed else ""
-            err.print(f"{WORDS[stage.stage]}: {stage.state}, {numbers}{failed}")
+            left = "" if stage.seconds_left is None else f", {time_left(stage.seconds_left)}"
+            err.print(f"{WORDS[stage.stage]}: {stage.state}, {numbers}{failed}{left}")
 
 
 def kept_note(count: int) -> str:

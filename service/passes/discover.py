@@ -99,6 +99,7 @@ class Discover:
     async def _list(self, updated_after: datetime | None, readings: FaceReadings) -> None:
         newest: datetime | None = None
         started = self._context.clock()
+        self._context.board.update_stage("discover", done=0, total=None, note="listing", seconds_left=None)
         async for page in self._source.listing(updated_after=updated_after):
             await self._remember(page)
             moments = [asset.updated_at for asset in page.assets]
@@ -148,7 +149,7 @@ class Discover:
     def _count_listed(self, number: int) -> None:
         self.counts.listed += number
         board = self._context.board
-        board.update_stage("discover", done=board.stage("discover").done + number, note="listing")
+        board.update_stage("discover", done=board.stage("discover").done + number)
 
     async def _confirm_gone(self) -> None:
         """Check each missing asset by id: absence from one listing proves nothing."""

@@ -1,16 +1,40 @@
 """The stored part of a status: counts, syncs, failures and warnings, for the page and for the command."""
 
 from collections.abc import Collection
+from datetime import datetime, timedelta
 
 import msgspec
 
 from immich_facesets.accounts import dropped_warning
 from service.passes.group import GUARDRAILS, QUESTIONS
-from service.store import failures, runs, spaces
+from service.progress import seconds_left
+from service.store import face_readings, failures, runs, spaces
 from service.store.database import Store
 from service.store.named_values import read_thresholds, read_value
 from service.store.source_names import dropped_users
 from service.web.schemas import Failure, LibraryCounts, ReasonCount, Reembedding, Run, StatusFacts
+
+_RATE_SPAN = timedelta(minutes=1)
+"""The time whose readings of faces tell how long the others take."""
+
+
+class FacesToRead(msgspec.Struct, frozen=True, kw_only=True):
+    """The pictures whose faces the running sync has yet to read. ``seconds_left`` is None while it is unknown."""
+
+    pictures: int
+    seconds_left: float | None
+
+
+async def faces_to_read(store: Store, now: datetime) -> FacesToRead | None:
+    """Return what the running sync has yet to read; None while none runs or nothing is due."""
+    latest = await store.read(runs.last_runs)
+    if not latest or latest[0].outcome is not None:
+        return None
+    due, lately = await store.read(face_readings.count_readings, now, now - _RATE_SPAN)
+    if not due:
+        return None
+    left = seconds_left(done=lately, left=due, seconds=min(_RATE_SPAN, now - latest[0].started_at).total_seconds())
+    return FacesToRead(pictures=due, seconds_left=left)
 
 
 async def stored_status(store: Store, configured: Collection[str] | None) -> StatusFacts:

@@ -159,10 +159,9 @@ def to_look_at(
         select(assets)
         .where(
             assets.c.source == source,
-            assets.c.hints_due_at <= now,
             assets.c.is_gone.is_(False),
             older,
-            ~failures.resting_place("discover", now),
+            *_due(now),
         )
         .order_by(assets.c.taken_at.desc(), assets.c.asset_id)
         .limit(limit)
@@ -173,5 +172,21 @@ def to_look_at(
 def count_due(tx: Connection, source: str, now: datetime) -> tuple[int, int]:
     """Return how many assets of a source are due for a look, and how many it has."""
     mine = (assets.c.source == source, assets.c.is_gone.is_(False))
-    due = tx.scalar(select(func.count()).select_from(assets).where(*mine, assets.c.hints_due_at <= now))
+    due = tx.scalar(select(func.count()).select_from(assets).where(*mine, *_due(now)))
     return due or 0, tx.scalar(select(func.count()).select_from(assets).where(*mine)) or 0
+
+
+def count_readings(tx: Connection, now: datetime, since: datetime) -> tuple[int, int]:
+    """
+    Return how many assets of all sources are due for a look, and how many looks were taken ``since``.
+
+    Each look has a time of its own; the assets that one answer settled share theirs and count once.
+    """
+    due = tx.scalar(select(func.count()).select_from(assets).where(assets.c.is_gone.is_(False), *_due(now)))
+    looks = select(func.count(assets.c.hints_read_at.distinct())).where(assets.c.hints_read_at > since)
+    return due or 0, tx.scalar(looks) or 0
+
+
+def _due(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions of an asset that is due for a look, and does not rest after a failure."""
+    return (assets.c.hints_due_at <= now, ~failures.resting_place("discover", now))

@@ -263,14 +263,14 @@ class Runner:
         try:
             yield
         except BaseException:
-            board.update_stage(stage, state="failed")
+            board.update_stage(stage, state="failed", seconds_left=None)
             raise
         finally:
             self._metrics.stage_seconds.labels(stage).observe(time.monotonic() - began)
         if self._context.stop.is_set():
-            board.update_stage(stage, state="waiting", note="stopped")
+            board.update_stage(stage, state="waiting", note="stopped", seconds_left=None)
             raise StopRequestedError
-        board.update_stage(stage, state="done", note="")
+        board.update_stage(stage, state="done", note="", seconds_left=None)
 
 
 @contextmanager

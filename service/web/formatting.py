@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from service.progress import Progress, RemoteState, Stage
+from service.progress import Progress, RemoteState, Stage, StageProgress
 from service.web.schemas import Objection, Run
 
 Tone = Literal["good", "busy", "warn", "bad"]
@@ -98,10 +98,24 @@ def relative(moment: datetime, now: datetime) -> str:
     distance = abs(seconds)
     if distance < 5:
         return "just now" if seconds <= 0 else "now"
-    steps = ((90, 1, "s"), (90 * 60, 60, "min"), (36 * 3600, 3600, "h"), (math.inf, 86400, "d"))
-    unit_seconds, unit = next((unit_seconds, unit) for limit, unit_seconds, unit in steps if distance < limit)
-    text = f"{round(distance / unit_seconds)} {unit}"
+    text = _in_one_unit(distance)
     return f"in {text}" if seconds > 0 else f"{text} ago"
+
+
+def time_left(seconds: float) -> str:
+    """Return an estimate in one fitting unit: ``about 12 min left``."""
+    return f"about {_in_one_unit(max(1, seconds))} left"
+
+
+def stage_note(stage: StageProgress) -> str:
+    """Return the note of a stage, with the estimate of the time left."""
+    return ", ".join(filter(None, (stage.note, None if stage.seconds_left is None else time_left(stage.seconds_left))))
+
+
+def _in_one_unit(seconds: float) -> str:
+    steps = ((90, 1, "s"), (90 * 60, 60, "min"), (36 * 3600, 3600, "h"), (math.inf, 86400, "d"))
+    unit_seconds, unit = next((unit_seconds, unit) for limit, unit_seconds, unit in steps if seconds < limit)
+    return f"{round(seconds / unit_seconds)} {unit}"
 
 
 def exact(moment: datetime) -> str:

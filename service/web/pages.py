@@ -146,6 +146,7 @@ def install_pages(app: web.Application) -> None:
         "size": formatting.size,
         "duration": formatting.duration,
         "relative": formatting.relative,
+        "stage_note": formatting.stage_note,
         "exact": formatting.exact,
         "rate": histogram.rate,
         "percent": histogram.percent,

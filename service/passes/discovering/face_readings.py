@@ -9,6 +9,7 @@ from immich_facesets.listing import ListingRules
 from service.passes.context import PassContext
 from service.passes.discovering.counts import DiscoverCounts
 from service.passes.fan_out import QUESTIONS_AT_ONCE, ROUNDS, fan_out
+from service.progress import seconds_left
 from service.remote.guard import CircuitOpenError
 from service.sources import Source
 from service.store import face_readings, failures
@@ -39,6 +40,7 @@ class FaceReadings:
         self._mark_if_gone = mark_if_gone
         self._postponed: set[str] = set()
         self._counts = counts
+        self._began = context.clock()
 
     async def settle_faceless(self, updated_after: datetime | None, *, listed_by: int | None) -> None:
         """
@@ -89,8 +91,9 @@ class FaceReadings:
     async def _due(self) -> AsyncIterator[Asset]:
         now = self._context.clock()
         due, _ = await self._store.read(face_readings.count_due, self._source.name, now)
+        self._began = now
         if due:
-            self._context.board.update_stage("discover", done=0, total=due, note="reading faces")
+            self._context.board.update_stage("discover", done=0, total=due, note="reading faces", seconds_left=None)
         after: Asset | None = None
         while batch := await self._store.read(face_readings.to_look_at, self._source.name, now, after=after):
             for asset in batch:
@@ -114,8 +117,15 @@ class FaceReadings:
         if found is not None:
             await self._store.write(face_readings.record_look, asset, found, now=now, rules=self._rules)
             self._counts.looked += 1
+        self._count_read()
+
+    def _count_read(self) -> None:
         board = self._context.board
-        board.update_stage("discover", done=board.stage("discover").done + 1)
+        done, total = board.stage("discover").done + 1, board.stage("discover").total or 0
+        seconds = (self._context.clock() - self._began).total_seconds()
+        board.update_stage(
+            "discover", done=done, seconds_left=seconds_left(done=done, left=total - done, seconds=seconds)
+        )
 
     async def _read_hints(self, asset: Asset) -> tuple[FaceHint, ...] | None:
         """Return the current faces on one asset, None when it turns out to be deleted."""

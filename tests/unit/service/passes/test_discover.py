@@ -591,6 +591,51 @@ async def test_progress_counts_pictures_and_then_faces(tmp_path: Path) -> None:
         assert (seen[-1].note, seen[-1].done, seen[-1].total) == ("reading faces", 5, 5)
 
 
+async def test_progress_tells_how_long_reading_the_faces_still_takes(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        for number in range(60):
+            stage.add(f"{number}.jpg", face=number % 2 == 0)
+        seen: list[StageProgress] = []
+
+        def pass_time(_query: str, _body: object) -> bool:
+            stage.clock.move(seconds=2)
+            seen.append(stage.conditions.board.stage("discover"))
+            return False
+
+        stage.immich.faults.add("faces", "status", status=500, when=pass_time)
+        await stage.discover()
+        early, late = ([one for one in seen if (one.done >= 20) == is_late] for is_late in (False, True))
+        assert {one.seconds_left for one in early} == {None}, "too few to tell"
+        assert late
+        for one in late:
+            assert one.seconds_left is not None
+            begun = one.done + QUESTIONS_AT_ONCE
+            assert 2 <= one.seconds_left / (60 - one.done) <= 2 * begun / one.done
+        assert stage.conditions.board.stage("discover").seconds_left is None
+
+
+async def test_what_rests_after_a_failure_is_not_among_the_faces_to_read(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        bad = stage.add("bad.jpg")
+        stage.add("good.jpg")
+        stage.immich.faults.add("faces", "status", status=500, asset_id=bad.asset_id)
+        await stage.discover()
+        stage.clock.move(minutes=6)
+        await stage.discover()
+        now = stage.conditions.board.stage("discover")
+        assert (now.note, now.done, now.total) == ("reading faces", 1, 1)
+
+
+async def test_each_source_is_counted_from_its_beginning(tmp_path: Path) -> None:
+    async with staged(tmp_path, "2.7.5", users=("anna", "ben")) as stage:
+        for number in range(3):
+            stage.add(f"{number}.jpg")
+        await stage.discover()
+        await stage.discover("ben")
+        now = stage.conditions.board.stage("discover")
+        assert (now.note, now.done, now.total) == ("listing", 0, None)
+
+
 async def test_a_date_that_may_be_the_files_is_looked_up_once(tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
         taken = START - timedelta(days=400)

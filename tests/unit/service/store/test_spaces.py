@@ -72,6 +72,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     assets.known_assets: ("anna", ["a1", "a2", "a3"]),
     face_readings.to_look_at: ("anna", NOON + timedelta(days=999)),
     face_readings.count_due: ("anna", NOON),
+    face_readings.count_readings: (NOON, NOON - timedelta(days=1)),
     assets.unseen: ("anna", 2),
     face_readings.without_hints: ("anna", NOON),
     face_readings.count_due_without_hints: ("anna", NOON, 2),

@@ -46,6 +46,13 @@ async def test_the_status_page_tells_everything_without_scripts() -> None:
     assert 'http-equiv="refresh"' in page
 
 
+async def test_a_stage_shows_how_long_it_still_takes() -> None:
+    scene = busy_scene()
+    assert "left" not in await page_of(scene)
+    scene.board.update_stage("embed", note="reading", seconds_left=743.0)
+    assert "reading, about 12 min left" in await page_of(scene)
+
+
 async def test_a_page_has_no_inline_script_or_style() -> None:
     page = await page_of(busy_scene())
     assert "<style" not in page
@@ -230,6 +237,8 @@ def test_moments_and_spans_read_like_speech() -> None:
         (-40 * 3600, "2 d ago"),
     ]:
         assert formatting.relative(NOW + timedelta(seconds=seconds), NOW) == words
+    for left, words in [(0.2, "about 1 s left"), (743, "about 12 min left"), (7300, "about 2 h left")]:
+        assert formatting.time_left(left) == words
     for seconds, words in [
         (0, "0 s"),
         (59, "59 s"),
