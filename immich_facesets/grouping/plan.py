@@ -112,7 +112,7 @@ def _decide(
     cleaned: list[CleanedAssertion] = []
     last = Discovery([])
     start: tuple[bytes, dict[PersonKey, int]] | None = None
-    for _ in range(2 * len(assertions) + 2):
+    for _ in range(2 * len(assertions) + 4):
         cleaned = apply_assertions(problem, state, assertions)
         applied = state.owner.copy()
         if kept is not None:
@@ -126,6 +126,7 @@ def _decide(
         follow_members(problem, state)
         if kept is None:
             start = (state.owner.tobytes(), dict(state.identities.people.identity_of))
+    state.identities.drop_empty(state.owner)  # the last assertions may have created one that got no face
     return cleaned, last
 
 

@@ -29,8 +29,8 @@ def release_placed(
     """
     Release the members that grouping itself placed.
 
-    Identities stay whole that are locked, mentioned by a decision, or ``incomplete``: known to have further members
-    whose pictures cannot be read now.
+    Identities stay whole that are asserted by a source, for a name splits nothing; that are locked or mentioned by a
+    decision; and ``incomplete`` ones, which have further members whose pictures cannot be read now.
     """
     constraints, number_of = problem.constraints, state.identities.people.identity_of
     is_released = (state.owner != UNASSIGNED) & ~constraints.is_fixed(state.owner)
@@ -38,8 +38,8 @@ def release_placed(
         if not constraints.is_free(number) or number in incomplete:
             is_released[state.owner == number] = False
     for one in cleaned:
-        number = number_of.get(one.assertion.person)
-        is_released[one.accepted[state.owner[one.accepted] == number]] = False
+        if len(one.evidence) and (number := number_of.get(one.assertion.person)) is not None:
+            is_released[state.owner == number] = False
     state.release_all(np.flatnonzero(is_released))
 
 

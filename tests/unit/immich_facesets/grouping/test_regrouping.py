@@ -68,16 +68,6 @@ class TestOrderOfArrival:
         assert pairwise(once.library.labels(), steps.library.labels()).f >= 0.995
         assert steps.moved <= 0.005 * len(table)
 
-    def test_a_wrong_first_face_keeps_nobody_in_the_identity_of_another(self) -> None:
-        """One face of the other person came first; the others of "mira" are more than that person's."""
-        library = library_of([5, 9])
-        library.assertions = told({"mira": [1, *range(6, 15)]})
-        library.known = {4: Known(4, "asserted", is_locked=False, people=frozenset({("anna", "mira")}))}
-        library.memberships = dict.fromkeys(range(1, 6), 4)
-        library.group()
-        assert library.parts() == {frozenset(range(1, 6)), frozenset(range(6, 15))}
-        assert library.faces_of(4) == set(range(6, 15)), "the identity was created for her"
-
 
 class TestNumbers:
     def test_each_identity_found_again_keeps_its_number(self) -> None:
