@@ -106,13 +106,14 @@ def _forbid_taken(problem: GroupingProblem, state: GroupingState, cleaned: Seque
 
 def drop_outliers(problem: GroupingProblem, assertion: Assertion) -> CleanedAssertion:
     """
-    Remove bystanders and wrong assignments from an assertion.
+    Remove bystanders and wrong assignments from an assertion, people beside the person first.
 
     A face that the owner gave to the person stays, whatever its distance. The others alone tell whether it is alike.
     """
     rows, thresholds = _rows(problem, assertion.face_ids), problem.thresholds
     given = np.intersect1d(_rows(problem, assertion.given), rows)
     usual = np.setdiff1d(rows, given) if len(given) < len(rows) else rows
+    usual = without_bystanders(problem, usual)
     evidence = without_outliers(usual, problem.centroids, thresholds.drop, thresholds.outlier)
     if len(given) and len(evidence):
         evidence = np.union1d(evidence, given[problem.centroids.distances_to(evidence, given) <= thresholds.outlier])
@@ -130,6 +131,27 @@ def drop_outliers(problem: GroupingProblem, assertion: Assertion) -> CleanedAsse
         taken=_rows(problem, assertion.taken),
         contradicted=np.setdiff1d(given, evidence),
     )
+
+
+def without_bystanders(problem: GroupingProblem, rows: Rows) -> Rows:
+    """
+    Return the rows of a person without those of people who stand beside them.
+
+    A folder of one person may show a partner on nearly every picture, and the centroid of both would be near to both.
+    Of the clusters of its faces, the one in the most pictures is the person's. Clusters with a face beside one of these
+    are other people.
+    """
+    constraints = problem.constraints
+    exclusive = rows[~constraints.may_repeat[rows]]
+    if len(np.unique(constraints.pictures[exclusive])) == len(exclusive):
+        return rows
+    clusters = problem.clusterings.of(rows, problem.thresholds.cluster)
+    pictures = [constraints.exclusive_pictures(cluster) for cluster in clusters]
+    own = max(range(len(clusters)), key=lambda place: (len(pictures[place]), -clusters[place][0]))
+    kept = [
+        cluster for place, cluster in enumerate(clusters) if place == own or pictures[place].isdisjoint(pictures[own])
+    ]
+    return np.sort(np.concatenate(kept))
 
 
 def disregard_contradicted(problem: GroupingProblem, assertions: Sequence[Assertion]) -> None:

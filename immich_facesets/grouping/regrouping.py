@@ -29,8 +29,9 @@ def release_placed(
     """
     Release the members that grouping itself placed.
 
-    Identities stay whole that are asserted by a source, for a name splits nothing; that are locked or mentioned by a
-    decision; and ``incomplete`` ones, which have further members whose pictures cannot be read now.
+    A name splits nothing: of an identity that a source asserts, only faces nearer to a stranger's distance, which is 1,
+    than to that of the person are released. Identities stay whole that are locked, mentioned by a decision, or
+    ``incomplete``: known to have further members whose pictures cannot be read now.
     """
     constraints, number_of = problem.constraints, state.identities.people.identity_of
     is_released = (state.owner != UNASSIGNED) & ~constraints.is_fixed(state.owner)
@@ -38,8 +39,12 @@ def release_placed(
         if not constraints.is_free(number) or number in incomplete:
             is_released[state.owner == number] = False
     for one in cleaned:
-        if len(one.evidence) and (number := number_of.get(one.assertion.person)) is not None:
-            is_released[state.owner == number] = False
+        number = number_of.get(one.assertion.person)
+        members = np.flatnonzero(state.owner == number) if number is not None else one.accepted[:0]
+        is_released[np.intersect1d(members, one.accepted)] = False
+        if len(members) and len(one.evidence):
+            is_anothers = problem.centroids.distances_to(one.evidence, members) > (1.0 + problem.thresholds.drop) / 2.0
+            is_released[members[~is_anothers]] = False
     state.release_all(np.flatnonzero(is_released))
 
 

@@ -79,3 +79,30 @@ def test_faces_are_dropped_in_two_passes_and_the_second_is_stricter() -> None:
     plan = library.group()
     assert library.parts() == {frozenset(range(1, 9))}
     assert [(one.person_id, one.face_ids) for one in plan.report.dropped] == [("mia", (9,))]
+
+
+@pytest.mark.parametrize("alone", [0, 1, 3])
+def test_a_partner_on_nearly_every_picture_is_not_the_person(alone: int) -> None:
+    """The folder of one person holds six pictures with a partner, and some without."""
+    vectors, who = people(np.random.default_rng(5), [6 + alone, 6], 0.4)
+    hers, partner = vectors[who == 0], vectors[who == 1]
+    table = table_of(np.concatenate([hers, partner]), pictures=[*range(6 + alone), *range(6)])
+    library = Library(table, assertions=told({"mia": range(1, 13 + alone)}))
+    plan = library.group()
+    named = next(number for number, one in library.known.items() if one.people)
+    halves = [set(range(1, 7 + alone)), set(range(7 + alone, 13 + alone))]
+    assert library.faces_of(named) in (halves if alone == 0 else halves[:1]), "never some of each"
+    assert sorted(map(len, library.parts())) == [6, 6 + alone]
+    assert [set(one.face_ids) for one in plan.report.dropped] == [
+        next(one for one in halves if one != library.faces_of(named))
+    ]
+
+
+def test_years_of_the_person_without_the_partner_stay() -> None:
+    vectors, who = people(np.random.default_rng(5), [7, 6], 0.4)
+    hers, partner = vectors[who == 0], vectors[who == 1]
+    earlier = unit(hers[:2] + 0.7 * np.eye(1, hers.shape[1], 3))  # a cluster of its own, near to the person
+    table = table_of(np.concatenate([hers, partner, earlier]), pictures=[*range(7), *range(6), 20, 21])
+    library = Library(table, assertions=told({"mia": range(1, 16)}))
+    library.group()
+    assert library.faces_of(library.memberships[1]) == {*range(1, 8), 14, 15}

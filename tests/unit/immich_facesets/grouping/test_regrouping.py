@@ -28,6 +28,14 @@ def people_like(vectors: Vectors) -> Vectors:
     return unit(vectors.mean(axis=0) + 0.1 * rng.normal(size=vectors.shape))
 
 
+def around(distance: float, count: int) -> Vectors:
+    """Faces 0.1 around a centre that lies so far from the first axis; each has a direction of its own."""
+    axes = np.eye(64)
+    centre = (1 - distance) * axes[0] + np.sqrt(1 - (1 - distance) ** 2) * axes[1]
+    first = 2 + int(100 * distance) % 30
+    return unit(centre + 0.5 * axes[first : first + count])
+
+
 class TestOrderOfArrival:
     @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
     @given(
@@ -67,6 +75,60 @@ class TestOrderOfArrival:
         steps = arrive(table, rules, points, syncs=syncs, seed=seed + 100)
         assert pairwise(once.library.labels(), steps.library.labels()).f >= 0.995
         assert steps.moved <= 0.005 * len(table)
+
+    def test_a_wrong_first_face_keeps_nobody_in_the_identity_of_another(self) -> None:
+        """One face of the other person came first; the others of "mira" are more than that person's."""
+        library = library_of([5, 9])
+        library.assertions = told({"mira": [1, *range(6, 15)]})
+        library.known = {4: Known(4, "asserted", is_locked=False, people=frozenset({("anna", "mira")}))}
+        library.memberships = dict.fromkeys(range(1, 6), 4)
+        library.group()
+        assert library.parts() == {frozenset(range(1, 6)), frozenset(range(6, 15))}
+        assert library.faces_of(4) == set(range(6, 15)), "the identity was created for her"
+
+    def test_a_name_of_few_faces_splits_no_identity(self) -> None:
+        """The named faces are those of one year, and the person has changed since."""
+        library = Library(table_of(np.concatenate([around(0, 6), around(0.6, 6)])))
+        library.memberships = dict.fromkeys(range(1, 13), 1)
+        library.known = {1: Known(1, "discovered", is_locked=False, people=frozenset())}
+        library.assertions = told({"mira": [1, 2, 3]})
+        library.group()
+        assert library.faces_of(1) == set(range(1, 13))
+        assert library.plan().is_empty
+
+    def test_a_name_of_faces_a_little_apart_brings_no_new_number(self) -> None:
+        """They are too far for a merge, and near enough for a cluster to be linked with them."""
+        library = Library(table_of(np.concatenate([around(0, 8), around(0.4, 2)])))
+        library.memberships = dict.fromkeys(range(1, 9), 1)
+        library.known = {1: Known(1, "discovered", is_locked=False, people=frozenset())}
+        library.assertions = told({"mira": [9, 10]})
+        plan = library.group()
+        assert plan.new == ()
+        assert library.faces_of(1) == set(range(1, 11))
+        assert library.known[1].people == {("anna", "mira")}
+        assert library.plan().is_empty
+
+    def test_a_discovered_identity_grows_when_a_source_names_it(self) -> None:
+        library = library_of([7], min_faces=10)
+        everything = library.table
+        library.table = everything.rows(np.arange(2))
+        library.memberships = {1: 1, 2: 1}
+        library.known = {1: Known(1, "discovered", is_locked=False, people=frozenset({("anna", "mira")}))}
+        library.assertions = told({"mira": [1, 2]})
+        library.table, library.fresh = everything, frozenset(range(3, 8))
+        library.group()
+        assert library.faces_of(1) == set(range(1, 8))
+
+    def test_a_birthday_after_the_pictures_leaves_no_identity_without_faces(self) -> None:
+        """Two users name one person, and the birthday that one of them states is later than the other's pictures."""
+        vectors, _ = people(np.random.default_rng(1), [12], 0.5)
+        taken = np.repeat([0.0, 20_000.0], 6)
+        library = Library(table_of(vectors, taken=taken), rules=GroupingRules(min_faces=3))
+        (late,) = told({"mira b.": range(7, 13)}, source="ben")
+        library.assertions = [*told({"mira": range(1, 7)}), replace(late, born=10_000.0)]
+        library.group()
+        assert set(library.memberships.values()) == library.known.keys()
+        assert library.plan().is_empty
 
 
 class TestNumbers:
