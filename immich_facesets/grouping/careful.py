@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.grouping.cluster_linking import Clusters, least_likeness, link
 from immich_facesets.grouping.discovery import Discovery, create_identity, joinable, one_per_picture
 from immich_facesets.grouping.face_table import Rows
@@ -130,6 +131,7 @@ def _loose_clusters(problem: GroupingProblem, loose: Rows) -> list[_LooseCluster
     by_row = problem.constraints.cannot_link.by_row
     parts = []
     for rows in problem.clusterings.of(loose, problem.thresholds.match):
+        checkpoint()
         alone = [row for row in rows.tolist() if row in by_row]
         rest = np.setdiff1d(rows, alone)
         parts += [_LooseCluster(np.array([row]), by_row[row]) for row in alone]

@@ -213,10 +213,8 @@ class Family:
             **FIELDS,
         )
         names = ["ben"] if self.is_without_anna else ["anna", "ben"]
-        keys = {name: f"key-of-{name}" for name in names}
-        if self.is_swapped:
-            keys = {"anna": keys["ben"], "ben": keys["anna"]}
-        users = [User(name=name, api_key=SecretStr(keys[name])) for name in names]
+        owners = {"anna": "ben", "ben": "anna"} if self.is_swapped else {"anna": "anna", "ben": "ben"}
+        users = [User(name=name, api_key=SecretStr(f"key-of-{owners[name]}")) for name in names]
         if self.is_reversed:
             users.reverse()
         async with open_app(settings, tuple(users), asyncio.Event()) as app:

@@ -104,7 +104,7 @@ def test_any_text_for_a_setting_of_the_service(name: str, text: str, tmp_path: P
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
         patch.setenv("FACESETS_DATA_DIR", str(tmp_path / "data"))
-        value = str(tmp_path / "data" / text) if name in FOLDERS else text
+        value = f"{tmp_path}/data/{text}" if name in FOLDERS else text
         check(name, value, load_settings, all_of)
 
 
@@ -121,6 +121,6 @@ def test_each_tricky_text_for_each_setting(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("FACESETS_DATA_DIR", str(tmp_path / "data"))
     for text in TRICKY:
         for name in SERVICE:
-            check(name, str(tmp_path / "data" / text) if name in FOLDERS else text, load_settings, all_of)
+            check(name, f"{tmp_path}/data/{text}" if name in FOLDERS else text, load_settings, all_of)
         for name in EMBEDDER:
             check(name, text, load_embedder_settings, lambda _: None, also="FACESETS_EMBEDDER_TOKEN")
