@@ -24,7 +24,6 @@ COVERAGE ?= 88
 # Where the tests stand, and what else pytest is told.
 TESTS ?= tests
 UNIT_TESTS ?= tests/unit
-OTHER_TESTS ?= tests/contracts tests/journeys tests/browser tests/images
 PYTEST_FLAGS ?=
 # How many processes run them: one more than cores, because many tests wait for a process or a clock.
 WORKERS ?= $$(( $$(nproc 2>/dev/null || echo 2) + 1 ))
@@ -37,7 +36,7 @@ PROVIDERS := cpu cuda openvino migraphx
 PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 LOCKS := docker/service.lock $(PROVIDERS:%=docker/embedder-%.lock)
 
-.PHONY: help setup system run demo test test-quick test-slow lint bench lock clean
+.PHONY: help setup system run demo test test-quick test-slow coverage lint bench lock clean
 
 help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -118,18 +117,22 @@ demo: $(INSTALLED)  ## Show the whole product on invented people
 
 # ---------------------------------------------------------------------------------------------------------- check
 
-# Unit tests are measured for coverage. Journeys start processes that end without writing any, so they are not.
 # Style and types are checked beside the tests: make runs the three with -j2.
 test: setup  ## Lint and the quick tests (below 8 minutes on two cores)
 	@$(MAKE) --jobs=2 --output-sync=target lint test-quick
 
 test-quick: $(INSTALLED)
+	@$(PYTEST) $(TESTS) -m "not slow" $(PYTEST_FLAGS)
+
+test-slow: setup  ## The other tests (all photos, kills, versions, PostgreSQL twins, images), then the coverage
+	@$(PYTEST) $(TESTS) -m slow $(PYTEST_FLAGS)
+	@$(MAKE) coverage
+
+# Only unit tests are measured: journeys start processes that end without writing what they reached.
+# The measurement takes as long again as the tests, so it is no part of the quick run.
+coverage: $(INSTALLED)  ## The unit tests, and how much of the packages they reach
 	@$(PYTEST) $(UNIT_TESTS) -m "not slow" \
 	  --cov --cov-branch --cov-report term --cov-fail-under $(COVERAGE) $(PYTEST_FLAGS)
-	@$(PYTEST) $(OTHER_TESTS) -m "not slow" $(PYTEST_FLAGS)
-
-test-slow: setup  ## The other tests: all photos, kills, versions of Immich, PostgreSQL twins, image builds
-	@$(PYTEST) $(TESTS) -m slow $(PYTEST_FLAGS)
 
 lint: $(INSTALLED)  ## Style, types, prose and who may import whom
 	@$(BIN)/ruff check

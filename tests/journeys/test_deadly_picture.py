@@ -61,6 +61,7 @@ async def test_a_picture_of_which_the_embedder_dies_is_set_aside_and_nothing_els
         assert len(journey.fetched()) == asked == len(set(journey.fetched()))
 
 
+@pytest.mark.slow
 async def test_a_service_killed_while_it_looks_for_the_picture_finds_it_all_the_same(
     journey: Journey, unkilled: Unkilled, tmp_path: Path
 ) -> None:

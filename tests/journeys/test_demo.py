@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 from testdata import ROOT
 
 
@@ -40,6 +41,7 @@ async def start(folder: Path, *more: str) -> asyncio.subprocess.Process:
     )
 
 
+@pytest.mark.slow
 async def test_the_demo_ends_with_face_sets(tmp_path: Path) -> None:
     process = await start(tmp_path / "demo", "--once")
     stdout, stderr = await process.communicate()

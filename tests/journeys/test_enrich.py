@@ -98,6 +98,7 @@ class Beside:
             assert abs(pose.yaw) < 128
 
 
+@pytest.mark.slow
 async def test_every_face_that_may_be_exported_is_measured_once_through_kills_and_again_by_another_model(
     journey: Journey, unkilled: Unkilled, tmp_path: Path
 ) -> None:

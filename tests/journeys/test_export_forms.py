@@ -27,10 +27,6 @@ from service.demo.immich import FakeImmich
 pytestmark = [pytest.mark.models, pytest.mark.timeout(900)]
 
 PROFILES = "fsz,facefusion,kohya:3:256,imagefolder,xmp,npz,plain"
-EXTENT = pytest.mark.parametrize(
-    ("people", "orientations"), [(2, {1, 6}), pytest.param(6, set(range(1, 9)), marks=pytest.mark.slow)]
-)
-"""The number of people with portraits, and the EXIF orientations of the group photo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +100,8 @@ async def synced(folder: Path, people: int, orientations: set[int]) -> Exported:
     return Exported(people, orientations, folder / "data" / "exports", photos, truth, environ)
 
 
-@EXTENT
+@pytest.mark.slow
+@pytest.mark.parametrize(("people", "orientations"), [(2, {1, 6}), (6, set(range(1, 9)))])
 async def test_every_form_of_real_photos_is_what_its_reader_wants(
     reader: Any, tmp_path: Path, people: int, orientations: set[int]
 ) -> None:

@@ -98,7 +98,8 @@ async def test_a_disk_without_space_for_another_file_is_a_full_one(
     assert read_result(found).differences(unkilled.first) == []
 
 
-@steps(900, 300)
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [300])
 async def test_a_full_export_disk_loses_nothing(
     journey: Journey, unkilled: Unkilled, tmp_path: Path, step: int
 ) -> None:
@@ -125,6 +126,7 @@ async def test_a_disk_that_cannot_be_written_is_told_at_once(journey: Journey, t
     assert journey.fetched() == []
 
 
+@pytest.mark.slow
 async def test_serve_survives_a_full_disk(journey: Journey, tmp_path: Path) -> None:
     token = "a-token-for-this-test"
     environ = {**journey.environ, "FACESETS_LISTEN": "127.0.0.1:0", "FACESETS_TOKEN": token}

@@ -243,6 +243,7 @@ async def test_a_sync_killed_at_any_moment_ends_like_one_never_killed(
     await Killed(journey).ends_like(unkilled.first)
 
 
+@pytest.mark.slow
 async def test_eras_are_the_same_although_their_crops_were_looked_at_in_several_runs(
     forks: ForkServer, embedder_url: str, tmp_path: Path
 ) -> None:

@@ -270,7 +270,11 @@ def run(photos: tuple[Photo, ...], embedders: tuple[str, str], beginning: Beginn
 
 @pytest.mark.parametrize(
     ("beginning", "change"),
-    [({}, merge), ({"name": ""}, archive), ({"birth_date": None}, date_by_upload)],
+    [
+        ({}, merge),
+        ({"name": ""}, archive),
+        pytest.param({"birth_date": None}, date_by_upload, marks=pytest.mark.slow),
+    ],
     ids=["named, then merged", "nameless, then archived", "born later, then undated"],
 )
 def test_one_change_puts_no_minor_into_a_bundle(

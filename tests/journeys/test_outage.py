@@ -107,7 +107,7 @@ async def test_a_sync_with_an_immich_in_maintenance_is_an_outage_that_takes_noth
     ("fault", "nth"),
     [
         ("refused", 5),
-        ("hanging", 5),
+        pytest.param("hanging", 5, marks=pytest.mark.slow),
         pytest.param("unavailable", 5, marks=pytest.mark.slow),
         pytest.param("refused", PICTURES, marks=pytest.mark.slow),
         ("refused", PICTURES + 12),

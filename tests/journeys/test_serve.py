@@ -55,7 +55,7 @@ async def say_503(immich: FakeImmich) -> None:
     immich.faults.add("all", "status", status=503)
 
 
-@pytest.mark.parametrize("outage", [FakeImmich.refuse, say_503])
+@pytest.mark.parametrize("outage", [say_503, pytest.param(FakeImmich.refuse, marks=pytest.mark.slow)])
 async def test_it_goes_on_by_itself_when_immich_is_back(
     journey: Journey, unkilled: Unkilled, outage: Callable[[FakeImmich], Awaitable[None]]
 ) -> None:
