@@ -1,5 +1,6 @@
 """Boxes and faces: the location and size of a face, and the gates a single face must pass."""
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -9,6 +10,12 @@ Landmarks = tuple[Point, Point, Point, Point, Point]
 
 SAME_FACE_IOU = 0.5
 """The least IoU of two boxes of one face: two detectors differ, but never by more than this."""
+
+LIT = 40.0
+"""The mean grey of a face that is light enough; those of clean labelled portraits are 70 and more, of 255."""
+
+CONTRASTY = 20.0
+"""The standard deviation of grey of a face that is not flat; those of clean labelled portraits are 34 and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +66,8 @@ class Measures:
     ``blur`` is the variance of the Laplacian on the aligned grey crop, without that of noise (higher is sharper).
     ``blur_size`` is the number of original pixels along the side of that crop; below 112 it was magnified, and is
     smooth for that reason alone. ``brightness`` and ``contrast`` are the mean and standard deviation of the grey crop
-    in [0, 255]. ``yaw``,
-    ``pitch``, ``roll`` are degrees, 0 is frontal and upright. ``quality`` in [0, 1] is the score of a face quality
-    model (higher is better), None where the embedder has none.
+    in [0, 255]. ``yaw``, ``pitch``, ``roll`` are degrees, 0 is frontal and upright. ``quality`` in [0, 1] is the score of
+    a face quality model (higher is better), None where the embedder has none.
     """
 
     blur: float
@@ -72,6 +78,20 @@ class Measures:
     pitch: float
     roll: float
     quality: float | None = None
+
+    @property
+    def light(self) -> float:
+        return light_of(self.brightness, self.contrast)
+
+
+def light_of(brightness: float, contrast: float) -> float:
+    """
+    Return 1 for a face that is light enough and not flat, falling to 0 for a black or a plain one.
+
+    A measure that is not a number counts as the worst value.
+    """
+    parts = brightness / LIT, contrast / CONTRASTY
+    return math.prod(min(1.0, max(0.0, part)) if math.isfinite(part) else 0.0 for part in parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +120,12 @@ class Gate:
     face_short: float = 90.0
     blur: float = 40.0
     det_score: float = 0.6
+    light: float = 0.2
 
     def admits(self, face: Face) -> bool:
         return (
-            face.face_short >= self.face_short and face.measures.blur >= self.blur and face.det_score >= self.det_score
+            face.face_short >= self.face_short
+            and face.measures.blur >= self.blur
+            and face.measures.light >= self.light
+            and face.det_score >= self.det_score
         )

@@ -118,6 +118,12 @@ class Settings(BaseSettings):
         40.0, ge=0, description="sharpness (variance of the Laplacian, without that of noise) a face needs to count"
     )
     min_det_score: float = Field(0.6, ge=0, le=1, description="detector's score a face needs to count")
+    min_light: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="light and contrast a face needs to count: 1 for a usual picture, 0 for a black or a flat one",
+    )
     grouping: Method = Field("careful", description="`careful` groups clear faces first, links their clusters, and leaves ties to a person; `plain` is one distance to one centre")
     min_faces: int = Field(15, ge=1, description="different pictures a new identity needs; 6 suits small libraries")
     match_distance: Distance | None = Field(None, description="a face joins a known identity up to here (buffalo_l: 0.45)")
@@ -231,7 +237,9 @@ class Settings(BaseSettings):
 
     @property
     def gate(self) -> Gate:
-        return Gate(face_short=self.min_face_short, blur=self.min_blur, det_score=self.min_det_score)
+        return Gate(
+            face_short=self.min_face_short, blur=self.min_blur, det_score=self.min_det_score, light=self.min_light
+        )
 
     @property
     def grouping_rules(self) -> GroupingRules:

@@ -154,6 +154,7 @@ def era_face_table(candidates: Sequence[Candidate], vectors: NDArray[np.float32]
         face_short=np.array([face.face_short for face in faces], dtype=np.float32),
         blur=np.array([face.measures.blur for face in faces], dtype=np.float32),
         det_score=np.array([face.det_score for face in faces], dtype=np.float32),
+        light=np.array([face.measures.light for face in faces], dtype=np.float32),
         taken=np.array([day_of(candidate.taken) for candidate in candidates], dtype=np.float64),  # NaN where unknown
         yaw=np.array([face.measures.yaw for face in faces], dtype=np.float32),
         quality=np.array([face.measures.quality for face in faces], dtype=np.float32),

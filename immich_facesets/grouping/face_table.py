@@ -20,7 +20,8 @@ class FaceTable:
     All faces of one space, as columns of equal length n, each face once, in any order.
 
     ``vectors``: (n, d), unit length. ``pictures``: arbitrary codes, equal for equal content. ``taken``: days since 1970
-    (UTC). ``yaw``: degrees. ``quality``: in [0, 1], from a model of face quality. The last three are NaN where unknown.
+    (UTC). ``yaw``: degrees. ``quality``: in [0, 1], from a model of face quality. These three are NaN where unknown.
+    ``light``: in [0, 1] (`Measures.light`).
     """
 
     face_ids: NDArray[np.int64]
@@ -29,6 +30,7 @@ class FaceTable:
     face_short: NDArray[np.float32]
     blur: NDArray[np.float32]
     det_score: NDArray[np.float32]
+    light: NDArray[np.float32]
     taken: NDArray[np.float64]
     yaw: NDArray[np.float32]
     quality: NDArray[np.float32]
@@ -45,7 +47,8 @@ class FaceTable:
         """Return which faces pass the gate, (n,)."""
         is_large = self.face_short >= np.float32(gate.face_short)
         is_sharp = self.blur >= np.float32(gate.blur)
-        return is_large & is_sharp & (self.det_score >= np.float32(gate.det_score))
+        is_lit = self.light >= np.float32(gate.light)
+        return is_large & is_sharp & is_lit & (self.det_score >= np.float32(gate.det_score))
 
     def is_among(self, face_ids: Collection[int]) -> NDArray[np.bool_]:
         """Return which faces have one of ``face_ids``, (n,)."""
@@ -60,7 +63,9 @@ class FaceTable:
         """
         if len(self) == 0:
             return self
-        quality = np.column_stack([self.face_short, self.blur, self.det_score, self.taken, self.yaw, self.quality])
+        quality = np.column_stack(
+            [self.face_short, self.blur, self.det_score, self.light, self.taken, self.yaw, self.quality]
+        )
         order = content_order(np.hstack([self.vectors, quality]).astype(np.float32, copy=False))
         return self.rows(order)
 

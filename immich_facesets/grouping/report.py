@@ -1,7 +1,7 @@
 """The report of a grouping for the user: guardrails, doubtful faces, and identities that may be the same person."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -87,13 +87,14 @@ class Survivors:
     """
     How many of the unassigned faces that were examined remain after each gate.
 
-    ``large``: large enough; ``sharp``: also sharp enough; ``sure``: also detected with enough certainty. ``clear``:
-    those of them that do not resemble the faces that fail.
+    ``large``: large enough; ``sharp``: also sharp enough; ``lit``: also light enough; ``sure``: also detected with
+    enough certainty. ``clear``: those of them that do not resemble the faces that fail.
     """
 
     faces: int
     large: int
     sharp: int
+    lit: int
     sure: int
     clear: int
 
@@ -197,10 +198,12 @@ def _survivors(problem: GroupingProblem, state: GroupingState) -> Survivors:
     """Count how many of the previously unassigned faces pass each gate."""
     faces, gate = problem.faces, problem.rules.gate
     here = (problem.before == UNASSIGNED) & ~problem.constraints.is_ignored & state.is_active
-    large = here & faces.admitted(Gate(face_short=gate.face_short, blur=-np.inf, det_score=-np.inf))
-    sharp = large & faces.admitted(Gate(face_short=gate.face_short, blur=gate.blur, det_score=-np.inf))
-    sure, clear = here & faces.admitted(gate), here & problem.is_clear
-    return Survivors(*(int(np.count_nonzero(kept)) for kept in (here, large, sharp, sure, clear)))
+    nothing = Gate(face_short=-np.inf, blur=-np.inf, det_score=-np.inf, light=-np.inf)
+    by_size = replace(nothing, face_short=gate.face_short)
+    by_blur = replace(by_size, blur=gate.blur)
+    by_light = replace(by_blur, light=gate.light)
+    left = [here & faces.admitted(some) for some in (by_size, by_blur, by_light, gate)]
+    return Survivors(*(int(np.count_nonzero(kept)) for kept in (here, *left, here & problem.is_clear)))
 
 
 def _guardrails(problem: GroupingProblem, singleton_share: float, largest_share: float) -> tuple[str, ...]:

@@ -24,12 +24,6 @@ FULL_SIZE = 256.0
 HALF_SHARP = 300.0
 """The variance of the Laplacian for sharpness 0.5: the median of sharp photos with faces of 100 pixels or more."""
 
-LIT = 40.0
-"""The mean grey of a face that is light enough; those of clean labelled portraits are 70 and more, of 255."""
-
-CONTRASTY = 20.0
-"""The standard deviation of grey of a face that is not flat; those of clean labelled portraits are 34 and more."""
-
 
 @dataclass(frozen=True, slots=True)
 class QualityParts:
@@ -82,7 +76,7 @@ def quality(face: Face, details: Details | None = None, *, inside: float = 1.0) 
         size=_unit(face.face_short / FULL_SIZE),
         sharpness=_unit(sharpness(face.measures.blur)),
         inside=_unit(inside),
-        light=_unit(light(face.measures.brightness, face.measures.contrast)),
+        light=_unit(face.measures.light),
     )
 
 
@@ -116,11 +110,6 @@ def sharpness(blur: float) -> float:
     """Return a saturating function of the variance of the Laplacian, comparable only within one ``blur_size``."""
     blur = max(0.0, blur)
     return blur / (blur + HALF_SHARP) if math.isfinite(blur) else 0.0
-
-
-def light(brightness: float, contrast: float) -> float:
-    """Return 1 for a face that is light enough and not flat, falling to 0 for a black or a plain one."""
-    return _unit(brightness / LIT) * _unit(contrast / CONTRASTY)
 
 
 def _unit(value: float) -> float:

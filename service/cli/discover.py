@@ -75,8 +75,8 @@ def _print(found: GroupingPreview) -> None:
         f"A look at {scope}: {counted(found.faces, 'face')}, cut {cut.cluster:g}, match {cut.match:g}. Nothing changes."
     )
     print_line(
-        f"Faces of nobody: {left.faces:,}; large enough {left.large:,}, of these sharp enough {left.sharp:,}, surely a "
-        f"face {left.sure:,}, and unlike poor ones {left.clear:,}"
+        f"Faces of nobody: {left.faces:,}; large enough {left.large:,}, of these sharp enough {left.sharp:,}, light "
+        f"enough {left.lit:,}, surely a face {left.sure:,}, and unlike poor ones {left.clear:,}"
     )
     print_line(f"New identities: {len(found.new):,} (from {found.min_faces} different pictures on)")
     for one in found.new[:_SHOWN]:

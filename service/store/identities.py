@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, case, delete, exists, func, insert, or_
 
 from immich_facesets.assets import PersonKey
 from immich_facesets.dates import EVIDENCE, day_of, day_of_instant
-from immich_facesets.faces import Box
+from immich_facesets.faces import Box, light_of
 from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingPlan, Known
 from service.store import births, past_people
 from service.store.chunks import chunks
@@ -67,6 +67,8 @@ def face_table(tx: Connection, space: str, dimension: int) -> FaceTable:
             faces.c.y2,
             faces.c.blur,
             faces.c.det_score,
+            faces.c.brightness,
+            faces.c.contrast,
             faces.c.yaw,
             faces.c.quality,
             taken.c.taken_at,
@@ -86,6 +88,7 @@ def face_table(tx: Connection, space: str, dimension: int) -> FaceTable:
         face_short=np.array([min(row.x2 - row.x1, row.y2 - row.y1) for row in rows], dtype=np.float32),
         blur=np.array([row.blur for row in rows], dtype=np.float32),
         det_score=np.array([row.det_score for row in rows], dtype=np.float32),
+        light=np.array([light_of(row.brightness, row.contrast) for row in rows], dtype=np.float32),
         taken=np.array([day_of_instant(row.taken_at) for row in rows], dtype=np.float64),  # NaN where unknown
         yaw=np.array([row.yaw for row in rows], dtype=np.float32),
         quality=np.array([row.quality for row in rows], dtype=np.float32),  # NaN where there is none

@@ -8,7 +8,7 @@ strangers. The faces are found, aligned, measured and recognised by the embedder
 6 faces for an identity. The photos are magnified until the face is as large as in those of a camera: the detector then
 sees a reduced picture, with less noise than the aligned face.
 
-The former measure is the plain variance of the Laplacian. ``quality`` is the median of the score, the former without
+The former measure is the plain variance of the Laplacian, and a gate without light. ``quality`` is the median of the score, the former without
 light. With ``--found`` each face is taken where it was before, with its score, as if no detector lost any.
 """
 
@@ -173,13 +173,16 @@ def seen_in(pixels: Pixels, there: Detection, engine: OnnxEngine, number: int) -
     return Seen(face, variance, vector / np.linalg.norm(vector))
 
 
-def strangers(seen: Sequence[Seen], blur: Sequence[float], points: OperatingPoints) -> tuple[int, int]:
+def strangers(
+    seen: Sequence[Seen], blur: Sequence[float], light: Sequence[float], points: OperatingPoints
+) -> tuple[int, int]:
     """How many faces pass the gate, and how many are in an identity."""
     table = table_of(
         np.stack([one.vector for one in seen]),
         face_short=np.array([one.face.face_short for one in seen], np.float32),
         blur=np.array(blur, np.float32),
         det_score=np.array([one.face.det_score for one in seen], np.float32),
+        light=np.array(light, np.float32),
         yaw=np.array([one.face.measures.yaw for one in seen], np.float32),
     )
     plan = plan_grouping(
@@ -199,8 +202,9 @@ def step(seen: Sequence[Seen], points: OperatingPoints) -> str:
     """The cells of one step: former and present figures."""
     if not seen:
         return "0 | 0, 0 | 0, 0 | -"
-    former = strangers(seen, [one.variance for one in seen], points)
-    present = strangers(seen, [one.face.measures.blur for one in seen], points)
+    former = strangers(seen, [one.variance for one in seen], [1.0] * len(seen), points)
+    measured = [one.face.measures for one in seen]
+    present = strangers(seen, [one.blur for one in measured], [one.light for one in measured], points)
     scores = [quality(one.face) for one in seen]
     before = [
         replace(quality(replace(one.face, measures=replace(one.face.measures, blur=one.variance))), light=1.0).score

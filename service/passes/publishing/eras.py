@@ -125,7 +125,7 @@ def _digest(table: FaceTable, rules: EraRules, kept: Sequence[KeptEra]) -> str:
     """Return a digest of all inputs and results of eras: the faces, the rules, and the members of each era."""
     order = np.argsort(table.face_ids)
     digest = hashlib.sha256(msgspec.json.encode(rules))
-    for column in (table.face_ids, table.taken, table.face_short, table.blur, table.det_score):
+    for column in (table.face_ids, table.taken, table.face_short, table.blur, table.det_score, table.light):
         digest.update(np.ascontiguousarray(column[order]).tobytes())
     for era in sorted(kept, key=lambda era: era.name):
         digest.update(msgspec.json.encode((era.name, sorted(era.founders), sorted(era.joined.items()))))

@@ -9,8 +9,8 @@ from faceset_builders import FRONTAL, face
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immich_facesets.faces import Face, Landmarks
-from immich_facesets.quality.score import QualityParts, frontality, light, quality, sharpness, symmetry
+from immich_facesets.faces import Face, Landmarks, light_of
+from immich_facesets.quality.score import QualityParts, frontality, quality, sharpness, symmetry
 
 ROUNDING = 2e-4  # two scores may be rounded to different sides
 angles = st.floats(-90, 90)
@@ -131,8 +131,8 @@ def test_a_dark_or_flat_face_scores_less_and_an_ordinary_one_the_same() -> None:
 
 def test_light_never_falls_with_brightness_or_contrast() -> None:
     for one, more in pairwise((0, 5, 20, 39, 40, 90, 255)):
-        assert light(one, 50) <= light(more, 50)
-        assert light(120, one / 2) <= light(120, more / 2)
+        assert light_of(one, 50) <= light_of(more, 50)
+        assert light_of(120, one / 2) <= light_of(120, more / 2)
 
 
 def test_measures_that_are_no_numbers_count_as_the_worst() -> None:

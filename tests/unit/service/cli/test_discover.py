@@ -119,7 +119,7 @@ async def test_a_sync_does_exactly_what_was_told_before(journey: Journey) -> Non
 async def test_sizes_and_survivors_of_each_gate_are_told(journey: Journey) -> None:
     told = await told_beforehand(journey)
     left = told["survivors"]
-    assert left["faces"] >= left["large"] >= left["sharp"] >= left["sure"] >= left["clear"] > 0
+    assert left["faces"] >= left["large"] >= left["sharp"] >= left["lit"] >= left["sure"] >= left["clear"] > 0
     for one in told["new"]:
         gates = one["gates"]
         assert gates["faces"] >= gates["clear"] >= gates["near"] >= gates["pictures"] >= told["min_faces"] == 4

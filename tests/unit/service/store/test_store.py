@@ -362,11 +362,12 @@ def test_a_face_was_taken_when_the_earliest_of_its_assets_says(store: Store) -> 
     )
     remember(store, first, twin)
     answer = face_answer()
-    known = msgspec.structs.replace(answer, quality=replace(answer.quality, quality=0.5, yaw=12.0))
+    measured = replace(answer.quality, quality=0.5, yaw=12.0, brightness=30.0, contrast=10.0)
+    known = msgspec.structs.replace(answer, quality=measured)
     store.write_now(contents.record_content, content(first, known), NOON)
     table = store.read_now(identities.face_table, "space-1", 512)
     assert table.taken.tolist() == [twin.taken_at.timestamp() / 86400]
-    assert (table.quality.tolist(), table.yaw.tolist()) == ([0.5], [12.0])
+    assert (table.quality.tolist(), table.yaw.tolist(), table.light.tolist()) == ([0.5], [12.0], [0.375])
 
 
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
