@@ -13,6 +13,7 @@ import numpy as np
 
 from immich_facesets.checkpoints import checkpoint
 from immich_facesets.grouping.cluster_linking import Clusters, least_likeness, link
+from immich_facesets.grouping.contemporaries import Contemporaries
 from immich_facesets.grouping.discovery import Discovery, create_identity, joinable, one_per_picture
 from immich_facesets.grouping.face_table import Rows
 from immich_facesets.grouping.founders import moments
@@ -158,6 +159,8 @@ def _linkage_input(problem: GroupingProblem, placed: PlacedIdentities, loose: li
         pictures=[constraints.exclusive_pictures(rows) for rows in sets],
         cannot_link=cannot_link,
         anchors=len(placed.numbers),
+        rows=sets,
+        contemporaries=Contemporaries(problem.faces, problem.thresholds.near, problem.thresholds.cluster),
     )
 
 

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from immich_facesets.checkpoints import checkpoint
 from immich_facesets.clustering.blocked_products import BLOCK_CELLS, SLACK
+from immich_facesets.grouping.contemporaries import Contemporaries, YearSums
+from immich_facesets.grouping.face_table import Rows
 
 PAIR_NORM = 0.8
 """
@@ -26,6 +28,9 @@ The squared length of the mean of two faces of one person, whose cosine is 0.59 
 
 For such pairs this linkage and average linkage agree; that converts a cut of average linkage into a likeness.
 """
+
+LARGE = 3.0
+"""The least weight of a cluster whose faces of the same years are compared with those of another."""
 
 
 def least_likeness(cut: float) -> float:
@@ -39,7 +44,8 @@ class Clusters:
     The clusters to link. The first ``anchors`` are existing identities, which never merge with each other.
 
     ``sums``: (k, d) weighted sums of unit vectors; ``weights``: (k,). ``pictures``: for each cluster, its pictures that
-    may hold a person only once. ``cannot_link``: for each cluster, the anchors that it must not join.
+    may hold a person only once. ``cannot_link``: for each cluster, the anchors that it must not join. ``rows``: the
+    faces of each cluster, for ``contemporaries``, which says of large clusters whether they are two people.
     """
 
     sums: NDArray[np.float64]
@@ -47,6 +53,8 @@ class Clusters:
     pictures: Sequence[set[int]]
     cannot_link: Sequence[set[int]]
     anchors: int
+    rows: Sequence[Rows]
+    contemporaries: Contemporaries
 
 
 @dataclass
@@ -91,6 +99,9 @@ class _Linking:
         self.pictures = [set(pictures) for pictures in clusters.pictures]
         self.cannot_link = [set(cannot_link) for cannot_link in clusters.cannot_link]
         self.members = [[place] for place in range(len(self.weights))]
+        self.rows = list(clusters.rows)
+        self.contemporaries = clusters.contemporaries
+        self.year_sums: dict[int, YearSums] = {}
         self.version = [0] * len(self.weights)
         self.neighbours: list[set[int]] = [set() for _ in self.members]
         self.merged: set[int] = set()
@@ -127,7 +138,16 @@ class _Linking:
 
     def _may(self, one: int, two: int) -> bool:
         """Return whether no constraint separates the two; ``one`` is the lower place, hence the anchor if any is."""
-        return one not in self.cannot_link[two] and self.pictures[one].isdisjoint(self.pictures[two])
+        if one in self.cannot_link[two] or not self.pictures[one].isdisjoint(self.pictures[two]):
+            return False
+        if min(self.weights[one], self.weights[two]) < LARGE:
+            return True
+        return not self.contemporaries.are_two_people(self._years_of(one), self._years_of(two))
+
+    def _years_of(self, place: int) -> YearSums:
+        if place not in self.year_sums:
+            self.year_sums[place] = self.contemporaries.year_sums(self.rows[place])
+        return self.year_sums[place]
 
     def _is_ambiguous(self, place: int) -> bool:
         """Return whether the two best anchors that a cluster may join are almost equally similar to it."""
@@ -145,6 +165,10 @@ class _Linking:
         self.scales[one] = scales(total[None], self.weights[one : one + 1])[0]
         self.representatives[one] = total / self.scales[one]
         self.members[one] += self.members[two]
+        self.rows[one] = np.concatenate([self.rows[one], self.rows[two]])
+        if one in self.year_sums:
+            self.year_sums[one] = self.year_sums[one].merged(self._years_of(two))
+        self.year_sums.pop(two, None)
         self.pictures[one] |= self.pictures[two]
         self.cannot_link[one] |= self.cannot_link[two]
         self.version[one] += 1

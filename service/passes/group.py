@@ -23,6 +23,9 @@ log = structlog.get_logger(__name__)
 GUARDRAILS, QUESTIONS = "guardrails", "questions"
 """The facts with sentences for the status: what looks wrong, and what only a user can answer."""
 
+MOST_ALIKE = 5
+"""The most pairs of identities that are named as alike, the nearest first."""
+
 
 @dataclass
 class GroupCounts:
@@ -51,7 +54,14 @@ def questions(report: GroupingReport) -> tuple[str, ...]:
         f"compare them with 'immich-facesets identities show {one.identity}'"
         for one in report.contradicted
     ]
-    return (*same, *unlike)
+    alike = [
+        f"identities {one.identity} and {one.other} look alike, and nothing says whether they are one person (their "
+        f"distance is {one.distance:.2f}): if they are, give both one name in Immich"
+        for one in report.suggested_merges[:MOST_ALIKE]
+    ]
+    if len(report.suggested_merges) > MOST_ALIKE:
+        alike.append(f"{len(report.suggested_merges) - MOST_ALIKE} further pairs of identities look alike")
+    return (*same, *unlike, *alike)
 
 
 class Group:

@@ -7,20 +7,34 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mixtures import people, unit
+from mixtures import people, table_of, unit
 from numpy.typing import NDArray
 
 from immich_facesets.grouping import cluster_linking
 from immich_facesets.grouping.cluster_linking import Clusters, Linked, least_likeness, link
+from immich_facesets.grouping.contemporaries import Contemporaries
 
 TINY = 1e-9
+NO_DATES = Contemporaries(table_of(np.eye(2)), near=0.05, cut=0.65)
+
+
+def undated(
+    sums: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    pictures: Sequence[set[int]],
+    cannot_link: Sequence[set[int]],
+    anchors: int,
+) -> Clusters:
+    """Clusters of faces of which no date is known."""
+    rows = [np.empty(0, dtype=np.intp) for _ in weights]
+    return Clusters(sums, weights, pictures, cannot_link, anchors, rows, NO_DATES)
 
 
 def singles(vectors: NDArray[np.floating], *, anchors: int = 0, pictures: Sequence[set[int]] | None = None) -> Clusters:
     """Each face is a cluster, which may join any other unless a cannot-link forbids it."""
     k = len(vectors)
     places = [set[int]() for _ in range(k)] if pictures is None else pictures
-    return Clusters(vectors.astype(np.float64), np.ones(k), places, [set() for _ in range(k)], anchors)
+    return undated(vectors.astype(np.float64), np.ones(k), places, [set() for _ in range(k)], anchors)
 
 
 def on_circle(*degrees: float) -> NDArray[np.float64]:
@@ -108,7 +122,7 @@ def some_clusters(draw: st.DrawFn, most: int = 14) -> Clusters:
         set(rng.integers(anchors, size=rng.integers(3)).tolist()) if anchors and place >= anchors else set()
         for place in range(k)
     ]
-    return Clusters(sums, weights, seats, barred, anchors)
+    return undated(sums, weights, seats, barred, anchors)
 
 
 LEAST = st.sampled_from([0.3, 0.39, 0.5, 0.6])
@@ -168,7 +182,7 @@ class TestAnyClusters:
         anchors, k = clusters.anchors, len(clusters.weights)
         old = np.concatenate([rng.permutation(anchors), anchors + rng.permutation(k - anchors)]).astype(np.intp)
         new = np.argsort(old)
-        mixed = Clusters(
+        mixed = undated(
             clusters.sums[old],
             clusters.weights[old],
             [clusters.pictures[place] for place in old],
@@ -247,12 +261,12 @@ class TestSmallCases:
         """Two pairs, each with a mean of that length, whose members are as far apart as the cut."""
         sums = 2 * np.sqrt(0.8) * on_circle(0, np.degrees(np.arccos(0.45 / 0.8)))
         for change, groups in ((-1e-6, 1), (1e-6, 2)):
-            pairs = Clusters(sums, np.full(2, 2.0), [set(), set()], [set(), set()], 0)
+            pairs = undated(sums, np.full(2, 2.0), [set(), set()], [set(), set()], 0)
             assert len(link(pairs, least=least_likeness(0.55) + change, margin=0.05).groups) == groups
 
     def test_sure_means_are_trusted_more_than_single_faces(self) -> None:
         faces = on_circle(0, 70)
-        several = Clusters(faces * 6, np.full(2, 10.0), [set(), set()], [set(), set()], 0)
+        several = undated(faces * 6, np.full(2, 10.0), [set(), set()], [set(), set()], 0)
         assert likeness_of(several, [0], [1]) == pytest.approx(np.cos(np.radians(70)) * 0.6)
         assert len(link(singles(faces), least=0.3, margin=0.05).groups) == 1
         assert len(link(several, least=0.3, margin=0.05).groups) == 2
