@@ -2,8 +2,8 @@
 The likeness of two clusters in the years that both have faces of.
 
 A child and the grown person differ, and so do relatives; distances of whole clusters do not tell the one from the other.
-The faces of one person from one year do not differ by more than usual, those of relatives do. So two clusters with
-faces of the same years are two people when their faces of one year differ clearly more than those inside each cluster.
+The faces of one person from one year do not differ by more than usual, those of relatives do. So two clusters are two
+people when their faces of the same years differ clearly more than the faces within each.
 """
 
 import math

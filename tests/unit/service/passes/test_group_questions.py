@@ -1,4 +1,4 @@
-"""What only a user can answer is put into sentences for the status, without names."""
+"""Doubts that only a user can settle become sentences for the status, without names."""
 
 from dataclasses import replace
 
