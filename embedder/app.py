@@ -107,6 +107,7 @@ def threads_per_run(settings: EmbedderSettings) -> int:
 async def _check_models(pipeline: Pipeline) -> None:
     try:
         await pipeline.self_check()
+        await pipeline.look_at_nobody()
     except TransientError as error:
         raise SetupError(f"the models do not work here: {error}") from error
 

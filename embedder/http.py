@@ -187,6 +187,7 @@ async def _info(request: web.Request) -> web.Response:
         enrich=pipeline.enrichment.files.offers,
         lanes=request.app[_LANES],
         flip=facts.space.flip,
+        blank=pipeline.blank,
     )
     asked = request.headers.get(hdrs.ACCEPT, "")
     body, content_type = wire.encode(info, accept=wire.MSGPACK if wire.MSGPACK in asked else wire.JSON)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from embedder.engine import Aligned, Detection, FaceEngine, View
 from embedder.enrichment.lanes import NO_ENRICHMENT, EnrichmentLanes, EnrichmentModels
+from embedder.faces.blank import blank_directions
 from embedder.faces.extraction import FaceExtractor, PreparedFace, face_answer
 from embedder.faces.search import Finder
 from embedder.images.decoder import Decoder
@@ -72,6 +73,7 @@ class Pipeline:
         self.enrichment = enrichment
         self.size = size
         self.space = engine.facts.space.name
+        self.blank: tuple[tuple[float, ...], ...] = ()
         self._decoder = decoder
         self._metrics = metrics
         self._taken = 0
@@ -156,6 +158,12 @@ class Pipeline:
         length = float(np.linalg.norm(vector))
         if not (0.0 < length < np.inf):
             raise TransientError("the models give vectors without a direction", retry_after=10)
+
+    async def look_at_nobody(self) -> None:
+        """Find the directions of crops that show nobody (``blank``), at a start; drawn faces have none."""
+        if self.engine.facts.kind != "synthetic":
+            found = await asyncio.to_thread(blank_directions, self.engine)
+            self.blank = tuple(tuple(row) for row in found.round(4).tolist())
 
     def close(self, *, wait_seconds: float = 0.0) -> None:
         for lane in (self._workers.lane, self._detect, self._recognise):

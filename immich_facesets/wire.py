@@ -286,7 +286,7 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
 
     ``family`` names the recogniser's family, the key of its operating points; ``distances`` are those supplied with a
     user's own model; ``enrich`` lists the additional measurements a request may include; ``flip``: whether each vector
-    is averaged with that of the mirrored face.
+    is averaged with that of the mirrored face; ``blank``: unit vectors, the directions of crops that show nobody.
     """
 
     space: str
@@ -303,6 +303,7 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
     enrich: tuple[Enrichment, ...] = ()
     lanes: Lanes | None = None
     flip: bool = False
+    blank: tuple[tuple[float, ...], ...] = ()
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):

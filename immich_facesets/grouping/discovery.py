@@ -12,6 +12,7 @@ from immich_facesets.grouping.former_numbers import former_number
 from immich_facesets.grouping.founders import founding_pictures, moments
 from immich_facesets.grouping.matching import candidates
 from immich_facesets.grouping.problem import GroupingProblem
+from immich_facesets.grouping.recognisability import shows_nobody
 from immich_facesets.grouping.row_constraints import RowConstraints
 from immich_facesets.grouping.rules import GateCounts
 from immich_facesets.grouping.state import GroupingState, PlacedIdentities, placed_identities
@@ -130,8 +131,10 @@ def _enqueue(
 
 
 def _without_poor_and_far(problem: GroupingProblem, rows: Rows) -> Rows:
-    """Return the clear faces of a cluster; of four or more, only those near the centroid."""
+    """Return the clear faces of a cluster that shows somebody; of four or more, only those near the centroid."""
     clear = rows[problem.is_clear[rows]]
+    if len(clear) and shows_nobody(problem.centroids.of(clear), problem.blank):
+        return clear[:0]
     if len(clear) < 4:
         return clear
     return clear[problem.centroids.distances(clear) <= problem.thresholds.drop]

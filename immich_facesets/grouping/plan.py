@@ -53,6 +53,7 @@ def plan_grouping(
     incomplete: Collection[int] = (),
     dissolved: Mapping[int, int] | None = None,
     fresh: Collection[int] | None = None,
+    blank: Sequence[Sequence[float]] = (),
 ) -> GroupingPlan:
     """
     Decide which face belongs to which identity (docs/grouping.md).
@@ -72,13 +73,15 @@ def plan_grouping(
 
     ``incomplete``: identities with members that are not in the table and may come back: their members stay.
     ``dissolved``: former members of identities that ended: face id to number.
+
+    ``blank``: unit vectors, the directions of crops that show nobody. A cluster there founds no identity.
     """
     carried = carried or {}
     memberships = {**memberships, **{face: member.identity for face, member in carried.items()}}
     is_whole = fresh is None
     if rules.method == "plain":
         fresh = None
-    problem = grouping_problem(table, memberships, known, constraints, thresholds, rules)
+    problem = grouping_problem(table, memberships, known, constraints, thresholds, rules, blank)
     disregard_contradicted(problem, assertions)
     state = initial_state(problem, constraints, known, memberships, next_number, fresh, assertions, dissolved or {})
     kept = incomplete if is_whole and may_regroup(problem) else None

@@ -23,7 +23,8 @@ class GroupingProblem:
     The input of a grouping; rows are those of ``faces``, which is in the order of content.
 
     ``row_of``: by face id. ``before``: (n,) the identity of each row as stored, or ``UNASSIGNED``. ``is_clear``: (n,)
-    rows that show enough of a person (module ``recognisability``).
+    rows that show enough of a person (module ``recognisability``). ``blank``: (k, d) the directions of crops that show
+    nobody.
     """
 
     faces: FaceTable
@@ -35,6 +36,7 @@ class GroupingProblem:
     constraints: RowConstraints
     thresholds: OperatingPoints
     rules: GroupingRules
+    blank: NDArray[np.float32]
 
 
 def grouping_problem(
@@ -44,6 +46,7 @@ def grouping_problem(
     constraints: Constraints,
     thresholds: OperatingPoints,
     rules: GroupingRules,
+    blank: Sequence[Sequence[float]],
 ) -> GroupingProblem:
     """Return the problem of grouping the faces of ``table``; the arguments are those of ``plan_grouping``."""
     faces = table.in_order_of_content()
@@ -59,6 +62,7 @@ def grouping_problem(
         constraints=row_constraints(faces, row_of, known, constraints),
         thresholds=thresholds,
         rules=rules,
+        blank=np.array(blank, dtype=np.float32).reshape(len(blank), faces.vectors.shape[1]),
     )
 
 

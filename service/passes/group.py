@@ -99,12 +99,13 @@ class Group:
         if active is not None and is_another:
             carried |= await store.read(spaces.carried_members, active, space)
         table = await store.read(identities.face_table, space, self._info.dimension)
-        decided = await decide(
-            self._context, SpaceFacts.of(self._info), table, carried=carried, is_another_space=is_another
-        )
+        facts = SpaceFacts.of(self._info)
+        decided = await decide(self._context, facts, table, carried=carried, is_another_space=is_another)
         plan = decided.plan
         if decided.measured is not None:
             await remember_points(store, decided.measured)
+        if await store.read(named_values.read_blank, space) != facts.blank:
+            await store.write(named_values.write_blank, space, facts.blank)
         if active != space:
             await store.write(spaces.use_space, space, plan, self._context.clock())
             log.info("space_in_use", space=space, before=active)

@@ -4,7 +4,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import httpx
@@ -62,6 +62,7 @@ class ScriptedEngine:
     look_side: int = 0
     least_face: float = 0.0
     flips: bool = False
+    kind: Literal["onnx", "synthetic"] = "synthetic"
     closer: list[tuple[Box, float]] = field(default_factory=list)
     parts: list[Box] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
@@ -70,7 +71,7 @@ class ScriptedEngine:
     @property
     def facts(self) -> EngineFacts:
         space = EmbeddingSpace("d", (SpaceRecogniser("r", 127.5, 127.5),), alignment.ALIGNMENT, flip=self.flips)
-        facts = EngineFacts("synthetic", space, "synthetic", 4, "scripted", "none", (), "cpu")
+        facts = EngineFacts(self.kind, space, "synthetic", 4, "scripted", "none", (), "cpu")
         return replace(facts, view_side=self.view_side, look_side=self.look_side, least_face=self.least_face)
 
     def view(self, pixels: Pixels, area: Box | None = None, *, closely: bool = False) -> View:

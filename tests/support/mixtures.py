@@ -74,6 +74,7 @@ class Library:
     fresh: frozenset[int] | None = None
     incomplete: Collection[int] = ()
     dissolved: Mapping[int, int] = field(default_factory=dict)
+    blank: Sequence[Sequence[float]] = ()
 
     def plan(self) -> GroupingPlan:
         return plan_grouping(
@@ -88,6 +89,7 @@ class Library:
             incomplete=self.incomplete,
             dissolved=self.dissolved,
             fresh=self.fresh,
+            blank=self.blank,
         )
 
     def group(self) -> GroupingPlan:

@@ -16,7 +16,7 @@ from service.passes.group_inputs.operating_points import SpaceFacts, measure_poi
 from service.passes.group_inputs.scope import basis_of, fresh_faces
 from service.store import births, contents, decisions, faces, former_members, identities, runs, spaces
 from service.store.database import Store
-from service.store.named_values import Scope, read_scope
+from service.store.named_values import Scope, read_blank, read_scope
 
 NOTHING_CARRIED: Mapping[int, Carried] = MappingProxyType({})
 
@@ -89,6 +89,7 @@ async def decide(
         incomplete=incomplete,
         dissolved=dissolved,
         fresh=fresh,
+        blank=space.blank,
     )
     return Decided(plan, table, points, measured, Scope(basis, int(table.face_ids.max(initial=0)), whole_at))
 
@@ -112,4 +113,6 @@ async def space_in_use(context: PassContext) -> SpaceFacts:
     """Return the space of the identities, from the store; ``SetupError`` before the first grouping."""
     store = context.store
     used = await store.read(spaces.grouped_points)
-    return SpaceFacts(used.space, used.family, await store.read(faces.dimension_of, used.space), used.stated)
+    dimension = await store.read(faces.dimension_of, used.space)
+    blank = await store.read(read_blank, used.space)
+    return SpaceFacts(used.space, used.family, dimension, used.stated, blank)

@@ -30,16 +30,21 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SpaceFacts:
-    """Facts about a space that a grouping needs. ``distances``: those supplied with a custom model."""
+    """
+    Facts about a space that a grouping needs.
+
+    ``distances``: those supplied with a custom model. ``blank``: the directions of crops that show nobody.
+    """
 
     space: str
     family: str
     dimension: int
     distances: OperatingPoints | None
+    blank: tuple[tuple[float, ...], ...] = ()
 
     @classmethod
     def of(cls, info: Info) -> Self:
-        return cls(info.space, info.family, info.dimension, info.distances)
+        return cls(info.space, info.family, info.dimension, info.distances, info.blank)
 
 
 async def measure_points(

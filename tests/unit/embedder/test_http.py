@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 import threading
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import msgspec
@@ -84,6 +84,17 @@ async def test_info_says_what_is_served() -> None:
         info = msgspec.json.decode((await scene.client.get("/v1/info")).content, type=wire.Info)
         assert info.limits == wire.Limits(max_pixels=12345, max_bytes=54321, max_in_flight=3)
         assert (info.engine, info.family, info.dimension) == ("synthetic", "synthetic", 4)
+
+
+@pytest.mark.parametrize(("kind", "directions"), [("onnx", 5), ("synthetic", 0)])
+async def test_info_has_the_directions_of_crops_that_show_nobody(
+    kind: Literal["onnx", "synthetic"], directions: int
+) -> None:
+    async with running(ScriptedEngine(kind=kind)) as scene:
+        await scene.pipeline.look_at_nobody()
+        info = msgspec.json.decode((await scene.client.get("/v1/info")).content, type=wire.Info)
+        assert len(info.blank) == directions
+        assert all(np.linalg.norm(row) == pytest.approx(1.0, abs=1e-3) for row in info.blank)
 
 
 @pytest.mark.parametrize("flips", [False, True])

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 from hard_library import HardLibrary, hard_library
-from mixtures import people, table_of, unit
+from mixtures import Library, people, table_of, told, unit
 from numpy.typing import NDArray
 from testdata import shared_data
 
@@ -153,3 +153,22 @@ class TestRealFaces:
         gate = replace(GATE, face_short=float(np.quantile(short, share)))
         lost = table.admitted(gate) & ~recognisable(table, gate, 0.55)
         assert lost.sum() < 0.005 * len(table)
+
+
+def test_a_cluster_in_a_direction_of_crops_that_show_nobody_founds_no_identity() -> None:
+    vectors, _ = crowd(5, [8, 8])
+    nobody = unit(vectors[:8].astype(np.float64).mean(axis=0, keepdims=True))[0]
+    library = Library(table_of(vectors), blank=[nobody.tolist()])
+    library.group()
+    assert {frozenset(part) for part in library.parts()} == {frozenset(range(9, 17))}
+    library = Library(table_of(vectors), blank=[(-nobody).tolist()])
+    library.group()
+    assert len(library.parts()) == 2
+
+
+def test_people_named_by_a_source_keep_what_they_have_in_any_direction() -> None:
+    vectors, _ = crowd(5, [8, 8])
+    nobody = unit(vectors[:8].astype(np.float64).mean(axis=0, keepdims=True))[0]
+    library = Library(table_of(vectors), told({"p": range(1, 9)}), blank=[nobody.tolist()])
+    library.group()
+    assert frozenset(range(1, 9)) in library.parts()

@@ -16,6 +16,7 @@ from immich_facesets.moderation.decisions import Label
 from immich_facesets.spaces import BUFFALO_L, operating_points
 from service.passes.context import PassContext
 from service.passes.group import GUARDRAILS, Group
+from service.passes.group_inputs.inputs import current_faces, decide, space_in_use
 from service.passes.group_inputs.scope import basis_of, fresh_faces
 from service.progress import ProgressBoard
 from service.reports.status import stored_status
@@ -110,6 +111,23 @@ async def test_the_first_sync_looks_at_all_and_the_next_only_at_what_came(store:
     assert store.read_now(named_values.read_value, GUARDRAILS) == told, "the report of the full grouping is kept"
     syncs.now += DAY
     assert (await syncs.group()).guardrails is not None, "once a day"
+
+
+async def test_faces_in_a_direction_of_nobody_become_no_identity_in_a_sync_and_in_a_preview(
+    store: Store, tmp_path: Path
+) -> None:
+    syncs = Syncs(store, tmp_path)
+    syncs.add(*(f"mira{number}" for number in range(5)), *(f"stranger{number}" for number in range(6)))
+    miras = np.frombuffer(unit_like(1, 1), "<f4").astype(np.float64)
+    syncs.info = msgspec.structs.replace(INFO, blank=(tuple((miras / np.linalg.norm(miras)).tolist()),))
+    assert (await syncs.group()).members == 0
+    space = await space_in_use(syncs.conditions)
+    assert space.blank == syncs.info.blank
+    assert not (await decide(syncs.conditions, space, await current_faces(store, space))).plan.new
+    assert store.read_now(named_values.read_blank, "another space") == ()
+    syncs.info = INFO
+    syncs.now += DAY
+    assert (await syncs.group()).members == 5, "nothing is known of this recogniser"
 
 
 async def test_a_decision_has_everything_looked_at_again(store: Store, tmp_path: Path) -> None:
