@@ -31,6 +31,7 @@ from mixtures import table_of  # noqa: E402  the repository must be found first
 
 from embedder.engine import Aligned, Detection, Pixels  # noqa: E402  the repository must be found first
 from embedder.engines.onnx import OnnxEngine, Tuning  # noqa: E402  the repository must be found first
+from embedder.faces.blank import blank_directions  # noqa: E402  the repository must be found first
 from embedder.faces.measures import measure  # noqa: E402  the repository must be found first
 from embedder.images.decoder import Decoder  # noqa: E402  the repository must be found first
 from embedder.models.pack import open_pack  # noqa: E402  the repository must be found first
@@ -174,7 +175,11 @@ def seen_in(pixels: Pixels, there: Detection, engine: OnnxEngine, number: int) -
 
 
 def strangers(
-    seen: Sequence[Seen], blur: Sequence[float], light: Sequence[float], points: OperatingPoints
+    seen: Sequence[Seen],
+    blur: Sequence[float],
+    light: Sequence[float],
+    points: OperatingPoints,
+    blank: Sequence[Sequence[float]] = (),
 ) -> tuple[int, int]:
     """How many faces pass the gate, and how many are in an identity."""
     table = table_of(
@@ -194,24 +199,26 @@ def strangers(
         thresholds=points,
         rules=RULES,
         next_number=1,
+        blank=blank,
     )
     return int(table.admitted(RULES.gate).sum()), len({join.face_id for join in plan.joins})
 
 
-def step(seen: Sequence[Seen], points: OperatingPoints) -> str:
-    """The cells of one step: former and present figures."""
+def step(seen: Sequence[Seen], points: OperatingPoints, blank: Sequence[Sequence[float]]) -> str:
+    """The cells of one step: former and present figures; of strangers also those behind the former gates."""
     if not seen:
-        return "0 | 0, 0 | 0, 0 | -"
+        return "0 | 0, 0 | 0, 0, 0 | -"
     former = strangers(seen, [one.variance for one in seen], [1.0] * len(seen), points)
+    behind = strangers(seen, [one.variance for one in seen], [1.0] * len(seen), points, blank)
     measured = [one.face.measures for one in seen]
-    present = strangers(seen, [one.blur for one in measured], [one.light for one in measured], points)
+    present = strangers(seen, [one.blur for one in measured], [one.light for one in measured], points, blank)
     scores = [quality(one.face) for one in seen]
     before = [
         replace(quality(replace(one.face, measures=replace(one.face.measures, blur=one.variance))), light=1.0).score
         for one in seen
     ]
     medians = np.median(before), np.median([parts.score for parts in scores])
-    return f"{len(seen)} | {former[0]}, {present[0]} | {former[1]}, {present[1]} | {medians[0]:.2f}, {medians[1]:.2f}"
+    return f"{len(seen)} | {former[0]}, {present[0]} | {former[1]}, {behind[1]}, {present[1]} | {medians[0]:.2f}, {medians[1]:.2f}"
 
 
 def main() -> None:
@@ -224,8 +231,10 @@ def main() -> None:
     data = Path(os.environ.get("FACESETS_TEST_DATA") or ROOT.parent / "shared") / "data"
     engine = OnnxEngine(open_pack(data / "models", pack), Tuning(threads=1))
     points = engine.facts.distances or operating_points(engine.facts.family)
+    blank = blank_directions(engine).tolist()
     people = portraits(data, engine)
-    print(f"{pack}: {len(people)} people; each cell is the former figure, and the present one")
+    print(f"{pack}: {len(people)} people; each cell is the former figure, and the present one;")
+    print("of strangers also, between them, the figure of the former gates with the directions that show nobody")
     print("| degraded | step | faces found | pass the gate | strangers in identities | quality |")
     print("|---|---|---|---|---|---|")
     for ladder in options.ladder or LADDERS:
@@ -235,7 +244,7 @@ def main() -> None:
                 poor = degrade(pixels, before.box)
                 if there := before if options.found else found_at(poor, before.box, engine):
                     found.append(seen_in(poor, there, engine, len(found) + 1))
-            print(f"| {ladder} | {name} | {step(found, points)} |", flush=True)
+            print(f"| {ladder} | {name} | {step(found, points, blank)} |", flush=True)
 
 
 if __name__ == "__main__":
