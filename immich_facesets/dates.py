@@ -51,7 +51,7 @@ class StatedDate:
 
 def judged(kind: DateKind, day: date, latest: date) -> DateKind:
     """Return the worth of a date; ``latest``: the day when the picture certainly existed, such as today."""
-    return kind if FIRST_PHOTOGRAPH <= day <= latest + _CLOCKS else DateKind.IMPOSSIBLE
+    return kind if day >= FIRST_PHOTOGRAPH and day - _CLOCKS <= latest else DateKind.IMPOSSIBLE
 
 
 def best_date(stated: Iterable[StatedDate], latest: date) -> StatedDate | None:

@@ -17,18 +17,16 @@ from immich_facesets.errors import FacesetsError, ItemError, SetupError, Transie
 from service.remote.pacing import Pacer
 from service.sources.immich.api_versions import Query, dialect_of
 from service.sources.immich.client import ImmichClient
-from service.sources.immich.download import stage
-from service.sources.immich.keyset_listing import broken_promise
-from service.sources.immich.payloads import (
-    AssetPayload,
-    SearchAnswer,
-    Version,
+from service.sources.immich.conversion import (
     asset_from_payload,
     date_kind_of,
     hints_of_faces,
     inline_hints,
     person_from_payload,
 )
+from service.sources.immich.download import stage
+from service.sources.immich.keyset_listing import broken_promise
+from service.sources.immich.payloads import AssetPayload, AssetSection, Version
 
 VERSIONS = ("immich-2.7.5", "immich-3.1.0", "immich-3.2-dialect")
 WITHOUT_EXIF = {"noexif.jpg", "pic.png", "anim.gif", "corrupt.jpg"}
@@ -165,9 +163,10 @@ async def test_every_recorded_answer_parses_or_becomes_the_right_error(
 
 def check_parsed(told: Recording, parsed: object) -> None:
     match parsed:
-        case SearchAnswer():
-            assert [item.id for item in parsed.assets.items] == [item["id"] for item in told.body["assets"]["items"]]
-            for item in parsed.assets.items:
+        case AssetSection():
+            assert [item.id for item in parsed.items] == [item["id"] for item in told.body["assets"]["items"]]
+            assert parsed.impossible == ()
+            for item in parsed.items:
                 asset = asset_from_payload(item, "anna", inline_hints(item))
                 assert asset.taken_at.tzinfo is not None
                 assert len(asset.local_date) == 10
@@ -183,7 +182,7 @@ def check_parsed(told: Recording, parsed: object) -> None:
 
 async def searched(version: str, name: str) -> tuple[AssetPayload, ...]:
     client = replaying(recording(version, name))
-    items = (await client.search({})).assets.items
+    items = (await client.search({})).items
     await client.close()
     return items
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from immich_facesets.errors import ItemError, SetupError
 from service.sources.immich.api_versions import Query
-from service.sources.immich.payloads import AssetPayload, PeopleAnswer
+from service.sources.immich.payloads import AssetPayload, PeoplePage
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class AccountProof:
     reads one picture. ``people_are_private``: whether a person belongs to one account (before 3.2).
     """
 
-    people: Callable[[], Awaitable[PeopleAnswer]]
+    people: Callable[[], Awaitable[PeoplePage]]
     search: Callable[[Query], AsyncIterator[tuple[AssetPayload, ...]]]
     asset: Callable[[str], Awaitable[AssetPayload]]
     people_are_private: bool

@@ -12,6 +12,9 @@ import httpx
 
 from immich_facesets.errors import FacesetsError, ItemError, OutOfServiceError, SetupError, TransientError
 
+MOST_SIGNS = 500
+"""The most that is shown of a server's own message."""
+
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
 """The limit of a pause from ``Retry-After``: longer ones are cut to an hour."""
 
@@ -102,6 +105,18 @@ class ApiErrors:
             reason=reason,
         )
 
+    def too_large(self, limit: int) -> AnswerError:
+        return AnswerError(
+            f"an answer of {self.place} is larger than {limit >> 20} MiB: is this Immich?", reason="answer_too_large"
+        )
+
+    def of_coding(self) -> AnswerError:
+        return AnswerError(f"{self.place} packs its answers in a way that was not asked for", reason="not_json")
+
+    def impossible(self, message: str) -> ItemError:
+        """Return the error for an answer about one item that breaks its type; ``message`` names the field."""
+        return ItemError(f"Immich's answer about it is impossible: {message}", reason="impossible_answer")
+
     def too_slow(self, seconds: float) -> AnswerError:
         return AnswerError(f"an answer of Immich at {self.place} took more than {seconds:g} seconds", reason="timeout")
 
@@ -165,21 +180,26 @@ def message_of(body: bytes) -> str | None:
     """Return the message of an error's body, with the rejected fields; None if it is not Immich's JSON."""
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(answer, dict) or "message" not in answer:
         return None
     reason = answer["message"]
-    text = "; ".join(map(str, reason)) if isinstance(reason, list) else str(reason)
+    text = shortened("; ".join(map(str, reason)) if isinstance(reason, list) else str(reason))
     issues = answer.get("errors")
     if not isinstance(issues, list):
         return text
-    details = [
-        f"{'.'.join(map(str, issue.get('path', [])))}: {issue.get('message', '')}"
-        for issue in issues
-        if isinstance(issue, dict)
-    ]
-    return f"{text} ({'; '.join(details)})"
+    details = [f"{_path_of(issue)}: {issue.get('message', '')}" for issue in issues if isinstance(issue, dict)]
+    return shortened(f"{text} ({'; '.join(details)})")
+
+
+def _path_of(issue: Mapping[str, object]) -> str:
+    path = issue.get("path")
+    return ".".join(map(str, path)) if isinstance(path, list) else ""
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= MOST_SIGNS else f"{text[:MOST_SIGNS]}..."
 
 
 def retry_after_of(headers: Mapping[str, str]) -> float | None:

@@ -21,27 +21,38 @@ from pydantic import SecretStr
 from immich_facesets.errors import SetupError
 from service.remote.pacing import Pacer
 from service.remote.transport import ROUTE, AiohttpTransport, CountRequest
-from service.sources.immich.api_errors import ApiErrors, NoSuchRouteError, looks_like_html
+from service.sources.immich.api_errors import AnswerError, ApiErrors, NoSuchRouteError, looks_like_html
 from service.sources.immich.payloads import (
     ApiKey,
     AssetPayload,
+    AssetSection,
     FacePayload,
+    FacePayloads,
     PeopleAnswer,
+    PeoplePage,
     PersonPayload,
     SearchAnswer,
     ServerConfig,
     User,
     Version,
+    people_of,
+    section_of,
 )
 
 T = TypeVar("T")
 
 USER_AGENT = "immich-facesets"
+ACCEPTED_CODINGS = "gzip", "deflate"
 KEEP_ALIVE_SECONDS = 4.0
 """The lifetime of an idle connection: shorter than the some 6 seconds after which Immich closes it."""
 
 LARGE_BODY_BYTES = 256 * 1024
 """JSON above this size is parsed in a thread: a page of 1000 assets would block the event loop for too long."""
+
+ANSWER_BYTES = 32 * 2**20
+"""The most that an answer may take, unpacked: ten times a page of 1000 pictures with many faces."""
+
+CODINGS = {"identity", "", *ACCEPTED_CODINGS}
 
 ERROR_BODY_BYTES = 64 * 1024
 """The most that is read of an error's body."""
@@ -89,7 +100,7 @@ class ImmichClient:
             "x-api-key": key.strip(),
             "User-Agent": USER_AGENT,
             "Accept": "application/json",
-            "Accept-Encoding": "gzip, deflate",
+            "Accept-Encoding": ", ".join(ACCEPTED_CODINGS),
         }
         self._timeout = httpx.Timeout(connect=5.0, read=answer_seconds, write=answer_seconds, pool=answer_seconds)
         # The transport is used directly: httpx.AsyncClient adds a third of a millisecond per picture.
@@ -125,9 +136,9 @@ class ImmichClient:
         """``GET /users/me``; needs user.read."""
         return await self._json(User, "GET", "users/me")
 
-    async def search(self, body: Mapping[str, Any]) -> SearchAnswer:
+    async def search(self, body: Mapping[str, Any]) -> AssetSection:
         """``POST /search/metadata``; needs asset.read."""
-        return await self._json(SearchAnswer, "POST", "search/metadata", body=body)
+        return await asyncio.to_thread(section_of, await self._json(SearchAnswer, "POST", "search/metadata", body=body))
 
     async def asset(self, asset_id: str) -> AssetPayload:
         """``GET /assets/{id}``; an id that is unknown or not for this key is an ``ItemError`` not_found."""
@@ -137,12 +148,12 @@ class ImmichClient:
 
     async def faces(self, asset_id: str) -> tuple[FacePayload, ...]:
         """``GET /faces?id=``; needs face.read."""
-        return await self._json(tuple[FacePayload, ...], "GET", "faces", params={"id": asset_id}, about_item=True)
+        return await self._json(FacePayloads, "GET", "faces", params={"id": asset_id}, about_item=True)
 
-    async def people(self, page: int) -> PeopleAnswer:
+    async def people(self, page: int) -> PeoplePage:
         """``GET /people``, 1000 a page from page 1 on, hidden ones included; needs person.read."""
         params = {"page": page, "size": 1000, "withHidden": "true"}
-        return await self._json(PeopleAnswer, "GET", "people", params=params)
+        return people_of(await self._json(PeopleAnswer, "GET", "people", params=params))
 
     async def person(self, person_id: str) -> PersonPayload:
         """``GET /people/{id}``, also for people that the list omits; needs person.read."""
@@ -184,15 +195,29 @@ class ImmichClient:
             pacer=pacer or self._pacer,
         )
         async with exchange as response:
-            content = await response.aread()
+            content = await self._whole(response)
             if len(content) > LARGE_BODY_BYTES:
-                return await asyncio.to_thread(self._parse, kind, content)
-            return self._parse(kind, content)
+                return await asyncio.to_thread(self._parse, kind, content, about_item=about_item)
+            return self._parse(kind, content, about_item=about_item)
 
-    def _parse(self, kind: type[T], content: bytes) -> T:
+    async def _whole(self, response: httpx.Response) -> bytes:
+        """Return the body of an answer, unpacked; one that is too large raises an ``AnswerError``."""
+        coding = response.headers.get("content-encoding", "identity").strip().lower()
+        if coding not in CODINGS:
+            raise self.errors.of_coding()
+        content = bytearray()
+        async for block in response.aiter_bytes():
+            content += block
+            if len(content) > ANSWER_BYTES:
+                raise self.errors.too_large(ANSWER_BYTES)
+        return bytes(content)
+
+    def _parse(self, kind: type[T], content: bytes, *, about_item: bool) -> T:
         try:
             return msgspec.json.decode(content, type=kind)
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, RecursionError) as error:
+            if about_item:
+                raise self.errors.impossible(str(error) or "too deeply nested") from error
             raise SetupError(
                 f"Immich at {self.errors.place} answers in a way this program does not know ({error}); "
                 "is this version of Immich newer than this program?"
@@ -298,8 +323,8 @@ class ImmichClient:
         self.requests["GET /server/config"] += 1
         response = await self._send(self._request("GET", "server/config"))
         try:
-            return msgspec.json.decode(await response.aread(), type=ServerConfig).maintenance_mode
-        except msgspec.MsgspecError:
+            return msgspec.json.decode(await self._whole(response), type=ServerConfig).maintenance_mode
+        except (msgspec.MsgspecError, RecursionError, AnswerError):
             return False
         finally:
             await response.aclose()

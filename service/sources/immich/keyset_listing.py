@@ -14,13 +14,8 @@ from itertools import pairwise
 from immich_facesets.errors import SetupError, TransientError
 from service.sources.immich.api_errors import AnswerError
 from service.sources.immich.api_versions import Dialect, Query, as_text
-from service.sources.immich.payloads import (
-    FIRST_INSTANT,
-    LAST_INSTANT,
-    AssetPayload,
-    AssetSection,
-    instant,
-)
+from service.sources.immich.conversion import FIRST_INSTANT, LAST_INSTANT, instant
+from service.sources.immich.payloads import AssetPayload, AssetSection
 
 MILLISECOND = timedelta(milliseconds=1)
 
@@ -30,15 +25,23 @@ WALK_SIZES = (1.0, 0.7, 0.5, 0.3)
 MOST_FAILED_QUESTIONS = 500
 """The most failed queries of a sweep. One bad spot takes some 50; beyond this, bad spots are not the cause."""
 
+MOST_AT_ONCE = 2_000_000
+"""The most rows of pictures that share one instant."""
+
 Ask = Callable[[Query], Awaitable[AssetSection]]
 """A function that sends one query and returns the answer; ``AnswerError`` if Immich cannot answer it."""
 
 
 @dataclass(slots=True)
 class Found:
-    """Part of a sweep: pictures new to it, or a window that could not be listed, in words."""
+    """
+    Part of a sweep: pictures new to it, or a window that could not be listed, in words.
+
+    ``impossible``: ids, "" where there is none, and reasons of the pictures whose data break their type.
+    """
 
     items: tuple[AssetPayload, ...] = ()
+    impossible: tuple[tuple[str, str], ...] = ()
     bad_spot: str | None = None
 
 
@@ -74,7 +77,7 @@ class Sweep:
                 async for found in self._halves(first, last, error):
                     yield found
                 return
-            yield Found(self._unseen(section.items))
+            yield Found(self._unseen(section.items), section.impossible)
             if self.dialect.next_place(section) is None or not section.items:
                 return
             oldest = _whole_milliseconds(instant(section.items[-1].file_created_at))
@@ -111,8 +114,12 @@ class Sweep:
                     yield Found(bad_spot=f"some of the pictures taken at {as_text(moment)} ({error})")
                     return
                 rows += len(section.items)
+                if rows > MOST_AT_ONCE:
+                    raise SetupError(
+                        f"Immich lists more than {MOST_AT_ONCE:,} pictures of one instant: is this Immich?"
+                    )
                 ids.update(item.id for item in section.items)
-                yield Found(self._unseen(section.items))
+                yield Found(self._unseen(section.items), section.impossible)
                 place = self.dialect.next_place(section)
                 if place is None or not section.items:
                     break
@@ -149,6 +156,11 @@ class Sweep:
             raise SetupError(
                 f"Immich ignored a condition of the search ({broken}), so its listing cannot be trusted; is its version "
                 "newer than this program, or is a cache in front of it?"
+            )
+        if section.impossible and not section.items and self.dialect.next_place(section) is not None:
+            raise SetupError(
+                f"Immich lists {len(section.impossible)} pictures and each breaks its type, the first: "
+                f"{section.impossible[0][1]}; is its version newer than this program?"
             )
         return section
 

@@ -1,36 +1,28 @@
 """
-Immich's JSON as structs, and their conversion to the project's values.
+Immich's JSON as structs.
 
-Unknown fields are ignored and times stay text until needed: one odd row must not invalidate a page of 1000.
+Unknown fields are ignored and times stay text until needed. The types have the range and length that a value can have in
+the world. An item of a page that breaks them is left out with its field named, and the others are read.
 """
 
-import binascii
-from base64 import b64decode
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
+from msgspec import Meta
 
-from immich_facesets.assets import Asset, FaceHint, Person, Rendition
-from immich_facesets.dates import DateKind, judged
-from immich_facesets.faces import Box
+ITEMS = 20_000
+"""The most items of a list in one answer; Immich has 1,000 on a page."""
 
-# fmt: off
-FULLSIZE_SUFFIXES = frozenset({
-    ".3fr", ".ari", ".arw", ".cap", ".cin", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff",
-    ".iiq", ".k25", ".kdc", ".mrw", ".nef", ".nrw", ".orf", ".ori", ".pef", ".psd", ".raf", ".raw",
-    ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".svg", ".x3f",
-})
-# fmt: on
-"""Raw files, layered files and drawings, which Immich itself renders as a full-size JPEG."""
-
-
-FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
-LAST_INSTANT = datetime.max.replace(microsecond=999_000, tzinfo=UTC)
-
-
-_FILE_STEP, _UPLOAD = timedelta(seconds=2), timedelta(seconds=60)
-"""Some file systems keep times in steps of two seconds; an upload takes a while."""
+Id = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+Words = Annotated[str, Meta(max_length=100, pattern=r"^[^\x00]*$")]
+"""A version, a kind, a time, a checksum."""
+Text = Annotated[str, Meta(max_length=8192, pattern=r"^[^\x00]*$")]
+"""A name or a path; PostgreSQL stores no NUL."""
+Coordinate = Annotated[float, Meta(ge=-1e6, le=1e6)]
+Size = Annotated[float, Meta(ge=0, le=1e6)]
+Number = Annotated[int, Meta(ge=0, le=1_000_000)]
 
 
 class Payload(msgspec.Struct, rename="camel", kw_only=True):
@@ -38,9 +30,9 @@ class Payload(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class Version(Payload):
-    major: int
-    minor: int
-    patch: int = 0
+    major: Number
+    minor: Number
+    patch: Number = 0
 
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}.{self.patch}"
@@ -51,35 +43,38 @@ class ServerConfig(Payload):
 
 
 class ApiKey(Payload):
-    permissions: tuple[str, ...]
+    permissions: Annotated[tuple[Words, ...], Meta(max_length=1000)]
 
 
 class User(Payload):
-    id: str
+    id: Id
 
 
 class PersonRef(Payload):
-    id: str
-    birth_date: str | None = None
+    id: Id
+    birth_date: Words | None = None
 
 
 class FacePayload(Payload):
-    id: str
-    bounding_box_x1: float
-    bounding_box_y1: float
-    bounding_box_x2: float
-    bounding_box_y2: float
-    image_width: float
-    image_height: float
+    id: Id
+    bounding_box_x1: Coordinate
+    bounding_box_y1: Coordinate
+    bounding_box_x2: Coordinate
+    bounding_box_y2: Coordinate
+    image_width: Size
+    image_height: Size
     person: PersonRef | None = None
+
+
+FacePayloads = Annotated[tuple[FacePayload, ...], Meta(max_length=ITEMS)]
 
 
 class PersonWithFaces(Payload):
     """A person inside an asset; only 2.7 includes the person's faces."""
 
-    id: str
-    birth_date: str | None = None
-    faces: tuple[FacePayload, ...] = ()
+    id: Id
+    birth_date: Words | None = None
+    faces: FacePayloads = ()
 
 
 class ExifPayload(Payload):
@@ -98,166 +93,108 @@ class ExifPayload(Payload):
 
 
 class AssetPayload(Payload):
-    id: str
-    owner_id: str
-    type: str
-    original_path: str
-    original_file_name: str
-    file_created_at: str
-    local_date_time: str
-    updated_at: str
-    visibility: str
-    checksum: str
-    created_at: str | None = None
-    file_modified_at: str | None = None
-    original_mime_type: str | None = None
-    library_id: str | None = None
+    id: Id
+    owner_id: Id
+    type: Words
+    original_path: Text
+    original_file_name: Text
+    file_created_at: Words
+    local_date_time: Words
+    updated_at: Words
+    visibility: Words
+    checksum: Words
+    created_at: Words | None = None
+    file_modified_at: Words | None = None
+    original_mime_type: Words | None = None
+    library_id: Words | None = None
     is_trashed: bool = False
     is_offline: bool = False
     is_edited: bool = False
-    width: float | None = None
-    height: float | None = None
+    width: Size | None = None
+    height: Size | None = None
     exif_info: ExifPayload | None = None
-    people: tuple[PersonWithFaces, ...] = ()
-    unassigned_faces: tuple[FacePayload, ...] = ()
-
-
-class AssetSection(Payload):
-    items: tuple[AssetPayload, ...]
-    next_page: str | None = None
-    next_cursor: str | None = None
-
-
-class SearchAnswer(Payload):
-    assets: AssetSection
+    people: Annotated[tuple[PersonWithFaces, ...], Meta(max_length=ITEMS)] = ()
+    unassigned_faces: FacePayloads = ()
 
 
 class PersonPayload(Payload):
-    id: str
-    name: str = ""
-    birth_date: str | None = None
+    id: Id
+    name: Text = ""
+    birth_date: Words | None = None
     is_hidden: bool = False
 
 
+class Named(Payload):
+    """The id of an item that breaks its type."""
+
+    id: Id
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Items(Generic[T]):
+    """The items of a page. ``impossible``: of each that breaks its type, the id, "" where it has none, and the reason."""
+
+    valid: tuple[T, ...]
+    impossible: tuple[tuple[str, str], ...] = ()
+
+
+def items_of(kind: type[T], raw: Sequence[msgspec.Raw]) -> Items[T]:
+    valid, impossible = [], []
+    for item in raw:
+        try:
+            valid.append(msgspec.json.decode(item, type=kind))
+        except (msgspec.ValidationError, RecursionError) as error:
+            impossible.append((_id_of(item), str(error) or "too deeply nested"))
+    return Items(tuple(valid), tuple(impossible))
+
+
+def _id_of(item: msgspec.Raw) -> str:
+    try:
+        return msgspec.json.decode(item, type=Named).id
+    except (msgspec.ValidationError, RecursionError):
+        return ""
+
+
+class RawSection(Payload):
+    items: Annotated[tuple[msgspec.Raw, ...], Meta(max_length=ITEMS)]
+    next_page: Text | None = None
+    next_cursor: Text | None = None
+
+
+class SearchAnswer(Payload):
+    assets: RawSection
+
+
 class PeopleAnswer(Payload):
+    people: Annotated[tuple[msgspec.Raw, ...], Meta(max_length=ITEMS)]
+    has_next_page: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AssetSection:
+    """A page of a search; ``impossible`` as in `Items`."""
+
+    items: tuple[AssetPayload, ...]
+    next_page: str | None = None
+    next_cursor: str | None = None
+    impossible: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PeoplePage:
+    """A page of people. Those that break their type are left out: absence from the list says nothing of a person."""
+
     people: tuple[PersonPayload, ...]
     has_next_page: bool = False
 
 
-def instant(text: str) -> datetime:
-    """Return an aware UTC instant; years outside Python's range become its first or last instant."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return FIRST_INSTANT if text.startswith("-") else LAST_INSTANT
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+def section_of(answer: SearchAnswer) -> AssetSection:
+    found = items_of(AssetPayload, answer.assets.items)
+    return AssetSection(found.valid, answer.assets.next_page, answer.assets.next_cursor, found.impossible)
 
 
-def iso_day(text: str | None) -> str | None:
-    """Return the date of a birth date, to which some versions add a time."""
-    return text[:10] if text else None
-
-
-def hint_from_payload(face: FacePayload, person: PersonRef | PersonWithFaces | None) -> FaceHint:
-    return FaceHint(
-        face_id=face.id,
-        box=Box(face.bounding_box_x1, face.bounding_box_y1, face.bounding_box_x2, face.bounding_box_y2),
-        image_width=int(face.image_width),
-        image_height=int(face.image_height),
-        person_id=None if person is None else person.id,
-        birth_date=None if person is None else iso_day(person.birth_date),
-    )
-
-
-def hints_of_faces(faces: tuple[FacePayload, ...]) -> tuple[FaceHint, ...]:
-    """Return the face hints of an answer to ``GET /faces``."""
-    return tuple(hint_from_payload(face, face.person) for face in faces)
-
-
-def inline_hints(asset: AssetPayload) -> tuple[FaceHint, ...] | None:
-    """
-    Return the faces that 2.7 includes with an asset.
-
-    None for an edited asset: the search has the boxes of the unedited picture; only ``/faces`` has those that fit the
-    edited bytes.
-    """
-    if asset.is_edited:
-        return None
-    known = [hint_from_payload(face, person) for person in asset.people for face in person.faces]
-    return (*known, *(hint_from_payload(face, None) for face in asset.unassigned_faces))
-
-
-def rendition_of(asset: AssetPayload) -> Rendition:
-    if asset.is_edited:
-        return Rendition.EDITED
-    name = asset.original_path.rsplit("/", 1)[-1].lower()
-    suffix = name[name.rfind(".") :] if "." in name else ""
-    return Rendition.FULLSIZE if suffix in FULLSIZE_SUFFIXES else Rendition.ORIGINAL
-
-
-def checksum_of(asset: AssetPayload) -> str | None:
-    """Return the SHA-1 of the original in hex; None for an external library, where it may hash the path."""
-    if asset.library_id is not None:
-        return None
-    try:
-        digest = b64decode(asset.checksum, validate=True)
-    except binascii.Error:
-        return None
-    return digest.hex() if len(digest) == 20 else None
-
-
-def date_kind_of(asset: AssetPayload) -> DateKind:
-    """
-    Return what the date of a picture is worth.
-
-    A listing does not say where Immich has a date from, and ``exifInfo`` repeats the date in either case. Without a
-    date in the metadata the server takes the time when the file was changed, or made on its disk, which is the upload.
-    It then gives no local time of its own. So a date that equals one of the two is the file's. A person who sets the
-    date in Immich makes it differ.
-
-    In the zone of UTC a phone's date may equal its file's too. Where the answer has the metadata of a camera, the date
-    is the camera's.
-    """
-    taken, local = instant(asset.file_created_at), instant(asset.local_date_time)
-    uploaded = instant(asset.created_at or asset.updated_at)
-    changed = instant(asset.file_modified_at or asset.updated_at)
-    is_files = local == taken and (abs(taken - changed) <= _FILE_STEP or abs(taken - uploaded) <= _UPLOAD)
-    kind = DateKind.METADATA
-    if is_files:
-        kind = DateKind.CAMERA if asset.exif_info is not None and asset.exif_info.is_of_camera else DateKind.FILE
-    return judged(kind, local.date(), uploaded.date())
-
-
-def asset_from_payload(payload: AssetPayload, source: str, hints: tuple[FaceHint, ...] | None) -> Asset:
-    """Return the project's asset. Width and height are upright on every version, and the edit's if there is one."""
-    updated_at = instant(payload.updated_at)
-    return Asset(
-        source=source,
-        asset_id=payload.id,
-        checksum=checksum_of(payload),
-        path=payload.original_path,
-        file_name=payload.original_file_name,
-        mime_type=payload.original_mime_type or "",
-        taken_at=instant(payload.file_created_at),
-        local_date=payload.local_date_time[:10],
-        date_kind=date_kind_of(payload),
-        created_at=updated_at if payload.created_at is None else instant(payload.created_at),
-        updated_at=updated_at,
-        width=int(payload.width) if payload.width else None,
-        height=int(payload.height) if payload.height else None,
-        visibility=payload.visibility,
-        is_external=payload.library_id is not None,
-        is_edited=payload.is_edited,
-        is_offline=payload.is_offline,
-        rendition=rendition_of(payload),
-        hints=hints,
-    )
-
-
-def person_from_payload(payload: PersonPayload) -> Person:
-    return Person(
-        person_id=payload.id,
-        name=payload.name,
-        birth_date=iso_day(payload.birth_date),
-        is_hidden=payload.is_hidden,
-    )
+def people_of(answer: PeopleAnswer) -> PeoplePage:
+    return PeoplePage(items_of(PersonPayload, answer.people).valid, answer.has_next_page)

@@ -16,19 +16,15 @@ from service.sources.immich.account import AccountProof
 from service.sources.immich.api_errors import AnswerError
 from service.sources.immich.api_versions import Dialect, Query, dialect_of
 from service.sources.immich.client import ImmichClient
+from service.sources.immich.conversion import asset_from_payload, hints_of_faces, inline_hints, person_from_payload
 from service.sources.immich.download import stage
 from service.sources.immich.keyset_listing import Found, Sweep
-from service.sources.immich.payloads import (
-    AssetPayload,
-    AssetSection,
-    Version,
-    asset_from_payload,
-    hints_of_faces,
-    inline_hints,
-    person_from_payload,
-)
+from service.sources.immich.payloads import AssetPayload, AssetSection, Version
 
 T = TypeVar("T")
+
+MOST_PEOPLE = 500_000
+"""The most people of one account that are read."""
 
 NEEDED_PERMISSIONS = ("asset.read", "face.read", "asset.download", "asset.view", "person.read")
 
@@ -103,7 +99,7 @@ class ImmichSource:
                 query = Query(scope, updated_after=updated_after, offline=offline)
                 async for found in self._sweep(opened.dialect, query, seen).run():
                     page = await asyncio.to_thread(self._page, opened, found)
-                    if page.assets or page.skipped or page.bad_spots:
+                    if page.assets or page.skipped or page.bad_spots or page.failed:
                         yield page
 
     async def ids_with_faces(self, *, updated_after: datetime | None = None) -> set[str] | None:
@@ -142,6 +138,10 @@ class ImmichSource:
             known = len(people)
             people.update((payload.id, person_from_payload(payload)) for payload in answer.people)
             has_more = answer.has_next_page and len(people) > known
+            if len(people) > MOST_PEOPLE:
+                raise SetupError(
+                    f"Immich lists more than {MOST_PEOPLE:,} people of user {self._name!r}: is this Immich?"
+                )
         return tuple(people.values())
 
     async def find_person(self, person_id: str) -> Person | None:
@@ -215,13 +215,13 @@ class ImmichSource:
         """Send one query of a sweep. An unusable answer is raised early, because the sweep can change the query."""
         body = dialect.body(query)
         try:
-            return (await self.guard.call(lambda: self._client.search(body), rule=first)).assets
+            return await self.guard.call(lambda: self._client.search(body), rule=first)
         except (CircuitOpenError, AnswerError):
             raise
         except TransientError as error:
             if error.retry_after is not None:
                 raise
-            return (await self._insist(lambda: self._client.search(body))).assets
+            return await self._insist(lambda: self._client.search(body))
 
     def _page(self, opened: Opened, found: Found) -> Page:
         skipped: Counter[str] = Counter()
@@ -234,7 +234,8 @@ class ImmichSource:
             else:
                 assets.append(self._asset(opened, payload))
         bad_spots = () if found.bad_spot is None else (found.bad_spot,)
-        return Page(assets=tuple(assets), skipped=dict(skipped), bad_spots=bad_spots)
+        failed = tuple((asset_id, self._client.errors.impossible(why)) for asset_id, why in found.impossible)
+        return Page(assets=tuple(assets), skipped=dict(skipped), bad_spots=bad_spots, failed=failed)
 
     def _asset(self, opened: Opened, payload: AssetPayload) -> Asset:
         hints = inline_hints(payload) if opened.dialect.hints_inline else None

@@ -15,7 +15,7 @@ from immich_facesets.errors import FacesetsError, ItemError, SetupError, Transie
 from service.remote.pacing import Pacer
 from service.sources.immich.api_errors import AnswerError, message_of, retry_after_of
 from service.sources.immich.client import ImmichClient
-from service.sources.immich.payloads import instant
+from service.sources.immich.conversion import instant
 
 KEY = "abc-very-secret"
 ID = "de3b6a03-5074-4421-8ae8-fae1b624ae1d"
