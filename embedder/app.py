@@ -7,7 +7,6 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
-from embedder.cpu_count import available_cores
 from embedder.engine import FaceEngine
 from embedder.enrichment.lanes import NO_ENRICHMENT, EnrichmentModels
 from embedder.http import build_app, build_runner, stop_accepting
@@ -17,6 +16,7 @@ from embedder.models.sessions import Provider
 from embedder.pipeline import Pipeline, PipelineSize
 from embedder.settings import EmbedderSettings
 from immich_facesets.errors import SetupError, TransientError
+from immich_facesets.runtime.cpu_count import available_cores
 from immich_facesets.runtime.listen_address import Announcement, Listen
 from immich_facesets.runtime.shutdown import ExitCode, leave_with_parent, stop_event
 

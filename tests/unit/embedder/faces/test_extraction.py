@@ -15,7 +15,6 @@ from PIL import Image
 from real_embedder import RealEmbedder
 from testdata import shared_data
 
-from embedder.cpu_count import available_cores
 from embedder.engine import Detection, Pixels, View
 from embedder.faces import regions
 from embedder.images.alignment import align
@@ -25,6 +24,7 @@ from embedder.images.picture import Picture
 from immich_facesets import wire
 from immich_facesets.faces import Box
 from immich_facesets.quality.pose import upright_turns
+from immich_facesets.runtime.cpu_count import available_cores
 from immich_facesets.wire import CropRequest
 
 
