@@ -17,20 +17,27 @@ from numpy.typing import NDArray
 from immich_facesets.exports.face_choice import picked
 from immich_facesets.exports.library import UserLibrary
 from immich_facesets.exports.manifests import SCHEMA, Json, face_entry, json_bytes, years
-from immich_facesets.exports.profile import Content, FacesetProfile, Files, LibraryProfile, PickedFaces, Profile
+from immich_facesets.exports.profile import (
+    Content,
+    FacesetProfile,
+    Files,
+    LibraryProfile,
+    PickedFaces,
+    PictureFile,
+    Profile,
+)
 from immich_facesets.facesets.faceset import ExportFace, ExportRules, Faceset, digest
 from immich_facesets.imports.manifests import MANIFEST
 
 
 class Draw(Protocol):
     """
-    A function that returns the PNG of a face of an identity (its number), with sides of so many pixels, or at stored
-    size.
+    A function that returns the PNG of a face, with sides of so many pixels, or at the size of exports.
 
-    A reader ``for_swapping`` detects faces again: it gets the crop that was checked. Others get the picture alone.
+    ``identity``: its number. A reader ``for_swapping`` detects faces again: it gets the crop that was checked. Others get the picture alone.
     """
 
-    def __call__(self, face: ExportFace, identity: int, pixels: int | None, *, for_swapping: bool) -> bytes: ...
+    def __call__(self, face: ExportFace, identity: int, pixels: int | None, *, for_swapping: bool) -> PictureFile: ...
 
 
 @dataclass(frozen=True, slots=True)

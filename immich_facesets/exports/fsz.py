@@ -27,7 +27,7 @@ from immich_facesets.exports.manifests import (
     marker,
     thin_note,
 )
-from immich_facesets.exports.profile import Content, FolderProfile, ReadBack
+from immich_facesets.exports.profile import Content, FolderProfile, PictureFile, ReadBack
 from immich_facesets.facesets.faceset import ExportFace, ExportRules, Faceset, FacesetFolder
 from immich_facesets.facesets.preflight import as_json, check_faceset
 from immich_facesets.imports.manifests import MANIFEST
@@ -72,7 +72,7 @@ def of_faceset(faceset: Faceset, *, space: str, rules: ExportRules, draw: Draw, 
             yield SHEET, draw_sheet(faceset, top, report, thumbnail)
 
     def files() -> Iterator[tuple[str, Content]]:
-        def picture(face: ExportFace) -> bytes:
+        def picture(face: ExportFace) -> PictureFile:
             return draw(face, faceset.identity, None, for_swapping=True)
 
         return faceset_files(faceset, manifest=manifest, top=rules.top, picture=picture, notes=for_people())
@@ -86,20 +86,22 @@ def faceset_files(
     *,
     manifest: bytes,
     top: int,
-    picture: Callable[[ExportFace], bytes],
+    picture: Callable[[ExportFace], Content],
     notes: Iterable[tuple[str, Content]] = (),
 ) -> Iterator[tuple[str, Content]]:
     """
     Yield the files of a faceset as (name, content), the manifest last.
 
-    ``picture`` makes the finished PNG of a face; it is called once for each, in order. ``notes`` are for users.
+    ``picture`` returns the finished PNG of a face. One bundle is written where both would hold the same faces.
+    ``notes`` are for users.
     """
     file_of = {face.candidate.face.face_id: face_file(rank) for rank, face in enumerate(faceset.faces, start=1)}
     for face in faceset.faces:
         yield file_of[face.candidate.face.face_id], picture(face)
     names = bundle_names(faceset, top)
     best = picked(faceset, top, is_for_swapping=True)
-    for name, faces in ((names["top"], best), (names["all"], faceset.swappable)):
+    bundles = {names["top"]: best, names["all"]: faceset.swappable}
+    for name, faces in bundles.items():
         if name is not None:
             yield name, partial(_write_bundle, [file_of[face.candidate.face.face_id] for face in faces])
     if faceset.folder is FacesetFolder.THIN:

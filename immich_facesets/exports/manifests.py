@@ -27,10 +27,16 @@ def face_file(rank: int) -> str:
 
 
 def bundle_names(faceset: Faceset, top: int) -> dict[str, str | None]:
-    """Return the file names of the small and the whole bundle; None when no face of the faceset may be bundled."""
+    """
+    Return the file names of the small and the whole bundle; None when no face of the faceset may be bundled.
+
+    Where both hold the same faces, both are one file.
+    """
     if not faceset.swappable:
         return {"top": None, "all": None}
-    return {"top": f"{faceset.name}_top{top}.fsz", "all": f"{faceset.name}_all.fsz"}
+    whole = f"{faceset.name}_all.fsz"
+    is_one = len(faceset.averaged) == len(faceset.swappable) <= top
+    return {"top": whole if is_one else f"{faceset.name}_top{top}.fsz", "all": whole}
 
 
 def faceset_entry(faceset: Faceset, top: int) -> Json:

@@ -5,7 +5,7 @@ Every profile is one module. It declares a value of one of these classes, and a 
 files. ``registry`` collects the values.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -22,10 +22,24 @@ PROFILES_FOLDER = "_profiles"
 ReadBack = Callable[[str], bytes]
 """Returns the bytes of a file that was written before, by its name in the directory."""
 
-Content = bytes | Callable[[BinaryIO, ReadBack], None]
-"""
-The bytes of a file, or a function that writes them into it: bundles of thousands of pictures are never held in memory.
-"""
+Writer = Callable[[BinaryIO, ReadBack], None]
+"""Writes a file: bundles of thousands of pictures are never held in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFile:
+    """
+    A picture that is not encoded yet. Pictures with equal keys have equal bytes, in whatever directories they are.
+
+    ``encode`` is called from any thread.
+    """
+
+    key: Hashable
+    encode: Callable[[], bytes] = field(repr=False, compare=False)
+
+
+Content = bytes | PictureFile | Writer
+"""The bytes of a file, or a way to them."""
 
 Files = Callable[[], Iterator[tuple[str, Content]]]
 

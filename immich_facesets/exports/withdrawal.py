@@ -27,7 +27,8 @@ def exposes(manifest: Json, held: Mapping[str, Sequence[Box]]) -> bool:
 def bundle_files(manifest: Json) -> tuple[str, ...]:
     """Return the files of a face set's bundles for swapping."""
     bundles = manifest.get("bundles")
-    return tuple(str(name) for name in bundles.values() if name is not None) if isinstance(bundles, dict) else ()
+    names = bundles.values() if isinstance(bundles, dict) else ()
+    return tuple(dict.fromkeys(str(name) for name in names if name is not None))
 
 
 def _is_exposed(face: Json, held: Mapping[str, Sequence[Box]]) -> bool:

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from immich_facesets.checkpoints import checkpoint
-from immich_facesets.exports.profile import Content
+from immich_facesets.exports.profile import Content, PictureFile, Writer
 from immich_facesets.imports.manifests import MANIFEST
 from immich_facesets.runtime.file_modes import SHARED_FILE, SHARED_FOLDER, make_folder
 from service.files.directory_swap import PREFIX
 from service.files.durable import disk_trouble, write_durably
+from service.files.picture_shelf import PictureShelf, linked
+
+Step = Callable[[str], None]
 
 SUMS = "SHA256SUMS"
 """
@@ -20,30 +23,40 @@ files, and manifests are not in it. It tells files that were changed or added by
 
 
 def fill_draft(
-    draft: Path, before: Path, files: Iterable[tuple[str, Content]], root: Path, *, step: Callable[[str], None]
-) -> None:
+    draft: Path, before: Path, files: Iterable[tuple[str, Content]], root: Path, shelf: PictureShelf, *, step: Step
+) -> dict[str, str]:
     """
-    Write files into an empty draft, linking those that are unchanged in the directory ``before``, and their digests.
+    Write files into an empty draft, and their digests beside them; return these.
 
-    ``root``: the folder that disk errors name; ``step`` is called after each file.
+    Files that are unchanged in the directory ``before`` are linked. ``root``: the folder that disk errors name;
+    ``shelf``: of the publish; ``step`` is called after each file.
     """
     digests: dict[str, str] = {}
-    for name, content in files:
-        checkpoint()
-        if isinstance(content, bytes) and name != MANIFEST:
-            digests[name] = hashlib.sha256(content).hexdigest()
-        with disk_trouble(root):
-            if name == MANIFEST:  # the last of the files: a directory with a manifest is complete
-                write_durably(draft / SUMS, _lines(digests), mode=SHARED_FILE)
-            _write(draft, before, name, content)
-        step("file")
 
+    def note(finished: Iterable[tuple[str, str]]) -> None:
+        for name, found in finished:
+            digests[name] = found
+            step("file")
 
-def _write(draft: Path, before: Path, name: str, content: Content) -> None:
-    path = draft.joinpath(*parts_of(name))
-    make_folder(path.parent, mode=SHARED_FOLDER)
-    if not (isinstance(content, bytes) and _linked(before.joinpath(*parts_of(name)), path, content)):
-        write_durably(path, _bound(content, draft), mode=SHARED_FILE)
+    with shelf.desk(root) as desk:
+        for name, content in files:
+            checkpoint()
+            path, former = (folder.joinpath(*parts_of(name)) for folder in (draft, before))
+            with disk_trouble(root):
+                make_folder(path.parent, mode=SHARED_FOLDER)
+            if isinstance(content, PictureFile):
+                note(desk.take(name, content, path, former))
+                continue
+            note(desk.rest())  # bundles read pictures back
+            if isinstance(content, bytes) and name != MANIFEST:
+                digests[name] = hashlib.sha256(content).hexdigest()
+            with disk_trouble(root):
+                if name == MANIFEST:  # the last of the files: a directory with a manifest is complete
+                    write_durably(draft / SUMS, _lines(digests), mode=SHARED_FILE)
+                if not (isinstance(content, bytes) and linked(former, path, content)):
+                    write_durably(path, _bound(content, draft), mode=SHARED_FILE)
+            step("file")
+    return digests
 
 
 def parts_of(name: str) -> list[str]:
@@ -67,23 +80,7 @@ def _lines(digests: dict[str, str]) -> bytes:
     return "".join(f"{digest}  {name}\n" for name, digest in digests.items()).encode(errors="surrogateescape")
 
 
-def _linked(before: Path, path: Path, body: bytes) -> bool:
-    """
-    Link the unchanged file of the previous directory at ``path``; return whether it was linked.
-
-    The file is durable already, which saves thousands of fsync calls. There is no link where it differs, is a link
-    itself, or the file system has no hard links.
-    """
-    if before.is_symlink() or not before.is_file() or before.read_bytes() != body:
-        return False
-    try:
-        path.hardlink_to(before)
-    except OSError:
-        return False
-    return True
-
-
-def _bound(content: Content, draft: Path) -> bytes | Callable[[BinaryIO], None]:
+def _bound(content: bytes | Writer, draft: Path) -> bytes | Callable[[BinaryIO], None]:
     """Return the content bound to the draft, so that a file made from others can read them back from there."""
     if isinstance(content, bytes):
         return content

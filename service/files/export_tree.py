@@ -26,10 +26,11 @@ from immich_facesets.exports.registry import PROFILES
 from immich_facesets.facesets.faceset import FacesetFolder
 from immich_facesets.runtime.file_modes import SHARED_FILE, SHARED_FOLDER
 from service.files.directory_swap import DRAFT, GONE, beside, interrupted, put_in_place, settle
-from service.files.draft_files import fill_draft, parts_of
+from service.files.draft_files import digests_in, fill_draft, parts_of
 from service.files.durable import discard, disk_trouble, exchange, sync_folder, write_durably
 from service.files.kept_files import KEPT_FOLDER, carry_over, keep_apart
 from service.files.ownership import digest_at, is_ours, manifest_of, object_in, real_folders, refuse_foreign_folder
+from service.files.picture_shelf import PictureShelf
 
 USERS_FOLDER = "users"
 _PROBE_BYTES = 1 << 20  # written by ``check`` to test for free space
@@ -97,13 +98,11 @@ class ExportTree:
         It is read from the disk, so it is correct after a kill, a restored backup or a lost database.
         """
         found: dict[str, str] = {}
-        for place in dict.fromkeys((*FacesetFolder, *(profile.folder for profile in PROFILES.values()))):
-            for path in self._folders_in(place):
-                checkpoint()
-                name = f"{place}/{path.name}" if place else path.name
-                held = digest_at(path)
-                if held is not None:
-                    found[name] = held
+        for path in self._directories():
+            checkpoint()
+            held = digest_at(path)
+            if held is not None:
+                found[path.relative_to(self._root).as_posix()] = held
         return found
 
     def users_on_disk(self) -> set[str]:
@@ -131,13 +130,25 @@ class ExportTree:
         """Return the digest of one directory as in ``on_disk``; None when there is none of ours."""
         return digest_at(self._path(name))
 
-    def write_directory(self, name: str, files: Iterable[tuple[str, Content]]) -> None:
+    def shelf(self) -> PictureShelf:
+        """Return a shelf for one publish, with the files that are in place."""
+        shelf = PictureShelf()
+        for path in self._directories():
+            checkpoint()
+            shelf.add(path, digests_in(path) or {})
+        return shelf
+
+    def write_directory(
+        self, name: str, files: Iterable[tuple[str, Content]], shelf: PictureShelf | None = None
+    ) -> None:
         """
         Write a directory, replacing any of the same name.
 
         ``name`` and the files' names are relative, with slashes. ``files`` is read during writing. When it or the disk
-        fails, the old directory stays unchanged. Files of others in it are kept (``take_kept``).
+        fails, the old directory stays unchanged. Files of others in it are kept (``take_kept``). ``shelf``: of the
+        publish; None for a directory that shares no file with others.
         """
+        shelf = PictureShelf(may_link=False) if shelf is None else shelf
         self._require_root()
         target = self._path(name)
         draft = beside(target, DRAFT)
@@ -148,9 +159,10 @@ class ExportTree:
             draft.mkdir(mode=SHARED_FOLDER)
         self._step("draft")
         try:
-            self._fill(draft, target, files)
+            digests = self._fill(draft, target, files, shelf)
             with disk_trouble(self._root):
                 put_in_place(draft, target, swap=self._swap, step=self._step)
+            shelf.add(target, digests)
         finally:
             with disk_trouble(self._root):
                 settle(target)
@@ -252,17 +264,25 @@ class ExportTree:
             path.mkdir(mode=SHARED_FOLDER)
             sync_folder(path.parent)
 
-    def _fill(self, draft: Path, target: Path, files: Iterable[tuple[str, Content]]) -> None:
-        fill_draft(draft, target, files, self._root, step=self._step)
+    def _fill(
+        self, draft: Path, target: Path, files: Iterable[tuple[str, Content]], shelf: PictureShelf
+    ) -> dict[str, str]:
+        digests = fill_draft(draft, target, files, self._root, shelf, step=self._step)
         with disk_trouble(self._root):
             self._kept += carry_over(target, draft, self._beside(target))
             for folder in sorted({draft, *(path for path in draft.rglob("*") if path.is_dir())}, reverse=True):
                 sync_folder(folder)
         self._step("synced")
+        return digests
 
     def _beside(self, target: Path) -> Path:
         """Return the folder for files of others that have no place in a directory any more."""
         return self._root / KEPT_FOLDER / target.relative_to(self._root)
+
+    def _directories(self) -> Iterator[Path]:
+        """Return the folders in all places that a directory of ours may be in."""
+        for place in dict.fromkeys((*FacesetFolder, *(profile.folder for profile in PROFILES.values()))):
+            yield from self._folders_in(place)
 
     def _folders_in(self, place: str) -> Iterator[Path]:
         """Return the real folders in a place, none when a link leads there."""

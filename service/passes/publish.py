@@ -27,6 +27,7 @@ from immich_facesets.spaces import OperatingPoints
 from service.computation import compute
 from service.embedders.pool import EmbedderPool
 from service.files.export_tree import ExportTree
+from service.files.picture_shelf import PictureShelf
 from service.passes.context import PassContext
 from service.passes.publishing.candidates import Facts, candidates_of, gather_facts, hash_crops
 from service.passes.publishing.crop_checks import CropChecks
@@ -123,13 +124,16 @@ class Publish:
         chosen = [faceset for faceset in facesets if faceset.folder is FacesetFolder.MAIN]
         forms = self._profile_artifacts(facts)
         artifacts = await forms.of([request], chosen)
+        shelf = PictureShelf(may_link=False)  # the copy is the user's: no file of it is a file of another directory
         if forms.refused is not None:
             raise forms.refused
         if isinstance(request.profile, FolderProfile):
             artifacts = await compute(self._artifacts, chosen)
         for artifact in artifacts:
             name = artifact.path.removeprefix(f"{request.profile.home}/")
-            if await compute(tree.digest_of, name) != artifact.digest and not await self._wrote(tree, name, artifact):
+            if await compute(tree.digest_of, name) != artifact.digest and not await self._wrote(
+                tree, name, artifact, shelf
+            ):
                 continue
             await self._store.write(
                 exports.record_copy,
@@ -243,7 +247,7 @@ class Publish:
         on_disk = await compute(self._tree.on_disk)
         plan = plan_publish([(artifact.path, artifact.digest) for artifact in artifacts], on_disk)
         recorded = await self._store.read(exports.recorded)
-        self._failures = WriteFailures(on_disk)
+        self._failures, shelf = WriteFailures(on_disk), await compute(self._tree.shelf)
         for directory in sorted({*plan.remove, *recorded} - wanted.keys()):  # a kill may come between removal and row
             try:
                 await compute(self._tree.remove_directory, directory)
@@ -260,20 +264,20 @@ class Publish:
         for directory in plan.write:
             if self._context.stop.is_set():
                 return
-            await self._write_one(wanted[directory])
+            await self._write_one(wanted[directory], shelf)
 
-    async def _write_one(self, artifact: ExportArtifact) -> None:
+    async def _write_one(self, artifact: ExportArtifact, shelf: PictureShelf) -> None:
         """Write one directory: first its files, durably, then its row. A failure is kept, and stops no other."""
-        if not await self._wrote(self._tree, artifact.path, artifact):
+        if not await self._wrote(self._tree, artifact.path, artifact, shelf):
             return
         await self._record(artifact)
         self._count(artifact)
         board = self._context.board
         board.update_stage("publish", done=board.stage("publish").done + 1)
 
-    async def _wrote(self, tree: ExportTree, name: str, artifact: ExportArtifact) -> bool:
+    async def _wrote(self, tree: ExportTree, name: str, artifact: ExportArtifact, shelf: PictureShelf) -> bool:
         try:
-            await compute(tree.write_directory, name, artifact.files())
+            await compute(tree.write_directory, name, artifact.files(), shelf)
         except (ItemError, SetupError) as error:
             self._failures.add(name, error)
             return False

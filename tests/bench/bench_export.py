@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 from faceset_builders import RULES, candidate, face, jpeg, picture, vectors
 
+from immich_facesets.exports.artifacts import ExportArtifact
 from immich_facesets.exports.crops import PNG_SETTINGS, Picture, finished_picture
 from immich_facesets.exports.fsz import of_faceset
 from immich_facesets.faces import Box
@@ -34,6 +35,7 @@ from immich_facesets.facesets.faceset import Candidate, Check, Faceset, Verdict
 from service.embedders.pool import EmbedderPool
 from service.files.crops import keep_crop
 from service.files.export_tree import ExportTree
+from service.files.picture_shelf import PictureShelf
 from service.passes.context import PassContext
 from service.passes.publishing.crop_checks import CropChecks
 from service.passes.publishing.crop_rendering import Drawing
@@ -99,10 +101,13 @@ class Export:
         (folder / "exports").mkdir()
         self.tree = ExportTree(folder / "exports")
 
-    def write(self, faceset: Faceset) -> None:
+    def artifact(self, faceset: Faceset) -> ExportArtifact:
         drawing = self.drawing
-        artifact = of_faceset(faceset, space="space", rules=RULES, draw=drawing.picture, thumbnail=drawing.thumbnail)
-        self.tree.write_directory(artifact.path, artifact.files())
+        return of_faceset(faceset, space="space", rules=RULES, draw=drawing.picture, thumbnail=drawing.thumbnail)
+
+    def write(self, faceset: Faceset) -> None:
+        artifact = self.artifact(faceset)
+        self.tree.write_directory(artifact.path, artifact.files(), PictureShelf(cores=1))
 
 
 def bare(pictures: list[Picture]) -> None:

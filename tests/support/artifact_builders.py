@@ -9,17 +9,18 @@ from numpy.typing import NDArray
 from immich_facesets.exports.artifacts import ExportArtifact, form_of_faceset
 from immich_facesets.exports.crops import Picture, png, provenance, resized
 from immich_facesets.exports.fsz import of_faceset
-from immich_facesets.exports.profile import FacesetProfile
+from immich_facesets.exports.profile import FacesetProfile, PictureFile
 from immich_facesets.exports.requests import read_export_requests
 from immich_facesets.facesets.faceset import Candidate, ExportFace, Faceset
 from service.files.export_tree import ExportTree
 
 
-def drawn(face: ExportFace, identity: int, pixels: int | None, *, for_swapping: bool = False) -> bytes:
+def drawn(face: ExportFace, identity: int, pixels: int | None, *, for_swapping: bool = False) -> PictureFile:
     """A picture of broad shapes, of which no two are alike, whatever reads it."""
     del for_swapping
-    shown = resized(picture(64, seed=face.candidate.face.face_id), pixels or 64)
-    return png(shown, provenance(asset_id=min(face.candidate.places).asset_id, identity=identity, version="1"))
+    face_id, side = face.candidate.face.face_id, pixels or 64
+    texts = provenance(asset_id=min(face.candidate.places).asset_id, identity=identity, version="1")
+    return PictureFile((face_id, identity, side), lambda: png(resized(picture(64, seed=face_id), side), texts))
 
 
 def small(candidate: Candidate, side: int) -> Picture:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.exports.profile import Content
+from immich_facesets.exports.profile import Content, PictureFile
 from immich_facesets.faces import Box, Face, Landmarks, Measures
 from immich_facesets.facesets.curation import build_faceset, choose, curate
 from immich_facesets.facesets.faceset import (
@@ -128,6 +128,8 @@ def gathered(files: Iterable[tuple[str, Content]]) -> dict[str, bytes]:
         assert name not in bodies
         if isinstance(content, bytes):
             bodies[name] = content
+        elif isinstance(content, PictureFile):
+            bodies[name] = content.encode()
         else:
             file = io.BytesIO()
             content(file, bodies.__getitem__)

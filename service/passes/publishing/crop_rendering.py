@@ -2,7 +2,8 @@
 
 from immich_facesets.exports.crops import Picture, paint_over, png, provenance, resized, small_picture
 from immich_facesets.exports.framing import frame_for_people
-from immich_facesets.faces import Face
+from immich_facesets.exports.profile import PictureFile
+from immich_facesets.faces import Box
 from immich_facesets.facesets.faceset import Candidate, ExportFace, ExportRules
 from service.passes.publishing.crop_checks import CropChecks
 
@@ -15,12 +16,19 @@ class Drawing:
         self._rules = rules
         self._version = version
 
-    def picture(self, face: ExportFace, identity: int, pixels: int | None, *, for_swapping: bool) -> bytes:
+    def picture(self, face: ExportFace, identity: int, pixels: int | None, *, for_swapping: bool) -> PictureFile:
         """Return the PNG of a face, at the export size unless another is given."""
-        candidate = face.candidate
-        texts = provenance(asset_id=min(candidate.places).asset_id, identity=identity, version=self._version)
-        shown = self._checked(face) if for_swapping else self._alone(candidate.face)
-        return png(resized(shown, pixels or self._rules.out_size), texts)
+        seen = face.candidate.face
+        asset, side = min(face.candidate.places).asset_id, pixels or self._rules.out_size
+        painted = self._checks.strangers(seen.face_id) if for_swapping and face.is_masked and face.frame is None else ()
+        frame = self._frame(face, for_swapping=for_swapping)
+
+        def encode() -> bytes:
+            shown = self._checks.finished(seen, frame)
+            shown = paint_over(shown, painted, self._checks.place(seen)) if painted else shown
+            return png(resized(shown, side), provenance(asset_id=asset, identity=identity, version=self._version))
+
+        return PictureFile((seen.face_id, identity, asset, side, frame, painted), encode)
 
     def thumbnail(self, candidate: Candidate, side: int) -> Picture:
         """Return the crop of a face with sides of ``side`` pixels."""
@@ -29,18 +37,15 @@ class Drawing:
             return resized(self._checks.finished(candidate.face), side)
         return small_picture(self._checks.stored(crop), side, round(min(self._rules.out_size, crop.area.width)))
 
-    def _checked(self, face: ExportFace) -> Picture:
-        """Return the crop in which a detector finds the face alone."""
-        seen, side = face.candidate.face, float(self._rules.out_size)
-        if face.frame is not None:
-            return self._checks.finished(seen, face.frame.scaled(side, side))
-        picture = self._checks.finished(seen)
-        strangers = self._checks.strangers(seen.face_id) if face.is_masked else ()
-        return paint_over(picture, strangers, self._checks.place(seen)) if strangers else picture
+    def _frame(self, face: ExportFace, *, for_swapping: bool) -> Box | None:
+        """
+        Return the square of the crop to show, in its pixels; None for all of it.
 
-    def _alone(self, face: Face) -> Picture:
-        """Return as much of the crop as shows its picture, and no other face where that is possible."""
+        A reader for swapping gets what was checked. Others get as much as shows the picture, and no other face where
+        that is possible.
+        """
+        seen, side = face.candidate.face, float(self._rules.out_size)
+        if for_swapping:
+            return None if face.frame is None else face.frame.scaled(side, side)
         checks = self._checks
-        strangers = checks.strangers(face.face_id)
-        frame = frame_for_people(checks.place(face), checks.inside(face), strangers, float(self._rules.out_size))
-        return checks.finished(face, frame)
+        return frame_for_people(checks.place(seen), checks.inside(seen), checks.strangers(seen.face_id), side)

@@ -3,10 +3,11 @@
 import io
 import zipfile
 
-from faceset_builders import candidate, faceset, gathered
+from faceset_builders import candidate, face, faceset, gathered
 
 from immich_facesets.exports.face_choice import picked
 from immich_facesets.exports.fsz import faceset_files
+from immich_facesets.exports.manifests import bundle_names
 from immich_facesets.facesets.faceset import EraYears, ExportFace, Faceset, FacesetFolder
 
 
@@ -49,9 +50,25 @@ def test_no_bundle_holds_a_face_of_a_minor_and_the_next_best_moves_up() -> None:
     built = faceset(candidates=[candidate(number, is_minor=number == 1) for number in (1, 2, 3)])
     files = written(built)
     adults = [drawn(face) for face in built.faces if face.candidate.held is None]
-    assert bundled(files["faceset_001_top2.fsz"]) == bundled(files["faceset_001_all.fsz"]) == adults
+    assert bundled(files["faceset_001_all.fsz"]) == adults
+    assert "faceset_001_top2.fsz" not in files
     assert len(adults) == 2
     assert b"picture of 1" in files.values()
+
+
+def test_one_bundle_is_written_where_both_would_hold_the_same_faces() -> None:
+    built = faceset(3)
+    assert [name for name in written(built, top=3) if name.endswith(".fsz")] == ["faceset_001_all.fsz"]
+    assert bundle_names(built, 3) == {"top": "faceset_001_all.fsz", "all": "faceset_001_all.fsz"}
+    assert bundle_names(built, 2) == {"top": "faceset_001_top2.fsz", "all": "faceset_001_all.fsz"}
+
+
+def test_two_bundles_are_written_where_the_small_one_leaves_out_blurred_faces() -> None:
+    blurred = candidate(9, of=face(9, blur=1.0))
+    built = faceset(candidates=[*(candidate(number) for number in range(1, 9)), blurred])
+    files = written(built, top=30)
+    assert len(bundled(files["faceset_001_top30.fsz"])) == 8
+    assert len(bundled(files["faceset_001_all.fsz"])) == 9
 
 
 def test_a_faceset_of_minors_has_faces_but_nothing_to_swap() -> None:

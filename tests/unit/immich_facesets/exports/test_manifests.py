@@ -43,7 +43,7 @@ def with_left_out() -> Faceset:
 
 
 def test_the_top_manifest_has_the_keys_others_rely_on() -> None:
-    manifest = parsed(top(faceset(12, label=None), faceset(era=ERA, folder=FacesetFolder.THIN)))
+    manifest = parsed(top(faceset(32, label=None), faceset(era=ERA, folder=FacesetFolder.THIN)))
     assert list(manifest) == ["schema", "space", "generated_at", "facesets", "thin_eras", "candidates"]
     assert manifest["schema"] == 1
     assert manifest["generated_at"] == "2026-03-01T12:00:00Z"
@@ -54,7 +54,7 @@ def test_the_top_manifest_has_the_keys_others_rely_on() -> None:
             "label": None,
             "era": None,
             "directory": "faceset_001",
-            "faces": 12,
+            "faces": 32,
             "bundles": {"top": "faceset_001_top30.fsz", "all": "faceset_001_all.fsz"},
         }
     ]

@@ -27,7 +27,10 @@ def test_a_face_set_exposes_a_face_that_is_held_back_now_and_names_its_bundles()
     assert exposes(told(), HELD)
     assert exposes(told(), MOVED), "found again a little to the side"
     assert not exposes(told(), OTHER)
-    assert bundle_files(told()) == ("faceset_001_top30.fsz", "faceset_001_all.fsz")
+    assert bundle_files(told()) == ("faceset_001_all.fsz",), "both are one file"
+    many = faceset(RULES.top + 1)
+    manifest = json.loads(faceset_manifest(many, space="s", rules=RULES))
+    assert bundle_files(manifest) == ("faceset_001_top30.fsz", "faceset_001_all.fsz")
 
 
 def test_faces_that_were_held_back_already_and_sets_without_bundles_expose_nobody() -> None:

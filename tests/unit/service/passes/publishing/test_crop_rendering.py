@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from embedder.images.crops import cut_crop
 from embedder.images.picture import Picture
 from immich_facesets.exports.crop_geometry import plan_square
+from immich_facesets.exports.profile import PictureFile
 from immich_facesets.faces import Box, Landmarks
 from immich_facesets.facesets.faceset import ExportFace, ExportRules
 from immich_facesets.quality.pose import upright_turns
@@ -58,8 +59,8 @@ def exported(box: Box, points: Landmarks = UPRIGHT, frame: Box | None = None) ->
     return ExportFace(candidate(of=shown), quality(shown), 0.1, frame=frame)
 
 
-def pixels_of(png: bytes) -> NDArray[np.uint8]:
-    return cast("NDArray[np.uint8]", cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR))
+def pixels_of(made: PictureFile) -> NDArray[np.uint8]:
+    return cast("NDArray[np.uint8]", cv2.imdecode(np.frombuffer(made.encode(), np.uint8), cv2.IMREAD_COLOR))
 
 
 def black_share(picture: NDArray[np.uint8]) -> float:

@@ -116,6 +116,23 @@ async def test_a_form_that_lost_a_file_is_written_again(app: App) -> None:
     assert lost.is_file()
 
 
+async def test_equal_pictures_of_the_export_folder_are_one_file_and_those_of_a_copy_are_not(
+    app: App, tmp_path: Path
+) -> None:
+    root, target, number = app.settings.export_dir, tmp_path / "copy", await number_of(app, "Mira")
+    shutil.rmtree(root / "_profiles/plain")
+    await app.runner.publish_now()
+    plain = sorted((root / f"_profiles/plain/faceset_{number:03d}").glob("*.png"))
+    faces = sorted((root / f"faceset_{number:03d}/faces").glob("*.png"))
+    assert len(plain) == len(faces) > 1
+    assert {path.stat().st_nlink for path in plain} == {2}
+    target.mkdir()
+    await app.runner.copy_now(read_export_requests("plain")[0], number, ExportTree(target))
+    copied = sorted(target.rglob("*.png"))
+    assert [path.read_bytes() for path in copied] == [path.read_bytes() for path in plain]
+    assert {path.stat().st_nlink for path in copied} == {1}
+
+
 async def test_pictures_of_a_form_have_its_number_and_its_size_and_say_where_they_came_from(app: App) -> None:
     root = app.settings.export_dir
     folder = root / "_profiles/kohya" / f"faceset_{await number_of(app, 'Mira'):03d}"
