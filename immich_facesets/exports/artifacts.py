@@ -7,7 +7,7 @@ written again. All artifacts are planned, written, removed and recorded in one w
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -26,7 +26,7 @@ from immich_facesets.exports.profile import (
     PictureFile,
     Profile,
 )
-from immich_facesets.facesets.faceset import ExportFace, ExportRules, Faceset, digest
+from immich_facesets.facesets.faceset import ExportFace, ExportRules, Faceset, Omission, Reason, digest
 from immich_facesets.imports.manifests import MANIFEST
 
 
@@ -72,6 +72,7 @@ def form_of_faceset(
     name: str | None = None,
     title: str | None = None,
     vectors: NDArray[np.float32] | None = None,
+    most_scale: float | None = None,
 ) -> ExportArtifact | None:
     """
     Return a face set in a profile; None when no face of it is allowed there.
@@ -81,14 +82,24 @@ def form_of_faceset(
     name: the directory's, unless it is the face set's.
     title: the person's name, unless it is the label.
     vectors: (n, d) of the picked faces, as long as the recogniser makes them, for profiles that need them.
+    most_scale: faces whose picture would be enlarged more are left out; None for none.
     """
+
+    def picture(face: ExportFace) -> PictureFile:
+        return draw(face, faceset.identity, pixels, for_swapping=profile.is_for_swapping)
+
+    if most_scale is not None:
+        faceset = _without(faceset, [face for face in faceset.faces if picture(face).scale > most_scale])
     faces = picked(faceset, count, is_for_swapping=profile.is_for_swapping)
     if not faces:
         return None
     leaf = name or faceset.name
     side = pixels or rules.out_size
     layout = profile.lay_out(PickedFaces(faceset, faces, leaf, _with_era(title, faceset), side, vectors))
-    drawn = list(zip(faces, layout.pictures, strict=True))
+    drawn = [
+        (face, file, picture(face) if file is not None else None)
+        for face, file in zip(faces, layout.pictures, strict=True)
+    ]
     manifest = json_bytes(
         {
             "schema": SCHEMA,
@@ -99,11 +110,18 @@ def form_of_faceset(
             "label": faceset.label,
             "era": years(faceset.era),
             "space": space,
-            "settings": {"faces": count, "pixels": side, "out_size": rules.out_size, "pad": rules.pad_ratio},
+            "settings": {
+                "faces": count,
+                "pixels": side,
+                "most_scale": most_scale,
+                "out_size": rules.out_size,
+                "pad": rules.pad_ratio,
+            },
             "bundles": {note: note for note in layout.notes if "/" not in note},
             "notes": {note: hashlib.sha256(body).hexdigest() for note, body in layout.notes.items()},
             "faces": [
-                face_entry(rank, _as_read(face, profile), file) for rank, (face, file) in enumerate(drawn, start=1)
+                face_entry(rank, _as_read(face, profile), file, shown.scale if shown is not None else None)
+                for rank, (face, file, shown) in enumerate(drawn, start=1)
             ],
             "known": faceset.known,
             "left_out": _left_out(faceset, profile, len(faces)),
@@ -111,9 +129,9 @@ def form_of_faceset(
     )
 
     def files() -> Iterator[tuple[str, Content]]:
-        for face, file in drawn:
-            if file is not None:
-                yield file, draw(face, faceset.identity, pixels, for_swapping=profile.is_for_swapping)
+        for _, file, shown in drawn:
+            if file is not None and shown is not None:
+                yield file, shown
         yield from layout.notes.items()
         yield MANIFEST, manifest
 
@@ -136,6 +154,16 @@ def form_of_library(profile: LibraryProfile, library: UserLibrary, directory: st
 
     entry = _entry(profile, None, layout.faces)
     return ExportArtifact(f"{profile.folder}/{directory}", profile, None, manifest, entry, files)
+
+
+def _without(faceset: Faceset, enlarged: Sequence[ExportFace]) -> Faceset:
+    """Return a face set that leaves out some faces, because their pictures would be enlarged too much."""
+    out = {face.candidate.face.face_id for face in enlarged}
+    return replace(
+        faceset,
+        faces=tuple(face for face in faceset.faces if face.candidate.face.face_id not in out),
+        omitted=(*faceset.omitted, *(Omission(face.candidate, Reason.ENLARGED) for face in enlarged)),
+    )
 
 
 def _with_era(title: str | None, faceset: Faceset) -> str:

@@ -51,6 +51,16 @@ def shown_area(box: Box, stored: Box, *, stored_pad: float, pad_ratio: float) ->
     return Box(left, top, left + side, top + side)
 
 
+def scale_of(pixels: int, *, original: float, available: float) -> float:
+    """
+    Return how many pixels of an exported picture's side stand for one of its source: above 1, it is enlarged.
+
+    ``original``: pixels of the same side in the original; ``available``: in what the picture is made of, which counts
+    where it has too few.
+    """
+    return round(pixels / max(1.0, available if pixels > available else original), 3)
+
+
 def part_in_picture(area: Box, width: float, height: float) -> Box:
     """Return the part of a square of the original that lies in the picture."""
     return Box(max(area.x1, 0.0), max(area.y1, 0.0), min(area.x2, width), min(area.y2, height))

@@ -63,7 +63,11 @@ def of_faceset(faceset: Faceset, *, space: str, rules: ExportRules, draw: Draw, 
     report = check_faceset(faceset, rules.top)
     report_bytes = json_bytes(as_json(faceset, report))
     notes = {PREFLIGHT: hashlib.sha256(report_bytes).hexdigest(), SHEET: None} if is_reported else NO_NOTES
-    manifest = faceset_manifest(faceset, space=space, rules=rules, notes=notes)
+    pictures = {
+        face.candidate.face.face_id: draw(face, faceset.identity, None, for_swapping=True) for face in faceset.faces
+    }
+    scales = {face_id: picture.scale for face_id, picture in pictures.items()}
+    manifest = faceset_manifest(faceset, space=space, rules=rules, notes=notes, scales=scales)
     top = frozenset(face.candidate.face.face_id for face in picked(faceset, rules.top, is_for_swapping=True))
 
     def for_people() -> Iterator[tuple[str, Content]]:
@@ -73,7 +77,7 @@ def of_faceset(faceset: Faceset, *, space: str, rules: ExportRules, draw: Draw, 
 
     def files() -> Iterator[tuple[str, Content]]:
         def picture(face: ExportFace) -> PictureFile:
-            return draw(face, faceset.identity, None, for_swapping=True)
+            return pictures[face.candidate.face.face_id]
 
         return faceset_files(faceset, manifest=manifest, top=rules.top, picture=picture, notes=for_people())
 

@@ -18,6 +18,7 @@ from immich_facesets.facesets.faceset import Candidate, EraYears, ExportFace, Ex
 
 SCHEMA = 1
 NO_NOTES: Mapping[str, str | None] = MappingProxyType({})
+NO_SCALES: Mapping[int, float] = MappingProxyType({})
 Json = dict[str, Any]
 
 
@@ -74,12 +75,18 @@ def top_manifest(entries: Iterable[Mapping[str, Any]], *, space: str, now: datet
 
 
 def faceset_manifest(
-    faceset: Faceset, *, space: str, rules: ExportRules, notes: Mapping[str, str | None] = NO_NOTES
+    faceset: Faceset,
+    *,
+    space: str,
+    rules: ExportRules,
+    notes: Mapping[str, str | None] = NO_NOTES,
+    scales: Mapping[int, float] = NO_SCALES,
 ) -> bytes:
     """
     Return the manifest of one faceset: everything its files are made of (see ``facesets.digest``).
 
-    ``notes``: files for users by name, with a digest where that is known before they are drawn.
+    ``notes``: files for users by name, with a digest where that is known before they are drawn. ``scales``: of the
+    pictures, by face id.
     """
     is_candidates = faceset.folder is FacesetFolder.CANDIDATES
     top = {face.candidate.face.face_id for face in picked(faceset, rules.top, is_for_swapping=True)}
@@ -98,7 +105,7 @@ def faceset_manifest(
             "notes": dict(notes),
             "provenance": _provenance(faceset),
             "faces": [
-                face_entry(rank, face, face_file(rank))
+                face_entry(rank, face, face_file(rank), scales.get(face.candidate.face.face_id))
                 | {"in_top": face.candidate.face.face_id in top}
                 | ({"nearest": {"identity": faceset.identity, "distance": face.distance}} if is_candidates else {})
                 for rank, face in enumerate(faceset.faces, start=1)
@@ -178,8 +185,8 @@ def thin_note(faceset: Faceset) -> bytes:
     )
 
 
-def face_entry(rank: int, face: ExportFace, file: str | None) -> Json:
-    """Return the manifest entry of one face; ``file`` is relative to the manifest, None without a picture."""
+def face_entry(rank: int, face: ExportFace, file: str | None, scale: float | None = None) -> Json:
+    """Return the manifest entry of one face; ``file`` is relative to the manifest; both are None without a picture."""
     candidate = face.candidate
     return {
         "file": file,
@@ -190,6 +197,7 @@ def face_entry(rank: int, face: ExportFace, file: str | None) -> Json:
         "box": _box(candidate.face.box),
         "sha256": candidate.face.sha256,
         "crop_sha256": candidate.crop_sha256,
+        "scale": scale,
         "is_masked": face.is_masked,
         "frame": None if face.frame is None else [round(edge, 4) for edge in astuple(face.frame)],
         "is_minor": candidate.held is not None,

@@ -31,11 +31,12 @@ class PictureFile:
     """
     A picture that is not encoded yet. Pictures with equal keys have equal bytes, in whatever directories they are.
 
-    ``encode`` is called from any thread.
+    ``scale``: as of ``crop_geometry.scale_of``; ``encode`` is called from any thread.
     """
 
     key: Hashable
     encode: Callable[[], bytes] = field(repr=False, compare=False)
+    scale: float
 
 
 Content = bytes | PictureFile | Writer
@@ -102,6 +103,7 @@ class Profile:
     needs_vectors: whether the embeddings, and the results of further models, must be read for it.
     require_space: raises ``SetupError`` for an embedder whose vectors it cannot use; None when any will do.
     usual_faces, usual_pixels: what a request without numbers gets; None for all faces, and for the stored size.
+    usual_most_scale: pictures that are enlarged more are left out, unless a request has another number; None for none.
     settings: the settings that take the place of the numbers of a request; None when a request may have numbers.
     """
 
@@ -112,6 +114,7 @@ class Profile:
     require_space: Callable[[Info], None] | None = None
     usual_faces: int | None = None
     usual_pixels: int | None = None
+    usual_most_scale: float | None = None
     settings: tuple[str, ...] | None = None
 
     @property

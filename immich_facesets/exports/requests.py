@@ -1,6 +1,8 @@
 """Requests for exports: a profile with the number of faces of each face set and their size, as users write them."""
 
 import difflib
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from immich_facesets.exports.profile import LibraryProfile, Profile
@@ -8,18 +10,22 @@ from immich_facesets.exports.registry import PROFILES
 
 MOST_PIXELS, LEAST_PIXELS = 4096, 64
 
+_SCALE = re.compile(r"x[0-9]{1,3}(\.[0-9]{1,3})?")
+
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
     """
     A profile to be written.
 
-    ``faces`` of each face set, None for all; ``pixels`` of a side, None for the stored size.
+    ``faces`` of each face set, None for all; ``pixels`` of a side, None for the stored size; ``most_scale``: pictures
+    enlarged more are left out, None for none.
     """
 
     profile: Profile
     faces: int | None = None
     pixels: int | None = None
+    most_scale: float | None = None
 
     @property
     def is_of_library(self) -> bool:
@@ -30,7 +36,8 @@ def read_export_requests(text: str) -> tuple[ExportRequest, ...]:
     """
     Return the requests in a user's text: ``fsz,kohya:40:768`` gives profile, faces of each face set, pixels of a side.
 
-    Both numbers may be omitted; 0 faces means all. Any error is a ``ValueError`` with a sentence.
+    Both numbers may be omitted; 0 faces means all. ``x2`` behind them leaves out what is enlarged more than twice, and
+    ``x0`` nothing. Any error is a ``ValueError`` with a sentence.
     """
     requests = tuple(_request(part.strip()) for part in text.split(",") if part.strip())
     if len({request.profile.name for request in requests}) != len(requests):
@@ -39,20 +46,34 @@ def read_export_requests(text: str) -> tuple[ExportRequest, ...]:
 
 
 def _request(text: str) -> ExportRequest:
-    name, *numbers = (part.strip() for part in text.split(":"))
-    profile = _profile(name.lower())
-    if len(numbers) > 2 or not all(number.isdecimal() for number in numbers):
-        raise ValueError(f"{profile.name}: write name, name:faces or name:faces:pixels, such as kohya:40:768")
-    if numbers and profile.settings is not None:
+    name, *parts = (part.strip().lower() for part in text.split(":"))
+    profile = _profile(name)
+    scales = [part for part in parts if _SCALE.fullmatch(part)]
+    numbers = [part for part in parts if part not in scales]
+    if len(numbers) > 2 or len(scales) > 1 or not all(number.isdecimal() for number in numbers):
+        raise ValueError(
+            f"{profile.name}: write name, name:faces or name:faces:pixels, such as kohya:40:768; x2 behind them leaves "
+            "out pictures that are enlarged more than twice"
+        )
+    if parts and profile.settings is not None:
         advice = f"; {' and '.join(profile.settings)} are its settings" if profile.settings else ""
         raise ValueError(f"{profile.name} takes no numbers{advice}")
-    if len(numbers) == 2 and not profile.has_pictures:
+    if (len(numbers) == 2 or scales) and not profile.has_pictures:
         raise ValueError(f"{profile.name} holds no pictures, so it takes no pixels")
     faces = int(numbers[0]) or None if numbers else profile.usual_faces
     pixels = int(numbers[1]) if len(numbers) == 2 else profile.usual_pixels
     if pixels is not None and not LEAST_PIXELS <= pixels <= MOST_PIXELS:
         raise ValueError(f"{profile.name}: pixels are from {LEAST_PIXELS} to {MOST_PIXELS}")
-    return ExportRequest(profile, faces, pixels)
+    return ExportRequest(profile, faces, pixels, _most_scale(scales, profile))
+
+
+def _most_scale(scales: Sequence[str], profile: Profile) -> float | None:
+    if not scales:
+        return profile.usual_most_scale
+    most = float(scales[0][1:])
+    if 0 < most < 1:
+        raise ValueError(f"{profile.name}: x is 1 or more, or 0 for pictures of any size")
+    return most or None
 
 
 def _profile(name: str) -> Profile:

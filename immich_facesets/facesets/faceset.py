@@ -55,7 +55,11 @@ class Verdict(StrEnum):
 
 
 class Reason(StrEnum):
-    """The reason why a face of an identity is not in its faceset; see ``Held`` for the swap bundles."""
+    """
+    The reason why a face of an identity is not in its faceset; see ``Held`` for the swap bundles.
+
+    ``ENLARGED`` is one for forms only, as their pictures have sizes of their own.
+    """
 
     SMALL = "too_small"
     OUTSIDE = "outside_the_picture"
@@ -64,6 +68,7 @@ class Reason(StrEnum):
     NO_FACE = "no_face_in_crop"
     SECOND_FACE = "second_face_in_crop"
     UNLIKE = "crop_unlike_identity"
+    ENLARGED = "enlarged_too_much"
 
 
 @dataclass(frozen=True, slots=True, order=True)

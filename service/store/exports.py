@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, case, delete, insert, select, update
+from sqlalchemy import Column, Connection, and_, case, delete, insert, select, update
 
 from immich_facesets.dates import EVIDENCE
 from immich_facesets.exports.fsz import FSZ
@@ -32,7 +32,7 @@ class StoredCrop:
     The square crop around a face, and a verdict on the finished crop that was stored without its facts.
 
     ``area`` is what it shows of the original, with ``pad_ratio`` of the box around it. ``width`` and ``height`` are the
-    original's; what lies outside has no pixels of its own.
+    original's; what lies outside has no pixels of its own. ``most_side``: pixels of a side above which it was reduced.
     """
 
     file: str
@@ -44,6 +44,12 @@ class StoredCrop:
     check_key: str | None
     verdict: str | None
     painted: tuple[Box, ...]
+    most_side: int
+
+    @property
+    def side(self) -> float:
+        """The pixels of a side of the stored file."""
+        return min(float(self.most_side), self.area.width)
 
     @property
     def area_corners(self) -> tuple[float, float, float, float]:
@@ -87,6 +93,12 @@ def _of_content(column: Column[int]) -> Any:
     return select(column).where(contents.c.sha256 == faces.c.sha256).correlate(faces).scalar_subquery()
 
 
+def _of_embedding(column: Any) -> Any:
+    """Return a column of the embedding of a face's picture."""
+    made_it = and_(embeddings.c.sha256 == faces.c.sha256, embeddings.c.space == faces.c.space)
+    return select(column).where(made_it).correlate(faces).scalar_subquery()
+
+
 CROP_COLUMNS = (
     crops.c.file,
     crops.c.x1.label("cx1"),
@@ -97,11 +109,8 @@ CROP_COLUMNS = (
     crops.c.check_key,
     crops.c.verdict,
     crops.c.painted,
-    select(embeddings.c.crop_padding)
-    .where(embeddings.c.sha256 == faces.c.sha256, embeddings.c.space == faces.c.space)
-    .correlate(faces)
-    .scalar_subquery()
-    .label("crop_padding"),
+    _of_embedding(embeddings.c.crop_size).label("crop_size"),
+    _of_embedding(embeddings.c.crop_padding).label("crop_padding"),
     _of_content(contents.c.width).label("picture_width"),
     _of_content(contents.c.height).label("picture_height"),
 )
@@ -146,6 +155,7 @@ def crop_of(row: Any) -> StoredCrop | None:
         check_key=row.check_key,
         verdict=row.verdict,
         painted=tuple(Box(*box) for box in row.painted or ()),
+        most_side=row.crop_size or round(row.cx2 - row.cx1),
     )
 
 

@@ -94,7 +94,7 @@ class Export:
         checks = CropChecks(conditions, cast("EmbedderPool", None), RULES)
         area = Box(0, 0, 2 * SIDE, 2 * SIDE)
         checks.crops = {
-            number: StoredCrop(name, area, 2 * SIDE, 2 * SIDE, 0.5, None, None, "ok", ())
+            number: StoredCrop(name, area, 2 * SIDE, 2 * SIDE, 0.5, None, None, "ok", (), SIDE)
             for number, name in enumerate(names)
         }
         self.drawing = Drawing(checks, RULES, "1")

@@ -20,7 +20,8 @@ def drawn(face: ExportFace, identity: int, pixels: int | None, *, for_swapping: 
     del for_swapping
     face_id, side = face.candidate.face.face_id, pixels or 64
     texts = provenance(asset_id=min(face.candidate.places).asset_id, identity=identity, version="1")
-    return PictureFile((face_id, identity, side), lambda: png(resized(picture(64, seed=face_id), side), texts))
+    scale = side / (2 * face.candidate.face.box.width)
+    return PictureFile((face_id, identity, side), lambda: png(resized(picture(64, seed=face_id), side), texts), scale)
 
 
 def small(candidate: Candidate, side: int) -> Picture:
@@ -57,6 +58,7 @@ def maybe(
         draw=drawn,
         name=class_name if one.profile.directory_names is not None else None,
         vectors=vectors,
+        most_scale=one.most_scale,
     )
 
 

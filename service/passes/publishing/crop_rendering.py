@@ -1,9 +1,10 @@
 """Crops as exports show them: the PNG of a chosen face, and the thumbnail of any. Everything here blocks."""
 
+from immich_facesets.exports.crop_geometry import scale_of, shown_area
 from immich_facesets.exports.crops import Picture, paint_over, png, provenance, resized, small_picture
 from immich_facesets.exports.framing import frame_for_people
 from immich_facesets.exports.profile import PictureFile
-from immich_facesets.faces import Box
+from immich_facesets.faces import Box, Face
 from immich_facesets.facesets.faceset import Candidate, ExportFace, ExportRules
 from service.passes.publishing.crop_checks import CropChecks
 
@@ -28,7 +29,17 @@ class Drawing:
             shown = paint_over(shown, painted, self._checks.place(seen)) if painted else shown
             return png(resized(shown, side), provenance(asset_id=asset, identity=identity, version=self._version))
 
-        return PictureFile((seen.face_id, identity, asset, side, frame, painted), encode)
+        return PictureFile(
+            (seen.face_id, identity, asset, side, frame, painted), encode, self._scale(seen, frame, side)
+        )
+
+    def _scale(self, face: Face, frame: Box | None, pixels: int) -> float:
+        """Return how much the picture of a face is enlarged: of the square ``frame`` of its crop, None for all of it."""
+        crop, side = self._checks.crops[face.face_id], self._rules.out_size
+        part = 1.0 if frame is None else frame.width / side
+        shown = shown_area(face.box, crop.area, stored_pad=crop.pad_ratio, pad_ratio=self._rules.pad_ratio).width
+        available = min(crop.side * shown / crop.area.width, side)
+        return scale_of(pixels, original=part * shown, available=part * available)
 
     def thumbnail(self, candidate: Candidate, side: int) -> Picture:
         """Return the crop of a face with sides of ``side`` pixels."""

@@ -88,6 +88,7 @@ class ProfileArtifacts:
                     name=names.get(faceset.identity),
                     title=titles[faceset.identity],
                     vectors=vectors,
+                    most_scale=request.most_scale,
                 )
             )
         return [artifact for artifact in artifacts if artifact is not None]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from artifact_builders import form, maybe, written
-from faceset_builders import candidate, faceset
+from faceset_builders import candidate, face, faceset
 
 from immich_facesets.exports.fsz import FSZ
 from immich_facesets.exports.kohya import KOHYA
@@ -20,7 +20,7 @@ OF_FACES = [name for name, profile in PROFILES.items() if isinstance(profile, Fa
 def test_a_profile_may_say_how_many_faces_and_how_large() -> None:
     assert read_export_requests(" fsz, kohya:40:768,plain:0 ,Facefusion,") == (
         ExportRequest(FSZ),
-        ExportRequest(KOHYA, 40, 768),
+        ExportRequest(KOHYA, 40, 768, 3.0),
         ExportRequest(PLAIN, None),
         ExportRequest(FACEFUSION, 12),
     )
@@ -34,6 +34,10 @@ def test_a_profile_may_say_how_many_faces_and_how_large() -> None:
         ("kohya,plain,kohya:3", "twice"),
         ("kohya:many", "kohya:40:768"),
         ("kohya:1:2:3", "kohya:40:768"),
+        ("kohya:x2:x3", "kohya:40:768"),
+        ("kohya:x0.5", "1 or more"),
+        ("fsz:x2", "FACESETS_EXPORT_TOP"),
+        ("visomaster:x2", "holds no pictures"),
         ("kohya:10:32", "from 64 to 4096"),
         ("fsz:8", "FACESETS_EXPORT_TOP"),
         ("xmp:8", "takes no numbers"),
@@ -43,6 +47,28 @@ def test_a_profile_may_say_how_many_faces_and_how_large() -> None:
 def test_what_cannot_be_meant_is_said_so(text: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         read_export_requests(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "most"),
+    [("kohya", 3.0), ("kohya:x2.5", 2.5), ("kohya:4:x0", None), ("plain", None), ("plain:4:96:x2", 2.0)],
+)
+def test_a_profile_may_say_how_much_a_picture_may_be_enlarged(text: str, most: float | None) -> None:
+    (one,) = read_export_requests(text)
+    assert one.most_scale == most
+
+
+@pytest.mark.parametrize("profile", OF_FACES)
+def test_faces_that_would_be_enlarged_too_much_are_left_out_and_counted(profile: str) -> None:
+    small = [candidate(number, of=face(number, size=101.0 if number < 3 else 200.0)) for number in range(1, 6)]
+    built = faceset(candidates=small)
+    manifest = json.loads(form(f"{profile}:2:500:x2", built).manifest)
+    assert [entry["scale"] for entry in manifest["faces"]] == [1.25, 1.25]
+    assert manifest["left_out"] == {"beyond_the_best": 1, "enlarged_too_much": 2}
+    assert manifest["known"] == 5
+    free = json.loads(form(f"{profile}:0:500:x0", built).manifest)
+    assert (len(free["faces"]), free["left_out"]) == (5, {})
+    assert maybe(f"{profile}:0:1000:x2", built) is None
 
 
 @pytest.mark.parametrize("profile", OF_FACES)

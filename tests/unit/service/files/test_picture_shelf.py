@@ -32,7 +32,7 @@ class Encoder:
             self.asked.append(number)
             return coded(number)
 
-        return PictureFile(number, encode)
+        return PictureFile(number, encode, 1.0)
 
 
 def directory(
@@ -146,7 +146,7 @@ def test_as_many_pictures_are_encoded_at_once_as_there_are_cores(tmp_path: Path)
 
         return encode
 
-    pictures = [PictureFile(number, meeting(number)) for number in range(4)]
+    pictures = [PictureFile(number, meeting(number), 1.0) for number in range(4)]
     ExportTree(tmp_path).write_directory(ONE, directory(ONE, pictures), PictureShelf(cores=2))
     assert [path.read_bytes() for path in sorted((tmp_path / ONE).glob("*.png"))] == [coded(n) for n in range(4)]
 
@@ -159,6 +159,6 @@ def test_a_picture_that_cannot_be_encoded_leaves_the_directory_as_it_was(tmp_pat
         raise ItemError("a stored crop cannot be read", reason="bad_crop")
 
     with pytest.raises(ItemError):
-        tree.write_directory(ONE, directory(ONE, [Encoder().picture(2), PictureFile("bad", broken)]), tree.shelf())
+        tree.write_directory(ONE, directory(ONE, [Encoder().picture(2), PictureFile("bad", broken, 1.0)]), tree.shelf())
     assert (tmp_path / ONE / "faces/0001.png").read_bytes() == coded(1)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

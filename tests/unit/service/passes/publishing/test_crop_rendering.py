@@ -50,7 +50,7 @@ def drawing(folder: Path, seen: ExportFace) -> tuple[Drawing, CropChecks]:
     checks = CropChecks(context, cast("EmbedderPool", None), RULES)
     context.crops_dir.mkdir(parents=True)
     file = keep_crop(context.crops_dir, shown.sha256, cut.image)
-    checks.crops = {shown.face_id: StoredCrop(file, Box(*cut.area), WIDTH, HEIGHT, 0.5, None, None, None, ())}
+    checks.crops = {shown.face_id: StoredCrop(file, Box(*cut.area), WIDTH, HEIGHT, 0.5, None, None, None, (), SIDE)}
     return Drawing(checks, RULES, "1"), checks
 
 
@@ -65,6 +65,29 @@ def pixels_of(made: PictureFile) -> NDArray[np.uint8]:
 
 def black_share(picture: NDArray[np.uint8]) -> float:
     return float((picture.max(axis=2) < 8).mean())
+
+
+@pytest.mark.parametrize(
+    ("stored", "pixels", "whole", "half"),
+    [
+        (SIDE, 100, 0.5, 1.0),
+        (SIDE, SIDE, 1.28, 2.56),
+        (100, 100, 0.5, 2.0),
+        (100, SIDE, 2.56, 5.12),
+        (SIDE, 2 * SIDE, 2.56, 5.12),
+    ],
+)
+def test_the_scale_of_a_picture_counts_the_pixels_that_its_source_has(
+    tmp_path: Path, stored: int, pixels: int, whole: float, half: float
+) -> None:
+    """The crop shows 200 pixels of the original; ``stored``: the pixels of a side that were kept of them, at most."""
+    seen = exported(Box(150, 100, 250, 200))
+    made, checks = drawing(tmp_path, seen)
+    checks.crops = {1: replace(checks.crops[1], most_side=stored)}
+    assert checks.crops[1].area.width == 200
+    assert made.picture(seen, 1, pixels, for_swapping=True).scale == whole
+    framed = replace(seen, frame=Box(0.25, 0.25, 0.75, 0.75))
+    assert made.picture(framed, 1, pixels, for_swapping=True).scale == half
 
 
 @pytest.mark.parametrize("points", [UPRIGHT, LYING])

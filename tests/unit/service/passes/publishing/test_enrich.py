@@ -20,7 +20,7 @@ LYING: Landmarks = ((270.0, 330.0), (270.0, 370.0), (250.0, 350.0), (230.0, 335.
 
 ITEM = Unenriched(
     replace(face(1), box=Box(220.0, 320.0, 290.0, 380.0), landmarks=LYING),
-    StoredCrop("a.jpg", AREA, 1000, 1000, 0.5, None, None, None, ()),
+    StoredCrop("a.jpg", AREA, 1000, 1000, 0.5, None, None, None, (), 512),
 )
 
 
