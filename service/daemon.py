@@ -203,7 +203,7 @@ async def status_facts(app: App) -> shown.StatusFacts:
     info = app.pool.info if app.pool.is_open else None
     free = await asyncio.to_thread(shutil.disk_usage, settings.data_dir)
     return msgspec.structs.replace(
-        await stored_status(app.store, app.sources),
+        await stored_status(app.store, app.sources, settings),
         model=msgspec.convert(info, shown.ModelFacts | None, from_attributes=True),
         database=database_url(settings).partition(":")[0],
         export_dir=str(settings.export_dir),

@@ -85,7 +85,7 @@ def _when(moment: datetime) -> str:
 async def _status() -> StatusReport:
     settings = load_settings()
     async with open_reading(settings) as store:
-        stored = await stored_status(store, configured_users(settings))
+        stored = await stored_status(store, configured_users(settings), settings)
         reading = await faces_to_read(store, utc_now())
     return StatusReport(
         library=stored.library,

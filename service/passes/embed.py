@@ -26,6 +26,7 @@ from service.passes.context import PassContext
 from service.passes.crash_isolation import CrashIsolation
 from service.passes.fan_out import ROUNDS, fan_out, first_error
 from service.passes.fetch import Fetch, FetchCounts
+from service.passes.fetched_again import announce_fetches
 from service.remote.guard import CircuitOpenError
 from service.settings import Settings
 from service.sources import Source, Staged
@@ -41,7 +42,7 @@ _WAITING = 4
 
 @dataclass
 class EmbedCounts(FetchCounts):
-    """Counts of one embed pass, for the row of the run."""
+    """Counts of one embed pass, for the row of the run. ``faces``: those that were not known before."""
 
     embedded: int = 0
     faces: int = 0
@@ -125,6 +126,8 @@ class Embed:
                 self._context.board.update_stage("embed", done=0, total=total, failed=0)
             if not total:
                 break
+            if not number:
+                await announce_fetches(self._context, self._recipe, self._fetch.available)
             await self._run_tasks()
             if self._context.stop.is_set():
                 return
@@ -265,10 +268,10 @@ class Embed:
             phash=answer.phash,
             asked=known.boxes if mode is Mode.GUIDED else None,
         )
-        await self._store.write(contents.record_content, embedded, self._context.clock())
+        new = await self._store.write(contents.record_content, embedded, self._context.clock())
         self._staging.release(staged)
         self.counts.embedded += 1
-        self.counts.faces += len(found)
+        self.counts.faces += new
         self._metrics.count_embedded(faces=len(found))
         self._advance()
 

@@ -6,9 +6,13 @@ from datetime import datetime, timedelta
 import msgspec
 
 from immich_facesets.accounts import dropped_warning
+from service.passes.context import utc_now
+from service.passes.embed import recipe_of
+from service.passes.fetched_again import warning
 from service.passes.group import GUARDRAILS, QUESTIONS
 from service.progress import seconds_left
-from service.store import face_readings, failures, runs, spaces
+from service.settings import Settings
+from service.store import embedding_work, face_readings, failures, runs, spaces
 from service.store.database import Store
 from service.store.named_values import read_thresholds, read_value
 from service.store.source_names import dropped_users
@@ -37,11 +41,14 @@ async def faces_to_read(store: Store, now: datetime) -> FacesToRead | None:
     return FacesToRead(pictures=due, seconds_left=left)
 
 
-async def stored_status(store: Store, configured: Collection[str] | None) -> StatusFacts:
+async def stored_status(
+    store: Store, configured: Collection[str] | None, settings: Settings | None = None
+) -> StatusFacts:
     """
     Return the facts that the database holds; those of the model, the disk and the settings keep their defaults.
 
-    ``configured``: the names of the Immich users in the settings, None when these cannot be read.
+    ``configured``: the names of the Immich users in the settings, None when these cannot be read. ``settings``: those
+    by which the next sync may fetch pictures again, None to leave that out.
     """
     reasons = await store.read(failures.count_by_reason)
     return StatusFacts(
@@ -54,6 +61,7 @@ async def stored_status(store: Store, configured: Collection[str] | None) -> Sta
         ),
         guardrails=(
             *await dropped_warnings(store, configured),
+            *(await fetch_warnings(store, settings) if settings is not None else ()),
             *(await store.read(read_value, GUARDRAILS) or ()),
             *(await store.read(read_value, QUESTIONS) or ()),
         ),
@@ -68,3 +76,12 @@ async def dropped_warnings(store: Store, configured: Collection[str] | None) -> 
     """Return a sentence for each known Immich user that the settings no longer name."""
     dropped = [] if configured is None else await store.read(dropped_users, configured)
     return [dropped_warning(name) for name in dropped]
+
+
+async def fetch_warnings(store: Store, settings: Settings) -> list[str]:
+    """Return a sentence about the pictures that a sync with these settings fetches again; none where it fetches none."""
+    space = await store.read(spaces.active_space)
+    if space is None:
+        return []
+    again = await store.read(embedding_work.fetched_again, recipe_of(space, settings), utc_now())
+    return [warning(again)] if again.pictures else []

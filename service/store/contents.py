@@ -72,8 +72,12 @@ def _link(tx: Connection, fingerprint: str, sha256: str) -> None:
     )
 
 
-def record_content(tx: Connection, found: EmbeddedContent, now: datetime) -> None:
-    """Write one embedded picture: the commit point of embed. A face found again keeps its row and its identity."""
+def record_content(tx: Connection, found: EmbeddedContent, now: datetime) -> int:
+    """
+    Write one embedded picture, and return how many of its faces are new: the commit point of embed.
+
+    A face found again keeps its row and its identity. One that is known in another space is not new.
+    """
     upsert(
         tx,
         contents,
@@ -106,20 +110,25 @@ def record_content(tx: Connection, found: EmbeddedContent, now: datetime) -> Non
             }
         ],
     )
-    _record_faces(tx, found)
+    new = _record_faces(tx, found)
     failures.clear(tx, failures.EMBED, found.fingerprint)
     failures.clear_places(tx, found.fingerprint)
+    return new
 
 
 def _sides(boxes: tuple[Box, ...] | None) -> list[list[float]] | None:
     return None if boxes is None else [[box.x1, box.y1, box.x2, box.y2] for box in boxes]
 
 
-def _record_faces(tx: Connection, found: EmbeddedContent) -> None:
+def _record_faces(tx: Connection, found: EmbeddedContent) -> int:
     here = (faces.c.sha256 == found.sha256, faces.c.space == found.recipe.space)
     before = [
         (row.face_id, Box(row.x1, row.y1, row.x2, row.y2))
         for row in tx.execute(select(faces.c.face_id, *_BOX).where(*here).order_by(faces.c.face_id))
+    ]
+    elsewhere = [
+        Box(row.x1, row.y1, row.x2, row.y2)
+        for row in tx.execute(select(*_BOX).where(faces.c.sha256 == found.sha256, faces.c.space != found.recipe.space))
     ]
     kept: set[int] = set()
     fresh: list[FoundFace] = []
@@ -141,6 +150,8 @@ def _record_faces(tx: Connection, found: EmbeddedContent) -> None:
         primary_key = result.inserted_primary_key
         if primary_key is not None:
             _record_parts(tx, primary_key[0], face)
+    boxes = [face.answer.face_box() for face in fresh]
+    return sum(all(box.iou(other) < SAME_FACE_IOU for other in elsewhere) for box in boxes)
 
 
 def _face_row(found: EmbeddedContent, answer: FaceAnswer) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from immich_facesets.faces import SAME_FACE_IOU, Box
 from service.store import failures
 from service.store.assets import asset_from_row
 from service.store.hints import hint_from_row
-from service.store.tables import assets, crops, embeddings, faces, fingerprints, hints, memberships
+from service.store.tables import assets, contents, crops, embeddings, faces, fingerprints, hints, memberships
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +148,34 @@ def count_to_embed(tx: Connection, recipe: Recipe, now: datetime, *, sources: Co
     """Return how many contents are missing or outdated."""
     wanted = select(func.count(assets.c.fingerprint.distinct())).where(_missing(recipe, now, sources))
     return tx.scalar(wanted) or 0
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedAgain:
+    """How many contents are fetched a second time for another recipe, and the bytes of their files."""
+
+    pictures: int
+    size_bytes: int
+
+
+def fetched_again(
+    tx: Connection, recipe: Recipe, now: datetime, *, sources: Collection[str] | None = None
+) -> FetchedAgain:
+    """Return what ``to_embed`` has that was embedded in this space before, with settings that do not serve any more."""
+    is_other = and_(embeddings.c.detection != recipe.detection, embeddings.c.detection != "")  # "": a face came later
+    lacks_crop = and_(embeddings.c.crop_short > recipe.crop_short, _face_without_crop(recipe))
+    wanted = select(assets.c.fingerprint).where(_missing(recipe, now, sources)).distinct().cte()
+    found = (
+        select(contents.c.sha256, contents.c.size_bytes)
+        .join(embeddings, embeddings.c.sha256 == contents.c.sha256)
+        .join(fingerprints, fingerprints.c.sha256 == contents.c.sha256)
+        .join(wanted, wanted.c.fingerprint == fingerprints.c.fingerprint)
+        .where(embeddings.c.space == recipe.space, or_(is_other, lacks_crop, _crop_too_small(recipe)))
+        .distinct()
+        .subquery()
+    )
+    row = tx.execute(select(func.count(found.c.sha256), func.sum(found.c.size_bytes))).one()
+    return FetchedAgain(row[0], int(row[1] or 0))
 
 
 @dataclass(frozen=True, slots=True)

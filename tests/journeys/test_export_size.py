@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from journey import Journey, Unkilled
+from journey import Journey, Unkilled, ended
 from sync_result import SyncResult
 
 pytestmark = pytest.mark.timeout(600)
@@ -21,6 +21,14 @@ async def synced(journey: Journey, settings: Mapping[str, str]) -> SyncResult:
     service = await journey.sync(settings=settings)
     assert service.code == 0, service.stderr[-3000:]
     return journey.result()
+
+
+async def told_again(journey: Journey, settings: Mapping[str, str]) -> list[str]:
+    """The sentences of the status about pictures that a sync with these settings fetches again."""
+    status = journey.start("status", "--json", settings=settings)
+    await ended(status)
+    assert status.code == 0, status.stderr[-3000:]
+    return [sentence for sentence in json.loads(status.stdout)["guardrails"] if "fetches" in sentence]
 
 
 def sizes(exports: Path) -> set[tuple[int, int]]:
@@ -55,9 +63,17 @@ async def test_larger_crops_are_fetched_once_where_the_stored_ones_were_reduced(
     journey: Journey, unkilled: Unkilled
 ) -> None:
     journey.begin_from(unkilled.synced)
-    await synced(journey, LARGER)
+    assert await told_again(journey, {}) == []
+    (told,) = await told_again(journey, LARGER)
+    assert journey.fetched() == [], "the cost is told before anything is fetched"
+    service = await journey.sync(settings=LARGER)
+    assert service.code == 0, service.stderr[-3000:]
+    assert "pictures_fetched_again" in service.stderr
     assert sizes(journey.data / "exports") == {(150, 150)}
     fetched = journey.fetched()
+    assert f"a sync fetches {len(fetched)} pictures again, about " in told
+    assert f" {len(fetched)} fetched, 0 new faces, 0 new identities, " in service.stdout
+    assert await told_again(journey, LARGER) == []
     assert 0 < len(fetched) == len(set(fetched))
     assert journey.placed.broken.asset_id not in fetched
     await synced(journey, {})
