@@ -14,6 +14,8 @@ class PlacedPicture:
     """
     One location of a content, of the user ``user``. ``width`` and ``height`` are upright.
 
+    ``is_external``: in a library of files that Immich only reads. ``size_bytes``: of the content.
+
     ``orientation`` is None if the rotation of the file at ``path`` is unknown: other bytes than its own were
     examined, or they were examined before the orientation was stored.
     """
@@ -26,6 +28,8 @@ class PlacedPicture:
     height: int
     orientation: int | None
     has_faces: bool
+    is_external: bool = False
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@ import typer
 
 from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.exports.requests import ExportRequest, read_export_requests
+from immich_facesets.exports.xmp import XMP
 from immich_facesets.runtime.file_modes import SHARED_FOLDER, make_folder
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import open_app
+from service.cli.merge_sidecars import merge_sidecars
 from service.cli.terminal import kept_note, out, print_stopped, shown
 from service.files.durable import disk_trouble
 from service.files.export_tree import ExportTree
@@ -30,19 +32,40 @@ def export(
     *,
     everybody: Annotated[bool, typer.Option("--all", help="Everybody, as is usual.")] = False,
     to: Annotated[Path | None, typer.Option(help="The folder to write that form into; it is made.")] = None,
+    merge_into: Annotated[
+        Path | None, typer.Option(help="With xmp: a folder whose existing sidecars get our face regions.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --merge-into: say what would change, and change nothing.")
+    ] = False,
 ) -> int:
     """
     Bring the export folder up to date with the current identities, without any request to Immich.
 
     With --profile and --to, write one form of the face sets to another folder once; it is not kept up to date.
+    With --profile xmp and --merge-into, add people to the sidecars in a folder, and leave everything else in them.
     """
     settings = load_settings()
     configure_logging(level=settings.log_level if settings.log_level == "DEBUG" else "WARNING")
+    if merge_into is not None:
+        _require_mergeable(profile, to, identity)
+        return asyncio.run(merge_sidecars(settings, merge_into, is_dry_run=dry_run))
+    if dry_run:
+        raise RequestError("--dry-run belongs to --merge-into")
     if profile is None and to is None and identity is None:
         return asyncio.run(_export(settings))
     return asyncio.run(
         _copy(settings, _request(profile, to, identity, everybody=everybody), identity, _folder(settings, to))
     )
+
+
+def _require_mergeable(profile: str | None, to: Path | None, identity: int | None) -> None:
+    if profile != XMP.name:
+        raise RequestError(f"--merge-into belongs to --profile {XMP.name}")
+    if to is not None:
+        raise RequestError("--to and --merge-into exclude each other: the one writes new files, the other changes some")
+    if identity is not None:
+        raise RequestError(f"{XMP.name} is about whole libraries: leave --identity out")
 
 
 def _request(profile: str | None, to: Path | None, identity: int | None, *, everybody: bool) -> ExportRequest:

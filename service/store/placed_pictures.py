@@ -18,6 +18,8 @@ def placed_pictures(tx: Connection, space: str) -> list[PlacedPicture]:
             assets.c.asset_id,
             assets.c.path,
             assets.c.rendition,
+            assets.c.is_external,
+            contents.c.size_bytes,
             contents.c.sha256,
             contents.c.width,
             contents.c.height,
@@ -39,6 +41,8 @@ def placed_pictures(tx: Connection, space: str) -> list[PlacedPicture]:
             height=row.height,
             orientation=row.orientation if row.rendition == Rendition.ORIGINAL.value else None,
             has_faces=bool(row.has_faces),
+            is_external=row.is_external,
+            size_bytes=row.size_bytes,
         )
         for row in rows
     ]

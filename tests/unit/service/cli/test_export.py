@@ -26,6 +26,11 @@ def _data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         (["--profile", "", "--to", "x"], "one profile at a time"),
         (["--profile", "plain", "--identity", "1", "--all", "--to", "x"], "exclude each other"),
         (["--profile", "xmp", "--identity", "1", "--to", "x"], "about whole libraries"),
+        (["--merge-into", "x"], "belongs to --profile xmp"),
+        (["--profile", "plain", "--merge-into", "x"], "belongs to --profile xmp"),
+        (["--profile", "xmp", "--to", "x", "--merge-into", "x"], "exclude each other"),
+        (["--profile", "xmp", "--identity", "1", "--merge-into", "x"], "about whole libraries"),
+        (["--dry-run"], "belongs to --merge-into"),
     ],
 )
 def test_a_contradictory_request_is_refused(arguments: list[str], told: str, tmp_path: Path) -> None:

@@ -234,7 +234,7 @@ async def test_sidecars_lie_where_the_pictures_do_and_name_who_is_in_them(app: A
     shown = manifest_of(root, "anna")["faces"]
     assert shown
     for face in shown:
-        assert face["file"].startswith(f"data/upload/{placed.users['anna'].user_id}/")
+        assert face["file"].startswith(f"upload/{placed.users['anna'].user_id}/")
         assert face["file"].endswith(".jpg.xmp")
         body = (root / "anna" / face["file"]).read_text(encoding="utf-8")
         assert f'stDim:w="{WIDTH}" stDim:h="{HEIGHT}"' in body
