@@ -1,5 +1,6 @@
 """A stored era, and the naming of eras."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -7,6 +8,8 @@ from immich_facesets.eras.years import dominant_year, span, years_of
 from immich_facesets.grouping.face_table import FaceTable, Rows
 
 UNDATED = "undated"
+
+_YEAR_NAME = re.compile(rf"(?:[0-9]{{4}}|{UNDATED})(?:_[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,11 @@ def new_era(table: FaceTable, rows: Rows, name: str) -> KeptEra:
 
 def year_name(main: int | None) -> str:
     return UNDATED if main is None else f"{main:04d}"
+
+
+def is_year_name(name: str) -> bool:
+    """Return whether a name is one that this program gives: of a year, or of no year, and a number where it is taken."""
+    return _YEAR_NAME.fullmatch(name) is not None
 
 
 def free_name(base: str, taken: Collection[str]) -> str:

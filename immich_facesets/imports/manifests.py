@@ -8,6 +8,7 @@ that is no manifest at all, is a problem.
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -200,7 +201,7 @@ def _period(name: str, entry: Json) -> Period | None:
         spelt = _YEARS.fullmatch(match[2])
         years = [int(spelt[1]), int(spelt[2])] if spelt else [None, None]
     first, last = (year if isinstance(year, int) and 0 < year < 10_000 else None for year in years)
-    return Period(match[2], first, last)
+    return Period(unicodedata.normalize("NFC", match[2]), first, last)  # names of macOS are decomposed
 
 
 def _sets(parts: Sequence[_Part], findings: Findings) -> tuple[SortedSet, ...]:

@@ -1,14 +1,18 @@
 """Files of another tool: the face sets in a folder, and the caches beside them. Read, never written. Blocking."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from immich_facesets.exports.file_names import safe_name
 from immich_facesets.imports.findings import Findings
 from immich_facesets.imports.manifests import MANIFEST, PARENT_FOLDERS, SetFolder, is_set_folder, read_sets
 from immich_facesets.imports.merge import gather
 from immich_facesets.imports.npz_cache import read_cache
 from immich_facesets.imports.sorted_faces import SortedSet
+from immich_facesets.names import name_key
 
+_IS_ERA = re.compile(r"faceset_[0-9]{1,9}_era_")
 _MOST_MANIFEST_BYTES = 512 * 2**20
 
 
@@ -31,6 +35,8 @@ def read_earlier(folder: Path, caches: Sequence[Path], findings: Findings) -> tu
     known = [cache for cache in read if cache is not None]
     findings.found += [f"{len(cache.faces):,} faces in a cache" for cache in known]
     sets = gather(sets, known, findings) if len(known) == len(caches) else sets
+    for one in sets:
+        findings.problems += unusable_periods(one.number, [period.name for period in one.periods])
     if empty := [one.name for one in sets if not one.faces]:
         findings.missing.append(
             f"{', '.join(empty[:8])}{' and more' if len(empty) > 8 else ''}: no face is known, and the number and the name "
@@ -39,16 +45,38 @@ def read_earlier(folder: Path, caches: Sequence[Path], findings: Findings) -> tu
     return sets
 
 
+def unusable_periods(number: int, names: Sequence[str]) -> list[str]:
+    """Return why periods of a person cannot have these names here, where they become folders of the export."""
+    prefix = f"faceset_{number:03d}_era_"
+    taken: set[str] = set()
+    problems = []
+    for name in names:
+        usable = safe_name(f"{prefix}{name}")
+        if usable != f"{prefix}{name}":
+            problems.append(
+                f"{prefix + name!r}: no folder can be called so everywhere: rename it, such as to {usable!r}"
+            )
+        elif name_key(name) in taken:
+            problems.append(f"{prefix + name!r}: another period differs only in case or accents: rename one")
+        taken.add(name_key(name))
+    return problems
+
+
 def _set_folders(folder: Path, findings: Findings) -> list[SetFolder]:
     found = []
     for parent in PARENT_FOLDERS:
         try:
-            inside = sorted(path for path in (folder / parent).iterdir() if is_set_folder(path.name) and path.is_dir())
+            folders = sorted(path for path in (folder / parent).iterdir() if path.is_dir())
         except OSError as error:
             if not parent or not isinstance(error, FileNotFoundError):
                 findings.problems.append(f"the folder {parent or folder} cannot be read ({error.strerror})")
             continue
-        for path in inside:
+        findings.problems += [
+            f"{path.name[:80]!r}: the name of its period is longer than 60 characters, or none: rename the folder"
+            for path in folders
+            if _IS_ERA.match(path.name) and not is_set_folder(path.name)
+        ]
+        for path in (path for path in folders if is_set_folder(path.name)):
             name = path.relative_to(folder).as_posix()
             try:
                 markers = tuple(sorted(one.stem for one in path.iterdir() if one.suffix == ".txt"))

@@ -31,6 +31,20 @@ def test_what_was_split_here_since_then_stands() -> None:
     assert take_over([here], [imported_era("2011", None, None, frozenset({1, 2, 4}))]) == (here,)
 
 
+def test_an_era_called_by_its_year_takes_the_name_that_somebody_gave_the_same_faces() -> None:
+    here = KeptEra("2012", 2011, 2012, 2013, frozenset({1, 2, 3}), {4: 0.9})
+    (era,) = take_over([here], [imported_era("school", 2001, 2020, frozenset({1, 2, 4}))])
+    assert era == KeptEra("school", 2011, 2012, 2013, frozenset({1, 2, 3}), {4: 0.9})
+    assert take_over([era], [imported_era("school", 2001, 2020, frozenset({1, 2, 4}))]) == (era,)
+
+
+def test_a_name_that_somebody_gave_here_or_that_fits_only_a_part_stays() -> None:
+    named = KeptEra("college", 2012, 2012, 2012, frozenset({1, 2, 3}))
+    assert take_over([named], [imported_era("school", None, None, frozenset({1, 2, 3}))]) == (named,)
+    larger = KeptEra("2012", 2012, 2012, 2012, frozenset(range(1, 10)))
+    assert take_over([larger], [imported_era("school", None, None, frozenset({1, 2, 3}))]) == (larger,)
+
+
 def test_loose_faces_of_an_imported_era_found_the_one_of_its_name() -> None:
     here = KeptEra("2011", 2011, 2011, 2012, frozenset({1}), {2: None})
     (era,) = take_over([here], [imported_era("2011", 2001, 2020, frozenset({2, 3, 4}))])

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from builders import NOON, RECIPE, asset, content, face_answer, one_identity, plans
 
+from immich_facesets.eras import KeptEra
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Join, NewIdentity
 from immich_facesets.imports.plan import ImportOutcome, plan_import
@@ -65,6 +66,18 @@ def test_eras_come_along_with_their_names_and_stay_when_others_are_kept(album: S
     assert album.write_now(eras.record_eras, 1, renamed, leaves=(), before=life.version, version=version, now=NOON)
     (life,) = album.read_now(eras.stored_eras).values()
     assert [era.name for era in life.eras] == ["1999"]
+
+
+def test_an_era_of_its_year_has_the_imported_name_from_the_next_writing_on(album: Store) -> None:
+    version = eras.EraVersion("years", "d")
+    here = KeptEra("2012", 2011, 2012, 2013, frozenset({1, 2}))
+    album.write_now(eras.record_eras, 1, [here], leaves=(), before=None, version=version, now=NOON)
+    faces = tuple(SortedFace(content(picture).sha256, (), HERE, Period("school", None, None)) for picture in PICTURES)
+    brought(album, SortedSet(1, None, faces))
+    life = album.read_now(eras.stored_eras)[1]
+    assert life.eras == (replace(here, name="school"),)
+    album.write_now(eras.record_eras, 1, life.eras, leaves=(), before=version, version=version, now=NOON)
+    assert album.read_now(eras.stored_eras)[1] == life
 
 
 def test_importing_again_writes_nothing(album: Store) -> None:
