@@ -43,6 +43,13 @@ _REDUCED: Final = {2: 16, 4: 32, 8: 64}
 _MOST_STORED: Final = 1 << 30
 """Pixels of the largest JPEG that OpenCV decodes at any size."""
 
+MOST_SCANS: Final = 100
+"""
+Scans of the most elaborate progressive JPEG that is read; encoders write about ten.
+
+Every scan passes over the whole picture, and takes a few hundred bytes and up to 0.2 seconds.
+"""
+
 _DECODER_ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, RuntimeError, ArithmeticError, AttributeError,
     struct.error, zlib.error, cv2.error, AssertionError,
@@ -63,7 +70,7 @@ class Decoder:
         """
         Return the picture in ``data``, reduced by at most what ``allow`` returns for its upright size.
 
-        ``ItemError`` with reason empty, not_a_picture, unsupported, corrupt, too_many_pixels.
+        ``ItemError`` with reason empty, not_a_picture, unsupported, corrupt, too_many_pixels, too_many_scans.
         """
         if not data:
             raise ItemError("the file is empty", reason="empty")
@@ -89,6 +96,8 @@ class Decoder:
         try:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 least = self._least_reduction(image)
+                if image.format in {"JPEG", "MPO"}:
+                    _check_scans(data)
                 if may_be_cut_off and image.format in {"JPEG", "MPO"} and not truncated_jpeg.ends(data):
                     return self._decode_what_is_left(data, image.size, allow)
                 profile = image.info.get("icc_profile")
@@ -142,6 +151,15 @@ class Decoder:
                 "(FACESETS_EMBEDDER_MAX_PIXELS)",
                 reason="too_many_pixels",
             )
+
+
+def _check_scans(data: bytes) -> None:
+    scans = truncated_jpeg.count_scans(data)
+    if scans > MOST_SCANS:
+        raise ItemError(
+            f"the JPEG comes in {scans} scans, more than the {MOST_SCANS} that are read: store it anew in an image editor",
+            reason="too_many_scans",
+        )
 
 
 def _decode_whole(data: bytes, image: Image.Image) -> Picture:

@@ -7,6 +7,7 @@ whole.
 """
 
 import io
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -20,6 +21,9 @@ LEAST_WHOLE = 0.5
 
 _START_OF_SCAN = 0xDA
 _PROGRESSIVE = 0xC2
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
+"""The start of a segment. The others stand inside coded data, tens of thousands of times in a photo."""
+
 _FILLERS = (b"\0" * 64, b"\x55" * 64)
 _BLOCK = 16
 """Rows of the largest block that is coded together: the one with the first difference counts as missing."""
@@ -32,6 +36,11 @@ def ends(data: bytes) -> bool:
     """Return whether a scan is followed by an end marker; a thumbnail in the headers has one of its own."""
     first = next(_scans(data), None)
     return first is not None and data.find(END, first) >= 0
+
+
+def count_scans(data: bytes) -> int:
+    """Return the number of scans; those of pictures in the headers do not count."""
+    return sum(1 for _ in _scans(data))
 
 
 def whole_rows(data: bytes) -> int:
@@ -97,11 +106,10 @@ def _placed_segments(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Yield position, marker and body of each segment; coded data between scans is skipped."""
     position = 2
     while position + 4 <= len(data):
-        if data[position] != 0xFF or data[position + 1] in {0x00, 0xFF, 0x01} or 0xD0 <= data[position + 1] <= 0xD7:
-            position = data.find(b"\xff", position + 1)
-            if position < 0:
-                return
-            continue
+        found = _MARKER.search(data, position)
+        if found is None or found.start() + 4 > len(data):
+            return
+        position = found.start()
         marker = data[position + 1]
         if marker == END[1]:
             return

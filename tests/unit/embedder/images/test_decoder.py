@@ -3,18 +3,20 @@
 import contextlib
 import io
 import struct
+import time
 import zlib
 from typing import Any
 
 import numpy as np
 import pytest
 from bad_pictures import with_broken_pixels
+from hostile_pictures import jpeg_of_scans
 from numpy.typing import NDArray
 from orientations import FROM_UPRIGHT
 from PIL import Image, ImageCms, ImageOps
 from testdata import shared_data
 
-from embedder.images.decoder import Decoder
+from embedder.images.decoder import MOST_SCANS, Decoder
 from embedder.images.heif_boxes import heif_properties
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Box
@@ -248,6 +250,23 @@ def test_a_progressive_jpeg_that_is_too_large_is_refused() -> None:
     data = stored(blocks(), "JPEG", progressive=True)
     assert reason(data, max_pixels=96 * 64 - 1) == "too_many_pixels"
     assert decode(data, max_pixels=96 * 64).shape == (64, 96, 3)
+
+
+def test_a_jpeg_of_too_many_scans_is_refused_before_it_is_decoded() -> None:
+    assert decode(jpeg_of_scans(96, 64, MOST_SCANS)).shape == (64, 96, 3)
+    data = jpeg_of_scans(12_000, 12_000, 5000)
+    begun = time.process_time()
+    with pytest.raises(ItemError, match="5000 scans") as caught:
+        decode(data, max_pixels=150_000_000)
+    assert time.process_time() - begun < 1, "one scan alone takes 0.1 seconds"
+    assert caught.value.reason == "too_many_scans"
+
+
+def test_scans_of_a_thumbnail_and_bytes_after_the_end_do_not_count() -> None:
+    photo, hostile = stored(blocks(), "JPEG"), jpeg_of_scans(16, 16, 2 * MOST_SCANS)
+    segment = b"Exif\0\0" + hostile
+    data = photo[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + photo[2:] + hostile
+    assert far(decode(data), decode(photo)) == 0
 
 
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF", "GIF", "BMP", "JXL"])
