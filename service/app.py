@@ -160,7 +160,8 @@ def open_own_store(settings: Settings, folder: Path, *, is_locked: bool = True) 
     """
     Open the database for writing: locked, up to date, and belonging to this data folder. Blocks.
 
-    A database that another service uses, or that belongs to another data folder, raises a ``SetupError``.
+    A database that another service uses, or that belongs to another data folder, raises a ``SetupError``. So does an
+    empty one beside what an earlier one left in the data folder.
     ``is_locked`` is False for small changes beside a running service.
     """
     engine = open_engine(database_url(settings))
@@ -170,6 +171,8 @@ def open_own_store(settings: Settings, folder: Path, *, is_locked: bool = True) 
             lock = stack.enter_context(DatabaseLock(engine))
         store = Store(engine, lock)
         stack.callback(store.close)
+        if age(engine) == "empty":
+            refuse_lost_database(settings)
         if settings.database_url is not None:
             mine = DataFolder(ensure_id(folder), str(folder.absolute()), socket.gethostname())
             if age(engine) != "empty":  # before anything is written: migrations cannot be taken back
@@ -178,6 +181,17 @@ def open_own_store(settings: Settings, folder: Path, *, is_locked: bool = True) 
         if settings.database_url is not None:
             refuse_other_folder(store.write_now(claim_data_folder, mine), mine.id, folder)
         yield store
+
+
+def refuse_lost_database(settings: Settings) -> None:
+    """Raise a ``SetupError`` when the data folder has crops or exports of a database that is not there any more."""
+    for place in (settings.data_dir / CROPS_FOLDER, settings.export_dir):
+        if place.is_relative_to(settings.data_dir) and any(path.is_file() for path in place.rglob("*")):
+            where = "FACESETS_DATABASE_URL" if settings.database_url is not None else str(sqlite_file(settings))
+            raise SetupError(
+                f"the database ({where}) is empty or missing, but {place} has files of an earlier one: restore the "
+                f"database from its backup. Names, numbers and decisions are in it alone. To start anew, remove {place}"
+            )
 
 
 def refuse_other_folder(owner: DataFolder | None, own_id: str | None, folder: Path) -> None:

@@ -288,7 +288,7 @@ async def test_export_never_empties_the_folder_for_want_of_a_database(synced: Jo
     (synced.data / "facesets.db").unlink()
     for suffix in ("-wal", "-shm"):
         (synced.data / f"facesets.db{suffix}").unlink(missing_ok=True)
-    assert "nothing was synced yet" in (await refused(synced, "export")).stderr
+    assert "restore the database from its backup" in (await refused(synced, "export")).stderr
     assert tree(synced.data / "exports") == before
 
 
