@@ -69,8 +69,8 @@ def form_of_faceset(
     space: str,
     rules: ExportRules,
     draw: Draw,
+    title: str,
     name: str | None = None,
-    title: str | None = None,
     vectors: NDArray[np.float32] | None = None,
     most_scale: float | None = None,
 ) -> ExportArtifact | None:
@@ -80,7 +80,7 @@ def form_of_faceset(
     count: faces to pick, None for all.
     pixels: of a side, None for the stored size.
     name: the directory's, unless it is the face set's.
-    title: the person's name, unless it is the label.
+    title: the name of the person and the era for users.
     vectors: (n, d) of the picked faces, as long as the recogniser makes them, for profiles that need them.
     most_scale: faces whose picture would be enlarged more are left out; None for none.
     """
@@ -95,7 +95,7 @@ def form_of_faceset(
         return None
     leaf = name or faceset.name
     side = pixels or rules.out_size
-    layout = profile.lay_out(PickedFaces(faceset, faces, leaf, _with_era(title, faceset), side, vectors))
+    layout = profile.lay_out(PickedFaces(faceset, faces, leaf, title, side, vectors))
     drawn = [
         (face, file, picture(face) if file is not None else None)
         for face, file in zip(faces, layout.pictures, strict=True)
@@ -164,12 +164,6 @@ def _without(faceset: Faceset, enlarged: Sequence[ExportFace]) -> Faceset:
         faces=tuple(face for face in faceset.faces if face.candidate.face.face_id not in out),
         omitted=(*faceset.omitted, *(Omission(face.candidate, Reason.ENLARGED) for face in enlarged)),
     )
-
-
-def _with_era(title: str | None, faceset: Faceset) -> str:
-    """Return the name of a face set for users: the person's, and the era's."""
-    who = title or faceset.label or f"faceset_{faceset.identity:03d}"
-    return who if faceset.era is None else f"{who} {faceset.era.name}"
 
 
 def _as_read(face: ExportFace, profile: Profile) -> ExportFace:

@@ -81,11 +81,12 @@ def largest_square(keep: Box, within: Box, avoid: Sequence[Box] = ()) -> Box | N
     """
     Return the largest square ``within`` a box that holds all of ``keep`` and nothing of the boxes to ``avoid``.
 
-    Of equal ones, it is the one whose middle is nearest to that of ``keep``. None where there is none.
+    Its side is the largest of 33 that are tried, from all of ``within`` down to ``keep``. Of equal ones, it is the one
+    whose middle is nearest to that of ``keep``. None where there is none.
     """
     most, least = min(within.width, within.height), max(keep.width, keep.height)
     for step in range(_SIDES):
-        side = most - (most - least) * step / (_SIDES - 1)
+        side = least + (most - least) * (_SIDES - 1 - step) / (_SIDES - 1)
         if side < least or side <= 0.0:
             return None
         squares = [

@@ -63,19 +63,23 @@ def picked(faceset: Faceset, count: int | None, *, is_for_swapping: bool) -> tup
     """
     Return so many faces of a face set, None for all, in the order of their ranks; for swapping no minor's.
 
-    Painted crops, which come last, are taken only when there are too few others. Averaged faces have a floor of
-    sharpness and size (``Faceset.averaged``), so that there may be fewer than asked for.
+    Painted crops are taken only when there are too few others. Averaged faces have a floor of sharpness and size
+    (``Faceset.averaged``), so that there may be fewer than asked for. A larger choice holds the smaller one.
     """
     if count is None:
         return faceset.swappable if is_for_swapping else faceset.faces
     faces = faceset.averaged if is_for_swapping else faceset.faces
-    if count >= len(faces):
-        return faces
-    clean = sum(not face.is_masked for face in faces)
-    if count <= clean:
-        faces = faces[:clean]
-    order = order_by_diversity(*terms(faces, FOR_AVERAGING if is_for_swapping else FOR_SHOWING))
+    weights = FOR_AVERAGING if is_for_swapping else FOR_SHOWING
+    clean = [row for row, face in enumerate(faces) if not face.is_masked]
+    painted = [row for row, face in enumerate(faces) if face.is_masked]
+    order = [*_ordered(faces, clean, weights), *_ordered(faces, painted, weights)]
     return tuple(faces[row] for row in sorted(order[:count]))
+
+
+def _ordered(faces: Sequence[ExportFace], rows: Sequence[int], weights: Weights) -> list[int]:
+    """Return these rows in the order of ``diversity`` among them."""
+    some = [faces[row] for row in rows]
+    return [rows[place] for place in order_by_diversity(*terms(some, weights))] if rows else []
 
 
 def terms(faces: Sequence[ExportFace], weights: Weights) -> tuple[NDArray[np.float64], list[Aspect]]:

@@ -9,6 +9,8 @@ from typing import TypeVar
 from immich_facesets.names import name_key
 
 _Key = TypeVar("_Key", bound=Hashable)
+FacesetKey = tuple[int, str | None]
+"""An identity and the name of one of its eras, None for the whole person."""
 
 MAX_NAME_BYTES = 120
 """File systems allow 255 bytes a name; this leaves room for a suffix and for a deep folder on Windows."""
@@ -65,10 +67,16 @@ def marker_name(label: str | None, faceset: str) -> str:
     return f"_{name}.txt" if f"{name}.txt".casefold() == THIN_NOTE.casefold() else f"{name}.txt"
 
 
-def titles_of(labels: Mapping[int, str | None]) -> dict[int, str]:
-    """Return the name of every identity as programs show it: its label, with its number where another has that, too."""
-    names = {identity: label or f"faceset_{identity:03d}" for identity, label in labels.items()}
-    return unique_names(names, {identity: f"{identity:03d}" for identity in names})
+def titles_of(labels: Mapping[FacesetKey, str | None]) -> dict[FacesetKey, str]:
+    """
+    Return the name of every face set as programs show it: the label of its identity, and its era.
+
+    A number is added where two would be equal. ``labels``: by identity and the name of the era, None without one.
+    """
+    people = {identity: label or f"faceset_{identity:03d}" for (identity, _), label in labels.items()}
+    people = unique_names(people, {identity: f"{identity:03d}" for identity in people})
+    names = {(one, era): people[one] if era is None else f"{people[one]} {era}" for one, era in labels}
+    return unique_names(names, {(one, era): f"{one:03d}{(era or '').replace('-', '_')}" for one, era in labels})
 
 
 def user_directories(users: Iterable[str]) -> dict[str, str]:

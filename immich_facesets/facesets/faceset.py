@@ -223,7 +223,11 @@ class Faceset:
 
     @property
     def known(self) -> int:
-        """Return the number of faces known of the person, or of the era: those exported and those left out."""
+        """
+        Return the number of faces known of the person, or of the era: those exported and those left out.
+
+        Faces without a crop count for the person alone.
+        """
         return len(self.faces) + len(self.omitted)
 
     @property

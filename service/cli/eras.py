@@ -154,8 +154,11 @@ def _as_written(row: EraRow, written: Collection[str]) -> EraRow:
     """Return the row with what the last publish made of the era: near-duplicates count once there."""
     name = f"faceset_{row.identity:03d}_era_{row.name}"
     is_thin, is_main = f"{FacesetFolder.THIN}/{name}" in written, name in written
+    is_published = f"faceset_{row.identity:03d}" in {Path(one).name for one in written}
     return msgspec.structs.replace(
-        row, is_thin=is_thin or (row.is_thin and not is_main), is_exported=is_thin or is_main
+        row,
+        is_thin=is_thin or (row.is_thin and not is_main),
+        is_exported=is_thin or is_main if is_published or is_thin or is_main else None,
     )
 
 
@@ -295,7 +298,7 @@ def _table(rows: list[EraRow]) -> Table:
     table = Table("Identity", "Name", "Era", "Years", "Faces", "By looks", "", box=None)
     for row in rows:
         years, name = _years(row.from_year, row.to_year), plain(row.label or "")
-        state = "not exported: no face passes" if row.is_exported is False else "thin" if row.is_thin else ""
+        state = "not exported" if row.is_exported is False else "thin" if row.is_thin else ""
         table.add_row(str(row.identity), name, plain(row.name), years, str(row.faces), str(row.placed or ""), state)
     return table
 

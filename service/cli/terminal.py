@@ -12,7 +12,7 @@ from rich.text import Text
 from immich_facesets.runtime.shutdown import ExitCode
 from service.progress import STAGES, ProgressBoard, Stage
 from service.progress import Progress as Snapshot
-from service.web.formatting import stage_note, time_left
+from service.web.formatting import counted, stage_note, time_left
 
 WORDS: dict[Stage, str] = {
     "discover": "Looking for new pictures",
@@ -106,4 +106,4 @@ async def _lines(board: ProgressBoard) -> None:
 
 def kept_note(count: int) -> str:
     """Return the sentence about files of others that a publish kept."""
-    return f"{count} files that were added or changed by hand in the export folder were kept."
+    return f"Kept in the export folder: {counted(count, 'file')} that somebody added or changed."

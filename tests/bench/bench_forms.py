@@ -41,6 +41,7 @@ def directories(export: Export, faceset: Faceset) -> list[ExportArtifact]:
             space="space",
             rules=RULES,
             draw=export.drawing.picture,
+            title="Anna",
         )
         assert made is not None
         found.append(made)

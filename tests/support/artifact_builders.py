@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.exports.artifacts import ExportArtifact, form_of_faceset
 from immich_facesets.exports.crops import Picture, png, provenance, resized
+from immich_facesets.exports.file_names import titles_of
 from immich_facesets.exports.fsz import of_faceset
 from immich_facesets.exports.profile import FacesetProfile, PictureFile
 from immich_facesets.exports.requests import read_export_requests
@@ -48,6 +49,7 @@ def maybe(
 ) -> ExportArtifact | None:
     (one,) = read_export_requests(request)
     assert isinstance(one.profile, FacesetProfile)
+    era = None if built.era is None else built.era.name
     return form_of_faceset(
         one.profile,
         built,
@@ -56,6 +58,7 @@ def maybe(
         space="space-1",
         rules=RULES,
         draw=drawn,
+        title=titles_of({(built.identity, era): built.label})[(built.identity, era)],
         name=class_name if one.profile.directory_names is not None else None,
         vectors=vectors,
         most_scale=one.most_scale,

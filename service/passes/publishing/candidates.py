@@ -64,7 +64,7 @@ class Facts:
         return [one for one in self._placed(members) if one.crop is not None and not self._is_small(one)]
 
     def too_small(self, members: Sequence[Member]) -> tuple[Omission, ...]:
-        """Return the members with a place that are left out for their size."""
+        """Return the members with a place that are left out for their size, or for want of a crop."""
         omitted = set(map(id, self.usable(members)))
         return tuple(
             Omission(_candidate(one, self), Reason.SMALL if self._is_small(one) else Reason.OUTSIDE)

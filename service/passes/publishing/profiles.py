@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from immich_facesets.errors import SetupError
 from immich_facesets.exports.artifacts import Draw, ExportArtifact, form_of_faceset, form_of_library
 from immich_facesets.exports.face_choice import picked
-from immich_facesets.exports.file_names import titles_of, user_directories
+from immich_facesets.exports.file_names import FacesetKey, titles_of, user_directories
 from immich_facesets.exports.library import LibraryFace, PlacedPicture, UserLibrary
 from immich_facesets.exports.profile import FacesetProfile, LibraryProfile
 from immich_facesets.exports.requests import ExportRequest
@@ -70,7 +70,7 @@ class ProfileArtifacts:
         ]
         labels = {faceset.identity: faceset.label for faceset in chosen}
         names = profile.directory_names(labels) if profile.directory_names is not None else {}
-        titles = titles_of(labels)
+        titles = titles_of({_key(faceset): faceset.label for faceset in chosen})
         artifacts = []
         for faceset in chosen:
             vectors = await self._vectors(profile, request, faceset) if profile.needs_vectors else None
@@ -86,7 +86,7 @@ class ProfileArtifacts:
                     rules=self._checks.rules,
                     draw=self._draw,
                     name=names.get(faceset.identity),
-                    title=titles[faceset.identity],
+                    title=titles[_key(faceset)],
                     vectors=vectors,
                     most_scale=request.most_scale,
                 )
@@ -139,3 +139,7 @@ class ProfileArtifacts:
             face_ids = [item.face.face_id for item in own]
             vectors = await self._store.read(contents.vectors_of, face_ids, self._info.dimension)
         return UserLibrary(user, self._info.space, tuple(pictures), own, vectors)
+
+
+def _key(faceset: Faceset) -> FacesetKey:
+    return faceset.identity, None if faceset.era is None else faceset.era.name

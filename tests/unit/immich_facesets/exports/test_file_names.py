@@ -85,12 +85,22 @@ def test_unique_names_are_unique_and_leave_those_alone_that_were(names: dict[int
 
 
 def test_people_of_one_name_are_shown_with_their_numbers() -> None:
-    assert titles_of({1: "Anna", 2: "Anna", 3: None, 4: "Ben"}) == {
-        1: "Anna-001",
-        2: "Anna-002",
-        3: "faceset_003",
-        4: "Ben",
+    assert titles_of(
+        {(1, None): "Anna", (2, None): "Anna", (2, "2011"): "Anna", (3, None): None, (4, None): "Ben"}
+    ) == {
+        (1, None): "Anna-001",
+        (2, None): "Anna-002",
+        (2, "2011"): "Anna-002 2011",
+        (3, None): "faceset_003",
+        (4, None): "Ben",
     }
+
+
+def test_an_era_and_a_person_of_that_name_are_shown_under_two_names() -> None:
+    titles = titles_of({(1, None): "Anna", (1, "2011"): "Anna", (2, None): "Anna 2011", (2, "2011-2012"): "Anna 2011"})
+    assert len(set(titles.values())) == 4
+    assert titles[1, None] == "Anna"
+    assert titles[2, None] == "Anna 2011-002"
 
 
 @given(st.sets(anything, max_size=8))

@@ -84,6 +84,16 @@ def test_a_square_holds_what_it_must_and_nothing_that_it_must_not(
     assert all(square.iou(box) < 1e-6 for box in avoid)
 
 
+@given(st.integers(0, 300), st.integers(0, 300), st.floats(1, 200), st.floats(1, 100))
+def test_the_least_square_is_found_where_only_it_fits(x: int, y: int, side: float, more: float) -> None:
+    keep = Box(x, y, x + side, y + side)
+    within = Box(x, y, x + side + more, y + side + more)
+    beside = [Box(x + side, y, x + side + more, y + side + more), Box(x, y + side, x + side, y + side + more)]
+    square = largest_square(keep, within, beside)
+    assert square is not None
+    assert square.width == pytest.approx(max(side, square.width))
+
+
 def test_a_box_of_the_crop_is_found_again_in_the_frame() -> None:
     assert in_frame(Box(100, 100, 200, 200), Box(100, 50, 356, 306), 512) == Box(0, 100, 200, 300)
 
