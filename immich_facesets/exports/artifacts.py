@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from immich_facesets.exports.face_choice import picked
 from immich_facesets.exports.library import UserLibrary
 from immich_facesets.exports.manifests import SCHEMA, Json, face_entry, json_bytes, years
+from immich_facesets.exports.picture_encoding import PictureFormat
 from immich_facesets.exports.profile import (
     Content,
     FacesetProfile,
@@ -32,12 +33,20 @@ from immich_facesets.imports.manifests import MANIFEST
 
 class Draw(Protocol):
     """
-    A function that returns the PNG of a face, with sides of so many pixels, or at the size of exports.
+    A function that returns the picture of a face, with sides of so many pixels, or at the size of exports.
 
     ``identity``: its number. A reader ``for_swapping`` detects faces again: it gets the crop that was checked. Others get the picture alone.
     """
 
-    def __call__(self, face: ExportFace, identity: int, pixels: int | None, *, for_swapping: bool) -> PictureFile: ...
+    def __call__(
+        self,
+        face: ExportFace,
+        identity: int,
+        pixels: int | None,
+        *,
+        for_swapping: bool,
+        picture_format: PictureFormat = PictureFormat.PNG,
+    ) -> PictureFile: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +82,7 @@ def form_of_faceset(
     name: str | None = None,
     vectors: NDArray[np.float32] | None = None,
     most_scale: float | None = None,
+    picture_format: PictureFormat = PictureFormat.PNG,
 ) -> ExportArtifact | None:
     """
     Return a face set in a profile; None when no face of it is allowed there.
@@ -86,7 +96,8 @@ def form_of_faceset(
     """
 
     def picture(face: ExportFace) -> PictureFile:
-        return draw(face, faceset.identity, pixels, for_swapping=profile.is_for_swapping)
+        swaps = profile.is_for_swapping
+        return draw(face, faceset.identity, pixels, for_swapping=swaps, picture_format=picture_format)
 
     if most_scale is not None:
         faceset = _without(faceset, [face for face in faceset.faces if picture(face).scale > most_scale])
@@ -95,7 +106,7 @@ def form_of_faceset(
         return None
     leaf = name or faceset.name
     side = pixels or rules.out_size
-    layout = profile.lay_out(PickedFaces(faceset, faces, leaf, title, side, vectors))
+    layout = profile.lay_out(PickedFaces(faceset, faces, leaf, title, side, picture_format, vectors))
     drawn = [
         (face, file, picture(face) if file is not None else None)
         for face, file in zip(faces, layout.pictures, strict=True)
@@ -113,6 +124,7 @@ def form_of_faceset(
             "settings": {
                 "faces": count,
                 "pixels": side,
+                "format": picture_format,
                 "most_scale": most_scale,
                 "out_size": rules.out_size,
                 "pad": rules.pad_ratio,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from immich_facesets.exports.file_names import safe_name, unique_names
 from immich_facesets.exports.manifests import face_entry
+from immich_facesets.exports.picture_encoding import EVERY_FORMAT
 from immich_facesets.exports.profile import FacesetLayout, FacesetProfile, PickedFaces
 from immich_facesets.facesets.faceset import ExportFace, Faceset
 
@@ -56,6 +57,7 @@ def lay_out(picked: PickedFaces) -> FacesetLayout:
 
 IMAGEFOLDER = FacesetProfile(
     name="imagefolder",
+    formats=EVERY_FORMAT,
     lay_out=lay_out,
     subfolder="train",
     has_eras=False,  # an era would be a second class of the same person

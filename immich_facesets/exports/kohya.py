@@ -8,6 +8,7 @@ name, so the file repeats the values; its paths are relative to its own location
 import re
 import unicodedata
 
+from immich_facesets.exports.picture_encoding import EVERY_FORMAT
 from immich_facesets.exports.profile import FacesetLayout, FacesetProfile, PickedFaces
 from immich_facesets.facesets.faceset import Faceset
 
@@ -76,7 +77,7 @@ def lay_out(picked: PickedFaces) -> FacesetLayout:
     """Return the pictures with their captions, and the TOML file."""
     faceset, count = picked.faceset, len(picked.faces)
     inside = f"{PICTURES}/{folder(faceset, count)}"
-    captions = {f"{inside}/{file.removesuffix('.png')}.txt": caption(faceset) for file in picked.file_names}
+    captions = {f"{inside}/{file.rpartition('.')[0]}.txt": caption(faceset) for file in picked.file_names}
     return FacesetLayout(
         tuple(f"{inside}/{file}" for file in picked.file_names),
         captions | {CONFIG: config(faceset, count, picked.pixels)},
@@ -85,6 +86,7 @@ def lay_out(picked: PickedFaces) -> FacesetLayout:
 
 KOHYA = FacesetProfile(
     name="kohya",
+    formats=EVERY_FORMAT,
     usual_faces=30,  # the usual number for training on one person
     usual_most_scale=3.0,  # a face of 100 pixels in a whole crop of 512 has 2.6; what is blurred more is learned as blur
     lay_out=lay_out,

@@ -1,5 +1,6 @@
 """Folders of numbered pictures, best first: for FaceFusion, which averages all of them, and for any other program."""
 
+from immich_facesets.exports.picture_encoding import EVERY_FORMAT
 from immich_facesets.exports.profile import FacesetLayout, FacesetProfile, PickedFaces
 
 
@@ -10,9 +11,10 @@ def lay_out(picked: PickedFaces) -> FacesetLayout:
 
 FACEFUSION = FacesetProfile(
     name="facefusion",
+    formats=EVERY_FORMAT,
     is_for_swapping=True,
     usual_faces=12,  # it averages all of them: a few good ones give a better result than many
     lay_out=lay_out,
 )
 
-PLAIN = FacesetProfile(name="plain", lay_out=lay_out)
+PLAIN = FacesetProfile(name="plain", formats=EVERY_FORMAT, lay_out=lay_out)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.exports.library import UserLibrary
+from immich_facesets.exports.picture_encoding import PictureFormat
 from immich_facesets.facesets.faceset import ExportFace, Faceset
 from immich_facesets.wire import Info
 
@@ -51,7 +52,7 @@ class PickedFaces:
     The faces of a face set that a profile takes, best first; at least one.
 
     ``name``: the directory's; ``title``: the person's and the era's for users, unique among the face sets; ``pixels`` of
-    a side; ``vectors``: (n, d), as long as the recogniser makes them, row by row, None when the profile needs none.
+    a side; ``picture_format`` of the pictures; ``vectors``: (n, d), as long as the recogniser makes them, row by row, None when the profile needs none.
     """
 
     faceset: Faceset
@@ -59,12 +60,13 @@ class PickedFaces:
     name: str
     title: str
     pixels: int
+    picture_format: PictureFormat = PictureFormat.PNG
     vectors: NDArray[np.float32] | None = field(default=None, repr=False)
 
     @property
     def file_names(self) -> list[str]:
         """The name of each face's picture, by rank."""
-        return [f"{rank:04d}.png" for rank in range(1, len(self.faces) + 1)]
+        return [f"{rank:04d}.{self.picture_format}" for rank in range(1, len(self.faces) + 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class Profile:
     name: in settings, manifests and paths.
     is_for_swapping: no face of a minor is ever included (docs/exports.md).
     has_pictures: whether a size in pixels has a meaning.
+    formats: of pictures that its readers take; the first is the usual one.
     needs_vectors: whether the embeddings, and the results of further models, must be read for it.
     require_space: raises ``SetupError`` for an embedder whose vectors it cannot use; None when any will do.
     usual_faces, usual_pixels: what a request without numbers gets; None for all faces, and for the stored size.
@@ -110,6 +113,7 @@ class Profile:
     name: str
     is_for_swapping: bool = False
     has_pictures: bool = True
+    formats: tuple[PictureFormat, ...] = (PictureFormat.PNG,)
     needs_vectors: bool = False
     require_space: Callable[[Info], None] | None = None
     usual_faces: int | None = None

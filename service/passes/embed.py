@@ -6,6 +6,7 @@ the embedder. The work is read from the store, never passed on by discover.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -315,4 +316,6 @@ class Embed:
 def _is_own(path: Path) -> bool:
     """Return whether this program wrote the picture. Blocking."""
     with path.open("rb") as file:
-        return is_own_picture(file.read(HEAD_BYTES))
+        head, length = file.read(HEAD_BYTES), file.seek(0, os.SEEK_END)
+        file.seek(max(0, length - HEAD_BYTES))
+        return is_own_picture(head, file.read(HEAD_BYTES))

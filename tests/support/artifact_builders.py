@@ -7,22 +7,31 @@ from faceset_builders import RULES, faceset, gathered, picture
 from numpy.typing import NDArray
 
 from immich_facesets.exports.artifacts import ExportArtifact, form_of_faceset
-from immich_facesets.exports.crops import Picture, png, provenance, resized
+from immich_facesets.exports.crops import Picture, provenance, resized
 from immich_facesets.exports.file_names import titles_of
 from immich_facesets.exports.fsz import of_faceset
+from immich_facesets.exports.picture_encoding import PictureFormat, encoded
 from immich_facesets.exports.profile import FacesetProfile, PictureFile
 from immich_facesets.exports.requests import read_export_requests
 from immich_facesets.facesets.faceset import Candidate, ExportFace, Faceset
 from service.files.export_tree import ExportTree
 
 
-def drawn(face: ExportFace, identity: int, pixels: int | None, *, for_swapping: bool = False) -> PictureFile:
+def drawn(
+    face: ExportFace,
+    identity: int,
+    pixels: int | None,
+    *,
+    for_swapping: bool = False,
+    picture_format: PictureFormat = PictureFormat.PNG,
+) -> PictureFile:
     """A picture of broad shapes, of which no two are alike, whatever reads it."""
     del for_swapping
     face_id, side = face.candidate.face.face_id, pixels or 64
     texts = provenance(asset_id=min(face.candidate.places).asset_id, identity=identity, version="1")
     scale = side / (2 * face.candidate.face.box.width)
-    return PictureFile((face_id, identity, side), lambda: png(resized(picture(64, seed=face_id), side), texts), scale)
+    shown = resized(picture(64, seed=face_id), side)
+    return PictureFile((face_id, identity, side), lambda: encoded(shown, texts, picture_format), scale)
 
 
 def small(candidate: Candidate, side: int) -> Picture:
@@ -62,6 +71,7 @@ def maybe(
         name=class_name if one.profile.directory_names is not None else None,
         vectors=vectors,
         most_scale=one.most_scale,
+        picture_format=one.picture_format,
     )
 
 

@@ -1,8 +1,9 @@
 """Crops as exports show them: the PNG of a chosen face, and the thumbnail of any. Everything here blocks."""
 
 from immich_facesets.exports.crop_geometry import scale_of, shown_area
-from immich_facesets.exports.crops import Picture, paint_over, png, provenance, resized, small_picture
+from immich_facesets.exports.crops import Picture, paint_over, provenance, resized, small_picture
 from immich_facesets.exports.framing import frame_for_people
+from immich_facesets.exports.picture_encoding import PictureFormat, encoded
 from immich_facesets.exports.profile import PictureFile
 from immich_facesets.faces import Box, Face
 from immich_facesets.facesets.faceset import Candidate, ExportFace, ExportRules
@@ -17,8 +18,16 @@ class Drawing:
         self._rules = rules
         self._version = version
 
-    def picture(self, face: ExportFace, identity: int, pixels: int | None, *, for_swapping: bool) -> PictureFile:
-        """Return the PNG of a face, at the export size unless another is given."""
+    def picture(
+        self,
+        face: ExportFace,
+        identity: int,
+        pixels: int | None,
+        *,
+        for_swapping: bool,
+        picture_format: PictureFormat = PictureFormat.PNG,
+    ) -> PictureFile:
+        """Return the picture of a face, at the export size unless another is given."""
         seen = face.candidate.face
         asset, side = min(face.candidate.places).asset_id, pixels or self._rules.out_size
         painted = self._checks.strangers(seen.face_id) if for_swapping and face.is_masked and face.frame is None else ()
@@ -27,11 +36,11 @@ class Drawing:
         def encode() -> bytes:
             shown = self._checks.finished(seen, frame)
             shown = paint_over(shown, painted, self._checks.place(seen)) if painted else shown
-            return png(resized(shown, side), provenance(asset_id=asset, identity=identity, version=self._version))
+            texts = provenance(asset_id=asset, identity=identity, version=self._version)
+            return encoded(resized(shown, side), texts, picture_format)
 
-        return PictureFile(
-            (seen.face_id, identity, asset, side, frame, painted), encode, self._scale(seen, frame, side)
-        )
+        key = (seen.face_id, identity, asset, side, frame, painted, picture_format)
+        return PictureFile(key, encode, self._scale(seen, frame, side))
 
     def _scale(self, face: Face, frame: Box | None, pixels: int) -> float:
         """Return how much the picture of a face is enlarged: of the square ``frame`` of its crop, None for all of it."""

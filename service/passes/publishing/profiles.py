@@ -89,6 +89,7 @@ class ProfileArtifacts:
                     title=titles[_key(faceset)],
                     vectors=vectors,
                     most_scale=request.most_scale,
+                    picture_format=request.picture_format,
                 )
             )
         return [artifact for artifact in artifacts if artifact is not None]

@@ -1,10 +1,12 @@
 """Export requests: valid profiles, and the faces of a face set that each profile takes."""
 
+import io
 import json
 
 import pytest
 from artifact_builders import form, maybe, written
 from faceset_builders import candidate, face, faceset
+from PIL import Image
 
 from immich_facesets.exports.fsz import FSZ
 from immich_facesets.exports.kohya import KOHYA
@@ -36,6 +38,10 @@ def test_a_profile_may_say_how_many_faces_and_how_large() -> None:
         ("kohya:1:2:3", "kohya:40:768"),
         ("kohya:x2:x3", "kohya:40:768"),
         ("kohya:x0.5", "1 or more"),
+        ("kohya:jpg:png", "jpg or webp"),
+        ("kohya:gif", "jpg or webp"),
+        ("fsz:jpg", "FACESETS_EXPORT_TOP"),
+        ("visomaster:jpg", "holds no pictures"),
         ("fsz:x2", "FACESETS_EXPORT_TOP"),
         ("visomaster:x2", "holds no pictures"),
         ("kohya:10:32", "from 64 to 4096"),
@@ -56,6 +62,22 @@ def test_what_cannot_be_meant_is_said_so(text: str, told: str) -> None:
 def test_a_profile_may_say_how_much_a_picture_may_be_enlarged(text: str, most: float | None) -> None:
     (one,) = read_export_requests(text)
     assert one.most_scale == most
+
+
+@pytest.mark.parametrize("picture_format", ["png", "jpg", "webp"])
+@pytest.mark.parametrize("profile", OF_FACES)
+def test_pictures_have_the_format_that_was_asked_for(profile: str, picture_format: str) -> None:
+    if picture_format not in PROFILES[profile].formats:
+        with pytest.raises(ValueError, match="takes pictures as"):
+            read_export_requests(f"{profile}:0:96:{picture_format}")
+        return
+    made = form(f"{profile}:0:96:{picture_format}:x0")
+    shown = [face["file"] for face in json.loads(made.manifest)["faces"]]
+    assert {name.rpartition(".")[2] for name in shown} == {picture_format}
+    files = written(made)
+    for name in shown:
+        with Image.open(io.BytesIO(files[name])) as image:
+            assert (image.format, image.size) == ({"jpg": "JPEG"}.get(picture_format, picture_format.upper()), (96, 96))
 
 
 @pytest.mark.parametrize("profile", OF_FACES)
