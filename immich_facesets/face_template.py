@@ -17,6 +17,16 @@ TEMPLATE: NDArray[np.float64] = np.array(
 TEMPLATE_SIDE = 112
 
 
+def template(side: int) -> NDArray[np.float64]:
+    """Return the five points in a crop of ``side`` pixels; sides that are multiples of 128 keep 8/128 free on the left."""
+    scaled: NDArray[np.float64]
+    if side % 112 == 0 or side % 128:
+        scaled = TEMPLATE * (side / 112)
+    else:
+        scaled = TEMPLATE * (side / 128) + np.array([8.0 * side / 128, 0.0])
+    return scaled
+
+
 def similarity(points: Landmarks, target: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     The 2 x 3 matrix of rotation, uniform scale and shift that brings ``points`` closest to ``target`` (5, 2).

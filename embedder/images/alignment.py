@@ -7,22 +7,12 @@ from numpy.typing import NDArray
 from embedder.engine import Aligned, Detection, Pixels
 from embedder.images.colour import cv2_array
 from immich_facesets.errors import ItemError
-from immich_facesets.face_template import TEMPLATE, similarity
+from immich_facesets.face_template import similarity, template
 
 ALIGNMENT = "arcface-112-similarity"
 
 _LONGEST_SIDE = 32_000  # OpenCV warps only pictures whose sides fit a signed 16-bit number
 _REACH = 4
-
-
-def template(side: int) -> NDArray[np.float64]:
-    """The five points in a crop of ``side`` pixels; sides that are multiples of 128 keep 8/128 free on the left."""
-    scaled: NDArray[np.float64]
-    if side % 112 == 0 or side % 128:
-        scaled = TEMPLATE * (side / 112)
-    else:
-        scaled = TEMPLATE * (side / 128) + np.array([8.0 * side / 128, 0.0])
-    return scaled
 
 
 def align(pixels: Pixels, detection: Detection, side: int) -> Aligned:

@@ -46,6 +46,7 @@ class Draw(Protocol):
         *,
         for_swapping: bool,
         picture_format: PictureFormat = PictureFormat.PNG,
+        is_aligned: bool = False,
     ) -> PictureFile: ...
 
 
@@ -96,8 +97,14 @@ def form_of_faceset(
     """
 
     def picture(face: ExportFace) -> PictureFile:
-        swaps = profile.is_for_swapping
-        return draw(face, faceset.identity, pixels, for_swapping=swaps, picture_format=picture_format)
+        return draw(
+            face,
+            faceset.identity,
+            pixels,
+            for_swapping=profile.is_for_swapping,
+            picture_format=picture_format,
+            is_aligned=profile.is_aligned,
+        )
 
     if most_scale is not None:
         faceset = _without(faceset, [face for face in faceset.faces if picture(face).scale > most_scale])

@@ -105,6 +105,8 @@ class Profile:
     formats: of pictures that its readers take; the first is the usual one.
     needs_vectors: whether the embeddings, and the results of further models, must be read for it.
     require_space: raises ``SetupError`` for an embedder whose vectors it cannot use; None when any will do.
+    is_aligned: whether pictures are faces on ArcFace's template instead of crops.
+    sizes: the pixels that a request may have; empty for any.
     usual_faces, usual_pixels: what a request without numbers gets; None for all faces, and for the stored size.
     usual_most_scale: pictures that are enlarged more are left out, unless a request has another number; None for none.
     settings: the settings that take the place of the numbers of a request; None when a request may have numbers.
@@ -114,6 +116,8 @@ class Profile:
     is_for_swapping: bool = False
     has_pictures: bool = True
     formats: tuple[PictureFormat, ...] = (PictureFormat.PNG,)
+    is_aligned: bool = False
+    sizes: tuple[int, ...] = ()
     needs_vectors: bool = False
     require_space: Callable[[Info], None] | None = None
     usual_faces: int | None = None

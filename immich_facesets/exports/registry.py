@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from immich_facesets.exports import fsz, imagefolder, kohya, npz, picture_folder, visomaster, xmp
+from immich_facesets.exports import aligned, fsz, imagefolder, kohya, npz, picture_folder, visomaster, xmp
 from immich_facesets.exports.profile import Profile
 
 PROFILES: Mapping[str, Profile] = MappingProxyType(
@@ -15,6 +15,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
             visomaster.VISOMASTER,
             kohya.KOHYA,
             imagefolder.IMAGEFOLDER,
+            aligned.ALIGNED,
             xmp.XMP,
             npz.NPZ,
             picture_folder.PLAIN,

@@ -69,6 +69,8 @@ def _request(text: str) -> ExportRequest:
     pixels = int(numbers[1]) if len(numbers) == 2 else profile.usual_pixels
     if pixels is not None and not LEAST_PIXELS <= pixels <= MOST_PIXELS:
         raise ValueError(f"{profile.name}: pixels are from {LEAST_PIXELS} to {MOST_PIXELS}")
+    if profile.sizes and pixels not in profile.sizes:
+        raise ValueError(f"{profile.name} takes {' or '.join(map(str, profile.sizes))} pixels")
     picture_format = PictureFormat(formats[0]) if formats else profile.formats[0]
     return ExportRequest(profile, faces, pixels, _most_scale(scales, profile), picture_format)
 

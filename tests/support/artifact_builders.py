@@ -24,9 +24,10 @@ def drawn(
     *,
     for_swapping: bool = False,
     picture_format: PictureFormat = PictureFormat.PNG,
+    is_aligned: bool = False,
 ) -> PictureFile:
     """A picture of broad shapes, of which no two are alike, whatever reads it."""
-    del for_swapping
+    del for_swapping, is_aligned
     face_id, side = face.candidate.face.face_id, pixels or 64
     texts = provenance(asset_id=min(face.candidate.places).asset_id, identity=identity, version="1")
     scale = side / (2 * face.candidate.face.box.width)

@@ -1,12 +1,26 @@
 """Crops as exports show them: the PNG of a chosen face, and the thumbnail of any. Everything here blocks."""
 
-from immich_facesets.exports.crop_geometry import scale_of, shown_area
-from immich_facesets.exports.crops import Picture, paint_over, provenance, resized, small_picture
+import math
+
+from immich_facesets.errors import ItemError
+from immich_facesets.exports.crop_geometry import part_in_picture, scale_of, shown_area
+from immich_facesets.exports.crops import (
+    Picture,
+    aligned_picture,
+    box_in_crop,
+    paint_over,
+    points_in_crop,
+    provenance,
+    resized,
+    small_picture,
+)
 from immich_facesets.exports.framing import frame_for_people
 from immich_facesets.exports.picture_encoding import PictureFormat, encoded
 from immich_facesets.exports.profile import PictureFile
+from immich_facesets.face_template import similarity, template
 from immich_facesets.faces import Box, Face
 from immich_facesets.facesets.faceset import Candidate, ExportFace, ExportRules
+from immich_facesets.quality.pose import upright_turns
 from service.passes.publishing.crop_checks import CropChecks
 
 
@@ -26,21 +40,44 @@ class Drawing:
         *,
         for_swapping: bool,
         picture_format: PictureFormat = PictureFormat.PNG,
+        is_aligned: bool = False,
     ) -> PictureFile:
         """Return the picture of a face, at the export size unless another is given."""
         seen = face.candidate.face
         asset, side = min(face.candidate.places).asset_id, pixels or self._rules.out_size
+        texts = provenance(asset_id=asset, identity=identity, version=self._version)
+        if is_aligned:
+            key = (seen.face_id, identity, asset, side, "aligned", picture_format)
+            scale = self._scale_on_template(seen, side)
+            return PictureFile(key, lambda: encoded(self._aligned(seen, side), texts, picture_format), scale)
         painted = self._checks.strangers(seen.face_id) if for_swapping and face.is_masked and face.frame is None else ()
         frame = self._frame(face, for_swapping=for_swapping)
 
         def encode() -> bytes:
             shown = self._checks.finished(seen, frame)
             shown = paint_over(shown, painted, self._checks.place(seen)) if painted else shown
-            texts = provenance(asset_id=asset, identity=identity, version=self._version)
             return encoded(resized(shown, side), texts, picture_format)
 
-        key = (seen.face_id, identity, asset, side, frame, painted, picture_format)
-        return PictureFile(key, encode, self._scale(seen, frame, side))
+        shown = (seen.face_id, identity, asset, side, frame, painted, picture_format)
+        return PictureFile(shown, encode, self._scale(seen, frame, side))
+
+    def _aligned(self, face: Face, side: int) -> Picture:
+        """Return a face on the template of recognisers."""
+        crop = self._checks.crops[face.face_id]
+        where, turns = crop.area_corners, upright_turns(face.landmarks)
+        inside = box_in_crop(part_in_picture(crop.area, crop.width, crop.height), where, 1, turns=turns)
+        points = points_in_crop(face.landmarks, where, 1, turns=turns)
+        return aligned_picture(self._checks.stored(crop), points, inside, side)
+
+    def _scale_on_template(self, face: Face, side: int) -> float:
+        """Return how much an aligned face is enlarged; 0 where its points make no sense, and nothing can be drawn."""
+        crop = self._checks.crops[face.face_id]
+        try:
+            matrix = similarity(face.landmarks, template(side))
+        except ItemError:
+            return 0.0
+        original = side / max(math.hypot(matrix[0, 0], matrix[1, 0]), 1e-6)
+        return scale_of(side, original=original, available=original * crop.side / crop.area.width)
 
     def _scale(self, face: Face, frame: Box | None, pixels: int) -> float:
         """Return how much the picture of a face is enlarged: of the square ``frame`` of its crop, None for all of it."""

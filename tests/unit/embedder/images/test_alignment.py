@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from embedder.engine import Detection
-from embedder.images.alignment import align, template
+from embedder.images.alignment import align
 from immich_facesets.errors import ItemError
-from immich_facesets.face_template import TEMPLATE, similarity
+from immich_facesets.face_template import TEMPLATE, similarity, template
 from immich_facesets.faces import Box, Landmarks
 
 

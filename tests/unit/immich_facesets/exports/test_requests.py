@@ -17,6 +17,12 @@ from immich_facesets.exports.requests import ExportRequest, read_export_requests
 from immich_facesets.facesets.faceset import EraYears
 
 OF_FACES = [name for name, profile in PROFILES.items() if isinstance(profile, FacesetProfile) and profile.has_pictures]
+ANY_SIZE = [name for name in OF_FACES if not PROFILES[name].sizes]
+
+
+def side_of(profile: str) -> int:
+    """A size that the profile takes, and that is not its usual one."""
+    return PROFILES[profile].sizes[-1] if PROFILES[profile].sizes else 96
 
 
 def test_a_profile_may_say_how_many_faces_and_how_large() -> None:
@@ -38,6 +44,7 @@ def test_a_profile_may_say_how_many_faces_and_how_large() -> None:
         ("kohya:1:2:3", "kohya:40:768"),
         ("kohya:x2:x3", "kohya:40:768"),
         ("kohya:x0.5", "1 or more"),
+        ("aligned:0:128", "112 or 256"),
         ("kohya:jpg:png", "jpg or webp"),
         ("kohya:gif", "jpg or webp"),
         ("fsz:jpg", "FACESETS_EXPORT_TOP"),
@@ -67,20 +74,24 @@ def test_a_profile_may_say_how_much_a_picture_may_be_enlarged(text: str, most: f
 @pytest.mark.parametrize("picture_format", ["png", "jpg", "webp"])
 @pytest.mark.parametrize("profile", OF_FACES)
 def test_pictures_have_the_format_that_was_asked_for(profile: str, picture_format: str) -> None:
+    side = side_of(profile)
     if picture_format not in PROFILES[profile].formats:
         with pytest.raises(ValueError, match="takes pictures as"):
-            read_export_requests(f"{profile}:0:96:{picture_format}")
+            read_export_requests(f"{profile}:0:{side}:{picture_format}")
         return
-    made = form(f"{profile}:0:96:{picture_format}:x0")
+    made = form(f"{profile}:0:{side}:{picture_format}:x0")
     shown = [face["file"] for face in json.loads(made.manifest)["faces"]]
     assert {name.rpartition(".")[2] for name in shown} == {picture_format}
     files = written(made)
     for name in shown:
         with Image.open(io.BytesIO(files[name])) as image:
-            assert (image.format, image.size) == ({"jpg": "JPEG"}.get(picture_format, picture_format.upper()), (96, 96))
+            assert (image.format, image.size) == (
+                {"jpg": "JPEG"}.get(picture_format, picture_format.upper()),
+                (side, side),
+            )
 
 
-@pytest.mark.parametrize("profile", OF_FACES)
+@pytest.mark.parametrize("profile", ANY_SIZE)
 def test_faces_that_would_be_enlarged_too_much_are_left_out_and_counted(profile: str) -> None:
     small = [candidate(number, of=face(number, size=101.0 if number < 3 else 200.0)) for number in range(1, 6)]
     built = faceset(candidates=small)
@@ -120,12 +131,13 @@ def test_a_minors_face_is_in_no_form_that_is_made_for_face_swapping(profile: str
 
 @pytest.mark.parametrize("profile", OF_FACES)
 def test_every_picture_carries_where_it_came_from_and_has_the_size_that_was_asked_for(profile: str) -> None:
-    pictures = [body for name, body in written(form(f"{profile}:0:96")).items() if name.endswith(".png")]
+    side = side_of(profile)
+    pictures = [body for name, body in written(form(f"{profile}:0:{side}")).items() if name.endswith(".png")]
     assert len(pictures) == 3
     for body in pictures:
         assert b"Asset\0asset-" in body
         assert b"Identity\x001" in body
-        assert body[16:24] == (96).to_bytes(4, "big") * 2
+        assert body[16:24] == side.to_bytes(4, "big") * 2
         assert b"eXIf" not in body
 
 
@@ -139,7 +151,7 @@ def test_a_form_has_another_digest_when_its_faces_its_size_or_its_name_change_an
     others = {
         form(profile, faceset(4)).digest,
         form(f"{profile}:2").digest,
-        form(f"{profile}:0:96").digest,
+        form(f"{profile}:0:{side_of(profile)}").digest,
         form(profile, faceset(3, label="Ben")).digest,
     }
     assert len(others) == 4

@@ -11,6 +11,8 @@ import pytest
 from faceset_builders import candidate, face
 from numpy.typing import NDArray
 
+from embedder.engine import Detection
+from embedder.images.alignment import align
 from embedder.images.crops import cut_crop
 from embedder.images.picture import Picture
 from immich_facesets.exports.crop_geometry import plan_square
@@ -36,12 +38,15 @@ UPRIGHT: Landmarks = ((60.0, 60.0), (100.0, 60.0), (80.0, 80.0), (65.0, 100.0), 
 LYING: Landmarks = ((60.0, 100.0), (60.0, 60.0), (80.0, 80.0), (100.0, 95.0), (100.0, 65.0))
 
 
+def original() -> NDArray[np.uint8]:
+    """A picture of bright squares, RGB."""
+    dice = np.random.default_rng(1)
+    return dice.integers(120, 256, (HEIGHT // 10, WIDTH // 10, 3), dtype=np.uint8).repeat(10, axis=0).repeat(10, axis=1)
+
+
 def drawing(folder: Path, seen: ExportFace) -> tuple[Drawing, CropChecks]:
     """A drawing of one face in a picture without a black pixel, whose crop was cut by the embedder."""
-    dice = np.random.default_rng(1)
-    pixels = (
-        dice.integers(120, 256, (HEIGHT // 10, WIDTH // 10, 3), dtype=np.uint8).repeat(10, axis=0).repeat(10, axis=1)
-    )
+    pixels = original()
     shown, turns = seen.candidate.face, upright_turns(seen.candidate.face.landmarks)
     cut = cut_crop(Picture(np.ascontiguousarray(pixels), WIDTH, HEIGHT), shown.box, CropRequest(SIDE), turns=turns)
     assert cut is not None
@@ -88,6 +93,24 @@ def test_the_scale_of_a_picture_counts_the_pixels_that_its_source_has(
     assert made.picture(seen, 1, pixels, for_swapping=True).scale == whole
     framed = replace(seen, frame=Box(0.25, 0.25, 0.75, 0.75))
     assert made.picture(framed, 1, pixels, for_swapping=True).scale == half
+
+
+@pytest.mark.parametrize("side", [112, 256])
+@pytest.mark.parametrize("box", [Box(150, 100, 250, 200), Box(0, 0, 100, 100)], ids=["inside", "at the edge"])
+@pytest.mark.parametrize("points", [UPRIGHT, LYING])
+def test_an_aligned_face_is_the_one_that_the_embedder_sees(
+    tmp_path: Path, points: Landmarks, box: Box, side: int
+) -> None:
+    shift = (box.x1 + box.x2) / 2 - 80, (box.y1 + box.y2) / 2 - 80
+    moved = cast("Landmarks", tuple((x + shift[0], y + shift[1]) for x, y in points))
+    seen = exported(box, moved)
+    made, _ = drawing(tmp_path, seen)
+    found = made.picture(seen, 1, side, for_swapping=False, is_aligned=True)
+    detection = Detection(box, moved, 0.9)
+    expected = align(np.ascontiguousarray(original()), detection, side)
+    apart = np.abs(pixels_of(found)[:, :, ::-1].astype(float) - expected.crop)
+    assert apart.mean() < 6.0
+    assert found.scale == pytest.approx(side / expected.span, abs=0.001)
 
 
 @pytest.mark.parametrize("points", [UPRIGHT, LYING])

@@ -34,7 +34,7 @@ FIELDS: dict[str, Any] = {
     "crop_size": 128,
     "min_faces": 3,
     "listen": "127.0.0.1:0",
-    "export_profiles": "fsz,facefusion:2,kohya:3:96,imagefolder,xmp,npz,plain",
+    "export_profiles": "fsz,facefusion:2,kohya:3:96,imagefolder,aligned,xmp,npz,plain",
 }
 
 
@@ -93,6 +93,7 @@ async def test_every_profile_is_written_and_a_second_publish_touches_nothing(app
     before = times(root)
     names = [name for name in before if name.startswith("_profiles/")]
     assert {name.split("/")[1] for name in names if "/" in name} == {
+        "aligned",
         "facefusion",
         "imagefolder",
         "kohya",
