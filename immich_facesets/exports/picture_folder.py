@@ -1,12 +1,12 @@
-"""Folders of numbered pictures, best first: for FaceFusion, which averages all of them, and for any other program."""
+"""Folders of pictures, best first, with the person's name in theirs: for FaceFusion, which averages all, and for people."""
 
 from immich_facesets.exports.picture_encoding import EVERY_FORMAT
 from immich_facesets.exports.profile import FacesetLayout, FacesetProfile, PickedFaces
 
 
 def lay_out(picked: PickedFaces) -> FacesetLayout:
-    """Return the pictures alone."""
-    return FacesetLayout(tuple(picked.file_names))
+    """Return the pictures alone, named by the person: windows of programs and file managers show these names."""
+    return FacesetLayout(tuple(picked.file_names_with_person))
 
 
 FACEFUSION = FacesetProfile(

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.exports.file_names import safe_name
 from immich_facesets.exports.library import UserLibrary
 from immich_facesets.exports.picture_encoding import PictureFormat
 from immich_facesets.facesets.faceset import ExportFace, Faceset
@@ -67,6 +68,16 @@ class PickedFaces:
     def file_names(self) -> list[str]:
         """The name of each face's picture, by rank."""
         return [f"{rank:04d}.{self.picture_format}" for rank in range(1, len(self.faces) + 1)]
+
+    @property
+    def person(self) -> str:
+        """The title as a file name, for readers that show it."""
+        return safe_name(self.title) or self.name
+
+    @property
+    def file_names_with_person(self) -> list[str]:
+        """The name of each face's picture, by rank, for readers that show it."""
+        return [f"{self.person} {file}" for file in self.file_names]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.errors import SetupError
 from immich_facesets.exports.profile import FacesetLayout, FacesetProfile, PickedFaces
+from immich_facesets.imports.manifests import MANIFEST
 from immich_facesets.model_packs import PUBLISHED
 from immich_facesets.wire import Info
 
@@ -49,12 +50,18 @@ def embedding_file(title: str, vectors: NDArray[np.float32]) -> bytes:
     return (json.dumps(people, ensure_ascii=True, allow_nan=False) + "\n").encode()
 
 
+def _file(person: str) -> str:
+    """Return the file of a person, which the reader's window shows; never that of our manifest."""
+    name = f"{person}.json"
+    return f"_{name}" if name.casefold() == MANIFEST else name
+
+
 def lay_out(picked: PickedFaces) -> FacesetLayout:
     """Return one file of embeddings, without pictures."""
     if picked.vectors is None or len(picked.vectors) != len(picked.faces):
         raise ValueError("visomaster needs the vector of every face")
     body = embedding_file(picked.title, picked.vectors)
-    return FacesetLayout((None,) * len(picked.faces), {f"{picked.faceset.name}.json": body})
+    return FacesetLayout((None,) * len(picked.faces), {_file(picked.person): body})
 
 
 VISOMASTER = FacesetProfile(

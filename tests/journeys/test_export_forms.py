@@ -21,6 +21,7 @@ from real_library import ENVIRONMENT, Photo, add_photo, group_truth, labelled_ph
 from service_process import environment, run, tree
 from testdata import shared_data
 
+from immich_facesets.exports.file_names import safe_name
 from immich_facesets.faces import Box
 from service.demo.immich import FakeImmich
 
@@ -217,12 +218,13 @@ async def check_copies(exported: Exported, target: Path) -> None:
     """
     before = tree(exported.root)
     facesets = json.loads((exported.root / "manifest.json").read_bytes())["facesets"]
-    number = next(faceset["identity"] for faceset in facesets if faceset["faces"] > 2)
+    number, label = next((one["identity"], one["label"]) for one in facesets if one["faces"] > 2)
     by_hand = ("export", "--identity", str(number), "--to", str(target), "--profile")
     done = await run(exported.environ, *by_hand, "plain:2")
     assert done.code == 0, done.stderr
     name = f"faceset_{number:03d}"
-    assert tree(target).keys() == {f"{name}/{file}" for file in ("0001.png", "0002.png", "manifest.json", "SHA256SUMS")}
+    pictures = {f"{safe_name(label) if label else name} {number:04d}.png" for number in (1, 2)}
+    assert tree(target).keys() == {f"{name}/{file}" for file in (*pictures, "manifest.json", "SHA256SUMS")}
     wrong = {
         "visomaster needs vectors of w600k_r50": (*by_hand, "visomaster"),
         "did you mean kohya": (*by_hand, "kohia"),

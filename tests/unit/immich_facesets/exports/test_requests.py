@@ -11,7 +11,7 @@ from PIL import Image
 from immich_facesets.exports.fsz import FSZ
 from immich_facesets.exports.kohya import KOHYA
 from immich_facesets.exports.picture_folder import FACEFUSION, PLAIN
-from immich_facesets.exports.profile import FacesetProfile
+from immich_facesets.exports.profile import FacesetProfile, PickedFaces
 from immich_facesets.exports.registry import PROFILES
 from immich_facesets.exports.requests import ExportRequest, read_export_requests
 from immich_facesets.facesets.faceset import EraYears
@@ -69,6 +69,26 @@ def test_what_cannot_be_meant_is_said_so(text: str, told: str) -> None:
 def test_a_profile_may_say_how_much_a_picture_may_be_enlarged(text: str, most: float | None) -> None:
     (one,) = read_export_requests(text)
     assert one.most_scale == most
+
+
+@pytest.mark.parametrize(
+    ("label", "title", "first"),
+    [
+        ("Anna", None, "Anna 0001.png"),
+        ("Anna", "Anna-007", "Anna-007 0001.png"),
+        (None, None, "faceset_001 0001.png"),
+        ("a/b: c", None, "a_b_ c 0001.png"),
+        ("con", None, "con_ 0001.png"),
+        ("...", None, "faceset_001 0001.png"),
+    ],
+)
+@pytest.mark.parametrize("profile", [FACEFUSION, PLAIN])
+def test_readers_that_show_file_names_show_the_person(
+    profile: FacesetProfile, label: str | None, title: str | None, first: str
+) -> None:
+    built = faceset(2, label=label)
+    made = profile.lay_out(PickedFaces(built, built.faces, built.name, title or label or built.name, 512))
+    assert made.pictures == (first, first.replace("0001", "0002"))
 
 
 @pytest.mark.parametrize("picture_format", ["png", "jpg", "webp"])

@@ -40,8 +40,8 @@ def info(**fields: Any) -> Info:
 def test_the_list_holds_one_person_with_the_mean_of_the_recognisers_own_vectors() -> None:
     raw = VECTORS * np.array([[18.0], [24.0], [30.0]], dtype=np.float32)
     files = written(form("visomaster", vectors=raw))
-    assert list(files) == ["faceset_001.json", "manifest.json"]
-    (person,) = json.loads(files["faceset_001.json"])
+    assert list(files) == ["Anna.json", "manifest.json"]
+    (person,) = json.loads(files["Anna.json"])
     assert person.keys() == {"name", "embedding_store"}
     assert person["name"] == "Anna"
     assert person["embedding_store"].keys() == {"Inswapper128ArcFace"}
@@ -61,9 +61,7 @@ def test_a_vector_of_the_reader_and_ours_weigh_the_same_in_its_mean() -> None:
 
 def test_an_era_is_called_after_the_person_and_the_time() -> None:
     (person,) = json.loads(
-        written(form("visomaster", faceset(3, era=EraYears("2011", 2010, 2012)), vectors=VECTORS))[
-            "faceset_001_era_2011.json"
-        ]
+        written(form("visomaster", faceset(3, era=EraYears("2011", 2010, 2012)), vectors=VECTORS))["Anna 2011.json"]
     )
     assert person["name"] == "Anna 2011"
 
@@ -105,3 +103,9 @@ def test_only_the_published_model_alone_and_unmirrored_is_what_the_key_says() ->
 def test_vectors_of_another_length_are_not_written(vectors: Any) -> None:
     with pytest.raises(ValueError, match="512 numbers"):
         embedding_file("Anna", vectors)
+
+
+@pytest.mark.parametrize("label", ["manifest", "Manifest"])
+def test_a_person_who_is_called_manifest_does_not_replace_ours(label: str) -> None:
+    files = written(form("visomaster", faceset(3, label=label), vectors=VECTORS))
+    assert list(files) == [f"_{label}.json", "manifest.json"]
