@@ -7,6 +7,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from embedder.decoding.decoding import HAS_PROCESSES, Decoding, DecodingProcesses, DecodingThreads
 from embedder.engine import FaceEngine
 from embedder.enrichment.lanes import NO_ENRICHMENT, EnrichmentModels
 from embedder.http import build_app, build_runner, stop_accepting
@@ -56,8 +57,9 @@ async def serve(
         loop.call_soon_threadsafe(ends.set)
 
     metrics = metrics or EmbedderMetrics()
-    decoder, size = Decoder(settings.max_pixels), pipeline_size(settings)
-    pipeline = Pipeline(engine, decoder, size, metrics, on_crash=on_crash, enrichment=enrichment)
+    pipeline = Pipeline(
+        engine, open_decoding(settings), pipeline_size(settings), metrics, on_crash=on_crash, enrichment=enrichment
+    )
     try:
         await _check_models(pipeline)
         app = build_app(settings, pipeline, metrics)
@@ -75,6 +77,13 @@ async def serve(
         pipeline.close(wait_seconds=0.5)
     log.info("stopped", dead_lanes=crashed)
     return ExitCode.BUG if crashed else ExitCode.STOPPED
+
+
+def open_decoding(settings: EmbedderSettings) -> Decoding:
+    """Return the decoding in as many processes as the lanes have workers, where such processes are possible."""
+    if not HAS_PROCESSES:
+        return DecodingThreads(Decoder(settings.max_pixels))
+    return DecodingProcesses(settings.max_pixels, settings.decode_seconds, pipeline_size(settings).workers)
 
 
 def pipeline_size(settings: EmbedderSettings) -> PipelineSize:

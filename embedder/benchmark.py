@@ -11,9 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from embedder.app import pipeline_size
+from embedder.app import open_decoding, pipeline_size
 from embedder.engine import FaceEngine
-from embedder.images.decoder import Decoder
 from embedder.metrics import EmbedderMetrics
 from embedder.pipeline import Pipeline
 from embedder.settings import EmbedderSettings
@@ -111,7 +110,7 @@ async def _pictures_a_second(
     crashed: list[BaseException] = []
     size = pipeline_size(settings)
     pipeline = Pipeline(
-        engine, Decoder(settings.max_pixels), size, metrics, on_crash=lambda _lane, error: crashed.append(error)
+        engine, open_decoding(settings), size, metrics, on_crash=lambda _lane, error: crashed.append(error)
     )
     done, number = 0, 0
     ends = float("inf")

@@ -16,13 +16,13 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from embedder.decoding.decoding import Decoding
 from embedder.engine import Aligned, Detection, FaceEngine, View
 from embedder.enrichment.lanes import NO_ENRICHMENT, EnrichmentLanes, EnrichmentModels
 from embedder.faces.blank import blank_directions
 from embedder.faces.extraction import FaceExtractor, PreparedFace, face_answer
 from embedder.faces.search import Finder
-from embedder.images.decoder import Decoder
-from embedder.images.picture import Allow, Picture
+from embedder.images.picture import Picture
 from embedder.lanes import Lane, LaneSize, WorkerLane
 from embedder.memory_budget import MemoryBudget
 from embedder.metrics import EmbedderMetrics
@@ -62,7 +62,7 @@ class Pipeline:
     def __init__(
         self,
         engine: FaceEngine,
-        decoder: Decoder,
+        decoding: Decoding,
         size: PipelineSize,
         metrics: EmbedderMetrics,
         *,
@@ -74,10 +74,10 @@ class Pipeline:
         self.size = size
         self.space = engine.facts.space.name
         self.blank: tuple[tuple[float, ...], ...] = ()
-        self._decoder = decoder
+        self._decoding = decoding
         self._metrics = metrics
         self._taken = 0
-        self._memory = MemoryBudget(size.memory_bytes, decoders=size.workers)
+        self._memory = MemoryBudget(size.memory_bytes)
         capacity = max(size.max_in_flight, 4) * 2
         self._workers = WorkerLane(size.workers, capacity, on_crash=on_crash, on_batch=metrics.count_batch)
         self._detect: Lane[View, list[Detection]] = Lane(
@@ -96,7 +96,7 @@ class Pipeline:
             on_batch=metrics.count_batch,
         )
         self._enrichment_lanes = EnrichmentLanes(enrichment, for_faces, on_crash=on_crash, on_batch=metrics.count_batch)
-        self._extractor = FaceExtractor(engine, decoder, has_quality_model=enrichment.quality is not None)
+        self._extractor = FaceExtractor(engine, has_quality_model=enrichment.quality is not None)
         self._finder = Finder(engine, self._workers, self._detect)
         metrics.describe(space=self.space, family=engine.facts.family, provider=engine.facts.provider)
         for name, waiting in self._queues():
@@ -166,20 +166,26 @@ class Pipeline:
             self.blank = tuple(tuple(row) for row in found.round(4).tolist())
 
     def close(self, *, wait_seconds: float = 0.0) -> None:
+        self._decoding.close()
         for lane in (self._workers.lane, self._detect, self._recognise):
             lane.close(wait_seconds=wait_seconds)
         self._enrichment_lanes.close(wait_seconds=wait_seconds)
 
     async def _answer(self, data: bytes, request: wire.FacesRequest) -> wire.FacesAnswer:
-        with contextlib.ExitStack() as held:
-            async with self._memory.turn_to_decode():
-                picture, view, phash = await self._workers.run(
-                    functools.partial(self._show, data, self._extractor.allowed(request))
-                )
-                held.enter_context(self._memory.pixels(picture.pixels.nbytes))
+        with self._memory.room() as room:
+            picture = await self._decoding.decode(data, self._extractor.allowed(request), room, self._workers)
+            view, phash = await self._workers.run(functools.partial(self._show, picture))
             width, height, orientation, missing = picture.width, picture.height, picture.orientation, picture.missing
-            prepared, found = await self._prepare(data, picture, view, request)
-            del picture, view  # counted as gone from here on
+            outside = await self._find(picture, view, request)
+            del view
+            finer = self._extractor.finer(picture, outside, request, self._decoding.least_reduction(width, height))
+            if finer is not None:
+                del picture
+                room.keep(0)
+                picture = await self._decoding.decode(data, lambda _width, _height: finer, room, self._workers)
+            prepared = await self._workers.run(functools.partial(self._extractor.take, picture, outside, request))
+            del picture  # counted as gone from here on
+        found = len(outside)
         outcomes = await self._recognise.run_many([face.aligned for face in prepared])
         kept = [
             (face, outcome)
@@ -201,19 +207,15 @@ class Pipeline:
             missing=missing,
         )
 
-    async def _prepare(
-        self, data: bytes, picture: Picture, view: View, request: wire.FacesRequest
-    ) -> tuple[list[PreparedFace], int]:
-        """Return the prepared faces and the number found; the picture's pixels are not needed after this."""
+    async def _find(self, picture: Picture, view: View, request: wire.FacesRequest) -> list[Detection]:
+        """Return the faces in the original's coordinates, but for those that reach into a missing part."""
         try:
             detections = await self._finder.find(picture, view, request)
         except FacesetsError:
             raise
         except Exception as error:  # a model's errors have no common class; ``_blame`` determines the cause
             raise await self._blame(error) from error
-        detections = [one for one in detections if picture.holds(one)]
-        prepared = await self._workers.run(functools.partial(self._extractor.take, data, picture, detections, request))
-        return prepared, len(detections)
+        return [picture.outside(one) for one in detections if picture.holds(one)]
 
     async def _faces(self, kept: Sequence[tuple[PreparedFace, NDArray[np.float32]]]) -> list[wire.FaceAnswer]:
         """Return the answer for each face that has a vector, with the results of the further models."""
@@ -227,9 +229,8 @@ class Pipeline:
         answers = zip(kept, scores, enriched, strict=True)
         return [face_answer(face, vector, score, more) for (face, vector), score, more in answers]
 
-    def _show(self, data: bytes, allow: Allow) -> tuple[Picture, View, str]:
-        picture = self._decoder.decode(data, allow)
-        return picture, self.engine.view(picture.pixels), picture_hash(picture.pixels)
+    def _show(self, picture: Picture) -> tuple[View, str]:
+        return self.engine.view(picture.pixels), picture_hash(picture.pixels)
 
     async def _blame(self, error: Exception | None) -> FacesetsError:
         """Return the error for a failed inference: the picture is at fault if a test picture passes, else the embedder."""

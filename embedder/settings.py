@@ -61,7 +61,15 @@ class EmbedderSettings(BaseSettings):
     max_bytes: int = Field(200 << 20, ge=1, description="Larger bodies are refused.")
     max_in_flight: int = Field(16, ge=1, le=1024, description="Requests at once; more are answered 429.")
     max_memory: int = Field(
-        2 << 30, ge=1, description="Bytes of pictures under way, as files and pixels; more wait or are answered 429."
+        2 << 30,
+        ge=1,
+        description="Bytes of pictures under way, as files, in decoding and as pixels; more wait or are answered 429. One that takes more than three quarters is refused.",
+    )
+    decode_seconds: float = Field(
+        30.0,
+        ge=1,
+        le=600,
+        description="Seconds that the decoding of one picture may take, on Linux; it then counts as failed.",
     )
     batch: int = Field(16, ge=1, le=1024, description="Faces recognised at once, at most.")
     threads: int = Field(0, ge=0, le=1024, description="CPU threads for models and decoding; 0 takes every core.")

@@ -14,7 +14,6 @@ from embedder.faces import looks, regions
 from embedder.faces.measures import measure
 from embedder.images import alignment
 from embedder.images.crops import cut_crop
-from embedder.images.decoder import Decoder
 from embedder.images.picture import Allow, Picture, whole
 from immich_facesets import wire
 from immich_facesets.errors import ItemError
@@ -36,11 +35,10 @@ class PreparedFace:
 
 
 class FaceExtractor:
-    """Takes the data it needs from a picture, in as few pixels as possible. Every method but ``allowed`` blocks."""
+    """Takes the data it needs from a picture, in as few pixels as possible. ``take`` blocks."""
 
-    def __init__(self, engine: FaceEngine, decoder: Decoder, *, has_quality_model: bool) -> None:
+    def __init__(self, engine: FaceEngine, *, has_quality_model: bool) -> None:
         self._engine = engine
-        self._decoder = decoder
         self._has_quality_model = has_quality_model
 
     def allowed(self, request: wire.FacesRequest) -> Allow:
@@ -65,17 +63,22 @@ class FaceExtractor:
 
         return reduction
 
-    def take(
-        self, data: bytes, picture: Picture, detections: Sequence[Detection], request: wire.FacesRequest
-    ) -> list[PreparedFace]:
-        """Align and measure every face; one with unusable landmarks is left out."""
-        outside = [picture.outside(detection) for detection in detections]
-        if picture.reduction > 1 and outside:
-            boxes, facts = [detection.box for detection in outside], self._engine.facts
-            by_faces = regions.allowed_reduction(boxes, facts.crop_side, request.crop)
-            allowed = max(by_faces, self._decoder.least_reduction(picture.width, picture.height))
-            if picture.reduction > allowed:
-                picture = self._decoder.decode(data, lambda _width, _height: allowed)
+    def finer(
+        self, picture: Picture, outside: Sequence[Detection], request: wire.FacesRequest, least_reduction: int
+    ) -> float | None:
+        """
+        Return how far the picture may be reduced for faces, given in the original; None where it is fine enough.
+
+        ``least_reduction`` is the one that the picture cannot do without.
+        """
+        if picture.reduction == 1 or not outside:
+            return None
+        boxes, facts = [detection.box for detection in outside], self._engine.facts
+        allowed = max(regions.allowed_reduction(boxes, facts.crop_side, request.crop), least_reduction)
+        return allowed if picture.reduction > allowed else None
+
+    def take(self, picture: Picture, outside: Sequence[Detection], request: wire.FacesRequest) -> list[PreparedFace]:
+        """Align and measure every face, given in the original; one with unusable landmarks is left out."""
         prepared = (self._prepare(picture, detection, request) for detection in outside)
         return [face for face in prepared if face is not None]
 

@@ -4,7 +4,7 @@ The decoding of bytes to an upright sRGB picture, or an ``ItemError`` with the r
 The number of pixels is read from the header and checked before any pixel is decoded. A JPEG
 beyond the limit is decoded at a half, a quarter or an eighth of its size; other formats are refused. Plain JPEGs go through OpenCV
 (libjpeg-turbo, twice as fast and bit for bit the same as Pillow), camera RAW through LibRaw, all else through Pillow.
-All decoders release the GIL: call ``decode`` in worker threads.
+JPEG 2000 holds the GIL: ``embedder/decoding`` decodes in processes of its own.
 
 A large JPEG is decoded at a half, a quarter or an eighth of its size where that is enough. This takes a fraction of the
 time, because libjpeg-turbo then skips most of the inverse transform.
@@ -14,6 +14,7 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from typing import Final
 
 import cv2
@@ -24,12 +25,14 @@ from PIL import Image, UnidentifiedImageError
 
 from embedder.engine import Pixels
 from embedder.images import truncated_jpeg
-from embedder.images.colour import cv2_array, is_srgb, to_srgb, upright
-from embedder.images.hdr import Cicp, png_cicp
+from embedder.images.colour import cv2_array, is_srgb, to_srgb, upright_srgb
+from embedder.images.decoding_bytes import RAW_BYTES, decoding_bytes, jpeg_bytes
+from embedder.images.hdr import png_cicp
 from embedder.images.heif_boxes import heif_properties
 from embedder.images.jxl_header import is_jxl, jxl_size
 from embedder.images.picture import Allow, Picture, whole
 from embedder.images.raw import decode_raw, looks_raw
+from embedder.images.webp_header import webp_size
 from immich_facesets.errors import ItemError
 from immich_facesets.picture_formats import DECODED
 
@@ -58,10 +61,11 @@ _DECODER_ERRORS = (
 
 
 class Decoder:
-    """Decodes pictures to at most ``max_pixels``."""
+    """Decodes pictures to at most ``max_pixels``. ``reserve`` is called with the bytes that a picture takes, before."""
 
-    def __init__(self, max_pixels: int) -> None:
+    def __init__(self, max_pixels: int, *, reserve: Callable[[int], None] = lambda _size_bytes: None) -> None:
         self.max_pixels = max_pixels
+        self._reserve = reserve
         pillow_heif.register_heif_opener()
         Image.MAX_IMAGE_PIXELS = None  # we check ourselves, by our own limit and with our own reason
         warnings.filterwarnings("ignore", module="PIL|pillow_")  # remarks about odd metadata
@@ -70,20 +74,23 @@ class Decoder:
         """
         Return the picture in ``data``, reduced by at most what ``allow`` returns for its upright size.
 
-        ``ItemError`` with reason empty, not_a_picture, unsupported, corrupt, too_many_pixels, too_many_scans.
+        ``ItemError`` with reason empty, not_a_picture, unsupported, corrupt, too_many_pixels, too_many_scans,
+        too_much_memory.
         """
         if not data:
             raise ItemError("the file is empty", reason="empty")
         if is_jxl(data):
-            self._check(*_jxl_size(data))
+            self._check_and_reserve("JXL", _jxl_size(data))
+        elif (size := webp_size(data)) is not None:
+            self._check_and_reserve("WEBP", size)  # to open it takes memory for all its pixels
         if looks_raw(data):
-            pixels = decode_raw(data, self._check)
+            pixels = decode_raw(data, self._check_raw)
             if pixels is not None:
                 return Picture.whole(pixels, orientation=None)
         try:
             return self._decode_with_pillow(data, allow)
         except MemoryError:
-            raise ItemError("the picture needs more memory than there is", reason="too_many_pixels") from None
+            raise ItemError("the picture needs more memory than there is", reason="too_much_memory") from None
 
     def _decode_with_pillow(
         self, data: bytes, allow: Allow, *, may_be_cut_off: bool = True, may_use_opencv: bool = True
@@ -96,12 +103,13 @@ class Decoder:
         try:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 least = self._least_reduction(image)
-                if image.format in {"JPEG", "MPO"}:
-                    _check_scans(data)
-                if may_be_cut_off and image.format in {"JPEG", "MPO"} and not truncated_jpeg.ends(data):
+                is_jpeg = image.format in {"JPEG", "MPO"}
+                if may_be_cut_off:
+                    self._reserve_for(data, image, allow, least)
+                if may_be_cut_off and is_jpeg and not truncated_jpeg.ends(data):
                     return self._decode_what_is_left(data, image.size, allow)
                 profile = image.info.get("icc_profile")
-                plain = may_use_opencv and image.format in {"JPEG", "MPO"} and image.mode in {"RGB", "L"}
+                plain = may_use_opencv and is_jpeg and image.mode in {"RGB", "L"}
                 if plain and (not isinstance(profile, bytes) or is_srgb(profile)):
                     orientation = _orientation(image)
                     reduction = max(least, _reduction(allow, image.size, orientation))
@@ -113,6 +121,16 @@ class Decoder:
             raise _unidentified(data) from None
         except _DECODER_ERRORS as error:
             raise ItemError(f"the picture is damaged: {type(error).__name__}", reason="corrupt") from error
+
+    def _reserve_for(self, data: bytes, image: Image.Image, allow: Allow, least: int) -> None:
+        """Reserve what the decoding of an opened picture takes, but for the formats that had it reserved before."""
+        if image.format in {"JPEG", "MPO"}:
+            scans = _checked_scans(data)
+            reduction = max(least, _reduction(allow, image.size, _orientation(image)))
+            is_whole = not truncated_jpeg.ends(data) or image.mode not in {"RGB", "L"} or "icc_profile" in image.info
+            self._reserve(jpeg_bytes(image, scans, least if is_whole else reduction))
+        elif image.format not in {"JXL", "WEBP"}:
+            self._reserve(decoding_bytes(image.format or "", image.mode, image.width * image.height))
 
     def _decode_what_is_left(self, data: bytes, size: tuple[int, int], allow: Allow) -> Picture:
         """The picture in a JPEG that ends too early, with the area that is whole."""
@@ -144,6 +162,14 @@ class Decoder:
             self._check(*image.size)
         return least
 
+    def _check_and_reserve(self, format_: str, size: tuple[int, int]) -> None:
+        self._check(*size)
+        self._reserve(decoding_bytes(format_, "RGBA", size[0] * size[1]))
+
+    def _check_raw(self, width: int, height: int) -> None:
+        self._check(width, height)
+        self._reserve(RAW_BYTES * width * height)
+
     def _check(self, width: int, height: int) -> None:
         if width * height > self.max_pixels:
             raise ItemError(
@@ -153,13 +179,14 @@ class Decoder:
             )
 
 
-def _check_scans(data: bytes) -> None:
+def _checked_scans(data: bytes) -> int:
     scans = truncated_jpeg.count_scans(data)
     if scans > MOST_SCANS:
         raise ItemError(
             f"the JPEG comes in {scans} scans, more than the {MOST_SCANS} that are read: store it anew in an image editor",
             reason="too_many_scans",
         )
+    return scans
 
 
 def _decode_whole(data: bytes, image: Image.Image) -> Picture:
@@ -169,14 +196,14 @@ def _decode_whole(data: bytes, image: Image.Image) -> Picture:
         stored = 1 if properties.is_turned else _exif_orientation(image)
         image.load()
         left_to_undo = _orientation(image) if properties.is_turned else stored
-        return Picture.whole(_upright_srgb(image, left_to_undo, properties.cicp), stored)
+        return Picture.whole(upright_srgb(image, left_to_undo, properties.cicp), stored)
     # A TIFF is turned during loading and then no longer has its orientation. That of others is read after loading:
     # reading it loads a PNG, and hides that it is damaged.
     stored = _orientation(image) if image.format == "TIFF" else 1
     image.load()
     orientation = _orientation(image)
     cicp = png_cicp(data) if image.format == "PNG" else None
-    return Picture.whole(_upright_srgb(image, orientation, cicp), stored if image.format == "TIFF" else orientation)
+    return Picture.whole(upright_srgb(image, orientation, cicp), stored if image.format == "TIFF" else orientation)
 
 
 def _decode_reduced(image: Image.Image, reduction: int) -> Picture:
@@ -187,10 +214,6 @@ def _decode_reduced(image: Image.Image, reduction: int) -> Picture:
     if image.size != tuple(-(-side // reduction) for side in size):
         raise ItemError("the picture is damaged: it cannot be decoded at a part of its size", reason="corrupt")
     return Picture.of_jpeg(to_srgb(image), size, _orientation(image), reduction)
-
-
-def _upright_srgb(image: Image.Image, orientation: int, cicp: Cicp | None) -> Pixels:
-    return np.ascontiguousarray(upright(to_srgb(image, cicp), orientation))
 
 
 def _exif_orientation(image: Image.Image) -> int:

@@ -27,6 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 from crowds import Crowd, Crowds  # noqa: E402  the path is set above
 from small_models import write_recogniser  # noqa: E402
 
+from embedder.decoding.decoding import DecodingThreads  # noqa: E402
 from embedder.engine import FaceEngine  # noqa: E402
 from embedder.engines.onnx import OnnxEngine, Tuning  # noqa: E402
 from embedder.engines.opencv import OpenCvEngine, OpenCvTuning  # noqa: E402
@@ -96,7 +97,9 @@ async def compare(pipeline: Pipeline, crowds: list[Crowd]) -> tuple[float, float
 
 
 async def measure_sizes(name: str, engine: FaceEngine, crowds: Crowds, rounds: int) -> None:
-    pipeline = Pipeline(engine, Decoder(10**9), PipelineSize(), EmbedderMetrics(), on_crash=lambda _lane, _error: None)
+    pipeline = Pipeline(
+        engine, DecodingThreads(Decoder(10**9)), PipelineSize(), EmbedderMetrics(), on_crash=lambda _lane, _error: None
+    )
     try:
         for width, height in SIZES:
             drawn = [crowds.draw((width, height), (GATE, 1.05 * GATE), FACES, seed=seed) for seed in range(rounds)]

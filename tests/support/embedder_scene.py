@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 from numpy.typing import NDArray
 
+from embedder.decoding.decoding import DecodingThreads
 from embedder.engine import Aligned, Detection, EngineFacts, View
 from embedder.enrichment.lanes import NO_ENRICHMENT, EnrichmentModels
 from embedder.http import build_app, build_runner, stop_accepting
@@ -152,7 +153,7 @@ async def running(
     metrics, deaths = EmbedderMetrics(), list[str]()
     pipeline = Pipeline(
         engine,
-        Decoder(chosen.max_pixels),
+        DecodingThreads(Decoder(chosen.max_pixels)),
         size,
         metrics,
         on_crash=lambda lane, _error: deaths.append(lane),

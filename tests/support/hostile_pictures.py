@@ -1,6 +1,7 @@
 """Generators of hostile pictures: small files that take much time or memory to decode."""
 
 import io
+import struct
 
 from PIL import Image
 
@@ -15,3 +16,13 @@ def jpeg_of_scans(width: int, height: int, scans: int) -> bytes:
     last, end = data.rindex(_START_OF_SCAN), data.rindex(b"\xff\xd9")
     more = scans - data.count(_START_OF_SCAN)
     return data[:end] + data[last:end] * more + data[end:]
+
+
+def slow_bmp(pixels: int = 12_000_000) -> bytes:
+    """A BMP in runs of one pixel: its decoder holds the interpreter for about a second for each million."""
+    width, height = 4000, pixels // 4000
+    body = (b"\x01\x55" * width + b"\0\0") * height + b"\0\1"
+    palette = bytes(4 * 256)
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(body), 0, 0, 256, 0)
+    start = 14 + len(header) + len(palette)
+    return struct.pack("<2sIHHI", b"BM", start + len(body), 0, 0, start) + header + palette + body

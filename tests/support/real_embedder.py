@@ -12,6 +12,7 @@ import httpx
 import msgspec
 from testdata import ROOT
 
+from embedder.decoding.decoding import DecodingThreads
 from embedder.engine import FaceEngine
 from embedder.images.decoder import Decoder
 from embedder.metrics import EmbedderMetrics
@@ -74,7 +75,7 @@ async def pipeline_of(engine: FaceEngine) -> AsyncIterator[Pipeline]:
     deaths: list[str] = []
     pipeline = Pipeline(
         engine,
-        Decoder(150_000_000),
+        DecodingThreads(Decoder(150_000_000)),
         PipelineSize(),
         EmbedderMetrics(),
         on_crash=lambda lane, _error: deaths.append(lane),

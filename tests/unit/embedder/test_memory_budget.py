@@ -11,60 +11,89 @@ from journey import until
 from embedder.engine import View
 from embedder.memory_budget import MemoryBudget
 from embedder.pipeline import PipelineSize
+from immich_facesets.errors import ItemError
 
 
-def test_a_file_is_admitted_within_the_budget_and_alone_at_any_size() -> None:
-    room = MemoryBudget(100, decoders=1)
-    assert room.has_for(1000)
-    with room.file(60):
-        assert room.has_for(40)
-        assert not room.has_for(41)
-        with room.pixels(40):
-            assert not room.has_for(1)
-    assert room.taken == 0
+async def test_a_file_is_admitted_within_a_quarter_of_the_budget_and_alone_at_any_size() -> None:
+    budget = MemoryBudget(400)
+    assert budget.has_for(4000)
+    with budget.file(60), budget.room() as room:
+        assert budget.has_for(40)
+        assert not budget.has_for(41)
+        await room.take(300)
+        assert budget.has_for(40)
+        assert not budget.has_for(41)
+    assert budget.taken == 0
 
 
-async def test_pixels_wait_until_others_have_gone_and_never_for_themselves() -> None:
-    room = MemoryBudget(100, decoders=2)
+async def test_a_decoding_waits_until_others_have_gone_and_the_first_goes_first() -> None:
+    budget = MemoryBudget(400)
     order: list[str] = []
     leave = asyncio.Event()
 
     async def one(name: str, size: int) -> None:
-        async with room.turn_to_decode():
+        with budget.room() as room:
+            await room.take(size)
             order.append(f"{name} decodes")
-            hold = room.pixels(size)
-            hold.__enter__()
-        await leave.wait()
-        order.append(f"{name} goes")
-        hold.__exit__(None, None, None)
+            await leave.wait()
+            order.append(f"{name} goes")
 
-    first = asyncio.create_task(one("large", 500))
-    await asyncio.sleep(0)
-    second = asyncio.create_task(one("small", 1))
-    for _ in range(5):
+    tasks = []
+    for name, size in (("large", 300), ("second", 200), ("small", 1)):
+        tasks.append(asyncio.create_task(one(name, size)))
         await asyncio.sleep(0)
     assert order == ["large decodes"]
     leave.set()
-    await asyncio.gather(first, second)
-    assert order[:3] == ["large decodes", "large goes", "small decodes"]
-    assert room.taken == 0
+    await asyncio.gather(*tasks)
+    assert order == ["large decodes", "large goes", "second decodes", "second goes", "small decodes", "small goes"]
+    assert budget.taken == 0
 
 
-@pytest.mark.parametrize("is_cancelled", [False, True])
-async def test_a_caller_that_stops_waiting_takes_no_space(*, is_cancelled: bool) -> None:
-    room = MemoryBudget(10, decoders=1)
-    with room.pixels(10):
-        waiting = asyncio.create_task(room.turn_to_decode().__aenter__())
+async def test_pixels_that_are_kept_leave_room_for_the_next() -> None:
+    budget = MemoryBudget(400)
+    with budget.room() as first, budget.room() as second:
+        await first.take(300)
+        waiting = asyncio.create_task(second.take(200))
         await asyncio.sleep(0)
         assert not waiting.done()
-        if is_cancelled:
+        first.keep(200)
+        await asyncio.wait_for(waiting, 1)
+        assert budget.taken == 400
+
+
+async def test_a_picture_is_decoded_again_although_another_waits_for_it() -> None:
+    budget = MemoryBudget(400)
+    with budget.file(1000), budget.room() as first, budget.room() as second:
+        await first.take(300)
+        waiting = asyncio.create_task(second.take(300))
+        await asyncio.sleep(0)
+        first.keep(0)
+        again = asyncio.create_task(first.take(200))
+        await asyncio.wait_for(waiting, 1)
+        second.keep(0)
+        await asyncio.wait_for(again, 1)
+
+
+async def test_a_decoding_that_never_fits_is_refused_with_the_settings_name() -> None:
+    with MemoryBudget(400 << 20).room() as room:
+        await room.take(300 << 20)
+        with pytest.raises(ItemError, match=r"301 MiB.*300 MiB.*FACESETS_EMBEDDER_MAX_MEMORY") as caught:
+            await room.take(301 << 20)
+    assert caught.value.reason == "too_much_memory"
+
+
+async def test_a_caller_that_stops_waiting_takes_no_space() -> None:
+    budget = MemoryBudget(400)
+    with budget.room() as first:
+        await first.take(300)
+        with budget.room() as second:
+            waiting = asyncio.create_task(second.take(200))
+            await asyncio.sleep(0)
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
-    if is_cancelled:
-        async with asyncio.timeout(1), room.turn_to_decode():
-            pass
-    else:
-        await asyncio.wait_for(waiting, 1)
+    with budget.room() as third:
+        await asyncio.wait_for(third.take(300), 1)
+        assert budget.taken == 300
 
 
 async def test_a_picture_too_many_for_memory_is_answered_429_and_taken_later() -> None:
@@ -75,7 +104,7 @@ async def test_a_picture_too_many_for_memory_is_answered_429_and_taken_later() -
 
     data = picture()
     engine = ScriptedEngine(before_detect=wait)
-    size = PipelineSize(max_in_flight=8, workers=2, memory_bytes=len(data) + 1000)
+    size = PipelineSize(max_in_flight=8, workers=2, memory_bytes=len(data) + 1000)  # room for one file only
     async with running(engine, size=size) as scene:
         first = asyncio.create_task(scene.ask(data))
         await until(lambda: engine.looks)

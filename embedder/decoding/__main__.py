@@ -1,0 +1,134 @@
+"""
+A decoding process: files come over a socket, pixels go back in shared memory.
+
+It limits its own memory and processor time for each picture. The embedder's clock ends it if these do not.
+"""
+
+import contextlib
+import ctypes
+import mmap
+import os
+import resource
+import socket
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from embedder.decoding.messages import (
+    Allowed,
+    Begin,
+    Decoded,
+    Failed,
+    Granted,
+    Needs,
+    Size,
+    anonymous_file,
+    receive,
+    send,
+)
+from embedder.images.decoder import Decoder
+from embedder.images.picture import Picture
+from immich_facesets.errors import ItemError
+
+OPENING_BYTES = 256 << 20
+"""Address space for headers, before the decoding is counted."""
+
+WORN_BYTES = 128 << 20
+"""Memory kept after a picture, beyond that of a new process, from which on another process takes its place."""
+
+_NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS
+
+
+class DecodingServer:
+    """Decodes one file after the other."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._libc = ctypes.CDLL(None)
+        self._libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a photo
+        cv2.setNumThreads(1)
+        self._own_bytes = _memory()[1]
+        Decoder(1)  # its plugins are loaded now
+
+    def serve(self) -> None:
+        """Decode until the embedder closes the socket."""
+        while True:
+            begin, file = receive(self._channel)
+            if not isinstance(begin, Begin) or file is None:
+                raise TypeError("a decoding begins with a file")
+            self._limit(OPENING_BYTES, begin.seconds)
+            try:
+                self._answer(_read(file), begin)
+            except ItemError as error:
+                send(self._channel, Failed(str(error), error.reason))
+            except MemoryError:
+                send(self._channel, Failed("the picture needs more memory than there is", "too_much_memory"))
+
+    def _answer(self, data: bytes, begin: Begin) -> None:
+        decoder = Decoder(begin.max_pixels, reserve=lambda size: self._reserve(size, begin.seconds))
+        picture = decoder.decode(data, self._allowed)
+        file = _stored(picture)
+        rows, columns, _ = picture.pixels.shape
+        area = picture.whole_area
+        box = None if area is None else (area.x1, area.y1, area.x2, area.y2)
+        place = picture.width, picture.height, picture.reduction, picture.left, picture.top, picture.orientation
+        del picture, decoder
+        self._libc.malloc_trim(0)
+        is_worn = _memory()[1] > self._own_bytes + WORN_BYTES
+        send(self._channel, Decoded(rows, columns, *place, box, is_worn), file)
+        os.close(file)
+
+    def _allowed(self, width: int, height: int) -> float:
+        send(self._channel, Size(width, height))
+        answer, _ = receive(self._channel)
+        return answer.factor if isinstance(answer, Allowed) else 1.0
+
+    def _reserve(self, size_bytes: int, seconds: int) -> None:
+        """Wait until the decoding may take so much."""
+        send(self._channel, Needs(size_bytes))
+        answer, _ = receive(self._channel)
+        if not isinstance(answer, Granted):
+            raise TypeError("the memory was not granted")
+        self._limit(size_bytes + size_bytes // 4 + OPENING_BYTES, seconds)
+
+    def _limit(self, more_bytes: int, seconds: int) -> None:
+        """Limit what this process takes from now on."""
+        resource.setrlimit(resource.RLIMIT_AS, (_memory()[0] + more_bytes, resource.RLIM_INFINITY))
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        spent = int(used.ru_utime + used.ru_stime)
+        resource.setrlimit(resource.RLIMIT_CPU, (spent + 2 * seconds + 2, resource.RLIM_INFINITY))
+
+
+def _memory() -> tuple[int, int]:
+    """The bytes of address space and of memory that this process has."""
+    space, resident, *_ = Path("/proc/self/statm").read_text(encoding="ascii").split()
+    return int(space) * mmap.PAGESIZE, int(resident) * mmap.PAGESIZE
+
+
+def _read(file: int) -> bytes:
+    with os.fdopen(file, "rb") as stream:
+        stream.seek(0)
+        return stream.read()
+
+
+def _stored(picture: Picture) -> int:
+    """Return a file with the pixels."""
+    file = anonymous_file()
+    os.ftruncate(file, picture.pixels.nbytes)
+    with mmap.mmap(file, picture.pixels.nbytes) as shared:
+        target = np.frombuffer(shared, np.uint8).reshape(picture.pixels.shape)
+        target[...] = picture.pixels
+        del target
+    return file
+
+
+def main() -> None:
+    with contextlib.suppress(EOFError, OSError):
+        DecodingServer(socket.socket(fileno=int(sys.argv[1]))).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Messages between the embedder and a decoding process, over a socket that keeps their bounds and carries files."""
+
+import os
+import socket
+from typing import Final
+
+import msgspec
+
+_MOST_BYTES: Final = 1 << 16
+
+
+class Begin(msgspec.Struct, frozen=True, tag=True):
+    """Decode the file that comes with this message; ``seconds`` of processor time are the most."""
+
+    max_pixels: int
+    seconds: int
+
+
+class Size(msgspec.Struct, frozen=True, tag=True):
+    """The question by how much a picture of this upright size may be reduced."""
+
+    width: int
+    height: int
+
+
+class Allowed(msgspec.Struct, frozen=True, tag=True):
+    """The answer to ``Size``."""
+
+    factor: float
+
+
+class Needs(msgspec.Struct, frozen=True, tag=True):
+    """The question whether the decoding may take so many bytes."""
+
+    size_bytes: int
+
+
+class Granted(msgspec.Struct, frozen=True, tag=True):
+    """The answer to ``Needs``."""
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The picture cannot be used: the message and reason of the ``ItemError``."""
+
+    message: str
+    reason: str
+
+
+class Decoded(msgspec.Struct, frozen=True, tag=True):
+    """
+    The picture, whose pixels are the file that comes with this message: ``rows`` of ``columns``.
+
+    ``is_worn``: whether the process keeps so much memory that another should take its place.
+    """
+
+    rows: int
+    columns: int
+    width: int
+    height: int
+    reduction: int
+    left: int
+    top: int
+    orientation: int | None
+    whole_area: tuple[float, float, float, float] | None
+    is_worn: bool
+
+
+Message = Begin | Size | Allowed | Needs | Granted | Failed | Decoded
+
+_DECODER: Final = msgspec.msgpack.Decoder(Message)
+
+
+def send(channel: socket.socket, message: Message, file: int | None = None) -> None:
+    """Send a message, with an open file. An ended process on the other side is an ``OSError``."""
+    socket.send_fds(channel, [msgspec.msgpack.encode(message)], [] if file is None else [file])
+
+
+def receive(channel: socket.socket) -> tuple[Message, int | None]:
+    """Return a message and the open file that came with it; ``EOFError`` when the other side has ended."""
+    data, files, _, _ = socket.recv_fds(channel, _MOST_BYTES, 1)
+    if not data:
+        raise EOFError("the other side has ended")
+    return _DECODER.decode(data), files[0] if files else None
+
+
+def anonymous_file(data: bytes = b"") -> int:
+    """Return a file of this content in memory, which is gone when it is closed everywhere."""
+    file = os.memfd_create("picture")
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+    return file

@@ -1,0 +1,69 @@
+"""One decoding process, as the embedder sees it."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from embedder.decoding.messages import Begin, Message, receive, send
+
+_KEPT: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_ENV")
+"""Variables that a decoding process gets. No token is among them: it reads hostile files."""
+
+
+def _environment() -> Mapping[str, str]:
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+    return {**kept, **threads, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
+
+
+class DecodingProcess:
+    """A child process that decodes one picture at a time. Use it on one event loop."""
+
+    def __init__(self) -> None:
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel.setblocking(False)
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603  this program itself
+                [sys.executable, "-m", "embedder.decoding", str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=_environment(),
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def begin(self, begin: Begin, file: int) -> None:
+        send(self._channel, begin, file)
+
+    def answer(self, message: Message) -> None:
+        send(self._channel, message)
+
+    async def receive(self) -> tuple[Message, int | None]:
+        """Return the next message; ``EOFError`` or ``OSError`` when the process has ended."""
+        loop = asyncio.get_running_loop()
+        arrived = asyncio.Event()
+        loop.add_reader(self._channel, arrived.set)
+        try:
+            await arrived.wait()
+        finally:
+            loop.remove_reader(self._channel)
+        return receive(self._channel)
+
+    def end(self) -> None:
+        """Kill the process, whatever it does."""
+        self._channel.close()
+        self._process.kill()
+        threading.Thread(target=self._process.wait, daemon=True).start()  # freeing its memory takes a moment

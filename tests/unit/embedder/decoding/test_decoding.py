@@ -1,0 +1,165 @@
+"""Decoding processes: limits of time and memory that end a decoding, and crashes that stay in them."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from embedder_scene import picture
+from hostile_pictures import jpeg_of_scans, slow_bmp
+from journey import until
+
+from embedder.decoding.decoding import HAS_PROCESSES, DecodingProcesses
+from embedder.images.decoder import Decoder
+from embedder.images.picture import Picture, whole
+from embedder.lanes import WorkerLane
+from embedder.memory_budget import MemoryBudget
+from immich_facesets.errors import ItemError, TransientError
+
+pytestmark = pytest.mark.skipif(not HAS_PROCESSES, reason="decoding processes need Linux")
+
+MOST = 2 << 30
+
+
+class Scene:
+    def __init__(self, decoding: DecodingProcesses, budget: MemoryBudget, workers: WorkerLane) -> None:
+        self.decoding, self.budget, self.workers = decoding, budget, workers
+
+    async def decode(self, data: bytes) -> Picture:
+        with self.budget.room() as room:
+            return await self.decoding.decode(data, whole, room, self.workers)
+
+
+@asynccontextmanager
+async def decoding(*, seconds: float = 30, most: int = 1, memory: int = MOST) -> AsyncIterator[Scene]:
+    workers = WorkerLane(1, 8, on_crash=lambda *_: None, on_batch=lambda *_: None)
+    processes = DecodingProcesses(150_000_000, seconds, most)
+    try:
+        yield Scene(processes, MemoryBudget(memory), workers)
+    finally:
+        processes.close()
+        workers.lane.close(wait_seconds=1)
+
+
+async def test_a_process_gives_the_pixels_of_the_decoder_and_is_used_again() -> None:
+    async with decoding() as scene:
+        for shade in (10, 200):
+            data = picture(shade=shade)
+            found, right = await scene.decode(data), Decoder(10**6).decode(data)
+            assert (found.pixels == right.pixels).all()
+            assert (found.width, found.height, found.orientation) == (right.width, right.height, right.orientation)
+            assert len(scene.decoding.pids) == 1
+
+
+async def test_a_reduction_is_asked_for_with_the_upright_size() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def allow(width: int, height: int) -> float:
+        asked.append((width, height))
+        return 2.5
+
+    async with decoding() as scene:
+        with scene.budget.room() as room:
+            found = await scene.decoding.decode(jpeg_of_scans(96, 64, 10), allow, room, scene.workers)
+            assert room.size_bytes == 6 * 48 * 32
+    assert set(asked) == {(96, 64)}
+    assert (found.reduction, found.width, found.pixels.shape) == (2, 96, (32, 48, 3))
+
+
+async def test_the_reason_of_a_refusal_arrives() -> None:
+    async with decoding() as scene:
+        with pytest.raises(ItemError, match="text") as caught:
+            await scene.decode(b"plain words\n")
+        assert caught.value.reason == "not_a_picture"
+
+
+async def test_a_slow_picture_is_ended_by_the_clock_and_the_next_is_read() -> None:
+    async with decoding(seconds=1) as scene:
+        begun = time.monotonic()
+        with pytest.raises(ItemError, match=r"1 seconds.*FACESETS_EMBEDDER_DECODE_SECONDS") as caught:
+            await scene.decode(slow_bmp())
+        assert time.monotonic() - begun < 4
+        assert caught.value.reason == "too_slow"
+        assert scene.decoding.pids == ()
+        assert (await scene.decode(picture())).width == 320
+
+
+async def test_a_decoding_ends_with_its_caller() -> None:
+    async with decoding() as scene:
+        task = asyncio.create_task(scene.decode(slow_bmp()))
+        await until(lambda: scene.decoding.pids)
+        (pid,) = scene.decoding.pids
+        await asyncio.sleep(0.5)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await until(lambda: not Path(f"/proc/{pid}").exists())
+        assert scene.budget.taken == 0
+
+
+async def test_a_slow_picture_leaves_the_event_loop_free() -> None:
+    async with decoding(seconds=2) as scene:
+        task = asyncio.create_task(scene.decode(slow_bmp()))
+        longest, before = 0.0, time.monotonic()
+        while not task.done():
+            await asyncio.sleep(0.01)
+            longest, before = max(longest, time.monotonic() - before), time.monotonic()
+        with pytest.raises(ItemError):
+            await task
+        assert longest < 0.5
+
+
+async def test_a_picture_that_ends_two_processes_fails_and_the_next_is_read() -> None:
+    async with decoding() as scene:
+        killed: set[int] = set()
+
+        async def kill_all() -> None:
+            while len(killed) < 2:
+                for pid in set(scene.decoding.pids) - killed:
+                    await asyncio.sleep(0.6)
+                    os.kill(pid, signal.SIGSEGV)
+                    killed.add(pid)
+                await asyncio.sleep(0.01)
+
+        killing = asyncio.create_task(kill_all())
+        with pytest.raises(ItemError, match="ended 2 times") as caught:
+            await scene.decode(slow_bmp())
+        await killing
+        assert caught.value.reason == "crashes_decoder"
+        assert (await scene.decode(picture())).width == 320
+
+
+async def test_processes_that_end_with_any_picture_are_the_embedders_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    async with decoding() as scene:
+        with pytest.raises(TransientError, match="decoding processes do not work"):
+            await scene.decode(picture())
+
+
+async def test_a_picture_that_takes_more_memory_than_it_counted_is_ended() -> None:
+    """The header of the file is true, but the process may not have so much."""
+    async with decoding(memory=1 << 20) as scene:
+        with pytest.raises(ItemError, match="FACESETS_EMBEDDER_MAX_MEMORY") as caught:
+            await scene.decode(picture(width=2000, height=2000))
+        assert caught.value.reason == "too_much_memory"
+
+
+async def test_a_decoding_process_gets_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("IMMICH_API_KEY", "FACESETS_TOKEN", "FACESETS_EMBEDDER_TOKEN"):
+        monkeypatch.setenv(name, "geheim-123")
+    async with decoding() as scene:
+        await scene.decode(picture())
+        (pid,) = scene.decoding.pids
+        assert b"geheim-123" not in await asyncio.to_thread(Path(f"/proc/{pid}/environ").read_bytes)
+        assert "NoNewPrivs:\t1" in await asyncio.to_thread(Path(f"/proc/{pid}/status").read_text)
+
+
+async def test_pixels_of_several_pictures_do_not_mix() -> None:
+    async with decoding(most=2) as scene:
+        found = await asyncio.gather(*(scene.decode(picture(shade=shade)) for shade in range(0, 250, 25)))
+        assert [int(np.median(one.pixels)) for one in found] == list(range(0, 250, 25))
+        assert len(scene.decoding.pids) <= 2
