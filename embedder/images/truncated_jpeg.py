@@ -24,6 +24,9 @@ _PROGRESSIVE = 0xC2
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 """The start of a segment. The others stand inside coded data, tens of thousands of times in a photo."""
 
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+"""A marker between parts of a scan that are coded alone. They count from 0 to 7, and again from 0."""
+
 _FILLERS = (b"\0" * 64, b"\x55" * 64)
 _BLOCK = 16
 """Rows of the largest block that is coded together: the one with the first difference counts as missing."""
@@ -49,12 +52,25 @@ def whole_rows(data: bytes) -> int:
         return 0
     head = data.rstrip(b"\xff")  # half a marker
     try:
-        one, other = (_brightness(head + tail + END) for tail in _FILLERS)
+        one, other = (_brightness(head + tail + END) for tail in _tails(head))
     except (OSError, ValueError):
         return 0
     differing = np.flatnonzero((one != other).any(axis=1))
     rows = int(differing[0]) // _BLOCK * _BLOCK - _COLOUR_ROWS if differing.size else one.shape[0]
     return rows if rows >= LEAST_WHOLE * one.shape[0] else 0
+
+
+def _tails(head: bytes) -> Iterator[bytes]:
+    """
+    Yield two ends for a file, without the end marker.
+
+    The decoder skips what follows a part until it meets the restart marker it expects. A file may end exactly there. So
+    that marker stands in both ends, with a filler after it. Where none is expected, it does no harm.
+    """
+    last = max(_scans(head), default=0)
+    markers = _RESTART.findall(head, last)
+    expected = bytes([0xFF, 0xD0 + (markers[-1][1] + 1) % 8 if markers else 0xD0])
+    return (filler + expected + filler for filler in _FILLERS)
 
 
 def _brightness(data: bytes) -> NDArray[np.uint8]:

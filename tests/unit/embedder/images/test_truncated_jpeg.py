@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 from typing import Any
 
 import cv2
@@ -82,6 +83,16 @@ def test_the_rows_above_the_cut_are_those_of_the_picture(options: dict[str, Any]
     assert (picture.pixels[rows + 32 :] != decoder.decode(data).pixels[rows + 32 :]).any()
     if not options.get("progressive"):
         assert share - 0.08 < rows / 480 <= share + 0.02
+
+
+@pytest.mark.parametrize("options", [{"restart_marker_rows": 1}, {"restart_marker_blocks": 4}])
+@pytest.mark.parametrize("behind", [-1, 0, 1, 2, 3])
+def test_a_cut_at_a_restart_marker_is_a_cut(options: dict[str, Any], behind: int) -> None:
+    data = jpeg(scene(), **options)
+    at_marker = re.search(rb"\xff[\xd0-\xd7]", data[len(data) * 6 // 10 :])
+    assert at_marker is not None
+    cut = data[: len(data) * 6 // 10 + at_marker.start() + behind]
+    assert 0.5 < whole_rows(cut) / 480 <= len(cut) / len(data)
 
 
 @pytest.mark.parametrize("value", range(1, 9))
