@@ -2,8 +2,8 @@
 JPEGs that end too early: how much of them is whole.
 
 Their missing part cannot be told from the pixels: the decoder fills it with what came before. So the file is completed in
-two ways. Rows that depend on the missing part differ between the two pictures, and those above the first difference are
-whole.
+two ways, which differ in every bit. Rows that depend on the missing part differ between the two pictures. Those well above
+the first difference are whole.
 """
 
 import io
@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 END = b"\xff\xd9"
@@ -20,16 +19,21 @@ LEAST_WHOLE = 0.5
 """The share of a picture's rows below which what is left of it counts as damage."""
 
 _START_OF_SCAN = 0xDA
-_PROGRESSIVE = 0xC2
+_PROGRESSIVE = (0xC2, 0xCA)
+"""Frames coded in scans of growing precision, by Huffman and by arithmetic codes."""
+
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 """The start of a segment. The others stand inside coded data, tens of thousands of times in a photo."""
 
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 """A marker between parts of a scan that are coded alone. They count from 0 to 7, and again from 0."""
 
-_FILLERS = (b"\0" * 64, b"\x55" * 64)
+_FILLERS = (b"\x55" * 64, b"\xaa" * 64)
 _BLOCK = 16
-"""Rows of the largest block that is coded together: the one with the first difference counts as missing."""
+"""
+Rows of the largest block that is usual. The blocks with the first difference count as missing, and those above, too: the
+difference in the last of these may be lost in rounding.
+"""
 
 _COLOUR_ROWS = 1
 """Rows above a block whose colours depend on it, as colours are coded at half the resolution."""
@@ -52,12 +56,12 @@ def whole_rows(data: bytes) -> int:
         return 0
     head = data.rstrip(b"\xff")  # half a marker
     try:
-        one, other = (_brightness(head + tail + END) for tail in _tails(head))
+        one, other = (_rows(head + tail + END) for tail in _tails(head))
     except (OSError, ValueError):
         return 0
-    differing = np.flatnonzero((one != other).any(axis=1))
-    rows = int(differing[0]) // _BLOCK * _BLOCK - _COLOUR_ROWS if differing.size else one.shape[0]
-    return rows if rows >= LEAST_WHOLE * one.shape[0] else 0
+    first = next((row for row, both in enumerate(zip(one, other, strict=True)) if both[0] != both[1]), None)
+    rows = len(one) if first is None else ((first + _COLOUR_ROWS) // _BLOCK - 1) * _BLOCK - _COLOUR_ROWS
+    return rows if rows >= LEAST_WHOLE * len(one) else 0
 
 
 def _tails(head: bytes) -> Iterator[bytes]:
@@ -73,11 +77,14 @@ def _tails(head: bytes) -> Iterator[bytes]:
     return (filler + expected + filler for filler in _FILLERS)
 
 
-def _brightness(data: bytes) -> NDArray[np.uint8]:
-    """Return the brightness of a JPEG as stored. Pillow, unlike OpenCV, writes no warning to the terminal."""
+def _rows(data: bytes) -> list[int]:
+    """
+    Return a hash of each row of a JPEG as stored, in all its colours. Two pictures at once would take much memory.
+
+    Pillow, unlike OpenCV, writes no warning to the terminal.
+    """
     with Image.open(io.BytesIO(data), formats=("JPEG", "MPO")) as image:
-        image.draft("L", image.size)
-        return np.asarray(image.convert("L"))
+        return [hash(row.tobytes()) for row in np.asarray(image)]
 
 
 def completed(data: bytes) -> bytes:
@@ -89,22 +96,23 @@ def _is_coded_fully(data: bytes) -> bool:
     """
     Return whether the last scan completes the picture.
 
-    A progressive JPEG comes in scans of growing precision. Before the last one of each coefficient every row is coarse.
+    Each colour may have a scan of its own. A progressive JPEG has further ones of growing precision: before the last one
+    of each coefficient every row is coarse.
     """
     open_ = set[tuple[int, int]]()
     is_progressive = False
     for marker, body in _segments(data):
         if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC} and len(body) >= 6:
-            is_progressive = marker == _PROGRESSIVE
+            is_progressive = marker in _PROGRESSIVE
             components = [body[at] for at in range(6, len(body), 3)]
             open_ = {(component, place) for component in components for place in range(64)}
-        elif marker == _START_OF_SCAN and is_progressive and len(body) >= 4:
+        elif marker == _START_OF_SCAN and body and len(body) >= 4 + 2 * body[0]:
             count = body[0]
-            start, stop, precision = body[1 + 2 * count : 4 + 2 * count]
+            start, stop, precision = body[1 + 2 * count : 4 + 2 * count] if is_progressive else (0, 63, 0)
             if precision & 15 == 0:
                 scanned = body[1 : 1 + 2 * count : 2]
                 open_ -= {(component, place) for component in scanned for place in range(start, stop + 1)}
-    return not is_progressive or not open_
+    return not open_
 
 
 def _scans(data: bytes) -> Iterator[int]:

@@ -85,6 +85,66 @@ def test_the_rows_above_the_cut_are_those_of_the_picture(options: dict[str, Any]
         assert share - 0.08 < rows / 480 <= share + 0.02
 
 
+def segments(grey: Pixels) -> tuple[dict[int, bytes], bytes]:
+    """The segments of a grey JPEG by their markers, tables of one kind together, and the coded data of its only scan."""
+    data = jpeg(grey)
+    bodies = dict[int, bytes]()
+    position, marker = 2, 0
+    while marker != 0xDA:
+        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
+        bodies[marker] = bodies.get(marker, b"") + data[position + 4 : position + 2 + length]
+        position += 2 + length
+    return bodies, data[position:-2]
+
+
+def jpeg_of_a_scan_each(pixels: Pixels) -> tuple[bytes, list[int]]:
+    """A JPEG with one scan per colour, and where the coded data of each scan begin."""
+
+    def segment(marker: int, body: bytes) -> bytes:
+        return bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2, "big") + body
+
+    colours = [segments(colour) for colour in cv2.split(cv2.cvtColor(pixels, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]])]
+    tables = colours[0][0]
+    size = b"".join(side.to_bytes(2, "big") for side in pixels.shape[:2])
+    frame = b"\x08" + size + bytes([3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0])
+    data = b"\xff\xd8" + b"".join(segment(marker, tables[marker]) for marker in (0xDB, 0xC4)) + segment(0xC0, frame)
+    begins = list[int]()
+    for number, (_, coded) in enumerate(colours, 1):
+        data += segment(0xDA, bytes([1, number, 0, 0, 63, 0]))
+        begins.append(len(data))
+        data += coded
+    return data + b"\xff\xd9", begins
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"subsampling": 0}, {"progressive": True}, {"restart_marker_rows": 1}, {"restart_marker_blocks": 3}]
+)
+def test_no_row_above_the_cut_has_another_colour(options: dict[str, Any]) -> None:
+    ramp = np.tile(np.linspace(0, 255, 208, dtype=np.uint8)[:, None], (160, 1, 3))
+    half = np.vstack([scene(208, 100), np.full((60, 208, 3), 200, np.uint8)])
+    decoder = Decoder(10**6)
+    for pixels in (scene(208, 160), ramp, half):
+        data = jpeg(pixels, **options)
+        right = decoder.decode(data).pixels
+        for cut in range(len(data) // 2, len(data) - 2, max(1, len(data) // 100)):
+            with contextlib.suppress(ItemError):
+                picture = decoder.decode(data[:cut])
+                rows = round(picture.whole_area.y2) if picture.whole_area else 160
+                assert (picture.pixels[:rows] == right[:rows]).all()
+
+
+def test_a_picture_that_lacks_the_scan_of_a_colour_is_damaged() -> None:
+    data, begins = jpeg_of_a_scan_each(scene(256, 256))
+    assert abs(Decoder(10**6).decode(data).pixels.astype(int) - scene(256, 256)).mean() < 3
+    for begin in begins[:2]:
+        assert whole_rows(data[: begin + 2000]) == 0
+    for behind in (-7, -3):  # in the header of the last scan
+        assert whole_rows(data[: begins[2] + behind]) == 0
+    last = len(data) - begins[2]
+    assert 128 < whole_rows(data[: begins[2] + round(last * 0.8)]) < 0.82 * 256
+    assert whole_rows(data[:-2]) == 256
+
+
 @pytest.mark.parametrize("options", [{"restart_marker_rows": 1}, {"restart_marker_blocks": 4}])
 @pytest.mark.parametrize("behind", [-1, 0, 1, 2, 3])
 def test_a_cut_at_a_restart_marker_is_a_cut(options: dict[str, Any], behind: int) -> None:
