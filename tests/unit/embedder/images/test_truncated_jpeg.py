@@ -103,7 +103,8 @@ def jpeg_of_a_scan_each(pixels: Pixels) -> tuple[bytes, list[int]]:
     def segment(marker: int, body: bytes) -> bytes:
         return bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2, "big") + body
 
-    colours = [segments(colour) for colour in cv2.split(cv2.cvtColor(pixels, cv2.COLOR_RGB2YCrCb)[..., [0, 2, 1]])]
+    planes = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2YCrCb), np.uint8)[..., [0, 2, 1]]
+    colours = [segments(np.ascontiguousarray(planes[..., colour])) for colour in range(3)]
     tables = colours[0][0]
     size = b"".join(side.to_bytes(2, "big") for side in pixels.shape[:2])
     frame = b"\x08" + size + bytes([3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0])

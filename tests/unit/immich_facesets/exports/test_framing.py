@@ -91,7 +91,7 @@ def test_the_least_square_is_found_where_only_it_fits(x: int, y: int, side: floa
     beside = [Box(x + side, y, x + side + more, y + side + more), Box(x, y + side, x + side, y + side + more)]
     square = largest_square(keep, within, beside)
     assert square is not None
-    assert square.width == pytest.approx(max(side, square.width))
+    assert square.width > side - 1e-6
 
 
 def test_a_box_of_the_crop_is_found_again_in_the_frame() -> None:
