@@ -15,7 +15,7 @@ import structlog
 from embedder.app import serve, threads_per_run
 from embedder.engine import FaceEngine
 from embedder.enrichment.lanes import NO_ENRICHMENT, EnrichmentModels, open_enrichment
-from embedder.enrichment.model_discovery import find_enrichment_files
+from embedder.enrichment.model_discovery import find_enrichment_files, find_further_detectors
 from embedder.http import version
 from embedder.metrics import EmbedderMetrics
 from embedder.models.pack import SHARES_NAME, ModelPack, open_pack
@@ -51,7 +51,8 @@ def open_engine(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEng
         detector_threshold=settings.det_threshold,
         flip=settings.flip,
     )
-    return OnnxEngine(pack, tuning, on_degenerate=metrics.count_degenerate)
+    further = find_further_detectors(settings.models_dir, pack.detector)
+    return OnnxEngine(pack, tuning, further, on_degenerate=metrics.count_degenerate)
 
 
 def _open_opencv(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEngine:

@@ -176,8 +176,10 @@ class Pipeline:
             picture = await self._decoding.decode(data, self._extractor.allowed(request), room, self._workers)
             view, phash = await self._workers.run(functools.partial(self._show, picture))
             width, height, orientation, missing = picture.width, picture.height, picture.orientation, picture.missing
-            outside = await self._find(picture, view, request)
+            detections = await self._find(picture, view, request)
+            suspects = await self._suspects(picture, view, detections) if request.suspects else ()
             del view
+            outside = [picture.outside(one) for one in detections]
             finer = self._extractor.finer(picture, outside, request, self._decoding.least_reduction(width, height))
             if finer is not None:
                 del picture
@@ -185,14 +187,13 @@ class Pipeline:
                 picture = await self._decoding.decode(data, lambda _width, _height: finer, room, self._workers)
             prepared = await self._workers.run(functools.partial(self._extractor.take, picture, outside, request))
             del picture  # counted as gone from here on
-        found = len(outside)
         outcomes = await self._recognise.run_many([face.aligned for face in prepared])
         kept = [
             (face, outcome)
             for face, outcome in zip(prepared, outcomes, strict=True)
             if not isinstance(outcome, Exception) and np.isfinite(outcome).all()
         ]
-        if found and not kept:
+        if detections and not kept:
             errors = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
             raise await self._blame(errors[0] if errors else None)
         faces = await self._faces(kept)
@@ -201,21 +202,35 @@ class Pipeline:
             width=width,
             height=height,
             faces=tuple(faces),
-            lost_faces=found - len(faces),
+            lost_faces=len(detections) - len(faces),
             orientation=orientation,
             phash=phash,
             missing=missing,
+            suspects=suspects,
         )
 
+    async def _suspects(
+        self, picture: Picture, view: View, detections: Sequence[Detection]
+    ) -> tuple[wire.Suspect, ...]:
+        """Return what other detectors may take for further faces, in upright original pixels."""
+        try:
+            found = await self._finder.suspects(view, detections)
+        except FacesetsError:
+            raise
+        except Exception as error:  # as below: ``_blame`` determines the cause
+            raise await self._blame(error) from error
+        outside = [picture.outside(one) for one in found]
+        return tuple(wire.Suspect(box=(b.x1, b.y1, b.x2, b.y2), score=one.score) for one in outside for b in (one.box,))
+
     async def _find(self, picture: Picture, view: View, request: wire.FacesRequest) -> list[Detection]:
-        """Return the faces in the original's coordinates, but for those that reach into a missing part."""
+        """Return the faces in decoded pixels, but for those that reach into a missing part."""
         try:
             detections = await self._finder.find(picture, view, request)
         except FacesetsError:
             raise
         except Exception as error:  # a model's errors have no common class; ``_blame`` determines the cause
             raise await self._blame(error) from error
-        return [picture.outside(one) for one in detections if picture.holds(one)]
+        return [one for one in detections if picture.holds(one)]
 
     async def _faces(self, kept: Sequence[tuple[PreparedFace, NDArray[np.float32]]]) -> list[wire.FaceAnswer]:
         """Return the answer for each face that has a vector, with the results of the further models."""

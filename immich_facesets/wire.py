@@ -91,6 +91,8 @@ class FacesRequest:
     crop: CropRequest | None = None
     enrich: frozenset[Enrichment] = frozenset()
     face_short: float = FACE_SHORT
+    suspects: bool = False
+    """Whether to return what other detectors may take for a face, too."""
 
     def to_http(self) -> tuple[dict[str, str], dict[str, str]]:
         """Return the query and the headers; boxes are rounded to a tenth of a pixel."""
@@ -105,6 +107,8 @@ class FacesRequest:
             query["enrich"] = ",".join(sorted(self.enrich))
         if self.face_short != FACE_SHORT:
             query["face_short"] = f"{self.face_short:g}"
+        if self.suspects:
+            query["suspects"] = "1"
         return query, headers
 
     @classmethod
@@ -121,7 +125,10 @@ class FacesRequest:
         if mode == Mode.GUIDED and not boxes:
             raise _bad(f"guided needs boxes, in the header {BOXES_HEADER} or the form field boxes")
         crop, enrich = CropRequest.from_query(query), _enrichments(query.get("enrich", ""))
-        return cls(Mode(mode), boxes, crop, enrich, _number(query, "face_short", FACE_SHORT, LEAST_FACE_SHORT, 1e6))
+        if query.get("suspects", "0") not in {"0", "1"}:
+            raise _bad("suspects must be 0 or 1")
+        face_short = _number(query, "face_short", FACE_SHORT, LEAST_FACE_SHORT, 1e6)
+        return cls(Mode(mode), boxes, crop, enrich, face_short, query.get("suspects") == "1")
 
 
 def _boxes(text: str | bytes | None) -> tuple[Box, ...]:
@@ -227,6 +234,13 @@ class FaceAnswer(msgspec.Struct, frozen=True, kw_only=True):
         return self.landmarks
 
 
+class Suspect(msgspec.Struct, frozen=True, kw_only=True):
+    """A place that another detector may take for a face, in upright original pixels, with the detector's score."""
+
+    box: tuple[float, float, float, float]
+    score: float
+
+
 class FacesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
     The response of ``POST /v1/faces``.
@@ -235,6 +249,7 @@ class FacesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     no vector; ``orientation`` (EXIF, 1 to 8) leads from the stored picture to the upright one, None where unknown.
     ``phash`` is the perceptual hash of the whole picture (``picture_duplicates``), None from an embedder without it.
     ``missing`` is the share of the picture that its file does not hold because it ends too early; no face touches it.
+    ``suspects`` are not among the faces; empty unless the request wants them, and from an embedder without them.
     """
 
     space: str
@@ -245,6 +260,7 @@ class FacesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     orientation: int | None = None
     phash: PictureHash | None = None
     missing: float = 0.0
+    suspects: tuple[Suspect, ...] = ()
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):

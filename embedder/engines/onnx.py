@@ -1,7 +1,7 @@
 """The engine for real pictures: SCRFD and an ArcFace-like recogniser through ONNX Runtime."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,25 +43,31 @@ class OnnxEngine:
     """
     The sessions of a pack and the numbers that belong to its models.
 
-    ``on_degenerate`` is called with the name of a recognition model and its number of degenerate embeddings.
+    ``further``: detectors that are asked besides the pack's own where a view wants it. ``on_degenerate`` is called with the name of a recognition model and its number of degenerate embeddings.
     """
 
     def __init__(
         self,
         pack: ModelPack,
         tuning: Tuning,
+        further: Sequence[ModelFile] = (),
         *,
         on_degenerate: OnDegenerate = ignore_degenerate,
     ) -> None:
         self._tuning = tuning
         self._detector = _open(pack.detector, tuning)
+        self._further = [_open(file, tuning) for file in further]
         self._crop_side = pack.recognisers[0].side
         self._sides = _detector_sides(pack, tuning)
         self._is_fixed = None not in next(iter(pack.detector.header.inputs.values()))[2:]
         recognisers = [Recogniser(known, _open(known.file, tuning)) for known in pack.recognisers]
         self._recognition = Recognition(recognisers, flip=tuning.flip, on_degenerate=on_degenerate)
-        self.detect([self.view(np.zeros((64, 64, 3), dtype=np.uint8), closely=True)])
-        models = (pack.detector.info(), *(known.file.info() for known in pack.recognisers))
+        self.detect([replace(self.view(np.zeros((64, 64, 3), dtype=np.uint8), closely=True), further=True)])
+        models = (
+            pack.detector.info(),
+            *(file.info() for file in further),
+            *(known.file.info() for known in pack.recognisers),
+        )
         self._facts = EngineFacts(
             kind="onnx",
             space=pack.space(alignment.ALIGNMENT, flip=tuning.flip),
@@ -95,12 +101,15 @@ class OnnxEngine:
         return None if self._is_fixed else scrfd.part_view(view, box)
 
     def detect(self, views: Sequence[View]) -> list[list[Detection]]:
+        return [self._detect(view) for view in views]
+
+    def _detect(self, view: View) -> list[Detection]:
         threshold = self._tuning.detector_threshold
-        doubtful = min(threshold, DOUBTFUL_SCORE)
-        return [
-            scrfd.read_outputs(_run(self._detector, view.tensor), view, doubtful if view.doubtful else threshold)
-            for view in views
-        ]
+        least = min(threshold, DOUBTFUL_SCORE) if view.doubtful else threshold
+        found = scrfd.read_outputs(_run(self._detector, view.tensor), view, least)
+        for session in self._further if view.further else ():
+            found += scrfd.read_outputs(_run(session, view.tensor), view, threshold)
+        return found
 
     def align(self, pixels: Pixels, detection: Detection) -> Aligned:
         return alignment.align(pixels, detection, self._crop_side)

@@ -85,6 +85,20 @@ def find_enrichment_files(models_dir: Path, pack: str) -> EnrichmentFiles:
     return replace(found, poses=tuple({file.path.name: file for file in reversed(found.poses)}.values())[::-1])
 
 
+def find_further_detectors(models_dir: Path, detector: ModelFile) -> tuple[ModelFile, ...]:
+    """Return the detectors in the folder ``extra`` that take the same inputs as the pack's own, by name."""
+    if not any((models_dir / FOLDER).glob("*.onnx")):
+        return ()
+    own, shape = detector.info().sha256, _input_shape(detector)
+    files = [file for file in _files_in(models_dir, FOLDER) if file.task == detector.task]
+    others = {file.info().sha256: file for file in files if _input_shape(file) in {shape, (None, None)}}
+    return tuple(file for digest, file in others.items() if digest != own)
+
+
+def _input_shape(file: ModelFile) -> tuple[int | None, ...]:
+    return tuple(next(iter(file.header.inputs.values()))[2:])
+
+
 def _files_in(models_dir: Path, folder: str) -> list[ModelFile]:
     installed = check_pack(models_dir, folder)
     headers = {name: read_header(installed.path / name) for name in installed.files}

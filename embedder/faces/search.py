@@ -9,7 +9,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
-from embedder.engine import Detection, FaceEngine, Pixels, View
+from embedder.engine import MARGIN_SCORE, Detection, FaceEngine, Pixels, View
 from embedder.faces import looks, regions
 from embedder.images.colour import cv2_array
 from embedder.images.picture import Picture
@@ -42,6 +42,19 @@ class Finder:
         else:
             found = await self._find_anywhere(picture.pixels, view, request.face_short / picture.reduction)
         return regions.distinct(found)
+
+    async def suspects(self, view: View, found: Sequence[Detection]) -> list[Detection]:
+        """
+        Return what may be further faces for another detector: what this one is not sure of, and what others find.
+
+        ``found``: the faces that are known; ``view``: of the whole picture.
+        """
+        seen = await self._detect.run(dataclasses.replace(view, doubtful=True, further=True))
+        return [
+            one
+            for one in regions.distinct(seen)
+            if one.score >= MARGIN_SCORE and all(one.box.iou(other.box) <= regions.DUPLICATE_IOU for other in found)
+        ]
 
     async def _find_anywhere(self, pixels: Pixels, view: View, least_short: float) -> list[Detection]:
         """Return every face of ``least_short`` pixels, also in a picture that is turned though its EXIF does not state it."""

@@ -80,12 +80,14 @@ def seen_faces(answer: FacesAnswer, expected: Box) -> SeenFaces:
     Return the facts of one picture.
 
     ``answer``: the embedder's response to the finished crop itself; ``expected``: the expected box of the face, in its
-    pixels (``box_in_crop``).
+    pixels (``box_in_crop``). Suspects of the answer count as faces, unless they lie in the face itself.
     """
     faces = tuple(SeenFace(face.box, face.det_score) for face in answer.faces)
     main = main_face(answer, expected)
     if main is None:
         return SeenFaces(faces)
+    own = main.face_box()
+    faces += tuple(SeenFace(one.box, one.score) for one in answer.suspects if not _is_part(Box(*one.box), own))
     number = next(number for number, face in enumerate(answer.faces) if face is main)
     return SeenFaces(faces, number, main.vector().astype("<f4").tobytes(), main.length)
 
@@ -121,6 +123,11 @@ def _verdict(seen: SeenFaces, centroid: NDArray[np.float32], outlier: float) -> 
     if not 1.0 - float(vector @ centroid.astype(np.float64)) <= outlier:  # also when a number is not a number
         return Verdict.FAR
     return Verdict.OK if len(seen.faces) == 1 else Verdict.SECOND
+
+
+def _is_part(box: Box, face: Box) -> bool:
+    """Return whether the middle of a box lies in a face, as an eye's or that of a second look at the face does."""
+    return face.x1 <= (box.x1 + box.x2) / 2 <= face.x2 and face.y1 <= (box.y1 + box.y2) / 2 <= face.y2
 
 
 def _apart(one: Box, other: Box) -> float:

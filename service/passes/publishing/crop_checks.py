@@ -21,7 +21,7 @@ from immich_facesets.exports.framing import frame_for_detectors, in_frame
 from immich_facesets.faces import Box, Face
 from immich_facesets.facesets.faceset import Check, ExportFace, ExportRules, Verdict
 from immich_facesets.quality.pose import upright_turns
-from immich_facesets.wire import FacesAnswer
+from immich_facesets.wire import FacesAnswer, FacesRequest
 from service.embedders.pool import EmbedderPool
 from service.files.crops import read_crop
 from service.passes.context import PassContext
@@ -30,7 +30,7 @@ from service.passes.fan_out import fan_out
 from service.store import exports
 from service.store.exports import StoredCrop
 
-_LOOK = 2
+_LOOK = 3
 """Version of what is looked at. Increase it when the same crop is finished differently: all are looked at again."""
 
 
@@ -121,7 +121,9 @@ class CropChecks:
     @property
     def _facts_key(self) -> str:
         """A digest of everything that the facts of a crop depend on."""
-        return _digest(f"{_LOOK};{self._pool.info.space};{self.rules.out_size};{self.rules.pad_ratio:g}")
+        info = self._pool.info
+        detectors = ",".join(model.sha256 for model in info.models if model.task == "detection")
+        return _digest(f"{_LOOK};{info.space};{detectors};{self.rules.out_size};{self.rules.pad_ratio:g}")
 
     def _earlier(self, face_ids: Sequence[int], identity: int) -> dict[int, Check]:
         """Return the verdicts without facts, of versions before 0009, that were made for this very question."""
@@ -172,7 +174,7 @@ class CropChecks:
             if framed is not None:
                 return framed
             picture = await asyncio.to_thread(paint_over, picture, finished.strangers, expected)
-            return CropFacts(finished, seen_faces(await self._faces(picture), expected))
+            return CropFacts(finished, seen_faces(await self._faces(picture, suspects=False), expected))
         except ItemError:
             return NOTHING_SEEN
 
@@ -189,8 +191,14 @@ class CropChecks:
         shares = frame.scaled(1 / side, 1 / side)
         return CropFacts(finished, framed=framed, frame=(shares.x1, shares.y1, shares.x2, shares.y2))
 
-    async def _faces(self, picture: Picture) -> FacesAnswer:
-        return await self._isolation.ask(await asyncio.to_thread(_bmp, picture))
+    async def _faces(self, picture: Picture, *, suspects: bool = True) -> FacesAnswer:
+        """
+        Return the faces in a finished crop.
+
+        With a margin, unless it was painted over: that covers every suspect, and may itself look like a face.
+        """
+        request = FacesRequest(suspects=suspects)
+        return await self._isolation.ask(await asyncio.to_thread(_bmp, picture), request)
 
 
 def _digest(text: str) -> str:

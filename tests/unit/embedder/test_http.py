@@ -113,6 +113,7 @@ async def test_info_says_whether_vectors_are_averaged_with_those_of_mirrored_fac
         ({"mode": "guided"}, {wire.BOXES_HEADER: "not json"}),
         ({"mode": "guided"}, {wire.BOXES_HEADER: "[[5,5,5,9]]"}),
         ({"mode": "guided"}, {wire.BOXES_HEADER: json.dumps([[0, 0, 1, 1]] * 1001)}),
+        ({"suspects": "many"}, {}),
         ({"crops": "large"}, {}),
         ({"crops": "nan"}, {}),
         ({"crops": "100000"}, {}),

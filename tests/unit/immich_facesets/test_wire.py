@@ -30,7 +30,8 @@ def requests(draw: st.DrawFn) -> FacesRequest:
     known = tuple(draw(st.lists(boxes(), max_size=5)))
     mode = draw(st.sampled_from(Mode)) if known else Mode.FULL
     short = draw(st.integers(4, 4000)) / 4
-    return FacesRequest(mode, known, draw(st.none() | crops), draw(st.frozensets(st.sampled_from(Enrichment))), short)
+    measures = draw(st.frozensets(st.sampled_from(Enrichment)))
+    return FacesRequest(mode, known, draw(st.none() | crops), measures, short, draw(st.booleans()))
 
 
 @given(requests())

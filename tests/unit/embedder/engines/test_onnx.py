@@ -2,7 +2,7 @@
 
 import csv
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from testdata import shared_data
 from embedder.engine import Detection
 from embedder.engines.onnx import OnnxEngine, Tuning
 from embedder.engines.recogniser import unit_rows
+from embedder.enrichment.model_discovery import find_further_detectors
 from embedder.faces import regions
 from embedder.images.colour import is_srgb
 from embedder.images.decoder import Decoder
@@ -42,6 +43,25 @@ def look(path: Path, using: OnnxEngine) -> Looked:
     faces = using.detect([using.view(picture.pixels)])[0]
     aligned = [using.align(picture.pixels, face) for face in faces]
     return Looked(picture, faces, unit_rows(using.recognise(aligned)) if aligned else np.zeros((0, 512), np.float32))
+
+
+def test_further_detectors_find_what_the_packs_own_one_misses_and_only_when_asked() -> None:
+    models = shared_data() / "data" / "models"
+    pack = open_pack(models, "bench_s")
+    further = find_further_detectors(models, pack.detector)
+    assert [file.name for file in further] == ["det_2.5g.onnx"]
+    using = OnnxEngine(pack, Tuning(), further)
+    assert [model.name for model in using.facts.models if model.task == "detection"] == [
+        pack.detector.name,
+        further[0].name,
+    ]
+    assert using.facts.space == engine().facts.space
+    picture = Decoder(150_000_000).decode((shared_data() / "data/images/groups/composite_03_12faces.jpg").read_bytes())
+    view = using.view(picture.pixels)
+    (usual,), (asked,) = using.detect([view]), using.detect([replace(view, further=True)])
+    (alone,) = OnnxEngine(replace(pack, detector=further[0]), Tuning()).detect([view])
+    assert usual == engine().detect([view])[0]
+    assert asked == [*usual, *alone]
 
 
 EXTENT = pytest.mark.parametrize("every", [9, pytest.param(3, marks=pytest.mark.slow)])

@@ -131,6 +131,22 @@ class TestOverHttp:
             far = await scene.answer(picture(), face_short=200)
         assert far.faces == ()
 
+    async def test_what_another_detector_may_take_for_a_face_is_told_apart_when_asked_for(self) -> None:
+        sure, again = face_at(100, 60), face_at(102, 60, score=0.6)
+        other, faint = face_at(220, 60, score=0.35), face_at(30, 60, score=0.25)
+
+        def see(view: View) -> list[Detection]:
+            return [sure, again, other, faint] if view.doubtful and view.further else [sure]
+
+        async with running(ScriptedEngine(see=see)) as scene:
+            answer = await scene.answer(picture(), suspects="1")
+            usual = await scene.answer(picture())
+        assert [found.score for found in answer.suspects] == [other.score]
+        assert Box(*answer.suspects[0].box) == other.box
+        assert answer.faces == usual.faces
+        assert len(usual.faces) == 1
+        assert usual.suspects == ()
+
 
 @cache
 def crowds() -> Crowds:

@@ -1,5 +1,6 @@
 """Check of a finished crop: exactly one face, in its place, of the right person."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -13,7 +14,7 @@ from immich_facesets.exports.crop_checks import (
 )
 from immich_facesets.faces import Box, Measures
 from immich_facesets.facesets.faceset import Check, Verdict
-from immich_facesets.wire import FaceAnswer, FacesAnswer
+from immich_facesets.wire import FaceAnswer, FacesAnswer, Suspect
 
 CENTRE = (156.0, 156.0, 356.0, 356.0)
 EXPECTED = Box(150, 150, 360, 360)
@@ -38,6 +39,17 @@ def answer(*faces: FaceAnswer) -> FacesAnswer:
 def facts(*faces: FaceAnswer, painted: tuple[FaceAnswer, ...] | None = None) -> CropFacts:
     again = None if painted is None else seen_faces(answer(*painted), EXPECTED)
     return CropFacts(seen_faces(answer(*faces), EXPECTED), again)
+
+
+def test_what_another_detector_may_take_for_a_face_counts_as_one_unless_it_is_a_part_of_the_face() -> None:
+    eye, neighbour = Suspect(box=(180, 180, 230, 230), score=0.4), Suspect(box=CORNER, score=0.3)
+    alone = answer(found(CENTRE))
+    for suspects, expected in (((), Verdict.OK), ((eye,), Verdict.OK), ((eye, neighbour), Verdict.SECOND)):
+        seen = seen_faces(msgspec.structs.replace(alone, suspects=suspects), EXPECTED)
+        assert check(CropFacts(seen), OWN, 0.45).verdict is expected
+    assert seen.strangers == (Box(*CORNER),)
+    painted = CropFacts(seen, seen_faces(alone, EXPECTED))
+    assert check(painted, OWN, 0.45) == Check(Verdict.OK, is_masked=True)
 
 
 @pytest.mark.parametrize(
