@@ -24,6 +24,24 @@ _STOP_SECONDS = 4.0
 _PAUSES = (0.5, 1.0, 2.0, 5.0, 15.0, 60.0)
 _STEADY_SECONDS = 60.0  # a process that ran this long is restarted at once
 
+_INHERITED = frozenset({
+    "PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TEMP", "TMP", "VIRTUAL_ENV", "NO_COLOR", "TERM",
+    "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "PATHEXT", "COMSPEC", "USERPROFILE", "APPDATA", "LOCALAPPDATA",
+})  # fmt: skip
+_INHERITED_GROUPS = (
+    "FACESETS_EMBEDDER_", "PYTHON", "LC_", "XDG_", "LD_", "MALLOC_", "OMP_", "OPENBLAS_", "MKL_", "KMP_", "ORT_", "CUDA_",
+    "NVIDIA_", "TENSORRT_", "OPENVINO_", "MIGRAPHX_", "ROCM_", "ROCR_", "HIP_", "HSA_",
+)  # fmt: skip
+"""Variables that the embedder and its runtimes read. Keys and tokens of the service are not among them."""
+
+_NOT_INHERITED = frozenset({"FACESETS_EMBEDDER_TOKEN_FILE", "FACESETS_EMBEDDER_TOKEN", "FACESETS_EMBEDDER_URLS"})
+
+
+def _may_inherit(name: str) -> bool:
+    """Return whether the embedder, which reads hostile files, gets a variable of the service."""
+    name = name.upper()
+    return (name in _INHERITED or name.startswith(_INHERITED_GROUPS)) and name not in _NOT_INHERITED
+
 
 class EmbedderChild:
     """
@@ -60,7 +78,7 @@ class EmbedderChild:
         return find_pack(self._settings.models_dir, self._settings.model_pack)
 
     def _environment(self) -> Mapping[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if name != "FACESETS_EMBEDDER_TOKEN_FILE"}
+        inherited = {name: value for name, value in os.environ.items() if _may_inherit(name)}
         as_loud_as_we = logging.getLevelName(logging.getLogger().getEffectiveLevel())
         return {
             **inherited,
