@@ -76,10 +76,15 @@ class DecodingServer:
         box = None if area is None else (area.x1, area.y1, area.x2, area.y2)
         place = picture.width, picture.height, picture.reduction, picture.left, picture.top, picture.orientation
         del picture, decoder
-        self._libc.malloc_trim(0)
-        is_worn = _memory()[1] > self._own_bytes + WORN_BYTES
-        send(self._channel, Decoded(rows, columns, *place, box, is_worn), file)
+        send(self._channel, Decoded(rows, columns, *place, box, self._is_worn()), file)
         os.close(file)
+
+    def _is_worn(self) -> bool:
+        """Return whether this process keeps much memory, though all that is free was given back."""
+        most = self._own_bytes + WORN_BYTES
+        if _memory()[1] > most:
+            self._libc.malloc_trim(0)
+        return _memory()[1] > most
 
     def _allowed(self, width: int, height: int) -> float:
         send(self._channel, Size(width, height))
