@@ -29,6 +29,9 @@ MOST_DOUBTS = 32
 MOST_STEP = 8.0
 """The most by which a level is finer than the next coarser one: the overlap of its tiles grows with it."""
 
+MOST_OVERLAP = 0.5
+"""The most of a tile's side that its overlap may take. A small view has levels that lie closer together."""
+
 EDGE = 2.0
 """A face that comes so near to the border of a tile, in pixels of the view, may be cut off there."""
 
@@ -51,13 +54,14 @@ def closer_looks(width: int, height: int, least_short: float, facts: EngineFacts
     looks: list[Look] = []
     whole, factor = _factors(width, height, least_short, facts)
     while factor > whole:
-        step = min(factor / whole, MOST_STEP)
+        most = min(MOST_STEP, MOST_OVERLAP * facts.look_side / (2 * facts.least_face))
+        step = min(factor / whole, most)
         overlap = 2 * facts.least_face * step
         columns = _spans(width, factor, facts.look_side, overlap)
         rows = _spans(height, factor, facts.look_side, overlap)
         largest = overlap / factor
         looks += [Look(Box(x1, y1, x2, y2), factor, largest) for y1, y2 in rows for x1, x2 in columns]
-        factor = factor / step if step == MOST_STEP else whole
+        factor = factor / step if step == most else whole
     return looks
 
 

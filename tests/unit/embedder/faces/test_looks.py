@@ -1,5 +1,6 @@
 """Closer looks: their plan, the union of what they show, and the gate's promise at any size of picture."""
 
+import math
 from dataclasses import replace
 from functools import cache
 
@@ -46,22 +47,35 @@ def test_closer_looks_show_the_smallest_face_large_enough(size: tuple[int, int])
     x=st.floats(0, 1),
     y=st.floats(0, 1),
     size=st.floats(1, 12),
+    look_side=st.sampled_from([128, 160, 192, 256, 320, 480, 640, 1280]),
 )
 def test_each_face_is_whole_and_large_enough_in_some_look(
-    width: int, height: int, short: float, x: float, y: float, size: float
+    width: int, height: int, short: float, x: float, y: float, size: float, look_side: int
 ) -> None:
+    facts = replace(FACTS, look_side=look_side)
     side = short * size
-    whole = min(1.0, 640 / max(width, height))
+    whole = min(1.0, look_side / max(width, height))
     assume(side < min(width, height))
     assume(side * whole < 13.0)  # otherwise the look at the whole picture shows it
     left, top = x * (width - side), y * (height - side)
     box = Box(left, top, left + side, top + side)
-    shown = [
-        look.factor
-        for look in looks.closer_looks(width, height, short, FACTS)
-        if looks.whole_in(look, [face(box)], width, height)
-    ]
+    finest = looks.finest_factor(width, height, short, facts)
+    tiles = math.prod(max(1, 2 * length * finest / look_side) for length in (width, height))
+    assume(tiles < 1000)
+    planned = looks.closer_looks(width, height, short, facts)
+    shown = [look.factor for look in planned if looks.whole_in(look, [face(box)], width, height)]
     assert max(shown) * side >= 13.0
+    for look in planned:
+        assert max(look.area.width, look.area.height) * look.factor <= look_side + 1
+    assert len(planned) <= 4 * tiles + 10
+
+
+@pytest.mark.parametrize("look_side", [128, 160, 192, 256, 320])
+def test_a_small_view_has_few_looks_and_shows_the_smallest_face(look_side: int) -> None:
+    planned = looks.closer_looks(6000, 4000, 90.0, replace(FACTS, look_side=look_side))
+    assert max(look.factor for look in planned) * 90.0 >= 20
+    area = 6000 * 4000 * planned[0].factor ** 2 / look_side**2
+    assert area <= len(planned) <= 6 * area
 
 
 def test_a_face_that_a_tile_cuts_off_is_left_to_its_neighbour() -> None:
