@@ -95,7 +95,11 @@ class FaceExtractor:
             crop = cut_crop(picture, detection.box, wanted, turns=upright_turns(detection.landmarks))
         landmark_crop = cut_landmark_crop(picture.pixels, detection, request.enrich) if request.enrich else None
         return PreparedFace(
-            aligned, measure(aligned), crop, self._quality_crop(picture, aligned, at_hand), landmark_crop
+            aligned,
+            measure(aligned, picture.reduction),
+            crop,
+            self._quality_crop(picture, aligned, at_hand),
+            landmark_crop,
         )
 
     def _quality_crop(self, picture: Picture, aligned: Aligned, at_hand: Detection) -> Pixels | None:

@@ -14,13 +14,13 @@ WEAKEST = 0.9
 """The share of the pixels that noise is estimated from. The strongest answers come from edges."""
 
 STEPS = 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5, 1.75
-"""Pixels of the original between two of the crop."""
+"""Pixels of the decoded picture between two of the crop."""
 
 NOISE_VARIANCE = 6.903, 4.662, 3.491, 2.649, 2.134, 1.795, 1.592, 1.448, 1.339, 1.297
 """
 The variance of the Laplacian of noise at those steps, in units of the squared mean of its weakest answers.
 
-Interpolation between pixels smooths noise, the more the nearer two pixels of a crop lie in the original. The variances
+Interpolation between pixels smooths noise, the more the nearer two pixels of a crop lie in the picture. The variances
 were measured on aligned white noise. They vary by 2 to 9 % from crop to crop.
 """
 
@@ -35,16 +35,16 @@ So much is no noise, and a clean face keeps its variance.
 """
 
 
-def measure(face: Aligned) -> Measures:
+def measure(face: Aligned, reduction: int = 1) -> Measures:
     """
-    Blur, light and pose of an aligned face.
+    Blur, light and pose of an aligned face, from a picture decoded with its sides divided by ``reduction``.
 
     A crop that had to be magnified (``blur_size`` smaller than its side) is smooth for that reason alone.
     """
     grey = np.asarray(cv2.cvtColor(face.crop, cv2.COLOR_RGB2GRAY), np.uint8)
     pose = estimate_pose(face.detection.landmarks)
     return Measures(
-        blur=_sharpness(grey, face.span / grey.shape[0]),
+        blur=_sharpness(grey, face.span / reduction / grey.shape[0]),
         blur_size=max(1, round(face.span)),
         brightness=float(grey.mean(dtype=np.float64)),
         contrast=float(grey.std(dtype=np.float64)),

@@ -17,11 +17,13 @@ from testdata import shared_data
 
 from embedder.engine import Detection, Pixels, View
 from embedder.faces import regions
+from embedder.faces.extraction import FaceExtractor
 from embedder.images.alignment import align
 from embedder.images.crops import cut_crop
 from embedder.images.decoder import Decoder
 from embedder.images.picture import Picture
 from immich_facesets import wire
+from immich_facesets.face_template import TEMPLATE
 from immich_facesets.faces import Box
 from immich_facesets.quality.pose import upright_turns
 from immich_facesets.runtime.cpu_count import available_cores
@@ -102,6 +104,24 @@ def test_an_aligned_face_is_the_same_from_reduced_pixels() -> None:
         return float(np.abs(align(reduced.pixels, detection, 112).crop - right).mean())
 
     assert error(reduced.sampled(reduced.at_hand(face))) < 0.5 * error(reduced.at_hand(face))
+
+
+@pytest.mark.parametrize("reduction", [1, 2])
+@pytest.mark.parametrize("sigma", [15, 40])
+def test_noise_is_no_sharpness_in_a_reduced_picture(reduction: int, sigma: int) -> None:
+    noise = np.random.default_rng(0).normal(128, sigma, (480, 480, 3))
+    data = jpeg(np.asarray(np.clip(noise, 0, 255).round(), np.uint8))
+    decoder = Decoder(10**8)
+    picture = decoder.decode(data, lambda _width, _height: reduction)
+    assert picture.reduction == reduction
+    a, b, c, d, e = ((100 + 2.3 * x, 100 + 2.3 * y) for x, y in TEMPLATE)
+    face = Detection(Box(130, 130, 330, 330), (a, b, c, d, e), 0.9)
+    extractor = FaceExtractor(ScriptedEngine(), decoder, has_quality_model=False)
+    request = wire.FacesRequest(mode=wire.Mode.FULL, boxes=(), crop=None, face_short=90)
+    (prepared,) = extractor.take(data, picture, [picture.at_hand(face)], request)
+    grey = cv2.cvtColor(prepared.aligned.crop, cv2.COLOR_RGB2GRAY)
+    assert prepared.measures.blur_size == round(112 * 2.3)
+    assert prepared.measures.blur < 0.05 * float(np.asarray(cv2.Laplacian(grey, cv2.CV_32F)).var())
 
 
 class TestOverHttp:
