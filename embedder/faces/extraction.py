@@ -47,7 +47,8 @@ class FaceExtractor:
 
         Detection must find as much as without reduction, and the faces must stay large enough. Without boxes the faces
         are not known yet. They are searched first, unless crops or landmarks are requested, which need all pixels
-        anyway.
+        anyway. So boxes may change the reduction in a search of the whole picture, and with it a face at the limit of
+        detection.
         """
         facts = self._engine.facts
         if not facts.view_side or request.enrich or (request.crop is not None and not request.boxes):

@@ -35,7 +35,7 @@ class Finder:
         """
         Return the faces in the coordinates of the decoded pixels; ``view`` covers the whole picture.
 
-        In a search of the whole picture the boxes change nothing: the same bytes give the same faces.
+        In a search of the whole picture the boxes change nothing: the same decoded pixels give the same faces.
         """
         if request.mode is wire.Mode.GUIDED:
             found = await self._find_guided(picture.pixels, view, [picture.inside(box) for box in request.boxes])

@@ -195,7 +195,7 @@ class TestOverHttp:
 
 
 class TestTurned:
-    """Finds no face in the upright picture; the same bytes give the same faces with and without boxes."""
+    """Finds no face in the upright picture; the same pixels give the same faces with and without boxes."""
 
     @staticmethod
     def lying(width: int, height: int) -> ScriptedEngine:
