@@ -80,7 +80,12 @@ def doubts(seen: Sequence[Detection], sure: Sequence[Detection], least_short: fl
         and DOUBTED[0] * least_short <= one.box.face_short <= DOUBTED[1] * least_short
         and all(one.box.iou(other.box) <= DUPLICATE_IOU for other in sure)
     ]
-    return [one.box for one in sorted(found, key=lambda one: -one.score)[:MOST_DOUBTS]]
+    return [one.box for one in sorted(found, key=_likeliest_first)[:MOST_DOUBTS]]
+
+
+def _likeliest_first(one: Detection) -> tuple[float, ...]:
+    """The order of detections; equal scores are told apart by the box, so that a cut always keeps the same ones."""
+    return -one.score, one.box.x1, one.box.y1, one.box.x2, one.box.y2
 
 
 def finest_factor(width: int, height: int, least_short: float, facts: EngineFacts) -> float:

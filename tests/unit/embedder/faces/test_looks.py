@@ -99,6 +99,8 @@ def test_only_doubtful_finds_of_about_the_wanted_size_are_looked_at_again() -> N
     assert looks.doubts(seen, [sure], 90.0, 0.5) == [right.box]
     many = [face(Box(300 * at, 0, 300 * at + 90, 90), 0.2 + at / 1000) for at in range(100)]
     assert looks.doubts(many, [], 90.0, 0.5) == [one.box for one in many[::-1][: looks.MOST_DOUBTS]]
+    equal = [replace(one, score=0.3) for one in many]
+    assert looks.doubts(equal, [], 90.0, 0.5) == looks.doubts(equal[::-1], [], 90.0, 0.5)
 
 
 class TestOverHttp:
