@@ -132,7 +132,7 @@ class FaceEngine(Protocol):
         """
         Return vectors, (n, d); the row of a face whose embedding is degenerate is NaN.
 
-        Directions are compared. The length is the model's own, or 1 where no single model has one.
+        Directions are compared. The length is that of a single ONNX model without mirroring, else 1.
         """
 
     def probe(self) -> Detection:

@@ -201,8 +201,8 @@ class FaceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
     One face: pixels are upright original pixels, ``embedding`` is unit float32, little-endian.
 
-    ``length`` is that of the model's own vector before it was scaled to unit length, and 1 where several models make
-    one; None from an embedder without it.
+    ``length`` is that of the model's own vector before it was scaled to unit length. It is 1 where several models make
+    one, with mirroring, and from OpenCV's engine; None from an embedder without it.
 
     Values that were not requested are None. ``landmarks_106`` and ``landmarks_68`` come in the order of their models
     (insightface's 2d106det; the 68 of iBUG), as available. ``depth_68`` is the distance of each of the 68 towards the

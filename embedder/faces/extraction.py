@@ -115,7 +115,7 @@ class FaceExtractor:
 def face_answer(
     face: PreparedFace, vector: NDArray[np.float32], score: float | None, more: Enriched
 ) -> wire.FaceAnswer:
-    """Return the answer for a face; ``vector`` (d,) has the model's own length."""
+    """Return the answer for a face; ``vector`` (d,) has the engine's length."""
     detection = face.aligned.detection
     box = detection.box
     exact = vector.astype(np.float64)

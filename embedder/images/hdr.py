@@ -56,7 +56,7 @@ def png_cicp(data: bytes) -> Cicp | None:
         size, kind = struct.unpack_from(">I4s", data, at)
         if kind == b"IDAT":
             return None
-        if kind == b"cICP" and at + 10 <= len(data):
+        if kind == b"cICP":
             return Cicp(data[at + 8], data[at + 9])
         at += 12 + size
     return None
