@@ -56,7 +56,7 @@ class EmbedderSettings(BaseSettings):
     max_pixels: int = Field(
         150_000_000,
         ge=1,
-        description="Larger JPEGs are decoded at a half, a quarter or an eighth of their size; other pictures are refused.",
+        description="Larger baseline JPEGs are decoded at a half, a quarter or an eighth of their size; other pictures are refused.",
     )
     max_bytes: int = Field(200 << 20, ge=1, description="Larger bodies are refused.")
     max_in_flight: int = Field(16, ge=1, le=1024, description="Requests at once; more are answered 429.")
