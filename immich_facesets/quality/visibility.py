@@ -9,12 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from immich_facesets.face_template import TEMPLATE, TEMPLATE_SIDE
 from immich_facesets.faces import Box, Face
 
-_SIDE = 2.75
-"""The side of the aligned face, in distances from the eyes to the mouth: 112 to 40.7 pixels of the template."""
+_EYES, _MOUTH = float(TEMPLATE[:2, 1].mean()), float(TEMPLATE[3:, 1].mean())
+"""How far both lie below the upper edge of the template."""
 
-_DOWN = 0.108
+_SIDE = TEMPLATE_SIDE / (_MOUTH - _EYES)
+"""The side of the aligned face, in distances from the eyes to the mouth."""
+
+_DOWN = (TEMPLATE_SIDE / 2 - _EYES) / (_MOUTH - _EYES)
 """How far its middle lies below the eyes, in the same distances."""
 
 _GRID = (np.arange(16) + 0.5) / 16 - 0.5
