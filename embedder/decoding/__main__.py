@@ -29,7 +29,6 @@ from embedder.decoding.messages import (
     send,
 )
 from embedder.images.decoder import Decoder
-from embedder.images.picture import Picture
 from immich_facesets.errors import ItemError
 
 OPENING_BYTES = 256 << 20
@@ -70,7 +69,7 @@ class DecodingServer:
     def _answer(self, data: bytes, begin: Begin) -> None:
         decoder = Decoder(begin.max_pixels, reserve=lambda size: self._reserve(size, begin.seconds))
         picture = decoder.decode(data, self._allowed)
-        file = _stored(picture)
+        file = anonymous_file(np.ascontiguousarray(picture.pixels).data.cast("B"))  # faster than filling a mapping
         rows, columns, _ = picture.pixels.shape
         area = picture.whole_area
         box = None if area is None else (area.x1, area.y1, area.x2, area.y2)
@@ -117,17 +116,6 @@ def _read(file: int) -> bytes:
     with os.fdopen(file, "rb") as stream:
         stream.seek(0)
         return stream.read()
-
-
-def _stored(picture: Picture) -> int:
-    """Return a file with the pixels."""
-    file = anonymous_file()
-    os.ftruncate(file, picture.pixels.nbytes)
-    with mmap.mmap(file, picture.pixels.nbytes) as shared:
-        target = np.frombuffer(shared, np.uint8).reshape(picture.pixels.shape)
-        target[...] = picture.pixels
-        del target
-    return file
 
 
 def main() -> None:

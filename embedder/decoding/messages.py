@@ -83,7 +83,7 @@ def receive(channel: socket.socket) -> tuple[Message, int | None]:
     return _DECODER.decode(data), files[0] if files else None
 
 
-def anonymous_file(data: bytes = b"") -> int:
+def anonymous_file(data: bytes | memoryview) -> int:
     """Return a file of this content in memory, which is gone when it is closed everywhere."""
     file = os.memfd_create("picture")
     rest = memoryview(data)

@@ -23,7 +23,7 @@ _JPEG = 4 + _RESULT
 _STORED: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}
 """Bytes of a pixel in Pillow's memory, for the modes that take fewer than four."""
 
-_DECODERS: Final = {"WEBP": 11, "HEIF": 4, "AVIF": 5, "JXL": 10, "TIFF": 3, "GIF": 3, "PSD": 4, "PPM": 3}
+_DECODERS: Final = {"WEBP": 11, "HEIF": 4, "AVIF": 5, "JXL": 12, "TIFF": 3, "GIF": 3, "PSD": 4, "PPM": 3}
 """Further bytes of a pixel within the decoders that do not decode by rows."""
 
 _JPEG_2000 = 6
