@@ -9,6 +9,7 @@ import asyncio
 import functools
 import mmap
 import os
+from threading import Thread
 from typing import Protocol
 
 import numpy as np
@@ -29,6 +30,9 @@ HAS_PROCESSES = hasattr(os, "memfd_create")
 """On Linux. Elsewhere pictures are decoded by threads of the embedder, without these limits."""
 
 _TRIES = 2
+_END_SECONDS = 2.0
+"""How long the end of a killed process is waited for."""
+
 _TEST_PICTURE = b"P6 1 1 255\n\x7f\x7f\x7f"
 
 
@@ -105,8 +109,8 @@ class DecodingProcesses:
         )
 
     def close(self) -> None:
-        for process in tuple(self._running):
-            self._end(process)
+        for waiting in [self._end(process) for process in tuple(self._running)]:
+            waiting.join(_END_SECONDS)
         self._idle.clear()
 
     async def _decode_once(self, data: bytes, allow: Allow, room: Room | None) -> Picture:
@@ -172,9 +176,9 @@ class DecodingProcesses:
         self._running.add(process)
         return process
 
-    def _end(self, process: DecodingProcess) -> None:
+    def _end(self, process: DecodingProcess) -> Thread:
         self._running.discard(process)
-        process.end()
+        return process.end()
 
 
 def _picture(message: Decoded, file: int) -> Picture:

@@ -62,8 +62,10 @@ class DecodingProcess:
             loop.remove_reader(self._channel)
         return receive(self._channel)
 
-    def end(self) -> None:
-        """Kill the process, whatever it does."""
+    def end(self) -> threading.Thread:
+        """Kill the process, whatever it does; return the thread that waits for its end, until its memory is free."""
         self._channel.close()
         self._process.kill()
-        threading.Thread(target=self._process.wait, daemon=True).start()  # freeing its memory takes a moment
+        waiting = threading.Thread(target=self._process.wait, daemon=True)
+        waiting.start()
+        return waiting

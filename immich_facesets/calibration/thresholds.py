@@ -124,7 +124,8 @@ class PointsInUse:
     The operating points that a space uses.
 
     ``points``: the points in use, which are the measured ones when ``is_applied``. ``fixed``: the distances set by a
-    user, which are never moved. ``stated``: the distances that came with a user's own model.
+    user, which are never moved. ``stated``: the distances that came with a user's own model. ``blank``: unit vectors, the
+    directions of crops that show nobody.
     """
 
     space: str
@@ -134,6 +135,7 @@ class PointsInUse:
     fixed: tuple[str, ...]
     measured: Thresholds
     stated: OperatingPoints | None = None
+    blank: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,8 +104,6 @@ class Group:
         plan = decided.plan
         if decided.measured is not None:
             await remember_points(store, decided.measured)
-        if await store.read(named_values.read_blank, space) != facts.blank:
-            await store.write(named_values.write_blank, space, facts.blank)
         if active != space:
             await store.write(spaces.use_space, space, plan, self._context.clock())
             log.info("space_in_use", space=space, before=active)

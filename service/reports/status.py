@@ -1,6 +1,7 @@
 """The stored part of a status: counts, syncs, failures and warnings, for the page and for the command."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import msgspec
@@ -50,7 +51,7 @@ async def stored_status(
     ``configured``: the names of the Immich users in the settings, None when these cannot be read. ``settings``: those
     by which the next sync may fetch pictures again, None to leave that out.
     """
-    reasons = await store.read(failures.count_by_reason)
+    reasons, used = await store.read(failures.count_by_reason), await store.read(read_thresholds)
     return StatusFacts(
         library=msgspec.convert(await store.read(runs.census), LibraryCounts, from_attributes=True),
         runs=msgspec.convert(await store.read(runs.last_runs), tuple[Run, ...], from_attributes=True),
@@ -68,7 +69,7 @@ async def stored_status(
         reembedding=msgspec.convert(
             await store.read(spaces.reembedding, configured), Reembedding | None, from_attributes=True
         ),
-        thresholds=await store.read(read_thresholds),
+        thresholds=replace(used, blank=()) if used is not None else None,  # thousands of numbers for nobody to read
     )
 
 

@@ -1,6 +1,6 @@
 """Small named values: settings that stored results depend on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -96,17 +96,3 @@ def read_thresholds(tx: Connection) -> PointsInUse | None:
 def write_thresholds(tx: Connection, used: PointsInUse) -> None:
     """Store the thresholds in use."""
     write_value(tx, _THRESHOLDS, msgspec.to_builtins(used))
-
-
-_BLANK = "blank"
-
-
-def read_blank(tx: Connection, space: str) -> tuple[tuple[float, ...], ...]:
-    """Return the directions of crops that show nobody, empty where none are known of this space."""
-    known = read_value(tx, _BLANK) or {}
-    return tuple(tuple(row) for row in known["directions"]) if known.get("space") == space else ()
-
-
-def write_blank(tx: Connection, space: str, directions: Sequence[Sequence[float]]) -> None:
-    """Store the directions of crops that show nobody, of the space in use."""
-    write_value(tx, _BLANK, {"space": space, "directions": [list(row) for row in directions]})

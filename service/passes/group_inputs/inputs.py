@@ -16,7 +16,7 @@ from service.passes.group_inputs.operating_points import SpaceFacts, measure_poi
 from service.passes.group_inputs.scope import basis_of, fresh_faces
 from service.store import births, contents, decisions, faces, former_members, identities, runs, spaces
 from service.store.database import Store
-from service.store.named_values import Scope, read_blank, read_scope
+from service.store.named_values import Scope, read_scope
 
 NOTHING_CARRIED: Mapping[int, Carried] = MappingProxyType({})
 
@@ -114,5 +114,4 @@ async def space_in_use(context: PassContext) -> SpaceFacts:
     store = context.store
     used = await store.read(spaces.grouped_points)
     dimension = await store.read(faces.dimension_of, used.space)
-    blank = await store.read(read_blank, used.space)
-    return SpaceFacts(used.space, used.family, dimension, used.stated, blank)
+    return SpaceFacts(used.space, used.family, dimension, used.stated, used.blank)

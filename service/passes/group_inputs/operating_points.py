@@ -91,7 +91,8 @@ def points_today(settings: Settings, known: PointsInUse) -> OperatingPoints:
 def _applied(settings: Settings, info: Info | SpaceFacts, measured: Thresholds) -> PointsInUse:
     is_wanted = settings.thresholds == "measured"
     fixed = settings.fixed_distances
-    return in_use(info.space, info.family, measured, fixed=fixed, is_wanted=is_wanted, stated=info.distances)
+    used = in_use(info.space, info.family, measured, fixed=fixed, is_wanted=is_wanted, stated=info.distances)
+    return replace(used, blank=info.blank)
 
 
 def _measure(

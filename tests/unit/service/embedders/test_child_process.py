@@ -29,10 +29,11 @@ async def test_the_embedder_gets_its_own_settings_and_no_key_of_the_service(
     monkeypatch.setenv("FACESETS_EMBEDDER_ENGINE", "synthetic")
     monkeypatch.setenv("FACESETS_EMBEDDER_MAX_PIXELS", "1234567")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = psutil.Process().children()
     child = EmbedderChild(settings)
     await child.start()
     try:
-        (process,) = psutil.Process().children()
+        (process,) = set(psutil.Process().children()) - set(before)
         environ = process.environ()
     finally:
         await child.stop()

@@ -103,6 +103,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     exports.crops_without_hash: (RECIPE.space,),
     exports.users_of_sources: (),
     exports.recorded: (),
+    embedding_work.fetched_again: (RECIPE, NOON),
     named_values.read_value: ("space",),
     failures.items_at_crash: ("embed",),
     failures.list_failures: (),

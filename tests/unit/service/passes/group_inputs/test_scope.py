@@ -124,7 +124,6 @@ async def test_faces_in_a_direction_of_nobody_become_no_identity_in_a_sync_and_i
     space = await space_in_use(syncs.conditions)
     assert space.blank == syncs.info.blank
     assert not (await decide(syncs.conditions, space, await current_faces(store, space))).plan.new
-    assert store.read_now(named_values.read_blank, "another space") == ()
     syncs.info = INFO
     syncs.now += DAY
     assert (await syncs.group()).members == 5, "nothing is known of this recogniser"
