@@ -19,6 +19,7 @@ def bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, env=environ, cwd=root, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.slow
 def test_the_recommended_settings_are_those_of_the_fastest_row(tmp_path: Path) -> None:
     for shade in (60, 120):
         (tmp_path / f"{shade}.png").write_bytes(picture(shade=shade))
