@@ -249,6 +249,7 @@ async def test_the_page_finds_back_after_a_restart() -> None:
             await expect(guest.page.get_by_label("Token")).to_be_visible(timeout=30_000)
 
 
+@pytest.mark.slow
 async def test_a_proxy_that_answers_for_a_dead_service_does_not_end_the_page() -> None:
     scene = busy_scene()
     async with serve_web(scene.context(), ANY_PORT) as listen, chromium() as browser, visitor(browser) as guest:

@@ -138,6 +138,7 @@ async def test_a_return_before_the_other_space_is_complete_loses_nothing(
 
 
 @pytest.mark.parametrize("is_complete", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["quick", "complete"])
+@pytest.mark.slow
 async def test_a_service_killed_on_its_way_to_another_space_ends_like_one_never_killed(
     journey: Journey, unkilled: Unkilled, other: dict[str, str], tmp_path: Path, *, is_complete: bool
 ) -> None:

@@ -87,6 +87,7 @@ async def test_guided_detection_finds_the_same_people(
     assert guided.faces.keys() == full.faces.keys()
 
 
+@pytest.mark.slow
 async def test_a_sync_killed_while_a_guided_search_is_due_again_goes_on(
     journey: Journey,
 ) -> None:

@@ -224,6 +224,7 @@ KILLS = (
 )
 
 
+@pytest.mark.slow
 async def test_a_killed_sync_of_a_folder_goes_on_and_ends_like_one_never_killed(trip: Trip, tmp_path: Path) -> None:
     (trip.root / "empty.jpg").touch()
     await trip.add()

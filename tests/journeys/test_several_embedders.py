@@ -73,6 +73,7 @@ async def test_one_that_is_killed_in_mid_flight_costs_nothing(
         assert len(journey.fetched()) == len(set(journey.fetched()))
 
 
+@pytest.mark.slow
 async def test_one_that_hangs_is_left_out_and_taken_back(journey: Journey, unkilled: Unkilled, tmp_path: Path) -> None:
     async with two_embedders(journey, tmp_path) as (_, proxies):
         proxies[0].trip(FACES, 3, partial(proxies[0].shut, "hanging"))
