@@ -37,8 +37,8 @@ FIRST: dict[str, tuple[Kill, ...]] = {
     "embed": (
         ("retry_above_limits", 1, "bda"),
         ("record_failure", 1, "bda"),
+        ("record_content", 3, "bd"),  # first: a killed sync may have written others, so that fewer are left
         ("record_content", 1, "bda"),
-        ("record_content", 3, "bd"),
     ),
     "group": (
         ("write_last_complete_sync", 1, "bda"),
