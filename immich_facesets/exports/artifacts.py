@@ -35,7 +35,8 @@ class Draw(Protocol):
     """
     A function that returns the picture of a face, with sides of so many pixels, or at the size of exports.
 
-    ``identity``: its number. A reader ``for_swapping`` detects faces again: it gets the crop that was checked. Others get the picture alone.
+    ``identity``: its number. A reader ``for_swapping`` detects faces again: it gets the crop that was checked. Others get
+    the picture alone.
     """
 
     def __call__(

@@ -140,8 +140,8 @@ async def test_processes_that_end_with_any_picture_are_the_embedders_fault(monke
             await scene.decode(picture())
 
 
-async def test_a_picture_that_takes_more_memory_than_it_counted_is_ended() -> None:
-    """The header of the file is true, but the process may not have so much."""
+async def test_a_picture_whose_header_asks_for_too_much_memory_is_refused() -> None:
+    """It is refused by its size, before it is decoded."""
     async with decoding(memory=1 << 20) as scene:
         with pytest.raises(ItemError, match="FACESETS_EMBEDDER_MAX_MEMORY") as caught:
             await scene.decode(picture(width=2000, height=2000))
