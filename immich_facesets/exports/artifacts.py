@@ -48,6 +48,7 @@ class Draw(Protocol):
         for_swapping: bool,
         picture_format: PictureFormat = PictureFormat.PNG,
         is_aligned: bool = False,
+        reads_alpha_masks: bool = False,
     ) -> PictureFile: ...
 
 
@@ -105,6 +106,7 @@ def form_of_faceset(
             for_swapping=profile.is_for_swapping,
             picture_format=picture_format,
             is_aligned=profile.is_aligned,
+            reads_alpha_masks=profile.reads_alpha_masks,
         )
 
     if most_scale is not None:
@@ -114,10 +116,12 @@ def form_of_faceset(
         return None
     leaf = name or faceset.name
     side = pixels or rules.out_size
-    layout = profile.lay_out(PickedFaces(faceset, faces, leaf, title, side, picture_format, vectors))
+    pictures = [picture(face) for face in faces]
+    has_masks = any(shown.has_alpha_mask for shown in pictures)
+    layout = profile.lay_out(PickedFaces(faceset, faces, leaf, title, side, picture_format, has_masks, vectors))
     drawn = [
-        (face, file, picture(face) if file is not None else None)
-        for face, file in zip(faces, layout.pictures, strict=True)
+        (face, file, shown if file is not None else None)
+        for face, shown, file in zip(faces, pictures, layout.pictures, strict=True)
     ]
     manifest = json_bytes(
         {
@@ -140,7 +144,7 @@ def form_of_faceset(
             "bundles": {note: note for note in layout.notes if "/" not in note},
             "notes": {note: hashlib.sha256(body).hexdigest() for note, body in layout.notes.items()},
             "faces": [
-                face_entry(rank, _as_read(face, profile), file, shown.scale if shown is not None else None)
+                face_entry(rank, _as_read(face, profile), file, shown)
                 for rank, (face, file, shown) in enumerate(drawn, start=1)
             ],
             "known": faceset.known,

@@ -1,14 +1,15 @@
 """
 Finished pictures: a stored square crop becomes the PNG of an export.
 
-Pictures are (size, size, 3) uint8 in OpenCV's channel order (BGR); the PNG is plain 8-bit RGB. The same crop gives the
-same bytes in every run.
+Pictures are (size, size, 3) uint8 in OpenCV's channel order (BGR); the PNG is plain 8-bit RGB, or RGBA with a mask. The
+same crop gives the same bytes in every run.
 """
 
 import math
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -135,6 +136,31 @@ def aligned_picture(stored: bytes, points: Landmarks, inside: Box, side: int) ->
     picture = resized(picture, reduced)
     moved = similarity(tuple((x * reduced, y * reduced) for x, y in points), target)  # type: ignore[arg-type]  # five
     return cv2.warpAffine(picture, moved, (side, side), borderValue=0.0).astype(np.uint8, copy=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AlphaMask:
+    """
+    The part of a finished picture that trainers should not learn from; boxes are in its pixels.
+
+    ``strangers``: other faces; ``face``: the person's own, of which no pixel is masked; ``inside``: the part that lies in
+    the original.
+    """
+
+    strangers: tuple[Box, ...]
+    face: Box
+    inside: Box
+
+    def opaque(self, side: int) -> NDArray[np.bool_]:
+        """Return the pixels (side, side) to learn from: all but the strangers, with a margin, and what lies outside."""
+        is_opaque = _mask(side, self.inside, 0.0)
+        for stranger in self.strangers:
+            is_opaque &= ~_mask(side, stranger, STRANGER_MARGIN)
+        return is_opaque | _mask(side, self.face, 0.0)
+
+    def put_on(self, picture: Picture) -> Picture:
+        """Return a copy (side, side, 4) that is transparent there. Its colours stay, for readers without masks."""
+        return np.dstack([picture, np.where(self.opaque(picture.shape[0]), 255, 0).astype(np.uint8)])
 
 
 def paint_over(picture: Picture, strangers: Sequence[Box], face: Box) -> Picture:

@@ -66,8 +66,7 @@ def of_faceset(faceset: Faceset, *, space: str, rules: ExportRules, draw: Draw, 
     pictures = {
         face.candidate.face.face_id: draw(face, faceset.identity, None, for_swapping=True) for face in faceset.faces
     }
-    scales = {face_id: picture.scale for face_id, picture in pictures.items()}
-    manifest = faceset_manifest(faceset, space=space, rules=rules, notes=notes, scales=scales)
+    manifest = faceset_manifest(faceset, space=space, rules=rules, notes=notes, pictures=pictures)
     top = frozenset(face.candidate.face.face_id for face in picked(faceset, rules.top, is_for_swapping=True))
 
     def for_people() -> Iterator[tuple[str, Content]]:

@@ -57,8 +57,14 @@ def caption(faceset: Faceset) -> bytes:
     return f"{tokens(faceset)}, close-up of the face\n".encode()
 
 
-def config(faceset: Faceset, pictures: int, pixels: int) -> bytes:
-    """Return the TOML file. Every text in it is ASCII without quotes (``identifier``)."""
+def config(faceset: Faceset, pictures: int, pixels: int, *, has_alpha_masks: bool) -> bytes:
+    """
+    Return the TOML file. Every text in it is ASCII without quotes (``identifier``).
+
+    A picture without transparency counts as a whole, so the key is there only where a picture has some: trainers from
+    before June 2024 refuse it.
+    """
+    masks = "alpha_mask = true\n" if has_alpha_masks else ""
     return (
         f"[general]\n"
         f'caption_extension = ".txt"\n'
@@ -70,6 +76,7 @@ def config(faceset: Faceset, pictures: int, pixels: int) -> bytes:
         f'image_dir = "{PICTURES}/{folder(faceset, pictures)}"\n'
         f'class_tokens = "{tokens(faceset)}"\n'
         f"num_repeats = {repeats(pictures)}\n"
+        f"{masks}"
     ).encode()
 
 
@@ -80,13 +87,14 @@ def lay_out(picked: PickedFaces) -> FacesetLayout:
     captions = {f"{inside}/{file.rpartition('.')[0]}.txt": caption(faceset) for file in picked.file_names}
     return FacesetLayout(
         tuple(f"{inside}/{file}" for file in picked.file_names),
-        captions | {CONFIG: config(faceset, count, picked.pixels)},
+        captions | {CONFIG: config(faceset, count, picked.pixels, has_alpha_masks=picked.has_alpha_masks)},
     )
 
 
 KOHYA = FacesetProfile(
     name="kohya",
     formats=EVERY_FORMAT,
+    reads_alpha_masks=True,
     usual_faces=30,  # the usual number for training on one person
     usual_most_scale=3.0,  # a face of 100 pixels in a whole crop of 512 has 2.6; what is blurred more is learned as blur
     lay_out=lay_out,

@@ -13,12 +13,13 @@ from types import MappingProxyType
 from typing import Any
 
 from immich_facesets.exports.face_choice import picked
+from immich_facesets.exports.profile import PictureFile
 from immich_facesets.faces import Box
 from immich_facesets.facesets.faceset import Candidate, EraYears, ExportFace, ExportRules, Faceset, FacesetFolder
 
 SCHEMA = 1
 NO_NOTES: Mapping[str, str | None] = MappingProxyType({})
-NO_SCALES: Mapping[int, float] = MappingProxyType({})
+NO_PICTURES: Mapping[int, PictureFile] = MappingProxyType({})
 Json = dict[str, Any]
 
 
@@ -80,13 +81,13 @@ def faceset_manifest(
     space: str,
     rules: ExportRules,
     notes: Mapping[str, str | None] = NO_NOTES,
-    scales: Mapping[int, float] = NO_SCALES,
+    pictures: Mapping[int, PictureFile] = NO_PICTURES,
 ) -> bytes:
     """
     Return the manifest of one faceset: everything its files are made of (see ``facesets.digest``).
 
-    ``notes``: files for users by name, with a digest where that is known before they are drawn. ``scales``: of the
-    pictures, by face id.
+    ``notes``: files for users by name, with a digest where that is known before they are drawn. ``pictures``: by
+    face id.
     """
     is_candidates = faceset.folder is FacesetFolder.CANDIDATES
     top = {face.candidate.face.face_id for face in picked(faceset, rules.top, is_for_swapping=True)}
@@ -105,7 +106,7 @@ def faceset_manifest(
             "notes": dict(notes),
             "provenance": _provenance(faceset),
             "faces": [
-                face_entry(rank, face, face_file(rank), scales.get(face.candidate.face.face_id))
+                face_entry(rank, face, face_file(rank), pictures.get(face.candidate.face.face_id))
                 | {"in_top": face.candidate.face.face_id in top}
                 | ({"nearest": {"identity": faceset.identity, "distance": face.distance}} if is_candidates else {})
                 for rank, face in enumerate(faceset.faces, start=1)
@@ -185,8 +186,11 @@ def thin_note(faceset: Faceset) -> bytes:
     )
 
 
-def face_entry(rank: int, face: ExportFace, file: str | None, scale: float | None = None) -> Json:
-    """Return the manifest entry of one face; ``file`` is relative to the manifest; both are None without a picture."""
+def face_entry(rank: int, face: ExportFace, file: str | None, shown: PictureFile | None = None) -> Json:
+    """
+    Return the manifest entry of one face. ``file``: the name of its picture ``shown``, relative to the manifest; both are
+    None without a picture.
+    """
     candidate = face.candidate
     return {
         "file": file,
@@ -197,8 +201,9 @@ def face_entry(rank: int, face: ExportFace, file: str | None, scale: float | Non
         "box": _box(candidate.face.box),
         "sha256": candidate.face.sha256,
         "crop_sha256": candidate.crop_sha256,
-        "scale": scale,
+        "scale": None if shown is None else shown.scale,
         "is_masked": face.is_masked,
+        "alpha_mask": shown is not None and shown.has_alpha_mask,
         "frame": None if face.frame is None else [round(edge, 4) for edge in astuple(face.frame)],
         "is_minor": candidate.held is not None,
         "held_back": candidate.held,

@@ -23,6 +23,10 @@ class PictureFormat(StrEnum):
     JPG = "jpg"
     WEBP = "webp"
 
+    @property
+    def has_transparency(self) -> bool:
+        return self is not PictureFormat.JPG
+
 
 EVERY_FORMAT = tuple(PictureFormat)
 
@@ -32,12 +36,17 @@ _JPEG = (
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
 )
 _WEBP = (cv2.IMWRITE_WEBP_QUALITY, _QUALITY)
-_HAS_XMP = 0x04  # of the flags in the chunk VP8X (WebP container specification)
+_HAS_XMP, _HAS_ALPHA = 0x04, 0x10  # of the flags in the chunk VP8X (WebP container specification)
+_EXTENDED = slice(12, 30)  # of a WebP: its chunk VP8X, which OpenCV writes for a transparent picture
 _MOST_COMMENT = 0xFFFF - 2
 
 
 def encoded(picture: Picture, texts: Mapping[str, str], picture_format: PictureFormat) -> bytes:
-    """Return a picture as a file with ``texts``, as ``crops.provenance`` makes them."""
+    """
+    Return a picture as a file with ``texts``, as ``crops.provenance`` makes them.
+
+    A fourth channel of ``picture`` is its transparency, for a format that has one.
+    """
     if picture_format is PictureFormat.PNG:
         return png(picture, texts)
     is_jpeg = picture_format is PictureFormat.JPG
@@ -56,9 +65,12 @@ def _jpeg(body: bytes, texts: Mapping[str, str]) -> bytes:
 
 def _webp(body: bytes, picture: Picture, texts: Mapping[str, str]) -> bytes:
     """Return a WebP with the texts as XMP, the last chunk of its extended form."""
-    height, width = picture.shape[:2]
+    height, width, channels = picture.shape
     sizes = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
-    parts = _chunk(b"VP8X", bytes([_HAS_XMP, 0, 0, 0]) + sizes) + body[12:] + _chunk(b"XMP ", _xmp(texts))
+    flags = _HAS_XMP | (_HAS_ALPHA if channels == 4 else 0)
+    is_extended = body[_EXTENDED].startswith(b"VP8X")
+    chunks = body[_EXTENDED.stop if is_extended else _EXTENDED.start :]
+    parts = _chunk(b"VP8X", bytes([flags, 0, 0, 0]) + sizes) + chunks + _chunk(b"XMP ", _xmp(texts))
     return b"RIFF" + struct.pack("<I", len(parts) + 4) + b"WEBP" + parts
 
 

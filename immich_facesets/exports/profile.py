@@ -33,12 +33,14 @@ class PictureFile:
     """
     A picture that is not encoded yet. Pictures with equal keys have equal bytes, in whatever directories they are.
 
-    ``scale``: as of ``crop_geometry.scale_of``; ``encode`` is called from any thread.
+    ``scale``: as of ``crop_geometry.scale_of``; ``encode`` is called from any thread. ``has_alpha_mask``: whether a part
+    of it is transparent, because it does not show the person.
     """
 
     key: Hashable
     encode: Callable[[], bytes] = field(repr=False, compare=False)
     scale: float
+    has_alpha_mask: bool = False
 
 
 Content = bytes | PictureFile | Writer
@@ -53,7 +55,8 @@ class PickedFaces:
     The faces of a face set that a profile takes, best first; at least one.
 
     ``name``: the directory's; ``title``: the person's and the era's for users, unique among the face sets; ``pixels`` of
-    a side; ``picture_format`` of the pictures; ``vectors``: (n, d), as long as the recogniser makes them, row by row, None when the profile needs none.
+    a side; ``picture_format`` of the pictures; ``has_alpha_masks``: whether a picture is transparent in part;
+    ``vectors``: (n, d), as long as the recogniser makes them, row by row, None when the profile needs none.
     """
 
     faceset: Faceset
@@ -62,6 +65,7 @@ class PickedFaces:
     title: str
     pixels: int
     picture_format: PictureFormat = PictureFormat.PNG
+    has_alpha_masks: bool = False
     vectors: NDArray[np.float32] | None = field(default=None, repr=False)
 
     @property
@@ -117,6 +121,8 @@ class Profile:
     needs_vectors: whether the embeddings, and the results of further models, must be read for it.
     require_space: raises ``SetupError`` for an embedder whose vectors it cannot use; None when any will do.
     is_aligned: whether pictures are faces on ArcFace's template instead of crops.
+    reads_alpha_masks: whether its readers learn nothing of what is transparent. Such pictures are transparent where they
+        show another face, or lie outside the photo.
     sizes: the pixels that a request may have; empty for any.
     usual_faces, usual_pixels: what a request without numbers gets; None for all faces, and for the stored size.
     usual_most_scale: pictures that are enlarged more are left out, unless a request has another number; None for none.
@@ -128,6 +134,7 @@ class Profile:
     has_pictures: bool = True
     formats: tuple[PictureFormat, ...] = (PictureFormat.PNG,)
     is_aligned: bool = False
+    reads_alpha_masks: bool = False
     sizes: tuple[int, ...] = ()
     needs_vectors: bool = False
     require_space: Callable[[Info], None] | None = None

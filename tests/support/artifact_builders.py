@@ -25,14 +25,17 @@ def drawn(
     for_swapping: bool = False,
     picture_format: PictureFormat = PictureFormat.PNG,
     is_aligned: bool = False,
+    reads_alpha_masks: bool = False,
 ) -> PictureFile:
-    """A picture of broad shapes, of which no two are alike, whatever reads it."""
+    """A picture of broad shapes, of which no two are alike; masked ones for readers of masks where the face is."""
     del for_swapping, is_aligned
     face_id, side = face.candidate.face.face_id, pixels or 64
     texts = provenance(asset_id=min(face.candidate.places).asset_id, identity=identity, version="1")
     scale = side / (2 * face.candidate.face.box.width)
     shown = resized(picture(64, seed=face_id), side)
-    return PictureFile((face_id, identity, side), lambda: encoded(shown, texts, picture_format), scale)
+    has_mask = reads_alpha_masks and face.is_masked
+    key = (face_id, identity, side)
+    return PictureFile(key, lambda: encoded(shown, texts, picture_format), scale, has_alpha_mask=has_mask)
 
 
 def small(candidate: Candidate, side: int) -> Picture:

@@ -5,6 +5,7 @@ import math
 from immich_facesets.errors import ItemError
 from immich_facesets.exports.crop_geometry import part_in_picture, scale_of, shown_area
 from immich_facesets.exports.crops import (
+    AlphaMask,
     Picture,
     aligned_picture,
     box_in_crop,
@@ -14,7 +15,7 @@ from immich_facesets.exports.crops import (
     resized,
     small_picture,
 )
-from immich_facesets.exports.framing import frame_for_people
+from immich_facesets.exports.framing import frame_for_people, in_frame
 from immich_facesets.exports.picture_encoding import PictureFormat, encoded
 from immich_facesets.exports.profile import PictureFile
 from immich_facesets.face_template import similarity, template
@@ -41,6 +42,7 @@ class Drawing:
         for_swapping: bool,
         picture_format: PictureFormat = PictureFormat.PNG,
         is_aligned: bool = False,
+        reads_alpha_masks: bool = False,
     ) -> PictureFile:
         """Return the picture of a face, at the export size unless another is given."""
         seen = face.candidate.face
@@ -52,14 +54,28 @@ class Drawing:
             return PictureFile(key, lambda: encoded(self._aligned(seen, side), texts, picture_format), scale)
         painted = self._checks.strangers(seen.face_id) if for_swapping and face.is_masked and face.frame is None else ()
         frame = self._frame(face, for_swapping=for_swapping)
+        mask = self._alpha_mask(seen, frame, side) if reads_alpha_masks and picture_format.has_transparency else None
 
         def encode() -> bytes:
             shown = self._checks.finished(seen, frame)
-            shown = paint_over(shown, painted, self._checks.place(seen)) if painted else shown
-            return encoded(resized(shown, side), texts, picture_format)
+            shown = resized(paint_over(shown, painted, self._checks.place(seen)) if painted else shown, side)
+            return encoded(shown if mask is None else mask.put_on(shown), texts, picture_format)
 
-        shown = (seen.face_id, identity, asset, side, frame, painted, picture_format)
-        return PictureFile(shown, encode, self._scale(seen, frame, side))
+        shown = (seen.face_id, identity, asset, side, frame, painted, mask, picture_format)
+        return PictureFile(shown, encode, self._scale(seen, frame, side), has_alpha_mask=mask is not None)
+
+    def _alpha_mask(self, face: Face, frame: Box | None, pixels: int) -> AlphaMask | None:
+        """Return the mask of a picture that shows the square ``frame`` of a crop; None where nothing is to be masked."""
+        checks, side = self._checks, float(self._rules.out_size)
+        whole = Box(0.0, 0.0, side, side)
+        factor = pixels / side
+
+        def placed(box: Box) -> Box:
+            return in_frame(box, frame or whole, side).scaled(factor, factor)
+
+        strangers = tuple(placed(box) for box in checks.strangers(face.face_id))
+        mask = AlphaMask(strangers, placed(checks.place(face)), placed(checks.inside(face)))
+        return None if mask.opaque(pixels).all() else mask
 
     def _aligned(self, face: Face, side: int) -> Picture:
         """Return a face on the template of recognisers."""

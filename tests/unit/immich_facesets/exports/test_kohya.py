@@ -1,10 +1,12 @@
 """The kohya export as its trainers read it: by folder names, and by the TOML file with its paths."""
 
+import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from artifact_builders import form, put
+from artifact_builders import form, put, written
 from faceset_builders import candidate, faceset
 
 from immich_facesets.exports.kohya import identifier, repeats
@@ -68,3 +70,16 @@ def test_few_pictures_are_shown_more_often(pictures: int, times: int) -> None:
 
 def test_pictures_of_children_may_be_in_it_as_it_swaps_no_faces() -> None:
     assert len(form("kohya", faceset(candidates=[candidate(1, is_minor=True)])).manifest) > 0
+
+
+def test_trainers_are_told_of_masks_only_where_a_picture_has_one() -> None:
+    whole = faceset(3)
+    second = replace(whole.faces[1], is_masked=True)
+    masked = replace(whole, faces=(whole.faces[0], second, whole.faces[2]))
+    for built, expected in ((whole, {}), (masked, {"alpha_mask": True})):
+        files = written(form("kohya", built))
+        (dataset,) = tomllib.loads(files["dataset.toml"].decode())["datasets"]
+        (subset,) = dataset["subsets"]
+        assert {key: subset[key] for key in subset.keys() - SUBSET} == expected
+        told = [face["alpha_mask"] for face in json.loads(files["manifest.json"])["faces"]]
+        assert told.count(True) == len(expected)

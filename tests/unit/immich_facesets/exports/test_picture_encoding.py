@@ -50,3 +50,21 @@ def test_pictures_with_loss_are_much_smaller() -> None:
     sizes = {name: len(encoded(shown, TEXTS, name)) for name in EVERY_FORMAT}
     assert sizes[PictureFormat.JPG] < sizes[PictureFormat.PNG] / 2
     assert sizes[PictureFormat.WEBP] < sizes[PictureFormat.PNG] / 2
+
+
+@pytest.mark.parametrize("picture_format", [one for one in EVERY_FORMAT if one.has_transparency])
+@pytest.mark.parametrize("side", [64, 113])
+def test_formats_with_transparency_keep_it_beside_their_texts(picture_format: PictureFormat, side: int) -> None:
+    shown = picture(side, seed=3)
+    alpha = np.full((side, side), 255, dtype=np.uint8)
+    alpha[:20, 10:30] = 0
+    body = encoded(np.dstack([shown, alpha]), TEXTS, picture_format)
+    with Image.open(io.BytesIO(body)) as image:
+        assert (image.mode, image.size) == ("RGBA", (side, side))
+        found = np.asarray(image)
+        told = image.info.get("xmp", b"") + repr(image.info).encode()
+    np.testing.assert_array_equal(found[:, :, 3], alpha)
+    apart = np.abs(found[:, :, 2::-1].astype(float) - shown)[alpha == 255]
+    assert apart.mean() < (0.001 if picture_format is PictureFormat.PNG else 4.0)
+    assert b"immich-facesets 1.0" in told
+    assert body.count(b"VP8X") == (1 if picture_format is PictureFormat.WEBP else 0)

@@ -16,6 +16,7 @@ from embedder.images.alignment import align
 from embedder.images.crops import cut_crop
 from embedder.images.picture import Picture
 from immich_facesets.exports.crop_geometry import plan_square
+from immich_facesets.exports.picture_encoding import PictureFormat
 from immich_facesets.exports.profile import PictureFile
 from immich_facesets.faces import Box, Landmarks
 from immich_facesets.facesets.faceset import ExportFace, ExportRules
@@ -145,3 +146,61 @@ def test_a_frame_is_shown_alone_and_at_full_size(tmp_path: Path) -> None:
     whole = pixels_of(made.picture(replace(seen, frame=None), 1, None, for_swapping=True))
     part = cv2.resize(whole[SIDE // 4 : 3 * SIDE // 4, : SIDE // 2], (SIDE, SIDE), interpolation=cv2.INTER_LANCZOS4)
     assert float(np.abs(framed.astype(int) - part.astype(int)).mean()) < 6.0
+
+
+TOUCHING = Box(150.0, 90.0, 230.0, 170.0)  # in the crop's pixels: over a corner of the face, so no frame leaves it out
+
+
+@pytest.mark.parametrize("pixels", [None, 2 * SIDE])
+@pytest.mark.parametrize("picture_format", [PictureFormat.PNG, PictureFormat.WEBP])
+def test_trainers_learn_nothing_of_a_second_face_that_no_frame_leaves_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pixels: int | None, picture_format: PictureFormat
+) -> None:
+    seen = exported(Box(150, 110, 230, 190))
+    made, checks = drawing(tmp_path, seen)
+    own = checks.place(seen.candidate.face)
+    assert own.iou(TOUCHING) > 0.0
+    monkeypatch.setattr(checks, "strangers", lambda _face_id: (TOUCHING,))
+
+    def shown(*, reads_alpha_masks: bool) -> PictureFile:
+        return made.picture(
+            seen,
+            1,
+            pixels,
+            for_swapping=False,
+            picture_format=picture_format,
+            reads_alpha_masks=reads_alpha_masks,
+        )
+
+    masked, plain = shown(reads_alpha_masks=True), shown(reads_alpha_masks=False)
+    assert (masked.has_alpha_mask, plain.has_alpha_mask) == (True, False)
+    assert masked.key != plain.key
+    found = cv2.imdecode(np.frombuffer(masked.encode(), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert found is not None
+    factor = (pixels or SIDE) / SIDE
+
+    def alpha(box: Box) -> NDArray[np.uint8]:
+        rows, columns = (
+            slice(round(factor * first), round(factor * last)) for first, last in ((box.y1, box.y2), (box.x1, box.x2))
+        )
+        return found[rows, columns, 3].astype(np.uint8)
+
+    assert (alpha(own) == 255).all()
+    assert (alpha(Box(own.x2 + 1, TOUCHING.y1, TOUCHING.x2 + 15, TOUCHING.y2)) == 0).all()
+    assert (alpha(Box(0, 0, SIDE, 60)) == 255).all()
+    assert (pixels_of(plain).shape) == (round(SIDE * factor), round(SIDE * factor), 3)
+    if picture_format is PictureFormat.PNG:
+        np.testing.assert_array_equal(found[:, :, :3], pixels_of(plain))
+
+
+def test_there_is_no_mask_where_a_frame_leaves_the_second_face_out_or_the_format_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = exported(Box(150, 110, 230, 190))
+    made, checks = drawing(tmp_path, seen)
+    monkeypatch.setattr(checks, "strangers", lambda _face_id: (Box(0.0, 0.0, 20.0, 20.0),))
+    assert not made.picture(seen, 1, None, for_swapping=False, reads_alpha_masks=True).has_alpha_mask
+    monkeypatch.setattr(checks, "strangers", lambda _face_id: (TOUCHING,))
+    jpg = made.picture(seen, 1, None, for_swapping=False, picture_format=PictureFormat.JPG, reads_alpha_masks=True)
+    assert not jpg.has_alpha_mask
+    assert pixels_of(jpg).shape == (SIDE, SIDE, 3)
