@@ -122,6 +122,7 @@ def troubled_scene() -> Scene:
     return scene
 
 
+@pytest.mark.slow
 async def test_the_page_moves_with_the_sync() -> None:
     scene = busy_scene()
     async with serve_web(scene.context(), ANY_PORT) as listen, chromium() as browser, visitor(browser) as guest:
@@ -143,6 +144,7 @@ async def test_the_page_moves_with_the_sync() -> None:
         assert guest.complaints == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_measured_distances_are_a_drawing_with_words_for_those_who_do_not_see_it(scheme: str) -> None:
     scene = busy_scene()
@@ -234,6 +236,7 @@ async def test_it_works_without_scripts() -> None:
         await expect(guest.page.get_by_label("Token")).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_the_page_finds_back_after_a_restart() -> None:
     scene = busy_scene()
     async with chromium() as browser, visitor(browser) as guest:

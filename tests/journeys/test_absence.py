@@ -68,6 +68,7 @@ async def test_an_offline_library_keeps_its_faces_its_numbers_and_its_face_sets(
     assert facesets(back) == facesets(before)
 
 
+@pytest.mark.slow
 async def test_a_changed_picture_that_cannot_be_fetched_keeps_its_old_faces(journey: Journey) -> None:
     assets = make_external(journey)
     before = await journey.finish()
@@ -136,6 +137,7 @@ async def test_the_faces_of_a_merged_person_are_read_again_at_once(journey: Jour
     assert theo.person_id not in {row[3] for row in after.hints}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 8))])
 async def test_no_sequence_of_absences_and_returns_changes_a_number(journey: Journey, seed: int) -> None:
     chance = random.Random(seed)

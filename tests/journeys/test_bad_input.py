@@ -426,6 +426,7 @@ async def test_a_damaged_database_is_told(journey: Journey) -> None:
         assert "the database file is damaged or no database: restore it from a backup" in line
 
 
+@pytest.mark.slow
 async def test_two_services_never_work_in_one_data_folder(journey: Journey) -> None:
     journey.immich.faults.add("original", "hang")
     first = start(journey, "sync")

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from journey import Journey
 from small_library import Placed
 from sync_result import Row, SyncResult
@@ -69,6 +70,7 @@ async def test_a_deleted_or_trashed_picture_leaves_identities_and_exports_and_a_
     assert numbers(back).items() <= numbers(before).items()
 
 
+@pytest.mark.slow
 async def test_a_copy_in_another_library_keeps_its_faces_when_one_of_the_two_is_deleted(journey: Journey) -> None:
     placed = journey.placed
     before = await journey.finish()
@@ -79,6 +81,7 @@ async def test_a_copy_in_another_library_keeps_its_faces_when_one_of_the_two_is_
     assert ("anna", placed.assets[1].asset_id) not in shown(journey.data)
 
 
+@pytest.mark.slow
 async def test_a_person_without_remaining_pictures_has_no_faceset_and_its_number_is_not_used_again(
     journey: Journey,
 ) -> None:

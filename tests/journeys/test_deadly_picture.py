@@ -48,6 +48,7 @@ def check_set_aside(journey: Journey, unkilled: Unkilled, service: ForkedProcess
     assert journey.result().loose_ends() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["our own", pytest.param("supervised", marks=pytest.mark.slow)])
 async def test_a_picture_of_which_the_embedder_dies_is_set_aside_and_nothing_else(
     journey: Journey, unkilled: Unkilled, tmp_path: Path, kind: str

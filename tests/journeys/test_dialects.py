@@ -28,6 +28,7 @@ async def synced(
         return await Journey(forks, immich, placed, environ, folder / "data").finish(), immich
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS[1:])
 async def test_every_version_gives_the_same_face_sets(
     version: str, forks: ForkServer, drawn: SmallLibrary, embedder_url: str, tmp_path: Path
@@ -56,6 +57,7 @@ async def test_from_3_2_on_pictures_without_faces_are_not_asked_about(
     assert set(immich.requests.assets("faces")) == with_faces
 
 
+@pytest.mark.slow
 async def test_from_3_2_on_a_sync_killed_while_faceless_pictures_are_settled_goes_on(
     forks: ForkServer, drawn: SmallLibrary, embedder_url: str, tmp_path: Path
 ) -> None:
@@ -78,6 +80,7 @@ async def test_from_3_2_on_a_sync_killed_while_faceless_pictures_are_settled_goe
         assert (await journey.finish("--full")).hints == unkilled.hints
 
 
+@pytest.mark.slow
 async def test_guided_detection_finds_the_same_people(
     forks: ForkServer, drawn: SmallLibrary, embedder_url: str, tmp_path: Path
 ) -> None:

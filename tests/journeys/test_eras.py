@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fork_server import ForkServer
 from journey import Journey, begun, ended
 from PIL import Image
@@ -27,6 +28,7 @@ def eras_of(journey: Journey) -> dict[str, int]:
     return found
 
 
+@pytest.mark.slow
 async def test_eras_are_kept_while_their_faces_grow_and_follow_a_users_setting(
     forks: ForkServer, embedder_url: str, tmp_path: Path
 ) -> None:

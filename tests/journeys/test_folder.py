@@ -117,6 +117,7 @@ async def test_a_folder_alone_becomes_face_sets_and_a_sync_without_news_changes_
     assert trip.result().differences(before) == []
 
 
+@pytest.mark.slow
 async def test_files_that_are_renamed_and_moved_are_known_again(synced: Trip) -> None:
     before, files = synced.result(), synced.files()
     (synced.root / "Summer").rename(synced.root / "Holidays")
@@ -133,6 +134,7 @@ async def test_files_that_are_renamed_and_moved_are_known_again(synced: Trip) ->
     assert any(path.startswith("Holidays/") for path in synced.shown())
 
 
+@pytest.mark.slow
 async def test_nothing_changes_when_the_root_moves(synced: Trip, tmp_path: Path) -> None:
     before = synced.result()
     shutil.move(synced.root, tmp_path / "elsewhere")
@@ -378,6 +380,7 @@ async def test_hand_sorted_folders_name_people_and_leave_bystanders_out(trip: Tr
     assert trip.result().differences(before) == []
 
 
+@pytest.mark.slow
 async def test_trust_changes_no_identity_that_is_there_already(trip: Trip, drawn: SmallLibrary) -> None:
     shutil.rmtree(trip.root)
     sort_by_hand(trip.root, drawn)
@@ -438,6 +441,7 @@ async def idle(client: httpx.AsyncClient, ended_runs: int) -> bool:
     return len(runs) >= ended_runs and all(run["outcome"] for run in runs)
 
 
+@pytest.mark.slow
 async def test_where_only_known_faces_are_looked_at_a_folder_is_looked_at_whole(trip: Trip) -> None:
     guided = Trip(trip.forks, {**trip.environ, "FACESETS_DETECTION": "guided"}, trip.data, trip.root)
     await guided.add()
@@ -446,6 +450,7 @@ async def test_where_only_known_faces_are_looked_at_a_folder_is_looked_at_whole(
     assert counts["publish_facesets"] >= 4
 
 
+@pytest.mark.slow
 async def test_a_request_for_a_source_that_was_just_removed_does_not_end_the_service(trip: Trip) -> None:
     await trip.add()
     journey = Journey(trip.forks, None, None, trip.environ, trip.data)  # type: ignore[arg-type]  # there is no Immich

@@ -177,6 +177,7 @@ async def test_a_first_sync_killed_at_its_commit_points_ends_like_one_never_kill
     await killed.ends_like(unkilled.first)
 
 
+@pytest.mark.slow
 async def test_a_later_sync_killed_at_its_commit_points_ends_like_one_never_killed(
     journey: Journey, unkilled: Unkilled
 ) -> None:

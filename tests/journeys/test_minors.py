@@ -283,6 +283,7 @@ def test_one_change_puts_no_minor_into_a_bundle(
     run(photos, embedders, beginning, [([change], "full"), ([upload_another], "incremental")])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("beginning", "others", "loss"),
     [

@@ -140,6 +140,7 @@ async def test_an_embedder_that_is_killed_ends_the_sync_and_a_new_one_goes_on(
     await journey.goes_on(unkilled.first, IMPATIENT)
 
 
+@pytest.mark.slow
 async def test_an_embedder_away_for_a_moment_at_the_end_of_the_pictures_does_not_change_what_is_found(
     journey: Journey, unkilled: Unkilled, embedder_url: str
 ) -> None:
@@ -164,6 +165,7 @@ async def test_an_embedder_away_for_a_moment_at_the_end_of_the_pictures_does_not
         assert len(journey.fetched()) == len(set(journey.fetched()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", ["faces", "original"])
 async def test_a_picture_that_immich_fails_for_a_moment_is_not_missing_when_faces_are_grouped(
     journey: Journey, unkilled: Unkilled, route: str

@@ -55,6 +55,7 @@ async def say_503(immich: FakeImmich) -> None:
     immich.faults.add("all", "status", status=503)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outage", [say_503, pytest.param(FakeImmich.refuse, marks=pytest.mark.slow)])
 async def test_it_goes_on_by_itself_when_immich_is_back(
     journey: Journey, unkilled: Unkilled, outage: Callable[[FakeImmich], Awaitable[None]]
@@ -179,6 +180,7 @@ async def test_a_sync_of_faces_by_the_api_reads_the_faces_of_all_pictures_again(
         assert journey.immich.requests.count("faces") - read >= len(shown)
 
 
+@pytest.mark.slow
 async def test_there_are_never_two_syncs_at_once(journey: Journey) -> None:
     journey.immich.faults.add("original", "slow", delay=0.5)
     async with serving(journey) as (_, client):

@@ -56,6 +56,7 @@ async def test_both_take_part_and_the_result_is_that_of_one(
     assert min(shares) >= max(shares) / 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nth", [1, 4, 9])
 async def test_one_that_is_killed_in_mid_flight_costs_nothing(
     journey: Journey, unkilled: Unkilled, tmp_path: Path, nth: int

@@ -88,6 +88,7 @@ async def test_a_user_with_a_new_name_keeps_everything(journey: Journey) -> None
     assert {name for name in after.files if not name.startswith("users/")} == pictures
 
 
+@pytest.mark.slow
 async def test_a_rename_that_was_killed_is_made_up_for(journey: Journey) -> None:
     before = await journey.finish()
     write_names(journey, annika="key-of-anna", ben="key-of-ben")
@@ -96,6 +97,7 @@ async def test_a_rename_that_was_killed_is_made_up_for(journey: Journey) -> None
     assert (await journey.finish()).identities == before.identities
 
 
+@pytest.mark.slow
 async def test_a_user_who_is_not_in_the_settings_any_more_is_told_until_removed(journey: Journey) -> None:
     before = await journey.finish()
     write_names(journey, anna="key-of-anna")
@@ -139,6 +141,7 @@ async def test_a_user_who_is_removed_and_added_again_has_every_number_again(jour
     assert read(journey.data, list_identities) == people
 
 
+@pytest.mark.slow
 async def test_a_name_of_a_dropped_user_is_not_taken_by_another_account(journey: Journey) -> None:
     before = await journey.finish()
     write_names(journey, ben="key-of-anna")

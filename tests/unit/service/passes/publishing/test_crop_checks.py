@@ -77,6 +77,7 @@ def files(app: App) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 async def test_another_outlier_distance_asks_the_embedder_nothing(
     placed: Placed, tmp_path: Path, embedder_url: str
 ) -> None:

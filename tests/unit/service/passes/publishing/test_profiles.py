@@ -250,6 +250,7 @@ async def test_a_cache_holds_one_users_pictures_only(app: App, placed: Placed) -
             assert len(cache["embedding"]) == len(cache["path"]) > 5
 
 
+@pytest.mark.slow
 async def test_known_faces_are_those_exported_and_those_left_out_whatever_the_setting_was_before(
     placed: Placed, tmp_path: Path
 ) -> None:
