@@ -9,6 +9,7 @@ import ctypes
 import mmap
 import os
 import resource
+import select
 import socket
 import sys
 from pathlib import Path
@@ -24,10 +25,10 @@ from embedder.decoding.messages import (
     Granted,
     Needs,
     Size,
-    anonymous_file,
     receive,
     send,
 )
+from embedder.decoding.shared_files import anonymous_file
 from embedder.images.decoder import Decoder
 from immich_facesets.errors import ItemError
 
@@ -36,6 +37,9 @@ OPENING_BYTES = 256 << 20
 
 WORN_BYTES = 128 << 20
 """Memory kept after a picture, beyond that of a new process, from which on another process takes its place."""
+
+IDLE_SECONDS = 2.0
+"""How long a process without a picture keeps the memory of the last one."""
 
 _NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS
 
@@ -55,6 +59,8 @@ class DecodingServer:
     def serve(self) -> None:
         """Decode until the embedder closes the socket."""
         while True:
+            if not select.select([self._channel], [], [], IDLE_SECONDS)[0]:
+                self._libc.malloc_trim(0)
             begin, file = receive(self._channel)
             if not isinstance(begin, Begin) or file is None:
                 raise TypeError("a decoding begins with a file")

@@ -7,7 +7,6 @@ end with any picture.
 
 import asyncio
 import functools
-import mmap
 import os
 from threading import Thread
 from typing import Protocol
@@ -15,8 +14,9 @@ from typing import Protocol
 import numpy as np
 import structlog
 
-from embedder.decoding.messages import Allowed, Begin, Decoded, Failed, Granted, Message, Needs, Size, anonymous_file
+from embedder.decoding.messages import Allowed, Begin, Decoded, Failed, Granted, Message, Needs, Size
 from embedder.decoding.process import DecodingProcess
+from embedder.decoding.shared_files import anonymous_file, shared_memory
 from embedder.images.decoder import Decoder
 from embedder.images.picture import Allow, Picture, whole
 from embedder.lanes import WorkerLane
@@ -124,15 +124,16 @@ class DecodingProcesses:
             finally:
                 os.close(file)
             answer, pixels = await self._converse(process, allow, room)
-            is_reusable = isinstance(answer, Decoded) and not answer.is_worn
+            if isinstance(answer, Failed):
+                raise ItemError(answer.message, reason=answer.reason)
+            picture = self._picture(answer, pixels)
+            is_reusable = not answer.is_worn
+            return picture
         finally:
             if is_reusable:
                 self._idle.append(process)
             else:
                 self._end(process)
-        if isinstance(answer, Failed):
-            raise ItemError(answer.message, reason=answer.reason)
-        return _picture(answer, pixels)
 
     async def _converse(
         self, process: DecodingProcess, allow: Allow, room: Room | None
@@ -180,14 +181,15 @@ class DecodingProcesses:
         self._running.discard(process)
         return process.end()
 
-
-def _picture(message: Decoded, file: int) -> Picture:
-    """The picture, whose pixels stay in the memory that its process filled."""
-    try:
-        shared = mmap.mmap(file, 3 * message.rows * message.columns)
-    finally:
-        os.close(file)
-    pixels = np.frombuffer(shared, np.uint8).reshape(message.rows, message.columns, 3)
-    area = None if message.whole_area is None else Box(*message.whole_area)
-    place = message.width, message.height, message.reduction, message.left, message.top, message.orientation
-    return Picture(pixels, *place, area)
+    def _picture(self, message: Decoded, file: int) -> Picture:
+        """The picture, whose pixels stay in the memory that its process filled."""
+        try:
+            if message.rows * message.columns > self._max_pixels:
+                raise EOFError("a decoding process sent more pixels than it may")
+            shared = shared_memory(file, 3 * message.rows * message.columns)
+        finally:
+            os.close(file)
+        pixels = np.frombuffer(shared, np.uint8).reshape(message.rows, message.columns, 3)
+        area = None if message.whole_area is None else Box(*message.whole_area)
+        place = message.width, message.height, message.reduction, message.left, message.top, message.orientation
+        return Picture(pixels, *place, area)

@@ -76,17 +76,17 @@ def send(channel: socket.socket, message: Message, file: int | None = None) -> N
 
 
 def receive(channel: socket.socket) -> tuple[Message, int | None]:
-    """Return a message and the open file that came with it; ``EOFError`` when the other side has ended."""
+    """
+    Return a message and the open file that came with it.
+
+    ``EOFError`` when the other side has ended, or sends no message: then it is no longer in order.
+    """
     data, files, _, _ = socket.recv_fds(channel, _MOST_BYTES, 1)
     if not data:
         raise EOFError("the other side has ended")
-    return _DECODER.decode(data), files[0] if files else None
-
-
-def anonymous_file(data: bytes | memoryview) -> int:
-    """Return a file of this content in memory, which is gone when it is closed everywhere."""
-    file = os.memfd_create("picture")
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(file, rest) :]
-    return file
+    try:
+        return _DECODER.decode(data), files[0] if files else None
+    except msgspec.MsgspecError as error:
+        for file in files:
+            os.close(file)
+        raise EOFError(f"the other side sent no message ({type(error).__name__})") from error

@@ -1,10 +1,12 @@
 """Decoding takes no more memory than was counted before it, for each format."""
 
 import io
+import mmap
 from pathlib import Path
 from typing import Any
 
 import pytest
+from journey import until
 from PIL import Image
 
 from embedder.decoding.decoding import HAS_PROCESSES, DecodingProcesses
@@ -81,6 +83,29 @@ async def test_decoding_takes_no_more_memory_than_was_counted(kind: str) -> None
         assert sorted(picture.pixels.shape) == [3, 3000, 4000]
         assert most_bytes(pid) - before - len(data) <= room.counted
         assert room.counted < 3 * (most_bytes(pid) - before) + (64 << 20), "a figure far too large refuses pictures"
+    finally:
+        processes.close()
+        workers.lane.close(wait_seconds=1)
+
+
+def memory_of(pid: int) -> int:
+    """The bytes of memory that a process has now."""
+    return mmap.PAGESIZE * int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+
+
+async def test_a_process_without_work_gives_its_memory_back() -> None:
+    data = stored("JPEG", "RGB", {})
+    workers = WorkerLane(1, 8, on_crash=lambda *_: None, on_batch=lambda *_: None)
+    processes, budget = DecodingProcesses(150_000_000, 30, 1), MemoryBudget(2 << 30)
+    try:
+        await processes.check()
+        (pid,) = processes.pids
+        before = memory_of(pid)
+        for _ in range(3):
+            with budget.room() as room:
+                await processes.decode(data, whole, room, workers)
+        assert processes.pids == (pid,)
+        await until(lambda: memory_of(pid) < before + (8 << 20))
     finally:
         processes.close()
         workers.lane.close(wait_seconds=1)
