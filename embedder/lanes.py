@@ -133,11 +133,22 @@ class Lane(Generic[ItemT, ResultT]):
 
     def _serve(self) -> None:
         try:
-            while batch := self._collect():
-                self._settle(batch)
+            while self._serve_batch():
+                pass
         except BaseException as error:  # noqa: BLE001  only this thread can report what ended its worker
             self._shut(LaneClosedError(f"the {self.name} lane died"))
             self._on_crash(self.name, error)
+
+    def _serve_batch(self) -> bool:
+        """
+        Work on the next batch; return False when the lane is closed.
+
+        No name in ``_serve`` holds the batch: the thread would keep a whole picture until the next one comes.
+        """
+        batch = self._collect()
+        if batch:
+            self._settle(batch)
+        return bool(batch)
 
     def _collect(self) -> list[_Job[ItemT, ResultT]]:
         """The next batch of items whose callers still wait; empty when the lane is closed."""
@@ -151,6 +162,7 @@ class Lane(Generic[ItemT, ResultT]):
                 count = min(len(self._queue), self._size.batch)
                 jobs = [self._queue.popleft() for _ in range(count)]
             live = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+            del jobs
             if live:
                 return live
 

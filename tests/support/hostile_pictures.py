@@ -2,8 +2,11 @@
 
 import io
 import struct
+from typing import Any
 
 from PIL import Image
+
+from embedder.images.decoder import Decoder
 
 _START_OF_SCAN = b"\xff\xda"
 
@@ -26,3 +29,23 @@ def slow_bmp(pixels: int = 12_000_000) -> bytes:
     header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(body), 0, 0, 256, 0)
     start = 14 + len(header) + len(palette)
     return struct.pack("<2sIHHI", b"BM", start + len(body), 0, 0, start) + header + palette + body
+
+
+BOMBS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "PNG of 16 bits": ("PNG", "I;16", {}),
+    "TIFF of floats": ("TIFF", "F", {"compression": "tiff_adobe_deflate"}),
+    "WebP": ("WEBP", "RGB", {"method": 0}),
+    "GIF": ("GIF", "P", {}),
+    "JPEG XL": ("JXL", "RGB", {"effort": 1}),
+    "progressive JPEG": ("JPEG", "RGB", {"progressive": True}),
+}
+"""Formats of small files with many pixels: Pillow's name, its mode and its options."""
+
+
+def bomb(kind: str, side: int) -> bytes:
+    """A picture of one shade with so many pixels a side."""
+    Decoder(1)  # registers the formats of plugins
+    format_, mode, options = BOMBS[kind]
+    stream = io.BytesIO()
+    Image.new("L", (side, side), 90).convert(mode).save(stream, format_, **options)
+    return stream.getvalue()

@@ -1,7 +1,9 @@
 """Worker lanes: every item ends exactly once, and a lane that cannot go on reports it."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Sequence
 
 import pytest
@@ -175,3 +177,30 @@ async def test_the_loop_is_free_while_a_lane_works() -> None:
     gate.set()
     await task
     slow.close(wait_seconds=2)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_lane_without_work_holds_no_item(fails: bool) -> None:
+    """An item may be a picture of hundreds of megabytes."""
+
+    class Large:
+        pass
+
+    def work(items: Sequence[Large]) -> list[int]:
+        if fails:
+            raise ValueError
+        return [1 for _ in items]
+
+    resting: Lane[Large, int] = Lane("test", work, LaneSize(), on_crash=lambda _name, _error: None)
+    item = Large()
+    held = weakref.ref(item)
+    (outcome,) = await resting.run_many([item])
+    assert isinstance(outcome, Exception) == fails
+    del item, outcome
+    for _ in range(200):
+        gc.collect()
+        if held() is None:
+            break
+        await asyncio.sleep(0.01)
+    assert held() is None
+    resting.close(wait_seconds=2)
