@@ -1,23 +1,22 @@
 """The composition root: opens all parts, connects them, serves, and closes them in reverse order."""
 
 import asyncio
-import socket
 from pathlib import Path
 
 import structlog
-from aiohttp import web
 
 from embedder.decoding.decoding import HAS_PROCESSES, Decoding, DecodingProcesses, DecodingThreads
 from embedder.engine import FaceEngine
 from embedder.enrichment.lanes import NO_ENRICHMENT, EnrichmentModels
-from embedder.http import build_app, build_runner, stop_accepting
+from embedder.http import build_app, connection_limits, stop_accepting
 from embedder.images.decoder import Decoder
 from embedder.metrics import EmbedderMetrics
 from embedder.models.sessions import Provider
 from embedder.pipeline import Pipeline, PipelineSize
-from embedder.settings import EmbedderSettings
+from embedder.settings import PREFIX, EmbedderSettings
 from immich_facesets.errors import SetupError, TransientError
 from immich_facesets.runtime.cpu_count import available_cores
+from immich_facesets.runtime.http_server import serve_app
 from immich_facesets.runtime.listen_address import Announcement, Listen
 from immich_facesets.runtime.shutdown import ExitCode, leave_with_parent, stop_event
 
@@ -63,16 +62,14 @@ async def serve(
     try:
         await _check_models(pipeline)
         app = build_app(settings, pipeline, metrics)
-        runner = build_runner(app, stop_seconds=STOP_SECONDS)
-        await runner.setup()
-        try:
-            address = await _listen(runner, settings.listen)
+        limits = connection_limits(settings)
+        async with serve_app(
+            app, settings.listen, limits, setting=f"{PREFIX}LISTEN", stop_seconds=STOP_SECONDS
+        ) as address:
             _announce(address, announce)
             log.info("listening", address=str(address), space=pipeline.space, pack=engine.facts.pack)
             await ends.wait()
             stop_accepting(app)
-        finally:
-            await runner.cleanup()
     finally:
         pipeline.close(wait_seconds=0.5)
     log.info("stopped", dead_lanes=crashed)
@@ -119,16 +116,6 @@ async def _check_models(pipeline: Pipeline) -> None:
         await pipeline.look_at_nobody()
     except TransientError as error:
         raise SetupError(f"the models do not work here: {error}") from error
-
-
-async def _listen(runner: web.AppRunner, listen: Listen) -> Listen:
-    """Bind, and return the address with the assigned port."""
-    site = web.TCPSite(runner, listen.host, listen.port)
-    try:
-        await site.start()
-    except (OSError, socket.gaierror) as error:
-        raise SetupError(f"cannot listen on {listen}: {error.strerror or error}") from error
-    return Listen(listen.host, int(runner.addresses[0][1]))
 
 
 def _announce(address: Listen, path: Path | None) -> None:

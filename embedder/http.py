@@ -4,19 +4,20 @@ import asyncio
 import importlib.metadata
 import secrets
 import time
-from collections.abc import AsyncIterator
 
 import structlog
 from aiohttp import hdrs, web
-from aiohttp.multipart import BodyPartReader
 from aiohttp.typedefs import Handler
 
 from embedder.metrics import EmbedderMetrics
 from embedder.pipeline import BusyError, Pipeline
 from embedder.settings import EmbedderSettings
+from embedder.upload import MOST_FORM_BYTES, read_upload
 from immich_facesets import wire
 from immich_facesets.errors import ItemError, RequestError, SetupError, TransientError
+from immich_facesets.runtime.connections import ConnectionLimits
 from immich_facesets.runtime.health import add_health, error_response, require_token
+from immich_facesets.runtime.request_limits import limit_request
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +27,7 @@ UPLOAD_SECONDS = 120.0
 READY_SECONDS = 5.0
 """How long a result of ``/readyz`` is cached."""
 
-_MOST_BOX_BYTES = 1 << 20
+_PLACES = 128
 _MOST_HEADER_BYTES = 1 << 17  # a thousand boxes with all their decimals
 _PIPELINE: web.AppKey[Pipeline] = web.AppKey("pipeline", Pipeline)
 _LIMITS: web.AppKey[wire.Limits] = web.AppKey("limits", wire.Limits)
@@ -63,8 +64,8 @@ class Readiness:
 def build_app(settings: EmbedderSettings, pipeline: Pipeline, metrics: EmbedderMetrics) -> web.Application:
     """Return the web application of one embedder. It refuses new pictures once the event under ``stopping`` is set."""
     app = web.Application(
-        middlewares=[_answer_errors, require_token(settings.token)],
-        client_max_size=settings.max_bytes,
+        middlewares=[_answer_errors, limit_request, require_token(settings.token)],
+        client_max_size=settings.max_bytes + MOST_FORM_BYTES,
     )
     stopping = asyncio.Event()
     app[_PIPELINE], app[_METRICS], app[_STOPPING] = pipeline, metrics, stopping
@@ -87,19 +88,14 @@ def build_app(settings: EmbedderSettings, pipeline: Pipeline, metrics: EmbedderM
     return app
 
 
-def build_runner(app: web.Application, *, stop_seconds: float) -> web.AppRunner:
-    """
-    Return the runner of the application.
-
-    A caller's disconnect cancels its handler, the header with boxes may be long, and nothing is logged per request.
-    """
-    return web.AppRunner(
-        app,
-        handler_cancellation=True,
-        shutdown_timeout=stop_seconds,
-        access_log=None,
-        max_field_size=_MOST_HEADER_BYTES,
-        max_line_size=_MOST_HEADER_BYTES,
+def connection_limits(settings: EmbedderSettings) -> ConnectionLimits:
+    """Return the limits of connections: places for every request that may be in flight, and long headers with boxes."""
+    return ConnectionLimits(
+        places=_PLACES + settings.max_in_flight,
+        places_of_address=_PLACES // 2 + settings.max_in_flight,
+        body_seconds=UPLOAD_SECONDS,
+        body_bytes=settings.max_bytes + MOST_FORM_BYTES,
+        header_bytes=_MOST_HEADER_BYTES,
     )
 
 
@@ -120,53 +116,12 @@ async def _faces(request: web.Request) -> web.Response:
     pipeline = request.app[_PIPELINE]
     limit = request.app[_LIMITS].max_bytes
     with pipeline.permit(limit if request.content_length is None else request.content_length):
-        try:
-            async with asyncio.timeout(UPLOAD_SECONDS):
-                picture, boxes = await _read_body(request)
-        except TimeoutError:
-            raise RequestError(
-                f"the picture took longer than {UPLOAD_SECONDS:g} seconds to arrive", status=408
-            ) from None
+        picture, boxes = await read_upload(request, limit)
         wanted = wire.FacesRequest.from_http(request.query, request.headers, boxes)
         pipeline.enrichment.files.check(wanted.enrich)
         answer = await pipeline.answer(picture, wanted)
         body, content_type = wire.encode(answer, accept=request.headers.get(hdrs.ACCEPT, ""))
         return web.Response(body=body, content_type=content_type)
-
-
-async def _read_body(request: web.Request) -> tuple[bytes, bytes | None]:
-    """Return the picture and the boxes of a form; a body or part that is too large is a 413."""
-    limit = request.app[_LIMITS].max_bytes
-    if request.content_length is not None and request.content_length > limit + _MOST_BOX_BYTES:
-        raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=request.content_length)
-    if request.content_type != "multipart/form-data":
-        return await request.read(), None
-    parts: dict[str, bytes] = {}
-    try:
-        async for part in _parts(request):
-            if part.name in {"image", "boxes"}:
-                parts[part.name] = await _read_part(part, limit if part.name == "image" else _MOST_BOX_BYTES)
-    except ValueError as error:
-        raise RequestError(f"the form cannot be read: {error}", status=400) from error
-    if "image" not in parts:
-        raise RequestError("the form has no field image", status=400)
-    return parts["image"], parts.get("boxes")
-
-
-async def _parts(request: web.Request) -> AsyncIterator[BodyPartReader]:
-    reader = await request.multipart()
-    while (part := await reader.next()) is not None:
-        if isinstance(part, BodyPartReader):
-            yield part
-
-
-async def _read_part(part: BodyPartReader, limit: int) -> bytes:
-    data = bytearray()
-    while chunk := await part.read_chunk(1 << 16):
-        data += chunk
-        if len(data) > limit:
-            raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=len(data))
-    return bytes(data)
 
 
 async def _info(request: web.Request) -> web.Response:

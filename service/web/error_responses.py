@@ -17,8 +17,10 @@ REASONS = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    408: "too_slow",
     409: "conflict",
     413: "too_large",
+    415: "unsupported",
     421: "unknown_host",
     429: "too_many_requests",
 }

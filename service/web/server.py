@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 from pydantic import SecretStr
 
-from immich_facesets.errors import SetupError
+from immich_facesets.runtime.connections import ConnectionLimits
+from immich_facesets.runtime.http_server import serve_app
 from immich_facesets.runtime.listen_address import Listen, check_exposure
+from immich_facesets.runtime.request_limits import limit_request
 from service.web import api, auth, events, openapi, pages
 from service.web.auth import install_auth
 from service.web.context import CLOSING, CONTEXT, WebContext
@@ -24,13 +26,14 @@ ROUTES: tuple[Route, ...] = (*api.ROUTES, *events.ROUTES, *openapi.ROUTES, *page
 """Every route of the application."""
 
 MAX_BODY_BYTES = 64 * 1024
+LIMITS = ConnectionLimits(body_bytes=MAX_BODY_BYTES)
 STOP_SECONDS = 2.0
 """At shutdown, the time a running request has to end, and again the time it has after its cancellation."""
 
 
 def build_web(context: WebContext) -> web.Application:
-    """Return the application. Run it with ``handler_cancellation=True``, as ``serve_web`` does."""
-    app = web.Application(middlewares=[answer_errors, guard_request], client_max_size=MAX_BODY_BYTES)
+    """Return the application, which ``serve_web`` serves."""
+    app = web.Application(middlewares=[answer_errors, limit_request, guard_request], client_max_size=MAX_BODY_BYTES)
     app[CONTEXT] = context
     app[CLOSING] = asyncio.Event()
     install_auth(app)
@@ -52,7 +55,7 @@ async def _close_streams(app: web.Application) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serve_web(context: WebContext, listen: Listen) -> AsyncIterator[Listen]:
+async def serve_web(context: WebContext, listen: Listen, limits: ConnectionLimits = LIMITS) -> AsyncIterator[Listen]:
     """
     Serve while the context is open; yield the address that was actually bound.
 
@@ -60,17 +63,7 @@ async def serve_web(context: WebContext, listen: Listen) -> AsyncIterator[Listen
     """
     token = None if context.token is None else SecretStr(context.token)
     check_exposure(listen, token, token_name="FACESETS_TOKEN")  # noqa: S106  the name of a setting
-    runner = web.AppRunner(
-        build_web(context), handler_cancellation=True, access_log=None, shutdown_timeout=STOP_SECONDS
-    )
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, listen.host, listen.port).start()
-        except OSError as error:
-            raise SetupError(
-                f"cannot listen on {listen}: {error.strerror or error}; choose another address with FACESETS_LISTEN"
-            ) from error
-        yield Listen(listen.host, runner.addresses[0][1])
-    finally:
-        await runner.cleanup()
+    async with serve_app(
+        build_web(context), listen, limits, setting="FACESETS_LISTEN", stop_seconds=STOP_SECONDS
+    ) as bound:
+        yield bound

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from embedder.decoding.decoding import DecodingThreads
 from embedder.engine import Aligned, Detection, EngineFacts, View
 from embedder.enrichment.lanes import NO_ENRICHMENT, EnrichmentModels
-from embedder.http import build_app, build_runner, stop_accepting
+from embedder.http import build_app, connection_limits, stop_accepting
 from embedder.images import alignment
 from embedder.images.decoder import Decoder
 from embedder.metrics import EmbedderMetrics
@@ -24,9 +24,12 @@ from embedder.pipeline import Pipeline, PipelineSize
 from embedder.settings import EmbedderSettings
 from immich_facesets import wire
 from immich_facesets.faces import Box
+from immich_facesets.runtime.http_server import serve_app
+from immich_facesets.runtime.listen_address import Listen
 from immich_facesets.spaces import EmbeddingSpace, SpaceRecogniser
 
 Pixels = NDArray[np.uint8]
+ANY_PORT = Listen("127.0.0.1", 0)
 POINTS = ((138.0, 151.0), (173.0, 151.0), (156.0, 171.0), (141.0, 192.0), (170.0, 192.0))
 FACE = Detection(Box(120, 110, 192, 210), POINTS, 0.9)
 
@@ -160,15 +163,12 @@ async def running(
         enrichment=enrichment,
     )
     app = build_app(chosen, pipeline, metrics)
-    runner = build_runner(app, stop_seconds=2)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
     try:
-        base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        with structlog.testing.capture_logs() as logs:
-            async with httpx.AsyncClient(base_url=base, timeout=20) as client:
-                yield Scene(client, engine, pipeline, metrics, app, deaths, logs)
+        async with serve_app(
+            app, ANY_PORT, connection_limits(chosen), setting="FACESETS_EMBEDDER_LISTEN", stop_seconds=2
+        ) as listen:
+            with structlog.testing.capture_logs() as logs:
+                async with httpx.AsyncClient(base_url=f"http://{listen}", timeout=20) as client:
+                    yield Scene(client, engine, pipeline, metrics, app, deaths, logs)
     finally:
-        await runner.cleanup()
         pipeline.close(wait_seconds=2)

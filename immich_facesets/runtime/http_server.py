@@ -1,0 +1,152 @@
+"""
+The HTTP server of a process: it listens, accepts connections within limits, and stops.
+
+The event loop's own server retries its accepts in a storm once descriptors run out, and logs each with a traceback
+(CPython's issue 151615). Hence the loop here, which closes a waiting connection instead.
+"""
+
+import asyncio
+import contextlib
+import errno
+import socket
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from immich_facesets.errors import SetupError
+from immich_facesets.runtime.connections import (
+    Connection,
+    ConnectionLimits,
+    Connections,
+    Place,
+    caller_at,
+    descriptor_limit,
+)
+from immich_facesets.runtime.listen_address import Listen
+from immich_facesets.runtime.rare_log import RareLog
+
+log = structlog.get_logger(__name__)
+
+_BACKLOG = 512
+_ACCEPT_PAUSE_SECONDS = 0.05
+_OUT_OF_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_NO_SUCH_ADDRESS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+_REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+@contextlib.asynccontextmanager
+async def serve_app(
+    app: web.Application, listen: Listen, limits: ConnectionLimits, *, setting: str, stop_seconds: float
+) -> AsyncIterator[Listen]:
+    """
+    Serve the application while the context is open; yield the address that was actually bound.
+
+    A caller's disconnect cancels its handler, and nothing is logged per request. At the end, requests under way have
+    ``stop_seconds``, and again as long after their cancellation. Raises ``SetupError`` for an address that is taken,
+    and names the ``setting`` that chooses another.
+    """
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=stop_seconds)
+    await runner.setup()
+    try:
+        server = runner.server
+        if server is None:
+            raise RuntimeError("the runner has no server after its setup")
+        fitting = limits.within(descriptor_limit())
+        if fitting != limits:
+            log.warning("few_descriptors", connections=fitting.places, usual=limits.places)
+        connections = Connections(fitting, RareLog())
+        with contextlib.ExitStack() as opened:
+            listeners = [opened.enter_context(listener) for listener in await _open_listeners(listen, setting)]
+            async with _accepting(server, connections, listeners):
+                yield Listen(listen.host, int(listeners[0].getsockname()[1]))
+    finally:
+        await runner.cleanup()
+
+
+async def _open_listeners(listen: Listen, setting: str) -> list[socket.socket]:
+    """Bind every address of the host's name that this machine has; ``localhost`` has one or two."""
+    loop = asyncio.get_running_loop()
+    opened, failures = list[socket.socket](), list[OSError]()
+    try:
+        for family, _, _, _, address in dict.fromkeys(
+            await loop.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        ):
+            try:
+                opened.append(_open_listener(family, address))
+            except OSError as error:
+                if error.errno not in _NO_SUCH_ADDRESS:
+                    raise
+                failures.append(error)
+        if not opened:
+            raise failures[0]
+    except OSError as error:
+        for listener in opened:
+            listener.close()
+        raise SetupError(
+            f"cannot listen on {listen}: {error.strerror or error}; choose another address with {setting}"
+        ) from error
+    return opened
+
+
+def _open_listener(family: int, address: tuple[Any, ...]) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":  # there it would let two processes share the address
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.setblocking(False)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+@contextlib.asynccontextmanager
+async def _accepting(
+    server: web.Server, connections: Connections, listeners: list[socket.socket]
+) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(_accept(server, connections, listener)) for listener in listeners]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _accept(server: web.Server, connections: Connections, listener: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            peer, address = await loop.sock_accept(listener)
+        except OSError as error:
+            connections.troubles.warn("no_connection", why=error.strerror or type(error).__name__)
+            if error.errno in _OUT_OF_ROOM:
+                connections.make_room()
+            await asyncio.sleep(_ACCEPT_PAUSE_SECONDS)
+            continue
+        place = connections.admit(caller_at(str(address[0])))
+        if place is None:
+            _refuse(peer)
+            continue
+        await _connect(server, connections, peer, place)
+
+
+async def _connect(server: web.Server, connections: Connections, peer: socket.socket, place: Place) -> None:
+    try:
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(server, connections, place), peer)
+    except OSError as error:  # the caller left
+        peer.close()
+        connections.troubles.warn("no_connection", why=error.strerror or type(error).__name__)
+
+
+def _refuse(peer: socket.socket) -> None:
+    """Tell a caller for whom there is no place, as far as that is possible without waiting."""
+    with peer, contextlib.suppress(OSError):
+        peer.send(_REFUSAL)
