@@ -9,6 +9,7 @@ import aiohttp_jinja2
 from aiohttp import hdrs, web
 
 from service.web.context import CONTEXT
+from service.web.forms import read_form
 from service.web.routes import Access, Answer, Route
 
 SESSION_COOKIE = "facesets_session"
@@ -113,8 +114,8 @@ async def show_login(request: web.Request) -> web.StreamResponse:
 
 
 async def log_in(request: web.Request) -> web.StreamResponse:
-    form = await request.post()
-    goal = local_path(str(form.get("next", "/")))
+    form = await read_form(request)
+    goal = local_path(form.get("next", "/"))
     keyring, pauses, address = request.app[KEYRING], request.app[PAUSES], request.remote or ""
     wait = pauses.remaining(address)
     if wait > 0:
@@ -122,7 +123,7 @@ async def log_in(request: web.Request) -> web.StreamResponse:
         page = _login_page(request, goal, error=f"Too many wrong tokens. Try again in {seconds} s.", status=429)
         page.headers[hdrs.RETRY_AFTER] = str(seconds)
         return page
-    if not keyring.is_token(str(form.get("token", "")).strip()):
+    if not keyring.is_token(form.get("token", "").strip()):
         pauses.count_wrong(address)
         return _login_page(request, goal, error="That is not the token of this service.", status=401)
     pauses.forget(address)

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from immich_facesets.wire import ErrorBody
 from service.web.context import CONTEXT
+from service.web.forms import FORM_TYPE
 from service.web.routes import Access, Answer, Route
 
 REFERENCE = "#/components/schemas/{name}"
@@ -18,6 +19,20 @@ Document = dict[str, Any]
 DOCUMENT = web.AppKey("document", bytes)
 
 UNAUTHORIZED = Answer("A token is required", body=ErrorBody)
+TO_LOGIN = Answer("To the login, for browsers without a session", redirects=True)
+
+OF_ALL = {
+    400: Answer("A malformed request", body=ErrorBody),
+    421: Answer("Not a host name of this service", body=ErrorBody),
+    503: Answer("Too many connections", body=ErrorBody),
+}
+OF_POST = {
+    403: Answer("Sent by another site", body=ErrorBody),
+    408: Answer("The body did not arrive in time", body=ErrorBody),
+    413: Answer("A body that is too large", body=ErrorBody),
+    415: Answer("A packed body, or one of another type", body=ErrorBody),
+}
+"""Answers of the checks that come before every handler."""
 
 
 def _reference(struct: type[msgspec.Struct]) -> Document:
@@ -46,14 +61,15 @@ def _question(route: Route) -> Document | None:
     if route.form:
         fields = {name: {"type": "string", "description": meaning} for name, meaning in route.form.items()}
         schema = {"type": "object", "properties": fields}
-        return {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": schema}}}
+        return {"required": True, "content": {FORM_TYPE: {"schema": schema}}}
     return None
 
 
 def _operation(route: Route) -> Document:
-    answers = dict(route.answers)
+    answers = OF_ALL | (OF_POST if route.method == "POST" else {})
     if route.access is Access.TOKEN:
-        answers.setdefault(401, UNAUTHORIZED)
+        answers |= {401: UNAUTHORIZED} | ({} if route.path.startswith("/api/") else {303: TO_LOGIN})
+    answers |= route.answers
     operation: Document = {
         "operationId": route.handler.__name__,
         "summary": route.summary,

@@ -13,9 +13,11 @@ import jinja2
 from aiohttp import hdrs, web
 
 from immich_facesets.errors import RequestError
+from immich_facesets.wire import ErrorBody
 from service.progress import Progress, SyncKind
 from service.web import formatting, histogram
 from service.web.context import CONTEXT, WebContext
+from service.web.forms import read_form
 from service.web.routes import Access, Answer, Route
 from service.web.schemas import Objection, Run, StatusFacts
 
@@ -101,7 +103,7 @@ async def show_status(request: web.Request) -> web.StreamResponse:
 
 async def sync_from_form(request: web.Request) -> web.StreamResponse:
     """Start a sync from the button of the status page, for browsers without scripts."""
-    asked = (await request.post()).get("kind", "incremental")
+    asked = (await read_form(request)).get("kind", "incremental")
     kind = next((known for known in get_args(SyncKind) if known == asked), None)
     if kind is None:
         raise RequestError(f"there is no such kind of sync; there are: {', '.join(get_args(SyncKind))}", status=400)
@@ -189,7 +191,10 @@ ROUTES = (
         handler=sync_from_form,
         summary="Start a sync from the status page",
         form={"kind": " or ".join(get_args(SyncKind))},
-        answers={303: Answer("To the status page, which says what became of it", redirects=True)},
+        answers={
+            303: Answer("To the status page, which says what became of it", redirects=True),
+            400: Answer("No such kind of sync, or a malformed request", body=ErrorBody),
+        },
     ),
     Route(
         method="GET",
@@ -197,6 +202,13 @@ ROUTES = (
         handler=serve_static,
         summary="Styles, scripts and pictures of the pages",
         access=Access.EVERYBODY,
-        answers={200: Answer("The file", media_type="application/octet-stream"), 304: Answer("Not changed")},
+        answers={
+            200: Answer("The file", media_type="application/octet-stream"),
+            206: Answer("The part that was asked for", media_type="application/octet-stream"),
+            304: Answer("Not changed"),
+            404: Answer("No such file", body=ErrorBody),
+            412: Answer("Changed", body=ErrorBody),
+            416: Answer("It has no such part", body=ErrorBody),
+        },
     ),
 )

@@ -66,7 +66,10 @@ def is_cross_origin(request: web.Request) -> bool:
     if origin is None:
         return False
     hosts = {request.headers.get(hdrs.HOST), request.headers.get(hdrs.X_FORWARDED_HOST)}
-    return urlsplit(origin).netloc not in hosts
+    try:
+        return urlsplit(origin).netloc not in hosts
+    except ValueError:  # such as http://[
+        return True
 
 
 @web.middleware

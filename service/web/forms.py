@@ -1,0 +1,31 @@
+"""The forms of our own pages: small, URL-encoded, in UTF-8."""
+
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from immich_facesets.errors import RequestError
+
+FORM_TYPE = "application/x-www-form-urlencoded"
+MOST_FIELDS = 8
+
+
+async def read_form(request: web.Request) -> Mapping[str, str]:
+    """
+    Return the fields of a form, the first of each name. A request without a body has none.
+
+    Another encoding is a 415, and what cannot be decoded a 400: aiohttp's own reader fails on both.
+    """
+    if request.body_exists and request.content_type != FORM_TYPE:
+        raise RequestError(f"a form is sent as {FORM_TYPE}", status=415)
+    if (request.charset or "utf-8").lower() not in {"utf-8", "utf8"}:
+        raise RequestError("a form is sent in UTF-8", status=415)
+    body = await request.read()
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS)
+    except ValueError as error:
+        raise RequestError(
+            f"the form cannot be read: it is UTF-8 in percent-encoding, with at most {MOST_FIELDS} fields", status=400
+        ) from error
+    return dict(reversed(pairs))
