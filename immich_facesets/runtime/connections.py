@@ -141,8 +141,7 @@ class Connection(web.RequestHandler):
     """
     One connection, closed when its caller keeps it waiting.
 
-    aiohttp calls the overridden methods. ``limit_request`` (``request_limits.py``) calls ``begin`` once the head of
-    a request has arrived.
+    aiohttp calls the overridden methods. The server calls ``begin`` once the head of a request has arrived.
     """
 
     def __init__(self, server: web.Server, connections: Connections, place: Place) -> None:

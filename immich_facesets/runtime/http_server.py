@@ -10,11 +10,11 @@ import contextlib
 import errno
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from immich_facesets.errors import SetupError
 from immich_facesets.runtime.connections import (
@@ -30,6 +30,9 @@ from immich_facesets.runtime.rare_log import RareLog
 
 log = structlog.get_logger(__name__)
 
+Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+_EXPECTED = "100-continue"
 _BACKLOG = 512
 _ACCEPT_PAUSE_SECONDS = 0.05
 _OUT_OF_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -54,6 +57,7 @@ async def serve_app(
         server = runner.server
         if server is None:
             raise RuntimeError("the runner has no server after its setup")
+        server.request_handler = _beginning(server.request_handler)
         fitting = limits.within(descriptor_limit())
         if fitting != limits:
             log.warning("few_descriptors", connections=fitting.places, usual=limits.places)
@@ -64,6 +68,20 @@ async def serve_app(
                 yield Listen(listen.host, int(listeners[0].getsockname()[1]))
     finally:
         await runner.cleanup()
+
+
+def _beginning(handle: Handle) -> Handle:
+    """Return the handler of the application behind the steps that come before its routes."""
+
+    async def begin(request: web.BaseRequest) -> web.StreamResponse:
+        if isinstance(request.protocol, Connection):
+            request.protocol.begin(request)
+        # aiohttp quotes a strange one in its answer, which fails where it is not UTF-8.
+        if request.headers.get(hdrs.EXPECT, _EXPECTED).lower() != _EXPECTED:
+            return web.Response(status=417, text=f"only {_EXPECTED} can be expected")
+        return await handle(request)
+
+    return begin
 
 
 async def _open_listeners(listen: Listen, setting: str) -> list[socket.socket]:

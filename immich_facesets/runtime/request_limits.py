@@ -24,7 +24,6 @@ async def limit_request(request: web.Request, handler: Handler) -> web.StreamRes
     connection = request.protocol
     if not isinstance(connection, Connection):
         raise TypeError("limit_request needs a server of serve_app")
-    connection.begin(request)
     if connection.place.is_for_health and request.path not in OPEN_PATHS:
         raise TransientError("there are too many connections; try again in a moment", retry_after=5)
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower() != "identity":
