@@ -1,5 +1,6 @@
 """Picture files: the formats that are decoded, and the file names a folder is searched for."""
 
+import re
 from typing import Final
 
 DECODED: Final[dict[str, tuple[str, ...]]] = {
@@ -24,6 +25,20 @@ RAW_SUFFIXES: Final = (
 )  # fmt: skip
 """Camera RAW, which LibRaw reads."""
 
+RAW_STARTS: Final = (
+    b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM", b"ARRI", b"\0\0\0\x18ftypcrx ",
+)  # fmt: skip
+"""The first bytes of camera RAW that is no TIFF."""
+
+_STARTS: Final = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8|RIFF....WEBP|BM|8BPS"
+    rb"|II[*+]\0|MM\0[*+]|MM\*\0|II\0\*"  # TIFF, and two forms of it that some programs write
+    rb"|....ftyp"  # HEIF, AVIF
+    rb"|\xff\x0a|\0\0\0\x0cJXL |\xff\x4f\xff\x51|\0\0\0\x0cjP  "  # JPEG XL, JPEG 2000
+    rb"|P[0-9fFy]",
+    re.DOTALL,
+)
+
 _VIDEO_SUFFIXES: Final = frozenset({
     ".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".3gp", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv", ".insv",
 })  # fmt: skip
@@ -40,6 +55,11 @@ _MIME_TYPES: Final = {
 def picture_type(file_name: str) -> str | None:
     """Return the MIME type of a file that is a picture by its name, None for any other."""
     return _MIME_TYPES.get(_suffix(file_name))
+
+
+def begins_a_picture(head: bytes) -> bool:
+    """Return whether these are the first bytes of any format that is decoded, whatever the file's name."""
+    return _STARTS.match(head) is not None or head.startswith(RAW_STARTS)
 
 
 def is_video(file_name: str) -> bool:

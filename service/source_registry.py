@@ -57,7 +57,7 @@ class FolderSources:
                 del self._sources[name]
         for name, folder in found.items():
             before = self._sources.get(name)
-            if not isinstance(before, FolderSource) or (before.root, before.mode) != (folder.root, folder.mode):
+            if not isinstance(before, FolderSource) or _is_changed(before, folder):
                 self._sources[name] = build_folder_source(folder, self._store, self._settings, self._board)
 
     async def _forget_removed(self) -> None:
@@ -92,8 +92,14 @@ def build_folder_source(
         FolderMemory(store, folder.name),
         max_file_bytes=settings.max_file_bytes,
         closed=own_folders(settings),
+        follow_links=folder.follow_links,
         on_change=None if board is None else board.update_remote,
     )
+
+
+def _is_changed(source: FolderSource, folder: Folder) -> bool:
+    is_now = (source.root, source.mode, source.follow_links)
+    return is_now != (folder.root, folder.mode, folder.follow_links)
 
 
 def own_folders(settings: Settings) -> tuple[Path, ...]:

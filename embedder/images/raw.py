@@ -15,6 +15,7 @@ from PIL import Image
 
 from embedder.engine import Pixels
 from immich_facesets.errors import ItemError
+from immich_facesets.picture_formats import RAW_STARTS
 
 HAS_RAWPY = importlib.util.find_spec("rawpy") is not None
 """False in a slim installation: RAW files then come as Immich's rendition."""
@@ -23,12 +24,11 @@ _MAKE_TAG = 271
 _THUMBNAIL_FACTOR = 4
 _SURELY_PLAIN = -1
 _TIFF = (b"II*\0", b"MM\0*")
-_ONLY_RAW = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM", b"ARRI", b"\0\0\0\x18ftypcrx ")
 
 
 def looks_raw(data: bytes) -> bool:
     """Return whether the bytes may be a RAW file, which only LibRaw can decide."""
-    return data.startswith(_TIFF + _ONLY_RAW)
+    return data.startswith(_TIFF + RAW_STARTS)
 
 
 def decode_raw(data: bytes, check: Callable[[int, int], None]) -> Pixels | None:
@@ -38,7 +38,7 @@ def decode_raw(data: bytes, check: Callable[[int, int], None]) -> Pixels | None:
     ``check`` is given width and height before any pixel is decoded. Damage is an ``ItemError``.
     """
     if not HAS_RAWPY:
-        if data.startswith(_ONLY_RAW):
+        if data.startswith(RAW_STARTS):
             raise ItemError("camera RAW is not read here: rawpy is not installed", reason="unsupported")
         return None
     import rawpy  # noqa: PLC0415  optional

@@ -29,6 +29,7 @@ class SourceRow(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     root: str | None
     mode: str | None
+    follow_links: bool
     pictures: int
     embedded: int
 
@@ -42,9 +43,8 @@ def list_all(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")
         return
     table = Table("Name", "Kind", "Mode", "Pictures", "Done", "Folder", box=None)
     for row in rows:
-        table.add_row(
-            plain(row.name), row.kind, row.mode or "", str(row.pictures), str(row.embedded), plain(row.root or "")
-        )
+        mode = f"{row.mode or ''}{', follows links' if row.follow_links else ''}"
+        table.add_row(plain(row.name), row.kind, mode, str(row.pictures), str(row.embedded), plain(row.root or ""))
     out.print(table)
 
 
@@ -57,6 +57,7 @@ async def _rows() -> list[SourceRow]:
                 kind=source.kind,
                 root=source.root,
                 mode=source.mode,
+                follow_links=source.follow_links,
                 pictures=census[source.name].assets,
                 embedded=census[source.name].embedded,
             )
@@ -77,11 +78,19 @@ def add(
     mixed: Annotated[
         bool, typer.Option("--mixed", help="Anybody may be anywhere in it; what is meant by default.")
     ] = False,
+    follow_links: Annotated[
+        bool | None,
+        typer.Option(
+            "--follow-links/--no-follow-links",
+            help="Take in what links that lead out of the folder point to; by default they are named and not followed.",
+        ),
+    ] = None,
 ) -> None:
     """
     Make a folder of pictures a source. The next sync reads it, also in a service that is already running.
 
-    Reusing a name moves that source to the new path: no face is recognised anew, and no face set changes its name.
+    Reusing a name moves that source to the new path: no face is recognised anew, and no face set changes its name. The mode
+    and the links stay as they were, unless an option says otherwise.
     """
     if trusted and mixed:
         raise RequestError("a folder is either --trusted-by-subfolder or --mixed", status=400)
@@ -94,8 +103,11 @@ def add(
         if name in _users(settings) or (before is not None and before.kind != "folder"):
             raise RequestError(f"{name!r} is an Immich user: call the folder something else")
         is_trusted = trusted or (not mixed and before is not None and before.mode == "trusted")
-        store.write_now(add_folder, Folder(name, root, "trusted" if is_trusted else "mixed"))
+        if follow_links is None:
+            follow_links = before is not None and before.follow_links
+        store.write_now(add_folder, Folder(name, root, "trusted" if is_trusted else "mixed", follow_links))
     how = "each folder in it is one person" if is_trusted else "anybody may be anywhere in it"
+    how += ", and links that lead out of it are followed" if follow_links else ""
     print_line(f"{root} is the source {name}: {how}. The next sync takes it in.")
 
 

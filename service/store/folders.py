@@ -24,6 +24,8 @@ class Folder:
     name: str
     root: Path
     mode: Mode
+    follow_links: bool = False
+    """Whether links that lead out of the root count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class StoredSource:
     kind: str
     root: str | None
     mode: str | None
+    follow_links: bool = False
 
 
 class FolderMemory:
@@ -55,13 +58,16 @@ def folders(tx: Connection) -> list[Folder]:
     rows = tx.execute(
         select(sources).where(sources.c.kind == FOLDER, sources.c.mode != REMOVED).order_by(sources.c.name)
     )
-    return [Folder(row.name, Path(row.root), "trusted" if row.mode == "trusted" else "mixed") for row in rows]
+    return [
+        Folder(row.name, Path(row.root), "trusted" if row.mode == "trusted" else "mixed", row.follow_links)
+        for row in rows
+    ]
 
 
 def stored_sources(tx: Connection) -> list[StoredSource]:
     """Return every source, by name."""
     rows = tx.execute(select(sources).order_by(sources.c.name))
-    return [StoredSource(row.name, row.kind, row.root, row.mode) for row in rows]
+    return [StoredSource(row.name, row.kind, row.root, row.mode, row.follow_links) for row in rows]
 
 
 def has_work(tx: Connection) -> bool:
@@ -70,8 +76,8 @@ def has_work(tx: Connection) -> bool:
 
 
 def add_folder(tx: Connection, folder: Folder) -> None:
-    """Add a folder as a source, or update root and mode of an existing one."""
-    values: dict[str, Any] = {"root": str(folder.root), "mode": folder.mode}
+    """Add a folder as a source, or update root, mode and links of an existing one."""
+    values: dict[str, Any] = {"root": str(folder.root), "mode": folder.mode, "follow_links": folder.follow_links}
     if tx.execute(update(sources).where(sources.c.name == folder.name).values(values)).rowcount == 0:
         tx.execute(insert(sources).values(name=folder.name, kind=FOLDER, user_id="", **values))
 

@@ -75,6 +75,7 @@ sources = Table(
     Column("faces_asked_at", Instant),  # since when all faces are being read again; None: no such reading is open
     Column("root", Text),  # of a folder
     Column("mode", String(20)),  # mixed | trusted | removed; None: as configured
+    Column("follow_links", Boolean, nullable=False, default=False, server_default=false()),  # out of a folder
 )
 
 assets = Table(

@@ -211,6 +211,28 @@ async def test_loops_unreadable_folders_and_odd_names_stop_nothing(trip: Trip) -
     assert len(trip.listed()) == pictures
 
 
+async def test_links_that_are_no_longer_followed_are_named_and_nothing_behind_them_is_lost(
+    trip: Trip, tmp_path: Path
+) -> None:
+    (trip.root / "Winter").rename(tmp_path / "elsewhere")
+    (trip.root / "Winter").symlink_to(tmp_path / "elsewhere")
+    await trip.add(None, "--follow-links")
+    await trip.sync()
+    before = trip.result()
+    assert any(path.startswith("Winter/") for path in trip.shown())
+    await trip.add()
+    assert "mixed, follows links" in (await trip.run("sources", "list")).stdout, "what no option says stays"
+    await trip.add(None, "--no-follow-links")  # as a folder is that an earlier version added
+    counts = await trip.sync()
+    assert (counts["discover_gone"], counts["publish_written"]) == (0, 0)
+    assert [part for part in trip.result().differences(before) if not part.startswith("failures")] == []
+    assert trip.failed() == {("Winter", "link_outside")}
+    assert "--follow-links" in (await trip.run("status")).stdout
+    await trip.add(None, "--follow-links")
+    await trip.sync()
+    assert trip.result().differences(before) == []
+
+
 KILLS = (
     ("remember_source", "before", 1),
     ("record_unlisted", "during", 1),

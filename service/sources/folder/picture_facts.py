@@ -11,6 +11,7 @@ from typing import BinaryIO, Final
 
 from immich_facesets.dates import DateKind, StatedDate, best_date
 from immich_facesets.errors import ItemError
+from immich_facesets.picture_formats import begins_a_picture
 from service.sources.folder.picture_dates import directory_in, is_directory, stated_dates
 from service.sources.folder.walk import stamp_of, unreadable
 from service.sources.partial_files import BLOCK_BYTES, PartialFile
@@ -62,22 +63,30 @@ def read(path: Path, *, max_bytes: int, today: date) -> Reading:
 
 
 def copy(path: Path, draft: PartialFile, *, sha1: str | None, max_bytes: int) -> tuple[bytes, ...]:
-    """Copy a file into a partial file, except its last block, which is returned. Blocking; errors as in ``read``."""
+    """
+    Copy a picture into a partial file, except its last block, which is returned. Blocking.
+
+    Errors as in ``read``, and not_a_picture by the first bytes.
+    """
     try:
         with path.open("rb") as file:
             before = _opened(file, max_bytes)
             digest = hashlib.sha1(usedforsecurity=False)
-            last = b""
+            last, is_picture = b"", False
             while block := file.read(BLOCK_BYTES):
                 digest.update(block)
                 if last:
                     draft.absorb([last])
+                else:
+                    is_picture = begins_a_picture(block)
                 last = block
             _check_unchanged(before, os.fstat(file.fileno()))
     except OSError as error:
         raise unreadable(error) from error
     if sha1 is not None and digest.hexdigest() != sha1:
         raise _changing()
+    if not is_picture:
+        raise ItemError("by its first bytes it is no picture of a kind that is read", reason="not_a_picture")
     return (last,)
 
 

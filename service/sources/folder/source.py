@@ -23,6 +23,7 @@ from service.progress import RemoteState
 from service.sources import Page, SourceAwayError, SourceFacts, Staged
 from service.sources.folder.path_names import shown, system_name
 from service.sources.folder.picture_facts import Reading, copy, moment, read, silence_pillow
+from service.sources.folder.reach import OUTSIDE, Reach
 from service.sources.folder.walk import Found, FoundFile, Skipped, Unreadable, is_hidden, stamp_of, unreadable, walk
 from service.sources.partial_files import PartialFile
 
@@ -59,6 +60,7 @@ class FolderSource:
         *,
         max_file_bytes: int = 512 * 2**20,
         closed: Sequence[Path] = (),
+        follow_links: bool = False,
         on_change: Callable[[RemoteState], None] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -67,6 +69,7 @@ class FolderSource:
         self._clock = clock
         self.root = root
         self.mode = mode
+        self.follow_links = follow_links
         self._memory = memory
         self._max_file_bytes = max_file_bytes
         self._closed = tuple(closed)
@@ -95,13 +98,13 @@ class FolderSource:
     async def listing(self, *, updated_after: datetime | None = None) -> AsyncIterator[Page]:
         """Yield every picture once; unchanged ones only as their ids."""
         del updated_after  # a folder has no change log
-        found = walk(self.root, closed=self._closed)
+        found = walk(self.root, closed=self._closed, follow_links=self.follow_links)
         is_empty = True
         while chunk := await asyncio.to_thread(_take, found):
             files = [item for item in chunk if isinstance(item, FoundFile)]
             known = await self._memory.stamps([file.asset_id for file in files])
             same = tuple(file.asset_id for file in files if known.get(file.asset_id) == file.stamp)
-            is_empty = is_empty and not files
+            is_empty = is_empty and not files and not any(map(_leads_out, chunk))
             yield Page(
                 assets=(),
                 skipped=dict(Counter(item.reason for item in chunk if isinstance(item, Skipped))),
@@ -124,7 +127,7 @@ class FolderSource:
     async def find(self, asset_id: str) -> Asset | None:
         """Return the file's state without reading it; None if it is certainly gone, not merely unreachable."""
         try:
-            status = await asyncio.to_thread(os.stat, self._path(asset_id))
+            status = await asyncio.to_thread(self._status, asset_id)
         except (FileNotFoundError, NotADirectoryError):
             await self._check_there()
             return None
@@ -153,8 +156,7 @@ class FolderSource:
         draft = PartialFile(folder)
         staged: Staged | None = None
         try:
-            path = self._path(asset.asset_id)
-            last = await asyncio.to_thread(copy, path, draft, sha1=asset.checksum, max_bytes=self._max_file_bytes)
+            last = await asyncio.to_thread(self._copy, asset, draft)
             staged = await asyncio.to_thread(draft.finish, list(last))
         except ItemError:
             await self._check_there()
@@ -175,8 +177,20 @@ class FolderSource:
     async def close(self) -> None:
         """Do nothing: there are no connections."""
 
-    def _path(self, asset_id: str) -> Path:
-        return self.root / system_name(asset_id)
+    def _within_reach(self, name: str) -> Path:
+        """Return the path of a file; ``ItemError`` where a link on the way leads out. Blocking."""
+        path = self.root / name
+        Reach(self.root, follow_links=self.follow_links).check(path)
+        return path
+
+    def _status(self, asset_id: str) -> os.stat_result:
+        status = (self.root / system_name(asset_id)).stat()
+        self._within_reach(system_name(asset_id))
+        return status
+
+    def _copy(self, asset: Asset, draft: PartialFile) -> tuple[bytes, ...]:
+        path = self._within_reach(system_name(asset.asset_id))
+        return copy(path, draft, sha1=asset.checksum, max_bytes=self._max_file_bytes)
 
     async def _read_all(self, files: Sequence[FoundFile]) -> Page:
         results = await asyncio.gather(*(asyncio.to_thread(self._try, file) for file in files))
@@ -190,7 +204,7 @@ class FolderSource:
 
     def _try(self, file: FoundFile) -> Asset | ItemError:
         try:
-            path, today = self.root / file.name, self._clock().date()
+            path, today = self._within_reach(file.name), self._clock().date()
             return self._asset(file.asset_id, read(path, max_bytes=self._max_file_bytes, today=today))
         except ItemError as error:
             return error
@@ -257,7 +271,19 @@ def _is_empty(root: Path) -> bool:
         return next(entries, None) is None
 
 
+def _leads_out(item: Found) -> bool:
+    return isinstance(item, Unreadable) and item.error.reason == OUTSIDE
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder; one that cannot be looked at is none, and the listing names it."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def _folders(root: Path) -> list[str]:
     with os.scandir(root) as entries:
-        names = [entry.name for entry in entries if entry.is_dir()]
+        names = [entry.name for entry in entries if _is_folder(entry)]
     return sorted(name for name in names if not is_hidden(name) and not name.startswith(_NOBODY))

@@ -10,6 +10,7 @@ from pathlib import Path
 from immich_facesets.errors import ItemError
 from immich_facesets.picture_formats import is_video, picture_type
 from service.sources.folder.path_names import shown
+from service.sources.folder.reach import Reach
 
 _NOT_PICTURES = frozenset({"lost+found", "@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information"})
 """The internal folders of file systems and NAS devices, in lower case."""
@@ -78,13 +79,14 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _NOT_PICTURES
 
 
-def walk(root: Path, *, closed: Iterable[Path] = ()) -> Iterator[Found]:
+def walk(root: Path, *, closed: Iterable[Path] = (), follow_links: bool = False) -> Iterator[Found]:
     """
     Yield every file below ``root``, folder by folder, in order of names; blocking.
 
     Links to folders are followed after everything below the root itself. No folder is entered twice by any path, so
-    loops end. ``closed`` folders are never entered.
+    loops end. ``closed`` folders are never entered. ``follow_links``: links that lead out of the root count, too.
     """
+    reach = Reach(root, follow_links=follow_links)
     entered: set[Key] = set()
     for path in closed:
         try:
@@ -95,23 +97,35 @@ def walk(root: Path, *, closed: Iterable[Path] = ()) -> Iterator[Found]:
     while linked:
         stack = [linked.popleft()]
         while stack:
-            yield from _one_folder(str(root), stack.pop(), entered, stack, linked)
+            place = stack.pop()
+            entries = _entries(str(root), place, entered, reach)
+            if isinstance(entries, list):
+                yield from _sorted_out(place, entries, stack, linked, reach)
+            else:
+                yield entries
 
 
-def _one_folder(root: str, place: str, entered: set[Key], stack: list[str], linked: deque[str]) -> Iterator[Found]:
-    """Yield the direct entries of one folder; its subfolders are put onto ``stack`` and ``linked`` for later."""
+def _entries(root: str, place: str, entered: set[Key], reach: Reach) -> list[os.DirEntry[str]] | Skipped | Unreadable:
+    """Return the direct entries of one folder, in order of names, or why there are none."""
     try:
         path = os.path.join(root, place)  # noqa: PTH118 - as above
         key = key_of(path)
         if key in entered:
-            yield Skipped("seen_folder")
-            return
+            return Skipped("seen_folder")
+        if not isinstance(key, str) and reach.is_kernel_device(key[0]):
+            return Skipped("system_folder")
         with os.scandir(path) as scan:
             entries = sorted(scan, key=lambda entry: entry.name)
         entered.add(key)
     except OSError as error:
-        yield Unreadable(_item(place), unreadable(error))
-        return
+        return Unreadable(_item(place), unreadable(error))
+    return entries
+
+
+def _sorted_out(
+    place: str, entries: Iterable[os.DirEntry[str]], stack: list[str], linked: deque[str], reach: Reach
+) -> Iterator[Found]:
+    """Yield the files among the entries of a folder; its subfolders are put onto ``stack`` and ``linked`` for later."""
     folders: list[str] = []
     for entry in entries:
         name = os.path.join(place, entry.name)  # noqa: PTH118 - as above
@@ -120,19 +134,25 @@ def _one_folder(root: str, place: str, entered: set[Key], stack: list[str], link
             continue
         try:
             if entry.is_dir():
+                if entry.is_symlink():
+                    reach.check(entry.path)
                 (linked if entry.is_symlink() else folders).append(name)
             else:
-                yield _file(name, entry)
+                yield _file(name, entry, reach)
         except OSError as error:
             yield Unreadable(_item(name), unreadable(error))
+        except ItemError as error:
+            yield Unreadable(_item(name), error)
     stack.extend(reversed(folders))
 
 
-def _file(name: str, entry: os.DirEntry[str]) -> Found:
+def _file(name: str, entry: os.DirEntry[str], reach: Reach) -> Found:
     if picture_type(entry.name) is None:
         return Skipped("video" if is_video(entry.name) else "no_picture")
     if not entry.is_file():
         return Skipped("broken_link" if entry.is_symlink() else "no_file")
+    if entry.is_symlink():
+        reach.check(entry.path)
     asset_id = shown(name)
     if len(asset_id) > _LONGEST_ID:
         return Unreadable(_item(name), ItemError("its path is too long to be remembered", reason="path_too_long"))

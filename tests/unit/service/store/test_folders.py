@@ -154,6 +154,14 @@ def test_a_database_without_the_worth_of_dates_has_them_read_again(store: Store)
     assert (marks.watermark, marks.full_listing_at) == (NOON, None), "so that the next listing is a whole one"
 
 
+def test_links_of_a_folder_of_an_earlier_version_are_not_followed(store: Store) -> None:
+    store.write_now(add_folder, Folder("album", Path("/photos"), "trusted", follow_links=True))
+    assert [folder.follow_links for folder in store.read_now(folders)] == [True]
+    at_version(store, "0018")
+    migrate(store.engine)
+    assert store.read_now(folders) == [Folder("album", Path("/photos"), "trusted", follow_links=False)]
+
+
 def test_only_a_trusted_folder_says_whose_faces_those_below_a_persons_own_folder_are(store: Store) -> None:
     files = [file("Mira/a.jpg"), file("Mira/deep/b.jpg"), file("Theo/c.jpg"), file("d.jpg"), file("Nobody/e.jpg")]
     remember(store, *files)

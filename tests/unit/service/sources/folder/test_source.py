@@ -26,13 +26,13 @@ from embedder.images.decoder import FORMATS
 from immich_facesets.assets import Asset
 from immich_facesets.dates import DateKind
 from immich_facesets.errors import ItemError
-from immich_facesets.picture_formats import DECODED, picture_type
+from immich_facesets.picture_formats import DECODED, begins_a_picture, picture_type
 from service.progress import RemoteState
 from service.sources import SourceAwayError
 from service.sources.folder import FolderSource, Mode
 from service.sources.folder.path_names import shown, system_name
 from service.sources.folder.picture_facts import read
-from service.sources.folder.walk import Unreadable, walk
+from service.sources.folder.walk import Skipped, Unreadable, walk
 
 TAKEN = "2019:07:14 23:30:05"
 TODAY = date(2026, 5, 1)
@@ -69,6 +69,7 @@ class Album:
     memory: Remembered = field(default_factory=Remembered)
     mode: Mode = "mixed"
     closed: tuple[Path, ...] = ()
+    follow_links: bool = False
     told: list[RemoteState] = field(default_factory=list)
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
@@ -81,6 +82,7 @@ class Album:
             self.memory,
             max_file_bytes=1 << 20,
             closed=self.closed,
+            follow_links=self.follow_links,
             on_change=self.told.append,
             sleep=self.sleep,
         )
@@ -263,18 +265,19 @@ def test_any_name_becomes_text_and_comes_back(name: bytes) -> None:
 
 async def test_names_that_are_no_text_are_listed_found_and_fetched(album: Album, tmp_path: Path) -> None:
     odd = os.fsdecode(b"caf\xe9 \\x41\n.jpg")
-    album.put(odd, b"odd")
+    album.put(odd, b"BM odd")
     ((asset_id, one),) = (await album.listed()).assets.items()
     assert asset_id == "caf\\xe9 \\x5cx41\\x0a.jpg"
     assert await album.source.find(asset_id) is not None
     staged = await album.source.fetch(one, tmp_path / "staging")
-    assert staged.path.read_bytes() == b"odd"
+    assert staged.path.read_bytes() == b"BM odd"
 
 
 # links
 
 
 async def test_loops_end_and_linked_folders_are_listed_once(album: Album, tmp_path: Path) -> None:
+    album.follow_links = True
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "o.jpg").write_bytes(b"o")
@@ -292,6 +295,128 @@ async def test_loops_end_and_linked_folders_are_listed_once(album: Album, tmp_pa
     assert found.assets["alias.jpg"].fingerprint == found.assets["inside/a.jpg"].fingerprint
     assert found.skipped["seen_folder"] == 4
     assert found.skipped["broken_link"] == 1
+
+
+async def test_links_out_of_the_folder_are_named_with_what_to_do_and_not_followed(album: Album, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "o.jpg").write_bytes(picture())
+    (album.root / "folder").symlink_to(outside)
+    (album.root / "file.jpg").symlink_to(outside / "o.jpg")
+    album.put("deep/inside.jpg")
+    (album.root / "deep" / "alias.jpg").symlink_to("inside.jpg")
+    failed = {item: error async for page in album.source.listing() for item, error in page.failed}
+    assert {item: error.reason for item, error in failed.items()} == dict.fromkeys(
+        ["folder", "file.jpg"], "link_outside"
+    )
+    assert all("--follow-links" in str(error) for error in failed.values())
+    assert sorted((await album.listed()).assets) == ["deep/alias.jpg", "deep/inside.jpg"]
+    album.follow_links = True
+    assert sorted((await album.listed()).assets) == ["file.jpg", "folder/o.jpg"]
+
+
+async def test_pictures_behind_links_are_kept_and_not_fetched_once_links_are_not_followed(
+    album: Album, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "o.jpg").write_bytes(picture())
+    (album.root / "folder").symlink_to(outside)
+    album.follow_links = True
+    one = (await album.listed()).assets["folder/o.jpg"]
+    album.follow_links = False
+    assert (await album.listed()).failed == {"folder": "link_outside"}, "known pictures, but none is listed"
+    album.memory.known = {one.asset_id: one.stamp or ""}
+    with pytest.raises(ItemError, match="--follow-links"):  # not None, which says that it is gone
+        await album.source.find(one.asset_id)
+    with pytest.raises(ItemError, match="--follow-links"):
+        await album.source.fetch(one, tmp_path / "staging")
+    (outside / "o.jpg").unlink()
+    assert await album.source.find(one.asset_id) is None
+
+
+async def test_a_picture_replaced_by_a_link_after_the_listing_is_not_fetched(album: Album, tmp_path: Path) -> None:
+    body = picture()
+    path = album.put("a.jpg", body)
+    one = (await album.listed()).assets["a.jpg"]
+    (tmp_path / "secret").write_bytes(body)
+    path.unlink()
+    path.symlink_to(tmp_path / "secret")
+    with pytest.raises(ItemError) as error:
+        await album.source.fetch(one, tmp_path / "staging")
+    assert error.value.reason == "link_outside"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="these folders are Linux's own")
+@pytest.mark.timeout(20)
+async def test_the_kernels_folders_are_never_entered(album: Album) -> None:
+    album.put("a.jpg")
+    for name, target in {"p": "/proc", "s": "/sys/kernel", "d": "/dev", "m.jpg": "/proc/self/environ"}.items():
+        (album.root / name).symlink_to(target)
+    (album.root / "z.jpg").symlink_to("/dev/zero")
+    album.follow_links = True
+    found = await album.listed()
+    assert sorted(found.assets) == ["a.jpg"]
+    assert found.failed == dict.fromkeys(["p", "s", "d", "m.jpg"], "link_outside")
+    assert found.skipped == {"broken_link": 1}
+
+
+@pytest.mark.skipif(not os.path.ismount("/proc"), reason="there is no /proc")
+def test_the_kernels_folders_are_left_out_of_a_root_that_has_them() -> None:
+    found = walk(Path("/proc/self"))
+    assert list(found) == [Skipped("system_folder")]
+
+
+@pytest.mark.parametrize("mode", ["mixed", "trusted"])
+async def test_a_link_to_itself_is_a_problem_of_its_own(album: Album, mode: Mode) -> None:
+    album.mode = mode
+    album.put("Mira/a.jpg")
+    for name in ("a.jpg", "self"):
+        (album.root / name).symlink_to(name)
+    (album.root / "one").symlink_to("other")
+    (album.root / "other").symlink_to("one")
+    await album.source.open()
+    assert [person.name for person in await album.source.people()] == (["Mira"] if mode == "trusted" else [])
+    found = await album.listed()
+    assert list(found.assets) == ["Mira/a.jpg"]
+    assert set(found.failed.values()) <= {"unreadable"}
+    assert "a.jpg" in found.failed
+    with pytest.raises(ItemError):
+        await album.source.find("a.jpg")
+
+
+# first bytes
+
+
+async def test_what_is_no_picture_by_its_first_bytes_is_not_fetched(album: Album, tmp_path: Path) -> None:
+    for name, body in {
+        "shadow.jpg": b"root:!:20000:0:99999:7:::\n", "key.png": b"-----BEGIN OPENSSH PRIVATE KEY-----\n",
+        "page.jpg": b"<html>", "data.heic": b"SQLite format 3\0", "zeros.tif": bytes(99),
+    }.items():  # fmt: skip
+        album.put(name, body)
+    found = await album.listed()
+    assert len(found.assets) == 5
+    for one in found.assets.values():
+        with pytest.raises(ItemError) as error:
+            await album.source.fetch(one, tmp_path / "staging")
+        assert error.value.reason == "not_a_picture"
+    assert not any((tmp_path / "staging").glob("*"))
+
+
+@given(st.sampled_from(sorted(DECODED)), st.binary(max_size=16), st.integers(0, 4))
+def test_whatever_a_decoder_may_open_begins_a_picture(kind: str, rest: bytes, cut: int) -> None:
+    starts = {
+        "JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "WEBP": b"RIFF\0\0\0\0WEBP", "GIF": b"GIF89a", "BMP": b"BM",
+        "TIFF": b"II*\0", "PSD": b"8BPS", "PPM": b"P5 ", "JPEG2000": b"\xff\x4f\xff\x51", "JXL": b"\xff\x0a",
+        "HEIF": b"\0\0\0\x18ftypheic", "AVIF": b"\0\0\0\x18ftypavif",
+    }  # fmt: skip
+    whole = starts[kind]
+    head = (whole[: max(len(whole) - cut, 0)] + rest)[:16].ljust(16, b"\0")
+    pillow_heif.register_heif_opener()
+    Image.init()
+    opens = Image.OPEN[kind][1]
+    if opens is not None and opens(head) is True:
+        assert begins_a_picture(head)
 
 
 # trouble
@@ -357,7 +482,7 @@ async def test_a_file_that_changes_while_it_is_read_is_left_for_later(album: Alb
 
 
 async def test_a_fetched_file_is_a_whole_copy_with_its_hashes(album: Album, tmp_path: Path) -> None:
-    body = os.urandom(1 << 20)
+    body = b"\xff\xd8\xff" + os.urandom((1 << 20) - 3)
     path = album.put("a.jpg", body)
     one = (await album.listed()).assets["a.jpg"]
     staged = await album.source.fetch(one, tmp_path / "staging")
