@@ -1,10 +1,14 @@
 """Logging of facts, each once; as JSON lines unless the stream is a terminal."""
 
+import io
+import json as json_text
 import logging
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 import structlog
+
+from immich_facesets.runtime.visible_text import visible, visible_json
 
 QUIET_LOGGERS = ("PIL", "aiohttp.access", "alembic", "apscheduler", "asyncio", "httpx")
 """Libraries whose INFO lines repeat our own log, or show addresses."""
@@ -14,7 +18,8 @@ def configure_logging(json: bool | None = None, level: str = "INFO", stream: Tex
     """
     Send structlog's and the standard library's records to ``stream`` (default: stderr) in one form.
 
-    Tracebacks are plain: structlog's own show local variables, which hold keys, names and vectors.
+    Tracebacks are plain: structlog's own show local variables, which hold keys, names and vectors. Texts of others are
+    shown as ``visible_text`` has it.
 
     ``json`` None means: JSON unless the stream is a terminal. Call it once, at the start of a process.
     """
@@ -28,9 +33,12 @@ def configure_logging(json: bool | None = None, level: str = "INFO", stream: Tex
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[structlog.typing.Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback)]
+        else [
+            _visible_values,
+            structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=_visible_traceback),
+        ]
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
@@ -55,3 +63,18 @@ def configure_logging(json: bool | None = None, level: str = "INFO", stream: Tex
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def _json(value: Any, **options: Any) -> str:
+    return visible_json(json_text.dumps(value, **options))
+
+
+def _visible_values(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Return the record for a terminal; the renderer prints texts as they are, and all else as Python writes it."""
+    return {key: visible(value, keep_lines=True) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _visible_traceback(stream: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
+    trace = io.StringIO()
+    structlog.dev.plain_traceback(trace, exc_info)
+    stream.write(visible(trace.getvalue(), keep_lines=True))

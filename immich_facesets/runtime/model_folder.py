@@ -134,7 +134,7 @@ def record_pack(path: Path) -> Mapping[str, str]:
     digests = {item.name: digest_file(item) for item in recorded}
     text = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
     with open(path / RECORD_NAME, "wb", opener=shared_opener) as record:
-        record.write(text.encode("ascii"))
+        record.write(text.encode())
     return digests
 
 
@@ -227,7 +227,7 @@ def _likely_recognisers(names: Iterable[str]) -> Iterator[str]:
 
 def _read_record(path: Path) -> Mapping[str, str] | None:
     try:
-        text = (path / RECORD_NAME).read_text(encoding="ascii")
+        text = (path / RECORD_NAME).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     lines = (line.split("  ", 1) for line in text.splitlines() if line.strip())
@@ -280,7 +280,7 @@ def _unique(archive: Path, items: Iterable[tuple[str, _Opener]]) -> Mapping[str,
     for name, opener in items:
         if name in found:
             raise SetupError(f"{archive} holds {name} twice")
-        if name.startswith(".") or "\\" in name or "\n" in name:
+        if name.startswith(".") or "\\" in name or not name.isprintable():
             raise SetupError(f"{archive} holds a file with a name that is not taken: {name!r}")
         found[name] = opener
     return dict(sorted(found.items()))

@@ -26,6 +26,7 @@ from service.cli import (
     sync,
     thresholds,
 )
+from service.cli.terminal import print_line, print_remark
 
 app = typer.Typer(
     name="immich-facesets",
@@ -57,7 +58,7 @@ app.command("demo")(demo.demo)
 def main(*, version: bool = typer.Option(False, "--version", help="Print the version and stop.")) -> None:
     """Options of every command."""
     if version:
-        typer.echo(program_version())
+        print_line(program_version())
         raise typer.Exit
 
 
@@ -70,7 +71,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         code = app(args=list(arguments), standalone_mode=False)
     except typer.TyperException as error:
-        typer.echo(f"{error.format_message()}\nTry 'immich-facesets --help'.", err=True)
+        print_remark(error.format_message())
+        print_remark("Try 'immich-facesets --help'.")
         return ExitCode.SETUP
     except typer.Abort:
         return ExitCode.STOPPED

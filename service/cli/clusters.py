@@ -8,7 +8,7 @@ import typer
 
 from immich_facesets.errors import RequestError
 from service.app import open_reading
-from service.cli.terminal import err, print_line
+from service.cli.terminal import print_line, print_remark
 from service.computation import compute
 from service.passes.context import PassContext
 from service.passes.group_inputs.inputs import current_faces, space_in_use
@@ -61,7 +61,7 @@ async def _view(context: PassContext, cut: float | None) -> ClusterView:
     store, space = context.store, await space_in_use(context)
     cut = (await points_in_use(context, space)).cluster if cut is None else cut
     table = await current_faces(store, space)
-    err.print(f"Clustering {counted(len(table), 'face')} ...")
+    print_remark(f"Clustering {counted(len(table), 'face')} ...")
     found = await compute(cluster_faces, table, cut)
     crops = {face.face_id: face for face in await store.read(picture_copies.face_crops, space.space)}
     faceless = [look.sha256 for look in await store.read(picture_copies.looks, space.space) if look.faces == 0]

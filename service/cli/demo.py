@@ -14,7 +14,7 @@ from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import App, open_app, web_token
 from service.cli.sync import report
-from service.cli.terminal import out, shown
+from service.cli.terminal import print_line, shown
 from service.computation import compute
 from service.daemon import Service
 from service.demo.immich import FakeImmich
@@ -59,7 +59,7 @@ def _fresh(folder: Path) -> Path:
 
 async def _demo(folder: Path, people: int, pictures: int, listen: str, *, once: bool) -> int:
     stop = stop_event()
-    out.print(f"Drawing {pictures} pictures of {people} invented people ...")
+    print_line(f"Drawing {pictures} pictures of {people} invented people ...")
     drawing = compute(draw_library, folder / "pictures", people=people, pictures=pictures, users=_USERS)
     library = await unless_stopped(drawing, stop)
     if library is None or stop.is_set():
@@ -67,7 +67,7 @@ async def _demo(folder: Path, people: int, pictures: int, listen: str, *, once: 
     immich = FakeImmich("3.1.0")
     users = tuple(User(name=name, api_key=user.api_key) for name, user in sorted(fill(immich, library).items()))
     url = await immich.start()
-    out.print(f"A fake Immich serves them at {url}; nothing leaves this machine.")
+    print_line(f"A fake Immich serves them at {url}; nothing leaves this machine.")
     settings = Settings(
         config=None,
         immich_url=url,
@@ -93,17 +93,14 @@ async def _sync_and_serve(app: App, *, once: bool) -> int:
         found = await unless_stopped(app.runner.run("full"), app.context.stop)
     result = cut_off({}) if found is None else found
     code = report(result)
-    out.print(f"Face sets: {app.settings.export_dir}", soft_wrap=True)
+    print_line(f"Face sets: {app.settings.export_dir}")
     if once or result.outcome is not Outcome.DONE:
         return code
 
     def tell(bound: Listen) -> None:
-        out.print(f"Status page: http://{bound}", soft_wrap=True)
-        out.print(f"Its token: {web_token(app.settings)}", soft_wrap=True)
-        out.print(
-            "To use your own photos, set IMMICH_URL and IMMICH_API_KEY; the README says how. Ctrl-C stops.",
-            soft_wrap=True,
-        )
+        print_line(f"Status page: http://{bound}")
+        print_line(f"Its token: {web_token(app.settings)}")
+        print_line("To use your own photos, set IMMICH_URL and IMMICH_API_KEY; the README says how. Ctrl-C stops.")
 
     await Service(app, on_serving=tell).run()
     return ExitCode.STOPPED

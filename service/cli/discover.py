@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import Iterable
 from typing import Annotated
 
-import msgspec
 import typer
 
 from immich_facesets.errors import RequestError
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import chosen_users, open_app, open_reading
-from service.cli.terminal import print_line, print_stopped, shown
+from service.cli.terminal import print_json, print_line, print_stopped, shown
 from service.passes.context import PassContext
 from service.passes.group_inputs.inputs import current_faces, decide, space_in_use
 from service.progress import ProgressBoard
@@ -41,7 +40,7 @@ def discover(
         return asyncio.run(_discover(settings))
     found = asyncio.run(_preview(settings))
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        print_json(found)
     else:
         _print(found)
     return ExitCode.STOPPED

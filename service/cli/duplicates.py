@@ -4,12 +4,11 @@ import asyncio
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from immich_facesets.near_duplicates.pictures import MOST_BITS, PictureLikeness
 from service.app import open_reading
-from service.cli.terminal import print_line
+from service.cli.terminal import print_json, print_line
 from service.reports.duplicates.page import read_local_images, write_duplicates
 from service.reports.duplicates.search import Duplicates, Group, find_duplicates
 from service.settings import Settings, load_settings
@@ -35,7 +34,7 @@ def duplicates(
     settings = load_settings()
     found = asyncio.run(_duplicates(settings, PictureLikeness(bits=within), page))
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        print_json(found)
         return
     _print(found)
     if page is not None:

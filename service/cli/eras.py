@@ -15,7 +15,7 @@ from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.facesets.faceset import FacesetFolder
 from immich_facesets.grouping.face_table import FaceTable
 from service.app import open_reading
-from service.cli.terminal import err, out, plain, print_line
+from service.cli.terminal import err, out, plain, print_json, print_line
 from service.computation import compute
 from service.files.durable import disk_trouble, replace_privately
 from service.passes.publishing.eras import EraPlan, Eras
@@ -92,7 +92,7 @@ def look(
         drawn = era_picture(report.probe, f"Identity {identity}: {_headline(report.probe)}")
         _write(picture, drawn)
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
+        print_json(report)
         return
     _print_probe(report)
     if picture is not None:
@@ -116,7 +116,7 @@ def split(
         raise RequestError("name one person by number, or say --all: one of them, not both", status=400)
     rows = asyncio.run(_split(load_settings(), identity, is_written=not dry_run))
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        print_json(rows)
         return
     _print_split(rows)
 
@@ -132,7 +132,7 @@ def list_all(
     """List the stored eras."""
     rows = asyncio.run(_rows(load_settings(), identity))
     if json:
-        typer.echo(msgspec.json.encode(rows).decode())
+        print_json(rows)
         return
     out.print(_table(rows))
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.table import Table
 
@@ -16,7 +15,7 @@ from immich_facesets.evaluation.baselines import missing_packages
 from immich_facesets.evaluation.confusions import PersonScore
 from immich_facesets.evaluation.metrics import CalibrationBin
 from service.app import open_reading
-from service.cli.terminal import err, out, plain, print_line
+from service.cli.terminal import err, out, plain, print_json, print_line, print_remark
 from service.reports.evaluation.comparison import Evaluation, EvaluationInput, read_evaluation_input
 from service.reports.evaluation.labels import Labels, labels_of_people, labels_of_rows, read_rows
 from service.reports.evaluation.page import prepare_folder, write_report
@@ -75,7 +74,7 @@ def evaluate(
         else write_report(report, findings, evaluation.inputs.library, settings.data_dir / "crops")
     )
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(findings)).decode())
+        print_json(findings)
         return
     _print(findings)
     if page is not None:
@@ -120,7 +119,7 @@ def _working(what: str) -> Iterator[None]:
             yield
     else:
         yield
-    err.print(plain(f"Measured: {what}, {time.perf_counter() - began:.1f} s"))
+    print_remark(f"Measured: {what}, {time.perf_counter() - began:.1f} s")
 
 
 def _print(findings: Findings) -> None:

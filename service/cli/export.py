@@ -14,7 +14,7 @@ from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import open_app
 from service.cli.merge_sidecars import merge_sidecars
-from service.cli.terminal import kept_note, out, print_stopped, shown
+from service.cli.terminal import kept_note, print_line, print_stopped, shown
 from service.files.durable import disk_trouble
 from service.files.export_tree import ExportTree
 from service.files.ownership import refuse_closed_folder
@@ -103,9 +103,9 @@ async def _export(settings: Settings) -> int:
     if counts is None:
         return print_stopped()
     forms = f", {counts.forms} forms for other readers" if counts.forms else ""
-    out.print(f"Done: {counts.facesets} face sets, {counts.written} written{forms}, {counts.removed} removed.")
+    print_line(f"Done: {counts.facesets} face sets, {counts.written} written{forms}, {counts.removed} removed.")
     if counts.kept:
-        out.print(kept_note(counts.kept))
+        print_line(kept_note(counts.kept))
     return ExitCode.STOPPED
 
 
@@ -118,11 +118,9 @@ async def _copy(settings: Settings, request: ExportRequest, identity: int | None
         counts = await unless_stopped(app.runner.copy_now(request, identity, tree), stop)
     if counts is None:
         return print_stopped()
-    out.print(
-        f"Done: {counts.written + counts.forms} directories of {request.profile.name} in {folder}.", soft_wrap=True
-    )
+    print_line(f"Done: {counts.written + counts.forms} directories of {request.profile.name} in {folder}.")
     if counts.kept:
-        out.print(kept_note(counts.kept))
+        print_line(kept_note(counts.kept))
     return ExitCode.STOPPED
 
 

@@ -13,7 +13,7 @@ from immich_facesets.imports.findings import Findings, counted
 from immich_facesets.imports.plan import ExistingIdentities, ImportOutcome, ImportPlan, plan_import
 from immich_facesets.imports.sorted_faces import SortedSet
 from service.app import database_url, open_own_store, prepare_data_dir, sqlite_file
-from service.cli.terminal import err, out, plain, print_line
+from service.cli.terminal import out, plain, print_json, print_line, print_remark
 from service.files.imported_sets import read_earlier
 from service.passes.context import utc_now
 from service.settings import Settings, load_settings
@@ -144,18 +144,18 @@ def _report(
 
 def _print(report: ImportReport, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
+        print_json(report)
         return
     for title, lines in (("Found:", report.found), ("Missing, and what is done without it:", report.missing)):
         if lines:
-            out.print(title)
+            print_line(title)
         for line in lines:
             print_line(f"  {line}")
     for title, lines in (("Wrong:", report.problems), ("Numbers that cannot be kept:", report.conflicts)):
         if lines:
-            err.print(title)
+            print_remark(title)
         for line in lines:
-            err.print(plain(f"  {line}"), soft_wrap=True)
+            print_remark(f"  {line}")
     if report.sets:
         table = Table("Face set", "Identity", "Name", "", "Faces", "Of them here", "Eras", box=None)
         for one in report.sets:
@@ -174,14 +174,13 @@ def _print(report: ImportReport, *, as_json: bool) -> None:
 def _print_end(sets: Sequence[SortedSet], surveyed: Survey, plan: ImportPlan, *, dry_run: bool) -> None:
     faces, found = sum(len(one.faces) for one in sets), sum(surveyed.found.values())
     if plan.is_empty:
-        out.print("Nothing changes: all of it is here already.")
+        print_line("Nothing changes: all of it is here already.")
     elif dry_run:
-        out.print("Nothing was written: that is what would be.")
+        print_line("Nothing was written: that is what would be.")
     else:
-        out.print(f"Done: {counted(len(sets), 'person', 'people')}. The next sync puts their faces together.")
+        print_line(f"Done: {counted(len(sets), 'person', 'people')}. The next sync puts their faces together.")
     if found < faces:
-        out.print(
+        print_line(
             f"{counted(faces - found, 'face is', 'faces are')} in pictures that no sync has seen yet, or at no face of ours: "
-            "each sync looks again.",
-            soft_wrap=True,
+            "each sync looks again."
         )

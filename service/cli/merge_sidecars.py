@@ -7,7 +7,7 @@ from pathlib import Path
 from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.runtime.shutdown import ExitCode
 from service.app import open_own_store, open_reading, prepare_data_dir
-from service.cli.terminal import err, plain, print_line
+from service.cli.terminal import print_line, print_remark
 from service.passes.context import utc_now
 from service.passes.merge_sidecars import MergeCounts, SidecarChange, merge_into
 from service.settings import Settings
@@ -44,7 +44,7 @@ def _checked(folder: Path, settings: Settings) -> Path:
 
 def _tell(change: SidecarChange) -> None:
     if change.problem is not None:
-        err.print(plain(f"{change.name}: left as it is: {change.problem}"), soft_wrap=True)
+        print_remark(f"{change.name}: left as it is: {change.problem}")
     else:
         print_line(f"{change.name}: regions added {change.added}, removed {change.removed}")
 

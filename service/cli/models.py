@@ -10,7 +10,7 @@ from immich_facesets.errors import SetupError
 from immich_facesets.model_packs import PACKS
 from immich_facesets.runtime.model_folder import install_from_archive, list_packs, verify_pack
 from immich_facesets.runtime.shutdown import ExitCode
-from service.cli.terminal import err, out, plain
+from service.cli.terminal import out, plain, print_line, print_remark
 from service.settings import load_settings
 
 models = typer.Typer(help="The recognition models on this machine.", no_args_is_help=True)
@@ -36,7 +36,7 @@ def list_models() -> None:
     out.print(table)
     out.print()
     for remark in remarks:
-        out.print(remark, markup=False, soft_wrap=True)
+        print_line(remark)
 
 
 @models.command("install")
@@ -53,14 +53,10 @@ def install(
     """Install a pack from a local file, or add to it, and record the digests of its models."""
     settings = load_settings()
     installed = install_from_archive(archive, settings.models_dir, pack, accept_license=accept_license)
-    out.print(f"Installed {installed.name}: {', '.join(installed.files)}", markup=False)
-    out.print(f"Licence: {installed.licence}", markup=False)
+    print_line(f"Installed {installed.name}: {', '.join(installed.files)}")
+    print_line(f"Licence: {installed.licence}")
     for name in installed.unpublished:
-        err.print(
-            f"{name} is not the file that was published under this name; was it converted?",
-            markup=False,
-            soft_wrap=True,
-        )
+        print_remark(f"{name} is not the file that was published under this name; was it converted?")
 
 
 @models.command("verify")
@@ -70,10 +66,10 @@ def verify(pack: Annotated[str | None, typer.Argument(help="The pack; the one in
     name = pack or settings.model_pack
     differences = verify_pack(settings.models_dir, name)
     if not differences:
-        out.print(f"{name}: every file is as it was installed")
+        print_line(f"{name}: every file is as it was installed")
         return ExitCode.STOPPED
     for difference in differences:
-        err.print(f"{name}/{difference.file}: {difference.problem}", markup=False)
+        print_remark(f"{name}/{difference.file}: {difference.problem}")
     raise SetupError(
         f"the pack {name} is not as it was installed: install it again with 'immich-facesets models install'"
     )

@@ -4,12 +4,11 @@ import asyncio
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from immich_facesets.errors import RequestError
 from immich_facesets.exports.fsz import PREFLIGHT
-from service.cli.terminal import print_line
+from service.cli.terminal import print_json, print_line
 from service.files.export_tree import ExportTree
 from service.files.ownership import object_in
 from service.settings import load_settings
@@ -30,7 +29,7 @@ def preflight(
             f"there is no face set{whose} in the export folder: 'immich-facesets export' writes them", status=404
         )
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(reports)).decode())
+        print_json(reports)
         return
     for directory, report in reports.items():
         events = report["events"]

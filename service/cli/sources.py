@@ -10,7 +10,7 @@ from rich.table import Table
 
 from immich_facesets.errors import RequestError, SetupError
 from service.app import open_own_store, open_reading, prepare_data_dir
-from service.cli.terminal import out, plain, print_line
+from service.cli.terminal import out, plain, print_json, print_line
 from service.setting_values import USER_NAME_RULE, is_user_name
 from service.settings import Settings, load_settings
 from service.source_registry import own_folders
@@ -39,7 +39,7 @@ def list_all(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")
     """List every source, and how much of it is embedded."""
     rows = asyncio.run(_rows())
     if json:
-        typer.echo(msgspec.json.encode(rows).decode())
+        print_json(rows)
         return
     table = Table("Name", "Kind", "Mode", "Pictures", "Done", "Folder", box=None)
     for row in rows:

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from immich_facesets.errors import RequestError
 from service.app import configured_users, open_reading
-from service.cli.terminal import out, plain, print_line
+from service.cli.terminal import out, plain, print_json, print_line
 from service.passes.context import PassContext, utc_now
 from service.progress import ProgressBoard
 from service.reports.identity import IdentityView, view_identity
@@ -39,7 +39,7 @@ def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     """Show the counts of the library, how the last syncs ended, and what failed."""
     report = asyncio.run(_status())
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
+        print_json(report)
         return
     library = report.library
     print_line(
@@ -106,7 +106,7 @@ def list_all(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")
     """List every identity with its number, name, faces and pictures."""
     rows = asyncio.run(_identities())
     if json:
-        typer.echo(msgspec.json.encode(rows).decode())
+        print_json(rows)
         return
     table = Table("Number", "Name", "Faces", "Pictures", "Origin", box=None)
     for row in rows:
@@ -132,7 +132,7 @@ def show(number: int, *, json: Annotated[bool, typer.Option("--json", help="Prin
             f"there is no identity {number} with faces; 'immich-facesets identities list' lists them", status=404
         )
     if json:
-        typer.echo(msgspec.json.encode(found).decode())
+        print_json(found)
         return
     table = Table("Distance", "Sure", "Score", "Size", "How", "Also near", "Picture", box=None)
     for row in found.faces:

@@ -10,7 +10,7 @@ from immich_facesets.errors import TransientError
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import App, chosen_users, open_app
-from service.cli.terminal import err, kept_note, out, shown
+from service.cli.terminal import kept_note, print_line, print_remark, shown
 from service.daemon import Service
 from service.progress import SyncKind
 from service.reports.status import dropped_warnings
@@ -74,28 +74,25 @@ async def _print_dropped(app: App) -> None:
     """Name the users who are not in the settings any more; a database that is down is told by the outcome already."""
     with contextlib.suppress(TransientError):
         for warning in await dropped_warnings(app.store, app.sources):
-            out.print(f"Look at this: {warning}", soft_wrap=True, markup=False)
+            print_line(f"Look at this: {warning}")
 
 
 def report(result: Result) -> int:
     """Print how a sync ended, and return its exit code."""
     counts = result.counts
     if result.outcome is Outcome.DONE:
-        out.print(
+        print_line(
             f"Done: {counts.get('discover_listed', 0)} pictures listed, {counts.get('embed_fetched', 0)} fetched, "
             f"{counts.get('embed_faces', 0)} new faces, {counts.get('group_new_identities', 0)} new identities, "
-            f"{counts.get('publish_facesets', 0)} face sets ({counts.get('publish_written', 0)} written).",
-            soft_wrap=True,
+            f"{counts.get('publish_facesets', 0)} face sets ({counts.get('publish_written', 0)} written)."
         )
         if result.message != UP_TO_DATE:
-            out.print(f"{result.message[:1].upper()}{result.message[1:]}.", soft_wrap=True, markup=False)
+            print_line(f"{result.message[:1].upper()}{result.message[1:]}.")
         if kept := counts.get("publish_kept", 0):
-            out.print(kept_note(kept), soft_wrap=True)
+            print_line(kept_note(kept))
         failed = counts.get("embed_failed", 0) + counts.get("discover_failed", 0)
         if failed:
-            out.print(
-                f"{failed} pictures failed and will be tried again; 'immich-facesets status' says why.", soft_wrap=True
-            )
+            print_line(f"{failed} pictures failed and will be tried again; 'immich-facesets status' says why.")
     else:
-        err.print(f"{result.outcome.value}: {result.message}", soft_wrap=True, markup=False)
+        print_remark(f"{result.outcome.value}: {result.message}")
     return _CODES[result.outcome]

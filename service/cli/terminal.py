@@ -1,15 +1,23 @@
-"""Progress output of a command: one live line per stage on a terminal, plain lines elsewhere."""
+"""
+The output of the commands: the one way to a terminal, and the progress, live there and in plain lines elsewhere.
+
+Most of what is printed was written by others: names, paths, licences, answers of Immich. ``out`` and ``err`` print every
+character of it that a terminal would obey by its number (``visible_text``).
+"""
 
 import asyncio
-import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 
-from rich.console import Console
+import msgspec
+import typer
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 from rich.text import Text
 
 from immich_facesets.runtime.shutdown import ExitCode
+from immich_facesets.runtime.visible_text import visible, visible_json
 from service.progress import STAGES, ProgressBoard, Stage
 from service.progress import Progress as Snapshot
 from service.web.formatting import counted, stage_note, time_left
@@ -21,15 +29,28 @@ WORDS: dict[Stage, str] = {
     "publish": "Writing face sets",
 }
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
-_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+class VisibleConsole(Console):
+    """A console that prints the escape sequences of its own styles and movements, and none within a text."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(visible(segment.text, keep_lines=True), segment.style)
+
+
+out = VisibleConsole()
+err = VisibleConsole(stderr=True)
 
 
 def plain(text: str) -> Text:
-    """Return untrusted text for output: never parsed as markup, control characters replaced by spaces."""
-    return Text(_UNSHOWN.sub(" ", text), overflow="fold")
+    """Return untrusted text for one place of the output, such as a cell of a table, where it takes one line."""
+    return Text(visible(" ".join(text.splitlines())), overflow="fold")
 
 
 def print_line(line: str) -> None:
@@ -37,9 +58,19 @@ def print_line(line: str) -> None:
     out.print(plain(line), soft_wrap=True)
 
 
+def print_remark(line: str) -> None:
+    """Print one line of untrusted text to stderr."""
+    err.print(plain(line), soft_wrap=True)
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON."""
+    typer.echo(visible_json(msgspec.json.format(msgspec.json.encode(value)).decode()))
+
+
 def print_stopped() -> int:
     """Print that a requested stop ended the command, and return the exit code for it."""
-    err.print("stopped: by request; the same command goes on from here")
+    print_remark("stopped: by request; the same command goes on from here")
     return ExitCode.STOPPED
 
 
@@ -59,11 +90,11 @@ async def shown(board: ProgressBoard) -> AsyncIterator[None]:
 async def _live(board: ProgressBoard) -> None:
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=err, transient=False) as bars:
         tasks: dict[Stage, TaskID] = {}
@@ -101,7 +132,7 @@ async def _lines(board: ProgressBoard) -> None:
                 numbers = stage.note
             failed = f", {stage.failed} failed" if stage.failed else ""
             left = "" if stage.seconds_left is None else f", {time_left(stage.seconds_left)}"
-            err.print(f"{WORDS[stage.stage]}: {stage.state}, {numbers}{failed}{left}")
+            print_remark(f"{WORDS[stage.stage]}: {stage.state}, {numbers}{failed}{left}")
 
 
 def kept_note(count: int) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from immich_facesets.calibration.thresholds import BIN_WIDTH, PointsInUse
 from service.app import open_reading
-from service.cli.terminal import print_line
+from service.cli.terminal import print_json, print_line
 from service.settings import load_settings
 from service.store.named_values import read_thresholds
 from service.web.formatting import counted
@@ -22,7 +22,7 @@ def thresholds(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.
     """Show the distance thresholds in use, and what they were measured on."""
     used = asyncio.run(_read())
     if json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(used)).decode())
+        print_json(used)
         return
     if used is None:
         print_line("Nothing was measured yet: 'immich-facesets sync' does.")
