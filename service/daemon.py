@@ -19,7 +19,7 @@ from service.reports.status import dropped_warnings, stored_status
 from service.sources import SourceAwayError
 from service.store import named_values
 from service.sync.outcome import Outcome, Result
-from service.sync.schedule import SyncTrigger, trigger_of
+from service.sync.schedule import SyncTrigger, schedule_of
 from service.sync.stopping import until_stopped
 from service.web import schemas as shown
 from service.web.context import WebContext
@@ -43,7 +43,7 @@ class Service:
     def __init__(self, app: App, *, on_serving: Callable[[Listen], None] | None = None) -> None:
         self._app = app
         self._on_serving = on_serving
-        self._trigger = SyncTrigger(trigger_of(app.settings), on_next=app.board.set_next_sync)
+        self._trigger = SyncTrigger(schedule_of(app.settings), on_next=app.board.set_next_sync)
         self._requests: asyncio.Queue[tuple[SyncKind, str | None]] = asyncio.Queue(maxsize=1)
         self._last: Result | None = None
         self._away: frozenset[str] = frozenset()

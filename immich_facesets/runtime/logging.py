@@ -10,7 +10,7 @@ import structlog
 
 from immich_facesets.runtime.visible_text import visible, visible_json
 
-QUIET_LOGGERS = ("PIL", "aiohttp.access", "alembic", "apscheduler", "asyncio", "httpx")
+QUIET_LOGGERS = ("PIL", "aiohttp.access", "alembic", "asyncio", "httpx")
 """Libraries whose INFO lines repeat our own log, or show addresses."""
 
 

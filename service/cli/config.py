@@ -36,7 +36,7 @@ from service.store.data_folder import data_folder
 from service.store.database import Age, Store, age, open_engine
 from service.store.folders import folders
 from service.store.sources import bound_accounts
-from service.sync.schedule import trigger_of
+from service.sync.schedule import schedule_of
 from service.users import User
 
 config = typer.Typer(help="The settings.", no_args_is_help=True)
@@ -118,9 +118,8 @@ async def _ask(topic: str, question: Callable[[], Awaitable[str]]) -> Finding:
 
 
 async def _settings(settings: Settings) -> str:
-    trigger = trigger_of(settings)
     listen = Listen.parse(settings.listen)
-    return f"syncs {trigger}, pages at http://{listen}"
+    return f"syncs {schedule_of(settings)}, pages at http://{listen}"
 
 
 async def _data(settings: Settings) -> str:

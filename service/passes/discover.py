@@ -88,8 +88,9 @@ class Discover:
 
     async def _must_list_all(self, facts: SourceFacts, marks: SourceMarks, now: datetime, *, whole: bool) -> bool:
         interval = self._context.settings.full_listing_interval
-        if whole or not facts.lists_changes or marks.full_listing_at is None or now - marks.full_listing_at >= interval:
-            return True
+        last = marks.full_listing_at
+        if whole or not facts.lists_changes or last is None or not timedelta() <= now - last < interval:
+            return True  # also where the clock was set back since
         if not facts.hints_inline:
             return False
         # A whole listing returns the faces of 1,000 assets per request: cheaper than reading each one.

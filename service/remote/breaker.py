@@ -5,6 +5,7 @@ The circuit breaker as a pure state machine, which counts failures and determine
                                           └--it succeeds--> closed, counting from 0        └--it fails--> open, longer pause
 """
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -15,8 +16,19 @@ Clock = Callable[[], datetime]
 """Returns the current time as an aware UTC instant."""
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
+class SteadyClock:
+    """A clock that shows the time of its beginning and what passed since, whatever the machine's clock is set to."""
+
+    def __init__(self, wall: Clock, passed: Callable[[], float]) -> None:
+        """``passed``: seconds of a clock that is never set."""
+        self._passed = passed
+        self._began, self._began_at = wall(), passed()
+
+    def __call__(self) -> datetime:
+        return self._began + timedelta(seconds=self._passed() - self._began_at)
+
+
+steady_now = SteadyClock(lambda: datetime.now(UTC), time.monotonic)
 
 
 class Breaker:
@@ -30,7 +42,7 @@ class Breaker:
     def __init__(
         self,
         *,
-        clock: Clock = utc_now,
+        clock: Clock = steady_now,
         threshold: int = 12,
         first_pause_seconds: float = 5.0,
         longest_pause_seconds: float = 300.0,

@@ -18,7 +18,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from immich_facesets.errors import FacesetsError, OutOfServiceError, TransientError
 from service.progress import RemoteState
-from service.remote.breaker import Breaker, Clock, utc_now
+from service.remote.breaker import Breaker, Clock, steady_now
 
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ class Guard:
         probe: Probe,
         *,
         advice: str = "",
-        clock: Clock = utc_now,
+        clock: Clock = steady_now,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_change: Callable[[RemoteState], None] | None = None,
         probe_seconds: float = 15.0,

@@ -88,7 +88,7 @@ def may_wait(tx: Connection, now: datetime) -> bool:
     A space that an earlier version announced has no time of its announcement, and does not wait.
     """
     since: str | None = read_value(tx, _COMING_SINCE)
-    return since is not None and now - datetime.fromisoformat(since) < LONGEST_WAIT
+    return since is not None and timedelta() <= now - datetime.fromisoformat(since) < LONGEST_WAIT
 
 
 def reembedding(tx: Connection, users: Collection[str] | None) -> Reembedding | None:

@@ -1,40 +1,84 @@
-"""Schedule of the syncs: apscheduler only sets an event, and the waiting task does the work."""
+"""
+Schedule of the syncs: it only sets an event, and the waiting task does the work.
+
+The clock of the machine may be set back or forward at any time. So the next time is computed anew at every look.
+"""
 
 import asyncio
 import os
-from collections.abc import Callable
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
-from apscheduler.triggers.interval import IntervalTrigger
 
 from immich_facesets.errors import SetupError
 from service.settings import Settings
+
+_LOOK_SECONDS: Final = 60.0
+"""The longest sleep of the schedule: how late a change of the clock is noticed."""
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 """Weekdays as in crontab(5): 0 and 7 are Sunday. apscheduler 3 begins with Monday, and warns about it."""
 
 
-def trigger_of(settings: Settings, now: datetime | None = None) -> BaseTrigger:
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A sync some time after the last was started."""
+
+    pause: timedelta
+
+    def __str__(self) -> str:
+        return f"every {self.pause}"
+
+    def after(self, now: datetime) -> datetime:
+        return now + self.pause
+
+
+@dataclass(frozen=True, slots=True)
+class Crontab:
+    """A sync at the times of a crontab line."""
+
+    line: str
+    trigger: BaseTrigger
+
+    def __str__(self) -> str:
+        return f"at {self.line!r}"
+
+    def after(self, now: datetime) -> datetime:
+        """Return the first time later than ``now``; a ``SetupError`` where there is none."""
+        found: datetime | None = self.trigger.get_next_fire_time(None, now + timedelta(microseconds=1))
+        if found is None:
+            raise SetupError(f"FACESETS_SYNC_CRON names a time that never comes: {self.line!r}")
+        return found
+
+
+Schedule = Interval | Crontab
+
+
+def schedule_of(settings: Settings) -> Schedule:
     """
-    Return the trigger of the schedule in the settings.
+    Return the schedule in the settings.
 
     An invalid crontab line, or one whose time never comes, raises a ``SetupError``.
     """
     if not settings.sync_cron:
-        return IntervalTrigger(seconds=settings.sync_interval.total_seconds(), timezone=UTC)
+        return Interval(settings.sync_interval)
     try:
-        trigger = _crontab(settings.sync_cron, _local_zone())
+        found = Crontab(settings.sync_cron, _crontab(settings.sync_cron, _local_zone()))
     except ValueError as error:
         raise SetupError(f"FACESETS_SYNC_CRON is no crontab line (such as '*/30 * * * *'): {error}") from error
-    if trigger.get_next_fire_time(None, now or datetime.now(UTC)) is None:
-        raise SetupError(f"FACESETS_SYNC_CRON names a time that never comes: {settings.sync_cron!r}")
-    return trigger
+    found.after(_utc_now())
+    return found
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _local_zone() -> tzinfo:
@@ -96,15 +140,24 @@ def _weekday(text: str) -> int:
 class SyncTrigger:
     """Event set at the times of a schedule; if it fires several times before a ``wait``, that counts as one."""
 
-    def __init__(self, trigger: BaseTrigger, *, on_next: Callable[[datetime | None], None]) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        *,
+        on_next: Callable[[datetime | None], None],
+        clock: Callable[[], datetime] = _utc_now,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._schedule = schedule
         self._fired = asyncio.Event()
         self._on_next = on_next
-        self._scheduler = AsyncIOScheduler(timezone=UTC)
-        self._job = self._scheduler.add_job(self.fire, trigger, coalesce=True, max_instances=1, misfire_grace_time=None)
+        self._clock = clock
+        self._sleep = sleep
+        self._next: datetime | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._scheduler.start()
-        self._report_next()
+        self._task = asyncio.create_task(self._run())
 
     def fire(self) -> None:
         """Start a sync now."""
@@ -116,10 +169,22 @@ class SyncTrigger:
         await self._fired.wait()
         self._fired.clear()
 
+    async def _run(self) -> None:
+        due = self._schedule.after(self._clock())
+        while True:
+            self._next = due
+            self._report_next()
+            await self._sleep(min(max((due - self._clock()).total_seconds(), 0.0), _LOOK_SECONDS))
+            now = self._clock()
+            if now >= due:
+                self.fire()
+                due = self._schedule.after(now)
+            else:  # earlier than before only where the clock was set back
+                due = min(due, self._schedule.after(now))
+
     def _report_next(self) -> None:
-        moment: datetime | None = self._job.next_run_time
-        self._on_next(None if moment is None else moment.astimezone(UTC))
+        self._on_next(None if self._next is None else self._next.astimezone(UTC))
 
     def stop(self) -> None:
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
+        if self._task is not None:
+            self._task.cancel()

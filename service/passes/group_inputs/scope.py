@@ -40,9 +40,9 @@ def fresh_faces(
     """
     Return the faces added since ``before``.
 
-    None when all are to be examined: changed rules, many new faces, or an elapsed interval.
+    None when all are to be examined: changed rules, many new faces, an elapsed interval, or a clock that was set back.
     """
-    if before is None or before.basis != basis or now - before.whole_at >= interval:
+    if before is None or before.basis != basis or not timedelta() <= now - before.whole_at < interval:
         return None
     fresh = face_ids[face_ids > before.upto]
     return None if len(fresh) > MOST_FRESH * len(face_ids) else frozenset(fresh.tolist())

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 import httpx
 
 from service.progress import RemoteState
-from service.remote.breaker import Breaker, Clock, utc_now
+from service.remote.breaker import Breaker, Clock, steady_now
 from service.remote.guard import Guard
 from service.remote.pacing import Pacer
 from service.remote.transport import CountRequest
@@ -29,7 +29,7 @@ def build_immich_source(
     guards: ServerGuards | None = None,
     on_change: Callable[[RemoteState], None] | None = None,
     count: CountRequest | None = None,
-    clock: Clock = utc_now,
+    clock: Clock = steady_now,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> ImmichSource:

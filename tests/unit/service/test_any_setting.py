@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from apscheduler.triggers.base import BaseTrigger
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -21,7 +20,7 @@ from service.progress import ProgressBoard
 from service.settings import Settings, load_settings
 from service.sources.immich import build_immich_source
 from service.store.database import Store, migrate, open_engine
-from service.sync.schedule import SyncTrigger, trigger_of
+from service.sync.schedule import Schedule, SyncTrigger, schedule_of
 
 FOLDERS = {"FACESETS_DATA_DIR"}
 """Variables whose folder is made: the text is a name below a folder of the test."""
@@ -51,8 +50,8 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
 def all_of(settings: Settings) -> None:
     """Everything that is made of settings before the first request to a remote."""
     prepare_data_dir(settings)
-    trigger = trigger_of(settings)
-    asyncio.run(_parts_with_a_loop(settings, trigger))
+    schedule = schedule_of(settings)
+    asyncio.run(_parts_with_a_loop(settings, schedule))
     Listen.parse(settings.listen)
     assert settings.era_windows is not None
     settings.points("w600k_r50")
@@ -64,8 +63,8 @@ def all_of(settings: Settings) -> None:
             store.close()
 
 
-async def _parts_with_a_loop(settings: Settings, trigger: BaseTrigger) -> None:
-    sync_trigger = SyncTrigger(trigger, on_next=lambda _: None)
+async def _parts_with_a_loop(settings: Settings, schedule: Schedule) -> None:
+    sync_trigger = SyncTrigger(schedule, on_next=lambda _: None)
     sync_trigger.start()
     sync_trigger.stop()
     for user in chosen_users(settings):

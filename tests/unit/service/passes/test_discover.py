@@ -85,6 +85,17 @@ async def test_later_runs_ask_for_changes_and_reach_back_a_little(version: str, 
         assert (source.full_listing_at, source.watermark) == (START, START + timedelta(hours=1))
 
 
+async def test_after_a_clock_was_set_back_everything_is_listed(tmp_path: Path) -> None:
+    async with staged(tmp_path, "3.1.0") as stage:
+        stage.add("old.jpg")
+        await stage.discover()
+        stage.clock.move(days=-1)
+        counts = await stage.discover()
+        assert counts.listed == 1
+        (source,) = stage.rows(sources)
+        assert source.full_listing_at == START - timedelta(days=1)
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_change_dated_in_the_future_does_not_blind_later_listings(version: str, tmp_path: Path) -> None:
     async with staged(tmp_path, version) as stage:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from service.remote.breaker import Breaker
+from service.remote.breaker import Breaker, SteadyClock
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
@@ -126,3 +126,14 @@ def test_a_circuit_that_is_probed_again_lets_no_call_through() -> None:
     breaker.begin_probe()
     assert breaker.circuit == "probing"
     assert not breaker.is_closed
+
+
+def test_a_clock_that_is_set_back_lengthens_no_pause() -> None:
+    wall, passed = [START], [100.0]
+    breaker = Breaker(clock=SteadyClock(lambda: wall[0], lambda: passed[0]), threshold=1)
+    breaker.failed("down")
+    breaker.begin_probe()
+    breaker.probe_failed("down")
+    wall[0] -= timedelta(days=1)
+    passed[0] += 5.0
+    assert breaker.is_probe_due

@@ -360,6 +360,7 @@ def test_a_space_announced_by_an_earlier_version_does_not_wait(store: Store) -> 
     store.write_now(spaces.announce_space, OTHER.space, NOON)
     assert store.read_now(spaces.may_wait, NOON + timedelta(days=13))
     assert not store.read_now(spaces.may_wait, NOON + timedelta(days=14))
+    assert not store.read_now(spaces.may_wait, NOON - timedelta(days=1)), "the clock was set back"
     store.write_now(named_values.write_value, "coming_space_since", None)
     assert not store.read_now(spaces.may_wait, NOON)
 

@@ -44,9 +44,10 @@ def test_nothing_new_is_nothing_to_look_at() -> None:
         (None, "basis", NOON),
         (SCOPE, "another", NOON),
         (SCOPE, "basis", NOON + DAY),
+        (SCOPE, "basis", NOON - DAY),
         (Scope("basis", 79, NOON), "basis", NOON),
     ],
-    ids=["never before", "other rules", "it is time", "many came"],
+    ids=["never before", "other rules", "it is time", "the clock was set back", "many came"],
 )
 def test_all_faces_are_looked_at_when_it_may_matter(before: Scope | None, basis: str, at: object) -> None:
     assert fresh_faces(IDS, before, basis, at, DAY) is None  # type: ignore[arg-type]  # an instant
