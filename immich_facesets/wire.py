@@ -29,11 +29,12 @@ FACE_SHORT = 90.0
 """The short edge, in pixels, from which on every face is searched for, unless a request names another."""
 
 MOST_BOXES = 1000
+MOST_FACES = 20_000
 LEAST_FACE_SHORT = 1.0
 LARGEST_CROP = 4096
 LARGEST_PAD = 4.0
 LARGEST_COORDINATE = 1e7
-"""Limits of a request; the embedder rejects one beyond them."""
+"""Limits of requests and answers; the embedder rejects a request beyond them, and the service an answer."""
 
 PictureHash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
 """64 bits as hexadecimal digits."""
@@ -255,12 +256,12 @@ class FacesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     space: str
     width: int
     height: int
-    faces: tuple[FaceAnswer, ...]
+    faces: Annotated[tuple[FaceAnswer, ...], msgspec.Meta(max_length=MOST_FACES)]
     lost_faces: int = 0
     orientation: int | None = None
     phash: PictureHash | None = None
     missing: float = 0.0
-    suspects: tuple[Suspect, ...] = ()
+    suspects: Annotated[tuple[Suspect, ...], msgspec.Meta(max_length=MOST_FACES)] = ()
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -148,7 +148,7 @@ def configured_users(settings: Settings) -> frozenset[str] | None:
 def _has_folders(settings: Settings) -> bool:
     if settings.database_url is None and not sqlite_file(settings).is_file():
         return False
-    store = Store(open_engine(database_url(settings)))
+    store = Store(open_engine(database_url(settings), only_reads=True))
     try:
         return age(store.engine) == "current" and store.read_now(has_work)
     finally:
@@ -307,7 +307,7 @@ async def open_reading(settings: Settings) -> AsyncIterator[Store]:
     nothing = SetupError(f"nothing was synced into {settings.data_dir} yet: run 'immich-facesets sync' first")
     if settings.database_url is None and not sqlite_file(settings).is_file():
         raise nothing
-    engine = open_engine(database_url(settings))
+    engine = open_engine(database_url(settings), only_reads=True)
     store = Store(engine)
     try:
         match await asyncio.to_thread(age, engine):

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
+from urllib.parse import quote
 
 from alembic import command
 from alembic.config import Config
@@ -14,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -78,7 +80,8 @@ def _prepare_sqlite(engine: Engine) -> None:
     def on_connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
+        journal = () if _is_read_only(engine.url) else ("journal_mode=WAL",)
+        for pragma in (*journal, "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -86,6 +89,25 @@ def _prepare_sqlite(engine: Engine) -> None:
     def on_begin(connection: Connection) -> None:
         read_only = connection.get_execution_options().get("facesets_read_only", False)
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _is_read_only(url: URL) -> bool:
+    return url.query.get("mode") == "ro"
+
+
+def _readable(url: URL) -> URL:
+    """
+    Return the address of a SQLite database for a reader that must not write, where its folder is read-only.
+
+    A database in WAL mode has two files beside it while it is open anywhere. Where these are not there, nobody writes, and
+    SQLite reads the file alone (``immutable``). Otherwise it would make them.
+    """
+    path = Path(url.database or "")
+    if not path.is_file() or (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        return url
+    is_open = Path(f"{path}-wal").is_file()
+    options = {"uri": "true", "mode": "ro"} | ({} if is_open else {"immutable": "1"})
+    return url.set(database=f"file:{quote(str(path.absolute()))}", query=options)
 
 
 def _keep_private(database: str) -> None:
@@ -116,8 +138,12 @@ def _prepare_postgresql(engine: Engine) -> None:
         connection.commit()  # a later rollback would undo it
 
 
-def open_engine(url: str) -> Engine:
-    """Return an engine for SQLite or PostgreSQL; anything else, or a missing driver, is a ``SetupError``."""
+def open_engine(url: str, *, only_reads: bool = False) -> Engine:
+    """
+    Return an engine for SQLite or PostgreSQL; anything else, or a missing driver, is a ``SetupError``.
+
+    ``only_reads``: nothing will be written, so that a SQLite database may lie on a read-only disk.
+    """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
@@ -131,6 +157,7 @@ def open_engine(url: str) -> Engine:
         raise SetupError(f"FACESETS_DATABASE_URL names {kind!r}: only SQLite and PostgreSQL are supported")
     else:
         parsed = parsed.set(drivername="sqlite", query={})
+        parsed = _readable(parsed) if only_reads else parsed
     try:
         engine = create_engine(
             parsed,

@@ -1,6 +1,8 @@
 """Failures of a database as our errors, without statements or parameters."""
 
+import re
 import sqlite3
+from typing import Final
 
 from sqlalchemy.exc import DatabaseError, OperationalError, ProgrammingError, SQLAlchemyError
 
@@ -25,6 +27,11 @@ _SQLITE_ADVICE = {
 }
 
 
+_ABSENT_ON_SQLITE: Final = re.compile(r"no such (table|column): (\S+)")
+_ABSENT_ON_POSTGRESQL: Final = {"42P01": "table", "42703": "column"}
+"""The codes of PostgreSQL for names that the database does not have (Appendix A of its manual)."""
+
+
 def database_error(error: SQLAlchemyError) -> SetupError | TransientError:
     """Return the error to show the operator for a database failure, without statements or parameters."""
     original = error.orig if isinstance(error, DatabaseError) else None
@@ -35,8 +42,20 @@ def database_error(error: SQLAlchemyError) -> SetupError | TransientError:
                 return SetupError(advice)
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             return DatabaseAwayError("the database is locked by another program")
+        if absent := _ABSENT_ON_SQLITE.match(str(original)):
+            return _incomplete(f"{absent[1]} {absent[2]}")
+        raise error  # a file has no server that may be away: the statement itself is at fault
+    if (kind := _ABSENT_ON_POSTGRESQL.get(getattr(original, "sqlstate", None) or "")) is not None:
+        return _incomplete(f"{kind} of this version")
     if isinstance(error, ProgrammingError) and error.statement is None:  # raised before any statement: by the address
         return SetupError("FACESETS_DATABASE_URL has options that the database driver does not know: remove them")
     if isinstance(error, OperationalError):
         return DatabaseAwayError("the database does not answer: check FACESETS_DATABASE_URL and the database server")
     raise error
+
+
+def _incomplete(what: str) -> SetupError:
+    return SetupError(
+        f"the database is not complete, as it has no {what}: another program changed it, or a backup was restored in "
+        "part. Restore it from a whole backup"
+    )

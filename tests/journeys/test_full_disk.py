@@ -126,6 +126,25 @@ async def test_a_disk_that_cannot_be_written_is_told_at_once(journey: Journey, t
     assert journey.fetched() == []
 
 
+@pytest.mark.parametrize("killed", [False, True])
+async def test_commands_that_only_read_work_on_a_read_only_disk(journey: Journey, tmp_path: Path, killed: bool) -> None:
+    die_at = ("use_space", "after", 1) if killed else ()
+    with small_disk(journey.data, tmp_path) as disk:
+        disk.remount("size=60m")
+        first = disk.forks.start("service", "sync", environ=journey.environ, die_at=die_at)
+        await ended(first)
+        assert (disk.seen_at / "facesets.db-wal").is_file() == killed, (
+            "what a killed process leaves beside the database"
+        )
+        disk.remount("ro")
+        for command in ("status", "identities list", "sources list", "duplicates"):
+            process = await run(journey, disk, *command.split())
+            assert process.code == 0, process.stderr
+        assert "anna" in (await run(journey, disk, "sources", "list")).stdout
+        removing = await run(journey, disk, "sources", "remove", "album")
+        assert removing.code == 3
+
+
 @pytest.mark.slow
 async def test_serve_survives_a_full_disk(journey: Journey, tmp_path: Path) -> None:
     token = "a-token-for-this-test"

@@ -1,10 +1,13 @@
 """The faces request on the wire: the embedder decodes what the service encodes."""
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from immich_facesets.errors import ItemError
 from immich_facesets.faces import Box
-from immich_facesets.wire import BOXES_HEADER, CropRequest, Enrichment, FacesRequest, Mode
+from immich_facesets.wire import BOXES_HEADER, CropRequest, Enrichment, FacesRequest, Mode, decode_faces
 
 tenths = st.integers(-100_000, 100_000).map(lambda number: number / 10)
 sizes = st.integers(1, 100_000).map(lambda number: number / 10)
@@ -56,3 +59,11 @@ def test_the_bytes_on_the_wire() -> None:
     query = {"mode": "guided", "crops": "512", "crop_min_short": "90.5", "pad_ratio": "0.5", "enrich": "landmarks,pose"}
     assert request.to_http() == (query, {"X-Boxes": "[[1,2.2,30.0,40]]"})
     assert FacesRequest().to_http() == ({"mode": "full"}, {})
+
+
+def test_an_answer_with_more_faces_than_a_picture_can_have_is_the_failure_of_that_picture() -> None:
+    face = {"box": (0.0, 0.0, 9.0, 9.0), "landmarks": ((1.0, 1.0),) * 5, "det_score": 0.9, "embedding": b"",
+            "quality": None}  # fmt: skip
+    body = msgspec.msgpack.encode({"space": "s", "width": 9, "height": 9, "faces": [face] * 20_001})
+    with pytest.raises(ItemError, match=r"length <= 20000 - at `\$\.faces`"):
+        decode_faces(body)

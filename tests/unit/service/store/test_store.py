@@ -13,6 +13,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from builders import NOON, RECIPE, RULES, WORTH_FETCHING, asset, content, face_answer, hint, one_identity, plans
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from immich_facesets.assets import Asset, Person
 from immich_facesets.errors import ItemError, SetupError, TransientError
@@ -497,3 +498,15 @@ class TestNamesOfOneIdentity:
         assert store.read_now(identities.labels) == before == {1: "Grandma"}
         (known,) = store.read_now(identities.all_known)
         assert known.named_by == ("aaron", "p1")
+
+
+@pytest.mark.parametrize("statement", ["DROP TABLE memberships", "ALTER TABLE identities RENAME COLUMN label TO text"])
+def test_a_table_that_is_missing_is_named_and_is_no_outage(store: Store, statement: str) -> None:
+    store.write_now(lambda tx: tx.execute(text(statement)))
+    with pytest.raises(SetupError, match=r"not complete, as it has no (table|column).*Restore it"):
+        store.read_now(members.list_identities)
+
+
+def test_a_statement_that_is_wrong_is_no_outage_of_a_database(store: Store) -> None:
+    with pytest.raises(SQLAlchemyError):
+        store.read_now(lambda tx: tx.execute(text("SELECT FROM WHERE")))

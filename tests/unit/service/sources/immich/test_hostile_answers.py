@@ -163,6 +163,15 @@ async def test_an_impossible_face_is_the_failure_of_its_picture(name: str) -> No
                 assert max(map(abs, (hint.box.x1, hint.box.y2, hint.image_width, hint.image_height))) <= 1_000_000
 
 
+async def test_too_many_faces_on_a_picture_are_the_failure_of_that_picture() -> None:
+    async with hostile(faces=json.dumps([FACE] * 60_000).encode()) as (_, source):
+        with pytest.raises(ItemError, match="length <= 20000"):
+            await source.read_hints(GOOD)
+    async with hostile(faces=json.dumps([FACE] * 1_000_000).encode()) as (_, source):
+        with pytest.raises(ItemError, match="larger than 32 MiB"):
+            await source.read_hints(GOOD)
+
+
 async def test_an_impossible_person_is_left_out_and_the_others_are_read() -> None:
     people = [{"id": "p1", "name": "Mia"}, {"id": "p2", "name": 5}, {"id": "p3", "name": "a\0b"}, {"name": "nobody"}]
     async with hostile(people=json.dumps({"people": people, "hasNextPage": False}).encode()) as (_, source):
