@@ -67,10 +67,12 @@ class DecodingServer:
             self._limit(OPENING_BYTES, begin.seconds)
             try:
                 self._answer(_read(file), begin)
+                continue
             except ItemError as error:
-                send(self._channel, Failed(str(error), error.reason))
+                message, reason = str(error), error.reason
             except MemoryError:
-                send(self._channel, Failed("the picture needs more memory than there is", "too_much_memory"))
+                message, reason = "the picture needs more memory than there is", "too_much_memory"
+            send(self._channel, Failed(message, reason, self._is_worn()))
 
     def _answer(self, data: bytes, begin: Begin) -> None:
         decoder = Decoder(begin.max_pixels, reserve=lambda size: self._reserve(size, begin.seconds))

@@ -114,7 +114,7 @@ class DecodingProcesses:
         self._idle.clear()
 
     async def _decode_once(self, data: bytes, allow: Allow, room: Room | None) -> Picture:
-        """Return the picture, decoded by one process. The process is used again unless it failed or grew."""
+        """Return the picture, decoded by one process. The process is used again unless it ended or grew."""
         process = self._taken()
         is_reusable = False
         try:
@@ -125,15 +125,18 @@ class DecodingProcesses:
                 os.close(file)
             answer, pixels = await self._converse(process, allow, room)
             if isinstance(answer, Failed):
-                raise ItemError(answer.message, reason=answer.reason)
-            picture = self._picture(answer, pixels)
+                found: Picture | ItemError = ItemError(answer.message, reason=answer.reason)
+            else:
+                found = self._picture(answer, pixels)
             is_reusable = not answer.is_worn
-            return picture
         finally:
             if is_reusable:
                 self._idle.append(process)
             else:
                 self._end(process)
+        if isinstance(found, ItemError):
+            raise found
+        return found
 
     async def _converse(
         self, process: DecodingProcess, allow: Allow, room: Room | None

@@ -40,10 +40,11 @@ class Granted(msgspec.Struct, frozen=True, tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """The picture cannot be used: the message and reason of the ``ItemError``."""
+    """The picture cannot be used: the message and reason of the ``ItemError``. ``is_worn``: as in ``Decoded``."""
 
     message: str
     reason: str
+    is_worn: bool
 
 
 class Decoded(msgspec.Struct, frozen=True, tag=True):

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bad_pictures import black_png
 from embedder_scene import picture
 from hostile_pictures import jpeg_of_scans, slow_bmp
 from journey import until
@@ -76,6 +78,9 @@ async def test_the_reason_of_a_refusal_arrives() -> None:
         with pytest.raises(ItemError, match="text") as caught:
             await scene.decode(b"plain words\n")
         assert caught.value.reason == "not_a_picture"
+        (pid,) = scene.decoding.pids
+        assert (await scene.decode(picture())).width == 320
+        assert scene.decoding.pids == (pid,), "a process takes half a second to start"
 
 
 async def test_a_slow_picture_is_ended_by_the_clock_and_the_next_is_read() -> None:
@@ -146,6 +151,25 @@ async def test_a_picture_whose_header_asks_for_too_much_memory_is_refused() -> N
         with pytest.raises(ItemError, match="FACESETS_EMBEDDER_MAX_MEMORY") as caught:
             await scene.decode(picture(width=2000, height=2000))
         assert caught.value.reason == "too_much_memory"
+
+
+async def test_a_decoder_that_takes_more_than_was_counted_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No known picture takes more, so the process counts next to nothing here."""
+    child = tmp_path / "python"
+    code = (
+        "import embedder.decoding.__main__ as process, embedder.images.decoder as decoder;"
+        "decoder.decoding_bytes = lambda *_: 1; process.OPENING_BYTES = 64 << 20; process.main()"
+    )
+    child.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{code}' \"$3\"\n", encoding="ascii")
+    child.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(child))
+    async with decoding() as scene:
+        with pytest.raises(ItemError, match="more memory than there is") as caught:
+            await scene.decode(black_png(8000, 8000))
+        assert caught.value.reason == "too_much_memory"
+        assert (await scene.decode(black_png(100, 50))).width == 100
 
 
 async def test_a_decoding_process_gets_no_token(monkeypatch: pytest.MonkeyPatch) -> None:

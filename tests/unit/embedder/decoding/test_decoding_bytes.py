@@ -5,8 +5,10 @@ import mmap
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from journey import until
+from mutated_pictures import dng, psd
 from PIL import Image
 
 from embedder.decoding.decoding import HAS_PROCESSES, DecodingProcesses
@@ -33,6 +35,7 @@ QUICK: dict[str, tuple[str, str, dict[str, Any]]] = {
     "BMP": ("BMP", "RGB", {}),
     "PPM": ("PPM", "RGB", {}),
     "JPEG XL": ("JXL", "RGB", {"effort": 1}),
+    "PSD": ("PSD", "RGB", {}),
 }
 SLOW: dict[str, tuple[str, str, dict[str, Any]]] = {
     "TIFF of floats": ("TIFF", "F", {}),
@@ -40,6 +43,7 @@ SLOW: dict[str, tuple[str, str, dict[str, Any]]] = {
     "HEIC": ("HEIF", "RGB", {}),
     "AVIF": ("AVIF", "RGB", {}),
     "lossless JPEG XL": ("JXL", "RGBA", {"lossless": True, "effort": 1}),
+    "DNG": ("DNG", "L", {}),
     "JPEG 2000": ("JPEG2000", "RGB", {}),
     "grey JPEG 2000": ("JPEG2000", "L", {}),
     "JPEG 2000 with alpha": ("JPEG2000", "RGBA", {"irreversible": True}),
@@ -48,6 +52,10 @@ SLOW: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 def stored(format_: str, mode: str, options: dict[str, Any]) -> bytes:
     Decoder(1)  # registers the formats of plugins
+    if format_ == "PSD":
+        return psd(np.full((SIZE[1], SIZE[0], 3), 90, np.uint8))
+    if format_ == "DNG":
+        return dng(np.full((SIZE[1], SIZE[0]), 90, np.uint8))
     stream = io.BytesIO()
     Image.new("RGB", SIZE, (90, 120, 40)).convert("L" if mode in {"F", "I;16"} else mode).convert(mode).save(
         stream, format_, **options
