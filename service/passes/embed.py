@@ -24,10 +24,10 @@ from service.files.crops import find_lost, keep_crop
 from service.files.staging import Staging
 from service.monitoring.metrics import Metrics
 from service.passes.context import PassContext
-from service.passes.crash_isolation import CrashIsolation
 from service.passes.fan_out import ROUNDS, fan_out, first_error
 from service.passes.fetch import Fetch, FetchCounts
 from service.passes.fetched_again import announce_fetches
+from service.passes.picture_isolation import PictureIsolation
 from service.remote.guard import CircuitOpenError
 from service.settings import Settings
 from service.sources import Source, Staged
@@ -88,7 +88,7 @@ class Embed:
         self._mode = Mode(settings.detection)
         self._postponed = 0
         self._in_progress: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._isolation = CrashIsolation(context, pool)
+        self._isolation = PictureIsolation(context, pool)
         self.counts = EmbedCounts()
         self._fetch = Fetch(context, sources, staging, metrics, self._recipe, self.counts, self._count_failure)
 

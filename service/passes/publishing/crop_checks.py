@@ -25,8 +25,8 @@ from immich_facesets.wire import FacesAnswer, FacesRequest
 from service.embedders.pool import EmbedderPool
 from service.files.crops import read_crop
 from service.passes.context import PassContext
-from service.passes.crash_isolation import CrashIsolation
 from service.passes.fan_out import fan_out
+from service.passes.picture_isolation import PictureIsolation
 from service.store import exports
 from service.store.exports import StoredCrop
 
@@ -44,7 +44,7 @@ class CropChecks:
     def __init__(self, context: PassContext, pool: EmbedderPool, rules: ExportRules) -> None:
         self._context = context
         self._pool = pool
-        self._isolation = CrashIsolation(context, pool)
+        self._isolation = PictureIsolation(context, pool)
         self.rules = rules
         self._strangers: dict[int, tuple[Box, ...]] = {}
         self.crops: dict[int, StoredCrop] = {}

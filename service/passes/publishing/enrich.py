@@ -21,8 +21,8 @@ from immich_facesets.wire import Enrichment, FacesAnswer, FacesRequest, HeadPose
 from service.embedders.pool import EmbedderPool
 from service.files.crops import read_crop
 from service.passes.context import PassContext
-from service.passes.crash_isolation import CrashIsolation
 from service.passes.fan_out import fan_out
+from service.passes.picture_isolation import PictureIsolation
 from service.store import enrichments
 from service.store.enrichments import Unenriched
 
@@ -42,7 +42,7 @@ class Enrich:
     def __init__(self, context: PassContext, pool: EmbedderPool) -> None:
         self._context = context
         self._pool = pool
-        self._isolation = CrashIsolation(context, pool)
+        self._isolation = PictureIsolation(context, pool)
         settings = context.settings
         self._requested = frozenset[Enrichment]() if settings.enrich == "off" else frozenset(pool.info.enrich)
         self._models = models_of(pool.info)

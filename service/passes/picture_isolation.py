@@ -14,7 +14,7 @@ _CRASHES = 2
 """Number of embedder crashes on one picture, sent alone, after which the picture is set aside."""
 
 
-class CrashIsolation:
+class PictureIsolation:
     """
     Requests of one run to the embedder. Each crash on an original is stored at once, so that it counts after a kill.
 

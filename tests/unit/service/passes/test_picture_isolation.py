@@ -12,7 +12,7 @@ from passes_scene import staged
 from immich_facesets.errors import ItemError
 from service.embedders.client import Embedder
 from service.embedders.pool import EmbedderPool
-from service.passes.crash_isolation import CrashIsolation
+from service.passes.picture_isolation import PictureIsolation
 from service.remote.guard import CircuitOpenError
 from service.store.failures import CRASHES_EMBEDDER
 from service.store.tables import failures
@@ -23,7 +23,7 @@ DEADLY = picture(shade=1)
 @asynccontextmanager
 async def isolation(
     folder: Path, *deadly: bytes, kills_all: bool = False
-) -> AsyncIterator[tuple[CrashingEmbedder, CrashIsolation]]:
+) -> AsyncIterator[tuple[CrashingEmbedder, PictureIsolation]]:
     async with running() as scene, staged(folder) as stage:
         crashing = CrashingEmbedder(scene, *deadly)
         crashing.kills_all = kills_all
@@ -31,7 +31,7 @@ async def isolation(
             pool = EmbedderPool([Embedder(url, None, failures=12)])
             try:
                 await pool.open()
-                yield crashing, CrashIsolation(stage.conditions, pool)
+                yield crashing, PictureIsolation(stage.conditions, pool)
                 assert stage.rows(failures) == [], "the crash of a face crop is no failure of an original"
             finally:
                 await pool.close()
