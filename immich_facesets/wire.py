@@ -137,7 +137,7 @@ def _boxes(text: str | bytes | None) -> tuple[Box, ...]:
         return ()
     try:
         rows = msgspec.json.decode(text, type=list[tuple[float, float, float, float]])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError) as error:  # a header may hold bytes that are no text
         raise _bad(f"the boxes are not a JSON list of [x1, y1, x2, y2]: {error}") from error
     if len(rows) > MOST_BOXES:
         raise _bad(f"more than {MOST_BOXES} boxes")

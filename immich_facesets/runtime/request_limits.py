@@ -26,10 +26,11 @@ async def limit_request(request: web.Request, handler: Handler) -> web.StreamRes
         raise TypeError("limit_request needs a server of serve_app")
     if connection.place.is_for_health and request.path not in OPEN_PATHS:
         raise TransientError("there are too many connections; try again in a moment", retry_after=5)
-    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower() != "identity":
-        raise RequestError("packed bodies are not taken: send it without a Content-Encoding", status=415)
-    if request.method in _WITHOUT_BODY and request.body_exists:
+    if request.body_exists and request.method in _WITHOUT_BODY:
         raise RequestError(f"a {request.method} request has no body: send it without one", status=400)
+    coding = request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
+    if request.body_exists and coding != "identity":
+        raise RequestError("packed bodies are not taken: send it without a Content-Encoding", status=415)
     return await _with_body_in_time(request, handler, connection.limits.body_seconds)
 
 

@@ -127,6 +127,13 @@ async def test_a_question_that_makes_no_sense_is_a_400(query: dict[str, str], he
         assert (response.status_code, trouble(response).reason) == (400, "bad_question")
 
 
+async def test_boxes_that_are_no_text_are_a_400() -> None:
+    async with running() as scene:
+        headers = {wire.BOXES_HEADER.encode(): b"[[0,0,1,1]]\xff"}
+        response = await scene.client.post("/v1/faces", content=picture(), headers=headers)
+        assert (response.status_code, trouble(response).reason) == (400, "bad_question")
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
