@@ -62,6 +62,8 @@ class Service:
             ready=self.ready,
             registry=app.metrics.registry,
             version=program_version(),
+            ended_sessions=await app.store.read(named_values.read_ended_sessions),
+            keep_ended=lambda ended: app.store.write(named_values.write_ended_sessions, ended),
         )
         watch = EventLoopWatch(app.metrics.observe_lag)
         async with serve_web(context, listen) as bound:

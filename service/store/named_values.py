@@ -96,3 +96,16 @@ def read_thresholds(tx: Connection) -> PointsInUse | None:
 def write_thresholds(tx: Connection, used: PointsInUse) -> None:
     """Store the thresholds in use."""
     write_value(tx, _THRESHOLDS, msgspec.to_builtins(used))
+
+
+_ENDED_SESSIONS = "ended_sessions"
+
+
+def read_ended_sessions(tx: Connection) -> dict[str, int]:
+    """Return the ids of sessions of the pages that were logged out, with the second in which each would have expired."""
+    return msgspec.convert(read_value(tx, _ENDED_SESSIONS) or {}, dict[str, int])
+
+
+def write_ended_sessions(tx: Connection, ended: Mapping[str, int]) -> None:
+    """Store all ended sessions; the results of syncs do not depend on them."""
+    write_value(tx, _ENDED_SESSIONS, dict(ended), options=BOOKKEEPING)

@@ -2,12 +2,15 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import aiohttp_jinja2
 from aiohttp import hdrs, web
 
+from immich_facesets.runtime.connections import caller_at
+from immich_facesets.runtime.rare_log import RareLog
 from service.web.context import CONTEXT
 from service.web.forms import read_form
 from service.web.routes import Access, Answer, Route
@@ -25,13 +28,15 @@ class Keyring:
     """
     The token, and the sessions derived from it.
 
-    A session is ``<expiry>.<signature>``. Nothing is stored, sessions survive a restart, and a new token ends them all.
+    A session is ``<id>.<expiry>.<signature>``. Sessions survive a restart, and a new token ends them all. Only the ids
+    of sessions that were ended by a logout are kept, until they would have expired: ``ended`` has those of before.
     """
 
-    def __init__(self, token: str | None, clock: Callable[[], float]) -> None:
+    def __init__(self, token: str | None, clock: Callable[[], float], ended: Mapping[str, int] | None = None) -> None:
         self._token = None if token is None else token.encode()
-        self._key = hmac.digest(self._token or b"", b"immich-facesets session 1", "sha256")
+        self._key = hmac.digest(self._token or b"", b"immich-facesets session 2", "sha256")
         self._clock = clock
+        self._ended = dict(ended or {})
 
     @property
     def is_open(self) -> bool:
@@ -42,14 +47,28 @@ class Keyring:
         return self._token is not None and hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._token)
 
     def issue(self) -> str:
-        expiry = str(int(self._clock()) + SESSION_SECONDS)
-        return f"{expiry}.{self._sign(expiry)}"
+        session = f"{secrets.token_hex(16)}.{int(self._clock()) + SESSION_SECONDS}"
+        return f"{session}.{self._sign(session)}"
 
     def is_session(self, cookie: str) -> bool:
-        expiry, _, signature = cookie.partition(".")
-        if not hmac.compare_digest(signature.encode("utf-8", "surrogateescape"), self._sign(expiry).encode()):
-            return False
-        return int(expiry) > self._clock()
+        issued = self._issued(cookie)
+        return issued is not None and issued[0] not in self._ended
+
+    def end(self, cookie: str) -> Mapping[str, int] | None:
+        """Return all ended sessions with their expiry, this one too, to be kept; None when it is none of ours."""
+        issued, now = self._issued(cookie), self._clock()
+        if issued is None:
+            return None
+        self._ended = dict([*((other, until) for other, until in self._ended.items() if until > now), issued])
+        return self._ended
+
+    def _issued(self, cookie: str) -> tuple[str, int] | None:
+        """Return the id and the expiry of a session of ours that has not expired."""
+        session, _, signature = cookie.rpartition(".")
+        if not hmac.compare_digest(signature.encode("utf-8", "surrogateescape"), self._sign(session).encode()):
+            return None
+        identity, _, expiry = session.partition(".")
+        return (identity, int(expiry)) if int(expiry) > self._clock() else None
 
     def shows_bearer(self, request: web.Request) -> bool:
         scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
@@ -58,14 +77,17 @@ class Keyring:
     def admits(self, request: web.Request) -> bool:
         return self.is_open or self.shows_bearer(request) or self.is_session(request.cookies.get(SESSION_COOKIE, ""))
 
-    def _sign(self, expiry: str) -> str:
-        return hmac.new(self._key, expiry.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+    def _sign(self, session: str) -> str:
+        return hmac.new(self._key, session.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
 
 
 @dataclass(slots=True)
 class LoginPauses:
     """
     A limit on guessing: after three wrong tokens, each further one doubles the pause of its address, up to a minute.
+
+    The pause is for wrong tokens alone: a user at the address of an attacker still logs in. The length of the token
+    makes guessing hopeless.
 
     ``uptime`` is a monotonic clock in seconds. At most ``MAX_ADDRESSES`` are kept; the oldest is dropped first.
     """
@@ -94,6 +116,7 @@ class LoginPauses:
 
 KEYRING = web.AppKey("keyring", Keyring)
 PAUSES = web.AppKey("pauses", LoginPauses)
+WRONG_TOKENS = web.AppKey("wrong_tokens", RareLog)
 
 
 def local_path(text: str) -> str:
@@ -116,16 +139,9 @@ async def show_login(request: web.Request) -> web.StreamResponse:
 async def log_in(request: web.Request) -> web.StreamResponse:
     form = await read_form(request)
     goal = local_path(form.get("next", "/"))
-    keyring, pauses, address = request.app[KEYRING], request.app[PAUSES], request.remote or ""
-    wait = pauses.remaining(address)
-    if wait > 0:
-        seconds = int(wait) + 1
-        page = _login_page(request, goal, error=f"Too many wrong tokens. Try again in {seconds} s.", status=429)
-        page.headers[hdrs.RETRY_AFTER] = str(seconds)
-        return page
+    keyring, pauses, address = request.app[KEYRING], request.app[PAUSES], caller_at(request.remote or "")
     if not keyring.is_token(form.get("token", "").strip()):
-        pauses.count_wrong(address)
-        return _login_page(request, goal, error="That is not the token of this service.", status=401)
+        return _refuse_token(request, goal, pauses, address)
     pauses.forget(address)
     answer = web.HTTPSeeOther(goal)
     is_https = request.secure or request.headers.get(hdrs.X_FORWARDED_PROTO, "") == "https"
@@ -135,8 +151,23 @@ async def log_in(request: web.Request) -> web.StreamResponse:
     raise answer
 
 
+def _refuse_token(request: web.Request, goal: str, pauses: LoginPauses, address: str) -> web.Response:
+    request.app[WRONG_TOKENS].warn("wrong_token", caller=address)
+    wait = pauses.remaining(address)
+    if wait <= 0:
+        pauses.count_wrong(address)
+        return _login_page(request, goal, error="That is not the token of this service.", status=401)
+    seconds = int(wait) + 1
+    page = _login_page(request, goal, error=f"Too many wrong tokens. Try again in {seconds} s.", status=429)
+    page.headers[hdrs.RETRY_AFTER] = str(seconds)
+    return page
+
+
 async def log_out(request: web.Request) -> web.StreamResponse:
-    del request
+    """End the session here, whatever becomes of the cookie."""
+    ended = request.app[KEYRING].end(request.cookies.get(SESSION_COOKIE, ""))
+    if ended is not None:
+        await request.app[CONTEXT].keep_ended(ended)
     answer = web.HTTPSeeOther("/login")
     answer.del_cookie(SESSION_COOKIE, httponly=True, samesite="Strict")
     raise answer
@@ -145,8 +176,9 @@ async def log_out(request: web.Request) -> web.StreamResponse:
 def install_auth(app: web.Application) -> None:
     """Install the keyring and the record of wrong tokens in the application."""
     context = app[CONTEXT]
-    app[KEYRING] = Keyring(context.token, context.clock)
+    app[KEYRING] = Keyring(context.token, context.clock, context.ended_sessions)
     app[PAUSES] = LoginPauses(context.uptime)
+    app[WRONG_TOKENS] = RareLog(context.uptime)
 
 
 ROUTES = (
@@ -168,14 +200,14 @@ ROUTES = (
         answers={
             303: Answer("Logged in; the cookie is set", redirects=True),
             401: Answer("A wrong token", media_type="text/html"),
-            429: Answer("Too many wrong tokens from this address", media_type="text/html"),
+            429: Answer("Another wrong token from this address, too soon", media_type="text/html"),
         },
     ),
     Route(
         method="POST",
         path="/logout",
         handler=log_out,
-        summary="Forget the session cookie",
+        summary="End the session",
         access=Access.EVERYBODY,
         answers={303: Answer("Logged out", redirects=True)},
     ),

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -20,7 +20,8 @@ class WebContext:
     ``request_sync(kind, source)`` starts a sync or refuses at once; it raises ``RequestError`` for an unknown source.
     ``token`` None disables authentication, which ``serve_web`` allows on loopback only. ``allowed_hosts`` are the names
     accepted in the ``Host`` header beside addresses and ``localhost``. Empty means any name, because DNS rebinding
-    gains nothing against a token. ``clock`` is the wall clock in seconds, ``uptime`` a monotonic one.
+    gains nothing against a token. ``ended_sessions`` are the ids of sessions that were logged out, with their expiry;
+    ``keep_ended`` keeps them for the next start. ``clock`` is the wall clock in seconds, ``uptime`` a monotonic one.
     """
 
     board: ProgressBoard
@@ -31,6 +32,8 @@ class WebContext:
     registry: CollectorRegistry
     version: str
     allowed_hosts: tuple[str, ...] = ()
+    ended_sessions: Mapping[str, int]
+    keep_ended: Callable[[Mapping[str, int]], Awaitable[None]]
     clock: Callable[[], float] = time.time
     uptime: Callable[[], float] = time.monotonic
 

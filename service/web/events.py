@@ -11,6 +11,7 @@ from aiohttp_sse import EventSourceResponse, sse_response
 
 from immich_facesets.errors import FacesetsError
 from service.progress import Progress, ProgressBoard
+from service.web.auth import KEYRING
 from service.web.context import CLOSING, CONTEXT
 from service.web.pages import page_state, render_part, status_view
 from service.web.routes import Answer, Route
@@ -80,6 +81,8 @@ async def stream_progress(request: web.Request) -> web.StreamResponse:
     board, closing = request.app[CONTEXT].board, request.app[CLOSING]
     async with _stream(request) as stream, contextlib.aclosing(snapshots(board, closing)) as latest:
         async for progress in latest:
+            if not request.app[KEYRING].admits(request):
+                break
             await stream.send(
                 msgspec.json.encode(progress).decode(),
                 event="progress",
@@ -93,7 +96,7 @@ async def stream_page(request: web.Request) -> web.StreamResponse:
     """
     Send the parts of the status page: the progress part at every change, at the latest after ``REFRESH_SECONDS``.
 
-    The other part follows when it may have changed, and every ``REFRESH_SECONDS``.
+    The other part follows when it may have changed, and every ``REFRESH_SECONDS``. A logout ends the stream.
     """
     context, closing = request.app[CONTEXT], request.app[CLOSING]
     occasion, asked_at = _occasion(context.board.now), context.uptime()
@@ -104,6 +107,8 @@ async def stream_page(request: web.Request) -> web.StreamResponse:
     ):
         await stream.send(context.version, event="version", retry=RECONNECT_MILLISECONDS)
         async for progress in latest:
+            if not request.app[KEYRING].admits(request):
+                break
             if _occasion(progress) != occasion or context.uptime() - asked_at >= REFRESH_SECONDS:
                 occasion, asked_at = _occasion(progress), context.uptime()
                 try:

@@ -9,7 +9,8 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler as AnyHandler
 
 from immich_facesets.errors import RequestError
-from service.web.auth import KEYRING
+from immich_facesets.runtime.connections import caller_at
+from service.web.auth import KEYRING, WRONG_TOKENS
 from service.web.context import CONTEXT
 from service.web.routes import Handler
 
@@ -85,6 +86,8 @@ async def guard_request(request: web.Request, handler: AnyHandler) -> web.Stream
     if request.method == hdrs.METH_POST and not keyring.shows_bearer(request) and is_cross_origin(request):
         raise RequestError("another site sent this request; use the pages of this service", status=403)
     if request.match_info.handler not in request.app[EVERYBODYS] and not keyring.admits(request):
+        if hdrs.AUTHORIZATION in request.headers:
+            request.app[WRONG_TOKENS].warn("wrong_token", caller=caller_at(request.remote or ""))
         if wants_html(request):
             goal = request.path_qs if request.method == hdrs.METH_GET else "/"
             raise web.HTTPSeeOther("/login" if goal == "/" else f"/login?next={quote(goal, safe='/')}")

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -141,6 +141,12 @@ class Scene:
     readiness: Readiness = field(default_factory=Readiness)
     wishes: list[tuple[str, str | None]] = field(default_factory=list)
     trouble: Exception | None = None
+    ended_sessions: dict[str, int] = field(default_factory=dict)
+
+    async def keep_ended(self, ended: Mapping[str, int]) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        self.ended_sessions = dict(ended)
 
     def request_sync(self, kind: str, source: str | None) -> SyncRequest:
         if self.trouble is not None:
@@ -170,6 +176,8 @@ class Scene:
             registry=Metrics(self.board, version="1.2.3").registry,
             version="1.2.3",
             allowed_hosts=allowed_hosts,
+            ended_sessions=self.ended_sessions,
+            keep_ended=self.keep_ended,
         )
 
 

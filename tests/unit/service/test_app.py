@@ -1,6 +1,7 @@
 """The whole service in this process, beside a fake Immich and an embedder child process."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from service.app import App, open_app, web_token
 from service.daemon import Service, status_facts
 from service.demo.immich import FakeImmich
 from service.settings import Settings
-from service.store import members
+from service.store import members, named_values
 from service.sync.outcome import Outcome
 from service.users import User
+from service.web.auth import SESSION_COOKIE, Keyring
 
 SYNTHETIC: Mapping[str, str] = {"FACESETS_EMBEDDER_ENGINE": "synthetic"}
 FIELDS: dict[str, Any] = {
@@ -117,6 +119,23 @@ async def test_serve_syncs_at_once_takes_requests_one_at_a_time_and_stops_quickl
     app.context.stop.set()
     async with asyncio.timeout(10):
         await serving
+
+
+async def test_ended_sessions_are_kept_from_one_start_to_the_next(app: App) -> None:
+    ring = Keyring(web_token(app.settings), time.time)
+    first, second = ring.issue(), ring.issue()
+    await app.store.write(named_values.write_ended_sessions, ring.end(first) or {})
+    bound: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(Service(app, on_serving=lambda listen: bound.set_result(str(listen))).run())
+    async with httpx.AsyncClient(base_url=f"http://{await bound}", trust_env=False) as client:
+        cookies = [{"Cookie": f"{SESSION_COOKIE}={session}"} for session in (first, second)]
+        assert [(await client.get("/api/runs", headers=cookie)).status_code for cookie in cookies] == [401, 200]
+        assert (await client.post("/logout", headers=cookies[1])).status_code == 303
+    app.context.stop.set()
+    async with asyncio.timeout(10):
+        await serving
+    kept = await app.store.read(named_values.read_ended_sessions)
+    assert kept.keys() == {session.partition(".")[0] for session in (first, second)}
 
 
 @pytest.mark.slow

@@ -35,6 +35,11 @@ def bodies_of(operation: dict[str, Any]) -> list[str]:
     return list(operation.get("requestBody", {}).get("content", {}))
 
 
+def documented(path: str) -> set[int]:
+    """Return the answers of a path, of all its methods: the method of a request may be a strange one."""
+    return {int(status) for operation in DOCUMENT["paths"][path].values() for status in operation["responses"]}
+
+
 def check_requests(count: int, *, derandomize: bool) -> None:
     with (
         structlog.testing.capture_logs() as lines,
@@ -45,12 +50,11 @@ def check_requests(count: int, *, derandomize: bool) -> None:
         @given(hostile_requests(doors(), TOKEN))
         def check(request: HostileRequest) -> None:
             status = status_of(listen, request)
-            operation = DOCUMENT["paths"][request.door.path][request.door.method.lower()]
             assert status < 500, request
-            assert status in OF_HTTP or str(status) in operation["responses"] or status in {200, 403, 413, 415}, request
+            assert status in OF_HTTP | documented(request.door.path), request
 
         check()
-    assert {line["event"] for line in lines} <= {"malformed_request", "connections_full", "slow_request"}
+    assert {line["event"] for line in lines} <= {"malformed_request", "wrong_token"}
 
 
 def test_no_request_is_answered_with_a_5xx() -> None:

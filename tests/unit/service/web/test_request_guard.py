@@ -1,10 +1,11 @@
 """Authentication and the security headers of every answer."""
 
 import pytest
+import structlog
 from aiohttp import ClientSession
 from web_scene import ANY_PORT, BEARER, HTML, TOKEN, Scene, busy_scene, visit
 
-from immich_facesets.errors import SetupError
+from immich_facesets.errors import SetupError, TransientError
 from immich_facesets.runtime.listen_address import Listen
 from service.web.auth import FREE_TRIES, SESSION_COOKIE, SESSION_SECONDS, Keyring, LoginPauses, local_path
 from service.web.request_guard import is_known_host
@@ -77,13 +78,56 @@ async def test_logging_out_ends_the_access() -> None:
             assert answer.status == 401
 
 
-async def test_guessing_tokens_becomes_slow() -> None:
-    async with visit(busy_scene()) as client:
-        assert [await log_in(client, "guess") for _ in range(FREE_TRIES)] == [401] * FREE_TRIES
-        async with client.post("/login", data={"token": TOKEN}, allow_redirects=False) as answer:
-            assert answer.status == 429
-            assert int(answer.headers["Retry-After"]) >= 1
-            assert SESSION_COOKIE not in answer.cookies
+async def test_an_ended_session_is_over_for_every_copy_of_its_cookie_and_after_a_restart() -> None:
+    scene = busy_scene()
+    async with visit(scene) as client:
+        assert await log_in(client) == 303
+        (cookie,) = [morsel.value for morsel in client.cookie_jar if morsel.key == SESSION_COOKIE]
+        stolen = {"Cookie": f"{SESSION_COOKIE}={cookie}"}
+        async with client.get("/api/events", headers=stolen) as events:
+            await events.content.readuntil(b"\n")
+            async with client.post("/logout", allow_redirects=False) as answer:
+                assert answer.status == 303
+            scene.board.update_stage("embed", done=205)
+            assert b"205" not in await events.content.read()
+        assert await log_in(client) == 303
+        async with client.get("/api/runs") as answer:
+            assert answer.status == 200
+        client.cookie_jar.clear()
+        async with client.get("/api/runs", headers=stolen) as answer:
+            assert answer.status == 401
+    async with visit(scene) as client, client.get("/api/runs", headers=stolen) as answer:
+        assert answer.status == 401
+
+
+async def test_a_logout_that_could_not_be_kept_says_so_and_is_kept_when_it_is_repeated() -> None:
+    scene = busy_scene()
+    async with visit(scene) as client:
+        assert await log_in(client) == 303
+        scene.trouble = TransientError("the database does not answer")
+        async with client.post("/logout", allow_redirects=False) as answer:
+            assert answer.status == 503
+        scene.trouble = None
+        async with client.get("/api/runs") as answer:
+            assert answer.status == 401
+        async with client.post("/logout", allow_redirects=False) as answer:
+            assert answer.status == 303
+    assert len(scene.ended_sessions) == 1
+
+
+async def test_wrong_tokens_have_pauses_and_the_right_one_passes_at_any_time() -> None:
+    with structlog.testing.capture_logs() as lines:
+        async with visit(busy_scene()) as client:
+            guesses = [await log_in(client, "guess") for _ in range(FREE_TRIES + 20)]
+            assert guesses == [401] * FREE_TRIES + [429] * 20
+            async with client.post("/login", data={"token": "guess"}, allow_redirects=False) as answer:
+                assert int(answer.headers["Retry-After"]) >= 1
+            async with client.get("/api/runs", headers={"Authorization": "Bearer guess"}) as answer:
+                assert answer.status == 401
+            assert await log_in(client) == 303
+            assert await log_in(client, "guess") == 401
+    (line,) = [line for line in lines if line["event"] == "wrong_token"]
+    assert line["caller"] == "127.0.0.1"
 
 
 def test_pauses_grow_to_a_minute_and_are_forgotten_with_the_right_token() -> None:
@@ -108,17 +152,30 @@ def test_the_memory_of_wrong_tokens_is_bounded() -> None:
     assert len(pauses._tries) == 1000
 
 
-def test_a_session_ends_by_time_and_by_a_new_token() -> None:
+def test_a_session_ends_by_time_by_a_logout_and_by_a_new_token() -> None:
     now = 1_000.0
     ring = Keyring("first", lambda: now)
-    cookie = ring.issue()
+    cookie, other = ring.issue(), ring.issue()
+    assert cookie != other
     assert ring.is_session(cookie)
     assert not Keyring("second", lambda: now).is_session(cookie)
-    expiry, _, signature = cookie.partition(".")
-    for forged in (f"{int(expiry) + 1}.{signature}", f"{expiry}.{'0' * 64}", expiry, "", ".", "x.y", "\udcff.\udcff"):
+    identity, expiry, signature = cookie.split(".")
+    forgeries = [
+        f"{identity}.{int(expiry) + 1}.{signature}",
+        f"{identity}.{expiry}.{'0' * 64}",
+        f"x.{expiry}.{signature}",
+    ]
+    for forged in (*forgeries, expiry, "", ".", "..", "x.y", "x.y.z", "\udcff.\udcff.\udcff"):
         assert not ring.is_session(forged), forged
+        assert ring.end(forged) is None, forged
+    ended = ring.end(cookie)
+    assert ended == {identity: int(expiry)}
+    assert [ring.is_session(each) for each in (cookie, other)] == [False, True]
+    assert not Keyring("first", lambda: now, ended).is_session(cookie)
     now += SESSION_SECONDS
-    assert not ring.is_session(cookie)
+    assert not ring.is_session(other)
+    assert list(ring.end(ring.issue()) or ()) != [identity], "an expired session is kept no longer"
+    assert len(ring.end(ring.issue()) or ()) == 2
 
 
 @pytest.mark.parametrize(
