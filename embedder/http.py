@@ -27,7 +27,8 @@ UPLOAD_SECONDS = 120.0
 READY_SECONDS = 5.0
 """How long a result of ``/readyz`` is cached."""
 
-_PLACES = 128
+_PLACES = 256
+"""Connections beside those of requests in flight: of callers that are told to wait, and idle ones."""
 _MOST_HEADER_BYTES = 1 << 17  # a thousand boxes with all their decimals
 _PIPELINE: web.AppKey[Pipeline] = web.AppKey("pipeline", Pipeline)
 _LIMITS: web.AppKey[wire.Limits] = web.AppKey("limits", wire.Limits)

@@ -60,7 +60,7 @@ async def serve_app(
         server.request_handler = _beginning(server.request_handler)
         fitting = limits.within(descriptor_limit())
         if fitting != limits:
-            log.warning("few_descriptors", connections=fitting.places, usual=limits.places)
+            log.info("few_descriptors", connections=fitting.places, usual=limits.places)
         connections = Connections(fitting, RareLog())
         with contextlib.ExitStack() as opened:
             listeners = [opened.enter_context(listener) for listener in await _open_listeners(listen, setting)]

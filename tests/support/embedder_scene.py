@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from embedder.decoding.decoding import DecodingThreads
 from embedder.engine import Aligned, Detection, EngineFacts, View
 from embedder.enrichment.lanes import NO_ENRICHMENT, EnrichmentModels
-from embedder.http import build_app, connection_limits, stop_accepting
+from embedder.http import UPLOAD_SECONDS, build_app, connection_limits, stop_accepting
 from embedder.images import alignment
 from embedder.images.decoder import Decoder
 from embedder.metrics import EmbedderMetrics
@@ -147,6 +147,7 @@ async def running(
     *,
     size: PipelineSize | None = None,
     enrichment: EnrichmentModels = NO_ENRICHMENT,
+    body_seconds: float = UPLOAD_SECONDS,
     **settings: object,
 ) -> AsyncIterator[Scene]:
     """An embedder with these settings and further models; everything is closed again afterwards."""
@@ -163,10 +164,9 @@ async def running(
         enrichment=enrichment,
     )
     app = build_app(chosen, pipeline, metrics)
+    limits = replace(connection_limits(chosen), body_seconds=body_seconds)
     try:
-        async with serve_app(
-            app, ANY_PORT, connection_limits(chosen), setting="FACESETS_EMBEDDER_LISTEN", stop_seconds=2
-        ) as listen:
+        async with serve_app(app, ANY_PORT, limits, setting="FACESETS_EMBEDDER_LISTEN", stop_seconds=2) as listen:
             with structlog.testing.capture_logs() as logs:
                 async with httpx.AsyncClient(base_url=f"http://{listen}", timeout=20) as client:
                     yield Scene(client, engine, pipeline, metrics, app, deaths, logs)

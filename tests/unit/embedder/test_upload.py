@@ -1,5 +1,6 @@
 """Bodies and forms of hostile callers: refused before they are read, and never a 500."""
 
+import asyncio
 import gzip
 import time
 import zlib
@@ -8,9 +9,11 @@ import aiohttp
 import msgspec
 import pytest
 from embedder_scene import picture, running
+from raw_http import calling
 
 from embedder.upload import read_form
 from immich_facesets import wire
+from immich_facesets.runtime.listen_address import Listen
 
 DISPOSITION = b'Content-Disposition: form-data; name="image"'
 FORM = "multipart/form-data; boundary=b"
@@ -109,3 +112,20 @@ def test_the_parts_of_a_form_are_taken_to_the_byte() -> None:
     )
     form += image + b'\r\n--bb\r\nContent-Disposition:form-data;name="boxes"\r\n\r\n' + boxes + b"\r\n--bb--"
     assert read_form(form, b"bb") == {"image": image, "boxes": boxes}
+
+
+async def test_a_picture_that_does_not_arrive_frees_its_place() -> None:
+    async with running(max_in_flight=1, body_seconds=0.5) as scene:
+        listen = Listen("127.0.0.1", scene.client.base_url.port or 0)
+        async with calling(listen) as caller:
+            await caller.send(b"POST /v1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n" + picture()[:60])
+            answer = await caller.rest()
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert (await scene.ask(picture())).status_code == 200
+
+
+async def test_a_large_body_arrives_whole() -> None:
+    data = picture() + bytes(30 << 20)
+    async with running(max_memory=1 << 30) as scene:
+        answers = await asyncio.gather(*(scene.ask(data) for _ in range(4)))
+        assert [answer.status_code for answer in answers] == [200] * 4

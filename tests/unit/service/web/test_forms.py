@@ -2,11 +2,14 @@
 
 import gzip
 import zlib
+from dataclasses import replace
 
 import pytest
-from web_scene import BEARER, TOKEN, busy_scene, visit
+from raw_http import calling, status_of
+from web_scene import ANY_PORT, BEARER, TOKEN, busy_scene, visit
 
 from service.web.forms import FORM_TYPE
+from service.web.server import LIMITS, serve_web
 
 FORM = f"token={TOKEN}".encode()
 MULTIPART = b'--b\r\nContent-Disposition: form-data; name="token"\r\n\r\nx\r\n--b--\r\n'
@@ -63,3 +66,15 @@ async def test_the_refusals_of_a_form_are_documented() -> None:
         paths = (await answer.json())["paths"]
     for path in ("/login", "/sync", "/api/sync"):
         assert {"400", "403", "408", "413", "415"} <= paths[path]["post"]["responses"].keys()
+
+
+@pytest.mark.parametrize("path", ["/login", "/api/sync"])
+async def test_a_body_that_does_not_arrive_is_refused_in_time(path: str) -> None:
+    limits = replace(LIMITS, body_seconds=0.5, linger_seconds=0.1)
+    async with serve_web(busy_scene().context(), ANY_PORT, limits) as listen, calling(listen) as caller:
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: {FORM_TYPE}\r\n"
+        await caller.send(head.encode() + b"Content-Length: 1000\r\n\r\ntoken=")
+        answer = await caller.rest()
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b'"reason":"too_slow"' in answer
+        assert await status_of(listen) == 200
