@@ -25,15 +25,13 @@ async def read_upload(request: web.Request, limit: int) -> tuple[bytes, bytes | 
     A body or part above the limits is a 413; a form that has any other part, or is malformed, is a 400. aiohttp's own
     reader takes any number of parts, and answers some with warnings and failed assertions.
     """
-    is_form = request.content_type == "multipart/form-data"
-    if request.content_length is not None:
-        _check_size(request.content_length, limit + MOST_FORM_BYTES if is_form else limit)
-    boundary = _boundary(request.headers[hdrs.CONTENT_TYPE]) if is_form else b""
-    body = await request.read()
-    if not is_form:
+    if request.content_type != "multipart/form-data":
+        _check_size(request.content_length or 0, limit)
+        body = await request.read()
         _check_size(len(body), limit)
         return body, None
-    parts = read_form(body, boundary)
+    boundary = _boundary(request.headers[hdrs.CONTENT_TYPE])
+    parts = read_form(await _read_form_body(request, limit + MOST_FORM_BYTES), boundary)
     if "image" not in parts:
         raise _malformed("it has no field image")
     _check_size(len(parts["image"]), limit)
@@ -41,7 +39,17 @@ async def read_upload(request: web.Request, limit: int) -> tuple[bytes, bytes | 
     return parts["image"], parts.get("boxes")
 
 
-def read_form(body: bytes, boundary: bytes) -> dict[str, bytes]:
+async def _read_form_body(request: web.Request, limit: int) -> bytearray:
+    """Read a body without keeping it in the request, as its parts are copied out of it."""
+    _check_size(request.content_length or 0, limit)
+    body = bytearray()
+    while chunk := await request.content.readany():
+        body += chunk
+        _check_size(len(body), limit)
+    return body
+
+
+def read_form(body: bytes | bytearray, boundary: bytes) -> dict[str, bytes]:
     """Return the fields ``image`` and ``boxes`` of a form; anything else in it is a ``RequestError``."""
     parts = dict[str, bytes]()
     line = b"--" + boundary
@@ -53,10 +61,10 @@ def read_form(body: bytes, boundary: bytes) -> dict[str, bytes]:
         end = body.find(b"\r\n" + line, head_end + 2)
         if head_end < 0 or end < head_end + 4:
             raise _malformed("a part of it has no end, or too long headers")
-        name = _name(body[at + 2 : head_end])
+        name = _name(bytes(body[at + 2 : head_end]))
         if name not in {"image", "boxes"} or name in parts:
             raise _malformed("it may have one field image and one field boxes, and no other")
-        parts[name] = body[head_end + 4 : end]
+        parts[name] = bytes(memoryview(body)[head_end + 4 : end])
         at = end + 2 + len(line)
     if body[at : at + 2] != b"--":
         raise _malformed("it does not end with its boundary")

@@ -135,7 +135,9 @@ async def _accepting(
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, Exception):  # a bug, as cancellation is none
+                raise ended
 
 
 async def _accept(server: web.Server, connections: Connections, listener: socket.socket) -> None:
@@ -145,9 +147,8 @@ async def _accept(server: web.Server, connections: Connections, listener: socket
             peer, address = await loop.sock_accept(listener)
         except OSError as error:
             connections.troubles.warn("no_connection", why=error.strerror or type(error).__name__)
-            if error.errno in _OUT_OF_ROOM:
-                connections.make_room()
-            await asyncio.sleep(_ACCEPT_PAUSE_SECONDS)
+            has_room = error.errno in _OUT_OF_ROOM and connections.make_room()
+            await asyncio.sleep(0 if has_room else _ACCEPT_PAUSE_SECONDS)  # the descriptor is free after one turn
             continue
         place = connections.admit(caller_at(str(address[0])))
         if place is None:

@@ -86,7 +86,7 @@ async def guard_request(request: web.Request, handler: AnyHandler) -> web.Stream
     if request.method == hdrs.METH_POST and not keyring.shows_bearer(request) and is_cross_origin(request):
         raise RequestError("another site sent this request; use the pages of this service", status=403)
     if request.match_info.handler not in request.app[EVERYBODYS] and not keyring.admits(request):
-        if hdrs.AUTHORIZATION in request.headers:
+        if request.headers.get(hdrs.AUTHORIZATION, "").lower().startswith("bearer"):
             request.app[WRONG_TOKENS].warn("wrong_token", caller=caller_at(request.remote or ""))
         if wants_html(request):
             goal = request.path_qs if request.method == hdrs.METH_GET else "/"
