@@ -4,7 +4,7 @@
 # cpu, cuda (NVIDIA), openvino (Intel) or migraphx (AMD)
 ARG PROVIDER=cpu
 
-FROM python:3.12.13-slim-trixie AS base-cpu
+FROM python:3.12.13-slim-trixie@sha256:229a2c5bfa27522db7815ea81f9bed70af17ccb9de9fc7ad142b1877b5830d36 AS base-cpu
 
 # CUDA 13 and cuDNN 9 come from the lock; the host brings the driver and NVIDIA's container toolkit.
 FROM base-cpu AS base-cuda
@@ -14,13 +14,13 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
     LD_LIBRARY_PATH=/opt/venv/lib/python3.12/site-packages/nvidia/cu13/lib:/opt/venv/lib/python3.12/site-packages/nvidia/cudnn/lib
 
 # OpenVINO itself comes from the lock; a GPU also needs Intel's OpenCL driver, which Debian 13 lacks.
-FROM ubuntu:noble-20251013 AS base-openvino
+FROM ubuntu:noble-20251013@sha256:c35e29c9450151419d9448b0fd75374fec4fff364a27f176fb458d472dfc9e54 AS base-openvino
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends intel-opencl-icd python3 python3-venv \
     && rm -rf /var/lib/apt/lists/*
 
 # The wheel asks for libmigraphx_c.so.3 and libamdhip64.so.7: ROCm 7. The rest is what MIGraphX compiles with.
-FROM rocm/dev-ubuntu-24.04:7.2.4 AS base-migraphx
+FROM rocm/dev-ubuntu-24.04:7.2.4@sha256:bdc8e61026cbb844ede93d44d2c50055f51ebb2041906b60182bf3bee3139054 AS base-migraphx
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends migraphx python3 python3-venv \
     && rm -rf /var/lib/apt/lists/*

@@ -1,7 +1,7 @@
 # The service: polls Immich, remembers, shows. Build it from the top of the tree:
 #   docker build --file docker/service.Dockerfile --tag immich-facesets-service .
 
-FROM python:3.12.13-slim-trixie AS build
+FROM python:3.12.13-slim-trixie@sha256:229a2c5bfa27522db7815ea81f9bed70af17ccb9de9fc7ad142b1877b5830d36 AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 # Two environments: one holds pip and the wheel's builder and stays behind, the other is the image.
@@ -19,7 +19,7 @@ COPY embedder embedder
 RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
     && /opt/build/bin/python -m pip --python /opt/venv/bin/python install --no-deps --no-index dist/*.whl
 
-FROM python:3.12.13-slim-trixie
+FROM python:3.12.13-slim-trixie@sha256:229a2c5bfa27522db7815ea81f9bed70af17ccb9de9fc7ad142b1877b5830d36
 LABEL org.opencontainers.image.title="immich-facesets service" \
       org.opencontainers.image.description="Curated, ranked face sets of the people in an Immich library" \
       org.opencontainers.image.licenses="AGPL-3.0-or-later" \

@@ -30,13 +30,13 @@ def test_a_dockerfile_that_cannot_be_understood_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES)
-def test_every_base_image_is_pinned_to_an_exact_version(dockerfile: str) -> None:
+def test_every_base_image_is_pinned_to_an_exact_version_and_its_digest(dockerfile: str) -> None:
     plan = list(stages(read_steps((DOCKER / dockerfile).read_text(encoding="utf-8")), {}))
     own = {name for name, _, _, _ in plan}
     foreign = {base for _, base, _, _ in plan} - own
     assert foreign
     for base in foreign:
-        assert re.search(r":(\w+-)?\d+\.\d+\.\d+|:noble-\d{8}$", base), base
+        assert re.search(r":((\w+-)?\d+\.\d+\.\d+|noble-\d{8})[^@]*@sha256:[0-9a-f]{64}$", base), base
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
