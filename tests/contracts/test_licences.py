@@ -99,10 +99,10 @@ def packages() -> dict[str, Distribution]:
 
 def licence(package: Distribution) -> str:
     """The SPDX expression of a package, from its metadata."""
-    expression = package.metadata.get("License-Expression")
-    if expression:
-        return str(expression)
-    stated = str(package.metadata.get("License") or "").partition("\n")[0].strip()
+    expressions = package.metadata.get_all("License-Expression") or []
+    if expressions:
+        return str(expressions[0])
+    stated = str((package.metadata.get_all("License") or [""])[0]).partition("\n")[0].strip()
     classes = [name for name in package.metadata.get_all("Classifier") or [] if name.startswith("License ::")]
     words = stated or classes[-1].rpartition(" :: ")[2]
     return EXPRESSIONS.get(words, words)
