@@ -48,7 +48,7 @@ class EmbedderSettings(BaseSettings):
         None, description="Which recognition models of the pack, by file name, and their shares: a:0.6,b:0.4."
     )
     precision: Precision = Field(
-        Precision.FP32, description="What TensorRT, OpenVINO and MIGraphX compute in: fp32 or fp16."
+        Precision.FP32, description="Precision of TensorRT, OpenVINO and MIGraphX: fp32 or fp16."
     )
     cache_dir: Path | None = Field(
         None, description="Folder for what TensorRT and OpenVINO compile; without it they compile at every start."

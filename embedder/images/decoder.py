@@ -198,7 +198,7 @@ def _decode_whole(data: bytes, image: Image.Image) -> Picture:
         left_to_undo = _orientation(image) if properties.is_turned else stored
         return Picture.whole(upright_srgb(image, left_to_undo, properties.cicp), stored)
     # A TIFF is turned during loading and then no longer has its orientation. That of others is read after loading:
-    # reading it loads a PNG, and hides that it is damaged.
+    # reading it loads a PNG, and its damage is no longer found.
     stored = _orientation(image) if image.format == "TIFF" else 1
     image.load()
     orientation = _orientation(image)

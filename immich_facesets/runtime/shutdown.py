@@ -33,7 +33,7 @@ def run_reported(run: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         return ExitCode.STOPPED
     except SetupError as error:
-        log.error("setup", message=str(error))  # noqa: TRY400  the message is for a person; a traceback hides it
+        log.error("setup", message=str(error))  # noqa: TRY400  the message is for a person; it is lost below a traceback
         return ExitCode.SETUP
     except RequestError as error:
         log.error("refused", message=str(error))  # noqa: TRY400  the same

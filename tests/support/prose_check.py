@@ -15,8 +15,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = ("immich_facesets", "service", "embedder", "tests")
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs")
+DOCUMENTS = (
+    "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "immich_facesets/exports/guides",
+)  # fmt: skip
 MOST_WORDS = 25
+_NUMBERS = {f"{number}." for number in range(1, 10)}
 
 HABITS = {
     "a person as a relative pronoun": re.compile(
@@ -31,16 +34,15 @@ HABITS = {
 }
 
 
-def findings(text: str, *, is_code: bool) -> Iterator[str]:
+def findings(text: str) -> Iterator[str]:
     """Yield a line for each bad habit in one docstring, comment or paragraph."""
     text = " ".join(text.split())
     for name, habit in HABITS.items():
         for match in habit.finditer(text):
             yield f"{name}: {text[max(0, match.start() - 30) : match.end() + 40]}"
-    if is_code:
-        for sentence in re.split(r"(?<=[.!?;:])\s+", text):
-            if (words := len(sentence.split())) > MOST_WORDS:
-                yield f"{words} words in one sentence: {sentence[:80]}"
+    for sentence in re.split(r"(?<=[.!?;:])\s+", text):
+        if (words := len(sentence.split())) > MOST_WORDS:
+            yield f"{words} words in one sentence: {sentence[:80]}"
 
 
 def prose_of_code(source: str) -> Iterator[tuple[int, str]]:
@@ -63,25 +65,41 @@ def without_examples(docstring: str) -> str:
 
 
 def prose_of_document(source: str) -> Iterator[tuple[int, str]]:
-    """Yield line and text of every line that is prose: no code block, no table of settings, no quotation of a file."""
-    is_code = False
-    for number, line in enumerate(source.splitlines(), 1):
-        if line.lstrip().startswith("```"):
-            is_code = not is_code
-        elif not is_code and not line.startswith("    "):
-            yield number, re.sub(r"`[^`]*`", "", line)
+    """
+    Yield line and text of every paragraph and item of a list, and of every cell of a table, without code.
+
+    Links count as their text alone.
+    """
+    is_code, begun, parts = False, 1, list[str]()
+    for number, line in enumerate([*source.splitlines(), ""], 1):
+        is_fence = line.lstrip().startswith("```")
+        is_code ^= is_fence
+        text = re.sub(r"\]\([^)]*\)", "]", re.sub(r"`[^`]*`", "x", line)).strip()
+        is_example = line.startswith("    ") and not parts
+        if parts and (
+            is_fence or is_code or not text or text.startswith(("#", "- ", "|", "<!--")) or text[:2] in _NUMBERS
+        ):
+            yield begun, " ".join(parts)
+            parts = []
+        if is_code or is_fence or is_example or not text:
+            continue
+        if text.startswith("|"):
+            yield from ((number, cell) for cell in text.strip("|").split("|"))
+            continue
+        begun = begun if parts else number
+        parts.append(text.removeprefix("- "))
 
 
 def main() -> int:
     count = 0
     for path in sorted(found for name in PYTHON for found in (ROOT / name).rglob("*.py")):
         for line, text in prose_of_code(path.read_text(encoding="utf-8")):
-            for finding in findings(text, is_code=True):
+            for finding in findings(text):
                 count += 1
                 print(f"{path.relative_to(ROOT)}:{line}: {finding}")  # noqa: T201  a command line tool
     for path in sorted(found for name in DOCUMENTS for found in _markdown(ROOT / name)):
         for line, text in prose_of_document(path.read_text(encoding="utf-8")):
-            for finding in findings(text, is_code=False):
+            for finding in findings(text):
                 count += 1
                 print(f"{path.relative_to(ROOT)}:{line}: {finding}")  # noqa: T201  a command line tool
     return min(count, 1)
