@@ -16,12 +16,12 @@ from prose_check import findings, prose_of_code, prose_of_document
     ],
 )
 def test_a_bad_habit_is_found(text: str) -> None:
-    assert list(findings(text, is_code=True))
+    assert list(findings(text))
 
 
 @pytest.mark.parametrize("text", ["Return the nearest identity of each row, (n,).", "Who may import whom?"])
 def test_plain_english_passes(text: str) -> None:
-    assert not list(findings(text, is_code=True))
+    assert not list(findings(text))
 
 
 def test_docstrings_and_comments_are_read_and_code_is_not() -> None:
@@ -37,4 +37,16 @@ def test_examples_in_docstrings_are_left_alone() -> None:
 
 
 def test_code_blocks_of_documents_are_left_alone() -> None:
-    assert [text for _, text in prose_of_document("One `her`.\n```\nher\n```\n    her\n")] == ["One ."]
+    assert [text for _, text in prose_of_document("One `her`.\n```\nher\n```\n    her\n")] == ["One x."]
+
+
+def test_paragraphs_items_and_cells_of_documents_are_read_as_wholes() -> None:
+    source = "# Title\n\nOne line\nand more of [it](that.md).\n- an item\n  of two lines\n1. first\n\n| a | b |\n"
+    assert list(prose_of_document(source)) == [
+        (1, "# Title"),
+        (3, "One line and more of [it]."),
+        (5, "an item of two lines"),
+        (7, "1. first"),
+        (9, " a "),
+        (9, " b "),
+    ]
