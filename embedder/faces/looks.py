@@ -37,7 +37,7 @@ EDGE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Tile:
     """One tile: the ``area`` in pixels of the picture, the ``factor`` of enlargement, and the largest face sought, in pixels."""
 
     area: Box
@@ -45,13 +45,13 @@ class Look:
     largest: float
 
 
-def closer_looks(width: int, height: int, least_short: float, facts: EngineFacts) -> list[Look]:
+def closer_looks(width: int, height: int, least_short: float, facts: EngineFacts) -> list[Tile]:
     """
     Return the closer looks at a picture of this size; none where one look finds faces of ``least_short`` pixels.
 
     The finest come first.
     """
-    looks: list[Look] = []
+    looks: list[Tile] = []
     whole, factor = _factors(width, height, least_short, facts)
     while factor > whole:
         most = min(MOST_STEP, MOST_OVERLAP * facts.look_side / (2 * facts.least_face))
@@ -60,7 +60,7 @@ def closer_looks(width: int, height: int, least_short: float, facts: EngineFacts
         columns = _spans(width, factor, facts.look_side, overlap)
         rows = _spans(height, factor, facts.look_side, overlap)
         largest = overlap / factor
-        looks += [Look(Box(x1, y1, x2, y2), factor, largest) for y1, y2 in rows for x1, x2 in columns]
+        looks += [Tile(Box(x1, y1, x2, y2), factor, largest) for y1, y2 in rows for x1, x2 in columns]
         factor = factor / step if step == most else whole
     return looks
 
@@ -94,15 +94,15 @@ def finest_factor(width: int, height: int, least_short: float, facts: EngineFact
     return factor if factor > whole else 0.0
 
 
-def whole_in(look: Look, detections: Sequence[Detection], width: int, height: int) -> list[Detection]:
+def whole_in(tile: Tile, detections: Sequence[Detection], width: int, height: int) -> list[Detection]:
     """Return the faces that a tile shows whole; a coarser look finds those that are too large for it."""
-    edge, area = EDGE / look.factor, look.area
+    edge, area = EDGE / tile.factor, tile.area
     left, top = (-math.inf if start == 0 else start + edge for start in (area.x1, area.y1))
     right, bottom = (math.inf if end == limit else end - edge for end, limit in ((area.x2, width), (area.y2, height)))
 
     def is_whole(box: Box) -> bool:
         is_inside = left <= box.x1 and top <= box.y1 and box.x2 <= right and box.y2 <= bottom
-        return is_inside and box.face_short <= look.largest
+        return is_inside and box.face_short <= tile.largest
 
     return [one for one in detections if is_whole(one.box)]
 

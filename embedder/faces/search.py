@@ -89,15 +89,15 @@ class Finder:
         sure = looks.united(seen, [one for one in close if one.score >= facts.least_score])
         return sure + await self._look_at(pixels, looks.doubts(close, sure, least_short, facts.least_score))
 
-    async def _look_closer(self, pixels: Pixels, planned: Sequence[looks.Look]) -> list[Detection]:
+    async def _look_closer(self, pixels: Pixels, planned: Sequence[looks.Tile]) -> list[Detection]:
         """Return what closer looks show, doubtful detections included."""
         height, width = pixels.shape[:2]
         seen: list[Detection] = []
         for start in range(0, len(planned), LOOKS_AT_ONCE):
             some = planned[start : start + LOOKS_AT_ONCE]
             views = await self._workers.run(functools.partial(self._closer_views, pixels, some))
-            for look, found in zip(some, _all_good(await self._detect.run_many(views)), strict=True):
-                seen += looks.whole_in(look, found, width, height)
+            for tile, found in zip(some, _all_good(await self._detect.run_many(views)), strict=True):
+                seen += looks.whole_in(tile, found, width, height)
         return regions.distinct(seen)
 
     async def _look_at(self, pixels: Pixels, boxes: Sequence[Box]) -> list[Detection]:
@@ -108,8 +108,8 @@ class Finder:
         found = _all_good(await self._detect.run_many(closely))
         return [one for box, some in zip(boxes, found, strict=True) if (one := regions.pick(box, some))]
 
-    def _closer_views(self, pixels: Pixels, planned: Sequence[looks.Look]) -> list[View]:
-        views = (self._engine.closer_view(pixels, look.area, look.factor) for look in planned)
+    def _closer_views(self, pixels: Pixels, planned: Sequence[looks.Tile]) -> list[View]:
+        views = (self._engine.closer_view(pixels, tile.area, tile.factor) for tile in planned)
         return [dataclasses.replace(view, doubtful=True) for view in views]
 
     async def _find_guided(self, pixels: Pixels, view: View, boxes: Sequence[Box]) -> list[Detection]:

@@ -32,7 +32,7 @@ from immich_facesets.facesets.faceset import (
     Reason,
     Verdict,
 )
-from immich_facesets.near_duplicates.faces import Looks, collapse, near_groups
+from immich_facesets.near_duplicates.faces import CopyFacts, collapse, near_groups
 from immich_facesets.quality.score import quality
 
 _REASON_OF = {Verdict.NONE: Reason.NO_FACE, Verdict.SECOND: Reason.SECOND_FACE, Verdict.FAR: Reason.UNLIKE}
@@ -82,8 +82,8 @@ def curate(candidates: Sequence[Candidate], vectors: NDArray[np.float32], rules:
         raise ValueError(f"{len(candidates)} candidates, but {len(vectors)} vectors")
     order = sorted(range(len(candidates)), key=lambda row: candidates[row].place_in_order)
     candidates, vectors = [candidates[row] for row in order], vectors[order]
-    looks = Looks.of([candidate.phash for candidate in candidates], [candidate.taken for candidate in candidates])
-    groups = near_groups(vectors, looks, rules.likeness)
+    facts = CopyFacts.of([candidate.phash for candidate in candidates], [candidate.taken for candidate in candidates])
+    groups = near_groups(vectors, facts, rules.likeness)
     centroid = _centroid(vectors, groups, [rules.gate.admits(candidate.face) for candidate in candidates])
     distances = 1.0 - (vectors.astype(np.float64) * centroid).sum(axis=1)
     graded: dict[int, ExportFace] = {}

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from immich_facesets.faces import Box, Face, Gate
 from immich_facesets.facesets.minors import Held
-from immich_facesets.near_duplicates.faces import DEFAULT_LIKENESS, Likeness
+from immich_facesets.near_duplicates.faces import DEFAULT_COPY_LIMITS, CopyLimits
 from immich_facesets.quality.landmarks import Details
 from immich_facesets.quality.score import QualityParts
 from immich_facesets.quality.visibility import Visible
@@ -139,7 +139,7 @@ class ExportRules:
     pad_ratio: float = 0.5
     out_size: int = 512
     gate: Gate = field(default_factory=Gate)
-    likeness: Likeness = DEFAULT_LIKENESS
+    likeness: CopyLimits = DEFAULT_COPY_LIMITS
 
 
 @dataclass(frozen=True, slots=True)

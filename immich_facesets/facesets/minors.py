@@ -82,8 +82,8 @@ class Knowledge:
         }
 
 
-class Likenesses:
-    """The mean looks of identities and of people with a birth date, by year, collected face by face."""
+class YearlyMeans:
+    """The mean vectors of identities and of people with a birth date, by year, collected face by face."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge

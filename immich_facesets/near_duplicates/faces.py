@@ -30,7 +30,7 @@ MOMENT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class CopyLimits:
     """
     The largest differences between two faces that are near-duplicates.
 
@@ -52,11 +52,11 @@ class Likeness:
         return cls(distance=near * cls().distance / cls().near, near=near)
 
 
-DEFAULT_LIKENESS = Likeness()
+DEFAULT_COPY_LIMITS = CopyLimits()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Looks:
+class CopyFacts:
     """
     The facts about n faces that tell copies: the hashes of the aligned faces, and when each picture was taken.
 
@@ -88,20 +88,20 @@ class Looks:
 
 
 def near_groups(
-    vectors: NDArray[np.float32], looks: Looks, likeness: Likeness = DEFAULT_LIKENESS
+    vectors: NDArray[np.float32], facts: CopyFacts, limits: CopyLimits = DEFAULT_COPY_LIMITS
 ) -> tuple[tuple[int, ...], ...]:
     """
     Return the connected components of the near-duplicate relation, as row numbers; every row is in exactly one.
 
-    ``vectors``: (n, d), unit length; ``looks``: of the same rows. The result is exact and independent of the order of
+    ``vectors``: (n, d), unit length; ``facts``: of the same rows. The result is exact and independent of the order of
     the rows: each pair is compared in float64. Groups and their rows ascend. O(n^2 d) time, O(n) memory.
     """
-    count = len(looks.hashes)
+    count = len(facts.hashes)
     if len(vectors) != count:
         raise ValueError(f"{len(vectors)} vectors, but {count} hashes")
     sets = DisjointSets(count)
     for block in row_blocks(count, count):
-        for ones, others in _pairs(vectors, looks, block, likeness):
+        for ones, others in _pairs(vectors, facts, block, limits):
             sets.join(ones, others)
     return tuple(tuple(rows.tolist()) for rows in split_by(sets.labels()))
 
@@ -118,23 +118,23 @@ def collapse(groups: Iterable[Sequence[int]], places: Mapping[int, tuple[int, ..
 
 
 def _pairs(
-    vectors: NDArray[np.float32], looks: Looks, block: slice, likeness: Likeness
+    vectors: NDArray[np.float32], facts: CopyFacts, block: slice, limits: CopyLimits
 ) -> Iterator[tuple[Places, Places]]:
     """Yield, in blocks, the near-duplicate pairs whose first row is in ``block``."""
     start = block.start
     products = vectors[block] @ vectors[start:].T
-    rows, columns = np.nonzero(np.triu(products >= 1.0 - max(likeness.distance, likeness.near) - _SLACK, 1))
+    rows, columns = np.nonzero(np.triu(products >= 1.0 - max(limits.distance, limits.near) - _SLACK, 1))
     for first in range(0, len(rows), _PAIRS):
         checkpoint()
         ones, others = rows[first : first + _PAIRS], columns[first : first + _PAIRS]
-        is_near = products[ones, others] >= 1.0 - likeness.near - _SLACK
+        is_near = products[ones, others] >= 1.0 - limits.near - _SLACK
         ones, others = ones + start, others + start
-        is_similar = looks.are_similar(ones, others, likeness.bits)
-        is_moment = is_near & looks.may_be_one_moment(ones, others)
-        limits = np.where(is_similar, likeness.distance, -1.0)
-        limits = np.where(is_moment, np.maximum(limits, likeness.near), limits)
+        is_similar = facts.are_similar(ones, others, limits.bits)
+        is_moment = is_near & facts.may_be_one_moment(ones, others)
+        most = np.where(is_similar, limits.distance, -1.0)
+        most = np.where(is_moment, np.maximum(most, limits.near), most)
         may_be = is_similar | is_moment
-        ones, others, limits = ones[may_be], others[may_be], limits[may_be]
+        ones, others, most = ones[may_be], others[may_be], most[may_be]
         left, right = vectors[ones].astype(np.float64), vectors[others].astype(np.float64)
-        near = 1.0 - (left * right).sum(axis=1) <= limits
+        near = 1.0 - (left * right).sum(axis=1) <= most
         yield ones[near], others[near]

@@ -22,7 +22,7 @@ from immich_facesets.exports.requests import ExportRequest, read_export_requests
 from immich_facesets.facesets.curation import build_faceset, choose, curate
 from immich_facesets.facesets.faceset import Check, ExportRules, Faceset, FacesetFolder, plan_publish
 from immich_facesets.facesets.faceset_drafts import FacesetDraft, drafts, folder_of, rescue
-from immich_facesets.near_duplicates.faces import Likeness
+from immich_facesets.near_duplicates.faces import CopyLimits
 from immich_facesets.spaces import OperatingPoints
 from service.computation import compute
 from service.embedders.pool import EmbedderPool
@@ -80,7 +80,7 @@ class Publish:
             pad_ratio=settings.crop_padding,
             out_size=settings.crop_size,
             gate=settings.gate,
-            likeness=Likeness.in_space(points.near),
+            likeness=CopyLimits.in_space(points.near),
         )
         self._checks = CropChecks(context, pool, self._rules)
         self._drawing = Drawing(self._checks, self._rules, version)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from immich_facesets.assets import PersonKey
-from immich_facesets.facesets.minors import DatedFace, Held, Knowledge, Likenesses, held_back
+from immich_facesets.facesets.minors import DatedFace, Held, Knowledge, YearlyMeans, held_back
 from immich_facesets.grouping.plan import Link
 from immich_facesets.moderation.constraints import Constraints
 from service.computation import compute
@@ -66,12 +66,12 @@ async def _alike(
     store: Store, space: str, known: Knowledge, seen: Sequence[DatedFace], *, within: float
 ) -> dict[int, set[tuple[PersonKey, str]]]:
     """Return the minors whom each identity resembles, with their birth dates, by number."""
-    likenesses, dimension = Likenesses(known), await store.read(faces.dimension_of, space)
+    means, dimension = YearlyMeans(known), await store.read(faces.dimension_of, space)
     for start in range(0, len(seen), _VECTORS_AT_ONCE):
         some = seen[start : start + _VECTORS_AT_ONCE]
         vectors = await store.read(contents.vectors_of, [face.face_id for face in some], dimension)
-        await compute(likenesses.add, some, vectors)
-    return await compute(likenesses.of_minors, within)
+        await compute(means.add, some, vectors)
+    return await compute(means.of_minors, within)
 
 
 async def _knowledge(

@@ -23,7 +23,7 @@ from immich_facesets.faces import Gate
 from immich_facesets.facesets.diversity import Aspect, order_by_diversity
 from immich_facesets.grouping.matching import candidates, near_rows
 from immich_facesets.grouping.plan import GroupingRules
-from immich_facesets.near_duplicates.faces import Looks, near_groups
+from immich_facesets.near_duplicates.faces import CopyFacts, near_groups
 from immich_facesets.near_duplicates.pictures import near_hashes
 from immich_facesets.spaces import operating_points
 
@@ -89,7 +89,7 @@ def probed(n: int) -> Any:
 
 
 def duplicates(n: int) -> Any:
-    return near_groups(large_library(n, d=128), Looks.of(list(range(n)), [None] * n))
+    return near_groups(large_library(n, d=128), CopyFacts.of(list(range(n)), [None] * n))
 
 
 def looks(n: int) -> Any:

@@ -33,10 +33,10 @@ def test_ordinary_pictures_get_one_look(size: tuple[int, int]) -> None:
 def test_closer_looks_show_the_smallest_face_large_enough(size: tuple[int, int]) -> None:
     planned = looks.closer_looks(*size, 90.0, FACTS)
     finest = looks.finest_factor(*size, 90.0, FACTS)
-    assert max(look.factor for look in planned) == finest
+    assert max(tile.factor for tile in planned) == finest
     assert 90.0 * finest >= 20
-    for look in planned:
-        assert max(look.area.width, look.area.height) * look.factor <= 641
+    for tile in planned:
+        assert max(tile.area.width, tile.area.height) * tile.factor <= 641
 
 
 @settings(max_examples=200)
@@ -63,26 +63,26 @@ def test_each_face_is_whole_and_large_enough_in_some_look(
     tiles = math.prod(max(1, 2 * length * finest / look_side) for length in (width, height))
     assume(tiles < 1000)
     planned = looks.closer_looks(width, height, short, facts)
-    shown = [look.factor for look in planned if looks.whole_in(look, [face(box)], width, height)]
+    shown = [tile.factor for tile in planned if looks.whole_in(tile, [face(box)], width, height)]
     assert max(shown) * side >= 13.0
-    for look in planned:
-        assert max(look.area.width, look.area.height) * look.factor <= look_side + 1
+    for tile in planned:
+        assert max(tile.area.width, tile.area.height) * tile.factor <= look_side + 1
     assert len(planned) <= 4 * tiles + 10
 
 
 @pytest.mark.parametrize("look_side", [128, 160, 192, 256, 320])
 def test_a_small_view_has_few_looks_and_shows_the_smallest_face(look_side: int) -> None:
     planned = looks.closer_looks(6000, 4000, 90.0, replace(FACTS, look_side=look_side))
-    assert max(look.factor for look in planned) * 90.0 >= 20
+    assert max(tile.factor for tile in planned) * 90.0 >= 20
     area = 6000 * 4000 * planned[0].factor ** 2 / look_side**2
     assert area <= len(planned) <= 6 * area
 
 
 def test_a_face_that_a_tile_cuts_off_is_left_to_its_neighbour() -> None:
-    look = looks.Look(Box(1000, 0, 2000, 800), 0.5, 300.0)
+    tile = looks.Tile(Box(1000, 0, 2000, 800), 0.5, 300.0)
     cut, at_picture_edge, whole = Box(1001, 100, 1100, 220), Box(1500, -3, 1600, 120), Box(1300, 100, 1400, 220)
     too_large = Box(1100, 100, 1500, 500)
-    found = looks.whole_in(look, [face(box) for box in (cut, at_picture_edge, whole, too_large)], 3000, 2000)
+    found = looks.whole_in(tile, [face(box) for box in (cut, at_picture_edge, whole, too_large)], 3000, 2000)
     assert [one.box for one in found] == [at_picture_edge, whole]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mixtures import unit
 
-from immich_facesets.facesets.minors import DatedFace, Held, Knowledge, Likenesses, held_back, is_under_age
+from immich_facesets.facesets.minors import DatedFace, Held, Knowledge, YearlyMeans, held_back, is_under_age
 
 MIA, EVA = ("anna", "mia"), ("ben", "eva")
 BIRTHS = {MIA: ("2015-02-03",), EVA: ("1980-02-03",)}
@@ -102,10 +102,10 @@ class TestLikenesses:
         return [DatedFace(first + number, identity, taken) for number in range(count)]
 
     def minors(self, known: Knowledge, *parts: tuple[list[DatedFace], Any], within: float = 0.45) -> Any:
-        likenesses = Likenesses(known)
+        means = YearlyMeans(known)
         for faces, vectors in parts:
-            likenesses.add(faces, vectors)
-        found = likenesses.of_minors(within)
+            means.add(faces, vectors)
+        found = means.of_minors(within)
         people = {person for minors in found.values() for person, _ in minors}
         assert people <= known.births.keys()
         return {number: {born for _, born in minors} for number, minors in found.items()}

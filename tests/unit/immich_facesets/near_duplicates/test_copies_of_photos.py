@@ -18,7 +18,7 @@ from embedder.images.decoder import Decoder
 from embedder.images.picture import Picture
 from embedder.models.pack import open_pack
 from immich_facesets.exports.crops import grey_picture, points_in_crop
-from immich_facesets.near_duplicates.faces import Looks, near_groups
+from immich_facesets.near_duplicates.faces import CopyFacts, near_groups
 from immich_facesets.near_duplicates.perceptual_hash import face_hash
 from immich_facesets.quality.pose import upright_turns
 from immich_facesets.wire import CropRequest
@@ -99,7 +99,7 @@ def test_straightened_mirrored_and_reframed_copies_count_once(looker: Looker, ev
             other = looker.look(copied(shots[0]))
             if other is not None:
                 vectors = np.stack([own[0], other[0]])
-                caught[name].append(len(near_groups(vectors, Looks.of([own[1], other[1]], DATES))) == 1)
+                caught[name].append(len(near_groups(vectors, CopyFacts.of([own[1], other[1]], DATES))) == 1)
     assert all(len(found) >= 5 for found in caught.values())
     assert {name: np.mean(found) >= 0.95 for name, found in caught.items()} == dict.fromkeys(COPIES, True)
 
@@ -111,6 +111,6 @@ def test_different_photos_of_a_person_count_each(looker: Looker, every: int) -> 
         seen = [one for pixels in shots if (one := looker.look(pixels)) is not None]
         for one, other in combinations(seen, 2):
             vectors = np.stack([one[0], other[0]])
-            assert len(near_groups(vectors, Looks.of([one[1], other[1]], (None, None)))) == 2
+            assert len(near_groups(vectors, CopyFacts.of([one[1], other[1]], (None, None)))) == 2
             pairs += 1
     assert pairs >= 10

@@ -7,7 +7,7 @@ from faceset_builders import picture
 from hamming import hamming_distance
 from numpy.typing import NDArray
 
-from immich_facesets.near_duplicates.faces import DEFAULT_LIKENESS
+from immich_facesets.near_duplicates.faces import DEFAULT_COPY_LIMITS
 from immich_facesets.near_duplicates.perceptual_hash import hash_text, perceptual_hash, picture_hash
 from immich_facesets.near_duplicates.pictures import MOST_BITS
 
@@ -30,13 +30,13 @@ def test_a_resaved_shrunk_or_brightened_copy_keeps_its_hash_nearly(seed: int) ->
         np.asarray(cv2.convertScaleAbs(original, alpha=0.9, beta=12), dtype=np.uint8),
     )
     for copy in copies:
-        assert hamming_distance(perceptual_hash(original), perceptual_hash(copy)) <= DEFAULT_LIKENESS.bits
+        assert hamming_distance(perceptual_hash(original), perceptual_hash(copy)) <= DEFAULT_COPY_LIMITS.bits
 
 
 def test_different_pictures_have_different_hashes() -> None:
     hashes = [perceptual_hash(grey(seed)) for seed in range(12)]
     apart = [hamming_distance(one, other) for place, one in enumerate(hashes) for other in hashes[:place]]
-    assert min(apart) > DEFAULT_LIKENESS.bits
+    assert min(apart) > DEFAULT_COPY_LIMITS.bits
 
 
 def test_a_flat_picture_has_a_hash_and_always_the_same() -> None:
