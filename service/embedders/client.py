@@ -26,6 +26,22 @@ class EmbedderLostError(TransientError):
     """
 
 
+class EmbedderTimeoutError(TransientError):
+    """
+    The embedder kept a picture for the whole time that a request may take, and gave no answer.
+
+    The picture may be slow, or have waited behind one that is. It is sent again only when it is alone.
+    """
+
+
+class EmbedderBusyError(TransientError):
+    """The embedder has no room for another picture now: those under way take its places or its memory."""
+
+
+class EmbedderUnreachableError(TransientError):
+    """Nothing answers at the embedder's address; no picture was sent."""
+
+
 def _retry_after(response: httpx.Response) -> float | None:
     try:
         return float(response.headers.get("Retry-After", ""))
@@ -50,6 +66,9 @@ def _check(response: httpx.Response, url: str) -> bytes:
     match code:
         case 413 | 422 | 400:
             raise ItemError(f"the embedder cannot use the picture: {error.message}", reason=error.reason)
+        case 429:
+            message = f"the embedder at {url} is busy: {error.message}"
+            raise EmbedderBusyError(message, retry_after=_retry_after(response))
         case 401 | 403:
             raise SetupError(f"the embedder at {url} refuses the token: set FACESETS_EMBEDDER_TOKEN to the embedder's")
         case _ if code in {404, 405} or response.is_redirect:
@@ -112,15 +131,16 @@ class Embedder:
         """
         Return the faces of one picture.
 
-        An ``EmbedderLostError`` is raised at once, without another try, when the connection breaks.
+        An ``EmbedderLostError`` (the connection broke) and an ``EmbedderTimeoutError`` are raised at once, without
+        another try: the embedder may still be at work on the picture. ``CircuitOpenError`` when it is down.
         """
         params, options = request.to_http()
         headers = {"Accept": wire.MSGPACK, "Content-Type": "application/octet-stream"} | options
 
-        async def ask() -> wire.FacesAnswer | EmbedderLostError:
+        async def ask() -> wire.FacesAnswer | EmbedderLostError | EmbedderTimeoutError:
             try:
                 return wire.decode_faces(await self._send("POST", "/v1/faces", headers, params=params, content=picture))
-            except EmbedderLostError as error:
+            except (EmbedderLostError, EmbedderTimeoutError) as error:
                 return error  # returned, because the guard retries an error that is raised
 
         self.outstanding += 1
@@ -128,7 +148,9 @@ class Embedder:
             answer = await self.guard.call(ask)
         finally:
             self.outstanding -= 1
-        if isinstance(answer, EmbedderLostError):
+        if isinstance(answer, EmbedderTimeoutError):
+            await self.guard.doubt(answer)
+        if not isinstance(answer, wire.FacesAnswer):
             raise answer
         return answer
 
@@ -144,12 +166,18 @@ class Embedder:
             response = await self._http.request(
                 method, path, headers=headers, params=params, content=content, extensions={ROUTE: path}
             )
+        except httpx.ReadTimeout as error:
+            raise EmbedderTimeoutError(
+                f"the embedder at {self.url} gave no answer within {self.patience_seconds:g} seconds"
+            ) from error
         except httpx.TimeoutException as error:
             raise TransientError(f"the embedder at {self.url} did not answer in time") from error
         except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError) as error:
             raise EmbedderLostError(f"the embedder at {self.url} broke the connection off") from error
         except httpx.TransportError as error:
-            raise TransientError(f"the embedder at {self.url} cannot be reached ({type(error).__name__})") from error
+            raise EmbedderUnreachableError(
+                f"the embedder at {self.url} cannot be reached ({type(error).__name__})"
+            ) from error
         return _check(response, self.url)
 
     async def close(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import io
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,13 +12,22 @@ from PIL import Image
 
 from immich_facesets import wire
 from immich_facesets.errors import ItemError, SetupError, TransientError
-from service.embedders.client import Embedder, EmbedderLostError
+from service.embedders.client import (
+    Embedder,
+    EmbedderBusyError,
+    EmbedderLostError,
+    EmbedderTimeoutError,
+    EmbedderUnreachableError,
+)
 from service.embedders.shared_lock import SharedLock
 from service.remote.guard import CircuitOpenError
 
 log = structlog.get_logger(__name__)
 
 WHOLE_PICTURE = wire.FacesRequest()
+
+_TEST_TRIES = 3
+"""How often a test picture is sent that gets no answer in time: the work on a picture may go on after its caller left."""
 
 
 @functools.cache
@@ -26,6 +36,18 @@ def _test_picture() -> bytes:
     stream = io.BytesIO()
     Image.new("RGB", (64, 64), (128, 128, 128)).save(stream, "BMP")
     return stream.getvalue()
+
+
+class EmbedderFailsError(CircuitOpenError):
+    """The embedder answers no picture, not even a test picture, though it answers other requests."""
+
+
+def _fails(error: EmbedderLostError | EmbedderTimeoutError) -> EmbedderFailsError:
+    if isinstance(error, EmbedderLostError):
+        return EmbedderFailsError("the embedder ends whatever picture it is given: look at its log")
+    return EmbedderFailsError(
+        f"{error} to a test picture, with no other picture of ours: look at its log, or restart it"
+    )
 
 
 class EmbedderPool:
@@ -105,31 +127,55 @@ class EmbedderPool:
 
         A picture on disk that is too large for every embedder is not even read.
 
-        ``EmbedderLostError``: an embedder was lost while it had the picture. Send it ``alone`` then, while no other
-        picture is in progress, to find out whether it is the cause. While no embedder is reachable, the call waits for
-        one.
+        ``EmbedderLostError``: an embedder was lost while it had the picture; ``EmbedderTimeoutError``: it kept it too
+        long. Send it ``alone`` then, while no other picture is in progress, to find out whether it is the cause. While
+        no embedder is reachable or has room, the call waits for one.
         """
         if isinstance(picture, Path):
             self._candidates((await asyncio.to_thread(picture.stat)).st_size)
             picture = await asyncio.to_thread(picture.read_bytes)
+        busy_since: float | None = None
         while True:
             await self._wait_until_back()
             losses = len(self._away)
-            async with self._lock.exclusive() if alone else self._lock.shared():
-                try:
-                    return await self._ask(picture, request)
-                except EmbedderLostError:
+            try:
+                return await (self._ask_alone(picture, request) if alone else self._ask_beside_others(picture, request))
+            except (EmbedderLostError, EmbedderTimeoutError, EmbedderFailsError):
+                raise
+            except EmbedderBusyError as error:
+                busy_since = busy_since or time.monotonic()
+                if time.monotonic() - busy_since > self._patience_seconds:
+                    raise EmbedderFailsError(f"{error}, for a long time") if alone else error from None
+            except TransientError:
+                if len(self._away) == losses:
                     raise
-                except TransientError:
-                    if len(self._away) == losses:
-                        raise
 
     async def check_alive(self) -> None:
-        """Raise ``CircuitOpenError`` if the embedder ends on any picture; to call before one is blamed for it."""
+        """Raise ``EmbedderFailsError`` if the embedder fails with any picture; to call before one is blamed for it."""
         try:
             await self.faces(_test_picture(), alone=True)
-        except EmbedderLostError as error:
-            raise CircuitOpenError("the embedder ends whatever picture it is given: look at its log") from error
+        except (EmbedderLostError, EmbedderTimeoutError) as error:
+            raise _fails(error) from error
+
+    async def _ask_beside_others(self, picture: bytes, request: wire.FacesRequest) -> wire.FacesAnswer:
+        async with self._lock.shared():
+            return await self._ask(picture, request)
+
+    async def _ask_alone(self, picture: bytes, request: wire.FacesRequest) -> wire.FacesAnswer:
+        """Ask while no other picture is in progress, and after a test picture was answered: what came before is over."""
+        async with self._lock.exclusive():
+            for tries_left in reversed(range(_TEST_TRIES)):
+                try:
+                    await self._ask(_test_picture(), WHOLE_PICTURE, alone=True)
+                    break
+                except (EmbedderLostError, EmbedderTimeoutError) as error:
+                    if not tries_left or isinstance(error, EmbedderLostError):
+                        raise _fails(error) from error
+            return await self._ask(picture, request, alone=True)
+
+    @property
+    def _patience_seconds(self) -> float:
+        return max(embedder.patience_seconds for embedder in self._embedders)
 
     def _lose(self, embedder: Embedder) -> None:
         """Stop using this embedder until it answers again."""
@@ -179,8 +225,12 @@ class EmbedderPool:
                 return
         raise CircuitOpenError(str(last)) from last
 
-    async def _ask(self, picture: bytes, request: wire.FacesRequest) -> wire.FacesAnswer:
-        """Query the embedders, the least busy first. If all fail, raise preferably the error of one that is not down."""
+    async def _ask(self, picture: bytes, request: wire.FacesRequest, *, alone: bool = False) -> wire.FacesAnswer:
+        """
+        Query the embedders, the least busy first. If all fail, raise preferably the error of one that is not down.
+
+        A picture that one embedder kept too long goes to another only when it is ``alone``: it might occupy that, too.
+        """
         last: TransientError | None = None
         for embedder in self._candidates(len(picture)):
             try:
@@ -189,7 +239,9 @@ class EmbedderPool:
                 self._lose(embedder)
                 raise
             except TransientError as error:
-                if isinstance(error, CircuitOpenError):
+                if isinstance(error, EmbedderTimeoutError) and not alone:
+                    raise
+                if isinstance(error, CircuitOpenError | EmbedderUnreachableError):
                     self._lose(embedder)
                 last = error if last is None or isinstance(last, CircuitOpenError) else last
                 continue

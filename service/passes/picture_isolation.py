@@ -1,11 +1,11 @@
-"""Requests to the embedder that isolate a picture that crashes it, without affecting other pictures."""
+"""Requests to the embedder that isolate a picture that crashes it or takes too long, without affecting others."""
 
 from pathlib import Path
 
 from immich_facesets.assets import Asset
 from immich_facesets.errors import ItemError
 from immich_facesets.wire import FacesAnswer, FacesRequest
-from service.embedders.client import EmbedderLostError
+from service.embedders.client import EmbedderBusyError, EmbedderLostError, EmbedderTimeoutError
 from service.embedders.pool import WHOLE_PICTURE, EmbedderPool
 from service.passes.context import PassContext
 from service.store import failures
@@ -18,8 +18,9 @@ class PictureIsolation:
     """
     Requests of one run to the embedder. Each crash on an original is stored at once, so that it counts after a kill.
 
-    A crashing embedder has several pictures in progress. Each of them is sent again alone: this completes the harmless
-    ones and identifies the cause.
+    A crashing embedder has several pictures in progress, and a slow picture makes others wait beyond their time. Each
+    of them is sent again alone: this completes the harmless ones and identifies the cause. Of the harmless ones that
+    only waited, nothing is stored.
     """
 
     def __init__(self, context: PassContext, pool: EmbedderPool) -> None:
@@ -39,7 +40,8 @@ class PictureIsolation:
 
         asset: the asset of an original, whose crashes are stored; those of a face crop count within this call only.
 
-        ``ItemError`` when the embedder crashed often enough on this picture alone.
+        ``ItemError`` when the embedder crashed often enough on this picture alone, or gave no answer for it alone.
+        ``EmbedderFailsError`` when it does not answer a test picture either.
         """
         alone = asset is not None and asset.fingerprint in self._suspects
         crashes = 0
@@ -48,14 +50,16 @@ class PictureIsolation:
                 return await self._pool.faces(picture, request, alone=alone)
             except EmbedderLostError as error:
                 crashes = crashes + alone if asset is None else await self._record(asset, error, alone=alone)
-            if alone and crashes >= _CRASHES:
-                break
+                if alone and crashes >= _CRASHES:
+                    await self._pool.check_alive()
+                    raise _crashed(crashes) from error
+            except EmbedderTimeoutError as error:
+                if alone:
+                    await self._pool.check_alive()
+                    raise _too_slow(error) from error
+            except EmbedderBusyError:  # never raised for a picture that is alone
+                pass
             alone = True
-        await self._pool.check_alive()
-        raise ItemError(
-            f"the embedder ended {crashes} times while it had this picture and no other: its log may say why",
-            reason=failures.CRASHES_EMBEDDER,
-        )
 
     async def _record(self, asset: Asset, error: EmbedderLostError, *, alone: bool) -> int:
         """Store a crash and return how many there were with this picture alone."""
@@ -68,3 +72,16 @@ class PictureIsolation:
             now=self._context.clock(),
             alone=alone,
         )
+
+
+def _crashed(crashes: int) -> ItemError:
+    return ItemError(
+        f"the embedder ended {crashes} times while it had this picture and no other: its log may say why",
+        reason=failures.CRASHES_EMBEDDER,
+    )
+
+
+def _too_slow(error: EmbedderTimeoutError) -> ItemError:
+    return ItemError(
+        f"{error} while it had this picture and no other (FACESETS_EMBEDDING_TIMEOUT)", reason=failures.TOO_SLOW
+    )

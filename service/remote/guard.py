@@ -123,6 +123,16 @@ class Guard:
                 if self._breaker.is_probe_due:
                     await self._run_probe()
 
+    async def doubt(self, error: TransientError) -> None:
+        """
+        Probe the remote after a call that used up its time and is not tried again.
+
+        ``CircuitOpenError`` when the probe fails.
+        """
+        self._breaker.failed(str(error))
+        self._breaker.suspect()
+        await self._probe_if_needed(error)
+
     async def _attempt(self, fn: Callable[[], Awaitable[T]]) -> T:
         await self._admit()
         try:

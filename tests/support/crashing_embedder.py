@@ -10,13 +10,15 @@ from embedder_scene import Scene
 
 
 @asynccontextmanager
-async def answering(handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
-    """Yield the address of a server with this handler for every request."""
+async def answering(
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]], *, port: int = 0
+) -> AsyncIterator[str]:
+    """Yield the address of a server with this handler for every request; a caller that leaves cancels it."""
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, handler_cancellation=True)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
     try:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +12,13 @@ from aiohttp import web
 from crashing_embedder import CrashingEmbedder, answering
 from embedder_scene import Scene, ScriptedEngine, picture, running
 from pydantic import SecretStr
+from slow_embedder import SlowEmbedder
 
 from embedder.engine import EngineFacts, View
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from immich_facesets.faces import Box
 from immich_facesets.wire import CropRequest, FacesRequest, Mode
-from service.embedders.client import Embedder, EmbedderLostError
+from service.embedders.client import Embedder, EmbedderLostError, EmbedderTimeoutError
 from service.embedders.pool import EmbedderPool
 from service.progress import RemoteState
 
@@ -247,4 +248,31 @@ async def test_an_embedder_that_does_not_come_back_is_an_outage() -> None:
             with pytest.raises(TransientError, match="embedder is down since"):
                 await pool.faces(picture(shade=7))
             assert len(crashing.asked) == 1
+            await pool.close()
+
+
+async def test_an_embedder_that_is_unreachable_for_a_moment_is_waited_for() -> None:
+    async with running() as scene, AsyncExitStack() as stack:
+        crashing = CrashingEmbedder(scene)
+        async with answering(crashing.handle) as url:
+            pool = await stack.enter_async_context(pool_of(url, failures=12))
+            await pool.open()
+        asked = asyncio.create_task(pool.faces(picture()))
+        await asyncio.sleep(4)  # longer than the tries of one call
+        assert not asked.done()
+        async with answering(crashing.handle, port=int(url.rpartition(":")[2])):
+            assert len((await asked).faces) == 1
+
+
+async def test_a_picture_that_one_embedder_keeps_too_long_goes_to_another_only_when_it_is_alone() -> None:
+    async with running() as scene, running() as second:
+        slow = SlowEmbedder(scene, picture(shade=2))
+        async with answering(slow.handle) as url:
+            pool = EmbedderPool([Embedder(one, None, answer_seconds=0.5) for one in (url, address(second))])
+            await pool.open()
+            with pytest.raises(EmbedderTimeoutError):
+                await pool.faces(picture(shade=2))
+            assert second.engine.looks == []
+            assert len((await pool.faces(picture(shade=2), alone=True)).faces) == 1
+            assert slow.asked.count(picture(shade=2)) == 2
             await pool.close()

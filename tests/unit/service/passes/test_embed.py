@@ -13,10 +13,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from crashing_embedder import answering
 from embedder_scene import FACE, Scene, picture, running
 from journey import until
 from passes_scene import START, Stage, staged
 from pydantic import SecretStr
+from slow_embedder import SlowEmbedder
 
 from embedder.engine import Detection, View
 from immich_facesets.errors import SetupError
@@ -28,6 +30,7 @@ from service.embedders.pool import EmbedderPool
 from service.files.staging import Staging
 from service.monitoring.metrics import Metrics
 from service.passes.embed import Embed, EmbedCounts
+from service.remote.guard import CircuitOpenError
 from service.sources import Staged
 from service.sources.immich import build_immich_source
 from service.store.tables import assets, contents, crops, embeddings, faces, failures, fingerprints, vectors
@@ -44,6 +47,8 @@ class Bench:
         self.stage = stage
         self.embedder = embedder
         self.room = 1 << 30
+        self.url = ""
+        """Of an embedder that is asked instead, in half a second for each picture; "" for none."""
 
     def add(self, name: str, *, shade: int = 120, **fields: Any) -> FakeAsset:
         """A picture with a face at the same place in Immich and in the engine."""
@@ -56,8 +61,8 @@ class Bench:
         self, *names: str, token: str | None = None, configured: tuple[str, ...] | None = None
     ) -> EmbedCounts:
         """Run embed over the pictures of these users, by default of all; ``configured``: None for all too."""
-        url = str(self.embedder.client.base_url)
-        pool = EmbedderPool([Embedder(url, None if token is None else SecretStr(token))])
+        url, seconds = (self.url, 0.5) if self.url else (str(self.embedder.client.base_url), 120.0)
+        pool = EmbedderPool([Embedder(url, None if token is None else SecretStr(token), answer_seconds=seconds)])
         try:
             await pool.open()
             chosen = {name: self.stage.sources[name] for name in names or self.stage.sources}
@@ -364,6 +369,39 @@ async def test_a_picture_that_fails_is_recorded_rests_and_hinders_no_other(tmp_p
         assert (await on.embed()).failed == 3
         assert on.fetched.count(bad.asset_id) == 2
         assert on.failures()["bad.png"] == ("corrupt", 2, 4 * hour)
+
+
+async def test_a_slow_picture_fails_alone_and_those_that_waited_behind_it_are_read_in_the_same_run(
+    tmp_path: Path,
+) -> None:
+    async with bench(tmp_path) as on:
+        slow = SlowEmbedder(on.embedder, picture(shade=1))
+        on.add("slow.png", shade=1)
+        for number in range(6):
+            on.add(f"{number}.png", shade=100 + number)
+        async with answering(slow.handle) as on.url:
+            counts = await on.sync()
+            assert (counts.embedded, counts.failed) == (6, 1)
+            assert on.failures() == {"slow.png": ("too_slow", 1, timedelta(hours=1))}
+            assert len(on.fetched) == 7
+            asked = slow.asked.count(picture(shade=1))
+            assert (await on.sync()).failed == 0, "it rests"
+            assert slow.asked.count(picture(shade=1)) == asked
+
+
+async def test_an_embedder_that_answers_nothing_in_time_ends_the_run_and_blames_no_picture(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        slow = SlowEmbedder(on.embedder)
+        slow.is_stuck = True
+        for number in range(3):
+            on.add(f"{number}.png", shade=100 + number)
+        async with answering(slow.handle) as on.url:
+            with pytest.raises(CircuitOpenError, match="to a test picture"):
+                await on.sync()
+            assert on.failures() == {}
+            slow.is_stuck = False
+            assert (await on.embed()).embedded == 3
+        assert len(on.fetched) == 3
 
 
 async def test_a_failure_is_forgotten_when_the_picture_is_done_after_all(tmp_path: Path) -> None:
