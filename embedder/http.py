@@ -71,7 +71,11 @@ def build_app(settings: EmbedderSettings, pipeline: Pipeline, metrics: EmbedderM
     stopping = asyncio.Event()
     app[_PIPELINE], app[_METRICS], app[_STOPPING] = pipeline, metrics, stopping
     app[_LIMITS] = wire.Limits(
-        max_pixels=settings.max_pixels, max_bytes=settings.max_bytes, max_in_flight=settings.max_in_flight
+        max_pixels=settings.max_pixels,
+        max_bytes=settings.max_bytes,
+        max_in_flight=settings.max_in_flight,
+        max_memory=settings.max_memory,
+        decode_seconds=settings.decode_seconds,
     )
     app[_LANES] = wire.Lanes(
         workers=pipeline.size.workers,

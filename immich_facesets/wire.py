@@ -273,11 +273,18 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The embedder's limits: pixels and bytes of one picture, and concurrent requests before a response of 429."""
+    """
+    The embedder's limits: pixels and bytes of one picture, and concurrent requests before a response of 429.
+
+    ``max_memory`` is in bytes, for all pictures in progress. ``decode_seconds`` are for decoding one picture. Both are 0
+    from an embedder that does not tell them.
+    """
 
     max_pixels: int
     max_bytes: int
     max_in_flight: int
+    max_memory: int = 0
+    decode_seconds: float = 0.0
 
 
 class Lanes(msgspec.Struct, frozen=True, kw_only=True, rename={"workers": "hands"}):

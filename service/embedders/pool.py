@@ -26,6 +26,9 @@ log = structlog.get_logger(__name__)
 
 WHOLE_PICTURE = wire.FacesRequest()
 
+_OF_ONE_PICTURE = ("max_pixels", "max_bytes", "max_memory", "decode_seconds")
+"""The limits that a picture can exceed."""
+
 _TEST_TRIES = 3
 """How often a test picture is sent that gets no answer in time: the work on a picture may go on after its caller left."""
 
@@ -111,13 +114,10 @@ class EmbedderPool:
         return max(1, sum(limits.max_in_flight for limits in self._usable.values()))
 
     @property
-    def limits(self) -> dict[str, int]:
-        """The largest picture that any usable embedder takes, in pixels and bytes."""
+    def limits(self) -> dict[str, float]:
+        """The largest limit of any usable embedder for one picture, by name."""
         usable = self._usable.values()
-        return {
-            "max_pixels": max((limits.max_pixels for limits in usable), default=0),
-            "max_bytes": max((limits.max_bytes for limits in usable), default=0),
-        }
+        return {name: max((getattr(limits, name) for limits in usable), default=0) for name in _OF_ONE_PICTURE}
 
     async def faces(
         self, picture: bytes | Path, request: wire.FacesRequest = WHOLE_PICTURE, *, alone: bool = False

@@ -109,11 +109,11 @@ class Embed:
         await asyncio.to_thread(self._staging.prepare)
         await self._announce_space()
         await self._forget_lost()
-        limits = self._pool.limits | {"max_file_bytes": self._context.settings.max_file_bytes}
-        await self._store.write(failures.retry_above_limits, limits, self._context.clock())
+        settings = self._context.settings
+        own = {"max_file_bytes": settings.max_file_bytes, "embedding_timeout": settings.embedding_timeout}
+        await self._store.write(failures.retry_above_limits, self._pool.limits | own, self._context.clock())
         if self._mode is Mode.GUIDED:
-            rules = self._context.settings.listing_rules
-            await self._store.write(asked_boxes.mark_unasked, self._recipe.space, rules)
+            await self._store.write(asked_boxes.mark_unasked, self._recipe.space, settings.listing_rules)
         for number in range(ROUNDS):
             now = self._context.clock()
             total = await self._store.read(

@@ -30,8 +30,13 @@ EMBED = "embed"
 """The stage name for bytes that the embedder cannot use: the item is their fingerprint, whichever source gave them."""
 LISTING = "listing"
 """The stage name for files and folders that a listing could not read."""
-_BY_LIMIT = ("too_many_pixels", "too_large")
-"""The reasons of items that exceed a limit which a user sets."""
+_BY_LIMIT = {
+    "too_many_pixels": ("max_pixels",),
+    "too_large": ("max_bytes", "max_file_bytes"),
+    "too_much_memory": ("max_memory",),
+    TOO_SLOW: ("decode_seconds", "embedding_timeout"),
+}
+"""The reasons of items that exceed a limit which a user sets, each with the names of these limits."""
 _LIMITS = "limits_of_failures"
 _CRASHED = (AT_CRASH, CRASHES_EMBEDDER)
 _BLAMELESS = (UNAVAILABLE, AT_CRASH)
@@ -178,13 +183,14 @@ def forget_unlisted(tx: Connection, source: str, before: datetime) -> None:
     tx.execute(delete(failures).where(*mine, failures.c.last_at < before))
 
 
-def retry_above_limits(tx: Connection, limits: Mapping[str, int], now: datetime) -> None:
-    """End the pauses of items that exceeded a limit if any of the ``limits``, by name, was raised since the last call."""
+def retry_above_limits(tx: Connection, limits: Mapping[str, float], now: datetime) -> None:
+    """End the pauses of items that exceeded one of the ``limits``, by name, that was raised since the last call."""
     before = read_value(tx, _LIMITS) or {}
     if before == limits:
         return
-    if any(limit > before.get(name, 0) for name, limit in limits.items()):
-        paused = (failures.c.reason.in_(_BY_LIMIT), failures.c.retry_at > now)
+    raised = {name for name, limit in limits.items() if limit > before.get(name, 0)}
+    if reasons := [reason for reason, names in _BY_LIMIT.items() if not raised.isdisjoint(names)]:
+        paused = (failures.c.reason.in_(reasons), failures.c.retry_at > now)
         tx.execute(update(failures).where(*paused).values(retry_at=now))
     write_value(tx, _LIMITS, dict(limits), options=BOOKKEEPING)
 

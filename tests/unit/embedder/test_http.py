@@ -80,9 +80,16 @@ async def test_a_form_without_a_picture_is_a_bad_question() -> None:
 
 
 async def test_info_says_what_is_served() -> None:
-    async with running(max_pixels=12345, max_bytes=54321, max_in_flight=3) as scene:
+    limits: dict[str, Any] = {
+        "max_pixels": 12345,
+        "max_bytes": 54321,
+        "max_in_flight": 3,
+        "max_memory": 1 << 28,
+        "decode_seconds": 7.5,
+    }
+    async with running(**limits) as scene:
         info = msgspec.json.decode((await scene.client.get("/v1/info")).content, type=wire.Info)
-        assert info.limits == wire.Limits(max_pixels=12345, max_bytes=54321, max_in_flight=3)
+        assert info.limits == msgspec.convert(limits, wire.Limits)
         assert (info.engine, info.family, info.dimension) == ("synthetic", "synthetic", 4)
 
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -105,6 +106,14 @@ async def test_a_picture_larger_than_every_embedder_takes_is_not_even_sent(tmp_p
         for _ in range(3):
             await pool.faces(data)
         assert len(small.engine.looks) == before  # a picture too large for one goes to the other
+
+
+async def test_the_limits_are_those_of_the_embedder_that_takes_most() -> None:
+    small: dict[str, Any] = {"max_pixels": 10**6, "max_bytes": 10**5, "max_memory": 1 << 30, "decode_seconds": 40}
+    large: dict[str, Any] = {"max_pixels": 10**7, "max_bytes": 10**4, "max_memory": 1 << 28, "decode_seconds": 20}
+    async with running(**small) as one, running(**large) as other, pool_of(address(one), address(other)) as pool:
+        await pool.open()
+        assert pool.limits == {"max_pixels": 10**7, "max_bytes": 10**5, "max_memory": 1 << 30, "decode_seconds": 40}
 
 
 async def test_two_spaces_are_refused_and_told_apart() -> None:

@@ -387,6 +387,8 @@ async def test_a_slow_picture_fails_alone_and_those_that_waited_behind_it_are_re
             asked = slow.asked.count(picture(shade=1))
             assert (await on.sync()).failed == 0, "it rests"
             assert slow.asked.count(picture(shade=1)) == asked
+            on.change(embedding_timeout=on.stage.conditions.settings.embedding_timeout + 1)
+            assert (await on.sync()).failed == 1, "it is tried again with more time"
 
 
 async def test_an_embedder_that_answers_nothing_in_time_ends_the_run_and_blames_no_picture(tmp_path: Path) -> None:

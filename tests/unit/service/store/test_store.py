@@ -342,6 +342,37 @@ def test_the_tables_of_a_previous_version_keep_their_rows(store: Store) -> None:
     assert np.isnan(store.read_now(identities.face_table, "space-1", 512).quality).tolist() == [True]
 
 
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [
+        ("max_pixels", "too_many_pixels"),
+        ("max_bytes", "too_large"),
+        ("max_file_bytes", "too_large"),
+        ("max_memory", "too_much_memory"),
+        ("decode_seconds", "too_slow"),
+        ("embedding_timeout", "too_slow"),
+    ],
+)
+def test_pictures_above_a_limit_are_tried_again_when_that_limit_is_raised_and_no_others(
+    store: Store, limit: str, reason: str
+) -> None:
+    names = ("max_pixels", "max_bytes", "max_file_bytes", "max_memory", "decode_seconds", "embedding_timeout")
+    limits = dict.fromkeys(names, 30.0)
+    later = NOON + timedelta(minutes=1)
+
+    def due() -> set[str]:
+        return {failure.reason for failure in store.read_now(failures.list_failures) if failure.retry_at <= later}
+
+    store.write_now(failures.retry_above_limits, limits, NOON)
+    for item in ("too_many_pixels", "too_large", "too_much_memory", "too_slow", "corrupt"):
+        error = ItemError("it cannot be read", reason=item)
+        store.write_now(failures.record_failure, "embed", "anna", item, error=error, now=NOON)
+    store.write_now(failures.retry_above_limits, limits | {limit: 29.0}, later)
+    assert due() == set()
+    store.write_now(failures.retry_above_limits, limits, later)
+    assert due() == {reason}
+
+
 def test_pictures_that_rested_for_want_of_one_place_are_tried_again_after_an_upgrade(store: Store) -> None:
     remember(store, asset("a1"), asset("a2"))
     for item, reason in (("a1", "offline"), ("a2", "crashes_embedder")):
