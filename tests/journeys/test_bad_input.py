@@ -141,7 +141,7 @@ async def test_bad_pictures_are_recorded_rest_and_stop_nothing(journey: Journey)
     for reason, count in by_reason.items():
         assert f"  {count} x {reason}\n" in shown.stdout
     assert "anna: cut.jpg: the embedder cannot use the picture: the picture is damaged" in shown.stdout
-    assert "anna: odd [2J[/red] 🦊.jpg: " in shown.stdout, "no markup, and no terminal escape sequence"
+    assert "anna: odd \\x1b[2J[/red] 🦊.jpg: " in shown.stdout, "no markup, and no terminal escape sequence"
     assert "\x1b" not in shown.stdout
 
     asked = len(journey.fetched())
@@ -207,7 +207,7 @@ async def test_names_are_only_ever_shown(journey: Journey, tmp_path: Path) -> No
         assert await ended(shown) == 0, shown.stderr[-3000:]
         assert "\x1b" not in shown.stdout
         if arguments[0] == "identities":
-            assert "../../etc/[/] [red]Änne 🦊 [2J" in " ".join(shown.stdout.split()).replace("- ", "-")
+            assert "../../etc/[/] [red]Änne 🦊 \\x1b[2J" in " ".join(shown.stdout.split()).replace("- ", "-")
     listed = start(journey, "identities", "list", "--json")
     assert await ended(listed) == 0
     assert NASTY in {row["label"] for row in json.loads(listed.stdout)}
