@@ -3,7 +3,6 @@
 import dataclasses
 import difflib
 import os
-import tomllib
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -17,6 +16,7 @@ from immich_facesets.exports.requests import read_export_requests
 from immich_facesets.faces import Gate
 from immich_facesets.grouping.plan import GroupingRules, Method
 from immich_facesets.listing import ListingRules
+from immich_facesets.runtime.setting_files import read_toml_file
 from immich_facesets.runtime.settings import read_settings
 from immich_facesets.spaces import OperatingPoints, operating_points
 from service.setting_values import (
@@ -59,12 +59,7 @@ class TomlSource(PydanticBaseSettingsSource):
         path = os.environ.get(CONFIG_FILE, "")
         if not path:
             return {}
-        try:
-            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except OSError as error:
-            raise SetupError(f"{CONFIG_FILE} names a file that cannot be read ({error.strerror}): {path}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SetupError(f"{path} is not TOML: {error}") from error
+        values = read_toml_file(path, f"{CONFIG_FILE} names a file")
         fields = self.settings_cls.model_fields
         unknown = sorted(set(values) - set(fields))
         if unknown:

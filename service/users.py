@@ -1,12 +1,12 @@
 """The Immich users of this service: their names here and their API keys, from the settings or a TOML file."""
 
-import tomllib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from immich_facesets.errors import SetupError
 from immich_facesets.names import name_key
+from immich_facesets.runtime.setting_files import read_toml_file
 from immich_facesets.runtime.settings import read_secret
 from service.setting_values import USER_NAME_RULE, is_user_name
 from service.settings import Settings
@@ -53,12 +53,9 @@ def load_users(settings: Settings) -> tuple[User, ...]:
 
 
 def _read_users(path: Path) -> tuple[User, ...]:
+    values = read_toml_file(path, "FACESETS_USERS_FILE names a file")
     try:
-        parsed = _UsersFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise SetupError(f"FACESETS_USERS_FILE names a file that cannot be read ({error.strerror}): {path}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SetupError(f"{path} is not TOML: {error}") from error
+        parsed = _UsersFile.model_validate(values)
     except ValidationError as error:
         place = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise SetupError(

@@ -1,6 +1,6 @@
 """Read one face from a JSON object; tools use different keys for the same few values."""
 
-import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +17,17 @@ _PATHS = ("path", "source_path", "src_path", "source", "src", "original", "canon
 _BOXES = ("box", "bbox", "face_box")
 
 
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+
+LARGEST_COORDINATE = 1e7
+"""Pixels: no picture is as large, and sums of such numbers are exact enough."""
+
+
+def is_storable(text: str) -> bool:
+    """Return whether every database can hold the text: no NUL, and no halves of characters."""
+    return _NO_TEXT.search(text) is None
+
+
 def face_of(item: Json, period: Period | None = None) -> tuple[SortedFace | None, str]:
     """Return a face and "", or None and what is wrong with it."""
     digest = next((str(item[key]).lower() for key in _DIGESTS if item.get(key)), None)
@@ -31,6 +42,8 @@ def face_of(item: Json, period: Period | None = None) -> tuple[SortedFace | None
             return None, f"{key!r} is no list"
         places += [other.get("path") if isinstance(other, dict) else other for other in others]
     named = tuple(dict.fromkeys(place for place in places if isinstance(place, str) and place))
+    if not all(map(is_storable, named)):
+        return None, "its path holds a NUL or half a character, which no text has"
     corners = next((item[key] for key in _BOXES if item.get(key) is not None), None)
     if corners is None:
         return SortedFace(digest, named, None, period), ""
@@ -45,7 +58,7 @@ def _box(corners: object) -> Box | None:
         corners = [corners.get(edge) for edge in ("x1", "y1", "x2", "y2")]
     if not isinstance(corners, list) or len(corners) != 4:
         return None
-    if not all(isinstance(edge, int | float) and math.isfinite(edge) for edge in corners):
+    if not all(isinstance(edge, int | float) and abs(edge) <= LARGEST_COORDINATE for edge in corners):
         return None
     box = Box(*(float(edge) for edge in corners))
     return box if box.x1 < box.x2 and box.y1 < box.y2 else None

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from immich_facesets.imports.findings import Findings, counted
-from immich_facesets.imports.json_faces import Json, face_of
+from immich_facesets.imports.json_faces import Json, face_of, is_storable
 from immich_facesets.imports.sorted_faces import DistinctFaces, Period, SortedFace, SortedSet
 
 HIGHEST_NUMBER = 999_999
@@ -157,7 +157,13 @@ def _part(name: str, entry: Json, faces: tuple[SortedFace, ...] | None, findings
     if match is None or not 0 < number <= HIGHEST_NUMBER:
         findings.problems.append(f"{_short(name)}: numbers of face sets are from 1 to {HIGHEST_NUMBER:,}")
         return None
-    return _Part(number, match[2] is None, _label(entry), faces)
+    label = _label(entry)
+    if not is_storable(name) or (label is not None and not is_storable(label)):
+        findings.problems.append(
+            f"{_short(name)}: its name or label holds a NUL or half a character, which no text has"
+        )
+        return None
+    return _Part(number, match[2] is None, label, faces)
 
 
 def _faces(manifest: Json, where: str, period: Period | None, findings: Findings) -> tuple[SortedFace, ...] | None:

@@ -5,9 +5,10 @@ A header that states more data than the file holds is refused before memory is a
 end, where its checksum is.
 """
 
+import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -19,10 +20,28 @@ from immich_facesets.imports.findings import Findings
 MOST_BYTES = 2**31
 """The largest size of one array that is read into memory."""
 
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
+MOST_PACKED = 200
+SMALL_BYTES = 64 * 2**20
+"""
+Arrays may unpack to 200 times the size of the file, and to 64 MiB in any case.
+
+Texts padded to the longest path reach some 50 times. A file made for it reaches 1,000 times and more, and each of its
+bytes counts again for every name that shares it.
+"""
+
+_FROM_END = 2
+"""How ``seek`` counts."""
+
+_PACKINGS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+"""NumPy writes no others; a header of some others asks for gigabytes of memory."""
+
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, tokenize.TokenError, EOFError, OSError, ValueError, RuntimeError, TypeError,
+    LookupError, SyntaxError, ArithmeticError, MemoryError,
+)  # fmt: skip
 """
 Errors raised by reading a damaged member of an archive; ``RuntimeError`` for an encrypted one or an unknown
-compression. None is swallowed: each is reported as a problem, and with one problem nothing is imported.
+compression, and the last five for headers, which NumPy parses as a program text. None is swallowed: each is reported as a problem, and with one problem nothing is imported.
 """
 
 
@@ -36,7 +55,7 @@ class Header:
 
     @property
     def size_bytes(self) -> int:
-        size = self.dtype.itemsize
+        size = max(self.dtype.itemsize, 1)  # rows of no size take memory, too, once they are Python's
         for length in self.shape:  # Python's numbers, which do not overflow
             size *= length
         return size
@@ -54,9 +73,11 @@ def open_archive(file: BinaryIO, name: str, findings: Findings) -> zipfile.ZipFi
 def read_headers(archive: zipfile.ZipFile, name: str, findings: Findings) -> dict[str, Header]:
     """Return the readable arrays of an archive by name. Reads the whole file once, in small pieces."""
     headers: dict[str, Header] = {}
-    for info in archive.infolist():
-        if not info.filename.endswith(".npy"):
-            continue
+    members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+    if problem := _archive_problem(archive, members):
+        findings.problems.append(f"{name} {problem}")
+        return {}
+    for info in members:
         array = info.filename.removesuffix(".npy")
         try:
             with archive.open(info) as member:
@@ -90,6 +111,17 @@ def read_arrays(
         except _DAMAGE as error:
             findings.problems.append(f"{name}: the array {key!r} cannot be read ({error})")
     return arrays
+
+
+def _archive_problem(archive: zipfile.ZipFile, members: Sequence[zipfile.ZipInfo]) -> str:
+    """Return why the members of an archive must not be unpacked, "" when they may be."""
+    if any(info.compress_type not in _PACKINGS for info in members):
+        return "is packed as no npz file is: save it again with numpy.savez_compressed"
+    packed = archive.fp.seek(0, _FROM_END) if archive.fp is not None else 0
+    unpacked = sum(info.file_size for info in members)
+    if unpacked > max(SMALL_BYTES, MOST_PACKED * packed):
+        return f"unpacks from {packed:,} to {unpacked:,} bytes, as no cache of faces does: save it again"
+    return ""
 
 
 def _header(name: str, member: Any) -> Header:

@@ -6,6 +6,7 @@ compared.
 """
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.faces import Box
 from immich_facesets.imports.findings import Findings, counted
-from immich_facesets.imports.json_faces import face_of, is_sha256
+from immich_facesets.imports.json_faces import LARGEST_COORDINATE, face_of, is_sha256, is_storable
 from immich_facesets.imports.npz_archive import Header, open_archive, read_arrays, read_headers
 from immich_facesets.imports.sorted_faces import SortedFace
 
@@ -126,6 +127,7 @@ def read_cache(file: BinaryIO, name: str, findings: Findings) -> EarlierCache | 
         _check_rows(chosen, name, findings)
         wanted = {column.name: chosen[column.name] for column in _COLUMNS if column.is_used and column.name in chosen}
         arrays = read_arrays(archive, wanted, name, findings)
+    _check_texts(arrays, name, findings)
     if len(findings.problems) > before:
         return None
     aliases = _aliases(arrays.get("path_aliases"), name, findings)
@@ -224,7 +226,7 @@ def _of_records(
 
 def _boxes(array: NDArray[Any], name: str, findings: Findings) -> Sequence[Box | None]:
     corners = array.astype(np.float64)
-    is_right = (corners[:, :2] < corners[:, 2:]).all(axis=1) & np.isfinite(corners).all(axis=1)
+    is_right = (corners[:, :2] < corners[:, 2:]).all(axis=1) & (np.abs(corners) <= LARGEST_COORDINATE).all(axis=1)
     if not is_right.all():
         count, first = int((~is_right).sum()), int(is_right.argmin())
         findings.problems.append(
@@ -252,6 +254,21 @@ def _aliases(array: NDArray[Any] | None, name: str, findings: Findings) -> dict[
             f"{name}: the array 'path_aliases' is neither pairs of paths nor a JSON object of lists"
         )
         return {}
+
+
+def _check_texts(arrays: Mapping[str, NDArray[Any]], name: str, findings: Findings) -> None:
+    """Report the columns with values that are no text: a file may hold any bits in place of a character."""
+    for column, array in arrays.items():
+        if array.dtype.kind in "US" and not (_is_unicode(array) and all(map(is_storable, _texts(array.reshape(-1))))):
+            findings.problems.append(f"{name}: the array {column!r} holds a NUL or half a character, which no text has")
+
+
+def _is_unicode(array: NDArray[Any]) -> bool:
+    """Return whether every character has a number of Unicode: Python fails on others much later."""
+    if array.dtype.kind != "U" or not array.nbytes:
+        return True
+    numbers = np.dtype(np.uint32).newbyteorder(array.dtype.byteorder)
+    return bool((np.ascontiguousarray(array).reshape(-1).view(numbers) <= sys.maxunicode).all())
 
 
 def _texts(array: NDArray[Any]) -> list[str]:

@@ -26,6 +26,7 @@ from immich_facesets.spaces import OperatingPoints
 NOTES_NAME = "facesets.toml"
 MANIFEST_NAME = "manifest.json"
 LICENCE_NAME = "MODEL.LICENSE"
+_MOST_BYTES = 1 << 20
 
 Distance = Annotated[float, msgspec.Meta(gt=0, lt=2)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -83,12 +84,12 @@ def read_notes(folder: Path) -> PackNotes:
     """Return the description in a pack's folder; our own file takes precedence. An invalid file is a ``SetupError``."""
     manifest, own = folder / MANIFEST_NAME, folder / NOTES_NAME
     try:
-        notes = _read_manifest(manifest.read_bytes()) if manifest.is_file() else PackNotes()
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        notes = _read_manifest(_bounded(manifest)) if manifest.is_file() else PackNotes()
+    except (ValueError, RecursionError) as error:
         raise SetupError(f"{manifest} cannot be used: {error}") from None
     if not own.is_file():
         return notes
-    description = _read_own(own.read_bytes(), own)
+    description = _read_own(_bounded(own), own)
     recognisers = {name.removesuffix(".onnx"): note for name, note in description.recognisers.items()}
     return replace(notes, licence=description.licence, recognisers={**notes.recognisers, **recognisers})
 
@@ -98,10 +99,15 @@ def stated_licence(data: bytes) -> str | None:
     return _read_own(data, NOTES_NAME).licence
 
 
+def _bounded(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_MOST_BYTES)
+
+
 def _read_own(data: bytes, where: object) -> "_OwnNotes":
     try:
         return msgspec.toml.decode(data, type=_OwnNotes)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise SetupError(f"{where} cannot be used: {error}") from None
 
 

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from immich_facesets.errors import SetupError
+from immich_facesets.runtime.setting_files import read_setting_file
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
@@ -34,11 +35,7 @@ def read_secret(name: str, environ: Mapping[str, str] | None = None) -> SecretSt
         return SecretStr(value)
     if not file_name:
         return None
-    try:
-        text = Path(file_name).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise SetupError(f"{name}_FILE names a file that cannot be read ({reason}): {file_name}") from error
+    text = read_setting_file(file_name, f"{name}_FILE names a file").strip()
     if not text:
         raise SetupError(f"{name}_FILE names an empty file: {file_name}")
     return SecretStr(text)
@@ -96,9 +93,15 @@ def read_settings(model: type[SettingsT], *, prefix: str, other_names: Collectio
     secrets = {name: read_secret(names[name]) for name, field in model.model_fields.items() if is_secret(field)}
     given: dict[str, Any] = {name: value for name, value in secrets.items() if value is not None}
     try:
-        return model(**given)
+        found = model(**given)
     except ValidationError as error:
         raise SetupError("; ".join(_explain(error, names))) from None
+    for name in model.model_fields:
+        value = getattr(found, name)
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if isinstance(text, str | Path) and "\0" in str(text):
+            raise SetupError(f"{names[name]}: it holds a NUL character, which no path or text may have")
+    return found
 
 
 def _explain(error: ValidationError, names: Mapping[str, str]) -> Iterable[str]:

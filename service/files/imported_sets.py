@@ -1,6 +1,7 @@
 """Files of another tool: the face sets in a folder, and the caches beside them. Read, never written. Blocking."""
 
 import re
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,10 +29,12 @@ def read_earlier(folder: Path, caches: Sequence[Path], findings: Findings) -> tu
     read = []
     for path in caches:
         try:
+            if not _is_ordinary(path, path.name, findings):
+                continue
             with path.open("rb") as file:
                 read.append(read_cache(file, path.name, findings))
-        except OSError as error:
-            findings.problems.append(f"{path.name} cannot be read ({error.strerror})")
+        except (OSError, ValueError) as error:
+            findings.problems.append(f"{path.name} cannot be read ({_reason_of(error)})")
     known = [cache for cache in read if cache is not None]
     findings.found += [f"{len(cache.faces):,} faces in a cache" for cache in known]
     sets = gather(sets, known, findings) if len(known) == len(caches) else sets
@@ -67,9 +70,9 @@ def _set_folders(folder: Path, findings: Findings) -> list[SetFolder]:
     for parent in PARENT_FOLDERS:
         try:
             folders = sorted(path for path in (folder / parent).iterdir() if path.is_dir())
-        except OSError as error:
+        except (OSError, ValueError) as error:
             if not parent or not isinstance(error, FileNotFoundError):
-                findings.problems.append(f"the folder {parent or folder} cannot be read ({error.strerror})")
+                findings.problems.append(f"the folder {parent or folder} cannot be read ({_reason_of(error)})")
             continue
         findings.problems += [
             f"{path.name[:80]!r}: the name of its period is longer than 60 characters, or none: rename the folder"
@@ -89,11 +92,15 @@ def _set_folders(folder: Path, findings: Findings) -> list[SetFolder]:
 
 def _manifest(folder: Path, findings: Findings) -> bytes | None:
     """Return the bytes of a folder's manifest; of the only other ``*_manifest.json`` where it is called so."""
-    if not (folder / MANIFEST).exists():
-        others = sorted(folder.glob(f"*_{MANIFEST}")) if folder.is_dir() else []
-        if len(others) == 1:
-            findings.found.append(f"{folder.name}/{others[0].name}, in place of {MANIFEST}")
-            return _body(others[0], findings)
+    try:
+        is_there = (folder / MANIFEST).exists()
+        others = sorted(folder.glob(f"*_{MANIFEST}")) if not is_there and folder.is_dir() else []
+    except OSError as error:
+        findings.problems.append(f"the folder {folder.name} cannot be read ({_reason_of(error)})")
+        return None
+    if not is_there and len(others) == 1:
+        findings.found.append(f"{folder.name}/{others[0].name}, in place of {MANIFEST}")
+        return _body(others[0], findings)
     return _body(folder / MANIFEST, findings)
 
 
@@ -101,12 +108,29 @@ def _body(path: Path, findings: Findings) -> bytes | None:
     """Return the bytes of a manifest; None when it is missing, or unreadable, which is a problem."""
     where = f"{path.parent.name}/{path.name}"
     try:
-        if path.stat().st_size > _MOST_MANIFEST_BYTES:
-            findings.problems.append(f"{where} is too large for a manifest")
+        if not _is_ordinary(path, where, findings):
             return None
-        return path.read_bytes()
+        with path.open("rb") as file:
+            body = file.read(_MOST_MANIFEST_BYTES + 1)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        findings.problems.append(f"{where} cannot be read ({error.strerror})")
+    except (OSError, ValueError) as error:
+        findings.problems.append(f"{where} cannot be read ({_reason_of(error)})")
         return None
+    if len(body) > _MOST_MANIFEST_BYTES:
+        findings.problems.append(f"{where} is too large for a manifest")
+        return None
+    return body
+
+
+def _is_ordinary(path: Path, where: str, findings: Findings) -> bool:
+    """Return whether it is a file, and no device or pipe, which need not end; otherwise report it."""
+    if stat.S_ISREG(path.stat().st_mode):
+        return True
+    findings.problems.append(f"{where} is no ordinary file")
+    return False
+
+
+def _reason_of(error: OSError | ValueError) -> str:
+    """Return why a path cannot be used; a ``ValueError`` is Python's for a NUL in it."""
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else "its name holds a NUL"

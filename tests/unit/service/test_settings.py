@@ -258,7 +258,7 @@ def test_a_toml_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert "FACESETS_CONFIG names a file that cannot be read" in refused(FACESETS_CONFIG=str(tmp_path / "none.toml"))
     latin = tmp_path / "latin.toml"
     latin.write_bytes(b'user = "J\xfcrgen"')
-    assert "is not TOML" in refused(FACESETS_CONFIG=str(latin))
+    assert "FACESETS_CONFIG names a file that cannot be read (not text)" in refused(FACESETS_CONFIG=str(latin))
 
 
 # the users
