@@ -251,7 +251,7 @@ def _on(folder: FacesetFolder, entries: Iterable[Json]) -> list[Json]:
 def _parsed(body: bytes | None) -> Json:
     try:
         value = json.loads(body or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -55,7 +55,7 @@ def object_in(body: bytes) -> dict[str, Any]:
     """Return the JSON object in these bytes, empty when they hold none."""
     try:
         value = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -43,6 +43,10 @@ class Unused:
     reason: str
 
 
+_MOST_BYTES = 256 << 20
+"""Some millions of lines; a device never ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class Labels:
     """The person of each labelled face, by face id, and the labels that could not be used."""
@@ -54,11 +58,15 @@ class Labels:
 def read_rows(path: Path) -> tuple[list[LabelRow], list[Unused]]:
     """Return the usable lines of a CSV file, and the others. A file that is not CSV raises a ``SetupError``."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            body = file.read(_MOST_BYTES + 1)
+        text = body.decode("utf-8-sig")
     except OSError as error:
         raise SetupError(f"the labels cannot be read ({error.strerror}): {path}") from error
     except UnicodeDecodeError as error:
         raise SetupError(f"{path} is not a text file in UTF-8: {_FORM}") from error
+    if len(body) > _MOST_BYTES:
+        raise SetupError(f"the labels have more than {_MOST_BYTES >> 20} MiB: {path}")
     header = text.partition("\n")[0]
     lines = csv.reader(text.splitlines(), delimiter=";" if ";" in header and "," not in header else ",")
     try:

@@ -25,6 +25,8 @@ from immich_facesets.runtime.shutdown import ExitCode, run_reported
 from service.app import chosen_users, prepare_data_dir
 from service.cli.app import run
 from service.files.imported_sets import read_earlier
+from service.files.ownership import object_in
+from service.reports.evaluation.labels import read_rows
 from service.settings import Settings, load_settings
 from service.store.database import Store
 from service.store.imports import record_import, survey
@@ -292,12 +294,16 @@ def test_any_value_in_a_file_of_users(field: str, tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("name", sorted(one for one in known_names(Settings) if one.endswith("_FILE")))
+@pytest.mark.parametrize(
+    "name", ["FACESETS_CONFIG", *sorted(one for one in known_names(Settings) if one.endswith("_FILE"))]
+)
 def test_a_device_in_place_of_a_file_of_a_setting(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMMICH_URL", "http://immich:2283")
     for path in ("/dev/zero", "/proc/self/mem", "/", "/dev/null", "/dev/full", "a/" * 3000, "a" * 5000):
         monkeypatch.setenv(name, path)
         said = refused(lambda: chosen_users(load_settings()))
+        if name == "FACESETS_CONFIG" and path == "/dev/null":  # an empty file of settings
+            continue
         assert said is not None, path
         assert name in said or f"{path}: users" in said, path
 
@@ -320,3 +326,17 @@ def test_any_description_of_a_pack(name: str, tmp_path: Path) -> None:
             (tmp_path / name).write_text(body, encoding="utf-8")
             said = refused(lambda: read_notes(tmp_path))
             assert said is None or name in said, body[:60]
+
+
+@pytest.mark.timeout(60)
+def test_labels_that_never_end_or_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_bytes(b"\xff\xfe")
+    for path in ("/dev/zero", tmp_path, tmp_path / "labels.csv"):
+        said = refused(lambda path=path: read_rows(Path(path)))  # type: ignore[misc]  # a default value
+        assert said is not None
+        assert str(path) in said
+
+
+def test_a_deep_manifest_of_an_export_counts_as_none() -> None:
+    for text in ("[" * DEEP, '{"a":' * DEEP, "9" * 5000):
+        assert object_in(text.encode()) == {}
