@@ -1,4 +1,4 @@
-"""Names of people and users, compared as readers read them and kept as they were written."""
+"""Names of people and users, compared as readers read them and kept as they were written, and names of face sets."""
 
 import unicodedata
 
@@ -12,3 +12,9 @@ def name_key(name: str) -> str:
     """
     folded = unicodedata.normalize("NFD", name).casefold()
     return unicodedata.normalize("NFC", " ".join(folded.split()))
+
+
+def faceset_name(number: int, era: str | None = None) -> str:
+    """Return the name of an identity's face set, or of an era of it: ``faceset_001``, ``faceset_001_era_2011``."""
+    whole = f"faceset_{number:03d}"
+    return whole if era is None else f"{whole}_era_{era}"

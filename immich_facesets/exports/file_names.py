@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping
 from typing import TypeVar
 
-from immich_facesets.names import name_key
+from immich_facesets.names import faceset_name, name_key
 
 _Key = TypeVar("_Key", bound=Hashable)
 FacesetKey = tuple[int, str | None]
@@ -73,7 +73,7 @@ def titles_of(labels: Mapping[FacesetKey, str | None]) -> dict[FacesetKey, str]:
 
     A number is added where two would be equal. ``labels``: by identity and the name of the era, None without one.
     """
-    people = {identity: label or f"faceset_{identity:03d}" for (identity, _), label in labels.items()}
+    people = {identity: label or faceset_name(identity) for (identity, _), label in labels.items()}
     people = unique_names(people, {identity: f"{identity:03d}" for identity in people})
     names = {(one, era): people[one] if era is None else f"{people[one]} {era}" for one, era in labels}
     return unique_names(names, {(one, era): f"{one:03d}{(era or '').replace('-', '_')}" for one, era in labels})

@@ -14,6 +14,7 @@ from immich_facesets.exports.manifests import face_entry
 from immich_facesets.exports.picture_encoding import EVERY_FORMAT
 from immich_facesets.exports.profile import FacesetLayout, FacesetProfile, PickedFaces
 from immich_facesets.facesets.faceset import ExportFace, Faceset
+from immich_facesets.names import faceset_name
 
 METADATA = "metadata.jsonl"
 
@@ -45,7 +46,7 @@ def metadata(faceset: Faceset, class_name: str, faces: Mapping[str, ExportFace])
 
 
 def _class_name(identity: int, label: str | None) -> str:
-    name = safe_name(safe_name(label or "").lstrip("_.- ")) or f"faceset_{identity:03d}"
+    name = safe_name(safe_name(label or "").lstrip("_.- ")) or faceset_name(identity)
     return _SPLITS.sub(lambda found: found[0].capitalize(), name)
 
 

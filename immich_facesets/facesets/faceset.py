@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from immich_facesets.faces import Box, Face, Gate
 from immich_facesets.facesets.minors import Held
+from immich_facesets.names import faceset_name
 from immich_facesets.near_duplicates.faces import DEFAULT_COPY_LIMITS, CopyLimits
 from immich_facesets.quality.landmarks import Details
 from immich_facesets.quality.score import QualityParts
@@ -191,8 +192,7 @@ class Faceset:
 
     @property
     def name(self) -> str:
-        whole = f"faceset_{self.identity:03d}"
-        return whole if self.era is None else f"{whole}_era_{self.era.name}"
+        return faceset_name(self.identity, None if self.era is None else self.era.name)
 
     @property
     def directory(self) -> str:

@@ -15,8 +15,3 @@ class Findings:
     found: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """Return a count with its noun: ``1 face``, ``1,200 faces``."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

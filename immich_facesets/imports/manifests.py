@@ -12,9 +12,11 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from immich_facesets.imports.findings import Findings, counted
+from immich_facesets.imports.findings import Findings
 from immich_facesets.imports.json_faces import Json, face_of, is_storable
 from immich_facesets.imports.sorted_faces import DistinctFaces, Period, SortedFace, SortedSet
+from immich_facesets.names import faceset_name
+from immich_facesets.wording import counted
 
 HIGHEST_NUMBER = 999_999
 """
@@ -218,7 +220,7 @@ def _sets(parts: Sequence[_Part], findings: Findings) -> tuple[SortedSet, ...]:
         labels = list(dict.fromkeys(part.label for part in mine if part.label is not None))
         if len(labels) > 1:
             findings.missing.append(
-                f"faceset_{number:03d}: its folders say {len(labels)} different names; the first counts"
+                f"{faceset_name(number)}: its folders say {len(labels)} different names; the first counts"
             )
         faces = DistinctFaces(face for part in mine for face in part.faces or ())
         sets.append(SortedSet(number, labels[0] if labels else None, faces.faces))

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from immich_facesets.faces import Box
-from immich_facesets.imports.findings import Findings, counted
+from immich_facesets.imports.findings import Findings
 from immich_facesets.imports.npz_cache import EarlierCache
 from immich_facesets.imports.sorted_faces import DistinctFaces, SortedFace, SortedSet
+from immich_facesets.wording import counted
 
 
 def gather(sets: Sequence[SortedSet], caches: Sequence[EarlierCache], findings: Findings) -> tuple[SortedSet, ...]:

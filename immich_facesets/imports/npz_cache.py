@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.faces import Box
-from immich_facesets.imports.findings import Findings, counted
+from immich_facesets.imports.findings import Findings
 from immich_facesets.imports.json_faces import LARGEST_COORDINATE, face_of, is_sha256, is_storable
 from immich_facesets.imports.npz_archive import Header, open_archive, read_arrays, read_headers
 from immich_facesets.imports.sorted_faces import SortedFace
+from immich_facesets.wording import counted
 
 _ROWS, _ANY = -1, 0
 _JSON_SHAPES = ((), (1,))

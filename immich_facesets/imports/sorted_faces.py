@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from immich_facesets.faces import SAME_FACE_IOU, Box
+from immich_facesets.names import faceset_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class SortedSet:
 
     @property
     def name(self) -> str:
-        return f"faceset_{self.number:03d}"
+        return faceset_name(self.number)
 
     @property
     def periods(self) -> tuple[Period, ...]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from immich_facesets.errors import RequestError
+from immich_facesets.wording import counted
 from service.app import open_reading
 from service.cli.terminal import print_line, print_remark
 from service.computation import compute
@@ -20,7 +21,6 @@ from service.source_registry import own_folders
 from service.store import identities, picture_copies
 from service.store.folders import folders
 from service.store.picture_copies import Copy
-from service.web.formatting import counted
 
 
 def clusters(

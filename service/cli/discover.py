@@ -9,6 +9,7 @@ import typer
 from immich_facesets.errors import RequestError
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
+from immich_facesets.wording import counted
 from service.app import chosen_users, open_app, open_reading
 from service.cli.terminal import print_json, print_line, print_stopped, shown
 from service.passes.context import PassContext
@@ -17,7 +18,6 @@ from service.progress import ProgressBoard
 from service.reports.grouping_preview import GroupingPreview, preview
 from service.settings import Settings, load_settings
 from service.sync.stopping import unless_stopped
-from service.web.formatting import counted
 
 _SHOWN = 20
 

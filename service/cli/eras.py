@@ -14,6 +14,8 @@ from immich_facesets.eras import EraRules, KeptEra, Probe, Verdict, probe, verdi
 from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.facesets.faceset import FacesetFolder
 from immich_facesets.grouping.face_table import FaceTable
+from immich_facesets.names import faceset_name
+from immich_facesets.wording import counted
 from service.app import open_reading
 from service.cli.terminal import err, out, plain, print_json, print_line
 from service.computation import compute
@@ -25,7 +27,6 @@ from service.settings import Settings, load_settings
 from service.store.eras import stored_eras
 from service.store.exports import recorded
 from service.store.identities import labels
-from service.web.formatting import counted
 
 eras = typer.Typer(help="The periods of people's lives.", no_args_is_help=True)
 
@@ -152,9 +153,9 @@ async def _rows(settings: Settings, identity: int | None) -> list[EraRow]:
 
 def _as_written(row: EraRow, written: Collection[str]) -> EraRow:
     """Return the row with what the last publish made of the era: near-duplicates count once there."""
-    name = f"faceset_{row.identity:03d}_era_{row.name}"
+    name = faceset_name(row.identity, row.name)
     is_thin, is_main = f"{FacesetFolder.THIN}/{name}" in written, name in written
-    is_published = f"faceset_{row.identity:03d}" in {Path(one).name for one in written}
+    is_published = faceset_name(row.identity) in {Path(one).name for one in written}
     return msgspec.structs.replace(
         row,
         is_thin=is_thin or (row.is_thin and not is_main),

@@ -9,9 +9,10 @@ import typer
 from rich.table import Table
 
 from immich_facesets.errors import RequestError, SetupError
-from immich_facesets.imports.findings import Findings, counted
+from immich_facesets.imports.findings import Findings
 from immich_facesets.imports.plan import ExistingIdentities, ImportOutcome, ImportPlan, plan_import
 from immich_facesets.imports.sorted_faces import SortedSet
+from immich_facesets.wording import counted
 from service.app import database_url, open_own_store, prepare_data_dir, sqlite_file
 from service.cli.terminal import out, plain, print_json, print_line, print_remark
 from service.files.imported_sets import read_earlier

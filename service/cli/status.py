@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from immich_facesets.errors import RequestError
+from immich_facesets.wording import counted
 from service.app import configured_users, open_reading
 from service.cli.terminal import out, plain, print_json, print_line
 from service.passes.context import PassContext, utc_now
@@ -17,7 +18,7 @@ from service.reports.identity import IdentityView, view_identity
 from service.reports.status import FacesToRead, faces_to_read, stored_status
 from service.settings import load_settings
 from service.store.members import IdentityRow, list_identities
-from service.web.formatting import counted, time_left
+from service.web.formatting import time_left
 from service.web.schemas import Failure, LibraryCounts, Reembedding, Run
 
 _PICTURES_SHOWN = 5  # for each reason

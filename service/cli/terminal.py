@@ -18,9 +18,10 @@ from rich.text import Text
 
 from immich_facesets.runtime.shutdown import ExitCode
 from immich_facesets.runtime.visible_text import visible, visible_json
+from immich_facesets.wording import counted
 from service.progress import STAGES, ProgressBoard, Stage
 from service.progress import Progress as Snapshot
-from service.web.formatting import counted, stage_note, time_left
+from service.web.formatting import stage_note, time_left
 
 WORDS: dict[Stage, str] = {
     "discover": "Looking for new pictures",

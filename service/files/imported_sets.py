@@ -11,7 +11,7 @@ from immich_facesets.imports.manifests import MANIFEST, PARENT_FOLDERS, SetFolde
 from immich_facesets.imports.merge import gather
 from immich_facesets.imports.npz_cache import read_cache
 from immich_facesets.imports.sorted_faces import SortedSet
-from immich_facesets.names import name_key
+from immich_facesets.names import faceset_name, name_key
 
 _IS_ERA = re.compile(r"faceset_[0-9]{1,9}_era_")
 _MOST_MANIFEST_BYTES = 512 * 2**20
@@ -50,7 +50,7 @@ def read_earlier(folder: Path, caches: Sequence[Path], findings: Findings) -> tu
 
 def unusable_periods(number: int, names: Sequence[str]) -> list[str]:
     """Return why periods of a person cannot have these names here, where they become folders of the export."""
-    prefix = f"faceset_{number:03d}_era_"
+    prefix = faceset_name(number, "")
     taken: set[str] = set()
     problems = []
     for name in names:

@@ -4,10 +4,11 @@ from collections.abc import Collection
 
 import structlog
 
+from immich_facesets.wording import counted
 from service.passes.context import PassContext
 from service.store import embedding_work
 from service.store.embedding_work import FetchedAgain, Recipe
-from service.web.formatting import counted, size
+from service.web.formatting import size
 
 log = structlog.get_logger(__name__)
 

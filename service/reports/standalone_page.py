@@ -6,8 +6,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from immich_facesets.wording import counted
 from service.files.durable import disk_trouble, replace_privately, sync_folder
-from service.web.formatting import counted
 
 
 def render_page(template: str, **values: Any) -> str:

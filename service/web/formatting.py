@@ -66,11 +66,6 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
-def counted(value: int, word: str, words: str | None = None) -> str:
-    """Return ``1 picture`` or ``2,000 pictures``; ``words`` is the plural where it is not ``word`` with an s."""
-    return f"{value:,} {word if value == 1 else words or f'{word}s'}"
-
-
 def size(count: int) -> str:
     """Return a number of bytes as readable text, in powers of 1024."""
     amount, unit = float(count), "B"

@@ -14,6 +14,7 @@ from aiohttp import hdrs, web
 
 from immich_facesets.errors import RequestError
 from immich_facesets.wire import ErrorBody
+from immich_facesets.wording import counted
 from service.progress import Progress, SyncKind
 from service.web import formatting, histogram
 from service.web.context import CONTEXT, WebContext
@@ -143,7 +144,7 @@ def install_pages(app: web.Application) -> None:
     files = app[STATIC] = read_static(FOLDER / "static")
     filters: dict[str, Callable[..., Any]] = {
         "number": formatting.number,
-        "counted": formatting.counted,
+        "counted": counted,
         "spaced": formatting.spaced,
         "size": formatting.size,
         "duration": formatting.duration,
