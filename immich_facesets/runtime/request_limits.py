@@ -26,6 +26,8 @@ async def limit_request(request: web.Request, handler: Handler) -> web.StreamRes
         raise TypeError("limit_request needs a server of serve_app")
     if connection.place.is_for_health and request.path not in OPEN_PATHS:
         raise TransientError("there are too many connections; try again in a moment", retry_after=5)
+    if request.match_info.http_exception is not None:  # no such address, or not with this method
+        return await handler(request)
     if request.body_exists and request.method in _WITHOUT_BODY:
         raise RequestError(f"a {request.method} request has no body: send it without one", status=400)
     coding = request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower()
