@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from embedder.engine import DOUBTFUL_SCORE, Aligned, Detection, EngineFacts, Pixels, View
 from embedder.engines import scrfd
 from embedder.engines.recogniser import OnDegenerate, Recogniser, Recognition, ignore_degenerate
+from embedder.engines.yunet import YuNet
 from embedder.images import alignment
 from embedder.models.pack import ModelFile, ModelPack
 from embedder.models.sessions import Device, Precision, Provider, open_session
@@ -56,7 +57,7 @@ class OnnxEngine:
     ) -> None:
         self._tuning = tuning
         self._detector = _open(pack.detector, tuning)
-        self._further = [_open(file, tuning) for file in further]
+        self._further = [YuNet(file.path) if file.task == "yunet" else _open(file, tuning) for file in further]
         self._crop_side = pack.recognisers[0].side
         self._sides = _detector_sides(pack, tuning)
         self._is_fixed = None not in next(iter(pack.detector.header.inputs.values()))[2:]
@@ -107,8 +108,12 @@ class OnnxEngine:
         threshold = self._tuning.detector_threshold
         least = min(threshold, DOUBTFUL_SCORE) if view.doubtful else threshold
         found = scrfd.read_outputs(_run(self._detector, view.tensor), view, least)
-        for session in self._further if view.further else ():
-            found += scrfd.read_outputs(_run(session, view.tensor), view, threshold)
+        for detector in self._further if view.further else ():
+            match detector:
+                case YuNet():
+                    found += detector.detect(scrfd.shown(view), view, threshold)
+                case _:
+                    found += scrfd.read_outputs(_run(detector, view.tensor), view, threshold)
         return found
 
     def align(self, pixels: Pixels, detection: Detection) -> Aligned:

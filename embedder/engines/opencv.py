@@ -9,7 +9,7 @@ aligned as for the other engine; it takes raw RGB values.
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from embedder.engine import DOUBTFUL_SCORE, Aligned, Detection, EngineFacts, Pixels, View
 from embedder.engines.recogniser import OnDegenerate, ignore_degenerate, unit_rows
+from embedder.engines.yunet import LEAST_FACE, YuNet
 from embedder.images import alignment
 from embedder.images.colour import cv2_array
 from embedder.models.pack import ModelPack
@@ -26,17 +27,6 @@ from immich_facesets.faces import Box
 CROP_SIDE = 112
 CLOSE_SIDE = 320
 """Pixels of a close view's longer side: a face that fills it is then within YuNet's training sizes."""
-
-LEAST_FACE = 13.0
-"""
-Pixels of a view that the shorter side of a face needs to be noticed in it, be it doubtfully.
-
-YuNet finds 95 % of faces of 14 pixels, and 48 % of those of 10 (``tests/bench/bench_looks.py``).
-"""
-
-SUPPRESSION = 0.3
-MOST_FACES = 5000
-"""Of OpenCV's own defaults: the overlap above which two boxes are one face, and the boxes kept before that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +41,7 @@ class OpenCvTuning:
 
 class OpenCvEngine:
     """
-    YuNet and SFace. OpenCV's objects remember the size of the last picture, so each thread has its own.
+    YuNet and SFace. OpenCV's recogniser remembers its last picture, so each thread has its own.
 
     ``on_degenerate`` is called with the name of a recognition model and its number of degenerate embeddings.
     """
@@ -63,7 +53,7 @@ class OpenCvEngine:
         self._tuning = tuning
         self._on_degenerate = on_degenerate
         self._own = threading.local()
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # each new net warns of its only target
+        self._detector = YuNet(pack.detector.path)
         if tuning.threads:
             cv2.setNumThreads(tuning.threads)
         noise = np.random.default_rng(0).integers(0, 256, (CROP_SIDE, CROP_SIDE, 3), dtype=np.uint8)
@@ -118,25 +108,14 @@ class OpenCvEngine:
         return Detection(Box(20, 20, 92, 110), eyes_to_mouth, 1.0)
 
     def _detect(self, view: View) -> list[Detection]:
-        detector = self._detector()
-        height, width = view.tensor.shape[:2]
         threshold = self._tuning.detector_threshold
-        detector.setScoreThreshold(min(threshold, DOUBTFUL_SCORE) if view.doubtful else threshold)
-        detector.setInputSize((width, height))
-        _, rows = detector.detect(view.tensor)
-        found = [] if rows is None else [_detection(row, view) for row in np.asarray(rows, dtype=np.float64)]
-        return sorted(found, key=lambda face: -face.score)
+        least = min(threshold, DOUBTFUL_SCORE) if view.doubtful else threshold
+        return self._detector.detect(cast("Pixels", view.tensor), view, least)
 
     def _vector(self, crop: Pixels) -> NDArray[np.float32]:
         """Return SFace's vector for one crop, (1, d); the model takes no batch."""
         given = self._recogniser().feature(cv2.cvtColor(crop, cv2.COLOR_RGB2BGR))
         return np.array(given, dtype=np.float32).reshape(1, -1)
-
-    def _detector(self) -> Any:
-        if not hasattr(self._own, "detector"):
-            path, threshold = str(self._pack.detector.path), self._tuning.detector_threshold
-            self._own.detector = cv2.FaceDetectorYN.create(path, "", (64, 64), threshold, SUPPRESSION, MOST_FACES)
-        return self._own.detector
 
     def _recogniser(self) -> Any:
         if not hasattr(self._own, "recogniser"):
@@ -205,17 +184,3 @@ def _resized(pixels: Pixels, width: int, height: int) -> Pixels:
 
 def _bgr(pixels: Pixels) -> Pixels:
     return cv2_array(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-
-
-def _detection(row: NDArray[np.float64], view: View) -> Detection:
-    """
-    One of YuNet's rows: x, y, width and height of the box, five points and the score. The points come in ArcFace's
-    order (the eye on the picture's left first).
-    """
-    factors, margin = np.array([view.x_factor, view.y_factor]), np.array([view.margin_x, view.margin_y])
-    corners = np.array([row[:2], row[:2] + row[2:4]])
-    (x1, y1), (x2, y2), a, b, c, d, e = (
-        (float(x), float(y))
-        for x, y in (np.vstack([corners, row[4:14].reshape(5, 2)]) - margin) / factors + [view.left, view.top]
-    )
-    return Detection(Box(x1, y1, x2, y2), (a, b, c, d, e), float(row[14]))

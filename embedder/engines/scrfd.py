@@ -70,6 +70,12 @@ def area_view(pixels: Pixels, area: Box, side: int) -> View:
     return View(_tensor(canvas), *factors, margin_x, margin_y, x1, y1)
 
 
+def shown(view: View) -> Pixels:
+    """Return what a view shows, (height, width, 3) BGR, for detectors that take pixels."""
+    pixels = view.tensor[0].transpose(1, 2, 0) / SCALE + MEAN
+    return np.ascontiguousarray(pixels[:, :, ::-1].round().astype(np.uint8))
+
+
 def closer_view(pixels: Pixels, area: Box, factor: float, side: int | None) -> View:
     """
     Return a part of the picture with its sides times ``factor``, at the top left of a black input.

@@ -86,12 +86,17 @@ def find_enrichment_files(models_dir: Path, pack: str) -> EnrichmentFiles:
 
 
 def find_further_detectors(models_dir: Path, detector: ModelFile) -> tuple[ModelFile, ...]:
-    """Return the detectors in the folder ``extra`` that take the same inputs as the pack's own, by name."""
+    """
+    Return the detectors in the folder ``extra`` that can be asked beside the pack's own SCRFD, by name.
+
+    These are others of its family that take the same inputs, and YuNet.
+    """
     if not any((models_dir / FOLDER).glob("*.onnx")):
         return ()
     own, shape = detector.info().sha256, _input_shape(detector)
-    files = [file for file in _files_in(models_dir, FOLDER) if file.task == detector.task]
-    others = {file.info().sha256: file for file in files if _input_shape(file) in {shape, (None, None)}}
+    files = [file for file in _files_in(models_dir, FOLDER) if file.task in {detector.task, "yunet"}]
+    fitting = [file for file in files if file.task == "yunet" or _input_shape(file) in {shape, (None, None)}]
+    others = {file.info().sha256: file for file in fitting}
     return tuple(file for digest, file in others.items() if digest != own)
 
 

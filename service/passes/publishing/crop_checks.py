@@ -122,7 +122,7 @@ class CropChecks:
     def _facts_key(self) -> str:
         """A digest of everything that the facts of a crop depend on."""
         info = self._pool.info
-        detectors = ",".join(model.sha256 for model in info.models if model.task == "detection")
+        detectors = ",".join(model.sha256 for model in info.models if model.task in {"detection", "yunet"})
         return _digest(f"{_LOOK};{info.space};{detectors};{self.rules.out_size};{self.rules.pad_ratio:g}")
 
     def _earlier(self, face_ids: Sequence[int], identity: int) -> dict[int, Check]:
