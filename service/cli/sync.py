@@ -17,6 +17,7 @@ from service.reports.status import dropped_warnings
 from service.settings import Settings, load_settings
 from service.sync.outcome import UP_TO_DATE, Outcome, Result, cut_off
 from service.sync.stopping import unless_stopped
+from service.sync.unread import UNREAD
 
 _CODES = {
     Outcome.DONE: ExitCode.STOPPED,
@@ -90,9 +91,8 @@ def report(result: Result) -> int:
             print_line(f"{result.message[:1].upper()}{result.message[1:]}.")
         if kept := counts.get("publish_kept", 0):
             print_line(kept_note(kept))
-        failed = counts.get("embed_failed", 0) + counts.get("discover_failed", 0)
-        if failed:
-            print_line(f"{failed} pictures failed and will be tried again; 'immich-facesets status' says why.")
+        if counts.get(UNREAD, 0):
+            print_line("They are tried again after growing pauses; 'immich-facesets status' names them.")
     else:
         print_remark(f"{result.outcome.value}: {result.message}")
     return _CODES[result.outcome]

@@ -241,7 +241,7 @@ class Embed:
     async def _embed(self, asset: Asset, staged: Staged) -> None:
         if await asyncio.to_thread(_is_own, staged.path):
             self._staging.release(staged)
-            raise ItemError("this picture was exported by this program and is not taken in", reason="own_export")
+            raise ItemError("this picture was exported by this program and is not taken in", reason=failures.OWN_EXPORT)
         known = await self._store.read(embedding_work.boxes_of, asset.fingerprint)
         mode = self._mode if known.boxes and known.are_all else Mode.FULL  # without a place, search the whole picture
         request = FacesRequest(mode, known.boxes, self._crop, face_short=self._context.settings.min_face_short)

@@ -13,6 +13,7 @@ from service.store import failures
 from service.store.assets import asset_from_row
 from service.store.hints import hint_from_row
 from service.store.tables import assets, contents, crops, embeddings, faces, fingerprints, hints, memberships
+from service.store.tables import failures as table
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,9 @@ class Recipe:
     crop_padding: float
     crop_short: float
 
+
+WAITING = "waiting"
+"""The reason of a picture that a sync did not come to, because the embedder or a source went away before."""
 
 _PLACE = assets.c.source + "\n" + assets.c.asset_id
 
@@ -148,6 +152,27 @@ def count_to_embed(tx: Connection, recipe: Recipe, now: datetime, *, sources: Co
     """Return how many contents are missing or outdated."""
     wanted = select(func.count(assets.c.fingerprint.distinct())).where(_missing(recipe, now, sources))
     return tx.scalar(wanted) or 0
+
+
+def unread(
+    tx: Connection, recipe: Recipe, now: datetime, *, since: datetime, sources: Collection[str]
+) -> dict[str, int]:
+    """
+    Return how many pictures of ``sources`` a sync leaves unread that began at ``since``, by reason.
+
+    Those are the pictures that failed in it, and those that rest because of their remote. ``WAITING`` are those that were
+    not tried to the end. A picture that rests since an earlier sync because of itself is not among them.
+    """
+    failed_now = and_(table.c.last_at >= since, table.c.reason != failures.AT_CRASH)
+    rests_for_remote = and_(table.c.reason == failures.UNAVAILABLE, table.c.retry_at > now)
+    counted = select(table.c.reason, func.count()).where(
+        table.c.source.in_(sources), table.c.reason != failures.OWN_EXPORT, or_(failed_now, rests_for_remote)
+    )
+    found = {row[0]: int(row[1]) for row in tx.execute(counted.group_by(table.c.reason))}
+    has_failed = exists().where(table.c.item.in_((assets.c.fingerprint, assets.c.asset_id)), failed_now)
+    waiting = select(func.count(assets.c.fingerprint.distinct())).where(_missing(recipe, now, sources), ~has_failed)
+    found[WAITING] = tx.scalar(waiting) or 0
+    return {reason: number for reason, number in sorted(found.items()) if number}
 
 
 @dataclass(frozen=True, slots=True)

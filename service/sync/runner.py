@@ -4,7 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 
 import structlog
 
@@ -30,10 +31,23 @@ from service.store import face_readings, named_values, runs, spaces
 from service.store.database_errors import DatabaseAwayError
 from service.sync.outcome import UP_TO_DATE, Outcome, Result, cut_off, ended_by, together
 from service.sync.stopping import StopRequestedError
+from service.sync.unread import UNREAD, counting_unread, with_unread
 
 log = structlog.get_logger(__name__)
 
 _SECOND_HALF: tuple[Stage, ...] = ("group", "publish")
+
+
+@dataclass(frozen=True, slots=True)
+class _Sync:
+    """One sync: the sources that it is about, its counts so far, and the pictures that it leaves unread, by reason."""
+
+    run_id: int
+    kind: SyncKind
+    names: tuple[str, ...]
+    started: datetime
+    counts: dict[str, int] = field(default_factory=dict)
+    unread: dict[str, int] = field(default_factory=dict)
 
 
 class Runner:
@@ -130,22 +144,24 @@ class Runner:
     async def _run(self, kind: SyncKind, names: tuple[str, ...]) -> Result:
         store, clock, board = self._context.store, self._context.clock, self._context.board
         started = clock()
-        counts: dict[str, int] = {}
         try:
             run_id = await store.write(runs.begin_run, kind, names, started)
         except (TransientError, SetupError) as error:  # not even the start can be stored
             log.warning("sync_not_begun", message=str(error))
-            return ended_by(error, counts)
+            return ended_by(error, {})
         board.begin(run_id=run_id, kind=kind, started_at=started)
         log.info("sync_started", run=run_id, kind=kind)
-        result = cut_off(counts)
+        sync = _Sync(run_id, kind, names, started)
+        result = cut_off(sync.counts)
         try:
-            result = await self._judge(self._stages(kind, names, run_id, counts), counts)
+            result = with_unread(await self._judge(self._stages(sync), sync.counts), sync.unread)
         finally:  # also when cancelled: the row records the outcome
             result = await self._write_end(run_id, result)
             board.end(result.message)
             self._metrics.count_run(kind=kind, outcome=result.outcome.value, ended_at=time.time())
-            log.info("sync_ended", run=run_id, outcome=result.outcome.value, message=result.message, **counts)
+            if UNREAD in result.counts:
+                log.warning("pictures_not_read", run=run_id, reasons=sync.unread)
+            log.info("sync_ended", run=run_id, outcome=result.outcome.value, message=result.message, **result.counts)
         return result
 
     async def _write_end(self, run_id: int, result: Result) -> Result:
@@ -173,18 +189,18 @@ class Runner:
             )
         return Result(Outcome.DONE, message, counts)
 
-    async def _stages(self, kind: SyncKind, names: tuple[str, ...], run_id: int, counts: dict[str, int]) -> str:
+    async def _stages(self, sync: "_Sync") -> str:
         """Run all stages in order; return the message for the user."""
-        context = self._context
+        context, names, counts = self._context, sync.names, sync.counts
         await self._apply_size_rule()
         await withdraw(context, self._tree)  # an earlier sync may have ended before
         refused: dict[str, SetupError | TransientError] = {}
         async with self._stage("discover"):
             for name in names:
-                discover = Discover(context, self._sources[name], run_id=run_id, configured=self._sources)
+                discover = Discover(context, self._sources[name], run_id=sync.run_id, configured=self._sources)
                 with adding_up(counts, "discover", discover.counts):
                     try:
-                        await discover.run(whole=kind == "full", faces=kind != "incremental")
+                        await discover.run(whole=sync.kind == "full", faces=sync.kind != "incremental")
                     except DatabaseAwayError:
                         raise
                     except (SetupError, TransientError) as error:  # a failing source must not stop the others
@@ -192,20 +208,10 @@ class Runner:
             if refused and len(refused) == len(names):
                 raise together(refused, of=len(names))
         await withdraw(context, self._tree)
-        async with self._stage("embed"):
-            info = await self._pool.open()
-            context.settings.points(
-                info.family, info.distances
-            )  # report an unknown model before fetching anything for it
-            chosen = {name: self._sources[name] for name in names if name not in refused}
-            staging = Staging(context.staging_dir, room=context.settings.staging_bytes)
-            embed = Embed(context, chosen, self._pool, staging, self._metrics, configured=self._sources)
-            with adding_up(counts, "embed", embed.counts):
-                await embed.run()
-            if embed.away:  # grouping waits for pictures that are only late, so that numbers do not depend on it
-                raise together(refused | embed.away, of=len(names))
+        async with self._stage("embed"), counting_unread(context, self._pool, names, sync.started, sync.unread):
+            info = await self._embed(names, refused, counts)
         settling = UnchangedCheck(context, self._tree, info, self._version, self._sources)
-        facesets = await settling.facesets() if kind != "full" else None
+        facesets = await settling.facesets() if sync.kind != "full" else None
         if facesets is None:
             async with settling.begun() as ended:
                 message, ended.facesets = await self._group_and_publish(info, refused, counts)
@@ -215,6 +221,22 @@ class Runner:
         if refused:
             raise together(refused, of=len(names))
         return message
+
+    async def _embed(
+        self, names: tuple[str, ...], refused: Mapping[str, SetupError | TransientError], counts: dict[str, int]
+    ) -> Info:
+        """Embed what is missing of the sources that were not ``refused``; return the facts about the embedder."""
+        context = self._context
+        info = await self._pool.open()
+        context.settings.points(info.family, info.distances)  # report an unknown model before fetching anything for it
+        chosen = {name: self._sources[name] for name in names if name not in refused}
+        staging = Staging(context.staging_dir, room=context.settings.staging_bytes)
+        embed = Embed(context, chosen, self._pool, staging, self._metrics, configured=self._sources)
+        with adding_up(counts, "embed", embed.counts):
+            await embed.run()
+        if embed.away:  # grouping waits for pictures that are only late, so that numbers do not depend on it
+            raise together({**refused, **embed.away}, of=len(names))
+        return info
 
     def _leave_settled(self, facesets: int, counts: dict[str, int]) -> None:
         """Mark grouping and publishing as done without changes."""

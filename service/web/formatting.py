@@ -145,6 +145,10 @@ def headline(progress: Progress, last: Run | None, objections: Sequence[Objectio
         return Headline("good", "Ready for the first sync", following)
     ended = f"Last sync {relative(last.ended_at or last.started_at, now)}"
     detail = f"{ended} · {following}" if following else ended
-    if last.outcome not in {"done", "stopped"}:
-        return Headline("warn", "The last sync did not finish", detail)
-    return Headline("good", "Up to date", detail)
+    unread = last.counts.get("embed_unread", 0)
+    if last.outcome == "done" and not unread:
+        return Headline("good", "Up to date", detail)
+    told = (
+        f"{counted(unread, 'picture')} could not be read" if last.outcome == "done" else "The last sync did not finish"
+    )
+    return Headline("warn", told, detail)

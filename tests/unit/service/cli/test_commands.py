@@ -153,7 +153,8 @@ async def test_status_says_how_much_there_is_and_how_the_last_sync_ended(synced:
         f"{library['assets']} pictures, {library['wanted']} with faces worth fetching, {library['embedded']} done; "
         f"{library['faces']} faces, {library['identities']} identities, {library['facesets']} face sets"
     )
-    assert re.fullmatch(r"  \d{4}-\d\d-\d\d \d\d:\d\d incremental done: everything is up to date", shown[1])
+    ended = r"1 picture was not read: 1 corrupt; all others are up to date"
+    assert re.fullmatch(rf"  \d{{4}}-\d\d-\d\d \d\d:\d\d incremental done: {ended}", shown[1])
     assert [(run["kind"], run["outcome"]) for run in found["runs"]] == [("incremental", "done")]
     assert found["failures_by_reason"] == {"corrupt": 1}
     assert {"stage", "source", "item", "reason", "message", "tries", "retry_at"} <= found["failures"][0].keys()
@@ -229,12 +230,13 @@ async def test_without_a_terminal_progress_is_a_line_at_each_turn(journey: Journ
         assert mine[0].startswith("running, "), lines
         assert re.fullmatch(r"done, (\d+)( of \1)?(, 1 failed)?", mine[-1]), lines
     assert "\x1b" not in service.stderr
-    done, failed = service.stdout.splitlines()
+    done, unread, again = service.stdout.splitlines()
     assert re.fullmatch(
         r"Done: \d+ pictures listed, \d+ fetched, \d+ new faces, \d+ new identities, (\d+) face sets \(\1 written\)\.",
         done,
     )
-    assert failed == "1 pictures failed and will be tried again; 'immich-facesets status' says why."
+    assert unread == "1 picture was not read: 1 corrupt; all others are up to date."
+    assert again == "They are tried again after growing pauses; 'immich-facesets status' names them."
 
 
 async def test_on_a_terminal_progress_is_a_bar_for_each_stage(journey: Journey) -> None:

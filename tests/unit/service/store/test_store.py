@@ -373,6 +373,34 @@ def test_pictures_above_a_limit_are_tried_again_when_that_limit_is_raised_and_no
     assert due() == {reason}
 
 
+def test_unread_pictures_are_counted_by_what_kept_them_from_being_read(store: Store) -> None:
+    names = ["done", "slow", "crashed", "waiting", "earlier", "export", "late"]
+    remember(store, *(asset(name) for name in names))
+    store.write_now(contents.record_content, content(asset("done")), NOON)
+    broken, outage = ItemError("it is damaged", reason="corrupt"), TransientError("it answered 503")
+
+    def fail(name: str, error: ItemError | TransientError, now: datetime) -> None:
+        store.write_now(failures.record_failure, "embed", "anna", asset(name).fingerprint, error=error, now=now)
+
+    before = NOON - timedelta(minutes=5)
+    fail("earlier", broken, before)
+    for _ in range(4):  # the last of these makes it rest
+        fail("late", outage, before)
+    fail("slow", ItemError("it took too long", reason="too_slow"), NOON)
+    fail("export", ItemError("it is ours", reason="own_export"), NOON)
+    place = ("embed", "anna", asset("crashed").fingerprint)
+    store.write_now(failures.record_crash, *place, message="it ended", now=NOON, alone=False)
+    later = NOON + timedelta(minutes=1)
+
+    def unread(since: datetime, *sources: str) -> dict[str, int]:
+        return store.read_now(embedding_work.unread, RECIPE, later, since=since, sources=sources)
+
+    assert unread(NOON, "anna") == {"too_slow": 1, "unavailable": 1, "waiting": 2}
+    assert unread(before, "anna") == {"corrupt": 1, "too_slow": 1, "unavailable": 1, "waiting": 2}
+    assert unread(later, "anna") == {"unavailable": 1, "waiting": 2}
+    assert unread(NOON, "ben") == {}
+
+
 def test_pictures_that_rested_for_want_of_one_place_are_tried_again_after_an_upgrade(store: Store) -> None:
     remember(store, asset("a1"), asset("a2"))
     for item, reason in (("a1", "offline"), ("a2", "crashes_embedder")):

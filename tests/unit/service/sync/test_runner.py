@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import structlog
 from embedder_scene import ScriptedEngine, picture, running
 from immich_scene import hurried
 from passes_scene import Stage, staged
@@ -57,9 +59,9 @@ async def ready(folder: Path, *users: str) -> AsyncIterator[tuple[Stage, Runner]
             await pool.close()
 
 
-def add(stage: Stage, count: int = 3) -> None:
+def add(stage: Stage, count: int = 3, *, shade: int = 100) -> None:
     for number in range(count):
-        asset = stage.add(f"{number}.png", face=False, data=picture(shade=100 + number), width=320, height=240)
+        asset = stage.add(f"{number}.png", face=False, data=picture(shade=shade + number), width=320, height=240)
         stage.immich.add_face(asset, box=(120, 110, 192, 210), image_width=320, image_height=240)
 
 
@@ -87,6 +89,58 @@ async def test_a_sync_goes_through_all_stages_and_is_written_down(tmp_path: Path
         assert await outcomes(stage) == ["done"]
         assert [stage.state for stage in stage.conditions.board.now.stages] == ["done"] * 4
         assert not runner.is_running
+
+
+def add_damaged(stage: Stage) -> None:
+    asset = stage.add("damaged.png", face=False, data=picture()[:60], width=320, height=240)
+    stage.immich.add_face(asset, box=(120, 110, 192, 210), image_width=320, image_height=240)
+
+
+async def test_a_sync_that_leaves_pictures_unread_says_how_many_and_why(tmp_path: Path) -> None:
+    async with ready(tmp_path) as (stage, runner):
+        add(stage)
+        add_damaged(stage)
+        first = next(iter(stage.immich.library.assets))
+        stage.immich.faults.add("original", "status", status=503, asset_id=first)
+        with structlog.testing.capture_logs() as logs:
+            result = await runner.run("full")
+        told = "2 pictures were not read: 1 corrupt, 1 unavailable; all others are up to date"
+        assert (result.outcome, result.message, result.counts["embed_unread"]) == (Outcome.DONE, told, 2)
+        (line,) = (line for line in logs if line["event"] == "pictures_not_read")
+        assert (line["log_level"], line["reasons"]) == ("warning", {"corrupt": 1, "unavailable": 1})
+        assert stage.conditions.board.now.message == told
+        (run,) = await stage.store.read(runs.last_runs)
+        assert (run.message, run.counts["embed_unread"]) == (told, 2)
+
+        for _ in range(2):  # it is tried, and then rests, too
+            stage.clock.move(minutes=1)
+            result = await runner.run("incremental")
+            assert result.message == "1 picture was not read: 1 unavailable; all others are up to date"
+        stage.immich.faults.clear()
+        stage.clock.move(hours=2)
+        result = await runner.run("incremental")
+        assert result.message == "1 picture was not read: 1 corrupt; all others are up to date"
+        stage.clock.move(minutes=1)
+        result = await runner.run("incremental")
+        assert result.message == "everything is up to date", "what rests because of itself is nothing new"
+
+
+async def test_an_embedder_that_goes_away_leaves_a_number_of_pictures_unread(tmp_path: Path) -> None:
+    async with ready(tmp_path) as (stage, runner):
+        add(stage, 5)
+        assert (await runner.run("full")).message == "everything is up to date"
+        add(stage, 4, shade=150)
+        add_damaged(stage)
+        embedder = runner._pool._embedders[0]
+        there, embedder._http.base_url = embedder._http.base_url, httpx.URL("http://127.0.0.1:9")
+        result = await runner.run("incremental")
+        assert result.outcome is Outcome.OUTAGE
+        assert result.message.startswith("embedder is down since ")
+        assert result.message.endswith(". 5 pictures were not read: 5 waiting.")
+        embedder._http.base_url = there
+        await runner._pool.wait_until_usable()
+        result = await runner.run("incremental")
+        assert (result.outcome, result.counts["embed_unread"]) == (Outcome.DONE, 1)
 
 
 async def test_there_are_never_two_at_once(tmp_path: Path) -> None:

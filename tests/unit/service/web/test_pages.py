@@ -208,9 +208,9 @@ async def test_only_our_static_files_are_served(name: str) -> None:
         assert answer.status == 404
 
 
-def run(outcome: str) -> Run:
-    ended = NOW - timedelta(minutes=12)
-    return Run(id=1, kind="full", started_at=ended - timedelta(minutes=1), ended_at=ended, outcome=outcome)
+def run(outcome: str, **counts: int) -> Run:
+    ended, began = NOW - timedelta(minutes=12), NOW - timedelta(minutes=13)
+    return Run(id=1, kind="full", started_at=began, ended_at=ended, outcome=outcome, counts=counts)
 
 
 def test_the_headline_tells_the_worst_first() -> None:
@@ -224,7 +224,11 @@ def test_the_headline_tells_the_worst_first() -> None:
     assert (told.tone, told.title) == ("bad", "Immich and embedder cannot be reached")
     told = formatting.headline(Progress(next_sync_at=NOW + timedelta(minutes=48)), run("done"), (), NOW)
     assert told == formatting.Headline("good", "Up to date", "Last sync 12 min ago · Next sync in 48 min")
-    assert formatting.headline(Progress(), run("outage"), (), NOW).tone == "warn"
+    for outcome in ("outage", "stopped"):
+        told = formatting.headline(Progress(), run(outcome), (), NOW)
+        assert (told.tone, told.title) == ("warn", "The last sync did not finish")
+    told = formatting.headline(Progress(), run("done", embed_unread=2), (), NOW)
+    assert (told.tone, told.title) == ("warn", "2 pictures could not be read")
 
 
 def test_moments_and_spans_read_like_speech() -> None:
