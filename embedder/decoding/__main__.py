@@ -10,6 +10,7 @@ import mmap
 import os
 import resource
 import select
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -42,6 +43,7 @@ IDLE_SECONDS = 2.0
 """How long a process without a picture keeps the memory of the last one."""
 
 _NO_NEW_PRIVILEGES = 38  # PR_SET_NO_NEW_PRIVS
+_END_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 class DecodingServer:
@@ -51,6 +53,7 @@ class DecodingServer:
         self._channel = channel
         self._libc = ctypes.CDLL(None)
         self._libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+        self._libc.prctl(_END_WITH_PARENT, signal.SIGKILL, 0, 0, 0)  # also in the middle of a long decoding
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold a photo
         cv2.setNumThreads(1)
         self._own_bytes = _memory()[1]

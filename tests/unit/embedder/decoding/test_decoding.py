@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from bad_pictures import black_png
 from embedder_scene import picture
@@ -104,6 +105,41 @@ async def test_a_decoding_ends_with_its_caller() -> None:
         await asyncio.gather(task, return_exceptions=True)
         await until(lambda: not Path(f"/proc/{pid}").exists())
         assert scene.budget.taken == 0
+
+
+_EMBEDDER = """
+import asyncio, sys
+sys.path.insert(0, "tests/support")
+from hostile_pictures import slow_bmp
+from embedder.decoding.decoding import DecodingProcesses
+from embedder.images.picture import whole
+from embedder.memory_budget import MemoryBudget
+
+async def main():
+    decoding = DecodingProcesses(10**9, 600, 1)
+    task = asyncio.create_task(decoding.decode(slow_bmp(100_000_000), whole, MemoryBudget(10**10).room().__enter__(), None))
+    while not decoding.pids:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(1.5)
+    print(*decoding.pids, flush=True)
+    await task
+
+asyncio.run(main())
+"""
+
+
+async def test_a_decoding_ends_with_its_embedder_even_if_that_is_killed() -> None:
+    embedder = await asyncio.create_subprocess_exec(sys.executable, "-c", _EMBEDDER, stdout=asyncio.subprocess.PIPE)
+    assert embedder.stdout is not None
+    decoding = psutil.Process(int(await embedder.stdout.readline()))
+    assert decoding.is_running()
+    embedder.kill()
+    await embedder.wait()
+
+    def has_ended() -> bool:
+        return not decoding.is_running() or decoding.status() == psutil.STATUS_ZOMBIE
+
+    await until(has_ended, 10)
 
 
 async def test_a_slow_picture_leaves_the_event_loop_free() -> None:
