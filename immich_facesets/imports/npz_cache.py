@@ -249,12 +249,15 @@ def _aliases(array: NDArray[Any] | None, name: str, findings: Findings) -> dict[
         return found
     try:
         aliases = json.loads(_texts(array.reshape(-1))[0])
-        return {path: tuple(str(other) for other in others) for path, others in aliases.items()}
+        found = {path: tuple(str(other) for other in others) for path, others in aliases.items()}
     except (ValueError, AttributeError, TypeError, RecursionError):
         findings.problems.append(
             f"{name}: the array 'path_aliases' is neither pairs of paths nor a JSON object of lists"
         )
         return {}
+    if not all(is_storable(other) for others in found.values() for other in others):
+        findings.problems.append(f"{name}: the array 'path_aliases' holds a NUL or half a character, which no text has")
+    return found
 
 
 def _check_texts(arrays: Mapping[str, NDArray[Any]], name: str, findings: Findings) -> None:

@@ -19,7 +19,7 @@ def read_setting_file(path: str | Path, says: str) -> str:
     try:
         with Path(path).open("rb") as file:
             body = file.read(MOST_BYTES + 1)
-        text = body.decode()
+        text = "" if len(body) > MOST_BYTES else body.decode()
     except (OSError, ValueError) as error:  # ``ValueError`` for NUL in the path, too
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise SetupError(f"{says} that cannot be read ({reason}): {path}") from error

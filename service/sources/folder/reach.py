@@ -32,11 +32,9 @@ class Reach:
     def check(self, path: str | Path) -> None:
         """Raise ``ItemError`` (``link_outside``) for a path that leads to a place the source may not open."""
         real = os.path.realpath(path)
-        if _is_below(real, self._root):
-            return
-        if any(_is_below(real, folder) for folder in self._kernel_folders):
+        if any(_is_below(real, folder) and not _is_below(self._root, folder) for folder in self._kernel_folders):
             raise ItemError("it is a link to a file of the system itself, which is no picture", reason=OUTSIDE)
-        if not self._follow_links:
+        if not _is_below(real, self._root) and not self._follow_links:
             raise ItemError(
                 "it is a link that leads out of the folder, and is not followed: run 'immich-facesets sources "
                 "add-folder' again with the same path and name and with --follow-links to take in what it leads to",

@@ -159,7 +159,7 @@ COLUMNS: dict[str, np.ndarray[Any, Any]] = {
 MEMBERS: tuple[bytes, ...] = (
     b"", b"\x93NUMPY", raw(np.array(["\ud800"])), raw(np.array(["a\0b"])), raw(np.full((1, 8), 0x7FFFFFFF, np.int32), descr="<U8", shape=(1,)),
     raw(np.array(["9" * 5000])), raw(np.array([json.dumps({"path": "/a", "box": [0, 0, 10**400, 10**400]})])),
-    raw(np.array(["[" * 100_000])), raw(np.array([1e300])), raw(np.array([[0, 0, 1e308, 1e308]])), raw(np.array([[np.nan] * 4])),
+    raw(np.array('{"/a.jpg": ["\\ud800"]}')), raw(np.array('{"/a.jpg": ["a\\u0000b", 5, null]}')), raw(np.array(["[" * 100_000])), raw(np.array([1e300])), raw(np.array([[0, 0, 1e308, 1e308]])), raw(np.array([[np.nan] * 4])),
     raw(np.array([2**63], np.uint64)), raw(np.array([-1])), raw(np.array([10**9])), raw(np.array([b"\xff\xfe"])),
     raw(np.array([], "<U0"), shape=(10**15,), descr="<U0"), raw(np.zeros(1, np.uint8), shape=(10**400,)),
     raw(np.zeros(1, np.uint8), descr="|V0", shape=(10**15,)), raw(np.zeros(1, "M8[s]")), raw(np.zeros(1, complex)),

@@ -116,6 +116,11 @@ WRONG: dict[str, tuple[bytes, str]] = {
     "digests that are none": (npz(**whole(digest=np.array(["x" * 64] * 2))), "2 digests are no SHA-256"),
     "strange records": (npz(meta=np.array("[1, 2]")), "the records are no JSON objects"),
     "a wrong record": (npz(meta=np.array('[{"path": "/a", "box": [1]}]')), "record 0: its box"),
+    "aliases that are no text": (
+        npz(**whole(path_aliases=np.array('{"/a": ["\\ud800"]}'))),
+        "'path_aliases' holds a NUL",
+    ),
+    "paths that are no text": (npz(**whole(paths=np.array(["/a", "\ud800"]))), "'path' holds a NUL or half a"),
     "strange aliases": (npz(**whole(path_aliases=np.array("[1, 2]"))), "'path_aliases' is neither"),
 }
 

@@ -32,6 +32,7 @@ from service.sources import SourceAwayError
 from service.sources.folder import FolderSource, Mode
 from service.sources.folder.path_names import shown, system_name
 from service.sources.folder.picture_facts import read
+from service.sources.folder.reach import Reach
 from service.sources.folder.walk import Skipped, Unreadable, walk
 
 TAKEN = "2019:07:14 23:30:05"
@@ -365,6 +366,10 @@ async def test_the_kernels_folders_are_never_entered(album: Album) -> None:
 def test_the_kernels_folders_are_left_out_of_a_root_that_has_them() -> None:
     found = walk(Path("/proc/self"))
     assert list(found) == [Skipped("system_folder")]
+    reach = Reach(Path("/"), follow_links=True)
+    reach.check("/etc/hostname")
+    with pytest.raises(ItemError, match="the system itself"):
+        reach.check("/proc/self/environ")
 
 
 @pytest.mark.parametrize("mode", ["mixed", "trusted"])
