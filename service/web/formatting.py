@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from immich_facesets.wording import counted
 from service.progress import Progress, RemoteState, Stage, StageProgress
 from service.web.schemas import Objection, Run
 
