@@ -11,12 +11,13 @@ from pydantic import SecretStr
 
 from immich_facesets.errors import FacesetsError, RequestError, TransientError
 from immich_facesets.runtime.listen_address import Listen, check_exposure
-from service.app import App, database_url, program_version, web_token
+from service.app import App, program_version
 from service.monitoring.event_loop_lag import EventLoopWatch
 from service.passes.fan_out import first_error
 from service.progress import SyncKind
 from service.reports.status import dropped_warnings, stored_status
 from service.sources import SourceAwayError
+from service.storage import database_url, web_token
 from service.store import named_values
 from service.sync.outcome import Outcome, Result
 from service.sync.schedule import SyncTrigger, schedule_of

@@ -8,7 +8,6 @@ import typer
 
 from immich_facesets.errors import RequestError
 from immich_facesets.wording import counted
-from service.app import open_reading
 from service.cli.terminal import print_line, print_remark
 from service.computation import compute
 from service.passes.context import PassContext
@@ -18,6 +17,7 @@ from service.progress import ProgressBoard
 from service.reports.clusters import ClusterView, check_target, cluster_faces, folders_of, write_view
 from service.settings import Settings, load_settings
 from service.source_registry import own_folders
+from service.storage import open_reading
 from service.store import identities, picture_copies
 from service.store.folders import folders
 from service.store.picture_copies import Copy

@@ -14,16 +14,7 @@ from immich_facesets.errors import FacesetsError, TransientError
 from immich_facesets.runtime.file_modes import is_open_to_others
 from immich_facesets.runtime.listen_address import Listen
 from immich_facesets.runtime.shutdown import ExitCode
-from service.app import (
-    OPEN_TO_OTHERS,
-    build_pool,
-    chosen_users,
-    database_url,
-    open_exports,
-    prepare_data_dir,
-    refuse_other_folder,
-    sqlite_file,
-)
+from service.app import build_pool, chosen_users
 from service.cli.terminal import out, plain
 from service.embedders.child_process import EmbedderChild
 from service.files.folder_id import read_id
@@ -32,6 +23,14 @@ from service.settings import Settings, load_settings
 from service.source_registry import build_folder_source
 from service.sources.folder import FolderSource
 from service.sources.immich import ServerGuards, build_immich_source
+from service.storage import (
+    OPEN_TO_OTHERS,
+    database_url,
+    open_exports,
+    prepare_data_dir,
+    refuse_other_folder,
+    sqlite_file,
+)
 from service.store.data_folder import data_folder
 from service.store.database import Age, Store, age, open_engine
 from service.store.folders import folders

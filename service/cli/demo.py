@@ -12,7 +12,7 @@ from immich_facesets.runtime.file_modes import SHARED_FOLDER, make_folder
 from immich_facesets.runtime.listen_address import Listen
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
-from service.app import App, open_app, web_token
+from service.app import App, open_app
 from service.cli.sync import report
 from service.cli.terminal import print_line, shown
 from service.computation import compute
@@ -20,6 +20,7 @@ from service.daemon import Service
 from service.demo.immich import FakeImmich
 from service.demo.library import draw_library, fill
 from service.settings import Settings
+from service.storage import web_token
 from service.sync.outcome import Outcome, cut_off
 from service.sync.stopping import unless_stopped
 from service.users import User

@@ -10,13 +10,14 @@ from immich_facesets.errors import RequestError
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from immich_facesets.wording import counted
-from service.app import chosen_users, open_app, open_reading
+from service.app import chosen_users, open_app
 from service.cli.terminal import print_json, print_line, print_stopped, shown
 from service.passes.context import PassContext
 from service.passes.group_inputs.inputs import current_faces, decide, space_in_use
 from service.progress import ProgressBoard
 from service.reports.grouping_preview import GroupingPreview, preview
 from service.settings import Settings, load_settings
+from service.storage import open_reading
 from service.sync.stopping import unless_stopped
 
 _SHOWN = 20

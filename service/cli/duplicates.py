@@ -8,11 +8,11 @@ import typer
 
 from immich_facesets.near_duplicates.pictures import MOST_BITS, PictureLikeness
 from immich_facesets.wording import counted
-from service.app import open_reading
 from service.cli.terminal import print_json, print_line
 from service.reports.duplicates.page import read_local_images, write_duplicates
 from service.reports.duplicates.search import Duplicates, Group, find_duplicates
 from service.settings import Settings, load_settings
+from service.storage import open_reading
 
 _GROUPS_SHOWN = 20  # of each kind
 _USUAL = PictureLikeness()

@@ -16,7 +16,6 @@ from immich_facesets.facesets.faceset import FacesetFolder
 from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.names import faceset_name
 from immich_facesets.wording import counted
-from service.app import open_reading
 from service.cli.terminal import err, out, plain, print_json, print_line
 from service.computation import compute
 from service.files.durable import disk_trouble, replace_privately
@@ -24,6 +23,7 @@ from service.passes.publishing.eras import EraPlan, Eras
 from service.reports.evaluation.era_picture import era_picture
 from service.reports.stored_eras import IdentityEras, years_of_faces
 from service.settings import Settings, load_settings
+from service.storage import open_reading
 from service.store.eras import stored_eras
 from service.store.exports import recorded
 from service.store.identities import labels

@@ -14,13 +14,13 @@ from immich_facesets.errors import SetupError
 from immich_facesets.evaluation.baselines import missing_packages
 from immich_facesets.evaluation.confusions import PersonScore
 from immich_facesets.evaluation.metrics import CalibrationBin
-from service.app import open_reading
 from service.cli.terminal import err, out, plain, print_json, print_line, print_remark
 from service.reports.evaluation.comparison import Evaluation, EvaluationInput, read_evaluation_input
 from service.reports.evaluation.labels import Labels, labels_of_people, labels_of_rows, read_rows
 from service.reports.evaluation.page import prepare_folder, write_report
 from service.reports.evaluation.results import Findings, MethodFindings, UnusedLabel
 from service.settings import Settings, load_settings
+from service.storage import open_reading
 
 _SHOWN = 10  # people, pairs, splits and unused lines
 

@@ -13,11 +13,11 @@ from immich_facesets.imports.findings import Findings
 from immich_facesets.imports.plan import ExistingIdentities, ImportOutcome, ImportPlan, plan_import
 from immich_facesets.imports.sorted_faces import SortedSet
 from immich_facesets.wording import counted
-from service.app import database_url, open_own_store, prepare_data_dir, sqlite_file
 from service.cli.terminal import out, plain, print_json, print_line, print_remark
 from service.files.imported_sets import read_earlier
 from service.passes.context import utc_now
 from service.settings import Settings, load_settings
+from service.storage import database_url, open_own_store, prepare_data_dir, sqlite_file
 from service.store.database import DataLock, Store, age, open_engine
 from service.store.imports import Survey, record_import, survey
 

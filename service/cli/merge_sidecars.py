@@ -6,12 +6,12 @@ from pathlib import Path
 
 from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.runtime.shutdown import ExitCode
-from service.app import open_own_store, open_reading, prepare_data_dir
 from service.cli.terminal import print_line, print_remark
 from service.passes.context import utc_now
 from service.passes.merge_sidecars import MergeCounts, SidecarChange, merge_into
 from service.settings import Settings
 from service.source_registry import own_folders
+from service.storage import open_own_store, open_reading, prepare_data_dir
 
 
 async def merge_sidecars(settings: Settings, folder: Path, *, is_dry_run: bool) -> int:

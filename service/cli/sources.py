@@ -9,11 +9,11 @@ import typer
 from rich.table import Table
 
 from immich_facesets.errors import RequestError, SetupError
-from service.app import open_own_store, open_reading, prepare_data_dir
 from service.cli.terminal import out, plain, print_json, print_line
 from service.setting_values import USER_NAME_RULE, is_user_name
 from service.settings import Settings, load_settings
 from service.source_registry import own_folders
+from service.storage import open_own_store, open_reading, prepare_data_dir
 from service.store import runs
 from service.store.database import Store
 from service.store.folders import Folder, StoredSource, add_folder, remove_source, stored_sources

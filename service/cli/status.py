@@ -10,13 +10,14 @@ from rich.table import Table
 
 from immich_facesets.errors import RequestError
 from immich_facesets.wording import counted
-from service.app import configured_users, open_reading
+from service.app import configured_users
 from service.cli.terminal import out, plain, print_json, print_line
 from service.passes.context import PassContext, utc_now
 from service.progress import ProgressBoard
 from service.reports.identity import IdentityView, view_identity
 from service.reports.status import FacesToRead, faces_to_read, stored_status
 from service.settings import load_settings
+from service.storage import open_reading
 from service.store.members import IdentityRow, list_identities
 from service.web.formatting import time_left
 from service.web.schemas import Failure, LibraryCounts, Reembedding, Run

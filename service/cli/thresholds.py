@@ -8,9 +8,9 @@ import typer
 
 from immich_facesets.calibration.thresholds import BIN_WIDTH, PointsInUse
 from immich_facesets.wording import counted
-from service.app import open_reading
 from service.cli.terminal import print_json, print_line
 from service.settings import load_settings
+from service.storage import open_reading
 from service.store.named_values import read_thresholds
 from service.web.histogram import percent, rate
 

@@ -22,12 +22,13 @@ from immich_facesets.imports.plan import plan_import
 from immich_facesets.runtime.pack_description import MANIFEST_NAME, NOTES_NAME, read_notes
 from immich_facesets.runtime.settings import known_names, read_secret, variable_names
 from immich_facesets.runtime.shutdown import ExitCode, run_reported
-from service.app import chosen_users, prepare_data_dir
+from service.app import chosen_users
 from service.cli.app import run
 from service.files.imported_sets import read_earlier
 from service.files.ownership import object_in
 from service.reports.evaluation.labels import read_rows
 from service.settings import Settings, load_settings
+from service.storage import prepare_data_dir
 from service.store.database import Store
 from service.store.imports import record_import, survey
 

@@ -15,10 +15,11 @@ from embedder.settings import load_settings as load_embedder_settings
 from immich_facesets.errors import SetupError
 from immich_facesets.runtime.listen_address import Listen
 from immich_facesets.runtime.settings import known_names
-from service.app import build_pool, chosen_users, database_url, prepare_data_dir
+from service.app import build_pool, chosen_users
 from service.progress import ProgressBoard
 from service.settings import Settings, load_settings
 from service.sources.immich import build_immich_source
+from service.storage import database_url, prepare_data_dir
 from service.store.database import Store, migrate, open_engine
 from service.sync.schedule import Schedule, SyncTrigger, schedule_of
 

@@ -13,10 +13,11 @@ from pydantic import SecretStr
 from small_library import Placed, SmallLibrary, change, place
 
 from immich_facesets.errors import RequestError
-from service.app import App, open_app, web_token
+from service.app import App, open_app
 from service.daemon import Service, status_facts
 from service.demo.immich import FakeImmich
 from service.settings import Settings
+from service.storage import web_token
 from service.store import members, named_values
 from service.sync.outcome import Outcome
 from service.users import User

@@ -8,8 +8,8 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 
 from immich_facesets.errors import SetupError
-from service.app import open_own_store, open_reading, prepare_data_dir
 from service.settings import Settings
+from service.storage import open_own_store, open_reading, prepare_data_dir
 from service.store import named_values
 from service.store.database import Store
 

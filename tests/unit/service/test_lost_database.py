@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from immich_facesets.errors import SetupError
-from service.app import open_own_store, prepare_data_dir
 from service.settings import Settings
+from service.storage import open_own_store, prepare_data_dir
 
 
 @pytest.mark.parametrize("left", ["crops/ab/cd.png", "exports/facesets/faceset_001/001.png"])
