@@ -25,6 +25,7 @@ from embedder.decoding.messages import (
     Failed,
     Granted,
     Needs,
+    Ready,
     Size,
     receive,
     send,
@@ -61,6 +62,7 @@ class DecodingServer:
 
     def serve(self) -> None:
         """Decode until the embedder closes the socket."""
+        send(self._channel, Ready())
         while True:
             if not select.select([self._channel], [], [], IDLE_SECONDS)[0]:
                 self._libc.malloc_trim(0)

@@ -118,6 +118,7 @@ class DecodingProcesses:
         process = self._taken()
         is_reusable = False
         try:
+            await process.start()
             file = await asyncio.to_thread(anonymous_file, data)
             try:
                 process.begin(Begin(self._max_pixels, max(1, round(self._seconds))), file)

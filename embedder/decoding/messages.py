@@ -9,6 +9,10 @@ import msgspec
 _MOST_BYTES: Final = 1 << 16
 
 
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The first message of a process: it has started, and the time of a picture may begin."""
+
+
 class Begin(msgspec.Struct, frozen=True, tag=True):
     """Decode the file that comes with this message; ``seconds`` of processor time are the most."""
 
@@ -66,7 +70,7 @@ class Decoded(msgspec.Struct, frozen=True, tag=True):
     is_worn: bool
 
 
-Message = Begin | Size | Allowed | Needs | Granted | Failed | Decoded
+Message = Ready | Begin | Size | Allowed | Needs | Granted | Failed | Decoded
 
 _DECODER: Final = msgspec.msgpack.Decoder(Message)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from embedder.decoding.messages import Begin, Message, receive, send
+from embedder.decoding.messages import Begin, Message, Ready, receive, send
 
 _KEPT: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_ENV")
 """Variables that a decoding process gets. No token is among them: it reads hostile files."""
@@ -18,6 +18,9 @@ _KEPT: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_
 
 _MALLOC: Final = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(128 << 20)}
 """Settings of glibc: a picture's memory serves the next picture, which saves a third of the kernel's work for it."""
+
+_START_SECONDS: Final = 60.0
+"""How long the start of a process may take on a busy machine."""
 
 
 def _environment() -> Mapping[str, str]:
@@ -32,6 +35,7 @@ class DecodingProcess:
     def __init__(self) -> None:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel.setblocking(False)
+        self._is_ready = False
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  this program itself
                 [sys.executable, "-m", "embedder.decoding", str(theirs.fileno())],
@@ -48,6 +52,19 @@ class DecodingProcess:
     @property
     def has_ended(self) -> bool:
         return self._process.poll() is not None
+
+    async def start(self) -> None:
+        """Return when the process has started; ``EOFError`` or ``OSError`` when it does not."""
+        if self._is_ready:
+            return
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                message, _ = await self.receive()
+        except TimeoutError:
+            raise EOFError("a decoding process did not start") from None
+        if not isinstance(message, Ready):
+            raise EOFError("a decoding process began with another message")  # noqa: TRY004  it counts as ended
+        self._is_ready = True
 
     def begin(self, begin: Begin, file: int) -> None:
         send(self._channel, begin, file)

@@ -107,6 +107,17 @@ async def test_a_decoding_ends_with_its_caller() -> None:
         assert scene.budget.taken == 0
 
 
+async def test_the_start_of_a_process_takes_no_time_of_its_picture(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    late = tmp_path / "python"
+    late.write_text(f'#!/bin/sh\nsleep 1.5\nexec {sys.executable} "$@"\n', encoding="utf-8")
+    late.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(late))
+    async with decoding(seconds=1) as scene:
+        assert (await scene.decode(picture())).width == 320
+
+
 _EMBEDDER = """
 import asyncio, sys
 sys.path.insert(0, "tests/support")
