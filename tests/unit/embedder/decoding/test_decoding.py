@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -206,8 +208,9 @@ async def test_a_decoder_that_takes_more_than_was_counted_is_stopped(
     """No known picture takes more, so the process counts next to nothing here."""
     child = tmp_path / "python"
     code = (
-        "import embedder.decoding.__main__ as process, embedder.images.decoder as decoder;"
-        "decoder.decoding_bytes = lambda *_: 1; process.OPENING_BYTES = 64 << 20; process.main()"
+        "import embedder.decoding.server as server, embedder.images.decoder as decoder;"
+        "decoder.decoding_bytes = lambda *_: 1; server.OPENING_BYTES = 64 << 20;"
+        "from embedder.decoding.__main__ import main; main()"
     )
     child.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{code}' \"$3\"\n", encoding="ascii")
     child.chmod(0o755)
@@ -227,6 +230,24 @@ async def test_a_decoding_process_gets_no_token(monkeypatch: pytest.MonkeyPatch)
         (pid,) = scene.decoding.pids
         assert b"geheim-123" not in await asyncio.to_thread(Path(f"/proc/{pid}/environ").read_bytes)
         assert "NoNewPrivs:\t1" in await asyncio.to_thread(Path(f"/proc/{pid}/status").read_text)
+
+
+def may_leave_the_network() -> bool:
+    code = "import ctypes; print(ctypes.CDLL(None).unshare(0x50000000))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip() == "0"
+
+
+async def test_a_decoding_process_has_no_network() -> None:
+    if not await asyncio.to_thread(may_leave_the_network):
+        pytest.skip("this kernel forbids processes a network of their own")
+    async with decoding() as scene:
+        await scene.decode(picture())
+        (pid,) = scene.decoding.pids
+        networks = [await asyncio.to_thread(os.readlink, f"/proc/{one}/ns/net") for one in (pid, os.getpid())]
+        assert networks[0] != networks[1]
+        devices = await asyncio.to_thread(Path(f"/proc/{pid}/net/dev").read_text, encoding="ascii")
+        assert re.findall(r"^ *([^ :|]+):", devices, re.MULTILINE) == ["lo"]
 
 
 async def test_pixels_of_several_pictures_do_not_mix() -> None:
