@@ -16,7 +16,7 @@ import structlog
 
 from embedder.decoding.messages import Allowed, Begin, Decoded, Failed, Granted, Message, Needs, Size
 from embedder.decoding.process import DecodingProcess
-from embedder.decoding.shared_files import anonymous_file, shared_memory
+from embedder.decoding.shared_files import shared_memory
 from embedder.images.decoder import Decoder
 from embedder.images.picture import Allow, Picture, whole
 from embedder.lanes import WorkerLane
@@ -119,11 +119,7 @@ class DecodingProcesses:
         is_reusable = False
         try:
             await process.start()
-            file = await asyncio.to_thread(anonymous_file, data)
-            try:
-                process.begin(Begin(self._max_pixels, max(1, round(self._seconds))), file)
-            finally:
-                os.close(file)
+            await asyncio.to_thread(process.begin, Begin(self._max_pixels, max(1, round(self._seconds))), data)
             answer, pixels = await self._converse(process, allow, room)
             if isinstance(answer, Failed):
                 found: Picture | ItemError = ItemError(answer.message, reason=answer.reason)

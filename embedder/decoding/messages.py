@@ -82,16 +82,26 @@ def send(channel: socket.socket, message: Message, file: int | None = None) -> N
 
 def receive(channel: socket.socket) -> tuple[Message, int | None]:
     """
-    Return a message and the open file that came with it.
+    Return a message and the open file that came with it, which ``Begin`` and ``Decoded`` alone have.
 
-    ``EOFError`` when the other side has ended, or sends no message: then it is no longer in order.
+    ``EOFError`` when the other side has ended, or sends anything else: then it is no longer in order.
     """
     data, files, _, _ = socket.recv_fds(channel, _MOST_BYTES, 1)
+    try:
+        return _message(data, has_file=bool(files)), files[0] if files else None
+    except BaseException:
+        for file in files:
+            os.close(file)
+        raise
+
+
+def _message(data: bytes, *, has_file: bool) -> Message:
     if not data:
         raise EOFError("the other side has ended")
     try:
-        return _DECODER.decode(data), files[0] if files else None
+        message: Message = _DECODER.decode(data)
     except msgspec.MsgspecError as error:
-        for file in files:
-            os.close(file)
         raise EOFError(f"the other side sent no message ({type(error).__name__})") from error
+    if has_file != isinstance(message, Begin | Decoded):
+        raise EOFError(f"the other side sent {type(message).__name__} {'with' if has_file else 'without'} a file")
+    return message

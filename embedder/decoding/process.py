@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from embedder.decoding.messages import Begin, Message, Ready, receive, send
+from embedder.decoding.shared_files import anonymous_file
 
 _KEPT: Final = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_ENV")
 """Variables that a decoding process gets. No token is among them: it reads hostile files."""
@@ -66,8 +67,13 @@ class DecodingProcess:
             raise EOFError("a decoding process began with another message")  # noqa: TRY004  it counts as ended
         self._is_ready = True
 
-    def begin(self, begin: Begin, file: int) -> None:
-        send(self._channel, begin, file)
+    def begin(self, begin: Begin, data: bytes) -> None:
+        """Send a picture. Blocking; the file in memory is opened and closed here, as its caller may be cancelled."""
+        file = anonymous_file(data)
+        try:
+            send(self._channel, begin, file)
+        finally:
+            os.close(file)
 
     def answer(self, message: Message) -> None:
         send(self._channel, message)

@@ -11,9 +11,13 @@ if sys.platform == "linux":
 def anonymous_file(data: bytes | memoryview) -> int:
     """Return a file of this content in memory, which is gone when it is closed everywhere."""
     file = os.memfd_create("picture", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(file, rest) :]
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(file, rest) :]
+    except BaseException:
+        os.close(file)
+        raise
     return file
 
 

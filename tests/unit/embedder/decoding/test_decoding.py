@@ -1,6 +1,7 @@
 """Decoding processes: limits of time and memory that end a decoding, and crashes that stay in them."""
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -220,6 +221,25 @@ async def test_a_decoder_that_takes_more_than_was_counted_is_stopped(
             await scene.decode(black_png(8000, 8000))
         assert caught.value.reason == "too_much_memory"
         assert (await scene.decode(black_png(100, 50))).width == 100
+
+
+async def test_a_caller_that_leaves_while_its_picture_is_handed_over_leaves_no_file_open() -> None:
+    def files() -> int:
+        count = 0
+        for place in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile, such as that of this listing
+                count += "memfd:picture" in str(place.readlink())
+        return count
+
+    async with decoding() as scene:
+        await scene.decode(picture())
+        for _ in range(5):
+            leaving = asyncio.create_task(scene.decode(bytes(64 << 20)))
+            await until(lambda: files() > 0, pause=0.001)
+            leaving.cancel()
+            await asyncio.gather(leaving, return_exceptions=True)
+        await until(lambda: files() == 0)
+        assert (await scene.decode(picture())).width == 320
 
 
 async def test_a_decoding_process_gets_no_token(monkeypatch: pytest.MonkeyPatch) -> None:

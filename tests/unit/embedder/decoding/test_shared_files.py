@@ -1,12 +1,14 @@
 """Files in memory between the embedder and its decoding processes, which may be taken over by a hostile picture."""
 
+import errno
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
 from embedder.decoding.decoding import HAS_PROCESSES
-from embedder.decoding.messages import receive
+from embedder.decoding.messages import Granted, Message, Needs, Size, receive, send
 from embedder.decoding.shared_files import anonymous_file, shared_memory
 
 pytestmark = pytest.mark.skipif(not HAS_PROCESSES, reason="decoding processes need Linux")
@@ -38,3 +40,31 @@ def test_what_is_no_message_ends_the_conversation(sent: bytes) -> None:
         theirs.send(sent)
         with pytest.raises(EOFError, match="no message"):
             receive(ours)
+
+
+def open_files() -> set[str]:
+    return {place.name for place in Path("/proc/self/fd").iterdir()}
+
+
+@pytest.mark.parametrize("message", [Size(3, 4), Needs(5), Granted()], ids=lambda message: type(message).__name__)
+def test_a_file_that_no_message_should_have_is_closed(message: Message) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        open_before = open_files()
+        file = anonymous_file(b"abc")
+        send(theirs, message, file)
+        os.close(file)
+        with pytest.raises(EOFError, match="with a file"):
+            receive(ours)
+        assert open_files() == open_before
+
+
+def test_a_file_that_cannot_be_filled_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(_file: int, _data: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    open_before = open_files()
+    monkeypatch.setattr("os.write", no_room)
+    with pytest.raises(OSError, match="space"):
+        anonymous_file(b"abc")
+    assert open_files() == open_before
