@@ -21,7 +21,6 @@ from immich_facesets.runtime.connections import (
     Connection,
     ConnectionLimits,
     Connections,
-    Place,
     caller_at,
     descriptor_limit,
 )
@@ -146,23 +145,31 @@ async def _accept(server: web.Server, connections: Connections, listener: socket
         try:
             peer, address = await loop.sock_accept(listener)
         except OSError as error:
-            connections.troubles.warn("no_connection", why=error.strerror or type(error).__name__)
+            _warn_of(error, connections)
             has_room = error.errno in _OUT_OF_ROOM and connections.make_room()
             await asyncio.sleep(0 if has_room else _ACCEPT_PAUSE_SECONDS)  # the descriptor is free after one turn
             continue
-        place = connections.admit(caller_at(str(address[0])))
-        if place is None:
-            _refuse(peer)
-            continue
-        await _connect(server, connections, peer, place)
+        try:
+            await _connect(server, connections, peer, address)
+        except Exception as error:  # noqa: BLE001  whatever one connection meets, the next one is accepted
+            peer.close()
+            _warn_of(error, connections)
 
 
-async def _connect(server: web.Server, connections: Connections, peer: socket.socket, place: Place) -> None:
-    try:
-        await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(server, connections, place), peer)
-    except OSError as error:  # the caller left
-        peer.close()
-        connections.troubles.warn("no_connection", why=error.strerror or type(error).__name__)
+def _warn_of(error: Exception, connections: Connections) -> None:
+    """Log that there is no connection; one without a reason of the system is a bug, and has its traceback."""
+    is_bug = not isinstance(error, OSError)
+    why = getattr(error, "strerror", None) or type(error).__name__
+    connections.troubles.warn("no_connection", error=error if is_bug else None, why=why)
+
+
+async def _connect(server: web.Server, connections: Connections, peer: socket.socket, address: Any) -> None:
+    """Open the connection of a socket. macOS has no address of a caller that left already."""
+    place = connections.admit(caller_at(str(address[0]) if address else ""))
+    if place is None:
+        _refuse(peer)
+        return
+    await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(server, connections, place), peer)
 
 
 def _refuse(peer: socket.socket) -> None:

@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
+import pytest
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -198,6 +201,33 @@ async def test_garbage_makes_one_line_without_a_word_of_it() -> None:
                     assert b" 400 " in await caller.head()
     assert [line["event"] for line in lines] == ["malformed_request"]
     assert "secret" not in str(lines)
+
+
+@pytest.mark.parametrize("fault", ["no address", "no socket"])
+async def test_a_connection_that_cannot_be_opened_keeps_no_other_out(
+    fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, accepted = asyncio.get_running_loop(), list[socket.socket]()
+    accept = loop.sock_accept
+
+    async def accept_oddly(listener: socket.socket) -> tuple[socket.socket, Any]:
+        peer, address = await accept(listener)
+        accepted.append(peer)
+        if len(accepted) > 1:
+            return peer, address
+        if fault == "no socket":
+            peer.close()
+        return peer, None
+
+    monkeypatch.setattr(loop, "sock_accept", accept_oddly)
+    async with serving() as listen, calling(listen) as caller:
+        answer = asyncio.create_task(caller.rest())
+        assert await status_of(listen) == 200
+        if fault == "no socket":
+            assert await answer == b""
+        else:
+            await caller.send(GET)
+            assert (await answer).startswith(b"HTTP/1.1 200 ")
 
 
 def test_limits_leave_half_of_the_descriptors_to_the_rest_of_the_process() -> None:
