@@ -6,11 +6,12 @@ them. None holds anything of the photo's own metadata.
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from xml.sax.saxutils import quoteattr
 
 import cv2
+import numpy as np
 
 from immich_facesets.exports.crops import Picture, png
 from immich_facesets.exports.origin_marks import CREATOR, marked_jpeg
@@ -37,7 +38,7 @@ _JPEG = (
 )
 _WEBP = (cv2.IMWRITE_WEBP_QUALITY, _QUALITY)
 _HAS_XMP, _HAS_ALPHA = 0x04, 0x10  # of the flags in the chunk VP8X (WebP container specification)
-_EXTENDED = slice(12, 30)  # of a WebP: its chunk VP8X, which OpenCV writes for a transparent picture
+_HEADER_BYTES, _CHUNK_HEADER_BYTES = 12, 8  # of a WebP, and of each of its chunks
 _MOST_COMMENT = 0xFFFF - 2
 
 
@@ -49,29 +50,49 @@ def encoded(picture: Picture, texts: Mapping[str, str], picture_format: PictureF
     """
     if picture_format is PictureFormat.PNG:
         return png(picture, texts)
-    is_jpeg = picture_format is PictureFormat.JPG
-    is_encoded, body = cv2.imencode(f".{picture_format}", picture, _JPEG if is_jpeg else _WEBP)
+    return _jpeg(picture, texts) if picture_format is PictureFormat.JPG else _webp(picture, texts)
+
+
+def _by_opencv(picture: Picture, suffix: str, options: Sequence[int]) -> bytes:
+    is_encoded, body = cv2.imencode(suffix, picture, options)
     if not is_encoded:
-        raise ValueError(f"OpenCV could not encode a picture as {picture_format}")
-    return _jpeg(body.tobytes(), texts) if is_jpeg else _webp(body.tobytes(), picture, texts)
+        raise ValueError(f"OpenCV could not encode a picture as {suffix}")
+    return body.tobytes()
 
 
-def _jpeg(body: bytes, texts: Mapping[str, str]) -> bytes:
+def _jpeg(picture: Picture, texts: Mapping[str, str]) -> bytes:
     """Return a JPEG with the texts as a comment, after the comment that marks our pictures."""
+    body = _by_opencv(picture, ".jpg", _JPEG)
     text = "\n".join(f"{keyword}: {' '.join(value.split())}" for keyword, value in texts.items())
     comment = text.encode(errors="replace")[:_MOST_COMMENT]
     return marked_jpeg(body[:2] + b"\xff\xfe" + struct.pack(">H", len(comment) + 2) + comment + body[2:])
 
 
-def _webp(body: bytes, picture: Picture, texts: Mapping[str, str]) -> bytes:
-    """Return a WebP with the texts as XMP, the last chunk of its extended form."""
+def _webp(picture: Picture, texts: Mapping[str, str]) -> bytes:
+    """
+    Return a WebP with the texts as XMP, the last chunk of its extended form.
+
+    Colours and transparency are encoded apart: together, the encoder replaces the colours of what is transparent.
+    """
     height, width, channels = picture.shape
     sizes = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
-    flags = _HAS_XMP | (_HAS_ALPHA if channels == 4 else 0)
-    is_extended = body[_EXTENDED].startswith(b"VP8X")
-    chunks = body[_EXTENDED.stop if is_extended else _EXTENDED.start :]
-    parts = _chunk(b"VP8X", bytes([flags, 0, 0, 0]) + sizes) + chunks + _chunk(b"XMP ", _xmp(texts))
+    alpha = _chunk_in(_by_opencv(picture, ".webp", _WEBP), b"ALPH") if channels == 4 else b""
+    colours = _by_opencv(np.ascontiguousarray(picture[:, :, :3]), ".webp", _WEBP)[_HEADER_BYTES:]
+    flags = _HAS_XMP | (_HAS_ALPHA if alpha else 0)
+    parts = _chunk(b"VP8X", bytes([flags, 0, 0, 0]) + sizes) + alpha + colours + _chunk(b"XMP ", _xmp(texts))
     return b"RIFF" + struct.pack("<I", len(parts) + 4) + b"WEBP" + parts
+
+
+def _chunk_in(webp: bytes, wanted: bytes) -> bytes:
+    """Return a chunk of a WebP with its header, empty where there is none."""
+    at = _HEADER_BYTES
+    while at < len(webp):
+        kind, size = struct.unpack_from("<4sI", webp, at)
+        end = at + _CHUNK_HEADER_BYTES + size + size % 2
+        if kind == wanted:
+            return webp[at:end]
+        at = end
+    return b""
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
