@@ -12,6 +12,7 @@ import pytest
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from journey import until
 from raw_http import RawCaller, calling, status_of
 
 from immich_facesets.errors import FacesetsError, RequestError
@@ -23,8 +24,23 @@ from immich_facesets.runtime.request_limits import limit_request
 
 SHORT = ConnectionLimits(head_seconds=0.5, idle_seconds=1.5, body_seconds=0.5, send_seconds=0.5, linger_seconds=0.1)
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+ALIVE = b'{"status": "alive"}'
 SLEEP = b"GET /sleep HTTP/1.1\r\nHost: localhost\r\n\r\n"
+WAIT = b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n"
 LARGE_BYTES = 64 << 20
+
+
+class Gate:
+    """Where the handler of ``/wait`` waits until a test opens it."""
+
+    def __init__(self) -> None:
+        self.waiting = 0
+        self.opened = asyncio.Event()
+
+    async def wait(self, _request: web.Request) -> web.Response:
+        self.waiting += 1
+        await self.opened.wait()
+        return web.Response(text="waited")
 
 
 async def _ready() -> list[str]:
@@ -63,13 +79,14 @@ async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 @contextlib.asynccontextmanager
-async def serving(limits: ConnectionLimits = SHORT) -> AsyncIterator[Listen]:
+async def serving(limits: ConnectionLimits = SHORT, gate: Gate | None = None) -> AsyncIterator[Listen]:
     app = web.Application(middlewares=[_answer_errors, limit_request])
     add_health(app, _ready, None)
     app.router.add_post("/read", _read)
     app.router.add_post("/drain", _drain)
     app.router.add_get("/sleep", _sleep)
     app.router.add_get("/large", _large)
+    app.router.add_get("/wait", (gate or Gate()).wait)
     async with serve_app(app, Listen("127.0.0.1", 0), limits, setting="A_SETTING", stop_seconds=2) as listen:
         yield listen
 
@@ -94,11 +111,11 @@ async def test_a_head_that_arrives_byte_by_byte_is_cut_off() -> None:
 
 
 async def test_an_idle_connection_is_kept_for_longer_than_a_head_may_take() -> None:
-    async with serving() as listen, calling(listen) as caller:
+    async with serving(replace(SHORT, idle_seconds=3.0)) as listen, calling(listen) as caller:
         for _ in range(2):
             await caller.send(GET)
             assert b" 200 " in await caller.head()
-            await caller.reader.readexactly(len(b'{"status": "alive"}'))
+            await caller.reader.readexactly(len(ALIVE))
             await asyncio.sleep(0.8)
         assert await caller.rest() == b""
 
@@ -108,7 +125,7 @@ async def test_the_second_head_of_a_connection_has_its_own_time() -> None:
         await caller.send(GET)
         assert b" 200 " in await caller.head()
         await caller.send(GET[:20])
-        assert await caller.rest() == b'{"status": "alive"}'
+        assert await caller.rest() == ALIVE
 
 
 async def test_a_body_that_does_not_arrive_is_a_408_and_the_end() -> None:
@@ -160,11 +177,11 @@ async def test_a_newcomer_takes_the_place_of_the_connection_that_waited_longest(
     limits = ConnectionLimits(places=5, places_of_address=5, health_places=1)
     async with serving(limits) as listen, contextlib.AsyncExitStack() as stack:
         callers = [await stack.enter_async_context(calling(listen)) for _ in range(4)]
-        await asyncio.sleep(0.05)
-        await callers[0].send(GET)
-        assert b" 200 " in await callers[0].head()
+        for caller in (*callers, callers[0]):
+            await caller.send(GET)
+            assert b" 200 " in await caller.head()
         assert await status_of(listen) == 200
-        assert await callers[1].rest() == b""
+        assert await callers[1].rest() == ALIVE
         assert not any(callers[number].is_closed for number in (0, 2, 3))
 
 
@@ -179,15 +196,17 @@ async def test_one_address_has_only_its_share() -> None:
 
 async def test_health_answers_while_every_place_is_busy() -> None:
     limits = ConnectionLimits(places=4, places_of_address=4, health_places=1)
-    async with serving(limits) as listen, contextlib.AsyncExitStack() as stack:
+    gate = Gate()
+    async with serving(limits, gate) as listen, contextlib.AsyncExitStack() as stack:
         callers = [await stack.enter_async_context(calling(listen)) for _ in range(3)]
         for caller in callers:
-            await caller.send(SLEEP)
-        await asyncio.sleep(0.2)
-        assert [await status_of(listen, path) for path in ("/healthz", "/readyz", "/sleep")] == [200, 200, 503]
+            await caller.send(WAIT)
+        await until(lambda: gate.waiting == len(callers))
+        assert [await status_of(listen, path) for path in ("/healthz", "/readyz", "/wait")] == [200, 200, 503]
         idle = await stack.enter_async_context(calling(listen))
         assert await status_of(listen) == 200
         assert await idle.rest() == b""
+        gate.opened.set()
         for caller in callers:
             assert b" 200 " in await caller.head()
 
