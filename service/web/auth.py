@@ -84,10 +84,10 @@ class Keyring:
 @dataclass(slots=True)
 class LoginPauses:
     """
-    A limit on guessing: after three wrong tokens, each further one doubles the pause of its address, up to a minute.
+    Pauses for wrong tokens: after three, each further one doubles the pause of its address, up to a minute.
 
-    The pause is for wrong tokens alone: a user at the address of an attacker still logs in. The length of the token
-    makes guessing hopeless.
+    They slow careless programs down and limit no guessing, as the right token passes at any time: a user at the address
+    of an attacker still logs in. The length of the token makes guessing hopeless.
 
     ``uptime`` is a monotonic clock in seconds. At most ``MAX_ADDRESSES`` are kept; the oldest is dropped first.
     """
