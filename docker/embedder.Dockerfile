@@ -71,6 +71,7 @@ VOLUME ["/models"]
 EXPOSE 8786
 STOPSIGNAL SIGTERM
 # It listens only after a real inference; the first one on a GPU compiles the models, which takes minutes.
+# /healthz says no more than that the process answers; /readyz says whether it can work (docs/operations.md).
 HEALTHCHECK --interval=30s --timeout=20s --start-period=300s --start-interval=2s --retries=3 \
     CMD ["python", "-c", "import http.client, os, sys; door = http.client.HTTPConnection('127.0.0.1', int(os.environ['FACESETS_EMBEDDER_LISTEN'].rpartition(':')[2]), timeout=18); door.request('GET', '/healthz'); sys.exit(door.getresponse().status != 200)"]
 ENTRYPOINT ["immich-facesets-embedder"]

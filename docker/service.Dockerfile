@@ -39,6 +39,7 @@ WORKDIR /data
 VOLUME ["/data", "/exports"]
 EXPOSE 8785
 STOPSIGNAL SIGTERM
+# /healthz says no more than that the process answers; /readyz says whether it can work (docs/operations.md).
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --start-interval=2s --retries=3 \
     CMD ["python", "-c", "import http.client, os, sys; door = http.client.HTTPConnection('127.0.0.1', int(os.environ['FACESETS_LISTEN'].rpartition(':')[2]), timeout=8); door.request('GET', '/healthz'); sys.exit(door.getresponse().status != 200)"]
 ENTRYPOINT ["immich-facesets"]

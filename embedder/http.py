@@ -41,8 +41,10 @@ _METRICS: web.AppKey[EmbedderMetrics] = web.AppKey("metrics", EmbedderMetrics)
 class Readiness:
     """Whether the models work, checked at most every few seconds regardless of the number of callers."""
 
-    def __init__(self, pipeline: Pipeline, stopping: asyncio.Event) -> None:
+    def __init__(self, pipeline: Pipeline, stopping: asyncio.Event, *, longest_seconds: float) -> None:
+        """``longest_seconds``: how long one picture may take to arrive and to be decoded."""
         self._pipeline = pipeline
+        self._longest_seconds = longest_seconds
         self._stopping = stopping
         self._asking = asyncio.Lock()
         self._objections: list[str] = []
@@ -51,6 +53,8 @@ class Readiness:
     async def objections(self) -> list[str]:
         if self._stopping.is_set():
             return ["the embedder is stopping"]
+        if (seconds := self._pipeline.standstill_seconds) > self._longest_seconds:
+            return [f"no picture was answered for {seconds:.0f} seconds, though some are in progress"]
         async with self._asking:
             if time.monotonic() - self._asked_at >= READY_SECONDS:
                 try:
@@ -86,7 +90,8 @@ def build_app(settings: EmbedderSettings, pipeline: Pipeline, metrics: EmbedderM
         precision=settings.precision,
     )
     app[_ENRICHMENT_MODELS] = pipeline.enrichment.files.infos()
-    add_health(app, Readiness(pipeline, stopping).objections, settings.token)
+    readiness = Readiness(pipeline, stopping, longest_seconds=UPLOAD_SECONDS + 2 * settings.decode_seconds)
+    add_health(app, readiness.objections, settings.token)
     app.router.add_post("/v1/faces", _faces)
     app.router.add_get("/v1/info", _info)
     app.router.add_get("/metrics", _metrics)

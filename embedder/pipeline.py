@@ -77,6 +77,7 @@ class Pipeline:
         self._decoding = decoding
         self._metrics = metrics
         self._taken = 0
+        self._moved_at = time.monotonic()
         self._memory = MemoryBudget(size.memory_bytes)
         capacity = max(size.max_in_flight, 4) * 2
         self._workers = WorkerLane(size.workers, capacity, on_crash=on_crash, on_batch=metrics.count_batch)
@@ -111,14 +112,22 @@ class Pipeline:
         if not self._memory.has_for(size_bytes):
             self._metrics.pictures.labels("busy").inc()
             raise BusyError("the pictures under way take all the memory they may", retry_after=1.0)
+        if not self._taken:
+            self._moved_at = time.monotonic()
         self._taken += 1
         self._metrics.in_flight.set(self._taken)
         try:
             with self._memory.file(size_bytes):
                 yield
         finally:
+            self._moved_at = time.monotonic()
             self._taken -= 1
             self._metrics.in_flight.set(self._taken)
+
+    @property
+    def standstill_seconds(self) -> float:
+        """For how long no picture has left, though some are in progress."""
+        return time.monotonic() - self._moved_at if self._taken else 0.0
 
     async def answer(self, data: bytes, request: wire.FacesRequest) -> wire.FacesAnswer:
         """The faces in a picture; ``ItemError`` when the picture is at fault, ``TransientError`` when the embedder is."""

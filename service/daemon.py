@@ -29,6 +29,12 @@ from service.web.server import serve_web
 log = structlog.get_logger(__name__)
 
 _PAUSE_SECONDS = 60.0
+_STANDSTILL, _STANDSTILL_SECONDS = 3.0, 60.0
+"""
+Without any picture read for so many times that of one request, and for so long, the service is not ready.
+
+A slow picture takes twice that time, beside others and alone, and this is no reason yet.
+"""
 _FIRST_LOOK_SECONDS = 1.0
 _OTHERS_SECONDS = 300.0
 """How long sources that are back wait for the others: the longest pause between two probes of a remote."""
@@ -171,7 +177,11 @@ class Service:
         return "accepted"
 
     async def ready(self) -> shown.Readiness:
-        """Return whether the service is ready: not while a remote is down, and not after a sync that ended early."""
+        """
+        Return whether the service is ready.
+
+        It is not while a remote is down or no picture is read though some wait, and not after a sync that ended early.
+        """
         objections = [
             shown.Objection(message=remote.message or f"{remote.name} is down", advice=remote.advice)
             for remote in self._app.board.now.remotes
@@ -179,11 +189,24 @@ class Service:
         ]
         if (last := self._last_objection()) is not None and last.message not in {one.message for one in objections}:
             objections.append(last)
+        if (standstill := self._standstill()) is not None:
+            objections.append(standstill)
         try:
             await self._app.store.read(named_values.read_value, "space")
         except FacesetsError as error:
             objections.append(shown.Objection(message=str(error)))
         return shown.Readiness(objections=tuple(objections))
+
+    def _standstill(self) -> shown.Objection | None:
+        """Return the objection while no picture is read though some wait."""
+        seconds = self._app.board.standstill_seconds("embed")
+        if seconds < max(_STANDSTILL * self._app.settings.embedding_timeout, _STANDSTILL_SECONDS):
+            return None
+        stage = self._app.board.stage("embed")
+        return shown.Objection(
+            message=f"no picture was read for {seconds / 60:.0f} min, though {(stage.total or 0) - stage.done:,} wait",
+            advice="Look at the logs of the embedder and of Immich. Slow pictures are found, and the others then read.",
+        )
 
     def _last_objection(self) -> shown.Objection | None:
         """Return what the last sync objects to; an outage and a bug count until the next one has begun."""

@@ -1,7 +1,8 @@
 """Current progress: one value that the terminal, the status page and the events all read."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -65,11 +66,17 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProgressBoard:
-    """Holder of the latest ``Progress``. Listeners get every newer one; slow listeners get only the latest."""
+    """
+    Holder of the latest ``Progress``. Listeners get every newer one; slow listeners get only the latest.
 
-    def __init__(self) -> None:
+    ``clock`` is monotonic, in seconds.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._now = Progress()
         self._wakers: set[asyncio.Event] = set()
+        self._clock = clock
+        self._moved_at: dict[Stage, float] = {}
 
     @property
     def now(self) -> Progress:
@@ -101,10 +108,20 @@ class ProgressBoard:
 
     def update_stage(self, stage: Stage, **changes: object) -> None:
         """Change fields of one stage's progress."""
+        before = self.stage(stage)
+        if changes.get("done", before.done) != before.done or {"state", "total"} & changes.keys():
+            self._moved_at[stage] = self._clock()
         stages = tuple(
             msgspec.structs.replace(item, **changes) if item.stage == stage else item for item in self._now.stages
         )
         self.show(msgspec.structs.replace(self._now, stages=stages))
+
+    def standstill_seconds(self, stage: Stage) -> float:
+        """Return for how long a running stage has done nothing of what it has yet to do; 0 where nothing waits."""
+        now = self.stage(stage)
+        if now.state != "running" or now.total is None or now.done >= now.total:
+            return 0.0
+        return self._clock() - self._moved_at[stage]
 
     def drop_remote(self, name: str) -> None:
         """Remove a remote that no longer exists."""

@@ -3,7 +3,9 @@
 import asyncio
 import io
 import json
+import re
 import threading
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import httpx
@@ -14,6 +16,7 @@ from embedder_scene import FACE, ScriptedEngine, face_at, picture, running
 from PIL import Image
 
 from embedder.engine import View
+from embedder.http import Readiness
 from embedder.pipeline import PipelineSize
 from immich_facesets import wire
 
@@ -253,6 +256,29 @@ async def test_models_that_fail_make_it_not_ready_but_alive() -> None:
         response = await scene.ask(picture())
         assert (response.status_code, trouble(response).reason) == (503, "not_ready")
         assert int(response.headers["Retry-After"]) >= 1
+
+
+async def test_pictures_without_an_answer_for_long_make_it_not_ready() -> None:
+    gate = threading.Event()
+
+    def hold(views: Sequence[View]) -> None:
+        if views[0].tensor.shape[0] == 300:  # not the test picture of the check
+            _wait(gate)
+
+    size = PipelineSize(max_in_flight=8, workers=2, detectors=2)
+    async with running(ScriptedEngine(before_detect=hold), size=size) as scene:
+        readiness = Readiness(scene.pipeline, asyncio.Event(), longest_seconds=0.3)
+        await asyncio.sleep(0.4)
+        assert await readiness.objections() == [], "there is no picture"
+        asked = asyncio.create_task(scene.ask(picture(height=300)))
+        await _until(lambda: scene.metrics.registry.get_sample_value("facesets_embedder_in_flight") == 1)
+        await asyncio.sleep(0.4)
+        (objection,) = await readiness.objections()
+        assert re.fullmatch(r"no picture was answered for \d+ seconds, though some are in progress", objection)
+        assert (await scene.client.get("/readyz")).status_code == 200, "it is given minutes"
+        gate.set()
+        assert (await asked).status_code == 200
+        assert await readiness.objections() == []
 
 
 async def test_requests_during_shutdown_are_refused_and_accepted_ones_are_answered() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from immich_facesets.errors import RequestError
 from service.app import App, open_app
 from service.daemon import Service, status_facts
 from service.demo.immich import FakeImmich
+from service.progress import ProgressBoard, RemoteState
 from service.settings import Settings
 from service.storage import web_token
 from service.store import members, named_values
@@ -101,6 +103,37 @@ async def test_an_unknown_source_is_refused_and_one_source_is_synced_alone(app: 
     assert result.outcome is Outcome.DONE
     asked = {placed.immich.library.assets[asset_id].owner for asset_id in placed.immich.requests.assets("original")}
     assert asked == {"anna"}
+
+
+async def test_serve_is_not_ready_while_no_picture_is_read_though_some_wait(app: App) -> None:
+    now = [1000.0]
+    board = ProgressBoard(clock=lambda: now[0])
+    service = Service(replace(app, board=board))
+
+    async def objections() -> list[str]:
+        return [objection.message for objection in (await service.ready()).objections]
+
+    board.update_stage("embed", state="running")
+    now[0] += 9999
+    assert await objections() == [], "it is not known yet whether any picture waits"
+    board.update_stage("embed", done=0, total=20)
+    now[0] += 359
+    board.update_remote(RemoteState(name="embedder"))
+    assert await objections() == [], "a slow picture takes twice the time of a request"
+    now[0] += 1
+    assert await objections() == ["no picture was read for 6 min, though 20 wait"]
+    board.update_stage("embed", done=1, failed=1)
+    assert await objections() == []
+    now[0] += 600
+    assert await objections() == ["no picture was read for 10 min, though 19 wait"]
+    board.update_stage("embed", done=20)
+    now[0] += 600
+    assert await objections() == [], "nothing waits"
+    board.update_stage("embed", total=21)
+    now[0] += 600
+    assert await objections() != []
+    board.update_stage("embed", state="failed")
+    assert await objections() == [], "the end of the sync says more"
 
 
 async def test_serve_syncs_at_once_takes_requests_one_at_a_time_and_stops_quickly(app: App) -> None:
