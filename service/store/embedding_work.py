@@ -154,9 +154,7 @@ def count_to_embed(tx: Connection, recipe: Recipe, now: datetime, *, sources: Co
     return tx.scalar(wanted) or 0
 
 
-def unread(
-    tx: Connection, recipe: Recipe, now: datetime, *, since: datetime, sources: Collection[str]
-) -> dict[str, int]:
+def unread(tx: Connection, recipe: Recipe, now: datetime, since: datetime, sources: Collection[str]) -> dict[str, int]:
     """
     Return how many pictures of ``sources`` a sync leaves unread that began at ``since``, by reason.
 
@@ -169,7 +167,8 @@ def unread(
         table.c.source.in_(sources), table.c.reason != failures.OWN_EXPORT, or_(failed_now, rests_for_remote)
     )
     found = {row[0]: int(row[1]) for row in tx.execute(counted.group_by(table.c.reason))}
-    has_failed = exists().where(table.c.item.in_((assets.c.fingerprint, assets.c.asset_id)), failed_now)
+    of_this = or_(table.c.item == assets.c.fingerprint, table.c.item == assets.c.asset_id)
+    has_failed = exists().where(of_this, failed_now)
     waiting = select(func.count(assets.c.fingerprint.distinct())).where(_missing(recipe, now, sources), ~has_failed)
     found[WAITING] = tx.scalar(waiting) or 0
     return {reason: number for reason, number in sorted(found.items()) if number}

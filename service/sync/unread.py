@@ -47,7 +47,7 @@ async def counting_unread(
     async def count() -> None:
         space = pool.info.space if pool.is_open else await context.store.read(spaces.active_space)
         recipe, now = recipe_of(space or "", context.settings), context.clock()
-        unread.update(await context.store.read(embedding_work.unread, recipe, now, since=since, sources=sources))
+        unread.update(await context.store.read(embedding_work.unread, recipe, now, since, sources))
 
     try:
         yield

@@ -104,6 +104,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     exports.users_of_sources: (),
     exports.recorded: (),
     embedding_work.fetched_again: (RECIPE, NOON),
+    embedding_work.unread: (RECIPE, NOON, NOON, ["anna", "album"]),
     named_values.read_value: ("space",),
     failures.items_at_crash: ("embed",),
     failures.list_failures: (),

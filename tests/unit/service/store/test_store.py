@@ -393,7 +393,7 @@ def test_unread_pictures_are_counted_by_what_kept_them_from_being_read(store: St
     later = NOON + timedelta(minutes=1)
 
     def unread(since: datetime, *sources: str) -> dict[str, int]:
-        return store.read_now(embedding_work.unread, RECIPE, later, since=since, sources=sources)
+        return store.read_now(embedding_work.unread, RECIPE, later, since, sources)
 
     assert unread(NOON, "anna") == {"too_slow": 1, "unavailable": 1, "waiting": 2}
     assert unread(before, "anna") == {"corrupt": 1, "too_slow": 1, "unavailable": 1, "waiting": 2}
