@@ -30,7 +30,11 @@ _OF_ONE_PICTURE = ("max_pixels", "max_bytes", "max_memory", "decode_seconds")
 """The limits that a picture can exceed."""
 
 _TEST_TRIES = 3
-"""How often a test picture is sent that gets no answer in time: the work on a picture may go on after its caller left."""
+"""
+How often a test picture is sent before the embedder counts as failing.
+
+The work on a picture may go on after its caller left, and one of several embedders may end meanwhile.
+"""
 
 
 @functools.cache
@@ -169,8 +173,9 @@ class EmbedderPool:
                     await self._ask(_test_picture(), WHOLE_PICTURE, alone=True)
                     break
                 except (EmbedderLostError, EmbedderTimeoutError) as error:
-                    if not tries_left or isinstance(error, EmbedderLostError):
+                    if not tries_left:
                         raise _fails(error) from error
+                    await self._wait_until_back()
             return await self._ask(picture, request, alone=True)
 
     @property

@@ -285,3 +285,13 @@ async def test_a_picture_that_one_embedder_keeps_too_long_goes_to_another_only_w
             assert len((await pool.faces(picture(shade=2), alone=True)).faces) == 1
             assert slow.asked.count(picture(shade=2)) == 2
             await pool.close()
+
+
+async def test_an_embedder_that_ends_over_a_test_picture_leaves_the_work_to_the_other() -> None:
+    async with running() as scene, running() as second:
+        crashing = CrashingEmbedder(scene)
+        crashing.kills_all = True
+        async with answering(crashing.handle) as url, pool_of(url, address(second)) as pool:
+            await pool.open()
+            assert len((await pool.faces(picture(), alone=True)).faces) == 1
+            assert len(crashing.asked) == 1
