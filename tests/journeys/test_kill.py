@@ -95,11 +95,12 @@ ELSEWHERE = {
     "rename_source",
     "keep_likenesses",
     "mark_unasked",
+    "write_ended_sessions",
 }
 """
 Commit points that need a crashing embedder, another model, more models, a folder, a later Immich, or another name.
 ``test_deadly_picture``, ``test_another_model``, ``test_enrich``, ``test_folder``, ``test_dialects`` and ``test_users``
-kill there.
+kill there. A logout is no part of a sync; ``service/test_app`` restarts after one.
 """
 FROM_EMBEDDED = {"group", "publish"}
 

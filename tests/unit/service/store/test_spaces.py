@@ -106,6 +106,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     embedding_work.fetched_again: (RECIPE, NOON),
     embedding_work.unread: (RECIPE, NOON, NOON, ["anna", "album"]),
     named_values.read_value: ("space",),
+    named_values.read_ended_sessions: (),
     failures.items_at_crash: ("embed",),
     failures.list_failures: (),
     failures.count_by_reason: (),
@@ -175,7 +176,7 @@ CHANGES = {
     "mark_person_gone",
     "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_export record_copy",
     "record_removal record_enrichment rename_in_decisions keep_places keep_dates keep_likenesses",
-    "write_value write_scope forget_scope write_last_complete_sync write_thresholds record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
+    "write_value write_ended_sessions write_scope forget_scope write_last_complete_sync write_thresholds record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
     "retry_above_limits announce_space use_space mark_unasked rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
 }
 
