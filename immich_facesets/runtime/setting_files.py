@@ -19,13 +19,12 @@ def read_setting_file(path: str | Path, says: str) -> str:
     try:
         with Path(path).open("rb") as file:
             body = file.read(MOST_BYTES + 1)
-        text = "" if len(body) > MOST_BYTES else body.decode()
+        if len(body) > MOST_BYTES:
+            raise SetupError(f"{says} that is larger than {MOST_BYTES >> 20} MiB: {path}")
+        return body.decode()
     except (OSError, ValueError) as error:  # ``ValueError`` for NUL in the path, too
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise SetupError(f"{says} that cannot be read ({reason}): {path}") from error
-    if len(body) > MOST_BYTES:
-        raise SetupError(f"{says} that is larger than {MOST_BYTES >> 20} MiB: {path}")
-    return text
 
 
 def read_toml_file(path: str | Path, says: str) -> dict[str, Any]:

@@ -147,7 +147,7 @@ class EmbedderPool:
             except (EmbedderLostError, EmbedderTimeoutError, EmbedderFailsError):
                 raise
             except EmbedderBusyError as error:
-                busy_since = busy_since or time.monotonic()
+                busy_since = time.monotonic() if busy_since is None else busy_since
                 if time.monotonic() - busy_since > self._patience_seconds:
                     raise EmbedderFailsError(f"{error}, for a long time") if alone else error from None
             except TransientError:

@@ -60,13 +60,13 @@ def read_rows(path: Path) -> tuple[list[LabelRow], list[Unused]]:
     try:
         with path.open("rb") as file:
             body = file.read(_MOST_BYTES + 1)
+        if len(body) > _MOST_BYTES:
+            raise SetupError(f"the labels have more than {_MOST_BYTES >> 20} MiB: {path}")
         text = body.decode("utf-8-sig")
     except OSError as error:
         raise SetupError(f"the labels cannot be read ({error.strerror}): {path}") from error
     except UnicodeDecodeError as error:
         raise SetupError(f"{path} is not a text file in UTF-8: {_FORM}") from error
-    if len(body) > _MOST_BYTES:
-        raise SetupError(f"the labels have more than {_MOST_BYTES >> 20} MiB: {path}")
     header = text.partition("\n")[0]
     lines = csv.reader(text.splitlines(), delimiter=";" if ";" in header and "," not in header else ",")
     try:

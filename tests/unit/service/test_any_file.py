@@ -20,12 +20,14 @@ from immich_facesets.errors import SetupError
 from immich_facesets.imports.findings import Findings
 from immich_facesets.imports.plan import plan_import
 from immich_facesets.runtime.pack_description import MANIFEST_NAME, NOTES_NAME, read_notes
+from immich_facesets.runtime.setting_files import MOST_BYTES
 from immich_facesets.runtime.settings import known_names, read_secret, variable_names
 from immich_facesets.runtime.shutdown import ExitCode, run_reported
 from service.app import chosen_users
 from service.cli.app import run
 from service.files.imported_sets import read_earlier
 from service.files.ownership import object_in
+from service.reports.evaluation import labels
 from service.reports.evaluation.labels import read_rows
 from service.settings import Settings, load_settings
 from service.storage import prepare_data_dir
@@ -312,6 +314,17 @@ def test_a_device_in_place_of_a_file_of_a_setting(name: str, monkeypatch: pytest
 def test_a_nul_in_the_path_of_a_key_is_told() -> None:
     with pytest.raises(SetupError, match="KEY_FILE names a file that cannot be read"):
         read_secret("KEY", {"KEY_FILE": "a\0b"})
+
+
+def test_a_large_file_is_called_large_though_its_part_ends_within_a_letter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "large"
+    path.write_text("\N{EURO SIGN}" * MOST_BYTES, encoding="utf-8")
+    monkeypatch.setattr(labels, "_MOST_BYTES", MOST_BYTES)
+    for read in (lambda: read_secret("KEY", {"KEY_FILE": str(path)}), lambda: read_rows(path)):
+        with pytest.raises(SetupError, match=r"(larger|more) than 1 MiB"):
+            read()
 
 
 @pytest.mark.timeout(60)
