@@ -54,6 +54,6 @@ async def _with_body_in_time(request: web.Request, handler: Handler, seconds: fl
     except (web.RequestPayloadError, HttpProcessingError) as error:
         raise RequestError("the body is malformed, or ended before its length", status=400) from error
     except ConnectionError as error:
-        if request.transport is not None:
+        if request.transport is not None and not request.transport.is_closing():
             raise
         raise RequestError("the caller has left", status=400) from error

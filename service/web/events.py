@@ -71,10 +71,18 @@ def _occasion(progress: Progress) -> tuple[int | None, tuple[str, ...]]:
 
 @contextlib.asynccontextmanager
 async def _stream(request: web.Request) -> AsyncIterator[EventSourceResponse]:
-    """Open an event stream; it ends without an error when the client disconnects or stops reading."""
-    with contextlib.suppress(ConnectionError, TimeoutError):
+    """
+    Open an event stream; it ends without an error when the client disconnects or stops reading.
+
+    A ``ConnectionError`` when the client has left before it was opened.
+    """
+    stream: EventSourceResponse | None = None
+    try:
         async with sse_response(request, ping_interval=HEARTBEAT_SECONDS, send_timeout=SEND_SECONDS) as stream:
             yield stream
+    except (ConnectionError, TimeoutError):
+        if stream is None:
+            raise
 
 
 async def stream_progress(request: web.Request) -> web.StreamResponse:

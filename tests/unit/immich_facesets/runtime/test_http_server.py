@@ -63,6 +63,15 @@ async def _sleep(_request: web.Request) -> web.Response:
     return web.Response(text="slept")
 
 
+async def _abort(request: web.Request) -> web.Response:
+    """Write to a caller that has just left, which aiohttp learns of in the next turn of the event loop."""
+    assert request.transport is not None
+    request.transport.abort()
+    response = web.StreamResponse()
+    await response.prepare(request)
+    raise AssertionError("a closing transport takes nothing")
+
+
 async def _large(_request: web.Request) -> web.Response:
     await asyncio.sleep(0)
     return web.Response(body=bytes(LARGE_BYTES))
@@ -86,6 +95,7 @@ async def serving(limits: ConnectionLimits = SHORT, gate: Gate | None = None) ->
     app.router.add_post("/drain", _drain)
     app.router.add_get("/sleep", _sleep)
     app.router.add_get("/large", _large)
+    app.router.add_get("/abort", _abort)
     app.router.add_get("/wait", (gate or Gate()).wait)
     async with serve_app(app, Listen("127.0.0.1", 0), limits, setting="A_SETTING", stop_seconds=2) as listen:
         yield listen
@@ -220,6 +230,14 @@ async def test_garbage_makes_one_line_without_a_word_of_it() -> None:
                     assert b" 400 " in await caller.head()
     assert [line["event"] for line in lines] == ["malformed_request"]
     assert "secret" not in str(lines)
+
+
+async def test_a_caller_that_leaves_while_it_is_answered_is_no_bug() -> None:
+    with structlog.testing.capture_logs() as lines:
+        async with serving() as listen:
+            assert await status_of(listen, "/abort") == 0
+            assert await status_of(listen) == 200
+    assert lines == []
 
 
 @pytest.mark.parametrize("fault", ["no address", "no socket"])

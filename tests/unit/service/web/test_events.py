@@ -3,10 +3,13 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 import pytest
-from aiohttp import ClientResponse, ClientSession
+import structlog
+from aiohttp import ClientConnectionError, ClientResponse, ClientSession, web
+from aiohttp_sse import EventSourceResponse
 from web_scene import ANY_PORT, BEARER, Scene, busy_scene, visit
 
 from immich_facesets.errors import TransientError
@@ -167,3 +170,24 @@ async def test_a_listener_that_takes_nothing_does_not_hold_the_stop() -> None:
     writer.transport.abort()
     await asyncio.sleep(0.1)  # the server's end of the socket is closed
     assert seconds < 5
+
+
+@pytest.mark.parametrize("path", ["/events", "/api/events"])
+async def test_a_listener_that_leaves_before_its_stream_is_open_is_no_bug(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = EventSourceResponse.prepare
+
+    async def prepare_too_late(stream: EventSourceResponse, request: web.BaseRequest) -> Any:
+        assert request.transport is not None
+        request.transport.abort()
+        return await prepare(stream, request)
+
+    monkeypatch.setattr(EventSourceResponse, "prepare", prepare_too_late)
+    with structlog.testing.capture_logs() as lines:
+        async with visit(busy_scene()) as client:
+            with pytest.raises(ClientConnectionError):
+                await client.get(path, headers=BEARER)
+            async with client.get("/healthz") as answer:
+                assert answer.status == 200
+    assert lines == []
