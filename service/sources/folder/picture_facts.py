@@ -47,7 +47,7 @@ def read(path: Path, *, max_bytes: int, today: date) -> Reading:
     Raises ``ItemError``: denied, unreadable, not_found, empty, too_large, or changing while it is read.
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_opener) as file:
             before = _opened(file, max_bytes)
             digest = hashlib.sha1(usedforsecurity=False)
             head = tail = block = b""
@@ -69,7 +69,7 @@ def copy(path: Path, draft: PartialFile, *, sha1: str | None, max_bytes: int) ->
     Errors as in ``read``, and not_a_picture by the first bytes.
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_opener) as file:
             before = _opened(file, max_bytes)
             digest = hashlib.sha1(usedforsecurity=False)
             last, is_picture = b"", False
@@ -96,6 +96,11 @@ def moment(seconds: float) -> datetime:
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
         return datetime.fromtimestamp(0, UTC)
+
+
+def _opener(path: str, flags: int) -> int:
+    """Open without waiting: since the listing, a pipe that nobody writes may have taken the place of a picture."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _opened(file: BinaryIO, max_bytes: int) -> os.stat_result:

@@ -316,6 +316,19 @@ async def test_links_out_of_the_folder_are_named_with_what_to_do_and_not_followe
     assert sorted((await album.listed()).assets) == ["file.jpg", "folder/o.jpg"]
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes have no names on Windows")
+async def test_a_pipe_that_takes_the_place_of_a_picture_keeps_nobody_waiting(album: Album, tmp_path: Path) -> None:
+    path = album.put("a.jpg")
+    (one,) = (await album.listed()).assets.values()
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ItemError, match="no ordinary file"):
+        await album.source.fetch(one, tmp_path / "staging")
+    with pytest.raises(ItemError, match="no ordinary file"):
+        read(path, max_bytes=1 << 20, today=TODAY)
+
+
 async def test_pictures_behind_links_are_kept_and_not_fetched_once_links_are_not_followed(
     album: Album, tmp_path: Path
 ) -> None:
