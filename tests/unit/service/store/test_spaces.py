@@ -217,6 +217,7 @@ def fill(store: Store) -> None:
     store.write_now(failures.record_failure, "embed", "anna", BROKEN.fingerprint, error=broken, now=NOON)
     plan = dataclasses.replace(one_identity(1), links=(Link("anna", "p1", 1),))
     store.write_now(spaces.use_space, RECIPE.space, plan, NOON)
+    store.write_now(named_values.write_ended_sessions, {"ended": 1})
     store.write_now(named_values.write_thresholds, dataclasses.replace(invented_thresholds(), space=RECIPE.space))
     store.write_now(add_former_member)
     store.write_now(past_people.keep_likenesses, [Link("anna", "p1", 1)])
