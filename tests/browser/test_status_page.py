@@ -202,7 +202,7 @@ async def test_everything_can_be_done_with_the_keyboard() -> None:
         assert [text for text in guest.complaints if "401" not in text] == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 async def test_it_reads_well_on_any_screen(scheme: str) -> None:
     async with chromium() as browser:
         for scene in (troubled_scene(), busy_scene(), Scene()):

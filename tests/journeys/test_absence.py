@@ -52,6 +52,7 @@ def make_external(journey: Journey) -> list[FakeAsset]:
     return assets
 
 
+@pytest.mark.slow
 async def test_an_offline_library_keeps_its_faces_its_numbers_and_its_face_sets(journey: Journey) -> None:
     assets = make_external(journey)
     before = await journey.finish()

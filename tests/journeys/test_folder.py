@@ -435,6 +435,7 @@ async def test_a_folder_never_renames_a_person_named_in_immich(
     assert who(trip.data) == before
 
 
+@pytest.mark.slow
 async def test_a_running_service_takes_up_a_folder_with_its_next_sync(trip: Trip) -> None:
     (trip.root / "late").mkdir()
     await trip.add(trip.root / "Summer")

@@ -75,6 +75,7 @@ async def grow(journey: Journey, disk: SmallDisk, options: Iterable[str], data: 
     raise AssertionError("it never had enough")
 
 
+@pytest.mark.slow
 @steps(600, 150)
 async def test_a_full_data_disk_loses_nothing(journey: Journey, unkilled: Unkilled, tmp_path: Path, step: int) -> None:
     with small_disk(journey.data, tmp_path) as disk:

@@ -103,6 +103,8 @@ Commit points that need a crashing embedder, another model, more models, a folde
 kill there. A logout is no part of a sync; ``service/test_app`` restarts after one.
 """
 FROM_EMBEDDED = {"group", "publish"}
+QUICK = {"embed", "publish"}
+"""The stages whose kills are in the quick run, too."""
 
 
 EXTENT = pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_every_commit_point_is_among_those_that_are_killed() -> None:
 
 
 @EXTENT
-@pytest.mark.parametrize("stage", FIRST)
+@pytest.mark.parametrize("stage", [pytest.param(one, marks=() if one in QUICK else pytest.mark.slow) for one in FIRST])
 async def test_a_first_sync_killed_at_its_commit_points_ends_like_one_never_killed(
     journey: Journey, unkilled: Unkilled, stage: str, *, is_complete: bool
 ) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fork_server import ForkServer
 from journey import ended
 from small_library import ENVIRONMENT, SmallLibrary
@@ -62,6 +63,7 @@ def bring(root: Path, drawn: SmallLibrary, shots: Sequence[int]) -> None:
         shutil.copy(drawn.files[number], folder)
 
 
+@pytest.mark.slow
 async def test_whatever_later_syncs_bring_numbers_names_and_face_sets_stay(
     forks: ForkServer, drawn: SmallLibrary, embedder_url: str, tmp_path: Path
 ) -> None:

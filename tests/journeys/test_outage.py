@@ -110,7 +110,7 @@ async def test_a_sync_with_an_immich_in_maintenance_is_an_outage_that_takes_noth
         pytest.param("hanging", 5, marks=pytest.mark.slow),
         pytest.param("unavailable", 5, marks=pytest.mark.slow),
         pytest.param("refused", PICTURES, marks=pytest.mark.slow),
-        ("refused", PICTURES + 12),
+        pytest.param("refused", PICTURES + 12, marks=pytest.mark.slow),
     ],
 )
 async def test_an_embedder_that_goes_away_ends_the_sync_with_one_line_and_later_it_goes_on(
@@ -178,6 +178,7 @@ async def test_a_picture_that_immich_fails_for_a_moment_is_not_missing_when_face
     assert journey.result().differences(unkilled.first) == []
 
 
+@pytest.mark.slow
 async def test_a_killed_embedder_of_our_own_is_started_again_and_nothing_is_lost(
     journey: Journey, unkilled: Unkilled
 ) -> None:

@@ -83,6 +83,7 @@ async def test_it_goes_on_by_itself_when_immich_is_back(
         assert service.is_running
 
 
+@pytest.mark.slow
 async def test_it_goes_on_by_itself_when_the_embedder_is_back(
     journey: Journey, unkilled: Unkilled, embedder_url: str
 ) -> None:

@@ -151,6 +151,7 @@ async def test_a_name_of_a_dropped_user_is_not_taken_by_another_account(journey:
     assert replace(journey.result(), last_run=before.last_run) == before
 
 
+@pytest.mark.slow
 async def test_a_removal_that_was_killed_is_made_up_for(journey: Journey) -> None:
     child = next(one for one in journey.immich.library.people.values() if one.owner == "ben")
     child.birth_date = "2012-03-04"

@@ -113,6 +113,7 @@ async def test_another_identity_of_a_face_asks_the_embedder_nothing(
         assert await pictures_answered(embedder_url) == before
 
 
+@pytest.mark.slow
 async def test_a_verdict_without_facts_holds_for_the_threshold_it_was_made_with(
     placed: Placed, tmp_path: Path, embedder_url: str
 ) -> None:
