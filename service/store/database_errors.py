@@ -40,7 +40,7 @@ def database_error(error: SQLAlchemyError) -> SetupError | TransientError:
         for beginnings, advice in _SQLITE_ADVICE.items():
             if name.startswith(beginnings):
                 return SetupError(advice)
-        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")):
             return DatabaseAwayError("the database is locked by another program")
         if absent := _ABSENT_ON_SQLITE.match(str(original)):
             return _incomplete(f"{absent[1]} {absent[2]}")

@@ -1,5 +1,6 @@
 """The store on every database: assets, faces, identities, failures and runs."""
 
+import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from builders import NOON, RECIPE, RULES, WORTH_FETCHING, asset, content, face_answer, hint, one_identity, plans
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from immich_facesets.assets import Asset, Person
 from immich_facesets.errors import ItemError, SetupError, TransientError
@@ -34,6 +35,7 @@ from service.store import (
     sources,
 )
 from service.store.database import DataLock, Store, migrate, open_engine
+from service.store.database_errors import database_error
 from service.store.tables import metadata
 
 
@@ -569,3 +571,13 @@ def test_a_table_that_is_missing_is_named_and_is_no_outage(store: Store, stateme
 def test_a_statement_that_is_wrong_is_no_outage_of_a_database(store: Store) -> None:
     with pytest.raises(SQLAlchemyError):
         store.read_now(lambda tx: tx.execute(text("SELECT FROM WHERE")))
+
+
+@pytest.mark.parametrize("code", ["SQLITE_BUSY_SNAPSHOT", "SQLITE_LOCKED", "SQLITE_PROTOCOL"])
+def test_locks_of_another_program_are_an_outage(code: str) -> None:
+    """The third one is SQLite's word for a lock of a write-ahead log that it did not get in ten seconds."""
+    locked = sqlite3.OperationalError("of SQLite")
+    locked.sqlite_errorname = code
+    found = database_error(OperationalError("SELECT 1", None, locked))
+    assert isinstance(found, TransientError)
+    assert "locked by another program" in str(found)
