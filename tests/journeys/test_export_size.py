@@ -59,6 +59,7 @@ async def test_smaller_crops_with_less_around_them_are_made_of_stored_ones(
     assert journey.fetched() == []
 
 
+@pytest.mark.slow
 async def test_larger_crops_are_fetched_once_where_the_stored_ones_were_reduced(
     journey: Journey, unkilled: Unkilled
 ) -> None:

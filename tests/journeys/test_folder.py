@@ -286,6 +286,7 @@ async def test_a_folder_that_is_removed_leaves_nothing_in_the_exports(synced: Tr
     assert all(path.is_file() for path in synced.root.rglob("*.jpg"))
 
 
+@pytest.mark.slow
 async def test_the_same_bytes_in_immich_and_in_a_folder_are_embedded_once(
     journey: Journey, drawn: SmallLibrary, tmp_path: Path
 ) -> None:

@@ -159,6 +159,7 @@ def pure(library: Library, top: dict[str, Any]) -> float:
     return right / total
 
 
+@pytest.mark.slow
 async def test_a_real_library_becomes_the_right_facesets_and_stays_so(library: Library) -> None:
     first = await run(library.environ, "sync", seconds=600)
     assert first.code == 0, first.stderr[-2000:]

@@ -268,6 +268,7 @@ def run(photos: tuple[Photo, ...], embedders: tuple[str, str], beginning: Beginn
     asyncio.run(lived())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("beginning", "change"),
     [

@@ -112,6 +112,7 @@ async def scene(drawn: SmallLibrary, tmp_path: Path) -> AsyncIterator[Scene]:
             yield Scene(app, placed)
 
 
+@pytest.mark.slow
 async def test_a_sync_looks_again_after_whatever_may_matter_and_only_then(scene: Scene) -> None:
     assert await scene.looks()
     assert not await scene.looks()

@@ -125,6 +125,7 @@ async def test_a_sync_that_leaves_pictures_unread_says_how_many_and_why(tmp_path
         assert result.message == "everything is up to date", "what rests because of itself is nothing new"
 
 
+@pytest.mark.slow
 async def test_an_embedder_that_goes_away_leaves_a_number_of_pictures_unread(tmp_path: Path) -> None:
     async with ready(tmp_path) as (stage, runner):
         add(stage, 5)

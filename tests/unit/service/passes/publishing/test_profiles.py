@@ -216,6 +216,7 @@ async def test_a_face_set_that_cannot_be_written_stops_no_other(app: App) -> Non
     assert files(root).keys() == before.keys()
 
 
+@pytest.mark.slow
 async def test_a_form_for_a_model_that_is_not_there_is_refused_and_everything_else_is_written(
     placed: Placed, tmp_path: Path
 ) -> None:

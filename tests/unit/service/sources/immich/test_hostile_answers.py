@@ -163,6 +163,7 @@ async def test_an_impossible_face_is_the_failure_of_its_picture(name: str) -> No
                 assert max(map(abs, (hint.box.x1, hint.box.y2, hint.image_width, hint.image_height))) <= 1_000_000
 
 
+@pytest.mark.slow
 async def test_too_many_faces_on_a_picture_are_the_failure_of_that_picture() -> None:
     async with hostile(faces=json.dumps([FACE] * 60_000).encode()) as (_, source):
         with pytest.raises(ItemError, match="length <= 20000"):
