@@ -1,5 +1,7 @@
 """Authentication and the security headers of every answer."""
 
+import asyncio
+
 import pytest
 import structlog
 from aiohttp import ClientSession
@@ -89,7 +91,8 @@ async def test_an_ended_session_is_over_for_every_copy_of_its_cookie_and_after_a
             async with client.post("/logout", allow_redirects=False) as answer:
                 assert answer.status == 303
             scene.board.update_stage("embed", done=205)
-            assert b"205" not in await events.content.read()
+            async with asyncio.timeout(30):  # a stream that goes on would never end
+                assert b"205" not in await events.content.read()
         assert await log_in(client) == 303
         async with client.get("/api/runs") as answer:
             assert answer.status == 200
