@@ -92,7 +92,7 @@ def report(result: Result) -> int:
         if kept := counts.get("publish_kept", 0):
             print_line(kept_note(kept))
         if counts.get(UNREAD, 0):
-            print_line("They are tried again after growing pauses; 'immich-facesets status' names them.")
+            print_line("Such pictures are tried again after growing pauses; 'immich-facesets status' names them.")
     else:
         print_remark(f"{result.outcome.value}: {result.message}")
     return _CODES[result.outcome]

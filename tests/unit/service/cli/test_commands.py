@@ -236,7 +236,7 @@ async def test_without_a_terminal_progress_is_a_line_at_each_turn(journey: Journ
         done,
     )
     assert unread == "1 picture was not read: 1 corrupt; all others are up to date."
-    assert again == "They are tried again after growing pauses; 'immich-facesets status' names them."
+    assert again == "Such pictures are tried again after growing pauses; 'immich-facesets status' names them."
 
 
 async def test_on_a_terminal_progress_is_a_bar_for_each_stage(journey: Journey) -> None:
