@@ -12,12 +12,16 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from immich_facesets.checkpoints import checkpoint
 from immich_facesets.errors import ItemError, SetupError
 from immich_facesets.exports.sidecar_places import SUFFIX
 from service.files.directory_swap import DRAFT, beside
 from service.files.durable import discard, disk_trouble, sync_folder, write_durably
+
+MOST_BYTES: Final = 16 << 20
+"""The largest sidecar that is read: it is text about one picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +85,18 @@ class ReadSidecar:
 
 
 def read_sidecar(path: Path) -> ReadSidecar:
-    """Return a sidecar; ``ItemError`` when it cannot be read. Blocks."""
+    """Return a sidecar; ``ItemError`` when it cannot be read, is too large, or is no ordinary file. Blocks."""
     try:
         state = path.lstat()
-        return ReadSidecar(path, path.read_bytes(), state)
+        if not stat.S_ISREG(state.st_mode):  # the opening of a pipe waits for a writer
+            raise ItemError("it is no ordinary file", reason="unreadable_sidecar")
+        with path.open("rb") as file:
+            body = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise ItemError(f"it cannot be read: {error.strerror}", reason="unreadable_sidecar") from error
+    if len(body) > MOST_BYTES:
+        raise ItemError(f"it has more than {MOST_BYTES >> 20} MiB", reason="unreadable_sidecar")
+    return ReadSidecar(path, body, state)
 
 
 def replace_sidecar(before: ReadSidecar, body: bytes) -> None:
