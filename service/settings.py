@@ -14,6 +14,7 @@ from immich_facesets.eras import Window, read_windows
 from immich_facesets.errors import SetupError
 from immich_facesets.exports.requests import read_export_requests
 from immich_facesets.faces import Gate
+from immich_facesets.grouping.library_size import FEW, least_pictures
 from immich_facesets.grouping.plan import GroupingRules, Method
 from immich_facesets.listing import ListingRules
 from immich_facesets.runtime.setting_files import read_toml_file
@@ -120,7 +121,7 @@ class Settings(BaseSettings):
         description="light and contrast a face needs to count: 1 for a usual picture, 0 for a black or a flat one",
     )
     grouping: Method = Field("careful", description="`careful` groups clear faces first, links their clusters, and leaves ties to a person; `plain` is one distance to one centre")
-    min_faces: int = Field(15, ge=1, description="different pictures a new identity needs; 6 suits small libraries")
+    min_faces: int | None = Field(None, ge=1, description="different pictures a new identity needs; empty: 6, 10 or 15, by the size of the library")
     match_distance: Distance | None = Field(None, description="a face joins a known identity up to here (buffalo_l: 0.45)")
     cluster_distance: Distance | None = Field(None, description="the cut of average linkage (buffalo_l: 0.55)")
     merge_distance: Distance | None = Field(None, description="clusters whose centres are nearer are one person (buffalo_l: 0.40)")
@@ -236,9 +237,11 @@ class Settings(BaseSettings):
             face_short=self.min_face_short, blur=self.min_blur, det_score=self.min_det_score, light=self.min_light
         )
 
-    @property
-    def grouping_rules(self) -> GroupingRules:
-        return GroupingRules(method=self.grouping, min_faces=self.min_faces, gate=self.gate)
+    def grouping_rules(self, pictures: int) -> GroupingRules:
+        """Return the rules for a library of so many pictures with faces."""
+        least = least_pictures(pictures) if self.min_faces is None else self.min_faces
+        known = FEW if self.min_faces is None else None
+        return GroupingRules(method=self.grouping, min_faces=least, min_known=known, gate=self.gate)
 
     @property
     def listing_rules(self) -> ListingRules:

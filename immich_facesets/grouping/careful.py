@@ -105,7 +105,7 @@ def _place_clear(problem: GroupingProblem, state: GroupingState) -> Discovery:
 
 def _growable(problem: GroupingProblem, state: GroupingState) -> PlacedIdentities:
     """
-    Return the identities that may grow: named and asserted ones, or those with clear faces in half of ``min_faces`` pictures.
+    Return the identities that may grow: named and asserted ones, or those with clear faces in half of the pictures they need.
 
     A small library does not yet show what poor faces have in common. An identity that was created from poor faces by
     mistake must not grow.
@@ -117,7 +117,7 @@ def _growable(problem: GroupingProblem, state: GroupingState) -> PlacedIdentitie
         for place, (number, rows) in enumerate(zip(placed.numbers.tolist(), placed.members, strict=True))
         if number in named
         or state.identities.is_asserted(number)
-        or 2 * moments(problem, rows[problem.is_clear[rows]]) >= problem.rules.min_faces
+        or 2 * moments(problem, rows[problem.is_clear[rows]]) >= problem.rules.pictures_of_known
     ]
     return PlacedIdentities(placed.numbers[kept], [placed.members[place] for place in kept], placed.centroids[kept])
 

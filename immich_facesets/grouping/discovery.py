@@ -56,17 +56,15 @@ def create_identity(problem: GroupingProblem, state: GroupingState, rows: Rows, 
     """
     Create an identity of a cluster if the faces that pass the gates come from enough different pictures.
 
-    If they are those of a former identity, it has its number again.
+    If they are those of a former identity, it has its number again; for that fewer pictures are enough.
     """
     kept = _without_poor_and_far(problem, rows)
-    pictures = founding_pictures(problem, state, kept)
-    counts = GateCounts(len(rows), int(problem.is_clear[rows].sum()), len(kept), pictures)
-    if pictures < max(1, problem.rules.min_faces):
+    counts = gate_counts(problem, state, rows)
+    number, allowed = _known_number(problem, state, kept, counts.pictures)
+    if number is None and counts.pictures < max(1, problem.rules.min_faces):
         found.rejected += [counts] if len(rows) > 1 else []
         return
-    number = former_number(problem, state, kept)
-    allowed = kept if number is None else problem.constraints.claimable(kept, number, state.owner)
-    if number is None or moments(problem, allowed) < problem.rules.min_faces:
+    if number is None:
         number = state.identities.create("discovered")
     else:
         kept = allowed
@@ -74,6 +72,31 @@ def create_identity(problem: GroupingProblem, state: GroupingState, rows: Rows, 
     found.changes += len(kept)
     for row, distance in zip(kept.tolist(), problem.centroids.distances(kept).tolist(), strict=True):
         state.place(row, number, "discovered", distance)
+
+
+def gate_counts(problem: GroupingProblem, state: GroupingState, rows: Rows) -> GateCounts:
+    """Return how many faces of a cluster remain after each gate of a new identity."""
+    kept = _without_poor_and_far(problem, rows)
+    pictures = founding_pictures(problem, state, kept)
+    return GateCounts(len(rows), int(problem.is_clear[rows].sum()), len(kept), pictures)
+
+
+def _known_number(problem: GroupingProblem, state: GroupingState, rows: Rows, pictures: int) -> tuple[int | None, Rows]:
+    """
+    Return the number that rows of so many different pictures bring back, with those of them that may have it.
+
+    Only a number from before this grouping comes back with fewer pictures than a new identity needs.
+    """
+    rules, nothing = problem.rules, (None, rows)
+    if pictures < max(1, rules.pictures_of_known):
+        return nothing
+    number = former_number(problem, state, rows)
+    if number is None:
+        return nothing
+    allowed = problem.constraints.claimable(rows, number, state.owner)
+    is_stored = number < state.identities.first_new
+    needed = rules.pictures_of_known if is_stored else rules.min_faces
+    return (number, allowed) if moments(problem, allowed) >= needed else nothing
 
 
 def one_per_picture(rows: Rows, constraints: RowConstraints, centroids: Centroids) -> Rows:

@@ -43,6 +43,11 @@ class FaceTable:
     def __len__(self) -> int:
         return len(self.face_ids)
 
+    @property
+    def picture_count(self) -> int:
+        """Return how many different pictures have a face."""
+        return len(np.unique(self.pictures))
+
     def admitted(self, gate: Gate) -> NDArray[np.bool_]:
         """Return which faces pass the gate, (n,)."""
         is_large = self.face_short >= np.float32(gate.face_short)

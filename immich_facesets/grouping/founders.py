@@ -19,7 +19,7 @@ def moments(problem: GroupingProblem, rows: Rows) -> int:
 def founding_pictures(problem: GroupingProblem, state: GroupingState, rows: Rows) -> int:
     """Return how many different pictures of ``rows`` (ascending) count for the founding of an identity."""
     found = moments(problem, rows)
-    if found < problem.rules.min_faces:
+    if found < problem.rules.pictures_of_known:
         return found
     return moments(problem, _without_second_faces(problem, state, rows))
 

@@ -12,6 +12,7 @@ from immich_facesets.grouping.assertions import CleanedAssertion
 from immich_facesets.grouping.centroids import cosine_distances
 from immich_facesets.grouping.discovery import Discovery
 from immich_facesets.grouping.identities import UNASSIGNED, People
+from immich_facesets.grouping.nearly_there import NearlyThere, nearly_there
 from immich_facesets.grouping.problem import GroupingProblem
 from immich_facesets.grouping.rules import GateCounts
 from immich_facesets.grouping.state import GroupingState, PlacedIdentities, placed_identities
@@ -108,7 +109,7 @@ class GroupingReport:
     are shares of all ``faces`` that are not ignored. ``waiting``: faces kept out of an identity only by a lock.
     ``guardrails``: None where only fresh faces were examined, as they do not represent the whole library.
     ``gate_counts``: those of the clusters that became identities, by number. ``rejected``: those of the other clusters
-    of two or more faces, largest first.
+    of two or more faces, largest first. ``nearly_there``: None where only fresh faces were examined among many.
     """
 
     faces: int
@@ -126,6 +127,7 @@ class GroupingReport:
     survivors: Survivors
     gate_counts: Mapping[int, GateCounts]
     rejected: tuple[GateCounts, ...]
+    nearly_there: NearlyThere | None
 
 
 def review(
@@ -167,6 +169,7 @@ def review(
         survivors=_survivors(problem, state),
         gate_counts=state.identities.gate_counts,
         rejected=tuple(sorted(last.rejected, key=lambda one: (-one.faces, -one.clear, -one.near, -one.pictures))),
+        nearly_there=nearly_there(problem, state, last, is_complete=is_complete),
     )
 
 

@@ -13,8 +13,9 @@ class GroupingRules:
     """
     The rules for new identities and for warnings, beside the distances of the space (docs/grouping.md).
 
-    ``min_faces``: different pictures that a discovered identity needs; near-identical ones count once. ``min_asserted``: faces that an asserted
-    identity needs. ``margin``: two identities whose distances differ by less are both possible. ``singleton_share`` and
+    ``min_faces``: different pictures that a discovered identity needs; near-identical ones count once. ``min_known``: those
+    by which one keeps its number, None for as many; fewer, so that none ends when a growing library asks for more.
+    ``min_asserted``: faces that an asserted identity needs. ``margin``: two identities whose distances differ by less are both possible. ``singleton_share`` and
     ``largest_share``: the guardrails. ``method``: ``plain`` uses one threshold and one centroid; ``careful`` is module
     ``careful``. There a poor face joins an identity only when it is nearer than every other by ``poor_margin``.
     """
@@ -23,11 +24,17 @@ class GroupingRules:
     poor_margin: float = 0.1
 
     min_faces: int = 15
+    min_known: int | None = None
     min_asserted: int = 1
     gate: Gate = field(default_factory=Gate)
     margin: float = 0.05
     singleton_share: float = 0.5
     largest_share: float = 0.6
+
+    @property
+    def pictures_of_known(self) -> int:
+        """Return how many different pictures an identity that has a number needs."""
+        return self.min_faces if self.min_known is None else min(self.min_known, self.min_faces)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from immich_facesets.runtime.listen_address import Listen
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import App, open_app
-from service.cli.sync import report
+from service.cli.sync import remarks_of, report
 from service.cli.terminal import print_line, shown
 from service.computation import compute
 from service.daemon import Service
@@ -78,7 +78,6 @@ async def _demo(folder: Path, people: int, pictures: int, listen: str, *, once: 
         export_dir=folder / "facesets",
         database_url=None,
         embedder_urls="",
-        min_faces=6,
         listen=listen,
     )
     make_folder(settings.export_dir, mode=SHARED_FOLDER)
@@ -93,7 +92,7 @@ async def _sync_and_serve(app: App, *, once: bool) -> int:
     async with shown(app.board):
         found = await unless_stopped(app.runner.run("full"), app.context.stop)
     result = cut_off({}) if found is None else found
-    code = report(result)
+    code = report(result, await remarks_of(app))
     print_line(f"Face sets: {app.settings.export_dir}")
     if once or result.outcome is not Outcome.DONE:
         return code

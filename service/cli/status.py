@@ -11,7 +11,7 @@ from rich.table import Table
 from immich_facesets.errors import RequestError
 from immich_facesets.wording import counted
 from service.app import configured_users
-from service.cli.terminal import out, plain, print_json, print_line
+from service.cli.terminal import as_sentence, out, plain, print_json, print_line
 from service.passes.context import PassContext, utc_now
 from service.progress import ProgressBoard
 from service.reports.identity import IdentityView, view_identity
@@ -33,6 +33,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     failures: tuple[Failure, ...]
     failures_by_reason: dict[str, int]
     guardrails: tuple[str, ...]
+    nearly_there: tuple[str, ...]
     reembedding: Reembedding | None
     faces_to_read: FacesToRead | None
 
@@ -57,6 +58,15 @@ def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     for run in report.runs[:5]:
         ended = "running" if run.outcome is None else f"{run.outcome}: {run.message}"
         print_line(f"  {_when(run.started_at)} {run.kind} {ended}")
+    _print_failures(report)
+    for sentence in report.nearly_there:
+        print_line(as_sentence(sentence))
+    for message in report.guardrails:
+        print_line(f"Look at this: {message}")
+
+
+def _print_failures(report: StatusReport) -> None:
+    """Print what failed, by reason, with the latest pictures."""
     if report.failures_by_reason:
         print_line("Failures, tried again after growing pauses:")
     for reason, count in report.failures_by_reason.items():
@@ -66,8 +76,6 @@ def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
             print_line(f"    {failure.source}: {failure.name}: {failure.message} (again {_when(failure.retry_at)})")
         if count > len(latest):
             print_line(f"    and {count - len(latest)} more: 'immich-facesets status --json' lists the latest")
-    for message in report.guardrails:
-        print_line(f"Look at this: {message}")
 
 
 def _print_unavailable(report: StatusReport) -> None:
@@ -95,6 +103,7 @@ async def _status() -> StatusReport:
         failures=stored.failures,
         failures_by_reason=dict(sorted((one.reason, one.count) for one in stored.failures_by_reason)),
         guardrails=stored.guardrails,
+        nearly_there=stored.nearly_there,
         reembedding=stored.reembedding,
         faces_to_read=reading,
     )

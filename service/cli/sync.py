@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -10,10 +11,10 @@ from immich_facesets.errors import TransientError
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import App, chosen_users, open_app
-from service.cli.terminal import kept_note, print_line, print_remark, shown
+from service.cli.terminal import as_sentence, kept_note, print_line, print_remark, shown
 from service.daemon import Service
 from service.progress import SyncKind
-from service.reports.status import dropped_warnings
+from service.reports.status import dropped_warnings, stored_status
 from service.settings import Settings, load_settings
 from service.sync.outcome import UP_TO_DATE, Outcome, Result, cut_off
 from service.sync.stopping import unless_stopped
@@ -68,7 +69,8 @@ async def _sync(settings: Settings, kind: SyncKind, source: str | None) -> int:
     async with open_app(settings, chosen_users(settings), stop) as app, shown(app.board):
         result = await unless_stopped(app.runner.run(kind, source=source), stop)
         await _print_dropped(app)  # not before the sync, which follows new names
-    return report(cut_off({}) if result is None else result)
+        remarks = await remarks_of(app)
+    return report(cut_off({}) if result is None else result, remarks)
 
 
 async def _print_dropped(app: App) -> None:
@@ -78,8 +80,17 @@ async def _print_dropped(app: App) -> None:
             print_line(f"Look at this: {warning}")
 
 
-def report(result: Result) -> int:
-    """Print how a sync ended, and return its exit code."""
+async def remarks_of(app: App) -> tuple[str, ...]:
+    """Return what a user should know of the library after a sync; nothing while the database is down."""
+    try:
+        stored = await stored_status(app.store, None, app.settings)
+    except TransientError:
+        return ()
+    return stored.nearly_there
+
+
+def report(result: Result, remarks: Sequence[str] = ()) -> int:
+    """Print how a sync ended, with remarks on the library where it was done, and return its exit code."""
     counts = result.counts
     if result.outcome is Outcome.DONE:
         print_line(
@@ -88,11 +99,13 @@ def report(result: Result) -> int:
             f"{counts.get('publish_facesets', 0)} face sets ({counts.get('publish_written', 0)} written)."
         )
         if result.message != UP_TO_DATE:
-            print_line(f"{result.message[:1].upper()}{result.message[1:]}.")
+            print_line(as_sentence(result.message))
         if kept := counts.get("publish_kept", 0):
             print_line(kept_note(kept))
         if counts.get(UNREAD, 0):
             print_line("Such pictures are tried again after growing pauses; 'immich-facesets status' names them.")
+        for remark in remarks:
+            print_line(as_sentence(remark))
     else:
         print_remark(f"{result.outcome.value}: {result.message}")
     return _CODES[result.outcome]

@@ -136,6 +136,11 @@ async def _lines(board: ProgressBoard) -> None:
             print_remark(f"{WORDS[stage.stage]}: {stage.state}, {numbers}{failed}{left}")
 
 
+def as_sentence(text: str) -> str:
+    """Return a text with a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def kept_note(count: int) -> str:
     """Return the sentence about files of others that a publish kept."""
     return f"Kept in the export folder: {counted(count, 'file')} that somebody added or changed."

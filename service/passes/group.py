@@ -32,13 +32,14 @@ class GroupCounts:
     """
     Counts of one group pass, for the row of the run.
 
-    ``undecided``: examined faces that are equally near to two identities.
+    ``undecided``: examined faces that are equally near to two identities. ``nearly_there``: people who were nearly found.
     """
 
     joined: int = 0
     left: int = 0
     new_identities: int = 0
     undecided: int = 0
+    nearly_there: int = 0
     dropped_contents: int = 0
 
 
@@ -111,6 +112,8 @@ class Group:
             await store.write(identities.apply_grouping, plan, self._context.clock())
         if plan.report.guardrails is not None:
             await store.write(named_values.write_value, GUARDRAILS, list(plan.report.guardrails))
+        if plan.report.nearly_there is not None:
+            await store.write(named_values.write_nearly_there, plan.report.nearly_there)
         await store.write(named_values.write_value, QUESTIONS, list(questions(plan.report)))
         await store.write(write_scope, decided.scope)  # written last: the next sync repeats an interrupted grouping
         needed = await store.read(contents.crop_files)
@@ -141,5 +144,6 @@ class Group:
         self.counts.joined = 0 if is_carried else len(plan.joins)
         self.counts.left = len(plan.leaves)
         self.counts.new_identities = len(plan.new)
+        self.counts.nearly_there = 0 if plan.report.nearly_there is None else plan.report.nearly_there.people
         self.counts.undecided = sum(not one.is_member for one in plan.report.ambiguous)
         self._context.board.update_stage("group", done=plan.report.faces, total=plan.report.faces)

@@ -78,7 +78,7 @@ async def preview(context: PassContext, space: str, decided: Decided) -> Groupin
     return GroupingPreview(
         space=space,
         distances=decided.points,
-        min_faces=context.settings.min_faces,
+        min_faces=decided.rules.min_faces,
         looks_at_all=decided.measured is not None,
         faces=report.faces,
         survivors=report.survivors,

@@ -69,13 +69,14 @@ async def view_identity(context: PassContext, number: int) -> IdentityView | Non
     if not members:
         return None
     space = await space_in_use(context)
+    table = await store.read(identities.face_table, space.space, space.dimension)
     others = await compute(
         alternatives,
-        await store.read(identities.face_table, space.space, space.dimension),
+        table,
         await store.read(identities.all_memberships),
         number,
         await points_in_use(context, space),
-        context.settings.grouping_rules,
+        context.settings.grouping_rules(table.picture_count),
     )
     sources = {source.name: source for source in await store.read(stored_sources)}
     names = await store.read(identities.given_names)

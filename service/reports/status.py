@@ -12,10 +12,11 @@ from service.passes.embed import recipe_of
 from service.passes.fetched_again import warning
 from service.passes.group import GUARDRAILS, QUESTIONS
 from service.progress import seconds_left
+from service.reports.nearly_there import nearly_there_sentences
 from service.settings import Settings
 from service.store import embedding_work, face_readings, failures, runs, spaces
 from service.store.database import Store
-from service.store.named_values import read_thresholds, read_value
+from service.store.named_values import read_nearly_there, read_thresholds, read_value
 from service.store.source_names import dropped_users
 from service.web.schemas import Failure, LibraryCounts, ReasonCount, Reembedding, Run, StatusFacts
 
@@ -51,9 +52,10 @@ async def stored_status(
     ``configured``: the names of the Immich users in the settings, None when these cannot be read. ``settings``: those
     by which the next sync may fetch pictures again, None to leave that out.
     """
+    library = msgspec.convert(await store.read(runs.census), LibraryCounts, from_attributes=True)
     reasons, used = await store.read(failures.count_by_reason), await store.read(read_thresholds)
     return StatusFacts(
-        library=msgspec.convert(await store.read(runs.census), LibraryCounts, from_attributes=True),
+        library=library,
         runs=msgspec.convert(await store.read(runs.last_runs), tuple[Run, ...], from_attributes=True),
         failures=msgspec.convert(await store.read(failures.list_failures), tuple[Failure, ...], from_attributes=True),
         failures_by_reason=tuple(
@@ -66,6 +68,7 @@ async def stored_status(
             *(await store.read(read_value, GUARDRAILS) or ()),
             *(await store.read(read_value, QUESTIONS) or ()),
         ),
+        nearly_there=nearly_there_sentences(await store.read(read_nearly_there), library, settings),
         reembedding=msgspec.convert(
             await store.read(spaces.reembedding, configured), Reembedding | None, from_attributes=True
         ),

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from immich_facesets.calibration.thresholds import PointsInUse
+from immich_facesets.grouping.nearly_there import NearlyThere
 from service.store.tables import facts
 from service.store.upsert import BOOKKEEPING, upsert
 
@@ -96,6 +97,22 @@ def read_thresholds(tx: Connection) -> PointsInUse | None:
 def write_thresholds(tx: Connection, used: PointsInUse) -> None:
     """Store the thresholds in use."""
     write_value(tx, _THRESHOLDS, msgspec.to_builtins(used))
+
+
+_NEARLY_THERE = "nearly_there"
+
+
+def read_nearly_there(tx: Connection) -> NearlyThere | None:
+    """Return who was nearly found at the last grouping; None before the first, or when another version wrote it."""
+    try:
+        return msgspec.convert(read_value(tx, _NEARLY_THERE), NearlyThere | None)
+    except msgspec.ValidationError:
+        return None
+
+
+def write_nearly_there(tx: Connection, found: NearlyThere) -> None:
+    """Store who was nearly found."""
+    write_value(tx, _NEARLY_THERE, msgspec.to_builtins(found))
 
 
 _ENDED_SESSIONS = "ended_sessions"

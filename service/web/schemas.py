@@ -111,7 +111,7 @@ class StatusFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     ``runs`` and ``failures`` are the latest, newest first; ``failures_by_reason`` counts every failure, most frequent
     first. ``guardrails`` are warnings: what looks wrong, and what to change, or what only a user can answer.
-    ``thresholds`` is None before the first grouping.
+    ``nearly_there`` are sentences about people who were nearly found. ``thresholds`` is None before the first grouping.
     """
 
     library: LibraryCounts = LibraryCounts()
@@ -119,6 +119,7 @@ class StatusFacts(msgspec.Struct, frozen=True, kw_only=True):
     failures: tuple[Failure, ...] = ()
     failures_by_reason: tuple[ReasonCount, ...] = ()
     guardrails: tuple[str, ...] = ()
+    nearly_there: tuple[str, ...] = ()
     reembedding: Reembedding | None = None
     model: ModelFacts | None = None
     thresholds: PointsInUse | None = None

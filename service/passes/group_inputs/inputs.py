@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from immich_facesets.calibration.thresholds import PointsInUse
-from immich_facesets.grouping.plan import Carried, FaceTable, GroupingPlan, plan_grouping
+from immich_facesets.grouping.plan import Carried, FaceTable, GroupingPlan, GroupingRules, plan_grouping
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
 from service.computation import compute
@@ -32,6 +32,7 @@ class Decided:
     plan: GroupingPlan
     table: FaceTable = field(repr=False)
     points: OperatingPoints
+    rules: GroupingRules
     measured: PointsInUse | None
     scope: Scope
 
@@ -66,13 +67,14 @@ async def decide(
     points, measured = await points_in_use(context, space), None
     decided = await store.read(decisions.last_id)
     born = await store.read(births.births_of_people)
-    basis = basis_of(space.space, points, settings.grouping_rules, decided, born)
+    rules = settings.grouping_rules(table.picture_count)
+    basis = basis_of(space.space, points, rules, decided, born)
     before = await store.read(read_scope)
     fresh = fresh_faces(table.face_ids, before, basis, now, settings.full_listing_interval)
     if fresh is None:
         measured = await measure_points(context, space, table, asserted, constraints)
         points = measured.points
-        basis = basis_of(space.space, points, settings.grouping_rules, decided, born)
+        basis = basis_of(space.space, points, rules, decided, born)
     incomplete, dissolved = await _absent(store, space.space, carried, is_another_space=is_another_space)
     whole_at = now if fresh is None or before is None else before.whole_at
     plan = await compute(
@@ -83,7 +85,7 @@ async def decide(
         assertions=asserted,
         constraints=constraints,
         thresholds=points,
-        rules=settings.grouping_rules,
+        rules=rules,
         next_number=highest + 1,
         carried=carried,
         incomplete=incomplete,
@@ -91,7 +93,7 @@ async def decide(
         fresh=fresh,
         blank=space.blank,
     )
-    return Decided(plan, table, points, measured, Scope(basis, int(table.face_ids.max(initial=0)), whole_at))
+    return Decided(plan, table, points, rules, measured, Scope(basis, int(table.face_ids.max(initial=0)), whole_at))
 
 
 async def _absent(

@@ -53,12 +53,13 @@ class EvaluationInput:
 async def read_evaluation_input(store: Store, settings: Settings) -> EvaluationInput:
     """Read everything in the space in use; a library that was never grouped raises a ``SetupError``."""
     used = await store.read(grouped_points)
+    library = await store.read(read_library, used.space)
     return EvaluationInput(
-        library=await store.read(read_library, used.space),
+        library=library,
         space=used.space,
         family=used.family,
         points=points_today(settings, used),
-        rules=settings.grouping_rules,
+        rules=settings.grouping_rules(library.table.picture_count),
     )
 
 
