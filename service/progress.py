@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,12 +15,19 @@ STAGES: tuple[Stage, ...] = ("discover", "embed", "group", "publish")
 ENOUGH_ITEMS = 20
 """The least number of items whose rate tells how long the others take."""
 
+RATE_SECONDS = 60.0
+"""The time whose items make the rate of a stage, longer where they are few: it follows what is slower than before."""
+
 SyncKind = Literal["incremental", "faces", "full"]
 """The kinds of syncs: of changes; of changes and of the faces of all pictures; of the whole library."""
 
 
 class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """Progress of one stage. ``total`` and ``seconds_left``, an estimate, are None while they are unknown."""
+    """
+    Progress of one stage. ``total`` is None while it is unknown.
+
+    So are ``per_second``, the items of late, and ``seconds_left``, an estimate.
+    """
 
     stage: Stage
     state: Literal["waiting", "running", "done", "failed"] = "waiting"
@@ -27,6 +35,7 @@ class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
     total: int | None = None
     failed: int = 0
     note: str = ""
+    per_second: float | None = None
     seconds_left: float | None = None
 
 
@@ -77,6 +86,7 @@ class ProgressBoard:
         self._wakers: set[asyncio.Event] = set()
         self._clock = clock
         self._moved_at: dict[Stage, float] = {}
+        self._lately: dict[Stage, deque[tuple[float, int]]] = {}
 
     @property
     def now(self) -> Progress:
@@ -107,14 +117,36 @@ class ProgressBoard:
         return next(item for item in self._now.stages if item.stage == stage)
 
     def update_stage(self, stage: Stage, **changes: object) -> None:
-        """Change fields of one stage's progress."""
+        """Change fields of one stage's progress; its rate follows, and the time left unless that is given."""
         before = self.stage(stage)
+        changes = self._pace(before, changes) | changes
         if changes.get("done", before.done) != before.done or {"state", "total"} & changes.keys():
             self._moved_at[stage] = self._clock()
         stages = tuple(
             msgspec.structs.replace(item, **changes) if item.stage == stage else item for item in self._now.stages
         )
         self.show(msgspec.structs.replace(self._now, stages=stages))
+
+    def _pace(self, before: StageProgress, changes: Mapping[str, Any]) -> dict[str, float | None]:
+        """Return rate and time left of a stage after these changes; neither without a step that was counted."""
+        done, total = changes.get("done", before.done), changes.get("total", before.total)
+        if "state" in changes or done < before.done or "total" in changes:
+            self._lately[before.stage] = deque([(self._clock(), done)])
+            return {"per_second": None, "seconds_left": None}
+        if done == before.done:
+            return {}
+        now, lately = self._clock(), self._lately.setdefault(before.stage, deque())
+        while len(lately) > 1 and lately[1][0] <= now - RATE_SECONDS and done - lately[1][1] >= ENOUGH_ITEMS:
+            lately.popleft()
+        if not lately or now - lately[-1][0] >= RATE_SECONDS / 60:
+            lately.append((now, before.done))
+        since, start = lately[0]
+        counted, seconds = done - start, now - since
+        left = None if total is None else seconds_left(done=counted, left=total - done, seconds=seconds)
+        return {
+            "per_second": counted / seconds if seconds > 0 and counted >= ENOUGH_ITEMS else None,
+            "seconds_left": left,
+        }
 
     def standstill_seconds(self, stage: Stage) -> float:
         """Return for how long a running stage has done nothing of what it has yet to do; 0 where nothing waits."""

@@ -21,7 +21,7 @@ from immich_facesets.runtime.visible_text import visible, visible_json
 from immich_facesets.wording import counted
 from service.progress import STAGES, ProgressBoard, Stage
 from service.progress import Progress as Snapshot
-from service.web.formatting import stage_note, time_left
+from service.web.formatting import pace, stage_note, time_left
 
 WORDS: dict[Stage, str] = {
     "discover": "Looking for new pictures",
@@ -132,8 +132,9 @@ async def _lines(board: ProgressBoard) -> None:
             if stage.state == "done" and not stage.done and stage.note:
                 numbers = stage.note
             failed = f", {stage.failed} failed" if stage.failed else ""
+            rate = "" if stage.per_second is None else f", {pace(stage.per_second)}"
             left = "" if stage.seconds_left is None else f", {time_left(stage.seconds_left)}"
-            print_remark(f"{WORDS[stage.stage]}: {stage.state}, {numbers}{failed}{left}")
+            print_remark(f"{WORDS[stage.stage]}: {stage.state}, {numbers}{failed}{rate}{left}")
 
 
 def as_sentence(text: str) -> str:

@@ -30,6 +30,7 @@ from service.sources import Source
 from service.store import face_readings, named_values, runs, spaces
 from service.store.database_errors import DatabaseAwayError
 from service.sync.outcome import UP_TO_DATE, Outcome, Result, cut_off, ended_by, together
+from service.sync.progress_log import logged
 from service.sync.stopping import StopRequestedError
 from service.sync.unread import UNREAD, counting_unread, with_unread
 
@@ -154,7 +155,9 @@ class Runner:
         sync = _Sync(run_id, kind, names, started)
         result = cut_off(sync.counts)
         try:
-            result = with_unread(await self._judge(self._stages(sync), sync.counts), sync.unread)
+            async with logged(board):
+                judged = await self._judge(self._stages(sync), sync.counts)
+            result = with_unread(judged, sync.unread)
         finally:  # also when cancelled: the row records the outcome
             result = await self._write_end(run_id, result)
             board.end(result.message)

@@ -103,9 +103,20 @@ def time_left(seconds: float) -> str:
     return f"about {_in_one_unit(max(1, seconds))} left"
 
 
+def pace(per_second: float) -> str:
+    """Return a rate as readable text: ``12 a second``, ``3.4 a second``, ``20 a minute``."""
+    if per_second >= 10:
+        return f"{per_second:,.0f} a second"
+    return f"{per_second:.1f} a second" if per_second >= 1 else f"{60 * per_second:.0f} a minute"
+
+
 def stage_note(stage: StageProgress) -> str:
-    """Return the note of a stage, with the estimate of the time left."""
-    return ", ".join(filter(None, (stage.note, None if stage.seconds_left is None else time_left(stage.seconds_left))))
+    """Return the note of a stage; while it runs, with its rate and the estimate of the time left."""
+    parts = [stage.note]
+    if stage.state == "running":
+        parts.append("" if stage.per_second is None else pace(stage.per_second))
+        parts.append("" if stage.seconds_left is None else time_left(stage.seconds_left))
+    return ", ".join(filter(None, parts))
 
 
 def _in_one_unit(seconds: float) -> str:
