@@ -27,6 +27,9 @@ UNIT_TESTS ?= tests/unit
 PYTEST_FLAGS ?=
 # How many processes run them: one more than cores, because many tests wait for a process or a clock.
 WORKERS ?= $$(( $$(nproc 2>/dev/null || echo 2) + 1 ))
+# A folder of pictures for `make run`. It is taken as it is written: a dollar sign or a blank is part of a path.
+override PHOTOS := $(value PHOTOS)
+export PHOTOS
 # UPGRADE=--upgrade makes `make lock` take newer versions; without it the lock only follows pyproject.toml.
 UPGRADE ?=
 
@@ -101,16 +104,8 @@ system:
 
 # ------------------------------------------------------------------------------------------------------------ run
 
-run: $(INSTALLED)  ## Sync once and serve the pages (without IMMICH_URL: the demo)
-	@if [ -n "$${IMMICH_URL:-}" ]; then \
-	  $(BIN)/immich-facesets sync || [ $$? = 2 ]; \
-	  exec $(BIN)/immich-facesets serve; \
-	else \
-	  echo "run: IMMICH_URL is not set, so this is the demo: invented people, a synthetic embedder, nothing of yours."; \
-	  echo "run: for your own library, with an API key from Immich's account settings:"; \
-	  echo "run:   IMMICH_URL=http://your-immich:2283 IMMICH_API_KEY_FILE=/path/to/key make run"; \
-	  exec $(BIN)/immich-facesets demo; \
-	fi
+run: $(INSTALLED)  ## Sync and serve the pages: PHOTOS=~/Pictures, or your Immich by IMMICH_URL, else the demo
+	@exec $(BIN)/immich-facesets run $${PHOTOS:+"--photos=$$PHOTOS"}
 
 demo: $(INSTALLED)  ## Show the whole product on invented people
 	@exec $(BIN)/immich-facesets demo

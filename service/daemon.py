@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import shutil
+import time
 from collections.abc import Callable, Collection
 
 import msgspec
@@ -24,6 +25,7 @@ from service.sync.schedule import SyncTrigger, schedule_of
 from service.sync.stopping import until_stopped
 from service.web import schemas as shown
 from service.web.context import WebContext
+from service.web.login_links import LoginLinks
 from service.web.server import serve_web
 
 log = structlog.get_logger(__name__)
@@ -44,12 +46,13 @@ class Service:
     """
     The running service: a sync at each scheduled time and on request, and status for the web part.
 
-    ``on_serving`` is called with the address that was actually bound.
+    ``on_serving`` is called with the address that was actually bound. ``login_links`` issues tickets that sign in once.
     """
 
     def __init__(self, app: App, *, on_serving: Callable[[Listen], None] | None = None) -> None:
         self._app = app
         self._on_serving = on_serving
+        self.login_links = LoginLinks(time.monotonic)
         self._trigger = SyncTrigger(schedule_of(app.settings), on_next=app.board.set_next_sync)
         self._requests: asyncio.Queue[tuple[SyncKind, str | None]] = asyncio.Queue(maxsize=1)
         self._last: Result | None = None
@@ -70,6 +73,7 @@ class Service:
             registry=app.metrics.registry,
             version=program_version(),
             ended_sessions=await app.store.read(named_values.read_ended_sessions),
+            login_links=self.login_links,
             keep_ended=lambda ended: app.store.write(named_values.write_ended_sessions, ended),
         )
         watch = EventLoopWatch(app.metrics.observe_lag)

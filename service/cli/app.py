@@ -21,6 +21,7 @@ from service.cli import (
     import_facesets,
     models,
     preflight,
+    quickstart,
     sources,
     status,
     sync,
@@ -35,6 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command("run")(quickstart.run)
 app.command("serve")(sync.serve)
 app.command("sync")(sync.sync)
 app.command("export")(export.export)

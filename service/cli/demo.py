@@ -9,24 +9,21 @@ import typer
 
 from immich_facesets.errors import SetupError
 from immich_facesets.runtime.file_modes import SHARED_FOLDER, make_folder
-from immich_facesets.runtime.listen_address import Listen
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
-from service.app import App, open_app
-from service.cli.sync import remarks_of, report
-from service.cli.terminal import print_line, shown
+from service.app import open_app
+from service.cli.serving import sync_and_serve
+from service.cli.terminal import print_line
 from service.computation import compute
-from service.daemon import Service
 from service.demo.immich import FakeImmich
 from service.demo.library import draw_library, fill
 from service.settings import Settings
-from service.storage import web_token
-from service.sync.outcome import Outcome, cut_off
 from service.sync.stopping import unless_stopped
 from service.users import User
 
 _MARK = ".immich-facesets-demo"
 _USERS = ("anna", "ben")
+ADVICE = "To use your own photos: make run PHOTOS=~/Pictures. For an Immich, the README says how. Ctrl-C stops."
 EMBEDDER = {"FACESETS_EMBEDDER_ENGINE": "synthetic"}
 
 
@@ -83,24 +80,6 @@ async def _demo(folder: Path, people: int, pictures: int, listen: str, *, once: 
     make_folder(settings.export_dir, mode=SHARED_FOLDER)
     try:
         async with open_app(settings, users, stop, embedder_environ=EMBEDDER) as app:
-            return await _sync_and_serve(app, once=once)
+            return await sync_and_serve(app, is_demo=True, once=once, advice=ADVICE)
     finally:
         await immich.stop()
-
-
-async def _sync_and_serve(app: App, *, once: bool) -> int:
-    async with shown(app.board):
-        found = await unless_stopped(app.runner.run("full"), app.context.stop)
-    result = cut_off({}) if found is None else found
-    code = report(result, await remarks_of(app))
-    print_line(f"Face sets: {app.settings.export_dir}")
-    if once or result.outcome is not Outcome.DONE:
-        return code
-
-    def tell(bound: Listen) -> None:
-        print_line(f"Status page: http://{bound}")
-        print_line(f"Its token: {web_token(app.settings)}")
-        print_line("To use your own photos, set IMMICH_URL and IMMICH_API_KEY; the README says how. Ctrl-C stops.")
-
-    await Service(app, on_serving=tell).run()
-    return ExitCode.STOPPED

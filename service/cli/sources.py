@@ -97,10 +97,10 @@ def add(
     settings = load_settings()
     if not is_user_name(name):
         raise RequestError(f"{name!r} is no name for a source: {USER_NAME_RULE}", status=400)
-    root = _checked(path, settings)
+    root = checked_folder(path, settings)
     with open_own_store(settings, prepare_data_dir(settings), is_locked=False) as store:
         before = _find(store, name)
-        if name in _users(settings) or (before is not None and before.kind != "folder"):
+        if name in immich_users(settings) or (before is not None and before.kind != "folder"):
             raise RequestError(f"{name!r} is an Immich user: call the folder something else")
         is_trusted = trusted or (not mixed and before is not None and before.mode == "trusted")
         if follow_links is None:
@@ -128,12 +128,12 @@ async def _remove(name: str, settings: Settings) -> None:
         if found is None:
             known = ", ".join(source.name for source in await store.read(stored_sources))
             raise RequestError(f"there is no source {name!r}; there are: {known or 'none'}", status=404)
-        if found.kind != "folder" and name in _users(settings):
+        if found.kind != "folder" and name in immich_users(settings):
             raise RequestError(f"{name!r} is an Immich user: take the key out of the settings first")
         await asyncio.to_thread(store.write_now, remove_source, name)
 
 
-def _checked(path: Path, settings: Settings) -> Path:
+def checked_folder(path: Path, settings: Settings) -> Path:
     """Return the absolute path of a folder that can be a source; links stay, so that users recognise the path."""
     root = path.expanduser().absolute()
     if not root.is_dir():
@@ -148,7 +148,7 @@ def _find(store: Store, name: str) -> StoredSource | None:
     return next((source for source in store.read_now(stored_sources) if source.name == name), None)
 
 
-def _users(settings: Settings) -> frozenset[str]:
+def immich_users(settings: Settings) -> frozenset[str]:
     """Return the names of the Immich users in the settings; empty without any, as folders need none."""
     try:
         return frozenset(user.name for user in load_users(settings))

@@ -23,6 +23,11 @@ LONGEST_PAUSE_SECONDS = 60.0
 FORGET_SECONDS = 3600.0
 MAX_ADDRESSES = 1000
 
+USED_LINK = (
+    "This link has signed somebody in already, is older than ten minutes, or was opened on another machine. "
+    "Enter the token, or start the service anew for another link."
+)
+
 
 class Keyring:
     """
@@ -141,22 +146,37 @@ async def log_in(request: web.Request) -> web.StreamResponse:
     goal = local_path(form.get("next", "/"))
     keyring, pauses, address = request.app[KEYRING], request.app[PAUSES], caller_at(request.remote or "")
     if not keyring.is_token(form.get("token", "").strip()):
-        return _refuse_token(request, goal, pauses, address)
+        return _refuse(request, goal, pauses, address, "That is not the token of this service.")
     pauses.forget(address)
+    raise _signed_in(request, goal)
+
+
+async def log_in_by_link(request: web.Request) -> web.StreamResponse:
+    """Trade the ticket of a link for a session; the ticket is over then, whatever becomes of the request."""
+    ticket = (await read_form(request)).get("ticket", "")
+    address = caller_at(request.remote or "")
+    if not request.app[CONTEXT].login_links.take(ticket, request):
+        return _refuse(request, "/", request.app[PAUSES], address, USED_LINK)
+    raise _signed_in(request, "/")
+
+
+def _signed_in(request: web.Request, goal: str) -> web.HTTPSeeOther:
+    """Return the redirect to ``goal`` that sets a new session."""
     answer = web.HTTPSeeOther(goal)
+    keyring = request.app[KEYRING]
     is_https = request.secure or request.headers.get(hdrs.X_FORWARDED_PROTO, "") == "https"
     answer.set_cookie(
         SESSION_COOKIE, keyring.issue(), max_age=SESSION_SECONDS, httponly=True, samesite="Strict", secure=is_https
     )
-    raise answer
+    return answer
 
 
-def _refuse_token(request: web.Request, goal: str, pauses: LoginPauses, address: str) -> web.Response:
+def _refuse(request: web.Request, goal: str, pauses: LoginPauses, address: str, error: str) -> web.Response:
     request.app[WRONG_TOKENS].warn("wrong_token", caller=address)
     wait = pauses.remaining(address)
     if wait <= 0:
         pauses.count_wrong(address)
-        return _login_page(request, goal, error="That is not the token of this service.", status=401)
+        return _login_page(request, goal, error=error, status=401)
     seconds = int(wait) + 1
     page = _login_page(request, goal, error=f"Too many wrong tokens. Try again in {seconds} s.", status=429)
     page.headers[hdrs.RETRY_AFTER] = str(seconds)
@@ -201,6 +221,19 @@ ROUTES = (
             303: Answer("Logged in; the cookie is set", redirects=True),
             401: Answer("A wrong token", media_type="text/html"),
             429: Answer("Another wrong token from this address, too soon", media_type="text/html"),
+        },
+    ),
+    Route(
+        method="POST",
+        path="/login/link",
+        handler=log_in_by_link,
+        summary="Trade the ticket of a link, which the script of the login page takes from its fragment, for a session cookie",
+        access=Access.EVERYBODY,
+        form={"ticket": "The ticket, valid once and for ten minutes, on this machine alone"},
+        answers={
+            303: Answer("Logged in; the cookie is set", redirects=True),
+            401: Answer("No valid ticket", media_type="text/html"),
+            429: Answer("Another invalid one from this address, too soon", media_type="text/html"),
         },
     ),
     Route(

@@ -9,6 +9,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from service.progress import ProgressBoard, SyncKind
+from service.web.login_links import LoginLinks
 from service.web.schemas import Readiness, StatusFacts, SyncRequest
 
 
@@ -21,7 +22,7 @@ class WebContext:
     ``token`` None disables authentication, which ``serve_web`` allows on loopback only. ``allowed_hosts`` are the names
     accepted in the ``Host`` header beside addresses and ``localhost``. Empty means any name, because DNS rebinding
     gains nothing against a token. ``ended_sessions`` are the ids of sessions that were logged out, with their expiry;
-    ``keep_ended`` keeps them for the next start. ``clock`` is the wall clock in seconds, ``uptime`` a monotonic one.
+    ``keep_ended`` keeps them for the next start. ``login_links`` are those that sign in once. ``clock`` is the wall clock in seconds, ``uptime`` a monotonic one.
     """
 
     board: ProgressBoard
@@ -34,6 +35,7 @@ class WebContext:
     allowed_hosts: tuple[str, ...] = ()
     ended_sessions: Mapping[str, int]
     keep_ended: Callable[[Mapping[str, int]], Awaitable[None]]
+    login_links: LoginLinks = field(default_factory=lambda: LoginLinks(time.monotonic))
     clock: Callable[[], float] = time.time
     uptime: Callable[[], float] = time.monotonic
 

@@ -110,6 +110,30 @@ async def visitor(
         await context.close()
 
 
+async def test_a_link_of_the_terminal_signs_in_once_and_leaves_no_trace() -> None:
+    scene = busy_scene()
+    async with serve_web(scene.context(), ANY_PORT) as listen, chromium() as browser:
+        link = f"http://{listen}/login#{scene.login_links.issue()}"
+        async with visitor(browser) as guest:
+            asked: list[str] = []
+            guest.page.on("request", lambda request: asked.append(request.url))
+            await guest.page.goto(link)
+            await guest.is_live()
+            ticket = link.partition("#")[2]
+            assert guest.page.url == f"http://{listen}/"
+            assert not [url for url in asked if ticket in url and url != link]
+            assert guest.complaints == []
+            await guest.page.go_back()
+            assert ticket not in guest.page.url
+            again = f"http://{listen}/login#{scene.login_links.issue()}"
+            await guest.page.goto(again)
+            await guest.is_live()
+            assert guest.page.url == f"http://{listen}/", "a browser that is signed in keeps no ticket in its address"
+        async with visitor(browser) as other:
+            await other.page.goto(link)
+            await expect(other.page.get_by_role("alert")).to_contain_text("has signed somebody in already")
+
+
 def troubled_scene() -> Scene:
     """Show every message of the page at once."""
     scene = busy_scene()

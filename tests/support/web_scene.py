@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from immich_facesets.spaces import OperatingPoints
 from service.monitoring.metrics import Metrics
 from service.progress import ProgressBoard, RemoteState
 from service.web.context import WebContext
+from service.web.login_links import LoginLinks
 from service.web.schemas import (
     Failure,
     LibraryCounts,
@@ -142,6 +144,7 @@ class Scene:
     wishes: list[tuple[str, str | None]] = field(default_factory=list)
     trouble: Exception | None = None
     ended_sessions: dict[str, int] = field(default_factory=dict)
+    login_links: LoginLinks = field(default_factory=lambda: LoginLinks(time.monotonic))
 
     async def keep_ended(self, ended: Mapping[str, int]) -> None:
         if self.trouble is not None:
@@ -178,6 +181,7 @@ class Scene:
             allowed_hosts=allowed_hosts,
             ended_sessions=self.ended_sessions,
             keep_ended=self.keep_ended,
+            login_links=self.login_links,
         )
 
 

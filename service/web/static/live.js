@@ -112,6 +112,10 @@ document.addEventListener("submit", async (event) => {
   else tell(answer ? (await answer.json()).message : "The service cannot be reached.");
 });
 
+if (location.hash && location.hash !== "#main") {
+  // The ticket of a login link, when this browser was signed in already: see login.js.
+  history.replaceState(null, "", location.pathname + location.search);
+}
 localise(document);
 if (toast.textContent) {
   tell(toast.textContent);
