@@ -1,4 +1,8 @@
-"""Folders of pictures, best first, with the person's name in theirs: for FaceFusion, which averages all, and for people."""
+"""
+Folders of pictures, best first, with the person's name in theirs: for FaceFusion and for people.
+
+FaceFusion averages the largest face of each file. Two of its swappers read the first file alone, so the best comes first.
+"""
 
 from immich_facesets.exports.picture_encoding import EVERY_FORMAT
 from immich_facesets.exports.profile import FacesetLayout, FacesetProfile, PickedFaces
