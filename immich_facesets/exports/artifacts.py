@@ -111,7 +111,7 @@ def form_of_faceset(
 
     if most_scale is not None:
         faceset = _without(faceset, [face for face in faceset.faces if picture(face).scale > most_scale])
-    faces = picked(faceset, count, is_for_swapping=profile.is_for_swapping)
+    faces = picked(faceset, count, is_for_swapping=profile.is_for_swapping, weights=profile.weights)
     if not faces:
         return None
     leaf = name or faceset.name

@@ -1,7 +1,7 @@
 """
 The faces of a face set that an export takes when it takes only so many.
 
-``picked`` alone selects them: by ``diversity``, with weights for the two kinds of readers.
+``picked`` alone selects them: by ``diversity``, with weights for each kind of readers.
 """
 
 import math
@@ -22,14 +22,18 @@ class Weights:
     The value of a face to a reader, and the value of a new angle, light, expression or event beside it.
 
     ``score`` weighs the quality, ``near`` the nearness to the centroid of the face set, ``moderate`` a small turn of
-    the head. ``even_light`` weighs how near the brightness is to the median of the face set. Each is in [0, 1]. The
-    others are those of ``diversity``: the value of the first face of a bin.
+    the head. ``even_light`` weighs how near the brightness is to the median of the face set. ``large`` weighs the
+    pixels of the face up to ``LARGE``, and ``sharp`` its sharpness. ``whole`` is for a crop that shows all of its square, with the
+    face in the middle. Each is in [0, 1]. The others are those of ``diversity``: the value of the first face of a bin.
     """
 
     score: float = 1.0
     near: float = 0.0
     moderate: float = 0.0
     even_light: float = 0.0
+    large: float = 0.0
+    sharp: float = 0.0
+    whole: float = 0.0
     yaw: float = 0.0
     pitch: float = 0.0
     light: float = 0.0
@@ -49,6 +53,14 @@ For readers that learn a person's looks: every available angle, light and expres
 within 0.3 of each other. A first side view therefore enters, and a tenth only as the better face.
 """
 
+FOR_ONE_PICTURE = Weights(near=0.5, moderate=0.5, even_light=0.5, large=0.5, sharp=0.3, whole=0.3)
+"""
+For readers that learn a person's looks from one picture: what is good for an average, and large, sharp and centred.
+"""
+
+LARGE = 512.0
+"""Short edge in pixels of a face that fills half of a picture of 1024 pixels without being enlarged."""
+
 FULLY_TURNED = 45.0
 """Least degrees between a head's direction and the camera at which a face is not moderate at all."""
 
@@ -59,17 +71,20 @@ completely different.
 """
 
 
-def picked(faceset: Faceset, count: int | None, *, is_for_swapping: bool) -> tuple[ExportFace, ...]:
+def picked(
+    faceset: Faceset, count: int | None, *, is_for_swapping: bool, weights: Weights | None = None
+) -> tuple[ExportFace, ...]:
     """
     Return so many faces of a face set, None for all, in the order of their ranks; for swapping no minor's.
 
-    Painted crops are taken only when there are too few others. Averaged faces have a floor of sharpness and size
-    (``Faceset.averaged``), so that there may be fewer than asked for. A larger choice holds the smaller one.
+    ``weights``: None for those of readers that average, or that show. Painted crops are taken only when there are too
+    few others. Averaged faces have a floor of sharpness and size (``Faceset.averaged``), so that there may be fewer than
+    asked for. A larger choice holds the smaller one.
     """
     if count is None:
         return faceset.swappable if is_for_swapping else faceset.faces
     faces = faceset.averaged if is_for_swapping else faceset.faces
-    weights = FOR_AVERAGING if is_for_swapping else FOR_SHOWING
+    weights = weights or (FOR_AVERAGING if is_for_swapping else FOR_SHOWING)
     clean = [row for row, face in enumerate(faces) if not face.is_masked]
     painted = [row for row, face in enumerate(faces) if face.is_masked]
     order = [*_ordered(faces, clean, weights), *_ordered(faces, painted, weights)]
@@ -97,6 +112,9 @@ def terms(faces: Sequence[ExportFace], weights: Weights) -> tuple[NDArray[np.flo
         + weights.near * _unit(1.0 - np.array([face.distance for face in faces]))
         + weights.moderate * _unit(1.0 - np.array(turned) / FULLY_TURNED)
         + weights.even_light * _unit(1.0 - np.abs(light - np.nanmedian(light)) / OTHER_LIGHT)
+        + weights.large * _unit(np.array([candidate.face.face_short for candidate in candidates]) / LARGE)
+        + weights.sharp * _unit(np.array([face.quality.sharpness for face in faces]))
+        + weights.whole * np.array([float(face.frame is None) for face in faces])
     )
     aspects = [
         Aspect(coverage.yaw, weights.yaw),

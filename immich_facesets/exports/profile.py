@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.exports.face_choice import Weights
 from immich_facesets.exports.file_names import safe_name
 from immich_facesets.exports.library import UserLibrary
 from immich_facesets.exports.picture_encoding import PictureFormat
@@ -124,6 +125,7 @@ class Profile:
     reads_alpha_masks: whether its readers learn nothing of what is transparent. Such pictures are transparent where they
         show another face, or lie outside the photo.
     sizes: the pixels that a request may have; empty for any.
+    weights: how faces are chosen; None for the usual way of readers for swapping, or of the others.
     usual_faces, usual_pixels: what a request without numbers gets; None for all faces, and for the stored size.
     usual_most_scale: pictures that are enlarged more are left out, unless a request has another number; None for none.
     settings: the settings that take the place of the numbers of a request; None when a request may have numbers.
@@ -138,6 +140,7 @@ class Profile:
     sizes: tuple[int, ...] = ()
     needs_vectors: bool = False
     require_space: Callable[[Info], None] | None = None
+    weights: Weights | None = None
     usual_faces: int | None = None
     usual_pixels: int | None = None
     usual_most_scale: float | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from immich_facesets.exports import aligned, fsz, imagefolder, kohya, npz, picture_folder, visomaster, xmp
+from immich_facesets.exports import aligned, fsz, imagefolder, kohya, npz, picture_folder, portrait, visomaster, xmp
 from immich_facesets.exports.profile import Profile
 
 PROFILES: Mapping[str, Profile] = MappingProxyType(
@@ -12,6 +12,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
         for profile in (
             fsz.FSZ,
             picture_folder.FACEFUSION,
+            portrait.PORTRAIT,
             visomaster.VISOMASTER,
             kohya.KOHYA,
             imagefolder.IMAGEFOLDER,

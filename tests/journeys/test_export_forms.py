@@ -27,7 +27,7 @@ from service.demo.immich import FakeImmich
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(900)]
 
-PROFILES = "fsz,facefusion,kohya:3:256,imagefolder,xmp,npz,plain"
+PROFILES = "fsz,facefusion,portrait,kohya:3:256,imagefolder,xmp,npz,plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,7 @@ async def test_every_form_of_real_photos_is_what_its_reader_wants(
     }
     assert len(averages) >= people
     check_people_differ(exported, averages)
+    check_portraits(reader, forms / "portrait", averages)
     check_kohya(reader, forms / "kohya")
     check_cache(exported, forms / "npz/anna/cache.npz")
     check_sidecars(exported, forms / "xmp/anna")
@@ -147,6 +148,29 @@ def check_people_differ(exported: Exported, averages: Mapping[str, NDArray[np.fl
         manifest = json.loads((exported.root / "_profiles/facefusion" / name / "manifest.json").read_bytes())
         shown = [exported.photos[face["assets"][0]["asset_id"]] for face in manifest["faces"]]
         assert len({photo.split("/")[-2] for photo in shown}) == 1
+
+
+def check_portraits(reader: Any, root: Path, averages: Mapping[str, NDArray[np.float32]]) -> None:
+    """
+    Check that readers of a single picture take the person's face: Deep-Live-Cam the leftmost, InstantID and PuLID the
+    largest, IP-Adapter FaceID the first found, and PuLID's second detector the one in the middle.
+    """
+    assert {folder.name for folder in root.iterdir()} == averages.keys()
+    for folder in root.iterdir():
+        (path,) = folder.glob("*.png")
+        with Image.open(path) as image:
+            assert image.size == (1024, 1024)
+        faces = found_in(reader, path)
+        middles = [(face.bbox[:2] + face.bbox[2:]) / 2 for face in faces]
+        taken = {
+            min(range(len(faces)), key=lambda row: faces[row].bbox[0]),
+            max(range(len(faces)), key=lambda row: float(np.prod(faces[row].bbox[2:] - faces[row].bbox[:2]))),
+            min(range(len(faces)), key=lambda row: float(np.abs(middles[row] - 512).sum())),
+            0,
+        }
+        assert len(taken) == 1
+        assert float(faces[0].normed_embedding @ averages[folder.name]) > 0.5
+        assert np.abs(middles[0] - 512).max() < 128
 
 
 def check_kohya(reader: Any, root: Path) -> None:

@@ -96,7 +96,7 @@ class ProfileArtifacts:
 
     async def _vectors(self, profile: FacesetProfile, request: ExportRequest, faceset: Faceset) -> NDArray[np.float32]:
         """Return the vectors of the picked faces, (n, d), as long as the recogniser makes them."""
-        faces = picked(faceset, request.faces, is_for_swapping=profile.is_for_swapping)
+        faces = picked(faceset, request.faces, is_for_swapping=profile.is_for_swapping, weights=profile.weights)
         face_ids = [face.candidate.face.face_id for face in faces]
         known = await self._checks.lengths(faces)
         if faces and not known and not self._stop.is_set():
