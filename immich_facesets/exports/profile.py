@@ -5,7 +5,7 @@ Every profile is one module. It declares a value of one of these classes, and a 
 files. ``registry`` collects the values.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
@@ -180,12 +180,14 @@ class FacesetProfile(Profile):
     subfolder: between the profile's folder and its directories.
     has_eras: whether an era of a person is a face set of its own.
     directory_names: the directory of each identity, by its label; None where the face set's name is used.
+    combine: the files of one more directory, about everybody, from those of all face sets; None for no such directory.
     """
 
     lay_out: Callable[[PickedFaces], FacesetLayout]
     subfolder: str = ""
     has_eras: bool = True
     directory_names: Callable[[Mapping[int, str | None]], Mapping[int, str]] | None = None
+    combine: Callable[[Sequence[bytes]], Mapping[str, bytes]] | None = None
 
     @property
     def folder(self) -> str:

@@ -2,10 +2,12 @@
 Embeddings for VisoMaster: a JSON list of people, each with one vector for each recogniser that made one.
 
 The key names the recogniser, and a swapper trusts it. A vector of the same length from another model would give a face
-of no real person.
+of no real person. The program forgets its list of people when it loads another, so there is also one of everybody.
 """
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ from immich_facesets.wire import Info
 
 KEY = "Inswapper128ArcFace"
 """The recogniser of the Inswapper model: w600k_r50 of buffalo_l."""
+
+EVERYBODY_FILE = "Everybody.json"
 
 _MODEL = "w600k_r50"
 _DIMENSION = 512
@@ -47,6 +51,10 @@ def embedding_file(title: str, vectors: NDArray[np.float32]) -> bytes:
         raise ValueError(f"{KEY} takes vectors of {_DIMENSION} numbers, one at least")
     values = [round(float(value), 8) for value in vectors.astype(np.float64).mean(axis=0)]
     people = [{"name": title, "embedding_store": {KEY: values}}]
+    return _encoded(people)
+
+
+def _encoded(people: Sequence[dict[str, Any]]) -> bytes:
     return (json.dumps(people, ensure_ascii=True, allow_nan=False) + "\n").encode()
 
 
@@ -64,6 +72,13 @@ def lay_out(picked: PickedFaces) -> FacesetLayout:
     return FacesetLayout((None,) * len(picked.faces), {_file(picked.person): body})
 
 
+def combine(files: Sequence[bytes]) -> dict[str, bytes]:
+    """Return one file of all the people in these, in the order of their names, as the reader's window lists them."""
+    people = [person for file in files for person in json.loads(file)]
+    people.sort(key=lambda person: (person["name"].casefold(), person["name"]))
+    return {EVERYBODY_FILE: _encoded(people)}
+
+
 VISOMASTER = FacesetProfile(
     name="visomaster",
     is_for_swapping=True,
@@ -72,4 +87,5 @@ VISOMASTER = FacesetProfile(
     require_space=require_space,
     usual_faces=30,  # one vector, of which every face is a part
     lay_out=lay_out,
+    combine=combine,
 )

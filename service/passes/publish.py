@@ -123,7 +123,7 @@ class Publish:
             return
         chosen = [faceset for faceset in facesets if faceset.folder is FacesetFolder.MAIN]
         forms = self._profile_artifacts(facts)
-        artifacts = await forms.of([request], chosen)
+        artifacts = await forms.of([request], chosen, has_everybody=identity is None)
         shelf = PictureShelf(may_link=False)  # the copy is the user's: no file of it is a file of another directory
         if forms.refused is not None:
             raise forms.refused

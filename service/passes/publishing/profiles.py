@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.errors import SetupError
 from immich_facesets.exports.artifacts import Draw, ExportArtifact, form_of_faceset, form_of_library
+from immich_facesets.exports.combined import form_of_everybody
 from immich_facesets.exports.face_choice import picked
 from immich_facesets.exports.file_names import FacesetKey, titles_of, user_directories
 from immich_facesets.exports.library import LibraryFace, PlacedPicture, UserLibrary
@@ -39,12 +40,22 @@ class ProfileArtifacts:
         self._labels = labels
         self.refused: SetupError | None = None
 
-    async def of(self, requests: Sequence[ExportRequest], facesets: Sequence[Faceset]) -> list[ExportArtifact]:
-        """Return the artifacts of these requests; the face sets' own directories are none of them."""
+    async def of(
+        self, requests: Sequence[ExportRequest], facesets: Sequence[Faceset], *, has_everybody: bool = True
+    ) -> list[ExportArtifact]:
+        """
+        Return the artifacts of these requests; the face sets' own directories are none of them.
+
+        ``has_everybody``: whether the face sets are those of all people, so that there may be a directory about all.
+        """
         artifacts: list[ExportArtifact] = []
         for request in requests:
             try:
-                artifacts += await self._of_request(request, facesets)
+                found = await self._of_request(request, facesets)
+                artifacts += found
+                if has_everybody and isinstance(request.profile, FacesetProfile):
+                    combined = await compute(form_of_everybody, request.profile, found, space=self._info.space)
+                    artifacts += [] if combined is None else [combined]
             except SetupError as error:  # the other profiles are written all the same
                 self.refused = error
         return artifacts
