@@ -29,6 +29,7 @@ from immich_facesets.exports.profile import (
 )
 from immich_facesets.facesets.faceset import ExportFace, ExportRules, Faceset, Omission, Reason, digest
 from immich_facesets.imports.manifests import MANIFEST
+from immich_facesets.quality.landmarks import NOTHING_FOUND, Enriched
 
 
 class Draw(Protocol):
@@ -84,6 +85,7 @@ def form_of_faceset(
     title: str,
     name: str | None = None,
     vectors: NDArray[np.float32] | None = None,
+    first_enriched: Enriched = NOTHING_FOUND,
     most_scale: float | None = None,
     picture_format: PictureFormat = PictureFormat.PNG,
 ) -> ExportArtifact | None:
@@ -95,6 +97,7 @@ def form_of_faceset(
     name: the directory's, unless it is the face set's.
     title: the name of the person and the era for users.
     vectors: (n, d) of the picked faces, as long as the recogniser makes them, for profiles that need them.
+    first_enriched: the points of the first of them, for profiles that need them.
     most_scale: faces whose picture would be enlarged more are left out; None for none.
     """
 
@@ -118,7 +121,9 @@ def form_of_faceset(
     side = pixels or rules.out_size
     pictures = [picture(face) for face in faces]
     has_masks = any(shown.has_alpha_mask for shown in pictures)
-    layout = profile.lay_out(PickedFaces(faceset, faces, leaf, title, side, picture_format, has_masks, vectors))
+    layout = profile.lay_out(
+        PickedFaces(faceset, faces, leaf, title, side, picture_format, has_masks, vectors, first_enriched)
+    )
     drawn = [
         (face, file, shown if file is not None else None)
         for face, shown, file in zip(faces, pictures, layout.pictures, strict=True)

@@ -17,6 +17,7 @@ from immich_facesets.exports.file_names import safe_name
 from immich_facesets.exports.library import UserLibrary
 from immich_facesets.exports.picture_encoding import PictureFormat
 from immich_facesets.facesets.faceset import ExportFace, Faceset
+from immich_facesets.quality.landmarks import NOTHING_FOUND, Enriched
 from immich_facesets.wire import Info
 
 PROFILES_FOLDER = "_profiles"
@@ -58,6 +59,7 @@ class PickedFaces:
     ``name``: the directory's; ``title``: the person's and the era's for users, unique among the face sets; ``pixels`` of
     a side; ``picture_format`` of the pictures; ``has_alpha_masks``: whether a picture is transparent in part;
     ``vectors``: (n, d), as long as the recogniser makes them, row by row, None when the profile needs none.
+    ``first_enriched``: the points of the first face, for a profile that needs them.
     """
 
     faceset: Faceset
@@ -68,6 +70,7 @@ class PickedFaces:
     picture_format: PictureFormat = PictureFormat.PNG
     has_alpha_masks: bool = False
     vectors: NDArray[np.float32] | None = field(default=None, repr=False)
+    first_enriched: Enriched = NOTHING_FOUND
 
     @property
     def file_names(self) -> list[str]:
@@ -179,6 +182,7 @@ class FacesetProfile(Profile):
     lay_out: the pure function from picked faces to files.
     subfolder: between the profile's folder and its directories.
     has_eras: whether an era of a person is a face set of its own.
+    needs_points: whether the results of further models must be read for the first face.
     directory_names: the directory of each identity, by its label; None where the face set's name is used.
     combine: the files of one more directory, about everybody, from those of all face sets; None for no such directory.
     """
@@ -186,6 +190,7 @@ class FacesetProfile(Profile):
     lay_out: Callable[[PickedFaces], FacesetLayout]
     subfolder: str = ""
     has_eras: bool = True
+    needs_points: bool = False
     directory_names: Callable[[Mapping[int, str | None]], Mapping[int, str]] | None = None
     combine: Callable[[Sequence[bytes]], Mapping[str, bytes]] | None = None
 

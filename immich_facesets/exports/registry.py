@@ -3,7 +3,18 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from immich_facesets.exports import aligned, fsz, imagefolder, kohya, npz, picture_folder, portrait, visomaster, xmp
+from immich_facesets.exports import (
+    aligned,
+    fsz,
+    imagefolder,
+    kohya,
+    npz,
+    picture_folder,
+    portrait,
+    reactor,
+    visomaster,
+    xmp,
+)
 from immich_facesets.exports.profile import Profile
 
 PROFILES: Mapping[str, Profile] = MappingProxyType(
@@ -14,6 +25,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
             picture_folder.FACEFUSION,
             portrait.PORTRAIT,
             visomaster.VISOMASTER,
+            reactor.REACTOR,
             kohya.KOHYA,
             imagefolder.IMAGEFOLDER,
             aligned.ALIGNED,

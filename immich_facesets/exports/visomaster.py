@@ -1,8 +1,7 @@
 """
 Embeddings for VisoMaster: a JSON list of people, each with one vector for each recogniser that made one.
 
-The key names the recogniser, and a swapper trusts it. A vector of the same length from another model would give a face
-of no real person. The program forgets its list of people when it loads another, so there is also one of everybody.
+The key names the recogniser, and a swapper trusts it. The program forgets its list of people when it loads another, so there is also one of everybody.
 """
 
 import json
@@ -12,32 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from immich_facesets.errors import SetupError
 from immich_facesets.exports.profile import FacesetLayout, FacesetProfile, PickedFaces
+from immich_facesets.exports.swapper_space import DIMENSION, requirement_of
 from immich_facesets.imports.manifests import MANIFEST
-from immich_facesets.model_packs import PUBLISHED
-from immich_facesets.wire import Info
 
 KEY = "Inswapper128ArcFace"
-"""The recogniser of the Inswapper model: w600k_r50 of buffalo_l."""
+"""The recogniser of the Inswapper model (``swapper_space``)."""
 
 EVERYBODY_FILE = "Everybody.json"
-
-_MODEL = "w600k_r50"
-_DIMENSION = 512
-
-
-def require_space(info: Info) -> None:
-    """Raise ``SetupError`` unless the vectors are those ``KEY`` denotes: of that very file, of it alone, unmirrored."""
-    digests = {model.sha256 for model in info.models if model.task == "recognition"}
-    is_it = digests == {PUBLISHED[f"{_MODEL}.onnx"]} and info.family == _MODEL
-    if is_it and info.dimension == _DIMENSION and not info.flip:
-        return
-    reason = "averages mirrored faces" if is_it else f"uses {info.family} of {info.pack}"
-    raise SetupError(
-        f"the profile visomaster needs vectors of {_MODEL} as published in buffalo_l, alone and unmirrored, and the "
-        f"embedder {reason}: nothing was written for it. Use buffalo_l, or take visomaster out of the profiles"
-    )
 
 
 def embedding_file(title: str, vectors: NDArray[np.float32]) -> bytes:
@@ -47,8 +28,8 @@ def embedding_file(title: str, vectors: NDArray[np.float32]) -> bytes:
     The reader averages the vectors that its recogniser gives, and does not scale them. One of unit length would almost
     vanish beside one of its own.
     """
-    if vectors.ndim != 2 or vectors.shape[1] != _DIMENSION or len(vectors) == 0:
-        raise ValueError(f"{KEY} takes vectors of {_DIMENSION} numbers, one at least")
+    if vectors.ndim != 2 or vectors.shape[1] != DIMENSION or len(vectors) == 0:
+        raise ValueError(f"{KEY} takes vectors of {DIMENSION} numbers, one at least")
     values = [round(float(value), 8) for value in vectors.astype(np.float64).mean(axis=0)]
     people = [{"name": title, "embedding_store": {KEY: values}}]
     return _encoded(people)
@@ -84,7 +65,7 @@ VISOMASTER = FacesetProfile(
     is_for_swapping=True,
     has_pictures=False,
     needs_vectors=True,
-    require_space=require_space,
+    require_space=requirement_of("visomaster"),
     usual_faces=30,  # one vector, of which every face is a part
     lay_out=lay_out,
     combine=combine,

@@ -1,5 +1,6 @@
 """Landmarks and head pose of the faces that may be exported: which are missing, and the stored results."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, and_, or_, select
 from immich_facesets.faces import Face
 from immich_facesets.quality.landmarks import Enriched, Points
 from immich_facesets.quality.pose import Pose
+from service.store.chunks import chunks
 from service.store.exports import CROP_COLUMNS, StoredCrop, crop_of, face_of
 from service.store.tables import crops, enrichments, faces, identities, memberships
 from service.store.upsert import upsert
@@ -59,6 +61,15 @@ def record_enrichment(tx: Connection, face_id: int, found: Enriched, *, models: 
         "roll": None if pose is None else pose.roll,
     }
     upsert(tx, enrichments, [row])
+
+
+def enriched_of(tx: Connection, face_ids: Sequence[int]) -> dict[int, Enriched]:
+    """Return the latest result for each of these faces that has one, by face id."""
+    return {
+        row.face_id: _enriched(row)
+        for some in chunks(face_ids)
+        for row in tx.execute(select(enrichments).where(enrichments.c.face_id.in_(some)))
+    }
 
 
 def enriched_faces(tx: Connection, space: str) -> dict[int, Enriched]:

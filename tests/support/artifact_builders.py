@@ -14,6 +14,7 @@ from immich_facesets.exports.picture_encoding import PictureFormat, encoded
 from immich_facesets.exports.profile import FacesetProfile, PictureFile
 from immich_facesets.exports.requests import read_export_requests
 from immich_facesets.facesets.faceset import Candidate, ExportFace, Faceset
+from immich_facesets.quality.landmarks import NOTHING_FOUND, Enriched
 from service.files.export_tree import ExportTree
 
 
@@ -49,16 +50,26 @@ def whole(built: Faceset) -> ExportArtifact:
 
 
 def form(
-    request: str, built: Faceset | None = None, *, class_name: str = "Anna", vectors: NDArray[np.float32] | None = None
+    request: str,
+    built: Faceset | None = None,
+    *,
+    class_name: str = "Anna",
+    vectors: NDArray[np.float32] | None = None,
+    first_enriched: Enriched = NOTHING_FOUND,
 ) -> ExportArtifact:
     """One artifact of a face set, by default of one with three faces."""
-    found = maybe(request, built or faceset(3), class_name=class_name, vectors=vectors)
+    found = maybe(request, built or faceset(3), class_name=class_name, vectors=vectors, first_enriched=first_enriched)
     assert found is not None
     return found
 
 
 def maybe(
-    request: str, built: Faceset, *, class_name: str = "Anna", vectors: NDArray[np.float32] | None = None
+    request: str,
+    built: Faceset,
+    *,
+    class_name: str = "Anna",
+    vectors: NDArray[np.float32] | None = None,
+    first_enriched: Enriched = NOTHING_FOUND,
 ) -> ExportArtifact | None:
     (one,) = read_export_requests(request)
     assert isinstance(one.profile, FacesetProfile)
@@ -74,6 +85,7 @@ def maybe(
         title=titles_of({(built.identity, era): built.label})[(built.identity, era)],
         name=class_name if one.profile.directory_names is not None else None,
         vectors=vectors,
+        first_enriched=first_enriched,
         most_scale=one.most_scale,
         picture_format=one.picture_format,
     )

@@ -38,3 +38,18 @@ def components_of_scipy(edges: NDArray[np.integer], n: int) -> Labels:
     graph = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(n, n))
     labels: Labels = connected_components(graph, directed=False)[1]
     return labels
+
+
+def mean_head() -> NDArray[np.float64]:
+    """Return the 68 points (68, 3) of insightface's mean head: x to the right, y down, z towards the viewer."""
+    from insightface.data import get_object
+
+    return np.asarray(get_object("meanshape_68.pkl"), dtype=np.float64)
+
+
+def pose_by_insightface(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return pitch, yaw and roll in degrees that insightface gives a face with these points (68, 3)."""
+    from insightface.utils import transform
+
+    matrix = transform.estimate_affine_matrix_3d23d(mean_head(), points)
+    return np.array(transform.matrix2angle(transform.P2sRt(matrix)[1]))

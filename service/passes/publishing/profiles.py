@@ -13,8 +13,8 @@ from immich_facesets.exports.file_names import FacesetKey, titles_of, user_direc
 from immich_facesets.exports.library import LibraryFace, PlacedPicture, UserLibrary
 from immich_facesets.exports.profile import FacesetProfile, LibraryProfile
 from immich_facesets.exports.requests import ExportRequest
-from immich_facesets.facesets.faceset import Faceset, FacesetFolder
-from immich_facesets.quality.landmarks import NOTHING_FOUND
+from immich_facesets.facesets.faceset import ExportFace, Faceset, FacesetFolder
+from immich_facesets.quality.landmarks import NOTHING_FOUND, Enriched
 from immich_facesets.wire import Info
 from service.computation import compute
 from service.passes.context import PassContext
@@ -84,7 +84,7 @@ class ProfileArtifacts:
         titles = titles_of({_key(faceset): faceset.label for faceset in chosen})
         artifacts = []
         for faceset in chosen:
-            vectors = await self._vectors(profile, request, faceset) if profile.needs_vectors else None
+            vectors, first_enriched = await self._knowledge(profile, request, faceset)
             if self._stop.is_set():
                 return []
             artifacts.append(
@@ -99,15 +99,27 @@ class ProfileArtifacts:
                     name=names.get(faceset.identity),
                     title=titles[_key(faceset)],
                     vectors=vectors,
+                    first_enriched=first_enriched,
                     most_scale=request.most_scale,
                     picture_format=request.picture_format,
                 )
             )
         return [artifact for artifact in artifacts if artifact is not None]
 
-    async def _vectors(self, profile: FacesetProfile, request: ExportRequest, faceset: Faceset) -> NDArray[np.float32]:
-        """Return the vectors of the picked faces, (n, d), as long as the recogniser makes them."""
+    async def _knowledge(
+        self, profile: FacesetProfile, request: ExportRequest, faceset: Faceset
+    ) -> tuple[NDArray[np.float32] | None, Enriched]:
+        """Return the vectors of the picked faces, and the points of the first one, as far as the profile needs them."""
+        if not profile.needs_vectors:
+            return None, NOTHING_FOUND
         faces = picked(faceset, request.faces, is_for_swapping=profile.is_for_swapping, weights=profile.weights)
+        vectors = await self._vectors(profile, faces)
+        first = [face.candidate.face.face_id for face in faces[: int(profile.needs_points)]]
+        found = await self._store.read(enrichments.enriched_of, first)
+        return vectors, next(iter(found.values()), NOTHING_FOUND)
+
+    async def _vectors(self, profile: FacesetProfile, faces: Sequence[ExportFace]) -> NDArray[np.float32]:
+        """Return the vectors of the picked faces, (n, d), as long as the recogniser makes them."""
         face_ids = [face.candidate.face.face_id for face in faces]
         known = await self._checks.lengths(faces)
         if faces and not known and not self._stop.is_set():

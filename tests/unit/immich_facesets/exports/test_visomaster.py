@@ -1,40 +1,17 @@
-"""Embeddings for VisoMaster: the list that it loads, and the models whose vectors are refused."""
+"""Embeddings for VisoMaster: the list that it loads."""
 
 import json
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 from artifact_builders import form, maybe, written
 from faceset_builders import candidate, faceset
 
-from immich_facesets.errors import SetupError
-from immich_facesets.exports.visomaster import embedding_file, require_space
+from immich_facesets.exports.visomaster import embedding_file
 from immich_facesets.facesets.faceset import EraYears
-from immich_facesets.model_packs import PUBLISHED
-from immich_facesets.wire import Info, Limits, ModelInfo
 
 VECTORS = np.asarray(np.eye(512, dtype=np.float32)[:3])
-
-
-def info(**fields: Any) -> Info:
-    usual: dict[str, Any] = {
-        "space": "s",
-        "family": "w600k_r50",
-        "dimension": 512,
-        "engine": "onnx",
-        "pack": "buffalo_l",
-        "licence": "",
-        "models": (
-            ModelInfo(task="detection", name="det_10g.onnx", sha256="0" * 64),
-            ModelInfo(task="recognition", name="w600k_r50.onnx", sha256=PUBLISHED["w600k_r50.onnx"]),
-        ),
-        "provider": "cpu",
-        "limits": Limits(max_pixels=1, max_bytes=1, max_in_flight=1),
-        "version": "1",
-    }
-    return Info(**(usual | fields))
 
 
 def test_the_list_holds_one_person_with_the_mean_of_the_recognisers_own_vectors() -> None:
@@ -78,25 +55,6 @@ def test_no_vector_of_a_minor_is_written() -> None:
     manifest = json.loads(form("visomaster", built, vectors=VECTORS[:2]).manifest)
     assert len(manifest["faces"]) == 2
     assert manifest["left_out"] == {"minor_not_in_swap_bundles": 1}
-
-
-def test_only_the_published_model_alone_and_unmirrored_is_what_the_key_says() -> None:
-    require_space(info())
-    known = info().models[1]
-    others = [
-        info(family="w600k_mbf"),
-        info(models=(msgspec.structs.replace(known, sha256="1" * 64),)),
-        info(models=(known, msgspec.structs.replace(known, name="b", sha256="1" * 64))),
-        info(models=()),
-        info(dimension=1024),
-        info(flip=True),
-        info(engine="synthetic", family="synthetic", models=()),
-    ]
-    for other in others:
-        with pytest.raises(SetupError, match="take visomaster out of the profiles"):
-            require_space(other)
-    with pytest.raises(SetupError, match="averages mirrored faces"):
-        require_space(info(flip=True))
 
 
 @pytest.mark.parametrize("vectors", [VECTORS[:0], VECTORS[:, :128]])

@@ -95,6 +95,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     decisions.last_id: (),
     eras.stored_eras: (),
     enrichments.enriched_faces: (RECIPE.space,),
+    enrichments.enriched_of: ([1, 2],),
     enrichments.to_enrich: (RECIPE.space, "other", 50.0),
     exports.members: (RECIPE.space,),
     exports.strays: (RECIPE.space,),
