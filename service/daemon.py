@@ -72,6 +72,7 @@ class Service:
             ready=self.ready,
             registry=app.metrics.registry,
             version=program_version(),
+            base_path=app.settings.base_path,
             ended_sessions=await app.store.read(named_values.read_ended_sessions),
             login_links=self.login_links,
             keep_ended=lambda ended: app.store.write(named_values.write_ended_sessions, ended),
@@ -79,7 +80,7 @@ class Service:
         watch = EventLoopWatch(app.metrics.observe_lag)
         async with serve_web(context, listen) as bound:
             await self._warn_of_dropped_users()
-            log.info("serving", address=f"http://{bound}", token_file=app.settings.token is None)
+            log.info("serving", address=f"http://{bound}{context.base_path}", token_file=app.settings.token is None)
             if self._on_serving is not None:
                 self._on_serving(bound)
             self._trigger.start()

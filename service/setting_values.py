@@ -1,5 +1,6 @@
 """Checks of the values of settings; every error is a ``ValueError`` that says what the value must be."""
 
+import re
 from datetime import timedelta
 
 import httpx
@@ -11,6 +12,12 @@ LONGEST_INTERVAL = timedelta(days=3650)
 """Beyond it, dates of the schedule would leave the calendar."""
 
 USER_NAME_RULE = "a user's name must be 1 to 100 printable characters, without blanks around them"
+
+
+ROOT_DOORS = frozenset({"healthz", "readyz", "metrics"})
+"""Addresses that answer at the root whatever the base path, which therefore none begins with."""
+
+_BASE_PATH = re.compile(r"(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._~-]+)+")
 
 
 def is_user_name(name: str) -> bool:
@@ -47,6 +54,18 @@ def checked_listen(text: str) -> str:
         Listen.parse(text)
     except SetupError as error:
         raise ValueError(str(error)) from None
+    return text
+
+
+def checked_base_path(text: str) -> str:
+    """Return the path that all addresses of the pages begin with; only letters that no proxy writes otherwise."""
+    if text and not _BASE_PATH.fullmatch(text):
+        raise ValueError(
+            "must be a path such as /faces: a slash at its beginning and none at its end; names of letters, digits "
+            "and - . _ ~, none of them . or ..; leave it empty when the pages have a host name of their own"
+        )
+    if (first := text[1:].partition("/")[0]) in ROOT_DOORS:
+        raise ValueError(f"must not begin with /{first}, which programs ask at the root")
     return text
 
 

@@ -24,6 +24,7 @@ from service.setting_values import (
     USER_NAME_RULE,
     checked_address,
     checked_addresses,
+    checked_base_path,
     checked_header_value,
     checked_interval,
     checked_listen,
@@ -106,6 +107,7 @@ class Settings(BaseSettings):
     sync_interval: timedelta = Field(timedelta(minutes=30), description="pause between syncs (seconds, or `PT30M`)")
     full_listing_interval: timedelta = Field(timedelta(hours=24), description="how often the whole library is listed: the truth about deletions")
     listen: str = Field("127.0.0.1:8785", description="where the web pages and the API answer")
+    base_path: str = Field("", max_length=100, description="the path below which pages and API answer behind a reverse proxy, such as `/faces`; the proxy passes it on unchanged")
     token: SecretStr | None = Field(None, description="the token of pages and API; empty: one is made and kept in `<data>/token`")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="how much is logged")
 
@@ -193,6 +195,11 @@ class Settings(BaseSettings):
     @classmethod
     def _listen_address(cls, value: str) -> str:
         return checked_listen(value)
+
+    @field_validator("base_path")
+    @classmethod
+    def _path_below(cls, value: str) -> str:
+        return checked_base_path(value)
 
     @field_validator("token")
     @classmethod

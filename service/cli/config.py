@@ -118,7 +118,7 @@ async def _ask(topic: str, question: Callable[[], Awaitable[str]]) -> Finding:
 
 async def _settings(settings: Settings) -> str:
     listen = Listen.parse(settings.listen)
-    return f"syncs {schedule_of(settings)}, pages at http://{listen}"
+    return f"syncs {schedule_of(settings)}, pages at http://{listen}{settings.base_path}"
 
 
 async def _data(settings: Settings) -> str:

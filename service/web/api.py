@@ -89,6 +89,7 @@ ROUTES = (
     Route(
         method="GET",
         path=HEALTHZ,
+        at_root=True,
         handler=get_health,
         summary="Whether the process answers",
         access=Access.EVERYBODY,
@@ -97,6 +98,7 @@ ROUTES = (
     Route(
         method="GET",
         path=READYZ,
+        at_root=True,
         handler=get_readiness,
         summary="Whether the service can do its work, and if not, what to do (told to callers with the token)",
         access=Access.EVERYBODY,
@@ -105,6 +107,7 @@ ROUTES = (
     Route(
         method="GET",
         path=METRICS,
+        at_root=True,
         handler=get_metrics,
         summary="Metrics for Prometheus",
         answers={200: Answer("The metrics", media_type="text/plain")},

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -80,7 +81,7 @@ class Keyring:
         return scheme.lower() == "bearer" and self.is_token(given.strip())
 
     def admits(self, request: web.Request) -> bool:
-        return self.is_open or self.shows_bearer(request) or self.is_session(request.cookies.get(SESSION_COOKIE, ""))
+        return self.is_open or self.shows_bearer(request) or any(map(self.is_session, shown_sessions(request)))
 
     def _sign(self, session: str) -> str:
         return hmac.new(self._key, session.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
@@ -124,10 +125,22 @@ PAUSES = web.AppKey("pauses", LoginPauses)
 WRONG_TOKENS = web.AppKey("wrong_tokens", RareLog)
 
 
-def local_path(text: str) -> str:
-    """Return the target after the login: ``text`` when it is a path on this server, else the status page."""
-    is_ours = text.startswith("/") and not text.startswith(("//", "/\\"))
-    return text if is_ours and all(" " < char != "\\" for char in text) else "/"
+def shown_sessions(request: web.Request) -> list[str]:
+    """
+    Return the values of all session cookies of a request.
+
+    Below a base path there may be two: the other is of a time without one, or of another of us at the root of the host.
+    """
+    pairs = (pair.strip().partition("=") for pair in request.headers.get(hdrs.COOKIE, "").split(";"))
+    return [value for name, _, value in pairs if name == SESSION_COOKIE]
+
+
+def local_path(text: str, base: str = "") -> str:
+    """Return the target after the login: ``text`` when it is a path of this service, else the status page."""
+    is_ours = text.startswith(f"{base}/") and not text.startswith(("//", "/\\"))
+    is_plain = all(" " < char != "\\" for char in text)
+    climbs = re.search(r"/(\.|%2e){2}(/|\Z)", text.partition("?")[0], re.IGNORECASE) is not None
+    return text if is_ours and is_plain and not climbs else f"{base}/"
 
 
 def _login_page(request: web.Request, goal: str, *, error: str = "", status: int = 200) -> web.Response:
@@ -135,7 +148,7 @@ def _login_page(request: web.Request, goal: str, *, error: str = "", status: int
 
 
 async def show_login(request: web.Request) -> web.StreamResponse:
-    goal = local_path(request.query.get("next", "/"))
+    goal = local_path(request.query.get("next", ""), request.app[CONTEXT].base_path)
     if request.app[KEYRING].admits(request):
         raise web.HTTPSeeOther(goal)
     return _login_page(request, goal)
@@ -143,7 +156,8 @@ async def show_login(request: web.Request) -> web.StreamResponse:
 
 async def log_in(request: web.Request) -> web.StreamResponse:
     form = await read_form(request)
-    goal = local_path(form.get("next", "/"))
+    base = request.app[CONTEXT].base_path
+    goal = local_path(form.get("next", ""), base)
     keyring, pauses, address = request.app[KEYRING], request.app[PAUSES], caller_at(request.remote or "")
     if not keyring.is_token(form.get("token", "").strip()):
         return _refuse(request, goal, pauses, address, "That is not the token of this service.")
@@ -166,7 +180,13 @@ def _signed_in(request: web.Request, goal: str) -> web.HTTPSeeOther:
     keyring = request.app[KEYRING]
     is_https = request.secure or request.headers.get(hdrs.X_FORWARDED_PROTO, "") == "https"
     answer.set_cookie(
-        SESSION_COOKIE, keyring.issue(), max_age=SESSION_SECONDS, httponly=True, samesite="Strict", secure=is_https
+        SESSION_COOKIE,
+        keyring.issue(),
+        path=base or "/",
+        max_age=SESSION_SECONDS,
+        httponly=True,
+        samesite="Strict",
+        secure=is_https,
     )
     return answer
 
@@ -185,11 +205,12 @@ def _refuse(request: web.Request, goal: str, pauses: LoginPauses, address: str, 
 
 async def log_out(request: web.Request) -> web.StreamResponse:
     """End the session here, whatever becomes of the cookie."""
-    ended = request.app[KEYRING].end(request.cookies.get(SESSION_COOKIE, ""))
-    if ended is not None:
-        await request.app[CONTEXT].keep_ended(ended)
-    answer = web.HTTPSeeOther("/login")
-    answer.del_cookie(SESSION_COOKIE, httponly=True, samesite="Strict")
+    context, keyring = request.app[CONTEXT], request.app[KEYRING]
+    ended = [kept for cookie in shown_sessions(request) if (kept := keyring.end(cookie)) is not None]
+    if ended:
+        await context.keep_ended(ended[-1])
+    answer = web.HTTPSeeOther(f"{context.base_path}/login")
+    answer.del_cookie(SESSION_COOKIE, path=context.base_path or "/", httponly=True, samesite="Strict")
     raise answer
 
 

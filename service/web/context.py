@@ -21,8 +21,9 @@ class WebContext:
     ``request_sync(kind, source)`` starts a sync or refuses at once; it raises ``RequestError`` for an unknown source.
     ``token`` None disables authentication, which ``serve_web`` allows on loopback only. ``allowed_hosts`` are the names
     accepted in the ``Host`` header beside addresses and ``localhost``. Empty means any name, because DNS rebinding
-    gains nothing against a token. ``ended_sessions`` are the ids of sessions that were logged out, with their expiry;
-    ``keep_ended`` keeps them for the next start. ``login_links`` are those that sign in once. ``clock`` is the wall clock in seconds, ``uptime`` a monotonic one.
+    gains nothing against a token. ``base_path`` is what all addresses begin with, "" for none. ``ended_sessions`` are the
+    ids of sessions that were logged out, with their expiry; ``keep_ended`` keeps them for the next start.
+    ``login_links`` are those that sign in once. ``clock`` is the wall clock in seconds, ``uptime`` a monotonic one.
     """
 
     board: ProgressBoard
@@ -33,6 +34,7 @@ class WebContext:
     registry: CollectorRegistry
     version: str
     allowed_hosts: tuple[str, ...] = ()
+    base_path: str = ""
     ended_sessions: Mapping[str, int]
     keep_ended: Callable[[Mapping[str, int]], Awaitable[None]]
     login_links: LoginLinks = field(default_factory=lambda: LoginLinks(time.monotonic))

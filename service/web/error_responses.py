@@ -7,6 +7,7 @@ from aiohttp.typedefs import Handler
 
 from immich_facesets.errors import FacesetsError, ItemError, RequestError, TransientError
 from immich_facesets.runtime.health import error_response
+from service.web.base_path import outside_base
 from service.web.request_guard import REQUEST_ID, request_id, wants_html
 
 log = structlog.get_logger(__name__)
@@ -61,7 +62,8 @@ def error_answer(
 
 def _answer_refusal(request: web.Request, refusal: web.HTTPException) -> web.Response:
     status = refusal.status
-    message = MESSAGES.get(status, refusal.reason or "")
+    message = outside_base(request) if status == 404 else None
+    message = message or MESSAGES.get(status, refusal.reason or "")
     answer = error_answer(request, status, REASONS.get(status, "refused"), message)
     for name in (hdrs.ALLOW, hdrs.WWW_AUTHENTICATE):
         if name in refusal.headers:

@@ -87,8 +87,8 @@ def _operation(route: Route) -> Document:
     return operation
 
 
-def describe(routes: Sequence[Route], *, version: str) -> Document:
-    """Return the OpenAPI document of all routes."""
+def describe(routes: Sequence[Route], *, version: str, base_path: str = "") -> Document:
+    """Return the OpenAPI document of all routes, whose paths continue the base path."""
     structs = {answer.body for route in routes for answer in route.answers.values() if answer.body is not None}
     structs |= {route.question for route in routes if route.question is not None} | {ErrorBody}
     _, schemas = msgspec.json.schema_components(
@@ -105,7 +105,7 @@ def describe(routes: Sequence[Route], *, version: str) -> Document:
             "description": "Curated, ranked face sets of the people in an Immich library.",
             "license": {"name": "AGPL-3.0-or-later", "identifier": "AGPL-3.0-or-later"},
         },
-        "servers": [{"url": "/"}],
+        "servers": [{"url": base_path or "/"}],
         "paths": paths,
         "components": {
             "schemas": schemas,
@@ -122,7 +122,8 @@ async def get_document(request: web.Request) -> web.StreamResponse:
 
 
 def install_document(app: web.Application, routes: Sequence[Route]) -> None:
-    app[DOCUMENT] = msgspec.json.encode(describe(routes, version=app[CONTEXT].version))
+    context = app[CONTEXT]
+    app[DOCUMENT] = msgspec.json.encode(describe(routes, version=context.version, base_path=context.base_path))
 
 
 ROUTES = (

@@ -108,8 +108,8 @@ async def sync_from_form(request: web.Request) -> web.StreamResponse:
     kind = next((known for known in get_args(SyncKind) if known == asked), None)
     if kind is None:
         raise RequestError(f"there is no such kind of sync; there are: {', '.join(get_args(SyncKind))}", status=400)
-    result = request.app[CONTEXT].request_sync(kind, None)
-    raise web.HTTPSeeOther(f"/?notice={result}")
+    context = request.app[CONTEXT]
+    raise web.HTTPSeeOther(f"{context.base_path}/?notice={context.request_sync(kind, None)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,8 @@ async def serve_static(request: web.Request) -> web.StreamResponse:
 
 def install_pages(app: web.Application) -> None:
     """Set up the templates with their filters and globals."""
-    files = app[STATIC] = read_static(FOLDER / "static")
+    files, base = read_static(FOLDER / "static"), app[CONTEXT].base_path
+    app[STATIC] = files
     filters: dict[str, Callable[..., Any]] = {
         "number": formatting.number,
         "counted": counted,
@@ -165,7 +166,8 @@ def install_pages(app: web.Application) -> None:
         default_helpers=False,
     )
     environment.globals |= {
-        "static": lambda name: f"/static/{name}?v={files[name].digest}",
+        "base": base,
+        "static": lambda name: f"{base}/static/{name}?v={files[name].digest}",
         "stage_words": formatting.STAGE_WORDS,
         "stage_states": formatting.STAGE_STATES,
         "circuit_states": formatting.CIRCUIT_STATES,

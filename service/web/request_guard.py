@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler as AnyHandler
 from immich_facesets.errors import RequestError
 from immich_facesets.runtime.connections import caller_at
 from service.web.auth import KEYRING, WRONG_TOKENS
+from service.web.base_path import below_base
 from service.web.context import CONTEXT
 from service.web.routes import Handler
 
@@ -36,8 +37,8 @@ SECURITY_HEADERS = {
 
 
 def wants_html(request: web.Request) -> bool:
-    """Whether the response should be HTML: the caller accepts it, and the path is not below ``/api/``."""
-    return not request.path.startswith("/api/") and "text/html" in request.headers.get(hdrs.ACCEPT, "")
+    """Whether the response should be HTML: the caller accepts it, and the path is not one of the API."""
+    return not below_base(request).startswith("/api/") and "text/html" in request.headers.get(hdrs.ACCEPT, "")
 
 
 def is_known_host(host: str, allowed: tuple[str, ...]) -> bool:
@@ -89,8 +90,10 @@ async def guard_request(request: web.Request, handler: AnyHandler) -> web.Stream
         if request.headers.get(hdrs.AUTHORIZATION, "").lower().startswith("bearer"):
             request.app[WRONG_TOKENS].warn("wrong_token", caller=caller_at(request.remote or ""))
         if wants_html(request):
-            goal = request.path_qs if request.method == hdrs.METH_GET else "/"
-            raise web.HTTPSeeOther("/login" if goal == "/" else f"/login?next={quote(goal, safe='/')}")
+            start = f"{context.base_path}/"
+            goal = request.path_qs if request.method == hdrs.METH_GET else start
+            wanted = "" if goal == start else f"?next={quote(goal, safe='/')}"
+            raise web.HTTPSeeOther(f"{start}login{wanted}")
         raise web.HTTPUnauthorized(headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
     return await handler(request)
 

@@ -34,7 +34,8 @@ class Route:
     One endpoint: its address, access, request body and possible responses.
 
     ``question`` is the JSON body, ``form`` the fields of an HTML form (name -> meaning); path parameters are read
-    from ``path``. Responses with ``streams`` do not end on their own, so these routes have no HEAD.
+    from ``path``. All paths begin with the base path, if there is one; with ``at_root`` the route also answers without
+    it, for programs that do not come through the reverse proxy. Responses with ``streams`` do not end on their own, so these routes have no HEAD.
     """
 
     method: Literal["GET", "POST"]
@@ -46,6 +47,7 @@ class Route:
     question: type[msgspec.Struct] | None = None
     form: dict[str, str] = field(default_factory=dict)
     streams: bool = False
+    at_root: bool = False
 
 
 def json_answer(value: msgspec.Struct, *, status: int = 200) -> web.Response:

@@ -13,6 +13,7 @@ from immich_facesets.runtime.listen_address import Listen, check_exposure
 from immich_facesets.runtime.request_limits import limit_request
 from service.web import api, auth, events, openapi, pages
 from service.web.auth import install_auth
+from service.web.base_path import add_routes
 from service.web.context import CLOSING, CONTEXT, WebContext
 from service.web.error_responses import answer_errors
 from service.web.openapi import install_document
@@ -40,11 +41,7 @@ def build_web(context: WebContext) -> web.Application:
     install_pages(app)
     install_document(app, ROUTES)
     app[EVERYBODYS] = frozenset(route.handler for route in ROUTES if route.access is Access.EVERYBODY)
-    for route in ROUTES:
-        if route.method == "GET":
-            app.router.add_get(route.path, route.handler, allow_head=not route.streams)
-        else:
-            app.router.add_post(route.path, route.handler)
+    add_routes(app, ROUTES)
     app.on_response_prepare.append(add_headers)
     app.on_shutdown.append(_close_streams)
     return app

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
+from path_proxy import path_proxy
 from web_scene import ANY_PORT, TOKEN, Scene, busy_scene
 
 from service.progress import RemoteState
@@ -301,3 +302,49 @@ async def test_what_others_wrote_never_runs() -> None:
         await asyncio.sleep(0.2)
         assert await guest.page.title() == "Status · facesets"
         assert guest.complaints == []
+
+
+async def test_it_works_below_a_path_of_its_host() -> None:
+    scene = busy_scene()
+    scene.board.end("")
+    async with (
+        serve_web(scene.context(base_path="/faces"), ANY_PORT) as listen,
+        path_proxy(f"http://{listen}", "/faces") as url,
+        chromium() as browser,
+        visitor(browser) as guest,
+    ):
+        page = guest.page
+        await guest.log_in(f"{url}/faces")
+        await guest.is_live()
+        assert [(cookie["path"], cookie["sameSite"]) for cookie in await page.context.cookies()] == [
+            ("/faces", "Strict")
+        ]
+        await page.get_by_role("button", name="Full sync").click()
+        await expect(page.locator("#toast")).to_have_text("The sync is starting.")
+        await expect(page.locator("#stage-discover")).to_contain_text("Running")
+        assert scene.wishes == [("full", None)]
+        await page.goto(f"{url}/faces/?notice=accepted")
+        await expect(page).to_have_url(f"{url}/faces/")
+        await guest.is_live()
+        await page.get_by_role("link", name="facesets").click()
+        await guest.is_live()
+        await page.get_by_role("button", name="Log out").click()
+        await expect(page.get_by_label("Token")).to_be_visible()
+        assert page.url == f"{url}/faces/login"
+        assert await page.context.cookies() == []
+        assert guest.complaints == []
+
+
+async def test_a_proxy_that_takes_the_path_away_is_named_on_a_page_that_can_be_read() -> None:
+    async with (
+        serve_web(Scene().context(base_path="/faces"), ANY_PORT) as listen,
+        path_proxy(f"http://{listen}", "/faces", strips=True) as url,
+        chromium() as browser,
+        visitor(browser) as guest,
+    ):
+        await guest.page.goto(f"{url}/faces/")
+        reason = guest.page.get_by_text("must pass /faces on, and not take it away")
+        await expect(reason).to_be_visible()
+        box = await reason.bounding_box()
+        assert box is not None
+        assert box["y"] < 400, "the styles cannot be loaded, and the mark does not fill the page"

@@ -181,6 +181,19 @@ async def test_a_sync_of_faces_by_the_api_reads_the_faces_of_all_pictures_again(
         assert journey.immich.requests.count("faces") - read >= len(shown)
 
 
+async def test_it_serves_below_the_path_that_the_settings_name(journey: Journey, unkilled: Unkilled) -> None:
+    journey.begin_from(unkilled.synced)
+    async with serving(journey, {"FACESETS_BASE_PATH": "/faces"}) as (service, client):
+        assert str(client.base_url).endswith("/faces/")
+        assert (await client.get("/api/status")).status_code == 200
+        root = client.base_url.copy_with(path="/")
+        assert (await client.get(root.join("/healthz"))).status_code == 200
+        answer = await client.get(root.join("/api/status"))
+        assert answer.status_code == 404
+        assert "FACESETS_BASE_PATH" in answer.json()["message"]
+        assert service.is_running
+
+
 @pytest.mark.slow
 async def test_there_are_never_two_syncs_at_once(journey: Journey) -> None:
     journey.immich.faults.add("original", "slow", delay=0.5)

@@ -169,7 +169,9 @@ class Scene:
     async def ready(self) -> Readiness:
         return self.readiness
 
-    def context(self, *, token: str | None = TOKEN, allowed_hosts: tuple[str, ...] = ()) -> WebContext:
+    def context(
+        self, *, token: str | None = TOKEN, allowed_hosts: tuple[str, ...] = (), base_path: str = ""
+    ) -> WebContext:
         return WebContext(
             board=self.board,
             token=token,
@@ -179,6 +181,7 @@ class Scene:
             registry=Metrics(self.board, version="1.2.3").registry,
             version="1.2.3",
             allowed_hosts=allowed_hosts,
+            base_path=base_path,
             ended_sessions=self.ended_sessions,
             keep_ended=self.keep_ended,
             login_links=self.login_links,

@@ -3,6 +3,8 @@
  * and only what differs is changed in place, so that focus, selection and scrolling stay where they are.
  */
 
+/** Where the service answers: `/`, or the base path with a slash at its end. This script lies one folder below it. */
+const BASE = new URL("..", import.meta.url).pathname;
 const link = document.getElementById("link");
 const linkWords = document.getElementById("link-words");
 const announcer = document.getElementById("announcer");
@@ -70,7 +72,7 @@ function showLink(state, words) {
 }
 
 function listen() {
-  const events = new EventSource("/events");
+  const events = new EventSource(`${BASE}events`);
   events.addEventListener("version", ({ data }) => {
     if (data !== link.dataset.version) location.reload();
     showLink("live", "Live");
@@ -88,7 +90,7 @@ function listen() {
 
 /** The stream was refused: the session may have ended. Once the service answers, the page itself leads to the login. */
 async function comeBack() {
-  const isThere = await fetch("/healthz").then((answer) => answer.ok, () => false);
+  const isThere = await fetch(`${BASE}healthz`).then((answer) => answer.ok, () => false);
   if (isThere) location.reload();
   else setTimeout(comeBack, RETRY_MILLISECONDS);
 }
@@ -106,7 +108,7 @@ document.addEventListener("submit", async (event) => {
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ kind: button.value }),
   };
-  const answer = await fetch("/api/sync", question).catch(() => null);
+  const answer = await fetch(`${BASE}api/sync`, question).catch(() => null);
   if (answer?.ok) tell("The sync is starting.");
   else if (answer?.status === 401) location.reload();
   else tell(answer ? (await answer.json()).message : "The service cannot be reached.");
@@ -119,6 +121,6 @@ if (location.hash && location.hash !== "#main") {
 localise(document);
 if (toast.textContent) {
   tell(toast.textContent);
-  history.replaceState(null, "", "/");
+  history.replaceState(null, "", BASE);
 }
 listen();

@@ -105,6 +105,8 @@ def test_the_embedder_can_live_in_the_environment_of_the_service(monkeypatch: py
         ("FACESETS_TOKEN", "fifteen-letters", "16 characters at least"),
         ("FACESETS_USER", "an\nna", "printable"),
         ("FACESETS_USER", " anna", "blanks"),
+        ("FACESETS_BASE_PATH", "faces/", "a path such as /faces"),
+        ("FACESETS_BASE_PATH", "/metrics", "at the root"),
         ("FACESETS_EMBEDDER_URLS", "embedder:8786", "such as http://embedder:8786"),
         ("FACESETS_EMBEDDER_URLS", "http://one:8786, http://", "such as http://embedder:8786"),
     ],
