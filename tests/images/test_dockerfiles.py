@@ -39,6 +39,15 @@ def test_every_base_image_is_pinned_to_an_exact_version_and_its_digest(dockerfil
         assert re.search(r":((\w+-)?\d+\.\d+\.\d+|noble-\d{8})[^@]*@sha256:[0-9a-f]{64}$", base), base
 
 
+@pytest.mark.parametrize(("dockerfile", "program"), [("service.Dockerfile", "immich-facesets")])
+def test_no_start_of_a_program_passes_by_the_entrypoint(dockerfile: str, program: str) -> None:
+    *_, (_, _, last, _) = stages(read_steps((DOCKER / dockerfile).read_text(encoding="utf-8")), {})
+    steps = {step.name: step.text for step in last if step.name in {"ENTRYPOINT", "USER"}}
+    assert steps == {"ENTRYPOINT": f'["{program}"]', "USER": "10001:10001"}
+    assert f"--chmod=0755 docker/entrypoint.sh /opt/bin/{program}" in {step.text for step in last}
+    assert any(step.text.startswith("PATH=/opt/bin:/opt/venv/bin:") for step in last)
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_every_kind_of_hardware_has_its_stage_and_its_lock(provider: str) -> None:
     plan = list(

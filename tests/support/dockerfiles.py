@@ -206,6 +206,7 @@ def _copy(text: str, image: Image, built: Mapping[str, Image]) -> None:
             place.mkdir(parents=True, exist_ok=True)
             shutil.copy2(found, place)
         else:
+            place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(found, place)
 
 
