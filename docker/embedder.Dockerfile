@@ -59,7 +59,9 @@ RUN groupadd --gid 10001 facesets \
     && useradd --uid 10001 --gid facesets --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin facesets \
     && install --directory --owner facesets --group facesets --mode 0750 /models
 COPY --from=build /opt/venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH \
+# It comes first in PATH, so that `docker exec` passes through it, too.
+COPY --chmod=0755 docker/entrypoint.sh /opt/bin/immich-facesets-embedder
+ENV PATH=/opt/bin:/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     FACESETS_EMBEDDER_LISTEN=0.0.0.0:8786 \

@@ -39,7 +39,10 @@ def test_every_base_image_is_pinned_to_an_exact_version_and_its_digest(dockerfil
         assert re.search(r":((\w+-)?\d+\.\d+\.\d+|noble-\d{8})[^@]*@sha256:[0-9a-f]{64}$", base), base
 
 
-@pytest.mark.parametrize(("dockerfile", "program"), [("service.Dockerfile", "immich-facesets")])
+@pytest.mark.parametrize(
+    ("dockerfile", "program"),
+    [("service.Dockerfile", "immich-facesets"), ("embedder.Dockerfile", "immich-facesets-embedder")],
+)
 def test_no_start_of_a_program_passes_by_the_entrypoint(dockerfile: str, program: str) -> None:
     *_, (_, _, last, _) = stages(read_steps((DOCKER / dockerfile).read_text(encoding="utf-8")), {})
     steps = {step.name: step.text for step in last if step.name in {"ENTRYPOINT", "USER"}}
