@@ -73,7 +73,7 @@ def locks(label: str) -> list[Path]:
      if "linux/arm64" in target["platforms"]],
 )  # fmt: skip
 def test_every_package_of_a_lock_has_a_wheel_for_the_platform(label: str, platform: str, tmp_path: Path) -> None:
-    """What pip would install there: only wheels, with the digests of the lock."""
+    """Let pip fetch what it would install there: only wheels, with the digests of the lock."""
     machine = MACHINES[platform]
     tags = [f"manylinux_2_{minor}_{machine}" for minor in range(5, NEWEST_GLIBC + 1)]
     tags += [f"manylinux2014_{machine}", f"linux_{machine}"]
