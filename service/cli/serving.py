@@ -58,9 +58,10 @@ async def sync_and_serve(
 
 def _tell(app: App, links: LoginLinks, bound: Listen, *, is_demo: bool) -> None:
     """Print where the pages are; a link that signs in only where a user of this machine looks at it."""
-    print_line(f"Status page: http://{bound}")
+    pages = f"http://{bound}{app.settings.base_path}"
+    print_line(f"Status page: {pages}")
     if sys.stdout.isatty() and bound.is_loopback:
-        print_line(f"Signed in, once, within ten minutes: http://{bound}/login#{links.issue()}")
+        print_line(f"Signed in, once, within ten minutes: {pages}/login#{links.issue()}")
     if is_demo:
         print_line(f"Its token: {web_token(app.settings)}")
     elif app.settings.token is None:

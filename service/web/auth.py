@@ -169,9 +169,10 @@ async def log_in_by_link(request: web.Request) -> web.StreamResponse:
     """Trade the ticket of a link for a session; the ticket is over then, whatever becomes of the request."""
     ticket = (await read_form(request)).get("ticket", "")
     address = caller_at(request.remote or "")
+    goal = f"{request.app[CONTEXT].base_path}/"
     if not request.app[CONTEXT].login_links.take(ticket, request):
-        return _refuse(request, "/", request.app[PAUSES], address, USED_LINK)
-    raise _signed_in(request, "/")
+        return _refuse(request, goal, request.app[PAUSES], address, USED_LINK)
+    raise _signed_in(request, goal)
 
 
 def _signed_in(request: web.Request, goal: str) -> web.HTTPSeeOther:
@@ -182,7 +183,7 @@ def _signed_in(request: web.Request, goal: str) -> web.HTTPSeeOther:
     answer.set_cookie(
         SESSION_COOKIE,
         keyring.issue(),
-        path=base or "/",
+        path=request.app[CONTEXT].base_path or "/",
         max_age=SESSION_SECONDS,
         httponly=True,
         samesite="Strict",
