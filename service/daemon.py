@@ -11,7 +11,9 @@ import structlog
 from pydantic import SecretStr
 
 from immich_facesets.errors import FacesetsError, RequestError, TransientError
+from immich_facesets.model_packs import pack_remark
 from immich_facesets.runtime.listen_address import Listen, check_exposure
+from immich_facesets.wire import Info
 from service.app import App, program_version
 from service.monitoring.event_loop_lag import EventLoopWatch
 from service.passes.fan_out import first_error
@@ -235,8 +237,13 @@ async def status_facts(app: App) -> shown.StatusFacts:
     free = await asyncio.to_thread(shutil.disk_usage, settings.data_dir)
     return msgspec.structs.replace(
         await stored_status(app.store, app.sources, settings),
-        model=msgspec.convert(info, shown.ModelFacts | None, from_attributes=True),
+        model=None if info is None else _model_facts(info),
         database=database_url(settings).partition(":")[0],
         export_dir=str(settings.export_dir),
         disk_free_bytes=free.free,
     )
+
+
+def _model_facts(info: Info) -> shown.ModelFacts:
+    facts = msgspec.convert(info, shown.ModelFacts, from_attributes=True)
+    return msgspec.structs.replace(facts, remark=pack_remark(info.pack))

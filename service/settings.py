@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     embedder_urls: str = Field("", description="addresses of embedders, separated by commas; empty: one is started as a child process")
     embedder_token: SecretStr | None = Field(None, description="the bearer token of the embedders")
     models_dir: Path = Field(Path("models"), description="the folder that holds `<pack>/*.onnx`")
-    model_pack: str = Field("buffalo_l", description="the pack of models to use")
+    model_pack: str = Field("", description="the pack of models to use; empty: the best that is installed, else the free one")
     detection: Literal["full", "guided"] = Field("full", description="`full` looks at whole pictures, `guided` only around Immich's boxes: several times cheaper")
 
     sync_cron: str = Field("", description="when to sync, as a crontab line; stronger than the interval")

@@ -1,4 +1,4 @@
-"""The engine for real pictures: SCRFD and an ArcFace-like recogniser through ONNX Runtime."""
+"""The engine for real pictures: a detector (SCRFD or YuNet) and a recogniser through ONNX Runtime."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,18 +9,15 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from embedder.engine import DOUBTFUL_SCORE, Aligned, Detection, EngineFacts, Pixels, View
-from embedder.engines import scrfd
+from embedder.engines.detector import Detector
 from embedder.engines.recogniser import OnDegenerate, Recogniser, Recognition, ignore_degenerate
+from embedder.engines.scrfd import Scrfd
 from embedder.engines.yunet import YuNet
 from embedder.images import alignment
 from embedder.models.pack import ModelFile, ModelPack
 from embedder.models.sessions import Device, Precision, Provider, open_session
 from immich_facesets.errors import SetupError
 from immich_facesets.faces import Box
-
-CLOSE_SIDE = 192
-"""Side of the detector's input, in pixels, for a view that one face mostly fills."""
-
 
 SHARPER = 1.5
 """Detection gains nothing from a picture more than this many times larger than the detector's input."""
@@ -34,7 +31,8 @@ class Tuning:
     device: str = ""
     threads: int = 0
     detector_side: int = 640
-    detector_threshold: float = 0.5
+    detector_threshold: float | None = None
+    """The least score of a face; None for the detector's own."""
     flip: bool = False
     precision: Precision = Precision.FP32
     cache_dir: Path | None = None
@@ -55,12 +53,10 @@ class OnnxEngine:
         *,
         on_degenerate: OnDegenerate = ignore_degenerate,
     ) -> None:
-        self._tuning = tuning
-        self._detector = _open(pack.detector, tuning)
-        self._further = [YuNet(file.path) if file.task == "yunet" else _open(file, tuning) for file in further]
+        self._detector = _open_detector(pack.detector, tuning)
+        self._further = [_open_detector(file, tuning) for file in further]
+        self._threshold = tuning.detector_threshold or self._detector.threshold
         self._crop_side = pack.recognisers[0].side
-        self._sides = _detector_sides(pack, tuning)
-        self._is_fixed = None not in next(iter(pack.detector.header.inputs.values()))[2:]
         recognisers = [Recogniser(known, _open(known.file, tuning)) for known in pack.recognisers]
         self._recognition = Recognition(recognisers, flip=tuning.flip, on_degenerate=on_degenerate)
         self.detect([replace(self.view(np.zeros((64, 64, 3), dtype=np.uint8), closely=True), further=True)])
@@ -79,11 +75,11 @@ class OnnxEngine:
             models=models,
             provider=tuning.provider,
             distances=pack.distances,
-            view_side=round(self._sides[0] * SHARPER),
+            view_side=round(self._detector.look_side * SHARPER),
             crop_side=self._crop_side,
-            look_side=self._sides[0],
-            least_score=tuning.detector_threshold,
-            least_face=scrfd.LEAST_FACE,
+            look_side=self._detector.look_side,
+            least_score=self._threshold,
+            least_face=self._detector.least_face,
         )
 
     @property
@@ -91,29 +87,22 @@ class OnnxEngine:
         return self._facts
 
     def view(self, pixels: Pixels, area: Box | None = None, *, closely: bool = False) -> View:
-        side = self._sides[1] if closely else self._sides[0]
-        return scrfd.whole_view(pixels, side) if area is None else scrfd.area_view(pixels, area, side)
+        return self._detector.view(pixels, area, closely=closely)
 
     def closer_view(self, pixels: Pixels, area: Box, factor: float) -> View:
-        is_free = not self._is_fixed and self._tuning.provider is Provider.CPU  # others compile for each new shape
-        return scrfd.closer_view(pixels, area, factor, None if is_free else self._sides[0])
+        return self._detector.closer_view(pixels, area, factor)
 
     def part(self, view: View, box: Box) -> View | None:
-        return None if self._is_fixed else scrfd.part_view(view, box)
+        return self._detector.part(view, box)
 
     def detect(self, views: Sequence[View]) -> list[list[Detection]]:
         return [self._detect(view) for view in views]
 
     def _detect(self, view: View) -> list[Detection]:
-        threshold = self._tuning.detector_threshold
-        least = min(threshold, DOUBTFUL_SCORE) if view.doubtful else threshold
-        found = scrfd.read_outputs(_run(self._detector, view.tensor), view, least)
+        least = min(self._threshold, DOUBTFUL_SCORE) if view.doubtful else self._threshold
+        found = self._detector.find(view, least)
         for detector in self._further if view.further else ():
-            match detector:
-                case YuNet():
-                    found += detector.detect(scrfd.shown(view), view, threshold)
-                case _:
-                    found += scrfd.read_outputs(_run(detector, view.tensor), view, threshold)
+            found += detector.find(view, detector.threshold)
         return found
 
     def align(self, pixels: Pixels, detection: Detection) -> Aligned:
@@ -132,16 +121,10 @@ def _open(file: ModelFile, tuning: Tuning) -> onnxruntime.InferenceSession:
     return open_session(file.path, place)
 
 
-def _detector_sides(pack: ModelPack, tuning: Tuning) -> tuple[int, int]:
-    """Return the detector's input sides for a whole picture and a close view; a fixed input size is used for both."""
-    height, width = next(iter(pack.detector.header.inputs.values()))[2:]
-    if height is None or width is None:
-        return tuning.detector_side, min(CLOSE_SIDE, tuning.detector_side)
+def _open_detector(file: ModelFile, tuning: Tuning) -> Detector:
+    height, width = next(iter(file.header.inputs.values()))[2:]
     if height != width:
-        raise SetupError(f"{pack.detector.path} wants pictures of {width} x {height}: only square inputs are supported")
-    return height, height
-
-
-def _run(session: onnxruntime.InferenceSession, tensor: NDArray[np.float32] | Pixels) -> list[NDArray[np.float32]]:
-    outputs: list[NDArray[np.float32]] = session.run(None, {session.get_inputs()[0].name: tensor})
-    return outputs
+        raise SetupError(f"{file.path} wants pictures of {width} x {height}: only square inputs are supported")
+    kind = YuNet if file.task == "yunet" else Scrfd
+    same_shapes = tuning.provider is not Provider.CPU  # others compile for each new shape
+    return kind(_open(file, tuning), tuning.detector_side, height, same_shapes=same_shapes)

@@ -80,7 +80,7 @@ class SyntheticEngine:
 
 
 def _found(view: View) -> list[Detection]:
-    pixels = np.ascontiguousarray(view.tensor, dtype=np.uint8)
+    pixels = np.ascontiguousarray(view.pixels)
     if pixels.size == 0:
         return []
     faces = sorted(find_faces(pixels), key=lambda face: -face.det_score)

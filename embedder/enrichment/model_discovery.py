@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from embedder.models.onnx_header import read_header
-from embedder.models.pack import ModelFile, task_of
+from embedder.models.pack import DETECTORS, ModelFile, task_of
 from immich_facesets import wire
 from immich_facesets.errors import RequestError, SetupError
-from immich_facesets.runtime.model_folder import check_pack
-
-FOLDER = "extra"
+from immich_facesets.runtime.model_folder import EXTRA_FOLDER, check_pack
 
 _POINTS = {2 * 106: 106, 2 * 68: 68, 3 * 1103: 68}
 """Points by the length of a landmark model's output; 1103 are those of a whole head, of which the last 68 are iBUG's."""
@@ -53,7 +51,7 @@ class EnrichmentFiles:
         """Raise a ``RequestError`` that names the missing file when no model gives a requested measure."""
         for measure in sorted(requested.difference(self.offers)):
             raise RequestError(
-                f"nothing here gives {measure}: put {_MISSING[measure]} into the model pack, or into the folder {FOLDER} of the "
+                f"nothing here gives {measure}: put {_MISSING[measure]} into the model pack, or into the folder {EXTRA_FOLDER} of the "
                 "models folder, and start the embedder again",
                 status=400,
             )
@@ -78,7 +76,7 @@ def find_enrichment_files(models_dir: Path, pack: str) -> EnrichmentFiles:
     A folder whose files are not those that were installed is a ``SetupError``, as for every pack.
     """
     found = EnrichmentFiles()
-    for folder in (pack, FOLDER):
+    for folder in (pack, EXTRA_FOLDER):
         if any((models_dir / folder).glob("*.onnx")):
             for file in _files_in(models_dir, folder):
                 found = _with(found, file)
@@ -87,14 +85,14 @@ def find_enrichment_files(models_dir: Path, pack: str) -> EnrichmentFiles:
 
 def find_further_detectors(models_dir: Path, detector: ModelFile) -> tuple[ModelFile, ...]:
     """
-    Return the detectors in the folder ``extra`` that can be asked beside the pack's own SCRFD, by name.
+    Return the detectors in the folder ``extra`` that can be asked beside the pack's own, by name.
 
-    These are others of its family that take the same inputs, and YuNet.
+    These are YuNet, and others of SCRFD's family that take the same inputs as the pack's own detector or inputs of any size.
     """
-    if not any((models_dir / FOLDER).glob("*.onnx")):
+    if not any((models_dir / EXTRA_FOLDER).glob("*.onnx")):
         return ()
     own, shape = detector.info().sha256, _input_shape(detector)
-    files = [file for file in _files_in(models_dir, FOLDER) if file.task in {detector.task, "yunet"}]
+    files = [file for file in _files_in(models_dir, EXTRA_FOLDER) if file.task in DETECTORS]
     fitting = [file for file in files if file.task == "yunet" or _input_shape(file) in {shape, (None, None)}]
     others = {file.info().sha256: file for file in fitting}
     return tuple(file for digest, file in others.items() if digest != own)

@@ -61,7 +61,7 @@ def allowed_reduction(boxes: Sequence[Box], crop_side: int, crop: CropRequest | 
 
 def saves(parts: Sequence[View], view: View) -> bool:
     """Return whether searching the parts is clearly less work than searching the whole view."""
-    return sum(part.tensor.size for part in parts) <= LEAST_SAVING * view.tensor.size
+    return sum(part.pixels.size for part in parts) <= LEAST_SAVING * view.pixels.size
 
 
 def pick(box: Box, detections: Sequence[Detection]) -> Detection | None:

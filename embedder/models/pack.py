@@ -1,6 +1,6 @@
 """The roles of a pack's files, recognised by the models' inputs and outputs as in insightface's loader."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -18,9 +18,7 @@ SHARES_NAME = "FACESETS_EMBEDDER_RECOGNISERS"
 
 Task = Literal["detection", "yunet", "recognition", "landmarks", "attributes", "quality", "pose", "other"]
 _YUNET_OUTPUTS = {f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in (8, 16, 32)}
-_DETECTORS: Mapping[Task, str] = MappingProxyType(
-    {"detection": "an SCRFD detector with landmarks (9 or 15 outputs)", "yunet": "the detector YuNet"}
-)
+DETECTORS: tuple[Task, ...] = ("detection", "yunet")
 _BY_NAME: Mapping[str, Task] = MappingProxyType({"ediffiqa": "quality", "fsanet": "pose"})
 """Beginnings of the names of models whose shapes alone do not determine their task."""
 
@@ -155,8 +153,6 @@ def open_pack(
     models_dir: Path,
     pack: str,
     shares: Mapping[str, float] | None = None,
-    *,
-    detector_task: Literal["detection", "yunet"] = "detection",
 ) -> ModelPack:
     """
     The pack with exactly one detector and its known recognisers; anything else is a ``SetupError`` with the reason.
@@ -177,7 +173,7 @@ def open_pack(
     if absent:
         raise SetupError(f"{installed.path / MANIFEST_NAME} names {', '.join(sorted(absent))}, which is not beside it")
     asked = [item for item in files if not named or item.name in named or item.path.stem in (shares or {})]
-    detector = _only(asked, detector_task, pack, _DETECTORS[detector_task])
+    detector = _only(asked, DETECTORS, pack, "an SCRFD detector with landmarks (9 or 15 outputs), or YuNet")
     recognisers = tuple(_known(file, weight, notes) for file, weight in _chosen(asked, pack, shares))
     sides = {item.side for item in recognisers}
     if len(sides) > 1:
@@ -199,7 +195,7 @@ def _chosen(files: list[ModelFile], pack: str, shares: Mapping[str, float] | Non
             f"{', '.join(fitting)}, or to a weighted sum of them such as {','.join(f'{name}:0.5' for name in fitting)}"
         )
     if shares is None:
-        return [(_only(files, "recognition", pack, "a recogniser (square input of 112 or more, one vector)"), 1.0)]
+        return [(_only(files, ("recognition",), pack, "a recogniser (square input of 112 or more, one vector)"), 1.0)]
     missing = [name for name in shares if name not in fitting]
     if missing:
         raise SetupError(
@@ -234,17 +230,14 @@ def _known(file: ModelFile, weight: float, notes: PackNotes) -> KnownRecogniser:
     return KnownRecogniser(file, own, weight, note)
 
 
-def _only(files: list[ModelFile], task: Task, pack: str, description: str) -> ModelFile:
-    fitting = [item for item in files if item.task == task]
+def _only(files: list[ModelFile], tasks: Sequence[Task], pack: str, description: str) -> ModelFile:
+    fitting = [item for item in files if item.task in tasks]
     match fitting:
         case [one]:
             return one
         case []:
             seen = ", ".join(f"{item.name} ({item.task})" for item in files)
-            other = {"detection": "yunet", "yunet": "detection"}.get(task)
-            engine = "opencv" if other == "yunet" else "onnx"
-            hint = f". Set FACESETS_EMBEDDER_ENGINE={engine}" if any(item.task == other for item in files) else ""
-            raise SetupError(f"the model pack {pack} lacks {description}; it holds {seen}{hint}")
+            raise SetupError(f"the model pack {pack} lacks {description}; it holds {seen}")
         case _:
             names = ", ".join(item.name for item in fitting)
-            raise SetupError(f"the model pack {pack} must hold exactly one model for {task}, not {names}")
+            raise SetupError(f"the model pack {pack} must hold exactly one model for {tasks[0]}, not {names}")

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from immich_facesets.accounts import check_account, former_name
 from immich_facesets.errors import FacesetsError, TransientError
+from immich_facesets.model_packs import pack_remark
 from immich_facesets.runtime.file_modes import is_open_to_others
 from immich_facesets.runtime.listen_address import Listen
 from immich_facesets.runtime.shutdown import ExitCode
@@ -221,7 +222,9 @@ async def _folder(source: FolderSource) -> str:
 
 async def _models(settings: Settings) -> str:
     pack = await asyncio.to_thread(EmbedderChild(settings).find_models)
-    return "none are needed for drawn faces" if pack is None else f"{pack.name}, {pack.licence}"
+    if pack is None:
+        return "none are needed for drawn faces"
+    return "; ".join(filter(None, (f"{pack.name}, {pack.licence}", pack_remark(pack.name))))
 
 
 async def _embedder(settings: Settings) -> str:

@@ -13,7 +13,8 @@ from pydantic import SecretStr
 
 from immich_facesets.errors import SetupError, TransientError
 from immich_facesets.runtime.listen_address import Announcement
-from immich_facesets.runtime.model_folder import InstalledPack, find_pack
+from immich_facesets.runtime.model_folder import InstalledPack
+from immich_facesets.runtime.pack_choice import choose_pack
 from immich_facesets.runtime.shutdown import ExitCode
 from service.settings import Settings
 
@@ -75,7 +76,7 @@ class EmbedderChild:
         """Return the pack it will serve, None when it needs none; a missing pack is a ``SetupError``. Blocks."""
         if self._environment().get("FACESETS_EMBEDDER_ENGINE") == "synthetic":
             return None
-        return find_pack(self._settings.models_dir, self._settings.model_pack)
+        return choose_pack(self._settings.models_dir, self._settings.model_pack)
 
     def _environment(self) -> Mapping[str, str]:
         inherited = {name: value for name, value in os.environ.items() if _may_inherit(name)}

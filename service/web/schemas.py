@@ -88,13 +88,14 @@ class ReasonCount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The model in use, its licence, and the execution provider it runs on."""
+    """The model in use, its licence, the execution provider it runs on, and what it is good for, where that is known."""
 
     space: str
     pack: str
     family: str
     licence: str
     provider: str
+    remark: str = ""
 
 
 class Reembedding(msgspec.Struct, frozen=True, kw_only=True):

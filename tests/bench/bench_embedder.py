@@ -32,6 +32,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 from large_models import write_pack  # noqa: E402  the repository must be found first
 from measured_embedder import measured_embedder, processor_seconds  # noqa: E402  the repository must be found first
 
+from embedder.engines import scrfd  # noqa: E402  the repository must be found first
 from embedder.engines.onnx import OnnxEngine, Tuning  # noqa: E402  the repository must be found first
 from embedder.images.decoder import Decoder  # noqa: E402  the repository must be found first
 from embedder.models.pack import open_pack  # noqa: E402  the repository must be found first
@@ -64,7 +65,7 @@ def bare(models: Path, name: str, pictures: list[bytes], threads: int, *, spinni
         view = engine.view(picture.pixels)
         crops = [engine.align(picture.pixels, face).crop for face in engine.detect([view])[0]]
         batch = ((np.stack(crops).transpose(0, 3, 1, 2).astype(np.float32) - 127.5) / 127.5) if crops else None
-        work.append((view.tensor, batch))
+        work.append((scrfd.tensor(view.pixels), batch))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3

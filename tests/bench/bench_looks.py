@@ -25,16 +25,16 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 from crowds import Crowd, Crowds  # noqa: E402  the path is set above
-from small_models import write_recogniser  # noqa: E402
 
 from embedder.decoding.decoding import DecodingThreads  # noqa: E402
 from embedder.engine import FaceEngine  # noqa: E402
 from embedder.engines.onnx import OnnxEngine, Tuning  # noqa: E402
-from embedder.engines.opencv import OpenCvEngine, OpenCvTuning  # noqa: E402
 from embedder.images.decoder import Decoder  # noqa: E402
 from embedder.metrics import EmbedderMetrics  # noqa: E402
 from embedder.models.pack import open_pack  # noqa: E402
 from embedder.pipeline import Pipeline, PipelineSize  # noqa: E402
+from immich_facesets.model_packs import FREE_PACK  # noqa: E402
+from immich_facesets.runtime.model_folder import BUILT_IN  # noqa: E402
 from immich_facesets.wire import CropRequest, FacesRequest  # noqa: E402
 
 GATE = 90.0
@@ -48,23 +48,20 @@ FACES = 20
 
 @contextmanager
 def engines(data: Path) -> Iterator[dict[str, FaceEngine]]:
-    """One engine for each detector at hand; YuNet's recogniser has random weights."""
+    """One engine for each detector at hand."""
     with tempfile.TemporaryDirectory() as folder:
         models = Path(folder)
         links = {
             "larger/det_2.5g.onnx": "extra/det_2.5g.onnx",
             "larger/w600k_mbf.onnx": "bench_s/w600k_mbf.onnx",
-            "opencv_zoo/face_detection_yunet_2023mar.onnx": "extra/face_detection_yunet_2023mar.onnx",
         }
         for link, file in links.items():
             (models / link).parent.mkdir(exist_ok=True)
             (models / link).symlink_to((data / "models" / file).resolve())
-        write_recogniser(models / "opencv_zoo/face_recognition_sface_2021dec.onnx", dimension=128, batch=1)
-        yunet = open_pack(models, "opencv_zoo", detector_task="yunet")
         yield {
             "SCRFD-500M": OnnxEngine(open_pack(data / "models", "bench_s"), Tuning(threads=1)),
             "SCRFD-2.5G": OnnxEngine(open_pack(models, "larger"), Tuning(threads=1)),
-            "YuNet": OpenCvEngine(yunet, OpenCvTuning(threads=1)),
+            "YuNet": OnnxEngine(open_pack(BUILT_IN, FREE_PACK), Tuning(threads=1)),
         }
 
 

@@ -46,6 +46,7 @@ def test_an_image_holds_the_versions_that_were_tested(path: Path) -> None:
     [
         ("requirements.lock", {"dev"}),
         ("docker/service.lock", {"service", "postgres"}),
+        ("docker/models.lock", {"models"}),
         *((f"docker/embedder-{kind}.lock", {f"embedder-{kind}"}) for kind in ("cpu", "cuda", "openvino", "migraphx")),
     ],
 )

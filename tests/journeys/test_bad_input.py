@@ -313,7 +313,12 @@ async def test_an_unknown_recognition_model_is_told_before_anything_is_fetched(j
 
 
 async def test_missing_models_are_told_with_what_to_do(journey: Journey, tmp_path: Path) -> None:
-    own = {"FACESETS_EMBEDDER_URLS": "", "FACESETS_EMBEDDER_ENGINE": "onnx", "FACESETS_MODELS_DIR": str(tmp_path / "m")}
+    own = {
+        "FACESETS_EMBEDDER_URLS": "",
+        "FACESETS_EMBEDDER_ENGINE": "onnx",
+        "FACESETS_MODELS_DIR": str(tmp_path / "m"),
+        "FACESETS_MODEL_PACK": "buffalo_l",
+    }
     line = await told(start(journey, "sync", **own))
     assert f"there are no models in {tmp_path / 'm' / 'buffalo_l'} (packs found: none)" in line
     assert "immich-facesets models install" in line

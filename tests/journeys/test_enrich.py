@@ -17,9 +17,10 @@ from sync_result import SyncResult, read
 from embedder.engines.synthetic import SyntheticEngine
 from embedder.enrichment.lanes import Enriched as Found
 from embedder.enrichment.lanes import Enricher, EnrichmentModels, LandmarkCrop
-from embedder.enrichment.model_discovery import FOLDER, EnrichmentFiles, find_enrichment_files
+from embedder.enrichment.model_discovery import EnrichmentFiles, find_enrichment_files
 from embedder.models.sessions import Device
 from immich_facesets.quality.landmarks import Enriched
+from immich_facesets.runtime.model_folder import EXTRA_FOLDER
 from service.store.enrichments import enriched_faces
 from service.store.placed_pictures import exportable_faces
 from service.store.spaces import active_space
@@ -51,7 +52,7 @@ class Watched(Enricher):
 def models(folder: Path, *, yaw: float = 128.0) -> tuple[EnrichmentModels, Watched]:
     """Models with the same answer for every face: 106 fixed points, and a head whose yaw is the colour."""
     write_pooled(folder / "pack" / "2d106det.onnx", np.zeros((3, 212)), bias=PLACES.reshape(-1), side=192)
-    write_pooled(folder / FOLDER / "fsanet.onnx", np.eye(3) * yaw, side=64, batch=1)
+    write_pooled(folder / EXTRA_FOLDER / "fsanet.onnx", np.eye(3) * yaw, side=64, batch=1)
     files = find_enrichment_files(folder, "pack")
     watched = Watched(files)
     return EnrichmentModels(files, enricher=watched), watched

@@ -95,7 +95,7 @@ class ScriptedEngine:
         with self.lock:
             self.parts.append(box)
         left, top = max(0, round(box.x1)), max(0, round(box.y1))
-        return View(view.tensor[top : round(box.y2), left : round(box.x2)], left=left, top=top)
+        return View(view.pixels[top : round(box.y2), left : round(box.x2)], left=left, top=top)
 
     def detect(self, views: Sequence[View]) -> list[list[Detection]]:
         self.before_detect(views)

@@ -262,7 +262,7 @@ async def test_pictures_without_an_answer_for_long_make_it_not_ready() -> None:
     gate = threading.Event()
 
     def hold(views: Sequence[View]) -> None:
-        if views[0].tensor.shape[0] == 300:  # not the test picture of the check
+        if views[0].pixels.shape[0] == 300:  # not the test picture of the check
             _wait(gate)
 
     size = PipelineSize(max_in_flight=8, workers=2, detectors=2)

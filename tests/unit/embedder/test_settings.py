@@ -18,11 +18,11 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-def test_the_defaults_serve_buffalo_l_on_the_cpu_to_this_machine_only() -> None:
+def test_the_defaults_serve_the_best_pack_on_the_cpu_to_this_machine_only() -> None:
     settings = load_settings()
     assert settings.listen == Listen("127.0.0.1", 8786)
-    assert (settings.model_pack, settings.engine, settings.provider) == ("buffalo_l", "onnx", Provider.CPU)
-    assert (settings.det_size, settings.det_threshold, settings.flip) == (640, 0.5, False)
+    assert (settings.model_pack, settings.engine, settings.provider) == ("", "onnx", Provider.CPU)
+    assert (settings.det_size, settings.det_threshold, settings.flip) == (640, None, False)
     assert settings.max_pixels == 150_000_000
 
 

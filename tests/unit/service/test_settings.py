@@ -11,7 +11,7 @@ from embedder.settings import EmbedderSettings
 from embedder.settings import load_settings as load_embedder_settings
 from immich_facesets.errors import SetupError
 from immich_facesets.runtime.settings import known_names
-from immich_facesets.spaces import BUFFALO_L, OperatingPoints
+from immich_facesets.spaces import BUFFALO_L, OPERATING_POINTS, OperatingPoints
 from service.settings import EMBEDDER_NAMES, Settings, load_settings
 from service.users import load_users
 
@@ -83,7 +83,7 @@ def test_the_embedder_can_live_in_the_environment_of_the_service(monkeypatch: py
     for name in known_names(Settings):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("FACESETS_EMBEDDER_URLS", "http://embedder:8786")
-    assert load_embedder_settings().model_pack == "buffalo_l"
+    assert load_embedder_settings().model_pack == ""
     monkeypatch.setenv("FACESETS_EMBEDDER_URL", "http://embedder:8786")
     with pytest.raises(SetupError, match=r"FACESETS_EMBEDDER_URL \(did you mean FACESETS_EMBEDDER_URLS\?\)"):
         load_embedder_settings()
@@ -172,11 +172,10 @@ def test_distances_stated_beside_a_model_of_ones_own_are_used_unless_the_setting
     assert points == dataclasses.replace(stated, match=0.25)
 
 
-def test_distances_of_two_recognisers_together_or_of_sface_are_asked_for() -> None:
+def test_distances_of_two_recognisers_together_are_asked_for_and_those_of_sface_are_known() -> None:
     with pytest.raises(SetupError, match="FACESETS_MATCH_DISTANCE"):
         read().points("w600k_r50:0.6+glintr100:0.4")
-    with pytest.raises(SetupError, match=r"FACESETS_MATCH_DISTANCE.*0\.637"):
-        read().points("face_recognition_sface")
+    assert read().points("face_recognition_sface") == OPERATING_POINTS["face_recognition_sface"]
 
 
 # secrets

@@ -25,7 +25,7 @@ from embedder.enrichment.lanes import (
     cut_landmark_crop,
     open_enrichment,
 )
-from embedder.enrichment.model_discovery import FOLDER, EnrichmentFiles, find_enrichment_files
+from embedder.enrichment.model_discovery import EnrichmentFiles, find_enrichment_files
 from embedder.enrichment.models import LEFT, RIGHT, pose_of_points
 from embedder.faces import regions
 from embedder.images.decoder import Decoder
@@ -35,6 +35,7 @@ from immich_facesets import wire
 from immich_facesets.errors import SetupError
 from immich_facesets.faces import Box
 from immich_facesets.quality.pose import Pose, estimate_pose, pose_of
+from immich_facesets.runtime.model_folder import EXTRA_FOLDER
 
 ALL = frozenset(wire.Enrichment)
 CENTRE = (156.0, 160.0)
@@ -117,7 +118,7 @@ def watched(models: Path) -> tuple[EnrichmentModels, Watched]:
 
 async def test_no_model_is_opened_or_run_for_those_who_do_not_ask(tmp_path: Path) -> None:
     file = write_landmarks(tmp_path / "pack" / "2d106det.onnx", many_points())
-    write_pose(tmp_path / FOLDER / "fsanet.onnx")
+    write_pose(tmp_path / EXTRA_FOLDER / "fsanet.onnx")
     lazy, watcher = watched(tmp_path)
     async with running(enrichment=lazy) as scene:
         file.unlink()
@@ -158,7 +159,7 @@ async def test_what_no_model_gives_is_a_400_that_names_the_missing_file(asked: s
 
 @pytest.mark.parametrize("asked", ["age", "landmarks;pose", ","])
 async def test_an_unknown_enrichment_is_a_400(tmp_path: Path, asked: str) -> None:
-    write_pose(tmp_path / FOLDER / "fsanet.onnx")
+    write_pose(tmp_path / EXTRA_FOLDER / "fsanet.onnx")
     async with running(enrichment=extras(tmp_path)) as scene:
         assert "landmarks, pose" in told(await scene.ask(picture(), enrich=asked)).message
 
@@ -169,7 +170,7 @@ def told(response: httpx.Response) -> wire.ErrorBody:
 
 
 async def test_info_says_what_can_be_asked_for_and_how_the_lanes_are_sized(tmp_path: Path) -> None:
-    write_pose(tmp_path / FOLDER / "fsanet.onnx")
+    write_pose(tmp_path / EXTRA_FOLDER / "fsanet.onnx")
     size = PipelineSize(max_in_flight=5, workers=3, detectors=2, recognisers=1, batch=7, threads=4)
     async with running(size=size, enrichment=extras(tmp_path)) as scene:
         content = (await scene.client.get("/v1/info")).content
@@ -181,7 +182,7 @@ async def test_info_says_what_can_be_asked_for_and_how_the_lanes_are_sized(tmp_p
 
 
 async def test_the_pose_model_is_fed_bgr_and_turned_into_our_signs(tmp_path: Path) -> None:
-    write_pose(tmp_path / FOLDER / "fsanet.onnx")
+    write_pose(tmp_path / EXTRA_FOLDER / "fsanet.onnx")
     shades = np.full((240, 320, 3), (127.5 + 20, 127.5 + 11, 127.5 - 5), np.uint8)
     async with running(enrichment=extras(tmp_path)) as scene:
         data = cv2.imencode(".png", shades)[1].tobytes()
@@ -193,8 +194,8 @@ async def test_the_pose_model_is_fed_bgr_and_turned_into_our_signs(tmp_path: Pat
 
 
 async def test_several_pose_models_are_averaged(tmp_path: Path) -> None:
-    write_pose(tmp_path / FOLDER / "fsanet-1x1.onnx")
-    write_pose(tmp_path / FOLDER / "fsanet-var.onnx", last="Neg")
+    write_pose(tmp_path / EXTRA_FOLDER / "fsanet-1x1.onnx")
+    write_pose(tmp_path / EXTRA_FOLDER / "fsanet-var.onnx", last="Neg")
     async with running(enrichment=extras(tmp_path)) as scene:
         (face,) = (await scene.answer(picture(shade=150), enrich="pose")).faces
         assert face.head_pose is not None
@@ -257,7 +258,7 @@ def insightface_pose() -> tuple[NDArray[np.float32], Any]:
 
 
 async def test_a_model_that_gives_no_numbers_for_a_face_leaves_its_answer_out(tmp_path: Path) -> None:
-    write_pose(tmp_path / FOLDER / "fsanet.onnx", last="Sqrt")
+    write_pose(tmp_path / EXTRA_FOLDER / "fsanet.onnx", last="Sqrt")
     write_landmarks(tmp_path / "pack" / "2d106det.onnx", np.full((106, 2), np.nan))
     async with running(enrichment=extras(tmp_path)) as scene:
         (face,) = (await scene.answer(picture(shade=20), enrich="landmarks,pose")).faces
@@ -266,7 +267,7 @@ async def test_a_model_that_gives_no_numbers_for_a_face_leaves_its_answer_out(tm
 
 
 def test_a_model_that_gives_no_angles_is_no_pose_model(tmp_path: Path) -> None:
-    write_pooled(tmp_path / FOLDER / "fsanet.onnx", np.ones((3, 5)), side=64)
+    write_pooled(tmp_path / EXTRA_FOLDER / "fsanet.onnx", np.ones((3, 5)), side=64)
     files = find_enrichment_files(tmp_path, "pack")
     with pytest.raises(SetupError, match="three angles"):
         Enricher(files, Device(threads=1)).enrich([cut_landmark_crop(np.zeros((240, 320, 3), np.uint8), FACE, ALL)])

@@ -12,7 +12,7 @@ from small_models import write_pooled, write_recogniser
 
 from embedder.engine import Aligned, Detection
 from embedder.enrichment.lanes import EnrichmentModels, open_enrichment
-from embedder.enrichment.model_discovery import FOLDER, find_enrichment_files
+from embedder.enrichment.model_discovery import find_enrichment_files
 from embedder.images import alignment
 from embedder.models.onnx_header import read_header
 from embedder.models.pack import open_pack, task_of
@@ -20,7 +20,7 @@ from embedder.models.sessions import Device
 from immich_facesets import wire
 from immich_facesets.errors import SetupError
 from immich_facesets.faces import Measures
-from immich_facesets.runtime.model_folder import record_pack
+from immich_facesets.runtime.model_folder import EXTRA_FOLDER, record_pack
 
 FILE = "ediffiqa_tiny_jun2024.onnx"
 RED = np.array([[1.0], [0.0], [0.0]])
@@ -112,7 +112,7 @@ async def test_the_model_sees_the_face_where_it_was_trained_to(tmp_path: Path, e
         assert face.quality.quality == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("folder", ["pack", FOLDER])
+@pytest.mark.parametrize("folder", ["pack", EXTRA_FOLDER])
 def test_the_model_is_found_in_the_pack_and_in_the_folder_beside_the_packs(tmp_path: Path, folder: str) -> None:
     path = write_pooled(tmp_path / folder / FILE, RED)
     found = find_enrichment_files(tmp_path, "pack").quality
@@ -121,7 +121,7 @@ def test_the_model_is_found_in_the_pack_and_in_the_folder_beside_the_packs(tmp_p
 
 
 def test_the_packs_own_model_comes_first(tmp_path: Path) -> None:
-    write_pooled(tmp_path / FOLDER / FILE, RED)
+    write_pooled(tmp_path / EXTRA_FOLDER / FILE, RED)
     own = write_pooled(tmp_path / "pack" / FILE, RED)
     found = find_enrichment_files(tmp_path, "pack").quality
     assert found is not None
@@ -142,10 +142,10 @@ def test_a_file_that_is_not_this_model_is_refused_at_the_start(tmp_path: Path) -
 
 
 def test_a_model_that_changed_since_it_was_installed_is_refused(tmp_path: Path) -> None:
-    write_pooled(tmp_path / FOLDER / FILE, RED)
-    record_pack(tmp_path / FOLDER)
+    write_pooled(tmp_path / EXTRA_FOLDER / FILE, RED)
+    record_pack(tmp_path / EXTRA_FOLDER)
     find_enrichment_files(tmp_path, "pack")
-    write_pooled(tmp_path / FOLDER / FILE, RED * 2)
+    write_pooled(tmp_path / EXTRA_FOLDER / FILE, RED * 2)
     with pytest.raises(SetupError, match="changed"):
         find_enrichment_files(tmp_path, "pack")
 

@@ -134,7 +134,7 @@ class TestOverHttp:
         self.seen = []
 
         def see(view: View) -> list[Detection]:
-            shape = view.tensor.shape
+            shape = view.pixels.shape
             self.seen.append(shape)
             if face is None:
                 return []
@@ -202,9 +202,9 @@ class TestTurned:
         """Detects a face at a fixed place of a picture whose bright spot is at the upper left."""
 
         def see(view: View) -> list[Detection]:
-            rows, columns = view.tensor.shape[:2]
+            rows, columns = view.pixels.shape[:2]
             assert {rows, columns} == {width, height}
-            return [Detection(Box(20, 10, 92, 110), POINTS, 0.9)] if view.tensor[:20, :20].mean() > 200 else []
+            return [Detection(Box(20, 10, 92, 110), POINTS, 0.9)] if view.pixels[:20, :20].mean() > 200 else []
 
         return ScriptedEngine(see=see, can_part=False)
 

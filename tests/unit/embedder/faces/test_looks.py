@@ -110,7 +110,7 @@ class TestOverHttp:
         """Shows the faces to a close view; to the whole picture it shows none of them."""
 
         def see(view: View) -> list[Detection]:
-            height, width = view.tensor.shape[:2]
+            height, width = view.pixels.shape[:2]
             area = Box(view.left, view.top, view.left + width, view.top + height)
             if area.width > 700 and area.height > 700:
                 return []

@@ -10,17 +10,24 @@ import pytest
 
 from immich_facesets.errors import SetupError
 from immich_facesets.model_packs import NON_COMMERCIAL, PACKS, PUBLISHED, RECOGNISERS, pack_licence, recogniser_family
+from immich_facesets.runtime import model_folder
 from immich_facesets.runtime.model_folder import (
     RECORD_NAME,
     Difference,
     check_pack,
     digest_file,
     find_pack,
-    install_from_archive,
     list_packs,
     verify_pack,
 )
 from immich_facesets.runtime.pack_description import PackNotes, RecogniserNote, read_notes
+from immich_facesets.runtime.pack_installation import install_from_archive
+
+
+@pytest.fixture(autouse=True)
+def _nothing_built_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_folder, "BUILT_IN", tmp_path / "built-in")
+
 
 FILES = {"det_500m.onnx": b"\x08\x07detector", "w600k_mbf.onnx": b"\x08\x07recogniser"}
 

@@ -377,7 +377,7 @@ async def test_an_immich_in_maintenance_is_named_for_each_user_after_one_request
 
 async def test_missing_models_are_named_once(journey: Journey, tmp_path: Path) -> None:
     own = {"FACESETS_EMBEDDER_URLS": "", "FACESETS_EMBEDDER_ENGINE": "onnx", "FACESETS_MODELS_DIR": str(tmp_path / "m")}
-    service = await refused(journey, "config", "check", **own)
+    service = await refused(journey, "config", "check", FACESETS_MODEL_PACK="buffalo_l", **own)
     assert f"fix  models: there are no models in {tmp_path / 'm' / 'buffalo_l'}" in service.stdout
     assert service.stdout.count("there are no models") == 1
 
@@ -390,7 +390,7 @@ async def test_models_are_installed_listed_and_verified(journey: Journey, tmp_pa
     archive.mkdir()
     (archive / "det_10g.onnx").write_bytes(b"\x08\x07 a detector")
     (archive / "w600k_r50.onnx").write_bytes(b"\x08\x07 a recogniser")
-    where = {"FACESETS_MODELS_DIR": str(models)}
+    where = {"FACESETS_MODELS_DIR": str(models), "FACESETS_MODEL_PACK": "buffalo_l"}
     install = ("models", "install", "buffalo_l", "--from", str(archive))
 
     unlicensed = await refused(journey, *install, **where)
@@ -418,6 +418,29 @@ async def test_models_are_installed_listed_and_verified(journey: Journey, tmp_pa
     assert "buffalo_l/det_10g.onnx: changed" in changed.stderr
     assert "install it again with 'immich-facesets models install'" in changed.stderr
     assert "there are no models in" in (await refused(journey, "models", "verify", "antelopev2", **where)).stderr
+
+
+async def test_the_free_pack_is_installed_without_a_file_and_used_where_there_is_no_better(
+    journey: Journey, tmp_path: Path
+) -> None:
+    where = {"FACESETS_MODELS_DIR": str(tmp_path / "models"), "FACESETS_EMBEDDER_ENGINE": "onnx"}
+    installed = await run(journey, "models", "install", "opencv_zoo", **where)
+    assert "Licence: OpenCV Zoo: YuNet under the MIT licence, SFace under Apache-2.0" in installed.stdout
+    assert sorted(path.name for path in (tmp_path / "models" / "opencv_zoo").iterdir()) == [
+        "MODEL.LICENSE",
+        "MODELS.sha256",
+        "face_detection_yunet_2023mar_int8bq_folded.onnx",
+        "face_recognition_sface_2021dec_int8bq_folded.onnx",
+    ]
+    listed = (await run(journey, "models", "list", **where)).stdout
+    assert re.search(r"^ *opencv_zoo \(in use\) +yes +yes ", listed, re.MULTILINE)
+    assert "opencv_zoo: for any use; weaker than buffalo_l on children" in listed
+    assert "opencv_zoo: every file is as it was installed" in (await run(journey, "models", "verify", **where)).stdout
+    checked = await run(journey, "config", "check", FACESETS_EMBEDDER_URLS="", **where)
+    assert re.search(r"^ok +models: opencv_zoo, OpenCV Zoo: .*; for any use; .*docs/models\.md", checked.stdout, re.MULTILINE)
+    assert re.search(r"^ok +embedder: .* serving opencv_zoo \(onnx\) on cpu", checked.stdout, re.MULTILINE)
+    unnamed = await refused(journey, "models", "install", "buffalo_l", **where)
+    assert "immich-facesets models install buffalo_l --from FILE" in unnamed.stderr
 
 
 # serving

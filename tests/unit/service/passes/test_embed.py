@@ -303,7 +303,7 @@ async def test_a_box_of_zeros_says_that_somebody_is_there(
 
 async def test_a_picture_that_lies_on_its_side_is_turned_because_immich_knows_a_face_in_it(tmp_path: Path) -> None:
     def see(view: View) -> list[Detection]:
-        height, width = view.tensor.shape[:2]
+        height, width = view.pixels.shape[:2]
         return [FACE] if height > width else []
 
     async with bench(tmp_path) as on:
