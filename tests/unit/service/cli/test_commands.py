@@ -437,7 +437,9 @@ async def test_the_free_pack_is_installed_without_a_file_and_used_where_there_is
     assert "opencv_zoo: for any use; weaker than buffalo_l on children" in listed
     assert "opencv_zoo: every file is as it was installed" in (await run(journey, "models", "verify", **where)).stdout
     checked = await run(journey, "config", "check", FACESETS_EMBEDDER_URLS="", **where)
-    assert re.search(r"^ok +models: opencv_zoo, OpenCV Zoo: .*; for any use; .*docs/models\.md", checked.stdout, re.MULTILINE)
+    assert re.search(
+        r"^ok +models: opencv_zoo, OpenCV Zoo: .*; for any use; .*docs/models\.md", checked.stdout, re.MULTILINE
+    )
     assert re.search(r"^ok +embedder: .* serving opencv_zoo \(onnx\) on cpu", checked.stdout, re.MULTILINE)
     unnamed = await refused(journey, "models", "install", "buffalo_l", **where)
     assert "immich-facesets models install buffalo_l --from FILE" in unnamed.stderr
