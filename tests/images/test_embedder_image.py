@@ -52,3 +52,13 @@ def test_the_embedder_is_healthy_inside_its_image_and_leaves_when_asked(image: I
         "FACESETS_EMBEDDER_ENGINE": "synthetic",
     }
     check_life(image, settings)
+
+
+def test_the_embedder_serves_the_free_pack_without_any_other_model(image: Image) -> None:
+    settings = {
+        "FACESETS_EMBEDDER_LISTEN": f"127.0.0.1:{free_port()}",
+        "FACESETS_EMBEDDER_TOKEN": "a-token-of-the-test-suite-and-nobody-else",
+    }
+    output = check_life(image, settings)
+    assert "opencv_zoo" in output
+    assert "as recorded at install" in output

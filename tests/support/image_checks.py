@@ -111,8 +111,12 @@ def check_help(image: Image) -> None:
     assert "usage" in output.lower()
 
 
-def check_life(image: Image, settings: dict[str, str]) -> None:
-    """Start the image's command, run its HEALTHCHECK until it succeeds, and stop it with its stop signal."""
+def check_life(image: Image, settings: dict[str, str]) -> str:
+    """
+    Start the image's command, run its HEALTHCHECK until it succeeds, and stop it with its stop signal.
+
+    Returns what it printed.
+    """
     process = start_in(image, [*image.entrypoint, *image.command], settings)
     try:
         deadline = time.monotonic() + 90
@@ -123,6 +127,7 @@ def check_life(image: Image, settings: dict[str, str]) -> None:
         process.send_signal(signal.Signals[image.stop_signal or ""])
         output, _ = process.communicate(timeout=30)
         assert process.returncode == 0, output
+        return str(output)
     finally:
         if process.poll() is None:
             process.kill()
