@@ -25,7 +25,14 @@ from service.settings import Settings
 from service.source_registry import FolderSources
 from service.sources import Source
 from service.sources.immich import ServerGuards, build_immich_source
-from service.storage import OPEN_TO_OTHERS, database_url, open_exports, open_own_store, prepare_data_dir, sqlite_file
+from service.storage import (
+    OPEN_TO_OTHERS,
+    database_url,
+    open_own_exports,
+    open_own_store,
+    prepare_data_dir,
+    sqlite_file,
+)
 from service.store.database import DataLock, Store, age, open_engine
 from service.store.folders import has_work
 from service.sync.runner import Runner
@@ -108,7 +115,7 @@ async def open_app(
         board = ProgressBoard()
         metrics = Metrics(board, version=program_version())
         context = PassContext(store=store, settings=settings, board=board, stop=stop)
-        tree = await asyncio.to_thread(open_exports, settings)
+        tree = await asyncio.to_thread(open_own_exports, settings, store)
         await asyncio.to_thread(tree.recover)
         sources: dict[str, Source] = {}
         guards: ServerGuards = {}

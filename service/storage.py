@@ -19,8 +19,10 @@ from service.files.durable import discard, disk_trouble, write_durably
 from service.files.export_tree import ExportTree
 from service.files.folder_id import NAME as ID_NAME
 from service.files.folder_id import ensure_id, read_id
+from service.files.ownership import manifest_of
 from service.passes.context import CROPS_FOLDER, STAGING_FOLDER
 from service.settings import LEAST_TOKEN_CHARACTERS, Settings
+from service.store import export_folder
 from service.store.data_folder import DataFolder, claim_data_folder, data_folder
 from service.store.database import Store, age, migrate, open_engine
 from service.store.database_lock import DatabaseLock
@@ -49,17 +51,42 @@ def prepare_data_dir(settings: Settings) -> Path:
     return folder
 
 
-def open_exports(settings: Settings) -> ExportTree:
+def open_exports(settings: Settings, *, may_make: bool) -> ExportTree:
     """
     Return the checked export folder.
 
-    It is created only inside the data folder: elsewhere it may be a mount that is missing.
+    Outside of the data folder it is made only where ``may_make``: later it may be a mount that is missing.
     """
     folder = settings.export_dir
-    if folder.is_relative_to(settings.data_dir):
+    if may_make or is_inside(settings):
         _make_folder(folder, "FACESETS_EXPORT_DIR", mode=SHARED_FOLDER)
     tree = ExportTree(folder)
     tree.check()
+    return tree
+
+
+def is_inside(settings: Settings) -> bool:
+    """Return whether the export folder lies in the data folder."""
+    return settings.export_dir.is_relative_to(settings.data_dir)
+
+
+def open_own_exports(settings: Settings, store: Store) -> ExportTree:
+    """
+    Return the export folder of this database, made at the first run. Blocks.
+
+    Face sets there that a database without any person cannot have written raise a ``SetupError``.
+    """
+    is_first = store.read_now(export_folder.is_first_export)
+    tree = open_exports(settings, may_make=is_first)
+    if not is_first:
+        return tree
+    if not store.read_now(export_folder.knows_people) and manifest_of(settings.export_dir).get("facesets"):
+        raise SetupError(
+            f"{settings.export_dir} has face sets, but the data folder {settings.data_dir} knows no person: its disk may "
+            "not be mounted, or its database is lost. Mount or restore it. To start anew, remove these face sets, or set "
+            "another FACESETS_EXPORT_DIR"
+        )
+    store.write_now(export_folder.record_export_folder)
     return tree
 
 

@@ -27,6 +27,7 @@ from service.sources.immich import ServerGuards, build_immich_source
 from service.storage import (
     OPEN_TO_OTHERS,
     database_url,
+    is_inside,
     open_exports,
     prepare_data_dir,
     refuse_other_folder,
@@ -34,6 +35,7 @@ from service.storage import (
 )
 from service.store.data_folder import data_folder
 from service.store.database import Age, Store, age, open_engine
+from service.store.export_folder import is_first_export
 from service.store.folders import folders
 from service.store.sources import bound_accounts
 from service.sync.schedule import schedule_of
@@ -145,7 +147,12 @@ async def _database(settings: Settings) -> str:
 
 
 async def _exports(settings: Settings) -> str:
-    await asyncio.to_thread(open_exports, settings)
+    async with _known_store(settings) as store:
+        is_new = settings.database_url is None and not sqlite_file(settings).is_file()
+        is_first = is_new if store is None else await store.read(is_first_export)
+    if is_first and not is_inside(settings) and not settings.export_dir.exists():
+        return f"{settings.export_dir}, made at the first sync"
+    await asyncio.to_thread(open_exports, settings, may_make=False)
     return str(settings.export_dir)
 
 

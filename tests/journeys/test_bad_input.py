@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shutil
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
@@ -391,18 +392,47 @@ async def test_a_file_in_the_place_of_a_folder_is_told(journey: Journey, tmp_pat
     line = await told(start(journey, "sync", FACESETS_DATA_DIR=str(file / "below")))
     assert "FACESETS_DATA_DIR is" in line
     line = await told(start(journey, "sync", FACESETS_EXPORT_DIR=str(file)))
-    assert f"the export folder {file} is no folder: create or mount it, or set another one" in line
+    assert f"FACESETS_EXPORT_DIR is {file}, and a file is in the way: move it, or set another folder" in line
     journey.data.mkdir(exist_ok=True)
     (journey.data / "exports").touch()
     line = await told(start(journey, "sync"))
     assert "FACESETS_EXPORT_DIR is" in line
 
 
-async def test_an_export_folder_elsewhere_that_is_missing_is_never_made(journey: Journey, tmp_path: Path) -> None:
-    mount = tmp_path / "mount"
+async def test_an_export_folder_elsewhere_is_made_at_the_first_run_and_never_again(
+    journey: Journey, tmp_path: Path
+) -> None:
+    mount = tmp_path / "mounted" / "exports"
+    own = {"FACESETS_EXPORT_DIR": str(mount)}
+    check = journey.start("config", "check", settings=own)
+    await ended(check)
+    assert f"ok   export folder: {mount}, made at the first sync" in check.stdout
+    assert not mount.exists()
+    assert (await journey.sync(settings=own)).code == 0
+    assert (mount / "manifest.json").is_file()
+    mount.parent.rename(tmp_path / "unmounted")
     line = await told(start(journey, "sync", FACESETS_EXPORT_DIR=str(mount)))
     assert f"the export folder {mount} does not exist: create or mount it, or set another one" in line
+    check = journey.start("config", "check", settings=own)
+    assert await ended(check) == 3
+    assert "create or mount it" in check.stdout
     assert not mount.exists()
+    (tmp_path / "unmounted").rename(mount.parent)
+    assert (await journey.sync(settings=own)).code == 0
+
+
+async def test_face_sets_beside_a_lost_data_folder_are_kept(journey: Journey, tmp_path: Path) -> None:
+    own = {"FACESETS_EXPORT_DIR": str(tmp_path / "exports")}
+    assert (await journey.sync(settings=own)).code == 0
+    before = service_process.tree(tmp_path / "exports")
+    journey.data.rename(tmp_path / "unmounted")
+    for _ in range(2):
+        line = await told(start(journey, "sync", FACESETS_EXPORT_DIR=str(tmp_path / "exports")))
+        assert "knows no person: its disk may not be mounted" in line
+    assert service_process.tree(tmp_path / "exports") == before
+    shutil.rmtree(journey.data)
+    (tmp_path / "unmounted").rename(journey.data)
+    assert (await journey.sync(settings=own)).code == 0
 
 
 async def test_a_database_of_a_newer_version_is_left_alone(journey: Journey) -> None:

@@ -340,9 +340,10 @@ async def test_a_fresh_installation_is_green_too_and_starts_its_own_embedder(jou
 
 async def test_every_problem_is_named_with_its_fix(journey: Journey, tmp_path: Path) -> None:
     journey.immich.revoke_key("key-of-ben")
+    (tmp_path / "file").touch()
     async with running(token="right") as other:
         settings = {
-            "FACESETS_EXPORT_DIR": str(tmp_path / "nowhere"),
+            "FACESETS_EXPORT_DIR": str(tmp_path / "file"),
             "FACESETS_SYNC_CRON": "whenever",
             "FACESETS_EMBEDDER_URLS": str(other.client.base_url),
         }

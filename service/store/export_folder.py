@@ -1,0 +1,28 @@
+"""What the database knows of the export folder: whether it was there once, and whether any of it is ours."""
+
+from sqlalchemy import Connection, Table, exists, select
+
+from service.store.named_values import read_value, write_value
+from service.store.tables import export_ledger, exports, identities, imported_faces
+from service.store.upsert import BOOKKEEPING
+
+_SEEN = "export_folder_seen"
+
+
+def is_first_export(tx: Connection) -> bool:
+    """Return whether no export folder was ever open with this database, and nothing was ever written to one."""
+    return not read_value(tx, _SEEN) and not _has_rows(tx, exports) and not _has_rows(tx, export_ledger)
+
+
+def record_export_folder(tx: Connection) -> None:
+    """Record that the export folder was there: from now on a missing one is not made anew."""
+    write_value(tx, _SEEN, True, options=BOOKKEEPING)
+
+
+def knows_people(tx: Connection) -> bool:
+    """Return whether there is any person here, from a sync or an import."""
+    return _has_rows(tx, identities) or _has_rows(tx, imported_faces)
+
+
+def _has_rows(tx: Connection, table: Table) -> bool:
+    return bool(tx.scalar(select(exists(select(1).select_from(table)))))
