@@ -135,7 +135,7 @@ class Settings(BaseSettings):
 
     export_min_face_short: float = Field(100, ge=1, description="short edge in pixels a face needs to be exported")
     export_top: int = Field(30, ge=1, description="how many faces the top bundle holds")
-    export_profiles: str = Field("fsz", description="formats of the face sets to keep up to date, separated by commas: `fsz` (always), `facefusion`, `portrait`, `visomaster`, `reactor`, `kohya`, `imagefolder`, `aligned`, `xmp`, `npz`, `plain`; `kohya:40:768` takes 40 faces of 768 pixels, `kohya:40:768:x2` none enlarged more than twice, `plain:webp` and `plain:jpg` are formats")
+    export_profiles: str = Field("fsz", description="formats of the face sets to keep up to date, separated by commas: `fsz` (always), `facefusion`, `portrait`, `visomaster`, `reactor`, `kohya`, `frigate`, `imagefolder`, `aligned`, `xmp`, `npz`, `plain`; `kohya:40:768` takes 40 faces of 768 pixels, `kohya:40:768:x2` none enlarged more than twice, `plain:webp` and `plain:jpg` are formats")
     era_ages: str = Field("", description="eras by age instead of by likeness for people whose birth date Immich knows, such as `0-2,3-5,6-9,10-13,14-17`; empty: none")
     enrich: Literal["auto", "off"] = Field("auto", description="`auto` asks the embedder for landmarks and head pose of the faces that may be exported, where it has models for them; `off` never does")
     crop_size: int = Field(512, ge=64, le=4096, description="side of an exported crop in pixels; pictures are fetched again only where a stored crop lacks pixels that the original has")

@@ -50,6 +50,7 @@ class Draw(Protocol):
         picture_format: PictureFormat = PictureFormat.PNG,
         is_aligned: bool = False,
         reads_alpha_masks: bool = False,
+        is_cut_to_box: bool = False,
     ) -> PictureFile: ...
 
 
@@ -110,10 +111,12 @@ def form_of_faceset(
             picture_format=picture_format,
             is_aligned=profile.is_aligned,
             reads_alpha_masks=profile.reads_alpha_masks,
+            is_cut_to_box=profile.is_cut_to_box,
         )
 
     if most_scale is not None:
-        faceset = _without(faceset, [face for face in faceset.faces if picture(face).scale > most_scale])
+        enlarged = [face for face in faceset.faces if picture(face).scale > most_scale]
+        faceset = without(faceset, enlarged, Reason.ENLARGED)
     faces = picked(faceset, count, is_for_swapping=profile.is_for_swapping, weights=profile.weights)
     if not faces:
         return None
@@ -185,13 +188,13 @@ def form_of_library(profile: LibraryProfile, library: UserLibrary, directory: st
     return ExportArtifact(f"{profile.folder}/{directory}", profile, None, manifest, entry, files)
 
 
-def _without(faceset: Faceset, enlarged: Sequence[ExportFace]) -> Faceset:
-    """Return a face set that leaves out some faces, because their pictures would be enlarged too much."""
-    out = {face.candidate.face.face_id for face in enlarged}
+def without(faceset: Faceset, faces: Sequence[ExportFace], reason: Reason) -> Faceset:
+    """Return a face set that leaves out some faces, for a reason that only some forms have."""
+    out = {face.candidate.face.face_id for face in faces}
     return replace(
         faceset,
         faces=tuple(face for face in faceset.faces if face.candidate.face.face_id not in out),
-        omitted=(*faceset.omitted, *(Omission(face.candidate, Reason.ENLARGED) for face in enlarged)),
+        omitted=(*faceset.omitted, *(Omission(face.candidate, reason) for face in faces)),
     )
 
 

@@ -50,12 +50,14 @@ class CropFacts(msgspec.Struct, frozen=True):
 
     ``framed``: in the square ``frame`` without them, in shares of the crop's side, where there is such a square.
     ``painted``: in the crop with the strangers painted over, where a frame does not help, and there is a main face.
+    ``colour``: of the face in the finished crop (``quality.colour``), None where nobody looked for it.
     """
 
     finished: SeenFaces
     painted: SeenFaces | None = None
     framed: SeenFaces | None = None
     frame: tuple[float, float, float, float] | None = None
+    colour: float | None = None
 
     @property
     def length(self) -> float | None:

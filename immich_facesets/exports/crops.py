@@ -67,6 +67,23 @@ def _cut(picture: Picture, part: Box) -> Picture:
     return picture[top : top + side, left : left + side]
 
 
+def cut_picture(stored: bytes, part: Box, pixels: int) -> Picture:
+    """
+    Return a part of a stored crop, in shares of its side, so that its longer side has so many pixels.
+
+    A crop that cannot be read is an ``ItemError``.
+    """
+    picture = _decoded(stored)
+    whole = picture.shape[0]
+    left, top = (min(max(0, round(edge * whole)), whole - 1) for edge in (part.x1, part.y1))
+    right, bottom = round(part.x2 * whole), round(part.y2 * whole)
+    cut = picture[top : max(bottom, top + 1), left : max(right, left + 1)]
+    factor = pixels / max(cut.shape[:2])
+    size = tuple(max(1, round(factor * side)) for side in cut.shape[1::-1])
+    how = cv2.INTER_AREA if factor <= 1.0 else cv2.INTER_LANCZOS4
+    return cv2.resize(cut, size, interpolation=how).astype(np.uint8, copy=False)
+
+
 def small_picture(stored: bytes, side: int, stored_side: int) -> Picture:
     """Return a stored crop, about ``stored_side`` pixels wide, at ``side`` pixels; decoded no larger than necessary."""
     how = next((flag for part, flag in _REDUCED if stored_side >= part * side), _DECODING)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.dates import day_of
 from immich_facesets.facesets.coverage import Coverage, view_of
 from immich_facesets.facesets.diversity import Aspect, order_by_diversity
 from immich_facesets.facesets.faceset import ExportFace, Faceset
@@ -23,7 +24,8 @@ class Weights:
 
     ``score`` weighs the quality, ``near`` the nearness to the centroid of the face set, ``moderate`` a small turn of
     the head. ``even_light`` weighs how near the brightness is to the median of the face set. ``large`` weighs the
-    pixels of the face up to ``LARGE``, and ``sharp`` its sharpness. ``whole`` is for a crop that shows all of its square, with the
+    pixels of the face up to ``LARGE``, and ``sharp`` its sharpness. ``recent`` is for
+    the newest face, and halves with every ``HALF_LIFE`` before it. ``whole`` is for a crop that shows all of its square, with the
     face in the middle. Each is in [0, 1]. The others are those of ``diversity``: the value of the first face of a bin.
     """
 
@@ -34,6 +36,7 @@ class Weights:
     large: float = 0.0
     sharp: float = 0.0
     whole: float = 0.0
+    recent: float = 0.0
     yaw: float = 0.0
     pitch: float = 0.0
     light: float = 0.0
@@ -58,8 +61,18 @@ FOR_ONE_PICTURE = Weights(near=0.5, moderate=0.5, even_light=0.5, large=0.5, sha
 For readers that learn a person's looks from one picture: what is good for an average, and large, sharp and centred.
 """
 
+FOR_CAMERAS = Weights(near=0.5, moderate=1.0, sharp=0.5, recent=0.5, light=0.4, expression=0.2, event=0.5)
+"""
+For recognisers of cameras that learn from few pictures: people as they look today, from the front, in every light.
+"""
+
+HALF_LIFE = 3.0
+"""Years in which a face becomes half as much worth to such a recogniser. It is unmeasured."""
+
 LARGE = 512.0
 """Short edge in pixels of a face that fills half of a picture of 1024 pixels without being enlarged."""
+
+DAYS_A_YEAR = 365.25
 
 FULLY_TURNED = 45.0
 """Least degrees between a head's direction and the camera at which a face is not moderate at all."""
@@ -115,6 +128,7 @@ def terms(faces: Sequence[ExportFace], weights: Weights) -> tuple[NDArray[np.flo
         + weights.large * _unit(np.array([candidate.face.face_short for candidate in candidates]) / LARGE)
         + weights.sharp * _unit(np.array([face.quality.sharpness for face in faces]))
         + weights.whole * np.array([float(face.frame is None) for face in faces])
+        + weights.recent * _recency([candidate.taken for candidate in candidates])
     )
     aspects = [
         Aspect(coverage.yaw, weights.yaw),
@@ -124,6 +138,15 @@ def terms(faces: Sequence[ExportFace], weights: Weights) -> tuple[NDArray[np.flo
         Aspect(np.where(coverage.event < 0, len(faces), coverage.event), weights.event),
     ]
     return worth, [aspect for aspect in aspects if aspect.weight > 0.0]
+
+
+def _recency(taken: Sequence[str | None]) -> NDArray[np.float64]:
+    """Return 1 for the newest of these dates, less for older ones, and 0 for an unknown one."""
+    days = np.array([np.nan if (day := day_of(text)) is None else day for text in taken])
+    if not np.isfinite(days).any():
+        return np.zeros(len(days))
+    values: NDArray[np.float64] = np.nan_to_num(0.5 ** ((np.nanmax(days) - days) / (DAYS_A_YEAR * HALF_LIFE)), nan=0.0)
+    return values
 
 
 def _turned(yaw: float, pitch: float) -> float:

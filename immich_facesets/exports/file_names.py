@@ -43,19 +43,22 @@ def safe_name(text: str) -> str:
     return name if name.replace("_", "").strip(". ") else ""
 
 
-def unique_names(names: Mapping[_Key, str], suffixes: Mapping[_Key, str]) -> dict[_Key, str]:
+def unique_names(names: Mapping[_Key, str], suffixes: Mapping[_Key, str], *, separator: str = "-") -> dict[_Key, str]:
     """
-    Return the names, those that equal another one except for case or composition with ``-`` and their suffix.
+    Return the names, those that equal another one except for case or composition with ``separator`` and their suffix.
 
     No two of the result are equal: a name that equals another with a suffix gets one, too. Suffixes differ, and hold
-    no ``-``. A unique name stays as it is.
+    no ``separator``. A unique name stays as it is.
     """
     found = dict(names)
     while True:
         folded = Counter(map(name_key, found.values()))
         if len(folded) == len(found):
             return found
-        found = {key: name if folded[name_key(name)] == 1 else f"{name}-{suffixes[key]}" for key, name in found.items()}
+        found = {
+            key: name if folded[name_key(name)] == 1 else f"{name}{separator}{suffixes[key]}"
+            for key, name in found.items()
+        }
 
 
 def marker_name(label: str | None, faceset: str) -> str:

@@ -125,6 +125,7 @@ class Profile:
     needs_vectors: whether the embeddings, and the results of further models, must be read for it.
     require_space: raises ``SetupError`` for an embedder whose vectors it cannot use; None when any will do.
     is_aligned: whether pictures are faces on ArcFace's template instead of crops.
+    is_cut_to_box: whether pictures are the boxes of faces instead of crops; the longer side has the pixels.
     reads_alpha_masks: whether its readers learn nothing of what is transparent. Such pictures are transparent where they
         show another face, or lie outside the photo.
     sizes: the pixels that a request may have; empty for any.
@@ -139,6 +140,7 @@ class Profile:
     has_pictures: bool = True
     formats: tuple[PictureFormat, ...] = (PictureFormat.PNG,)
     is_aligned: bool = False
+    is_cut_to_box: bool = False
     reads_alpha_masks: bool = False
     sizes: tuple[int, ...] = ()
     needs_vectors: bool = False
@@ -182,6 +184,8 @@ class FacesetProfile(Profile):
     lay_out: the pure function from picked faces to files.
     subfolder: between the profile's folder and its directories.
     has_eras: whether an era of a person is a face set of its own.
+    needs_name: whether only people with a name have a directory.
+    needs_colour: whether grey and other monochrome pictures are left out.
     needs_points: whether the results of further models must be read for the first face.
     directory_names: the directory of each identity, by its label; None where the face set's name is used.
     combine: the files of one more directory, about everybody, from those of all face sets; None for no such directory.
@@ -190,6 +194,8 @@ class FacesetProfile(Profile):
     lay_out: Callable[[PickedFaces], FacesetLayout]
     subfolder: str = ""
     has_eras: bool = True
+    needs_name: bool = False
+    needs_colour: bool = False
     needs_points: bool = False
     directory_names: Callable[[Mapping[int, str | None]], Mapping[int, str]] | None = None
     combine: Callable[[Sequence[bytes]], Mapping[str, bytes]] | None = None

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from immich_facesets.exports import (
     aligned,
+    frigate,
     fsz,
     imagefolder,
     kohya,
@@ -27,6 +28,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
             visomaster.VISOMASTER,
             reactor.REACTOR,
             kohya.KOHYA,
+            frigate.FRIGATE,
             imagefolder.IMAGEFOLDER,
             aligned.ALIGNED,
             xmp.XMP,

@@ -59,7 +59,7 @@ class Reason(StrEnum):
     """
     The reason why a face of an identity is not in its faceset; see ``Held`` for the swap bundles.
 
-    ``ENLARGED`` is one for forms only, as their pictures have sizes of their own.
+    The last two are for forms only: their pictures have sizes of their own, and some readers need colours.
     """
 
     SMALL = "too_small"
@@ -70,6 +70,7 @@ class Reason(StrEnum):
     SECOND_FACE = "second_face_in_crop"
     UNLIKE = "crop_unlike_identity"
     ENLARGED = "enlarged_too_much"
+    MONOCHROME = "without_colour"
 
 
 @dataclass(frozen=True, slots=True, order=True)

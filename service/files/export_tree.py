@@ -286,10 +286,15 @@ class ExportTree:
 
     def _folders_in(self, place: str) -> Iterator[Path]:
         """Return the real folders in a place, none when a link leads there."""
+        if self._is_real(place):
+            yield from real_folders(self._root / place)
+
+    def _is_real(self, place: str) -> bool:
+        """Return whether a place is a folder to which no link leads."""
         folder = self._root / place
         way = folder.relative_to(self._root).parts
-        if not any(self._root.joinpath(*way[:length]).is_symlink() for length in range(1, len(way) + 1)):
-            yield from real_folders(folder)
+        is_linked = any(self._root.joinpath(*way[:length]).is_symlink() for length in range(1, len(way) + 1))
+        return folder.is_dir() and not is_linked
 
     def _writable_folders(self) -> Iterator[Path]:
         """Return every folder in which this class writes names."""
@@ -300,3 +305,6 @@ class ExportTree:
             for folder in self._folders_in(PROFILES_FOLDER):
                 yield folder
                 yield from real_folders(folder)
+            for place in sorted({profile.folder for profile in PROFILES.values() if profile.folder.count("/") > 2}):
+                if self._is_real(place):  # deeper than those above
+                    yield self._root / place

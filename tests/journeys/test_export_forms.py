@@ -27,7 +27,7 @@ from service.demo.immich import FakeImmich
 
 pytestmark = [pytest.mark.models, pytest.mark.timeout(900)]
 
-PROFILES = "fsz,facefusion,portrait,kohya:3:256,imagefolder,xmp,npz,plain"
+PROFILES = "fsz,facefusion,portrait,frigate,kohya:3:256,imagefolder,xmp,npz,plain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,7 @@ async def test_every_form_of_real_photos_is_what_its_reader_wants(
     assert len(averages) >= people
     check_people_differ(exported, averages)
     check_portraits(reader, forms / "portrait", averages)
+    check_face_library(reader, exported, forms / "frigate/clips/faces")
     check_kohya(reader, forms / "kohya")
     check_cache(exported, forms / "npz/anna/cache.npz")
     check_sidecars(exported, forms / "xmp/anna")
@@ -171,6 +172,24 @@ def check_portraits(reader: Any, root: Path, averages: Mapping[str, NDArray[np.f
         assert len(taken) == 1
         assert float(faces[0].normed_embedding @ averages[folder.name]) > 0.5
         assert np.abs(middles[0] - 512).max() < 128
+
+
+def check_face_library(reader: Any, exported: Exported, root: Path) -> None:
+    """
+    Check Frigate's rules: a folder for each person with a name, and each picture that OpenCV reads is a face as a whole.
+    """
+    named = {name for _, names in exported.truth.values() for name in names}
+    assert len(list(root.iterdir())) > 1
+    for folder in root.iterdir():
+        assert folder.name in named - {"train"}
+        pictures = [picture for file in folder.iterdir() if (picture := cv2.imread(str(file))) is not None]
+        assert 0 < len(pictures) <= 5
+        for picture in pictures:
+            high, wide = picture.shape[:2]
+            assert max(high, wide) == 224
+            beside = cv2.copyMakeBorder(picture, high, high, high, high, cv2.BORDER_REPLICATE)
+            (face,) = detected(reader, beside.astype(np.uint8))
+            assert Box(*face.bbox.tolist()).iou(Box(high, high, high + wide, 2 * high)) > 0.6
 
 
 def check_kohya(reader: Any, root: Path) -> None:

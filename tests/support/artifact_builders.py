@@ -27,9 +27,10 @@ def drawn(
     picture_format: PictureFormat = PictureFormat.PNG,
     is_aligned: bool = False,
     reads_alpha_masks: bool = False,
+    is_cut_to_box: bool = False,
 ) -> PictureFile:
     """A picture of broad shapes, of which no two are alike; masked ones for readers of masks where the face is."""
-    del for_swapping, is_aligned
+    del for_swapping, is_aligned, is_cut_to_box
     face_id, side = face.candidate.face.face_id, pixels or 64
     texts = provenance(asset_id=min(face.candidate.places).asset_id, identity=identity, version="1")
     scale = side / (2 * face.candidate.face.box.width)

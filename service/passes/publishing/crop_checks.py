@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 
 import cv2
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +21,7 @@ from immich_facesets.exports.crops import Picture, blacken_outside, box_in_crop,
 from immich_facesets.exports.framing import frame_for_detectors, in_frame
 from immich_facesets.faces import Box, Face
 from immich_facesets.facesets.faceset import Check, ExportFace, ExportRules, Verdict
+from immich_facesets.quality.colour import COLOURED, colour_of
 from immich_facesets.quality.pose import upright_turns
 from immich_facesets.wire import FacesAnswer, FacesRequest
 from service.embedders.pool import EmbedderPool
@@ -77,6 +79,39 @@ class CropChecks:
         again = [face for face in faces if found.get(face.candidate.face.face_id) is None]
         found |= {face_id: facts.length for face_id, facts in (await self._look_at(again)).items()}
         return {face_id: length for face_id, length in found.items() if length is not None}
+
+    async def monochrome(self, faces: Sequence[ExportFace]) -> list[ExportFace]:
+        """
+        Return the faces whose crops have no colours, as those of grey photos and infrared cameras.
+
+        The colour of a crop that was checked before is computed and stored; this asks no embedder.
+        """
+        stored = await self._context.store.read(
+            exports.crop_facts, [face.candidate.face.face_id for face in faces], self._facts_key
+        )
+        found = []
+        for face in faces:
+            if self._context.stop.is_set():
+                break
+            face_id = face.candidate.face.face_id
+            facts = decoded(stored[face_id]) if face_id in stored else None
+            colour = None if facts is None else facts.colour
+            if colour is None:
+                colour = await asyncio.to_thread(self._colour, face.candidate.face)
+                if facts is not None:
+                    seen = msgspec.structs.replace(facts, colour=colour).encoded()
+                    await self._context.store.write(exports.record_crop_facts, face_id, key=self._facts_key, seen=seen)
+            found += [face] if colour < COLOURED else []
+        return found
+
+    def _colour(self, face: Face) -> float:
+        """Return the colour of a face in its finished crop; none where the crop cannot be read. Blocking."""
+        try:
+            picture, box = self.finished(face), self.place(face)
+        except ItemError:
+            return 0.0
+        left, top = (max(0, round(edge)) for edge in (box.x1, box.y1))
+        return colour_of(picture[top : round(box.y2), left : round(box.x2)])
 
     def strangers(self, face_id: int) -> tuple[Box, ...]:
         """Return the other faces in the finished crop of a face, in its pixels; none of a crop that was not checked."""

@@ -9,6 +9,7 @@ from immich_facesets.exports.crops import (
     Picture,
     aligned_picture,
     box_in_crop,
+    cut_picture,
     paint_over,
     points_in_crop,
     provenance,
@@ -43,6 +44,7 @@ class Drawing:
         picture_format: PictureFormat = PictureFormat.PNG,
         is_aligned: bool = False,
         reads_alpha_masks: bool = False,
+        is_cut_to_box: bool = False,
     ) -> PictureFile:
         """Return the picture of a face, at the export size unless another is given."""
         seen = face.candidate.face
@@ -52,6 +54,10 @@ class Drawing:
             key = (seen.face_id, identity, asset, side, "aligned", picture_format)
             scale = self._scale_on_template(seen, side)
             return PictureFile(key, lambda: encoded(self._aligned(seen, side), texts, picture_format), scale)
+        if is_cut_to_box:
+            key = (seen.face_id, identity, asset, side, "box", picture_format)
+            scale = self._scale_of_box(seen, side)
+            return PictureFile(key, lambda: encoded(self._cut_to_box(seen, side), texts, picture_format), scale)
         painted = self._checks.strangers(seen.face_id) if for_swapping and face.is_masked and face.frame is None else ()
         frame = self._frame(face, for_swapping=for_swapping)
         mask = self._alpha_mask(seen, frame, side) if reads_alpha_masks and picture_format.has_transparency else None
@@ -84,6 +90,20 @@ class Drawing:
         inside = box_in_crop(part_in_picture(crop.area, crop.width, crop.height), where, 1, turns=turns)
         points = points_in_crop(face.landmarks, where, 1, turns=turns)
         return aligned_picture(self._checks.stored(crop), points, inside, side)
+
+    def _cut_to_box(self, face: Face, pixels: int) -> Picture:
+        """Return the box of a face, as far as it lies in the picture."""
+        crop = self._checks.crops[face.face_id]
+        box = part_in_picture(face.box, crop.width, crop.height)
+        part = box_in_crop(box, crop.area_corners, 1, turns=upright_turns(face.landmarks))
+        return cut_picture(self._checks.stored(crop), part, pixels)
+
+    def _scale_of_box(self, face: Face, pixels: int) -> float:
+        """Return how much the box of a face is enlarged."""
+        crop = self._checks.crops[face.face_id]
+        box = part_in_picture(face.box, crop.width, crop.height)
+        original = max(box.width, box.height)
+        return scale_of(pixels, original=original, available=original * crop.side / crop.area.width)
 
     def _scale_on_template(self, face: Face, side: int) -> float:
         """Return how much an aligned face is enlarged; 0 where its points make no sense, and nothing can be drawn."""

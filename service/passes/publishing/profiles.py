@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.errors import SetupError
-from immich_facesets.exports.artifacts import Draw, ExportArtifact, form_of_faceset, form_of_library
+from immich_facesets.exports.artifacts import Draw, ExportArtifact, form_of_faceset, form_of_library, without
 from immich_facesets.exports.combined import form_of_everybody
 from immich_facesets.exports.face_choice import picked
 from immich_facesets.exports.file_names import FacesetKey, titles_of, user_directories
 from immich_facesets.exports.library import LibraryFace, PlacedPicture, UserLibrary
 from immich_facesets.exports.profile import FacesetProfile, LibraryProfile
 from immich_facesets.exports.requests import ExportRequest
-from immich_facesets.facesets.faceset import ExportFace, Faceset, FacesetFolder
+from immich_facesets.facesets.faceset import ExportFace, Faceset, FacesetFolder, Reason
 from immich_facesets.quality.landmarks import NOTHING_FOUND, Enriched
 from immich_facesets.wire import Info
 from service.computation import compute
@@ -77,20 +77,25 @@ class ProfileArtifacts:
         chosen = [
             faceset
             for faceset in facesets
-            if faceset.folder is FacesetFolder.MAIN and (profile.has_eras or faceset.era is None)
+            if faceset.folder is FacesetFolder.MAIN
+            and (profile.has_eras or faceset.era is None)
+            and (faceset.label is not None or not profile.needs_name)
         ]
         labels = {faceset.identity: faceset.label for faceset in chosen}
         names = profile.directory_names(labels) if profile.directory_names is not None else {}
         titles = titles_of({_key(faceset): faceset.label for faceset in chosen})
         artifacts = []
         for faceset in chosen:
-            vectors, first_enriched = await self._knowledge(profile, request, faceset)
+            usable = faceset
+            if profile.needs_colour:
+                usable = without(faceset, await self._checks.monochrome(faceset.faces), Reason.MONOCHROME)
+            vectors, first_enriched = await self._knowledge(profile, request, usable)
             if self._stop.is_set():
                 return []
             artifacts.append(
                 form_of_faceset(
                     profile,
-                    faceset,
+                    usable,
                     count=request.faces,
                     pixels=request.pixels,
                     space=self._info.space,

@@ -368,7 +368,9 @@ def test_a_file_that_became_a_link_is_written_as_a_file(tree: ExportTree, tmp_pa
     assert path.stat().st_nlink == 1
 
 
-@pytest.mark.parametrize("place", ["_profiles/kohya", "_profiles/imagefolder/train", "_profiles/xmp"])
+@pytest.mark.parametrize(
+    "place", ["_profiles/kohya", "_profiles/imagefolder/train", "_profiles/frigate/clips/faces", "_profiles/xmp"]
+)
 def test_forms_are_found_recovered_and_removed_with_the_folders_they_were_in(tmp_path: Path, place: str) -> None:
     tree, name = ExportTree(tmp_path), f"{place}/one"
     body = b'{"schema": 1, "name": "one", "faces": [{"file": null}, {"file": "a/1.png"}], "bundles": {}}'

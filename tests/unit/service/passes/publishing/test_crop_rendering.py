@@ -114,6 +114,28 @@ def test_an_aligned_face_is_the_one_that_the_embedder_sees(
     assert found.scale == pytest.approx(side / expected.span, abs=0.001)
 
 
+@pytest.mark.parametrize(
+    ("box", "shown"),
+    [(Box(150, 100, 230, 200), Box(150, 100, 230, 200)), (Box(-10, 0, 90, 120), Box(0, 0, 90, 120))],
+    ids=["inside", "at the edge"],
+)
+@pytest.mark.parametrize("points", [UPRIGHT, LYING])
+def test_a_picture_cut_to_the_box_shows_the_box_in_its_own_shape_and_nothing_outside_the_picture(
+    tmp_path: Path, points: Landmarks, box: Box, shown: Box
+) -> None:
+    shift = (box.x1 + box.x2) / 2 - 80, (box.y1 + box.y2) / 2 - 80
+    seen = exported(box, cast("Landmarks", tuple((x + shift[0], y + shift[1]) for x, y in points)))
+    made, _ = drawing(tmp_path, seen)
+    found = made.picture(seen, 1, 60, for_swapping=False, is_cut_to_box=True)
+    expected = original()[int(shown.y1) : int(shown.y2), int(shown.x1) : int(shown.x2), ::-1]
+    expected = np.rot90(expected, upright_turns(seen.candidate.face.landmarks))
+    high, wide = (round(60 * side / max(expected.shape[:2])) for side in expected.shape[:2])
+    assert pixels_of(found).shape == (high, wide, 3)
+    small = cv2.resize(np.ascontiguousarray(expected), (wide, high), interpolation=cv2.INTER_AREA)
+    assert np.abs(pixels_of(found).astype(float) - small).mean() < 8.0
+    assert found.scale == pytest.approx(60 / max(expected.shape[:2]), abs=0.001)
+
+
 @pytest.mark.parametrize("points", [UPRIGHT, LYING])
 def test_a_face_at_the_edge_has_black_beside_it_for_detectors_and_nothing_for_people(
     tmp_path: Path, points: Landmarks

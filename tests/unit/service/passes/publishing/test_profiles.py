@@ -8,12 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from pydantic import SecretStr
 from small_library import HEIGHT, WIDTH, Placed, SmallLibrary, place
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.exports.requests import read_export_requests
@@ -22,7 +23,7 @@ from service.demo.immich import FakeImmich
 from service.files.export_tree import ExportTree
 from service.settings import Settings
 from service.store import exports, members, runs
-from service.store.tables import export_ledger
+from service.store.tables import crops, export_ledger, faces
 from service.store.tables import identities as identity_rows
 from service.sync.outcome import Outcome
 from service.users import User
@@ -193,6 +194,42 @@ async def test_the_ledger_says_what_was_written_for_which_profile_and_by_whom(ap
     assert copied.made_by == "export command"
     assert (await app.runner.publish_now()).removed == 0  # the service does not keep copies
     assert files(target)
+
+
+async def test_a_library_for_cameras_has_named_people_cut_to_their_faces_and_no_grey_picture(
+    placed: Placed, synced: Path, tmp_path: Path
+) -> None:
+    """The colours of crops that were checked before are found without the embedder, and kept."""
+    shutil.copytree(synced, tmp_path / "data")
+    async with await opened(placed, tmp_path, export_profiles="fsz,plain") as app:
+        number = await number_of(app, "Mira")
+        before = manifest_of(app.settings.export_dir / "_profiles/plain", f"faceset_{number:03d}")["faces"]
+        grey = before[0]
+        file = app.settings.data_dir / "crops" / await app.store.read(crop_file_of, grey)
+        picture = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+        assert picture is not None
+        cv2.imwrite(str(file), picture)
+    async with await opened(placed, tmp_path, export_profiles="frigate:0:96") as app:
+        root = app.settings.export_dir / "_profiles/frigate/clips/faces"
+        await app.runner.publish_now()
+        named = {row.label for row in await app.store.read(members.list_identities) if row.label and row.faces}
+        assert {path.name for path in root.iterdir()} == named
+        manifest = manifest_of(root, "Mira")
+        assert manifest["left_out"].get("without_colour") == 1
+        assert [face["box"] for face in manifest["faces"]] == [face["box"] for face in before[1:]]
+        for face in manifest["faces"]:
+            x1, y1, x2, y2 = face["box"]
+            with Image.open(root / "Mira" / face["file"]) as image:
+                assert max(image.size) == 96
+                assert image.width / image.height == pytest.approx((x2 - x1) / (y2 - y1), rel=0.05)
+        assert (await app.runner.publish_now()).forms == 0
+
+
+def crop_file_of(tx: Connection, face: Mapping[str, Any]) -> str:
+    """The file of the crop of a manifest's face."""
+    query = select(crops.c.file).join(faces, faces.c.face_id == crops.c.face_id)
+    is_it = faces.c.sha256 == face["sha256"], func.abs(faces.c.x1 - face["box"][0]) < 1
+    return str(tx.execute(query.where(*is_it)).scalar_one())
 
 
 async def test_a_face_set_that_cannot_be_written_stops_no_other(app: App) -> None:
