@@ -84,6 +84,7 @@ def form_of_faceset(
     rules: ExportRules,
     draw: Draw,
     title: str,
+    stem: str | None = None,
     name: str | None = None,
     vectors: NDArray[np.float32] | None = None,
     first_enriched: Enriched = NOTHING_FOUND,
@@ -96,7 +97,7 @@ def form_of_faceset(
     count: faces to pick, None for all.
     pixels: of a side, None for the stored size.
     name: the directory's, unless it is the face set's.
-    title: the name of the person and the era for users.
+    title, stem: the name of the person and the era for users, and as a file name.
     vectors: (n, d) of the picked faces, as long as the recogniser makes them, for profiles that need them.
     first_enriched: the points of the first of them, for profiles that need them.
     most_scale: faces whose picture would be enlarged more are left out; None for none.
@@ -125,7 +126,7 @@ def form_of_faceset(
     pictures = [picture(face) for face in faces]
     has_masks = any(shown.has_alpha_mask for shown in pictures)
     layout = profile.lay_out(
-        PickedFaces(faceset, faces, leaf, title, side, picture_format, has_masks, vectors, first_enriched)
+        PickedFaces(faceset, faces, leaf, title, side, picture_format, has_masks, vectors, first_enriched, stem)
     )
     drawn = [
         (face, file, shown if file is not None else None)

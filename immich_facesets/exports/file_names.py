@@ -82,6 +82,17 @@ def titles_of(labels: Mapping[FacesetKey, str | None]) -> dict[FacesetKey, str]:
     return unique_names(names, {(one, era): f"{one:03d}{(era or '').replace('-', '_')}" for one, era in labels})
 
 
+def file_stems_of(titles: Mapping[FacesetKey, str]) -> dict[FacesetKey, str]:
+    """
+    Return the name of every face set as a file name without extension; ``titles`` as made by ``titles_of``.
+
+    No two are equal, so that files of all face sets may lie in one folder: ``A/B`` and ``A:B`` both become ``A_B``, and
+    have their numbers behind it.
+    """
+    stems = {(one, era): safe_name(title) or faceset_name(one, era) for (one, era), title in titles.items()}
+    return unique_names(stems, {(one, era): f"{one:03d}{(era or '').replace('-', '_')}" for one, era in titles})
+
+
 def user_directories(users: Iterable[str]) -> dict[str, str]:
     """
     Return the directory of every user below ``users/``: the name itself where it is safe.

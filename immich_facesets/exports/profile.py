@@ -56,8 +56,8 @@ class PickedFaces:
     """
     The faces of a face set that a profile takes, best first; at least one.
 
-    ``name``: the directory's; ``title``: the person's and the era's for users, unique among the face sets; ``pixels`` of
-    a side; ``picture_format`` of the pictures; ``has_alpha_masks``: whether a picture is transparent in part;
+    ``name``: the directory's; ``title``: the person's and the era's for users, unique among the face sets; ``stem``: the
+    same as a file name, None for that of the title alone; ``pixels`` of a side; ``picture_format`` of the pictures; ``has_alpha_masks``: whether a picture is transparent in part;
     ``vectors``: (n, d), as long as the recogniser makes them, row by row, None when the profile needs none.
     ``first_enriched``: the points of the first face, for a profile that needs them.
     """
@@ -71,6 +71,7 @@ class PickedFaces:
     has_alpha_masks: bool = False
     vectors: NDArray[np.float32] | None = field(default=None, repr=False)
     first_enriched: Enriched = NOTHING_FOUND
+    stem: str | None = None
 
     @property
     def file_names(self) -> list[str]:
@@ -80,7 +81,7 @@ class PickedFaces:
     @property
     def person(self) -> str:
         """The title as a file name, for readers that show it."""
-        return safe_name(self.title) or self.name
+        return self.stem or safe_name(self.title) or self.name
 
     @property
     def file_names_with_person(self) -> list[str]:

@@ -9,7 +9,7 @@ from immich_facesets.errors import SetupError
 from immich_facesets.exports.artifacts import Draw, ExportArtifact, form_of_faceset, form_of_library, without
 from immich_facesets.exports.combined import form_of_everybody
 from immich_facesets.exports.face_choice import picked
-from immich_facesets.exports.file_names import FacesetKey, titles_of, user_directories
+from immich_facesets.exports.file_names import FacesetKey, file_stems_of, titles_of, user_directories
 from immich_facesets.exports.library import LibraryFace, PlacedPicture, UserLibrary
 from immich_facesets.exports.profile import FacesetProfile, LibraryProfile
 from immich_facesets.exports.requests import ExportRequest
@@ -84,6 +84,7 @@ class ProfileArtifacts:
         labels = {faceset.identity: faceset.label for faceset in chosen}
         names = profile.directory_names(labels) if profile.directory_names is not None else {}
         titles = titles_of({_key(faceset): faceset.label for faceset in chosen})
+        stems = file_stems_of(titles)
         artifacts = []
         for faceset in chosen:
             usable = faceset
@@ -103,6 +104,7 @@ class ProfileArtifacts:
                     draw=self._draw,
                     name=names.get(faceset.identity),
                     title=titles[_key(faceset)],
+                    stem=stems[_key(faceset)],
                     vectors=vectors,
                     first_enriched=first_enriched,
                     most_scale=request.most_scale,

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from immich_facesets.exports.file_names import (
     MAX_NAME_BYTES,
+    file_stems_of,
     marker_name,
     safe_name,
     titles_of,
@@ -101,6 +102,27 @@ def test_an_era_and_a_person_of_that_name_are_shown_under_two_names() -> None:
     assert len(set(titles.values())) == 4
     assert titles[1, None] == "Anna"
     assert titles[2, None] == "Anna 2011-002"
+
+
+def test_two_people_whose_names_are_one_file_name_have_their_numbers_in_it() -> None:
+    titles = titles_of({(1, None): "AC/DC", (2, None): "AC:DC", (2, "2011"): "AC:DC", (3, None): "Ben"})
+    assert file_stems_of(titles) == {
+        (1, None): "AC_DC-001",
+        (2, None): "AC_DC-002",
+        (2, "2011"): "AC_DC 2011",
+        (3, None): "Ben",
+    }
+
+
+@given(
+    st.dictionaries(
+        st.integers(1, 99), st.none() | anything | st.sampled_from(["a/b", "a:b", "A_b", "x" * 200]), max_size=6
+    )
+)
+def test_files_of_all_people_may_lie_in_one_folder(labels: dict[int, str | None]) -> None:
+    stems = file_stems_of(titles_of({(number, None): label for number, label in labels.items()}))
+    assert len({stem.casefold() for stem in stems.values()}) == len(labels)
+    assert all(stem and len(stem.encode()) < 200 for stem in stems.values())
 
 
 @given(st.sets(anything, max_size=8))
