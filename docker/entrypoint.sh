@@ -48,7 +48,7 @@ fi
 
 # A new volume belongs to root or to the image's user. What is in use already keeps its owner, whoever that is.
 for folder in "${FACESETS_DATA_DIR:-}" "${FACESETS_EXPORT_DIR:-}"; do
-  if [ -d "$folder" ] && [ ! -L "$folder" ] && content=$(ls -A "$folder") && [ -z "$content" ]; then
+  if [ -d "$folder" ] && [ ! -L "$folder" ] && content=$(ls -A "$folder" 2>/dev/null) && [ -z "$content" ]; then
     chown "$puid:$pgid" "$folder" || true
   fi
 done

@@ -170,3 +170,16 @@ def test_a_container_that_may_not_change_its_user_is_told_what_to_do(container: 
     said = container.refused(started_as=["--bounding-set=-setuid,-setgid"], PUID="99", PGID="100")
     assert "may not become 99:100" in said
     assert "start it with --user 99:100" in said
+
+
+def test_three_capabilities_are_enough(container: Container) -> None:
+    """The templates for Unraid give no others."""
+    only = ["--bounding-set=-all,+setuid,+setgid,+chown", "--inh-caps=-all"]
+    done = container.run(env={"PUID": "99", "PGID": "100"}, started_as=only)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split()[0] == "99:100"
+    assert owner(container.root / "data") == "99:100"
+    (container.root / "data").chmod(0o700)  # as the service does: such a root cannot look into it any more
+    done = container.run(env={"PUID": "1000", "PGID": "1000"}, started_as=only)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert owner(container.root / "data") == "99:100"
