@@ -18,40 +18,27 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import numpy as np
 import onnxruntime
-import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 from large_models import write_pack  # noqa: E402  the repository must be found first
-from measured_embedder import measured_embedder, processor_seconds  # noqa: E402  the repository must be found first
+from measured_embedder import Took, measured_embedder, served  # noqa: E402  the repository must be found first
 
 from embedder.engines import scrfd  # noqa: E402  the repository must be found first
 from embedder.engines.onnx import OnnxEngine, Tuning  # noqa: E402  the repository must be found first
 from embedder.images.decoder import Decoder  # noqa: E402  the repository must be found first
 from embedder.models.pack import open_pack  # noqa: E402  the repository must be found first
-from immich_facesets import wire  # noqa: E402  the repository must be found first
 
 
 def photos(data: Path, count: int) -> list[bytes]:
     paths = sorted(set(np.load(data / "reference_bench_s.npz")["path"].tolist()))
     chosen = [paths[number % len(paths)] for number in range(0, count * 7, 7)]
     return [(data / path).read_bytes() for path in chosen]
-
-
-@dataclass(frozen=True)
-class Took:
-    """Seconds by the clock and of the processor, and the faces found meanwhile."""
-
-    clock: float
-    processor: float
-    faces: int
 
 
 def bare(models: Path, name: str, pictures: list[bytes], threads: int, *, spinning: bool) -> Took:
@@ -83,27 +70,6 @@ def bare(models: Path, name: str, pictures: list[bytes], threads: int, *, spinni
             recogniser.run(None, {names[1]: batch})
     faces = sum(0 if batch is None else len(batch) for _, batch in work)
     return Took(time.perf_counter() - begun, time.process_time() - spent, faces)
-
-
-async def served(url: str, process: psutil.Process, pictures: list[bytes], in_flight: int) -> Took:
-    """
-    Measure from the first request to the last answer, with ``in_flight`` clients; processor seconds are the server's.
-    """
-    left = list(reversed(pictures))
-    faces = 0
-
-    async def call(client: httpx.AsyncClient) -> None:
-        nonlocal faces
-        while left:
-            response = await client.post("/v1/faces", content=left.pop())
-            response.raise_for_status()
-            faces += len(wire.decode_faces(response.content).faces)
-
-    async with httpx.AsyncClient(base_url=url, timeout=120) as client:
-        await client.post("/v1/faces", content=pictures[0])
-        begun, spent = time.perf_counter(), processor_seconds(process)
-        await asyncio.gather(*(call(client) for _ in range(in_flight)))
-        return Took(time.perf_counter() - begun, processor_seconds(process) - spent, faces)
 
 
 def compare(name: str, models: Path, pack: str, pictures: list[bytes], asked: argparse.Namespace) -> None:

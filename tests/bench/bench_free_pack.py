@@ -1,18 +1,14 @@
 """
 The free pack beside bench_s on the labelled photos: what it finds, whom it recognises, which distances fit it.
 
-Each pack finds the faces itself. A labelled face is the one that overlaps the label best. The last lines compare the speed
-of the embedder's engine with OpenCV's ``FaceDetectorYN`` and ``FaceRecognizerSF`` on the same models, measured in turns.
+Each pack finds the faces itself. A labelled face is the one that overlaps the label best.
 
-Run: python tests/bench/bench_free_pack.py [--rounds 3]
+Run: python tests/bench/bench_free_pack.py
 """
 
-import argparse
 import os
-import statistics
 import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +21,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 from labelled_photos import labelled_photos  # noqa: E402  the path is set above
 
-from embedder.engine import Detection  # noqa: E402
 from embedder.engines.onnx import OnnxEngine, Tuning  # noqa: E402
 from embedder.engines.recogniser import unit_rows  # noqa: E402
 from embedder.images.colour import cv2_array  # noqa: E402
@@ -194,41 +189,7 @@ def best_vector(engine: OnnxEngine, pixels: NDArray[np.uint8]) -> NDArray[np.flo
     return None if best is None else unit_rows(engine.recognise([engine.align(pixels, best)]))[0]
 
 
-def opencv_loop(models: Path) -> Callable[[NDArray[np.uint8]], int]:
-    """OpenCV's own way with the same two files: detect, align and recognise each face by itself."""
-    yunet, sface = sorted((models / FREE_PACK).glob("*.onnx"))
-    detector = cv2.FaceDetectorYN.create(str(yunet), "", (640, 640), 0.7)
-    recogniser = cv2.FaceRecognizerSF.create(str(sface), "")
-
-    def look(pixels: NDArray[np.uint8]) -> int:
-        factor = min(1.0, 640 / max(pixels.shape[:2]))
-        shown = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)[:, :, ::-1].copy()
-        detector.setInputSize(shown.shape[1::-1])
-        rows = detector.detect(shown)[1]
-        bgr = np.ascontiguousarray(pixels[:, :, ::-1])
-        for row in rows if rows is not None else ():
-            whole = row.copy()
-            whole[:14] /= factor
-            recogniser.feature(recogniser.alignCrop(bgr, whole))
-        return 0 if rows is None else len(rows)
-
-    return look
-
-
-def engine_loop(engine: OnnxEngine) -> Callable[[NDArray[np.uint8]], int]:
-    def look(pixels: NDArray[np.uint8]) -> int:
-        faces: list[Detection] = engine.detect([engine.view(pixels)])[0]
-        if faces:
-            engine.recognise([engine.align(pixels, face) for face in faces])
-        return len(faces)
-
-    return look
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=3)
-    rounds = parser.parse_args().rounds
     data = Path(os.environ.get("FACESETS_TEST_DATA") or ROOT.parent / "shared") / "data"
     labels = labels_of(data)
     packs = {
@@ -239,26 +200,6 @@ def main() -> None:
         report(name, engine, measure(engine, data, labels))
         near = copies(engine, data, labels)
         print(f"  copies: 95 % within {np.quantile(near, 0.95):.3f}, 99 % {np.quantile(near, 0.99):.3f}")
-    cv2.setNumThreads(1)
-    decoder = Decoder(150_000_000)
-    pictures = [
-        decoder.decode((data / path).read_bytes()).pixels for path in dict.fromkeys(item.path for item in labels)
-    ]
-    ways = {
-        "OpenCV": opencv_loop(BUILT_IN),
-        "free": engine_loop(packs["free"]),
-        "bench_s": engine_loop(packs["bench_s"]),
-    }
-    took: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, look in ways.items():
-            begun = time.perf_counter()
-            faces = sum(look(pixels) for pixels in pictures)
-            took[name].append(time.perf_counter() - begun)
-            print(f"  {name}: {len(pictures) / took[name][-1]:.1f} pictures/s, {faces} faces")
-    for name in ways:
-        ratios = [mine / base for mine, base in zip(took[name], took["OpenCV"], strict=True)]
-        print(f"  {name}: {1 / statistics.median(ratios):.2f} times as fast as OpenCV's loop, one thread")
 
 
 if __name__ == "__main__":

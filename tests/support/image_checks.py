@@ -26,6 +26,9 @@ for folder in sys.argv[1:]:
 print(json.dumps(written))
 """
 
+NEEDED_TO_BUILD = {"immich_facesets.runtime.onnx_folding"}
+"""Modules that an image needs only while it is built, with packages that stay behind."""
+
 _IMPORT_ALL = """
 import importlib, json, pkgutil, sys
 troubles = {}
@@ -94,7 +97,7 @@ def check_imports(image: Image, package: str) -> None:
     process = start_in(image, ["/opt/venv/bin/python", "-c", _IMPORT_ALL, "immich_facesets", package], {})
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
-    assert json.loads(output.splitlines()[-1]) == {}
+    assert json.loads(output.splitlines()[-1]).keys() == NEEDED_TO_BUILD
 
 
 def check_what_can_be_written(image: Image) -> None:
