@@ -7,7 +7,7 @@ written again. All artifacts are planned, written, removed and recorded in one w
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -117,7 +117,7 @@ def form_of_faceset(
 
     if most_scale is not None:
         enlarged = [face for face in faceset.faces if picture(face).scale > most_scale]
-        faceset = without(faceset, enlarged, Reason.ENLARGED)
+        faceset = without(faceset, {face.candidate.face.face_id: Reason.ENLARGED for face in enlarged})
     faces = picked(faceset, count, is_for_swapping=profile.is_for_swapping, weights=profile.weights)
     if not faces:
         return None
@@ -126,7 +126,18 @@ def form_of_faceset(
     pictures = [picture(face) for face in faces]
     has_masks = any(shown.has_alpha_mask for shown in pictures)
     layout = profile.lay_out(
-        PickedFaces(faceset, faces, leaf, title, side, picture_format, has_masks, vectors, first_enriched, stem)
+        PickedFaces(
+            faceset,
+            faces,
+            leaf,
+            title,
+            side,
+            picture_format,
+            has_masks,
+            vectors=vectors,
+            first_enriched=first_enriched,
+            stem=stem,
+        )
     )
     drawn = [
         (face, file, shown if file is not None else None)
@@ -189,13 +200,13 @@ def form_of_library(profile: LibraryProfile, library: UserLibrary, directory: st
     return ExportArtifact(f"{profile.folder}/{directory}", profile, None, manifest, entry, files)
 
 
-def without(faceset: Faceset, faces: Sequence[ExportFace], reason: Reason) -> Faceset:
-    """Return a face set that leaves out some faces, for a reason that only some forms have."""
-    out = {face.candidate.face.face_id for face in faces}
+def without(faceset: Faceset, refused: Mapping[int, Reason]) -> Faceset:
+    """Return a face set that leaves out the ``refused`` faces, by face id, each for its reason."""
+    out = [face.candidate for face in faceset.faces if face.candidate.face.face_id in refused]
     return replace(
         faceset,
-        faces=tuple(face for face in faceset.faces if face.candidate.face.face_id not in out),
-        omitted=(*faceset.omitted, *(Omission(face.candidate, reason) for face in faces)),
+        faces=tuple(face for face in faceset.faces if face.candidate.face.face_id not in refused),
+        omitted=(*faceset.omitted, *(Omission(one, refused[one.face.face_id]) for one in out)),
     )
 
 

@@ -67,7 +67,7 @@ def _cut(picture: Picture, part: Box) -> Picture:
     return picture[top : top + side, left : left + side]
 
 
-def cut_picture(stored: bytes, part: Box, pixels: int) -> Picture:
+def box_picture(stored: bytes, part: Box, pixels: int) -> Picture:
     """
     Return a part of a stored crop, in shares of its side, so that its longer side has so many pixels.
 

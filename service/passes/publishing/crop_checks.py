@@ -80,9 +80,9 @@ class CropChecks:
         found |= {face_id: facts.length for face_id, facts in (await self._look_at(again)).items()}
         return {face_id: length for face_id, length in found.items() if length is not None}
 
-    async def monochrome(self, faces: Sequence[ExportFace]) -> list[ExportFace]:
+    async def monochrome(self, faces: Sequence[ExportFace]) -> list[int]:
         """
-        Return the faces whose crops have no colours, as those of grey photos and infrared cameras.
+        Return the faces, by face id, whose crops have no colours, as those of grey photos and infrared cameras.
 
         The colour of a crop that was checked before is computed and stored; this asks no embedder.
         """
@@ -101,7 +101,7 @@ class CropChecks:
                 if facts is not None:
                     seen = msgspec.structs.replace(facts, colour=colour).encoded()
                     await self._context.store.write(exports.record_crop_facts, face_id, key=self._facts_key, seen=seen)
-            found += [face] if colour < COLOURED else []
+            found += [face_id] if colour < COLOURED else []
         return found
 
     def _colour(self, face: Face) -> float:

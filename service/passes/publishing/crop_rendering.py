@@ -9,7 +9,7 @@ from immich_facesets.exports.crops import (
     Picture,
     aligned_picture,
     box_in_crop,
-    cut_picture,
+    box_picture,
     paint_over,
     points_in_crop,
     provenance,
@@ -96,7 +96,7 @@ class Drawing:
         crop = self._checks.crops[face.face_id]
         box = part_in_picture(face.box, crop.width, crop.height)
         part = box_in_crop(box, crop.area_corners, 1, turns=upright_turns(face.landmarks))
-        return cut_picture(self._checks.stored(crop), part, pixels)
+        return box_picture(self._checks.stored(crop), part, pixels)
 
     def _scale_of_box(self, face: Face, pixels: int) -> float:
         """Return how much the box of a face is enlarged."""

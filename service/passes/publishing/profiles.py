@@ -89,7 +89,8 @@ class ProfileArtifacts:
         for faceset in chosen:
             usable = faceset
             if profile.needs_colour:
-                usable = without(faceset, await self._checks.monochrome(faceset.faces), Reason.MONOCHROME)
+                grey = await self._checks.monochrome(faceset.faces)
+                usable = without(faceset, dict.fromkeys(grey, Reason.MONOCHROME))
             vectors, first_enriched = await self._knowledge(profile, request, usable)
             if self._stop.is_set():
                 return []
