@@ -92,7 +92,7 @@ def test_started_as_root_it_runs_as_the_user_of_the_image_or_as_the_one_that_is_
 
 
 def test_nothing_of_root_is_left(container: Container) -> None:
-    done = container.run(env={"PUID": "1234", "PGID": "1234"})
+    done = container.run(env={"PUID": "1234", "PGID": "1234"}, started_as=["--groups=0"])
     state = dict(line.split() for line in done.stdout.splitlines() if line.startswith(("Cap", "NoNew")))
     assert state == dict.fromkeys(("CapInh:", "CapPrm:", "CapEff:"), "0" * 16) | {"NoNewPrivs:": "1"}
     assert "[1234]" in done.stdout, "no group of root"
