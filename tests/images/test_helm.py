@@ -30,7 +30,7 @@ FULL: Tree = {
     "basePath": "/faces",
     "service": {
         "env": {"FACESETS_MIN_FACES": "6", "FACESETS_EXPORT_PROFILES": 'a "quoted" $text'},
-        "photos": [{"claim": "photos", "path": "/photos"}],
+        "photos": [{"claim": "photos.nas", "path": "/photos"}, {"claim": "photos.nas", "path": "/again"}],
         "data": {"existingClaim": "old-data"},
         "exports": {"storageClass": "fast"},
     },
@@ -238,6 +238,17 @@ def test_claims_are_made_only_where_none_is_named_and_the_decisions_outlast_the_
     assert set(claims) == {f"{RELEASE}-data", f"{RELEASE}-exports"}
     assert claims[f"{RELEASE}-data"]["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
     assert {name for kind, name in CHART.objects(RELEASE, FULL) if kind == "PersistentVolumeClaim"} == {"faces-exports"}
+
+
+def test_each_folder_of_pictures_is_mounted_where_it_is_named() -> None:
+    ((_, pod, container),) = [found for found in pods(FULL) if found[0] == "service"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert len(volumes) == len(pod["volumes"]), "each name once"
+    assert all(re.fullmatch(r"[a-z0-9-]{1,63}", name) for name in volumes), (
+        "a claim's name may be longer, and have dots"
+    )
+    mounts = {mount["mountPath"]: volumes[mount["name"]] for mount in container["volumeMounts"]}
+    assert {mounts[path]["persistentVolumeClaim"]["claimName"] for path in ("/photos", "/again")} == {"photos.nas"}
 
 
 def test_the_ingress_has_the_path_that_the_service_answers_below() -> None:
