@@ -67,6 +67,12 @@ def is_video(file_name: str) -> bool:
     return _suffix(file_name) in _VIDEO_SUFFIXES
 
 
+def holds_motion(file_name: str) -> bool:
+    """Return whether a picture holds a short video, by the names that Android cameras give such pictures."""
+    name = file_name.rpartition("/")[2].lower()
+    return name.startswith("mvimg_") or ".mp." in name
+
+
 def _suffix(file_name: str) -> str:
     stem, dot, suffix = file_name.rpartition(".")
     return f".{suffix.lower()}" if dot and stem else ""

@@ -34,6 +34,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     failures_by_reason: dict[str, int]
     guardrails: tuple[str, ...]
     nearly_there: tuple[str, ...]
+    left_alone: tuple[str, ...]
     reembedding: Reembedding | None
     faces_to_read: FacesToRead | None
 
@@ -59,7 +60,7 @@ def status(*, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         ended = "running" if run.outcome is None else f"{run.outcome}: {run.message}"
         print_line(f"  {_when(run.started_at)} {run.kind} {ended}")
     _print_failures(report)
-    for sentence in report.nearly_there:
+    for sentence in (*report.nearly_there, *report.left_alone):
         print_line(as_sentence(sentence))
     for message in report.guardrails:
         print_line(f"Look at this: {message}")
@@ -104,6 +105,7 @@ async def _status() -> StatusReport:
         failures_by_reason=dict(sorted((one.reason, one.count) for one in stored.failures_by_reason)),
         guardrails=stored.guardrails,
         nearly_there=stored.nearly_there,
+        left_alone=stored.left_alone,
         reembedding=stored.reembedding,
         faces_to_read=reading,
     )

@@ -86,7 +86,7 @@ async def remarks_of(app: App) -> tuple[str, ...]:
         stored = await stored_status(app.store, None, app.settings)
     except TransientError:
         return ()
-    return stored.nearly_there
+    return (*stored.nearly_there, *stored.left_alone)
 
 
 def report(result: Result, remarks: Sequence[str] = ()) -> int:

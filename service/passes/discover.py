@@ -23,11 +23,13 @@ from service.passes.discovering.face_readings import PAGE, FaceReadings
 from service.passes.discovering.people import read_people
 from service.passes.fan_out import QUESTIONS_AT_ONCE, each, fan_out
 from service.remote.guard import CircuitOpenError
-from service.sources import Page, Source, SourceFacts
+from service.sources import MOTION_PART, VIDEO, Page, Source, SourceFacts
 from service.store import assets, face_readings, failures, source_names, sources
 from service.store.sources import SourceMarks
 
 log = structlog.get_logger(__name__)
+
+_LEFT_ALONE = ((VIDEO, "videos"), (MOTION_PART, "motion_photos"))
 
 OVERLAP = timedelta(minutes=10)
 """How far a listing of changes reaches back before the newest known change: clocks and commits are not in step."""
@@ -117,7 +119,11 @@ class Discover:
         changed_after = None if self._reads_all else updated_after
         await readings.settle_faceless(changed_after, listed_by=None if changed_after is None else self._run_id)
         await self._store.write(
-            sources.finish_listing, self._source.name, watermark=newest, full_at=started if whole else None
+            sources.finish_listing,
+            self._source.name,
+            watermark=newest,
+            full_at=started if whole else None,
+            left_alone={column: self.counts.skipped[reason] for reason, column in _LEFT_ALONE},
         )
 
     async def _remember(self, page: Page) -> None:

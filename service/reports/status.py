@@ -12,6 +12,7 @@ from service.passes.embed import recipe_of
 from service.passes.fetched_again import warning
 from service.passes.group import GUARDRAILS, QUESTIONS
 from service.progress import seconds_left
+from service.reports.left_alone import left_alone_sentences
 from service.reports.nearly_there import nearly_there_sentences
 from service.settings import Settings
 from service.store import embedding_work, face_readings, failures, runs, spaces
@@ -69,6 +70,7 @@ async def stored_status(
             *(await store.read(read_value, QUESTIONS) or ()),
         ),
         nearly_there=nearly_there_sentences(await store.read(read_nearly_there), library, settings),
+        left_alone=left_alone_sentences(library),
         reembedding=msgspec.convert(
             await store.read(spaces.reembedding, configured), Reembedding | None, from_attributes=True
         ),

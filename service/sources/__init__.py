@@ -43,6 +43,12 @@ class SourceFacts:
     """Whether ``find`` says more than the listing about where the date of an asset is from."""
 
 
+VIDEO, MOTION_PART = "video", "motion"
+"""
+Reasons for skipping: a video of its own, and the moving part of a picture that is listed. A whole listing counts both.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Part of a listing: assets of this source alone, and the skipped items (reason -> count)."""

@@ -1,4 +1,4 @@
-"""What the database knows of the export folder: whether it was there once, and whether any of it is ours."""
+"""The export folder as the database knows it: whether it was there once, and whether any of it can be ours."""
 
 from sqlalchemy import Connection, Table, exists, select
 

@@ -85,6 +85,7 @@ class SourceCensus:
     """
     The counts of one source. ``embedded``: assets with a picture that is done. ``unavailable``: assets that are shown
     as they last were, because the source cannot give their bytes now, or has changed ones that were not fetched yet.
+    ``videos`` and ``motion_photos`` are those of the last whole listing.
     """
 
     name: str
@@ -93,6 +94,8 @@ class SourceCensus:
     wanted: int
     embedded: int
     unavailable: int
+    videos: int
+    motion_photos: int
     full_listing_at: datetime | None
 
 
@@ -151,6 +154,8 @@ def census(tx: Connection) -> Census:
                 wanted=row.wanted if row else 0,
                 embedded=row.embedded if row else 0,
                 unavailable=row.unavailable if row else 0,
+                videos=source.videos or 0,
+                motion_photos=source.motion_photos or 0,
                 full_listing_at=source.full_listing_at,
             )
         )

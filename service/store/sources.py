@@ -1,8 +1,9 @@
 """The sources: the list of them, the progress of their listings, and their people."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, select, update
@@ -66,13 +67,24 @@ def finish_reading_faces(tx: Connection, source: str) -> None:
     tx.execute(update(sources).where(*open_one).values(faces_asked_at=None), execution_options=BOOKKEEPING)
 
 
-def finish_listing(tx: Connection, source: str, *, watermark: datetime | None, full_at: datetime | None) -> None:
-    """Record the end of a listing, where the next one starts. ``full_at`` is None for a listing of changes."""
+def finish_listing(
+    tx: Connection,
+    source: str,
+    *,
+    watermark: datetime | None,
+    full_at: datetime | None,
+    left_alone: Mapping[str, int] = MappingProxyType({}),
+) -> None:
+    """
+    Record the end of a listing, where the next one starts. ``full_at`` is None for a listing of changes.
+
+    ``left_alone``: how many ``videos`` and ``motion_photos`` a whole listing met; others stay as they were.
+    """
     values: dict[str, Any] = {}
     if watermark is not None:
         values["watermark"] = watermark
     if full_at is not None:
-        values["full_listing_at"] = full_at
+        values |= {"full_listing_at": full_at, **left_alone}
         failures.forget_unlisted(tx, source, full_at)
     if values:
         tx.execute(update(sources).where(sources.c.name == source).values(**values), execution_options=BOOKKEEPING)

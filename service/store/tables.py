@@ -76,6 +76,8 @@ sources = Table(
     Column("root", Text),  # of a folder
     Column("mode", String(20)),  # mixed | trusted | removed; None: as configured
     Column("follow_links", Boolean, nullable=False, default=False, server_default=false()),  # out of a folder
+    Column("videos", Integer),  # at the last whole listing; None: unknown
+    Column("motion_photos", Integer),  # the same: pictures with a moving part
 )
 
 assets = Table(

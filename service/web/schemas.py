@@ -19,7 +19,8 @@ class SourceCounts(msgspec.Struct, frozen=True, kw_only=True):
     """
     The counts of one source. ``wanted`` assets have a face worth fetching; ``embedded`` of them are done.
 
-    ``unavailable`` ones are shown as they last were: offline now, or changed and not fetched yet.
+    ``unavailable`` ones are shown as they last were: offline now, or changed and not fetched yet. ``videos`` are left alone,
+    and so is the moving part of ``motion_photos``, whose still pictures are assets.
     """
 
     name: str
@@ -28,6 +29,8 @@ class SourceCounts(msgspec.Struct, frozen=True, kw_only=True):
     wanted: int = 0
     embedded: int = 0
     unavailable: int = 0
+    videos: int = 0
+    motion_photos: int = 0
     full_listing_at: Instant | None = None
 
 
@@ -112,7 +115,8 @@ class StatusFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     ``runs`` and ``failures`` are the latest, newest first; ``failures_by_reason`` counts every failure, most frequent
     first. ``guardrails`` are warnings: what looks wrong, and what to change, or what only a user can answer.
-    ``nearly_there`` are sentences about people who were nearly found. ``thresholds`` is None before the first grouping.
+    ``nearly_there`` are sentences about people who were nearly found, ``left_alone`` those about
+    videos. ``thresholds`` is None before the first grouping.
     """
 
     library: LibraryCounts = LibraryCounts()
@@ -121,6 +125,7 @@ class StatusFacts(msgspec.Struct, frozen=True, kw_only=True):
     failures_by_reason: tuple[ReasonCount, ...] = ()
     guardrails: tuple[str, ...] = ()
     nearly_there: tuple[str, ...] = ()
+    left_alone: tuple[str, ...] = ()
     reembedding: Reembedding | None = None
     model: ModelFacts | None = None
     thresholds: PointsInUse | None = None

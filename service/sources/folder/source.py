@@ -18,9 +18,9 @@ from typing import Literal, Protocol
 from immich_facesets.assets import Asset, FaceHint, Person, Rendition
 from immich_facesets.dates import DateKind
 from immich_facesets.errors import ItemError
-from immich_facesets.picture_formats import picture_type
+from immich_facesets.picture_formats import holds_motion, picture_type
 from service.progress import RemoteState
-from service.sources import Page, SourceAwayError, SourceFacts, Staged
+from service.sources import MOTION_PART, Page, SourceAwayError, SourceFacts, Staged
 from service.sources.folder.path_names import shown, system_name
 from service.sources.folder.picture_facts import Reading, copy, moment, read, silence_pillow
 from service.sources.folder.reach import OUTSIDE, Reach
@@ -107,7 +107,7 @@ class FolderSource:
             is_empty = is_empty and not files and not any(map(_leads_out, chunk))
             yield Page(
                 assets=(),
-                skipped=dict(Counter(item.reason for item in chunk if isinstance(item, Skipped))),
+                skipped=_skipped(chunk),
                 unchanged=same,
                 failed=await self._excused([(item.item, item.error) for item in chunk if isinstance(item, Unreadable)]),
             )
@@ -260,6 +260,14 @@ class FolderSource:
             advice = f"Mount it at {self.root}, or move the source with 'sources add-folder'." if message else ""
             circuit: Literal["open", "closed"] = "open" if message else "closed"
             self._on_change(RemoteState(name=f"folder {self._name}", circuit=circuit, message=message, advice=advice))
+
+
+def _skipped(chunk: Sequence[Found]) -> dict[str, int]:
+    """Return how many files were skipped, by reason; a picture that holds its moving part counts as one."""
+    reasons = Counter(item.reason for item in chunk if isinstance(item, Skipped))
+    inside = sum(isinstance(item, FoundFile) and holds_motion(item.name) for item in chunk)
+    reasons.update({MOTION_PART: inside} if inside else {})
+    return dict(reasons)
 
 
 def _take(found: Iterator[Found]) -> list[Found]:

@@ -3,12 +3,13 @@
 import errno
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from immich_facesets.errors import ItemError
 from immich_facesets.picture_formats import is_video, picture_type
+from service.sources import MOTION_PART, VIDEO
 from service.sources.folder.path_names import shown
 from service.sources.folder.reach import Reach
 
@@ -127,6 +128,8 @@ def _sorted_out(
 ) -> Iterator[Found]:
     """Yield the files among the entries of a folder; its subfolders are put onto ``stack`` and ``linked`` for later."""
     folders: list[str] = []
+    entries = list(entries)
+    stills = {entry.name.rpartition(".")[0].lower() for entry in entries if picture_type(entry.name) is not None}
     for entry in entries:
         name = os.path.join(place, entry.name)  # noqa: PTH118 - as above
         if is_hidden(entry.name):
@@ -138,7 +141,7 @@ def _sorted_out(
                     reach.check(entry.path)
                 (linked if entry.is_symlink() else folders).append(name)
             else:
-                yield _file(name, entry, reach)
+                yield _file(name, entry, reach, stills)
         except OSError as error:
             yield Unreadable(_item(name), unreadable(error))
         except ItemError as error:
@@ -146,9 +149,12 @@ def _sorted_out(
     stack.extend(reversed(folders))
 
 
-def _file(name: str, entry: os.DirEntry[str], reach: Reach) -> Found:
+def _file(name: str, entry: os.DirEntry[str], reach: Reach, stills: Container[str]) -> Found:
+    """Return one file; a video that is called like one of ``stills``, in lower case, is the moving part of that picture."""
+    if is_video(entry.name):
+        return Skipped(MOTION_PART if entry.name.rpartition(".")[0].lower() in stills else VIDEO)
     if picture_type(entry.name) is None:
-        return Skipped("video" if is_video(entry.name) else "no_picture")
+        return Skipped("no_picture")
     if not entry.is_file():
         return Skipped("broken_link" if entry.is_symlink() else "no_file")
     if entry.is_symlink():

@@ -6,7 +6,7 @@ The three dialects of Immich's search, chosen in one place by the server's versi
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Protocol, Self
+from typing import Any, Literal, Protocol, Self
 
 from immich_facesets.errors import SetupError
 from service.sources.immich.payloads import AssetSection, Version
@@ -35,6 +35,7 @@ class Query:
     offline: bool = False
     only_with_faces: bool = False
     person_id: str | None = None
+    kind: Literal["IMAGE", "VIDEO"] = "IMAGE"
     size: int = PAGE_SIZE
     place: str | None = None
 
@@ -79,8 +80,8 @@ class FlatDialect:
 
     def body(self, query: Query) -> dict[str, Any]:
         (visibility,) = query.visibilities
-        body: dict[str, Any] = {"type": "IMAGE", "visibility": visibility, "size": query.size}
-        if self.hints_inline:
+        body: dict[str, Any] = {"type": query.kind, "visibility": visibility, "size": query.size}
+        if self.hints_inline and query.kind == "IMAGE":
             body["withPeople"] = True
         if query.offline:
             body["isOffline"] = True
@@ -112,7 +113,7 @@ class FilterDialect:
 
     @staticmethod
     def body(query: Query) -> dict[str, Any]:
-        wanted: dict[str, Any] = {"type": {"eq": "IMAGE"}, "visibility": {"in": list(query.visibilities)}}
+        wanted: dict[str, Any] = {"type": {"eq": query.kind}, "visibility": {"in": list(query.visibilities)}}
         if query.offline:
             wanted["isOffline"] = {"eq": True}
         else:

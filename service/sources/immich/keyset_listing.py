@@ -195,8 +195,8 @@ def _broken_order(items: tuple[AssetPayload, ...], query: Query) -> str | None:
 
 
 def _broken_condition(item: AssetPayload, query: Query) -> str | None:
-    if item.type != "IMAGE":
-        return f"pictures only, and a {item.type} came"
+    if item.type != query.kind:
+        return f"{'pictures' if query.kind == 'IMAGE' else 'videos'} only, and a {item.type} came"
     if item.visibility not in query.visibilities:
         return f"visibility {' or '.join(query.visibilities)}, and {item.visibility} came"
     if query.offline and not item.is_offline:

@@ -110,6 +110,7 @@ class AssetPayload(Payload):
     is_trashed: bool = False
     is_offline: bool = False
     is_edited: bool = False
+    live_photo_video_id: Words | None = None
     width: Size | None = None
     height: Size | None = None
     exif_info: ExifPayload | None = None

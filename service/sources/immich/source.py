@@ -11,7 +11,7 @@ from typing import TypeVar
 from immich_facesets.assets import Asset, FaceHint, Person, Rendition, is_rendition_path
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from service.remote.guard import ONCE, ONE_ITEM, STUBBORN, CircuitOpenError, Guard, RetryRule
-from service.sources import Page, SourceFacts, Staged
+from service.sources import MOTION_PART, VIDEO, Page, SourceFacts, Staged
 from service.sources.immich.account import AccountProof
 from service.sources.immich.api_errors import AnswerError
 from service.sources.immich.api_versions import Dialect, Query, dialect_of
@@ -101,6 +101,22 @@ class ImmichSource:
                     page = await asyncio.to_thread(self._page, opened, found)
                     if page.assets or page.skipped or page.bad_spots or page.failed:
                         yield page
+        if updated_after is None and (videos := await self._count_videos(opened)):
+            yield Page(assets=(), skipped={VIDEO: videos})
+
+    async def _count_videos(self, opened: Opened) -> int:
+        """Return how many videos the user has, without the moving parts of pictures; 0 where they cannot be listed."""
+        ids: set[str] = set()
+        try:
+            for scope in opened.dialect.scopes:
+                if own := tuple(visibility for visibility in scope if visibility != "hidden"):  # as moving parts are
+                    async for found in self._sweep(opened.dialect, Query(own, kind="VIDEO"), set()).run():
+                        ids.update(item.id for item in found.items if item.owner_id == opened.facts.user_id)
+        except CircuitOpenError:
+            raise
+        except (TransientError, SetupError):  # a count is not worth a sync
+            return 0
+        return len(ids)
 
     async def ids_with_faces(self, *, updated_after: datetime | None = None) -> set[str] | None:
         opened = await self._open_once()
@@ -233,6 +249,8 @@ class ImmichSource:
                 skipped["rendition"] += 1
             else:
                 assets.append(self._asset(opened, payload))
+                if payload.live_photo_video_id is not None:
+                    skipped[MOTION_PART] += 1
         bad_spots = () if found.bad_spot is None else (found.bad_spot,)
         failed = tuple((asset_id, self._client.errors.impossible(why)) for asset_id, why in found.impossible)
         return Page(assets=tuple(assets), skipped=dict(skipped), bad_spots=bad_spots, failed=failed)

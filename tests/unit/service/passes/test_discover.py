@@ -278,7 +278,9 @@ async def test_only_pictures_with_faces_cost_a_request_each(tmp_path: Path) -> N
         stage.add_face(several[10], person_id="p1")  # a person, and an unassigned face beside it
         await stage.discover()
         assert sorted(stage.immich.requests.assets("faces")) == sorted(with_faces)
-        assert stage.immich.requests.count("search") <= 3, "a page of pictures, of lost files, of those with faces"
+        assert stage.immich.requests.count("search") <= 4, (
+            "a page of pictures, of lost files, of those with faces, of videos"
+        )
         assert stage.immich.requests.count() <= 20 + 3 + 5, "and a few about the server, the key and the people"
         assert {row.asset_id for row in stage.rows(hints)} == with_faces
 
@@ -544,6 +546,24 @@ async def test_what_immich_made_itself_is_skipped_and_counted(tmp_path: Path) ->
         counts = await stage.discover()
         assert counts.skipped == {"rendition": 1}
         assert living(stage) == {"a.jpg"}
+
+
+async def test_the_videos_of_the_last_whole_listing_are_remembered(tmp_path: Path) -> None:
+    def known(stage: Stage) -> tuple[int, int]:
+        (source,) = stage.conditions.store.read_now(runs.census).sources
+        return source.videos, source.motion_photos
+
+    async with staged(tmp_path) as stage:
+        stage.add("a.jpg", live_photo_video_id="11111111-1111-4111-8111-111111111111")
+        clip = stage.add("b.mp4", face=False, type="VIDEO", mime_type="video/mp4")
+        await stage.discover(whole=True)
+        assert known(stage) == (1, 1)
+        stage.add("c.jpg")
+        await stage.discover()
+        assert known(stage) == (1, 1), "a listing of changes says nothing of the others"
+        stage.immich.delete_asset(clip)
+        await stage.discover(whole=True)
+        assert known(stage) == (0, 1)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

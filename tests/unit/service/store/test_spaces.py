@@ -21,6 +21,7 @@ from immich_facesets.assets import Person
 from immich_facesets.eras import KeptEra
 from immich_facesets.errors import ItemError, SetupError
 from immich_facesets.faces import Box
+from immich_facesets.grouping.nearly_there import NearlyThere
 from immich_facesets.grouping.plan import GroupingPlan, Join, Link
 from immich_facesets.imports.plan import ImportOutcome, ImportPlan, PlannedSet
 from immich_facesets.imports.sorted_faces import SortedFace, SortedSet
@@ -35,6 +36,7 @@ from service.store import (
     embedding_work,
     enrichments,
     eras,
+    export_folder,
     exports,
     face_readings,
     faces,
@@ -108,6 +110,9 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     embedding_work.unread: (RECIPE, NOON, NOON, ["anna", "album"]),
     named_values.read_value: ("space",),
     named_values.read_ended_sessions: (),
+    named_values.read_nearly_there: (),
+    export_folder.is_first_export: (),
+    export_folder.knows_people: (),
     failures.items_at_crash: ("embed",),
     failures.list_failures: (),
     failures.count_by_reason: (),
@@ -175,9 +180,9 @@ CHANGES = {
     "remember_members remember_left_behind forget_returned record_dissolved",
     "remember_source apply_size_rule remember_page record_look mark_gone finish_listing remember_people remember_births keep_links keep_hints record_alias",
     "mark_person_gone",
-    "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_export record_copy",
+    "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_export record_copy record_export_folder",
     "record_removal record_enrichment rename_in_decisions keep_places keep_dates keep_likenesses",
-    "write_value write_ended_sessions write_scope forget_scope write_last_complete_sync write_thresholds record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
+    "write_value write_ended_sessions write_scope forget_scope write_last_complete_sync write_thresholds write_nearly_there record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
     "retry_above_limits announce_space use_space mark_unasked rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
 }
 
@@ -208,6 +213,7 @@ def add_former_member(tx: Connection) -> None:
 def fill(store: Store) -> None:
     """Two pictures done in the space in use, with an identity, a decision, an export and a failure; one is not done."""
     store.write_now(sources.remember_source, "anna", "immich", "user-1")
+    store.write_now(named_values.write_nearly_there, NearlyThere(needed=6, library=2, identities=1))
     store.write_now(folders.add_folder, folders.Folder("album", Path("/album"), "mixed"))
     store.write_now(assets.remember_page, plans(ANNA, BEN, NEW, BROKEN), run_id=1)
     store.write_now(runs.begin_run, "full", ["anna"], NOON)
@@ -283,7 +289,15 @@ def test_no_question_about_the_space_in_use_is_answered_with_anything_of_another
     assert after == before
     told = {name for name, answer in before.items() if not answer}
     own_tests = {"dissolved_members", "incomplete_identities"}
-    empty = {"to_look_at", "without_hints", "count_due_without_hints", "items_at_crash", "stamps", "orphaned_faces"}
+    empty = {
+        "to_look_at",
+        "without_hints",
+        "count_due_without_hints",
+        "items_at_crash",
+        "stamps",
+        "orphaned_faces",
+        "is_first_export",
+    }
     assert told <= own_tests | empty, "a query without rows proves nothing"
 
 

@@ -375,6 +375,15 @@ async def test_the_kernels_folders_are_never_entered(album: Album) -> None:
     assert found.skipped == {"broken_link": 1}
 
 
+async def test_videos_and_moving_parts_are_counted_and_left_alone(album: Album) -> None:
+    for name in ("a/IMG_1.HEIC", "a/IMG_1.MOV", "a/img_2.jpg", "a/IMG_2.mp4", "IMG_1.mov", "clip.mp4"):
+        album.put(name)
+    for name in ("PXL_2024.MP.jpg", "MVIMG_2019.jpg", "amp.jpg"):
+        album.put(name)
+    for _ in range(2):  # unchanged pictures are counted as well
+        assert (await album.listed()).skipped == {"motion": 4, "video": 2}
+
+
 @pytest.mark.skipif(not os.path.ismount("/proc"), reason="there is no /proc")
 def test_the_kernels_folders_are_left_out_of_a_root_that_has_them() -> None:
     found = walk(Path("/proc/self"))

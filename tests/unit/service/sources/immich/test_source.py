@@ -127,6 +127,40 @@ async def test_a_partners_pictures_are_left_to_the_partner_and_counted(version: 
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+async def test_videos_and_moving_parts_are_counted_and_left_alone(version: str) -> None:
+    async with scene(version) as (immich, _, source):
+        immich.add_user("carol", shares_with=["anna"])
+        moving = add_picture(immich, "IMG_1.mov", type="VIDEO", visibility="hidden")
+        add_picture(immich, "IMG_1.heic", live_photo_video_id=moving.asset_id)
+        add_picture(immich, "IMG_2.heic")
+        for number in range(3):
+            add_picture(immich, f"clip-{number}.mp4", type="VIDEO")
+        add_picture(immich, "old.mp4", type="VIDEO", visibility="archive")
+        add_picture(immich, "thrown-away.mp4", type="VIDEO", is_trashed=True)
+        add_picture(immich, "hers.mp4", type="VIDEO", owner="carol")
+        pages = await pages_of(source)
+        assert skipped(list(pages)) == {"video": 4, "motion": 1}
+        assert sorted(asset.file_name for page in pages for asset in page.assets) == ["IMG_1.heic", "IMG_2.heic"]
+        immich.requests.clear()
+        later = [page async for page in source.listing(updated_after=datetime(2049, 1, 1, tzinfo=UTC))]
+        assert skipped(list(later)) == {}
+        assert not [asked for asked in immich.requests.entries if "VIDEO" in str(asked.body)]
+
+
+async def test_videos_that_cannot_be_listed_stop_nothing() -> None:
+    def asks_for_videos(query: str, body: object) -> bool:
+        del query
+        return "VIDEO" in str(body)
+
+    async with scene("3.1.0") as (immich, _, source):
+        add_picture(immich, "a.jpg")
+        immich.faults.add("search", "status", status=500, when=asks_for_videos)
+        pages = await pages_of(source)
+    assert [asset.file_name for page in pages for asset in page.assets] == ["a.jpg"]
+    assert skipped(list(pages)) == {}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 async def test_archived_and_hidden_pictures_are_seen_and_locked_trashed_and_videos_are_not(version: str) -> None:
     async with scene(version) as (immich, _, source):
         for visibility in ("timeline", "archive", "hidden", "locked"):
