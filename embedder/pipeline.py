@@ -22,6 +22,7 @@ from embedder.enrichment.lanes import NO_ENRICHMENT, EnrichmentLanes, Enrichment
 from embedder.faces.blank import blank_directions
 from embedder.faces.extraction import FaceExtractor, PreparedFace, face_answer
 from embedder.faces.search import Finder
+from embedder.images.crops import cut_part
 from embedder.images.picture import Picture
 from embedder.lanes import Lane, LaneSize, WorkerLane
 from embedder.memory_budget import MemoryBudget
@@ -195,6 +196,7 @@ class Pipeline:
                 room.keep(0)
                 picture = await self._decoding.decode(data, lambda _width, _height: finer, room, self._workers)
             prepared = await self._workers.run(functools.partial(self._extractor.take, picture, outside, request))
+            cut = await self._cut(picture, request)
             del picture  # counted as gone from here on
         outcomes = await self._recognise.run_many([face.aligned for face in prepared])
         kept = [
@@ -216,7 +218,14 @@ class Pipeline:
             phash=phash,
             missing=missing,
             suspects=suspects,
+            cut=cut,
         )
+
+    async def _cut(self, picture: Picture, request: wire.FacesRequest) -> wire.CutAnswer | None:
+        """Return the part of the picture that the request wants, None without any."""
+        if request.cut is None:
+            return None
+        return await self._workers.run(functools.partial(cut_part, picture, request.cut))
 
     async def _suspects(
         self, picture: Picture, view: View, detections: Sequence[Detection]

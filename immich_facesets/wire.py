@@ -79,6 +79,28 @@ class CropRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class CutRequest:
+    """A part of the picture to return: ``area`` in upright original pixels, of at most so many ``pixels`` in all."""
+
+    area: Box
+    pixels: int
+
+    def to_query(self) -> dict[str, str]:
+        corners = (self.area.x1, self.area.y1, self.area.x2, self.area.y2)
+        return {"cut": ",".join(str(round(side, 1)) for side in corners), "cut_pixels": str(self.pixels)}
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str]) -> Self | None:
+        """Return the part that is wanted, None without any."""
+        if "cut" not in query:
+            return None
+        (area, *others) = _boxes(f"[[{query['cut']}]]") or (None,)
+        if area is None or others:
+            raise _bad("cut must be x1,y1,x2,y2")
+        return cls(area, round(_number(query, "cut_pixels", LARGEST_CROP**2, 256, LARGEST_CROP**2)))
+
+
+@dataclass(frozen=True, slots=True)
 class FacesRequest:
     """
     The options of ``POST /v1/faces``, beside the picture.
@@ -94,6 +116,7 @@ class FacesRequest:
     face_short: float = FACE_SHORT
     suspects: bool = False
     """Whether to return what other detectors may take for a face, too."""
+    cut: CutRequest | None = None
 
     def to_http(self) -> tuple[dict[str, str], dict[str, str]]:
         """Return the query and the headers; boxes are rounded to a tenth of a pixel."""
@@ -110,6 +133,8 @@ class FacesRequest:
             query["face_short"] = f"{self.face_short:g}"
         if self.suspects:
             query["suspects"] = "1"
+        if self.cut is not None:
+            query |= self.cut.to_query()
         return query, headers
 
     @classmethod
@@ -129,7 +154,8 @@ class FacesRequest:
         if query.get("suspects", "0") not in {"0", "1"}:
             raise _bad("suspects must be 0 or 1")
         face_short = _number(query, "face_short", FACE_SHORT, LEAST_FACE_SHORT, 1e6)
-        return cls(Mode(mode), boxes, crop, enrich, face_short, query.get("suspects") == "1")
+        cut = CutRequest.from_query(query)
+        return cls(Mode(mode), boxes, crop, enrich, face_short, query.get("suspects") == "1", cut)
 
 
 def _boxes(text: str | bytes | None) -> tuple[Box, ...]:
@@ -198,6 +224,20 @@ class CropAnswer(msgspec.Struct, frozen=True, kw_only=True):
     area: tuple[float, float, float, float]
 
 
+class CutAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A part of the picture; present when the request includes it, and it is not empty.
+
+    ``image`` is a JPEG (4:4:4, quality 97) of at most the requested number of pixels, never enlarged; ``area`` is what
+    it shows [x1, y1, x2, y2], in upright original pixels: the requested area, as far as it lies in the picture.
+    """
+
+    image: bytes
+    area: tuple[float, float, float, float]
+    width: int
+    height: int
+
+
 class FaceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
     One face: pixels are upright original pixels, ``embedding`` is unit float32, little-endian.
@@ -250,7 +290,8 @@ class FacesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     no vector; ``orientation`` (EXIF, 1 to 8) leads from the stored picture to the upright one, None where unknown.
     ``phash`` is the perceptual hash of the whole picture (``picture_duplicates``), None from an embedder without it.
     ``missing`` is the share of the picture that its file does not hold because it ends too early; no face touches it.
-    ``suspects`` are not among the faces; empty unless the request wants them, and from an embedder without them.
+    ``suspects`` are not among the faces; empty unless the request wants them, and from an embedder without them. So it is
+    with ``cut``.
     """
 
     space: str
@@ -262,6 +303,7 @@ class FacesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     phash: PictureHash | None = None
     missing: float = 0.0
     suspects: Annotated[tuple[Suspect, ...], msgspec.Meta(max_length=MOST_FACES)] = ()
+    cut: CutAnswer | None = None
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from immich_facesets.eras import Window, read_windows
 from immich_facesets.errors import SetupError
-from immich_facesets.exports.requests import read_export_requests
+from immich_facesets.exports.cuts import Framing
+from immich_facesets.exports.requests import ExportRequest, read_export_requests
 from immich_facesets.faces import Gate
 from immich_facesets.grouping.library_size import FEW, least_pictures
 from immich_facesets.grouping.plan import GroupingRules, Method
@@ -135,7 +136,8 @@ class Settings(BaseSettings):
 
     export_min_face_short: float = Field(100, ge=1, description="short edge in pixels a face needs to be exported")
     export_top: int = Field(30, ge=1, description="how many faces the top bundle holds")
-    export_profiles: str = Field("fsz", description="formats of the face sets to keep up to date, separated by commas: `fsz` (always), `facefusion`, `portrait`, `visomaster`, `reactor`, `kohya`, `frigate`, `imagefolder`, `aligned`, `xmp`, `npz`, `plain`; `kohya:40:768` takes 40 faces of 768 pixels, `kohya:40:768:x2` none enlarged more than twice, `plain:webp` and `plain:jpg` are formats")
+    export_profiles: str = Field("fsz", description="formats of the face sets to keep up to date, separated by commas: `fsz` (always), `facefusion`, `portrait`, `visomaster`, `reactor`, `kohya`, `frigate`, `imagefolder`, `aligned`, `xmp`, `npz`, `plain`; `kohya:40:768` takes 40 faces of 768 pixels, `kohya:40:768:x2` none enlarged more than twice, `plain:webp` and `plain:jpg` are formats, `kohya:half-body` is a framing")
+    crop_framing: Framing = Field(Framing.FACE, description="how much the pictures of `kohya`, `imagefolder` and `plain` show: `face` (the crop), or `head`, `half-body`, `original`, cut from the originals, which are fetched again once")
     era_ages: str = Field("", description="eras by age instead of by likeness for people whose birth date Immich knows, such as `0-2,3-5,6-9,10-13,14-17`; empty: none")
     enrich: Literal["auto", "off"] = Field("auto", description="`auto` asks the embedder for landmarks and head pose of the faces that may be exported, where it has models for them; `off` never does")
     crop_size: int = Field(512, ge=64, le=4096, description="side of an exported crop in pixels; pictures are fetched again only where a stored crop lacks pixels that the original has")
@@ -243,6 +245,11 @@ class Settings(BaseSettings):
         return Gate(
             face_short=self.min_face_short, blur=self.min_blur, det_score=self.min_det_score, light=self.min_light
         )
+
+    @property
+    def export_requests(self) -> tuple[ExportRequest, ...]:
+        """The forms to keep up to date."""
+        return read_export_requests(self.export_profiles, self.crop_framing)
 
     def grouping_rules(self, pictures: int) -> GroupingRules:
         """Return the rules for a library of so many pictures with faces."""

@@ -60,7 +60,8 @@ class FaceExtractor:
         def reduction(width: int, height: int) -> float:
             finest = looks.finest_factor(width, height, request.face_short, facts)
             by_looks = 1 / finest if finest and request.mode is wire.Mode.FULL else math.inf
-            return min(max(width, height) / facts.view_side, by_looks, by_faces)
+            by_cut = math.inf if request.cut is None else math.sqrt(request.cut.area.area / request.cut.pixels)
+            return min(max(width, height) / facts.view_side, by_looks, by_faces, by_cut)
 
         return reduction
 

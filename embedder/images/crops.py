@@ -1,7 +1,11 @@
-"""Square crops around faces for exports: at native resolution, never enlarged, with light compression."""
+"""Crops of pictures for exports: at native resolution, never enlarged, with light compression."""
+
+import math
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from embedder.images.picture import Picture
 from immich_facesets import wire
@@ -32,10 +36,37 @@ def cut_crop(picture: Picture, box: Box, request: wire.CropRequest, *, turns: in
     if (inner_width, inner_height) != (x2 - x1, y2 - y1):
         part = cv2.resize(part, (inner_width, inner_height), interpolation=cv2.INTER_AREA)
     part = cv2.copyMakeBorder(part, above, below, before, behind, cv2.BORDER_REPLICATE)[:side, :side]
+    area = picture.outside_box(Box(square.left, square.top, right, bottom))
+    return wire.CropAnswer(image=_jpeg(np.rot90(part, turns)), area=(area.x1, area.y1, area.x2, area.y2))
+
+
+def cut_part(picture: Picture, request: wire.CutRequest) -> wire.CutAnswer | None:
+    """Return the JPEG of a part of the picture, without what its file does not hold; None when nothing is left of it."""
+    height, width = picture.pixels.shape[:2]
+    wanted = picture.inside(request.area)
+    held = Box(0, 0, width, height) if picture.whole_area is None else picture.inside(picture.whole_area)
+    x1, y1 = math.floor(max(0.0, held.x1, wanted.x1)), math.floor(max(0.0, held.y1, wanted.y1))
+    x2, y2 = math.ceil(min(width, held.x2, wanted.x2)), math.ceil(min(height, held.y2, wanted.y2))
+    if x1 >= x2 or y1 >= y2:
+        return None
+    part = cv2.cvtColor(picture.pixels[y1:y2, x1:x2], cv2.COLOR_RGB2BGR)
+    factor = math.sqrt(request.pixels / ((x2 - x1) * (y2 - y1)))
+    if factor < 1:
+        size = max(1, math.floor((x2 - x1) * factor)), max(1, math.floor((y2 - y1) * factor))
+        part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    area = picture.outside_box(Box(x1, y1, x2, y2))
+    return wire.CutAnswer(
+        image=_jpeg(part),
+        area=(area.x1, area.y1, area.x2, area.y2),
+        width=part.shape[1],
+        height=part.shape[0],
+    )
+
+
+def _jpeg(picture: NDArray[Any]) -> bytes:
     settings = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
     settings += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    done, encoded = cv2.imencode(".jpg", np.ascontiguousarray(np.rot90(part, turns)), settings)
+    done, encoded = cv2.imencode(".jpg", np.ascontiguousarray(picture), settings)
     if not done:
         raise RuntimeError("the crop could not be encoded")
-    area = picture.outside_box(Box(square.left, square.top, right, bottom))
-    return wire.CropAnswer(image=encoded.tobytes(), area=(area.x1, area.y1, area.x2, area.y2))
+    return encoded.tobytes()

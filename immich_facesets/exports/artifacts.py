@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.exports.cuts import Framing
 from immich_facesets.exports.face_choice import picked
 from immich_facesets.exports.library import UserLibrary
 from immich_facesets.exports.manifests import SCHEMA, Json, face_entry, json_bytes, years
@@ -51,6 +52,7 @@ class Draw(Protocol):
         is_aligned: bool = False,
         reads_alpha_masks: bool = False,
         is_cut_to_box: bool = False,
+        framing: Framing = Framing.FACE,
     ) -> PictureFile: ...
 
 
@@ -90,6 +92,7 @@ def form_of_faceset(
     first_enriched: Enriched = NOTHING_FOUND,
     most_scale: float | None = None,
     picture_format: PictureFormat = PictureFormat.PNG,
+    framing: Framing = Framing.FACE,
 ) -> ExportArtifact | None:
     """
     Return a face set in a profile; None when no face of it is allowed there.
@@ -101,6 +104,7 @@ def form_of_faceset(
     vectors: (n, d) of the picked faces, as long as the recogniser makes them, for profiles that need them.
     first_enriched: the points of the first of them, for profiles that need them.
     most_scale: faces whose picture would be enlarged more are left out; None for none.
+    framing: how much of the original its pictures show.
     """
 
     def picture(face: ExportFace) -> PictureFile:
@@ -113,9 +117,10 @@ def form_of_faceset(
             is_aligned=profile.is_aligned,
             reads_alpha_masks=profile.reads_alpha_masks,
             is_cut_to_box=profile.is_cut_to_box,
+            framing=framing,
         )
 
-    if most_scale is not None:
+    if most_scale is not None and framing is Framing.FACE:  # the picture of a cut is never enlarged
         enlarged = [face for face in faceset.faces if picture(face).scale > most_scale]
         faceset = without(faceset, {face.candidate.face.face_id: Reason.ENLARGED for face in enlarged})
     faces = picked(faceset, count, is_for_swapping=profile.is_for_swapping, weights=profile.weights)
@@ -134,6 +139,7 @@ def form_of_faceset(
             side,
             picture_format,
             has_masks,
+            framing=framing,
             vectors=vectors,
             first_enriched=first_enriched,
             stem=stem,
@@ -160,6 +166,7 @@ def form_of_faceset(
                 "most_scale": most_scale,
                 "out_size": rules.out_size,
                 "pad": rules.pad_ratio,
+                **({} if framing is Framing.FACE else {"framing": framing}),
             },
             "bundles": {note: note for note in layout.notes if "/" not in note},
             "notes": {note: hashlib.sha256(body).hexdigest() for note, body in layout.notes.items()},

@@ -99,6 +99,18 @@ def resized(picture: Picture, out_size: int) -> Picture:
     return cv2.resize(picture, (out_size, out_size), interpolation=how).astype(np.uint8, copy=False)
 
 
+def cut_picture(stored: bytes, turns: int, size: tuple[int, int]) -> Picture:
+    """
+    Return a stored cut after ``turns`` quarter turns (counter-clockwise), at this width and height.
+
+    It is shrunk by area averaging. A cut that cannot be read is an ``ItemError``.
+    """
+    picture = np.ascontiguousarray(np.rot90(_decoded(stored), turns))
+    if picture.shape[1::-1] == size:
+        return picture
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
 def box_in_crop(box: Box, area: Area, out_size: int, *, turns: int = 0) -> Box:
     """
     Return the position of an original's box in the finished picture.
@@ -168,16 +180,17 @@ class AlphaMask:
     face: Box
     inside: Box
 
-    def opaque(self, side: int) -> NDArray[np.bool_]:
-        """Return the pixels (side, side) to learn from: all but the strangers, with a margin, and what lies outside."""
-        is_opaque = _mask(side, self.inside, 0.0)
+    def opaque(self, height: int, width: int) -> NDArray[np.bool_]:
+        """Return the pixels (height, width) to learn from: all but the strangers, with a margin, and what lies outside."""
+        shape = height, width
+        is_opaque = _mask(shape, self.inside, 0.0)
         for stranger in self.strangers:
-            is_opaque &= ~_mask(side, stranger, STRANGER_MARGIN)
-        return is_opaque | _mask(side, self.face, 0.0)
+            is_opaque &= ~_mask(shape, stranger, STRANGER_MARGIN)
+        return is_opaque | _mask(shape, self.face, 0.0)
 
     def put_on(self, picture: Picture) -> Picture:
-        """Return a copy (side, side, 4) that is transparent there. Its colours stay, for readers without masks."""
-        return np.dstack([picture, np.where(self.opaque(picture.shape[0]), 255, 0).astype(np.uint8)])
+        """Return a copy (height, width, 4) that is transparent there. Its colours stay, for readers without masks."""
+        return np.dstack([picture, np.where(self.opaque(*picture.shape[:2]), 255, 0).astype(np.uint8)])
 
 
 def paint_over(picture: Picture, strangers: Sequence[Box], face: Box) -> Picture:
@@ -187,15 +200,15 @@ def paint_over(picture: Picture, strangers: Sequence[Box], face: Box) -> Picture
     No pixel of ``face`` changes, so a stranger's face that overlaps it may still be found: check the picture again.
     """
     painted = picture.copy()
-    side = picture.shape[0]
-    untouchable = _mask(side, face, 0.0)
-    hidden = np.zeros((side, side), dtype=bool)
+    shape = picture.shape[0], picture.shape[1]
+    untouchable = _mask(shape, face, 0.0)
+    hidden = np.zeros(shape, dtype=bool)
     for stranger in strangers:
-        hidden |= _mask(side, stranger, STRANGER_MARGIN)
+        hidden |= _mask(shape, stranger, STRANGER_MARGIN)
     hidden &= ~untouchable
     for stranger in strangers:
-        spot = _mask(side, stranger, STRANGER_MARGIN) & ~untouchable
-        around = _mask(side, stranger, 2 * STRANGER_MARGIN) & ~untouchable & ~hidden
+        spot = _mask(shape, stranger, STRANGER_MARGIN) & ~untouchable
+        around = _mask(shape, stranger, 2 * STRANGER_MARGIN) & ~untouchable & ~hidden
         if not spot.any():
             continue
         source = picture[around] if around.any() else picture[~hidden]
@@ -261,10 +274,10 @@ def _decoded(stored: bytes, how: int = _DECODING) -> Picture:
     return picture.astype(np.uint8, copy=False)
 
 
-def _mask(side: int, box: Box, margin: float) -> NDArray[np.bool_]:
-    """Return the pixels of a square picture that a box touches, grown by ``margin`` of its sides in each direction."""
+def _mask(shape: tuple[int, int], box: Box, margin: float) -> NDArray[np.bool_]:
+    """Return the pixels of a picture (height, width) that a box touches, grown by ``margin`` of its sides in each direction."""
     wide, high = margin * box.width, margin * box.height
-    mask = np.zeros((side, side), dtype=bool)
+    mask = np.zeros(shape, dtype=bool)
     rows = slice(max(0, int(np.floor(box.y1 - high))), max(0, int(np.ceil(box.y2 + high))))
     columns = slice(max(0, int(np.floor(box.x1 - wide))), max(0, int(np.ceil(box.x2 + wide))))
     mask[rows, columns] = True

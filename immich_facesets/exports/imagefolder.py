@@ -59,6 +59,7 @@ def lay_out(picked: PickedFaces) -> FacesetLayout:
 IMAGEFOLDER = FacesetProfile(
     name="imagefolder",
     formats=EVERY_FORMAT,
+    takes_framings=True,
     lay_out=lay_out,
     subfolder="train",
     has_eras=False,  # an era would be a second class of the same person

@@ -7,7 +7,10 @@ name, so the file repeats the values; its paths are relative to its own location
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from types import MappingProxyType
 
+from immich_facesets.exports.cuts import Framing
 from immich_facesets.exports.picture_encoding import EVERY_FORMAT
 from immich_facesets.exports.profile import FacesetLayout, FacesetProfile, PickedFaces
 from immich_facesets.facesets.faceset import Faceset
@@ -20,6 +23,16 @@ STEPS = 200
 """Pictures that a trainer should process in one round: few pictures are repeated more often."""
 
 _MOST_REPEATS = 40
+
+SHOWN: Mapping[Framing, str] = MappingProxyType(
+    {
+        Framing.FACE: "close-up of the face",
+        Framing.HEAD: "head and shoulders",
+        Framing.HALF_BODY: "upper body",
+        Framing.ORIGINAL: "",
+    }
+)
+"""The words of a caption for what a picture shows; of an original that is not known."""
 
 
 def identifier(faceset: Faceset) -> str:
@@ -49,21 +62,19 @@ def tokens(faceset: Faceset) -> str:
     return f"{identifier(faceset)} {CLASS}"
 
 
-def caption(faceset: Faceset) -> bytes:
-    """
-    Return the caption of a picture: the person, and "close-up", so that the framing is not learned as part of the
-    person.
-    """
-    return f"{tokens(faceset)}, close-up of the face\n".encode()
+def caption(faceset: Faceset, framing: Framing) -> bytes:
+    """Return the caption of a picture: the person and the framing, which is then not learned as part of the person."""
+    return f"{', '.join(filter(None, (tokens(faceset), SHOWN[framing])))}\n".encode()
 
 
-def config(faceset: Faceset, pictures: int, pixels: int, *, has_alpha_masks: bool) -> bytes:
+def config(faceset: Faceset, pictures: int, pixels: int, framing: Framing, *, has_alpha_masks: bool) -> bytes:
     """
     Return the TOML file. Every text in it is ASCII without quotes (``identifier``).
 
     A picture without transparency counts as a whole, so the key is there only where a picture has some: trainers from
-    before June 2024 refuse it.
+    before June 2024 refuse it. Pictures that are no squares are sorted into buckets of their shape, without enlarging.
     """
+    buckets = "" if framing is Framing.FACE else "enable_bucket = true\nbucket_no_upscale = true\n"
     masks = "alpha_mask = true\n" if has_alpha_masks else ""
     return (
         f"[general]\n"
@@ -71,7 +82,8 @@ def config(faceset: Faceset, pictures: int, pixels: int, *, has_alpha_masks: boo
         f"keep_tokens = 1\n\n"
         f"[[datasets]]\n"
         f"resolution = {pixels}\n"
-        f"batch_size = 1\n\n"
+        f"batch_size = 1\n"
+        f"{buckets}\n"
         f"[[datasets.subsets]]\n"
         f'image_dir = "{PICTURES}/{folder(faceset, pictures)}"\n'
         f'class_tokens = "{tokens(faceset)}"\n'
@@ -84,16 +96,19 @@ def lay_out(picked: PickedFaces) -> FacesetLayout:
     """Return the pictures with their captions, and the TOML file."""
     faceset, count = picked.faceset, len(picked.faces)
     inside = f"{PICTURES}/{folder(faceset, count)}"
-    captions = {f"{inside}/{file.rpartition('.')[0]}.txt": caption(faceset) for file in picked.file_names}
+    words = caption(faceset, picked.framing)
+    captions = {f"{inside}/{file.rpartition('.')[0]}.txt": words for file in picked.file_names}
     return FacesetLayout(
         tuple(f"{inside}/{file}" for file in picked.file_names),
-        captions | {CONFIG: config(faceset, count, picked.pixels, has_alpha_masks=picked.has_alpha_masks)},
+        captions
+        | {CONFIG: config(faceset, count, picked.pixels, picked.framing, has_alpha_masks=picked.has_alpha_masks)},
     )
 
 
 KOHYA = FacesetProfile(
     name="kohya",
     formats=EVERY_FORMAT,
+    takes_framings=True,
     reads_alpha_masks=True,
     usual_faces=30,  # the usual number for training on one person
     usual_most_scale=3.0,  # a face of 100 pixels in a whole crop of 512 has 2.6; what is blurred more is learned as blur

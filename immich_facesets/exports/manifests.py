@@ -211,6 +211,7 @@ def face_entry(rank: int, face: ExportFace, file: str | None, shown: PictureFile
         "how": candidate.how,
         "era_confidence": candidate.era_confidence,
         "assets": [asdict(place) for place in sorted(candidate.places)],
+        **({} if shown is None else shown.facts),
     }
 
 

@@ -21,4 +21,4 @@ FACEFUSION = FacesetProfile(
     lay_out=lay_out,
 )
 
-PLAIN = FacesetProfile(name="plain", formats=EVERY_FORMAT, lay_out=lay_out)
+PLAIN = FacesetProfile(name="plain", formats=EVERY_FORMAT, takes_framings=True, lay_out=lay_out)

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.exports.cuts import Framing
 from immich_facesets.exports.face_choice import Weights
 from immich_facesets.exports.file_names import safe_name
 from immich_facesets.exports.library import UserLibrary
@@ -36,13 +37,15 @@ class PictureFile:
     A picture that is not encoded yet. Pictures with equal keys have equal bytes, in whatever directories they are.
 
     ``scale``: as of ``crop_geometry.scale_of``; ``encode`` is called from any thread. ``has_alpha_mask``: whether a part
-    of it is transparent, because it does not show the person.
+    of it is transparent, because it does not show the person. ``facts``: further entries of the manifest, of all that the
+    picture is made of.
     """
 
     key: Hashable
     encode: Callable[[], bytes] = field(repr=False, compare=False)
     scale: float
     has_alpha_mask: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 Content = bytes | PictureFile | Writer
@@ -57,7 +60,8 @@ class PickedFaces:
     The faces of a face set that a profile takes, best first; at least one.
 
     ``name``: the directory's; ``title``: the person's and the era's for users, unique among the face sets; ``stem``: the
-    same as a file name, None for that of the title alone; ``pixels`` of a side; ``picture_format`` of the pictures; ``has_alpha_masks``: whether a picture is transparent in part;
+    same as a file name, None for that of the title alone; ``pixels`` of a side; ``picture_format`` of the pictures;
+    ``framing``: how much they show; ``has_alpha_masks``: whether a picture is transparent in part;
     ``vectors``: (n, d), as long as the recogniser makes them, row by row, None when the profile needs none.
     ``first_enriched``: the points of the first face, for a profile that needs them.
     """
@@ -69,6 +73,7 @@ class PickedFaces:
     pixels: int
     picture_format: PictureFormat = PictureFormat.PNG
     has_alpha_masks: bool = False
+    framing: Framing = Framing.FACE
     vectors: NDArray[np.float32] | None = field(default=None, repr=False)
     first_enriched: Enriched = NOTHING_FOUND
     stem: str | None = None
@@ -127,6 +132,7 @@ class Profile:
     require_space: raises ``SetupError`` for an embedder whose vectors it cannot use; None when any will do.
     is_aligned: whether pictures are faces on ArcFace's template instead of crops.
     is_cut_to_box: whether pictures are the boxes of faces instead of crops; the longer side has the pixels.
+    takes_framings: whether its readers take pictures of any shape, that show more than the face.
     reads_alpha_masks: whether its readers learn nothing of what is transparent. Such pictures are transparent where they
         show another face, or lie outside the photo.
     sizes: the pixels that a request may have; empty for any.
@@ -142,6 +148,7 @@ class Profile:
     formats: tuple[PictureFormat, ...] = (PictureFormat.PNG,)
     is_aligned: bool = False
     is_cut_to_box: bool = False
+    takes_framings: bool = False
     reads_alpha_masks: bool = False
     sizes: tuple[int, ...] = ()
     needs_vectors: bool = False

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from immich_facesets.exports.cuts import Framing
 from immich_facesets.exports.picture_encoding import EVERY_FORMAT, PictureFormat
 from immich_facesets.exports.profile import LibraryProfile, Profile
 from immich_facesets.exports.registry import PROFILES
@@ -20,7 +21,7 @@ class ExportRequest:
     A profile to be written.
 
     ``faces`` of each face set, None for all; ``pixels`` of a side, None for the stored size; ``most_scale``: pictures
-    enlarged more are left out, None for none; ``picture_format`` of the pictures.
+    enlarged more are left out, None for none; ``picture_format`` of the pictures; ``framing``: how much they show.
     """
 
     profile: Profile
@@ -28,43 +29,54 @@ class ExportRequest:
     pixels: int | None = None
     most_scale: float | None = None
     picture_format: PictureFormat = PictureFormat.PNG
+    framing: Framing = Framing.FACE
+
+    @property
+    def takes_masks(self) -> bool:
+        """Whether the reader is told which parts of a picture show another person."""
+        return self.profile.reads_alpha_masks and self.picture_format.has_transparency
 
     @property
     def is_of_library(self) -> bool:
         return isinstance(self.profile, LibraryProfile)
 
 
-def read_export_requests(text: str) -> tuple[ExportRequest, ...]:
+def read_export_requests(text: str, framing: Framing = Framing.FACE) -> tuple[ExportRequest, ...]:
     """
     Return the requests in a user's text: ``fsz,kohya:40:768`` gives profile, faces of each face set, pixels of a side.
 
     Both numbers may be omitted; 0 faces means all. ``x2`` behind them leaves out what is enlarged more than twice, and
-    ``x0`` nothing; ``jpg`` and ``webp`` are formats. Any error is a ``ValueError`` with a sentence.
+    ``x0`` nothing; ``jpg`` and ``webp`` are formats; ``half-body`` is a framing, else it is ``framing`` where a profile
+    takes any. Any error is a ``ValueError`` with a sentence.
     """
-    requests = tuple(_request(part.strip()) for part in text.split(",") if part.strip())
+    requests = tuple(_request(part.strip(), framing) for part in text.split(",") if part.strip())
     if len({request.profile.name for request in requests}) != len(requests):
         raise ValueError("names a profile twice")
     return requests
 
 
-def _request(text: str) -> ExportRequest:
+def _request(text: str, usual: Framing) -> ExportRequest:
     name, *parts = (part.strip().lower() for part in text.split(":"))
     profile = _profile(name)
     scales = [part for part in parts if _SCALE.fullmatch(part)]
     formats = [part for part in parts if part in EVERY_FORMAT]
-    numbers = [part for part in parts if part not in {*scales, *formats}]
-    if len(numbers) > 2 or len(scales) > 1 or len(formats) > 1 or not all(number.isdecimal() for number in numbers):
+    framings = [part for part in parts if part in set(Framing)]
+    numbers = [part for part in parts if part not in {*scales, *formats, *framings}]
+    is_single = max(len(scales), len(formats), len(framings)) <= 1
+    if len(numbers) > 2 or not is_single or not all(number.isdecimal() for number in numbers):
         raise ValueError(
             f"{profile.name}: write name, name:faces or name:faces:pixels, such as kohya:40:768; x2 behind them leaves "
-            "out pictures that are enlarged more than twice, and jpg or webp is a format"
+            f"out pictures that are enlarged more than twice, jpg or webp is a format, and {', '.join(Framing)} are framings"
         )
     if parts and profile.settings is not None:
         advice = f"; {' and '.join(profile.settings)} are its settings" if profile.settings else ""
         raise ValueError(f"{profile.name} takes no numbers{advice}")
-    if (len(numbers) == 2 or scales or formats) and not profile.has_pictures:
+    if (len(numbers) == 2 or scales or formats or framings) and not profile.has_pictures:
         raise ValueError(f"{profile.name} holds no pictures, so it takes no pixels")
     if formats and formats[0] not in profile.formats:
         raise ValueError(f"{profile.name} takes pictures as {' or '.join(profile.formats)}")
+    if framings and not profile.takes_framings:
+        raise ValueError(f"{profile.name} shows faces in a way of its own, so it takes no framing")
     faces = int(numbers[0]) or None if numbers else profile.usual_faces
     pixels = int(numbers[1]) if len(numbers) == 2 else profile.usual_pixels
     if pixels is not None and not LEAST_PIXELS <= pixels <= MOST_PIXELS:
@@ -72,7 +84,8 @@ def _request(text: str) -> ExportRequest:
     if profile.sizes and pixels not in profile.sizes:
         raise ValueError(f"{profile.name} takes {' or '.join(map(str, profile.sizes))} pixels")
     picture_format = PictureFormat(formats[0]) if formats else profile.formats[0]
-    return ExportRequest(profile, faces, pixels, _most_scale(scales, profile), picture_format)
+    framing = Framing(framings[0]) if framings else usual if profile.takes_framings else Framing.FACE
+    return ExportRequest(profile, faces, pixels, _most_scale(scales, profile), picture_format, framing)
 
 
 def _most_scale(scales: Sequence[str], profile: Profile) -> float | None:

@@ -59,7 +59,7 @@ class Reason(StrEnum):
     """
     The reason why a face of an identity is not in its faceset; see ``Held`` for the swap bundles.
 
-    The last two are for forms only: their pictures have sizes of their own, and some readers need colours.
+    ``ENLARGED`` and the following are for forms only, whose pictures have sizes, colours and framings of their own.
     """
 
     SMALL = "too_small"
@@ -71,6 +71,8 @@ class Reason(StrEnum):
     UNLIKE = "crop_unlike_identity"
     ENLARGED = "enlarged_too_much"
     MONOCHROME = "without_colour"
+    OTHERS_SHOWN = "another_face_in_picture"
+    NOT_CUT = "original_not_available"
 
 
 @dataclass(frozen=True, slots=True, order=True)

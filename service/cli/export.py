@@ -1,12 +1,14 @@
 """The ``export`` command: it writes face sets without a sync."""
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from immich_facesets.errors import RequestError, SetupError
+from immich_facesets.exports.cuts import Framing
 from immich_facesets.exports.requests import ExportRequest, read_export_requests
 from immich_facesets.exports.xmp import XMP
 from immich_facesets.runtime.file_modes import SHARED_FOLDER, make_folder
@@ -22,6 +24,7 @@ from service.settings import Settings, load_settings
 from service.source_registry import own_folders
 from service.store.folders import folders
 from service.sync.stopping import unless_stopped
+from service.users import User, load_users
 
 
 def export(
@@ -40,7 +43,7 @@ def export(
     ] = False,
 ) -> int:
     """
-    Bring the export folder up to date with the current identities, without any request to Immich.
+    Bring the export folder up to date with the current identities. Immich is asked only for originals of other framings.
 
     With --profile and --to, write one form of the face sets to another folder once; it is not kept up to date.
     With --profile xmp and --merge-into, add people to the sidecars in a folder, and leave everything else in them.
@@ -55,7 +58,12 @@ def export(
     if profile is None and to is None and identity is None:
         return asyncio.run(_export(settings))
     return asyncio.run(
-        _copy(settings, _request(profile, to, identity, everybody=everybody), identity, _folder(settings, to))
+        _copy(
+            settings,
+            _request(profile, to, identity, settings.crop_framing, everybody=everybody),
+            identity,
+            _folder(settings, to),
+        )
     )
 
 
@@ -68,7 +76,9 @@ def _require_mergeable(profile: str | None, to: Path | None, identity: int | Non
         raise RequestError(f"{XMP.name} is about whole libraries: leave --identity out")
 
 
-def _request(profile: str | None, to: Path | None, identity: int | None, *, everybody: bool) -> ExportRequest:
+def _request(
+    profile: str | None, to: Path | None, identity: int | None, framing: Framing, *, everybody: bool
+) -> ExportRequest:
     if profile is None:
         raise RequestError("say which form is meant: --profile fsz, for one")
     if to is None:
@@ -79,7 +89,7 @@ def _request(profile: str | None, to: Path | None, identity: int | None, *, ever
     if identity is not None and everybody:
         raise RequestError("--identity and --all exclude each other")
     try:
-        requests = read_export_requests(profile)
+        requests = read_export_requests(profile, framing)
     except ValueError as error:
         raise RequestError(f"--profile {error}") from error
     if len(requests) != 1:
@@ -96,9 +106,14 @@ def _folder(settings: Settings, to: Path | None) -> Path:
     return folder
 
 
+def _users(settings: Settings, requests: Iterable[ExportRequest]) -> tuple[User, ...]:
+    """Return the users whose originals may be needed: of requests for pictures that show more than the crops."""
+    return load_users(settings) if any(request.framing is not Framing.FACE for request in requests) else ()
+
+
 async def _export(settings: Settings) -> int:
     stop = stop_event()
-    async with open_app(settings, (), stop) as app, shown(app.board):
+    async with open_app(settings, _users(settings, settings.export_requests), stop) as app, shown(app.board):
         counts = await unless_stopped(app.runner.publish_now(), stop)
     if counts is None:
         return print_stopped()
@@ -111,7 +126,7 @@ async def _export(settings: Settings) -> int:
 
 async def _copy(settings: Settings, request: ExportRequest, identity: int | None, folder: Path) -> int:
     stop = stop_event()
-    async with open_app(settings, (), stop) as app, shown(app.board):
+    async with open_app(settings, _users(settings, (request,)), stop) as app, shown(app.board):
         closed = [*own_folders(settings), *(source.root for source in await app.store.read(folders))]
         await asyncio.to_thread(refuse_closed_folder, folder, closed)
         tree = await asyncio.to_thread(_opened, folder)

@@ -116,7 +116,7 @@ class Group:
             await store.write(named_values.write_nearly_there, plan.report.nearly_there)
         await store.write(named_values.write_value, QUESTIONS, list(questions(plan.report)))
         await store.write(write_scope, decided.scope)  # written last: the next sync repeats an interrupted grouping
-        needed = await store.read(contents.crop_files)
+        needed = await store.read(contents.needed_files)
         await compute(crops.tidy, self._context.crops_dir, needed)
         self._count_and_log(plan, is_carried=is_another)
         return plan.report

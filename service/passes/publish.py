@@ -5,8 +5,7 @@ Pure rules decide the wanted content, and the existing content is read from the 
 written, one faceset at a time. The detector looks at each finished crop once, before its first export.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import structlog
@@ -18,7 +17,7 @@ from immich_facesets.errors import ItemError, RequestError, SetupError
 from immich_facesets.exports.artifacts import ExportArtifact
 from immich_facesets.exports.fsz import of_faceset
 from immich_facesets.exports.profile import FolderProfile
-from immich_facesets.exports.requests import ExportRequest, read_export_requests
+from immich_facesets.exports.requests import ExportRequest
 from immich_facesets.facesets.curation import build_faceset, choose, curate
 from immich_facesets.facesets.faceset import Check, ExportRules, Faceset, FacesetFolder, plan_publish
 from immich_facesets.facesets.faceset_drafts import FacesetDraft, drafts, folder_of, rescue
@@ -30,13 +29,17 @@ from service.files.export_tree import ExportTree
 from service.files.picture_shelf import PictureShelf
 from service.passes.context import PassContext
 from service.passes.publishing.candidates import Facts, candidates_of, gather_facts, hash_crops
+from service.passes.publishing.counts import PublishCounts
 from service.passes.publishing.crop_checks import CropChecks
 from service.passes.publishing.crop_rendering import Drawing
+from service.passes.publishing.cut_rendering import CutDrawing
+from service.passes.publishing.cuts import Cuts
 from service.passes.publishing.enrich import Enrich
 from service.passes.publishing.eras import Eras
 from service.passes.publishing.overviews import FolderFacts, write_overviews
 from service.passes.publishing.profiles import ProfileArtifacts
 from service.passes.publishing.write_failures import WriteFailures
+from service.sources import Source
 from service.store import decisions, exports
 
 log = structlog.get_logger(__name__)
@@ -44,29 +47,20 @@ log = structlog.get_logger(__name__)
 MADE_BY, ASKED_BY = "sync", "export command"
 
 
-@dataclass
-class PublishCounts:
-    """
-    Counts of one publish pass, for the row of the run.
-
-    ``forms``: number of face sets written in formats of other programs. ``kept``: files of others that stayed.
-    """
-
-    facesets: int = 0
-    written: int = 0
-    forms: int = 0
-    removed: int = 0
-    kept: int = 0
-    checked: int = 0
-    enriched: int = 0
-
-
 class Publish:
     """One publish pass over all identities."""
 
     def __init__(
-        self, context: PassContext, pool: EmbedderPool, tree: ExportTree, points: OperatingPoints, *, version: str
+        self,
+        context: PassContext,
+        pool: EmbedderPool,
+        tree: ExportTree,
+        points: OperatingPoints,
+        *,
+        version: str,
+        sources: Mapping[str, Source],
     ) -> None:
+        """``sources``: those that can be read now, for originals."""
         self._context = context
         self._store = context.store
         self._pool = pool
@@ -83,7 +77,8 @@ class Publish:
             likeness=CopyLimits.in_space(points.near),
         )
         self._checks = CropChecks(context, pool, self._rules)
-        self._drawing = Drawing(self._checks, self._rules, version)
+        self._cuts = Cuts(context, pool, self._checks, sources)
+        self._drawing = Drawing(self._checks, self._rules, version, CutDrawing(context, self._cuts))
         self._failures = WriteFailures()
         self.counts = PublishCounts()
 
@@ -95,15 +90,23 @@ class Publish:
             return
         self.counts.facesets = sum(faceset.folder is FacesetFolder.MAIN for faceset in facesets)
         forms = self._profile_artifacts(facts)
-        artifacts = await forms.of(read_export_requests(self._context.settings.export_profiles), facesets)
+        artifacts = await forms.of(self._context.settings.export_requests, facesets)
+        self.counts.cut = self._cuts.count
         if self._context.stop.is_set():
             return
-        await self._write([*await compute(self._artifacts, facesets), *artifacts])
+        await self._write([*await compute(self._artifacts, facesets), *artifacts], forms.waiting)
         if not self._context.stop.is_set():
             await self._write_overviews(facesets)
         if forms.refused is not None:  # raised last, so that removals and other writes still happen
             raise forms.refused
         self._failures.raise_if_any()
+        if forms.away is not None:
+            raise forms.away
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether a further publish would change nothing, as nothing was late."""
+        return not self._cuts.is_late
 
     async def copy(self, request: ExportRequest, identity: int | None, tree: ExportTree) -> None:
         """
@@ -125,8 +128,9 @@ class Publish:
         forms = self._profile_artifacts(facts)
         artifacts = await forms.of([request], chosen, has_everybody=identity is None)
         shelf = PictureShelf(may_link=False)  # the copy is the user's: no file of it is a file of another directory
-        if forms.refused is not None:
-            raise forms.refused
+        self.counts.cut = self._cuts.count
+        if (error := forms.refused or forms.away) is not None:
+            raise error
         if isinstance(request.profile, FolderProfile):
             artifacts = await compute(self._artifacts, chosen)
         for artifact in artifacts:
@@ -149,7 +153,9 @@ class Publish:
         self._failures.raise_if_any()
 
     def _profile_artifacts(self, facts: Facts) -> ProfileArtifacts:
-        return ProfileArtifacts(self._context, self._pool.info, self._checks, self._drawing.picture, facts.labels)
+        return ProfileArtifacts(
+            self._context, self._pool.info, self._checks, self._cuts, self._drawing.picture, facts.labels
+        )
 
     async def _choose(self, facts: Facts) -> list[Faceset] | None:
         """Return the face sets of these identities, their crops checked; None when a stop interrupted it."""
@@ -242,13 +248,16 @@ class Publish:
             thumbnail=self._drawing.thumbnail,
         )
 
-    async def _write(self, artifacts: Sequence[ExportArtifact]) -> None:
+    async def _write(self, artifacts: Sequence[ExportArtifact], waiting: Collection[str]) -> None:
+        """Write the differences; the directories that are ``waiting`` stay as they are."""
         wanted = {artifact.path: artifact for artifact in artifacts}
         on_disk = await compute(self._tree.on_disk)
         plan = plan_publish([(artifact.path, artifact.digest) for artifact in artifacts], on_disk)
         recorded = await self._store.read(exports.recorded)
         self._failures, shelf = WriteFailures(on_disk), await compute(self._tree.shelf)
-        for directory in sorted({*plan.remove, *recorded} - wanted.keys()):  # a kill may come between removal and row
+        for directory in sorted(
+            {*plan.remove, *recorded} - wanted.keys() - set(waiting)
+        ):  # a kill may come between removal and row
             try:
                 await compute(self._tree.remove_directory, directory)
             except SetupError as error:

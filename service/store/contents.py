@@ -19,6 +19,7 @@ from service.store.tables import (
     assets,
     contents,
     crops,
+    cuts,
     embeddings,
     faces,
     fingerprints,
@@ -217,9 +218,14 @@ def drop_orphans(tx: Connection) -> int:
 
 
 def crop_files(tx: Connection, space: str | None = None) -> set[str]:
-    """Return all crop files that faces of the space (None: of any) need; other files in the folder are leftovers."""
+    """Return the crop files that faces of the space (None: of any) need."""
     of_space = true() if space is None else faces.c.space == space
     return set(tx.scalars(select(crops.c.file).join(faces, faces.c.face_id == crops.c.face_id).where(of_space)))
+
+
+def needed_files(tx: Connection) -> set[str]:
+    """Return the files of all crops and cuts; other files in their folder are leftovers."""
+    return crop_files(tx) | set(tx.scalars(select(cuts.c.file)))
 
 
 def forget_lost(tx: Connection, files: Collection[str], space: str) -> None:

@@ -317,6 +317,26 @@ crops = Table(
     Column("painted", JSON),  # as old: boxes [x1, y1, x2, y2] in the finished crop, painted over so that it passed
 )
 
+# The pictures of faces in forms of another framing than the crop's, cut from the originals. The others are the boxes of the
+# faces that the detector saw in one beside its own.
+cuts = Table(
+    "cuts",
+    metadata,
+    Column("face_id", RowId, ForeignKey("faces.face_id", ondelete="CASCADE"), primary_key=True),
+    Column("framing", String(20), primary_key=True),
+    Column("planned", String(64), nullable=False),  # the area that was to be cut
+    Column("pixels", Integer, nullable=False),  # of the side of a square, of which the file has no more pixels
+    Column("file", Text, nullable=False),  # relative to <data>/crops
+    Column("x1", Float, nullable=False),  # the part that it shows, in upright original pixels
+    Column("y1", Float, nullable=False),
+    Column("x2", Float, nullable=False),
+    Column("y2", Float, nullable=False),
+    Column("width", Integer, nullable=False),  # of the file
+    Column("height", Integer, nullable=False),
+    Column("check_key", String(64), nullable=False),  # what the others depend on: the detectors
+    Column("others", JSON, nullable=False),  # [x1, y1, x2, y2] in upright original pixels
+)
+
 # The results of further models for the crop of a face that may be exported, as points in upright original pixels. One
 # row for each set of models, named in ``models``; all empty when the face was not found again in its crop.
 enrichments = Table(

@@ -22,7 +22,8 @@ from service.passes.discover import Discover
 from service.passes.embed import Embed
 from service.passes.group import Group, GroupCounts
 from service.passes.group_inputs.operating_points import points_in_use
-from service.passes.publish import Publish, PublishCounts
+from service.passes.publish import Publish
+from service.passes.publishing.counts import PublishCounts
 from service.passes.unchanged import UnchangedCheck
 from service.passes.withdraw import withdraw
 from service.progress import Stage, SyncKind
@@ -127,7 +128,7 @@ class Runner:
         """Return a publish pass for the space in use, outside of a sync."""
         info = await self._info_in_use()
         points = await points_in_use(self._context, info)
-        return Publish(self._context, self._pool, self._tree, points, version=self._version)
+        return Publish(self._context, self._pool, self._tree, points, version=self._version, sources=self._sources)
 
     async def _info_in_use(self) -> Info:
         """Return the embedder's info; ``SetupError`` unless it serves the space in use."""
@@ -267,10 +268,11 @@ class Runner:
             return str(group.waits_for), None
         async with self._stage("publish"):
             points = await points_in_use(context, info)
-            publish = Publish(context, self._pool, self._tree, points, version=self._version)
+            readable = {name: source for name, source in self._sources.items() if name not in refused}
+            publish = Publish(context, self._pool, self._tree, points, version=self._version, sources=readable)
             with adding_up(counts, "publish", publish.counts):
                 await publish.run()
-        return UP_TO_DATE, publish.counts.facesets
+        return UP_TO_DATE, publish.counts.facesets if publish.is_complete else None
 
     async def _apply_size_rule(self) -> None:
         """Apply a changed size rule to known assets too, not only to new ones."""

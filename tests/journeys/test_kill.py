@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import random
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -81,6 +82,13 @@ ERAS: tuple[Kill, ...] = (
     ("record_export", 2, "b"),
 )
 """Commit points of a person with eras."""
+
+CUTS: tuple[Kill, ...] = (
+    ("record_cut", 1, "bda"),
+    ("record_cut", 4, "da"),
+    ("record_export", 1, "b"),
+)
+"""Commit points of a form whose pictures are cut from originals."""
 
 ELSEWHERE = {
     "record_crash",
@@ -163,7 +171,7 @@ def commit_points() -> set[str]:
 
 
 def test_every_commit_point_is_among_those_that_are_killed() -> None:
-    covered = {name for kills in [*FIRST.values(), SECOND, COPY, ERAS] for name, _, _ in kills}
+    covered = {name for kills in [*FIRST.values(), SECOND, COPY, ERAS, CUTS] for name, _, _ in kills}
     assert len(covered) >= 18
     assert commit_points() == covered | ELSEWHERE
 
@@ -190,6 +198,41 @@ async def test_a_later_sync_killed_at_its_commit_points_ends_like_one_never_kill
     killed = Killed(journey)
     await killed.at_each(SECOND, "--full")
     await killed.ends_like(unkilled.second, "--full")
+
+
+@EXTENT
+async def test_a_form_of_cut_originals_killed_at_its_commit_points_fetches_none_of_them_twice(
+    journey: Journey, unkilled: Unkilled, *, is_complete: bool
+) -> None:
+    """A kill before the row of a cut costs its own picture again, and no other one."""
+    settings = {"FACESETS_EXPORT_PROFILES": "plain:3:half-body"}
+    journey.begin_from(unkilled.synced)
+    whole, fetched = await framed(journey, settings)
+    assert 3 < len(fetched) == len(set(fetched))
+    shutil.rmtree(journey.data)
+    journey.begin_from(unkilled.synced)
+    asked = len(journey.fetched())
+    lost = 0
+    for name, nth, when in CUTS:
+        for moment in moments_of(when, is_complete=is_complete):
+            service = await journey.sync(settings=settings, die_at=(name, moment, nth))
+            assert service.code == KILLED, f"{name} {nth} was not reached"
+            lost += moment != "after" and name == "record_cut"
+    result, _ = await framed(journey, settings)
+    assert result.files == whole.files
+    assert result.loose_ends() == []
+    again = journey.fetched()[asked:]
+    in_flight = 4
+    assert len(again) <= len(fetched) + lost * in_flight
+    assert (await framed(journey, settings))[1] == []
+
+
+async def framed(journey: Journey, settings: dict[str, str]) -> tuple[SyncResult, list[str]]:
+    """Run a sync to its end; return its result, and what it fetched."""
+    asked = len(journey.fetched())
+    service = await journey.sync("--full", settings=settings)
+    assert service.code == 0, service.stderr[-3000:]
+    return journey.result(), journey.fetched()[asked:]
 
 
 @EXTENT

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.exports.artifacts import ExportArtifact, form_of_faceset
 from immich_facesets.exports.crops import Picture, provenance, resized
+from immich_facesets.exports.cuts import Framing
 from immich_facesets.exports.file_names import titles_of
 from immich_facesets.exports.fsz import of_faceset
 from immich_facesets.exports.picture_encoding import PictureFormat, encoded
@@ -28,9 +29,10 @@ def drawn(
     is_aligned: bool = False,
     reads_alpha_masks: bool = False,
     is_cut_to_box: bool = False,
+    framing: Framing = Framing.FACE,
 ) -> PictureFile:
     """A picture of broad shapes, of which no two are alike; masked ones for readers of masks where the face is."""
-    del for_swapping, is_aligned, is_cut_to_box
+    del for_swapping, is_aligned, is_cut_to_box, framing
     face_id, side = face.candidate.face.face_id, pixels or 64
     texts = provenance(asset_id=min(face.candidate.places).asset_id, identity=identity, version="1")
     scale = side / (2 * face.candidate.face.box.width)
@@ -89,6 +91,7 @@ def maybe(
         first_enriched=first_enriched,
         most_scale=one.most_scale,
         picture_format=one.picture_format,
+        framing=one.framing,
     )
 
 

@@ -66,7 +66,7 @@ _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"upgrade", b"exp
 """Headers that decide where a request ends, so that a strange one leaves it without end."""
 
 _QUERIES = (
-    b"mode", b"crops", b"pad_ratio", b"crop_min_short", b"enrich", b"face_short", b"suspects", b"notice", b"next", b"v", b"",
+    b"mode", b"crops", b"pad_ratio", b"crop_min_short", b"enrich", b"face_short", b"suspects", b"cut", b"cut_pixels", b"notice", b"next", b"v", b"",
 )  # fmt: skip
 _METHODS = (b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE", b"CONNECT", b"PATCH", b"get", b"G\xc9T")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from service.store.contents import needed_files
 from service.store.database import Store, open_engine
 from service.store.spaces import active_space
 from service.store.tables import (
@@ -153,7 +154,7 @@ def _rows(tx: Connection) -> dict[str, Any]:
     last = tx.scalar(select(sync_runs.c.outcome).order_by(sync_runs.c.run_id.desc()).limit(1))
     return {
         "faces": table,
-        "needed": set(tx.scalars(select(crops.c.file))),
+        "needed": needed_files(tx),
         "assets": _set(
             tx, assets.c.source, assets.c.asset_id, assets.c.fingerprint, assets.c.is_wanted, assets.c.is_gone
         ),

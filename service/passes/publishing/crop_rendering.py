@@ -16,6 +16,7 @@ from immich_facesets.exports.crops import (
     resized,
     small_picture,
 )
+from immich_facesets.exports.cuts import Framing
 from immich_facesets.exports.framing import frame_for_people, in_frame
 from immich_facesets.exports.picture_encoding import PictureFormat, encoded
 from immich_facesets.exports.profile import PictureFile
@@ -24,13 +25,15 @@ from immich_facesets.faces import Box, Face
 from immich_facesets.facesets.faceset import Candidate, ExportFace, ExportRules
 from immich_facesets.quality.pose import upright_turns
 from service.passes.publishing.crop_checks import CropChecks
+from service.passes.publishing.cut_rendering import CutDrawing
 
 
 class Drawing:
     """Renders the crops that ``checks`` contains."""
 
-    def __init__(self, checks: CropChecks, rules: ExportRules, version: str) -> None:
+    def __init__(self, checks: CropChecks, rules: ExportRules, version: str, cuts: CutDrawing | None = None) -> None:
         self._checks = checks
+        self._cuts = cuts
         self._rules = rules
         self._version = version
 
@@ -45,11 +48,15 @@ class Drawing:
         is_aligned: bool = False,
         reads_alpha_masks: bool = False,
         is_cut_to_box: bool = False,
+        framing: Framing = Framing.FACE,
     ) -> PictureFile:
-        """Return the picture of a face, at the export size unless another is given."""
+        """Return the picture of a face, at the export size unless another is given; ``framing``: one that is prepared."""
         seen = face.candidate.face
         asset, side = min(face.candidate.places).asset_id, pixels or self._rules.out_size
         texts = provenance(asset_id=asset, identity=identity, version=self._version)
+        if framing is not Framing.FACE and self._cuts is not None:
+            is_masked = reads_alpha_masks and picture_format.has_transparency
+            return self._cuts.picture(seen, framing, side, texts, picture_format, masks=is_masked)
         if is_aligned:
             key = (seen.face_id, identity, asset, side, "aligned", picture_format)
             scale = self._scale_on_template(seen, side)
@@ -81,7 +88,7 @@ class Drawing:
 
         strangers = tuple(placed(box) for box in checks.strangers(face.face_id))
         mask = AlphaMask(strangers, placed(checks.place(face)), placed(checks.inside(face)))
-        return None if mask.opaque(pixels).all() else mask
+        return None if mask.opaque(pixels, pixels).all() else mask
 
     def _aligned(self, face: Face, side: int) -> Picture:
         """Return a face on the template of recognisers."""

@@ -8,17 +8,21 @@ from numpy.typing import NDArray
 from immich_facesets.errors import SetupError
 from immich_facesets.exports.artifacts import Draw, ExportArtifact, form_of_faceset, form_of_library, without
 from immich_facesets.exports.combined import form_of_everybody
+from immich_facesets.exports.cuts import Framing
 from immich_facesets.exports.face_choice import picked
 from immich_facesets.exports.file_names import FacesetKey, file_stems_of, titles_of, user_directories
 from immich_facesets.exports.library import LibraryFace, PlacedPicture, UserLibrary
 from immich_facesets.exports.profile import FacesetProfile, LibraryProfile
 from immich_facesets.exports.requests import ExportRequest
+from immich_facesets.faces import Face
 from immich_facesets.facesets.faceset import ExportFace, Faceset, FacesetFolder, Reason
 from immich_facesets.quality.landmarks import NOTHING_FOUND, Enriched
 from immich_facesets.wire import Info
 from service.computation import compute
 from service.passes.context import PassContext
 from service.passes.publishing.crop_checks import CropChecks
+from service.passes.publishing.cuts import Cuts
+from service.remote.guard import CircuitOpenError
 from service.store import contents, enrichments, exports, placed_pictures
 
 
@@ -26,19 +30,23 @@ class ProfileArtifacts:
     """
     The artifacts of one publish besides the face sets themselves.
 
-    ``refused`` holds the reason why one of the requests produced none.
+    ``refused`` holds the reason why one of the requests produced none. ``away``: why originals cannot be had now.
+    ``waiting``: the directories that stay as they are until they can.
     """
 
     def __init__(
-        self, context: PassContext, info: Info, checks: CropChecks, draw: Draw, labels: Mapping[int, str]
+        self, context: PassContext, info: Info, checks: CropChecks, cuts: Cuts, draw: Draw, labels: Mapping[int, str]
     ) -> None:
         self._store = context.store
         self._stop = context.stop
         self._info = info
         self._checks = checks
+        self._cuts = cuts
         self._draw = draw
         self._labels = labels
         self.refused: SetupError | None = None
+        self.away: CircuitOpenError | SetupError | None = None
+        self.waiting: set[str] = set()
 
     async def of(
         self, requests: Sequence[ExportRequest], facesets: Sequence[Faceset], *, has_everybody: bool = True
@@ -86,18 +94,14 @@ class ProfileArtifacts:
         titles = titles_of({_key(faceset): faceset.label for faceset in chosen})
         stems = file_stems_of(titles)
         artifacts = []
-        for faceset in chosen:
-            usable = faceset
-            if profile.needs_colour:
-                grey = await self._checks.monochrome(faceset.faces)
-                usable = without(faceset, dict.fromkeys(grey, Reason.MONOCHROME))
-            vectors, first_enriched = await self._knowledge(profile, request, usable)
+        for faceset in await self._framed(request, await self._coloured(profile, chosen), names):
+            vectors, first_enriched = await self._knowledge(profile, request, faceset)
             if self._stop.is_set():
                 return []
             artifacts.append(
                 form_of_faceset(
                     profile,
-                    usable,
+                    faceset,
                     count=request.faces,
                     pixels=request.pixels,
                     space=self._info.space,
@@ -110,9 +114,68 @@ class ProfileArtifacts:
                     first_enriched=first_enriched,
                     most_scale=request.most_scale,
                     picture_format=request.picture_format,
+                    framing=request.framing,
                 )
             )
         return [artifact for artifact in artifacts if artifact is not None]
+
+    async def _coloured(self, profile: FacesetProfile, facesets: Sequence[Faceset]) -> list[Faceset]:
+        """Return the face sets without the faces that have no colours, for a profile that needs them."""
+        if not profile.needs_colour:
+            return list(facesets)
+        grey = [await self._checks.monochrome(faceset.faces) for faceset in facesets]
+        return [
+            without(faceset, dict.fromkeys(faces, Reason.MONOCHROME))
+            for faceset, faces in zip(facesets, grey, strict=True)
+        ]
+
+    async def _framed(
+        self, request: ExportRequest, facesets: Sequence[Faceset], names: Mapping[int, str]
+    ) -> list[Faceset]:
+        """
+        Return the face sets without the faces that have no picture in the framing, which others replace.
+
+        While originals cannot be had because of a remote or the disk, the directory of a face set stays as it is.
+        """
+        if request.framing is Framing.FACE:
+            return list(facesets)
+        await self._cut([face for faceset in facesets for face in _picked(faceset, request)], request)
+        framed = []
+        for faceset in facesets:
+            left = await self._framed_one(request, faceset)
+            if left is None:
+                name = names.get(faceset.identity) or faceset.name
+                self.waiting.add(f"{request.profile.folder}/{name}")
+            else:
+                framed.append(left)
+        return framed
+
+    async def _framed_one(self, request: ExportRequest, faceset: Faceset) -> Faceset | None:
+        """Return a face set whose picked faces all have a picture in the framing; None while originals cannot be had."""
+        while True:
+            faces = _picked(faceset, request)
+            if not await self._cut(faces, request):
+                return None
+            refused = {face.face_id: reason for face in faces if (reason := self._reason(face, request)) is not None}
+            if not refused or self._stop.is_set():
+                return faceset
+            faceset = without(faceset, refused)
+
+    async def _cut(self, faces: Sequence[Face], request: ExportRequest) -> bool:
+        """Have the cuts of these faces ready; return whether nothing but single originals is in the way."""
+        try:
+            await self._cuts.prepare(faces, request.framing, request.pixels or self._checks.rules.out_size)
+        except (CircuitOpenError, SetupError) as error:
+            self.away = error
+            return False
+        return True
+
+    def _reason(self, face: Face, request: ExportRequest) -> Reason | None:
+        """Return why a picked face has no picture in the framing; None where it has."""
+        if self._cuts.of(face, request.framing) is None:
+            return Reason.NOT_CUT
+        is_alone = request.takes_masks or not self._cuts.strangers(face, request.framing)
+        return None if is_alone else Reason.OTHERS_SHOWN
 
     async def _knowledge(
         self, profile: FacesetProfile, request: ExportRequest, faceset: Faceset
@@ -171,6 +234,12 @@ class ProfileArtifacts:
             face_ids = [item.face.face_id for item in own]
             vectors = await self._store.read(contents.vectors_of, face_ids, self._info.dimension)
         return UserLibrary(user, self._info.space, tuple(pictures), own, vectors)
+
+
+def _picked(faceset: Faceset, request: ExportRequest) -> list[Face]:
+    profile = request.profile
+    faces = picked(faceset, request.faces, is_for_swapping=profile.is_for_swapping, weights=profile.weights)
+    return [face.candidate.face for face in faces]
 
 
 def _key(faceset: Faceset) -> FacesetKey:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Box
-from immich_facesets.wire import BOXES_HEADER, CropRequest, Enrichment, FacesRequest, Mode, decode_faces
+from immich_facesets.wire import BOXES_HEADER, CropRequest, CutRequest, Enrichment, FacesRequest, Mode, decode_faces
 
 tenths = st.integers(-100_000, 100_000).map(lambda number: number / 10)
 sizes = st.integers(1, 100_000).map(lambda number: number / 10)
@@ -28,13 +28,17 @@ crops = st.builds(
 )
 
 
+cuts = st.builds(CutRequest, area=boxes(), pixels=st.integers(256, 4096**2))
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> FacesRequest:
     known = tuple(draw(st.lists(boxes(), max_size=5)))
     mode = draw(st.sampled_from(Mode)) if known else Mode.FULL
     short = draw(st.integers(4, 4000)) / 4
     measures = draw(st.frozensets(st.sampled_from(Enrichment)))
-    return FacesRequest(mode, known, draw(st.none() | crops), measures, short, draw(st.booleans()))
+    cut = draw(st.none() | cuts)
+    return FacesRequest(mode, known, draw(st.none() | crops), measures, short, draw(st.booleans()), cut)
 
 
 @given(requests())

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from embedder.images.crops import cut_crop
+from embedder.images.crops import cut_crop, cut_part
 from embedder.images.picture import Picture
 from immich_facesets.exports.crop_geometry import plan_square, shown_area
 from immich_facesets.exports.crops import box_in_crop, finished_picture
 from immich_facesets.faces import Box
-from immich_facesets.wire import CropRequest
+from immich_facesets.wire import CropRequest, CutRequest
 
 
 def smooth(height: int = 300, width: int = 400) -> NDArray[np.uint8]:
@@ -99,3 +99,34 @@ def test_a_stored_crop_with_less_around_it_than_wanted_is_shown_whole() -> None:
     stored = Box(100, 60, 260, 220)
     assert shown_area(Box(150, 100, 210, 180), stored, stored_pad=0.5, pad_ratio=0.5) == stored
     assert shown_area(Box(150, 100, 210, 180), stored, stored_pad=0.5, pad_ratio=2.0) == stored
+
+
+def test_a_part_of_a_picture_is_cut_at_its_own_size_and_reduced_above_the_wanted_pixels() -> None:
+    pixels = smooth()
+    cut = cut_part(Picture.whole(pixels), CutRequest(Box(50, 20, 150, 220), 512 * 512))
+    assert cut is not None
+    assert (cut.area, cut.width, cut.height) == ((50.0, 20.0, 150.0, 220.0), 100, 200)
+    with Image.open(io.BytesIO(cut.image)) as image:
+        shown = np.asarray(image).astype(int)
+    assert np.abs(shown - pixels[20:220, 50:150]).mean() < 2
+    small = cut_part(Picture.whole(pixels), CutRequest(Box(50, 20, 150, 220), 5000))
+    assert small is not None
+    assert (small.width, small.height, small.area) == (50, 100, cut.area)
+
+
+def test_a_part_shows_what_the_picture_and_its_file_hold_alone() -> None:
+    whole = Picture.whole(smooth())
+    beyond = cut_part(whole, CutRequest(Box(-50, -50, 10_000, 10_000), 4096**2))
+    assert beyond is not None
+    assert beyond.area == (0.0, 0.0, 400.0, 300.0)
+    missing = cut_part(whole.cut_off(100), CutRequest(Box(0, 50, 400, 300), 4096**2))
+    assert missing is not None
+    assert missing.area == (0.0, 50.0, 400.0, 100.0)
+    assert cut_part(whole, CutRequest(Box(500, 0, 600, 100), 4096**2)) is None
+
+
+def test_a_part_of_a_reduced_picture_states_its_place_in_the_original() -> None:
+    reduced = Picture(smooth(150, 200), 400, 300, reduction=2)
+    cut = cut_part(reduced, CutRequest(Box(50, 20, 150, 220), 4096**2))
+    assert cut is not None
+    assert (cut.area, cut.width, cut.height) == ((50.0, 20.0, 150.0, 220.0), 50, 100)

@@ -83,3 +83,16 @@ def test_trainers_are_told_of_masks_only_where_a_picture_has_one() -> None:
         assert {key: subset[key] for key in subset.keys() - SUBSET} == expected
         told = [face["alpha_mask"] for face in json.loads(files["manifest.json"])["faces"]]
         assert told.count(True) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("framing", "words"),
+    [("head", "anna001 person, head and shoulders"), ("half-body", "anna001 person, upper body"), ("original", "anna001 person")],
+)  # fmt: skip
+def test_pictures_of_any_shape_are_sorted_into_buckets_and_called_what_they_show(framing: str, words: str) -> None:
+    files = written(form(f"kohya:0:768:{framing}", faceset(3)))
+    (dataset,) = tomllib.loads(files["dataset.toml"].decode())["datasets"]
+    assert {key: dataset[key] for key in dataset.keys() - DATASET} == {"enable_bucket": True, "bucket_no_upscale": True}
+    captions = {body.decode() for name, body in files.items() if name.endswith(".txt") and name.startswith("img/")}
+    assert captions == {f"{words}\n"}
+    assert json.loads(files["manifest.json"])["settings"]["framing"] == framing

@@ -32,6 +32,7 @@ from service.store import (
     assets,
     births,
     contents,
+    cuts,
     decisions,
     embedding_work,
     enrichments,
@@ -85,6 +86,9 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     embedding_work.boxes_of: (ANNA.fingerprint,),
     embedding_work.is_embedded: (SHA256, RECIPE),
     contents.crop_files: (RECIPE.space,),
+    cuts.cuts_of: ([1, 2], "head"),
+    cuts.boxes_in: (RECIPE.space, [SHA256]),
+    cuts.places_to_cut: (SHA256, NOON),
     contents.vectors_of: ([1, 2], 512),
     embedding_work.other_place: (RECIPE, NOON, NEW.fingerprint, [], ["anna"]),
     contents.orphaned_faces: (RECIPE.space,),
@@ -165,6 +169,7 @@ PARTS = {"add_import_assertions", "imported_eras", "resolver_of", "moved"} | {
 """Functions that take a transaction, as parts of the tested queries."""
 
 OF_ANOTHER = {
+    contents.needed_files,
     spaces.coming_space,
     spaces.carried_members,
     spaces.count_late_members,
@@ -172,7 +177,7 @@ OF_ANOTHER = {
     spaces.reembedding,
     spaces.progress_of,
 }
-"""The queries that concern another space."""
+"""The queries that concern another space, too."""
 
 CHANGES = {
     "forget mark delete_others claim_data_folder add_folder forget_removed remove_source replace_hints record_moves upsert",
@@ -180,7 +185,7 @@ CHANGES = {
     "remember_members remember_left_behind forget_returned record_dissolved",
     "remember_source apply_size_rule remember_page record_look mark_gone finish_listing remember_people remember_births keep_links keep_hints record_alias",
     "mark_person_gone",
-    "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_export record_copy record_export_folder",
+    "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_cut record_export record_copy record_export_folder",
     "record_removal record_enrichment rename_in_decisions keep_places keep_dates keep_likenesses",
     "write_value write_ended_sessions write_scope forget_scope write_last_complete_sync write_thresholds write_nearly_there record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
     "retry_above_limits announce_space use_space mark_unasked rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
@@ -222,6 +227,8 @@ def fill(store: Store) -> None:
         store.write_now(contents.record_content, content(item, face_answer(seed)), NOON)
     broken = ItemError("the picture is cut short", reason="corrupt")
     store.write_now(failures.record_failure, "embed", "anna", BROKEN.fingerprint, error=broken, now=NOON)
+    cut = cuts.StoredCut(1, "head", "planned", 512, "ab/file.jpg", Box(0, 0, 300, 300), (300, 300), KEY, ())
+    store.write_now(cuts.record_cut, cut, ANNA)
     plan = dataclasses.replace(one_identity(1), links=(Link("anna", "p1", 1),))
     store.write_now(spaces.use_space, RECIPE.space, plan, NOON)
     store.write_now(named_values.write_ended_sessions, {"ended": 1})

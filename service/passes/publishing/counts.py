@@ -1,0 +1,22 @@
+"""Counts of one publish pass."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class PublishCounts:
+    """
+    Counts of one publish pass, for the row of the run.
+
+    ``forms``: number of face sets written in formats of other programs. ``kept``: files of others that stayed. ``cut``:
+    pictures cut from originals.
+    """
+
+    facesets: int = 0
+    written: int = 0
+    forms: int = 0
+    removed: int = 0
+    kept: int = 0
+    checked: int = 0
+    enriched: int = 0
+    cut: int = 0
