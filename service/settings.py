@@ -1,14 +1,13 @@
 """Settings of the service: read once from the environment and a TOML file, frozen, and passed on as values."""
 
 import dataclasses
-import difflib
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from immich_facesets.eras import Window, read_windows
 from immich_facesets.errors import SetupError
@@ -18,9 +17,9 @@ from immich_facesets.faces import Gate
 from immich_facesets.grouping.library_size import FEW, least_pictures
 from immich_facesets.grouping.plan import GroupingRules, Method
 from immich_facesets.listing import ListingRules
-from immich_facesets.runtime.setting_files import read_toml_file
 from immich_facesets.runtime.settings import read_settings
 from immich_facesets.spaces import OperatingPoints, operating_points
+from service.config_file import CONFIG_FILE, DEFAULT_DATA_DIR, PREFIX, TomlSource, config_in_use
 from service.setting_values import (
     USER_NAME_RULE,
     checked_address,
@@ -31,9 +30,6 @@ from service.setting_values import (
     checked_listen,
     is_user_name,
 )
-
-PREFIX = "FACESETS_"
-CONFIG_FILE = "FACESETS_CONFIG"
 
 # fmt: off
 EMBEDDER_NAMES = tuple(f"FACESETS_EMBEDDER_{name}" for name in (
@@ -49,27 +45,6 @@ LEAST_TOKEN_CHARACTERS = 16
 
 Distance = Annotated[float, Field(gt=0, le=2)]
 Seconds = Annotated[float, Field(gt=0)]
-
-
-class TomlSource(PydanticBaseSettingsSource):
-    """The TOML file that FACESETS_CONFIG names. Its keys are field names; the environment takes precedence."""
-
-    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
-        del field
-        return None, field_name, False
-
-    def __call__(self) -> dict[str, Any]:
-        path = os.environ.get(CONFIG_FILE, "")
-        if not path:
-            return {}
-        values = read_toml_file(path, f"{CONFIG_FILE} names a file")
-        fields = self.settings_cls.model_fields
-        unknown = sorted(set(values) - set(fields))
-        if unknown:
-            near = difflib.get_close_matches(unknown[0].lower().removeprefix(PREFIX.lower()), fields, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            raise SetupError(f"unknown setting in {path}: {unknown[0]}{hint}")
-        return {str(fields[name].validation_alias or name): value for name, value in values.items()}
 
 
 class Settings(BaseSettings):
@@ -89,12 +64,12 @@ class Settings(BaseSettings):
     )
 
     # fmt: off
-    config: Path | None = Field(None, description="a TOML file with settings (names in lower case, without the prefix); the environment is stronger")
+    config: Path | None = Field(None, description="a TOML file with settings (names in lower case, without the prefix); the environment is stronger; empty: `settings.toml` in the data folder, where `setup` writes it")
     immich_url: str | None = Field(None, validation_alias="IMMICH_URL", description="where Immich answers, such as `http://immich-server:2283`")
     immich_api_key: SecretStr | None = Field(None, validation_alias="IMMICH_API_KEY", description="the API key of the one user to sync")
     user: str = Field("me", description="what to call the user of `IMMICH_API_KEY` in manifests")
     users_file: Path | None = Field(None, description="a TOML file with several users: `[users.NAME]` with `api_key` or `api_key_file`")
-    data_dir: Path = Field(Path("facesets-data"), description="database, face crops and everything else that must last")
+    data_dir: Path = Field(DEFAULT_DATA_DIR, description="database, face crops and everything else that must last")
     export_dir: Path = Field(default_factory=lambda known: known["data_dir"] / "exports", description="where face sets are written; empty: `exports` in the data folder")
     database_url: SecretStr | None = Field(None, description="`postgresql://...`; empty: SQLite in the data folder")
 
@@ -162,7 +137,9 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, TomlSource(settings_cls)
+        given = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
+        path = given["config"] if "config" in given else os.environ.get(CONFIG_FILE)
+        return init_settings, env_settings, TomlSource(settings_cls, Path(path) if path else None)
 
     @field_validator("sync_interval", "full_listing_interval", mode="before")
     @classmethod
@@ -302,4 +279,4 @@ class Settings(BaseSettings):
 
 def load_settings() -> Settings:
     """Return the settings of this process; any mistake in them raises a ``SetupError``."""
-    return read_settings(Settings, prefix=PREFIX, other_names=EMBEDDER_NAMES)
+    return read_settings(Settings, prefix=PREFIX, other_names=EMBEDDER_NAMES, given={"config": config_in_use()})

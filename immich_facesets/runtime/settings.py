@@ -9,6 +9,7 @@ import difflib
 import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar, get_args
 
 from pydantic import SecretStr, ValidationError
@@ -81,19 +82,26 @@ def is_secret(field: FieldInfo) -> bool:
     return field.annotation is SecretStr or SecretStr in get_args(field.annotation)
 
 
-def read_settings(model: type[SettingsT], *, prefix: str, other_names: Collection[str] = ()) -> SettingsT:
+def read_settings(
+    model: type[SettingsT],
+    *,
+    prefix: str,
+    other_names: Collection[str] = (),
+    given: Mapping[str, Any] = MappingProxyType({}),
+) -> SettingsT:
     """
     Return the settings from this process's environment; all errors are reported in one ``SetupError``.
 
     ``model`` is frozen, has ``env_ignore_empty=True`` (compose files pass empty variables), and names its variables by
-    ``env_prefix``, or by a ``validation_alias`` per field together with ``populate_by_name=True``.
+    ``env_prefix``, or by a ``validation_alias`` per field together with ``populate_by_name=True``. ``given``: values by
+    field name, stronger than the environment.
     """
     check_names(prefix, known_names(model), other_names=other_names)
     names = variable_names(model)
     secrets = {name: read_secret(names[name]) for name, field in model.model_fields.items() if is_secret(field)}
-    given: dict[str, Any] = {name: value for name, value in secrets.items() if value is not None}
+    own = {name: value for name, value in secrets.items() if value is not None}
     try:
-        found = model(**given)
+        found = model(**{**given, **own})
     except ValidationError as error:
         raise SetupError("; ".join(_explain(error, names))) from None
     for name in model.model_fields:

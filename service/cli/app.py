@@ -22,6 +22,7 @@ from service.cli import (
     models,
     preflight,
     quickstart,
+    setup,
     sources,
     status,
     sync,
@@ -37,6 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("run")(quickstart.run)
+app.command("setup")(setup.setup)
 app.command("serve")(sync.serve)
 app.command("sync")(sync.sync)
 app.command("export")(export.export)

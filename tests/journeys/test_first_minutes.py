@@ -2,79 +2,23 @@
 
 import asyncio
 import os
-import pty
 import re
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import pytest
 from fork_server import ForkServer
 from journey import ended, until
+from on_terminal import PATIENCE, on_terminal
 from small_library import ENVIRONMENT, SmallLibrary
 from sync_result import read
 from testdata import ROOT
 
 from service.store.folders import stored_sources
 from service.store.runs import census
-
-PATIENCE = 240.0
-
-
-@dataclass
-class OnTerminal:
-    """A command on a terminal of its own, with what it printed."""
-
-    process: asyncio.subprocess.Process
-    printed: str = ""
-    _reading: asyncio.Future[None] | None = field(default=None, repr=False)
-
-    def line(self, beginning: str) -> str:
-        """Return the rest of the line that begins so; empty while it was not printed."""
-        found = re.search(rf"^{re.escape(beginning)}(.*)\r?$", self.printed, re.MULTILINE)
-        return found.group(1).strip() if found else ""
-
-    async def told(self, beginning: str) -> str:
-        def ask() -> str:
-            assert self.process.returncode is None or self.line(beginning), self.printed[-3000:]
-            return self.line(beginning)
-
-        return str(await until(ask, PATIENCE))
-
-    async def end(self, by: signal.Signals) -> int:
-        with suppress(ProcessLookupError):
-            self.process.send_signal(by)
-        return await asyncio.wait_for(self.process.wait(), PATIENCE)
-
-
-@asynccontextmanager
-async def on_terminal(environ: Mapping[str, str], folder: Path, *command: str) -> AsyncIterator[OnTerminal]:
-    ours, theirs = pty.openpty()
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=folder, env=dict(environ), stdin=theirs, stdout=theirs, stderr=theirs
-    )
-    os.close(theirs)
-    shown, loop = OnTerminal(process), asyncio.get_running_loop()
-
-    def read_some() -> None:
-        try:
-            shown.printed += os.read(ours, 65536).decode(errors="replace")
-        except OSError:  # the other end was closed
-            loop.remove_reader(ours)
-
-    loop.add_reader(ours, read_some)
-    try:
-        yield shown
-    finally:
-        loop.remove_reader(ours)
-        os.close(ours)
-        if process.returncode is None:
-            await shown.end(signal.SIGKILL)
 
 
 @pytest.fixture

@@ -51,6 +51,57 @@ def users_refused(folder: Path, text: str) -> str:
     return str(caught.value)
 
 
+# the file in the data folder
+
+
+def in_data_folder(folder: Path, text: str) -> str:
+    (folder / "settings.toml").write_text(text, encoding="utf-8")
+    return str(folder)
+
+
+def test_the_file_in_the_data_folder_is_read_without_being_named(tmp_path: Path) -> None:
+    data = in_data_folder(tmp_path, 'immich_url = "http://from-the-file"\nexport_top = 10\n')
+    settings = read(FACESETS_DATA_DIR=data, FACESETS_EXPORT_TOP="20")
+    assert (settings.immich_url, settings.export_top) == ("http://from-the-file", 20)
+    (other := tmp_path / "other.toml").write_text("export_top = 5\n", encoding="utf-8")
+    named = read(FACESETS_DATA_DIR=data, FACESETS_CONFIG=str(other))
+    assert (named.immich_url, named.export_top) == (None, 5)
+    assert Settings(config=None, data_dir=tmp_path).immich_url is None
+
+
+def test_it_cannot_say_where_it_lies(tmp_path: Path) -> None:
+    data = in_data_folder(tmp_path, 'data_dir = "elsewhere"\n')
+    assert "set FACESETS_DATA_DIR instead" in refused(FACESETS_DATA_DIR=data)
+
+
+def test_a_secret_of_the_file_may_lie_in_one_beside_it(tmp_path: Path) -> None:
+    data = in_data_folder(tmp_path, 'immich_api_key_file = "keys/me.key"\n')
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "me.key").write_text(f"{KEY}\n", encoding="utf-8")
+    key = read(FACESETS_DATA_DIR=data).immich_api_key
+    assert key is not None
+    assert key.get_secret_value() == KEY
+    stronger = read(FACESETS_DATA_DIR=data, IMMICH_API_KEY="e" * 43).immich_api_key
+    assert stronger is not None
+    assert stronger.get_secret_value() == "e" * 43
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('immich_api_key_file = "nowhere"\n', "immich_api_key_file: names a file that cannot be read"),
+        ("immich_api_key_file = 3\n", "is the path of a file"),
+        (f'immich_api_key_file = "a"\nimmich_api_key = "{KEY}"\n', "keep one of them"),
+        ('immich_url_file = "a"\n', "unknown setting"),
+        ("= = 3\n", "the data folder holds a settings file that is not TOML"),
+    ],
+)
+def test_a_file_that_cannot_be_meant_is_told(tmp_path: Path, text: str, words: str) -> None:
+    message = refused(FACESETS_DATA_DIR=in_data_folder(tmp_path, text))
+    assert words in message
+    assert KEY not in message
+
+
 # names
 
 
