@@ -58,45 +58,44 @@ def create_identity(problem: GroupingProblem, state: GroupingState, rows: Rows, 
 
     If they are those of a former identity, it has its number again; for that fewer pictures are enough.
     """
-    kept = _without_poor_and_far(problem, rows)
-    counts = gate_counts(problem, state, rows)
-    number, allowed = _known_number(problem, state, kept, counts.pictures)
+    kept = without_poor_and_far(problem, rows)
+    number, needed = _known_number(problem, state, kept)
+    counts = gate_counts(problem, state, rows, kept, needed)
+    if number is not None:
+        allowed = problem.constraints.claimable(kept, number, state.owner)
+        is_back = counts.pictures >= needed and moments(problem, allowed) >= needed
+        number, kept = (number, allowed) if is_back else (None, kept)
     if number is None and counts.pictures < max(1, problem.rules.min_faces):
         found.rejected += [counts] if len(rows) > 1 else []
         return
     if number is None:
         number = state.identities.create("discovered")
-    else:
-        kept = allowed
     state.identities.gate_counts[number] = counts
     found.changes += len(kept)
     for row, distance in zip(kept.tolist(), problem.centroids.distances(kept).tolist(), strict=True):
         state.place(row, number, "discovered", distance)
 
 
-def gate_counts(problem: GroupingProblem, state: GroupingState, rows: Rows) -> GateCounts:
-    """Return how many faces of a cluster remain after each gate of a new identity."""
-    kept = _without_poor_and_far(problem, rows)
-    pictures = founding_pictures(problem, state, kept)
+def gate_counts(problem: GroupingProblem, state: GroupingState, rows: Rows, kept: Rows, needed: int) -> GateCounts:
+    """
+    Return how many faces of a cluster remain after each gate of a new identity.
+
+    ``kept``: those that ``without_poor_and_far`` keeps. ``needed``: second faces are left out from so many pictures on.
+    """
+    pictures = founding_pictures(problem, state, kept, needed)
     return GateCounts(len(rows), int(problem.is_clear[rows].sum()), len(kept), pictures)
 
 
-def _known_number(problem: GroupingProblem, state: GroupingState, rows: Rows, pictures: int) -> tuple[int | None, Rows]:
+def _known_number(problem: GroupingProblem, state: GroupingState, rows: Rows) -> tuple[int | None, int]:
     """
-    Return the number that rows of so many different pictures bring back, with those of them that may have it.
+    Return the number that rows bring back, and how many different pictures it takes for that.
 
     Only a number from before this grouping comes back with fewer pictures than a new identity needs.
     """
-    rules, nothing = problem.rules, (None, rows)
-    if pictures < max(1, rules.pictures_of_known):
-        return nothing
-    number = former_number(problem, state, rows)
-    if number is None:
-        return nothing
-    allowed = problem.constraints.claimable(rows, number, state.owner)
-    is_stored = number < state.identities.first_new
-    needed = rules.pictures_of_known if is_stored else rules.min_faces
-    return (number, allowed) if moments(problem, allowed) >= needed else nothing
+    rules = problem.rules
+    number = former_number(problem, state, rows) if len(rows) >= rules.pictures_of_known else None
+    is_stored = number is not None and number < state.identities.first_new
+    return number, max(1, rules.pictures_of_known if is_stored else rules.min_faces)
 
 
 def one_per_picture(rows: Rows, constraints: RowConstraints, centroids: Centroids) -> Rows:
@@ -153,7 +152,7 @@ def _enqueue(
     heapq.heapify(queue)
 
 
-def _without_poor_and_far(problem: GroupingProblem, rows: Rows) -> Rows:
+def without_poor_and_far(problem: GroupingProblem, rows: Rows) -> Rows:
     """Return the clear faces of a cluster that shows somebody; of four or more, only those near the centroid."""
     clear = rows[problem.is_clear[rows]]
     if len(clear) and shows_nobody(problem.centroids.of(clear), problem.blank):

@@ -16,10 +16,10 @@ def moments(problem: GroupingProblem, rows: Rows) -> int:
     return min(different, len(np.unique(problem.faces.pictures[rows])))
 
 
-def founding_pictures(problem: GroupingProblem, state: GroupingState, rows: Rows) -> int:
-    """Return how many different pictures of ``rows`` (ascending) count for the founding of an identity."""
+def founding_pictures(problem: GroupingProblem, state: GroupingState, rows: Rows, needed: int) -> int:
+    """Return how many different pictures of ``rows`` (ascending) count for an identity, if there are as many as ``needed``."""
     found = moments(problem, rows)
-    if found < problem.rules.pictures_of_known:
+    if found < needed:
         return found
     return moments(problem, _without_second_faces(problem, state, rows))
 

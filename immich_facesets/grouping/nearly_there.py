@@ -9,7 +9,7 @@ import numpy as np
 
 from immich_facesets.faces import Gate
 from immich_facesets.grouping.centroids import cosine_distances
-from immich_facesets.grouping.discovery import Discovery, gate_counts, one_per_picture
+from immich_facesets.grouping.discovery import Discovery, gate_counts, one_per_picture, without_poor_and_far
 from immich_facesets.grouping.face_table import Rows
 from immich_facesets.grouping.identities import UNASSIGNED
 from immich_facesets.grouping.problem import GroupingProblem
@@ -122,11 +122,13 @@ def _groups(problem: GroupingProblem, state: GroupingState, loose: Rows) -> list
     placed = placed_identities(state.owner, problem.centroids)
     distances = cosine_distances(problem.centroids.matrix(clusters), placed.centroids)
     nearest = distances.min(axis=1, initial=np.inf).tolist()
-    return [
-        gate_counts(problem, state, one_per_picture(rows, problem.constraints, problem.centroids))
-        for rows, distance in zip(clusters, nearest, strict=True)
-        if distance > problem.thresholds.cluster
-    ]
+    groups = []
+    for cluster, distance in zip(clusters, nearest, strict=True):
+        if distance > problem.thresholds.cluster:
+            rows = one_per_picture(cluster, problem.constraints, problem.centroids)
+            kept = without_poor_and_far(problem, rows)
+            groups.append(gate_counts(problem, state, rows, kept, problem.rules.min_faces))
+    return groups
 
 
 def _poor(problem: GroupingProblem, loose: Rows) -> PoorFaces:

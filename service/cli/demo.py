@@ -75,6 +75,7 @@ async def _demo(folder: Path, people: int, pictures: int, listen: str, *, once: 
         export_dir=folder / "facesets",
         database_url=None,
         embedder_urls="",
+        min_faces=None,
         listen=listen,
     )
     make_folder(settings.export_dir, mode=SHARED_FOLDER)
