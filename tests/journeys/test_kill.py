@@ -47,6 +47,7 @@ FIRST: dict[str, tuple[Kill, ...]] = {
         ("write_thresholds", 1, "bda"),
         ("use_space", 1, "bda"),
         ("write_value", 1, "da"),
+        ("write_nearly_there", 1, "bda"),
         ("write_scope", 1, "bda"),
     ),
     "publish": (
