@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from immich_facesets.eras import Window, read_windows
 from immich_facesets.errors import SetupError
+from immich_facesets.exports.captions import USUAL, checked_template
 from immich_facesets.exports.cuts import Framing
 from immich_facesets.exports.requests import ExportRequest, read_export_requests
 from immich_facesets.faces import Gate
@@ -113,6 +114,7 @@ class Settings(BaseSettings):
     export_top: int = Field(30, ge=1, description="how many faces the top bundle holds")
     export_profiles: str = Field("fsz", description="formats of the face sets to keep up to date, separated by commas: `fsz` (always), `facefusion`, `portrait`, `visomaster`, `reactor`, `kohya`, `frigate`, `imagefolder`, `aligned`, `xmp`, `npz`, `plain`; `kohya:40:768` takes 40 faces of 768 pixels, `kohya:40:768:x2` none enlarged more than twice, `plain:webp` and `plain:jpg` are formats, `kohya:half-body` is a framing")
     crop_framing: Framing = Field(Framing.FACE, description="how much the pictures of `kohya`, `imagefolder` and `plain` show: `face` (the crop), or `head`, `half-body`, `original`, cut from the originals, which are fetched again once")
+    caption: str = Field(USUAL, description="the captions of pictures for training: parts between commas, with `{token}`, `{class}`, `{name}`, `{framing}`, `{era}`, `{year}`, `{age}`, `{age_band}`, `{angle}`, `{expression}`; a part with something unknown is left out")
     era_ages: str = Field("", description="eras by age instead of by likeness for people whose birth date Immich knows, such as `0-2,3-5,6-9,10-13,14-17`; empty: none")
     enrich: Literal["auto", "off"] = Field("auto", description="`auto` asks the embedder for landmarks and head pose of the faces that may be exported, where it has models for them; `off` never does")
     crop_size: int = Field(512, ge=64, le=4096, description="side of an exported crop in pixels; pictures are fetched again only where a stored crop lacks pixels that the original has")
@@ -204,6 +206,11 @@ class Settings(BaseSettings):
     def _known_profiles(cls, value: str) -> str:
         read_export_requests(value)
         return value
+
+    @field_validator("caption")
+    @classmethod
+    def _readable_caption(cls, value: str) -> str:
+        return checked_template(value)
 
     @field_validator("era_ages")
     @classmethod

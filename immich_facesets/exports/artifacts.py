@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.exports.captions import USUAL_CAPTIONS, Captions
 from immich_facesets.exports.cuts import Framing
 from immich_facesets.exports.face_choice import picked
 from immich_facesets.exports.library import UserLibrary
@@ -93,6 +94,7 @@ def form_of_faceset(
     most_scale: float | None = None,
     picture_format: PictureFormat = PictureFormat.PNG,
     framing: Framing = Framing.FACE,
+    captions: Captions = USUAL_CAPTIONS,
 ) -> ExportArtifact | None:
     """
     Return a face set in a profile; None when no face of it is allowed there.
@@ -105,6 +107,7 @@ def form_of_faceset(
     first_enriched: the points of the first of them, for profiles that need them.
     most_scale: faces whose picture would be enlarged more are left out; None for none.
     framing: how much of the original its pictures show.
+    captions: how the captions of its pictures are made.
     """
 
     def picture(face: ExportFace) -> PictureFile:
@@ -140,6 +143,7 @@ def form_of_faceset(
             picture_format,
             has_masks,
             framing=framing,
+            rules=captions,
             vectors=vectors,
             first_enriched=first_enriched,
             stem=stem,

@@ -5,11 +5,7 @@ Folders for kohya's sd-scripts, and for the trainers that adopted its layout.
 name, so the file repeats the values; its paths are relative to its own location.
 """
 
-import re
-import unicodedata
-from collections.abc import Mapping
-from types import MappingProxyType
-
+from immich_facesets.exports.captions import tokens
 from immich_facesets.exports.cuts import Framing
 from immich_facesets.exports.picture_encoding import EVERY_FORMAT
 from immich_facesets.exports.profile import FacesetLayout, FacesetProfile, PickedFaces
@@ -17,35 +13,11 @@ from immich_facesets.facesets.faceset import Faceset
 
 CONFIG = "dataset.toml"
 PICTURES = "img"
-CLASS = "person"
 
 STEPS = 200
 """Pictures that a trainer should process in one round: few pictures are repeated more often."""
 
 _MOST_REPEATS = 40
-
-SHOWN: Mapping[Framing, str] = MappingProxyType(
-    {
-        Framing.FACE: "close-up of the face",
-        Framing.HEAD: "head and shoulders",
-        Framing.HALF_BODY: "upper body",
-        Framing.ORIGINAL: "",
-    }
-)
-"""The words of a caption for what a picture shows; of an original that is not known."""
-
-
-def identifier(faceset: Faceset) -> str:
-    """
-    Return the person's name in prompts: one word of ASCII letters and digits.
-
-    The number in it separates two people of one name, and separates them from concepts that a model already associates
-    with the bare name.
-    """
-    plain = unicodedata.normalize("NFKD", faceset.label or "").encode("ascii", errors="ignore").decode()
-    word = re.sub(r"[^a-z0-9]", "", plain.lower())[:40] or "faceset"
-    era = "" if faceset.era is None else f"_{faceset.era.name}"
-    return f"{word}{faceset.identity:03d}{era}"
 
 
 def repeats(pictures: int) -> int:
@@ -58,18 +30,9 @@ def folder(faceset: Faceset, pictures: int) -> str:
     return f"{repeats(pictures)}_{tokens(faceset)}"
 
 
-def tokens(faceset: Faceset) -> str:
-    return f"{identifier(faceset)} {CLASS}"
-
-
-def caption(faceset: Faceset, framing: Framing) -> bytes:
-    """Return the caption of a picture: the person and the framing, which is then not learned as part of the person."""
-    return f"{', '.join(filter(None, (tokens(faceset), SHOWN[framing])))}\n".encode()
-
-
 def config(faceset: Faceset, pictures: int, pixels: int, framing: Framing, *, has_alpha_masks: bool) -> bytes:
     """
-    Return the TOML file. Every text in it is ASCII without quotes (``identifier``).
+    Return the TOML file. Every text in it is ASCII without quotes (``captions.identifier``).
 
     A picture without transparency counts as a whole, so the key is there only where a picture has some: trainers from
     before June 2024 refuse it. Pictures that are no squares are sorted into buckets of their shape, without enlarging.
@@ -96,8 +59,10 @@ def lay_out(picked: PickedFaces) -> FacesetLayout:
     """Return the pictures with their captions, and the TOML file."""
     faceset, count = picked.faceset, len(picked.faces)
     inside = f"{PICTURES}/{folder(faceset, count)}"
-    words = caption(faceset, picked.framing)
-    captions = {f"{inside}/{file.rpartition('.')[0]}.txt": words for file in picked.file_names}
+    captions = {
+        f"{inside}/{file.rpartition('.')[0]}.txt": f"{words}\n".encode()
+        for file, words in zip(picked.file_names, picked.captions, strict=True)
+    }
     return FacesetLayout(
         tuple(f"{inside}/{file}" for file in picked.file_names),
         captions

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.exports.captions import USUAL_CAPTIONS, Captions
 from immich_facesets.exports.cuts import Framing
 from immich_facesets.exports.face_choice import Weights
 from immich_facesets.exports.file_names import safe_name
@@ -61,7 +62,8 @@ class PickedFaces:
 
     ``name``: the directory's; ``title``: the person's and the era's for users, unique among the face sets; ``stem``: the
     same as a file name, None for that of the title alone; ``pixels`` of a side; ``picture_format`` of the pictures;
-    ``framing``: how much they show; ``has_alpha_masks``: whether a picture is transparent in part;
+    ``framing``: how much they show; ``rules`` of captions;
+    ``has_alpha_masks``: whether a picture is transparent in part;
     ``vectors``: (n, d), as long as the recogniser makes them, row by row, None when the profile needs none.
     ``first_enriched``: the points of the first face, for a profile that needs them.
     """
@@ -74,6 +76,7 @@ class PickedFaces:
     picture_format: PictureFormat = PictureFormat.PNG
     has_alpha_masks: bool = False
     framing: Framing = Framing.FACE
+    rules: Captions = USUAL_CAPTIONS
     vectors: NDArray[np.float32] | None = field(default=None, repr=False)
     first_enriched: Enriched = NOTHING_FOUND
     stem: str | None = None
@@ -82,6 +85,11 @@ class PickedFaces:
     def file_names(self) -> list[str]:
         """The name of each face's picture, by rank."""
         return [f"{rank:04d}.{self.picture_format}" for rank in range(1, len(self.faces) + 1)]
+
+    @property
+    def captions(self) -> list[str]:
+        """The caption of each face's picture, by rank."""
+        return [self.rules.of(self.faceset, face.candidate, self.framing) for face in self.faces]
 
     @property
     def person(self) -> str:

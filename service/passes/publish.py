@@ -153,9 +153,7 @@ class Publish:
         self._failures.raise_if_any()
 
     def _profile_artifacts(self, facts: Facts) -> ProfileArtifacts:
-        return ProfileArtifacts(
-            self._context, self._pool.info, self._checks, self._cuts, self._drawing.picture, facts.labels
-        )
+        return ProfileArtifacts(self._context, self._pool.info, self._checks, self._cuts, self._drawing.picture, facts)
 
     async def _choose(self, facts: Facts) -> list[Faceset] | None:
         """Return the face sets of these identities, their crops checked; None when a stop interrupted it."""

@@ -7,6 +7,7 @@ from faceset_builders import RULES, faceset, gathered, picture
 from numpy.typing import NDArray
 
 from immich_facesets.exports.artifacts import ExportArtifact, form_of_faceset
+from immich_facesets.exports.captions import USUAL_CAPTIONS, Captions
 from immich_facesets.exports.crops import Picture, provenance, resized
 from immich_facesets.exports.cuts import Framing
 from immich_facesets.exports.file_names import titles_of
@@ -59,9 +60,17 @@ def form(
     class_name: str = "Anna",
     vectors: NDArray[np.float32] | None = None,
     first_enriched: Enriched = NOTHING_FOUND,
+    captions: Captions = USUAL_CAPTIONS,
 ) -> ExportArtifact:
     """One artifact of a face set, by default of one with three faces."""
-    found = maybe(request, built or faceset(3), class_name=class_name, vectors=vectors, first_enriched=first_enriched)
+    found = maybe(
+        request,
+        built or faceset(3),
+        class_name=class_name,
+        vectors=vectors,
+        first_enriched=first_enriched,
+        captions=captions,
+    )
     assert found is not None
     return found
 
@@ -73,6 +82,7 @@ def maybe(
     class_name: str = "Anna",
     vectors: NDArray[np.float32] | None = None,
     first_enriched: Enriched = NOTHING_FOUND,
+    captions: Captions = USUAL_CAPTIONS,
 ) -> ExportArtifact | None:
     (one,) = read_export_requests(request)
     assert isinstance(one.profile, FacesetProfile)
@@ -92,6 +102,7 @@ def maybe(
         most_scale=one.most_scale,
         picture_format=one.picture_format,
         framing=one.framing,
+        captions=captions,
     )
 
 

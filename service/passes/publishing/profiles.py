@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from immich_facesets.errors import SetupError
 from immich_facesets.exports.artifacts import Draw, ExportArtifact, form_of_faceset, form_of_library, without
+from immich_facesets.exports.captions import Captions
 from immich_facesets.exports.combined import form_of_everybody
 from immich_facesets.exports.cuts import Framing
 from immich_facesets.exports.face_choice import picked
@@ -20,6 +21,7 @@ from immich_facesets.quality.landmarks import NOTHING_FOUND, Enriched
 from immich_facesets.wire import Info
 from service.computation import compute
 from service.passes.context import PassContext
+from service.passes.publishing.candidates import Facts
 from service.passes.publishing.crop_checks import CropChecks
 from service.passes.publishing.cuts import Cuts
 from service.remote.guard import CircuitOpenError
@@ -35,7 +37,7 @@ class ProfileArtifacts:
     """
 
     def __init__(
-        self, context: PassContext, info: Info, checks: CropChecks, cuts: Cuts, draw: Draw, labels: Mapping[int, str]
+        self, context: PassContext, info: Info, checks: CropChecks, cuts: Cuts, draw: Draw, facts: Facts
     ) -> None:
         self._store = context.store
         self._stop = context.stop
@@ -43,7 +45,8 @@ class ProfileArtifacts:
         self._checks = checks
         self._cuts = cuts
         self._draw = draw
-        self._labels = labels
+        self._labels = facts.labels
+        self._captions = Captions(context.settings.caption, facts.birth_dates)
         self.refused: SetupError | None = None
         self.away: CircuitOpenError | SetupError | None = None
         self.waiting: set[str] = set()
@@ -115,6 +118,7 @@ class ProfileArtifacts:
                     most_scale=request.most_scale,
                     picture_format=request.picture_format,
                     framing=request.framing,
+                    captions=self._captions,
                 )
             )
         return [artifact for artifact in artifacts if artifact is not None]

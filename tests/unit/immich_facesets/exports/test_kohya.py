@@ -9,7 +9,8 @@ import pytest
 from artifact_builders import form, put, written
 from faceset_builders import candidate, faceset
 
-from immich_facesets.exports.kohya import identifier, repeats
+from immich_facesets.exports.captions import identifier
+from immich_facesets.exports.kohya import repeats
 from immich_facesets.facesets.faceset import EraYears
 
 GENERAL = {"caption_extension", "keep_tokens"}
