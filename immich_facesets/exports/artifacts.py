@@ -53,6 +53,7 @@ class Draw(Protocol):
         is_aligned: bool = False,
         reads_alpha_masks: bool = False,
         is_cut_to_box: bool = False,
+        has_mask_files: bool = False,
         framing: Framing = Framing.FACE,
     ) -> PictureFile: ...
 
@@ -120,6 +121,7 @@ def form_of_faceset(
             is_aligned=profile.is_aligned,
             reads_alpha_masks=profile.reads_alpha_masks,
             is_cut_to_box=profile.is_cut_to_box,
+            has_mask_files=profile.has_mask_files,
             framing=framing,
         )
 
@@ -131,8 +133,7 @@ def form_of_faceset(
         return None
     leaf = name or faceset.name
     side = pixels or rules.out_size
-    pictures = [picture(face) for face in faces]
-    has_masks = any(shown.has_alpha_mask for shown in pictures)
+    pictures = tuple(picture(face) for face in faces)
     layout = profile.lay_out(
         PickedFaces(
             faceset,
@@ -141,14 +142,15 @@ def form_of_faceset(
             title,
             side,
             picture_format,
-            has_masks,
             framing=framing,
             rules=captions,
+            pictures=pictures,
             vectors=vectors,
             first_enriched=first_enriched,
             stem=stem,
         )
     )
+    further = layout.further or tuple({} for _ in faces)
     drawn = [
         (face, file, shown if file is not None else None)
         for face, shown, file in zip(faces, pictures, layout.pictures, strict=True)
@@ -175,8 +177,8 @@ def form_of_faceset(
             "bundles": {note: note for note in layout.notes if "/" not in note},
             "notes": {note: hashlib.sha256(body).hexdigest() for note, body in layout.notes.items()},
             "faces": [
-                face_entry(rank, _as_read(face, profile), file, shown)
-                for rank, (face, file, shown) in enumerate(drawn, start=1)
+                face_entry(rank, _as_read(face, profile), file, shown, tuple(others))
+                for rank, ((face, file, shown), others) in enumerate(zip(drawn, further, strict=True), start=1)
             ],
             "known": faceset.known,
             "left_out": _left_out(faceset, profile, len(faces)),
@@ -187,6 +189,8 @@ def form_of_faceset(
         for _, file, shown in drawn:
             if file is not None and shown is not None:
                 yield file, shown
+        for others in further:
+            yield from others.items()
         yield from layout.notes.items()
         yield MANIFEST, manifest
 

@@ -66,6 +66,16 @@ def part_in_picture(area: Box, width: float, height: float) -> Box:
     return Box(max(area.x1, 0.0), max(area.y1, 0.0), min(area.x2, width), min(area.y2, height))
 
 
+def with_margins(box: Box) -> Box:
+    """Return a face's box with the margins that detectors need around it, which hold the head."""
+    return Box(
+        box.x1 - ELSEWHERE * box.width,
+        box.y1 - ABOVE * box.height,
+        box.x2 + ELSEWHERE * box.width,
+        box.y2 + ELSEWHERE * box.height,
+    )
+
+
 def grown(box: Box, margin: float, within: Box) -> Box:
     """Return a box with ``margin`` of its sides added in each direction, as far as it stays ``within`` another."""
     wide, high = margin * box.width, margin * box.height

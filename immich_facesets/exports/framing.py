@@ -7,7 +7,7 @@ smaller square without either.
 
 from collections.abc import Sequence
 
-from immich_facesets.exports.crop_geometry import ABOVE, ELSEWHERE, grown, largest_square
+from immich_facesets.exports.crop_geometry import grown, largest_square, with_margins
 from immich_facesets.exports.crops import STRANGER_MARGIN
 from immich_facesets.faces import Box
 
@@ -22,12 +22,7 @@ def frame_for_detectors(face: Box, strangers: Sequence[Box], side: float) -> Box
     ``face`` and ``strangers``: boxes in the crop's pixels; ``side``: of the crop.
     """
     whole = Box(0.0, 0.0, side, side)
-    keep = Box(
-        face.x1 - ELSEWHERE * face.width,
-        face.y1 - ABOVE * face.height,
-        face.x2 + ELSEWHERE * face.width,
-        face.y2 + ELSEWHERE * face.height,
-    )
+    keep = with_margins(face)
     if keep.x1 < 0.0 or keep.y1 < 0.0 or keep.x2 > side or keep.y2 > side:
         return None
     return largest_square(keep, whole, _spaces(strangers, whole))

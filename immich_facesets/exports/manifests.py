@@ -186,10 +186,12 @@ def thin_note(faceset: Faceset) -> bytes:
     )
 
 
-def face_entry(rank: int, face: ExportFace, file: str | None, shown: PictureFile | None = None) -> Json:
+def face_entry(
+    rank: int, face: ExportFace, file: str | None, shown: PictureFile | None = None, further: Sequence[str] = ()
+) -> Json:
     """
     Return the manifest entry of one face. ``file``: the name of its picture ``shown``, relative to the manifest; both are
-    None without a picture.
+    None without a picture. ``further``: its other pictures.
     """
     candidate = face.candidate
     return {
@@ -212,6 +214,7 @@ def face_entry(rank: int, face: ExportFace, file: str | None, shown: PictureFile
         "era_confidence": candidate.era_confidence,
         "assets": [asdict(place) for place in sorted(candidate.places)],
         **({} if shown is None else shown.facts),
+        **({"further": list(further)} if further else {}),
     }
 
 

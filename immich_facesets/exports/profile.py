@@ -38,7 +38,8 @@ class PictureFile:
     A picture that is not encoded yet. Pictures with equal keys have equal bytes, in whatever directories they are.
 
     ``scale``: as of ``crop_geometry.scale_of``; ``encode`` is called from any thread. ``has_alpha_mask``: whether a part
-    of it is transparent, because it does not show the person. ``facts``: further entries of the manifest, of all that the
+    of it is transparent, because it does not show the person. ``mask``: a picture of how much is to be learned of each
+    pixel, for readers of mask files; ``hides``: whether that is nothing of some. ``facts``: further entries of the manifest, of all that the
     picture is made of.
     """
 
@@ -46,6 +47,8 @@ class PictureFile:
     encode: Callable[[], bytes] = field(repr=False, compare=False)
     scale: float
     has_alpha_mask: bool = False
+    mask: "PictureFile | None" = field(default=None, repr=False, compare=False)
+    hides: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
@@ -63,7 +66,7 @@ class PickedFaces:
     ``name``: the directory's; ``title``: the person's and the era's for users, unique among the face sets; ``stem``: the
     same as a file name, None for that of the title alone; ``pixels`` of a side; ``picture_format`` of the pictures;
     ``framing``: how much they show; ``rules`` of captions;
-    ``has_alpha_masks``: whether a picture is transparent in part;
+    ``pictures``: of the faces, by rank;
     ``vectors``: (n, d), as long as the recogniser makes them, row by row, None when the profile needs none.
     ``first_enriched``: the points of the first face, for a profile that needs them.
     """
@@ -74,9 +77,9 @@ class PickedFaces:
     title: str
     pixels: int
     picture_format: PictureFormat = PictureFormat.PNG
-    has_alpha_masks: bool = False
     framing: Framing = Framing.FACE
     rules: Captions = USUAL_CAPTIONS
+    pictures: tuple[PictureFile, ...] = field(default=(), repr=False)
     vectors: NDArray[np.float32] | None = field(default=None, repr=False)
     first_enriched: Enriched = NOTHING_FOUND
     stem: str | None = None
@@ -85,6 +88,11 @@ class PickedFaces:
     def file_names(self) -> list[str]:
         """The name of each face's picture, by rank."""
         return [f"{rank:04d}.{self.picture_format}" for rank in range(1, len(self.faces) + 1)]
+
+    @property
+    def has_alpha_masks(self) -> bool:
+        """Whether a picture is transparent in part."""
+        return any(picture.has_alpha_mask for picture in self.pictures)
 
     @property
     def captions(self) -> list[str]:
@@ -107,11 +115,13 @@ class FacesetLayout:
     """
     The directory of one face set in a profile, without its manifest.
 
-    ``pictures``: the file of each face, by rank, None without a picture; ``notes``: the other files by name.
+    ``pictures``: the file of each face, by rank, None without a picture; ``further``: its other pictures, by name, such as
+    masks; ``notes``: the other files by name.
     """
 
     pictures: tuple[str | None, ...]
     notes: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    further: tuple[Mapping[str, PictureFile], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +153,7 @@ class Profile:
     takes_framings: whether its readers take pictures of any shape, that show more than the face.
     reads_alpha_masks: whether its readers learn nothing of what is transparent. Such pictures are transparent where they
         show another face, or lie outside the photo.
+    has_mask_files: whether its readers take masks as files of their own.
     sizes: the pixels that a request may have; empty for any.
     weights: how faces are chosen; None for the usual way of readers for swapping, or of the others.
     usual_faces, usual_pixels: what a request without numbers gets; None for all faces, and for the stored size.
@@ -158,6 +169,7 @@ class Profile:
     is_cut_to_box: bool = False
     takes_framings: bool = False
     reads_alpha_masks: bool = False
+    has_mask_files: bool = False
     sizes: tuple[int, ...] = ()
     needs_vectors: bool = False
     require_space: Callable[[Info], None] | None = None

@@ -34,7 +34,8 @@ class ExportRequest:
     @property
     def takes_masks(self) -> bool:
         """Whether the reader is told which parts of a picture show another person."""
-        return self.profile.reads_alpha_masks and self.picture_format.has_transparency
+        is_transparent = self.profile.reads_alpha_masks and self.picture_format.has_transparency
+        return is_transparent or self.profile.has_mask_files
 
     @property
     def is_of_library(self) -> bool:

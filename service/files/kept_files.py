@@ -29,23 +29,32 @@ NEW_SUFFIX = ".new"
 """Added to the name of a file of ours where a changed one keeps the name."""
 
 
+Shown = tuple[str, int]
+"""A face, and which of its pictures: several directories may hold one each, and a mask is a picture, too."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Pictures:
     """The pictures that a manifest names: the face of each, and the picture of each face."""
 
-    face_of: Mapping[str, str]
-    file_of: Mapping[str, str]
+    face_of: Mapping[str, Shown]
+    file_of: Mapping[Shown, str]
 
     @classmethod
     def of(cls, manifest: Mapping[str, Any]) -> "_Pictures":
         faces = [entry for entry in manifest.get("faces", ()) if isinstance(entry, dict) and "box" in entry]
-        face_of = {str(face["file"]): f"{face.get('sha256')} {face['box']}" for face in faces if face.get("file")}
+        face_of = {
+            str(file): (f"{face.get('sha256')} {face['box']}", number)
+            for face in faces
+            for number, file in enumerate((face.get("file"), *face.get("further", ())))
+            if file
+        }
         return cls(face_of, {face: file for file, face in face_of.items()})
 
     @property
-    def folder(self) -> str | None:
-        """The folder of the pictures; None without any."""
-        return next((_parent(file) for file in self.face_of), None)
+    def folders(self) -> list[str]:
+        """The folders of the pictures, in their order."""
+        return list(dict.fromkeys(map(_parent, self.face_of)))
 
 
 def carry_over(before: Path, draft: Path, apart: Path) -> list[Path]:
@@ -114,8 +123,9 @@ def _place(name: str, old: _Pictures, new: _Pictures) -> str | None:
     if picture is not None:
         file = new.file_of.get(old.face_of[picture])
         return None if file is None else f"{_stem(file)}{name[len(_stem(picture)) :]}"
-    if old.folder is not None and new.folder is not None and _parent(name) == old.folder:
-        return f"{new.folder}/{PurePosixPath(name).name}" if new.folder else PurePosixPath(name).name
+    if _parent(name) in old.folders and new.folders and _parent(name) not in new.folders:
+        folder = new.folders[0]
+        return f"{folder}/{PurePosixPath(name).name}" if folder else PurePosixPath(name).name
     return name
 
 

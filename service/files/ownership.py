@@ -80,6 +80,7 @@ def is_whole(folder: Path, manifest: dict[str, Any]) -> bool:
     """Return whether every picture, bundle and note named in the manifest exists."""
     try:
         files = [str(face["file"]) for face in manifest["faces"] if face["file"] is not None]
+        files += [str(name) for face in manifest["faces"] for name in face.get("further", ())]
         files += [str(name) for name in manifest["bundles"].values() if name is not None]
         files += list(manifest.get("notes", ()))
     except (AttributeError, KeyError, TypeError):  # written by hand, or by another version

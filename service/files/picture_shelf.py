@@ -34,6 +34,7 @@ class PictureShelf:
         self._digests: dict[Hashable, str] = {}
         self._places: dict[str, Path] = {}
         self._lock = threading.Lock()
+        self._turns: dict[Hashable, threading.Lock] = {}
         self.encoded = 0
         """How many pictures were encoded."""
 
@@ -56,6 +57,12 @@ class PictureShelf:
 
         ``before``: the file of this name in the directory that is replaced.
         """
+        with self._lock:
+            turn = self._turns.setdefault(picture.key, threading.Lock())
+        with turn:
+            return self._put(picture, path, before, root)
+
+    def _put(self, picture: PictureFile, path: Path, before: Path, root: Path) -> str:
         known = self._digests.get(picture.key)
         body = None if known is None else _body(self._places.get(known), known)
         if known is None or body is None:
@@ -68,6 +75,8 @@ class PictureShelf:
             place = self._places.get(known) if self._may_link else None
             if not any(linked(other, path, body) for other in (place, before) if other is not None):
                 write_durably(path, body, mode=SHARED_FILE)
+        with self._lock:
+            self._places.setdefault(known, path)  # for another name in this directory; ``add`` knows its last place
         return known
 
 

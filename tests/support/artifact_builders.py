@@ -8,16 +8,18 @@ from numpy.typing import NDArray
 
 from immich_facesets.exports.artifacts import ExportArtifact, form_of_faceset
 from immich_facesets.exports.captions import USUAL_CAPTIONS, Captions
-from immich_facesets.exports.crops import Picture, provenance, resized
+from immich_facesets.exports.crops import AlphaMask, Picture, provenance, resized
 from immich_facesets.exports.cuts import Framing
 from immich_facesets.exports.file_names import titles_of
 from immich_facesets.exports.fsz import of_faceset
 from immich_facesets.exports.picture_encoding import PictureFormat, encoded
 from immich_facesets.exports.profile import FacesetProfile, PictureFile
 from immich_facesets.exports.requests import read_export_requests
+from immich_facesets.faces import Box
 from immich_facesets.facesets.faceset import Candidate, ExportFace, Faceset
 from immich_facesets.quality.landmarks import NOTHING_FOUND, Enriched
 from service.files.export_tree import ExportTree
+from service.passes.publishing.mask_rendering import with_mask_file
 
 
 def drawn(
@@ -30,6 +32,7 @@ def drawn(
     is_aligned: bool = False,
     reads_alpha_masks: bool = False,
     is_cut_to_box: bool = False,
+    has_mask_files: bool = False,
     framing: Framing = Framing.FACE,
 ) -> PictureFile:
     """A picture of broad shapes, of which no two are alike; masked ones for readers of masks where the face is."""
@@ -40,7 +43,12 @@ def drawn(
     shown = resized(picture(64, seed=face_id), side)
     has_mask = reads_alpha_masks and face.is_masked
     key = (face_id, identity, side)
-    return PictureFile(key, lambda: encoded(shown, texts, picture_format), scale, has_alpha_mask=has_mask)
+    made = PictureFile(key, lambda: encoded(shown, texts, picture_format), scale, has_alpha_mask=has_mask)
+    if not has_mask_files:
+        return made
+    others = (Box(0, 0, side / 4, side / 4),) if face.is_masked else ()
+    mask = AlphaMask(others, Box(side / 2, side / 2, side / 2 + 8, side / 2 + 8), Box(0, 0, side, side))
+    return with_mask_file(made, mask, (side, side), texts)
 
 
 def small(candidate: Candidate, side: int) -> Picture:

@@ -26,6 +26,7 @@ from immich_facesets.facesets.faceset import Candidate, ExportFace, ExportRules
 from immich_facesets.quality.pose import upright_turns
 from service.passes.publishing.crop_checks import CropChecks
 from service.passes.publishing.cut_rendering import CutDrawing
+from service.passes.publishing.mask_rendering import hides, with_mask_file
 
 
 class Drawing:
@@ -48,6 +49,7 @@ class Drawing:
         is_aligned: bool = False,
         reads_alpha_masks: bool = False,
         is_cut_to_box: bool = False,
+        has_mask_files: bool = False,
         framing: Framing = Framing.FACE,
     ) -> PictureFile:
         """Return the picture of a face, at the export size unless another is given; ``framing``: one that is prepared."""
@@ -55,8 +57,10 @@ class Drawing:
         asset, side = min(face.candidate.places).asset_id, pixels or self._rules.out_size
         texts = provenance(asset_id=asset, identity=identity, version=self._version)
         if framing is not Framing.FACE and self._cuts is not None:
-            is_masked = reads_alpha_masks and picture_format.has_transparency
-            return self._cuts.picture(seen, framing, side, texts, picture_format, masks=is_masked)
+            is_transparent = reads_alpha_masks and picture_format.has_transparency
+            return self._cuts.picture(
+                seen, framing, side, texts, picture_format, is_transparent=is_transparent, has_mask_file=has_mask_files
+            )
         if is_aligned:
             key = (seen.face_id, identity, asset, side, "aligned", picture_format)
             scale = self._scale_on_template(seen, side)
@@ -67,7 +71,10 @@ class Drawing:
             return PictureFile(key, lambda: encoded(self._cut_to_box(seen, side), texts, picture_format), scale)
         painted = self._checks.strangers(seen.face_id) if for_swapping and face.is_masked and face.frame is None else ()
         frame = self._frame(face, for_swapping=for_swapping)
-        mask = self._alpha_mask(seen, frame, side) if reads_alpha_masks and picture_format.has_transparency else None
+        hidden = self._alpha_mask(seen, frame, side) if reads_alpha_masks or has_mask_files else None
+        mask = (
+            hidden if hidden is not None and hides(hidden, (side, side)) and picture_format.has_transparency else None
+        )
 
         def encode() -> bytes:
             shown = self._checks.finished(seen, frame)
@@ -75,10 +82,11 @@ class Drawing:
             return encoded(shown if mask is None else mask.put_on(shown), texts, picture_format)
 
         shown = (seen.face_id, identity, asset, side, frame, painted, mask, picture_format)
-        return PictureFile(shown, encode, self._scale(seen, frame, side), has_alpha_mask=mask is not None)
+        made = PictureFile(shown, encode, self._scale(seen, frame, side), has_alpha_mask=mask is not None)
+        return with_mask_file(made, hidden, (side, side), texts) if has_mask_files and hidden is not None else made
 
-    def _alpha_mask(self, face: Face, frame: Box | None, pixels: int) -> AlphaMask | None:
-        """Return the mask of a picture that shows the square ``frame`` of a crop; None where nothing is to be masked."""
+    def _alpha_mask(self, face: Face, frame: Box | None, pixels: int) -> AlphaMask:
+        """Return the mask of a picture that shows the square ``frame`` of a crop."""
         checks, side = self._checks, float(self._rules.out_size)
         whole = Box(0.0, 0.0, side, side)
         factor = pixels / side
@@ -87,8 +95,7 @@ class Drawing:
             return in_frame(box, frame or whole, side).scaled(factor, factor)
 
         strangers = tuple(placed(box) for box in checks.strangers(face.face_id))
-        mask = AlphaMask(strangers, placed(checks.place(face)), placed(checks.inside(face)))
-        return None if mask.opaque(pixels, pixels).all() else mask
+        return AlphaMask(strangers, placed(checks.place(face)), placed(checks.inside(face)))
 
     def _aligned(self, face: Face, side: int) -> Picture:
         """Return a face on the template of recognisers."""

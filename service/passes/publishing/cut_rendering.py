@@ -11,6 +11,7 @@ from immich_facesets.quality.pose import upright_turns
 from service.files.crops import read_crop
 from service.passes.context import PassContext
 from service.passes.publishing.cuts import Cuts
+from service.passes.publishing.mask_rendering import hides, with_mask_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,14 @@ class CutDrawing:
         texts: dict[str, str],
         picture_format: PictureFormat,
         *,
-        masks: bool,
+        is_transparent: bool,
+        has_mask_file: bool,
     ) -> PictureFile:
         """
         Return the picture of a prepared cut, with as many pixels as a square of ``pixels`` at most.
 
-        ``masks``: whether the other faces in it are transparent. Without, nothing of it is.
+        ``is_transparent``: whether it is transparent where other faces are; ``has_mask_file``: whether its reader takes masks
+        as files.
         """
         cut = self.cuts.of(face, framing)
         if cut is None:
@@ -44,9 +47,9 @@ class CutDrawing:
         def placed(box: Box) -> Box:
             return box_in_cut(box, cut.area, size, turns)
 
-        strangers = self.cuts.strangers(face, framing) if masks else ()
+        strangers = self.cuts.strangers(face, framing) if is_transparent or has_mask_file else ()
         hidden = AlphaMask(tuple(map(placed, strangers)), placed(face.box), Box(0.0, 0.0, *size))
-        mask = None if hidden.opaque(*reversed(size)).all() else hidden
+        mask = hidden if is_transparent and hides(hidden, size) else None
 
         def encode() -> bytes:
             shown = cut_picture(read_crop(self.context.crops_dir, cut.file), turns, size)
@@ -55,7 +58,7 @@ class CutDrawing:
         area = cut.area
         scale = round(size[0] / (area.height if turns % 2 else area.width), 3)
         key = (face.face_id, cut.file, tuple(texts.items()), size, mask, picture_format)
-        return PictureFile(
+        made = PictureFile(
             key,
             encode,
             min(1.0, scale),
@@ -67,6 +70,7 @@ class CutDrawing:
                 "masked": [_rounded(box) for box in strangers],
             },
         )
+        return with_mask_file(made, hidden, size, texts) if has_mask_file else made
 
 
 def _rounded(box: Box) -> list[float]:

@@ -154,7 +154,9 @@ class Cuts:
                 if staged.sha256 == sha256:
                     await self._cut_all(staged, asset, faces, framing, pixels)
                     return None
-                self.is_late = True  # the picture was changed: the next sync reads it again
+                await self._record(
+                    asset, TransientError("it was changed since it was read: the next sync reads it again")
+                )
             except CircuitOpenError:
                 raise
             except (ItemError, TransientError) as error:

@@ -73,6 +73,24 @@ def test_a_picture_in_two_directories_is_encoded_once_and_is_one_file(tmp_path: 
     assert sums[0] == sums[1]
 
 
+@pytest.mark.parametrize("pictures", [1, 9])
+def test_a_picture_with_two_names_in_one_directory_is_encoded_once_and_is_one_file(
+    tmp_path: Path, pictures: int
+) -> None:
+    tree, encoder = ExportTree(tmp_path), Encoder()
+    twice = [encoder.picture(number) for number in (*range(pictures), *range(pictures))]
+    tree.write_directory(ONE, directory(ONE, twice), PictureShelf(cores=8))
+    assert sorted(encoder.asked) == list(range(pictures))
+    for rank in range(1, pictures + 1):
+        first, second = (tmp_path / ONE / f"{number:04d}.png" for number in (rank, rank + pictures))
+        assert first.read_bytes() == coded(rank - 1)
+        assert first.samefile(second)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    ExportTree(copy).write_directory(ONE, directory(ONE, twice), PictureShelf(may_link=False))
+    assert {path.stat().st_nlink for path in copy.rglob("*.png")} == {1}
+
+
 def test_equal_captions_are_never_one_file(tmp_path: Path) -> None:
     tree = ExportTree(tmp_path)
     write(tree, tree.shelf(), 1, encoder=Encoder())

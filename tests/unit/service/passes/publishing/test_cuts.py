@@ -122,7 +122,7 @@ async def test_a_face_is_shown_with_its_body_from_the_original_at_its_own_size(p
 async def test_other_people_are_transparent_for_readers_of_masks_and_leave_the_picture_out_for_others(
     placed: Placed, folder: Path
 ) -> None:
-    async with opened(placed, folder, crop_framing="original", export_profiles="kohya:0,plain:0") as app:
+    async with opened(placed, folder, crop_framing="original", export_profiles="kohya:0,lora:0:128:jpg,plain:0") as app:
         await app.runner.publish_now()
         masked = [
             (directory, entry)
@@ -131,6 +131,18 @@ async def test_other_people_are_transparent_for_readers_of_masks_and_leave_the_p
             if entry["alpha_mask"]
         ]
         plain = manifests(app, "plain")
+        for directory, manifest in manifests(app, "lora"):
+            for entry in manifest["faces"]:
+                with (
+                    Image.open(directory / entry["file"]) as image,
+                    Image.open(directory / entry["further"][1]) as mask,
+                ):
+                    assert image.size == mask.size
+                    weights = np.asarray(mask)
+                for box in entry["masked"]:
+                    assert not weights[box_in(entry, weights.shape, box)].any()
+                assert (weights[box_in(entry, weights.shape, entry["box"])] == 255).all()
+                assert bool(entry["masked"]) == entry["file"].startswith("with_others/")
     assert masked
     for directory, entry in masked:
         with Image.open(directory / entry["file"]) as image:
@@ -296,4 +308,6 @@ async def test_an_embedder_that_cuts_nothing_is_named_and_the_former_form_stays(
         with pytest.raises(SetupError, match="update it to the version of the service"):
             await app.runner.publish_now()
         assert files(app.settings.export_dir) == before
+        monkeypatch.undo()
+        assert (await app.runner.run("full")).outcome is Outcome.DONE
         assert not list(app.context.staging_dir.iterdir()), "no original is left behind"

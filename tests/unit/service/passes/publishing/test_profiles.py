@@ -35,7 +35,7 @@ FIELDS: dict[str, Any] = {
     "crop_size": 128,
     "min_faces": 3,
     "listen": "127.0.0.1:0",
-    "export_profiles": "fsz,facefusion:2,kohya:3:96,imagefolder,aligned,xmp,npz,plain",
+    "export_profiles": "fsz,facefusion:2,kohya:3:96,lora:3:96,imagefolder,aligned,xmp,npz,plain",
 }
 
 
@@ -98,6 +98,7 @@ async def test_every_profile_is_written_and_a_second_publish_touches_nothing(app
         "facefusion",
         "imagefolder",
         "kohya",
+        "lora",
         "npz",
         "plain",
         "xmp",
@@ -116,6 +117,17 @@ async def test_a_form_that_lost_a_file_is_written_again(app: App) -> None:
     lost.unlink()
     assert (await app.runner.publish_now()).forms == 1
     assert lost.is_file()
+
+
+async def test_pictures_and_masks_of_a_training_form_are_one_file_each(app: App) -> None:
+    root = app.settings.export_dir / "_profiles/lora"
+    shutil.rmtree(root)
+    await app.runner.publish_now()
+    for path in root.glob("*/onetrainer/*.png"):
+        manifest = manifest_of(root, path.parent.parent.name)
+        assert path.stat().st_nlink >= 2
+        assert any(f"onetrainer/{path.name}" in entry["further"] for entry in manifest["faces"])
+    assert len(list(root.glob("*/masks/*.png"))) == len(list(root.glob("*/onetrainer/*-masklabel.png"))) > 3
 
 
 async def test_equal_pictures_of_the_export_folder_are_one_file_and_those_of_a_copy_are_not(
