@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -23,6 +24,7 @@ from embedder.models.sessions import Device, check_provider
 from embedder.settings import EmbedderSettings, load_settings
 from immich_facesets.model_packs import pack_remark
 from immich_facesets.runtime.logging import configure_logging
+from immich_facesets.runtime.model_folder import EXTRA_FOLDER, list_packs
 from immich_facesets.runtime.pack_choice import choose_pack
 from immich_facesets.runtime.shutdown import run_reported
 
@@ -40,7 +42,7 @@ def open_engine(settings: EmbedderSettings, metrics: EmbedderMetrics) -> FaceEng
     check_provider(settings.provider)
     chosen = choose_pack(settings.models_dir, settings.model_pack)
     pack = open_pack(settings.models_dir, chosen.name, settings.recognisers)
-    _log_pack(pack)
+    _log_pack(pack, [one.name for one in list_packs(settings.models_dir) if one.name not in {pack.name, EXTRA_FOLDER}])
     tuning = Tuning(
         provider=settings.provider,
         device=settings.device,
@@ -66,7 +68,7 @@ def _open_enrichment(settings: EmbedderSettings) -> EnrichmentModels:
     return open_enrichment(files, device)
 
 
-def _log_pack(pack: ModelPack) -> None:
+def _log_pack(pack: ModelPack, others: Sequence[str]) -> None:
     log.info(
         "models",
         pack=pack.name,
@@ -74,6 +76,7 @@ def _log_pack(pack: ModelPack) -> None:
         good_for=pack_remark(pack.name),
         family=pack.family,
         left_alone=pack.left_alone,
+        other_packs=others,
         digests="as recorded at install" if pack.recorded else "never recorded",
     )
 

@@ -10,7 +10,6 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from immich_facesets.eras import Window, read_windows
-from immich_facesets.errors import SetupError
 from immich_facesets.exports.captions import USUAL, checked_template
 from immich_facesets.exports.cuts import Framing
 from immich_facesets.exports.requests import ExportRequest, read_export_requests

@@ -245,4 +245,7 @@ async def _embedder(settings: Settings) -> str:
         stack.push_async_callback(pool.close)
         info = await pool.open()
     settings.points(info.family, info.distances)
-    return f"{len(addresses)} serving {info.pack} ({info.engine}) on {info.provider}, space {info.space}"
+    serving = f"{len(addresses)} serving {info.pack} ({info.engine}) on {info.provider}, space {info.space}"
+    if settings.embedder_addresses:  # no line is about the models here, which are on other machines
+        return "; ".join(filter(None, (serving, info.licence, pack_remark(info.pack))))
+    return serving

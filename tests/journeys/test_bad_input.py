@@ -321,14 +321,14 @@ async def test_missing_models_are_told_with_what_to_do(journey: Journey, tmp_pat
         "FACESETS_MODEL_PACK": "buffalo_l",
     }
     line = await told(start(journey, "sync", **own))
-    assert f"there are no models in {tmp_path / 'm' / 'buffalo_l'} (packs found: none)" in line
+    assert f"there are no models in {tmp_path / 'm' / 'buffalo_l'} (packs found: opencv_zoo)" in line
     assert "immich-facesets models install" in line
     (tmp_path / "m" / "models" / "buffalo_l").mkdir(parents=True)
     (tmp_path / "m" / "antelopev2").mkdir()
     for folder in ("models/buffalo_l", "antelopev2"):
         (tmp_path / "m" / folder / "det.onnx").write_bytes(b"not a model")
     line = await told(start(journey, "sync", **own))
-    assert f"(packs found: antelopev2); set FACESETS_MODELS_DIR to {tmp_path / 'm' / 'models'}" in line
+    assert f"(packs found: antelopev2, opencv_zoo); set FACESETS_MODELS_DIR to {tmp_path / 'm' / 'models'}" in line
 
 
 async def test_models_that_are_none_are_told_by_the_embedder_itself(journey: Journey, tmp_path: Path) -> None:
@@ -336,7 +336,7 @@ async def test_models_that_are_none_are_told_by_the_embedder_itself(journey: Jou
     pack.mkdir(parents=True)
     (pack / "det_10g.onnx").write_bytes(b"not a model")
     own = {"FACESETS_EMBEDDER_URLS": "", "FACESETS_EMBEDDER_ENGINE": "onnx", "FACESETS_MODELS_DIR": str(pack.parent)}
-    service = await sync(journey, **own)
+    service = await sync(journey, FACESETS_MODEL_PACK="buffalo_l", **own)
     assert service.code == 3
     first, last = (line for line in service.stderr.splitlines() if '"level": "error"' in line)
     assert str(pack) in first
