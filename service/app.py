@@ -80,11 +80,12 @@ def configured_users(settings: Settings) -> frozenset[str] | None:
 
 
 def _has_folders(settings: Settings) -> bool:
+    """Return whether the database has folders; that of an older version is asked, too, before it is brought up to date."""
     if settings.database_url is None and not sqlite_file(settings).is_file():
         return False
     store = Store(open_engine(database_url(settings), only_reads=True))
     try:
-        return age(store.engine) == "current" and store.read_now(has_work)
+        return age(store.engine) != "empty" and store.read_now(has_work)
     finally:
         store.close()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, delete, exists, insert, inspect, or_, select, update
 
 from service.store import past_people
 from service.store.assets import has_any, stamps
@@ -71,7 +71,13 @@ def stored_sources(tx: Connection) -> list[StoredSource]:
 
 
 def has_work(tx: Connection) -> bool:
-    """Return whether a sync has work without any Immich: a folder to list, or a source to delete."""
+    """
+    Return whether a sync has work without any Immich: a folder to list, or a source to delete.
+
+    The database may be of an older version, even one from before there were folders.
+    """
+    if sources.c.mode.name not in {column["name"] for column in inspect(tx).get_columns(sources.name)}:
+        return False
     return bool(tx.scalar(select(exists().where(or_(sources.c.kind == FOLDER, sources.c.mode == REMOVED)))))
 
 

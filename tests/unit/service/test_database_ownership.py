@@ -8,10 +8,12 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 
 from immich_facesets.errors import SetupError
+from service.app import chosen_users
 from service.settings import Settings
 from service.storage import open_own_store, open_reading, prepare_data_dir
-from service.store import named_values
+from service.store import folders, named_values
 from service.store.database import Store
+from service.store.folders import Folder
 
 TAKEN = "another immich-facesets is working on this database"
 OTHER = "the database belongs to another data folder"
@@ -118,3 +120,20 @@ def end_sessions(postgres: str, database_url: str) -> None:
     with admin.connect() as connection:
         connection.execute(ending, {"name": create_engine(database_url).url.database})
     admin.dispose()
+
+
+@pytest.mark.parametrize("version", ["0019", "0013", "0004", "0003"])
+def test_folders_alone_need_no_immich_before_an_old_database_is_brought_up_to_date(
+    database_url: str, tmp_path: Path, version: str
+) -> None:
+    settings = settings_of(tmp_path / "one", database_url)
+    with open_own_store(settings, prepare_data_dir(settings)) as store:
+        store.write_now(folders.add_folder, Folder("pictures", tmp_path, "mixed"))
+        at_version(store, version)
+    if version == "0003":  # there were no folders
+        with pytest.raises(SetupError, match="IMMICH_URL is not set"):
+            chosen_users(settings)
+        return
+    assert chosen_users(settings) == ()
+    with open_own_store(settings, tmp_path / "one") as store:
+        assert [folder.name for folder in store.read_now(folders.folders)] == ["pictures"]
