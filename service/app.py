@@ -67,8 +67,16 @@ class App:
 
 def chosen_users(settings: Settings) -> tuple[User, ...]:
     """Return the Immich users that the settings name; may be empty when only folders are synced."""
-    says_nothing = settings.immich_url is None and settings.immich_api_key is None and settings.users_file is None
-    return () if says_nothing and _has_folders(settings) else load_users(settings)
+    return () if not _names_immich(settings) and _has_folders(settings) else load_users(settings)
+
+
+def named_users(settings: Settings) -> tuple[User, ...]:
+    """Return the Immich users that the settings name; empty where they say nothing of Immich."""
+    return load_users(settings) if _names_immich(settings) else ()
+
+
+def _names_immich(settings: Settings) -> bool:
+    return any(value is not None for value in (settings.immich_url, settings.immich_api_key, settings.users_file))
 
 
 def configured_users(settings: Settings) -> frozenset[str] | None:

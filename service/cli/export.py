@@ -14,7 +14,7 @@ from immich_facesets.exports.xmp import XMP
 from immich_facesets.runtime.file_modes import SHARED_FOLDER, make_folder
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.runtime.shutdown import ExitCode, stop_event
-from service.app import open_app
+from service.app import named_users, open_app
 from service.cli.merge_sidecars import merge_sidecars
 from service.cli.terminal import kept_note, print_line, print_stopped, shown
 from service.files.durable import disk_trouble
@@ -24,7 +24,7 @@ from service.settings import Settings, load_settings
 from service.source_registry import own_folders
 from service.store.folders import folders
 from service.sync.stopping import unless_stopped
-from service.users import User, load_users
+from service.users import User
 
 
 def export(
@@ -108,7 +108,7 @@ def _folder(settings: Settings, to: Path | None) -> Path:
 
 def _users(settings: Settings, requests: Iterable[ExportRequest]) -> tuple[User, ...]:
     """Return the users whose originals may be needed: of requests for pictures that show more than the crops."""
-    return load_users(settings) if any(request.framing is not Framing.FACE for request in requests) else ()
+    return named_users(settings) if any(request.framing is not Framing.FACE for request in requests) else ()
 
 
 async def _export(settings: Settings) -> int:

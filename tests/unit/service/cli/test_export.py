@@ -61,3 +61,14 @@ def test_an_unknown_profile_is_a_setup_error(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("FACESETS_EXPORT_PROFILES", "fsz,imagefold")
     with pytest.raises(SetupError, match=r"FACESETS_EXPORT_PROFILES: knows no such profile .did you mean imagefolder"):
         run(["export"])
+
+
+async def test_a_copy_of_another_framing_names_the_source_whose_originals_it_needs(
+    synced_library: SyncedLibrary, tmp_path: Path
+) -> None:
+    """No setting names an Immich; the pictures of its users cannot be had, and nothing is written."""
+    wanted = ("--profile", "plain:1:64:original", "--to", tmp_path / "copy")
+    refused = await synced_library.copy(tmp_path).run("export", *wanted, code=2)
+    assert "originals of " in refused.stderr
+    assert "run 'immich-facesets sync'" in refused.stderr
+    assert not list((tmp_path / "copy").rglob("*.png"))
