@@ -234,8 +234,8 @@ class CutAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     image: bytes
     area: tuple[float, float, float, float]
-    width: int
-    height: int
+    width: Annotated[int, msgspec.Meta(ge=1)]
+    height: Annotated[int, msgspec.Meta(ge=1)]
 
 
 class FaceAnswer(msgspec.Struct, frozen=True, kw_only=True):

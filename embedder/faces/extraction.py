@@ -17,6 +17,7 @@ from embedder.images.crops import cut_crop
 from embedder.images.picture import Allow, Picture, whole
 from immich_facesets import wire
 from immich_facesets.errors import ItemError
+from immich_facesets.exports.crop_geometry import part_in_picture
 from immich_facesets.faces import Measures
 from immich_facesets.quality.pose import upright_turns
 
@@ -60,7 +61,7 @@ class FaceExtractor:
         def reduction(width: int, height: int) -> float:
             finest = looks.finest_factor(width, height, request.face_short, facts)
             by_looks = 1 / finest if finest and request.mode is wire.Mode.FULL else math.inf
-            by_cut = math.inf if request.cut is None else math.sqrt(request.cut.area.area / request.cut.pixels)
+            by_cut = math.inf if request.cut is None else _cut_reduction(request.cut, width, height)
             return min(max(width, height) / facts.view_side, by_looks, by_faces, by_cut)
 
         return reduction
@@ -111,6 +112,11 @@ class FaceExtractor:
         if aligned.crop.shape[0] == QUALITY_SIDE:
             return aligned.crop
         return alignment.align(picture.pixels, picture.sampled(at_hand), QUALITY_SIDE).crop
+
+
+def _cut_reduction(request: wire.CutRequest, width: int, height: int) -> float:
+    """Return by what factor a picture of this size may be reduced without fewer pixels in a part than are wanted."""
+    return math.sqrt(max(1.0, part_in_picture(request.area, width, height).area) / request.pixels)
 
 
 def face_answer(

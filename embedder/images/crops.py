@@ -13,6 +13,7 @@ from immich_facesets.exports.crop_geometry import plan_square
 from immich_facesets.faces import Box
 
 QUALITY = 97
+_LONGEST = 65_500  # pixels of a side that the encoder takes
 
 
 def cut_crop(picture: Picture, box: Box, request: wire.CropRequest, *, turns: int = 0) -> wire.CropAnswer | None:
@@ -50,7 +51,7 @@ def cut_part(picture: Picture, request: wire.CutRequest) -> wire.CutAnswer | Non
     if x1 >= x2 or y1 >= y2:
         return None
     part = cv2.cvtColor(picture.pixels[y1:y2, x1:x2], cv2.COLOR_RGB2BGR)
-    factor = math.sqrt(request.pixels / ((x2 - x1) * (y2 - y1)))
+    factor = min(math.sqrt(request.pixels / ((x2 - x1) * (y2 - y1))), _LONGEST / max(x2 - x1, y2 - y1))
     if factor < 1:
         size = max(1, math.floor((x2 - x1) * factor)), max(1, math.floor((y2 - y1) * factor))
         part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)

@@ -57,6 +57,7 @@ class Cuts:
         self._opened: dict[str, asyncio.Lock] = {}
         self._ready: set[str] = set()
         self._away: dict[str, CircuitOpenError] = {}
+        self._refusal: CircuitOpenError | SetupError | None = None
         self._known: dict[tuple[int, Framing], StoredCut] = {}
         self._boxes: dict[str, tuple[Box, ...]] = {}
         self.count = 0
@@ -76,7 +77,8 @@ class Cuts:
         """
         Have the cuts of these faces ready, as far as their originals can be had; a stop leaves some out.
 
-        ``CircuitOpenError`` when originals are missing because of a remote that is down: what was cut is kept.
+        ``CircuitOpenError`` when originals are missing because of a remote that is down: what was cut is kept. After an error
+        that is none of a source, nothing is fetched any more, as it could not be cut.
         """
         new = [face for face in faces if (face.face_id, framing) not in self._known]
         stored = await self._store.read(cuts.cuts_of, [face.face_id for face in new], framing)
@@ -122,6 +124,8 @@ class Cuts:
         """Fetch each of these contents once, and cut it for its faces."""
         if not missing:
             return
+        if self._refusal is not None:
+            raise self._refusal
         log.info("originals_fetched", pictures=len(missing), framing=framing.value)
         note = f"fetching {len(missing)} originals for {framing.value} pictures"
         self._context.board.update_stage("publish", note=note)
@@ -132,7 +136,11 @@ class Cuts:
             waits.extend([] if error is None else [error])
 
         workers = min(self._pool.capacity, self._context.settings.fetch_concurrency)
-        await fan_out(each(sorted(missing)), one, workers=workers, stop=self._context.stop)
+        try:
+            await fan_out(each(sorted(missing)), one, workers=workers, stop=self._context.stop)
+        except (CircuitOpenError, SetupError) as error:
+            self._refusal = error
+            raise
         if waits:
             raise waits[0]
 
@@ -232,6 +240,8 @@ def _cut_of(answer: FacesAnswer) -> CutAnswer:
         raise SetupError(
             "FACESETS_CROP_FRAMING needs an embedder that cuts originals: update it to the version of the service"
         )
+    if not Box(*answer.cut.area).area > 0.0:
+        raise ItemError("the embedder's answer breaks the contract: a part without area", reason="bad_answer")
     return answer.cut
 
 

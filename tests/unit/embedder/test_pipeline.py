@@ -57,6 +57,13 @@ async def test_a_part_of_the_upright_picture_comes_with_its_faces(scene: Image.I
     assert apart.mean() < 5
 
 
+async def test_an_area_beyond_the_picture_costs_no_pixels(scene: Image.Image) -> None:
+    async with running(ScriptedEngine(view_side=64, seen=[])) as embedder:
+        answer = await embedder.answer(stored(scene, "JPEG"), cut="-90000,-90000,90000,90000", cut_pixels=480 * 360)
+    assert answer.cut is not None
+    assert (answer.cut.width, answer.cut.height) == (480, 360)
+
+
 async def test_a_picture_without_a_face_is_cut_as_any_other(scene: Image.Image) -> None:
     async with running(ScriptedEngine(seen=[])) as embedder:
         answer = await embedder.answer(stored(scene, "PNG"), cut="0,0,960,720")

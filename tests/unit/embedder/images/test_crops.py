@@ -130,3 +130,10 @@ def test_a_part_of_a_reduced_picture_states_its_place_in_the_original() -> None:
     cut = cut_part(reduced, CutRequest(Box(50, 20, 150, 220), 4096**2))
     assert cut is not None
     assert (cut.area, cut.width, cut.height) == ((50.0, 20.0, 150.0, 220.0), 50, 100)
+
+
+def test_a_part_longer_than_a_jpeg_may_be_is_reduced() -> None:
+    strip = Picture.whole(np.full((10, 70_000, 3), 128, np.uint8))
+    cut = cut_part(strip, CutRequest(Box(0, 0, 70_000, 10), 4096**2))
+    assert cut is not None
+    assert (cut.width, cut.height) == (65_500, 9)
