@@ -43,6 +43,7 @@ async def signed_in(link: str, client: httpx.AsyncClient) -> int:
     return answer.status_code
 
 
+@pytest.mark.slow
 async def test_a_folder_becomes_face_sets_and_a_link_that_signs_in_once(
     environ: dict[str, str], drawn: SmallLibrary, photos: Path, tmp_path: Path
 ) -> None:
@@ -76,6 +77,7 @@ async def test_a_folder_becomes_face_sets_and_a_link_that_signs_in_once(
     assert (again_counted.assets, again_counted.faces, len(again_counted.sources)) == (first.assets, first.faces, 1)
 
 
+@pytest.mark.slow
 async def test_a_link_does_not_outlive_its_service(
     environ: dict[str, str], drawn: SmallLibrary, tmp_path: Path
 ) -> None:

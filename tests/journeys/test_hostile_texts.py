@@ -111,6 +111,7 @@ async def test_no_command_prints_a_hostile_name_or_path_raw(
     assert printed.count(PLAIN) > 20, "the names are in the output"
 
 
+@pytest.mark.slow
 async def test_a_terminal_gets_nothing_but_our_own_sequences(journey: Journey) -> None:
     for person in journey.immich.library.people.values():
         person.name = f"Mira {HOSTILE}"

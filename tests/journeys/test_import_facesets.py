@@ -79,6 +79,7 @@ def environ(embedder_url: str) -> dict[str, str]:
     return {**kept, **ENVIRONMENT, **profiles, "FACESETS_EMBEDDER_URLS": embedder_url}
 
 
+@pytest.mark.slow
 async def test_an_import_keeps_numbers_names_and_members(
     forks: ForkServer, drawn: SmallLibrary, environ: dict[str, str], tmp_path: Path
 ) -> None:
