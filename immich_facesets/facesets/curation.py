@@ -84,7 +84,8 @@ def curate(candidates: Sequence[Candidate], vectors: NDArray[np.float32], rules:
     candidates, vectors = [candidates[row] for row in order], vectors[order]
     facts = CopyFacts.of([candidate.phash for candidate in candidates], [candidate.taken for candidate in candidates])
     groups = near_groups(vectors, facts, rules.likeness)
-    centroid = _centroid(vectors, groups, [rules.gate.admits(candidate.face) for candidate in candidates])
+    weighs = [candidate.is_confirmed or rules.gate.admits(candidate.face) for candidate in candidates]
+    centroid = _centroid(vectors, groups, weighs)
     distances = 1.0 - (vectors.astype(np.float64) * centroid).sum(axis=1)
     graded: dict[int, ExportFace] = {}
     omitted: list[Omission] = []
@@ -93,7 +94,7 @@ def curate(candidates: Sequence[Candidate], vectors: NDArray[np.float32], rules:
         distance = round(max(0.0, float(distances[row])), 4)
         if candidate.face.face_short < rules.min_face_short:
             omitted.append(Omission(candidate, Reason.SMALL))
-        elif distance > rules.outlier:
+        elif distance > rules.outlier and not candidate.is_confirmed:
             omitted.append(Omission(candidate, Reason.OUTLIER))
         elif candidate.visible.face < LEAST_OF_FACE or candidate.visible.crop < LEAST_OF_CROP:
             omitted.append(Omission(candidate, Reason.OUTSIDE))

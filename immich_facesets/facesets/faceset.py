@@ -93,7 +93,7 @@ class Candidate:
     without a crop;
     ``visible``: how much of it lies in the picture; ``taken``: local ISO date or None; ``held``: why the face may show a minor, None where it does not; ``details``:
     results of further models; ``era_confidence``: in [0, 1], the confidence that an undated face is of its era; ``how``
-    the face became a member.
+    the face became a member; ``is_confirmed``: a moderator confirmed that it shows the person.
     """
 
     face: Face
@@ -106,6 +106,7 @@ class Candidate:
     era_confidence: float | None = None
     how: str | None = None
     visible: Visible = WHOLLY
+    is_confirmed: bool = False
 
     @property
     def place_in_order(self) -> tuple[str, float, float, float, float]:

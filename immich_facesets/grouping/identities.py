@@ -139,8 +139,10 @@ class Identities:
         for identity in sorted(known, key=lambda one: one.number):
             for person in sorted(identity.people):
                 self.people.attach(person, constraints.current(identity.number))
+        listed = self.people.identity_of.keys() | (names or {}).keys()
         for person, number in constraints.attached.items():
-            self.people.attach(person, number)
+            if person in listed:  # others are gone, or have no name any more
+                self.people.attach(person, number)
         self.origins: dict[int, Origin] = {}
         self.gate_counts: dict[int, GateCounts] = {}
         self.absorbed: dict[int, int] = {}

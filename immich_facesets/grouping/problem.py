@@ -51,7 +51,7 @@ def grouping_problem(
     """Return the problem of grouping the faces of ``table``; the arguments are those of ``plan_grouping``."""
     faces = table.in_order_of_content()
     row_of = {face: row for row, face in enumerate(faces.face_ids.tolist())}
-    is_clear = clear_faces(faces, rules, thresholds.match)
+    is_clear = clear_faces(faces, rules, thresholds.match) | faces.is_among(constraints.confirmed)
     return GroupingProblem(
         faces=faces,
         row_of=row_of,

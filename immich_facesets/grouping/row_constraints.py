@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.dates import day_of
 from immich_facesets.grouping.face_table import FaceTable, Rows
 from immich_facesets.grouping.identities import UNASSIGNED, Birthdays, Known
 from immich_facesets.moderation.constraints import Constraints
@@ -60,7 +61,8 @@ class RowConstraints:
     """
     All constraints on the rows of one face table. None changes but ``cannot_link``, which assertions extend.
 
-    ``must_link``: (n,) the identity that a decision requires, or ``UNASSIGNED``. ``cannot_link``: the forbidden
+    ``must_link``: (n,) the identity that a decision requires, or ``UNASSIGNED``. ``anchors``: (n,) the identity of which a
+    row was a member when a decision mentioned it, or ``UNASSIGNED``. ``cannot_link``: the forbidden
     (row, identity) pairs. ``is_ignored``: (n,) rows that belong to no identity. ``locked``: identities whose faces do
     not change. ``decided``: identities that a decision mentions. ``apart``: pairs of identities (lower first) that are
     two people. ``pictures``: (n,) an identity has one face of each at most, except in rows marked in ``may_repeat``,
@@ -68,6 +70,7 @@ class RowConstraints:
     """
 
     must_link: NDArray[np.int64]
+    anchors: NDArray[np.int64]
     cannot_link: CannotLink
     is_ignored: NDArray[np.bool_]
     locked: frozenset[int]
@@ -120,10 +123,7 @@ def row_constraints(
     faces: FaceTable, row_of: Mapping[int, int], known: Sequence[Known], constraints: Constraints
 ) -> RowConstraints:
     """Return the constraints on the rows of ``faces``; faces that are not in the table have none."""
-    must_link = np.full(len(faces), UNASSIGNED, dtype=np.int64)
-    for face, number in constraints.must.items():
-        if face in row_of:
-            must_link[row_of[face]] = number
+    must_link = _numbers(constraints.must, row_of)
     by_row: dict[int, set[int]] = {}
     for face, number in constraints.must_not:
         if face in row_of:
@@ -132,6 +132,7 @@ def row_constraints(
     repeated = faces.pictures[faces.is_among(constraints.together)]
     return RowConstraints(
         must_link=must_link,
+        anchors=_numbers(constraints.anchors, row_of),
         cannot_link=CannotLink(forbidden, faces.taken, _birthdays(known, constraints)),
         is_ignored=faces.is_among(constraints.ignored) & (must_link == UNASSIGNED),
         locked=_locked(known, constraints),
@@ -142,6 +143,15 @@ def row_constraints(
     )
 
 
+def _numbers(numbers: Mapping[int, int], row_of: Mapping[int, int]) -> NDArray[np.int64]:
+    """Return the numbers of faces by row, (n,)."""
+    by_row = np.full(len(row_of), UNASSIGNED, dtype=np.int64)
+    for face, number in numbers.items():
+        if face in row_of:
+            by_row[row_of[face]] = number
+    return by_row
+
+
 def _locked(known: Sequence[Known], constraints: Constraints) -> frozenset[int]:
     locks = {identity.number: identity.is_locked for identity in known} | dict(constraints.locks)
     return frozenset(number for number, is_on in locks.items() if is_on and number not in constraints.merged)
@@ -149,10 +159,10 @@ def _locked(known: Sequence[Known], constraints: Constraints) -> frozenset[int]:
 
 def _decided(constraints: Constraints) -> frozenset[int]:
     """Return the identities that any decision mentions."""
-    settings = (constraints.locks, constraints.labels, constraints.hidden, constraints.covers)
+    settings = (constraints.locks, constraints.labels, constraints.hidden, constraints.covers, constraints.births)
     apart = {number for pair in constraints.apart for number in pair}
-    named = constraints.numbers() | apart | constraints.strangers | constraints.forgotten
-    return frozenset(named.union(*settings))
+    named = constraints.numbers() | apart | constraints.strangers | constraints.forgotten | constraints.adults
+    return frozenset(named.union(*settings, constraints.minors))
 
 
 def _birthdays(known: Sequence[Known], constraints: Constraints) -> Birthdays:
@@ -160,4 +170,6 @@ def _birthdays(known: Sequence[Known], constraints: Constraints) -> Birthdays:
     birthdays = Birthdays()
     for identity in known:
         birthdays.add(constraints.current(identity.number), identity.born)
+    for number, born in constraints.births.items():
+        birthdays.add(number, day_of(born))
     return birthdays

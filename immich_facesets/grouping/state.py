@@ -123,18 +123,19 @@ def initial_state(
 ) -> GroupingState:
     """Return the stored memberships as changed by decisions; the arguments are those of ``plan_grouping``."""
     existing = {one.number for one in known} | set(memberships.values())
-    first_new = max({next_number - 1, *existing, *constraints.numbers()}) + 1
+    first_new = max({next_number - 1, *existing, *constraints.numbers(), *constraints.mentioned}) + 1
     names = {one.person: one.label for one in assertions}
     identities = Identities(known, constraints, first_new, names)
     must_link = problem.constraints.must_link
-    for number in np.unique(must_link[must_link != UNASSIGNED]).tolist():
-        if number not in existing:
-            identities.origins[number] = "asserted"
     n = len(problem.faces)
     merged = np.array([constraints.current(number) for number in problem.before.tolist()], dtype=np.int64)
-    decided = np.flatnonzero((merged != problem.before) | (must_link != UNASSIGNED))
+    owner = _allowed_owners(merged, problem.constraints)
+    for number in np.unique(owner[owner != UNASSIGNED]).tolist():
+        if number not in existing:
+            identities.origins[number] = "asserted"
+    decided = np.flatnonzero((owner != UNASSIGNED) & (owner != problem.before) | (must_link != UNASSIGNED))
     return GroupingState(
-        owner=_allowed_owners(merged, problem.constraints),
+        owner=owner,
         former=np.where(merged == UNASSIGNED, owners(problem.row_of, dissolved), merged),
         how=dict.fromkeys(decided.tolist(), ("decided", None)),
         identities=identities,
@@ -148,7 +149,8 @@ def _allowed_owners(owner: NDArray[np.int64], constraints: RowConstraints) -> ND
     """
     Return ``owner`` as decisions require it.
 
-    Where a decision placed a face, the identity loses its other, undecided faces of that picture.
+    Where a decision placed a face, the identity loses its other, undecided faces of that picture. Faces of nobody that were
+    members when a decision mentioned their identity are members again.
     """
     owner = owner.copy()
     for row, numbers in constraints.cannot_link.by_row.items():
@@ -162,4 +164,17 @@ def _allowed_owners(owner: NDArray[np.int64], constraints: RowConstraints) -> ND
     for row in movable.tolist() if decided_pairs else ():
         if (int(owner[row]), int(constraints.pictures[row])) in decided_pairs:
             owner[row] = UNASSIGNED
+    _restore_anchored(owner, constraints)
     return owner
+
+
+def _restore_anchored(owner: NDArray[np.int64], constraints: RowConstraints) -> None:
+    """Make faces of nobody members of the identity that a decision recorded for them, where its picture is free."""
+    rows = np.flatnonzero((owner == UNASSIGNED) & (constraints.anchors != UNASSIGNED) & ~constraints.is_ignored)
+    occupied = constraints.occupied(owner) if len(rows) else set()
+    for row in rows.tolist():
+        number, pair = int(constraints.anchors[row]), (int(constraints.anchors[row]), int(constraints.pictures[row]))
+        if (row, number) in constraints.cannot_link or (not constraints.may_repeat[row] and pair in occupied):
+            continue
+        owner[row] = number
+        occupied.add(pair)

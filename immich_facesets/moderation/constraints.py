@@ -1,31 +1,18 @@
 """The constraints on grouping that follow from decisions: must-link, cannot-link, and locks."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import TypeVar
 
-from immich_facesets.moderation.decisions import (
-    AllowTogether,
-    Cover,
-    Decision,
-    FaceRef,
-    Forget,
-    Ignore,
-    KeepApart,
-    Label,
-    Lock,
-    Merge,
-    Move,
-    NeverExport,
-    OfAge,
-    Reject,
-    Split,
-    Undo,
-    Unlock,
-)
+from immich_facesets.moderation.active_decisions import ActiveDecisions, Resolve, pair_of, undone_ids
+from immich_facesets.moderation.decisions import Decision, FaceRef, Part, numbers_in
 
-Resolve = Callable[[FaceRef], int | None]
-"""A function from a face reference of a decision to its current row; None while there is no such row."""
+T = TypeVar("T")
+
+__all__ = ["Anchors", "Constraints", "Resolve", "constraints"]
+
+Anchors = Mapping[int, Sequence[Part]]
+"""The identities that a decision mentions, with their faces at that time, by the decision's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +21,43 @@ class Constraints:
     The combined effect of all decisions, in current rows and identity numbers.
 
     ``must``: face to the identity it belongs to, at any distance. ``must_not``: cannot-link constraints, as (face,
-    identity). ``ignored``: faces that belong to no identity; ``strangers``: identities that are never shown.
-    ``forgotten``: identities whose data was erased. ``merged``: old number to the number it was merged into, chains
-    resolved. ``apart``: pairs of identities (lower first) that are two people. ``attached``: people (source, person id)
-    whose identity a decision set. ``together``: faces whose pictures may hold one person twice. ``of_age`` and
-    ``adults``: faces and identities that show an adult. ``locks``, ``labels``, ``hidden`` (from exports) and ``covers``
-    hold the last decision for each identity. The value is False or None where it was undone; without a decision there
-    is no entry.
+    identity). ``confirmed``: faces that surely show their identity. ``ignored``: faces that belong to no identity, those
+    that show no person (``no_faces``) among them; ``strangers``: identities that are never shown. ``forgotten``:
+    identities whose data was erased. ``merged``: old number to the number it was merged into, chains resolved.
+    ``apart``: pairs of identities (lower first) that are two people. ``attached``: people (source, person id) whose
+    identity a decision set. ``together``: faces whose pictures may hold one person twice. ``not_for_sets``: faces that
+    are not exported. ``later_faces``, ``later_identities``: what a moderator put off, with the id of that decision; an
+    identity or a pair is a tuple of numbers, ascending. ``of_age`` and ``adults``: faces and identities that show an
+    adult. ``anchors``: members that an identity had when a decision mentioned it; they are found there again after a new
+    import. ``births`` (ISO), ``minors``, ``locks``, ``labels``, ``hidden`` (from exports) and ``covers`` hold the last
+    decision for each identity. The value is that before, False or None where it was undone; without a decision there is no entry.
+    ``mentioned``: every number that any decision ever mentioned; no new identity gets one.
     """
 
     must: Mapping[int, int] = field(default_factory=dict)
     must_not: frozenset[tuple[int, int]] = frozenset()
+    confirmed: frozenset[int] = frozenset()
     ignored: frozenset[int] = frozenset()
+    no_faces: frozenset[int] = frozenset()
     strangers: frozenset[int] = frozenset()
     forgotten: frozenset[int] = frozenset()
     merged: Mapping[int, int] = field(default_factory=dict)
     apart: frozenset[tuple[int, int]] = frozenset()
     attached: Mapping[tuple[str, str], int] = field(default_factory=dict)
     together: frozenset[int] = frozenset()
+    not_for_sets: frozenset[int] = frozenset()
+    later_faces: Mapping[int, int] = field(default_factory=dict)
+    later_identities: Mapping[tuple[int, ...], int] = field(default_factory=dict)
     of_age: frozenset[int] = frozenset()
     adults: frozenset[int] = frozenset()
+    anchors: Mapping[int, int] = field(default_factory=dict)
+    births: Mapping[int, str | None] = field(default_factory=dict, repr=False)
+    minors: Mapping[int, bool] = field(default_factory=dict)
     locks: Mapping[int, bool] = field(default_factory=dict)
     labels: Mapping[int, str | None] = field(default_factory=dict, repr=False)
     hidden: Mapping[int, bool] = field(default_factory=dict)
-    covers: Mapping[int, int | None] = field(default_factory=dict)
+    covers: Mapping[int, FaceRef | None] = field(default_factory=dict)
+    mentioned: frozenset[int] = field(default=frozenset(), compare=False)
 
     @property
     def locked(self) -> frozenset[int]:
@@ -70,8 +70,8 @@ class Constraints:
         return frozenset(number for number, is_on in self.hidden.items() if is_on)
 
     def numbers(self) -> frozenset[int]:
-        """Return the identity numbers used in decisions, which new identities must not get."""
-        pairs = (*self.must.items(), *self.must_not, *self.attached.items())
+        """Return the identity numbers to which decisions assign faces or people, or that they merge."""
+        pairs = (*self.must.items(), *self.must_not, *self.attached.items(), *self.anchors.items())
         return frozenset({*(number for _, number in pairs), *self.merged, *self.merged.values()})
 
     def current(self, number: int) -> int:
@@ -79,7 +79,7 @@ class Constraints:
         return self.merged.get(number, number)
 
 
-def constraints(decisions: Iterable[tuple[int, Decision]], resolve: Resolve) -> Constraints:
+def constraints(decisions: Iterable[tuple[int, Decision]], resolve: Resolve, anchors: Anchors = {}) -> Constraints:  # noqa: B006 it is only read
     """
     Return the combined constraints of ``decisions``, each with its id: later ids win, undone decisions do not count.
 
@@ -87,172 +87,64 @@ def constraints(decisions: Iterable[tuple[int, Decision]], resolve: Resolve) -> 
     until it exists.
     """
     made = dict(decisions)
-    undone = _undone(made)
-    active = _ActiveDecisions(resolve)
+    undone = undone_ids(made)
+    active = ActiveDecisions(resolve)
     for decision_id in sorted(made):
         if decision_id in undone:
-            active.take_back(made[decision_id])
+            active.take_back(made[decision_id], anchors.get(decision_id, ()))
         else:
-            active.enter(made[decision_id])
-    return active.close()
+            active.anchor(anchors.get(decision_id, ()))
+            active.enter(decision_id, made[decision_id])
+    return _combined(active, frozenset(number for one in made.values() for number in numbers_in(one)))
 
 
-def _undone(made: Mapping[int, Decision]) -> frozenset[int]:
-    """Return the ids undone by an undo that is itself in effect; a ``Forget`` cannot be undone."""
-    undone: set[int] = set()
-    for decision_id in sorted(made, reverse=True):
-        decision = made[decision_id]
-        if not isinstance(decision, Undo) or decision_id in undone or decision.decision >= decision_id:
-            continue
-        if not isinstance(made.get(decision.decision), Forget | None):
-            undone.add(decision.decision)
-    return frozenset(undone)
+def _combined(active: ActiveDecisions, mentioned: frozenset[int]) -> Constraints:
+    merged = {old: active.followed(old) for old in active.merged}
+
+    def current(number: int) -> int:
+        return merged.get(number, number)
+
+    must = {face: current(to) for face, to in active.must.items() if face not in active.erased}
+    must_not = {(face, current(number)) for face, number in active.must_not}
+    apart = {pair_of(current(one), current(two)) for one, two in active.apart}
+    ignored = active.ignored | active.erased
+    anchors = {
+        face: current(number)
+        for face, number in active.anchors().items()
+        if face not in must and face not in ignored and (face, current(number)) not in must_not
+    }
+    return Constraints(
+        must=must,
+        must_not=frozenset((face, number) for face, number in must_not if must.get(face) != number),
+        confirmed=frozenset(active.confirmed - active.erased),
+        ignored=frozenset(ignored),
+        no_faces=frozenset(active.no_faces),
+        strangers=frozenset(active.strangers),
+        forgotten=frozenset(active.forgotten),
+        merged=merged,
+        apart=frozenset((one, two) for one, two in apart if one != two),
+        attached={person: current(number) for person, number in active.attached.items()},
+        together=frozenset(active.together),
+        not_for_sets=frozenset(active.not_for_sets),
+        later_faces=active.later_faces,
+        later_identities=active.later_identities,
+        of_age=frozenset(active.of_age),
+        adults=frozenset(current(number) for number in active.adults),
+        anchors=anchors,
+        births=_of_current(active.births, merged),
+        minors=_of_current(active.minors, merged),
+        locks=active.locks,
+        labels=active.labels,
+        hidden=active.hidden,
+        covers=active.covers,
+        mentioned=mentioned,
+    )
 
 
-class _ActiveDecisions:
-    """An accumulator of decisions, entered one by one; later ones overwrite earlier ones on the same subject."""
-
-    def __init__(self, resolve: Resolve) -> None:
-        self._resolve = resolve
-        self._must: dict[int, int] = {}
-        self._must_not: set[tuple[int, int]] = set()
-        self._ignored: set[int] = set()
-        self._erased: set[int] = set()
-        self._strangers: set[int] = set()
-        self._forgotten: set[int] = set()
-        self._merged: dict[int, int] = {}
-        self._apart: set[tuple[int, int]] = set()
-        self._attached: dict[tuple[str, str], int] = {}
-        self._together: set[int] = set()
-        self._of_age: set[int] = set()
-        self._adults: set[int] = set()
-        self._locks: dict[int, bool] = {}
-        self._labels: dict[int, str | None] = {}
-        self._hidden: dict[int, bool] = {}
-        self._covers: dict[int, int | None] = {}
-
-    def enter(self, decision: Decision) -> None:  # noqa: C901, PLR0912 one flat arm for each kind of decision
-        match decision:
-            case Merge():
-                self._merge(decision.into, [part.number for part in decision.parts])
-            case Split():
-                self._place(decision.faces, decision.number)
-                self._apart.add(_pair(decision.identity, decision.number))
-            case Move():
-                self._place(decision.faces, decision.into)
-            case Reject():
-                self._reject(decision.faces, decision.identity)
-            case KeepApart():
-                self._apart.add(_pair(decision.identity, decision.other))
-            case Ignore():
-                self._ignore(decision)
-            case AllowTogether():
-                self._together.update(self._rows(decision.faces))
-            case Forget():
-                self._forgotten.add(decision.identity)
-                self._erased.update(self._rows(decision.faces))
-            case Lock() | Unlock():
-                self._locks[decision.identity] = isinstance(decision, Lock)
-            case Label():
-                self._labels[decision.identity] = decision.label
-            case NeverExport():
-                self._hidden[decision.identity] = decision.is_on
-            case OfAge():
-                self._of_age.update(self._rows(decision.faces))
-                self._adults.update(() if decision.identity is None else (decision.identity,))
-            case Cover():
-                self._covers[decision.identity] = self._resolve(decision.face)
-            case Undo():
-                pass
-            case _:
-                assert_never(decision)
-
-    def take_back(self, decision: Decision) -> None:  # noqa: C901, PLR0912 one flat arm for each kind of decision
-        """Enter an undone decision: its faces return to their place before it, and its setting is cleared."""
-        match decision:
-            case Merge():
-                for part in decision.parts:
-                    self._place(part.faces, part.number)
-                    self._attached.update(dict.fromkeys(part.people, part.number))
-            case Split():
-                self._place(decision.faces, decision.identity)
-            case Move() | Ignore():
-                if decision.origin is not None:
-                    self._place(decision.faces, decision.origin)
-            case Reject():
-                if decision.was_member:
-                    self._place(decision.faces, decision.identity)
-            case Lock() | Unlock():
-                self._locks.setdefault(decision.identity, False)
-            case Label():
-                self._labels.setdefault(decision.identity, None)
-            case NeverExport():
-                self._hidden.setdefault(decision.identity, False)
-            case Cover():
-                self._covers.setdefault(decision.identity, None)
-            case KeepApart() | AllowTogether() | OfAge() | Forget() | Undo():
-                pass
-            case _:
-                assert_never(decision)
-
-    def close(self) -> Constraints:
-        merged = {old: self._followed(old) for old in self._merged}
-        must = {face: merged.get(to, to) for face, to in self._must.items() if face not in self._erased}
-        must_not = {(face, merged.get(number, number)) for face, number in self._must_not}
-        apart = {_pair(merged.get(one, one), merged.get(two, two)) for one, two in self._apart}
-        return Constraints(
-            must=must,
-            must_not=frozenset((face, number) for face, number in must_not if must.get(face) != number),
-            ignored=frozenset(self._ignored | self._erased),
-            strangers=frozenset(self._strangers),
-            forgotten=frozenset(self._forgotten),
-            merged=merged,
-            apart=frozenset((one, two) for one, two in apart if one != two),
-            attached={person: merged.get(number, number) for person, number in self._attached.items()},
-            together=frozenset(self._together),
-            of_age=frozenset(self._of_age),
-            adults=frozenset(merged.get(number, number) for number in self._adults),
-            locks=self._locks,
-            labels=self._labels,
-            hidden=self._hidden,
-            covers=self._covers,
-        )
-
-    def _rows(self, faces: Iterable[FaceRef]) -> list[int]:
-        found = (self._resolve(face) for face in faces)
-        return [row for row in found if row is not None]
-
-    def _merge(self, into: int, numbers: Iterable[int]) -> None:
-        self._merged.pop(into, None)  # the target of a merge is a current identity
-        for number in numbers:
-            if number != into:
-                self._merged[number] = into
-                self._apart.discard(_pair(number, into))
-
-    def _place(self, faces: Iterable[FaceRef], number: int) -> None:
-        for row in self._rows(faces):
-            self._must[row] = number
-            self._must_not.discard((row, number))
-            self._ignored.discard(row)
-
-    def _reject(self, faces: Iterable[FaceRef], number: int) -> None:
-        for row in self._rows(faces):
-            self._must_not.add((row, number))
-            if self._must.get(row) == number:
-                del self._must[row]
-
-    def _ignore(self, decision: Ignore) -> None:
-        if decision.identity is not None:
-            self._strangers.add(decision.identity)
-        for row in self._rows(decision.faces):
-            self._ignored.add(row)
-            self._must.pop(row, None)
-
-    def _followed(self, number: int) -> int:
-        while number in self._merged:
-            number = self._merged[number]
-        return number
-
-
-def _pair(one: int, two: int) -> tuple[int, int]:
-    return (min(one, two), max(one, two))
+def _of_current(values: Mapping[int, T], merged: Mapping[int, int]) -> dict[int, T]:
+    """Return the values of identities by current number; one that a merged identity had counts where there is no other."""
+    found = {number: value for number, value in values.items() if number not in merged}
+    for number, value in values.items():
+        if not found.get(merged.get(number, number)):
+            found[merged.get(number, number)] = value
+    return found

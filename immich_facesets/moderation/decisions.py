@@ -34,10 +34,20 @@ class _DecisionBase(msgspec.Struct, frozen=True, tag_field="kind", forbid_unknow
 
 
 class Merge(_DecisionBase, frozen=True, tag="merge"):
-    """The parts are the same person as ``into``."""
+    """
+    The parts are the same person as ``into``.
+
+    From the parts follow ``label``, the name that ``into`` has from now on, instead of ``label_before``; ``cover``;
+    whether it is locked (``is_locked``) and never exported (``is_hidden``). Nothing changes where they have no value.
+    """
 
     into: int
     parts: tuple[Part, ...]
+    label: str | None = None
+    label_before: str | None = None
+    cover: FaceRef | None = None
+    is_locked: bool = False
+    is_hidden: bool = False
 
 
 class Split(_DecisionBase, frozen=True, tag="split"):
@@ -53,6 +63,18 @@ class Move(_DecisionBase, frozen=True, tag="move"):
 
     faces: tuple[FaceRef, ...]
     into: int
+    origin: int | None = None
+
+
+class Confirm(_DecisionBase, frozen=True, tag="confirm"):
+    """
+    These faces are surely ``identity``: they weigh in its centroid, and are never left out as outliers.
+
+    ``origin`` is their previous identity, or None.
+    """
+
+    faces: tuple[FaceRef, ...]
+    identity: int
     origin: int | None = None
 
 
@@ -84,10 +106,11 @@ class Unlock(_DecisionBase, frozen=True, tag="unlock"):
 
 
 class Label(_DecisionBase, frozen=True, tag="label"):
-    """The name that a moderator gives this identity; None removes the name."""
+    """The name that a moderator gives this identity, instead of ``before``; None removes the name."""
 
     identity: int
     label: str | None
+    before: str | None = None
 
 
 class Ignore(_DecisionBase, frozen=True, tag="ignore"):
@@ -101,6 +124,32 @@ class Ignore(_DecisionBase, frozen=True, tag="ignore"):
     faces: tuple[FaceRef, ...] = ()
     identity: int | None = None
     origin: int | None = None
+
+
+class NotAFace(_DecisionBase, frozen=True, tag="not_a_face"):
+    """
+    These boxes show no face of a person: a statue, a pet, a poster. They are left out in every space.
+
+    ``origin`` is their previous identity, or None.
+    """
+
+    faces: tuple[FaceRef, ...]
+    origin: int | None = None
+
+
+class Later(_DecisionBase, frozen=True, tag="later"):
+    """The moderator cannot tell yet: what concerns these faces, or this identity or pair, comes last in reviews."""
+
+    faces: tuple[FaceRef, ...] = ()
+    identity: int | None = None
+    other: int | None = None
+
+
+class NotForSets(_DecisionBase, frozen=True, tag="not_for_sets"):
+    """These faces show the right person, and are never exported; ``is_on=False`` reverts that."""
+
+    faces: tuple[FaceRef, ...]
+    is_on: bool = True
 
 
 class AllowTogether(_DecisionBase, frozen=True, tag="allow_together"):
@@ -130,6 +179,20 @@ class OfAge(_DecisionBase, frozen=True, tag="of_age"):
     identity: int | None = None
 
 
+class BirthDate(_DecisionBase, frozen=True, tag="birth_date"):
+    """The birth date (ISO) of an identity, by a moderator; None takes it back."""
+
+    identity: int
+    birth_date: str | None
+
+
+class Minor(_DecisionBase, frozen=True, tag="minor"):
+    """An identity shows a minor, at every date; ``is_on=False`` reverts that."""
+
+    identity: int
+    is_on: bool = True
+
+
 class Cover(_DecisionBase, frozen=True, tag="cover"):
     """The cover face that represents an identity."""
 
@@ -147,16 +210,22 @@ Decision = (
     Merge
     | Split
     | Move
+    | Confirm
     | Reject
     | KeepApart
     | Lock
     | Unlock
     | Label
     | Ignore
+    | NotAFace
+    | Later
+    | NotForSets
     | AllowTogether
     | Forget
     | NeverExport
     | OfAge
+    | BirthDate
+    | Minor
     | Cover
     | Undo
 )
@@ -165,6 +234,20 @@ Decision = (
 def kind_of(decision: Decision) -> str:
     """Return the name of a decision's kind, as in its JSON."""
     return str(decision.__struct_config__.tag)
+
+
+def numbers_in(decision: Decision) -> frozenset[int]:
+    """Return every identity number that a decision mentions."""
+    names = ("into", "identity", "other", "number", "origin")
+    found = {number for name in names if (number := getattr(decision, name, None)) is not None}
+    return frozenset(found | {part.number for part in getattr(decision, "parts", ())})
+
+
+def faces_in(decision: Decision) -> tuple[FaceRef, ...]:
+    """Return every face that a decision refers to."""
+    parts = tuple(face for part in getattr(decision, "parts", ()) for face in part.faces)
+    shown = (one for one in (getattr(decision, "face", None), getattr(decision, "cover", None)) if one is not None)
+    return (*getattr(decision, "faces", ()), *parts, *shown)
 
 
 def rename_source(decision: Decision, old: str, new: str) -> Decision:

@@ -11,6 +11,7 @@ from immich_facesets.dates import EVIDENCE
 from immich_facesets.exports.fsz import FSZ
 from immich_facesets.faces import Box, Face, Measures
 from service.store.chunks import chunks
+from service.store.decisions import constraints_now
 from service.store.tables import (
     assets,
     contents,
@@ -117,7 +118,12 @@ CROP_COLUMNS = (
 
 
 def members(tx: Connection, space: str) -> list[Member]:
-    """Return the faces of every identity that may be exported, by identity and face id."""
+    """
+    Return the faces of every identity that may be exported, by identity and face id.
+
+    Strangers, and faces that a moderator holds back, are not among them.
+    """
+    decided = constraints_now(tx, space)
     rows = tx.execute(
         select(faces, memberships.c.identity, memberships.c.how, *CROP_COLUMNS)
         .join(memberships, memberships.c.face_id == faces.c.face_id)
@@ -126,7 +132,11 @@ def members(tx: Connection, space: str) -> list[Member]:
         .where(faces.c.space == space, identities.c.never_export.is_(False))
         .order_by(memberships.c.identity, faces.c.face_id)
     )
-    return [Member(row.identity, face_of(row), crop_of(row), row.how) for row in rows]
+    return [
+        Member(row.identity, face_of(row), crop_of(row), row.how)
+        for row in rows
+        if row.identity not in decided.strangers and row.face_id not in decided.not_for_sets
+    ]
 
 
 def strays(tx: Connection, space: str) -> list[Member]:

@@ -5,6 +5,7 @@ from sqlalchemy import Connection, exists, or_, select
 from immich_facesets.assets import Rendition
 from immich_facesets.exports.library import PlacedPicture
 from immich_facesets.faces import Face
+from service.store.decisions import constraints_now
 from service.store.exports import face_of
 from service.store.tables import assets, contents, embeddings, faces, identities, memberships
 
@@ -52,8 +53,10 @@ def exportable_faces(tx: Connection, space: str) -> list[tuple[Face, int]]:
     """
     Return every face of the space with the number of its identity (0: unassigned).
 
-    Faces of identities that must not be exported are left out.
+    Faces of identities that must not be exported are left out. So are those that a moderator holds back, and what is none.
     """
+    decided = constraints_now(tx, space)
+    left_out = decided.not_for_sets | decided.no_faces
     rows = tx.execute(
         select(faces, memberships.c.identity)
         .outerjoin(memberships, memberships.c.face_id == faces.c.face_id)
@@ -61,4 +64,8 @@ def exportable_faces(tx: Connection, space: str) -> list[tuple[Face, int]]:
         .where(faces.c.space == space, or_(identities.c.never_export.is_(None), identities.c.never_export.is_(False)))
         .order_by(faces.c.face_id)
     )
-    return [(face_of(row), row.identity or 0) for row in rows]
+    return [
+        (face_of(row), row.identity or 0)
+        for row in rows
+        if row.identity not in decided.strangers and row.face_id not in left_out
+    ]

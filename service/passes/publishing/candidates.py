@@ -23,7 +23,7 @@ from immich_facesets.quality.visibility import Visible, visible
 from service.computation import compute
 from service.files.crops import read_crop
 from service.passes.publishing.minors import held_faces
-from service.store import contents, enrichments, exports, identities
+from service.store import contents, decisions, enrichments, exports, identities
 from service.store.database import Store
 from service.store.exports import Member, StoredCrop, StoredPlace
 
@@ -33,7 +33,7 @@ _HASHES_AT_ONCE = 200
 @dataclass(frozen=True, slots=True)
 class Facts:
     """
-    All facts about the identities except the embeddings. ``held``: the faces that may show a minor, by face id.
+    All facts about the identities except the embeddings. ``confirmed``: the faces that a moderator confirmed. ``held``: the faces that may show a minor, by face id.
 
     ``pad_ratio``: the margin of a finished crop. ``min_face_short``: the short edge, in pixels, of the smallest face
     to export.
@@ -48,6 +48,7 @@ class Facts:
     held: Mapping[int, Held]
     pad_ratio: float
     min_face_short: float
+    confirmed: frozenset[int] = frozenset()
 
     @property
     def crops(self) -> dict[int, StoredCrop]:
@@ -118,6 +119,7 @@ async def gather_facts(store: Store, space: str, *, within: float, pad_ratio: fl
     ``within``: the cosine distance at which two identities may be one person; ``pad_ratio``: the margin of crops;
     ``min_face_short``: of the smallest face to export.
     """
+    decided: Constraints = await store.read(decisions.constraints_now, space)
     rows = await store.read(exports.members, space)
     enriched = await store.read(enrichments.enriched_faces, space)
     return Facts(
@@ -125,12 +127,18 @@ async def gather_facts(store: Store, space: str, *, within: float, pad_ratio: fl
         strays=tuple(await store.read(exports.strays, space)),
         places=await store.read(exports.places, space),
         labels=await store.read(identities.labels),
-        birth_dates=await store.read(identities.birth_dates),
+        birth_dates=_with_stated(await store.read(identities.birth_dates), decided.births),
         details=await compute(_details, enriched),
         held=await held_faces(store, space, within=within),
         pad_ratio=pad_ratio,
         min_face_short=min_face_short,
+        confirmed=decided.confirmed,
     )
+
+
+def _with_stated(known: Mapping[int, str], stated: Mapping[int, str | None]) -> dict[int, str]:
+    """Return the birth dates of identities: those that sources know, and those that a moderator stated where they know none."""
+    return {number: born for number, born in stated.items() if born is not None} | dict(known)
 
 
 async def candidates_of(
@@ -172,6 +180,7 @@ def _candidate(member: Member, facts: Facts) -> Candidate:
         held=facts.held.get(face.face_id),
         details=facts.details.get(face.face_id),
         how=member.how,
+        is_confirmed=face.face_id in facts.confirmed,
         visible=WHOLLY if crop is None else _visible(face, crop, facts.pad_ratio),
     )
 

@@ -15,6 +15,9 @@ from service.store.named_values import read_thresholds
 
 _VECTORS_AT_ONCE = 20_000
 
+_AT_ANY_DATE = "a minor"
+"""In place of a birth date: the rule counts one that it cannot read as that of a minor."""
+
 
 async def held_faces(store: Store, space: str, *, within: float) -> dict[int, Held]:
     """
@@ -22,10 +25,10 @@ async def held_faces(store: Store, space: str, *, within: float) -> dict[int, He
 
     ``within``: the cosine distance at which two identities may be one person.
     """
-    born = await store.read(births.births_of_people)
-    if not born:
-        return {}
     constraints: Constraints = await store.read(decisions.constraints_now, space)
+    born = await store.read(births.births_of_people)
+    if not (born or _stated(constraints)):
+        return {}
     seen = await store.read(past_people.dated_faces, space)
     known = await _knowledge(store, space, born, seen, constraints)
     alike = {
@@ -45,13 +48,15 @@ async def keep_likenesses(context: PassContext) -> None:
     """
     store = context.store
     used, born = await store.read(read_thresholds), await store.read(births.births_of_people)
-    if not born or used is None or used.space != await store.read(spaces.active_space):
+    if used is None or used.space != await store.read(spaces.active_space):
         return
     orphans: set[int] = await store.read(contents.orphaned_faces, used.space)
     if not orphans:
         return
     seen = await store.read(past_people.dated_faces, used.space)
     constraints: Constraints = await store.read(decisions.constraints_now, used.space)
+    if not (born or _stated(constraints)):
+        return
     known = await _knowledge(store, used.space, born, seen, constraints)
     lost = known.people_of(face for face in seen if face.face_id in orphans)
     if not lost:
@@ -85,10 +90,29 @@ async def _knowledge(
     for number, people in (await store.read(past_people.people_of_identities, born.keys())).items():
         current = constraints.current(number)
         of_identities[current] = of_identities.get(current, frozenset()) | people
+    stated = _stated(constraints)
+    for number in stated:
+        of_identities[number] = of_identities.get(number, frozenset()) | {_by_hand(number)}
     adults = {face.face_id for face in seen if face.identity in constraints.adults}
     return Knowledge(
-        births=born,
+        births={**born, **{_by_hand(number): dates for number, dates in stated.items()}},
         of_faces=await store.read(past_people.people_of_faces, space, born.keys()),
         of_identities=of_identities,
         of_age=constraints.of_age | adults,
     )
+
+
+def _stated(constraints: Constraints) -> dict[int, tuple[str, ...]]:
+    """
+    Return the birth dates that a moderator stated of identities, by number.
+
+    An identity of which only is known that it shows a minor has one that cannot be read: it is under age at every date.
+    """
+    found = {number: (born,) for number, born in constraints.births.items() if born is not None}
+    minors = {number for number, is_minor in constraints.minors.items() if is_minor}
+    return found | {number: (*found.get(number, ()), _AT_ANY_DATE) for number in minors}
+
+
+def _by_hand(number: int) -> PersonKey:
+    """Return the key of the person whom a moderator described; no source can have this name."""
+    return (" by hand", str(number))

@@ -59,6 +59,17 @@ def test_a_face_of_somebody_else_is_an_outlier() -> None:
     assert all(each.distance <= RULES.outlier for each in choice.faces)
 
 
+def test_a_face_that_a_moderator_confirmed_is_never_an_outlier_and_weighs_although_it_is_poor() -> None:
+    matrix = vectors(6)
+    matrix[4] = np.eye(DIMENSION, dtype=np.float32)[9]
+    poor = candidate(5, of=face(5, blur=1.0))
+    rows = [candidate(number) if number != 5 else poor for number in range(1, 7)]
+    before = curate(rows, matrix, RULES).centroid
+    rows[4] = replace(poor, is_confirmed=True)
+    assert 5 in ids(settled(rows, matrix))
+    assert curate(rows, matrix, RULES).centroid @ matrix[4] > before @ matrix[4]
+
+
 def test_a_burst_of_somebody_else_weighs_on_the_centre_no_more_than_one_picture() -> None:
     own, other = vectors(3, spread=0.1), np.eye(DIMENSION, dtype=np.float32)[9]
     matrix = np.concatenate([own, np.repeat(other[None], 20, axis=0)])

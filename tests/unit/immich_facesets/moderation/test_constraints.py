@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from immich_facesets.moderation.constraints import Constraints, constraints
 from immich_facesets.moderation.decisions import (
     AllowTogether,
+    BirthDate,
+    Confirm,
     Cover,
     Decision,
     FaceRef,
@@ -16,10 +18,14 @@ from immich_facesets.moderation.decisions import (
     Ignore,
     KeepApart,
     Label,
+    Later,
     Lock,
     Merge,
+    Minor,
     Move,
     NeverExport,
+    NotAFace,
+    NotForSets,
     OfAge,
     Part,
     Reject,
@@ -93,7 +99,7 @@ class TestLaterWins:
 
     def test_a_cover_and_a_mirror(self) -> None:
         demand = said(Cover(1, face(1)), Cover(1, face(2)), AllowTogether((face(3), face(4))))
-        assert demand.covers == {1: 2}
+        assert demand.covers == {1: face(2)}
         assert demand.together == {3, 4}
 
 
@@ -135,6 +141,12 @@ class TestUndo:
 
     def test_of_a_previous_move_does_not_change_later_decisions(self) -> None:
         assert said(Move((face(1),), 2, origin=1), Move((face(1),), 3, origin=2), Undo(1)).must == {1: 3}
+
+    def test_of_one_move_after_another_leads_back_step_by_step(self) -> None:
+        there_and_on = (Move((face(1),), 2, origin=1), Move((face(1),), 3, origin=2))
+        assert said(*there_and_on, Undo(2)).must == {1: 2}
+        assert said(*there_and_on, Undo(2), Undo(1)).must == {1: 1}
+        assert said(*there_and_on, Undo(1), Undo(2)).must == {1: 1}
 
     def test_of_an_undo_brings_the_decision_back(self) -> None:
         demand = said(Lock(1), Undo(1), Undo(2))
@@ -191,7 +203,9 @@ def test_faces_that_are_not_there_yet_have_no_effect_yet() -> None:
     decisions = (Move((face(1),), 2), Reject((face(1),), 3), Ignore((face(1),)), AllowTogether((face(1),)))
     demand = said(*decisions, missing=[1])
     assert demand == Constraints()
-    assert said(Cover(1, face(1)), missing=[1]).covers == {1: None}
+    assert said(Cover(1, face(1)), missing=[1]).covers == {1: face(1)}, (
+        "a reference holds for a face that is not there yet"
+    )
 
 
 def test_the_numbers_that_are_spoken_of() -> None:
@@ -206,6 +220,9 @@ def test_whatever_is_said_the_demands_do_not_contradict_each_other(decisions: li
     assert not demand.must.items() & demand.must_not
     assert not demand.merged.keys() & set(demand.merged.values())
     assert not demand.merged.keys() & set(demand.must.values())
+    assert not demand.confirmed - demand.must.keys()
+    assert demand.no_faces <= demand.ignored
+    assert not demand.anchors.keys() & (demand.must.keys() | demand.ignored)
     assert not demand.merged.keys() & {number for _, number in demand.must_not}
 
 
@@ -214,3 +231,62 @@ def test_a_face_or_an_identity_of_age_is_that_until_it_is_undone() -> None:
     assert said(OfAge((face(1),)), OfAge(identity=4), Merge(7, (Part(4),))).adults == {7}
     taken_back = said(OfAge((face(1),), identity=4), Undo(1))
     assert (taken_back.of_age, taken_back.adults) == (frozenset(), frozenset())
+
+
+class TestWhatPeopleMean:
+    def test_a_confirmed_face_is_a_must_link_until_it_is_rejected_ignored_or_moved(self) -> None:
+        demand = said(Confirm((face(1), face(2)), 5, origin=5))
+        assert demand.must == {1: 5, 2: 5}
+        assert demand.confirmed == {1, 2}
+        assert said(Confirm((face(1),), 5), Reject((face(1),), 5)).confirmed == frozenset()
+        assert said(Confirm((face(1),), 5), Ignore((face(1),))).confirmed == frozenset()
+        assert said(Confirm((face(1),), 5), Move((face(1),), 6)).confirmed == frozenset()
+
+    def test_an_undone_confirmation_leaves_a_member_where_it_was(self) -> None:
+        assert said(Confirm((face(1),), 5, origin=5), Undo(1)).must == {}
+        assert said(Confirm((face(1),), 5, origin=4), Undo(1)).must == {1: 4}
+
+    def test_what_is_no_face_is_ignored_and_known_as_that(self) -> None:
+        demand = said(NotAFace((face(1),), origin=3))
+        assert demand.ignored == demand.no_faces == {1}
+        assert said(NotAFace((face(1),), origin=3), Undo(1)).must == {1: 3}
+        assert said(NotAFace((face(1),)), Confirm((face(1),), 2)).no_faces == frozenset()
+
+    def test_what_is_put_off_is_known_with_its_decision(self) -> None:
+        demand = said(Later((face(1),)), Later(identity=7, other=3), Later((face(1),)))
+        assert demand.later_faces == {1: 3}
+        assert demand.later_identities == {(3, 7): 2}
+        assert demand.numbers() == frozenset(), "it settles nothing"
+
+    def test_the_right_person_not_for_sets(self) -> None:
+        assert said(NotForSets((face(1), face(2))), NotForSets((face(2),), is_on=False)).not_for_sets == {1}
+        assert said(NotForSets((face(1),)), NotForSets((face(1),), is_on=False), Undo(2)).not_for_sets == {1}
+
+    def test_birth_dates_and_minors_by_hand_follow_a_merge(self) -> None:
+        demand = said(BirthDate(2, "2010-05-01"), Minor(2), Merge(1, (Part(2),)))
+        assert (demand.births[1], demand.minors[1]) == ("2010-05-01", True)
+        assert (
+            said(BirthDate(1, "1990-01-01"), BirthDate(2, "2010-05-01"), Merge(1, (Part(2),))).births[1] == "1990-01-01"
+        )
+        assert said(BirthDate(1, "1990-01-01"), Undo(1)).births == {1: None}
+
+    def test_what_follows_a_merge_ends_with_it(self) -> None:
+        merge = Merge(1, (Part(2),), label="Ada", label_before="Eva", cover=face(9), is_locked=True, is_hidden=True)
+        demand = said(merge)
+        assert (demand.labels[1], demand.covers[1], demand.locks[1], demand.hidden[1]) == ("Ada", face(9), True, True)
+        demand = said(merge, Undo(1))
+        assert (demand.labels[1], demand.covers[1], demand.locks[1], demand.hidden[1]) == ("Eva", None, False, False)
+
+    def test_members_of_a_mentioned_identity_are_anchors_of_its_number(self) -> None:
+        made: list[tuple[int, Decision]] = [
+            (1, Label(4, "Ada")),
+            (2, Reject((face(2),), 4)),
+            (3, Merge(9, (Part(4, (face(1), face(3))),))),
+        ]
+        known = {1: [Part(4, (face(1), face(2)))], 2: [Part(4, (face(1),))]}
+        assert constraints(made[:1], lambda ref: int(ref.sha256, 16), known).anchors == {1: 4, 2: 4}
+        assert constraints(made[:2], lambda ref: int(ref.sha256, 16), known).anchors == {1: 4}
+        assert constraints(made, lambda ref: int(ref.sha256, 16), known).anchors == {1: 9, 3: 9}
+
+    def test_a_number_that_was_ever_mentioned_is_never_given_again(self) -> None:
+        assert said(Split(1, (face(1),), 9), Undo(1)).mentioned == {1, 9}

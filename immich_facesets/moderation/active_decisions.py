@@ -1,0 +1,252 @@
+"""An accumulator of decisions: what is in effect after each, entered one by one in the order of their ids."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import assert_never
+
+from immich_facesets.moderation.decisions import (
+    AllowTogether,
+    BirthDate,
+    Confirm,
+    Cover,
+    Decision,
+    FaceRef,
+    Forget,
+    Ignore,
+    KeepApart,
+    Label,
+    Later,
+    Lock,
+    Merge,
+    Minor,
+    Move,
+    NeverExport,
+    NotAFace,
+    NotForSets,
+    OfAge,
+    Part,
+    Reject,
+    Split,
+    Undo,
+    Unlock,
+)
+
+Resolve = Callable[[FaceRef], int | None]
+"""A function from a face reference of a decision to its current row; None while there is no such row."""
+
+
+def undone_ids(made: Mapping[int, Decision]) -> frozenset[int]:
+    """Return the ids undone by an undo that is itself in effect; a ``Forget`` cannot be undone."""
+    undone: set[int] = set()
+    for decision_id in sorted(made, reverse=True):
+        decision = made[decision_id]
+        if not isinstance(decision, Undo) or decision_id in undone or decision.decision >= decision_id:
+            continue
+        if not isinstance(made.get(decision.decision), Forget | None):
+            undone.add(decision.decision)
+    return frozenset(undone)
+
+
+class ActiveDecisions:
+    """The effects of the decisions entered so far; later ones overwrite earlier ones on the same subject."""
+
+    def __init__(self, resolve: Resolve) -> None:
+        self._resolve = resolve
+        self.must: dict[int, int] = {}
+        self.must_not: set[tuple[int, int]] = set()
+        self.confirmed: set[int] = set()
+        self.ignored: set[int] = set()
+        self.no_faces: set[int] = set()
+        self.erased: set[int] = set()
+        self.strangers: set[int] = set()
+        self.forgotten: set[int] = set()
+        self.merged: dict[int, int] = {}
+        self.apart: set[tuple[int, int]] = set()
+        self.attached: dict[tuple[str, str], int] = {}
+        self.together: set[int] = set()
+        self.not_for_sets: set[int] = set()
+        self.later_faces: dict[int, int] = {}
+        self.later_identities: dict[tuple[int, ...], int] = {}
+        self.of_age: set[int] = set()
+        self.adults: set[int] = set()
+        self.births: dict[int, str | None] = {}
+        self.minors: dict[int, bool] = {}
+        self.locks: dict[int, bool] = {}
+        self.labels: dict[int, str | None] = {}
+        self.hidden: dict[int, bool] = {}
+        self.covers: dict[int, FaceRef | None] = {}
+        self._anchors: dict[int, list[int]] = {}
+
+    def enter(self, decision_id: int, decision: Decision) -> None:  # noqa: C901, PLR0912, PLR0915 one flat arm for each kind of decision
+        match decision:
+            case Merge():
+                self._merge(decision)
+            case Split():
+                self._place(decision.faces, decision.number)
+                self.apart.add(pair_of(decision.identity, decision.number))
+            case Move():
+                self._place(decision.faces, decision.into)
+            case Confirm():
+                self._place(decision.faces, decision.identity)
+                self.confirmed.update(self._rows(decision.faces))
+            case Reject():
+                self._reject(decision.faces, decision.identity)
+            case KeepApart():
+                self.apart.add(pair_of(decision.identity, decision.other))
+            case Ignore():
+                self.strangers.update(() if decision.identity is None else (decision.identity,))
+                self._ignore(decision.faces)
+            case NotAFace():
+                self._ignore(decision.faces)
+                self.no_faces.update(self._rows(decision.faces))
+            case Later():
+                self.later_faces |= dict.fromkeys(self._rows(decision.faces), decision_id)
+                numbers = sorted(one for one in (decision.identity, decision.other) if one is not None)
+                self.later_identities |= {tuple(numbers): decision_id} if numbers else {}
+            case NotForSets():
+                change = self.not_for_sets.update if decision.is_on else self.not_for_sets.difference_update
+                change(self._rows(decision.faces))
+            case AllowTogether():
+                self.together.update(self._rows(decision.faces))
+            case Forget():
+                self.forgotten.add(decision.identity)
+                self.erased.update(self._rows(decision.faces))
+            case Lock() | Unlock():
+                self.locks[decision.identity] = isinstance(decision, Lock)
+            case Label():
+                self.labels[decision.identity] = decision.label
+            case NeverExport():
+                self.hidden[decision.identity] = decision.is_on
+            case OfAge():
+                self.of_age.update(self._rows(decision.faces))
+                self.adults.update(() if decision.identity is None else (decision.identity,))
+            case BirthDate():
+                self.births[decision.identity] = decision.birth_date
+            case Minor():
+                self.minors[decision.identity] = decision.is_on
+            case Cover():
+                self.covers[decision.identity] = decision.face
+            case Undo():
+                pass
+            case _:
+                assert_never(decision)
+
+    def take_back(self, decision: Decision, members: Sequence[Part] = ()) -> None:  # noqa: C901, PLR0912 one flat arm for each kind of decision
+        """
+        Enter an undone decision: its faces return to their place before it, and its setting is cleared.
+
+        ``members``: those that its identities had before. They count where faces return to one of these.
+        """
+        if getattr(decision, "origin", None) is not None or isinstance(decision, Merge | Split | Reject):
+            self.anchor(members)
+        match decision:
+            case Merge():
+                self._take_back_merge(decision)
+            case Split():
+                self._put_back(decision.faces, decision.identity)
+            case Move() | Ignore() | NotAFace():
+                if decision.origin is not None:
+                    self._put_back(decision.faces, decision.origin)
+            case Confirm():
+                if decision.origin is not None and decision.origin != decision.identity:
+                    self._put_back(decision.faces, decision.origin)
+            case Reject():
+                if decision.was_member:
+                    self._put_back(decision.faces, decision.identity)
+            case Lock() | Unlock():
+                self.locks.setdefault(decision.identity, isinstance(decision, Unlock))
+            case Label():
+                self.labels.setdefault(decision.identity, decision.before)
+            case NeverExport():
+                self.hidden.setdefault(decision.identity, not decision.is_on)
+            case BirthDate():
+                self.births.setdefault(decision.identity, None)
+            case Minor():
+                self.minors.setdefault(decision.identity, not decision.is_on)
+            case Cover():
+                self.covers.setdefault(decision.identity, None)
+            case KeepApart() | Later() | NotForSets() | AllowTogether() | OfAge() | Forget() | Undo():
+                pass
+            case _:
+                assert_never(decision)
+
+    def anchor(self, parts: Sequence[Part]) -> None:
+        """Enter the members that identities had when a decision mentioned them; later ones replace earlier ones."""
+        for part in parts:
+            self._anchors.pop(part.number, None)  # the order is that of the last mention
+            self._anchors[part.number] = self._rows(part.faces)
+
+    def anchors(self) -> dict[int, int]:
+        """Return the recorded identity of each recorded member."""
+        return {row: number for number, rows in self._anchors.items() for row in rows}
+
+    def followed(self, number: int) -> int:
+        """Return the current number of an identity, after all merges."""
+        while number in self.merged:
+            number = self.merged[number]
+        return number
+
+    def _rows(self, faces: Iterable[FaceRef]) -> list[int]:
+        found = (self._resolve(face) for face in faces)
+        return [row for row in found if row is not None]
+
+    def _merge(self, decision: Merge) -> None:
+        into = decision.into
+        self.merged.pop(into, None)  # the target of a merge is a current identity
+        for part in decision.parts:
+            if part.number != into:
+                self.merged[part.number] = into
+                self.apart.discard(pair_of(part.number, into))
+                self.anchor([part])
+        self.labels |= {} if decision.label is None else {into: decision.label}
+        self.covers |= {} if decision.cover is None else {into: decision.cover}
+        self.locks |= {into: True} if decision.is_locked else {}
+        self.hidden |= {into: True} if decision.is_hidden else {}
+
+    def _take_back_merge(self, decision: Merge) -> None:
+        into = decision.into
+        for part in decision.parts:
+            self._put_back(part.faces, part.number)
+            self.attached.update(dict.fromkeys(part.people, part.number))
+        if decision.label is not None:
+            self.labels.setdefault(into, decision.label_before)
+        if decision.cover is not None:
+            self.covers.setdefault(into, None)
+        if decision.is_locked:
+            self.locks.setdefault(into, False)
+        if decision.is_hidden:
+            self.hidden.setdefault(into, False)
+
+    def _put_back(self, faces: Iterable[FaceRef], number: int) -> None:
+        """Place faces where they were, but for those of which an earlier decision settles it."""
+        for row in self._rows(faces):
+            if row not in self.must and row not in self.ignored:
+                self.must[row] = number
+                self.must_not.discard((row, number))
+
+    def _place(self, faces: Iterable[FaceRef], number: int) -> None:
+        for row in self._rows(faces):
+            self.must[row] = number
+            self.must_not.discard((row, number))
+            self._clear(row)
+
+    def _reject(self, faces: Iterable[FaceRef], number: int) -> None:
+        for row in self._rows(faces):
+            self.must_not.add((row, number))
+            if self.must.get(row) == number:
+                del self.must[row]
+                self.confirmed.discard(row)
+
+    def _ignore(self, faces: Iterable[FaceRef]) -> None:
+        for row in self._rows(faces):
+            self._clear(row)
+            self.ignored.add(row)
+            self.must.pop(row, None)
+
+    def _clear(self, row: int) -> None:
+        for states in (self.ignored, self.no_faces, self.confirmed):
+            states.discard(row)
+
+
+def pair_of(one: int, two: int) -> tuple[int, int]:
+    """Return a pair of identities, the lower first."""
+    return (min(one, two), max(one, two))

@@ -1,0 +1,200 @@
+"""
+The effect of decisions on memberships, at once and as the next grouping finds it.
+
+The rules are those by which a grouping begins (``immich_facesets.grouping.state``): must-links, cannot-links, merges and
+recorded members. A test compares the two.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from immich_facesets.errors import RequestError
+from immich_facesets.moderation.constraints import Constraints
+from immich_facesets.moderation.facts import KnownFace, some
+
+Owners = Mapping[int, int | None]
+"""The identity of each face, by face id; None: of none."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """How an identity changes: faces that join and leave it, and those it has then."""
+
+    identity: int
+    joins: int
+    leaves: int
+    faces: int
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """
+    The changes that decisions make, by numbers and counts, without names.
+
+    ``released``: faces that are of nobody from now on. ``merged``: pairs of a number and the one that it leads to now.
+    ``settings``: (identity, what was set).
+    """
+
+    changes: tuple[Change, ...] = ()
+    released: int = 0
+    new: tuple[int, ...] = ()
+    merged: tuple[tuple[int, int], ...] = ()
+    settings: tuple[tuple[int, str], ...] = ()
+    others: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing changes."""
+        return not (self.changes or self.released or self.new or self.merged or self.settings or self.others)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """
+    The faces that decisions may move.
+
+    ``faces``: by id, all members of the touched identities, and all faces of the touched pictures. ``locked``:
+    identities that keep their other faces.
+    """
+
+    faces: Mapping[int, KnownFace]
+    locked: frozenset[int] = frozenset()
+    owners: Owners = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, faces: Mapping[int, KnownFace], locked: Iterable[int]) -> "Scope":
+        return cls(faces, frozenset(locked), {face_id: face.identity for face_id, face in faces.items()})
+
+
+def owners_after(scope: Scope, after: Constraints) -> dict[int, int | None]:
+    """Return the identity of each face when ``after`` is in effect."""
+    may_repeat = repeated_pictures(scope.faces, after)
+    owners: dict[int, int | None] = {}
+    for face_id, before in scope.owners.items():
+        number = None if before is None else after.current(before)
+        if number is not None and (face_id, number) in after.must_not:
+            number = None
+        if face_id in after.ignored and face_id not in after.must:
+            number = None
+        owners[face_id] = after.must.get(face_id, number)
+    decided = {(owners[face_id], scope.faces[face_id].ref.sha256) for face_id in after.must.keys() & owners.keys()}
+    for face_id, number in owners.items():
+        picture = scope.faces[face_id].ref.sha256
+        is_movable = number is not None and face_id not in after.must and number not in scope.locked
+        if is_movable and (number, picture) in decided and picture not in may_repeat:
+            owners[face_id] = None
+    _restore_anchored(scope, after, owners, may_repeat)
+    return owners
+
+
+def _restore_anchored(
+    scope: Scope, after: Constraints, owners: dict[int, int | None], may_repeat: frozenset[str]
+) -> None:
+    """Make faces of nobody members of the identity that a decision recorded for them, where its picture is free."""
+    occupied = {(number, scope.faces[face_id].ref.sha256) for face_id, number in owners.items() if number is not None}
+    for face_id in sorted(owners):
+        number, picture = after.anchors.get(face_id), scope.faces[face_id].ref.sha256
+        if number is None or owners[face_id] is not None:
+            continue
+        if (number, picture) not in occupied or picture in may_repeat:
+            owners[face_id] = number
+            occupied.add((number, picture))
+
+
+def repeated_pictures(faces: Mapping[int, KnownFace], after: Constraints) -> frozenset[str]:
+    """Return the pictures that may hold one person twice."""
+    return frozenset(faces[face_id].ref.sha256 for face_id in after.together if face_id in faces)
+
+
+def effect_of(scope: Scope, owners: Owners, before: Constraints, after: Constraints, known: Iterable[int]) -> Effect:
+    """
+    Return the differences that decisions make.
+
+    ``owners``: the identity of each face afterwards. ``known``: the identities that exist.
+    """
+    moved = {face_id for face_id, number in owners.items() if number != scope.owners[face_id]}
+    joins = Counter(number for face_id in moved if (number := owners[face_id]) is not None)
+    leaves = Counter(number for face_id in moved if (number := scope.owners[face_id]) is not None)
+    faces = Counter(number for number in owners.values() if number is not None)
+    touched = sorted(joins.keys() | leaves.keys())
+    existing = set(known)
+    return Effect(
+        changes=tuple(Change(number, joins[number], leaves[number], faces[number]) for number in touched),
+        released=sum(owners[face_id] is None for face_id in moved),
+        new=tuple(number for number in sorted(faces) if number not in existing),
+        merged=tuple(sorted(set(after.merged.items()) - set(before.merged.items()))),
+        settings=_settings(before, after),
+        others=_others(before, after),
+    )
+
+
+def _settings(before: Constraints, after: Constraints) -> tuple[tuple[int, str], ...]:
+    """Return which settings of which identities differ."""
+    names = ("locks", "labels", "hidden", "covers", "births", "minors")
+    words = dict(zip(names, ("lock", "label", "never_export", "cover", "birth_date", "minor"), strict=True))
+    found: list[tuple[int, str]] = []
+    for name in names:
+        old, new = getattr(before, name), getattr(after, name)
+        found += [
+            (number, words[name]) for number in sorted(old.keys() | new.keys()) if old.get(number) != new.get(number)
+        ]
+    found += [(number, "stranger") for number in sorted(before.strangers ^ after.strangers)]
+    return tuple(found + [(number, "of_age") for number in sorted(before.adults ^ after.adults)])
+
+
+def _others(before: Constraints, after: Constraints) -> tuple[str, ...]:
+    """Return which other constraints differ."""
+    names = (
+        "must",
+        "must_not",
+        "confirmed",
+        "ignored",
+        "no_faces",
+        "apart",
+        "attached",
+        "together",
+        "not_for_sets",
+        "later_faces",
+        "later_identities",
+        "of_age",
+    )
+    return tuple(name for name in names if getattr(before, name) != getattr(after, name))
+
+
+def refuse_impossible(scope: Scope, owners: Owners, after: Constraints, *, even_if_locked: bool) -> None:
+    """
+    Raise a ``RequestError`` where an identity would have two faces of one picture, or a locked one would change.
+
+    Pairs of faces that an identity has already are not counted.
+    """
+    before = _twice(scope, scope.owners, after)
+    pairs = {key: faces for key, faces in _twice(scope, owners, after).items() if key not in before}
+    if pairs:
+        faces = sorted(face_id for several in pairs.values() for face_id in several)
+        numbers = sorted({number for number, _ in pairs})
+        raise RequestError(
+            f"identity {some(numbers)} would be twice in {len(pairs)} picture{'s' if len(pairs) > 1 else ''} (faces "
+            f"{some(faces)}): they show two people, or one face is wrong and is to be rejected first; in a mirror or "
+            "collage, allow the picture to show one person twice first (allow-twice)"
+        )
+    moved = [face_id for face_id, number in owners.items() if number != scope.owners[face_id]]
+    changed = {number for face_id in moved for number in (owners[face_id], scope.owners[face_id])}
+    locked = sorted(number for number in changed if number is not None and number in scope.locked)
+    if locked and not even_if_locked:
+        raise RequestError(
+            f"identity {some(locked)} is locked: unlock it first, or say that it is to be changed all the same "
+            "(--even-if-locked)",
+            status=423,
+        )
+
+
+def _twice(scope: Scope, owners: Owners, after: Constraints) -> dict[tuple[int, str], list[int]]:
+    """Return the faces of each identity that are together in one picture that may not hold a person twice."""
+    may_repeat = repeated_pictures(scope.faces, after)
+    found: dict[tuple[int, str], list[int]] = {}
+    for face_id, number in owners.items():
+        picture = scope.faces[face_id].ref.sha256
+        if number is not None and picture not in may_repeat:
+            found.setdefault((number, picture), []).append(face_id)
+    return {key: faces for key, faces in found.items() if len(faces) > 1}

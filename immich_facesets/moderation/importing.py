@@ -1,0 +1,70 @@
+"""Decisions of another installation: which of its numbers are which identities here."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from immich_facesets.moderation.decisions import Decision, FaceRef, Merge, Part, Split, numbers_in
+from immich_facesets.moderation.records import Line
+
+
+def translation(
+    lines: Sequence[Line], owner_of: Mapping[FaceRef, int], used: Iterable[int], next_number: int
+) -> dict[int, int]:
+    """
+    Return the number here of each identity that the lines mention.
+
+    It is the identity that has most of the faces that the lines record of it. An identity of which nothing is known here
+    keeps its number where that is free, and gets a new one otherwise. Two identities never become one by this.
+
+    ``owner_of``: the identity here of each recorded face. ``used``: all numbers of identities here.
+    """
+    here, found = set(used), dict[int, int]()
+    faces = _faces_of(lines)
+    for number in dict.fromkeys(number for line in lines for number in _in_order(line)):
+        counts = Counter(owner_of[ref] for ref in faces.get(number, ()) if ref in owner_of)
+        best = counts.most_common(1)
+        if best and 2 * best[0][1] > counts.total() and best[0][0] not in found.values():
+            found[number] = best[0][0]
+        elif number not in here and number not in found.values():
+            found[number] = number
+        else:
+            next_number = max([next_number, *(one + 1 for one in found.values())])
+            found[number] = next_number
+    return found
+
+
+def _in_order(line: Line) -> list[int]:
+    """Return the numbers that a line mentions; one that it creates comes last."""
+    new = {line.decision.number} if isinstance(line.decision, Split) else set[int]()
+    return sorted(numbers_in(line.decision) | {part.number for part in line.members}, key=lambda one: (one in new, one))
+
+
+def _faces_of(lines: Sequence[Line]) -> dict[int, list[FaceRef]]:
+    """Return the faces that the lines record of each identity, as it was first mentioned; those it was created from do not count."""
+    found: dict[int, list[FaceRef]] = {}
+    for line in lines:
+        new = line.decision.number if isinstance(line.decision, Split) else None
+        parts = (*line.members, *(line.decision.parts if isinstance(line.decision, Merge) else ()))
+        for part in parts:
+            found.setdefault(part.number, list(part.faces))
+        if new is not None:
+            found.setdefault(new, [])
+    return found
+
+
+def renumbered(decision: Decision, numbers: Mapping[int, int]) -> Decision:
+    """Return a decision with other numbers."""
+    fields = ("into", "identity", "other", "number", "origin")
+    changes: dict[str, object] = {
+        name: numbers[number] for name in fields if (number := getattr(decision, name, None)) is not None
+    }
+    if isinstance(decision, Merge):
+        changes["parts"] = renumbered_parts(decision.parts, numbers)
+    return msgspec.structs.replace(decision, **changes)
+
+
+def renumbered_parts(parts: Iterable[Part], numbers: Mapping[int, int]) -> tuple[Part, ...]:
+    """Return parts with other numbers."""
+    return tuple(msgspec.structs.replace(part, number=numbers[part.number]) for part in parts)

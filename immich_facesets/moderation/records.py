@@ -1,0 +1,114 @@
+"""Decisions as they are recorded and carried to another installation: who made each, when, from where, and why."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+from immich_facesets.errors import RequestError
+from immich_facesets.moderation.decisions import Decision, Part, Undo
+
+MadeFrom = Literal["page", "api", "command", "import"]
+MOST_REASON = 2000
+Text = Annotated[str, msgspec.Meta(max_length=MOST_REASON)]
+Uid = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+
+
+class Author(msgspec.Struct, frozen=True):
+    """The author of decisions, from where they are made, and why (free text)."""
+
+    made_by: str
+    made_from: MadeFrom
+    reason: str = ""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """
+    One decision as stored.
+
+    ``uid`` is the same in every installation; ``batch``: that of the first decision of those made in one step. ``members``:
+    the identities that it mentions, with their faces at that time. By these they are found after a new import.
+    """
+
+    decision_id: int
+    uid: str
+    batch: str
+    decision: Decision
+    made_by: str
+    made_from: str
+    made_at: datetime
+    reason: str = ""
+    members: tuple[Part, ...] = ()
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of an export (docs/decisions.md); ``version`` is that of its form. ``undoes``: the uid of the decision that an undo takes back."""
+
+    version: Literal[1] = 1
+    uid: Uid
+    batch: Uid
+    made_by: Annotated[str, msgspec.Meta(max_length=200)]
+    made_from: MadeFrom
+    made_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    reason: Text = ""
+    undoes: Uid | None = None
+    decision: Decision
+    members: tuple[Part, ...] = ()
+
+
+def uid_of(decision_id: int, made_at: datetime, kind: str) -> str:
+    """Return the uid of a decision that was recorded without one: the same at every look."""
+    return hashlib.sha256(f"{decision_id} {made_at.isoformat()} {kind}".encode()).hexdigest()[:16]
+
+
+def to_lines(records: Iterable[Record]) -> Iterator[bytes]:
+    """Return each record as one line of JSON, in their order."""
+    uids: dict[int, str] = {}
+    for one in records:
+        uids[one.decision_id] = one.uid
+        undoes = uids.get(one.decision.decision) if isinstance(one.decision, Undo) else None
+        made_from = one.made_from if one.made_from in ("page", "api", "command", "import") else "command"
+        line = Line(
+            uid=one.uid,
+            batch=one.batch,
+            made_by=one.made_by,
+            made_from=made_from,  # type: ignore[arg-type]  # narrowed above, which mypy does not follow
+            made_at=one.made_at,
+            reason=one.reason,
+            undoes=undoes,
+            decision=one.decision,
+            members=one.members,
+        )
+        yield msgspec.json.encode(line) + b"\n"
+
+
+def from_lines(content: bytes) -> list[Line]:
+    """Return all lines of an export; ``RequestError`` (400) with the number of the first line that is none."""
+    found: list[Line] = []
+    seen: set[str] = set()
+    decoder = msgspec.json.Decoder(Line)
+    for number, text in enumerate(content.splitlines(), start=1):
+        if not text.strip():
+            continue
+        try:
+            line = decoder.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RequestError(f"line {number} is no decision: {error}", status=400) from error
+        if line.uid in seen:
+            raise RequestError(f"line {number} has the uid of an earlier line: each decision has its own", status=400)
+        if isinstance(line.decision, Undo) and line.undoes is None:
+            raise RequestError(f"line {number} is an undo without 'undoes', the uid of what it takes back", status=400)
+        if line.undoes is not None and line.undoes not in seen:
+            raise RequestError(f"line {number} undoes a decision that is on no earlier line", status=400)
+        seen.add(line.uid)
+        found.append(line)
+    return found
+
+
+def active_ids(undone: frozenset[int], records: Mapping[int, Record]) -> list[int]:
+    """Return the ids of the decisions that are in effect, ascending; undos are none."""
+    return [
+        number for number, one in sorted(records.items()) if number not in undone and not isinstance(one.decision, Undo)
+    ]
