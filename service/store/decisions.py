@@ -1,27 +1,106 @@
 """Moderators' decisions: only ever added, and the only data here that cannot be computed again."""
 
+import secrets
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, func, insert, select, update
 
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.moderation.constraints import Constraints, constraints
-from immich_facesets.moderation.decisions import Decision, FaceRef, from_json, rename_source, to_json
+from immich_facesets.moderation.decisions import (
+    Decision,
+    FaceRef,
+    Part,
+    Undo,
+    faces_in,
+    from_json,
+    rename_source,
+    to_json,
+)
+from immich_facesets.moderation.records import Author, Record, uid_of
+from service.store.chunks import chunks
 from service.store.tables import decisions, faces
 
 
-def record_decision(tx: Connection, decision: Decision, *, made_by: str, now: datetime) -> int:
+def record_decision(
+    tx: Connection,
+    decision: Decision,
+    *,
+    made_by: str,
+    now: datetime,
+    made_from: str = "command",
+    reason: str = "",
+    uid: str | None = None,
+    batch: str | None = None,
+    members: Sequence[Part] = (),
+) -> int:
     """Append a decision and return its number."""
-    body = to_json(decision)
-    result = tx.execute(insert(decisions).values(kind=body["kind"], body=body, made_by=made_by, made_at=now))
+    body, uid = to_json(decision), uid or secrets.token_hex(8)
+    result = tx.execute(
+        insert(decisions).values(
+            kind=body["kind"],
+            body=body,
+            made_by=made_by,
+            made_at=now,
+            uid=uid,
+            batch=batch or uid,
+            made_from=made_from,
+            reason=reason,
+            members=msgspec.to_builtins(tuple(members)) if members else None,
+        )
+    )
     key = result.inserted_primary_key
     return int(key[0]) if key is not None else 0
 
 
+def record_batch(
+    tx: Connection, made: Iterable[tuple[Decision, Sequence[Part]]], author: Author, now: datetime
+) -> tuple[int, ...]:
+    """Append decisions made in one step, each with the members of what it mentions, and return their numbers."""
+    batch = secrets.token_hex(8)
+    return tuple(
+        record_decision(
+            tx,
+            decision,
+            made_by=author.made_by,
+            now=now,
+            made_from=author.made_from,
+            reason=author.reason,
+            uid=batch if place == 0 else None,
+            batch=batch,
+            members=members,
+        )
+        for place, (decision, members) in enumerate(made)
+    )
+
+
 def all_decisions(tx: Connection) -> list[tuple[int, Decision]]:
     """Return every decision with its number, in the order they were made."""
-    rows = tx.execute(select(decisions).order_by(decisions.c.decision_id))
+    rows = tx.execute(select(decisions.c.decision_id, decisions.c.body).order_by(decisions.c.decision_id))
     return [(row.decision_id, from_json(row.body)) for row in rows]
+
+
+def all_records(tx: Connection) -> list[Record]:
+    """Return every decision with who made it, when, from where and why, in the order they were made."""
+    return [_record(row) for row in tx.execute(select(decisions).order_by(decisions.c.decision_id))]
+
+
+def _record(row: Any) -> Record:
+    uid = row.uid or uid_of(row.decision_id, row.made_at, row.kind)
+    return Record(
+        decision_id=row.decision_id,
+        uid=uid,
+        batch=row.batch or uid,
+        decision=from_json(row.body),
+        made_by=row.made_by,
+        made_from=row.made_from,
+        made_at=row.made_at,
+        reason=row.reason,
+        members=msgspec.convert(row.members or (), tuple[Part, ...]),
+    )
 
 
 def rename_in_decisions(tx: Connection, old: str, new: str) -> None:
@@ -40,22 +119,47 @@ def last_id(tx: Connection) -> int:
 
 def constraints_now(tx: Connection, space: str) -> Constraints:
     """Return the constraints that the decisions place on the faces of a space."""
-    made = all_decisions(tx)
-    if not made:
-        return constraints([], lambda _: None)
-    places: dict[str, list[tuple[int, Box]]] = {}
-    rows = tx.execute(
-        select(faces.c.face_id, faces.c.sha256, faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
-        .where(faces.c.space == space)
-        .order_by(faces.c.face_id)
-    )
-    for row in rows:
-        places.setdefault(row.sha256, []).append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
+    made = all_records(tx)
+    return constraints_of(made, resolver(tx, space, made)) if made else Constraints()
 
-    def resolve(ref: FaceRef) -> int | None:
+
+def constraints_of(made: Iterable[Record], resolve: Callable[[FaceRef], int | None]) -> Constraints:
+    """Return the constraints that follow from records."""
+    records = tuple(made)
+    return constraints(
+        ((one.decision_id, one.decision) for one in records),
+        resolve,
+        {one.decision_id: one.members for one in records if one.members},
+    )
+
+
+def resolver(tx: Connection, space: str, made: Iterable[Record]) -> Callable[[FaceRef], int | None]:
+    """Return the function that finds the face of a space to which a reference in these records leads, if there is one."""
+    refs = (
+        ref
+        for one in made
+        if not isinstance(one.decision, Undo)
+        for ref in (*faces_in(one.decision), *(face for part in one.members for face in part.faces))
+    )
+    return finder(tx, space, {ref.sha256 for ref in refs})
+
+
+def finder(tx: Connection, space: str, sha256s: Iterable[str]) -> Callable[[FaceRef], int | None]:
+    """Return the function that finds the face of a space at a reference, in these contents."""
+    places: dict[str, list[tuple[int, Box]]] = {}
+    for some in chunks(sorted(set(sha256s))):
+        rows = tx.execute(
+            select(faces.c.face_id, faces.c.sha256, faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)
+            .where(faces.c.space == space, faces.c.sha256.in_(some))
+            .order_by(faces.c.face_id)
+        )
+        for row in rows:
+            places.setdefault(row.sha256, []).append((row.face_id, Box(row.x1, row.y1, row.x2, row.y2)))
+
+    def find(ref: FaceRef) -> int | None:
         overlap, face_id = max(
             ((ref.box.iou(box), -face) for face, box in places.get(ref.sha256, ())), default=(0.0, 0)
         )
         return -face_id if overlap >= SAME_FACE_IOU else None
 
-    return constraints(made, resolve)
+    return find

@@ -15,6 +15,8 @@ from immich_facesets.faces import Box, light_of
 from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingPlan, Known
 from service.store import births, past_people
 from service.store.chunks import chunks
+from service.store.decided_members import follow_settings
+from service.store.decisions import all_records, constraints_of
 from service.store.former_members import forget_returned, move_former_members, record_dissolved
 from service.store.hints import hint_from_row
 from service.store.imported_faces import add_import_assertions
@@ -256,6 +258,8 @@ def apply_grouping(tx: Connection, plan: GroupingPlan, now: datetime) -> None:
             .where(identities.c.number == naming.identity)
             .values(named_by_source=naming.source, named_by_person=naming.person_id)
         )
+    if made := all_records(tx):
+        follow_settings(tx, constraints_of(made, lambda _: None), now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class IdentityRow:
 
 
 def list_identities(tx: Connection) -> list[IdentityRow]:
-    """Return every identity that has faces, by number."""
+    """Return every identity that has faces, by number; strangers are left out."""
     names: Mapping[int, str] = labels(tx)
     rows = tx.execute(
         select(
@@ -35,7 +35,8 @@ def list_identities(tx: Connection) -> list[IdentityRow]:
         )
         .join(memberships, memberships.c.identity == identities.c.number)
         .join(faces, faces.c.face_id == memberships.c.face_id)
-        .group_by(*identities.c)
+        .where(identities.c.is_stranger.is_(False))
+        .group_by(identities.c.number)
         .order_by(identities.c.number)
     )
     return [

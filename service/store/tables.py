@@ -361,6 +361,9 @@ identities = Table(
     Column("named_by_person", String(200)),
     Column("is_locked", Boolean, nullable=False, default=False),
     Column("never_export", Boolean, nullable=False, default=False),
+    Column("is_stranger", Boolean, nullable=False, default=False, server_default=false()),  # ignored for good
+    Column("merged_into", Integer),  # the number that a moderator merged it into; chains are resolved
+    Column("cover", JSON(none_as_null=True)),  # {"sha256": ..., "box": ...} of the face that a moderator chose
     Column("created_at", Instant, nullable=False),
 )
 
@@ -433,6 +436,13 @@ decisions = Table(
     Column("body", JSON, nullable=False),  # refers to content hash + box, never to row ids
     Column("made_by", String(200), nullable=False),
     Column("made_at", Instant, nullable=False),
+    Column("uid", String(40)),  # the same in every installation
+    Column("batch", String(40)),  # the uid of the first decision of those that were made in one step
+    Column("made_from", String(20), nullable=False, server_default="command"),  # page | api | command | import
+    Column("reason", Text, nullable=False, server_default=""),  # free text
+    # The identities that it mentions, with their faces and people at that time; None in rows before 0022.
+    Column("members", JSON(none_as_null=True)),
+    Index("ix_decisions_uid", "uid", unique=True),
     sqlite_autoincrement=True,
 )
 

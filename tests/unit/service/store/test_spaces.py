@@ -25,7 +25,9 @@ from immich_facesets.grouping.nearly_there import NearlyThere
 from immich_facesets.grouping.plan import GroupingPlan, Join, Link
 from immich_facesets.imports.plan import ImportOutcome, ImportPlan, PlannedSet
 from immich_facesets.imports.sorted_faces import SortedFace, SortedSet
-from immich_facesets.moderation.decisions import FaceRef, Reject
+from immich_facesets.moderation.decisions import FaceRef, Lock, Reject
+from immich_facesets.moderation.records import Line
+from immich_facesets.moderation.requests import LockIdentity
 from immich_facesets.quality.landmarks import Enriched
 from immich_facesets.quality.pose import Pose
 from service.store import (
@@ -33,6 +35,7 @@ from service.store import (
     births,
     contents,
     cuts,
+    decision_imports,
     decisions,
     embedding_work,
     enrichments,
@@ -48,6 +51,7 @@ from service.store import (
     imported_faces,
     imports,
     members,
+    moderation,
     named_values,
     past_people,
     picture_copies,
@@ -70,6 +74,7 @@ SHA256 = content(ANNA).sha256
 SORTED = SortedFace(SHA256, (), Box(100, 100, 300, 300))
 
 KEY = "k" * 64
+LINE = Line(uid="u", batch="u", made_by="anna", made_from="command", made_at=NOON, decision=Lock(identity=1))
 
 READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     assets.known_assets: ("anna", ["a1", "a2", "a3"]),
@@ -97,8 +102,12 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     picture_copies.faces_in: (RECIPE.space, [SHA256]),
     picture_copies.face_crops: (RECIPE.space,),
     decisions.all_decisions: (),
+    decisions.all_records: (),
     decisions.constraints_now: (RECIPE.space,),
     decisions.last_id: (),
+    moderation.preview_decisions: ([LockIdentity(identity=1)],),
+    moderation.faces_in_pictures: (RECIPE.space, [SHA256]),
+    decision_imports.preview_import: ([LINE],),
     eras.stored_eras: (),
     enrichments.enriched_faces: (RECIPE.space,),
     enrichments.enriched_of: ([1, 2],),
@@ -159,7 +168,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
 }
 """Every query of the store, with its arguments for the space in use."""
 
-PARTS = {"add_import_assertions", "imported_eras", "resolver_of", "moved"} | {
+PARTS = {"add_import_assertions", "imported_eras", "resolver_of", "moved", "finder", "resolver", "facts_of"} | {
     "read_state",
     "data_folder",
     "read_scope",
@@ -188,6 +197,7 @@ CHANGES = {
     "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_cut record_export record_copy record_export_folder",
     "record_removal record_enrichment rename_in_decisions keep_places keep_dates keep_likenesses",
     "write_value write_ended_sessions write_scope forget_scope write_last_complete_sync write_thresholds write_nearly_there record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
+    "record_batch decide apply_step write_members attach_to move_eras follow_settings import_decisions",
     "retry_above_limits announce_space use_space mark_unasked rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
 }
 

@@ -1,0 +1,112 @@
+"""Rows that follow from decisions: memberships, people, eras, and the settings of identities. Parts of larger transactions."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, delete, insert, select, update
+
+from immich_facesets.moderation.constraints import Constraints
+from service.store.chunks import chunks
+from service.store.tables import era_faces, eras, identities, memberships, people
+from service.store.upsert import upsert
+
+
+def follow_settings(tx: Connection, decided: Constraints, now: Any) -> None:
+    """
+    Let the rows of identities have what decisions set: label, lock, cover, exports, strangers, merges.
+
+    A merged number has a row, too, so that it is never given again and leads to its survivor.
+    """
+    wanted: dict[int, dict[str, Any]] = {}
+    for number, is_locked in decided.locks.items():
+        wanted.setdefault(number, {})["is_locked"] = is_locked
+    for number, label in decided.labels.items():
+        wanted.setdefault(number, {})["label"] = label
+    for number, is_hidden in decided.hidden.items():
+        wanted.setdefault(number, {})["never_export"] = is_hidden
+    for number, cover in decided.covers.items():
+        wanted.setdefault(number, {})["cover"] = None if cover is None else msgspec.to_builtins(cover)
+    known = {row.number: row for row in tx.execute(select(identities))}
+    for number in {*decided.strangers, *decided.merged, *known}:
+        ours = {"is_stranger": number in decided.strangers, "merged_into": decided.merged.get(number)}
+        wanted.setdefault(number, {}).update(ours)
+    missing = sorted(decided.merged.keys() - known.keys())
+    if missing:
+        tx.execute(insert(identities), [{"number": one, "origin": "asserted", "created_at": now} for one in missing])
+    for number, values in sorted(wanted.items()):
+        row = known.get(number)
+        differs = {name: value for name, value in values.items() if row is None or getattr(row, name) != value}
+        if differs and (row is not None or number in decided.merged):
+            tx.execute(update(identities).where(identities.c.number == number).values(**differs))
+
+
+def write_members(
+    tx: Connection, owners: Mapping[int, int | None], distances: Mapping[int, float], how: Mapping[int, str]
+) -> None:
+    """Write the identity of each of these faces (None: of none); of those that have one, the distance and how it joined."""
+    for leaves in chunks([face_id for face_id, number in owners.items() if number is None]):
+        tx.execute(delete(memberships).where(memberships.c.face_id.in_(leaves)))
+    upsert(
+        tx,
+        memberships,
+        [
+            {
+                "face_id": face_id,
+                "identity": number,
+                "distance": distances[face_id],
+                "how": how[face_id],
+                "confidence": None,
+            }
+            for face_id, number in owners.items()
+            if number is not None
+        ],
+    )
+
+
+def attach_to(tx: Connection, attached: Mapping[tuple[str, str], int]) -> None:
+    """Attach people to identities, those who are gone too."""
+    for (source, person_id), number in sorted(attached.items()):
+        mine = (people.c.source == source, people.c.person_id == person_id)
+        tx.execute(update(people).where(*mine, people.c.identity.is_distinct_from(number)).values(identity=number))
+
+
+def move_eras(tx: Connection, owners: Mapping[int, int | None], now: Any) -> None:
+    """
+    Let the eras of moved faces follow them: into an identity that has none, or one of the same name.
+
+    Otherwise the next publish finds the era of a face anew. Eras of a touched identity without faces end.
+    """
+    rows = [
+        row
+        for some in chunks(sorted(owners))
+        for row in tx.execute(select(era_faces).where(era_faces.c.face_id.in_(some)))
+        if owners[row.face_id] not in (None, row.identity)
+    ]
+    targets = {owners[row.face_id] for row in rows}
+    named = _eras_of(tx, {*(number for number in targets if number is not None), *(row.identity for row in rows)})
+    taken = {number for number, _ in named}
+    for row in rows:
+        key = (owners[row.face_id], row.name)
+        if key not in named:
+            if key[0] in taken:
+                continue
+            old = named[row.identity, row.name]._mapping  # noqa: SLF001 - SQLAlchemy's documented mapping access
+            upsert(tx, eras, [{**dict(old), "identity": key[0], "made_at": now}])
+            named[key[0], row.name] = named[row.identity, row.name]  # type: ignore[index]  # never None: see above
+        tx.execute(update(era_faces).where(era_faces.c.face_id == row.face_id).values(identity=key[0]))
+    _end_empty(tx, {row.identity for row in rows})
+
+
+def _eras_of(tx: Connection, numbers: Iterable[int]) -> dict[tuple[int, str], Any]:
+    return {
+        (row.identity, row.name): row
+        for some in chunks(sorted(set(numbers)))
+        for row in tx.execute(select(eras).where(eras.c.identity.in_(some)))
+    }
+
+
+def _end_empty(tx: Connection, numbers: Iterable[int]) -> None:
+    for number in sorted(numbers):
+        filled = select(era_faces.c.name).where(era_faces.c.identity == number)
+        tx.execute(delete(eras).where(eras.c.identity == number, eras.c.name.not_in(filled)))

@@ -1,0 +1,243 @@
+"""Decisions take effect: checked, appended and applied in one transaction, for commands, API and pages alike."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, insert, select
+
+from immich_facesets.errors import SetupError
+from immich_facesets.faces import Box
+from immich_facesets.moderation.decisions import FaceRef, Undo, faces_in, kind_of, numbers_in
+from immich_facesets.moderation.effects import Effect
+from immich_facesets.moderation.facts import Facts, KnownFace, KnownIdentity
+from immich_facesets.moderation.records import Author, Record
+from immich_facesets.moderation.requests import RedoDecision, Request, UndoDecision, chosen_in, numbers_of
+from immich_facesets.moderation.steps import Step, take_step
+from immich_facesets.names import name_key
+from service.store.chunks import chunks
+from service.store.decided_members import attach_to, follow_settings, move_eras, write_members
+from service.store.decisions import all_records, constraints_of, finder, record_batch
+from service.store.former_members import forget_returned
+from service.store.identities import labels
+from service.store.runs import highest_number
+from service.store.spaces import active_space
+from service.store.tables import faces, identities, memberships, people, vectors
+
+Members = Mapping[int, Sequence[int]]
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """The answer to requests: the decisions made (none by a preview), their kinds, and what they change."""
+
+    decisions: tuple[int, ...]
+    kinds: tuple[str, ...]
+    effect: Effect
+
+
+def decide(tx: Connection, requests: Sequence[Request], author: Author, now: datetime) -> Decided:
+    """
+    Check, append and apply the decisions of these requests, as one step: the commit point of decisions.
+
+    Raises a ``RequestError`` for the first request that asks for the impossible; nothing is changed then.
+    """
+    before = _facts(tx, requests)
+    step = take_step(requests, before)
+    ids = record_batch(tx, step.entries, author, now)
+    apply_step(tx, before, step.facts, now)
+    return Decided(ids, _kinds(step), step.effect)
+
+
+def preview_decisions(tx: Connection, requests: Sequence[Request]) -> Decided:
+    """Return what ``decide`` would change; nothing is written."""
+    step = take_step(requests, _facts(tx, requests))
+    return Decided((), _kinds(step), step.effect)
+
+
+def _kinds(step: Step) -> tuple[str, ...]:
+    return tuple(kind_of(decision) for decision, _ in step.entries)
+
+
+def apply_step(tx: Connection, before: Facts, after: Facts, now: datetime) -> None:
+    """Write what lies between the facts before and after a step: numbers, members, people, eras and settings."""
+    known = set(tx.scalars(select(identities.c.number)))
+    new = sorted({face.identity for face in after.faces.values() if face.identity is not None} - known)
+    if new:
+        tx.execute(insert(identities), [{"number": one, "origin": "asserted", "created_at": now} for one in new])
+    owners = {
+        face_id: face.identity
+        for face_id, face in after.faces.items()
+        if face.identity != before.faces[face_id].identity
+    }
+    how = {face_id: "decided" if face_id in after.constraints.must else "matched" for face_id in owners}
+    write_members(tx, owners, _distances(tx, owners, after), how)
+    forget_returned(tx, [face_id for face_id, number in owners.items() if number is not None])
+    attach_to(tx, {person: one.number for one in after.identities.values() for person in one.people})
+    move_eras(tx, owners, now)
+    follow_settings(tx, after.constraints, now)
+
+
+def _facts(tx: Connection, requests: Sequence[Request]) -> Facts:
+    """Return the facts that these requests touch."""
+    space = active_space(tx)
+    if space is None:
+        raise SetupError("nobody was found yet: run 'immich-facesets sync' first")
+    records = {one.decision_id: one for one in all_records(tx)}
+    targets = [one for number in _targets(requests) for one in _chain(number, records)]
+    named = [one for request in requests for one in chosen_in(request)]
+    refs = [one for one in named if isinstance(one, FaceRef)]
+    refs += [ref for one in targets for ref in faces_in(one.decision)]
+    pictures = _pictures_of(tx, space, [one for one in named if isinstance(one, int)]) | {ref.sha256 for ref in refs}
+    recorded = {
+        ref.sha256
+        for one in records.values()
+        for ref in (*faces_in(one.decision), *(ref for part in one.members for ref in part.faces))
+    }
+    found = faces_in_pictures(tx, space, pictures)
+    decided = constraints_of(records.values(), finder(tx, space, recorded | pictures))
+    numbers = {number for request in requests for number in numbers_of(request)}
+    numbers |= {number for one in targets for number in numbers_in(one.decision)}
+    numbers |= {face.identity for face in found.values() if face.identity is not None}
+    numbers |= {decided.current(number) for number in numbers}
+    return facts_of(tx, space, numbers, found, records, recorded | pictures)
+
+
+def facts_of(
+    tx: Connection,
+    space: str,
+    numbers: Iterable[int],
+    found: Mapping[int, KnownFace],
+    records: Mapping[int, Record],
+    sha256s: Iterable[str],
+) -> Facts:
+    """Return the facts about these identities and faces; ``sha256s``: the contents to which references may lead."""
+    wanted = sorted(set(numbers))
+    everybody = {**found, **_faces(tx, space, memberships.c.identity, wanted)}
+    resolve = finder(tx, space, {*sha256s, *(face.ref.sha256 for face in everybody.values())})
+    decided = constraints_of(records.values(), resolve)
+    shown = labels(tx)
+    return Facts(
+        faces=everybody,
+        identities=_identities(tx, wanted, shown),
+        named=_named(tx, shown),
+        records=records,
+        constraints=decided,
+        next_number=max([highest_number(tx), *decided.mentioned]) + 1,
+        resolve=resolve,
+        nearest=lambda since, groups: _nearest(tx, since, groups),
+    )
+
+
+def _targets(requests: Sequence[Request]) -> list[int]:
+    return [one.decision for one in requests if isinstance(one, UndoDecision | RedoDecision)]
+
+
+def _chain(number: int, records: Mapping[int, Record]) -> list[Record]:
+    """Return a decision with those made in one step with it, and what these undo."""
+    record = records.get(number)
+    if record is None:
+        return []
+    batch = [one for one in records.values() if one.batch == record.batch]
+    undone = [one.decision.decision for one in batch if isinstance(one.decision, Undo)]
+    return batch + [records[number] for number in undone if number in records]
+
+
+def _pictures_of(tx: Connection, space: str, face_ids: Sequence[int]) -> set[str]:
+    found: set[str] = set()
+    for some in chunks(face_ids):
+        found |= set(tx.scalars(select(faces.c.sha256).where(faces.c.space == space, faces.c.face_id.in_(some))))
+    return found
+
+
+def _faces(tx: Connection, space: str, column: Any, keys: Iterable[Any]) -> dict[int, KnownFace]:
+    found: dict[int, KnownFace] = {}
+    for some in chunks(sorted(set(keys))):
+        rows = tx.execute(
+            select(
+                faces.c.face_id, faces.c.sha256, faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2, memberships.c.identity
+            )
+            .outerjoin(memberships, memberships.c.face_id == faces.c.face_id)
+            .where(faces.c.space == space, column.in_(some))
+        )
+        for row in rows:
+            ref = FaceRef(row.sha256, Box(row.x1, row.y1, row.x2, row.y2))
+            found[row.face_id] = KnownFace(row.face_id, ref, row.identity)
+    return found
+
+
+def faces_in_pictures(tx: Connection, space: str, sha256s: Iterable[str]) -> dict[int, KnownFace]:
+    """Return all faces of a space in these contents, by id."""
+    return _faces(tx, space, faces.c.sha256, sha256s)
+
+
+def _identities(tx: Connection, numbers: Sequence[int], shown: Mapping[int, str]) -> dict[int, KnownIdentity]:
+    attached: dict[int, list[tuple[str, str]]] = {}
+    found: dict[int, KnownIdentity] = {}
+    for some in chunks(numbers):
+        for one in tx.execute(select(people).where(people.c.identity.in_(some))):
+            attached.setdefault(one.identity, []).append((one.source, one.person_id))
+        for row in tx.execute(select(identities).where(identities.c.number.in_(some))):
+            found[row.number] = KnownIdentity(
+                row.number,
+                label=shown.get(row.number),
+                own_label=row.label,
+                is_locked=row.is_locked,
+                is_hidden=row.never_export,
+                cover=None if row.cover is None else msgspec.convert(row.cover, FaceRef),
+                people=tuple(sorted(attached.get(row.number, ()))),
+            )
+    return found
+
+
+def _named(tx: Connection, shown: Mapping[int, str]) -> dict[str, tuple[int, ...]]:
+    """Return the identities with faces that have a name, by ``name_key``."""
+    placed = set(tx.scalars(select(memberships.c.identity).distinct()))
+    found: dict[str, list[int]] = {}
+    for number in sorted(placed & shown.keys()):
+        found.setdefault(name_key(shown[number]), []).append(number)
+    return {name: tuple(numbers) for name, numbers in found.items()}
+
+
+def _vectors(tx: Connection, face_ids: Iterable[int]) -> dict[int, NDArray[np.float32]]:
+    found: dict[int, NDArray[np.float32]] = {}
+    for some in chunks(sorted(set(face_ids))):
+        for row in tx.execute(select(vectors).where(vectors.c.face_id.in_(some))):
+            found[row.face_id] = np.frombuffer(row.vector, dtype="<f4")
+    return found
+
+
+def _centres(tx: Connection, groups: Members) -> dict[int, NDArray[np.float32]]:
+    """Return the normalised mean vector of each identity's faces."""
+    centres: dict[int, NDArray[np.float32]] = {}
+    for number, group in groups.items():
+        total = np.sum(list(_vectors(tx, group).values()), axis=0)
+        centres[number] = (total / max(float(np.linalg.norm(total)), 1e-9)).astype(np.float32)
+    return centres
+
+
+def _nearest(tx: Connection, since: Sequence[int], groups: Members) -> dict[int, int]:
+    """Return for each face the identity whose faces are nearest to it on the mean."""
+    if not since or not groups:
+        return {}
+    centres = _centres(tx, groups)
+    return {
+        face_id: min(centres, key=lambda number: (-float(vector @ centres[number]), number))
+        for face_id, vector in _vectors(tx, since).items()
+    }
+
+
+def _distances(tx: Connection, owners: Mapping[int, int | None], after: Facts) -> dict[int, float]:
+    """Return the distance of each face from the mean of the identity that it joins."""
+    joined = {face_id: number for face_id, number in owners.items() if number is not None}
+    groups: dict[int, list[int]] = {number: [] for number in joined.values()}
+    for face_id, face in after.faces.items():
+        if face.identity in groups:
+            groups[face.identity].append(face_id)
+    centres = _centres(tx, groups)
+    return {
+        face_id: max(0.0, 1.0 - float(vector @ centres[joined[face_id]]))
+        for face_id, vector in _vectors(tx, joined).items()
+    }

@@ -1,0 +1,155 @@
+"""A small library in a real store, grouped as a sync does it, for decisions to be made about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from builders import INFO, NOON, RECIPE, asset, content, face_answer, hint, plans, unit_like
+from msgspec.structs import replace
+from sqlalchemy import Connection, select
+
+from immich_facesets.assets import Person
+from immich_facesets.faces import Box
+from immich_facesets.grouping.plan import GroupingPlan, GroupingRules, plan_grouping
+from immich_facesets.moderation.records import Author, Record, from_lines, to_lines
+from immich_facesets.moderation.requests import Request
+from immich_facesets.spaces import OperatingPoints
+from service.store import (
+    assets,
+    contents,
+    decision_imports,
+    decisions,
+    former_members,
+    identities,
+    moderation,
+    runs,
+    sources,
+    spaces,
+)
+from service.store import tables as t
+from service.store.database import Store
+from service.store.moderation import Decided
+
+BY = Author("anna", "command", "a reason")
+SIDE = Box(600, 100, 800, 300)
+RULES = GroupingRules(min_faces=3)
+
+
+@dataclass
+class Moderated:
+    """
+    A store with pictures of invented people.
+
+    ``pictures``: who is on each picture, by name; one person alone, or two side by side. ``given``: the pictures that
+    the owner gave to a person in Immich, by name.
+    """
+
+    store: Store
+    pictures: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    made: int = 0
+
+    def add(self, *who: int, count: int = 1, given: str | None = None) -> list[str]:
+        """Add pictures of these people, embedded; return their names."""
+        self.store.write_now(sources.remember_source, "anna", "immich", "user-1")
+        names = []
+        for _ in range(count):
+            names.append(f"p{len(self.pictures)}")
+            self.place(names[-1], who, given)
+            self.pictures[names[-1]] = who
+        return names
+
+    def place(self, name: str, who: Sequence[int], given: str | None = None) -> None:
+        """Put one picture into the store."""
+        item = asset(name, checksum=f"{int(name[1:]) + 1:040x}", hints=(hint(person_id=given),))
+        self.store.write_now(assets.remember_page, plans(item), run_id=1)
+        found = [
+            replace(face_answer(box=box), embedding=unit_like(person, int(name[1:]) * 2 + place))
+            for place, (person, box) in enumerate(zip(who, (Box(100, 100, 300, 300), SIDE), strict=False))
+        ]
+        self.store.write_now(contents.record_content, content(item, *found, sha256=f"{int(name[1:]) + 1:064x}"), NOON)
+
+    def name_people(self, **names: str) -> None:
+        known = [Person(person, name, None, is_hidden=False) for person, name in names.items()]
+        self.store.write_now(sources.remember_people, "anna", known)
+
+    def plan(self) -> GroupingPlan:
+        """The plan of a grouping of all faces."""
+        read, space = self.store.read_now, RECIPE.space
+        return plan_grouping(
+            read(identities.face_table, space, INFO.dimension),
+            memberships=read(identities.all_memberships),
+            known=read(identities.all_known),
+            assertions=read(identities.assertions, space),
+            constraints=read(decisions.constraints_now, space),
+            thresholds=OperatingPoints(),
+            rules=RULES,
+            next_number=read(runs.highest_number) + 1,
+            carried=read(former_members.returned_members, space),
+            incomplete=read(former_members.incomplete_identities, space),
+            dissolved=read(former_members.dissolved_members, space),
+        )
+
+    def group(self) -> GroupingPlan:
+        plan = self.plan()
+        if self.store.read_now(spaces.active_space) is None:
+            self.store.write_now(spaces.use_space, RECIPE.space, plan, NOON)
+        else:
+            self.store.write_now(identities.apply_grouping, plan, NOON)
+        return plan
+
+    def decide(self, *requests: Request, by: Author = BY) -> Decided:
+        self.made += 1
+        return self.store.write_now(moderation.decide, requests, by, NOON + timedelta(minutes=self.made))
+
+    def moved(self, store: Store) -> "Moderated":
+        """The same pictures and decisions in another store, in another order, as a backup of decisions brings them."""
+        other = Moderated(store, dict(self.pictures))
+        other.store.write_now(sources.remember_source, "anna", "immich", "user-1")
+        for name in sorted(self.pictures, key=lambda name: name[::-1]):
+            other.place(name, self.pictures[name])
+        lines = from_lines(b"".join(to_lines(self.records())))
+        other.store.write_now(decision_imports.import_decisions, lines, NOON)
+        other.group()
+        return other
+
+    def records(self) -> list[Record]:
+        return self.store.read_now(decisions.all_records)
+
+    def face(self, name: str, place: int = 0) -> int:
+        """The id of a face of a picture."""
+        return self.store.read_now(_faces_of, f"{int(name[1:]) + 1:064x}")[place]
+
+    def number(self, name: str, place: int = 0) -> int | None:
+        """The identity of a face of a picture."""
+        return self.store.read_now(identities.all_memberships).get(self.face(name, place))
+
+    def members(self) -> dict[tuple[str, int], int]:
+        """The identity of each member, by picture and place in it."""
+        now = self.store.read_now(identities.all_memberships)
+        ids = {
+            (name, place): self.face(name, place) for name, who in self.pictures.items() for place in range(len(who))
+        }
+        return {key: now[face] for key, face in ids.items() if face in now}
+
+    def parts(self) -> set[frozenset[tuple[str, int]]]:
+        """The identities as sets of faces, whatever their numbers."""
+        members = self.members()
+        return {frozenset(key for key, to in members.items() if to == number) for number in members.values()}
+
+    def state(self) -> dict[str, object]:
+        """Everything that decisions set."""
+        return {"members": self.members(), **self.store.read_now(_settings)}
+
+
+def _faces_of(tx: Connection, sha256: str) -> list[int]:
+    return list(tx.scalars(select(t.faces.c.face_id).where(t.faces.c.sha256 == sha256).order_by(t.faces.c.x1)))
+
+
+def _settings(tx: Connection) -> dict[str, object]:
+    names = ("label", "is_locked", "never_export", "is_stranger", "merged_into", "cover")
+    rows = tx.execute(select(t.identities).order_by(t.identities.c.number))
+    attached = tx.execute(select(t.people).where(t.people.c.identity.is_not(None)))
+    return {
+        "identities": {row.number: {name: getattr(row, name) for name in names} for row in rows},
+        "people": {row.person_id: row.identity for row in attached},
+    }
