@@ -12,12 +12,14 @@ from service.app import program_version
 from service.cli import (
     clusters,
     config,
+    decisions,
     demo,
     discover,
     duplicates,
     eras,
     evaluate,
     export,
+    identity_decisions,
     import_facesets,
     models,
     preflight,
@@ -50,7 +52,8 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("duplicates")(duplicates.duplicates)
 app.command("clusters")(clusters.clusters)
 app.command("discover")(discover.discover)
-app.add_typer(status.identities, name="identities")
+app.add_typer(identity_decisions.identities, name="identities")
+app.add_typer(decisions.decisions, name="decisions")
 app.add_typer(eras.eras, name="eras")
 app.add_typer(sources.sources, name="sources")
 app.add_typer(config.config, name="config")

@@ -37,8 +37,12 @@ _READERS = 2
 _CONNECT_SECONDS = 10
 
 
+class InUseError(SetupError):
+    """Another immich-facesets works in the data folder, such as the service."""
+
+
 class DataLock:
-    """An exclusive lock on a data folder; a second service gets a ``SetupError``."""
+    """An exclusive lock on a data folder; a second service gets an ``InUseError``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -48,7 +52,7 @@ class DataLock:
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
-            raise SetupError(
+            raise InUseError(
                 f"another immich-facesets is working in the data folder {self._folder}: stop it first, or give this one "
                 "a folder of its own with FACESETS_DATA_DIR"
             ) from error

@@ -1,7 +1,10 @@
 """The export folder as the database knows it: whether it was there once, and whether any of it can be ours."""
 
-from sqlalchemy import Connection, Table, exists, select
+from collections.abc import Collection
 
+from sqlalchemy import Connection, Table, exists, or_, select
+
+from service.store.chunks import chunks
 from service.store.named_values import read_value, write_value
 from service.store.tables import export_ledger, exports, identities, imported_faces
 from service.store.upsert import BOOKKEEPING
@@ -22,6 +25,20 @@ def record_export_folder(tx: Connection) -> None:
 def knows_people(tx: Connection) -> bool:
     """Return whether there is any person here, from a sync or an import."""
     return _has_rows(tx, identities) or _has_rows(tx, imported_faces)
+
+
+def barred_directories(tx: Connection, numbers: Collection[int]) -> list[str]:
+    """
+    Return the written directories that may have faces of those of these identities that must not be exported.
+
+    Directories of everybody are among them.
+    """
+    barred = set[int]()
+    for some in chunks(sorted(numbers)):
+        is_barred = or_(identities.c.never_export.is_(True), identities.c.is_stranger.is_(True))
+        barred |= set(tx.scalars(select(identities.c.number).where(identities.c.number.in_(some), is_barred)))
+    rows = tx.execute(select(exports.c.directory, exports.c.entry).order_by(exports.c.directory))
+    return [row.directory for row in rows if barred and (row.entry or {}).get("identity") in {None, *barred}]
 
 
 def _has_rows(tx: Connection, table: Table) -> bool:

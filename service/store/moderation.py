@@ -89,13 +89,9 @@ def _facts(tx: Connection, requests: Sequence[Request]) -> Facts:
     targets = [one for number in _targets(requests) for one in _chain(number, records)]
     named = [one for request in requests for one in chosen_in(request)]
     refs = [one for one in named if isinstance(one, FaceRef)]
-    refs += [ref for one in targets for ref in faces_in(one.decision)]
+    refs += [ref for one in targets for ref in (*faces_in(one.decision), *_recorded(one))]
     pictures = _pictures_of(tx, space, [one for one in named if isinstance(one, int)]) | {ref.sha256 for ref in refs}
-    recorded = {
-        ref.sha256
-        for one in records.values()
-        for ref in (*faces_in(one.decision), *(ref for part in one.members for ref in part.faces))
-    }
+    recorded = {ref.sha256 for one in records.values() for ref in (*faces_in(one.decision), *_recorded(one))}
     found = faces_in_pictures(tx, space, pictures)
     decided = constraints_of(records.values(), finder(tx, space, recorded | pictures))
     numbers = {number for request in requests for number in numbers_of(request)}
@@ -129,6 +125,11 @@ def facts_of(
         resolve=resolve,
         nearest=lambda since, groups: _nearest(tx, since, groups),
     )
+
+
+def _recorded(one: Record) -> list[FaceRef]:
+    """Return the members that a decision recorded."""
+    return [ref for part in one.members for ref in part.faces]
 
 
 def _targets(requests: Sequence[Request]) -> list[int]:

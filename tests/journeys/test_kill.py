@@ -105,11 +105,13 @@ ELSEWHERE = {
     "keep_likenesses",
     "mark_unasked",
     "write_ended_sessions",
+    "decide",
+    "import_decisions",
 }
 """
 Commit points that need a crashing embedder, another model, more models, a folder, a later Immich, or another name.
 ``test_deadly_picture``, ``test_another_model``, ``test_enrich``, ``test_folder``, ``test_dialects`` and ``test_users``
-kill there. A logout is no part of a sync; ``service/test_app`` restarts after one.
+kill there. So does ``test_decisions`` at those of decisions. A logout is no part of a sync; ``service/test_app`` restarts after one.
 """
 FROM_EMBEDDED = {"group", "publish"}
 QUICK = {"publish"}

@@ -124,6 +124,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     named_values.read_value: ("space",),
     named_values.read_ended_sessions: (),
     named_values.read_nearly_there: (),
+    export_folder.barred_directories: ([7],),
     export_folder.is_first_export: (),
     export_folder.knows_people: (),
     failures.items_at_crash: ("embed",),
@@ -314,6 +315,7 @@ def test_no_question_about_the_space_in_use_is_answered_with_anything_of_another
         "stamps",
         "orphaned_faces",
         "is_first_export",
+        "barred_directories",
     }
     assert told <= own_tests | empty, "a query without rows proves nothing"
 

@@ -1,0 +1,141 @@
+"""The parts that all commands for decisions share: how faces are named, how a decision is made, and what is printed."""
+
+import asyncio
+import getpass
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, TypeVar
+
+import typer
+
+from immich_facesets.errors import FacesetsError, RequestError, SetupError
+from immich_facesets.faces import Box
+from immich_facesets.moderation.decisions import FaceRef
+from immich_facesets.moderation.records import MOST_REASON, Author
+from immich_facesets.moderation.requests import Chosen, Request
+from immich_facesets.runtime.logging import configure_logging
+from immich_facesets.wording import counted
+from service.cli.terminal import print_json, print_line, print_remark
+from service.moderation.decisions import make_decisions, withdraw_exports, withdraws
+from service.passes.context import utc_now
+from service.settings import Settings, load_settings
+from service.storage import open_own_exports, open_own_store, open_reading, prepare_data_dir
+from service.store.database import DataLock, InUseError, Store
+from service.store.moderation import Decided, preview_decisions
+
+T = TypeVar("T")
+
+Reason = Annotated[str, typer.Option("--reason", help="Why: free text that is kept with the decision.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+EvenIfLocked = Annotated[bool, typer.Option("--even-if-locked", help="Change faces of locked identities, too.")]
+FaceNames = Annotated[
+    list[str],
+    typer.Argument(metavar="FACE...", help="Ids of faces ('identities show N --json'), or SHA256:X1,Y1,X2,Y2."),
+]
+
+_PLACE = re.compile(r"([0-9a-f]{64}):(-?[\d.]+),(-?[\d.]+),(-?[\d.]+),(-?[\d.]+)")
+
+
+def faces_of(texts: Sequence[str]) -> tuple[Chosen, ...]:
+    """Return the faces that the arguments of a command name; ``RequestError`` (400) for what names none."""
+    return tuple(_face(text) for text in texts)
+
+
+def _face(text: str) -> Chosen:
+    if text.isascii() and text.isdigit() and 0 < int(text) < 2**63:
+        return int(text)
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        raise RequestError(
+            f"{text!r} names no face: give its id, or the SHA-256 of its picture and a box, as in SHA256:X1,Y1,X2,Y2",
+            status=400,
+        )
+    try:
+        x1, y1, x2, y2 = (float(number) for number in found.groups()[1:])
+    except ValueError as error:
+        raise RequestError(f"{text!r} has a box that is none: X1,Y1,X2,Y2 are pixels", status=400) from error
+    return FaceRef(found[1], Box(x1, y1, x2, y2))
+
+
+def author_of(reason: str) -> Author:
+    """Return who decides by a command: the user of the system."""
+    if len(reason) > MOST_REASON:
+        raise RequestError(f"a reason has at most {MOST_REASON} characters", status=400)
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user without a name
+        name = "command"
+    return Author(name[:200], "command", reason)
+
+
+def decide(*requests: Request, reason: str, dry_run: bool, json: bool) -> None:
+    """Make or preview the decisions of these requests, and print what they change."""
+    settings = load_settings()
+    configure_logging(level=settings.log_level if settings.log_level == "DEBUG" else "WARNING")
+    author = author_of(reason)
+    if dry_run:
+        done = asyncio.run(_preview(settings, requests))
+    else:
+        done = asyncio.run(with_own_store(settings, lambda store: _make(settings, store, requests, author)))
+    if json:
+        print_json(done)
+    else:
+        _print(done)
+
+
+async def with_own_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
+    """Do something with the store, locked; while a service runs beside it, a ``SetupError`` says what to do."""
+    folder = await asyncio.to_thread(prepare_data_dir, settings)
+    try:
+        with DataLock(folder), open_own_store(settings, folder) as store:
+            return await work(store)
+    except InUseError as error:
+        raise SetupError(
+            f"a service, or another command, works in {settings.data_dir}: decisions by command need it stopped. Stop it, "
+            "repeat this command, and start it again. With --dry-run it may go on"
+        ) from error
+
+
+async def _preview(settings: Settings, requests: Sequence[Request]) -> Decided:
+    async with open_reading(settings) as store:
+        return await store.read(preview_decisions, list(requests))
+
+
+async def _make(settings: Settings, store: Store, requests: Sequence[Request], author: Author) -> Decided:
+    now = utc_now()
+    done = await make_decisions(store, requests, author, now)
+    numbers = withdraws(done)
+    if numbers:
+        try:
+            tree = await asyncio.to_thread(open_own_exports, settings, store)
+            await withdraw_exports(store, tree, numbers, author, now)
+        except FacesetsError as error:
+            print_remark(f"decided, but exports may be there still: {error}. The next sync or 'export' removes them")
+    return done
+
+
+def _print(done: Decided) -> None:
+    effect = done.effect
+    for old, new in effect.merged:
+        print_line(f"Identity {old} is identity {new}.")
+    for number in effect.new:
+        print_line(f"Identity {number} is new.")
+    for one in effect.changes:
+        ways = [f"{counted(one.joins, 'face')} joined"] if one.joins else []
+        ways += [f"{counted(one.leaves, 'face')} left"] if one.leaves else []
+        print_line(f"Identity {one.identity}: {', '.join(ways)}; it has {counted(one.faces, 'face')}.")
+    if effect.released:
+        print_line(f"{counted(effect.released, 'face')} of nobody now.")
+    settings: dict[int, list[str]] = {}
+    for number, setting in effect.settings:
+        settings.setdefault(number, []).append(setting.replace("_", " "))
+    for number, several in settings.items():
+        print_line(f"Identity {number}: {', '.join(several)} set.")
+    if not done.decisions:
+        print_line("Nothing was changed: this was a preview.")
+        return
+    print_line(
+        f"Decision {', '.join(map(str, done.decisions))}: 'immich-facesets decisions undo {done.decisions[0]}' takes it back. The "
+        "next sync or 'export' writes the face sets."
+    )

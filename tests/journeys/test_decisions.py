@@ -1,0 +1,103 @@
+"""Decisions by command: what they print, that a service must not run beside them, kills, and another installation."""
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fork_server import KILLED
+from journey import Journey, Unkilled, ended, serving
+
+
+async def told(journey: Journey, *arguments: str, code: int = 0, die_at: tuple[Any, ...] = ()) -> str:
+    """Run a command, and return what it printed."""
+    service = journey.start(*arguments, die_at=die_at)
+    assert await ended(service) == code, (service.stdout + service.stderr)[-3000:]
+    assert "Traceback" not in service.stderr
+    return service.stdout if code == 0 else service.stderr
+
+
+async def listed(journey: Journey, *arguments: str) -> Any:
+    return json.loads(await told(journey, *arguments, "--json"))
+
+
+async def members(journey: Journey) -> dict[str, int]:
+    """The number of faces of each identity, and the decisions, as the commands list them."""
+    found = {f"{one['number']} {one['label']}": one["faces"] for one in await listed(journey, "identities", "list")}
+    return found | {"decisions": len(await listed(journey, "decisions", "list"))}
+
+
+async def faces_of(journey: Journey, number: int) -> list[str]:
+    return [str(one["face_id"]) for one in (await listed(journey, "identities", "show", str(number)))["faces"]]
+
+
+async def test_decisions_stay_after_a_sync_and_move_to_another_installation(
+    journey: Journey, unkilled: Unkilled, tmp_path: Path
+) -> None:
+    journey.begin_from(unkilled.synced)
+    numbers = [one["number"] for one in await listed(journey, "identities", "list")]
+    faces = await faces_of(journey, numbers[0])
+    before = await members(journey)
+    preview = await listed(journey, "identities", "split", *faces[:2], "--dry-run")
+    assert (preview["decisions"], preview["effect"]["new"]) == ([], [max(numbers) + 1])
+    assert await members(journey) == before
+    await told(journey, "identities", "split", *faces[:2], "--reason", "two brothers")
+    await told(journey, "identities", "label", str(max(numbers) + 1), "The brother")
+    await told(journey, "identities", "never-export", str(numbers[0]))
+    assert not list((journey.data / "exports").glob(f"faceset_{numbers[0]:03d}*"))
+    decided = await members(journey)
+    assert decided[f"{max(numbers) + 1} The brother"] == 2
+    assert (await journey.sync("--full")).code == 0
+    assert await members(journey) == decided
+    (row, *_) = await listed(journey, "decisions", "list")
+    assert (row["kind"], row["reason"], row["made_from"]) == ("split", "two brothers", "command")
+
+    file = tmp_path / "decisions.jsonl"
+    await told(journey, "decisions", "export", str(file))
+    assert file.stat().st_mode & 0o077 == 0
+    assert "0 decisions added, 3 here already" in await told(journey, "decisions", "import", str(file))
+    shutil.rmtree(journey.data)
+    journey.begin_from(unkilled.synced)
+    assert "3 decisions would be added" in await told(journey, "decisions", "import", str(file), "--dry-run")
+    await told(journey, "decisions", "import", str(file))
+    assert await members(journey) == decided
+    file.write_bytes(file.read_bytes() + b'{"kind": "praise"}\n')
+    assert "line 4 is no decision" in await told(journey, "decisions", "import", str(file), code=3)
+
+
+async def test_beside_a_service_only_previews_are_made(journey: Journey, unkilled: Unkilled) -> None:
+    journey.begin_from(unkilled.synced)
+    async with serving(journey):
+        (one, *_) = await listed(journey, "identities", "list")
+        refused = await told(journey, "identities", "lock", str(one["number"]), code=3)
+        assert "decisions by command need it stopped" in refused
+        assert (await listed(journey, "identities", "lock", str(one["number"]), "--dry-run"))["kinds"] == ["lock"]
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("moment", ["during", pytest.param("before", marks=pytest.mark.slow)])
+async def test_a_decision_that_is_killed_is_made_wholly_or_not_at_all(
+    journey: Journey, unkilled: Unkilled, tmp_path: Path, moment: str
+) -> None:
+    journey.begin_from(unkilled.synced)
+    (one, two, *_) = [row["number"] for row in await listed(journey, "identities", "list")]
+    merge = ("identities", "merge", str(two), "--into", str(one), "--label", "Ada")
+    before = await members(journey)
+    await told(journey, *merge, code=KILLED, die_at=("decide", moment, 1))
+    assert await members(journey) == before
+    await told(journey, *merge, code=KILLED, die_at=("decide", "after", 1))
+    merged = await members(journey)
+    assert merged != before
+    assert "are identity" in await told(journey, *merge, code=3), "it was made"
+    assert (await journey.sync("--full")).code == 0
+    assert await members(journey) == merged
+    file = tmp_path / "decisions.jsonl"
+    await told(journey, "decisions", "export", str(file))
+    await asyncio.to_thread(shutil.rmtree, journey.data)
+    journey.begin_from(unkilled.synced)
+    await told(journey, "decisions", "import", str(file), code=KILLED, die_at=("import_decisions", moment, 1))
+    assert await members(journey) == before
+    await told(journey, "decisions", "import", str(file))
+    assert await members(journey) == merged
