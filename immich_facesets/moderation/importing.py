@@ -6,11 +6,37 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from immich_facesets.moderation.decisions import Decision, FaceRef, Merge, Part, Split, numbers_in
-from immich_facesets.moderation.records import Line
+from immich_facesets.moderation.records import Line, Record
+
+_FIELDS = ("into", "identity", "other", "number", "origin")
+"""The fields of decisions that hold a number."""
+
+
+def shared_numbers(lines: Iterable[Line], records: Mapping[str, Record]) -> dict[int, int]:
+    """Return the number here of each identity that a line mentions that was imported before; ``records``: by uid."""
+    found: dict[int, int] = {}
+    for line in lines:
+        if (ours := records.get(line.uid)) is None:
+            continue
+        there, here = (*line.members, *_parts(line.decision)), (*ours.members, *_parts(ours.decision))
+        pairs: list[tuple[int | None, int | None]] = [
+            (one.number, other.number) for one, other in zip(there, here, strict=False)
+        ]
+        pairs += [(getattr(line.decision, name, None), getattr(ours.decision, name, None)) for name in _FIELDS]
+        found |= {one: other for one, other in pairs if one is not None and other is not None}
+    return found
+
+
+def _parts(decision: Decision) -> tuple[Part, ...]:
+    return decision.parts if isinstance(decision, Merge) else ()
 
 
 def translation(
-    lines: Sequence[Line], owner_of: Mapping[FaceRef, int], used: Iterable[int], next_number: int
+    lines: Sequence[Line],
+    owner_of: Mapping[FaceRef, int],
+    used: Iterable[int],
+    next_number: int,
+    shared: Mapping[int, int] = {},
 ) -> dict[int, int]:
     """
     Return the number here of each identity that the lines mention.
@@ -18,11 +44,14 @@ def translation(
     It is the identity that has most of the faces that the lines record of it. An identity of which nothing is known here
     keeps its number where that is free, and gets a new one otherwise. Two identities never become one by this.
 
-    ``owner_of``: the identity here of each recorded face. ``used``: all numbers of identities here.
+    ``owner_of``: the identity here of each recorded face. ``used``: all numbers of identities here. ``shared``: numbers
+    that are known from lines imported before.
     """
-    here, found = set(used), dict[int, int]()
+    here, found = set(used), dict(shared)
     faces = _faces_of(lines)
     for number in dict.fromkeys(number for line in lines for number in _in_order(line)):
+        if number in found:
+            continue
         counts = Counter(owner_of[ref] for ref in faces.get(number, ()) if ref in owner_of)
         best = counts.most_common(1)
         if best and 2 * best[0][1] > counts.total() and best[0][0] not in found.values():
@@ -46,8 +75,7 @@ def _faces_of(lines: Sequence[Line]) -> dict[int, list[FaceRef]]:
     found: dict[int, list[FaceRef]] = {}
     for line in lines:
         new = line.decision.number if isinstance(line.decision, Split) else None
-        parts = (*line.members, *(line.decision.parts if isinstance(line.decision, Merge) else ()))
-        for part in parts:
+        for part in (*line.members, *_parts(line.decision)):
             found.setdefault(part.number, list(part.faces))
         if new is not None:
             found.setdefault(new, [])
@@ -56,9 +84,8 @@ def _faces_of(lines: Sequence[Line]) -> dict[int, list[FaceRef]]:
 
 def renumbered(decision: Decision, numbers: Mapping[int, int]) -> Decision:
     """Return a decision with other numbers."""
-    fields = ("into", "identity", "other", "number", "origin")
     changes: dict[str, object] = {
-        name: numbers[number] for name in fields if (number := getattr(decision, name, None)) is not None
+        name: numbers[number] for name in _FIELDS if (number := getattr(decision, name, None)) is not None
     }
     if isinstance(decision, Merge):
         changes["parts"] = renumbered_parts(decision.parts, numbers)

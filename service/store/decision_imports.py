@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from immich_facesets.moderation.decisions import FaceRef, Undo, faces_in, numbers_in
-from immich_facesets.moderation.importing import renumbered, renumbered_parts, translation
+from immich_facesets.moderation.importing import renumbered, renumbered_parts, shared_numbers, translation
 from immich_facesets.moderation.records import Line, Record
 from immich_facesets.moderation.steps import facts_with
 from service.store.decisions import all_records, finder, record_decision
@@ -81,17 +81,18 @@ def _answer(lines: Sequence[Line], new: Sequence[Line], numbers: Mapping[int, in
 def _plan(
     tx: Connection, lines: Sequence[Line], before: Mapping[int, Record]
 ) -> tuple[Sequence[Line], Mapping[int, int]]:
-    """Return the lines that are not here, and the number here of each identity; the same where both have one history."""
-    known = {one.uid for one in before.values()}
+    """Return the lines that are not here, and the number here of each identity; before a first grouping it is the same."""
+    known = {one.uid: one for one in before.values()}
     new = [line for line in lines if line.uid not in known]
     mentioned = {number for line in new for number in _numbers(line)}
-    if len(new) < len(lines) or (space := active_space(tx)) is None:
-        return new, {number: number for number in mentioned}
+    shared = shared_numbers(lines, known)
+    if (space := active_space(tx)) is None:
+        return new, {number: number for number in mentioned} | shared
     refs = {ref for line in new for ref in _refs(line)}
     find, members = finder(tx, space, {ref.sha256 for ref in refs}), all_memberships(tx)
     owner_of = {ref: members[face] for ref in refs if (face := find(ref)) is not None and face in members}
     used = {*tx.scalars(select(identities.c.number)), *(n for one in before.values() for n in numbers_in(one.decision))}
-    return new, translation(new, owner_of, used, max([highest_number(tx), *used]) + 1)
+    return new, translation(new, owner_of, used, max([highest_number(tx), *used]) + 1, shared)
 
 
 def _numbers(line: Line) -> set[int]:
