@@ -7,10 +7,11 @@ from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from immich_facesets.errors import RequestError
-from immich_facesets.runtime.health import HEALTHZ, READYZ, error_response
+from immich_facesets.runtime.health import HEALTHZ, READYZ
 from immich_facesets.wire import ErrorBody
 from service.web.auth import KEYRING
 from service.web.context import CONTEXT
+from service.web.problems import problem_response
 from service.web.routes import Access, Answer, Route, json_answer
 from service.web.schemas import (
     FailuresAnswer,
@@ -79,7 +80,7 @@ async def post_sync(request: web.Request) -> web.StreamResponse:
         raise RequestError(f"this is not a valid sync request: {error}", status=400) from error
     result = request.app[CONTEXT].request_sync(question.kind, question.source)
     if result == "already_running":
-        return error_response(request, 409, result, "A sync is running already.")
+        return problem_response(409, result, "A sync is running already.")
     return json_answer(SyncAnswer(result=result), status=202)
 
 

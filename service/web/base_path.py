@@ -30,6 +30,11 @@ def below_base(request: web.Request) -> str:
     return request.path.removeprefix(request.app[CONTEXT].base_path)
 
 
+def is_of_api(request: web.Request) -> bool:
+    """Whether a request asks the API, which answers programs alone."""
+    return below_base(request).startswith("/api/")
+
+
 def outside_base(request: web.Request) -> str | None:
     """
     Return what to say of a path that is not below the base path; None where it is.

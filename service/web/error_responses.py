@@ -1,4 +1,4 @@
-"""The only conversion of errors to HTTP responses: JSON for programs, a page for browsers."""
+"""The only conversion of errors to HTTP responses: problem details in the API, else a page for browsers or JSON."""
 
 import aiohttp_jinja2
 import structlog
@@ -7,7 +7,8 @@ from aiohttp.typedefs import Handler
 
 from immich_facesets.errors import FacesetsError, ItemError, RequestError, TransientError
 from immich_facesets.runtime.health import error_response
-from service.web.base_path import outside_base
+from service.web.base_path import is_of_api, outside_base
+from service.web.problems import problem_response
 from service.web.request_guard import REQUEST_ID, request_id, wants_html
 
 log = structlog.get_logger(__name__)
@@ -45,7 +46,9 @@ TITLES = {
 def error_answer(
     request: web.Request, status: int, reason: str, message: str, *, retry_after: float | None = None
 ) -> web.Response:
-    """Return the response to a failed request: a page where the caller accepts HTML, else JSON."""
+    """Return the response to a failed request: problem details in the API, else a page where HTML is accepted, or JSON."""
+    if is_of_api(request):
+        return problem_response(status, reason, message, retry_after=retry_after)
     if not wants_html(request):
         return error_response(request, status, reason, message, retry_after=retry_after)
     view = {
@@ -83,6 +86,12 @@ def _answer_error(request: web.Request, error: FacesetsError) -> web.Response:
             return error_answer(request, 503, "setup", str(error))
 
 
+def _route_of(request: web.Request) -> str:
+    """Return the route of a request for the log: its path may hold the name of a person or a file."""
+    resource = request.match_info.route.resource
+    return "" if resource is None else resource.canonical
+
+
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Assign the request an id for the log, and convert any exception to a response; outermost middleware."""
@@ -97,6 +106,6 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
         except FacesetsError as error:
             return _answer_error(request, error)
         except Exception:
-            log.exception("bug", method=request.method, path=request.path)
+            log.exception("bug", method=request.method, route=_route_of(request))
             message = f"This is a fault of ours. The log tells more under {request[REQUEST_ID]}."
             return error_answer(request, 500, "bug", message)

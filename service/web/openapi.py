@@ -10,6 +10,7 @@ from aiohttp import web
 from immich_facesets.wire import ErrorBody
 from service.web.context import CONTEXT
 from service.web.forms import FORM_TYPE
+from service.web.problems import PROBLEM_TYPE, Problem
 from service.web.routes import Access, Answer, Route
 
 REFERENCE = "#/components/schemas/{name}"
@@ -39,7 +40,7 @@ def _reference(struct: type[msgspec.Struct]) -> Document:
     return {"$ref": REFERENCE.format(name=struct.__name__)}
 
 
-def _answer(answer: Answer) -> Document:
+def _answer(answer: Answer, error: type[msgspec.Struct]) -> Document:
     entry: Document = {"description": answer.meaning}
     if answer.redirects:
         entry["headers"] = {"Location": {"description": "Where to go", "schema": {"type": "string"}}}
@@ -51,7 +52,9 @@ def _answer(answer: Answer) -> Document:
             schema["contentSchema"] = _reference(answer.body)
         entry["content"] = {answer.media_type: {"schema": schema}}
     elif answer.body is not None:
-        entry["content"] = {"application/json": {"schema": _reference(answer.body)}}
+        body = error if answer.body is ErrorBody else answer.body
+        media_type = PROBLEM_TYPE if body is Problem else "application/json"
+        entry["content"] = {media_type: {"schema": _reference(body)}}
     return entry
 
 
@@ -70,10 +73,11 @@ def _operation(route: Route) -> Document:
     if route.access is Access.TOKEN:
         answers |= {401: UNAUTHORIZED} | ({} if route.path.startswith("/api/") else {303: TO_LOGIN})
     answers |= route.answers
+    error = Problem if route.path.startswith("/api/") else ErrorBody
     operation: Document = {
         "operationId": route.handler.__name__,
         "summary": route.summary,
-        "responses": {str(status): _answer(answers[status]) for status in sorted(answers)},
+        "responses": {str(status): _answer(answers[status], error) for status in sorted(answers)},
         "security": [{"bearer": []}, {"session": []}] if route.access is Access.TOKEN else [],
     }
     names = re.findall(r"\{(\w+)\}", route.path)
@@ -90,7 +94,7 @@ def _operation(route: Route) -> Document:
 def describe(routes: Sequence[Route], *, version: str, base_path: str = "") -> Document:
     """Return the OpenAPI document of all routes, whose paths continue the base path."""
     structs = {answer.body for route in routes for answer in route.answers.values() if answer.body is not None}
-    structs |= {route.question for route in routes if route.question is not None} | {ErrorBody}
+    structs |= {route.question for route in routes if route.question is not None} | {ErrorBody, Problem}
     _, schemas = msgspec.json.schema_components(
         sorted(structs, key=lambda struct: struct.__name__), ref_template=REFERENCE
     )

@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler as AnyHandler
 from immich_facesets.errors import RequestError
 from immich_facesets.runtime.connections import caller_at
 from service.web.auth import KEYRING, WRONG_TOKENS
-from service.web.base_path import below_base
+from service.web.base_path import is_of_api
 from service.web.context import CONTEXT
 from service.web.routes import Handler
 
@@ -38,7 +38,7 @@ SECURITY_HEADERS = {
 
 def wants_html(request: web.Request) -> bool:
     """Whether the response should be HTML: the caller accepts it, and the path is not one of the API."""
-    return not below_base(request).startswith("/api/") and "text/html" in request.headers.get(hdrs.ACCEPT, "")
+    return not is_of_api(request) and "text/html" in request.headers.get(hdrs.ACCEPT, "")
 
 
 def is_known_host(host: str, allowed: tuple[str, ...]) -> bool:

@@ -190,7 +190,7 @@ async def test_it_serves_below_the_path_that_the_settings_name(journey: Journey,
         assert (await client.get(root.join("/healthz"))).status_code == 200
         answer = await client.get(root.join("/api/status"))
         assert answer.status_code == 404
-        assert "FACESETS_BASE_PATH" in answer.json()["message"]
+        assert "FACESETS_BASE_PATH" in answer.json()["detail"]
         assert service.is_running
 
 

@@ -111,7 +111,7 @@ document.addEventListener("submit", async (event) => {
   const answer = await fetch(`${BASE}api/sync`, question).catch(() => null);
   if (answer?.ok) tell("The sync is starting.");
   else if (answer?.status === 401) location.reload();
-  else tell(answer ? (await answer.json()).message : "The service cannot be reached.");
+  else tell(answer ? (await answer.json()).detail : "The service cannot be reached.");
 });
 
 if (location.hash && location.hash !== "#main") {

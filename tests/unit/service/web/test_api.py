@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import get_args
 
 import msgspec
@@ -119,7 +120,14 @@ async def test_each_kind_of_error_has_its_answer(trouble: FacesetsError, status:
     async with visit(scene) as client:
         async with client.get("/api/status", headers=BEARER) as answer:
             assert answer.status == status
-            assert await answer.json() == {"reason": reason, "message": str(trouble)}
+            assert answer.content_type == "application/problem+json"
+            assert await answer.json() == {
+                "type": "about:blank",
+                "title": HTTPStatus(status).phrase,
+                "status": status,
+                "detail": str(trouble),
+                "reason": reason,
+            }
             assert answer.headers.get("Retry-After") == ("7" if reason == "unavailable" else None)
         async with client.get("/", headers={**BEARER, **HTML}) as answer:
             assert answer.status == status
@@ -138,9 +146,9 @@ async def test_a_bug_is_logged_with_its_number_and_tells_nothing_else(
             assert (answer.status, told["reason"]) == (500, "bug")
         async with client.get("/", headers={**headers, **HTML}) as answer:
             page = await answer.text()
-    assert "number-9" in told["message"]
+    assert "number-9" in told["detail"]
     assert "number-9" in page
-    assert "secret" not in told["message"] + page
+    assert "secret" not in told["detail"] + page
     logged = caplog.text + "".join(capsys.readouterr())
     assert "ZeroDivisionError" in logged
     assert "number-9" in logged

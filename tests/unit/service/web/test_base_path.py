@@ -142,7 +142,7 @@ async def test_a_path_of_the_api_is_answered_in_json_below_the_base_too() -> Non
     async with proxied(busy_scene()) as client:
         for path in ("/api/runs", "/api/nothing"):
             async with client.get(BASE + path, headers=HTML) as answer:
-                assert answer.content_type == "application/json"
+                assert answer.content_type == "application/problem+json"
 
 
 # a proxy that takes the path away
@@ -158,7 +158,7 @@ async def test_a_proxy_that_takes_the_path_away_is_told_so() -> None:
                 assert said in await answer.text()
         async with client.get(f"{BASE}/api/status", headers=BEARER) as answer:
             assert answer.status == 404
-            assert said in (await answer.json())["message"]
+            assert said in (await answer.json())["detail"]
         async with client.post(f"{BASE}/login", data={"token": TOKEN}, headers=HTML) as answer:
             assert said in await answer.text()
 

@@ -1,0 +1,30 @@
+"""Errors of the API as problem details (RFC 9457)."""
+
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import hdrs, web
+
+PROBLEM_TYPE = "application/problem+json"
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    An error as RFC 9457 describes it.
+
+    ``type`` is always ``about:blank``: ``title`` then is the phrase of the status. ``reason`` is a stable code for
+    programs, ``detail`` a sentence for the user, which says what to do.
+    """
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    reason: str
+
+
+def problem_response(status: int, reason: str, detail: str, *, retry_after: float | None = None) -> web.Response:
+    """Return an error response of the API."""
+    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, reason=reason)
+    headers = {} if retry_after is None else {hdrs.RETRY_AFTER: str(max(1, round(retry_after)))}
+    return web.Response(status=status, body=msgspec.json.encode(problem), content_type=PROBLEM_TYPE, headers=headers)
