@@ -18,6 +18,7 @@ from service.app import App, program_version
 from service.monitoring.event_loop_lag import EventLoopWatch
 from service.passes.fan_out import first_error
 from service.progress import SyncKind
+from service.reports.library import library_reads
 from service.reports.status import dropped_warnings, stored_status
 from service.sources import SourceAwayError
 from service.storage import database_url, web_token
@@ -68,6 +69,7 @@ class Service:
         check_exposure(listen, SecretStr(token), token_name="FACESETS_TOKEN")  # noqa: S106 - the name of a setting
         context = WebContext(
             board=app.board,
+            library=library_reads(app.store, base_path=app.settings.base_path),
             token=token,
             request_sync=self.request_sync,
             status=self.status,

@@ -8,24 +8,10 @@ from aiohttp.typedefs import Handler
 from immich_facesets.errors import FacesetsError, ItemError, RequestError, TransientError
 from immich_facesets.runtime.health import error_response
 from service.web.base_path import is_of_api, outside_base
-from service.web.problems import problem_response
+from service.web.problems import REASONS, problem_response
 from service.web.request_guard import REQUEST_ID, request_id, wants_html
 
 log = structlog.get_logger(__name__)
-
-REASONS = {
-    400: "bad_request",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "not_found",
-    405: "method_not_allowed",
-    408: "too_slow",
-    409: "conflict",
-    413: "too_large",
-    415: "unsupported",
-    421: "unknown_host",
-    429: "too_many_requests",
-}
 
 MESSAGES = {
     401: "A token is required: send it as a bearer token, or log in.",

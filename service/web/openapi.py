@@ -10,7 +10,8 @@ from aiohttp import web
 from immich_facesets.wire import ErrorBody
 from service.web.context import CONTEXT
 from service.web.forms import FORM_TYPE
-from service.web.problems import PROBLEM_TYPE, Problem
+from service.web.parameters import PATH_PARAMETERS
+from service.web.problems import PROBLEM_TYPE, Problem, problem_of
 from service.web.routes import Access, Answer, Route
 
 REFERENCE = "#/components/schemas/{name}"
@@ -40,7 +41,7 @@ def _reference(struct: type[msgspec.Struct]) -> Document:
     return {"$ref": REFERENCE.format(name=struct.__name__)}
 
 
-def _answer(answer: Answer, error: type[msgspec.Struct]) -> Document:
+def _answer(status: int, answer: Answer, error: type[msgspec.Struct]) -> Document:
     entry: Document = {"description": answer.meaning}
     if answer.redirects:
         entry["headers"] = {"Location": {"description": "Where to go", "schema": {"type": "string"}}}
@@ -54,8 +55,35 @@ def _answer(answer: Answer, error: type[msgspec.Struct]) -> Document:
     elif answer.body is not None:
         body = error if answer.body is ErrorBody else answer.body
         media_type = PROBLEM_TYPE if body is Problem else "application/json"
-        entry["content"] = {media_type: {"schema": _reference(body)}}
+        content: Document = {"schema": _reference(body)}
+        example = problem_of(status, answer.meaning) if body is Problem else answer.example
+        if example is not None:
+            content["example"] = msgspec.to_builtins(example)
+        entry["content"] = {media_type: content}
     return entry
+
+
+def _parameters(route: Route) -> list[Document]:
+    """Return the parameters in the path and behind it."""
+    found: list[Document] = [
+        {"name": name, "in": "path", "required": True, "schema": PATH_PARAMETERS.get(name, {"type": "string"})}
+        for name in re.findall(r"\{(\w+)\}", route.path)
+    ]
+    if route.query is not None:
+        _, schemas = msgspec.json.schema_components([route.query])
+        schema = schemas[route.query.__name__]
+        required = schema.get("required", ())
+        found += [
+            {
+                "name": name,
+                "in": "query",
+                "required": name in required,
+                "description": told.pop("description", ""),
+                "schema": told,
+            }
+            for name, told in schema["properties"].items()
+        ]
+    return found
 
 
 def _question(route: Route) -> Document | None:
@@ -68,23 +96,36 @@ def _question(route: Route) -> Document | None:
     return None
 
 
+def _has_tag(route: Route) -> bool:
+    """Return whether answers of a route have an ETag: those of the API that are JSON."""
+    return (
+        route.method == "GET"
+        and route.path.startswith("/api/")
+        and not route.streams
+        and route.answers[200].body is not None
+    )
+
+
 def _operation(route: Route) -> Document:
     answers = OF_ALL | (OF_POST if route.method == "POST" else {})
     if route.access is Access.TOKEN:
         answers |= {401: UNAUTHORIZED} | ({} if route.path.startswith("/api/") else {303: TO_LOGIN})
+    if _has_tag(route):
+        answers |= {304: Answer("Not changed since the caller had it, by `If-None-Match`")}
     answers |= route.answers
     error = Problem if route.path.startswith("/api/") else ErrorBody
+    responses = {str(status): _answer(status, answers[status], error) for status in sorted(answers)}
+    if _has_tag(route):
+        responses["200"]["headers"] = {"ETag": {"description": "Of these bytes", "schema": {"type": "string"}}}
     operation: Document = {
         "operationId": route.handler.__name__,
         "summary": route.summary,
-        "responses": {str(status): _answer(answers[status], error) for status in sorted(answers)},
+        "responses": responses,
         "security": [{"bearer": []}, {"session": []}] if route.access is Access.TOKEN else [],
     }
-    names = re.findall(r"\{(\w+)\}", route.path)
-    if names:
-        operation["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
-        ]
+    parameters = _parameters(route)
+    if parameters:
+        operation["parameters"] = parameters
     question = _question(route)
     if question is not None:
         operation["requestBody"] = question

@@ -23,8 +23,31 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+REASONS = {
+    400: "bad_request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "too_slow",
+    409: "conflict",
+    413: "too_large",
+    415: "unsupported",
+    421: "unknown_host",
+    429: "too_many_requests",
+    503: "unavailable",
+}
+"""The usual codes of statuses."""
+
+
+def problem_of(status: int, detail: str, reason: str = "") -> Problem:
+    """Return a problem; without a reason it has the usual one of its status."""
+    reason = reason or REASONS.get(status, "refused")
+    return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, reason=reason)
+
+
 def problem_response(status: int, reason: str, detail: str, *, retry_after: float | None = None) -> web.Response:
     """Return an error response of the API."""
-    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, reason=reason)
+    problem = problem_of(status, detail, reason)
     headers = {} if retry_after is None else {hdrs.RETRY_AFTER: str(max(1, round(retry_after)))}
     return web.Response(status=status, body=msgspec.json.encode(problem), content_type=PROBLEM_TYPE, headers=headers)

@@ -20,12 +20,13 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One possible response: a JSON struct, or a body of another media type."""
+    """One possible response: a JSON struct, or a body of another media type; ``example``: such a struct."""
 
     meaning: str
     body: type[msgspec.Struct] | None = None
     media_type: str = ""
     redirects: bool = False
+    example: msgspec.Struct | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +34,8 @@ class Route:
     """
     One endpoint: its address, access, request body and possible responses.
 
-    ``question`` is the JSON body, ``form`` the fields of an HTML form (name -> meaning); path parameters are read
-    from ``path``. All paths begin with the base path, if there is one; with ``at_root`` the route also answers without
+    ``question`` is the JSON body, ``query`` the parameters behind the path, ``form`` the fields of an HTML form
+    (name -> meaning); path parameters are read from ``path``, and are in ``PATH_PARAMETERS``. All paths begin with the base path, if there is one; with ``at_root`` the route also answers without
     it, for programs that do not come through the reverse proxy. Responses with ``streams`` do not end on their own, so these routes have no HEAD.
     """
 
@@ -45,6 +46,7 @@ class Route:
     access: Access = Access.TOKEN
     answers: dict[int, Answer]
     question: type[msgspec.Struct] | None = None
+    query: type[msgspec.Struct] | None = None
     form: dict[str, str] = field(default_factory=dict)
     streams: bool = False
     at_root: bool = False

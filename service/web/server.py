@@ -16,6 +16,7 @@ from service.web.auth import install_auth
 from service.web.base_path import add_routes
 from service.web.context import CLOSING, CONTEXT, WebContext
 from service.web.error_responses import answer_errors
+from service.web.etags import tag_answers
 from service.web.openapi import install_document
 from service.web.pages import install_pages
 from service.web.request_guard import EVERYBODYS, add_headers, guard_request
@@ -34,7 +35,9 @@ STOP_SECONDS = 2.0
 
 def build_web(context: WebContext) -> web.Application:
     """Return the application, which ``serve_web`` serves."""
-    app = web.Application(middlewares=[answer_errors, limit_request, guard_request], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(
+        middlewares=[answer_errors, limit_request, guard_request, tag_answers], client_max_size=MAX_BODY_BYTES
+    )
     app[CONTEXT] = context
     app[CLOSING] = asyncio.Event()
     install_auth(app)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from aiohttp import ClientSession, CookieJar
+from invented_reads import invented_reads
 
 from immich_facesets.calibration.thresholds import BIN_WIDTH, BINS, Evidence, PointsInUse, Thresholds, in_use, shifted
 from immich_facesets.runtime.listen_address import Listen
@@ -15,6 +16,7 @@ from immich_facesets.spaces import OperatingPoints
 from service.monitoring.metrics import Metrics
 from service.progress import ProgressBoard, RemoteState
 from service.web.context import WebContext
+from service.web.library.reads import LibraryReads
 from service.web.login_links import LoginLinks
 from service.web.schemas import (
     Failure,
@@ -139,6 +141,7 @@ class Scene:
     """The objects that a test changes and reads: progress board, facts, problems, and requested syncs."""
 
     board: ProgressBoard = field(default_factory=ProgressBoard)
+    library: LibraryReads = field(default_factory=invented_reads)
     facts: StatusFacts = field(default_factory=StatusFacts)
     readiness: Readiness = field(default_factory=Readiness)
     wishes: list[tuple[str, str | None]] = field(default_factory=list)
@@ -174,6 +177,7 @@ class Scene:
     ) -> WebContext:
         return WebContext(
             board=self.board,
+            library=self.library,
             token=token,
             request_sync=self.request_sync,
             status=self.status,
@@ -199,6 +203,14 @@ def busy_scene() -> Scene:
     scene.board.update_stage("discover", state="done", done=1_312, total=1_312, note="1,298 known already")
     scene.board.update_stage("embed", state="running", done=204, total=980, failed=2)
     return scene
+
+
+PARAMETERS = {"number": "3", "face": "512", "name": "a"}
+
+
+def address_of(path: str) -> str:
+    """The path of a route with parameters that name something."""
+    return path.format_map(PARAMETERS)
 
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import ClientSession, CookieJar
 from path_proxy import BESIDE, path_proxy
-from web_scene import ANY_PORT, BEARER, HTML, TOKEN, Scene, busy_scene, visit
+from web_scene import ANY_PORT, BEARER, HTML, TOKEN, Scene, address_of, busy_scene, visit
 
 from service.setting_values import ROOT_DOORS, checked_base_path
 from service.web.auth import SESSION_COOKIE, local_path
@@ -181,7 +181,9 @@ async def test_nothing_else_answers_at_the_root() -> None:
     async with visit(busy_scene(), busy_scene().context(base_path=BASE)) as client:
         for route in ROUTES:
             if not route.at_root:
-                async with client.request(route.method, route.path, headers=BEARER, allow_redirects=False) as answer:
+                async with client.request(
+                    route.method, address_of(route.path), headers=BEARER, allow_redirects=False
+                ) as answer:
                     assert answer.status == 404, route.path
         async with client.get("/facesets/", headers=BEARER) as answer:
             assert (answer.status, "FACESETS_BASE_PATH" in await answer.text()) == (404, True)
@@ -190,7 +192,7 @@ async def test_nothing_else_answers_at_the_root() -> None:
 async def test_below_the_path_the_same_routes_need_the_token() -> None:
     async with visit(busy_scene(), busy_scene().context(base_path=BASE)) as client:
         for route in ROUTES:
-            async with client.request(route.method, BASE + route.path, allow_redirects=False) as answer:
+            async with client.request(route.method, BASE + address_of(route.path), allow_redirects=False) as answer:
                 if route.access is Access.TOKEN:
                     assert answer.status == 401, route.path
                 elif route.path.startswith("/login") and route.method == "POST":

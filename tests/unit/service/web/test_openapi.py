@@ -5,10 +5,12 @@ from typing import Any
 from aiohttp import web
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from web_scene import BEARER, Scene, busy_scene, visit
+from web_scene import BEARER, Scene, address_of, busy_scene, visit
 
 from service.web.routes import Access
 from service.web.server import ROUTES, build_web
+
+QUERIES = {"/api/search": {"q": "Anna"}}
 
 
 async def document() -> dict[str, Any]:
@@ -50,6 +52,31 @@ async def test_answers_keep_what_the_document_promises() -> None:
             schema = content.get("application/json", {}).get("schema")
             if schema is None or path == "/api/openapi.json":
                 continue
-            async with client.get(path, headers=BEARER) as answer:
-                assert answer.status == 200
+            async with client.get(address_of(path), params=QUERIES.get(path), headers=BEARER) as answer:
+                assert answer.status == 200, path
                 OAS31Validator({**schema, "components": told["components"]}).validate(await answer.json())
+
+
+async def test_every_json_answer_of_the_library_has_an_example_that_keeps_its_schema() -> None:
+    told = await document()
+    missing = []
+    for path, methods in told["paths"].items():
+        for operation in methods.values():
+            for status, answer in operation["responses"].items():
+                for content in answer.get("content", {}).values():
+                    if "example" in content:
+                        OAS31Validator({**content["schema"], "components": told["components"]}).validate(
+                            content["example"]
+                        )
+                    elif path.startswith("/api/") and "$ref" in content["schema"]:
+                        missing.append((path, status))
+    assert missing == []
+
+
+async def test_every_parameter_is_described() -> None:
+    for path, methods in (await document())["paths"].items():
+        for operation in methods.values():
+            names = [parameter["name"] for parameter in operation.get("parameters", ())]
+            assert len(names) == len(set(names)), path
+            for parameter in operation.get("parameters", ()):
+                assert parameter["in"] == "path" or parameter["description"], (path, parameter["name"])

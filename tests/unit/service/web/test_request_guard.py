@@ -5,7 +5,7 @@ import asyncio
 import pytest
 import structlog
 from aiohttp import ClientSession
-from web_scene import ANY_PORT, BEARER, HTML, TOKEN, Scene, busy_scene, visit
+from web_scene import ANY_PORT, BEARER, HTML, TOKEN, Scene, address_of, busy_scene, visit
 
 from immich_facesets.errors import SetupError, TransientError
 from immich_facesets.runtime.listen_address import Listen
@@ -24,7 +24,7 @@ async def log_in(client: ClientSession, token: str = TOKEN, goal: str = "/") -> 
 
 @pytest.mark.parametrize("route", GUARDED, ids=lambda route: f"{route.method} {route.path}")
 async def test_a_guarded_route_refuses_requests_without_a_token(route: Route) -> None:
-    async with visit(busy_scene()) as client, client.request(route.method, route.path) as answer:
+    async with visit(busy_scene()) as client, client.request(route.method, address_of(route.path)) as answer:
         assert answer.status == 401
         assert answer.headers["WWW-Authenticate"] == "Bearer"
         assert (await answer.json())["reason"] == "unauthorized"

@@ -1,4 +1,4 @@
-"""HTTP endpoints for programs: health, metrics, and the content of the status page as JSON."""
+"""Operations: health, metrics, the content of the status page as JSON, and the start of a sync."""
 
 import asyncio
 
@@ -9,6 +9,7 @@ from prometheus_client.aiohttp import make_aiohttp_handler
 from immich_facesets.errors import RequestError
 from immich_facesets.runtime.health import HEALTHZ, READYZ
 from immich_facesets.wire import ErrorBody
+from service.web import examples
 from service.web.auth import KEYRING
 from service.web.context import CONTEXT
 from service.web.problems import problem_response
@@ -118,21 +119,21 @@ ROUTES = (
         path="/api/status",
         handler=get_status,
         summary="Everything the status page shows",
-        answers={200: Answer("The status", body=StatusAnswer), 503: NOT_AVAILABLE},
+        answers={200: Answer("The status", body=StatusAnswer, example=examples.STATUS), 503: NOT_AVAILABLE},
     ),
     Route(
         method="GET",
         path="/api/runs",
         handler=get_runs,
         summary="The latest syncs, newest first",
-        answers={200: Answer("The runs", body=RunsAnswer), 503: NOT_AVAILABLE},
+        answers={200: Answer("The runs", body=RunsAnswer, example=examples.RUNS), 503: NOT_AVAILABLE},
     ),
     Route(
         method="GET",
         path="/api/failures",
         handler=get_failures,
         summary="What failed and will be tried again",
-        answers={200: Answer("The failures", body=FailuresAnswer), 503: NOT_AVAILABLE},
+        answers={200: Answer("The failures", body=FailuresAnswer, example=examples.FAILURES), 503: NOT_AVAILABLE},
     ),
     Route(
         method="POST",
@@ -141,7 +142,7 @@ ROUTES = (
         summary="Start a sync now; an empty body asks for an incremental sync of every source",
         question=SyncQuestion,
         answers={
-            202: Answer("Started", body=SyncAnswer),
+            202: Answer("Started", body=SyncAnswer, example=examples.SYNC),
             400: Answer("Not a valid sync request", body=ErrorBody),
             404: Answer("No such source", body=ErrorBody),
             409: Answer("A sync is running already", body=ErrorBody),

@@ -1,0 +1,62 @@
+"""Questions about single faces, and the search for people and pictures."""
+
+import re
+
+from immich_facesets.moderation.decisions import FaceRef
+from service.reports.library.known_figures import KnownFigures
+from service.reports.library.shown import shown_decision, shown_face, shown_identity, shown_places
+from service.store.browsing.finding import FoundPicture, pictures_by_date, pictures_by_file_name
+from service.store.browsing.identity_faces import browsed_faces
+from service.store.browsing.identity_lists import IdentityFilter, identity_page, shown_labels
+from service.store.browsing.made_decisions import decisions_about_face
+from service.store.browsing.slices import Slice
+from service.store.database import Store
+from service.web.library import faces as shown
+
+_RIVALS, _DECISIONS = 5, 50
+_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
+
+
+class FaceReads:
+    """The answers about faces and pictures. ``base``: the base path of addresses."""
+
+    def __init__(self, store: Store, figures: KnownFigures, base: str) -> None:
+        self._store = store
+        self._figures = figures
+        self._base = base
+
+    async def one(self, face_id: int) -> shown.FaceAnswer | None:
+        row = (await self._store.read(browsed_faces, [face_id])).get(face_id)
+        if row is None:
+            return None
+        ref = FaceRef(row.face.sha256, row.face.box)
+        made = await self._store.read(decisions_about_face, ref, limit=_DECISIONS)
+        labels = {} if row.identity is None else await self._store.read(shown_labels)
+        return shown.FaceAnswer(
+            face=shown_face(row, self._base),
+            label=None if row.identity is None else labels.get(row.identity),
+            rivals=await self._figures.near_face(face_id, row.identity, _RIVALS),
+            decisions=tuple(map(shown_decision, made)),
+        )
+
+    async def search(self, query: shown.SearchQuery) -> shown.SearchAnswer:
+        text = query.q.strip()
+        if not text:
+            return shown.SearchAnswer(identities=(), by_date=(), by_file_name=())
+        people = await self._store.read(
+            identity_page, IdentityFilter(text=text), "faces", Slice(query.limit), self._figures.summaries
+        )
+        self._figures.keep(people.read)
+        is_date = _DATE.fullmatch(text) is not None and text.isascii()
+        dated = await self._store.read(pictures_by_date, text, limit=query.limit) if is_date else []
+        named = await self._store.read(pictures_by_file_name, text, limit=query.limit)
+        return shown.SearchAnswer(
+            identities=tuple(shown_identity(row, self._base) for row in people.page.items),
+            by_date=tuple(map(_shown_picture, dated)),
+            by_file_name=tuple(map(_shown_picture, named)),
+        )
+
+
+def _shown_picture(found: FoundPicture) -> shown.FoundPicture:
+    faces = tuple(shown.PictureFace(id=face, identity=identity) for face, identity in found.faces)
+    return shown.FoundPicture(sha256=found.sha256, places=shown_places(found.places), faces=faces)

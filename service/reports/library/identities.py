@@ -1,0 +1,103 @@
+"""Questions about identities."""
+
+import msgspec
+
+from immich_facesets.errors import RequestError
+from service.reports.library.known_figures import KnownFigures
+from service.reports.library.shown import shown_decision, shown_face, shown_identity, slice_of
+from service.store.browsing.identity_details import MergedNumber, companions, eras_of, identity_details, survivor
+from service.store.browsing.identity_faces import faces_of_identity
+from service.store.browsing.identity_lists import IdentityFilter, identity_page
+from service.store.browsing.made_decisions import decisions_about_identity
+from service.store.database import Store
+from service.web.cursors import encode_cursor
+from service.web.library import identities as shown
+from service.web.library.faces import FacesAnswer
+
+
+class IdentityReads:
+    """The answers about identities. ``base``: the base path of addresses."""
+
+    def __init__(self, store: Store, figures: KnownFigures, base: str) -> None:
+        self._store = store
+        self._figures = figures
+        self._base = base
+
+    async def page(self, query: shown.IdentitiesQuery) -> shown.IdentitiesAnswer:
+        order = f"identities {query.sort} {query.reverse}"
+        kind = str if query.sort == "name" else float
+        found = await self._store.read(
+            identity_page,
+            filter_of(query),
+            query.sort,
+            slice_of(query, order, kind=kind, is_reversed=query.reverse),
+            self._figures.summaries,
+        )
+        self._figures.keep(found.read)
+        return shown.IdentitiesAnswer(
+            identities=tuple(shown_identity(row, self._base) for row in found.page.items),
+            total=found.total,
+            next=encode_cursor(order, found.page.last),
+        )
+
+    async def survivor(self, number: int) -> int | None:
+        return await self._store.read(survivor, number)
+
+    async def one(self, number: int) -> shown.IdentityAnswer | None:
+        found = await self._store.read(identity_details, number, self._figures.summaries)
+        if isinstance(found, MergedNumber):  # since the caller asked for the survivor
+            raise RequestError(f"identity {number} was merged into {found.into} just now: ask for that one", status=409)
+        if found is None:
+            return None
+        return shown.IdentityAnswer(
+            identity=shown_identity(found.listed, self._base),
+            names=msgspec.convert(found.names, tuple[shown.GivenLabel, ...], from_attributes=True),
+            created_at=found.created_at,
+            birth_date=found.birth_date,
+            first_date=found.days[0] or None,
+            last_date=found.days[1] or None,
+            how=dict(found.how),
+            sources=dict(found.sources),
+            is_stranger=found.is_stranger,
+            why_not_exported=found.why_not_exported,
+        )
+
+    async def faces(self, number: int, query: shown.FacesQuery) -> FacesAnswer:
+        order = f"faces {query.sort} {query.reverse}"
+        part = slice_of(query, order, kind=str if query.sort == "time" else float, is_reversed=query.reverse)
+        page = await self._store.read(faces_of_identity, number, query.sort, part)
+        faces = tuple(shown_face(row, self._base) for row in page.items)
+        return FacesAnswer(faces=faces, next=encode_cursor(order, page.last))
+
+    async def eras(self, number: int) -> shown.ErasAnswer:
+        rows = await self._store.read(eras_of, number)
+        return shown.ErasAnswer(eras=msgspec.convert(rows, tuple[shown.Era, ...], from_attributes=True))
+
+    async def nearest(self, number: int, query: shown.NearestQuery) -> shown.NearestAnswer:
+        return shown.NearestAnswer(identities=await self._figures.near_identity(number, query.limit))
+
+    async def together(self, number: int, query: shown.PageQuery) -> shown.TogetherAnswer:
+        page = await self._store.read(companions, number, slice_of(query, "together"))
+        return shown.TogetherAnswer(
+            identities=msgspec.convert(page.items, tuple[shown.Companion, ...], from_attributes=True),
+            next=encode_cursor("together", page.last),
+        )
+
+    async def history(self, number: int, query: shown.PageQuery) -> shown.HistoryAnswer:
+        page = await self._store.read(decisions_about_identity, number, slice_of(query, "history"))
+        return shown.HistoryAnswer(
+            decisions=tuple(map(shown_decision, page.items)), next=encode_cursor("history", page.last)
+        )
+
+
+def filter_of(query: shown.IdentitiesQuery) -> IdentityFilter:
+    """Return the filter that a query asks for."""
+    return IdentityFilter(
+        text=query.q.strip(),
+        is_named=query.named,
+        is_locked=query.locked,
+        is_never_exported=query.never_export,
+        has_birth_date=None if query.birth is None else query.birth == "known",
+        least_pictures=query.min_pictures,
+        source=query.source,
+    )

@@ -1,0 +1,75 @@
+"""Figures of identities that are kept in memory until their members change."""
+
+import asyncio
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.computation import compute
+from service.store.browsing.identity_lists import shown_labels
+from service.store.browsing.standing import standing
+from service.store.browsing.summaries import MeanVector, Summary, mean_vectors, vector_of
+from service.store.database import Store
+from service.web.library.identities import NearIdentity
+
+
+class KnownFigures:
+    """
+    Summaries and mean vectors of identities, each with the signature of its members, which tells whether it still holds.
+
+    They cost about 2 kB an identity. The first question about distances reads all vectors.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._summaries: dict[int, Summary] = {}
+        self._means: dict[int, MeanVector] = {}
+        self._reading = asyncio.Lock()
+
+    @property
+    def summaries(self) -> Mapping[int, Summary]:
+        return self._summaries
+
+    def keep(self, read: Mapping[int, Summary]) -> None:
+        """Keep summaries that were read."""
+        self._summaries = {**self._summaries, **read}  # a new one: a thread may read the old one
+
+    async def near_identity(self, number: int, limit: int) -> tuple[NearIdentity, ...]:
+        """Return the identities nearest to an identity by their means; none when it has no faces."""
+        means = await self._read_means()
+        if number not in means:
+            return ()
+        return await self._nearest(means, means[number].vector, but=number, limit=limit)
+
+    async def near_face(self, face_id: int, own: int | None, limit: int) -> tuple[NearIdentity, ...]:
+        """Return the identities nearest to a face, without its own."""
+        vector = await self._store.read(vector_of, face_id)
+        return () if vector is None else await self._nearest(await self._read_means(), vector, but=own, limit=limit)
+
+    async def _read_means(self) -> dict[int, MeanVector]:
+        async with self._reading:
+            self._means = await self._store.read(mean_vectors, self._means)
+            return self._means
+
+    async def _nearest(
+        self, means: Mapping[int, MeanVector], vector: NDArray[np.float32], *, but: int | None, limit: int
+    ) -> tuple[NearIdentity, ...]:
+        hidden = (await self._store.read(standing)).hidden
+        numbers = [number for number in sorted(means) if number != but and number not in hidden]
+        found = await compute(nearest_means, {number: means[number].vector for number in numbers}, vector, limit)
+        labels = await self._store.read(shown_labels) if found else {}
+        return tuple(NearIdentity(number=n, label=labels.get(n), distance=round(d, 4)) for n, d in found)
+
+
+def nearest_means(
+    means: Mapping[int, NDArray[np.float32]], vector: NDArray[np.float32], limit: int
+) -> list[tuple[int, float]]:
+    """Return the numbers of the nearest means with their cosine distances, nearest first."""
+    same = {number: mean for number, mean in means.items() if mean.shape == vector.shape}
+    if not same:
+        return []
+    numbers = np.fromiter(same, dtype=np.int64, count=len(same))
+    distances = np.maximum(0.0, 1.0 - np.stack(list(same.values())) @ vector)
+    order = np.lexsort((numbers, distances))[:limit]
+    return list(zip(numbers[order].tolist(), distances[order].tolist(), strict=True))

@@ -1,0 +1,209 @@
+"""One identity with all that is known of it, its eras, and the identities in the same pictures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, func, select
+
+from immich_facesets.dates import EVIDENCE, read_date
+from service.store.browsing.identity_lists import ListedIdentity, crop_files, exported_directories, shown_labels
+from service.store.browsing.slices import Page, Slice, page_of
+from service.store.browsing.standing import Standing, faces_at, standing
+from service.store.browsing.summaries import Summary, summaries
+from service.store.identities import GivenName, birth_dates, given_names
+from service.store.spaces import active_space
+from service.store.tables import assets, crops, era_faces, eras, exports, faces, identities, memberships
+
+WhyNotExported = Literal["", "never_export", "no_faces", "no_face_large_enough", "nothing_exported_yet", "not_yet"]
+"""Why no face set of an identity is there; empty where one is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityDetails:
+    """One identity. ``days``: the first and the last date (ISO) that its pictures state, "" without any."""
+
+    listed: ListedIdentity
+    names: tuple[GivenName, ...]
+    created_at: datetime
+    birth_date: str | None
+    days: tuple[str, str]
+    how: Mapping[str, int]
+    sources: Mapping[str, int]
+    is_stranger: bool
+    why_not_exported: WhyNotExported
+
+
+@dataclass(frozen=True, slots=True)
+class MergedNumber:
+    """A number that was merged; ``into``: the number that leads to its faces now."""
+
+    into: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EraRow:
+    """One era of an identity; ``placed``: those of its faces that have no date of their own."""
+
+    name: str
+    kind: str
+    from_year: int | None
+    main_year: int | None
+    to_year: int | None
+    faces: int
+    placed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """Another identity, with the number of pictures that show both."""
+
+    number: int
+    label: str | None
+    pictures: int
+
+
+def identity_details(
+    tx: Connection, number: int, known: Mapping[int, Summary]
+) -> IdentityDetails | MergedNumber | None:
+    """Return one identity; None for a number that no identity ever had, or whose data was erased."""
+    state = standing(tx)
+    if (into := state.effect.current(number)) != number:
+        return MergedNumber(into)
+    row = tx.execute(select(identities).where(identities.c.number == number)).one_or_none()
+    if row is None or number in state.effect.forgotten:
+        return None
+    counts: Any = tx.execute(
+        select(memberships.c.how, func.count()).where(memberships.c.identity == number).group_by(memberships.c.how)
+    )
+    how = {way: int(count) for way, count in counts}
+    listed = _listed(tx, row, state, sum(how.values()), summaries(tx, [number], known).get(number))
+    return IdentityDetails(
+        listed=listed,
+        names=tuple(given_names(tx).get(number, ())),
+        created_at=row.created_at,
+        birth_date=birth_dates(tx).get(number),
+        days=_days(tx, number),
+        how=dict(sorted(how.items())),
+        sources=_sources(tx, number),
+        is_stranger=number in state.effect.strangers,
+        why_not_exported="" if listed.directories else _why_not(tx, listed),
+    )
+
+
+def survivor(tx: Connection, number: int) -> int | None:
+    """Return the number that an identity has now: its own, or that of a merge; None for one that never was."""
+    state = standing(tx)
+    if (into := state.effect.current(number)) != number:
+        return into
+    is_there = tx.scalar(select(identities.c.number).where(identities.c.number == number)) is not None
+    return number if is_there and number not in state.effect.forgotten else None
+
+
+def eras_of(tx: Connection, number: int) -> list[EraRow]:
+    """Return the eras of an identity, earliest first."""
+    counted = (
+        select(
+            era_faces.c.name,
+            func.count().label("faces"),
+            func.count(era_faces.c.confidence).label("placed"),
+        )
+        .join(memberships, memberships.c.face_id == era_faces.c.face_id)
+        .where(memberships.c.identity == number, era_faces.c.identity == number)
+        .group_by(era_faces.c.name)
+        .subquery()
+    )
+    rows = tx.execute(
+        select(eras, counted.c.faces, counted.c.placed)
+        .outerjoin(counted, counted.c.name == eras.c.name)
+        .where(eras.c.identity == number)
+        .order_by(func.coalesce(eras.c.main_year, 9999), eras.c.name)
+    )
+    return [
+        EraRow(
+            name=row.name,
+            kind=row.kind,
+            from_year=row.from_year,
+            main_year=row.main_year,
+            to_year=row.to_year,
+            faces=row.faces or 0,
+            placed=row.placed or 0,
+        )
+        for row in rows
+    ]
+
+
+def companions(tx: Connection, number: int, part: Slice) -> Page[Companion]:
+    """Return the identities that are in the same pictures, those of most pictures first."""
+    mine, theirs, other = faces.alias(), faces.alias(), memberships.alias()
+    rows: Any = tx.execute(
+        select(other.c.identity, func.count(mine.c.sha256.distinct()))
+        .select_from(memberships)
+        .join(mine, mine.c.face_id == memberships.c.face_id)
+        .join(theirs, theirs.c.sha256 == mine.c.sha256)
+        .join(other, other.c.face_id == theirs.c.face_id)
+        .where(memberships.c.identity == number, other.c.identity != number)
+        .group_by(other.c.identity)
+    )
+    hidden, names = standing(tx).hidden, shown_labels(tx)
+    found = [Companion(other, names.get(other), pictures) for other, pictures in rows if other not in hidden]
+    return page_of(found, lambda one: (-float(one.pictures), one.number), part)
+
+
+def _listed(tx: Connection, row: Any, state: Standing, count: int, summary: Summary | None) -> ListedIdentity:
+    cover = None if summary is None else summary.cover
+    if (ref := state.covers.get(row.number)) is not None:
+        cover = faces_at(tx, {row.number: ref}, active_space(tx) or "").get(row.number, cover)
+    return ListedIdentity(
+        number=row.number,
+        label=shown_labels(tx).get(row.number),
+        origin=row.origin,
+        is_locked=state.is_locked(row),
+        is_never_exported=state.is_never_exported(row),
+        faces=count,
+        pictures=0 if summary is None else summary.pictures,
+        cover=cover,
+        cover_file=None if cover is None else crop_files(tx, [cover]).get(cover),
+        directories=exported_directories(tx, [row.number]).get(row.number, ()),
+    )
+
+
+def _days(tx: Connection, number: int) -> tuple[str, str]:
+    first, last = tx.execute(
+        select(func.min(assets.c.local_date), func.max(assets.c.local_date))
+        .join(faces, faces.c.sha256 == assets.c.content)
+        .join(memberships, memberships.c.face_id == faces.c.face_id)
+        .where(memberships.c.identity == number, assets.c.is_gone.is_(False), assets.c.date_kind.in_(EVIDENCE))
+    ).one()
+    return _iso(first), _iso(last)
+
+
+def _iso(text: str | None) -> str:
+    return "" if (day := read_date(text)) is None else day.isoformat()
+
+
+def _sources(tx: Connection, number: int) -> dict[str, int]:
+    rows: Any = tx.execute(
+        select(assets.c.source, func.count(faces.c.face_id.distinct()))
+        .join(faces, faces.c.sha256 == assets.c.content)
+        .join(memberships, memberships.c.face_id == faces.c.face_id)
+        .where(memberships.c.identity == number, assets.c.is_gone.is_(False))
+        .group_by(assets.c.source)
+        .order_by(assets.c.source)
+    )
+    return {source: int(count) for source, count in rows}
+
+
+def _why_not(tx: Connection, identity: ListedIdentity) -> WhyNotExported:
+    """Return why no face set of this identity is there, as a code."""
+    if identity.is_never_exported:
+        return "never_export"
+    if not identity.faces:
+        return "no_faces"
+    has_crop = select(crops.c.face_id).join(memberships, memberships.c.face_id == crops.c.face_id)
+    if tx.scalar(has_crop.where(memberships.c.identity == identity.number).limit(1)) is None:
+        return "no_face_large_enough"
+    if tx.scalar(select(exports.c.directory).limit(1)) is None:
+        return "nothing_exported_yet"
+    return "not_yet"

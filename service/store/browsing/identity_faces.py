@@ -1,0 +1,163 @@
+"""The faces of one identity, a page at a time, and one face with all that is known of it."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Float, case, func, literal, select
+
+from immich_facesets.dates import EVIDENCE
+from immich_facesets.faces import Face
+from immich_facesets.quality.score import quality
+from service.store.browsing.slices import Page, Slice, cut_page, page_of, sliced
+from service.store.chunks import chunks
+from service.store.exports import face_of
+from service.store.spaces import active_space
+from service.store.tables import assets, contents, crops, faces, memberships
+
+FaceSort = Literal["distance", "doubt", "quality", "time"]
+
+UNDATED = "9999-12-31"
+"""The key of a face without a date, behind all others."""
+
+_SURE = 2.0  # the key of a member without a confidence, which a person decided
+
+
+@dataclass(frozen=True, slots=True)
+class PicturePlace:
+    """One asset that shows a content. ``taken``: the local date (ISO), "" where none tells when it was taken."""
+
+    source: str
+    asset_id: str
+    path: str
+    file_name: str
+    taken: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrowsedFace:
+    """One face with its picture. ``identity``, ``distance``, ``how`` and ``confidence`` are None of a face of nobody."""
+
+    face: Face
+    crop_file: str | None
+    picture_width: int
+    picture_height: int
+    identity: int | None
+    distance: float | None
+    how: str | None
+    confidence: float | None
+    places: tuple[PicturePlace, ...]
+
+    @property
+    def score(self) -> float:
+        """The quality by the measures of the face alone, as an export ranks it before it has looked at the crop."""
+        return quality(self.face).score
+
+    @property
+    def taken(self) -> str:
+        """The earliest date that a copy of the picture states, "" without one."""
+        return min((place.taken for place in self.places if place.taken), default="")
+
+
+def faces_of_identity(tx: Connection, number: int, sort: FaceSort, part: Slice) -> Page[BrowsedFace]:
+    """
+    Return a page of the members of an identity.
+
+    The first are the nearest, the most doubtful, the best, or the oldest.
+    """
+    page = _by_quality(tx, number, part) if sort == "quality" else _by_column(tx, number, sort, part)
+    found = browsed_faces(tx, page.items)
+    return Page(tuple(found[face] for face in page.items if face in found), page.last)
+
+
+def browsed_faces(tx: Connection, face_ids: Collection[int]) -> dict[int, BrowsedFace]:
+    """Return these faces, by id; those that are not there, or in another space than the one in use, are missing."""
+    found: dict[int, BrowsedFace] = {}
+    space = active_space(tx) or ""
+    for some in chunks(face_ids):
+        statement = (
+            select(
+                faces,
+                crops.c.file,
+                contents.c.width,
+                contents.c.height,
+                memberships.c.identity,
+                memberships.c.distance,
+                memberships.c.how,
+                memberships.c.confidence,
+            )
+            .join(contents, contents.c.sha256 == faces.c.sha256)
+            .outerjoin(crops, crops.c.face_id == faces.c.face_id)
+            .outerjoin(memberships, memberships.c.face_id == faces.c.face_id)
+        )
+        rows = [row for row in tx.execute(statement.where(faces.c.face_id.in_(some))) if row.space == space]
+        places = places_of(tx, {row.sha256 for row in rows})
+        found.update({row.face_id: _browsed(row, places.get(row.sha256, ())) for row in rows})
+    return found
+
+
+def places_of(tx: Connection, sha256s: Collection[str]) -> dict[str, tuple[PicturePlace, ...]]:
+    """Return the assets that show each of these contents."""
+    found: dict[str, list[PicturePlace]] = {}
+    for some in chunks(sorted(sha256s)):
+        rows: Any = tx.execute(
+            select(
+                assets.c.content,
+                assets.c.source,
+                assets.c.asset_id,
+                assets.c.path,
+                assets.c.file_name,
+                case((assets.c.date_kind.in_(EVIDENCE), assets.c.local_date), else_=""),
+            )
+            .where(assets.c.content.in_(some), assets.c.is_gone.is_(False))
+            .order_by(assets.c.source, assets.c.asset_id)
+        )
+        for sha256, *place in rows:
+            found.setdefault(sha256, []).append(PicturePlace(*place))
+    return {sha256: tuple(several) for sha256, several in found.items()}
+
+
+def _browsed(row: Any, places: tuple[PicturePlace, ...]) -> BrowsedFace:
+    return BrowsedFace(
+        face=face_of(row),
+        crop_file=row.file,
+        picture_width=row.width,
+        picture_height=row.height,
+        identity=row.identity,
+        distance=row.distance,
+        how=row.how,
+        confidence=row.confidence,
+        places=places,
+    )
+
+
+def _by_column(tx: Connection, number: int, sort: FaceSort, part: Slice) -> Page[int]:
+    keys: Mapping[str, Any] = {
+        "distance": memberships.c.distance,
+        "doubt": func.coalesce(memberships.c.confidence, literal(_SURE, Float)),
+        "time": func.coalesce(_taken(), UNDATED),
+    }
+    members = select(keys[sort].label("key"), memberships.c.face_id.label("number"))
+    if sort == "time":
+        members = members.join(faces, faces.c.face_id == memberships.c.face_id)
+    rows = tx.execute(sliced(members.where(memberships.c.identity == number), part)).all()
+    page = cut_page(rows, lambda row: (row.key, row.number), part)
+    return Page(tuple(row.number for row in page.items), page.last)
+
+
+def _taken() -> Any:
+    """Return the earliest date that an asset states of the content of a row of ``faces``."""
+    stated = (assets.c.content == faces.c.sha256, assets.c.is_gone.is_(False), assets.c.date_kind.in_(EVIDENCE))
+    return select(func.min(assets.c.local_date)).where(*stated).correlate(faces).scalar_subquery()
+
+
+def _by_quality(tx: Connection, number: int, part: Slice) -> Page[int]:
+    """Return a page by the score, which no database can compute: all members are read, without their pictures."""
+    rows = tx.execute(
+        select(faces)
+        .join(memberships, memberships.c.face_id == faces.c.face_id)
+        .where(memberships.c.identity == number)
+    )
+    scored = [(-quality(face_of(row)).score, int(row.face_id)) for row in rows]
+    page = page_of(scored, lambda one: one, part)
+    return Page(tuple(face for _, face in page.items), page.last)

@@ -1,0 +1,123 @@
+"""Figures of identities that follow from their members alone, kept by the caller until the members change."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, func, select
+
+from service.store.chunks import chunks
+from service.store.tables import crops, faces, memberships, vectors
+
+Signature = tuple[int, int, int, int]
+"""Count, highest id, sum of ids and a sum of their remainders: another set of members has another one."""
+
+_SPREAD = 1_000_003
+_ROWS_AT_ONCE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """``cover``: the member nearest to the others that has a crop, None without one."""
+
+    signature: Signature
+    pictures: int
+    cover: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeanVector:
+    """The mean of the members' vectors, (d,), of unit length."""
+
+    signature: Signature
+    vector: NDArray[np.float32]
+
+
+def signatures(tx: Connection, numbers: Collection[int] | None = None) -> dict[int, Signature]:
+    """Return the signature of these identities, of all with None; those without a member are missing."""
+    face = memberships.c.face_id
+    statement = select(
+        memberships.c.identity, func.count(), func.max(face), func.sum(face), func.sum(face * face % _SPREAD)
+    ).group_by(memberships.c.identity)
+    parts = (
+        [statement] if numbers is None else [statement.where(memberships.c.identity.in_(p)) for p in chunks(numbers)]
+    )
+    rows: list[Any] = [row for part in parts for row in tx.execute(part)]
+    return {number: (int(count), int(most), int(total), int(spread)) for number, count, most, total, spread in rows}
+
+
+def summaries(tx: Connection, numbers: Collection[int], known: Mapping[int, Summary]) -> dict[int, Summary]:
+    """Return the summary of each of these identities that has members; ``known`` ones are read again if they changed."""
+    current = signatures(tx, numbers)
+    found = {number: known[number] for number, is_now in current.items() if _is_valid(known.get(number), is_now)}
+    for some in chunks(sorted(current.keys() - found.keys())):
+        pictures = dict(_pictures(tx, some))
+        covers = dict(_covers(tx, some))
+        found |= {number: Summary(current[number], pictures[number], covers.get(number)) for number in some}
+    return found
+
+
+def mean_vectors(tx: Connection, known: Mapping[int, MeanVector]) -> dict[int, MeanVector]:
+    """Return the mean of every identity; ``known`` ones are read again if they changed. The first call reads all."""
+    current = signatures(tx)
+    found = {number: known[number] for number, is_now in current.items() if _is_valid(known.get(number), is_now)}
+    for some in chunks(sorted(current.keys() - found.keys())):
+        for number, total in _sums(tx, some):
+            length = float(np.linalg.norm(total))
+            found[number] = MeanVector(current[number], (total / (length or 1.0)).astype(np.float32))
+    return found
+
+
+def vector_of(tx: Connection, face_id: int) -> NDArray[np.float32] | None:
+    """Return the vector of one face, (d,); None when there is no such face."""
+    held = tx.scalar(select(vectors.c.vector).where(vectors.c.face_id == face_id))
+    return None if held is None else np.frombuffer(held, dtype="<f4").astype(np.float32, copy=False)
+
+
+def _is_valid(known: Summary | MeanVector | None, signature: Signature) -> bool:
+    return known is not None and known.signature == signature
+
+
+def _pictures(tx: Connection, numbers: Collection[int]) -> Iterator[tuple[int, int]]:
+    rows: Any = tx.execute(
+        select(memberships.c.identity, func.count(faces.c.sha256.distinct()))
+        .join(faces, faces.c.face_id == memberships.c.face_id)
+        .where(memberships.c.identity.in_(numbers))
+        .group_by(memberships.c.identity)
+    )
+    yield from ((number, count) for number, count in rows)
+
+
+def _covers(tx: Connection, numbers: Collection[int]) -> Iterator[tuple[int, int]]:
+    place = func.row_number().over(
+        partition_by=memberships.c.identity, order_by=(memberships.c.distance, memberships.c.face_id)
+    )
+    ranked = (
+        select(memberships.c.identity, memberships.c.face_id, place.label("place"))
+        .join(crops, crops.c.face_id == memberships.c.face_id)
+        .where(memberships.c.identity.in_(numbers))
+        .subquery()
+    )
+    rows: Any = tx.execute(select(ranked.c.identity, ranked.c.face_id).where(ranked.c.place == 1))
+    yield from ((number, face) for number, face in rows)
+
+
+def _sums(tx: Connection, numbers: Collection[int]) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Yield the sum of the members' vectors of each identity; never more than some rows are held at once."""
+    statement = (
+        select(memberships.c.identity, vectors.c.vector)
+        .join(vectors, vectors.c.face_id == memberships.c.face_id)
+        .where(memberships.c.identity.in_(numbers))
+        .order_by(memberships.c.identity)
+    )
+    totals: dict[int, NDArray[np.float64]] = {}
+    rows: Any = tx.execute(statement, execution_options={"yield_per": _ROWS_AT_ONCE})
+    for part in rows.partitions():
+        for number, several in groupby(part, key=lambda row: int(row[0])):
+            held = [row[1] for row in several]
+            matrix = np.frombuffer(b"".join(held), dtype="<f4").reshape(len(held), -1)
+            totals[number] = totals.get(number, 0.0) + matrix.sum(axis=0, dtype=np.float64)
+    yield from totals.items()

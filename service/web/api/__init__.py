@@ -1,0 +1,6 @@
+"""The HTTP API, one module for each noun; handlers read parameters, call, and answer."""
+
+from service.web.api import faces, identities, operations
+from service.web.routes import Route
+
+ROUTES: tuple[Route, ...] = (*operations.ROUTES, *identities.ROUTES, *faces.ROUTES)

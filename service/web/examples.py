@@ -1,0 +1,107 @@
+"""The examples of the OpenAPI document: invented people, in the types that the answers have."""
+
+from datetime import UTC, datetime
+
+from service.progress import Progress as _Progress
+from service.web import schemas as _schemas
+from service.web.library import faces as _faces
+from service.web.library import identities as _identities
+
+_THEN = datetime(2026, 5, 1, 12, tzinfo=UTC)
+_PICTURE, _CROP = "3a" * 32, "c4" * 32
+_COVER = _identities.Crop(
+    face=512, crop=f"/api/crops/{_PICTURE}.{_CROP}.jpg", thumbnail=f"/api/thumbnails/256/{_PICTURE}.{_CROP}.jpg"
+)
+_ANNA = _identities.Identity(
+    number=3,
+    label="Anna",
+    origin="asserted",
+    is_locked=False,
+    is_never_exported=False,
+    faces=412,
+    pictures=398,
+    cover=_COVER,
+    facesets=("/api/facesets/faceset_003",),
+)
+_DECISION = _identities.MadeDecision(
+    id=17, kind="lock", body={"kind": "lock", "identity": 3}, made_by="web", made_at=_THEN, is_undone=False
+)
+_PLACE = _faces.Place(
+    source="anna",
+    asset_id="3f0d6c1e-8f5b-4a57-9d7b-1d5a3e0c7b11",
+    path="/data/upload/anna/IMG_2041.jpg",
+    file_name="IMG_2041.jpg",
+    taken="2014-07-21T10:15:00",
+)
+_FACE = _faces.Face(
+    id=512,
+    box=_faces.Edges(x1=812.4, y1=300.0, x2=1010.9, y2=561.2),
+    picture=_faces.Picture(sha256=_PICTURE, width=4000, height=3000, places=(_PLACE,)),
+    crop=_COVER,
+    identity=3,
+    distance=0.2134,
+    how="matched",
+    confidence=0.9931,
+    score=0.8127,
+    det_score=0.91,
+    blur=211.5,
+    yaw=-4.2,
+    pitch=2.0,
+    roll=0.4,
+    taken="2014-07-21T10:15:00",
+)
+_RIVAL = _identities.NearIdentity(number=8, label="Berta", distance=0.6021)
+
+IDENTITIES = _identities.IdentitiesAnswer(identities=(_ANNA,), total=132, next="WyJpZGVudGl0aWVzIl0")
+IDENTITY = _identities.IdentityAnswer(
+    identity=_ANNA,
+    names=(_identities.GivenLabel(source="anna", name="Anna", is_shown=True),),
+    created_at=_THEN,
+    birth_date="1984-02-11",
+    first_date="1986-06-01",
+    last_date="2026-04-30",
+    how={"asserted": 310, "matched": 102},
+    sources={"anna": 405, "scans-1974": 9},
+    is_stranger=False,
+)
+MERGED = _identities.MergedAnswer(number=7, leads_to=3)
+FACES = _faces.FacesAnswer(faces=(_FACE,), next="WyJmYWNlcyJd")
+ERAS = _identities.ErasAnswer(
+    eras=(_identities.Era(name="2011", kind="years", from_year=2009, main_year=2011, to_year=2014, faces=88, placed=3),)
+)
+NEAREST = _identities.NearestAnswer(identities=(_RIVAL,))
+TOGETHER = _identities.TogetherAnswer(identities=(_identities.Companion(number=8, label="Berta", pictures=41),))
+HISTORY = _identities.HistoryAnswer(decisions=(_DECISION,))
+FACE = _faces.FaceAnswer(face=_FACE, label="Anna", rivals=(_RIVAL,), decisions=())
+SEARCH = _faces.SearchAnswer(
+    identities=(_ANNA,),
+    by_date=(),
+    by_file_name=(
+        _faces.FoundPicture(sha256=_PICTURE, places=(_PLACE,), faces=(_faces.PictureFace(id=512, identity=3),)),
+    ),
+)
+
+_RUN = _schemas.Run(
+    id=41, kind="incremental", started_at=_THEN, ended_at=_THEN, outcome="done", sources=("anna",), counts={"faces": 21}
+)
+_FAILURE = _schemas.Failure(
+    stage="embed",
+    source="anna",
+    name="IMG_2041.jpg",
+    item="original:5f1c0a6be3b0c2b7c7e2f3f1c3a1d2b4e5f60718",
+    reason="corrupt",
+    message="The file ends in the middle of the picture.",
+    tries=3,
+    retry_at=_THEN,
+)
+_CORRUPT = _schemas.ReasonCount(reason="corrupt", count=1)
+STATUS = _schemas.StatusAnswer(
+    version="1.0.0",
+    ready=True,
+    objections=(),
+    progress=_Progress(changed_at=_THEN),
+    facts=_schemas.StatusFacts(runs=(_RUN,), failures=(_FAILURE,), failures_by_reason=(_CORRUPT,)),
+)
+RUNS = _schemas.RunsAnswer(runs=(_RUN,))
+FAILURES = _schemas.FailuresAnswer(total=1, by_reason=(_CORRUPT,), failures=(_FAILURE,))
+SYNC = _schemas.SyncAnswer(result="accepted")

@@ -1,0 +1,27 @@
+"""Addresses of the API inside its answers, below the base path."""
+
+import re
+
+CROP_NAME = re.compile(r"([0-9a-f]{64})\.([0-9a-f]{64})\.jpg")
+"""The picture and the crop itself, as digests: another crop has another address, so that it never changes."""
+
+THUMBNAIL_SIDES = (64, 128, 256)
+"""The sides in pixels of the thumbnails that there are."""
+
+SLASH = ":"
+"""Takes the place of a slash in addresses: no name in the export folder holds it, and proxies decode %2F."""
+
+
+def crop_address(base: str, file: str) -> str:
+    """Return the address of a stored crop; ``file`` as the store names it."""
+    return f"{base}/api/crops/{file.rpartition('/')[2]}"
+
+
+def thumbnail_address(base: str, file: str, side: int) -> str:
+    """Return the address of a reduced crop."""
+    return f"{base}/api/thumbnails/{side}/{file.rpartition('/')[2]}"
+
+
+def faceset_address(base: str, directory: str) -> str:
+    """Return the address of a directory of the export folder."""
+    return f"{base}/api/facesets/{directory.replace('/', SLASH)}"

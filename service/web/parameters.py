@@ -1,0 +1,40 @@
+"""Parameters of requests: those in the path, and those behind it."""
+
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from immich_facesets.errors import RequestError
+
+QueryT = TypeVar("QueryT", bound=msgspec.Struct)
+
+MOST_NUMBER = 2**31 - 1
+MOST_ID = 2**53 - 1
+"""The highest id of a face: larger numbers are not exact in JavaScript."""
+
+PATH_PARAMETERS: dict[str, dict[str, Any]] = {
+    "number": {"type": "integer", "minimum": 1, "maximum": MOST_NUMBER, "description": "the number of an identity"},
+    "face": {"type": "integer", "minimum": 1, "maximum": MOST_ID, "description": "the id of a face"},
+}
+"""The schemas of path parameters; all others are texts."""
+
+
+def read_query(request: web.Request, kind: type[QueryT]) -> QueryT:
+    """Return the parameters behind the path; ``RequestError`` (400) for unknown, repeated or impossible ones."""
+    given = request.query
+    if len(given) != len(set(given)):
+        raise RequestError("a parameter is there twice: name each once", status=400)
+    try:
+        return msgspec.convert(dict(given), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise RequestError(f"these parameters make no sense: {error}", status=400) from error
+
+
+def number_in(request: web.Request, name: str) -> int:
+    """Return a number of the path; ``RequestError`` (404) for anything else, as nothing is there."""
+    text = request.match_info[name]
+    most = PATH_PARAMETERS[name]["maximum"]
+    if text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and 1 <= int(text) <= most:
+        return int(text)
+    raise RequestError(f"there is nothing of this {name}: it is a whole number from 1 on", status=404)

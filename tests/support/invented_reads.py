@@ -1,0 +1,47 @@
+"""The calls behind the reading routes without a store: they answer with the examples of the OpenAPI document."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from service.web import examples
+from service.web.library.reads import LibraryReads
+
+T = TypeVar("T")
+
+MERGED, SURVIVOR = examples.MERGED.number, examples.MERGED.leads_to
+NOBODY = 1000
+"""From this number on there is no identity, and no face."""
+
+
+def _always(answer: T) -> Callable[..., Awaitable[T]]:
+    async def call(*_: object) -> T:
+        return answer
+
+    return call
+
+
+def _below(answer: T) -> Callable[[int], Awaitable[T | None]]:
+    async def call(number: int) -> T | None:
+        return answer if number < NOBODY else None
+
+    return call
+
+
+async def _survivor(number: int) -> int | None:
+    return {MERGED: SURVIVOR}.get(number, number if number < NOBODY else None)
+
+
+def invented_reads() -> LibraryReads:
+    """One person in every answer; number 7 was merged into 3."""
+    return LibraryReads(
+        identities=_always(examples.IDENTITIES),
+        survivor=_survivor,
+        identity=_below(examples.IDENTITY),
+        faces=_always(examples.FACES),
+        eras=_always(examples.ERAS),
+        nearest=_always(examples.NEAREST),
+        together=_always(examples.TOGETHER),
+        history=_always(examples.HISTORY),
+        face=_below(examples.FACE),
+        search=_always(examples.SEARCH),
+    )
