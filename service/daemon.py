@@ -69,7 +69,7 @@ class Service:
         check_exposure(listen, SecretStr(token), token_name="FACESETS_TOKEN")  # noqa: S106 - the name of a setting
         context = WebContext(
             board=app.board,
-            library=library_reads(app.store, base_path=app.settings.base_path),
+            library=library_reads(app.store, app.settings, app.board),
             token=token,
             request_sync=self.request_sync,
             status=self.status,

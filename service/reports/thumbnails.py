@@ -12,7 +12,7 @@ from service.sources.folder.walk import stamp_of
 from service.store.picture_copies import Copy
 
 _MOST_PIXELS = 120_000_000
-_PILLOW_ERRORS = (
+PILLOW_ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, struct.error,
     Image.DecompressionBombError,
 )  # fmt: skip
@@ -49,6 +49,6 @@ def thumbnail(path: Path, side: int) -> str | None:
             small.thumbnail((side, side), Image.Resampling.LANCZOS)
             stream = io.BytesIO()
             small.save(stream, "JPEG", quality=82)
-    except _PILLOW_ERRORS:
+    except PILLOW_ERRORS:
         return None
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"

@@ -64,20 +64,26 @@ def end_run(
 
 def last_runs(tx: Connection, *, limit: int = 20) -> list[Run]:
     """Return the latest syncs, newest first."""
-    rows = tx.execute(select(sync_runs).order_by(sync_runs.c.run_id.desc()).limit(limit))
-    return [
-        Run(
-            row.run_id,
-            row.kind,
-            tuple(row.sources),
-            row.started_at,
-            row.ended_at,
-            row.outcome,
-            row.message,
-            dict(row.counts),
-        )
-        for row in rows
-    ]
+    return [_run(row) for row in tx.execute(select(sync_runs).order_by(sync_runs.c.run_id.desc()).limit(limit))]
+
+
+def one_run(tx: Connection, run_id: int) -> Run | None:
+    """Return one sync; None when there was none of this number."""
+    row = tx.execute(select(sync_runs).where(sync_runs.c.run_id == run_id)).one_or_none()
+    return None if row is None else _run(row)
+
+
+def _run(row: Any) -> Run:
+    return Run(
+        row.run_id,
+        row.kind,
+        tuple(row.sources),
+        row.started_at,
+        row.ended_at,
+        row.outcome,
+        row.message,
+        dict(row.counts),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from service.progress import Progress as _Progress
 from service.web import schemas as _schemas
 from service.web.library import faces as _faces
+from service.web.library import facesets as _facesets
 from service.web.library import identities as _identities
+from service.web.library import service as _service
 
 _THEN = datetime(2026, 5, 1, 12, tzinfo=UTC)
 _PICTURE, _CROP = "3a" * 32, "c4" * 32
@@ -105,3 +107,83 @@ STATUS = _schemas.StatusAnswer(
 RUNS = _schemas.RunsAnswer(runs=(_RUN,))
 FAILURES = _schemas.FailuresAnswer(total=1, by_reason=(_CORRUPT,), failures=(_FAILURE,))
 SYNC = _schemas.SyncAnswer(result="accepted")
+
+_FACESET = _facesets.Faceset(
+    directory="faceset_003",
+    profile="fsz",
+    identity=3,
+    label="Anna",
+    era=None,
+    faces=120,
+    written_at=_THEN,
+    address="/api/facesets/faceset_003",
+    zip="/api/facesets/faceset_003/zip",
+)
+FACESETS = _facesets.FacesetsAnswer(facesets=(_FACESET,))
+FACESET = _facesets.FacesetAnswer(
+    faceset=_FACESET,
+    is_whole=True,
+    artifacts=(
+        _facesets.Artifact(
+            name="faces/0001.png", bytes=391_004, address="/api/facesets/faceset_003/files/faces:0001.png"
+        ),
+    ),
+    preflight=_facesets.Preflight(
+        findings=(
+            _facesets.Finding(code="no_profile_views", message="no face is seen from the side", value=0, threshold=1),
+        ),
+        shown={"yaw": {"front": 90, "half_left": 18, "half_right": 12}},
+        events={"count": 64, "largest": 7, "undated": 3},
+        known=412,
+        left_out={"near_duplicate": 240},
+    ),
+)
+LEDGER = _facesets.LedgerAnswer(
+    exports=(
+        _facesets.LedgerEntry(
+            id=88,
+            directory="faceset_003",
+            identity=3,
+            profile="fsz",
+            action="written",
+            faces=120,
+            made_by="sync",
+            made_at=_THEN,
+        ),
+    )
+)
+SOURCES = _service.SourcesAnswer(
+    sources=(
+        _service.Source(
+            counts=_schemas.SourceCounts(name="anna", kind="immich", assets=41_020, wanted=17_200, embedded=17_200),
+            root=None,
+            mode=None,
+        ),
+    )
+)
+SETTINGS = _service.SettingsAnswer(
+    settings=(
+        _service.Setting(
+            name="FACESETS_TOKEN",
+            value=None,
+            is_set=True,
+            is_default=False,
+            is_secret=True,
+            description="the token of pages and API",
+        ),
+    )
+)
+JOBS = _service.JobsAnswer(
+    jobs=(
+        _service.Job(
+            id=41,
+            kind="incremental",
+            sources=("anna",),
+            started_at=_THEN,
+            ended_at=_THEN,
+            outcome="done",
+            message="",
+            counts={"faces": 21},
+        ),
+    )
+)

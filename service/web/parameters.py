@@ -6,6 +6,7 @@ import msgspec
 from aiohttp import web
 
 from immich_facesets.errors import RequestError
+from service.web.library.addresses import THUMBNAIL_SIDES
 
 QueryT = TypeVar("QueryT", bound=msgspec.Struct)
 
@@ -16,6 +17,10 @@ MOST_ID = 2**53 - 1
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "number": {"type": "integer", "minimum": 1, "maximum": MOST_NUMBER, "description": "the number of an identity"},
     "face": {"type": "integer", "minimum": 1, "maximum": MOST_ID, "description": "the id of a face"},
+    "job": {"type": "integer", "minimum": 1, "maximum": MOST_NUMBER, "description": "the number of a job"},
+    "side": {"type": "integer", "enum": list(THUMBNAIL_SIDES), "description": "the pixels of a side"},
+    "directory": {"type": "string", "description": "a directory of the export folder, with `:` for each slash"},
+    "file": {"type": "string", "description": "a file in it, with `:` for each slash"},
 }
 """The schemas of path parameters; all others are texts."""
 

@@ -67,6 +67,7 @@ _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"upgrade", b"exp
 
 _QUERIES = (
     b"mode", b"crops", b"pad_ratio", b"crop_min_short", b"enrich", b"face_short", b"suspects", b"cut", b"cut_pixels", b"notice", b"next", b"v", b"",
+    b"q", b"cursor", b"limit", b"sort", b"reverse", b"named", b"min_pictures", b"source", b"identity",
 )  # fmt: skip
 _METHODS = (b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE", b"CONNECT", b"PATCH", b"get", b"G\xc9T")
 

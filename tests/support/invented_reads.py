@@ -1,6 +1,7 @@
 """The calls behind the reading routes without a store: they answer with the examples of the OpenAPI document."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 from service.web import examples
@@ -9,6 +10,7 @@ from service.web.library.reads import LibraryReads
 T = TypeVar("T")
 
 MERGED, SURVIVOR = examples.MERGED.number, examples.MERGED.leads_to
+IMAGE = b"\xff\xd8\xff\xe0"
 NOBODY = 1000
 """From this number on there is no identity, and no face."""
 
@@ -31,6 +33,10 @@ async def _survivor(number: int) -> int | None:
     return {MERGED: SURVIVOR}.get(number, number if number < NOBODY else None)
 
 
+async def _archive(_: str) -> Iterator[bytes]:
+    return iter((b"PK", b"..."))
+
+
 def invented_reads() -> LibraryReads:
     """One person in every answer; number 7 was merged into 3."""
     return LibraryReads(
@@ -44,4 +50,15 @@ def invented_reads() -> LibraryReads:
         history=_always(examples.HISTORY),
         face=_below(examples.FACE),
         search=_always(examples.SEARCH),
+        crop=_always(IMAGE),
+        thumbnail=_always(IMAGE),
+        facesets=_always(examples.FACESETS),
+        faceset=_always(examples.FACESET),
+        faceset_file=_always(Path(__file__)),
+        faceset_archive=_archive,
+        ledger=_always(examples.LEDGER),
+        sources=_always(examples.SOURCES),
+        settings=_always(examples.SETTINGS),
+        jobs=_always(examples.JOBS),
+        job=_below(examples.JOBS.jobs[0]),
     )

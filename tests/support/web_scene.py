@@ -205,7 +205,7 @@ def busy_scene() -> Scene:
     return scene
 
 
-PARAMETERS = {"number": "3", "face": "512", "name": "a"}
+PARAMETERS = {"number": "3", "face": "512", "name": "a", "side": "64", "directory": "a", "file": "a", "job": "41"}
 
 
 def address_of(path: str) -> str:

@@ -1,16 +1,25 @@
 """The library as the API shows it: one read of the store for each question, and values of ``service.web``."""
 
+from service.passes.context import CROPS_FOLDER
+from service.progress import ProgressBoard
 from service.reports.library.faces import FaceReads
+from service.reports.library.facesets import FacesetReads
 from service.reports.library.identities import IdentityReads
 from service.reports.library.known_figures import KnownFigures
+from service.reports.library.pictures import PictureReads
+from service.reports.library.service import ServiceReads
+from service.settings import Settings
 from service.store.database import Store
 from service.web.library.reads import LibraryReads
 
 
-def library_reads(store: Store, *, base_path: str) -> LibraryReads:
+def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> LibraryReads:
     """Return the calls behind the reading routes of the API."""
-    figures = KnownFigures(store)
-    identities, faces = IdentityReads(store, figures, base_path), FaceReads(store, figures, base_path)
+    base, figures = settings.base_path, KnownFigures(store)
+    identities, faces = IdentityReads(store, figures, base), FaceReads(store, figures, base)
+    facesets = FacesetReads(store, settings.export_dir, base)
+    pictures = PictureReads(settings.data_dir / CROPS_FOLDER)
+    service = ServiceReads(store, settings, board)
     return LibraryReads(
         identities=identities.page,
         survivor=identities.survivor,
@@ -22,4 +31,15 @@ def library_reads(store: Store, *, base_path: str) -> LibraryReads:
         history=identities.history,
         face=faces.one,
         search=faces.search,
+        crop=pictures.crop,
+        thumbnail=pictures.thumbnail,
+        facesets=facesets.page,
+        faceset=facesets.one,
+        faceset_file=facesets.file,
+        faceset_archive=facesets.archive,
+        ledger=facesets.ledger,
+        sources=service.sources,
+        settings=service.settings,
+        jobs=service.jobs,
+        job=service.job,
     )

@@ -1,6 +1,13 @@
 """The HTTP API, one module for each noun; handlers read parameters, call, and answer."""
 
-from service.web.api import faces, identities, operations
+from service.web.api import faces, facesets, identities, operations, pictures, service
 from service.web.routes import Route
 
-ROUTES: tuple[Route, ...] = (*operations.ROUTES, *identities.ROUTES, *faces.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *operations.ROUTES,
+    *identities.ROUTES,
+    *faces.ROUTES,
+    *pictures.ROUTES,
+    *facesets.ROUTES,
+    *service.ROUTES,
+)

@@ -1,6 +1,7 @@
 """Addresses of the API inside its answers, below the base path."""
 
 import re
+from urllib.parse import quote
 
 CROP_NAME = re.compile(r"([0-9a-f]{64})\.([0-9a-f]{64})\.jpg")
 """The picture and the crop itself, as digests: another crop has another address, so that it never changes."""
@@ -24,4 +25,18 @@ def thumbnail_address(base: str, file: str, side: int) -> str:
 
 def faceset_address(base: str, directory: str) -> str:
     """Return the address of a directory of the export folder."""
-    return f"{base}/api/facesets/{directory.replace('/', SLASH)}"
+    return f"{base}/api/facesets/{_in_path(directory)}"
+
+
+def file_address(base: str, directory: str, name: str) -> str:
+    """Return the address of a file in a directory of the export folder."""
+    return f"{faceset_address(base, directory)}/files/{_in_path(name)}"
+
+
+def name_from_path(text: str) -> str:
+    """Return the name of a directory or file that an address holds."""
+    return text.replace(SLASH, "/")
+
+
+def _in_path(name: str) -> str:
+    return quote(name.replace("/", SLASH), safe=SLASH)

@@ -1,9 +1,11 @@
 """The calls that answer questions about the library."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from service.web.library.faces import FaceAnswer, FacesAnswer, SearchAnswer, SearchQuery
+from service.web.library.facesets import FacesetAnswer, FacesetsAnswer, FacesetsQuery, LedgerAnswer, LedgerQuery
 from service.web.library.identities import (
     ErasAnswer,
     FacesQuery,
@@ -16,6 +18,7 @@ from service.web.library.identities import (
     PageQuery,
     TogetherAnswer,
 )
+from service.web.library.service import Job, JobsAnswer, SettingsAnswer, SourcesAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +27,8 @@ class LibraryReads:
     The calls behind the reading routes.
 
     ``survivor(number)`` returns the number that leads to an identity now: itself, that of a merge, or None for one that
-    never was. The calls with a number expect such a survivor.
+    never was. The calls with a number expect such a survivor. ``faceset_archive`` returns the parts of a zip archive, each
+    of which blocks.
     """
 
     identities: Callable[[IdentitiesQuery], Awaitable[IdentitiesAnswer]]
@@ -37,3 +41,14 @@ class LibraryReads:
     history: Callable[[int, PageQuery], Awaitable[HistoryAnswer]]
     face: Callable[[int], Awaitable[FaceAnswer | None]]
     search: Callable[[SearchQuery], Awaitable[SearchAnswer]]
+    crop: Callable[[str], Awaitable[bytes | None]]
+    thumbnail: Callable[[str, int], Awaitable[bytes | None]]
+    facesets: Callable[[FacesetsQuery], Awaitable[FacesetsAnswer]]
+    faceset: Callable[[str], Awaitable[FacesetAnswer | None]]
+    faceset_file: Callable[[str, str], Awaitable[Path | None]]
+    faceset_archive: Callable[[str], Awaitable[Iterator[bytes] | None]]
+    ledger: Callable[[LedgerQuery], Awaitable[LedgerAnswer]]
+    sources: Callable[[], Awaitable[SourcesAnswer]]
+    settings: Callable[[], Awaitable[SettingsAnswer]]
+    jobs: Callable[[], Awaitable[JobsAnswer]]
+    job: Callable[[int], Awaitable[Job | None]]

@@ -28,6 +28,7 @@ from immich_facesets.moderation.decisions import (
     Undo,
 )
 from service.reports.library import library_reads
+from service.settings import Settings
 from service.store.browsing.finding import pictures_by_file_name
 from service.store.database import Store
 from service.store.decisions import record_decision
@@ -45,7 +46,8 @@ def filled(store: Store) -> Store:
 
 @asynccontextmanager
 async def asking(store: Store, *, base_path: str = "") -> AsyncIterator[ClientSession]:
-    scene = Scene(library=library_reads(store, base_path=base_path))
+    scene = Scene()
+    scene.library = library_reads(store, Settings(base_path=base_path), scene.board)
     async with visit(scene, scene.context(base_path=base_path)) as client:
         yield client
 

@@ -1,0 +1,60 @@
+"""Stored crops and thumbnails, at addresses that never show anything else."""
+
+from aiohttp import hdrs, web
+
+from immich_facesets.errors import RequestError
+from immich_facesets.wire import ErrorBody
+from service.web.context import CONTEXT
+from service.web.etags import is_current
+from service.web.library.addresses import THUMBNAIL_SIDES
+from service.web.routes import Answer, Route
+
+FOR_GOOD = "private, max-age=31536000, immutable"
+"""Kept by the browser alone, and for good: the address has the digest of the bytes."""
+
+
+async def get_crop(request: web.Request) -> web.StreamResponse:
+    name = request.match_info["name"]
+    return _picture(request, await request.app[CONTEXT].library.crop(name), name)
+
+
+async def get_thumbnail(request: web.Request) -> web.StreamResponse:
+    name, side = request.match_info["name"], request.match_info["side"]
+    if side not in map(str, THUMBNAIL_SIDES):
+        raise RequestError(f"there are thumbnails of {', '.join(map(str, THUMBNAIL_SIDES))} pixels a side", status=404)
+    return _picture(request, await request.app[CONTEXT].library.thumbnail(name, int(side)), f"{side}/{name}")
+
+
+def _picture(request: web.Request, image: bytes | None, name: str) -> web.Response:
+    if image is None:
+        raise RequestError("there is no such crop: ask for the face again, which names its present one", status=404)
+    answer = (
+        web.Response(status=304) if is_current(request, name) else web.Response(body=image, content_type="image/jpeg")
+    )
+    answer.etag = name
+    answer.headers[hdrs.CACHE_CONTROL] = FOR_GOOD
+    return answer
+
+
+OF_PICTURE = {
+    200: Answer("The picture", media_type="image/jpeg"),
+    304: Answer("The caller has it"),
+    404: Answer("No such crop", body=ErrorBody),
+}
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/api/crops/{name}",
+        handler=get_crop,
+        summary="The stored crop of a face",
+        answers=OF_PICTURE,
+    ),
+    Route(
+        method="GET",
+        path="/api/thumbnails/{side}/{name}",
+        handler=get_thumbnail,
+        summary="A stored crop, reduced",
+        answers=OF_PICTURE,
+    ),
+)

@@ -1,0 +1,116 @@
+"""Face sets and their exports as the API shows them."""
+
+from typing import Annotated
+
+import msgspec
+
+from service.web.library.identities import Number, PageQuery
+from service.web.schemas import Instant
+
+
+class FacesetsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which directories of the export folder are wanted."""
+
+    identity: Annotated[Number | None, msgspec.Meta(description="of this identity alone")] = None
+
+
+class LedgerQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which entries of the ledger are wanted."""
+
+    identity: Annotated[Number | None, msgspec.Meta(description="of this identity alone")] = None
+
+
+class Years(msgspec.Struct, frozen=True, kw_only=True, rename={"first": "from", "last": "to"}):
+    """The years of an era."""
+
+    first: int | None
+    last: int | None
+
+
+class Faceset(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One directory of the export folder: a face set, or a form of it for another program.
+
+    ``identity`` is None for a form of a whole library. ``address`` is that of its description, ``zip`` of all its files.
+    """
+
+    directory: str
+    profile: str
+    identity: int | None
+    label: str | None
+    era: Years | None
+    faces: int
+    written_at: Instant
+    address: str
+    zip: str
+
+
+class FacesetsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of directories, in the order of their names."""
+
+    facesets: tuple[Faceset, ...]
+    next: str | None = None
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a directory."""
+
+    name: str
+    bytes: int
+    address: str
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a face set lacks: a code, a sentence, and the figure with its threshold."""
+
+    code: str
+    message: str
+    value: float
+    threshold: float
+
+
+class Preflight(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The shortcomings of a face set, before it is used.
+
+    ``shown``: how many faces each bin of each aspect has. ``left_out``: faces by the reason why they are not in it.
+    """
+
+    findings: tuple[Finding, ...]
+    shown: dict[str, dict[str, int]]
+    events: dict[str, int]
+    known: int
+    left_out: dict[str, int]
+
+
+class FacesetAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One directory with its files and its pre-flight.
+
+    ``preflight`` is None for forms of other programs. ``is_whole`` is False where files of it are missing.
+    """
+
+    faceset: Faceset
+    is_whole: bool
+    artifacts: tuple[Artifact, ...]
+    preflight: Preflight | None = None
+
+
+class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One directory that was written or removed: ``action`` is ``written`` or ``removed``."""
+
+    id: int
+    directory: str
+    identity: int | None
+    profile: str
+    action: str
+    faces: int
+    made_by: str
+    made_at: Instant
+
+
+class LedgerAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of the ledger, the latest first."""
+
+    exports: tuple[LedgerEntry, ...]
+    next: str | None = None

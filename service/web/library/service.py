@@ -1,0 +1,66 @@
+"""Sources, settings and jobs as the API shows them."""
+
+import msgspec
+
+from service.progress import StageProgress
+from service.web.schemas import Instant, SourceCounts
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """One source with its counts. ``root`` and ``mode`` are those of a folder."""
+
+    counts: SourceCounts
+    root: str | None
+    mode: str | None
+
+
+class SourcesAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Where pictures come from."""
+
+    sources: tuple[Source, ...]
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One setting in force. ``value`` is None where it is empty, and of every secret; ``is_set`` tells of both.
+
+    A name and password before the host of an address are not shown.
+    """
+
+    name: str
+    value: str | None
+    is_set: bool
+    is_default: bool
+    is_secret: bool
+    description: str
+
+
+class SettingsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of the service, in the order of the documents."""
+
+    settings: tuple[Setting, ...]
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One sync. ``outcome`` is None while it runs, else one of done, outage, setup, stopped, bug, killed.
+
+    ``stages`` are there while it runs; ``/api/events`` sends each change of them.
+    """
+
+    id: int
+    kind: str
+    sources: tuple[str, ...]
+    started_at: Instant
+    ended_at: Instant | None
+    outcome: str | None
+    message: str
+    counts: dict[str, int]
+    stages: tuple[StageProgress, ...] = ()
+
+
+class JobsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest jobs, newest first."""
+
+    jobs: tuple[Job, ...]
+    next_sync_at: Instant | None = None
