@@ -34,15 +34,9 @@ class Standing:
 
 
 def standing(tx: Connection) -> Standing:
-    """Return what the decisions say of identities; faces are resolved for chosen covers alone (``chosen_covers``)."""
-    refs: list[FaceRef] = []
-
-    def note(ref: FaceRef) -> int:
-        refs.append(ref)
-        return len(refs) - 1
-
-    effect = constraints(all_decisions(tx), note)
-    return Standing(effect, {number: refs[place] for number, place in effect.covers.items() if place is not None})
+    """Return what the decisions say of identities; of faces, chosen covers alone are kept, as places."""
+    effect = constraints(all_decisions(tx), lambda _: None)
+    return Standing(effect, {number: ref for number, ref in effect.covers.items() if ref is not None})
 
 
 def faces_at(tx: Connection, refs: Mapping[int, FaceRef], space: str) -> dict[int, int]:

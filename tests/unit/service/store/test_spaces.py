@@ -152,6 +152,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     placed_pictures.placed_pictures: (RECIPE.space,),
     placed_pictures.exportable_faces: (RECIPE.space,),
     runs.last_runs: (),
+    runs.one_run: (1,),
     sources.absent_people: ("anna", ["p2"]),
     runs.census: (),
     runs.highest_number: (),
