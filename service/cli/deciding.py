@@ -21,7 +21,7 @@ from service.passes.context import utc_now
 from service.settings import Settings, load_settings
 from service.storage import open_own_exports, open_own_store, open_reading, prepare_data_dir
 from service.store.database import DataLock, InUseError, Store
-from service.store.moderation import Decided, preview_decisions
+from service.store.moderation import MadeDecisions, preview_decisions
 
 T = TypeVar("T")
 
@@ -97,12 +97,12 @@ async def with_own_store(settings: Settings, work: Callable[[Store], Awaitable[T
         ) from error
 
 
-async def _preview(settings: Settings, requests: Sequence[Request]) -> Decided:
+async def _preview(settings: Settings, requests: Sequence[Request]) -> MadeDecisions:
     async with open_reading(settings) as store:
         return await store.read(preview_decisions, list(requests))
 
 
-async def _make(settings: Settings, store: Store, requests: Sequence[Request], author: Author) -> Decided:
+async def _make(settings: Settings, store: Store, requests: Sequence[Request], author: Author) -> MadeDecisions:
     now = utc_now()
     done = await make_decisions(store, requests, author, now)
     numbers = withdraws(done)
@@ -115,7 +115,7 @@ async def _make(settings: Settings, store: Store, requests: Sequence[Request], a
     return done
 
 
-def _print(done: Decided) -> None:
+def _print(done: MadeDecisions) -> None:
     effect = done.effect
     for old, new in effect.merged:
         print_line(f"Identity {old} is identity {new}.")

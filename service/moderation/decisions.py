@@ -12,7 +12,7 @@ from service.files.export_tree import ExportTree
 from service.store import decision_imports, export_folder, exports, moderation
 from service.store.database import Store
 from service.store.decision_imports import ImportedDecisions
-from service.store.moderation import Decided
+from service.store.moderation import MadeDecisions
 
 log = structlog.get_logger(__name__)
 
@@ -20,7 +20,7 @@ _WITHDRAWS = frozenset({"never_export", "stranger"})
 """The settings after which exports of an identity must not stay."""
 
 
-async def make_decisions(store: Store, requests: Sequence[Request], author: Author, now: datetime) -> Decided:
+async def make_decisions(store: Store, requests: Sequence[Request], author: Author, now: datetime) -> MadeDecisions:
     """Make the decisions of these requests in one step: all of them, or none."""
     done = await store.write(moderation.decide, list(requests), author, now)
     log.info("decided", decisions=list(done.decisions), kinds=list(done.kinds), made_from=author.made_from)
@@ -34,7 +34,7 @@ async def import_lines(store: Store, lines: Sequence[Line], now: datetime) -> Im
     return done
 
 
-def withdraws(done: Decided) -> frozenset[int]:
+def withdraws(done: MadeDecisions) -> frozenset[int]:
     """Return the identities whose exports may have to go at once."""
     return frozenset(number for number, setting in done.effect.settings if setting in _WITHDRAWS)
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from immich_facesets.errors import TransientError
 from immich_facesets.grouping.plan import GroupingPlan, GroupingReport
 from immich_facesets.wire import Info
 from service.computation import compute
 from service.files import crops
 from service.passes.context import PassContext
 from service.passes.embed import recipe_of
-from service.passes.group_inputs.inputs import decide
+from service.passes.group_inputs.inputs import Decided, decide
 from service.passes.group_inputs.operating_points import SpaceFacts, remember_points
 from service.passes.publishing.minors import keep_likenesses
 from service.store import contents, embedding_work, former_members, identities, named_values, spaces
@@ -22,6 +23,9 @@ log = structlog.get_logger(__name__)
 
 GUARDRAILS, QUESTIONS = "guardrails", "questions"
 """The facts with sentences for the status: what looks wrong, and what only a user can answer."""
+
+_TURNS = 5
+"""How often faces are grouped anew because a decision was made meanwhile."""
 
 MOST_ALIKE = 5
 """The most pairs of identities that are named as alike, the nearest first."""
@@ -101,15 +105,16 @@ class Group:
             carried |= await store.read(spaces.carried_members, active, space)
         table = await store.read(identities.face_table, space, self._info.dimension)
         facts = SpaceFacts.of(self._info)
-        decided = await decide(self._context, facts, table, carried=carried, is_another_space=is_another)
+        for _ in range(_TURNS):
+            decided = await decide(self._context, facts, table, carried=carried, is_another_space=is_another)
+            if decided.measured is not None:
+                await remember_points(store, decided.measured)
+            if await self._apply(decided, active):
+                break
+            log.info("grouped_anew", reason="a decision was made meanwhile")
+        else:
+            raise TransientError("decisions were made while faces were grouped: the next sync groups them")
         plan = decided.plan
-        if decided.measured is not None:
-            await remember_points(store, decided.measured)
-        if active != space:
-            await store.write(spaces.use_space, space, plan, self._context.clock())
-            log.info("space_in_use", space=space, before=active)
-        elif not plan.is_empty:
-            await store.write(identities.apply_grouping, plan, self._context.clock())
         if plan.report.guardrails is not None:
             await store.write(named_values.write_value, GUARDRAILS, list(plan.report.guardrails))
         if plan.report.nearly_there is not None:
@@ -120,6 +125,18 @@ class Group:
         await compute(crops.tidy, self._context.crops_dir, needed)
         self._count_and_log(plan, is_carried=is_another)
         return plan.report
+
+    async def _apply(self, decided: Decided, active: str | None) -> bool:
+        """Write a plan, unless a decision was made since it was begun: that one knows better."""
+        store, space, now = self._store, self._info.space, self._context.clock()
+        if active != space:
+            is_done = await store.write(spaces.use_space, space, decided.plan, now, decided.last_decision)
+            if is_done:
+                log.info("space_in_use", space=space, before=active)
+            return is_done
+        if decided.plan.is_empty:
+            return True
+        return await store.write(identities.apply_grouping, decided.plan, now, decided.last_decision)
 
     async def _missing(self, active: str) -> Reembedding | None:
         """

@@ -16,7 +16,7 @@ from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingPlan, Kn
 from service.store import births, past_people
 from service.store.chunks import chunks
 from service.store.decided_members import follow_settings
-from service.store.decisions import all_records, constraints_of
+from service.store.decisions import all_records, constraints_of, last_id
 from service.store.former_members import forget_returned, move_former_members, record_dissolved
 from service.store.hints import hint_from_row
 from service.store.imported_faces import add_import_assertions
@@ -219,8 +219,14 @@ def _add_folder_assertions(
             names[source, person] = known[source, person]
 
 
-def apply_grouping(tx: Connection, plan: GroupingPlan, now: datetime) -> None:
-    """Write the whole result of group in one transaction: the commit point of group."""
+def apply_grouping(tx: Connection, plan: GroupingPlan, now: datetime, decided: int | None = None) -> bool:
+    """
+    Write the whole result of group in one transaction: the commit point of group.
+
+    An optimistic lock: returns False and writes nothing if decisions were made after that with the id ``decided``.
+    """
+    if decided is not None and last_id(tx) != decided:
+        return False
     if plan.new:
         rows = [{"number": new.number, "origin": new.origin, "created_at": now} for new in plan.new]
         tx.execute(insert(identities), rows)
@@ -260,6 +266,7 @@ def apply_grouping(tx: Connection, plan: GroupingPlan, now: datetime) -> None:
         )
     if made := all_records(tx):
         follow_settings(tx, constraints_of(made, lambda _: None), now)
+    return True
 
 
 @dataclass(frozen=True, slots=True)

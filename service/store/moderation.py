@@ -30,7 +30,7 @@ from service.store.tables import faces, identities, memberships, people, vectors
 Members = Mapping[int, Sequence[int]]
 
 
-class Decided(msgspec.Struct, frozen=True):
+class MadeDecisions(msgspec.Struct, frozen=True):
     """The answer to requests: the decisions made (none by a preview), their kinds, and what they change."""
 
     decisions: tuple[int, ...]
@@ -38,7 +38,7 @@ class Decided(msgspec.Struct, frozen=True):
     effect: Effect
 
 
-def decide(tx: Connection, requests: Sequence[Request], author: Author, now: datetime) -> Decided:
+def decide(tx: Connection, requests: Sequence[Request], author: Author, now: datetime) -> MadeDecisions:
     """
     Check, append and apply the decisions of these requests, as one step: the commit point of decisions.
 
@@ -48,13 +48,13 @@ def decide(tx: Connection, requests: Sequence[Request], author: Author, now: dat
     step = take_step(requests, before)
     ids = record_batch(tx, step.entries, author, now)
     apply_step(tx, before, step.facts, now)
-    return Decided(ids, _kinds(step), step.effect)
+    return MadeDecisions(ids, _kinds(step), step.effect)
 
 
-def preview_decisions(tx: Connection, requests: Sequence[Request]) -> Decided:
+def preview_decisions(tx: Connection, requests: Sequence[Request]) -> MadeDecisions:
     """Return what ``decide`` would change; nothing is written."""
     step = take_step(requests, _facts(tx, requests))
-    return Decided((), _kinds(step), step.effect)
+    return MadeDecisions((), _kinds(step), step.effect)
 
 
 def _kinds(step: Step) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from immich_facesets.calibration.thresholds import PointsInUse
 from immich_facesets.errors import SetupError
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Carried, GroupingPlan
+from service.store.decisions import last_id
 from service.store.eras import carry_eras
 from service.store.former_members import remember_left_behind, same_places
 from service.store.identities import apply_grouping
@@ -158,12 +159,15 @@ def count_late_members(tx: Connection, before: str, after: str, sources: Collect
     return tx.scalar(late) or 0
 
 
-def use_space(tx: Connection, space: str, plan: GroupingPlan, now: datetime) -> None:
+def use_space(tx: Connection, space: str, plan: GroupingPlan, now: datetime, decided: int | None = None) -> bool:
     """
     Switch to another space, with all consequences, in one transaction. ``plan`` holds every member it will have.
 
-    The faces and vectors of the previous space are kept, so that switching back is cheap; older ones are dropped.
+    The faces and vectors of the previous space are kept, so that switching back is cheap; older ones are dropped. Returns
+    False and changes nothing if decisions were made after that with the id ``decided``.
     """
+    if decided is not None and last_id(tx) != decided:
+        return False
     before = active_space(tx)
     kept = [space] if before is None else [space, before]
     if before is not None:
@@ -176,3 +180,4 @@ def use_space(tx: Connection, space: str, plan: GroupingPlan, now: datetime) -> 
     apply_grouping(tx, plan, now)
     write_value(tx, _IN_USE, space)
     write_value(tx, _COMING, None)
+    return True

@@ -28,7 +28,7 @@ from service.store import (
 )
 from service.store import tables as t
 from service.store.database import Store
-from service.store.moderation import Decided
+from service.store.moderation import MadeDecisions
 
 BY = Author("anna", "command", "a reason")
 SIDE = Box(600, 100, 800, 300)
@@ -97,7 +97,7 @@ class Moderated:
             self.store.write_now(identities.apply_grouping, plan, NOON)
         return plan
 
-    def decide(self, *requests: Request, by: Author = BY) -> Decided:
+    def decide(self, *requests: Request, by: Author = BY) -> MadeDecisions:
         self.made += 1
         return self.store.write_now(moderation.decide, requests, by, NOON + timedelta(minutes=self.made))
 

@@ -26,7 +26,8 @@ class Decided:
     """
     A plan, the faces it covers, and the facts to store with it.
 
-    ``measured`` is None when only new faces were examined: the distances then stay unchanged.
+    ``measured`` is None when only new faces were examined: the distances then stay unchanged. ``last_decision``: the id of
+    the last decision that counts.
     """
 
     plan: GroupingPlan
@@ -35,6 +36,7 @@ class Decided:
     rules: GroupingRules
     measured: PointsInUse | None
     scope: Scope
+    last_decision: int
 
 
 async def current_faces(store: Store, space: SpaceFacts) -> FaceTable:
@@ -59,13 +61,13 @@ async def decide(
     """
     store, settings, now = context.store, context.settings, context.clock()
     context.board.update_stage("group", total=len(table.face_ids))
+    decided = await store.read(decisions.last_id)  # first: a later one is found when the plan is written
     memberships = {} if is_another_space else await store.read(identities.all_memberships)
     known = await store.read(identities.all_known)
     asserted = await store.read(identities.assertions, space.space)
     constraints: Constraints = await store.read(decisions.constraints_now, space.space)
     highest = await store.read(runs.highest_number)
     points, measured = await points_in_use(context, space), None
-    decided = await store.read(decisions.last_id)
     born = await store.read(births.births_of_people)
     rules = settings.grouping_rules(table.picture_count)
     basis = basis_of(space.space, points, rules, decided, born)
@@ -93,7 +95,8 @@ async def decide(
         fresh=fresh,
         blank=space.blank,
     )
-    return Decided(plan, table, points, rules, measured, Scope(basis, int(table.face_ids.max(initial=0)), whole_at))
+    scope = Scope(basis, int(table.face_ids.max(initial=0)), whole_at)
+    return Decided(plan, table, points, rules, measured, scope, decided)
 
 
 async def _absent(
