@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from immich_facesets.moderation.active_decisions import undone_ids
 from immich_facesets.moderation.constraints import Constraints, constraints
-from immich_facesets.moderation.decisions import Decision, Merge, Part, Undo, faces_in, numbers_in
+from immich_facesets.moderation.decisions import Decision, Later, Merge, Part, Undo, faces_in, numbers_in
 from immich_facesets.moderation.effects import Effect, Scope, effect_of, owners_after, refuse_impossible
 from immich_facesets.moderation.facts import Facts, KnownFace, KnownIdentity, refs
 from immich_facesets.moderation.planning import decisions_of
@@ -83,7 +83,7 @@ def facts_with(new: Mapping[int, Record], facts: Facts) -> Facts:
 
 def members_for(decision: Decision, facts: Facts) -> tuple[Part, ...]:
     """Return the identities that a decision mentions, with faces by which they are found again after a new import."""
-    if isinstance(decision, Undo):
+    if isinstance(decision, Undo | Later):  # neither settles anything by itself
         return ()
     parts = {part.number for part in decision.parts} if isinstance(decision, Merge) else set[int]()
     found = []

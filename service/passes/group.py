@@ -51,7 +51,7 @@ def questions(report: GroupingReport) -> tuple[str, ...]:
     """Return a sentence for each doubt that only a user can settle, by numbers and without names."""
     same = [
         f"{one.source} gives one name to identities {one.identity} and {one.other}, whose faces are far apart: if they are "
-        "one person, merge them in Immich; if not, give one of them another name"
+        "one person, merge them in Immich, or with 'immich-facesets identities merge'; if not, give one of them another name"
         for one in report.same_names
     ]
     unlike = [
@@ -61,7 +61,8 @@ def questions(report: GroupingReport) -> tuple[str, ...]:
     ]
     alike = [
         f"identities {one.identity} and {one.other} look alike, and nothing says whether they are one person (their "
-        f"distance is {one.distance:.2f}): if they are, give both one name in Immich"
+        f"distance is {one.distance:.2f}): if they are, give both one name in Immich, or 'immich-facesets identities merge "
+        f"{one.other} --into {one.identity}'; if not, 'immich-facesets identities keep-apart {one.identity} {one.other}'"
         for one in report.suggested_merges[:MOST_ALIKE]
     ]
     if len(report.suggested_merges) > MOST_ALIKE:

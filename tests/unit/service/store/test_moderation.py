@@ -21,6 +21,7 @@ from immich_facesets.moderation.requests import (
     MoveFaces,
     NameIdentity,
     NeverExportIdentity,
+    PutOff,
     RedoDecision,
     RejectFaces,
     SplitPerson,
@@ -28,7 +29,7 @@ from immich_facesets.moderation.requests import (
     UndoDecision,
 )
 from service.passes.publishing.minors import held_faces
-from service.store import exports, moderation, placed_pictures
+from service.store import decisions, exports, moderation, placed_pictures
 from service.store.database import Store
 from service.store.decided_members import write_members
 from service.store.identities import labels
@@ -180,6 +181,12 @@ class TestFaces:
 
 
 class TestSettings:
+    def test_what_is_put_off_settles_nothing(self, library: Moderated) -> None:
+        library.decide(PutOff(identity=1, other=2))
+        (record,) = library.records()
+        assert record.members == ()
+        assert library.store.read_now(decisions.constraints_now, RECIPE.space).numbers() == frozenset()
+
     def test_a_name_that_another_has_asks_for_a_merge_or_a_namesake(self, library: Moderated) -> None:
         library.decide(NameIdentity(identity=1, label="Ada"))
         with pytest.raises(RequestError, match=r"merge 2 into 1; .*--namesake"):
