@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from immich_facesets.moderation.constraints import Constraints
 from service.store.chunks import chunks
@@ -108,5 +108,5 @@ def _eras_of(tx: Connection, numbers: Iterable[int]) -> dict[tuple[int, str], An
 
 def _end_empty(tx: Connection, numbers: Iterable[int]) -> None:
     for number in sorted(numbers):
-        filled = select(era_faces.c.name).where(era_faces.c.identity == number)
-        tx.execute(delete(eras).where(eras.c.identity == number, eras.c.name.not_in(filled)))
+        is_filled = exists().where(era_faces.c.identity == eras.c.identity, era_faces.c.name == eras.c.name)
+        tx.execute(delete(eras).where(eras.c.identity == number, ~is_filled))

@@ -1,9 +1,10 @@
 """Decisions take effect at once: what the next full grouping finds is what was decided."""
 
 import pytest
-from builders import RECIPE
+from builders import NOON, RECIPE
 from moderated_library import Moderated
 
+from immich_facesets.eras import KeptEra
 from immich_facesets.errors import RequestError
 from immich_facesets.facesets.minors import Held
 from immich_facesets.moderation.requests import (
@@ -29,9 +30,10 @@ from immich_facesets.moderation.requests import (
     UndoDecision,
 )
 from service.passes.publishing.minors import held_faces
-from service.store import decisions, exports, moderation, placed_pictures
+from service.store import decisions, eras, exports, moderation, placed_pictures
 from service.store.database import Store
 from service.store.decided_members import write_members
+from service.store.eras import EraVersion
 from service.store.identities import labels
 
 
@@ -315,3 +317,17 @@ def test_nobody_is_older_than_a_birth_date_by_hand(library: Moderated) -> None:
     library.decide(StateBirthDate(identity=1, birth_date="2025-12-01"))
     library.group()
     assert library.number("p0") != 1, "the pictures are of May 2025"
+
+
+def test_eras_follow_a_merge_and_come_back_with_its_undo(library: Moderated) -> None:
+    founders = frozenset(library.face(f"p{number}") for number in range(7, 12))
+    era = KeptEra("2011", 2011, 2011, 2011, founders)
+    version = EraVersion("years", "d")
+    assert library.store.write_now(eras.record_eras, 2, [era], leaves=(), before=None, version=version, now=NOON)
+    before = library.store.read_now(eras.stored_eras)
+    done = library.decide(MergePeople(numbers=(2,), into=1))
+    assert library.store.read_now(eras.stored_eras)[1].eras == (era,)
+    library.decide(UndoDecision(decision=done.decisions[0]))
+    after = library.store.read_now(eras.stored_eras)
+    assert after[2] == before[2]
+    assert 1 not in after
