@@ -18,6 +18,8 @@ REFERENCE = "#/components/schemas/{name}"
 
 Document = dict[str, Any]
 
+_JSON = "application/json"
+
 DOCUMENT = web.AppKey("document", bytes)
 
 UNAUTHORIZED = Answer("A token is required", body=ErrorBody)
@@ -46,21 +48,31 @@ def _answer(status: int, answer: Answer, error: type[msgspec.Struct]) -> Documen
     if answer.redirects:
         entry["headers"] = {"Location": {"description": "Where to go", "schema": {"type": "string"}}}
     if answer.media_type:
-        # OpenAPI 3.1 cannot describe the items of a stream: its events are text, and ``Progress`` is their data.
-        schema: Document = {"type": "string"}
-        if answer.body is not None:
-            schema["contentMediaType"] = "application/json"
-            schema["contentSchema"] = _reference(answer.body)
-        entry["content"] = {answer.media_type: {"schema": schema}}
+        entry["content"] = {answer.media_type: _other_content(answer)}
     elif answer.body is not None:
         body = error if answer.body is ErrorBody else answer.body
-        media_type = PROBLEM_TYPE if body is Problem else "application/json"
+        media_type = PROBLEM_TYPE if body is Problem else _JSON
         content: Document = {"schema": _reference(body)}
         example = problem_of(status, answer.meaning) if body is Problem else answer.example
         if example is not None:
             content["example"] = msgspec.to_builtins(example)
         entry["content"] = {media_type: content}
+        if status == 400:  # of what is no HTTP, and of a line or header that is too long
+            entry["content"]["text/plain"] = {"schema": {"type": "string"}}
     return entry
+
+
+def _other_content(answer: Answer) -> Document:
+    """Return the content of an answer that is no JSON struct: text, a stream of events, a JSON object, or bytes."""
+    if answer.media_type == _JSON:
+        return {"schema": {"type": "object"}}
+    if not answer.media_type.startswith("text/"):
+        return {}  # bytes have no schema in OpenAPI 3.1
+    # OpenAPI 3.1 cannot describe the items of a stream: its events are text, and ``Progress`` is their data.
+    schema: Document = {"type": "string"}
+    if answer.body is not None:
+        schema |= {"contentMediaType": _JSON, "contentSchema": _reference(answer.body)}
+    return {"schema": schema}
 
 
 def _parameters(route: Route) -> list[Document]:
@@ -98,12 +110,8 @@ def _question(route: Route) -> Document | None:
 
 def _has_tag(route: Route) -> bool:
     """Return whether answers of a route have an ETag: those of the API that are JSON."""
-    return (
-        route.method == "GET"
-        and route.path.startswith("/api/")
-        and not route.streams
-        and route.answers[200].body is not None
-    )
+    is_json = route.answers[200].media_type in {"", _JSON} if 200 in route.answers else False
+    return route.method == "GET" and route.path.startswith("/api/") and is_json
 
 
 def _operation(route: Route) -> Document:

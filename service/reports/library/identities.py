@@ -6,9 +6,10 @@ from immich_facesets.errors import RequestError
 from service.reports.library.known_figures import KnownFigures
 from service.reports.library.shown import shown_decision, shown_face, shown_identity, slice_of
 from service.store.browsing.identity_details import MergedNumber, companions, eras_of, identity_details, survivor
-from service.store.browsing.identity_faces import faces_of_identity
+from service.store.browsing.identity_faces import BrowsedFace, faces_by_column, faces_by_quality
 from service.store.browsing.identity_lists import IdentityFilter, identity_page
 from service.store.browsing.made_decisions import decisions_about_identity
+from service.store.browsing.slices import Page, Slice
 from service.store.database import Store
 from service.web.cursors import encode_cursor
 from service.web.library import identities as shown
@@ -65,9 +66,16 @@ class IdentityReads:
     async def faces(self, number: int, query: shown.FacesQuery) -> FacesAnswer:
         order = f"faces {query.sort} {query.reverse}"
         part = slice_of(query, order, kind=str if query.sort == "time" else float, is_reversed=query.reverse)
-        page = await self._store.read(faces_of_identity, number, query.sort, part)
+        page = await self._faces(number, query.sort, part)
         faces = tuple(shown_face(row, self._base) for row in page.items)
         return FacesAnswer(faces=faces, next=encode_cursor(order, page.last))
+
+    async def _faces(self, number: int, sort: shown.FaceOrder, part: Slice) -> Page[BrowsedFace]:
+        if sort != "quality":
+            return await self._store.read(faces_by_column, number, sort, part)
+        page, ranking = await self._store.read(faces_by_quality, number, part, self._figures.ranking(number))
+        self._figures.keep_ranking(number, ranking)
+        return page
 
     async def eras(self, number: int) -> shown.ErasAnswer:
         rows = await self._store.read(eras_of, number)

@@ -7,24 +7,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.computation import compute
+from service.store.browsing.identity_faces import Ranking
 from service.store.browsing.identity_lists import shown_labels
 from service.store.browsing.standing import standing
 from service.store.browsing.summaries import MeanVector, Summary, mean_vectors, vector_of
 from service.store.database import Store
 from service.web.library.identities import NearIdentity
 
+MOST_RANKINGS = 32
+"""The identities whose faces are kept in the order of their quality: those of the latest questions."""
+
 
 class KnownFigures:
     """
-    Summaries and mean vectors of identities, each with the signature of its members, which tells whether it still holds.
+    Figures of identities, each with the signature of its members, which tells whether it still holds.
 
-    They cost about 2 kB an identity. The first question about distances reads all vectors.
+    An identity costs about 2 kB, and each face of the latest ones that were asked for by quality 100 bytes. The first
+    question about distances reads all vectors.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._summaries: dict[int, Summary] = {}
         self._means: dict[int, MeanVector] = {}
+        self._rankings: dict[int, Ranking] = {}
         self._reading = asyncio.Lock()
 
     @property
@@ -34,6 +40,18 @@ class KnownFigures:
     def keep(self, read: Mapping[int, Summary]) -> None:
         """Keep summaries that were read."""
         self._summaries = {**self._summaries, **read}  # a new one: a thread may read the old one
+
+    def ranking(self, number: int) -> Ranking | None:
+        """Return the ranking of an identity's faces that was kept, if any."""
+        return self._rankings.get(number)
+
+    def keep_ranking(self, number: int, ranking: Ranking | None) -> None:
+        """Keep the ranking of an identity's faces, and drop that which was not asked for longest."""
+        self._rankings.pop(number, None)
+        if ranking is not None:
+            self._rankings[number] = ranking
+        if len(self._rankings) > MOST_RANKINGS:
+            del self._rankings[next(iter(self._rankings))]
 
     async def near_identity(self, number: int, limit: int) -> tuple[NearIdentity, ...]:
         """Return the identities nearest to an identity by their means; none when it has no faces."""

@@ -1,8 +1,8 @@
 """The faces of one identity, a page at a time, and one face with all that is known of it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection, Float, case, func, literal, select
 
@@ -10,17 +10,28 @@ from immich_facesets.dates import EVIDENCE
 from immich_facesets.faces import Face
 from immich_facesets.quality.score import quality
 from service.store.browsing.slices import Page, Slice, cut_page, page_of, sliced
+from service.store.browsing.summaries import Signature, signatures
 from service.store.chunks import chunks
 from service.store.exports import face_of
 from service.store.spaces import active_space
 from service.store.tables import assets, contents, crops, faces, memberships
 
-FaceSort = Literal["distance", "doubt", "quality", "time"]
+T = TypeVar("T")
+
+ColumnSort = Literal["distance", "doubt", "time"]
 
 UNDATED = "9999-12-31"
 """The key of a face without a date, behind all others."""
 
 _SURE = 2.0  # the key of a member without a confidence, which a person decided
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The members of an identity by quality, (-score, face id), in no order; kept by the caller until they change."""
+
+    signature: Signature
+    scored: tuple[tuple[float, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +70,34 @@ class BrowsedFace:
         return min((place.taken for place in self.places if place.taken), default="")
 
 
-def faces_of_identity(tx: Connection, number: int, sort: FaceSort, part: Slice) -> Page[BrowsedFace]:
-    """
-    Return a page of the members of an identity.
+def faces_by_column(tx: Connection, number: int, sort: ColumnSort, part: Slice) -> Page[BrowsedFace]:
+    """Return a page of the members of an identity; the first are the nearest, the most doubtful, or the oldest."""
+    keys: Mapping[str, Any] = {
+        "distance": memberships.c.distance,
+        "doubt": func.coalesce(memberships.c.confidence, literal(_SURE, Float)),
+        "time": func.coalesce(_taken(), UNDATED),
+    }
+    members = select(keys[sort].label("key"), memberships.c.face_id.label("number"))
+    if sort == "time":
+        members = members.join(faces, faces.c.face_id == memberships.c.face_id)
+    rows = tx.execute(sliced(members.where(memberships.c.identity == number), part)).all()
+    return _page(tx, cut_page(rows, lambda row: (row.key, row.number), part), lambda row: int(row.number))
 
-    The first are the nearest, the most doubtful, the best, or the oldest.
+
+def faces_by_quality(
+    tx: Connection, number: int, part: Slice, known: Ranking | None
+) -> tuple[Page[BrowsedFace], Ranking | None]:
     """
-    page = _by_quality(tx, number, part) if sort == "quality" else _by_column(tx, number, sort, part)
-    found = browsed_faces(tx, page.items)
-    return Page(tuple(found[face] for face in page.items if face in found), page.last)
+    Return a page of the members of an identity, the best first, and the ranking for the next call.
+
+    No database can compute the score: all members are read once, and again when ``known`` is of other members.
+    """
+    signature = signatures(tx, [number]).get(number)
+    if signature is None:
+        return Page(()), None
+    ranking = known if known is not None and known.signature == signature else _ranking(tx, number, signature)
+    page = page_of(ranking.scored, lambda one: one, part)
+    return _page(tx, page, lambda one: one[1]), ranking
 
 
 def browsed_faces(tx: Connection, face_ids: Collection[int]) -> dict[int, BrowsedFace]:
@@ -131,18 +161,11 @@ def _browsed(row: Any, places: tuple[PicturePlace, ...]) -> BrowsedFace:
     )
 
 
-def _by_column(tx: Connection, number: int, sort: FaceSort, part: Slice) -> Page[int]:
-    keys: Mapping[str, Any] = {
-        "distance": memberships.c.distance,
-        "doubt": func.coalesce(memberships.c.confidence, literal(_SURE, Float)),
-        "time": func.coalesce(_taken(), UNDATED),
-    }
-    members = select(keys[sort].label("key"), memberships.c.face_id.label("number"))
-    if sort == "time":
-        members = members.join(faces, faces.c.face_id == memberships.c.face_id)
-    rows = tx.execute(sliced(members.where(memberships.c.identity == number), part)).all()
-    page = cut_page(rows, lambda row: (row.key, row.number), part)
-    return Page(tuple(row.number for row in page.items), page.last)
+def _page(tx: Connection, page: Page[T], face_of_entry: Callable[[T], int]) -> Page[BrowsedFace]:
+    """Return the faces of a page of keys."""
+    wanted = [face_of_entry(one) for one in page.items]
+    found = browsed_faces(tx, wanted)
+    return Page(tuple(found[face] for face in wanted if face in found), page.last)
 
 
 def _taken() -> Any:
@@ -151,13 +174,10 @@ def _taken() -> Any:
     return select(func.min(assets.c.local_date)).where(*stated).correlate(faces).scalar_subquery()
 
 
-def _by_quality(tx: Connection, number: int, part: Slice) -> Page[int]:
-    """Return a page by the score, which no database can compute: all members are read, without their pictures."""
+def _ranking(tx: Connection, number: int, signature: Signature) -> Ranking:
     rows = tx.execute(
         select(faces)
         .join(memberships, memberships.c.face_id == faces.c.face_id)
         .where(memberships.c.identity == number)
     )
-    scored = [(-quality(face_of(row)).score, int(row.face_id)) for row in rows]
-    page = page_of(scored, lambda one: one, part)
-    return Page(tuple(face for _, face in page.items), page.last)
+    return Ranking(signature, tuple((-quality(face_of(row)).score, int(row.face_id)) for row in rows))

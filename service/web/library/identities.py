@@ -13,7 +13,12 @@ WhyNotExported = Literal["", "never_export", "no_faces", "no_face_large_enough",
 _PLAIN = r"^[^\x00-\x1f\x7f]*$"  # no control characters, which no name has
 
 Text = Annotated[str, msgspec.Meta(max_length=200, pattern=_PLAIN)]
-Cursor = Annotated[str, msgspec.Meta(max_length=2000, description="`next` of the page before; empty: the first page")]
+Cursor = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=2000, pattern="^[A-Za-z0-9_-]*$", description="`next` of the page before; empty: the first page"
+    ),
+]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=200, description="the most entries of a page")]
 Reverse = Annotated[bool, msgspec.Meta(description="the other way round")]
 Number = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1, description="the number of an identity")]

@@ -28,8 +28,10 @@ from immich_facesets.moderation.decisions import (
     Undo,
 )
 from service.reports.library import library_reads
+from service.reports.library.known_figures import MOST_RANKINGS, KnownFigures
 from service.settings import Settings
 from service.store.browsing.finding import pictures_by_file_name
+from service.store.browsing.identity_faces import Ranking
 from service.store.database import Store
 from service.store.decisions import record_decision
 from service.store.tables import assets, births, era_faces, eras, exports, faces, identities, memberships, people
@@ -331,6 +333,27 @@ def key_of(face: dict[str, Any], sort: str) -> Any:
             return -face["score"]
         case _:
             return face["taken"] or "9999"
+
+
+async def test_scores_are_computed_once_while_the_members_stay(filled: Store) -> None:
+    async with asking(filled) as client:
+        with counted_statements(filled) as sent:
+            await told(client, "identities/1/faces", sort="quality", limit="1")
+            first = len(sent)
+            await told(client, "identities/1/faces", sort="quality", limit="1")
+            assert len(sent) - first == first - 1
+            gone = (await told(client, "identities/1/faces", sort="quality", limit="1"))["faces"][0]["id"]
+            run(filled, delete(memberships).where(memberships.c.face_id == gone))
+            again = await told(client, "identities/1/faces", sort="quality", limit="1")
+    assert again["faces"][0]["id"] != gone
+
+
+def test_rankings_of_few_identities_are_kept(filled: Store) -> None:
+    figures = KnownFigures(filled)
+    for number in range(MOST_RANKINGS + 2):
+        figures.keep_ranking(number, Ranking((1, 1, 1, 1), ()))
+        figures.keep_ranking(1, Ranking((1, 1, 1, 1), ()))
+    assert [number for number in range(MOST_RANKINGS + 2) if figures.ranking(number) is None] == [0, 2]
 
 
 async def test_a_face_names_its_picture_and_its_crop(filled: Store) -> None:

@@ -1,0 +1,173 @@
+"""Every reading route under parameters of its own schemas, right and wrong: no 5xx, and no breach of the document."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+import structlog
+from browsed_library import BrowsedLibrary, fill
+from hostile_requests import HANG_SECONDS, in_thread
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from openapi_schema_validator import OAS31Validator
+from web_scene import ANY_PORT, BEARER, busy_scene
+
+from immich_facesets.moderation.decisions import Ignore, Label, Lock, Merge, Part, Undo
+from immich_facesets.runtime.listen_address import Listen
+from service.reports.library import library_reads
+from service.settings import Settings
+from service.store.database import Store, migrate, open_engine
+from service.store.decisions import record_decision
+from service.web.openapi import describe
+from service.web.server import ROUTES, serve_web
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+DOCUMENT = describe(ROUTES, version="1")
+OPERATIONS = sorted(
+    (path, methods["get"])
+    for path, methods in DOCUMENT["paths"].items()
+    if path.startswith("/api/") and path != "/api/events" and "get" in methods
+)
+WORDS = (
+    "",
+    "person 4",
+    "7",
+    "#2",
+    "IMG_0",
+    "2014-07",
+    "%",
+    "_",
+    "\\",
+    "'",
+    "zoe",
+    "\x00",
+    "\U0001f469",
+    "é",
+    "x" * 300,
+)
+NUMBERS = (0, -1, 1, 2, 3, 8, 9, 200, 201, 2**31, 2**53, 2**63, 10**30)
+
+
+def values_of(schema: dict[str, Any]) -> st.SearchStrategy[str]:
+    """Values that a schema allows, and as many that it does not."""
+    kinds = schema.get("anyOf", [schema])
+    allowed: list[st.SearchStrategy[str]] = []
+    for kind in kinds:
+        if "enum" in kind:
+            allowed.append(st.sampled_from([str(value) for value in kind["enum"]]))
+        elif kind.get("type") == "integer":
+            allowed.append(st.integers(kind.get("minimum", 0), min(kind.get("maximum", 99), 40)).map(str))
+        elif kind.get("type") == "boolean":
+            allowed.append(st.sampled_from(["true", "false"]))
+        elif kind.get("type") == "string":
+            allowed.append(st.sampled_from([word for word in WORDS if len(word) <= kind.get("maxLength", 300)]))
+    wrong = st.one_of(st.sampled_from(WORDS), st.sampled_from(NUMBERS).map(str), st.text(max_size=20))
+    return st.one_of(*allowed, *allowed, wrong)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> tuple[str, str, dict[str, Any]]:
+    """A path, the query behind it, and the operation of the document."""
+    path, operation = draw(st.sampled_from(OPERATIONS))
+    query = []
+    for parameter in operation.get("parameters", ()):
+        name, value = parameter["name"], values_of(parameter["schema"])
+        if parameter["in"] == "path":
+            path = path.replace(f"{{{name}}}", quote(draw(value), safe="", errors="replace"))
+        elif parameter["required"] or draw(st.booleans()):
+            query.append((name, draw(value)))
+    return path, urlencode(query, errors="replace"), operation
+
+
+@contextmanager
+def library(folder: Path) -> Iterator[Store]:
+    """A small library with decisions, in a database of its own."""
+    engine = open_engine(f"sqlite:///{folder / 'facesets.db'}")
+    migrate(engine)
+    store = Store(engine)
+    try:
+        fill(store, BrowsedLibrary(sizes=(40, 25, 25, 12, 9, 7, 3, 3), strangers=30, named_share=0.5))
+        for decision in (
+            Lock(1),
+            Label(2, "Zoe"),
+            Merge(1, (Part(2),)),
+            Ignore(identity=5),
+            Merge(4, (Part(6),)),
+            Undo(3),
+        ):
+            store.write_now(record_decision, decision, made_by="anna", now=NOW)
+        yield store
+    finally:
+        store.close()
+
+
+def ask(listen: Listen, target: str) -> tuple[int, str, bytes, str]:
+    """Return status, type, body and the address of the next page of one request."""
+    connection = http.client.HTTPConnection(listen.host, listen.port, timeout=HANG_SECONDS)
+    try:
+        connection.request("GET", target, headers=BEARER)
+        answer = connection.getresponse()
+        return answer.status, answer.headers.get_content_type(), answer.read(), answer.headers.get("Location", "")
+    finally:
+        connection.close()
+
+
+def check_answer(target: str, operation: dict[str, Any], status: int, kind: str, body: bytes) -> dict[str, Any]:
+    """Hold an answer against the document, and return it where it is JSON."""
+    assert status < 500, target
+    assert str(status) in operation["responses"] or status == 404, (target, status)
+    if status == 404 and "404" not in operation["responses"]:
+        return {}
+    content = operation["responses"][str(status)].get("content", {})
+    assert not body or kind in content, (target, kind)
+    if not kind.endswith("json"):
+        return {}
+    told: dict[str, Any] = json.loads(body)
+    OAS31Validator({**content[kind]["schema"], "components": DOCUMENT["components"]}).validate(told)
+    return told
+
+
+def check_document(folder: Path, count: int, *, derandomize: bool) -> None:
+    with library(folder) as store, structlog.testing.capture_logs() as lines:
+        scene = busy_scene()
+        own = Settings(data_dir=folder, export_dir=folder / "exports")
+        scene.library = library_reads(store, own, scene.board)
+        statuses = set()
+        with in_thread(serve_web(scene.context(), ANY_PORT)) as listen:
+
+            @settings(
+                max_examples=count, derandomize=derandomize, database=None, suppress_health_check=list(HealthCheck)
+            )
+            @given(requests())
+            def check(request: tuple[str, str, dict[str, Any]]) -> None:
+                path, query, operation = request
+                for _ in range(3):  # the page, and the next ones
+                    target = f"{path}?{query}" if query else path
+                    status, kind, body, _ = ask(listen, target)
+                    told = check_answer(target, operation, status, kind, body)
+                    statuses.add(status)
+                    if told.get("next") is None or status != 200:
+                        break
+                    kept = [pair for pair in query.split("&") if pair and not pair.startswith("cursor=")]
+                    query = "&".join([*kept, f"cursor={told['next']}"])
+
+            check()
+        assert {200, 400, 404} <= statuses
+        assert not any(name in str(lines).lower() for name in ("person", "zoe", "img_")), "no name in the log"
+        assert {line["event"] for line in lines} <= {"malformed_request"}
+
+
+def test_no_answer_breaks_the_document(tmp_path: Path) -> None:
+    check_document(tmp_path, 600, derandomize=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_no_answer_of_many_breaks_the_document(tmp_path: Path) -> None:
+    check_document(tmp_path, 5_000, derandomize=False)
