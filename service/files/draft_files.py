@@ -72,7 +72,12 @@ def digests_in(folder: Path) -> dict[str, str] | None:
     path = folder / SUMS
     if path.is_symlink() or not path.is_file():
         return None
-    lines = (line.partition("  ") for line in path.read_text(encoding="utf-8", errors="replace").split("\n"))
+    return read_digests(path.read_bytes())
+
+
+def read_digests(body: bytes) -> dict[str, str]:
+    """Return the digests in the bytes of a list of them, by name."""
+    lines = (line.partition("  ") for line in body.decode(errors="replace").split("\n"))
     return {name: digest for digest, _, name in lines if name}
 
 

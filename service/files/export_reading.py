@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from immich_facesets.imports.manifests import MANIFEST
-from service.files.draft_files import SUMS, digests_in, parts_of
-from service.files.ownership import is_ours, manifest_of
+from service.files.draft_files import SUMS, parts_of, read_digests
+from service.files.ownership import is_ours, object_in
 
 _CHUNK = 256 * 1024
 _OLDEST_DATE = (1980, 1, 1, 0, 0, 0)  # equal face sets give equal archives
@@ -23,17 +23,10 @@ def files_of_ours(root: Path, directory: str) -> dict[str, int]:
     Files of others in it are left out, and so is everything behind a link.
     """
     folder = _real_folder(root, directory)
-    if folder is None or not is_ours(manifest := manifest_of(folder)):
+    if folder is None:
         return {}
-    names = {MANIFEST, SUMS, *(digests_in(folder) or {})}
-    bundles = manifest.get("bundles")
-    names |= {str(name) for name in bundles.values() if name} if isinstance(bundles, Mapping) else set()
-    sizes: dict[str, int] = {}
     with _opened_folder(folder) as opened:
-        for name in sorted(names):
-            with suppress(OSError, ValueError), _open_in(opened, name) as file:
-                sizes[name] = os.fstat(file.fileno()).st_size
-    return sizes
+        return _sizes_of_ours(opened)
 
 
 def path_of_ours(root: Path, directory: str, name: str) -> Path | None:
@@ -48,11 +41,10 @@ def zip_stream(root: Path, directory: str) -> Iterator[bytes]:
     All files are of one version: when the directory is replaced meanwhile, an ``OSError`` ends the stream. Nothing is
     packed again, because pictures and bundles are packed already.
     """
-    names = files_of_ours(root, directory)
     folder = root.joinpath(*parts_of(directory))
     sink = _Sink()
     with _opened_folder(folder) as opened, zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
-        for name, size in names.items():
+        for name, size in _sizes_of_ours(opened).items():
             entry = zipfile.ZipInfo(f"{folder.name}/{name}", _OLDEST_DATE)
             entry.external_attr = 0o644 << 16
             entry.file_size = size
@@ -61,6 +53,28 @@ def zip_stream(root: Path, directory: str) -> Iterator[bytes]:
                     target.write(part)
                     yield sink.take()
     yield sink.take()
+
+
+def _sizes_of_ours(opened: int) -> dict[str, int]:
+    """Return the files of ours in an open directory with their sizes; empty where its manifest is none of ours."""
+    manifest = object_in(_bytes_in(opened, MANIFEST))
+    if not is_ours(manifest):
+        return {}
+    names = {MANIFEST, SUMS, *read_digests(_bytes_in(opened, SUMS))}
+    bundles = manifest.get("bundles")
+    names |= {str(name) for name in bundles.values() if name} if isinstance(bundles, Mapping) else set()
+    sizes: dict[str, int] = {}
+    for name in sorted(names):
+        with suppress(OSError, ValueError), _open_in(opened, name) as file:
+            sizes[name] = os.fstat(file.fileno()).st_size
+    return sizes
+
+
+def _bytes_in(opened: int, name: str) -> bytes:
+    """Return the bytes of a file in an open directory, none where it is missing."""
+    with suppress(OSError), _open_in(opened, name) as file:
+        return file.read()
+    return b""
 
 
 class _Sink:

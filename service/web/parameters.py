@@ -14,13 +14,28 @@ MOST_NUMBER = 2**31 - 1
 MOST_ID = 2**53 - 1
 """The highest id of a face: larger numbers are not exact in JavaScript."""
 
+_NUMBER: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": MOST_NUMBER}
+
 PATH_PARAMETERS: dict[str, dict[str, Any]] = {
-    "number": {"type": "integer", "minimum": 1, "maximum": MOST_NUMBER, "description": "the number of an identity"},
-    "face": {"type": "integer", "minimum": 1, "maximum": MOST_ID, "description": "the id of a face"},
-    "job": {"type": "integer", "minimum": 1, "maximum": MOST_NUMBER, "description": "the number of a job"},
-    "side": {"type": "integer", "enum": list(THUMBNAIL_SIDES), "description": "the pixels of a side"},
-    "directory": {"type": "string", "description": "a directory of the export folder, with `:` for each slash"},
-    "file": {"type": "string", "description": "a file in it, with `:` for each slash"},
+    "number": _NUMBER | {"description": "the number of an identity", "examples": [3]},
+    "face": _NUMBER | {"maximum": MOST_ID, "description": "the id of a face", "examples": [512]},
+    "job": _NUMBER | {"description": "the number of a job", "examples": [41]},
+    "side": {"type": "integer", "enum": list(THUMBNAIL_SIDES), "description": "the pixels of a side", "examples": [64]},
+    "crop": {
+        "type": "string",
+        "description": "a crop, as other answers name it",
+        "examples": [f"{'3a' * 32}.{'c4' * 32}.jpg"],
+    },
+    "directory": {
+        "type": "string",
+        "description": "a directory of the export folder, with `:` for each slash",
+        "examples": ["faceset_003"],
+    },
+    "file": {
+        "type": "string",
+        "description": "a file in it, with `:` for each slash",
+        "examples": ["faces:0001.png"],
+    },
 }
 """The schemas of path parameters; all others are texts."""
 

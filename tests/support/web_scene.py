@@ -18,6 +18,7 @@ from service.progress import ProgressBoard, RemoteState
 from service.web.context import WebContext
 from service.web.library.reads import LibraryReads
 from service.web.login_links import LoginLinks
+from service.web.parameters import PATH_PARAMETERS
 from service.web.schemas import (
     Failure,
     LibraryCounts,
@@ -205,7 +206,7 @@ def busy_scene() -> Scene:
     return scene
 
 
-PARAMETERS = {"number": "3", "face": "512", "name": "a", "side": "64", "directory": "a", "file": "a", "job": "41"}
+PARAMETERS = {name: str(schema["examples"][0]) for name, schema in PATH_PARAMETERS.items()} | {"name": "a"}
 
 
 def address_of(path: str) -> str:

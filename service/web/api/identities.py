@@ -52,8 +52,9 @@ async def get_identity_faces(request: web.Request) -> web.StreamResponse:
 
 async def get_identity_eras(request: web.Request) -> web.StreamResponse:
     number = number_in(request, "number")
-    merged = await _merged(request, number)
-    return merged or json_answer(await request.app[CONTEXT].library.eras(number))
+    if (merged := await _merged(request, number)) is not None:
+        return merged
+    return json_answer(await request.app[CONTEXT].library.eras(number))
 
 
 async def get_nearest_identities(request: web.Request) -> web.StreamResponse:
@@ -73,7 +74,9 @@ async def _part(
 ) -> web.StreamResponse:
     """Answer for a part of an identity that takes parameters."""
     number, query = number_in(request, "number"), read_query(request, kind)
-    return await _merged(request, number) or json_answer(await read(number, query))
+    if (merged := await _merged(request, number)) is not None:
+        return merged
+    return json_answer(await read(number, query))
 
 
 async def _merged(request: web.Request, number: int) -> web.Response | None:

@@ -6,7 +6,7 @@ from immich_facesets.errors import RequestError
 from immich_facesets.wire import ErrorBody
 from service.web.context import CONTEXT
 from service.web.etags import is_current
-from service.web.library.addresses import THUMBNAIL_SIDES
+from service.web.library.addresses import CROP_NAME, THUMBNAIL_SIDES
 from service.web.routes import Answer, Route
 
 FOR_GOOD = "private, max-age=31536000, immutable"
@@ -14,20 +14,31 @@ FOR_GOOD = "private, max-age=31536000, immutable"
 
 
 async def get_crop(request: web.Request) -> web.StreamResponse:
-    name = request.match_info["name"]
+    name = _name_in(request)
     return _picture(request, await request.app[CONTEXT].library.crop(name), name)
 
 
 async def get_thumbnail(request: web.Request) -> web.StreamResponse:
-    name, side = request.match_info["name"], request.match_info["side"]
+    name, side = _name_in(request), request.match_info["side"]
     if side not in map(str, THUMBNAIL_SIDES):
         raise RequestError(f"there are thumbnails of {', '.join(map(str, THUMBNAIL_SIDES))} pixels a side", status=404)
     return _picture(request, await request.app[CONTEXT].library.thumbnail(name, int(side)), f"{side}/{name}")
 
 
+def _name_in(request: web.Request) -> str:
+    name = request.match_info["crop"]
+    if CROP_NAME.fullmatch(name) is None:
+        raise _no_crop()
+    return name
+
+
+def _no_crop() -> RequestError:
+    return RequestError("there is no such crop: ask for the face again, which names its present one", status=404)
+
+
 def _picture(request: web.Request, image: bytes | None, name: str) -> web.Response:
     if image is None:
-        raise RequestError("there is no such crop: ask for the face again, which names its present one", status=404)
+        raise _no_crop()
     answer = (
         web.Response(status=304) if is_current(request, name) else web.Response(body=image, content_type="image/jpeg")
     )
@@ -45,14 +56,14 @@ OF_PICTURE = {
 ROUTES = (
     Route(
         method="GET",
-        path="/api/crops/{name}",
+        path="/api/crops/{crop}",
         handler=get_crop,
         summary="The stored crop of a face",
         answers=OF_PICTURE,
     ),
     Route(
         method="GET",
-        path="/api/thumbnails/{side}/{name}",
+        path="/api/thumbnails/{side}/{crop}",
         handler=get_thumbnail,
         summary="A stored crop, reduced",
         answers=OF_PICTURE,

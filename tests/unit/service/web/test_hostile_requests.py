@@ -18,8 +18,10 @@ EXAMPLES = {
     FORM_TYPE: (b"kind=full", b"token=x&next=/", f"token={TOKEN}&next=/".encode(), b"next=%2F%5B"),
     "application/json": (b"{}", b'{"kind":"full"}', b'{"kind":"faces","source":"anna"}', b'{"source":null}', b"[]"),
 }
-OF_HTTP = {0, 404, 405, 417}
-"""No response to a request without end, and refusals of strange paths, methods and expectations."""
+OF_HTTP = {0, 100, 404, 405, 417}
+"""
+No response to a request without end, or only that its body may come; refusals of strange paths, methods and expectations.
+"""
 
 
 def doors() -> list[Door]:
