@@ -4,14 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.moderation.constraints import Constraints, constraints
-from immich_facesets.moderation.decisions import FaceRef
+from immich_facesets.moderation.decisions import FaceRef, from_json
 from service.store.chunks import chunks
-from service.store.decisions import all_decisions
-from service.store.tables import faces
+from service.store.tables import decisions, faces
+
+_OF_FACES_ALONE = (
+    "move", "confirm", "reject", "split", "keep_apart", "allow_together", "of_age", "not_a_face", "not_for_sets", "later",
+)  # fmt: skip
+"""Kinds of decisions, of which there are many, that say nothing of an identity as a whole."""
+
+_IGNORE = "ignore"  # of single faces, or of a whole identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,15 @@ class Standing:
 
 def standing(tx: Connection) -> Standing:
     """Return what the decisions say of identities; of faces, chosen covers alone are kept, as places."""
-    effect = constraints(all_decisions(tx), lambda _: None)
+    rows = tx.execute(
+        select(decisions.c.decision_id, decisions.c.body)
+        .where(
+            decisions.c.kind.not_in(_OF_FACES_ALONE),
+            or_(decisions.c.kind != _IGNORE, decisions.c.body["identity"].as_integer().is_not(None)),
+        )
+        .order_by(decisions.c.decision_id)
+    )
+    effect = constraints([(row.decision_id, from_json(row.body)) for row in rows], lambda _: None)
     return Standing(effect, {number: ref for number, ref in effect.covers.items() if ref is not None})
 
 

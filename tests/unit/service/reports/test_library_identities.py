@@ -25,6 +25,7 @@ from immich_facesets.moderation.decisions import (
     Merge,
     NeverExport,
     Part,
+    Reject,
     Undo,
 )
 from service.reports.library import library_reads
@@ -32,9 +33,21 @@ from service.reports.library.known_figures import MOST_RANKINGS, KnownFigures
 from service.settings import Settings
 from service.store.browsing.finding import pictures_by_file_name
 from service.store.browsing.identity_faces import Ranking
+from service.store.browsing.standing import standing
 from service.store.database import Store
 from service.store.decisions import record_decision
-from service.store.tables import assets, births, era_faces, eras, exports, faces, identities, memberships, people
+from service.store.tables import (
+    assets,
+    births,
+    decisions,
+    era_faces,
+    eras,
+    exports,
+    faces,
+    identities,
+    memberships,
+    people,
+)
 
 LIBRARY = BrowsedLibrary(sizes=(40, 25, 25, 12, 9, 7, 3, 3), strangers=30, named_share=0.5)
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -80,8 +93,8 @@ async def walked(
             between = None
 
 
-def decide(store: Store, *decisions: Decision) -> None:
-    for decision in decisions:
+def decide(store: Store, *made: Decision) -> None:
+    for decision in made:
         store.write_now(record_decision, decision, made_by="anna", now=NOW)
 
 
@@ -273,6 +286,33 @@ async def test_decisions_show_at_once(filled: Store) -> None:
     assert stranger["is_stranger"] is True
     assert (by_number[3]["is_locked"], by_number[3]["is_never_exported"]) == (True, True)
     assert by_number[3]["cover"]["face"] == face
+
+
+async def test_decisions_about_single_faces_leave_identities_as_they_are_and_can_be_undone(filled: Store) -> None:
+    face = ref_of(filled, min(members(filled, 3)))
+    decide(
+        filled,
+        Ignore(faces=(face,), origin=3),
+        Reject((face,), 4),
+        Undo(1),
+        Undo(2),
+        Lock(4),
+        Undo(5),
+        Ignore(identity=6),
+    )
+    async with asking(filled) as client:
+        listed = await told(client, "identities", sort="number")
+    assert [one["number"] for one in listed["identities"]] == [1, 2, 3, 4, 5, 7, 8]
+    assert [one["number"] for one in listed["identities"] if one["is_locked"]] == [1]
+
+
+def test_only_decisions_about_whole_identities_are_read_for_a_list(filled: Store) -> None:
+    """Those about faces may be many thousands, and each costs the reading of its body."""
+    face = ref_of(filled, 1)
+    for decision in (Lock(2), Reject((face,), 2), Ignore(faces=(face,))):
+        decide(filled, decision)
+    run(filled, update(decisions).where(decisions.c.kind != "lock").values(body={"kind": "unreadable"}))
+    assert filled.read_now(standing).effect.locked == {2}
 
 
 async def test_a_merged_number_leads_to_the_survivor_until_the_merge_is_undone(filled: Store) -> None:
