@@ -10,6 +10,7 @@ import pytest
 from path_proxy import path_proxy
 from web_scene import ANY_PORT, TOKEN, Scene, busy_scene
 
+from immich_facesets.errors import SetupError
 from service.progress import RemoteState
 from service.web.schemas import Objection, Readiness
 from service.web.server import serve_web
@@ -289,6 +290,17 @@ async def test_a_proxy_that_answers_for_a_dead_service_does_not_end_the_page() -
             pass
         await guest.page.unroute_all()
         await expect(guest.page.get_by_text("Live", exact=True)).to_be_visible(timeout=20_000)
+
+
+async def test_a_sync_that_cannot_start_is_told_with_its_reason() -> None:
+    scene = busy_scene()
+    scene.board.end("")
+    async with serve_web(scene.context(), ANY_PORT) as listen, chromium() as browser, visitor(browser) as guest:
+        await guest.log_in(f"http://{listen}/")
+        await guest.is_live()
+        scene.trouble = SetupError("The key is refused: make a new one.")
+        await guest.page.get_by_role("button", name="Sync now").click()
+        await expect(guest.page.locator("#toast")).to_have_text("The key is refused: make a new one.")
 
 
 async def test_what_others_wrote_never_runs() -> None:
