@@ -34,7 +34,7 @@ class LedgerEntry:
     made_at: datetime
 
 
-def directory_page(tx: Connection, *, after: str, limit: int, identity: int | None) -> list[ExportedDirectory]:
+def directory_page(tx: Connection, after: str, limit: int, identity: int | None) -> list[ExportedDirectory]:
     """Return the directories behind a name, in the order of their names, and one more than the limit."""
     statement = select(exports).where(exports.c.directory > after).order_by(exports.c.directory).limit(limit + 1)
     if identity is not None:
@@ -48,7 +48,7 @@ def one_directory(tx: Connection, directory: str) -> ExportedDirectory | None:
     return None if row is None else _directory(row)
 
 
-def ledger_page(tx: Connection, part: Slice, *, identity: int | None) -> Page[LedgerEntry]:
+def ledger_page(tx: Connection, part: Slice, identity: int | None) -> Page[LedgerEntry]:
     """Return what was written and removed, the latest first."""
     statement = select(export_ledger).order_by(export_ledger.c.entry_id.desc()).limit(part.limit + 1)
     if part.after is not None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, func, select
 
 from immich_facesets.dates import EVIDENCE, read_date
-from service.store.browsing.identity_lists import ListedIdentity, crop_files, exported_directories, shown_labels
+from service.store.browsing.identity_lists import ListedIdentity, exported_directories, files_of_crops, shown_labels
 from service.store.browsing.slices import Page, Slice, page_of
 from service.store.browsing.standing import Standing, faces_at, standing
 from service.store.browsing.summaries import Summary, summaries
@@ -164,7 +164,7 @@ def _listed(tx: Connection, row: Any, state: Standing, count: int, summary: Summ
         faces=count,
         pictures=0 if summary is None else summary.pictures,
         cover=cover,
-        cover_file=None if cover is None else crop_files(tx, [cover]).get(cover),
+        cover_file=None if cover is None else files_of_crops(tx, [cover]).get(cover),
         directories=exported_directories(tx, [row.number]).get(row.number, ()),
     )
 

@@ -114,7 +114,7 @@ def exported_directories(tx: Connection, numbers: Collection[int]) -> dict[int, 
     return {number: tuple(several) for number, several in found.items()}
 
 
-def crop_files(tx: Connection, face_ids: Collection[int]) -> dict[int, str]:
+def files_of_crops(tx: Connection, face_ids: Collection[int]) -> dict[int, str]:
     """Return the file of the crop of each of these faces that has one."""
     found: dict[int, str] = {}
     for some in chunks(face_ids):
@@ -182,7 +182,7 @@ def _completed(
     chosen = {one.number: state.covers[one.number] for one in entries if one.number in state.covers}
     covers = {number: summary.cover for number, summary in read.items()}
     covers |= faces_at(tx, chosen, active_space(tx) or "") if chosen else {}
-    files = crop_files(tx, [face for one in entries if (face := covers.get(one.number)) is not None])
+    files = files_of_crops(tx, [face for one in entries if (face := covers.get(one.number)) is not None])
     directories = exported_directories(tx, [one.number for one in entries])
     return tuple(
         replace(

@@ -36,13 +36,13 @@ def decisions_about_identity(tx: Connection, number: int, part: Slice) -> Page[M
     statement = select(decisions).where(or_(named, decisions.c.kind == MERGE)).order_by(decisions.c.decision_id.desc())
     if part.after is not None:
         statement = statement.where(decisions.c.decision_id < part.after[1])
-    undone = undone_ids(tx)
+    undone = _undone_ids(tx)
     found = (row for row in tx.execute(statement) if number in _numbers_in(row.body))
     about = [_made(row, undone) for row in islice(found, part.limit + 1)]
     return cut_page(about, lambda one: (0.0, one.id), part)
 
 
-def decisions_about_face(tx: Connection, ref: FaceRef, *, limit: int) -> list[MadeDecision]:
+def decisions_about_face(tx: Connection, ref: FaceRef, limit: int) -> list[MadeDecision]:
     """Return the latest decisions that name a face, newest first."""
     statement = select(decisions).where(cast(decisions.c.body, Text).contains(ref.sha256))
     rows = tx.execute(statement.order_by(decisions.c.decision_id.desc()))
@@ -51,11 +51,11 @@ def decisions_about_face(tx: Connection, ref: FaceRef, *, limit: int) -> list[Ma
         for row in rows
         if any(one == ref.sha256 and ref.box.iou(box) >= SAME_FACE_IOU for one, box in _faces_in(row.body))
     )
-    undone = undone_ids(tx)
+    undone = _undone_ids(tx)
     return [_made(row, undone) for row in islice(about, limit)]
 
 
-def undone_ids(tx: Connection) -> frozenset[int]:
+def _undone_ids(tx: Connection) -> frozenset[int]:
     """Return the decisions that are undone by an undo that is not undone itself."""
     undone: set[int] = set()
     rows = tx.execute(select(decisions).where(decisions.c.kind == UNDO).order_by(decisions.c.decision_id.desc()))
