@@ -13,6 +13,7 @@ of ours that were changed, are kept (``kept_files``). There is one writer at a t
 store's lock excludes a second service.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import os
@@ -41,7 +42,7 @@ class ExportTree:
     Writer of one export folder. Every method blocks on the disk: call it from a thread.
 
     ``step`` is called with a word after each step that a kill may follow. ``swap`` exchanges two names or returns
-    False.
+    False. A publish and the decisions that are made meanwhile hold ``turn`` while they change a directory and its row.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class ExportTree:
         self._step = step
         self._swap = swap
         self._kept: list[Path] = []
+        self.turn = asyncio.Lock()
 
     def check(self) -> None:
         """

@@ -36,7 +36,8 @@ async def import_lines(store: Store, lines: Sequence[Line], now: datetime) -> Im
 
 def withdraws(done: MadeDecisions) -> frozenset[int]:
     """Return the identities whose exports may have to go at once."""
-    return frozenset(number for number, setting in done.effect.settings if setting in _WITHDRAWS)
+    merged = {old for old, _ in done.effect.merged}
+    return frozenset({number for number, setting in done.effect.settings if setting in _WITHDRAWS} | merged)
 
 
 async def withdraw_exports(
@@ -47,8 +48,9 @@ async def withdraw_exports(
 
     Forms of everybody go, too: the next publish writes them again, without these people. After a kill it removes the rest.
     """
-    directories = await store.read(export_folder.barred_directories, numbers)
-    for directory in directories:
-        await compute(tree.remove_directory, directory)
-        await store.write(exports.record_removal, directory, made_by=author.made_by, now=now)
+    async with tree.turn:  # a publish that runs has written its directory, or sees the decision
+        directories = await store.read(export_folder.barred_directories, numbers)
+        for directory in directories:
+            await compute(tree.remove_directory, directory)
+            await store.write(exports.record_removal, directory, made_by=author.made_by, now=now)
     return len(directories)

@@ -28,6 +28,7 @@ from service.embedders.pool import EmbedderPool
 from service.files.export_tree import ExportTree
 from service.files.picture_shelf import PictureShelf
 from service.passes.context import PassContext
+from service.passes.publishing.barred_meanwhile import BarredMeanwhile
 from service.passes.publishing.candidates import Facts, candidates_of, gather_facts, hash_crops
 from service.passes.publishing.counts import PublishCounts
 from service.passes.publishing.crop_checks import CropChecks
@@ -79,11 +80,13 @@ class Publish:
         self._checks = CropChecks(context, pool, self._rules)
         self._cuts = Cuts(context, pool, self._checks, sources)
         self._drawing = Drawing(self._checks, self._rules, version, CutDrawing(context, self._cuts))
+        self._barred = BarredMeanwhile(self._store, tree)
         self._failures = WriteFailures()
         self.counts = PublishCounts()
 
     async def run(self) -> None:
         """Write the differences; a stop or failure between two facesets leaves each of them whole, old or new."""
+        await self._barred.begin()
         facts = await self._gather()
         facesets = await self._choose(facts)
         if facesets is None:
@@ -256,26 +259,33 @@ class Publish:
         for directory in sorted(
             {*plan.remove, *recorded} - wanted.keys() - set(waiting)
         ):  # a kill may come between removal and row
-            try:
-                await compute(self._tree.remove_directory, directory)
-            except SetupError as error:
-                self._failures.add(directory, error)
-                continue
-            self.counts.kept += len(self._tree.take_kept())
-            await self._store.write(exports.record_removal, directory, made_by=MADE_BY, now=self._context.clock())
-            self.counts.removed += 1
+            async with self._tree.turn:
+                await self._remove_one(directory)
         self._context.board.update_stage("publish", done=len(plan.keep), total=len(wanted), note="writing")
         for directory in plan.keep:
             if recorded.get(directory) != wanted[directory].digest:  # a kill may also come between directory and row
-                await self._record(wanted[directory])
+                async with self._barred.turn():
+                    if not self._barred.stops(wanted[directory]):
+                        await self._record(wanted[directory])
         for directory in plan.write:
             if self._context.stop.is_set():
                 return
-            await self._write_one(wanted[directory], shelf)
+            async with self._barred.turn():
+                await self._write_one(wanted[directory], shelf)
+
+    async def _remove_one(self, directory: str) -> None:
+        try:
+            await compute(self._tree.remove_directory, directory)
+        except SetupError as error:
+            self._failures.add(directory, error)
+            return
+        self.counts.kept += len(self._tree.take_kept())
+        await self._store.write(exports.record_removal, directory, made_by=MADE_BY, now=self._context.clock())
+        self.counts.removed += 1
 
     async def _write_one(self, artifact: ExportArtifact, shelf: PictureShelf) -> None:
         """Write one directory: first its files, durably, then its row. A failure is kept, and stops no other."""
-        if not await self._wrote(self._tree, artifact.path, artifact, shelf):
+        if self._barred.stops(artifact) or not await self._wrote(self._tree, artifact.path, artifact, shelf):
             return
         await self._record(artifact)
         self._count(artifact)
@@ -313,4 +323,5 @@ class Publish:
         known = await self._store.read(exports.users_of_sources)
         there = [faceset for faceset in facesets if not self._failures.is_missing(faceset.directory)]
         about = FolderFacts(self._pool.info.space, self._rules.top, self._context.clock())
-        await compute(write_overviews, self._tree, known, there, about)
+        async with self._barred.turn():
+            await compute(write_overviews, self._tree, known, self._barred.without(there), about)

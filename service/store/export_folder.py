@@ -4,7 +4,6 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, Table, exists, or_, select
 
-from service.store.chunks import chunks
 from service.store.named_values import read_value, write_value
 from service.store.tables import export_ledger, exports, identities, imported_faces
 from service.store.upsert import BOOKKEEPING
@@ -27,16 +26,23 @@ def knows_people(tx: Connection) -> bool:
     return _has_rows(tx, identities) or _has_rows(tx, imported_faces)
 
 
+def barred_identities(tx: Connection) -> frozenset[int]:
+    """Return the identities that must not be exported, and those that were merged into them."""
+    is_barred = or_(identities.c.never_export.is_(True), identities.c.is_stranger.is_(True))
+    barred = set(tx.scalars(select(identities.c.number).where(is_barred)))
+    merged = tx.execute(
+        select(identities.c.number, identities.c.merged_into).where(identities.c.merged_into.is_not(None))
+    )
+    return frozenset(barred | {row.number for row in merged if row.merged_into in barred})
+
+
 def barred_directories(tx: Connection, numbers: Collection[int]) -> list[str]:
     """
     Return the written directories that may have faces of those of these identities that must not be exported.
 
     Directories of everybody are among them.
     """
-    barred = set[int]()
-    for some in chunks(sorted(numbers)):
-        is_barred = or_(identities.c.never_export.is_(True), identities.c.is_stranger.is_(True))
-        barred |= set(tx.scalars(select(identities.c.number).where(identities.c.number.in_(some), is_barred)))
+    barred = barred_identities(tx) & set(numbers)
     rows = tx.execute(select(exports.c.directory, exports.c.entry).order_by(exports.c.directory))
     return [row.directory for row in rows if barred and (row.entry or {}).get("identity") in {None, *barred}]
 

@@ -1,0 +1,115 @@
+"""A person who is barred from export while a publish runs is not written back by it, whenever the decision comes."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from small_library import SmallLibrary, place
+
+from immich_facesets.moderation.records import Author
+from immich_facesets.moderation.requests import MergePeople, NeverExportIdentity, Request
+from service.app import App, open_app
+from service.demo.immich import FakeImmich
+from service.moderation.decisions import make_decisions, withdraw_exports, withdraws
+from service.settings import Settings
+from service.store import exports, members
+from service.sync.outcome import Outcome
+from service.users import User
+
+BY = Author("token", "api")
+FIELDS: dict[str, Any] = {
+    "min_face_short": 40,
+    "export_min_face_short": 40,
+    "crop_size": 128,
+    "min_faces": 3,
+    "export_profiles": "fsz,plain,npz",
+}
+
+
+@pytest.fixture
+async def app(drawn: SmallLibrary, tmp_path: Path) -> AsyncIterator[App]:
+    """A service that has grouped, and published nothing that is still there."""
+    async with FakeImmich("3.1.0") as immich:
+        placed = place(immich, drawn)
+        settings = Settings(immich_url=immich.url, data_dir=tmp_path / "data", **FIELDS)
+        users = tuple(User(name=name, api_key=SecretStr(user.api_key)) for name, user in placed.users.items())
+        environ = {"FACESETS_EMBEDDER_ENGINE": "synthetic"}
+        async with open_app(settings, users, asyncio.Event(), embedder_environ=environ) as found:
+            assert (await found.runner.run("full")).outcome is Outcome.DONE
+            for directory in found.tree.on_disk():
+                found.tree.remove_directory(directory)
+            yield found
+
+
+async def decide(app: App, *requests: Request) -> int:
+    """Make decisions as the API does: in the store, and then in the export folder."""
+    now = app.context.clock()
+    done = await make_decisions(app.store, requests, BY, now)
+    return await withdraw_exports(app.store, app.tree, withdraws(done), BY, now)
+
+
+def traces_of(root: Path, number: int) -> list[str]:
+    """The files of the export folder that tell of an identity, and directories of everybody."""
+    named = [str(path) for path in root.rglob(f"*faceset_{number:03d}*")]
+    told = [str(path) for path in root.rglob("manifest.json") if f"faceset_{number:03d}" in path.read_text()]
+    return named + told
+
+
+@pytest.mark.parametrize("moment", ["before its directory", "while its directory is written", "at the overviews"])
+async def test_a_publish_that_runs_writes_nobody_back(app: App, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    number = (await app.store.read(members.list_identities))[-1].number
+    root, loop, decided = app.settings.export_dir, asyncio.get_running_loop(), list[asyncio.Task[int]]()
+    write, manifest, own = app.tree.write_directory, app.tree.write_file, f"faceset_{number:03d}"
+
+    def begin() -> None:
+        if not decided:
+            decided.append(loop.create_task(decide(app, NeverExportIdentity(identity=number))))
+
+    def write_directory(name: str, *others: Any) -> None:
+        if moment.startswith("before") or (moment.startswith("while") and name == own):
+            loop.call_soon_threadsafe(begin)
+        write(name, *others)
+
+    def write_file(name: str, body: bytes) -> bool:
+        if moment.startswith("at"):
+            loop.call_soon_threadsafe(begin)
+        return manifest(name, body)
+
+    monkeypatch.setattr(app.tree, "write_directory", write_directory)
+    monkeypatch.setattr(app.tree, "write_file", write_file)
+    await app.runner.publish_now()
+    (made,) = decided
+    await made
+    recorded = await app.store.read(exports.recorded)
+    assert not list(root.rglob(f"*faceset_{number:03d}*"))
+    assert recorded == app.tree.on_disk(), "what is there, is known"
+    assert not any(path.startswith("_profiles/npz") for path in recorded), (
+        "a form of everybody waits for the next publish"
+    )
+    assert len([path for path in recorded if path.startswith("faceset_")]) >= 1, "all others are there"
+    assert (await app.runner.run("incremental")).outcome is Outcome.DONE
+    assert traces_of(root, number) == []
+    assert any(path.startswith("_profiles/npz") for path in await app.store.read(exports.recorded))
+
+
+async def test_somebody_who_was_merged_into_a_barred_person_is_withdrawn_too(app: App) -> None:
+    await app.runner.publish_now()
+    (one, two, *_) = [row.number for row in await app.store.read(members.list_identities)]
+    root = app.settings.export_dir
+    await decide(app, NeverExportIdentity(identity=one))
+    assert (root / f"faceset_{two:03d}").is_dir()
+    await decide(app, MergePeople(numbers=(two,), into=one, label=await label_of(app, one)))
+    assert not list(root.rglob(f"faceset_{two:03d}*"))
+
+
+async def label_of(app: App, number: int) -> str | None:
+    return next(row.label for row in await app.store.read(members.list_identities) if row.number == number)
+
+
+def test_the_traces_are_found(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text(json.dumps({"facesets": [{"name": "faceset_007"}]}))
+    assert traces_of(tmp_path, 7) == [str(tmp_path / "manifest.json")]
