@@ -93,7 +93,8 @@ async def with_own_store(settings: Settings, work: Callable[[Store], Awaitable[T
     except InUseError as error:
         raise SetupError(
             f"a service, or another command, works in {settings.data_dir}: decisions by command need it stopped. Stop it, "
-            "repeat this command, and start it again. With --dry-run it may go on"
+            "repeat this command, and start it again. A service that runs takes decisions over its API: POST /api/decisions. "
+            "With --dry-run it may go on"
         ) from error
 
 

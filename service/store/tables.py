@@ -475,6 +475,19 @@ exports = Table(
 )
 
 # Every export ever made or removed: what, when, for which profile, by whom.
+# Answers to writes over the API that named a key, until they are old.
+kept_answers = Table(
+    "kept_answers",
+    metadata,
+    Column("answer_id", RowId, primary_key=True, autoincrement=True),
+    Column("key", String(255), nullable=False),
+    Column("digest", String(64), nullable=False),  # of what was asked
+    Column("answer", LargeBinary, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Index("ix_kept_answers_key", "key", unique=True),
+    sqlite_autoincrement=True,
+)
+
 export_ledger = Table(
     "export_ledger",
     metadata,

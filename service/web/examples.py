@@ -2,12 +2,19 @@
 
 from datetime import UTC, datetime
 
+from msgspec.structs import asdict as _asdict
+from msgspec.structs import replace as _replace
+
+from immich_facesets.moderation.effects import Change as _Change
+from immich_facesets.moderation.effects import Effect as _Effect
 from service.progress import Progress as _Progress
 from service.web import schemas as _schemas
+from service.web.library import decisions as _decisions
 from service.web.library import faces as _faces
 from service.web.library import facesets as _facesets
 from service.web.library import identities as _identities
 from service.web.library import service as _service
+from service.web.problems import problem_of as _problem_of
 
 _THEN = datetime(2026, 5, 1, 12, tzinfo=UTC)
 _PICTURE, _CROP = "3a" * 32, "c4" * 32
@@ -26,7 +33,14 @@ _ANNA = _identities.Identity(
     facesets=("/api/facesets/faceset_003",),
 )
 _DECISION = _identities.MadeDecision(
-    id=17, kind="lock", body={"kind": "lock", "identity": 3}, made_by="web", made_at=_THEN, is_undone=False
+    id=17,
+    kind="lock",
+    body={"kind": "lock", "identity": 3},
+    made_by="token",
+    made_from="api",
+    made_at=_THEN,
+    reason="complete",
+    is_undone=False,
 )
 _PLACE = _faces.Place(
     source="anna",
@@ -73,6 +87,15 @@ ERAS = _identities.ErasAnswer(
 )
 NEAREST = _identities.NearestAnswer(identities=(_RIVAL,))
 TOGETHER = _identities.TogetherAnswer(identities=(_identities.Companion(number=8, label="Berta", pictures=41),))
+DECISIONS = _decisions.DecisionsPage(decisions=(_DECISION,), next="WyJkZWNpc2lvbnMiXQ")
+PREVIEW = _decisions.DecisionsAnswer(
+    decisions=(), kinds=("split",), effect=_Effect(changes=(_Change(3, 0, 2, 410), _Change(133, 2, 0, 2)), new=(133,))
+)
+DECIDED = _replace(PREVIEW, decisions=(18,))
+CHANGED = _decisions.ChangedProblem(
+    **_asdict(_problem_of(412, "identity 3 is not as you saw it")),
+    changed=(_decisions.ChangedIdentity(number=3, etag='"9f86d081884c7d65"', now=IDENTITY, latest=_DECISION),),
+)
 HISTORY = _identities.HistoryAnswer(decisions=(_DECISION,))
 FACE = _faces.FaceAnswer(face=_FACE, label="Anna", rivals=(_RIVAL,), decisions=())
 SEARCH = _faces.SearchAnswer(

@@ -51,7 +51,7 @@ def _answer(status: int, answer: Answer, error: type[msgspec.Struct]) -> Documen
         entry["content"] = {answer.media_type: _other_content(answer)}
     elif answer.body is not None:
         body = error if answer.body is ErrorBody else answer.body
-        media_type = PROBLEM_TYPE if body is Problem else _JSON
+        media_type = PROBLEM_TYPE if issubclass(body, Problem) else _JSON
         content: Document = {"schema": _reference(body)}
         example = problem_of(status, answer.meaning) if body is Problem else answer.example
         if example is not None:
@@ -95,12 +95,23 @@ def _parameters(route: Route) -> list[Document]:
             }
             for name, told in schema["properties"].items()
         ]
+    found += [
+        {
+            "name": header.name,
+            "in": "header",
+            "required": False,
+            "description": header.meaning,
+            "schema": {"type": "string"},
+        }
+        for header in route.headers
+    ]
     return found
 
 
 def _question(route: Route) -> Document | None:
     if route.question is not None:
-        return {"required": False, "content": {"application/json": {"schema": _reference(route.question)}}}
+        is_required = any(one.required for one in msgspec.structs.fields(route.question))
+        return {"required": is_required, "content": {"application/json": {"schema": _reference(route.question)}}}
     if route.form:
         fields = {name: {"type": "string", "description": meaning} for name, meaning in route.form.items()}
         schema = {"type": "object", "properties": fields}

@@ -20,6 +20,7 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "number": _NUMBER | {"description": "the number of an identity", "examples": [3]},
     "face": _NUMBER | {"maximum": MOST_ID, "description": "the id of a face", "examples": [512]},
     "job": _NUMBER | {"description": "the number of a job", "examples": [41]},
+    "decision": _NUMBER | {"description": "the id of a decision", "examples": [17]},
     "side": {"type": "integer", "enum": list(THUMBNAIL_SIDES), "description": "the pixels of a side", "examples": [64]},
     "crop": {
         "type": "string",

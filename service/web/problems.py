@@ -31,9 +31,13 @@ REASONS = {
     405: "method_not_allowed",
     408: "too_slow",
     409: "conflict",
+    410: "gone",
+    412: "changed",
     413: "too_large",
     415: "unsupported",
     421: "unknown_host",
+    422: "key_used",
+    423: "locked",
     429: "too_many_requests",
     503: "unavailable",
 }

@@ -29,6 +29,14 @@ class Answer:
     example: msgspec.Struct | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A header that a route understands, and what it is for."""
+
+    name: str
+    meaning: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """
@@ -48,6 +56,7 @@ class Route:
     question: type[msgspec.Struct] | None = None
     query: type[msgspec.Struct] | None = None
     form: dict[str, str] = field(default_factory=dict)
+    headers: tuple[Header, ...] = ()
     streams: bool = False
     at_root: bool = False
 

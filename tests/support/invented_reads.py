@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from service.web import examples
+from service.web.library.decisions import DecisionCalls, Preview
 from service.web.library.reads import LibraryReads
 
 T = TypeVar("T")
@@ -37,6 +38,13 @@ async def _archive(_: str) -> Iterator[bytes]:
     return iter((b"PK", b"..."))
 
 
+def invented_decisions() -> DecisionCalls:
+    """Decisions that are made at once, and kept nowhere."""
+    return DecisionCalls(
+        preview=_always(Preview(examples.PREVIEW, 17, (3,))), known=_always(None), make=_always(examples.DECIDED)
+    )
+
+
 def invented_reads() -> LibraryReads:
     """One person in every answer; number 7 was merged into 3."""
     return LibraryReads(
@@ -48,6 +56,7 @@ def invented_reads() -> LibraryReads:
         nearest=_always(examples.NEAREST),
         together=_always(examples.TOGETHER),
         history=_always(examples.HISTORY),
+        decisions=_always(examples.DECISIONS),
         face=_below(examples.FACE),
         search=_always(examples.SEARCH),
         crop=_always(IMAGE),

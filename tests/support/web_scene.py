@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from aiohttp import ClientSession, CookieJar
-from invented_reads import invented_reads
+from invented_reads import invented_decisions, invented_reads
 
 from immich_facesets.calibration.thresholds import BIN_WIDTH, BINS, Evidence, PointsInUse, Thresholds, in_use, shifted
 from immich_facesets.runtime.listen_address import Listen
@@ -16,6 +16,7 @@ from immich_facesets.spaces import OperatingPoints
 from service.monitoring.metrics import Metrics
 from service.progress import ProgressBoard, RemoteState
 from service.web.context import WebContext
+from service.web.library.decisions import DecisionCalls
 from service.web.library.reads import LibraryReads
 from service.web.login_links import LoginLinks
 from service.web.parameters import PATH_PARAMETERS
@@ -143,6 +144,7 @@ class Scene:
 
     board: ProgressBoard = field(default_factory=ProgressBoard)
     library: LibraryReads = field(default_factory=invented_reads)
+    decisions: DecisionCalls = field(default_factory=invented_decisions)
     facts: StatusFacts = field(default_factory=StatusFacts)
     readiness: Readiness = field(default_factory=Readiness)
     wishes: list[tuple[str, str | None]] = field(default_factory=list)
@@ -179,6 +181,7 @@ class Scene:
         return WebContext(
             board=self.board,
             library=self.library,
+            decisions=self.decisions,
             token=token,
             request_sync=self.request_sync,
             status=self.status,

@@ -29,6 +29,7 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
         nearest=identities.nearest,
         together=identities.together,
         history=identities.history,
+        decisions=identities.decisions,
         face=faces.one,
         search=faces.search,
         crop=pictures.crop,

@@ -8,11 +8,12 @@ from service.reports.library.shown import shown_decision, shown_face, shown_iden
 from service.store.browsing.identity_details import MergedNumber, companions, eras_of, identity_details, survivor
 from service.store.browsing.identity_faces import BrowsedFace, faces_by_column, faces_by_quality
 from service.store.browsing.identity_lists import IdentityFilter, identity_page
-from service.store.browsing.made_decisions import decisions_about_identity
+from service.store.browsing.made_decisions import decision_page, decisions_about_identity
 from service.store.browsing.slices import Page, Slice
 from service.store.database import Store
 from service.web.cursors import encode_cursor
 from service.web.library import identities as shown
+from service.web.library.decisions import DecisionsPage, DecisionsQuery
 from service.web.library.faces import FacesAnswer
 
 
@@ -96,6 +97,16 @@ class IdentityReads:
         return shown.HistoryAnswer(
             decisions=tuple(map(shown_decision, page.items)), next=encode_cursor("history", page.last)
         )
+
+    async def decisions(self, query: DecisionsQuery) -> DecisionsPage:
+        order = "decisions" if query.identity is None else f"decisions {query.identity}"
+        part = slice_of(query, order)
+        page = (
+            await self._store.read(decision_page, part)
+            if query.identity is None
+            else await self._store.read(decisions_about_identity, query.identity, part)
+        )
+        return DecisionsPage(decisions=tuple(map(shown_decision, page.items)), next=encode_cursor(order, page.last))
 
 
 def filter_of(query: shown.IdentitiesQuery) -> IdentityFilter:

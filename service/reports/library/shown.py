@@ -87,6 +87,8 @@ def shown_decision(made: MadeDecision) -> shown.MadeDecision:
         kind=made.kind,
         body=made.body,
         made_by=made.made_by,
+        made_from=made.made_from,
         made_at=made.made_at,
+        reason=made.reason,
         is_undone=made.is_undone,
     )

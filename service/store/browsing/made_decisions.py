@@ -26,8 +26,20 @@ class MadeDecision:
     kind: str
     body: dict[str, Any]
     made_by: str
+    made_from: str
     made_at: datetime
+    reason: str
     is_undone: bool
+
+
+def decision_page(tx: Connection, part: Slice) -> Page[MadeDecision]:
+    """Return all decisions, newest first."""
+    statement = select(decisions).order_by(decisions.c.decision_id.desc()).limit(part.limit + 1)
+    if part.after is not None:
+        statement = statement.where(decisions.c.decision_id < part.after[1])
+    undone = undone_ids(tx)
+    found = [_made(row, undone) for row in tx.execute(statement)]
+    return cut_page(found, lambda one: (0.0, one.id), part)
 
 
 def decisions_about_identity(tx: Connection, number: int, part: Slice) -> Page[MadeDecision]:
@@ -66,7 +78,16 @@ def _undone_ids(tx: Connection) -> frozenset[int]:
 
 
 def _made(row: Any, undone: frozenset[int]) -> MadeDecision:
-    return MadeDecision(row.decision_id, row.kind, row.body, row.made_by, row.made_at, row.decision_id in undone)
+    return MadeDecision(
+        row.decision_id,
+        row.kind,
+        row.body,
+        row.made_by,
+        row.made_from,
+        row.made_at,
+        row.reason,
+        row.decision_id in undone,
+    )
 
 
 def _numbers_in(body: dict[str, Any]) -> set[Any]:

@@ -2,16 +2,15 @@
 
 import asyncio
 
-import msgspec
 from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
-from immich_facesets.errors import RequestError
 from immich_facesets.runtime.health import HEALTHZ, READYZ
 from immich_facesets.wire import ErrorBody
 from service.web import examples
 from service.web.auth import KEYRING
 from service.web.context import CONTEXT
+from service.web.json_bodies import decode_json
 from service.web.problems import problem_response
 from service.web.routes import Access, Answer, Route, json_answer
 from service.web.schemas import (
@@ -74,11 +73,7 @@ async def get_failures(request: web.Request) -> web.StreamResponse:
 
 
 async def post_sync(request: web.Request) -> web.StreamResponse:
-    body = await request.read()
-    try:
-        question = msgspec.json.decode(body or b"{}", type=SyncQuestion)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RequestError(f"this is not a valid sync request: {error}", status=400) from error
+    question = decode_json(await request.read(), SyncQuestion)
     result = request.app[CONTEXT].request_sync(question.kind, question.source)
     if result == "already_running":
         return problem_response(409, result, "A sync is running already.")

@@ -190,14 +190,16 @@ class MadeDecision(msgspec.Struct, frozen=True, kw_only=True):
     """
     One decision of a person. ``body``: what was decided, with faces by content and box.
 
-    ``is_undone``: it has no effect now.
+    ``made_from``: page, api, command or import; ``reason``: why, as free text. ``is_undone``: it has no effect now.
     """
 
     id: int
     kind: str
     body: dict[str, Any]
     made_by: str
+    made_from: str
     made_at: Instant
+    reason: str
     is_undone: bool
 
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.web.library.decisions import DecisionsPage, DecisionsQuery
 from service.web.library.faces import FaceAnswer, FacesAnswer, SearchAnswer, SearchQuery
 from service.web.library.facesets import FacesetAnswer, FacesetsAnswer, FacesetsQuery, LedgerAnswer, LedgerQuery
 from service.web.library.identities import (
@@ -39,6 +40,7 @@ class LibraryReads:
     nearest: Callable[[int, NearestQuery], Awaitable[NearestAnswer]]
     together: Callable[[int, PageQuery], Awaitable[TogetherAnswer]]
     history: Callable[[int, PageQuery], Awaitable[HistoryAnswer]]
+    decisions: Callable[[DecisionsQuery], Awaitable[DecisionsPage]]
     face: Callable[[int], Awaitable[FaceAnswer | None]]
     search: Callable[[SearchQuery], Awaitable[SearchAnswer]]
     crop: Callable[[str], Awaitable[bytes | None]]

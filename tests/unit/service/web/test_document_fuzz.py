@@ -1,4 +1,4 @@
-"""Every reading route under parameters of its own schemas, right and wrong: no 5xx, and no breach of the document."""
+"""Every route of the API under values of its own schemas, right and wrong: no 5xx, and no breach of the document."""
 
 import http.client
 import json
@@ -20,6 +20,8 @@ from web_scene import ANY_PORT, BEARER, busy_scene
 
 from immich_facesets.moderation.decisions import Ignore, Label, Lock, Merge, Part, Undo
 from immich_facesets.runtime.listen_address import Listen
+from service.files.export_tree import ExportTree
+from service.moderation.over_api import ApiDecisions
 from service.reports.library import library_reads
 from service.settings import Settings
 from service.store.database import Store, migrate, open_engine
@@ -29,11 +31,12 @@ from service.web.server import ROUTES, serve_web
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 DOCUMENT = describe(ROUTES, version="1")
-OPERATIONS = sorted(
-    (path, methods["get"])
-    for path, methods in DOCUMENT["paths"].items()
-    if path.startswith("/api/") and path != "/api/events" and "get" in methods
-)
+OPERATIONS = [
+    (path, method, methods[method])
+    for path, methods in sorted(DOCUMENT["paths"].items())
+    for method in sorted(methods)
+    if path.startswith("/api/") and path != "/api/events"
+]
 WORDS = (
     "",
     "person 4",
@@ -71,18 +74,69 @@ def values_of(schema: dict[str, Any]) -> st.SearchStrategy[str]:
     return st.one_of(*allowed, *allowed, wrong)
 
 
+def bodies_of(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """JSON values that a schema allows; now and then something else."""
+    if "$ref" in schema:
+        schema = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    wrong: st.SearchStrategy[Any] = st.sampled_from(
+        [None, True, -1, 0, 2**31, 2**63, 1.5, 1e308, "", "\x00", "\ud800", "x" * 3000, [], {}, [[[]]]]
+    )
+    return st.integers(0, 19).flatmap(lambda luck: wrong if luck == 0 else allowed_by(schema))
+
+
+SIMPLE: dict[str, st.SearchStrategy[Any]] = {
+    "integer": st.integers(1, 12) | st.integers(1, 140),
+    "number": st.floats(0, 4000),
+    "boolean": st.booleans(),
+    "string": st.sampled_from(["2010-05-31", "2010-02-31", "Zoe", "person 4", " ", "'", "e\u0301", "ab" * 32]),
+    "null": st.none(),
+}
+
+
+def allowed_by(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
+    if "anyOf" in schema:
+        return st.one_of(*(bodies_of(one) for one in schema["anyOf"]))
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    if schema["type"] == "object":
+        needed = schema.get("required", ())
+        fields = {name: bodies_of(one) for name, one in schema["properties"].items()}
+        return st.fixed_dictionaries(
+            {name: one for name, one in fields.items() if name in needed},
+            optional={name: one for name, one in fields.items() if name not in needed},
+        )
+    if schema["type"] == "array":
+        one = bodies_of(schema.get("items") or schema["prefixItems"][0])
+        return st.lists(one, min_size=schema.get("minItems", 0), max_size=3)
+    return SIMPLE[schema["type"]]
+
+
+HEADERS = {
+    "Idempotency-Key": st.sampled_from(["a", "b", "", "a b", "x" * 255, "x" * 256, "\x7f"]),
+    "If-Match": st.sampled_from(["*", '"x"', 'W/"x"', "x", '"a", "b"', ""]),
+}
+
+
 @st.composite
-def requests(draw: st.DrawFn) -> tuple[str, str, dict[str, Any]]:
-    """A path, the query behind it, and the operation of the document."""
-    path, operation = draw(st.sampled_from(OPERATIONS))
-    query = []
+def requests(draw: st.DrawFn) -> tuple[str, str, dict[str, Any], dict[str, str], bytes | None]:
+    """A path, the query behind it, the operation of the document, headers, and a body."""
+    path, method, operation = draw(st.sampled_from(OPERATIONS))
+    query, told = [], {"method": method.upper()}
+    body: bytes | None = None
+    if "requestBody" in operation:
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        body = json.dumps(draw(bodies_of(schema))).encode() if draw(st.integers(0, 9)) else b""
+        told["Content-Type"] = "application/json" if draw(st.integers(0, 19)) else "text/plain"
     for parameter in operation.get("parameters", ()):
         name, value = parameter["name"], values_of(parameter["schema"])
-        if parameter["in"] == "path":
+        if parameter["in"] == "header":
+            if draw(st.integers(0, 3)) == 0:
+                told[name] = draw(HEADERS[name])
+        elif parameter["in"] == "path":
             path = path.replace(f"{{{name}}}", quote(draw(value), safe="", errors="replace"))
         elif parameter["required"] or draw(st.booleans()):
             query.append((name, draw(value)))
-    return path, urlencode(query, errors="replace"), operation
+    return path, urlencode(query, errors="replace"), operation, told, body
 
 
 @contextmanager
@@ -107,11 +161,12 @@ def library(folder: Path) -> Iterator[Store]:
         store.close()
 
 
-def ask(listen: Listen, target: str) -> tuple[int, str, bytes, str]:
+def ask(listen: Listen, target: str, told: dict[str, str], asked: bytes | None) -> tuple[int, str, bytes, str]:
     """Return status, type, body and the address of the next page of one request."""
     connection = http.client.HTTPConnection(listen.host, listen.port, timeout=HANG_SECONDS)
     try:
-        connection.request("GET", target, headers=BEARER)
+        headers = {name: value for name, value in told.items() if name != "method"}
+        connection.request(told["method"], target, body=asked, headers=BEARER | headers)
         answer = connection.getresponse()
         return answer.status, answer.headers.get_content_type(), answer.read(), answer.headers.get("Location", "")
     finally:
@@ -138,6 +193,8 @@ def check_document(folder: Path, count: int, *, derandomize: bool) -> None:
         scene = busy_scene()
         own = Settings(data_dir=folder, export_dir=folder / "exports")
         scene.library = library_reads(store, own, scene.board)
+        own.export_dir.mkdir()
+        scene.decisions = ApiDecisions(store, ExportTree(own.export_dir), lambda: NOW).calls()
         statuses = set()
         with in_thread(serve_web(scene.context(), ANY_PORT)) as listen:
 
@@ -145,22 +202,23 @@ def check_document(folder: Path, count: int, *, derandomize: bool) -> None:
                 max_examples=count, derandomize=derandomize, database=None, suppress_health_check=list(HealthCheck)
             )
             @given(requests())
-            def check(request: tuple[str, str, dict[str, Any]]) -> None:
-                path, query, operation = request
+            def check(request: tuple[str, str, dict[str, Any], dict[str, str], bytes | None]) -> None:
+                path, query, operation, headers, asked = request
                 for _ in range(3):  # the page, and the next ones
                     target = f"{path}?{query}" if query else path
-                    status, kind, body, _ = ask(listen, target)
+                    status, kind, body, _ = ask(listen, target, headers, asked)
                     told = check_answer(target, operation, status, kind, body)
-                    statuses.add(status)
+                    statuses.add((headers["method"], status))
                     if told.get("next") is None or status != 200:
                         break
                     kept = [pair for pair in query.split("&") if pair and not pair.startswith("cursor=")]
                     query = "&".join([*kept, f"cursor={told['next']}"])
 
             check()
-        assert {200, 400, 404} <= statuses
+        assert {(method, status) for method in ("GET", "POST") for status in (200, 400, 404)} <= statuses
+        assert {("POST", 409), ("POST", 412), ("POST", 422)} <= statuses
         assert not any(name in str(lines).lower() for name in ("person", "zoe", "img_")), "no name in the log"
-        assert {line["event"] for line in lines} <= {"malformed_request"}
+        assert {line["event"] for line in lines} <= {"malformed_request", "decided"}
 
 
 def test_no_answer_breaks_the_document(tmp_path: Path) -> None:

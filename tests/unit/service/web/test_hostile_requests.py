@@ -16,7 +16,19 @@ DOCUMENT = describe(ROUTES, version="1")
 
 EXAMPLES = {
     FORM_TYPE: (b"kind=full", b"token=x&next=/", f"token={TOKEN}&next=/".encode(), b"next=%2F%5B"),
-    "application/json": (b"{}", b'{"kind":"full"}', b'{"kind":"faces","source":"anna"}', b'{"source":null}', b"[]"),
+    "application/json": (
+        b"{}",
+        b'{"kind":"full"}',
+        b'{"kind":"faces","source":"anna"}',
+        b'{"source":null}',
+        b"[]",
+        b'{"decisions":[{"action":"lock","identity":3}]}',
+        b'{"decisions":[{"x":' + b"[" * 3000,
+        b'{"decisions":[{"action":"move","faces":[512],"into":3}],"reason":"he"}',
+        b'{"reason":"why","even_if_locked":true}',
+        b'{"decisions":[{"action":"label","identity":3,"label":"a\\u0000"}]}',
+        b'{"x":' + b"[" * 60_000,
+    ),
 }
 OF_HTTP = {0, 100, 404, 405, 417}
 """

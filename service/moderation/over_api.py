@@ -1,0 +1,73 @@
+"""Decisions that programs make over the API of the running service."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import structlog
+
+from immich_facesets.errors import FacesetsError
+from immich_facesets.moderation.records import Author
+from immich_facesets.moderation.requests import Request, numbers_of
+from service.files.export_tree import ExportTree
+from service.moderation.decisions import withdraw_exports, withdraws
+from service.store.database import Store
+from service.store.decided_once import decide_once, decided_under, preview_after
+from service.store.kept_answers import Key
+from service.store.moderation import MadeDecisions
+from service.web.library.decisions import DecisionCalls, DecisionsAnswer, Preview, WriteKey
+
+log = structlog.get_logger(__name__)
+
+MADE_BY = "token"
+"""The author of all decisions over the API: there is one token, and no accounts."""
+
+
+class ApiDecisions:
+    """The calls behind the routes that decide."""
+
+    def __init__(self, store: Store, tree: ExportTree, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._tree = tree
+        self._clock = clock
+
+    def calls(self) -> DecisionCalls:
+        return DecisionCalls(preview=self.preview, known=self.known, make=self.make)
+
+    async def preview(self, requests: Sequence[Request]) -> Preview:
+        last, made = await self._store.read(preview_after, list(requests))
+        effect = made.effect
+        touched = {number for request in requests for number in numbers_of(request)}
+        touched |= {one.identity for one in effect.changes} | {number for number, _ in effect.settings}
+        touched |= {number for pair in effect.merged for number in pair}
+        return Preview(_answer(made), last, tuple(sorted(touched - set(effect.new))))
+
+    async def known(self, key: WriteKey) -> DecisionsAnswer | None:
+        made = await self._store.read(decided_under, Key(key.text, key.digest))
+        return None if made is None else await self._ended(made, "")
+
+    async def make(
+        self, requests: Sequence[Request], reason: str, key: WriteKey | None, after: int | None
+    ) -> DecisionsAnswer | None:
+        author = Author(MADE_BY, "api", reason)
+        kept = None if key is None else Key(key.text, key.digest)
+        made = await self._store.write(decide_once, list(requests), author, self._clock(), key=kept, after=after)
+        if made is None:
+            return None
+        log.info("decided", decisions=list(made.decisions), kinds=list(made.kinds), made_from=author.made_from)
+        return await self._ended(made, reason)
+
+    async def _ended(self, made: MadeDecisions, reason: str) -> DecisionsAnswer:
+        """Remove exports that must not stay; a repeated request does so again, after a failure or a kill between."""
+        numbers = withdraws(made)
+        if not numbers:
+            return _answer(made)
+        try:
+            await withdraw_exports(self._store, self._tree, numbers, Author(MADE_BY, "api", reason), self._clock())
+        except FacesetsError as error:
+            log.warning("exports_not_withdrawn", decisions=list(made.decisions), message=str(error))
+            return _answer(made, f"decided, but exports may be there still: {error}. The next sync removes them")
+        return _answer(made)
+
+
+def _answer(made: MadeDecisions, remark: str = "") -> DecisionsAnswer:
+    return DecisionsAnswer(decisions=made.decisions, kinds=made.kinds, effect=made.effect, remark=remark)

@@ -1,0 +1,132 @@
+"""Decisions: listed, made, previewed, undone and done again."""
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from immich_facesets.moderation.requests import RedoDecision, Request, UndoDecision
+from immich_facesets.wire import ErrorBody
+from service.web import examples
+from service.web.api.identities import NOT_AVAILABLE, WRONG_QUERY
+from service.web.context import CONTEXT
+from service.web.json_bodies import read_json
+from service.web.library.decisions import (
+    ChangedProblem,
+    DecisionsAnswer,
+    DecisionsPage,
+    DecisionsQuery,
+    DecisionsQuestion,
+    UndoQuestion,
+)
+from service.web.parameters import number_in, read_query
+from service.web.preconditions import IDEMPOTENCY_KEY, IF_MATCH, changed_since, key_of
+from service.web.routes import Answer, Route, json_answer
+
+
+async def get_decisions(request: web.Request) -> web.StreamResponse:
+    query = read_query(request, DecisionsQuery)
+    return json_answer(await request.app[CONTEXT].library.decisions(query))
+
+
+async def post_decisions(request: web.Request) -> web.StreamResponse:
+    question = await read_json(request, DecisionsQuestion)
+    return await _decide(request, question.decisions, question.reason)
+
+
+async def post_preview(request: web.Request) -> web.StreamResponse:
+    question = await read_json(request, DecisionsQuestion)
+    return json_answer((await request.app[CONTEXT].decisions.preview(question.decisions)).answer)
+
+
+async def post_undo(request: web.Request) -> web.StreamResponse:
+    number, question = number_in(request, "decision"), await read_json(request, UndoQuestion)
+    undo = UndoDecision(decision=number, even_if_locked=question.even_if_locked)
+    return await _decide(request, [undo], question.reason)
+
+
+async def post_redo(request: web.Request) -> web.StreamResponse:
+    number, question = number_in(request, "decision"), await read_json(request, UndoQuestion)
+    redo = RedoDecision(decision=number, even_if_locked=question.even_if_locked)
+    return await _decide(request, [redo], question.reason)
+
+
+async def _decide(request: web.Request, requests: Sequence[Request], reason: str) -> web.StreamResponse:
+    """Make decisions once under their key, and only about identities that are as the caller saw them."""
+    calls, key = request.app[CONTEXT].decisions, await key_of(request)
+    if key is not None and (known := await calls.known(key)) is not None:
+        return json_answer(known)
+    while True:  # ends: each further round follows a decision of another caller
+        after: int | None = None
+        if request.if_match is not None:
+            seen = await calls.preview(requests)
+            if (changed := await changed_since(request, seen.touched)) is not None:
+                return changed
+            after = seen.last
+        made = await calls.make(requests, reason, key, after)
+        if made is not None:
+            return json_answer(made)
+
+
+_DECIDED = Answer("What was changed", body=DecisionsAnswer, example=examples.DECIDED)
+_REFUSED = {
+    400: Answer("Not a valid request; the message names the field", body=ErrorBody),
+    404: Answer("No such identity, face or decision", body=ErrorBody),
+    409: Answer("It cannot be, or is so already; the message says what to do", body=ErrorBody),
+    410: Answer("The decision erased data, and cannot be undone", body=ErrorBody),
+    423: Answer("A locked identity would change", body=ErrorBody),
+    503: NOT_AVAILABLE,
+}
+_NOT_DONE = _REFUSED | {
+    412: Answer("An identity is not as the caller saw it", body=ChangedProblem, example=examples.CHANGED),
+    422: Answer("The key was used for another request", body=ErrorBody),
+}
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/api/decisions",
+        handler=get_decisions,
+        summary="The decisions that were made, newest first, a page at a time",
+        query=DecisionsQuery,
+        answers={
+            200: Answer("A page", body=DecisionsPage, example=examples.DECISIONS),
+            400: WRONG_QUERY,
+            503: NOT_AVAILABLE,
+        },
+    ),
+    Route(
+        method="POST",
+        path="/api/decisions",
+        handler=post_decisions,
+        summary="Make decisions: all of them, or none",
+        question=DecisionsQuestion,
+        headers=(IDEMPOTENCY_KEY, IF_MATCH),
+        answers=_NOT_DONE | {200: _DECIDED},
+    ),
+    Route(
+        method="POST",
+        path="/api/decisions/preview",
+        handler=post_preview,
+        summary="What decisions would change; nothing is changed",
+        question=DecisionsQuestion,
+        answers=_REFUSED | {200: Answer("What would change", body=DecisionsAnswer, example=examples.PREVIEW)},
+    ),
+    Route(
+        method="POST",
+        path="/api/decisions/{decision}/undo",
+        handler=post_undo,
+        summary="Take a decision back, with those that were made in one step with it",
+        question=UndoQuestion,
+        headers=(IDEMPOTENCY_KEY, IF_MATCH),
+        answers=_NOT_DONE | {200: _DECIDED},
+    ),
+    Route(
+        method="POST",
+        path="/api/decisions/{decision}/redo",
+        handler=post_redo,
+        summary="Bring an undone decision back",
+        question=UndoQuestion,
+        headers=(IDEMPOTENCY_KEY, IF_MATCH),
+        answers=_NOT_DONE | {200: _DECIDED},
+    ),
+)

@@ -1,0 +1,38 @@
+"""JSON in the bodies of requests."""
+
+import re
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from immich_facesets.errors import RequestError
+
+QuestionT = TypeVar("QuestionT", bound=msgspec.Struct)
+
+JSON_TYPE = "application/json"
+
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""The character that no database holds, escaped; JSON has it in no other form."""
+
+
+async def read_json(request: web.Request, kind: type[QuestionT]) -> QuestionT:
+    """
+    Return the body of a request; an empty one is ``{}``.
+
+    Another type is a 415: a form of another site can send only such. ``RequestError`` (400) for what is no such question.
+    """
+    body = await request.read()
+    if body and request.content_type != JSON_TYPE:
+        raise RequestError(f"the body is JSON: send it as {JSON_TYPE}", status=415)
+    return decode_json(body, kind)
+
+
+def decode_json(body: bytes, kind: type[QuestionT]) -> QuestionT:
+    """Return a body as a value of this type; ``RequestError`` (400) for anything else."""
+    if _NUL.search(body):
+        raise RequestError("the body has a character 0, which no text may have", status=400)
+    try:
+        return msgspec.json.decode(body or b"{}", type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError(f"this body makes no sense here: {error}", status=400) from error
