@@ -37,7 +37,7 @@ def decision_page(tx: Connection, part: Slice) -> Page[MadeDecision]:
     statement = select(decisions).order_by(decisions.c.decision_id.desc()).limit(part.limit + 1)
     if part.after is not None:
         statement = statement.where(decisions.c.decision_id < part.after[1])
-    undone = undone_ids(tx)
+    undone = _undone_ids(tx)
     found = [_made(row, undone) for row in tx.execute(statement)]
     return cut_page(found, lambda one: (0.0, one.id), part)
 
