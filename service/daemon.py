@@ -15,7 +15,7 @@ from immich_facesets.model_packs import pack_remark
 from immich_facesets.runtime.listen_address import Listen, check_exposure
 from immich_facesets.wire import Info
 from service.app import App, program_version
-from service.moderation.over_api import ApiDecisions
+from service.moderation.over_api import ApiDecisions, kept_answers
 from service.monitoring.event_loop_lag import EventLoopWatch
 from service.passes.fan_out import first_error
 from service.progress import SyncKind
@@ -72,6 +72,7 @@ class Service:
             board=app.board,
             library=library_reads(app.store, app.settings, app.board),
             decisions=ApiDecisions(app.store, app.tree, app.context.clock).calls(),
+            answers=kept_answers(app.store, app.context.clock),
             token=token,
             request_sync=self.request_sync,
             status=self.status,

@@ -12,14 +12,26 @@ from service.files.export_tree import ExportTree
 from service.moderation.decisions import withdraw_exports, withdraws
 from service.store.database import Store
 from service.store.decided_once import decide_once, decided_under, preview_after
-from service.store.kept_answers import Key
+from service.store.kept_answers import Key, keep_answer, kept_answer
 from service.store.moderation import MadeDecisions
-from service.web.library.decisions import DecisionCalls, DecisionsAnswer, Preview, WriteKey
+from service.web.library.decisions import DecisionCalls, DecisionsAnswer, KeptAnswers, Preview, WriteKey
 
 log = structlog.get_logger(__name__)
 
 MADE_BY = "token"
 """The author of all decisions over the API: there is one token, and no accounts."""
+
+
+def kept_answers(store: Store, clock: Callable[[], datetime]) -> KeptAnswers:
+    """Return the calls that keep answers to other writes than decisions."""
+
+    async def known(key: WriteKey) -> bytes | None:
+        return await store.read(kept_answer, Key(key.text, key.digest))
+
+    async def keep(key: WriteKey, answer: bytes) -> None:
+        await store.write(keep_answer, Key(key.text, key.digest), answer, clock())
+
+    return KeptAnswers(known=known, keep=keep)
 
 
 class ApiDecisions:

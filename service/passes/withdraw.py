@@ -44,10 +44,11 @@ async def withdraw(context: PassContext, tree: ExportTree) -> int:
         return 0
     held = await held_faces(store, used.space, within=points_today(context.settings, used).match)
     boxes = await store.read(faces.boxes_of_faces, sorted(held))  # of strays too: an older bundle may have one
-    withdrawn = await asyncio.to_thread(_withdraw, tree, boxes) if boxes else {}
-    for directory, is_removed in withdrawn.items():
-        if is_removed:
-            await store.write(exports.record_removal, directory, made_by=MADE_BY, now=context.clock())
+    async with tree.turn:
+        withdrawn = await asyncio.to_thread(_withdraw, tree, boxes) if boxes else {}
+        for directory, is_removed in withdrawn.items():
+            if is_removed:
+                await store.write(exports.record_removal, directory, made_by=MADE_BY, now=context.clock())
     if withdrawn:
         log.info("withdrawn", directories=len(withdrawn))
     return len(withdrawn)

@@ -33,7 +33,9 @@ def kept_answer(tx: Connection, key: Key) -> bytes | None:
 
 
 def keep_answer(tx: Connection, key: Key, answer: bytes, now: datetime) -> None:
-    """Keep the answer under a new key; those that are old, or more than ``MOST_KEPT``, go."""
+    """Keep the answer under a key, unless it has one; those that are old, or more than ``MOST_KEPT``, go."""
+    if kept_answer(tx, key) is not None:
+        return
     row = {"key": key.text, "digest": key.digest, "answer": answer, "made_at": now}
     tx.execute(insert(kept_answers), row, execution_options=BOOKKEEPING)
     last = tx.scalar(select(func.max(kept_answers.c.answer_id))) or 0

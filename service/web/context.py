@@ -9,7 +9,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from service.progress import ProgressBoard, SyncKind
-from service.web.library.decisions import DecisionCalls
+from service.web.library.decisions import DecisionCalls, KeptAnswers
 from service.web.library.reads import LibraryReads
 from service.web.login_links import LoginLinks
 from service.web.schemas import Readiness, StatusFacts, SyncRequest
@@ -20,7 +20,7 @@ class WebContext:
     """
     The values and callables that the HTTP handlers need.
 
-    ``library`` answers what the library holds, and ``decisions`` makes decisions. ``request_sync(kind, source)`` starts a sync or refuses at once; it raises ``RequestError`` for an unknown source.
+    ``library`` answers what the library holds, and ``decisions`` makes decisions. ``answers`` keeps those to other writes. ``request_sync(kind, source)`` starts a sync or refuses at once; it raises ``RequestError`` for an unknown source.
     ``token`` None disables authentication, which ``serve_web`` allows on loopback only. ``allowed_hosts`` are the names
     accepted in the ``Host`` header beside addresses and ``localhost``. Empty means any name, because DNS rebinding
     gains nothing against a token. ``base_path`` is what all addresses begin with, "" for none. ``ended_sessions`` are the
@@ -31,6 +31,7 @@ class WebContext:
     board: ProgressBoard
     library: LibraryReads
     decisions: DecisionCalls
+    answers: KeptAnswers
     token: str | None = field(repr=False)
     request_sync: Callable[[SyncKind, str | None], SyncRequest]
     status: Callable[[], Awaitable[StatusFacts]]

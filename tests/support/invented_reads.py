@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from service.web import examples
-from service.web.library.decisions import DecisionCalls, Preview
+from service.web.library.decisions import DecisionCalls, KeptAnswers, Preview
 from service.web.library.reads import LibraryReads
 
 T = TypeVar("T")
@@ -43,6 +43,11 @@ def invented_decisions() -> DecisionCalls:
     return DecisionCalls(
         preview=_always(Preview(examples.PREVIEW, 17, (3,))), known=_always(None), make=_always(examples.DECIDED)
     )
+
+
+def no_answers() -> KeptAnswers:
+    """Nothing was answered before, and nothing is kept."""
+    return KeptAnswers(known=_always(None), keep=_always(None))
 
 
 def invented_reads() -> LibraryReads:

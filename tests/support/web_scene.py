@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from aiohttp import ClientSession, CookieJar
-from invented_reads import invented_decisions, invented_reads
+from invented_reads import invented_decisions, invented_reads, no_answers
 
 from immich_facesets.calibration.thresholds import BIN_WIDTH, BINS, Evidence, PointsInUse, Thresholds, in_use, shifted
 from immich_facesets.runtime.listen_address import Listen
@@ -16,7 +16,7 @@ from immich_facesets.spaces import OperatingPoints
 from service.monitoring.metrics import Metrics
 from service.progress import ProgressBoard, RemoteState
 from service.web.context import WebContext
-from service.web.library.decisions import DecisionCalls
+from service.web.library.decisions import DecisionCalls, KeptAnswers
 from service.web.library.reads import LibraryReads
 from service.web.login_links import LoginLinks
 from service.web.parameters import PATH_PARAMETERS
@@ -145,6 +145,7 @@ class Scene:
     board: ProgressBoard = field(default_factory=ProgressBoard)
     library: LibraryReads = field(default_factory=invented_reads)
     decisions: DecisionCalls = field(default_factory=invented_decisions)
+    answers: KeptAnswers = field(default_factory=no_answers)
     facts: StatusFacts = field(default_factory=StatusFacts)
     readiness: Readiness = field(default_factory=Readiness)
     wishes: list[tuple[str, str | None]] = field(default_factory=list)
@@ -182,6 +183,7 @@ class Scene:
             board=self.board,
             library=self.library,
             decisions=self.decisions,
+            answers=self.answers,
             token=token,
             request_sync=self.request_sync,
             status=self.status,

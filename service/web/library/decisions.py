@@ -79,6 +79,18 @@ class WriteKey:
     digest: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptAnswers:
+    """
+    The calls that keep the answers to other writes than decisions, which are kept with what they change.
+
+    ``known`` returns what was answered under a key; it raises ``RequestError`` (422) where that was another request.
+    """
+
+    known: Callable[[WriteKey], Awaitable[bytes | None]]
+    keep: Callable[[WriteKey, bytes], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Preview:
     """The effect that requests would have after the decision ``last``. ``touched``: the identities that they name or change."""

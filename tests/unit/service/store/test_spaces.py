@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from builders import NOON, RECIPE, asset, content, face_answer, hint, nothing_to_report, one_identity, plans
@@ -26,6 +27,7 @@ from immich_facesets.grouping.plan import GroupingPlan, Join, Link
 from immich_facesets.imports.plan import ImportOutcome, ImportPlan, PlannedSet
 from immich_facesets.imports.sorted_faces import SortedFace, SortedSet
 from immich_facesets.moderation.decisions import FaceRef, Lock, Reject
+from immich_facesets.moderation.effects import Effect
 from immich_facesets.moderation.records import Line
 from immich_facesets.moderation.requests import LockIdentity
 from immich_facesets.quality.landmarks import Enriched
@@ -35,6 +37,7 @@ from service.store import (
     births,
     contents,
     cuts,
+    decided_once,
     decision_imports,
     decisions,
     embedding_work,
@@ -50,6 +53,7 @@ from service.store import (
     identities,
     imported_faces,
     imports,
+    kept_answers,
     members,
     moderation,
     named_values,
@@ -75,6 +79,7 @@ from service.store.browsing import (
 from service.store.browsing.slices import Slice
 from service.store.database import Store
 from service.store.eras import EraVersion
+from service.store.kept_answers import Key
 
 OTHER = replace(RECIPE, space="space-2")
 ANNA = asset("a1", hints=(hint(person_id="p1"),))
@@ -117,6 +122,9 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     decisions.constraints_now: (RECIPE.space,),
     decisions.last_id: (),
     moderation.preview_decisions: ([LockIdentity(identity=1)],),
+    decided_once.preview_after: ([LockIdentity(identity=1)],),
+    decided_once.decided_under: (Key("a key", "d"),),
+    kept_answers.kept_answer: (Key("a key", "d"),),
     moderation.faces_in_pictures: (RECIPE.space, [SHA256]),
     decision_imports.preview_import: ([LINE],),
     eras.stored_eras: (),
@@ -136,6 +144,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     named_values.read_ended_sessions: (),
     named_values.read_nearly_there: (),
     export_folder.barred_directories: ([7],),
+    export_folder.barred_identities: (),
     export_folder.is_first_export: (),
     export_folder.knows_people: (),
     failures.items_at_crash: ("embed",),
@@ -235,7 +244,7 @@ CHANGES = {
     "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_cut record_export record_copy record_export_folder",
     "record_removal record_enrichment rename_in_decisions keep_places keep_dates keep_likenesses",
     "write_value write_ended_sessions write_scope forget_scope write_last_complete_sync write_thresholds write_nearly_there record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
-    "record_batch decide apply_step write_members attach_to move_eras follow_settings import_decisions",
+    "record_batch decide decide_once keep_answer apply_step write_members attach_to move_eras follow_settings import_decisions",
     "retry_above_limits announce_space use_space mark_unasked rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
 }
 
@@ -280,6 +289,8 @@ def fill(store: Store) -> None:
     plan = dataclasses.replace(one_identity(1), links=(Link("anna", "p1", 1),))
     store.write_now(spaces.use_space, RECIPE.space, plan, NOON)
     store.write_now(named_values.write_ended_sessions, {"ended": 1})
+    answer = msgspec.json.encode(moderation.MadeDecisions((), (), Effect()))
+    store.write_now(kept_answers.keep_answer, Key("a key", "d"), answer, NOON)
     store.write_now(named_values.write_thresholds, dataclasses.replace(invented_thresholds(), space=RECIPE.space))
     store.write_now(add_former_member)
     store.write_now(past_people.keep_likenesses, [Link("anna", "p1", 1)])
@@ -354,6 +365,7 @@ def test_no_question_about_the_space_in_use_is_answered_with_anything_of_another
         "orphaned_faces",
         "is_first_export",
         "barred_directories",
+        "barred_identities",
     }
     assert told <= own_tests | empty, "a query without rows proves nothing"
 

@@ -21,6 +21,7 @@ from immich_facesets.moderation.records import Author
 from immich_facesets.moderation.requests import LockIdentity, NameIdentity
 from service.files.export_tree import ExportTree
 from service.moderation.over_api import ApiDecisions
+from service.moderation.over_api import kept_answers as kept
 from service.reports.library import library_reads
 from service.settings import Settings
 from service.store import exports, kept_answers
@@ -51,6 +52,7 @@ def scene_of(library: Moderated, folder: Path) -> Scene:
     own = Settings(data_dir=folder, export_dir=folder / "exports")
     own.export_dir.mkdir(exist_ok=True)
     scene.library = library_reads(library.store, own, scene.board)
+    scene.answers = kept(library.store, lambda: NOON)
     scene.decisions = ApiDecisions(library.store, ExportTree(own.export_dir), lambda: NOON).calls()
     return scene
 
@@ -172,6 +174,21 @@ async def test_a_repeated_request_is_done_once_and_answered_alike_after_a_restar
     assert (status, problem["reason"]) == (422, "key_used")
     assert (await asked(client, "/1/undo", None, **key))[0] == 422
     assert (await asked(client, "", body))[0] == 409, "without a key it is another request"
+
+
+async def test_a_repeated_request_for_a_sync_starts_one(library: Moderated, tmp_path: Path) -> None:
+    scene = scene_of(library, tmp_path)
+    key = BEARER | {"Idempotency-Key": "k"}
+    async with visit(scene) as client:
+        for _ in range(2):
+            async with client.post("/api/sync", json={"kind": "faces"}, headers=key) as answer:
+                assert (answer.status, await answer.json()) == (202, {"result": "accepted"})
+        async with client.post("/api/sync", json={"kind": "full"}, headers=key) as answer:
+            assert answer.status == 422
+        assert (await asked(client, "", {"decisions": [LOCK]}, Idempotency_Key="k"))[0] == 422
+        async with client.post("/api/sync", json={"kind": "faces"}, headers=BEARER) as answer:
+            assert answer.status == 409
+    assert scene.wishes == [("faces", None)]
 
 
 async def test_many_at_once_under_one_key_are_one(library: Moderated, client: ClientSession) -> None:

@@ -11,10 +11,12 @@ from pydantic import SecretStr
 from small_library import SmallLibrary, place
 
 from immich_facesets.moderation.records import Author
-from immich_facesets.moderation.requests import MergePeople, NeverExportIdentity, Request
+from immich_facesets.moderation.requests import LockIdentity, MergePeople, NeverExportIdentity, Request
 from service.app import App, open_app
 from service.demo.immich import FakeImmich
+from service.files.export_tree import ExportTree
 from service.moderation.decisions import make_decisions, withdraw_exports, withdraws
+from service.passes.withdraw import withdraw
 from service.settings import Settings
 from service.store import exports, members
 from service.sync.outcome import Outcome
@@ -104,6 +106,24 @@ async def test_somebody_who_was_merged_into_a_barred_person_is_withdrawn_too(app
     assert (root / f"faceset_{two:03d}").is_dir()
     await decide(app, MergePeople(numbers=(two,), into=one, label=await label_of(app, one)))
     assert not list(root.rglob(f"faceset_{two:03d}*"))
+
+
+async def test_what_a_sync_withdraws_goes_in_a_turn_of_its_own(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    await decide(app, LockIdentity(identity=1))  # a sync looks at nothing while nothing was changed
+    seen: list[bool] = []
+
+    async def held_faces(*_: object, **__: object) -> set[int]:
+        return {1}
+
+    def look(tree: ExportTree, boxes: object) -> dict[str, bool]:
+        assert boxes
+        seen.append(tree.turn.locked())
+        return {}
+
+    monkeypatch.setattr("service.passes.withdraw.held_faces", held_faces)
+    monkeypatch.setattr("service.passes.withdraw._withdraw", look)
+    await withdraw(app.context, app.tree)
+    assert seen == [True]
 
 
 async def label_of(app: App, number: int) -> str | None:
