@@ -15,6 +15,7 @@ from immich_facesets.moderation.records import MOST_REASON, Author
 from immich_facesets.moderation.requests import Chosen, Request
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.wording import counted
+from service.cli.over_api import decide_over_api
 from service.cli.terminal import print_json, print_line, print_remark
 from service.moderation.decisions import make_decisions, withdraw_exports, withdraws
 from service.passes.context import utc_now
@@ -24,6 +25,11 @@ from service.store.database import DataLock, InUseError, Store
 from service.store.moderation import MadeDecisions, preview_decisions
 
 T = TypeVar("T")
+
+
+class BesideServiceError(SetupError):
+    """A service, or another command, works in the data folder."""
+
 
 Reason = Annotated[str, typer.Option("--reason", help="Why: free text that is kept with the decision.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, and change nothing.")]
@@ -74,27 +80,34 @@ def decide(*requests: Request, reason: str, dry_run: bool, json: bool) -> None:
     settings = load_settings()
     configure_logging(level=settings.log_level if settings.log_level == "DEBUG" else "WARNING")
     author = author_of(reason)
-    if dry_run:
-        done = asyncio.run(_preview(settings, requests))
-    else:
-        done = asyncio.run(with_own_store(settings, lambda store: _make(settings, store, requests, author)))
+    done = asyncio.run(_preview(settings, requests) if dry_run else _decide(settings, requests, author))
     if json:
         print_json(done)
     else:
         _print(done)
 
 
+async def _decide(settings: Settings, requests: Sequence[Request], author: Author) -> MadeDecisions:
+    """Make decisions in the store, or let the service do so that works in it."""
+    try:
+        return await with_own_store(settings, lambda store: _make(settings, store, requests, author))
+    except BesideServiceError:
+        if (done := await decide_over_api(settings, requests, author.reason)) is not None:
+            return done
+        raise
+
+
 async def with_own_store(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
-    """Do something with the store, locked; while a service runs beside it, a ``SetupError`` says what to do."""
+    """Do something with the store, locked; while a service runs beside it, a ``BesideServiceError`` says what to do."""
     folder = await asyncio.to_thread(prepare_data_dir, settings)
     try:
         with DataLock(folder), open_own_store(settings, folder) as store:
             return await work(store)
     except InUseError as error:
-        raise SetupError(
-            f"a service, or another command, works in {settings.data_dir}: decisions by command need it stopped. Stop it, "
-            "repeat this command, and start it again. A service that runs takes decisions over its API: POST /api/decisions. "
-            "With --dry-run it may go on"
+        raise BesideServiceError(
+            f"a service, or another command, works in {settings.data_dir}: decisions by command need it stopped, unless it is "
+            "a service that answers at FACESETS_LISTEN with the token of these settings. An import needs it stopped at any "
+            "rate. Stop it, repeat this command, and start it again. With --dry-run it may go on"
         ) from error
 
 

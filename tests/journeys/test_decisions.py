@@ -3,17 +3,25 @@
 import asyncio
 import json
 import shutil
+import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fork_server import KILLED
-from journey import Journey, Unkilled, ended, serving
+from journey import NOTHING, Journey, Unkilled, ended, serving
 
 
-async def told(journey: Journey, *arguments: str, code: int = 0, die_at: tuple[Any, ...] = ()) -> str:
+async def told(
+    journey: Journey,
+    *arguments: str,
+    code: int = 0,
+    die_at: tuple[Any, ...] = (),
+    settings: Mapping[str, str] = NOTHING,
+) -> str:
     """Run a command, and return what it printed."""
-    service = journey.start(*arguments, die_at=die_at)
+    service = journey.start(*arguments, die_at=die_at, settings=settings)
     assert await ended(service) == code, (service.stdout + service.stderr)[-3000:]
     assert "Traceback" not in service.stderr
     return service.stdout if code == 0 else service.stderr
@@ -74,6 +82,31 @@ async def test_beside_a_service_only_previews_are_made(journey: Journey, unkille
         refused = await told(journey, "identities", "lock", str(one["number"]), code=3)
         assert "decisions by command need it stopped" in refused
         assert (await listed(journey, "identities", "lock", str(one["number"]), "--dry-run"))["kinds"] == ["lock"]
+
+
+async def test_a_command_lets_a_running_service_decide(journey: Journey, unkilled: Unkilled) -> None:
+    journey.begin_from(unkilled.synced)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    own = {"FACESETS_LISTEN": f"127.0.0.1:{port}"}
+    beside = {**own, "FACESETS_TOKEN": "a token for the tests alone"}
+    async with serving(journey, own) as (_, client):
+        (one, two, *_) = await listed(journey, "identities", "list")
+        never = ("identities", "never-export", str(one["number"]), "--reason", "asked for")
+        assert "Decision 1" in await told(journey, *never, settings=beside)
+        assert not list((journey.data / "exports").rglob(f"faceset_{one['number']:03d}*"))
+        assert "never exported already" in await told(journey, *never, code=3, settings=beside)
+        assert "Decision 2" in await told(journey, "decisions", "undo", "1", settings=beside)
+        stranger = {**own, "FACESETS_TOKEN": "another token than that one"}
+        lock = ("identities", "lock", str(two["number"]))
+        assert "with the token of these settings" in await told(journey, *lock, code=3, settings=stranger)
+        made = (await client.get("api/decisions")).json()["decisions"]
+    assert [(row["kind"], row["made_by"], row["made_from"]) for row in made] == [
+        ("undo", "token", "api"),
+        ("never_export", "token", "api"),
+    ]
+    assert made[1]["reason"] == "asked for"
+    assert "Decision 3" in await told(journey, *lock), "without the service it decides itself"
 
 
 @pytest.mark.kill
