@@ -20,7 +20,7 @@ from service.files.ownership import object_in
 from service.passes.context import PassContext
 from service.passes.group_inputs.operating_points import points_today
 from service.passes.publishing.minors import held_faces
-from service.store import exports, faces, spaces
+from service.store import export_folder, exports, faces, spaces
 from service.store.change_tracking import read_state
 from service.store.named_values import read_last_complete_sync, read_thresholds
 
@@ -31,7 +31,9 @@ MADE_BY = "sync"
 
 async def withdraw(context: PassContext, tree: ExportTree) -> int:
     """
-    Delete the bundles and forms for swapping that have a face held back by now; return how many directories had one.
+    Delete the bundles and forms for swapping that have a face held back by now, and the exports of barred people.
+
+    Return how many directories had such a face.
 
     Nothing is looked at while the store is as the last complete sync left it.
     """
@@ -39,9 +41,10 @@ async def withdraw(context: PassContext, tree: ExportTree) -> int:
     last = await store.read(read_last_complete_sync)
     if last is not None and last.state == await store.read(read_state):
         return 0
+    barred = await _withdraw_barred(context, tree)
     used = await store.read(read_thresholds)
     if used is None or used.space != await store.read(spaces.active_space):
-        return 0
+        return barred
     held = await held_faces(store, used.space, within=points_today(context.settings, used).match)
     boxes = await store.read(faces.boxes_of_faces, sorted(held))  # of strays too: an older bundle may have one
     async with tree.turn:
@@ -51,7 +54,18 @@ async def withdraw(context: PassContext, tree: ExportTree) -> int:
                 await store.write(exports.record_removal, directory, made_by=MADE_BY, now=context.clock())
     if withdrawn:
         log.info("withdrawn", directories=len(withdrawn))
-    return len(withdrawn)
+    return barred + len(withdrawn)
+
+
+async def _withdraw_barred(context: PassContext, tree: ExportTree) -> int:
+    """Remove what is left of people who must not be exported: a decision was cut off before it did so."""
+    store = context.store
+    async with tree.turn:
+        directories = await store.read(export_folder.directories_of_barred)
+        for directory in directories:
+            await asyncio.to_thread(tree.remove_directory, directory)
+            await store.write(exports.record_removal, directory, made_by=MADE_BY, now=context.clock())
+    return len(directories)
 
 
 def _withdraw(tree: ExportTree, held: Mapping[str, Sequence[Box]]) -> dict[str, bool]:

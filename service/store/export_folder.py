@@ -47,5 +47,12 @@ def barred_directories(tx: Connection, numbers: Collection[int]) -> list[str]:
     return [row.directory for row in rows if barred and (row.entry or {}).get("identity") in {None, *barred}]
 
 
+def directories_of_barred(tx: Connection) -> list[str]:
+    """Return the written directories of identities that must not be exported, without those of everybody."""
+    barred = barred_identities(tx)
+    rows = tx.execute(select(exports.c.directory, exports.c.entry).order_by(exports.c.directory))
+    return [row.directory for row in rows if (row.entry or {}).get("identity") in barred]
+
+
 def _has_rows(tx: Connection, table: Table) -> bool:
     return bool(tx.scalar(select(exists(select(1).select_from(table)))))

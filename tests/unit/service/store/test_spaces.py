@@ -145,6 +145,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     named_values.read_nearly_there: (),
     export_folder.barred_directories: ([7],),
     export_folder.barred_identities: (),
+    export_folder.directories_of_barred: (),
     export_folder.is_first_export: (),
     export_folder.knows_people: (),
     failures.items_at_crash: ("embed",),
@@ -366,6 +367,7 @@ def test_no_question_about_the_space_in_use_is_answered_with_anything_of_another
         "is_first_export",
         "barred_directories",
         "barred_identities",
+        "directories_of_barred",
     }
     assert told <= own_tests | empty, "a query without rows proves nothing"
 

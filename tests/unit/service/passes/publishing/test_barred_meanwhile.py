@@ -108,6 +108,18 @@ async def test_somebody_who_was_merged_into_a_barred_person_is_withdrawn_too(app
     assert not list(root.rglob(f"faceset_{two:03d}*"))
 
 
+async def test_a_sync_begins_with_what_a_killed_decision_left(app: App) -> None:
+    await app.runner.publish_now()
+    number = (await app.store.read(members.list_identities))[-1].number
+    await make_decisions(app.store, [NeverExportIdentity(identity=number)], BY, app.context.clock())
+    before = await app.store.read(exports.recorded)
+    await withdraw(app.context, app.tree)
+    assert not list(app.settings.export_dir.rglob(f"*faceset_{number:03d}*"))
+    gone = before.keys() - (await app.store.read(exports.recorded)).keys()
+    assert gone
+    assert all(f"faceset_{number:03d}" in path for path in gone)
+
+
 async def test_what_a_sync_withdraws_goes_in_a_turn_of_its_own(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     await decide(app, LockIdentity(identity=1))  # a sync looks at nothing while nothing was changed
     seen: list[bool] = []
