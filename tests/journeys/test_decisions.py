@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fork_server import KILLED
 from journey import NOTHING, Journey, Unkilled, ended, serving
@@ -134,3 +135,39 @@ async def test_a_decision_that_is_killed_is_made_wholly_or_not_at_all(
     assert await members(journey) == before
     await told(journey, "decisions", "import", str(file))
     assert await members(journey) == merged
+
+
+@pytest.mark.kill
+@pytest.mark.parametrize("moment", ["before", "during", "after"])
+async def test_a_write_over_the_api_that_a_kill_cut_off_is_made_once_under_its_key(
+    journey: Journey, unkilled: Unkilled, moment: str
+) -> None:
+    journey.begin_from(unkilled.synced)
+    (one, *_) = await listed(journey, "identities", "list")
+    body = {"decisions": [{"action": "lock", "identity": one["number"]}]}
+    key = {"Idempotency-Key": "the-lock"}
+    async with serving(journey, die_at=("decide_once", moment, 1)) as (service, client):
+        with pytest.raises(httpx.TransportError):
+            await client.post("api/decisions", json=body, headers=key)
+        assert await ended(service) == KILLED
+    assert len(await listed(journey, "decisions", "list")) == (moment == "after")
+    async with serving(journey) as (_, client):
+        first, again = [await client.post("api/decisions", json=body, headers=key) for _ in range(2)]
+        assert (first.status_code, again.status_code) == (200, 200), first.text
+        assert first.json() == again.json()
+    assert [row["kind"] for row in await listed(journey, "decisions", "list")] == ["lock"]
+    async with serving(journey, die_at=("keep_answer", moment, 1)) as (service, client):
+        with pytest.raises(httpx.TransportError):
+            await synced_under(client, "the-sync")
+        assert await ended(service) == KILLED
+    async with serving(journey) as (_, client):
+        assert (await synced_under(client, "the-sync")).status_code == 202
+
+
+async def synced_under(client: httpx.AsyncClient, key: str) -> httpx.Response:
+    """Ask for a sync under a key, once the one of the start is over."""
+    while True:
+        answer = await client.post("api/sync", json={"kind": "full"}, headers={"Idempotency-Key": key})
+        if answer.status_code != 409:
+            return answer
+        await asyncio.sleep(0.1)

@@ -107,6 +107,8 @@ ELSEWHERE = {
     "write_ended_sessions",
     "decide",
     "import_decisions",
+    "decide_once",
+    "keep_answer",
 }
 """
 Commit points that need a crashing embedder, another model, more models, a folder, a later Immich, or another name.

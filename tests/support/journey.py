@@ -111,12 +111,12 @@ async def begun(forks: ForkServer, drawn: SmallLibrary, embedder_url: str, folde
 
 @asynccontextmanager
 async def serving(
-    journey: Journey, settings: Mapping[str, str] = NOTHING
+    journey: Journey, settings: Mapping[str, str] = NOTHING, die_at: tuple[Any, ...] = ()
 ) -> AsyncIterator[tuple[ForkedProcess, httpx.AsyncClient]]:
-    """The service and a client with its token."""
+    """The service and a client with its token; ``die_at``: where the service is killed."""
     token = "a token for the tests alone"
     own = {"FACESETS_LISTEN": "127.0.0.1:0", "FACESETS_TOKEN": token, "FACESETS_SYNC_INTERVAL": "3600"}
-    service = journey.start("serve", settings={**own, **settings})
+    service = journey.start("serve", settings={**own, **settings}, die_at=die_at)
 
     def address() -> str:
         told = [json.loads(line) for line in service.stderr.splitlines() if '"serving"' in line]

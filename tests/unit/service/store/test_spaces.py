@@ -207,6 +207,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     identity_lists.shown_labels: (),
     made_decisions.decisions_about_face: (FaceRef(SHA256, Box(100, 100, 300, 300)), 50),
     made_decisions.decisions_about_identity: (7, Slice(50)),
+    made_decisions.decision_page: (Slice(50),),
     standing.faces_at: ({1: FaceRef(SHA256, Box(100, 100, 300, 300))}, RECIPE.space),
     standing.standing: (),
     summaries.mean_vectors: ({},),
