@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from immich_facesets.errors import RequestError
+from immich_facesets.json_text import has_null_character
 from immich_facesets.moderation.decisions import Decision, Part, Undo
 
 MadeFrom = Literal["page", "api", "command", "import"]
@@ -92,6 +93,8 @@ def from_lines(content: bytes) -> list[Line]:
     for number, text in enumerate(content.splitlines(), start=1):
         if not text.strip():
             continue
+        if has_null_character(text):
+            raise RequestError(f"line {number} has a character 0, which no text may have", status=400)
         try:
             line = decoder.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

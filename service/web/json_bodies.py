@@ -1,19 +1,16 @@
 """JSON in the bodies of requests."""
 
-import re
 from typing import TypeVar
 
 import msgspec
 from aiohttp import web
 
 from immich_facesets.errors import RequestError
+from immich_facesets.json_text import has_null_character
 
 QuestionT = TypeVar("QuestionT", bound=msgspec.Struct)
 
 JSON_TYPE = "application/json"
-
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-"""The character that no database holds, escaped; JSON has it in no other form."""
 
 
 async def read_json(request: web.Request, kind: type[QuestionT]) -> QuestionT:
@@ -30,7 +27,7 @@ async def read_json(request: web.Request, kind: type[QuestionT]) -> QuestionT:
 
 def decode_json(body: bytes, kind: type[QuestionT]) -> QuestionT:
     """Return a body as a value of this type; ``RequestError`` (400) for anything else."""
-    if _NUL.search(body):
+    if has_null_character(body):
         raise RequestError("the body has a character 0, which no text may have", status=400)
     try:
         return msgspec.json.decode(body or b"{}", type=kind)

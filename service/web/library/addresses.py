@@ -3,6 +3,8 @@
 import re
 from urllib.parse import quote
 
+from immich_facesets.errors import RequestError
+
 CROP_NAME = re.compile(r"([0-9a-f]{64})\.([0-9a-f]{64})\.jpg")
 """The picture and the crop itself, as digests: another crop has another address, so that it never changes."""
 
@@ -34,7 +36,9 @@ def file_address(base: str, directory: str, name: str) -> str:
 
 
 def name_from_path(text: str) -> str:
-    """Return the name of a directory or file that an address holds."""
+    """Return the name of a directory or file that an address holds; ``RequestError`` (404) for what none can be."""
+    if "\0" in text:
+        raise RequestError("there is nothing at an address with a character 0", status=404)
     return text.replace(SLASH, "/")
 
 

@@ -45,6 +45,7 @@ def a_line(**changes: object) -> bytes:
         (a_line(made_from="moon"), "line 1 is no decision"),
         (a_line(extra=1), "line 1 is no decision"),
         (a_line(decision={"kind": "praise"}), "line 1 is no decision"),
+        (a_line() + a_line(uid="u2", reason="a\0b"), "line 2 has a character 0"),
         (a_line() + a_line(), "line 2 has the uid of an earlier line"),
         (a_line() + b"\n" + a_line(uid="u2", undoes="u9"), "line 3 undoes a decision that is on no earlier line"),
         (a_line(decision={"kind": "undo", "decision": 1}), "line 1 is an undo without 'undoes'"),
@@ -53,6 +54,11 @@ def a_line(**changes: object) -> bytes:
 def test_a_line_that_is_no_decision_is_named(content: bytes, told: str) -> None:
     with pytest.raises(RequestError, match=told):
         from_lines(content)
+
+
+def test_a_backslash_before_the_letters_of_a_character_0_is_a_text() -> None:
+    (line,) = from_lines(a_line(reason="\\u0000"))
+    assert line.reason == "\\u0000"
 
 
 def test_empty_lines_and_an_empty_file_are_no_decisions() -> None:
