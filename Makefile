@@ -61,7 +61,7 @@ endef
 
 # The stamp is written last: an install that was cut short is done again.
 # --no-build-isolation, because the project's builder comes from the lock as well.
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): requirements.lock pyproject.toml immich_facesets/model_packs.py immich_facesets/runtime/onnx_folding.py
 	@$(FIND_PYTHON); \
 	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
 	  if ! find_python >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \

@@ -18,8 +18,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from immich_facesets.errors import SetupError
-from immich_facesets.model_packs import FREE_PACK, PUBLISHED
-from immich_facesets.runtime.model_folder import BUILT_IN, InstalledPack, find_pack
+from immich_facesets.model_packs import FOLDED, FREE_PACK, PUBLISHED
+from immich_facesets.runtime.model_folder import BUILT_IN, InstalledPack, digest_file, find_pack
 from immich_facesets.runtime.pack_description import LICENCE_NAME
 from immich_facesets.runtime.pack_installation import install_from_archive
 
@@ -118,9 +118,17 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def install_built_in() -> InstalledPack:
+    """Install the pack with the program; one of an earlier version, or a damaged one, is replaced: it is ours alone."""
+    folder = BUILT_IN / FREE_PACK
+    if any(not (folder / name).is_file() or digest_file(folder / name) != PUBLISHED[name] for name in FOLDED):
+        shutil.rmtree(folder, ignore_errors=True)
+    return install_free_pack(BUILT_IN)
+
+
 def main() -> int:
     try:
-        pack = install_free_pack(BUILT_IN)
+        pack = install_built_in()
     except SetupError as error:
         print(f"free models: {error}", file=sys.stderr)  # noqa: T201  a command
         return 3

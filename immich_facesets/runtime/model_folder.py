@@ -104,17 +104,20 @@ def verify_pack(models_dir: Path, pack: str) -> tuple[Difference, ...]:
     if installed.digests is None:
         raise SetupError(f"{installed.path} has no {RECORD_NAME}: its digests were not recorded at install")
     recorded = {**installed.digests, **_known_here(installed)}
-    differences = [Difference(name, "unrecorded") for name in installed.files if name not in recorded]
-    for name, digest in recorded.items():
+    unrecorded = [Difference(name, "unrecorded") for name in installed.files if name not in recorded]
+    return tuple(sorted([*unrecorded, *_differences(installed, recorded)], key=lambda item: item.file))
+
+
+def _differences(installed: InstalledPack, digests: Mapping[str, str]) -> Iterator[Difference]:
+    for name, digest in digests.items():
         if not (installed.path / name).is_file():
-            differences.append(Difference(name, "missing"))
+            yield Difference(name, "missing")
         elif digest_file(installed.path / name) != digest:
-            differences.append(Difference(name, "changed"))
-    return tuple(sorted(differences, key=lambda item: item.file))
+            yield Difference(name, "changed")
 
 
 def _known_here(installed: InstalledPack) -> Mapping[str, str]:
-    """Return the digests of files that the program itself knows: a record that was changed with them is no proof."""
+    """Return the digests of files that the program itself knows: they hold whatever the record says, or without one."""
     return {name: PUBLISHED[name] for name in installed.files if name in FOLDED}
 
 
@@ -122,10 +125,13 @@ def check_pack(models_dir: Path, pack: str) -> InstalledPack:
     """
     Return the pack for use; raise ``SetupError`` when a file differs from the record. Reads every file.
 
-    A folder that was created by hand has no record, and is accepted as it is.
+    A folder that was created by hand has no record, and is accepted as it is, but for files that the program knows.
     """
     installed = find_pack(models_dir, pack)
-    differences = () if installed.digests is None else verify_pack(models_dir, pack)
+    if installed.digests is None:
+        differences = tuple(_differences(installed, _known_here(installed)))
+    else:
+        differences = verify_pack(models_dir, pack)
     if differences:
         listed = ", ".join(f"{item.file} is {item.problem}" for item in differences)
         raise SetupError(

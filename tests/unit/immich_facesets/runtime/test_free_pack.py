@@ -10,7 +10,7 @@ import pytest
 from immich_facesets.errors import SetupError
 from immich_facesets.model_packs import FOLDED, FREE_PACK, OPENCV_ZOO, PUBLISHED
 from immich_facesets.runtime import free_pack, model_folder
-from immich_facesets.runtime.free_pack import install_free_pack, shipped_files
+from immich_facesets.runtime.free_pack import install_built_in, install_free_pack, shipped_files
 from immich_facesets.runtime.model_folder import Difference, check_pack, find_pack, verify_pack
 from immich_facesets.runtime.pack_description import LICENCE_NAME
 
@@ -55,6 +55,37 @@ def test_a_file_that_was_changed_together_with_the_record_is_noticed(models: Pat
     assert verify_pack(models, FREE_PACK) == (Difference(name, "changed"),)
     with pytest.raises(SetupError, match=f"{name} is changed"):
         check_pack(models, FREE_PACK)
+
+
+def test_a_changed_file_is_noticed_without_any_record(models: Path) -> None:
+    folder, name = models / FREE_PACK, min(FOLDED)
+    (folder / model_folder.RECORD_NAME).unlink()
+    assert check_pack(models, FREE_PACK).digests is None
+    (folder / name).write_bytes((folder / name).read_bytes() + b"\0")
+    with pytest.raises(SetupError, match=f"{name} is changed"):
+        check_pack(models, FREE_PACK)
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "of an earlier version"])
+def test_the_pack_of_the_program_is_made_anew_where_it_is_not_as_it_should_be(
+    models: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    monkeypatch.setattr(free_pack, "BUILT_IN", models)
+    folder, name = models / FREE_PACK, min(FOLDED)
+    match damage:
+        case "changed":
+            (folder / name).write_bytes(b"\x08\x07")
+        case "missing":
+            (folder / name).unlink()
+        case _:
+            (folder / name).rename(folder / "an_earlier_name.onnx")
+            model_folder.record_pack(folder)
+    install_built_in()
+    assert verify_pack(models, FREE_PACK) == ()
+    assert set(find_pack(models, FREE_PACK).files) == FOLDED
+    before = (folder / name).stat().st_mtime_ns
+    install_built_in()
+    assert (folder / name).stat().st_mtime_ns == before, "a good one stays"
 
 
 def test_the_pack_of_the_program_is_found_and_one_of_the_user_comes_first(
