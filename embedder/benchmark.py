@@ -17,7 +17,7 @@ from embedder.metrics import EmbedderMetrics
 from embedder.pipeline import Pipeline
 from embedder.settings import EmbedderSettings
 from immich_facesets.errors import ItemError, SetupError
-from immich_facesets.wire import FacesRequest
+from immich_facesets.face_requests import FacesRequest
 
 MADE = 12
 ROUNDS = 2

@@ -13,7 +13,7 @@ from embedder.metrics import EmbedderMetrics
 from embedder.pipeline import BusyError, Pipeline
 from embedder.settings import EmbedderSettings
 from embedder.upload import MOST_FORM_BYTES, read_upload
-from immich_facesets import wire
+from immich_facesets import face_requests, wire
 from immich_facesets.errors import ItemError, RequestError, SetupError, TransientError
 from immich_facesets.runtime.connections import ConnectionLimits
 from immich_facesets.runtime.health import add_health, error_response, require_token
@@ -127,7 +127,7 @@ async def _faces(request: web.Request) -> web.Response:
     limit = request.app[_LIMITS].max_bytes
     with pipeline.permit(limit if request.content_length is None else request.content_length):
         picture, boxes = await read_upload(request, limit)
-        wanted = wire.FacesRequest.from_http(request.query, request.headers, boxes)
+        wanted = face_requests.FacesRequest.from_http(request.query, request.headers, boxes)
         pipeline.enrichment.files.check(wanted.enrich)
         answer = await pipeline.answer(picture, wanted)
         body, content_type = wire.encode(answer, accept=request.headers.get(hdrs.ACCEPT, ""))

@@ -27,7 +27,7 @@ from embedder.images.picture import Picture
 from embedder.lanes import Lane, LaneSize, WorkerLane
 from embedder.memory_budget import MemoryBudget
 from embedder.metrics import EmbedderMetrics
-from immich_facesets import wire
+from immich_facesets import face_requests, wire
 from immich_facesets.errors import FacesetsError, ItemError, TransientError
 from immich_facesets.near_duplicates.perceptual_hash import picture_hash
 
@@ -130,7 +130,7 @@ class Pipeline:
         """For how long no picture has left, though some are in progress."""
         return time.monotonic() - self._moved_at if self._taken else 0.0
 
-    async def answer(self, data: bytes, request: wire.FacesRequest) -> wire.FacesAnswer:
+    async def answer(self, data: bytes, request: face_requests.FacesRequest) -> wire.FacesAnswer:
         """The faces in a picture; ``ItemError`` when the picture is at fault, ``TransientError`` when the embedder is."""
         begun = time.perf_counter()
         outcome = "failed"
@@ -181,7 +181,7 @@ class Pipeline:
             lane.close(wait_seconds=wait_seconds)
         self._enrichment_lanes.close(wait_seconds=wait_seconds)
 
-    async def _answer(self, data: bytes, request: wire.FacesRequest) -> wire.FacesAnswer:
+    async def _answer(self, data: bytes, request: face_requests.FacesRequest) -> wire.FacesAnswer:
         with self._memory.room() as room:
             picture = await self._decoding.decode(data, self._extractor.allowed(request), room, self._workers)
             view, phash = await self._workers.run(functools.partial(self._show, picture))
@@ -221,7 +221,7 @@ class Pipeline:
             cut=cut,
         )
 
-    async def _cut(self, picture: Picture, request: wire.FacesRequest) -> wire.CutAnswer | None:
+    async def _cut(self, picture: Picture, request: face_requests.FacesRequest) -> wire.CutAnswer | None:
         """Return the part of the picture that the request wants, None without any."""
         if request.cut is None:
             return None
@@ -240,7 +240,7 @@ class Pipeline:
         outside = [picture.outside(one) for one in found]
         return tuple(wire.Suspect(box=(b.x1, b.y1, b.x2, b.y2), score=one.score) for one in outside for b in (one.box,))
 
-    async def _find(self, picture: Picture, view: View, request: wire.FacesRequest) -> list[Detection]:
+    async def _find(self, picture: Picture, view: View, request: face_requests.FacesRequest) -> list[Detection]:
         """Return the faces in decoded pixels, but for those that reach into a missing part."""
         try:
             detections = await self._finder.find(picture, view, request)

@@ -30,7 +30,7 @@ from embedder.images.colour import cv2_array
 from embedder.lanes import Lane, LaneSize
 from embedder.models.pack import ModelFile
 from embedder.models.sessions import Device
-from immich_facesets import wire
+from immich_facesets import face_requests, wire
 from immich_facesets.quality.pose import Pose, upright_turns
 
 log = structlog.get_logger(__name__)
@@ -56,7 +56,7 @@ class LandmarkCrop:
     crop: Pixels
     matrix: Points
     turns: int
-    requested: frozenset[wire.Enrichment]
+    requested: frozenset[face_requests.Enrichment]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +71,9 @@ class Enriched:
 NOTHING_ASKED = Enriched()
 
 
-def cut_landmark_crop(pixels: Pixels, detection: Detection, requested: frozenset[wire.Enrichment]) -> LandmarkCrop:
+def cut_landmark_crop(
+    pixels: Pixels, detection: Detection, requested: frozenset[face_requests.Enrichment]
+) -> LandmarkCrop:
     """
     Cut a face out of a whole picture as insightface does for its landmark models, turned upright if it lies.
 
@@ -96,8 +98,8 @@ class Enricher:
 
     def enrich(self, crops: Sequence[LandmarkCrop]) -> list[Enriched]:
         """Return the measures requested for each crop, as far as there are models for them."""
-        marked = [number for number, crop in enumerate(crops) if wire.Enrichment.LANDMARKS in crop.requested]
-        posed = [number for number, crop in enumerate(crops) if wire.Enrichment.POSE in crop.requested]
+        marked = [number for number, crop in enumerate(crops) if face_requests.Enrichment.LANDMARKS in crop.requested]
+        posed = [number for number, crop in enumerate(crops) if face_requests.Enrichment.POSE in crop.requested]
         by_points = [] if self._files.poses or not self._files.has_depth else posed
         many = _points(self._of_106.get() if marked else None, 106, crops, marked)
         need_68 = sorted({*marked, *by_points})

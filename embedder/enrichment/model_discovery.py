@@ -12,7 +12,7 @@ from pathlib import Path
 
 from embedder.models.onnx_header import read_header
 from embedder.models.pack import DETECTORS, ModelFile, task_of
-from immich_facesets import wire
+from immich_facesets import face_requests, wire
 from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.runtime.model_folder import EXTRA_FOLDER, check_pack
 
@@ -20,8 +20,8 @@ _POINTS = {2 * 106: 106, 2 * 68: 68, 3 * 1103: 68}
 """Points by the length of a landmark model's output; 1103 are those of a whole head, of which the last 68 are iBUG's."""
 
 _MISSING = {
-    wire.Enrichment.LANDMARKS: "2d106det.onnx or 1k3d68.onnx of insightface's packs",
-    wire.Enrichment.POSE: "1k3d68.onnx of insightface's packs, or an FSA-Net (fsanet*.onnx)",
+    face_requests.Enrichment.LANDMARKS: "2d106det.onnx or 1k3d68.onnx of insightface's packs",
+    face_requests.Enrichment.POSE: "1k3d68.onnx of insightface's packs, or an FSA-Net (fsanet*.onnx)",
 }
 
 
@@ -40,14 +40,14 @@ class EnrichmentFiles:
         return self.landmarks_68 is not None and _numbers(self.landmarks_68) == 3 * 1103
 
     @property
-    def offers(self) -> tuple[wire.Enrichment, ...]:
+    def offers(self) -> tuple[face_requests.Enrichment, ...]:
         """The measures that a request may name."""
         can_mark = self.landmarks_106 is not None or self.landmarks_68 is not None
         can_turn = bool(self.poses) or self.has_depth
-        offered = {wire.Enrichment.LANDMARKS: can_mark, wire.Enrichment.POSE: can_turn}
+        offered = {face_requests.Enrichment.LANDMARKS: can_mark, face_requests.Enrichment.POSE: can_turn}
         return tuple(measure for measure, is_there in offered.items() if is_there)
 
-    def check(self, requested: frozenset[wire.Enrichment]) -> None:
+    def check(self, requested: frozenset[face_requests.Enrichment]) -> None:
         """Raise a ``RequestError`` that names the missing file when no model gives a requested measure."""
         for measure in sorted(requested.difference(self.offers)):
             raise RequestError(

@@ -15,7 +15,7 @@ from embedder.faces.measures import measure
 from embedder.images import alignment
 from embedder.images.crops import cut_crop
 from embedder.images.picture import Allow, Picture, whole
-from immich_facesets import wire
+from immich_facesets import face_requests, wire
 from immich_facesets.errors import ItemError
 from immich_facesets.exports.crop_geometry import part_in_picture
 from immich_facesets.faces import Measures
@@ -42,7 +42,7 @@ class FaceExtractor:
         self._engine = engine
         self._has_quality_model = has_quality_model
 
-    def allowed(self, request: wire.FacesRequest) -> Allow:
+    def allowed(self, request: face_requests.FacesRequest) -> Allow:
         """
         Return how far a picture may be reduced for a request.
 
@@ -60,14 +60,14 @@ class FaceExtractor:
 
         def reduction(width: int, height: int) -> float:
             finest = looks.finest_factor(width, height, request.face_short, facts)
-            by_looks = 1 / finest if finest and request.mode is wire.Mode.FULL else math.inf
+            by_looks = 1 / finest if finest and request.mode is face_requests.Mode.FULL else math.inf
             by_cut = math.inf if request.cut is None else _cut_reduction(request.cut, width, height)
             return min(max(width, height) / facts.view_side, by_looks, by_faces, by_cut)
 
         return reduction
 
     def finer(
-        self, picture: Picture, outside: Sequence[Detection], request: wire.FacesRequest, least_reduction: int
+        self, picture: Picture, outside: Sequence[Detection], request: face_requests.FacesRequest, least_reduction: int
     ) -> float | None:
         """
         Return how far the picture may be reduced for faces, given in the original; None where it is fine enough.
@@ -80,12 +80,16 @@ class FaceExtractor:
         allowed = max(regions.allowed_reduction(boxes, facts.crop_side, request.crop), least_reduction)
         return allowed if picture.reduction > allowed else None
 
-    def take(self, picture: Picture, outside: Sequence[Detection], request: wire.FacesRequest) -> list[PreparedFace]:
+    def take(
+        self, picture: Picture, outside: Sequence[Detection], request: face_requests.FacesRequest
+    ) -> list[PreparedFace]:
         """Align and measure every face, given in the original; one with unusable landmarks is left out."""
         prepared = (self._prepare(picture, detection, request) for detection in outside)
         return [face for face in prepared if face is not None]
 
-    def _prepare(self, picture: Picture, detection: Detection, request: wire.FacesRequest) -> PreparedFace | None:
+    def _prepare(
+        self, picture: Picture, detection: Detection, request: face_requests.FacesRequest
+    ) -> PreparedFace | None:
         """Prepare one face, given in the original's coordinates, from the decoded pixels."""
         at_hand = picture.at_hand(detection)
         try:
@@ -114,7 +118,7 @@ class FaceExtractor:
         return alignment.align(picture.pixels, picture.sampled(at_hand), QUALITY_SIDE).crop
 
 
-def _cut_reduction(request: wire.CutRequest, width: int, height: int) -> float:
+def _cut_reduction(request: face_requests.CutRequest, width: int, height: int) -> float:
     """Return by what factor a picture of this size may be reduced without fewer pixels in a part than are wanted."""
     return math.sqrt(max(1.0, part_in_picture(request.area, width, height).area) / request.pixels)
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from embedder.engine import Detection, View
 from immich_facesets.exports.crop_geometry import plan_square
+from immich_facesets.face_requests import CropRequest
 from immich_facesets.faces import Box
-from immich_facesets.wire import CropRequest
 
 MARGIN = 2.0
 """The side of the searched area, in sides of the box."""

@@ -14,7 +14,7 @@ from embedder.faces import looks, regions
 from embedder.images.colour import cv2_array
 from embedder.images.picture import Picture
 from embedder.lanes import Lane, WorkerLane
-from immich_facesets import wire
+from immich_facesets import face_requests
 from immich_facesets.faces import Box
 
 ResultT = TypeVar("ResultT")
@@ -31,13 +31,13 @@ class Finder:
         self._workers = workers
         self._detect = detect
 
-    async def find(self, picture: Picture, view: View, request: wire.FacesRequest) -> list[Detection]:
+    async def find(self, picture: Picture, view: View, request: face_requests.FacesRequest) -> list[Detection]:
         """
         Return the faces in the coordinates of the decoded pixels; ``view`` covers the whole picture.
 
         In a search of the whole picture the boxes change nothing: the same decoded pixels give the same faces.
         """
-        if request.mode is wire.Mode.GUIDED:
+        if request.mode is face_requests.Mode.GUIDED:
             found = await self._find_guided(picture.pixels, view, [picture.inside(box) for box in request.boxes])
         else:
             found = await self._find_anywhere(picture.pixels, view, request.face_short / picture.reduction)

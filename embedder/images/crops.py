@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedder.images.picture import Picture
-from immich_facesets import wire
+from immich_facesets import face_requests, wire
 from immich_facesets.exports.crop_geometry import plan_square
 from immich_facesets.faces import Box
 
@@ -16,7 +16,9 @@ QUALITY = 97
 _LONGEST = 65_500  # pixels of a side that the encoder takes
 
 
-def cut_crop(picture: Picture, box: Box, request: wire.CropRequest, *, turns: int = 0) -> wire.CropAnswer | None:
+def cut_crop(
+    picture: Picture, box: Box, request: face_requests.CropRequest, *, turns: int = 0
+) -> wire.CropAnswer | None:
     """
     The JPEG of the square around a face (in the original), after ``turns`` quarter turns; None when the square lies
     wholly outside the picture.
@@ -41,7 +43,7 @@ def cut_crop(picture: Picture, box: Box, request: wire.CropRequest, *, turns: in
     return wire.CropAnswer(image=_jpeg(np.rot90(part, turns)), area=(area.x1, area.y1, area.x2, area.y2))
 
 
-def cut_part(picture: Picture, request: wire.CutRequest) -> wire.CutAnswer | None:
+def cut_part(picture: Picture, request: face_requests.CutRequest) -> wire.CutAnswer | None:
     """Return the JPEG of a part of the picture, without what its file does not hold; None when nothing is left of it."""
     height, width = picture.pixels.shape[:2]
     wanted = picture.inside(request.area)

@@ -7,7 +7,7 @@ import httpx
 import msgspec
 from pydantic import SecretStr
 
-from immich_facesets import wire
+from immich_facesets import face_requests, wire
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from service.progress import RemoteState
 from service.remote.breaker import Breaker
@@ -127,7 +127,7 @@ class Embedder:
             except (TransientError, SetupError):  # another server may listen there meanwhile
                 await asyncio.sleep(_POLL_SECONDS)
 
-    async def faces(self, picture: bytes, request: wire.FacesRequest) -> wire.FacesAnswer:
+    async def faces(self, picture: bytes, request: face_requests.FacesRequest) -> wire.FacesAnswer:
         """
         Return the faces of one picture.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 from PIL import Image
 
-from immich_facesets import wire
+from immich_facesets import face_requests, wire
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from service.embedders.client import (
     Embedder,
@@ -24,7 +24,7 @@ from service.remote.guard import CircuitOpenError
 
 log = structlog.get_logger(__name__)
 
-WHOLE_PICTURE = wire.FacesRequest()
+WHOLE_PICTURE = face_requests.FacesRequest()
 
 _OF_ONE_PICTURE = ("max_pixels", "max_bytes", "max_memory", "decode_seconds")
 """The limits that a picture can exceed."""
@@ -124,7 +124,7 @@ class EmbedderPool:
         return {name: max((getattr(limits, name) for limits in usable), default=0) for name in _OF_ONE_PICTURE}
 
     async def faces(
-        self, picture: bytes | Path, request: wire.FacesRequest = WHOLE_PICTURE, *, alone: bool = False
+        self, picture: bytes | Path, request: face_requests.FacesRequest = WHOLE_PICTURE, *, alone: bool = False
     ) -> wire.FacesAnswer:
         """
         Return the faces of one picture from the least busy embedder that is reachable.
@@ -161,11 +161,11 @@ class EmbedderPool:
         except (EmbedderLostError, EmbedderTimeoutError) as error:
             raise _fails(error) from error
 
-    async def _ask_beside_others(self, picture: bytes, request: wire.FacesRequest) -> wire.FacesAnswer:
+    async def _ask_beside_others(self, picture: bytes, request: face_requests.FacesRequest) -> wire.FacesAnswer:
         async with self._lock.shared():
             return await self._ask(picture, request)
 
-    async def _ask_alone(self, picture: bytes, request: wire.FacesRequest) -> wire.FacesAnswer:
+    async def _ask_alone(self, picture: bytes, request: face_requests.FacesRequest) -> wire.FacesAnswer:
         """Ask while no other picture is in progress, and after a test picture was answered: what came before is over."""
         async with self._lock.exclusive():
             for tries_left in reversed(range(_TEST_TRIES)):
@@ -230,7 +230,9 @@ class EmbedderPool:
                 return
         raise CircuitOpenError(str(last)) from last
 
-    async def _ask(self, picture: bytes, request: wire.FacesRequest, *, alone: bool = False) -> wire.FacesAnswer:
+    async def _ask(
+        self, picture: bytes, request: face_requests.FacesRequest, *, alone: bool = False
+    ) -> wire.FacesAnswer:
         """
         Query the embedders, the least busy first. If all fail, raise preferably the error of one that is not down.
 

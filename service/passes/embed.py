@@ -17,7 +17,8 @@ import structlog
 from immich_facesets.assets import Asset
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from immich_facesets.exports.origin_marks import HEAD_BYTES, is_own_picture
-from immich_facesets.wire import CropRequest, FacesAnswer, FacesRequest, Mode
+from immich_facesets.face_requests import CropRequest, FacesRequest, Mode
+from immich_facesets.wire import FacesAnswer
 from service.computation import compute
 from service.embedders.pool import EmbedderPool
 from service.files.crops import find_lost, keep_crop

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from immich_facesets.assets import Asset
 from immich_facesets.errors import ItemError
-from immich_facesets.wire import FacesAnswer, FacesRequest
+from immich_facesets.face_requests import FacesRequest
+from immich_facesets.wire import FacesAnswer
 from service.embedders.client import EmbedderBusyError, EmbedderLostError, EmbedderTimeoutError
 from service.embedders.pool import WHOLE_PICTURE, EmbedderPool
 from service.passes.context import PassContext

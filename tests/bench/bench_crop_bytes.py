@@ -16,7 +16,7 @@ from testdata import shared_data
 from embedder.images.crops import cut_crop
 from embedder.images.picture import Picture
 from immich_facesets.exports.crop_geometry import plan_square
-from immich_facesets.wire import CropRequest
+from immich_facesets.face_requests import CropRequest
 
 FOLDERS = ("lfw", "multi_age", "portraits_pd", "groups")
 COLUMNS = ("stored at 512", "stored, not reduced", "square, lossless", "box, lossless", "whole file")

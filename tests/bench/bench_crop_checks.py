@@ -34,10 +34,11 @@ from embedder.models.pack import open_pack  # noqa: E402
 from embedder.pipeline import Pipeline  # noqa: E402
 from immich_facesets.exports.crop_checks import CropFacts  # noqa: E402
 from immich_facesets.exports.crops import Picture, paint_over  # noqa: E402
+from immich_facesets.face_requests import CropRequest, FacesRequest  # noqa: E402
 from immich_facesets.faces import Box, Face  # noqa: E402
 from immich_facesets.facesets.faceset import ExportFace  # noqa: E402
 from immich_facesets.quality.score import quality  # noqa: E402
-from immich_facesets.wire import CropRequest, FacesAnswer, FacesRequest, Info  # noqa: E402
+from immich_facesets.wire import FacesAnswer, Info  # noqa: E402
 from service.embedders.pool import EmbedderPool  # noqa: E402
 from service.files.crops import keep_crop  # noqa: E402
 from service.passes.context import PassContext  # noqa: E402

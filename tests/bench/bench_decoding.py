@@ -39,8 +39,8 @@ from embedder.memory_budget import MemoryBudget  # noqa: E402
 from embedder.metrics import EmbedderMetrics  # noqa: E402
 from embedder.models.pack import open_pack  # noqa: E402
 from embedder.pipeline import Pipeline, PipelineSize  # noqa: E402
+from immich_facesets.face_requests import FacesRequest  # noqa: E402
 from immich_facesets.near_duplicates.perceptual_hash import picture_hash  # noqa: E402
-from immich_facesets.wire import FacesRequest  # noqa: E402
 
 MAX_PIXELS = 150_000_000
 SIZE = (4032, 3024)

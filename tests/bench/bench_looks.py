@@ -33,9 +33,9 @@ from embedder.images.decoder import Decoder  # noqa: E402
 from embedder.metrics import EmbedderMetrics  # noqa: E402
 from embedder.models.pack import open_pack  # noqa: E402
 from embedder.pipeline import Pipeline, PipelineSize  # noqa: E402
+from immich_facesets.face_requests import CropRequest, FacesRequest  # noqa: E402
 from immich_facesets.model_packs import FREE_PACK  # noqa: E402
 from immich_facesets.runtime.model_folder import BUILT_IN  # noqa: E402
-from immich_facesets.wire import CropRequest, FacesRequest  # noqa: E402
 
 GATE = 90.0
 ONE_LOOK = 1e5

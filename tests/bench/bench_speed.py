@@ -31,7 +31,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 
 from measured_embedder import measured_embedder, processor_seconds  # noqa: E402  the repository must be found first
 
-from immich_facesets import wire  # noqa: E402  the repository must be found first
+from immich_facesets import face_requests, wire  # noqa: E402  the repository must be found first
 
 LARGE_PIXELS = 12_000_000
 Boxes = list[list[float]]
@@ -110,7 +110,9 @@ async def ask_embedder(url: str, process: psutil.Process, chosen: Sequence[Photo
         nonlocal faces
         while left:
             photo = left.pop()
-            headers = {wire.BOXES_HEADER: msgspec.json.encode(photo.boxes).decode()} if mode == "guided" else {}
+            headers = (
+                {face_requests.BOXES_HEADER: msgspec.json.encode(photo.boxes).decode()} if mode == "guided" else {}
+            )
             answer = await client.post("/v1/faces", params={"mode": mode}, headers=headers, content=photo.data)
             answer.raise_for_status()
             faces += len(wire.decode_faces(answer.content).faces)

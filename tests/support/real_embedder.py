@@ -17,7 +17,7 @@ from embedder.engine import FaceEngine
 from embedder.images.decoder import Decoder
 from embedder.metrics import EmbedderMetrics
 from embedder.pipeline import Pipeline, PipelineSize
-from immich_facesets import wire
+from immich_facesets import face_requests, wire
 from immich_facesets.faces import Box
 from immich_facesets.runtime.listen_address import Announcement
 
@@ -28,10 +28,12 @@ class RealEmbedder:
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
 
-    def faces(self, photo: bytes, boxes: Sequence[Box] = (), mode: wire.Mode | None = None) -> wire.FacesAnswer:
-        mode = mode or (wire.Mode.GUIDED if boxes else wire.Mode.FULL)
+    def faces(
+        self, photo: bytes, boxes: Sequence[Box] = (), mode: face_requests.Mode | None = None
+    ) -> wire.FacesAnswer:
+        mode = mode or (face_requests.Mode.GUIDED if boxes else face_requests.Mode.FULL)
         rows = msgspec.json.encode([(box.x1, box.y1, box.x2, box.y2) for box in boxes]).decode()
-        headers = {wire.BOXES_HEADER: rows} if boxes else {}
+        headers = {face_requests.BOXES_HEADER: rows} if boxes else {}
         response = self._client.post("/v1/faces", content=photo, params={"mode": mode}, headers=headers)
         response.raise_for_status()
         return wire.decode_faces(response.content)

@@ -19,11 +19,12 @@ from immich_facesets.exports.crop_checks import NOTHING_SEEN, CropFacts, SeenFac
 from immich_facesets.exports.crop_geometry import part_in_picture, shown_area
 from immich_facesets.exports.crops import Picture, blacken_outside, box_in_crop, finished_picture, paint_over
 from immich_facesets.exports.framing import frame_for_detectors, in_frame
+from immich_facesets.face_requests import FacesRequest
 from immich_facesets.faces import Box, Face
 from immich_facesets.facesets.faceset import Check, ExportFace, ExportRules, Verdict
 from immich_facesets.quality.colour import COLOURED, colour_of
 from immich_facesets.quality.pose import upright_turns
-from immich_facesets.wire import FacesAnswer, FacesRequest
+from immich_facesets.wire import FacesAnswer
 from service.embedders.pool import EmbedderPool
 from service.files.crops import read_crop
 from service.passes.context import PassContext

@@ -16,10 +16,11 @@ from immich_facesets.assets import Asset
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from immich_facesets.exports.crop_checks import seen_faces
 from immich_facesets.exports.cuts import Framing, planned_area
+from immich_facesets.face_requests import CutRequest, FacesRequest, Mode
 from immich_facesets.faces import SAME_FACE_IOU, Box, Face
 from immich_facesets.quality.pose import upright_turns
 from immich_facesets.runtime.file_modes import make_folder
-from immich_facesets.wire import CutAnswer, CutRequest, FacesAnswer, FacesRequest, Mode
+from immich_facesets.wire import CutAnswer, FacesAnswer
 from service.embedders.pool import EmbedderPool
 from service.files.crops import keep_crop, read_crop
 from service.files.durable import disk_trouble

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from immich_facesets.errors import ItemError
 from immich_facesets.exports.crop_checks import main_face
 from immich_facesets.exports.crops import box_in_crop, points_in_original
+from immich_facesets.face_requests import Enrichment, FacesRequest
 from immich_facesets.quality.landmarks import NOTHING_FOUND, Enriched
 from immich_facesets.quality.pose import Pose, upright_turns
-from immich_facesets.wire import Enrichment, FacesAnswer, FacesRequest, HeadPose, Info
+from immich_facesets.wire import FacesAnswer, HeadPose, Info
 from service.embedders.pool import EmbedderPool
 from service.files.crops import read_crop
 from service.passes.context import PassContext

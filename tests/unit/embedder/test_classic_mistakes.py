@@ -20,7 +20,7 @@ from testdata import shared_data
 
 from embedder.engines.onnx import OnnxEngine, Tuning
 from embedder.models.pack import open_pack
-from immich_facesets.wire import FacesRequest
+from immich_facesets.face_requests import FacesRequest
 
 DRAWN_COSINE = 0.999
 REAL_COSINE = 0.9999

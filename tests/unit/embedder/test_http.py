@@ -18,7 +18,7 @@ from PIL import Image
 from embedder.engine import View
 from embedder.http import Readiness
 from embedder.pipeline import PipelineSize
-from immich_facesets import wire
+from immich_facesets import face_requests, wire
 
 TOKEN = "a token of this test"
 
@@ -71,7 +71,7 @@ async def test_a_thousand_boxes_fit_into_the_header() -> None:
     async with running() as scene:
         boxes = json.dumps([[x / 7, x / 9, x / 7 + 30.123456789, x / 9 + 40.987654321] for x in range(1000)])
         response = await scene.client.post(
-            "/v1/faces", content=picture(), params={"mode": "guided"}, headers={wire.BOXES_HEADER: boxes}
+            "/v1/faces", content=picture(), params={"mode": "guided"}, headers={face_requests.BOXES_HEADER: boxes}
         )
         assert response.status_code == 200
 
@@ -119,10 +119,10 @@ async def test_info_says_whether_vectors_are_averaged_with_those_of_mirrored_fac
     [
         ({"mode": "clever"}, {}),
         ({"mode": "guided"}, {}),
-        ({"mode": "guided"}, {wire.BOXES_HEADER: "[[1,2,3]]"}),
-        ({"mode": "guided"}, {wire.BOXES_HEADER: "not json"}),
-        ({"mode": "guided"}, {wire.BOXES_HEADER: "[[5,5,5,9]]"}),
-        ({"mode": "guided"}, {wire.BOXES_HEADER: json.dumps([[0, 0, 1, 1]] * 1001)}),
+        ({"mode": "guided"}, {face_requests.BOXES_HEADER: "[[1,2,3]]"}),
+        ({"mode": "guided"}, {face_requests.BOXES_HEADER: "not json"}),
+        ({"mode": "guided"}, {face_requests.BOXES_HEADER: "[[5,5,5,9]]"}),
+        ({"mode": "guided"}, {face_requests.BOXES_HEADER: json.dumps([[0, 0, 1, 1]] * 1001)}),
         ({"suspects": "many"}, {}),
         ({"crops": "large"}, {}),
         ({"cut": "0,0,10"}, {}),
@@ -144,7 +144,7 @@ async def test_a_question_that_makes_no_sense_is_a_400(query: dict[str, str], he
 
 async def test_boxes_that_are_no_text_are_a_400() -> None:
     async with running() as scene:
-        headers = {wire.BOXES_HEADER.encode(): b"[[0,0,1,1]]\xff"}
+        headers = {face_requests.BOXES_HEADER.encode(): b"[[0,0,1,1]]\xff"}
         response = await scene.client.post("/v1/faces", content=picture(), headers=headers)
         assert (response.status_code, trouble(response).reason) == (400, "bad_question")
 
@@ -357,7 +357,7 @@ async def test_guided_answers_only_for_the_boxes_given_and_each_face_once() -> N
     async with running(engine) as scene:
         boxes = json.dumps([[221, 121, 291, 219], [225, 118, 290, 222]])
         response = await scene.client.post(
-            "/v1/faces", content=picture(), params={"mode": "guided"}, headers={wire.BOXES_HEADER: boxes}
+            "/v1/faces", content=picture(), params={"mode": "guided"}, headers={face_requests.BOXES_HEADER: boxes}
         )
         (face,) = wire.decode_faces(response.content).faces
         assert face.face_box() == far.box
@@ -371,7 +371,7 @@ async def test_guided_looks_at_the_whole_picture_once_when_a_box_shows_no_face()
     async with running(engine) as scene:
         boxes = json.dumps([[20, 20, 92, 120], [0, 180, 30, 230], [100, 180, 130, 230]])
         response = await scene.client.post(
-            "/v1/faces", content=picture(), params={"mode": "guided"}, headers={wire.BOXES_HEADER: boxes}
+            "/v1/faces", content=picture(), params={"mode": "guided"}, headers={face_requests.BOXES_HEADER: boxes}
         )
         faces = wire.decode_faces(response.content).faces
         assert [face.face_box() for face in faces] == [near.box]

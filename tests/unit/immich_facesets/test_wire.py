@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from immich_facesets.errors import ItemError
+from immich_facesets.face_requests import BOXES_HEADER, CropRequest, CutRequest, Enrichment, FacesRequest, Mode
 from immich_facesets.faces import Box
-from immich_facesets.wire import BOXES_HEADER, CropRequest, CutRequest, Enrichment, FacesRequest, Mode, decode_faces
+from immich_facesets.wire import decode_faces
 
 tenths = st.integers(-100_000, 100_000).map(lambda number: number / 10)
 sizes = st.integers(1, 100_000).map(lambda number: number / 10)

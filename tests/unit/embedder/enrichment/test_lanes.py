@@ -31,13 +31,13 @@ from embedder.faces import regions
 from embedder.images.decoder import Decoder
 from embedder.models.sessions import Device
 from embedder.pipeline import PipelineSize
-from immich_facesets import wire
+from immich_facesets import face_requests, wire
 from immich_facesets.errors import SetupError
 from immich_facesets.faces import Box
 from immich_facesets.quality.pose import Pose, estimate_pose, pose_of
 from immich_facesets.runtime.model_folder import EXTRA_FOLDER
 
-ALL = frozenset(wire.Enrichment)
+ALL = frozenset(face_requests.Enrichment)
 CENTRE = (156.0, 160.0)
 """The middle of the box of ``FACE``, which is 72 x 100: landmark models get 150 pixels around it."""
 
@@ -135,7 +135,7 @@ async def test_only_chosen_faces_are_enriched(tmp_path: Path) -> None:
     counted, watcher = watched(tmp_path)
     seen = [face_at(14, 60), face_at(124, 60), face_at(234, 60)]
     async with running(ScriptedEngine(seen=seen), enrichment=counted) as scene:
-        boxes = {wire.BOXES_HEADER: json.dumps([[234, 60, 306, 160]])}
+        boxes = {face_requests.BOXES_HEADER: json.dumps([[234, 60, 306, 160]])}
         response = await scene.client.post(
             "/v1/faces", content=picture(), params={"mode": "guided", "enrich": "landmarks"}, headers=boxes
         )
@@ -176,7 +176,7 @@ async def test_info_says_what_can_be_asked_for_and_how_the_lanes_are_sized(tmp_p
         content = (await scene.client.get("/v1/info")).content
         info = msgspec.json.decode(content, type=wire.Info)
         assert msgspec.json.decode(content)["lanes"]["hands"] == 3, "the name on the wire"
-        assert info.enrich == (wire.Enrichment.POSE,)
+        assert info.enrich == (face_requests.Enrichment.POSE,)
         assert [(model.task, model.name) for model in info.models] == [("pose", "fsanet.onnx")]
         assert info.lanes == wire.Lanes(workers=3, detectors=2, recognisers=1, batch=7, threads=4, precision="fp32")
 

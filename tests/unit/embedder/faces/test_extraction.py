@@ -22,12 +22,12 @@ from embedder.images.alignment import align
 from embedder.images.crops import cut_crop
 from embedder.images.decoder import Decoder
 from embedder.images.picture import Picture
-from immich_facesets import wire
+from immich_facesets import face_requests, wire
+from immich_facesets.face_requests import CropRequest
 from immich_facesets.face_template import TEMPLATE
 from immich_facesets.faces import Box
 from immich_facesets.quality.pose import upright_turns
 from immich_facesets.runtime.cpu_count import available_cores
-from immich_facesets.wire import CropRequest
 
 
 def jpeg(pixels: Pixels, orientation: int = 1) -> bytes:
@@ -117,7 +117,7 @@ def test_noise_is_no_sharpness_in_a_reduced_picture(reduction: int, sigma: int) 
     a, b, c, d, e = ((100 + 2.3 * x, 100 + 2.3 * y) for x, y in TEMPLATE)
     face = Detection(Box(130, 130, 330, 330), (a, b, c, d, e), 0.9)
     extractor = FaceExtractor(ScriptedEngine(), has_quality_model=False)
-    request = wire.FacesRequest(mode=wire.Mode.FULL, boxes=(), crop=None, face_short=90)
+    request = face_requests.FacesRequest(mode=face_requests.Mode.FULL, boxes=(), crop=None, face_short=90)
     (prepared,) = extractor.take(picture, [face], request)
     grey = cv2.cvtColor(prepared.aligned.crop, cv2.COLOR_RGB2GRAY)
     assert prepared.measures.blur_size == round(112 * 2.3)
@@ -177,7 +177,7 @@ class TestOverHttp:
                     "/v1/faces",
                     content=self.photo,
                     params={"mode": "guided", "crops": side, "pad_ratio": 0.25},
-                    headers={wire.BOXES_HEADER: boxes},
+                    headers={face_requests.BOXES_HEADER: boxes},
                 )
                 (face,) = wire.decode_faces(answer.content).faces
                 assert self.seen[-1] == (1200 // reduction, 1600 // reduction, 3)
@@ -222,7 +222,7 @@ class TestTurned:
         hint = json.dumps([[box.x1, box.y1, box.x2, box.y2]])
         async with running(self.lying(width, height)) as scene:
             answer = await scene.client.post(
-                "/v1/faces", content=png.tobytes(), params={"mode": mode}, headers={wire.BOXES_HEADER: hint}
+                "/v1/faces", content=png.tobytes(), params={"mode": mode}, headers={face_requests.BOXES_HEADER: hint}
             )
             (face,) = wire.decode_faces(answer.content).faces
             assert face.face_box() == box
@@ -284,7 +284,7 @@ def test_a_turned_photo_has_the_same_faces_with_boxes_and_without(
         height, width = upright.shape[1::-1] if turns % 2 else upright.shape[:2]
         lying = regions.turned_back(Detection(Box(*reference["bbox"][row].tolist()), POINTS, 0.9), turns, width, height)
         plain = embedder_of_bench_s.faces(photo)
-        hinted = embedder_of_bench_s.faces(photo, [lying.box], mode=wire.Mode.FULL)
+        hinted = embedder_of_bench_s.faces(photo, [lying.box], mode=face_requests.Mode.FULL)
         assert hinted.faces == plain.faces
         best = max(plain.faces, key=lambda one: one.face_box().iou(lying.box))
         assert float(best.vector() @ reference["embedding"][row]) > 0.9

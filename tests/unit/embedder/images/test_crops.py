@@ -13,8 +13,8 @@ from embedder.images.crops import cut_crop, cut_part
 from embedder.images.picture import Picture
 from immich_facesets.exports.crop_geometry import plan_square, shown_area
 from immich_facesets.exports.crops import box_in_crop, finished_picture
+from immich_facesets.face_requests import CropRequest, CutRequest
 from immich_facesets.faces import Box
-from immich_facesets.wire import CropRequest, CutRequest
 
 
 def smooth(height: int = 300, width: int = 400) -> NDArray[np.uint8]:

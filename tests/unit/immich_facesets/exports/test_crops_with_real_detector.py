@@ -15,8 +15,8 @@ from embedder.images.crops import cut_crop
 from embedder.images.picture import Picture as Decoded
 from immich_facesets.exports.crops import box_in_crop, finished_picture, paint_over, png, provenance
 from immich_facesets.exports.fsz import write_bundle
+from immich_facesets.face_requests import CropRequest
 from immich_facesets.faces import Box
-from immich_facesets.wire import CropRequest
 
 pytestmark = pytest.mark.models
 TEXTS = provenance(asset_id="asset", identity=1, version="1")

@@ -18,10 +18,10 @@ from embedder.images.decoder import Decoder
 from embedder.images.picture import Picture
 from embedder.models.pack import open_pack
 from immich_facesets.exports.crops import grey_picture, points_in_crop
+from immich_facesets.face_requests import CropRequest
 from immich_facesets.near_duplicates.faces import CopyFacts, near_groups
 from immich_facesets.near_duplicates.perceptual_hash import face_hash
 from immich_facesets.quality.pose import upright_turns
-from immich_facesets.wire import CropRequest
 
 pytestmark = pytest.mark.models
 Pixels = NDArray[np.uint8]

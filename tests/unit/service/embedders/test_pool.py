@@ -17,8 +17,8 @@ from slow_embedder import SlowEmbedder
 
 from embedder.engine import EngineFacts, View
 from immich_facesets.errors import ItemError, SetupError, TransientError
+from immich_facesets.face_requests import CropRequest, FacesRequest, Mode
 from immich_facesets.faces import Box
-from immich_facesets.wire import CropRequest, FacesRequest, Mode
 from service.embedders.client import Embedder, EmbedderLostError, EmbedderTimeoutError
 from service.embedders.pool import EmbedderPool
 from service.progress import RemoteState

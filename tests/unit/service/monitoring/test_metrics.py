@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from web_scene import BEARER, TOKEN, Scene, busy_scene, visit
 
 from immich_facesets.errors import ItemError
-from immich_facesets.wire import FacesRequest
+from immich_facesets.face_requests import FacesRequest
 from service.embedders.client import Embedder
 from service.monitoring.event_loop_lag import EventLoopWatch
 from service.monitoring.metrics import Metrics

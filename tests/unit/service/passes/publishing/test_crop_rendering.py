@@ -18,11 +18,11 @@ from embedder.images.picture import Picture
 from immich_facesets.exports.crop_geometry import plan_square
 from immich_facesets.exports.picture_encoding import PictureFormat
 from immich_facesets.exports.profile import PictureFile
+from immich_facesets.face_requests import CropRequest
 from immich_facesets.faces import Box, Landmarks
 from immich_facesets.facesets.faceset import ExportFace, ExportRules
 from immich_facesets.quality.pose import upright_turns
 from immich_facesets.quality.score import quality
-from immich_facesets.wire import CropRequest
 from service.embedders.pool import EmbedderPool
 from service.files.crops import keep_crop
 from service.passes.context import PassContext
