@@ -159,13 +159,13 @@ async def test_a_decoding_ends_with_its_embedder_even_if_that_is_killed() -> Non
 async def test_a_slow_picture_leaves_the_event_loop_free() -> None:
     async with decoding(seconds=2) as scene:
         task = asyncio.create_task(scene.decode(slow_bmp()))
-        longest, before = 0.0, time.monotonic()
+        ticks = 0
         while not task.done():
             await asyncio.sleep(0.01)
-            longest, before = max(longest, time.monotonic() - before), time.monotonic()
+            ticks += 1
         with pytest.raises(ItemError):
             await task
-        assert longest < 0.5
+        assert ticks >= 20, "two seconds have 200; a blocked loop has two"
 
 
 async def test_a_picture_that_ends_two_processes_fails_and_the_next_is_read() -> None:
