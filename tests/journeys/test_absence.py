@@ -108,6 +108,7 @@ async def test_a_person_whose_pictures_were_gone_returns_under_the_old_number(jo
     assert facesets(back) == facesets(before)
 
 
+@pytest.mark.slow
 async def test_a_person_whose_pictures_are_archived_keeps_name_and_birth_date(journey: Journey) -> None:
     mira = next(person for person in journey.immich.library.people.values() if person.name == "Mira")
     mira.birth_date = "1993-05-05"

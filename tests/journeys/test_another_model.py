@@ -102,6 +102,7 @@ async def test_another_model_takes_over_with_every_number_and_the_former_one_com
     assert len(journey.fetched()) == asked, "its vectors were still there"
 
 
+@pytest.mark.slow
 async def test_until_the_other_space_is_complete_all_stays_as_it_is(
     journey: Journey, unkilled: Unkilled, other: dict[str, str]
 ) -> None:
@@ -184,6 +185,7 @@ async def test_serve_says_how_far_the_other_space_is(
         journey.immich.faults.clear()
 
 
+@pytest.mark.slow
 async def test_members_whose_pictures_cannot_be_read_keep_their_identity_through_the_switch(
     journey: Journey, unkilled: Unkilled, other: dict[str, str]
 ) -> None:

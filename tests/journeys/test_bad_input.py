@@ -158,6 +158,7 @@ async def test_bad_pictures_are_recorded_rest_and_stop_nothing(journey: Journey)
     assert set(let_pauses_end(journey).values()) == {4.0}, "each pause is longer than the one before"
 
 
+@pytest.mark.slow
 async def test_the_failure_of_a_deleted_picture_is_forgotten(journey: Journey) -> None:
     asset = add(journey, "cut.jpg", b"\xff\xd8\xff\xe0")
     assert (await sync(journey)).code == 0
@@ -170,6 +171,7 @@ async def test_the_failure_of_a_deleted_picture_is_forgotten(journey: Journey) -
 # names
 
 
+@pytest.mark.slow
 async def test_names_are_only_ever_shown(journey: Journey, tmp_path: Path) -> None:
     immich, user = journey.immich, "anna/../[/] 🦊"
     for person in immich.library.people.values():
@@ -399,6 +401,7 @@ async def test_a_file_in_the_place_of_a_folder_is_told(journey: Journey, tmp_pat
     assert "FACESETS_EXPORT_DIR is" in line
 
 
+@pytest.mark.slow
 async def test_an_export_folder_elsewhere_is_made_at_the_first_run_and_never_again(
     journey: Journey, tmp_path: Path
 ) -> None:
@@ -421,6 +424,7 @@ async def test_an_export_folder_elsewhere_is_made_at_the_first_run_and_never_aga
     assert (await journey.sync(settings=own)).code == 0
 
 
+@pytest.mark.slow
 async def test_face_sets_beside_a_lost_data_folder_are_kept(journey: Journey, tmp_path: Path) -> None:
     own = {"FACESETS_EXPORT_DIR": str(tmp_path / "exports")}
     assert (await journey.sync(settings=own)).code == 0

@@ -52,6 +52,7 @@ async def test_the_demo_ends_with_face_sets(tmp_path: Path) -> None:
     assert "Face sets:" in stdout.decode()
 
 
+@pytest.mark.slow
 async def test_the_demo_serves_its_status_page_and_stops_when_asked(tmp_path: Path) -> None:
     process = await start(tmp_path / "demo", "--listen", "127.0.0.1:0")
     assert process.stdout is not None

@@ -76,6 +76,7 @@ async def test_eras_are_kept_while_their_faces_grow_and_follow_a_users_setting(
         ]
 
 
+@pytest.mark.slow
 async def test_eras_of_an_unknown_identity_are_refused_with_a_message(
     forks: ForkServer, embedder_url: str, tmp_path: Path
 ) -> None:

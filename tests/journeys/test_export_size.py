@@ -42,6 +42,7 @@ def faces_in(exports: Path) -> set[str]:
     return {f"{face['sha256']} {face['box']}" for manifest in found for face in manifest["faces"] if face["file"]}
 
 
+@pytest.mark.slow
 async def test_smaller_crops_with_less_around_them_are_made_of_stored_ones(
     journey: Journey, unkilled: Unkilled
 ) -> None:

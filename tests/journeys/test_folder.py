@@ -179,6 +179,7 @@ async def test_deleted_files_are_gone_after_the_next_sync(synced: Trip) -> None:
     assert deleted.isdisjoint(synced.shown())
 
 
+@pytest.mark.slow
 async def test_loops_unreadable_folders_and_odd_names_stop_nothing(trip: Trip) -> None:
     (trip.root / "Winter" / "round and round").symlink_to(trip.root)
     (trip.root / "lost").symlink_to(trip.root / "nowhere.jpg")

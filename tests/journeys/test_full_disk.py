@@ -113,7 +113,7 @@ async def test_a_full_export_disk_loses_nothing(
     assert read_result(found).differences(unkilled.first) == []
 
 
-@pytest.mark.parametrize("place", ["data", "exports"])
+@pytest.mark.parametrize("place", ["data", pytest.param("exports", marks=pytest.mark.slow)])
 async def test_a_disk_that_cannot_be_written_is_told_at_once(journey: Journey, tmp_path: Path, place: str) -> None:
     folder = journey.data if place == "data" else journey.data / "exports"
     with small_disk(folder, tmp_path) as disk:
@@ -127,7 +127,7 @@ async def test_a_disk_that_cannot_be_written_is_told_at_once(journey: Journey, t
     assert journey.fetched() == []
 
 
-@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("killed", [False, pytest.param(True, marks=pytest.mark.slow)])
 async def test_commands_that_only_read_work_on_a_read_only_disk(journey: Journey, tmp_path: Path, killed: bool) -> None:
     die_at = ("use_space", "after", 1) if killed else ()
     with small_disk(journey.data, tmp_path) as disk:

@@ -131,6 +131,7 @@ async def test_an_import_keeps_numbers_names_and_members(
     assert old.members() == before, "an import of our own export matches its identities"
 
 
+@pytest.mark.slow
 async def test_another_tools_sets_join_people_who_are_here_already_only_when_asked_to(
     forks: ForkServer, drawn: SmallLibrary, environ: dict[str, str], tmp_path: Path
 ) -> None:

@@ -102,6 +102,7 @@ async def test_a_sync_asks_immich_and_its_own_embedder_alone(
     assert (folders["work"] / "data" / "crops").is_dir()
 
 
+@pytest.mark.slow
 async def test_a_check_of_the_settings_asks_the_same(environ: Mapping[str, str], folders: Mapping[str, Path]) -> None:
     await beside_immich(environ, folders, "config", "check")
 

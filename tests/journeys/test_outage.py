@@ -63,7 +63,7 @@ def check_told(service: ForkedProcess, remote: str) -> None:
     [
         pytest.param("search", 3, FakeImmich.refuse, marks=pytest.mark.slow),
         ("faces", 6, say_503),
-        ("original", 8, FakeImmich.refuse),
+        pytest.param("original", 8, FakeImmich.refuse, marks=pytest.mark.slow),
         pytest.param("original", 8, say_503, marks=pytest.mark.slow),
         pytest.param("original", 8, hang, marks=pytest.mark.slow),
         ("search", 3, close_for_maintenance),
@@ -125,6 +125,7 @@ async def test_an_embedder_that_goes_away_ends_the_sync_with_one_line_and_later_
         await journey.goes_on(unkilled.first, IMPATIENT)
 
 
+@pytest.mark.slow
 async def test_an_embedder_that_is_killed_ends_the_sync_and_a_new_one_goes_on(
     journey: Journey, unkilled: Unkilled, tmp_path: Path
 ) -> None:

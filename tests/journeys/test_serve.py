@@ -104,6 +104,7 @@ async def test_it_goes_on_by_itself_when_the_embedder_is_back(
             assert journey.result().differences(unkilled.first) == []
 
 
+@pytest.mark.slow
 async def test_a_failure_that_no_circuit_sees_is_not_met_by_one_sync_after_another(
     journey: Journey, unkilled: Unkilled, embedder_url: str
 ) -> None:
@@ -147,6 +148,7 @@ async def test_told_to_stop_it_does_not_wait_for_a_server_that_hangs(journey: Jo
     assert journey.result().last_run == "stopped"
 
 
+@pytest.mark.slow
 async def test_a_sync_told_to_stop_does_not_wait_for_a_server_that_hangs_either(
     journey: Journey, unkilled: Unkilled
 ) -> None:

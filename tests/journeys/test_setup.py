@@ -80,6 +80,7 @@ async def test_options_write_what_sync_reads(newcomer: Newcomer) -> None:
     assert {path.name for path in (exports / "users").iterdir()} == {"anna", "ben"}
 
 
+@pytest.mark.slow
 async def test_one_user_and_the_environment_is_stronger(newcomer: Newcomer) -> None:
     done = await newcomer.run("setup", f"--url={newcomer.immich.url}", f"--user=me={newcomer.folder}/anna.key")
     assert done.code == 0, done.stdout + done.stderr
@@ -143,6 +144,7 @@ async def test_a_folder_alone_is_enough(newcomer: Newcomer, drawn: SmallLibrary)
     assert (synced.code, "3 pictures listed" in synced.stdout) == (0, True)
 
 
+@pytest.mark.slow
 async def test_the_questions_on_a_terminal_lead_to_make_run(newcomer: Newcomer) -> None:
     anna = (newcomer.folder / "anna.key").read_text(encoding="utf-8").strip()
     poor = newcomer.immich.add_user("poor", permissions={"asset.read", "face.read", "person.read"})

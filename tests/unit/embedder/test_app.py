@@ -105,6 +105,7 @@ os._exit(asyncio.run(serve(load_settings(), Own())))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.kill
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for other processes")
 async def test_an_accepted_picture_is_finished_after_the_signal_to_stop(tmp_path: Path) -> None:

@@ -519,6 +519,7 @@ def check_nothing_private(service: ForkedProcess) -> None:
     assert not re.search(r"(\\x[0-9a-f]{2}){4}", printed), "no bytes"
 
 
+@pytest.mark.slow
 async def test_neither_names_nor_keys_nor_vectors_are_logged(journey: Journey) -> None:
     immich = journey.immich
     for person in immich.library.people.values():

@@ -101,6 +101,7 @@ async def test_a_missing_folder_is_told(library: SyncedLibrary, folder: Path) ->
     assert "is no folder" in refused.stderr
 
 
+@pytest.mark.slow
 async def test_a_folder_that_is_mounted_read_only_is_told_before_anything_is_changed(
     library: SyncedLibrary, folder: Path, tmp_path: Path
 ) -> None:

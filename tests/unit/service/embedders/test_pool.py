@@ -260,6 +260,7 @@ async def test_an_embedder_that_does_not_come_back_is_an_outage() -> None:
             await pool.close()
 
 
+@pytest.mark.slow
 async def test_an_embedder_that_is_unreachable_for_a_moment_is_waited_for() -> None:
     async with running() as scene, AsyncExitStack() as stack:
         crashing = CrashingEmbedder(scene)

@@ -104,6 +104,7 @@ async def test_a_busy_embedder_is_waited_for(tmp_path: Path) -> None:
         assert slow.asked.count(OTHERS[0]) == 7
 
 
+@pytest.mark.slow
 async def test_an_embedder_that_stays_busy_is_an_outage_and_no_picture_is_blamed(tmp_path: Path) -> None:
     async with slow_isolation(tmp_path, seconds=0.2) as (slow, isolation):
         slow.busy_for = 1000

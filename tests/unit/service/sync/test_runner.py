@@ -237,6 +237,7 @@ async def move_ben(stage: Stage, other: FakeImmich) -> None:
     stage.sources["ben"] = build_immich_source(user, settings, sleep=hurried)
 
 
+@pytest.mark.slow
 async def test_a_user_whose_server_is_up_is_synced_although_another_server_is_down(tmp_path: Path) -> None:
     async with ready(tmp_path, "anna", "ben") as (stage, runner), FakeImmich("3.1.0", clock=stage.clock) as other:
         add(stage)

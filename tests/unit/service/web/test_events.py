@@ -155,6 +155,7 @@ async def test_the_service_stops_at_once_though_streams_are_open(monkeypatch: py
     assert not scene.board._wakers
 
 
+@pytest.mark.slow
 async def test_a_listener_that_takes_nothing_does_not_hold_the_stop() -> None:
     scene = Scene()
     async with serve_web(scene.context(), ANY_PORT) as listen:

@@ -223,6 +223,7 @@ async def test_more_pixels_fetch_only_what_was_reduced(placed: Placed, folder: P
         assert len(fetched(placed)) == larger, "there are no further pixels"
 
 
+@pytest.mark.slow
 async def test_while_the_source_is_down_a_form_stays_as_it_was_and_the_next_sync_makes_up_for_it(
     placed: Placed, folder: Path
 ) -> None:
@@ -293,6 +294,7 @@ async def test_a_form_lost_from_the_disk_is_written_again_from_the_shelf(placed:
         assert len(fetched(placed)) == asked
 
 
+@pytest.mark.slow
 async def test_an_embedder_that_cuts_nothing_is_named_and_the_former_form_stays(
     placed: Placed, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -378,6 +378,7 @@ async def test_a_database_that_is_down_is_an_outage_although_ping_answers() -> N
         assert len(immich.requests) == 13
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_not_there_is_noticed_in_bounded_calls_and_found_again() -> None:
     states: list[RemoteState] = []
     async with scene("3.1.0", states=states) as (immich, _, source):
