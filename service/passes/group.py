@@ -15,7 +15,7 @@ from service.passes.embed import recipe_of
 from service.passes.group_inputs.inputs import Decided, decide
 from service.passes.group_inputs.operating_points import SpaceFacts, remember_points
 from service.passes.publishing.minors import keep_likenesses
-from service.store import contents, embedding_work, former_members, identities, named_values, spaces
+from service.store import contents, embedding_work, face_tables, former_members, identities, named_values, spaces
 from service.store.named_values import write_scope
 from service.store.spaces import Reembedding
 
@@ -104,7 +104,7 @@ class Group:
         carried = await store.read(former_members.returned_members, space)
         if active is not None and is_another:
             carried |= await store.read(spaces.carried_members, active, space)
-        table = await store.read(identities.face_table, space, self._info.dimension)
+        table = await store.read(face_tables.face_table, space, self._info.dimension)
         facts = SpaceFacts.of(self._info)
         for _ in range(_TURNS):
             decided = await decide(self._context, facts, table, carried=carried, is_another_space=is_another)

@@ -10,7 +10,7 @@ from service.computation import compute
 from service.passes.context import PassContext
 from service.passes.group_inputs.inputs import space_in_use
 from service.passes.group_inputs.operating_points import points_in_use
-from service.store import identities
+from service.store import face_tables, identities
 from service.store.folders import StoredSource, stored_sources
 from service.store.members import MemberRow, members_of
 
@@ -69,7 +69,7 @@ async def view_identity(context: PassContext, number: int) -> IdentityView | Non
     if not members:
         return None
     space = await space_in_use(context)
-    table = await store.read(identities.face_table, space.space, space.dimension)
+    table = await store.read(face_tables.face_table, space.space, space.dimension)
     others = await compute(
         alternatives,
         table,

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, func, select
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import Assertion, FaceTable
 from service.store.chunks import chunks
-from service.store.identities import all_memberships, assertions, face_table
+from service.store.face_tables import face_table
+from service.store.identities import all_memberships, assertions
 from service.store.tables import assets, crops, faces, memberships, vectors
 
 

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 from sqlalchemy import Connection, and_, case, delete, exists, func, insert, or_, select, update
 
 from immich_facesets.assets import PersonKey
-from immich_facesets.dates import EVIDENCE, day_of, day_of_instant
-from immich_facesets.faces import Box, light_of
-from immich_facesets.grouping.plan import Assertion, FaceTable, GroupingPlan, Known
+from immich_facesets.dates import day_of
+from immich_facesets.faces import Box
+from immich_facesets.grouping.plan import Assertion, GroupingPlan, Known
 from service.store import births, past_people
 from service.store.chunks import chunks
 from service.store.decided_members import follow_settings
@@ -32,7 +31,6 @@ from service.store.tables import (
     memberships,
     people,
     sources,
-    vectors,
 )
 from service.store.upsert import upsert
 
@@ -45,56 +43,6 @@ The condition that an asset's boxes fit the content that it last showed.
 
 After a change whose bytes are not here yet, they fit only if the size is the same: an edit may have moved them.
 """
-
-
-def face_table(tx: Connection, space: str, dimension: int) -> FaceTable:
-    """
-    Return every face of a space with its vector, in order of face id; a content's date is that of its first asset.
-
-    Only dates that tell when a picture was taken count: those of files do not.
-    """
-    taken = (
-        select(assets.c.content.label("sha256"), func.min(assets.c.taken_at).label("taken_at"))
-        .where(assets.c.is_gone.is_(False), assets.c.date_kind.in_(EVIDENCE), assets.c.content.is_not(None))
-        .group_by(assets.c.content)
-        .subquery()
-    )
-    rows = tx.execute(
-        select(
-            faces.c.face_id,
-            faces.c.sha256,
-            faces.c.x1,
-            faces.c.y1,
-            faces.c.x2,
-            faces.c.y2,
-            faces.c.blur,
-            faces.c.det_score,
-            faces.c.brightness,
-            faces.c.contrast,
-            faces.c.yaw,
-            faces.c.quality,
-            taken.c.taken_at,
-            vectors.c.vector,
-        )
-        .join(vectors, vectors.c.face_id == faces.c.face_id)
-        .outerjoin(taken, taken.c.sha256 == faces.c.sha256)
-        .where(faces.c.space == space)
-        .order_by(faces.c.face_id)
-    ).all()
-    codes: dict[str, int] = {}
-    matrix = np.frombuffer(b"".join(row.vector for row in rows), dtype="<f4").reshape(len(rows), dimension)
-    return FaceTable(
-        face_ids=np.array([row.face_id for row in rows], dtype=np.int64),
-        vectors=matrix.astype(np.float32, copy=False),
-        pictures=np.array([codes.setdefault(row.sha256, len(codes)) for row in rows], dtype=np.int64),
-        face_short=np.array([min(row.x2 - row.x1, row.y2 - row.y1) for row in rows], dtype=np.float32),
-        blur=np.array([row.blur for row in rows], dtype=np.float32),
-        det_score=np.array([row.det_score for row in rows], dtype=np.float32),
-        light=np.array([light_of(row.brightness, row.contrast) for row in rows], dtype=np.float32),
-        taken=np.array([day_of_instant(row.taken_at) for row in rows], dtype=np.float64),  # NaN where unknown
-        yaw=np.array([row.yaw for row in rows], dtype=np.float32),
-        quality=np.array([row.quality for row in rows], dtype=np.float32),  # NaN where there is none
-    )
 
 
 def all_memberships(tx: Connection) -> dict[int, int]:

@@ -19,6 +19,7 @@ from service.store import (
     contents,
     decision_imports,
     decisions,
+    face_tables,
     former_members,
     identities,
     moderation,
@@ -76,7 +77,7 @@ class Moderated:
         """The plan of a grouping of all faces."""
         read, space = self.store.read_now, RECIPE.space
         return plan_grouping(
-            read(identities.face_table, space, INFO.dimension),
+            read(face_tables.face_table, space, INFO.dimension),
             memberships=read(identities.all_memberships),
             known=read(identities.all_known),
             assertions=read(identities.assertions, space),

@@ -14,7 +14,7 @@ from service.computation import compute
 from service.passes.context import PassContext
 from service.passes.group_inputs.operating_points import SpaceFacts, measure_points, points_in_use
 from service.passes.group_inputs.scope import basis_of, fresh_faces
-from service.store import births, contents, decisions, faces, former_members, identities, runs, spaces
+from service.store import births, contents, decisions, face_tables, faces, former_members, identities, runs, spaces
 from service.store.database import Store
 from service.store.named_values import Scope, read_scope
 
@@ -41,7 +41,7 @@ class Decided:
 
 async def current_faces(store: Store, space: SpaceFacts) -> FaceTable:
     """Return all faces except those in orphaned contents, which the next sync drops."""
-    table = await store.read(identities.face_table, space.space, space.dimension)
+    table = await store.read(face_tables.face_table, space.space, space.dimension)
     orphans = await store.read(contents.orphaned_faces, space.space)
     return table.rows(np.flatnonzero(~np.isin(table.face_ids, list(orphans)))) if orphans else table
 

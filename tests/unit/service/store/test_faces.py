@@ -5,7 +5,7 @@ from sqlalchemy import Connection, update
 
 from immich_facesets.assets import Asset
 from immich_facesets.faces import Box
-from service.store import assets, contents, identities, sources
+from service.store import assets, contents, face_tables, identities, sources
 from service.store.database import Store
 from service.store.faces import read_library
 from service.store.tables import memberships
@@ -22,7 +22,7 @@ def test_a_library_is_read_with_every_face_and_every_name_of_its_picture(store: 
     small = face_answer(2, box=Box(600, 0, 640, 40), crop=False)
     store.write_now(contents.record_content, content(asset("a1"), face_answer(1), small), NOON)
     store.write_now(assets.mark_gone, "anna", "a4")
-    one, two = store.read_now(identities.face_table, "space-1", 512).face_ids.tolist()
+    one, two = store.read_now(face_tables.face_table, "space-1", 512).face_ids.tolist()
     store.write_now(identities.apply_grouping, one_identity(one), NOON)
 
     def trust(tx: Connection) -> None:

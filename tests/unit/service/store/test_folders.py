@@ -14,7 +14,7 @@ from immich_facesets.dates import DateKind
 from immich_facesets.errors import ItemError
 from immich_facesets.faces import Box
 from immich_facesets.listing import ListingRules, plan_page
-from service.store import assets, contents, exports, face_readings, failures, identities, sources
+from service.store import assets, contents, exports, face_readings, face_tables, failures, identities, sources
 from service.store.database import Store, migrate
 from service.store.folders import (
     Folder,
@@ -134,7 +134,7 @@ def test_the_date_of_a_file_is_not_taken_for_the_day_of_the_picture(store: Store
     remember(store, undated, dated, future)
     for number, one in enumerate((undated, dated, future), start=1):
         embed(store, one, number)
-    taken = store.read_now(identities.face_table, "space-1", 512).taken
+    taken = store.read_now(face_tables.face_table, "space-1", 512).taken
     assert np.isnan(taken).tolist() == [True, False, True]
     places = store.read_now(exports.places, "space-1")
     assert sorted(place.taken for found in places.values() for place in found) == ["", "", "2025-05-01T12:00:00"]

@@ -28,6 +28,7 @@ from service.store import (
     embedding_work,
     exports,
     face_readings,
+    face_tables,
     failures,
     identities,
     members,
@@ -117,13 +118,13 @@ def test_another_way_of_detection_asks_for_everything_again(store: Store) -> Non
 def test_a_face_seen_again_keeps_its_row_and_its_identity(store: Store) -> None:
     remember(store, asset("a1"))
     store.write_now(contents.record_content, content(asset("a1"), face_answer(1)), NOON)
-    (member,) = store.read_now(identities.face_table, "space-1", 512).face_ids
+    (member,) = store.read_now(face_tables.face_table, "space-1", 512).face_ids
     store.write_now(identities.apply_grouping, one_identity(int(member)), NOON)
     moved = face_answer(2, box=Box(105, 100, 305, 300))
     store.write_now(
         contents.record_content, content(asset("a1"), moved, face_answer(3, box=Box(600, 0, 800, 200))), NOON
     )
-    table = store.read_now(identities.face_table, "space-1", 512)
+    table = store.read_now(face_tables.face_table, "space-1", 512)
     assert member in table.face_ids
     assert len(table.face_ids) == 2
     assert store.read_now(identities.all_memberships) == {int(member): 1}
@@ -137,7 +138,7 @@ def test_an_asset_deleted_at_its_source_takes_its_faces_along_unless_another_sho
     assert store.write_now(contents.drop_orphans) == 0
     store.write_now(assets.mark_gone, "anna", "a2")
     assert store.write_now(contents.drop_orphans) == 1
-    assert len(store.read_now(identities.face_table, "space-1", 512).face_ids) == 0
+    assert len(store.read_now(face_tables.face_table, "space-1", 512).face_ids) == 0
     assert store.read_now(contents.crop_files) == set()
 
 
@@ -146,7 +147,7 @@ def test_a_picture_whose_boxes_vanish_for_a_while_keeps_its_faces(store: Store) 
     store.write_now(contents.record_content, content(asset("a1"), face_answer()), NOON)
     store.write_now(face_readings.record_look, asset("a1"), (), now=NOON, rules=RULES)
     assert store.write_now(contents.drop_orphans) == 0
-    assert len(store.read_now(identities.face_table, "space-1", 512).face_ids) == 1
+    assert len(store.read_now(face_tables.face_table, "space-1", 512).face_ids) == 1
 
 
 def test_a_failed_item_rests_for_growing_pauses_and_is_forgotten_when_it_is_done(store: Store) -> None:
@@ -341,7 +342,7 @@ def test_the_tables_of_a_previous_version_keep_their_rows(store: Store) -> None:
         command.downgrade(config, "0001")
     migrate(store.engine)
     assert store.read_now(identities.all_memberships) == {1: 1}
-    assert np.isnan(store.read_now(identities.face_table, "space-1", 512).quality).tolist() == [True]
+    assert np.isnan(store.read_now(face_tables.face_table, "space-1", 512).quality).tolist() == [True]
 
 
 @pytest.mark.parametrize(
@@ -427,7 +428,7 @@ def test_a_face_was_taken_when_the_earliest_of_its_assets_says(store: Store) -> 
     measured = replace(answer.quality, quality=0.5, yaw=12.0, brightness=30.0, contrast=10.0)
     known = msgspec.structs.replace(answer, quality=measured)
     store.write_now(contents.record_content, content(first, known), NOON)
-    table = store.read_now(identities.face_table, "space-1", 512)
+    table = store.read_now(face_tables.face_table, "space-1", 512)
     assert table.taken.tolist() == [twin.taken_at.timestamp() / 86400]
     assert (table.quality.tolist(), table.yaw.tolist(), table.light.tolist()) == ([0.5], [12.0], [0.375])
 

@@ -13,7 +13,7 @@ from service.passes.context import PassContext
 from service.passes.group import Group
 from service.progress import ProgressBoard
 from service.settings import Settings
-from service.store import assets, contents, identities, sources
+from service.store import assets, contents, face_tables, identities, sources
 from service.store.database import Store
 
 
@@ -34,7 +34,7 @@ def tell(store: Store, born: str | None) -> None:
 def members(store: Store) -> set[str]:
     """The pictures in which the one identity has a face."""
     table = store.read_now(identities.all_memberships)
-    faces = store.read_now(identities.face_table, RECIPE.space, 512)
+    faces = store.read_now(face_tables.face_table, RECIPE.space, 512)
     order = sorted(table)
     assert set(order) <= set(faces.face_ids.tolist())
     return {NAMES[face - 1] for face, number in table.items() if number == 1}
