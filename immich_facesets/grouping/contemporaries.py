@@ -100,9 +100,14 @@ class Contemporaries:
             mean = vectors[moment].mean(axis=0)
             yield mean / max(float(np.linalg.norm(mean)), 1e-9)
 
-    def are_two_people(self, one: YearSums, other: YearSums) -> bool:
-        """Return whether the faces of the same years show that these are two people; False where too few tell."""
+    def are_two_people(self, one: YearSums, other: YearSums, *, is_strict: bool = False) -> bool:
+        """
+        Return whether the faces of the same years show that these are two people; False where too few tell.
+
+        ``is_strict`` compares with the cluster whose own faces differ more: those of one event hardly differ at all.
+        """
         pairs, total = one.pairs_with(other)
         if pairs < FEWEST_PAIRS or min(one.pairs, other.pairs) < FEWEST_WITHIN:
             return False
-        return total / pairs - (one.within + other.within) / 2 > self._excess
+        within = max(one.within, other.within) if is_strict else (one.within + other.within) / 2
+        return total / pairs - within > self._excess
