@@ -19,10 +19,10 @@ from service.cli import (
     eras,
     evaluate,
     export,
-    identity_decisions,
     import_facesets,
     models,
     preflight,
+    proposals,
     quickstart,
     setup,
     sources,
@@ -52,7 +52,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("duplicates")(duplicates.duplicates)
 app.command("clusters")(clusters.clusters)
 app.command("discover")(discover.discover)
-app.add_typer(identity_decisions.identities, name="identities")
+app.add_typer(proposals.identities, name="identities")
 app.add_typer(decisions.decisions, name="decisions")
 app.add_typer(eras.eras, name="eras")
 app.add_typer(sources.sources, name="sources")

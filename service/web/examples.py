@@ -13,6 +13,7 @@ from service.web.library import decisions as _decisions
 from service.web.library import faces as _faces
 from service.web.library import facesets as _facesets
 from service.web.library import identities as _identities
+from service.web.library import proposals as _proposals
 from service.web.library import service as _service
 from service.web.problems import problem_of as _problem_of
 
@@ -86,6 +87,38 @@ ERAS = _identities.ErasAnswer(
     eras=(_identities.Era(name="2011", kind="years", from_year=2009, main_year=2011, to_year=2014, faces=88, placed=3),)
 )
 NEAREST = _identities.NearestAnswer(identities=(_RIVAL,))
+SIMILAR = _proposals.SimilarAnswer(
+    total=12,
+    clear=9,
+    faces=(
+        _proposals.SimilarFace(
+            face=_replace(_FACE, id=913, identity=None, distance=None, how=None, confidence=None),
+            distance=0.3104,
+            rival=8,
+            rival_distance=0.6021,
+            is_clear=True,
+        ),
+    ),
+)
+SPLIT_PROPOSAL = _proposals.SplitProposalAnswer(
+    parts=(
+        _proposals.SplitPart(
+            faces=(512, 513, 514),
+            distance=0.5512,
+            first_date="1986-06-01T12:00:00",
+            last_date="2026-04-30T09:30:00",
+            examples=(_FACE,),
+        ),
+        _proposals.SplitPart(
+            faces=(777, 778, 779),
+            distance=0.5512,
+            first_date="2014-07-21T10:15:00",
+            last_date="2019-12-24T18:00:00",
+            examples=(_replace(_FACE, id=777),),
+        ),
+    ),
+    unclear=(801,),
+)
 TOGETHER = _identities.TogetherAnswer(identities=(_identities.Companion(number=8, label="Berta", pictures=41),))
 DECISIONS = _decisions.DecisionsPage(decisions=(_DECISION,), next="WyJkZWNpc2lvbnMiXQ")
 PREVIEW = _decisions.DecisionsAnswer(

@@ -76,6 +76,29 @@ async def test_decisions_stay_after_a_sync_and_move_to_another_installation(
     assert "line 4 is no decision" in await told(journey, "decisions", "import", str(file), code=3)
 
 
+async def test_proposals_are_shown_and_made_only_when_asked_for(journey: Journey, unkilled: Unkilled) -> None:
+    journey.begin_from(unkilled.synced)
+
+    numbers = [row["number"] for row in await listed(journey, "identities", "list")]
+    one, two = sorted(numbers)[2:4]  # their pictures are three years apart
+    assert "seems to be one person" in await told(journey, "identities", "parts", str(one))
+    refused = await told(journey, "identities", "parts", str(one), "--split", "2", code=3)
+    assert "there is no part 2" in refused
+    assert "No face of nobody looks like" in await told(journey, "identities", "similar", str(one))
+    refused = await told(journey, "identities", "similar", str(one), "--add", code=3)
+    assert "nothing was changed" in refused
+    theirs = await faces_of(journey, two)
+    await told(journey, "identities", "merge", str(two), "--into", str(one))
+    before = await members(journey)
+    found = json.loads(await told(journey, "identities", "parts", str(one), "--json"))
+    assert {str(face) for face in found["parts"][1]} <= set(theirs)
+    assert await members(journey) == before
+    await told(journey, "identities", "parts", str(one), "--split", "2")
+    after = {row["number"]: row["faces"] for row in await listed(journey, "identities", "list")}
+    assert after[max(after)] == len(found["parts"][1])
+    assert f"there is no identity {two};" in await told(journey, "identities", "similar", str(two), code=3)
+
+
 async def test_beside_a_service_only_previews_are_made(journey: Journey, unkilled: Unkilled) -> None:
     journey.begin_from(unkilled.synced)
     async with serving(journey):
@@ -138,7 +161,9 @@ async def test_a_decision_that_is_killed_is_made_wholly_or_not_at_all(
 
 
 @pytest.mark.kill
-@pytest.mark.parametrize("moment", ["before", "during", "after"])
+@pytest.mark.parametrize(
+    "moment", ["during", *(pytest.param(one, marks=pytest.mark.slow) for one in ("before", "after"))]
+)
 async def test_a_write_over_the_api_that_a_kill_cut_off_is_made_once_under_its_key(
     journey: Journey, unkilled: Unkilled, moment: str
 ) -> None:

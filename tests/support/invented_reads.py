@@ -60,6 +60,8 @@ def invented_reads() -> LibraryReads:
         eras=_always(examples.ERAS),
         nearest=_always(examples.NEAREST),
         together=_always(examples.TOGETHER),
+        similar=_always(examples.SIMILAR),
+        split_proposal=_always(examples.SPLIT_PROPOSAL),
         history=_always(examples.HISTORY),
         decisions=_always(examples.DECISIONS),
         face=_below(examples.FACE),

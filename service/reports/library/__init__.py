@@ -7,6 +7,7 @@ from service.reports.library.facesets import FacesetReads
 from service.reports.library.identities import IdentityReads
 from service.reports.library.known_figures import KnownFigures
 from service.reports.library.pictures import PictureReads
+from service.reports.library.proposals import Proposals
 from service.reports.library.service import ServiceReads
 from service.settings import Settings
 from service.store.database import Store
@@ -16,7 +17,8 @@ from service.web.library.reads import LibraryReads
 def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> LibraryReads:
     """Return the calls behind the reading routes of the API."""
     base, figures = settings.base_path, KnownFigures(store)
-    identities, faces = IdentityReads(store, figures, base), FaceReads(store, figures, base)
+    proposals = Proposals(store, settings, figures)
+    identities, faces = IdentityReads(store, figures, proposals, base), FaceReads(store, figures, base)
     facesets = FacesetReads(store, settings.export_dir, base)
     pictures = PictureReads(settings.data_dir / CROPS_FOLDER)
     service = ServiceReads(store, settings, board)
@@ -28,6 +30,8 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
         eras=identities.eras,
         nearest=identities.nearest,
         together=identities.together,
+        similar=identities.similar,
+        split_proposal=identities.split_proposal,
         history=identities.history,
         decisions=identities.decisions,
         face=faces.one,

@@ -1,12 +1,21 @@
 """Questions about identities."""
 
+from collections.abc import Collection, Sequence
+
 import msgspec
 
 from immich_facesets.errors import RequestError
 from service.reports.library.known_figures import KnownFigures
+from service.reports.library.proposals import Proposals
 from service.reports.library.shown import shown_decision, shown_face, shown_identity, slice_of
 from service.store.browsing.identity_details import MergedNumber, companions, eras_of, identity_details, survivor
-from service.store.browsing.identity_faces import BrowsedFace, faces_by_column, faces_by_quality
+from service.store.browsing.identity_faces import (
+    BrowsedFace,
+    browsed_faces,
+    dates_of_faces,
+    faces_by_column,
+    faces_by_quality,
+)
 from service.store.browsing.identity_lists import IdentityFilter, identity_page
 from service.store.browsing.made_decisions import decision_page, decisions_about_identity
 from service.store.browsing.slices import Page, Slice
@@ -15,14 +24,25 @@ from service.web.cursors import encode_cursor
 from service.web.library import identities as shown
 from service.web.library.decisions import DecisionsPage, DecisionsQuery
 from service.web.library.faces import FacesAnswer
+from service.web.library.proposals import (
+    SimilarAnswer,
+    SimilarFace,
+    SimilarQuery,
+    SplitPart,
+    SplitProposalAnswer,
+)
+
+_EXAMPLES = 4
+"""The faces that stand for a proposed part."""
 
 
 class IdentityReads:
     """The answers about identities. ``base``: the base path of addresses."""
 
-    def __init__(self, store: Store, figures: KnownFigures, base: str) -> None:
+    def __init__(self, store: Store, figures: KnownFigures, proposals: Proposals, base: str) -> None:
         self._store = store
         self._figures = figures
+        self._proposals = proposals
         self._base = base
 
     async def page(self, query: shown.IdentitiesQuery) -> shown.IdentitiesAnswer:
@@ -90,6 +110,43 @@ class IdentityReads:
         return shown.TogetherAnswer(
             identities=msgspec.convert(page.items, tuple[shown.Companion, ...], from_attributes=True),
             next=encode_cursor("together", page.last),
+        )
+
+    async def similar(self, number: int, query: SimilarQuery) -> SimilarAnswer:
+        found = await self._proposals.similar(number)
+        some = found[: query.limit]
+        rows = await self._store.read(browsed_faces, [one.face_id for one in some])
+        faces = [
+            SimilarFace(
+                face=shown_face(rows[one.face_id], self._base),
+                distance=one.distance,
+                rival=one.rival,
+                rival_distance=one.rival_distance,
+                is_clear=one.is_clear,
+            )
+            for one in some
+            if one.face_id in rows
+        ]
+        return SimilarAnswer(total=len(found), clear=sum(one.is_clear for one in found), faces=tuple(faces))
+
+    async def split_proposal(self, number: int) -> SplitProposalAnswer:
+        found = await self._proposals.split(number)
+        dates = await self._store.read(dates_of_faces, [face for part in found.parts for face in part])
+        parts = [
+            await self._split_part(part, distance, [dates[face] for face in part if face in dates])
+            for part, distance in zip(found.parts, found.distances, strict=True)
+        ]
+        return SplitProposalAnswer(parts=tuple(parts), unclear=found.unclear)
+
+    async def _split_part(self, part: Sequence[int], distance: float, dates: Collection[str]) -> SplitPart:
+        some = part[:: max(1, len(part) // _EXAMPLES)][:_EXAMPLES]
+        rows = await self._store.read(browsed_faces, some)
+        return SplitPart(
+            faces=tuple(part),
+            distance=distance,
+            first_date=min(dates, default=None),
+            last_date=max(dates, default=None),
+            examples=tuple(shown_face(rows[face], self._base) for face in some if face in rows),
         )
 
     async def history(self, number: int, query: shown.PageQuery) -> shown.HistoryAnswer:

@@ -55,7 +55,7 @@ class KnownFigures:
 
     async def near_identity(self, number: int, limit: int) -> tuple[NearIdentity, ...]:
         """Return the identities nearest to an identity by their means; none when it has no faces."""
-        means = await self._read_means()
+        means = await self.means()
         if number not in means:
             return ()
         return await self._nearest(means, means[number].vector, but=number, limit=limit)
@@ -63,9 +63,10 @@ class KnownFigures:
     async def near_face(self, face_id: int, own: int | None, limit: int) -> tuple[NearIdentity, ...]:
         """Return the identities nearest to a face, without its own."""
         vector = await self._store.read(vector_of, face_id)
-        return () if vector is None else await self._nearest(await self._read_means(), vector, but=own, limit=limit)
+        return () if vector is None else await self._nearest(await self.means(), vector, but=own, limit=limit)
 
-    async def _read_means(self) -> dict[int, MeanVector]:
+    async def means(self) -> Mapping[int, MeanVector]:
+        """Return the mean of the vectors of each identity."""
         async with self._reading:
             self._means = await self._store.read(mean_vectors, self._means)
             return self._means

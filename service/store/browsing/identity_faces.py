@@ -126,6 +126,17 @@ def browsed_faces(tx: Connection, face_ids: Collection[int]) -> dict[int, Browse
     return found
 
 
+def dates_of_faces(tx: Connection, face_ids: Collection[int]) -> dict[int, str]:
+    """Return the earliest local date of the picture of each face; faces without one, or of another space, are missing."""
+    found: dict[int, str] = {}
+    in_use = select(faces.c.face_id, _taken().label("taken")).where(faces.c.space == (active_space(tx) or ""))
+    for some in chunks(face_ids):
+        for face_id, day in tx.execute(in_use.where(faces.c.face_id.in_(some))):
+            if day is not None:
+                found[face_id] = str(day)
+    return found
+
+
 def places_of(tx: Connection, sha256s: Collection[str]) -> dict[str, tuple[PicturePlace, ...]]:
     """Return the assets that show each of these contents."""
     found: dict[str, list[PicturePlace]] = {}

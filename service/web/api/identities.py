@@ -25,6 +25,7 @@ from service.web.library.identities import (
     PageQuery,
     TogetherAnswer,
 )
+from service.web.library.proposals import SimilarAnswer, SimilarQuery, SplitProposalAnswer
 from service.web.parameters import number_in, read_query
 from service.web.routes import Answer, Route, json_answer
 
@@ -63,6 +64,17 @@ async def get_nearest_identities(request: web.Request) -> web.StreamResponse:
 
 async def get_identities_together(request: web.Request) -> web.StreamResponse:
     return await _part(request, PageQuery, request.app[CONTEXT].library.together)
+
+
+async def get_similar_faces(request: web.Request) -> web.StreamResponse:
+    return await _part(request, SimilarQuery, request.app[CONTEXT].library.similar)
+
+
+async def get_split_proposal(request: web.Request) -> web.StreamResponse:
+    number = number_in(request, "number")
+    if (merged := await _merged(request, number)) is not None:
+        return merged
+    return json_answer(await request.app[CONTEXT].library.split_proposal(number))
 
 
 async def get_identity_history(request: web.Request) -> web.StreamResponse:
@@ -163,6 +175,21 @@ ROUTES = (
         summary="The identities in the same pictures",
         query=PageQuery,
         answers=OF_ONE | {200: Answer("A page", body=TogetherAnswer, example=examples.TOGETHER), 400: WRONG_QUERY},
+    ),
+    Route(
+        method="GET",
+        path="/api/identities/{number}/similar",
+        handler=get_similar_faces,
+        summary="The faces of nobody that look like an identity, the nearest first",
+        query=SimilarQuery,
+        answers=OF_ONE | {200: Answer("The faces", body=SimilarAnswer, example=examples.SIMILAR), 400: WRONG_QUERY},
+    ),
+    Route(
+        method="GET",
+        path="/api/identities/{number}/split-proposal",
+        handler=get_split_proposal,
+        summary="The people that an identity seems to hold, as a proposal for a split",
+        answers=OF_ONE | {200: Answer("The parts", body=SplitProposalAnswer, example=examples.SPLIT_PROPOSAL)},
     ),
     Route(
         method="GET",

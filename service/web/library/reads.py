@@ -19,6 +19,7 @@ from service.web.library.identities import (
     PageQuery,
     TogetherAnswer,
 )
+from service.web.library.proposals import SimilarAnswer, SimilarQuery, SplitProposalAnswer
 from service.web.library.service import Job, JobsAnswer, SettingsAnswer, SourcesAnswer
 
 
@@ -39,6 +40,8 @@ class LibraryReads:
     eras: Callable[[int], Awaitable[ErasAnswer]]
     nearest: Callable[[int, NearestQuery], Awaitable[NearestAnswer]]
     together: Callable[[int, PageQuery], Awaitable[TogetherAnswer]]
+    similar: Callable[[int, SimilarQuery], Awaitable[SimilarAnswer]]
+    split_proposal: Callable[[int], Awaitable[SplitProposalAnswer]]
     history: Callable[[int, PageQuery], Awaitable[HistoryAnswer]]
     decisions: Callable[[DecisionsQuery], Awaitable[DecisionsPage]]
     face: Callable[[int], Awaitable[FaceAnswer | None]]

@@ -46,6 +46,7 @@ from service.store import (
     export_folder,
     exports,
     face_readings,
+    face_tables,
     faces,
     failures,
     folders,
@@ -151,7 +152,9 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     failures.items_at_crash: ("embed",),
     failures.list_failures: (),
     failures.count_by_reason: (),
-    identities.face_table: (RECIPE.space, 512),
+    face_tables.face_table: (RECIPE.space, 512),
+    face_tables.members_table: (RECIPE.space, 512, 1),
+    face_tables.members_and_near: (RECIPE.space, 1, np.eye(1, 512, dtype=np.float32)[0], 2.0),
     identities.all_memberships: (),
     identities.all_known: (),
     identities.given_names: (),
@@ -197,6 +200,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     identity_details.eras_of: (1,),
     identity_details.identity_details: (1, {}),
     identity_details.survivor: (1,),
+    identity_faces.dates_of_faces: ([1, 2, 3, 4, 5, 6],),
     identity_faces.browsed_faces: ([1, 2, 3, 4, 5, 6],),
     identity_faces.faces_by_column: (1, "time", Slice(50)),
     identity_faces.faces_by_quality: (1, Slice(50), None),
@@ -400,7 +404,7 @@ def test_members_are_carried_to_the_faces_at_their_places_and_back_again(store: 
     (new,) = store.read_now(members.members_of, 1)
     assert (new.face_id, new.box, new.sha256) == (face_id, Box(110, 105, 305, 302), old[0].sha256)
     assert store.read_now(decisions.constraints_now, OTHER.space).must_not == {(face_id, 7)}
-    assert len(store.read_now(identities.face_table, RECIPE.space, 512).face_ids) == 2, (
+    assert len(store.read_now(face_tables.face_table, RECIPE.space, 512).face_ids) == 2, (
         "kept for a return to that space"
     )
     store.write_now(spaces.use_space, RECIPE.space, carried_plan(store), NOON)
@@ -418,7 +422,7 @@ def test_two_spaces_are_kept_and_no_third(store: Store) -> None:
     nobody = GroupingPlan(new=(), joins=(), leaves=(), links=(), report=nothing_to_report())
     store.write_now(spaces.use_space, third.space, nobody, NOON)
     sizes = [
-        len(store.read_now(identities.face_table, name, 512).face_ids)
+        len(store.read_now(face_tables.face_table, name, 512).face_ids)
         for name in (RECIPE.space, OTHER.space, third.space)
     ]
     assert sizes == [0, 6, 1]

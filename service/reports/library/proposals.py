@@ -1,0 +1,70 @@
+"""Proposals about one identity, computed when they are asked for: a split, and further faces."""
+
+import numpy as np
+
+from immich_facesets.grouping.face_table import FaceTable
+from immich_facesets.grouping.identities import Known
+from immich_facesets.grouping.rules import GroupingRules
+from immich_facesets.grouping.similar_faces import Rivals, SimilarFace, centroid_of, similar_faces
+from immich_facesets.grouping.split_proposal import SplitProposal, propose_split
+from immich_facesets.spaces import OperatingPoints
+from service.computation import compute
+from service.passes.group_inputs.operating_points import points_today
+from service.reports.library.known_figures import KnownFigures
+from service.settings import Settings
+from service.store.database import Store
+from service.store.decisions import constraints_now
+from service.store.face_tables import members_and_near, members_table
+from service.store.faces import dimension_of
+from service.store.identities import all_known
+from service.store.spaces import grouped_points
+
+
+class Proposals:
+    """The proposals from what is stored now; no request is sent to an embedder."""
+
+    def __init__(self, store: Store, settings: Settings, figures: KnownFigures) -> None:
+        self._store = store
+        self._settings = settings
+        self._figures = figures
+
+    async def split(self, number: int) -> SplitProposal:
+        """Return the people that an identity seems to hold; no part where it has no faces."""
+        space, points, table, rules = await self._identity(number)
+        if len(table) == 0:
+            return SplitProposal((), (), ())
+        constraints = await self._store.read(constraints_now, space)
+        return await compute(propose_split, table, points, rules, together=constraints.together)
+
+    async def similar(self, number: int) -> tuple[SimilarFace, ...]:
+        """Return the faces of nobody that look like an identity, the nearest first."""
+        space, points, table, rules = await self._identity(number)
+        if len(table) == 0:
+            return ()
+        store = self._store
+        centroid = await compute(centroid_of, table, points, rules)
+        near = await store.read(members_and_near, space, number, centroid, points.drop)
+        known = {one.number: one for one in await store.read(all_known)}
+        return await compute(
+            similar_faces,
+            near,
+            known.get(number, Known(number, "asserted", is_locked=False, people=frozenset())),
+            frozenset(table.face_ids.tolist()),
+            await self._rivals(number),
+            await store.read(constraints_now, space),
+            points,
+            rules,
+        )
+
+    async def _identity(self, number: int) -> tuple[str, OperatingPoints, FaceTable, GroupingRules]:
+        """Return the space in use, its distances, the faces of an identity, and the rules."""
+        used = await self._store.read(grouped_points)
+        dimension = await self._store.read(dimension_of, used.space)
+        table = await self._store.read(members_table, used.space, dimension, number)
+        return used.space, points_today(self._settings, used), table, self._settings.grouping_rules(table.picture_count)
+
+    async def _rivals(self, number: int) -> Rivals:
+        means = await self._figures.means()
+        others = [one for one in sorted(means) if one != number]
+        vectors = [means[one].vector for one in others]
+        return Rivals(np.array(others, dtype=np.int64), np.array(vectors, dtype=np.float32).reshape(len(vectors), -1))
