@@ -18,7 +18,7 @@ from service.app import App, program_version
 from service.moderation.over_api import ApiDecisions, kept_answers
 from service.monitoring.event_loop_lag import EventLoopWatch
 from service.passes.fan_out import first_error
-from service.progress import SyncKind
+from service.progress import JobKind
 from service.reports.library import library_reads
 from service.reports.status import dropped_warnings, stored_status
 from service.sources import SourceAwayError
@@ -58,7 +58,7 @@ class Service:
         self._on_serving = on_serving
         self.login_links = LoginLinks(time.monotonic)
         self._trigger = SyncTrigger(schedule_of(app.settings), on_next=app.board.set_next_sync)
-        self._requests: asyncio.Queue[tuple[SyncKind, str | None]] = asyncio.Queue(maxsize=1)
+        self._requests: asyncio.Queue[tuple[JobKind, str | None]] = asyncio.Queue(maxsize=1)
         self._last: Result | None = None
         self._away: frozenset[str] = frozenset()
 
@@ -74,7 +74,8 @@ class Service:
             decisions=ApiDecisions(app.store, app.tree, app.context.clock).calls(),
             answers=kept_answers(app.store, app.context.clock),
             token=token,
-            request_sync=self.request_sync,
+            request_job=self.request_job,
+            cancel_job=app.runner.cancel,
             status=self.status,
             ready=self.ready,
             registry=app.metrics.registry,
@@ -115,8 +116,10 @@ class Service:
             try:
                 result = await self._app.runner.run(kind, source=source)
             except RequestError as error:  # the source was removed after the sync was requested
-                log.warning("wish_not_met", message=str(error))
+                log.warning("request_not_met", message=str(error))
                 continue
+            if kind == "export":
+                continue  # it tells nothing of the sources
             self._last = result
             self._away = result.error.sources if isinstance(result.error, SourceAwayError) else frozenset()
             if result.outcome is Outcome.OUTAGE and not self._away:
@@ -124,7 +127,7 @@ class Service:
             elif result.outcome is Outcome.BUG:
                 await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _next_request(self) -> tuple[SyncKind, str | None]:
+    async def _next_request(self) -> tuple[JobKind, str | None]:
         """Return the next sync: a requested one, or that of the schedule or of a source that is back."""
         request = asyncio.create_task(self._requests.get())
         waiting = [request, asyncio.create_task(self._trigger.wait())]
@@ -179,8 +182,10 @@ class Service:
                     log.info("database_back")
                 return pause > _FIRST_LOOK_SECONDS
 
-    def request_sync(self, kind: SyncKind, source: str | None) -> shown.SyncRequest:
-        """Request a sync; refused while one runs."""
+    def request_job(self, kind: JobKind, source: str | None) -> shown.JobRequest:
+        """Request a job; refused while one runs."""
+        if kind == "export" and source is not None:
+            raise RequestError("an export is about all sources: leave the source out", status=400)
         if source is not None and source not in self._app.runner.source_names:
             raise RequestError(f"there is no source {source!r}", status=404)
         if self._app.runner.is_running or self._requests.full():

@@ -18,7 +18,7 @@ ENOUGH_ITEMS = 20
 RATE_SECONDS = 60.0
 """The time whose items make the rate of a stage, longer where they are few: it follows what is slower than before."""
 
-SyncKind = Literal["incremental", "faces", "full"]
+JobKind = Literal["incremental", "faces", "full", "export"]
 """The kinds of syncs: of changes; of changes and of the faces of all pictures; of the whole library."""
 
 

@@ -13,7 +13,7 @@ from immich_facesets.runtime.shutdown import ExitCode, stop_event
 from service.app import App, chosen_users, open_app
 from service.cli.terminal import as_sentence, kept_note, print_line, print_remark, shown
 from service.daemon import Service
-from service.progress import SyncKind
+from service.progress import JobKind
 from service.reports.status import dropped_warnings, stored_status
 from service.settings import Settings, load_settings
 from service.sync.outcome import UP_TO_DATE, Outcome, Result, cut_off
@@ -64,7 +64,7 @@ def sync(
     return asyncio.run(_sync(settings, "full" if full else "faces" if faces else "incremental", source))
 
 
-async def _sync(settings: Settings, kind: SyncKind, source: str | None) -> int:
+async def _sync(settings: Settings, kind: JobKind, source: str | None) -> int:
     stop = stop_event()
     async with open_app(settings, chosen_users(settings), stop) as app, shown(app.board):
         result = await unless_stopped(app.runner.run(kind, source=source), stop)

@@ -506,7 +506,7 @@ sync_runs = Table(
     "sync_runs",
     metadata,
     Column("run_id", Integer, primary_key=True, autoincrement=True),
-    Column("kind", String(20), nullable=False),  # incremental | faces | full
+    Column("kind", String(20), nullable=False),  # incremental | faces | full | export
     Column("sources", JSON, nullable=False),
     Column("started_at", Instant, nullable=False),
     Column("ended_at", Instant),

@@ -1,10 +1,10 @@
-"""Runner of one whole sync, from discover to publish: one at a time, with its outcome."""
+"""Runner of whole syncs, from discover to publish, and of exports: one at a time, with its outcome."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
 import structlog
@@ -26,13 +26,13 @@ from service.passes.publish import Publish
 from service.passes.publishing.counts import PublishCounts
 from service.passes.unchanged import UnchangedCheck
 from service.passes.withdraw import withdraw
-from service.progress import Stage, SyncKind
+from service.progress import JobKind, Stage
 from service.sources import Source
 from service.store import face_readings, named_values, runs, spaces
 from service.store.database_errors import DatabaseAwayError
 from service.sync.outcome import UP_TO_DATE, Outcome, Result, cut_off, ended_by, together
 from service.sync.progress_log import logged
-from service.sync.stopping import StopRequestedError
+from service.sync.stopping import JobStop, StopRequestedError, until_stopped
 from service.sync.unread import UNREAD, counting_unread, with_unread
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ class _Sync:
     """One sync: the sources that it is about, its counts so far, and the pictures that it leaves unread, by reason."""
 
     run_id: int
-    kind: SyncKind
+    kind: JobKind
     names: tuple[str, ...]
     started: datetime
     counts: dict[str, int] = field(default_factory=dict)
@@ -67,6 +67,8 @@ class Runner:
         update_sources: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._context = context
+        self._process_stop = context.stop
+        self._running: tuple[int, JobStop] | None = None
         self._sources = sources
         self._pool = pool
         self._tree = tree
@@ -83,9 +85,16 @@ class Runner:
     def source_names(self) -> tuple[str, ...]:
         return tuple(self._sources)
 
-    async def run(self, kind: SyncKind, *, source: str | None = None) -> Result:
+    def cancel(self, run_id: int) -> bool:
+        """Let a job end as a stop of the process would end it; False where it does not run."""
+        if self._running is None or self._running[0] != run_id:
+            return False
+        self._running[1].set()
+        return True
+
+    async def run(self, kind: JobKind, *, source: str | None = None) -> Result:
         """
-        Run one whole sync of every source, or of one. Any error becomes its outcome; cancellation passes through.
+        Run one job: a sync of every source, or of one, or an export. Any error becomes its outcome; cancellation passes through.
 
         ``update_sources`` determines the sources at the start.
         """
@@ -143,7 +152,7 @@ class Runner:
             )
         return info
 
-    async def _run(self, kind: SyncKind, names: tuple[str, ...]) -> Result:
+    async def _run(self, kind: JobKind, names: tuple[str, ...]) -> Result:
         store, clock, board = self._context.store, self._context.clock, self._context.board
         started = clock()
         try:
@@ -157,7 +166,7 @@ class Runner:
         result = cut_off(sync.counts)
         try:
             async with logged(board):
-                judged = await self._judge(self._stages(sync), sync.counts)
+                judged = await self._unless_cancelled(sync)
             result = with_unread(judged, sync.unread)
         finally:  # also when cancelled: the row records the outcome
             result = await self._write_end(run_id, result)
@@ -167,6 +176,17 @@ class Runner:
                 log.warning("pictures_not_read", run=run_id, reasons=sync.unread)
             log.info("sync_ended", run=run_id, outcome=result.outcome.value, message=result.message, **result.counts)
         return result
+
+    async def _unless_cancelled(self, sync: "_Sync") -> Result:
+        """Return how the stages end, or were cut off some seconds after the job was cancelled."""
+        stop = JobStop(self._process_stop)
+        self._running, self._context = (sync.run_id, stop), replace(self._context, stop=stop)
+        work = asyncio.create_task(self._judge(self._stages(sync), sync.counts))
+        try:
+            await until_stopped(work, stop)
+        finally:
+            self._running, self._context = None, replace(self._context, stop=self._process_stop)
+        return cut_off(sync.counts) if work.cancelled() else work.result()
 
     async def _write_end(self, run_id: int, result: Result) -> Result:
         """Store how a sync ended; an error in doing so becomes the outcome when there was no other."""
@@ -196,6 +216,8 @@ class Runner:
     async def _stages(self, sync: "_Sync") -> str:
         """Run all stages in order; return the message for the user."""
         context, names, counts = self._context, sync.names, sync.counts
+        if sync.kind == "export":
+            return await self._export(counts)
         await self._apply_size_rule()
         await withdraw(context, self._tree)  # an earlier sync may have ended before
         refused: dict[str, SetupError | TransientError] = {}
@@ -225,6 +247,15 @@ class Runner:
         if refused:
             raise together(refused, of=len(names))
         return message
+
+    async def _export(self, counts: dict[str, int]) -> str:
+        """Bring the face sets up to date with the decisions; return the message for the user."""
+        await withdraw(self._context, self._tree)
+        async with self._stage("publish"):
+            publish = await self._open_publish()
+            with adding_up(counts, "publish", publish.counts):
+                await publish.run()
+        return "the face sets are up to date"
 
     async def _embed(
         self, names: tuple[str, ...], refused: Mapping[str, SetupError | TransientError], counts: dict[str, int]

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from service.progress import ProgressBoard, SyncKind
+from service.progress import JobKind, ProgressBoard
 from service.web.library.decisions import DecisionCalls, KeptAnswers
 from service.web.library.reads import LibraryReads
 from service.web.login_links import LoginLinks
-from service.web.schemas import Readiness, StatusFacts, SyncRequest
+from service.web.schemas import JobRequest, Readiness, StatusFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,8 @@ class WebContext:
     """
     The values and callables that the HTTP handlers need.
 
-    ``library`` answers what the library holds, and ``decisions`` makes decisions. ``answers`` keeps those to other writes. ``request_sync(kind, source)`` starts a sync or refuses at once; it raises ``RequestError`` for an unknown source.
+    ``library`` answers what the library holds, and ``decisions`` makes decisions. ``answers`` keeps those to other writes. ``request_job(kind, source)`` starts a job or refuses at once; it
+    raises ``RequestError`` for an unknown source. ``cancel_job(number)`` is False where no such job runs.
     ``token`` None disables authentication, which ``serve_web`` allows on loopback only. ``allowed_hosts`` are the names
     accepted in the ``Host`` header beside addresses and ``localhost``. Empty means any name, because DNS rebinding
     gains nothing against a token. ``base_path`` is what all addresses begin with, "" for none. ``ended_sessions`` are the
@@ -33,7 +34,8 @@ class WebContext:
     decisions: DecisionCalls
     answers: KeptAnswers
     token: str | None = field(repr=False)
-    request_sync: Callable[[SyncKind, str | None], SyncRequest]
+    request_job: Callable[[JobKind, str | None], JobRequest]
+    cancel_job: Callable[[int], bool]
     status: Callable[[], Awaitable[StatusFacts]]
     ready: Callable[[], Awaitable[Readiness]]
     registry: CollectorRegistry

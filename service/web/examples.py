@@ -160,9 +160,9 @@ STATUS = _schemas.StatusAnswer(
     progress=_Progress(changed_at=_THEN),
     facts=_schemas.StatusFacts(runs=(_RUN,), failures=(_FAILURE,), failures_by_reason=(_CORRUPT,)),
 )
-RUNS = _schemas.RunsAnswer(runs=(_RUN,))
 FAILURES = _schemas.FailuresAnswer(total=1, by_reason=(_CORRUPT,), failures=(_FAILURE,))
-SYNC = _schemas.SyncAnswer(result="accepted")
+CANCELLED = _schemas.CancelAnswer(cancelling=41)
+JOB_REQUESTED = _schemas.JobAnswer(result="accepted")
 
 _FACESET = _facesets.Faceset(
     directory="faceset_003",

@@ -151,7 +151,7 @@ def headline(progress: Progress, last: Run | None, objections: Sequence[Objectio
         since = "" if progress.started_at is None else f", started {relative(progress.started_at, now)}"
         kind = progress.kind.capitalize() or "A"
         title = running[0].doing if running else "Syncing"
-        return Headline("busy", title, f"{kind} sync{since}")
+        return Headline("busy", title, f"{kind}{since}" if progress.kind == "export" else f"{kind} sync{since}")
     following = "" if progress.next_sync_at is None else f"Next sync {relative(progress.next_sync_at, now)}"
     if last is None:
         return Headline("good", "Ready for the first sync", following)

@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 from immich_facesets.errors import RequestError
 from immich_facesets.wire import ErrorBody
 from immich_facesets.wording import counted
-from service.progress import Progress, SyncKind
+from service.progress import JobKind, Progress
 from service.web import formatting, histogram
 from service.web.context import CONTEXT, WebContext
 from service.web.forms import read_form
@@ -28,8 +28,8 @@ SHOWN_FAILURES = 20
 YEAR_SECONDS = 365 * 24 * 3600
 
 NOTICES = {
-    "accepted": "The sync is starting.",
-    "already_running": "A sync is running already.",
+    "accepted": "The job is starting.",
+    "already_running": "A job is running already.",
 }
 
 
@@ -43,7 +43,7 @@ class PageState:
     @property
     def last_run(self) -> Run | None:
         """The latest run that ended."""
-        return next((run for run in self.facts.runs if run.ended_at is not None), None)
+        return next((run for run in self.facts.runs if run.ended_at is not None and run.kind != "export"), None)
 
 
 async def page_state(context: WebContext) -> PageState:
@@ -105,11 +105,11 @@ async def show_status(request: web.Request) -> web.StreamResponse:
 async def sync_from_form(request: web.Request) -> web.StreamResponse:
     """Start a sync from the button of the status page, for browsers without scripts."""
     asked = (await read_form(request)).get("kind", "incremental")
-    kind = next((known for known in get_args(SyncKind) if known == asked), None)
+    kind = next((known for known in get_args(JobKind) if known == asked), None)
     if kind is None:
-        raise RequestError(f"there is no such kind of sync; there are: {', '.join(get_args(SyncKind))}", status=400)
+        raise RequestError(f"there is no such kind of sync; there are: {', '.join(get_args(JobKind))}", status=400)
     context = request.app[CONTEXT]
-    raise web.HTTPSeeOther(f"{context.base_path}/?notice={context.request_sync(kind, None)}")
+    raise web.HTTPSeeOther(f"{context.base_path}/?notice={context.request_job(kind, None)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ ROUTES = (
         path="/sync",
         handler=sync_from_form,
         summary="Start a sync from the status page",
-        form={"kind": " or ".join(get_args(SyncKind))},
+        form={"kind": " or ".join(get_args(JobKind))},
         answers={
             303: Answer("To the status page, which says what became of it", redirects=True),
             400: Answer("No such kind of sync, or a malformed request", body=ErrorBody),

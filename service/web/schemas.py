@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 import msgspec
 
 from immich_facesets.calibration.thresholds import PointsInUse
-from service.progress import Progress, SyncKind
+from service.progress import JobKind, Progress
 
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """An aware datetime; ISO 8601 on the wire."""
 
-SyncRequest = Literal["accepted", "already_running"]
+JobRequest = Literal["accepted", "already_running"]
 """The result of a sync request: a sync was started, or one is already running and the request has no effect."""
 
 
@@ -174,12 +174,6 @@ class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
     facts: StatusFacts
 
 
-class RunsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The latest runs, newest first."""
-
-    runs: tuple[Run, ...]
-
-
 class FailuresAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The latest failures, newest first; ``total`` counts all of them."""
 
@@ -188,19 +182,26 @@ class FailuresAnswer(msgspec.Struct, frozen=True, kw_only=True):
     failures: tuple[Failure, ...]
 
 
-class SyncQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class JobQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
-    A request for a sync of one source, or of all when ``source`` is None.
+    A request for a sync of one source, or of all when ``source`` is None, or for an export.
 
     ``incremental`` lists what changed. ``faces`` also reads the faces of all pictures again. ``full`` lists the whole
-    library, which finds deleted pictures, and reads all faces too.
+    library, which finds deleted pictures, and reads all faces too. ``export`` brings the face sets up to date with the
+    decisions, without any listing; it has no source.
     """
 
-    kind: SyncKind = "incremental"
+    kind: JobKind = "incremental"
     source: str | None = None
 
 
-class SyncAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a sync request."""
+class JobAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a request for a job."""
 
-    result: SyncRequest
+    result: JobRequest
+
+
+class CancelAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that ends soon: between two items, or a few seconds later. Nothing that is done is lost."""
+
+    cancelling: int

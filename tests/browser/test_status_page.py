@@ -216,13 +216,13 @@ async def test_everything_can_be_done_with_the_keyboard() -> None:
         await expect(button).to_be_focused()
         await page.keyboard.press("Enter")
         await expect(page.locator("#stage-discover")).to_contain_text("Running")
-        await expect(page.locator("#toast")).to_have_text("The sync is starting.")
+        await expect(page.locator("#toast")).to_have_text("The job is starting.")
         assert scene.wishes == [("incremental", None)]
         scene.board.update_stage("discover", done=5)
         await expect(page.locator("#stage-discover")).to_contain_text("5")
         await expect(button).to_be_focused()
         await page.keyboard.press("Enter")
-        await expect(page.locator("#toast")).to_have_text("A sync is running already.")
+        await expect(page.locator("#toast")).to_have_text("A job is running already.")
         assert scene.wishes == [("incremental", None)]
         # The browser itself logs the 401 of the wrong token; there may be no other error.
         assert [text for text in guest.complaints if "401" not in text] == []
@@ -255,7 +255,7 @@ async def test_it_works_without_scripts() -> None:
     ):
         await guest.log_in(f"http://{listen}/")
         await guest.page.get_by_role("button", name="Full sync").click()
-        await expect(guest.page.get_by_text("The sync is starting.")).to_be_visible()
+        await expect(guest.page.get_by_text("The job is starting.")).to_be_visible()
         await expect(guest.page.locator("#stage-discover")).to_contain_text("Running")
         assert scene.wishes == [("full", None)]
         await guest.page.get_by_role("button", name="Log out").click()
@@ -332,7 +332,7 @@ async def test_it_works_below_a_path_of_its_host() -> None:
             ("/faces", "Strict")
         ]
         await page.get_by_role("button", name="Full sync").click()
-        await expect(page.locator("#toast")).to_have_text("The sync is starting.")
+        await expect(page.locator("#toast")).to_have_text("The job is starting.")
         await expect(page.locator("#stage-discover")).to_contain_text("Running")
         assert scene.wishes == [("full", None)]
         await page.goto(f"{url}/faces/?notice=accepted")

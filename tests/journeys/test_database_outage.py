@@ -71,7 +71,7 @@ async def test_a_service_without_its_database_says_so_stays_alive_and_recovers_b
             answer = await client.get("/readyz")
             assert (answer.status_code, MESSAGE in answer.text) == (503, True)
             assert (await client.get("/api/status")).status_code == 503
-            assert (await client.post("/api/sync", json={"kind": "full"})).status_code == 202
+            assert (await client.post("/api/jobs", json={"kind": "full"})).status_code == 202
             await until(lambda: service.stderr.count('"database_down"') == number)  # noqa: B023 - of this turn
             assert (await client.get("/healthz")).status_code == 200
             await asyncio.to_thread(postgres.start)
@@ -83,7 +83,7 @@ async def test_a_service_without_its_database_says_so_stays_alive_and_recovers_b
 
 async def outcomes(client: httpx.AsyncClient) -> list[str]:
     """The outcomes of all finished syncs, the oldest first."""
-    runs: list[dict[str, Any]] = (await client.get("/api/runs")).json()["runs"]
+    runs: list[dict[str, Any]] = (await client.get("/api/jobs")).json()["jobs"]
     return [run["outcome"] for run in reversed(runs) if run["outcome"]]
 
 

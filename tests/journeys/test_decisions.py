@@ -192,7 +192,7 @@ async def test_a_write_over_the_api_that_a_kill_cut_off_is_made_once_under_its_k
 async def synced_under(client: httpx.AsyncClient, key: str) -> httpx.Response:
     """Ask for a sync under a key, once the one of the start is over."""
     while True:
-        answer = await client.post("api/sync", json={"kind": "full"}, headers={"Idempotency-Key": key})
+        answer = await client.post("api/jobs", json={"kind": "full"}, headers={"Idempotency-Key": key})
         if answer.status_code != 409:
             return answer
         await asyncio.sleep(0.1)

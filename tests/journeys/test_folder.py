@@ -446,14 +446,14 @@ async def test_a_running_service_takes_up_a_folder_with_its_next_sync(trip: Trip
         await until(lambda: idle(client, 1))
         second = await trip.run("sources", "add-folder", str(trip.root / "Winter"), "--name", "second")
         assert second.code == 0, second.stderr
-        assert (await client.post("/api/sync")).status_code == 202
+        assert (await client.post("/api/jobs")).status_code == 202
         await until(lambda: idle(client, 2))
         status = (await client.get("/api/status")).json()
         kinds = {source["name"]: (source["kind"], source["assets"]) for source in status["facts"]["library"]["sources"]}
         assert kinds == {"album": ("folder", 13), "second": ("folder", 12)}
         assert {remote["name"] for remote in status["progress"]["remotes"]} >= {"folder album", "folder second"}
         shutil.rmtree(trip.root / "Winter")
-        assert (await client.post("/api/sync")).status_code == 202
+        assert (await client.post("/api/jobs")).status_code == 202
         await until(lambda: idle(client, 3))
         assert (await client.get("/readyz")).status_code == 503
         runs = (await client.get("/api/status")).json()["facts"]["runs"]
@@ -482,9 +482,9 @@ async def test_a_request_for_a_source_that_was_just_removed_does_not_end_the_ser
     async with serving(journey) as (service, client):
         await until(lambda: idle(client, 1))
         assert (await trip.run("sources", "remove", "album")).code == 0
-        assert (await client.post("/api/sync", json={"source": "album"})).status_code == 202
+        assert (await client.post("/api/jobs", json={"source": "album"})).status_code == 202
         await until(lambda: trip.listed() == {})
-        assert (await client.post("/api/sync")).status_code == 202
+        assert (await client.post("/api/jobs")).status_code == 202
         await until(lambda: idle(client, 2))
         assert service.is_running
     assert trip.files() == {}

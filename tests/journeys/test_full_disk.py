@@ -166,7 +166,7 @@ async def test_serve_survives_a_full_disk(journey: Journey, tmp_path: Path) -> N
             disk.run("sh", "-c", f"head -c 100m /dev/zero > '{filler}' || true")
             for number in range(len(journey.placed.library.shots) - LATE, len(journey.placed.library.shots)):
                 journey.immich.touch(add_shot(journey.immich, journey.placed.library, number))
-            assert (await client.post("/api/sync", json={"kind": "full"})).is_success
+            assert (await client.post("/api/jobs", json={"kind": "full"})).is_success
             await until(lambda: outcomes() == ["done", "setup"] or "sync_not_begun" in service.stderr)
             readiness = await client.get("/readyz")
             assert readiness.status_code == 503
@@ -174,7 +174,7 @@ async def test_serve_survives_a_full_disk(journey: Journey, tmp_path: Path) -> N
             assert "free some space" in readiness.text
 
             disk.run("rm", filler)
-            assert (await client.post("/api/sync", json={"kind": "full"})).is_success
+            assert (await client.post("/api/jobs", json={"kind": "full"})).is_success
             await until(lambda: outcomes().count("done") == 2)
             assert (await client.get("/readyz")).status_code == 200
         service.signal(signal.SIGTERM)

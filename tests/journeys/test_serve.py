@@ -22,7 +22,7 @@ STOP_SECONDS = 10.0
 
 
 async def last_run(client: httpx.AsyncClient) -> dict[str, Any]:
-    runs = (await client.get("/api/runs")).json()["runs"]
+    runs = (await client.get("/api/jobs")).json()["jobs"]
     return dict(runs[0]) if runs else {"outcome": None}
 
 
@@ -171,7 +171,7 @@ async def test_a_sync_of_faces_by_the_api_reads_the_faces_of_all_pictures_again(
     async with serving(journey) as (_, client):
         first = await until_run(client, "done")
         read = journey.immich.requests.count("faces")
-        assert (await client.post("/api/sync", json={"kind": "faces"})).status_code == 202
+        assert (await client.post("/api/jobs", json={"kind": "faces"})).status_code == 202
 
         async def ended_after_it() -> dict[str, Any] | None:
             run = await last_run(client)
@@ -181,6 +181,55 @@ async def test_a_sync_of_faces_by_the_api_reads_the_faces_of_all_pictures_again(
         assert (run["kind"], run["outcome"]) == ("faces", "done")
         shown = [asset for asset in journey.immich.library.assets.values() if not asset.is_trashed]
         assert journey.immich.requests.count("faces") - read >= len(shown)
+
+
+async def ended_job(client: httpx.AsyncClient, number: int) -> dict[str, Any] | None:
+    run = await last_run(client)
+    return run if run.get("id") == number and run["outcome"] is not None else None
+
+
+async def test_an_export_after_a_decision_writes_its_face_sets_without_a_listing(
+    journey: Journey, unkilled: Unkilled
+) -> None:
+    journey.begin_from(unkilled.synced)
+    async with serving(journey) as (_, client):
+        first = await until_run(client, "done")
+        (one, *_) = (await client.get("/api/identities")).json()["identities"]
+        folder = journey.data / "exports" / f"faceset_{one['number']:03d}"
+        assert folder.exists()
+        never = {"decisions": [{"action": "never_export", "identity": one["number"]}]}
+        assert (await client.post("/api/decisions", json=never)).status_code == 200
+        assert not folder.exists()
+        again = {"decisions": [{"action": "never_export", "identity": one["number"], "is_on": False}]}
+        assert (await client.post("/api/decisions", json=again)).status_code == 200
+        asked = journey.immich.requests.count()
+        answer = await client.post("/api/jobs", json={"kind": "export", "source": "anna"})
+        assert (answer.status_code, "leave the source out" in answer.text) == (400, True)
+        assert (await client.post("/api/jobs", json={"kind": "export"})).status_code == 202
+        run: dict[str, Any] = await until(lambda: ended_job(client, first["id"] + 1), pause=0.05)
+        assert (run["kind"], run["outcome"]) == ("export", "done")
+        assert folder.exists()
+        assert journey.immich.requests.count() == asked, "Immich is not asked for anything"
+
+
+async def test_a_cancelled_sync_ends_between_two_pictures_and_the_next_goes_on(
+    journey: Journey, unkilled: Unkilled
+) -> None:
+    journey.immich.faults.add("original", "slow", delay=0.3)
+    async with serving(journey) as (service, client):
+        await until(journey.fetched)
+        assert (await client.post("/api/jobs/1/cancel")).status_code == 202
+        run: dict[str, Any] = await until(lambda: ended_job(client, 1), pause=0.05)
+        assert run["outcome"] == "stopped"
+        assert service.is_running
+        assert (await client.post("/api/jobs/1/cancel")).status_code == 409
+        assert (await client.post("/api/jobs/99/cancel")).status_code == 404
+        journey.immich.faults.clear()
+        assert (await client.post("/api/jobs")).status_code == 202
+        run = await until(lambda: ended_job(client, 2), pause=0.05)
+        assert run["outcome"] == "done"
+    assert len(journey.fetched()) == len(set(journey.fetched())), "nothing is fetched twice"
+    assert journey.result().differences(unkilled.first) == []
 
 
 async def test_it_serves_below_the_path_that_the_settings_name(journey: Journey, unkilled: Unkilled) -> None:
@@ -202,13 +251,13 @@ async def test_there_are_never_two_syncs_at_once(journey: Journey) -> None:
     async with serving(journey) as (_, client):
         await until(journey.fetched)
         for _ in range(3):
-            assert (await client.post("/api/sync", json={"kind": "full"})).status_code == 409
+            assert (await client.post("/api/jobs", json={"kind": "full"})).status_code == 409
         beside = await journey.sync()
         assert beside.code == ExitCode.SETUP
         assert "another immich-facesets is working in the data folder" in beside.stderr
         run = await until_run(client, "done")
         assert run["id"] == 1
-        assert (await client.post("/api/sync", json={"kind": "full"})).status_code == 202
+        assert (await client.post("/api/jobs", json={"kind": "full"})).status_code == 202
         journey.immich.faults.clear()
 
         async def ran_again() -> bool:

@@ -22,6 +22,7 @@ from service.web.login_links import LoginLinks
 from service.web.parameters import PATH_PARAMETERS
 from service.web.schemas import (
     Failure,
+    JobRequest,
     LibraryCounts,
     ModelFacts,
     Readiness,
@@ -29,7 +30,6 @@ from service.web.schemas import (
     Run,
     SourceCounts,
     StatusFacts,
-    SyncRequest,
 )
 from service.web.server import serve_web
 
@@ -158,7 +158,7 @@ class Scene:
             raise self.trouble
         self.ended_sessions = dict(ended)
 
-    def request_sync(self, kind: str, source: str | None) -> SyncRequest:
+    def request_job(self, kind: str, source: str | None) -> JobRequest:
         if self.trouble is not None:
             raise self.trouble
         if self.board.now.run_id is not None:
@@ -167,6 +167,12 @@ class Scene:
         self.board.begin(run_id=42, kind=kind, started_at=datetime.now(UTC))
         self.board.update_stage("discover", state="running")
         return "accepted"
+
+    def cancel_job(self, number: int) -> bool:
+        is_running = self.board.now.run_id == number
+        if is_running:
+            self.board.end("stopped on request")
+        return is_running
 
     async def status(self) -> StatusFacts:
         if self.trouble is not None:
@@ -185,7 +191,8 @@ class Scene:
             decisions=self.decisions,
             answers=self.answers,
             token=token,
-            request_sync=self.request_sync,
+            request_job=self.request_job,
+            cancel_job=self.cancel_job,
             status=self.status,
             ready=self.ready,
             registry=Metrics(self.board, version="1.2.3").registry,

@@ -1,6 +1,6 @@
 """The HTTP API, one module for each noun; handlers read parameters, call, and answer."""
 
-from service.web.api import decisions, faces, facesets, identities, operations, pictures, service
+from service.web.api import decisions, faces, facesets, identities, jobs, operations, pictures, service
 from service.web.routes import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -10,5 +10,6 @@ ROUTES: tuple[Route, ...] = (
     *pictures.ROUTES,
     *facesets.ROUTES,
     *decisions.ROUTES,
+    *jobs.ROUTES,
     *service.ROUTES,
 )

@@ -1,8 +1,7 @@
-"""Operations: health, metrics, the content of the status page as JSON, and the start of a sync."""
+"""Operations: health, metrics, and the content of the status page as JSON."""
 
 import asyncio
 
-import msgspec
 from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
@@ -11,18 +10,12 @@ from immich_facesets.wire import ErrorBody
 from service.web import examples
 from service.web.auth import KEYRING
 from service.web.context import CONTEXT
-from service.web.json_bodies import decode_json
-from service.web.preconditions import IDEMPOTENCY_KEY, key_of
-from service.web.problems import problem_response
 from service.web.routes import Access, Answer, Route, json_answer
 from service.web.schemas import (
     FailuresAnswer,
     Health,
     ReadinessAnswer,
-    RunsAnswer,
     StatusAnswer,
-    SyncAnswer,
-    SyncQuestion,
 )
 
 METRICS = "/metrics"
@@ -62,30 +55,11 @@ async def get_status(request: web.Request) -> web.StreamResponse:
     )
 
 
-async def get_runs(request: web.Request) -> web.StreamResponse:
-    facts = await request.app[CONTEXT].status()
-    return json_answer(RunsAnswer(runs=facts.runs))
-
-
 async def get_failures(request: web.Request) -> web.StreamResponse:
     facts = await request.app[CONTEXT].status()
     return json_answer(
         FailuresAnswer(total=facts.failure_count, by_reason=facts.failures_by_reason, failures=facts.failures)
     )
-
-
-async def post_sync(request: web.Request) -> web.StreamResponse:
-    question = decode_json(await request.read(), SyncQuestion)
-    answers, key = request.app[CONTEXT].answers, await key_of(request)
-    if key is not None and (known := await answers.known(key)) is not None:
-        return json_answer(msgspec.json.decode(known, type=SyncAnswer), status=202)
-    result = request.app[CONTEXT].request_sync(question.kind, question.source)
-    if result == "already_running":
-        return problem_response(409, result, "A sync is running already.")
-    answer = SyncAnswer(result=result)
-    if key is not None:
-        await answers.keep(key, msgspec.json.encode(answer))
-    return json_answer(answer, status=202)
 
 
 NOT_AVAILABLE = Answer("Not available now; the message gives the reason", body=ErrorBody)
@@ -126,32 +100,9 @@ ROUTES = (
     ),
     Route(
         method="GET",
-        path="/api/runs",
-        handler=get_runs,
-        summary="The latest syncs, newest first",
-        answers={200: Answer("The runs", body=RunsAnswer, example=examples.RUNS), 503: NOT_AVAILABLE},
-    ),
-    Route(
-        method="GET",
         path="/api/failures",
         handler=get_failures,
         summary="What failed and will be tried again",
         answers={200: Answer("The failures", body=FailuresAnswer, example=examples.FAILURES), 503: NOT_AVAILABLE},
-    ),
-    Route(
-        method="POST",
-        path="/api/sync",
-        handler=post_sync,
-        summary="Start a sync now; an empty body asks for an incremental sync of every source",
-        question=SyncQuestion,
-        headers=(IDEMPOTENCY_KEY,),
-        answers={
-            202: Answer("Started", body=SyncAnswer, example=examples.SYNC),
-            400: Answer("Not a valid sync request", body=ErrorBody),
-            404: Answer("No such source", body=ErrorBody),
-            409: Answer("A sync is running already", body=ErrorBody),
-            422: Answer("The key was used for another request", body=ErrorBody),
-            503: NOT_AVAILABLE,
-        },
     ),
 )

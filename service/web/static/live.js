@@ -100,7 +100,7 @@ document.addEventListener("submit", async (event) => {
   event.preventDefault();
   const button = event.submitter;
   if (button.getAttribute("aria-disabled") === "true") {
-    tell("A sync is running already.");
+    tell("A job is running already.");
     return;
   }
   const question = {
@@ -108,8 +108,8 @@ document.addEventListener("submit", async (event) => {
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify({ kind: button.value }),
   };
-  const answer = await fetch(`${BASE}api/sync`, question).catch(() => null);
-  if (answer?.ok) tell("The sync is starting.");
+  const answer = await fetch(`${BASE}api/jobs`, question).catch(() => null);
+  if (answer?.ok) tell("The job is starting.");
   else if (answer?.status === 401) location.reload();
   else tell(answer ? (await answer.json()).detail : "The service cannot be reached.");
 });

@@ -142,14 +142,14 @@ async def test_serve_syncs_at_once_takes_requests_one_at_a_time_and_stops_quickl
     token = {"Authorization": f"Bearer {web_token(app.settings)}"}
     async with httpx.AsyncClient(base_url=f"http://{await bound}", headers=token, trust_env=False) as client:
         await until(lambda: app.runner.is_running)
-        assert (await client.post("/api/sync", json={})).status_code == 409
+        assert (await client.post("/api/jobs", json={})).status_code == 409
         await until(lambda: not app.runner.is_running)
         assert (await client.get("/readyz")).status_code == 200
         status = (await client.get("/api/status")).json()
         assert status["facts"]["runs"][0]["outcome"] == "done"
         assert status["progress"]["next_sync_at"] is not None
-        assert (await client.post("/api/sync", json={"kind": "full"})).status_code == 202
-        assert (await client.post("/api/sync", json={"source": "carla"})).status_code == 404
+        assert (await client.post("/api/jobs", json={"kind": "full"})).status_code == 202
+        assert (await client.post("/api/jobs", json={"source": "carla"})).status_code == 404
     app.context.stop.set()
     async with asyncio.timeout(10):
         await serving
@@ -163,7 +163,7 @@ async def test_ended_sessions_are_kept_from_one_start_to_the_next(app: App) -> N
     serving = asyncio.create_task(Service(app, on_serving=lambda listen: bound.set_result(str(listen))).run())
     async with httpx.AsyncClient(base_url=f"http://{await bound}", trust_env=False) as client:
         cookies = [{"Cookie": f"{SESSION_COOKIE}={session}"} for session in (first, second)]
-        assert [(await client.get("/api/runs", headers=cookie)).status_code for cookie in cookies] == [401, 200]
+        assert [(await client.get("/api/jobs", headers=cookie)).status_code for cookie in cookies] == [401, 200]
         assert (await client.post("/logout", headers=cookies[1])).status_code == 303
     app.context.stop.set()
     async with asyncio.timeout(10):

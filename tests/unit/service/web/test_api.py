@@ -11,7 +11,7 @@ import pytest
 from web_scene import BEARER, HTML, Scene, busy_scene, invented_facts, visit
 
 from immich_facesets.errors import FacesetsError, ItemError, RequestError, SetupError, TransientError
-from service.progress import SyncKind
+from service.progress import JobKind
 from service.web.schemas import Objection, Readiness, StatusAnswer
 
 
@@ -47,13 +47,10 @@ async def test_the_status_is_whole_and_typed() -> None:
     assert (status.version, status.ready) == ("1.2.3", True)
 
 
-async def test_runs_and_failures_have_routes_of_their_own() -> None:
+async def test_failures_have_a_route_of_their_own() -> None:
     scene = Scene(facts=invented_facts(datetime.now(UTC)))
-    async with visit(scene) as client:
-        async with client.get("/api/runs", headers=BEARER) as answer:
-            assert [run["id"] for run in (await answer.json())["runs"]] == [41, 40, 39]
-        async with client.get("/api/failures", headers=BEARER) as answer:
-            told = await answer.json()
+    async with visit(scene) as client, client.get("/api/failures", headers=BEARER) as answer:
+        told = await answer.json()
     assert told["total"] == 4
     assert told["by_reason"] == [{"reason": "corrupt", "count": 3}, {"reason": "too_large", "count": 1}]
     assert [failure["reason"] for failure in told["failures"]] == ["corrupt", "too_large"]
@@ -62,28 +59,42 @@ async def test_runs_and_failures_have_routes_of_their_own() -> None:
 async def test_a_sync_starts_once() -> None:
     scene = Scene()
     async with visit(scene) as client:
-        async with client.post("/api/sync", headers=BEARER, json={"kind": "full", "source": "anna"}) as answer:
+        async with client.post("/api/jobs", headers=BEARER, json={"kind": "full", "source": "anna"}) as answer:
             assert (answer.status, await answer.json()) == (202, {"result": "accepted"})
-        async with client.post("/api/sync", headers=BEARER) as answer:
+        async with client.post("/api/jobs", headers=BEARER) as answer:
             assert (answer.status, (await answer.json())["reason"]) == (409, "already_running")
     assert scene.wishes == [("full", "anna")]
 
 
+async def test_a_running_job_is_cancelled_and_another_is_refused() -> None:
+    scene = Scene()
+    async with visit(scene) as client:
+        async with client.post("/api/jobs", headers=BEARER) as answer:
+            assert answer.status == 202
+        async with client.post("/api/jobs/42/cancel", headers=BEARER) as answer:
+            assert (answer.status, await answer.json()) == (202, {"cancelling": 42})
+        async with client.post("/api/jobs/42/cancel", headers=BEARER) as answer:
+            assert answer.status == 409
+        for number in ("1000", "x", "0"):
+            async with client.post(f"/api/jobs/{number}/cancel", headers=BEARER) as answer:
+                assert answer.status == 404
+
+
 async def test_a_sync_without_words_is_incremental_and_of_everything() -> None:
     scene = Scene()
-    async with visit(scene) as client, client.post("/api/sync", headers=BEARER) as answer:
+    async with visit(scene) as client, client.post("/api/jobs", headers=BEARER) as answer:
         assert answer.status == 202
     assert scene.wishes == [("incremental", None)]
 
 
-@pytest.mark.parametrize("kind", get_args(SyncKind))
-async def test_every_kind_of_sync_can_be_asked_for(kind: SyncKind) -> None:
+@pytest.mark.parametrize("kind", get_args(JobKind))
+async def test_every_kind_of_sync_can_be_asked_for(kind: JobKind) -> None:
     scene = Scene()
     async with visit(scene) as client:
-        async with client.post("/api/sync", headers=BEARER, json={"kind": kind}) as answer:
+        async with client.post("/api/jobs", headers=BEARER, json={"kind": kind}) as answer:
             assert answer.status == 202
         async with client.get("/api/openapi.json", headers=BEARER) as answer:
-            question = (await answer.json())["components"]["schemas"]["SyncQuestion"]
+            question = (await answer.json())["components"]["schemas"]["JobQuestion"]
         async with client.get("/", headers=BEARER) as answer:
             page = await answer.text()
     assert scene.wishes == [(kind, None)]
@@ -95,13 +106,13 @@ async def test_every_kind_of_sync_can_be_asked_for(kind: SyncKind) -> None:
 @pytest.mark.parametrize("body", [b"{", b'{"kind": "half"}', b'{"sauce": "anna"}', b"[]", b"\xff\xfe"])
 async def test_a_sync_that_makes_no_sense_is_refused(body: bytes) -> None:
     scene = Scene()
-    async with visit(scene) as client, client.post("/api/sync", headers=BEARER, data=body) as answer:
+    async with visit(scene) as client, client.post("/api/jobs", headers=BEARER, data=body) as answer:
         assert (answer.status, (await answer.json())["reason"]) == (400, "bad_request")
     assert scene.wishes == []
 
 
 async def test_a_request_of_endless_length_is_refused() -> None:
-    async with visit(Scene()) as client, client.post("/api/sync", headers=BEARER, data=b" " * 100_000) as answer:
+    async with visit(Scene()) as client, client.post("/api/jobs", headers=BEARER, data=b" " * 100_000) as answer:
         assert (answer.status, (await answer.json())["reason"]) == (413, "too_large")
 
 
@@ -161,7 +172,7 @@ async def test_unknown_addresses_and_methods_are_told_in_the_form_that_was_asked
         async with client.get("/nothing", headers=HTML) as answer:
             assert answer.status == 404
             assert "<h1" in await answer.text()
-        async with client.get("/api/sync", headers=BEARER) as answer:
+        async with client.get("/api/decisions/preview", headers=BEARER) as answer:
             assert (answer.status, answer.headers["Allow"]) == (405, "POST")
 
 

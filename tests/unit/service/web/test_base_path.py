@@ -80,9 +80,9 @@ async def test_the_session_of_a_path_is_not_sent_to_its_neighbours() -> None:
         (cookie,) = [morsel for morsel in client.cookie_jar if morsel.key == SESSION_COOKIE]
         assert cookie["path"] == BASE
         jar = client.cookie_jar
-        assert SESSION_COOKIE in jar.filter_cookies(client._build_url(f"{BASE}/api/runs"))
+        assert SESSION_COOKIE in jar.filter_cookies(client._build_url(f"{BASE}/api/jobs"))
         assert SESSION_COOKIE not in jar.filter_cookies(client._build_url("/facesets"))
-        async with client.get(f"{BASE}/api/runs") as answer:
+        async with client.get(f"{BASE}/api/jobs") as answer:
             assert answer.status == 200
         async with client.post(f"{BASE}/logout", allow_redirects=False) as answer:
             assert answer.headers["Location"] == f"{BASE}/login"
@@ -100,12 +100,12 @@ async def test_a_cookie_of_the_time_before_the_path_neither_hinders_a_login_nor_
         client.cookie_jar.clear()
         for pair in ((new, "0" * 32), ("0" * 32, new), (new, old)):
             both = {"Cookie": "; ".join(f"{SESSION_COOKIE}={value}" for value in pair)}
-            async with client.get(f"{BASE}/api/runs", headers=both) as answer:
+            async with client.get(f"{BASE}/api/jobs", headers=both) as answer:
                 assert answer.status == 200, pair
         async with client.post(f"{BASE}/logout", headers=both, allow_redirects=False) as answer:
             assert answer.status == 303
         for value in (new, old):
-            async with client.get(f"{BASE}/api/runs", headers={"Cookie": f"{SESSION_COOKIE}={value}"}) as answer:
+            async with client.get(f"{BASE}/api/jobs", headers={"Cookie": f"{SESSION_COOKIE}={value}"}) as answer:
                 assert answer.status == 401
 
 
@@ -140,7 +140,7 @@ async def test_the_document_of_the_api_names_the_path() -> None:
 
 async def test_a_path_of_the_api_is_answered_in_json_below_the_base_too() -> None:
     async with proxied(busy_scene()) as client:
-        for path in ("/api/runs", "/api/nothing"):
+        for path in ("/api/jobs", "/api/nothing"):
             async with client.get(BASE + path, headers=HTML) as answer:
                 assert answer.content_type == "application/problem+json"
 

@@ -31,7 +31,7 @@ from service.store.decided_once import decide_once
 from service.store.kept_answers import KEPT_FOR, MOST_KEPT, Key, keep_answer, kept_answer
 from service.web.json_bodies import decode_json
 from service.web.library.decisions import DecisionsQuestion
-from service.web.schemas import SyncQuestion
+from service.web.schemas import JobQuestion
 
 LOCK = {"action": "lock", "identity": 1}
 PROBLEM = "application/problem+json"
@@ -147,7 +147,7 @@ async def test_a_refusal_is_a_problem_that_names_the_cause(
     assert len(library.records()) == 1
 
 
-@pytest.mark.parametrize("kind", [DecisionsQuestion, SyncQuestion])
+@pytest.mark.parametrize("kind", [DecisionsQuestion, JobQuestion])
 def test_a_body_nested_without_end_is_refused(kind: Any) -> None:
     for body in (b'{"x":' + b"[" * 60_000, b'{"decisions":[{"x":' + b"[" * 60_000, b'{"kind":"\\u0000"}'):
         with pytest.raises(RequestError) as error:
@@ -181,12 +181,12 @@ async def test_a_repeated_request_for_a_sync_starts_one(library: Moderated, tmp_
     key = BEARER | {"Idempotency-Key": "k"}
     async with visit(scene) as client:
         for _ in range(2):
-            async with client.post("/api/sync", json={"kind": "faces"}, headers=key) as answer:
+            async with client.post("/api/jobs", json={"kind": "faces"}, headers=key) as answer:
                 assert (answer.status, await answer.json()) == (202, {"result": "accepted"})
-        async with client.post("/api/sync", json={"kind": "full"}, headers=key) as answer:
+        async with client.post("/api/jobs", json={"kind": "full"}, headers=key) as answer:
             assert answer.status == 422
         assert (await asked(client, "", {"decisions": [LOCK]}, Idempotency_Key="k"))[0] == 422
-        async with client.post("/api/sync", json={"kind": "faces"}, headers=BEARER) as answer:
+        async with client.post("/api/jobs", json={"kind": "faces"}, headers=BEARER) as answer:
             assert answer.status == 409
     assert scene.wishes == [("faces", None)]
 

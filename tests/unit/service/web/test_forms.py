@@ -43,7 +43,7 @@ async def test_a_malformed_form_is_refused_with_its_reason(path: str, trouble: s
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "nonsense"])
-@pytest.mark.parametrize("path", ["/login", "/sync", "/api/sync", "/logout"])
+@pytest.mark.parametrize("path", ["/login", "/sync", "/api/jobs", "/logout"])
 async def test_a_packed_body_is_refused(path: str, coding: str) -> None:
     packed = zlib.compress(FORM) if coding == "deflate" else gzip.compress(FORM)
     async with visit(busy_scene()) as client:
@@ -52,7 +52,7 @@ async def test_a_packed_body_is_refused(path: str, coding: str) -> None:
             assert (answer.status, (await answer.json())["reason"]) == (415, "unsupported")
 
 
-@pytest.mark.parametrize("path", ["/login", "/sync", "/api/sync", "/logout"])
+@pytest.mark.parametrize("path", ["/login", "/sync", "/api/jobs", "/logout"])
 @pytest.mark.parametrize("origin", ["http://[", "http://]", "http://[::1", "http://\u2100.test", "//["])
 async def test_an_origin_that_is_no_address_is_another_site(path: str, origin: str) -> None:
     async with visit(busy_scene()) as client:
@@ -64,11 +64,11 @@ async def test_an_origin_that_is_no_address_is_another_site(path: str, origin: s
 async def test_the_refusals_of_a_form_are_documented() -> None:
     async with visit(busy_scene()) as client, client.get("/api/openapi.json", headers=BEARER) as answer:
         paths = (await answer.json())["paths"]
-    for path in ("/login", "/sync", "/api/sync"):
+    for path in ("/login", "/sync", "/api/jobs"):
         assert {"400", "403", "408", "413", "415"} <= paths[path]["post"]["responses"].keys()
 
 
-@pytest.mark.parametrize("path", ["/login", "/api/sync"])
+@pytest.mark.parametrize("path", ["/login", "/api/jobs"])
 async def test_a_body_that_does_not_arrive_is_refused_in_time(path: str) -> None:
     limits = replace(LIMITS, body_seconds=0.5, linger_seconds=0.1)
     async with serve_web(busy_scene().context(), ANY_PORT, limits) as listen, calling(listen) as caller:

@@ -12,7 +12,7 @@ from web_scene import BEARER, HTML, Scene, busy_scene, invented_facts, visit
 from immich_facesets.calibration.thresholds import in_use, measure_thresholds
 from immich_facesets.faces import Gate
 from immich_facesets.spaces import OperatingPoints
-from service.progress import Progress, RemoteState, SyncKind
+from service.progress import JobKind, Progress, RemoteState
 from service.web import formatting
 from service.web.schemas import Failure, Objection, Readiness, ReasonCount, Run, StatusFacts
 
@@ -138,15 +138,15 @@ async def test_long_lists_are_cut_and_say_so() -> None:
     assert page.count('class="outcome') == 10
 
 
-@pytest.mark.parametrize("kind", get_args(SyncKind))
-async def test_the_buttons_work_without_scripts(kind: SyncKind) -> None:
+@pytest.mark.parametrize("kind", get_args(JobKind))
+async def test_the_buttons_work_without_scripts(kind: JobKind) -> None:
     scene = Scene()
     async with visit(scene) as client:
         async with client.post("/sync", data={"kind": kind}, headers=BROWSER) as answer:
             assert answer.url.path == "/"
-            assert "The sync is starting." in await answer.text()
+            assert "The job is starting." in await answer.text()
         async with client.post("/sync", data={"kind": "full"}, headers=BROWSER) as answer:
-            assert "A sync is running already." in await answer.text()
+            assert "A job is running already." in await answer.text()
         async with client.post("/sync", data={"kind": "half"}, headers=BROWSER) as answer:
             assert answer.status == 400
             assert "incremental, faces, full" in await answer.text()

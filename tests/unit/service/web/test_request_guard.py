@@ -72,11 +72,11 @@ async def test_the_session_cookie_is_closed_to_scripts_and_other_sites() -> None
 async def test_logging_out_ends_the_access() -> None:
     async with visit(busy_scene()) as client:
         assert await log_in(client) == 303
-        async with client.get("/api/runs") as answer:
+        async with client.get("/api/jobs") as answer:
             assert answer.status == 200
         async with client.post("/logout", allow_redirects=False) as answer:
             assert answer.headers["Location"] == "/login"
-        async with client.get("/api/runs") as answer:
+        async with client.get("/api/jobs") as answer:
             assert answer.status == 401
 
 
@@ -94,12 +94,12 @@ async def test_an_ended_session_is_over_for_every_copy_of_its_cookie_and_after_a
             async with asyncio.timeout(30):  # a stream that goes on would never end
                 assert b"205" not in await events.content.read()
         assert await log_in(client) == 303
-        async with client.get("/api/runs") as answer:
+        async with client.get("/api/jobs") as answer:
             assert answer.status == 200
         client.cookie_jar.clear()
-        async with client.get("/api/runs", headers=stolen) as answer:
+        async with client.get("/api/jobs", headers=stolen) as answer:
             assert answer.status == 401
-    async with visit(scene) as client, client.get("/api/runs", headers=stolen) as answer:
+    async with visit(scene) as client, client.get("/api/jobs", headers=stolen) as answer:
         assert answer.status == 401
 
 
@@ -111,7 +111,7 @@ async def test_a_logout_that_could_not_be_kept_says_so_and_is_kept_when_it_is_re
         async with client.post("/logout", allow_redirects=False) as answer:
             assert answer.status == 503
         scene.trouble = None
-        async with client.get("/api/runs") as answer:
+        async with client.get("/api/jobs") as answer:
             assert answer.status == 401
         async with client.post("/logout", allow_redirects=False) as answer:
             assert answer.status == 303
@@ -125,7 +125,7 @@ async def test_wrong_tokens_have_pauses_and_the_right_one_passes_at_any_time() -
             assert guesses == [401] * FREE_TRIES + [429] * 20
             async with client.post("/login", data={"token": "guess"}, allow_redirects=False) as answer:
                 assert int(answer.headers["Retry-After"]) >= 1
-            async with client.get("/api/runs", headers={"Authorization": "Bearer guess"}) as answer:
+            async with client.get("/api/jobs", headers={"Authorization": "Bearer guess"}) as answer:
                 assert answer.status == 401
             assert await log_in(client) == 303
             assert await log_in(client, "guess") == 401
@@ -199,12 +199,12 @@ async def test_another_site_cannot_press_our_buttons() -> None:
             {"Sec-Fetch-Site": "cross-site"},
             {"Sec-Fetch-Site": "same-site", "Origin": "http://127.0.0.1:9"},
         ):
-            for path in ("/api/sync", "/sync", "/logout"):
+            for path in ("/api/jobs", "/sync", "/logout"):
                 async with client.post(path, headers=headers, allow_redirects=False) as answer:
                     assert answer.status == 403, (path, headers)
         assert scene.wishes == []
         origin = str(client._base_url).rstrip("/")
-        async with client.post("/api/sync", headers={"Origin": origin}) as answer:
+        async with client.post("/api/jobs", headers={"Origin": origin}) as answer:
             assert answer.status == 202
 
 
@@ -221,7 +221,7 @@ async def test_a_program_with_the_token_may_come_from_anywhere() -> None:
     scene = busy_scene()
     scene.board.end("")
     headers = {**BEARER, "Origin": "https://elsewhere.test"}
-    async with visit(scene) as client, client.post("/api/sync", headers=headers) as answer:
+    async with visit(scene) as client, client.post("/api/jobs", headers=headers) as answer:
         assert answer.status == 202
 
 
