@@ -1,5 +1,6 @@
 """Requests of moderators: they name identities by number, and faces by id or by picture and box."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -11,14 +12,57 @@ Number = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Chosen = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | FaceRef
 """A face: its id in this database, or its picture (SHA-256 of the content) and a box in upright original pixels."""
 
-Faces = Annotated[tuple[Chosen, ...], msgspec.Meta(min_length=1)]
 Name = Annotated[str, msgspec.Meta(max_length=500)]
+
+
+Day = Annotated[str, msgspec.Meta(pattern=r"^\d{4}(-\d{2}(-\d{2})?)?$")]
+"""A year, a month or a day, ISO 8601."""
+
+Distance = Annotated[float, msgspec.Meta(ge=0, le=2)]
+
+
+class FaceSelection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    All faces of an identity within these limits, when a decision is made; a preview answers how many these are.
+
+    ``farther_than``, ``nearer_than``: cosine distance from the centroid. ``taken_since`` (inclusive), ``taken_before``:
+    local dates; faces without a date are beyond both. ``source``: in a picture of this user or folder. ``count``: the
+    number of faces that the caller saw in a preview. Without it nothing is decided.
+    """
+
+    identity: Number
+    farther_than: Distance | None = None
+    nearer_than: Distance | None = None
+    taken_since: Day | None = None
+    taken_before: Day | None = None
+    source: Name | None = None
+    count: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 class _RequestBase(msgspec.Struct, frozen=True, kw_only=True, tag_field="action", forbid_unknown_fields=True):
     """The base of all requests. ``even_if_locked``: locked identities get or lose faces, too."""
 
     even_if_locked: bool = False
+
+
+class _SomeFacesRequest(_RequestBase, frozen=True, kw_only=True):
+    """The base of requests that may name faces: one by one, or by a selection."""
+
+    faces: tuple[Chosen, ...] = ()
+    select: FaceSelection | None = None
+
+    def __post_init__(self) -> None:
+        if self.faces and self.select is not None:
+            raise ValueError("name faces, or select them: not both")
+
+
+class _FacesRequest(_SomeFacesRequest, frozen=True, kw_only=True):
+    """The base of requests that must name faces."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.faces and self.select is None:
+            raise ValueError("name faces, or select them")
 
 
 class MergePeople(_RequestBase, frozen=True, tag="merge"):
@@ -29,64 +73,52 @@ class MergePeople(_RequestBase, frozen=True, tag="merge"):
     label: Name | None = None
 
 
-class SplitPerson(_RequestBase, frozen=True, tag="split"):
+class SplitPerson(_FacesRequest, frozen=True, tag="split"):
     """These faces are a new person, never joined again to the one they were of."""
 
-    faces: Faces
 
-
-class MoveFaces(_RequestBase, frozen=True, tag="move"):
+class MoveFaces(_FacesRequest, frozen=True, tag="move"):
     """These faces belong to ``into``; None: to a new person."""
 
-    faces: Faces
     into: Number | None = None
 
 
-class ConfirmFaces(_RequestBase, frozen=True, tag="confirm"):
+class ConfirmFaces(_FacesRequest, frozen=True, tag="confirm"):
     """These faces are surely the person; ``identity`` None: each that of which it is a member."""
 
-    faces: Faces
     identity: Number | None = None
 
 
-class RejectFaces(_RequestBase, frozen=True, tag="reject"):
+class RejectFaces(_FacesRequest, frozen=True, tag="reject"):
     """These faces are not the person; ``identity`` None: each not that of which it is a member."""
 
-    faces: Faces
     identity: Number | None = None
 
 
-class IgnoreStrangers(_RequestBase, frozen=True, tag="ignore"):
+class IgnoreStrangers(_SomeFacesRequest, frozen=True, tag="ignore"):
     """Ignore these faces, or all of an identity, for good: they are strangers."""
 
-    faces: tuple[Chosen, ...] = ()
     identity: Number | None = None
 
 
-class IgnoreOthers(_RequestBase, frozen=True, tag="ignore_others"):
+class IgnoreOthers(_FacesRequest, frozen=True, tag="ignore_others"):
     """Ignore all faces of the pictures of these faces but these."""
 
-    faces: Faces
 
-
-class MarkNotAFace(_RequestBase, frozen=True, tag="not_a_face"):
+class MarkNotAFace(_FacesRequest, frozen=True, tag="not_a_face"):
     """These boxes show no face of a person."""
 
-    faces: Faces
 
-
-class PutOff(_RequestBase, frozen=True, tag="later"):
+class PutOff(_SomeFacesRequest, frozen=True, tag="later"):
     """Faces, an identity, or a pair of identities that a moderator cannot judge yet."""
 
-    faces: tuple[Chosen, ...] = ()
     identity: Number | None = None
     other: Number | None = None
 
 
-class HoldFromSets(_RequestBase, frozen=True, tag="not_for_sets"):
+class HoldFromSets(_FacesRequest, frozen=True, tag="not_for_sets"):
     """These faces show the right person, and are never exported; ``is_on=False`` reverts that."""
 
-    faces: Faces
     is_on: bool = True
 
 
@@ -125,10 +157,8 @@ class KeepTwoApart(_RequestBase, frozen=True, tag="keep_apart"):
     other: Number
 
 
-class AllowTwice(_RequestBase, frozen=True, tag="allow_twice"):
+class AllowTwice(_FacesRequest, frozen=True, tag="allow_twice"):
     """The pictures of these faces may hold one person twice."""
-
-    faces: Faces
 
 
 class StateBirthDate(_RequestBase, frozen=True, tag="birth_date"):
@@ -145,10 +175,9 @@ class MarkMinor(_RequestBase, frozen=True, tag="minor"):
     is_on: bool = True
 
 
-class MarkOfAge(_RequestBase, frozen=True, tag="of_age"):
+class MarkOfAge(_SomeFacesRequest, frozen=True, tag="of_age"):
     """These faces, or all of an identity, show an adult."""
 
-    faces: tuple[Chosen, ...] = ()
     identity: Number | None = None
 
 
@@ -207,4 +236,17 @@ def chosen_in(request: Request) -> tuple[Chosen, ...]:
 def numbers_of(request: Request) -> tuple[int, ...]:
     """Return the identities that a request names."""
     named: tuple[Any, ...] = tuple(getattr(request, name, None) for name in ("into", "identity", "other"))
+    selected = selection_of(request)
+    named += () if selected is None else (selected.identity,)
     return tuple(one for one in (*getattr(request, "numbers", ()), *named) if one is not None)
+
+
+def selection_of(request: Request) -> FaceSelection | None:
+    """Return the selection that a request names, if any."""
+    return request.select if isinstance(request, _SomeFacesRequest) else None
+
+
+def with_faces(request: Request, face_ids: Sequence[int]) -> Request:
+    """Return the request with these faces instead of its selection."""
+    found: Request = msgspec.structs.replace(request, faces=tuple(face_ids), select=None)
+    return found

@@ -57,7 +57,7 @@ def _read(answer: httpx.Response, target: Listen) -> MadeDecisions | None:
             made = msgspec.json.decode(answer.content, type=_Made)
             if made.remark:
                 print_remark(made.remark)
-            return MadeDecisions(made.decisions, made.kinds, made.effect)
+            return MadeDecisions(made.decisions, made.kinds, made.effect, made.selected)
         problem = msgspec.json.decode(answer.content, type=dict[str, object])
         raise RequestError(str(problem["detail"]), status=answer.status_code)
     except (msgspec.DecodeError, KeyError) as error:

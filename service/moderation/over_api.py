@@ -82,4 +82,6 @@ class ApiDecisions:
 
 
 def _answer(made: MadeDecisions, remark: str = "") -> DecisionsAnswer:
-    return DecisionsAnswer(decisions=made.decisions, kinds=made.kinds, effect=made.effect, remark=remark)
+    return DecisionsAnswer(
+        decisions=made.decisions, kinds=made.kinds, effect=made.effect, selected=made.selected, remark=remark
+    )

@@ -24,6 +24,7 @@ from service.store.decisions import all_records, constraints_of, finder, record_
 from service.store.former_members import forget_returned
 from service.store.identities import labels
 from service.store.runs import highest_number
+from service.store.selections import resolve_selections
 from service.store.spaces import active_space
 from service.store.tables import faces, identities, memberships, people, vectors
 
@@ -31,11 +32,16 @@ Members = Mapping[int, Sequence[int]]
 
 
 class MadeDecisions(msgspec.Struct, frozen=True):
-    """The answer to requests: the decisions made (none by a preview), their kinds, and what they change."""
+    """
+    The answer to requests: the decisions made (none by a preview), their kinds, and what they change.
+
+    ``selected``: how many faces each selection has.
+    """
 
     decisions: tuple[int, ...]
     kinds: tuple[str, ...]
     effect: Effect
+    selected: tuple[int, ...] = ()
 
 
 def decide(tx: Connection, requests: Sequence[Request], author: Author, now: datetime) -> MadeDecisions:
@@ -44,17 +50,19 @@ def decide(tx: Connection, requests: Sequence[Request], author: Author, now: dat
 
     Raises a ``RequestError`` for the first request that asks for the impossible; nothing is changed then.
     """
-    before = _facts(tx, requests)
-    step = take_step(requests, before)
+    resolved, selected = resolve_selections(tx, requests, is_preview=False)
+    before = _facts(tx, resolved)
+    step = take_step(resolved, before)
     ids = record_batch(tx, step.entries, author, now)
     apply_step(tx, before, step.facts, now)
-    return MadeDecisions(ids, _kinds(step), step.effect)
+    return MadeDecisions(ids, _kinds(step), step.effect, selected)
 
 
 def preview_decisions(tx: Connection, requests: Sequence[Request]) -> MadeDecisions:
     """Return what ``decide`` would change; nothing is written."""
-    step = take_step(requests, _facts(tx, requests))
-    return MadeDecisions((), _kinds(step), step.effect)
+    resolved, selected = resolve_selections(tx, requests, is_preview=True)
+    step = take_step(resolved, _facts(tx, resolved))
+    return MadeDecisions((), _kinds(step), step.effect, selected)
 
 
 def _kinds(step: Step) -> tuple[str, ...]:

@@ -47,12 +47,13 @@ class DecisionsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
     The effect of decisions, made or only previewed: then ``decisions`` is empty.
 
-    ``decisions``: their ids. ``remark`` tells of exports that could not be removed at once.
+    ``decisions``: their ids. ``selected``: how many faces each selection has. ``remark`` tells of exports that could not be removed at once.
     """
 
     decisions: tuple[int, ...]
     kinds: tuple[str, ...]
     effect: Effect
+    selected: tuple[int, ...] = ()
     remark: str = ""
 
 

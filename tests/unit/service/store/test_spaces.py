@@ -29,7 +29,7 @@ from immich_facesets.imports.sorted_faces import SortedFace, SortedSet
 from immich_facesets.moderation.decisions import FaceRef, Lock, Reject
 from immich_facesets.moderation.effects import Effect
 from immich_facesets.moderation.records import Line
-from immich_facesets.moderation.requests import LockIdentity
+from immich_facesets.moderation.requests import FaceSelection, LockIdentity
 from immich_facesets.quality.landmarks import Enriched
 from immich_facesets.quality.pose import Pose
 from service.store import (
@@ -62,6 +62,7 @@ from service.store import (
     picture_copies,
     placed_pictures,
     runs,
+    selections,
     source_names,
     sources,
     spaces,
@@ -212,6 +213,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     made_decisions.decisions_about_face: (FaceRef(SHA256, Box(100, 100, 300, 300)), 50),
     made_decisions.decisions_about_identity: (7, Slice(50)),
     made_decisions.decision_page: (Slice(50),),
+    selections.selected_faces: (FaceSelection(identity=1),),
     standing.faces_at: ({1: FaceRef(SHA256, Box(100, 100, 300, 300))}, RECIPE.space),
     standing.standing: (),
     summaries.mean_vectors: ({},),
@@ -221,7 +223,16 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
 }
 """Every query of the store, with its arguments for the space in use."""
 
-PARTS = {"add_import_assertions", "imported_eras", "resolver_of", "moved", "finder", "resolver", "facts_of"} | {
+PARTS = {
+    "add_import_assertions",
+    "imported_eras",
+    "resolver_of",
+    "moved",
+    "finder",
+    "resolver",
+    "facts_of",
+    "resolve_selections",
+} | {
     "read_state",
     "data_folder",
     "read_scope",
