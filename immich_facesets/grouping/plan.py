@@ -18,6 +18,7 @@ from immich_facesets.grouping.regrouping import dissolved_rows, follow_members, 
 from immich_facesets.grouping.report import GroupingReport, review
 from immich_facesets.grouping.row_constraints import CannotLink
 from immich_facesets.grouping.rules import GroupingRules, Method
+from immich_facesets.grouping.settling import Settling
 from immich_facesets.grouping.state import GroupingState, initial_state
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
@@ -107,15 +108,17 @@ def _decide(
     Apply assertions, and place the other faces, in turn until nothing changes.
 
     Some people get an identity only after the others have one. Faces that an identity lost to a nearer assertion can
-    make another identity, or join one. Identities only merge, and a detached person gets one of their own, so two turns
-    for each person are enough.
+    make another identity, or join one. Two turns for each person are enough to merge and part them; turns that repeat end
+    as module ``settling`` says.
 
     ``kept``: the identities that are not placed anew; None for all.
     """
     cleaned: list[CleanedAssertion] = []
     last = Discovery([])
     start: tuple[bytes, dict[PersonKey, int]] | None = None
-    for _ in range(2 * len(assertions) + 4):
+    settling = Settling()
+    for _ in range(4 * len(assertions) + 8):
+        settling.begin_turn(state)
         cleaned = apply_assertions(problem, state, assertions)
         applied = state.owner.copy()
         if kept is not None:
