@@ -123,9 +123,10 @@ class Gate:
     light: float = 0.2
 
     def admits(self, face: Face) -> bool:
+        return self.passes(face.face_short, face.det_score, face.measures.blur, face.measures.light)
+
+    def passes(self, face_short: float, det_score: float, blur: float, light: float) -> bool:
+        """Return whether a face with these values counts; ``face_short`` in pixels of the original."""
         return (
-            face.face_short >= self.face_short
-            and face.measures.blur >= self.blur
-            and face.measures.light >= self.light
-            and face.det_score >= self.det_score
+            face_short >= self.face_short and blur >= self.blur and light >= self.light and det_score >= self.det_score
         )

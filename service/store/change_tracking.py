@@ -55,9 +55,14 @@ def forget(tx: Connection) -> None:
     tx.info.pop(_CHANGED, None)
 
 
+def has_changed(tx: Connection) -> bool:
+    """Return whether this transaction changed the state, derived or not."""
+    return bool(tx.info.get(_CHANGED))
+
+
 def mark(tx: Connection) -> None:
     """Renew the token at the end of a transaction that changed the state."""
-    if tx.info.get(_CHANGED) and not _IS_CONSEQUENCE.get():
+    if has_changed(tx) and not _IS_CONSEQUENCE.get():
         upsert(tx, facts, [{"name": _STATE, "value": secrets.token_hex(8)}])
 
 

@@ -234,12 +234,23 @@ class Store:
     def __init__(self, engine: Engine, lock: DatabaseLock | None = None) -> None:
         self.engine = engine
         self._lock = lock
+        self._changes = 0
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
 
     @property
     def kind(self) -> str:
         return self.engine.dialect.name
+
+    @property
+    def changes(self) -> int:
+        """
+        How many transactions of this process changed data behind people and face sets, consequences included.
+
+        Only this process writes while it holds the lock. So what was read after this number was is current as long as it
+        stays the same: the cheapest question of all.
+        """
+        return self._changes
 
     async def write(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one function as one transaction: committed when it returns, rolled back when it raises."""
@@ -258,10 +269,12 @@ class Store:
             with self.engine.begin() as connection:
                 change_tracking.forget(connection)
                 result = function(connection, *args, **kwargs)
+                has_changed = change_tracking.has_changed(connection)
                 change_tracking.mark(connection)
-                return result
         except SQLAlchemyError as error:
             raise database_error(error) from error
+        self._changes += has_changed
+        return result
 
     def read_now(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """``read`` for callers without an event loop."""

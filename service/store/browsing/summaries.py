@@ -38,15 +38,17 @@ class MeanVector:
 
 def signatures(tx: Connection, numbers: Collection[int] | None = None) -> dict[int, Signature]:
     """Return the signature of these identities, of all with None; those without a member are missing."""
-    face = memberships.c.face_id
-    statement = select(
-        memberships.c.identity, func.count(), func.max(face), func.sum(face), func.sum(face * face % _SPREAD)
-    ).group_by(memberships.c.identity)
+    statement = select(memberships.c.identity, *signature_of(memberships.c.face_id)).group_by(memberships.c.identity)
     parts = (
         [statement] if numbers is None else [statement.where(memberships.c.identity.in_(p)) for p in chunks(numbers)]
     )
     rows: list[Any] = [row for part in parts for row in tx.execute(part)]
     return {number: (int(count), int(most), int(total), int(spread)) for number, count, most, total, spread in rows}
+
+
+def signature_of(face: Any) -> tuple[Any, ...]:
+    """Return the columns of the signature of a group of face ids."""
+    return func.count(), func.max(face), func.sum(face), func.sum(face * face % _SPREAD)
 
 
 def summaries(tx: Connection, numbers: Collection[int], known: Mapping[int, Summary]) -> dict[int, Summary]:

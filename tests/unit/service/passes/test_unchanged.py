@@ -192,3 +192,21 @@ async def test_a_consequence_is_recognised_in_every_task(store: Store) -> None:
     assert await store.read(read_state) is None
     await store.write(say, "Mira Q.")
     assert await store.read(read_state) is not None
+
+
+def test_the_store_counts_what_changed_consequences_included(store: Store) -> None:
+    def counts(function: Callable[..., None], *arguments: object) -> bool:
+        before = store.changes
+        store.write_now(function, *arguments)
+        return store.changes == before + 1
+
+    assert counts(say, "Mira")
+    assert not counts(say, "Mira")
+    with consequences():
+        assert counts(say, "Mira R.")
+    assert not counts(rename, "p", BOOKKEEPING)
+    assert not counts(fail)
+    before = store.changes
+    with pytest.raises(ValueError, match="undone"):
+        store.write_now(rename_and_fail)
+    assert store.changes == before, "nothing was committed"

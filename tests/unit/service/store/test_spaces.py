@@ -21,7 +21,7 @@ import service.store
 from immich_facesets.assets import Person
 from immich_facesets.eras import KeptEra
 from immich_facesets.errors import ItemError, SetupError
-from immich_facesets.faces import Box
+from immich_facesets.faces import Box, Gate
 from immich_facesets.grouping.nearly_there import NearlyThere
 from immich_facesets.grouping.plan import GroupingPlan, Join, Link
 from immich_facesets.imports.plan import ImportOutcome, ImportPlan, PlannedSet
@@ -43,6 +43,7 @@ from service.store import (
     embedding_work,
     enrichments,
     eras,
+    exemplars,
     export_folder,
     exports,
     face_readings,
@@ -149,6 +150,8 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     export_folder.barred_identities: (),
     export_folder.directories_of_barred: (),
     export_folder.is_first_export: (),
+    exemplars.known_people: (),
+    exemplars.members_for_exemplars: ([1], RECIPE.space, Gate(), {1}),
     export_folder.knows_people: (),
     failures.items_at_crash: ("embed",),
     failures.list_failures: (),
@@ -253,7 +256,7 @@ OF_ANOTHER = {
 """The queries that concern another space, too."""
 
 CHANGES = {
-    "forget mark delete_others claim_data_folder add_folder forget_removed remove_source replace_hints record_moves upsert",
+    "forget mark has_changed delete_others claim_data_folder add_folder forget_removed remove_source replace_hints record_moves upsert",
     "move_links move_former_members",
     "remember_members remember_left_behind forget_returned record_dissolved",
     "remember_source apply_size_rule remember_page record_look mark_gone finish_listing remember_people remember_births keep_links keep_hints record_alias",
