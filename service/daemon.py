@@ -19,6 +19,7 @@ from service.moderation.over_api import ApiDecisions, kept_answers
 from service.monitoring.event_loop_lag import EventLoopWatch
 from service.passes.fan_out import first_error
 from service.progress import JobKind
+from service.reports.identification import Identify
 from service.reports.library import library_reads
 from service.reports.status import dropped_warnings, stored_status
 from service.sources import SourceAwayError
@@ -73,6 +74,7 @@ class Service:
             library=library_reads(app.store, app.settings, app.board),
             decisions=ApiDecisions(app.store, app.tree, app.context.clock).calls(),
             answers=kept_answers(app.store, app.context.clock),
+            identify=Identify(app.store, app.settings, app.pool).answer,
             token=token,
             request_job=self.request_job,
             cancel_job=app.runner.cancel,

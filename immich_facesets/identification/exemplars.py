@@ -11,7 +11,7 @@ from immich_facesets.grouping.centroids import cosine_distances
 from immich_facesets.grouping.face_table import Rows
 
 MOST_OF_PERIOD = 8
-"""The most exemplars of an identity in one era: with 8, no face is recognised less than with all faces (docs/accuracy.md)."""
+"""The most exemplars of an identity in one era: with 8, people are recognised as with all faces (docs/accuracy.md)."""
 
 MOST_CANDIDATES = 512
 """The most faces of a period among which exemplars are chosen, evenly spread over the others: the cost grows squared."""

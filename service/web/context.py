@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from service.progress import JobKind, ProgressBoard
 from service.web.library.decisions import DecisionCalls, KeptAnswers
+from service.web.library.identify import IdentifyAnswer
 from service.web.library.reads import LibraryReads
 from service.web.login_links import LoginLinks
 from service.web.schemas import JobRequest, Readiness, StatusFacts
@@ -20,7 +21,8 @@ class WebContext:
     """
     The values and callables that the HTTP handlers need.
 
-    ``library`` answers what the library holds, and ``decisions`` makes decisions. ``answers`` keeps those to other writes. ``request_job(kind, source)`` starts a job or refuses at once; it
+    ``library`` answers what the library holds, and ``decisions`` makes decisions. ``identify(picture, limit)`` names its
+    faces. ``answers`` keeps those to other writes. ``request_job(kind, source)`` starts a job or refuses at once; it
     raises ``RequestError`` for an unknown source. ``cancel_job(number)`` is False where no such job runs.
     ``token`` None disables authentication, which ``serve_web`` allows on loopback only. ``allowed_hosts`` are the names
     accepted in the ``Host`` header beside addresses and ``localhost``. Empty means any name, because DNS rebinding
@@ -33,6 +35,7 @@ class WebContext:
     library: LibraryReads
     decisions: DecisionCalls
     answers: KeptAnswers
+    identify: Callable[[bytes, int], Awaitable[IdentifyAnswer]]
     token: str | None = field(repr=False)
     request_job: Callable[[JobKind, str | None], JobRequest]
     cancel_job: Callable[[int], bool]

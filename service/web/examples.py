@@ -12,6 +12,7 @@ from service.web import schemas as _schemas
 from service.web.library import decisions as _decisions
 from service.web.library import faces as _faces
 from service.web.library import facesets as _facesets
+from service.web.library import identify as _identify
 from service.web.library import identities as _identities
 from service.web.library import proposals as _proposals
 from service.web.library import service as _service
@@ -131,6 +132,30 @@ CHANGED = _decisions.ChangedProblem(
 )
 HISTORY = _identities.HistoryAnswer(decisions=(_DECISION,))
 FACE = _faces.FaceAnswer(face=_FACE, label="Anna", rivals=(_RIVAL,), decisions=())
+IDENTIFIED = _identify.IdentifyAnswer(
+    width=4000,
+    height=3000,
+    compared=132,
+    faces=(
+        _identify.IdentifiedFace(
+            box=_faces.Edges(x1=812.4, y1=300.0, x2=1010.9, y2=561.2),
+            det_score=0.91,
+            is_clear=True,
+            verdict="known",
+            nobody=0.0011,
+            identities=(
+                _identify.IdentifiedAs(
+                    number=3,
+                    label="Anna",
+                    confidence=0.9989,
+                    distance=0.4127,
+                    is_never_exported=False,
+                    address="/api/identities/3",
+                ),
+            ),
+        ),
+    ),
+)
 SEARCH = _faces.SearchAnswer(
     identities=(_ANNA,),
     by_date=(),

@@ -112,6 +112,8 @@ def _question(route: Route) -> Document | None:
     if route.question is not None:
         is_required = any(one.required for one in msgspec.structs.fields(route.question))
         return {"required": is_required, "content": {"application/json": {"schema": _reference(route.question)}}}
+    if route.upload:
+        return {"required": True, "content": {route.upload: {}}}  # bytes have no schema in OpenAPI 3.1
     if route.form:
         fields = {name: {"type": "string", "description": meaning} for name, meaning in route.form.items()}
         schema = {"type": "object", "properties": fields}

@@ -42,8 +42,8 @@ class Route:
     """
     One endpoint: its address, access, request body and possible responses.
 
-    ``question`` is the JSON body, ``query`` the parameters behind the path, ``form`` the fields of an HTML form
-    (name -> meaning); path parameters are read from ``path``, and are in ``PATH_PARAMETERS``. All paths begin with the base path, if there is one; with ``at_root`` the route also answers without
+    ``question`` is the JSON body, ``upload`` the media type of another one. ``query`` holds the parameters behind the path,
+    ``form`` the fields of an HTML form (name -> meaning); path parameters are read from ``path``, and are in ``PATH_PARAMETERS``. All paths begin with the base path, if there is one; with ``at_root`` the route also answers without
     it, for programs that do not come through the reverse proxy. Responses with ``streams`` do not end on their own, so these routes have no HEAD.
     """
 
@@ -54,6 +54,7 @@ class Route:
     access: Access = Access.TOKEN
     answers: dict[int, Answer]
     question: type[msgspec.Struct] | None = None
+    upload: str = ""
     query: type[msgspec.Struct] | None = None
     form: dict[str, str] = field(default_factory=dict)
     headers: tuple[Header, ...] = ()

@@ -21,6 +21,7 @@ from service.web.openapi import install_document
 from service.web.pages import install_pages
 from service.web.request_guard import EVERYBODYS, add_headers, guard_request
 from service.web.routes import Access, Route
+from service.web.uploads import MOST_PICTURE_BYTES, UPLOADS, Uploads
 
 __all__ = ["ROUTES", "WebContext", "build_web", "serve_web"]
 
@@ -28,7 +29,7 @@ ROUTES: tuple[Route, ...] = (*api.ROUTES, *events.ROUTES, *openapi.ROUTES, *page
 """Every route of the application."""
 
 MAX_BODY_BYTES = 64 * 1024
-LIMITS = ConnectionLimits(body_bytes=MAX_BODY_BYTES)
+LIMITS = ConnectionLimits(body_bytes=MOST_PICTURE_BYTES)
 STOP_SECONDS = 2.0
 """At shutdown, the time a running request has to end, and again the time it has after its cancellation."""
 
@@ -40,6 +41,7 @@ def build_web(context: WebContext) -> web.Application:
     )
     app[CONTEXT] = context
     app[CLOSING] = asyncio.Event()
+    app[UPLOADS] = Uploads()
     install_auth(app)
     install_pages(app)
     install_document(app, ROUTES)

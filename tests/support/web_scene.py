@@ -3,12 +3,12 @@
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from aiohttp import ClientSession, CookieJar
-from invented_reads import invented_decisions, invented_reads, no_answers
+from invented_reads import invented_decisions, invented_identification, invented_reads, no_answers
 
 from immich_facesets.calibration.thresholds import BIN_WIDTH, BINS, Evidence, PointsInUse, Thresholds, in_use, shifted
 from immich_facesets.runtime.listen_address import Listen
@@ -17,6 +17,7 @@ from service.monitoring.metrics import Metrics
 from service.progress import ProgressBoard, RemoteState
 from service.web.context import WebContext
 from service.web.library.decisions import DecisionCalls, KeptAnswers
+from service.web.library.identify import IdentifyAnswer
 from service.web.library.reads import LibraryReads
 from service.web.login_links import LoginLinks
 from service.web.parameters import PATH_PARAMETERS
@@ -145,6 +146,7 @@ class Scene:
     board: ProgressBoard = field(default_factory=ProgressBoard)
     library: LibraryReads = field(default_factory=invented_reads)
     decisions: DecisionCalls = field(default_factory=invented_decisions)
+    identify: Callable[[bytes, int], Awaitable[IdentifyAnswer]] = invented_identification
     answers: KeptAnswers = field(default_factory=no_answers)
     facts: StatusFacts = field(default_factory=StatusFacts)
     readiness: Readiness = field(default_factory=Readiness)
@@ -190,6 +192,7 @@ class Scene:
             library=self.library,
             decisions=self.decisions,
             answers=self.answers,
+            identify=self.identify,
             token=token,
             request_job=self.request_job,
             cancel_job=self.cancel_job,

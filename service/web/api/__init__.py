@@ -1,12 +1,13 @@
 """The HTTP API, one module for each noun; handlers read parameters, call, and answer."""
 
-from service.web.api import decisions, faces, facesets, identities, jobs, operations, pictures, service
+from service.web.api import decisions, faces, facesets, identify, identities, jobs, operations, pictures, service
 from service.web.routes import Route
 
 ROUTES: tuple[Route, ...] = (
     *operations.ROUTES,
     *identities.ROUTES,
     *faces.ROUTES,
+    *identify.ROUTES,
     *pictures.ROUTES,
     *facesets.ROUTES,
     *decisions.ROUTES,

@@ -15,6 +15,11 @@ SLASH = ":"
 """Takes the place of a slash in addresses: no name in the export folder holds it, and proxies decode %2F."""
 
 
+def identity_address(base: str, number: int) -> str:
+    """Return the address of an identity."""
+    return f"{base}/api/identities/{number}"
+
+
 def crop_address(base: str, file: str) -> str:
     """Return the address of a stored crop; ``file`` as the store names it."""
     return f"{base}/api/crops/{file.rpartition('/')[2]}"

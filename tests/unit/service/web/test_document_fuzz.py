@@ -126,9 +126,12 @@ def requests(draw: st.DrawFn) -> tuple[str, str, dict[str, Any], dict[str, str],
     query, told = [], {"method": method.upper()}
     body: bytes | None = None
     if "requestBody" in operation:
-        schema = operation["requestBody"]["content"]["application/json"]["schema"]
-        body = json.dumps(draw(bodies_of(schema))).encode() if draw(st.integers(0, 9)) else b""
-        told["Content-Type"] = "application/json" if draw(st.integers(0, 19)) else "text/plain"
+        ((kind, content),) = operation["requestBody"]["content"].items()
+        told["Content-Type"] = kind if draw(st.integers(0, 19)) else "text/plain"
+        if "schema" in content:
+            body = json.dumps(draw(bodies_of(content["schema"]))).encode() if draw(st.integers(0, 9)) else b""
+        else:
+            body = draw(st.binary(max_size=100))
     for parameter in operation.get("parameters", ()):
         name, value = parameter["name"], values_of(parameter["schema"])
         if parameter["in"] == "header":

@@ -29,6 +29,7 @@ EXAMPLES = {
         b'{"decisions":[{"action":"label","identity":3,"label":"a\\u0000"}]}',
         b'{"x":' + b"[" * 60_000,
     ),
+    "application/octet-stream": (b"", b"\xff\xd8\xff\xe0", b"\0" * 300),
 }
 OF_HTTP = {0, 100, 404, 405, 417}
 """

@@ -1,0 +1,93 @@
+"""The answer to a picture: its faces from the embedder, compared with the bank."""
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+
+from immich_facesets.errors import SetupError, TransientError
+from immich_facesets.face_requests import FacesRequest
+from immich_facesets.identification.answers import Candidate, Identification, identify
+from immich_facesets.wire import FaceAnswer, FacesAnswer
+from service.computation import compute
+from service.embedders.pool import EmbedderPool
+from service.reports.identification.known_exemplars import Known, KnownExemplars
+from service.settings import Settings
+from service.store.database import Store
+from service.web.library import identify as shown
+from service.web.library.addresses import identity_address
+from service.web.library.faces import Edges
+
+ANSWER_SECONDS = 60.0
+"""How long a caller waits for the embedder, which may have pictures of a sync in hand."""
+
+
+class Identify:
+    """Identification of pictures; nothing of a picture is stored or logged."""
+
+    def __init__(self, store: Store, settings: Settings, pool: EmbedderPool) -> None:
+        self._settings = settings
+        self._pool = pool
+        self._exemplars = KnownExemplars(store, settings)
+
+    async def answer(self, picture: bytes, limit: int) -> shown.IdentifyAnswer:
+        """
+        Return who the faces of a picture are, each with at most ``limit`` identities.
+
+        ``ItemError``: no picture that can be read. ``TransientError``: no embedder answers now. ``SetupError``: nothing was
+        grouped yet, or the embedder's vectors cannot be compared with those of the library.
+        """
+        known = await self._exemplars.now()
+        found = await self._faces(picture)
+        if found.space != known.space:
+            raise SetupError(
+                f"the embedder serves another space ({found.space}) than the people ({known.space}), and their vectors cannot "
+                "be compared: 'immich-facesets status' says how far re-embedding is; otherwise give it its former models back"
+            )
+        faces = sorted(found.faces, key=lambda face: -face.face_box().area)
+        told = await compute(_identified, known, faces, limit) if faces else ()
+        return shown.IdentifyAnswer(
+            width=found.width,
+            height=found.height,
+            compared=len(known.bank.numbers),
+            faces=tuple(self._shown(face, one, known) for face, one in zip(faces, told, strict=True)),
+        )
+
+    async def _faces(self, picture: bytes) -> FacesAnswer:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                if not self._pool.is_open:
+                    await self._pool.open()
+                return await self._pool.faces(picture, FacesRequest(face_short=self._settings.min_face_short))
+        except TimeoutError as error:
+            raise TransientError(
+                f"the embedder gave no answer within {ANSWER_SECONDS:g} seconds: it is down, or busy with a sync",
+                retry_after=30,
+            ) from error
+
+    def _shown(self, face: FaceAnswer, told: Identification, known: Known) -> shown.IdentifiedFace:
+        box, measures = face.face_box(), face.quality
+        return shown.IdentifiedFace(
+            box=Edges(x1=box.x1, y1=box.y1, x2=box.x2, y2=box.y2),
+            det_score=round(face.det_score, 4),
+            is_clear=self._settings.gate.passes(box.face_short, face.det_score, measures.blur, measures.light),
+            verdict=told.verdict,
+            nobody=round(told.nobody, 4),
+            identities=tuple(self._shown_identity(one, known) for one in told.candidates),
+        )
+
+    def _shown_identity(self, one: Candidate, known: Known) -> shown.IdentifiedAs:
+        return shown.IdentifiedAs(
+            number=one.number,
+            label=known.people.labels.get(one.number),
+            confidence=round(one.confidence, 4),
+            distance=round(one.distance, 4),
+            is_never_exported=one.number in known.people.never_exported,
+            address=identity_address(self._settings.base_path, one.number),
+        )
+
+
+def _identified(known: Known, faces: Sequence[FaceAnswer], limit: int) -> tuple[Identification, ...]:
+    """Return the identification of each face. Blocks."""
+    vectors = np.stack([face.vector() for face in faces])
+    return identify(known.bank, vectors, cluster=known.points.cluster, limit=limit, unnamed=known.people.hidden)
