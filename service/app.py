@@ -167,6 +167,24 @@ async def _open_embedders(
     return child, pool
 
 
+@asynccontextmanager
+async def open_pool(settings: Settings) -> AsyncIterator[EmbedderPool]:
+    """
+    Context manager with the embedders of the settings, for a command without a service.
+
+    A local one is started when no address is set. No request is sent yet.
+    """
+    async with AsyncExitStack() as stack:
+        addresses, token = settings.embedder_addresses, settings.embedder_token
+        if not addresses:
+            child = EmbedderChild(settings)
+            stack.push_async_callback(child.stop)
+            addresses, token = (await child.start(),), child.token
+        pool = build_pool(addresses, token, settings, ProgressBoard())
+        stack.push_async_callback(pool.close)
+        yield pool
+
+
 def build_pool(
     addresses: tuple[str, ...],
     token: SecretStr | None,

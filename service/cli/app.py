@@ -19,6 +19,7 @@ from service.cli import (
     eras,
     evaluate,
     export,
+    identify,
     import_facesets,
     models,
     preflight,
@@ -52,6 +53,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("duplicates")(duplicates.duplicates)
 app.command("clusters")(clusters.clusters)
 app.command("discover")(discover.discover)
+app.command("identify")(identify.identify)
 app.add_typer(proposals.identities, name="identities")
 app.add_typer(decisions.decisions, name="decisions")
 app.add_typer(eras.eras, name="eras")

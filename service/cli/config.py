@@ -15,11 +15,10 @@ from immich_facesets.model_packs import pack_remark
 from immich_facesets.runtime.file_modes import is_open_to_others
 from immich_facesets.runtime.listen_address import Listen
 from immich_facesets.runtime.shutdown import ExitCode
-from service.app import build_pool, chosen_users
+from service.app import chosen_users, open_pool
 from service.cli.terminal import out, plain
 from service.embedders.child_process import EmbedderChild
 from service.files.folder_id import read_id
-from service.progress import ProgressBoard
 from service.settings import Settings, load_settings
 from service.source_registry import build_folder_source
 from service.sources.folder import FolderSource
@@ -235,17 +234,10 @@ async def _models(settings: Settings) -> str:
 
 
 async def _embedder(settings: Settings) -> str:
-    async with AsyncExitStack() as stack:
-        addresses, token = settings.embedder_addresses, settings.embedder_token
-        if not addresses:
-            child = EmbedderChild(settings)
-            stack.push_async_callback(child.stop)
-            addresses, token = (await child.start(),), child.token
-        pool = build_pool(addresses, token, settings, ProgressBoard())
-        stack.push_async_callback(pool.close)
+    async with open_pool(settings) as pool:
         info = await pool.open()
     settings.points(info.family, info.distances)
-    serving = f"{len(addresses)} serving {info.pack} ({info.engine}) on {info.provider}, space {info.space}"
+    serving = f"{max(1, len(settings.embedder_addresses))} serving {info.pack} ({info.engine}) on {info.provider}, space {info.space}"
     if settings.embedder_addresses:  # no line is about the models here, which are on other machines
         return "; ".join(filter(None, (serving, info.licence, pack_remark(info.pack))))
     return serving

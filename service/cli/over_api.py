@@ -1,20 +1,26 @@
-"""Decisions by command while a service runs: the command asks that service."""
+"""Commands while a service runs: the command asks that service."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import httpx
 import msgspec
 
-from immich_facesets.errors import RequestError
+from immich_facesets.errors import RequestError, TransientError
 from immich_facesets.moderation.requests import Request
 from immich_facesets.runtime.listen_address import Listen
 from service.cli.terminal import print_remark
 from service.settings import Settings
 from service.storage import web_token
 from service.store.moderation import MadeDecisions
+from service.web.library.identify import IdentifyAnswer
+from service.web.uploads import PICTURE_TYPE
+
+AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 
 _SECONDS = 60.0
+_PICTURE_SECONDS = 120.0  # longer than the service waits for its embedder
 _EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to recognise them
 
 
@@ -28,37 +34,63 @@ async def decide_over_api(settings: Settings, requests: Sequence[Request], reaso
 
     Raises a ``RequestError`` with what the service objects to.
     """
+    question = {"decisions": msgspec.to_builtins(list(requests)), "reason": reason}
+    headers = {"Idempotency-Key": secrets.token_hex(16)}
+    try:
+        answer = await _post(settings, "/api/decisions", headers, _SECONDS, json=question)
+    except TransientError as error:
+        raise RequestError(f"{error}: 'immich-facesets decisions list' shows whether it was done") from error
+    made = None if answer is None else _read(answer, _Made)
+    if made is None:
+        return None
+    if made.remark:
+        print_remark(made.remark)
+    return MadeDecisions(made.decisions, made.kinds, made.effect, made.selected)
+
+
+async def identify_over_api(settings: Settings, picture: bytes, limit: int) -> IdentifyAnswer | None:
+    """
+    Let the service of these settings identify the faces of a picture; None as for decisions.
+
+    Raises a ``TransientError`` where it cannot now, and a ``RequestError`` with what else it objects to.
+    """
+    headers = {"Content-Type": PICTURE_TYPE}
+    answer = await _post(settings, f"/api/identify?limit={limit}", headers, _PICTURE_SECONDS, content=picture)
+    return None if answer is None else _read(answer, IdentifyAnswer)
+
+
+async def _post(
+    settings: Settings, path: str, headers: Mapping[str, str], seconds: float, **body: Any
+) -> httpx.Response | None:
+    """Return the answer of the service of these settings; ``TransientError`` where it breaks off."""
     listen = Listen.parse(settings.listen)
-    if listen.port == 0:
+    has_token = settings.token is not None or (settings.data_dir / "token").is_file()  # it is made by the first service
+    if listen.port == 0 or not has_token:
         return None
     target = Listen(_EVERY_INTERFACE.get(listen.host, listen.host), listen.port)
-    question = {"decisions": msgspec.to_builtins(list(requests)), "reason": reason}
-    headers = {"Authorization": f"Bearer {web_token(settings)}", "Idempotency-Key": secrets.token_hex(16)}
-    async with httpx.AsyncClient(trust_env=False, timeout=_SECONDS) as client:
+    own = {"Authorization": f"Bearer {web_token(settings)}", **headers}
+    async with httpx.AsyncClient(trust_env=False, timeout=seconds) as client:
         try:
-            answer = await client.post(
-                f"http://{target}{settings.base_path}/api/decisions", json=question, headers=headers
-            )
+            return await client.post(f"http://{target}{settings.base_path}{path}", headers=own, **body)
         except httpx.ConnectError:
             return None
         except httpx.HTTPError as error:
-            raise RequestError(
-                f"the service at {target} did not answer ({type(error).__name__}): 'immich-facesets decisions list' shows "
-                "whether it was done"
-            ) from error
-    return _read(answer, target)
+            raise TransientError(f"the service at {target} did not answer ({type(error).__name__})") from error
 
 
-def _read(answer: httpx.Response, target: Listen) -> MadeDecisions | None:
+def _read(answer: httpx.Response, kind: type[AnswerT]) -> AnswerT | None:
+    """Return a good answer; None where the token is another service's. The service's objection is raised."""
     if answer.status_code == httpx.codes.UNAUTHORIZED:
         return None
     try:
         if answer.status_code == httpx.codes.OK:
-            made = msgspec.json.decode(answer.content, type=_Made)
-            if made.remark:
-                print_remark(made.remark)
-            return MadeDecisions(made.decisions, made.kinds, made.effect, made.selected)
+            return msgspec.json.decode(answer.content, type=kind)
         problem = msgspec.json.decode(answer.content, type=dict[str, object])
-        raise RequestError(str(problem["detail"]), status=answer.status_code)
+        message, reason = str(problem["detail"]), problem["reason"]
     except (msgspec.DecodeError, KeyError) as error:
-        raise RequestError(f"what answers at {target} is no service of ours, or of another version") from error
+        raise RequestError(
+            f"what answers at {answer.url.netloc.decode()} is no service of ours, or of another version"
+        ) from error
+    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and reason == "unavailable":
+        raise TransientError(message)
+    raise RequestError(message, status=answer.status_code)
