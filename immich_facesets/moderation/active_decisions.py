@@ -25,6 +25,7 @@ from immich_facesets.moderation.decisions import (
     OfAge,
     Part,
     Reject,
+    Seen,
     Split,
     Undo,
     Unlock,
@@ -61,11 +62,13 @@ class ActiveDecisions:
         self.forgotten: set[int] = set()
         self.merged: dict[int, int] = {}
         self.apart: set[tuple[int, int]] = set()
+        self.parted: set[tuple[int, int]] = set()
         self.attached: dict[tuple[str, str], int] = {}
         self.together: set[int] = set()
         self.not_for_sets: set[int] = set()
         self.later_faces: dict[int, int] = {}
         self.later_identities: dict[tuple[int, ...], int] = {}
+        self.seen: dict[int, Seen] = {}
         self.of_age: set[int] = set()
         self.adults: set[int] = set()
         self.births: dict[int, str | None] = {}
@@ -85,6 +88,8 @@ class ActiveDecisions:
                 self.apart.add(pair_of(decision.identity, decision.number))
             case Move():
                 self._place(decision.faces, decision.into)
+                if decision.origin is not None:
+                    self.parted.add(pair_of(decision.origin, decision.into))
             case Confirm():
                 self._place(decision.faces, decision.identity)
                 self.confirmed.update(self._rows(decision.faces))
@@ -102,6 +107,7 @@ class ActiveDecisions:
                 self.later_faces |= dict.fromkeys(self._rows(decision.faces), decision_id)
                 numbers = sorted(one for one in (decision.identity, decision.other) if one is not None)
                 self.later_identities |= {tuple(numbers): decision_id} if numbers else {}
+                self.seen |= {} if decision.seen is None else {decision_id: decision.seen}
             case NotForSets():
                 change = self.not_for_sets.update if decision.is_on else self.not_for_sets.difference_update
                 change(self._rows(decision.faces))

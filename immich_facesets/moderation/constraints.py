@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from immich_facesets.moderation.active_decisions import ActiveDecisions, Resolve, pair_of, undone_ids
-from immich_facesets.moderation.decisions import Decision, FaceRef, Part, numbers_in
+from immich_facesets.moderation.decisions import Decision, FaceRef, Part, Seen, numbers_in
 
 T = TypeVar("T")
 
@@ -24,10 +24,10 @@ class Constraints:
     identity). ``confirmed``: faces that surely show their identity. ``ignored``: faces that belong to no identity, those
     that show no person (``no_faces``) among them; ``strangers``: identities that are never shown. ``forgotten``:
     identities whose data was erased. ``merged``: old number to the number it was merged into, chains resolved.
-    ``apart``: pairs of identities (lower first) that are two people. ``attached``: people (source, person id) whose
+    ``apart``: pairs of identities (lower first) that are two people. ``parted``: those of which faces of one were moved to the other, which says so of these faces. ``attached``: people (source, person id) whose
     identity a decision set. ``together``: faces whose pictures may hold one person twice. ``not_for_sets``: faces that
     are not exported. ``later_faces``, ``later_identities``: what a moderator put off, with the id of that decision; an
-    identity or a pair is a tuple of numbers, ascending. ``of_age`` and ``adults``: faces and identities that show an
+    identity or a pair is a tuple of numbers, ascending. ``seen``: the questions that these decisions put off, by their ids. ``of_age`` and ``adults``: faces and identities that show an
     adult. ``anchors``: members that an identity had when a decision mentioned it; they are found there again after a new
     import. ``births`` (ISO), ``minors``, ``locks``, ``labels``, ``hidden`` (from exports) and ``covers`` hold the last
     decision for each identity. The value is that before, False or None where it was undone; without a decision there is no entry.
@@ -43,11 +43,13 @@ class Constraints:
     forgotten: frozenset[int] = frozenset()
     merged: Mapping[int, int] = field(default_factory=dict)
     apart: frozenset[tuple[int, int]] = frozenset()
+    parted: frozenset[tuple[int, int]] = frozenset()
     attached: Mapping[tuple[str, str], int] = field(default_factory=dict)
     together: frozenset[int] = frozenset()
     not_for_sets: frozenset[int] = frozenset()
     later_faces: Mapping[int, int] = field(default_factory=dict)
     later_identities: Mapping[tuple[int, ...], int] = field(default_factory=dict)
+    seen: Mapping[int, Seen] = field(default_factory=dict)
     of_age: frozenset[int] = frozenset()
     adults: frozenset[int] = frozenset()
     anchors: Mapping[int, int] = field(default_factory=dict)
@@ -107,6 +109,7 @@ def _combined(active: ActiveDecisions, mentioned: frozenset[int]) -> Constraints
     must = {face: current(to) for face, to in active.must.items() if face not in active.erased}
     must_not = {(face, current(number)) for face, number in active.must_not}
     apart = {pair_of(current(one), current(two)) for one, two in active.apart}
+    parted = {pair_of(current(one), current(two)) for one, two in active.parted}
     ignored = active.ignored | active.erased
     anchors = {
         face: current(number)
@@ -123,11 +126,13 @@ def _combined(active: ActiveDecisions, mentioned: frozenset[int]) -> Constraints
         forgotten=frozenset(active.forgotten),
         merged=merged,
         apart=frozenset((one, two) for one, two in apart if one != two),
+        parted=frozenset((one, two) for one, two in parted if one != two),
         attached={person: current(number) for person, number in active.attached.items()},
         together=frozenset(active.together),
         not_for_sets=frozenset(active.not_for_sets),
         later_faces=active.later_faces,
         later_identities=active.later_identities,
+        seen=active.seen,
         of_age=frozenset(active.of_age),
         adults=frozenset(current(number) for number in active.adults),
         anchors=anchors,

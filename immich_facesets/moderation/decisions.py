@@ -29,6 +29,19 @@ class Part(msgspec.Struct, frozen=True):
     people: tuple[tuple[str, str], ...] = ()
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """
+    The evidence of a question that a moderator put off: it is asked again when that changes.
+
+    ``kind``: that of the question. ``identities``: those it is about. ``faces``: how many faces each of them had.
+    """
+
+    kind: str
+    probability: float
+    identities: tuple[int, ...] = ()
+    faces: tuple[int, ...] = ()
+
+
 class _DecisionBase(msgspec.Struct, frozen=True, tag_field="kind", forbid_unknown_fields=True):
     """The base of all decisions; the JSON of each has its kind in ``kind``."""
 
@@ -138,11 +151,16 @@ class NotAFace(_DecisionBase, frozen=True, tag="not_a_face"):
 
 
 class Later(_DecisionBase, frozen=True, tag="later"):
-    """The moderator cannot tell yet: what concerns these faces, or this identity or pair, comes last in reviews."""
+    """
+    The moderator cannot tell yet: what concerns these faces, or this identity or pair, comes last in reviews.
+
+    ``seen``: the question of a review that this answers. That question alone is left out then, until its evidence changes.
+    """
 
     faces: tuple[FaceRef, ...] = ()
     identity: int | None = None
     other: int | None = None
+    seen: Seen | None = None
 
 
 class NotForSets(_DecisionBase, frozen=True, tag="not_for_sets"):

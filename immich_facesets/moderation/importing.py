@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from immich_facesets.moderation.decisions import Decision, FaceRef, Merge, Part, Split, numbers_in
+from immich_facesets.moderation.decisions import Decision, FaceRef, Later, Merge, Part, Split, numbers_in
 from immich_facesets.moderation.records import Line, Record
 
 _FIELDS = ("into", "identity", "other", "number", "origin")
@@ -89,6 +89,9 @@ def renumbered(decision: Decision, numbers: Mapping[int, int]) -> Decision:
     }
     if isinstance(decision, Merge):
         changes["parts"] = renumbered_parts(decision.parts, numbers)
+    if isinstance(decision, Later) and decision.seen is not None:
+        known = tuple(numbers.get(number, number) for number in decision.seen.identities)
+        changes["seen"] = msgspec.structs.replace(decision.seen, identities=known)
     return msgspec.structs.replace(decision, **changes)
 
 

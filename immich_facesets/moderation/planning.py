@@ -170,7 +170,7 @@ def _put_off(request: PutOff, facts: Facts) -> Later:
     other = None if request.other is None else facts.identity(request.other).number
     if other is not None and (number is None or other == number):
         raise RequestError("a pair that is put off has two different identities", status=400)
-    return Later(refs(facts.find(request.faces)), number, other)
+    return Later(refs(facts.find(request.faces)), number, other, request.seen)
 
 
 def _switch(request: LockIdentity | NeverExportIdentity | MarkMinor, facts: Facts) -> Decision:

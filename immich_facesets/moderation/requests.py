@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 
 from immich_facesets.errors import RequestError
-from immich_facesets.moderation.decisions import FaceRef
+from immich_facesets.moderation.decisions import FaceRef, Seen
 
 Number = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 Chosen = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | FaceRef
@@ -109,11 +109,17 @@ class MarkNotAFace(_FacesRequest, frozen=True, tag="not_a_face"):
     """These boxes show no face of a person."""
 
 
+
 class PutOff(_SomeFacesRequest, frozen=True, tag="later"):
-    """Faces, an identity, or a pair of identities that a moderator cannot judge yet."""
+    """
+    Faces, an identity, or a pair of identities that a moderator cannot judge yet.
+
+    ``seen``: the question of a review that this answers, as it was asked.
+    """
 
     identity: Number | None = None
     other: Number | None = None
+    seen: Seen | None = None
 
 
 class HoldFromSets(_FacesRequest, frozen=True, tag="not_for_sets"):

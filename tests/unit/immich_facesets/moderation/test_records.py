@@ -7,7 +7,8 @@ import pytest
 from decision_builders import ONE_OF_EACH, face
 
 from immich_facesets.errors import RequestError
-from immich_facesets.moderation.decisions import Lock, Part, Undo
+from immich_facesets.moderation.decisions import Later, Lock, Part, Seen, Undo
+from immich_facesets.moderation.importing import renumbered
 from immich_facesets.moderation.records import Record, from_lines, to_lines
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -26,6 +27,11 @@ def test_every_kind_survives_an_export() -> None:
     last = lines[-1]
     assert (last.undoes, last.reason, last.made_by, last.made_at) == ("u2", "a slip\nof the hand", "Änne", NOON)
     assert last.members == (Part(3, (face(1),)),)
+
+
+def test_a_question_that_was_put_off_is_of_the_numbers_here() -> None:
+    there = Later(identity=1, other=2, seen=Seen("merge", 0.8, (1, 2), (40, 10)))
+    assert renumbered(there, {1: 5, 2: 6}) == Later(identity=5, other=6, seen=Seen("merge", 0.8, (5, 6), (40, 10)))
 
 
 def a_line(**changes: object) -> bytes:
