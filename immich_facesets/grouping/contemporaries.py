@@ -106,8 +106,13 @@ class Contemporaries:
 
         ``is_strict`` compares with the cluster whose own faces differ more: those of one event hardly differ at all.
         """
+        return self.excess(one, other, is_strict=is_strict) > self._excess
+
+    @staticmethod
+    def excess(one: YearSums, other: YearSums, *, is_strict: bool = False) -> float:
+        """Return how much more the faces of the same years differ between the two than within each; NaN where too few tell."""
         pairs, total = one.pairs_with(other)
         if pairs < FEWEST_PAIRS or min(one.pairs, other.pairs) < FEWEST_WITHIN:
-            return False
+            return math.nan
         within = max(one.within, other.within) if is_strict else (one.within + other.within) / 2
-        return total / pairs - within > self._excess
+        return total / pairs - within

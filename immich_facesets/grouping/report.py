@@ -14,8 +14,10 @@ from immich_facesets.grouping.discovery import Discovery
 from immich_facesets.grouping.identities import UNASSIGNED, People
 from immich_facesets.grouping.nearly_there import NearlyThere, nearly_there
 from immich_facesets.grouping.problem import GroupingProblem
+from immich_facesets.grouping.rivals import Ambiguous, Doubtful, ambiguous_members, doubtful_members, rivals
 from immich_facesets.grouping.rules import GateCounts
 from immich_facesets.grouping.state import GroupingState, PlacedIdentities, placed_identities
+from immich_facesets.grouping.suggestions import Overlap, Suggestion, overlaps, suggested_merges
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,35 +54,11 @@ class SameName:
 
 
 @dataclass(frozen=True, slots=True)
-class Ambiguous:
-    """
-    A face that may belong to ``other`` as well as to ``identity``: the two distances differ only by ``margin``.
-
-    ``is_member``: whether it is a member of ``identity``; otherwise it was left unassigned because of the doubt.
-    """
-
-    face_id: int
-    identity: int
-    other: int
-    margin: float
-    is_member: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class RepeatedInPicture:
     """Faces of one picture that all look like one identity: a mirror, a collage, or a wrong match."""
 
     identity: int
     face_ids: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Suggestion:
-    """Two identities that may be one person, and the distance of their centroids."""
-
-    identity: int
-    other: int
-    distance: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +106,8 @@ class GroupingReport:
     gate_counts: Mapping[int, GateCounts]
     rejected: tuple[GateCounts, ...]
     nearly_there: NearlyThere | None
+    doubtful: tuple[Doubtful, ...] = ()
+    overlaps: tuple[Overlap, ...] = ()
 
 
 def review(
@@ -148,7 +128,9 @@ def review(
     largest = max([len(rows) for rows in placed.members] + [last.largest])
     singleton_share = last.singletons / faces if faces else 0.0
     largest_share = largest / faces if faces else 0.0
-    ambiguous = (*_ambiguous_members(problem, state, placed), *_ambiguous_loose(problem, state, placed))
+    movable, people = rivals(problem, state, placed), state.identities.people
+    doubtful = doubtful_members(problem, state, placed, movable)
+    ambiguous = (*ambiguous_members(problem, placed, movable), *_ambiguous_loose(problem, state, placed))
     return GroupingReport(
         faces=faces,
         members=int(np.count_nonzero(state.owner != UNASSIGNED)),
@@ -161,15 +143,17 @@ def review(
             for one in sorted(cleaned, key=lambda one: one.assertion.person)
             if one.dropped
         ),
-        contradicted=_contradicted(problem, state.identities.people, cleaned),
-        same_names=_same_names(state.identities.people),
+        contradicted=_contradicted(problem, people, cleaned),
+        same_names=_same_names(people),
         ambiguous=tuple(sorted(ambiguous, key=lambda one: (one.margin, one.face_id))),
         suspects=_suspects(problem, state, placed),
-        suggested_merges=_suggested_merges(problem, state.identities.people, placed),
+        suggested_merges=suggested_merges(problem, people, placed),
         survivors=_survivors(problem, state),
         gate_counts=state.identities.gate_counts,
         rejected=tuple(sorted(last.rejected, key=lambda one: (-one.faces, -one.clear, -one.near, -one.pictures))),
         nearly_there=nearly_there(problem, state, last, is_complete=is_complete),
+        doubtful=doubtful,
+        overlaps=overlaps(problem, people, placed, doubtful),
     )
 
 
@@ -227,32 +211,6 @@ def _guardrails(problem: GroupingProblem, singleton_share: float, largest_share:
     return tuple(messages)
 
 
-def _ambiguous_members(problem: GroupingProblem, state: GroupingState, placed: PlacedIdentities) -> list[Ambiguous]:
-    """Return the movable faces for which another identity is within reach and hardly farther than their own."""
-    rows = np.flatnonzero((state.owner != UNASSIGNED) & ~problem.constraints.is_fixed(state.owner))
-    found = []
-    for part in row_blocks(len(rows) if len(placed.numbers) > 1 else 0, len(placed.numbers)):
-        block = rows[part]
-        distances = cosine_distances(problem.faces.vectors[block], placed.centroids)
-        here, own = np.arange(len(block)), np.searchsorted(placed.numbers, state.owner[block])
-        own_distance = distances[here, own]
-        distances[here, own] = np.inf
-        other = distances.argmin(axis=1)
-        margin = distances[here, other] - own_distance
-        is_doubtful = (distances[here, other] <= problem.thresholds.match) & (margin < problem.rules.margin)
-        found += [
-            Ambiguous(
-                int(problem.faces.face_ids[block[i]]),
-                int(state.owner[block[i]]),
-                int(placed.numbers[other[i]]),
-                float(margin[i]),
-            )
-            for i in np.flatnonzero(is_doubtful).tolist()
-            if (int(block[i]), int(placed.numbers[other[i]])) not in problem.constraints.cannot_link
-        ]
-    return found
-
-
 def _ambiguous_loose(problem: GroupingProblem, state: GroupingState, placed: PlacedIdentities) -> list[Ambiguous]:
     """Return the faces left unassigned because two identities are equally near."""
     found, remaining = [], set(placed.numbers.tolist())
@@ -290,18 +248,3 @@ def _suspects(
         for (number, _), rows in sorted(occupants.items())
         if len(rows) > 1
     )
-
-
-def _suggested_merges(problem: GroupingProblem, people: People, placed: PlacedIdentities) -> tuple[Suggestion, ...]:
-    """Return identities within the match distance of each other that no picture, source or decision separates."""
-    found = []
-    pictures = [problem.constraints.exclusive_pictures(rows) for rows in placed.members]
-    for part in row_blocks(len(placed.numbers), len(placed.numbers)):
-        distances = cosine_distances(placed.centroids[part], placed.centroids)
-        for i, two in np.argwhere(distances <= problem.thresholds.match).tolist():
-            one = part.start + i
-            pair = (int(placed.numbers[one]), int(placed.numbers[two]))
-            is_apart = one >= two or pair in problem.constraints.apart or people.conflict(*pair)
-            if not is_apart and pictures[one].isdisjoint(pictures[two]):
-                found.append(Suggestion(*pair, float(distances[i, two])))
-    return tuple(sorted(found, key=lambda pair: (pair.distance, pair.identity, pair.other)))

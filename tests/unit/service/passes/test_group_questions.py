@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 from mixtures import Library, table_of
 
-from immich_facesets.grouping.report import Contradicted, GroupingReport, SameName, Suggestion
+from immich_facesets.grouping.report import Contradicted, GroupingReport, SameName
+from immich_facesets.grouping.suggestions import Suggestion
 from service.passes.group import MOST_ALIKE, questions
 
 
