@@ -84,6 +84,11 @@ def date_of(day: float) -> date:
     return date.fromordinal(int(day) + _EPOCH)
 
 
+def completed_years(born: date, day: date) -> int:
+    """Return the age on a day, below 0 before the birth; one born on 29 February has the birthday on 1 March."""
+    return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+
+
 def span_of(text: str | None) -> tuple[float, float]:
     """
     Return the earliest and the latest moment that an ISO date states, in seconds of its own clock.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.checkpoints import checkpoint
-from immich_facesets.dates import date_of
+from immich_facesets.dates import completed_years, date_of
 
 _OLDEST, _MOST = 130, 30
 
@@ -37,20 +37,16 @@ class Childhood:
         """
         Return the index of the window of each day, (n,); -1 for no window, before the birth, or an unknown day.
 
-        ``taken``: days since 1970, NaN where unknown. A person born on 29 February has the birthday on 1 March.
+        ``taken``: days since 1970, NaN where unknown.
         """
         found = np.full(len(taken), -1, dtype=np.int64)
         for row in np.flatnonzero(~np.isnan(taken)).tolist():
             checkpoint()
-            age = self._age(date_of(float(taken[row])))
+            age = completed_years(self.born, date_of(float(taken[row])))
             for place, window in enumerate(self.windows):
                 if window.first <= age <= window.last:
                     found[row] = place
         return found
-
-    def _age(self, day: date) -> int:
-        before_birthday = (day.month, day.day) < (self.born.month, self.born.day)
-        return day.year - self.born.year - before_birthday
 
 
 def read_windows(text: str) -> tuple[Window, ...]:

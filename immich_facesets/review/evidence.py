@@ -1,0 +1,119 @@
+"""The faces that let a person compare two identities: a few of each, clear ones, from the same years."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from immich_facesets.clustering.linkage import split_by
+from immich_facesets.grouping.contemporaries import DAYS_OF_YEAR
+from immich_facesets.grouping.face_table import FaceTable, Rows
+from immich_facesets.grouping.identities import UNASSIGNED
+from immich_facesets.grouping.problem import owners
+from immich_facesets.quality.score import FULL_SIZE, HALF_SHARP, PROFILE_DEGREES
+
+MOST_FACES = 4
+"""The most faces of each identity: more are not compared at a glance."""
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+
+
+class Gallery:
+    """The members of identities by number, with the years and the clarity of each face."""
+
+    def __init__(self, table: FaceTable, memberships: Mapping[int, int]) -> None:
+        row_of = {face: row for row, face in enumerate(table.face_ids.tolist())}
+        owner = owners(row_of, memberships)
+        placed = np.flatnonzero(owner != UNASSIGNED)
+        self._row_of = row_of
+        self._ids = table.face_ids
+        self._members: dict[int, Rows] = {int(owner[placed[part[0]]]): placed[part] for part in split_by(owner[placed])}
+        self._years = np.floor(table.taken / DAYS_OF_YEAR)
+        self._clarity = clarity(table)
+        self._marks = _marks(table)
+        self.owner_of = dict(zip(table.face_ids.tolist(), owner.tolist(), strict=True))
+
+    def size(self, number: int) -> int:
+        """Return how many faces an identity has."""
+        return len(self._members.get(number, ()))
+
+    def basis(self, numbers: tuple[int, ...], face_id: int | None) -> int:
+        """Return a number that changes with the members of these identities and with the dates of the faces."""
+        with np.errstate(over="ignore"):
+            parts = [self._marks[self._members[one]].sum(dtype=np.uint64) for one in numbers if one in self._members]
+            parts += [] if face_id is None else [self._marks[self._row_of[face_id]]]
+            total = np.uint64(0)
+            for part in parts:
+                total = total * _ODD + part
+        return int(total >> np.uint64(1))  # a database holds 63 bits
+
+    def compare(self, one: int, other: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return faces of two identities from the years that both have; else from the years that are nearest."""
+        first, second = self._members[one], self._members[other]
+        ours, theirs = self._known_years(first), self._known_years(second)
+        shared = np.intersect1d(ours, theirs)
+        if len(shared) or not (len(ours) and len(theirs)):
+            years = _spread(shared)
+            return self._faces(first, years), self._faces(second, years)
+        gaps = np.abs(ours[:, None] - theirs[None, :])
+        here, there = np.unravel_index(gaps.argmin(), gaps.shape)
+        return self._faces(first, ours[[here]]), self._faces(second, theirs[[there]])
+
+    def around(self, face_id: int, number: int) -> tuple[int, ...]:
+        """Return faces of an identity from about the year of a face, without that face."""
+        row, rows = self._row_of[face_id], self._members[number]
+        year = self._years[[row]]
+        return self._faces(rows[rows != row], year[np.isfinite(year)])
+
+    def _known_years(self, rows: Rows) -> NDArray[np.float64]:
+        years = self._years[rows]
+        return np.unique(years[np.isfinite(years)])
+
+    def _faces(self, rows: Rows, years: NDArray[np.float64]) -> tuple[int, ...]:
+        """Return the ids of the clearest faces of these years in turn; of those nearest to them where there are none."""
+        clarity = self._clarity[rows]
+        if not len(years):
+            chosen = np.lexsort((self._ids[rows], -clarity))
+        else:
+            gaps = np.abs(self._years[rows][:, None] - years[None, :])
+            gaps[~np.isfinite(gaps)] = 1e6  # undated faces come last
+            year, gap = gaps.argmin(axis=1), gaps.min(axis=1)
+            order = np.lexsort((self._ids[rows], -clarity, gap, year))
+            place = np.empty(len(rows), dtype=np.int64)
+            place[order] = _places_within(year[order])
+            chosen = np.lexsort((self._ids[rows], year, place, gap))
+        return tuple(self._ids[rows[chosen[:MOST_FACES]]].tolist())
+
+
+def clarity(table: FaceTable) -> NDArray[np.float64]:
+    """Return how clearly each face shows its person, (n,) in [0, 1]: by size, sharpness, light, view and certainty."""
+    blur = np.maximum(table.blur, 0.0).astype(np.float64)
+    parts = (
+        np.minimum(table.face_short / FULL_SIZE, 1.0),
+        blur / (blur + HALF_SHARP),
+        1.0 - np.minimum(np.abs(np.nan_to_num(table.yaw)), PROFILE_DEGREES) / PROFILE_DEGREES,
+        table.det_score,
+    )
+    mean: NDArray[np.float64] = np.mean(parts, axis=0) * table.light
+    return mean
+
+
+def _spread(years: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return at most as many years as faces are shown, spread over all."""
+    if len(years) <= MOST_FACES:
+        return years
+    return years[np.linspace(0, len(years) - 1, MOST_FACES).round().astype(np.intp)]
+
+
+def _places_within(groups: NDArray[np.intp]) -> NDArray[np.int64]:
+    """Return the place of each row within its group; the groups are sorted."""
+    starts = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]])
+    return np.arange(len(groups)) - np.repeat(starts, np.diff(np.r_[starts, len(groups)]))
+
+
+def _marks(table: FaceTable) -> NDArray[np.uint64]:
+    """Return a number for each face and its date, (n,); sums of them tell sets of faces apart."""
+    with np.errstate(over="ignore"):
+        mixed = table.face_ids.astype(np.uint64) * _ODD
+        mixed ^= table.taken.astype(np.float64).view(np.uint64) + (mixed >> np.uint64(29))
+        return (mixed ^ (mixed >> np.uint64(32))) * _ODD

@@ -1,0 +1,78 @@
+"""The items of the review queue: questions that only a person can settle."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from immich_facesets.moderation.decisions import Seen
+
+Kind = Literal["merge", "member", "ambiguous"]
+"""
+The kinds of questions.
+
+``merge``: two identities may be one person. ``member``: a member may be wrong. ``ambiguous``: a face lies between two
+identities.
+"""
+
+Reason = Literal["alike", "overlapping", "nearer_to_another", "far", "between_two"]
+
+NOT_EXPORTED = 0.1
+"""The weight of what is never exported: it is wrong in the lists alone."""
+
+MATERIAL = 0.1
+"""A probability that moves by so much is other evidence."""
+
+GROWTH = 1.5
+"""So is an identity that has so many times as many faces, or as few."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """
+    One question.
+
+    ``key``: what it is about, the same in every run. ``identities``: those it is about, with the counts of their ``faces``.
+    ``face_id``: of a question about one face. ``probability``: that something is wrong now. ``settles``: how many faces an
+    answer puts right. ``basis``: a number that changes with the faces and dates of the identities.
+    ``evidence``: for each of ``identities`` the ids of a few faces to compare, of the same years; None where ``basis`` is
+    known, so that the stored ones hold.
+    """
+
+    kind: Kind
+    reason: Reason
+    identities: tuple[int, ...]
+    faces: tuple[int, ...]
+    probability: float
+    settles: int
+    face_id: int | None = None
+    is_exported: bool = True
+    basis: int = 0
+    evidence: tuple[tuple[int, ...], ...] | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind} {' '.join(map(str, self.identities))}" if self.face_id is None else f"face {self.face_id}"
+
+    @property
+    def benefit(self) -> float:
+        """Return how many faces an answer is expected to put right; those that are never exported count less."""
+        return self.probability * self.settles * (1.0 if self.is_exported else NOT_EXPORTED)
+
+    @property
+    def seen(self) -> Seen:
+        """Return the evidence of this question, for a moderator who puts it off."""
+        return Seen(self.kind, round(self.probability, 4), self.identities, self.faces)
+
+
+def rank(item: Item) -> tuple[float, str]:
+    """Return the sort key of an item: the greatest benefit first."""
+    return (-item.benefit, item.key)
+
+
+def has_changed(seen: Seen, now: Seen) -> bool:
+    """Return whether the evidence of a question is materially another than that which a moderator saw."""
+    if seen.identities != now.identities or len(seen.faces) != len(now.faces):
+        return True
+    sizes = zip(seen.faces, now.faces, strict=True)
+    return abs(seen.probability - now.probability) >= MATERIAL or any(
+        max(one, two) >= GROWTH * min(one, two) for one, two in sizes
+    )

@@ -1,0 +1,271 @@
+"""
+The review queue: whether its probabilities hold, which planted mistakes it finds, and what it costs.
+
+    python tests/bench/bench_review.py [--fit] [--cost FACES]
+
+The libraries are invented hard ones with relatives of several likenesses, LFW, and the labelled photos. Each is grouped.
+Then four of ten people with enough faces are split in two, by date or by chance, and one face of fifty becomes a member
+of the nearest other person. ``--fit`` prints the odds that fit the pairs of every second library; the tables are about the
+others. ``--cost`` measures an invented library of that size instead.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeVar
+from unittest.mock import patch
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
+
+import hard_library as hard  # noqa: E402  the repository must be found first
+from labelled_photos import labelled_photos  # noqa: E402  the repository must be found first
+from large_library import large_library, persons_of  # noqa: E402  the repository must be found first
+from mixtures import table_of, unit  # noqa: E402  the repository must be found first
+from planted_mistakes import Planted, Who  # noqa: E402  the repository must be found first
+
+from immich_facesets.grouping.face_table import FaceTable  # noqa: E402  the repository must be found first
+from immich_facesets.grouping.identities import Known  # noqa: E402  the repository must be found first
+from immich_facesets.grouping.problem import grouping_problem  # noqa: E402  the repository must be found first
+from immich_facesets.grouping.report import GroupingReport  # noqa: E402  the repository must be found first
+from immich_facesets.grouping.rivals import doubtful_members, rivals  # noqa: E402  the repository must be found first
+from immich_facesets.grouping.rules import GroupingRules  # noqa: E402  the repository must be found first
+from immich_facesets.grouping.state import initial_state, placed_identities  # noqa: E402  the repository must be found first
+from immich_facesets.grouping.suggestions import overlaps, suggested_merges  # noqa: E402  the repository must be found first
+from immich_facesets.moderation.constraints import Constraints  # noqa: E402  the repository must be found first
+from immich_facesets.review.finding import find_items  # noqa: E402  the repository must be found first
+from immich_facesets.review.items import Item  # noqa: E402  the repository must be found first
+from immich_facesets.spaces import operating_points  # noqa: E402  the repository must be found first
+from service.store import review_items  # noqa: E402  the repository must be found first
+from service.store.database import Store, migrate, open_engine  # noqa: E402  the repository must be found first
+
+T = TypeVar("T")
+DATA = Path(os.environ.get("FACESETS_TEST_DATA") or ROOT.parent / "shared") / "data"
+POINTS = operating_points("w600k_mbf")
+KIN = (0.40, 0.60, 0.50, 0.65, 0.55, 0.60, 0.45, 0.55)
+SPLIT, WRONG, BY_DATE = 0.4, 0.02, 0.6
+EDGES = (0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0001)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A library with its labels; ``min_faces`` for an identity."""
+
+    name: str
+    table: FaceTable
+    who: Who
+    min_faces: int
+
+
+def libraries() -> Iterator[Given]:
+    for seed, likeness in enumerate(KIN):
+        with patch.object(hard, "KIN", likeness):
+            found = hard.hard_library(seed, 4000)
+        table = found.table()
+        if seed % 4 > 1:  # relatives are never in one picture
+            table = replace(table, pictures=np.arange(len(found.who)))
+        yield Given(f"hard {seed}", table, found.who.astype(str), 6)
+    if not DATA.is_dir():
+        print(f"no real faces at {DATA.name!r}: set FACESETS_TEST_DATA")
+        return
+    lfw = np.load(DATA / "lfw_embeddings.npz")
+    names, vectors = lfw["identity"].astype(str), unit(lfw["embedding"].astype(np.float32))
+    half = np.unique(names, return_inverse=True)[1] % 2
+    for part in (0, 1):
+        yield Given(f"LFW {part}", table_of(vectors[half == part]), names[half == part], 4)
+    photos = labelled_photos(DATA)
+    labels = np.array([name or f"unknown {row}" for row, name in enumerate(photos.names)])
+    yield Given("labelled photos", photos.table, labels, 3)
+    yield Given("labelled photos, once more", photos.table, labels, 3)
+
+
+def plant(given: Given, seed: int) -> Planted:
+    """The library as grouped, with people split in two, and faces in the wrong identity."""
+    rng = np.random.default_rng(seed)
+    planted, table = Planted.group(given.table, given.who, POINTS, given.min_faces), given.table
+    rows = planted.rows
+    for number in sorted(planted.people()):
+        faces = np.array(sorted(planted.library.faces_of(number)))
+        if len(faces) < 2 * given.min_faces or rng.random() > SPLIT:
+            continue
+        taken = table.taken[[rows[face] for face in faces.tolist()]]
+        is_dated = bool(np.isfinite(taken).all()) and rng.random() < BY_DATE
+        ordered = faces[np.argsort(taken)] if is_dated else rng.permutation(faces)
+        planted.split(ordered[: max(2, int(rng.uniform(0.15, 0.85) * len(faces)))].tolist())
+    people, owner = planted.people(), np.array(planted.library.labels())
+    numbers = sorted(people)
+    centres = np.stack([unit(table.vectors[owner == number].mean(axis=0)[None])[0] for number in numbers])
+    members = np.flatnonzero(owner > 0)
+    for row in rng.choice(members, size=max(3, int(WRONG * len(members))), replace=False).tolist():
+        nearest = (numbers[place] for place in np.argsort(1.0 - centres @ table.vectors[row]).tolist())
+        other = next((number for number in nearest if people[number] != given.who[row]), None)
+        if other is not None and not np.any(
+            (table.pictures == table.pictures[row]) & (owner > 0) & (owner != owner[row])
+        ):
+            planted.misplace(int(table.face_ids[row]), other)
+    return planted
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A question of the queue, and whether something was wrong."""
+
+    item: Item
+    is_wrong: bool
+
+
+def judge(planted: Planted, items: Sequence[Item]) -> list[Judged]:
+    people, rows = planted.people(), planted.rows
+    found = []
+    for item in items:
+        shown = {people[number] for number in item.identities}
+        if item.face_id is None:
+            is_wrong = len(shown) == 1
+        else:
+            who = str(planted.who[rows[item.face_id]])
+            is_member = item.face_id in planted.library.memberships
+            is_wrong = who != people[item.identities[0]] if is_member else who in shown
+        found.append(Judged(item, is_wrong))
+    return found
+
+
+def wrong_members(planted: Planted) -> set[int]:
+    people, rows = planted.people(), planted.rows
+    return {face for face, number in planted.library.memberships.items() if planted.who[rows[face]] != people[number]}
+
+
+def print_reliability(judged: Sequence[Judged]) -> None:
+    print(f"\n{'kind':10} {'probability':14} {'questions':>9} {'mean':>6} {'wrong':>6}")
+    for kind in ("merge", "member", "ambiguous"):
+        for low, high in pairwise(EDGES):
+            here = [one for one in judged if one.item.kind == kind and low <= one.item.probability < high]
+            if here:
+                mean = np.mean([one.item.probability for one in here])
+                wrong = np.mean([one.is_wrong for one in here])
+                print(f"{kind:10} {low:.2f} to {min(high, 1):.2f}   {len(here):9} {mean:6.2f} {wrong:6.2f}")
+
+
+def print_calibration(*, fits: bool) -> None:
+    every: list[Judged] = []
+    between: list[bool] = []
+    pairs: list[tuple[float, float, bool]] = []
+    print(f"{'library':28} {'faces':>6} {'clean':>6} {'split: found':>13} {'wrong: found':>13} {'questions':>9}")
+    for place, given in enumerate(libraries()):
+        clean = Planted.group(given.table, given.who, POINTS, given.min_faces)
+        asked, shown = len(clean.items()), clean.people()
+        between += [
+            str(given.who[clean.rows[one.face_id]]) in {shown.get(one.identity), shown.get(one.other)}
+            for one in clean.first.ambiguous
+            if not one.is_member
+        ]
+        planted = plant(given, place)
+        report, people = planted.library.plan().report, planted.people()
+        if place % 2 == 0:
+            pairs += [
+                (one.reach, one.excess, people[one.identity] == people[one.other]) for one in report.suggested_merges
+            ]
+            continue
+        judged = judge(planted, planted.items())
+        every += judged
+        of_faces = {one.item.face_id for one in judged}
+        twins = sum(count > 1 for count in Counter(people.values()).values())
+        merged = {people[one.item.identities[0]] for one in judged if one.item.kind == "merge" and one.is_wrong}
+        wrong = wrong_members(planted)
+        print(
+            f"{given.name:28} {len(given.table):6} {asked:6} {len(merged):6} of {twins:3} "
+            f"{len(wrong & of_faces):6} of {len(wrong):3} {len(judged):9}",
+            flush=True,
+        )
+    print_reliability(every)
+    print(f"faces left out between two identities: {len(between)}, of one of the two: {sum(between)}")
+    if fits:
+        print_fit(pairs)
+
+
+def print_fit(pairs: Sequence[tuple[float, float, bool]]) -> None:
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  only here
+
+    known = np.array([(reach, 0.0 if np.isnan(excess) else excess / POINTS.cluster) for reach, excess, _ in pairs])
+    same = np.array([is_same for _, _, is_same in pairs])
+    found = LogisticRegression(C=1000).fit(known, same)
+    print(f"\n{len(pairs)} pairs, {int(same.sum())} of one person: the odds are {found.intercept_} {found.coef_}")
+
+
+def timed(label: str, work: Callable[[], T]) -> T:
+    begun = time.perf_counter()
+    done = work()
+    print(f"{label:60} {time.perf_counter() - begun:7.2f} s", flush=True)
+    return done
+
+
+def print_cost(faces: int) -> None:
+    """The parts of a queue's computation, against the bare product of faces and centroids."""
+    vectors, who = large_library(faces), persons_of(faces)
+    numbers = np.flatnonzero(np.bincount(who) >= 6)
+    rng = np.random.default_rng(0)
+    members = np.flatnonzero(np.isin(who, numbers))
+    owner = dict(zip((members + 1).tolist(), (np.searchsorted(numbers, who[members]) + 1).tolist(), strict=True))
+    for face in rng.choice(members, size=len(members) // 100, replace=False).tolist():  # planted mistakes
+        owner[face + 1] = int(rng.integers(1, len(numbers) + 1))
+    table = table_of(vectors, taken=rng.uniform(0, 7300, faces))
+    known = [Known(number, "discovered", is_locked=False, people=frozenset()) for number in range(1, len(numbers) + 1)]
+    rules, nothing = GroupingRules(), Constraints()
+    problem = grouping_problem(table, owner, known, nothing, POINTS, rules, ())
+    state = initial_state(problem, nothing, known, owner, len(numbers) + 1, frozenset(), (), {})
+    placed = timed("centroids, which a grouping has", lambda: placed_identities(state.owner, problem.centroids))
+    print(f"{faces} faces, {len(owner)} members of {len(numbers)} identities")
+
+    def bare() -> None:
+        for start in range(0, len(members), 2048):
+            (vectors[members[start : start + 2048]] @ placed.centroids.T).argmax(axis=1)
+
+    timed("the bare product of members and centroids", bare)
+    people = state.identities.people
+    movable = timed("nearest other identity of each member", lambda: rivals(problem, state, placed))
+    doubtful = timed("doubtful members", lambda: doubtful_members(problem, state, placed, movable))
+    merges = timed("pairs that are alike", lambda: suggested_merges(problem, people, placed))
+    both = timed("pairs that overlap", lambda: overlaps(problem, people, placed, doubtful))
+    report = replace(_empty_report(), doubtful=doubtful, suggested_merges=merges, overlaps=both)
+    items = timed("questions with evidence", lambda: find_items(report, table, owner, points=POINTS))
+    stored = {item.key: item for item in items}
+    timed("the same when all are known", lambda: find_items(report, table, owner, points=POINTS, stored=stored))
+    with tempfile.TemporaryDirectory() as folder:
+        engine = open_engine(f"sqlite:///{folder}/facesets.db")
+        migrate(engine)
+        store = Store(engine)
+        written = [replace(item, face_id=None) if item.face_id else item for item in items]  # the store has no faces
+        unique = list({item.key: item for item in written}.values())
+        timed("written", lambda: store.write_now(review_items.write_queue, unique))
+        timed("written again, unchanged", lambda: store.write_now(review_items.write_queue, unique))
+        store.close()
+    print(f"{len(items)} questions")
+
+
+def _empty_report() -> GroupingReport:
+    from builders import nothing_to_report  # noqa: PLC0415  it imports the service
+
+    return nothing_to_report()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--fit", action="store_true", help="print the odds that fit every second library")
+    parser.add_argument("--cost", type=int, default=0, help="measure a library of so many faces instead")
+    asked = parser.parse_args()
+    if asked.cost:
+        print_cost(asked.cost)
+    else:
+        print_calibration(fits=asked.fit)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""The review queue finds planted mistakes, asks nothing of a clean library, and puts first what costs most."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mixtures import people, table_of, unit
+from planted_mistakes import Planted
+
+from immich_facesets.grouping.plan import FaceTable
+from immich_facesets.moderation.constraints import Constraints
+from immich_facesets.review.finding import find_items
+from immich_facesets.review.items import Item, rank
+from immich_facesets.review.settling import Settled
+from immich_facesets.spaces import OperatingPoints
+
+POINTS = OperatingPoints()
+
+
+def clean(seed: int = 0, sizes: tuple[int, ...] = (24, 16, 12, 8)) -> Planted:
+    """A few people over ten years, each grouped rightly."""
+    vectors, who = people(np.random.default_rng(seed), sizes, 0.5)
+    taken = (365.25 * (30 + np.arange(len(who)) % 10) + 100).astype(np.float64)
+    found = Planted.group(table_of(vectors, taken=taken), who.astype(str), POINTS, 3)
+    assert len(found.people()) == len(sizes)
+    return found
+
+
+def with_a_face_between(library: Planted) -> tuple[FaceTable, int]:
+    """The table with one more face, as near to identity 1 as to identity 2."""
+    table, owner = library.library.table, np.array(library.library.labels())
+    centres = [unit(table.vectors[owner == number].mean(axis=0)[None])[0] for number in (1, 2)]
+    between = unit((centres[0] + centres[1])[None])
+    grown = table_of(np.concatenate([table.vectors, between]), taken=np.append(table.taken, table.taken[0]))
+    return grown, int(grown.face_ids[-1])
+
+
+def test_a_clean_library_raises_no_question() -> None:
+    assert clean().items() == ()
+
+
+def test_a_person_split_in_two_is_the_first_question() -> None:
+    library = clean()
+    faces = sorted(library.library.faces_of(1))
+    new = library.split(faces[:10])
+    library.misplace(min(library.library.faces_of(2)), 3)
+    first, *others = library.items()
+    assert (first.kind, first.identities, first.faces, first.settles) == ("merge", (1, new), (14, 10), 10)
+    assert first.probability > 0.9
+    assert [one.kind for one in others] == ["member"], "the faces of the two are no questions of their own"
+
+
+def test_a_wrong_member_is_named_with_the_identity_that_it_is_nearer_to() -> None:
+    library = clean()
+    wrong = min(library.library.faces_of(2))
+    library.misplace(wrong, 1)
+    (item,) = library.items()
+    assert (item.kind, item.reason, item.face_id, item.settles) == ("member", "nearer_to_another", wrong, 1)
+    assert item.identities == (1, 2)
+    assert item.probability > 0.9
+
+
+def test_a_stranger_in_an_identity_is_far_from_it() -> None:
+    library = clean(3, (20, 9))
+    alone = unit(np.random.default_rng(9).normal(size=(1, 64)))
+    table = library.library.table
+    grown = table_of(np.concatenate([table.vectors, alone]), taken=np.append(table.taken, table.taken[0]))
+    library.library.table, library.who = grown, np.append(library.who, "stranger")
+    stranger = int(grown.face_ids[-1])
+    library.misplace(stranger, 1)
+    (item,) = library.items()
+    assert (item.reason, item.face_id, item.identities) == ("far", stranger, (1,))
+
+
+@pytest.mark.parametrize("owner", [None, 1])
+def test_a_face_between_two_people_is_a_question_about_both(owner: int | None) -> None:
+    library = clean()
+    points = OperatingPoints(match=0.5)
+    library.library.table, face = with_a_face_between(library)
+    library.library.points = points
+    if owner is not None:
+        library.library.memberships[face] = owner
+    library.library.fresh = frozenset() if owner else frozenset({face})
+    plan = library.library.plan()
+    items = find_items(plan.report, library.library.table, library.library.memberships, points=points)
+    (item,) = [one for one in items if one.face_id == face]
+    assert (item.kind, item.reason) == ("ambiguous", "between_two")
+    assert set(item.identities) == {1, 2}
+
+
+def test_a_look_at_new_faces_alone_forgets_no_face_that_was_left_out() -> None:
+    library = clean()
+    library.library.table, face = with_a_face_between(library)
+    library.library.points = points = OperatingPoints(match=0.5)
+    library.library.fresh = frozenset({face})
+    state = library.library
+
+    def items(stored: Mapping[str, Item]) -> list[Item]:
+        report = state.plan().report
+        return list(find_items(report, state.table, state.memberships, points=points, stored=stored))
+
+    (first,) = items({})
+    state.fresh = frozenset()
+    assert items({}) == []
+    (again,) = items({first.key: first})
+    assert (again.key, again.probability, again.evidence) == (first.key, first.probability, None)
+    state.memberships[face] = 3
+    assert [one.kind for one in items({first.key: first})] == ["member"], "it is somebody's now"
+
+
+def test_evidence_is_of_both_people_from_the_same_years() -> None:
+    library = clean()
+    new = library.split(sorted(library.library.faces_of(1))[:10])
+    (item,) = library.items()
+    rows, table = library.rows, library.library.table
+    assert item.evidence is not None
+    years = [{int(table.taken[rows[face]] // 365.25) for face in faces} for faces in item.evidence]
+    assert years[0] == years[1]
+    for number, faces in zip(item.identities, item.evidence, strict=True):
+        assert set(faces) <= library.library.faces_of(number)
+    assert {len(faces) for faces in item.evidence} == {4}
+    assert item.identities == (1, new)
+
+
+def test_evidence_for_a_face_is_of_its_year_and_never_the_face_itself() -> None:
+    library = clean()
+    wrong = sorted(library.library.faces_of(2))[3]
+    library.misplace(wrong, 1)
+    (item,) = library.items()
+    assert item.evidence is not None
+    assert wrong not in {face for faces in item.evidence for face in faces}
+    rows, taken = library.rows, library.library.table.taken
+    gaps = [abs(taken[rows[face]] - taken[rows[wrong]]) / 365.25 for faces in item.evidence for face in faces[:1]]
+    assert max(gaps) < 1
+
+
+def test_the_clearest_faces_are_the_evidence() -> None:
+    library = clean()
+    library.split(sorted(library.library.faces_of(1))[:10])
+    table = library.library.table
+    table.face_short[: len(table) // 2] = 100
+    table.taken[:] = np.nan
+    (item,) = library.items()
+    rows = library.rows
+    large = {face for face in library.library.faces_of(1) if table.face_short[rows[face]] > 100}
+    assert item.evidence is not None
+    assert (set(item.evidence[0]) <= large) == (len(large) >= 4)
+
+
+def test_what_is_known_keeps_its_evidence_until_its_faces_change() -> None:
+    library = clean()
+    new = library.split(sorted(library.library.faces_of(1))[:10])
+    first = library.items()
+    state, report = library.library, library.library.plan().report
+    known = {item.key: item for item in first}
+    again = find_items(report, state.table, state.memberships, points=POINTS, stored=known)
+    assert [(one.key, one.evidence) for one in again] == [(one.key, None) for one in first]
+    state.table.taken[library.rows[min(state.faces_of(new))]] += 400
+    moved = find_items(report, state.table, state.memberships, points=POINTS, stored=known)
+    assert all(one.evidence is not None for one in moved), "a date changed"
+
+
+def test_what_is_never_exported_comes_behind() -> None:
+    library = clean()
+    library.split(sorted(library.library.faces_of(1))[:10])
+    new = library.split(sorted(library.library.faces_of(2))[:6])
+    one, two = library.items()
+    assert one.faces[1] > two.faces[1]
+    hidden = library.items(never_exported=one.identities)
+    assert hidden[0].identities == (2, new)
+    assert not hidden[1].is_exported
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 99), cuts=st.lists(st.integers(2, 8), max_size=2), wrong=st.integers(0, 3))
+def test_the_order_of_faces_changes_nothing_and_the_queue_is_ranked(seed: int, cuts: list[int], wrong: int) -> None:
+    library = clean(seed)
+    for number, cut in enumerate(cuts, start=1):
+        library.split(sorted(library.library.faces_of(number))[:cut])
+    for face in sorted(library.library.faces_of(3))[:wrong]:
+        library.misplace(face, 4)
+    items = library.items()
+    assert list(items) == sorted(items, key=rank)
+    benefits = [item.benefit for item in items]
+    assert benefits == sorted(benefits, reverse=True)
+    order = np.random.default_rng(seed).permutation(len(library.who))
+    assert library.shuffled(order).items() == items
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 99), cut=st.integers(3, 12))
+def test_an_answered_pair_is_never_asked_again(seed: int, cut: int) -> None:
+    library = clean(seed)
+    new = library.split(sorted(library.library.faces_of(1))[:cut])
+    (item,) = library.items()
+    assert item.kind == "merge"
+    apart = Constraints(apart=frozenset({(1, new)}))
+    assert Settled(apart).is_answered(item)
+    library.library.constraints = apart
+    assert not [one for one in library.items() if one.kind == "merge" and not Settled(apart).is_answered(one)]
