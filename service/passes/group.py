@@ -7,6 +7,7 @@ import structlog
 
 from immich_facesets.errors import TransientError
 from immich_facesets.grouping.plan import GroupingPlan, GroupingReport
+from immich_facesets.review.finding import find_items
 from immich_facesets.wire import Info
 from service.computation import compute
 from service.files import crops
@@ -15,7 +16,16 @@ from service.passes.embed import recipe_of
 from service.passes.group_inputs.inputs import Decided, decide
 from service.passes.group_inputs.operating_points import SpaceFacts, remember_points
 from service.passes.publishing.minors import keep_likenesses
-from service.store import contents, embedding_work, face_tables, former_members, identities, named_values, spaces
+from service.store import (
+    contents,
+    embedding_work,
+    face_tables,
+    former_members,
+    identities,
+    named_values,
+    review_items,
+    spaces,
+)
 from service.store.named_values import write_scope
 from service.store.spaces import Reembedding
 
@@ -121,6 +131,7 @@ class Group:
         if plan.report.nearly_there is not None:
             await store.write(named_values.write_nearly_there, plan.report.nearly_there)
         await store.write(named_values.write_value, QUESTIONS, list(questions(plan.report)))
+        await self._write_queue(decided)
         await store.write(write_scope, decided.scope)  # written last: the next sync repeats an interrupted grouping
         needed = await store.read(contents.needed_files)
         await compute(crops.tidy, self._context.crops_dir, needed)
@@ -138,6 +149,21 @@ class Group:
         if decided.plan.is_empty:
             return True
         return await store.write(identities.apply_grouping, decided.plan, now, decided.last_decision)
+
+    async def _write_queue(self, decided: Decided) -> None:
+        """Write what a person should look at now; after a kill before it, the next sync does so."""
+        before = await self._store.read(review_items.stored_queue)
+        found = await compute(
+            find_items,
+            decided.plan.report,
+            decided.table,
+            await self._store.read(identities.all_memberships),
+            points=decided.points,
+            never_exported=before.never_exported,
+            parted=before.parted,
+            stored=before.items,
+        )
+        await self._store.write(review_items.write_queue, found)
 
     async def _missing(self, active: str) -> Reembedding | None:
         """

@@ -2,7 +2,7 @@
 A random token that changes whenever the data behind people and their face sets changes.
 
 The token is renewed in every transaction with a statement that wrote a row, whatever it wrote. Exempt are tables that
-only log events, statements marked as bookkeeping (``BOOKKEEPING``), and writes derived from other state (``consequences``).
+only log events or questions, statements marked as bookkeeping (``BOOKKEEPING``), and writes derived from other state (``consequences``).
 A statement that was not considered here causes at most a sync without work; no change is missed.
 """
 
@@ -15,13 +15,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 
 from service.store.named_values import read_value
-from service.store.tables import export_ledger, exports, facts, failures, sync_runs
+from service.store.tables import export_ledger, exports, facts, failures, review_items, sync_runs
 from service.store.upsert import BOOKKEEPING, upsert
 
 _STATE = "state"
 _CHANGED = "facesets_changed"
 _IS_CONSEQUENCE: ContextVar[bool] = ContextVar("is_consequence", default=False)
-_LOG_TABLES = frozenset(table.name for table in (export_ledger, exports, failures, sync_runs))
+_LOG_TABLES = frozenset(table.name for table in (export_ledger, exports, failures, review_items, sync_runs))
 
 
 def watch(engine: Engine) -> None:

@@ -23,6 +23,7 @@ from service.store.decided_members import attach_to, follow_settings, move_eras,
 from service.store.decisions import all_records, constraints_of, finder, record_batch
 from service.store.former_members import forget_returned
 from service.store.identities import labels
+from service.store.review_items import drop_settled
 from service.store.runs import highest_number
 from service.store.selections import resolve_selections
 from service.store.spaces import active_space
@@ -86,6 +87,7 @@ def apply_step(tx: Connection, before: Facts, after: Facts, now: datetime) -> No
     attach_to(tx, {person: one.number for one in after.identities.values() for person in one.people})
     move_eras(tx, owners, now)
     follow_settings(tx, after.constraints, now)
+    drop_settled(tx, after, owners)
 
 
 def _facts(tx: Connection, requests: Sequence[Request]) -> Facts:

@@ -446,6 +446,32 @@ decisions = Table(
     sqlite_autoincrement=True,
 )
 
+# The review queue: what a person should look at. It is computed anew by every grouping; answered items leave at once.
+review_items = Table(
+    "review_items",
+    metadata,
+    Column("item_id", RowId, primary_key=True, autoincrement=True),
+    Column("key", String(80), nullable=False),  # what it is about
+    Column("kind", String(20), nullable=False),
+    Column("reason", String(30), nullable=False),
+    Column("identity", Integer),
+    Column("other", Integer),
+    Column("face_id", RowId, ForeignKey("faces.face_id", ondelete="CASCADE")),  # of a question about one face
+    Column("sizes", JSON, nullable=False),  # how many faces each of the identities has
+    Column("probability", Float, nullable=False),  # in [0, 1], that something is wrong
+    Column("settles", Integer, nullable=False),  # how many faces an answer puts right
+    Column("is_exported", Boolean, nullable=False),
+    Column("benefit", Float, nullable=False),  # the order of the queue
+    Column("comes_last", Boolean, nullable=False),  # a moderator put off what it is about
+    Column("basis", BigInteger, nullable=False),  # changes with the faces and dates that the evidence was chosen from
+    Column("evidence", JSON, nullable=False),  # for each identity the ids of a few faces
+    Index("ix_review_items_key", "key", unique=True),
+    Index("ix_review_items_identity", "identity"),
+    Index("ix_review_items_other", "other"),
+    Index("ix_review_items_face_id", "face_id"),
+    sqlite_autoincrement=True,
+)
+
 # The faces that a user sorted with another tool, as that tool named them. Their people are in ``people``, under the
 # source "", a name that no source can have. They cannot be computed again, but they can be imported again.
 imported_faces = Table(

@@ -32,6 +32,7 @@ from immich_facesets.moderation.records import Line
 from immich_facesets.moderation.requests import FaceSelection, LockIdentity
 from immich_facesets.quality.landmarks import Enriched
 from immich_facesets.quality.pose import Pose
+from immich_facesets.review.items import Item
 from service.store import (
     assets,
     births,
@@ -62,6 +63,7 @@ from service.store import (
     past_people,
     picture_copies,
     placed_pictures,
+    review_items,
     runs,
     selections,
     source_names,
@@ -76,6 +78,7 @@ from service.store.browsing import (
     identity_faces,
     identity_lists,
     made_decisions,
+    review_page,
     standing,
     summaries,
 )
@@ -146,6 +149,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     named_values.read_value: ("space",),
     named_values.read_ended_sessions: (),
     named_values.read_nearly_there: (),
+    review_items.stored_queue: (),
     export_folder.barred_directories: ([7],),
     export_folder.barred_identities: (),
     export_folder.directories_of_barred: (),
@@ -217,6 +221,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     made_decisions.decisions_about_identity: (7, Slice(50)),
     made_decisions.decision_page: (Slice(50),),
     selections.selected_faces: (FaceSelection(identity=1),),
+    review_page.review_page: (Slice(50),),
     standing.faces_at: ({1: FaceRef(SHA256, Box(100, 100, 300, 300))}, RECIPE.space),
     standing.standing: (),
     summaries.mean_vectors: ({},),
@@ -264,7 +269,7 @@ CHANGES = {
     "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_cut record_export record_copy record_export_folder",
     "record_removal record_enrichment rename_in_decisions keep_places keep_dates keep_likenesses",
     "write_value write_ended_sessions write_scope forget_scope write_last_complete_sync write_thresholds write_nearly_there record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
-    "record_batch decide decide_once keep_answer apply_step write_members attach_to move_eras follow_settings import_decisions",
+    "record_batch decide decide_once keep_answer write_queue drop_settled apply_step write_members attach_to move_eras follow_settings import_decisions",
     "retry_above_limits announce_space use_space mark_unasked rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
 }
 
@@ -324,6 +329,17 @@ def fill(store: Store) -> None:
     store.write_now(decisions.record_decision, reject, made_by="anna", now=NOON)
     store.write_now(exports.record_crop_facts, 1, key=KEY, seen=b"facts")
     store.write_now(enrichments.record_enrichment, 2, Enriched(pose=Pose(1.0, 2.0, 3.0)), models="models")
+    doubt = Item(
+        kind="member",
+        reason="far",
+        identities=(1,),
+        faces=(1,),
+        probability=0.5,
+        settles=1,
+        face_id=1,
+        evidence=((1,),),
+    )
+    store.write_now(review_items.write_queue, [doubt])
     entry = {"faces": 1, "identity": 1}
     store.write_now(exports.record_export, "faceset_001", digest="d", entry=entry, identity=1, made_by="sync", now=NOON)
 

@@ -1,0 +1,89 @@
+"""The review queue, a page at a time, with all that a person needs to decide."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, case, func, select
+
+from immich_facesets.dates import EVIDENCE
+from immich_facesets.review.items import Item
+from service.store.browsing.identity_faces import BrowsedFace, browsed_faces
+from service.store.browsing.identity_lists import shown_labels
+from service.store.browsing.slices import Page, Slice, cut_page, sliced
+from service.store.browsing.standing import standing
+from service.store.chunks import chunks
+from service.store.identities import birth_dates
+from service.store.review_items import item_of
+from service.store.tables import assets, faces, memberships, review_items
+
+_LAST = 1e9
+"""Added to the key of what was put off: more than the benefit of any item."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedItem:
+    """One item. ``number``: of this item, as long as it is in the queue."""
+
+    number: int
+    item: Item
+    comes_last: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewPage:
+    """
+    A page of the queue, and what is known of everybody in it, by number and by face id.
+
+    ``total``: how many items there are of the kind that was asked for. ``births`` and ``days`` are ISO dates; ``days``:
+    the first and the last one of an identity's pictures.
+    """
+
+    page: Page[QueuedItem]
+    total: int
+    labels: Mapping[int, str]
+    births: Mapping[int, str]
+    days: Mapping[int, tuple[str, str]]
+    faces: Mapping[int, BrowsedFace]
+
+
+def review_page(tx: Connection, part: Slice, kind: str | None = None) -> ReviewPage:
+    """Return a page of the queue, the most beneficial first, and what was put off last."""
+    wanted = () if kind is None else (review_items.c.kind == kind,)
+    key = case((review_items.c.comes_last, _LAST), else_=0.0) - review_items.c.benefit
+    keys = select(key.label("key"), review_items.c.item_id.label("number")).where(*wanted)
+    cut = cut_page(tx.execute(sliced(keys, part)).all(), lambda row: (row.key, row.number), part)
+    rows = {row.item_id: row for row in tx.execute(select(review_items).where(_among(row.number for row in cut.items)))}
+    items = tuple(QueuedItem(row.number, item_of(rows[row.number]), rows[row.number].comes_last) for row in cut.items)
+    numbers = {number for one in items for number in one.item.identities}
+    wanted_faces = {face for one in items for part_of in one.item.evidence or () for face in part_of}
+    wanted_faces |= {one.item.face_id for one in items if one.item.face_id is not None}
+    state, labels, born = standing(tx), shown_labels(tx), birth_dates(tx)
+    decided = {number: date for number, date in state.effect.births.items() if date is not None}
+    return ReviewPage(
+        page=Page(items, cut.last),
+        total=tx.scalar(select(func.count()).select_from(review_items).where(*wanted)) or 0,
+        labels={number: labels[number] for number in numbers if number in labels},
+        births={number: date for number, date in (born | decided).items() if number in numbers},
+        days=_days(tx, numbers),
+        faces=browsed_faces(tx, sorted(wanted_faces)),
+    )
+
+
+def _among(numbers: Any) -> Any:
+    return review_items.c.item_id.in_(list(numbers))  # a page: never more than a statement may list
+
+
+def _days(tx: Connection, numbers: Collection[int]) -> dict[int, tuple[str, str]]:
+    """Return the first and the last date that pictures of each identity state."""
+    found: dict[int, tuple[str, str]] = {}
+    for some in chunks(sorted(numbers)):
+        rows: Any = tx.execute(
+            select(memberships.c.identity, func.min(assets.c.local_date), func.max(assets.c.local_date))
+            .join(faces, faces.c.face_id == memberships.c.face_id)
+            .join(assets, assets.c.content == faces.c.sha256)
+            .where(memberships.c.identity.in_(some), assets.c.is_gone.is_(False), assets.c.date_kind.in_(EVIDENCE))
+            .group_by(memberships.c.identity)
+        )
+        found |= {number: (first[:10], last[:10]) for number, first, last in rows}
+    return found

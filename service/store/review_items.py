@@ -1,0 +1,121 @@
+"""The review queue: written by every grouping, and shortened by every decision."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, or_, select, update
+
+from immich_facesets.moderation.facts import Facts
+from immich_facesets.review.items import Item
+from immich_facesets.review.settling import Settled
+from service.store.chunks import chunks
+from service.store.decisions import constraints_now
+from service.store.spaces import active_space
+from service.store.tables import identities, review_items
+
+
+@dataclass(frozen=True, slots=True)
+class StoredQueue:
+    """
+    The stored items by key, and what else a new queue depends on beside the grouping.
+
+    ``never_exported``: identities. ``parted``: pairs of which a moderator moved faces from one to the other.
+    """
+
+    items: Mapping[str, Item]
+    never_exported: frozenset[int]
+    parted: frozenset[tuple[int, int]]
+
+
+def stored_queue(tx: Connection) -> StoredQueue:
+    """Return the stored queue, for the next one."""
+    items = {row.key: item_of(row) for row in tx.execute(select(review_items))}
+    hidden = tx.scalars(select(identities.c.number).where(identities.c.never_export.is_(True)))
+    return StoredQueue(items, frozenset(hidden), constraints_now(tx, active_space(tx) or "").parted)
+
+
+def write_queue(tx: Connection, found: Sequence[Item]) -> int:
+    """
+    Replace the queue by these items, without those that decisions settle: the commit point of the queue.
+
+    Only rows that differ are written. Return how many items there are.
+    """
+    settled = Settled(constraints_now(tx, active_space(tx) or ""), _locked(tx))
+    before = {row.key: row for row in tx.execute(select(review_items))}
+    items = {item.key: item for item in found if not _leaves(item, settled)}
+    gone = [before[key].item_id for key in before.keys() - items.keys()]
+    for some in chunks(sorted(gone)):
+        tx.execute(delete(review_items).where(review_items.c.item_id.in_(some)))
+    new = [_row(item, settled, None) for key, item in items.items() if key not in before]
+    if new:
+        tx.execute(insert(review_items), new)
+    for key in sorted(items.keys() & before.keys()):
+        row = _row(items[key], settled, before[key])
+        if any(getattr(before[key], name) != value for name, value in row.items()):
+            tx.execute(update(review_items).where(review_items.c.item_id == before[key].item_id).values(**row))
+    return len(items)
+
+
+def drop_settled(tx: Connection, after: Facts, moved: Collection[int]) -> None:
+    """Remove the items that decisions settle, of those that mention what these touched; ``moved``: faces that changed."""
+    settled = Settled(after.constraints, [number for number, one in after.identities.items() if one.is_locked])
+    numbers, faces = sorted(after.identities), sorted(after.faces)
+    rows: dict[int, Any] = {}
+    for some in chunks(numbers):
+        about = or_(review_items.c.identity.in_(some), review_items.c.other.in_(some))
+        rows |= {row.item_id: row for row in tx.execute(select(review_items).where(about))}
+    for some in chunks(faces):
+        rows |= {row.item_id: row for row in tx.execute(select(review_items).where(review_items.c.face_id.in_(some)))}
+    gone = [number for number, row in rows.items() if row.face_id in moved or _leaves(item_of(row), settled)]
+    for some in chunks(sorted(gone)):
+        tx.execute(delete(review_items).where(review_items.c.item_id.in_(some)))
+
+
+def item_of(row: Any) -> Item:
+    """Return the item of a row."""
+    return Item(
+        kind=row.kind,
+        reason=row.reason,
+        identities=tuple(number for number in (row.identity, row.other) if number is not None),
+        faces=tuple(row.sizes),
+        probability=row.probability,
+        settles=row.settles,
+        face_id=row.face_id,
+        is_exported=row.is_exported,
+        basis=row.basis,
+        evidence=tuple(tuple(faces) for faces in row.evidence),
+    )
+
+
+def _leaves(item: Item, settled: Settled) -> bool:
+    return settled.is_answered(item) or settled.is_put_off(item)
+
+
+def _row(item: Item, settled: Settled, before: Any) -> dict[str, Any]:
+    """Return the columns of an item; an item without evidence keeps that of the row before."""
+    identity, other = (*item.identities, None, None)[:2]
+    row = {
+        "key": item.key,
+        "kind": item.kind,
+        "reason": item.reason,
+        "identity": identity,
+        "other": other,
+        "face_id": item.face_id,
+        "sizes": list(item.faces),
+        "probability": item.probability,
+        "settles": item.settles,
+        "is_exported": item.is_exported,
+        "benefit": item.benefit,
+        "comes_last": settled.comes_last(item),
+        "basis": item.basis,
+    }
+    if item.evidence is not None:
+        return row | {"evidence": [list(faces) for faces in item.evidence]}
+    if before is not None:
+        return row
+    return row | {"evidence": [], "basis": 0}  # removed and found again meanwhile: chosen by the next grouping
+
+
+def _locked(tx: Connection) -> list[int]:
+    return list(tx.scalars(select(identities.c.number).where(identities.c.is_locked.is_(True))))

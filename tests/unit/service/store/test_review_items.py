@@ -1,0 +1,154 @@
+"""The stored review queue: written by a grouping, shortened by decisions, and never holding what was answered."""
+
+from dataclasses import replace
+
+import pytest
+from moderated_library import Moderated
+from sqlalchemy import Connection, select
+
+from immich_facesets.moderation.requests import (
+    IgnoreStrangers,
+    KeepTwoApart,
+    LockIdentity,
+    MergePeople,
+    PutOff,
+    RejectFaces,
+    Request,
+    UndoDecision,
+)
+from immich_facesets.review.items import Item
+from service.store import review_items
+from service.store import tables as t
+from service.store.browsing.review_page import review_page
+from service.store.browsing.slices import Slice
+from service.store.database import Store
+
+
+@pytest.fixture
+def library(store: Store) -> Moderated:
+    found = Moderated(store)
+    for person, count in ((1, 7), (2, 6), (3, 5)):
+        found.add(person, count=count)
+    found.group()
+    return found
+
+
+def pair(*numbers: int, settles: int = 3, probability: float = 0.8) -> Item:
+    return Item(
+        kind="merge",
+        reason="alike",
+        identities=numbers,
+        faces=(7, 6),
+        probability=probability,
+        settles=settles,
+        basis=11,
+        evidence=((1, 2), (8,)),
+    )
+
+
+def member(face: int, *numbers: int) -> Item:
+    return replace(pair(*numbers), kind="member", reason="far", face_id=face, faces=(7, 6)[: len(numbers)], settles=1)
+
+
+def write(library: Moderated, *items: Item) -> list[str]:
+    library.store.write_now(review_items.write_queue, items)
+    return keys(library)
+
+
+def keys(library: Moderated) -> list[str]:
+    page = library.store.read_now(review_page, Slice(50)).page
+    return [one.item.key for one in page.items]
+
+
+def rows(library: Moderated) -> dict[str, int]:
+    def read(tx: Connection) -> dict[str, int]:
+        return {row.key: row.item_id for row in tx.execute(select(t.review_items))}
+
+    return library.store.read_now(read)
+
+
+def test_the_queue_is_read_in_the_order_of_benefit_a_page_at_a_time(library: Moderated) -> None:
+    face = library.face("p0")
+    assert write(library, member(face, 1), pair(1, 2), pair(2, 3, settles=5)) == [
+        "merge 2 3",
+        "merge 1 2",
+        f"face {face}",
+    ]
+    first = library.store.read_now(review_page, Slice(2))
+    assert (first.total, [one.item.key for one in first.page.items]) == (3, ["merge 2 3", "merge 1 2"])
+    rest = library.store.read_now(review_page, Slice(2, first.page.last))
+    assert [one.item.key for one in rest.page.items] == [f"face {face}"]
+    assert rest.page.last is None
+    assert set(rest.faces) >= {face}
+    only = library.store.read_now(review_page, Slice(9), "member")
+    assert (only.total, [one.item for one in only.page.items]) == (1, [member(face, 1)])
+
+
+def test_a_row_stays_while_its_item_does(library: Moderated) -> None:
+    write(library, pair(1, 2), pair(2, 3))
+    before = rows(library)
+    assert write(library, pair(2, 3, settles=9), pair(1, 3)) == ["merge 2 3", "merge 1 3"]
+    assert rows(library)["merge 2 3"] == before["merge 2 3"]
+    known = library.store.read_now(review_items.stored_queue).items
+    assert {key: item.basis for key, item in known.items()} == {"merge 2 3": 11, "merge 1 3": 11}
+    write(library, replace(pair(2, 3), evidence=None))
+    (one,) = library.store.read_now(review_page, Slice(9)).page.items
+    assert one.item.evidence == ((1, 2), (8,)), "the stored evidence holds"
+    write(library, replace(pair(1, 3), evidence=None))
+    assert library.store.read_now(review_items.stored_queue).items["merge 1 3"].basis == 0, "nothing is stored of it"
+
+
+@pytest.mark.parametrize(
+    ("request_for", "left"),
+    [
+        (MergePeople(numbers=(2,), into=1), ["merge 1 3"]),
+        (KeepTwoApart(identity=1, other=2), ["merge 1 3", "merge 2 3", "face"]),
+        (IgnoreStrangers(identity=2), ["merge 1 3"]),
+        (LockIdentity(identity=2), ["merge 1 2", "merge 1 3", "merge 2 3"]),
+        (PutOff(identity=1, other=2, seen=pair(1, 2).seen), ["merge 1 3", "merge 2 3", "face"]),
+        (PutOff(identity=1, other=2), ["merge 1 2", "merge 1 3", "merge 2 3", "face"]),
+    ],
+)
+def test_a_decision_removes_what_it_settles_at_once(library: Moderated, request_for: Request, left: list[str]) -> None:
+    face = library.face("p7")
+    write(library, pair(1, 2), pair(1, 3), pair(2, 3), member(face, 2, 3))
+    library.decide(request_for)
+    assert sorted(keys(library)) == sorted(f"face {face}" if one == "face" else one for one in left)
+    again = write(library, pair(1, 2), pair(1, 3), pair(2, 3), member(face, 2, 3))
+    assert sorted(again) == sorted(f"face {face}" if one == "face" else one for one in left), "nor is it written again"
+
+
+def test_a_face_that_is_rejected_is_no_question_any_more(library: Moderated) -> None:
+    face, other = library.face("p7"), library.face("p8")
+    write(library, member(face, 2, 3), member(other, 2, 3))
+    library.decide(RejectFaces(faces=(face,)))
+    assert keys(library) == [f"face {other}"]
+
+
+def test_not_sure_comes_back_when_there_is_more_to_see_or_it_is_undone(library: Moderated) -> None:
+    write(library, pair(1, 2))
+    done = library.decide(PutOff(identity=1, other=2, seen=pair(1, 2).seen))
+    assert write(library, pair(1, 2, probability=0.85)) == []
+    assert write(library, pair(1, 2, probability=0.95)) == ["merge 1 2"]
+    library.decide(PutOff(identity=1, other=2, seen=pair(1, 2, probability=0.95).seen))
+    assert write(library, pair(1, 2, probability=0.95)) == []
+    library.decide(UndoDecision(decision=done.decisions[0] + 1))
+    assert write(library, pair(1, 2)) == [], "the first one counts again"
+    library.decide(UndoDecision(decision=done.decisions[0]))
+    assert write(library, pair(1, 2)) == ["merge 1 2"]
+
+
+def test_what_was_put_off_as_a_whole_comes_last(library: Moderated) -> None:
+    library.decide(PutOff(identity=3))
+    assert write(library, pair(1, 2), pair(1, 3, settles=50)) == ["merge 1 2", "merge 1 3"]
+
+
+def test_an_item_goes_with_its_face(library: Moderated) -> None:
+    face = library.face("p0")
+    write(library, member(face, 1), pair(1, 2))
+
+    def drop(tx: Connection) -> None:
+        tx.execute(t.faces.delete().where(t.faces.c.face_id == face))
+
+    library.store.write_now(drop)
+    assert keys(library) == ["merge 1 2"]
