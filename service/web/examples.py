@@ -7,6 +7,9 @@ from msgspec.structs import replace as _replace
 
 from immich_facesets.moderation.effects import Change as _Change
 from immich_facesets.moderation.effects import Effect as _Effect
+from immich_facesets.review.answers import answers_of as _answers_of
+from immich_facesets.review.answers import question_of as _question_of
+from immich_facesets.review.items import Item as _Item
 from service.progress import Progress as _Progress
 from service.web import schemas as _schemas
 from service.web.library import decisions as _decisions
@@ -15,6 +18,7 @@ from service.web.library import facesets as _facesets
 from service.web.library import identify as _identify
 from service.web.library import identities as _identities
 from service.web.library import proposals as _proposals
+from service.web.library import review as _review
 from service.web.library import service as _service
 from service.web.problems import problem_of as _problem_of
 
@@ -162,6 +166,55 @@ SEARCH = _faces.SearchAnswer(
     by_file_name=(
         _faces.FoundPicture(sha256=_PICTURE, places=(_PLACE,), faces=(_faces.PictureFace(id=512, identity=3),)),
     ),
+)
+_PAIR = _Item(
+    kind="merge",
+    reason="alike",
+    identities=(3, 8),
+    faces=(412, 9),
+    probability=0.91,
+    settles=9,
+    evidence=((512,), (907,)),
+)
+REVIEW = _review.ReviewPage(
+    items=(
+        _review.ReviewItem(
+            id=5,
+            kind=_PAIR.kind,
+            reason=_PAIR.reason,
+            question=_question_of(_PAIR),
+            probability=_PAIR.probability,
+            benefit=_PAIR.benefit,
+            settles=_PAIR.settles,
+            is_exported=True,
+            comes_last=False,
+            identities=(
+                _review.ReviewedIdentity(
+                    number=3,
+                    label="Anna",
+                    faces=412,
+                    birth_date="1984-02-11",
+                    first_date="1986-06-01",
+                    last_date="2026-04-30",
+                    evidence=(_review.EvidenceFace(face=_FACE, age=30),),
+                ),
+                _review.ReviewedIdentity(
+                    number=8,
+                    label=None,
+                    faces=9,
+                    birth_date=None,
+                    first_date="2014-05-02",
+                    last_date="2014-09-12",
+                    evidence=(_review.EvidenceFace(face=_replace(_FACE, id=907, identity=8), age=None),),
+                ),
+            ),
+            face=None,
+            ages=(),
+            answers=_answers_of(_PAIR, {3: "Anna"}),
+        ),
+    ),
+    total=38,
+    next="WyJyZXZpZXcgIl0",
 )
 
 _RUN = _schemas.Run(

@@ -71,6 +71,7 @@ def invented_reads() -> LibraryReads:
         split_proposal=_always(examples.SPLIT_PROPOSAL),
         history=_always(examples.HISTORY),
         decisions=_always(examples.DECISIONS),
+        review=_always(examples.REVIEW),
         face=_below(examples.FACE),
         search=_always(examples.SEARCH),
         crop=_always(IMAGE),

@@ -8,6 +8,7 @@ from service.reports.library.identities import IdentityReads
 from service.reports.library.known_figures import KnownFigures
 from service.reports.library.pictures import PictureReads
 from service.reports.library.proposals import Proposals
+from service.reports.library.review import ReviewReads
 from service.reports.library.service import ServiceReads
 from service.settings import Settings
 from service.store.database import Store
@@ -34,6 +35,7 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
         split_proposal=identities.split_proposal,
         history=identities.history,
         decisions=identities.decisions,
+        review=ReviewReads(store, base).page,
         face=faces.one,
         search=faces.search,
         crop=pictures.crop,

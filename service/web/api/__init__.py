@@ -1,6 +1,17 @@
 """The HTTP API, one module for each noun; handlers read parameters, call, and answer."""
 
-from service.web.api import decisions, faces, facesets, identify, identities, jobs, operations, pictures, service
+from service.web.api import (
+    decisions,
+    faces,
+    facesets,
+    identify,
+    identities,
+    jobs,
+    operations,
+    pictures,
+    review,
+    service,
+)
 from service.web.routes import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -12,5 +23,6 @@ ROUTES: tuple[Route, ...] = (
     *facesets.ROUTES,
     *decisions.ROUTES,
     *jobs.ROUTES,
+    *review.ROUTES,
     *service.ROUTES,
 )

@@ -20,6 +20,7 @@ from service.web.library.identities import (
     TogetherAnswer,
 )
 from service.web.library.proposals import SimilarAnswer, SimilarQuery, SplitProposalAnswer
+from service.web.library.review import ReviewPage, ReviewQuery
 from service.web.library.service import Job, JobsAnswer, SettingsAnswer, SourcesAnswer
 
 
@@ -44,6 +45,7 @@ class LibraryReads:
     split_proposal: Callable[[int], Awaitable[SplitProposalAnswer]]
     history: Callable[[int, PageQuery], Awaitable[HistoryAnswer]]
     decisions: Callable[[DecisionsQuery], Awaitable[DecisionsPage]]
+    review: Callable[[ReviewQuery], Awaitable[ReviewPage]]
     face: Callable[[int], Awaitable[FaceAnswer | None]]
     search: Callable[[SearchQuery], Awaitable[SearchAnswer]]
     crop: Callable[[str], Awaitable[bytes | None]]
