@@ -25,6 +25,7 @@ from service.cli import (
     preflight,
     proposals,
     quickstart,
+    review,
     setup,
     sources,
     status,
@@ -56,6 +57,7 @@ app.command("discover")(discover.discover)
 app.command("identify")(identify.identify)
 app.add_typer(proposals.identities, name="identities")
 app.add_typer(decisions.decisions, name="decisions")
+app.command("review")(review.review)
 app.add_typer(eras.eras, name="eras")
 app.add_typer(sources.sources, name="sources")
 app.add_typer(config.config, name="config")

@@ -19,13 +19,31 @@ from service.web.uploads import PICTURE_TYPE
 
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 
-_SECONDS = 60.0
+_SECONDS, _SECONDS_TO_LOOK = 60.0, 2.0
 _PICTURE_SECONDS = 120.0  # longer than the service waits for its embedder
 _EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to recognise them
 
 
 class _Made(MadeDecisions, frozen=True):
     remark: str = ""
+
+
+def service_address(settings: Settings) -> str | None:
+    """Return the address before the base path of the service of these settings, None where none answers. Blocks."""
+    target = _target(settings)
+    if target is None:
+        return None
+    try:
+        answer = httpx.get(f"http://{target}/healthz", timeout=_SECONDS_TO_LOOK, trust_env=False)
+    except httpx.HTTPError:
+        return None
+    return f"http://{target}" if answer.status_code == httpx.codes.OK else None
+
+
+def _target(settings: Settings) -> Listen | None:
+    """Return where the service of these settings answers; None for a port that nobody knows."""
+    listen = Listen.parse(settings.listen)
+    return None if listen.port == 0 else Listen(_EVERY_INTERFACE.get(listen.host, listen.host), listen.port)
 
 
 async def decide_over_api(settings: Settings, requests: Sequence[Request], reason: str) -> MadeDecisions | None:
@@ -63,11 +81,10 @@ async def _post(
     settings: Settings, path: str, headers: Mapping[str, str], seconds: float, **body: Any
 ) -> httpx.Response | None:
     """Return the answer of the service of these settings; ``TransientError`` where it breaks off."""
-    listen = Listen.parse(settings.listen)
+    target = _target(settings)
     has_token = settings.token is not None or (settings.data_dir / "token").is_file()  # it is made by the first service
-    if listen.port == 0 or not has_token:
+    if target is None or not has_token:
         return None
-    target = Listen(_EVERY_INTERFACE.get(listen.host, listen.host), listen.port)
     own = {"Authorization": f"Bearer {web_token(settings)}", **headers}
     async with httpx.AsyncClient(trust_env=False, timeout=seconds) as client:
         try:
