@@ -109,7 +109,6 @@ class MarkNotAFace(_FacesRequest, frozen=True, tag="not_a_face"):
     """These boxes show no face of a person."""
 
 
-
 class PutOff(_SomeFacesRequest, frozen=True, tag="later"):
     """
     Faces, an identity, or a pair of identities that a moderator cannot judge yet.
