@@ -21,6 +21,7 @@ from service.passes.fan_out import first_error
 from service.progress import JobKind
 from service.reports.identification import Identify
 from service.reports.library import library_reads
+from service.reports.library.whole_pictures import WholePictures
 from service.reports.status import dropped_warnings, stored_status
 from service.sources import SourceAwayError
 from service.storage import database_url, web_token
@@ -75,6 +76,7 @@ class Service:
             decisions=ApiDecisions(app.store, app.tree, app.context.clock).calls(),
             answers=kept_answers(app.store, app.context.clock),
             identify=Identify(app.store, app.settings, app.pool).answer,
+            whole_picture=WholePictures(app.context, app.sources, app.pool).show,
             token=token,
             request_job=self.request_job,
             cancel_job=app.runner.cancel,

@@ -22,7 +22,7 @@ class WebContext:
     The values and callables that the HTTP handlers need.
 
     ``library`` answers what the library holds, and ``decisions`` makes decisions. ``identify(picture, limit)`` names its
-    faces. ``answers`` keeps those to other writes. ``request_job(kind, source)`` starts a job or refuses at once; it
+    faces. ``whole_picture(sha256)`` returns one of the library, reduced, as JPEG. ``answers`` keeps those to other writes. ``request_job(kind, source)`` starts a job or refuses at once; it
     raises ``RequestError`` for an unknown source. ``cancel_job(number)`` is False where no such job runs.
     ``token`` None disables authentication, which ``serve_web`` allows on loopback only. ``allowed_hosts`` are the names
     accepted in the ``Host`` header beside addresses and ``localhost``. Empty means any name, because DNS rebinding
@@ -36,6 +36,7 @@ class WebContext:
     decisions: DecisionCalls
     answers: KeptAnswers
     identify: Callable[[bytes, int], Awaitable[IdentifyAnswer]]
+    whole_picture: Callable[[str], Awaitable[bytes | None]]
     token: str | None = field(repr=False)
     request_job: Callable[[JobKind, str | None], JobRequest]
     cancel_job: Callable[[int], bool]

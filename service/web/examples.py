@@ -58,7 +58,9 @@ _PLACE = _faces.Place(
 _FACE = _faces.Face(
     id=512,
     box=_faces.Edges(x1=812.4, y1=300.0, x2=1010.9, y2=561.2),
-    picture=_faces.Picture(sha256=_PICTURE, width=4000, height=3000, places=(_PLACE,)),
+    picture=_faces.Picture(
+        sha256=_PICTURE, address=f"/api/pictures/{_PICTURE}", width=4000, height=3000, places=(_PLACE,)
+    ),
     crop=_COVER,
     identity=3,
     distance=0.2134,
@@ -164,7 +166,12 @@ SEARCH = _faces.SearchAnswer(
     identities=(_ANNA,),
     by_date=(),
     by_file_name=(
-        _faces.FoundPicture(sha256=_PICTURE, places=(_PLACE,), faces=(_faces.PictureFace(id=512, identity=3),)),
+        _faces.FoundPicture(
+            sha256=_PICTURE,
+            address=f"/api/pictures/{_PICTURE}",
+            places=(_PLACE,),
+            faces=(_faces.PictureFace(id=512, identity=3),),
+        ),
     ),
 )
 _PAIR = _Item(

@@ -21,6 +21,12 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "face": _NUMBER | {"maximum": MOST_ID, "description": "the id of a face", "examples": [512]},
     "job": _NUMBER | {"description": "the number of a job", "examples": [41]},
     "decision": _NUMBER | {"description": "the id of a decision", "examples": [17]},
+    "sha256": {
+        "type": "string",
+        "pattern": "^[0-9a-f]{64}$",
+        "description": "the SHA-256 of a picture's bytes",
+        "examples": ["3a" * 32],
+    },
     "side": {"type": "integer", "enum": list(THUMBNAIL_SIDES), "description": "the pixels of a side", "examples": [64]},
     "crop": {
         "type": "string",

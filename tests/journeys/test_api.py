@@ -80,3 +80,28 @@ async def check_faceset(client: httpx.AsyncClient, address: str) -> None:
     for one in found["artifacts"]:
         if one["name"].endswith(".fsz"):
             assert len((await got(client, one["address"])).content) == one["bytes"]
+
+
+async def test_a_whole_picture_comes_from_its_source_and_nothing_of_it_stays_on_disk(
+    journey: Journey, unkilled: Unkilled
+) -> None:
+    journey.begin_from(unkilled.synced)
+    async with serving(journey) as (_, client):
+        (one, *_) = (await told(client, "api/identities"))["identities"]
+        faces = (await told(client, f"api/identities/{one['number']}/faces"))["faces"]
+        pictures = {face["picture"]["address"]: face["picture"] for face in faces}
+        address, picture = next(iter(pictures.items()))
+        asked = journey.immich.requests.count("original")
+        answer = await got(client, address)
+        assert answer.headers["Content-Type"] == "image/jpeg"
+        assert "immutable" in answer.headers["Cache-Control"]
+        with Image.open(io.BytesIO(answer.content)) as image:
+            assert image.size == (picture["width"], picture["height"]), "it is small, and never enlarged"
+        assert (await got(client, address)).content == answer.content
+        assert journey.immich.requests.count("original") == asked + 1, "the second look costs no request"
+        assert list((journey.data / "previews").iterdir()) == []
+        journey.immich.faults.add("original", "status", status=503)
+        other = next(iter(set(pictures) - {address}))
+        assert (await client.get(other)).status_code == 503
+        for nothing in ("0" * 64, "x" * 64, "0" * 63):
+            assert (await client.get(f"/api/pictures/{nothing}")).status_code == 404

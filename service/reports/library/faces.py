@@ -12,6 +12,7 @@ from service.store.browsing.made_decisions import decisions_about_face
 from service.store.browsing.slices import Slice
 from service.store.database import Store
 from service.web.library import faces as shown
+from service.web.library.addresses import picture_address
 
 _RIVALS, _DECISIONS = 5, 50
 _DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
@@ -52,11 +53,12 @@ class FaceReads:
         named = await self._store.read(pictures_by_file_name, text, limit=query.limit)
         return shown.SearchAnswer(
             identities=tuple(shown_identity(row, self._base) for row in people.page.items),
-            by_date=tuple(map(_shown_picture, dated)),
-            by_file_name=tuple(map(_shown_picture, named)),
+            by_date=tuple(_shown_picture(one, self._base) for one in dated),
+            by_file_name=tuple(_shown_picture(one, self._base) for one in named),
         )
 
 
-def _shown_picture(found: FoundPicture) -> shown.FoundPicture:
+def _shown_picture(found: FoundPicture, base: str) -> shown.FoundPicture:
     faces = tuple(shown.PictureFace(id=face, identity=identity) for face, identity in found.faces)
-    return shown.FoundPicture(sha256=found.sha256, places=shown_places(found.places), faces=faces)
+    address = picture_address(base, found.sha256)
+    return shown.FoundPicture(sha256=found.sha256, address=address, places=shown_places(found.places), faces=faces)

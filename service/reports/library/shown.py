@@ -7,7 +7,13 @@ from service.store.browsing.slices import Slice
 from service.web.cursors import decode_cursor
 from service.web.library import faces as shown_faces
 from service.web.library import identities as shown
-from service.web.library.addresses import THUMBNAIL_SIDES, crop_address, faceset_address, thumbnail_address
+from service.web.library.addresses import (
+    THUMBNAIL_SIDES,
+    crop_address,
+    faceset_address,
+    picture_address,
+    thumbnail_address,
+)
 
 _SIDE = THUMBNAIL_SIDES[-1]
 
@@ -49,7 +55,11 @@ def shown_face(row: BrowsedFace, base: str) -> shown_faces.Face:
         id=face.face_id,
         box=shown_faces.Edges(x1=box.x1, y1=box.y1, x2=box.x2, y2=box.y2),
         picture=shown_faces.Picture(
-            sha256=face.sha256, width=row.picture_width, height=row.picture_height, places=shown_places(row.places)
+            sha256=face.sha256,
+            address=picture_address(base, face.sha256),
+            width=row.picture_width,
+            height=row.picture_height,
+            places=shown_places(row.places),
         ),
         crop=shown_crop(face.face_id, row.crop_file, base),
         identity=row.identity,

@@ -1,4 +1,6 @@
-"""Stored crops and thumbnails, at addresses that never show anything else."""
+"""Stored crops and thumbnails, and whole pictures, at addresses that never show anything else."""
+
+import re
 
 from aiohttp import hdrs, web
 
@@ -8,6 +10,8 @@ from service.web.context import CONTEXT
 from service.web.etags import is_current
 from service.web.library.addresses import CROP_NAME, THUMBNAIL_SIDES
 from service.web.routes import Answer, Route
+
+SHA256 = re.compile("[0-9a-f]{64}")
 
 FOR_GOOD = "private, max-age=31536000, immutable"
 """Kept by the browser alone, and for good: the address has the digest of the bytes."""
@@ -25,6 +29,20 @@ async def get_thumbnail(request: web.Request) -> web.StreamResponse:
     return _picture(request, await request.app[CONTEXT].library.thumbnail(name, int(side)), f"{side}/{name}")
 
 
+async def get_picture(request: web.Request) -> web.StreamResponse:
+    sha256 = request.match_info["sha256"]
+    if SHA256.fullmatch(sha256) is None:
+        raise _no_picture()
+    image = await request.app[CONTEXT].whole_picture(sha256)
+    if image is None:
+        raise _no_picture()
+    return _answer(request, image, sha256)
+
+
+def _no_picture() -> RequestError:
+    return RequestError("there is no such picture with a face, or no source has it now", status=404)
+
+
 def _name_in(request: web.Request) -> str:
     name = request.match_info["crop"]
     if CROP_NAME.fullmatch(name) is None:
@@ -39,6 +57,10 @@ def _no_crop() -> RequestError:
 def _picture(request: web.Request, image: bytes | None, name: str) -> web.Response:
     if image is None:
         raise _no_crop()
+    return _answer(request, image, name)
+
+
+def _answer(request: web.Request, image: bytes, name: str) -> web.Response:
     answer = (
         web.Response(status=304) if is_current(request, name) else web.Response(body=image, content_type="image/jpeg")
     )
@@ -67,5 +89,18 @@ ROUTES = (
         handler=get_thumbnail,
         summary="A stored crop, reduced",
         answers=OF_PICTURE,
+    ),
+    Route(
+        method="GET",
+        path="/api/pictures/{sha256}",
+        handler=get_picture,
+        summary="A whole picture with a face, upright and reduced, fetched from its source now",
+        answers={
+            200: Answer("The picture", media_type="image/jpeg"),
+            304: Answer("The caller has it"),
+            404: Answer("No such picture", body=ErrorBody),
+            422: Answer("It cannot be read", body=ErrorBody),
+            503: Answer("Its source or the embedder does not answer now", body=ErrorBody),
+        },
     ),
 )

@@ -27,9 +27,10 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Picture(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture by the SHA-256 of its bytes, its upright size, and where it lies."""
+    """A picture by the SHA-256 of its bytes, its upright size, and where it lies. ``address``: the whole, reduced."""
 
     sha256: str
+    address: str
     width: int
     height: int
     places: tuple[Place, ...]
@@ -94,9 +95,10 @@ class PictureFace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FoundPicture(msgspec.Struct, frozen=True, kw_only=True):
-    """A found picture with its faces."""
+    """A found picture with its faces. ``address``: the whole, reduced."""
 
     sha256: str
+    address: str
     places: tuple[Place, ...]
     faces: tuple[PictureFace, ...]
 

@@ -81,6 +81,7 @@ from service.store.browsing import (
     review_page,
     standing,
     summaries,
+    whole_pictures,
 )
 from service.store.browsing.slices import Slice
 from service.store.database import Store
@@ -222,6 +223,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     made_decisions.decision_page: (Slice(50),),
     selections.selected_faces: (FaceSelection(identity=1),),
     review_page.review_page: (Slice(50),),
+    whole_pictures.whole_picture: (SHA256,),
     standing.faces_at: ({1: FaceRef(SHA256, Box(100, 100, 300, 300))}, RECIPE.space),
     standing.standing: (),
     summaries.mean_vectors: ({},),
