@@ -115,7 +115,7 @@ def _decide(
     """
     cleaned: list[CleanedAssertion] = []
     last = Discovery([])
-    start: tuple[bytes, dict[PersonKey, int]] | None = None
+    start: _Start | None = None
     settling = Settling()
     for _ in range(4 * len(assertions) + 8):
         settling.begin_turn(state)
@@ -123,7 +123,7 @@ def _decide(
         applied = state.owner.copy()
         if kept is not None:
             release_placed(problem, state, cleaned, kept)
-        before, start = start, (state.owner.tobytes(), dict(state.identities.people.identity_of))
+        before, start = start, _start(state)
         if start == before:  # placing from here gave what there is
             state.owner[:] = applied
             break
@@ -131,9 +131,17 @@ def _decide(
         state.identities.drop_empty(state.owner)
         follow_members(problem, state)
         if kept is None:
-            start = (state.owner.tobytes(), dict(state.identities.people.identity_of))
+            start = _start(state)
     state.identities.drop_empty(state.owner)  # the last assertions may have created one that got no face
     return cleaned, last
+
+
+_Start = tuple[bytes, bytes, dict[PersonKey, int]]
+
+
+def _start(state: GroupingState) -> _Start:
+    """Return all on which the placing of loose faces depends, and that turns change."""
+    return state.owner.tobytes(), state.is_held.tobytes(), dict(state.identities.people.identity_of)
 
 
 def _place_loose(problem: GroupingProblem, state: GroupingState) -> Discovery:

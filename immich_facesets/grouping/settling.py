@@ -13,7 +13,7 @@ from immich_facesets.assets import PersonKey
 from immich_facesets.grouping.identities import UNASSIGNED
 from immich_facesets.grouping.state import GroupingState
 
-_Beginning = tuple[bytes, tuple[tuple[PersonKey, int], ...]]
+_Beginning = tuple[bytes, bytes, tuple[tuple[PersonKey, int], ...]]
 
 
 class Settling:
@@ -35,7 +35,7 @@ class Settling:
 
 
 def _beginning(state: GroupingState) -> _Beginning:
-    """Return the owner of each row and the identity of each person, new identities in the order of their rows."""
+    """Return the owner of each row, and who is held and attached; new identities are in the order of their rows."""
     first_new = state.identities.first_new
     numbers, rows = np.unique(state.owner, return_index=True)
     new = numbers[np.argsort(rows)]
@@ -48,4 +48,5 @@ def _beginning(state: GroupingState) -> _Beginning:
     owners = state.owner.copy()
     for number, shown in label.items():
         owners[state.owner == number] = shown
-    return owners.tobytes(), tuple((person, label.get(number, number)) for person, number in people)
+    held = state.is_held.tobytes()
+    return owners.tobytes(), held, tuple((person, label.get(number, number)) for person, number in people)

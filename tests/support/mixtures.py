@@ -103,6 +103,8 @@ class Library:
         for join in plan.joins:
             assert join.identity in self.known
             self.memberships[join.face_id] = join.identity
+        ended = {**self.dissolved, **{one.face_id: one.identity for one in plan.dissolved}}
+        self.dissolved = {face: number for face, number in ended.items() if face not in self.memberships}
         attached = {person: one.number for one in self.known.values() for person in one.people}
         attached |= {(link.source, link.person_id): link.identity for link in plan.links}
         shown = {one.identity: (one.source, one.person_id) for one in plan.namings}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from mixtures import Library, table_of, told, unit
 
+from immich_facesets.grouping.identities import Known
 from immich_facesets.grouping.plan import GroupingRules
 from immich_facesets.grouping.settling import Settling
 
@@ -60,3 +61,34 @@ def test_the_end_does_not_depend_on_the_order_of_rows(circle: Library) -> None:
     other = replace(circle, table=circle.table.rows(np.arange(16)[::-1]), memberships={}, known={})
     other.group()
     assert other.parts() == circle.parts()
+
+
+HELD_VECTORS = [
+    (0.91, -0.39, 0.14, 0.01),
+    (0.9, -0.34, 0.23, 0.16),
+    (-0.1, 0.19, 0.96, -0.17),
+    (-0.27, -0.95, 0.1, -0.13),
+    (-0.15, 0.4, -0.88, 0.21),
+    (-0.11, 0.05, -0.22, -0.97),
+    (-0.77, -0.45, -0.19, 0.41),
+    (-0.63, 0.28, -0.63, -0.35),
+    (-0.84, -0.27, 0.2, 0.43),
+    (-0.59, -0.3, -0.42, -0.63),
+    (-0.99, -0.04, 0.11, -0.09),
+    (-0.57, -0.3, -0.72, -0.27),
+]
+HELD_PICTURES = [9, 11, 11, 4, 7, 6, 4, 9, 1, 6, 7, 6]
+
+
+def test_faces_that_a_locked_identity_holds_take_no_part_when_others_are_placed() -> None:
+    """Faces 5 and 12 are loose when the first turn places others, and held for the locked identity from then on."""
+    blur = np.array([100.0] * 9 + [36.0] + [100.0] * 2, dtype=np.float32)
+    table = table_of(unit(np.array(HELD_VECTORS)), pictures=HELD_PICTURES, blur=blur)
+    anna = told({"p0": (1, 2, 3, 8)})
+    berta = told({"p0": (1, 2, 3, 4, 6), "p1": (5, 7, 9, 12), "p2": (1, 3, 4)}, "berta")
+    library = Library(table, assertions=[*anna, *berta], rules=GroupingRules(method="plain", min_faces=2))
+    for number in (1, 2):
+        library.known[number] = Known(number, "discovered", is_locked=number == 1, people=frozenset())
+    library.memberships = {5: 2, 7: 1, 9: 1, 11: 1, 12: 2}
+    assert second_plan_is_empty(library)
+    assert library.faces_of(1) == {7, 9, 11}
