@@ -24,6 +24,7 @@ from service.store.tables import (
     identities,
     memberships,
     people,
+    review_items,
     sync_runs,
 )
 
@@ -42,6 +43,7 @@ class SyncResult:
     hints: set[Row]
     identities: set[Row]
     people: set[Row]
+    questions: set[Row]
     failures: set[Row]
     exports: dict[str, str]
     ledger: list[Row]
@@ -162,6 +164,12 @@ def _rows(tx: Connection) -> dict[str, Any]:
         "identities": _set(tx, identities.c.number, identities.c.origin, identities.c.label),
         "people": {
             (row.source, row.person_id, row.name, row.identity) for row in tx.execute(select(people)) if not row.is_gone
+        },
+        "questions": {
+            (row.kind, row.identity, row.other, row.sha256, round(row.probability, 2), row.settles)
+            for row in tx.execute(
+                select(review_items, faces.c.sha256).outerjoin(faces, faces.c.face_id == review_items.c.face_id)
+            )
         },
         "failures": _set(tx, failures.c.stage, failures.c.item, failures.c.reason, failures.c.tries),
         "exports": written,
