@@ -4,8 +4,8 @@ The review queue: whether its probabilities hold, which planted mistakes it find
     python tests/bench/bench_review.py [--fit] [--cost FACES]
 
 The libraries are invented hard ones with relatives of several likenesses, LFW, and the labelled photos. Each is grouped.
-Then four of ten people with enough faces are split in two, by date or by chance, and one face of fifty becomes a member
-of the nearest other person. ``--fit`` prints the odds that fit the pairs of every second library; the tables are about the
+Then four of ten people with enough faces are split in two, by date or by chance. One face of fifty becomes a member of
+the nearest other person. ``--fit`` prints the odds that fit the pairs of every second library; the tables are about the
 others. ``--cost`` measures an invented library of that size instead.
 """
 
