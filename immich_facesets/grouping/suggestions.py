@@ -78,7 +78,7 @@ def overlaps(
 
 
 class _Separate:
-    """What separates two identities: a picture of both, names of a source, a decision; by place in ``placed``."""
+    """The facts that separate two identities: a picture, names of a source, a decision; by place in ``placed``."""
 
     def __init__(self, problem: GroupingProblem, people: People, placed: PlacedIdentities) -> None:
         self._problem, self._people, self._placed = problem, people, placed
