@@ -9,6 +9,7 @@ from immich_facesets.moderation.decisions import (
     Confirm,
     Cover,
     Decision,
+    Erased,
     FaceRef,
     Forget,
     Ignore,
@@ -57,7 +58,6 @@ class ActiveDecisions:
         self.confirmed: set[int] = set()
         self.ignored: set[int] = set()
         self.no_faces: set[int] = set()
-        self.erased: set[int] = set()
         self.strangers: set[int] = set()
         self.forgotten: set[int] = set()
         self.merged: dict[int, int] = {}
@@ -114,8 +114,7 @@ class ActiveDecisions:
             case AllowTogether():
                 self.together.update(self._rows(decision.faces))
             case Forget():
-                self.forgotten.add(decision.identity)
-                self.erased.update(self._rows(decision.faces))
+                self.forgotten.update((decision.identity, *decision.merged))
             case Lock() | Unlock():
                 self.locks[decision.identity] = isinstance(decision, Lock)
             case Label():
@@ -131,7 +130,7 @@ class ActiveDecisions:
                 self.minors[decision.identity] = decision.is_on
             case Cover():
                 self.covers[decision.identity] = decision.face
-            case Undo():
+            case Undo() | Erased():
                 pass
             case _:
                 assert_never(decision)
@@ -170,7 +169,7 @@ class ActiveDecisions:
                 self.minors.setdefault(decision.identity, not decision.is_on)
             case Cover():
                 self.covers.setdefault(decision.identity, None)
-            case KeepApart() | Later() | NotForSets() | AllowTogether() | OfAge() | Forget() | Undo():
+            case KeepApart() | Later() | NotForSets() | AllowTogether() | OfAge() | Forget() | Erased() | Undo():
                 pass
             case _:
                 assert_never(decision)

@@ -106,28 +106,32 @@ def _combined(active: ActiveDecisions, mentioned: frozenset[int]) -> Constraints
     def current(number: int) -> int:
         return merged.get(number, number)
 
-    must = {face: current(to) for face, to in active.must.items() if face not in active.erased}
+    must = {face: current(to) for face, to in active.must.items() if current(to) not in active.forgotten}
     must_not = {(face, current(number)) for face, number in active.must_not}
     apart = {pair_of(current(one), current(two)) for one, two in active.apart}
     parted = {pair_of(current(one), current(two)) for one, two in active.parted}
-    ignored = active.ignored | active.erased
     anchors = {
         face: current(number)
         for face, number in active.anchors().items()
-        if face not in must and face not in ignored and (face, current(number)) not in must_not
+        if face not in must and face not in active.ignored and (face, current(number)) not in must_not
+        if current(number) not in active.forgotten
     }
     return Constraints(
         must=must,
         must_not=frozenset((face, number) for face, number in must_not if must.get(face) != number),
-        confirmed=frozenset(active.confirmed - active.erased),
-        ignored=frozenset(ignored),
+        confirmed=frozenset(active.confirmed & must.keys()),
+        ignored=frozenset(active.ignored),
         no_faces=frozenset(active.no_faces),
         strangers=frozenset(active.strangers),
         forgotten=frozenset(active.forgotten),
         merged=merged,
         apart=frozenset((one, two) for one, two in apart if one != two),
         parted=frozenset((one, two) for one, two in parted if one != two),
-        attached={person: current(number) for person, number in active.attached.items()},
+        attached={
+            person: current(number)
+            for person, number in active.attached.items()
+            if current(number) not in active.forgotten
+        },
         together=frozenset(active.together),
         not_for_sets=frozenset(active.not_for_sets),
         later_faces=active.later_faces,

@@ -176,11 +176,30 @@ class AllowTogether(_DecisionBase, frozen=True, tag="allow_together"):
     faces: tuple[FaceRef, ...]
 
 
+class ForgottenFace(msgspec.Struct, frozen=True):
+    """The place of a forgotten face: the salted digest of the SHA-256 of its picture, and its box."""
+
+    digest: str
+    box: Box
+
+
 class Forget(_DecisionBase, frozen=True, tag="forget"):
-    """Erase the data of an identity. Its faces are never processed again, and this cannot be undone."""
+    """
+    The data of an identity was erased, and this cannot be undone. ``merged``: the numbers that led to it.
+
+    Two things keep it from coming back: ``places`` of its faces, and ``marks``, salted digests of what names it elsewhere.
+    The database has these in tables of their own; an export of decisions carries them here.
+    """
 
     identity: int
-    faces: tuple[FaceRef, ...]
+    merged: tuple[int, ...] = ()
+    salt: str = ""
+    places: tuple[ForgottenFace, ...] = ()
+    marks: tuple[str, ...] = ()
+
+
+class Erased(_DecisionBase, frozen=True, tag="erased"):
+    """A decision about a person who was forgotten: nothing is known of it but that it was made."""
 
 
 class NeverExport(_DecisionBase, frozen=True, tag="never_export"):
@@ -240,6 +259,7 @@ Decision = (
     | NotForSets
     | AllowTogether
     | Forget
+    | Erased
     | NeverExport
     | OfAge
     | BirthDate
@@ -258,7 +278,9 @@ def numbers_in(decision: Decision) -> frozenset[int]:
     """Return every identity number that a decision mentions."""
     names = ("into", "identity", "other", "number", "origin")
     found = {number for name in names if (number := getattr(decision, name, None)) is not None}
-    return frozenset(found | {part.number for part in getattr(decision, "parts", ())})
+    return frozenset(
+        found | {part.number for part in getattr(decision, "parts", ())} | {*getattr(decision, "merged", ())}
+    )
 
 
 def faces_in(decision: Decision) -> tuple[FaceRef, ...]:

@@ -49,6 +49,23 @@ class Effect(msgspec.Struct, frozen=True):
         return not (self.changes or self.released or self.new or self.merged or self.settings or self.others)
 
 
+class Erasure(msgspec.Struct, frozen=True):
+    """
+    Counts of what was erased of a person: of every space, and of decisions that have less in them now, or nothing.
+
+    ``crops``: files, cuts of originals among them. ``facesets``: directories of the person in the export folder. ``copies``:
+    where exports were written outside of it, which may have the person, and are not ours to delete.
+    """
+
+    faces: int
+    vectors: int
+    crops: int
+    facesets: int
+    people: int
+    decisions: int
+    copies: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """
@@ -73,6 +90,8 @@ def owners_after(scope: Scope, after: Constraints) -> dict[int, int | None]:
     owners: dict[int, int | None] = {}
     for face_id, before in scope.owners.items():
         number = None if before is None else after.current(before)
+        if number in after.forgotten:
+            number = None
         if number is not None and (face_id, number) in after.must_not:
             number = None
         if face_id in after.ignored and face_id not in after.must:
@@ -140,6 +159,7 @@ def _settings(before: Constraints, after: Constraints) -> tuple[tuple[int, str],
             (number, words[name]) for number in sorted(old.keys() | new.keys()) if old.get(number) != new.get(number)
         ]
     found += [(number, "stranger") for number in sorted(before.strangers ^ after.strangers)]
+    found += [(number, "forgotten") for number in sorted(after.forgotten - before.forgotten)]
     return tuple(found + [(number, "of_age") for number in sorted(before.adults ^ after.adults)])
 
 

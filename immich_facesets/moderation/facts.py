@@ -64,6 +64,8 @@ class Facts:
 
     def identity(self, number: int) -> KnownIdentity:
         """Return the current identity of a number; ``RequestError`` (404) where there is none."""
+        if self.constraints.current(number) in self.constraints.forgotten:
+            raise RequestError(f"the data of identity {number} was erased: nothing is known of it", status=410)
         found = self.identities.get(self.constraints.current(number))
         if found is None:
             raise RequestError(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from immich_facesets.moderation.decisions import Decision, FaceRef, Later, Merge, Part, Split, numbers_in
+from immich_facesets.moderation.decisions import Decision, FaceRef, Forget, Later, Merge, Part, Split, numbers_in
 from immich_facesets.moderation.records import Line, Record
 
 _FIELDS = ("into", "identity", "other", "number", "origin")
@@ -48,7 +48,7 @@ def translation(
     that are known from lines imported before.
     """
     here, found = set(used), dict(shared)
-    faces = _faces_of(lines)
+    faces = recorded_faces(lines)
     for number in dict.fromkeys(number for line in lines for number in _in_order(line)):
         if number in found:
             continue
@@ -70,7 +70,7 @@ def _in_order(line: Line) -> list[int]:
     return sorted(numbers_in(line.decision) | {part.number for part in line.members}, key=lambda one: (one in new, one))
 
 
-def _faces_of(lines: Sequence[Line]) -> dict[int, list[FaceRef]]:
+def recorded_faces(lines: Sequence[Line]) -> dict[int, list[FaceRef]]:
     """Return the faces that the lines record of each identity, as it was first mentioned; those it was created from do not count."""
     found: dict[int, list[FaceRef]] = {}
     for line in lines:
@@ -92,6 +92,8 @@ def renumbered(decision: Decision, numbers: Mapping[int, int]) -> Decision:
     if isinstance(decision, Later) and decision.seen is not None:
         known = tuple(numbers.get(number, number) for number in decision.seen.identities)
         changes["seen"] = msgspec.structs.replace(decision.seen, identities=known)
+    if isinstance(decision, Forget):
+        changes["merged"] = tuple(numbers[number] for number in decision.merged)
     return msgspec.structs.replace(decision, **changes)
 
 

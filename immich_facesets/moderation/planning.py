@@ -13,6 +13,7 @@ from immich_facesets.moderation.decisions import (
     Cover,
     Decision,
     FaceRef,
+    Forget,
     Ignore,
     KeepApart,
     Label,
@@ -34,6 +35,7 @@ from immich_facesets.moderation.requests import (
     AllowTwice,
     ChooseCover,
     ConfirmFaces,
+    ForgetPerson,
     HoldFromSets,
     IgnoreOthers,
     IgnoreStrangers,
@@ -83,6 +85,8 @@ def decisions_of(request: Request, facts: Facts) -> tuple[Decision, ...]:  # noq
             return (NotForSets(refs(facts.find(request.faces)), is_on=request.is_on),)
         case LockIdentity() | NeverExportIdentity() | MarkMinor():
             return (_switch(request, facts),)
+        case ForgetPerson():
+            return (_forget(request, facts),)
         case NameIdentity():
             return (_label(request, facts),)
         case ChooseCover():
@@ -192,6 +196,15 @@ def _switch(request: LockIdentity | NeverExportIdentity | MarkMinor, facts: Fact
                     f"identity {known.number} is {'' if request.is_on else 'not '}marked as a minor already"
                 )
             return Minor(known.number, is_on=request.is_on)
+
+
+def _forget(request: ForgetPerson, facts: Facts) -> Forget:
+    """Return the bare decision; the store adds what keeps the person from coming back."""
+    if request.confirm != request.identity:
+        raise RequestError("'confirm' must repeat the number of the identity: its data is erased for good", status=400)
+    number = facts.identity(request.identity).number
+    merged = facts.constraints.merged
+    return Forget(number, tuple(sorted(old for old, into in merged.items() if into == number)))
 
 
 def _label(request: NameIdentity, facts: Facts) -> Label:

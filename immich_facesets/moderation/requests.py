@@ -155,6 +155,13 @@ class NeverExportIdentity(_RequestBase, frozen=True, tag="never_export"):
     is_on: bool = True
 
 
+class ForgetPerson(_RequestBase, frozen=True, tag="forget"):
+    """Erase the data of an identity for good. ``confirm`` repeats its number: nothing brings the data back."""
+
+    identity: Number
+    confirm: Number
+
+
 class KeepTwoApart(_RequestBase, frozen=True, tag="keep_apart"):
     """Two identities are two people."""
 
@@ -213,6 +220,7 @@ Request = (
     | NameIdentity
     | ChooseCover
     | NeverExportIdentity
+    | ForgetPerson
     | KeepTwoApart
     | AllowTwice
     | StateBirthDate

@@ -4,14 +4,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from immich_facesets.errors import RequestError
 from immich_facesets.moderation.active_decisions import undone_ids
 from immich_facesets.moderation.constraints import Constraints, constraints
-from immich_facesets.moderation.decisions import Decision, Later, Merge, Part, Undo, faces_in, numbers_in
+from immich_facesets.moderation.decisions import (
+    Decision,
+    Erased,
+    Forget,
+    Later,
+    Merge,
+    Part,
+    Undo,
+    faces_in,
+    numbers_in,
+)
 from immich_facesets.moderation.effects import Effect, Scope, effect_of, owners_after, refuse_impossible
 from immich_facesets.moderation.facts import Facts, KnownFace, KnownIdentity, refs
 from immich_facesets.moderation.planning import decisions_of
 from immich_facesets.moderation.records import Record
-from immich_facesets.moderation.requests import RedoDecision, Request, UndoDecision
+from immich_facesets.moderation.requests import ForgetPerson, RedoDecision, Request, UndoDecision
 from immich_facesets.moderation.undoing import without_effect
 
 MOST_ANCHORS = 200
@@ -34,6 +45,8 @@ class Step:
 
 def take_step(requests: Sequence[Request], facts: Facts) -> Step:
     """Return the step of these requests; each finds what those before it changed. ``RequestError`` for the first that fails."""
+    if len(requests) > 1 and any(isinstance(one, ForgetPerson) for one in requests):
+        raise RequestError("a person is forgotten by a step of its own: send that request alone", status=400)
     first, entries = facts, list[Entry]()
     for request in requests:
         asked = decisions_of(request, facts)
@@ -83,7 +96,7 @@ def facts_with(new: Mapping[int, Record], facts: Facts) -> Facts:
 
 def members_for(decision: Decision, facts: Facts) -> tuple[Part, ...]:
     """Return the identities that a decision mentions, with faces by which they are found again after a new import."""
-    if isinstance(decision, Undo | Later):  # neither settles anything by itself
+    if isinstance(decision, Undo | Later | Forget | Erased):  # these settle no membership, or must not name any face
         return ()
     parts = {part.number for part in decision.parts} if isinstance(decision, Merge) else set[int]()
     found = []

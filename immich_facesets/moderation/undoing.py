@@ -2,7 +2,7 @@
 
 from immich_facesets.errors import RequestError
 from immich_facesets.moderation.active_decisions import undone_ids
-from immich_facesets.moderation.decisions import Decision, Forget, Undo, faces_in, kind_of, numbers_in
+from immich_facesets.moderation.decisions import Decision, Erased, Forget, Undo, faces_in, kind_of, numbers_in
 from immich_facesets.moderation.facts import Facts, some
 from immich_facesets.moderation.records import Record
 
@@ -15,8 +15,6 @@ def undo(decision_id: int, facts: Facts) -> tuple[Decision, ...]:
         raise RequestError(
             f"decision {decision_id} is itself an undo: 'decisions redo {record.decision.decision}' brings back what it took"
         )
-    if isinstance(record.decision, Forget):
-        raise RequestError(f"decision {decision_id} erased data: that cannot be undone", status=410)
     if decision_id in undone:
         raise RequestError(f"decision {decision_id} is undone already")
     together = _together(record, facts)
@@ -76,6 +74,10 @@ def _known(decision_id: int, facts: Facts) -> Record:
         raise RequestError(
             f"there is no decision {decision_id}: 'immich-facesets decisions list' lists them", status=404
         )
+    if isinstance(record.decision, Forget):
+        raise RequestError(f"decision {decision_id} erased data: that cannot be undone", status=410)
+    if isinstance(record.decision, Erased):
+        raise RequestError(f"what decision {decision_id} said was erased with the person it was about", status=410)
     return record
 
 
@@ -85,4 +87,8 @@ def _undone(facts: Facts) -> frozenset[int]:
 
 def _together(record: Record, facts: Facts) -> list[int]:
     """Return the decisions that were made in one step with this one, ascending."""
-    return [number for number, one in sorted(facts.records.items()) if one.batch == record.batch]
+    return [
+        number
+        for number, one in sorted(facts.records.items())
+        if one.batch == record.batch and not isinstance(one.decision, Erased)
+    ]

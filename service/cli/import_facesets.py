@@ -19,6 +19,7 @@ from service.passes.context import utc_now
 from service.settings import Settings, load_settings
 from service.storage import database_url, open_own_store, prepare_data_dir, sqlite_file
 from service.store.database import DataLock, Store, age, open_engine
+from service.store.forgotten import without_forgotten_sets
 from service.store.imports import Survey, record_import, survey
 
 _NOTHING = Survey(ExistingIdentities(frozenset(), frozenset(), (), {}), {})
@@ -73,11 +74,7 @@ def import_facesets(
     if findings.problems:
         _print(_report(findings, (), _NOTHING, ImportPlan((), ()), written=False), as_json=json)
         raise RequestError(f"nothing was imported: {counted(len(findings.problems), 'thing is', 'things are')} wrong")
-    if dry_run:
-        surveyed = _surveyed(settings, sets)
-        plan = plan_import(sets, surveyed.existing)
-    else:
-        surveyed, plan = _import(settings, sets, renumber=renumber)
+    surveyed, plan = _previewed(settings, sets) if dry_run else _import(settings, sets, renumber=renumber)
     stopped = bool(plan.conflicts) and not renumber
     written = not (dry_run or stopped or plan.is_empty)
     _print(_report(findings, sets, surveyed, plan, written=written), as_json=json)
@@ -90,18 +87,21 @@ def import_facesets(
         _print_end(sets, surveyed, plan, dry_run=dry_run)
 
 
-def _surveyed(settings: Settings, sets: Sequence[SortedSet]) -> Survey:
-    """Return what the database already holds, without creating or migrating it."""
+def _previewed(settings: Settings, sets: Sequence[SortedSet]) -> tuple[Survey, ImportPlan]:
+    """Plan on what the database already holds, without creating or migrating it."""
+    nothing = _NOTHING, plan_import(sets, _NOTHING.existing)
     if settings.database_url is None and not sqlite_file(settings).is_file():
-        return _NOTHING
+        return nothing
     store = Store(open_engine(database_url(settings)))
     try:
         match age(store.engine):
             case "empty":
-                return _NOTHING
+                return nothing
             case "older":
                 raise SetupError("the database is from an older version: run 'immich-facesets sync' of this one first")
-        return store.read_now(survey, sets)
+        sets = store.read_now(without_forgotten_sets, sets)
+        surveyed = store.read_now(survey, sets)
+        return surveyed, plan_import(sets, surveyed.existing)
     finally:
         store.close()
 
@@ -110,6 +110,7 @@ def _import(settings: Settings, sets: Sequence[SortedSet], *, renumber: bool) ->
     """Plan and write under the data lock, because a sync also assigns identity numbers."""
     folder = prepare_data_dir(settings)
     with DataLock(folder), open_own_store(settings, folder) as store:
+        sets = store.read_now(without_forgotten_sets, sets)
         surveyed = store.read_now(survey, sets)
         plan = plan_import(sets, surveyed.existing)
         if not plan.is_empty and (renumber or not plan.conflicts):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+import msgspec
 import structlog
 
 from immich_facesets.assets import Asset
@@ -32,7 +33,7 @@ from service.passes.picture_isolation import PictureIsolation
 from service.remote.guard import CircuitOpenError
 from service.settings import Settings
 from service.sources import Source, Staged
-from service.store import asked_boxes, contents, embedding_work, failures, spaces
+from service.store import asked_boxes, contents, embedding_work, failures, forgotten, spaces
 from service.store.contents import EmbeddedContent, FoundFace
 from service.store.embedding_work import Recipe
 
@@ -256,6 +257,7 @@ class Embed:
             raise
         if answer.missing:
             log.warning("picture_cut_off", source=asset.source, asset=asset.asset_id, missing=round(answer.missing, 2))
+        answer = await self._without_forgotten(staged.sha256, answer)
         found = await asyncio.to_thread(self._keep_crops, staged.sha256, answer)
         embedded = EmbeddedContent(
             fingerprint=asset.fingerprint,
@@ -276,6 +278,13 @@ class Embed:
         self.counts.faces += new
         self._metrics.count_embedded(faces=len(found))
         self._advance()
+
+    async def _without_forgotten(self, sha256: str, answer: FacesAnswer) -> FacesAnswer:
+        """Return an answer without the faces of forgotten people: of these not even a crop is written."""
+        boxes = [face.face_box() for face in answer.faces]
+        gone = await self._store.read(forgotten.forgotten_in, sha256, boxes)
+        kept = tuple(face for index, face in enumerate(answer.faces) if index not in gone)
+        return msgspec.structs.replace(answer, faces=kept) if gone else answer
 
     def _keep_crops(self, sha256: str, answer: FacesAnswer) -> tuple[FoundFace, ...]:
         """Write the crops durably, before any row refers to them."""

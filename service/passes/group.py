@@ -18,6 +18,7 @@ from service.passes.group_inputs.operating_points import SpaceFacts, remember_po
 from service.passes.publishing.minors import keep_likenesses
 from service.store import (
     contents,
+    decisions,
     embedding_work,
     face_tables,
     former_members,
@@ -26,13 +27,10 @@ from service.store import (
     review_items,
     spaces,
 )
-from service.store.named_values import write_scope
+from service.store.named_values import GUARDRAILS, QUESTIONS, write_scope
 from service.store.spaces import Reembedding
 
 log = structlog.get_logger(__name__)
-
-GUARDRAILS, QUESTIONS = "guardrails", "questions"
-"""The facts with sentences for the status: what looks wrong, and what only a user can answer."""
 
 _TURNS = 5
 """How often faces are grouped anew because a decision was made meanwhile."""
@@ -111,16 +109,12 @@ class Group:
                 return None
         await keep_likenesses(self._context)
         self.counts.dropped_contents = await store.write(contents.drop_orphans)
-        carried = await store.read(former_members.returned_members, space)
-        if active is not None and is_another:
-            carried |= await store.read(spaces.carried_members, active, space)
-        table = await store.read(face_tables.face_table, space, self._info.dimension)
-        facts = SpaceFacts.of(self._info)
         for _ in range(_TURNS):
-            decided = await decide(self._context, facts, table, carried=carried, is_another_space=is_another)
+            last = await store.read(decisions.last_id)  # before the faces: a decision may erase some
+            decided = await self._decide(active)
             if decided.measured is not None:
                 await remember_points(store, decided.measured)
-            if await self._apply(decided, active):
+            if await self._apply(decided, active, last):
                 break
             log.info("grouped_anew", reason="a decision was made meanwhile")
         else:
@@ -138,17 +132,27 @@ class Group:
         self._count_and_log(plan, is_carried=is_another)
         return plan.report
 
-    async def _apply(self, decided: Decided, active: str | None) -> bool:
+    async def _decide(self, active: str | None) -> Decided:
+        store, space = self._store, self._info.space
+        is_another = active is not None and active != space
+        carried = await store.read(former_members.returned_members, space)
+        if active is not None and is_another:
+            carried |= await store.read(spaces.carried_members, active, space)
+        table = await store.read(face_tables.face_table, space, self._info.dimension)
+        facts = SpaceFacts.of(self._info)
+        return await decide(self._context, facts, table, carried=carried, is_another_space=is_another)
+
+    async def _apply(self, decided: Decided, active: str | None, last: int) -> bool:
         """Write a plan, unless a decision was made since it was begun: that one knows better."""
         store, space, now = self._store, self._info.space, self._context.clock()
         if active != space:
-            is_done = await store.write(spaces.use_space, space, decided.plan, now, decided.last_decision)
+            is_done = await store.write(spaces.use_space, space, decided.plan, now, last)
             if is_done:
                 log.info("space_in_use", space=space, before=active)
             return is_done
         if decided.plan.is_empty:
             return True
-        return await store.write(identities.apply_grouping, decided.plan, now, decided.last_decision)
+        return await store.write(identities.apply_grouping, decided.plan, now, last)
 
     async def _write_queue(self, decided: Decided) -> None:
         """Write what a person should look at now; after a kill before it, the next sync does so."""

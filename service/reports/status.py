@@ -10,14 +10,13 @@ from immich_facesets.accounts import dropped_warning
 from service.passes.context import utc_now
 from service.passes.embed import recipe_of
 from service.passes.fetched_again import warning
-from service.passes.group import GUARDRAILS, QUESTIONS
 from service.progress import seconds_left
 from service.reports.left_alone import left_alone_sentences
 from service.reports.nearly_there import nearly_there_sentences
 from service.settings import Settings
 from service.store import embedding_work, face_readings, failures, runs, spaces
 from service.store.database import Store
-from service.store.named_values import read_nearly_there, read_thresholds, read_value
+from service.store.named_values import GUARDRAILS, QUESTIONS, read_nearly_there, read_thresholds, read_value
 from service.store.source_names import dropped_users
 from service.web.schemas import Failure, LibraryCounts, ReasonCount, Reembedding, Run, StatusFacts
 

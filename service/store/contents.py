@@ -1,7 +1,7 @@
 """Contents (pictures by hash), and the faces found in them."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from immich_facesets.wire import FaceAnswer
 from service.store import failures
 from service.store.chunks import chunks
 from service.store.embedding_work import Recipe
+from service.store.forgotten import forgotten_in
 from service.store.former_members import remember_members
 from service.store.tables import (
     assets,
@@ -21,6 +22,7 @@ from service.store.tables import (
     crops,
     cuts,
     embeddings,
+    erased_pictures,
     faces,
     fingerprints,
     vectors,
@@ -77,8 +79,13 @@ def record_content(tx: Connection, found: EmbeddedContent, now: datetime) -> int
     """
     Write one embedded picture, and return how many of its faces are new: the commit point of embed.
 
-    A face found again keeps its row and its identity. One that is known in another space is not new.
+    A face found again keeps its row and its identity. One that is known in another space is not new. A forgotten face is
+    not written.
     """
+    gone = forgotten_in(tx, found.sha256, [face.answer.face_box() for face in found.faces])
+    if any(found.faces[index].crop_file is not None for index in gone):  # forgotten since its crop was written
+        upsert(tx, erased_pictures, [{"sha256": found.sha256}])
+    found = replace(found, faces=tuple(face for index, face in enumerate(found.faces) if index not in gone))
     upsert(
         tx,
         contents,

@@ -11,6 +11,7 @@ from immich_facesets.faces import Box
 from service.store import failures
 from service.store.assets import asset_from_row
 from service.store.chunks import chunks
+from service.store.forgotten import faces_there, forgotten_places
 from service.store.tables import assets, cuts, faces
 from service.store.upsert import upsert
 
@@ -67,8 +68,14 @@ def cuts_of(tx: Connection, face_ids: Sequence[int], framing: str) -> dict[int, 
     return found
 
 
-def record_cut(tx: Connection, cut: StoredCut, source: Asset | None) -> None:
-    """Store a cut: the commit point of its picture, whose former failure is over. ``source``: what it was cut from."""
+def record_cut(tx: Connection, cut: StoredCut, source: Asset | None) -> bool:
+    """
+    Store a cut: the commit point of its picture, whose former failure is over. ``source``: what it was cut from.
+
+    False, without any write, where its face was forgotten meanwhile.
+    """
+    if not faces_there(tx, [cut.face_id]):
+        return False
     area, (width, height) = cut.area, cut.size
     row = {
         "face_id": cut.face_id,
@@ -88,6 +95,7 @@ def record_cut(tx: Connection, cut: StoredCut, source: Asset | None) -> None:
     upsert(tx, cuts, [row])
     if source is not None:
         failures.clear(tx, CUT, source.asset_id, source=source.source)
+    return True
 
 
 def places_to_cut(tx: Connection, sha256: str, now: datetime) -> list[Asset]:
@@ -106,8 +114,8 @@ def places_to_cut(tx: Connection, sha256: str, now: datetime) -> list[Asset]:
 
 
 def boxes_in(tx: Connection, space: str, sha256s: Collection[str]) -> dict[str, tuple[Box, ...]]:
-    """Return the boxes of all faces of the space in these contents, by content."""
-    found: dict[str, list[Box]] = {}
+    """Return the boxes of all faces of the space in these contents, and where forgotten ones were, by content."""
+    found: dict[str, list[Box]] = forgotten_places(tx, sha256s)
     for some in chunks(sorted(sha256s)):
         rows = tx.execute(
             select(faces.c.sha256, faces.c.x1, faces.c.y1, faces.c.x2, faces.c.y2)

@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from immich_facesets.errors import SetupError
 from immich_facesets.runtime.file_modes import PRIVATE_FILE, close_to_others, private_opener
 from service.store import change_tracking
+from service.store.compaction import compact
 from service.store.database_errors import database_error
 from service.store.database_lock import DatabaseLock
 
@@ -91,6 +92,8 @@ def _prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
+        if connection.get_execution_options().get("facesets_autocommit", False):
+            return
         read_only = connection.get_execution_options().get("facesets_read_only", False)
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
@@ -283,6 +286,14 @@ class Store:
                 return function(connection, *args, **kwargs)
         except SQLAlchemyError as error:
             raise database_error(error) from error
+
+    async def compact(self) -> None:
+        """
+        Rewrite the files of the database without what was deleted; blocks other writers meanwhile.
+
+        Raises a ``FacesetsError`` when that could not be finished, such as while another program reads an older state.
+        """
+        await self._run(self._writer, lambda: compact(self.engine))
 
     @staticmethod
     async def _run(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:

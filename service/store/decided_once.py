@@ -27,8 +27,15 @@ def decide_once(
         return None
     done = decide(tx, requests, author, now)
     if key is not None:
-        keep_answer(tx, key, msgspec.json.encode(done), now)
+        keep_answer(tx, key, msgspec.json.encode(_without_places(done)), now)
     return done
+
+
+def _without_places(done: MadeDecisions) -> MadeDecisions:
+    """Return an answer without the places of copies, whose names may have that of a person who was forgotten."""
+    if done.erased is None:
+        return done
+    return msgspec.structs.replace(done, erased=msgspec.structs.replace(done.erased, copies=()))
 
 
 def decided_under(tx: Connection, key: Key) -> MadeDecisions | None:

@@ -1,16 +1,27 @@
 """Decisions from an export: appended with who made them and when, and applied, in one transaction."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection, select
 
-from immich_facesets.moderation.decisions import FaceRef, Undo, faces_in, numbers_in
-from immich_facesets.moderation.importing import renumbered, renumbered_parts, shared_numbers, translation
+from immich_facesets.moderation.decisions import FaceRef, Forget, Label, Part, Undo, faces_in, numbers_in
+from immich_facesets.moderation.erasing import Forgotten, faces_at, without_person
+from immich_facesets.moderation.importing import (
+    recorded_faces,
+    renumbered,
+    renumbered_parts,
+    shared_numbers,
+    translation,
+)
 from immich_facesets.moderation.records import Line, Record
 from immich_facesets.moderation.steps import facts_with
+from immich_facesets.names import name_key
 from service.store.decisions import all_records, finder, record_decision
+from service.store.erasing import forget_person
+from service.store.forgotten import forgotten_places, places_here
 from service.store.identities import all_memberships
 from service.store.moderation import apply_step, faces_in_pictures, facts_of
 from service.store.runs import highest_number
@@ -23,11 +34,13 @@ class ImportedDecisions(msgspec.Struct, frozen=True):
     How an import ended.
 
     ``known``: lines that were here already. ``renumbered``: pairs of a number there and here, where they differ.
+    ``forgotten``: how many people were forgotten by that.
     """
 
     added: int
     known: int
     renumbered: tuple[tuple[int, int], ...] = ()
+    forgotten: int = 0
 
 
 def import_decisions(tx: Connection, lines: Sequence[Line], now: datetime) -> ImportedDecisions:
@@ -63,7 +76,10 @@ def import_decisions(tx: Connection, lines: Sequence[Line], now: datetime) -> Im
             line.reason,
             members,
         )
-    _apply(tx, before, added, now)
+    forgets = {number: one.decision for number, one in added.items() if isinstance(one.decision, Forget)}
+    _apply(tx, before, {number: one for number, one in added.items() if number not in forgets}, now)
+    for number, forget in forgets.items():
+        forget_person(tx, number, forget, now, further=places_here(tx, forget))
     return _answer(lines, new, numbers)
 
 
@@ -75,7 +91,8 @@ def preview_import(tx: Connection, lines: Sequence[Line]) -> ImportedDecisions:
 
 def _answer(lines: Sequence[Line], new: Sequence[Line], numbers: Mapping[int, int]) -> ImportedDecisions:
     differing = tuple(sorted((there, here) for there, here in numbers.items() if there != here))
-    return ImportedDecisions(len(new), len(lines) - len(new), differing)
+    forgotten = sum(isinstance(line.decision, Forget) for line in new)
+    return ImportedDecisions(len(new), len(lines) - len(new), differing, forgotten)
 
 
 def _plan(
@@ -83,16 +100,49 @@ def _plan(
 ) -> tuple[Sequence[Line], Mapping[int, int]]:
     """Return the lines that are not here, and the number here of each identity; before a first grouping it is the same."""
     known = {one.uid: one for one in before.values()}
-    new = [line for line in lines if line.uid not in known]
+    new = _without_forgotten(tx, [line for line in lines if line.uid not in known])
     mentioned = {number for line in new for number in _numbers(line)}
     shared = shared_numbers(lines, known)
     if (space := active_space(tx)) is None:
         return new, {number: number for number in mentioned} | shared
-    refs = {ref for line in new for ref in _refs(line)}
-    find, members = finder(tx, space, {ref.sha256 for ref in refs}), all_memberships(tx)
+    members = all_memberships(tx)
+    found = [_with_places(tx, space, line, members) for line in new]
+    refs = {ref for line in found for ref in _refs(line)}
+    find = finder(tx, space, {ref.sha256 for ref in refs})
     owner_of = {ref: members[face] for ref in refs if (face := find(ref)) is not None and face in members}
     used = {*tx.scalars(select(identities.c.number)), *(n for one in before.values() for n in numbers_in(one.decision))}
-    return new, translation(new, owner_of, used, max([highest_number(tx), *used]) + 1, shared)
+    return new, translation(found, owner_of, used, max([highest_number(tx), *used]) + 1, shared)
+
+
+def _with_places(tx: Connection, space: str, line: Line, members: Mapping[int, int]) -> Line:
+    """Return a line; one that forgets a person has the faces here at its places, where these are most of an identity."""
+    if not isinstance(line.decision, Forget):
+        return line
+    places = places_here(tx, line.decision)
+    find = finder(tx, space, {ref.sha256 for ref in places})
+    owners = Counter(members[face] for ref in places if (face := find(ref)) is not None and face in members)
+    best = owners.most_common(1)
+    if not best or 2 * best[0][1] <= sum(number == best[0][0] for number in members.values()):
+        return line
+    return msgspec.structs.replace(line, members=(Part(line.decision.identity, tuple(places)),))
+
+
+def _without_forgotten(tx: Connection, lines: Sequence[Line]) -> list[Line]:
+    """Return the lines without the people who were forgotten here, as an export made before that has them."""
+    places = forgotten_places(tx, {ref.sha256 for line in lines for ref in _refs(line)})
+    if not places:
+        return list(lines)
+
+    def holds(ref: FaceRef) -> bool:
+        return bool(faces_at(places.get(ref.sha256, ()), [ref.box]))
+
+    numbers = frozenset(
+        number for number, refs in recorded_faces(lines).items() if 2 * sum(map(holds, refs)) > len(refs)
+    )
+    labels = [line.decision for line in lines if isinstance(line.decision, Label)]
+    texts = {text for one in labels if one.identity in numbers for text in (one.label, one.before) if text}
+    who = Forgotten(numbers, holds, frozenset(map(name_key, texts)))
+    return [without_person(line, who) for line in lines]
 
 
 def _numbers(line: Line) -> set[int]:

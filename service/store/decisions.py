@@ -13,6 +13,7 @@ from immich_facesets.moderation.constraints import Constraints, constraints
 from immich_facesets.moderation.decisions import (
     Decision,
     FaceRef,
+    Forget,
     Part,
     Undo,
     faces_in,
@@ -37,7 +38,9 @@ def record_decision(
     batch: str | None = None,
     members: Sequence[Part] = (),
 ) -> int:
-    """Append a decision and return its number."""
+    """Append a decision and return its number. The digests of a ``Forget`` are not stored with it."""
+    if isinstance(decision, Forget):
+        decision = Forget(decision.identity, decision.merged)
     body, uid = to_json(decision), uid or secrets.token_hex(8)
     result = tx.execute(
         insert(decisions).values(
@@ -103,8 +106,18 @@ def _record(row: Any) -> Record:
     )
 
 
+def replace_record(tx: Connection, one: Record) -> None:
+    """Write what is left of a decision when a person is forgotten: who made it and when stay."""
+    body = to_json(one.decision)
+    mine = update(decisions).where(decisions.c.decision_id == one.decision_id)
+    members = msgspec.to_builtins(one.members) if one.members else None
+    tx.execute(
+        mine.values(kind=body["kind"], body=body, members=members, reason=one.reason, uid=one.uid, batch=one.batch)
+    )
+
+
 def rename_in_decisions(tx: Connection, old: str, new: str) -> None:
-    """Give the people of a source in all decisions the source's new name; nothing else of a decision ever changes."""
+    """Give the people of a source in all decisions the source's new name."""
     for decision_id, decision in all_decisions(tx):
         renamed = rename_source(decision, old, new)
         if renamed != decision:

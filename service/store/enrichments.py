@@ -13,6 +13,7 @@ from immich_facesets.quality.landmarks import Enriched, Points
 from immich_facesets.quality.pose import Pose
 from service.store.chunks import chunks
 from service.store.exports import CROP_COLUMNS, StoredCrop, crop_of, face_of
+from service.store.forgotten import faces_there
 from service.store.tables import crops, enrichments, faces, identities, memberships
 from service.store.upsert import upsert
 
@@ -49,7 +50,13 @@ def to_enrich(tx: Connection, space: str, models: str, min_short: float) -> list
 
 
 def record_enrichment(tx: Connection, face_id: int, found: Enriched, *, models: str) -> None:
-    """Store these models' result for a face, even an empty one, so that they are not run on it again."""
+    """
+    Store these models' result for a face, even an empty one, so that they are not run on it again.
+
+    Nothing is written of a face that was forgotten meanwhile.
+    """
+    if not faces_there(tx, [face_id]):
+        return
     pose = found.pose
     row = {
         "face_id": face_id,

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, and_, delete, select
 
 from immich_facesets.eras import KeptEra, take_over
 from service.store.chunks import chunks, delete_others
+from service.store.forgotten import faces_there
 from service.store.imported_faces import imported_eras
 from service.store.tables import era_faces, era_looks, eras, memberships
 from service.store.upsert import upsert
@@ -71,10 +72,15 @@ def record_eras(
     """
     Write the eras of one identity: the commit point of eras. ``leaves``: faces that are no longer in any of them.
 
-    An optimistic lock: returns False and writes nothing if the eras were changed since ``before`` was read.
+    An optimistic lock: returns False and writes nothing if the eras were changed since ``before`` was read, or the
+    person was forgotten.
     """
     here = tx.execute(select(era_looks).where(era_looks.c.identity == identity)).one_or_none()
     if (None if here is None else EraVersion(here.basis, here.digest)) != before:
+        return False
+    rows = [row for era in wanted for row in _rows(identity, era)]
+    there = faces_there(tx, [row["face_id"] for row in rows])
+    if rows and not there:
         return False
     delete_others(tx, eras.c.name, [era.name for era in wanted], eras.c.identity == identity)
     gone = sorted(leaves)
@@ -98,7 +104,7 @@ def record_eras(
         ],
         keep=["made_at"],
     )
-    upsert(tx, era_faces, [row for era in wanted for row in _rows(identity, era)])
+    upsert(tx, era_faces, [row for row in rows if row["face_id"] in there])
     upsert(tx, era_looks, [{"identity": identity, "basis": version.basis, "digest": version.digest}])
     return True
 

@@ -9,13 +9,19 @@ from immich_facesets.assets import FaceHint
 from immich_facesets.faces import Box
 from service.store import births, past_people
 from service.store.chunks import delete_others
+from service.store.forgotten import without_forgotten_people
 from service.store.moved_faces import record_moves
 from service.store.tables import hints
 from service.store.upsert import upsert
 
 
 def replace_hints(tx: Connection, source: str, asset_id: str, found: Sequence[FaceHint], *, is_new: bool) -> None:
-    """Write the faces that a source has on an asset now, with what follows from the difference to those before."""
+    """
+    Write the faces that a source has on an asset now, with what follows from the difference to those before.
+
+    Faces of forgotten people stay as places of nobody.
+    """
+    found = without_forgotten_people(tx, source, found)
     place = (hints.c.source == source, hints.c.asset_id == asset_id)
     before = () if is_new else [hint_from_row(row) for row in tx.execute(select(hints).where(*place))]
     if before:

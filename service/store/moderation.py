@@ -11,8 +11,8 @@ from sqlalchemy import Connection, insert, select
 
 from immich_facesets.errors import SetupError
 from immich_facesets.faces import Box
-from immich_facesets.moderation.decisions import FaceRef, Undo, faces_in, kind_of, numbers_in
-from immich_facesets.moderation.effects import Effect
+from immich_facesets.moderation.decisions import FaceRef, Forget, Undo, faces_in, kind_of, numbers_in
+from immich_facesets.moderation.effects import Effect, Erasure
 from immich_facesets.moderation.facts import Facts, KnownFace, KnownIdentity
 from immich_facesets.moderation.records import Author, Record
 from immich_facesets.moderation.requests import RedoDecision, Request, UndoDecision, chosen_in, numbers_of
@@ -21,6 +21,7 @@ from immich_facesets.names import name_key
 from service.store.chunks import chunks
 from service.store.decided_members import attach_to, follow_settings, move_eras, write_members
 from service.store.decisions import all_records, constraints_of, finder, record_batch
+from service.store.erasing import forget_person, preview_erasure, refuse_named_reason
 from service.store.former_members import forget_returned
 from service.store.identities import labels
 from service.store.review_items import drop_settled
@@ -36,13 +37,15 @@ class MadeDecisions(msgspec.Struct, frozen=True):
     """
     The answer to requests: the decisions made (none by a preview), their kinds, and what they change.
 
-    ``selected``: how many faces each selection has.
+    ``selected``: how many faces each selection has. ``erased``: what was erased of a person who was forgotten; None for
+    all other decisions.
     """
 
     decisions: tuple[int, ...]
     kinds: tuple[str, ...]
     effect: Effect
     selected: tuple[int, ...] = ()
+    erased: Erasure | None = None
 
 
 def decide(tx: Connection, requests: Sequence[Request], author: Author, now: datetime) -> MadeDecisions:
@@ -54,7 +57,12 @@ def decide(tx: Connection, requests: Sequence[Request], author: Author, now: dat
     resolved, selected = resolve_selections(tx, requests, is_preview=False)
     before = _facts(tx, resolved)
     step = take_step(resolved, before)
+    forget = _forget_in(step)
+    if forget is not None and author.reason:
+        refuse_named_reason(tx, forget, author.reason)
     ids = record_batch(tx, step.entries, author, now)
+    if forget is not None:
+        return MadeDecisions(ids, _kinds(step), step.effect, erased=forget_person(tx, ids[0], forget, now))
     apply_step(tx, before, step.facts, now)
     return MadeDecisions(ids, _kinds(step), step.effect, selected)
 
@@ -63,7 +71,14 @@ def preview_decisions(tx: Connection, requests: Sequence[Request]) -> MadeDecisi
     """Return what ``decide`` would change; nothing is written."""
     resolved, selected = resolve_selections(tx, requests, is_preview=True)
     step = take_step(resolved, _facts(tx, resolved))
-    return MadeDecisions((), _kinds(step), step.effect, selected)
+    forget = _forget_in(step)
+    erased = None if forget is None else preview_erasure(tx, forget)
+    return MadeDecisions((), _kinds(step), step.effect, selected, erased)
+
+
+def _forget_in(step: Step) -> Forget | None:
+    """Return the decision to forget a person; it is alone in its step."""
+    return next((decision for decision, _ in step.entries if isinstance(decision, Forget)), None)
 
 
 def _kinds(step: Step) -> tuple[str, ...]:

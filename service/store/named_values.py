@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from immich_facesets.calibration.thresholds import PointsInUse
 from immich_facesets.grouping.nearly_there import NearlyThere
@@ -113,6 +113,15 @@ def read_nearly_there(tx: Connection) -> NearlyThere | None:
 def write_nearly_there(tx: Connection, found: NearlyThere) -> None:
     """Store who was nearly found."""
     write_value(tx, _NEARLY_THERE, msgspec.to_builtins(found))
+
+
+GUARDRAILS, QUESTIONS = "guardrails", "questions"
+"""The facts with sentences for the status: what looks wrong, and what only a user can answer."""
+
+
+def forget_findings(tx: Connection) -> None:
+    """Delete what the last grouping found of single people; the next one finds the rest again."""
+    tx.execute(delete(facts).where(facts.c.name.in_((GUARDRAILS, QUESTIONS, _NEARLY_THERE))))
 
 
 _ENDED_SESSIONS = "ended_sessions"

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select, update
 from immich_facesets.accounts import check_account
 from immich_facesets.assets import Person
 from service.store import births, failures
+from service.store.forgotten import forgotten_people
 from service.store.tables import assets, hints, people, sources
 from service.store.upsert import BOOKKEEPING, upsert
 
@@ -91,7 +92,13 @@ def finish_listing(
 
 
 def remember_people(tx: Connection, source: str, found: Sequence[Person]) -> None:
-    """Write people of a source, with their links to identities kept; absence from ``found`` changes nothing."""
+    """
+    Write people of a source, with their links to identities kept; absence from ``found`` changes nothing.
+
+    People who were forgotten are left out.
+    """
+    gone = forgotten_people(tx, source, {person.person_id for person in found})
+    found = [person for person in found if person.person_id not in gone]
     rows = [
         {
             "source": source,

@@ -472,6 +472,43 @@ review_items = Table(
     sqlite_autoincrement=True,
 )
 
+# The decisions to forget a person, each with the salt of its digests. ``ended_at`` is None while anything is to be erased
+# outside of these tables: files, exports, and what the database keeps of deleted rows.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("decision_id", RowId, ForeignKey("decisions.decision_id"), primary_key=True, autoincrement=False),
+    Column("salt", String(64), nullable=False),
+    Column("begun_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+)
+
+# The places of forgotten faces: a salted digest of the SHA-256 of the picture, and a box in upright original pixels.
+forgotten_faces = Table(
+    "forgotten_faces",
+    metadata,
+    Column("place_id", RowId, primary_key=True, autoincrement=True),
+    Column("decision_id", RowId, ForeignKey("erasures.decision_id"), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("x1", Float, nullable=False),
+    Column("y1", Float, nullable=False),
+    Column("x2", Float, nullable=False),
+    Column("y2", Float, nullable=False),
+    Index("ix_forgotten_faces_digest", "digest"),
+)
+
+# Salted digests of what names forgotten people elsewhere: people of sources, and faces that were sorted with another tool.
+forgotten_marks = Table(
+    "forgotten_marks",
+    metadata,
+    Column("decision_id", RowId, ForeignKey("erasures.decision_id"), primary_key=True),
+    Column("digest", String(64), primary_key=True),
+    Index("ix_forgotten_marks_digest", "digest"),
+)
+
+# The pictures of which crops may be left in files, until they are erased. They have other people's faces, too.
+erased_pictures = Table("erased_pictures", metadata, Column("sha256", String(64), primary_key=True))
+
 # The faces that a user sorted with another tool, as that tool named them. Their people are in ``people``, under the
 # source "", a name that no source can have. They cannot be computed again, but they can be imported again.
 imported_faces = Table(

@@ -26,8 +26,7 @@ class Decided:
     """
     A plan, the faces it covers, and the facts to store with it.
 
-    ``measured`` is None when only new faces were examined: the distances then stay unchanged. ``last_decision``: the id of
-    the last decision that counts.
+    ``measured`` is None when only new faces were examined: the distances then stay unchanged.
     """
 
     plan: GroupingPlan
@@ -36,7 +35,6 @@ class Decided:
     rules: GroupingRules
     measured: PointsInUse | None
     scope: Scope
-    last_decision: int
 
 
 async def current_faces(store: Store, space: SpaceFacts) -> FaceTable:
@@ -61,7 +59,7 @@ async def decide(
     """
     store, settings, now = context.store, context.settings, context.clock()
     context.board.update_stage("group", total=len(table.face_ids))
-    decided = await store.read(decisions.last_id)  # first: a later one is found when the plan is written
+    decided = await store.read(decisions.last_id)
     memberships = {} if is_another_space else await store.read(identities.all_memberships)
     known = await store.read(identities.all_known)
     asserted = await store.read(identities.assertions, space.space)
@@ -96,7 +94,7 @@ async def decide(
         blank=space.blank,
     )
     scope = Scope(basis, int(table.face_ids.max(initial=0)), whole_at)
-    return Decided(plan, table, points, rules, measured, scope, decided)
+    return Decided(plan, table, points, rules, measured, scope)
 
 
 async def _absent(

@@ -23,7 +23,7 @@ from immich_facesets.runtime.file_modes import make_folder
 from immich_facesets.wire import CutAnswer, FacesAnswer
 from service.embedders.pool import EmbedderPool
 from service.files.crops import keep_crop, read_crop
-from service.files.durable import disk_trouble
+from service.files.durable import discard, disk_trouble
 from service.passes.context import PassContext
 from service.passes.fan_out import each, fan_out
 from service.passes.picture_isolation import PictureIsolation
@@ -215,7 +215,9 @@ class Cuts:
             size = (found.width, found.height)
             cut = StoredCut(face.face_id, framing, _text(area), pixels, file, Box(*found.area), size, "", ())
             cut = replace(cut, check_key=self._check_key, others=await self._others(found.image, cut, face))
-            await self._store.write(cuts.record_cut, cut, asset)
+            if not await self._store.write(cuts.record_cut, cut, asset):
+                await asyncio.to_thread(discard, self._context.crops_dir / file)
+                continue
             self._known[face.face_id, framing] = cut
             self.count += 1
 

@@ -184,10 +184,10 @@ class TestUndo:
         assert demand == Constraints()
 
     def test_never_brings_back_what_was_forgotten(self) -> None:
-        demand = said(Forget(1, (face(1),)), Undo(1), Move((face(1),), 2))
-        assert demand.forgotten == {1}
-        assert demand.ignored == {1}
-        assert demand.must == {}
+        demand = said(Forget(1, (3,)), Undo(1), Move((face(1),), 1), Move((face(2),), 2))
+        assert demand.forgotten == {1, 3}
+        assert demand.must == {2: 2}
+        assert demand.mentioned == {1, 2, 3}
 
     def test_of_what_was_never_said_or_is_said_later_changes_nothing(self) -> None:
         assert said(Undo(2), Lock(1), Undo(99)).locked == {1}

@@ -44,6 +44,8 @@ from service.store import (
     embedding_work,
     enrichments,
     eras,
+    erasing,
+    erasures,
     exemplars,
     export_folder,
     exports,
@@ -52,6 +54,7 @@ from service.store import (
     faces,
     failures,
     folders,
+    forgotten,
     former_members,
     identities,
     imported_faces,
@@ -70,6 +73,7 @@ from service.store import (
     sources,
     spaces,
     tables,
+    traces,
 )
 from service.store.browsing import (
     exported,
@@ -248,6 +252,18 @@ PARTS = {
     "read_scope",
     "read_last_complete_sync",
     "read_thresholds",
+    "forgotten_places",
+    "forgotten_in",
+    "forgotten_people",
+    "without_forgotten_people",
+    "without_forgotten_sets",
+    "account_of",
+    "faces_there",
+    "open_erasures",
+    "directories_to_erase",
+    "recorded_directories",
+    "exported_records",
+    "refuse_named_reason",
 }  # data of no space
 """Functions that take a transaction, as parts of the tested queries."""
 
@@ -259,6 +275,11 @@ OF_ANOTHER = {
     spaces.may_wait,
     spaces.reembedding,
     spaces.progress_of,
+    erasures.pictures_to_erase,
+    erasing.count_traces,
+    erasing.preview_erasure,
+    forgotten.places_here,
+    traces.traces_of,
 }
 """The queries that concern another space, too."""
 
@@ -272,6 +293,7 @@ CHANGES = {
     "record_removal record_enrichment rename_in_decisions keep_places keep_dates keep_likenesses",
     "write_value write_ended_sessions write_scope forget_scope write_last_complete_sync write_thresholds write_nearly_there record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
     "record_batch decide decide_once keep_answer write_queue drop_settled apply_step write_members attach_to move_eras follow_settings import_decisions",
+    "remember_forgotten forget_person forget_findings replace_record record_erased_pictures record_erased_directory end_erasures",
     "retry_above_limits announce_space use_space mark_unasked rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
 }
 

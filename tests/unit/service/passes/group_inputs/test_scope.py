@@ -15,7 +15,7 @@ from immich_facesets.listing import ListingRules
 from immich_facesets.moderation.decisions import Label
 from immich_facesets.spaces import BUFFALO_L, operating_points
 from service.passes.context import PassContext
-from service.passes.group import GUARDRAILS, Group
+from service.passes.group import Group
 from service.passes.group_inputs.inputs import current_faces, decide, space_in_use
 from service.passes.group_inputs.scope import basis_of, fresh_faces
 from service.progress import ProgressBoard
@@ -23,7 +23,7 @@ from service.reports.status import stored_status
 from service.settings import Settings
 from service.store import assets, contents, decisions, face_readings, identities, named_values, sources
 from service.store.database import Store
-from service.store.named_values import Scope, read_scope, write_scope
+from service.store.named_values import GUARDRAILS, Scope, read_scope, write_scope
 
 DAY = timedelta(days=1)
 IDS = np.arange(1, 101)

@@ -1,0 +1,50 @@
+"""The files of a database without the rows that were deleted: neither in unused parts of pages nor in the write-ahead log."""
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from immich_facesets.errors import TransientError
+from service.store.database_errors import database_error
+from service.store.tables import metadata
+
+_LOCK_SECONDS = 10
+
+
+def compact(engine: Engine) -> None:
+    """
+    Rewrite the database. It takes as much free disk as its content, and no other writer may be at work.
+
+    A ``TransientError`` when another program holds it: then some of what was deleted may still be in its files.
+    """
+    try:
+        if engine.dialect.name == "sqlite":
+            _compact_sqlite(engine)
+        else:
+            _compact_postgresql(engine)
+    except SQLAlchemyError as error:
+        raise database_error(error) from error
+
+
+def _compact_sqlite(engine: Engine) -> None:
+    """
+    Write the whole file anew through the write-ahead log, and empty that.
+
+    A reader keeps the log from being emptied, and the checkpoint then says that it was busy.
+    """
+    with engine.connect().execution_options(facesets_autocommit=True) as connection:
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")
+        connection.exec_driver_sql("VACUUM")
+        (busy, *_) = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+    if busy:
+        raise TransientError("another program reads the database, so its write-ahead log could not be emptied")
+
+
+def _compact_postgresql(engine: Engine) -> None:
+    """Write every table anew. Rows that were deleted stay in the log of the server, its archives and its replicas."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql(f"SET lock_timeout = '{_LOCK_SECONDS}s'")
+        try:
+            for table in metadata.sorted_tables:
+                connection.exec_driver_sql(f'VACUUM (FULL) "{table.name}"')
+        finally:
+            connection.exec_driver_sql("RESET lock_timeout")

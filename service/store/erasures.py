@@ -1,0 +1,112 @@
+"""The rest of erasures: what forgotten people left outside of the tables, in crops, exports and the database's files."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from immich_facesets.moderation.decisions import from_json, numbers_in
+from service.store.chunks import chunks
+from service.store.erasing import ERASED
+from service.store.exports import record_removal
+from service.store.tables import crops, cuts, decisions, erased_pictures, erasures, export_ledger, exports, faces
+
+
+@dataclass(frozen=True, slots=True)
+class OpenErasures:
+    """
+    The erasures that are not ended, by decision; ``numbers``: of all people who were ever forgotten.
+
+    ``has_pictures``: whether files of crops are left.
+    """
+
+    decisions: tuple[int, ...]
+    numbers: frozenset[int]
+    has_pictures: bool
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left to erase."""
+        return not self.decisions and not self.has_pictures
+
+
+def open_erasures(tx: Connection) -> OpenErasures:
+    """Return what is not ended yet."""
+    rows = tx.execute(
+        select(erasures.c.decision_id, erasures.c.ended_at, decisions.c.body)
+        .join(decisions, decisions.c.decision_id == erasures.c.decision_id)
+        .order_by(erasures.c.decision_id)
+    ).all()
+    numbers = {number for row in rows for number in numbers_in(from_json(row.body))}
+    has_pictures = tx.scalar(select(erased_pictures.c.sha256).limit(1)) is not None
+    return OpenErasures(
+        tuple(row.decision_id for row in rows if row.ended_at is None), frozenset(numbers), has_pictures
+    )
+
+
+def pictures_to_erase(tx: Connection, limit: int = 500) -> dict[str, set[str]]:
+    """Return contents whose files are to be looked through, each with the files that other faces in it need."""
+    found: dict[str, set[str]] = {
+        sha256: set()
+        for sha256 in tx.scalars(select(erased_pictures.c.sha256).order_by(erased_pictures.c.sha256).limit(limit))
+    }
+    for table in (crops, cuts):
+        for some in chunks(sorted(found)):
+            rows = tx.execute(
+                select(faces.c.sha256, table.c.file)
+                .join(table, table.c.face_id == faces.c.face_id)
+                .where(faces.c.sha256.in_(some))
+            )
+            for row in rows:
+                found[row.sha256].add(row.file)
+    return found
+
+
+def record_erased_pictures(tx: Connection, sha256s: Collection[str]) -> None:
+    """Record that no file of these contents has a forgotten face any more: a commit point of an erasure."""
+    for some in chunks(sorted(sha256s)):
+        tx.execute(delete(erased_pictures).where(erased_pictures.c.sha256.in_(some)))
+
+
+def directories_to_erase(tx: Connection) -> dict[str, bool]:
+    """
+    Return the written directories that may have forgotten people, and whether each is of such a person alone.
+
+    Those of everybody count where they were written before the last of these people was forgotten.
+    """
+    since = tx.scalar(
+        select(erasures.c.begun_at).where(erasures.c.ended_at.is_(None)).order_by(erasures.c.begun_at.desc()).limit(1)
+    )
+    numbers = open_erasures(tx).numbers
+    found: dict[str, bool] = {}
+    for row in tx.execute(select(exports).order_by(exports.c.directory)):
+        identity = (row.entry or {}).get("identity")
+        if identity in numbers or (identity is None and since is not None and row.written_at <= since):
+            found[row.directory] = identity in numbers
+    return found
+
+
+def recorded_directories(tx: Connection) -> frozenset[str]:
+    """Return the directories that the database knows."""
+    return frozenset(tx.scalars(select(exports.c.directory)))
+
+
+def record_erased_directory(tx: Connection, directory: str, *, is_own: bool, made_by: str, now: datetime) -> None:
+    """Record that a directory was removed: a commit point of an erasure. ``is_own``: it was of a forgotten person alone."""
+    if not is_own:
+        record_removal(tx, directory, made_by=made_by, now=now)
+        return
+    profile = (tx.scalar(select(exports.c.entry).where(exports.c.directory == directory)) or {}).get("profile", "")
+    tx.execute(delete(exports).where(exports.c.directory == directory))
+    tx.execute(
+        insert(export_ledger).values(
+            directory=ERASED, identity=None, profile=profile, action="removed", faces=0, made_by=made_by, made_at=now
+        )
+    )
+
+
+def end_erasures(tx: Connection, decision_ids: Sequence[int], now: datetime) -> None:
+    """Record that nothing is left of what these decisions erased: the last commit point of an erasure."""
+    for some in chunks(decision_ids):
+        tx.execute(update(erasures).where(erasures.c.decision_id.in_(some)).values(ended_at=now))

@@ -1,0 +1,229 @@
+"""All that the database knows of a person who is to be forgotten: faces, people of sources, names, and decisions."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from immich_facesets.assets import PersonKey
+from immich_facesets.faces import SAME_FACE_IOU, Box
+from immich_facesets.moderation.decisions import FaceRef, Forget, Label, Merge
+from immich_facesets.moderation.erasing import Forgotten, faces_at, without_person
+from immich_facesets.moderation.records import Record
+from immich_facesets.names import name_key
+from service.store.chunks import chunks
+from service.store.decisions import all_records, constraints_of, finder, resolver
+from service.store.identities import assertions
+from service.store.sources import FOLDER
+from service.store.spaces import active_space
+from service.store.tables import (
+    export_ledger,
+    exports,
+    faces,
+    former_members,
+    identities,
+    imported_faces,
+    memberships,
+    people,
+    sources,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """
+    All that is known of a person, by the numbers of their identity.
+
+    ``places``: where their faces are or were, by content; ``face_ids``: those that are there, of every space. ``people``:
+    (source, person id). ``face_keys``: (person id, key) of faces sorted with another tool. ``records``: the decisions that
+    change, without the person. ``directories``: exports of the person alone; ``copies``: exports elsewhere.
+    """
+
+    numbers: frozenset[int]
+    places: Mapping[str, Sequence[Box]]
+    face_ids: frozenset[int]
+    people: frozenset[PersonKey]
+    names: frozenset[str] = field(repr=False)
+    face_keys: frozenset[tuple[str, str]]
+    records: Sequence[Record]
+    directories: Sequence[str] = field(repr=False)
+    copies: Sequence[str] = field(repr=False)
+
+
+def traces_of(tx: Connection, numbers: frozenset[int], further: Iterable[FaceRef] = ()) -> Traces:
+    """
+    Return all that is known of the person with these numbers.
+
+    ``further``: places at which another installation forgot faces of the person.
+    """
+    space = active_space(tx) or ""
+    made = [one for one in all_records(tx) if not isinstance(one.decision, Forget)]
+    known = frozenset(_people(tx, numbers))
+    members = dict(_members(tx, numbers))
+    refs = set(members.values()) | _not_of_others(tx, space, made, numbers, _said(tx, space, made, numbers, known))
+    refs |= set(further)
+    places: dict[str, list[Box]] = {}
+    for ref in refs:
+        places.setdefault(ref.sha256, []).append(ref.box)
+    names = frozenset(_names(tx, numbers, known, made))
+    directories = _directories(tx, numbers)
+    return Traces(
+        numbers,
+        places,
+        frozenset(members) | _faces_there(tx, places, numbers),
+        known,
+        names | {name_key(one.rpartition("/")[2]) for one in directories},
+        frozenset(_imported(tx, known, places)),
+        _changed(tx, made, numbers, places, names),
+        directories,
+        _copies(tx, numbers),
+    )
+
+
+def _people(tx: Connection, numbers: Collection[int]) -> Iterator[PersonKey]:
+    rows = tx.execute(select(people.c.source, people.c.person_id).where(people.c.identity.in_(numbers)))
+    yield from ((row.source, row.person_id) for row in rows)
+
+
+def _ref(row: Any) -> FaceRef:
+    return FaceRef(row.sha256, Box(row.x1, row.y1, row.x2, row.y2))
+
+
+def _members(tx: Connection, numbers: Collection[int]) -> Iterator[tuple[int, FaceRef]]:
+    rows = tx.execute(
+        select(faces)
+        .join(memberships, memberships.c.face_id == faces.c.face_id)
+        .where(memberships.c.identity.in_(numbers))
+    )
+    yield from ((row.face_id, _ref(row)) for row in rows)
+
+
+def _said(
+    tx: Connection, space: str, made: Sequence[Record], numbers: frozenset[int], known: frozenset[PersonKey]
+) -> set[FaceRef]:
+    """Return the places of faces that are no members now, and that decisions, sources or other tools give to the person."""
+    found = {_ref(row) for row in tx.execute(select(former_members).where(former_members.c.identity.in_(numbers)))}
+    index: dict[FaceRef, int] = {}
+    decided = constraints_of(made, lambda ref: index.setdefault(ref, len(index)))
+    given = {row for row, number in {**decided.anchors, **decided.must}.items() if number in numbers}
+    found |= {ref for ref, row in index.items() if row in given}
+    folders = set(tx.scalars(select(sources.c.name).where(sources.c.kind == FOLDER)))  # these have bystanders, too
+    asserted = {
+        face_id
+        for one in assertions(tx, space)
+        if (one.source, one.person_id) in known and one.source not in folders
+        for face_id in one.face_ids
+    }
+    for some in chunks(sorted(asserted)):
+        found |= {_ref(row) for row in tx.execute(select(faces).where(faces.c.face_id.in_(some)))}
+    return found
+
+
+def _not_of_others(
+    tx: Connection, space: str, made: Sequence[Record], numbers: frozenset[int], said: set[FaceRef]
+) -> set[FaceRef]:
+    """Return the places without those whose face is of somebody else, or was rejected from the person."""
+    find = finder(tx, space, {ref.sha256 for ref in said})
+    decided = constraints_of(made, resolver(tx, space, made))
+    at = {ref: face_id for ref in said if (face_id := find(ref)) is not None}
+    owners: dict[int, int] = {}
+    for some in chunks(sorted(set(at.values()))):
+        rows = tx.execute(select(memberships).where(memberships.c.face_id.in_(some)))
+        owners |= {row.face_id: row.identity for row in rows}
+    rejected = {face_id for face_id, number in decided.must_not if number in numbers}
+    return {
+        ref
+        for ref in said
+        if ref not in at or (owners.get(at[ref], min(numbers)) in numbers and at[ref] not in rejected)
+    }
+
+
+def _faces_there(tx: Connection, places: Mapping[str, Sequence[Box]], numbers: Collection[int]) -> set[int]:
+    """Return the faces of every space at these places, but for members of others."""
+    found: dict[tuple[str, str], list[Any]] = {}
+    for some in chunks(sorted(places)):
+        rows = tx.execute(
+            select(faces, memberships.c.identity)
+            .outerjoin(memberships, memberships.c.face_id == faces.c.face_id)
+            .where(faces.c.sha256.in_(some))
+            .order_by(faces.c.face_id)
+        )
+        for row in rows:
+            found.setdefault((row.sha256, row.space), []).append(row)
+    return {
+        rows[index].face_id
+        for (sha256, _), rows in found.items()
+        for index in faces_at(places[sha256], [_ref(row).box for row in rows])
+        if rows[index].identity is None or rows[index].identity in numbers
+    }
+
+
+def _names(
+    tx: Connection, numbers: Collection[int], known: Collection[PersonKey], made: Iterable[Record]
+) -> Iterator[str]:
+    """Yield every name that the person has or had here, as it is compared."""
+    yield from (
+        name_key(one) for one in tx.scalars(select(identities.c.label).where(identities.c.number.in_(numbers))) if one
+    )
+    rows = tx.execute(select(people.c.source, people.c.person_id, people.c.name).where(people.c.name != ""))
+    yield from (name_key(row.name) for row in rows if (row.source, row.person_id) in known)
+    for one in made:
+        match one.decision:
+            case Label(identity=number, label=label, before=before):
+                yield from (name_key(text) for text in (label, before) if text and number in numbers)
+            case Merge(into=number, label=label, label_before=before):
+                yield from (name_key(text) for text in (label, before) if text and number in numbers)
+            case _:
+                pass
+
+
+def _imported(
+    tx: Connection, known: Collection[PersonKey], places: Mapping[str, Sequence[Box]]
+) -> Iterator[tuple[str, str]]:
+    """Yield the faces that were sorted with another tool: those of the person there, and others at these places."""
+    mine = {person_id for _, person_id in known}
+    for row in tx.execute(select(imported_faces)):
+        is_mine = row.person_id in mine and ("", row.person_id) in known
+        if is_mine or (row.x1 is not None and faces_at(places.get(row.sha256, ()), [_ref(row).box])):
+            yield row.person_id, row.face_key
+
+
+def _directories(tx: Connection, numbers: Collection[int]) -> list[str]:
+    rows = tx.execute(select(exports.c.directory, exports.c.entry).order_by(exports.c.directory))
+    return [row.directory for row in rows if (row.entry or {}).get("identity") in numbers]
+
+
+def _copies(tx: Connection, numbers: Collection[int]) -> list[str]:
+    """Return where copies were written outside of the export folder that have the person, or everybody."""
+    rows = tx.execute(
+        select(export_ledger.c.directory, export_ledger.c.identity)
+        .where(export_ledger.c.action == "written")
+        .order_by(export_ledger.c.directory)
+        .distinct()
+    )
+    return [row.directory for row in rows if _is_elsewhere(row.directory) and row.identity in {None, *numbers}]
+
+
+def _is_elsewhere(directory: str) -> bool:
+    """Return whether the ledger names a place on the machine, and not a directory in the export folder."""
+    return directory.startswith("/") or "\\" in directory or directory[1:2] == ":"
+
+
+def _changed(
+    tx: Connection,
+    made: Iterable[Record],
+    numbers: frozenset[int],
+    places: Mapping[str, Sequence[Box]],
+    names: frozenset[str],
+) -> list[Record]:
+    """Return the decisions that have something of the person, without it."""
+    rows = tx.execute(select(identities.c.number, identities.c.label).where(identities.c.label.is_not(None)))
+    namesakes = frozenset(row.number for row in rows if name_key(row.label) in names and row.number not in numbers)
+
+    def holds(ref: FaceRef) -> bool:
+        return any(box.iou(ref.box) >= SAME_FACE_IOU for box in places.get(ref.sha256, ()))
+
+    who = Forgotten(numbers, holds, names, namesakes)
+    found = ((one, without_person(one, who)) for one in made)
+    return [new for old, new in found if new != old]
