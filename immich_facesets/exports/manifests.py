@@ -6,7 +6,7 @@ JSON, UTF-8, keys in a fixed order, no timestamp but ``generated_at`` of the top
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -140,6 +140,16 @@ def user_manifest(user: str, facesets: Iterable[Faceset]) -> bytes:
             ],
         }
     )
+
+
+def without_identities(manifest: Json, numbers: Collection[int]) -> bytes | None:
+    """Return a manifest of the whole folder, or of a user, without the face sets of these identities; None if it has none."""
+    parts = {name: value for name, value in manifest.items() if isinstance(value, list)}
+    kept = {
+        name: [one for one in value if not (isinstance(one, dict) and one.get("identity") in numbers)]
+        for name, value in parts.items()
+    }
+    return None if kept == parts else json_bytes({**manifest, **kept})
 
 
 def marker(faceset: Faceset) -> bytes:

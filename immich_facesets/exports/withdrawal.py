@@ -24,6 +24,20 @@ def exposes(manifest: Json, held: Mapping[str, Sequence[Box]]) -> bool:
     return any(_is_exposed(face, held) for face in faces)
 
 
+def shows_any(manifest: Json, places: Mapping[str, Sequence[Box]]) -> bool:
+    """Return whether a directory with this manifest has a face at one of these places; one that cannot be read has none."""
+    faces = manifest.get("faces")
+    return any(_is_at(face, places) for face in faces) if isinstance(faces, list) else False
+
+
+def _is_at(face: Json, places: Mapping[str, Sequence[Box]]) -> bool:
+    try:
+        box = Box(*face["box"])
+        return any(box.iou(other) >= SAME_FACE_IOU for other in places.get(face["sha256"], ()))
+    except (KeyError, TypeError):
+        return False
+
+
 def bundle_files(manifest: Json) -> tuple[str, ...]:
     """Return the files of a face set's bundles for swapping."""
     bundles = manifest.get("bundles")

@@ -3,6 +3,7 @@
 import asyncio
 import getpass
 import re
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, TypeVar
 
@@ -11,14 +12,16 @@ import typer
 from immich_facesets.errors import FacesetsError, RequestError, SetupError
 from immich_facesets.faces import Box
 from immich_facesets.moderation.decisions import FaceRef
+from immich_facesets.moderation.effects import Erasure
 from immich_facesets.moderation.records import MOST_REASON, Author
-from immich_facesets.moderation.requests import Chosen, Request
+from immich_facesets.moderation.requests import Chosen, ForgetPerson, Request
 from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.wording import counted
 from service.cli.over_api import decide_over_api
 from service.cli.terminal import print_json, print_line, print_remark
 from service.moderation.decisions import make_decisions, withdraw_exports, withdraws
-from service.passes.context import utc_now
+from service.moderation.erasures import NOT_ALL_ERASED, Erasing
+from service.passes.context import CROPS_FOLDER, utc_now
 from service.settings import Settings, load_settings
 from service.storage import open_own_exports, open_own_store, open_reading, prepare_data_dir
 from service.store.database import DataLock, InUseError, Store
@@ -87,6 +90,18 @@ def decide(*requests: Request, reason: str, dry_run: bool, json: bool) -> None:
         _print(done)
 
 
+def forget(request: ForgetPerson, *, is_sure: bool, reason: str, json: bool) -> None:
+    """Preview what is erased of a person, ask, and erase it; ``is_sure``: the user does not want to be asked."""
+    if not is_sure:
+        if json or not sys.stdin.isatty():
+            raise RequestError(f"this erases the data of identity {request.identity} for good: say --yes", status=400)
+        decide(request, reason=reason, dry_run=True, json=False)
+        answer = typer.prompt(f"Nothing brings this data back. Repeat the number {request.identity} to erase it")
+        if answer.strip() != str(request.identity):
+            raise RequestError("another number: nothing was erased", status=400)
+    decide(request, reason=reason, dry_run=False, json=json)
+
+
 async def _decide(settings: Settings, requests: Sequence[Request], author: Author) -> MadeDecisions:
     """Make decisions in the store, or let the service do so that works in it."""
     try:
@@ -119,6 +134,9 @@ async def _preview(settings: Settings, requests: Sequence[Request]) -> MadeDecis
 async def _make(settings: Settings, store: Store, requests: Sequence[Request], author: Author) -> MadeDecisions:
     now = utc_now()
     done = await make_decisions(store, requests, author, now)
+    if done.erased is not None:
+        await erase_rest(settings, store, author)
+        return done
     numbers = withdraws(done)
     if numbers:
         try:
@@ -127,6 +145,19 @@ async def _make(settings: Settings, store: Store, requests: Sequence[Request], a
         except FacesetsError as error:
             print_remark(f"decided, but exports may be there still: {error}. The next sync or 'export' removes them")
     return done
+
+
+async def erase_rest(settings: Settings, store: Store, author: Author) -> None:
+    """Erase what a forgotten person left outside of the tables, or say why some of it is left."""
+    troubles, tree = list[str](), None
+    try:
+        tree = await asyncio.to_thread(open_own_exports, settings, store)
+    except FacesetsError as error:
+        troubles.append(str(error))
+    left = await Erasing(store, tree, settings.data_dir / CROPS_FOLDER, utc_now).finish(author.made_by)
+    troubles += [left] if left and tree is not None else []
+    if troubles:
+        print_remark(f"{NOT_ALL_ERASED}: {'; '.join(troubles)}")
 
 
 def _print(done: MadeDecisions) -> None:
@@ -146,10 +177,36 @@ def _print(done: MadeDecisions) -> None:
         settings.setdefault(number, []).append(setting.replace("_", " "))
     for number, several in settings.items():
         print_line(f"Identity {number}: {', '.join(several)} set.")
+    if done.erased is not None:
+        _print_erased(done.erased, is_done=bool(done.decisions))
     if not done.decisions:
         print_line("Nothing was changed: this was a preview.")
+        return
+    if done.erased is not None:
+        print_line(
+            f"Decision {done.decisions[0]}: nothing takes it back. The next sync writes the other face sets again."
+        )
         return
     print_line(
         f"Decision {', '.join(map(str, done.decisions))}: 'immich-facesets decisions undo {done.decisions[0]}' takes it back. The "
         "next sync or 'export' writes the face sets."
     )
+
+
+def _print_erased(erased: Erasure, *, is_done: bool) -> None:
+    counts = {
+        "face": erased.faces,
+        "vector": erased.vectors,
+        "crop": erased.crops,
+        "face set": erased.facesets,
+        "person of a source": erased.people,
+        "decision": erased.decisions,
+    }
+    told = ", ".join(
+        counted(number, word, "people of sources" if word == "person of a source" else None)
+        for word, number in counts.items()
+        if number
+    )
+    print_line(f"{'Erased' if is_done else 'To be erased'}: {told or 'nothing but the number'}.")
+    for place in erased.copies:
+        print_line(f"A copy of exports may have this person, and is yours to delete: {place}")

@@ -1,6 +1,7 @@
 """The ``decisions`` commands: list, undo, redo, export and import what moderators decided."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,18 +13,20 @@ from rich.table import Table
 from immich_facesets.errors import RequestError
 from immich_facesets.moderation.active_decisions import undone_ids
 from immich_facesets.moderation.decisions import Undo, faces_in, kind_of, numbers_in
-from immich_facesets.moderation.records import Record, from_lines, to_lines
+from immich_facesets.moderation.records import Line, Record, from_lines, to_lines
 from immich_facesets.moderation.requests import RedoDecision, UndoDecision
 from immich_facesets.wording import counted
-from service.cli.deciding import DryRun, EvenIfLocked, Json, Reason, decide, with_own_store
+from service.cli.deciding import DryRun, EvenIfLocked, Json, Reason, author_of, decide, erase_rest, with_own_store
 from service.cli.terminal import out, plain, print_json, print_line
 from service.files.durable import disk_trouble, replace_privately
 from service.moderation.decisions import import_lines
 from service.passes.context import utc_now
-from service.settings import load_settings
+from service.settings import Settings, load_settings
 from service.storage import open_reading
+from service.store.database import Store
 from service.store.decision_imports import ImportedDecisions, preview_import
 from service.store.decisions import all_records
+from service.store.forgotten import exported_records
 
 decisions = typer.Typer(help="What moderators decided.", no_args_is_help=True)
 
@@ -76,9 +79,9 @@ def list_all(
     out.print(table)
 
 
-async def _records() -> list[Record]:
+async def _records(*, is_export: bool = False) -> list[Record]:
     async with open_reading(load_settings()) as store:
-        return await store.read(all_records)
+        return await store.read(exported_records if is_export else all_records)
 
 
 def _row(one: Record, undone: frozenset[int]) -> DecisionRow:
@@ -125,10 +128,17 @@ def redo(
 @decisions.command("export")
 def export(file: Annotated[Path, typer.Argument(help="The file to write, one decision a line.")]) -> None:
     """Write every decision to a file: the backup of what cannot be computed again."""
-    records = asyncio.run(_records())
+    records = asyncio.run(_records(is_export=True))
     with disk_trouble(file.parent):
         replace_privately(file, b"".join(to_lines(records)))
     print_line(f"{counted(len(records), 'decision')} in {file}. It has names and places of faces: keep it private.")
+
+
+async def _import(settings: Settings, store: Store, lines: Sequence[Line]) -> ImportedDecisions:
+    done = await import_lines(store, lines, utc_now())
+    if done.forgotten:
+        await erase_rest(settings, store, author_of(""))
+    return done
 
 
 @decisions.command("import")
@@ -156,11 +166,14 @@ def import_file(
     if dry_run:
         done = asyncio.run(preview())
     else:
-        done = asyncio.run(with_own_store(settings, lambda store: import_lines(store, lines, utc_now())))
+        done = asyncio.run(with_own_store(settings, lambda store: _import(settings, store, lines)))
     if json:
         print_json(done)
         return
     told = "would be added" if dry_run else "added"
+    if done.forgotten:
+        people = counted(done.forgotten, "person", "people")
+        print_line(f"{people} would be forgotten." if dry_run else f"{people} forgotten: nothing brings the data back.")
     print_line(f"{counted(done.added, 'decision')} {told}, {done.known} here already.")
     for there, here in done.renumbered:
         print_line(f"Identity {there} of the file is identity {here} here.")

@@ -9,6 +9,7 @@ from immich_facesets.moderation.requests import (
     AllowTwice,
     ChooseCover,
     ConfirmFaces,
+    ForgetPerson,
     HoldFromSets,
     IgnoreOthers,
     IgnoreStrangers,
@@ -27,6 +28,7 @@ from immich_facesets.moderation.requests import (
     StateBirthDate,
 )
 from service.cli.deciding import DryRun, EvenIfLocked, FaceNames, Json, Reason, decide, faces_of
+from service.cli.deciding import forget as forget_person
 from service.cli.status import identities
 
 __all__ = ["identities"]
@@ -228,6 +230,24 @@ def never_export(
 ) -> None:
     """Export an identity never again. Its directories in the export folder go at once."""
     decide(NeverExportIdentity(identity=number, is_on=not off), reason=reason, dry_run=dry_run, json=json)
+
+
+@identities.command("forget")
+def forget(
+    number: Identity,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    even_if_locked: EvenIfLocked = False,
+    reason: Reason = "",
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Erase all data of a person for good: faces, crops, exports, names. Only digests stay, so that it never comes back."""
+    request = ForgetPerson(identity=number, confirm=number, even_if_locked=even_if_locked)
+    if dry_run:
+        decide(request, reason=reason, dry_run=True, json=json)
+    else:
+        forget_person(request, is_sure=yes, reason=reason, json=json)
 
 
 @identities.command("keep-apart")

@@ -8,7 +8,7 @@ import httpx
 import msgspec
 
 from immich_facesets.errors import RequestError, TransientError
-from immich_facesets.moderation.requests import Request
+from immich_facesets.moderation.requests import ForgetPerson, Request
 from immich_facesets.runtime.listen_address import Listen
 from service.cli.terminal import print_remark
 from service.settings import Settings
@@ -21,6 +21,9 @@ AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 
 _SECONDS, _SECONDS_TO_LOOK = 60.0, 2.0
 _PICTURE_SECONDS = 120.0  # longer than the service waits for its embedder
+_FORGET_SECONDS = 600.0
+"""To forget a person rewrites the whole database."""
+
 _EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to recognise them
 
 
@@ -54,8 +57,9 @@ async def decide_over_api(settings: Settings, requests: Sequence[Request], reaso
     """
     question = {"decisions": msgspec.to_builtins(list(requests)), "reason": reason}
     headers = {"Idempotency-Key": secrets.token_hex(16)}
+    seconds = _FORGET_SECONDS if any(isinstance(one, ForgetPerson) for one in requests) else _SECONDS
     try:
-        answer = await _post(settings, "/api/decisions", headers, _SECONDS, json=question)
+        answer = await _post(settings, "/api/decisions", headers, seconds, json=question)
     except TransientError as error:
         raise RequestError(f"{error}: 'immich-facesets decisions list' shows whether it was done") from error
     made = None if answer is None else _read(answer, _Made)
@@ -63,7 +67,7 @@ async def decide_over_api(settings: Settings, requests: Sequence[Request], reaso
         return None
     if made.remark:
         print_remark(made.remark)
-    return MadeDecisions(made.decisions, made.kinds, made.effect, made.selected)
+    return MadeDecisions(made.decisions, made.kinds, made.effect, made.selected, made.erased)
 
 
 async def identify_over_api(settings: Settings, picture: bytes, limit: int) -> IdentifyAnswer | None:

@@ -1,7 +1,7 @@
 """Crops kept in the data folder: one small JPEG per face, so that an export fetches no picture again."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from immich_facesets.checkpoints import checkpoint
@@ -58,6 +58,20 @@ def find_lost(folder: Path, needed: Collection[str]) -> set[str]:
         if part.is_dir():
             lost.difference_update(f"{part.name}/{path.name}" for path in part.iterdir())
     return lost
+
+
+def erase_pictures(folder: Path, pictures: Mapping[str, Collection[str]]) -> None:
+    """
+    Remove the files of these pictures, by SHA-256, but for those that are still needed; drafts go, too.
+
+    Blocking. A disk error raises a ``SetupError``.
+    """
+    with disk_trouble(folder):
+        for sha256, needed in pictures.items():
+            checkpoint()
+            for path in (folder / sha256[:2]).glob(f"{sha256}.*"):
+                if path.relative_to(folder).as_posix() not in needed:
+                    discard(path)
 
 
 def tidy(folder: Path, needed: Collection[str]) -> int:

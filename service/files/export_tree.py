@@ -19,6 +19,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from immich_facesets.checkpoints import checkpoint
 from immich_facesets.errors import SetupError
@@ -105,6 +106,16 @@ class ExportTree:
             held = digest_at(path)
             if held is not None:
                 found[path.relative_to(self._root).as_posix()] = held
+        return found
+
+    def manifests(self) -> dict[str, dict[str, Any]]:
+        """Return the manifest of every directory of ours, whole or not."""
+        found: dict[str, dict[str, Any]] = {}
+        for path in self._directories():
+            checkpoint()
+            manifest = manifest_of(path)
+            if is_ours(manifest):
+                found[path.relative_to(self._root).as_posix()] = manifest
         return found
 
     def users_on_disk(self) -> set[str]:
@@ -195,6 +206,24 @@ class ExportTree:
                     parent.rmdir()
         self._step("deleted")
         return True
+
+    def erase_directory(self, name: str) -> None:
+        """
+        Remove a directory of ours with all that is in it, files of others too, and those that were kept of it before.
+
+        For the directories of a person who was forgotten: what others stored beside the pictures shows that person, too.
+        """
+        target = self._path(name)
+        with disk_trouble(self._root):
+            settle(target)
+            if target.exists():
+                refuse_foreign_folder(target)
+                target.rename(beside(target, GONE))
+                self._step("gone")
+                sync_folder(target.parent)
+                settle(target)
+            discard(self._beside(target))
+        self._step("deleted")
 
     def remove_files(self, name: str, files: Iterable[str]) -> None:
         """Delete files of a directory of ours. It then counts as incomplete, and the next publish writes it again."""

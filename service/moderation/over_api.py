@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 
 import structlog
 
@@ -10,6 +11,7 @@ from immich_facesets.moderation.records import Author
 from immich_facesets.moderation.requests import Request, numbers_of
 from service.files.export_tree import ExportTree
 from service.moderation.decisions import withdraw_exports, withdraws
+from service.moderation.erasures import NOT_ALL_ERASED, Erasing
 from service.store.database import Store
 from service.store.decided_once import decide_once, decided_under, preview_after
 from service.store.kept_answers import Key, keep_answer, kept_answer
@@ -37,10 +39,11 @@ def kept_answers(store: Store, clock: Callable[[], datetime]) -> KeptAnswers:
 class ApiDecisions:
     """The calls behind the routes that decide."""
 
-    def __init__(self, store: Store, tree: ExportTree, clock: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, tree: ExportTree, crops_dir: Path, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._tree = tree
         self._clock = clock
+        self._erasing = Erasing(store, tree, crops_dir, clock)
 
     def calls(self) -> DecisionCalls:
         return DecisionCalls(preview=self.preview, known=self.known, make=self.make)
@@ -70,6 +73,9 @@ class ApiDecisions:
 
     async def _ended(self, made: MadeDecisions, reason: str) -> DecisionsAnswer:
         """Remove exports that must not stay; a repeated request does so again, after a failure or a kill between."""
+        if made.erased is not None:
+            left = await self._erasing.finish(MADE_BY)
+            return _answer(made, f"{NOT_ALL_ERASED}: {left}" if left else "")
         numbers = withdraws(made)
         if not numbers:
             return _answer(made)
@@ -83,5 +89,10 @@ class ApiDecisions:
 
 def _answer(made: MadeDecisions, remark: str = "") -> DecisionsAnswer:
     return DecisionsAnswer(
-        decisions=made.decisions, kinds=made.kinds, effect=made.effect, selected=made.selected, remark=remark
+        decisions=made.decisions,
+        kinds=made.kinds,
+        effect=made.effect,
+        selected=made.selected,
+        erased=made.erased,
+        remark=remark,
     )

@@ -15,6 +15,7 @@ from immich_facesets.wire import Info
 from service.embedders.pool import EmbedderPool
 from service.files.export_tree import ExportTree
 from service.files.staging import Staging
+from service.moderation.erasures import Erasing
 from service.monitoring.metrics import Metrics
 from service.passes.context import PassContext
 from service.passes.counts import Counts, counts_of
@@ -25,7 +26,7 @@ from service.passes.group_inputs.operating_points import points_in_use
 from service.passes.publish import Publish
 from service.passes.publishing.counts import PublishCounts
 from service.passes.unchanged import UnchangedCheck
-from service.passes.withdraw import withdraw
+from service.passes.withdraw import MADE_BY, withdraw
 from service.progress import JobKind, Stage
 from service.sources import Source
 from service.store import face_readings, named_values, runs, spaces
@@ -216,6 +217,7 @@ class Runner:
     async def _stages(self, sync: "_Sync") -> str:
         """Run all stages in order; return the message for the user."""
         context, names, counts = self._context, sync.names, sync.counts
+        await Erasing(context.store, self._tree, context.crops_dir, context.clock).finish(MADE_BY)
         if sync.kind == "export":
             return await self._export(counts)
         await self._apply_size_rule()

@@ -110,11 +110,14 @@ ELSEWHERE = {
     "import_decisions",
     "decide_once",
     "keep_answer",
+    "record_erased_pictures",
+    "record_erased_directory",
+    "end_erasures",
 }
 """
 Commit points that need a crashing embedder, another model, more models, a folder, a later Immich, or another name.
 ``test_deadly_picture``, ``test_another_model``, ``test_enrich``, ``test_folder``, ``test_dialects`` and ``test_users``
-kill there. So does ``test_decisions`` at those of decisions. A logout is no part of a sync; ``service/test_app`` restarts after one.
+kill there. So do ``test_decisions`` and ``test_forget`` at those of decisions. A logout is no part of a sync; ``service/test_app`` restarts after one.
 """
 FROM_EMBEDDED = {"group", "publish"}
 QUICK = {"publish"}

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from immich_facesets.moderation.effects import Effect
+from immich_facesets.moderation.effects import Effect, Erasure
 from immich_facesets.moderation.records import MOST_REASON
 from immich_facesets.moderation.requests import Request
 from service.web.library.identities import IdentityAnswer, MadeDecision, Number, PageQuery
@@ -47,13 +47,15 @@ class DecisionsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
     The effect of decisions, made or only previewed: then ``decisions`` is empty.
 
-    ``decisions``: their ids. ``selected``: how many faces each selection has. ``remark`` tells of exports that could not be removed at once.
+    ``decisions``: their ids. ``selected``: how many faces each selection has. ``erased``: what was erased of a person who was
+    forgotten. ``remark`` tells what could not be removed at once.
     """
 
     decisions: tuple[int, ...]
     kinds: tuple[str, ...]
     effect: Effect
     selected: tuple[int, ...] = ()
+    erased: Erasure | None = None
     remark: str = ""
 
 

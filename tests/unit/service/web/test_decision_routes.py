@@ -53,7 +53,9 @@ def scene_of(library: Moderated, folder: Path) -> Scene:
     own.export_dir.mkdir(exist_ok=True)
     scene.library = library_reads(library.store, own, scene.board)
     scene.answers = kept(library.store, lambda: NOON)
-    scene.decisions = ApiDecisions(library.store, ExportTree(own.export_dir), lambda: NOON).calls()
+    scene.decisions = ApiDecisions(
+        library.store, ExportTree(own.export_dir), own.data_dir / "crops", lambda: NOON
+    ).calls()
     return scene
 
 

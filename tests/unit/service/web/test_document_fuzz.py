@@ -200,7 +200,7 @@ def check_document(folder: Path, count: int, *, derandomize: bool) -> None:
         own = Settings(data_dir=folder, export_dir=folder / "exports")
         scene.library = library_reads(store, own, scene.board)
         own.export_dir.mkdir()
-        scene.decisions = ApiDecisions(store, ExportTree(own.export_dir), lambda: NOW).calls()
+        scene.decisions = ApiDecisions(store, ExportTree(own.export_dir), own.data_dir / "crops", lambda: NOW).calls()
         statuses = set()
         with in_thread(serve_web(scene.context(), ANY_PORT)) as listen:
 

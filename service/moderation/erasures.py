@@ -1,0 +1,110 @@
+"""
+The rest of a decision to forget a person: files and exports are erased, and the database is rewritten without the rows.
+
+The decision is committed before. Each step derives the rest from the store and the disk. So a sync finishes what a kill,
+a full disk or another reader cut off.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+
+from immich_facesets.errors import FacesetsError, SetupError
+from immich_facesets.exports.manifests import Json, without_identities
+from immich_facesets.exports.withdrawal import shows_any
+from immich_facesets.imports.manifests import MANIFEST
+from service.computation import compute
+from service.files.crops import erase_pictures
+from service.files.export_tree import USERS_FOLDER, ExportTree
+from service.files.ownership import object_in
+from service.store import erasures, forgotten
+from service.store.database import Store
+from service.store.erasures import OpenErasures
+
+log = structlog.get_logger(__name__)
+
+NOT_ALL_ERASED = "forgotten, but not everything is erased yet; the next sync erases the rest"
+
+
+class Erasing:
+    """
+    The erasure of what forgotten people left outside of the tables.
+
+    ``tree`` is None where the export folder cannot be opened: then the rest is erased, and the erasure stays open.
+    """
+
+    def __init__(self, store: Store, tree: ExportTree | None, crops_dir: Path, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._tree = tree
+        self._crops_dir = crops_dir
+        self._clock = clock
+
+    async def finish(self, made_by: str) -> str:
+        """Erase all that is left; return why some of it could not be erased yet, empty when nothing is left."""
+        left = await self._store.read(erasures.open_erasures)
+        if left.is_empty:
+            return ""
+        troubles = await self._tried(self._erase_crops)
+        if left.decisions:
+            troubles += await self._tried(lambda: self._erase_exports(left, made_by))
+            troubles += await self._tried(self._store.compact)
+        if troubles:
+            log.warning("erasure_not_finished", decisions=list(left.decisions))
+            return "; ".join(troubles)
+        if left.decisions:
+            await self._store.write(erasures.end_erasures, left.decisions, self._clock())
+            log.info("erased", decisions=list(left.decisions))
+        return ""
+
+    async def _tried(self, work: Callable[[], Awaitable[None]]) -> list[str]:
+        try:
+            await work()
+        except FacesetsError as error:
+            return [str(error)]
+        return []
+
+    async def _erase_crops(self) -> None:
+        while pictures := await self._store.read(erasures.pictures_to_erase):
+            await compute(erase_pictures, self._crops_dir, pictures)
+            await self._store.write(erasures.record_erased_pictures, list(pictures))
+
+    async def _erase_exports(self, left: OpenErasures, made_by: str) -> None:
+        """Remove the directories that may have forgotten people; the next publish writes the others again."""
+        if self._tree is None:
+            raise SetupError("the export folder could not be opened, and may have the person still")
+        async with self._tree.turn:
+            await compute(self._tree.recover)
+            for directory, is_own in (await self._directories(self._tree, left)).items():
+                await compute(self._tree.erase_directory if is_own else self._tree.remove_directory, directory)
+                await self._store.write(
+                    erasures.record_erased_directory, directory, is_own=is_own, made_by=made_by, now=self._clock()
+                )
+            await compute(_erase_from_overviews, self._tree, left)
+
+    async def _directories(self, tree: ExportTree, left: OpenErasures) -> dict[str, bool]:
+        """Return the directories to remove, and whether each is of a forgotten person alone."""
+        found = await self._store.read(erasures.directories_to_erase)
+        recorded = await self._store.read(erasures.recorded_directories)
+        manifests = await compute(tree.manifests)
+        shown = await self._store.read(forgotten.forgotten_places, _pictures_in(manifests))
+        for directory, manifest in manifests.items():
+            is_own = manifest.get("identity") in left.numbers
+            is_unknown = manifest.get("identity") is None and directory not in recorded
+            if is_own or is_unknown or shows_any(manifest, shown):
+                found[directory] = found.get(directory, False) or is_own
+        return dict(sorted(found.items()))
+
+
+def _pictures_in(manifests: Mapping[str, Json]) -> set[str]:
+    listed = [face for one in manifests.values() for face in one.get("faces") or () if isinstance(face, dict)]
+    return {str(face.get("sha256")) for face in listed}
+
+
+def _erase_from_overviews(tree: ExportTree, left: OpenErasures) -> None:
+    """Take the face sets of forgotten people out of the manifests of the folder and of each user. Blocking."""
+    for name in (MANIFEST, *(f"{USERS_FOLDER}/{user}/{MANIFEST}" for user in sorted(tree.users_on_disk()))):
+        body = tree.read_file(name)
+        if body is not None and (kept := without_identities(object_in(body), left.numbers)) is not None:
+            tree.write_file(name, kept)
