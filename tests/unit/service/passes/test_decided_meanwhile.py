@@ -10,12 +10,13 @@ from builders import INFO, NOON
 from moderated_library import Moderated
 
 from immich_facesets.errors import TransientError
-from immich_facesets.moderation.requests import MergePeople, MoveFaces
+from immich_facesets.moderation.requests import ForgetPerson, MergePeople, MoveFaces
 from service.passes.context import PassContext
 from service.passes.group import Group
 from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store.database import Store
+from service.store.identities import all_memberships
 
 
 class Moderator:
@@ -65,3 +66,19 @@ async def test_a_moderator_who_never_rests_leaves_the_rest_to_the_next_sync(libr
         await group(library, Moderator(library, iter(range(2, 99, 2))), tmp_path)
     assert library.number("p0") in {2, 3}
     assert library.number("p18") is None
+
+
+async def test_faces_that_are_forgotten_meanwhile_are_no_members(library: Moderated, tmp_path: Path) -> None:
+    (late,) = library.add(1)
+    library.add(2)
+
+    class Forgetting(Moderator):
+        def __call__(self) -> datetime:
+            self.looks += 1
+            if self.looks == 2:
+                library.decide(ForgetPerson(identity=2, confirm=2))
+            return NOON + timedelta(days=2)
+
+    await group(library, Forgetting(library, iter(())), tmp_path)
+    assert library.number(late) == 1
+    assert set(library.store.read_now(all_memberships).values()) == {1, 3}

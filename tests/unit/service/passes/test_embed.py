@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import shutil
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,6 +25,9 @@ from embedder.engine import Detection, View
 from immich_facesets.errors import SetupError
 from immich_facesets.exports.crops import png, provenance
 from immich_facesets.exports.origin_marks import marked_jpeg
+from immich_facesets.faces import Box
+from immich_facesets.moderation.decisions import Forget, ForgottenFace
+from immich_facesets.moderation.erasing import digest_of
 from service.demo.immich import FakeAsset
 from service.embedders.client import Embedder
 from service.embedders.pool import EmbedderPool
@@ -33,6 +37,7 @@ from service.passes.embed import Embed, EmbedCounts
 from service.remote.guard import CircuitOpenError
 from service.sources import Staged
 from service.sources.immich import build_immich_source
+from service.store import decisions, forgotten
 from service.store.tables import assets, contents, crops, embeddings, faces, failures, fingerprints, vectors
 from service.users import User
 
@@ -522,6 +527,22 @@ async def test_a_picture_whose_crop_is_lost_is_done_again_and_its_face_stays_the
         assert (counts.fetched, counts.embedded) == (1, 1)
         assert lost.is_file()
         assert {row.face_id: row.file for row in on.stage.rows(crops)} == before
+
+
+async def test_of_a_forgotten_face_not_even_a_crop_is_written(tmp_path: Path) -> None:
+    async with bench(tmp_path) as on:
+        on.add("0.png", shade=100)
+        await on.sync()
+        (row,), store = on.stage.rows(faces), on.stage.conditions.store
+        made = await store.write(decisions.record_decision, Forget(1), made_by="anna", now=START)
+        place = ForgottenFace(digest_of("salt", row.sha256), Box(row.x1, row.y1, row.x2, row.y2))
+        await store.write(forgotten.remember_forgotten, made, Forget(1, salt="salt", places=(place,)), START)
+        shutil.rmtree(on.stage.conditions.crops_dir)
+        counts = await on.sync()
+        assert (counts.fetched, counts.embedded) == (1, 1), "its crop is lost"
+        assert [on.stage.rows(table) for table in (faces, vectors, crops)] == [[], [], []]
+        assert not [path for path in on.stage.conditions.crops_dir.rglob("*") if path.is_file()]
+        assert (await on.sync()).fetched == 0
 
 
 async def test_unused_pictures_of_previous_runs_are_deleted(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from moderated_library import Moderated
 from sqlalchemy import Connection, select
 
 from immich_facesets.assets import Person
+from immich_facesets.eras import KeptEra
 from immich_facesets.errors import RequestError
 from immich_facesets.faces import Box
 from immich_facesets.imports.sorted_faces import SortedFace, SortedSet
@@ -30,9 +31,23 @@ from immich_facesets.moderation.requests import (
     RejectFaces,
     UndoDecision,
 )
-from service.store import assets, contents, decision_imports, erasures, exports, forgotten, runs, sources
+from immich_facesets.quality.landmarks import NOTHING_FOUND
+from service.store import (
+    assets,
+    contents,
+    cuts,
+    decision_imports,
+    enrichments,
+    eras,
+    erasures,
+    exports,
+    forgotten,
+    runs,
+    sources,
+)
 from service.store import tables as t
 from service.store.database import Store, open_engine
+from service.store.eras import EraVersion
 from service.store.moderation import preview_decisions
 
 NAME = "Adalgisa Quibble"
@@ -265,6 +280,19 @@ class TestComingBack:
         assert f"{2:064x}" in other.store.read_now(decision_texts), "what is said of p1 stays"
         other.group()
         assert "p8" not in pictures(other)
+
+
+def test_a_publish_that_runs_writes_nothing_of_a_face_that_is_gone(library: Moderated) -> None:
+    face_id, write = library.face("p7"), library.store.write_now
+    forget(library)
+    cut = cuts.StoredCut(face_id, "head", "planned", 64, "ab/x.jpg", FACE, (64, 64), "k" * 64, ())
+    assert not write(cuts.record_cut, cut, None)
+    write(enrichments.record_enrichment, face_id, NOTHING_FOUND, models="m")
+    era = KeptEra("1999", 1999, 1999, 1999, frozenset({face_id}))
+    version = EraVersion("years", "d")
+    assert not write(eras.record_eras, 2, [era], leaves=(), before=None, version=version, now=NOON)
+    boxes = library.store.read_now(cuts.boxes_in, RECIPE.space, {f"{8:064x}"})
+    assert boxes == {f"{8:064x}": (FACE,)}, "others' pictures are painted where the face is"
 
 
 class TestAnotherInstallation:

@@ -28,6 +28,7 @@ from service.store import exports, kept_answers
 from service.store import tables as t
 from service.store.database import Store
 from service.store.decided_once import decide_once
+from service.store.identities import all_memberships
 from service.store.kept_answers import KEPT_FOR, MOST_KEPT, Key, keep_answer, kept_answer
 from service.web.json_bodies import decode_json
 from service.web.library.decisions import DecisionsQuestion
@@ -110,6 +111,25 @@ async def test_of_a_batch_with_one_impossible_decision_none_is_made(library: Mod
     assert (status, problem["reason"]) == (404, "not_found")
     assert "99" in problem["detail"]
     assert library.records() == []
+
+
+async def test_to_forget_a_person_takes_the_number_twice_and_answers_what_went(
+    library: Moderated, client: ClientSession
+) -> None:
+    ask = {"action": "forget", "identity": 2, "confirm": 1}
+    assert (await asked(client, "", {"decisions": [ask]}))[0] == 400
+    assert (await asked(client, "", {"decisions": [{**ask, "confirm": 2}, LOCK]}))[0] == 400
+    status, _ = await asked(client, "", {"decisions": [{"action": "forget", "identity": 2}]})
+    assert status == 400
+    body = {"decisions": [{**ask, "confirm": 2}]}
+    status, preview = await asked(client, "/preview", body)
+    assert (status, preview["erased"]["faces"]) == (200, 5)
+    status, made = await asked(client, "", body, Idempotency_Key="forget")
+    assert (status, made["erased"], made["remark"]) == (200, preview["erased"], "")
+    assert (await asked(client, "", body, Idempotency_Key="forget"))[1] == made
+    assert (await asked(client, "", body))[0] == 410
+    assert (await asked(client, f"/{made['decisions'][0]}/undo", {}))[0] == 410
+    assert set(library.store.read_now(all_memberships).values()) == {1}
 
 
 async def test_undo_and_redo(library: Moderated, client: ClientSession) -> None:

@@ -1,0 +1,105 @@
+"""The rest of an erasure: crops and exports go, and what is in the way leaves it open."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from builders import NOON
+from moderated_library import Moderated
+
+from immich_facesets.exports.manifests import json_bytes
+from immich_facesets.moderation.requests import ForgetPerson
+from service.files.export_tree import ExportTree
+from service.moderation.erasures import Erasing
+from service.store import erasures, exports
+from service.store.database import Store
+
+PROFILE = "_profiles/kohya"
+
+
+@dataclass
+class Exported:
+    """A library whose identities 1 and 2 were exported, the second with a file of somebody else; 2 was forgotten since."""
+
+    library: Moderated
+    root: Path
+    crops: Path
+    tree: ExportTree
+
+    def erasing(self, *, has_tree: bool = True) -> Erasing:
+        return Erasing(self.library.store, self.tree if has_tree else None, self.crops, lambda: NOON)
+
+    def directories(self) -> set[str]:
+        return set(self.tree.manifests())
+
+    def left(self) -> bool:
+        return bool(self.library.store.read_now(erasures.open_erasures).decisions)
+
+    def write(self, name: str, identity: int | None, *faces: tuple[str, list[float]], is_recorded: bool = True) -> None:
+        entries = [{"file": None, "sha256": sha256, "box": box} for sha256, box in faces]
+        manifest = {"schema": 1, "name": name.rpartition("/")[2], "faces": entries, "bundles": {}}
+        manifest |= {} if identity is None else {"identity": identity}
+        self.tree.write_directory(name, [("picture.txt", b"ours"), ("manifest.json", json_bytes(manifest))])
+        if is_recorded:
+            entry = {"identity": identity, "faces": 1}
+            self.library.store.write_now(
+                exports.record_export, name, digest="d", entry=entry, identity=identity, made_by="sync", now=NOON
+            )
+
+
+@pytest.fixture
+def exported(store: Store, tmp_path: Path) -> Exported:
+    library, root, crops = Moderated(store), tmp_path / "exports", tmp_path / "crops"
+    root.mkdir()
+    for person in (1, 2):
+        library.add(person, count=5)
+    library.group()
+    her = library.number("p5") or 0
+    one = Exported(library, root, crops, ExportTree(root))
+    for number in (5, 6):
+        path = crops / f"{number + 1:064x}"[:2]
+        path.mkdir(parents=True, exist_ok=True)
+        for suffix in ("jpg", "draft"):
+            (path / f"{number + 1:064x}.{'c' * 64}.{suffix}").write_bytes(b"a crop")
+    (crops / "00" / f"{1:064x}.{'c' * 64}.jpg").write_bytes(b"a crop of another person")
+    one.write("faceset_001", 1 if her == 2 else 2)
+    one.write("faceset_002", her)
+    (root / "faceset_002" / "their.npz").write_bytes(b"a cache of another program")
+    (root / "_kept" / "faceset_002").mkdir(parents=True)
+    (root / "_kept" / "faceset_002" / "caption.txt").write_bytes(b"a caption")
+    one.write(f"{PROFILE}/everybody", None)
+    one.write(f"{PROFILE}/faceset_002", her, is_recorded=False)  # killed before its row
+    one.write(f"{PROFILE}/faceset_001", 1, (f"{6:064x}", [100, 100, 300, 300]))  # a face of the person as a candidate
+    entries = [{"name": f"faceset_{n:03d}", "identity": n, "label": f"name {n}"} for n in (1, 2)]
+    for name in ("manifest.json", "users/anna/manifest.json"):
+        one.tree.write_file(name, json_bytes({"schema": 1, "facesets": entries}))
+    library.decide(ForgetPerson(identity=her, confirm=her))
+    assert her == 2
+    return one
+
+
+async def test_her_directories_go_with_all_that_is_in_them_and_others_come_back_later(exported: Exported) -> None:
+    assert await exported.erasing().finish("sync") == ""
+    assert exported.directories() == {"faceset_001"}
+    assert not (exported.root / "_kept" / "faceset_002").exists()
+    for name in ("manifest.json", "users/anna/manifest.json"):
+        body = exported.tree.read_file(name) or b""
+        assert b"name 1" in body
+        assert b"name 2" not in body
+    assert [path.read_bytes() for path in exported.crops.glob("*/*")] == [b"a crop of another person"]
+    assert not exported.left()
+    exported.write(f"{PROFILE}/everybody", None)
+    assert await exported.erasing().finish("sync") == ""
+    assert f"{PROFILE}/everybody" in exported.directories(), "it was written without her, and stays"
+
+
+async def test_what_is_in_the_way_leaves_it_open_and_is_told(exported: Exported) -> None:
+    assert "export folder could not be opened" in await exported.erasing(has_tree=False).finish("sync")
+    assert exported.left()
+    assert [path.read_bytes() for path in exported.crops.glob("*/*")] == [b"a crop of another person"]
+    (exported.root / "faceset_002" / "manifest.json").write_bytes(b"{}")
+    assert "was not written by this program" in await exported.erasing().finish("sync")
+    assert exported.left()
+    (exported.root / "faceset_002").rename(exported.root / "mine")
+    assert await exported.erasing().finish("sync") == ""
+    assert not exported.left()
