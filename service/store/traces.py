@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, select
 
 from immich_facesets.assets import PersonKey
 from immich_facesets.faces import SAME_FACE_IOU, Box
@@ -14,19 +14,23 @@ from immich_facesets.moderation.records import Record
 from immich_facesets.names import name_key
 from service.store.chunks import chunks
 from service.store.decisions import all_records, constraints_of, finder, resolver
-from service.store.identities import assertions
-from service.store.sources import FOLDER
+from service.store.hints import hint_from_row
+from service.store.imported_faces import IMPORTED
+from service.store.past_people import HINT_IOU
 from service.store.spaces import active_space
 from service.store.tables import (
+    assets,
+    contents,
     export_ledger,
     exports,
     faces,
+    fingerprints,
     former_members,
+    hints,
     identities,
     imported_faces,
     memberships,
     people,
-    sources,
 )
 
 
@@ -108,16 +112,32 @@ def _said(
     decided = constraints_of(made, lambda ref: index.setdefault(ref, len(index)))
     given = {row for row, number in {**decided.anchors, **decided.must}.items() if number in numbers}
     found |= {ref for ref, row in index.items() if row in given}
-    folders = set(tx.scalars(select(sources.c.name).where(sources.c.kind == FOLDER)))  # these have bystanders, too
-    asserted = {
-        face_id
-        for one in assertions(tx, space)
-        if (one.source, one.person_id) in known and one.source not in folders
-        for face_id in one.face_ids
-    }
-    for some in chunks(sorted(asserted)):
-        found |= {_ref(row) for row in tx.execute(select(faces).where(faces.c.face_id.in_(some)))}
+    for source, person_id in sorted(known):
+        mine = imported_faces.c.person_id == person_id
+        rows = tx.execute(select(imported_faces).where(mine)) if source == IMPORTED else ()
+        found |= {_ref(row) for row in rows if row.sha256 is not None and row.x1 is not None}
+        found |= set(_at_hints(tx, space, source, person_id))
     return found
+
+
+def _at_hints(tx: Connection, space: str, source: str, person_id: str) -> Iterator[FaceRef]:
+    """Yield the faces at the boxes that a source gives to a person, in pictures that show what they showed there."""
+    shown = and_(fingerprints.c.fingerprint == assets.c.fingerprint, fingerprints.c.sha256 == assets.c.content)
+    rows = tx.execute(
+        select(hints, contents.c.sha256, contents.c.width, contents.c.height)
+        .join(assets, and_(assets.c.source == hints.c.source, assets.c.asset_id == hints.c.asset_id))
+        .join(fingerprints, shown)
+        .join(contents, contents.c.sha256 == assets.c.content)
+        .where(hints.c.source == source, hints.c.person_id == person_id, assets.c.is_gone.is_(False))
+    ).all()
+    here: dict[str, list[FaceRef]] = {}
+    for some in chunks(sorted({row.sha256 for row in rows})):
+        for row in tx.execute(select(faces).where(faces.c.space == space, faces.c.sha256.in_(some))):
+            here.setdefault(row.sha256, []).append(_ref(row))
+    for row in rows:
+        box = hint_from_row(row).original_box(row.width, row.height)
+        near = sorted(here.get(row.sha256, ()), key=lambda ref: -box.iou(ref.box))[:1]
+        yield from (ref for ref in near if box.iou(ref.box) >= HINT_IOU)
 
 
 def _not_of_others(
@@ -184,7 +204,7 @@ def _imported(
     """Yield the faces that were sorted with another tool: those of the person there, and others at these places."""
     mine = {person_id for _, person_id in known}
     for row in tx.execute(select(imported_faces)):
-        is_mine = row.person_id in mine and ("", row.person_id) in known
+        is_mine = row.person_id in mine and (IMPORTED, row.person_id) in known
         if is_mine or (row.x1 is not None and faces_at(places.get(row.sha256, ()), [_ref(row).box])):
             yield row.person_id, row.face_key
 

@@ -5,6 +5,7 @@ How long decisions take in a large library, from the request to the committed ef
 """
 
 import argparse
+import asyncio
 import sys
 import tempfile
 import time
@@ -19,7 +20,14 @@ from sqlalchemy import Connection, func, insert, select
 
 from immich_facesets.moderation.decisions import KeepApart
 from immich_facesets.moderation.records import Author
-from immich_facesets.moderation.requests import MergePeople, MoveFaces, NameIdentity, Request, UndoDecision
+from immich_facesets.moderation.requests import (
+    ForgetPerson,
+    MergePeople,
+    MoveFaces,
+    NameIdentity,
+    Request,
+    UndoDecision,
+)
 from service.store import decisions, moderation, named_values
 from service.store import tables as t
 from service.store.database import Store, migrate, open_engine
@@ -95,6 +103,11 @@ def measure(store: Store) -> None:
     many = [(KeepApart(number, number + 1), ()) for number in range(1, 1001)]
     store.write_now(decisions.record_batch, many, BY, NOW)
     made("name after 1,000 decisions", NameIdentity(identity=middle[0], label="B"))
+    for label, number in (("a person of usual size", middle[4]), ("the largest person", big)):
+        made(f"forgetting {label}", ForgetPerson(identity=number, confirm=number))
+    begun = time.perf_counter()
+    asyncio.run(store.compact())
+    print(f"database written anew: {time.perf_counter() - begun:.2f} s")
 
 
 def main() -> None:

@@ -197,6 +197,14 @@ class TestErasing:
         library.group()
         assert library.number("p0") is None
 
+    def test_faces_that_immich_gives_her_go_with_her_unless_they_were_rejected(self, library: Moderated) -> None:
+        stray, rejected = library.add(8, count=2, given="ada")
+        library.decide(RejectFaces(faces=(library.face(rejected),), identity=her(library)))
+        assert library.number(stray) is None
+        forget(library)
+        assert library.store.read_now(boxes_in, f"{int(stray[1:]) + 1:064x}") == []
+        assert library.store.read_now(boxes_in, f"{int(rejected[1:]) + 1:064x}") == [(100.0,)]
+
     def test_merged_people_are_forgotten_as_one(self, library: Moderated) -> None:
         number = her(library)
         library.decide(MergePeople(numbers=(number,), into=1))
