@@ -262,6 +262,18 @@ class ExportTree:
         self._step("durable")
         return True
 
+    def remove_file(self, name: str) -> bool:
+        """Remove a manifest of ours from the folder; False when there was none."""
+        target = self._path(name)
+        with disk_trouble(self._root):
+            before = self.read_file(name)
+            if before is None or not is_ours(object_in(before)):
+                return False
+            discard(target)
+            sync_folder(target.parent)
+        self._step("deleted")
+        return True
+
     def read_file(self, name: str) -> bytes | None:
         """Return the bytes of a file, or None when there is none: used as ``previous`` for ``top_manifest``."""
         target = self._path(name)

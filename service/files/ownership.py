@@ -12,6 +12,9 @@ from immich_facesets.exports.manifests import SCHEMA
 from immich_facesets.facesets.faceset import digest
 from immich_facesets.imports.manifests import MANIFEST
 
+_KINDS = frozenset({"faces", "facesets", "identities"})
+"""The keys of which a manifest of ours has one."""
+
 
 def real_folders(folder: Path) -> Iterator[Path]:
     """Return the folders in a folder, without drafts and links."""
@@ -73,7 +76,7 @@ def digest_at(path: Path) -> str | None:
 
 
 def is_ours(manifest: dict[str, Any]) -> bool:
-    return manifest.get("schema") == SCHEMA and ("faces" in manifest or "facesets" in manifest)
+    return manifest.get("schema") == SCHEMA and not manifest.keys().isdisjoint(_KINDS)
 
 
 def is_whole(folder: Path, manifest: dict[str, Any]) -> bool:

@@ -37,6 +37,7 @@ from service.passes.publishing.cut_rendering import CutDrawing
 from service.passes.publishing.cuts import Cuts
 from service.passes.publishing.enrich import Enrich
 from service.passes.publishing.eras import Eras
+from service.passes.publishing.identities_file import write_identities_file
 from service.passes.publishing.overviews import FolderFacts, write_overviews
 from service.passes.publishing.profiles import ProfileArtifacts
 from service.passes.publishing.write_failures import WriteFailures
@@ -100,6 +101,7 @@ class Publish:
         await self._write([*await compute(self._artifacts, facesets), *artifacts], forms.waiting)
         if not self._context.stop.is_set():
             await self._write_overviews(facesets)
+            await write_identities_file(self._store, self._tree)
         if forms.refused is not None:  # raised last, so that removals and other writes still happen
             raise forms.refused
         self._failures.raise_if_any()

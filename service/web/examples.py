@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from msgspec.structs import asdict as _asdict
 from msgspec.structs import replace as _replace
 
+from immich_facesets.exports import identities_file as _identities_file
 from immich_facesets.moderation.effects import Change as _Change
 from immich_facesets.moderation.effects import Effect as _Effect
 from immich_facesets.review.answers import answers_of as _answers_of
@@ -87,6 +88,37 @@ IDENTITY = _identities.IdentityAnswer(
     how={"asserted": 310, "matched": 102},
     sources={"anna": 405, "scans-1974": 9},
     is_stranger=False,
+)
+IDENTITIES_FILE = _identities_file.IdentitiesFile(
+    schema=1,
+    space="7d1f0c9be2a45b63",
+    distances={"match": 0.55, "cluster": 0.65, "merge": 0.5, "drop": 0.65, "outlier": 0.6, "near": 0.05},
+    guardrails=(),
+    identities=(
+        _identities_file.IdentityRecord(
+            number=3,
+            label="Anna",
+            origin="asserted",
+            is_locked=False,
+            is_never_exported=False,
+            faces=1,
+            pictures=1,
+            how={"matched": 1},
+            cover=_identities_file.CoverRecord(sha256=_PICTURE, box=(812.4, 300.0, 1010.9, 561.2)),
+            centroid_norm=1.0,
+            variance=0.0,
+            eras=(_identities_file.EraRecord(name="2011", from_year=2009, to_year=2014, faces=1),),
+            members=(
+                _identities_file.MemberRecord(
+                    sha256=_PICTURE,
+                    box=(812.4, 300.0, 1010.9, 561.2),
+                    distance=0.2134,
+                    how="matched",
+                    confidence=0.9931,
+                ),
+            ),
+        ),
+    ),
 )
 MERGED = _identities.MergedAnswer(number=7, leads_to=3)
 FACES = _faces.FacesAnswer(faces=(_FACE,), next="WyJmYWNlcyJd")

@@ -16,6 +16,7 @@ from small_library import ENVIRONMENT, SmallLibrary
 from sqlalchemy import Connection, select
 from sync_result import SyncResult, read, read_result
 
+from immich_facesets.exports.identities_file import IDENTITIES
 from service.store.members import list_identities
 from service.store.runs import last_runs
 from service.store.tables import assets, contents, failures, memberships
@@ -49,9 +50,9 @@ class Trip:
         return read_result(self.data)
 
     def files(self) -> dict[str, bytes]:
-        """Every exported file but the manifests, which contain the paths of pictures."""
+        """Every exported file but the manifests and the list of identities, which tell of pictures."""
         tree = self.data / "exports"
-        found = (path for path in tree.rglob("*") if path.is_file() and path.name != "manifest.json")
+        found = (path for path in tree.rglob("*") if path.is_file() and path.name not in {"manifest.json", IDENTITIES})
         return {path.relative_to(tree).as_posix(): path.read_bytes() for path in found}
 
     def shown(self, user: str = "album") -> set[str]:

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from service.web import examples
 from service.web.library.decisions import DecisionCalls, KeptAnswers, Preview
 from service.web.library.identify import IdentifyAnswer
@@ -69,6 +71,7 @@ def invented_reads() -> LibraryReads:
         together=_always(examples.TOGETHER),
         similar=_always(examples.SIMILAR),
         split_proposal=_always(examples.SPLIT_PROPOSAL),
+        identities_file=_always(msgspec.json.encode(examples.IDENTITIES_FILE)),
         history=_always(examples.HISTORY),
         decisions=_always(examples.DECISIONS),
         review=_always(examples.REVIEW),

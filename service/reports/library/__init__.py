@@ -33,6 +33,7 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
         together=identities.together,
         similar=identities.similar,
         split_proposal=identities.split_proposal,
+        identities_file=figures.identities_file,
         history=identities.history,
         decisions=identities.decisions,
         review=ReviewReads(store, base).page,

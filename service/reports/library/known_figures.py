@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from service.computation import compute
 from service.store.browsing.identity_faces import Ranking
 from service.store.browsing.identity_lists import shown_labels
+from service.store.browsing.identity_records import read_identities
 from service.store.browsing.standing import standing
 from service.store.browsing.summaries import MeanVector, Summary, mean_vectors, vector_of
 from service.store.database import Store
@@ -64,6 +65,13 @@ class KnownFigures:
         """Return the identities nearest to a face, without its own."""
         vector = await self._store.read(vector_of, face_id)
         return () if vector is None else await self._nearest(await self.means(), vector, but=own, limit=limit)
+
+    async def identities_file(self) -> bytes:
+        """Return ``identities.json`` with everybody whom a list shows."""
+        async with self._reading:
+            found = await self._store.read(read_identities, self._means, for_export=False)
+            self._means = dict(found.means)
+        return found.body
 
     async def means(self) -> Mapping[int, MeanVector]:
         """Return the mean of the vectors of each identity."""

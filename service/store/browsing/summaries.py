@@ -30,10 +30,11 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeanVector:
-    """The mean of the members' vectors, (d,), of unit length."""
+    """The mean of the members' vectors, scaled to unit length, (d,); ``length``: before that, 1 where all are equal."""
 
     signature: Signature
     vector: NDArray[np.float32]
+    length: float
 
 
 def signatures(tx: Connection, numbers: Collection[int] | None = None) -> dict[int, Signature]:
@@ -69,7 +70,8 @@ def mean_vectors(tx: Connection, known: Mapping[int, MeanVector]) -> dict[int, M
     for some in chunks(sorted(current.keys() - found.keys())):
         for number, total in _sums(tx, some):
             length = float(np.linalg.norm(total))
-            found[number] = MeanVector(current[number], (total / (length or 1.0)).astype(np.float32))
+            mean = (total / (length or 1.0)).astype(np.float32)
+            found[number] = MeanVector(current[number], mean, length / current[number][0])
     return found
 
 

@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from immich_facesets.errors import RequestError
+from immich_facesets.exports.identities_file import IDENTITIES, IdentitiesFile
 from immich_facesets.wire import ErrorBody
 from service.web import examples
 from service.web.base_path import below_base
@@ -35,6 +36,12 @@ QueryT = TypeVar("QueryT", bound=msgspec.Struct)
 async def get_identities(request: web.Request) -> web.StreamResponse:
     query = read_query(request, IdentitiesQuery)
     return json_answer(await request.app[CONTEXT].library.identities(query))
+
+
+async def get_identities_file(request: web.Request) -> web.StreamResponse:
+    body = await request.app[CONTEXT].library.identities_file()
+    headers = {hdrs.CONTENT_DISPOSITION: f'attachment; filename="{IDENTITIES}"'}
+    return web.Response(body=body, content_type="application/json", headers=headers)
 
 
 async def get_identity(request: web.Request) -> web.StreamResponse:
@@ -135,6 +142,16 @@ ROUTES = (
         answers={
             200: Answer("A page", body=IdentitiesAnswer, example=examples.IDENTITIES),
             400: WRONG_QUERY,
+            503: NOT_AVAILABLE,
+        },
+    ),
+    Route(
+        method="GET",
+        path=f"/api/{IDENTITIES}",
+        handler=get_identities_file,
+        summary="All identities with their members in one file, which docs/exports.md describes",
+        answers={
+            200: Answer("The file", body=IdentitiesFile, example=examples.IDENTITIES_FILE),
             503: NOT_AVAILABLE,
         },
     ),

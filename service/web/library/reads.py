@@ -32,6 +32,7 @@ class LibraryReads:
     ``survivor(number)`` returns the number that leads to an identity now: itself, that of a merge, or None for one that
     never was. The calls with a number expect such a survivor. ``faceset_archive`` returns the parts of a zip archive, each
     of which blocks.
+    ``identities_file`` returns the bytes of ``identities.json``, with those who are never exported.
     """
 
     identities: Callable[[IdentitiesQuery], Awaitable[IdentitiesAnswer]]
@@ -40,6 +41,7 @@ class LibraryReads:
     faces: Callable[[int, FacesQuery], Awaitable[FacesAnswer]]
     eras: Callable[[int], Awaitable[ErasAnswer]]
     nearest: Callable[[int, NearestQuery], Awaitable[NearestAnswer]]
+    identities_file: Callable[[], Awaitable[bytes]]
     together: Callable[[int, PageQuery], Awaitable[TogetherAnswer]]
     similar: Callable[[int, SimilarQuery], Awaitable[SimilarAnswer]]
     split_proposal: Callable[[int], Awaitable[SplitProposalAnswer]]

@@ -93,6 +93,16 @@ def test_a_users_manifest_is_untouched_when_equal_and_goes_with_the_user(tree: E
     assert tree.read_file("users/anna/manifest.json") is None
 
 
+def test_a_manifest_of_ours_is_removed_and_no_other_file(tree: ExportTree, tmp_path: Path) -> None:
+    assert tree.remove_file("identities.json") is False
+    tree.write_file("identities.json", b'{"schema": 1, "identities": []}')
+    assert tree.remove_file("identities.json") is True
+    assert not (tmp_path / "identities.json").exists()
+    (tmp_path / "identities.json").write_bytes(b'{"identities": ["of another program"]}')
+    assert tree.remove_file("identities.json") is False
+    assert (tmp_path / "identities.json").exists()
+
+
 def test_who_reads_a_manifest_while_it_is_rewritten_reads_the_old_one_to_the_end(
     tree: ExportTree, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from service.reports.status import stored_status
 from service.settings import Settings
 from service.store import assets, contents, decisions, face_readings, identities, named_values, sources
 from service.store.database import Store
-from service.store.named_values import GUARDRAILS, Scope, read_scope, write_scope
+from service.store.named_values import Scope, read_scope, write_scope
 
 DAY = timedelta(days=1)
 IDS = np.arange(1, 101)
@@ -104,12 +104,14 @@ async def test_the_first_sync_looks_at_all_and_the_next_only_at_what_came(store:
     syncs.add(*(f"mira{number}" for number in range(5)), *(f"stranger{number}" for number in range(6)))
     assert (await syncs.group()).guardrails is not None
     assert len(store.read_now(identities.all_memberships)) == 5
-    told = store.read_now(named_values.read_value, GUARDRAILS)
+    told = store.read_now(named_values.read_value, named_values.GUARDRAILS)
     syncs.add("mira5")
     syncs.now += timedelta(hours=1)
     assert (await syncs.group()).guardrails is None
     assert len(store.read_now(identities.all_memberships)) == 6
-    assert store.read_now(named_values.read_value, GUARDRAILS) == told, "the report of the full grouping is kept"
+    assert store.read_now(named_values.read_value, named_values.GUARDRAILS) == told, (
+        "the report of the full grouping is kept"
+    )
     syncs.now += DAY
     assert (await syncs.group()).guardrails is not None, "once a day"
 

@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 from small_library import SmallLibrary, place
 
+from immich_facesets.exports.identities_file import IDENTITIES, numbers_in
 from immich_facesets.moderation.records import Author
 from immich_facesets.moderation.requests import LockIdentity, MergePeople, NeverExportIdentity, Request
 from service.app import App, open_app
@@ -58,7 +59,13 @@ def traces_of(root: Path, number: int) -> list[str]:
     """The files of the export folder that tell of an identity, and directories of everybody."""
     named = [str(path) for path in root.rglob(f"*faceset_{number:03d}*")]
     told = [str(path) for path in root.rglob("manifest.json") if f"faceset_{number:03d}" in path.read_text()]
-    return named + told
+    return named + told + [IDENTITIES] * (number in listed(root))
+
+
+def listed(root: Path) -> frozenset[int]:
+    """The identities in the list of the export folder; none while there is no list."""
+    file = root / IDENTITIES
+    return numbers_in(file.read_bytes()) if file.is_file() else frozenset()
 
 
 @pytest.mark.parametrize("moment", ["before its directory", "while its directory is written", "at the overviews"])
@@ -88,6 +95,7 @@ async def test_a_publish_that_runs_writes_nobody_back(app: App, monkeypatch: pyt
     await made
     recorded = await app.store.read(exports.recorded)
     assert not list(root.rglob(f"*faceset_{number:03d}*"))
+    assert number not in listed(root)
     assert recorded == app.tree.on_disk(), "what is there, is known"
     assert not any(path.startswith("_profiles/npz") for path in recorded), (
         "a form of everybody waits for the next publish"
@@ -95,6 +103,7 @@ async def test_a_publish_that_runs_writes_nobody_back(app: App, monkeypatch: pyt
     assert len([path for path in recorded if path.startswith("faceset_")]) >= 1, "all others are there"
     assert (await app.runner.run("incremental")).outcome is Outcome.DONE
     assert traces_of(root, number) == []
+    assert listed(root)
     assert any(path.startswith("_profiles/npz") for path in await app.store.read(exports.recorded))
 
 
@@ -103,6 +112,7 @@ async def test_somebody_who_was_merged_into_a_barred_person_is_withdrawn_too(app
     (one, two, *_) = [row.number for row in await app.store.read(members.list_identities)]
     root = app.settings.export_dir
     await decide(app, NeverExportIdentity(identity=one))
+    assert one not in listed(root)
     assert (root / f"faceset_{two:03d}").is_dir()
     await decide(app, MergePeople(numbers=(two,), into=one, label=await label_of(app, one)))
     assert not list(root.rglob(f"faceset_{two:03d}*"))
@@ -113,7 +123,9 @@ async def test_a_sync_begins_with_what_a_killed_decision_left(app: App) -> None:
     number = (await app.store.read(members.list_identities))[-1].number
     await make_decisions(app.store, [NeverExportIdentity(identity=number)], BY, app.context.clock())
     before = await app.store.read(exports.recorded)
+    assert number in listed(app.settings.export_dir)
     await withdraw(app.context, app.tree)
+    assert number not in listed(app.settings.export_dir)
     assert not list(app.settings.export_dir.rglob(f"*faceset_{number:03d}*"))
     gone = before.keys() - (await app.store.read(exports.recorded)).keys()
     assert gone
