@@ -102,13 +102,16 @@ def library_of(store: Store) -> Moderated:
 
 
 @asynccontextmanager
-async def identifying(store: Store, *, embedder: FakeEmbedder | None = None) -> AsyncIterator[IdentifyScene]:
-    """The scene over an empty, migrated store; ``embedder``: its answers."""
+async def identifying(
+    store: Store, *, embedder: FakeEmbedder | None = None, settings: Settings | None = None
+) -> AsyncIterator[IdentifyScene]:
+    """The scene over an empty, migrated store; ``embedder``: its answers, not awaited for long while it is down."""
     embedder = embedder or FakeEmbedder()
     transport = httpx.MockTransport(embedder.answer)
     pool = EmbedderPool([Embedder("http://embedder", None, failures=1, answer_seconds=0.1, transport=transport)])
-    settings = Settings()
+    settings = settings or Settings()
+    identify = Identify(store, settings, pool, answer_seconds=0.5 if embedder.is_down else 20)
     try:
-        yield IdentifyScene(library_of(store), embedder, Identify(store, settings, pool), settings)
+        yield IdentifyScene(library_of(store), embedder, identify, settings)
     finally:
         await pool.close()

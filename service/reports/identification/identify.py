@@ -25,7 +25,10 @@ ANSWER_SECONDS = 60.0
 class Identify:
     """Identification of pictures; nothing of a picture is stored or logged."""
 
-    def __init__(self, store: Store, settings: Settings, pool: EmbedderPool) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, pool: EmbedderPool, *, answer_seconds: float = ANSWER_SECONDS
+    ) -> None:
+        self._answer_seconds = answer_seconds
         self._settings = settings
         self._pool = pool
         self._exemplars = KnownExemplars(store, settings)
@@ -55,13 +58,13 @@ class Identify:
 
     async def _faces(self, picture: bytes) -> FacesAnswer:
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self._answer_seconds):
                 if not self._pool.is_open:
                     await self._pool.open()
                 return await self._pool.faces(picture, FacesRequest(face_short=self._settings.min_face_short))
         except TimeoutError as error:
             raise TransientError(
-                f"the embedder gave no answer within {ANSWER_SECONDS:g} seconds: it is down, or busy with a sync",
+                f"the embedder gave no answer within {self._answer_seconds:g} seconds: it is down, or busy with a sync",
                 retry_after=30,
             ) from error
 

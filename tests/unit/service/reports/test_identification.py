@@ -178,8 +178,7 @@ async def test_vectors_of_another_space_are_never_compared(store: Store) -> None
             await scene.verdicts(ANNA)
 
 
-async def test_an_embedder_that_is_down_is_an_outage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.reports.identification.identify.ANSWER_SECONDS", 0.3)
+async def test_an_embedder_that_is_down_is_an_outage(store: Store) -> None:
     async with identifying(store, embedder=FakeEmbedder(is_down=True)) as scene:
         with pytest.raises(TransientError) as told:
             await scene.verdicts(ANNA)
@@ -200,7 +199,5 @@ async def test_before_the_first_grouping_there_is_nobody_to_compare_with(store: 
 
 
 async def test_poor_faces_are_said_to_be_poor(store: Store) -> None:
-    async with identifying(store) as scene:
-        strict = Settings(min_blur=1000)
-        scene.identify._settings = strict
+    async with identifying(store, settings=Settings(min_blur=1000)) as scene:
         assert not (await scene.identify.answer(picture_of(ANNA), 1)).faces[0].is_clear
