@@ -9,7 +9,7 @@ from immich_facesets.moderation.records import Author, Line
 from immich_facesets.moderation.requests import Request
 from service.computation import compute
 from service.files.export_tree import ExportTree
-from service.files.identities_file import remove_where_named
+from service.files.overviews import leave_out
 from service.store import decision_imports, export_folder, exports, moderation
 from service.store.database import Store
 from service.store.decision_imports import ImportedDecisions
@@ -47,7 +47,8 @@ async def withdraw_exports(
     """
     Remove the exports of those of these identities that must not be exported; return how many directories went.
 
-    Forms of everybody go, and the list of identities, too: the next publish writes them again, without these people. After a kill it removes the rest.
+    Forms of everybody go, and lists of people lose these: the next publish writes the forms again. After a kill it
+    removes the rest.
     """
     async with tree.turn:  # a publish that runs has written its directory, or sees the decision
         directories = await store.read(export_folder.barred_directories, numbers)
@@ -55,5 +56,5 @@ async def withdraw_exports(
             await compute(tree.remove_directory, directory)
             await store.write(exports.record_removal, directory, made_by=author.made_by, now=now)
         barred = await store.read(export_folder.barred_identities)
-        await compute(remove_where_named, tree, barred & numbers)
+        await compute(leave_out, tree, barred & numbers)
     return len(directories)

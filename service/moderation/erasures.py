@@ -12,13 +12,12 @@ from pathlib import Path
 import structlog
 
 from immich_facesets.errors import FacesetsError, SetupError
-from immich_facesets.exports.manifests import Json, without_identities
+from immich_facesets.exports.manifests import Json
 from immich_facesets.exports.withdrawal import shows_any
-from immich_facesets.imports.manifests import MANIFEST
 from service.computation import compute
 from service.files.crops import erase_pictures
-from service.files.export_tree import USERS_FOLDER, ExportTree
-from service.files.ownership import object_in
+from service.files.export_tree import ExportTree
+from service.files.overviews import leave_out
 from service.store import erasures, forgotten
 from service.store.database import Store
 from service.store.erasures import OpenErasures
@@ -81,7 +80,7 @@ class Erasing:
                 await self._store.write(
                     erasures.record_erased_directory, directory, is_own=is_own, made_by=made_by, now=self._clock()
                 )
-            await compute(_erase_from_overviews, self._tree, left)
+            await compute(leave_out, self._tree, left.numbers)
 
     async def _directories(self, tree: ExportTree, left: OpenErasures) -> dict[str, bool]:
         """Return the directories to remove, and whether each is of a forgotten person alone."""
@@ -100,11 +99,3 @@ class Erasing:
 def _pictures_in(manifests: Mapping[str, Json]) -> set[str]:
     listed = [face for one in manifests.values() for face in one.get("faces") or () if isinstance(face, dict)]
     return {str(face.get("sha256")) for face in listed}
-
-
-def _erase_from_overviews(tree: ExportTree, left: OpenErasures) -> None:
-    """Take the face sets of forgotten people out of the manifests of the folder and of each user. Blocking."""
-    for name in (MANIFEST, *(f"{USERS_FOLDER}/{user}/{MANIFEST}" for user in sorted(tree.users_on_disk()))):
-        body = tree.read_file(name)
-        if body is not None and (kept := without_identities(object_in(body), left.numbers)) is not None:
-            tree.write_file(name, kept)

@@ -16,7 +16,7 @@ from immich_facesets.exports.withdrawal import bundle_files, exposes
 from immich_facesets.faces import Box
 from immich_facesets.imports.manifests import MANIFEST
 from service.files.export_tree import ExportTree
-from service.files.identities_file import remove_where_named
+from service.files.overviews import leave_out
 from service.files.ownership import object_in
 from service.passes.context import PassContext
 from service.passes.group_inputs.operating_points import points_today
@@ -67,7 +67,7 @@ async def _withdraw_barred(context: PassContext, tree: ExportTree) -> int:
             await asyncio.to_thread(tree.remove_directory, directory)
             await store.write(exports.record_removal, directory, made_by=MADE_BY, now=context.clock())
         barred = await store.read(export_folder.barred_identities)
-        await asyncio.to_thread(remove_where_named, tree, barred)
+        await asyncio.to_thread(leave_out, tree, barred)
     return len(directories)
 
 

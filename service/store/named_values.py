@@ -23,9 +23,6 @@ def write_value(tx: Connection, name: str, value: Any, *, options: Mapping[str, 
     upsert(tx, facts, [{"name": name, "value": value}], options=options)
 
 
-GUARDRAILS = "guardrails"
-"""The name of the sentences about what looked wrong at the last whole grouping."""
-
 _SCOPE = "grouped"
 
 
