@@ -37,7 +37,7 @@ class SimilarFace:
 
 
 @dataclass(frozen=True, slots=True)
-class Rivals:
+class OtherIdentities:
     """The other identities: ``numbers`` (k,), and their mean vectors, (k, d), of unit length."""
 
     numbers: NDArray[np.int64]
@@ -54,7 +54,7 @@ def similar_faces(
     table: FaceTable,
     identity: Known,
     members: frozenset[int],
-    rivals: Rivals,
+    rivals: OtherIdentities,
     constraints: Constraints,
     thresholds: OperatingPoints,
     rules: GroupingRules,
@@ -87,7 +87,7 @@ def similar_faces(
     return tuple(one for one in found if one.rival_distance is None or one.distance < one.rival_distance)
 
 
-def _similar(problem: GroupingProblem, row: int, distance: float, rivals: Rivals) -> SimilarFace:
+def _similar(problem: GroupingProblem, row: int, distance: float, rivals: OtherIdentities) -> SimilarFace:
     rival, rival_distance, rules = None, None, problem.rules
     if len(rivals.numbers):
         distances = cosine_distances(problem.faces.vectors[[row]], rivals.means)[0]

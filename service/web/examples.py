@@ -139,7 +139,7 @@ SIMILAR = _proposals.SimilarAnswer(
         ),
     ),
 )
-SPLIT_PROPOSAL = _proposals.SplitProposalAnswer(
+PARTS = _proposals.PartsAnswer(
     parts=(
         _proposals.SplitPart(
             faces=(512, 513, 514),

@@ -122,7 +122,7 @@ PAGES = (
         """,
         PROPOSAL_SECONDS,
     ),
-    Page("proposal for a split", lambda r: r.split_proposal(100), "", PROPOSAL_SECONDS),
+    Page("proposal for a split", lambda r: r.parts(100), "", PROPOSAL_SECONDS),
     Page("one face", lambda r: r.face(1), "SELECT * FROM faces WHERE face_id = 1"),
     Page(
         "search for a file",

@@ -70,7 +70,7 @@ def invented_reads() -> LibraryReads:
         nearest=_always(examples.NEAREST),
         together=_always(examples.TOGETHER),
         similar=_always(examples.SIMILAR),
-        split_proposal=_always(examples.SPLIT_PROPOSAL),
+        parts=_always(examples.PARTS),
         identities_file=_always(msgspec.json.encode(examples.IDENTITIES_FILE)),
         history=_always(examples.HISTORY),
         decisions=_always(examples.DECISIONS),

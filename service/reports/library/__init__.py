@@ -32,7 +32,7 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
         nearest=identities.nearest,
         together=identities.together,
         similar=identities.similar,
-        split_proposal=identities.split_proposal,
+        parts=identities.parts,
         identities_file=figures.identities_file,
         history=identities.history,
         decisions=identities.decisions,

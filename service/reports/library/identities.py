@@ -25,11 +25,11 @@ from service.web.library import identities as shown
 from service.web.library.decisions import DecisionsPage, DecisionsQuery
 from service.web.library.faces import FacesAnswer
 from service.web.library.proposals import (
+    PartsAnswer,
     SimilarAnswer,
     SimilarFace,
     SimilarQuery,
     SplitPart,
-    SplitProposalAnswer,
 )
 
 _EXAMPLES = 4
@@ -129,14 +129,14 @@ class IdentityReads:
         ]
         return SimilarAnswer(total=len(found), clear=sum(one.is_clear for one in found), faces=tuple(faces))
 
-    async def split_proposal(self, number: int) -> SplitProposalAnswer:
+    async def parts(self, number: int) -> PartsAnswer:
         found = await self._proposals.split(number)
         dates = await self._store.read(dates_of_faces, [face for part in found.parts for face in part])
         parts = [
             await self._split_part(part, distance, [dates[face] for face in part if face in dates])
             for part, distance in zip(found.parts, found.distances, strict=True)
         ]
-        return SplitProposalAnswer(parts=tuple(parts), unclear=found.unclear)
+        return PartsAnswer(parts=tuple(parts), unclear=found.unclear)
 
     async def _split_part(self, part: Sequence[int], distance: float, dates: Collection[str]) -> SplitPart:
         some = part[:: max(1, len(part) // _EXAMPLES)][:_EXAMPLES]

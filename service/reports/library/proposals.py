@@ -5,7 +5,7 @@ import numpy as np
 from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.grouping.identities import Known
 from immich_facesets.grouping.rules import GroupingRules
-from immich_facesets.grouping.similar_faces import Rivals, SimilarFace, centroid_of, similar_faces
+from immich_facesets.grouping.similar_faces import OtherIdentities, SimilarFace, centroid_of, similar_faces
 from immich_facesets.grouping.split_proposal import SplitProposal, propose_split
 from immich_facesets.spaces import OperatingPoints
 from service.computation import compute
@@ -50,7 +50,7 @@ class Proposals:
             near,
             known.get(number, Known(number, "asserted", is_locked=False, people=frozenset())),
             frozenset(table.face_ids.tolist()),
-            await self._rivals(number),
+            await self._others(number),
             await store.read(constraints_now, space),
             points,
             rules,
@@ -63,8 +63,10 @@ class Proposals:
         table = await self._store.read(members_table, used.space, dimension, number)
         return used.space, points_today(self._settings, used), table, self._settings.grouping_rules(table.picture_count)
 
-    async def _rivals(self, number: int) -> Rivals:
+    async def _others(self, number: int) -> OtherIdentities:
         means = await self._figures.means()
         others = [one for one in sorted(means) if one != number]
         vectors = [means[one].vector for one in others]
-        return Rivals(np.array(others, dtype=np.int64), np.array(vectors, dtype=np.float32).reshape(len(vectors), -1))
+        return OtherIdentities(
+            np.array(others, dtype=np.int64), np.array(vectors, dtype=np.float32).reshape(len(vectors), -1)
+        )

@@ -26,7 +26,7 @@ from service.web.library.identities import (
     PageQuery,
     TogetherAnswer,
 )
-from service.web.library.proposals import SimilarAnswer, SimilarQuery, SplitProposalAnswer
+from service.web.library.proposals import PartsAnswer, SimilarAnswer, SimilarQuery
 from service.web.parameters import number_in, read_query
 from service.web.routes import Answer, Route, json_answer
 
@@ -77,11 +77,11 @@ async def get_similar_faces(request: web.Request) -> web.StreamResponse:
     return await _part(request, SimilarQuery, request.app[CONTEXT].library.similar)
 
 
-async def get_split_proposal(request: web.Request) -> web.StreamResponse:
+async def get_identity_parts(request: web.Request) -> web.StreamResponse:
     number = number_in(request, "number")
     if (merged := await _merged(request, number)) is not None:
         return merged
-    return json_answer(await request.app[CONTEXT].library.split_proposal(number))
+    return json_answer(await request.app[CONTEXT].library.parts(number))
 
 
 async def get_identity_history(request: web.Request) -> web.StreamResponse:
@@ -203,10 +203,10 @@ ROUTES = (
     ),
     Route(
         method="GET",
-        path="/api/identities/{number}/split-proposal",
-        handler=get_split_proposal,
+        path="/api/identities/{number}/parts",
+        handler=get_identity_parts,
         summary="The people that an identity seems to hold, as a proposal for a split",
-        answers=OF_ONE | {200: Answer("The parts", body=SplitProposalAnswer, example=examples.SPLIT_PROPOSAL)},
+        answers=OF_ONE | {200: Answer("The parts", body=PartsAnswer, example=examples.PARTS)},
     ),
     Route(
         method="GET",

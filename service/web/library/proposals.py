@@ -49,7 +49,7 @@ class SplitPart(msgspec.Struct, frozen=True, kw_only=True):
     examples: tuple[Face, ...]
 
 
-class SplitProposalAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class PartsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The proposed parts, the largest first, and the faces that belong to none clearly; one part: nothing separates."""
 
     parts: tuple[SplitPart, ...]

@@ -19,7 +19,7 @@ from service.web.library.identities import (
     PageQuery,
     TogetherAnswer,
 )
-from service.web.library.proposals import SimilarAnswer, SimilarQuery, SplitProposalAnswer
+from service.web.library.proposals import PartsAnswer, SimilarAnswer, SimilarQuery
 from service.web.library.review import ReviewPage, ReviewQuery
 from service.web.library.service import Job, JobsAnswer, SettingsAnswer, SourcesAnswer
 
@@ -44,7 +44,7 @@ class LibraryReads:
     identities_file: Callable[[], Awaitable[bytes]]
     together: Callable[[int, PageQuery], Awaitable[TogetherAnswer]]
     similar: Callable[[int, SimilarQuery], Awaitable[SimilarAnswer]]
-    split_proposal: Callable[[int], Awaitable[SplitProposalAnswer]]
+    parts: Callable[[int], Awaitable[PartsAnswer]]
     history: Callable[[int, PageQuery], Awaitable[HistoryAnswer]]
     decisions: Callable[[DecisionsQuery], Awaitable[DecisionsPage]]
     review: Callable[[ReviewQuery], Awaitable[ReviewPage]]

@@ -11,13 +11,13 @@ from mixtures import Library, people, table_of, unit
 from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.grouping.identities import Known
 from immich_facesets.grouping.plan import GroupingRules
-from immich_facesets.grouping.similar_faces import Rivals, SimilarFace, centroid_of, similar_faces
+from immich_facesets.grouping.similar_faces import OtherIdentities, SimilarFace, centroid_of, similar_faces
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
 
 POINTS, RULES = OperatingPoints(), GroupingRules(min_faces=3)
 ANNA = Known(3, "asserted", is_locked=False, people=frozenset())
-NONE = Rivals(np.zeros(0, dtype=np.int64), np.zeros((0, 256), dtype=np.float32))
+NONE = OtherIdentities(np.zeros(0, dtype=np.int64), np.zeros((0, 256), dtype=np.float32))
 
 
 def library(seed: int = 1) -> tuple[FaceTable, frozenset[int]]:
@@ -26,7 +26,9 @@ def library(seed: int = 1) -> tuple[FaceTable, frozenset[int]]:
     return table_of(vectors), frozenset(range(1, 11))
 
 
-def similar(table: FaceTable, members: frozenset[int], rivals: Rivals = NONE, **more: Any) -> tuple[SimilarFace, ...]:
+def similar(
+    table: FaceTable, members: frozenset[int], rivals: OtherIdentities = NONE, **more: Any
+) -> tuple[SimilarFace, ...]:
     identity, constraints = more.get("identity", ANNA), Constraints(**more.get("decided", {}))
     return similar_faces(table, identity, members, rivals, constraints, POINTS, RULES)
 
@@ -60,12 +62,12 @@ def test_what_a_decision_or_a_picture_or_a_birth_forbids_is_not_proposed() -> No
 def test_a_face_that_is_nearer_to_another_identity_is_no_proposal_and_a_near_rival_makes_it_unclear() -> None:
     table, members = library()
     twin = unit(table.vectors[10:11])
-    found = similar(table, members, Rivals(np.array([8]), twin))
+    found = similar(table, members, OtherIdentities(np.array([8]), twin))
     assert 11 not in ids(found)
     assert {one.rival for one in found} == {8}
     centroid = centroid_of(table.rows(np.arange(10)), POINTS, RULES)[None]
     beside = unit(centroid + 0.002 * np.random.default_rng(2).normal(size=centroid.shape))
-    assert not any(one.is_clear for one in similar(table, members, Rivals(np.array([8]), beside)))
+    assert not any(one.is_clear for one in similar(table, members, OtherIdentities(np.array([8]), beside)))
 
 
 def test_an_identity_without_faces_gets_no_proposal() -> None:
@@ -90,7 +92,7 @@ def test_a_clear_face_is_one_that_the_next_grouping_places(seed: int, spread: fl
         table.rows(np.flatnonzero(~table.is_among(scene.faces_of(2)))),
         scene.known[1],
         members,
-        Rivals(np.array([2]), other[None]),
+        OtherIdentities(np.array([2]), other[None]),
         Constraints(),
         POINTS,
         scene.rules,

@@ -318,10 +318,8 @@ def test_only_decisions_about_whole_identities_are_read_for_a_list(filled: Store
 async def test_a_merged_number_leads_to_the_survivor_until_the_merge_is_undone(filled: Store) -> None:
     decide(filled, Merge(1, (Part(2),)), Merge(3, (Part(1),)))
     async with asking(filled, base_path="/faces") as client:
-        for part in ("", "/faces", "/eras", "/nearest", "/together", "/similar", "/split-proposal", "/history"):
-            target = f"/faces/api/identities/2{part}" + (
-                "?limit=1" if part not in ("", "/eras", "/split-proposal") else ""
-            )
+        for part in ("", "/faces", "/eras", "/nearest", "/together", "/similar", "/parts", "/history"):
+            target = f"/faces/api/identities/2{part}" + ("?limit=1" if part not in ("", "/eras", "/parts") else "")
             async with client.get(target, headers=BEARER, allow_redirects=False) as answer:
                 assert answer.status == 308
                 assert answer.headers["Location"] == target.replace("identities/2", "identities/3")
@@ -336,7 +334,7 @@ async def test_numbers_that_never_were_or_were_forgotten_are_nowhere(filled: Sto
     decide(filled, Forget(4, ()))
     async with asking(filled) as client:
         for number in ("4", "999", "0", "-1", "x", "9" * 30, "٣"):
-            for part in ("", "/faces", "/eras", "/nearest", "/together", "/similar", "/split-proposal", "/history"):
+            for part in ("", "/faces", "/eras", "/nearest", "/together", "/similar", "/parts", "/history"):
                 async with client.get(f"/api/identities/{number}{part}", headers=BEARER) as answer:
                     assert answer.status == 404, (number, part)
         assert 4 not in await numbers(client)

@@ -86,10 +86,10 @@ async def test_faces_that_an_identity_lost_are_similar_to_it_and_no_others(fille
 async def test_an_identity_of_two_people_gets_a_proposal_and_one_of_one_person_none(filled: Store) -> None:
     one, two = members(filled, 1), members(filled, 2)
     async with asking(filled) as client:
-        whole = await told(client, "1/split-proposal")
+        whole = await told(client, "1/parts")
         run(filled, update(memberships).where(memberships.c.identity == 2).values(identity=1))
-        found = await told(client, "1/split-proposal")
-        empty = await told(client, "2/split-proposal")
+        found = await told(client, "1/parts")
+        empty = await told(client, "2/parts")
     assert [part["faces"] for part in whole["parts"]] == [one]
     parts = [set(part["faces"]) for part in found["parts"]]
     assert len(parts) == 2
@@ -107,6 +107,6 @@ async def test_an_identity_of_two_people_gets_a_proposal_and_one_of_one_person_n
 async def test_before_the_first_grouping_there_are_no_proposals_and_a_message_says_what_to_do(store: Store) -> None:
     fill(store, LIBRARY)
     async with asking(store) as client:
-        for part in ("similar", "split-proposal"):
+        for part in ("similar", "parts"):
             problem = await told(client, f"1/{part}", status=503)
             assert "run 'immich-facesets sync' first" in problem["detail"]
