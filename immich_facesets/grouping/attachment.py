@@ -32,7 +32,7 @@ def attach_people(
     ``evidence``: in the order in which people without an identity choose one. ``dropped``: the rows that a source gives
     to a person by mistake.
     """
-    if not state.is_settling:
+    if not state.keeps_attached:
         _detach_contradicted(problem, state, evidence, dropped)
     provisional = _claimed(problem, state, evidence)
     people = state.identities.people

@@ -13,12 +13,12 @@ from immich_facesets.grouping.discovery import Discovery, discover
 from immich_facesets.grouping.face_table import Assertion, FaceTable, Rows
 from immich_facesets.grouping.identities import UNASSIGNED, Known
 from immich_facesets.grouping.matching import match
+from immich_facesets.grouping.oscillation import Oscillation
 from immich_facesets.grouping.problem import GroupingProblem, grouping_problem
 from immich_facesets.grouping.regrouping import dissolved_rows, follow_members, may_regroup, release_placed
 from immich_facesets.grouping.report import GroupingReport, review
 from immich_facesets.grouping.row_constraints import CannotLink
 from immich_facesets.grouping.rules import GroupingRules, Method
-from immich_facesets.grouping.settling import Settling
 from immich_facesets.grouping.state import GroupingState, initial_state
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
@@ -109,16 +109,16 @@ def _decide(
 
     Some people get an identity only after the others have one. Faces that an identity lost to a nearer assertion can
     make another identity, or join one. Two turns for each person are enough to merge and part them; turns that repeat end
-    as module ``settling`` says.
+    as module ``oscillation`` says.
 
     ``kept``: the identities that are not placed anew; None for all.
     """
     cleaned: list[CleanedAssertion] = []
     last = Discovery([])
     start: _Start | None = None
-    settling = Settling()
+    oscillation = Oscillation()
     for _ in range(4 * len(assertions) + 8):
-        settling.begin_turn(state)
+        oscillation.begin_turn(state)
         cleaned = apply_assertions(problem, state, assertions)
         applied = state.owner.copy()
         if kept is not None:

@@ -45,7 +45,7 @@ class GroupingState:
     grouping, or before the identity was dissolved. ``how``: by row, the way and the distance of each new
     member. ``is_active``: (n,) rows to examine. ``is_held``: (n,) rows that a source assigns to a locked identity.
     ``is_waiting``: (n,) rows whose nearest identity is locked. ``ambiguous``: rows that are left unassigned because two
-    identities are equally near, with these two. ``is_settling``: nobody leaves an identity any more (module ``settling``).
+    identities are equally near, with these two. ``keeps_attached``: nobody leaves an identity any more (module ``oscillation``).
     """
 
     owner: NDArray[np.int64]
@@ -56,7 +56,7 @@ class GroupingState:
     is_held: NDArray[np.bool_]
     is_waiting: NDArray[np.bool_]
     ambiguous: dict[int, tuple[int, int]] = field(default_factory=dict)
-    is_settling: bool = False
+    keeps_attached: bool = False
 
     def loose(self, constraints: RowConstraints) -> Rows:
         """Return the active rows without an identity that may get one."""

@@ -7,8 +7,8 @@ import pytest
 from mixtures import Library, table_of, told, unit
 
 from immich_facesets.grouping.identities import Known
+from immich_facesets.grouping.oscillation import Oscillation
 from immich_facesets.grouping.plan import GroupingRules
-from immich_facesets.grouping.settling import Settling
 
 VECTORS = [
     (0.9894, -0.0386, -0.1403),
@@ -52,7 +52,7 @@ def test_a_second_grouping_changes_nothing(circle: Library) -> None:
 
 
 def test_without_an_end_of_the_circle_it_would(circle: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Settling, "begin_turn", lambda *_: None)
+    monkeypatch.setattr(Oscillation, "begin_turn", lambda *_: None)
     assert not second_plan_is_empty(circle)
 
 

@@ -1,10 +1,10 @@
 """
-The end of turns that repeat: people join and part for ever where placing others undoes what their own faces show.
+The end of an oscillation: people join and part for ever where placing others undoes what their own faces show.
 
 A person leaves an identity whose other faces are more, and far. The placing of the others may then bring both identities
 so near that they are one person, which attracts the faces that part them again. Where a turn begins as an earlier one
 did, all turns between them would come again. From the first of these, in an order by content, nobody leaves an identity.
-So the end is the same from wherever in the circle a grouping begins.
+So the end is the same from wherever in the oscillation a grouping begins.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from immich_facesets.grouping.state import GroupingState
 _Beginning = tuple[bytes, bytes, tuple[tuple[PersonKey, int], ...]]
 
 
-class Settling:
+class Oscillation:
     """The beginnings of the turns of one grouping."""
 
     def __init__(self) -> None:
@@ -24,14 +24,14 @@ class Settling:
         self._first: _Beginning | None = None
 
     def begin_turn(self, state: GroupingState) -> None:
-        """Set ``state.is_settling`` from the turn on in which the circle is to end."""
-        if state.is_settling or not state.identities.people.identity_of:
+        """Set ``state.keeps_attached`` from the turn on in which the oscillation is to end."""
+        if state.keeps_attached or not state.identities.people.identity_of:
             return
         beginning = _beginning(state)
         if self._first is None and beginning in self._seen[:-1]:
             self._first = min(self._seen[self._seen.index(beginning) :])
         self._seen.append(beginning)
-        state.is_settling = beginning == self._first
+        state.keeps_attached = beginning == self._first
 
 
 def _beginning(state: GroupingState) -> _Beginning:
