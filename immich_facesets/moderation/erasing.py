@@ -72,13 +72,14 @@ class Forgotten:
     """
     A person to be forgotten: the numbers, which faces are theirs, and the names they ever had.
 
-    ``namesakes``: other identities that have one of the names now.
+    ``namesakes``: other identities that have one of the names now. ``people``: of sources (source, person id).
     """
 
     numbers: frozenset[int]
     holds: Callable[[FaceRef], bool]
     names: frozenset[str] = field(default=frozenset(), repr=False)
     namesakes: frozenset[int] = frozenset()
+    people: frozenset[tuple[str, str]] = frozenset()
 
     def is_name(self, text: str | None) -> bool:
         """Return whether a text is one of the names."""
@@ -103,9 +104,14 @@ def without_person(record: Recorded, who: Forgotten) -> Recorded:
 
 
 def redacted_parts(parts: Iterable[Part], who: Forgotten) -> tuple[Part, ...]:
-    """Return the parts of other people, without faces of the person."""
+    """Return the parts of other people, without faces of the person, and without what sources know the person as."""
     kept = (one for one in parts if one.number not in who.numbers)
-    return tuple(msgspec.structs.replace(one, faces=_others(one.faces, who)) for one in kept)
+    return tuple(
+        msgspec.structs.replace(
+            one, faces=_others(one.faces, who), people=tuple(key for key in one.people if key not in who.people)
+        )
+        for one in kept
+    )
 
 
 def redacted(decision: Decision, who: Forgotten) -> Decision:  # noqa: PLR0911 one flat arm for each kind

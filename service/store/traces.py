@@ -79,7 +79,7 @@ def traces_of(tx: Connection, numbers: frozenset[int], further: Iterable[FaceRef
         known,
         names | {name_key(one.rpartition("/")[2]) for one in directories},
         frozenset(_imported(tx, known, places)),
-        _changed(tx, made, numbers, places, names),
+        _changed(tx, made, numbers, places, names, known),
         directories,
         _copies(tx, numbers),
     )
@@ -236,6 +236,7 @@ def _changed(
     numbers: frozenset[int],
     places: Mapping[str, Sequence[Box]],
     names: frozenset[str],
+    known: frozenset[PersonKey],
 ) -> list[Record]:
     """Return the decisions that have something of the person, without it."""
     rows = tx.execute(select(identities.c.number, identities.c.label).where(identities.c.label.is_not(None)))
@@ -244,6 +245,6 @@ def _changed(
     def holds(ref: FaceRef) -> bool:
         return any(box.iou(ref.box) >= SAME_FACE_IOU for box in places.get(ref.sha256, ()))
 
-    who = Forgotten(numbers, holds, names, namesakes)
+    who = Forgotten(numbers, holds, names, namesakes, known)
     found = ((one, without_person(one, who)) for one in made)
     return [new for old, new in found if new != old]

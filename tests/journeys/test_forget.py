@@ -1,8 +1,10 @@
 """A forgotten person: nothing of theirs is left in any file of ours, and nothing comes back."""
 
+import asyncio
 import gzip
 import io
 import json
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 from fork_server import KILLED
-from journey import Journey, Unkilled, ended, serving
+from journey import Journey, Unkilled, ended, serving, until
+from on_terminal import PATIENCE, on_terminal
 from sqlalchemy import Connection, select
 from sync_result import read
 
@@ -171,6 +174,20 @@ async def test_over_the_api_while_the_service_runs(journey: Journey, unkilled: U
         assert undo.status_code == 410
         assert NAME not in service.stderr
     assert list(findings(journey.data, known)) == []
+
+
+@pytest.mark.slow
+async def test_on_a_terminal_it_asks_for_the_number_again(journey: Journey, unkilled: Unkilled, tmp_path: Path) -> None:
+    journey.begin_from(unkilled.synced)
+    command = (sys.executable, "-m", "service", "identities", "forget", "1")
+    for answer, number, line in (("2", 3, "another number: nothing was erased"), ("1", 0, "Decision 1: nothing takes")):
+        async with on_terminal(journey.environ, tmp_path, *command) as shown:
+            await shown.answer("Repeat the number 1 to erase it", answer)
+            await asyncio.wait_for(shown.process.wait(), PATIENCE)
+            await until(lambda text=line, to=shown: text in to.printed)
+            assert "To be erased: " in shown.printed
+            assert shown.process.returncode == number
+    assert [one["kind"] for one in json.loads(await told(journey, "decisions", "list", "--json"))] == ["forget"]
 
 
 @pytest.mark.kill

@@ -28,7 +28,9 @@ from immich_facesets.moderation.erasing import Forgotten, digest_of, faces_at, r
 from immich_facesets.moderation.records import Record
 
 HERS = {face(1), face(2)}
-WHO = Forgotten(frozenset({1, 7}), HERS.__contains__, frozenset({"ada", "ada l."}), frozenset({8}))
+WHO = Forgotten(
+    frozenset({1, 7}), HERS.__contains__, frozenset({"ada", "ada l."}), frozenset({8}), frozenset({("s", "p1")})
+)
 
 
 def record(decision: Decision, reason: str = "", *members: Part) -> Record:
@@ -65,6 +67,7 @@ def test_no_kind_keeps_a_face_of_the_person_and_each_is_still_a_decision(
         (Label(8, "Ada", None), Label(8, "Ada", None)),
         (Merge(4, (Part(7, (face(3),)), Part(5, (face(1), face(6)))), "Ada"), Merge(4, (Part(5, (face(6),)),))),
         (Merge(4, (Part(7, (face(3),)),)), Erased()),
+        (Merge(4, (Part(5, (), (("s", "p1"), ("s", "p2"))),)), Merge(4, (Part(5, (), (("s", "p2"),)),))),
         (Merge(1, (Part(5, (face(6),)),)), Erased()),
     ],
 )

@@ -43,6 +43,7 @@ from service.store import (
     exports,
     forgotten,
     runs,
+    source_names,
     sources,
 )
 from service.store import tables as t
@@ -261,6 +262,9 @@ class TestComingBack:
         assert "'ada'" not in text
         rows = library.store.read_now(hints_of, "p17")
         assert rows == [("f1", None), ("f2", "bob")]
+        library.store.write_now(source_names.rename_source, "anna", "ann")
+        library.store.write_now(sources.remember_people, "ann", [born])
+        assert NAME not in library.store.read_now(everything), "the digest is of the account"
 
     def test_not_by_face_sets_of_another_tool(self, library: Moderated) -> None:
         mine = [SortedFace(f"{8 + n:064x}", (f"/x/{n}.jpg",), FACE) for n in range(4)]
