@@ -42,7 +42,8 @@ class Discovery:
     The result of one discovery step.
 
     ``singletons``: faces alone in their cluster; ``largest``: faces in the largest cluster; ``changes``: faces that
-    were placed. ``rejected``: gate counts of the clusters that did not become identities.
+    were placed. ``rejected``: gate counts of the clusters that did not become identities,
+    and ``rejected_rows``, their faces.
     """
 
     def __init__(self, clusters: Sequence[Rows]) -> None:
@@ -50,6 +51,7 @@ class Discovery:
         self.largest = max((len(rows) for rows in clusters), default=0)
         self.changes = 0
         self.rejected: list[GateCounts] = []
+        self.rejected_rows: list[Rows] = []
 
 
 def create_identity(problem: GroupingProblem, state: GroupingState, rows: Rows, found: Discovery) -> None:
@@ -67,6 +69,7 @@ def create_identity(problem: GroupingProblem, state: GroupingState, rows: Rows, 
         number, kept = (number, allowed) if is_back else (None, kept)
     if number is None and counts.pictures < max(1, problem.rules.min_faces):
         found.rejected += [counts] if len(rows) > 1 else []
+        found.rejected_rows += [rows] if len(rows) > 1 else []
         return
     if number is None:
         number = state.identities.create("discovered")

@@ -1,7 +1,7 @@
 """The people whom grouping nearly found: how many there are, and what keeps each from a number."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -66,6 +66,14 @@ class NearlyThere:
         return self.pictures + self.quality + self.likeness + self.moments
 
 
+@dataclass(frozen=True, slots=True)
+class NearlyPerson:
+    """A group of faces, one of each picture, that is nearly a person, and what keeps it from a number."""
+
+    face_ids: tuple[int, ...]
+    held: HeldBy
+
+
 def held_by(counts: GateCounts, needed: int) -> HeldBy | None:
     """Return what keeps a group of faces, one of each picture, from a number; None where it is not even half of a person."""
     if counts.faces < 2 or 2 * counts.faces < needed:
@@ -92,30 +100,56 @@ def count_nearly_there(groups: Iterable[GateCounts], result: NearlyThere) -> Nea
     )
 
 
-def nearly_there(
+Group = tuple[Rows, GateCounts]
+"""A cluster of faces that did not become an identity, one face of each picture, and its counts."""
+
+
+def loose_groups(
     problem: GroupingProblem, state: GroupingState, last: Discovery, *, is_complete: bool
-) -> NearlyThere | None:
+) -> list[Group] | None:
     """
-    Return who is nearly there after a grouping; None where only new faces were looked at, and many others are loose.
+    Return the groups of faces of nobody after a grouping; None where only new faces were looked at, and many are loose.
 
     ``last``: the last discovery. In a large library it alone is judged, which knows clear faces only.
     """
-    is_free = (state.owner == UNASSIGNED) & ~problem.constraints.is_ignored & ~state.is_held & ~state.is_waiting
-    loose = np.flatnonzero(is_free)
+    loose = _loose(problem, state)
     if not is_complete and len(loose) > MOST_OFTEN:
         return None
-    groups = _groups(problem, state, loose) if len(loose) <= MOST_LOOSE else last.rejected
+    if len(loose) <= MOST_LOOSE:
+        return _groups(problem, state, loose)
+    return list(zip(last.rejected_rows, last.rejected, strict=True))
+
+
+def nearly_there(problem: GroupingProblem, state: GroupingState, groups: Sequence[Group] | None) -> NearlyThere | None:
+    """Return how many of the loose groups are nearly there; None where the groups are not known."""
+    if groups is None:
+        return None
     result = NearlyThere(
         needed=problem.rules.min_faces,
         library=problem.faces.picture_count,
         identities=len(np.unique(state.owner[state.owner != UNASSIGNED])),
-        poor=_poor(problem, loose),
+        poor=_poor(problem, _loose(problem, state)),
     )
-    return count_nearly_there(groups, result)
+    return count_nearly_there((counts for _, counts in groups), result)
 
 
-def _groups(problem: GroupingProblem, state: GroupingState, loose: Rows) -> list[GateCounts]:
-    """Return the counts of each cluster of loose faces that is not near an identity."""
+def nearly_people(problem: GroupingProblem, groups: Sequence[Group] | None) -> tuple[NearlyPerson, ...]:
+    """Return those of the loose groups that are nearly a person, the largest first."""
+    named = [
+        NearlyPerson(tuple(sorted(problem.faces.face_ids[rows].tolist())), held)
+        for rows, counts in groups or ()
+        if (held := held_by(counts, problem.rules.min_faces)) is not None
+    ]
+    return tuple(sorted(named, key=lambda one: (-len(one.face_ids), one.face_ids)))
+
+
+def _loose(problem: GroupingProblem, state: GroupingState) -> Rows:
+    is_free = (state.owner == UNASSIGNED) & ~problem.constraints.is_ignored & ~state.is_held & ~state.is_waiting
+    return np.flatnonzero(is_free)
+
+
+def _groups(problem: GroupingProblem, state: GroupingState, loose: Rows) -> list[Group]:
+    """Return each cluster of loose faces that is not near an identity, with its counts."""
     clusters = [rows for rows in problem.clusterings.of(loose, problem.thresholds.cluster) if len(rows) > 1]
     if not clusters:
         return []
@@ -127,7 +161,7 @@ def _groups(problem: GroupingProblem, state: GroupingState, loose: Rows) -> list
         if distance > problem.thresholds.cluster:
             rows = one_per_picture(cluster, problem.constraints, problem.centroids)
             kept = without_poor_and_far(problem, rows)
-            groups.append(gate_counts(problem, state, rows, kept, problem.rules.min_faces))
+            groups.append((rows, gate_counts(problem, state, rows, kept, problem.rules.min_faces)))
     return groups
 
 

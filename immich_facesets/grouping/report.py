@@ -12,7 +12,7 @@ from immich_facesets.grouping.assertions import CleanedAssertion
 from immich_facesets.grouping.centroids import cosine_distances
 from immich_facesets.grouping.discovery import Discovery
 from immich_facesets.grouping.identities import UNASSIGNED, People
-from immich_facesets.grouping.nearly_there import NearlyThere, nearly_there
+from immich_facesets.grouping.nearly_there import NearlyPerson, NearlyThere, loose_groups, nearly_people, nearly_there
 from immich_facesets.grouping.problem import GroupingProblem
 from immich_facesets.grouping.rivals import Ambiguous, Doubtful, ambiguous_members, doubtful_members, rivals
 from immich_facesets.grouping.rules import GateCounts
@@ -108,6 +108,7 @@ class GroupingReport:
     nearly_there: NearlyThere | None
     doubtful: tuple[Doubtful, ...] = ()
     overlaps: tuple[Overlap, ...] = ()
+    nearly_people: tuple[NearlyPerson, ...] = ()
 
 
 def review(
@@ -130,6 +131,7 @@ def review(
     largest_share = largest / faces if faces else 0.0
     movable, people = rivals(problem, state, placed), state.identities.people
     doubtful = doubtful_members(problem, state, placed, movable)
+    groups = loose_groups(problem, state, last, is_complete=is_complete)
     ambiguous = (*ambiguous_members(problem, placed, movable), *_ambiguous_loose(problem, state, placed))
     return GroupingReport(
         faces=faces,
@@ -151,7 +153,8 @@ def review(
         survivors=_survivors(problem, state),
         gate_counts=state.identities.gate_counts,
         rejected=tuple(sorted(last.rejected, key=lambda one: (-one.faces, -one.clear, -one.near, -one.pictures))),
-        nearly_there=nearly_there(problem, state, last, is_complete=is_complete),
+        nearly_there=nearly_there(problem, state, groups),
+        nearly_people=nearly_people(problem, groups),
         doubtful=doubtful,
         overlaps=overlaps(problem, people, placed, doubtful),
     )
