@@ -1,18 +1,24 @@
 """The answers to a question: the requests for decisions that each amounts to. There is no other way to decide."""
 
 from collections.abc import Mapping
+from typing import assert_never
 
 import msgspec
 
 from immich_facesets.moderation.requests import (
+    AllowTwice,
     ConfirmFaces,
+    IgnoreStrangers,
     KeepTwoApart,
     MergePeople,
+    MoveFaces,
     PutOff,
     RejectFaces,
     Request,
+    SplitPerson,
 )
 from immich_facesets.review.items import Item
+from immich_facesets.wording import counted
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,23 +31,41 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 def question_of(item: Item) -> str:
     """Return the question in words, by numbers and without names."""
-    first, *others = (f"identity {number}" for number in item.identities)
+    first, second = (*(f"identity {number}" for number in item.identities), "", "")[:2]
     match item.kind:
         case "merge":
-            return f"are {first} and {others[0]} one person?"
+            return f"are {first} and {second} one person?"
+        case "mixed":
+            return f"are all faces of {first} one person, or are {counted(len(item.part), 'face')} another?"
+        case "member" if item.reason == "twice_in_picture":
+            return f"is this face {first}, of which the picture has another face?"
         case "member":
             return f"is this face {first}?"
         case "ambiguous":
-            return f"is this face {first} or {others[0]}?"
+            return f"is this face {first} or {second}?"
+        case "nearly":
+            return f"are these {counted(len(item.part), 'face')} of nobody a person to keep?"
+        case _:
+            assert_never(item.kind)
 
 
 def answers_of(item: Item, labels: Mapping[int, str] = {}) -> tuple[Answer, ...]:
     """Return the possible answers to a question. ``labels``: the names of its identities that have one."""
     match item.kind:
         case "merge":
-            return (*_of_pair(item, labels), _not_sure(item))
+            found = _of_pair(item, labels)
+        case "mixed":
+            found = _of_mixed(item)
+        case "member" if item.reason == "twice_in_picture":
+            found = _of_second_face(item)
         case "member" | "ambiguous":
-            return (*_of_face(item), _not_sure(item))
+            found = _of_face(item)
+        case "nearly":
+            found = _of_nearly(item)
+        case _:
+            assert_never(item.kind)
+    later = Answer(key="?", meaning="not sure: ask again when there is more to see", requests=(_later(item),))
+    return (*found, later)
 
 
 def _of_pair(item: Item, labels: Mapping[int, str]) -> tuple[Answer, ...]:
@@ -60,20 +84,49 @@ def _weight(item: Item, place: int, labels: Mapping[int, str]) -> tuple[bool, in
     return (number in labels, item.faces[place], -number)
 
 
+def _of_mixed(item: Item) -> tuple[Answer, ...]:
+    shown = tuple(face for faces in item.evidence or () for face in faces)
+    one = ConfirmFaces(faces=shown or item.part, identity=item.identities[0])
+    parts = f"two people: {counted(len(item.part), 'face')} become another"
+    return (
+        Answer(key="y", meaning="one person", requests=(one,)),
+        Answer(key="n", meaning=parts, requests=(SplitPerson(faces=item.part),)),
+    )
+
+
 def _of_face(item: Item) -> tuple[Answer, ...]:
     faces, (own, *others) = (item.face_id or 0,), item.identities
-    keys = zip("yo", item.identities, strict=False)
     found = (
         Answer(key=key, meaning=f"identity {one}", requests=(ConfirmFaces(faces=faces, identity=one),))
-        for key, one in keys
+        for key, one in zip("yo", item.identities, strict=False)
     )
     reject = tuple(RejectFaces(faces=faces, identity=number) for number in item.identities)
     neither = f"not {own}" if not others else f"neither {own} nor {others[0]}"
     return (*found, Answer(key="n", meaning=neither, requests=reject))
 
 
-def _not_sure(item: Item) -> Answer:
-    faces = () if item.face_id is None else (item.face_id,)
-    one, other = (*item.identities, None)[:2] if item.face_id is None else (None, None)
-    later = PutOff(faces=faces, identity=one, other=other, seen=item.seen)
-    return Answer(key="?", meaning="not sure: ask again when there is more to see", requests=(later,))
+def _of_second_face(item: Item) -> tuple[Answer, ...]:
+    faces, (number,) = (item.face_id or 0,), item.identities
+    confirm = ConfirmFaces(faces=faces, identity=number)
+    instead = RejectFaces(faces=item.part, identity=number)
+    return (
+        Answer(key="y", meaning="both: a mirror, a collage", requests=(AllowTwice(faces=faces), confirm)),
+        Answer(key="o", meaning="this face, and not the other", requests=(instead, confirm)),
+        Answer(key="n", meaning=f"not {number}", requests=(RejectFaces(faces=faces, identity=number),)),
+    )
+
+
+def _of_nearly(item: Item) -> tuple[Answer, ...]:
+    return (
+        Answer(key="y", meaning="a new person", requests=(MoveFaces(faces=item.part),)),
+        Answer(key="n", meaning="strangers, for good", requests=(IgnoreStrangers(faces=item.part),)),
+    )
+
+
+def _later(item: Item) -> PutOff:
+    if item.face_id is not None:
+        return PutOff(faces=(item.face_id,), seen=item.seen)
+    if not item.identities:
+        return PutOff(faces=item.part, seen=item.seen)
+    one, other = (*item.identities, None)[:2]
+    return PutOff(identity=one, other=other, seen=item.seen)

@@ -1,6 +1,6 @@
 """The faces that let a person compare two identities: a few of each, clear ones, from the same years."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from immich_facesets.grouping.face_table import FaceTable, Rows
 from immich_facesets.grouping.identities import UNASSIGNED
 from immich_facesets.grouping.problem import owners
 from immich_facesets.quality.score import FULL_SIZE, HALF_SHARP, PROFILE_DEGREES
+from immich_facesets.review.items import Item
 
 MOST_FACES = 4
 """The most faces of each identity: more are not compared at a glance."""
@@ -26,30 +27,62 @@ class Gallery:
         owner = owners(row_of, memberships)
         placed = np.flatnonzero(owner != UNASSIGNED)
         self._row_of = row_of
-        self._ids = table.face_ids
+        self._ids, self._vectors = table.face_ids, table.vectors
         self._members: dict[int, Rows] = {int(owner[placed[part[0]]]): placed[part] for part in split_by(owner[placed])}
         self._years = np.floor(table.taken / DAYS_OF_YEAR)
         self._clarity = clarity(table)
         self._marks = _marks(table)
         self.owner_of = dict(zip(table.face_ids.tolist(), owner.tolist(), strict=True))
 
+    def numbers(self) -> list[int]:
+        """Return the identities that have faces, ascending."""
+        return sorted(self._members)
+
     def size(self, number: int) -> int:
         """Return how many faces an identity has."""
         return len(self._members.get(number, ()))
 
-    def basis(self, numbers: tuple[int, ...], face_id: int | None) -> int:
-        """Return a number that changes with the members of these identities and with the dates of the faces."""
-        with np.errstate(over="ignore"):
-            parts = [self._marks[self._members[one]].sum(dtype=np.uint64) for one in numbers if one in self._members]
-            parts += [] if face_id is None else [self._marks[self._row_of[face_id]]]
-            total = np.uint64(0)
-            for part in parts:
-                total = total * _ODD + part
-        return int(total >> np.uint64(1))  # a database holds 63 bits
+    def are_free(self, face_ids: Collection[int]) -> bool:
+        """Return whether all these faces are there and of nobody."""
+        return all(self.owner_of.get(face) == UNASSIGNED for face in face_ids)
 
-    def compare(self, one: int, other: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return faces of two identities from the years that both have; else from the years that are nearest."""
-        first, second = self._members[one], self._members[other]
+    def vectors_of(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return the vectors of an identity, (n, d), and the ids of its faces, in an order that follows from the ids."""
+        rows = self._members[number]
+        rows = rows[np.argsort(self._ids[rows])]
+        return self._vectors[rows], self._ids[rows]
+
+    def basis(self, item: Item) -> int:
+        """Return a number that changes with the faces that the evidence of an item is chosen from, and with their dates."""
+        faces = [face for face in (item.face_id, *item.part) if face is not None]
+        sets = [self._members[one] for one in item.identities if one in self._members]
+        sets += [self._rows_of(faces)] if faces else []
+        total = 0
+        for rows in sets:
+            total = (total * int(_ODD) + int(self._marks[rows].sum(dtype=np.uint64))) % 2**63  # what a database holds
+        return total
+
+    def evidence(self, item: Item) -> tuple[tuple[int, ...], ...]:
+        """Return a few faces of each identity, then of the part that an answer moves."""
+        if item.face_id is not None:
+            sets = [self._members[number] for number in item.identities]
+            sets += [self._rows_of(item.part)] if item.part else []
+            return tuple(self._around(item.face_id, rows) for rows in sets)
+        rest = [
+            rows[~np.isin(rows, self._rows_of(item.part))]
+            for rows in map(self._members.get, item.identities)
+            if rows is not None
+        ]
+        sets = [*rest, *([self._rows_of(item.part)] if item.part else [])]
+        if len(sets) == 1:
+            return (self._faces(sets[0], _spread(self._known_years(sets[0]))),)
+        return self._compare(*sets)
+
+    def _rows_of(self, face_ids: Collection[int]) -> Rows:
+        return np.sort(np.array([self._row_of[face] for face in face_ids], dtype=np.intp))
+
+    def _compare(self, first: Rows, second: Rows) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return faces of two sets from the years that both have; else from the years that are nearest."""
         ours, theirs = self._known_years(first), self._known_years(second)
         shared = np.intersect1d(ours, theirs)
         if len(shared) or not (len(ours) and len(theirs)):
@@ -59,9 +92,9 @@ class Gallery:
         here, there = np.unravel_index(gaps.argmin(), gaps.shape)
         return self._faces(first, ours[[here]]), self._faces(second, theirs[[there]])
 
-    def around(self, face_id: int, number: int) -> tuple[int, ...]:
-        """Return faces of an identity from about the year of a face, without that face."""
-        row, rows = self._row_of[face_id], self._members[number]
+    def _around(self, face_id: int, rows: Rows) -> tuple[int, ...]:
+        """Return some of these faces from about the year of a face, without that face."""
+        row = self._row_of[face_id]
         year = self._years[[row]]
         return self._faces(rows[rows != row], year[np.isfinite(year)])
 

@@ -5,15 +5,27 @@ from typing import Literal
 
 from immich_facesets.moderation.decisions import Seen
 
-Kind = Literal["merge", "member", "ambiguous"]
+Kind = Literal["merge", "mixed", "member", "ambiguous", "nearly"]
 """
 The kinds of questions.
 
-``merge``: two identities may be one person. ``member``: a member may be wrong. ``ambiguous``: a face lies between two
-identities.
+``merge``: two identities may be one person. ``mixed``: an identity may be two. ``member``: a member may be wrong.
+``ambiguous``: a face lies between two identities. ``nearly``: faces of nobody may be a person.
 """
 
-Reason = Literal["alike", "overlapping", "nearer_to_another", "far", "between_two"]
+Reason = Literal[
+    "alike",
+    "overlapping",
+    "two_parts",
+    "nearer_to_another",
+    "far",
+    "twice_in_picture",
+    "between_two",
+    "pictures",
+    "quality",
+    "likeness",
+    "moments",
+]
 
 NOT_EXPORTED = 0.1
 """The weight of what is never exported: it is wrong in the lists alone."""
@@ -31,9 +43,10 @@ class Item:
     One question.
 
     ``key``: what it is about, the same in every run. ``identities``: those it is about, with the counts of their ``faces``.
-    ``face_id``: of a question about one face. ``probability``: that something is wrong now. ``settles``: how many faces an
+    ``face_id``: of a question about one face. ``part``: the faces that an answer moves: the smaller part of a mixed identity,
+    those that are nearly a person, or the other faces of the picture. ``probability``: that something is wrong now. ``settles``: how many faces an
     answer puts right. ``basis``: a number that changes with the faces and dates of the identities.
-    ``evidence``: for each of ``identities`` the ids of a few faces to compare, of the same years; None where ``basis`` is
+    ``evidence``: the ids of a few faces to compare, of the same years: of each of ``identities``, then of ``part``; None where ``basis`` is
     known, so that the stored ones hold.
     """
 
@@ -44,13 +57,16 @@ class Item:
     probability: float
     settles: int
     face_id: int | None = None
+    part: tuple[int, ...] = ()
     is_exported: bool = True
     basis: int = 0
     evidence: tuple[tuple[int, ...], ...] | None = None
 
     @property
     def key(self) -> str:
-        return f"{self.kind} {' '.join(map(str, self.identities))}" if self.face_id is None else f"face {self.face_id}"
+        if self.face_id is not None:
+            return f"face {self.face_id}"
+        return f"{self.kind} {' '.join(map(str, self.identities or self.part[:1]))}"
 
     @property
     def benefit(self) -> float:

@@ -1,26 +1,42 @@
 """
-The probability that two identities that look alike are one person.
+The probabilities of the questions. The odds were fitted by ``tests/bench/bench_review.py``, which prints how they hold.
 
-The odds were fitted by ``tests/bench/bench_review.py``, which also prints how they hold on other people.
+The probability that a member is wrong is that of its confidence, which grouping has.
 """
 
 import math
 
 AT_NO_REACH, PER_REACH = -4.0, 40.0
-"""The log odds at a reach of 0, and their growth per unit of it (``grouping.suggestions``)."""
+"""The log odds that two identities are one person at a reach of 0, and their growth per unit (``grouping.suggestions``)."""
 
 PER_EXCESS = 9.0
 """How much the log odds fall per unit of the excess of the same years, as a share of the cluster cut."""
 
-
-def one_person(reach: float, excess: float, cut: float) -> float:
-    """Return the probability that two identities are one person; ``excess`` NaN: too few faces of the same years."""
-    odds = AT_NO_REACH + PER_REACH * reach - (0.0 if math.isnan(excess) else PER_EXCESS * excess / cut)
-    return 1.0 / (1.0 + math.exp(-min(max(odds, -30.0), 30.0)))
-
-
 OVERLAPPING = 0.9
 """The probability that two identities are one person of which many faces fit the other as well."""
 
+PARTS_AT_NO_REACH, PARTS_PER_REACH = 1.0, -60.0
+"""The log odds that the two parts of an identity are two people at a reach of 0, and their growth per unit."""
+
 ONE_OF_TWO = 0.9
-"""The probability that a face between two identities, which grouping left out, is one of theirs."""
+"""The probability that a face between two identities, which grouping left out, is one of theirs. Unmeasured."""
+
+TWICE = 0.8
+"""The probability that a second face of a picture, as near as a member, is the person, or the member is not. Unmeasured."""
+
+NEARLY = 0.9
+"""The probability that a group of faces that is nearly a person shows one person alone."""
+
+
+def one_person(reach: float, excess: float, cut: float) -> float:
+    """Return the probability that two identities are one person; ``excess`` NaN: too few faces of the same years."""
+    return _probability(AT_NO_REACH + PER_REACH * reach - (0.0 if math.isnan(excess) else PER_EXCESS * excess / cut))
+
+
+def two_people(reach: float) -> float:
+    """Return the probability that the two parts of an identity are two people."""
+    return _probability(PARTS_AT_NO_REACH + PARTS_PER_REACH * reach)
+
+
+def _probability(odds: float) -> float:
+    return 1.0 / (1.0 + math.exp(-min(max(odds, -30.0), 30.0)))

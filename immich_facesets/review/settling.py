@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import assert_never
 
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.review.items import Item, has_changed
@@ -20,7 +21,17 @@ class Settled:
         gone = after.strangers | after.forgotten
         if any(number in gone or after.current(number) != number for number in item.identities):
             return True
-        return self._is_pair_answered(item) if item.face_id is None else self._is_face_answered(item, item.face_id)
+        match item.kind:
+            case "merge":
+                return tuple(sorted(item.identities)) in after.apart | after.parted
+            case "mixed":
+                return self._is_mixed_answered(item)
+            case "member" | "ambiguous":
+                return self._is_face_answered(item)
+            case "nearly":
+                return any(face in after.must or face in after.ignored for face in item.part)
+            case _:
+                assert_never(item.kind)
 
     def is_put_off(self, item: Item) -> bool:
         """Return whether a moderator put exactly this question off, and its evidence is still what they saw."""
@@ -34,20 +45,27 @@ class Settled:
         """Return whether a moderator put off what a question is about."""
         return any(decision not in self.constraints.seen for decision in self._later(item))
 
-    def _is_pair_answered(self, item: Item) -> bool:
-        return tuple(sorted(item.identities)) in self.constraints.apart | self.constraints.parted
-
-    def _is_face_answered(self, item: Item, face_id: int) -> bool:
-        after = self.constraints
-        if face_id in after.must or face_id in after.ignored or item.identities[0] in self.locked:
+    def _is_mixed_answered(self, item: Item) -> bool:
+        """Return whether an identity is locked, a part of it was moved, or faces of both parts were confirmed."""
+        after, (number,), part = self.constraints, item.identities, frozenset(item.part)
+        if number in self.locked or any(after.must.get(face, number) != number for face in part):
             return True
-        rejected = {number for number in item.identities if (face_id, number) in after.must_not}
-        return bool(rejected) if item.kind == "ambiguous" else item.identities[0] in rejected
+        confirmed = {face for face in after.confirmed if after.must.get(face) == number}
+        return bool(confirmed & part) and bool(confirmed - part)
+
+    def _is_face_answered(self, item: Item) -> bool:
+        after, face_id = self.constraints, item.face_id
+        if face_id is None or face_id in after.must or face_id in after.ignored or item.identities[0] in self.locked:
+            return True
+        if any((face, item.identities[0]) in after.must_not for face in (face_id, *item.part)):
+            return True
+        return item.kind == "ambiguous" and any((face_id, number) in after.must_not for number in item.identities)
 
     def _later(self, item: Item) -> list[int]:
         """Return the decisions that put off the face of a question, or its identities."""
         after = self.constraints
-        if item.face_id is not None and item.face_id in after.later_faces:
-            return [after.later_faces[item.face_id]]
+        faces = item.part if not item.identities else () if item.face_id is None else (item.face_id,)
+        if found := {after.later_faces[face] for face in faces if face in after.later_faces}:
+            return sorted(found)
         subjects = [tuple(sorted(item.identities)), *((number,) for number in item.identities)]
         return [after.later_identities[one] for one in subjects if one in after.later_identities]

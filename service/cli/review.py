@@ -48,6 +48,8 @@ def review(
     links = Links(settings)
     asked = total = 0
     for page in _pages(settings, kind, limit, at_once=1):
+        for message in page.guardrails if not asked else ():
+            print_line(f"Look at this: {message}")
         for item in page.items:
             asked, total = asked + 1, total or min(limit, page.total)
             print_line(f"{asked} of {total}: {as_question(item)}")
@@ -105,6 +107,9 @@ def _told(item: ReviewItem, links: Links) -> Iterator[str]:
     for one in item.identities:
         yield f"  {_identity(one)}"
         yield from (f"    {_evidence(shown, links)}" for shown in one.evidence)
+    if item.part is not None:
+        yield f"  {counted(item.part.faces, 'face')} apart"
+        yield from (f"    {_evidence(shown, links)}" for shown in item.part.evidence)
 
 
 def _aged(item: ReviewItem) -> list[tuple[ReviewedIdentity, int]]:

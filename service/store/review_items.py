@@ -67,7 +67,14 @@ def drop_settled(tx: Connection, after: Facts, moved: Collection[int]) -> None:
         rows |= {row.item_id: row for row in tx.execute(select(review_items).where(about))}
     for some in chunks(faces):
         rows |= {row.item_id: row for row in tx.execute(select(review_items).where(review_items.c.face_id.in_(some)))}
-    gone = [number for number, row in rows.items() if row.face_id in moved or _leaves(item_of(row), settled)]
+    of_nobody = select(review_items).where(review_items.c.identity.is_(None))
+    rows |= {row.item_id: row for row in tx.execute(of_nobody)}
+    touched = frozenset(moved)
+    gone = [
+        number
+        for number, row in rows.items()
+        if row.face_id in touched or not touched.isdisjoint(row.part) or _leaves(item_of(row), settled)
+    ]
     for some in chunks(sorted(gone)):
         tx.execute(delete(review_items).where(review_items.c.item_id.in_(some)))
 
@@ -82,6 +89,7 @@ def item_of(row: Any) -> Item:
         probability=row.probability,
         settles=row.settles,
         face_id=row.face_id,
+        part=tuple(row.part),
         is_exported=row.is_exported,
         basis=row.basis,
         evidence=tuple(tuple(faces) for faces in row.evidence),
@@ -102,6 +110,7 @@ def _row(item: Item, settled: Settled, before: Any) -> dict[str, Any]:
         "identity": identity,
         "other": other,
         "face_id": item.face_id,
+        "part": list(item.part),
         "sizes": list(item.faces),
         "probability": item.probability,
         "settles": item.settles,

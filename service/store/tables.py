@@ -457,6 +457,7 @@ review_items = Table(
     Column("identity", Integer),
     Column("other", Integer),
     Column("face_id", RowId, ForeignKey("faces.face_id", ondelete="CASCADE")),  # of a question about one face
+    Column("part", JSON, nullable=False),  # ids of the faces that an answer moves, and that are not the one above
     Column("sizes", JSON, nullable=False),  # how many faces each of the identities has
     Column("probability", Float, nullable=False),  # in [0, 1], that something is wrong
     Column("settles", Integer, nullable=False),  # how many faces an answer puts right

@@ -4,8 +4,8 @@ The review queue: whether its probabilities hold, which planted mistakes it find
     python tests/bench/bench_review.py [--fit] [--cost FACES]
 
 The libraries are invented hard ones with relatives of several likenesses, LFW, and the labelled photos. Each is grouped.
-Then four of ten people with enough faces are split in two, by date or by chance. One face of fifty becomes a member of
-the nearest other person. ``--fit`` prints the odds that fit the pairs of every second library; the tables are about the
+Then four of ten people with enough faces are split in two, by date or by chance. Of one in ten, most faces go to another
+person. One face of fifty becomes a member of the nearest other person. ``--fit`` prints the odds that fit the pairs of every second library; the tables are about the
 others. ``--cost`` measures an invented library of that size instead.
 """
 
@@ -23,6 +23,7 @@ from typing import TypeVar
 from unittest.mock import patch
 
 import numpy as np
+from numpy.typing import NDArray
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
@@ -44,15 +45,17 @@ from immich_facesets.grouping.suggestions import overlaps, suggested_merges  # n
 from immich_facesets.moderation.constraints import Constraints  # noqa: E402  the repository must be found first
 from immich_facesets.review.finding import find_items  # noqa: E402  the repository must be found first
 from immich_facesets.review.items import Item  # noqa: E402  the repository must be found first
+from immich_facesets.review.mixing import FEWEST_FACES  # noqa: E402  the repository must be found first
 from immich_facesets.spaces import operating_points  # noqa: E402  the repository must be found first
 from service.store import review_items  # noqa: E402  the repository must be found first
 from service.store.database import Store, migrate, open_engine  # noqa: E402  the repository must be found first
 
 T = TypeVar("T")
+Labels = NDArray[np.int64]
 DATA = Path(os.environ.get("FACESETS_TEST_DATA") or ROOT.parent / "shared") / "data"
 POINTS = operating_points("w600k_mbf")
 KIN = (0.40, 0.60, 0.50, 0.65, 0.55, 0.60, 0.45, 0.55)
-SPLIT, WRONG, BY_DATE = 0.4, 0.02, 0.6
+SPLIT, MIXED, WRONG, BY_DATE = 0.4, 0.1, 0.02, 0.6
 EDGES = (0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0001)
 
 
@@ -101,9 +104,10 @@ def plant(given: Given, seed: int) -> Planted:
         is_dated = bool(np.isfinite(taken).all()) and rng.random() < BY_DATE
         ordered = faces[np.argsort(taken)] if is_dated else rng.permutation(faces)
         planted.split(ordered[: max(2, int(rng.uniform(0.15, 0.85) * len(faces)))].tolist())
+    mix(planted, rng)
     people, owner = planted.people(), np.array(planted.library.labels())
     numbers = sorted(people)
-    centres = np.stack([unit(table.vectors[owner == number].mean(axis=0)[None])[0] for number in numbers])
+    centres = centres_of(table, owner, numbers)
     members = np.flatnonzero(owner > 0)
     for row in rng.choice(members, size=max(3, int(WRONG * len(members))), replace=False).tolist():
         nearest = (numbers[place] for place in np.argsort(1.0 - centres @ table.vectors[row]).tolist())
@@ -113,6 +117,32 @@ def plant(given: Given, seed: int) -> Planted:
         ):
             planted.misplace(int(table.face_ids[row]), other)
     return planted
+
+
+def centres_of(table: FaceTable, owner: Labels, numbers: Sequence[int]) -> NDArray[np.float32]:
+    """The normalised mean of each identity, (k, d)."""
+    means = [table.vectors[owner == number].mean(axis=0) for number in numbers]
+    return unit(np.array(means, dtype=np.float32).reshape(len(means), table.vectors.shape[1]))
+
+
+def mix(planted: Planted, rng: np.random.Generator) -> None:
+    """Make most faces of some people members of another person, often of the nearest one."""
+    table, owner = planted.library.table, np.array(planted.library.labels())
+    people = planted.people()
+    numbers = [number for number in sorted(people) if np.count_nonzero(owner == number) >= FEWEST_FACES]
+    centres = centres_of(table, owner, numbers)
+    for number in numbers if len(numbers) > 1 else ():
+        if rng.random() > MIXED:
+            continue
+        near = np.argsort(1.0 - centres @ centres[numbers.index(number)])
+        order = near if rng.random() < 0.5 else rng.permutation(near)
+        other = next(numbers[place] for place in order.tolist() if people[numbers[place]] != people[number])
+        taken = set(table.pictures[owner == number].tolist())
+        faces = [row for row in np.flatnonzero(owner == other).tolist() if table.pictures[row] not in taken]
+        for row in faces[: int(rng.uniform(0.4, 1.0) * len(faces))]:
+            planted.misplace(int(table.face_ids[row]), number)
+        owner = np.array(planted.library.labels())
+        planted.mixed.add(number)
 
 
 @dataclass(frozen=True)
@@ -128,9 +158,14 @@ def judge(planted: Planted, items: Sequence[Item]) -> list[Judged]:
     found = []
     for item in items:
         shown = {people[number] for number in item.identities}
-        if item.face_id is None:
+        if item.kind == "merge":
             is_wrong = len(shown) == 1
-        else:
+        elif item.kind == "mixed":
+            part = [str(planted.who[rows[face]]) for face in item.part]
+            is_wrong = Counter(part).most_common(1)[0][0] != people[item.identities[0]]
+        elif item.kind == "nearly":
+            is_wrong = len({str(planted.who[rows[face]]) for face in item.part}) == 1
+        elif item.face_id is not None:
             who = str(planted.who[rows[item.face_id]])
             is_member = item.face_id in planted.library.memberships
             is_wrong = who != people[item.identities[0]] if is_member else who in shown
@@ -145,7 +180,7 @@ def wrong_members(planted: Planted) -> set[int]:
 
 def print_reliability(judged: Sequence[Judged]) -> None:
     print(f"\n{'kind':10} {'probability':14} {'questions':>9} {'mean':>6} {'wrong':>6}")
-    for kind in ("merge", "member", "ambiguous"):
+    for kind in ("merge", "mixed", "member", "ambiguous", "nearly"):
         for low, high in pairwise(EDGES):
             here = [one for one in judged if one.item.kind == kind and low <= one.item.probability < high]
             if here:
@@ -158,10 +193,12 @@ def print_calibration(*, fits: bool) -> None:
     every: list[Judged] = []
     between: list[bool] = []
     pairs: list[tuple[float, float, bool]] = []
-    print(f"{'library':28} {'faces':>6} {'clean':>6} {'split: found':>13} {'wrong: found':>13} {'questions':>9}")
+    print(
+        f"{'library':28} {'faces':>6} {'clean':>6} {'split: found':>13} {'wrong: found':>13} {'mixed: found':>13} {'questions':>9}"
+    )
     for place, given in enumerate(libraries()):
         clean = Planted.group(given.table, given.who, POINTS, given.min_faces)
-        asked, shown = len(clean.items()), clean.people()
+        asked, shown = sum(one.kind != "nearly" for one in clean.items()), clean.people()
         between += [
             str(given.who[clean.rows[one.face_id]]) in {shown.get(one.identity), shown.get(one.other)}
             for one in clean.first.ambiguous
@@ -177,12 +214,17 @@ def print_calibration(*, fits: bool) -> None:
         judged = judge(planted, planted.items())
         every += judged
         of_faces = {one.item.face_id for one in judged}
-        twins = sum(count > 1 for count in Counter(people.values()).values())
-        merged = {people[one.item.identities[0]] for one in judged if one.item.kind == "merge" and one.is_wrong}
-        wrong = wrong_members(planted)
+        first = {
+            one.item.identities[0] for one in judged if one.item.kind == "mixed"
+        }  # the others are asked about later
+        later = {people[number] for number in first}
+        twins = sum(count > 1 and who not in later for who, count in Counter(people.values()).items())
+        merged = {people[one.item.identities[0]] for one in judged if one.item.kind == "merge" and one.is_wrong} - later
+        divided = {one.item.identities[0] for one in judged if one.item.kind == "mixed" and one.is_wrong}
+        wrong = {face for face in wrong_members(planted) if planted.library.memberships[face] not in first}
         print(
             f"{given.name:28} {len(given.table):6} {asked:6} {len(merged):6} of {twins:3} "
-            f"{len(wrong & of_faces):6} of {len(wrong):3} {len(judged):9}",
+            f"{len(wrong & of_faces):6} of {len(wrong):3} {len(divided):6} of {len(planted.mixed):3} {len(judged):9}",
             flush=True,
         )
     print_reliability(every)

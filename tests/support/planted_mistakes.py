@@ -23,6 +23,7 @@ class Planted:
     who: Who
     first: GroupingReport
     moved: set[int] = field(default_factory=set)
+    mixed: set[int] = field(default_factory=set)
 
     @classmethod
     def group(cls, table: FaceTable, who: Who, points: OperatingPoints, min_faces: int) -> "Planted":

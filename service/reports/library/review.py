@@ -2,10 +2,12 @@
 
 from immich_facesets.dates import completed_years, read_date
 from immich_facesets.review.answers import answers_of, question_of
+from service.passes.group import GUARDRAILS
 from service.reports.library.shown import shown_face, slice_of
 from service.store.browsing.review_page import QueuedItem, review_page
 from service.store.browsing.review_page import ReviewPage as StoredPage
 from service.store.database import Store
+from service.store.named_values import read_value
 from service.web.cursors import encode_cursor
 from service.web.library import review as shown
 
@@ -23,12 +25,14 @@ class ReviewReads:
         return shown.ReviewPage(
             items=tuple(self._shown(one, found) for one in found.page.items),
             total=found.total,
+            guardrails=tuple(await self._store.read(read_value, GUARDRAILS) or ()),
             next=encode_cursor(order, found.page.last),
         )
 
     def _shown(self, queued: QueuedItem, found: StoredPage) -> shown.ReviewItem:
         item = queued.item
-        evidence = (*(item.evidence or ()), *((),) * len(item.identities))
+        evidence = (*(item.evidence or ()), *((),) * (len(item.identities) + 1))
+        born = found.births.get(item.identities[0]) if item.identities else None
         face = None if item.face_id is None else found.faces.get(item.face_id)
         return shown.ReviewItem(
             id=queued.number,
@@ -44,6 +48,11 @@ class ReviewReads:
                 self._identity(number, size, faces, found)
                 for number, size, faces in zip(item.identities, item.faces, evidence, strict=False)
             ),
+            part=shown.ReviewedPart(
+                faces=len(item.part), evidence=self._evidence(evidence[len(item.identities)], born, found)
+            )
+            if item.part
+            else None,
             face=None if face is None else shown_face(face, self._base),
             ages=() if face is None else tuple(_age(found.births.get(one), face.taken) for one in item.identities),
             answers=answers_of(item, found.labels),
@@ -59,11 +68,14 @@ class ReviewReads:
             birth_date=born,
             first_date=first,
             last_date=last,
-            evidence=tuple(
-                shown.EvidenceFace(face=shown_face(row, self._base), age=_age(born, row.taken))
-                for face in faces
-                if (row := found.faces.get(face)) is not None
-            ),
+            evidence=self._evidence(faces, born, found),
+        )
+
+    def _evidence(self, faces: tuple[int, ...], born: str | None, found: StoredPage) -> tuple[shown.EvidenceFace, ...]:
+        return tuple(
+            shown.EvidenceFace(face=shown_face(row, self._base), age=_age(born, row.taken))
+            for face in faces
+            if (row := found.faces.get(face)) is not None
         )
 
 

@@ -40,11 +40,22 @@ class ReviewedIdentity(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[EvidenceFace, ...]
 
 
+class ReviewedPart(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The faces that an answer moves, or the other faces of a picture: ``faces`` tells how many, ``evidence`` shows a few.
+
+    Ages are those of the first of the question's identities.
+    """
+
+    faces: int
+    evidence: tuple[EvidenceFace, ...]
+
+
 class ReviewItem(msgspec.Struct, frozen=True, kw_only=True):
     """
     One question, with the requests that each answer amounts to; they are for ``POST /api/decisions``.
 
-    ``face``: of a question about one face; its ages are those that it would have as each of ``identities``.
+    ``part``: of a question whether some faces are another person, or a new one. ``face``: of a question about one face; its ages are those that it would have as each of ``identities``.
     ``probability``: that something is wrong now. ``settles``: how many faces an answer puts right. ``benefit``: their
     product, less for what is never exported. ``comes_last``: a person put off what it is about.
     """
@@ -59,14 +70,21 @@ class ReviewItem(msgspec.Struct, frozen=True, kw_only=True):
     is_exported: bool
     comes_last: bool
     identities: tuple[ReviewedIdentity, ...]
+    part: ReviewedPart | None
     face: Face | None
     ages: tuple[int | None, ...]
     answers: tuple[Answer, ...]
 
 
 class ReviewPage(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of the queue, the most beneficial question first. ``total`` counts all of the kind."""
+    """
+    A page of the queue, the most beneficial question first. ``total`` counts all of the kind.
+
+    ``guardrails``: what looks wrong with the distances of the whole library, and which setting to change; no decision
+    settles that.
+    """
 
     items: tuple[ReviewItem, ...]
     total: int
+    guardrails: tuple[str, ...] = ()
     next: str | None = None

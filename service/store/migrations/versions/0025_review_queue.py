@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("identity", sa.Integer()),
         sa.Column("other", sa.Integer()),
         sa.Column("face_id", _ROW_ID, sa.ForeignKey("faces.face_id", ondelete="CASCADE")),
+        sa.Column("part", sa.JSON(), nullable=False),
         sa.Column("sizes", sa.JSON(), nullable=False),
         sa.Column("probability", sa.Float(), nullable=False),
         sa.Column("settles", sa.Integer(), nullable=False),

@@ -1,6 +1,7 @@
 """The review queue finds planted mistakes, asks nothing of a clean library, and puts first what costs most."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -50,6 +51,51 @@ def test_a_person_split_in_two_is_the_first_question() -> None:
     assert (first.kind, first.identities, first.faces, first.settles) == ("merge", (1, new), (14, 10), 10)
     assert first.probability > 0.9
     assert [one.kind for one in others] == ["member"], "the faces of the two are no questions of their own"
+
+
+def test_two_people_in_one_identity_are_asked_about_before_their_faces() -> None:
+    library = clean()
+    others = sorted(library.library.faces_of(2))[:9]
+    for face in others:
+        library.misplace(face, 1)
+    (item,) = library.items()
+    assert (item.kind, item.identities, item.part, item.settles) == ("mixed", (1,), tuple(others), 9)
+    assert item.probability > 0.95
+    assert item.evidence is not None
+    rest, part = item.evidence
+    assert set(part) <= set(others)
+    assert rest
+    assert set(rest).isdisjoint(others)
+
+
+def test_faces_that_are_nearly_a_person_are_a_question() -> None:
+    vectors, who = people(np.random.default_rng(5), (9, 3, 1), 0.5)
+    library = Planted.group(table_of(vectors), who.astype(str), POINTS, 4)
+    (item,) = library.items()
+    assert (item.kind, item.reason, item.part, item.settles) == ("nearly", "pictures", (10, 11, 12), 3)
+    state, report = library.library, library.library.plan().report
+    blind = replace(report, nearly_there=None, nearly_people=())
+    again = find_items(blind, state.table, state.memberships, points=POINTS, stored={item.key: item})
+    assert [one.key for one in again] == [item.key], "this grouping did not look"
+    state.memberships[11] = 1
+    assert not find_items(blind, state.table, state.memberships, points=POINTS, stored={item.key: item})[1:]
+
+
+def test_a_second_face_of_a_picture_may_be_a_mirror() -> None:
+    library = clean()
+    table, first = library.library.table, min(library.library.faces_of(1))
+    twin = table.vectors[[library.rows[first]]]
+    grown = table_of(
+        np.concatenate([table.vectors, twin]),
+        pictures=np.append(table.pictures, table.pictures[library.rows[first]]),
+        taken=np.append(table.taken, table.taken[0]),
+    )
+    library.library.table = grown
+    second = int(grown.face_ids[-1])
+    library.library.fresh = frozenset({second})
+    (item,) = library.items()
+    assert (item.kind, item.reason, item.face_id) == ("member", "twice_in_picture", second)
+    assert (item.identities, item.part) == ((1,), (first,))
 
 
 def test_a_wrong_member_is_named_with_the_identity_that_it_is_nearer_to() -> None:

@@ -6,13 +6,35 @@ import pytest
 
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.moderation.decisions import Seen
-from immich_facesets.moderation.requests import ConfirmFaces, KeepTwoApart, MergePeople, PutOff, RejectFaces
+from immich_facesets.moderation.requests import (
+    AllowTwice,
+    ConfirmFaces,
+    IgnoreStrangers,
+    KeepTwoApart,
+    MergePeople,
+    MoveFaces,
+    PutOff,
+    RejectFaces,
+    SplitPerson,
+)
 from immich_facesets.review.answers import answers_of, question_of
 from immich_facesets.review.items import Item, has_changed
 from immich_facesets.review.settling import Settled
 
 PAIR = Item(kind="merge", reason="alike", identities=(3, 7), faces=(40, 10), probability=0.8, settles=10)
 MEMBER = Item(kind="member", reason="far", identities=(3, 7), faces=(40, 10), probability=0.6, settles=1, face_id=5)
+MIXED = Item(
+    kind="mixed",
+    reason="two_parts",
+    identities=(3,),
+    faces=(40, 2),
+    probability=0.9,
+    settles=2,
+    part=(5, 6),
+    evidence=((1,), (5,)),
+)
+NEARLY = Item(kind="nearly", reason="pictures", identities=(), faces=(2,), probability=0.9, settles=2, part=(5, 6))
+TWICE = replace(MEMBER, reason="twice_in_picture", identities=(3,), faces=(40,), part=(6,))
 BETWEEN = replace(MEMBER, kind="ambiguous", reason="between_two")
 
 
@@ -30,6 +52,12 @@ BETWEEN = replace(MEMBER, kind="ambiguous", reason="between_two")
         (MEMBER, Constraints(must_not=frozenset({(5, 3)}))),
         (BETWEEN, Constraints(must_not=frozenset({(5, 7)}))),
         (BETWEEN, Constraints(merged={3: 7})),
+        (MIXED, Constraints(must={5: 8})),
+        (MIXED, Constraints(must={5: 3, 1: 3}, confirmed=frozenset({1, 5}))),
+        (NEARLY, Constraints(must={6: 8})),
+        (NEARLY, Constraints(ignored=frozenset({5, 6}))),
+        (TWICE, Constraints(must={5: 3}, together=frozenset({5}))),
+        (TWICE, Constraints(must_not=frozenset({(6, 3)}))),
     ],
 )
 def test_a_decision_about_its_subject_settles_a_question(item: Item, after: Constraints) -> None:
@@ -41,12 +69,16 @@ def test_a_lock_settles_what_its_members_are_and_no_pair() -> None:
     assert Settled(Constraints(), [3]).is_answered(MEMBER)
     assert not Settled(Constraints(), [7]).is_answered(MEMBER)
     assert not Settled(Constraints(), [3, 7]).is_answered(PAIR)
+    assert Settled(Constraints(), [3]).is_answered(MIXED)
 
 
 @pytest.mark.parametrize(
     ("item", "after"),
     [
         (PAIR, Constraints(apart=frozenset({(3, 8)}), must_not=frozenset({(5, 3)}))),
+        (MIXED, Constraints(must={5: 3, 6: 3}, confirmed=frozenset({5, 6}))),
+        (MIXED, Constraints(must={5: 3, 1: 3})),
+        (NEARLY, Constraints(must={7: 8}, ignored=frozenset({9}))),
         (MEMBER, Constraints(must={6: 3}, must_not=frozenset({(5, 7)}), apart=frozenset({(3, 7)}))),
     ],
 )
@@ -65,6 +97,19 @@ def test_not_sure_is_asked_again_only_when_the_evidence_changes() -> None:
     assert of_face.is_put_off(MEMBER)
     assert not of_face.is_put_off(replace(MEMBER, identities=(4, 7))), "it is of another identity now"
     assert not of_face.is_put_off(BETWEEN), "another question about that face"
+
+
+@pytest.mark.parametrize("item", [PAIR, MIXED, MEMBER, BETWEEN, NEARLY, TWICE])
+def test_every_kind_can_be_put_off(item: Item) -> None:
+    (later,) = answers_of(item)[-1].requests
+    assert isinstance(later, PutOff)
+    assert later.seen == item.seen
+    numbers = tuple(number for number in (later.identity, later.other) if number is not None)
+    faces = {face: 4 for face in later.faces if isinstance(face, int)}
+    put_off = Constraints(later_faces=faces, later_identities={numbers: 4} if numbers else {}, seen={4: item.seen})
+    assert Settled(put_off).is_put_off(item)
+    assert not Settled(put_off).comes_last(item)
+    assert Settled(replace(put_off, seen={})).comes_last(item)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +147,26 @@ def test_the_named_one_of_two_stays_and_of_two_names_its_own() -> None:
     assert yes.requests == (MergePeople(numbers=(3,), into=7),)
     yes, *_ = answers_of(PAIR, {3: "Ada", 7: "Adele"})
     assert yes.requests == (MergePeople(numbers=(7,), into=3, label="Ada"),)
+
+
+def test_a_mixed_identity_is_confirmed_or_split() -> None:
+    yes, no, _ = answers_of(MIXED)
+    assert yes.requests == (ConfirmFaces(faces=(1, 5), identity=3),)
+    assert no.requests == (SplitPerson(faces=(5, 6)),)
+
+
+def test_faces_of_nobody_are_a_person_or_strangers() -> None:
+    yes, no, _ = answers_of(NEARLY)
+    assert yes.requests == (MoveFaces(faces=(5, 6)),)
+    assert no.requests == (IgnoreStrangers(faces=(5, 6)),)
+
+
+def test_of_two_faces_of_a_picture_one_or_both_are_the_person() -> None:
+    both, this, neither, _ = answers_of(TWICE)
+    confirm = ConfirmFaces(faces=(5,), identity=3)
+    assert both.requests == (AllowTwice(faces=(5,)), confirm)
+    assert this.requests == (RejectFaces(faces=(6,), identity=3), confirm)
+    assert neither.requests == (RejectFaces(faces=(5,), identity=3),)
 
 
 def test_a_face_is_of_one_or_the_other_or_of_neither() -> None:

@@ -14,8 +14,10 @@ from immich_facesets.moderation.requests import (
     PutOff,
     RejectFaces,
     Request,
+    SplitPerson,
     UndoDecision,
 )
+from immich_facesets.review.answers import answers_of
 from immich_facesets.review.items import Item
 from service.store import review_items
 from service.store import tables as t
@@ -123,6 +125,44 @@ def test_a_face_that_is_rejected_is_no_question_any_more(library: Moderated) -> 
     write(library, member(face, 2, 3), member(other, 2, 3))
     library.decide(RejectFaces(faces=(face,)))
     assert keys(library) == [f"face {other}"]
+
+
+def test_what_an_answer_moves_goes_with_it(library: Moderated) -> None:
+    faces = tuple(library.face(f"p{place}") for place in range(3))
+    mixed = replace(pair(1), kind="mixed", reason="two_parts", part=faces, faces=(7, 3))
+    stray = library.add(4)[0]
+    nearly = replace(pair(), kind="nearly", reason="pictures", part=(library.face(stray),), faces=(1,))
+    assert len(write(library, mixed, nearly)) == 2
+    (one, other) = library.store.read_now(review_page, Slice(9)).page.items
+    assert {one.item, other.item} == {mixed, nearly}, "all of an item is stored"
+    library.decide(SplitPerson(faces=faces))
+    assert keys(library) == [nearly.key]
+    assert write(library, mixed, nearly) == [nearly.key]
+    library.decide(IgnoreStrangers(faces=nearly.part))
+    assert keys(library) == []
+    assert write(library, mixed, nearly) == []
+
+
+def test_every_answer_is_accepted_by_the_store(library: Moderated) -> None:
+    items = [pair(1, 2), pair(1, 3), member(library.face("p7"), 2, 3), member(library.face("p13"), 3)]
+    faces = tuple(library.face(f"p{place}") for place in range(3))
+    items.append(
+        replace(pair(1), kind="mixed", reason="two_parts", part=faces, evidence=((library.face("p3"),), faces[:1]))
+    )
+    stray = library.add(4)[0]
+    items.append(replace(pair(), kind="nearly", reason="pictures", part=(library.face(stray),)))
+    second = library.face(library.add(1, 1)[0], 1)
+    other = library.face(list(library.pictures)[-1])
+    items.append(replace(member(second, 1), reason="twice_in_picture", part=(other,)))
+    library.group()
+    for item in items:
+        for answer in answers_of(item):
+            write(library, item)
+            done = library.decide(*answer.requests)
+            assert keys(library) == [], f"{answer.meaning} settles {item.key}"
+            assert write(library, item) == [], f"{answer.meaning} settles {item.key}"
+            for decision in done.decisions[:1]:
+                library.decide(UndoDecision(decision=decision))
 
 
 def test_not_sure_comes_back_when_there_is_more_to_see_or_it_is_undone(library: Moderated) -> None:
