@@ -12,7 +12,7 @@ import typer
 from immich_facesets.errors import FacesetsError, RequestError, SetupError
 from immich_facesets.faces import Box
 from immich_facesets.moderation.decisions import FaceRef
-from immich_facesets.moderation.effects import Erasure
+from immich_facesets.moderation.effects import Effect, Erasure
 from immich_facesets.moderation.records import MOST_REASON, Author
 from immich_facesets.moderation.requests import Chosen, ForgetPerson, Request
 from immich_facesets.runtime.logging import configure_logging
@@ -96,7 +96,10 @@ def forget(request: ForgetPerson, *, is_sure: bool, reason: str, json: bool) -> 
         if json or not sys.stdin.isatty():
             raise RequestError(f"this erases the data of identity {request.identity} for good: say --yes", status=400)
         decide(request, reason=reason, dry_run=True, json=False)
-        answer = typer.prompt(f"Nothing brings this data back. Repeat the number {request.identity} to erase it")
+        try:
+            answer = typer.prompt(f"Nothing brings this data back. Repeat the number {request.identity} to erase it")
+        except typer.Abort as error:
+            raise RequestError("no answer: nothing was erased", status=400) from error
         if answer.strip() != str(request.identity):
             raise RequestError("another number: nothing was erased", status=400)
     decide(request, reason=reason, dry_run=False, json=json)
@@ -161,7 +164,24 @@ async def erase_rest(settings: Settings, store: Store, author: Author) -> None:
 
 
 def _print(done: MadeDecisions) -> None:
-    effect = done.effect
+    if done.erased is None:
+        _print_effect(done.effect)
+    else:
+        _print_erased(done, done.erased)
+    if not done.decisions:
+        print_line("Nothing was changed: this was a preview.")
+    elif done.erased is not None:
+        print_line(
+            f"Decision {done.decisions[0]}: nothing takes it back. The next sync writes the other face sets again."
+        )
+    else:
+        print_line(
+            f"Decision {', '.join(map(str, done.decisions))}: 'immich-facesets decisions undo {done.decisions[0]}' takes it back. "
+            "The next sync or 'export' writes the face sets."
+        )
+
+
+def _print_effect(effect: Effect) -> None:
     for old, new in effect.merged:
         print_line(f"Identity {old} is identity {new}.")
     for number in effect.new:
@@ -177,23 +197,13 @@ def _print(done: MadeDecisions) -> None:
         settings.setdefault(number, []).append(setting.replace("_", " "))
     for number, several in settings.items():
         print_line(f"Identity {number}: {', '.join(several)} set.")
-    if done.erased is not None:
-        _print_erased(done.erased, is_done=bool(done.decisions))
-    if not done.decisions:
-        print_line("Nothing was changed: this was a preview.")
-        return
-    if done.erased is not None:
-        print_line(
-            f"Decision {done.decisions[0]}: nothing takes it back. The next sync writes the other face sets again."
-        )
-        return
-    print_line(
-        f"Decision {', '.join(map(str, done.decisions))}: 'immich-facesets decisions undo {done.decisions[0]}' takes it back. The "
-        "next sync or 'export' writes the face sets."
-    )
 
 
-def _print_erased(erased: Erasure, *, is_done: bool) -> None:
+def _print_erased(done: MadeDecisions, erased: Erasure) -> None:
+    """Print who is forgotten, with every number of a merged person, and what that erases."""
+    is_done = bool(done.decisions)
+    people = ", ".join(f"identity {number}" for number, setting in done.effect.settings if setting == "forgotten")
+    print_line(f"{'Forgotten' if is_done else 'To be forgotten'}: {people}.")
     counts = {
         "face": erased.faces,
         "vector": erased.vectors,

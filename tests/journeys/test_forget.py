@@ -131,7 +131,8 @@ async def test_no_byte_of_a_forgotten_person_is_left_and_none_comes_back(
     number = str(known.number)
     assert "say --yes" in await told(journey, "identities", "forget", number, code=3)
     preview = await told(journey, "identities", "forget", number, "--dry-run")
-    assert "To be erased: " in preview
+    assert f"To be forgotten: identity {number}.\nTo be erased: " in preview
+    assert "nobody" not in preview, "erased faces are no faces of nobody"
     assert str(copy) in preview, "the user learns of copies elsewhere"
     printed = await told(journey, "identities", "forget", number, "--yes", "--reason", "asked for by letter")
     assert "nothing takes it back" in printed
