@@ -57,7 +57,11 @@ def review(
                 print_line(line)
             if not _answered(item, reason=reason, dry_run=dry_run):
                 return
-    print_line("There is nothing more to review." if asked else "There is nothing to review.")
+    left = asyncio.run(_page(settings, ReviewQuery(kind=kind, limit=1))).total if asked else 0
+    if left:
+        print_line(f"{counted(left, 'question')} left: 'immich-facesets review' asks again.")
+    else:
+        print_line("There is nothing more to review." if asked else "There is nothing to review.")
 
 
 def _pages(settings: Settings, kind: Kind | None, limit: int, *, at_once: int) -> Iterator[ReviewPage]:
@@ -78,8 +82,8 @@ def as_question(item: ReviewItem) -> str:
     """Return the question with its probability and its weight."""
     exported = "" if item.is_exported else ", never exported"
     return (
-        f"{item.question[:1].upper()}{item.question[1:]} With {item.probability:.0%} something is wrong, in "
-        f"{counted(item.settles, 'face')}{exported}"
+        f"{item.question[:1].upper()}{item.question[1:]} The probability that something is wrong is "
+        f"{item.probability:.0%}. An answer settles {counted(item.settles, 'face')}{exported}."
     )
 
 

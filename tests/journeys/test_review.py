@@ -109,6 +109,8 @@ async def test_one_key_on_a_terminal_merges_two_halves_of_a_person(journey: Jour
     async with on_terminal(journey.environ, journey.data.parent, *command, "--dry-run") as shown:
         await pressed(shown, "y", "this was a preview")
         await pressed(shown, "q", "", code=0)
+    async with on_terminal(journey.environ, journey.data.parent, *command) as shown:
+        await pressed(shown, "s", "1 question left: 'immich-facesets review' asks again.", code=0)
     assert await pairs(journey) == [(number, NEW)]
     async with on_terminal(journey.environ, journey.data.parent, *command) as shown:
         await pressed(shown, "y", "There is nothing more to review.", code=0)
