@@ -79,7 +79,10 @@ def _ask(number: int, question: Callable[[Proposals], Awaitable[T]]) -> T:
     async def answer() -> T:
         settings = load_settings()
         async with open_reading(settings) as store:
-            if await store.read(survivor, number) != number:
+            current = await store.read(survivor, number)
+            if current is not None and current != number:
+                raise RequestError(f"identity {number} was merged: it is identity {current} now", status=404)
+            if current is None:
                 raise RequestError(
                     f"there is no identity {number}; 'immich-facesets identities list' lists them", status=404
                 )

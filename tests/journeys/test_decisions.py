@@ -96,7 +96,9 @@ async def test_proposals_are_shown_and_made_only_when_asked_for(journey: Journey
     await told(journey, "identities", "parts", str(one), "--split", "2")
     after = {row["number"]: row["faces"] for row in await listed(journey, "identities", "list")}
     assert after[max(after)] == len(found["parts"][1])
-    assert f"there is no identity {two};" in await told(journey, "identities", "similar", str(two), code=3)
+    assert f"identity {two} was merged: it is identity {one} now" in await told(
+        journey, "identities", "similar", str(two), code=3
+    )
 
 
 async def test_beside_a_service_only_previews_are_made(journey: Journey, unkilled: Unkilled) -> None:
