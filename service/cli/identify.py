@@ -94,6 +94,8 @@ async def _identified(asker: _Asker, file: Path, limit: int) -> IdentifiedFile:
 def _read(file: Path) -> bytes:
     """Return the bytes of a picture; ``ItemError`` where it cannot be read, or is larger than the API takes."""
     try:
+        if file.is_dir():
+            raise ItemError("it is a folder: name the files in it", reason="not_a_file")
         if not file.is_file():
             raise ItemError("there is no such file", reason="not_found")
         if file.stat().st_size > MOST_PICTURE_BYTES:

@@ -37,9 +37,10 @@ async def test_a_command_and_a_service_say_the_same_of_a_picture(
     text = tmp_path / "notes.txt"
     text.write_text("no picture")
     before = (journey.data / "facesets.db").read_bytes()
-    own = json.loads(await told(journey, "identify", picture, text, tmp_path / "gone.jpg", "--json", code=3))
-    assert [one["file"] for one in own] == [str(picture), str(text), str(tmp_path / "gone.jpg")]
+    own = json.loads(await told(journey, "identify", picture, text, tmp_path, "--json", code=3))
+    assert [one["file"] for one in own] == [str(picture), str(text), str(tmp_path)]
     assert [bool(one["problem"]) for one in own] == [False, True, True]
+    assert own[2]["problem"] == "it is a folder: name the files in it"
     (faces,) = people_in(own)
     assert {verdict for verdict, _ in faces} <= {"known", "nobody", "unsure"}
     assert "known" in {verdict for verdict, _ in faces}
