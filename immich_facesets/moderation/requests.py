@@ -15,7 +15,7 @@ Chosen = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | FaceRef
 Name = Annotated[str, msgspec.Meta(max_length=500)]
 
 
-Day = Annotated[str, msgspec.Meta(pattern=r"^\d{4}(-\d{2}(-\d{2})?)?$")]
+Day = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$")]
 """A year, a month or a day, ISO 8601."""
 
 Distance = Annotated[float, msgspec.Meta(ge=0, le=2)]

@@ -88,6 +88,8 @@ def test_a_selection_without_a_face_and_one_beside_faces_are_refused(library: Mo
         {"action": "ignore", "faces": [1], "select": {"identity": 1}},
         {"action": "reject", "select": {"identity": 1, "nearer": 0.5}},
         {"action": "reject", "select": {"identity": 1, "taken_before": "soon"}},
+        {"action": "reject", "select": {"identity": 1, "taken_before": "2015-13"}},
+        {"action": "reject", "select": {"identity": 1, "taken_since": "2015-12-00"}},
     ):
         with pytest.raises(RequestError, match="no request for a decision") as caught:
             request_from_json(plain)
