@@ -41,6 +41,13 @@ STAGE_WORDS: dict[Stage, StageWords] = {
 
 STAGE_STATES = {"waiting": "Waiting", "running": "Running", "done": "Done", "failed": "Stopped"}
 
+
+def stage_state(stage: StageProgress, kind: str) -> str:
+    """Return the word for the state of a stage in a job of this kind: an export has one stage."""
+    is_left_out = kind == "export" and stage.stage != "publish" and stage.state == "waiting"
+    return "Not in this job" if is_left_out else STAGE_STATES[stage.state]
+
+
 CIRCUIT_STATES = {"closed": "Connected", "probing": "Trying again", "open": "Not reachable"}
 
 OUTCOMES: dict[str, tuple[Tone, str]] = {
@@ -150,7 +157,8 @@ def headline(progress: Progress, last: Run | None, objections: Sequence[Objectio
         running = [STAGE_WORDS[item.stage] for item in progress.stages if item.state == "running"]
         since = "" if progress.started_at is None else f", started {relative(progress.started_at, now)}"
         kind = progress.kind.capitalize() or "A"
-        title = running[0].doing if running else "Syncing"
+        first = STAGE_WORDS["publish"].doing if progress.kind == "export" else "Syncing"
+        title = running[0].doing if running else first
         return Headline("busy", title, f"{kind}{since}" if progress.kind == "export" else f"{kind} sync{since}")
     following = "" if progress.next_sync_at is None else f"Next sync {relative(progress.next_sync_at, now)}"
     if last is None:

@@ -169,7 +169,7 @@ def install_pages(app: web.Application) -> None:
         "base": base,
         "static": lambda name: f"{base}/static/{name}?v={files[name].digest}",
         "stage_words": formatting.STAGE_WORDS,
-        "stage_states": formatting.STAGE_STATES,
+        "stage_state": formatting.stage_state,
         "circuit_states": formatting.CIRCUIT_STATES,
         "chart_of": histogram.chart_of,
         "chart_size": (histogram.WIDTH, histogram.HEIGHT),

@@ -231,6 +231,14 @@ def test_the_headline_tells_the_worst_first() -> None:
     assert (told.tone, told.title) == ("warn", "2 pictures could not be read")
 
 
+def test_an_export_waits_for_no_stage_of_a_sync() -> None:
+    export = Progress(run_id=4, kind="export")
+    assert formatting.headline(export, None, (), NOW).title == "Writing face sets"
+    assert [formatting.stage_state(stage, "export") for stage in export.stages] == [*["Not in this job"] * 3, "Waiting"]
+    assert formatting.headline(Progress(run_id=4, kind="full"), None, (), NOW).title == "Syncing"
+    assert {formatting.stage_state(stage, "full") for stage in export.stages} == {"Waiting"}
+
+
 def test_moments_and_spans_read_like_speech() -> None:
     for seconds, words in [
         (0, "just now"),
