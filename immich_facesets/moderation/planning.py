@@ -203,6 +203,10 @@ def _forget(request: ForgetPerson, facts: Facts) -> Forget:
     if request.confirm != request.identity:
         raise RequestError("'confirm' must repeat the number of the identity: its data is erased for good", status=400)
     number = facts.identity(request.identity).number
+    if number != request.identity:
+        raise RequestError(
+            f"identity {request.identity} was merged into {number}: to erase everything of that person, name {number}"
+        )
     merged = facts.constraints.merged
     return Forget(number, tuple(sorted(old for old, into in merged.items() if into == number)))
 

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, exists, func, select
 from immich_facesets.dates import EVIDENCE
 from immich_facesets.errors import RequestError
 from immich_facesets.moderation.requests import FaceSelection, Request, selection_of, with_faces
-from service.store.tables import assets, faces, memberships
+from service.store.tables import assets, faces, identities, memberships
 
 
 def resolve_selections(
@@ -17,7 +17,7 @@ def resolve_selections(
     """
     Return the requests with the faces that they select, and how many each selection has.
 
-    All selections are those before the first request. ``RequestError`` for one without a face. Unless it is a preview, also
+    All selections are those before the first request. ``RequestError`` for one without a face, or of nobody (404). Unless it is a preview, also
     for one that has not as many faces as its caller saw (409), or whose caller saw none (400).
     """
     found: list[Request] = []
@@ -27,6 +27,8 @@ def resolve_selections(
         if selection is None:
             found.append(request)
             continue
+        if tx.scalar(select(identities.c.number).where(identities.c.number == selection.identity)) is None:
+            raise RequestError(f"there is no identity {selection.identity}", status=404)
         chosen = selected_faces(tx, selection)
         if not is_preview:
             _refuse_unseen(selection, len(chosen))

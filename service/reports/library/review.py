@@ -2,12 +2,12 @@
 
 from immich_facesets.dates import completed_years, read_date
 from immich_facesets.review.answers import answers_of, question_of
-from service.passes.group import GUARDRAILS
+
 from service.reports.library.shown import shown_face, slice_of
 from service.store.browsing.review_page import QueuedItem, review_page
 from service.store.browsing.review_page import ReviewPage as StoredPage
 from service.store.database import Store
-from service.store.named_values import read_value
+from service.store.named_values import GUARDRAILS, read_value
 from service.web.cursors import encode_cursor
 from service.web.library import review as shown
 

@@ -209,7 +209,9 @@ class TestErasing:
     def test_merged_people_are_forgotten_as_one(self, library: Moderated) -> None:
         number = her(library)
         library.decide(MergePeople(numbers=(number,), into=1))
-        library.decide(ForgetPerson(identity=number, confirm=number))
+        with pytest.raises(RequestError, match=f"identity {number} was merged into 1: .* name 1"):
+            library.decide(ForgetPerson(identity=number, confirm=number))
+        library.decide(ForgetPerson(identity=1, confirm=1))
         assert set(members(library).values()) == {3}
         with pytest.raises(RequestError, match="was erased"):
             library.decide(NameIdentity(identity=1, label="x"))

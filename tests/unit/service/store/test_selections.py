@@ -81,6 +81,9 @@ def test_a_batch_selects_before_its_first_request(library: Moderated) -> None:
 def test_a_selection_without_a_face_and_one_beside_faces_are_refused(library: Moderated) -> None:
     with pytest.raises(RequestError, match="no face of identity 1 is within these limits"):
         library.decide(RejectFaces(select=FaceSelection(identity=1, farther_than=1.5, count=0)))
+    with pytest.raises(RequestError, match="there is no identity 999") as caught:
+        library.decide(RejectFaces(select=FaceSelection(identity=999, count=0)))
+    assert caught.value.status == 404
     for plain in (
         {"action": "reject"},
         {"action": "reject", "faces": []},
