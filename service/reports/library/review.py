@@ -2,7 +2,6 @@
 
 from immich_facesets.dates import completed_years, read_date
 from immich_facesets.review.answers import answers_of, question_of
-
 from service.reports.library.shown import shown_face, slice_of
 from service.store.browsing.review_page import QueuedItem, review_page
 from service.store.browsing.review_page import ReviewPage as StoredPage
