@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -111,6 +112,18 @@ async def test_one_key_on_a_terminal_merges_two_halves_of_a_person(journey: Jour
         await pressed(shown, "q", "", code=0)
     async with on_terminal(journey.environ, journey.data.parent, *command) as shown:
         await pressed(shown, "s", "1 question left: 'immich-facesets review' asks again.", code=0)
+    assert await pairs(journey) == [(number, NEW)]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    own = {"FACESETS_LISTEN": f"127.0.0.1:{port}", "FACESETS_TOKEN": "a token for the tests alone"}
+    async with serving(journey, own) as (_, client):
+        async with on_terminal({**journey.environ, **own}, journey.data.parent, *command) as shown:
+            await pressed(shown, "?", "There is nothing more to review.", code=0)
+            assert f"http://127.0.0.1:{port}/api/crops/" in shown.printed
+        (made, *_) = (await client.get("api/decisions")).json()["decisions"]
+        assert (made["kind"], made["made_from"]) == ("later", "api")
+        assert (await client.post(f"api/decisions/{made['id']}/undo", json={})).status_code == 200
+    assert (await journey.sync()).code == 0
     assert await pairs(journey) == [(number, NEW)]
     async with on_terminal(journey.environ, journey.data.parent, *command) as shown:
         await pressed(shown, "y", "There is nothing more to review.", code=0)

@@ -1,8 +1,10 @@
 """The stored review queue: written by a grouping, shortened by decisions, and never holding what was answered."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
+from counted_statements import counted_statements
 from moderated_library import Moderated
 from sqlalchemy import Connection, select
 
@@ -15,15 +17,18 @@ from immich_facesets.moderation.requests import (
     RejectFaces,
     Request,
     SplitPerson,
+    StateBirthDate,
     UndoDecision,
 )
 from immich_facesets.review.answers import answers_of
 from immich_facesets.review.items import Item
+from service.reports.library.review import ReviewReads
 from service.store import review_items
 from service.store import tables as t
 from service.store.browsing.review_page import review_page
 from service.store.browsing.slices import Slice
 from service.store.database import Store
+from service.web.library.review import ReviewQuery
 
 
 @pytest.fixture
@@ -84,6 +89,36 @@ def test_the_queue_is_read_in_the_order_of_benefit_a_page_at_a_time(library: Mod
     assert set(rest.faces) >= {face}
     only = library.store.read_now(review_page, Slice(9), "member")
     assert (only.total, [one.item for one in only.page.items]) == (1, [member(face, 1)])
+
+
+def test_the_number_of_statements_does_not_grow_with_the_page(library: Moderated) -> None:
+    faces = [library.face(f"p{place}") for place in range(7)]
+    items = [replace(member(face, 1, 2), evidence=((faces[0],), (library.face("p8"),))) for face in faces]
+    write(library, *items)
+    counts = []
+    for limit in (1, 7):
+        with counted_statements(library.store) as sent:
+            found = library.store.read_now(review_page, Slice(limit))
+        assert len(found.page.items) == limit
+        counts.append(len(sent))
+    assert counts[0] == counts[1]
+
+
+def test_ages_and_years_are_those_of_each_identity(library: Moderated) -> None:
+    library.decide(StateBirthDate(identity=1, birth_date="1990-05-01"))
+    face = library.face("p0")
+    write(library, replace(member(face, 1, 2), evidence=((face,), (library.face("p8"),))))
+    shown = asyncio.run(ReviewReads(library.store, "/below").page(ReviewQuery()))
+    (item,) = shown.items
+    assert item.face is not None
+    taken = item.face.taken
+    assert taken is not None
+    age = int(taken[:4]) - 1990 - (taken[5:10] < "05-01")
+    assert item.ages == (age, None)
+    assert [one.age for identity in item.identities for one in identity.evidence] == [age, None]
+    assert item.identities[0].birth_date == "1990-05-01"
+    assert (item.identities[0].first_date, item.identities[0].last_date) == (taken[:10], taken[:10])
+    assert item.identities[0].evidence[0].face.picture.places
 
 
 def test_a_row_stays_while_its_item_does(library: Moderated) -> None:
