@@ -1,4 +1,8 @@
-"""The answers to a question: the requests for decisions that each amounts to. There is no other way to decide."""
+"""
+The answers to a question: the requests for decisions that each amounts to. There is no other way to decide.
+
+A person answers, so an answer that adds faces to a locked identity does so.
+"""
 
 from collections.abc import Mapping
 from typing import assert_never
@@ -71,7 +75,8 @@ def answers_of(item: Item, labels: Mapping[int, str] = {}) -> tuple[Answer, ...]
 def _of_pair(item: Item, labels: Mapping[int, str]) -> tuple[Answer, ...]:
     one, two = item.identities
     into, other = (one, two) if _weight(item, 0, labels) >= _weight(item, 1, labels) else (two, one)
-    merge = MergePeople(numbers=(other,), into=into, label=labels.get(into) if other in labels else None)
+    label = labels.get(into) if other in labels else None
+    merge = MergePeople(numbers=(other,), into=into, label=label, even_if_locked=True)
     return (
         Answer(key="y", meaning=f"{one} and {two} are one person, {into} from now on", requests=(merge,)),
         Answer(key="n", meaning="two people", requests=(KeepTwoApart(identity=one, other=two),)),
@@ -97,7 +102,9 @@ def _of_mixed(item: Item) -> tuple[Answer, ...]:
 def _of_face(item: Item) -> tuple[Answer, ...]:
     faces, (own, *others) = (item.face_id or 0,), item.identities
     found = (
-        Answer(key=key, meaning=f"identity {one}", requests=(ConfirmFaces(faces=faces, identity=one),))
+        Answer(
+            key=key, meaning=f"identity {one}", requests=(ConfirmFaces(faces=faces, identity=one, even_if_locked=True),)
+        )
         for key, one in zip("yo", item.identities, strict=False)
     )
     reject = tuple(RejectFaces(faces=faces, identity=number) for number in item.identities)

@@ -15,7 +15,7 @@ def doubtful_faces(report: GroupingReport, gallery: Gallery, points: OperatingPo
     others = _between_two(report) | {face for one in report.contradicted for face in one.face_ids}
     for one in report.doubtful:
         if one.face_id not in others and gallery.owner_of.get(one.face_id) == one.identity:
-            is_near = one.other is not None and one.to_other <= points.cluster
+            is_near = one.other is not None and gallery.size(one.other) > 0 and one.to_other <= points.cluster
             numbers = (one.identity, one.other) if is_near and one.other is not None else (one.identity,)
             reason: Reason = "nearer_to_another" if is_near and one.to_other < one.distance else "far"
             yield _of_face(one.face_id, numbers, one.probability, gallery, reason)

@@ -10,6 +10,7 @@ from immich_facesets.review.evidence import Gallery
 from immich_facesets.review.face_questions import doubtful_faces, faces_between, second_faces, unexamined
 from immich_facesets.review.items import Item, rank
 from immich_facesets.review.people_questions import mixed, nearly, pairs
+from immich_facesets.review.settling import NOTHING_SETTLED, Settled
 from immich_facesets.spaces import OperatingPoints
 
 LEAST_PROBABILITY = 0.1
@@ -23,20 +24,20 @@ def find_items(
     *,
     points: OperatingPoints,
     never_exported: Collection[int] = (),
-    parted: Collection[tuple[int, int]] = (),
+    settled: Settled = NOTHING_SETTLED,
     stored: Mapping[str, Item] = {},
 ) -> tuple[Item, ...]:
     """
     Return the questions that a finished grouping leaves, the most beneficial first.
 
     ``memberships``: as they are now; what no longer fits the report is left out. ``points``: the distances in use.
-    ``parted``: pairs of which a moderator moved faces from one to the other. ``stored``: the items of before, by key.
-    Their evidence is not chosen again while their basis is the same. Questions about faces of nobody stay where the report
+    ``settled``: the decisions; what they settle is neither asked nor held against other questions. ``stored``: the items
+    of before, by key. Their evidence is not chosen again while their basis is the same. Questions about faces of nobody stay where the report
     is of new faces alone.
     """
     gallery, hidden = Gallery(table, memberships), frozenset(never_exported)
-    divided = {item.identities[0]: item for item in mixed(gallery, points)}
-    alike = {pair: item for pair, item in pairs(report, gallery, points).items() if pair not in parted}
+    divided = {item.identities[0]: item for item in mixed(gallery, points) if not settled.leaves(item)}
+    alike = {pair: item for pair, item in pairs(report, gallery, points).items() if not settled.leaves(item)}
     of_faces = [*second_faces(report, gallery), *faces_between(report, gallery)]
     of_faces += doubtful_faces(report, gallery, points)
     if report.guardrails is None:

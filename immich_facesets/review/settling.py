@@ -15,6 +15,10 @@ class Settled:
     constraints: Constraints
     locked: Collection[int] = ()
 
+    def leaves(self, item: Item) -> bool:
+        """Return whether a question is answered, or put off as it is."""
+        return self.is_answered(item) or self.is_put_off(item)
+
     def is_answered(self, item: Item) -> bool:
         """Return whether a decision answers a question, or leaves nothing to ask."""
         after = self.constraints
@@ -69,3 +73,6 @@ class Settled:
             return sorted(found)
         subjects = [tuple(sorted(item.identities)), *((number,) for number in item.identities)]
         return [after.later_identities[one] for one in subjects if one in after.later_identities]
+
+
+NOTHING_SETTLED = Settled(Constraints())

@@ -164,7 +164,7 @@ class Group:
             await self._store.read(identities.all_memberships),
             points=decided.points,
             never_exported=before.never_exported,
-            parted=before.parted,
+            settled=before.settled,
             stored=before.items,
         )
         await self._store.write(review_items.write_queue, found)

@@ -12,7 +12,7 @@ from immich_facesets.review.settling import Settled
 from service.store.chunks import chunks
 from service.store.decisions import constraints_now
 from service.store.spaces import active_space
-from service.store.tables import identities, review_items
+from service.store.tables import faces, identities, review_items
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +20,19 @@ class StoredQueue:
     """
     The stored items by key, and what else a new queue depends on beside the grouping.
 
-    ``never_exported``: identities. ``parted``: pairs of which a moderator moved faces from one to the other.
+    ``never_exported``: identities. ``settled``: the decisions.
     """
 
     items: Mapping[str, Item]
     never_exported: frozenset[int]
-    parted: frozenset[tuple[int, int]]
+    settled: Settled
 
 
 def stored_queue(tx: Connection) -> StoredQueue:
     """Return the stored queue, for the next one."""
     items = {row.key: item_of(row) for row in tx.execute(select(review_items))}
     hidden = tx.scalars(select(identities.c.number).where(identities.c.never_export.is_(True)))
-    return StoredQueue(items, frozenset(hidden), constraints_now(tx, active_space(tx) or "").parted)
+    return StoredQueue(items, frozenset(hidden), _settled(tx))
 
 
 def write_queue(tx: Connection, found: Sequence[Item]) -> int:
@@ -41,9 +41,11 @@ def write_queue(tx: Connection, found: Sequence[Item]) -> int:
 
     Only rows that differ are written. Return how many items there are.
     """
-    settled = Settled(constraints_now(tx, active_space(tx) or ""), _locked(tx))
+    settled = _settled(tx)
     before = {row.key: row for row in tx.execute(select(review_items))}
-    items = {item.key: item for item in found if not _leaves(item, settled)}
+    there = _faces_there(tx, {item.face_id for item in found if item.face_id is not None})
+    left = (item for item in found if item.face_id is None or item.face_id in there)
+    items = {item.key: item for item in left if not settled.leaves(item)}
     gone = [before[key].item_id for key in before.keys() - items.keys()]
     for some in chunks(sorted(gone)):
         tx.execute(delete(review_items).where(review_items.c.item_id.in_(some)))
@@ -58,25 +60,34 @@ def write_queue(tx: Connection, found: Sequence[Item]) -> int:
 
 
 def drop_settled(tx: Connection, after: Facts, moved: Collection[int]) -> None:
-    """Remove the items that decisions settle, of those that mention what these touched; ``moved``: faces that changed."""
+    """
+    Remove the items that decisions settle, of those that mention what these touched, and move those put off to the end.
+
+    ``moved``: faces that changed. An answer to a question about a mixed identity names its evidence, so it goes with that.
+    """
     settled = Settled(after.constraints, [number for number, one in after.identities.items() if one.is_locked])
-    numbers, faces = sorted(after.identities), sorted(after.faces)
+    numbers, face_ids = sorted(after.identities), sorted(after.faces)
     rows: dict[int, Any] = {}
     for some in chunks(numbers):
         about = or_(review_items.c.identity.in_(some), review_items.c.other.in_(some))
         rows |= {row.item_id: row for row in tx.execute(select(review_items).where(about))}
-    for some in chunks(faces):
+    for some in chunks(face_ids):
         rows |= {row.item_id: row for row in tx.execute(select(review_items).where(review_items.c.face_id.in_(some)))}
     of_nobody = select(review_items).where(review_items.c.identity.is_(None))
     rows |= {row.item_id: row for row in tx.execute(of_nobody)}
     touched = frozenset(moved)
-    gone = [
-        number
-        for number, row in rows.items()
-        if row.face_id in touched or not touched.isdisjoint(row.part) or _leaves(item_of(row), settled)
-    ]
+    gone = {number for number, row in rows.items() if _is_touched(row, touched) or settled.leaves(item_of(row))}
     for some in chunks(sorted(gone)):
         tx.execute(delete(review_items).where(review_items.c.item_id.in_(some)))
+    for number in sorted(rows.keys() - gone):
+        comes_last = settled.comes_last(item_of(rows[number]))
+        if comes_last != rows[number].comes_last:
+            tx.execute(update(review_items).where(review_items.c.item_id == number).values(comes_last=comes_last))
+
+
+def _is_touched(row: Any, touched: frozenset[int]) -> bool:
+    shown = [face for faces in row.evidence for face in faces] if row.kind == "mixed" else []
+    return row.face_id in touched or not touched.isdisjoint((*row.part, *shown))
 
 
 def item_of(row: Any) -> Item:
@@ -94,10 +105,6 @@ def item_of(row: Any) -> Item:
         basis=row.basis,
         evidence=tuple(tuple(faces) for faces in row.evidence),
     )
-
-
-def _leaves(item: Item, settled: Settled) -> bool:
-    return settled.is_answered(item) or settled.is_put_off(item)
 
 
 def _row(item: Item, settled: Settled, before: Any) -> dict[str, Any]:
@@ -126,5 +133,14 @@ def _row(item: Item, settled: Settled, before: Any) -> dict[str, Any]:
     return row | {"evidence": [], "basis": 0}  # removed and found again meanwhile: chosen by the next grouping
 
 
-def _locked(tx: Connection) -> list[int]:
-    return list(tx.scalars(select(identities.c.number).where(identities.c.is_locked.is_(True))))
+def _faces_there(tx: Connection, face_ids: Collection[int]) -> frozenset[int]:
+    """Return those of these faces that are there: one may have been erased since the grouping looked."""
+    found: set[int] = set()
+    for some in chunks(sorted(face_ids)):
+        found |= set(tx.scalars(select(faces.c.face_id).where(faces.c.face_id.in_(some))))
+    return frozenset(found)
+
+
+def _settled(tx: Connection) -> Settled:
+    locked = tx.scalars(select(identities.c.number).where(identities.c.is_locked.is_(True)))
+    return Settled(constraints_now(tx, active_space(tx) or ""), list(locked))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from immich_facesets.grouping.plan import FaceTable, GroupingReport, GroupingRules, Known
 from immich_facesets.review.finding import find_items
 from immich_facesets.review.items import Item
+from immich_facesets.review.settling import NOTHING_SETTLED, Settled
 from immich_facesets.spaces import OperatingPoints
 
 Who = NDArray[np.str_]
@@ -57,13 +58,18 @@ class Planted:
         self.library.memberships[face] = number
         self.moved.add(face)
 
-    def items(self, never_exported: Sequence[int] = ()) -> tuple[Item, ...]:
+    def items(self, never_exported: Sequence[int] = (), settled: Settled = NOTHING_SETTLED) -> tuple[Item, ...]:
         plan = self.library.plan()
         assert not plan.joins, "the planted mistakes stay"
         assert not plan.leaves, "the planted mistakes stay"
         library = self.library
         return find_items(
-            plan.report, library.table, library.memberships, points=library.points, never_exported=never_exported
+            plan.report,
+            library.table,
+            library.memberships,
+            points=library.points,
+            never_exported=never_exported,
+            settled=settled,
         )
 
     def shuffled(self, order: NDArray[np.intp]) -> "Planted":

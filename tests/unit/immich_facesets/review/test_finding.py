@@ -246,3 +246,30 @@ def test_an_answered_pair_is_never_asked_again(seed: int, cut: int) -> None:
     assert Settled(apart).is_answered(item)
     library.library.constraints = apart
     assert not [one for one in library.items() if one.kind == "merge" and not Settled(apart).is_answered(one)]
+
+
+def test_a_mixed_identity_that_a_person_answered_holds_nothing_against_other_questions() -> None:
+    library = clean()
+    others, wrong = sorted(library.library.faces_of(2))[:9], min(library.library.faces_of(3))
+    for face in (*others, wrong):
+        library.misplace(face, 1)
+    (asked,) = (item for item in library.items() if 1 in item.identities)
+    assert asked.kind == "mixed", "until then its faces are no questions of their own"
+    assert asked.evidence is not None
+    confirmed = frozenset(face for faces in asked.evidence for face in faces)
+    answered = Settled(Constraints(confirmed=confirmed, must=dict.fromkeys(confirmed, 1)))
+    assert wrong in {item.face_id for item in library.items(settled=answered)}
+    later = Settled(Constraints(later_identities={(1,): 5}, seen={5: asked.seen}))
+    assert wrong in {item.face_id for item in library.items(settled=later)}
+    locked = Settled(Constraints(), [1])
+    assert "mixed" not in {item.kind for item in library.items(settled=locked)}
+
+
+def test_a_doubtful_member_beside_an_identity_that_has_no_faces_any_more_is_asked_about_alone() -> None:
+    library = clean()
+    wrong = min(library.library.faces_of(2))
+    library.misplace(wrong, 1)
+    state, report = library.library, library.library.plan().report
+    now = {face: 3 if number == 2 else number for face, number in state.memberships.items()}
+    (item,) = (one for one in find_items(report, state.table, now, points=POINTS) if one.face_id == wrong)
+    assert item.identities == (1,)

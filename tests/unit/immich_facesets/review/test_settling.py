@@ -136,7 +136,7 @@ def test_evidence_that_hardly_moves_is_the_same() -> None:
 
 def test_answers_are_requests_for_decisions() -> None:
     yes, no, later = answers_of(PAIR)
-    assert yes.requests == (MergePeople(numbers=(7,), into=3),)
+    assert yes.requests == (MergePeople(numbers=(7,), into=3, even_if_locked=True),)
     assert no.requests == (KeepTwoApart(identity=3, other=7),)
     assert later.requests == (PutOff(identity=3, other=7, seen=PAIR.seen),)
     assert question_of(PAIR) == "are identity 3 and identity 7 one person?"
@@ -144,9 +144,9 @@ def test_answers_are_requests_for_decisions() -> None:
 
 def test_the_named_one_of_two_stays_and_of_two_names_its_own() -> None:
     yes, *_ = answers_of(PAIR, {7: "Ada"})
-    assert yes.requests == (MergePeople(numbers=(3,), into=7),)
+    assert yes.requests == (MergePeople(numbers=(3,), into=7, even_if_locked=True),)
     yes, *_ = answers_of(PAIR, {3: "Ada", 7: "Adele"})
-    assert yes.requests == (MergePeople(numbers=(7,), into=3, label="Ada"),)
+    assert yes.requests == (MergePeople(numbers=(7,), into=3, label="Ada", even_if_locked=True),)
 
 
 def test_a_mixed_identity_is_confirmed_or_split() -> None:
@@ -171,8 +171,8 @@ def test_of_two_faces_of_a_picture_one_or_both_are_the_person() -> None:
 
 def test_a_face_is_of_one_or_the_other_or_of_neither() -> None:
     one, other, neither, later = answers_of(BETWEEN)
-    assert one.requests == (ConfirmFaces(faces=(5,), identity=3),)
-    assert other.requests == (ConfirmFaces(faces=(5,), identity=7),)
+    assert one.requests == (ConfirmFaces(faces=(5,), identity=3, even_if_locked=True),)
+    assert other.requests == (ConfirmFaces(faces=(5,), identity=7, even_if_locked=True),)
     assert neither.requests == (RejectFaces(faces=(5,), identity=3), RejectFaces(faces=(5,), identity=7))
     assert later.requests == (PutOff(faces=(5,), seen=BETWEEN.seen),)
     assert [one.key for one in answers_of(replace(MEMBER, identities=(3,), faces=(40,)))] == ["y", "n", "?"]

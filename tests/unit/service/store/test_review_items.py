@@ -218,6 +218,35 @@ def test_what_was_put_off_as_a_whole_comes_last(library: Moderated) -> None:
     assert write(library, pair(1, 2), pair(1, 3, settles=50)) == ["merge 1 2", "merge 1 3"]
 
 
+def test_what_is_put_off_goes_to_the_end_at_once(library: Moderated) -> None:
+    assert write(library, pair(1, 2), pair(1, 3, settles=50)) == ["merge 1 3", "merge 1 2"]
+    done = library.decide(PutOff(identity=3))
+    assert keys(library) == ["merge 1 2", "merge 1 3"]
+    library.decide(UndoDecision(decision=done.decisions[0]))
+    assert keys(library) == ["merge 1 3", "merge 1 2"]
+
+
+def test_a_question_about_a_mixed_identity_goes_when_a_face_that_it_shows_is_moved(library: Moderated) -> None:
+    faces = tuple(library.face(f"p{place}") for place in range(4))
+    mixed = replace(pair(1), kind="mixed", reason="two_parts", part=faces[:2], evidence=((faces[3],), faces[:1]))
+    write(library, mixed)
+    library.decide(RejectFaces(faces=(faces[2],)))
+    assert keys(library) == [mixed.key], "it is not shown"
+    library.decide(RejectFaces(faces=(faces[3],)))
+    assert keys(library) == [], "its answers would take the rejection back"
+
+
+def test_a_person_who_answers_adds_to_a_locked_identity(library: Moderated) -> None:
+    library.decide(LockIdentity(identity=1))
+    yes, *_ = answers_of(pair(1, 2))
+    library.decide(*yes.requests)
+    assert library.number("p7") == 1
+
+
+def test_a_question_about_a_face_that_is_gone_is_not_written(library: Moderated) -> None:
+    assert write(library, member(999_999, 1, 2), pair(1, 2)) == ["merge 1 2"]
+
+
 def test_an_item_goes_with_its_face(library: Moderated) -> None:
     face = library.face("p0")
     write(library, member(face, 1), pair(1, 2))
