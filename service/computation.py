@@ -1,6 +1,7 @@
 """Long computations beside the event loop, which end soon after their caller is cancelled."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from threading import Event
 from typing import ParamSpec, TypeVar
@@ -19,8 +20,8 @@ async def compute(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
     """
     Call a blocking function in a thread.
 
-    A thread cannot be killed, and the process waits for it before it exits. So when the caller is cancelled, the
-    function ends at its next checkpoint.
+    A thread cannot be killed. So when the caller is cancelled, the function ends at its next checkpoint, and the caller
+    waits for that: what the function writes is no longer under way when a lock of the caller is free again.
     """
     abandoned = Event()
 
@@ -32,7 +33,12 @@ async def compute(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
         with checked_by(check):
             return function(*args, **kwargs)
 
+    thread = asyncio.ensure_future(asyncio.to_thread(work))
     try:
-        return await asyncio.to_thread(work)
-    finally:
+        return await asyncio.shield(thread)
+    except asyncio.CancelledError:
         abandoned.set()
+        await asyncio.wait([thread])
+        with contextlib.suppress(Exception, asyncio.CancelledError):
+            thread.result()  # nobody awaits it any more
+        raise

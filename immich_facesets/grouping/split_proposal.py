@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.checkpoints import checkpoint
 from immich_facesets.grouping.centroids import Centroids, cosine_distances
 from immich_facesets.grouping.contemporaries import Contemporaries, YearSums
 from immich_facesets.grouping.face_table import FaceTable, Rows
@@ -111,6 +112,11 @@ class _Joining:
         self._margin = rules.margin
         self._groups: list[Rows] = sorted(groups, key=lambda rows: (-len(rows), rows[0]))
         self._years: list[YearSums] = [self._contemporaries.year_sums(rows) for rows in self._groups]
+        self._matrix = self._centroids.matrix(self._groups)
+        self._distances = np.zeros((len(self._groups),) * 2)
+        self._is_apart = np.zeros((len(self._groups),) * 2, dtype=np.bool_)
+        for place in range(len(self._groups)):
+            self._compare(place)
 
     def parts(self) -> list[Rows]:
         """
@@ -124,8 +130,27 @@ class _Joining:
             if is_clear:
                 self._groups[one] = np.sort(np.concatenate([self._groups[one], self._groups[other]]))
                 self._years[one] = self._contemporaries.year_sums(self._groups[one])
-            del self._groups[other], self._years[other]
+                self._matrix[one] = self._centroids.of(self._groups[one])
+                self._compare(one)
+            self._drop(other)
         return self._groups
+
+    def _compare(self, one: int) -> None:
+        """Compare a group with all groups."""
+        checkpoint()
+        row = cosine_distances(self._matrix[[one]], self._matrix)[0]
+        are_apart = [
+            place != one and self._are_apart(one, place, float(distance)) for place, distance in enumerate(row)
+        ]
+        self._distances[one] = self._distances[:, one] = row
+        self._is_apart[one] = self._is_apart[:, one] = are_apart
+
+    def _drop(self, place: int) -> None:
+        del self._groups[place], self._years[place]
+        self._matrix = np.delete(self._matrix, place, axis=0)
+        for axis in (0, 1):
+            self._distances = np.delete(self._distances, place, axis=axis)
+            self._is_apart = np.delete(self._is_apart, place, axis=axis)
 
     def _nearest_pair(self) -> tuple[int, int, bool] | None:
         """
@@ -133,30 +158,17 @@ class _Joining:
 
         It is doubtful where the smaller could as well be the person of a third, which is not the larger one's.
         """
-        matrix = self._centroids.matrix(self._groups)
-        distances = cosine_distances(matrix, matrix)
-        count = len(self._groups)
-        is_apart = np.zeros((count, count), dtype=np.bool_)
-        for one in range(count):
-            for other in range(one + 1, count):
-                is_apart[one, other] = is_apart[other, one] = self._are_apart(one, other, float(distances[one, other]))
-        open_pairs = [
-            (float(distances[one, other]), one, other)
-            for one in range(count)
-            for other in range(one + 1, count)
-            if not is_apart[one, other]
-        ]
-        if not open_pairs:
+        is_open = np.triu(~self._is_apart, k=1)
+        if not is_open.any():
             return None
-        distance, one, other = min(open_pairs)
+        distances = np.where(is_open, self._distances, np.inf)
+        one, other = divmod(int(np.argmin(distances)), len(distances))
+        distance = float(distances[one, other])
         if distance > self._far:
             return one, other, False
-        rivals = [
-            third
-            for third in range(count)
-            if third not in (one, other) and is_apart[one, third] and not is_apart[other, third]
-        ]
-        return one, other, all(distances[other, third] - distance >= self._margin for third in rivals)
+        is_rival = self._is_apart[one] & ~self._is_apart[other]
+        is_rival[[one, other]] = False
+        return one, other, bool((self._distances[other, is_rival] - distance >= self._margin).all())
 
     def _are_apart(self, one: int, other: int, distance: float) -> bool:
         """Return whether two groups are two people: by the faces of the same years, or as far as strangers."""

@@ -110,9 +110,10 @@ class Metrics:
         self._longest_lag = 0.0
 
     def count_run(self, *, kind: str, outcome: str, ended_at: float) -> None:
-        """Count a finished sync; ``ended_at`` in seconds since the epoch."""
+        """Count a finished job; ``ended_at`` in seconds since the epoch. An export is no sync."""
         self.sync_runs.labels(kind, outcome).inc()
-        self.last_sync.labels(outcome).set(ended_at)
+        if kind != "export":
+            self.last_sync.labels(outcome).set(ended_at)
 
     def count_request(self, *, remote: str, route: str, status: str, seconds: float) -> None:
         self.requests.labels(remote, route, status).inc()

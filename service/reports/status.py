@@ -34,7 +34,7 @@ class FacesToRead(msgspec.Struct, frozen=True, kw_only=True):
 async def faces_to_read(store: Store, now: datetime) -> FacesToRead | None:
     """Return what the running sync has yet to read; None while none runs or nothing is due."""
     latest = await store.read(runs.last_runs)
-    if not latest or latest[0].outcome is not None:
+    if not latest or latest[0].outcome is not None or latest[0].kind == "export":
         return None
     due, lately = await store.read(face_readings.count_readings, now, now - _RATE_SPAN)
     if not due:

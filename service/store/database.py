@@ -238,6 +238,9 @@ class Store:
         self.engine = engine
         self._lock = lock
         self._changes = 0
+        self._of_reads: dict[str, Any] = {"facesets_read_only": True}
+        if engine.dialect.name == "postgresql":  # there a transaction sees what others commit, but at this level
+            self._of_reads["isolation_level"] = "REPEATABLE READ"
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-reader")
 
@@ -282,7 +285,7 @@ class Store:
     def read_now(self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """``read`` for callers without an event loop."""
         try:
-            with self.engine.connect().execution_options(facesets_read_only=True) as connection, connection.begin():
+            with self.engine.connect().execution_options(**self._of_reads) as connection, connection.begin():
                 return function(connection, *args, **kwargs)
         except SQLAlchemyError as error:
             raise database_error(error) from error

@@ -67,6 +67,5 @@ class Proposals:
         means = await self._figures.means()
         others = [one for one in sorted(means) if one != number]
         vectors = [means[one].vector for one in others]
-        return OtherIdentities(
-            np.array(others, dtype=np.int64), np.array(vectors, dtype=np.float32).reshape(len(vectors), -1)
-        )
+        stacked = np.stack(vectors) if vectors else np.zeros((0, 1), dtype=np.float32)
+        return OtherIdentities(np.array(others, dtype=np.int64), stacked)

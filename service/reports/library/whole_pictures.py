@@ -38,6 +38,7 @@ class WholePictures:
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._folder = context.settings.data_dir / "previews"
+        self._preparing = asyncio.Lock()
         self._is_clean = False
 
     async def show(self, sha256: str) -> bytes | None:
@@ -46,12 +47,15 @@ class WholePictures:
 
         ``TransientError`` where neither source nor embedder answer now, ``ItemError`` where it cannot be read.
         """
+        found = await self._context.store.read(whole_picture, sha256)
+        if found is None:
+            self._kept.pop(sha256, None)
+            return None
         if sha256 in self._kept:
             self._kept.move_to_end(sha256)
             return self._kept[sha256]
         async with self._places:
-            found = await self._context.store.read(whole_picture, sha256)
-            image = None if found is None else await self._read(found)
+            image = await self._read(found)
         if image is not None:
             self._kept[sha256] = image
             while len(self._kept) > _MOST_KEPT:
@@ -95,8 +99,9 @@ class WholePictures:
         return answer.cut.image
 
     async def _fetched(self, source: Source, asset: Asset) -> Staged:
-        with disk_trouble(self._folder):
-            await asyncio.to_thread(self._prepare)
+        async with self._preparing:
+            with disk_trouble(self._folder):
+                await asyncio.to_thread(self._prepare)
         return await source.fetch(asset, self._folder)
 
     def _prepare(self) -> None:

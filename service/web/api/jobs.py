@@ -43,7 +43,8 @@ async def cancel_job(request: web.Request) -> web.StreamResponse:
     number = number_in(request, "job")
     if not request.app[CONTEXT].cancel_job(number):
         job = await _job(request)
-        raise RequestError(f"job {job.id} has ended: {job.outcome}", status=409)
+        state = "is ending" if job.outcome is None else f"has ended: {job.outcome}"
+        raise RequestError(f"job {job.id} {state}", status=409)
     return json_answer(CancelAnswer(cancelling=number), status=202)
 
 

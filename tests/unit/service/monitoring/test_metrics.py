@@ -46,6 +46,7 @@ async def test_prometheus_reads_the_state_of_the_board() -> None:
 def test_what_is_counted_can_be_read() -> None:
     metrics = Metrics(ProgressBoard(), version="1")
     metrics.count_run(kind="full", outcome="done", ended_at=1000.0)
+    metrics.count_run(kind="export", outcome="done", ended_at=2000.0)  # no sync
     metrics.count_request(remote="Immich", route="/api/assets/{id}", status="200", seconds=0.2)
     metrics.count_download(source="anna", size_bytes=2048)
     metrics.count_embedded(faces=3)

@@ -110,3 +110,13 @@ async def test_before_the_first_grouping_there_are_no_proposals_and_a_message_sa
         for part in ("similar", "parts"):
             problem = await told(client, f"1/{part}", status=503)
             assert "run 'immich-facesets sync' first" in problem["detail"]
+
+
+async def test_the_only_identity_has_proposals_without_a_rival(store: Store) -> None:
+    fill(store, BrowsedLibrary(sizes=(40,), dimension=64))
+    store.write_now(write_thresholds, replace(invented_thresholds(), space=SPACE))
+    run(store, delete(memberships).where(memberships.c.face_id.in_(members(store, 1)[::4])))
+    async with asking(store) as client:
+        found = await told(client, "1/similar")
+    assert found["total"] > 0
+    assert {(one["rival"], one["rival_distance"]) for one in found["faces"]} == {(None, None)}

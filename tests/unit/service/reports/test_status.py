@@ -32,6 +32,12 @@ async def test_the_time_left_follows_the_readings_of_the_last_minute(store: Stor
     assert await faces_to_read(store, now) == FacesToRead(pictures=150, seconds_left=150 * 60 / lately)
 
 
+async def test_an_export_reads_no_faces(store: Store) -> None:
+    listed(store, 200)
+    store.write_now(runs.begin_run, "export", ["anna"], NOON)
+    assert await faces_to_read(store, NOON) is None
+
+
 async def test_what_one_answer_settled_is_no_measure_of_the_readings(store: Store) -> None:
     listed(store, 200)
     settled = [f"a{number:03}" for number in range(150)]

@@ -13,7 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from builders import NOON, RECIPE, RULES, WORTH_FETCHING, asset, content, face_answer, hint, one_identity, plans
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from immich_facesets.assets import Asset, Person
@@ -34,6 +34,7 @@ from service.store import (
     members,
     runs,
     sources,
+    tables,
 )
 from service.store.database import DataLock, Store, migrate, open_engine
 from service.store.database_errors import database_error
@@ -455,6 +456,17 @@ def test_a_second_service_on_one_data_folder_is_turned_away(tmp_path: Path) -> N
         pass
     with DataLock(tmp_path):
         pass
+
+
+def test_a_read_sees_one_state_although_others_commit_meanwhile(store: Store) -> None:
+    def count_twice(tx: Connection) -> tuple[int, int]:
+        numbers = select(func.count()).select_from(tables.sync_runs)
+        before = tx.scalar(numbers)
+        store.write_now(runs.begin_run, "full", ["anna"], NOON)
+        return before or 0, tx.scalar(numbers) or 0
+
+    assert store.read_now(count_twice) == (0, 0)
+    assert len(store.read_now(runs.last_runs)) == 1
 
 
 def test_a_transaction_that_fails_leaves_no_trace(store: Store) -> None:
