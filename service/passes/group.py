@@ -150,8 +150,8 @@ class Group:
             if is_done:
                 log.info("space_in_use", space=space, before=active)
             return is_done
-        if decided.plan.is_empty:
-            return True
+        if decided.plan.is_empty:  # its report speaks of the faces before a decision, too
+            return await store.read(decisions.last_id) == last
         return await store.write(identities.apply_grouping, decided.plan, now, last)
 
     async def _write_queue(self, decided: Decided) -> None:

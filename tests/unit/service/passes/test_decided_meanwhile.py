@@ -60,6 +60,17 @@ async def test_a_face_that_is_moved_meanwhile_stays_where_it_was_moved(library: 
     assert clock.looks >= 4, "the grouping was computed anew"
 
 
+async def test_a_grouping_without_changes_is_computed_anew_too_as_its_report_is_of_before(
+    library: Moderated, tmp_path: Path
+) -> None:
+    await group(library, Moderator(library, iter(())), tmp_path)
+    calm, clock = Moderator(library, iter(())), Moderator(library, iter([2]))
+    await group(library, calm, tmp_path / "calm")
+    await group(library, clock, tmp_path / "decided")
+    assert library.number("p0") == 2
+    assert clock.looks > calm.looks
+
+
 async def test_a_moderator_who_never_rests_leaves_the_rest_to_the_next_sync(library: Moderated, tmp_path: Path) -> None:
     library.add(1)
     with pytest.raises(TransientError, match="the next sync groups them"):
