@@ -150,7 +150,7 @@ class Group:
             if is_done:
                 log.info("space_in_use", space=space, before=active)
             return is_done
-        if decided.plan.is_empty:  # its report speaks of the faces before a decision, too
+        if decided.plan.is_empty:  # its report is of the faces before a decision, too
             return await store.read(decisions.last_id) == last
         return await store.write(identities.apply_grouping, decided.plan, now, last)
 
