@@ -1,7 +1,7 @@
 """Decisions from an export: appended with who made them and when, and applied, in one transaction."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -53,6 +53,8 @@ def import_decisions(tx: Connection, lines: Sequence[Line], now: datetime) -> Im
         decision = renumbered(line.decision, numbers)
         if isinstance(decision, Undo):
             decision = Undo(ids[line.undoes or ""])
+        if isinstance(decision, Forget):
+            decision = _with_identities_here(tx, decision)
         members = renumbered_parts(line.members, numbers)
         ids[line.uid] = record_decision(
             tx,
@@ -98,33 +100,46 @@ def _answer(lines: Sequence[Line], new: Sequence[Line], numbers: Mapping[int, in
 def _plan(
     tx: Connection, lines: Sequence[Line], before: Mapping[int, Record]
 ) -> tuple[Sequence[Line], Mapping[int, int]]:
-    """Return the lines that are not here, and the number here of each identity; before a first grouping it is the same."""
+    """Return the lines that are not here, and the number here of each identity; before a first grouping no face tells it."""
     known = {one.uid: one for one in before.values()}
     new = _without_forgotten(tx, [line for line in lines if line.uid not in known])
-    mentioned = {number for line in new for number in _numbers(line)}
-    shared = shared_numbers(lines, known)
-    if (space := active_space(tx)) is None:
-        return new, {number: number for number in mentioned} | shared
-    members = all_memberships(tx)
-    found = [_with_places(tx, space, line, members) for line in new]
-    refs = {ref for line in found for ref in _refs(line)}
-    find = finder(tx, space, {ref.sha256 for ref in refs})
-    owner_of = {ref: members[face] for ref in refs if (face := find(ref)) is not None and face in members}
+    found = [_with_places(tx, line) for line in new]
+    owner_of = _owners(tx, {ref for line in found for ref in _refs(line)})
     used = {*tx.scalars(select(identities.c.number)), *(n for one in before.values() for n in numbers_in(one.decision))}
+    shared = shared_numbers(lines, known)
     return new, translation(found, owner_of, used, max([highest_number(tx), *used]) + 1, shared)
 
 
-def _with_places(tx: Connection, space: str, line: Line, members: Mapping[int, int]) -> Line:
+def _owners(tx: Connection, refs: Collection[FaceRef]) -> dict[FaceRef, int]:
+    """Return the identity of each member face that one of these references leads to; none before a first grouping."""
+    if (space := active_space(tx)) is None:
+        return {}
+    members, find = all_memberships(tx), finder(tx, space, {ref.sha256 for ref in refs})
+    return {ref: members[face] for ref in refs if (face := find(ref)) is not None and face in members}
+
+
+def _mostly_at(tx: Connection, places: Collection[FaceRef]) -> list[int]:
+    """Return the identities that have most of their faces at these places, the one with most faces there first."""
+    there, sizes = Counter(_owners(tx, places).values()), Counter(all_memberships(tx).values())
+    return [number for number, count in there.most_common() if 2 * count > sizes[number]]
+
+
+def _with_places(tx: Connection, line: Line) -> Line:
     """Return a line; one that forgets a person has the faces here at its places, where these are most of an identity."""
     if not isinstance(line.decision, Forget):
         return line
     places = places_here(tx, line.decision)
-    find = finder(tx, space, {ref.sha256 for ref in places})
-    owners = Counter(members[face] for ref in places if (face := find(ref)) is not None and face in members)
-    best = owners.most_common(1)
-    if not best or 2 * best[0][1] <= sum(number == best[0][0] for number in members.values()):
+    if not (best := _mostly_at(tx, places)[:1]):
         return line
-    return msgspec.structs.replace(line, members=(Part(line.decision.identity, tuple(places)),))
+    there = tuple(ref for ref, number in _owners(tx, places).items() if number in best)
+    return msgspec.structs.replace(line, members=(Part(line.decision.identity, there),))
+
+
+def _with_identities_here(tx: Connection, forget: Forget) -> Forget:
+    """Return a decision that forgets every identity here that is mostly of the person, and what was merged into these."""
+    numbers = {forget.identity, *forget.merged, *_mostly_at(tx, places_here(tx, forget))}
+    numbers |= set(tx.scalars(select(identities.c.number).where(identities.c.merged_into.in_(numbers))))
+    return msgspec.structs.replace(forget, merged=tuple(sorted(numbers - {forget.identity})))
 
 
 def _without_forgotten(tx: Connection, lines: Sequence[Line]) -> list[Line]:

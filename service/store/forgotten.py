@@ -15,7 +15,7 @@ from immich_facesets.moderation.erasing import digest_of, faces_at, imported_mar
 from immich_facesets.moderation.records import Record
 from service.store.chunks import chunks
 from service.store.decisions import all_records
-from service.store.tables import contents, erasures, faces, forgotten_faces, forgotten_marks, sources
+from service.store.tables import contents, erasures, faces, forgotten_faces, forgotten_marks, imported_faces, sources
 from service.store.upsert import upsert
 
 
@@ -134,8 +134,9 @@ def places_here(tx: Connection, forget: Forget) -> list[FaceRef]:
     wanted: dict[str, list[Box]] = {}
     for one in forget.places:
         wanted.setdefault(one.digest, []).append(one.box)
-    known = tx.scalars(select(contents.c.sha256).order_by(contents.c.sha256)) if wanted else ()
-    return [FaceRef(sha256, box) for sha256 in known for box in wanted.get(digest_of(forget.salt, sha256), ())]
+    sorted_there = select(imported_faces.c.sha256).where(imported_faces.c.sha256.is_not(None))
+    known = tx.scalars(select(contents.c.sha256).union(sorted_there)) if wanted else ()
+    return [FaceRef(sha256, box) for sha256 in sorted(known) for box in wanted.get(digest_of(forget.salt, sha256), ())]
 
 
 def _salts(tx: Connection) -> list[str]:

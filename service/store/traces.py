@@ -55,11 +55,11 @@ class Traces:
     copies: Sequence[str] = field(repr=False)
 
 
-def traces_of(tx: Connection, numbers: frozenset[int], further: Iterable[FaceRef] = ()) -> Traces:
+def traces_of(tx: Connection, numbers: frozenset[int], further: Collection[FaceRef] = ()) -> Traces:
     """
     Return all that is known of the person with these numbers.
 
-    ``further``: places at which another installation forgot faces of the person.
+    ``further``: places at which another installation forgot faces of the person; members of others go, too.
     """
     space = active_space(tx) or ""
     made = [one for one in all_records(tx) if not isinstance(one.decision, Forget)]
@@ -67,15 +67,13 @@ def traces_of(tx: Connection, numbers: frozenset[int], further: Iterable[FaceRef
     members = dict(_members(tx, numbers))
     refs = set(members.values()) | _not_of_others(tx, space, made, numbers, _said(tx, space, made, numbers, known))
     refs |= set(further)
-    places: dict[str, list[Box]] = {}
-    for ref in refs:
-        places.setdefault(ref.sha256, []).append(ref.box)
+    places = _by_content(refs)
     names = frozenset(_names(tx, numbers, known, made))
     directories = _directories(tx, numbers)
     return Traces(
         numbers,
         places,
-        frozenset(members) | _faces_there(tx, places, numbers),
+        frozenset(members) | _faces_there(tx, places, numbers) | _faces_there(tx, _by_content(further)),
         known,
         names | {name_key(one.rpartition("/")[2]) for one in directories},
         frozenset(_imported(tx, known, places)),
@@ -83,6 +81,13 @@ def traces_of(tx: Connection, numbers: frozenset[int], further: Iterable[FaceRef
         directories,
         _copies(tx, numbers),
     )
+
+
+def _by_content(refs: Iterable[FaceRef]) -> dict[str, list[Box]]:
+    found: dict[str, list[Box]] = {}
+    for ref in refs:
+        found.setdefault(ref.sha256, []).append(ref.box)
+    return found
 
 
 def _people(tx: Connection, numbers: Collection[int]) -> Iterator[PersonKey]:
@@ -159,8 +164,10 @@ def _not_of_others(
     }
 
 
-def _faces_there(tx: Connection, places: Mapping[str, Sequence[Box]], numbers: Collection[int]) -> set[int]:
-    """Return the faces of every space at these places, but for members of others."""
+def _faces_there(
+    tx: Connection, places: Mapping[str, Sequence[Box]], numbers: Collection[int] | None = None
+) -> set[int]:
+    """Return the faces of every space at these places; ``numbers``: without the members of other identities."""
     found: dict[tuple[str, str], list[Any]] = {}
     for some in chunks(sorted(places)):
         rows = tx.execute(
@@ -175,7 +182,7 @@ def _faces_there(tx: Connection, places: Mapping[str, Sequence[Box]], numbers: C
         rows[index].face_id
         for (sha256, _), rows in found.items()
         for index in faces_at(places[sha256], [_ref(row).box for row in rows])
-        if rows[index].identity is None or rows[index].identity in numbers
+        if numbers is None or rows[index].identity is None or rows[index].identity in numbers
     }
 
 

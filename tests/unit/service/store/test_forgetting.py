@@ -16,6 +16,7 @@ from immich_facesets.assets import Person
 from immich_facesets.eras import KeptEra
 from immich_facesets.errors import RequestError
 from immich_facesets.faces import Box
+from immich_facesets.imports.plan import plan_import
 from immich_facesets.imports.sorted_faces import SortedFace, SortedSet
 from immich_facesets.moderation.records import Author, Line, from_lines, to_lines
 from immich_facesets.moderation.requests import (
@@ -29,6 +30,7 @@ from immich_facesets.moderation.requests import (
     NeverExportIdentity,
     RedoDecision,
     RejectFaces,
+    SplitPerson,
     UndoDecision,
 )
 from immich_facesets.quality.landmarks import NOTHING_FOUND
@@ -42,6 +44,7 @@ from service.store import (
     erasures,
     exports,
     forgotten,
+    imports,
     runs,
     source_names,
     sources,
@@ -329,6 +332,36 @@ class TestAnotherInstallation:
         assert (again.added, again.forgotten) == (0, 0)
         assert other.store.read_now(erasures.open_erasures).decisions
 
+    def test_there_no_face_at_these_places_stays_whoever_has_it(self, library: Moderated, elsewhere: Store) -> None:
+        other = filled(elsewhere)
+        other.decide(MoveFaces(faces=(other.face("p7"),), into=1))
+        other.decide(SplitPerson(faces=(other.face("p8"), other.face("p9"), other.face("p16"))))
+        forget(library)
+        other.store.write_now(decision_imports.import_decisions, library.store.read_now(lines_of), NOON)
+        assert pictures(other) == {f"p{n}" for n in (*range(7), *range(12, 17))}
+        for number in (2, 4):
+            with pytest.raises(RequestError, match="was erased"):
+                other.decide(NameIdentity(identity=number, label="x"))
+        other.decide(NameIdentity(identity=1, label="Bob"))
+
+    def test_face_sets_that_were_imported_before_its_first_sync_are_of_others(
+        self, library: Moderated, elsewhere: Store
+    ) -> None:
+        sets = [
+            SortedSet(1, "Carl", (SortedFace("a" * 64, ("/x/1.jpg",), FACE),)),
+            SortedSet(2, "Dora", (SortedFace("b" * 64, ("/x/2.jpg",), FACE), SortedFace(f"{8:064x}", ("/x/3",), FACE))),
+        ]
+        elsewhere.write_now(
+            imports.record_import, plan_import(sets, elsewhere.read_now(imports.survey, sets).existing), NOON
+        )
+        forget(library)
+        lines = library.store.read_now(lines_of)
+        done = elsewhere.write_now(decision_imports.import_decisions, lines, NOON)
+        assert done.renumbered == ((2, 3),)
+        assert elsewhere.read_now(imported_pictures) == {"a" * 64, "b" * 64}
+        labels = elsewhere.read_now(lambda tx: list(tx.scalars(select(t.identities.c.label))))
+        assert labels == ["Carl", "Dora"]
+
     def test_before_its_first_sync(self, library: Moderated, elsewhere: Store) -> None:
         number = her(library)
         forget(library)
@@ -361,6 +394,10 @@ def lines_of(tx: Connection) -> list[Line]:
 
 def boxes_in(tx: Connection, sha256: str) -> list[tuple[float]]:
     return [(row.x1,) for row in tx.execute(select(t.faces.c.x1).where(t.faces.c.sha256 == sha256))]
+
+
+def imported_pictures(tx: Connection) -> set[str | None]:
+    return set(tx.scalars(select(t.imported_faces.c.sha256)))
 
 
 def hints_of(tx: Connection, asset_id: str) -> list[tuple[str, str | None]]:
