@@ -213,6 +213,7 @@ class ExportTree:
 
         For the directories of a person who was forgotten: what others stored beside the pictures shows that person, too.
         """
+        self.erase_kept(name)
         target = self._path(name)
         with disk_trouble(self._root):
             settle(target)
@@ -222,8 +223,13 @@ class ExportTree:
                 self._step("gone")
                 sync_folder(target.parent)
                 settle(target)
-            discard(self._beside(target))
         self._step("deleted")
+
+    def erase_kept(self, name: str) -> None:
+        """Remove the files of others that were kept of a directory of ours, whether that is there or not."""
+        kept = self._path(f"{KEPT_FOLDER}/{name}")
+        with disk_trouble(self._root):
+            discard(kept)
 
     def remove_files(self, name: str, files: Iterable[str]) -> None:
         """Delete files of a directory of ours. It then counts as incomplete, and the next publish writes it again."""

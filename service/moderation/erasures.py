@@ -18,7 +18,7 @@ from service.computation import compute
 from service.files.crops import erase_pictures
 from service.files.export_tree import ExportTree
 from service.files.overviews import leave_out
-from service.store import erasures, forgotten
+from service.store import erasures, forgotten, named_values
 from service.store.database import Store
 from service.store.erasures import OpenErasures
 
@@ -80,7 +80,10 @@ class Erasing:
                 await self._store.write(
                     erasures.record_erased_directory, directory, is_own=is_own, made_by=made_by, now=self._clock()
                 )
+            for directory in await self._store.read(named_values.read_directories_to_erase):
+                await compute(self._tree.erase_kept, directory)
             await compute(leave_out, self._tree, left.numbers)
+            await self._store.write(erasures.record_erased_folder)
 
     async def _directories(self, tree: ExportTree, left: OpenErasures) -> dict[str, bool]:
         """Return the directories to remove, and whether each is of a forgotten person alone."""

@@ -19,12 +19,10 @@ from service.store.chunks import chunks
 from service.store.decided_members import follow_settings
 from service.store.decisions import all_records, constraints_of, replace_record
 from service.store.forgotten import account_of, remember_forgotten
-from service.store.named_values import forget_findings
+from service.store.ledger import ERASED, scrub_ledger
+from service.store.named_values import add_directories_to_erase, forget_findings
 from service.store.traces import Traces, traces_of
 from service.store.upsert import upsert
-
-ERASED = "erased"
-"""Written in place of a text that named the person."""
 
 
 def count_traces(tx: Connection, traces: Traces) -> Erasure:
@@ -159,8 +157,7 @@ def _erase_identities(tx: Connection, numbers: frozenset[int]) -> None:
 
 def _erase_texts(tx: Connection, traces: Traces) -> None:
     """Erase the ledger's details of the person, and messages with a name or a directory of theirs."""
-    mine = t.export_ledger.c.identity.in_(traces.numbers)
-    tx.execute(update(t.export_ledger).where(mine).values(directory=ERASED, identity=None, faces=0))
+    add_directories_to_erase(tx, {*scrub_ledger(tx, traces.numbers), *traces.directories})
     who = Forgotten(traces.numbers, lambda _: False, traces.names)
     for row in tx.execute(select(t.sync_runs.c.run_id, t.sync_runs.c.message)).all():
         if who.is_in(row.message):

@@ -4,13 +4,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
-from immich_facesets.moderation.decisions import from_json, numbers_in
 from service.store.chunks import chunks
-from service.store.erasing import ERASED
 from service.store.exports import record_removal
-from service.store.tables import crops, cuts, decisions, erased_pictures, erasures, export_ledger, exports, faces
+from service.store.forgotten import forgotten_numbers
+from service.store.ledger import ERASED, scrub_ledger, write_ledger
+from service.store.named_values import forget_directories_to_erase
+from service.store.tables import crops, cuts, erased_pictures, erasures, exports, faces
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +34,11 @@ class OpenErasures:
 
 def open_erasures(tx: Connection) -> OpenErasures:
     """Return what is not ended yet."""
-    rows = tx.execute(
-        select(erasures.c.decision_id, erasures.c.ended_at, decisions.c.body)
-        .join(decisions, decisions.c.decision_id == erasures.c.decision_id)
-        .order_by(erasures.c.decision_id)
-    ).all()
-    numbers = {number for row in rows for number in numbers_in(from_json(row.body))}
-    has_pictures = tx.scalar(select(erased_pictures.c.sha256).limit(1)) is not None
-    return OpenErasures(
-        tuple(row.decision_id for row in rows if row.ended_at is None), frozenset(numbers), has_pictures
+    rows = tx.scalars(
+        select(erasures.c.decision_id).where(erasures.c.ended_at.is_(None)).order_by(erasures.c.decision_id)
     )
+    has_pictures = tx.scalar(select(erased_pictures.c.sha256).limit(1)) is not None
+    return OpenErasures(tuple(rows), forgotten_numbers(tx), has_pictures)
 
 
 def pictures_to_erase(tx: Connection, limit: int = 500) -> dict[str, set[str]]:
@@ -97,13 +93,15 @@ def record_erased_directory(tx: Connection, directory: str, *, is_own: bool, mad
     if not is_own:
         record_removal(tx, directory, made_by=made_by, now=now)
         return
-    profile = (tx.scalar(select(exports.c.entry).where(exports.c.directory == directory)) or {}).get("profile", "")
+    entry = {"profile": "", **(tx.scalar(select(exports.c.entry).where(exports.c.directory == directory)) or {})}
     tx.execute(delete(exports).where(exports.c.directory == directory))
-    tx.execute(
-        insert(export_ledger).values(
-            directory=ERASED, identity=None, profile=profile, action="removed", faces=0, made_by=made_by, made_at=now
-        )
-    )
+    write_ledger(tx, ERASED, action="removed", entry=entry | {"faces": 0}, identity=None, made_by=made_by, now=now)
+
+
+def record_erased_folder(tx: Connection) -> None:
+    """Record that the export folder has nothing of forgotten people any more: a commit point of an erasure."""
+    scrub_ledger(tx, forgotten_numbers(tx))
+    forget_directories_to_erase(tx)
 
 
 def end_erasures(tx: Connection, decision_ids: Sequence[int], now: datetime) -> None:

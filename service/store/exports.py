@@ -5,19 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, and_, case, delete, insert, select, update
+from sqlalchemy import Column, Connection, and_, case, delete, select, update
 
 from immich_facesets.dates import EVIDENCE
-from immich_facesets.exports.fsz import FSZ
 from immich_facesets.faces import Box, Face, Measures
 from service.store.chunks import chunks
 from service.store.decisions import constraints_now
+from service.store.ledger import write_ledger
 from service.store.tables import (
     assets,
     contents,
     crops,
     embeddings,
-    export_ledger,
     exports,
     faces,
     identities,
@@ -84,9 +83,6 @@ class Member:
     face: Face
     crop: StoredCrop | None
     how: str | None = None
-
-
-_LONGEST_DIRECTORY = 300  # the column's size in characters
 
 
 def _of_content(column: Column[int]) -> Any:
@@ -281,31 +277,12 @@ def record_copy(
     tx: Connection, directory: str, *, entry: dict[str, Any], identity: int | None, made_by: str, now: datetime
 ) -> None:
     """Record in the ledger alone an output that is not kept up to date; of a long path, its end is stored."""
-    tx.execute(
-        insert(export_ledger).values(
-            directory=directory[-_LONGEST_DIRECTORY:],
-            identity=identity,
-            profile=entry.get("profile", FSZ.name),
-            action="written",
-            faces=entry.get("faces", 0),
-            made_by=made_by,
-            made_at=now,
-        )
-    )
+    write_ledger(tx, directory, action="written", entry=entry, identity=identity, made_by=made_by, now=now)
 
 
 def record_removal(tx: Connection, directory: str, *, made_by: str, now: datetime) -> None:
     """Record that a directory was removed."""
     entry = tx.scalar(select(exports.c.entry).where(exports.c.directory == directory)) or {}
     tx.execute(delete(exports).where(exports.c.directory == directory))
-    tx.execute(
-        insert(export_ledger).values(
-            directory=directory,
-            identity=entry.get("identity"),
-            profile=entry.get("profile", FSZ.name),
-            action="removed",
-            faces=entry.get("faces", 0),
-            made_by=made_by,
-            made_at=now,
-        )
-    )
+    identity = entry.get("identity")
+    write_ledger(tx, directory, action="removed", entry=entry, identity=identity, made_by=made_by, now=now)

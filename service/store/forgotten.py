@@ -10,12 +10,21 @@ from sqlalchemy import Connection, insert, select
 from immich_facesets.assets import FaceHint
 from immich_facesets.faces import Box
 from immich_facesets.imports.sorted_faces import SortedFace, SortedSet
-from immich_facesets.moderation.decisions import FaceRef, Forget, ForgottenFace
+from immich_facesets.moderation.decisions import FaceRef, Forget, ForgottenFace, from_json, numbers_in
 from immich_facesets.moderation.erasing import digest_of, faces_at, imported_mark, person_mark
 from immich_facesets.moderation.records import Record
 from service.store.chunks import chunks
 from service.store.decisions import all_records
-from service.store.tables import contents, erasures, faces, forgotten_faces, forgotten_marks, imported_faces, sources
+from service.store.tables import (
+    contents,
+    decisions,
+    erasures,
+    faces,
+    forgotten_faces,
+    forgotten_marks,
+    imported_faces,
+    sources,
+)
 from service.store.upsert import upsert
 
 
@@ -86,6 +95,12 @@ def faces_there(tx: Connection, face_ids: Collection[int]) -> set[int]:
 def account_of(tx: Connection, source: str) -> str:
     """Return what tells the people of a source from those of others: the account, which stays when it is renamed."""
     return tx.scalar(select(sources.c.user_id).where(sources.c.name == source)) or source
+
+
+def forgotten_numbers(tx: Connection) -> frozenset[int]:
+    """Return the numbers of all people who were ever forgotten."""
+    bodies = tx.scalars(select(decisions.c.body).join(erasures, erasures.c.decision_id == decisions.c.decision_id))
+    return frozenset(number for body in bodies for number in numbers_in(from_json(body)))
 
 
 def remember_forgotten(tx: Connection, decision_id: int, forget: Forget, now: datetime) -> None:

@@ -1,6 +1,6 @@
 """Small named values: settings that stored results depend on."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -113,6 +113,25 @@ def read_nearly_there(tx: Connection) -> NearlyThere | None:
 def write_nearly_there(tx: Connection, found: NearlyThere) -> None:
     """Store who was nearly found."""
     write_value(tx, _NEARLY_THERE, msgspec.to_builtins(found))
+
+
+_DIRECTORIES_TO_ERASE = "directories_to_erase"
+
+
+def read_directories_to_erase(tx: Connection) -> list[str]:
+    """Return the directories that forgotten people ever had in the export folder, while their erasure is open."""
+    return list(read_value(tx, _DIRECTORIES_TO_ERASE) or ())
+
+
+def add_directories_to_erase(tx: Connection, directories: Collection[str]) -> None:
+    """Store further directories of people who are forgotten now."""
+    known = sorted({*read_directories_to_erase(tx), *directories})
+    write_value(tx, _DIRECTORIES_TO_ERASE, known, options=BOOKKEEPING)
+
+
+def forget_directories_to_erase(tx: Connection) -> None:
+    """Leave none of these directories, as nothing of them is there any more."""
+    write_value(tx, _DIRECTORIES_TO_ERASE, [], options=BOOKKEEPING)
 
 
 GUARDRAILS, QUESTIONS = "guardrails", "questions"

@@ -16,6 +16,7 @@ from service.store.chunks import chunks
 from service.store.decisions import all_records, constraints_of, finder, resolver
 from service.store.hints import hint_from_row
 from service.store.imported_faces import IMPORTED
+from service.store.ledger import is_elsewhere
 from service.store.past_people import HINT_IOU
 from service.store.spaces import active_space
 from service.store.tables import (
@@ -229,12 +230,7 @@ def _copies(tx: Connection, numbers: Collection[int]) -> list[str]:
         .order_by(export_ledger.c.directory)
         .distinct()
     )
-    return [row.directory for row in rows if _is_elsewhere(row.directory) and row.identity in {None, *numbers}]
-
-
-def _is_elsewhere(directory: str) -> bool:
-    """Return whether the ledger names a place on the machine, and not a directory in the export folder."""
-    return directory.startswith("/") or "\\" in directory or directory[1:2] == ":"
+    return [row.directory for row in rows if is_elsewhere(row.directory) and row.identity in {None, *numbers}]
 
 
 def _changed(

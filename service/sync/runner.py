@@ -116,6 +116,7 @@ class Runner:
     async def publish_now(self) -> PublishCounts:
         """Only update the export folder. Errors are raised, not turned into an outcome."""
         async with self._turn, self._stage("publish"):
+            await self._erase_rest()
             publish = await self._open_publish()
             await publish.run()
             return publish.counts
@@ -123,6 +124,7 @@ class Runner:
     async def copy_now(self, request: ExportRequest, identity: int | None, tree: ExportTree) -> PublishCounts:
         """Only write one form of the face sets, of one identity or of all, into another folder. Errors are raised."""
         async with self._turn, self._stage("publish"):
+            await self._erase_rest()
             publish = await self._open_publish()
             await publish.copy(request, identity, tree)
             return publish.counts
@@ -130,9 +132,15 @@ class Runner:
     async def group_now(self) -> GroupCounts:
         """Only group the existing faces. Errors are raised, not turned into an outcome."""
         async with self._turn, self._stage("group"):
+            await self._erase_rest()
             group = Group(self._context, await self._info_in_use(), sources=self._sources)
             await group.run()
             return group.counts
+
+    async def _erase_rest(self) -> None:
+        """Erase what is left of forgotten people, where a decision was cut off before it did so."""
+        context = self._context
+        await Erasing(context.store, self._tree, context.crops_dir, context.clock).finish(MADE_BY)
 
     async def _open_publish(self) -> Publish:
         """Return a publish pass for the space in use, outside of a sync."""
@@ -217,7 +225,7 @@ class Runner:
     async def _stages(self, sync: "_Sync") -> str:
         """Run all stages in order; return the message for the user."""
         context, names, counts = self._context, sync.names, sync.counts
-        await Erasing(context.store, self._tree, context.crops_dir, context.clock).finish(MADE_BY)
+        await self._erase_rest()
         if sync.kind == "export":
             return await self._export(counts)
         await self._apply_size_rule()

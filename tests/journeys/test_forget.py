@@ -205,7 +205,7 @@ async def test_an_erasure_that_is_killed_anywhere_is_finished_by_the_next_sync(
     await told(journey, *forget, code=KILLED, die_at=("record_erased_pictures", moment, 1))
     assert "was erased" in await told(journey, *forget, code=3)
     assert read(journey.data, still_open) == [None]
-    for point in ("record_erased_directory", "end_erasures"):
+    for point in ("record_erased_directory", "record_erased_folder", "end_erasures"):
         await told(journey, "sync", code=KILLED, die_at=(point, moment, 1))
     await told(journey, "sync")
     assert list(findings(journey.data, known)) == []

@@ -112,6 +112,7 @@ ELSEWHERE = {
     "keep_answer",
     "record_erased_pictures",
     "record_erased_directory",
+    "record_erased_folder",
     "end_erasures",
 }
 """

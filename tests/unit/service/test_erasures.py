@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 from builders import NOON
 from moderated_library import Moderated
+from sqlalchemy import select
 
 from immich_facesets.exports.manifests import json_bytes
 from immich_facesets.moderation.requests import ForgetPerson
 from service.files.export_tree import ExportTree
 from service.moderation.erasures import Erasing
-from service.store import erasures, exports
+from service.store import erasures, exports, named_values
 from service.store.database import Store
+from service.store.ledger import ERASED
+from service.store.tables import export_ledger
 
 PROFILE = "_profiles/kohya"
 
@@ -91,6 +94,30 @@ async def test_her_directories_go_with_all_that_is_in_them_and_others_come_back_
     exported.write(f"{PROFILE}/everybody", None)
     assert await exported.erasing().finish("sync") == ""
     assert f"{PROFILE}/everybody" in exported.directories(), "it was written without her, and stays"
+
+
+async def test_what_was_kept_of_directories_that_she_had_before_goes_too(exported: Exported) -> None:
+    store = exported.library.store
+    number = exported.library.number("p0") or 0
+    exported.write("ada_q", number)
+    (exported.root / "ada_q" / "note.txt").write_bytes(b"a note of a user")
+    exported.tree.remove_directory("ada_q")
+    kept = exported.root / "_kept" / "ada_q"
+    assert [path.name for path in kept.iterdir()] == ["note.txt"]
+    store.write_now(exports.record_removal, "ada_q", made_by="sync", now=NOON)
+    exported.library.decide(ForgetPerson(identity=number, confirm=number))
+    assert await exported.erasing().finish("sync") == ""
+    assert not kept.exists()
+    assert store.read_now(named_values.read_directories_to_erase) == []
+
+
+async def test_no_later_row_of_the_ledger_has_her_number_or_her_directory(exported: Exported) -> None:
+    store = exported.library.store
+    store.write_now(exports.record_removal, "faceset_002", made_by="sync", now=NOON)
+    exported.write("faceset_002", 2)
+    rows = store.read_now(lambda tx: list(tx.execute(select(export_ledger.c.directory, export_ledger.c.identity))))
+    assert {row.directory for row in rows if row.identity is None} == {ERASED, f"{PROFILE}/everybody"}
+    assert all(row.identity != 2 and row.directory != "faceset_002" for row in rows)
 
 
 async def test_what_is_in_the_way_leaves_it_open_and_is_told(exported: Exported) -> None:

@@ -154,6 +154,7 @@ class TestErasing:
         library.store.write_now(
             erasures.record_erased_directory, f"profiles/lora/{NAME}", is_own=True, made_by="x", now=NOON
         )
+        library.store.write_now(erasures.record_erased_folder)
         text = library.store.read_now(everything)
         assert NAME.casefold() not in text.casefold()
         assert not [vector for vector in vectors if vector.hex() in text]

@@ -255,6 +255,8 @@ PARTS = {
     "read_last_complete_sync",
     "read_thresholds",
     "forgotten_places",
+    "forgotten_numbers",
+    "read_directories_to_erase",
     "forgotten_in",
     "forgotten_people",
     "without_forgotten_people",
@@ -295,7 +297,7 @@ CHANGES = {
     "record_removal record_enrichment rename_in_decisions keep_places keep_dates keep_likenesses",
     "write_value write_ended_sessions write_scope forget_scope write_last_complete_sync write_thresholds write_nearly_there record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
     "record_batch decide decide_once keep_answer write_queue drop_settled apply_step write_members attach_to move_eras follow_settings import_decisions",
-    "remember_forgotten forget_person forget_findings replace_record record_erased_pictures record_erased_directory end_erasures",
+    "remember_forgotten forget_person forget_findings replace_record record_erased_pictures record_erased_directory record_erased_folder end_erasures add_directories_to_erase forget_directories_to_erase write_ledger scrub_ledger",
     "retry_above_limits announce_space use_space mark_unasked rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
 }
 

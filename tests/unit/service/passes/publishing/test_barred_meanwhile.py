@@ -11,15 +11,16 @@ from pydantic import SecretStr
 from small_library import SmallLibrary, place
 
 from immich_facesets.exports.identities_file import IDENTITIES, numbers_in
+from immich_facesets.exports.requests import read_export_requests
 from immich_facesets.moderation.records import Author
-from immich_facesets.moderation.requests import LockIdentity, MergePeople, NeverExportIdentity, Request
+from immich_facesets.moderation.requests import ForgetPerson, LockIdentity, MergePeople, NeverExportIdentity, Request
 from service.app import App, open_app
 from service.demo.immich import FakeImmich
 from service.files.export_tree import ExportTree
 from service.moderation.decisions import make_decisions, withdraw_exports, withdraws
 from service.passes.withdraw import withdraw
 from service.settings import Settings
-from service.store import exports, members
+from service.store import erasures, exports, members
 from service.sync.outcome import Outcome
 from service.users import User
 
@@ -128,6 +129,23 @@ async def test_a_sync_begins_with_what_a_killed_decision_left(app: App) -> None:
     gone = before.keys() - (await app.store.read(exports.recorded)).keys()
     assert gone
     assert all(f"faceset_{number:03d}" in path for path in gone)
+
+
+async def test_every_command_begins_with_what_a_killed_forget_left(app: App, tmp_path: Path) -> None:
+    await app.runner.publish_now()
+    request, copy = read_export_requests("plain")[0], tmp_path / "copy"
+    copy.mkdir()
+    for command in (
+        app.runner.publish_now,
+        app.runner.group_now,
+        lambda: app.runner.copy_now(request, None, ExportTree(copy)),
+    ):
+        number = (await app.store.read(members.list_identities))[-1].number
+        forget = ForgetPerson(identity=number, confirm=number)
+        await make_decisions(app.store, [forget], BY, app.context.clock())
+        await command()
+        assert traces_of(app.settings.export_dir, number) == []
+        assert not (await app.store.read(erasures.open_erasures)).decisions
 
 
 async def test_what_a_sync_withdraws_goes_in_a_turn_of_its_own(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
