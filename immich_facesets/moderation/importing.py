@@ -1,7 +1,7 @@
 """Decisions of another installation: which of its numbers are which identities here."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -18,13 +18,26 @@ def shared_numbers(lines: Iterable[Line], records: Mapping[str, Record]) -> dict
     for line in lines:
         if (ours := records.get(line.uid)) is None:
             continue
-        there, here = (*line.members, *_parts(line.decision)), (*ours.members, *_parts(ours.decision))
-        pairs: list[tuple[int | None, int | None]] = [
-            (one.number, other.number) for one, other in zip(there, here, strict=False)
-        ]
+        pairs: list[tuple[int | None, int | None]] = []
+        for there, here in ((line.members, ours.members), (_parts(line.decision), _parts(ours.decision))):
+            pairs += [(one.number, other.number) for one, other in _same_parts(there, here)]
         pairs += [(getattr(line.decision, name, None), getattr(ours.decision, name, None)) for name in _FIELDS]
         found |= {one: other for one, other in pairs if one is not None and other is not None}
     return found
+
+
+def _same_parts(there: Sequence[Part], here: Sequence[Part]) -> Iterator[tuple[Part, Part]]:
+    """
+    Yield the pairs of one identity: those that have a face in common, or the same place where one has no faces.
+
+    Places count only where no part is missing: forgetting a person takes theirs out.
+    """
+    is_whole = len(there) == len(here)
+    for place, one in enumerate(there):
+        for index, other in enumerate(here):
+            is_same_place = is_whole and place == index and not (one.faces and other.faces)
+            if is_same_place or not set(one.faces).isdisjoint(other.faces):
+                yield one, other
 
 
 def _parts(decision: Decision) -> tuple[Part, ...]:
