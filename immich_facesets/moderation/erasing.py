@@ -158,10 +158,16 @@ def _subject(decision: Ignore | Later | OfAge, who: Forgotten) -> Decision:
 
 
 def _merge(decision: Merge, who: Forgotten) -> Decision:
-    """Return an undone merge without the person; one into the person is of one person as a whole."""
+    """
+    Return a merge without the person; one that is in effect has parts of the person alone.
+
+    An undone one into the person still says what the others had before, and no more.
+    """
     parts = redacted_parts(decision.parts, who)
-    if decision.into in who.numbers or not parts:
+    if not parts:
         return Erased()
+    if decision.into in who.numbers:
+        return Merge(decision.into, parts)
     has_label = not who.is_name(decision.label) or decision.into in who.namesakes
     return msgspec.structs.replace(
         decision,

@@ -2,7 +2,7 @@
 
 from immich_facesets.errors import RequestError
 from immich_facesets.moderation.active_decisions import undone_ids
-from immich_facesets.moderation.decisions import Decision, Erased, Forget, Undo, faces_in, kind_of, numbers_in
+from immich_facesets.moderation.decisions import Decision, Erased, Forget, Merge, Undo, faces_in, kind_of, numbers_in
 from immich_facesets.moderation.facts import Facts, some
 from immich_facesets.moderation.records import Record
 
@@ -30,6 +30,9 @@ def redo(decision_id: int, facts: Facts) -> tuple[Decision, ...]:
     if decision_id not in undone:
         raise RequestError(f"decision {decision_id} is in effect: there is nothing to redo")
     wanted = set(_together(record, facts))
+    for one in (facts.records[number].decision for number in wanted):
+        if isinstance(one, Merge) and one.into in facts.constraints.forgotten:
+            raise RequestError(f"decision {decision_id} is of identity {one.into}, whose data was erased", status=410)
     holding = [
         number
         for number, one in sorted(facts.records.items())

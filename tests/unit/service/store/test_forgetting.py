@@ -18,6 +18,7 @@ from immich_facesets.errors import RequestError
 from immich_facesets.faces import Box
 from immich_facesets.imports.plan import plan_import
 from immich_facesets.imports.sorted_faces import SortedFace, SortedSet
+from immich_facesets.moderation.decisions import Merge
 from immich_facesets.moderation.records import Author, Line, from_lines, to_lines
 from immich_facesets.moderation.requests import (
     ConfirmFaces,
@@ -185,6 +186,20 @@ class TestErasing:
                 library.decide(request)
             assert refused.value.status == 410
         assert [type(one.decision).__name__ for one in library.records()] == ["Erased", "Erased", "Undo", "Forget"]
+
+    def test_an_undone_merge_into_her_still_keeps_the_other(self, library: Moderated) -> None:
+        number = her(library)
+        merge = library.decide(MergePeople(numbers=(1,), into=number)).decisions[0]
+        library.decide(UndoDecision(decision=merge))
+        forget(library)
+        kept = library.records()[0].decision
+        assert isinstance(kept, Merge)
+        assert [(part.number, len(part.faces)) for part in kept.parts] == [(1, 7)]
+        with pytest.raises(RequestError, match="whose data was erased") as refused:
+            library.decide(RedoDecision(decision=merge))
+        assert refused.value.status == 410
+        library.group()
+        assert [library.number(f"p{place}") for place in range(7)] == [1] * 7
 
     def test_what_was_decided_of_others_stays(self, library: Moderated) -> None:
         number = her(library)
