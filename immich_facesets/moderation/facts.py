@@ -64,9 +64,7 @@ class Facts:
 
     def identity(self, number: int) -> KnownIdentity:
         """Return the current identity of a number; ``RequestError`` (404) where there is none."""
-        if self.constraints.current(number) in self.constraints.forgotten:
-            raise RequestError(f"the data of identity {number} was erased: nothing is known of it", status=410)
-        found = self.identities.get(self.constraints.current(number))
+        found = self.identities.get(current_number(number, self.constraints))
         if found is None:
             raise RequestError(
                 f"there is no identity {number}: 'immich-facesets identities list' lists those that have faces",
@@ -103,6 +101,14 @@ class Facts:
         here = [face for face in self.faces.values() if face.ref.sha256 == chosen.sha256]
         overlap, face_id = max(((chosen.box.iou(face.ref.box), -face.face_id) for face in here), default=(0.0, 0))
         return self.faces[-face_id] if overlap >= SAME_FACE_IOU else None
+
+
+def current_number(number: int, decided: Constraints) -> int:
+    """Return the current number of an identity, after merges; ``RequestError`` (410) where its data was erased."""
+    current = decided.current(number)
+    if current in decided.forgotten:
+        raise RequestError(f"the data of identity {number} was erased: nothing is known of it", status=410)
+    return current
 
 
 def refs(faces: Iterable[KnownFace]) -> tuple[FaceRef, ...]:

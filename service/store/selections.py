@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, exists, func, select
 
 from immich_facesets.dates import EVIDENCE
 from immich_facesets.errors import RequestError
+from immich_facesets.moderation.facts import current_number
 from immich_facesets.moderation.requests import FaceSelection, Request, selection_of, with_faces
+from service.store.decisions import all_records, constraints_of
 from service.store.tables import assets, faces, identities, memberships
 
 
@@ -17,9 +20,12 @@ def resolve_selections(
     """
     Return the requests with the faces that they select, and how many each selection has.
 
-    All selections are those before the first request. ``RequestError`` for one without a face, or of nobody (404). Unless it is a preview, also
-    for one that has not as many faces as its caller saw (409), or whose caller saw none (400).
+    All selections are those before the first request; a number that was merged stands for the other. ``RequestError`` for one
+    without a face, of nobody (404), or of a person whose data was erased (410). Unless it is a preview, also for one that has
+    not as many faces as its caller saw (409), or whose caller saw none (400).
     """
+    asked = any(selection_of(request) is not None for request in requests)
+    decided = constraints_of(all_records(tx) if asked else (), lambda _: None)
     found: list[Request] = []
     counts: list[int] = []
     for request in requests:
@@ -27,6 +33,7 @@ def resolve_selections(
         if selection is None:
             found.append(request)
             continue
+        selection = msgspec.structs.replace(selection, identity=current_number(selection.identity, decided))
         if tx.scalar(select(identities.c.number).where(identities.c.number == selection.identity)) is None:
             raise RequestError(f"there is no identity {selection.identity}", status=404)
         chosen = selected_faces(tx, selection)

@@ -9,7 +9,10 @@ from sqlalchemy import Connection, select, update
 
 from immich_facesets.errors import RequestError
 from immich_facesets.moderation.requests import (
+    ConfirmFaces,
     FaceSelection,
+    ForgetPerson,
+    MergePeople,
     MoveFaces,
     RejectFaces,
     request_from_json,
@@ -76,6 +79,17 @@ def test_a_batch_selects_before_its_first_request(library: Moderated) -> None:
     done = library.decide(MoveFaces(faces=(library.face("p7"),), into=2), MoveFaces(select=late))
     assert done.selected == (2,), "the first request has moved one of them by then"
     assert {library.number("p6"), library.number("p7")} == {3}
+
+
+def test_a_selection_follows_merges_and_finds_nothing_of_an_erased_identity(library: Moderated) -> None:
+    library.decide(MergePeople(numbers=(2,), into=1))
+    done = library.decide(ConfirmFaces(select=FaceSelection(identity=2, count=12)))
+    assert done.selected == (12,)
+    library.decide(ForgetPerson(identity=1, confirm=1))
+    for number in (1, 2):
+        with pytest.raises(RequestError, match=f"the data of identity {number} was erased") as caught:
+            library.decide(ConfirmFaces(select=FaceSelection(identity=number, count=12)))
+        assert caught.value.status == 410
 
 
 def test_a_selection_without_a_face_and_one_beside_faces_are_refused(library: Moderated) -> None:
