@@ -108,15 +108,13 @@ class ExportTree:
                 found[path.relative_to(self._root).as_posix()] = held
         return found
 
-    def manifests(self) -> dict[str, dict[str, Any]]:
-        """Return the manifest of every directory of ours, whole or not."""
-        found: dict[str, dict[str, Any]] = {}
+    def manifests(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield every directory of ours, whole or not, with its manifest, one at a time: all may not fit in memory."""
         for path in self._directories():
             checkpoint()
             manifest = manifest_of(path)
             if is_ours(manifest):
-                found[path.relative_to(self._root).as_posix()] = manifest
-        return found
+                yield path.relative_to(self._root).as_posix(), manifest
 
     def users_on_disk(self) -> set[str]:
         """Return the directories of users that hold a manifest of ours."""

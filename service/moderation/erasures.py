@@ -5,7 +5,7 @@ The decision is committed before. Each step derives the rest from the store and 
 a full disk or another reader cut off.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -89,16 +89,15 @@ class Erasing:
         """Return the directories to remove, and whether each is of a forgotten person alone."""
         found = await self._store.read(erasures.directories_to_erase)
         recorded = await self._store.read(erasures.recorded_directories)
-        manifests = await compute(tree.manifests)
-        shown = await self._store.read(forgotten.forgotten_places, _pictures_in(manifests))
-        for directory, manifest in manifests.items():
+        manifests = tree.manifests()
+        while (one := await compute(lambda: next(manifests, None))) is not None:
+            directory, manifest = one
             is_own = manifest.get("identity") in left.numbers
             is_unknown = manifest.get("identity") is None and directory not in recorded
-            if is_own or is_unknown or shows_any(manifest, shown):
+            if is_own or is_unknown or await self._shows_forgotten(manifest):
                 found[directory] = found.get(directory, False) or is_own
         return dict(sorted(found.items()))
 
-
-def _pictures_in(manifests: Mapping[str, Json]) -> set[str]:
-    listed = [face for one in manifests.values() for face in one.get("faces") or () if isinstance(face, dict)]
-    return {str(face.get("sha256")) for face in listed}
+    async def _shows_forgotten(self, manifest: Json) -> bool:
+        pictures = {str(face.get("sha256")) for face in manifest.get("faces") or () if isinstance(face, dict)}
+        return shows_any(manifest, await self._store.read(forgotten.forgotten_places, pictures))

@@ -33,7 +33,7 @@ class Exported:
         return Erasing(self.library.store, self.tree if has_tree else None, self.crops, lambda: NOON)
 
     def directories(self) -> set[str]:
-        return set(self.tree.manifests())
+        return {directory for directory, _ in self.tree.manifests()}
 
     def left(self) -> bool:
         return bool(self.library.store.read_now(erasures.open_erasures).decisions)
@@ -94,6 +94,14 @@ async def test_her_directories_go_with_all_that_is_in_them_and_others_come_back_
     exported.write(f"{PROFILE}/everybody", None)
     assert await exported.erasing().finish("sync") == ""
     assert f"{PROFILE}/everybody" in exported.directories(), "it was written without her, and stays"
+
+
+def test_one_manifest_is_in_memory_at_a_time(exported: Exported) -> None:
+    manifests = exported.tree.manifests()
+    directory, _ = next(manifests)
+    for other in exported.directories() - {directory}:
+        exported.tree.remove_directory(other)
+    assert list(manifests) == [], "the others are read when they are asked for"
 
 
 async def test_what_was_kept_of_directories_that_she_had_before_goes_too(exported: Exported) -> None:
