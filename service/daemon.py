@@ -73,7 +73,9 @@ class Service:
         context = WebContext(
             board=app.board,
             library=library_reads(app.store, app.settings, app.board),
-            decisions=ApiDecisions(app.store, app.tree, app.context.crops_dir, app.context.clock).calls(),
+            decisions=ApiDecisions(
+                app.store, app.tree, app.context.crops_dir, app.context.clock, app.context.turns
+            ).calls(),
             answers=kept_answers(app.store, app.context.clock),
             identify=Identify(app.store, app.settings, app.pool).answer,
             whole_picture=WholePictures(app.context, app.sources, app.pool).show,

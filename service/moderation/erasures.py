@@ -6,18 +6,20 @@ a full disk or another reader cut off.
 """
 
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 
 import structlog
 
-from immich_facesets.errors import FacesetsError, SetupError
+from immich_facesets.errors import FacesetsError, SetupError, TransientError
 from immich_facesets.exports.manifests import Json
 from immich_facesets.exports.withdrawal import shows_any
 from service.computation import compute
 from service.files.crops import erase_pictures
 from service.files.export_tree import ExportTree
 from service.files.overviews import leave_out
+from service.files.picture_turns import PictureTurns
 from service.store import erasures, forgotten, named_values
 from service.store.database import Store
 from service.store.erasures import OpenErasures
@@ -34,11 +36,20 @@ class Erasing:
     ``tree`` is None where the export folder cannot be opened: then the rest is erased, and the erasure stays open.
     """
 
-    def __init__(self, store: Store, tree: ExportTree | None, crops_dir: Path, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        tree: ExportTree | None,
+        crops_dir: Path,
+        clock: Callable[[], datetime],
+        turns: PictureTurns | None = None,
+    ) -> None:
+        """``turns``: those of the syncs of this process; None where none can run."""
         self._store = store
         self._tree = tree
         self._crops_dir = crops_dir
         self._clock = clock
+        self._turns = PictureTurns() if turns is None else turns
 
     async def finish(self, made_by: str) -> str:
         """Erase all that is left; return why some of it could not be erased yet, empty when nothing is left."""
@@ -65,9 +76,18 @@ class Erasing:
         return []
 
     async def _erase_crops(self) -> None:
-        while pictures := await self._store.read(erasures.pictures_to_erase):
-            await compute(erase_pictures, self._crops_dir, pictures)
-            await self._store.write(erasures.record_erased_pictures, list(pictures))
+        after = ""
+        skipped = 0
+        while listed := await self._store.read(erasures.pictures_to_erase, after):
+            after = listed[-1]
+            async with AsyncExitStack() as held:
+                free = await self._turns.take_free(listed, held)
+                skipped += len(listed) - len(free)
+                pictures = await self._store.read(erasures.files_needed, free)
+                await compute(erase_pictures, self._crops_dir, pictures)
+                await self._store.write(erasures.record_erased_pictures, free)
+        if skipped:
+            raise TransientError(f"a sync reads {skipped} of the pictures now, and their crops stay until the next one")
 
     async def _erase_exports(self, left: OpenErasures, made_by: str) -> None:
         """Remove the directories that may have forgotten people; the next publish writes the others again."""

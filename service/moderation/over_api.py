@@ -10,6 +10,7 @@ from immich_facesets.errors import FacesetsError
 from immich_facesets.moderation.records import Author
 from immich_facesets.moderation.requests import Request, numbers_of
 from service.files.export_tree import ExportTree
+from service.files.picture_turns import PictureTurns
 from service.moderation.decisions import withdraw_exports, withdraws
 from service.moderation.erasures import NOT_ALL_ERASED, Erasing
 from service.store.database import Store
@@ -39,11 +40,19 @@ def kept_answers(store: Store, clock: Callable[[], datetime]) -> KeptAnswers:
 class ApiDecisions:
     """The calls behind the routes that decide."""
 
-    def __init__(self, store: Store, tree: ExportTree, crops_dir: Path, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        tree: ExportTree,
+        crops_dir: Path,
+        clock: Callable[[], datetime],
+        turns: PictureTurns | None = None,
+    ) -> None:
+        """``turns``: those of the syncs of this process; None where none can run."""
         self._store = store
         self._tree = tree
         self._clock = clock
-        self._erasing = Erasing(store, tree, crops_dir, clock)
+        self._erasing = Erasing(store, tree, crops_dir, clock, turns)
 
     def calls(self) -> DecisionCalls:
         return DecisionCalls(preview=self.preview, known=self.known, make=self.make)

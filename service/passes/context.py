@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from service.files.picture_turns import PictureTurns
 from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store.database import Store
@@ -27,6 +28,7 @@ class PassContext:
     board: ProgressBoard
     stop: asyncio.Event
     clock: Callable[[], datetime] = utc_now
+    turns: PictureTurns = field(default_factory=PictureTurns)
 
     @property
     def crops_dir(self) -> Path:

@@ -10,7 +10,6 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from weakref import WeakValueDictionary
 
 import msgspec
 import structlog
@@ -89,7 +88,6 @@ class Embed:
         self._crop = CropRequest(settings.crop_size, settings.export_min_face_short, settings.crop_padding)
         self._mode = Mode(settings.detection)
         self._postponed = 0
-        self._in_progress: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._isolation = PictureIsolation(context, pool)
         self.counts = EmbedCounts()
         self._fetch = Fetch(context, sources, staging, metrics, self._recipe, self.counts, self._count_failure)
@@ -234,7 +232,7 @@ class Embed:
 
         While the same bytes are in progress under another fingerprint, wait for that result.
         """
-        lock = self._in_progress.setdefault(staged.sha256, asyncio.Lock())
+        lock = self._context.turns.of(staged.sha256)
         is_second = lock.locked()
         async with lock:
             if not (is_second and await self._is_known(asset, staged)):

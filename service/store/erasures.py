@@ -41,12 +41,15 @@ def open_erasures(tx: Connection) -> OpenErasures:
     return OpenErasures(tuple(rows), forgotten_numbers(tx), has_pictures)
 
 
-def pictures_to_erase(tx: Connection, limit: int = 500) -> dict[str, set[str]]:
-    """Return contents whose files are to be looked through, each with the files that other faces in it need."""
-    found: dict[str, set[str]] = {
-        sha256: set()
-        for sha256 in tx.scalars(select(erased_pictures.c.sha256).order_by(erased_pictures.c.sha256).limit(limit))
-    }
+def pictures_to_erase(tx: Connection, after: str = "", limit: int = 500) -> list[str]:
+    """Return the next contents whose files are to be looked through, in their order."""
+    rows = select(erased_pictures.c.sha256).where(erased_pictures.c.sha256 > after)
+    return list(tx.scalars(rows.order_by(erased_pictures.c.sha256).limit(limit)))
+
+
+def files_needed(tx: Connection, sha256s: Collection[str]) -> dict[str, set[str]]:
+    """Return the files that faces in these contents need, by content."""
+    found: dict[str, set[str]] = {sha256: set() for sha256 in sha256s}
     for table in (crops, cuts):
         for some in chunks(sorted(found)):
             rows = tx.execute(

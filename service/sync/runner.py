@@ -140,7 +140,8 @@ class Runner:
     async def _erase_rest(self) -> None:
         """Erase what is left of forgotten people, where a decision was cut off before it did so."""
         context = self._context
-        await Erasing(context.store, self._tree, context.crops_dir, context.clock).finish(MADE_BY)
+        erasing = Erasing(context.store, self._tree, context.crops_dir, context.clock, context.turns)
+        await erasing.finish(MADE_BY)
 
     async def _open_publish(self) -> Publish:
         """Return a publish pass for the space in use, outside of a sync."""

@@ -11,6 +11,7 @@ from sqlalchemy import select
 from immich_facesets.exports.manifests import json_bytes
 from immich_facesets.moderation.requests import ForgetPerson
 from service.files.export_tree import ExportTree
+from service.files.picture_turns import PictureTurns
 from service.moderation.erasures import Erasing
 from service.store import erasures, exports, named_values
 from service.store.database import Store
@@ -94,6 +95,17 @@ async def test_her_directories_go_with_all_that_is_in_them_and_others_come_back_
     exported.write(f"{PROFILE}/everybody", None)
     assert await exported.erasing().finish("sync") == ""
     assert f"{PROFILE}/everybody" in exported.directories(), "it was written without her, and stays"
+
+
+async def test_the_crops_of_a_picture_that_a_sync_reads_stay_until_the_next_one(exported: Exported) -> None:
+    turns = PictureTurns()
+    erasing = Erasing(exported.library.store, exported.tree, exported.crops, lambda: NOON, turns)
+    async with turns.of(f"{6:064x}"):
+        assert "a sync reads 1 of the pictures now" in await erasing.finish("sync")
+        assert [path.name[:64] for path in sorted(exported.crops.glob("*/*.jpg"))] == [f"{1:064x}", f"{6:064x}"]
+        assert exported.left()
+    assert await erasing.finish("sync") == ""
+    assert [path.name[:64] for path in exported.crops.glob("*/*")] == [f"{1:064x}"]
 
 
 def test_one_manifest_is_in_memory_at_a_time(exported: Exported) -> None:
