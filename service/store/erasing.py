@@ -19,6 +19,7 @@ from service.store.chunks import chunks
 from service.store.decided_members import follow_settings
 from service.store.decisions import all_records, constraints_of, replace_record
 from service.store.forgotten import account_of, remember_forgotten
+from service.store.imported_faces import IMPORTED
 from service.store.ledger import ERASED, scrub_ledger
 from service.store.named_values import add_directories_to_erase, forget_findings
 from service.store.traces import Traces, traces_of
@@ -69,7 +70,7 @@ def forget_person(
     """
     if tx.dialect.name == "sqlite":
         tx.exec_driver_sql("PRAGMA secure_delete=ON")
-    traces = traces_of(tx, _numbers(forget), further)
+    traces = traces_of(tx, _numbers(forget), further, _people_marked(tx, forget))
     found = count_traces(tx, traces)
     remember_forgotten(tx, decision_id, _with_own_digests(tx, forget, traces), now)
     _erase_faces(tx, traces)
@@ -84,6 +85,15 @@ def forget_person(
 
 def _numbers(forget: Forget) -> frozenset[int]:
     return frozenset((forget.identity, *forget.merged))
+
+
+def _people_marked(tx: Connection, forget: Forget) -> set[PersonKey]:
+    """Return the people of sources here that a decision of another installation names by their marks."""
+    marks = frozenset(forget.marks)
+    rows = tx.execute(select(t.people.c.source, t.people.c.person_id).where(t.people.c.source != IMPORTED))
+    known = [(row.source, row.person_id) for row in rows] if marks else []
+    accounts = {source: account_of(tx, source) for source in {source for source, _ in known}}
+    return {key for key in known if digest_of(forget.salt, person_mark(accounts[key[0]], key[1])) in marks}
 
 
 def _with_own_digests(tx: Connection, forget: Forget, traces: Traces) -> Forget:

@@ -56,15 +56,18 @@ class Traces:
     copies: Sequence[str] = field(repr=False)
 
 
-def traces_of(tx: Connection, numbers: frozenset[int], further: Collection[FaceRef] = ()) -> Traces:
+def traces_of(
+    tx: Connection, numbers: frozenset[int], further: Collection[FaceRef] = (), people_too: Collection[PersonKey] = ()
+) -> Traces:
     """
     Return all that is known of the person with these numbers.
 
     ``further``: places at which another installation forgot faces of the person; members of others go, too.
+    ``people_too``: people of sources whom that installation forgot with the person.
     """
     space = active_space(tx) or ""
     made = [one for one in all_records(tx) if not isinstance(one.decision, Forget)]
-    known = frozenset(_people(tx, numbers))
+    known = frozenset(_people(tx, numbers)) | frozenset(people_too)
     members = dict(_members(tx, numbers))
     refs = set(members.values()) | _not_of_others(tx, space, made, numbers, _said(tx, space, made, numbers, known))
     refs |= set(further)

@@ -360,6 +360,16 @@ class TestAnotherInstallation:
                 other.decide(NameIdentity(identity=number, label="x"))
         other.decide(NameIdentity(identity=1, label="Bob"))
 
+    def test_there_her_name_goes_also_where_she_was_merged_into_somebody(
+        self, library: Moderated, elsewhere: Store
+    ) -> None:
+        other = filled(elsewhere)
+        other.decide(MergePeople(numbers=(her(other),), into=1))
+        forget(library)
+        other.store.write_now(decision_imports.import_decisions, library.store.read_now(lines_of), NOON)
+        assert NAME not in other.store.read_now(everything)
+        assert pictures(other) == {f"p{n}" for n in (*range(7), *range(12, 17))}
+
     def test_face_sets_that_were_imported_before_its_first_sync_are_of_others(
         self, library: Moderated, elsewhere: Store
     ) -> None:
