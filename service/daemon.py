@@ -70,6 +70,8 @@ class Service:
         listen = Listen.parse(app.settings.listen)
         token = web_token(app.settings)
         check_exposure(listen, SecretStr(token), token_name="FACESETS_TOKEN")  # noqa: S106 - the name of a setting
+        pictures = WholePictures(app.context, app.sources, app.pool)
+        await pictures.tidy()
         context = WebContext(
             board=app.board,
             library=library_reads(app.store, app.settings, app.board),
@@ -78,7 +80,7 @@ class Service:
             ).calls(),
             answers=kept_answers(app.store, app.context.clock),
             identify=Identify(app.store, app.settings, app.pool).answer,
-            whole_picture=WholePictures(app.context, app.sources, app.pool).show,
+            whole_picture=pictures.show,
             token=token,
             request_job=self.request_job,
             cancel_job=app.runner.cancel,

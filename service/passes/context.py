@@ -11,7 +11,7 @@ from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store.database import Store
 
-CROPS_FOLDER, STAGING_FOLDER = "crops", "staging"
+CROPS_FOLDER, STAGING_FOLDER, PREVIEWS_FOLDER = "crops", "staging", "previews"
 """Names in the data folder."""
 
 

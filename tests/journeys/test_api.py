@@ -86,7 +86,11 @@ async def test_a_whole_picture_comes_from_its_source_and_nothing_of_it_stays_on_
     journey: Journey, unkilled: Unkilled
 ) -> None:
     journey.begin_from(unkilled.synced)
+    left = journey.data / "previews" / "left.part"
+    left.parent.mkdir()
+    left.write_bytes(b"of a service that was killed")
     async with serving(journey) as (_, client):
+        assert not left.exists()
         (one, *_) = (await told(client, "api/identities"))["identities"]
         faces = (await told(client, f"api/identities/{one['number']}/faces"))["faces"]
         pictures = {face["picture"]["address"]: face["picture"] for face in faces}

@@ -12,7 +12,7 @@ from immich_facesets.faces import Box
 from immich_facesets.runtime.file_modes import make_folder
 from service.embedders.pool import EmbedderPool
 from service.files.durable import discard, disk_trouble
-from service.passes.context import PassContext
+from service.passes.context import PREVIEWS_FOLDER, PassContext
 from service.sources import Source, Staged
 from service.store.browsing.whole_pictures import WholePicture, whole_picture
 
@@ -37,9 +37,12 @@ class WholePictures:
         self._pool = pool
         self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._places = asyncio.Semaphore(_AT_ONCE)
-        self._folder = context.settings.data_dir / "previews"
-        self._preparing = asyncio.Lock()
-        self._is_clean = False
+        self._folder = context.settings.data_dir / PREVIEWS_FOLDER
+
+    async def tidy(self) -> None:
+        """Remove what a kill left on disk; nothing may be shown yet."""
+        with disk_trouble(self._folder):
+            await asyncio.to_thread(discard, self._folder)
 
     async def show(self, sha256: str) -> bytes | None:
         """
@@ -99,18 +102,9 @@ class WholePictures:
         return answer.cut.image
 
     async def _fetched(self, source: Source, asset: Asset) -> Staged:
-        async with self._preparing:
-            with disk_trouble(self._folder):
-                await asyncio.to_thread(self._prepare)
+        with disk_trouble(self._folder):
+            await asyncio.to_thread(make_folder, self._folder)
         return await source.fetch(asset, self._folder)
-
-    def _prepare(self) -> None:
-        """Make the folder, and remove what a kill left there. Blocks."""
-        make_folder(self._folder)
-        if not self._is_clean:
-            for path in self._folder.iterdir():
-                discard(path)
-            self._is_clean = True
 
 
 def _remove(path: Path) -> None:
