@@ -25,6 +25,8 @@ COVERAGE ?= 88
 TESTS ?= tests
 UNIT_TESTS ?= tests/unit
 PYTEST_FLAGS ?=
+# Which tests `make test-random` runs.
+MARK ?= not slow
 # How many processes run them: one more than cores, because many tests wait for a process or a clock.
 WORKERS ?= $$(( $$(nproc 2>/dev/null || echo 2) + 1 ))
 # A folder of pictures for `make run`. It is taken as it is written: a dollar sign or a blank is part of a path.
@@ -38,7 +40,7 @@ PROVIDERS := cpu cuda openvino migraphx
 # One thread for each product of matrices: several processes with a thread for each core slow each other down.
 PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-.PHONY: help setup system run demo test test-quick test-slow coverage lint bench lock clean
+.PHONY: help setup system run demo test test-quick test-slow test-random coverage lint bench lock clean
 
 help:  ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -122,6 +124,10 @@ test-quick: $(INSTALLED)
 test-slow: setup  ## The other tests (all photos, kills, versions, PostgreSQL twins, images), then the coverage
 	@$(PYTEST) $(TESTS) -m slow $(PYTEST_FLAGS)
 	@$(MAKE) coverage
+
+# Other examples of each property than the suite draws, so a failure may be older than the change.
+test-random: $(INSTALLED)  ## The quick tests on examples drawn anew (MARK=slow: the slow ones)
+	@$(PYTEST) $(TESTS) -m "$(MARK)" --hypothesis-profile random $(PYTEST_FLAGS)
 
 # Only unit tests are measured: journeys start processes that end without writing what they reached.
 # The measurement takes as long again as the tests, so it is no part of the quick run.

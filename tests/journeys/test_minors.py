@@ -304,9 +304,7 @@ def test_pictures_of_the_child_stay_out_of_bundles_when_the_sources_that_know_th
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of the photos, where a history fails
-@settings(
-    max_examples=60, deadline=None, phases=[Phase.reuse, Phase.generate]
-)  # a history is short; to shrink it takes minutes
+@settings(max_examples=60, phases=[Phase.reuse, Phase.generate])  # a history is short; to shrink it takes minutes
 @given(beginning=BEGINNINGS, history=HISTORIES)
 def test_no_history_puts_a_minor_into_a_bundle(
     photos: tuple[Photo, ...], embedders: tuple[str, str], beginning: Beginning, history: History

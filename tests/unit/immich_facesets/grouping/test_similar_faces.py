@@ -75,7 +75,7 @@ def test_an_identity_without_faces_gets_no_proposal() -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.4, 1.1))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_a_clear_face_is_one_that_the_next_grouping_places(seed: int, spread: float) -> None:
     rng = np.random.default_rng(seed)
     vectors, who = people(rng, [12, 9, 4], spread, 256)

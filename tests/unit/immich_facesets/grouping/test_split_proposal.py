@@ -79,7 +79,7 @@ def test_a_group_of_other_years_that_could_be_either_person_stays_unclear() -> N
 
 
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 12), min_size=1, max_size=4))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_each_face_is_in_one_place_whatever_the_order_of_the_rows(seed: int, sizes: list[int]) -> None:
     rng = np.random.default_rng(seed)
     vectors, _ = people(rng, sizes, 0.8, 128)

@@ -44,7 +44,7 @@ def galleries(draw: st.DrawFn) -> tuple[dict[int, NDArray[np.float32]], NDArray[
 
 
 @given(galleries())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_search_finds_what_a_look_at_every_exemplar_finds(
     scene: tuple[dict[int, NDArray[np.float32]], NDArray[np.float32]],
 ) -> None:
@@ -65,7 +65,7 @@ def test_the_search_finds_what_a_look_at_every_exemplar_finds(
 
 
 @given(st.integers(1, 60), st.integers(1, 10), st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_each_period_has_some_exemplars_and_never_too_many(n: int, most: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     of = members(

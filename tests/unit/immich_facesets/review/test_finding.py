@@ -219,7 +219,7 @@ def test_what_is_never_exported_comes_behind() -> None:
     assert not hidden[1].is_exported
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 99), cuts=st.lists(st.integers(2, 8), max_size=2), wrong=st.integers(0, 3))
 def test_the_order_of_faces_changes_nothing_and_the_queue_is_ranked(seed: int, cuts: list[int], wrong: int) -> None:
     library = clean(seed)
@@ -235,7 +235,7 @@ def test_the_order_of_faces_changes_nothing_and_the_queue_is_ranked(seed: int, c
     assert library.shuffled(order).items() == items
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 99), cut=st.integers(3, 12))
 def test_an_answered_pair_is_never_asked_again(seed: int, cut: int) -> None:
     library = clean(seed)

@@ -46,7 +46,7 @@ def session(model: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), block=st.integers(1, 9), length=st.integers(1, 20), channels=st.integers(1, 5))
 def test_folded_weights_are_the_exact_products(seed: int, block: int, length: int, channels: int) -> None:
     model, plain = quantised(np.random.default_rng(seed), block=block, length=length, channels=channels)
@@ -71,7 +71,7 @@ def test_the_bytes_are_the_same_each_time_and_folding_again_changes_nothing() ->
     assert folded(once, {"x": (0,)}) == once
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), channels=st.integers(1, 40))
 def test_a_parametric_relu_computes_the_same_in_its_other_form(seed: int, channels: int) -> None:
     rng = np.random.default_rng(seed)

@@ -55,13 +55,13 @@ def documented(path: str) -> set[int]:
     return {int(status) for operation in DOCUMENT["paths"][path].values() for status in operation["responses"]}
 
 
-def check_requests(count: int, *, derandomize: bool) -> None:
+def check_requests(count: int) -> None:
     with (
         structlog.testing.capture_logs() as lines,
         in_thread(serve_web(busy_scene().context(), ANY_PORT, LIMITS)) as listen,
     ):
 
-        @settings(max_examples=count, derandomize=derandomize, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=count, suppress_health_check=list(HealthCheck))
         @given(hostile_requests(doors(), TOKEN))
         def check(request: HostileRequest) -> None:
             status = status_of(listen, request)
@@ -73,10 +73,10 @@ def check_requests(count: int, *, derandomize: bool) -> None:
 
 
 def test_no_request_is_answered_with_a_5xx() -> None:
-    check_requests(400, derandomize=True)
+    check_requests(400)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_no_request_of_many_is_answered_with_a_5xx() -> None:
-    check_requests(10_000, derandomize=False)
+    check_requests(10_000)
