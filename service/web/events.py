@@ -13,7 +13,7 @@ from immich_facesets.errors import FacesetsError
 from service.progress import Progress, ProgressBoard
 from service.web.auth import KEYRING
 from service.web.context import CLOSING, CONTEXT
-from service.web.pages import page_state, render_part, status_view
+from service.web.pages.status import page_state, render_part, status_view
 from service.web.routes import Answer, Route
 
 log = structlog.get_logger(__name__)

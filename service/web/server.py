@@ -18,7 +18,7 @@ from service.web.context import CLOSING, CONTEXT, WebContext
 from service.web.error_responses import answer_errors
 from service.web.etags import tag_answers
 from service.web.openapi import install_document
-from service.web.pages import install_pages
+from service.web.pages.environment import install_pages
 from service.web.request_guard import EVERYBODYS, add_headers, guard_request
 from service.web.routes import Access, Route
 from service.web.uploads import MOST_PICTURE_BYTES, UPLOADS, Uploads

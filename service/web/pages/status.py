@@ -1,31 +1,24 @@
-"""The HTML pages. Live updates are rendered by the same templates."""
+"""The status page. Its live updates are rendered by the same templates."""
 
 import asyncio
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import aiohttp_jinja2
-import jinja2
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from immich_facesets.errors import RequestError
 from immich_facesets.wire import ErrorBody
-from immich_facesets.wording import counted
 from service.progress import JobKind, Progress
-from service.web import formatting, histogram
+from service.web import formatting
 from service.web.context import CONTEXT, WebContext
 from service.web.forms import read_form
-from service.web.routes import Access, Answer, Route
+from service.web.routes import Answer, Route
 from service.web.schemas import Objection, Run, StatusFacts
 
-FOLDER = Path(__file__).parent
 SHOWN_RUNS = 10
-SHOWN_FAILURES = 20
-YEAR_SECONDS = 365 * 24 * 3600
 
 NOTICES = {
     "accepted": "The job is starting.",
@@ -112,74 +105,6 @@ async def sync_from_form(request: web.Request) -> web.StreamResponse:
     raise web.HTTPSeeOther(f"{context.base_path}/?notice={context.request_job(kind, None)}")
 
 
-@dataclass(frozen=True, slots=True)
-class StaticFile:
-    """A static file. Its URL contains ``digest``, so that browsers may cache it permanently."""
-
-    path: Path
-    digest: str
-
-
-STATIC = web.AppKey("static", Mapping[str, StaticFile])
-
-
-def read_static(folder: Path) -> dict[str, StaticFile]:
-    return {
-        path.name: StaticFile(path, hashlib.sha256(path.read_bytes()).hexdigest()[:12])
-        for path in sorted(folder.iterdir())
-    }
-
-
-async def serve_static(request: web.Request) -> web.StreamResponse:
-    file = request.app[STATIC].get(request.match_info["name"])
-    if file is None:
-        raise web.HTTPNotFound
-    is_current = request.query.get("v") == file.digest
-    keep = f"public, max-age={YEAR_SECONDS}, immutable" if is_current else "no-cache"
-    return web.FileResponse(file.path, headers={hdrs.CACHE_CONTROL: keep})
-
-
-def install_pages(app: web.Application) -> None:
-    """Set up the templates with their filters and globals."""
-    files, base = read_static(FOLDER / "static"), app[CONTEXT].base_path
-    app[STATIC] = files
-    filters: dict[str, Callable[..., Any]] = {
-        "number": formatting.number,
-        "counted": counted,
-        "spaced": formatting.spaced,
-        "size": formatting.size,
-        "duration": formatting.duration,
-        "relative": formatting.relative,
-        "stage_note": formatting.stage_note,
-        "exact": formatting.exact,
-        "rate": histogram.rate,
-        "percent": histogram.percent,
-    }
-    environment = aiohttp_jinja2.setup(
-        app,
-        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        filters=filters,
-        default_helpers=False,
-    )
-    environment.globals |= {
-        "base": base,
-        "static": lambda name: f"{base}/static/{name}?v={files[name].digest}",
-        "stage_words": formatting.STAGE_WORDS,
-        "stage_state": formatting.stage_state,
-        "circuit_states": formatting.CIRCUIT_STATES,
-        "chart_of": histogram.chart_of,
-        "chart_size": (histogram.WIDTH, histogram.HEIGHT),
-        "chart_ticks": histogram.TICKS,
-        "outcome_words": formatting.outcome_words,
-        "shown_failures": SHOWN_FAILURES,
-        "has_login": app[CONTEXT].token is not None,
-    }
-
-
 ROUTES = (
     Route(
         method="GET",
@@ -197,21 +122,6 @@ ROUTES = (
         answers={
             303: Answer("To the status page, which says what became of it", redirects=True),
             400: Answer("No such kind of sync, or a malformed request", body=ErrorBody),
-        },
-    ),
-    Route(
-        method="GET",
-        path="/static/{name}",
-        handler=serve_static,
-        summary="Styles, scripts and pictures of the pages",
-        access=Access.EVERYBODY,
-        answers={
-            200: Answer("The file", media_type="application/octet-stream"),
-            206: Answer("The part that was asked for", media_type="application/octet-stream"),
-            304: Answer("Not changed"),
-            404: Answer("No such file", body=ErrorBody),
-            412: Answer("Changed", body=ErrorBody),
-            416: Answer("It has no such part", body=ErrorBody),
         },
     ),
 )

@@ -1,0 +1,59 @@
+"""The templates of the pages, with their filters and globals."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp_jinja2
+import jinja2
+from aiohttp import web
+
+from immich_facesets.wording import counted
+from service.web import formatting, histogram
+from service.web.context import CONTEXT
+from service.web.pages import static_files
+from service.web.pages.static_files import STATIC, read_static
+
+FOLDER = Path(__file__).parents[1] / "templates"
+SHOWN_FAILURES = 20
+
+
+def install_pages(app: web.Application) -> None:
+    """Set up the templates with their filters and globals."""
+    files, base = read_static(static_files.FOLDER), app[CONTEXT].base_path
+    app[STATIC] = files
+    filters: dict[str, Callable[..., Any]] = {
+        "number": formatting.number,
+        "counted": counted,
+        "spaced": formatting.spaced,
+        "size": formatting.size,
+        "duration": formatting.duration,
+        "relative": formatting.relative,
+        "stage_note": formatting.stage_note,
+        "exact": formatting.exact,
+        "rate": histogram.rate,
+        "percent": histogram.percent,
+    }
+    environment = aiohttp_jinja2.setup(
+        app,
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        filters=filters,
+        default_helpers=False,
+    )
+    environment.globals |= {
+        "base": base,
+        "static": lambda name: f"{base}/static/{name}?v={files[name].digest}",
+        "stage_words": formatting.STAGE_WORDS,
+        "stage_state": formatting.stage_state,
+        "circuit_states": formatting.CIRCUIT_STATES,
+        "chart_of": histogram.chart_of,
+        "chart_size": (histogram.WIDTH, histogram.HEIGHT),
+        "chart_ticks": histogram.TICKS,
+        "outcome_words": formatting.outcome_words,
+        "shown_failures": SHOWN_FAILURES,
+        "has_login": app[CONTEXT].token is not None,
+    }
