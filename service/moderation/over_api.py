@@ -1,4 +1,4 @@
-"""Decisions that programs make over the API of the running service."""
+"""Decisions that are made over HTTP, by programs and from pages of the running service."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -20,9 +20,6 @@ from service.store.moderation import MadeDecisions
 from service.web.library.decisions import DecisionCalls, DecisionsAnswer, KeptAnswers, Preview, WriteKey
 
 log = structlog.get_logger(__name__)
-
-MADE_BY = "token"
-"""The author of all decisions over the API: there is one token, and no accounts."""
 
 
 def kept_answers(store: Store, clock: Callable[[], datetime]) -> KeptAnswers:
@@ -65,31 +62,30 @@ class ApiDecisions:
         touched |= {number for pair in effect.merged for number in pair}
         return Preview(_answer(made), last, tuple(sorted(touched - set(effect.new))))
 
-    async def known(self, key: WriteKey) -> DecisionsAnswer | None:
+    async def known(self, key: WriteKey, author: Author) -> DecisionsAnswer | None:
         made = await self._store.read(decided_under, Key(key.text, key.digest))
-        return None if made is None else await self._ended(made, "")
+        return None if made is None else await self._ended(made, author)
 
     async def make(
-        self, requests: Sequence[Request], reason: str, key: WriteKey | None, after: int | None
+        self, requests: Sequence[Request], author: Author, key: WriteKey | None, after: int | None
     ) -> DecisionsAnswer | None:
-        author = Author(MADE_BY, "api", reason)
         kept = None if key is None else Key(key.text, key.digest)
         made = await self._store.write(decide_once, list(requests), author, self._clock(), key=kept, after=after)
         if made is None:
             return None
         log.info("decided", decisions=list(made.decisions), kinds=list(made.kinds), made_from=author.made_from)
-        return await self._ended(made, reason)
+        return await self._ended(made, author)
 
-    async def _ended(self, made: MadeDecisions, reason: str) -> DecisionsAnswer:
+    async def _ended(self, made: MadeDecisions, author: Author) -> DecisionsAnswer:
         """Remove exports that must not stay; a repeated request does so again, after a failure or a kill between."""
         if made.erased is not None:
-            left = await self._erasing.finish(MADE_BY)
+            left = await self._erasing.finish(author.made_by)
             return _answer(made, f"{NOT_ALL_ERASED}: {left}" if left else "")
         numbers = withdraws(made)
         if not numbers:
             return _answer(made)
         try:
-            await withdraw_exports(self._store, self._tree, numbers, Author(MADE_BY, "api", reason), self._clock())
+            await withdraw_exports(self._store, self._tree, numbers, author, self._clock())
         except FacesetsError as error:
             log.warning("exports_not_withdrawn", decisions=list(made.decisions), message=str(error))
             return _answer(made, f"decided, but exports may be there still: {error}. The next sync removes them")

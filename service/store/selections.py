@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, select
 
 from immich_facesets.dates import EVIDENCE
 from immich_facesets.errors import RequestError
@@ -48,13 +48,13 @@ def resolve_selections(
 
 def selected_faces(tx: Connection, selection: FaceSelection) -> list[int]:
     """Return the ids of the faces that a selection has now, ascending."""
-    rows = (
-        select(memberships.c.face_id)
-        .join(faces, faces.c.face_id == memberships.c.face_id)
-        .where(memberships.c.identity == selection.identity, *_limits(selection))
-        .order_by(memberships.c.face_id)
-    )
-    return list(tx.scalars(rows))
+    return list(tx.scalars(members_within(selection, memberships.c.face_id).order_by(memberships.c.face_id)))
+
+
+def members_within(selection: FaceSelection, *columns: Any) -> Select[Any]:
+    """Return the statement for columns of the members of an identity within the limits of a selection."""
+    members = select(*columns).select_from(memberships).join(faces, faces.c.face_id == memberships.c.face_id)
+    return members.where(memberships.c.identity == selection.identity, *_limits(selection))
 
 
 def _limits(selection: FaceSelection) -> list[ColumnElement[bool]]:

@@ -38,6 +38,9 @@ _ANNA = _identities.Identity(
     pictures=398,
     cover=_COVER,
     facesets=("/api/facesets/faceset_003",),
+    first_date="1986-06-01",
+    last_date="2026-04-30",
+    questions=1,
 )
 _DECISION = _identities.MadeDecision(
     id=17,
@@ -83,8 +86,7 @@ IDENTITY = _identities.IdentityAnswer(
     names=(_identities.GivenLabel(source="anna", name="Anna", is_shown=True),),
     created_at=_THEN,
     birth_date="1984-02-11",
-    first_date="1986-06-01",
-    last_date="2026-04-30",
+    is_minor=False,
     how={"asserted": 310, "matched": 102},
     sources={"anna": 405, "scans-1974": 9},
     is_stranger=False,
@@ -121,7 +123,7 @@ IDENTITIES_FILE = _identities_file.IdentitiesFile(
     ),
 )
 MERGED = _identities.MergedAnswer(number=7, leads_to=3)
-FACES = _faces.FacesAnswer(faces=(_FACE,), next="WyJmYWNlcyJd")
+FACES = _faces.FacesAnswer(faces=(_FACE,), total=412, next="WyJmYWNlcyJd")
 ERAS = _identities.ErasAnswer(
     eras=(_identities.Era(name="2011", kind="years", from_year=2009, main_year=2011, to_year=2014, faces=88, placed=3),)
 )
@@ -157,6 +159,13 @@ PARTS = _proposals.PartsAnswer(
         ),
     ),
     unclear=(801,),
+)
+FIGURES = _identities.FiguresAnswer(
+    years=(_identities.YearCount(year=1986, faces=40), _identities.YearCount(year=2026, faces=360)),
+    undated=12,
+    distances=(0, 12, 80, 150, 100, 40, 20, 10),
+    bin_width=0.02,
+    cut=0.55,
 )
 TOGETHER = _identities.TogetherAnswer(identities=(_identities.Companion(number=8, label="Berta", pictures=41),))
 DECISIONS = _decisions.DecisionsPage(decisions=(_DECISION,), next="WyJkZWNpc2lvbnMiXQ")

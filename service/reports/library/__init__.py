@@ -19,7 +19,7 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
     """Return the calls behind the reading routes of the API."""
     base, figures = settings.base_path, KnownFigures(store)
     proposals = Proposals(store, settings, figures)
-    identities, faces = IdentityReads(store, figures, proposals, base), FaceReads(store, figures, base)
+    identities, faces = IdentityReads(store, settings, figures, proposals), FaceReads(store, figures, base)
     facesets = FacesetReads(store, settings.export_dir, base)
     pictures = PictureReads(settings.data_dir / CROPS_FOLDER)
     service = ServiceReads(store, settings, board)
@@ -30,12 +30,14 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
         faces=identities.faces,
         eras=identities.eras,
         nearest=identities.nearest,
+        figures=identities.figures,
         together=identities.together,
         similar=identities.similar,
         parts=identities.parts,
         identities_file=figures.identities_file,
         history=identities.history,
         decisions=identities.decisions,
+        decision=identities.decision,
         review=ReviewReads(store, base).page,
         face=faces.one,
         search=faces.search,

@@ -1,25 +1,32 @@
 """Questions about identities."""
 
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, time
 
 import msgspec
 
 from immich_facesets.errors import RequestError
+from immich_facesets.moderation.requests import FaceSelection
+from service.passes.group_inputs.operating_points import points_today
 from service.reports.library.known_figures import KnownFigures
 from service.reports.library.proposals import Proposals
 from service.reports.library.shown import shown_decision, shown_face, shown_identity, slice_of
+from service.settings import Settings
 from service.store.browsing.identity_details import MergedNumber, companions, eras_of, identity_details, survivor
 from service.store.browsing.identity_faces import (
     BrowsedFace,
     browsed_faces,
+    count_faces,
     dates_of_faces,
     faces_by_column,
     faces_by_quality,
 )
+from service.store.browsing.identity_figures import BIN_WIDTH, identity_figures
 from service.store.browsing.identity_lists import IdentityFilter, identity_page
-from service.store.browsing.made_decisions import decision_page, decisions_about_identity
+from service.store.browsing.made_decisions import decision_page, decision_with_id, decisions_about_identity
 from service.store.browsing.slices import Page, Slice
 from service.store.database import Store
+from service.store.spaces import grouped_points
 from service.web.cursors import encode_cursor
 from service.web.library import identities as shown
 from service.web.library.decisions import DecisionsPage, DecisionsQuery
@@ -37,13 +44,14 @@ _EXAMPLES = 4
 
 
 class IdentityReads:
-    """The answers about identities. ``base``: the base path of addresses."""
+    """The answers about identities."""
 
-    def __init__(self, store: Store, figures: KnownFigures, proposals: Proposals, base: str) -> None:
+    def __init__(self, store: Store, settings: Settings, figures: KnownFigures, proposals: Proposals) -> None:
         self._store = store
+        self._settings = settings
         self._figures = figures
         self._proposals = proposals
-        self._base = base
+        self._base = settings.base_path
 
     async def page(self, query: shown.IdentitiesQuery) -> shown.IdentitiesAnswer:
         order = f"identities {query.sort} {query.reverse}"
@@ -76,8 +84,7 @@ class IdentityReads:
             names=msgspec.convert(found.names, tuple[shown.GivenLabel, ...], from_attributes=True),
             created_at=found.created_at,
             birth_date=found.birth_date,
-            first_date=found.days[0] or None,
-            last_date=found.days[1] or None,
+            is_minor=found.is_minor,
             how=dict(found.how),
             sources=dict(found.sources),
             is_stranger=found.is_stranger,
@@ -87,15 +94,20 @@ class IdentityReads:
     async def faces(self, number: int, query: shown.FacesQuery) -> FacesAnswer:
         order = f"faces {query.sort} {query.reverse}"
         part = slice_of(query, order, kind=str if query.sort == "time" else float, is_reversed=query.reverse)
-        page = await self._faces(number, query.sort, part)
-        faces = tuple(shown_face(row, self._base) for row in page.items)
-        return FacesAnswer(faces=faces, next=encode_cursor(order, page.last))
+        wanted = query.selection(number)
+        page = await self._faces(wanted, query.sort, part)
+        return FacesAnswer(
+            faces=tuple(shown_face(row, self._base) for row in page.items),
+            total=await self._store.read(count_faces, wanted),
+            next=encode_cursor(order, page.last),
+        )
 
-    async def _faces(self, number: int, sort: shown.FaceOrder, part: Slice) -> Page[BrowsedFace]:
+    async def _faces(self, wanted: FaceSelection, sort: shown.FaceOrder, part: Slice) -> Page[BrowsedFace]:
         if sort != "quality":
-            return await self._store.read(faces_by_column, number, sort, part)
-        page, ranking = await self._store.read(faces_by_quality, number, part, self._figures.ranking(number))
-        self._figures.keep_ranking(number, ranking)
+            return await self._store.read(faces_by_column, wanted, sort, part)
+        known = self._figures.ranking(wanted.identity)
+        page, ranking = await self._store.read(faces_by_quality, wanted, part, known)
+        self._figures.keep_ranking(wanted.identity, ranking)
         return page
 
     async def eras(self, number: int) -> shown.ErasAnswer:
@@ -110,6 +122,17 @@ class IdentityReads:
         return shown.TogetherAnswer(
             identities=msgspec.convert(page.items, tuple[shown.Companion, ...], from_attributes=True),
             next=encode_cursor("together", page.last),
+        )
+
+    async def figures(self, number: int) -> shown.FiguresAnswer:
+        found = await self._store.read(identity_figures, number)
+        points = points_today(self._settings, await self._store.read(grouped_points))
+        return shown.FiguresAnswer(
+            years=tuple(shown.YearCount(year=year, faces=count) for year, count in found.years.items()),
+            undated=found.undated,
+            distances=found.distances,
+            bin_width=BIN_WIDTH,
+            cut=round(points.match, 4),
         )
 
     async def similar(self, number: int, query: SimilarQuery) -> SimilarAnswer:
@@ -165,6 +188,10 @@ class IdentityReads:
         )
         return DecisionsPage(decisions=tuple(map(shown_decision, page.items)), next=encode_cursor(order, page.last))
 
+    async def decision(self, number: int) -> shown.MadeDecision | None:
+        found = await self._store.read(decision_with_id, number)
+        return None if found is None else shown_decision(found)
+
 
 def filter_of(query: shown.IdentitiesQuery) -> IdentityFilter:
     """Return the filter that a query asks for."""
@@ -174,6 +201,9 @@ def filter_of(query: shown.IdentitiesQuery) -> IdentityFilter:
         is_locked=query.locked,
         is_never_exported=query.never_export,
         has_birth_date=None if query.birth is None else query.birth == "known",
+        is_minor=query.minor,
+        has_questions=query.questions,
+        found_since=None if query.found_since is None else datetime.combine(query.found_since, time(), UTC),
         least_pictures=query.min_pictures,
         source=query.source,
     )

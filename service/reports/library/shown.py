@@ -44,6 +44,9 @@ def shown_identity(row: ListedIdentity, base: str) -> shown.Identity:
         pictures=row.pictures,
         cover=shown_crop(row.cover, row.cover_file, base),
         facesets=tuple(faceset_address(base, directory) for directory in row.directories),
+        first_date=row.days[0] or None,
+        last_date=row.days[1] or None,
+        questions=row.questions,
     )
 
 

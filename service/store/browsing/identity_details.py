@@ -7,12 +7,19 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, func, select
 
-from immich_facesets.dates import EVIDENCE, read_date
-from service.store.browsing.identity_lists import ListedIdentity, exported_directories, files_of_crops, shown_labels
+from service.store.browsing.identity_lists import (
+    ListedIdentity,
+    days_of,
+    exported_directories,
+    files_of_crops,
+    known_births,
+    questions_about,
+    shown_labels,
+)
 from service.store.browsing.slices import Page, Slice, page_of
 from service.store.browsing.standing import Standing, faces_at, standing
 from service.store.browsing.summaries import Summary, summaries
-from service.store.identities import GivenName, birth_dates, given_names
+from service.store.identities import GivenName, given_names
 from service.store.spaces import active_space
 from service.store.tables import assets, crops, era_faces, eras, exports, faces, identities, memberships
 
@@ -22,13 +29,13 @@ WhyNotExported = Literal["", "never_export", "no_faces", "no_face_large_enough",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityDetails:
-    """One identity. ``days``: the first and the last date (ISO) that its pictures state, "" without any."""
+    """One identity. ``is_minor``: a moderator marked it as such."""
 
     listed: ListedIdentity
     names: tuple[GivenName, ...]
     created_at: datetime
     birth_date: str | None
-    days: tuple[str, str]
+    is_minor: bool
     how: Mapping[str, int]
     sources: Mapping[str, int]
     is_stranger: bool
@@ -83,8 +90,8 @@ def identity_details(
         listed=listed,
         names=tuple(given_names(tx).get(number, ())),
         created_at=row.created_at,
-        birth_date=birth_dates(tx).get(number),
-        days=_days(tx, number),
+        birth_date=known_births(tx, state).get(number),
+        is_minor=state.effect.minors.get(number, False),
         how=dict(sorted(how.items())),
         sources=_sources(tx, number),
         is_stranger=number in state.effect.strangers,
@@ -166,21 +173,9 @@ def _listed(tx: Connection, row: Any, state: Standing, count: int, summary: Summ
         cover=cover,
         cover_file=None if cover is None else files_of_crops(tx, [cover]).get(cover),
         directories=exported_directories(tx, [row.number]).get(row.number, ()),
+        days=days_of(tx, [row.number]).get(row.number, ("", "")),
+        questions=questions_about(tx).get(row.number, 0),
     )
-
-
-def _days(tx: Connection, number: int) -> tuple[str, str]:
-    first, last = tx.execute(
-        select(func.min(assets.c.local_date), func.max(assets.c.local_date))
-        .join(faces, faces.c.sha256 == assets.c.content)
-        .join(memberships, memberships.c.face_id == faces.c.face_id)
-        .where(memberships.c.identity == number, assets.c.is_gone.is_(False), assets.c.date_kind.in_(EVIDENCE))
-    ).one()
-    return _iso(first), _iso(last)
-
-
-def _iso(text: str | None) -> str:
-    return "" if (day := read_date(text)) is None else day.isoformat()
 
 
 def _sources(tx: Connection, number: int) -> dict[str, int]:

@@ -8,11 +8,13 @@ from sqlalchemy import Connection, Float, case, func, literal, select
 
 from immich_facesets.dates import EVIDENCE
 from immich_facesets.faces import Face
+from immich_facesets.moderation.requests import FaceSelection
 from immich_facesets.quality.score import quality
 from service.store.browsing.slices import Page, Slice, cut_page, page_of, sliced
 from service.store.browsing.summaries import Signature, signatures
 from service.store.chunks import chunks
 from service.store.exports import face_of
+from service.store.selections import members_within, selected_faces
 from service.store.spaces import active_space
 from service.store.tables import assets, contents, crops, faces, memberships
 
@@ -70,33 +72,39 @@ class BrowsedFace:
         return min((place.taken for place in self.places if place.taken), default="")
 
 
-def faces_by_column(tx: Connection, number: int, sort: ColumnSort, part: Slice) -> Page[BrowsedFace]:
-    """Return a page of the members of an identity; the first are the nearest, the most doubtful, or the oldest."""
+def count_faces(tx: Connection, wanted: FaceSelection) -> int:
+    """Return how many members of an identity are within the limits."""
+    return tx.scalar(members_within(wanted, func.count())) or 0
+
+
+def faces_by_column(tx: Connection, wanted: FaceSelection, sort: ColumnSort, part: Slice) -> Page[BrowsedFace]:
+    """Return a page of the members within the limits; the first are the nearest, the most doubtful, or the oldest."""
     keys: Mapping[str, Any] = {
         "distance": memberships.c.distance,
         "doubt": func.coalesce(memberships.c.confidence, literal(_SURE, Float)),
-        "time": func.coalesce(_taken(), UNDATED),
+        "time": func.coalesce(earliest_date(), UNDATED),
     }
-    members = select(keys[sort].label("key"), memberships.c.face_id.label("number"))
-    if sort == "time":
-        members = members.join(faces, faces.c.face_id == memberships.c.face_id)
-    rows = tx.execute(sliced(members.where(memberships.c.identity == number), part)).all()
+    members = members_within(wanted, keys[sort].label("key"), memberships.c.face_id.label("number"))
+    rows = tx.execute(sliced(members, part)).all()
     return _page(tx, cut_page(rows, lambda row: (row.key, row.number), part), lambda row: int(row.number))
 
 
 def faces_by_quality(
-    tx: Connection, number: int, part: Slice, known: Ranking | None
+    tx: Connection, wanted: FaceSelection, part: Slice, known: Ranking | None
 ) -> tuple[Page[BrowsedFace], Ranking | None]:
     """
-    Return a page of the members of an identity, the best first, and the ranking for the next call.
+    Return a page of the members within the limits, the best first, and the ranking of all members for the next call.
 
     No database can compute the score: all members are read once, and again when ``known`` is of other members.
     """
+    number = wanted.identity
     signature = signatures(tx, [number]).get(number)
     if signature is None:
         return Page(()), None
     ranking = known if known is not None and known.signature == signature else _ranking(tx, number, signature)
-    page = page_of(ranking.scored, lambda one: one, part)
+    among = None if wanted == FaceSelection(identity=number) else frozenset(selected_faces(tx, wanted))
+    scored = ranking.scored if among is None else [one for one in ranking.scored if one[1] in among]
+    page = page_of(scored, lambda one: one, part)
     return _page(tx, page, lambda one: one[1]), ranking
 
 
@@ -129,7 +137,7 @@ def browsed_faces(tx: Connection, face_ids: Collection[int]) -> dict[int, Browse
 def dates_of_faces(tx: Connection, face_ids: Collection[int]) -> dict[int, str]:
     """Return the earliest local date of the picture of each face; faces without one, or of another space, are missing."""
     found: dict[int, str] = {}
-    in_use = select(faces.c.face_id, _taken().label("taken")).where(faces.c.space == (active_space(tx) or ""))
+    in_use = select(faces.c.face_id, earliest_date().label("taken")).where(faces.c.space == (active_space(tx) or ""))
     for some in chunks(face_ids):
         for face_id, day in tx.execute(in_use.where(faces.c.face_id.in_(some))):
             if day is not None:
@@ -158,6 +166,12 @@ def places_of(tx: Connection, sha256s: Collection[str]) -> dict[str, tuple[Pictu
     return {sha256: tuple(several) for sha256, several in found.items()}
 
 
+def earliest_date() -> Any:
+    """Return the earliest date that an asset states of the content of a row of ``faces``."""
+    stated = (assets.c.content == faces.c.sha256, assets.c.is_gone.is_(False), assets.c.date_kind.in_(EVIDENCE))
+    return select(func.min(assets.c.local_date)).where(*stated).correlate(faces).scalar_subquery()
+
+
 def _browsed(row: Any, places: tuple[PicturePlace, ...]) -> BrowsedFace:
     return BrowsedFace(
         face=face_of(row),
@@ -177,12 +191,6 @@ def _page(tx: Connection, page: Page[T], face_of_entry: Callable[[T], int]) -> P
     wanted = [face_of_entry(one) for one in page.items]
     found = browsed_faces(tx, wanted)
     return Page(tuple(found[face] for face in wanted if face in found), page.last)
-
-
-def _taken() -> Any:
-    """Return the earliest date that an asset states of the content of a row of ``faces``."""
-    stated = (assets.c.content == faces.c.sha256, assets.c.is_gone.is_(False), assets.c.date_kind.in_(EVIDENCE))
-    return select(func.min(assets.c.local_date)).where(*stated).correlate(faces).scalar_subquery()
 
 
 def _ranking(tx: Connection, number: int, signature: Signature) -> Ranking:

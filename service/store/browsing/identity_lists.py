@@ -2,10 +2,13 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, exists, func, select
 
+from immich_facesets.dates import EVIDENCE
+from immich_facesets.facesets.minors import is_under_age
 from immich_facesets.names import name_key
 from service.store.browsing.slices import Key, Page, Slice, page_of
 from service.store.browsing.standing import Standing, faces_at, standing
@@ -13,7 +16,7 @@ from service.store.browsing.summaries import Summary, summaries
 from service.store.chunks import chunks
 from service.store.identities import birth_dates, given_names
 from service.store.spaces import active_space
-from service.store.tables import assets, crops, exports, faces, identities, memberships
+from service.store.tables import assets, crops, exports, faces, identities, memberships, review_items
 
 IdentitySort = Literal["number", "name", "faces", "pictures"]
 
@@ -23,20 +26,33 @@ _NAMELESS = "\U0010ffff"  # behind every name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityFilter:
-    """Which identities are wanted; None and "" filter nothing. ``text``: a part of a name, or a number."""
+    """
+    Which identities are wanted; None and "" filter nothing.
+
+    ``text``: a part of a name, or a number. ``is_minor``: marked so, or under age on the day of the question.
+    ``has_questions``: the review queue has any about it. ``found_since``: the identity was made then or later.
+    """
 
     text: str = ""
     is_named: bool | None = None
     is_locked: bool | None = None
     is_never_exported: bool | None = None
     has_birth_date: bool | None = None
+    is_minor: bool | None = None
+    has_questions: bool | None = None
+    found_since: datetime | None = None
     least_pictures: int = 0
     source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedIdentity:
-    """One identity of a list. ``cover``: a face, and the file of its crop; ``directories``: of its exported face sets."""
+    """
+    One identity of a list.
+
+    ``cover``: a face, and the file of its crop. ``directories``: of its exported face sets. ``days``: the first and the
+    last date (ISO) of its pictures, "" without any. ``questions``: how many the review queue has about it.
+    """
 
     number: int
     label: str | None
@@ -48,6 +64,8 @@ class ListedIdentity:
     cover: int | None = None
     cover_file: str | None = None
     directories: tuple[str, ...] = ()
+    days: tuple[str, str] = ("", "")
+    questions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +147,64 @@ def _filtered(tx: Connection, wanted: IdentityFilter, state: Standing) -> list[L
     statement = select(*columns, counted.c.faces).join(counted, counted.c.identity == identities.c.number)
     if wanted.source:
         statement = statement.where(_is_from(wanted.source))
-    names = shown_labels(tx)
-    born = birth_dates(tx) if wanted.has_birth_date is not None else {}
+    if wanted.found_since is not None:
+        statement = statement.where(identities.c.created_at >= wanted.found_since)
+    names, others = shown_labels(tx), _sets_of(tx, wanted, state)
     return [
         entry
         for row in tx.execute(statement)
         if row.number not in state.hidden
-        and wanted.has_birth_date in {None, row.number in born}
+        and all((row.number in numbers) == is_in for numbers, is_in in others)
         and _matches(entry := _entry(row, names, state), wanted)
     ]
+
+
+def _sets_of(tx: Connection, wanted: IdentityFilter, state: Standing) -> list[tuple[Collection[int], bool]]:
+    """Return the sets of numbers that a filter asks for, each with whether an identity must be in it."""
+    found: list[tuple[Collection[int], bool]] = []
+    if wanted.has_birth_date is not None or wanted.is_minor is not None:
+        born = known_births(tx, state)
+        if wanted.has_birth_date is not None:
+            found.append((born.keys(), wanted.has_birth_date))
+        if wanted.is_minor is not None:
+            today = datetime.now(UTC).date()
+            young = {number for number, day in born.items() if is_under_age(day, today)}
+            marked = {number for number, is_minor in state.effect.minors.items() if is_minor}
+            found.append((young | marked, wanted.is_minor))
+    if wanted.has_questions is not None:
+        found.append((questions_about(tx).keys(), wanted.has_questions))
+    return found
+
+
+def known_births(tx: Connection, state: Standing) -> dict[int, str]:
+    """Return the birth date (ISO) of each identity that has one; that of a moderator comes before those of sources."""
+    found = birth_dates(tx) | dict(state.effect.births)
+    return {number: date for number, date in found.items() if date is not None}
+
+
+def questions_about(tx: Connection) -> dict[int, int]:
+    """Return how many questions the review queue has about each identity; without any, it is missing."""
+    found: dict[int, int] = {}
+    for column in (review_items.c.identity, review_items.c.other):
+        rows: Any = tx.execute(select(column, func.count()).where(column.is_not(None)).group_by(column))
+        for number, count in rows:
+            found[number] = found.get(number, 0) + int(count)
+    return found
+
+
+def days_of(tx: Connection, numbers: Collection[int]) -> dict[int, tuple[str, str]]:
+    """Return the first and the last date (ISO) that pictures of each identity state; without any, it is missing."""
+    found: dict[int, tuple[str, str]] = {}
+    for some in chunks(sorted(numbers)):
+        rows: Any = tx.execute(
+            select(memberships.c.identity, func.min(assets.c.local_date), func.max(assets.c.local_date))
+            .join(faces, faces.c.face_id == memberships.c.face_id)
+            .join(assets, assets.c.content == faces.c.sha256)
+            .where(memberships.c.identity.in_(some), assets.c.is_gone.is_(False), assets.c.date_kind.in_(EVIDENCE))
+            .group_by(memberships.c.identity)
+        )
+        found |= {number: (first[:10], last[:10]) for number, first, last in rows}
+    return found
 
 
 def _is_from(source: str) -> Any:
@@ -183,7 +250,8 @@ def _completed(
     covers = {number: summary.cover for number, summary in read.items()}
     covers |= faces_at(tx, chosen, active_space(tx) or "") if chosen else {}
     files = files_of_crops(tx, [face for one in entries if (face := covers.get(one.number)) is not None])
-    directories = exported_directories(tx, [one.number for one in entries])
+    numbers = [one.number for one in entries]
+    directories, days, questions = exported_directories(tx, numbers), days_of(tx, numbers), questions_about(tx)
     return tuple(
         replace(
             one,
@@ -191,6 +259,8 @@ def _completed(
             cover=(cover := covers.get(one.number)),
             cover_file=None if cover is None else files.get(cover),
             directories=directories.get(one.number, ()),
+            days=days.get(one.number, ("", "")),
+            questions=questions.get(one.number, 0),
         )
         for one in entries
     )

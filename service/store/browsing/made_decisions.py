@@ -42,6 +42,12 @@ def decision_page(tx: Connection, part: Slice) -> Page[MadeDecision]:
     return cut_page(found, lambda one: (0.0, one.id), part)
 
 
+def decision_with_id(tx: Connection, number: int) -> MadeDecision | None:
+    """Return one decision; None where there is none with this id."""
+    row = tx.execute(select(decisions).where(decisions.c.decision_id == number)).one_or_none()
+    return None if row is None else _made(row, _undone_ids(tx))
+
+
 def decisions_about_identity(tx: Connection, number: int, part: Slice) -> Page[MadeDecision]:
     """Return the decisions that name an identity, newest first."""
     named = or_(*(decisions.c.body[field].as_integer() == number for field in _NUMBERS))

@@ -1,21 +1,18 @@
 """The review queue, a page at a time, with all that a person needs to decide."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, case, func, select
 
-from immich_facesets.dates import EVIDENCE
 from immich_facesets.review.items import Item
 from service.store.browsing.identity_faces import BrowsedFace, browsed_faces
-from service.store.browsing.identity_lists import shown_labels
+from service.store.browsing.identity_lists import days_of, known_births, shown_labels
 from service.store.browsing.slices import Page, Slice, cut_page, sliced
 from service.store.browsing.standing import standing
-from service.store.chunks import chunks
-from service.store.identities import birth_dates
 from service.store.review_items import item_of
-from service.store.tables import assets, faces, memberships, review_items
+from service.store.tables import review_items
 
 _LAST = 1e9
 """Added to the key of what was put off: more than the benefit of any item."""
@@ -58,32 +55,16 @@ def review_page(tx: Connection, part: Slice, kind: str | None = None) -> ReviewP
     numbers = {number for one in items for number in one.item.identities}
     wanted_faces = {face for one in items for part_of in one.item.evidence or () for face in part_of}
     wanted_faces |= {one.item.face_id for one in items if one.item.face_id is not None}
-    state, labels, born = standing(tx), shown_labels(tx), birth_dates(tx)
-    decided = {number: date for number, date in state.effect.births.items() if date is not None}
+    labels, born = shown_labels(tx), known_births(tx, standing(tx))
     return ReviewPage(
         page=Page(items, cut.last),
         total=tx.scalar(select(func.count()).select_from(review_items).where(*wanted)) or 0,
         labels={number: labels[number] for number in numbers if number in labels},
-        births={number: date for number, date in (born | decided).items() if number in numbers},
-        days=_days(tx, numbers),
+        births={number: date for number, date in born.items() if number in numbers},
+        days=days_of(tx, numbers),
         faces=browsed_faces(tx, sorted(wanted_faces)),
     )
 
 
 def _among(numbers: Any) -> Any:
     return review_items.c.item_id.in_(list(numbers))  # a page: never more than a statement may list
-
-
-def _days(tx: Connection, numbers: Collection[int]) -> dict[int, tuple[str, str]]:
-    """Return the first and the last date that pictures of each identity state."""
-    found: dict[int, tuple[str, str]] = {}
-    for some in chunks(sorted(numbers)):
-        rows: Any = tx.execute(
-            select(memberships.c.identity, func.min(assets.c.local_date), func.max(assets.c.local_date))
-            .join(faces, faces.c.face_id == memberships.c.face_id)
-            .join(assets, assets.c.content == faces.c.sha256)
-            .where(memberships.c.identity.in_(some), assets.c.is_gone.is_(False), assets.c.date_kind.in_(EVIDENCE))
-            .group_by(memberships.c.identity)
-        )
-        found |= {number: (first[:10], last[:10]) for number, first, last in rows}
-    return found

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from immich_facesets.errors import RequestError
 from immich_facesets.moderation.requests import RedoDecision, Request, UndoDecision
 from immich_facesets.wire import ErrorBody
 from service.web import examples
 from service.web.api.identities import NOT_AVAILABLE, WRONG_QUERY
 from service.web.context import CONTEXT
+from service.web.deciding import answer_of, author_of, decide
 from service.web.json_bodies import read_json
 from service.web.library.decisions import (
     ChangedProblem,
@@ -18,14 +20,23 @@ from service.web.library.decisions import (
     DecisionsQuestion,
     UndoQuestion,
 )
+from service.web.library.identities import MadeDecision
 from service.web.parameters import number_in, read_query
-from service.web.preconditions import IDEMPOTENCY_KEY, IF_MATCH, changed_since, key_of
+from service.web.preconditions import IDEMPOTENCY_KEY, IF_MATCH, key_of
 from service.web.routes import Answer, Route, json_answer
 
 
 async def get_decisions(request: web.Request) -> web.StreamResponse:
     query = read_query(request, DecisionsQuery)
     return json_answer(await request.app[CONTEXT].library.decisions(query))
+
+
+async def get_decision(request: web.Request) -> web.StreamResponse:
+    number = number_in(request, "decision")
+    found = await request.app[CONTEXT].library.decision(number)
+    if found is None:
+        raise RequestError(f"there is no decision {number}; /api/decisions lists them", status=404)
+    return json_answer(found)
 
 
 async def post_decisions(request: web.Request) -> web.StreamResponse:
@@ -52,19 +63,8 @@ async def post_redo(request: web.Request) -> web.StreamResponse:
 
 async def _decide(request: web.Request, requests: Sequence[Request], reason: str) -> web.StreamResponse:
     """Make decisions once under their key, and only about identities that are as the caller saw them."""
-    calls, key = request.app[CONTEXT].decisions, await key_of(request)
-    if key is not None and (known := await calls.known(key)) is not None:
-        return json_answer(known)
-    while True:  # ends: each further round follows a decision of another caller
-        after: int | None = None
-        if request.if_match is not None:
-            seen = await calls.preview(requests)
-            if (changed := await changed_since(request, seen.touched)) is not None:
-                return changed
-            after = seen.last
-        made = await calls.make(requests, reason, key, after)
-        if made is not None:
-            return json_answer(made)
+    seen = None if request.if_match is None else {tag.value for tag in request.if_match if not tag.is_weak}
+    return answer_of(await decide(request, requests, author_of("api", reason), await key_of(request), seen))
 
 
 _DECIDED = Answer("What was changed", body=DecisionsAnswer, example=examples.DECIDED)
@@ -91,6 +91,17 @@ ROUTES = (
         answers={
             200: Answer("A page", body=DecisionsPage, example=examples.DECISIONS),
             400: WRONG_QUERY,
+            503: NOT_AVAILABLE,
+        },
+    ),
+    Route(
+        method="GET",
+        path="/api/decisions/{decision}",
+        handler=get_decision,
+        summary="One decision",
+        answers={
+            200: Answer("The decision", body=MadeDecision, example=examples.DECISIONS.decisions[0]),
+            404: Answer("No such decision", body=ErrorBody),
             503: NOT_AVAILABLE,
         },
     ),

@@ -16,6 +16,7 @@ from service.web.library.faces import FacesAnswer
 from service.web.library.identities import (
     ErasAnswer,
     FacesQuery,
+    FiguresAnswer,
     HistoryAnswer,
     IdentitiesAnswer,
     IdentitiesQuery,
@@ -71,6 +72,13 @@ async def get_nearest_identities(request: web.Request) -> web.StreamResponse:
 
 async def get_identities_together(request: web.Request) -> web.StreamResponse:
     return await _part(request, PageQuery, request.app[CONTEXT].library.together)
+
+
+async def get_identity_figures(request: web.Request) -> web.StreamResponse:
+    number = number_in(request, "number")
+    if (merged := await _merged(request, number)) is not None:
+        return merged
+    return json_answer(await request.app[CONTEXT].library.figures(number))
 
 
 async def get_similar_faces(request: web.Request) -> web.StreamResponse:
@@ -184,6 +192,13 @@ ROUTES = (
         summary="The other identities by the distance of the means of their vectors",
         query=NearestQuery,
         answers=OF_ONE | {200: Answer("The nearest", body=NearestAnswer, example=examples.NEAREST), 400: WRONG_QUERY},
+    ),
+    Route(
+        method="GET",
+        path="/api/identities/{number}/figures",
+        handler=get_identity_figures,
+        summary="How the faces of an identity are spread over years and distances",
+        answers=OF_ONE | {200: Answer("The figures", body=FiguresAnswer, example=examples.FIGURES)},
     ),
     Route(
         method="GET",

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from immich_facesets.moderation.effects import Effect, Erasure
-from immich_facesets.moderation.records import MOST_REASON
+from immich_facesets.moderation.records import MOST_REASON, Author
 from immich_facesets.moderation.requests import Request
 from service.web.library.identities import IdentityAnswer, MadeDecision, Number, PageQuery
 from service.web.problems import Problem
@@ -103,7 +103,7 @@ class Preview:
     touched: tuple[int, ...]
 
 
-Make = Callable[[Sequence[Request], str, WriteKey | None, int | None], Awaitable[DecisionsAnswer | None]]
+Make = Callable[[Sequence[Request], Author, WriteKey | None, int | None], Awaitable[DecisionsAnswer | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,10 +111,11 @@ class DecisionCalls:
     """
     The calls behind the routes that decide.
 
-    ``make(requests, reason, key, after)`` returns None when another decision followed the one with the id ``after``.
-    ``known`` returns what was answered under a key; it raises ``RequestError`` (422) where that was another request.
+    ``make(requests, author, key, after)`` returns None when another decision followed the one with the id ``after``.
+    ``known(key, author)`` returns what was answered under a key; it raises ``RequestError`` (422) where that was another
+    request.
     """
 
     preview: Callable[[Sequence[Request]], Awaitable[Preview]]
-    known: Callable[[WriteKey], Awaitable[DecisionsAnswer | None]]
+    known: Callable[[WriteKey, Author], Awaitable[DecisionsAnswer | None]]
     make: Make

@@ -62,9 +62,10 @@ class Face(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FacesAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of the faces of an identity."""
+    """A page of the faces of an identity. ``total`` counts all within the limits."""
 
     faces: tuple[Face, ...]
+    total: int
     next: str | None = None
 
 

@@ -1,9 +1,11 @@
 """Identities as the API shows them."""
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from immich_facesets.moderation.requests import Day, Distance, FaceSelection
 from service.web.schemas import Instant
 
 IdentityOrder = Literal["number", "name", "faces", "pictures"]
@@ -44,6 +46,9 @@ class IdentitiesQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_field
             description="`unknown`: no birth date is known, so that the minors' rule cannot protect a childhood"
         ),
     ] = None
+    minor: Annotated[bool | None, msgspec.Meta(description="marked as a minor or under age today, or not")] = None
+    questions: Annotated[bool | None, msgspec.Meta(description="with questions in the review queue, or without")] = None
+    found_since: Annotated[date | None, msgspec.Meta(description="the identity is not older than this day")] = None
     min_pictures: Annotated[int, msgspec.Meta(ge=0, le=10**9, description="in at least so many pictures")] = 0
     source: Annotated[Text, msgspec.Meta(description="seen in a picture of this user or folder")] = ""
     sort: Annotated[IdentityOrder, msgspec.Meta(description="most faces and most pictures come first")] = "faces"
@@ -51,12 +56,28 @@ class IdentitiesQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class FacesQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """In which order the faces of an identity come."""
+    """Which faces of an identity are wanted, within the limits of a selection, and in which order they come."""
 
     sort: Annotated[
         FaceOrder, msgspec.Meta(description="the nearest, the most doubtful, the best, or the oldest come first")
     ] = "distance"
     reverse: Reverse = False
+    farther_than: Annotated[Distance | None, msgspec.Meta(description="farther from the centroid")] = None
+    nearer_than: Annotated[Distance | None, msgspec.Meta(description="nearer to the centroid")] = None
+    taken_since: Annotated[Day | None, msgspec.Meta(description="taken then or later: a year, a month or a day")] = None
+    taken_before: Annotated[Day | None, msgspec.Meta(description="taken before: a year, a month or a day")] = None
+    source: Annotated[Text | None, msgspec.Meta(description="in a picture of this user or folder")] = None
+
+    def selection(self, number: int) -> FaceSelection:
+        """Return the limits as a selection among the faces of an identity."""
+        return FaceSelection(
+            identity=number,
+            farther_than=self.farther_than,
+            nearer_than=self.nearer_than,
+            taken_since=self.taken_since,
+            taken_before=self.taken_before,
+            source=self.source,
+        )
 
 
 class NearestQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,7 +99,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     One identity. ``cover``: the face that represents it, None while no face has a crop.
 
     ``origin``: whether a source named it first (``asserted``), or clustering found it (``discovered``). ``facesets``:
-    the addresses of its exported face sets.
+    the addresses of its exported face sets. ``first_date`` and ``last_date`` are those that its pictures state.
+    ``questions``: how many the review queue has about it.
     """
 
     number: int
@@ -90,6 +112,9 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     pictures: int
     cover: Crop | None = None
     facesets: tuple[str, ...] = ()
+    first_date: str | None = None
+    last_date: str | None = None
+    questions: int = 0
 
 
 class IdentitiesAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,16 +137,15 @@ class IdentityAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """
     One identity with all that is known of it.
 
-    ``first_date`` and ``last_date`` are those that its pictures state. ``how`` its faces joined it, with counts; a face
-    in several sources counts in each of ``sources``. ``why_not_exported`` is empty where a face set of it is there.
+    ``is_minor``: a moderator marked it as such. ``how`` its faces joined it, with counts; a face in several sources counts
+    in each of ``sources``. ``why_not_exported`` is empty where a face set of it is there.
     """
 
     identity: Identity
     names: tuple[GivenLabel, ...]
     created_at: Instant
     birth_date: str | None
-    first_date: str | None
-    last_date: str | None
+    is_minor: bool
     how: dict[str, int]
     sources: dict[str, int]
     is_stranger: bool
@@ -155,6 +179,28 @@ class ErasAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The eras of an identity, earliest first."""
 
     eras: tuple[Era, ...]
+
+
+class YearCount(msgspec.Struct, frozen=True, kw_only=True):
+    """How many faces of an identity are of pictures of a year."""
+
+    year: int
+    faces: int
+
+
+class FiguresAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How the faces of an identity are spread. ``undated``: those without a year.
+
+    ``distances``: how many lie in each bin of ``bin_width`` of the cosine distance to the centroid, from 0 on; the last bin
+    has all beyond. ``cut``: the distance up to which grouping matches faces to the identity.
+    """
+
+    years: tuple[YearCount, ...]
+    undated: int
+    distances: tuple[int, ...]
+    bin_width: float
+    cut: float
 
 
 class NearIdentity(msgspec.Struct, frozen=True, kw_only=True):

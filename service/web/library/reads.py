@@ -10,10 +10,12 @@ from service.web.library.facesets import FacesetAnswer, FacesetsAnswer, Facesets
 from service.web.library.identities import (
     ErasAnswer,
     FacesQuery,
+    FiguresAnswer,
     HistoryAnswer,
     IdentitiesAnswer,
     IdentitiesQuery,
     IdentityAnswer,
+    MadeDecision,
     NearestAnswer,
     NearestQuery,
     PageQuery,
@@ -42,11 +44,13 @@ class LibraryReads:
     eras: Callable[[int], Awaitable[ErasAnswer]]
     nearest: Callable[[int, NearestQuery], Awaitable[NearestAnswer]]
     identities_file: Callable[[], Awaitable[bytes]]
+    figures: Callable[[int], Awaitable[FiguresAnswer]]
     together: Callable[[int, PageQuery], Awaitable[TogetherAnswer]]
     similar: Callable[[int, SimilarQuery], Awaitable[SimilarAnswer]]
     parts: Callable[[int], Awaitable[PartsAnswer]]
     history: Callable[[int, PageQuery], Awaitable[HistoryAnswer]]
     decisions: Callable[[DecisionsQuery], Awaitable[DecisionsPage]]
+    decision: Callable[[int], Awaitable[MadeDecision | None]]
     review: Callable[[ReviewQuery], Awaitable[ReviewPage]]
     face: Callable[[int], Awaitable[FaceAnswer | None]]
     search: Callable[[SearchQuery], Awaitable[SearchAnswer]]

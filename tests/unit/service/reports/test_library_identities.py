@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,10 +12,11 @@ from aiohttp import ClientSession
 from browsed_library import SPACE, BrowsedLibrary, fill
 from counted_statements import counted_statements
 from sqlalchemy import Connection, delete, insert, select, update
-from web_scene import BEARER, Scene, visit
+from web_scene import BEARER, Scene, invented_thresholds, visit
 
 from immich_facesets.faces import Box
 from immich_facesets.moderation.decisions import (
+    BirthDate,
     Cover,
     Decision,
     FaceRef,
@@ -23,6 +25,7 @@ from immich_facesets.moderation.decisions import (
     Label,
     Lock,
     Merge,
+    Minor,
     NeverExport,
     Part,
     Reject,
@@ -36,6 +39,7 @@ from service.store.browsing.identity_faces import Ranking
 from service.store.browsing.standing import standing
 from service.store.database import Store
 from service.store.decisions import record_decision
+from service.store.named_values import write_thresholds
 from service.store.tables import (
     assets,
     births,
@@ -47,6 +51,7 @@ from service.store.tables import (
     identities,
     memberships,
     people,
+    review_items,
 )
 
 LIBRARY = BrowsedLibrary(sizes=(40, 25, 25, 12, 9, 7, 3, 3), strangers=30, named_share=0.5)
@@ -250,9 +255,78 @@ async def test_one_identity_has_all_that_is_known_of_it(filled: Store) -> None:
     assert answer["birth_date"] == "1980-01-02"
     assert answer["how"] == {"matched": 25}
     assert set(answer["sources"]) == {"anna", "scans"}
-    assert answer["first_date"] <= answer["last_date"]
+    assert answer["identity"]["first_date"] <= answer["identity"]["last_date"]
     assert answer["why_not_exported"] == "never_export"
     assert answer["is_stranger"] is False
+
+
+async def test_the_faces_of_an_identity_are_filtered_as_a_selection_is(filled: Store) -> None:
+    async with asking(filled) as client:
+        every = await told(client, "identities/1/faces", limit="200")
+        middle = sorted(one["distance"] for one in every["faces"])[20]
+        year = sorted(one["taken"] or "" for one in every["faces"])[20][:4]
+        far = await told(client, "identities/1/faces", farther_than=str(middle), limit="5")
+        old = await told(client, "identities/1/faces", taken_before=year, sort="time", limit="200")
+        best = await told(client, "identities/1/faces", taken_before=year, sort="quality", limit="200")
+        other = await told(client, "identities/1/faces", source="nobody")
+    assert every["total"] == len(every["faces"]) == 40
+    assert (far["total"], len(far["faces"])) == (19, 5)
+    assert all(one["distance"] > middle for one in far["faces"])
+    expected = {one["id"] for one in every["faces"] if one["taken"] and one["taken"] < year}
+    assert {one["id"] for one in old["faces"]} == {one["id"] for one in best["faces"]} == expected
+    assert old["total"] == best["total"] == len(expected)
+    scores = [one["score"] for one in best["faces"]]
+    assert scores == sorted(scores, reverse=True)
+    assert (other["total"], other["faces"]) == (0, [])
+
+
+async def test_the_figures_of_an_identity_count_each_face_once(filled: Store) -> None:
+    filled.write_now(write_thresholds, replace(invented_thresholds(), space=SPACE))
+    async with asking(filled) as client:
+        faces = (await told(client, "identities/1/faces", limit="200"))["faces"]
+        figures = await told(client, "identities/1/figures")
+        nobody = await told(client, "identities/5/figures")
+    years = Counter(int(one["taken"][:4]) for one in faces if one["taken"])
+    assert {one["year"]: one["faces"] for one in figures["years"]} == dict(years)
+    assert figures["undated"] == sum(one["taken"] is None for one in faces)
+    width = figures["bin_width"]
+    assert sum(figures["distances"]) == len(faces)
+    for place, count in enumerate(figures["distances"][:-1]):
+        inside = sum(place * width <= one["distance"] < (place + 1) * width for one in faces)
+        assert abs(count - inside) <= 1, "answers round a distance to four digits"
+    assert sum(nobody["distances"]) == LIBRARY.sizes[4]
+
+
+async def test_identities_are_filtered_by_questions_age_and_when_they_were_found(filled: Store) -> None:
+    question = {
+        "key": "merge 1 2", "kind": "merge", "reason": "alike", "identity": 1, "other": 2, "part": [], "sizes": [40, 25],
+        "probability": 0.5, "settles": 25, "is_exported": True, "benefit": 12.5, "comes_last": False, "basis": 0,
+        "evidence": [],
+    }  # fmt: skip
+    run(filled, insert(review_items).values(question))
+    run(filled, update(identities).where(identities.c.number == 3).values(created_at=datetime(2031, 1, 2, tzinfo=UTC)))
+    decide(filled, BirthDate(4, f"{datetime.now(UTC).year - 5}-01-01"), Minor(6), BirthDate(7, "1950-01-01"))
+    async with asking(filled) as client:
+        listed = (await told(client, "identities", sort="number"))["identities"]
+        assert [one["questions"] for one in listed[:3]] == [1, 1, 0]
+        assert await numbers(client, questions="true", sort="number") == [1, 2]
+        assert 1 not in await numbers(client, questions="false")
+        assert await numbers(client, minor="true", sort="number") == [4, 6]
+        assert {1, 7} <= set(await numbers(client, minor="false"))
+        assert await numbers(client, found_since="2031-01-02") == [3]
+        assert await numbers(client, found_since="2031-01-03") == []
+        assert await numbers(client, birth="known", sort="number") == [4, 7]
+        assert (await told(client, "identities/6"))["is_minor"] is True
+        assert all(one["first_date"] <= one["last_date"] for one in listed if one["first_date"])
+
+
+async def test_one_decision_is_told_by_its_number(filled: Store) -> None:
+    decide(filled, Lock(3), Undo(1))
+    async with asking(filled) as client:
+        one = await told(client, "decisions/1")
+        async with client.get("/api/decisions/99", headers=BEARER) as answer:
+            assert answer.status == 404
+    assert (one["kind"], one["is_undone"]) == ("lock", True)
 
 
 async def test_an_exported_identity_has_the_addresses_of_its_face_sets(filled: Store) -> None:

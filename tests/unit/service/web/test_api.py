@@ -172,7 +172,7 @@ async def test_unknown_addresses_and_methods_are_told_in_the_form_that_was_asked
         async with client.get("/nothing", headers=HTML) as answer:
             assert answer.status == 404
             assert "<h1" in await answer.text()
-        async with client.get("/api/decisions/preview", headers=BEARER) as answer:
+        async with client.get("/api/decisions/17/undo", headers=BEARER) as answer:
             assert (answer.status, answer.headers["Allow"]) == (405, "POST")
 
 
