@@ -48,3 +48,11 @@ class RequestError(FacesetsError):
     def __init__(self, message: str, *, status: int = 409) -> None:
         super().__init__(message)
         self.status = status
+
+
+class NameTakenError(RequestError):
+    """Other identities have the name; ``numbers``: theirs. The caller says whether it is the same person or a namesake."""
+
+    def __init__(self, message: str, *, numbers: tuple[int, ...]) -> None:
+        super().__init__(message)
+        self.numbers = numbers

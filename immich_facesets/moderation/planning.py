@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, assert_never
 
 from immich_facesets.dates import read_date
-from immich_facesets.errors import RequestError
+from immich_facesets.errors import NameTakenError, RequestError
 from immich_facesets.moderation.active_decisions import pair_of
 from immich_facesets.moderation.decisions import (
     AllowTogether,
@@ -222,9 +222,10 @@ def _label(request: NameIdentity, facts: Facts) -> Label:
         )
     others = [] if label is None else [one for one in facts.named.get(name_key(label), ()) if one != known.number]
     if others and not request.is_namesake:
-        raise RequestError(
+        raise NameTakenError(
             f"identity {some(others)} has this name: if it is the same person, merge {known.number} into {others[0]}; if both "
-            "have one name, repeat this for a namesake (--namesake)"
+            "have one name, repeat this for a namesake (--namesake)",
+            numbers=tuple(others),
         )
     return Label(known.number, label, known.own_label)
 

@@ -63,6 +63,7 @@ def invented_reads() -> LibraryReads:
     """One person in every answer; number 7 was merged into 3."""
     return LibraryReads(
         identities=_always(examples.IDENTITIES),
+        labels=_always({3: "Anna", 8: "Berta"}),
         survivor=_survivor,
         identity=_below(examples.IDENTITY),
         faces=_always(examples.FACES),

@@ -25,6 +25,7 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
     service = ServiceReads(store, settings, board)
     return LibraryReads(
         identities=identities.page,
+        labels=identities.labels,
         survivor=identities.survivor,
         identity=identities.one,
         faces=identities.faces,

@@ -1,6 +1,6 @@
 """Questions about identities."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, time
 
 import msgspec
@@ -22,7 +22,7 @@ from service.store.browsing.identity_faces import (
     faces_by_quality,
 )
 from service.store.browsing.identity_figures import BIN_WIDTH, identity_figures
-from service.store.browsing.identity_lists import IdentityFilter, identity_page
+from service.store.browsing.identity_lists import IdentityFilter, identity_page, shown_labels
 from service.store.browsing.made_decisions import decision_page, decision_with_id, decisions_about_identity
 from service.store.browsing.slices import Page, Slice
 from service.store.database import Store
@@ -69,6 +69,10 @@ class IdentityReads:
             total=found.total,
             next=encode_cursor(order, found.page.last),
         )
+
+    async def labels(self, numbers: Collection[int]) -> Mapping[int, str]:
+        found = await self._store.read(shown_labels)
+        return {number: found[number] for number in numbers if number in found}
 
     async def survivor(self, number: int) -> int | None:
         return await self._store.read(survivor, number)

@@ -1,6 +1,6 @@
 """The calls that answer questions about the library."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class LibraryReads:
     """
     The calls behind the reading routes.
 
+    ``labels(numbers)`` returns the names of those of these identities that have one.
     ``survivor(number)`` returns the number that leads to an identity now: itself, that of a merge, or None for one that
     never was. The calls with a number expect such a survivor. ``faceset_archive`` returns the parts of a zip archive, each
     of which blocks.
@@ -38,6 +39,7 @@ class LibraryReads:
     """
 
     identities: Callable[[IdentitiesQuery], Awaitable[IdentitiesAnswer]]
+    labels: Callable[[Collection[int]], Awaitable[Mapping[int, str]]]
     survivor: Callable[[int], Awaitable[int | None]]
     identity: Callable[[int], Awaitable[IdentityAnswer | None]]
     faces: Callable[[int, FacesQuery], Awaitable[FacesAnswer]]

@@ -1,6 +1,14 @@
 """The HTML pages."""
 
-from service.web.pages import static_files, status
+from service.web.pages import decide, faces, people, person, review, static_files, status
 
-ROUTES = (*status.ROUTES, *static_files.ROUTES)
+ROUTES = (
+    *status.ROUTES,
+    *people.ROUTES,
+    *person.ROUTES,
+    *faces.ROUTES,
+    *review.ROUTES,
+    *decide.ROUTES,
+    *static_files.ROUTES,
+)
 """The routes of all pages."""

@@ -12,6 +12,7 @@ from immich_facesets.wording import counted
 from service.web import formatting, histogram
 from service.web.context import CONTEXT
 from service.web.pages import static_files
+from service.web.pages.shell import NAVIGATION
 from service.web.pages.static_files import STATIC, read_static
 
 FOLDER = Path(__file__).parents[1] / "templates"
@@ -55,5 +56,6 @@ def install_pages(app: web.Application) -> None:
         "chart_ticks": histogram.TICKS,
         "outcome_words": formatting.outcome_words,
         "shown_failures": SHOWN_FAILURES,
+        "navigation": NAVIGATION,
         "has_login": app[CONTEXT].token is not None,
     }

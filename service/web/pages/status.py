@@ -15,6 +15,7 @@ from service.progress import JobKind, Progress
 from service.web import formatting
 from service.web.context import CONTEXT, WebContext
 from service.web.forms import read_form
+from service.web.pages.shell import render_page
 from service.web.routes import Answer, Route
 from service.web.schemas import Objection, Run, StatusFacts
 
@@ -92,7 +93,7 @@ async def show_status(request: web.Request) -> web.StreamResponse:
     state = await page_state(context)
     notice = NOTICES.get(request.query.get("notice", ""), "")
     view = status_view(context, context.board.now, state, notice)
-    return aiohttp_jinja2.render_template("status.html", request, {"view": view})
+    return await render_page(request, "status.html", {"view": view})
 
 
 async def sync_from_form(request: web.Request) -> web.StreamResponse:

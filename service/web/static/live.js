@@ -3,6 +3,8 @@
  * and only what differs is changed in place, so that focus, selection and scrolling stay where they are.
  */
 
+import { morph } from "./morph.js";
+
 /** Where the service answers: `/`, or the base path with a slash at its end. This script lies one folder below it. */
 const BASE = new URL("..", import.meta.url).pathname;
 const link = document.getElementById("link");
@@ -11,28 +13,6 @@ const announcer = document.getElementById("announcer");
 const toast = document.getElementById("toast");
 const RETRY_MILLISECONDS = 5000;
 const TOAST_MILLISECONDS = 6000;
-
-/** Make `old` like `fresh`, touching nothing that is equal already. */
-function morph(old, fresh) {
-  if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || old.id !== fresh.id) {
-    old.replaceWith(fresh);
-    return;
-  }
-  if (old.nodeType !== Node.ELEMENT_NODE) {
-    if (old.nodeValue !== fresh.nodeValue) old.nodeValue = fresh.nodeValue;
-    return;
-  }
-  for (const { name } of [...old.attributes]) {
-    if (!fresh.hasAttribute(name)) old.removeAttribute(name);
-  }
-  for (const { name, value } of fresh.attributes) {
-    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-  }
-  const olds = [...old.childNodes];
-  const freshes = [...fresh.childNodes];
-  freshes.forEach((child, index) => (index < olds.length ? morph(olds[index], child) : old.append(child)));
-  olds.slice(freshes.length).forEach((child) => child.remove());
-}
 
 /** Moments in the titles are shown in the reader's own zone. */
 function localise(root) {

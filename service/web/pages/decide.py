@@ -1,0 +1,224 @@
+"""Decisions from the forms of pages. Each works without scripts: the answer leads back to the page, or asks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from yarl import URL
+
+from immich_facesets.errors import NameTakenError, RequestError
+from immich_facesets.moderation.requests import MergePeople, MoveFaces, NameIdentity, Request, numbers_of
+from immich_facesets.names import name_key
+from immich_facesets.wire import ErrorBody
+from service.web.auth import local_path
+from service.web.context import CONTEXT
+from service.web.deciding import author_of, decide
+from service.web.forms import read_fields
+from service.web.library.decisions import ChangedIdentity, DecisionsAnswer
+from service.web.library.identities import IdentitiesQuery, Identity
+from service.web.pages.decision_forms import MOST_FIELDS, DecisionForm
+from service.web.pages.shell import DONE, render_page
+from service.web.pages.wording import decision_words, effect_words, name_of, named, numbers_in
+from service.web.routes import Answer, Route
+
+MOST_NAMESAKES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One way to go on: its title, and the form that is submitted then."""
+
+    title: str
+    form: DecisionForm
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person must say before a form is done. ``facts``: what there is to know first; ``people`` it is about."""
+
+    title: str
+    choices: Sequence[Choice]
+    facts: Sequence[str] = ()
+    people: Sequence[Identity] = field(default=())
+    status: int = 200
+
+
+async def decide_from_form(request: web.Request) -> web.StreamResponse:
+    """Make what a form asks for and lead back, or ask what it leaves open."""
+    form = DecisionForm(await read_fields(request, MOST_FIELDS))
+    back = local_path(form.one("back"), request.app[CONTEXT].base_path)
+    found = await _made(request, form)
+    if isinstance(found, Question):
+        view = {"question": found, "back": back}
+        return await render_page(request, "question.html", view, status=found.status)
+    target = URL(back, encoded=True).without_query_params(DONE)
+    raise web.HTTPSeeOther(target.update_query({DONE: str(found)}) if found else target)
+
+
+async def _made(request: web.Request, form: DecisionForm) -> int | Question:
+    """Return the first decision that was made, or a question."""
+    requests = await _requests(request, form)
+    if isinstance(requests, Question):
+        return requests
+    if form.one("action") == "merge" and not form.has("is_seen"):
+        return await _ask_before_merge(request, form, requests)
+    author = author_of("page", form.one("reason"))
+    try:
+        made = await decide(request, requests, author, form.write_key, form.seen)
+    except NameTakenError as error:
+        return await _ask_about_name(request, form, error.numbers)
+    except RequestError as error:
+        if error.status != 423:
+            raise
+        again = Choice("Change it nevertheless", form.with_fields(even_if_locked="true"))
+        return Question("This person is locked", (again,), (f"{error}.",), status=423)
+    if not isinstance(made, DecisionsAnswer):
+        return await _ask_after_change(request, form, made)
+    return made.decisions[0] if made.decisions else 0
+
+
+async def _requests(request: web.Request, form: DecisionForm) -> Sequence[Request] | Question:
+    """Return what a form asks for, with the person who is meant by a name."""
+    if not form.has("into_name"):
+        if form.one("action") == "merge" and not form.has("into"):
+            form = await _with_survivor(request, form)
+        return form.requests()
+    text = form.one("into_name")
+    people = await _people_called(request, text)
+    if len(people) > 1:
+        return Question(
+            f"Several people are called {text}",
+            tuple(
+                Choice(f"{name_of(one)} ({one.number})", form.with_fields(into=str(one.number), into_name=None))
+                for one in people
+            ),
+            people=people,
+        )
+    if people:
+        return form.with_fields(into=str(people[0].number), into_name=None).requests()
+    if form.one("action") != "move":
+        raise RequestError(f"there is nobody called {text}: choose a name of the list", status=404)
+    if not form.has("is_new"):
+        return Question(f"Nobody is called {text}", (Choice("Make a new person", form.with_fields(is_new="true")),))
+    return await _as_new_person(request, form.with_fields(into_name=None, is_new=None), text)
+
+
+async def _as_new_person(request: web.Request, form: DecisionForm, label: str) -> Sequence[Request]:
+    """Return the requests that make a new person with a name out of faces."""
+    move = form.requests()
+    effect = (await request.app[CONTEXT].decisions.preview(move)).answer.effect
+    if not effect.new or not isinstance(move[0], MoveFaces):
+        raise RequestError("these faces make no new person", status=409)
+    return (*move, NameIdentity(identity=effect.new[0], label=label))
+
+
+async def _people_called(request: web.Request, text: str) -> tuple[Identity, ...]:
+    """Return the identities with this number, or exactly this name."""
+    library = request.app[CONTEXT].library
+    found = (await library.identities(IdentitiesQuery(q=text[:200], limit=MOST_NAMESAKES))).identities
+    number = text.removeprefix("#")
+    return tuple(
+        one
+        for one in found
+        if str(one.number) == number or (one.label is not None and name_key(one.label) == name_key(text))
+    )
+
+
+async def _with_survivor(request: web.Request, form: DecisionForm) -> DecisionForm:
+    """Return a merge of chosen people into one of them: a named one, then the one with most faces, then the oldest."""
+    library = request.app[CONTEXT].library
+    people: list[Identity] = []
+    for text in form.every("numbers"):
+        number = await library.survivor(int(text)) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+        found = None if number is None else await library.identity(number)
+        if found is not None and found.identity not in people:
+            people.append(found.identity)
+    if len(people) < 2:
+        raise RequestError("choose at least two people to merge", status=400)
+    into, *others = sorted(people, key=lambda one: (one.label is None, -one.faces, one.number))
+    fields = [(name, value) for name, value in form.fields if name != "numbers"]
+    fields += [("into", str(into.number)), *(("numbers", str(one.number)) for one in others)]
+    return DecisionForm(fields)
+
+
+async def _ask_before_merge(request: web.Request, form: DecisionForm, requests: Sequence[Request]) -> Question:
+    """Show the result of a merge first, and ask for the name where there are several."""
+    library = request.app[CONTEXT].library
+    (merge,) = requests
+    if not isinstance(merge, MergePeople):
+        raise RequestError("this form asks for no merge", status=400)
+    found = [await library.identity(number) for number in numbers_of(merge)]
+    people = sorted((one.identity for one in found if one is not None), key=lambda one: one.number != merge.into)
+    labels = list(dict.fromkeys(one.label for one in people if one.label is not None))
+    fields = [(name, value) for name, value in form.fields if name not in {"numbers", "into", "into_name", "label"}]
+    fields += [("into", str(merge.into)), *(("numbers", str(number)) for number in merge.numbers), ("is_seen", "true")]
+    ready = DecisionForm(fields)
+    if len({name_key(label) for label in labels}) > 1:
+        choices = tuple(Choice(f"Merge as {label}", ready.with_fields(label=label)) for label in labels)
+    else:
+        choices = (Choice(f"Merge into {name_of(people[0])}", ready),)
+    preview = await request.app[CONTEXT].decisions.preview([_with_label(merge, labels)])
+    names = await library.labels(numbers_of(merge))
+    return Question("Are these one person?", choices, effect_words(preview.answer.effect, names), tuple(people))
+
+
+def _with_label(merge: MergePeople, labels: Sequence[str]) -> MergePeople:
+    label = labels[0] if len(labels) > 1 else None
+    return MergePeople(numbers=merge.numbers, into=merge.into, label=label, even_if_locked=True)
+
+
+async def _ask_about_name(request: web.Request, form: DecisionForm, numbers: Sequence[int]) -> Question:
+    """Ask whether people of one name are one person."""
+    library = request.app[CONTEXT].library
+    found = [await library.identity(number) for number in (*numbers, int(form.one("identity") or 0))]
+    people = tuple(one.identity for one in found if one is not None)
+    merges = (
+        Choice(
+            f"The same person: merge into {name_of(one)} ({one.number})",
+            DecisionForm(
+                [
+                    ("action", "merge"),
+                    ("numbers", form.one("identity")),
+                    ("into", str(one.number)),
+                    ("key", form.one("key")),
+                    ("back", form.one("back")),
+                    ("is_seen", "true"),
+                ]
+            ),
+        )
+        for one in people
+        if one.number in numbers
+    )
+    other = Choice("Another person with this name", form.with_fields(is_namesake="true"))
+    return Question(f"{form.one('label')} is there already", (*merges, other), people=people, status=409)
+
+
+async def _ask_after_change(request: web.Request, form: DecisionForm, changed: Sequence[ChangedIdentity]) -> Question:
+    """Say what changed since the page was read, and ask whether the form still holds."""
+    latest = [one.latest for one in changed if one.latest is not None]
+    names = await request.app[CONTEXT].library.labels({*numbers_in(latest), *(one.number for one in changed)})
+    facts = [f"{named(one.number, names)} is not as this page showed it." for one in changed]
+    facts += [f"The latest decision: {decision_words(one, names)}." for one in latest]
+    again = Choice("Do it nevertheless", form.with_fields(etag=None))
+    return Question("Something changed meanwhile", (again,), facts, tuple(one.now.identity for one in changed), 412)
+
+
+ROUTES = (
+    Route(
+        method="POST",
+        path="/decide",
+        handler=decide_from_form,
+        summary="Make the decision of a form, and lead back to its page",
+        form={"action": "as in the API, with its fields", "back": "The page to go back to"},
+        answers={
+            200: Answer("What a person must say first", media_type="text/html"),
+            303: Answer("Back to the page", redirects=True),
+            400: Answer("The form asks for no decision", body=ErrorBody),
+            404: Answer("No such identity, face or decision", body=ErrorBody),
+            409: Answer("It cannot be, or a name is taken", media_type="text/html"),
+            410: Answer("The decision erased data, and cannot be undone", body=ErrorBody),
+            412: Answer("An identity is not as the page showed it", media_type="text/html"),
+            423: Answer("A locked identity would change", media_type="text/html"),
+        },
+    ),
+)

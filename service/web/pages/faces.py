@@ -1,0 +1,52 @@
+"""The page of one face: its whole picture with every face, why it is where it is, and whom else it looks like."""
+
+import msgspec
+from aiohttp import web
+
+from immich_facesets.errors import RequestError
+from service.web.context import CONTEXT
+from service.web.library.identities import HistoryAnswer
+from service.web.pages.person import HOW, history_view
+from service.web.pages.shell import render_page
+from service.web.pages.wording import named
+from service.web.parameters import number_in, read_query
+from service.web.routes import Answer, Route
+
+
+class FaceQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``done``: the decision just made."""
+
+    done: str = ""
+
+
+async def show_face(request: web.Request) -> web.StreamResponse:
+    read_query(request, FaceQuery)
+    number, library = number_in(request, "face"), request.app[CONTEXT].library
+    found = await library.face(number)
+    if found is None:
+        raise RequestError(f"There is no face {number}. A new model may have found it anew.", status=404)
+    face = found.face
+    names = {} if face.identity is None or found.label is None else {face.identity: found.label}
+    view = {
+        "face": face,
+        "who": None if face.identity is None else named(face.identity, names),
+        "rivals": found.rivals,
+        "how": HOW,
+    } | await history_view(request, HistoryAnswer(decisions=found.decisions))
+    return await render_page(request, "face.html", view)
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/faces/{face}",
+        handler=show_face,
+        summary="The page of one face with its whole picture",
+        query=FaceQuery,
+        answers={
+            200: Answer("The page", media_type="text/html"),
+            303: Answer("To the login", redirects=True),
+            404: Answer("No such face", media_type="text/html"),
+        },
+    ),
+)

@@ -1,0 +1,223 @@
+"""The page of one person: who it is, all faces, the years of a life, and what a person can decide about it."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from immich_facesets.errors import RequestError
+from service.web.context import CONTEXT
+from service.web.deciding import etag_of
+from service.web.library.decisions import DecisionsPage
+from service.web.library.faces import FacesAnswer
+from service.web.library.facesets import FacesetsQuery
+from service.web.library.identities import (
+    FaceOrder,
+    FacesQuery,
+    HistoryAnswer,
+    IdentityAnswer,
+    NearestQuery,
+    PageQuery,
+)
+from service.web.library.proposals import SimilarQuery
+from service.web.pages.charts import distance_chart, year_chart
+from service.web.pages.shell import render_page
+from service.web.pages.wording import WHY_NOT, decision_words, name_of, named, numbers_in, years_of
+from service.web.parameters import number_in, read_query
+from service.web.routes import Answer, Route
+
+QueryT = TypeVar("QueryT", bound=msgspec.Struct)
+
+SORTS: dict[FaceOrder, str] = {
+    "distance": "Most typical first",
+    "doubt": "Most doubtful first",
+    "quality": "Best first",
+    "time": "Oldest first",
+}
+HOW = {
+    "asserted": "named by a source",
+    "matched": "recognised",
+    "discovered": "found together with the others",
+    "decided": "decided by a person",
+}
+FACES_OF_A_PAGE = 120
+NEIGHBOURS = 8
+LIMITS = ("farther_than", "nearer_than", "taken_since", "taken_before", "source")
+
+
+class PersonQuery(FacesQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which faces of a person are shown. ``done``: the decision just made."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = FACES_OF_A_PAGE
+    done: str = ""
+
+
+class PartQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of a person's page. ``done``: the decision just made."""
+
+    done: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who a page is about. ``etag``: that of the identity as it is shown."""
+
+    answer: IdentityAnswer
+    etag: str
+
+    @property
+    def number(self) -> int:
+        return self.answer.identity.number
+
+    @property
+    def name(self) -> str:
+        return name_of(self.answer.identity)
+
+    @property
+    def years(self) -> str:
+        return years_of(self.answer.identity.first_date, self.answer.identity.last_date)
+
+    @property
+    def why_not(self) -> str:
+        return WHY_NOT[self.answer.why_not_exported]
+
+
+async def show_person(request: web.Request) -> web.StreamResponse:
+    person, query = await _person(request), read_query(request, PersonQuery)
+    library = request.app[CONTEXT].library
+    faces, eras, figures, near, together = await asyncio.gather(
+        library.faces(person.number, query),
+        library.eras(person.number),
+        library.figures(person.number),
+        library.nearest(person.number, NearestQuery(limit=NEIGHBOURS)),
+        library.together(person.number, PageQuery(limit=NEIGHBOURS)),
+    )
+    is_limited = any(getattr(query, name) is not None for name in LIMITS)
+    view = {
+        "person": person,
+        "query": query,
+        "faces": faces.faces,
+        "total": faces.total,
+        "is_limited": is_limited,
+        "limits": {name: value for name in LIMITS if (value := getattr(query, name)) is not None},
+        "limit_words": limit_words(query),
+        "next": _next(request, faces),
+        "sorts": SORTS,
+        "how": HOW,
+        "years": year_chart(figures, eras.eras),
+        "distances": distance_chart(figures),
+        "near": near.identities,
+        "together": together.identities,
+        "link_to": lambda **changed: _link(request, changed),
+    }
+    return await render_page(request, "person.html", view)
+
+
+def limit_words(query: FacesQuery) -> str:
+    """Return the limits of a selection in words; "" without any."""
+    parts = []
+    if query.taken_since is not None and query.taken_before is not None and _is_year(query):
+        parts.append(f"of {query.taken_since}")
+    else:
+        parts += [] if query.taken_since is None else [f"taken since {query.taken_since}"]
+        parts += [] if query.taken_before is None else [f"taken before {query.taken_before}"]
+    parts += [] if query.farther_than is None else [f"farther than {query.farther_than:g}"]
+    parts += [] if query.nearer_than is None else [f"nearer than {query.nearer_than:g}"]
+    parts += [] if query.source is None else [f"of {query.source}"]
+    return ", ".join(parts)
+
+
+def _is_year(query: FacesQuery) -> bool:
+    since, before = query.taken_since or "", query.taken_before or ""
+    return len(since) == len(before) == 4 and int(before) == int(since) + 1
+
+
+async def show_history(request: web.Request) -> web.StreamResponse:
+    person, query = await _person(request), read_query(request, PartQuery)
+    library = request.app[CONTEXT].library
+    found: HistoryAnswer = await library.history(person.number, query)
+    view = await history_view(request, found) | {"person": person, "next": _next(request, found)}
+    return await render_page(request, "history.html", view)
+
+
+async def history_view(request: web.Request, found: HistoryAnswer | DecisionsPage) -> dict[str, Any]:
+    """Return decisions with their words."""
+    names = await request.app[CONTEXT].library.labels(numbers_in(found.decisions))
+    return {"decisions": [(one, decision_words(one, names)) for one in found.decisions]}
+
+
+async def show_similar(request: web.Request) -> web.StreamResponse:
+    person, _ = await _person(request), read_query(request, PartQuery)
+    library = request.app[CONTEXT].library
+    found = await library.similar(person.number, SimilarQuery())
+    names = await library.labels({one.rival for one in found.faces if one.rival is not None})
+    view = {"person": person, "found": found, "named": lambda number: named(number, names)}
+    return await render_page(request, "similar.html", view)
+
+
+async def show_parts(request: web.Request) -> web.StreamResponse:
+    person, _ = await _person(request), read_query(request, PartQuery)
+    found = await request.app[CONTEXT].library.parts(person.number)
+    return await render_page(request, "parts.html", {"person": person, "found": found, "years_of": years_of})
+
+
+async def show_sets(request: web.Request) -> web.StreamResponse:
+    person, _ = await _person(request), read_query(request, PartQuery)
+    library = request.app[CONTEXT].library
+    found = (await library.facesets(FacesetsQuery(identity=person.number, limit=200))).facesets
+    described = await asyncio.gather(*(library.faceset(one.directory) for one in found))
+    view = {"person": person, "facesets": [one for one in described if one is not None]}
+    return await render_page(request, "person_sets.html", view)
+
+
+async def show_forget(request: web.Request) -> web.StreamResponse:
+    person, _ = await _person(request), read_query(request, PartQuery)
+    return await render_page(request, "forget.html", {"person": person})
+
+
+async def _person(request: web.Request) -> Person:
+    """Return the person of a page; a merged number leads to the page of the other."""
+    number, library = number_in(request, "number"), request.app[CONTEXT].library
+    survivor = await library.survivor(number)
+    if survivor is not None and survivor != number:
+        path = request.path.replace(f"/people/{number}", f"/people/{survivor}", 1)
+        raise web.HTTPSeeOther(request.rel_url.with_path(path, keep_query=True))
+    found = None if survivor is None else await library.identity(survivor)
+    if found is None:
+        raise RequestError(f"There is no person {number}.", status=404)
+    return Person(found, etag_of(found))
+
+
+def _link(request: web.Request, changed: dict[str, Any]) -> str:
+    """Return the address of this page with other parameters, from its first face on; None removes one."""
+    query = {name: value for name, value in request.query.items() if name not in {"cursor", "done"}}
+    query |= {name: str(value) for name, value in changed.items() if value is not None}
+    kept = {name: value for name, value in query.items() if changed.get(name, "") is not None}
+    return str(request.rel_url.with_query(kept))
+
+
+def _next(request: web.Request, found: FacesAnswer | HistoryAnswer) -> str | None:
+    return None if found.next is None else str(request.rel_url.update_query(cursor=found.next))
+
+
+_ANSWERS = {
+    200: Answer("The page", media_type="text/html"),
+    303: Answer("To the login, or to the person that this number was merged into", redirects=True),
+    404: Answer("No such person", media_type="text/html"),
+}
+
+ROUTES = tuple(
+    Route(
+        method="GET", path=f"/people/{{number}}{part}", handler=handler, summary=summary, query=query, answers=_ANSWERS
+    )
+    for part, handler, summary, query in (
+        ("", show_person, "The page of one person with all faces", PersonQuery),
+        ("/sets", show_sets, "The face sets of a person", PartQuery),
+        ("/similar", show_similar, "Faces of nobody that look like a person", PartQuery),
+        ("/parts", show_parts, "The people that a person seems to be", PartQuery),
+        ("/history", show_history, "The decisions about a person", PartQuery),
+        ("/forget", show_forget, "What forgetting a person erases", PartQuery),
+    )
+)

@@ -1,0 +1,63 @@
+"""What all pages share: the frame with its navigation, and the decision that was just made, with its undo."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp_jinja2
+from aiohttp import web
+
+from service.web.context import CONTEXT
+from service.web.library.identities import MadeDecision
+from service.web.pages.wording import decision_words, numbers_in
+
+DONE = "done"
+"""The parameter of a page that names the decision just made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One entry of the navigation: its path, title, and the key that leads there after ``g``."""
+
+    path: str
+    title: str
+    key: str
+
+
+NAVIGATION = (
+    Place("/people", "People", "p"),
+    Place("/review", "Review", "r"),
+    Place("/", "Status", "h"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Toast:
+    """What was decided, with the decision that the page offers to undo or to do again."""
+
+    words: str
+    made: MadeDecision
+
+
+async def render_page(
+    request: web.Request, template: str, view: Mapping[str, Any], *, status: int = 200
+) -> web.Response:
+    """Return a page. ``key``: a new one for its forms, so that each is done once."""
+    here = str(request.rel_url.without_query_params(DONE))
+    shared = {"here": here, "toast": await _toast(request), "key": secrets.token_urlsafe(12)}
+    return aiohttp_jinja2.render_template(template, request, {**shared, **view}, status=status)
+
+
+async def _toast(request: web.Request) -> Toast | None:
+    text, library = request.query.get(DONE, ""), request.app[CONTEXT].library
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        return None
+    made = await library.decision(int(text))
+    if made is None:
+        return None
+    shown = made
+    if made.kind == "undo" and (undone := await library.decision(int(made.body["decision"]))) is not None:
+        words = decision_words(undone, await library.labels(numbers_in([undone])))
+        return Toast(f"Undone: {words[:1].lower()}{words[1:]}", made)
+    return Toast(decision_words(shown, await library.labels(numbers_in([shown]))), made)

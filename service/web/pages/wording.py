@@ -1,0 +1,125 @@
+"""Decisions and people in words that a person would use."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from immich_facesets.moderation.effects import Effect
+from immich_facesets.wording import counted
+from service.web.library.identities import Identity, MadeDecision, WhyNotExported
+
+Names = Mapping[int, str]
+
+_NUMBERS = ("identity", "other", "into", "number", "origin")
+
+WHY_NOT: Mapping[WhyNotExported, str] = {
+    "": "Exported",
+    "never_export": "Never exported",
+    "no_faces": "No faces now",
+    "no_face_large_enough": "No face is large enough",
+    "nothing_exported_yet": "Nothing was exported yet",
+    "not_yet": "Not exported yet",
+}
+
+
+def named(number: int | None, names: Names) -> str:
+    """Return the name of an identity, or its number where it has none."""
+    return "nobody" if number is None else names.get(number, f"person {number}")
+
+
+def name_of(identity: Identity) -> str:
+    """Return the name of an identity as a title."""
+    return identity.label or f"Person {identity.number}"
+
+
+def years_of(first: str | None, last: str | None) -> str:
+    """Return the years between two dates (ISO); "" without any."""
+    if first is None or last is None:
+        return ""
+    return first[:4] if first[:4] == last[:4] else f"{first[:4]}\N{EN DASH}{last[:4]}"
+
+
+def numbers_in(made: Iterable[MadeDecision]) -> set[int]:
+    """Return the identities that decisions name."""
+    found: set[int] = set()
+    for one in made:
+        parts = one.body.get("parts") or ()
+        found |= {value for field in _NUMBERS if isinstance(value := one.body.get(field), int)}
+        found |= {part["number"] for part in parts if isinstance(part.get("number"), int)}
+    return found
+
+
+def decision_words(made: MadeDecision, names: Names) -> str:
+    """Return what a decision did, as a sentence."""
+    words = _words(made.kind, made.body, names)
+    return words[:1].upper() + words[1:]
+
+
+def _words(kind: str, body: Mapping[str, Any], names: Names) -> str:  # noqa: C901, PLR0911, PLR0912 one flat arm for each kind
+    faces = counted(len(body.get("faces") or ()), "face")
+    who, is_on = named(body.get("identity"), names), body.get("is_on", True)
+    match kind:
+        case "merge":
+            others = ", ".join(named(part["number"], names) for part in body["parts"])
+            return f"{others} and {named(body['into'], names)} are one person"
+        case "split":
+            return f"{faces} of {who} became {named(body['number'], names)}"
+        case "move":
+            return f"{faces} moved to {named(body['into'], names)}"
+        case "confirm":
+            return f"{faces} confirmed as {who}"
+        case "reject":
+            return f"{faces} no longer {who}"
+        case "keep_apart":
+            return f"{who} and {named(body['other'], names)} are two people"
+        case "lock" | "unlock":
+            return f"{who} is {kind}ed"
+        case "label":
+            return f"person {body['identity']} has no name" if body["label"] is None else f"named {body['label']}"
+        case "ignore":
+            return f"{faces} ignored as strangers" if body.get("faces") else f"{who} ignored as a stranger"
+        case "not_a_face":
+            return f"{faces} marked as no face"
+        case "later":
+            return "put off"
+        case "not_for_sets":
+            return f"{faces} left out of face sets" if is_on else f"{faces} allowed in face sets"
+        case "allow_together":
+            return "the picture may show one person twice"
+        case "never_export":
+            return f"{who} is never exported" if is_on else f"{who} may be exported"
+        case "of_age":
+            return f"{faces} of age" if body.get("faces") else f"{who} is of age"
+        case "birth_date":
+            born = body.get("birth_date")
+            return f"{who} has no birth date" if born is None else f"{who} born on {born}"
+        case "minor":
+            return f"{who} is a minor" if is_on else f"{who} is no minor"
+        case "cover":
+            return f"another cover for {who}"
+        case "undo":
+            return f"decision {body['decision']} undone"
+        case "forget":
+            return "a person forgotten"
+        case _:
+            return kind.replace("_", " ")
+
+
+def effect_words(effect: Effect, names: Names) -> Sequence[str]:
+    """Return what decisions would change, a sentence for each identity."""
+    found = [
+        f"{named(old, names)} becomes part of {named(into, names)}".capitalize()
+        if old not in names
+        else f"{named(old, names)} becomes part of {named(into, names)}"
+        for old, into in effect.merged
+    ]
+    gone = {old for old, _ in effect.merged}
+    for change in effect.changes:
+        if change.identity in gone:
+            continue
+        parts = [f"gets {counted(change.joins, 'face')}"] if change.joins else []
+        parts += [f"loses {counted(change.leaves, 'face')}"] if change.leaves else []
+        who = "A new person" if change.identity in effect.new else named(change.identity, names)
+        found.append(f"{who[:1].upper()}{who[1:]} {' and '.join(parts)}, and has {change.faces:,} then")
+    if effect.released:
+        found.append(f"{counted(effect.released, 'face')} will belong to nobody")
+    return found

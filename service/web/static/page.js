@@ -1,0 +1,333 @@
+/*
+ * What all pages do beyond plain links and forms: forms are sent in the background and the page is made like the answer,
+ * pictures and questions open in a dialog, and every element with `data-key` is reached by that key.
+ */
+
+import { morph } from "./morph.js";
+
+/** Where the service answers: `/`, or the base path with a slash at its end. This script lies one folder below it. */
+export const BASE = new URL("..", import.meta.url).pathname;
+const RETRY_MILLISECONDS = 2000;
+const TOAST_MILLISECONDS = 12000;
+/** Decisions after which the chosen faces are no longer in the list. */
+const LEAVING = new Set(["reject", "move", "split", "ignore", "not_a_face"]);
+
+document.documentElement.classList.add("live");
+
+/* What was done, and what went wrong */
+
+const toast = document.getElementById("toast");
+let fading = 0;
+
+/** Show a sentence for a while. */
+export function tell(words) {
+  if (!toast) return;
+  toast.textContent = words;
+  fade();
+}
+
+function fade() {
+  clearTimeout(fading);
+  fading = setTimeout(() => toast.replaceChildren(), TOAST_MILLISECONDS);
+}
+
+/** Show the toast of an answer: what was decided, with its undo. */
+export function showToast(page) {
+  const fresh = page.getElementById("toast");
+  if (!toast || !fresh || !fresh.childElementCount) return;
+  toast.replaceChildren(...fresh.childNodes);
+  fade();
+}
+
+/* Forms */
+
+function connection() {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, RETRY_MILLISECONDS);
+    addEventListener("online", () => (clearTimeout(timer), resolve()), { once: true });
+  });
+}
+
+/** Send the fields of a form, again and again until the service answers. Its key makes sure that it is done once. */
+export async function send(action, fields) {
+  for (let tries = 0; ; tries += 1) {
+    try {
+      const answer = await fetch(action, { method: "POST", body: fields, headers: { Accept: "text/html" } });
+      if (answer.status === 503 && tries < 30) throw new Error("not available");
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      return { answer, page };
+    } catch {
+      tell("No connection. This is done as soon as it is back.");
+      await connection();
+    }
+  }
+}
+
+/** The message of an error page, or of a login page that came instead of the answer. */
+export function trouble(answer, page) {
+  if (page.getElementById("login")) {
+    location.reload();
+    return "You are logged out.";
+  }
+  return page.querySelector("[data-trouble]")?.textContent ?? `The service answered ${answer.status}.`;
+}
+
+/** Make this page like the answer. `gone`: ids of elements of the list that the decision removed. */
+export function refresh(page, gone = new Set()) {
+  const main = document.getElementById("main");
+  const fresh = page.getElementById("main");
+  if (!fresh) return;
+  keepLoaded(document.getElementById("list"), page.getElementById("list"), fresh, gone);
+  morph(main, fresh);
+  showToast(page);
+  document.dispatchEvent(new CustomEvent("refreshed"));
+}
+
+/** Add to a fresh first page what was loaded behind it. */
+function keepLoaded(list, fresh, main, gone) {
+  if (!list?.dataset.loaded || !fresh) return;
+  const known = new Set([...fresh.children].map((child) => child.id));
+  for (const child of [...list.children].slice(fresh.childElementCount)) {
+    if (!known.has(child.id) && !gone.has(child.id)) fresh.append(child.cloneNode(true));
+  }
+  fresh.dataset.loaded = list.dataset.loaded;
+  const more = document.querySelector("[data-more]")?.parentElement;
+  const freshMore = main.querySelector("[data-more]")?.parentElement;
+  if (freshMore && more) freshMore.replaceWith(more.cloneNode(true));
+  else freshMore?.remove();
+}
+
+/** Send a form and make the page like the answer; ask in a dialog what the service asks. */
+export async function submitLive(form, submitter) {
+  const fields = new URLSearchParams(new FormData(form, submitter));
+  form.dataset.busy = "";
+  const { answer, page } = await send(form.getAttribute("action"), fields);
+  delete form.dataset.busy;
+  const question = page.querySelector("[data-question]");
+  if (question) {
+    openDialog(question);
+    return false;
+  }
+  closeDialog();
+  if (!answer.ok) {
+    tell(trouble(answer, page));
+    return false;
+  }
+  const faces = LEAVING.has(fields.get("action")) ? fields.getAll("faces") : [];
+  for (const box of document.querySelectorAll(`input[form="${form.id}"]:checked`)) box.checked = false;
+  refresh(page, new Set(faces.map((face) => `face-${face}`)));
+  return true;
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.matches("[data-live]")) {
+    event.preventDefault();
+    if (!("busy" in form.dataset)) submitLive(form, event.submitter);
+  }
+});
+
+for (const form of document.querySelectorAll("[data-filters]")) {
+  form.addEventListener("change", (event) => event.target.matches("select") && form.requestSubmit());
+}
+
+/* Dialogs */
+
+let dialog = null;
+
+/** Open an element of an answer in a dialog. */
+export function openDialog(content) {
+  closeDialog();
+  dialog = document.createElement("dialog");
+  const close = document.createElement("button");
+  close.type = "button";
+  close.className = "close quiet";
+  close.textContent = "Close";
+  close.addEventListener("click", closeDialog);
+  dialog.append(content, close);
+  dialog.addEventListener("click", (event) => event.target === dialog && closeDialog());
+  dialog.addEventListener("close", () => dialog?.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+/** Close the dialog, if one is open. */
+export function closeDialog() {
+  const open = dialog;
+  dialog = null;
+  open?.close();
+  open?.remove();
+}
+
+async function openPicture(link) {
+  const answer = await fetch(link.href, { headers: { Accept: "text/html" } }).catch(() => null);
+  if (!answer) {
+    tell("The service cannot be reached.");
+    return;
+  }
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const content = page.querySelector("[data-picture-page]");
+  if (!content) {
+    tell(trouble(answer, page));
+    return;
+  }
+  for (const field of content.querySelectorAll('input[name="back"]')) field.value = location.pathname + location.search;
+  openDialog(content);
+}
+
+document.addEventListener("click", (event) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+  const link = event.target.closest("a[data-picture]");
+  if (link) {
+    event.preventDefault();
+    openPicture(link);
+  }
+  if (event.target.closest("[data-cancel]") && dialog) {
+    event.preventDefault();
+    closeDialog();
+  }
+});
+
+/* Keys */
+
+const isVisible = (element) => element.checkVisibility({ visibilityProperty: true });
+const isTyping = (target) => target.matches?.('input:not([type="checkbox"]), textarea, select');
+let prefix = "";
+
+/** Where keys work now: in the dialog, else in the first card, else on the page. */
+function scopes() {
+  if (dialog) return [dialog, toast].filter(Boolean);
+  return [document.querySelector("[data-card]"), document].filter(Boolean);
+}
+
+function reached(key) {
+  for (const scope of scopes()) {
+    const found = [...scope.querySelectorAll("[data-key]")].find((one) => one.dataset.key === key && isVisible(one));
+    if (found) return found;
+  }
+  return null;
+}
+
+/** Do what a key stands for; false where it stands for nothing here. */
+function press(key) {
+  const element = reached(key);
+  if (!element) return false;
+  if (isTyping(element)) {
+    element.focus();
+    element.select?.();
+  } else {
+    element.click();
+  }
+  return true;
+}
+
+const KEY_NAMES = { " ": "space" };
+
+document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (isTyping(event.target)) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  const key = KEY_NAMES[event.key] ?? event.key;
+  if (key === "space" && event.target.matches('button, summary, input[type="checkbox"]')) return;
+  if (key === "space" && dialog?.querySelector("[data-picture-page]")) {
+    event.preventDefault();
+    closeDialog();
+    return;
+  }
+  if (key === "?") {
+    event.preventDefault();
+    showKeys();
+    return;
+  }
+  const whole = prefix ? `${prefix} ${key}` : key;
+  prefix = "";
+  if (press(whole)) event.preventDefault();
+  else if (key === "g" && !reached("g")) prefix = "g";
+});
+
+const GRID_KEYS = [
+  ["arrows", "Go to another one"],
+  ["s", "Choose it"],
+  ["shift arrows", "Choose several"],
+  ["a", "Choose all shown"],
+  ["space", "The whole picture"],
+];
+
+function wordsOf(element) {
+  return (element.getAttribute("aria-label") ?? element.placeholder ?? element.textContent).trim() || "The whole picture";
+}
+
+/** Show which keys there are on this page. */
+function showKeys() {
+  const list = document.createElement("dl");
+  list.className = "keys";
+  const add = (key, words) => {
+    const [term, meaning, row] = ["dt", "dd", "div"].map((name) => document.createElement(name));
+    const name = document.createElement("kbd");
+    name.textContent = key;
+    term.append(name);
+    meaning.textContent = words;
+    row.append(term, meaning);
+    list.append(row);
+  };
+  const seen = new Set();
+  for (const scope of scopes()) {
+    for (const element of scope.querySelectorAll("[data-key]")) {
+      if (seen.has(element.dataset.key) || !isVisible(element)) continue;
+      seen.add(element.dataset.key);
+      add(element.dataset.key, wordsOf(element));
+    }
+  }
+  if (document.querySelector("[data-grid]")) for (const [key, words] of GRID_KEYS) add(key, words);
+  add("?", "These keys");
+  const section = document.createElement("section");
+  const title = document.createElement("h2");
+  title.textContent = "Keys";
+  section.append(title, list);
+  openDialog(section);
+}
+
+/* Names: the first that fits is completed in place, and Tab takes it */
+
+let asked = 0;
+
+async function complete(input) {
+  const typed = input.value;
+  const turn = (asked += 1);
+  if (typed.trim().length < 1) return;
+  const query = new URLSearchParams({ q: typed.trim(), named: "true", limit: "8" });
+  const answer = await fetch(`${BASE}api/identities?${query}`).catch(() => null);
+  if (!answer?.ok || turn !== asked || input.value !== typed) return;
+  const { identities } = await answer.json();
+  const fits = ({ label }) => label.toLowerCase().startsWith(typed.toLowerCase()) && label.length > typed.length;
+  const found = identities.find(fits);
+  if (!found || document.activeElement !== input) return;
+  input.value = typed + found.label.slice(typed.length);
+  input.setSelectionRange(typed.length, input.value.length);
+}
+
+const isCompleted = (input) => input.selectionStart < input.selectionEnd && input.selectionEnd === input.value.length;
+
+document.addEventListener("input", (event) => {
+  const input = event.target;
+  if (!input.matches("[data-names], .naming input[name=label]")) return;
+  if (event.inputType === "insertText" && input.selectionStart === input.value.length) complete(input);
+});
+
+document.addEventListener("keydown", (event) => {
+  const input = event.target;
+  if (event.key !== "Tab" || event.shiftKey || !input.matches?.("[data-names], .naming input[name=label]")) return;
+  if (isCompleted(input)) {
+    event.preventDefault();
+    input.setSelectionRange(input.value.length, input.value.length);
+  }
+});
+
+if (toast?.childElementCount) {
+  const address = new URL(location.href);
+  address.searchParams.delete("done");
+  history.replaceState(null, "", address);
+  fade();
+}

@@ -1,0 +1,209 @@
+/*
+ * Lists of people and faces: choosing several by mouse and keys, naming one after the other, loading more while scrolling,
+ * and the size of the pictures.
+ */
+
+import { submitLive, tell } from "./page.js";
+
+const SIZES = ["small", "medium", "large", "huge"];
+const grid = () => document.querySelector("[data-grid]");
+const items = () => [...(grid()?.children ?? [])];
+const box = (item) => item.querySelector('input[type="checkbox"]');
+const handle = (item) => item.querySelector("a[data-picture], a.cover");
+const current = () => document.activeElement?.closest?.("[data-grid] > li");
+
+/* Choosing */
+
+let lastChosen = null;
+
+function showChosen() {
+  const form = document.querySelector("[data-selection]");
+  if (!form) return;
+  const count = items().filter((item) => box(item)?.checked).length;
+  form.classList.toggle("active", count > 0);
+  const words = form.querySelector(".chosen");
+  words.dataset.none ??= words.textContent;
+  words.textContent = count ? `${count.toLocaleString("en")} chosen` : words.dataset.none;
+}
+
+function choose(item, isChosen) {
+  const checkbox = box(item);
+  if (!checkbox) return;
+  checkbox.checked = isChosen;
+  lastChosen = item;
+}
+
+function chooseRange(from, to) {
+  const all = items();
+  const [first, last] = [all.indexOf(from), all.indexOf(to)].sort((one, two) => one - two);
+  if (first < 0) return;
+  for (const item of all.slice(first, last + 1)) choose(item, true);
+}
+
+document.addEventListener("click", (event) => {
+  const item = event.target.closest?.("[data-grid] > li");
+  if (!item || !event.target.matches('input[type="checkbox"]')) return;
+  if (event.shiftKey && lastChosen && event.target.checked) chooseRange(lastChosen, item);
+  lastChosen = item;
+  showChosen();
+});
+
+document.addEventListener("change", showChosen);
+document.addEventListener("refreshed", showChosen);
+
+/* Moving by keys */
+
+function step(from, key) {
+  const all = items();
+  if (!from) return all[0];
+  const place = all.indexOf(from);
+  const top = from.getBoundingClientRect().top;
+  const columns = all.filter((item) => Math.abs(item.getBoundingClientRect().top - top) < 4).length || 1;
+  const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[key];
+  return all[Math.min(all.length - 1, Math.max(0, place + by))];
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (!grid() || document.querySelector("dialog[open]")) return;
+  if (event.target.matches('input:not([type="checkbox"]), select, textarea, summary')) return;
+  const item = current();
+  if (event.key.startsWith("Arrow")) {
+    if (!item && event.target !== document.body && !event.target.matches("main")) return;
+    const next = step(item, event.key);
+    if (!next) return;
+    event.preventDefault();
+    if (event.shiftKey && item) {
+      chooseRange(item, next);
+      showChosen();
+    }
+    (handle(next) ?? box(next))?.focus();
+    next.scrollIntoView({ block: "nearest" });
+  } else if (event.key === "s" && item) {
+    event.preventDefault();
+    choose(item, !box(item)?.checked);
+    showChosen();
+  } else if (event.key === "a") {
+    event.preventDefault();
+    const every = items().every((one) => box(one)?.checked);
+    for (const one of items()) choose(one, !every);
+    showChosen();
+  } else if (event.key === "Escape") {
+    for (const one of items()) choose(one, false);
+    showChosen();
+  } else if (event.key === " " && item && event.target.matches("a")) {
+    event.preventDefault();
+    handle(item)?.click();
+  }
+});
+
+/** A key that decides acts on the chosen ones; without any, on the one that has the focus. */
+document.addEventListener(
+  "click",
+  (event) => {
+    const button = event.target.closest?.("[data-selection] button[name=action]");
+    if (!button) return;
+    const chosen = items().filter((item) => box(item)?.checked);
+    if (!chosen.length && current()) {
+      choose(current(), true);
+      chosen.push(current());
+    }
+    const [least, most] = [Number(button.dataset.least ?? 1), Number(button.dataset.most ?? Infinity)];
+    if (chosen.length < least) {
+      event.preventDefault();
+      tell(least > 1 ? `Choose at least ${least} first.` : "Choose some first.");
+    } else if (chosen.length > most) {
+      event.preventDefault();
+      tell(`Choose only ${most}.`);
+    }
+  },
+  true,
+);
+
+/** A cover is one face: its form has it in a field of its own. */
+document.addEventListener("formdata", (event) => {
+  const fields = event.formData;
+  if (fields.get("action") === "cover" && !fields.has("face")) fields.append("face", fields.get("faces"));
+  if (fields.get("action") === "cover") fields.delete("faces");
+  if (fields.get("action") !== "move") fields.delete("into_name");
+});
+
+/* Naming: the next one without a name has the focus at once, while the name is on its way */
+
+document.addEventListener(
+  "submit",
+  (event) => {
+    const form = event.target;
+    if (!form.matches("[data-naming]")) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    const inputs = [...document.querySelectorAll("[data-naming] input[name=label]")];
+    const next = inputs[inputs.indexOf(form.elements.label) + 1];
+    submitLive(form, event.submitter).then((isDone) => isDone || form.elements.label?.focus());
+    next?.focus();
+    next?.closest("li").scrollIntoView({ block: "nearest" });
+  },
+  true,
+);
+
+/* More while scrolling */
+
+let isLoading = false;
+
+async function loadMore(link) {
+  if (isLoading) return;
+  isLoading = true;
+  const answer = await fetch(link.href, { headers: { Accept: "text/html" } }).catch(() => null);
+  isLoading = false;
+  if (!answer?.ok || !link.isConnected) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = page.getElementById("list");
+  if (!fresh) return;
+  const list = grid();
+  for (const item of [...fresh.children]) if (!document.getElementById(item.id)) list.append(item);
+  list.dataset.loaded = "more";
+  const next = page.querySelector("[data-more]");
+  if (next) link.href = next.href;
+  else link.parentElement.remove();
+  watch();
+}
+
+const observer = new IntersectionObserver(
+  (entries) => entries.some((entry) => entry.isIntersecting) && loadMore(document.querySelector("[data-more]")),
+  { rootMargin: "1200px" },
+);
+
+function watch() {
+  observer.disconnect();
+  const link = document.querySelector("[data-more]");
+  if (link) observer.observe(link);
+}
+
+document.addEventListener("refreshed", watch);
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("[data-more]");
+  if (link) {
+    event.preventDefault();
+    loadMore(link);
+  }
+});
+
+/* The size of pictures, kept in this browser */
+
+function resize(by) {
+  const kept = SIZES.indexOf(localStorage.getItem("facesets-size") ?? "medium");
+  const size = SIZES[Math.min(SIZES.length - 1, Math.max(0, kept + by))];
+  localStorage.setItem("facesets-size", size);
+  if (grid()) grid().dataset.size = size;
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.("[data-zoom]");
+  if (button) resize(Number(button.dataset.zoom));
+});
+document.addEventListener("refreshed", () => resize(0));
+
+for (const zoom of document.querySelectorAll(".zoom")) zoom.hidden = false;
+resize(0);
+watch();
+showChosen();
