@@ -227,7 +227,10 @@ def busy_scene() -> Scene:
     return scene
 
 
-PARAMETERS = {name: str(schema["examples"][0]) for name, schema in PATH_PARAMETERS.items()} | {"name": "a"}
+PARAMETERS = {name: str(schema["examples"][0]) for name, schema in PATH_PARAMETERS.items()} | {
+    "name": "a",
+    "version": "b",
+}
 
 
 def address_of(path: str) -> str:

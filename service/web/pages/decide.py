@@ -23,6 +23,9 @@ from service.web.routes import Answer, Route
 
 MOST_NAMESAKES = 200
 
+_TO_SOMEBODY = frozenset({"move", "merge", "confirm"})
+"""Actions that name a person."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -34,7 +37,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a person must say before a form is done. ``facts``: what there is to know first; ``people`` it is about."""
+    """A question that a person must answer before a form is done. ``facts``: what there is to know first; ``people`` it is about."""
 
     title: str
     choices: Sequence[Choice]
@@ -79,7 +82,7 @@ async def _made(request: web.Request, form: DecisionForm) -> int | Question:
 
 async def _requests(request: web.Request, form: DecisionForm) -> Sequence[Request] | Question:
     """Return what a form asks for, with the person who is meant by a name."""
-    if not form.has("into_name"):
+    if not form.has("into_name") or form.one("action") not in _TO_SOMEBODY:
         if form.one("action") == "merge" and not form.has("into"):
             form = await _with_survivor(request, form)
         return form.requests()

@@ -24,6 +24,9 @@ _MAY_BE_EMPTY = frozenset({"label", "birth_date"})
 _OF_EACH = frozenset({"ignore", "never_export", "lock", "minor"})
 """Actions on one identity that are made for each of several chosen ones."""
 
+_WITHOUT_IDENTITY = frozenset({"split", "move", "ignore_others", "not_a_face", "not_for_sets", "cover"})
+"""Actions on the chosen faces of a person's page that need no person."""
+
 _SELECTED = "select."
 
 
@@ -93,6 +96,12 @@ class DecisionForm:
         if "select" in plain:
             plain.pop("faces", None)
         plain |= {name: list(plain[name]) for name in _LISTS & plain.keys()}
+        if plain.get("action") == "cover" and "faces" in plain:
+            plain["face"], *others = plain.pop("faces")
+            if others:
+                raise RequestError("choose one face as the cover", status=400)
+        if plain.get("action") in _WITHOUT_IDENTITY or (plain.get("action") == "ignore" and "faces" in plain):
+            plain.pop("identity", None)
         if plain.get("action") in _OF_EACH and "numbers" in plain:
             return [plain | {"identity": number} for number in plain.pop("numbers")]
         return [plain]

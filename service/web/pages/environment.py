@@ -47,7 +47,7 @@ def install_pages(app: web.Application) -> None:
     )
     environment.globals |= {
         "base": base,
-        "static": lambda name: f"{base}/static/{name}?v={files[name].digest}",
+        "static": lambda name: f"{base}/static/{files.version}/{files.paths[name].name}",
         "stage_words": formatting.STAGE_WORDS,
         "stage_state": formatting.stage_state,
         "circuit_states": formatting.CIRCUIT_STATES,

@@ -7,16 +7,16 @@ from immich_facesets.errors import RequestError
 from service.web.context import CONTEXT
 from service.web.library.identities import HistoryAnswer
 from service.web.pages.person import HOW, history_view
-from service.web.pages.shell import render_page
+from service.web.pages.shell import Done, render_page
 from service.web.pages.wording import named
 from service.web.parameters import number_in, read_query
 from service.web.routes import Answer, Route
 
 
 class FaceQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``done``: the decision just made."""
+    """The parameters of the page of a face."""
 
-    done: str = ""
+    done: Done = ""
 
 
 async def show_face(request: web.Request) -> web.StreamResponse:

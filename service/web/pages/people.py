@@ -8,7 +8,7 @@ from aiohttp import web
 
 from service.web.context import CONTEXT
 from service.web.library.identities import IdentitiesQuery, IdentityOrder, PageQuery, Text
-from service.web.pages.shell import render_page
+from service.web.pages.shell import Done, render_page
 from service.web.pages.wording import name_of, years_of
 from service.web.parameters import read_query
 from service.web.routes import Answer, Route
@@ -36,14 +36,14 @@ PEOPLE_OF_A_PAGE = 60
 
 
 class PeopleQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which people are shown. ``done``: the decision just made."""
+    """Which people are shown."""
 
-    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = PEOPLE_OF_A_PAGE
-    q: Text = ""
-    show: Shown = "all"
-    source: Text = ""
-    sort: IdentityOrder = "faces"
-    done: str = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200, description="the most entries of the page")] = PEOPLE_OF_A_PAGE
+    q: Annotated[Text, msgspec.Meta(description="a part of a name, or a number")] = ""
+    show: Annotated[Shown, msgspec.Meta(description="which people")] = "all"
+    source: Annotated[Text, msgspec.Meta(description="seen in a picture of this user or folder")] = ""
+    sort: Annotated[IdentityOrder, msgspec.Meta(description="the order")] = "faces"
+    done: Done = ""
 
     def identities(self) -> IdentitiesQuery:
         """Return the query of the list."""

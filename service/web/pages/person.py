@@ -23,7 +23,7 @@ from service.web.library.identities import (
 )
 from service.web.library.proposals import SimilarQuery
 from service.web.pages.charts import distance_chart, year_chart
-from service.web.pages.shell import render_page
+from service.web.pages.shell import Done, render_page
 from service.web.pages.wording import WHY_NOT, decision_words, name_of, named, numbers_in, years_of
 from service.web.parameters import number_in, read_query
 from service.web.routes import Answer, Route
@@ -48,21 +48,21 @@ LIMITS = ("farther_than", "nearer_than", "taken_since", "taken_before", "source"
 
 
 class PersonQuery(FacesQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which faces of a person are shown. ``done``: the decision just made."""
+    """Which faces of a person are shown."""
 
-    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = FACES_OF_A_PAGE
-    done: str = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200, description="the most entries of the page")] = FACES_OF_A_PAGE
+    done: Done = ""
 
 
 class PartQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of a person's page. ``done``: the decision just made."""
+    """A part of a person's page."""
 
-    done: str = ""
+    done: Done = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Who a page is about. ``etag``: that of the identity as it is shown."""
+    """The person that a page is about. ``etag``: that of the identity as it is shown."""
 
     answer: IdentityAnswer
     etag: str

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, assert_never
+from typing import Annotated, Any, Literal, assert_never
 
 import msgspec
 from aiohttp import web
@@ -13,7 +13,7 @@ from immich_facesets.wording import counted
 from service.web.context import CONTEXT
 from service.web.library.identities import PageQuery
 from service.web.library.review import ReviewedIdentity, ReviewItem, ReviewQuery
-from service.web.pages.shell import render_page
+from service.web.pages.shell import Done, render_page
 from service.web.pages.wording import years_of
 from service.web.parameters import read_query
 from service.web.routes import Answer, Route
@@ -32,11 +32,11 @@ _KEYS = {"?": "s"}
 
 
 class CardsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which questions are shown. ``done``: the decision just made."""
+    """Which questions are shown."""
 
-    limit: Annotated[int, msgspec.Meta(ge=1, le=50)] = CARDS_OF_A_PAGE
-    kind: Kind | None = None
-    done: str = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=50, description="the most questions of the page")] = CARDS_OF_A_PAGE
+    kind: Annotated[Kind | Literal[""], msgspec.Meta(description="of this kind alone")] = ""
+    done: Done = ""
 
 
 _WORDS: dict[Kind, dict[str, str]] = {
@@ -135,7 +135,7 @@ def _json(requests: Sequence[Request]) -> str:
 
 async def show_review(request: web.Request) -> web.StreamResponse:
     query, library = read_query(request, CardsQuery), request.app[CONTEXT].library
-    found = await library.review(ReviewQuery(limit=query.limit, cursor=query.cursor, kind=query.kind))
+    found = await library.review(ReviewQuery(limit=query.limit, cursor=query.cursor, kind=query.kind or None))
     view: dict[str, Any] = {
         "query": query,
         "cards": [card_of(one) for one in found.items],

@@ -1,11 +1,12 @@
-"""What all pages share: the frame with its navigation, and the decision that was just made, with its undo."""
+"""The frame of all pages: the navigation, and the decision that was just made, with its undo."""
 
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import aiohttp_jinja2
+import msgspec
 from aiohttp import web
 
 from service.web.context import CONTEXT
@@ -14,6 +15,9 @@ from service.web.pages.wording import decision_words, numbers_in
 
 DONE = "done"
 """The parameter of a page that names the decision just made."""
+
+
+Done = Annotated[str, msgspec.Meta(max_length=20, description="the decision just made, which the page offers to undo")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ NAVIGATION = (
 
 @dataclass(frozen=True, slots=True)
 class Toast:
-    """What was decided, with the decision that the page offers to undo or to do again."""
+    """The words of a decision, with the decision that the page offers to undo or to do again."""
 
     words: str
     made: MadeDecision
@@ -59,5 +63,5 @@ async def _toast(request: web.Request) -> Toast | None:
     shown = made
     if made.kind == "undo" and (undone := await library.decision(int(made.body["decision"]))) is not None:
         words = decision_words(undone, await library.labels(numbers_in([undone])))
-        return Toast(f"Undone: {words[:1].lower()}{words[1:]}", made)
+        return Toast(f"Undone: {words}", made)
     return Toast(decision_words(shown, await library.labels(numbers_in([shown]))), made)

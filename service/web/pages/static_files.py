@@ -15,36 +15,43 @@ YEAR_SECONDS = 365 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
-class StaticFile:
-    """A static file. Its URL contains ``digest``, so that browsers may cache it permanently."""
+class StaticFiles:
+    """
+    The static files by name.
 
-    path: Path
-    digest: str
+    Their addresses contain ``version``, a digest of all, so that browsers may cache them permanently. It is a folder of the
+    address: scripts that import each other reach the same version, and each is loaded once.
+    """
+
+    paths: Mapping[str, Path]
+    version: str
 
 
-STATIC = web.AppKey("static", Mapping[str, StaticFile])
+STATIC = web.AppKey("static", StaticFiles)
 
 
-def read_static(folder: Path) -> dict[str, StaticFile]:
-    return {
-        path.name: StaticFile(path, hashlib.sha256(path.read_bytes()).hexdigest()[:12])
-        for path in sorted(folder.iterdir())
-    }
+def read_static(folder: Path) -> StaticFiles:
+    paths = {path.name: path for path in sorted(folder.iterdir())}
+    digest = hashlib.sha256()
+    for name, path in paths.items():
+        digest.update(name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return StaticFiles(paths, digest.hexdigest()[:12])
 
 
 async def serve_static(request: web.Request) -> web.StreamResponse:
-    file = request.app[STATIC].get(request.match_info["name"])
-    if file is None:
+    files = request.app[STATIC]
+    path = files.paths.get(request.match_info["name"])
+    if path is None:
         raise web.HTTPNotFound
-    is_current = request.query.get("v") == file.digest
+    is_current = request.match_info["version"] == files.version
     keep = f"public, max-age={YEAR_SECONDS}, immutable" if is_current else "no-cache"
-    return web.FileResponse(file.path, headers={hdrs.CACHE_CONTROL: keep})
+    return web.FileResponse(path, headers={hdrs.CACHE_CONTROL: keep})
 
 
 ROUTES = (
     Route(
         method="GET",
-        path="/static/{name}",
+        path="/static/{version}/{name}",
         handler=serve_static,
         summary="Styles, scripts and pictures of the pages",
         access=Access.EVERYBODY,

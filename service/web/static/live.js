@@ -4,9 +4,8 @@
  */
 
 import { morph } from "./morph.js";
+import { BASE } from "./page.js";
 
-/** Where the service answers: `/`, or the base path with a slash at its end. This script lies one folder below it. */
-const BASE = new URL("..", import.meta.url).pathname;
 const link = document.getElementById("link");
 const linkWords = document.getElementById("link-words");
 const announcer = document.getElementById("announcer");

@@ -5,8 +5,8 @@
 
 import { morph } from "./morph.js";
 
-/** Where the service answers: `/`, or the base path with a slash at its end. This script lies one folder below it. */
-export const BASE = new URL("..", import.meta.url).pathname;
+/** Where the service answers: `/`, or the base path with a slash at its end. This script lies two folders below it. */
+export const BASE = new URL("../..", import.meta.url).pathname;
 const RETRY_MILLISECONDS = 2000;
 const TOAST_MILLISECONDS = 12000;
 /** Decisions after which the chosen faces are no longer in the list. */
@@ -299,11 +299,12 @@ async function complete(input) {
   if (typed.trim().length < 1) return;
   const query = new URLSearchParams({ q: typed.trim(), named: "true", limit: "8" });
   const answer = await fetch(`${BASE}api/identities?${query}`).catch(() => null);
-  if (!answer?.ok || turn !== asked || input.value !== typed) return;
+  if (!answer?.ok) return;
   const { identities } = await answer.json();
+  if (turn !== asked || input.value !== typed || document.activeElement !== input) return;
   const fits = ({ label }) => label.toLowerCase().startsWith(typed.toLowerCase()) && label.length > typed.length;
   const found = identities.find(fits);
-  if (!found || document.activeElement !== input) return;
+  if (!found) return;
   input.value = typed + found.label.slice(typed.length);
   input.setSelectionRange(typed.length, input.value.length);
 }

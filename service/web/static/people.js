@@ -120,14 +120,6 @@ document.addEventListener(
   true,
 );
 
-/** A cover is one face: its form has it in a field of its own. */
-document.addEventListener("formdata", (event) => {
-  const fields = event.formData;
-  if (fields.get("action") === "cover" && !fields.has("face")) fields.append("face", fields.get("faces"));
-  if (fields.get("action") === "cover") fields.delete("faces");
-  if (fields.get("action") !== "move") fields.delete("into_name");
-});
-
 /* Naming: the next one without a name has the focus at once, while the name is on its way */
 
 document.addEventListener(

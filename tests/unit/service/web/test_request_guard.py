@@ -262,7 +262,7 @@ async def test_an_address_that_is_taken_is_said_so() -> None:
                 pass
 
 
-@pytest.mark.parametrize("path", ["/", "/login", "/healthz", "/api/nothing", "/static/pages.css", "/metrics"])
+@pytest.mark.parametrize("path", ["/", "/login", "/healthz", "/api/nothing", "/static/1/pages.css", "/metrics"])
 async def test_every_answer_carries_the_security_headers(path: str) -> None:
     async with visit(busy_scene()) as client, client.get(path, headers={**BEARER, **HTML}) as answer:
         policy = answer.headers["Content-Security-Policy"]
