@@ -38,7 +38,7 @@ NAVIGATION = (
 
 @dataclass(frozen=True, slots=True)
 class Toast:
-    """The words of a decision, with the decision that the page offers to undo or to do again."""
+    """The words of the decision that was just made, undone or done again. ``made``: the decision itself."""
 
     words: str
     made: MadeDecision
@@ -57,11 +57,11 @@ async def _toast(request: web.Request) -> Toast | None:
     text, library = request.query.get(DONE, ""), request.app[CONTEXT].library
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
         return None
-    made = await library.decision(int(text))
+    made, undone = await library.decision(int(text)), 0
+    while made is not None and made.kind == "undo":
+        made, undone = await library.decision(int(made.body["decision"])), undone + 1
     if made is None:
         return None
-    shown = made
-    if made.kind == "undo" and (undone := await library.decision(int(made.body["decision"]))) is not None:
-        words = decision_words(undone, await library.labels(numbers_in([undone])))
-        return Toast(f"Undone: {words}", made)
-    return Toast(decision_words(shown, await library.labels(numbers_in([shown]))), made)
+    words = decision_words(made, await library.labels(numbers_in([made])))
+    begin = "" if undone == 0 else "Undone: " if undone % 2 else "Done again: "
+    return Toast(f"{begin}{words}", made)

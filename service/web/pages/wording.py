@@ -50,7 +50,10 @@ def numbers_in(made: Iterable[MadeDecision]) -> set[int]:
 
 def decision_words(made: MadeDecision, names: Names) -> str:
     """Return what a decision did, as a sentence."""
-    words = _words(made.kind, made.body, names)
+    return _sentence(_words(made.kind, made.body, names))
+
+
+def _sentence(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
@@ -106,12 +109,7 @@ def _words(kind: str, body: Mapping[str, Any], names: Names) -> str:  # noqa: C9
 
 def effect_words(effect: Effect, names: Names) -> Sequence[str]:
     """Return what decisions would change, a sentence for each identity."""
-    found = [
-        f"{named(old, names)} becomes part of {named(into, names)}".capitalize()
-        if old not in names
-        else f"{named(old, names)} becomes part of {named(into, names)}"
-        for old, into in effect.merged
-    ]
+    found = [_sentence(f"{named(old, names)} becomes part of {named(into, names)}") for old, into in effect.merged]
     gone = {old for old, _ in effect.merged}
     for change in effect.changes:
         if change.identity in gone:
@@ -119,7 +117,7 @@ def effect_words(effect: Effect, names: Names) -> Sequence[str]:
         parts = [f"gets {counted(change.joins, 'face')}"] if change.joins else []
         parts += [f"loses {counted(change.leaves, 'face')}"] if change.leaves else []
         who = "A new person" if change.identity in effect.new else named(change.identity, names)
-        found.append(f"{who[:1].upper()}{who[1:]} {' and '.join(parts)}, and has {change.faces:,} then")
+        found.append(_sentence(f"{who} {' and '.join(parts)}, and has {change.faces:,} then"))
     if effect.released:
         found.append(f"{counted(effect.released, 'face')} will belong to nobody")
     return found
