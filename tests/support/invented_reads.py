@@ -54,6 +54,11 @@ async def invented_identification(picture: bytes, limit: int) -> IdentifyAnswer:
     return examples.IDENTIFIED
 
 
+async def invented_picture(sha256: str) -> bytes | None:
+    """The picture of the examples."""
+    return IMAGE if sha256 == "3a" * 32 else None
+
+
 def no_answers() -> KeptAnswers:
     """Nothing was answered before, and nothing is kept."""
     return KeptAnswers(known=_always(None), keep=_always(None))

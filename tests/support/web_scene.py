@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from aiohttp import ClientSession, CookieJar
-from invented_reads import invented_decisions, invented_identification, invented_reads, no_answers
+from invented_reads import invented_decisions, invented_identification, invented_picture, invented_reads, no_answers
 
 from immich_facesets.calibration.thresholds import BIN_WIDTH, BINS, Evidence, PointsInUse, Thresholds, in_use, shifted
 from immich_facesets.runtime.listen_address import Listen
@@ -147,6 +147,7 @@ class Scene:
     library: LibraryReads = field(default_factory=invented_reads)
     decisions: DecisionCalls = field(default_factory=invented_decisions)
     identify: Callable[[bytes, int], Awaitable[IdentifyAnswer]] = invented_identification
+    picture: Callable[[str], Awaitable[bytes | None]] = invented_picture
     answers: KeptAnswers = field(default_factory=no_answers)
     facts: StatusFacts = field(default_factory=StatusFacts)
     readiness: Readiness = field(default_factory=Readiness)
@@ -173,7 +174,7 @@ class Scene:
     async def whole_picture(self, sha256: str) -> bytes | None:
         if self.trouble is not None:
             raise self.trouble
-        return b"\xff\xd8\xff\xe0" if sha256 == "3a" * 32 else None
+        return await self.picture(sha256)
 
     def cancel_job(self, number: int) -> bool:
         is_running = self.board.now.run_id == number

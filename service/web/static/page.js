@@ -83,6 +83,12 @@ export function refresh(page, gone = new Set()) {
   document.dispatchEvent(new CustomEvent("refreshed"));
 }
 
+/** Tell the rest of the page which decision was undone. */
+function announceUndo(fields) {
+  if (fields.get("action") !== "undo") return;
+  document.dispatchEvent(new CustomEvent("undone", { detail: fields.get("decision") }));
+}
+
 /** Add to a fresh first page what was loaded behind it. */
 function keepLoaded(list, fresh, main, gone) {
   if (!list?.dataset.loaded || !fresh) return;
@@ -116,6 +122,7 @@ export async function submitLive(form, submitter) {
   const faces = LEAVING.has(fields.get("action")) ? fields.getAll("faces") : [];
   for (const box of document.querySelectorAll(`input[form="${form.id}"]:checked`)) box.checked = false;
   refresh(page, new Set(faces.map((face) => `face-${face}`)));
+  announceUndo(fields);
   return true;
 }
 

@@ -17,6 +17,8 @@ let faces = 0;
 let sending = Promise.resolve();
 let underway = 0;
 const done = new Set();
+/** The cards that were answered, by the decision that each answer became. */
+const byDecision = new Map();
 
 const all = () => [...cards.querySelectorAll("[data-card]")];
 
@@ -64,6 +66,8 @@ async function answer(form, submitter) {
     underway -= 1;
     if (got.ok && !page.querySelector("[data-question]")) {
       if (all().length <= WAITING || page.getElementById("toast")) follow(page);
+      const decision = page.querySelector("#toast input[name=decision]")?.value;
+      if (decision) byDecision.set(decision, card);
       showToast(page);
       return;
     }
@@ -83,9 +87,29 @@ document.addEventListener("submit", (event) => {
   answer(event.target, event.submitter);
 });
 
-/** What was taken back is asked again. */
-document.addEventListener("refreshed", () => {
-  done.clear();
+document.addEventListener("refreshed", show);
+
+/** Undo means the latest answer, also while that is on its way. */
+document.addEventListener(
+  "keydown",
+  (event) => {
+    if (event.key !== "u" || !underway || event.target.matches("input, select, textarea")) return;
+    event.stopPropagation();
+    sending = sending.then(() => document.querySelector('#toast [data-key="u"]')?.click());
+  },
+  true,
+);
+
+/** Ask again what was taken back: the service itself asks only after its next sync. */
+document.addEventListener("undone", ({ detail }) => {
+  const card = byDecision.get(detail);
+  if (!card) return;
+  byDecision.delete(detail);
+  done.delete(card.id);
+  for (const field of card.querySelectorAll("input[name=key]")) field.value += "-";
+  if (!document.getElementById(card.id)) left.dataset.left = Number(left.dataset.left) + 1;
+  document.getElementById(card.id)?.remove();
+  cards.prepend(card);
   show();
 });
 

@@ -2,53 +2,29 @@
 
 import html
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from aiohttp import ClientSession
-from browsed_library import SPACE, BrowsedLibrary, fill
-from sqlalchemy import select
-from web_scene import BEARER, HTML, Scene, invented_thresholds, visit
+from browsed_pages import browsed_scene, filled, members
+from web_scene import BEARER, HTML, visit
 
 from immich_facesets.moderation.requests import KeepTwoApart
-from service.files.export_tree import ExportTree
-from service.moderation.over_api import ApiDecisions
-from service.reports.library import library_reads
-from service.settings import Settings
-from service.store.database import Store, migrate, open_engine
-from service.store.named_values import write_thresholds
-from service.store.tables import memberships
+from service.store.database import Store
 
-NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+__all__ = ["filled"]
+
 BROWSER = {**BEARER, **HTML}
-LIBRARY = BrowsedLibrary(sizes=(40, 25, 25, 12, 9, 7, 3, 3), strangers=30, named_share=0.5)
 Fields = list[tuple[str, str]]
-
-
-@pytest.fixture
-def filled(tmp_path: Path) -> Iterator[Store]:
-    engine = open_engine(f"sqlite:///{tmp_path / 'facesets.db'}")
-    migrate(engine)
-    store = Store(engine)
-    fill(store, LIBRARY)
-    store.write_now(write_thresholds, replace(invented_thresholds(), space=SPACE))
-    yield store
-    store.close()
 
 
 @asynccontextmanager
 async def browsing(store: Store, folder: Path) -> AsyncIterator["Browser"]:
-    scene, own = Scene(), Settings(data_dir=folder, export_dir=folder / "exports")
-    own.export_dir.mkdir(exist_ok=True)
-    scene.library = library_reads(store, own, scene.board)
-    scene.decisions = ApiDecisions(store, ExportTree(own.export_dir), folder / "crops", lambda: NOW).calls()
-    async with visit(scene) as client:
+    async with visit(browsed_scene(store, folder)) as client:
         yield Browser(client)
 
 
@@ -97,10 +73,6 @@ def toast(page: str) -> str:
 def question(page: str) -> str:
     (section,) = re.findall(r"<section[^>]*data-question[^>]*>(.*?)</section>", page, re.DOTALL)
     return html.unescape(" ".join(re.sub(r"<[^>]+>", " ", section).split()))
-
-
-def members(store: Store, number: int) -> list[int]:
-    return sorted(store.read_now(lambda tx: tx.scalars(select(memberships.c.face_id).filter_by(identity=number)).all()))
 
 
 async def test_a_name_is_given_and_taken_back(filled: Store, tmp_path: Path) -> None:
