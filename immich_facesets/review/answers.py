@@ -40,7 +40,7 @@ def question_of(item: Item) -> str:
         case "merge":
             return f"are {first} and {second} one person?"
         case "mixed":
-            return f"are all faces of {first} one person, or are {counted(len(item.part), 'face')} another?"
+            return f"are all faces of {first} one person, or are {_parts(item)} {_others(item)}?"
         case "member" if item.reason == "twice_in_picture":
             return f"is this face {first}, of which the picture has another face?"
         case "member":
@@ -92,11 +92,23 @@ def _weight(item: Item, place: int, labels: Mapping[int, str]) -> tuple[bool, in
 def _of_mixed(item: Item) -> tuple[Answer, ...]:
     shown = tuple(face for faces in item.evidence or () for face in faces)
     one = ConfirmFaces(faces=shown or item.part, identity=item.identities[0])
-    parts = f"two people: {counted(len(item.part), 'face')} become another"
+    people = f"{len(item.parts) + 1} people: {_parts(item)} become {_others(item)}"
     return (
         Answer(key="y", meaning="one person", requests=(one,)),
-        Answer(key="n", meaning=parts, requests=(SplitPerson(faces=item.part),)),
+        Answer(key="n", meaning=people, requests=tuple(SplitPerson(faces=part) for part in item.parts)),
     )
+
+
+def _parts(item: Item) -> str:
+    """Return the sizes of the further parts in words: ``9 faces``, ``9, 5 and 4 faces``."""
+    *first, last = map(len, item.parts)
+    if not first:
+        return counted(last, "face")
+    return f"{', '.join(f'{size:,}' for size in first)} and {last:,} faces"
+
+
+def _others(item: Item) -> str:
+    return "another" if len(item.parts) == 1 else "other people"
 
 
 def _of_face(item: Item) -> tuple[Answer, ...]:

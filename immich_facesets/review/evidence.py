@@ -12,11 +12,10 @@ from immich_facesets.grouping.identities import UNASSIGNED
 from immich_facesets.grouping.problem import owners
 from immich_facesets.quality.score import FULL_SIZE, HALF_SHARP, PROFILE_DEGREES
 from immich_facesets.review.items import Item
+from immich_facesets.review.marks import ODD, marks_of, sum_of_marks
 
 MOST_FACES = 4
 """The most faces of each identity: more are not compared at a glance."""
-
-_ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Gallery:
@@ -27,11 +26,11 @@ class Gallery:
         owner = owners(row_of, memberships)
         placed = np.flatnonzero(owner != UNASSIGNED)
         self._row_of = row_of
-        self._ids, self._vectors = table.face_ids, table.vectors
+        self._ids = table.face_ids
         self._members: dict[int, Rows] = {int(owner[placed[part[0]]]): placed[part] for part in split_by(owner[placed])}
         self._years = np.floor(table.taken / DAYS_OF_YEAR)
         self._clarity = clarity(table)
-        self._marks = _marks(table)
+        self._marks = marks_of(table)
         self.owner_of = dict(zip(table.face_ids.tolist(), owner.tolist(), strict=True))
 
     def numbers(self) -> list[int]:
@@ -46,12 +45,6 @@ class Gallery:
         """Return whether all these faces are there and of nobody."""
         return all(self.owner_of.get(face) == UNASSIGNED for face in face_ids)
 
-    def vectors_of(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Return the vectors of an identity, (n, d), and the ids of its faces, in an order that follows from the ids."""
-        rows = self._members[number]
-        rows = rows[np.argsort(self._ids[rows])]
-        return self._vectors[rows], self._ids[rows]
-
     def basis(self, item: Item) -> int:
         """Return a number that changes with the faces that the evidence of an item is chosen from, and with their dates."""
         faces = [face for face in (item.face_id, *item.part) if face is not None]
@@ -59,24 +52,26 @@ class Gallery:
         sets += [self._rows_of(faces)] if faces else []
         total = 0
         for rows in sets:
-            total = (total * int(_ODD) + int(self._marks[rows].sum(dtype=np.uint64))) % 2**63  # what a database holds
+            total = (total * int(ODD) + sum_of_marks(self._marks, rows)) % 2**63
         return total
 
-    def evidence(self, item: Item) -> tuple[tuple[int, ...], ...]:
-        """Return a few faces of each identity, then of the part that an answer moves."""
+    def evidence(self, item: Item, unclear: Collection[int] = ()) -> tuple[tuple[int, ...], ...]:
+        """
+        Return a few faces of each identity, then of each part that an answer moves.
+
+        ``unclear``: faces that are shown for none of them.
+        """
         if item.face_id is not None:
             sets = [self._members[number] for number in item.identities]
             sets += [self._rows_of(item.part)] if item.part else []
             return tuple(self._around(item.face_id, rows) for rows in sets)
-        rest = [
-            rows[~np.isin(rows, self._rows_of(item.part))]
-            for rows in map(self._members.get, item.identities)
-            if rows is not None
-        ]
-        sets = [*rest, *([self._rows_of(item.part)] if item.part else [])]
-        if len(sets) == 1:
-            return (self._faces(sets[0], _spread(self._known_years(sets[0]))),)
-        return self._compare(*sets)
+        left_out = self._rows_of((*item.part, *unclear))
+        whole = [rows for rows in map(self._members.get, item.identities) if rows is not None]
+        first, *others = [rows[~np.isin(rows, left_out)] for rows in whole] + [self._rows_of(one) for one in item.parts]
+        if not others:
+            return (self._faces(first, _spread(self._known_years(first))),)
+        compared = [self._compare(first, other) for other in others]
+        return (compared[0][0], *(theirs for _, theirs in compared))
 
     def _rows_of(self, face_ids: Collection[int]) -> Rows:
         return np.sort(np.array([self._row_of[face] for face in face_ids], dtype=np.intp))
@@ -142,11 +137,3 @@ def _places_within(groups: NDArray[np.intp]) -> NDArray[np.int64]:
     """Return the place of each row within its group; the groups are sorted."""
     starts = np.flatnonzero(np.r_[True, groups[1:] != groups[:-1]])
     return np.arange(len(groups)) - np.repeat(starts, np.diff(np.r_[starts, len(groups)]))
-
-
-def _marks(table: FaceTable) -> NDArray[np.uint64]:
-    """Return a number for each face and its date, (n,); sums of them tell sets of faces apart."""
-    with np.errstate(over="ignore"):
-        mixed = table.face_ids.astype(np.uint64) * _ODD
-        mixed ^= table.taken.astype(np.float64).view(np.uint64) + (mixed >> np.uint64(29))
-        return (mixed ^ (mixed >> np.uint64(32))) * _ODD

@@ -9,6 +9,7 @@ from immich_facesets.grouping.report import GroupingReport
 from immich_facesets.review.evidence import Gallery
 from immich_facesets.review.face_questions import doubtful_faces, faces_between, second_faces, unexamined
 from immich_facesets.review.items import Item, rank
+from immich_facesets.review.mixing import Parting
 from immich_facesets.review.people_questions import mixed, nearly, pairs
 from immich_facesets.review.settling import NOTHING_SETTLED, Settled
 from immich_facesets.spaces import OperatingPoints
@@ -23,6 +24,7 @@ def find_items(
     memberships: Mapping[int, int],
     *,
     points: OperatingPoints,
+    parted: Mapping[int, Parting] = {},
     never_exported: Collection[int] = (),
     settled: Settled = NOTHING_SETTLED,
     stored: Mapping[str, Item] = {},
@@ -31,12 +33,13 @@ def find_items(
     Return the questions that a finished grouping leaves, the most beneficial first.
 
     ``memberships``: as they are now; what no longer fits the report is left out. ``points``: the distances in use.
+    ``parted``: the proposals for identities that seem to hold several people (`part_identities`).
     ``settled``: the decisions; what they settle is neither asked nor held against other questions. ``stored``: the items
     of before, by key. Their evidence is not chosen again while their basis is the same. Questions about faces of nobody stay where the report
     is of new faces alone.
     """
     gallery, hidden = Gallery(table, memberships), frozenset(never_exported)
-    divided = {item.identities[0]: item for item in mixed(gallery, points) if not settled.leaves(item)}
+    divided = {item.identities[0]: item for item in mixed(gallery, parted) if not settled.leaves(item)}
     alike = {pair: item for pair, item in pairs(report, gallery, points).items() if not settled.leaves(item)}
     of_faces = [*second_faces(report, gallery), *faces_between(report, gallery)]
     of_faces += doubtful_faces(report, gallery, points)
@@ -49,7 +52,7 @@ def find_items(
         found.append(_unless_settled(item, [pair, *map(divided.get, item.identities)]))
     rounded = (replace(item, probability=round(item.probability, 4)) for item in found)
     likely = (item for item in rounded if item.probability >= LEAST_PROBABILITY)
-    return tuple(sorted((_completed(item, gallery, hidden, stored) for item in likely), key=rank))
+    return tuple(sorted((_completed(item, gallery, hidden, stored, parted) for item in likely), key=rank))
 
 
 def _unless_settled(item: Item, settling: Iterable[Item | None]) -> Item:
@@ -60,7 +63,13 @@ def _unless_settled(item: Item, settling: Iterable[Item | None]) -> Item:
     return item
 
 
-def _completed(item: Item, gallery: Gallery, hidden: frozenset[int], stored: Mapping[str, Item]) -> Item:
+def _completed(
+    item: Item,
+    gallery: Gallery,
+    hidden: frozenset[int],
+    stored: Mapping[str, Item],
+    parted: Mapping[int, Parting],
+) -> Item:
     """Return an item with its basis, and with evidence unless the stored one holds."""
     checkpoint()
     basis = gallery.basis(item)
@@ -69,4 +78,5 @@ def _completed(item: Item, gallery: Gallery, hidden: frozenset[int], stored: Map
     before = stored.get(item.key)
     if before is not None and (before.basis, before.identities, before.part) == (basis, item.identities, item.part):
         return item
-    return replace(item, evidence=gallery.evidence(item))
+    unclear = parted[item.identities[0]].unclear if item.kind == "mixed" else ()
+    return replace(item, evidence=gallery.evidence(item, unclear))

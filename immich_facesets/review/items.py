@@ -1,6 +1,7 @@
 """The items of the review queue: questions that only a person can settle."""
 
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Literal
 
 from immich_facesets.moderation.decisions import Seen
@@ -9,14 +10,14 @@ Kind = Literal["merge", "mixed", "member", "ambiguous", "nearly"]
 """
 The kinds of questions.
 
-``merge``: two identities may be one person. ``mixed``: an identity may be two. ``member``: a member may be wrong.
+``merge``: two identities may be one person. ``mixed``: an identity may be several. ``member``: a member may be wrong.
 ``ambiguous``: a face lies between two identities. ``nearly``: faces of nobody may be a person.
 """
 
 Reason = Literal[
     "alike",
     "overlapping",
-    "two_parts",
+    "parts",
     "nearer_to_another",
     "far",
     "twice_in_picture",
@@ -42,12 +43,13 @@ class Item:
     """
     One question.
 
-    ``key``: what it is about, the same in every run. ``identities``: those it is about, with the counts of their ``faces``.
-    ``face_id``: of a question about one face. ``part``: the faces that an answer moves: the smaller part of a mixed identity,
-    those that are nearly a person, or the other faces of the picture. ``probability``: that something is wrong now. ``settles``: how many faces an
-    answer puts right. ``basis``: a number that changes with the faces and dates of the identities.
-    ``evidence``: the ids of a few faces to compare, of the same years: of each of ``identities``, then of ``part``; None where ``basis`` is
-    known, so that the stored ones hold.
+    ``key``: what it is about, the same in every run. ``identities``: those it is about, with the counts of their ``faces``;
+    of a mixed identity the counts of its further parts follow. ``face_id``: of a question about one face. ``part``: the
+    faces that an answer moves: the further parts of a mixed identity, those that are nearly a person, or the other faces
+    of the picture. ``probability``: that something is wrong now. ``settles``: how many faces an answer puts right.
+    ``basis``: a number that changes with the faces and dates of the identities. ``evidence``: the ids of a few faces to
+    compare, of the same years: of each of ``identities``, then of each of ``parts``; None where ``basis`` is known, so that
+    the stored ones hold.
     """
 
     kind: Kind
@@ -67,6 +69,12 @@ class Item:
         if self.face_id is not None:
             return f"face {self.face_id}"
         return f"{self.kind} {' '.join(map(str, self.identities or self.part[:1]))}"
+
+    @property
+    def parts(self) -> tuple[tuple[int, ...], ...]:
+        """Return ``part`` in the parts that it consists of: one, but of a mixed identity one for each further person."""
+        ends = list(accumulate(self.faces[len(self.identities) :])) or [len(self.part)]
+        return tuple(self.part[first:last] for first, last in pairwise((0, *ends)) if first < last)
 
     @property
     def benefit(self) -> float:

@@ -1,14 +1,12 @@
-"""Questions about people: two identities that may be one, one that may be two, and faces that may be a new one."""
+"""Questions about people: two identities that may be one, one that may be several, and faces that may be a new one."""
 
 from collections.abc import Iterator, Mapping
-
-import numpy as np
 
 from immich_facesets.grouping.report import GroupingReport
 from immich_facesets.review.evidence import Gallery
 from immich_facesets.review.items import Item, Reason
-from immich_facesets.review.mixing import FEWEST_FACES, FEWEST_OF_PART, reach_of_parts, two_parts
-from immich_facesets.review.probability import NEARLY, OVERLAPPING, one_person, two_people
+from immich_facesets.review.mixing import Parting
+from immich_facesets.review.probability import NEARLY, OVERLAPPING, one_person, other_people
 from immich_facesets.spaces import OperatingPoints
 
 
@@ -25,21 +23,17 @@ def pairs(report: GroupingReport, gallery: Gallery, points: OperatingPoints) -> 
     return {pair: item for pair, item in found.items() if min(item.faces)}
 
 
-def mixed(gallery: Gallery, points: OperatingPoints) -> Iterator[Item]:
-    """Yield the identities whose faces fall into two parts."""
-    for number in gallery.numbers():
-        if gallery.size(number) < FEWEST_FACES:
-            continue
-        vectors, ids = gallery.vectors_of(number)
-        is_part = two_parts(vectors)
-        if np.count_nonzero(is_part) >= FEWEST_OF_PART:
-            part = tuple(np.sort(ids[is_part]).tolist())
+def mixed(gallery: Gallery, parted: Mapping[int, Parting]) -> Iterator[Item]:
+    """Yield the identities that seem to hold several people; what no longer fits the proposals is left out."""
+    for number, one in sorted(parted.items()):
+        part = tuple(face for faces in one.parts[1:] for face in faces)
+        if part and all(gallery.owner_of.get(face) == number for face in part):
             yield Item(
                 kind="mixed",
-                reason="two_parts",
+                reason="parts",
                 identities=(number,),
-                faces=(gallery.size(number), len(part)),
-                probability=two_people(reach_of_parts(vectors, is_part, points.cluster)),
+                faces=(gallery.size(number), *map(len, one.parts[1:])),
+                probability=other_people(one.reach),
                 settles=len(part),
                 part=part,
             )

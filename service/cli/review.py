@@ -111,9 +111,9 @@ def _told(item: ReviewItem, links: Links) -> Iterator[str]:
     for one in item.identities:
         yield f"  {_identity(one)}"
         yield from (f"    {_evidence(shown, links)}" for shown in one.evidence)
-    if item.part is not None:
-        yield f"  {counted(item.part.faces, 'face')} apart"
-        yield from (f"    {_evidence(shown, links)}" for shown in item.part.evidence)
+    for part in item.parts:
+        yield f"  {counted(part.faces, 'face')} apart"
+        yield from (f"    {_evidence(shown, links)}" for shown in part.evidence)
 
 
 def _aged(item: ReviewItem) -> list[tuple[ReviewedIdentity, int]]:

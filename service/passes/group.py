@@ -8,6 +8,7 @@ import structlog
 from immich_facesets.errors import TransientError
 from immich_facesets.grouping.plan import GroupingPlan, GroupingReport
 from immich_facesets.review.finding import find_items
+from immich_facesets.review.mixing import part_identities
 from immich_facesets.wire import Info
 from service.computation import compute
 from service.files import crops
@@ -157,12 +158,25 @@ class Group:
     async def _write_queue(self, decided: Decided) -> None:
         """Write what a person should look at now; after a kill before it, the next sync does so."""
         before = await self._store.read(review_items.stored_queue)
+        memberships = await self._store.read(identities.all_memberships)
+        constraints = before.settled.constraints
+        parted = await compute(
+            part_identities,
+            decided.table,
+            memberships,
+            points=decided.points,
+            rules=decided.rules,
+            together=constraints.together,
+            before=await self._store.read(named_values.read_partings),
+        )
+        await self._store.write(named_values.write_partings, parted)
         found = await compute(
             find_items,
             decided.plan.report,
             decided.table,
-            await self._store.read(identities.all_memberships),
+            memberships,
             points=decided.points,
+            parted=parted,
             never_exported=before.never_exported,
             settled=before.settled,
             stored=before.items,

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, select
 
 from immich_facesets.calibration.thresholds import PointsInUse
 from immich_facesets.grouping.nearly_there import NearlyThere
+from immich_facesets.review.mixing import Parting
 from service.store.tables import facts
 from service.store.upsert import BOOKKEEPING, upsert
 
@@ -115,6 +116,22 @@ def write_nearly_there(tx: Connection, found: NearlyThere) -> None:
     write_value(tx, _NEARLY_THERE, msgspec.to_builtins(found))
 
 
+_PARTINGS = "partings"
+
+
+def read_partings(tx: Connection) -> dict[int, Parting]:
+    """Return the proposals for identities that seem mixed, by number; none when another version wrote them."""
+    try:
+        return msgspec.convert(read_value(tx, _PARTINGS) or {}, dict[int, Parting], strict=False)
+    except msgspec.ValidationError:
+        return {}
+
+
+def write_partings(tx: Connection, found: Mapping[int, Parting]) -> None:
+    """Store these proposals, so that the next grouping computes only those that changed."""
+    write_value(tx, _PARTINGS, msgspec.to_builtins(found, str_keys=True), options=BOOKKEEPING)
+
+
 _DIRECTORIES_TO_ERASE = "directories_to_erase"
 
 
@@ -140,7 +157,7 @@ GUARDRAILS, QUESTIONS = "guardrails", "questions"
 
 def forget_findings(tx: Connection) -> None:
     """Delete what the last grouping found of single people; the next one finds the rest again."""
-    tx.execute(delete(facts).where(facts.c.name.in_((GUARDRAILS, QUESTIONS, _NEARLY_THERE))))
+    tx.execute(delete(facts).where(facts.c.name.in_((GUARDRAILS, QUESTIONS, _NEARLY_THERE, _PARTINGS))))
 
 
 _ENDED_SESSIONS = "ended_sessions"

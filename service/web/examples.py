@@ -256,7 +256,7 @@ REVIEW = _review.ReviewPage(
                     evidence=(_review.EvidenceFace(face=_replace(_FACE, id=907, identity=8), age=None),),
                 ),
             ),
-            part=None,
+            parts=(),
             face=None,
             ages=(),
             answers=_answers_of(_PAIR, {3: "Anna"}),

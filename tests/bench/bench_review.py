@@ -15,8 +15,9 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -43,9 +44,10 @@ from immich_facesets.grouping.rules import GroupingRules  # noqa: E402  the repo
 from immich_facesets.grouping.state import initial_state, placed_identities  # noqa: E402  the repository must be found first
 from immich_facesets.grouping.suggestions import overlaps, suggested_merges  # noqa: E402  the repository must be found first
 from immich_facesets.moderation.constraints import Constraints  # noqa: E402  the repository must be found first
+from immich_facesets.review import mixing  # noqa: E402  the repository must be found first
 from immich_facesets.review.finding import find_items  # noqa: E402  the repository must be found first
 from immich_facesets.review.items import Item  # noqa: E402  the repository must be found first
-from immich_facesets.review.mixing import FEWEST_FACES  # noqa: E402  the repository must be found first
+from immich_facesets.review.mixing import FEWEST_FACES, FEWEST_OF_PART, part_identities  # noqa: E402  the repository must be found first
 from immich_facesets.spaces import operating_points  # noqa: E402  the repository must be found first
 from service.store import review_items  # noqa: E402  the repository must be found first
 from service.store.database import Store, migrate, open_engine  # noqa: E402  the repository must be found first
@@ -56,6 +58,9 @@ DATA = Path(os.environ.get("FACESETS_TEST_DATA") or ROOT.parent / "shared") / "d
 POINTS = operating_points("w600k_mbf")
 KIN = (0.40, 0.60, 0.50, 0.65, 0.55, 0.60, 0.45, 0.55)
 SPLIT, MIXED, WRONG, BY_DATE = 0.4, 0.1, 0.02, 0.6
+FURTHER = range(20, 40)
+"""Seeds of invented libraries that only the odds of proposed parts are fitted on."""
+
 EDGES = (0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.0001)
 
 
@@ -69,14 +74,17 @@ class Given:
     min_faces: int
 
 
+def invented(seed: int) -> Given:
+    with patch.object(hard, "KIN", KIN[seed % len(KIN)]):
+        found = hard.hard_library(seed, 4000)
+    table = found.table()
+    if seed % 4 > 1:  # relatives are never in one picture
+        table = replace(table, pictures=np.arange(len(found.who)))
+    return Given(f"hard {seed}", table, found.who.astype(str), 6)
+
+
 def libraries() -> Iterator[Given]:
-    for seed, likeness in enumerate(KIN):
-        with patch.object(hard, "KIN", likeness):
-            found = hard.hard_library(seed, 4000)
-        table = found.table()
-        if seed % 4 > 1:  # relatives are never in one picture
-            table = replace(table, pictures=np.arange(len(found.who)))
-        yield Given(f"hard {seed}", table, found.who.astype(str), 6)
+    yield from map(invented, range(len(KIN)))
     if not DATA.is_dir():
         print(f"no real faces at {DATA.name!r}: set FACESETS_TEST_DATA")
         return
@@ -125,14 +133,14 @@ def centres_of(table: FaceTable, owner: Labels, numbers: Sequence[int]) -> NDArr
     return unit(np.array(means, dtype=np.float32).reshape(len(means), table.vectors.shape[1]))
 
 
-def mix(planted: Planted, rng: np.random.Generator) -> None:
+def mix(planted: Planted, rng: np.random.Generator, share: float = MIXED) -> None:
     """Make most faces of some people members of another person, often of the nearest one."""
     table, owner = planted.library.table, np.array(planted.library.labels())
     people = planted.people()
     numbers = [number for number in sorted(people) if np.count_nonzero(owner == number) >= FEWEST_FACES]
     centres = centres_of(table, owner, numbers)
     for number in numbers if len(numbers) > 1 else ():
-        if rng.random() > MIXED:
+        if rng.random() > share:
             continue
         near = np.argsort(1.0 - centres @ centres[numbers.index(number)])
         order = near if rng.random() < 0.5 else rng.permutation(near)
@@ -161,8 +169,8 @@ def judge(planted: Planted, items: Sequence[Item]) -> list[Judged]:
         if item.kind == "merge":
             is_wrong = len(shown) == 1
         elif item.kind == "mixed":
-            part = [str(planted.who[rows[face]]) for face in item.part]
-            is_wrong = Counter(part).most_common(1)[0][0] != people[item.identities[0]]
+            rest = planted.library.faces_of(item.identities[0]).difference(item.part)
+            is_wrong = most_are(planted, rest) not in {most_are(planted, part) for part in item.parts}
         elif item.kind == "nearly":
             is_wrong = len({str(planted.who[rows[face]]) for face in item.part}) == 1
         elif item.face_id is not None:
@@ -171,6 +179,11 @@ def judge(planted: Planted, items: Sequence[Item]) -> list[Judged]:
             is_wrong = who != people[item.identities[0]] if is_member else who in shown
         found.append(Judged(item, is_wrong))
     return found
+
+
+def most_are(planted: Planted, faces: Collection[int]) -> str:
+    """The person that most of these faces show."""
+    return Counter(str(planted.who[planted.rows[face]]) for face in faces).most_common(1)[0][0]
 
 
 def wrong_members(planted: Planted) -> set[int]:
@@ -231,6 +244,7 @@ def print_calibration(*, fits: bool) -> None:
     print(f"faces left out between two identities: {len(between)}, of one of the two: {sum(between)}")
     if fits:
         print_fit(pairs)
+        print_fit_of_parts()
 
 
 def print_fit(pairs: Sequence[tuple[float, float, bool]]) -> None:
@@ -242,11 +256,48 @@ def print_fit(pairs: Sequence[tuple[float, float, bool]]) -> None:
     print(f"\n{len(pairs)} pairs, {int(same.sum())} of one person: the odds are {found.intercept_} {found.coef_}")
 
 
+def print_fit_of_parts() -> None:
+    """The odds of proposed parts by their reach, without the screen, and what the screen lets through."""
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  only here
+
+    reaches: list[float] = []
+    others: list[bool] = []
+    counts: Counter[tuple[bool, bool]] = Counter()
+    for given in (*list(libraries())[::2], *map(invented, FURTHER)):
+        planted = Planted.group(given.table, given.who, POINTS, given.min_faces)
+        mix(planted, np.random.default_rng(1), 0.3)
+        screened = planted.parted().keys()
+        with patch.object(mixing, "SCREEN", np.inf):
+            parted = planted.parted()
+        for number, one in parted.items():
+            faces = [str(planted.who[planted.rows[face]]) for face in planted.library.faces_of(number)]
+            is_mixed = len(faces) - Counter(faces).most_common(1)[0][1] >= FEWEST_OF_PART
+            counts[is_mixed, number in screened] += 1
+            if one.parts:
+                reaches.append(one.reach)
+                first, *further = (most_are(planted, part) for part in one.parts)
+                others.append(first not in further)
+    found = LogisticRegression(C=1000).fit(np.array(reaches)[:, None], others)
+    print(f"{len(others)} proposals, {sum(others)} of other people: the odds are {found.intercept_} {found.coef_}")
+    print(f"the screen lets {counts[True, True]} mixed ones through and stops {counts[True, False]}")
+    print(f"of one person it lets {counts[False, True]} through and stops {counts[False, False]}")
+
+
 def timed(label: str, work: Callable[[], T]) -> T:
     begun = time.perf_counter()
     done = work()
     print(f"{label:60} {time.perf_counter() - begun:7.2f} s", flush=True)
     return done
+
+
+def grow_up(vectors: NDArray[np.float32], taken: NDArray[np.float64], owner: Labels, rng: np.random.Generator) -> None:
+    """Make the older third of every eighth person's faces those of a child, who looks half alike, fifteen years before."""
+    for number in range(1, int(owner.max()) + 1, 8):
+        rows = np.flatnonzero(owner == number)
+        young = rows[np.argsort(taken[rows])][: len(rows) // 3]
+        other = unit(rng.normal(size=(1, vectors.shape[1])))
+        vectors[young] = unit(0.5 * vectors[young] + np.sqrt(0.75) * other)
+        taken[young] -= 15 * 365.25
 
 
 def print_cost(faces: int) -> None:
@@ -258,7 +309,9 @@ def print_cost(faces: int) -> None:
     owner = dict(zip((members + 1).tolist(), (np.searchsorted(numbers, who[members]) + 1).tolist(), strict=True))
     for face in rng.choice(members, size=len(members) // 100, replace=False).tolist():  # planted mistakes
         owner[face + 1] = int(rng.integers(1, len(numbers) + 1))
-    table = table_of(vectors, taken=rng.uniform(0, 7300, faces))
+    taken = rng.uniform(0, 7300, faces)
+    grow_up(vectors, taken, np.fromiter((owner.get(face, 0) for face in range(1, faces + 1)), dtype=np.int64), rng)
+    table = table_of(vectors, taken=taken)
     known = [Known(number, "discovered", is_locked=False, people=frozenset()) for number in range(1, len(numbers) + 1)]
     rules, nothing = GroupingRules(), Constraints()
     problem = grouping_problem(table, owner, known, nothing, POINTS, rules, ())
@@ -277,9 +330,14 @@ def print_cost(faces: int) -> None:
     merges = timed("pairs that are alike", lambda: suggested_merges(problem, people, placed))
     both = timed("pairs that overlap", lambda: overlaps(problem, people, placed, doubtful))
     report = replace(_empty_report(), doubtful=doubtful, suggested_merges=merges, overlaps=both)
-    items = timed("questions with evidence", lambda: find_items(report, table, owner, points=POINTS))
-    stored = {item.key: item for item in items}
-    timed("the same when all are known", lambda: find_items(report, table, owner, points=POINTS, stored=stored))
+    parted = timed("proposals", lambda: part_identities(table, owner, points=POINTS, rules=rules))
+    sizes = Counter(owner.values())
+    print(f"the screen named {len(parted)} with {sum(sizes[one] for one in parted)} faces")
+    known_parts = partial(part_identities, points=POINTS, rules=rules, before=parted)
+    timed("proposals when all are known", lambda: known_parts(table, owner))
+    find = partial(find_items, report, table, owner, points=POINTS, parted=parted)
+    items = timed("questions with evidence", find)
+    timed("the same when all are known", lambda: find(stored={item.key: item for item in items}))
     with tempfile.TemporaryDirectory() as folder:
         engine = open_engine(f"sqlite:///{folder}/facesets.db")
         migrate(engine)

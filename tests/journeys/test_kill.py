@@ -48,6 +48,7 @@ FIRST: dict[str, tuple[Kill, ...]] = {
         ("use_space", 1, "bda"),
         ("write_value", 1, "da"),
         ("write_nearly_there", 1, "bda"),
+        ("write_partings", 1, "bda"),
         ("write_queue", 1, "bda"),
         ("write_scope", 1, "bda"),
     ),

@@ -1,6 +1,6 @@
 """A grouped library with mistakes planted in it, and the questions that follow."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from immich_facesets.grouping.plan import FaceTable, GroupingReport, GroupingRules, Known
 from immich_facesets.review.finding import find_items
 from immich_facesets.review.items import Item
+from immich_facesets.review.mixing import Parting, part_identities
 from immich_facesets.review.settling import NOTHING_SETTLED, Settled
 from immich_facesets.spaces import OperatingPoints
 
@@ -68,8 +69,21 @@ class Planted:
             library.table,
             library.memberships,
             points=library.points,
+            parted=self.parted(),
             never_exported=never_exported,
             settled=settled,
+        )
+
+    def parted(self, before: Mapping[int, Parting] = {}) -> dict[int, Parting]:
+        """The proposals for identities that seem to hold several people."""
+        library = self.library
+        return part_identities(
+            library.table,
+            library.memberships,
+            points=library.points,
+            rules=library.rules,
+            together=library.constraints.together,
+            before=before,
         )
 
     def shuffled(self, order: NDArray[np.intp]) -> "Planted":

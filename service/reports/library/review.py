@@ -30,7 +30,7 @@ class ReviewReads:
 
     def _shown(self, queued: QueuedItem, found: StoredPage) -> shown.ReviewItem:
         item = queued.item
-        evidence = (*(item.evidence or ()), *((),) * (len(item.identities) + 1))
+        evidence = (*(item.evidence or ()), *((),) * (len(item.identities) + len(item.parts)))
         born = found.births.get(item.identities[0]) if item.identities else None
         face = None if item.face_id is None else found.faces.get(item.face_id)
         return shown.ReviewItem(
@@ -47,11 +47,10 @@ class ReviewReads:
                 self._identity(number, size, faces, found)
                 for number, size, faces in zip(item.identities, item.faces, evidence, strict=False)
             ),
-            part=shown.ReviewedPart(
-                faces=len(item.part), evidence=self._evidence(evidence[len(item.identities)], born, found)
-            )
-            if item.part
-            else None,
+            parts=tuple(
+                shown.ReviewedPart(faces=len(part), evidence=self._evidence(faces, born, found))
+                for part, faces in zip(item.parts, evidence[len(item.identities) :], strict=False)
+            ),
             face=None if face is None else shown_face(face, self._base),
             ages=() if face is None else tuple(_age(found.births.get(one), face.taken) for one in item.identities),
             answers=answers_of(item, found.labels),

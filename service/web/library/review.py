@@ -55,7 +55,8 @@ class ReviewItem(msgspec.Struct, frozen=True, kw_only=True):
     """
     One question, with the requests that each answer amounts to; they are for ``POST /api/decisions``.
 
-    ``part``: of a question whether some faces are another person, or a new one. ``face``: of a question about one face; its ages are those that it would have as each of ``identities``.
+    ``parts``: of a question whether some faces are another person, or a new one; a mixed identity has one for each further
+    person. ``face``: of a question about one face; its ages are those that it would have as each of ``identities``.
     ``probability``: that something is wrong now. ``settles``: how many faces an answer puts right. ``benefit``: their
     product, less for what is never exported. ``comes_last``: a person put off what it is about.
     """
@@ -70,7 +71,7 @@ class ReviewItem(msgspec.Struct, frozen=True, kw_only=True):
     is_exported: bool
     comes_last: bool
     identities: tuple[ReviewedIdentity, ...]
-    part: ReviewedPart | None
+    parts: tuple[ReviewedPart, ...]
     face: Face | None
     ages: tuple[int | None, ...]
     answers: tuple[Answer, ...]

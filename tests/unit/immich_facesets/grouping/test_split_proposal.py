@@ -78,6 +78,12 @@ def test_a_group_of_other_years_that_could_be_either_person_stays_unclear() -> N
     assert found.unclear == tuple(range(31, 37))
 
 
+def test_of_a_large_identity_some_faces_are_grouped_and_no_face_is_lost() -> None:
+    vectors, _ = people(np.random.default_rng(8), [70, 30], 0.6, 256)
+    found = propose_split(table_of(vectors), POINTS, RULES, most=40)
+    assert (found.parts, found.unclear) == ((tuple(range(1, 71)), tuple(range(71, 101))), ())
+
+
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 12), min_size=1, max_size=4))
 @settings(max_examples=15)
 def test_each_face_is_in_one_place_whatever_the_order_of_the_rows(seed: int, sizes: list[int]) -> None:

@@ -11,7 +11,10 @@ from mixtures import people, table_of, unit
 from planted_mistakes import Planted
 
 from immich_facesets.grouping.plan import FaceTable
+from immich_facesets.grouping.split_proposal import propose_split
 from immich_facesets.moderation.constraints import Constraints
+from immich_facesets.moderation.requests import SplitPerson
+from immich_facesets.review.answers import answers_of, question_of
 from immich_facesets.review.finding import find_items
 from immich_facesets.review.items import Item, rank
 from immich_facesets.review.settling import Settled
@@ -273,3 +276,53 @@ def test_a_doubtful_member_beside_an_identity_that_has_no_faces_any_more_is_aske
     now = {face: 3 if number == 2 else number for face, number in state.memberships.items()}
     (item,) = (one for one in find_items(report, state.table, now, points=POINTS) if one.face_id == wrong)
     assert item.identities == (1,)
+
+
+def grown(years_between: float, seed: int = 4) -> Planted:
+    """An identity of fifteen faces, and of fifteen that are taken later and look like a stranger's; and another person."""
+    rng = np.random.default_rng(seed)
+    vectors, who = people(rng, (15, 15, 20), 0.5, 256)
+    taken = np.repeat([10_000.0, 10_000.0 + 365.25 * years_between, 10_000.0], (15, 15, 20)) + np.arange(50.0) % 15
+    found = Planted.group(table_of(vectors, taken=taken), who.astype(str), POINTS, 3)
+    for face in sorted(found.library.faces_of(2)):
+        found.misplace(face, 1)
+    return found
+
+
+def test_a_child_and_the_grown_person_are_no_question_but_two_strangers_are() -> None:
+    assert "mixed" not in {item.kind for item in grown(25).items()}
+    (item,) = (item for item in grown(1).items() if item.kind == "mixed")
+    assert (item.part, item.probability > 0.95) == (tuple(range(16, 31)), True)
+
+
+def test_the_answer_makes_the_parts_that_are_proposed_for_the_identity() -> None:
+    library = clean(sizes=(24, 16, 12, 8))
+    for face in sorted(library.library.faces_of(2) | library.library.faces_of(3)):
+        library.misplace(face, 1)
+    (item,) = (item for item in library.items() if item.kind == "mixed")
+    state = library.library
+    rows = [library.rows[face] for face in sorted(state.faces_of(1))]
+    proposed = propose_split(state.table.rows(np.array(rows)), state.points, state.rules)
+    assert len(proposed.parts) == 3
+    assert item.parts == proposed.parts[1:]
+    (two_people,) = (answer for answer in answers_of(item) if answer.key == "n")
+    assert two_people.requests == tuple(SplitPerson(faces=part) for part in proposed.parts[1:])
+    assert question_of(item).endswith("or are 16 and 12 faces other people?")
+    assert item.evidence is not None
+    for shown, part in zip(item.evidence, proposed.parts, strict=True):
+        assert set(shown) <= set(part)
+
+
+def test_proposals_are_computed_again_only_where_faces_dates_or_distances_changed() -> None:
+    library = clean()
+    for face in sorted(library.library.faces_of(2)):
+        library.misplace(face, 1)
+    first = library.parted()
+    assert list(first) == [1]
+    told = {1: replace(first[1], parts=((1,), (2,)))}
+    assert library.parted(told) == told, "what is known is not computed"
+    library.library.table.taken[0] += 400
+    assert library.parted(told) != told
+    library.library.table.taken[0] -= 400
+    library.library.points = replace(POINTS, drop=POINTS.drop + 0.01)
+    assert library.parted(told)[1].parts == first[1].parts

@@ -25,7 +25,7 @@ PAIR = Item(kind="merge", reason="alike", identities=(3, 7), faces=(40, 10), pro
 MEMBER = Item(kind="member", reason="far", identities=(3, 7), faces=(40, 10), probability=0.6, settles=1, face_id=5)
 MIXED = Item(
     kind="mixed",
-    reason="two_parts",
+    reason="parts",
     identities=(3,),
     faces=(40, 2),
     probability=0.9,

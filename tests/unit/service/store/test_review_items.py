@@ -9,6 +9,7 @@ from moderated_library import Moderated
 from sqlalchemy import Connection, select
 
 from immich_facesets.moderation.requests import (
+    ForgetPerson,
     IgnoreStrangers,
     KeepTwoApart,
     LockIdentity,
@@ -22,8 +23,9 @@ from immich_facesets.moderation.requests import (
 )
 from immich_facesets.review.answers import answers_of
 from immich_facesets.review.items import Item
+from immich_facesets.review.mixing import Parting
 from service.reports.library.review import ReviewReads
-from service.store import review_items
+from service.store import named_values, review_items
 from service.store import tables as t
 from service.store.browsing.review_page import review_page
 from service.store.browsing.slices import Slice
@@ -164,7 +166,7 @@ def test_a_face_that_is_rejected_is_no_question_any_more(library: Moderated) -> 
 
 def test_what_an_answer_moves_goes_with_it(library: Moderated) -> None:
     faces = tuple(library.face(f"p{place}") for place in range(3))
-    mixed = replace(pair(1), kind="mixed", reason="two_parts", part=faces, faces=(7, 3))
+    mixed = replace(pair(1), kind="mixed", reason="parts", part=faces, faces=(7, 3))
     stray = library.add(4)[0]
     nearly = replace(pair(), kind="nearly", reason="pictures", part=(library.face(stray),), faces=(1,))
     assert len(write(library, mixed, nearly)) == 2
@@ -182,8 +184,9 @@ def test_every_answer_is_accepted_by_the_store(library: Moderated) -> None:
     items = [pair(1, 2), pair(1, 3), member(library.face("p7"), 2, 3), member(library.face("p13"), 3)]
     faces = tuple(library.face(f"p{place}") for place in range(3))
     items.append(
-        replace(pair(1), kind="mixed", reason="two_parts", part=faces, evidence=((library.face("p3"),), faces[:1]))
+        replace(pair(1), kind="mixed", reason="parts", part=faces, evidence=((library.face("p3"),), faces[:1]))
     )
+    items.append(replace(items[-1], faces=(7, 2, 1), evidence=(*(items[-1].evidence or ()), faces[2:])))
     stray = library.add(4)[0]
     items.append(replace(pair(), kind="nearly", reason="pictures", part=(library.face(stray),)))
     second = library.face(library.add(1, 1)[0], 1)
@@ -198,6 +201,29 @@ def test_every_answer_is_accepted_by_the_store(library: Moderated) -> None:
             assert write(library, item) == [], f"{answer.meaning} settles {item.key}"
             for decision in done.decisions[:1]:
                 library.decide(UndoDecision(decision=decision))
+
+
+def test_a_mixed_identity_shows_a_part_for_each_further_person(library: Moderated) -> None:
+    faces = tuple(library.face(f"p{place}") for place in range(4))
+    shown = ((library.face("p4"),), faces[:1], faces[3:])
+    write(library, replace(pair(1), kind="mixed", reason="parts", faces=(7, 3, 1), part=faces, evidence=shown))
+    (found,) = asyncio.run(ReviewReads(library.store, "").page(ReviewQuery())).items
+    assert [(part.faces, [one.face.id for one in part.evidence]) for part in found.parts] == [
+        (3, [faces[0]]),
+        (1, [faces[3]]),
+    ]
+    assert "3 and 1 faces other people" in found.question
+    (split,) = (one.requests for one in found.answers if one.key == "n")
+    library.decide(*split)
+    assert [library.number(f"p{place}") for place in range(5)] == [4, 4, 4, 5, 1]
+
+
+def test_proposals_are_stored_and_forgotten_with_a_person(library: Moderated) -> None:
+    parted = {1: Parting(5, -0.25, ((1, 2), (3,)), (4,)), 3: Parting(6)}
+    library.store.write_now(named_values.write_partings, parted)
+    assert library.store.read_now(named_values.read_partings) == parted
+    library.decide(ForgetPerson(identity=2, confirm=2))
+    assert library.store.read_now(named_values.read_partings) == {}
 
 
 def test_not_sure_comes_back_when_there_is_more_to_see_or_it_is_undone(library: Moderated) -> None:
@@ -228,7 +254,7 @@ def test_what_is_put_off_goes_to_the_end_at_once(library: Moderated) -> None:
 
 def test_a_question_about_a_mixed_identity_goes_when_a_face_that_it_shows_is_moved(library: Moderated) -> None:
     faces = tuple(library.face(f"p{place}") for place in range(4))
-    mixed = replace(pair(1), kind="mixed", reason="two_parts", part=faces[:2], evidence=((faces[3],), faces[:1]))
+    mixed = replace(pair(1), kind="mixed", reason="parts", part=faces[:2], evidence=((faces[3],), faces[:1]))
     write(library, mixed)
     library.decide(RejectFaces(faces=(faces[2],)))
     assert keys(library) == [mixed.key], "it is not shown"

@@ -33,6 +33,7 @@ from immich_facesets.moderation.requests import FaceSelection, LockIdentity
 from immich_facesets.quality.landmarks import Enriched
 from immich_facesets.quality.pose import Pose
 from immich_facesets.review.items import Item
+from immich_facesets.review.mixing import Parting
 from service.store import (
     assets,
     births,
@@ -156,6 +157,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     named_values.read_value: ("space",),
     named_values.read_ended_sessions: (),
     named_values.read_nearly_there: (),
+    named_values.read_partings: (),
     review_items.stored_queue: (),
     export_folder.barred_directories: ([7],),
     export_folder.barred_identities: (),
@@ -303,7 +305,7 @@ CHANGES = {
     "mark_person_gone",
     "record_content drop_orphans forget_lost record_decision record_phash record_crop_facts record_cut record_export record_copy record_export_folder",
     "record_removal record_enrichment rename_in_decisions keep_places keep_dates keep_likenesses",
-    "write_value write_ended_sessions write_scope forget_scope write_last_complete_sync write_thresholds write_nearly_there record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
+    "write_value write_ended_sessions write_scope forget_scope write_last_complete_sync write_thresholds write_nearly_there write_partings record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
     "record_batch decide decide_once keep_answer write_queue drop_settled apply_step write_members attach_to move_eras follow_settings import_decisions",
     "remember_forgotten forget_person forget_findings replace_record record_erased_pictures record_erased_directory record_erased_folder end_erasures add_directories_to_erase forget_directories_to_erase write_ledger scrub_ledger",
     "retry_above_limits announce_space use_space mark_unasked rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
@@ -337,6 +339,7 @@ def fill(store: Store) -> None:
     """Two pictures done in the space in use, with an identity, a decision, an export and a failure; one is not done."""
     store.write_now(sources.remember_source, "anna", "immich", "user-1")
     store.write_now(named_values.write_nearly_there, NearlyThere(needed=6, library=2, identities=1))
+    store.write_now(named_values.write_partings, {1: Parting(basis=3)})
     store.write_now(folders.add_folder, folders.Folder("album", Path("/album"), "mixed"))
     store.write_now(assets.remember_page, plans(ANNA, BEN, NEW, BROKEN), run_id=1)
     store.write_now(runs.begin_run, "full", ["anna"], NOON)
