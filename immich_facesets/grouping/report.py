@@ -54,6 +54,14 @@ class SameName:
 
 
 @dataclass(frozen=True, slots=True)
+class BeforeBirth:
+    """A member that was taken before the birth of its person, and that a decision or a lock keeps where it is."""
+
+    face_id: int
+    identity: int
+
+
+@dataclass(frozen=True, slots=True)
 class RepeatedInPicture:
     """Faces of one picture that all look like one identity: a mirror, a collage, or a wrong match."""
 
@@ -109,6 +117,7 @@ class GroupingReport:
     doubtful: tuple[Doubtful, ...] = ()
     overlaps: tuple[Overlap, ...] = ()
     nearly_people: tuple[NearlyPerson, ...] = ()
+    before_birth: tuple[BeforeBirth, ...] = ()
 
 
 def review(
@@ -157,7 +166,14 @@ def review(
         nearly_people=nearly_people(problem, groups),
         doubtful=doubtful,
         overlaps=overlaps(problem, people, placed, doubtful),
+        before_birth=_before_birth(problem, state),
     )
+
+
+def _before_birth(problem: GroupingProblem, state: GroupingState) -> tuple[BeforeBirth, ...]:
+    rows = np.flatnonzero(problem.constraints.is_unborn(state.owner) & (state.owner != UNASSIGNED))
+    found = (BeforeBirth(int(problem.faces.face_ids[row]), int(state.owner[row])) for row in rows.tolist())
+    return tuple(sorted(found, key=lambda one: one.face_id))
 
 
 def _contradicted(

@@ -90,10 +90,14 @@ class RowConstraints:
 
     def unborn(self, owner: NDArray[np.int64]) -> Rows:
         """Return the rows that grouping may move and that are older than the person they are assigned to."""
+        return np.flatnonzero(self.is_unborn(owner) & ~self.is_fixed(owner))
+
+    def is_unborn(self, owner: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which rows were taken before the birth of the person that they are assigned to, (n,)."""
         numbers, places = np.unique(owner, return_inverse=True)
         birthdays = np.array([self.cannot_link.birthdays.of(number) for number in numbers.tolist()], dtype=np.float64)
-        is_older = self.cannot_link.taken_days < birthdays[places] - _TIME_ZONES
-        return np.flatnonzero(is_older & ~self.is_fixed(owner))
+        is_older: NDArray[np.bool_] = self.cannot_link.taken_days < birthdays[places] - _TIME_ZONES
+        return is_older
 
     def claimable(self, rows: Rows, number: int, owner: NDArray[np.int64]) -> Rows:
         """Return those of ``rows`` that may move to an identity, given the owner of each row, (n,)."""

@@ -21,8 +21,13 @@ from immich_facesets.moderation.requests import (
     Request,
     SplitPerson,
 )
-from immich_facesets.review.items import Item
+from immich_facesets.review.items import IMPOSSIBLE, Item
 from immich_facesets.wording import counted
+
+_TWICE = ("twice_in_picture", "two_in_picture")
+_REMARKS = dict.fromkeys(_TWICE, ", of which the picture has another face") | {
+    "before_birth": ", who was not born when the picture was taken"
+}
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,10 +46,8 @@ def question_of(item: Item) -> str:
             return f"are {first} and {second} one person?"
         case "mixed":
             return f"are all faces of {first} one person, or are {_parts(item)} {_others(item)}?"
-        case "member" if item.reason == "twice_in_picture":
-            return f"is this face {first}, of which the picture has another face?"
         case "member":
-            return f"is this face {first}?"
+            return f"is this face {first}{_REMARKS.get(item.reason, '')}?"
         case "ambiguous":
             return f"is this face {first} or {second}?"
         case "nearly":
@@ -60,7 +63,7 @@ def answers_of(item: Item, labels: Mapping[int, str] = {}) -> tuple[Answer, ...]
             found = _of_pair(item, labels)
         case "mixed":
             found = _of_mixed(item)
-        case "member" if item.reason == "twice_in_picture":
+        case "member" if item.reason in _TWICE:
             found = _of_second_face(item)
         case "member" | "ambiguous":
             found = _of_face(item)
@@ -119,19 +122,22 @@ def _of_face(item: Item) -> tuple[Answer, ...]:
         )
         for key, one in zip("yo", item.identities, strict=False)
     )
-    reject = tuple(RejectFaces(faces=faces, identity=number) for number in item.identities)
+    is_kept = item.reason in IMPOSSIBLE
+    reject = tuple(RejectFaces(faces=faces, identity=number, even_if_locked=is_kept) for number in item.identities)
     neither = f"not {own}" if not others else f"neither {own} nor {others[0]}"
     return (*found, Answer(key="n", meaning=neither, requests=reject))
 
 
 def _of_second_face(item: Item) -> tuple[Answer, ...]:
     faces, (number,) = (item.face_id or 0,), item.identities
-    confirm = ConfirmFaces(faces=faces, identity=number)
-    instead = RejectFaces(faces=item.part, identity=number)
+    is_kept = item.reason in IMPOSSIBLE
+    confirm = ConfirmFaces(faces=faces, identity=number, even_if_locked=is_kept)
+    instead = RejectFaces(faces=item.part, identity=number, even_if_locked=is_kept)
+    reject = RejectFaces(faces=faces, identity=number, even_if_locked=is_kept)
     return (
         Answer(key="y", meaning="both: a mirror, a collage", requests=(AllowTwice(faces=faces), confirm)),
         Answer(key="o", meaning="this face, and not the other", requests=(instead, confirm)),
-        Answer(key="n", meaning=f"not {number}", requests=(RejectFaces(faces=faces, identity=number),)),
+        Answer(key="n", meaning=f"not {number}", requests=(reject,)),
     )
 
 

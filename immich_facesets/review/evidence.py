@@ -26,7 +26,7 @@ class Gallery:
         owner = owners(row_of, memberships)
         placed = np.flatnonzero(owner != UNASSIGNED)
         self._row_of = row_of
-        self._ids = table.face_ids
+        self._ids, self._vectors = table.face_ids, table.vectors
         self._members: dict[int, Rows] = {int(owner[placed[part[0]]]): placed[part] for part in split_by(owner[placed])}
         self._years = np.floor(table.taken / DAYS_OF_YEAR)
         self._clarity = clarity(table)
@@ -44,6 +44,15 @@ class Gallery:
     def are_free(self, face_ids: Collection[int]) -> bool:
         """Return whether all these faces are there and of nobody."""
         return all(self.owner_of.get(face) == UNASSIGNED for face in face_ids)
+
+    def by_likeness(self, number: int, face_ids: Collection[int]) -> list[int]:
+        """Return some faces of an identity, the one most like its mean first."""
+        if len(face_ids) < 2:
+            return list(face_ids)
+        rows = self._rows_of(face_ids)
+        likeness = self._vectors[rows] @ self._vectors[self._members[number]].sum(axis=0)
+        ordered: list[int] = self._ids[rows[np.lexsort((self._ids[rows], -likeness))]].tolist()
+        return ordered
 
     def basis(self, item: Item) -> int:
         """Return a number that changes with the faces that the evidence of an item is chosen from, and with their dates."""

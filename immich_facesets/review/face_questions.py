@@ -6,7 +6,7 @@ from immich_facesets.grouping.identities import UNASSIGNED
 from immich_facesets.grouping.report import GroupingReport
 from immich_facesets.review.evidence import Gallery
 from immich_facesets.review.items import Item, Reason
-from immich_facesets.review.probability import ONE_OF_TWO, TWICE
+from immich_facesets.review.probability import CONTRADICTED, ONE_OF_TWO, TWICE
 from immich_facesets.spaces import OperatingPoints
 
 
@@ -31,6 +31,18 @@ def faces_between(report: GroupingReport, gallery: Gallery) -> Iterator[Item]:
         probability = doubts.get(one.face_id, 0.0) if one.is_member else ONE_OF_TWO
         if probability and gallery.size(one.identity) and gallery.size(one.other):
             yield _of_face(one.face_id, (one.identity, one.other), probability, gallery, "between_two")
+
+
+def impossible_members(report: GroupingReport, gallery: Gallery) -> Iterator[Item]:
+    """Yield the members from before the birth, and of members in one picture all but the one most like the identity."""
+    for one in report.before_birth:
+        if gallery.owner_of.get(one.face_id) == one.identity:
+            yield _of_face(one.face_id, (one.identity,), CONTRADICTED, gallery, "before_birth")
+    for pair in report.suspects:
+        members = [face for face in pair.face_ids if gallery.owner_of.get(face) == pair.identity]
+        for face in gallery.by_likeness(pair.identity, members)[1:]:
+            others = tuple(other for other in members if other != face)
+            yield _of_face(face, (pair.identity,), CONTRADICTED, gallery, "two_in_picture", others)
 
 
 def second_faces(report: GroupingReport, gallery: Gallery) -> Iterator[Item]:

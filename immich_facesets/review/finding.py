@@ -7,7 +7,13 @@ from immich_facesets.checkpoints import checkpoint
 from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.grouping.report import GroupingReport
 from immich_facesets.review.evidence import Gallery
-from immich_facesets.review.face_questions import doubtful_faces, faces_between, second_faces, unexamined
+from immich_facesets.review.face_questions import (
+    doubtful_faces,
+    faces_between,
+    impossible_members,
+    second_faces,
+    unexamined,
+)
 from immich_facesets.review.items import Item, rank
 from immich_facesets.review.mixing import Parting
 from immich_facesets.review.people_questions import mixed, nearly, pairs
@@ -41,18 +47,26 @@ def find_items(
     gallery, hidden = Gallery(table, memberships), frozenset(never_exported)
     divided = {item.identities[0]: item for item in mixed(gallery, parted) if not settled.leaves(item)}
     alike = {pair: item for pair, item in pairs(report, gallery, points).items() if not settled.leaves(item)}
-    of_faces = [*second_faces(report, gallery), *faces_between(report, gallery)]
-    of_faces += doubtful_faces(report, gallery, points)
-    if report.guardrails is None:
-        known = {item.key for item in of_faces}
-        of_faces += (item for item in unexamined(stored, gallery) if item.key not in known)
     found = [*divided.values(), *nearly(report, gallery, stored)]
-    for item in (*alike.values(), *of_faces):  # an identity that is two people is asked about first, then a pair
+    for item in (
+        *alike.values(),
+        *_of_faces(report, gallery, points, stored),
+    ):  # an identity that is two people is asked about first, then a pair
         pair = None if item.face_id is None else alike.get((min(item.identities), max(item.identities)))
         found.append(_unless_settled(item, [pair, *map(divided.get, item.identities)]))
     rounded = (replace(item, probability=round(item.probability, 4)) for item in found)
     likely = (item for item in rounded if item.probability >= LEAST_PROBABILITY)
     return tuple(sorted((_completed(item, gallery, hidden, stored, parted) for item in likely), key=rank))
+
+
+def _of_faces(
+    report: GroupingReport, gallery: Gallery, points: OperatingPoints, stored: Mapping[str, Item]
+) -> Collection[Item]:
+    """Return the questions about single faces, one for each face: what is impossible before what is in doubt."""
+    found = [*impossible_members(report, gallery), *second_faces(report, gallery), *faces_between(report, gallery)]
+    found += doubtful_faces(report, gallery, points)
+    found += unexamined(stored, gallery) if report.guardrails is None else ()
+    return {item.key: item for item in reversed(found)}.values()
 
 
 def _unless_settled(item: Item, settling: Iterable[Item | None]) -> Item:

@@ -1,5 +1,6 @@
 """The items of the review queue: questions that only a person can settle."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Literal
@@ -21,12 +22,21 @@ Reason = Literal[
     "nearer_to_another",
     "far",
     "twice_in_picture",
+    "before_birth",
+    "two_in_picture",
     "between_two",
     "pictures",
     "quality",
     "likeness",
     "moments",
 ]
+
+IMPOSSIBLE: Collection[Reason] = ("before_birth", "two_in_picture")
+"""
+The reasons of members that cannot all be right: one from before the birth, two in one picture.
+
+Grouping makes no such member. A decision or a lock may keep one where it is.
+"""
 
 NOT_EXPORTED = 0.1
 """The weight of what is never exported: it is wrong in the lists alone."""

@@ -32,6 +32,9 @@ ONE_OF_TWO = 0.9
 TWICE = 0.8
 """The probability that a second face of a picture, as near as a member, is the person, or the member is not. Unmeasured."""
 
+CONTRADICTED = 0.98
+"""The probability that something is wrong where two facts contradict each other. Unmeasured; the date may be wrong."""
+
 NEARLY = 0.9
 """The probability that a group of faces that is nearly a person shows one person alone."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from immich_facesets.moderation.constraints import Constraints
-from immich_facesets.review.items import Item, has_changed
+from immich_facesets.review.items import IMPOSSIBLE, Item, has_changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,20 @@ class Settled:
 
     def _is_face_answered(self, item: Item) -> bool:
         after, face_id = self.constraints, item.face_id
+        if item.reason in IMPOSSIBLE:
+            return self._is_impossible_answered(item)
         if face_id is None or face_id in after.must or face_id in after.ignored or item.identities[0] in self.locked:
             return True
         if any((face, item.identities[0]) in after.must_not for face in (face_id, *item.part)):
             return True
         return item.kind == "ambiguous" and any((face_id, number) in after.must_not for number in item.identities)
+
+    def _is_impossible_answered(self, item: Item) -> bool:
+        """Return whether a person looked at this very face; a lock, a move or a split of many does not say so."""
+        after, face_id, number = self.constraints, item.face_id or 0, item.identities[0]
+        if face_id in after.confirmed or face_id in after.ignored or after.must.get(face_id, number) != number:
+            return True
+        return any((face, number) in after.must_not for face in (face_id, *item.part))
 
     def _later(self, item: Item) -> list[int]:
         """Return the decisions that put off the face of a question, or its identities."""

@@ -101,6 +101,38 @@ def test_a_second_face_of_a_picture_may_be_a_mirror() -> None:
     assert (item.identities, item.part) == ((1,), (first,))
 
 
+def kept(library: Planted, born: float | None = None) -> tuple[Item, ...]:
+    """The questions about identity 1, which is locked so that grouping takes no face from it."""
+    library.library.known[1] = replace(library.library.known[1], is_locked=True, born=born)
+    return tuple(item for item in library.items() if item.identities == (1,))
+
+
+def test_a_face_from_before_the_birth_that_a_lock_keeps_is_asked_about() -> None:
+    library = clean()
+    first = min(library.library.faces_of(1), key=lambda face: library.library.table.taken[library.rows[face]])
+    born = float(library.library.table.taken[library.rows[first]]) + 10
+    old = {face for face in library.library.faces_of(1) if library.library.table.taken[library.rows[face]] < born}
+    found = kept(library, born=born)
+    assert {(item.kind, item.reason, item.face_id) for item in found} == {
+        ("member", "before_birth", one) for one in old
+    }
+    assert all(item.probability > 0.9 for item in found)
+    answered = Settled(Constraints(confirmed=frozenset(old), must=dict.fromkeys(old, 1)), [1])
+    assert all(answered.is_answered(item) and not Settled(Constraints(), [1]).is_answered(item) for item in found)
+
+
+def test_of_two_members_in_one_picture_the_one_that_is_less_like_the_person_is_asked_about() -> None:
+    library = clean()
+    wrong, other = min(library.library.faces_of(2)), max(library.library.faces_of(1))
+    library.misplace(wrong, 1)
+    library.library.table.pictures[library.rows[wrong]] = library.library.table.pictures[library.rows[other]]
+    (item,) = kept(library)
+    assert (item.reason, item.face_id, item.part) == ("two_in_picture", wrong, (other,))
+    assert "of which the picture has another face" in question_of(item)
+    library.library.constraints = Constraints(together=frozenset({other}))
+    assert kept(library) == (), "the picture may show the person twice"
+
+
 def test_a_wrong_member_is_named_with_the_identity_that_it_is_nearer_to() -> None:
     library = clean()
     wrong = min(library.library.faces_of(2))

@@ -22,7 +22,7 @@ from immich_facesets.moderation.requests import (
     UndoDecision,
 )
 from immich_facesets.review.answers import answers_of
-from immich_facesets.review.items import Item
+from immich_facesets.review.items import IMPOSSIBLE, Item, Reason
 from immich_facesets.review.mixing import Parting
 from service.reports.library.review import ReviewReads
 from service.store import named_values, review_items
@@ -201,6 +201,19 @@ def test_every_answer_is_accepted_by_the_store(library: Moderated) -> None:
             assert write(library, item) == [], f"{answer.meaning} settles {item.key}"
             for decision in done.decisions[:1]:
                 library.decide(UndoDecision(decision=decision))
+
+
+@pytest.mark.parametrize("reason", IMPOSSIBLE)
+def test_the_answers_about_an_impossible_member_change_a_locked_identity(library: Moderated, reason: Reason) -> None:
+    library.decide(LockIdentity(identity=1))
+    part = (library.face("p1"),) if reason == "two_in_picture" else ()
+    item = replace(member(library.face("p0"), 1), reason=reason, part=part)
+    for answer in answers_of(item):
+        assert write(library, item) == [item.key], "a lock is no answer"
+        done = library.decide(*answer.requests)
+        assert keys(library) == [], f"{answer.meaning} settles it"
+        assert write(library, item) == [], f"{answer.meaning} settles it"
+        library.decide(UndoDecision(decision=done.decisions[0], even_if_locked=True))
 
 
 def test_a_mixed_identity_shows_a_part_for_each_further_person(library: Moderated) -> None:
