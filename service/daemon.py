@@ -5,6 +5,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 import msgspec
 import structlog
@@ -30,7 +31,7 @@ from service.sync.outcome import Outcome, Result
 from service.sync.schedule import SyncTrigger, schedule_of
 from service.sync.stopping import until_stopped
 from service.web import schemas as shown
-from service.web.context import WebContext
+from service.web.context import Begun, WebContext
 from service.web.login_links import LoginLinks
 from service.web.server import serve_web
 
@@ -48,6 +49,20 @@ _OTHERS_SECONDS = 300.0
 """How long sources that are back wait for the others: the longest pause between two probes of a remote."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A job to run, for one source or all. ``begun``: of a requested one, its number to come."""
+
+    kind: JobKind
+    source: str | None = None
+    begun: Begun | None = None
+
+    def tell(self, begun: int | str) -> None:
+        """Tell the number of the job, or why it could not begin; only the first word counts."""
+        if self.begun is not None and not self.begun.done():
+            self.begun.set_result(begun)
+
+
 class Service:
     """
     The running service: a sync at each scheduled time and on request, and status for the web part.
@@ -60,7 +75,7 @@ class Service:
         self._on_serving = on_serving
         self.login_links = LoginLinks(time.monotonic)
         self._trigger = SyncTrigger(schedule_of(app.settings), on_next=app.board.set_next_sync)
-        self._requests: asyncio.Queue[tuple[JobKind, str | None]] = asyncio.Queue(maxsize=1)
+        self._requests: asyncio.Queue[_Wanted] = asyncio.Queue(maxsize=1)
         self._last: Result | None = None
         self._away: frozenset[str] = frozenset()
 
@@ -120,13 +135,15 @@ class Service:
 
     async def _work(self) -> None:
         while not self._app.context.stop.is_set():
-            kind, source = await self._next_request()
+            wanted = await self._next_request()
             try:
-                result = await self._app.runner.run(kind, source=source)
+                result = await self._app.runner.run(wanted.kind, source=wanted.source, on_begin=wanted.tell)
             except RequestError as error:  # the source was removed after the sync was requested
                 log.warning("request_not_met", message=str(error))
+                wanted.tell(str(error))
                 continue
-            if kind == "export":
+            wanted.tell(result.message)  # of a job that could not begin
+            if wanted.kind == "export":
                 continue  # it tells nothing of the sources
             self._last = result
             self._away = result.error.sources if isinstance(result.error, SourceAwayError) else frozenset()
@@ -135,7 +152,7 @@ class Service:
             elif result.outcome is Outcome.BUG:
                 await asyncio.sleep(_PAUSE_SECONDS)
 
-    async def _next_request(self) -> tuple[JobKind, str | None]:
+    async def _next_request(self) -> "_Wanted":
         """Return the next sync: a requested one, or that of the schedule or of a source that is back."""
         request = asyncio.create_task(self._requests.get())
         waiting = [request, asyncio.create_task(self._trigger.wait())]
@@ -143,7 +160,7 @@ class Service:
             waiting.append(asyncio.create_task(self._wait_for_away()))
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            return request.result() if request.done() else ("incremental", None)
+            return request.result() if request.done() else _Wanted("incremental")
         finally:
             for task in waiting:
                 task.cancel()
@@ -190,16 +207,17 @@ class Service:
                     log.info("database_back")
                 return pause > _FIRST_LOOK_SECONDS
 
-    def request_job(self, kind: JobKind, source: str | None) -> shown.JobRequest:
-        """Request a job; refused while one runs."""
+    def request_job(self, kind: JobKind, source: str | None) -> Begun | None:
+        """Request a job, and return its number to come; None while one runs."""
         if kind == "export" and source is not None:
             raise RequestError("an export is about all sources: leave the source out", status=400)
         if source is not None and source not in self._app.runner.source_names:
             raise RequestError(f"there is no source {source!r}", status=404)
         if self._app.runner.is_running or self._requests.full():
-            return "already_running"
-        self._requests.put_nowait((kind, source))
-        return "accepted"
+            return None
+        begun: Begun = asyncio.get_running_loop().create_future()
+        self._requests.put_nowait(_Wanted(kind, source, begun))
+        return begun
 
     async def ready(self) -> shown.Readiness:
         """

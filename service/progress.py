@@ -19,24 +19,31 @@ RATE_SECONDS = 60.0
 """The time whose items make the rate of a stage, longer where they are few: it follows what is slower than before."""
 
 JobKind = Literal["incremental", "faces", "full", "export"]
-"""The kinds of syncs: of changes; of changes and of the faces of all pictures; of the whole library."""
+"""The kinds of jobs: syncs of changes, of changes and the faces of all pictures, of the whole library; and exports."""
+
+_STAGES_OF_EXPORT: tuple[Stage, ...] = ("publish",)
 
 
 class StageProgress(msgspec.Struct, frozen=True, kw_only=True):
     """
     Progress of one stage. ``total`` is None while it is unknown.
 
-    So are ``per_second``, the items of late, and ``seconds_left``, an estimate.
+    So are ``per_second``, the items of late, and ``seconds_left``, an estimate. ``state`` is ``left_out`` where this kind of
+    job has no such stage.
     """
 
     stage: Stage
-    state: Literal["waiting", "running", "done", "failed"] = "waiting"
+    state: Literal["waiting", "running", "done", "failed", "left_out"] = "waiting"
     done: int = 0
     total: int | None = None
     failed: int = 0
     note: str = ""
     per_second: float | None = None
     seconds_left: float | None = None
+
+
+def _first_state(stage: Stage, kind: str) -> Literal["waiting", "left_out"]:
+    return "left_out" if kind == "export" and stage not in _STAGES_OF_EXPORT else "waiting"
 
 
 def seconds_left(*, done: int, left: int, seconds: float) -> float | None:
@@ -105,7 +112,7 @@ class ProgressBoard:
                 run_id=run_id,
                 kind=kind,
                 started_at=started_at,
-                stages=tuple(StageProgress(stage=stage) for stage in STAGES),
+                stages=tuple(StageProgress(stage=stage, state=_first_state(stage, kind)) for stage in STAGES),
                 message="",
             )
         )

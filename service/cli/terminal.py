@@ -106,7 +106,7 @@ async def _live(board: ProgressBoard) -> None:
 
 def _draw(bars: Progress, tasks: dict[Stage, TaskID], now: Snapshot) -> None:
     for stage in now.stages:
-        if stage.state == "waiting":
+        if stage.state in {"waiting", "left_out"}:
             continue
         if stage.stage not in tasks:
             tasks[stage.stage] = bars.add_task(WORDS[stage.stage], total=None, note="")
@@ -123,7 +123,7 @@ async def _lines(board: ProgressBoard) -> None:
     async for now in board.changes():
         for stage in now.stages:
             state, at = reported[stage.stage]
-            if stage.state == "waiting" or (stage.state == state and clock() - at < 10):
+            if stage.state in {"waiting", "left_out"} or (stage.state == state and clock() - at < 10):
                 continue
             if stage.state == state and state != "running":
                 continue

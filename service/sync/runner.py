@@ -66,11 +66,13 @@ class Runner:
         self._running[1].set()
         return True
 
-    async def run(self, kind: JobKind, *, source: str | None = None) -> Result:
+    async def run(
+        self, kind: JobKind, *, source: str | None = None, on_begin: Callable[[int], None] = lambda _: None
+    ) -> Result:
         """
         Run one job: a sync of every source, or of one, or an export. Any error becomes its outcome; cancellation passes through.
 
-        ``update_sources`` determines the sources at the start.
+        ``update_sources`` determines the sources at the start. ``on_begin`` is called with the number of the job.
         """
         if self._turn.locked():
             raise RequestError("a sync is running; there are never two at once")
@@ -84,7 +86,7 @@ class Runner:
             if source is not None and source not in self._sources:
                 known = ", ".join(self._sources)
                 raise RequestError(f"there is no source {source!r}; there are: {known}", status=404)
-            return await self._run(kind, tuple(self._sources) if source is None else (source,))
+            return await self._run(kind, tuple(self._sources) if source is None else (source,), on_begin)
 
     async def publish_now(self) -> PublishCounts:
         """Only update the export folder. Errors are raised, not turned into an outcome."""
@@ -105,7 +107,7 @@ class Runner:
         context = replace(self._context, stop=stop)
         return Stages(context, self._sources, self._pool, self._tree, self._metrics, self._version)
 
-    async def _run(self, kind: JobKind, names: tuple[str, ...]) -> Result:
+    async def _run(self, kind: JobKind, names: tuple[str, ...], on_begin: Callable[[int], None]) -> Result:
         store, clock, board = self._context.store, self._context.clock, self._context.board
         started = clock()
         try:
@@ -114,6 +116,7 @@ class Runner:
             log.warning("sync_not_begun", message=str(error))
             return ended_by(error, {})
         board.begin(run_id=run_id, kind=kind, started_at=started)
+        on_begin(run_id)
         log.info("sync_started", run=run_id, kind=kind)
         job = Job(run_id, kind, names, started)
         result = cut_off(job.counts)

@@ -13,7 +13,10 @@ from service.web.library.decisions import DecisionCalls, KeptAnswers
 from service.web.library.identify import IdentifyAnswer
 from service.web.library.reads import LibraryReads
 from service.web.login_links import LoginLinks
-from service.web.schemas import JobRequest, Readiness, StatusFacts
+from service.web.schemas import Readiness, StatusFacts
+
+Begun = asyncio.Future[int | str]
+"""The number of a job once it has begun, or why it could not begin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +25,8 @@ class WebContext:
     The values and callables that the HTTP handlers need.
 
     ``library`` answers what the library holds, and ``decisions`` makes decisions. ``identify(picture, limit)`` names its
-    faces. ``whole_picture(sha256)`` returns one of the library, reduced, as JPEG. ``answers`` keeps those to other writes. ``request_job(kind, source)`` starts a job or refuses at once; it
-    raises ``RequestError`` for an unknown source. ``cancel_job(number)`` is False where no such job runs.
+    faces. ``whole_picture(sha256)`` returns one of the library, reduced, as JPEG. ``answers`` keeps those to other writes. ``request_job(kind, source)`` starts a job; it
+    returns None where one runs, and raises ``RequestError`` for an unknown source. ``cancel_job(number)`` is False where no such job runs.
     ``token`` None disables authentication, which ``serve_web`` allows on loopback only. ``allowed_hosts`` are the names
     accepted in the ``Host`` header beside addresses and ``localhost``. Empty means any name, because DNS rebinding
     gains nothing against a token. ``base_path`` is what all addresses begin with, "" for none. ``ended_sessions`` are the
@@ -38,7 +41,7 @@ class WebContext:
     identify: Callable[[bytes, int], Awaitable[IdentifyAnswer]]
     whole_picture: Callable[[str], Awaitable[bytes | None]]
     token: str | None = field(repr=False)
-    request_job: Callable[[JobKind, str | None], JobRequest]
+    request_job: Callable[[JobKind, str | None], Begun | None]
     cancel_job: Callable[[int], bool]
     status: Callable[[], Awaitable[StatusFacts]]
     ready: Callable[[], Awaitable[Readiness]]

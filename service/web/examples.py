@@ -289,7 +289,7 @@ STATUS = _schemas.StatusAnswer(
 )
 FAILURES = _schemas.FailuresAnswer(total=1, by_reason=(_CORRUPT,), failures=(_FAILURE,))
 CANCELLED = _schemas.CancelAnswer(cancelling=41)
-JOB_REQUESTED = _schemas.JobAnswer(result="accepted")
+JOB_REQUESTED = _schemas.JobAnswer(id=42)
 
 _FACESET = _facesets.Faceset(
     directory="faceset_003",

@@ -39,14 +39,13 @@ STAGE_WORDS: dict[Stage, StageWords] = {
     "publish": StageWords("Publish", "writes the face sets", "Writing face sets"),
 }
 
-STAGE_STATES = {"waiting": "Waiting", "running": "Running", "done": "Done", "failed": "Stopped"}
-
-
-def stage_state(stage: StageProgress, kind: str) -> str:
-    """Return the word for the state of a stage in a job of this kind: an export has one stage."""
-    is_left_out = kind == "export" and stage.stage != "publish" and stage.state == "waiting"
-    return "Not in this job" if is_left_out else STAGE_STATES[stage.state]
-
+STAGE_STATES = {
+    "waiting": "Waiting",
+    "running": "Running",
+    "done": "Done",
+    "failed": "Stopped",
+    "left_out": "Not in this job",
+}
 
 CIRCUIT_STATES = {"closed": "Connected", "probing": "Trying again", "open": "Not reachable"}
 

@@ -11,7 +11,6 @@ from service.progress import JobKind, Progress
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """An aware datetime; ISO 8601 on the wire."""
 
-JobRequest = Literal["accepted", "already_running"]
 """The result of a sync request: a sync was started, or one is already running and the request has no effect."""
 
 
@@ -196,9 +195,14 @@ class JobQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class JobAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a request for a job."""
+    """
+    A job that was started. ``id``: its number, as in ``/api/jobs/{job}``.
 
-    result: JobRequest
+    It is null where the job has not begun within some seconds, because the service waits for a source or the database.
+    """
+
+    result: Literal["accepted"] = "accepted"
+    id: int | None = None
 
 
 class CancelAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -71,7 +71,8 @@ async def test_a_service_without_its_database_says_so_stays_alive_and_recovers_b
             answer = await client.get("/readyz")
             assert (answer.status_code, MESSAGE in answer.text) == (503, True)
             assert (await client.get("/api/status")).status_code == 503
-            assert (await client.post("/api/jobs", json={"kind": "full"})).status_code == 202
+            refused = await client.post("/api/jobs", json={"kind": "full"})
+            assert (refused.status_code, refused.json()["reason"]) == (503, "not_begun"), refused.text
             await until(lambda: service.stderr.count('"database_down"') == number)  # noqa: B023 - of this turn
             assert (await client.get("/healthz")).status_code == 200
             await asyncio.to_thread(postgres.start)

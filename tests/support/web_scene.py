@@ -1,5 +1,6 @@
 """The web part over invented facts, with a stub in place of the sync runner."""
 
+import asyncio
 import contextlib
 import math
 import time
@@ -15,7 +16,7 @@ from immich_facesets.runtime.listen_address import Listen
 from immich_facesets.spaces import OperatingPoints
 from service.monitoring.metrics import Metrics
 from service.progress import ProgressBoard, RemoteState
-from service.web.context import WebContext
+from service.web.context import Begun, WebContext
 from service.web.library.decisions import DecisionCalls, KeptAnswers
 from service.web.library.identify import IdentifyAnswer
 from service.web.library.reads import LibraryReads
@@ -23,7 +24,6 @@ from service.web.login_links import LoginLinks
 from service.web.parameters import PATH_PARAMETERS
 from service.web.schemas import (
     Failure,
-    JobRequest,
     LibraryCounts,
     ModelFacts,
     Readiness,
@@ -152,6 +152,7 @@ class Scene:
     facts: StatusFacts = field(default_factory=StatusFacts)
     readiness: Readiness = field(default_factory=Readiness)
     wishes: list[tuple[str, str | None]] = field(default_factory=list)
+    begins: int | str = 42
     trouble: Exception | None = None
     ended_sessions: dict[str, int] = field(default_factory=dict)
     login_links: LoginLinks = field(default_factory=lambda: LoginLinks(time.monotonic))
@@ -161,15 +162,17 @@ class Scene:
             raise self.trouble
         self.ended_sessions = dict(ended)
 
-    def request_job(self, kind: str, source: str | None) -> JobRequest:
+    def request_job(self, kind: str, source: str | None) -> Begun | None:
         if self.trouble is not None:
             raise self.trouble
         if self.board.now.run_id is not None:
-            return "already_running"
+            return None
         self.wishes.append((kind, source))
         self.board.begin(run_id=42, kind=kind, started_at=datetime.now(UTC))
         self.board.update_stage("discover", state="running")
-        return "accepted"
+        begun: Begun = asyncio.get_running_loop().create_future()
+        begun.set_result(self.begins)
+        return begun
 
     async def whole_picture(self, sha256: str) -> bytes | None:
         if self.trouble is not None:

@@ -1,5 +1,7 @@
 """Jobs: syncs and exports; the latest, one, a start, and a cancellation."""
 
+import asyncio
+
 import msgspec
 from aiohttp import web
 
@@ -16,6 +18,9 @@ from service.web.problems import problem_response
 from service.web.routes import Answer, Route, json_answer
 from service.web.schemas import CancelAnswer, JobAnswer, JobQuestion
 
+BEGINS_WITHIN = 5.0
+"""Seconds that an answer waits for the number of its job. A job begins at once unless a remote is down."""
+
 
 async def get_jobs(request: web.Request) -> web.StreamResponse:
     return json_answer(await request.app[CONTEXT].library.jobs())
@@ -30,10 +35,14 @@ async def post_job(request: web.Request) -> web.StreamResponse:
     answers, key = request.app[CONTEXT].answers, await key_of(request)
     if key is not None and (known := await answers.known(key)) is not None:
         return json_answer(msgspec.json.decode(known, type=JobAnswer), status=202)
-    result = request.app[CONTEXT].request_job(question.kind, question.source)
-    if result == "already_running":
-        return problem_response(409, result, "A job is running already.")
-    answer = JobAnswer(result=result)
+    begun = request.app[CONTEXT].request_job(question.kind, question.source)
+    if begun is None:
+        return problem_response(409, "already_running", "A job is running already.")
+    await asyncio.wait({begun}, timeout=BEGINS_WITHIN)
+    number = begun.result() if begun.done() else None
+    if isinstance(number, str):
+        return problem_response(503, "not_begun", number)
+    answer = JobAnswer(id=number)
     if key is not None:
         await answers.keep(key, msgspec.json.encode(answer))
     return json_answer(answer, status=202)
@@ -79,7 +88,7 @@ ROUTES = (
             404: Answer("No such source", body=ErrorBody),
             409: Answer("A job is running already", body=ErrorBody),
             422: Answer("The key was used for another request", body=ErrorBody),
-            503: NOT_AVAILABLE,
+            503: Answer("The database is down, or the job could not begin", body=ErrorBody),
         },
     ),
     Route(

@@ -103,7 +103,8 @@ async def sync_from_form(request: web.Request) -> web.StreamResponse:
     if kind is None:
         raise RequestError(f"there is no such kind of sync; there are: {', '.join(get_args(JobKind))}", status=400)
     context = request.app[CONTEXT]
-    raise web.HTTPSeeOther(f"{context.base_path}/?notice={context.request_job(kind, None)}")
+    notice = "already_running" if context.request_job(kind, None) is None else "accepted"
+    raise web.HTTPSeeOther(f"{context.base_path}/?notice={notice}")
 
 
 ROUTES = (

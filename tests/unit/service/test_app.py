@@ -148,7 +148,10 @@ async def test_serve_syncs_at_once_takes_requests_one_at_a_time_and_stops_quickl
         status = (await client.get("/api/status")).json()
         assert status["facts"]["runs"][0]["outcome"] == "done"
         assert status["progress"]["next_sync_at"] is not None
-        assert (await client.post("/api/jobs", json={"kind": "full"})).status_code == 202
+        asked = await client.post("/api/jobs", json={"kind": "full"})
+        assert asked.status_code == 202
+        job = (await client.get(f"/api/jobs/{asked.json()['id']}")).json()
+        assert (job["id"], job["kind"]) == (status["facts"]["runs"][0]["id"] + 1, "full")
         assert (await client.post("/api/jobs", json={"source": "carla"})).status_code == 404
     app.context.stop.set()
     async with asyncio.timeout(10):

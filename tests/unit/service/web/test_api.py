@@ -60,10 +60,17 @@ async def test_a_sync_starts_once() -> None:
     scene = Scene()
     async with visit(scene) as client:
         async with client.post("/api/jobs", headers=BEARER, json={"kind": "full", "source": "anna"}) as answer:
-            assert (answer.status, await answer.json()) == (202, {"result": "accepted"})
+            assert (answer.status, await answer.json()) == (202, {"result": "accepted", "id": 42})
         async with client.post("/api/jobs", headers=BEARER) as answer:
             assert (answer.status, (await answer.json())["reason"]) == (409, "already_running")
     assert scene.wishes == [("full", "anna")]
+
+
+async def test_a_job_that_cannot_begin_is_answered_with_the_reason() -> None:
+    scene = Scene(begins="the database is down")
+    async with visit(scene) as client, client.post("/api/jobs", headers=BEARER) as answer:
+        problem = await answer.json()
+    assert (answer.status, problem["reason"], problem["detail"]) == (503, "not_begun", "the database is down")
 
 
 async def test_a_running_job_is_cancelled_and_another_is_refused() -> None:

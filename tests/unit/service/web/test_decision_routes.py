@@ -204,7 +204,7 @@ async def test_a_repeated_request_for_a_sync_starts_one(library: Moderated, tmp_
     async with visit(scene) as client:
         for _ in range(2):
             async with client.post("/api/jobs", json={"kind": "faces"}, headers=key) as answer:
-                assert (answer.status, await answer.json()) == (202, {"result": "accepted"})
+                assert (answer.status, await answer.json()) == (202, {"result": "accepted", "id": 42})
         async with client.post("/api/jobs", json={"kind": "full"}, headers=key) as answer:
             assert answer.status == 422
         assert (await asked(client, "", {"decisions": [LOCK]}, Idempotency_Key="k"))[0] == 422

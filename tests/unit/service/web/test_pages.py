@@ -12,7 +12,7 @@ from web_scene import BEARER, HTML, Scene, busy_scene, invented_facts, visit
 from immich_facesets.calibration.thresholds import in_use, measure_thresholds
 from immich_facesets.faces import Gate
 from immich_facesets.spaces import OperatingPoints
-from service.progress import JobKind, Progress, RemoteState
+from service.progress import JobKind, Progress, ProgressBoard, RemoteState
 from service.web import formatting
 from service.web.schemas import Failure, Objection, Readiness, ReasonCount, Run, StatusFacts
 
@@ -232,11 +232,14 @@ def test_the_headline_tells_the_worst_first() -> None:
 
 
 def test_an_export_waits_for_no_stage_of_a_sync() -> None:
-    export = Progress(run_id=4, kind="export")
-    assert formatting.headline(export, None, (), NOW).title == "Writing face sets"
-    assert [formatting.stage_state(stage, "export") for stage in export.stages] == [*["Not in this job"] * 3, "Waiting"]
-    assert formatting.headline(Progress(run_id=4, kind="full"), None, (), NOW).title == "Syncing"
-    assert {formatting.stage_state(stage, "full") for stage in export.stages} == {"Waiting"}
+    board = ProgressBoard()
+    board.begin(run_id=4, kind="export", started_at=NOW)
+    assert formatting.headline(board.now, None, (), NOW).title == "Writing face sets"
+    assert [stage.state for stage in board.now.stages] == ["left_out", "left_out", "left_out", "waiting"]
+    assert formatting.STAGE_STATES["left_out"] == "Not in this job"
+    board.begin(run_id=5, kind="full", started_at=NOW)
+    assert formatting.headline(board.now, None, (), NOW).title == "Syncing"
+    assert {stage.state for stage in board.now.stages} == {"waiting"}
 
 
 def test_moments_and_spans_read_like_speech() -> None:
