@@ -48,6 +48,13 @@ class Effect(msgspec.Struct, frozen=True):
         """Whether nothing changes."""
         return not (self.changes or self.released or self.new or self.merged or self.settings or self.others)
 
+    @property
+    def is_of_facesets(self) -> bool:
+        """Whether face sets may differ then; a lock, and what only questions depend on, leave them as they are."""
+        if self.changes or self.released or self.new or self.merged or any(name != "lock" for _, name in self.settings):
+            return True
+        return not {"confirmed", "not_for_sets", "of_age"}.isdisjoint(self.others)
+
 
 class Erasure(msgspec.Struct, frozen=True):
     """

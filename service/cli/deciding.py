@@ -175,10 +175,9 @@ def _print(done: MadeDecisions) -> None:
             f"Decision {done.decisions[0]}: nothing takes it back. The next sync writes the other face sets again."
         )
     else:
-        print_line(
-            f"Decision {', '.join(map(str, done.decisions))}: 'immich-facesets decisions undo {done.decisions[0]}' takes it back. "
-            "The next sync or 'export' writes the face sets."
-        )
+        decided = ", ".join(map(str, done.decisions))
+        follows = " The next sync or 'export' writes the face sets." if done.effect.is_of_facesets else ""
+        print_line(f"Decision {decided}: 'immich-facesets decisions undo {done.decisions[0]}' takes it back.{follows}")
 
 
 def _print_effect(effect: Effect) -> None:

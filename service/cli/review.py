@@ -166,3 +166,4 @@ def _asked(answers: Sequence[Answer]) -> Answer | str | None:
             return key
         if not key or key in {"\x04", "\x1a"}:
             return None
+        print_remark(f"no answer has this key; there are: {', '.join((*by_key, SKIP, QUIT))}")

@@ -111,6 +111,8 @@ async def test_one_key_on_a_terminal_merges_two_halves_of_a_person(journey: Jour
         await pressed(shown, "y", "this was a preview")
         await pressed(shown, "q", "", code=0)
     async with on_terminal(journey.environ, journey.data.parent, *command) as shown:
+        await pressed(shown, "\x03", "", code=130)
+    async with on_terminal(journey.environ, journey.data.parent, *command) as shown:
         await pressed(shown, "s", "1 question left: 'immich-facesets review' asks again.", code=0)
     assert await pairs(journey) == [(number, NEW)]
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -118,7 +120,9 @@ async def test_one_key_on_a_terminal_merges_two_halves_of_a_person(journey: Jour
     own = {"FACESETS_LISTEN": f"127.0.0.1:{port}", "FACESETS_TOKEN": "a token for the tests alone"}
     async with serving(journey, own) as (_, client):
         async with on_terminal({**journey.environ, **own}, journey.data.parent, *command) as shown:
+            await pressed(shown, "x", "no answer has this key; there are: y, n, ?, s, q")
             await pressed(shown, "?", "There is nothing more to review.", code=0)
+            assert "the face sets" not in shown.printed, "nothing of them changes"
             assert f"http://127.0.0.1:{port}/api/crops/" in shown.printed
         (made, *_) = (await client.get("api/decisions")).json()["decisions"]
         assert (made["kind"], made["made_from"]) == ("later", "api")

@@ -248,6 +248,15 @@ def test_a_preview_says_the_same_and_writes_nothing(library: Moderated) -> None:
     assert found.decisions == ()
 
 
+def test_face_sets_follow_only_what_concerns_them(library: Moderated) -> None:
+    for request in (PutOff(identity=1), KeepTwoApart(identity=1, other=2), LockIdentity(identity=1)):
+        assert not library.decide(request).effect.is_of_facesets, request
+    face = library.face("p7")
+    for other in (ConfirmFaces(faces=(face,)), HoldFromSets(faces=(face,)), RejectFaces(faces=(face,))):
+        assert library.decide(other).effect.is_of_facesets, other
+    assert library.decide(NameIdentity(identity=1, label="Ada")).effect.is_of_facesets
+
+
 def test_who_when_where_and_why_are_recorded(library: Moderated) -> None:
     library.decide(LockIdentity(identity=1))
     (record,) = library.records()
