@@ -21,6 +21,7 @@ from service.cli.terminal import out, plain, print_json, print_line
 from service.files.durable import disk_trouble, replace_privately
 from service.moderation.decisions import import_lines
 from service.passes.context import utc_now
+from service.reports.identity import require_identity
 from service.settings import Settings, load_settings
 from service.storage import open_reading
 from service.store.database import Store
@@ -55,12 +56,12 @@ def list_all(
     json: Json = False,
 ) -> None:
     """List every decision: what, about whom, whether it was undone, who made it, when, from where and why."""
-    records = asyncio.run(_records())
-    undone = undone_ids({one.decision_id: one.decision for one in records})
-    rows = [_row(one, undone) for one in records]
-    rows = [row for row in rows if identity is None or identity in row.identities]
+    rows = asyncio.run(_rows(identity))
     if json:
         print_json(rows)
+        return
+    if not rows:
+        print_line("No decision was made yet." if identity is None else f"No decision is about identity {identity}.")
         return
     table = Table("Decision", "Kind", "Identities", "Faces", "Undone", "By", "From", "When", "Why", box=None)
     for row in rows:
@@ -79,9 +80,21 @@ def list_all(
     out.print(table)
 
 
-async def _records(*, is_export: bool = False) -> list[Record]:
+async def _rows(identity: int | None) -> list[DecisionRow]:
+    """Return the decisions, or those about an identity; ``RequestError`` (404) where there is none, and never was."""
     async with open_reading(load_settings()) as store:
-        return await store.read(exported_records if is_export else all_records)
+        records = await store.read(all_records)
+        undone = undone_ids({one.decision_id: one.decision for one in records})
+        rows = [_row(one, undone) for one in records]
+        rows = [row for row in rows if identity is None or identity in row.identities]
+        if identity is not None and not rows:
+            await require_identity(store, identity)
+        return rows
+
+
+async def _exported() -> list[Record]:
+    async with open_reading(load_settings()) as store:
+        return await store.read(exported_records)
 
 
 def _row(one: Record, undone: frozenset[int]) -> DecisionRow:
@@ -128,7 +141,7 @@ def redo(
 @decisions.command("export")
 def export(file: Annotated[Path, typer.Argument(help="The file to write, one decision a line.")]) -> None:
     """Write every decision to a file: the backup of what cannot be computed again."""
-    records = asyncio.run(_records(is_export=True))
+    records = asyncio.run(_exported())
     with disk_trouble(file.parent):
         replace_privately(file, b"".join(to_lines(records)))
     print_line(f"{counted(len(records), 'decision')} in {file}. It has names and places of faces: keep it private.")

@@ -21,6 +21,7 @@ from service.computation import compute
 from service.files.durable import disk_trouble, replace_privately
 from service.passes.publishing.eras import EraPlan, Eras
 from service.reports.evaluation.era_picture import era_picture
+from service.reports.identity import require_identity
 from service.reports.stored_eras import IdentityEras, years_of_faces
 from service.settings import Settings, load_settings
 from service.storage import open_reading
@@ -135,11 +136,16 @@ def list_all(
     if json:
         print_json(rows)
         return
+    if not rows:
+        print_line("There are no eras." if identity is None else f"Identity {identity} has no eras.")
+        return
     out.print(_table(rows))
 
 
 async def _rows(settings: Settings, identity: int | None) -> list[EraRow]:
     async with open_reading(settings) as store:
+        if identity is not None:
+            await require_identity(store, identity)
         stored, names = await store.read(stored_eras), await store.read(labels)
         written, years = await store.read(recorded), await years_of_faces(store)
     return [

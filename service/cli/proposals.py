@@ -15,11 +15,11 @@ from immich_facesets.wording import counted
 from service.cli.deciding import DryRun, EvenIfLocked, Json, Reason, decide
 from service.cli.identity_decisions import Identity, identities
 from service.cli.terminal import out, print_json, print_line
+from service.reports.identity import require_identity
 from service.reports.library.known_figures import KnownFigures
 from service.reports.library.proposals import Proposals
 from service.settings import load_settings
 from service.storage import open_reading
-from service.store.browsing.identity_details import survivor
 
 __all__ = ["identities"]
 
@@ -79,13 +79,7 @@ def _ask(number: int, question: Callable[[Proposals], Awaitable[T]]) -> T:
     async def answer() -> T:
         settings = load_settings()
         async with open_reading(settings) as store:
-            current = await store.read(survivor, number)
-            if current is not None and current != number:
-                raise RequestError(f"identity {number} was merged: it is identity {current} now", status=404)
-            if current is None:
-                raise RequestError(
-                    f"there is no identity {number}; 'immich-facesets identities list' lists them", status=404
-                )
+            await require_identity(store, number)
             return await question(Proposals(store, settings, KnownFigures(store)))
 
     return asyncio.run(answer())

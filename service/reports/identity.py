@@ -5,14 +5,26 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from immich_facesets.errors import RequestError
 from immich_facesets.grouping.alternatives import Alternative, alternatives
 from service.computation import compute
 from service.passes.context import PassContext
 from service.passes.group_inputs.inputs import space_in_use
 from service.passes.group_inputs.operating_points import points_in_use
 from service.store import face_tables, identities
+from service.store.browsing.identity_details import survivor
+from service.store.database import Store
 from service.store.folders import StoredSource, stored_sources
 from service.store.members import MemberRow, members_of
+
+
+async def require_identity(store: Store, number: int) -> None:
+    """Raise a ``RequestError`` (404) unless an identity has this number now."""
+    current = await store.read(survivor, number)
+    if current is None:
+        raise RequestError(f"there is no identity {number}; 'immich-facesets identities list' lists them", status=404)
+    if current != number:
+        raise RequestError(f"identity {number} was merged: it is identity {current} now", status=404)
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):

@@ -172,6 +172,21 @@ async def test_thresholds_shows_the_distances_in_use_and_what_they_were_measured
     assert NAME not in shown
 
 
+async def test_lists_of_an_identity_that_is_none_say_so(synced: Journey) -> None:
+    for arguments in (
+        ("decisions", "list", "--identity", "999"),
+        ("eras", "list", "999"),
+        ("identities", "show", "999"),
+    ):
+        for form in ((), ("--json",)):
+            service = await refused(synced, *arguments, *form)
+            assert ("there is no identity 999" in service.stderr, service.stdout) == (True, "")
+    assert (await run(synced, "decisions", "list", "--identity", "1")).stdout == "No decision is about identity 1.\n"
+    assert (await run(synced, "decisions", "list")).stdout == "No decision was made yet.\n"
+    assert (await run(synced, "eras", "list", "1")).stdout == "Identity 1 has no eras.\n"
+    assert (await run(synced, "decisions", "list", "--json")).stdout.strip() == "[]"
+
+
 async def test_identities_are_listed_and_shown(synced: Journey) -> None:
     rows = json.loads((await run(synced, "identities", "list", "--json")).stdout)
     assert [row["number"] for row in rows] == sorted(row["number"] for row in rows)
