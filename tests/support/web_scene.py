@@ -80,7 +80,13 @@ def invented_facts(now: datetime) -> StatusFacts:
                 started_at=now - timedelta(minutes=12, seconds=30),
                 ended_at=now - timedelta(minutes=12),
                 outcome="done",
-                counts={"new_assets": 14, "embedded": 9, "faces": 21, "facesets_written": 2, "gone": 0},
+                counts={
+                    "discover_new": 14,
+                    "embed_embedded": 9,
+                    "embed_faces": 21,
+                    "publish_written": 2,
+                    "discover_gone": 0,
+                },
             ),
             Run(
                 id=40,
@@ -89,7 +95,7 @@ def invented_facts(now: datetime) -> StatusFacts:
                 ended_at=now - timedelta(hours=1, minutes=3),
                 outcome="outage",
                 message="Immich answered 503 twelve times in a row; the rest waits for the next sync.",
-                counts={"new_assets": 230},
+                counts={"discover_new": 230},
             ),
             Run(
                 id=39,
@@ -97,7 +103,7 @@ def invented_facts(now: datetime) -> StatusFacts:
                 started_at=now - timedelta(days=1, hours=5),
                 ended_at=now - timedelta(days=1, hours=1),
                 outcome="done",
-                counts={"new_assets": 1_204, "embedded": 4_870, "faces": 9_911, "facesets_written": 31},
+                counts={"discover_new": 1_204, "embed_embedded": 4_870, "embed_faces": 9_911, "publish_written": 31},
             ),
         ),
         failures=(

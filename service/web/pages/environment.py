@@ -13,6 +13,7 @@ from service.web import formatting, histogram
 from service.web.context import CONTEXT
 from service.web.pages import static_files
 from service.web.pages.shell import NAVIGATION
+from service.web.run_words import came_of, kind_words
 from service.web.pages.static_files import STATIC, read_static
 
 FOLDER = Path(__file__).parents[1] / "templates"
@@ -55,6 +56,8 @@ def install_pages(app: web.Application) -> None:
         "chart_size": (histogram.WIDTH, histogram.HEIGHT),
         "chart_ticks": histogram.TICKS,
         "outcome_words": formatting.outcome_words,
+        "came_of": came_of,
+        "kind_words": kind_words,
         "shown_failures": SHOWN_FAILURES,
         "navigation": NAVIGATION,
         "has_login": app[CONTEXT].token is not None,
