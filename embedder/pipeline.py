@@ -164,7 +164,7 @@ class Pipeline:
             raise
         except Exception as error:
             log.exception("self_check_failed")
-            raise TransientError(f"the models fail: {type(error).__name__}", retry_after=10) from error
+            raise TransientError("the models fail on a test picture: the log says more", retry_after=10) from error
         length = float(np.linalg.norm(vector))
         if not (0.0 < length < np.inf):
             raise TransientError("the models give vectors without a direction", retry_after=10)

@@ -90,9 +90,8 @@ class DecodingProcesses:
         try:
             await self._decode_once(_TEST_PICTURE, whole, None)
         except (EOFError, OSError, ItemError) as error:
-            raise TransientError(
-                f"the decoding processes do not work ({type(error).__name__})", retry_after=10
-            ) from error
+            why = str(error) or "one ended without an answer"
+            raise TransientError(f"the decoding processes do not work: {why}", retry_after=10) from error
 
     async def decode(self, data: bytes, allow: Allow, room: Room, workers: WorkerLane) -> Picture:
         del workers

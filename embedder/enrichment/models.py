@@ -73,7 +73,9 @@ class FaceModel:
         try:
             one = self.rows([noise[0]])
         except RUN_ERRORS as error:
-            raise SetupError(f"{file.path} fails on a crop of {side} pixels: {type(error).__name__}") from error
+            raise SetupError(
+                f"{file.path} fails on a crop of {side} pixels: is it the model that its description says?"
+            ) from error
         if not self._one_by_one:
             try:
                 self._one_by_one = self.rows(list(noise)).shape != (2, one.shape[1])

@@ -120,7 +120,7 @@ class Decoder:
         except UnidentifiedImageError:
             raise _unidentified(data) from None
         except _DECODER_ERRORS as error:
-            raise ItemError(f"the picture is damaged: {type(error).__name__}", reason="corrupt") from error
+            raise ItemError(f"the picture is damaged: {_fault(error)}", reason="corrupt") from error
 
     def _reserve_for(self, data: bytes, image: Image.Image, allow: Allow, least: int) -> None:
         """Reserve what the decoding of an opened picture takes, but for the formats that had it reserved before."""
@@ -232,6 +232,15 @@ def _exif_orientation(image: Image.Image) -> int:
     except _DECODER_ERRORS:
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _fault(error: Exception) -> str:
+    """Return what is wrong with a damaged picture, in words; decoders state it in many ways."""
+    if isinstance(error, EOFError) or "truncated" in str(error).lower():
+        return "it ends too early"
+    if isinstance(error, zlib.error):
+        return "its packed data cannot be unpacked"
+    return "its data breaks the rules of its format"
 
 
 def _reduction(allow: Allow, size: tuple[int, int], orientation: int) -> int:

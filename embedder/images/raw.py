@@ -58,7 +58,7 @@ def decode_raw(data: bytes, check: Callable[[int, int], None]) -> Pixels | None:
             return None
         raise ItemError("LibRaw does not know this camera's files", reason="unsupported") from None
     except rawpy.LibRawError as error:
-        raise ItemError(f"the RAW file is damaged: {type(error).__name__}", reason="corrupt") from error
+        raise ItemError("the RAW file is damaged: LibRaw cannot read its data", reason="corrupt") from error
     return np.ascontiguousarray(pixels, dtype=np.uint8)
 
 

@@ -133,7 +133,7 @@ def open_session(path: Path, device: Device) -> onnxruntime.InferenceSession:
     try:
         session = onnxruntime.InferenceSession(path, options, providers=wanted)
     except Exception as error:  # ONNX Runtime raises bare exceptions of its own for every kind of failure
-        raise SetupError(f"{path.name} cannot be loaded on {provider}: {type(error).__name__}: {error}") from error
+        raise SetupError(f"{path.name} cannot be loaded on {provider}: {error}") from error
     session.disable_fallback()
     got = session.get_providers()
     if not got or got[0] != _NAMES[provider]:

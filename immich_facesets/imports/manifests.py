@@ -237,12 +237,24 @@ def _text(entry: Json, keys: Iterable[str]) -> str:
     return next((entry[key] for key in keys if isinstance(entry.get(key), str) and entry[key]), "")
 
 
+def _fault(error: ValueError | RecursionError) -> str:
+    match error:
+        case json.JSONDecodeError():
+            return f"line {error.lineno}"
+        case UnicodeDecodeError():
+            return "it is no UTF-8"
+        case RecursionError():
+            return "it is nested too deep"
+        case _:
+            return "a number is too large"
+
+
 def _object(body: bytes, where: str, findings: Findings) -> Json:
     """Return a JSON object; anything else is reported as a problem and gives an empty one."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
-        place = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else type(error).__name__
+        place = _fault(error)
         findings.problems.append(f"{where} is no JSON ({place}): damaged, or cut short")
         return {}
     if not isinstance(value, dict):

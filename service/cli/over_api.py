@@ -11,6 +11,7 @@ from immich_facesets.errors import RequestError, TransientError
 from immich_facesets.moderation.requests import ForgetPerson, Request
 from immich_facesets.runtime.listen_address import Listen
 from service.cli.terminal import print_remark
+from service.remote.failure_words import words_of
 from service.settings import Settings
 from service.storage import web_token
 from service.store.moderation import MadeDecisions
@@ -96,7 +97,7 @@ async def _post(
         except httpx.ConnectError:
             return None
         except httpx.HTTPError as error:
-            raise TransientError(f"the service at {target} did not answer ({type(error).__name__})") from error
+            raise TransientError(f"the service at {target} did not answer ({words_of(error)})") from error
 
 
 def _read(answer: httpx.Response, kind: type[AnswerT]) -> AnswerT | None:

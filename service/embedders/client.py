@@ -11,6 +11,7 @@ from immich_facesets import face_requests, wire
 from immich_facesets.errors import ItemError, SetupError, TransientError
 from service.progress import RemoteState
 from service.remote.breaker import Breaker
+from service.remote.failure_words import words_of
 from service.remote.guard import STUBBORN, Guard
 from service.remote.transport import ROUTE, AiohttpTransport, CountRequest
 
@@ -176,7 +177,7 @@ class Embedder:
             raise EmbedderLostError(f"the embedder at {self.url} broke the connection off") from error
         except httpx.TransportError as error:
             raise EmbedderUnreachableError(
-                f"the embedder at {self.url} cannot be reached ({type(error).__name__})"
+                f"the embedder at {self.url} cannot be reached ({words_of(error)})"
             ) from error
         return _check(response, self.url)
 

@@ -133,4 +133,6 @@ def _is_ordinary(path: Path, where: str, findings: Findings) -> bool:
 
 def _reason_of(error: OSError | ValueError) -> str:
     """Return why a path cannot be used; a ``ValueError`` is Python's for a NUL in it."""
-    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else "its name holds a NUL"
+    if not isinstance(error, OSError):
+        return "its name holds a NUL"
+    return error.strerror or "the system gives no reason"

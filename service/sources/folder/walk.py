@@ -72,7 +72,7 @@ def unreadable(error: OSError) -> ItemError:
         return ItemError("it is not there any more", reason="not_found")
     if error.errno == errno.ENAMETOOLONG:
         return ItemError("its path is too long for the system", reason="path_too_long")
-    return ItemError(f"it cannot be read: {error.strerror or type(error).__name__}", reason="unreadable")
+    return ItemError(f"it cannot be read: {error.strerror or 'the system gives no reason'}", reason="unreadable")
 
 
 def is_hidden(name: str) -> bool:

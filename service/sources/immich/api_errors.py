@@ -11,6 +11,7 @@ from http import HTTPStatus
 import httpx
 
 from immich_facesets.errors import FacesetsError, ItemError, OutOfServiceError, SetupError, TransientError
+from service.remote.failure_words import words_of
 
 MOST_SIGNS = 500
 """The most that is shown of a server's own message."""
@@ -96,7 +97,7 @@ class ApiErrors:
             case httpx.UnsupportedProtocol() | httpx.ProxyError():
                 return SetupError(f"{self.place} cannot be asked ({error}): check IMMICH_URL and the proxy settings")
             case _:
-                return TransientError(f"the connection to {self.place} failed ({type(error).__name__})")
+                return TransientError(f"the connection to {self.place} failed ({words_of(error)})")
 
     def of_page(self, what: str, *, reason: str = "not_json") -> AnswerError:
         """Return the error for an answer that is not data; ``what`` is "HTML" or "something that is not JSON"."""

@@ -306,7 +306,17 @@ def test_what_is_no_picture_is_refused_with_its_reason(data: bytes, expected: st
 
 def test_a_png_with_garbled_pixels_is_refused_although_its_header_is_fine() -> None:
     noise = np.random.default_rng(8).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    assert reason(with_broken_pixels(stored(Image.fromarray(noise), "PNG"))) == "corrupt"
+    with pytest.raises(ItemError, match=r"damaged: its (data breaks the rules|packed data cannot be)") as caught:
+        decode(with_broken_pixels(stored(Image.fromarray(noise), "PNG")))
+    assert caught.value.reason == "corrupt"
+
+
+@pytest.mark.parametrize("format_", ["PNG", "TIFF", "GIF", "BMP", "WEBP", "AVIF"])
+def test_what_is_wrong_with_a_damaged_picture_is_told_in_words(format_: str) -> None:
+    noise = Image.fromarray(np.random.default_rng(1).integers(0, 256, (64, 96, 3), dtype=np.uint8))
+    data = stored(noise, format_)
+    with pytest.raises(ItemError, match=r"the picture is damaged: it[s ][a-z ]+$"):
+        decode(data[: len(data) * 2 // 3])
 
 
 def test_damaged_bytes_never_end_in_anything_but_an_answer_or_a_reason() -> None:

@@ -217,7 +217,7 @@ def test_what_is_not_immichs_complaint_is_none(body: bytes) -> None:
         (httpx.WriteTimeout("slow"), AnswerError, "fell silent"),
         (httpx.RemoteProtocolError("bye"), AnswerError, "broke off"),
         (httpx.ProxyError("no"), SetupError, "proxy settings"),
-        (httpx.PoolTimeout("full"), TransientError, "PoolTimeout"),
+        (httpx.PoolTimeout("full"), TransientError, "no connection was free in time"),
     ],
 )
 async def test_every_failed_connection_has_its_error(
