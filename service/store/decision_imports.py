@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, exists, select
 
+from immich_facesets.faces import Box
 from immich_facesets.moderation.decisions import FaceRef, Forget, Label, Part, Undo, faces_in, numbers_in
-from immich_facesets.moderation.erasing import Forgotten, faces_at, without_person
+from immich_facesets.moderation.erasing import Forgotten, digest_of, faces_at, imported_mark, without_person
 from immich_facesets.moderation.importing import (
     recorded_faces,
     renumbered,
@@ -23,10 +25,11 @@ from service.store.decisions import all_records, finder, record_decision
 from service.store.erasing import forget_person
 from service.store.forgotten import forgotten_places, places_here
 from service.store.identities import all_memberships
+from service.store.imported_faces import IMPORTED
 from service.store.moderation import apply_step, faces_in_pictures, facts_of
 from service.store.runs import highest_number
 from service.store.spaces import active_space
-from service.store.tables import identities
+from service.store.tables import identities, imported_faces, memberships, people
 
 
 class ImportedDecisions(msgspec.Struct, frozen=True):
@@ -137,9 +140,34 @@ def _with_places(tx: Connection, line: Line) -> Line:
 
 def _with_identities_here(tx: Connection, forget: Forget) -> Forget:
     """Return a decision that forgets every identity here that is mostly of the person, and what was merged into these."""
-    numbers = {forget.identity, *forget.merged, *_mostly_at(tx, places_here(tx, forget))}
+    places = places_here(tx, forget)
+    numbers = {forget.identity, *forget.merged, *_mostly_at(tx, places), *_mostly_imported(tx, forget, places)}
     numbers |= set(tx.scalars(select(identities.c.number).where(identities.c.merged_into.in_(numbers))))
     return msgspec.structs.replace(forget, merged=tuple(sorted(numbers - {forget.identity})))
+
+
+def _mostly_imported(tx: Connection, forget: Forget, places: Collection[FaceRef]) -> set[int]:
+    """
+    Return the identities without members whose faces, as another tool sorted them, are forgotten for the most part.
+
+    Before a first grouping an identity has nothing but these.
+    """
+    by_content: dict[str, list[Box]] = {}
+    for ref in places:
+        by_content.setdefault(ref.sha256, []).append(ref.box)
+    has_members = exists().where(memberships.c.identity == people.c.identity)
+    rows: Any = tx.execute(
+        select(imported_faces, people.c.identity)
+        .join(people, and_(people.c.source == IMPORTED, people.c.person_id == imported_faces.c.person_id))
+        .where(people.c.identity.is_not(None), ~has_members)
+    )
+    gone, sizes, marks = Counter[int](), Counter[int](), frozenset(forget.marks)
+    for row in rows:
+        sizes[row.identity] += 1
+        boxes = [] if row.x1 is None else [Box(row.x1, row.y1, row.x2, row.y2)]
+        is_marked = digest_of(forget.salt, imported_mark(row.face_key)) in marks
+        gone[row.identity] += is_marked or bool(faces_at(by_content.get(row.sha256, ()), boxes))
+    return {number for number, count in gone.items() if 2 * count > sizes[number]}
 
 
 def _without_forgotten(tx: Connection, lines: Sequence[Line]) -> list[Line]:

@@ -388,6 +388,22 @@ class TestAnotherInstallation:
         labels = elsewhere.read_now(lambda tx: list(tx.scalars(select(t.identities.c.label))))
         assert labels == ["Carl", "Dora"]
 
+    def test_a_face_set_of_her_that_was_imported_before_its_first_sync_goes_with_its_name(
+        self, library: Moderated, elsewhere: Store
+    ) -> None:
+        hers = (
+            *(SortedFace(f"{n:064x}", (f"/x/{n}.jpg",), FACE) for n in (8, 9)),
+            SortedFace("b" * 64, ("/x/3",), FACE),
+        )
+        sets = [SortedSet(1, "Carl", (SortedFace("a" * 64, ("/x/1.jpg",), FACE),)), SortedSet(2, NAME, hers)]
+        plan = plan_import(sets, elsewhere.read_now(imports.survey, sets).existing)
+        elsewhere.write_now(imports.record_import, plan, NOON)
+        forget(library)
+        elsewhere.write_now(decision_imports.import_decisions, library.store.read_now(lines_of), NOON)
+        assert NAME not in elsewhere.read_now(everything)
+        labels = elsewhere.read_now(lambda tx: list(tx.scalars(select(t.identities.c.label))))
+        assert labels == ["Carl", None]
+
     def test_before_its_first_sync(self, library: Moderated, elsewhere: Store) -> None:
         number = her(library)
         forget(library)
