@@ -78,10 +78,12 @@ class Facts:
 
     def find(self, chosen: Iterable[Chosen]) -> tuple[KnownFace, ...]:
         """Return the faces that a request names, each once, by id; ``RequestError`` (404) with those that are not there."""
-        found: dict[int, KnownFace] = {}
+        found, at = dict[int, KnownFace](), dict[str, list[KnownFace]]()
         missing: list[str] = []
+        for known in self.faces.values():
+            at.setdefault(known.ref.sha256, []).append(known)
         for one in chosen:
-            face = self._find(one)
+            face = self.faces.get(one) if isinstance(one, int) else _at(one, at.get(one.sha256, ()))
             if face is None:
                 missing.append(
                     f"face {one}" if isinstance(one, int) else f"a face at that box of picture {one.sha256[:12]}"
@@ -95,12 +97,11 @@ class Facts:
             )
         return tuple(found[face_id] for face_id in sorted(found))
 
-    def _find(self, chosen: Chosen) -> KnownFace | None:
-        if isinstance(chosen, int):
-            return self.faces.get(chosen)
-        here = [face for face in self.faces.values() if face.ref.sha256 == chosen.sha256]
-        overlap, face_id = max(((chosen.box.iou(face.ref.box), -face.face_id) for face in here), default=(0.0, 0))
-        return self.faces[-face_id] if overlap >= SAME_FACE_IOU else None
+
+def _at(ref: FaceRef, here: Sequence[KnownFace]) -> KnownFace | None:
+    """Return which of the faces of a picture is at the box of a reference."""
+    best = max(here, key=lambda face: (ref.box.iou(face.ref.box), -face.face_id), default=None)
+    return None if best is None or ref.box.iou(best.ref.box) < SAME_FACE_IOU else best
 
 
 def current_number(number: int, decided: Constraints) -> int:

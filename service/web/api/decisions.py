@@ -11,7 +11,7 @@ from service.web import examples
 from service.web.api.identities import NOT_AVAILABLE, WRONG_QUERY
 from service.web.context import CONTEXT
 from service.web.deciding import answer_of, author_of, decide
-from service.web.json_bodies import read_json
+from service.web.json_bodies import read_json, with_room
 from service.web.library.decisions import (
     ChangedProblem,
     DecisionsAnswer,
@@ -39,13 +39,14 @@ async def get_decision(request: web.Request) -> web.StreamResponse:
     return json_answer(found)
 
 
-async def post_decisions(request: web.Request) -> web.StreamResponse:
+async def post_decisions(small: web.Request) -> web.StreamResponse:
+    request = with_room(small)
     question = await read_json(request, DecisionsQuestion)
     return await _decide(request, question.decisions, question.reason)
 
 
 async def post_preview(request: web.Request) -> web.StreamResponse:
-    question = await read_json(request, DecisionsQuestion)
+    question = await read_json(with_room(request), DecisionsQuestion)
     return json_answer((await request.app[CONTEXT].decisions.preview(question.decisions)).answer)
 
 

@@ -1,6 +1,7 @@
 """The routes that decide, over a real store: answers, refusals, keys, ETags, and who may call them."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ import structlog
 from aiohttp import ClientSession
 from builders import NOON
 from moderated_library import Moderated
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, insert, select
 from web_scene import BEARER, TOKEN, Scene, visit
 
 from immich_facesets.errors import RequestError, SetupError
@@ -30,9 +31,10 @@ from service.store.database import Store
 from service.store.decided_once import decide_once
 from service.store.identities import all_memberships
 from service.store.kept_answers import KEPT_FOR, MOST_KEPT, Key, keep_answer, kept_answer
-from service.web.json_bodies import decode_json
+from service.web.json_bodies import MOST_DECISIONS_BYTES, decode_json
 from service.web.library.decisions import DecisionsQuestion
 from service.web.schemas import JobQuestion
+from service.web.server import MAX_BODY_BYTES
 
 LOCK = {"action": "lock", "identity": 1}
 PROBLEM = "application/problem+json"
@@ -46,6 +48,17 @@ def library(store: Store) -> Moderated:
         found.add(person, count=count)
     found.group()
     return found
+
+
+def grown(tx: Connection, many: int) -> None:
+    """Give identity 1 so many further faces, each in a picture of its own."""
+    picture = {"sha1": "0" * 40, "size_bytes": 1, "width": 1000, "height": 1000}
+    tx.execute(insert(t.contents), [{"sha256": f"{100 + n:064x}", **picture} for n in range(many)])
+    like = dict(tx.execute(select(t.faces).limit(1)).mappings().one())
+    like |= {"x1": 1.0, "y1": 1.0, "x2": 200.0, "y2": 200.0}
+    tx.execute(insert(t.faces), [{**like, "face_id": 1000 + n, "sha256": f"{100 + n:064x}"} for n in range(many)])
+    member = {"identity": 1, "distance": 0.3, "how": "matched"}
+    tx.execute(insert(t.memberships), [{"face_id": 1000 + n, **member} for n in range(many)])
 
 
 def scene_of(library: Moderated, folder: Path) -> Scene:
@@ -196,6 +209,25 @@ async def test_a_repeated_request_is_done_once_and_answered_alike_after_a_restar
     assert (status, problem["reason"]) == (422, "key_used")
     assert (await asked(client, "/1/undo", None, **key))[0] == 422
     assert (await asked(client, "", body))[0] == 409, "without a key it is another request"
+
+
+@pytest.mark.parametrize("many", [2_000, pytest.param(20_000, marks=pytest.mark.slow)])
+async def test_a_decision_names_as_many_faces_as_a_person_has(
+    library: Moderated, client: ClientSession, many: int
+) -> None:
+    library.store.write_now(grown, many)
+    by_place = [{"sha256": f"{100 + n:064x}", "box": {"x1": 1, "y1": 1, "x2": 200, "y2": 200}} for n in range(many)]
+    large = json.dumps({"decisions": [{"action": "not_for_sets", "faces": by_place}]}).encode()
+    assert len(large) > 4 * MAX_BODY_BYTES
+    headers = BEARER | {"Content-Type": "application/json"}
+    async with client.post("/api/decisions/preview", data=io.BytesIO(large), headers=headers) as answer:
+        assert answer.status == 200
+    body = {"decisions": [{"action": "reject", "faces": list(range(1000, 1000 + many))}]}
+    status, made = await asked(client, "", body, Idempotency_Key="many")
+    assert (status, made["effect"]["released"]) == (200, many)
+    endless = io.BytesIO(b" " * (MOST_DECISIONS_BYTES + 1))
+    async with client.post("/api/decisions", data=endless, headers=headers) as answer:
+        assert answer.status == 413
 
 
 async def test_a_repeated_request_for_a_sync_starts_one(library: Moderated, tmp_path: Path) -> None:
