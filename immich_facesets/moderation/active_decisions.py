@@ -25,6 +25,7 @@ from immich_facesets.moderation.decisions import (
     NotForSets,
     OfAge,
     Part,
+    ReferencePicture,
     Reject,
     Seen,
     Split,
@@ -77,6 +78,7 @@ class ActiveDecisions:
         self.labels: dict[int, str | None] = {}
         self.hidden: dict[int, bool] = {}
         self.covers: dict[int, FaceRef | None] = {}
+        self.references: dict[str, int] = {}
         self._anchors: dict[int, list[int]] = {}
 
     def enter(self, decision_id: int, decision: Decision) -> None:  # noqa: C901, PLR0912, PLR0915 one flat arm for each kind of decision
@@ -130,6 +132,9 @@ class ActiveDecisions:
                 self.minors[decision.identity] = decision.is_on
             case Cover():
                 self.covers[decision.identity] = decision.face
+            case ReferencePicture():
+                self.references.pop(decision.digest, None)
+                self.references |= {decision.digest: decision.identity} if decision.is_on else {}
             case Undo() | Erased():
                 pass
             case _:
@@ -170,6 +175,8 @@ class ActiveDecisions:
             case Cover():
                 self.covers.setdefault(decision.identity, None)
             case KeepApart() | Later() | NotForSets() | AllowTogether() | OfAge() | Forget() | Erased() | Undo():
+                pass
+            case ReferencePicture():  # an earlier decision about it counts again
                 pass
             case _:
                 assert_never(decision)

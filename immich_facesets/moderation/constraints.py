@@ -31,6 +31,7 @@ class Constraints:
     adult. ``anchors``: members that an identity had when a decision mentioned it; they are found there again after a new
     import. ``births`` (ISO), ``minors``, ``locks``, ``labels``, ``hidden`` (from exports) and ``covers`` hold the last
     decision for each identity. The value is that before, False or None where it was undone; without a decision there is no entry.
+    ``references``: the identity of each reference picture, by its digest.
     ``mentioned``: every number that any decision ever mentioned; no new identity gets one.
     """
 
@@ -59,6 +60,7 @@ class Constraints:
     labels: Mapping[int, str | None] = field(default_factory=dict, repr=False)
     hidden: Mapping[int, bool] = field(default_factory=dict)
     covers: Mapping[int, FaceRef | None] = field(default_factory=dict)
+    references: Mapping[str, int] = field(default_factory=dict)
     mentioned: frozenset[int] = field(default=frozenset(), compare=False)
 
     @property
@@ -72,8 +74,9 @@ class Constraints:
         return frozenset(number for number, is_on in self.hidden.items() if is_on)
 
     def numbers(self) -> frozenset[int]:
-        """Return the identity numbers to which decisions assign faces or people, or that they merge."""
+        """Return the identity numbers to which decisions assign faces, people or reference pictures, or that they merge."""
         pairs = (*self.must.items(), *self.must_not, *self.attached.items(), *self.anchors.items())
+        pairs += tuple(self.references.items())
         return frozenset({*(number for _, number in pairs), *self.merged, *self.merged.values()})
 
     def current(self, number: int) -> int:
@@ -146,6 +149,11 @@ def _combined(active: ActiveDecisions, mentioned: frozenset[int]) -> Constraints
         labels=active.labels,
         hidden=active.hidden,
         covers=active.covers,
+        references={
+            digest: current(number)
+            for digest, number in active.references.items()
+            if current(number) not in active.forgotten
+        },
         mentioned=mentioned,
     )
 

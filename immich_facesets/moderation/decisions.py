@@ -237,6 +237,19 @@ class Cover(_DecisionBase, frozen=True, tag="cover"):
     face: FaceRef
 
 
+class ReferencePicture(_DecisionBase, frozen=True, tag="reference"):
+    """
+    A reference picture, which is in no library, shows ``identity``; with ``is_on=False`` it was deleted.
+
+    ``digest``: the SHA-256 of what is kept of it. ``face``: the picture that was sent, and the face in it.
+    """
+
+    digest: str
+    face: FaceRef
+    identity: int
+    is_on: bool = True
+
+
 class Undo(_DecisionBase, frozen=True, tag="undo"):
     """The decision with this id is no longer in effect; undoing an undo restores it."""
 
@@ -265,6 +278,7 @@ Decision = (
     | BirthDate
     | Minor
     | Cover
+    | ReferencePicture
     | Undo
 )
 

@@ -144,13 +144,14 @@ def effect_of(scope: Scope, owners: Owners, before: Constraints, after: Constrai
     leaves = Counter(number for face_id in moved if (number := scope.owners[face_id]) is not None)
     faces = Counter(number for number in owners.values() if number is not None)
     touched = sorted(joins.keys() | leaves.keys())
-    existing = set(known)
+    settings, existing = _settings(before, after), set(known)
+    named = {number for number, setting in settings if setting in {"label", "reference"}}
     return Effect(
         changes=tuple(Change(number, joins[number], leaves[number], faces[number]) for number in touched),
         released=sum(owners[face_id] is None for face_id in moved),
-        new=tuple(number for number in sorted(faces) if number not in existing),
+        new=tuple(number for number in sorted({*faces, *named}) if number not in existing),
         merged=tuple(sorted(set(after.merged.items()) - set(before.merged.items()))),
-        settings=_settings(before, after),
+        settings=settings,
         others=_others(before, after),
     )
 
@@ -165,6 +166,8 @@ def _settings(before: Constraints, after: Constraints) -> tuple[tuple[int, str],
         found += [
             (number, words[name]) for number in sorted(old.keys() | new.keys()) if old.get(number) != new.get(number)
         ]
+    sent = before.references.items() ^ after.references.items()
+    found += [(number, "reference") for number in sorted({number for _, number in sent})]
     found += [(number, "stranger") for number in sorted(before.strangers ^ after.strangers)]
     found += [(number, "forgotten") for number in sorted(after.forgotten - before.forgotten)]
     return tuple(found + [(number, "of_age") for number in sorted(before.adults ^ after.adults)])

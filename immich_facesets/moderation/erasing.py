@@ -31,6 +31,7 @@ from immich_facesets.moderation.decisions import (
     NotForSets,
     OfAge,
     Part,
+    ReferencePicture,
     Reject,
     Split,
     Undo,
@@ -131,7 +132,7 @@ def redacted(decision: Decision, who: Forgotten) -> Decision:  # noqa: PLR0911 o
             return _subject(decision, who)
         case KeepApart():
             return Erased() if who.numbers & {decision.identity, decision.other} else decision
-        case Cover():
+        case Cover() | ReferencePicture():
             return Erased() if decision.identity in who.numbers or who.holds(decision.face) else decision
         case Lock() | Unlock() | NeverExport() | BirthDate() | Minor():
             return Erased() if decision.identity in who.numbers else decision

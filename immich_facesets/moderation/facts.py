@@ -43,6 +43,16 @@ class KnownIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownReference:
+    """A reference picture: what is kept of it, the face in the picture that was sent, and for whom it was sent."""
+
+    reference_id: int
+    digest: str
+    face: FaceRef
+    sent_for: int
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """
     All facts about what a request touches.
@@ -50,6 +60,7 @@ class Facts:
     ``faces``: by id, the members of the identities, and all faces of the pictures of the faces that it names.
     ``identities``: by number. ``named``: the identities with faces that have a name, by ``name_key``. ``records``: all
     decisions by id, and ``constraints``, what follows from them. ``next_number``: one past the highest ever used.
+    ``references``: the reference pictures that it names, by id.
     ``resolve`` finds the face of a reference, and ``nearest`` the identity to which a face that came later belongs.
     """
 
@@ -61,6 +72,7 @@ class Facts:
     next_number: int
     resolve: Resolve = field(repr=False)
     nearest: Nearest = field(repr=False)
+    references: Mapping[int, KnownReference] = field(default_factory=dict)
 
     def identity(self, number: int) -> KnownIdentity:
         """Return the current identity of a number; ``RequestError`` (404) where there is none."""
@@ -68,6 +80,17 @@ class Facts:
         if found is None:
             raise RequestError(
                 f"there is no identity {number}: 'immich-facesets identities list' lists those that have faces",
+                status=404,
+            )
+        return found
+
+    def reference(self, reference_id: int) -> KnownReference:
+        """Return a reference picture; ``RequestError`` (404) where there is none."""
+        found = self.references.get(reference_id)
+        if found is None:
+            raise RequestError(
+                f"there is no reference picture {reference_id}: 'immich-facesets identities references N' lists those of a "
+                "person",
                 status=404,
             )
         return found

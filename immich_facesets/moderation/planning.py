@@ -25,6 +25,7 @@ from immich_facesets.moderation.decisions import (
     NotAFace,
     NotForSets,
     OfAge,
+    ReferencePicture,
     Reject,
     Split,
     Unlock,
@@ -33,6 +34,7 @@ from immich_facesets.moderation.facts import Facts, KnownFace, refs, some
 from immich_facesets.moderation.merging import merge
 from immich_facesets.moderation.requests import (
     AllowTwice,
+    AssignReference,
     ChooseCover,
     ConfirmFaces,
     ForgetPerson,
@@ -48,9 +50,11 @@ from immich_facesets.moderation.requests import (
     MoveFaces,
     NameIdentity,
     NeverExportIdentity,
+    NewPerson,
     PutOff,
     RedoDecision,
     RejectFaces,
+    RemoveReference,
     Request,
     SplitPerson,
     StateBirthDate,
@@ -99,6 +103,14 @@ def decisions_of(request: Request, facts: Facts) -> tuple[Decision, ...]:  # noq
             return (_birth_date(request, facts),)
         case MarkOfAge():
             return (OfAge(refs(facts.find(request.faces)), _subject(request.faces, request.identity, facts)),)
+        case NewPerson():
+            return (Label(facts.next_number, _name(request.label, request, facts)),)
+        case AssignReference():
+            return (_assign_reference(request, facts),)
+        case RemoveReference():
+            known = facts.reference(request.reference)
+            number = facts.constraints.references.get(known.digest, known.sent_for)
+            return (ReferencePicture(known.digest, known.face, number, is_on=False),)
         case UndoDecision():
             return undo(request.decision, facts)
         case RedoDecision():
@@ -213,21 +225,35 @@ def _forget(request: ForgetPerson, facts: Facts) -> Forget:
 
 def _label(request: NameIdentity, facts: Facts) -> Label:
     known = facts.identity(request.identity)
-    label = None if request.label is None else " ".join(request.label.split())
-    if label == "":
-        raise RequestError("a name has at least one character that is not blank", status=400)
+    label = None if request.label is None else _name(request.label, request, facts, known.number)
     if label == known.own_label:
         raise RequestError(
             f"identity {known.number} has {'no name of its own' if label is None else 'this name'} already"
         )
-    others = [] if label is None else [one for one in facts.named.get(name_key(label), ()) if one != known.number]
+    return Label(known.number, label, known.own_label)
+
+
+def _name(text: str, request: NameIdentity | NewPerson, facts: Facts, number: int | None = None) -> str:
+    """Return the name that a request gives an identity; ``number`` None: a new one."""
+    label = " ".join(text.split())
+    if label == "":
+        raise RequestError("a name has at least one character that is not blank", status=400)
+    others = [one for one in facts.named.get(name_key(label), ()) if one != number]
     if others and not request.is_namesake:
+        same = f"name {others[0]} instead" if number is None else f"merge {number} into {others[0]}"
         raise NameTakenError(
-            f"identity {some(others)} has this name: if it is the same person, merge {known.number} into {others[0]}; if both "
+            f"identity {some(others)} has this name: if it is the same person, {same}; if both "
             "have one name, repeat this for a namesake (--namesake)",
             numbers=tuple(others),
         )
-    return Label(known.number, label, known.own_label)
+    return label
+
+
+def _assign_reference(request: AssignReference, facts: Facts) -> ReferencePicture:
+    known, number = facts.reference(request.reference), facts.identity(request.identity).number
+    if facts.constraints.references.get(known.digest) == number:
+        raise RequestError(f"reference picture {known.reference_id} is of identity {number} already")
+    return ReferencePicture(known.digest, known.face, number)
 
 
 def _cover(request: ChooseCover, facts: Facts) -> Cover:

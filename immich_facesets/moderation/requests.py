@@ -193,6 +193,26 @@ class MarkOfAge(_SomeFacesRequest, frozen=True, tag="of_age"):
     identity: Number | None = None
 
 
+class NewPerson(_RequestBase, frozen=True, tag="new_person"):
+    """A new identity with this name, which has no face yet. ``is_namesake``: another person has the same name."""
+
+    label: Name
+    is_namesake: bool = False
+
+
+class AssignReference(_RequestBase, frozen=True, tag="reference"):
+    """A reference picture, by its id, shows an identity."""
+
+    reference: Number
+    identity: Number
+
+
+class RemoveReference(_RequestBase, frozen=True, tag="remove_reference"):
+    """Delete a reference picture, by its id: it counts no more, and nothing brings it back."""
+
+    reference: Number
+
+
 class UndoDecision(_RequestBase, frozen=True, tag="undo"):
     """Take a decision back, and those that were made with it in one step."""
 
@@ -226,6 +246,9 @@ Request = (
     | StateBirthDate
     | MarkMinor
     | MarkOfAge
+    | NewPerson
+    | AssignReference
+    | RemoveReference
     | UndoDecision
     | RedoDecision
 )
@@ -244,6 +267,11 @@ def chosen_in(request: Request) -> tuple[Chosen, ...]:
     """Return the faces that a request names."""
     faces: tuple[Chosen, ...] = getattr(request, "faces", ())
     return (*faces, request.face) if isinstance(request, ChooseCover) else faces
+
+
+def references_of(request: Request) -> tuple[int, ...]:
+    """Return the reference pictures that a request names."""
+    return (request.reference,) if isinstance(request, AssignReference | RemoveReference) else ()
 
 
 def numbers_of(request: Request) -> tuple[int, ...]:

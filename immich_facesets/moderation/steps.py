@@ -11,9 +11,11 @@ from immich_facesets.moderation.decisions import (
     Decision,
     Erased,
     Forget,
+    Label,
     Later,
     Merge,
     Part,
+    ReferencePicture,
     Undo,
     faces_in,
     numbers_in,
@@ -84,6 +86,8 @@ def facts_with(new: Mapping[int, Record], facts: Facts) -> Facts:
     owners |= _arrived_since(list(new.values()), records, facts, owners, after)
     faces = {face_id: replace(face, identity=owners[face_id]) for face_id, face in facts.faces.items()}
     numbers = {number for number in owners.values() if number is not None}
+    said = (one.decision for one in new.values())
+    numbers |= {one.identity for one in said if isinstance(one, Label | ReferencePicture)}
     return replace(
         facts,
         faces=faces,

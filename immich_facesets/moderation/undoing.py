@@ -2,7 +2,17 @@
 
 from immich_facesets.errors import RequestError
 from immich_facesets.moderation.active_decisions import undone_ids
-from immich_facesets.moderation.decisions import Decision, Erased, Forget, Merge, Undo, faces_in, kind_of, numbers_in
+from immich_facesets.moderation.decisions import (
+    Decision,
+    Erased,
+    Forget,
+    Merge,
+    ReferencePicture,
+    Undo,
+    faces_in,
+    kind_of,
+    numbers_in,
+)
 from immich_facesets.moderation.facts import Facts, some
 from immich_facesets.moderation.records import Record
 
@@ -79,6 +89,10 @@ def _known(decision_id: int, facts: Facts) -> Record:
         )
     if isinstance(record.decision, Forget):
         raise RequestError(f"decision {decision_id} erased data: that cannot be undone", status=410)
+    if isinstance(record.decision, ReferencePicture) and not record.decision.is_on:
+        raise RequestError(
+            f"decision {decision_id} deleted a reference picture: add the picture again instead", status=410
+        )
     if isinstance(record.decision, Erased):
         raise RequestError(f"what decision {decision_id} said was erased with the person it was about", status=410)
     return record
