@@ -17,6 +17,7 @@ from service.embedders.child_process import EmbedderChild
 from service.embedders.client import Embedder
 from service.embedders.pool import EmbedderPool
 from service.files.export_tree import ExportTree
+from service.moderation.references import tidy_references
 from service.monitoring.metrics import Metrics
 from service.passes.context import PassContext
 from service.progress import ProgressBoard
@@ -124,6 +125,7 @@ async def open_app(
         board = ProgressBoard()
         metrics = Metrics(board, version=program_version())
         context = PassContext(store=store, settings=settings, board=board, stop=stop)
+        await tidy_references(store, context.references)
         tree = await asyncio.to_thread(open_own_exports, settings, store)
         await asyncio.to_thread(tree.recover)
         sources: dict[str, Source] = {}

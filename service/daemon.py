@@ -91,7 +91,12 @@ class Service:
             board=app.board,
             library=library_reads(app.store, app.settings, app.board),
             decisions=ApiDecisions(
-                app.store, app.tree, app.context.crops_dir, app.context.clock, app.context.turns
+                app.store,
+                app.tree,
+                app.context.crops_dir,
+                app.context.references,
+                app.context.clock,
+                app.context.turns,
             ).calls(),
             answers=kept_answers(app.store, app.context.clock),
             identify=Identify(app.store, app.settings, app.pool).answer,

@@ -20,7 +20,7 @@ from service.files.export_tree import ExportTree
 from service.files.folder_id import NAME as ID_NAME
 from service.files.folder_id import ensure_id, read_id
 from service.files.ownership import manifest_of
-from service.passes.context import CROPS_FOLDER, STAGING_FOLDER
+from service.passes.context import CROPS_FOLDER, REFERENCES_FOLDER, STAGING_FOLDER
 from service.settings import LEAST_TOKEN_CHARACTERS, Settings
 from service.store import export_folder
 from service.store.data_folder import DataFolder, claim_data_folder, data_folder
@@ -46,7 +46,7 @@ def prepare_data_dir(settings: Settings) -> Path:
     close_to_others(folder)
     for name in ("lock", "token"):
         close_to_others(folder / name)
-    for name in (CROPS_FOLDER, STAGING_FOLDER):
+    for name in (CROPS_FOLDER, REFERENCES_FOLDER, STAGING_FOLDER):
         close_tree_to_others(folder / name)
     return folder
 
@@ -166,7 +166,7 @@ async def open_reading(settings: Settings) -> AsyncIterator[Store]:
 
 def refuse_lost_database(settings: Settings) -> None:
     """Raise a ``SetupError`` when the data folder has crops or exports of a database that is not there any more."""
-    for place in (settings.data_dir / CROPS_FOLDER, settings.export_dir):
+    for place in (settings.data_dir / CROPS_FOLDER, settings.data_dir / REFERENCES_FOLDER, settings.export_dir):
         if place.is_relative_to(settings.data_dir) and any(path.is_file() for path in place.rglob("*")):
             where = "FACESETS_DATABASE_URL" if settings.database_url is not None else str(sqlite_file(settings))
             raise SetupError(

@@ -58,7 +58,7 @@ class Facts:
     All facts about what a request touches.
 
     ``faces``: by id, the members of the identities, and all faces of the pictures of the faces that it names.
-    ``identities``: by number. ``named``: the identities with faces that have a name, by ``name_key``. ``records``: all
+    ``identities``: by number. ``named``: the identities with faces or reference pictures that have a name, by ``name_key``. ``records``: all
     decisions by id, and ``constraints``, what follows from them. ``next_number``: one past the highest ever used.
     ``references``: the reference pictures that it names, by id.
     ``resolve`` finds the face of a reference, and ``nearest`` the identity to which a face that came later belongs.

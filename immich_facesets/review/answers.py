@@ -11,6 +11,7 @@ import msgspec
 
 from immich_facesets.moderation.requests import (
     AllowTwice,
+    AssignReference,
     ConfirmFaces,
     IgnoreStrangers,
     KeepTwoApart,
@@ -18,6 +19,7 @@ from immich_facesets.moderation.requests import (
     MoveFaces,
     PutOff,
     RejectFaces,
+    RemoveReference,
     Request,
     SplitPerson,
 )
@@ -50,6 +52,8 @@ def question_of(item: Item) -> str:
             return f"is this face {first}{_REMARKS.get(item.reason, '')}?"
         case "ambiguous":
             return f"is this face {first} or {second}?"
+        case "reference":
+            return f"is this reference picture {first}{f' or {second}' if second else ''}?"
         case "nearly":
             return f"are these {counted(len(item.part), 'face')} of nobody a person to keep?"
         case _:
@@ -67,6 +71,8 @@ def answers_of(item: Item, labels: Mapping[int, str] = {}) -> tuple[Answer, ...]
             found = _of_second_face(item)
         case "member" | "ambiguous":
             found = _of_face(item)
+        case "reference":
+            found = _of_reference(item)
         case "nearly":
             found = _of_nearly(item)
         case _:
@@ -139,6 +145,15 @@ def _of_second_face(item: Item) -> tuple[Answer, ...]:
         Answer(key="o", meaning="this face, and not the other", requests=(instead, confirm)),
         Answer(key="n", meaning=f"not {number}", requests=(reject,)),
     )
+
+
+def _of_reference(item: Item) -> tuple[Answer, ...]:
+    picture = item.reference or 0
+    found = (
+        Answer(key=key, meaning=f"identity {number}", requests=(AssignReference(reference=picture, identity=number),))
+        for key, number in zip("yo", item.identities, strict=False)
+    )
+    return (*found, Answer(key="n", meaning="delete it", requests=(RemoveReference(reference=picture),)))
 
 
 def _of_nearly(item: Item) -> tuple[Answer, ...]:

@@ -70,6 +70,9 @@ class Gallery:
 
         ``unclear``: faces that are shown for none of them.
         """
+        if item.reference is not None:
+            members = [self._members.get(number, self._rows_of(())) for number in item.identities]
+            return tuple(self._faces(rows, _spread(self._known_years(rows))) for rows in members)
         if item.face_id is not None:
             sets = [self._members[number] for number in item.identities]
             sets += [self._rows_of(item.part)] if item.part else []

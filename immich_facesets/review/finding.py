@@ -17,6 +17,7 @@ from immich_facesets.review.face_questions import (
 from immich_facesets.review.items import Item, rank
 from immich_facesets.review.mixing import Parting
 from immich_facesets.review.people_questions import mixed, nearly, pairs
+from immich_facesets.review.reference_questions import OpenReference, reference_questions
 from immich_facesets.review.settling import NOTHING_SETTLED, Settled
 from immich_facesets.spaces import OperatingPoints
 
@@ -34,6 +35,7 @@ def find_items(
     never_exported: Collection[int] = (),
     settled: Settled = NOTHING_SETTLED,
     stored: Mapping[str, Item] = {},
+    references: Collection[OpenReference] = (),
 ) -> tuple[Item, ...]:
     """
     Return the questions that a finished grouping leaves, the most beneficial first.
@@ -42,12 +44,12 @@ def find_items(
     ``parted``: the proposals for identities that seem to hold several people (`part_identities`).
     ``settled``: the decisions; what they settle is neither asked nor held against other questions. ``stored``: the items
     of before, by key. Their evidence is not chosen again while their basis is the same. Questions about faces of nobody stay where the report
-    is of new faces alone.
+    is of new faces alone. ``references``: the reference pictures of nobody.
     """
     gallery, hidden = Gallery(table, memberships), frozenset(never_exported)
     divided = {item.identities[0]: item for item in mixed(gallery, parted) if not settled.leaves(item)}
     alike = {pair: item for pair, item in pairs(report, gallery, points).items() if not settled.leaves(item)}
-    found = [*divided.values(), *nearly(report, gallery, stored)]
+    found = [*divided.values(), *nearly(report, gallery, stored), *reference_questions(references, gallery)]
     for item in (
         *alike.values(),
         *_of_faces(report, gallery, points, stored),

@@ -7,12 +7,13 @@ from typing import Literal
 
 from immich_facesets.moderation.decisions import Seen
 
-Kind = Literal["merge", "mixed", "member", "ambiguous", "nearly"]
+Kind = Literal["merge", "mixed", "member", "ambiguous", "nearly", "reference"]
 """
 The kinds of questions.
 
 ``merge``: two identities may be one person. ``mixed``: an identity may be several. ``member``: a member may be wrong.
-``ambiguous``: a face lies between two identities. ``nearly``: faces of nobody may be a person.
+``ambiguous``: a face lies between two identities. ``nearly``: faces of nobody may be a person. ``reference``: a
+reference picture may show either of two identities.
 """
 
 Reason = Literal[
@@ -54,7 +55,7 @@ class Item:
     One question.
 
     ``key``: what it is about, the same in every run. ``identities``: those it is about, with the counts of their ``faces``;
-    of a mixed identity the counts of its further parts follow. ``face_id``: of a question about one face. ``part``: the
+    of a mixed identity the counts of its further parts follow. ``face_id``: of a question about one face. ``reference``: the id of a reference picture that it is about. ``part``: the
     faces that an answer moves: the further parts of a mixed identity, those that are nearly a person, or the other faces
     of the picture. ``probability``: that something is wrong now. ``settles``: how many faces an answer puts right.
     ``basis``: a number that changes with the faces and dates of the identities. ``evidence``: the ids of a few faces to
@@ -69,6 +70,7 @@ class Item:
     probability: float
     settles: int
     face_id: int | None = None
+    reference: int | None = None
     part: tuple[int, ...] = ()
     is_exported: bool = True
     basis: int = 0
@@ -78,6 +80,8 @@ class Item:
     def key(self) -> str:
         if self.face_id is not None:
             return f"face {self.face_id}"
+        if self.reference is not None:
+            return f"reference {self.reference}"
         return f"{self.kind} {' '.join(map(str, self.identities or self.part[:1]))}"
 
     @property

@@ -10,10 +10,15 @@ from immich_facesets.review.items import IMPOSSIBLE, Item, has_changed
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The decisions that are in effect, and the ``locked`` identities."""
+    """
+    The decisions that are in effect, and the ``locked`` identities.
+
+    ``references``: the reference pictures that a decision gives to an identity.
+    """
 
     constraints: Constraints
     locked: Collection[int] = ()
+    references: Collection[int] = ()
 
     def leaves(self, item: Item) -> bool:
         """Return whether a question is answered, or put off as it is."""
@@ -32,6 +37,8 @@ class Settled:
                 return self._is_mixed_answered(item)
             case "member" | "ambiguous":
                 return self._is_face_answered(item)
+            case "reference":
+                return item.reference is None or item.reference in self.references
             case "nearly":
                 return any(face in after.must or face in after.ignored for face in item.part)
             case _:

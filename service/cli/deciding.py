@@ -19,9 +19,11 @@ from immich_facesets.runtime.logging import configure_logging
 from immich_facesets.wording import counted
 from service.cli.over_api import decide_over_api
 from service.cli.terminal import print_json, print_line, print_remark
+from service.files.references import ReferenceFolder
 from service.moderation.decisions import make_decisions, withdraw_exports, withdraws
 from service.moderation.erasures import NOT_ALL_ERASED, Erasing
-from service.passes.context import CROPS_FOLDER, utc_now
+from service.moderation.references import REFERENCE, tidy_references
+from service.passes.context import CROPS_FOLDER, REFERENCES_FOLDER, utc_now
 from service.settings import Settings, load_settings
 from service.storage import open_own_exports, open_own_store, open_reading, prepare_data_dir
 from service.store.database import DataLock, InUseError, Store
@@ -137,6 +139,8 @@ async def _preview(settings: Settings, requests: Sequence[Request]) -> MadeDecis
 async def _make(settings: Settings, store: Store, requests: Sequence[Request], author: Author) -> MadeDecisions:
     now = utc_now()
     done = await make_decisions(store, requests, author, now)
+    if REFERENCE in done.kinds:
+        await tidy_references(store, reference_folder(settings))
     if done.erased is not None:
         await erase_rest(settings, store, author)
         return done
@@ -150,6 +154,11 @@ async def _make(settings: Settings, store: Store, requests: Sequence[Request], a
     return done
 
 
+def reference_folder(settings: Settings) -> ReferenceFolder:
+    """Return the folder of reference pictures, for a command without a service."""
+    return ReferenceFolder(settings.data_dir / REFERENCES_FOLDER)
+
+
 async def erase_rest(settings: Settings, store: Store, author: Author) -> None:
     """Erase what a forgotten person left outside of the tables, or say why some of it is left."""
     troubles, tree = list[str](), None
@@ -157,7 +166,8 @@ async def erase_rest(settings: Settings, store: Store, author: Author) -> None:
         tree = await asyncio.to_thread(open_own_exports, settings, store)
     except FacesetsError as error:
         troubles.append(str(error))
-    left = await Erasing(store, tree, settings.data_dir / CROPS_FOLDER, utc_now).finish(author.made_by)
+    crops, references = settings.data_dir / CROPS_FOLDER, reference_folder(settings)
+    left = await Erasing(store, tree, crops, references, utc_now).finish(author.made_by)
     troubles += [left] if left and tree is not None else []
     if troubles:
         print_remark(f"{NOT_ALL_ERASED}: {'; '.join(troubles)}")

@@ -10,13 +10,13 @@ from immich_facesets.runtime.file_modes import make_folder
 from service.files.durable import discard, disk_trouble, sync_folder, write_durably
 
 
-def keep_crop(folder: Path, sha256: str, image: bytes) -> str:
+def keep_crop(folder: Path, sha256: str, image: bytes, *, suffix: str = ".jpg") -> str:
     """
     Write one crop durably and return its name relative to ``folder``, derived from its content.
 
     Blocking. A disk error raises a ``SetupError``.
     """
-    name = f"{sha256[:2]}/{sha256}.{hashlib.sha256(image).hexdigest()}.jpg"
+    name = f"{sha256[:2]}/{sha256}.{hashlib.sha256(image).hexdigest()}{suffix}"
     path = folder / name
     if path.is_file():
         return name

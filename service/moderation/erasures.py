@@ -20,6 +20,8 @@ from service.files.crops import erase_pictures
 from service.files.export_tree import ExportTree
 from service.files.overviews import leave_out
 from service.files.picture_turns import PictureTurns
+from service.files.references import ReferenceFolder
+from service.moderation.references import tidy_references
 from service.store import erasures, forgotten, named_values
 from service.store.database import Store
 from service.store.erasures import OpenErasures
@@ -41,6 +43,7 @@ class Erasing:
         store: Store,
         tree: ExportTree | None,
         crops_dir: Path,
+        references: ReferenceFolder,
         clock: Callable[[], datetime],
         turns: PictureTurns | None = None,
     ) -> None:
@@ -48,6 +51,7 @@ class Erasing:
         self._store = store
         self._tree = tree
         self._crops_dir = crops_dir
+        self._references = references
         self._clock = clock
         self._turns = PictureTurns() if turns is None else turns
 
@@ -58,6 +62,7 @@ class Erasing:
             return ""
         troubles = await self._tried(self._erase_crops)
         if left.decisions:
+            troubles += await self._tried(lambda: tidy_references(self._store, self._references))
             troubles += await self._tried(lambda: self._erase_exports(left, made_by))
             troubles += await self._tried(self._store.compact)
         if troubles:

@@ -11,8 +11,10 @@ from immich_facesets.moderation.records import Author
 from immich_facesets.moderation.requests import Request, numbers_of
 from service.files.export_tree import ExportTree
 from service.files.picture_turns import PictureTurns
+from service.files.references import ReferenceFolder
 from service.moderation.decisions import withdraw_exports, withdraws
 from service.moderation.erasures import NOT_ALL_ERASED, Erasing
+from service.moderation.references import REFERENCE, tidy_references
 from service.store.database import Store
 from service.store.decided_once import decide_once, decided_under, preview_after
 from service.store.kept_answers import Key, keep_answer, kept_answer
@@ -42,6 +44,7 @@ class ApiDecisions:
         store: Store,
         tree: ExportTree,
         crops_dir: Path,
+        references: ReferenceFolder,
         clock: Callable[[], datetime],
         turns: PictureTurns | None = None,
     ) -> None:
@@ -49,7 +52,8 @@ class ApiDecisions:
         self._store = store
         self._tree = tree
         self._clock = clock
-        self._erasing = Erasing(store, tree, crops_dir, clock, turns)
+        self._references = references
+        self._erasing = Erasing(store, tree, crops_dir, references, clock, turns)
 
     def calls(self) -> DecisionCalls:
         return DecisionCalls(preview=self.preview, known=self.known, make=self.make)
@@ -77,7 +81,9 @@ class ApiDecisions:
         return await self._ended(made, author)
 
     async def _ended(self, made: MadeDecisions, author: Author) -> DecisionsAnswer:
-        """Remove exports that must not stay; a repeated request does so again, after a failure or a kill between."""
+        """Remove exports and files that must not stay; a repeated request does so again, after a failure or a kill between."""
+        if REFERENCE in made.kinds:
+            await tidy_references(self._store, self._references)
         if made.erased is not None:
             left = await self._erasing.finish(author.made_by)
             return _answer(made, f"{NOT_ALL_ERASED}: {left}" if left else "")

@@ -180,6 +180,7 @@ class Group:
             never_exported=before.never_exported,
             settled=before.settled,
             stored=before.items,
+            references=before.references,
         )
         await self._store.write(review_items.write_queue, found)
 

@@ -1,12 +1,13 @@
 """The members of identities that identification compares a face with, and the names of these identities."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, and_, select
+from numpy.typing import NDArray
+from sqlalchemy import Connection, and_, func, select
 
 from immich_facesets.calibration.thresholds import PointsInUse
 from immich_facesets.faces import Gate, light_of
@@ -18,8 +19,9 @@ from service.store.browsing.standing import standing
 from service.store.browsing.summaries import signature_of, signatures
 from service.store.chunks import chunks
 from service.store.decisions import all_decisions, finder, last_id
+from service.store.reference_pictures import embedded_references
 from service.store.spaces import grouped_points
-from service.store.tables import era_faces, faces, identities, memberships, vectors
+from service.store.tables import era_faces, faces, identities, memberships, reference_vectors, vectors
 
 Version = tuple[object, ...]
 """Everything that the exemplars of an identity depend on, condensed; other members, eras or confirmations have another."""
@@ -52,14 +54,14 @@ class KnownPeople:
 @dataclass(frozen=True, slots=True)
 class PlacedFaces:
     """
-    The faces that a user placed in an identity, or confirmed there.
+    The faces that a user placed in an identity, or confirmed there; ``references``: the identity of each reference picture.
 
-    They stay the same while the last decision does, and no face is added (``last_decision``, ``last_face``).
+    They stay the same while the last decision does, and no face or reference picture is added: ``basis``.
     """
 
     faces: frozenset[int]
-    last_decision: int
-    last_face: int
+    references: Mapping[int, int]
+    basis: tuple[int, ...]
 
 
 def known_people(tx: Connection, before: KnownPeople | None = None) -> KnownPeople:
@@ -74,15 +76,15 @@ def known_people(tx: Connection, before: KnownPeople | None = None) -> KnownPeop
         labels=shown_labels(tx),
         hidden=state.hidden,
         never_exported=frozenset(row.number for row in rows if state.is_never_exported(row)),
-        versions=_versions(tx, placed.faces),
+        versions=_versions(tx, placed),
     )
 
 
 def members_for_exemplars(
-    tx: Connection, numbers: Collection[int], space: str, gate: Gate, placed: Collection[int]
+    tx: Connection, numbers: Collection[int], space: str, gate: Gate, placed: PlacedFaces
 ) -> dict[int, Members]:
     """
-    Return the faces of these identities with their vectors, in order of face id.
+    Return the faces of these identities with their vectors, in order of face id, and their reference pictures.
 
     The ``placed`` faces are confirmed. A face is in an era only while it is in the identity.
     """
@@ -113,8 +115,36 @@ def members_for_exemplars(
             .order_by(memberships.c.identity, memberships.c.face_id)
         )
         for number, several in groupby(rows, key=lambda row: int(row.identity)):
-            found[number] = _members(list(several), gate, placed)
+            found[number] = _members(list(several), gate, placed.faces)
+    for number, matrix in _references(tx, space, set(numbers), placed).items():
+        found[number] = _with_references(found.get(number), matrix)
     return found
+
+
+def _references(
+    tx: Connection, space: str, numbers: Collection[int], placed: PlacedFaces
+) -> dict[int, NDArray[np.float32]]:
+    """Return the vectors of the reference pictures of these identities, (k, d) for each that has any."""
+    found: dict[int, list[bytes]] = {}
+    mine = [one for one, number in placed.references.items() if number in numbers]
+    for some in chunks(sorted(mine)):
+        here = (reference_vectors.c.space == space, reference_vectors.c.reference_id.in_(some))
+        for row in tx.execute(select(reference_vectors).where(*here).order_by(reference_vectors.c.reference_id)):
+            found.setdefault(placed.references[row.reference_id], []).append(row.vector)
+    return {
+        number: np.frombuffer(b"".join(several), dtype="<f4").reshape(len(several), -1).astype(np.float32)
+        for number, several in found.items()
+    }
+
+
+def _with_references(members: Members | None, matrix: NDArray[np.float32]) -> Members:
+    """Return the members with reference pictures, which are confirmed and have a period of their own."""
+    is_on = np.ones(len(matrix), dtype=np.bool_)
+    mine = Members(matrix, np.full(len(matrix), -1, dtype=np.int64), is_on, is_on)
+    if members is None:
+        return mine
+    both = {one.name: np.concatenate([getattr(members, one.name), getattr(mine, one.name)]) for one in fields(Members)}
+    return Members(**both)
 
 
 def _members(rows: list[Any], gate: Gate, placed: Collection[int]) -> Members:
@@ -135,17 +165,20 @@ def _is_clear(row: Any, gate: Gate) -> bool:
 
 def _placed(tx: Connection, space: str, before: PlacedFaces | None) -> PlacedFaces:
     newest = select(faces.c.face_id).where(faces.c.space == space).order_by(faces.c.face_id.desc()).limit(1)
-    last_decision, last_face = last_id(tx), tx.scalar(newest) or 0
-    if before is not None and (before.last_decision, before.last_face) == (last_decision, last_face):
+    embedded = select(func.count()).select_from(reference_vectors).where(reference_vectors.c.space == space)
+    basis = (last_id(tx), tx.scalar(newest) or 0, tx.scalar(embedded) or 0)
+    if before is not None and before.basis == basis:
         return before
     made = all_decisions(tx)
     refs = {ref.sha256 for _, one in made if not isinstance(one, Undo) for ref in faces_in(one)}
     decided = constraints(made, finder(tx, space, refs))
-    return PlacedFaces(frozenset({*decided.must, *decided.confirmed}), last_decision, last_face)
+    return PlacedFaces(
+        frozenset({*decided.must, *decided.confirmed}), embedded_references(tx, space, decided.references), basis
+    )
 
 
-def _versions(tx: Connection, placed: Collection[int]) -> dict[int, MembersVersion]:
-    """Return the version of each identity that has members."""
+def _versions(tx: Connection, placed: PlacedFaces) -> dict[int, MembersVersion]:
+    """Return the version of each identity that has members or reference pictures."""
     in_eras: Any = tx.execute(
         select(era_faces.c.identity, era_faces.c.name, *signature_of(era_faces.c.face_id))
         .group_by(era_faces.c.identity, era_faces.c.name)
@@ -154,11 +187,18 @@ def _versions(tx: Connection, placed: Collection[int]) -> dict[int, MembersVersi
     parts: dict[int, list[object]] = {}
     for number, *signature in in_eras:
         parts.setdefault(number, []).append(tuple(map(str, signature)))
-    for some in chunks(sorted(placed)):
+    for some in chunks(sorted(placed.faces)):
         columns = select(memberships.c.identity, memberships.c.face_id)
         for number, face in tx.execute(columns.where(memberships.c.face_id.in_(some)).order_by(memberships.c.face_id)):
             parts.setdefault(number, []).append(face)
+    references: dict[int, list[int]] = {}
+    for one, number in sorted(placed.references.items()):
+        references.setdefault(number, []).append(-one)
+    members = signatures(tx)
     return {
-        number: MembersVersion(signature[0], (signature, *parts.get(number, ())))
-        for number, signature in signatures(tx).items()
+        number: MembersVersion(
+            (members[number][0] if number in members else 0) + len(references.get(number, ())),
+            (members.get(number), *parts.get(number, ()), *references.get(number, ())),
+        )
+        for number in members.keys() | references.keys()
     }

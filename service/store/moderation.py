@@ -1,6 +1,7 @@
 """Decisions take effect: checked, appended and applied in one transaction, for commands, API and pages alike."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,11 +12,29 @@ from sqlalchemy import Connection, insert, select
 
 from immich_facesets.errors import SetupError
 from immich_facesets.faces import Box
-from immich_facesets.moderation.decisions import FaceRef, Forget, Undo, faces_in, kind_of, numbers_in
+from immich_facesets.moderation.decisions import (
+    FaceRef,
+    Forget,
+    ReferencePicture,
+    Undo,
+    faces_in,
+    kind_of,
+    numbers_in,
+)
 from immich_facesets.moderation.effects import Effect, Erasure
 from immich_facesets.moderation.facts import Facts, KnownFace, KnownIdentity
 from immich_facesets.moderation.records import Author, Record
-from immich_facesets.moderation.requests import RedoDecision, Request, UndoDecision, chosen_in, numbers_of
+from immich_facesets.moderation.requests import (
+    AssignReference,
+    NewPerson,
+    RedoDecision,
+    RemoveReference,
+    Request,
+    UndoDecision,
+    chosen_in,
+    numbers_of,
+    references_of,
+)
 from immich_facesets.moderation.steps import Step, take_step
 from immich_facesets.names import name_key
 from service.store.chunks import chunks
@@ -24,13 +43,17 @@ from service.store.decisions import all_records, constraints_of, finder, record_
 from service.store.erasing import forget_person, preview_erasure, refuse_named_reason
 from service.store.former_members import forget_returned
 from service.store.identities import labels
+from service.store.reference_pictures import drop_pictures, ids_of, known_references
 from service.store.review_items import drop_settled
 from service.store.runs import highest_number
 from service.store.selections import resolve_selections
 from service.store.spaces import active_space
-from service.store.tables import faces, identities, memberships, people, vectors
+from service.store.tables import faces, identities, memberships, people, reference_pictures, vectors
 
 Members = Mapping[int, Sequence[int]]
+
+_WITHOUT_FACES = (NewPerson, AssignReference, RemoveReference)
+"""The requests that need no face of the library: a person may be known before the first sync."""
 
 
 class MadeDecisions(msgspec.Struct, frozen=True):
@@ -87,8 +110,7 @@ def _kinds(step: Step) -> tuple[str, ...]:
 
 def apply_step(tx: Connection, before: Facts, after: Facts, now: datetime) -> None:
     """Write what lies between the facts before and after a step: numbers, members, people, eras and settings."""
-    known = set(tx.scalars(select(identities.c.number)))
-    new = sorted({face.identity for face in after.faces.values() if face.identity is not None} - known)
+    new = sorted(after.identities.keys() - set(tx.scalars(select(identities.c.number))))
     if new:
         tx.execute(insert(identities), [{"number": one, "origin": "asserted", "created_at": now} for one in new])
     owners = {
@@ -102,13 +124,16 @@ def apply_step(tx: Connection, before: Facts, after: Facts, now: datetime) -> No
     attach_to(tx, {person: one.number for one in after.identities.values() for person in one.people})
     move_eras(tx, owners, now)
     follow_settings(tx, after.constraints, now)
+    made = (one.decision for number, one in after.records.items() if number not in before.records)
+    gone = {one.digest for one in made if isinstance(one, ReferencePicture) and not one.is_on}
+    drop_pictures(tx, ids_of(tx, gone))
     drop_settled(tx, after, owners)
 
 
 def _facts(tx: Connection, requests: Sequence[Request]) -> Facts:
     """Return the facts that these requests touch."""
-    space = active_space(tx)
-    if space is None:
+    space = active_space(tx) or ""
+    if not space and not all(isinstance(one, _WITHOUT_FACES) for one in requests):
         raise SetupError("nobody was found yet: run 'immich-facesets sync' first")
     records = {one.decision_id: one for one in all_records(tx)}
     targets = [one for number in _targets(requests) for one in _chain(number, records)]
@@ -123,7 +148,9 @@ def _facts(tx: Connection, requests: Sequence[Request]) -> Facts:
     numbers |= {number for one in targets for number in numbers_in(one.decision)}
     numbers |= {face.identity for face in found.values() if face.identity is not None}
     numbers |= {decided.current(number) for number in numbers}
-    return facts_of(tx, space, numbers, found, records, recorded | pictures)
+    facts = facts_of(tx, space, numbers, found, records, recorded | pictures)
+    references = known_references(tx, [one for request in requests for one in references_of(request)])
+    return replace(facts, references=references)
 
 
 def facts_of(
@@ -219,8 +246,9 @@ def _identities(tx: Connection, numbers: Sequence[int], shown: Mapping[int, str]
 
 
 def _named(tx: Connection, shown: Mapping[int, str]) -> dict[str, tuple[int, ...]]:
-    """Return the identities with faces that have a name, by ``name_key``."""
+    """Return the identities with faces or reference pictures that have a name, by ``name_key``."""
     placed = set(tx.scalars(select(memberships.c.identity).distinct()))
+    placed |= set(tx.scalars(select(reference_pictures.c.sent_for).distinct()))
     found: dict[str, list[int]] = {}
     for number in sorted(placed & shown.keys()):
         found.setdefault(name_key(shown[number]), []).append(number)

@@ -8,9 +8,12 @@ from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from immich_facesets.moderation.facts import Facts
 from immich_facesets.review.items import Item
+from immich_facesets.review.reference_questions import OpenReference
 from immich_facesets.review.settling import Settled
 from service.store.chunks import chunks
 from service.store.decisions import constraints_now
+from service.store.reference_pictures import ids_of
+from service.store.reference_questions import open_references
 from service.store.spaces import active_space
 from service.store.tables import faces, identities, review_items
 
@@ -20,19 +23,22 @@ class StoredQueue:
     """
     The stored items by key, and what else a new queue depends on beside the grouping.
 
-    ``never_exported``: identities. ``settled``: the decisions.
+    ``never_exported``: identities. ``settled``: the decisions. ``references``: the reference pictures to ask about.
     """
 
     items: Mapping[str, Item]
     never_exported: frozenset[int]
     settled: Settled
+    references: tuple[OpenReference, ...]
 
 
 def stored_queue(tx: Connection) -> StoredQueue:
     """Return the stored queue, for the next one."""
     items = {row.key: item_of(row) for row in tx.execute(select(review_items))}
     hidden = tx.scalars(select(identities.c.number).where(identities.c.never_export.is_(True)))
-    return StoredQueue(items, frozenset(hidden), _settled(tx))
+    settled = _settled(tx)
+    references = tuple(open_references(tx, settled.constraints))
+    return StoredQueue(items, frozenset(hidden), settled, references)
 
 
 def write_queue(tx: Connection, found: Sequence[Item]) -> int:
@@ -44,7 +50,9 @@ def write_queue(tx: Connection, found: Sequence[Item]) -> int:
     settled = _settled(tx)
     before = {row.key: row for row in tx.execute(select(review_items))}
     there = _faces_there(tx, {item.face_id for item in found if item.face_id is not None})
+    asked = {one.reference for one in open_references(tx, settled.constraints)}
     left = (item for item in found if item.face_id is None or item.face_id in there)
+    left = (item for item in left if item.reference is None or item.reference in asked)
     items = {item.key: item for item in left if not settled.leaves(item)}
     gone = [before[key].item_id for key in before.keys() - items.keys()]
     for some in chunks(sorted(gone)):
@@ -65,7 +73,8 @@ def drop_settled(tx: Connection, after: Facts, moved: Collection[int]) -> None:
 
     ``moved``: faces that changed. An answer to a question about a mixed identity names its evidence, so it goes with that.
     """
-    settled = Settled(after.constraints, [number for number, one in after.identities.items() if one.is_locked])
+    locked = [number for number, one in after.identities.items() if one.is_locked]
+    settled = Settled(after.constraints, locked, ids_of(tx, after.constraints.references))
     numbers, face_ids = sorted(after.identities), sorted(after.faces)
     rows: dict[int, Any] = {}
     for some in chunks(numbers):
@@ -100,6 +109,7 @@ def item_of(row: Any) -> Item:
         probability=row.probability,
         settles=row.settles,
         face_id=row.face_id,
+        reference=row.reference_id,
         part=tuple(row.part),
         is_exported=row.is_exported,
         basis=row.basis,
@@ -117,6 +127,7 @@ def _row(item: Item, settled: Settled, before: Any) -> dict[str, Any]:
         "identity": identity,
         "other": other,
         "face_id": item.face_id,
+        "reference_id": item.reference,
         "part": list(item.part),
         "sizes": list(item.faces),
         "probability": item.probability,
@@ -143,4 +154,5 @@ def _faces_there(tx: Connection, face_ids: Collection[int]) -> frozenset[int]:
 
 def _settled(tx: Connection) -> Settled:
     locked = tx.scalars(select(identities.c.number).where(identities.c.is_locked.is_(True)))
-    return Settled(constraints_now(tx, active_space(tx) or ""), list(locked))
+    decided = constraints_now(tx, active_space(tx) or "")
+    return Settled(decided, list(locked), ids_of(tx, decided.references))

@@ -21,7 +21,7 @@ from service.store.former_members import remember_left_behind, same_places
 from service.store.identities import apply_grouping
 from service.store.named_values import read_thresholds, read_value, write_value
 from service.store.source_names import sources_in_use
-from service.store.tables import assets, embeddings, faces, fingerprints, memberships
+from service.store.tables import assets, embeddings, faces, fingerprints, memberships, reference_vectors
 
 _IN_USE, _COMING, _COMING_SINCE = "space", "coming_space", "coming_space_since"
 LONGEST_WAIT = timedelta(days=14)
@@ -177,6 +177,7 @@ def use_space(tx: Connection, space: str, plan: GroupingPlan, now: datetime, dec
     tx.execute(delete(memberships))
     tx.execute(delete(faces).where(faces.c.space.not_in(kept)))
     tx.execute(delete(embeddings).where(embeddings.c.space.not_in(kept)))
+    tx.execute(delete(reference_vectors).where(reference_vectors.c.space.not_in(kept)))
     apply_grouping(tx, plan, now)
     write_value(tx, _IN_USE, space)
     write_value(tx, _COMING, None)

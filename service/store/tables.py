@@ -446,6 +446,47 @@ decisions = Table(
     sqlite_autoincrement=True,
 )
 
+# Pictures of people that are in no library. A decision says whom each shows; one without is asked about in reviews. Files
+# are relative to <data>/references.
+reference_pictures = Table(
+    "reference_pictures",
+    metadata,
+    Column("reference_id", RowId, primary_key=True, autoincrement=True),
+    Column("digest", String(64), nullable=False),  # the SHA-256 of the display file
+    Column("sha256", String(64), nullable=False),  # of the picture that was sent
+    Column("x1", Float, nullable=False),  # the face, in upright pixels of that picture
+    Column("y1", Float, nullable=False),
+    Column("x2", Float, nullable=False),
+    Column("y2", Float, nullable=False),
+    Column("area_x1", Float, nullable=False),  # the square that the display file shows, in the same pixels
+    Column("area_y1", Float, nullable=False),
+    Column("area_x2", Float, nullable=False),
+    Column("area_y2", Float, nullable=False),
+    Column("sent_for", Integer, nullable=False),  # the identity that the sender named
+    Column("rival", Integer),  # the identity that it resembled as well when it was sent
+    Column("display", Text, nullable=False),
+    Column("aligned", Text),  # None until it is embedded
+    Column("original", Text),  # None unless it was to be kept
+    Column("made_at", Instant, nullable=False),
+    Index("ix_reference_pictures_digest", "digest", unique=True),
+    sqlite_autoincrement=True,
+)
+
+# The vectors and measures of the faces in reference pictures, of each space.
+reference_vectors = Table(
+    "reference_vectors",
+    metadata,
+    Column("reference_id", RowId, ForeignKey("reference_pictures.reference_id", ondelete="CASCADE"), primary_key=True),
+    Column("space", String(64), primary_key=True),
+    Column("vector", LargeBinary, nullable=False),  # float32, little-endian, unit length
+    Column("det_score", Float, nullable=False),
+    Column("blur", Float, nullable=False),
+    Column("brightness", Float, nullable=False),
+    Column("contrast", Float, nullable=False),
+    Column("yaw", Float, nullable=False),
+    Column("quality", Float),
+)
+
 # The review queue: what a person should look at. It is computed anew by every grouping; answered items leave at once.
 review_items = Table(
     "review_items",
@@ -457,6 +498,7 @@ review_items = Table(
     Column("identity", Integer),
     Column("other", Integer),
     Column("face_id", RowId, ForeignKey("faces.face_id", ondelete="CASCADE")),  # of a question about one face
+    Column("reference_id", RowId),  # of a question about a reference picture
     Column("part", JSON, nullable=False),  # ids of the faces that an answer moves, and that are not the one above
     Column("sizes", JSON, nullable=False),  # how many faces each of the identities has
     Column("probability", Float, nullable=False),  # in [0, 1], that something is wrong

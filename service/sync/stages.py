@@ -20,6 +20,7 @@ from service.passes.context import PassContext
 from service.passes.counts import Counts, counts_of
 from service.passes.discover import Discover
 from service.passes.embed import Embed
+from service.passes.embed_references import embed_references
 from service.passes.group import Group, GroupCounts
 from service.passes.group_inputs.operating_points import points_in_use
 from service.passes.publish import Publish
@@ -142,7 +143,9 @@ class Stages:
     async def _erase_rest(self) -> None:
         """Erase what is left of forgotten people, where a decision was cut off before it did so."""
         context = self._context
-        erasing = Erasing(context.store, self._tree, context.crops_dir, context.clock, context.turns)
+        erasing = Erasing(
+            context.store, self._tree, context.crops_dir, context.references, context.clock, context.turns
+        )
         await erasing.finish(MADE_BY)
 
     async def _open_publish(self) -> Publish:
@@ -176,6 +179,7 @@ class Stages:
         embed = Embed(context, chosen, self._pool, staging, self._metrics, configured=self._sources)
         with adding_up(counts, "embed", embed.counts):
             await embed.run()
+            await embed_references(context, self._pool)
         if embed.away:  # grouping waits for pictures that are only late, so that numbers do not depend on it
             raise together({**refused, **embed.away}, of=len(names))
         return info

@@ -24,6 +24,7 @@ from immich_facesets.moderation.decisions import (
     NotForSets,
     OfAge,
     Part,
+    ReferencePicture,
     Reject,
     Seen,
     Split,
@@ -58,5 +59,6 @@ ONE_OF_EACH: list[Decision] = [
     BirthDate(identity=1, birth_date="2010-05-01"),
     Minor(identity=1),
     Cover(identity=1, face=face(1)),
+    ReferencePicture("2" * 64, face(1), identity=1),
     Undo(decision=1),
 ]

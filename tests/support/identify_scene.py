@@ -1,13 +1,17 @@
 """Identification over a real store, with an embedder that is faked at the wire: each picture is a list of people."""
 
+import hashlib
+import io
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import httpx
 import msgspec
+import numpy as np
 from builders import INFO, RECIPE, face_answer, unit_like
 from moderated_library import Moderated
+from PIL import Image
 from web_scene import invented_thresholds
 
 from immich_facesets import wire
@@ -36,6 +40,7 @@ class FakeEmbedder:
     refusal: httpx.Response | None = None
     is_down: bool = False
     asked: list[bytes] = field(default_factory=list)
+    cut: dict[bytes, wire.FaceAnswer] = field(default_factory=dict)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         if self.is_down:
@@ -46,8 +51,27 @@ class FakeEmbedder:
         self.asked.append(request.content)
         if self.refusal is not None:
             return self.refusal
+        if request.content in self.cut:  # a square that was cut around a face, sent again
+            return _packed(self._in_square(self.cut[request.content]))
         people = msgspec.json.decode(request.content, type=list[int])
-        return _packed(wire.FacesAnswer(space=self.space, width=4000, height=3000, faces=_faces(people)))
+        faces = _faces(people)
+        if "crops" in request.url.params:
+            faces = tuple(self._with_crop(face, people) for face in faces)
+        return _packed(wire.FacesAnswer(space=self.space, width=4000, height=3000, faces=faces))
+
+    def _with_crop(self, face: wire.FaceAnswer, people: Sequence[int]) -> wire.FaceAnswer:
+        box = face.face_box()
+        pad = box.width / 2
+        image = _square(f"{people} {box.x1}")
+        self.cut[image] = face
+        area = (box.x1 - pad, box.y1 - pad, box.x2 + pad, box.y2 + pad)
+        return msgspec.structs.replace(face, crop=wire.CropAnswer(image=image, area=area))
+
+    def _in_square(self, face: wire.FaceAnswer) -> wire.FacesAnswer:
+        """The same face, in the middle of the square that was cut around it; in another space it is another vector."""
+        vector = face.embedding if self.space == RECIPE.space else face.embedding[4:] + face.embedding[:4]
+        again = msgspec.structs.replace(face_answer(box=Box(16, 16, 48, 48)), embedding=vector)
+        return wire.FacesAnswer(space=self.space, width=64, height=64, faces=(again,))
 
 
 def _faces(people: Sequence[int]) -> tuple[wire.FaceAnswer, ...]:
@@ -57,6 +81,15 @@ def _faces(people: Sequence[int]) -> tuple[wire.FaceAnswer, ...]:
         box = Box(400.0 * place, 100, 400.0 * place + side, 100 + side)
         found.append(msgspec.structs.replace(face_answer(box=box), embedding=unit_like(person, PROBE + place)))
     return tuple(found)
+
+
+def _square(text: str) -> bytes:
+    """A small JPEG, another one for each text."""
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
+    noise = np.random.default_rng(seed).integers(0, 255, (8, 8, 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(noise).resize((64, 64)).save(stream, "JPEG", quality=90)
+    return stream.getvalue()
 
 
 def _packed(value: msgspec.Struct) -> httpx.Response:
@@ -72,6 +105,7 @@ class IdentifyScene:
     embedder: FakeEmbedder
     identify: Identify
     settings: Settings
+    pool: EmbedderPool
 
     @property
     def store(self) -> Store:
@@ -112,6 +146,6 @@ async def identifying(
     settings = settings or Settings()
     identify = Identify(store, settings, pool, answer_seconds=0.5 if embedder.is_down else 20)
     try:
-        yield IdentifyScene(library_of(store), embedder, identify, settings)
+        yield IdentifyScene(library_of(store), embedder, identify, settings, pool)
     finally:
         await pool.close()

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 from immich_facesets.assets import Person
 from immich_facesets.faces import Box
 from immich_facesets.grouping.plan import GroupingPlan, GroupingRules, plan_grouping
+from immich_facesets.grouping.references import with_references, without_references
 from immich_facesets.moderation.records import Author, Record, from_lines, to_lines
 from immich_facesets.moderation.requests import Request
 from immich_facesets.spaces import OperatingPoints
@@ -23,6 +24,7 @@ from service.store import (
     former_members,
     identities,
     moderation,
+    reference_pictures,
     runs,
     sources,
     spaces,
@@ -76,12 +78,16 @@ class Moderated:
     def plan(self) -> GroupingPlan:
         """The plan of a grouping of all faces."""
         read, space = self.store.read_now, RECIPE.space
-        return plan_grouping(
-            read(face_tables.face_table, space, INFO.dimension),
-            memberships=read(identities.all_memberships),
+        references = read(reference_pictures.reference_faces, space, INFO.dimension)
+        decided = read(decisions.constraints_now, space)
+        owners = references.owners(decided)
+        faces, placed = with_references(read(face_tables.face_table, space, INFO.dimension), references, decided)
+        plan = plan_grouping(
+            faces,
+            memberships={**read(identities.all_memberships), **owners},
             known=read(identities.all_known),
             assertions=read(identities.assertions, space),
-            constraints=read(decisions.constraints_now, space),
+            constraints=placed,
             thresholds=OperatingPoints(),
             rules=RULES,
             next_number=read(runs.highest_number) + 1,
@@ -89,6 +95,7 @@ class Moderated:
             incomplete=read(former_members.incomplete_identities, space),
             dissolved=read(former_members.dissolved_members, space),
         )
+        return without_references(plan, len(owners))
 
     def group(self) -> GroupingPlan:
         plan = self.plan()

@@ -8,14 +8,26 @@ import numpy as np
 
 from immich_facesets.calibration.thresholds import PointsInUse
 from immich_facesets.grouping.plan import Carried, FaceTable, GroupingPlan, GroupingRules, plan_grouping
+from immich_facesets.grouping.references import with_references, without_references
 from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.spaces import OperatingPoints
 from service.computation import compute
 from service.passes.context import PassContext
 from service.passes.group_inputs.operating_points import SpaceFacts, measure_points, points_in_use
 from service.passes.group_inputs.scope import basis_of, fresh_faces
-from service.store import births, contents, decisions, face_tables, faces, former_members, identities, runs, spaces
+from service.store import (
+    births,
+    contents,
+    decisions,
+    face_tables,
+    former_members,
+    identities,
+    reference_pictures,
+    runs,
+    spaces,
+)
 from service.store.database import Store
+from service.store.faces import dimension_of
 from service.store.named_values import Scope, read_scope
 
 NOTHING_CARRIED: Mapping[int, Carried] = MappingProxyType({})
@@ -64,26 +76,29 @@ async def decide(
     known = await store.read(identities.all_known)
     asserted = await store.read(identities.assertions, space.space)
     constraints: Constraints = await store.read(decisions.constraints_now, space.space)
+    references = await store.read(reference_pictures.reference_faces, space.space, space.dimension)
+    owners = references.owners(constraints)
     highest = await store.read(runs.highest_number)
     points, measured = await points_in_use(context, space), None
     born = await store.read(births.births_of_people)
     rules = settings.grouping_rules(table.picture_count)
-    basis = basis_of(space.space, points, rules, decided, born)
+    basis = basis_of(space.space, points, rules, decided, born, owners)
     before = await store.read(read_scope)
     fresh = fresh_faces(table.face_ids, before, basis, now, settings.full_listing_interval)
     if fresh is None:
         measured = await measure_points(context, space, table, asserted, constraints)
         points = measured.points
-        basis = basis_of(space.space, points, rules, decided, born)
+        basis = basis_of(space.space, points, rules, decided, born, owners)
     incomplete, dissolved = await _absent(store, space.space, carried, is_another_space=is_another_space)
     whole_at = now if fresh is None or before is None else before.whole_at
+    faces, placed = with_references(table, references, constraints)
     plan = await compute(
         plan_grouping,
-        table,
-        memberships=memberships,
+        faces,
+        memberships={**memberships, **owners},
         known=known,
         assertions=asserted,
-        constraints=constraints,
+        constraints=placed,
         thresholds=points,
         rules=rules,
         next_number=highest + 1,
@@ -93,6 +108,7 @@ async def decide(
         fresh=fresh,
         blank=space.blank,
     )
+    plan = without_references(plan, len(owners))
     scope = Scope(basis, int(table.face_ids.max(initial=0)), whole_at)
     return Decided(plan, table, points, rules, measured, scope)
 
@@ -116,5 +132,5 @@ async def space_in_use(context: PassContext) -> SpaceFacts:
     """Return the space of the identities, from the store; ``SetupError`` before the first grouping."""
     store = context.store
     used = await store.read(spaces.grouped_points)
-    dimension = await store.read(faces.dimension_of, used.space)
+    dimension = await store.read(dimension_of, used.space)
     return SpaceFacts(used.space, used.family, dimension, used.stated, used.blank)

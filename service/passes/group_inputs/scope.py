@@ -24,13 +24,16 @@ def basis_of(
     rules: GroupingRules,
     decided: int,
     born: Mapping[PersonKey, tuple[str, ...]],
+    references: Mapping[int, int] = {},
 ) -> str:
     """
     Return a digest of all inputs of a grouping except the faces.
 
-    ``decided`` is the id of the last decision, ``born`` are the birth dates of the sources' people.
+    ``decided`` is the id of the last decision, ``born`` are the birth dates of the sources' people. ``references``: the
+    identity of each reference picture that counts.
     """
-    inputs = msgspec.json.encode((space, asdict(points), asdict(rules), decided, sorted(born.items())))
+    placed = [sorted(references.items())] if references else []  # none: the digest is that of earlier versions
+    inputs = msgspec.json.encode((space, asdict(points), asdict(rules), decided, sorted(born.items()), *placed))
     return hashlib.sha256(inputs).hexdigest()[:16]
 
 

@@ -1,25 +1,24 @@
 """The answer to a picture: its faces from the embedder, compared with the bank."""
 
-import asyncio
 from collections.abc import Sequence
 
 import numpy as np
 
-from immich_facesets.errors import SetupError, TransientError
 from immich_facesets.face_requests import FacesRequest
 from immich_facesets.identification.answers import Candidate, Identification, identify
-from immich_facesets.wire import FaceAnswer, FacesAnswer
+from immich_facesets.identification.rivalry import rival_of
+from immich_facesets.wire import FaceAnswer
 from service.computation import compute
+from service.embedders.answers import ANSWER_SECONDS, faces_within, refuse_other_space
 from service.embedders.pool import EmbedderPool
 from service.reports.identification.known_exemplars import Known, KnownExemplars
 from service.settings import Settings
+from service.store.browsing.identity_details import survivor
 from service.store.database import Store
+from service.store.spaces import active_space
 from service.web.library import identify as shown
 from service.web.library.addresses import identity_address
 from service.web.library.faces import Edges
-
-ANSWER_SECONDS = 60.0
-"""How long a caller waits for the embedder, which may have pictures of a sync in hand."""
 
 
 class Identify:
@@ -29,6 +28,7 @@ class Identify:
         self, store: Store, settings: Settings, pool: EmbedderPool, *, answer_seconds: float = ANSWER_SECONDS
     ) -> None:
         self._answer_seconds = answer_seconds
+        self._store = store
         self._settings = settings
         self._pool = pool
         self._exemplars = KnownExemplars(store, settings)
@@ -41,12 +41,9 @@ class Identify:
         grouped yet, or the embedder's vectors cannot be compared with those of the library.
         """
         known = await self._exemplars.now()
-        found = await self._faces(picture)
-        if found.space != known.space:
-            raise SetupError(
-                f"the embedder serves another space ({found.space}) than the people ({known.space}), and their vectors cannot "
-                "be compared: 'immich-facesets status' says how far re-embedding is; otherwise give it its former models back"
-            )
+        request = FacesRequest(face_short=self._settings.min_face_short)
+        found = await faces_within(self._pool, picture, request, self._answer_seconds)
+        refuse_other_space(found.space, known.space)
         faces = sorted(found.faces, key=lambda face: -face.face_box().area)
         told = await compute(_identified, known, faces, limit) if faces else ()
         return shown.IdentifyAnswer(
@@ -56,17 +53,28 @@ class Identify:
             faces=tuple(self._shown(face, one, known) for face, one in zip(faces, told, strict=True)),
         )
 
-    async def _faces(self, picture: bytes) -> FacesAnswer:
-        try:
-            async with asyncio.timeout(self._answer_seconds):
-                if not self._pool.is_open:
-                    await self._pool.open()
-                return await self._pool.faces(picture, FacesRequest(face_short=self._settings.min_face_short))
-        except TimeoutError as error:
-            raise TransientError(
-                f"the embedder gave no answer within {self._answer_seconds:g} seconds: it is down, or busy with a sync",
-                retry_after=30,
-            ) from error
+    async def rival(self, face: FaceAnswer, space: str, number: int | None) -> int | None:
+        """
+        Return another identity that a face resembles as well as the one with this number (None: a new person).
+
+        None before the first grouping, when nobody is known.
+        """
+        active = await self._store.read(active_space)
+        if active is None:
+            return None
+        refuse_other_space(space, active)
+        known = await self._exemplars.now()
+        own = None if number is None else await self._store.read(survivor, number)
+        return await compute(
+            lambda: rival_of(
+                known.bank,
+                face.vector(),
+                own,
+                match=known.points.match,
+                margin=self._settings.grouping_rules(0).margin,
+                left_out=known.people.hidden,
+            )
+        )
 
     def _shown(self, face: FaceAnswer, told: Identification, known: Known) -> shown.IdentifiedFace:
         box, measures = face.face_box(), face.quality

@@ -95,7 +95,7 @@ class KnownExemplars:
 
     async def _read(self, some: Mapping[int, MembersVersion], people: KnownPeople, outlier: float) -> None:
         members = await self._store.read(
-            members_for_exemplars, list(some), people.used.space, self._settings.gate, people.placed.faces
+            members_for_exemplars, list(some), people.used.space, self._settings.gate, people.placed
         )
         chosen = await compute(_chosen, members, outlier)
         for number, one in some.items():

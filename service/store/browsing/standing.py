@@ -14,7 +14,7 @@ from service.store.tables import decisions, faces
 
 _OF_FACES_ALONE = (
     "move", "confirm", "reject", "split", "keep_apart", "allow_together", "of_age", "not_a_face", "not_for_sets", "later",
-    "erased",
+    "erased", "reference",
 )  # fmt: skip
 """Kinds of decisions, of which there are many, that say nothing of an identity as a whole."""
 

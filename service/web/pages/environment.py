@@ -13,8 +13,8 @@ from service.web import formatting, histogram
 from service.web.context import CONTEXT
 from service.web.pages import static_files
 from service.web.pages.shell import NAVIGATION
-from service.web.run_words import came_of, kind_words
 from service.web.pages.static_files import STATIC, read_static
+from service.web.run_words import came_of, kind_words
 
 FOLDER = Path(__file__).parents[1] / "templates"
 SHOWN_FAILURES = 20
@@ -50,7 +50,6 @@ def install_pages(app: web.Application) -> None:
         "base": base,
         "static": lambda name: f"{base}/static/{files.version}/{files.paths[name].name}",
         "stage_words": formatting.STAGE_WORDS,
-        "stage_state": formatting.stage_state,
         "circuit_states": formatting.CIRCUIT_STATES,
         "chart_of": histogram.chart_of,
         "chart_size": (histogram.WIDTH, histogram.HEIGHT),

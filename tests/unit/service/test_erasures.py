@@ -12,6 +12,7 @@ from immich_facesets.exports.manifests import json_bytes
 from immich_facesets.moderation.requests import ForgetPerson
 from service.files.export_tree import ExportTree
 from service.files.picture_turns import PictureTurns
+from service.files.references import ReferenceFolder
 from service.moderation.erasures import Erasing
 from service.store import erasures, exports, named_values
 from service.store.database import Store
@@ -30,8 +31,12 @@ class Exported:
     crops: Path
     tree: ExportTree
 
+    @property
+    def references(self) -> ReferenceFolder:
+        return ReferenceFolder(self.crops.with_name("references"))
+
     def erasing(self, *, has_tree: bool = True) -> Erasing:
-        return Erasing(self.library.store, self.tree if has_tree else None, self.crops, lambda: NOON)
+        return Erasing(self.library.store, self.tree if has_tree else None, self.crops, self.references, lambda: NOON)
 
     def directories(self) -> set[str]:
         return {directory for directory, _ in self.tree.manifests()}
@@ -99,7 +104,7 @@ async def test_her_directories_go_with_all_that_is_in_them_and_others_come_back_
 
 async def test_the_crops_of_a_picture_that_a_sync_reads_stay_until_the_next_one(exported: Exported) -> None:
     turns = PictureTurns()
-    erasing = Erasing(exported.library.store, exported.tree, exported.crops, lambda: NOON, turns)
+    erasing = Erasing(exported.library.store, exported.tree, exported.crops, exported.references, lambda: NOON, turns)
     async with turns.of(f"{6:064x}"):
         assert "a sync reads 1 of the pictures now" in await erasing.finish("sync")
         assert [path.name[:64] for path in sorted(exported.crops.glob("*/*.jpg"))] == [f"{1:064x}", f"{6:064x}"]

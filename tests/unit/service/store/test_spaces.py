@@ -26,9 +26,10 @@ from immich_facesets.grouping.nearly_there import NearlyThere
 from immich_facesets.grouping.plan import GroupingPlan, Join, Link
 from immich_facesets.imports.plan import ImportOutcome, ImportPlan, PlannedSet
 from immich_facesets.imports.sorted_faces import SortedFace, SortedSet
+from immich_facesets.moderation.constraints import Constraints
 from immich_facesets.moderation.decisions import FaceRef, Lock, Reject
 from immich_facesets.moderation.effects import Effect
-from immich_facesets.moderation.records import Line
+from immich_facesets.moderation.records import Author, Line
 from immich_facesets.moderation.requests import FaceSelection, LockIdentity
 from immich_facesets.quality.landmarks import Enriched
 from immich_facesets.quality.pose import Pose
@@ -67,6 +68,9 @@ from service.store import (
     past_people,
     picture_copies,
     placed_pictures,
+    reference_pictures,
+    reference_questions,
+    references,
     review_items,
     runs,
     selections,
@@ -164,7 +168,12 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     export_folder.directories_of_barred: (),
     export_folder.is_first_export: (),
     exemplars.known_people: (),
-    exemplars.members_for_exemplars: ([1], RECIPE.space, Gate(), {1}),
+    exemplars.members_for_exemplars: (
+        [1],
+        RECIPE.space,
+        Gate(),
+        exemplars.PlacedFaces(frozenset({1}), {}, ()),
+    ),
     export_folder.knows_people: (),
     failures.items_at_crash: ("embed",),
     failures.list_failures: (),
@@ -192,6 +201,14 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     former_members.incomplete_identities: (RECIPE.space,),
     placed_pictures.placed_pictures: (RECIPE.space,),
     placed_pictures.exportable_faces: (RECIPE.space,),
+    reference_pictures.embedded_references: (RECIPE.space, {"d" * 64: 1}),
+    reference_pictures.known_references: ([1],),
+    reference_pictures.ids_of: (["d" * 64],),
+    reference_pictures.reference_faces: (RECIPE.space, 512),
+    reference_pictures.reference_files: (),
+    reference_pictures.waiting_pictures: (RECIPE.space,),
+    reference_questions.open_references: (Constraints(),),
+    references.references_of: (1,),
     runs.last_runs: (),
     runs.one_run: (1,),
     sources.absent_people: ("anna", ["p2"]),
@@ -273,6 +290,7 @@ PARTS = {
     "account_of",
     "faces_there",
     "open_erasures",
+    "added_under",
     "pictures_to_erase",
     "directories_to_erase",
     "recorded_directories",
@@ -308,6 +326,7 @@ CHANGES = {
     "write_value write_ended_sessions write_scope forget_scope write_last_complete_sync write_thresholds write_nearly_there write_partings record_failure record_crash clear clear_places forget_gone apply_grouping begin_run end_run",
     "record_batch decide decide_once keep_answer write_queue drop_settled apply_step write_members attach_to move_eras follow_settings import_decisions",
     "remember_forgotten forget_person forget_findings replace_record record_erased_pictures record_erased_directory record_erased_folder end_erasures add_directories_to_erase forget_directories_to_erase write_ledger scrub_ledger",
+    "add_reference insert_picture insert_vector record_vector drop_pictures ask_about",
     "retry_above_limits announce_space use_space mark_unasked rename_source begin_reading_faces finish_reading_faces record_no_faces make_due see_again record_unlisted forget_unlisted record_import record_eras carry_eras",
 }
 
@@ -379,6 +398,11 @@ def fill(store: Store) -> None:
         evidence=((1,),),
     )
     store.write_now(review_items.write_queue, [doubt])
+    kept = reference_pictures.KeptPicture(
+        "d" * 64, FaceRef("e" * 64, Box(1, 1, 9, 9)), Box(0, 0, 10, 10), "ee/file.jpg"
+    )
+    sent = references.SentReference(kept, RECIPE.space, face_answer(3))
+    store.write_now(references.add_reference, sent, 1, Author("anna", "api"), NOON)
     entry = {"faces": 1, "identity": 1}
     store.write_now(exports.record_export, "faceset_001", digest="d", entry=entry, identity=1, made_by="sync", now=NOON)
 
@@ -389,6 +413,7 @@ def fill_other(store: Store) -> None:
     for item, seed in ((ANNA, 11), (BEN, 12), (NEW, 13)):
         found = face_answer(seed, box=Box(110, 105, 305, 302)), face_answer(seed + 20, box=Box(600, 600, 760, 780))
         store.write_now(contents.record_content, content(item, *found, recipe=OTHER), NOON)
+    store.write_now(reference_pictures.record_vector, 1, OTHER.space, face_answer(14), None)
 
 
 def test_every_question_to_the_store_is_among_those_that_are_asked() -> None:

@@ -21,6 +21,7 @@ from immich_facesets.errors import RequestError, SetupError
 from immich_facesets.moderation.records import Author
 from immich_facesets.moderation.requests import LockIdentity, NameIdentity
 from service.files.export_tree import ExportTree
+from service.files.references import ReferenceFolder
 from service.moderation.over_api import ApiDecisions
 from service.moderation.over_api import kept_answers as kept
 from service.reports.library import library_reads
@@ -68,7 +69,11 @@ def scene_of(library: Moderated, folder: Path) -> Scene:
     scene.library = library_reads(library.store, own, scene.board)
     scene.answers = kept(library.store, lambda: NOON)
     scene.decisions = ApiDecisions(
-        library.store, ExportTree(own.export_dir), own.data_dir / "crops", lambda: NOON
+        library.store,
+        ExportTree(own.export_dir),
+        own.data_dir / "crops",
+        ReferenceFolder(own.data_dir / "references"),
+        lambda: NOON,
     ).calls()
     return scene
 

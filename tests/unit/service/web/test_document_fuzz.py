@@ -22,6 +22,7 @@ from web_scene import ANY_PORT, BEARER, busy_scene, invented_thresholds
 from immich_facesets.moderation.decisions import Ignore, Label, Lock, Merge, Part, Undo
 from immich_facesets.runtime.listen_address import Listen
 from service.files.export_tree import ExportTree
+from service.files.references import ReferenceFolder
 from service.moderation.over_api import ApiDecisions
 from service.reports.library import library_reads
 from service.settings import Settings
@@ -203,7 +204,13 @@ def check_document(folder: Path, count: int) -> None:
         own = Settings(data_dir=folder, export_dir=folder / "exports")
         scene.library = library_reads(store, own, scene.board)
         own.export_dir.mkdir()
-        scene.decisions = ApiDecisions(store, ExportTree(own.export_dir), own.data_dir / "crops", lambda: NOW).calls()
+        scene.decisions = ApiDecisions(
+            store,
+            ExportTree(own.export_dir),
+            own.data_dir / "crops",
+            ReferenceFolder(own.data_dir / "references"),
+            lambda: NOW,
+        ).calls()
         statuses = set()
         with in_thread(serve_web(scene.context(), ANY_PORT)) as listen:
 
