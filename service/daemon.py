@@ -16,7 +16,8 @@ from immich_facesets.model_packs import pack_remark
 from immich_facesets.runtime.listen_address import Listen, check_exposure
 from immich_facesets.wire import Info
 from service.app import App, program_version
-from service.moderation.over_api import ApiDecisions, kept_answers
+from service.moderation.over_api import ApiDecisions, kept_answers, reference_calls
+from service.moderation.references import References
 from service.monitoring.event_loop_lag import EventLoopWatch
 from service.passes.fan_out import first_error
 from service.progress import JobKind
@@ -87,6 +88,10 @@ class Service:
         check_exposure(listen, SecretStr(token), token_name="FACESETS_TOKEN")  # noqa: S106 - the name of a setting
         pictures = WholePictures(app.context, app.sources, app.pool)
         await pictures.tidy()
+        identify = Identify(app.store, app.settings, app.pool)
+        references = References(
+            app.store, app.settings, app.pool, app.context.references, identify.rival, app.context.clock
+        )
         context = WebContext(
             board=app.board,
             library=library_reads(app.store, app.settings, app.board),
@@ -98,8 +103,9 @@ class Service:
                 app.context.clock,
                 app.context.turns,
             ).calls(),
+            references=reference_calls(references),
             answers=kept_answers(app.store, app.context.clock),
-            identify=Identify(app.store, app.settings, app.pool).answer,
+            identify=identify.answer,
             whole_picture=pictures.show,
             token=token,
             request_job=self.request_job,

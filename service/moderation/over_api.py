@@ -14,12 +14,13 @@ from service.files.picture_turns import PictureTurns
 from service.files.references import ReferenceFolder
 from service.moderation.decisions import withdraw_exports, withdraws
 from service.moderation.erasures import NOT_ALL_ERASED, Erasing
-from service.moderation.references import REFERENCE, tidy_references
+from service.moderation.references import REFERENCE, References, tidy_references
 from service.store.database import Store
 from service.store.decided_once import decide_once, decided_under, preview_after
 from service.store.kept_answers import Key, keep_answer, kept_answer
 from service.store.moderation import MadeDecisions
 from service.web.library.decisions import DecisionCalls, DecisionsAnswer, KeptAnswers, Preview, WriteKey
+from service.web.library.references import ReferenceAdded, ReferenceCalls, SentPicture
 
 log = structlog.get_logger(__name__)
 
@@ -96,6 +97,26 @@ class ApiDecisions:
             log.warning("exports_not_withdrawn", decisions=list(made.decisions), message=str(error))
             return _answer(made, f"decided, but exports may be there still: {error}. The next sync removes them")
         return _answer(made)
+
+
+def reference_calls(references: References) -> ReferenceCalls:
+    """Return the calls behind the routes that add reference pictures."""
+
+    async def add(sent: SentPicture) -> ReferenceAdded | None:
+        added = await references.add(
+            sent.picture,
+            sent.person,
+            Author(MADE_BY, "api", sent.reason),
+            box=sent.box,
+            keeps_original=sent.keeps_original,
+            key=None if sent.key is None else Key(sent.key.text, sent.key.digest),
+            after=sent.after,
+        )
+        if added is None:
+            return None
+        return ReferenceAdded(id=added.reference, identity=added.identity, rival=added.rival, done=_answer(added.done))
+
+    return ReferenceCalls(add=add, last=references.last_decision)
 
 
 def _answer(made: MadeDecisions, remark: str = "") -> DecisionsAnswer:

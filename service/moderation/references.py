@@ -5,7 +5,7 @@ from datetime import datetime
 
 import structlog
 
-from immich_facesets.errors import ItemError, RequestError
+from immich_facesets.errors import ItemError
 from immich_facesets.face_requests import FacesRequest
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.moderation.records import Author
@@ -20,6 +20,7 @@ from service.store import decisions, reference_pictures, references, spaces
 from service.store.database import Store
 from service.store.kept_answers import Key
 from service.store.references import AddedReference, SentReference, StoredReference
+from service.web.library.references import SeveralFacesError
 
 log = structlog.get_logger(__name__)
 
@@ -32,17 +33,6 @@ A function of a face, its space and an identity (None: a new person).
 
 It returns another identity that the face resembles as well, if there is one.
 """
-
-
-class SeveralFacesError(RequestError):
-    """The picture has several faces, and the caller does not say which of these ``boxes`` is the person's."""
-
-    def __init__(self, boxes: Sequence[Box]) -> None:
-        super().__init__(
-            f"{len(boxes)} faces are in this picture: say which is the person's, by its box X1,Y1,X2,Y2: "
-            + "; ".join(f"{box.x1:.0f},{box.y1:.0f},{box.x2:.0f},{box.y2:.0f}" for box in boxes)
-        )
-        self.boxes = tuple(boxes)
 
 
 class References:

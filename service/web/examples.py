@@ -6,6 +6,7 @@ from msgspec.structs import asdict as _asdict
 from msgspec.structs import replace as _replace
 
 from immich_facesets.exports import identities_file as _identities_file
+from immich_facesets.faces import Box as _Box
 from immich_facesets.moderation.effects import Change as _Change
 from immich_facesets.moderation.effects import Effect as _Effect
 from immich_facesets.review.answers import answers_of as _answers_of
@@ -19,6 +20,7 @@ from service.web.library import facesets as _facesets
 from service.web.library import identify as _identify
 from service.web.library import identities as _identities
 from service.web.library import proposals as _proposals
+from service.web.library import references as _references
 from service.web.library import review as _review
 from service.web.library import service as _service
 from service.web.problems import problem_of as _problem_of
@@ -334,6 +336,37 @@ LEDGER = _facesets.LedgerAnswer(
             made_at=_THEN,
         ),
     )
+)
+_REFERENCE = _references.ReferenceShown(
+    id=5,
+    identity=3,
+    rival=None,
+    state="used",
+    sha256=_PICTURE,
+    box=_FACE.box,
+    display=f"/api/reference-pictures/{_PICTURE}.{_CROP}.jpg",
+    aligned=f"/api/reference-pictures/{_PICTURE}.{'d5' * 32}.jpg",
+    has_original=False,
+    made_at=_THEN,
+)
+REFERENCES = _references.ReferencesAnswer(references=(_REFERENCE,))
+REFERENCE_ADDED = _references.ReferenceAdded(
+    id=5,
+    identity=3,
+    rival=None,
+    done=_decisions.DecisionsAnswer(
+        decisions=(18,), kinds=("reference",), effect=_Effect(settings=((3, "reference"),))
+    ),
+)
+SEVERAL_FACES = _references.FacesProblem(
+    **_asdict(
+        _problem_of(
+            409,
+            str(_references.SeveralFacesError((_Box(812, 300, 1010, 561), _Box(100, 310, 280, 560)))),
+            "several_faces",
+        )
+    ),
+    boxes=(_FACE.box, _faces.Edges(x1=100.0, y1=310.0, x2=280.0, y2=560.0)),
 )
 SOURCES = _service.SourcesAnswer(
     sources=(

@@ -21,6 +21,7 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "face": _NUMBER | {"maximum": MOST_ID, "description": "the id of a face", "examples": [512]},
     "job": _NUMBER | {"description": "the number of a job", "examples": [41]},
     "decision": _NUMBER | {"description": "the id of a decision", "examples": [17]},
+    "reference": _NUMBER | {"description": "the id of a reference picture", "examples": [5]},
     "sha256": {
         "type": "string",
         "pattern": "^[0-9a-f]{64}$",

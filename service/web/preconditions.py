@@ -16,12 +16,17 @@ IDEMPOTENCY_KEY = Header(
 IF_MATCH = Header("If-Match", "the ETags of the identities that change: a 412 where one is not as the caller saw it")
 
 
-async def key_of(request: web.Request) -> WriteKey | None:
-    """Return the key of a request; None without one, ``RequestError`` (400) for one that is empty, long or strange."""
+async def key_of(request: web.Request, body: bytes | None = None) -> WriteKey | None:
+    """
+    Return the key of a request; None without one, ``RequestError`` (400) for one that is empty, long or strange.
+
+    ``body``: what was asked, where it is more than the body or was read already.
+    """
     given = request.headers.getall(IDEMPOTENCY_KEY.name, [])
     if not given:
         return None
     if len(given) > 1 or re.fullmatch(r"[\x21-\x7e]{1,255}", given[0]) is None:
         raise RequestError("one Idempotency-Key has 1 to 255 characters of ASCII without blanks", status=400)
-    asked = b"\n".join((request.method.encode(), request.path.encode("utf-8", "replace"), await request.read()))
+    asked = await request.read() if body is None else body
+    asked = b"\n".join((request.method.encode(), request.path.encode("utf-8", "replace"), asked))
     return WriteKey(given[0], hashlib.sha256(asked).hexdigest())

@@ -10,6 +10,7 @@ from service.web import examples
 from service.web.library.decisions import DecisionCalls, KeptAnswers, Preview
 from service.web.library.identify import IdentifyAnswer
 from service.web.library.reads import LibraryReads
+from service.web.library.references import ReferenceCalls
 
 T = TypeVar("T")
 
@@ -59,6 +60,11 @@ async def invented_picture(sha256: str) -> bytes | None:
     return IMAGE if sha256 == "3a" * 32 else None
 
 
+def invented_references() -> ReferenceCalls:
+    """Reference pictures that are added at once, and kept nowhere."""
+    return ReferenceCalls(add=_always(examples.REFERENCE_ADDED), last=_always(17))
+
+
 def no_answers() -> KeptAnswers:
     """Nothing was answered before, and nothing is kept."""
     return KeptAnswers(known=_always(None), keep=_always(None))
@@ -79,6 +85,8 @@ def invented_reads() -> LibraryReads:
         similar=_always(examples.SIMILAR),
         parts=_always(examples.PARTS),
         identities_file=_always(msgspec.json.encode(examples.IDENTITIES_FILE)),
+        references=_always(examples.REFERENCES),
+        reference_picture=_always(IMAGE),
         history=_always(examples.HISTORY),
         decisions=_always(examples.DECISIONS),
         decision=_below(examples.DECISIONS.decisions[0]),

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from aiohttp import ClientSession, CookieJar
-from invented_reads import invented_decisions, invented_identification, invented_picture, invented_reads, no_answers
+from invented_reads import (
+    invented_decisions,
+    invented_identification,
+    invented_picture,
+    invented_reads,
+    invented_references,
+    no_answers,
+)
 
 from immich_facesets.calibration.thresholds import BIN_WIDTH, BINS, Evidence, PointsInUse, Thresholds, in_use, shifted
 from immich_facesets.runtime.listen_address import Listen
@@ -20,6 +27,7 @@ from service.web.context import Begun, WebContext
 from service.web.library.decisions import DecisionCalls, KeptAnswers
 from service.web.library.identify import IdentifyAnswer
 from service.web.library.reads import LibraryReads
+from service.web.library.references import ReferenceCalls
 from service.web.login_links import LoginLinks
 from service.web.parameters import PATH_PARAMETERS
 from service.web.schemas import (
@@ -154,6 +162,7 @@ class Scene:
     decisions: DecisionCalls = field(default_factory=invented_decisions)
     identify: Callable[[bytes, int], Awaitable[IdentifyAnswer]] = invented_identification
     picture: Callable[[str], Awaitable[bytes | None]] = invented_picture
+    references: ReferenceCalls = field(default_factory=invented_references)
     answers: KeptAnswers = field(default_factory=no_answers)
     facts: StatusFacts = field(default_factory=StatusFacts)
     readiness: Readiness = field(default_factory=Readiness)
@@ -206,6 +215,7 @@ class Scene:
             board=self.board,
             library=self.library,
             decisions=self.decisions,
+            references=self.references,
             answers=self.answers,
             identify=self.identify,
             token=token,

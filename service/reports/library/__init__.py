@@ -1,6 +1,6 @@
 """The library as the API shows it: one read of the store for each question, and values of ``service.web``."""
 
-from service.passes.context import CROPS_FOLDER
+from service.passes.context import CROPS_FOLDER, REFERENCES_FOLDER
 from service.progress import ProgressBoard
 from service.reports.library.faces import FaceReads
 from service.reports.library.facesets import FacesetReads
@@ -8,6 +8,7 @@ from service.reports.library.identities import IdentityReads
 from service.reports.library.known_figures import KnownFigures
 from service.reports.library.pictures import PictureReads
 from service.reports.library.proposals import Proposals
+from service.reports.library.references import ReferenceReads
 from service.reports.library.review import ReviewReads
 from service.reports.library.service import ServiceReads
 from service.settings import Settings
@@ -36,6 +37,8 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
         similar=identities.similar,
         parts=identities.parts,
         identities_file=figures.identities_file,
+        references=ReferenceReads(store, base).of_identity,
+        reference_picture=PictureReads(settings.data_dir / REFERENCES_FOLDER).crop,
         history=identities.history,
         decisions=identities.decisions,
         decision=identities.decision,

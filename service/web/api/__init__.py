@@ -9,6 +9,7 @@ from service.web.api import (
     jobs,
     operations,
     pictures,
+    references,
     review,
     service,
 )
@@ -21,6 +22,7 @@ ROUTES: tuple[Route, ...] = (
     *identify.ROUTES,
     *pictures.ROUTES,
     *facesets.ROUTES,
+    *references.ROUTES,
     *decisions.ROUTES,
     *jobs.ROUTES,
     *review.ROUTES,

@@ -42,7 +42,7 @@ async def get_decision(request: web.Request) -> web.StreamResponse:
 async def post_decisions(small: web.Request) -> web.StreamResponse:
     request = with_room(small)
     question = await read_json(request, DecisionsQuestion)
-    return await _decide(request, question.decisions, question.reason)
+    return await decide(request, question.decisions, question.reason)
 
 
 async def post_preview(request: web.Request) -> web.StreamResponse:
@@ -53,22 +53,22 @@ async def post_preview(request: web.Request) -> web.StreamResponse:
 async def post_undo(request: web.Request) -> web.StreamResponse:
     number, question = number_in(request, "decision"), await read_json(request, UndoQuestion)
     undo = UndoDecision(decision=number, even_if_locked=question.even_if_locked)
-    return await _decide(request, [undo], question.reason)
+    return await decide(request, [undo], question.reason)
 
 
 async def post_redo(request: web.Request) -> web.StreamResponse:
     number, question = number_in(request, "decision"), await read_json(request, UndoQuestion)
     redo = RedoDecision(decision=number, even_if_locked=question.even_if_locked)
-    return await _decide(request, [redo], question.reason)
+    return await decide(request, [redo], question.reason)
 
 
-async def _decide(request: web.Request, requests: Sequence[Request], reason: str) -> web.StreamResponse:
+async def decide(request: web.Request, requests: Sequence[Request], reason: str) -> web.StreamResponse:
     """Make decisions once under their key, and only about identities that are as the caller saw them."""
     seen = None if request.if_match is None else {tag.value for tag in request.if_match if not tag.is_weak}
     return answer_of(await decide(request, requests, author_of("api", reason), await key_of(request), seen))
 
 
-_DECIDED = Answer("What was changed", body=DecisionsAnswer, example=examples.DECIDED)
+DECIDED = Answer("What was changed", body=DecisionsAnswer, example=examples.DECIDED)
 _REFUSED = {
     400: Answer("Not a valid request; the message names the field", body=ErrorBody),
     404: Answer("No such identity, face or decision", body=ErrorBody),
@@ -77,7 +77,7 @@ _REFUSED = {
     423: Answer("A locked identity would change", body=ErrorBody),
     503: NOT_AVAILABLE,
 }
-_NOT_DONE = _REFUSED | {
+NOT_DONE = _REFUSED | {
     412: Answer("An identity is not as the caller saw it", body=ChangedProblem, example=examples.CHANGED),
     422: Answer("The key was used for another request", body=ErrorBody),
 }
@@ -113,7 +113,7 @@ ROUTES = (
         summary="Make decisions: all of them, or none",
         question=DecisionsQuestion,
         headers=(IDEMPOTENCY_KEY, IF_MATCH),
-        answers=_NOT_DONE | {200: _DECIDED},
+        answers=NOT_DONE | {200: DECIDED},
     ),
     Route(
         method="POST",
@@ -130,7 +130,7 @@ ROUTES = (
         summary="Take a decision back, with those that were made in one step with it",
         question=UndoQuestion,
         headers=(IDEMPOTENCY_KEY, IF_MATCH),
-        answers=_NOT_DONE | {200: _DECIDED},
+        answers=NOT_DONE | {200: DECIDED},
     ),
     Route(
         method="POST",
@@ -139,6 +139,6 @@ ROUTES = (
         summary="Bring an undone decision back",
         question=UndoQuestion,
         headers=(IDEMPOTENCY_KEY, IF_MATCH),
-        answers=_NOT_DONE | {200: _DECIDED},
+        answers=NOT_DONE | {200: DECIDED},
     ),
 )

@@ -47,7 +47,7 @@ async def get_identities_file(request: web.Request) -> web.StreamResponse:
 
 async def get_identity(request: web.Request) -> web.StreamResponse:
     number = number_in(request, "number")
-    if (merged := await _merged(request, number)) is not None:
+    if (merged := await redirect_if_merged(request, number)) is not None:
         return merged
     found = await request.app[CONTEXT].library.identity(number)
     if found is None:
@@ -61,7 +61,7 @@ async def get_identity_faces(request: web.Request) -> web.StreamResponse:
 
 async def get_identity_eras(request: web.Request) -> web.StreamResponse:
     number = number_in(request, "number")
-    if (merged := await _merged(request, number)) is not None:
+    if (merged := await redirect_if_merged(request, number)) is not None:
         return merged
     return json_answer(await request.app[CONTEXT].library.eras(number))
 
@@ -87,7 +87,7 @@ async def get_similar_faces(request: web.Request) -> web.StreamResponse:
 
 async def get_identity_parts(request: web.Request) -> web.StreamResponse:
     number = number_in(request, "number")
-    if (merged := await _merged(request, number)) is not None:
+    if (merged := await redirect_if_merged(request, number)) is not None:
         return merged
     return json_answer(await request.app[CONTEXT].library.parts(number))
 
@@ -101,12 +101,12 @@ async def _part(
 ) -> web.StreamResponse:
     """Answer for a part of an identity that takes parameters."""
     number, query = number_in(request, "number"), read_query(request, kind)
-    if (merged := await _merged(request, number)) is not None:
+    if (merged := await redirect_if_merged(request, number)) is not None:
         return merged
     return json_answer(await read(number, query))
 
 
-async def _merged(request: web.Request, number: int) -> web.Response | None:
+async def redirect_if_merged(request: web.Request, number: int) -> web.Response | None:
     """
     Return the redirect from a merged number to the one that has its faces now; None where the number is current.
 

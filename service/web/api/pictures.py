@@ -18,12 +18,12 @@ FOR_GOOD = "private, max-age=31536000, immutable"
 
 
 async def get_crop(request: web.Request) -> web.StreamResponse:
-    name = _name_in(request)
+    name = picture_name(request)
     return _picture(request, await request.app[CONTEXT].library.crop(name), name)
 
 
 async def get_thumbnail(request: web.Request) -> web.StreamResponse:
-    name, side = _name_in(request), request.match_info["side"]
+    name, side = picture_name(request), request.match_info["side"]
     if side not in map(str, THUMBNAIL_SIDES):
         raise RequestError(f"there are thumbnails of {', '.join(map(str, THUMBNAIL_SIDES))} pixels a side", status=404)
     return _picture(request, await request.app[CONTEXT].library.thumbnail(name, int(side)), f"{side}/{name}")
@@ -36,31 +36,31 @@ async def get_picture(request: web.Request) -> web.StreamResponse:
     image = await request.app[CONTEXT].whole_picture(sha256)
     if image is None:
         raise _no_picture()
-    return _answer(request, image, sha256)
+    return picture_answer(request, image, sha256)
 
 
 def _no_picture() -> RequestError:
     return RequestError("there is no such picture with a face, or no source has it now", status=404)
 
 
-def _name_in(request: web.Request) -> str:
+def picture_name(request: web.Request) -> str:
     name = request.match_info["crop"]
     if CROP_NAME.fullmatch(name) is None:
-        raise _no_crop()
+        raise no_crop()
     return name
 
 
-def _no_crop() -> RequestError:
+def no_crop() -> RequestError:
     return RequestError("there is no such crop: ask for the face again, which names its present one", status=404)
 
 
 def _picture(request: web.Request, image: bytes | None, name: str) -> web.Response:
     if image is None:
-        raise _no_crop()
-    return _answer(request, image, name)
+        raise no_crop()
+    return picture_answer(request, image, name)
 
 
-def _answer(request: web.Request, image: bytes, name: str) -> web.Response:
+def picture_answer(request: web.Request, image: bytes, name: str) -> web.Response:
     answer = (
         web.Response(status=304) if is_current(request, name) else web.Response(body=image, content_type="image/jpeg")
     )

@@ -22,6 +22,7 @@ from service.web.library.identities import (
     TogetherAnswer,
 )
 from service.web.library.proposals import PartsAnswer, SimilarAnswer, SimilarQuery
+from service.web.library.references import ReferencesAnswer
 from service.web.library.review import ReviewPage, ReviewQuery
 from service.web.library.service import Job, JobsAnswer, SettingsAnswer, SourcesAnswer
 
@@ -50,6 +51,8 @@ class LibraryReads:
     together: Callable[[int, PageQuery], Awaitable[TogetherAnswer]]
     similar: Callable[[int, SimilarQuery], Awaitable[SimilarAnswer]]
     parts: Callable[[int], Awaitable[PartsAnswer]]
+    references: Callable[[int], Awaitable[ReferencesAnswer]]
+    reference_picture: Callable[[str], Awaitable[bytes | None]]
     history: Callable[[int, PageQuery], Awaitable[HistoryAnswer]]
     decisions: Callable[[DecisionsQuery], Awaitable[DecisionsPage]]
     decision: Callable[[int], Awaitable[MadeDecision | None]]

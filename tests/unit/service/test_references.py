@@ -22,13 +22,14 @@ from immich_facesets.moderation.requests import (
     UndoDecision,
 )
 from service.files.references import ReferenceFolder
-from service.moderation.references import References, SeveralFacesError, tidy_references
+from service.moderation.references import References, tidy_references
 from service.store import identities, reference_pictures
 from service.store.browsing.review_page import review_page
 from service.store.browsing.slices import Slice
 from service.store.database import Store
 from service.store.kept_answers import Key
 from service.store.references import AddedReference
+from service.web.library.references import SeveralFacesError
 
 ANNA, BEN, ZOE = 1, 2, 77
 

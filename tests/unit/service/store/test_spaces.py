@@ -464,6 +464,7 @@ def test_no_question_about_the_space_in_use_is_answered_with_anything_of_another
         "stamps",
         "orphaned_faces",
         "is_first_export",
+        "waiting_pictures",
         "barred_directories",
         "barred_identities",
         "directories_of_barred",

@@ -1,0 +1,37 @@
+"""The reference pictures of an identity, as the API shows them."""
+
+from typing import Literal
+
+from service.store.database import Store
+from service.store.references import StoredReference, references_of
+from service.web.library import references as shown
+from service.web.library.addresses import reference_address
+from service.web.library.faces import Edges
+
+
+class ReferenceReads:
+    """The answers about reference pictures. ``base``: the base path of addresses."""
+
+    def __init__(self, store: Store, base: str) -> None:
+        self._store = store
+        self._base = base
+
+    async def of_identity(self, number: int) -> shown.ReferencesAnswer:
+        found = await self._store.read(references_of, number)
+        return shown.ReferencesAnswer(references=tuple(self._shown(one) for one in found))
+
+    def _shown(self, one: StoredReference) -> shown.ReferenceShown:
+        kept, box = one.picture, one.picture.face.box
+        state: Literal["used", "waiting", "asked"] = "asked" if one.is_open else "used" if one.is_used else "waiting"
+        return shown.ReferenceShown(
+            id=one.reference_id,
+            identity=one.identity,
+            rival=one.rival,
+            state=state,
+            sha256=kept.face.sha256,
+            box=Edges(x1=box.x1, y1=box.y1, x2=box.x2, y2=box.y2),
+            display=reference_address(self._base, kept.display),
+            aligned=None if kept.aligned is None else reference_address(self._base, kept.aligned),
+            has_original=kept.original is not None,
+            made_at=one.made_at,
+        )

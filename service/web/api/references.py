@@ -1,0 +1,152 @@
+"""Reference pictures: pictures of people that are in no library, added, listed, shown and deleted."""
+
+from dataclasses import replace
+
+import msgspec
+from aiohttp import web
+
+from immich_facesets.moderation.requests import NewPerson, RemoveReference
+from immich_facesets.wire import ErrorBody
+from service.web import examples
+from service.web.api.decisions import DECIDED, NOT_DONE, decide
+from service.web.api.identities import OF_ONE, redirect_if_merged
+from service.web.api.pictures import OF_PICTURE, no_crop, picture_answer, picture_name
+from service.web.context import CONTEXT
+from service.web.json_bodies import read_json
+from service.web.library.faces import Edges
+from service.web.library.references import (
+    FacesProblem,
+    NewPersonQuery,
+    ReferenceAdded,
+    ReferenceQuery,
+    ReferencesAnswer,
+    RemovalQuestion,
+    SentPicture,
+    SeveralFacesError,
+    box_in,
+)
+from service.web.parameters import number_in, read_query
+from service.web.preconditions import IDEMPOTENCY_KEY, IF_MATCH, changed_since, key_of
+from service.web.problems import PROBLEM_TYPE, problem_of
+from service.web.routes import Answer, Route, json_answer
+from service.web.uploads import PICTURE_TYPE, UPLOADS
+
+
+async def get_references(request: web.Request) -> web.StreamResponse:
+    number = number_in(request, "number")
+    if (merged := await redirect_if_merged(request, number)) is not None:
+        return merged
+    return json_answer(await request.app[CONTEXT].library.references(number))
+
+
+async def post_reference(request: web.Request) -> web.StreamResponse:
+    return await _add(request, number_in(request, "number"), read_query(request, ReferenceQuery))
+
+
+async def post_new_person(request: web.Request) -> web.StreamResponse:
+    query = read_query(request, NewPersonQuery)
+    return await _add(request, NewPerson(label=query.label, is_namesake=query.is_namesake), query)
+
+
+async def _add(request: web.Request, person: int | NewPerson, query: ReferenceQuery) -> web.StreamResponse:
+    """Add a picture once under its key, and only to an identity that is as the caller saw it."""
+    calls, box = request.app[CONTEXT].references, box_in(query.box)
+    async with request.app[UPLOADS].picture(request) as picture:
+        sent = SentPicture(
+            picture=picture,
+            person=person,
+            box=box,
+            keeps_original=query.keep_original,
+            reason=query.reason,
+            key=await key_of(request, request.rel_url.raw_query_string.encode() + b"\n" + picture),
+        )
+        while True:  # ends: each further round follows a decision of another caller
+            if request.if_match is not None and isinstance(person, int):
+                sent = replace(sent, after=await calls.last())
+                if (changed := await changed_since(request, [person])) is not None:
+                    return changed
+            try:
+                added = await calls.add(sent)
+            except SeveralFacesError as error:
+                return _several(error)
+            if added is not None:
+                return json_answer(added)
+
+
+def _several(error: SeveralFacesError) -> web.Response:
+    boxes = tuple(Edges(x1=box.x1, y1=box.y1, x2=box.x2, y2=box.y2) for box in error.boxes)
+    problem = problem_of(409, str(error), "several_faces")
+    body = FacesProblem(**msgspec.structs.asdict(problem), boxes=boxes)
+    return web.Response(status=409, body=msgspec.json.encode(body), content_type=PROBLEM_TYPE)
+
+
+async def get_reference_picture(request: web.Request) -> web.StreamResponse:
+    name = picture_name(request)
+    image = await request.app[CONTEXT].library.reference_picture(name)
+    if image is None:
+        raise no_crop()
+    return picture_answer(request, image, name)
+
+
+async def post_removal(request: web.Request) -> web.StreamResponse:
+    reference, question = number_in(request, "reference"), await read_json(request, RemovalQuestion)
+    return await decide(request, [RemoveReference(reference=reference)], question.reason)
+
+
+_ADDED = NOT_DONE | {
+    200: Answer("The picture is added", body=ReferenceAdded, example=examples.REFERENCE_ADDED),
+    404: Answer("No such identity", body=ErrorBody),
+    409: Answer(
+        "Several faces, somebody else's name, or a picture that is of another person already",
+        body=FacesProblem,
+        example=examples.SEVERAL_FACES,
+    ),
+    410: Answer("The data of this person was erased", body=ErrorBody),
+    422: Answer("No picture that can be read, none with a face, or the key was used for another", body=ErrorBody),
+}
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/api/identities/{number}/references",
+        handler=get_references,
+        summary="The reference pictures of an identity, which are in no library",
+        answers=OF_ONE | {200: Answer("The reference pictures", body=ReferencesAnswer, example=examples.REFERENCES)},
+    ),
+    Route(
+        method="POST",
+        path="/api/identities/{number}/references",
+        handler=post_reference,
+        summary="Add a reference picture of an identity: it counts as a confirmed face, and is exported nowhere",
+        query=ReferenceQuery,
+        upload=PICTURE_TYPE,
+        headers=(IDEMPOTENCY_KEY, IF_MATCH),
+        answers=_ADDED,
+    ),
+    Route(
+        method="POST",
+        path="/api/references",
+        handler=post_new_person,
+        summary="Add a reference picture of a person who is in no library yet, with a name",
+        query=NewPersonQuery,
+        upload=PICTURE_TYPE,
+        headers=(IDEMPOTENCY_KEY,),
+        answers={status: answer for status, answer in _ADDED.items() if status != 412},
+    ),
+    Route(
+        method="GET",
+        path="/api/reference-pictures/{crop}",
+        handler=get_reference_picture,
+        summary="A reference picture, as a square around the face or aligned",
+        answers=OF_PICTURE,
+    ),
+    Route(
+        method="POST",
+        path="/api/references/{reference}/remove",
+        handler=post_removal,
+        summary="Delete a reference picture: it counts no more, and nothing brings it back",
+        question=RemovalQuestion,
+        headers=(IDEMPOTENCY_KEY, IF_MATCH),
+        answers=NOT_DONE | {200: DECIDED},
+    ),
+)
