@@ -23,8 +23,8 @@ from service.cli import (
     import_facesets,
     models,
     preflight,
-    proposals,
     quickstart,
+    references,
     review,
     setup,
     sources,
@@ -55,7 +55,7 @@ app.command("duplicates")(duplicates.duplicates)
 app.command("clusters")(clusters.clusters)
 app.command("discover")(discover.discover)
 app.command("identify")(identify.identify)
-app.add_typer(proposals.identities, name="identities")
+app.add_typer(references.identities, name="identities")
 app.add_typer(decisions.decisions, name="decisions")
 app.command("review")(review.review)
 app.add_typer(eras.eras, name="eras")

@@ -81,7 +81,7 @@ class _Asker:
 
 async def _identified(asker: _Asker, file: Path, limit: int) -> IdentifiedFile:
     try:
-        picture = await asyncio.to_thread(_read, file)
+        picture = await asyncio.to_thread(read_picture, file)
         return IdentifiedFile(file=str(file), answer=await asker.ask(picture, limit))
     except ItemError as error:
         return IdentifiedFile(file=str(file), answer=None, problem=str(error))
@@ -91,7 +91,7 @@ async def _identified(asker: _Asker, file: Path, limit: int) -> IdentifiedFile:
         return IdentifiedFile(file=str(file), answer=None, problem=str(error))
 
 
-def _read(file: Path) -> bytes:
+def read_picture(file: Path) -> bytes:
     """Return the bytes of a picture; ``ItemError`` where it cannot be read, or is larger than the API takes."""
     try:
         if file.is_dir():

@@ -3,12 +3,13 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import httpx
 import msgspec
 
 from immich_facesets.errors import RequestError, TransientError
-from immich_facesets.moderation.requests import ForgetPerson, Request
+from immich_facesets.moderation.requests import ForgetPerson, NewPerson, Request
 from immich_facesets.runtime.listen_address import Listen
 from service.cli.terminal import print_remark
 from service.remote.failure_words import words_of
@@ -16,6 +17,7 @@ from service.settings import Settings
 from service.storage import web_token
 from service.store.moderation import MadeDecisions
 from service.web.library.identify import IdentifyAnswer
+from service.web.library.references import ReferenceAdded, SentPicture
 from service.web.uploads import PICTURE_TYPE
 
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
@@ -80,6 +82,25 @@ async def identify_over_api(settings: Settings, picture: bytes, limit: int) -> I
     headers = {"Content-Type": PICTURE_TYPE}
     answer = await _post(settings, f"/api/identify?limit={limit}", headers, _PICTURE_SECONDS, content=picture)
     return None if answer is None else _read(answer, IdentifyAnswer)
+
+
+async def add_reference_over_api(settings: Settings, sent: SentPicture) -> ReferenceAdded | None:
+    """
+    Let the service of these settings add a reference picture; None as for decisions.
+
+    Raises a ``TransientError`` where it cannot now, and a ``RequestError`` with what else it objects to.
+    """
+    query = {"keep_original": "true"} if sent.keeps_original else {}
+    query |= {"reason": sent.reason} if sent.reason else {}
+    if sent.box is not None:
+        query["box"] = ",".join(f"{side:.1f}" for side in (sent.box.x1, sent.box.y1, sent.box.x2, sent.box.y2))
+    path = f"/api/identities/{sent.person}/references"
+    if isinstance(sent.person, NewPerson):
+        path = "/api/references"
+        query |= {"label": sent.person.label} | ({"is_namesake": "true"} if sent.person.is_namesake else {})
+    headers = {"Content-Type": PICTURE_TYPE, "Idempotency-Key": secrets.token_hex(16)}
+    answer = await _post(settings, f"{path}?{urlencode(query)}", headers, _PICTURE_SECONDS, content=sent.picture)
+    return None if answer is None else _read(answer, ReferenceAdded)
 
 
 async def _post(

@@ -15,12 +15,19 @@ from immich_facesets.wording import counted
 from service.cli.deciding import DryRun, Json, Reason, decide
 from service.cli.over_api import service_address
 from service.cli.terminal import as_sentence, print_json, print_line, print_remark
-from service.passes.context import CROPS_FOLDER
+from service.passes.context import CROPS_FOLDER, REFERENCES_FOLDER
 from service.reports.library.review import ReviewReads
 from service.settings import Settings, load_settings
 from service.storage import open_reading
 from service.web.library.faces import Face
-from service.web.library.review import EvidenceFace, ReviewedIdentity, ReviewItem, ReviewPage, ReviewQuery
+from service.web.library.review import (
+    EvidenceFace,
+    ReviewedIdentity,
+    ReviewedReference,
+    ReviewItem,
+    ReviewPage,
+    ReviewQuery,
+)
 
 SKIP, QUIT = "s", "q"
 MOST_LISTED = 200
@@ -92,15 +99,20 @@ class Links:
 
     def __init__(self, settings: Settings) -> None:
         self._crops: Path = settings.data_dir.absolute() / CROPS_FOLDER
+        self._references: Path = settings.data_dir.absolute() / REFERENCES_FOLDER
         self._service = service_address(settings)
 
     def of(self, face: Face) -> str:
-        if face.crop is None:
-            return "no crop: too small"
+        return "no crop: too small" if face.crop is None else self._place(face.crop.crop, self._crops)
+
+    def of_reference(self, shown: ReviewedReference) -> str:
+        return self._place(shown.display, self._references)
+
+    def _place(self, address: str, folder: Path) -> str:
         if self._service is not None:
-            return f"{self._service}{face.crop.crop}"
-        name = face.crop.crop.rpartition("/")[2]
-        return str(self._crops / name[:2] / name)
+            return f"{self._service}{address}"
+        name = address.rpartition("/")[2]
+        return str(folder / name[:2] / name)
 
 
 def _told(item: ReviewItem, links: Links) -> Iterator[str]:
@@ -108,6 +120,8 @@ def _told(item: ReviewItem, links: Links) -> Iterator[str]:
     if item.face is not None:
         ages = [f"{age} years old as identity {one.number}" for one, age in _aged(item)]
         yield f"  The face: {'; '.join((_face(item.face, links), *ages))}"
+    if item.reference is not None:
+        yield f"  The reference picture: {item.reference.id}: {links.of_reference(item.reference)}"
     for one in item.identities:
         yield f"  {_identity(one)}"
         yield from (f"    {_evidence(shown, links)}" for shown in one.evidence)

@@ -99,14 +99,19 @@ class ApiDecisions:
         return _answer(made)
 
 
-def reference_calls(references: References) -> ReferenceCalls:
-    """Return the calls behind the routes that add reference pictures."""
+def api_author(reason: str) -> Author:
+    """Return who decides over the API."""
+    return Author(MADE_BY, "api", reason)
+
+
+def reference_calls(references: References, author_of: Callable[[str], Author] = api_author) -> ReferenceCalls:
+    """Return the calls behind the routes that add reference pictures. ``author_of``: by the reason."""
 
     async def add(sent: SentPicture) -> ReferenceAdded | None:
         added = await references.add(
             sent.picture,
             sent.person,
-            Author(MADE_BY, "api", sent.reason),
+            author_of(sent.reason),
             box=sent.box,
             keeps_original=sent.keeps_original,
             key=None if sent.key is None else Key(sent.key.text, sent.key.digest),

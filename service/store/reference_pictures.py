@@ -118,6 +118,16 @@ def ids_of(tx: Connection, digests: Iterable[str]) -> frozenset[int]:
     return frozenset(found)
 
 
+def display_files(tx: Connection, reference_ids: Collection[int]) -> dict[int, str]:
+    """Return the display file of each of these pictures."""
+    found: dict[int, str] = {}
+    for some in chunks(sorted(set(reference_ids))):
+        columns = (reference_pictures.c.reference_id, reference_pictures.c.display)
+        rows = tx.execute(select(*columns).where(reference_pictures.c.reference_id.in_(some)))
+        found |= {row.reference_id: row.display for row in rows}
+    return found
+
+
 def reference_files(tx: Connection) -> set[str]:
     """Return the files of all reference pictures; others in their folder are leftovers."""
     columns = (reference_pictures.c.display, reference_pictures.c.aligned, reference_pictures.c.original)

@@ -9,6 +9,7 @@ from service.store.database import Store
 from service.store.named_values import GUARDRAILS, read_value
 from service.web.cursors import encode_cursor
 from service.web.library import review as shown
+from service.web.library.addresses import reference_address
 
 
 class ReviewReads:
@@ -53,8 +54,14 @@ class ReviewReads:
             ),
             face=None if face is None else shown_face(face, self._base),
             ages=() if face is None else tuple(_age(found.births.get(one), face.taken) for one in item.identities),
+            reference=self._reference(item.reference, found),
             answers=answers_of(item, found.labels),
         )
+
+    def _reference(self, reference: int | None, found: StoredPage) -> shown.ReviewedReference | None:
+        if reference is None or reference not in found.references:
+            return None
+        return shown.ReviewedReference(id=reference, display=reference_address(self._base, found.references[reference]))
 
     def _identity(self, number: int, size: int, faces: tuple[int, ...], found: StoredPage) -> shown.ReviewedIdentity:
         first, last = found.days.get(number, (None, None))

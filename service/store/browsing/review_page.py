@@ -11,6 +11,7 @@ from service.store.browsing.identity_faces import BrowsedFace, browsed_faces
 from service.store.browsing.identity_lists import days_of, known_births, shown_labels
 from service.store.browsing.slices import Page, Slice, cut_page, sliced
 from service.store.browsing.standing import standing
+from service.store.reference_pictures import display_files
 from service.store.review_items import item_of
 from service.store.tables import review_items
 
@@ -33,7 +34,7 @@ class ReviewPage:
     A page of the queue, and what is known of everybody in it, by number and by face id.
 
     ``total``: how many items there are of the kind that was asked for. ``births`` and ``days`` are ISO dates; ``days``:
-    the first and the last one of an identity's pictures.
+    the first and the last one of an identity's pictures. ``references``: the display file of each reference picture.
     """
 
     page: Page[QueuedItem]
@@ -42,6 +43,7 @@ class ReviewPage:
     births: Mapping[int, str]
     days: Mapping[int, tuple[str, str]]
     faces: Mapping[int, BrowsedFace]
+    references: Mapping[int, str]
 
 
 def review_page(tx: Connection, part: Slice, kind: str | None = None) -> ReviewPage:
@@ -63,6 +65,7 @@ def review_page(tx: Connection, part: Slice, kind: str | None = None) -> ReviewP
         births={number: date for number, date in born.items() if number in numbers},
         days=days_of(tx, numbers),
         faces=browsed_faces(tx, sorted(wanted_faces)),
+        references=display_files(tx, [one.item.reference for one in items if one.item.reference is not None]),
     )
 
 

@@ -51,12 +51,20 @@ class ReviewedPart(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[EvidenceFace, ...]
 
 
+class ReviewedReference(msgspec.Struct, frozen=True, kw_only=True):
+    """The reference picture that a question is about. ``display``: the address of the square around the face."""
+
+    id: int
+    display: str
+
+
 class ReviewItem(msgspec.Struct, frozen=True, kw_only=True):
     """
     One question, with the requests that each answer amounts to; they are for ``POST /api/decisions``.
 
     ``parts``: of a question whether some faces are another person, or a new one; a mixed identity has one for each further
-    person. ``face``: of a question about one face; its ages are those that it would have as each of ``identities``.
+    person. ``face``: of a question about one face; its ages are those that it would have as each of ``identities``. ``reference``:
+    of a question about a reference picture.
     ``probability``: that something is wrong now. ``settles``: how many faces an answer puts right. ``benefit``: their
     product, less for what is never exported. ``comes_last``: a person put off what it is about.
     """
@@ -74,6 +82,7 @@ class ReviewItem(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[ReviewedPart, ...]
     face: Face | None
     ages: tuple[int | None, ...]
+    reference: ReviewedReference | None = None
     answers: tuple[Answer, ...]
 
 
