@@ -60,7 +60,7 @@ class Erasure(msgspec.Struct, frozen=True):
     """
     Counts of what was erased of a person: of every space, and of decisions that have less in them now, or nothing.
 
-    ``crops``: files, cuts of originals among them. ``facesets``: directories of the person in the export folder. ``copies``:
+    ``crops``: files, cuts of originals among them. ``facesets``: directories of the person in the export folder. ``references``: pictures. ``copies``:
     where exports were written outside of it, which may have the person, and are not ours to delete.
     """
 
@@ -70,6 +70,7 @@ class Erasure(msgspec.Struct, frozen=True):
     facesets: int
     people: int
     decisions: int
+    references: int = 0
     copies: tuple[str, ...] = ()
 
 

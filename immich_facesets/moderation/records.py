@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 import msgspec
 
 from immich_facesets.errors import RequestError
+from immich_facesets.faces import Box
 from immich_facesets.json_text import has_null_character
-from immich_facesets.moderation.decisions import Decision, Part, Undo
+from immich_facesets.moderation.decisions import Decision, Part, ReferencePicture, Undo
 
 MadeFrom = Literal["page", "api", "command", "import"]
 MOST_REASON = 2000
@@ -44,8 +45,19 @@ class Record(msgspec.Struct, frozen=True):
     members: tuple[Part, ...] = ()
 
 
+class CarriedPicture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    A reference picture in an export: ``image`` is the JPEG of the square around the face, which shows ``area``.
+
+    Both the area and the face of the decision are in upright pixels of the picture that was sent.
+    """
+
+    area: Box
+    image: Annotated[bytes, msgspec.Meta(max_length=4 * 1024 * 1024)]
+
+
 class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One line of an export (docs/decisions.md); ``version`` is that of its form. ``undoes``: the uid of the decision that an undo takes back."""
+    """One line of an export (docs/decisions.md); ``version`` is that of its form. ``undoes``: the uid of the decision that an undo takes back. ``picture``: of a decision about a reference picture."""
 
     version: Literal[1] = 1
     uid: Uid
@@ -57,6 +69,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     undoes: Uid | None = None
     decision: Decision
     members: tuple[Part, ...] = ()
+    picture: CarriedPicture | None = None
 
 
 def uid_of(decision_id: int, made_at: datetime, kind: str) -> str:
@@ -64,8 +77,8 @@ def uid_of(decision_id: int, made_at: datetime, kind: str) -> str:
     return hashlib.sha256(f"{decision_id} {made_at.isoformat()} {kind}".encode()).hexdigest()[:16]
 
 
-def to_lines(records: Iterable[Record]) -> Iterator[bytes]:
-    """Return each record as one line of JSON, in their order."""
+def to_lines(records: Iterable[Record], pictures: Mapping[str, CarriedPicture] = {}) -> Iterator[bytes]:
+    """Return each record as one line of JSON, in their order. ``pictures``: the reference pictures, by their digests."""
     uids: dict[int, str] = {}
     for one in records:
         uids[one.decision_id] = one.uid
@@ -81,6 +94,7 @@ def to_lines(records: Iterable[Record]) -> Iterator[bytes]:
             undoes=undoes,
             decision=one.decision,
             members=one.members,
+            picture=pictures.get(one.decision.digest) if isinstance(one.decision, ReferencePicture) else None,
         )
         yield msgspec.json.encode(line) + b"\n"
 
@@ -103,11 +117,17 @@ def from_lines(content: bytes) -> list[Line]:
             raise RequestError(f"line {number} has the uid of an earlier line: each decision has its own", status=400)
         if isinstance(line.decision, Undo) and line.undoes is None:
             raise RequestError(f"line {number} is an undo without 'undoes', the uid of what it takes back", status=400)
+        if line.picture is not None and _digest_of(line) != hashlib.sha256(line.picture.image).hexdigest():
+            raise RequestError(f"line {number} has another reference picture than its decision", status=400)
         if line.undoes is not None and line.undoes not in seen:
             raise RequestError(f"line {number} undoes a decision that is on no earlier line", status=400)
         seen.add(line.uid)
         found.append(line)
     return found
+
+
+def _digest_of(line: Line) -> str | None:
+    return line.decision.digest if isinstance(line.decision, ReferencePicture) else None
 
 
 def active_ids(undone: frozenset[int], records: Mapping[int, Record]) -> list[int]:

@@ -220,6 +220,7 @@ def _print_erased(done: MadeDecisions, erased: Erasure) -> None:
         "face set": erased.facesets,
         "person of a source": erased.people,
         "decision": erased.decisions,
+        "reference picture": erased.references,
     }
     told = ", ".join(
         counted(number, word, "people of sources" if word == "person of a source" else None)

@@ -13,13 +13,23 @@ from rich.table import Table
 from immich_facesets.errors import RequestError
 from immich_facesets.moderation.active_decisions import undone_ids
 from immich_facesets.moderation.decisions import Undo, faces_in, kind_of, numbers_in
-from immich_facesets.moderation.records import Line, Record, from_lines, to_lines
+from immich_facesets.moderation.records import CarriedPicture, Line, Record, from_lines, to_lines
 from immich_facesets.moderation.requests import RedoDecision, UndoDecision
 from immich_facesets.wording import counted
-from service.cli.deciding import DryRun, EvenIfLocked, Json, Reason, author_of, decide, erase_rest, with_own_store
+from service.cli.deciding import (
+    DryRun,
+    EvenIfLocked,
+    Json,
+    Reason,
+    author_of,
+    decide,
+    erase_rest,
+    reference_folder,
+    with_own_store,
+)
 from service.cli.terminal import out, plain, print_json, print_line
 from service.files.durable import disk_trouble, replace_privately
-from service.moderation.decisions import import_lines
+from service.moderation.decisions import carried_pictures, import_lines
 from service.passes.context import utc_now
 from service.reports.identity import require_identity
 from service.settings import Settings, load_settings
@@ -92,9 +102,10 @@ async def _rows(identity: int | None) -> list[DecisionRow]:
         return rows
 
 
-async def _exported() -> list[Record]:
-    async with open_reading(load_settings()) as store:
-        return await store.read(exported_records)
+async def _exported() -> tuple[list[Record], dict[str, CarriedPicture]]:
+    settings = load_settings()
+    async with open_reading(settings) as store:
+        return await store.read(exported_records), await carried_pictures(store, reference_folder(settings))
 
 
 def _row(one: Record, undone: frozenset[int]) -> DecisionRow:
@@ -141,14 +152,16 @@ def redo(
 @decisions.command("export")
 def export(file: Annotated[Path, typer.Argument(help="The file to write, one decision a line.")]) -> None:
     """Write every decision to a file: the backup of what cannot be computed again."""
-    records = asyncio.run(_exported())
+    records, pictures = asyncio.run(_exported())
     with disk_trouble(file.parent):
-        replace_privately(file, b"".join(to_lines(records)))
-    print_line(f"{counted(len(records), 'decision')} in {file}. It has names and places of faces: keep it private.")
+        replace_privately(file, b"".join(to_lines(records, pictures)))
+    print_line(
+        f"{counted(len(records), 'decision')} in {file}. It has names, places of faces and reference pictures: keep it private."
+    )
 
 
 async def _import(settings: Settings, store: Store, lines: Sequence[Line]) -> ImportedDecisions:
-    done = await import_lines(store, lines, utc_now())
+    done = await import_lines(store, reference_folder(settings), lines, utc_now())
     if done.forgotten:
         await erase_rest(settings, store, author_of(""))
     return done

@@ -5,15 +5,19 @@ from datetime import datetime
 
 import structlog
 
-from immich_facesets.moderation.records import Author, Line
+from immich_facesets.moderation.decisions import ReferencePicture
+from immich_facesets.moderation.records import Author, CarriedPicture, Line
 from immich_facesets.moderation.requests import Request
 from service.computation import compute
 from service.files.export_tree import ExportTree
 from service.files.overviews import leave_out
-from service.store import decision_imports, export_folder, exports, moderation
+from service.files.references import ReferenceFolder
+from service.moderation.references import remove_leftovers
+from service.store import decision_imports, export_folder, exports, moderation, reference_pictures
 from service.store.database import Store
 from service.store.decision_imports import ImportedDecisions
 from service.store.moderation import MadeDecisions
+from service.store.reference_pictures import KeptPicture
 
 log = structlog.get_logger(__name__)
 
@@ -28,11 +32,40 @@ async def make_decisions(store: Store, requests: Sequence[Request], author: Auth
     return done
 
 
-async def import_lines(store: Store, lines: Sequence[Line], now: datetime) -> ImportedDecisions:
-    """Append the decisions of an export that are not here yet, and apply them."""
-    done = await store.write(decision_imports.import_decisions, list(lines), now)
+async def import_lines(
+    store: Store, folder: ReferenceFolder, lines: Sequence[Line], now: datetime
+) -> ImportedDecisions:
+    """Append the decisions of an export that are not here yet, with their reference pictures, and apply them."""
+    async with folder.turn:
+        try:
+            pictures = await compute(_write_pictures, folder, lines)
+            done = await store.write(decision_imports.import_decisions, list(lines), now, pictures)
+        finally:  # files of pictures that are not taken in
+            await remove_leftovers(store, folder)
     log.info("decisions_imported", added=done.added, known=done.known)
     return done
+
+
+def _write_pictures(folder: ReferenceFolder, lines: Sequence[Line]) -> dict[str, KeptPicture]:
+    """Write the reference pictures of these lines durably and return them by their digests. Blocks."""
+    found: dict[str, KeptPicture] = {}
+    for line in lines:
+        made, carried = line.decision, line.picture
+        if isinstance(made, ReferencePicture) and made.is_on and carried is not None:
+            name = folder.write(made.face.sha256, carried.image)
+            found[made.digest] = KeptPicture(made.digest, made.face, carried.area, name)
+    return found
+
+
+async def carried_pictures(store: Store, folder: ReferenceFolder) -> dict[str, CarriedPicture]:
+    """Return the reference pictures for an export of decisions, by their digests; missing files are left out."""
+    kept = await store.read(reference_pictures.all_pictures)
+    return await compute(_read_pictures, folder, kept)
+
+
+def _read_pictures(folder: ReferenceFolder, kept: Sequence[KeptPicture]) -> dict[str, CarriedPicture]:
+    images = ((one, folder.read(one.display)) for one in kept)
+    return {one.digest: CarriedPicture(area=one.area, image=image) for one, image in images if image is not None}
 
 
 def withdraws(done: MadeDecisions) -> frozenset[int]:

@@ -9,7 +9,16 @@ import msgspec
 from sqlalchemy import Connection, and_, exists, select
 
 from immich_facesets.faces import Box
-from immich_facesets.moderation.decisions import FaceRef, Forget, Label, Part, Undo, faces_in, numbers_in
+from immich_facesets.moderation.decisions import (
+    FaceRef,
+    Forget,
+    Label,
+    Part,
+    ReferencePicture,
+    Undo,
+    faces_in,
+    numbers_in,
+)
 from immich_facesets.moderation.erasing import Forgotten, digest_of, faces_at, imported_mark, without_person
 from immich_facesets.moderation.importing import (
     recorded_faces,
@@ -27,6 +36,7 @@ from service.store.forgotten import forgotten_places, places_here
 from service.store.identities import all_memberships
 from service.store.imported_faces import IMPORTED
 from service.store.moderation import apply_step, faces_in_pictures, facts_of
+from service.store.reference_pictures import KeptPicture, ids_of, insert_picture
 from service.store.runs import highest_number
 from service.store.spaces import active_space
 from service.store.tables import identities, imported_faces, memberships, people
@@ -46,8 +56,17 @@ class ImportedDecisions(msgspec.Struct, frozen=True):
     forgotten: int = 0
 
 
-def import_decisions(tx: Connection, lines: Sequence[Line], now: datetime) -> ImportedDecisions:
-    """Append the decisions that are not here yet, and apply them: the commit point of an import."""
+def import_decisions(
+    tx: Connection,
+    lines: Sequence[Line],
+    now: datetime,
+    pictures: Mapping[str, KeptPicture] = {},
+) -> ImportedDecisions:
+    """
+    Append the decisions that are not here yet, and apply them: the commit point of an import.
+
+    ``pictures``: the reference pictures of the lines, whose files are there, by their digests.
+    """
     before = {one.decision_id: one for one in all_records(tx)}
     new, numbers = _plan(tx, lines, before)
     ids = {one.uid: one.decision_id for one in before.values()}
@@ -81,11 +100,20 @@ def import_decisions(tx: Connection, lines: Sequence[Line], now: datetime) -> Im
             line.reason,
             members,
         )
+    _add_pictures(tx, added, pictures)
     forgets = {number: one.decision for number, one in added.items() if isinstance(one.decision, Forget)}
     _apply(tx, before, {number: one for number, one in added.items() if number not in forgets}, now)
     for number, forget in forgets.items():
         forget_person(tx, number, forget, now, further=places_here(tx, forget))
     return _answer(lines, new, numbers)
+
+
+def _add_pictures(tx: Connection, added: Mapping[int, Record], pictures: Mapping[str, KeptPicture]) -> None:
+    """Add the reference pictures of imported decisions that are not here; the next sync embeds them."""
+    for one in added.values():
+        made = one.decision
+        if isinstance(made, ReferencePicture) and made.digest in pictures and not ids_of(tx, [made.digest]):
+            insert_picture(tx, pictures[made.digest], made.identity, one.made_at)
 
 
 def preview_import(tx: Connection, lines: Sequence[Line]) -> ImportedDecisions:

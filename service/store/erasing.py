@@ -22,6 +22,7 @@ from service.store.forgotten import account_of, remember_forgotten
 from service.store.imported_faces import IMPORTED
 from service.store.ledger import ERASED, scrub_ledger
 from service.store.named_values import add_directories_to_erase, forget_findings
+from service.store.reference_pictures import drop_pictures
 from service.store.traces import Traces, traces_of
 from service.store.upsert import upsert
 
@@ -41,6 +42,7 @@ def count_traces(tx: Connection, traces: Traces) -> Erasure:
         facesets=len(traces.directories),
         people=len(traces.people),
         decisions=len(traces.records),
+        references=len(traces.references),
         copies=tuple(traces.copies),
     )
 
@@ -116,6 +118,7 @@ def _erase_faces(tx: Connection, traces: Traces) -> None:
     for some in chunks(sorted(traces.face_ids)):
         for table in (t.vectors, t.crops, t.cuts, t.enrichments, t.memberships, t.era_faces, t.faces):
             tx.execute(delete(table).where(table.c.face_id.in_(some)))
+    drop_pictures(tx, traces.references)
     for person_id, key in sorted(traces.face_keys):
         mine = (t.imported_faces.c.person_id == person_id, t.imported_faces.c.face_key == key)
         tx.execute(delete(t.imported_faces).where(*mine))

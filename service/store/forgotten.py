@@ -23,6 +23,7 @@ from service.store.tables import (
     forgotten_faces,
     forgotten_marks,
     imported_faces,
+    reference_pictures,
     sources,
 )
 from service.store.upsert import upsert
@@ -150,7 +151,8 @@ def places_here(tx: Connection, forget: Forget) -> list[FaceRef]:
     for one in forget.places:
         wanted.setdefault(one.digest, []).append(one.box)
     sorted_there = select(imported_faces.c.sha256).where(imported_faces.c.sha256.is_not(None))
-    known = tx.scalars(select(contents.c.sha256).union(sorted_there)) if wanted else ()
+    sent = select(reference_pictures.c.sha256)
+    known = tx.scalars(select(contents.c.sha256).union(sorted_there, sent)) if wanted else ()
     return [FaceRef(sha256, box) for sha256 in sorted(known) for box in wanted.get(digest_of(forget.salt, sha256), ())]
 
 

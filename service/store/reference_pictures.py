@@ -118,6 +118,12 @@ def ids_of(tx: Connection, digests: Iterable[str]) -> frozenset[int]:
     return frozenset(found)
 
 
+def all_pictures(tx: Connection) -> list[KeptPicture]:
+    """Return what is kept of every picture, by id."""
+    rows = tx.execute(select(reference_pictures).order_by(reference_pictures.c.reference_id))
+    return [picture_of(row) for row in rows]
+
+
 def display_files(tx: Connection, reference_ids: Collection[int]) -> dict[int, str]:
     """Return the display file of each of these pictures."""
     found: dict[int, str] = {}

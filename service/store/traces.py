@@ -32,6 +32,7 @@ from service.store.tables import (
     imported_faces,
     memberships,
     people,
+    reference_pictures,
 )
 
 
@@ -42,7 +43,7 @@ class Traces:
 
     ``places``: where their faces are or were, by content; ``face_ids``: those that are there, of every space. ``people``:
     (source, person id). ``face_keys``: (person id, key) of faces sorted with another tool. ``records``: the decisions that
-    change, without the person. ``directories``: exports of the person alone; ``copies``: exports elsewhere.
+    change, without the person. ``references``: reference pictures. ``directories``: exports of the person alone; ``copies``: exports elsewhere.
     """
 
     numbers: frozenset[int]
@@ -52,6 +53,7 @@ class Traces:
     names: frozenset[str] = field(repr=False)
     face_keys: frozenset[tuple[str, str]]
     records: Sequence[Record]
+    references: frozenset[int]
     directories: Sequence[str] = field(repr=False)
     copies: Sequence[str] = field(repr=False)
 
@@ -71,6 +73,8 @@ def traces_of(
     members = dict(_members(tx, numbers))
     refs = set(members.values()) | _not_of_others(tx, space, made, numbers, _said(tx, space, made, numbers, known))
     refs |= set(further)
+    references = _references(tx, made, numbers, _by_content(refs))
+    refs |= set(references.values())
     places = _by_content(refs)
     names = frozenset(_names(tx, numbers, known, made))
     directories = _directories(tx, numbers)
@@ -82,6 +86,7 @@ def traces_of(
         names | {name_key(one.rpartition("/")[2]) for one in directories},
         frozenset(_imported(tx, known, places)),
         _changed(tx, made, numbers, places, names, known),
+        frozenset(references),
         directories,
         _copies(tx, numbers),
     )
@@ -97,6 +102,25 @@ def _by_content(refs: Iterable[FaceRef]) -> dict[str, list[Box]]:
 def _people(tx: Connection, numbers: Collection[int]) -> Iterator[PersonKey]:
     rows = tx.execute(select(people.c.source, people.c.person_id).where(people.c.identity.in_(numbers)))
     yield from ((row.source, row.person_id) for row in rows)
+
+
+def _references(
+    tx: Connection, made: Sequence[Record], numbers: frozenset[int], places: Mapping[str, Sequence[Box]]
+) -> dict[int, FaceRef]:
+    """
+    Return the faces of the reference pictures of the person, by id.
+
+    Those of which nobody knows whose they are count where the person is one of the two, or one is at a place of theirs.
+    """
+    decided = constraints_of(made, lambda _: None)
+    found = {}
+    for row in tx.execute(select(reference_pictures)):
+        owner = decided.references.get(row.digest)
+        asked = {decided.current(one) for one in (row.sent_for, row.rival) if one is not None}
+        is_theirs = not numbers.isdisjoint(asked if owner is None else {owner})
+        if is_theirs or faces_at(places.get(row.sha256, ()), [_ref(row).box]):
+            found[row.reference_id] = _ref(row)
+    return found
 
 
 def _ref(row: Any) -> FaceRef:

@@ -1,20 +1,26 @@
 """Reference pictures: what they are for, what is kept of them, and what takes them away again."""
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import structlog
 from builders import NOON, RECIPE
-from identify_scene import FakeEmbedder, IdentifyScene, identifying, picture_of
+from identify_scene import FakeEmbedder, IdentifyScene, identifying, library_of, picture_of
 from moderated_library import BY, Moderated
+from sqlalchemy import Connection, select
 
 from immich_facesets.errors import ItemError, RequestError, SetupError
 from immich_facesets.faces import Box
+from immich_facesets.moderation.decisions import Label
+from immich_facesets.moderation.records import Author, CarriedPicture, from_lines, to_lines
 from immich_facesets.moderation.requests import (
     AssignReference,
+    ForgetPerson,
     KeepTwoApart,
     MergePeople,
     NewPerson,
@@ -22,13 +28,19 @@ from immich_facesets.moderation.requests import (
     UndoDecision,
 )
 from service.files.references import ReferenceFolder
+from service.moderation.decisions import carried_pictures, import_lines
 from service.moderation.references import References, tidy_references
+from service.passes.context import PassContext
+from service.passes.embed_references import embed_references
+from service.progress import ProgressBoard
+from service.settings import Settings
 from service.store import identities, reference_pictures
+from service.store import tables as t
 from service.store.browsing.review_page import review_page
 from service.store.browsing.slices import Slice
-from service.store.database import Store
+from service.store.database import Store, migrate, open_engine
 from service.store.kept_answers import Key
-from service.store.references import AddedReference
+from service.store.references import AddedReference, references_of
 from service.web.library.references import SeveralFacesError
 
 ANNA, BEN, ZOE = 1, 2, 77
@@ -55,11 +67,22 @@ class ReferenceScene:
         self.library.decide(RemoveReference(reference=reference))
         await tidy_references(self.scene.store, self.folder)
 
+    def context(self) -> PassContext:
+        """The context of a sync over the same store and folder."""
+        settings = Settings(data_dir=self.folder.path.parent)
+        return PassContext(self.scene.store, settings, ProgressBoard(), asyncio.Event(), lambda: NOON)
+
     def files(self) -> set[str]:
         return {path.suffix for path in self.folder.path.rglob("*") if path.is_file()}
 
     def count(self) -> int:
         return len([path for path in self.folder.path.rglob("*") if path.is_file()])
+
+
+def vectors_of(tx: Connection, reference: int) -> dict[str, bytes]:
+    """The vector of a reference picture in each space."""
+    mine = t.reference_vectors.c.reference_id == reference
+    return {row.space: row.vector for row in tx.execute(select(t.reference_vectors).where(mine))}
 
 
 @asynccontextmanager
@@ -179,13 +202,94 @@ async def test_a_picture_follows_a_merge_and_its_undo(store: Store, tmp_path: Pa
         assert await at.references.of_identity(anna) == []
 
 
-async def test_a_picture_is_embedded_again_for_another_model(store: Store, tmp_path: Path) -> None:
+async def test_a_picture_is_embedded_again_for_another_model_from_what_is_kept(store: Store, tmp_path: Path) -> None:
+    embedder = FakeEmbedder()
+    async with referring(store, tmp_path, embedder) as at:
+        done = await at.add(picture_of(ZOE), NewPerson(label="Zoe"))
+        before = store.read_now(vectors_of, done.reference)
+        embedder.space = "another"
+        await at.scene.pool.open()
+        await embed_references(at.context(), at.scene.pool)
+        after = store.read_now(vectors_of, done.reference)
+        assert after.keys() == {RECIPE.space, "another"}
+        assert (after[RECIPE.space], after["another"] != after[RECIPE.space]) == (before[RECIPE.space], True)
+        assert store.read_now(reference_pictures.waiting_pictures, "another") == []
+        asked = len(embedder.asked)
+        await embed_references(at.context(), at.scene.pool)
+        assert len(embedder.asked) == asked, "nothing is done twice"
+
+
+async def test_a_lost_file_stops_no_sync(store: Store, tmp_path: Path) -> None:
     embedder = FakeEmbedder()
     async with referring(store, tmp_path, embedder) as at:
         await at.add(picture_of(ZOE), NewPerson(label="Zoe"))
-        waiting = store.read_now(reference_pictures.waiting_pictures, "another")
-        assert len(waiting) == 1
-        assert store.read_now(reference_pictures.waiting_pictures, RECIPE.space) == []
+        shutil.rmtree(at.folder.path)
+        embedder.space = "another"
+        await at.scene.pool.open()
+        with structlog.testing.capture_logs() as lines:
+            await embed_references(at.context(), at.scene.pool)
+        assert [line.get("reason") for line in lines] == ["lost"]
+
+
+async def test_a_forgotten_person_leaves_no_picture_and_does_not_come_back(store: Store, tmp_path: Path) -> None:
+    async with referring(store, tmp_path) as at:
+        number = (await at.add(picture_of(ZOE), NewPerson(label="Zoe"))).identity
+        asked = await at.add(picture_of(ZOE, 5), at.scene.number(ANNA), box=Box(0, 100, 300, 400))
+        assert asked.rival == number
+        await at.add(picture_of(BEN), at.scene.number(BEN))
+        nobody_says = Author("anna", "command")
+        done = at.library.decide(ForgetPerson(identity=number, confirm=number), by=nobody_says)
+        assert done.erased is not None
+        assert done.erased.references == 2
+        await tidy_references(store, at.folder)
+        assert at.count() == 2, "Ben's"
+        assert store.read_now(review_page, Slice(9)).total == 0
+        assert await at.scene.verdicts(ZOE, BEN) == [("nobody", None), ("known", at.scene.number(BEN))]
+        assert not [one for one in at.library.records() if isinstance(one.decision, Label)]
+        with pytest.raises(RequestError, match="was erased") as refused:
+            await at.add(picture_of(ZOE), at.scene.number(ANNA))
+        assert refused.value.status == 410
+        assert at.count() == 2
+
+
+async def test_an_export_of_decisions_carries_the_pictures_to_another_installation(
+    store: Store, tmp_path: Path
+) -> None:
+    async with referring(store, tmp_path) as at:
+        number = (await at.add(picture_of(ZOE), NewPerson(label="Zoe"))).identity
+        pictures = await carried_pictures(store, at.folder)
+        lines = from_lines(b"".join(to_lines(at.library.records(), pictures)))
+        engine = open_engine(f"sqlite:///{tmp_path / 'there.db'}")
+        migrate(engine)
+        there = Store(engine)
+        library_of(there)
+        elsewhere = replace(
+            at,
+            scene=replace(at.scene, library=Moderated(there)),
+            folder=ReferenceFolder(tmp_path / "there" / "references"),
+        )
+        for added in (2, 0):
+            done = await import_lines(there, elsewhere.folder, lines, NOON)
+            assert (done.added, done.renumbered) == (added, ())
+            assert elsewhere.count() == 1
+        (one,) = there.read_now(references_of, number)
+        assert (one.is_open, one.is_used, one.picture.aligned) == (False, False, None)
+        await at.scene.pool.open()
+        await embed_references(elsewhere.context(), at.scene.pool)
+        (one,) = there.read_now(references_of, number)
+        assert (one.is_used, elsewhere.count()) == (True, 2)
+        assert there.read_now(vectors_of, one.reference_id) == store.read_now(vectors_of, 1)
+        assert there.read_now(identities.labels)[number] == "Zoe"
+        there.close()
+
+
+async def test_a_line_with_another_picture_than_its_decision_is_refused(store: Store, tmp_path: Path) -> None:
+    async with referring(store, tmp_path) as at:
+        await at.add(picture_of(ZOE), NewPerson(label="Zoe"))
+        pictures = await carried_pictures(store, at.folder)
+        swapped = {digest: CarriedPicture(area=one.area, image=b"another") for digest, one in pictures.items()}
+        with pytest.raises(RequestError, match="line 2 has another reference picture"):
+            from_lines(b"".join(to_lines(at.library.records(), swapped)))
 
 
 async def test_the_same_request_is_done_once_and_the_same_picture_too(store: Store, tmp_path: Path) -> None:

@@ -201,6 +201,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     former_members.incomplete_identities: (RECIPE.space,),
     placed_pictures.placed_pictures: (RECIPE.space,),
     placed_pictures.exportable_faces: (RECIPE.space,),
+    reference_pictures.all_pictures: (),
     reference_pictures.display_files: ([1],),
     reference_pictures.embedded_references: (RECIPE.space, {"d" * 64: 1}),
     reference_pictures.known_references: ([1],),
