@@ -19,7 +19,7 @@ from on_terminal import PATIENCE, on_terminal
 from sqlalchemy import Connection, select
 from sync_result import read
 
-from service.store.tables import crops, cuts, erasures, faces, memberships, vectors
+from service.store.tables import crops, cuts, erasures, faces, memberships, reference_vectors, vectors
 
 NAME = "Theodora Quibblewick"
 FORMS = {"FACESETS_EXPORT_PROFILES": "lora,frigate,imagefolder,xmp,npz,plain:3:half-body"}
@@ -52,9 +52,12 @@ async def synced_with_her(journey: Journey, unkilled: Unkilled) -> Known:
     (number,) = [one["number"] for one in listed if one["label"] == NAME]
     await told(journey, "identities", "label", str(number), f"{NAME} junior", "--reason", f"{NAME} told so")
     await told(journey, "sync")
+    picture = str(journey.placed.library.files[-2])  # one that is not in the library
+    await told(journey, "identities", "reference", str(number), picture, "--keep-original")
     known = known_of(journey, number)
     found = list(findings(journey.data, known))
-    assert {what for what, _ in found} >= {"name", "vector", "crop", "picture in a face set"}
+    sought = {"name", "vector", "crop", "picture in a face set", "reference", "reference vector"}
+    assert {what for what, _ in found} >= sought
     assert [path for what, path in found if what == "vector" and path.endswith(".npz")], "in a compressed file"
     return known
 
@@ -68,6 +71,10 @@ def known_of(journey: Journey, number: int) -> Known:
         sought[floats.astype("<f2").tobytes()[32:128]] = "half vector"
     for file in rows["files"]:
         sought[middle((journey.data / "crops" / file).read_bytes())] = "crop"
+    for vector in rows["references"]:
+        sought[vector[64:192]] = "reference vector"
+    for path in (journey.data / "references").rglob("*.*"):
+        sought[middle(path.read_bytes())] = "reference"
     for path in (journey.data / "exports").rglob(f"faceset_{number:03d}*/**/*.png"):
         if "mask" not in f"{path.parent.name} {path.name}":  # white shapes, alike for everybody
             sought[middle(path.read_bytes())] = "picture in a face set"
@@ -87,6 +94,7 @@ def of_person(tx: Connection, number: int) -> dict[str, list[Any]]:
             *tx.scalars(select(crops.c.file).where(crops.c.face_id.in_(mine))),
             *tx.scalars(select(cuts.c.file).where(cuts.c.face_id.in_(mine))),
         ],
+        "references": list(tx.scalars(select(reference_vectors.c.vector))),
         "pictures": list(tx.scalars(select(faces.c.sha256).where(faces.c.face_id.in_(mine)))),
     }
 
