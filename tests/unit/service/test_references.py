@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from builders import NOON, RECIPE
+from builders import INFO, NOON, RECIPE
 from identify_scene import FakeEmbedder, IdentifyScene, identifying, library_of, picture_of
 from moderated_library import BY, Moderated
 from sqlalchemy import Connection, select
@@ -24,9 +24,12 @@ from immich_facesets.moderation.requests import (
     KeepTwoApart,
     MergePeople,
     NewPerson,
+    PutOff,
     RemoveReference,
     UndoDecision,
 )
+from immich_facesets.review.finding import find_items
+from immich_facesets.spaces import OperatingPoints
 from service.files.references import ReferenceFolder
 from service.moderation.decisions import carried_pictures, import_lines
 from service.moderation.references import References, tidy_references
@@ -36,11 +39,18 @@ from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store import identities, reference_pictures
 from service.store import tables as t
+from service.store.browsing.identity_faces import faces_by_column
+from service.store.browsing.identity_lists import IdentityFilter, identity_page
 from service.store.browsing.review_page import review_page
 from service.store.browsing.slices import Slice
 from service.store.database import Store, migrate, open_engine
+from service.store.face_tables import face_table
+from service.store.faces import read_library
+from service.store.folders import stored_sources
 from service.store.kept_answers import Key
 from service.store.references import AddedReference, references_of
+from service.store.review_items import stored_queue, write_queue
+from service.store.runs import census
 from service.web.library.references import SeveralFacesError
 
 ANNA, BEN, ZOE = 1, 2, 77
@@ -66,6 +76,20 @@ class ReferenceScene:
     async def remove(self, reference: int) -> None:
         self.library.decide(RemoveReference(reference=reference))
         await tidy_references(self.scene.store, self.folder)
+
+    def ask(self) -> None:
+        """Compute the review queue anew, as a grouping does."""
+        before = self.scene.store.read_now(stored_queue)
+        found = find_items(
+            self.library.plan().report,
+            self.scene.store.read_now(face_table, RECIPE.space, INFO.dimension),
+            self.scene.store.read_now(identities.all_memberships),
+            points=OperatingPoints(),
+            settled=before.settled,
+            stored=before.items,
+            references=before.references,
+        )
+        self.scene.store.write_now(write_queue, found)
 
     def context(self) -> PassContext:
         """The context of a sync over the same store and folder."""
@@ -180,6 +204,46 @@ async def test_a_picture_that_two_people_match_waits_for_an_answer(store: Store,
         (one,) = await at.references.of_identity(anna)
         assert (one.identity, one.is_open, one.is_used) == (anna, False, True)
         assert await at.references.of_identity(done.identity) == []
+
+
+async def test_a_grouping_keeps_the_question_with_fresh_evidence_and_a_merge_renews_it(
+    store: Store, tmp_path: Path
+) -> None:
+    async with referring(store, tmp_path) as at:
+        anna, ben = at.scene.number(ANNA), at.scene.number(BEN)
+        done = await at.add(picture_of(ANNA), ben)
+        for _ in range(2):
+            at.ask()
+            (queued,) = store.read_now(review_page, Slice(9), "reference").page.items
+            assert (queued.item.reference, queued.item.identities) == (done.reference, (ben, anna))
+            assert queued.item.faces == (4, 4)
+            assert [len(faces) for faces in queued.item.evidence or ()] == [4, 4]
+        at.library.decide(MergePeople(numbers=(ben,), into=anna, label="Anna"))
+        assert store.read_now(review_page, Slice(9), "reference").total == 0
+        at.ask()
+        (queued,) = store.read_now(review_page, Slice(9), "reference").page.items
+        assert queued.item.identities == (anna,)
+        seen = PutOff(identity=anna, seen=queued.item.seen)
+        at.library.decide(seen)
+        at.ask()
+        assert store.read_now(review_page, Slice(9), "reference").total == 0, "put off until there is more to see"
+
+
+async def test_a_picture_is_counted_and_listed_nowhere(store: Store, tmp_path: Path) -> None:
+    async with referring(store, tmp_path) as at:
+        anna = at.scene.number(ANNA)
+
+        def seen() -> list[object]:
+            page = store.read_now(identity_page, IdentityFilter(), "number", Slice(50), {})
+            faces = store.read_now(faces_by_column, anna, "time", Slice(50))
+            library = repr(store.read_now(read_library, RECIPE.space))
+            return [store.read_now(census), page.page, page.total, faces, library, store.read_now(stored_sources)]
+
+        before = seen()
+        await at.add(picture_of(ANNA), anna)
+        await at.add(picture_of(ZOE), NewPerson(label="Zoe"))
+        at.library.group()
+        assert seen() == before
 
 
 async def test_an_answer_that_it_is_nobody_deletes_the_picture(store: Store, tmp_path: Path) -> None:
