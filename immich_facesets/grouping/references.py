@@ -26,6 +26,11 @@ class ReferenceFaces:
         found = ((face, constraints.references.get(digest)) for face, digest in sorted(self.digests.items()))
         return {face: number for face, number in found if number is not None}
 
+    def of(self, number: int, constraints: Constraints) -> "ReferenceFaces":
+        """Return those of one identity."""
+        mine = {face for face, owner in self.owners(constraints).items() if owner == number}
+        return ReferenceFaces(self.table, {face: digest for face, digest in self.digests.items() if face in mine})
+
 
 def with_references(
     faces: FaceTable, references: ReferenceFaces, constraints: Constraints

@@ -154,7 +154,10 @@ def _print_added(added: ReferenceAdded) -> None:
             "asks whose it is."
         )
     else:
-        print_line("'identify' knows it now, and the next sync finds further pictures by it.")
+        print_line(
+            f"It counts now. 'immich-facesets identities similar {added.identity}' shows faces that look like it, and the next "
+            "sync takes the clear ones."
+        )
 
 
 def _told(one: ReferenceShown) -> str:

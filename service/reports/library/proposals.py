@@ -4,6 +4,7 @@ import numpy as np
 
 from immich_facesets.grouping.face_table import FaceTable
 from immich_facesets.grouping.identities import Known
+from immich_facesets.grouping.references import with_references
 from immich_facesets.grouping.rules import GroupingRules
 from immich_facesets.grouping.similar_faces import OtherIdentities, SimilarFace, centroid_of, similar_faces
 from immich_facesets.grouping.split_proposal import SplitProposal, propose_split
@@ -17,6 +18,7 @@ from service.store.decisions import constraints_now
 from service.store.face_tables import members_and_near, members_table
 from service.store.faces import dimension_of
 from service.store.identities import all_known
+from service.store.reference_pictures import reference_faces
 from service.store.spaces import grouped_points
 
 
@@ -37,21 +39,26 @@ class Proposals:
         return await compute(propose_split, table, points, rules, together=constraints.together)
 
     async def similar(self, number: int) -> tuple[SimilarFace, ...]:
-        """Return the faces of nobody that look like an identity, the nearest first."""
-        space, points, table, rules = await self._identity(number)
-        if len(table) == 0:
-            return ()
+        """Return the faces of nobody that look like an identity or its reference pictures, the nearest first."""
         store = self._store
-        centroid = await compute(centroid_of, table, points, rules)
+        space, points, table, rules = await self._identity(number)
+        constraints = await store.read(constraints_now, space)
+        every = await store.read(reference_faces, space, await store.read(dimension_of, space))
+        references = every.of(number, constraints)
+        known_faces, _ = with_references(table, references, constraints)
+        if len(known_faces) == 0:
+            return ()
+        centroid = await compute(centroid_of, known_faces, points, rules)
         near = await store.read(members_and_near, space, number, centroid, points.drop)
+        faces, placed = with_references(near, references, constraints)
         known = {one.number: one for one in await store.read(all_known)}
         return await compute(
             similar_faces,
-            near,
+            faces,
             known.get(number, Known(number, "asserted", is_locked=False, people=frozenset())),
-            frozenset(table.face_ids.tolist()),
+            frozenset(known_faces.face_ids.tolist()),
             await self._others(number),
-            await store.read(constraints_now, space),
+            placed,
             points,
             rules,
         )

@@ -36,6 +36,9 @@ from service.moderation.references import References, tidy_references
 from service.passes.context import PassContext
 from service.passes.embed_references import embed_references
 from service.progress import ProgressBoard
+from service.reports.library import library_reads
+from service.reports.library.known_figures import KnownFigures
+from service.reports.library.proposals import Proposals
 from service.settings import Settings
 from service.store import identities, reference_pictures
 from service.store import tables as t
@@ -51,6 +54,8 @@ from service.store.kept_answers import Key
 from service.store.references import AddedReference, references_of
 from service.store.review_items import stored_queue, write_queue
 from service.store.runs import census
+from service.web.library.identities import FacesQuery, NearestQuery, PageQuery
+from service.web.library.proposals import SimilarQuery
 from service.web.library.references import SeveralFacesError
 
 ANNA, BEN, ZOE = 1, 2, 77
@@ -133,6 +138,19 @@ async def test_a_person_in_no_library_is_known_by_a_picture_and_takes_their_own_
         assert plan.report.faces == len(at.library.members())
         assert store.read_now(identities.labels)[number] == "Zoe"
         assert not at.library.plan().joins, "grouping again changes nothing"
+
+
+async def test_similar_faces_are_proposed_before_the_next_sync(store: Store, tmp_path: Path) -> None:
+    async with referring(store, tmp_path) as at:
+        names = at.library.add(ZOE, count=2)
+        at.library.group()
+        number = (await at.add(picture_of(ZOE), NewPerson(label="Zoe"))).identity
+        proposals = Proposals(store, Settings(), KnownFigures(store))
+        found = await proposals.similar(number)
+        assert {one.face_id for one in found} == {at.library.face(name) for name in names}
+        assert all(one.is_clear for one in found)
+        await at.remove(1)
+        assert await proposals.similar(number) == ()
 
 
 async def test_only_the_square_and_the_aligned_face_are_kept_unless_the_original_is_wanted(
@@ -399,3 +417,19 @@ async def test_the_embedder_of_another_model_adds_nothing(store: Store, tmp_path
         with pytest.raises(SetupError, match="cannot be compared"):
             await at.add(picture_of(ZOE), NewPerson(label="Zoe"))
         assert at.count() == 0
+
+
+async def test_a_person_without_faces_is_shown_by_number(store: Store, tmp_path: Path) -> None:
+    async with referring(store, tmp_path) as at:
+        number = (await at.add(picture_of(ZOE), NewPerson(label="Zoe"))).identity
+        reads = library_reads(store, at.context().settings, ProgressBoard())
+        found = await reads.identity(number)
+        assert found is not None
+        assert (found.identity.label, found.identity.faces, found.why_not_exported) == ("Zoe", 0, "no_faces")
+        assert (await reads.faces(number, FacesQuery())).faces == ()
+        for part in (reads.nearest(number, NearestQuery()), reads.similar(number, SimilarQuery()), reads.parts(number)):
+            await part
+        (one,) = (await reads.references(number)).references
+        assert (one.state, one.id) == ("used", 1)
+        assert await reads.reference_picture(one.display.rpartition("/")[2]) is not None
+        assert [made.kind for made in (await reads.history(number, PageQuery())).decisions] == ["reference", "label"]
