@@ -4,13 +4,14 @@ Reference pictures in a grouping: rows that are confirmed to be an identity's, a
 Their face ids are below 0, so they are neither those of a stored face nor among the new faces of a library.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
 from immich_facesets.grouping.changes import GroupingPlan
 from immich_facesets.grouping.face_table import FaceTable
+from immich_facesets.grouping.identities import Known
 from immich_facesets.moderation.constraints import Constraints
 
 
@@ -25,6 +26,11 @@ class ReferenceFaces:
         """Return the identity of each face; a picture without a decision has none, and does not count."""
         found = ((face, constraints.references.get(digest)) for face, digest in sorted(self.digests.items()))
         return {face: number for face, number in found if number is not None}
+
+    def members(self, constraints: Constraints, known: Iterable[Known]) -> dict[int, int]:
+        """Return the same for the ``known`` identities: another one is created by the grouping."""
+        numbers = {one.number for one in known}
+        return {face: number for face, number in self.owners(constraints).items() if number in numbers}
 
     def of(self, number: int, constraints: Constraints) -> "ReferenceFaces":
         """Return those of one identity."""

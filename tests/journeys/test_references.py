@@ -80,6 +80,14 @@ async def test_a_person_who_is_in_no_library_yet_takes_their_pictures_by_themsel
     await told(journey, "sync", settings=ALONE)
     assert await listed(journey, "identities", "list", settings=ALONE) == people
     assert tree(journey.data / "exports") == exported
+    file = tmp_path / "decisions.jsonl"
+    await told(journey, "decisions", "export", file, settings=ALONE)
+    await asyncio.to_thread(shutil.rmtree, journey.data)
+    await told(journey, "sources", "add-folder", album, "--name", "album", settings=ALONE)
+    await told(journey, "decisions", "import", file, settings=ALONE)
+    await told(journey, "sync", settings=ALONE)
+    (again,) = [one for one in await listed(journey, "identities", "list", settings=ALONE) if one["label"] == "Zoe"]
+    assert (again["number"], again["faces"]) == (1, len(others))
 
 
 async def test_the_command_lets_a_service_add_delete_and_refuse(

@@ -80,12 +80,12 @@ class Moderated:
         read, space = self.store.read_now, RECIPE.space
         references = read(reference_pictures.reference_faces, space, INFO.dimension)
         decided = read(decisions.constraints_now, space)
-        owners = references.owners(decided)
+        owners, known = references.owners(decided), read(identities.all_known)
         faces, placed = with_references(read(face_tables.face_table, space, INFO.dimension), references, decided)
         plan = plan_grouping(
             faces,
-            memberships={**read(identities.all_memberships), **owners},
-            known=read(identities.all_known),
+            memberships={**read(identities.all_memberships), **references.members(decided, known)},
+            known=known,
             assertions=read(identities.assertions, space),
             constraints=placed,
             thresholds=OperatingPoints(),

@@ -95,7 +95,7 @@ async def decide(
     plan = await compute(
         plan_grouping,
         faces,
-        memberships={**memberships, **owners},
+        memberships={**memberships, **references.members(constraints, known)},
         known=known,
         assertions=asserted,
         constraints=placed,

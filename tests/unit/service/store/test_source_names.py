@@ -71,7 +71,11 @@ def test_a_merge_is_the_only_kind_of_decision_that_names_people() -> None:
         if "str" in str(field.type)
     }
     labels = {("Label", "label"), ("Label", "before"), ("Merge", "label"), ("Merge", "label_before")}
-    digests = {("Forget", "salt"), ("Forget", "marks")}  # of accounts, which stay when a source is renamed
+    digests = {
+        ("ReferencePicture", "digest"),
+        ("Forget", "salt"),
+        ("Forget", "marks"),
+    }  # of accounts, which stay when a source is renamed
     assert texts == {*labels, *digests, ("BirthDate", "birth_date"), ("Part", "people"), ("FaceRef", "sha256")}
 
 
