@@ -22,7 +22,7 @@ from service.cli.terminal import print_json, print_line, print_remark
 from service.files.references import ReferenceFolder
 from service.moderation.decisions import make_decisions, withdraw_exports, withdraws
 from service.moderation.erasures import NOT_ALL_ERASED, Erasing
-from service.moderation.references import REFERENCE, tidy_references
+from service.moderation.references import REFERENCE, files_left
 from service.passes.context import CROPS_FOLDER, REFERENCES_FOLDER, utc_now
 from service.settings import Settings, load_settings
 from service.storage import open_own_exports, open_own_store, open_reading, prepare_data_dir
@@ -139,8 +139,8 @@ async def _preview(settings: Settings, requests: Sequence[Request]) -> MadeDecis
 async def _make(settings: Settings, store: Store, requests: Sequence[Request], author: Author) -> MadeDecisions:
     now = utc_now()
     done = await make_decisions(store, requests, author, now)
-    if REFERENCE in done.kinds:
-        await tidy_references(store, reference_folder(settings))
+    if REFERENCE in done.kinds and (left := await files_left(store, reference_folder(settings))):
+        print_remark(left)
     if done.erased is not None:
         await erase_rest(settings, store, author)
         return done

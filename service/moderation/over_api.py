@@ -14,7 +14,7 @@ from service.files.picture_turns import PictureTurns
 from service.files.references import ReferenceFolder
 from service.moderation.decisions import withdraw_exports, withdraws
 from service.moderation.erasures import NOT_ALL_ERASED, Erasing
-from service.moderation.references import REFERENCE, References, tidy_references
+from service.moderation.references import REFERENCE, References, files_left
 from service.store.database import Store
 from service.store.decided_once import decide_once, decided_under, preview_after
 from service.store.kept_answers import Key, keep_answer, kept_answer
@@ -83,20 +83,19 @@ class ApiDecisions:
 
     async def _ended(self, made: MadeDecisions, author: Author) -> DecisionsAnswer:
         """Remove exports and files that must not stay; a repeated request does so again, after a failure or a kill between."""
-        if REFERENCE in made.kinds:
-            await tidy_references(self._store, self._references)
+        remark = await files_left(self._store, self._references) if REFERENCE in made.kinds else ""
         if made.erased is not None:
             left = await self._erasing.finish(author.made_by)
             return _answer(made, f"{NOT_ALL_ERASED}: {left}" if left else "")
         numbers = withdraws(made)
         if not numbers:
-            return _answer(made)
+            return _answer(made, remark)
         try:
             await withdraw_exports(self._store, self._tree, numbers, author, self._clock())
         except FacesetsError as error:
             log.warning("exports_not_withdrawn", decisions=list(made.decisions), message=str(error))
             return _answer(made, f"decided, but exports may be there still: {error}. The next sync removes them")
-        return _answer(made)
+        return _answer(made, remark)
 
 
 def api_author(reason: str) -> Author:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import structlog
 
-from immich_facesets.errors import ItemError
+from immich_facesets.errors import FacesetsError, ItemError
 from immich_facesets.face_requests import FacesRequest
 from immich_facesets.faces import SAME_FACE_IOU, Box
 from immich_facesets.moderation.records import Author
@@ -133,3 +133,13 @@ async def tidy_references(store: Store, folder: ReferenceFolder) -> None:
     """Remove the files that no reference picture needs: after one was deleted, and what a kill left at the next start."""
     async with folder.turn:
         await remove_leftovers(store, folder)
+
+
+async def files_left(store: Store, folder: ReferenceFolder) -> str:
+    """Remove the files of deleted reference pictures; return why some are left, empty when none is."""
+    try:
+        await tidy_references(store, folder)
+    except FacesetsError as error:
+        log.warning("reference_files_left", message=str(error))
+        return f"decided, but files of reference pictures may be there still: {error}. The next start removes them"
+    return ""
