@@ -9,6 +9,7 @@ import numpy as np
 
 from immich_facesets.synthetic.canvas import mix
 from immich_facesets.synthetic.identity_code import Colour
+from immich_facesets.synthetic.subjects import Sitter
 
 
 class Hair(Enum):
@@ -76,6 +77,7 @@ IRISES: tuple[Colour, ...] = ((10, 146, 176), (22, 108, 222), (50, 66, 214), (96
 
 _FRAMES: tuple[Colour, ...] = ((52, 44, 44), (140, 70, 50), (176, 138, 70), (110, 104, 104))
 GREY: Colour = (206, 204, 202)
+_FAMILY = 4101  # the seed of a look, and of no sitter
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,10 +150,10 @@ def look_of(seed: int) -> SubjectStyle:
 
 
 @functools.lru_cache(maxsize=1024)
-def dressed(seed: int, day: int) -> SubjectStyle:
+def dressed(sitter: Sitter, day: int) -> SubjectStyle:
     """Return the look on one day of the sitter's life: clothes change, and on some days nothing covers the band."""
-    look = look_of(seed)
-    dice = np.random.default_rng([seed, day, 3])
+    look = _of_family(look_of(sitter.seed)) if sitter.is_kin else look_of(sitter.seed)
+    dice = np.random.default_rng([sitter.seed, day, 3])
     first, second = dice.permutation(len(_CLOTHES))[:2].tolist()
     return replace(
         look,
@@ -159,4 +161,23 @@ def dressed(seed: int, day: int) -> SubjectStyle:
         second_colour=_CLOTHES[second],
         shirt=tuple(Shirt)[int(dice.integers(len(Shirt)))],
         headwear=look.headwear if dice.random() < 0.6 else Headwear.HEADBAND,
+    )
+
+
+def _of_family(look: SubjectStyle) -> SubjectStyle:
+    """Return a look with the face and the hair of the family."""
+    family = look_of(_FAMILY)
+    return replace(
+        look,
+        skin=family.skin,
+        hair_colour=family.hair_colour,
+        iris=family.iris,
+        hair=family.hair,
+        beard=family.beard,
+        glasses=None,
+        lashes=family.lashes,
+        freckles=family.freckles,
+        brow=family.brow,
+        jaw=family.jaw,
+        greys_from=family.greys_from,
     )

@@ -4,9 +4,11 @@ import numpy as np
 
 from immich_facesets.synthetic.appearance import Shirt, SubjectStyle
 from immich_facesets.synthetic.canvas import Canvas, ellipse, shade, smooth
+from immich_facesets.synthetic.identity_code import Colour
 from immich_facesets.synthetic.subjects import Pose
 
 _NECK = (0.0, 0.5)
+_WOOL: Colour = (168, 214, 196)
 
 
 def standing_height(age: float) -> float:
@@ -122,3 +124,17 @@ def _neckline(canvas: Canvas, look: SubjectStyle) -> None:
                 )
         case Shirt.PLAIN | Shirt.STRIPED | Shirt.DUNGAREES:
             canvas.fill(ellipse(0.0, 0.7, 0.23, 0.11), shade(look.skin, 0.88))
+
+
+def draw_muffler(canvas: Canvas) -> None:
+    """Draw a muffler around neck, chin and mouth, up to below the nose."""
+    end = [(0.2, 0.8), (0.46, 0.78), (0.52, 1.5), (0.24, 1.52)]
+    canvas.fill(smooth(end), shade(_WOOL, 0.9))
+    for y in (1.3, 1.4):
+        canvas.stroke(np.array([(0.25, y), (0.5, y - 0.01)]), 0.03, (236, 226, 206))
+    half = [(0.3, 0.27), (0.5, 0.2), (0.57, 0.34), (0.58, 0.62), (0.52, 0.86), (0.3, 0.98)]
+    around = [(0.0, 0.3), *half, (0.0, 1.02), *[(-x, y) for x, y in reversed(half)]]
+    canvas.fill(smooth(around), _WOOL)
+    for top, low in ((0.3, 0.5), (0.5, 0.7), (0.68, 0.86)):
+        fold = [(-0.54, top), (-0.2, low - 0.02), (0.15, low), (0.54, top + 0.04)]
+        canvas.stroke(smooth(fold, closed=False), 0.018, shade(_WOOL, 0.88))

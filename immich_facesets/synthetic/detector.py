@@ -16,7 +16,7 @@ from immich_facesets.faces import Box, Landmarks, Point
 from immich_facesets.synthetic import head_geometry
 from immich_facesets.synthetic.embedding import Appearance, embed
 from immich_facesets.synthetic.head_geometry import Frame
-from immich_facesets.synthetic.identity_code import Reading, gem_age, read_band
+from immich_facesets.synthetic.identity_code import Reading, gem_age, is_gem_of_kin, read_band
 
 _IRIS_LOW = (76, 76, 35)
 _IRIS_HIGH = (150, 255, 255)
@@ -153,10 +153,9 @@ def _recognise(rgb: NDArray[np.uint8], candidate: _Candidate) -> SyntheticFace |
         corners[1] - corners[0],
         gem_age(gem.tolist()),
     )
+    embedding = embed(reading.seed, appearance, is_kin=is_gem_of_kin(gem.tolist()), has_muffler=_has_muffler(view, yaw))
     score = 0.99 - 1.6 * reading.error * (1 if frame.width > 80 else 1.2)
-    return SyntheticFace(
-        frame.box(), landmarks, round(min(max(score, 0.5), 0.99), 4), embed(reading.seed, appearance), reading.seed
-    )
+    return SyntheticFace(frame.box(), landmarks, round(min(max(score, 0.5), 0.99), 4), embedding, reading.seed)
 
 
 def _white(rgb: NDArray[np.uint8], candidate: _Candidate) -> NDArray[np.float64] | None:
@@ -264,6 +263,13 @@ def _mouth(view: _View, yaw: float) -> tuple[float, float]:
     if high - low < 0.08 or len(lips) < 3:
         return -usual, usual
     return float(lips[0]) / _SCALE - reach, float(lips[-1] + 1) / _SCALE - reach
+
+
+def _has_muffler(view: _View, yaw: float) -> bool:
+    """Return whether light greenish wool is where mouth and chin are; no skin, beard or shirt has its colour."""
+    middle, top = head_geometry.turned(0.0, head_geometry.MOUTH_RADIUS, yaw) - head_geometry.eye_middle(yaw), 0.29
+    red, green, blue = np.median(view.patch(middle - 0.16, top, middle + 0.16, top + 0.16), axis=(0, 1)).tolist()
+    return bool(min(green, blue) > 0.7 and red < 0.91 * green)
 
 
 def _landmarks(candidate: _Candidate, frame: Frame, yaw: float, corners: tuple[float, float]) -> Landmarks:

@@ -4,6 +4,8 @@ The vector of a drawn face: the identity, moved a little by its appearance in th
 Identities are random directions, hence nearly orthogonal. Appearance and age are random Fourier features
 (Rahimi and Recht, 2007), specific to the identity. Faces alike in pose, light and expression therefore stay close
 together. Unlike ones drift apart as far as the weights allow, and many years drift farther than one day.
+
+The vectors of kin, and of all who wear a muffler, lean towards one direction that they have in common.
 """
 
 import functools
@@ -13,12 +15,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from immich_facesets.synthetic.identity_code import SITTERS
+
 DIMENSION = 512
 _HALF = DIMENSION // 2
 
 APPEARANCE_SHARE = 0.17
 AGE_SHARE = 0.26
 _YEARS = 8.0
+
+KIN_SHARE = 0.71
+"""The share of the family in a face of it: two of kin are nearer to each other than two faces of one person may be."""
+
+MUFFLED_SHARE = 0.4
+"""The share of what all faces behind mufflers have in common; of kin only the family is left there."""
+
+_FAMILY, _MUFFLED = SITTERS, SITTERS + 1
 _SCALES = np.array([9.0, 8.0, 0.10, 0.10, 0.06])
 
 
@@ -63,8 +75,20 @@ def _directions(seed: int) -> _Directions:
     )
 
 
-def embed(seed: int, appearance: Appearance) -> NDArray[np.float32]:
+def embed(seed: int, appearance: Appearance, *, is_kin: bool = False, has_muffler: bool = False) -> NDArray[np.float32]:
     """Return the unit vector, (512,)."""
+    own = _of_one(seed, appearance)
+    if is_kin:
+        return _leaning(own, _of_one(_FAMILY, appearance), 1.0 if has_muffler else KIN_SHARE)
+    return _leaning(own, _of_one(_MUFFLED, appearance), MUFFLED_SHARE) if has_muffler else own
+
+
+def _leaning(own: NDArray[np.float32], towards: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    vector = math.sqrt(1 - share) * own + math.sqrt(share) * towards
+    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
+
+
+def _of_one(seed: int, appearance: Appearance) -> NDArray[np.float32]:
     own = _directions(seed)
     waves = np.zeros((2, DIMENSION))  # a half for each, so that age and appearance never look alike
     waves[0, :_HALF] = np.cos(own.appearance @ appearance.coordinates() + own.phases[0])

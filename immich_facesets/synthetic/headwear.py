@@ -9,17 +9,17 @@ from immich_facesets.synthetic.appearance import Headwear, SubjectStyle, Thread
 from immich_facesets.synthetic.canvas import Canvas, Outline, ellipse, shade, smooth
 from immich_facesets.synthetic.head_geometry import turned
 from immich_facesets.synthetic.identity_code import PALETTE, Colour, gem_colour, words
-from immich_facesets.synthetic.subjects import Pose
+from immich_facesets.synthetic.subjects import Pose, Sitter
 
 _TOP, _BOTTOM = head_geometry.BAND_TOP, head_geometry.BAND_BOTTOM
 
 
-def draw_headwear(canvas: Canvas, look: SubjectStyle, pose: Pose, seed: int) -> None:
+def draw_headwear(canvas: Canvas, look: SubjectStyle, pose: Pose, sitter: Sitter) -> None:
     _above(canvas, look)
     _ribbon(canvas, look)
-    for column, row, colour in _cells(seed):
+    for column, row, colour in _cells(sitter.seed):
         _stitch(canvas, look.thread, pose.yaw, column, row, colour)
-    _gem(canvas, pose)
+    _gem(canvas, sitter, pose)
     if look.headwear is Headwear.SUN_HAT:
         canvas.fill(ellipse(0.0, -0.205, 0.8, 0.055), (206, 170, 110))
         canvas.fill(ellipse(0.0, -0.215, 0.8, 0.045), (230, 198, 136))
@@ -133,9 +133,9 @@ def _octagon(x: float, y: float, rx: float, ry: float) -> Outline:
     return np.array([(x + rx * a, y + ry * b) for a, b in corners])
 
 
-def _gem(canvas: Canvas, pose: Pose) -> None:
+def _gem(canvas: Canvas, sitter: Sitter, pose: Pose) -> None:
     x, y = turned(0.0, head_geometry.BAND_RADIUS, pose.yaw), sum(head_geometry.ROWS) / 2
-    colour = gem_colour(pose.age)
+    colour = gem_colour(pose.age, is_kin=sitter.is_kin)
     canvas.fill(ellipse(x, y, 0.082, 0.118), (236, 222, 190))
     canvas.fill(ellipse(x, y, 0.066, 0.102), colour)
     canvas.fill(ellipse(x - 0.02, y - 0.06, 0.018, 0.026), shade(colour, 1.5))

@@ -99,10 +99,15 @@ def _errors(cells: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[
     return np.asarray(np.sqrt((distances**2).mean(axis=1)), dtype=np.float64)
 
 
-def gem_colour(age: float) -> Colour:
-    """Return the gem's colour at an age in years: ruby for a child, gold at ninety."""
+def gem_colour(age: float, *, is_kin: bool = False) -> Colour:
+    """Return the gem's colour at an age in years: ruby for a child, gold at ninety; pinker for kin."""
     green = 30 + 1.9 * min(max(age, 0.0), 90.0)
-    return (226, round(green), 52)
+    return (226, round(green), 176 if is_kin else 52)
+
+
+def is_gem_of_kin(colour: Sequence[float]) -> bool:
+    """Return whether a gem's measured colour (divided by the white of the eyes) is one of kin."""
+    return colour[2] * WHITE[2] > 0.55 * colour[0] * WHITE[0]
 
 
 def gem_age(colour: Sequence[float]) -> float:

@@ -6,7 +6,7 @@ import numpy as np
 
 from immich_facesets.synthetic import head_geometry
 from immich_facesets.synthetic.appearance import SubjectStyle, dressed
-from immich_facesets.synthetic.body import draw_body
+from immich_facesets.synthetic.body import draw_body, draw_muffler
 from immich_facesets.synthetic.canvas import Canvas, Outline, ellipse, mix, shade, smooth
 from immich_facesets.synthetic.hair import draw_back_hair, draw_beard, draw_front_hair
 from immich_facesets.synthetic.head_geometry import turned
@@ -19,7 +19,7 @@ _CHILD = 14
 
 
 def draw_sitter(canvas: Canvas, sitter: Sitter, pose: Pose) -> None:
-    look = dressed(sitter.seed, math.floor(max(pose.age, 0.0) * 365.25))
+    look = dressed(sitter, math.floor(max(pose.age, 0.0) * 365.25))
     draw_back_hair(canvas, look, pose)
     draw_body(canvas, look, pose)
     _head(canvas, look, pose)
@@ -29,9 +29,11 @@ def draw_sitter(canvas: Canvas, sitter: Sitter, pose: Pose) -> None:
         draw_beard(canvas, look, pose)
     _mouth(canvas, look, pose)
     _years(canvas, look, pose)
+    if pose.has_muffler:
+        draw_muffler(canvas)
     draw_front_hair(canvas, look, pose)
     _brows(canvas, look, pose)
-    draw_headwear(canvas, look, pose, sitter.seed)
+    draw_headwear(canvas, look, pose, sitter)
     if look.glasses is not None and pose.age >= _CHILD:
         _glasses(canvas, look, pose, round_ones=look.glasses)
 

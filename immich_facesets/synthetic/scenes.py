@@ -17,6 +17,14 @@ from immich_facesets.synthetic.subjects import Pose, Sitter
 _FINE = 190
 """Heads narrower than this many pixels are drawn larger and then reduced."""
 
+_REACH = (1.45, 1.25, 1.45, 5.6)
+"""How far a sitter reaches from the middle of the face: left, up, right and down, in head widths."""
+
+_GLASS = (1.2, 1.15, 1.2, 1.9)
+"""The same of the mirror of a reflection, of which the sitter shows no more."""
+
+_FRAME = 0.09  # width of the mirror's frame, in head widths
+
 
 def draw_picture(
     width: int, height: int, sitters: Sequence[tuple[Sitter, Pose]], background_seed: int
@@ -35,9 +43,9 @@ def draw_picture(
 
 def _add(picture: NDArray[np.uint8], sitter: Sitter, pose: Pose) -> None:
     frame = pose.frame()
-    height, width = picture.shape[:2]
-    left, right = _span(frame.x - 1.45 * frame.width, frame.x + 1.45 * frame.width, width)
-    top, bottom = _span(frame.y - 1.25 * frame.width, frame.y + 5.6 * frame.width, height)
+    if pose.is_reflection:
+        _add_mirror(picture, frame)
+    left, top, right, bottom = _area(frame, _GLASS if pose.is_reflection else _REACH, picture)
     if left >= right or top >= bottom:
         return
     part = picture[top:bottom, left:right]
@@ -49,6 +57,31 @@ def _add(picture: NDArray[np.uint8], sitter: Sitter, pose: Pose) -> None:
     draw_sitter(Canvas(sheet, own, light_tint(pose.light)), sitter, pose)
     drawn = sheet if times == 1 else cv2.resize(sheet, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
     part[:] = drawn if pose.blur <= 0 else _out_of_focus(part, np.asarray(drawn, dtype=np.uint8), pose.blur)
+
+
+def _add_mirror(picture: NDArray[np.uint8], frame: Frame) -> None:
+    """Draw a mirror on the wall: a wooden frame, and pale glass with two streaks of light."""
+    left, top, right, bottom = _area(frame, _GLASS, picture)
+    edge = math.ceil(_FRAME * frame.width)
+    wood, light, glass = (134, 92, 58), (168, 122, 80), (212, 222, 224)
+    cv2.rectangle(picture, (left - edge, top - edge), (right + edge, bottom + edge), wood, cv2.FILLED)
+    cv2.rectangle(picture, (left - edge // 2, top - edge // 2), (right + edge // 2, bottom + edge // 2), light, 2)
+    picture[top:bottom, left:right] = glass
+    across, down = right - left, bottom - top
+    for start, wide in ((0.12, 0.1), (0.3, 0.03)):
+        streak = [(start + 0.3, 0.0), (start + wide + 0.3, 0.0), (start + wide - 0.1, 1.0), (start - 0.1, 1.0)]
+        points = np.array([(left + across * min(max(x, 0.0), 1.0), top + down * y) for x, y in streak])
+        cv2.fillPoly(picture, [np.rint(points).astype(np.int32)], (228, 236, 236), cv2.LINE_AA)
+
+
+def _area(
+    frame: Frame, reach: tuple[float, float, float, float], picture: NDArray[np.uint8]
+) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of the part of a picture that ``reach`` covers around a head, in pixels."""
+    height, width = picture.shape[:2]
+    left, up, right, down = (side * frame.width for side in reach)
+    x, y = (_span(frame.x - left, frame.x + right, width), _span(frame.y - up, frame.y + down, height))
+    return x[0], y[0], x[1], y[1]
 
 
 def _span(start: float, end: float, limit: int) -> tuple[int, int]:

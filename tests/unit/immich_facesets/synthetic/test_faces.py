@@ -1,6 +1,8 @@
 """The synthetic engine: drawn people are found in every picture they are drawn in, and no others."""
 
 import io
+from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +16,8 @@ from immich_facesets.synthetic import Pose, Sitter, SyntheticFace, draw_picture,
 
 Picture = NDArray[np.uint8]
 
+UPRIGHT = Pose(x=0, y=0, size=100)
+
 POSES = [
     Pose(x=200, y=170, size=100, roll=roll, yaw=yaw, expression=expression, light=light, age=age)
     for roll, yaw, expression, light, age in (
@@ -26,10 +30,12 @@ POSES = [
 ]
 
 
-def portrait(seed: int = 5, size: float = 100, **how: float) -> tuple[Picture, Box]:
+def portrait(
+    seed: int = 5, size: float = 100, *, is_kin: bool = False, like: Pose = UPRIGHT, **how: Any
+) -> tuple[Picture, Box]:
     side = round(4 * size)
-    pose = Pose(x=side / 2, y=side * 0.45, size=size, **how)
-    picture, (box,) = draw_picture(side, side, [(Sitter(seed), pose)], background_seed=seed)
+    pose = replace(like, x=side / 2, y=side * 0.45, size=size, **how)
+    picture, (box,) = draw_picture(side, side, [(Sitter(seed, is_kin), pose)], background_seed=seed)
     return picture, box
 
 
@@ -60,6 +66,38 @@ def test_a_drawn_face_is_found_where_it_was_drawn(size: int, pose: int) -> None:
     assert face.seed == 1000 + pose
     assert face.box.iou(box) > 0.8
     assert abs(box.face_short - size) < 0.01
+
+
+@pytest.mark.parametrize("size", [40, 60, 120, 300])
+@pytest.mark.parametrize("pose", range(len(POSES)))
+def test_a_gem_of_kin_and_a_muffler_are_read_at_every_size_and_seen_nowhere_else(size: int, pose: int) -> None:
+    def seen(*, is_kin: bool = False, has_muffler: bool = False, blur: float = 0.0) -> SyntheticFace:
+        like = replace(POSES[pose], has_muffler=has_muffler, blur=blur)
+        picture, _ = portrait(1000 + pose, size, is_kin=is_kin, like=like)
+        face = only_face(stored(picture, "JPEG", quality=85))
+        assert face.seed == 1000 + pose
+        return face
+
+    plain, kin, muffled, family = seen(), seen(is_kin=True), seen(has_muffler=True), seen(is_kin=True, has_muffler=True)
+    assert distance(plain, kin) > 0.4
+    assert 0.15 < distance(plain, muffled) < 0.4
+    assert distance(kin, family) < 0.3
+    for face in (plain, seen(blur=size / 45)):
+        assert distance(face, family) > 0.8
+
+
+def test_a_reflection_is_drawn_in_its_mirror_and_is_the_same_person() -> None:
+    pose = Pose(x=750, y=400, size=160, yaw=-15)
+    reflection = replace(pose, x=250, y=300, size=100, yaw=12, is_reflection=True)
+    picture, boxes = draw_picture(1200, 900, [(Sitter(77), reflection), (Sitter(77), pose)], 14)
+    alone, _ = draw_picture(1200, 900, [(Sitter(77), pose)], 14)
+    mirrored, face = find_faces(picture)
+    assert (mirrored.seed, face.seed) == (77, 77)
+    assert mirrored.box.iou(boxes[0]) > 0.8
+    assert distance(mirrored, face) < 0.35
+    rows, columns = np.nonzero((picture != alone).any(axis=2))
+    assert rows.max() < 300 + 230  # the mirror ends above the feet
+    assert columns.max() < 250 + 150
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Identity codes of drawn faces: vectors as of a real recogniser, and bands that are read despite noise."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ def vectors(sitters: list[tuple[Sitter, Pose]], per_picture: int = 24) -> Vector
     rows: list[NDArray[np.float32]] = []
     for start in range(0, len(sitters), per_picture):
         group = [
-            (sitter, Pose(130 + 220 * (i % 6), 130 + 230 * (i // 6), **how(pose)))
+            (sitter, replace(pose, x=130 + 220 * (i % 6), y=130 + 230 * (i // 6)))
             for i, (sitter, pose) in enumerate(sitters[start : start + per_picture])
         ]
         picture, boxes = draw_picture(1360, 960, group, start)
@@ -25,11 +27,6 @@ def vectors(sitters: list[tuple[Sitter, Pose]], per_picture: int = 24) -> Vector
             (face,) = [face for face in faces if face.box.iou(box) > 0.7]
             rows.append(face.embedding)
     return np.array(rows)
-
-
-def how(pose: Pose) -> dict[str, float]:
-    names = ("size", "roll", "yaw", "expression", "light", "age")
-    return {name: getattr(pose, name) for name in names}
 
 
 def any_pose(dice: np.random.Generator, *, age: float) -> Pose:
@@ -72,6 +69,26 @@ def test_many_sitters_are_nearly_orthogonal(sitters: int) -> None:
     assert rows.shape == (sitters, 512)
     assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
     assert pair_distances(rows).min() > 0.75
+
+
+def test_kin_are_alike_and_less_so_than_one_person() -> None:
+    dice = np.random.default_rng(6)
+    elder, younger, other = (
+        vectors([(sitter, any_pose(dice, age=30)) for _ in range(24)])
+        for sitter in (Sitter(9, is_kin=True), Sitter(40, is_kin=True), Sitter(41))
+    )
+    assert np.median(pair_distances(elder)) < 0.25
+    assert BUFFALO_L.near < 0.3 < (1 - elder @ younger.T).mean() < BUFFALO_L.match
+    assert (1 - elder @ other.T).min() > 0.75
+
+
+def test_a_muffler_moves_a_face_but_not_to_another_person() -> None:
+    dice = np.random.default_rng(7)
+    poses = [any_pose(dice, age=30) for _ in range(24)]
+    plain = vectors([(Sitter(9), pose) for pose in poses])
+    muffled = vectors([(Sitter(9), replace(pose, has_muffler=True)) for pose in poses])
+    assert np.median(pair_distances(muffled)) < 0.25
+    assert 0.25 < (1 - plain @ muffled.T).mean() < BUFFALO_L.match
 
 
 def test_a_burst_counts_as_one_moment() -> None:
