@@ -15,6 +15,7 @@ from service.app import open_app
 from service.cli.serving import sync_and_serve
 from service.cli.terminal import print_line
 from service.computation import compute
+from service.demo.doubts import LEAST_PEOPLE, LEAST_PICTURES
 from service.demo.immich import FakeImmich
 from service.demo.library import draw_library, fill
 from service.settings import Settings
@@ -58,7 +59,14 @@ def _fresh(folder: Path) -> Path:
 async def _demo(folder: Path, people: int, pictures: int, listen: str, *, once: bool) -> int:
     stop = stop_event()
     print_line(f"Drawing {pictures} pictures of {people} invented people ...")
-    drawing = compute(draw_library, folder / "pictures", people=people, pictures=pictures, users=_USERS)
+    drawing = compute(
+        draw_library,
+        folder / "pictures",
+        people=people,
+        pictures=pictures,
+        users=_USERS,
+        with_doubts=people >= LEAST_PEOPLE and pictures >= LEAST_PICTURES,
+    )
     library = await unless_stopped(drawing, stop)
     if library is None or stop.is_set():
         return ExitCode.STOPPED

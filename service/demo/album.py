@@ -18,17 +18,26 @@ _OCCASIONS = 24
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One invented person: ``weight`` is the relative frequency in pictures, ``users`` own the libraries with it."""
+    """
+    One invented person: ``weight`` is the relative frequency in pictures, ``users`` own the libraries with it.
+
+    ``is_named``: whether its users name it; None where that depends on its place.
+    """
 
     sitter: Sitter
     born: date
     weight: float
     users: frozenset[str]
+    is_named: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """The plan of one picture. Sitters are ordered from back to front."""
+    """
+    The plan of one picture. Sitters are ordered from back to front.
+
+    ``taken_for``: for each of them the sitter that Immich takes it for, None for nobody; without these, chance decides.
+    """
 
     user: str
     taken_at: datetime
@@ -36,6 +45,7 @@ class Shot:
     height: int
     background: int
     sitters: tuple[tuple[Sitter, Pose], ...]
+    taken_for: tuple[Sitter | None, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +55,16 @@ class _Occasion:
     light: float
 
 
-def cast(people: int, users: Sequence[str], dice: np.random.Generator) -> tuple[Member, ...]:
-    """Return the members, most photographed first. Each user knows about two thirds of them, in overlapping windows."""
-    seeds = dice.permutation(SITTERS)[:people].tolist()
+def cast(
+    people: int, users: Sequence[str], dice: np.random.Generator, taken: Sequence[Member] = ()
+) -> tuple[Member, ...]:
+    """
+    Return the members, most photographed first. Each user knows about two thirds of them, in overlapping windows.
+
+    ``taken``: those whose sitters are left out.
+    """
+    others = {member.sitter.seed for member in taken}
+    seeds = [seed for seed in dice.permutation(SITTERS).tolist() if seed not in others][:people]
     births = np.where(dice.random(people) < 0.3, dice.integers(2001, 2008, people), dice.integers(1945, 1990, people))
     known = min(people, math.ceil(people * 0.65)) if len(users) > 1 else people
     members = []
@@ -72,7 +89,11 @@ def plan_shots(members: Sequence[Member], pictures: int, users: Sequence[str], d
         place = len(shots)
         user = users[int(dice.choice(len(users), p=_shares(len(users))))]
         occasion = occasions[int(dice.integers(len(occasions)))]
-        circle = [member for member in members if user in member.users and member.born < occasion.day.date()]
+        circle = [
+            member
+            for member in members
+            if user in member.users and member.weight > 0 and member.born < occasion.day.date()
+        ]
         if circle:
             shots.append(_shot(user, circle, occasion, _stranger(strangers, place, dice), place, dice))
     return sorted(shots, key=lambda shot: shot.taken_at)
@@ -117,8 +138,8 @@ def _shot(
     chosen = [circle[i] for i in dice.choice(len(circle), count, replace=False, p=weights / weights.sum()).tolist()]
     taken_at = occasion.day + timedelta(seconds=int(dice.integers(0, 8 * 3600)))
     sitters = [
-        (member.sitter, _standing(replace(pose, age=(taken_at.date() - member.born).days / 365.25), height))
-        for member, pose in zip(chosen, _places(count, width, height, occasion.light, dice), strict=True)
+        (member.sitter, standing(replace(pose, age=(taken_at.date() - member.born).days / 365.25), height))
+        for member, pose in zip(chosen, side_by_side(count, width, height, occasion.light, dice), strict=True)
     ]
     passing = None if stranger is None else _passing(sitters[0][1], [pose for _, pose in sitters], width, height, dice)
     if stranger is not None and passing is not None:
@@ -126,7 +147,7 @@ def _shot(
     return Shot(user, taken_at, width, height, occasion.background, tuple(sitters))
 
 
-def _places(count: int, width: int, height: int, light: float, dice: np.random.Generator) -> list[Pose]:
+def side_by_side(count: int, width: int, height: int, light: float, dice: np.random.Generator) -> list[Pose]:
     """Return poses side by side, far enough apart that every face is visible."""
     room = width / count
     high = min(0.42 * room, 0.34 * height)
@@ -151,7 +172,7 @@ def _places(count: int, width: int, height: int, light: float, dice: np.random.G
     return poses
 
 
-def _standing(pose: Pose, height: int) -> Pose:
+def standing(pose: Pose, height: int) -> Pose:
     """Return the pose, moved down as far as needed for the feet to reach the ground."""
     ground = 0.87 * height - standing_height(pose.age) * pose.size
     return replace(pose, y=max(pose.y, ground))
@@ -164,7 +185,7 @@ def _passing(like: Pose, front: Sequence[Pose], width: int, height: int, dice: n
         x = share * (width - 3 * size) + 1.5 * size
         if all(abs(x - pose.x) > 1.4 * pose.size + 0.6 * size for pose in front):
             pose = replace(like, x=x, size=size, roll=0.0, yaw=float(dice.uniform(-20, 20)), age=40.0, blur=0.0)
-            return _standing(replace(pose, y=0.4 * height), height)
+            return standing(replace(pose, y=0.4 * height), height)
     return None
 
 

@@ -18,8 +18,9 @@ import numpy as np
 
 from immich_facesets.checkpoints import checkpoint
 from immich_facesets.faces import Box
-from immich_facesets.synthetic import draw_picture
+from immich_facesets.synthetic import Sitter, draw_picture
 from service.demo.album import Member, Shot, cast, plan_shots
+from service.demo.doubts import cast_hard_cases, plan_hard_cases
 from service.demo.immich import FakeImmich, FakeUser
 from service.demo.pictures import TYPES, read_preview, write_picture
 
@@ -100,17 +101,19 @@ def draw_library(
     pictures: int = 150,
     seed: int = 7,
     users: Sequence[str] = ("anna", "ben"),
+    with_doubts: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Library:
     """
     Write ``pictures`` drawn pictures under ``folder``, a folder for each user, and describe them.
 
-    A few byte-identical copies in a second user's folder and one unreadable file are added. ``progress`` is called
+    A few byte-identical copies in a second user's folder and one unreadable file are added. ``with_doubts``: some of
+    the people and pictures are hard cases (``service.demo.doubts``), of which grouping leaves questions. ``progress`` is called
     with the number of drawn pictures and the total. Takes about 0.1 s per picture; blocks.
     """
     dice = np.random.default_rng(seed)
-    members = cast(people, users, dice)
-    files = _files(folder, plan_shots(members, pictures, users, dice))
+    members, shots = _plan(people, pictures, users, dice, with_doubts=with_doubts)
+    files = _files(folder, shots)
     with ThreadPoolExecutor(max_workers=2) as pool:
         try:
             for done, _ in enumerate(pool.map(_draw, files), start=1):
@@ -128,6 +131,23 @@ def draw_library(
     }
     truth[assets[-1].user, assets[-1].asset_id] = []
     return Library(folder, tuple(users), tuple(assets), described.people, truth)
+
+
+def _plan(
+    people: int, pictures: int, users: Sequence[str], dice: np.random.Generator, *, with_doubts: bool
+) -> tuple[Sequence[Member], list[Shot]]:
+    """Return the people and the planned pictures, oldest first."""
+    if not with_doubts:
+        members = cast(people, users, dice)
+        return members, plan_shots(members, pictures, users, dice)
+    hard = cast_hard_cases(users, dice)
+    usual = cast(people - len(hard.people), users, dice, taken=hard.members)
+    shown, unnamed, *others = usual
+    by_mirror = replace(unnamed, is_named=False)
+    members = (shown, by_mirror, *others, *hard.members)
+    shots = plan_hard_cases(hard, by_mirror, dice)
+    shots += plan_shots(members, pictures - len(shots), users, dice)
+    return members, sorted(shots, key=lambda shot: shot.taken_at)
 
 
 def fill(immich: FakeImmich, library: Library) -> dict[str, FakeUser]:
@@ -218,11 +238,12 @@ class _Describer:
         self._person_ids: dict[tuple[str, int], str] = {}
         people = []
         for user in users:
-            shown = [s.seed for file in files if file.shot.user == user for s, _ in file.shot.sitters]
-            known = [(i, member) for i, member in enumerate(members) if shown.count(member.sitter.seed) >= _LEAST_FACES]
+            shown = [s for file in files if file.shot.user == user for s in _recognised(file.shot)]
+            known = [(i, member) for i, member in enumerate(members) if shown.count(member.sitter) >= _LEAST_FACES]
             for number, (i, member) in enumerate(known):
                 person_id = self._person_ids[user, member.sitter.seed] = _new_id(dice)
-                name = _NAMES[i % len(_NAMES)] if number % 2 == 0 else ""
+                is_named = number % 2 == 0 if member.is_named is None else member.is_named
+                name = _NAMES[i % len(_NAMES)] if is_named else ""
                 born = member.born.isoformat() if name and number % 4 == 0 else None
                 people.append(DrawnPerson(user, person_id, name, born, member.sitter.seed))
         self.people = tuple(people)
@@ -231,9 +252,10 @@ class _Describer:
         shot = file.shot
         scale = min(1.0, PREVIEW_SHORT / min(shot.width, shot.height))
         faces = [
-            DrawnFace(_new_id(self._dice), self._seen(box.scaled(scale, scale)), self._assigned(shot.user, seed))
-            for box, seed in self.truth(file)
+            DrawnFace(_new_id(self._dice), self._seen(box.scaled(scale, scale)), self._assigned(shot, sitter))
+            for (box, _), sitter in zip(self.truth(file), _recognised(shot), strict=True)
             if self._dice.random() < (0.97 if box.face_short * scale >= _SEEN_FROM else 0.4)
+            or shot.taken_for is not None
         ]
         preview = (round(shot.width * scale), round(shot.height * scale))
         return DrawnAsset(
@@ -258,16 +280,27 @@ class _Describer:
         x1, y1, x2, y2 = (round(edge + off) for edge, off in zip((box.x1, box.y1, box.x2, box.y2), wobble, strict=True))
         return x1, y1, x2, y2
 
-    def _assigned(self, user: str, seed: int) -> str | None:
-        """Return a person id: mostly the right one, sometimes None (8 %), rarely another person's (1.5 %)."""
+    def _assigned(self, shot: Shot, sitter: Sitter | None) -> str | None:
+        """
+        Return the id of the sitter's person.
+
+        Where the plan does not say whom it is taken for, it is sometimes None (8 %), rarely another person's (1.5 %).
+        """
         chance = self._dice.random()
-        right = self._person_ids.get((user, seed))
-        if right is None or chance < 0.08:
+        right = None if sitter is None else self._person_ids.get((shot.user, sitter.seed))
+        if right is None or shot.taken_for is not None:
+            return right
+        if chance < 0.08:
             return None
         if chance > 0.985:
-            others = [person_id for (owner, _), person_id in self._person_ids.items() if owner == user]
+            others = [person_id for (owner, _), person_id in self._person_ids.items() if owner == shot.user]
             return others[int(self._dice.integers(len(others)))]
         return right
+
+
+def _recognised(shot: Shot) -> tuple[Sitter | None, ...]:
+    """Return for each face the sitter whom Immich takes it for."""
+    return tuple(sitter for sitter, _ in shot.sitters) if shot.taken_for is None else shot.taken_for
 
 
 def _new_id(dice: np.random.Generator) -> str:

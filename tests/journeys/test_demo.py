@@ -53,6 +53,23 @@ async def test_the_demo_ends_with_face_sets(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+async def test_the_usual_demo_has_questions_of_every_kind(tmp_path: Path) -> None:
+    process = await start(tmp_path / "demo", "--once", "--pictures", "150", "--people", "12")
+    _, stderr = await process.communicate()
+    assert process.returncode == 0, stderr.decode()[-2000:]
+    environ = {"FACESETS_DATA_DIR": str(tmp_path / "demo" / "data"), "FACESETS_EXPORT_DIR": str(tmp_path / "sets")}
+    review = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "service", "review", "--json",
+        cwd=tmp_path, env={**bare_environment(), **environ}, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    stdout, _ = await review.communicate()
+    kinds = [item["kind"] for item in json.loads(stdout)]
+    assert set(kinds) == {"merge", "mixed", "member", "ambiguous", "nearly"}
+    assert 8 <= len(kinds) <= 20
+    assert kinds.count("merge") == 2  # the sisters, and one person with and without a muffler
+
+
+@pytest.mark.slow
 async def test_the_demo_serves_its_status_page_and_stops_when_asked(tmp_path: Path) -> None:
     process = await start(tmp_path / "demo", "--listen", "127.0.0.1:0")
     assert process.stdout is not None
