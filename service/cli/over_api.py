@@ -91,7 +91,7 @@ async def add_reference_over_api(settings: Settings, sent: SentPicture) -> Refer
     Raises a ``TransientError`` where it cannot now, and a ``RequestError`` with what else it objects to.
     """
     query = {"keep_original": "true"} if sent.keeps_original else {}
-    query |= {"reason": sent.reason} if sent.reason else {}
+    query |= {"reason": sent.author.reason} if sent.author.reason else {}
     if sent.box is not None:
         query["box"] = ",".join(f"{side:.1f}" for side in (sent.box.x1, sent.box.y1, sent.box.x2, sent.box.y2))
     path = f"/api/identities/{sent.person}/references"

@@ -63,7 +63,9 @@ def reference(
         picture = read_picture(file)
     except ItemError as error:
         raise RequestError(f"{file}: {error}", status=400) from error
-    sent = SentPicture(picture=picture, person=person, box=box_in(box), keeps_original=keep_original, reason=reason)
+    sent = SentPicture(
+        picture=picture, person=person, box=box_in(box), keeps_original=keep_original, author=author_of(reason)
+    )
     try:
         added = asyncio.run(_add(settings, sent))
     except ItemError as error:
@@ -128,7 +130,7 @@ async def _add_here(settings: Settings, store: Store, sent: SentPicture) -> Refe
         await tidy_references(store, folder)
         identify = Identify(store, settings, pool)
         references = References(store, settings, pool, folder, identify.rival, utc_now)
-        added = await reference_calls(references, author_of).add(sent)
+        added = await reference_calls(references).add(sent)
     if added is None:
         raise RuntimeError("only a caller that names the last decision gets no answer")
     return added

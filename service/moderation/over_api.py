@@ -98,19 +98,14 @@ class ApiDecisions:
         return _answer(made, remark)
 
 
-def api_author(reason: str) -> Author:
-    """Return who decides over the API."""
-    return Author(MADE_BY, "api", reason)
-
-
-def reference_calls(references: References, author_of: Callable[[str], Author] = api_author) -> ReferenceCalls:
-    """Return the calls behind the routes that add reference pictures. ``author_of``: by the reason."""
+def reference_calls(references: References) -> ReferenceCalls:
+    """Return the calls behind the routes that add reference pictures."""
 
     async def add(sent: SentPicture) -> ReferenceAdded | None:
         added = await references.add(
             sent.picture,
             sent.person,
-            author_of(sent.reason),
+            sent.author,
             box=sent.box,
             keeps_original=sent.keeps_original,
             key=None if sent.key is None else Key(sent.key.text, sent.key.digest),

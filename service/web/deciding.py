@@ -26,6 +26,11 @@ def author_of(made_from: MadeFrom, reason: str = "") -> Author:
     return Author(MADE_BY, made_from, reason)
 
 
+def seen_by(request: web.Request) -> frozenset[str] | None:
+    """Return the ETags of the identities as a caller saw them (``If-Match``); None where it does not matter."""
+    return None if request.if_match is None else frozenset(tag.value for tag in request.if_match if not tag.is_weak)
+
+
 def etag_of(identity: IdentityAnswer) -> str:
     """Return the ETag of an identity, without its quotes: that of its answer in the API."""
     return tag_of(msgspec.json.encode(identity))
@@ -50,7 +55,7 @@ async def decide(
         after: int | None = None
         if seen is not None:
             preview = await calls.preview(requests)
-            if changed := await _changed_since(request, preview.touched, seen):
+            if changed := await changed_since(request, preview.touched, seen):
                 return changed
             after = preview.last
         made = await calls.make(requests, author, key, after)
@@ -62,17 +67,22 @@ def answer_of(found: DecisionsAnswer | tuple[ChangedIdentity, ...]) -> web.Respo
     """Return the answer of the API: what was decided, or a 412 with what changed."""
     if isinstance(found, DecisionsAnswer):
         return json_answer(found)
+    return changed_answer(found)
+
+
+def changed_answer(found: Collection[ChangedIdentity]) -> web.Response:
+    """Return a 412 with the identities that are not as the caller saw them."""
     told = ", ".join(str(one.number) for one in found)
     problem = problem_of(
         412,
         f"identity {told} is not as you saw it, or its ETag is not in If-Match: look at `changed`, and send the request "
         "again with these ETags if it still holds",
     )
-    body = ChangedProblem(**msgspec.structs.asdict(problem), changed=found)
+    body = ChangedProblem(**msgspec.structs.asdict(problem), changed=tuple(found))
     return web.Response(status=412, body=msgspec.json.encode(body), content_type=PROBLEM_TYPE)
 
 
-async def _changed_since(
+async def changed_since(
     request: web.Request, numbers: Iterable[int], seen: Collection[str]
 ) -> tuple[ChangedIdentity, ...]:
     """Return those of these identities that are not as they were seen."""

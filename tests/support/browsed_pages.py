@@ -16,6 +16,7 @@ from web_scene import ANY_PORT, Scene, busy_scene, invented_thresholds
 
 from immich_facesets.runtime.listen_address import Listen
 from service.files.export_tree import ExportTree
+from service.files.references import ReferenceFolder
 from service.moderation.over_api import ApiDecisions
 from service.reports.library import library_reads
 from service.settings import Settings
@@ -61,7 +62,8 @@ def browsed_scene(store: Store, folder: Path) -> Scene:
 
     scene.library = replace(library_reads(store, own, scene.board), crop=image, thumbnail=image)
     scene.picture = image
-    scene.decisions = ApiDecisions(store, ExportTree(own.export_dir), folder / "crops", lambda: NOW).calls()
+    references = ReferenceFolder(folder)
+    scene.decisions = ApiDecisions(store, ExportTree(own.export_dir), folder / "crops", references, lambda: NOW).calls()
     return scene
 
 

@@ -10,7 +10,7 @@ from immich_facesets.wire import ErrorBody
 from service.web import examples
 from service.web.api.identities import NOT_AVAILABLE, WRONG_QUERY
 from service.web.context import CONTEXT
-from service.web.deciding import answer_of, author_of, decide
+from service.web.deciding import answer_of, author_of, decide, seen_by
 from service.web.json_bodies import read_json, with_room
 from service.web.library.decisions import (
     ChangedProblem,
@@ -42,7 +42,7 @@ async def get_decision(request: web.Request) -> web.StreamResponse:
 async def post_decisions(small: web.Request) -> web.StreamResponse:
     request = with_room(small)
     question = await read_json(request, DecisionsQuestion)
-    return await decide(request, question.decisions, question.reason)
+    return await decide_and_answer(request, question.decisions, question.reason)
 
 
 async def post_preview(request: web.Request) -> web.StreamResponse:
@@ -53,19 +53,18 @@ async def post_preview(request: web.Request) -> web.StreamResponse:
 async def post_undo(request: web.Request) -> web.StreamResponse:
     number, question = number_in(request, "decision"), await read_json(request, UndoQuestion)
     undo = UndoDecision(decision=number, even_if_locked=question.even_if_locked)
-    return await decide(request, [undo], question.reason)
+    return await decide_and_answer(request, [undo], question.reason)
 
 
 async def post_redo(request: web.Request) -> web.StreamResponse:
     number, question = number_in(request, "decision"), await read_json(request, UndoQuestion)
     redo = RedoDecision(decision=number, even_if_locked=question.even_if_locked)
-    return await decide(request, [redo], question.reason)
+    return await decide_and_answer(request, [redo], question.reason)
 
 
-async def decide(request: web.Request, requests: Sequence[Request], reason: str) -> web.StreamResponse:
+async def decide_and_answer(request: web.Request, requests: Sequence[Request], reason: str) -> web.StreamResponse:
     """Make decisions once under their key, and only about identities that are as the caller saw them."""
-    seen = None if request.if_match is None else {tag.value for tag in request.if_match if not tag.is_weak}
-    return answer_of(await decide(request, requests, author_of("api", reason), await key_of(request), seen))
+    return answer_of(await decide(request, requests, author_of("api", reason), await key_of(request), seen_by(request)))
 
 
 DECIDED = Answer("What was changed", body=DecisionsAnswer, example=examples.DECIDED)

@@ -76,7 +76,7 @@ async def get_identities_together(request: web.Request) -> web.StreamResponse:
 
 async def get_identity_figures(request: web.Request) -> web.StreamResponse:
     number = number_in(request, "number")
-    if (merged := await _merged(request, number)) is not None:
+    if (merged := await redirect_if_merged(request, number)) is not None:
         return merged
     return json_answer(await request.app[CONTEXT].library.figures(number))
 

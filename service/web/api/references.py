@@ -8,10 +8,11 @@ from aiohttp import web
 from immich_facesets.moderation.requests import NewPerson, RemoveReference
 from immich_facesets.wire import ErrorBody
 from service.web import examples
-from service.web.api.decisions import DECIDED, NOT_DONE, decide
+from service.web.api.decisions import DECIDED, NOT_DONE, decide_and_answer
 from service.web.api.identities import OF_ONE, redirect_if_merged
 from service.web.api.pictures import OF_PICTURE, no_crop, picture_answer, picture_name
 from service.web.context import CONTEXT
+from service.web.deciding import author_of, changed_answer, changed_since, seen_by
 from service.web.json_bodies import read_json
 from service.web.library.faces import Edges
 from service.web.library.references import (
@@ -26,7 +27,7 @@ from service.web.library.references import (
     box_in,
 )
 from service.web.parameters import number_in, read_query
-from service.web.preconditions import IDEMPOTENCY_KEY, IF_MATCH, changed_since, key_of
+from service.web.preconditions import IDEMPOTENCY_KEY, IF_MATCH, key_of
 from service.web.problems import PROBLEM_TYPE, problem_of
 from service.web.routes import Answer, Route, json_answer
 from service.web.uploads import PICTURE_TYPE, UPLOADS
@@ -50,21 +51,21 @@ async def post_new_person(request: web.Request) -> web.StreamResponse:
 
 async def _add(request: web.Request, person: int | NewPerson, query: ReferenceQuery) -> web.StreamResponse:
     """Add a picture once under its key, and only to an identity that is as the caller saw it."""
-    calls, box = request.app[CONTEXT].references, box_in(query.box)
+    calls, box, seen = request.app[CONTEXT].references, box_in(query.box), seen_by(request)
     async with request.app[UPLOADS].picture(request) as picture:
         sent = SentPicture(
             picture=picture,
             person=person,
             box=box,
             keeps_original=query.keep_original,
-            reason=query.reason,
+            author=author_of("api", query.reason),
             key=await key_of(request, request.rel_url.raw_query_string.encode() + b"\n" + picture),
         )
         while True:  # ends: each further round follows a decision of another caller
-            if request.if_match is not None and isinstance(person, int):
+            if seen is not None and isinstance(person, int):
                 sent = replace(sent, after=await calls.last())
-                if (changed := await changed_since(request, [person])) is not None:
-                    return changed
+                if changed := await changed_since(request, [person], seen):
+                    return changed_answer(changed)
             try:
                 added = await calls.add(sent)
             except SeveralFacesError as error:
@@ -90,7 +91,7 @@ async def get_reference_picture(request: web.Request) -> web.StreamResponse:
 
 async def post_removal(request: web.Request) -> web.StreamResponse:
     reference, question = number_in(request, "reference"), await read_json(request, RemovalQuestion)
-    return await decide(request, [RemoveReference(reference=reference)], question.reason)
+    return await decide_and_answer(request, [RemoveReference(reference=reference)], question.reason)
 
 
 _ADDED = NOT_DONE | {

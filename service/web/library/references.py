@@ -8,6 +8,7 @@ import msgspec
 
 from immich_facesets.errors import RequestError
 from immich_facesets.faces import Box
+from immich_facesets.moderation.records import Author
 from immich_facesets.moderation.requests import Name, NewPerson
 from service.web.library.decisions import DecisionsAnswer, Reason, WriteKey
 from service.web.library.faces import Edges
@@ -105,7 +106,7 @@ class SentPicture:
     person: int | NewPerson
     box: Box | None = None
     keeps_original: bool = False
-    reason: str = ""
+    author: Author
     key: WriteKey | None = None
     after: int | None = None
 

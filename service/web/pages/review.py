@@ -24,6 +24,7 @@ KINDS: dict[Kind, str] = {
     "member": "Wrong faces",
     "ambiguous": "Between two people",
     "nearly": "Nearly a person",
+    "reference": "Reference pictures",
 }
 CARDS_OF_A_PAGE = 8
 
@@ -41,10 +42,11 @@ class CardsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 _WORDS: dict[Kind, dict[str, str]] = {
     "merge": {"y": "the same person", "n": "two people"},
-    "mixed": {"y": "one person", "n": "two people: part them"},
+    "mixed": {"y": "one person", "n": "several people: part them"},
     "member": {"y": "yes", "n": "no"},
     "ambiguous": {"n": "neither"},
     "nearly": {"y": "a new person", "n": "strangers"},
+    "reference": {"n": "neither: delete the picture"},
 }
 _WORDS_OF_TWO_FACES = {"y": "both: a mirror, a collage", "o": "this face, not the other", "n": "no"}
 _WORDS_OF_ALL = {"?": "not sure"}
@@ -97,17 +99,17 @@ def _settles(item: ReviewItem, key: str) -> int:
 
 def _title(item: ReviewItem) -> str:
     people = [_name(one) for one in item.identities]
-    faces = "" if item.part is None else counted(item.part.faces, "face")
+    faces = counted(sum(part.faces for part in item.parts), "face")
     match item.kind:
         case "merge":
             return f"Are {people[0]} and {people[1]} the same person?"
         case "mixed":
-            return f"Is this all {people[0]}, or are {faces} somebody else?"
-        case "member" if item.reason == "twice_in_picture":
+            return f"Is this all {people[0]}, or are {faces} other people?"
+        case "member" if item.reason in {"twice_in_picture", "two_in_picture"}:
             return f"Is this {people[0]}? The picture has another face of {people[0]}."
         case "member":
             return f"Is this {people[0]}?"
-        case "ambiguous":
+        case "ambiguous" | "reference":
             return f"Is this {people[0]} or {people[1]}?"
         case "nearly":
             return f"Are these {faces} a person to keep?"
@@ -118,9 +120,9 @@ def _title(item: ReviewItem) -> str:
 def _words(item: ReviewItem, key: str, meaning: str) -> str:
     """Return the words of an answer, with names where the API has numbers; those of the API for one without."""
     words = _WORDS.get(item.kind, {}).get(key) or _WORDS_OF_ALL.get(key) or meaning
-    if item.kind == "member" and item.reason == "twice_in_picture":
+    if item.kind == "member" and item.reason in {"twice_in_picture", "two_in_picture"}:
         words = _WORDS_OF_TWO_FACES.get(key, words)
-    if item.kind == "ambiguous" and key in "yo":
+    if item.kind in {"ambiguous", "reference"} and key in "yo":
         words = _name(item.identities["yo".index(key)])
     return words[:1].upper() + words[1:]
 

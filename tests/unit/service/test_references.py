@@ -20,6 +20,7 @@ from immich_facesets.moderation.decisions import Label
 from immich_facesets.moderation.records import Author, CarriedPicture, from_lines, to_lines
 from immich_facesets.moderation.requests import (
     AssignReference,
+    FaceSelection,
     ForgetPerson,
     KeepTwoApart,
     MergePeople,
@@ -253,7 +254,7 @@ async def test_a_picture_is_counted_and_listed_nowhere(store: Store, tmp_path: P
 
         def seen() -> list[object]:
             page = store.read_now(identity_page, IdentityFilter(), "number", Slice(50), {})
-            faces = store.read_now(faces_by_column, anna, "time", Slice(50))
+            faces = store.read_now(faces_by_column, FaceSelection(identity=anna), "time", Slice(50))
             library = repr(store.read_now(read_library, RECIPE.space))
             return [store.read_now(census), page.page, page.total, faces, library, store.read_now(stored_sources)]
 

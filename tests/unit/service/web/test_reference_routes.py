@@ -65,7 +65,7 @@ async def test_a_picture_of_a_known_and_of_a_new_person_reach_the_call_whole() -
         assert (await sent(client, "/api/references?label=Zo%C3%AB&is_namesake=true"))[0] == 200
     known, new = calls.seen
     assert (known.picture, known.person, known.box) == (JPEG, 3, Box(1, 2, 30.5, 40))
-    assert (known.keeps_original, known.reason, known.after) == (True, "why", None)
+    assert (known.keeps_original, known.author.reason, known.after) == (True, "why", None)
     assert known.key is not None
     assert known.key.text == "a-key"
     assert (new.person, new.box, new.key) == (NewPerson(label="Zoë", is_namesake=True), None, None)
