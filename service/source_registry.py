@@ -8,7 +8,8 @@ import structlog
 
 from immich_facesets.errors import SetupError
 from immich_facesets.exports.file_names import user_directories
-from service.files.export_tree import USERS_FOLDER, ExportTree
+from service.files.export_places import USERS_FOLDER
+from service.files.export_tree import ExportTree
 from service.progress import ProgressBoard
 from service.settings import Settings
 from service.sources import Source

@@ -23,18 +23,16 @@ from typing import Any
 
 from immich_facesets.checkpoints import checkpoint
 from immich_facesets.errors import SetupError
-from immich_facesets.exports.profile import PROFILES_FOLDER, Content
-from immich_facesets.exports.registry import PROFILES
-from immich_facesets.facesets.faceset import FacesetFolder
+from immich_facesets.exports.profile import Content
 from immich_facesets.runtime.file_modes import SHARED_FILE, SHARED_FOLDER
 from service.files.directory_swap import DRAFT, GONE, beside, interrupted, put_in_place, settle
 from service.files.draft_files import digests_in, fill_draft, parts_of
 from service.files.durable import discard, disk_trouble, exchange, sync_folder, write_durably
+from service.files.export_places import USERS_FOLDER, ExportPlaces
 from service.files.kept_files import KEPT_FOLDER, carry_over, keep_apart
-from service.files.ownership import digest_at, is_ours, manifest_of, object_in, real_folders, refuse_foreign_folder
+from service.files.ownership import digest_at, is_ours, manifest_of, object_in, refuse_foreign_folder
 from service.files.picture_shelf import PictureShelf
 
-USERS_FOLDER = "users"
 _PROBE_BYTES = 1 << 20  # written by ``check`` to test for free space
 
 
@@ -54,6 +52,7 @@ class ExportTree:
         swap: Callable[[Path, Path], bool] = exchange,
     ) -> None:
         self._root = root.resolve()
+        self._places = ExportPlaces(self._root)
         self._step = step
         self._swap = swap
         self._kept: list[Path] = []
@@ -65,7 +64,7 @@ class ExportTree:
 
         If not, raise a ``SetupError`` with advice.
         """
-        self._require_root()
+        self._places.require_root()
         probe = self._root / f"{DRAFT}probe"
         with disk_trouble(self._root):
             try:
@@ -87,7 +86,7 @@ class ExportTree:
     def recover(self) -> None:
         """Finish or undo interrupted writes. Call it before anything else is written or planned."""
         with disk_trouble(self._root):
-            for folder in list(self._writable_folders()):
+            for folder in list(self._places.writable_folders()):
                 leaves = interrupted(folder)
                 for leaf in leaves:
                     settle(folder / leaf)
@@ -101,7 +100,7 @@ class ExportTree:
         It is read from the disk, so it is correct after a kill, a restored backup or a lost database.
         """
         found: dict[str, str] = {}
-        for path in self._directories():
+        for path in self._places.directories():
             checkpoint()
             held = digest_at(path)
             if held is not None:
@@ -110,7 +109,7 @@ class ExportTree:
 
     def manifests(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield every directory of ours, whole or not, with its manifest, one at a time: all may not fit in memory."""
-        for path in self._directories():
+        for path in self._places.directories():
             checkpoint()
             manifest = manifest_of(path)
             if is_ours(manifest):
@@ -118,7 +117,7 @@ class ExportTree:
 
     def users_on_disk(self) -> set[str]:
         """Return the directories of users that hold a manifest of ours."""
-        return {path.name for path in self._folders_in(USERS_FOLDER) if is_ours(manifest_of(path))}
+        return {path.name for path in self._places.folders_in(USERS_FOLDER) if is_ours(manifest_of(path))}
 
     def outline(self) -> str:
         """
@@ -139,12 +138,12 @@ class ExportTree:
 
     def digest_of(self, name: str) -> str | None:
         """Return the digest of one directory as in ``on_disk``; None when there is none of ours."""
-        return digest_at(self._path(name))
+        return digest_at(self._places.path(name))
 
     def shelf(self) -> PictureShelf:
         """Return a shelf for one publish, with the files that are in place."""
         shelf = PictureShelf()
-        for path in self._directories():
+        for path in self._places.directories():
             checkpoint()
             shelf.add(path, digests_in(path) or {})
         return shelf
@@ -160,11 +159,11 @@ class ExportTree:
         publish; None for a directory that shares no file with others.
         """
         shelf = PictureShelf(may_link=False) if shelf is None else shelf
-        self._require_root()
-        target = self._path(name)
+        self._places.require_root()
+        target = self._places.path(name)
         draft = beside(target, DRAFT)
         with disk_trouble(self._root):
-            self._make_folders(target.parent)
+            self._places.make_folders(target.parent)
             settle(target)
             refuse_foreign_folder(target)
             draft.mkdir(mode=SHARED_FOLDER)
@@ -185,13 +184,13 @@ class ExportTree:
 
         Files of others in it are kept apart (``take_kept``).
         """
-        target = self._path(name)
+        target = self._places.path(name)
         with disk_trouble(self._root):
             settle(target)
             if not target.exists():
                 return False
             refuse_foreign_folder(target)
-            self._kept += keep_apart(target, self._beside(target))
+            self._kept += keep_apart(target, self._places.kept_of(target))
             target.rename(beside(target, GONE))
             self._step("gone")
             sync_folder(target.parent)
@@ -212,7 +211,7 @@ class ExportTree:
         For the directories of a person who was forgotten: what others stored beside the pictures shows that person, too.
         """
         self.erase_kept(name)
-        target = self._path(name)
+        target = self._places.path(name)
         with disk_trouble(self._root):
             settle(target)
             if target.exists():
@@ -225,13 +224,13 @@ class ExportTree:
 
     def erase_kept(self, name: str) -> None:
         """Remove the files of others that were kept of a directory of ours, whether that is there or not."""
-        kept = self._path(f"{KEPT_FOLDER}/{name}")
+        kept = self._places.path(f"{KEPT_FOLDER}/{name}")
         with disk_trouble(self._root):
             discard(kept)
 
     def remove_files(self, name: str, files: Iterable[str]) -> None:
         """Delete files of a directory of ours. It then counts as incomplete, and the next publish writes it again."""
-        target = self._path(name)
+        target = self._places.path(name)
         with disk_trouble(self._root):
             refuse_foreign_folder(target)
             for file in files:
@@ -240,8 +239,8 @@ class ExportTree:
 
     def write_file(self, name: str, body: bytes) -> bool:
         """Write a manifest atomically; False, without any write, when it is unchanged."""
-        self._require_root()
-        target = self._path(name)
+        self._places.require_root()
+        target = self._places.path(name)
         with disk_trouble(self._root):
             before = self.read_file(name)
             if before == body:
@@ -250,7 +249,7 @@ class ExportTree:
                 raise SetupError(
                     f"{target} was not written by this program: move it away, or set another export folder"
                 )
-            self._make_folders(target.parent)
+            self._places.make_folders(target.parent)
             draft = beside(target, DRAFT)
             discard(draft)
             try:
@@ -268,7 +267,7 @@ class ExportTree:
 
     def remove_file(self, name: str) -> bool:
         """Remove a manifest of ours from the folder; False when there was none."""
-        target = self._path(name)
+        target = self._places.path(name)
         with disk_trouble(self._root):
             before = self.read_file(name)
             if before is None or not is_ours(object_in(before)):
@@ -280,78 +279,20 @@ class ExportTree:
 
     def read_file(self, name: str) -> bytes | None:
         """Return the bytes of a file, or None when there is none: used as ``previous`` for ``top_manifest``."""
-        target = self._path(name)
+        target = self._places.path(name)
         if not target.exists():
             return None
         if not target.is_file():
             raise SetupError(f"{target} is no file: move it away, or set another export folder")
         return target.read_bytes()
 
-    def _require_root(self) -> None:
-        if not self._root.is_dir():
-            kind = "is no folder" if self._root.exists() else "does not exist"
-            raise SetupError(f"the export folder {self._root} {kind}: create or mount it, or set another one")
-
-    def _path(self, name: str) -> Path:
-        """Return the path of a name. A link on the way there raises a ``SetupError``: it may lead anywhere."""
-        path = self._root
-        for part in parts_of(name):
-            path /= part
-            if path.is_symlink():
-                raise SetupError(f"{path} is a link, and the export folder must hold none: remove the link")
-        return path
-
-    def _make_folders(self, folder: Path) -> None:
-        missing = [path for path in (folder, *folder.parents) if path != self._root and path.is_relative_to(self._root)]
-        for path in reversed(missing):
-            if path.is_dir():
-                continue
-            if path.exists():
-                raise SetupError(f"{path} is no folder: move it away, or set another export folder")
-            path.mkdir(mode=SHARED_FOLDER)
-            sync_folder(path.parent)
-
     def _fill(
         self, draft: Path, target: Path, files: Iterable[tuple[str, Content]], shelf: PictureShelf
     ) -> dict[str, str]:
         digests = fill_draft(draft, target, files, self._root, shelf, step=self._step)
         with disk_trouble(self._root):
-            self._kept += carry_over(target, draft, self._beside(target))
+            self._kept += carry_over(target, draft, self._places.kept_of(target))
             for folder in sorted({draft, *(path for path in draft.rglob("*") if path.is_dir())}, reverse=True):
                 sync_folder(folder)
         self._step("synced")
         return digests
-
-    def _beside(self, target: Path) -> Path:
-        """Return the folder for files of others that have no place in a directory any more."""
-        return self._root / KEPT_FOLDER / target.relative_to(self._root)
-
-    def _directories(self) -> Iterator[Path]:
-        """Return the folders in all places that a directory of ours may be in."""
-        for place in dict.fromkeys((*FacesetFolder, *(profile.folder for profile in PROFILES.values()))):
-            yield from self._folders_in(place)
-
-    def _folders_in(self, place: str) -> Iterator[Path]:
-        """Return the real folders in a place, none when a link leads there."""
-        if self._is_real(place):
-            yield from real_folders(self._root / place)
-
-    def _is_real(self, place: str) -> bool:
-        """Return whether a place is a folder to which no link leads."""
-        folder = self._root / place
-        way = folder.relative_to(self._root).parts
-        is_linked = any(self._root.joinpath(*way[:length]).is_symlink() for length in range(1, len(way) + 1))
-        return folder.is_dir() and not is_linked
-
-    def _writable_folders(self) -> Iterator[Path]:
-        """Return every folder in which this class writes names."""
-        if self._root.is_dir():
-            yield self._root
-            yield from real_folders(self._root)
-            yield from real_folders(self._root / USERS_FOLDER)
-            for folder in self._folders_in(PROFILES_FOLDER):
-                yield folder
-                yield from real_folders(folder)
-            for place in sorted({profile.folder for profile in PROFILES.values() if profile.folder.count("/") > 2}):
-                if self._is_real(place):  # deeper than those above
-                    yield self._root / place

@@ -5,7 +5,8 @@ from collections.abc import Collection
 from immich_facesets.exports.identities_file import IDENTITIES, numbers_in
 from immich_facesets.exports.manifests import without_identities
 from immich_facesets.imports.manifests import MANIFEST
-from service.files.export_tree import USERS_FOLDER, ExportTree
+from service.files.export_places import USERS_FOLDER
+from service.files.export_tree import ExportTree
 from service.files.ownership import object_in
 
 

@@ -8,7 +8,8 @@ from immich_facesets.exports.file_names import user_directories
 from immich_facesets.exports.manifests import faceset_entry, top_manifest, user_manifest
 from immich_facesets.facesets.faceset import Faceset, Place
 from immich_facesets.imports.manifests import MANIFEST
-from service.files.export_tree import USERS_FOLDER, ExportTree
+from service.files.export_places import USERS_FOLDER
+from service.files.export_tree import ExportTree
 
 
 @dataclass(frozen=True, slots=True)
