@@ -21,7 +21,8 @@ from pydantic import SecretStr
 from immich_facesets.errors import SetupError
 from service.remote.pacing import Pacer
 from service.remote.transport import ROUTE, AiohttpTransport, CountRequest
-from service.sources.immich.api_errors import AnswerError, ApiErrors, NoSuchRouteError, looks_like_html
+from service.sources.immich.answer_bodies import ACCEPTED_CODINGS, AnswerBodies
+from service.sources.immich.api_errors import AnswerError, ApiErrors, NoSuchRouteError
 from service.sources.immich.payloads import (
     ApiKey,
     AssetPayload,
@@ -38,24 +39,16 @@ from service.sources.immich.payloads import (
     people_of,
     section_of,
 )
+from service.sources.immich.server_address import base_url, origin
 
 T = TypeVar("T")
 
 USER_AGENT = "immich-facesets"
-ACCEPTED_CODINGS = "gzip", "deflate"
 KEEP_ALIVE_SECONDS = 4.0
 """The lifetime of an idle connection: shorter than the some 6 seconds after which Immich closes it."""
 
 LARGE_BODY_BYTES = 256 * 1024
 """JSON above this size is parsed in a thread: a page of 1000 assets would block the event loop for too long."""
-
-ANSWER_BYTES = 32 * 2**20
-"""The most that an answer may take, unpacked: ten times a page of 1000 pictures with many faces."""
-
-CODINGS = {"identity", "", *ACCEPTED_CODINGS}
-
-ERROR_BODY_BYTES = 64 * 1024
-"""The most that is read of an error's body."""
 
 MOST_REDIRECTS = 3
 _SAME_METHOD = {307, 308}
@@ -90,6 +83,7 @@ class ImmichClient:
         self.name = f"Immich ({source})"
         self.requests: Counter[str] = Counter()
         self.errors = ApiErrors(source=source, place=base.netloc.decode())
+        self._bodies = AnswerBodies(self.errors)
         self._last_date = ""
         self._pacer = pacer
         self._probe_pacer = Pacer(start=1, most=1)
@@ -195,36 +189,10 @@ class ImmichClient:
             pacer=pacer or self._pacer,
         )
         async with exchange as response:
-            content = await self._whole(response)
+            content = await self._bodies.whole(response)
             if len(content) > LARGE_BODY_BYTES:
-                return await asyncio.to_thread(self._parse, kind, content, about_item=about_item)
-            return self._parse(kind, content, about_item=about_item)
-
-    async def _whole(self, response: httpx.Response) -> bytes:
-        """Return the body of an answer, unpacked; one that is too large raises an ``AnswerError``."""
-        coding = response.headers.get("content-encoding", "identity").strip().lower()
-        if coding not in CODINGS:
-            raise self.errors.of_coding()
-        content = bytearray()
-        async for block in response.aiter_bytes():
-            content += block
-            if len(content) > ANSWER_BYTES:
-                raise self.errors.too_large(ANSWER_BYTES)
-        return bytes(content)
-
-    def _parse(self, kind: type[T], content: bytes, *, about_item: bool) -> T:
-        try:
-            return msgspec.json.decode(content, type=kind)
-        except (msgspec.ValidationError, RecursionError) as error:
-            if about_item:
-                raise self.errors.impossible(str(error) or "too deeply nested") from error
-            raise SetupError(
-                f"Immich at {self.errors.place} answers in a way this program does not know ({error}); "
-                "is this version of Immich newer than this program?"
-            ) from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            what = "HTML" if looks_like_html(content) else "something that is not JSON"
-            raise self.errors.of_page(what) from error
+                return await asyncio.to_thread(self._bodies.parse, kind, content, about_item=about_item)
+            return self._bodies.parse(kind, content, about_item=about_item)
 
     @asynccontextmanager
     async def _picture(self, asset_id: str, what: str, route: str) -> AsyncIterator[httpx.Response]:
@@ -306,11 +274,7 @@ class ImmichClient:
 
     async def _refuse(self, response: httpx.Response, *, about_item: bool) -> None:
         """Raise the error for an answer other than 2xx."""
-        content = b""
-        async for block in response.aiter_bytes():
-            content += block
-            if len(content) > ERROR_BODY_BYTES:
-                break
+        content = await self._bodies.of_error(response)
         error = self.errors.of_answer(response.status_code, response.headers, content, about_item=about_item)
         if not isinstance(error, NoSuchRouteError):
             raise error
@@ -323,24 +287,8 @@ class ImmichClient:
         self.requests["GET /server/config"] += 1
         response = await self._send(self._request("GET", "server/config"))
         try:
-            return msgspec.json.decode(await self._whole(response), type=ServerConfig).maintenance_mode
+            return msgspec.json.decode(await self._bodies.whole(response), type=ServerConfig).maintenance_mode
         except (msgspec.MsgspecError, RecursionError, AnswerError):
             return False
         finally:
             await response.aclose()
-
-
-def base_url(url: str) -> httpx.URL:
-    """Return the API's base URL from a user's input, with or without ``/api`` and slashes at the end."""
-    try:
-        parsed = httpx.URL(url.strip())
-    except httpx.InvalidURL as error:
-        raise SetupError(f"IMMICH_URL is not an address: {error}") from error
-    if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise SetupError("IMMICH_URL must look like http://immich-server:2283 or https://photos.example.org")
-    path = parsed.path.rstrip("/")
-    return parsed.copy_with(path=f"{path if path.endswith('/api') else f'{path}/api'}/", query=None, fragment=None)
-
-
-def origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    return (url.scheme, url.host, url.port)

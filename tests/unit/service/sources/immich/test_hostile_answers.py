@@ -19,8 +19,8 @@ from immich_facesets.errors import FacesetsError, ItemError, SetupError
 from service.settings import Settings
 from service.sources import Page
 from service.sources.immich import ImmichSource, build_immich_source
+from service.sources.immich.answer_bodies import ANSWER_BYTES
 from service.sources.immich.api_errors import message_of
-from service.sources.immich.client import ANSWER_BYTES
 from service.users import User
 
 T = TypeVar("T")
