@@ -23,7 +23,7 @@ _OF_STRANGER = 4  # pictures: fewer than an identity needs
 _MUFFLED, _MIRRORS = 3, 2  # pictures
 
 _WINTER, _SUMMER, _AUTUMN = (datetime(2023, month, 14, 10, tzinfo=UTC) for month in (1, 7, 10))
-_PARK, _STREET, _ROOM, _KINDS = 9, 12, 14, 9  # seeds of backgrounds: every ninth is of one kind
+_PARK, _STREET, _ROOM, _KINDS = 9, 12, 5, 9  # seeds of backgrounds: every ninth is of one kind
 _DAYS = 6  # of one occasion
 
 
