@@ -55,6 +55,14 @@ class _Occasion:
     light: float
 
 
+def plan_album(
+    people: int, pictures: int, users: Sequence[str], dice: np.random.Generator
+) -> tuple[tuple[Member, ...], list[Shot]]:
+    """Return the members and the planned pictures, oldest first."""
+    members = cast(people, users, dice)
+    return members, plan_shots(members, pictures, users, dice)
+
+
 def cast(
     people: int, users: Sequence[str], dice: np.random.Generator, taken: Sequence[Member] = ()
 ) -> tuple[Member, ...]:

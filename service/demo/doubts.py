@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 
 from immich_facesets.synthetic import SITTERS, Pose, Sitter
-from service.demo.album import SHAPES, Member, Shot, side_by_side, standing
+from service.demo.album import SHAPES, Member, Shot, cast, plan_shots, side_by_side, standing
 
 LEAST_PEOPLE, LEAST_PICTURES = 8, 100
 """The smallest album with hard cases: in it they are the smaller part."""
@@ -46,6 +46,23 @@ class HardCases:
     @property
     def members(self) -> tuple[Member, ...]:
         return (*self.people, *self.strangers)
+
+
+def plan_doubtful_album(
+    people: int, pictures: int, users: Sequence[str], dice: np.random.Generator
+) -> tuple[tuple[Member, ...], list[Shot]]:
+    """
+    Return the members and the planned pictures of an album with hard cases, oldest first.
+
+    The person by the mirror has no name: beside a named one, loose faces would form an identity with the reflections.
+    """
+    cases = cast_hard_cases(users, dice)
+    shown, unnamed, *others = cast(people - len(cases.people), users, dice, taken=cases.members)
+    by_mirror = replace(unnamed, is_named=False)
+    members = (shown, by_mirror, *others, *cases.members)
+    shots = plan_hard_cases(cases, by_mirror, dice)
+    shots += plan_shots(members, pictures - len(shots), users, dice)
+    return members, sorted(shots, key=lambda shot: shot.taken_at)
 
 
 def cast_hard_cases(users: Sequence[str], dice: np.random.Generator) -> HardCases:

@@ -19,8 +19,8 @@ import numpy as np
 from immich_facesets.checkpoints import checkpoint
 from immich_facesets.faces import Box
 from immich_facesets.synthetic import Sitter, draw_picture
-from service.demo.album import Member, Shot, cast, plan_shots
-from service.demo.doubts import cast_hard_cases, plan_hard_cases
+from service.demo.album import Member, Shot, plan_album
+from service.demo.doubts import plan_doubtful_album
 from service.demo.immich import FakeImmich, FakeUser
 from service.demo.pictures import TYPES, read_preview, write_picture
 
@@ -112,7 +112,7 @@ def draw_library(
     with the number of drawn pictures and the total. Takes about 0.1 s per picture; blocks.
     """
     dice = np.random.default_rng(seed)
-    members, shots = _plan(people, pictures, users, dice, with_doubts=with_doubts)
+    members, shots = (plan_doubtful_album if with_doubts else plan_album)(people, pictures, users, dice)
     files = _files(folder, shots)
     with ThreadPoolExecutor(max_workers=2) as pool:
         try:
@@ -131,23 +131,6 @@ def draw_library(
     }
     truth[assets[-1].user, assets[-1].asset_id] = []
     return Library(folder, tuple(users), tuple(assets), described.people, truth)
-
-
-def _plan(
-    people: int, pictures: int, users: Sequence[str], dice: np.random.Generator, *, with_doubts: bool
-) -> tuple[Sequence[Member], list[Shot]]:
-    """Return the people and the planned pictures, oldest first."""
-    if not with_doubts:
-        members = cast(people, users, dice)
-        return members, plan_shots(members, pictures, users, dice)
-    hard = cast_hard_cases(users, dice)
-    usual = cast(people - len(hard.people), users, dice, taken=hard.members)
-    shown, unnamed, *others = usual
-    by_mirror = replace(unnamed, is_named=False)
-    members = (shown, by_mirror, *others, *hard.members)
-    shots = plan_hard_cases(hard, by_mirror, dice)
-    shots += plan_shots(members, pictures - len(shots), users, dice)
-    return members, sorted(shots, key=lambda shot: shot.taken_at)
 
 
 def fill(immich: FakeImmich, library: Library) -> dict[str, FakeUser]:
