@@ -305,6 +305,15 @@ _FACESET = _facesets.Faceset(
     zip="/api/facesets/faceset_003/zip",
 )
 FACESETS = _facesets.FacesetsAnswer(facesets=(_FACESET,))
+_PREFLIGHT = _facesets.Preflight(
+    findings=(
+        _facesets.Finding(code="no_profile_views", message="no face is seen from the side", value=0, threshold=1),
+    ),
+    shown={"yaw": {"front": 90, "half_left": 18, "half_right": 12}},
+    events={"count": 64, "largest": 7, "undated": 3},
+    known=412,
+    left_out={"near_duplicate": 240},
+)
 FACESET = _facesets.FacesetAnswer(
     faceset=_FACESET,
     is_whole=True,
@@ -313,15 +322,33 @@ FACESET = _facesets.FacesetAnswer(
             name="faces/0001.png", bytes=391_004, address="/api/facesets/faceset_003/files/faces:0001.png"
         ),
     ),
-    preflight=_facesets.Preflight(
-        findings=(
-            _facesets.Finding(code="no_profile_views", message="no face is seen from the side", value=0, threshold=1),
+    preflight=_PREFLIGHT,
+)
+EXPORTED = _facesets.ExportedAnswer(
+    people=(
+        _facesets.ExportedPerson(
+            identity=_ANNA,
+            why_not_exported="",
+            facesets=(
+                _facesets.FacesetSummary(
+                    faceset=_FACESET,
+                    is_whole=True,
+                    bytes=48_120_334,
+                    downloads=(
+                        _facesets.Artifact(
+                            name="faceset_003_top30.fsz",
+                            bytes=11_204_118,
+                            address="/api/facesets/faceset_003/files/faceset_003_top30.fsz",
+                        ),
+                    ),
+                    contact_sheet="/api/facesets/faceset_003/files/contact_sheet.jpg",
+                    preflight=_PREFLIGHT,
+                ),
+            ),
         ),
-        shown={"yaw": {"front": 90, "half_left": 18, "half_right": 12}},
-        events={"count": 64, "largest": 7, "undated": 3},
-        known=412,
-        left_out={"near_duplicate": 240},
     ),
+    total=1,
+    directories={"fsz": 1},
 )
 LEDGER = _facesets.LedgerAnswer(
     exports=(

@@ -99,6 +99,8 @@ def invented_reads() -> LibraryReads:
         faceset=_always(examples.FACESET),
         faceset_file=_always(Path(__file__)),
         faceset_archive=_archive,
+        exported=_always(examples.EXPORTED),
+        facesets_of=_always(examples.EXPORTED.people[0].facesets),
         ledger=_always(examples.LEDGER),
         sources=_always(examples.SOURCES),
         settings=_always(examples.SETTINGS),

@@ -2,6 +2,7 @@
 
 from service.passes.context import CROPS_FOLDER, REFERENCES_FOLDER
 from service.progress import ProgressBoard
+from service.reports.library.exported_people import ExportedPeople
 from service.reports.library.faces import FaceReads
 from service.reports.library.facesets import FacesetReads
 from service.reports.library.identities import IdentityReads
@@ -22,6 +23,7 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
     proposals = Proposals(store, settings, figures)
     identities, faces = IdentityReads(store, settings, figures, proposals), FaceReads(store, figures, base)
     facesets = FacesetReads(store, settings.export_dir, base)
+    exported = ExportedPeople(store, facesets, figures, base)
     pictures = PictureReads(settings.data_dir / CROPS_FOLDER)
     service = ServiceReads(store, settings, board)
     return LibraryReads(
@@ -51,6 +53,8 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
         faceset=facesets.one,
         faceset_file=facesets.file,
         faceset_archive=facesets.archive,
+        exported=exported.page,
+        facesets_of=exported.of_one,
         ledger=facesets.ledger,
         sources=service.sources,
         settings=service.settings,

@@ -1,12 +1,13 @@
 """Questions about the export folder: its directories, their files, and the ledger."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from immich_facesets.exports.contact_sheet import SHEET
 from immich_facesets.exports.fsz import FSZ, PREFLIGHT
 from service.files.draft_files import parts_of
 from service.files.export_reading import files_of_ours, path_of_ours, zip_stream
@@ -17,6 +18,9 @@ from service.store.database import Store
 from service.web.cursors import decode_cursor, encode_cursor
 from service.web.library import facesets as shown
 from service.web.library.addresses import faceset_address, file_address
+
+_DOWNLOADS = (".fsz", ".npz", ".safetensors")
+"""The endings of files that hold a whole face set."""
 
 
 class FacesetReads:
@@ -62,17 +66,36 @@ class FacesetReads:
             next=encode_cursor("ledger", page.last),
         )
 
+    def summary(self, row: ExportedDirectory) -> shown.FacesetSummary:
+        """Return a directory at a glance. Blocks."""
+        sizes = files_of_ours(self._root, row.directory)
+        artifacts = self._artifacts(row.directory, sizes)
+        return shown.FacesetSummary(
+            faceset=shown_faceset(row, self._base),
+            is_whole=self._is_whole(row.directory, sizes),
+            bytes=sum(sizes.values()),
+            downloads=tuple(one for one in artifacts if one.name.endswith(_DOWNLOADS)),
+            contact_sheet=file_address(self._base, row.directory, SHEET) if SHEET in sizes else None,
+            preflight=self._preflight(row.directory) if PREFLIGHT in sizes else None,
+        )
+
     def _described(self, row: ExportedDirectory) -> shown.FacesetAnswer:
         sizes = files_of_ours(self._root, row.directory)
         return shown.FacesetAnswer(
             faceset=shown_faceset(row, self._base),
-            is_whole=bool(sizes) and bool(digest_at(self._root.joinpath(*parts_of(row.directory)))),
-            artifacts=tuple(
-                shown.Artifact(name=name, bytes=size, address=file_address(self._base, row.directory, name))
-                for name, size in sizes.items()
-            ),
+            is_whole=self._is_whole(row.directory, sizes),
+            artifacts=self._artifacts(row.directory, sizes),
             preflight=self._preflight(row.directory) if PREFLIGHT in sizes else None,
         )
+
+    def _artifacts(self, directory: str, sizes: Mapping[str, int]) -> tuple[shown.Artifact, ...]:
+        return tuple(
+            shown.Artifact(name=name, bytes=size, address=file_address(self._base, directory, name))
+            for name, size in sizes.items()
+        )
+
+    def _is_whole(self, directory: str, sizes: Mapping[str, int]) -> bool:
+        return bool(sizes) and bool(digest_at(self._root.joinpath(*parts_of(directory))))
 
     def _preflight(self, directory: str) -> shown.Preflight | None:
         path = path_of_ours(self._root, directory, PREFLIGHT)

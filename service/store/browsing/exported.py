@@ -1,13 +1,19 @@
 """The directories of the export folder as the database knows them, and the ledger of what was written and removed."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
+from immich_facesets.exports.fsz import FSZ
 from service.store.browsing.slices import Page, Slice, cut_page
+from service.store.chunks import chunks
 from service.store.tables import export_ledger, exports
+
+_of_identity = exports.c.entry["identity"].as_integer()
+_of_profile = func.coalesce(exports.c.entry["profile"].as_string(), FSZ.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,7 @@ def directory_page(tx: Connection, after: str, limit: int, identity: int | None)
     """Return the directories behind a name, in the order of their names, and one more than the limit."""
     statement = select(exports).where(exports.c.directory > after).order_by(exports.c.directory).limit(limit + 1)
     if identity is not None:
-        statement = statement.where(exports.c.entry["identity"].as_integer() == identity)
+        statement = statement.where(_of_identity == identity)
     return [_directory(row) for row in tx.execute(statement)]
 
 
@@ -46,6 +52,33 @@ def one_directory(tx: Connection, directory: str) -> ExportedDirectory | None:
     """Return one directory; None when the database knows none of this name."""
     row = tx.execute(select(exports).where(exports.c.directory == directory)).one_or_none()
     return None if row is None else _directory(row)
+
+
+def directories_of(tx: Connection, numbers: Collection[int]) -> dict[int, list[ExportedDirectory]]:
+    """Return the directories of each of these identities, in the order of their names; without any, it is missing."""
+    found: dict[int, list[ExportedDirectory]] = {}
+    for some in chunks(numbers):
+        for row in tx.execute(select(exports).where(_of_identity.in_(some)).order_by(exports.c.directory)):
+            found.setdefault(row.entry["identity"], []).append(_directory(row))
+    return found
+
+
+def directories_of_everybody(tx: Connection) -> list[ExportedDirectory]:
+    """Return the directories of no single identity, such as one of a whole library, in the order of their names."""
+    statement = select(exports).where(_of_identity.is_(None)).order_by(exports.c.directory)
+    return [_directory(row) for row in tx.execute(statement)]
+
+
+def counts_by_profile(tx: Connection) -> dict[str, int]:
+    """Return how many directories there are of each profile; without any, it is missing."""
+    rows: Any = tx.execute(select(_of_profile, func.count()).group_by(_of_profile))
+    return {profile: int(count) for profile, count in sorted(rows)}
+
+
+def exported_numbers(tx: Connection, profile: str = "") -> set[int]:
+    """Return the identities with a face set in the export folder, or with a directory of this profile."""
+    is_wanted = _of_profile == profile if profile else ~exports.c.directory.startswith("_", autoescape=True)
+    return {number for number in tx.scalars(select(_of_identity).where(is_wanted)) if number is not None}
 
 
 def ledger_page(tx: Connection, part: Slice, identity: int | None) -> Page[LedgerEntry]:

@@ -1,6 +1,6 @@
 """One identity with all that is known of it, its eras, and the identities in the same pictures."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from service.store.browsing.identity_lists import (
 from service.store.browsing.slices import Page, Slice, page_of
 from service.store.browsing.standing import Standing, faces_at, standing
 from service.store.browsing.summaries import Summary, summaries
+from service.store.chunks import chunks
 from service.store.identities import GivenName, given_names
 from service.store.spaces import active_space
 from service.store.tables import assets, crops, era_faces, eras, exports, faces, identities, memberships
@@ -95,7 +96,7 @@ def identity_details(
         how=dict(sorted(how.items())),
         sources=_sources(tx, number),
         is_stranger=number in state.effect.strangers,
-        why_not_exported="" if listed.directories else _why_not(tx, listed),
+        why_not_exported=why_not_exported(tx, [listed])[number],
     )
 
 
@@ -190,15 +191,25 @@ def _sources(tx: Connection, number: int) -> dict[str, int]:
     return {source: int(count) for source, count in rows}
 
 
-def _why_not(tx: Connection, identity: ListedIdentity) -> WhyNotExported:
-    """Return why no face set of this identity is there, as a code."""
+def why_not_exported(tx: Connection, listed: Collection[ListedIdentity]) -> dict[int, WhyNotExported]:
+    """Return why no face set of each identity is there, as a code; "" where one is."""
+    numbers = [one.number for one in listed if not one.directories]
+    with_crop: set[int] = set()
+    for some in chunks(numbers):
+        has_crop = select(memberships.c.identity).join(crops, crops.c.face_id == memberships.c.face_id)
+        with_crop |= set(tx.scalars(has_crop.where(memberships.c.identity.in_(some)).distinct()))
+    is_any = bool(numbers) and tx.scalar(select(exports.c.directory).limit(1)) is not None
+    return {one.number: _why_not(one, has_crop=one.number in with_crop, is_any=is_any) for one in listed}
+
+
+def _why_not(identity: ListedIdentity, *, has_crop: bool, is_any: bool) -> WhyNotExported:
+    """Return why no face set of this identity is there. ``is_any``: whether there is one of anybody."""
+    if identity.directories:
+        return ""
     if identity.is_never_exported:
         return "never_export"
     if not identity.faces:
         return "no_faces"
-    has_crop = select(crops.c.face_id).join(memberships, memberships.c.face_id == crops.c.face_id)
-    if tx.scalar(has_crop.where(memberships.c.identity == identity.number).limit(1)) is None:
+    if not has_crop:
         return "no_face_large_enough"
-    if tx.scalar(select(exports.c.directory).limit(1)) is None:
-        return "nothing_exported_yet"
-    return "not_yet"
+    return "not_yet" if is_any else "nothing_exported_yet"

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, exists, func, select
 from immich_facesets.dates import EVIDENCE
 from immich_facesets.facesets.minors import is_under_age
 from immich_facesets.names import name_key
+from service.store.browsing.exported import exported_numbers
 from service.store.browsing.slices import Key, Page, Slice, page_of
 from service.store.browsing.standing import Standing, faces_at, standing
 from service.store.browsing.summaries import Summary, summaries
@@ -31,6 +32,7 @@ class IdentityFilter:
 
     ``text``: a part of a name, or a number. ``is_minor``: marked so, or under age on the day of the question.
     ``has_questions``: the review queue has any about it. ``found_since``: the identity was made then or later.
+    ``is_exported``: a face set of it is there. ``profile``: a directory of this profile is there.
     """
 
     text: str = ""
@@ -43,6 +45,8 @@ class IdentityFilter:
     found_since: datetime | None = None
     least_pictures: int = 0
     source: str = ""
+    is_exported: bool | None = None
+    profile: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +177,10 @@ def _sets_of(tx: Connection, wanted: IdentityFilter, state: Standing) -> list[tu
             found.append((young | marked, wanted.is_minor))
     if wanted.has_questions is not None:
         found.append((questions_about(tx).keys(), wanted.has_questions))
+    if wanted.is_exported is not None:
+        found.append((exported_numbers(tx), wanted.is_exported))
+    if wanted.profile:
+        found.append((exported_numbers(tx, wanted.profile), True))
     return found
 
 

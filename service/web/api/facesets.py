@@ -15,7 +15,15 @@ from service.web.api.identities import NOT_AVAILABLE, WRONG_QUERY
 from service.web.context import CONTEXT
 from service.web.etags import TO_BE_ASKED_FOR_AGAIN
 from service.web.library.addresses import name_from_path
-from service.web.library.facesets import FacesetAnswer, FacesetsAnswer, FacesetsQuery, LedgerAnswer, LedgerQuery
+from service.web.library.facesets import (
+    ExportedAnswer,
+    ExportedQuery,
+    FacesetAnswer,
+    FacesetsAnswer,
+    FacesetsQuery,
+    LedgerAnswer,
+    LedgerQuery,
+)
 from service.web.parameters import read_query
 from service.web.routes import Answer, Route, json_answer
 
@@ -93,6 +101,11 @@ async def get_ledger(request: web.Request) -> web.StreamResponse:
     return json_answer(await request.app[CONTEXT].library.ledger(query))
 
 
+async def get_exported_people(request: web.Request) -> web.StreamResponse:
+    query = read_query(request, ExportedQuery)
+    return json_answer(await request.app[CONTEXT].library.exported(query))
+
+
 def as_attachment(name: str) -> str:
     """Return the header that has a browser save a file under this name (RFC 6266)."""
     plain = "".join(char if char.isascii() and (char.isalnum() or char in "-_. ") else "_" for char in name)
@@ -160,6 +173,18 @@ ROUTES = (
         query=LedgerQuery,
         answers={
             200: Answer("A page", body=LedgerAnswer, example=examples.LEDGER),
+            400: WRONG_QUERY,
+            503: NOT_AVAILABLE,
+        },
+    ),
+    Route(
+        method="GET",
+        path="/api/exports/people",
+        handler=get_exported_people,
+        summary="The people with what of them is in the export folder, or why nothing is, a page at a time",
+        query=ExportedQuery,
+        answers={
+            200: Answer("A page", body=ExportedAnswer, example=examples.EXPORTED),
             400: WRONG_QUERY,
             503: NOT_AVAILABLE,
         },

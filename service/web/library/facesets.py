@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from service.web.library.identities import Number, PageQuery
+from service.web.library.identities import Identity, IdentityOrder, Number, PageQuery, Text, WhyNotExported
 from service.web.schemas import Instant
 
 
@@ -18,6 +18,15 @@ class LedgerQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Which entries of the ledger are wanted."""
 
     identity: Annotated[Number | None, msgspec.Meta(description="of this identity alone")] = None
+
+
+class ExportedQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which people are wanted, by what of them is in the export folder."""
+
+    q: Annotated[Text, msgspec.Meta(description="a part of a name, or a number")] = ""
+    exported: Annotated[bool | None, msgspec.Meta(description="with a face set, or without one")] = None
+    profile: Annotated[Text, msgspec.Meta(description="with a directory of this profile, and these alone")] = ""
+    sort: Annotated[IdentityOrder, msgspec.Meta(description="most faces and most pictures come first")] = "faces"
 
 
 class Years(msgspec.Struct, frozen=True, kw_only=True, rename={"first": "from", "last": "to"}):
@@ -94,6 +103,43 @@ class FacesetAnswer(msgspec.Struct, frozen=True, kw_only=True):
     is_whole: bool
     artifacts: tuple[Artifact, ...]
     preflight: Preflight | None = None
+
+
+class FacesetSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One directory at a glance. ``bytes``: of all its files. ``downloads``: the bundles among them.
+
+    ``contact_sheet``: the address of the picture of its faces; None, as ``preflight``, for forms of other programs.
+    """
+
+    faceset: Faceset
+    is_whole: bool
+    bytes: int
+    downloads: tuple[Artifact, ...]
+    contact_sheet: str | None = None
+    preflight: Preflight | None = None
+
+
+class ExportedPerson(msgspec.Struct, frozen=True, kw_only=True):
+    """A person with all directories. ``why_not_exported`` is empty where a face set is there."""
+
+    identity: Identity
+    why_not_exported: WhyNotExported
+    facesets: tuple[FacesetSummary, ...]
+
+
+class ExportedAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A page of people with their directories; ``total`` counts all that match.
+
+    ``directories``: how many there are of each profile. ``of_everybody``: those of no single person.
+    """
+
+    people: tuple[ExportedPerson, ...]
+    total: int
+    directories: dict[str, int]
+    of_everybody: tuple[Faceset, ...] = ()
+    next: str | None = None
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,16 @@ from pathlib import Path
 
 from service.web.library.decisions import DecisionsPage, DecisionsQuery
 from service.web.library.faces import FaceAnswer, FacesAnswer, SearchAnswer, SearchQuery
-from service.web.library.facesets import FacesetAnswer, FacesetsAnswer, FacesetsQuery, LedgerAnswer, LedgerQuery
+from service.web.library.facesets import (
+    ExportedAnswer,
+    ExportedQuery,
+    FacesetAnswer,
+    FacesetsAnswer,
+    FacesetsQuery,
+    FacesetSummary,
+    LedgerAnswer,
+    LedgerQuery,
+)
 from service.web.library.identities import (
     ErasAnswer,
     FacesQuery,
@@ -35,7 +44,7 @@ class LibraryReads:
     ``labels(numbers)`` returns the names of those of these identities that have one.
     ``survivor(number)`` returns the number that leads to an identity now: itself, that of a merge, or None for one that
     never was. The calls with a number expect such a survivor. ``faceset_archive`` returns the parts of a zip archive, each
-    of which blocks.
+    of which blocks. ``facesets_of`` returns the directories of one identity.
     ``identities_file`` returns the bytes of ``identities.json``, with those who are never exported.
     """
 
@@ -65,6 +74,8 @@ class LibraryReads:
     faceset: Callable[[str], Awaitable[FacesetAnswer | None]]
     faceset_file: Callable[[str, str], Awaitable[Path | None]]
     faceset_archive: Callable[[str], Awaitable[Iterator[bytes] | None]]
+    exported: Callable[[ExportedQuery], Awaitable[ExportedAnswer]]
+    facesets_of: Callable[[int], Awaitable[tuple[FacesetSummary, ...]]]
     ledger: Callable[[LedgerQuery], Awaitable[LedgerAnswer]]
     sources: Callable[[], Awaitable[SourcesAnswer]]
     settings: Callable[[], Awaitable[SettingsAnswer]]

@@ -230,12 +230,23 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     exported.directory_page: ("", 50, None),
     exported.one_directory: ("faceset_001",),
     exported.ledger_page: (Slice(50), None),
+    exported.directories_of: ([1, 2],),
+    exported.directories_of_everybody: (),
+    exported.counts_by_profile: (),
+    exported.exported_numbers: (),
     finding.pictures_by_date: ("2025", 50),
     finding.pictures_by_file_name: ("a", 50),
     identity_details.companions: (1, Slice(50)),
     identity_details.eras_of: (1,),
     identity_details.identity_details: (1, {}),
     identity_details.survivor: (1,),
+    identity_details.why_not_exported: (
+        [
+            identity_lists.ListedIdentity(
+                number=1, label=None, origin="discovered", is_locked=False, is_never_exported=False, faces=1
+            )
+        ],
+    ),
     identity_faces.dates_of_faces: ([1, 2, 3, 4, 5, 6],),
     identity_faces.browsed_faces: ([1, 2, 3, 4, 5, 6],),
     identity_faces.count_faces: (FaceSelection(identity=1),),
@@ -457,7 +468,7 @@ def test_no_question_about_the_space_in_use_is_answered_with_anything_of_another
     )
     assert after == before
     told = {name for name, answer in before.items() if not answer}
-    own_tests = {"dissolved_members", "incomplete_identities"}
+    own_tests = {"dissolved_members", "incomplete_identities", "directories_of_everybody"}
     empty = {
         "to_look_at",
         "without_hints",
