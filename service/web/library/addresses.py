@@ -42,12 +42,12 @@ def picture_address(base: str, sha256: str) -> str:
 
 def faceset_address(base: str, directory: str) -> str:
     """Return the address of a directory of the export folder."""
-    return f"{base}/api/facesets/{_in_path(directory)}"
+    return f"{base}/api/facesets/{path_name(directory)}"
 
 
 def file_address(base: str, directory: str, name: str) -> str:
     """Return the address of a file in a directory of the export folder."""
-    return f"{faceset_address(base, directory)}/files/{_in_path(name)}"
+    return f"{faceset_address(base, directory)}/files/{path_name(name)}"
 
 
 def name_from_path(text: str) -> str:
@@ -57,5 +57,6 @@ def name_from_path(text: str) -> str:
     return text.replace(SLASH, "/")
 
 
-def _in_path(name: str) -> str:
+def path_name(name: str) -> str:
+    """Return the name of a directory or file as a part of an address; ``name_from_path`` reads it."""
     return quote(name.replace("/", SLASH), safe=SLASH)

@@ -1,12 +1,13 @@
 """The HTML pages."""
 
-from service.web.pages import decide, faces, people, person, review, static_files, status
+from service.web.pages import decide, faces, facesets, people, person, review, static_files, status
 
 ROUTES = (
     *status.ROUTES,
     *people.ROUTES,
     *person.ROUTES,
     *faces.ROUTES,
+    *facesets.ROUTES,
     *review.ROUTES,
     *decide.ROUTES,
     *static_files.ROUTES,

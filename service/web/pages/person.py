@@ -12,7 +12,6 @@ from service.web.context import CONTEXT
 from service.web.deciding import etag_of
 from service.web.library.decisions import DecisionsPage
 from service.web.library.faces import FacesAnswer
-from service.web.library.facesets import FacesetsQuery
 from service.web.library.identities import (
     FaceOrder,
     FacesQuery,
@@ -85,7 +84,7 @@ class Person:
 
 
 async def show_person(request: web.Request) -> web.StreamResponse:
-    person, query = await _person(request), read_query(request, PersonQuery)
+    person, query = await person_of(request), read_query(request, PersonQuery)
     library = request.app[CONTEXT].library
     faces, eras, figures, near, together = await asyncio.gather(
         library.faces(person.number, query),
@@ -135,7 +134,7 @@ def _is_year(query: FacesQuery) -> bool:
 
 
 async def show_history(request: web.Request) -> web.StreamResponse:
-    person, query = await _person(request), read_query(request, PartQuery)
+    person, query = await person_of(request), read_query(request, PartQuery)
     library = request.app[CONTEXT].library
     found: HistoryAnswer = await library.history(person.number, query)
     view = await history_view(request, found) | {"person": person, "next": _next(request, found)}
@@ -149,7 +148,7 @@ async def history_view(request: web.Request, found: HistoryAnswer | DecisionsPag
 
 
 async def show_similar(request: web.Request) -> web.StreamResponse:
-    person, _ = await _person(request), read_query(request, PartQuery)
+    person, _ = await person_of(request), read_query(request, PartQuery)
     library = request.app[CONTEXT].library
     found = await library.similar(person.number, SimilarQuery())
     names = await library.labels({one.rival for one in found.faces if one.rival is not None})
@@ -158,26 +157,17 @@ async def show_similar(request: web.Request) -> web.StreamResponse:
 
 
 async def show_parts(request: web.Request) -> web.StreamResponse:
-    person, _ = await _person(request), read_query(request, PartQuery)
+    person, _ = await person_of(request), read_query(request, PartQuery)
     found = await request.app[CONTEXT].library.parts(person.number)
     return await render_page(request, "parts.html", {"person": person, "found": found, "years_of": years_of})
 
 
-async def show_sets(request: web.Request) -> web.StreamResponse:
-    person, _ = await _person(request), read_query(request, PartQuery)
-    library = request.app[CONTEXT].library
-    found = (await library.facesets(FacesetsQuery(identity=person.number, limit=200))).facesets
-    described = await asyncio.gather(*(library.faceset(one.directory) for one in found))
-    view = {"person": person, "facesets": [one for one in described if one is not None]}
-    return await render_page(request, "person_sets.html", view)
-
-
 async def show_forget(request: web.Request) -> web.StreamResponse:
-    person, _ = await _person(request), read_query(request, PartQuery)
+    person, _ = await person_of(request), read_query(request, PartQuery)
     return await render_page(request, "forget.html", {"person": person})
 
 
-async def _person(request: web.Request) -> Person:
+async def person_of(request: web.Request) -> Person:
     """Return the person of a page; a merged number leads to the page of the other."""
     number, library = number_in(request, "number"), request.app[CONTEXT].library
     survivor = await library.survivor(number)
@@ -214,7 +204,6 @@ ROUTES = tuple(
     )
     for part, handler, summary, query in (
         ("", show_person, "The page of one person with all faces", PersonQuery),
-        ("/sets", show_sets, "The face sets of a person", PartQuery),
         ("/similar", show_similar, "Faces of nobody that look like a person", PartQuery),
         ("/parts", show_parts, "The people that a person seems to be", PartQuery),
         ("/history", show_history, "The decisions about a person", PartQuery),

@@ -32,6 +32,7 @@ class Place:
 NAVIGATION = (
     Place("/people", "People", "p"),
     Place("/review", "Review", "r"),
+    Place("/facesets", "Face sets", "f"),
     Place("/", "Status", "h"),
 )
 
