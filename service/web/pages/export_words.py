@@ -134,7 +134,7 @@ BIN_WORDS: Mapping[str, str] = {
 
 FINDING_WORDS: Mapping[str, str] = {
     "few_faces": "few faces",
-    "top_not_full": "room in the small bundle",
+    "top_not_full": "small bundle not full",
     "few_sharp": "few sharp faces",
     "held_back": "some may be minors",
     "undated": "most are undated",
@@ -176,16 +176,23 @@ def profile_words(name: str) -> ProfileWords:
     return PROFILE_WORDS.get(name) or ProfileWords(name, "")
 
 
+def part_title(faceset: Faceset) -> str:
+    """Return the part of a life that a directory shows, whatever the program: all years, or an era."""
+    leaf = faceset.directory.rpartition("/")[2]
+    return _era_title(faceset, leaf.partition(ERA_MARK)[2]) or "All years"
+
+
 def set_title(faceset: Faceset) -> str:
     """Return what a directory shows of its person: everything, an era, or the form for a program."""
-    leaf = faceset.directory.rpartition("/")[2]
-    form = "" if faceset.profile == "fsz" else profile_words(faceset.profile).title
-    era = _era_title(faceset, leaf.partition(ERA_MARK)[2])
+    part = part_title(faceset)
     if faceset.directory.startswith(CANDIDATES):
         return "Perhaps this person"
     if faceset.directory.startswith(THIN):
-        return f"{era or 'All years'}, few faces"
-    return ", ".join(part for part in (form, era) if part) or "All years"
+        return f"{part}, few faces"
+    if faceset.profile == "fsz":
+        return part
+    form = profile_words(faceset.profile).title
+    return form if part == "All years" else f"{form}, {part}"
 
 
 def directory_title(directory: str, profile: str) -> str:

@@ -34,6 +34,9 @@ SORTS: dict[IdentityOrder, str] = {
 }
 PEOPLE_OF_A_PAGE = 24
 ENTRIES_OF_A_PAGE = 100
+MOST_PICTURES = 24
+"""Of a form without a contact sheet; each is shown as it is."""
+
 PROFILES_SETTING = "FACESETS_EXPORT_PROFILES"
 
 NOTICES = {
@@ -158,6 +161,7 @@ async def show_faceset(request: web.Request) -> web.StreamResponse:
         "aspects": words.ASPECTS,
         "bin_words": words.BIN_WORDS,
         "pictures": [one for one in found.artifacts if one.name.endswith((".png", ".jpg", ".webp"))],
+        "most_pictures": MOST_PICTURES,
         "notice": NOTICES.get(query.notice, ""),
     }
     return await render_page(request, "faceset.html", view | set_view() | writing_view(request))
@@ -185,6 +189,7 @@ def set_view() -> dict[str, Any]:
     """Return what the templates of a face set need."""
     return {
         "set_title": words.set_title,
+        "part_title": words.part_title,
         "verdict_of": words.verdict_of,
         "left_out_of": words.left_out_of,
         "sentence": words.sentence,
