@@ -1,25 +1,29 @@
 """The ``eras`` commands: probe, split and list the periods of people's lives."""
 
 import asyncio
-from collections.abc import Collection, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated
 
 import msgspec
 import typer
-from rich.table import Table
 
-from immich_facesets.eras import EraRules, KeptEra, Probe, Verdict, probe, verdict_of, years_of
+from immich_facesets.eras import EraChange, EraRules, MergeEras, Probe, RenameEra, SplitEras, probe, years_of
 from immich_facesets.errors import RequestError, SetupError
-from immich_facesets.facesets.faceset import FacesetFolder
 from immich_facesets.grouping.face_table import FaceTable
-from immich_facesets.names import faceset_name
 from immich_facesets.wording import counted
-from service.cli.terminal import err, out, plain, print_json, print_line
+from service.cli.era_rows import (
+    ChangeRow,
+    EraRow,
+    as_written,
+    change_row,
+    era_row,
+    era_table,
+    print_changes,
+    years_words,
+)
+from service.cli.terminal import err, out, print_json, print_line
 from service.computation import compute
 from service.files.durable import disk_trouble, replace_privately
-from service.passes.publishing.eras import EraPlan, Eras
 from service.reports.evaluation.era_picture import era_picture
 from service.reports.identity import require_identity
 from service.reports.stored_eras import IdentityEras, years_of_faces
@@ -31,41 +35,8 @@ from service.store.identities import labels
 
 eras = typer.Typer(help="The periods of people's lives.", no_args_is_help=True)
 
-NO_YEARS: Mapping[int, int] = MappingProxyType({})
-
 _BAR = 30
 _GROUPS_SHOWN = 8
-
-
-class EraRow(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    One era as the commands show it. ``placed``: undated faces assigned to it by their embeddings.
-
-    ``is_exported``: whether the last publish wrote a face set of it; None where the command does not know.
-    """
-
-    identity: int
-    label: str | None
-    name: str
-    from_year: int | None
-    to_year: int | None
-    faces: int
-    placed: int
-    is_thin: bool
-    is_exported: bool | None = None
-
-
-class SplitRow(msgspec.Struct, frozen=True, kw_only=True):
-    """The effect of splitting one identity. ``gone``: names that no era has any more."""
-
-    identity: int
-    label: str | None
-    reason: str
-    eras: tuple[EraRow, ...]
-    new: tuple[str, ...]
-    gone: tuple[str, ...]
-    moved_faces: int
-    is_written: bool
 
 
 class ProbeReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +50,7 @@ class ProbeReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would become of it.")]
 
 
 @eras.command("probe")
@@ -106,7 +78,7 @@ def split(
     identity: Annotated[int | None, typer.Argument(min=1, help="The number of a person.")] = None,
     *,
     everybody: Annotated[bool, typer.Option("--all", help="Everybody.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would become of it.")] = False,
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """
@@ -120,7 +92,51 @@ def split(
     if json:
         print_json(rows)
         return
-    _print_split(rows)
+    print_changes(rows)
+
+
+@eras.command("rename")
+def rename(
+    identity: Annotated[int, typer.Argument(min=1, help="The number of a person.")],
+    era: Annotated[str, typer.Argument(help="The name of an era, as 'eras list' shows it.")],
+    name: Annotated[str, typer.Argument(help="Its new name.")],
+    *,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Give an era another name. Its face set's directory bears it from the next sync or 'export' on."""
+    _change(identity, RenameEra(era=era, name=name), dry_run=dry_run, json=json)
+
+
+@eras.command("merge")
+def merge(
+    identity: Annotated[int, typer.Argument(min=1, help="The number of a person.")],
+    names: Annotated[list[str], typer.Argument(help="The names of eras, as 'eras list' shows them.")],
+    *,
+    into: Annotated[str, typer.Option(help="The era that they become part of; its name stays.")],
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Make eras one. No sync parts them again; 'eras split' finds all eras anew."""
+    _change(identity, MergeEras(eras=tuple(dict.fromkeys(names)), into=into), dry_run=dry_run, json=json)
+
+
+def _change(identity: int, change: EraChange, *, dry_run: bool, json: bool) -> None:
+    row = asyncio.run(_changed(load_settings(), identity, change, is_written=not dry_run))
+    if json:
+        print_json(row)
+        return
+    print_changes([row])
+
+
+async def _changed(settings: Settings, number: int, change: EraChange, *, is_written: bool) -> ChangeRow:
+    async with open_reading(settings) as store:
+        identities = await IdentityEras.read(store, settings)
+        plan = await identities.plan(number, change)
+        if is_written:
+            await identities.make(number, plan)
+        reason = "its eras, with this change"
+        return change_row(number, identities.labels.get(number), plan, reason, is_written=is_written)
 
 
 @eras.command("list")
@@ -139,7 +155,7 @@ def list_all(
     if not rows:
         print_line("There are no eras." if identity is None else f"Identity {identity} has no eras.")
         return
-    out.print(_table(rows))
+    out.print(era_table(rows))
 
 
 async def _rows(settings: Settings, identity: int | None) -> list[EraRow]:
@@ -149,24 +165,12 @@ async def _rows(settings: Settings, identity: int | None) -> list[EraRow]:
         stored, names = await store.read(stored_eras), await store.read(labels)
         written, years = await store.read(recorded), await years_of_faces(store)
     return [
-        _as_written(_row(number, names.get(number), era, years), written)
+        as_written(era_row(number, names.get(number), era, years), written)
         for number, kept in stored.items()
         if identity in {None, number}
         for era in kept.eras
         if era.face_ids
     ]
-
-
-def _as_written(row: EraRow, written: Collection[str]) -> EraRow:
-    """Return the row with what the last publish made of the era: near-duplicates count once there."""
-    name = faceset_name(row.identity, row.name)
-    is_thin, is_main = f"{FacesetFolder.THIN}/{name}" in written, name in written
-    is_published = faceset_name(row.identity) in {Path(one).name for one in written}
-    return msgspec.structs.replace(
-        row,
-        is_thin=is_thin or (row.is_thin and not is_main),
-        is_exported=is_thin or is_main if is_published or is_thin or is_main else None,
-    )
 
 
 async def _probe(settings: Settings, identity: int) -> ProbeReport:
@@ -182,7 +186,7 @@ async def _probe(settings: Settings, identity: int) -> ProbeReport:
             label=label,
             probe=found,
             is_sortable=found.is_sortable,
-            eras=tuple(_row(identity, label, era) for era in kept),
+            eras=tuple(era_row(identity, label, era) for era in kept),
         )
 
 
@@ -191,59 +195,19 @@ def _probed(table: FaceTable, rules: EraRules) -> Probe:
     return probe(table.vectors, years, rules, taken=table.taken)
 
 
-async def _split(settings: Settings, identity: int | None, *, is_written: bool) -> list[SplitRow]:
+async def _split(settings: Settings, identity: int | None, *, is_written: bool) -> list[ChangeRow]:
     rows = []
     async with open_reading(settings) as store:
         identities = await IdentityEras.read(store, settings)
         with err.status("Splitting") as status:
             for number in sorted(identities.facts.members) if identity is None else [identity]:
                 status.update(f"Splitting identity {number}")
-                table = await identities.table(number)
-                plan = await identities.eras.plan(number, table, anew=True)
-                reason = await compute(_reason, table, identities.eras, number)
-                if is_written and not plan.is_done and not await identities.eras.record(number, plan):
-                    raise RequestError(f"a sync changed the eras of identity {number} meanwhile: run this again")
-                rows.append(_split_row(number, identities.labels.get(number), plan, reason, is_written=is_written))
+                plan = await identities.plan(number, SplitEras())
+                reason = await identities.reason(number, await identities.table(number))
+                if is_written:
+                    await identities.make(number, plan)
+                rows.append(change_row(number, identities.labels.get(number), plan, reason, is_written=is_written))
     return rows
-
-
-def _reason(table: FaceTable, kept: Eras, number: int) -> str:
-    childhood = kept.childhood(number)
-    if childhood is not None:
-        return f"by age, from {childhood.born}"
-    verdict, reason = verdict_of(table, kept.rules)
-    return reason if verdict is Verdict.SORTABLE else f"cannot be sorted by age: {reason}"
-
-
-def _split_row(number: int, label: str | None, plan: EraPlan, reason: str, *, is_written: bool) -> SplitRow:
-    before, after = ({era.name: era.face_ids for era in kept.eras} for kept in (plan.before, plan.after))
-    era_of = {face: name for name, faces in before.items() for face in faces}
-    moved = [face for name, faces in after.items() for face in faces if era_of.get(face, name) != name]
-    return SplitRow(
-        identity=number,
-        label=label,
-        reason=reason,
-        eras=tuple(_row(number, label, era) for era in plan.after.eras if era.face_ids),
-        new=tuple(sorted(after.keys() - before.keys())),
-        gone=tuple(sorted(before.keys() - after.keys())),
-        moved_faces=len(moved) + len(plan.leaves),
-        is_written=is_written,
-    )
-
-
-def _row(number: int, label: str | None, era: KeptEra, years: Mapping[int, int] = NO_YEARS) -> EraRow:
-    """Return an era as shown; its years are those of its faces, as in manifests, or as found where none is known."""
-    known = [years[face] for face in era.face_ids if face in years]
-    return EraRow(
-        identity=number,
-        label=label,
-        name=era.name,
-        from_year=min(known) if known else era.from_year,
-        to_year=max(known) if known else era.to_year,
-        faces=len(era.face_ids),
-        placed=sum(sure is not None for sure in era.joined.values()),
-        is_thin=len(era.face_ids) < EraRules().min_anchor,
-    )
 
 
 def _write(path: Path, body: bytes) -> None:
@@ -276,41 +240,10 @@ def _print_probe(report: ProbeReport) -> None:
             print_line(f"{place * 0.05:9.2f}  {bars[0]:{_BAR}}  {bars[1]}")
     print_line("")
     for cut, parts in found.parts:
-        shown = [f"{part.size} ({_years(part.from_year, part.to_year)})" for part in parts[:_GROUPS_SHOWN]]
+        shown = [f"{part.size} ({years_words(part.from_year, part.to_year)})" for part in parts[:_GROUPS_SHOWN]]
         more = f" and {len(parts) - _GROUPS_SHOWN} smaller" if len(parts) > _GROUPS_SHOWN else ""
         print_line(f"Cut {cut:.3f}: {counted(len(parts), 'group')}: {', '.join(shown)}{more}")
     if report.eras:
         print_line("")
         print_line("Its eras now:")
-        out.print(_table(list(report.eras)))
-
-
-def _print_split(rows: list[SplitRow]) -> None:
-    for row in rows:
-        name = "" if row.label is None else f", {row.label}"
-        print_line(f"Identity {row.identity}{name}: {row.reason}")
-        if row.eras:
-            out.print(_table(list(row.eras)))
-            changes = [f"new: {', '.join(row.new)}"] if row.new else []
-            changes += [f"gone: {', '.join(row.gone)}"] if row.gone else []
-            changes += [f"{counted(row.moved_faces, 'face')} moved"] if row.moved_faces else []
-            print_line(f"  {'; '.join(changes) or 'nothing changes'}")
-    if rows and not rows[0].is_written:
-        print_line("Nothing was changed.")
-    else:
-        print_line("Done. The next sync writes the face sets; 'immich-facesets export' does it now.")
-
-
-def _table(rows: list[EraRow]) -> Table:
-    table = Table("Identity", "Name", "Era", "Years", "Faces", "By looks", "", box=None)
-    for row in rows:
-        years, name = _years(row.from_year, row.to_year), plain(row.label or "")
-        state = "not exported" if row.is_exported is False else "thin" if row.is_thin else ""
-        table.add_row(str(row.identity), name, plain(row.name), years, str(row.faces), str(row.placed or ""), state)
-    return table
-
-
-def _years(first: int | None, last: int | None) -> str:
-    if first is None:
-        return "undated"
-    return str(first) if first == last else f"{first}-{last}"
+        out.print(era_table(list(report.eras)))

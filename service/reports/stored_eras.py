@@ -1,10 +1,11 @@
-"""Identities with their eras, for commands beside a running service: no request is sent to an embedder."""
+"""Identities with their eras, looked at and changed: for commands beside a running service, API and pages."""
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from immich_facesets.eras import EraChange, Verdict, verdict_of
 from immich_facesets.errors import RequestError
 from immich_facesets.facesets.faceset_drafts import era_face_table
 from immich_facesets.grouping.face_table import FaceTable
@@ -12,7 +13,7 @@ from service.computation import compute
 from service.passes.context import PassContext
 from service.passes.group_inputs.operating_points import points_today
 from service.passes.publishing.candidates import Facts, candidates_of, gather_facts
-from service.passes.publishing.eras import Eras
+from service.passes.publishing.eras import EraPlan, Eras
 from service.progress import ProgressBoard
 from service.settings import Settings
 from service.store.database import Store
@@ -61,6 +62,23 @@ class IdentityEras:
             )
         found = await candidates_of(self.store, self.facts, members, self.dimension)
         return await compute(era_face_table, *found)
+
+    async def plan(self, identity: int, change: EraChange) -> EraPlan:
+        """Return what a change would write; an impossible one is a ``RequestError``."""
+        return await self.eras.plan_change(identity, await self.table(identity), change)
+
+    async def make(self, identity: int, plan: EraPlan) -> None:
+        """Write a plan; a ``RequestError`` when the eras were changed meanwhile."""
+        if not plan.is_done and not await self.eras.record(identity, plan):
+            raise RequestError(f"the eras of identity {identity} were changed meanwhile: look again, and repeat this")
+
+    async def reason(self, identity: int, table: FaceTable) -> str:
+        """Return why the faces of an identity can be sorted by age, or why not."""
+        childhood = self.eras.childhood(identity)
+        if childhood is not None:
+            return f"by age, from {childhood.born}"
+        verdict, reason = await compute(verdict_of, table, self.eras.rules)
+        return reason if verdict is Verdict.SORTABLE else f"cannot be sorted by age: {reason}"
 
 
 async def years_of_faces(store: Store) -> dict[int, int]:

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, select
+from sqlalchemy import Connection, and_, delete, select, update
 
 from immich_facesets.eras import KeptEra, take_over
 from service.store.chunks import chunks, delete_others
@@ -68,9 +69,12 @@ def record_eras(
     before: EraVersion | None,
     version: EraVersion,
     now: datetime,
+    moved: Mapping[str, str] = MappingProxyType({}),
 ) -> bool:
     """
     Write the eras of one identity: the commit point of eras. ``leaves``: faces that are no longer in any of them.
+
+    ``moved``: old names to the name that their faces are under now. Faces that are away from the identity follow, too.
 
     An optimistic lock: returns False and writes nothing if the eras were changed since ``before`` was read, or the
     person was forgotten.
@@ -82,11 +86,20 @@ def record_eras(
     there = faces_there(tx, [row["face_id"] for row in rows])
     if rows and not there:
         return False
-    delete_others(tx, eras.c.name, [era.name for era in wanted], eras.c.identity == identity)
-    gone = sorted(leaves)
-    for some in chunks(gone):
+    for some in chunks(sorted(leaves)):
         tx.execute(delete(era_faces).where(era_faces.c.identity == identity, era_faces.c.face_id.in_(some)))
-    kind = version.basis.partition(":")[0]
+    _write_eras(tx, identity, wanted, version.basis.partition(":")[0], now)
+    for old, new in moved.items():
+        mine = (era_faces.c.identity == identity, era_faces.c.name == old)
+        tx.execute(update(era_faces).where(*mine).values(name=new))
+    delete_others(tx, eras.c.name, [era.name for era in wanted], eras.c.identity == identity)
+    upsert(tx, era_faces, [row for row in rows if row["face_id"] in there])
+    upsert(tx, era_looks, [{"identity": identity, "basis": version.basis, "digest": version.digest}])
+    return True
+
+
+def _write_eras(tx: Connection, identity: int, wanted: Sequence[KeptEra], kind: str, now: datetime) -> None:
+    """Write the eras of an identity without their faces; one that is there stays as old as it is."""
     upsert(
         tx,
         eras,
@@ -104,9 +117,6 @@ def record_eras(
         ],
         keep=["made_at"],
     )
-    upsert(tx, era_faces, [row for row in rows if row["face_id"] in there])
-    upsert(tx, era_looks, [{"identity": identity, "basis": version.basis, "digest": version.digest}])
-    return True
 
 
 def carry_eras(tx: Connection, same: Mapping[int, int]) -> None:

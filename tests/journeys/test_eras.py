@@ -62,6 +62,17 @@ async def test_eras_are_kept_while_their_faces_grow_and_follow_a_users_setting(
         await journey.finish("--full")
         assert (journey.data / "exports/manifest.json").read_bytes() == before
 
+        renamed = await told(journey, "eras", "rename", "1", "2001", "School time")
+        assert (renamed["new"], renamed["gone"], renamed["moved_faces"]) == (["School time"], ["2001"], 0)
+        await journey.finish("--full")
+        assert set(eras_of(journey)) == {"faceset_001_era_School time", "faceset_001_era_2023"}
+        dry = await told(journey, "eras", "merge", "1", "2023", "--into", "School time", "--dry-run")
+        assert (dry["is_written"], dry["gone"]) == (False, ["2023"])
+        merged = await told(journey, "eras", "merge", "1", "2023", "--into", "School time")
+        assert [(era["name"], era["faces"]) for era in merged["eras"]] == [("School time", 54)]
+        await journey.finish("--full")
+        assert set(eras_of(journey)) == {"faceset_001_era_School time"}
+
         immich.library.people[
             "anna", known_id("person", "anna", library.shots[0].sitters[0][0])
         ].birth_date = "1993-05-01"

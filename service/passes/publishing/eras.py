@@ -6,7 +6,7 @@ Most identities are unchanged since the last check, which then costs only a dige
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import msgspec
@@ -14,7 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immich_facesets.dates import read_date
-from immich_facesets.eras import Childhood, EraRules, KeptEra, Window, plan_eras, split_again
+from immich_facesets.eras import (
+    Childhood,
+    EraChange,
+    EraRules,
+    KeptEra,
+    SplitEras,
+    Window,
+    edit_eras,
+    plan_eras,
+    split_again,
+)
+from immich_facesets.errors import RequestError
 from immich_facesets.facesets.faceset import Candidate
 from immich_facesets.facesets.faceset_drafts import era_face_table
 from immich_facesets.grouping.face_table import FaceTable
@@ -29,11 +40,16 @@ BY_YEARS, BY_AGES = "years", "ages"
 
 @dataclass(frozen=True, slots=True)
 class EraPlan:
-    """The planned eras of one identity, and the previous ones. ``is_done``: there is nothing to write."""
+    """
+    The planned eras of one identity, and the previous ones. ``is_done``: there is nothing to write.
+
+    ``moved``: old names to the name that their faces are under now.
+    """
 
     before: StoredEras
     after: StoredEras
     leaves: frozenset[int]
+    moved: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_done(self) -> bool:
@@ -62,6 +78,21 @@ def plan_identity_eras(
     return EraPlan(
         before, StoredEras(found, EraVersion(basis, _digest(table, rules, found))), frozenset(leaves & present)
     )
+
+
+def plan_change(
+    table: FaceTable, before: StoredEras, rules: EraRules, childhood: Childhood | None, change: EraChange
+) -> EraPlan:
+    """Plan a change that a person asks for; an impossible one is a ``RequestError``. Blocking."""
+    if isinstance(change, SplitEras):
+        return plan_identity_eras(table, before, rules, childhood, anew=True)
+    if childhood is not None or (before.version is not None and before.version.basis != BY_YEARS):
+        raise RequestError(
+            "these eras are by age, and FACESETS_ERA_AGES names them: they can only be split", status=409
+        )
+    edited = edit_eras(table, before.eras, rules, change)
+    version = EraVersion(BY_YEARS, _digest(table, rules, edited.eras))
+    return EraPlan(before, StoredEras(edited.eras, version), frozenset(), edited.moved)
 
 
 class Eras:
@@ -101,6 +132,11 @@ class Eras:
         before, childhood = self.stored.get(identity, StoredEras()), self.childhood(identity)
         return await compute(plan_identity_eras, table, before, self.rules, childhood, anew=anew)
 
+    async def plan_change(self, identity: int, table: FaceTable, change: EraChange) -> EraPlan:
+        """Return the eras that a change would write. ``table``: all faces that may be exported."""
+        before = self.stored.get(identity, StoredEras())
+        return await compute(plan_change, table, before, self.rules, self.childhood(identity), change)
+
     async def record(self, identity: int, plan: EraPlan) -> bool:
         """Write a plan; False when the eras have changed since they were read."""
         version = plan.after.version
@@ -114,6 +150,7 @@ class Eras:
             before=plan.before.version,
             version=version,
             now=self._context.clock(),
+            moved=plan.moved,
         )
 
 

@@ -111,6 +111,17 @@ def test_an_era_is_as_old_as_its_first_writing(filled: Store) -> None:
     assert life(filled).eras == (grown,)
 
 
+def test_faces_that_are_away_follow_the_name_of_their_era(filled: Store) -> None:
+    record(filled, [YOUNG, OLD])
+    move(filled, 2, 1)
+    named = dataclasses.replace(YOUNG, name="school", founders=frozenset({2}))
+    filled.write_now(
+        record_eras, 1, [named, OLD], leaves=(), before=LOOK, version=LOOK, now=NOON, moved={"2001": "school"}
+    )
+    move(filled, 1, 1)
+    assert {era.name: set(era.founders) for era in life(filled).eras} == {"2015": {4}, "school": {1, 2}}
+
+
 @pytest.mark.parametrize(
     ("born", "ages", "is_by_age"),
     [("2001-02-03", "0-5", True), ("2001-02-03", "", False), (None, "0-5", False), ("0000-13-01", "0-5", False)],
