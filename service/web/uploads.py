@@ -13,6 +13,8 @@ MOST_PICTURE_BYTES = 32 * 1024 * 1024
 MOST_AT_ONCE = 4
 """The most pictures that are held at once."""
 
+TOO_LARGE = f"the picture has more than {MOST_PICTURE_BYTES // 2**20} MiB: send a smaller copy of it"
+
 PICTURE_TYPE = "application/octet-stream"
 
 
@@ -46,8 +48,7 @@ async def _whole(request: web.Request) -> bytes:
     async for part in request.content.iter_any():
         body += part
         if len(body) > MOST_PICTURE_BYTES:
-            most = MOST_PICTURE_BYTES // 2**20
-            raise RequestError(f"the picture has more than {most} MiB: send a smaller copy of it", status=413)
+            raise RequestError(TOO_LARGE, status=413)
     if not body:
         raise RequestError("the body is empty: send the bytes of one picture", status=400)
     return bytes(body)

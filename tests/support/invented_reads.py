@@ -75,6 +75,7 @@ def invented_reads() -> LibraryReads:
     return LibraryReads(
         identities=_always(examples.IDENTITIES),
         labels=_always({3: "Anna", 8: "Berta"}),
+        covers=_always({3: examples._COVER}),
         survivor=_survivor,
         identity=_below(examples.IDENTITY),
         faces=_always(examples.FACES),

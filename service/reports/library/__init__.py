@@ -29,6 +29,7 @@ def library_reads(store: Store, settings: Settings, board: ProgressBoard) -> Lib
     return LibraryReads(
         identities=identities.page,
         labels=identities.labels,
+        covers=identities.covers,
         survivor=identities.survivor,
         identity=identities.one,
         faces=identities.faces,

@@ -10,7 +10,7 @@ from immich_facesets.moderation.requests import FaceSelection
 from service.passes.group_inputs.operating_points import points_today
 from service.reports.library.known_figures import KnownFigures
 from service.reports.library.proposals import Proposals
-from service.reports.library.shown import shown_decision, shown_face, shown_identity, slice_of
+from service.reports.library.shown import shown_crop, shown_decision, shown_face, shown_identity, slice_of
 from service.settings import Settings
 from service.store.browsing.identity_details import MergedNumber, companions, eras_of, identity_details, survivor
 from service.store.browsing.identity_faces import (
@@ -22,7 +22,7 @@ from service.store.browsing.identity_faces import (
     faces_by_quality,
 )
 from service.store.browsing.identity_figures import BIN_WIDTH, identity_figures
-from service.store.browsing.identity_lists import IdentityFilter, identity_page, shown_labels
+from service.store.browsing.identity_lists import IdentityFilter, covers_of, identity_page, shown_labels
 from service.store.browsing.made_decisions import decision_page, decision_with_id, decisions_about_identity
 from service.store.browsing.slices import Page, Slice
 from service.store.database import Store
@@ -73,6 +73,14 @@ class IdentityReads:
     async def labels(self, numbers: Collection[int]) -> Mapping[int, str]:
         found = await self._store.read(shown_labels)
         return {number: found[number] for number in numbers if number in found}
+
+    async def covers(self, numbers: Collection[int]) -> Mapping[int, shown.Crop]:
+        found = await self._store.read(covers_of, sorted(numbers), self._figures.summaries)
+        self._figures.keep(found.read)
+        shown_covers = {
+            number: shown_crop(face, found.files.get(face), self._base) for number, face in found.faces.items()
+        }
+        return {number: cover for number, cover in shown_covers.items() if cover is not None}
 
     async def survivor(self, number: int) -> int | None:
         return await self._store.read(survivor, number)

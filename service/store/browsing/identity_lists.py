@@ -114,6 +114,20 @@ def sort_key(entry: ListedIdentity, sort: IdentitySort) -> Key:
             return (-float(entry.pictures), entry.number)
 
 
+@dataclass(frozen=True, slots=True)
+class Covers:
+    """``faces``: the cover of each identity that has one; ``files``: those of their crops; ``read``: as ``IdentityPage``."""
+
+    faces: Mapping[int, int]
+    files: Mapping[int, str]
+    read: Mapping[int, Summary]
+
+
+def covers_of(tx: Connection, numbers: Collection[int], known: Mapping[int, Summary]) -> Covers:
+    """Return the covers of these identities; ``known``: the summaries of calls before."""
+    return _covers(tx, summaries(tx, numbers, known), standing(tx))
+
+
 def shown_labels(tx: Connection) -> dict[int, str]:
     """Return the label of each identity; a label that a moderator gave comes before names of sources."""
     found = {number: names[0].name for number, names in given_names(tx).items()}
@@ -251,21 +265,25 @@ def is_named_like(number: int, label: str | None, text: str) -> bool:
     return text.removeprefix("#") == str(number) or (label is not None and name_key(text) in name_key(label))
 
 
+def _covers(tx: Connection, read: Mapping[int, Summary], state: Standing) -> Covers:
+    found = {number: summary.cover for number, summary in read.items() if summary.cover is not None}
+    chosen = {number: state.covers[number] for number in read if number in state.covers}
+    found |= faces_at(tx, chosen, active_space(tx) or "") if chosen else {}
+    return Covers(found, files_of_crops(tx, found.values()), read)
+
+
 def _completed(
     tx: Connection, entries: Collection[ListedIdentity], state: Standing, read: Mapping[int, Summary]
 ) -> tuple[ListedIdentity, ...]:
-    chosen = {one.number: state.covers[one.number] for one in entries if one.number in state.covers}
-    covers = {number: summary.cover for number, summary in read.items()}
-    covers |= faces_at(tx, chosen, active_space(tx) or "") if chosen else {}
-    files = files_of_crops(tx, [face for one in entries if (face := covers.get(one.number)) is not None])
     numbers = [one.number for one in entries]
+    covers = _covers(tx, {number: read[number] for number in numbers}, state)
     directories, days, questions = exported_directories(tx, numbers), days_of(tx, numbers), questions_about(tx)
     return tuple(
         replace(
             one,
             pictures=read[one.number].pictures,
-            cover=(cover := covers.get(one.number)),
-            cover_file=None if cover is None else files.get(cover),
+            cover=(cover := covers.faces.get(one.number)),
+            cover_file=None if cover is None else covers.files.get(cover),
             directories=directories.get(one.number, ()),
             days=days.get(one.number, ("", "")),
             questions=questions.get(one.number, 0),

@@ -17,6 +17,7 @@ from service.web.library.facesets import (
     LedgerQuery,
 )
 from service.web.library.identities import (
+    Crop,
     ErasAnswer,
     FacesQuery,
     FiguresAnswer,
@@ -41,7 +42,7 @@ class LibraryReads:
     """
     The calls behind the reading routes.
 
-    ``labels(numbers)`` returns the names of those of these identities that have one.
+    ``labels(numbers)`` returns the names of those of these identities that have one, and ``covers(numbers)`` the covers.
     ``survivor(number)`` returns the number that leads to an identity now: itself, that of a merge, or None for one that
     never was. The calls with a number expect such a survivor. ``faceset_archive`` returns the parts of a zip archive, each
     of which blocks. ``facesets_of`` returns the directories of one identity.
@@ -50,6 +51,7 @@ class LibraryReads:
 
     identities: Callable[[IdentitiesQuery], Awaitable[IdentitiesAnswer]]
     labels: Callable[[Collection[int]], Awaitable[Mapping[int, str]]]
+    covers: Callable[[Collection[int]], Awaitable[Mapping[int, Crop]]]
     survivor: Callable[[int], Awaitable[int | None]]
     identity: Callable[[int], Awaitable[IdentityAnswer | None]]
     faces: Callable[[int, FacesQuery], Awaitable[FacesAnswer]]

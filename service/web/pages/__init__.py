@@ -1,6 +1,6 @@
 """The HTML pages."""
 
-from service.web.pages import decide, faces, facesets, people, person, review, static_files, status
+from service.web.pages import decide, faces, facesets, identify, people, person, review, static_files, status
 
 ROUTES = (
     *status.ROUTES,
@@ -9,6 +9,7 @@ ROUTES = (
     *faces.ROUTES,
     *facesets.ROUTES,
     *review.ROUTES,
+    *identify.ROUTES,
     *decide.ROUTES,
     *static_files.ROUTES,
 )

@@ -33,6 +33,7 @@ NAVIGATION = (
     Place("/people", "People", "p"),
     Place("/review", "Review", "r"),
     Place("/facesets", "Face sets", "f"),
+    Place("/identify", "Identify", "i"),
     Place("/", "Status", "h"),
 )
 

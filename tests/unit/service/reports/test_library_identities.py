@@ -53,6 +53,7 @@ from service.store.tables import (
     people,
     review_items,
 )
+from service.web.library.identities import IdentitiesQuery
 
 LIBRARY = BrowsedLibrary(sizes=(40, 25, 25, 12, 9, 7, 3, 3), strangers=30, named_share=0.5)
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -360,6 +361,19 @@ async def test_decisions_show_at_once(filled: Store) -> None:
     assert stranger["is_stranger"] is True
     assert (by_number[3]["is_locked"], by_number[3]["is_never_exported"]) == (True, True)
     assert by_number[3]["cover"]["face"] == face
+
+
+async def test_covers_are_those_of_the_list_and_cost_as_many_statements_for_one_as_for_many(filled: Store) -> None:
+    decide(filled, Cover(3, ref_of(filled, max(members(filled, 3)))))
+    reads = library_reads(filled, Settings(base_path="/faces"), Scene().board)
+    listed = {one.number: one.cover for one in (await reads.identities(IdentitiesQuery())).identities}
+    numbers = [number for number, cover in listed.items() if cover is not None]
+    with counted_statements(filled) as few:
+        assert await reads.covers([3]) == {3: listed[3]}
+    with counted_statements(filled) as many:
+        assert await reads.covers([*numbers, 4711]) == {number: listed[number] for number in numbers}
+    assert len(numbers) > 3
+    assert len(few) == len(many)
 
 
 async def test_decisions_about_single_faces_leave_identities_as_they_are_and_can_be_undone(filled: Store) -> None:

@@ -255,6 +255,7 @@ READS: dict[Callable[..., Any], tuple[Any, ...]] = {
     identity_faces.places_of: ([SHA256],),
     identity_records.read_identities: ({}, False),
     identity_figures.identity_figures: (1,),
+    identity_lists.covers_of: ([1], {}),
     identity_lists.days_of: ([1],),
     identity_lists.known_births: (standing.Standing(),),
     identity_lists.questions_about: (),
