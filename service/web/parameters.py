@@ -22,6 +22,7 @@ PATH_PARAMETERS: dict[str, dict[str, Any]] = {
     "job": _NUMBER | {"description": "the number of a job", "examples": [41]},
     "decision": _NUMBER | {"description": "the id of a decision", "examples": [17]},
     "reference": _NUMBER | {"description": "the id of a reference picture", "examples": [5]},
+    "page": {"type": "string", "description": "the name of a document", "examples": ["review"]},
     "sha256": {
         "type": "string",
         "pattern": "^[0-9a-f]{64}$",

@@ -1,6 +1,6 @@
 """The HTML pages."""
 
-from service.web.pages import decide, faces, facesets, identify, people, person, review, static_files, status
+from service.web.pages import decide, documents, faces, facesets, identify, people, person, review, static_files, status
 
 ROUTES = (
     *status.ROUTES,
@@ -10,6 +10,7 @@ ROUTES = (
     *facesets.ROUTES,
     *review.ROUTES,
     *identify.ROUTES,
+    *documents.ROUTES,
     *decide.ROUTES,
     *static_files.ROUTES,
 )

@@ -12,6 +12,7 @@ from immich_facesets.wording import counted
 from service.web import formatting, histogram
 from service.web.context import CONTEXT
 from service.web.pages import static_files
+from service.web.pages.documents import install_manual
 from service.web.pages.shell import NAVIGATION
 from service.web.pages.static_files import STATIC, read_static
 from service.web.run_words import came_of, kind_words
@@ -24,6 +25,7 @@ def install_pages(app: web.Application) -> None:
     """Set up the templates with their filters and globals."""
     files, base = read_static(static_files.FOLDER), app[CONTEXT].base_path
     app[STATIC] = files
+    install_manual(app, base)
     filters: dict[str, Callable[..., Any]] = {
         "number": formatting.number,
         "counted": counted,
